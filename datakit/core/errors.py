@@ -1,0 +1,89 @@
+"""The errors a user sees: what happened, where in the user's file, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of every command (the table stands in the README)."""
+
+    FINE = 0
+    FAILED = 1
+    """A guard, check or diff failed."""
+    USAGE = 2
+    """The recipe or the call is wrong."""
+    PARTIAL = 3
+    """Records are left to retry: run the same command again."""
+    BUDGET = 4
+    """Stopped at the budget; resumable."""
+    PROVIDER = 5
+    """The provider refused: key, model or account."""
+    INTERRUPTED = 130
+    """Stopped by the user; resumable."""
+
+
+class DatakitError(Exception):
+    """Base of all errors that datakit raises on purpose."""
+
+    exit_code: Exit = Exit.FAILED
+
+
+class UserError(DatakitError):
+    """Something in the recipe, the data or the environment that its owner can mend.
+
+    `where` is "file:line:column" as far as it is known; `remedy` says what to do next.
+    """
+
+    exit_code = Exit.USAGE
+
+    def __init__(
+        self, message: str, *, remedy: str = "", where: str = "", exit_code: Exit = Exit.USAGE
+    ) -> None:
+        super().__init__(message)
+        self.message, self.remedy, self.where, self.exit_code = message, remedy, where, exit_code
+
+    def __str__(self) -> str:
+        head = f"{self.where}\n  {self.message}" if self.where else self.message
+        return f"{head}\n  {self.remedy}" if self.remedy else head
+
+
+class RecipeErrors(DatakitError):
+    """Every error found in a recipe at once, sorted by line."""
+
+    exit_code = Exit.USAGE
+
+    def __init__(self, errors: Sequence[UserError]) -> None:
+        self.errors = sorted(errors, key=_line_of)
+        super().__init__("\n\n".join(str(error) for error in self.errors))
+
+
+class StopProvider(DatakitError):
+    """The provider will refuse every further call (wrong key, unknown model): stop at once."""
+
+    exit_code = Exit.PROVIDER
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(f"{message}\n  {remedy}" if remedy else message)
+
+
+def missing_extra(package: str, extra: str, purpose: str) -> UserError:
+    """The error for an optional package that is not installed."""
+    return UserError(
+        f"{purpose} needs the package {package}, which is not installed.",
+        remedy=f'Install it: pip install "datakit[{extra}]"',
+    )
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`Did you mean ...?` for the nearest known word, or an empty string."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"Did you mean `{near[0]}`?" if near else ""
+
+
+def _line_of(error: UserError) -> tuple[str, int, int]:
+    parts = error.where.rsplit(":", 2)
+    numbers = [int(part) for part in parts[1:] if part.isdigit()]
+    return parts[0], numbers[0] if numbers else 0, numbers[1] if len(numbers) > 1 else 0

@@ -1,0 +1,73 @@
+"""Content hashes of files, remembered by path, size and time of change; safe paths out of data."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Protocol
+
+from datakit.core.errors import UserError
+
+Stamp = tuple[int, int]
+"""Size in bytes, time of change in ns."""
+
+
+class DigestMemory(Protocol):
+    """Where digests survive the process (the result store)."""
+
+    def known_digest(self, path: str, stamp: Stamp) -> str | None: ...
+
+    def keep_digest(self, path: str, stamp: Stamp, digest: str) -> None: ...
+
+
+class FileDigests:
+    """sha256 of files. A file is read again only when its size or time of change differ."""
+
+    def __init__(self, memory: DigestMemory | None = None) -> None:
+        self._memory = memory
+        self._seen: dict[str, tuple[Stamp, str]] = {}
+
+    def sha256(self, path: str | Path) -> str:
+        """Hex digest of the bytes; "missing:<path>" for a file that cannot be read."""
+        path = str(path)
+        try:
+            status = os.stat(path)
+            stamp = (status.st_size, status.st_mtime_ns)
+            seen = self._seen.get(path)
+            if seen and seen[0] == stamp:
+                return seen[1]
+            digest = self._memory.known_digest(path, stamp) if self._memory else None
+            if digest is None:
+                with open(path, "rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                if self._memory:
+                    self._memory.keep_digest(path, stamp, digest)
+        except OSError:
+            return f"missing:{path}"
+        self._seen[path] = (stamp, digest)
+        return digest
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"_memory": None, "_seen": {}}  # worker processes never touch the store
+
+
+def inside(root: Path, path: str) -> Path:
+    """`path` (relative to `root`, or absolute) as an absolute path, which must lie under `root`.
+
+    Raises UserError for a path that leaves the root, by `..`, by an absolute path or by a link.
+    """
+    full = Path(os.path.normpath(root / path))
+    if not full.is_relative_to(os.path.normpath(root)):
+        raise UserError(
+            f"path {path!r} leaves its root {root}",
+            remedy="Paths in data must stay under the source's folder; set `root:` to a folder above them.",
+        )
+    if full.is_symlink() or full.parent.resolve() != full.parent:
+        target = full.resolve()
+        if not target.is_relative_to(root.resolve()):
+            raise UserError(
+                f"path {path!r} is a link that leaves its root {root}",
+                remedy="Set `root:` to a folder that holds the link's target too.",
+            )
+    return full

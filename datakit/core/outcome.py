@@ -1,0 +1,82 @@
+"""How a record leaves a step: done, rejected or to be retried. Nothing else exists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A result that was paid for. `raw` (JSON-able) goes into the result store as it is.
+
+    `meta` is stored beside it and shown by `datakit why`: model, tokens_in, tokens_out, cost_usd, seconds.
+    """
+
+    raw: Any
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The record can never pass this step. Stored, so that it is not tried (and paid) again."""
+
+    reason: str
+    """Short snake_case word, counted in the report."""
+    detail: str = ""
+    """One sentence for the user."""
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The step failed this time. Not stored: the next run tries again."""
+
+    reason: str
+    detail: str = ""
+
+
+Outcome = Done | Rejected | Retry
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A record that a step dropped, as `rejects.jsonl` shows it."""
+
+    id: str
+    reason: str
+    detail: str = ""
+    source_file: str = ""
+    source_line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some records that go on, and those of the same batch that do not."""
+
+    frame: pl.DataFrame
+    rejects: list[Reject] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What a table transform makes: records that go on, and rejected ones (id, reason, detail).
+
+    `added` counts records that were not in the step's input (general data); they are part of `frame`.
+    """
+
+    frame: pl.LazyFrame
+    rejects: pl.LazyFrame | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
+    """Facts for the report and the card, such as the licences of mixed data."""
+
+
+def reject_rows(frame: pl.DataFrame, reason: str, details: list[str]) -> list[Reject]:
+    """One Reject per row of `frame`, with its place in the source."""
+    places = frame.select("id", "source_file", "source_line").rows()
+    return [
+        Reject(id_, reason, detail, file or "", line)
+        for (id_, file, line), detail in zip(places, details, strict=True)
+    ]

@@ -1,0 +1,49 @@
+"""The columns that every record has, and what each means."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import orjson
+import polars as pl
+
+MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
+
+COLUMNS: dict[str, Any] = {
+    "id": pl.String(),
+    "source_file": pl.String(),
+    "source_line": pl.Int64(),
+    "images": pl.List(pl.String()),
+    "label": pl.String(),
+    "text": pl.String(),
+    "messages": MESSAGES,
+    "split": pl.String(),
+    "repeat": pl.UInt32(),
+    "set": pl.String(),
+}
+"""Column -> dtype. `images` are absolute paths, [] for a text-only record; `text` may hold `<image>` places;
+`messages` is the chat as the trainer reads it; `repeat` is how often the emitter writes the record;
+`set` is "" for the main records and "general" for mixed-in data."""
+
+BASE = ("id", "source_file", "source_line", "images", "label", "text")
+"""What every reader gives. A reader of chats gives `messages` as well."""
+
+TRAIN, VAL = "train", "val"
+GENERAL = "general"
+
+
+def empty(columns: dict[str, Any] | None = None) -> pl.DataFrame:
+    """Zero records with the base columns, or with the given ones."""
+    return pl.DataFrame(schema=columns if columns is not None else {name: COLUMNS[name] for name in BASE})
+
+
+def digest(value: Any, size: int = 16) -> bytes:
+    """`size` bytes of BLAKE2b over the canonical JSON of a value (keys sorted)."""
+    data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+    return hashlib.blake2b(data, digest_size=size).digest()
+
+
+def content_id(parts: Any) -> str:
+    """A stable id for a record that came without one: 16 hex digits of its content."""
+    return digest(parts, size=8).hex()

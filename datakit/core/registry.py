@@ -1,0 +1,76 @@
+"""Names of transforms -> classes, found by place; nothing is imported before it is named."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from datakit.core.errors import UserError, did_you_mean
+from datakit.core.transform import Transform
+
+FOLDERS = ("read", "annotate", "guard", "curate", "balance", "render", "mix", "emit")
+"""The packages that hold transforms, in the order of the flow."""
+GROUP = "datakit.transforms"
+"""Entry-point group through which other packages add transforms (`guard.mine = "package.module:Mine"`)."""
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Every transform's name, in the order of the flow."""
+    root = Path(__file__).resolve().parent.parent
+    found = [
+        f"{folder}.{module.name}"
+        for folder in FOLDERS
+        for module in sorted(pkgutil.iter_modules([str(root / folder)]), key=lambda module: module.name)
+        if not module.name.startswith("_") and not module.ispkg
+    ]
+    return tuple(found) + tuple(sorted(_plugins().keys() - set(found)))
+
+
+@cache
+def find(name: str) -> type[Transform]:
+    """The class of a transform. Raises UserError with a did-you-mean for an unknown name."""
+    folder, _, module = name.partition(".")
+    plugin = _plugins().get(name)
+    if plugin is not None and not (folder in FOLDERS and name in _own()):
+        return _load_plugin(plugin)
+    if name not in _own():
+        hint = did_you_mean(name, names()) or "All transforms: datakit transforms"
+        raise UserError(f"unknown step `{name}`", remedy=hint)
+    return _class_in(f"datakit.{folder}.{module}")
+
+
+@cache
+def _own() -> frozenset[str]:
+    return frozenset(name for name in names() if name not in _plugins())
+
+
+def _class_in(module_name: str) -> type[Transform]:
+    module = importlib.import_module(module_name)
+    classes = [
+        value
+        for key, value in vars(module).items()
+        if isinstance(value, type)
+        and issubclass(value, Transform)
+        and value.__module__ == module_name
+        and not key.startswith("_")
+    ]
+    if len(classes) != 1:
+        raise TypeError(f"{module_name} must define exactly one public transform, not {len(classes)}")
+    return classes[0]
+
+
+@cache
+def _plugins() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def _load_plugin(point: EntryPoint) -> type[Transform]:
+    loaded = point.load()
+    if not (isinstance(loaded, type) and issubclass(loaded, Transform)):
+        raise UserError(f"entry point {point.name} = {point.value} is not a datakit transform")
+    loaded.registered_name = point.name
+    return loaded

@@ -1,0 +1,130 @@
+"""Jinja prompts and answers: sandboxed, strict about undefined names, safe against tokens in the data."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateNotFound, TemplateSyntaxError, meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from datakit.core.errors import UserError, did_you_mean
+
+
+class TrustedText(str):
+    """Text that datakit made itself (label block, image places): rendered as it is."""
+
+    __slots__ = ()
+
+
+_MEDIA = re.compile(r"<(image|video|audio)>")
+_SPECIAL = re.compile(r"<\|([^<>|]{1,40})\|>")
+_TOOL = re.compile(r"<(/?(?:tool_call|tool_response|think))>")
+_TURN = re.compile(r"\{\{(\w{1,20})\}\}")
+
+
+def escape_tokens(text: str) -> str:
+    """`text` without anything the trainer would take for a media place, a control token or a slot.
+
+    `<image>` becomes `＜image＞`, `<|im_end|>` becomes `＜|im_end|＞`, `{{idx}}` becomes `｛｛idx｝｝`
+    (LLaMA-Factory fills the last with the turn number). Readers keep seeing the same words.
+    """
+    if "<" in text:
+        text = _MEDIA.sub(r"＜\1＞", text)
+        text = _SPECIAL.sub(r"＜|\1|＞", text)
+        text = _TOOL.sub(r"＜\1＞", text)
+    if "{{" in text:
+        text = _TURN.sub(r"｛｛\1｝｝", text)
+    return text
+
+
+def escape_except_images(text: str) -> TrustedText:
+    """Dialogue text whose `<image>` places are meant: they stay, everything else is escaped."""
+    return TrustedText("<image>".join(escape_tokens(part) for part in text.split("<image>")))
+
+
+def _finalize(value: Any) -> Any:
+    if type(value) is str:
+        return escape_tokens(value)
+    if value is None:
+        return ""
+    return value
+
+
+class Templates:
+    """Templates of some folders, the first that has a name wins."""
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        self.folders = tuple(Path(folder) for folder in folders)
+
+    @cached_property
+    def _environment(self) -> ImmutableSandboxedEnvironment:
+        return ImmutableSandboxedEnvironment(
+            loader=FileSystemLoader([str(folder) for folder in self.folders]),
+            undefined=StrictUndefined,
+            finalize=_finalize,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            autoescape=False,
+        )
+
+    def get(self, name: str) -> Template:
+        """The compiled template. Raises UserError for a missing file or a syntax error, with its line."""
+        try:
+            return self._environment.get_template(name)
+        except TemplateNotFound as error:
+            raise self._missing(str(error.name or name)) from None
+        except TemplateSyntaxError as error:
+            place = f"{error.filename or name}:{error.lineno}"
+            raise UserError(f"template error: {error.message}", where=place) from None
+
+    def source(self, name: str) -> str:
+        """The template's text."""
+        self.get(name)
+        loader = self._environment.loader
+        assert loader is not None  # set in the constructor
+        return loader.get_source(self._environment, name)[0]
+
+    def digest(self, name: str) -> str:
+        """sha256 over the template and every template that it includes, imports or extends."""
+        state = hashlib.sha256()
+        for used in self._used(name, set()):
+            state.update(used.encode() + b"\0" + self.source(used).encode() + b"\0")
+        return state.hexdigest()
+
+    def variables(self, name: str) -> set[str]:
+        """Names that the template takes from outside."""
+        names: set[str] = set()
+        for used in self._used(name, set()):
+            names |= meta.find_undeclared_variables(self._environment.parse(self.source(used)))
+        return names
+
+    def names(self) -> list[str]:
+        """Every template that can be named."""
+        return sorted(
+            {
+                path.relative_to(folder).as_posix()
+                for folder in self.folders
+                if folder.is_dir()
+                for path in folder.rglob("*.j2")
+            }
+        )
+
+    def _used(self, name: str, seen: set[str]) -> list[str]:
+        if name in seen:
+            return []
+        seen.add(name)
+        found = [name]
+        for inner in meta.find_referenced_templates(self._environment.parse(self.source(name))):
+            if inner is not None:
+                found += self._used(inner, seen)
+        return found
+
+    def _missing(self, name: str) -> UserError:
+        places = ", ".join(str(folder) for folder in self.folders)
+        hint = did_you_mean(name, self.names())
+        return UserError(f"no template `{name}` in {places}", remedy=hint or "Check the path; `.j2` is part of it.")

@@ -1,0 +1,146 @@
+"""The kinds of transform. A transform is frozen data (its parameters) plus the method of its kind.
+
+One transform per file: `guard.prompt_length` is the one public class of datakit/guard/prompt_length.py.
+Parameter help stands as a docstring under each field; it becomes the JSON schema and the reference page.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from datakit.core.outcome import Batch, Outcome, Rejected, Table
+
+if TYPE_CHECKING:
+    from datakit.core.tools import Tools
+
+Row = dict[str, Any]
+Columns = Mapping[str, Any]
+"""Column name -> polars dtype."""
+
+
+class Transform(BaseModel, ABC):
+    """Frozen parameters; unknown names and wrong types are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    version: ClassVar[int] = 1
+    """Raised when the same parameters and input give another output."""
+    registered_name: ClassVar[str] = ""
+    """Set by transforms that live outside datakit; inside, the file's place is the name."""
+
+    @classmethod
+    def name(cls) -> str:
+        """The name in a recipe, such as `guard.prompt_length`."""
+        return cls.registered_name or ".".join(cls.__module__.split(".")[-2:])
+
+    def needs(self, tools: Tools) -> tuple[str, ...]:
+        """Names of the columns that this step reads."""
+        return ()
+
+    def gives(self, tools: Tools) -> Columns:
+        """Columns that this step adds or replaces."""
+        return {}
+
+    def templates(self) -> tuple[str, ...]:
+        """Names of the templates that this step renders."""
+        return ()
+
+
+class Reader(Transform):
+    """Makes records out of a source."""
+
+    @abstractmethod
+    def read(self, tools: Tools) -> Iterator[Batch]:
+        """Records in source order, all batches with the schema of `columns`; broken ones as rejects."""
+
+    @abstractmethod
+    def columns(self, tools: Tools) -> Columns:
+        """The columns that `read` will give, found without reading everything."""
+
+    @abstractmethod
+    def sources(self, tools: Tools) -> list[Path]:
+        """The files that the records come from: when none has changed, a build can be reused."""
+
+
+class Annotator(Transform):
+    """Adds columns by work that costs money or time, one record at a time, through the result store."""
+
+    keyed: ClassVar[tuple[str, ...]] = ()
+    """The parameters that change the paid result. Only these reach the store's key (an allow-list)."""
+    executor: ClassVar[Literal["process", "async", "inline"]] = "inline"
+    """Where `answer` runs: worker processes, the event loop, or the engine's own thread."""
+
+    @abstractmethod
+    def start(self, tools: Tools) -> Any:
+        """A worker whose `answer(row) -> Outcome` does the paid work (`async def` for "async")."""
+
+    def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
+        """The columns made of a stored raw result. Cheap and pure: runs again when only reading changed."""
+        return dict(raw)
+
+    def key_fields(self, row: Row, tools: Tools) -> Any:
+        """What of the record reaches the key (JSON-able). Images enter by content, never by path."""
+        fields = {name: row[name] for name in self.needs(tools)}
+        if "images" in fields:
+            fields["images"] = [tools.files.sha256(path) for path in fields["images"]]
+        return fields
+
+    def key_settings(self, tools: Tools) -> Row:
+        """What of the step reaches the key besides name and version, such as the engine's version."""
+        return {name: getattr(self, name) for name in self.keyed}
+
+
+Worker = Callable[[pl.DataFrame], Batch]
+"""What a guard or a renderer starts: a batch in, the records that go on and the rejected ones out."""
+
+
+class Guard(Transform):
+    """Lets records pass or rejects them with a reason; cheap, runs at every build."""
+
+    @abstractmethod
+    def start(self, tools: Tools, frame: pl.LazyFrame) -> Worker:
+        """The check for one batch. `frame` is the whole step input, for guards that compare records."""
+
+
+class Renderer(Transform):
+    """Makes `messages` out of a record's columns; streamed, the texts are never all in memory."""
+
+    @abstractmethod
+    def start(self, tools: Tools, frame: pl.LazyFrame) -> Worker:
+        """The rendering of one batch."""
+
+
+class TableTransform(Transform):
+    """Works on the whole table: splits, weights, joins, adds or removes records."""
+
+    @abstractmethod
+    def apply(self, frame: pl.LazyFrame, tools: Tools) -> Table:
+        """The new table. Called with zero rows too, to check columns before anything is paid."""
+
+
+class Artifact(BaseModel):
+    """A file that an emitter wrote, relative to the build folder."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    kind: str
+    """data, config, image, card …"""
+    records: int | None = None
+
+
+class Emitter(Transform):
+    """Writes the build's files."""
+
+    @abstractmethod
+    def write(self, frame: pl.LazyFrame, folder: Path, tools: Tools) -> list[Artifact]:
+        """The files written. `folder` becomes the build only when everything succeeded."""
+
+
+AnswerWorker = Callable[[Row], Outcome]
