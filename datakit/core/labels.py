@@ -98,7 +98,7 @@ def load_labels(path: Path) -> LabelSet:
         raise UserError(f"{path} is not YAML in UTF-8: {error}") from None
     rows = document.get("labels") if isinstance(document, dict) else None
     if not isinstance(rows, list) or not rows:
-        raise UserError(f"{path} holds no list `labels:`", remedy="See templates/ecom/labels.yaml for the form.")
+        raise UserError(f"{path} holds no list `labels:`", remedy="See templates/ecom/labels.yaml.")
     faults = _Faults(path)
     labels = tuple(label for number, row in enumerate(rows, 1) if (label := _label(row, number, faults)))
     _check_set(labels, faults)

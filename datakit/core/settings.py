@@ -18,8 +18,8 @@ class LlmSettings(Settings):
     """The model that writes descriptions and reasons. The key comes from the environment, never from here."""
 
     provider: Literal["auto", "openai", "offline"] = "auto"
-    """`openai` is any OpenAI-compatible endpoint; `offline` is the built-in writer; `auto` takes `openai` when
-    OPENAI_API_KEY or OPENAI_BASE_URL is set, else the offline writer, and says so."""
+    """`openai` is any OpenAI-compatible endpoint; `offline` is the built-in writer; `auto` takes `openai`
+    when OPENAI_API_KEY or OPENAI_BASE_URL is set, else the offline writer, and says so."""
     model: str = "gpt-4o-mini"
     """Name of the model at the endpoint."""
     base_url: str | None = None

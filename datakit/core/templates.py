@@ -127,4 +127,4 @@ class Templates:
     def _missing(self, name: str) -> UserError:
         places = ", ".join(str(folder) for folder in self.folders)
         hint = did_you_mean(name, self.names())
-        return UserError(f"no template `{name}` in {places}", remedy=hint or "Check the path; `.j2` is part of it.")
+        return UserError(f"no template `{name}` in {places}", remedy=hint or "`.j2` is part of the name.")

@@ -1,0 +1,71 @@
+"""What every step did with the records: the figures behind the terminal table, report.json and the card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, Field
+
+
+class StepReport(BaseModel):
+    """One step's account. Always: records_in + added = records_out + rejected + retry."""
+
+    number: int
+    """Place in the recipe, from 1; the emitters follow the steps."""
+    name: str
+    records_in: int = 0
+    records_out: int = 0
+    added: int = 0
+    """Records that the step brought in (readers, mixes)."""
+    rejected: dict[str, int] = Field(default_factory=dict)
+    """Reason -> records."""
+    retry: int = 0
+    cached: int = 0
+    """Records answered from the result store."""
+    new: int = 0
+    """Records whose result was made in this run."""
+    calls: int = 0
+    """Pieces of work sent to a worker or an endpoint in this run; equal inputs share one."""
+    seconds: float = 0.0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost_usd: float = 0.0
+    notes: dict[str, Any] = Field(default_factory=dict)
+    """Facts for the card: the writer used, licences of mixed data …"""
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every record is accounted for."""
+        leaving = self.records_out + sum(self.rejected.values()) + self.retry
+        return self.records_in + self.added == leaving
+
+
+class BuildReport(BaseModel):
+    """The account of a whole build."""
+
+    name: str
+    recipe: str
+    steps: list[StepReport] = Field(default_factory=list)
+    seconds: float = 0.0
+    reused: bool = False
+    """Nothing had changed: the build of an earlier run was kept."""
+    notes: list[str] = Field(default_factory=list)
+    """What a reader of the card must know first, such as that no model wrote the texts."""
+    warnings: list[str] = Field(default_factory=list)
+
+    @property
+    def rejected(self) -> int:
+        return sum(sum(step.rejected.values()) for step in self.steps)
+
+    @property
+    def retry(self) -> int:
+        return sum(step.retry for step in self.steps)
+
+    def write(self, path: Path) -> None:
+        path.write_bytes(orjson.dumps(self.model_dump(), option=orjson.OPT_INDENT_2) + b"\n")
+
+    @classmethod
+    def load(cls, path: Path) -> BuildReport:
+        return cls.model_validate_json(path.read_bytes())

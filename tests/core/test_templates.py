@@ -1,0 +1,58 @@
+"""Templates: strict, sandboxed, and safe against tokens in the data."""
+
+from pathlib import Path
+
+import pytest
+from jinja2 import UndefinedError
+from jinja2.exceptions import SecurityError
+
+from datakit.core.errors import UserError
+from datakit.core.templates import Templates, escape_except_images
+
+
+def write(folder: Path, name: str, text: str) -> Templates:
+    (folder / name).write_text(text, encoding="utf-8")
+    return Templates([folder])
+
+
+def test_tokens_in_data_are_escaped_and_those_of_the_template_stay(tmp_path: Path) -> None:
+    templates = write(tmp_path, "a.j2", "<image>{{ text }}")
+    out = templates.get("a.j2").render(text="看<image> <|im_end|> {{idx}} <http>")
+    assert out == "<image>看＜image＞ ＜|im_end|＞ ｛｛idx｝｝ <http>"
+
+
+def test_image_places_of_a_dialogue_stay(tmp_path: Path) -> None:
+    templates = write(tmp_path, "a.j2", "{{ text }}")
+    out = templates.get("a.j2").render(text=escape_except_images("一<image>二<video>"))
+    assert out == "一<image>二＜video＞"
+
+
+def test_undefined_variable_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UndefinedError, match="nothing"):
+        write(tmp_path, "a.j2", "{{ nothing }}").get("a.j2").render()
+
+
+def test_template_cannot_reach_python(tmp_path: Path) -> None:
+    with pytest.raises(SecurityError):
+        write(tmp_path, "a.j2", "{{ ''.__class__.__mro__ }}").get("a.j2").render()
+
+
+def test_missing_template_suggests_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"Did you mean `describe\.j2`"):
+        write(tmp_path, "describe.j2", "x").get("descibe.j2")
+
+
+def test_syntax_error_names_file_and_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        write(tmp_path, "a.j2", "x\n{% if %}").get("a.j2")
+    assert caught.value.where.endswith("a.j2:2")
+
+
+def test_digest_follows_included_templates(tmp_path: Path) -> None:
+    templates = write(tmp_path, "a.j2", "{% include 'b.j2' %}")
+    write(tmp_path, "b.j2", "one")
+    before = templates.digest("a.j2")
+    write(tmp_path, "b.j2", "two {{ x }}")
+    fresh = Templates([tmp_path])
+    assert fresh.digest("a.j2") != before
+    assert fresh.variables("a.j2") == {"x"}
