@@ -1,0 +1,257 @@
+"""A recipe: sources, steps, emitters and settings, checked against every transform's own parameters.
+
+Checking has two phases, and all errors are shown at once with line and column: first the recipe's shape,
+then each step's parameters against its class. Columns are checked by `datakit.run.columns`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from datakit.core.errors import RecipeErrors, UserError, did_you_mean
+from datakit.core.labels import LabelSet, load_labels
+from datakit.core.registry import find
+from datakit.core.settings import LlmSettings, RunSettings, Settings
+from datakit.core.tools import Tools
+from datakit.core.transform import Emitter, Reader, Transform
+from datakit.recipe.overrides import apply_overrides
+from datakit.recipe.yaml_file import Key, YamlFile, load_yaml
+
+VERSION = 1
+TOP = ("version", "name", "seed", "labels", "llm", "steps", "emit", "train", "run")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One transform in its place."""
+
+    number: int
+    transform: Transform
+    where: str
+
+    @property
+    def name(self) -> str:
+        return self.transform.name()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A checked recipe."""
+
+    path: Path
+    name: str
+    seed: int
+    steps: tuple[Step, ...]
+    emitters: tuple[Step, ...]
+    llm: LlmSettings
+    run: RunSettings
+    labels: LabelSet | None
+    sections: Mapping[str, Settings] = field(default_factory=dict)
+    """Checked sections of later stages, such as `train`."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """The recipe as plain data, overrides applied."""
+
+    @property
+    def project(self) -> Path:
+        """The folder that holds build/, data_cards/, templates/ and the result store."""
+        return project_of(self.path)
+
+    def tools(self) -> Tools:
+        """What the steps of this recipe get."""
+        return Tools(
+            base=self.path.parent,
+            project=self.project,
+            name=self.name,
+            seed=self.seed,
+            labels=self.labels,
+            llm=self.llm,
+            run=self.run,
+        )
+
+    def dump(self) -> str:
+        """The recipe as YAML that loads to the same steps."""
+        return yaml.safe_dump(dict(self.data), allow_unicode=True, sort_keys=False, width=110)
+
+
+def project_of(path: Path) -> Path:
+    """The project of a recipe: the nearest folder above it that holds `recipes/` or `.datakit/`."""
+    folder = path.absolute().parent
+    for candidate in (folder, *folder.parents):
+        if (candidate / "recipes").is_dir() or (candidate / ".datakit").is_dir():
+            return candidate
+    return folder
+
+
+def load_recipe(
+    path: str | Path,
+    *,
+    overrides: Iterable[str] = (),
+    sections: Mapping[str, type[Settings]] | None = None,
+) -> Recipe:
+    """The checked recipe of a file. Raises RecipeErrors with everything that is wrong, sorted by line.
+
+    `overrides` are `key=value` texts (`run.concurrency=8`, `annotate.ocr.engine=paddleocr`).
+    `sections` gives the models of later stages' sections.
+    """
+    file = load_yaml(Path(path).absolute())
+    if isinstance(file.data, dict):
+        file.data = apply_overrides(file.data, overrides)
+    return _Checker(file, dict(sections or {})).recipe()
+
+
+class _Checker:
+    def __init__(self, file: YamlFile, sections: dict[str, type[Settings]]) -> None:
+        self.file, self.sections, self.errors = file, sections, list[UserError]()
+
+    def recipe(self) -> Recipe:
+        if not isinstance(self.file.data, dict):
+            raise RecipeErrors([UserError("a recipe is a mapping with `steps:`", where=self.file.where(()))])
+        data = self.file.data
+        self._top(data)
+        steps = self._steps(data.get("steps"), "steps")
+        emitters = self._steps(data.get("emit"), "emit")
+        self._order(steps, emitters)
+        llm = self._section(data, "llm", LlmSettings) or LlmSettings()
+        run = self._section(data, "run", RunSettings) or RunSettings()
+        others = {key: self._section(data, key, model) for key, model in self.sections.items() if key in data}
+        labels = self._labels(data.get("labels"))
+        if self.errors:
+            raise RecipeErrors(self.errors)
+        return Recipe(
+            path=self.file.path,
+            name=str(data.get("name", self.file.path.stem)),
+            seed=data.get("seed", 7),
+            steps=tuple(steps),
+            emitters=tuple(emitters),
+            llm=llm,
+            run=run,
+            labels=labels,
+            sections={key: value for key, value in others.items() if value is not None},
+            data=data,
+        )
+
+    def _fault(self, key: Key, message: str, remedy: str = "") -> None:
+        self.errors.append(UserError(message, remedy=remedy, where=self.file.where(key)))
+
+    def _top(self, data: dict[str, Any]) -> None:
+        for key in data:
+            if key not in TOP:
+                known = f"All keys: {', '.join(TOP)}"
+                self._fault((key,), f"unknown key `{key}`", did_you_mean(str(key), TOP) or known)
+        if data.get("version", VERSION) != VERSION:
+            self._fault(
+                ("version",),
+                f"version {data['version']!r} is not known",
+                f"This datakit reads version {VERSION}.",
+            )
+        name = data.get("name", self.file.path.stem)
+        if not isinstance(name, str) or not name.replace("_", "").replace("-", "").isalnum():
+            self._fault(("name",), f"name {name!r} must be letters, digits, `_` and `-`")
+        if not isinstance(data.get("seed", 7), int):
+            self._fault(("seed",), "`seed` must be a whole number")
+
+    def _steps(self, rows: Any, section: str) -> list[Step]:
+        if not isinstance(rows, list) or not rows:
+            self._fault((section,), f"`{section}:` must be a list with at least one step")
+            return []
+        return [step for index, row in enumerate(rows) if (step := self._step(row, section, index))]
+
+    def _step(self, row: Any, section: str, index: int) -> Step | None:
+        if isinstance(row, str):
+            row = {row: {}}
+        if not isinstance(row, dict) or len(row) != 1:
+            self._fault((section, index), "a step is `name: {parameters}`")
+            return None
+        ((name, parameters),) = row.items()
+        key: Key = (section, index, name)
+        full = f"emit.{name}" if section == "emit" and "." not in str(name) else str(name)
+        try:
+            kind = find(full)
+        except UserError as error:
+            self._fault(key, error.message, error.remedy)
+            return None
+        if parameters is None:
+            parameters = {}
+        if not isinstance(parameters, dict):
+            self._fault(key, f"the parameters of `{name}` must be a mapping, not {parameters!r}")
+            return None
+        try:
+            return Step(index + 1, kind.model_validate(parameters), self.file.where(key))
+        except ValidationError as error:
+            self._parameter_faults(error, key, kind, f"step {index + 1} ({full})")
+            return None
+
+    def _parameter_faults(self, error: ValidationError, key: Key, model: type[BaseModel], what: str) -> None:
+        for fault in error.errors(include_url=False, include_context=False):
+            place = (*key, *fault["loc"])
+            text, remedy = describe_fault(fault, model)
+            self._fault(place, f"{what}: {text}", remedy)
+
+    def _section(self, data: dict[str, Any], key: str, model: type[Settings]) -> Any:
+        value = data.get(key)
+        if value is None:
+            return None
+        try:
+            return model.model_validate(value)
+        except ValidationError as error:
+            self._parameter_faults(error, (key,), model, f"`{key}:`")
+            return None
+
+    def _labels(self, value: Any) -> LabelSet | None:
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            self._fault(("labels",), "`labels:` must be the path of a label file")
+            return None
+        try:
+            return load_labels((self.file.path.parent / value).resolve())
+        except UserError as error:
+            self._fault(("labels",), error.message, error.remedy)
+            return None
+
+    def _order(self, steps: list[Step], emitters: list[Step]) -> None:
+        for step in steps:
+            if isinstance(step.transform, Emitter):
+                self.errors.append(UserError(f"`{step.name}` belongs under `emit:`", where=step.where))
+        for step in emitters:
+            if not isinstance(step.transform, Emitter):
+                self.errors.append(UserError(f"`{step.name}` belongs under `steps:`", where=step.where))
+        if steps and not isinstance(steps[0].transform, Reader):
+            remedy = "Begin with a reader, such as read.jsonl."
+            self.errors.append(
+                UserError(f"`{steps[0].name}` has no records to work on", remedy=remedy, where=steps[0].where)
+            )
+
+
+def describe_fault(fault: Mapping[str, Any], model: type[BaseModel]) -> tuple[str, str]:
+    """A pydantic fault in words: (what is wrong, what to do)."""
+    location = [str(part) for part in fault["loc"]]
+    name = ".".join(location) or "parameters"
+    value = fault.get("input")
+    if fault["type"] == "extra_forbidden":
+        fields = list(_model_at(model, location[:-1]).model_fields)
+        hint = did_you_mean(location[-1], fields)
+        known = f"Known: {', '.join(fields)}." if fields else "It takes none."
+        return f"unknown parameter `{name}` (value {value!r})", f"{hint} {known}".strip()
+    if fault["type"] == "missing":
+        return f"parameter `{name}` is missing", ""
+    if fault["type"] == "value_error":
+        return f"`{name}`: {fault['msg'].removeprefix('Value error, ')}", ""
+    return f"`{name}`: {fault['msg'][0].lower()}{fault['msg'][1:]} (value {value!r})", ""
+
+
+def _model_at(model: type[BaseModel], location: list[str]) -> type[BaseModel]:
+    for part in location:
+        info = model.model_fields.get(part)
+        options = [info.annotation, *get_args(info.annotation)] if info else []
+        inner = [item for item in options if isinstance(item, type) and issubclass(item, BaseModel)]
+        if not inner:
+            break
+        model = inner[0]
+    return model
