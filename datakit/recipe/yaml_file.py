@@ -41,7 +41,7 @@ def show_path(path: Path) -> str:
 
 
 def load_yaml(path: Path) -> YamlFile:
-    """The parsed file. Raises UserError with line and column for bad YAML, a repeated key or an unknown tag."""
+    """The parsed file. Raises UserError with line and column for bad YAML, repeated keys, unknown tags."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:

@@ -1,0 +1,179 @@
+"""The result store: what was paid for once is never paid for again.
+
+One SQLite file in WAL mode. Every result is committed the moment it arrives, so kill -9 loses only work in
+flight. Keys are 16-byte digests, values the raw results (zlib above 1 KB); no image and no API key enters.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from datakit.core.errors import UserError
+from datakit.core.files import Stamp
+from datakit.core.outcome import Done, Rejected
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS results (
+    key BLOB PRIMARY KEY, step TEXT NOT NULL, rejected INTEGER NOT NULL, value BLOB NOT NULL,
+    meta BLOB NOT NULL, created INTEGER NOT NULL, used INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS files (
+    path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL);
+"""
+FORMAT = 1
+_COMPRESS_ABOVE = 1024
+_DAY_S = 86_400
+_CHUNK = 500  # SQLite's default limit of variables is at least 999
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A result as it was stored."""
+
+    outcome: Done | Rejected
+    step: str
+    created: int
+    """Seconds since 1970."""
+
+
+class Store:
+    """Results by key, and digests of files. One writer at a time per process; processes may share the file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "results.sqlite"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=60)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._open()
+        except (OSError, sqlite3.DatabaseError) as error:
+            raise UserError(
+                f"cannot use the result store {self.path}: {error}",
+                remedy="Make the folder writable, or name another with `run.store` or DATAKIT_STORE.",
+            ) from None
+
+    def _open(self) -> None:
+        (found,) = self._db.execute("PRAGMA user_version").fetchone()
+        if found > FORMAT:
+            raise UserError(
+                f"the result store {self.path} was written by a newer datakit (format {found})",
+                remedy="Upgrade datakit, or name another folder with `run.store`.",
+            )
+        self._db.executescript(_SCHEMA)
+        self._db.execute(f"PRAGMA user_version={FORMAT}")
+
+    def close(self) -> None:
+        self._db.close()
+
+    def get_many(self, keys: Iterable[bytes]) -> dict[bytes, Stored]:
+        """The stored results among `keys`."""
+        found: dict[bytes, Stored] = {}
+        today = int(time.time()) // _DAY_S * _DAY_S
+        stale: list[bytes] = []
+        for chunk in _chunks(list(keys)):
+            marks = ",".join("?" * len(chunk))
+            query = (
+                f"SELECT key, step, rejected, value, meta, created, used FROM results WHERE key IN ({marks})"
+            )
+            for key, step, rejected, value, meta, created, used in self._db.execute(query, chunk):
+                found[key] = Stored(_unpack(rejected, value, meta), step, created)
+                if used < today:
+                    stale.append(key)
+        for chunk in _chunks(stale):
+            self._db.execute(
+                f"UPDATE results SET used={today} WHERE key IN ({','.join('?' * len(chunk))})", chunk
+            )
+        return found
+
+    def known(self, keys: Iterable[bytes]) -> set[bytes]:
+        """Which of `keys` have a result."""
+        found: set[bytes] = set()
+        for chunk in _chunks(list(keys)):
+            marks = ",".join("?" * len(chunk))
+            found.update(
+                key for (key,) in self._db.execute(f"SELECT key FROM results WHERE key IN ({marks})", chunk)
+            )
+        return found
+
+    def put(self, key: bytes, step: str, outcome: Done | Rejected) -> None:
+        """Stores a result; it is on disk when this returns."""
+        rejected = isinstance(outcome, Rejected)
+        body = [outcome.reason, outcome.detail] if isinstance(outcome, Rejected) else outcome.raw
+        value = orjson.dumps(body)
+        if len(value) > _COMPRESS_ABOVE:
+            value = b"z" + zlib.compress(value, 1)
+        now = int(time.time())
+        self._db.execute(
+            "INSERT OR REPLACE INTO results VALUES (?,?,?,?,?,?,?)",
+            (key, step, rejected, value, orjson.dumps(outcome.meta), now, now // _DAY_S * _DAY_S),
+        )
+
+    def known_digest(self, path: str, stamp: Stamp) -> str | None:
+        row = self._db.execute(
+            "SELECT sha256 FROM files WHERE path=? AND size=? AND mtime_ns=?", (path, *stamp)
+        ).fetchone()
+        return row[0] if row else None
+
+    def keep_digest(self, path: str, stamp: Stamp, digest: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO files VALUES (?,?,?,?)", (path, *stamp, digest))
+
+    def usage(self) -> list[dict[str, Any]]:
+        """Per step: results, rejected ones, bytes, oldest and latest use (days since 1970 × 86,400 s)."""
+        query = """SELECT step, count(*), sum(rejected), sum(length(value) + length(meta)), min(created), max(used)
+                   FROM results GROUP BY step ORDER BY step"""
+        names = ("step", "results", "rejected", "bytes", "created", "used")
+        return [dict(zip(names, row, strict=True)) for row in self._db.execute(query)]
+
+    def collect(self, *, unused_days: int | None = None, max_bytes: int | None = None) -> tuple[int, int]:
+        """Removes results that nobody read for `unused_days`, then the least recently used above `max_bytes`.
+
+        Returns (results removed, bytes freed).
+        """
+        before = self._sizes()
+        self._db.execute("BEGIN IMMEDIATE")
+        if unused_days is not None:
+            limit = int(time.time()) - unused_days * _DAY_S
+            self._db.execute("DELETE FROM results WHERE used < ?", (limit,))
+        if max_bytes is not None:
+            self._db.execute(
+                """DELETE FROM results WHERE key IN (SELECT key FROM (
+                     SELECT key, sum(length(value) + length(meta)) OVER (ORDER BY used DESC, created DESC, key)
+                     AS total FROM results) WHERE total > ?)""",
+                (max_bytes,),
+            )
+        self._db.execute("COMMIT")
+        self._db.execute("VACUUM")
+        after = self._sizes()
+        return before[0] - after[0], before[1] - after[1]
+
+    def _sizes(self) -> tuple[int, int]:
+        query = "SELECT count(*), coalesce(sum(length(value) + length(meta)), 0) FROM results"
+        count, size = self._db.execute(query).fetchone()
+        return count, size
+
+
+def store_folder(project: Path, setting: str | None) -> Path:
+    """Where the store lies: DATAKIT_STORE, else the recipe's `run.store`, else `.datakit` in the project."""
+    chosen = os.environ.get("DATAKIT_STORE") or setting
+    return (project / Path(chosen).expanduser()) if chosen else project / ".datakit"
+
+
+def _unpack(rejected: int, value: bytes, meta: bytes) -> Done | Rejected:
+    body = orjson.loads(zlib.decompress(value[1:]) if value[:1] == b"z" else value)
+    if rejected:
+        reason, detail = body
+        return Rejected(reason, detail, orjson.loads(meta))
+    return Done(body, orjson.loads(meta))
+
+
+def _chunks(keys: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
+    return (keys[at : at + _CHUNK] for at in range(0, len(keys), _CHUNK))
