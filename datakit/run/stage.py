@@ -48,7 +48,7 @@ class Stage:
     def batches(self, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
         """The parts in order, each read into memory on its own."""
         for part in self.parts:
-            yield pl.read_ipc(part, columns=columns, memory_map=False)
+            yield pl.read_ipc(part, columns=columns)
 
     def remove(self) -> None:
         """Deletes the files; the table is gone."""

@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS files (
 """
 FORMAT = 1
 _COMPRESS_ABOVE = 1024
+_SIZE = "length(value) + length(meta)"
 _DAY_S = 86_400
 _CHUNK = 500  # SQLite's default limit of variables is at least 999
 
@@ -45,7 +46,7 @@ class Stored:
 
 
 class Store:
-    """Results by key, and digests of files. One writer at a time per process; processes may share the file."""
+    """Results by key, and digests of files. Several processes may share the file."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "results.sqlite"
@@ -127,9 +128,9 @@ class Store:
         self._db.execute("INSERT OR REPLACE INTO files VALUES (?,?,?,?)", (path, *stamp, digest))
 
     def usage(self) -> list[dict[str, Any]]:
-        """Per step: results, rejected ones, bytes, oldest and latest use (days since 1970 × 86,400 s)."""
-        query = """SELECT step, count(*), sum(rejected), sum(length(value) + length(meta)), min(created), max(used)
-                   FROM results GROUP BY step ORDER BY step"""
+        """Per step: results, rejected ones, bytes, first written and last used (seconds since 1970)."""
+        query = f"""SELECT step, count(*), sum(rejected), sum({_SIZE}), min(created), max(used)
+                    FROM results GROUP BY step ORDER BY step"""
         names = ("step", "results", "rejected", "bytes", "created", "used")
         return [dict(zip(names, row, strict=True)) for row in self._db.execute(query)]
 
@@ -145,9 +146,9 @@ class Store:
             self._db.execute("DELETE FROM results WHERE used < ?", (limit,))
         if max_bytes is not None:
             self._db.execute(
-                """DELETE FROM results WHERE key IN (SELECT key FROM (
-                     SELECT key, sum(length(value) + length(meta)) OVER (ORDER BY used DESC, created DESC, key)
-                     AS total FROM results) WHERE total > ?)""",
+                f"""DELETE FROM results WHERE key IN (SELECT key FROM (
+                      SELECT key, sum({_SIZE}) OVER (ORDER BY used DESC, created DESC, key) AS total
+                      FROM results) WHERE total > ?)""",
                 (max_bytes,),
             )
         self._db.execute("COMMIT")
@@ -156,7 +157,7 @@ class Store:
         return before[0] - after[0], before[1] - after[1]
 
     def _sizes(self) -> tuple[int, int]:
-        query = "SELECT count(*), coalesce(sum(length(value) + length(meta)), 0) FROM results"
+        query = f"SELECT count(*), coalesce(sum({_SIZE}), 0) FROM results"
         count, size = self._db.execute(query).fetchone()
         return count, size
 

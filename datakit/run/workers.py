@@ -19,12 +19,13 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from datakit.core.errors import DatakitError
+from datakit.core.errors import DatakitError, UserError
 from datakit.core.outcome import Outcome, Retry
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Row
 
 Job = tuple[bytes, Row]
+MAX_DEATHS = 8
 QUEUE_PER_WORKER = 2  # one in work, one waiting: a dead worker takes at most two jobs along
 
 
@@ -44,6 +45,7 @@ class WorkerPool:
         self._count = count
         self._children: list[_Child] = []
         self._crashed: set[bytes] = set()
+        self._deaths = 0  # workers in a row that died without an answer
         self._again: deque[Job] = deque()
 
     def run(self, jobs: Iterator[Job]) -> Iterator[tuple[bytes, Outcome]]:
@@ -52,11 +54,8 @@ class WorkerPool:
             exhausted = False
             while True:
                 exhausted = self._feed(jobs, exhausted)
-                busy = [child for child in self._children if child.jobs]
-                if not busy:
-                    if exhausted and not self._again:
-                        return
-                    continue
+                if exhausted and not self._again and not any(child.jobs for child in self._children):
+                    return
                 for pipe in wait([child.pipe for child in self._children]):
                     child = next(child for child in self._children if child.pipe is pipe)
                     yield from self._receive(child)
@@ -116,6 +115,7 @@ class WorkerPool:
         if message == "retire":
             child.retiring = True
             return
+        self._deaths = 0
         key, outcome = message
         child.jobs.popleft()
         yield key, outcome
@@ -128,6 +128,12 @@ class WorkerPool:
         if not child.jobs:
             return
         if not child.retiring:
+            self._deaths += 1
+            if self._deaths > MAX_DEATHS + self._count:
+                raise UserError(
+                    f"{self._deaths} worker processes died one after the other (last exit code {code})",
+                    remedy="See the messages above; less memory per worker may be free than `run.workers` needs.",
+                )
             key, row = child.jobs.popleft()
             if key in self._crashed:
                 yield key, Retry("worker_crashed", f"a worker died twice on this record (exit code {code})")
@@ -137,9 +143,8 @@ class WorkerPool:
         self._again.extend(child.jobs)
 
 
-_ONE_THREAD = {
-    name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
-}
+_THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
+_ONE_THREAD = dict.fromkeys(_THREAD_SETTINGS, "1")
 
 
 def default_workers() -> int:

@@ -1,0 +1,257 @@
+"""Runs an annotator over a stage: look every record up in the store, pay only for what is missing, join."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from datakit.core.errors import DatakitError, Exit
+from datakit.core.outcome import Batch, Done, Outcome, Reject, Rejected, Retry
+from datakit.core.record import digest
+from datakit.core.tools import Tools
+from datakit.core.transform import Annotator, Row
+from datakit.run.progress import Progress
+from datakit.run.report import StepReport
+from datakit.run.stage import Stage
+from datakit.run.store import Store
+from datakit.run.worker_main import answer as answer_safely
+from datakit.run.workers import Job, WorkerPool, default_workers
+
+KEY_BYTES = 16
+PLACE = ("id", "source_file", "source_line")
+
+
+class BudgetSpent(DatakitError):
+    """The recipe's budget is used up; what was paid for is in the store."""
+
+    exit_code = Exit.BUDGET
+
+
+@dataclass
+class Annotation:
+    """One annotator at work on one stage."""
+
+    annotator: Annotator
+    tools: Tools
+    store: Store
+    progress: Progress
+    report: StepReport
+    spent_usd: float = 0.0
+    """What the build had spent before this step."""
+    _keys: list[bytes] = field(default_factory=list)
+    """The key of every record, in order."""
+    _new: set[bytes] = field(default_factory=set)
+    _retries: dict[bytes, Retry] = field(default_factory=dict)
+
+    def pay(self, stage: Stage) -> None:
+        """Makes the store hold a result for every record, as far as that succeeds."""
+        self.progress.start(self.report.name, stage.rows)
+        for key, outcome in self._work(self._missing(stage)):
+            self.report.calls += 1
+            if isinstance(outcome, Retry):
+                self._retries[key] = outcome
+            else:
+                self.store.put(key, self.report.name, outcome)
+                self._new.add(key)
+                self._account(outcome)
+            self.progress.advance(1, f"${self.report.cost_usd:.4f}" if self.report.cost_usd else "")
+            self._check_budget()
+
+    def join(self, stage: Stage) -> Iterator[Batch]:
+        """The stage's records with the annotator's columns; those without a result as rejects."""
+        columns = {**stage.schema, **self.annotator.gives(self.tools)}
+        trace = f"@{self.report.number}.{self.report.name}"
+        paid: set[bytes] = set()
+        at = 0
+        for frame in stage.batches():
+            keys = self._keys[at : at + frame.height]
+            at += frame.height
+            yield self._join_batch(frame, keys, columns, trace, paid)
+
+    def missing(self, stage: Stage) -> int:
+        """How many pieces of work the store does not hold (equal inputs count once). Pays nothing."""
+        return sum(1 for _ in self._missing(stage))
+
+    def _row_columns(self, stage: Stage) -> list[str]:
+        wanted = [*PLACE, *self.annotator.needs(self.tools), *getattr(self.annotator, "optional", ())]
+        return [name for name in dict.fromkeys(wanted) if name in stage.schema]
+
+    def _missing(self, stage: Stage) -> Iterator[Job]:
+        """Rows that have no result yet, one per key, read as they are asked for."""
+        print_ = fingerprint(self.annotator, self.tools)
+        asked: set[bytes] = set()
+        names = self._row_columns(stage)
+        for frame in stage.batches(names):
+            rows = frame.to_dicts()
+            keys = [record_key(print_, self.annotator.key_fields(row, self.tools)) for row in rows]
+            self._keys.extend(keys)
+            known = self.store.known(dict.fromkeys(keys))
+            for key, row in zip(keys, rows, strict=True):
+                if key in known or key in asked:
+                    self.progress.advance(1)
+                else:
+                    asked.add(key)
+                    yield key, row
+
+    def _work(self, jobs: Iterator[Job]) -> Iterator[tuple[bytes, Outcome]]:
+        first = next(jobs, None)
+        if first is None:
+            return
+        rest = _chain(first, jobs)
+        if self.annotator.executor == "process":
+            count = self.tools.run.workers or default_workers()
+            yield from WorkerPool(self.annotator, self.tools, count, self.tools.run.worker_memory_mb).run(
+                rest
+            )
+        elif self.annotator.executor == "async":
+            yield from _drive(self._in_flight(rest))
+        else:
+            worker = self.annotator.start(self.tools)
+            for key, row in rest:
+                yield key, answer_safely(worker, row)
+
+    async def _in_flight(self, jobs: Iterator[Job]) -> AsyncGenerator[tuple[bytes, Outcome], None]:
+        """Answers as they come, with a bounded number of records open."""
+        worker = self.annotator.start(self.tools)
+        finished: asyncio.Queue[asyncio.Task[tuple[bytes, Outcome]]] = asyncio.Queue()
+        tasks: set[asyncio.Task[tuple[bytes, Outcome]]] = set()
+        try:
+            exhausted = False
+            while True:
+                while not exhausted and len(tasks) < self.tools.run.concurrency:
+                    job = next(jobs, None)
+                    if job is None:
+                        exhausted = True
+                        break
+                    task = asyncio.create_task(_answer(worker, *job))
+                    task.add_done_callback(finished.put_nowait)
+                    tasks.add(task)
+                if not tasks:
+                    return
+                task = await finished.get()
+                tasks.discard(task)
+                yield task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            close = getattr(worker, "close", None)
+            if close is not None and inspect.isawaitable(closing := close()):
+                await closing
+
+    def _account(self, outcome: Done | Rejected) -> None:
+        self.report.tokens_in += int(outcome.meta.get("tokens_in") or 0)
+        self.report.tokens_out += int(outcome.meta.get("tokens_out") or 0)
+        self.report.cost_usd += float(outcome.meta.get("cost_usd") or 0.0)
+
+    def _check_budget(self) -> None:
+        budget, spent = self.tools.run.budget_usd, self.spent_usd + self.report.cost_usd
+        if budget is not None and spent >= budget:
+            raise BudgetSpent(
+                f"run.budget_usd ({budget:g}) is used up: ${spent:.4f} spent.\n"
+                "  Everything paid for is stored. Raise run.budget_usd and run the same command to go on."
+            )
+
+    def _join_batch(
+        self, frame: pl.DataFrame, keys: list[bytes], columns: dict[str, Any], trace: str, paid: set[bytes]
+    ) -> Batch:
+        names = self.annotator.gives(self.tools)
+        stored = self.store.get_many(dict.fromkeys(keys))
+        rows = frame.select(_present(frame, self._needed())).to_dicts()
+        kept: list[int] = []
+        values: dict[str, list[Any]] = {name: [] for name in names}
+        traces: list[dict[str, Any]] = []
+        rejects: list[Reject] = []
+        for index, (key, row) in enumerate(zip(keys, rows, strict=True)):
+            outcome = self._read(stored.get(key), key, row)
+            if not isinstance(outcome, dict):
+                rejects.append(_reject(row, outcome))
+                continue
+            kept.append(index)
+            new = key in self._new and key not in paid
+            paid.add(key)
+            self.report.new, self.report.cached = self.report.new + new, self.report.cached + (not new)
+            traces.append({"key": key, "new": new})
+            for name, column in values.items():
+                column.append(outcome.get(name))
+        added = [pl.Series(name, values[name], dtype=dtype) for name, dtype in names.items()]
+        note = pl.Series(trace, traces, dtype=pl.Struct({"key": pl.Binary, "new": pl.Boolean}))
+        base = frame if len(kept) == frame.height else frame[kept]
+        out = base.with_columns(added).select(list(columns)).with_columns(note)
+        return Batch(out, rejects)
+
+    def _read(self, stored: Any, key: bytes, row: Row) -> Row | Rejected | Retry:
+        if stored is None:
+            return self._retries.get(key, Retry("not_answered", "no result was made"))
+        if isinstance(stored.outcome, Rejected):
+            return stored.outcome
+        return self.annotator.columns(stored.outcome.raw, row, self.tools)
+
+    def _needed(self) -> list[str]:
+        return [*PLACE, *self.annotator.needs(self.tools), *getattr(self.annotator, "optional", ())]
+
+
+def fingerprint(annotator: Annotator, tools: Tools) -> str:
+    """Digest of what a step is: name, version and the settings it lets into the key."""
+    return digest([annotator.name(), annotator.version, annotator.key_settings(tools)]).hex()
+
+
+def record_key(step_fingerprint: str, fields: Any) -> bytes:
+    """The store's key of one record at one step: 16 bytes."""
+    return digest([step_fingerprint, fields], size=KEY_BYTES)
+
+
+RETRY = "retry:"
+"""Prefix of a reject's reason that means: not stored, the next run tries again."""
+
+
+def _reject(row: Row, outcome: Rejected | Retry) -> Reject:
+    prefix = RETRY if isinstance(outcome, Retry) else ""
+    return Reject(
+        row["id"],
+        prefix + outcome.reason,
+        outcome.detail,
+        row.get("source_file") or "",
+        row.get("source_line"),
+    )
+
+
+def _present(frame: pl.DataFrame, names: list[str]) -> list[str]:
+    return [name for name in dict.fromkeys(names) if name in frame.columns]
+
+
+def _chain(first: Job, rest: Iterator[Job]) -> Iterator[Job]:
+    yield first
+    yield from rest
+
+
+async def _answer(worker: Any, key: bytes, row: Row) -> tuple[bytes, Outcome]:
+    try:
+        return key, await worker.answer(row)
+    except (DatakitError, asyncio.CancelledError):
+        raise
+    except Exception as error:  # a bug in a transform or a client: shown in the report as a retry
+        return key, Retry("unexpected_error", f"{type(error).__name__}: {error}")
+
+
+def _drive(answers: AsyncGenerator[tuple[bytes, Outcome], None]) -> Iterator[tuple[bytes, Outcome]]:
+    """An async generator as a plain one, on an event loop of its own.
+
+    Everything stays in the caller's thread, so an answer is in the store before the next is looked at.
+    """
+    loop = asyncio.new_event_loop()
+    try:
+        while True:
+            try:
+                yield loop.run_until_complete(anext(answers))
+            except StopAsyncIteration:
+                return
+    finally:
+        loop.run_until_complete(answers.aclose())
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()

@@ -1,0 +1,83 @@
+"""The column algebra: whether every step finds the columns it reads, found out on zero rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from datakit.core.errors import RecipeErrors, UserError, did_you_mean
+from datakit.core.tools import Tools
+from datakit.core.transform import Reader, TableTransform
+from datakit.recipe.recipe import Recipe, Step
+
+
+def check_columns(recipe: Recipe, tools: Tools) -> dict[str, Any]:
+    """The columns after the last step. Raises RecipeErrors naming every step that misses one."""
+    return Algebra(tools).run((*recipe.steps, *recipe.emitters))
+
+
+class Algebra:
+    """Column names and dtypes as they pass through the steps."""
+
+    def __init__(self, tools: Tools) -> None:
+        self.tools = tools
+        self.columns: dict[str, Any] = {}
+        self.errors: list[UserError] = []
+
+    def run(self, steps: Sequence[Step]) -> dict[str, Any]:
+        for step in steps:
+            try:
+                self._step(step)
+            except UserError as error:
+                self.errors.append(_placed(error, step))
+        if self.errors:
+            raise RecipeErrors(self.errors)
+        return self.columns
+
+    def _step(self, step: Step) -> None:
+        transform = step.transform
+        if isinstance(transform, Reader):
+            self.columns = merged(self.columns, dict(transform.columns(self.tools)), step)
+            return
+        for name in transform.needs(self.tools):
+            if name not in self.columns:
+                raise self._missing(name)
+        if isinstance(transform, TableTransform):
+            self._table(transform)
+        else:
+            self.columns.update(transform.gives(self.tools))
+
+    def _table(self, transform: TableTransform) -> None:
+        empty = pl.LazyFrame(schema=self.columns)
+        try:
+            table = transform.apply(empty, self.tools)
+            self.columns = dict(table.frame.collect_schema())
+        except pl.exceptions.ColumnNotFoundError as error:
+            raise self._missing(str(error).split("\n", 1)[0].strip('" ')) from None
+
+    def _missing(self, name: str) -> UserError:
+        known = f"Columns at this step: {', '.join(self.columns)}."
+        hint = f"{did_you_mean(name, self.columns)} {known}".strip()
+        return UserError(f"column `{name}` is given by no earlier step", remedy=hint)
+
+
+def merged(first: dict[str, Any], second: dict[str, Any], step: Step) -> dict[str, Any]:
+    """The columns of two readers one after the other. Raises UserError where a dtype differs."""
+    for name, dtype in second.items():
+        if name in first and first[name] != dtype:
+            raise UserError(
+                f"column `{name}` is {dtype} here and {first[name]} in an earlier source",
+                remedy="Leave it out with `keep:`, or give both sources one type.",
+                where=step.where,
+            )
+    return {**first, **second}
+
+
+def _placed(error: UserError, step: Step) -> UserError:
+    if error.where:
+        message = f"step {step.number} ({step.name}): {error.message}\n  in {error.where}"
+    else:
+        message = f"step {step.number} ({step.name}): {error.message}"
+    return UserError(message, remedy=error.remedy, where=step.where, exit_code=error.exit_code)

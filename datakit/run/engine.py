@@ -1,0 +1,249 @@
+"""Runs steps one after the other over stages on disk, and accounts for every record."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+import polars as pl
+
+from datakit.core.errors import DatakitError, Exit, UserError
+from datakit.core.outcome import Batch, Reject
+from datakit.core.tools import Tools
+from datakit.core.transform import Annotator, Guard, Reader, Renderer, TableTransform
+from datakit.recipe.recipe import Step
+from datakit.run.annotation import RETRY, Annotation
+from datakit.run.columns import merged
+from datakit.run.progress import Progress
+from datakit.run.report import StepReport
+from datakit.run.stage import Stage
+from datakit.run.store import Store
+
+
+class NothingLeft(DatakitError):
+    """A step left no record, so there is nothing to build."""
+
+    exit_code = Exit.FAILED
+
+
+class NotConserved(DatakitError):
+    """A step lost or invented records: a fault of the transform, never of the data."""
+
+
+@dataclass
+class Engine:
+    """The state of one run: where stages lie, what was rejected, what each step reported."""
+
+    tools: Tools
+    store: Store
+    folder: Path
+    """Work folder; holds the stages and rejects.jsonl."""
+    progress: Progress = field(default_factory=lambda: Progress(quiet=True))
+    limit: int | None = None
+    """At most so many records of the readers."""
+    reports: list[StepReport] = field(default_factory=list)
+    images: set[str] = field(default_factory=set)
+    """Every picture that a record names."""
+
+    def run(self, steps: Sequence[Step]) -> Stage:
+        """The records after the last step. Raises NothingLeft when a step rejects all of them."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        stage: Stage | None = None
+        with open(self.folder / "rejects.jsonl", "wb") as rejects:
+            for step in steps:
+                report = StepReport(number=step.number, name=step.name)
+                self.reports.append(report)
+                began = time.perf_counter()
+                after = self._step(step, stage, report, rejects)
+                report.seconds = round(time.perf_counter() - began, 3)
+                self._conserved(step, report)
+                if stage is not None and stage is not after:
+                    stage.remove()
+                stage = after
+        assert stage is not None  # a checked recipe has steps
+        return stage
+
+    def _step(self, step: Step, stage: Stage | None, report: StepReport, rejects: BinaryIO) -> Stage:
+        transform = step.transform
+        report.records_in = stage.rows if stage else 0
+        if isinstance(transform, Reader):
+            after = self._read(step, transform, stage, report, rejects)
+        elif stage is None:
+            raise UserError(f"{step.name} has no records to work on", where=step.where)
+        elif isinstance(transform, Annotator):
+            after = self._annotate(transform, stage, report, rejects)
+        elif isinstance(transform, Guard | Renderer):
+            after = self._batches(transform, stage, report, rejects)
+        elif isinstance(transform, TableTransform):
+            after = self._table(transform, stage, report, rejects)
+        else:
+            raise UserError(f"{step.name} cannot stand among the steps", where=step.where)
+        report.records_out = after.rows
+        if after.rows == 0 and (report.records_in or isinstance(transform, Reader)):
+            raise NothingLeft(self._nothing_left(step, report))
+        return after
+
+    def _read(
+        self, step: Step, reader: Reader, stage: Stage | None, report: StepReport, rejects: BinaryIO
+    ) -> Stage:
+        columns = dict(reader.columns(self.tools))
+        schema = merged(dict(stage.schema), columns, step) if stage else columns
+        after = self._stage(report, schema)
+        seen: set[str] = set()
+        for frame in stage.batches() if stage else ():
+            seen.update(frame["id"])
+            after.append(_with_schema(frame, schema))
+        self.progress.start(report.name, 0)
+        for batch in _limited(reader.read(self.tools), self.limit):
+            fresh, twice = _unique(batch.frame, seen)
+            report.added += batch.frame.height + len(batch.rejects)
+            self._reject([*batch.rejects, *twice], report, rejects)
+            self.images.update(fresh["images"].explode().drop_nulls())
+            after.append(_with_schema(fresh, schema))
+        return after
+
+    def _annotate(self, annotator: Annotator, stage: Stage, report: StepReport, rejects: BinaryIO) -> Stage:
+        spent = sum(earlier.cost_usd for earlier in self.reports)
+        work = Annotation(annotator, self.tools, self.store, self.progress, report, spent_usd=spent)
+        work.pay(stage)
+        columns = {**stage.schema, **annotator.gives(self.tools)}
+        return self._collect(work.join(stage), None if stage.rows else columns, report, rejects)
+
+    def _batches(
+        self, transform: Guard | Renderer, stage: Stage, report: StepReport, rejects: BinaryIO
+    ) -> Stage:
+        worker = transform.start(self.tools, stage.lazy())
+        self.progress.start(report.name, stage.rows)
+        notes = getattr(worker, "notes", None)
+        after = self._collect(
+            (worker(frame) for frame in stage.batches()),
+            {**stage.schema, **transform.gives(self.tools)},
+            report,
+            rejects,
+            advance=True,
+        )
+        report.notes.update(notes or {})
+        return after
+
+    def _table(self, transform: TableTransform, stage: Stage, report: StepReport, rejects: BinaryIO) -> Stage:
+        self.progress.start(report.name, 0)
+        table = transform.apply(stage.lazy(), self.tools)
+        report.notes.update(table.notes)
+        if table.rejects is not None:
+            places = stage.lazy().select("id", "source_file", "source_line")
+            joined = table.rejects.select("id", "reason", "detail").join(places, on="id", how="left")
+            found = joined.collect(engine="streaming").rows(named=True)
+            self._reject([Reject(**row) for row in found], report, rejects)
+        frame = table.frame
+        after = self._stage(report, dict(frame.collect_schema()))
+        for batch in frame.collect_batches(chunk_size=self.tools.run.batch_rows, maintain_order=True):
+            after.append(batch)
+        leaving = after.rows + sum(report.rejected.values())
+        report.added = max(0, int(table.notes.get("added", 0))) if "added" in table.notes else 0
+        if not report.added and leaving > report.records_in:
+            report.added = leaving - report.records_in
+        return after
+
+    def _collect(
+        self,
+        batches: Iterable[Batch],
+        schema: dict[str, Any] | None,
+        report: StepReport,
+        rejects: BinaryIO,
+        *,
+        advance: bool = False,
+    ) -> Stage:
+        after = self._stage(report, schema)
+        for batch in batches:
+            self._reject(batch.rejects, report, rejects)
+            after.append(batch.frame if schema is None else _with_schema(batch.frame, schema))
+            if advance:
+                self.progress.advance(batch.frame.height + len(batch.rejects))
+        return after
+
+    def _stage(self, report: StepReport, schema: dict[str, Any] | None) -> Stage:
+        return Stage(self.folder / f"{report.number:02d}.{report.name}", schema)
+
+    def _reject(self, found: list[Reject], report: StepReport, rejects: BinaryIO) -> None:
+        counts: Counter[str] = Counter()
+        for reject in found:
+            retry = reject.reason.startswith(RETRY)
+            reason = reject.reason.removeprefix(RETRY)
+            counts[RETRY if retry else reason] += 1
+            line = {
+                "id": reject.id,
+                "step": report.number,
+                "name": report.name,
+                "state": "retry" if retry else "rejected",
+                "reason": reason,
+                "detail": reject.detail,
+                "source_file": reject.source_file,
+                "source_line": reject.source_line,
+            }
+            rejects.write(orjson.dumps(line) + b"\n")
+        report.retry += counts.pop(RETRY, 0)
+        for reason, count in counts.items():
+            report.rejected[reason] = report.rejected.get(reason, 0) + count
+        rejects.flush()
+
+    def _conserved(self, step: Step, report: StepReport) -> None:
+        if not report.balanced:
+            raise NotConserved(
+                f"{step.name} does not account for every record: {report.records_in} in + {report.added} added, "
+                f"{report.records_out} out + {sum(report.rejected.values())} rejected + {report.retry} retry. "
+                "This is a fault of the transform; please report it."
+            )
+
+    def _nothing_left(self, step: Step, report: StepReport) -> str:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(report.rejected.items()))
+        first = orjson.loads((self.folder / "rejects.jsonl").read_bytes().splitlines()[-1]) if reasons else {}
+        example = f"\n  For example {first['id']}: {first['detail']}" if first else ""
+        return f"{step.where}\n  step {step.number} ({step.name}) left no record: {reasons or 'none came in'}{example}"
+
+
+def _limited(batches: Iterator[Batch], limit: int | None) -> Iterator[Batch]:
+    left = limit
+    for batch in batches:
+        if left is None:
+            yield batch
+            continue
+        yield Batch(batch.frame.head(left), batch.rejects)
+        left -= min(left, batch.frame.height)
+        if left == 0:
+            return
+
+
+def _unique(frame: pl.DataFrame, seen: set[str]) -> tuple[pl.DataFrame, list[Reject]]:
+    """The records whose id no earlier source used, and the others as rejects."""
+    ids = frame["id"].to_list()
+    twice = [index for index, id_ in enumerate(ids) if id_ in seen]
+    seen.update(ids)
+    if not twice:
+        return frame, []
+    rejects = [
+        Reject(
+            row["id"],
+            "duplicate_id",
+            "an earlier source has a record of this id",
+            row["source_file"],
+            row["source_line"],
+        )
+        for row in frame[twice].select("id", "source_file", "source_line").to_dicts()
+    ]
+    dropped = set(twice)
+    return frame[[index for index in range(len(ids)) if index not in dropped]], rejects
+
+
+def _with_schema(frame: pl.DataFrame, schema: dict[str, Any]) -> pl.DataFrame:
+    """The frame with exactly these columns in this order; absent ones are null."""
+    if dict(frame.schema) == schema and list(frame.columns) == list(schema):
+        return frame
+    return frame.select(
+        pl.col(name) if name in frame.columns else pl.lit(None, dtype=dtype).alias(name)
+        for name, dtype in schema.items()
+    )
