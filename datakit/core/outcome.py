@@ -62,13 +62,12 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What a table transform makes: records that go on, and rejected ones (id, reason, detail).
-
-    `added` counts records that were not in the step's input (general data); they are part of `frame`.
-    """
+    """What a table transform makes: records that go on, and rejected ones (id, reason, detail)."""
 
     frame: pl.LazyFrame
     rejects: pl.LazyFrame | None = None
+    added: int = 0
+    """Records in `frame` that were not in the step's input (general data)."""
     notes: dict[str, Any] = field(default_factory=dict)
     """Facts for the report and the card, such as the licences of mixed data."""
 

@@ -143,10 +143,7 @@ class Engine:
         after = self._stage(report, dict(frame.collect_schema()))
         for batch in frame.collect_batches(chunk_size=self.tools.run.batch_rows, maintain_order=True):
             after.append(batch)
-        leaving = after.rows + sum(report.rejected.values())
-        report.added = max(0, int(table.notes.get("added", 0))) if "added" in table.notes else 0
-        if not report.added and leaving > report.records_in:
-            report.added = leaving - report.records_in
+        report.added = table.added
         return after
 
     def _collect(
@@ -193,17 +190,21 @@ class Engine:
 
     def _conserved(self, step: Step, report: StepReport) -> None:
         if not report.balanced:
+            leaving = (
+                f"{report.records_out} out, {sum(report.rejected.values())} rejected, {report.retry} retry"
+            )
             raise NotConserved(
-                f"{step.name} does not account for every record: {report.records_in} in + {report.added} added, "
-                f"{report.records_out} out + {sum(report.rejected.values())} rejected + {report.retry} retry. "
-                "This is a fault of the transform; please report it."
+                f"{step.name} does not account for every record: {report.records_in} in and {report.added} "
+                f"added, but {leaving}. This is a fault of the transform; please report it."
             )
 
     def _nothing_left(self, step: Step, report: StepReport) -> str:
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(report.rejected.items()))
+        reasons += f", retry {report.retry}" if report.retry else ""
         first = orjson.loads((self.folder / "rejects.jsonl").read_bytes().splitlines()[-1]) if reasons else {}
         example = f"\n  For example {first['id']}: {first['detail']}" if first else ""
-        return f"{step.where}\n  step {step.number} ({step.name}) left no record: {reasons or 'none came in'}{example}"
+        what = f"step {step.number} ({step.name}) left no record: {reasons or 'none came in'}"
+        return f"{step.where}\n  {what}{example}"
 
 
 def _limited(batches: Iterator[Batch], limit: int | None) -> Iterator[Batch]:

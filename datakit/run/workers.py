@@ -132,7 +132,7 @@ class WorkerPool:
             if self._deaths > MAX_DEATHS + self._count:
                 raise UserError(
                     f"{self._deaths} worker processes died one after the other (last exit code {code})",
-                    remedy="See the messages above; less memory per worker may be free than `run.workers` needs.",
+                    remedy="See the messages above; with `run.workers: 1` less memory is needed.",
                 )
             key, row = child.jobs.popleft()
             if key in self._crashed:

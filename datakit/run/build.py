@@ -1,0 +1,299 @@
+"""Makes a build: runs a recipe, emits, writes the manifest last and puts the folder in place at once."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+
+from datakit.core.errors import DatakitError, Exit, UserError
+from datakit.core.files import FileDigests
+from datakit.core.tools import Tools
+from datakit.core.transform import Annotator, Artifact, Emitter, TableTransform
+from datakit.recipe.recipe import Recipe
+from datakit.run import manifest as manifests
+from datakit.run.columns import check_columns
+from datakit.run.engine import Engine
+from datakit.run.manifest import Manifest
+from datakit.run.progress import Progress
+from datakit.run.report import BuildReport, StepReport
+from datakit.run.stage import Stage
+from datakit.run.store import Store, store_folder
+
+Finisher = Callable[[Path, Recipe, BuildReport], list[Artifact]]
+"""Adds files to a build before its manifest is written, such as the training configuration."""
+
+
+class BuildFailed(DatakitError):
+    """A guard of the whole build failed; its rejects and report are kept."""
+
+    exit_code = Exit.FAILED
+
+
+@dataclass(frozen=True)
+class Build:
+    """A finished build."""
+
+    folder: Path
+    report: BuildReport
+
+    @property
+    def exit_code(self) -> Exit:
+        return Exit.PARTIAL if self.report.retry else Exit.FINE
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a build is made; nothing here changes what a full build holds."""
+
+    out: Path | None = None
+    """The build's folder; `build/<name>` in the project when not given."""
+    limit: int | None = None
+    """At most so many records of each reader, for a first look."""
+    force: bool = False
+    """Build even when nothing has changed (the result store is still used)."""
+    allow_partial: bool = False
+    """Put the build in place although records are left to retry."""
+
+
+def build(
+    recipe: Recipe,
+    options: Options = Options(),
+    *,
+    finishers: Sequence[Finisher] = (),
+    progress: Progress | None = None,
+) -> Build:
+    """The build of a recipe. An unchanged one is kept as it is.
+
+    Raises RecipeErrors, UserError, BuildFailed, NothingLeft, BudgetSpent or StopProvider. Whatever was paid
+    for before stands in the result store, so the same call goes on from there.
+    """
+    progress = progress or Progress(quiet=True)
+    folder = (options.out or recipe.project / "build" / recipe.name).absolute()
+    began = time.perf_counter()
+    store = Store(store_folder(recipe.project, recipe.run.store))
+    try:
+        tools = replace(recipe.tools(), files=FileDigests(store))
+        with _lock(folder):
+            kept = None if options.force else _kept(folder, recipe, tools, options.limit)
+            if kept is not None:
+                kept.seconds = round(time.perf_counter() - began, 3)
+                return Build(folder, kept)
+            check_columns(recipe, tools)
+            maker = _Maker(recipe, options, tools, store, folder, progress, list(finishers))
+            return maker.make(began)
+    finally:
+        store.close()
+
+
+@dataclass
+class _Maker:
+    recipe: Recipe
+    options: Options
+    tools: Tools
+    store: Store
+    folder: Path
+    progress: Progress
+    finishers: list[Finisher]
+
+    def make(self, began: float) -> Build:
+        work = _beside(self.folder, "work")
+        _remove(work)
+        engine = Engine(self.tools, self.store, work, self.progress, self.options.limit)
+        report = BuildReport(name=self.recipe.name, recipe=self._recipe_path(), steps=engine.reports)
+        report.notes = self._notes()
+        for note in report.notes:
+            self.progress.say(f"Note: {note}")
+        try:
+            with self.progress:
+                stage = engine.run(self.recipe.steps)
+                self._check_rejects(report)
+                self._check_retries(report)
+                target = work / "out"
+                artifacts = self._emit(stage, target, report)
+        except BaseException:
+            self._keep_account(work, report)
+            raise
+        self._finish(engine, stage, target, artifacts, report, began)
+        _swap(target, self.folder)
+        _remove(work)
+        _remove(_beside(self.folder, "failed"))
+        return Build(self.folder, report)
+
+    def _emit(self, stage: Stage, target: Path, report: BuildReport) -> list[Artifact]:
+        target.mkdir()
+        artifacts: list[Artifact] = []
+        for step in self.recipe.emitters:
+            if not isinstance(step.transform, Emitter):
+                raise UserError(f"`{step.name}` is no emitter", where=step.where)
+            number = len(self.recipe.steps) + step.number
+            began = time.perf_counter()
+            self.progress.start(step.name, 0)
+            artifacts += step.transform.write(stage.lazy(), target, self.tools)
+            rows = stage.rows
+            seconds = round(time.perf_counter() - began, 3)
+            report.steps.append(
+                StepReport(number=number, name=step.name, records_in=rows, records_out=rows, seconds=seconds)
+            )
+        return artifacts
+
+    def _finish(
+        self,
+        engine: Engine,
+        stage: Stage,
+        target: Path,
+        artifacts: list[Artifact],
+        report: BuildReport,
+        began: float,
+    ) -> None:
+        data = [item.path for item in artifacts if item.kind == "data"]
+        content = manifests.content_hash(target, data)
+        stage.lazy().drop("messages", strict=False).sink_parquet(
+            target / "records.parquet", compression="zstd"
+        )
+        shutil.copyfile(engine.folder / "rejects.jsonl", target / "rejects.jsonl")
+        (target / "recipe.yaml").write_text(self.recipe.dump(), encoding="utf-8")
+        images = manifests.write_inputs(target, engine.images)
+        found = Manifest(
+            datakit=version("datakit"),
+            name=self.recipe.name,
+            settings=manifests.settings_digest(self.recipe, self.tools, self.options.limit),
+            steps=manifests.step_settings(self.recipe, self.tools),
+            sources=manifests.stamp_sources(self.recipe, self.tools),
+            images=images,
+            content=content,
+            records={item.path: item.records for item in artifacts if item.records is not None},
+        )
+        found.write(target)  # finishers may read the content hash; written again below, complete
+        for finisher in self.finishers:
+            artifacts += finisher(target, self.recipe, report)
+        report.seconds = round(time.perf_counter() - began, 3)
+        report.write(target / "report.json")
+        pictures = {item.path for item in artifacts if item.kind == "image"}
+        for path in sorted(target.rglob("*")):
+            name = path.relative_to(target).as_posix()
+            if path.is_file() and name != manifests.FILE:
+                found.artifacts[name] = manifests.stamp(
+                    path, hashed=name not in pictures and not name.startswith("images/")
+                )
+        found.write(target)
+
+    def _check_rejects(self, report: BuildReport) -> None:
+        intended = {step.number for step in self.recipe.steps if isinstance(step.transform, TableTransform)}
+        total = sum(step.added for step in report.steps if step.number not in intended)
+        steps = [step for step in report.steps if step.number not in intended]
+        rejected = sum(sum(step.rejected.values()) for step in steps)
+        allowed = self.recipe.run.max_reject_rate
+        if total and rejected / total > allowed:
+            reasons = ", ".join(
+                f"{reason} {count} (step {step.number}, {step.name})"
+                for step in steps
+                for reason, count in sorted(step.rejected.items())
+            )
+            place = _beside(self.folder, "failed") / "rejects.jsonl"
+            raise BuildFailed(
+                f"{rejected:,} of {total:,} records were rejected, more than run.max_reject_rate "
+                f"({allowed:.1%}) allows: {reasons}.\n  Each is in {place} with its source line. "
+                "Mend them, or allow more with run.max_reject_rate."
+            )
+
+    def _check_retries(self, report: BuildReport) -> None:
+        if report.retry and not self.options.allow_partial:
+            place = _beside(self.folder, "failed") / "rejects.jsonl"
+            error = BuildFailed(
+                f"{report.retry:,} records could not be answered this time; see state retry in {place}.\n"
+                "  Run the same command again: only these are tried. Or build without them: --allow-partial"
+            )
+            error.exit_code = Exit.PARTIAL
+            raise error
+
+    def _keep_account(self, work: Path, report: BuildReport) -> None:
+        """Leaves report and rejects of a failed run where the user can read them."""
+        kept = _beside(self.folder, "failed")
+        if (work / "rejects.jsonl").exists():
+            _remove(kept)
+            kept.mkdir(parents=True)
+            shutil.copyfile(work / "rejects.jsonl", kept / "rejects.jsonl")
+            report.write(kept / "report.json")
+        _remove(work)
+
+    def _notes(self) -> list[str]:
+        notes = []
+        if self.options.limit is not None:
+            notes.append(f"Built from at most {self.options.limit} records of each source (--limit).")
+        writes = any(
+            isinstance(step.transform, Annotator) and step.transform.executor == "async"
+            for step in self.recipe.steps
+        )
+        if writes and self.recipe.llm.resolved_provider() == "offline":
+            notes.append(
+                "No model wrote the texts: neither OPENAI_API_KEY nor OPENAI_BASE_URL is set, so the built-in "
+                "offline writer composed descriptions and reasons. Good for a first look, not for training."
+            )
+        return notes
+
+    def _recipe_path(self) -> str:
+        path, project = self.recipe.path, self.recipe.project
+        return path.relative_to(project).as_posix() if path.is_relative_to(project) else path.name
+
+
+def _kept(folder: Path, recipe: Recipe, tools: Tools, limit: int | None) -> BuildReport | None:
+    """The report of the build in `folder` when it still stands; everything in it counts as cached."""
+    found = Manifest.load(folder)
+    if found is None or not manifests.is_current(found, folder, recipe, tools, limit):
+        return None
+    report = BuildReport.load(folder / "report.json")
+    report.reused = True
+    for step in report.steps:
+        step.cached, step.new, step.calls = step.cached + step.new, 0, 0
+        step.seconds, step.tokens_in, step.tokens_out, step.cost_usd = 0.0, 0, 0, 0.0
+    return report
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Keeps a second build out of the same folder while one runs."""
+    path = _beside(folder, "lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path, "a+b")  # noqa: SIM115 (closed below; the lock goes with it)
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {folder.parent}: {error.strerror}",
+            remedy="Make the folder writable, or choose another with --out.",
+        ) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(
+                f"another build is writing {folder}",
+                remedy="Wait for it, or choose another folder with --out.",
+            ) from None
+        yield
+
+
+def _beside(folder: Path, what: str) -> Path:
+    return folder.parent / f".{folder.name}.{what}"
+
+
+def _swap(new: Path, place: Path) -> None:
+    """Puts `new` at `place`; a reader sees the old build or the new one, whole."""
+    old = _beside(place, "old")
+    _remove(old)
+    if place.exists():
+        os.rename(place, old)
+    os.rename(new, place)
+    _remove(old)
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)

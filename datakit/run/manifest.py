@@ -1,0 +1,194 @@
+"""The manifest: what a build was made of and what it holds. Written last; a build without one is no build."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+from pydantic import BaseModel, Field
+
+from datakit.core.record import digest
+from datakit.core.tools import Tools
+from datakit.core.transform import Annotator, Reader
+from datakit.recipe.recipe import Recipe
+from datakit.run.annotation import fingerprint
+
+FILE = "manifest.json"
+INPUTS = "inputs.parquet"
+"""Every picture that a record of the sources names, with its size and time of change."""
+
+
+class FileStamp(BaseModel):
+    """What a file looked like."""
+
+    bytes: int
+    mtime_ns: int
+    sha256: str = ""
+
+
+class Manifest(BaseModel):
+    """A build's inputs and outputs."""
+
+    datakit: str
+    name: str
+    settings: str
+    """Digest of everything but the data: recipe, templates, labels, versions, models."""
+    steps: list[dict[str, Any]] = Field(default_factory=list)
+    """Per annotator: number, name, fingerprint and the settings behind it, for `datakit plan`."""
+    sources: dict[str, FileStamp] = Field(default_factory=dict)
+    images: str = ""
+    """Digest over path, size and time of change of every picture."""
+    artifacts: dict[str, FileStamp] = Field(default_factory=dict)
+    """Path in the build -> stamp; sha256 for data and configuration, pictures are named by theirs."""
+    content: str = ""
+    """sha256 over the data files: two builds with one content hash train the same."""
+    records: dict[str, int] = Field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        data = orjson.dumps(self.model_dump(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+        (folder / FILE).write_bytes(data + b"\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Manifest | None:
+        """The manifest of a build folder; None when there is none or it is not readable."""
+        try:
+            return cls.model_validate_json((folder / FILE).read_bytes())
+        except (OSError, ValueError):
+            return None
+
+
+def settings_digest(recipe: Recipe, tools: Tools, limit: int | None) -> str:
+    """Digest of all that decides the build besides the sources' content."""
+    templates = {
+        name: tools.templates.digest(name) for step in recipe.steps for name in step.transform.templates()
+    }
+    relevant = {key: value for key, value in recipe.data.items() if key != "run"}
+    return digest(
+        {
+            "datakit": version("datakit"),
+            "recipe": relevant,
+            "project": str(tools.project),
+            "max_reject_rate": recipe.run.max_reject_rate,
+            "templates": templates,
+            "labels": recipe.labels.digest if recipe.labels else "",
+            "provider": recipe.llm.resolved_provider(),
+            "limit": limit,
+            "steps": [
+                [step.name, step.transform.version, *_annotator_print(step.transform, tools)]
+                for step in (*recipe.steps, *recipe.emitters)
+            ],
+        }
+    ).hex()
+
+
+def step_settings(recipe: Recipe, tools: Tools) -> list[dict[str, Any]]:
+    """Per annotator what its keys rest on."""
+    return [
+        {
+            "number": step.number,
+            "name": step.name,
+            "version": step.transform.version,
+            "fingerprint": fingerprint(step.transform, tools),
+            "settings": step.transform.key_settings(tools),
+            "templates": {name: tools.templates.digest(name) for name in step.transform.templates()},
+        }
+        for step in recipe.steps
+        if isinstance(step.transform, Annotator)
+    ]
+
+
+def stamp_sources(recipe: Recipe, tools: Tools) -> dict[str, FileStamp]:
+    """Stamps of the readers' files, with content hashes."""
+    return {
+        str(path): stamp(path, hashed=True)
+        for step in recipe.steps
+        if isinstance(step.transform, Reader)
+        for path in step.transform.sources(tools)
+    }
+
+
+def stamp(path: Path, *, hashed: bool) -> FileStamp:
+    """Size and time of change of a file, and its sha256 when asked."""
+    try:
+        status = path.stat()
+    except OSError:
+        return FileStamp(bytes=-1, mtime_ns=-1)
+    sha256 = ""
+    if hashed and path.is_file():
+        with open(path, "rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileStamp(bytes=status.st_size, mtime_ns=status.st_mtime_ns, sha256=sha256)
+
+
+def write_inputs(folder: Path, images: Iterable[str]) -> str:
+    """Writes the list of pictures; returns the digest over their stamps."""
+    paths = sorted(images)
+    pl.DataFrame({"path": paths}, schema={"path": pl.String}).write_parquet(folder / INPUTS)
+    return images_digest(paths)
+
+
+def images_digest(paths: Iterable[str]) -> str:
+    """Digest over path, size and time of change; a missing file counts as such."""
+    state = hashlib.blake2b(digest_size=16)
+    for path in paths:
+        try:
+            status = os.stat(path)
+            state.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        except OSError:
+            state.update(f"{path}\0missing\n".encode())
+    return state.hexdigest()
+
+
+def is_current(manifest: Manifest, folder: Path, recipe: Recipe, tools: Tools, limit: int | None) -> bool:
+    """Whether a build of this recipe would come out as the one in `folder`, which is intact."""
+    if manifest.settings != settings_digest(recipe, tools, limit):
+        return False
+    found = {str(path) for step in _readers(recipe) for path in step.sources(tools)}
+    if found != manifest.sources.keys():
+        return False
+    if not all(_same(Path(path), old) for path, old in manifest.sources.items()):
+        return False
+    if not all(_intact(folder / path, old) for path, old in manifest.artifacts.items()):
+        return False
+    try:
+        paths = pl.read_parquet(folder / INPUTS)["path"].to_list()
+    except (OSError, pl.exceptions.PolarsError):
+        return False
+    return images_digest(paths) == manifest.images
+
+
+def content_hash(folder: Path, paths: Iterable[str]) -> str:
+    """sha256 over the names and bytes of the data files."""
+    state = hashlib.sha256()
+    for path in sorted(paths):
+        with open(folder / path, "rb") as file:
+            state.update(path.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+    return state.hexdigest()
+
+
+def _readers(recipe: Recipe) -> list[Reader]:
+    return [step.transform for step in recipe.steps if isinstance(step.transform, Reader)]
+
+
+def _annotator_print(transform: Any, tools: Tools) -> list[str]:
+    return [fingerprint(transform, tools)] if isinstance(transform, Annotator) else []
+
+
+def _same(path: Path, old: FileStamp) -> bool:
+    now = stamp(path, hashed=False)
+    if now.bytes != old.bytes:
+        return False
+    if now.mtime_ns == old.mtime_ns:
+        return True
+    return bool(old.sha256) and stamp(path, hashed=True).sha256 == old.sha256
+
+
+def _intact(path: Path, old: FileStamp) -> bool:
+    now = stamp(path, hashed=False)
+    return now.bytes == old.bytes and (now.mtime_ns == old.mtime_ns or _same(path, old))
