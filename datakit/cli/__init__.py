@@ -1,0 +1,91 @@
+"""The command `datakit`. Each command is loaded when it is called, so that `datakit --help` is quick."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from datakit.core.errors import DatakitError, Exit
+
+COMMANDS = {
+    "init": "Make a new project: recipe, templates, label file.",
+    "build": "Make the data set of a recipe.",
+    "plan": "Say what a build would do: cached, to do, why, calls, cost.",
+    "why": "Tell the whole story of one record of a build.",
+    "transforms": "List the transforms, or explain one.",
+    "schema": "Print the JSON schema of recipes, for editors.",
+    "cache": "Show or shrink the result store.",
+    "doctor": "Check the installation and say what is missing.",
+}
+
+
+class LazyCommands(click.Group):
+    """A group whose commands live in modules of their own: datakit/cli/<name>.py, function `command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"datakit.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from datakit.core.errors import did_you_mean
+
+            hint = did_you_mean(args[0], COMMANDS) or f"Commands: {', '.join(COMMANDS)}."
+            ctx.fail(f"there is no command `{args[0]}`. {hint}")
+        return super().resolve_command(ctx, args)
+
+
+EPILOG = """\b
+Examples:
+  datakit init myproject
+  datakit plan recipes/ecom_v3.yaml
+  datakit build recipes/ecom_v3.yaml --limit 50
+  datakit why build/ecom_v3 screen-0001
+
+\b
+Exit codes: 0 fine, 1 a guard or check failed, 2 the recipe or the call is wrong,
+3 records are left to retry, 4 stopped at the budget, 5 provider or credentials,
+130 interrupted (run again to go on)."""
+
+
+@click.group(cls=LazyCommands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="datakit")
+def cli() -> None:
+    """Data sets for fine-tuning vision-language models: from labelled images to a LLaMA-Factory data set."""
+
+
+def main(args: list[str] | None = None) -> Any:
+    """Runs the command line and ends the process with its exit code."""
+    sys.exit(run(args))
+
+
+def run(args: list[str] | None = None) -> int:
+    """The exit code of a command line. Errors of the user become words on stderr, never a traceback."""
+    try:
+        result = cli.main(args=args, prog_name="datakit", standalone_mode=False)
+        return result if isinstance(result, int) else int(Exit.FINE)
+    except DatakitError as error:
+        click.echo(f"Error: {error}" if "\n" not in str(error) else f"Error:\n{error}", err=True)
+        return int(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        return int(Exit.USAGE)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\nInterrupted. What was finished is stored: run the same command to go on.", err=True)
+        return int(Exit.INTERRUPTED)
+    except BrokenPipeError:
+        return int(Exit.FINE)

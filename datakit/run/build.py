@@ -21,7 +21,7 @@ from datakit.recipe.recipe import Recipe
 from datakit.run import manifest as manifests
 from datakit.run.columns import check_columns
 from datakit.run.engine import Engine
-from datakit.run.manifest import Manifest
+from datakit.run.manifest import FileStamp, Manifest
 from datakit.run.progress import Progress
 from datakit.run.report import BuildReport, StepReport
 from datakit.run.stage import Stage
@@ -111,6 +111,7 @@ class _Maker:
         report.notes = self._notes()
         for note in report.notes:
             self.progress.say(f"Note: {note}")
+        sources = manifests.stamp_sources(self.recipe, self.tools)  # an edit during the run must show later
         try:
             with self.progress:
                 stage = engine.run(self.recipe.steps)
@@ -121,7 +122,7 @@ class _Maker:
         except BaseException:
             self._keep_account(work, report)
             raise
-        self._finish(engine, stage, target, artifacts, report, began)
+        self._finish(engine, stage, target, artifacts, report, began, sources)
         _swap(target, self.folder)
         _remove(work)
         _remove(_beside(self.folder, "failed"))
@@ -152,6 +153,7 @@ class _Maker:
         artifacts: list[Artifact],
         report: BuildReport,
         began: float,
+        sources: dict[str, FileStamp],
     ) -> None:
         data = [item.path for item in artifacts if item.kind == "data"]
         content = manifests.content_hash(target, data)
@@ -160,14 +162,14 @@ class _Maker:
         )
         shutil.copyfile(engine.folder / "rejects.jsonl", target / "rejects.jsonl")
         (target / "recipe.yaml").write_text(self.recipe.dump(), encoding="utf-8")
-        images = manifests.write_inputs(target, engine.images)
+        manifests.write_inputs(target, engine.images)
         found = Manifest(
             datakit=version("datakit"),
             name=self.recipe.name,
             settings=manifests.settings_digest(self.recipe, self.tools, self.options.limit),
             steps=manifests.step_settings(self.recipe, self.tools),
-            sources=manifests.stamp_sources(self.recipe, self.tools),
-            images=images,
+            sources=sources,
+            images=engine.images_digest,
             content=content,
             records={item.path: item.records for item in artifacts if item.records is not None},
         )
@@ -234,8 +236,8 @@ class _Maker:
         )
         if writes and self.recipe.llm.resolved_provider() == "offline":
             notes.append(
-                "No model wrote the texts: neither OPENAI_API_KEY nor OPENAI_BASE_URL is set, so the built-in "
-                "offline writer composed descriptions and reasons. Good for a first look, not for training."
+                "No model wrote the texts: the built-in offline writer composed descriptions and reasons, because "
+                "neither OPENAI_API_KEY nor OPENAI_BASE_URL is set. Good for a first look, not for training."
             )
         return notes
 

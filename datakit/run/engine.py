@@ -19,6 +19,7 @@ from datakit.core.transform import Annotator, Guard, Reader, Renderer, TableTran
 from datakit.recipe.recipe import Step
 from datakit.run.annotation import RETRY, Annotation
 from datakit.run.columns import merged
+from datakit.run.manifest import images_digest
 from datakit.run.progress import Progress
 from datakit.run.report import StepReport
 from datakit.run.stage import Stage
@@ -49,6 +50,8 @@ class Engine:
     reports: list[StepReport] = field(default_factory=list)
     images: set[str] = field(default_factory=set)
     """Every picture that a record names."""
+    images_digest: str = ""
+    """Digest over their stamps when they were read, so that a later change shows."""
 
     def run(self, steps: Sequence[Step]) -> Stage:
         """The records after the last step. Raises NothingLeft when a step rejects all of them."""
@@ -105,6 +108,7 @@ class Engine:
             self._reject([*batch.rejects, *twice], report, rejects)
             self.images.update(fresh["images"].explode().drop_nulls())
             after.append(_with_schema(fresh, schema))
+        self.images_digest = images_digest(sorted(self.images))
         return after
 
     def _annotate(self, annotator: Annotator, stage: Stage, report: StepReport, rejects: BinaryIO) -> Stage:

@@ -21,7 +21,7 @@ from datakit.run.annotation import fingerprint
 
 FILE = "manifest.json"
 INPUTS = "inputs.parquet"
-"""Every picture that a record of the sources names, with its size and time of change."""
+"""The paths of every picture that a record of the sources names."""
 
 
 class FileStamp(BaseModel):
@@ -126,11 +126,9 @@ def stamp(path: Path, *, hashed: bool) -> FileStamp:
     return FileStamp(bytes=status.st_size, mtime_ns=status.st_mtime_ns, sha256=sha256)
 
 
-def write_inputs(folder: Path, images: Iterable[str]) -> str:
-    """Writes the list of pictures; returns the digest over their stamps."""
-    paths = sorted(images)
-    pl.DataFrame({"path": paths}, schema={"path": pl.String}).write_parquet(folder / INPUTS)
-    return images_digest(paths)
+def write_inputs(folder: Path, images: Iterable[str]) -> None:
+    """Writes the list of pictures, sorted."""
+    pl.DataFrame({"path": sorted(images)}, schema={"path": pl.String}).write_parquet(folder / INPUTS)
 
 
 def images_digest(paths: Iterable[str]) -> str:

@@ -1,0 +1,54 @@
+"""`datakit build`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+EPILOG = """\b
+Examples:
+  datakit build recipes/ecom_v3.yaml
+  datakit build recipes/ecom_v3.yaml --limit 20 --out build/look
+  datakit build recipes/ecom_v3.yaml --set run.concurrency=8 --set annotate.ocr.engine=paddleocr
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder of the build; build/<name> if not given."
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N records of each source.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a value of the recipe.")
+@click.option("--force", is_flag=True, help="Build even if nothing has changed (stored results are used).")
+@click.option("--allow-partial", is_flag=True, help="Build without the records that are left to retry.")
+@click.option("--no-card", is_flag=True, help="Leave the data card as it is.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress, no table.")
+def command(
+    recipe: Path,
+    out: Path | None,
+    limit: int | None,
+    overrides: tuple[str, ...],
+    force: bool,
+    allow_partial: bool,
+    no_card: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Make the data set of RECIPE: LLaMA-Factory files, training configuration, data card.
+
+    What OCR or a model answered before is taken from the result store; only what is new is worked on.
+    Ctrl-C is safe: run the same command to go on.
+    """
+    from datakit.cli.tables import print_build
+    from datakit.library import make
+    from datakit.run.build import Options
+    from datakit.run.progress import Progress
+
+    options = Options(out=out, limit=limit, force=force, allow_partial=allow_partial)
+    progress = Progress(quiet=quiet or as_json)
+    made = make(recipe, overrides=overrides, options=options, progress=progress, card=not no_card)
+    print_build(made, as_json=as_json, quiet=quiet)
+    return int(made.exit_code)

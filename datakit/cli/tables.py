@@ -1,0 +1,94 @@
+"""What commands print: tables for people, JSON for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+import orjson
+
+from datakit.library import Made
+from datakit.recipe.yaml_file import show_path
+from datakit.run.report import BuildReport, StepReport
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
+    """Columns padded to their width (Chinese characters count two); `right` lists right-aligned columns."""
+    widths = [max(cell_width(row[at]) for row in (head, *rows)) for at in range(len(head))]
+    for row in (head, *rows):
+        cells = [
+            " " * (width - cell_width(cell)) + cell
+            if at in right
+            else cell + " " * (width - cell_width(cell))
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        click.echo("  ".join(cells).rstrip())
+
+
+def cell_width(text: str) -> int:
+    """Columns that a text takes on a terminal."""
+    import unicodedata
+
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def print_build(made: Made, *, as_json: bool, quiet: bool) -> None:
+    """The account of a build."""
+    if as_json:
+        print_json({"build": str(made.folder), "cards": [str(path) for path in made.cards], **_plain(made)})
+        return
+    if quiet:
+        return
+    print_table(
+        ("step", "in", "added", "out", "rejected", "retry", "cached", "new", "seconds"),
+        [_row(step) for step in made.report.steps],
+        right=range(1, 9),
+    )
+    for line in _tail(made.report):
+        click.echo(line)
+    state = "Nothing has changed; the build stands" if made.report.reused else "Built"
+    click.echo(f"{state}: {show_path(made.folder)} ({made.report.seconds:.1f} s)")
+    for path in made.cards:
+        click.echo(f"Card: {show_path(path)}")
+
+
+def _plain(made: Made) -> dict[str, Any]:
+    return made.report.model_dump()
+
+
+def _row(step: StepReport) -> tuple[str, ...]:
+    figures = (
+        step.records_in,
+        step.added,
+        step.records_out,
+        sum(step.rejected.values()),
+        step.retry,
+        step.cached,
+        step.new,
+    )
+    return (
+        f"{step.number:>2} {step.name}",
+        *(f"{figure:,}" if figure else "·" for figure in figures),
+        f"{step.seconds:.1f}",
+    )
+
+
+def _tail(report: BuildReport) -> list[str]:
+    lines = [
+        f"   {step.name} rejected {count:,}: {reason}"
+        for step in report.steps
+        for reason, count in sorted(step.rejected.items())
+    ]
+    cost = sum(step.cost_usd for step in report.steps)
+    tokens = sum(step.tokens_in + step.tokens_out for step in report.steps)
+    if tokens:
+        lines.append(f"   {tokens:,} tokens, ${cost:.4f}")
+    lines += [f"Note: {note}" for note in report.notes]
+    lines += [f"Warning: {warning}" for warning in report.warnings]
+    return lines

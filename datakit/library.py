@@ -1,0 +1,84 @@
+"""What the library and the command do: recipe in, build and card out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from datakit.core.errors import Exit
+from datakit.core.settings import Settings
+from datakit.core.transform import Artifact
+from datakit.recipe.recipe import Recipe, load_recipe
+from datakit.run.build import Build, Options, build
+from datakit.run.progress import Progress
+from datakit.run.report import BuildReport
+
+
+@dataclass(frozen=True)
+class Made:
+    """A build and its data card."""
+
+    build: Build
+    cards: list[Path] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        return self.build.folder
+
+    @property
+    def report(self) -> BuildReport:
+        return self.build.report
+
+    @property
+    def exit_code(self) -> Exit:
+        return self.build.exit_code
+
+
+def sections() -> dict[str, type[Settings]]:
+    """Recipe sections that belong to later stages, with their models."""
+    from datakit.train.config import TrainSettings
+
+    return {"train": TrainSettings}
+
+
+def load(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+    """The checked recipe of a file; raises RecipeErrors with all that is wrong."""
+    return load_recipe(path, overrides=overrides, sections=sections())
+
+
+def make(
+    recipe: str | Path | Recipe,
+    *,
+    overrides: Iterable[str] = (),
+    options: Options = Options(),
+    progress: Progress | None = None,
+    card: bool = True,
+) -> Made:
+    """The build of a recipe with its training configuration and, unless `card` is False, its data card."""
+    checked = recipe if isinstance(recipe, Recipe) else load(recipe, overrides)
+    done = build(checked, options, finishers=[_training], progress=progress)
+    cards = _cards(checked, done, options) if card else []
+    return Made(done, cards)
+
+
+def _training(folder: Path, recipe: Recipe, report: BuildReport) -> list[Artifact]:
+    from datakit.train.config import TrainSettings, write_training
+
+    settings = recipe.sections.get("train")
+    if settings is None:
+        return []
+    assert isinstance(settings, TrainSettings)  # loaded with `sections()`
+    return write_training(folder, recipe.name, settings)
+
+
+def _cards(recipe: Recipe, done: Build, options: Options) -> list[Path]:
+    """A full build's card goes to data_cards/; that of a look (--limit, --out) stays beside its build."""
+    from datakit.card import write_card
+
+    look = options.limit is not None or options.out is not None
+    folder = done.folder / "card" if look else recipe.project / "data_cards"
+    expected = [folder / f"{recipe.name}.md", folder / f"{recipe.name}.html"]
+    if done.report.reused and all(path.exists() for path in expected):
+        return expected
+    return write_card(done.folder, folder)
