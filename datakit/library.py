@@ -10,7 +10,7 @@ from datakit.core.errors import Exit
 from datakit.core.settings import Settings
 from datakit.core.transform import Artifact
 from datakit.recipe.recipe import Recipe, load_recipe
-from datakit.run.build import Build, Options, build
+from datakit.run.build import FULL, Build, Options, build
 from datakit.run.progress import Progress
 from datakit.run.report import BuildReport
 
@@ -51,7 +51,7 @@ def make(
     recipe: str | Path | Recipe,
     *,
     overrides: Iterable[str] = (),
-    options: Options = Options(),
+    options: Options = FULL,
     progress: Progress | None = None,
     card: bool = True,
 ) -> Made:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.files import FileDigests
 from datakit.core.tools import Tools
@@ -63,9 +62,12 @@ class Options:
     """Put the build in place although records are left to retry."""
 
 
+FULL = Options()
+
+
 def build(
     recipe: Recipe,
-    options: Options = Options(),
+    options: Options = FULL,
     *,
     finishers: Sequence[Finisher] = (),
     progress: Progress | None = None,
@@ -236,8 +238,9 @@ class _Maker:
         )
         if writes and self.recipe.llm.resolved_provider() == "offline":
             notes.append(
-                "No model wrote the texts: the built-in offline writer composed descriptions and reasons, because "
-                "neither OPENAI_API_KEY nor OPENAI_BASE_URL is set. Good for a first look, not for training."
+                "No model wrote the texts: the built-in offline writer composed descriptions and reasons, "
+                "because neither OPENAI_API_KEY nor OPENAI_BASE_URL is set. "
+                "Good for a first look, not for training."
             )
         return notes
 
