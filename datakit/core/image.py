@@ -1,0 +1,278 @@
+"""Pictures: the one place where they are decoded, so that OCR, hashing, prompts and the trainer see the same.
+
+A decoded picture is upright (EXIF orientation applied), the first frame of an animation, transparency laid
+on white, RGB with 8 bits a channel. A file that does not decode to its last byte is an error, never a part
+of a picture.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from datakit.core.errors import DatakitError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+"""Formats that are read. A closed list: some of Pillow's other readers start outside programs."""
+
+MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)
+"""A picture of more pixels (179 million with Pillow's own setting) is refused as a decompression bomb."""
+
+_PLAIN_FORMATS = ("JPEG", "PNG", "WEBP")
+_ORIENTATION_TAG = 0x0112
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class ImageProblem(DatakitError):
+    """A picture that cannot be used. `reason` is a word for the report, `detail` a sentence for the user.
+
+    Reasons: image_missing, image_path_is_folder, image_no_access, image_empty, image_unreadable,
+    image_truncated, image_too_large.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+    def __str__(self) -> str:
+        return self.detail
+
+
+@dataclass(frozen=True, slots=True)
+class ImageHeader:
+    """What a picture's header says."""
+
+    width: int
+    """Pixels, of the upright picture."""
+    height: int
+    format: str
+    """Pillow's name: JPEG, PNG, WEBP …"""
+    mode: str
+    """Pillow's name of the stored pixel type: RGB, L, P, CMYK, I;16 …"""
+    frames: int
+    exif_orientation: int
+    """1 to 8; 1 is upright (always for TIFF, which every Pillow program sees turned)."""
+    transparent: bool
+    bytes: int
+    """Size of the file."""
+
+
+def read_header(path: str | Path) -> ImageHeader:
+    """The header, without decoding pixels. Raises ImageProblem."""
+    with _opened(path) as image:
+        orientation = _orientation(image)
+        width, height = image.size
+        if orientation >= 5:
+            width, height = height, width
+        return ImageHeader(
+            width=width,
+            height=height,
+            format=str(image.format),
+            mode=image.mode,
+            frames=getattr(image, "n_frames", 1),
+            exif_orientation=orientation,
+            transparent=image.has_transparency_data,
+            bytes=os.path.getsize(path),
+        )
+
+
+def is_plain(header: ImageHeader) -> bool:
+    """Whether a trainer reads the file as it is and sees what datakit sees.
+
+    Trainers apply no EXIF orientation and make transparent pixels black, so those files need writing anew.
+    """
+    return (
+        header.format in _PLAIN_FORMATS
+        and header.mode in ("RGB", "L")
+        and header.frames == 1
+        and header.exif_orientation == 1
+        and not header.transparent
+    )
+
+
+def load_rgb(path: str | Path, *, max_side_px: int | None = None) -> Image.Image:
+    """The picture, decoded to its last byte; downscaled when its longer side exceeds `max_side_px`.
+
+    Raises ImageProblem.
+    """
+    with _opened(path) as image:
+        if max_side_px is None or max(image.size) <= max_side_px:
+            return _upright_rgb(image)
+        return _downscaled(image, max_side_px / max(image.size))
+
+
+def save_upright(
+    path: str | Path, target: str | Path, *, max_pixels: int | None = None, quality: int = 92
+) -> Path:
+    """The file written: `target` plus .png when the source is lossless, else plus .jpg.
+
+    Holds the upright RGB picture, downscaled to at most `max_pixels` in all. The same source always gives
+    the same bytes. Raises ImageProblem.
+    """
+    with _opened(path) as image:
+        lossless = _is_lossless(path, str(image.format))
+        picture = _within(image, max_pixels)
+    written = Path(f"{target}.png" if lossless else f"{target}.jpg")
+    if lossless:
+        picture.save(written, "PNG", compress_level=6)
+    else:
+        # Full colour resolution: halved, it smears small coloured text on coloured ground.
+        picture.save(written, "JPEG", quality=quality, subsampling=0)
+    return written
+
+
+def jpeg_within(path: str | Path, max_pixels: int, quality: int = 85) -> bytes:
+    """The upright picture as JPEG with at most `max_pixels` in all, without metadata: for a request.
+
+    Large JPEG files are decoded at a half, a quarter or an eighth of their size. Raises ImageProblem.
+    """
+    with _opened(path) as image:
+        picture = _within(image, max_pixels)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Image.Image]:
+    """The opened file; whatever a decoder raises inside the block becomes an ImageProblem."""
+    _check_file(path)
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise Image.DecompressionBombError
+            yield image
+    except ImageProblem:
+        raise
+    except Image.DecompressionBombError:
+        detail = f"{path}: over {MAX_PIXELS // 1_000_000} million pixels; make it smaller first"
+        raise ImageProblem("image_too_large", detail) from None
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise anything, even SyntaxError; the caller names the record
+        raise _problem(path, error) from error
+
+
+def _check_file(path: str | Path) -> None:
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ImageProblem("image_missing", f"{path}: there is no such file") from None
+    except (OSError, ValueError) as error:  # no permission, a name too long, a zero byte in the name
+        raise ImageProblem("image_no_access", f"{path}: {_words(error)}") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise ImageProblem("image_path_is_folder", f"{path}: is a folder, not a picture")
+    if not stat.S_ISREG(status.st_mode):
+        raise ImageProblem("image_unreadable", f"{path}: is not a regular file")
+    if status.st_size == 0:
+        raise ImageProblem("image_empty", f"{path}: the file is empty (0 bytes)")
+
+
+def _problem(path: str | Path, error: Exception) -> ImageProblem:
+    if isinstance(error, PermissionError):
+        return ImageProblem("image_no_access", f"{path}: {_words(error)}")
+    size = os.path.getsize(path)
+    if "truncated" in str(error).lower() or _webp_is_short(path, size) or _png_is_short(path):
+        return ImageProblem("image_truncated", f"{path}: cut short, the file ends after {size:,} bytes")
+    if isinstance(error, UnidentifiedImageError):
+        known = ", ".join(FORMATS)
+        return ImageProblem("image_unreadable", f"{path}: is none of {known} ({size:,} bytes)")
+    return ImageProblem("image_unreadable", f"{path}: cannot be decoded ({_words(error)})")
+
+
+def _words(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _webp_is_short(path: str | Path, size: int) -> bool:
+    """WebP states its length up front; Pillow only says that it cannot identify a shortened file."""
+    with open(path, "rb") as file:
+        head = file.read(12)
+    return head[:4] == b"RIFF" and head[8:12] == b"WEBP" and int.from_bytes(head[4:8], "little") + 8 > size
+
+
+def _png_is_short(path: str | Path) -> bool:
+    """A whole PNG ends with its IEND chunk."""
+    with open(path, "rb") as file:
+        if file.read(8) != b"\x89PNG\r\n\x1a\n":
+            return False
+        file.seek(0)
+        return b"IEND" not in file.read()
+
+
+def _orientation(image: Image.Image) -> int:
+    if image.format == "TIFF":
+        return 1  # Pillow turns TIFF itself
+    if image.format == "PNG" and "exif" not in image.info:
+        return 1  # Pillow would decode the whole file to look for EXIF behind the pixels
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # broken EXIF raises anything; the pixels may be fine, and no reader turns such a file
+        return 1
+    return value if value in _TRANSPOSE else 1
+
+
+def _upright_rgb(image: Image.Image) -> Image.Image:
+    orientation = _orientation(image)
+    image.load()
+    picture = _rgb(image)
+    return picture.transpose(_TRANSPOSE[orientation]) if orientation != 1 else picture
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion cuts everything above 255
+        return _from_16_bit(image)
+    if image.has_transparency_data:
+        pixels = image.convert("RGBA")
+        white = Image.new("RGBA", pixels.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, pixels).convert("RGB")
+    if image.mode == "RGB":
+        return image.copy()
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no agreed range; save the picture with 8 or 16 bits")
+    return image.convert("RGB")
+
+
+def _from_16_bit(image: Image.Image) -> Image.Image:
+    import numpy as np
+
+    grey = np.clip(np.asarray(image).astype(np.int64), 0, 65535) >> 8
+    return Image.fromarray(grey.astype(np.uint8), "L").convert("RGB")
+
+
+def _within(image: Image.Image, max_pixels: int | None) -> Image.Image:
+    pixels = image.width * image.height
+    if max_pixels is None or pixels <= max_pixels:
+        return _upright_rgb(image)
+    return _downscaled(image, math.sqrt(max_pixels / pixels))
+
+
+def _downscaled(image: Image.Image, scale: float) -> Image.Image:
+    width, height = (max(1, math.floor(side * scale + 1e-6)) for side in image.size)
+    image.draft(None, (width, height))  # JPEG decodes to the next larger eighth; other formats ignore it
+    turned = (height, width) if _orientation(image) >= 5 else (width, height)
+    picture = _upright_rgb(image)
+    return picture.resize(turned, Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def _is_lossless(path: str | Path, format_: str) -> bool:
+    if format_ != "WEBP":
+        return format_ not in ("JPEG", "MPO", "AVIF")
+    with open(path, "rb") as file:
+        return b"VP8L" in file.read(64)
