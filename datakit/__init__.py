@@ -1,0 +1,46 @@
+"""Data-set engineering for fine-tuning vision-language models.
+
+    import datakit as dk
+    made = dk.build("recipes/ecom_v3.yaml")          # as `datakit build`
+    data = dk.apply([dk.annotate.Ocr(into="ocr")], dk.read.Jsonl(path="train.jsonl"), take=50)
+    data                                             # thumbnails, labels and texts as a table in a notebook
+
+Transforms are classes in the folders of the flow: dk.read, dk.annotate, dk.guard, dk.curate, dk.balance,
+dk.render, dk.mix, dk.emit. `datakit transforms` lists them with their parameters.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datakit.library import Made, build, load
+    from datakit.notebook import Records, apply
+    from datakit.recipe.recipe import Recipe
+    from datakit.run.build import Options
+
+_FACE = {
+    "Made": "datakit.library",
+    "Options": "datakit.run.build",
+    "Recipe": "datakit.recipe.recipe",
+    "Records": "datakit.notebook",
+    "apply": "datakit.notebook",
+    "build": "datakit.library",
+    "load": "datakit.library",
+}
+_FOLDERS = ("read", "annotate", "guard", "curate", "balance", "render", "mix", "emit")
+
+__all__ = ["Made", "Options", "Recipe", "Records", "apply", "build", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FACE:
+        return getattr(importlib.import_module(_FACE[name]), name)
+    if name in _FOLDERS:
+        return importlib.import_module(f"datakit.{name}")
+    raise AttributeError(f"datakit has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*_FACE, *_FOLDERS])

@@ -10,7 +10,8 @@ from datakit.core.errors import Exit
 from datakit.core.settings import Settings
 from datakit.core.transform import Artifact
 from datakit.recipe.recipe import Recipe, load_recipe
-from datakit.run.build import FULL, Build, Options, build
+from datakit.run.build import FULL, Build, Options
+from datakit.run.build import build as run_build
 from datakit.run.progress import Progress
 from datakit.run.report import BuildReport
 
@@ -47,7 +48,7 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     return load_recipe(path, overrides=overrides, sections=sections())
 
 
-def make(
+def build(
     recipe: str | Path | Recipe,
     *,
     overrides: Iterable[str] = (),
@@ -57,7 +58,7 @@ def make(
 ) -> Made:
     """The build of a recipe with its training configuration and, unless `card` is False, its data card."""
     checked = recipe if isinstance(recipe, Recipe) else load(recipe, overrides)
-    done = build(checked, options, finishers=[_training], progress=progress)
+    done = run_build(checked, options, finishers=[_training], progress=progress)
     cards = _cards(checked, done, options) if card else []
     return Made(done, cards)
 

@@ -43,12 +43,12 @@ def command(
     Ctrl-C is safe: run the same command to go on.
     """
     from datakit.cli.tables import print_build
-    from datakit.library import make
+    from datakit.library import build
     from datakit.run.build import Options
     from datakit.run.progress import Progress
 
     options = Options(out=out, limit=limit, force=force, allow_partial=allow_partial)
     progress = Progress(quiet=quiet or as_json)
-    made = make(recipe, overrides=overrides, options=options, progress=progress, card=not no_card)
+    made = build(recipe, overrides=overrides, options=options, progress=progress, card=not no_card)
     print_build(made, as_json=as_json, quiet=quiet)
     return int(made.exit_code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -41,6 +42,22 @@ def find(name: str) -> type[Transform]:
         hint = did_you_mean(name, names()) or "All transforms: datakit transforms"
         raise UserError(f"unknown step `{name}`", remedy=hint)
     return _class_in(f"datakit.{folder}.{module}")
+
+
+def classes_of(package: str) -> tuple[Callable[[str], type[Transform]], Callable[[], list[str]]]:
+    """`__getattr__` and `__dir__` of a transform folder: `datakit.guard.PromptLength` without its module."""
+    folder = package.rsplit(".", 1)[-1]
+
+    def classes() -> dict[str, str]:
+        own = [name for name in names() if name.startswith(f"{folder}.")]
+        return {"".join(part.capitalize() for part in name.split(".")[1].split("_")): name for name in own}
+
+    def get(name: str) -> type[Transform]:
+        if name.startswith("_") or name not in classes():
+            raise AttributeError(f"datakit.{folder} has no {name!r}; it has {', '.join(classes())}")
+        return find(classes()[name])
+
+    return get, lambda: sorted(classes())
 
 
 @cache

@@ -1,0 +1,5 @@
+"""Curation: duplicates and splits."""
+
+from datakit.core.registry import classes_of
+
+__getattr__, __dir__ = classes_of(__name__)

@@ -1,0 +1,5 @@
+"""Emitters: the files that a trainer reads."""
+
+from datakit.core.registry import classes_of
+
+__getattr__, __dir__ = classes_of(__name__)

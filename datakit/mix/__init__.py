@@ -1,0 +1,5 @@
+"""Mixing in of general data."""
+
+from datakit.core.registry import classes_of
+
+__getattr__, __dir__ = classes_of(__name__)

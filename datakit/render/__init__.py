@@ -1,0 +1,5 @@
+"""Renderers: prompts and answers out of columns."""
+
+from datakit.core.registry import classes_of
+
+__getattr__, __dir__ = classes_of(__name__)

@@ -53,10 +53,13 @@ class Engine:
     images_digest: str = ""
     """Digest over their stamps when they were read, so that a later change shows."""
 
-    def run(self, steps: Sequence[Step]) -> Stage:
-        """The records after the last step. Raises NothingLeft when a step rejects all of them."""
+    def run(self, steps: Sequence[Step], given: Stage | None = None) -> Stage:
+        """The records after the last step; `given` are records that need no reader.
+
+        Raises NothingLeft when a step rejects all of them.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        stage: Stage | None = None
+        stage = given
         with open(self.folder / "rejects.jsonl", "wb") as rejects:
             for step in steps:
                 report = StepReport(number=step.number, name=step.name)

@@ -1,0 +1,191 @@
+"""Steps applied to records in Python, as a notebook wants it: the same engine, store and keys as a build."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import html
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import polars as pl
+
+from datakit.core.errors import UserError
+from datakit.core.files import FileDigests
+from datakit.core.labels import load_labels
+from datakit.core.record import COLUMNS
+from datakit.core.settings import LlmSettings, RunSettings
+from datakit.core.tools import Tools
+from datakit.core.transform import Reader, Transform
+from datakit.recipe.recipe import Step, project_of
+from datakit.run.columns import Algebra
+from datakit.run.engine import Engine
+from datakit.run.progress import Progress
+from datakit.run.report import StepReport
+from datakit.run.stage import Stage
+from datakit.run.store import Store, store_folder
+
+THUMBNAIL_PX = 96
+SHOWN = 20
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Records:
+    """Records in memory, with what the steps reported and rejected. Shown as a table with thumbnails."""
+
+    frame: pl.DataFrame
+    rejects: pl.DataFrame
+    """id, step, name, state, reason, detail, source_file, source_line."""
+    report: list[StepReport] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return self.frame.height
+
+    def __repr__(self) -> str:
+        steps = ", ".join(f"{step.name} {step.records_out:,}" for step in self.report)
+        return f"{len(self):,} records, {self.rejects.height:,} rejected ({steps})\n{self.frame}"
+
+    def _repr_html_(self) -> str:
+        hidden = {"source_file", "source_line", "images", "messages"}
+        names = [name for name in self.frame.columns if name not in hidden and not name.startswith("@")]
+        rows = self.frame.head(SHOWN).to_dicts()
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in ["", *names])
+        body = "".join(
+            f"<tr><td>{_thumbnails(row['images'])}</td>"
+            + "".join(f"<td style='text-align:left'>{_cell(row[name])}</td>" for name in names)
+            + "</tr>"
+            for row in rows
+        )
+        more = f"; the first {SHOWN} are shown" if len(self) > SHOWN else ""
+        foot = f"{len(self):,} records, {self.rejects.height:,} rejected{more}"
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{foot}</p>"
+
+
+def apply(
+    steps: Sequence[Transform],
+    data: Reader | Records | pl.DataFrame,
+    *,
+    take: int | None = None,
+    labels: str | Path | None = None,
+    llm: LlmSettings | None = None,
+    run: RunSettings | None = None,
+    seed: int = 7,
+    quiet: bool = False,
+) -> Records:
+    """The records that come out of `steps`, applied to a reader's records or to earlier ones.
+
+    `take` reads at most so many records; `labels` is a label file. Paths are relative to the working folder,
+    whose project's result store is used: nothing that a build or an earlier call paid for is paid again.
+    Raises the same errors as a build.
+    """
+    base = Path.cwd()
+    tools = Tools(
+        base=base,
+        project=project_of(base / "notebook"),
+        name="notebook",
+        seed=seed,
+        labels=load_labels(base / labels) if labels is not None else None,
+        llm=llm or LlmSettings(),
+        run=run or RunSettings(),
+    )
+    return outside_loop(lambda: _apply(list(steps), data, tools, take, Progress(quiet)))
+
+
+def _apply(
+    steps: list[Transform],
+    data: Reader | Records | pl.DataFrame,
+    tools: Tools,
+    take: int | None,
+    progress: Progress,
+) -> Records:
+    frame = data.frame if isinstance(data, Records) else data
+    first = [frame] if isinstance(frame, Transform) else []
+    plan = [Step(number, item, f"step {number}") for number, item in enumerate([*first, *steps], 1)]
+    store = Store(store_folder(tools.project, tools.run.store))
+    try:
+        tools = replace(tools, files=FileDigests(store))
+        with tempfile.TemporaryDirectory(prefix="datakit-") as folder, progress:
+            engine = Engine(tools, store, Path(folder) / "work", progress, limit=take)
+            algebra = Algebra(tools)
+            given = None
+            if isinstance(frame, pl.DataFrame):
+                given = _given(frame if take is None else frame.head(take), Path(folder) / "given")
+                algebra.columns = dict(given.schema)
+            algebra.run(plan)
+            stage = engine.run(plan, given)
+            rejects = _rejects(engine.folder / "rejects.jsonl")
+            return Records(stage.lazy().collect(), rejects, engine.reports)
+    finally:
+        store.close()
+
+
+def _given(frame: pl.DataFrame, folder: Path) -> Stage:
+    for name in ("id", "images"):
+        if name not in frame.columns:
+            raise UserError(
+                f"the data frame has no column `{name}`", remedy=f"Columns of records: {', '.join(COLUMNS)}."
+            )
+    stage = Stage(folder, dict(frame.schema))
+    stage.append(frame)
+    return stage
+
+
+def _rejects(path: Path) -> pl.DataFrame:
+    schema = {
+        "id": pl.String,
+        "step": pl.Int64,
+        "name": pl.String,
+        "state": pl.String,
+        "reason": pl.String,
+        "detail": pl.String,
+        "source_file": pl.String,
+        "source_line": pl.Int64,
+    }
+    return pl.read_ndjson(path, schema=schema) if path.stat().st_size else pl.DataFrame(schema=schema)
+
+
+def outside_loop(work: Callable[[], T]) -> T:
+    """Runs `work` here, or in a thread of its own when an event loop is running (as in notebooks)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return work()
+    box: list[Any] = []
+
+    def target() -> None:
+        try:
+            box.append((True, work()))
+        except BaseException as error:  # raised again below, in the caller's thread
+            box.append((False, error))
+
+    thread = threading.Thread(target=target, name="datakit")
+    thread.start()
+    thread.join()
+    fine, value = box[0]
+    if not fine:
+        raise value
+    result: T = value
+    return result
+
+
+def _thumbnails(paths: list[str]) -> str:
+    from datakit.core.image import ImageProblem, jpeg_within
+
+    shown = []
+    for path in paths[:3]:
+        try:
+            data = base64.b64encode(jpeg_within(path, THUMBNAIL_PX * THUMBNAIL_PX)).decode()
+            shown.append(f"<img src='data:image/jpeg;base64,{data}'>")
+        except ImageProblem as problem:
+            shown.append(html.escape(problem.reason))
+    return "".join(shown)
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else str(value)
+    return html.escape(text if len(text) <= 200 else f"{text[:200]}…")
