@@ -1,0 +1,98 @@
+"""Training and validation parts that keep groups whole and class shares equal."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from pydantic import Field
+
+from datakit.core.outcome import Table
+from datakit.core.record import TRAIN, VAL
+from datakit.core.tools import Tools
+from datakit.core.transform import Columns, TableTransform
+from datakit.curate._groups import shared_values
+from datakit.curate._stratified import UNCLASSED, Choice, Groups, choose, random_ranks
+
+
+class Split(TableTransform):
+    """Column `split`: "train" or "val", the same for all records of a group.
+
+    The validation part holds `val` of all records, and of every class, as nearly as whole groups allow.
+    A class of at least two groups has at least `min_val` records in validation and one in training, even
+    where that exceeds the share: a class that validation never sees has no score. A class of one group
+    stays in training, and a warning names it. Records without a class stay in training (they cannot be
+    scored) unless a record of their group is in validation.
+
+    Seeded by the recipe's seed; the same for any order of the records, and a few more records move only a
+    few others. scikit-learn's StratifiedGroupKFold gives fixed folds only, depends on the order of the
+    rows and promises no class anything, so the rule is our own.
+    """
+
+    val: float = Field(default=0.1, gt=0, lt=1)
+    """Share of the records that go to validation."""
+    stratify: str | None = "label"
+    """Column of the class whose shares are kept; null for none."""
+    group: str | list[str] | None = None
+    """Column or columns: records that share a value in any of them never straddle. In a list column each
+    element counts (`images`: records with a picture in common). Null belongs to no group."""
+    min_val: int = Field(default=1, ge=0)
+    """Records that each class of at least two groups has in validation at the least."""
+
+    def needs(self, tools: Tools) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(["id", *([self.stratify] if self.stratify else []), *self._columns()]))
+
+    def gives(self, tools: Tools) -> Columns:
+        return {"split": pl.String()}
+
+    def apply(self, frame: pl.LazyFrame, tools: Tools) -> Table:
+        # Sorted by id, so that nothing below can depend on the order of the records.
+        small = frame.select(self.needs(tools)).sort("id").collect()
+        names, classes = self._classes(small)
+        numbers = shared_values(small, self._columns())
+        firsts = small["id"].gather(np.unique(numbers, return_index=True)[1])
+        groups = Groups.of(numbers, classes, len(names), random_ranks(firsts, tools.seed))
+        choice = choose(groups, self.val, self.min_val)
+        side = pl.Series(np.where(choice.chosen[numbers], VAL, TRAIN), dtype=pl.String)
+        parts = small.select("id", split=side).lazy()
+        joined = frame.drop("split", strict=False).join(parts, on="id", how="left", maintain_order="left")
+        return Table(joined, notes=_notes(side, names, classes, groups, choice))
+
+    def _columns(self) -> list[str]:
+        if self.group is None:
+            return []
+        return [self.group] if isinstance(self.group, str) else list(self.group)
+
+    def _classes(self, small: pl.DataFrame) -> tuple[list[str], np.ndarray[tuple[int], np.dtype[np.int64]]]:
+        """Names of the classes in order, and each record's class as a number."""
+        if self.stratify is None:
+            return ["all records"], np.zeros(small.height, dtype=np.int64)
+        column = small[self.stratify].cast(pl.String)
+        names = column.drop_nulls().unique().sort().to_list()
+        numbers = {name: number for number, name in enumerate(names)}
+        coded = column.replace_strict(numbers, default=UNCLASSED, return_dtype=pl.Int64)
+        return names, coded.to_numpy()
+
+
+def _notes(
+    side: pl.Series,
+    names: list[str],
+    classes: np.ndarray[tuple[int], np.dtype[np.int64]],
+    groups: Groups,
+    choice: Choice,
+) -> dict[str, object]:
+    """Facts for the report: sizes of both parts, and the classes that validation lacks."""
+    in_val = int((side == VAL).sum())
+    notes: dict[str, object] = {TRAIN: len(side) - in_val, VAL: in_val}
+    unclassed = int((classes == UNCLASSED).sum())
+    if unclassed:
+        notes["without_class"] = unclassed
+    warnings = []
+    for number, name in enumerate(names):
+        records = int(groups.totals[number])
+        if choice.have[number] == 0:
+            what = "its only record" if records == 1 else f"its {records} records"
+            what += " (one group)" if records > 1 and groups.groups[number] == 1 else ""
+            warnings.append(f"class {name} is not in validation: {what} stayed in training")
+    if warnings:
+        notes["warnings"] = warnings
+    return notes

@@ -1,0 +1,211 @@
+"""curate.split: no leak, exact shares, every class scored, nothing depends on row order."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datakit.core.tools import Tools
+from datakit.curate.split import Split
+
+TOOLS = Tools(base=Path(), project=Path(), seed=7)
+
+
+def split(
+    frame: pl.DataFrame, tools: Tools = TOOLS, **parameters: Any
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    table = Split(**parameters).apply(frame.lazy(), tools)
+    return table.frame.collect(), table.notes
+
+
+def records(labels: list[str | None], **columns: list[Any]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {"id": [f"r{i:05d}" for i in range(len(labels))], "label": labels, **columns},
+        schema_overrides={"label": pl.String},
+    )
+
+
+def in_val(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.filter(pl.col("split") == "val")
+
+
+def test_shares_are_exact_without_groups() -> None:
+    frame, notes = split(records(["a"] * 500 + ["b"] * 270 + ["c"] * 30), val=0.1)
+    counts = dict(in_val(frame)["label"].value_counts().iter_rows())
+    assert counts == {"a": 50, "b": 27, "c": 3}
+    assert notes == {"train": 720, "val": 80}
+
+
+def test_total_is_met_although_every_class_rounds_down() -> None:
+    frame, _ = split(records([f"class {i % 10}" for i in range(150)]), val=0.1)
+    counts = in_val(frame)["label"].value_counts()
+    assert in_val(frame).height == 15
+    assert set(counts["count"]) == {1, 2}
+
+
+def test_rare_class_has_one_record_in_validation_and_the_total_stays() -> None:
+    frame, notes = split(records(["common"] * 198 + ["rare"] * 2), val=0.1)
+    assert dict(in_val(frame)["label"].value_counts().iter_rows()) == {"common": 19, "rare": 1}
+    assert "warnings" not in notes
+
+
+def test_class_of_one_record_stays_in_training_with_a_warning() -> None:
+    frame, notes = split(records(["common"] * 20 + ["single"]), val=0.5)
+    assert frame.filter(label="single")["split"].to_list() == ["train"]
+    assert notes["warnings"] == ["class single is not in validation: its only record stayed in training"]
+
+
+def test_class_of_one_group_stays_in_training_with_a_warning() -> None:
+    frame = records(["common"] * 20 + ["whole"] * 4, patient=[f"p{i}" for i in range(20)] + ["q"] * 4)
+    frame, notes = split(frame, val=0.25, group="patient")
+    assert set(frame.filter(label="whole")["split"]) == {"train"}
+    assert notes["warnings"] == [
+        "class whole is not in validation: its 4 records (one group) stayed in training"
+    ]
+
+
+def test_unlabelled_records_stay_in_training_unless_their_group_is_in_validation() -> None:
+    frame = records(
+        [None] * 50 + ["a"] * 10, patient=[*(f"u{i}" for i in range(40)), *[f"p{i}" for i in range(10)] * 2]
+    )
+    frame, notes = split(frame, val=0.5, group="patient")
+    alone = frame.filter(pl.col("patient").str.starts_with("u"))
+    assert set(alone["split"]) == {"train"}
+    paired = frame.filter(pl.col("patient").str.starts_with("p"))
+    assert paired.group_by("patient").agg(pl.col("split").n_unique())["split"].max() == 1
+    assert in_val(paired)["label"].null_count() == 5
+    assert notes["without_class"] == 50
+
+
+def test_class_whose_groups_are_all_large_is_in_both_parts() -> None:
+    frame = records(
+        ["a"] * 100 + ["b"] * 12, patient=[f"p{i}" for i in range(100)] + [f"q{i // 6}" for i in range(12)]
+    )
+    frame, _ = split(frame, val=0.1, group="patient")
+    assert frame.filter(label="b")["split"].value_counts()["count"].to_list() == [6, 6]
+
+
+def test_groups_are_not_preferred_for_validation() -> None:
+    patient = [f"p{i // 3}" for i in range(300)] + [f"s{i}" for i in range(700)]
+    frame, _ = split(records(["a"] * 1000, patient=patient), val=0.1, group="patient")
+    chosen = in_val(frame)
+    assert chosen.height == 100
+    assert 27 <= chosen.filter(pl.col("patient").str.starts_with("p")).height <= 30
+
+
+def test_records_sharing_a_picture_never_straddle() -> None:
+    images = [[f"{i}.jpg", f"{i + 1}.jpg"] for i in range(40)]  # a chain: all forty belong together
+    images += [[f"x{i}.jpg"] for i in range(40)]
+    frame, _ = split(records(["a"] * 80, images=images), val=0.25, group="images")
+    chain = frame.head(40)["split"]
+    assert chain.n_unique() == 1
+    assert in_val(frame).height == 20
+
+
+def test_several_group_columns_join_their_groups() -> None:
+    frame = records(
+        ["a"] * 60, patient=[f"p{i % 30}" for i in range(60)], scan=[f"s{i // 2}" for i in range(60)]
+    )
+    frame, _ = split(frame, val=0.3, group=["patient", "scan"])
+    for column in ("patient", "scan"):
+        assert frame.group_by(column).agg(pl.col("split").n_unique())["split"].max() == 1
+
+
+def test_null_is_no_group() -> None:
+    frame, _ = split(
+        records(["a"] * 100, patient=pl.Series([None] * 100, dtype=pl.String)), val=0.2, group="patient"
+    )
+    assert in_val(frame).height == 20
+
+
+def test_order_of_the_records_changes_nothing_and_is_kept() -> None:
+    frame = records([f"c{i % 7}" for i in range(300)], patient=[f"p{i % 90}" for i in range(300)])
+    first, _ = split(frame, val=0.2, group="patient")
+    mixed, _ = split(frame.sample(fraction=1, shuffle=True, seed=3), val=0.2, group="patient")
+    assert first["id"].to_list() == frame["id"].to_list()
+    assert mixed["id"].to_list() != first["id"].to_list()
+    assert mixed.sort("id").equals(first)
+
+
+def test_seed_changes_the_choice() -> None:
+    frame = records(["a"] * 100)
+    other = Tools(base=Path(), project=Path(), seed=8)
+    assert not split(frame)[0].equals(split(frame, tools=other)[0])
+
+
+def test_a_few_more_records_move_only_a_few_others() -> None:
+    frame = records(["a"] * 1010)
+    before, _ = split(frame.head(1000))
+    after, _ = split(frame)
+    moved = before.join(after, on="id", suffix="_after").filter(pl.col("split") != pl.col("split_after"))
+    assert moved.height <= 5
+
+
+def test_earlier_split_column_is_replaced() -> None:
+    frame = records(["a"] * 10).with_columns(split=pl.lit("val"))
+    assert in_val(split(frame, val=0.2)[0]).height == 2
+
+
+def test_zero_records_give_the_columns() -> None:
+    frame, notes = split(records([]), group="label")
+    assert frame.schema["split"] == pl.String
+    assert notes == {"train": 0, "val": 0}
+
+
+def test_missing_group_column_is_named() -> None:
+    with pytest.raises(pl.exceptions.ColumnNotFoundError, match="patient"):
+        split(records(["a"]), group="patient")
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.sampled_from(["a", "b", "c", "d", None]),
+            st.one_of(st.none(), st.integers(0, 12)),
+            st.one_of(st.none(), st.integers(0, 12)),
+        ),
+        min_size=1,
+        max_size=60,
+    ),
+    val=st.floats(0.05, 0.9),
+    seed=st.integers(0, 5),
+)
+def test_no_group_ever_straddles_and_no_class_is_lost(
+    rows: list[tuple[str | None, int | None, int | None]], val: float, seed: int
+) -> None:
+    labels, patients, scans = (list(column) for column in zip(*rows, strict=True))
+    frame = records(labels, patient=patients, scan=scans).cast({"patient": pl.Int64, "scan": pl.Int64})
+    frame, notes = split(
+        frame, Tools(base=Path(), project=Path(), seed=seed), val=val, group=["patient", "scan"]
+    )
+    assert frame["split"].is_in(["train", "val"]).all()
+    assert notes["train"] + notes["val"] == len(rows)
+    for column in ("patient", "scan"):
+        groups = frame.drop_nulls(column).group_by(column).agg(pl.col("split").n_unique())
+        assert groups.height == 0 or groups["split"].max() == 1
+    for _, part in frame.drop_nulls("label").group_by("label"):
+        assert "train" in part["split"].to_list(), "a class vanished from training"
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 80), min_size=1, max_size=8),
+    val=st.floats(0.02, 0.9),
+    seed=st.integers(0, 3),
+)
+def test_without_groups_the_total_is_exact_wherever_the_classes_allow(
+    sizes: list[int], val: float, seed: int
+) -> None:
+    labels = [f"c{number}" for number, size in enumerate(sizes) for _ in range(size)]
+    frame, _ = split(records(list(labels)), Tools(base=Path(), project=Path(), seed=seed), val=val)
+    low = sum(size >= 2 for size in sizes)
+    high = sum(size - 1 for size in sizes)
+    assert in_val(frame).height == min(max(round(val * len(labels)), low), high)
+    for number, size in enumerate(sizes):
+        count = in_val(frame).filter(label=f"c{number}").height
+        assert (count >= 1) == (size >= 2)
+        assert abs(count - val * size) <= 1 + low
