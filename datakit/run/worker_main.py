@@ -35,6 +35,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
     pipe = Connection(int(sys.argv[1]))
     try:
+        sys.path[:] = pickle.loads(pipe.recv_bytes())
         annotator, tools, memory_mb = pickle.loads(pipe.recv_bytes())
         worker = annotator.start(tools)
         while True:

@@ -41,7 +41,13 @@ class WorkerPool:
     """Runs an annotator's worker in `count` processes."""
 
     def __init__(self, annotator: Annotator, tools: Tools, count: int, memory_mb: int) -> None:
-        self._setup = pickle.dumps((annotator, tools, memory_mb))
+        try:
+            self._setup = pickle.dumps((annotator, tools, memory_mb))
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise UserError(
+                f"{annotator.name()} cannot be sent to a worker process: {error}",
+                remedy="Define the transform in a module that can be imported, not in a notebook or function.",
+            ) from None
         self._count = count
         self._children: list[_Child] = []
         self._crashed: set[bytes] = set()
@@ -101,6 +107,7 @@ class WorkerPool:
         theirs.close()
         pipe = Connection(ours.detach())
         with contextlib.suppress(OSError):
+            pipe.send_bytes(pickle.dumps(sys.path))  # so that whatever the parent imports, the worker can too
             pipe.send_bytes(self._setup)
         return _Child(process, pipe)
 

@@ -1,0 +1,184 @@
+"""The engine: every record is accounted for, paid work is done once, crashes lose nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from toys import AsyncWork, DropShort, Lossy, Numbers, OnlyOdd, ProcessWork, Work
+
+from datakit.core.errors import UserError
+from datakit.core.settings import RunSettings
+from datakit.core.tools import Tools
+from datakit.core.transform import Transform
+from datakit.recipe.recipe import Step
+from datakit.run.annotation import BudgetSpent
+from datakit.run.engine import Engine, NotConserved, NothingLeft
+from datakit.run.store import Store
+
+Run = Callable[..., tuple[Any, Engine]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, make_tools: Callable[..., Tools]) -> Run:
+    """Runs steps in the test's project; returns the frame and the engine."""
+    count = iter(range(1000))
+
+    def go(*transforms: Transform, limit: int | None = None, **settings: Any) -> tuple[Any, Engine]:
+        store = Store(tmp_path / ".datakit")
+        tools = make_tools(run=RunSettings(**settings))
+        engine = Engine(tools, store, tmp_path / f"work{next(count)}", limit=limit)
+        steps = [Step(n, transform, f"r.yaml:{n}:1") for n, transform in enumerate(transforms, 1)]
+        try:
+            stage = engine.run(steps)
+            return stage.lazy().collect(), engine
+        finally:
+            store.close()
+
+    return go
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().split() if path.exists() else []
+
+
+@pytest.mark.parametrize("kind", [Work, ProcessWork, AsyncWork])
+def test_second_run_repeats_no_work(run: Run, tmp_path: Path, kind: type[Work]) -> None:
+    work = kind(log=str(tmp_path / "log"))
+    first, _ = run(Numbers(count=50), work, batch_rows=7)
+    assert sorted(lines(tmp_path / "log"), key=int) == [str(n) for n in range(50)]
+    again, engine = run(Numbers(count=50), work, batch_rows=16)
+    assert len(lines(tmp_path / "log")) == 50
+    assert again.drop("@2.toy." + kind.registered_name[4:]).equals(
+        first.drop("@2.toy." + kind.registered_name[4:])
+    )
+    assert (engine.reports[1].cached, engine.reports[1].new) == (50, 0)
+
+
+@pytest.mark.parametrize("kind", [ProcessWork, AsyncWork])
+def test_records_keep_their_order(run: Run, tmp_path: Path, kind: type[Work]) -> None:
+    frame, _ = run(Numbers(count=40), kind(log=str(tmp_path / "log")), batch_rows=9)
+    assert frame["worked"].to_list() == [str(n) for n in range(40)]
+
+
+def test_parameters_outside_the_key_cost_nothing(run: Run, tmp_path: Path) -> None:
+    run(Numbers(count=5), Work(log=str(tmp_path / "log")))
+    frame, _ = run(Numbers(count=5), Work(log=str(tmp_path / "log"), suffix="!"))
+    assert frame["worked"].to_list() == ["0!", "1!", "2!", "3!", "4!"]
+    assert len(lines(tmp_path / "log")) == 5
+    run(Numbers(count=5), Work(log=str(tmp_path / "log"), times=2))
+    assert len(lines(tmp_path / "log")) == 10
+
+
+def test_equal_inputs_share_one_piece_of_work(run: Run, tmp_path: Path) -> None:
+    class Same(Numbers):
+        def read(self, tools: Tools) -> Any:
+            for batch in super().read(tools):
+                yield type(batch)(batch.frame.with_columns(text=batch.frame["label"]), batch.rejects)
+
+    _, engine = run(Same(count=20), ProcessWork(log=str(tmp_path / "log")))
+    assert sorted(lines(tmp_path / "log")) == ["even", "odd"]
+    assert engine.reports[1].calls == 2
+    assert engine.reports[1].new + engine.reports[1].cached == 20
+
+
+def test_crash_of_a_worker_costs_only_its_own_record(run: Run, tmp_path: Path) -> None:
+    work = ProcessWork(log=str(tmp_path / "log"), crash=("7",))
+    frame, engine = run(Numbers(count=20), work, workers=2)
+    assert frame["text"].to_list() == [str(n) for n in range(20) if n != 7]
+    assert engine.reports[1].retry == 1
+    assert lines(tmp_path / "log").count("7") == 2
+    (reject,) = [orjson.loads(line) for line in (engine.folder / "rejects.jsonl").read_bytes().splitlines()]
+    assert (reject["id"], reject["state"], reject["reason"]) == ("n7", "retry", "worker_crashed")
+    run(Numbers(count=20), ProcessWork(log=str(tmp_path / "log")))
+    assert len(lines(tmp_path / "log")) == 19 + 2 + 1
+
+
+def test_worker_that_has_grown_is_replaced(run: Run, tmp_path: Path) -> None:
+    from datakit.run.workers import WorkerPool
+
+    work = ProcessWork(log=str(tmp_path / "log"))
+    pool = WorkerPool(work, Tools(base=tmp_path, project=tmp_path), 1, memory_mb=1)
+    jobs = iter([(bytes([n]), {"text": str(n)}) for n in range(5)])
+    assert sorted(key for key, _ in pool.run(jobs)) == [bytes([n]) for n in range(5)]
+    assert sorted(lines(tmp_path / "log")) == ["0", "1", "2", "3", "4"]
+
+
+def test_retries_are_not_stored_and_rejects_are(run: Run, tmp_path: Path) -> None:
+    work = Work(log=str(tmp_path / "log"), fail=("1",), refuse=("2",))
+    for _ in range(2):
+        frame, engine = run(Numbers(count=4), work)
+        assert frame["text"].to_list() == ["0", "3"]
+        assert (engine.reports[1].retry, engine.reports[1].rejected) == (1, {"refused": 1})
+    assert sorted(lines(tmp_path / "log")) == ["0", "1", "1", "2", "3"]
+
+
+def test_concurrency_is_reached_and_not_exceeded(run: Run, tmp_path: Path) -> None:
+    run(Numbers(count=60), AsyncWork(log=str(tmp_path / "log")), concurrency=16, batch_rows=10)
+    assert (tmp_path / "log.open").read_text() == "16"
+
+
+def test_budget_stops_the_run_and_keeps_what_was_paid(run: Run, tmp_path: Path) -> None:
+    work = Work(log=str(tmp_path / "log"))
+    with pytest.raises(BudgetSpent, match="budget_usd"):
+        run(Numbers(count=10), work, budget_usd=2.0)
+    assert len(lines(tmp_path / "log")) == 4
+    run(Numbers(count=10), work)
+    assert sorted(lines(tmp_path / "log"), key=int) == [str(n) for n in range(10)]
+
+
+def test_loss_without_a_word_is_found(run: Run) -> None:
+    with pytest.raises(NotConserved, match="does not account"):
+        run(Numbers(count=5), Lossy())
+
+
+def test_all_records_rejected_is_an_error_with_an_example(run: Run) -> None:
+    with pytest.raises(NothingLeft, match="short 5"):
+        run(Numbers(count=5), DropShort(min_chars=3))
+
+
+def test_transform_that_no_worker_can_import_is_named(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be sent to a worker process"):
+        run(Numbers(count=2), _local_annotator()(log=str(tmp_path / "log")))
+
+
+def _local_annotator() -> type[ProcessWork]:
+    class Hidden(ProcessWork):
+        """Cannot be imported by a worker."""
+
+    Hidden.__qualname__ = "Hidden"
+    return Hidden
+
+
+@given(count=st.integers(1, 40), broken=st.integers(0, 5), size=st.integers(1, 50), short=st.integers(1, 2))
+@settings(max_examples=25, deadline=None)
+def test_conservation_and_independence_of_batch_size(
+    tmp_path_factory: pytest.TempPathFactory, count: int, broken: int, size: int, short: int
+) -> None:
+    folder = tmp_path_factory.mktemp("run")
+    results = []
+    for rows in (size, 4096):
+        tools = Tools(base=folder, project=folder, run=RunSettings(batch_rows=rows))
+        store = Store(folder / "store")
+        engine = Engine(tools, store, folder / f"work{rows}")
+        transforms = [
+            Numbers(count=count, broken=broken),
+            OnlyOdd(),
+            Work(log=str(folder / "log"), refuse=("3",), fail=("5",)),
+            DropShort(min_chars=short),
+        ]
+        try:
+            stage = engine.run([Step(n, transform, "") for n, transform in enumerate(transforms, 1)])
+            results.append(stage.lazy().collect().drop("@3.toy.work").rows())
+        except NothingLeft:
+            results.append([])
+        rejects = (engine.folder / "rejects.jsonl").read_bytes().splitlines()
+        assert engine.reports[0].added == count
+        assert len(rejects) + engine.reports[-1].records_out == count
+        store.close()
+    assert results[0] == results[1]

@@ -1,0 +1,125 @@
+"""The result store: what is in it survives, and nothing else gets in."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datakit.core.errors import UserError
+from datakit.core.files import FileDigests
+from datakit.core.outcome import Done, Rejected
+from datakit.run.store import Store, store_folder
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=2000),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(raw=JSON, key=st.binary(min_size=16, max_size=16))
+@settings(max_examples=50, deadline=None)
+def test_results_come_back_as_they_went_in(
+    tmp_path_factory: pytest.TempPathFactory, raw: object, key: bytes
+) -> None:
+    store = Store(tmp_path_factory.mktemp("store"))
+    store.put(key, "step", Done(raw, {"model": "m"}))
+    found = store.get_many([key, b"0" * 16])[key]
+    assert found.outcome == Done(raw, {"model": "m"})
+    store.close()
+
+
+def test_rejected_results_keep_reason_and_detail(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put(b"k" * 16, "step", Rejected("too_small", "8 px", {"seconds": 1}))
+    assert store.get_many([b"k" * 16])[b"k" * 16].outcome == Rejected("too_small", "8 px", {"seconds": 1})
+
+
+def test_results_survive_kill_9_right_after_put(tmp_path: Path) -> None:
+    code = f"""
+import os, signal
+from pathlib import Path
+from datakit.core.outcome import Done
+from datakit.run.store import Store
+store = Store(Path({str(tmp_path)!r}))
+for n in range(100):
+    store.put(n.to_bytes(16, "big"), "step", Done({{"n": n}}))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False)
+    assert done.returncode == -signal.SIGKILL
+    keys = [n.to_bytes(16, "big") for n in range(100)]
+    assert len(Store(tmp_path).get_many(keys)) == 100
+
+
+def test_more_keys_than_sql_variables_are_found(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    keys = [n.to_bytes(16, "big") for n in range(3000)]
+    for key in keys[::2]:
+        store.put(key, "step", Done(1))
+    assert store.known(keys) == set(keys[::2])
+
+
+def test_collect_removes_the_least_recently_used_first(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for n in range(10):
+        store.put(n.to_bytes(16, "big"), "step", Done("x" * 100))
+    db = sqlite3.connect(store.path)
+    db.execute("UPDATE results SET used = used - 86400 * 10 WHERE key < ?", ((5).to_bytes(16, "big"),))
+    db.commit()
+    removed, freed = store.collect(max_bytes=5 * 104)
+    assert removed == 5
+    assert freed == 5 * 104
+    assert store.known([(7).to_bytes(16, "big")])
+    assert not store.known([(2).to_bytes(16, "big")])
+    assert store.collect(unused_days=5) == (0, 0)
+
+
+def test_reading_a_result_marks_it_as_used(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put(b"k" * 16, "step", Done(1))
+    db = sqlite3.connect(store.path, isolation_level=None)
+    db.execute("UPDATE results SET used = 0")
+    store.get_many([b"k" * 16])
+    assert store.collect(unused_days=1) == (0, 0)
+
+
+def test_store_of_a_newer_format_is_refused(tmp_path: Path) -> None:
+    Store(tmp_path).close()
+    db = sqlite3.connect(tmp_path / "results.sqlite")
+    db.execute("PRAGMA user_version=99")
+    db.commit()
+    with pytest.raises(UserError, match="newer datakit"):
+        Store(tmp_path)
+
+
+def test_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "results.sqlite").write_text("hello " * 1000)
+    with pytest.raises(UserError, match=r"results\.sqlite"):
+        Store(tmp_path)
+
+
+def test_environment_overrides_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert store_folder(tmp_path, None) == tmp_path / ".datakit"
+    assert store_folder(tmp_path, "elsewhere") == tmp_path / "elsewhere"
+    monkeypatch.setenv("DATAKIT_STORE", "/somewhere")
+    assert store_folder(tmp_path, "elsewhere") == Path("/somewhere")
+
+
+def test_digests_are_read_again_only_when_the_file_changes(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    file = tmp_path / "a.bin"
+    file.write_bytes(b"one")
+    first = FileDigests(store).sha256(file)
+    assert store.known_digest(str(file), (3, os.stat(file).st_mtime_ns)) == first
+    file.write_bytes(b"two!")
+    assert FileDigests(store).sha256(file) != first
+    assert FileDigests(store).sha256(tmp_path / "none") == f"missing:{tmp_path / 'none'}"

@@ -1,0 +1,188 @@
+"""Small transforms for tests of the engine: they do real work of a kind that can be counted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import polars as pl
+
+from datakit.core.outcome import Batch, Done, Outcome, Reject, Rejected, Retry, Table, reject_rows
+from datakit.core.record import BASE, COLUMNS
+from datakit.core.tools import Tools
+from datakit.core.transform import (
+    Annotator,
+    Artifact,
+    Columns,
+    Emitter,
+    Guard,
+    Reader,
+    Row,
+    TableTransform,
+    Worker,
+)
+
+
+class Numbers(Reader):
+    """Records n0, n1, … with their number as text; every `broken`-th is a reject."""
+
+    registered_name: ClassVar[str] = "toy.numbers"
+    count: int
+    broken: int = 0
+
+    def columns(self, tools: Tools) -> Columns:
+        return {name: COLUMNS[name] for name in BASE}
+
+    def sources(self, tools: Tools) -> list[Path]:
+        return []
+
+    def read(self, tools: Tools) -> Iterator[Batch]:
+        size = tools.run.batch_rows
+        for start in range(0, self.count, size):
+            numbers = range(start, min(start + size, self.count))
+            bad = [n for n in numbers if self.broken and n % self.broken == 0]
+            good = [n for n in numbers if n not in set(bad)]
+            frame = pl.DataFrame(
+                {
+                    "id": [f"n{n}" for n in good],
+                    "source_file": ["numbers"] * len(good),
+                    "source_line": good,
+                    "images": [[] for _ in good],
+                    "label": ["even" if n % 2 == 0 else "odd" for n in good],
+                    "text": [str(n) for n in good],
+                },
+                schema={name: COLUMNS[name] for name in BASE},
+            )
+            yield Batch(frame, [Reject(f"n{n}", "broken", "made so", "numbers", n) for n in bad])
+
+
+class Work(Annotator):
+    """Appends a line to `log` for each answer. Texts in `crash` kill the worker, in `fail` are retried."""
+
+    registered_name: ClassVar[str] = "toy.work"
+    keyed: ClassVar[tuple[str, ...]] = ("times",)
+    log: str
+    times: int = 1
+    into: str = "worked"
+    suffix: str = ""
+    crash: tuple[str, ...] = ()
+    fail: tuple[str, ...] = ()
+    refuse: tuple[str, ...] = ()
+    sleep_s: float = 0.0
+
+    def needs(self, tools: Tools) -> tuple[str, ...]:
+        return ("text",)
+
+    def gives(self, tools: Tools) -> Columns:
+        return {self.into: pl.String()}
+
+    def start(self, tools: Tools) -> Any:
+        return _Worker(self)
+
+    def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
+        return {self.into: raw + self.suffix}
+
+
+class _Worker:
+    def __init__(self, work: Work) -> None:
+        self.work = work
+
+    def answer(self, row: Row) -> Outcome:
+        with open(self.work.log, "a") as log:
+            log.write(f"{row['text']}\n")
+        time.sleep(self.work.sleep_s)
+        if row["text"] in self.work.crash:
+            os._exit(9)
+        if row["text"] in self.work.fail:
+            return Retry("made_to_fail", "as asked")
+        if row["text"] in self.work.refuse:
+            return Rejected("refused", "as asked")
+        return Done(row["text"] * self.work.times, {"cost_usd": 0.5})
+
+
+class ProcessWork(Work):
+    """The same in worker processes."""
+
+    registered_name: ClassVar[str] = "toy.process_work"
+    executor: ClassVar[Literal["process", "async", "inline"]] = "process"
+
+
+class AsyncWork(Work):
+    """The same on the event loop; notes how many were open at once in `log` + ".open"."""
+
+    registered_name: ClassVar[str] = "toy.async_work"
+    executor: ClassVar[Literal["process", "async", "inline"]] = "async"
+
+    def start(self, tools: Tools) -> Any:
+        return _AsyncWorker(self)
+
+
+class _AsyncWorker(_Worker):
+    def __init__(self, work: Work) -> None:
+        super().__init__(work)
+        self.open = self.most = 0
+
+    async def answer(self, row: Row) -> Outcome:  # type: ignore[override]
+        self.open += 1
+        self.most = max(self.most, self.open)
+        await asyncio.sleep(0.01)
+        self.open -= 1
+        return super().answer(row)
+
+    async def close(self) -> None:
+        Path(self.work.log + ".open").write_text(str(self.most))
+
+
+class OnlyOdd(Guard):
+    """Rejects even numbers."""
+
+    registered_name: ClassVar[str] = "toy.only_odd"
+
+    def start(self, tools: Tools, frame: pl.LazyFrame) -> Worker:
+        def check(batch: pl.DataFrame) -> Batch:
+            even = batch.filter(pl.col("label") == "even")
+            return Batch(
+                batch.filter(pl.col("label") == "odd"), reject_rows(even, "even", ["even"] * even.height)
+            )
+
+        return check
+
+
+class Lossy(Guard):
+    """A faulty guard that loses the first record without a word."""
+
+    registered_name: ClassVar[str] = "toy.lossy"
+
+    def start(self, tools: Tools, frame: pl.LazyFrame) -> Worker:
+        return lambda batch: Batch(batch.tail(-1))
+
+
+class DropShort(TableTransform):
+    """Keeps texts of at least `min_chars`."""
+
+    registered_name: ClassVar[str] = "toy.drop_short"
+    min_chars: int
+    by: str = "text"
+
+    def apply(self, frame: pl.LazyFrame, tools: Tools) -> Table:
+        short = pl.col(self.by).str.len_chars() < self.min_chars
+        rejects = frame.filter(short).select("id", reason=pl.lit("short"), detail=pl.lit("too short"))
+        return Table(frame.filter(~short), rejects)
+
+
+class Lines(Emitter):
+    """Writes ids, one a line; fails after `fail_after` of them."""
+
+    registered_name: ClassVar[str] = "toy.lines"
+    fail: bool = False
+
+    def write(self, frame: pl.LazyFrame, folder: Path, tools: Tools) -> list[Artifact]:
+        ids = frame.select("id").collect()["id"].to_list()
+        (folder / "ids.txt").write_text("\n".join(ids))
+        if self.fail:
+            raise OSError("no space left on device")
+        return [Artifact(path="ids.txt", kind="data", records=len(ids))]
