@@ -109,8 +109,8 @@ class _Maker:
         work = _beside(self.folder, "work")
         _remove(work)
         engine = Engine(self.tools, self.store, work, self.progress, self.options.limit)
-        report = BuildReport(name=self.recipe.name, recipe=self._recipe_path(), steps=engine.reports)
-        report.notes = self._notes()
+        report = BuildReport(name=self.recipe.name, recipe=self._recipe_path(), notes=self._notes())
+        report.steps = engine.reports  # the same list, so that a failed run has its account too
         for note in report.notes:
             self.progress.say(f"Note: {note}")
         sources = manifests.stamp_sources(self.recipe, self.tools)  # an edit during the run must show later

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,12 +56,18 @@ class Algebra:
             table = transform.apply(empty, self.tools)
             self.columns = dict(table.frame.collect_schema())
         except pl.exceptions.ColumnNotFoundError as error:
-            raise self._missing(str(error).split("\n", 1)[0].strip('" ')) from None
+            raise self._missing(_quoted_name(str(error))) from None
 
     def _missing(self, name: str) -> UserError:
         known = f"Columns at this step: {', '.join(self.columns)}."
         hint = f"{did_you_mean(name, self.columns)} {known}".strip()
         return UserError(f"column `{name}` is given by no earlier step", remedy=hint)
+
+
+def _quoted_name(message: str) -> str:
+    """The column that polars' message names first, in quotes; the message itself when none is."""
+    found = re.search(r'"([^"\n]+)"', message)
+    return found[1] if found else message.split("\n", 1)[0]
 
 
 def merged(first: dict[str, Any], second: dict[str, Any], step: Step) -> dict[str, Any]:

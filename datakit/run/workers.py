@@ -46,7 +46,7 @@ class WorkerPool:
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise UserError(
                 f"{annotator.name()} cannot be sent to a worker process: {error}",
-                remedy="Define the transform in a module that can be imported, not in a notebook or function.",
+                remedy="Define the transform in a module that can be imported, not in a notebook.",
             ) from None
         self._count = count
         self._children: list[_Child] = []
