@@ -1,0 +1,182 @@
+"""balance.resample: counts per class, even spread, train only, every left-out record accounted for."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from datakit.balance.resample import Resample
+from datakit.core.errors import UserError
+from datakit.core.tools import Tools
+
+TOOLS = Tools(base=Path(), project=Path(), seed=7)
+
+
+def records(train: dict[str | None, int], val: dict[str | None, int] | None = None) -> pl.DataFrame:
+    parts = {"train": train, "val": val or {}}
+    rows = [
+        (label, split) for split, part in parts.items() for label, count in part.items() for _ in range(count)
+    ]
+    frame = pl.DataFrame(rows, schema={"label": pl.String, "split": pl.String}, orient="row")
+    return frame.with_row_index("n").select("label", "split", id=pl.format("r{}", pl.col("n")))
+
+
+def resample(
+    frame: pl.DataFrame, tools: Tools = TOOLS, **parameters: Any
+) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
+    table = Resample(**parameters).apply(frame.lazy(), tools)
+    assert table.rejects is not None
+    return table.frame.collect(), table.rejects.collect(), table.notes
+
+
+def rows_per_class(frame: pl.DataFrame, split: str = "train") -> dict[str, int]:
+    part = frame.filter(pl.col("split") == split, pl.col("label").is_not_null())
+    return dict(part.group_by("label").agg(pl.col("repeat").sum()).iter_rows())
+
+
+def test_sqrt_lifts_rare_classes_halfway() -> None:
+    frame, rejects, notes = resample(records({"a": 400, "b": 100}), strategy="sqrt")
+    assert rows_per_class(frame) == {"a": 400, "b": 200}
+    assert rejects.height == 0
+    assert notes == {"classes": {"a": {"records": 400, "rows": 400}, "b": {"records": 100, "rows": 200}}}
+
+
+def test_uniform_gives_every_class_the_rows_of_the_largest() -> None:
+    frame, _, _ = resample(records({"a": 90, "b": 40}), strategy="uniform")
+    assert rows_per_class(frame) == {"a": 90, "b": 90}
+
+
+def test_rows_are_spread_evenly_over_the_records() -> None:
+    frame, _, _ = resample(records({"a": 90, "b": 40}), strategy="uniform")
+    spread = dict(frame.filter(label="b")["repeat"].value_counts().iter_rows())
+    assert spread == {2: 30, 3: 10}
+    assert frame.schema["repeat"] == pl.UInt32
+
+
+def test_repeats_are_bounded_and_the_bound_is_reported() -> None:
+    frame, _, notes = resample(records({"a": 100, "b": 2}), strategy="uniform", max_repeat=4)
+    assert rows_per_class(frame) == {"a": 100, "b": 8}
+    assert notes["warnings"] == ["class b: 8 rows instead of 100 (max_repeat 4)"]
+
+
+def test_records_above_the_cap_are_rejected_with_a_reason() -> None:
+    before = records({"a": 50, "b": 10})
+    frame, rejects, _ = resample(before, strategy="cap", cap=20)
+    assert rows_per_class(frame) == {"a": 20, "b": 10}
+    assert set(frame["repeat"]) == {1}
+    assert rejects.columns == ["id", "reason", "detail"]
+    assert set(rejects["reason"]) == {"resampled_out"}
+    assert set(rejects["detail"]) == {"class a keeps 20 of its 50 training records"}
+    assert sorted([*frame["id"], *rejects["id"]]) == sorted(before["id"])
+
+
+def test_cap_works_on_a_single_class() -> None:
+    frame, rejects, _ = resample(records({"a": 50}), strategy="cap", cap=20)
+    assert (frame.height, rejects.height) == (20, 30)
+
+
+def test_explicit_counts_raise_and_lower_and_leave_the_rest() -> None:
+    frame, rejects, _ = resample(
+        records({"a": 50, "b": 10, "c": 7}), strategy="explicit", counts={"a": 30, "b": 25}
+    )
+    assert rows_per_class(frame) == {"a": 30, "b": 25, "c": 7}
+    assert rejects.height == 20
+
+
+def test_validation_and_unlabelled_records_are_untouched() -> None:
+    before = records({"a": 50, "b": 10, None: 5}, val={"a": 30, "b": 3})
+    frame, rejects, _ = resample(before, strategy="cap", cap=4)
+    others = frame.filter((pl.col("split") == "val") | pl.col("label").is_null())
+    assert others.height == 38
+    assert set(others["repeat"]) == {1}
+    assert rejects.join(before, on="id")["split"].unique().to_list() == ["train"]
+
+
+def test_general_records_are_untouched() -> None:
+    before = records({"a": 50, "b": 10}).with_columns(
+        set=pl.when(label="b").then(pl.lit("general")).otherwise(pl.lit(""))
+    )
+    frame, _, notes = resample(before, strategy="uniform")
+    assert rows_per_class(frame) == {"a": 50, "b": 10}
+    assert list(notes["classes"]) == ["a"]
+
+
+def test_missing_split_says_what_to_put_before() -> None:
+    frame = records({"a": 3}).drop("split")
+    with pytest.raises(UserError, match=r"Put curate\.split before it"):
+        resample(frame)
+
+
+def test_count_for_an_unknown_class_suggests_the_nearest() -> None:
+    with pytest.raises(UserError, match="Did you mean `refund`"):
+        resample(records({"refund": 3, "cart": 4}), strategy="explicit", counts={"refnd": 5})
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"strategy": "cap"}, "needs `cap`"),
+        ({"strategy": "explicit"}, "needs `counts`"),
+        ({"strategy": "sqrt", "cap": 3}, "belongs to `strategy: cap`"),
+        ({"strategy": "explicit", "counts": {"a": 0}}, "the least is 1"),
+        ({"split": "val"}, "train"),
+    ],
+)
+def test_parameters_that_do_not_fit_are_errors(parameters: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Resample(**parameters)
+
+
+def test_order_of_the_records_changes_nothing_and_is_kept() -> None:
+    before = records({"a": 60, "b": 25, "c": 9}, val={"a": 5})
+    first, out, _ = resample(before, strategy="cap", cap=20)
+    mixed, mixed_out, _ = resample(before.sample(fraction=1, shuffle=True, seed=1), strategy="cap", cap=20)
+    assert first["id"].to_list() == [id_ for id_ in before["id"] if id_ not in set(out["id"])]
+    assert mixed.sort("id").equals(first.sort("id"))
+    assert mixed_out.sort("id").equals(out.sort("id"))
+
+
+def test_seed_changes_the_choice() -> None:
+    before = records({"a": 60, "b": 25})
+    other = Tools(base=Path(), project=Path(), seed=8)
+    chosen = [set(resample(before, tools, strategy="cap", cap=20)[0]["id"]) for tools in (TOOLS, other)]
+    assert chosen[0] != chosen[1]
+
+
+def test_earlier_repeat_column_is_replaced() -> None:
+    before = records({"a": 4}).with_columns(repeat=pl.lit(9, dtype=pl.UInt32))
+    assert resample(before)[0]["repeat"].to_list() == [1, 1, 1, 1]
+
+
+def test_zero_records_give_the_columns() -> None:
+    frame, rejects, notes = resample(records({}), strategy="explicit", counts={"a": 4})
+    assert frame.schema["repeat"] == pl.UInt32
+    assert rejects.schema == {"id": pl.String, "reason": pl.String, "detail": pl.String}
+    assert notes == {"classes": {}}
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    sizes=st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 40), min_size=1),
+    strategy=st.sampled_from(["sqrt", "uniform", "cap"]),
+    max_repeat=st.integers(1, 5),
+)
+def test_every_record_is_kept_or_rejected_and_repeats_differ_by_at_most_one(
+    sizes: dict[str | None, int], strategy: str, max_repeat: int
+) -> None:
+    before = records(sizes)
+    cap = {"cap": 7} if strategy == "cap" else {}
+    frame, rejects, notes = resample(before, strategy=strategy, max_repeat=max_repeat, **cap)
+    assert frame.height + rejects.height == before.height
+    assert set(frame["id"]).isdisjoint(rejects["id"])
+    assert rows_per_class(frame) == {name: entry["rows"] for name, entry in notes["classes"].items()}
+    for _, part in frame.group_by("label"):
+        low, high = part["repeat"].min(), part["repeat"].max()
+        assert isinstance(low, int)
+        assert isinstance(high, int)
+        assert 1 <= low <= high <= max_repeat
+        assert high - low <= 1
