@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import html
+import signal
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -93,7 +95,8 @@ def apply(
         llm=llm or LlmSettings(),
         run=run or RunSettings(),
     )
-    return outside_loop(lambda: _apply(list(steps), data, tools, take, Progress(quiet)))
+    progress = Progress(quiet)
+    return outside_loop(lambda: _apply(list(steps), data, tools, take, progress), progress.cancel)
 
 
 def _apply(
@@ -149,8 +152,12 @@ def _rejects(path: Path) -> pl.DataFrame:
     return pl.read_ndjson(path, schema=schema) if path.stat().st_size else pl.DataFrame(schema=schema)
 
 
-def outside_loop(work: Callable[[], T]) -> T:
-    """Runs `work` here, or in a thread of its own when an event loop is running (as in notebooks)."""
+def outside_loop(work: Callable[[], T], cancel: Callable[[], None]) -> T:
+    """Runs `work` here, or in a thread of its own when an event loop is running (as in notebooks).
+
+    An interrupt of the notebook calls `cancel` and waits until the thread has stopped, so that nothing is
+    paid behind the user's back.
+    """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -165,12 +172,31 @@ def outside_loop(work: Callable[[], T]) -> T:
 
     thread = threading.Thread(target=target, name="datakit")
     thread.start()
-    thread.join()
+    try:
+        with _interrupt_raises():
+            thread.join()
+    except KeyboardInterrupt:
+        cancel()
+        thread.join()
+        raise
     fine, value = box[0]
     if not fine:
         raise value
     result: T = value
     return result
+
+
+@contextmanager
+def _interrupt_raises() -> Iterator[None]:
+    """Interrupts raise KeyboardInterrupt at once; asyncio's own handler would wait for the loop, which waits."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _thumbnails(paths: list[str]) -> str:

@@ -20,6 +20,7 @@ class Progress:
         self._task: Any = None
         self._title, self._total, self._done, self._note = "", 0, 0, ""
         self._last = self._begun = time.monotonic()
+        self._cancelled = False
 
     def __enter__(self) -> Progress:
         return self
@@ -28,6 +29,10 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop()
+
+    def cancel(self) -> None:
+        """Makes the work stop at its next record, as Ctrl-C does; may be called from another thread."""
+        self._cancelled = True
 
     def say(self, text: str) -> None:
         """A line of its own, above the bar."""
@@ -49,6 +54,8 @@ class Progress:
 
     def advance(self, records: int, note: str = "") -> None:
         """So many records more are handled; `note` is a short figure such as the cost so far."""
+        if self._cancelled:
+            raise KeyboardInterrupt
         self._done += records
         self._note = note or self._note
         if self._bar is not None:
