@@ -188,7 +188,7 @@ def outside_loop(work: Callable[[], T], cancel: Callable[[], None]) -> T:
 
 @contextmanager
 def _interrupt_raises() -> Iterator[None]:
-    """Interrupts raise KeyboardInterrupt at once; asyncio's own handler would wait for the loop, which waits."""
+    """Interrupts raise KeyboardInterrupt at once: the handler of asyncio would wait for the loop."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
