@@ -21,6 +21,7 @@ from datakit.core.transform import (
     Emitter,
     Guard,
     Reader,
+    Renderer,
     Row,
     TableTransform,
     Worker,
@@ -150,6 +151,36 @@ class OnlyOdd(Guard):
             )
 
         return check
+
+
+class Rare(Guard):
+    """Rejects the records of labels that more than half of all records have."""
+
+    registered_name: ClassVar[str] = "toy.rare"
+    compares: ClassVar[bool] = True
+
+    def start(self, tools: Tools, frame: pl.LazyFrame) -> Worker:
+        shares = frame.group_by("label").len().with_columns(pl.col("len") / pl.col("len").sum()).collect()
+        common = shares.filter(pl.col("len") > 0.5)["label"].to_list()
+
+        def check(batch: pl.DataFrame) -> Batch:
+            out = batch.filter(pl.col("label").is_in(common))
+            kept = batch.filter(~pl.col("label").is_in(common))
+            return Batch(kept, reject_rows(out, "common", ["common"] * out.height))
+
+        return check
+
+
+class Shout(Renderer):
+    """Column `loud`: the text with an exclamation mark."""
+
+    registered_name: ClassVar[str] = "toy.shout"
+
+    def gives(self, tools: Tools) -> Columns:
+        return {"loud": pl.String()}
+
+    def start(self, tools: Tools, frame: pl.LazyFrame) -> Worker:
+        return lambda batch: Batch(batch.with_columns(loud=pl.col("text") + "!"))
 
 
 class Lossy(Guard):

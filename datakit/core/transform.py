@@ -103,9 +103,12 @@ Worker = Callable[[pl.DataFrame], Batch]
 class Guard(Transform):
     """Lets records pass or rejects them with a reason; cheap, runs at every build."""
 
+    compares: ClassVar[bool] = False
+    """Whether records are judged by one another, so that `start` needs the whole input."""
+
     @abstractmethod
     def start(self, tools: Tools, frame: pl.LazyFrame) -> Worker:
-        """The check for one batch. `frame` is the whole step input, for guards that compare records."""
+        """The check for one batch. `frame` is the whole input if the guard `compares`, else maybe empty."""
 
 
 class Renderer(Transform):
@@ -113,7 +116,7 @@ class Renderer(Transform):
 
     @abstractmethod
     def start(self, tools: Tools, frame: pl.LazyFrame) -> Worker:
-        """The rendering of one batch."""
+        """The rendering of one batch. `frame` has the input's columns, and maybe no records."""
 
 
 class TableTransform(Transform):

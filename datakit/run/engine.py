@@ -15,7 +15,7 @@ import polars as pl
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.outcome import Batch, Reject
 from datakit.core.tools import Tools
-from datakit.core.transform import Annotator, Guard, Reader, Renderer, TableTransform
+from datakit.core.transform import Annotator, Guard, Reader, Renderer, TableTransform, Worker
 from datakit.recipe.recipe import Step
 from datakit.run.annotation import RETRY, Annotation
 from datakit.run.columns import merged
@@ -61,21 +61,30 @@ class Engine:
         self.folder.mkdir(parents=True, exist_ok=True)
         stage = given
         with open(self.folder / "rejects.jsonl", "wb") as rejects:
-            for step in steps:
-                report = StepReport(number=step.number, name=step.name)
-                self.reports.append(report)
-                began = time.perf_counter()
-                after = self._step(step, stage, report, rejects)
-                report.seconds = round(time.perf_counter() - began, 3)
-                self._conserved(step, report)
+            for group in _groups(steps):
+                reports = [StepReport(number=step.number, name=step.name) for step in group]
+                self.reports.extend(reports)
+                after = self._group(group, stage, reports, rejects)
+                for step, report in zip(group, reports, strict=True):
+                    self._conserved(step, report)
+                    if report.records_out == 0 and (report.records_in or isinstance(step.transform, Reader)):
+                        raise NothingLeft(self._nothing_left(step, report))
                 if stage is not None and stage is not after:
                     stage.remove()
                 stage = after
         assert stage is not None  # a checked recipe has steps
         return stage
 
-    def _step(self, step: Step, stage: Stage | None, report: StepReport, rejects: BinaryIO) -> Stage:
-        transform = step.transform
+    def _group(
+        self, group: list[Step], stage: Stage | None, reports: list[StepReport], rejects: BinaryIO
+    ) -> Stage:
+        began = time.perf_counter()
+        step, transform, report = group[0], group[0].transform, reports[-1]
+        if stage is not None and isinstance(transform, Guard | Renderer):
+            after = self._batches(group, stage, reports, rejects)
+            for each in reports:
+                each.seconds = round(each.seconds, 3)
+            return after
         report.records_in = stage.rows if stage else 0
         if isinstance(transform, Reader):
             after = self._read(step, transform, stage, report, rejects)
@@ -83,15 +92,12 @@ class Engine:
             raise UserError(f"{step.name} has no records to work on", where=step.where)
         elif isinstance(transform, Annotator):
             after = self._annotate(transform, stage, report, rejects)
-        elif isinstance(transform, Guard | Renderer):
-            after = self._batches(transform, stage, report, rejects)
         elif isinstance(transform, TableTransform):
             after = self._table(transform, stage, report, rejects)
         else:
             raise UserError(f"{step.name} cannot stand among the steps", where=step.where)
         report.records_out = after.rows
-        if after.rows == 0 and (report.records_in or isinstance(transform, Reader)):
-            raise NothingLeft(self._nothing_left(step, report))
+        report.seconds = round(time.perf_counter() - began, 3)
         return after
 
     def _read(
@@ -122,20 +128,39 @@ class Engine:
         return self._collect(work.join(stage), None if stage.rows else columns, report, rejects)
 
     def _batches(
-        self, transform: Guard | Renderer, stage: Stage, report: StepReport, rejects: BinaryIO
+        self, group: list[Step], stage: Stage, reports: list[StepReport], rejects: BinaryIO
     ) -> Stage:
-        worker = transform.start(self.tools, stage.lazy())
-        self.progress.start(report.name, stage.rows)
-        notes = getattr(worker, "notes", None)
-        after = self._collect(
-            (worker(frame) for frame in stage.batches()),
-            {**stage.schema, **transform.gives(self.tools)},
-            report,
-            rejects,
-            advance=True,
-        )
-        report.notes.update(notes or {})
+        """Guards and renderers one after the other, batch by batch, so that prompts touch the disk once."""
+        schema = dict(stage.schema)
+        chain = []
+        for step, report in zip(group, reports, strict=True):
+            assert isinstance(step.transform, Guard | Renderer)  # `_groups` puts no other in a chain
+            whole = stage.lazy() if step is group[0] else pl.LazyFrame(schema=schema)
+            worker = step.transform.start(self.tools, whole)
+            schema |= step.transform.gives(self.tools)
+            chain.append((worker, report))
+        self.progress.start(" + ".join(report.name for report in reports), stage.rows)
+        after = self._stage(reports[-1], schema)
+        for frame in stage.batches():
+            out = frame
+            for worker, report in chain:
+                out = self._checked(worker, out, report, rejects)
+            after.append(_with_schema(out, schema))
+            self.progress.advance(frame.height)
+        for worker, report in chain:
+            report.notes.update(getattr(worker, "notes", None) or {})
         return after
+
+    def _checked(
+        self, worker: Worker, frame: pl.DataFrame, report: StepReport, rejects: BinaryIO
+    ) -> pl.DataFrame:
+        began = time.perf_counter()
+        batch = worker(frame)
+        self._reject(batch.rejects, report, rejects)
+        report.records_in += frame.height
+        report.records_out += batch.frame.height
+        report.seconds += time.perf_counter() - began
+        return batch.frame
 
     def _table(self, transform: TableTransform, stage: Stage, report: StepReport, rejects: BinaryIO) -> Stage:
         self.progress.start(report.name, 0)
@@ -159,15 +184,11 @@ class Engine:
         schema: dict[str, Any] | None,
         report: StepReport,
         rejects: BinaryIO,
-        *,
-        advance: bool = False,
     ) -> Stage:
         after = self._stage(report, schema)
         for batch in batches:
             self._reject(batch.rejects, report, rejects)
             after.append(batch.frame if schema is None else _with_schema(batch.frame, schema))
-            if advance:
-                self.progress.advance(batch.frame.height + len(batch.rejects))
         return after
 
     def _stage(self, report: StepReport, schema: dict[str, Any] | None) -> Stage:
@@ -205,13 +226,32 @@ class Engine:
                 f"added, but {leaving}. This is a fault of the transform; please report it."
             )
 
+    def _first_reject(self, number: int) -> dict[str, Any]:
+        with open(self.folder / "rejects.jsonl", "rb") as lines:
+            found = (line for text in lines if (line := orjson.loads(text))["step"] == number)
+            return next(found, {})
+
     def _nothing_left(self, step: Step, report: StepReport) -> str:
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(report.rejected.items()))
         reasons += f", retry {report.retry}" if report.retry else ""
-        first = orjson.loads((self.folder / "rejects.jsonl").read_bytes().splitlines()[-1]) if reasons else {}
+        first = self._first_reject(report.number)
         example = f"\n  For example {first['id']}: {first['detail']}" if first else ""
         what = f"step {step.number} ({step.name}) left no record: {reasons or 'none came in'}"
         return f"{step.where}\n  {what}{example}"
+
+
+def _groups(steps: Sequence[Step]) -> Iterator[list[Step]]:
+    """Steps that run together: a guard or renderer, and those after it that do not compare records."""
+    group: list[Step] = []
+    for step in steps:
+        kind = step.transform
+        chained = isinstance(kind, Renderer) or (isinstance(kind, Guard) and not kind.compares)
+        if group and not (chained and isinstance(group[-1].transform, Guard | Renderer)):
+            yield group
+            group = []
+        group.append(step)
+    if group:
+        yield group
 
 
 def _limited(batches: Iterator[Batch], limit: int | None) -> Iterator[Batch]:

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import AsyncWork, DropShort, Lossy, Numbers, OnlyOdd, ProcessWork, Work
+from toys import AsyncWork, DropShort, Lossy, Numbers, OnlyOdd, ProcessWork, Rare, Shout, Work
 
 from datakit.core.errors import UserError
 from datakit.core.settings import RunSettings
@@ -130,6 +130,30 @@ def test_budget_stops_the_run_and_keeps_what_was_paid(run: Run, tmp_path: Path) 
     assert len(lines(tmp_path / "log")) == 4
     run(Numbers(count=10), work)
     assert sorted(lines(tmp_path / "log"), key=int) == [str(n) for n in range(10)]
+
+
+@pytest.mark.parametrize("batch_rows", [2, 100])
+def test_guards_and_renderers_in_a_row_are_counted_one_by_one(run: Run, batch_rows: int) -> None:
+    frame, engine = run(Numbers(count=7), Shout(), OnlyOdd(), Shout(), batch_rows=batch_rows)
+    assert frame["loud"].to_list() == ["1!", "3!", "5!"]
+    assert [(r.records_in, r.records_out, r.rejected) for r in engine.reports[1:]] == [
+        (7, 7, {}),
+        (7, 3, {"even": 4}),
+        (3, 3, {}),
+    ]
+    stages = {path.name for path in engine.folder.iterdir()}
+    assert stages & {"02.toy.shout", "03.toy.only_odd", "04.toy.shout"} == {"04.toy.shout"}
+
+
+def test_guard_that_compares_sees_all_records_after_another_guard(run: Run) -> None:
+    frame, engine = run(Numbers(count=7), Shout(), Rare(), batch_rows=2)
+    assert frame["label"].to_list() == ["odd"] * 3
+    assert engine.reports[2].rejected == {"common": 4}
+
+
+def test_guard_that_rejects_all_in_a_row_of_guards_is_named(run: Run) -> None:
+    with pytest.raises(NothingLeft, match=r"step 3 \(toy.rare\) left no record: common 3.*\n.*example n1"):
+        run(Numbers(count=7), OnlyOdd(), Rare(), Shout())
 
 
 def test_loss_without_a_word_is_found(run: Run) -> None:
