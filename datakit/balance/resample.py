@@ -1,0 +1,183 @@
+"""How often each training record is written, so that rare classes are seen often enough."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from datakit.core.errors import UserError, did_you_mean
+from datakit.core.outcome import Table
+from datakit.core.tools import Tools
+from datakit.core.transform import Columns, TableTransform
+
+
+class Resample(TableTransform):
+    """Column `repeat`: how often the emitter writes the record; 1 outside the training part.
+
+    The strategy gives each class a number of training rows:
+
+    - `sqrt`: √(n · n_max) for a class of n records, where n_max is the largest class (the largest stays as it
+      is, and a class of a quarter of its records gets half of its rows);
+    - `uniform`: n_max for every class;
+    - `cap`: at most `cap`; larger classes lose records at random, which become rejects `resampled_out`;
+    - `explicit`: the numbers in `counts`; classes that are not named stay as they are.
+
+    Rows are spread evenly: the records of a class are repeated equally often, give or take one, and at most
+    `max_repeat` times; imbalanced-learn draws the records that get one more, or that stay. Records without a
+    class, of other parts and of the general set are never touched. Seeded by the recipe's seed; the same for
+    any order of the records.
+    """
+
+    by: str = "label"
+    """Column of the class."""
+    strategy: Literal["sqrt", "uniform", "cap", "explicit"] = "sqrt"
+    """How the numbers of rows are chosen."""
+    cap: int | None = Field(default=None, ge=1)
+    """Most rows of a class (`strategy: cap`)."""
+    counts: dict[str, int] | None = None
+    """Class -> rows (`strategy: explicit`)."""
+    max_repeat: int = Field(default=3, ge=1)
+    """A record is never repeated more often than this: a model learns its few pictures by heart."""
+    split: Literal["train"] = "train"
+    """The part that is resampled. Validation stays as it is, or its scores would mean nothing."""
+
+    @model_validator(mode="after")
+    def _parameters_fit_the_strategy(self) -> Resample:
+        for name in ("cap", "counts"):
+            wanted = "cap" if name == "cap" else "explicit"
+            given = getattr(self, name) is not None
+            if given and self.strategy != wanted:
+                raise ValueError(f"`{name}` belongs to `strategy: {wanted}`, not to `{self.strategy}`")
+            if not given and self.strategy == wanted:
+                raise ValueError(f"`strategy: {wanted}` needs `{name}`")
+        for label, count in (self.counts or {}).items():
+            if count < 1:
+                raise ValueError(f"`counts` gives {label} {count} rows; the least is 1")
+        return self
+
+    def needs(self, tools: Tools) -> tuple[str, ...]:
+        return ("id", self.by)
+
+    def gives(self, tools: Tools) -> Columns:
+        return {"repeat": pl.UInt32()}
+
+    def apply(self, frame: pl.LazyFrame, tools: Tools) -> Table:
+        small = self._training(frame)
+        sizes = {
+            name: int(count)
+            for name, count in small["class"].drop_nulls().value_counts().sort("class").rows()
+        }
+        self._check_counts(sizes)
+        rows = {name: self._rows(name, size, max(sizes.values())) for name, size in sizes.items()}
+        repeat = _spread(small["class"], sizes, rows, tools.rng("balance.resample", self.by).getrandbits(32))
+        small = small.with_columns(repeat=pl.Series(repeat, dtype=pl.UInt32))
+        kept = frame.drop("repeat", strict=False).join(
+            small.select("id", "repeat").lazy(), on="id", how="left", maintain_order="left"
+        )
+        kept = kept.with_columns(pl.col("repeat").fill_null(1)).filter(pl.col("repeat") > 0)
+        notes = _notes(sizes, rows, self._held_back(sizes, rows))
+        return Table(kept, _left_out(small, sizes, rows), notes=notes)
+
+    def _training(self, frame: pl.LazyFrame) -> pl.DataFrame:
+        """Id and class of the records that may be resampled, in order of their ids."""
+        columns = frame.collect_schema().names()
+        if "split" not in columns:
+            raise UserError(
+                "balance.resample finds no column `split`",
+                remedy="Put curate.split before it: repeated records must never reach validation.",
+            )
+        mine = pl.col("split") == self.split
+        if "set" in columns:
+            mine &= pl.col("set").fill_null("") == ""
+        return (
+            frame.filter(mine).select("id", **{"class": pl.col(self.by).cast(pl.String)}).sort("id").collect()
+        )
+
+    def _check_counts(self, sizes: dict[str, int]) -> None:
+        for name in self.counts or {}:
+            if sizes and name not in sizes:
+                raise UserError(
+                    f"`counts` names the class {name}, which no training record has",
+                    remedy=did_you_mean(name, sizes) or f"Classes: {', '.join(sizes)}",
+                )
+
+    def _wanted(self, name: str, size: int, largest: int) -> int:
+        if self.strategy == "sqrt":
+            return round(sqrt(size * largest))
+        if self.strategy == "uniform":
+            return largest
+        if self.cap is not None:
+            return min(size, self.cap)
+        return (self.counts or {}).get(name, size)
+
+    def _rows(self, name: str, size: int, largest: int) -> int:
+        return min(self._wanted(name, size, largest), size * self.max_repeat)
+
+    def _held_back(self, sizes: dict[str, int], rows: dict[str, int]) -> list[str]:
+        held = []
+        for name, size in sizes.items():
+            wanted = self._wanted(name, size, max(sizes.values()))
+            if wanted > rows[name]:
+                held.append(
+                    f"class {name}: {rows[name]} rows instead of {wanted} (max_repeat {self.max_repeat})"
+                )
+        return held
+
+
+def _spread(classes: pl.Series, sizes: dict[str, int], rows: dict[str, int], seed: int) -> NDArray[np.int64]:
+    """How often each record is written: equally often within a class, give or take one."""
+    number = classes.replace_strict(
+        {name: i for i, name in enumerate(sizes)}, default=-1, return_dtype=pl.Int64
+    )
+    codes = number.to_numpy()
+    repeat = np.ones(len(codes), dtype=np.int64)
+    draws: dict[int, int] = {}
+    for code, (name, size) in enumerate(sizes.items()):
+        whole, more = divmod(rows[name], size)
+        repeat[codes == code] = whole
+        if more:
+            draws[code] = more
+    repeat[_draw(codes, draws, seed)] += 1
+    return repeat
+
+
+def _draw(codes: NDArray[np.int64], draws: dict[int, int], seed: int) -> NDArray[np.int64]:
+    """Positions of `draws[code]` records of each class, drawn without replacement by imbalanced-learn."""
+    positions = np.flatnonzero(np.isin(codes, list(draws)))
+    if not len(positions):
+        return positions
+    from imblearn.under_sampling import RandomUnderSampler
+
+    # One record more, of no class: imbalanced-learn refuses data of a single class.
+    classes = np.append(codes[positions], -2)
+    sampler = RandomUnderSampler(sampling_strategy=draws, random_state=seed, replacement=False)
+    sampler.fit_resample(np.arange(len(classes)).reshape(-1, 1), classes)
+    drawn = np.asarray(sampler.sample_indices_, dtype=np.int64)
+    return np.asarray(positions[drawn[drawn < len(positions)]], dtype=np.int64)
+
+
+def _left_out(small: pl.DataFrame, sizes: dict[str, int], rows: dict[str, int]) -> pl.LazyFrame:
+    """The training records that no row is made of, as rejects."""
+    out = small.filter(pl.col("repeat") == 0)
+    details = [
+        f"class {name} keeps {rows[name]} of its {sizes[name]} training records" for name in out["class"]
+    ]
+    return out.select(
+        "id",
+        reason=pl.lit("resampled_out"),
+        detail=pl.Series(details, dtype=pl.String),
+    ).lazy()
+
+
+def _notes(sizes: dict[str, int], rows: dict[str, int], held_back: list[str]) -> dict[str, Any]:
+    notes: dict[str, Any] = {
+        "classes": {name: {"records": size, "rows": rows[name]} for name, size in sizes.items()}
+    }
+    if held_back:
+        notes["warnings"] = held_back
+    return notes
