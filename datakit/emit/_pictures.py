@@ -1,0 +1,99 @@
+"""The pictures of a build: named by content, each content once, upright and as the trainer will read them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from datakit.core.errors import UserError
+from datakit.core.files import FileDigests
+from datakit.core.image import ImageProblem, is_plain, read_header, save_upright
+from datakit.core.record import digest
+
+How = Literal["link", "copy", "resize"]
+
+_SUFFIX = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
+_REMEMBERED = 20_000
+"""Paths whose place is remembered, so that memory stays flat (about 5 MB) at any number of pictures."""
+
+
+@dataclass
+class Pictures:
+    """The folder of a build's pictures as it fills."""
+
+    folder: Path
+    how: How
+    max_pixels: int | None
+    files: FileDigests
+    workers: int
+    saved_anew: int = 0
+    """Pictures written anew: not plain, or over `max_pixels`."""
+    linked_softly: int = 0
+    """Pictures that no hard link could reach, so that the build points outside itself."""
+    _places: dict[str, str] = field(default_factory=dict)
+
+    def place(self, paths: Iterable[str]) -> dict[str, str]:
+        """Source path -> path in the build, relative to it; every picture stands there when this returns.
+
+        Raises UserError for a picture that cannot be read.
+        """
+        wanted = list(dict.fromkeys(paths))
+        unknown = [path for path in wanted if path not in self._places]
+        if len(self._places) + len(unknown) > _REMEMBERED:
+            known = {path: self._places[path] for path in wanted if path in self._places}
+            self._places = known
+        # One path per content: two threads must not write one file.
+        contents: dict[str, list[str]] = {}
+        for path in unknown:
+            contents.setdefault(self.files.sha256(path), []).append(path)
+        if contents:
+            self.folder.mkdir(exist_ok=True)
+            with ThreadPoolExecutor(self.workers) as pool:  # Pillow decodes without the interpreter's lock
+                firsts = [(same[0], sha256) for sha256, same in contents.items()]
+                for place, same in zip(
+                    pool.map(lambda pair: self._put(*pair), firsts), contents.values(), strict=True
+                ):
+                    self._places.update(dict.fromkeys(same, place))
+        return {path: self._places[path] for path in wanted}
+
+    def _put(self, path: str, sha256: str) -> str:
+        try:
+            header = read_header(path)
+            pixels = header.width * header.height
+            if is_plain(header) and (self.max_pixels is None or pixels <= self.max_pixels):
+                target = self.folder / f"{sha256[:32]}.{_SUFFIX[header.format]}"
+                self._transfer(path, target)
+            else:
+                target = self._save_anew(path, sha256)
+        except ImageProblem as problem:
+            raise UserError(
+                f"a picture cannot be emitted: {problem.detail}",
+                remedy="Put guard.image before emitting: it rejects such records with their reason.",
+            ) from problem
+        return f"{self.folder.name}/{target.name}"
+
+    def _save_anew(self, path: str, sha256: str) -> Path:
+        stem = self.folder / digest(["upright", sha256, self.max_pixels]).hex()
+        for suffix in (".jpg", ".png"):
+            if (written := stem.with_suffix(suffix)).exists():
+                return written
+        self.saved_anew += 1
+        return save_upright(path, stem, max_pixels=self.max_pixels)
+
+    def _transfer(self, path: str, target: Path) -> None:
+        if target.exists():
+            return
+        source = os.path.realpath(path)
+        if self.how == "link":
+            try:
+                os.link(source, target)
+            except OSError:  # another file system, or one without hard links
+                self.linked_softly += 1
+                target.symlink_to(source)
+        else:
+            shutil.copyfile(source, target)
