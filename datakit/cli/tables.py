@@ -92,3 +92,10 @@ def _tail(report: BuildReport) -> list[str]:
     lines += [f"Note: {note}" for note in report.notes]
     lines += [f"Warning: {warning}" for warning in report.warnings]
     return lines
+
+
+def page_width() -> int:
+    """Columns of the terminal; 100 where there is none."""
+    import shutil
+
+    return min(shutil.get_terminal_size((100, 24)).columns, 120)

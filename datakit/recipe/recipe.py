@@ -6,10 +6,11 @@ then each step's parameters against its class. Columns are checked by `datakit.r
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -22,6 +23,8 @@ from datakit.core.tools import Tools
 from datakit.core.transform import Emitter, Reader, Transform
 from datakit.recipe.overrides import apply_overrides
 from datakit.recipe.yaml_file import Key, YamlFile, load_yaml
+
+Model = TypeVar("Model", bound=BaseModel)
 
 VERSION = 1
 TOP = ("version", "name", "seed", "labels", "llm", "steps", "emit", "train", "run")
@@ -182,7 +185,7 @@ class _Checker:
             self._fault(key, f"the parameters of `{name}` must be a mapping, not {parameters!r}")
             return None
         try:
-            return Step(index + 1, kind.model_validate(parameters), self.file.where(key))
+            return Step(index + 1, validated(kind, parameters), self.file.where(key))
         except ValidationError as error:
             self._parameter_faults(error, key, kind, f"step {index + 1} ({full})")
             return None
@@ -198,7 +201,7 @@ class _Checker:
         if value is None:
             return None
         try:
-            return model.model_validate(value)
+            return validated(model, value)
         except ValidationError as error:
             self._parameter_faults(error, (key,), model, f"`{key}:`")
             return None
@@ -227,6 +230,23 @@ class _Checker:
             self.errors.append(
                 UserError(f"`{steps[0].name}` has no records to work on", remedy=remedy, where=steps[0].where)
             )
+
+
+def validated(model: type[Model], values: Any) -> Model:
+    """The model of a recipe's plain values. Raises pydantic's ValidationError.
+
+    Checked as JSON: strict about types as Python values are, but a YAML list may fill a tuple, a number may
+    be a mapping's key (a label called 3), and a date is the text that was written.
+    """
+    return model.model_validate_json(json.dumps(_with_text_keys(values), default=str))
+
+
+def _with_text_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _with_text_keys(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_text_keys(inner) for inner in value]
+    return value
 
 
 def describe_fault(fault: Mapping[str, Any], model: type[BaseModel]) -> tuple[str, str]:

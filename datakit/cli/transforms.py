@@ -1,0 +1,85 @@
+"""`datakit transforms`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from datakit.recipe.reference import Entry
+
+EPILOG = """\b
+Examples:
+  datakit transforms
+  datakit transforms annotate.ocr
+  datakit transforms --json | jq '.[].name'
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+def command(name: str | None, as_json: bool) -> int:
+    """List the transforms, or explain the one called NAME: parameters, columns, an example."""
+    from datakit.cli.tables import print_json
+    from datakit.recipe.reference import entries, entry
+
+    if name is not None:
+        found = entry(name)
+        if as_json:
+            print_json(asdict(found))
+        else:
+            _explain(found)
+        return 0
+    listed = entries()
+    if as_json:
+        print_json([asdict(item) for item in listed])
+    else:
+        _list(listed)
+    return 0
+
+
+def _list(listed: list[Entry]) -> None:
+    from datakit.cli.tables import page_width
+
+    width = max((len(item.name) for item in listed), default=0)
+    folder = ""
+    for item in listed:
+        if item.name.split(".")[0] != folder:
+            folder = item.name.split(".")[0]
+            click.echo(("" if item is listed[0] else "\n") + folder)
+        room = max(page_width() - width - 4, 30)
+        first, *rest = _wrap(item.summary, room)
+        click.echo(f"  {item.name.ljust(width)}  {first}")
+        for line in rest:
+            click.echo(f"  {' ' * width}  {line}")
+    click.echo("\nOne in detail: datakit transforms NAME")
+
+
+def _explain(item: Entry) -> None:
+    from datakit.cli.tables import page_width
+
+    click.echo(f"{item.name} ({item.kind}, version {item.version})\n")
+    click.echo(item.text)
+    click.echo("\nParameters:" if item.parameters else "\nNo parameters.")
+    for parameter in item.parameters:
+        click.echo(f"  {parameter.name}: {parameter.type} ({_default(parameter.default_text)})")
+        for line in _wrap(parameter.help, page_width() - 6):
+            click.echo(f"      {line}")
+    click.echo("\nExample:\n  " + item.example)
+    if item.needs:
+        click.echo(f"  reads the columns {', '.join(item.needs)}")
+    if item.gives:
+        click.echo(f"  gives {', '.join(f'{name} {dtype}' for name, dtype in item.gives.items())}")
+
+
+def _default(text: str) -> str:
+    return text if text == "required" else f"default {text}"
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text, max(width, 30)) or [""]

@@ -1,0 +1,187 @@
+"""What a transform is, does and takes, in words: for `datakit transforms`, the README's table and editors."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from datakit.core.errors import UserError
+from datakit.core.registry import find, names
+from datakit.core.shipped import shipped_folder
+from datakit.core.tools import Tools
+from datakit.core.transform import Annotator, Emitter, Guard, Reader, Renderer, TableTransform, Transform
+
+KINDS: dict[type[Transform], str] = {
+    Reader: "reader",
+    Annotator: "annotator",
+    Guard: "guard",
+    TableTransform: "table",
+    Renderer: "renderer",
+    Emitter: "emitter",
+}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a transform or of a recipe's section."""
+
+    name: str
+    type: str
+    required: bool
+    default: Any
+    help: str
+
+    @property
+    def default_text(self) -> str:
+        """The default as YAML writes it, `required` where there is none."""
+        return "required" if self.required else yaml_inline(self.default)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One transform."""
+
+    name: str
+    kind: str
+    summary: str
+    """First line of the docstring: what comes out."""
+    text: str
+    """The whole docstring."""
+    parameters: tuple[Parameter, ...]
+    example: str
+    """The step in a recipe, as YAML."""
+    needs: tuple[str, ...] | None
+    """Columns that the example reads; None when that depends on files that are not here."""
+    gives: dict[str, str] | None
+    """Columns that the example adds or replaces, with their dtype; None as above."""
+    version: int
+
+
+def entries() -> list[Entry]:
+    """Every transform, in the order of the flow."""
+    return [entry(name) for name in names()]
+
+
+def entry(name: str) -> Entry:
+    """What is known of one transform. Raises UserError with a did-you-mean for an unknown name."""
+    kind = find(name)
+    text = inspect.cleandoc(kind.__doc__ or "")
+    parameters = tuple(parameters_of(kind.model_json_schema()))
+    example, step, base = _example(name, kind, parameters)
+    needs, gives = _columns(step, base)
+    return Entry(
+        name=name,
+        kind=kind_of(kind),
+        summary=" ".join(text.split("\n\n", 1)[0].split()),
+        text=text,
+        parameters=parameters,
+        example=example,
+        needs=needs,
+        gives=gives,
+        version=kind.version,
+    )
+
+
+def kind_of(transform: type[Transform]) -> str:
+    """reader, annotator, guard, table, renderer or emitter."""
+    return next((word for kind, word in KINDS.items() if issubclass(transform, kind)), "transform")
+
+
+def parameters_of(schema: dict[str, Any]) -> list[Parameter]:
+    """The parameters that a JSON schema of a model describes."""
+    required = schema.get("required", [])
+    return [
+        Parameter(
+            name=name,
+            type=type_text(part, schema.get("$defs", {})),
+            required=name in required,
+            default=part.get("default"),
+            help=" ".join(part.get("description", "").split()),
+        )
+        for name, part in schema.get("properties", {}).items()
+    ]
+
+
+def type_text(part: dict[str, Any], defs: dict[str, Any]) -> str:
+    """A JSON schema in words, such as `whole number >= 1 or null` or `list of text`."""
+    if "$ref" in part:
+        return type_text(defs.get(part["$ref"].rsplit("/", 1)[-1], {}), defs)
+    if "const" in part:
+        return yaml_inline(part["const"])
+    if "enum" in part:
+        return " | ".join(yaml_inline(value) for value in part["enum"])
+    for key in ("anyOf", "oneOf"):
+        if key in part:
+            return " or ".join(dict.fromkeys(type_text(option, defs) for option in part[key]))
+    kind = part.get("type")
+    if kind == "array":
+        return _array_text(part, defs)
+    if kind == "object":
+        inner = part.get("additionalProperties")
+        return f"mapping of text to {type_text(inner, defs)}" if isinstance(inner, dict) else "mapping"
+    words = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true | false"}
+    return words.get(str(kind), str(kind or "any value")) + _bounds(part)
+
+
+def _array_text(part: dict[str, Any], defs: dict[str, Any]) -> str:
+    if "prefixItems" in part:
+        return f"list of {', '.join(type_text(item, defs) for item in part['prefixItems'])}"
+    return f"list of {type_text(part.get('items', {}), defs)}"
+
+
+def _bounds(part: dict[str, Any]) -> str:
+    signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    found = [f"{sign} {part[key]:g}" for key, sign in signs.items() if key in part]
+    return f" {', '.join(found)}" if found else ""
+
+
+def yaml_inline(value: Any) -> str:
+    """A value as it stands in a recipe, on one line."""
+    if isinstance(value, tuple):
+        value = list(value)
+    text: str = yaml.safe_dump(
+        value, default_flow_style=True, allow_unicode=True, width=10_000, sort_keys=False
+    )
+    return text.removesuffix("\n").removesuffix("\n...").strip()
+
+
+def _example(
+    name: str, kind: type[Transform], parameters: tuple[Parameter, ...]
+) -> tuple[str, Transform | None, Path]:
+    """The step as the first shipped recipe with it writes it, else with its required parameters."""
+    short = name.removeprefix("emit.") if issubclass(kind, Emitter) else name
+    recipes = shipped_folder("recipes")
+    for path in sorted(recipes.glob("*.yaml"), reverse=True):
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for row in (*document.get("steps", ()), *document.get("emit", ())):
+            if isinstance(row, dict) and next(iter(row)) in (name, short):
+                ((found, values),) = row.items()
+                return f"- {found}: {yaml_inline(values or {})}", _try(kind, values or {}), path.parent
+    needed = ", ".join(f"{item.name}: <{item.type}>" for item in parameters if item.required)
+    return f"- {short}: {{{needed}}}", _try(kind, {}), recipes
+
+
+def _try(kind: type[Transform], values: dict[str, Any]) -> Transform | None:
+    from pydantic import ValidationError
+
+    from datakit.recipe.recipe import validated
+
+    try:
+        return validated(kind, values)
+    except (ValidationError, UserError):
+        return None
+
+
+def _columns(step: Transform | None, base: Path) -> tuple[tuple[str, ...] | None, dict[str, str] | None]:
+    if step is None:
+        return None, None
+    tools = Tools(base=base, project=base.parent)
+    try:
+        gives = step.columns(tools) if isinstance(step, Reader) else step.gives(tools)
+        return tuple(step.needs(tools)), {column: str(dtype) for column, dtype in gives.items()}
+    except (UserError, OSError):
+        return None, None
