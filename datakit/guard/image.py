@@ -1,0 +1,78 @@
+"""guard.image: every picture of a record exists, decodes to its last byte and has a usable shape."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from datakit.core.image import ImageProblem, load_rgb
+from datakit.core.outcome import Done, Outcome, Rejected
+from datakit.core.tools import Tools
+from datakit.core.transform import Annotator, Row
+
+
+class Image(Annotator):
+    """The same records without those that have a missing, broken, tiny or extremely long picture.
+
+    Each picture is decoded to its last byte, once per content: the finding goes into the result store, so a
+    later build looks only at new and changed files. Changed limits are applied to stored sizes, without
+    decoding again. That is why this guard runs like an annotator (it adds no column).
+
+    Reasons of rejection: image_missing, image_path_is_folder, image_no_access, image_empty, image_unreadable,
+    image_truncated, image_too_large, image_too_small, image_ratio, no_image. The detail names the file.
+    """
+
+    executor: ClassVar[Literal["process", "async", "inline"]] = "process"
+
+    min_side_px: int = Field(default=28, ge=1)
+    """Shortest allowed side of the upright picture. 28 px is one visual token of Qwen2.5-VL."""
+    max_ratio: float = Field(default=200.0, ge=1)
+    """Largest allowed longer side divided by the shorter one. Qwen-VL's own resizing refuses more."""
+    require: bool = False
+    """Whether a record must have a picture. When false, text-only records pass."""
+
+    def needs(self, tools: Tools) -> tuple[str, ...]:
+        return ("images",)
+
+    def start(self, tools: Tools) -> Any:
+        return _Decoder()
+
+    def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
+        if self.require and not row["images"]:
+            return Rejected(
+                "no_image", "the record has no picture; drop `require` to let text-only records pass"
+            )
+        for path, found in zip(row["images"], raw, strict=True):
+            fault = self._fault(path, found)
+            if fault:
+                return fault
+        return {}
+
+    def _fault(self, path: str, found: dict[str, Any]) -> Rejected | None:
+        if "reason" in found:
+            return Rejected(found["reason"], f"{path}: {found['words']}")
+        width, height = found["width"], found["height"]
+        short, long = min(width, height), max(width, height)
+        size = f"{path}: {width} x {height} px"
+        if short < self.min_side_px:
+            return Rejected("image_too_small", f"{size}, a side is below min_side_px ({self.min_side_px})")
+        if long > self.max_ratio * short:
+            ratio = f"{long / short:.0f} to 1 is above max_ratio ({self.max_ratio:g})"
+            return Rejected("image_ratio", f"{size}, {ratio}")
+        return None
+
+
+class _Decoder:
+    """Decodes a record's pictures; a broken one is a finding, and its path stays out of the stored result."""
+
+    def answer(self, row: Row) -> Outcome:
+        return Done([_found(path) for path in row["images"]])
+
+
+def _found(path: str) -> dict[str, Any]:
+    try:
+        picture = load_rgb(path)
+    except ImageProblem as problem:
+        return {"reason": problem.reason, "words": problem.detail.removeprefix(f"{path}: ")}
+    return {"width": picture.width, "height": picture.height}
