@@ -1,0 +1,329 @@
+"""The training configuration of a build: train.yaml for LLaMA-Factory, and DeepSpeed's JSON when wanted."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import orjson
+import yaml
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
+
+from datakit.core.errors import UserError, did_you_mean
+from datakit.core.record import digest
+from datakit.core.settings import Settings
+from datakit.core.transform import Artifact
+from datakit.train import deepspeed
+from datakit.train.keys import checked_key, checked_value
+
+FILE = "train.yaml"
+TRAINER_MAX_PIXELS = 589_824
+"""LLaMA-Factory's own default of `image_max_pixels` (768 x 768)."""
+_PRESETS = Path(__file__).with_name("presets")
+
+Value = bool | int | float | str | list[Any] | None
+
+
+class TrainSettings(Settings):
+    """The recipe's `train:` section. Every key of LLaMA-Factory may stand in it beside these."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[Annotated[str, AfterValidator(checked_key)], Value] = Field(init=False)
+
+    model: str
+    """Name at a hub, or folder, of a Qwen2-VL, Qwen2.5-VL or Qwen3-VL model (others with `template`)."""
+    method: Literal["lora", "full", "freeze"] | None = None
+    """What is trained: `lora` adapters, every weight, or some layers; the preset's, else `lora`."""
+    preset: str | None = None
+    """Figures that are known to work: `ecom`, `medical` or `full_zero3_offload`. Keys beside it win."""
+    template: str | None = None
+    """LLaMA-Factory's chat template; from the model's family when not given."""
+    gpus: int = Field(default=1, ge=1)
+    """All GPUs of the run together: from them the number of steps is computed."""
+    deepspeed: str | None = None
+    """`z0`, `z2`, `z2_offload`, `z3`, `z3_offload`, or the path of an own JSON file."""
+    image_max_pixels: int | None = Field(default=None, ge=784)
+    """Pictures are scaled down to this many pixels in training, and must be at serving too. What
+    emit.llamafactory left when it resized, else 589,824 (LLaMA-Factory's own limit)."""
+    evaluations: int = Field(default=5, ge=1)
+    """How often the model is evaluated and saved during training."""
+
+    @field_validator("preset")
+    @classmethod
+    def _preset_exists(cls, value: str | None) -> str | None:
+        if value is not None and value not in presets():
+            hint = did_you_mean(value, presets())
+            raise ValueError(f"no preset `{value}`. {hint} All presets: {', '.join(presets())}")
+        return value
+
+    @field_validator("deepspeed")
+    @classmethod
+    def _deepspeed_exists(cls, value: str | None) -> str | None:
+        if value is not None and value not in deepspeed.NAMES and not value.endswith(".json"):
+            raise ValueError(f"`{value}` is none of {', '.join(deepspeed.NAMES)}, nor a .json file")
+        return value
+
+    @model_validator(mode="after")
+    def _values_fit(self) -> TrainSettings:
+        for key, value in (self.__pydantic_extra__ or {}).items():
+            checked_value(key, value)
+        if self.template is None:
+            template_of(self.model)
+        return self
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """LLaMA-Factory's keys from the preset and from the recipe, which wins."""
+        mine = {key: checked_value(key, value) for key, value in (self.__pydantic_extra__ or {}).items()}
+        found = {**_METHODS[self._method()], **self._preset(), **mine}
+        found["finetuning_type"] = self._method()
+        if self.deepspeed is not None:
+            found["deepspeed"] = self.deepspeed
+        return found
+
+    def _method(self) -> str:
+        return self.method or str(self._preset().get("finetuning_type", "lora"))
+
+    def _preset(self) -> dict[str, Any]:
+        if self.preset is None:
+            return {}
+        found: dict[str, Any] = yaml.safe_load((_PRESETS / f"{self.preset}.yaml").read_text("utf-8"))
+        if self.method not in (None, found["finetuning_type"]):  # LoRA's figures mean nothing elsewhere
+            return {key: value for key, value in found.items() if not key.startswith("lora_")}
+        return found
+
+
+_METHODS: dict[str, dict[str, Any]] = {
+    "lora": {"lora_rank": 16, "lora_alpha": 32, "lora_dropout": 0.05, "lora_target": "all"},
+    "full": {},
+    "freeze": {"freeze_trainable_layers": 2},
+}
+_BASE: dict[str, Any] = {
+    "stage": "sft",
+    "do_train": True,
+    "trust_remote_code": False,
+    "freeze_vision_tower": True,
+    "freeze_multi_modal_projector": True,
+    "cutoff_len": 4096,
+    "preprocessing_num_workers": 4,
+    "dataloader_num_workers": 4,
+    "per_device_train_batch_size": 1,
+    "gradient_accumulation_steps": 8,
+    "learning_rate": 1e-4,
+    "num_train_epochs": 3.0,
+    "lr_scheduler_type": "cosine",
+    "warmup_ratio": 0.1,
+    "bf16": True,
+    "plot_loss": True,
+    "report_to": "none",
+    "save_total_limit": 2,
+    "seed": 42,
+}
+
+
+def presets() -> list[str]:
+    """Names of the presets."""
+    return sorted(path.stem for path in _PRESETS.glob("*.yaml"))
+
+
+def template_of(model: str) -> str:
+    """The chat template of a model's family, by its config.json or by its name. Raises ValueError."""
+    config = Path(model) / "config.json"
+    family = str(orjson.loads(config.read_bytes()).get("model_type", "")) if config.is_file() else model
+    family = family.lower().replace("_", "").replace("-", "").replace(".", "")
+    if "qwen3vl" in family:
+        # The template without "nothink" puts an empty thought before each answer.
+        return "qwen3_vl" if "thinking" in model.lower() else "qwen3_vl_nothink"
+    if "qwen25vl" in family or "qwen2vl" in family:
+        return "qwen2_vl"
+    raise ValueError(f"the family of `{model}` is not known: give LLaMA-Factory's `template` for it")
+
+
+def write_training(folder: Path, name: str, settings: TrainSettings) -> list[Artifact]:
+    """The files written into the build `folder`, which must hold what emit.llamafactory wrote."""
+    emitted = _Emitted.load(folder)
+    keys = {**_BASE, **settings.keys}
+    written = []
+    if keys.get("deepspeed") in deepspeed.NAMES:
+        path = folder / f"deepspeed_{keys['deepspeed']}.json"
+        path.write_text(json.dumps(deepspeed.configuration(keys["deepspeed"]), indent=2) + "\n", "ascii")
+        written.append(Artifact(path=path.name, kind="config"))
+        keys["deepspeed"] = path.name
+    keys["image_max_pixels"] = _max_pixels(settings.image_max_pixels, emitted.image_max_pixels)
+    keys.setdefault("image_min_pixels", 1024)
+    keys |= _data_keys(emitted)
+    keys |= _steps(keys, emitted, settings)
+    keys.pop("warmup_ratio", None)
+    keys["model_name_or_path"] = settings.model
+    keys["template"] = settings.template or template_of(settings.model)
+    mark = digest([emitted.content, {key: keys[key] for key in sorted(keys)}], size=4).hex()
+    keys["output_dir"] = f"../{name}-runs/{keys['finetuning_type']}-{mark}"
+    (folder / FILE).write_text(_text(name, keys, settings, emitted), "utf-8")
+    return [Artifact(path=FILE, kind="config"), *written]
+
+
+@dataclass(frozen=True)
+class _Emitted:
+    """What emit.llamafactory left in a build."""
+
+    files: dict[str, dict[str, Any]]
+    image_max_pixels: int | None
+    content: str
+
+    @classmethod
+    def load(cls, folder: Path) -> _Emitted:
+        try:
+            summary = orjson.loads((folder / "emitted.json").read_bytes())
+            content = orjson.loads((folder / "manifest.json").read_bytes())["content"]
+        except FileNotFoundError as error:
+            raise UserError(
+                f"{folder} holds no data set for LLaMA-Factory ({Path(error.filename).name} is missing)",
+                remedy="A `train:` section needs `- llamafactory: {}` under `emit:`.",
+            ) from None
+        return cls(summary["files"], summary["image_max_pixels"], content)
+
+    def entries(self, *parts: str) -> list[str]:
+        """Names in dataset_info.json, sets with pictures first: the trainer cannot join them otherwise."""
+        mine = [name for name, file in self.files.items() if file["part"] in parts]
+        return sorted(mine, key=lambda name: not self.files[name]["pictures"])
+
+    def rows(self, *parts: str) -> int:
+        return sum(self.files[name]["rows"] for name in self.entries(*parts))
+
+
+def _max_pixels(wanted: int | None, emitted: int | None) -> int:
+    if wanted is None:
+        return emitted or TRAINER_MAX_PIXELS
+    if emitted is not None and wanted > emitted:
+        raise UserError(
+            f"`train:` wants pictures of {wanted:,} pixels, but emit.llamafactory leaves only {emitted:,}",
+            remedy="Give both one `image_max_pixels`: serving takes the limit of the training.",
+        )
+    return wanted
+
+
+def _data_keys(emitted: _Emitted) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "dataset": ",".join(emitted.entries("train", "general")),
+        "dataset_dir": ".",
+        "media_dir": ".",
+    }
+    if emitted.rows("val"):
+        found["eval_dataset"] = ",".join(emitted.entries("val"))
+    return found
+
+
+def _steps(keys: dict[str, Any], emitted: _Emitted, settings: TrainSettings) -> dict[str, Any]:
+    """Warm-up, logging, evaluation and saving in steps that fire, as the trainer will count them."""
+    total = total_steps(keys, emitted.rows("train", "general"), settings.gpus)
+    found: dict[str, Any] = {}
+    if "warmup_steps" not in keys:
+        found["warmup_steps"] = math.ceil(total * float(keys.get("warmup_ratio") or 0))
+    found["logging_steps"] = keys.get("logging_steps", max(1, min(10, total // 20)))
+    given = keys.get("eval_steps", keys.get("save_steps"))
+    every = given if given is not None else max(1, total // settings.evaluations)
+    packed = bool(keys.get("packing") or keys.get("neat_packing"))
+    if every > total and not packed:
+        raise UserError(
+            f"evaluation and saving every {every:g} steps never happen: the training has {total:,} steps",
+            remedy="Leave `eval_steps` and `save_steps` out of `train:`; they are computed from the data.",
+        )
+    # Packing joins rows, so that only the trainer knows the number of steps.
+    found["save_strategy"] = keys.get("save_strategy", "epoch" if packed else "steps")
+    if found["save_strategy"] == "steps":
+        found["save_steps"] = every
+    if emitted.rows("val"):
+        found["eval_strategy"] = keys.get("eval_strategy", found["save_strategy"])
+        found["per_device_eval_batch_size"] = keys.get("per_device_eval_batch_size", 1)
+        if found["eval_strategy"] == "steps":
+            found["eval_steps"] = every
+        best = found["eval_strategy"] == found["save_strategy"]
+        found["load_best_model_at_end"] = keys.get("load_best_model_at_end", best)
+        found["metric_for_best_model"] = keys.get("metric_for_best_model", "eval_loss")
+        found["greater_is_better"] = keys.get("greater_is_better", False)
+    return found
+
+
+def total_steps(keys: dict[str, Any], rows: int, gpus: int) -> int:
+    """Optimizer steps of a run over `rows`, by the trainer's own rule."""
+    if keys.get("max_steps", -1) > 0:
+        return int(keys["max_steps"])
+    batches = math.ceil(rows / (keys["per_device_train_batch_size"] * gpus))
+    per_epoch = max(1, math.ceil(batches / keys["gradient_accumulation_steps"]))
+    return max(1, math.ceil(float(keys["num_train_epochs"]) * per_epoch))
+
+
+_SECTIONS = {
+    "model": ("model_name_or_path", "trust_remote_code", "image_max_pixels", "image_min_pixels"),
+    "method": (
+        "stage",
+        "do_train",
+        "finetuning_type",
+        "lora_rank",
+        "lora_alpha",
+        "lora_dropout",
+        "lora_target",
+        "freeze_trainable_layers",
+        "freeze_vision_tower",
+        "freeze_multi_modal_projector",
+        "deepspeed",
+    ),
+    "data": (
+        "dataset",
+        "eval_dataset",
+        "dataset_dir",
+        "media_dir",
+        "template",
+        "cutoff_len",
+        "preprocessing_num_workers",
+        "dataloader_num_workers",
+    ),
+    "evaluation and saving": (
+        "eval_strategy",
+        "eval_steps",
+        "per_device_eval_batch_size",
+        "save_strategy",
+        "save_steps",
+        "save_total_limit",
+        "load_best_model_at_end",
+        "metric_for_best_model",
+        "greater_is_better",
+        "logging_steps",
+        "plot_loss",
+        "report_to",
+        "output_dir",
+    ),
+}
+
+
+def _text(name: str, keys: dict[str, Any], settings: TrainSettings, emitted: _Emitted) -> str:
+    rows = emitted.rows("train", "general")
+    steps = total_steps(keys, rows, settings.gpus)
+    command = "llamafactory-cli train train.yaml"
+    if "deepspeed" in keys or settings.gpus > 1:
+        command = f"FORCE_TORCHRUN=1 NPROC_PER_NODE={settings.gpus} {command}"
+    lines = [
+        f"# Training of {name}, written by datakit for LLaMA-Factory 0.9.5; a new build writes it anew.",
+        f"# run in this folder: {command}",
+        f"# {rows:,} rows, {steps:,} steps on {settings.gpus} GPU{'s' if settings.gpus > 1 else ''}.",
+        *(f"# Warning: {warning}" for warning in _warnings(keys, emitted)),
+    ]
+    named = {key for section in _SECTIONS.values() for key in section}
+    sections = {**_SECTIONS, "training": tuple(key for key in keys if key not in named)}
+    for title in ("model", "method", "data", "training", "evaluation and saving"):
+        mine = {key: keys[key] for key in sections[title] if key in keys}
+        lines += ["", f"### {title}", yaml.safe_dump(mine, sort_keys=False, allow_unicode=True).rstrip()]
+    return "\n".join(lines) + "\n"
+
+
+def _warnings(keys: dict[str, Any], emitted: _Emitted) -> list[str]:
+    found = []
+    if not emitted.rows("val"):
+        found.append("there are no validation records, so nothing is evaluated.")
+    texts = [file for file in emitted.files.values() if not file["pictures"]]
+    if "z3" in str(keys.get("deepspeed", "")) and texts and len(texts) < len(emitted.files):
+        found.append("text-only rows beside pictures can hang ZeRO-3 on several GPUs; ZeRO-2 is safe.")
+    return found

@@ -1,0 +1,56 @@
+"""DeepSpeed configurations by name: z0, z2, z2_offload, z3, z3_offload."""
+
+from __future__ import annotations
+
+from typing import Any
+
+NAMES = ("z0", "z2", "z2_offload", "z3", "z3_offload")
+
+_COMMON: dict[str, Any] = {
+    "train_batch_size": "auto",
+    "train_micro_batch_size_per_gpu": "auto",
+    "gradient_accumulation_steps": "auto",
+    "gradient_clipping": "auto",
+    "zero_allow_untested_optimizer": True,
+    "fp16": {
+        "enabled": "auto",
+        "loss_scale": 0,
+        "loss_scale_window": 1000,
+        "initial_scale_power": 16,
+        "hysteresis": 2,
+        "min_loss_scale": 1,
+    },
+    "bf16": {"enabled": "auto"},
+}
+_STAGE_0_OR_2: dict[str, Any] = {
+    "allgather_partitions": True,
+    "allgather_bucket_size": 500_000_000,
+    "overlap_comm": False,
+    "reduce_scatter": True,
+    "reduce_bucket_size": 500_000_000,
+    "contiguous_gradients": True,
+    "round_robin_gradients": True,
+}
+_STAGE_3: dict[str, Any] = {
+    "overlap_comm": False,
+    "contiguous_gradients": True,
+    "sub_group_size": 1_000_000_000,
+    "reduce_bucket_size": "auto",
+    "stage3_prefetch_bucket_size": "auto",
+    "stage3_param_persistence_threshold": "auto",
+    "stage3_max_live_parameters": 1_000_000_000,
+    "stage3_max_reuse_distance": 1_000_000_000,
+    "stage3_gather_16bit_weights_on_model_save": True,
+}
+_IN_HOST_MEMORY = {"device": "cpu", "pin_memory": True}
+
+
+def configuration(name: str) -> dict[str, Any]:
+    """The configuration for a ZeRO stage, with `_offload` for tensors kept in host memory."""
+    stage, _, offload = name.removeprefix("z").partition("_")
+    zero: dict[str, Any] = {"stage": int(stage), **(_STAGE_3 if stage == "3" else _STAGE_0_OR_2)}
+    if offload:
+        zero["offload_optimizer"] = dict(_IN_HOST_MEMORY)
+        if stage == "3":
+            zero["offload_param"] = dict(_IN_HOST_MEMORY)
+    return {**_COMMON, "zero_optimization": zero}

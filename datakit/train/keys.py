@@ -1,0 +1,73 @@
+"""The keys that LLaMA-Factory's training takes, and which of them a recipe may not set."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from datakit.core.errors import did_you_mean
+
+OWNED = {
+    "model_name_or_path": "use `model`",
+    "finetuning_type": "use `method`",
+    "dataset": "the build's own files are used",
+    "eval_dataset": "the build's own files are used",
+    "dataset_dir": "the build's own folder is used",
+    "media_dir": "the build's own folder is used",
+    "val_size": "use the step curate.split: the trainer would split repeated records apart",
+    "max_samples": "use `datakit build --limit`: the trainer's cache does not notice it",
+    "output_dir": "it is named after the content of data and settings, so that no run meets an old cache",
+    "evaluation_strategy": "it is `eval_strategy` since transformers 4.46",
+}
+"""Keys that the recipe may not set -> why, or what to use."""
+
+
+@cache
+def known_keys() -> dict[str, Any]:
+    """Key -> bool, int, float, str, any, or a list of the words that it takes."""
+    found: dict[str, Any] = orjson.loads(Path(__file__).with_name("llamafactory_keys.json").read_bytes())
+    keys: dict[str, Any] = found["keys"]
+    return keys
+
+
+def checked_key(key: str) -> str:
+    """The key. Raises ValueError for one that the trainer does not know or that datakit sets."""
+    if key in OWNED:
+        raise ValueError(f"`{key}` cannot be set here: {OWNED[key]}")
+    if key not in known_keys():
+        hint = did_you_mean(key, [*known_keys(), "model", "method", "preset", "gpus"])
+        raise ValueError(f"unknown key `{key}`. {hint or 'It must be a key of LLaMA-Factory 0.9.5.'}")
+    return key
+
+
+def checked_value(key: str, value: Any) -> Any:
+    """The value in the key's type. Raises ValueError where it has another.
+
+    YAML reads `1e-4` as a text, because its numbers need a point: such texts become numbers.
+    """
+    kind = known_keys()[key]
+    if value is None or kind == "any":
+        return value
+    if isinstance(kind, list):
+        if value not in kind:
+            raise ValueError(f"`{key}` is {value!r}; it must be one of {', '.join(kind)}")
+        return value
+    if kind == "bool" or isinstance(value, bool):
+        if kind != "bool" or not isinstance(value, bool):
+            raise ValueError(f"`{key}` is {value!r}; it must be {_WORDS[kind]}")
+        return value
+    if kind == "str":
+        return str(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"`{key}` is {value!r}; it must be {_WORDS[kind]}") from None
+    if kind == "int" and number != int(number):
+        raise ValueError(f"`{key}` is {value!r}; it must be a whole number")
+    return int(number) if kind == "int" else number
+
+
+_WORDS = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "a text"}
