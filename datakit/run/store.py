@@ -10,7 +10,7 @@ import os
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,20 @@ class Stored:
     step: str
     created: int
     """Seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A stored result without its value."""
+
+    key: bytes
+    step: str
+    rejected: bool
+    bytes: int
+    cost_usd: float
+    created: int
+    used: int
+    """Day of last use, in seconds since 1970."""
 
 
 class Store:
@@ -155,6 +169,43 @@ class Store:
         self._db.execute("VACUUM")
         after = self._sizes()
         return before[0] - after[0], before[1] - after[1]
+
+    def means(self, step: str, model: str | None = None) -> dict[str, float] | None:
+        """Mean tokens_in, tokens_out, cost_usd and seconds of a step's newest 200 results, and their number.
+
+        With `model` only results of that model count. None when there is none.
+        """
+        fields = ("tokens_in", "tokens_out", "cost_usd", "seconds")
+        means = ", ".join(f"avg(coalesce(json_extract(meta, '$.{name}'), 0))" for name in fields)
+        row = self._db.execute(
+            f"""SELECT count(*), {means} FROM (
+                  SELECT CAST(meta AS TEXT) AS meta FROM results
+                  WHERE step=? AND (? IS NULL OR json_extract(CAST(meta AS TEXT), '$.model')=?)
+                  ORDER BY created DESC LIMIT 200)""",
+            (step, model, model),
+        ).fetchone()
+        return dict(zip(("results", *fields), row, strict=True)) if row[0] else None
+
+    def entries(self) -> Iterator[Entry]:
+        """Every result without its value."""
+        query = f"""SELECT key, step, rejected, {_SIZE},
+                    coalesce(json_extract(CAST(meta AS TEXT), '$.cost_usd'), 0), created, used
+                    FROM results ORDER BY step, key"""
+        return (
+            Entry(key, step, bool(rejected), *rest) for key, step, rejected, *rest in self._db.execute(query)
+        )
+
+    def remove(self, keys: Iterable[bytes]) -> None:
+        """Deletes results for good and gives the space back."""
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.executemany("DELETE FROM results WHERE key=?", ((key,) for key in keys))
+        self._db.execute("COMMIT")
+        self._db.execute("VACUUM")
+
+    def sound(self) -> str:
+        """The word ok, or what SQLite's quick check finds wrong with the file."""
+        (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        return str(found)
 
     def _sizes(self) -> tuple[int, int]:
         query = f"SELECT count(*), coalesce(sum({_SIZE}), 0) FROM results"

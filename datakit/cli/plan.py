@@ -1,0 +1,100 @@
+"""`datakit plan`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from datakit.run.plan import Plan, StepPlan
+
+EPILOG = """\b
+Examples:
+  datakit plan recipes/ecom_v3.yaml
+  datakit plan recipes/ecom_v3.yaml --set llm.model=gpt-4o
+  datakit plan recipes/ecom_v3.yaml --json | jq '.steps[] | select(.calls > 0)'
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a value of the recipe.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N records of each source.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder of the build; build/<name> if not given."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON on stdout.")
+def command(
+    recipe: Path, overrides: tuple[str, ...], limit: int | None, out: Path | None, as_json: bool
+) -> int:
+    """Say what a build of RECIPE would do: what is cached, what is to do and why, calls, tokens, cost.
+
+    Nothing is paid. Free steps are run up to the last paid one, paid ones are looked up in the result store;
+    behind a step that is still to do, figures are upper bounds ("at most").
+    """
+    from datakit.cli.tables import print_json
+    from datakit.library import load
+    from datakit.run.plan import plan
+    from datakit.run.progress import Progress
+
+    made = plan(load(recipe, overrides), out=out, limit=limit, progress=Progress(quiet=as_json))
+    if as_json:
+        print_json({**made.model_dump(), "calls": made.calls, "cost_usd": made.cost_usd})
+    else:
+        _print(made)
+    return 0
+
+
+def _print(made: Plan) -> None:
+    from datakit.cli.tables import print_table
+
+    head = ("step", "records", "rejected", "cached", "to do", "calls", "tokens", "cost")
+    print_table(head, [_row(step) for step in made.steps], right=range(1, len(head)))
+    for step in made.steps:
+        for reason in step.why:
+            click.echo(f"   {step.name}: {reason}")
+    for note in made.notes:
+        click.echo(f"Note: {note}")
+    for change in made.changed:
+        click.echo(f"Changed: {change}")
+    click.echo(_verdict(made))
+
+
+def _row(step: StepPlan) -> tuple[str, ...]:
+    most = "<=" if step.at_most else ""
+    if step.records is None:
+        return (f"{step.number:>2} {step.name}", *("·" * 7))
+    tokens = None if step.tokens_in is None else step.tokens_in + (step.tokens_out or 0)
+    counts = (step.rejected, step.cached, step.to_do)
+    return (
+        f"{step.number:>2} {step.name}",
+        f"{most}{step.records:,}",
+        *(f"{count:,}" if count else "·" for count in counts),
+        _figure(most, step.calls, "{:,}"),
+        _figure(most, tokens if step.calls else 0, "{:,}"),
+        _figure(most, step.cost_usd if step.calls else 0.0, "${:.4f}"),
+    )
+
+
+def _figure(most: str, value: float | None, form: str) -> str:
+    if value is None:
+        return "?"
+    return most + form.format(value) if value else "·"
+
+
+def _verdict(made: Plan) -> str:
+    from datakit.recipe.yaml_file import show_path
+
+    place = show_path(Path(made.folder))
+    if made.unchanged:
+        return f"Nothing has changed: a build would keep {place} as it is."
+    if not made.calls:
+        return f"A build would make {place} anew without a call."
+    most = "at most " if made.at_most else ""
+    cost = " of unknown cost" if made.cost_usd is None else f" for about ${made.cost_usd:.4f}"
+    cost = "" if made.cost_usd == 0 else cost
+    seconds = sum(step.seconds or 0.0 for step in made.steps)
+    work = f", about {seconds:,.0f} s of work over all workers" if seconds >= 1 else ""
+    return f"A build would make {place} with {most}{made.calls:,} calls{cost}{work}."

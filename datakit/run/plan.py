@@ -1,0 +1,208 @@
+"""What a build would do: per step cached, to do, why, calls, tokens and cost. Nothing is paid for it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+from datakit.core.files import FileDigests
+from datakit.core.tools import Tools
+from datakit.core.transform import Annotator, Emitter, Row
+from datakit.recipe.recipe import Recipe, Step
+from datakit.run import manifest as manifests
+from datakit.run.columns import check_columns
+from datakit.run.manifest import Manifest
+from datakit.run.progress import Progress
+from datakit.run.stale import Earlier, why_build, why_calls
+from datakit.run.store import Store, store_folder
+from datakit.run.survey import Lookup, Survey
+
+Estimator = Callable[[Annotator, list[Row], Tools], dict[str, float] | None]
+"""Tokens and cost of the calls for some records, without making them; None where nothing is known."""
+
+
+class StepPlan(BaseModel):
+    """What one step would do. Figures are exact unless `at_most`."""
+
+    number: int
+    name: str
+    paid: bool
+    """Whether the step's results go through the store; the others run at every build."""
+    records: int | None = None
+    """Records that come in; None after the last paid step, where a plan stops counting."""
+    rejected: int = 0
+    cached: int = 0
+    to_do: int = 0
+    calls: int = 0
+    at_most: bool = False
+    """Whether some of the figures are upper bounds, because an earlier step is still to do."""
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    cost_usd: float | None = None
+    seconds: float | None = None
+    """Of work, over all workers; as measured on earlier results of this step."""
+    basis: str = ""
+    """What tokens, cost and seconds rest on."""
+    why: list[str] = Field(default_factory=list)
+
+
+class Plan(BaseModel):
+    """What a build of a recipe would do."""
+
+    name: str
+    folder: str
+    unchanged: bool
+    """Nothing has changed: a build would keep what is there."""
+    changed: list[str] = Field(default_factory=list)
+    """What differs from the last build."""
+    steps: list[StepPlan] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
+
+    @property
+    def calls(self) -> int:
+        return sum(step.calls for step in self.steps)
+
+    @property
+    def at_most(self) -> bool:
+        return any(step.at_most for step in self.steps)
+
+    @property
+    def cost_usd(self) -> float | None:
+        """Cost of all calls; None when that of some step is not known."""
+        costs = [step.cost_usd for step in self.steps if step.calls]
+        return None if any(cost is None for cost in costs) else sum(cost or 0.0 for cost in costs)
+
+
+def plan(
+    recipe: Recipe,
+    *,
+    out: Path | None = None,
+    limit: int | None = None,
+    estimate: Estimator | None = None,
+    progress: Progress | None = None,
+) -> Plan:
+    """The plan of a recipe's build into `out` (`build/<name>` when not given).
+
+    Raises RecipeErrors, UserError or NothingLeft as the build would.
+    """
+    folder = (out or recipe.project / "build" / recipe.name).absolute()
+    store = Store(store_folder(recipe.project, recipe.run.store))
+    work = Path(tempfile.mkdtemp(prefix="datakit-plan-"))
+    try:
+        tools = replace(recipe.tools(), files=FileDigests(store))
+        check_columns(recipe, tools)
+        found = Manifest.load(folder)
+        if found is not None and manifests.is_current(found, folder, recipe, tools, limit):
+            return _unchanged(recipe, folder)
+        earlier = Earlier.load(folder, found)
+        shown = progress or Progress(quiet=True)
+        survey = Survey(tools, store, work / "stages", shown, limit, keep_keys=True)
+        counted = _until_last_paid(recipe)
+        if counted:
+            with shown:
+                survey.run(counted)
+        made = Plan(
+            name=recipe.name,
+            folder=str(folder),
+            unchanged=False,
+            changed=why_build(recipe, tools, folder, found, limit),
+            notes=_notes(recipe),
+        )
+        made.steps = _steps(recipe, survey, earlier, estimate)
+        return made
+    finally:
+        store.close()
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _until_last_paid(recipe: Recipe) -> list[Step]:
+    paid = [index for index, step in enumerate(recipe.steps) if isinstance(step.transform, Annotator)]
+    return list(recipe.steps[: paid[-1] + 1]) if paid else []
+
+
+def _unchanged(recipe: Recipe, folder: Path) -> Plan:
+    from datakit.run.report import BuildReport
+
+    report = BuildReport.load(folder / "report.json")
+    paid = {step.number for step in recipe.steps if isinstance(step.transform, Annotator)}
+    steps = [
+        StepPlan(
+            number=step.number,
+            name=step.name,
+            paid=step.number in paid,
+            records=step.records_in or step.added,
+            rejected=sum(step.rejected.values()),
+            cached=step.cached + step.new,
+        )
+        for step in report.steps
+    ]
+    return Plan(name=recipe.name, folder=str(folder), unchanged=True, steps=steps)
+
+
+def _notes(recipe: Recipe) -> list[str]:
+    writes = [step.transform for step in recipe.steps if isinstance(step.transform, Annotator)]
+    if any(step.executor == "async" for step in writes) and recipe.llm.resolved_provider() == "offline":
+        return ["The built-in offline writer would compose the texts: no model is called, nothing is paid."]
+    return []
+
+
+def _steps(
+    recipe: Recipe, survey: Survey, earlier: Earlier | None, estimate: Estimator | None
+) -> list[StepPlan]:
+    reports = {report.number: report for report in survey.reports}
+    lookups = {lookup.step.number: lookup for lookup in survey.lookups}
+    plans = []
+    uncertain = False
+    for step in recipe.steps:
+        report, lookup = reports.get(step.number), lookups.get(step.number)
+        row = StepPlan(number=step.number, name=step.name, paid=lookup is not None)
+        if report is not None:
+            row.records = report.added if report.added and not report.records_in else report.records_in
+            row.rejected, row.at_most = sum(report.rejected.values()), uncertain
+        if lookup is not None:
+            row.cached, row.calls = lookup.cached, lookup.calls + lookup.open
+            row.to_do = lookup.records - lookup.cached
+            row.at_most = uncertain
+            if row.calls:
+                row.why = why_calls(lookup, survey, earlier)
+                _estimate(row, lookup, survey, estimate)
+            uncertain = uncertain or row.to_do > 0
+        plans.append(row)
+    first = len(recipe.steps)
+    emitters = [step for step in recipe.emitters if isinstance(step.transform, Emitter)]
+    return plans + [StepPlan(number=first + step.number, name=step.name, paid=False) for step in emitters]
+
+
+def _estimate(row: StepPlan, lookup: Lookup, survey: Survey, estimate: Estimator | None) -> None:
+    """Tokens, cost and seconds from earlier results of the step, else from the estimator."""
+    annotator = lookup.step.transform
+    assert isinstance(annotator, Annotator)  # lookups are made for annotators only
+    model = survey.tools.llm.model if annotator.executor == "async" else None
+    offline = model is not None and survey.tools.llm.resolved_provider() == "offline"
+    if offline:
+        row.tokens_in, row.tokens_out, row.cost_usd, row.basis = 0, 0, 0.0, "offline writer"
+        return
+    past = survey.store.means(row.name, model)
+    basis = f"mean of {past['results']:,} earlier results" if past else ""
+    if past is None and estimate is not None and lookup.sample:
+        given = estimate(annotator, lookup.sample, survey.tools)
+        if given is not None:
+            past = {name: value / len(lookup.sample) for name, value in given.items()}
+            basis = f"reckoned from {len(lookup.sample)} records"
+    if past is None:
+        if model is None:
+            row.tokens_in, row.tokens_out, row.cost_usd = 0, 0, 0.0
+        return
+    row.basis = basis
+    row.tokens_in, row.tokens_out = (
+        round(past["tokens_in"] * row.calls),
+        round(past["tokens_out"] * row.calls),
+    )
+    row.cost_usd = round(past["cost_usd"] * row.calls, 6)
+    if past.get("seconds"):
+        row.seconds = round(past["seconds"] * row.calls, 1)

@@ -1,0 +1,223 @@
+"""Why a build differs from the last one, and why results are missing: which parameter, template or input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+
+from datakit.core.tools import Tools
+from datakit.core.transform import Annotator, Reader
+from datakit.recipe.recipe import Recipe
+from datakit.recipe.reference import yaml_inline
+from datakit.recipe.yaml_file import show_path
+from datakit.run import manifest as manifests
+from datakit.run.annotation import fingerprint
+from datakit.run.manifest import Manifest
+from datakit.run.survey import Lookup, Survey
+
+MOST = 8
+"""Differences that are told; more are counted."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What the last build recorded of its steps and records."""
+
+    manifest: Manifest
+    records: Path
+
+    @classmethod
+    def load(cls, folder: Path, found: Manifest | None) -> Earlier | None:
+        """The last build's record; None when there is no build."""
+        records = folder / "records.parquet"
+        return cls(found, records) if found is not None and records.is_file() else None
+
+    def step(self, lookup: Lookup) -> Mapping[str, Any] | None:
+        """The same step in the last build: of that name, as near as possible to its number."""
+        same = [step for step in self.manifest.steps if step["name"] == lookup.step.name]
+        return min(same, key=lambda step: abs(step["number"] - lookup.step.number), default=None)
+
+    def inputs(self, step: Mapping[str, Any], columns: list[str]) -> pl.DataFrame | None:
+        """Per record of the last build: id, key at the step, and those of `columns` that it has."""
+        frame = pl.scan_parquet(self.records)
+        have = frame.collect_schema().names()
+        trace = f"@{step['number']}.{step['name']}"
+        if trace not in have:
+            return None
+        key = pl.col(trace).struct.field("key").alias("@key")
+        kept = [pl.col(name) for name in columns if name in have and name != "id"]
+        return frame.select("id", key, *kept).unique("id").collect()
+
+
+def why_calls(lookup: Lookup, survey: Survey, earlier: Earlier | None) -> list[str]:
+    """Why a step has calls to make."""
+    reasons: list[str] = []
+    before = earlier.step(lookup) if earlier is not None else None
+    if earlier is None:
+        reasons += ["no earlier build to compare with"] if lookup.cached else ["never built"]
+    elif before is None:
+        reasons.append("new step")
+    else:
+        changes = list(_setting_changes(lookup, before, survey.tools))
+        reasons += changes or _input_changes(lookup, before, earlier)
+    if lookup.open:
+        reasons.append(f"{lookup.open:,} wait for an earlier step's result")
+    return reasons
+
+
+def _setting_changes(lookup: Lookup, before: Mapping[str, Any], tools: Tools) -> Iterator[str]:
+    transform = lookup.step.transform
+    assert isinstance(transform, Annotator)  # lookups are made for annotators only
+    if fingerprint(transform, tools) != before["fingerprint"]:
+        if transform.version != before["version"]:
+            yield f"version {before['version']} -> {transform.version} of {lookup.step.name}"
+        yield from value_changes(before["settings"], transform.key_settings(tools))
+    for name in transform.templates():
+        if before["templates"].get(name, tools.templates.digest(name)) != tools.templates.digest(name):
+            yield f"template {name} edited"
+
+
+def _input_changes(lookup: Lookup, before: Mapping[str, Any], earlier: Earlier) -> list[str]:
+    """New records, records whose input differs (and in which columns), results gone from the store."""
+    if lookup.inputs is None or not lookup.keys:
+        return []
+    now = lookup.inputs.with_columns(
+        pl.col("id").replace_strict(lookup.keys, default=None, return_dtype=pl.Binary).alias("@now")
+    ).filter(pl.col("@now").is_not_null())
+    columns = [name for name in lookup.inputs.columns if name not in ("id", "source_file", "source_line")]
+    old = earlier.inputs(before, columns)
+    if old is None:
+        return ["new step"]
+    joined = now.join(old, on="id", how="left", suffix="@old")
+    new = joined.filter(pl.col("@key").is_null()).height
+    edited = joined.filter(pl.col("@key") != pl.col("@now"))
+    reasons = [f"{new:,} records are new"] if new else []
+    if edited.height:
+        reasons.append(f"{edited.height:,} records have another {_edited_columns(edited, columns)}")
+    if not reasons:
+        reasons.append("results are missing in the store (another store, or datakit cache gc)")
+    return reasons
+
+
+def _edited_columns(edited: pl.DataFrame, columns: list[str]) -> str:
+    found = [
+        name
+        for name in columns
+        if f"{name}@old" in edited.columns
+        and edited.select((pl.col(name).ne_missing(pl.col(f"{name}@old"))).any()).item()
+    ]
+    if not found and "images" in columns:
+        return "picture content"
+    return ", ".join(found) or "input"
+
+
+def why_build(
+    recipe: Recipe, tools: Tools, folder: Path, found: Manifest | None, limit: int | None
+) -> list[str]:
+    """What differs between the last build and one made now."""
+    if found is None:
+        return [f"there is no build in {show_path(folder)}"]
+    reasons = _recipe_changes(recipe, folder)
+    if found.datakit != version("datakit"):
+        reasons.append(f"datakit {found.datakit} -> {version('datakit')}")
+    reasons += _source_changes(recipe, tools, found)
+    for path, old in found.artifacts.items():
+        if manifests.stamp(folder / path, hashed=False).bytes != old.bytes:
+            reasons.append(f"{path} of the build is missing or was edited")
+    reasons += _picture_changes(folder, found)
+    if not reasons and found.settings != manifests.settings_digest(recipe, tools, limit):
+        reasons.append("a template, the label file, the provider, --limit or a step's version changed")
+    if not reasons:
+        reasons.append("a file of the build or of its sources was touched")
+    return _short(reasons)
+
+
+def _recipe_changes(recipe: Recipe, folder: Path) -> list[str]:
+    try:
+        before = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        return []
+    return [f"recipe: {change}" for change in value_changes(_by_name(before), _by_name(recipe.data))]
+
+
+def _by_name(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's data without `run:`, its steps by name, so that an inserted step moves no other."""
+    named = {key: value for key, value in data.items() if key not in ("run", "steps", "emit")}
+    for row in [*(data.get("steps") or []), *(data.get("emit") or [])]:
+        name, parameters = (row, {}) if isinstance(row, str) else next(iter(row.items()))
+        count = sum(key.split("#")[0] == name for key in named)
+        named[f"{name}#{count + 1}" if count else str(name)] = parameters or {}
+    return named
+
+
+def _source_changes(recipe: Recipe, tools: Tools, found: Manifest) -> list[str]:
+    paths = {
+        str(path)
+        for step in recipe.steps
+        if isinstance(step.transform, Reader)
+        for path in step.transform.sources(tools)
+    }
+    reasons = [f"source {show_path(Path(path))} is new" for path in sorted(paths - found.sources.keys())]
+    for path, old in found.sources.items():
+        now = manifests.stamp(Path(path), hashed=False)
+        if path not in paths:
+            reasons.append(f"source {show_path(Path(path))} is no longer read")
+        elif (now.bytes, now.mtime_ns) != (old.bytes, old.mtime_ns) and _content(path) != old.sha256:
+            reasons.append(f"source {show_path(Path(path))} was edited")
+    return reasons
+
+
+def _content(path: str) -> str:
+    return manifests.stamp(Path(path), hashed=True).sha256
+
+
+def _picture_changes(folder: Path, found: Manifest) -> list[str]:
+    try:
+        paths = pl.read_parquet(folder / manifests.INPUTS)["path"].to_list()
+    except (OSError, pl.exceptions.PolarsError):
+        return []
+    return (
+        [] if manifests.images_digest(paths) == found.images else ["pictures were edited, moved or touched"]
+    )
+
+
+def value_changes(before: Any, now: Any) -> list[str]:
+    """`path: old -> new` for every value that differs."""
+    old, new = dict(_flat(before, "")), dict(_flat(now, ""))
+    changes = []
+    for path in dict.fromkeys([*old, *new]):
+        if path not in old:
+            changes.append(f"{path}: {_show(new[path])} added")
+        elif path not in new:
+            changes.append(f"{path}: {_show(old[path])} removed")
+        elif old[path] != new[path]:
+            changes.append(f"{path}: {_show(old[path])} -> {_show(new[path])}")
+    return changes
+
+
+def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+        for index, inner in enumerate(value, 1):
+            yield from _flat(inner, f"{path}[{index}]")
+    else:
+        yield path, list(value) if isinstance(value, tuple) else value
+
+
+def _show(value: Any) -> str:
+    text = yaml_inline(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _short(reasons: list[str]) -> list[str]:
+    if len(reasons) <= MOST:
+        return reasons
+    return [*reasons[:MOST], f"and {len(reasons) - MOST} more differences"]

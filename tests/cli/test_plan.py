@@ -1,0 +1,101 @@
+"""`datakit plan`: what a build would do and why, without doing it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Run = Callable[..., Any]
+
+
+def plan_of(datakit: Run, recipe: Path, *options: str) -> dict[str, Any]:
+    done = datakit("plan", recipe, "--json", *options)
+    assert (done.code, done.err) == (0, "")
+    plan: dict[str, Any] = json.loads(done.out)
+    plan["by_name"] = {step["name"]: step for step in plan["steps"]}
+    return plan
+
+
+def log_of(recipe: Path) -> Path:
+    return recipe.parent.parent / "log"
+
+
+def test_plan_of_a_fresh_project_counts_calls_and_makes_none(datakit: Run, recipe: Path) -> None:
+    plan = plan_of(datakit, recipe)
+    assert (plan["unchanged"], plan["calls"]) == (False, 6)
+    work, again = plan["by_name"]["toy.work"], plan["by_name"]["toy.process_work"]
+    assert (work["records"], work["cached"], work["to_do"], work["at_most"]) == (3, 0, 3, False)
+    assert (again["calls"], again["at_most"]) == (3, True)
+    assert plan["by_name"]["toy.only_odd"]["rejected"] == 3
+    assert work["why"] == ["never built"]
+    assert not log_of(recipe).exists()
+    assert not (recipe.parent.parent / "build").exists()
+
+
+def test_plan_agrees_with_the_build_that_follows(datakit: Run, recipe: Path) -> None:
+    calls = plan_of(datakit, recipe)["calls"]
+    assert datakit("build", recipe, "--no-card").code == 0
+    assert len(log_of(recipe).read_text().split()) == calls
+    after = plan_of(datakit, recipe)
+    assert (after["unchanged"], after["calls"]) == (True, 0)
+    assert after["by_name"]["toy.work"]["cached"] == 3
+    assert "keep build/toy as it is" in datakit("plan", recipe).out
+
+
+def test_changed_parameter_is_named_with_its_cost(datakit: Run, recipe: Path) -> None:
+    datakit("build", recipe, "--no-card")
+    plan = plan_of(datakit, recipe, "--set", "toy.work.times=3")
+    work = plan["by_name"]["toy.work"]
+    assert work["why"] == ["times: 1 -> 3"]
+    assert (work["calls"], work["cost_usd"]) == (3, 1.5)  # each stored result cost 0.5
+    assert plan["by_name"]["toy.process_work"]["calls"] == 0
+    assert plan["changed"] == ["recipe: toy.work.times: 3 added"]
+
+
+def test_new_records_are_told_from_changed_ones(datakit: Run, recipe: Path) -> None:
+    datakit("build", recipe, "--no-card")
+    work = plan_of(datakit, recipe, "--set", "toy.numbers.count=10")["by_name"]["toy.work"]
+    assert (work["cached"], work["to_do"], work["why"]) == (3, 2, ["2 records are new"])
+
+
+def test_parameter_outside_the_key_changes_the_build_and_costs_nothing(datakit: Run, recipe: Path) -> None:
+    datakit("build", recipe, "--no-card")
+    done = datakit("plan", recipe, "--set", "toy.work.suffix=ab")
+    assert "Changed: recipe: toy.work.suffix: ab added" in done.out
+    assert "anew without a call" in done.out
+
+
+def test_results_that_left_the_store_are_named(datakit: Run, recipe: Path) -> None:
+    datakit("build", recipe, "--no-card")
+    (recipe.parent.parent / ".datakit" / "results.sqlite").unlink()
+    (recipe.parent.parent / "build" / "toy" / "ids.txt").unlink()
+    plan = plan_of(datakit, recipe)
+    assert "missing in the store" in plan["by_name"]["toy.work"]["why"][0]
+    assert plan["changed"] == ["ids.txt of the build is missing or was edited"]
+
+
+def test_inserted_step_moves_no_other(datakit: Run, recipe: Path) -> None:
+    datakit("build", recipe, "--no-card")
+    recipe.write_text(recipe.read_text().replace("  - toy.only_odd\n", "  - toy.only_odd\n  - toy.shout\n"))
+    plan = plan_of(datakit, recipe)
+    assert (plan["calls"], plan["changed"]) == (0, ["recipe: toy.shout: {} added"])
+
+
+def test_wrong_recipe_ends_with_code_2_and_its_line(datakit: Run, recipe: Path) -> None:
+    recipe.write_text(recipe.read_text().replace("count: 6", "cuont: 6"))
+    done = datakit("plan", recipe)
+    assert done.code == 2
+    assert "recipes/toy.yaml:3:" in done.err
+    assert "Did you mean `count`?" in done.err
+
+
+def test_missing_recipe_names_those_that_are_there(datakit: Run, recipe: Path) -> None:
+    done = datakit("plan", "recipes/toi.yaml")
+    assert done.code == 2
+    assert "toy.yaml" in done.err
+
+
+def test_help_shows_examples(datakit: Run) -> None:
+    assert "Examples:" in datakit("plan", "--help").out
