@@ -251,8 +251,8 @@ def total_steps(keys: dict[str, Any], rows: int, gpus: int) -> int:
     """Optimizer steps of a run over `rows`, by the trainer's own rule."""
     if keys.get("max_steps", -1) > 0:
         return int(keys["max_steps"])
-    batches = math.ceil(rows / (keys["per_device_train_batch_size"] * gpus))
-    per_epoch = max(1, math.ceil(batches / keys["gradient_accumulation_steps"]))
+    batches = math.ceil(rows / (int(keys["per_device_train_batch_size"]) * gpus))
+    per_epoch = max(1, math.ceil(batches / int(keys["gradient_accumulation_steps"])))
     return max(1, math.ceil(float(keys["num_train_epochs"]) * per_epoch))
 
 
