@@ -1,0 +1,127 @@
+"""annotate.ocr: the text on a record's pictures, with places and confidence."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, Self
+
+import polars as pl
+from pydantic import Field, model_validator
+
+from datakit.annotate._ocr_engines import EngineName, engine_version, make_engine, read_picture
+from datakit.annotate._ocr_layout import Line, reading_order
+from datakit.annotate._ocr_weights import SHIPPED, WeightPair, in_folder, shipped
+from datakit.core.image import ImageProblem, load_rgb
+from datakit.core.outcome import Done, Outcome, Rejected
+from datakit.core.tools import Tools
+from datakit.core.transform import Annotator, Columns, Row
+
+ENTRY = pl.Struct({"text": pl.String, "score": pl.Float64, "box": pl.List(pl.Float64), "image": pl.UInt32})
+
+
+class Ocr(Annotator):
+    """Column `<into>` with every piece of text on the pictures, and `<into>_text` with the sure ones joined.
+
+    - `<into>`: list of {text, score 0 to 1, box [x0, y0, x1, y1] in pixels of the upright picture, image index
+      from 0}, in reading order: rows from top to bottom, each from left to right.
+    - `<into>_text`: pieces with at least `min_score`; a space between pieces of a row, a line break between
+      rows. Empty when the pictures show no text, null for records without pictures.
+
+    Pictures more than 2.5 times as tall as wide are read in overlapping tiles, so that long screenshots
+    keep small text. A picture that does not decode is rejected.
+    """
+
+    keyed: ClassVar[tuple[str, ...]] = ("engine", "long_side_px")
+    executor: ClassVar[Literal["process", "async", "inline"]] = "process"
+
+    engine: EngineName = "rapidocr"
+    """`rapidocr` (extra `ocr`) or `paddleocr` (extra `paddleocr`); both run the same weights."""
+    into: str = Field(default="ocr", pattern=r"^[A-Za-z_]\w*$")
+    """Name of the column; the joined text stands in `<into>_text`."""
+    min_score: float = Field(default=0.5, ge=0, le=1)
+    """Confidence that a piece needs to enter `<into>_text`. Changing it costs no new OCR."""
+    model: str = "PP-OCRv6_tiny"
+    """Weights: PP-OCRv6_tiny and PP-OCRv6_small come with the extra. With `paddleocr`, any other PP-OCR model
+    that it can fetch from its model hub by this name plus `_det` and `_rec`."""
+    det_folder: str | None = None
+    """Folder with weights of your own that find lines: one .onnx file and PaddleOCR's inference.yml."""
+    rec_folder: str | None = None
+    """Folder with weights of your own that read lines. Goes with `det_folder`, in place of `model`."""
+    long_side_px: int = Field(default=960, ge=320, le=4096)
+    """Long side at which lines are searched; they are read at full size."""
+    gpu: bool = False
+    """Whether to compute on an NVIDIA GPU (needs onnxruntime-gpu in place of onnxruntime)."""
+
+    @model_validator(mode="after")
+    def _both_folders(self) -> Self:
+        if (self.det_folder is None) != (self.rec_folder is None):
+            raise ValueError("det_folder and rec_folder are given together or not at all")
+        return self
+
+    def needs(self, tools: Tools) -> tuple[str, ...]:
+        return ("images",)
+
+    def gives(self, tools: Tools) -> Columns:
+        return {self.into: pl.List(ENTRY), f"{self.into}_text": pl.String()}
+
+    def key_settings(self, tools: Tools) -> Row:
+        weights = self._weights(tools)
+        files = [weights] if isinstance(weights, str) else weights.files()
+        return {
+            **super().key_settings(tools),
+            "engine_version": engine_version(self.engine),
+            "weights": files if isinstance(weights, str) else [tools.files.sha256(path) for path in files],
+        }
+
+    def start(self, tools: Tools) -> Any:
+        return _Reader(self, self._weights(tools))
+
+    def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
+        if not row["images"]:
+            return {self.into: [], f"{self.into}_text": None}
+        entries: list[Row] = []
+        text: list[str] = []
+        for image, stored in enumerate(raw):
+            for line in reading_order([Line(*values) for values in stored]):
+                entries.extend(_entry(piece, image) for piece in line)
+                sure = [piece.text for piece in line if piece.score >= self.min_score]
+                if sure:
+                    text.append(" ".join(sure))
+        return {self.into: entries, f"{self.into}_text": "\n".join(text)}
+
+    def _weights(self, tools: Tools) -> WeightPair | str:
+        if self.det_folder is not None and self.rec_folder is not None:
+            return WeightPair(in_folder(tools.path(self.det_folder)), in_folder(tools.path(self.rec_folder)))
+        if self.engine == "paddleocr" and self.model not in SHIPPED:
+            return self.model
+        return shipped(self.model)
+
+
+def _entry(line: Line, image: int) -> Row:
+    return {
+        "text": line.text,
+        "score": line.score,
+        "box": [line.x0, line.y0, line.x1, line.y1],
+        "image": image,
+    }
+
+
+class _Reader:
+    """One engine, which reads one picture at a time."""
+
+    def __init__(self, ocr: Ocr, weights: WeightPair | str) -> None:
+        self._engine = make_engine(ocr.engine, weights, ocr.gpu)
+        self._long_side_px = ocr.long_side_px
+
+    def answer(self, row: Row) -> Outcome:
+        try:
+            return Done([self._read(path) for path in row["images"]])
+        except ImageProblem as problem:
+            return Rejected(problem.reason, problem.detail)
+
+    def _read(self, path: str) -> list[list[Any]]:
+        lines = read_picture(self._engine, load_rgb(path), self._long_side_px)
+        return [
+            [line.text, round(line.score, 4), *(round(side, 1) for side in line[2:])]
+            for line in lines
+            if line.text.strip()
+        ]
