@@ -1,0 +1,88 @@
+"""Figures about records: counts, quantiles and histograms, by lazy scans that keep memory flat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import floor, log10
+
+import polars as pl
+
+BINS = 30
+"""About so many bars in a histogram."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How a number is distributed over the records that have it."""
+
+    count: int
+    missing: int
+    least: float
+    median: float
+    mean: float
+    high: float
+    """95th percentile."""
+    most: float
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Bars between `edges` (one more than `counts`)."""
+
+    edges: Sequence[float]
+    counts: Sequence[int]
+
+
+def collect(frame: pl.LazyFrame) -> pl.DataFrame:
+    """The frame's rows, read as a stream."""
+    return frame.collect(engine="streaming")
+
+
+def spread(frame: pl.LazyFrame, value: pl.Expr) -> Spread | None:
+    """Spread of a number; None when no record has it."""
+    number = value.cast(pl.Float64)
+    row = collect(
+        frame.select(number.alias("x")).select(
+            count=pl.col("x").count(),
+            missing=pl.col("x").null_count(),
+            least=pl.col("x").min(),
+            median=pl.col("x").quantile(0.5, "nearest"),
+            mean=pl.col("x").mean(),
+            high=pl.col("x").quantile(0.95, "nearest"),
+            most=pl.col("x").max(),
+        )
+    ).row(0, named=True)
+    return Spread(**row) if row["count"] else None
+
+
+def histogram(frame: pl.LazyFrame, value: pl.Expr, found: Spread, *, whole: bool = True) -> Histogram:
+    """Histogram of a number with round bin widths; `whole` numbers get bins of at least one."""
+    width = _round_width((found.most - found.least) / BINS, whole=whole)
+    first = floor(found.least / width)
+    bins = (value.cast(pl.Float64) / width).floor().cast(pl.Int64)
+    counted = collect(frame.select(bins.alias("bin")).drop_nulls().group_by("bin").len())
+    by_bin = dict(counted.rows())
+    last = max(by_bin)
+    return Histogram(
+        [round(number * width, 9) for number in range(first, last + 2)],
+        [by_bin.get(number, 0) for number in range(first, last + 1)],
+    )
+
+
+def counts(frame: pl.LazyFrame, value: pl.Expr) -> list[tuple[str, int]]:
+    """Value -> records, the most frequent first; null is left out."""
+    table = frame.select(value.cast(pl.String).alias("value")).drop_nulls().group_by("value").len()
+    return [
+        (name, int(number))
+        for name, number in collect(table).sort(["len", "value"], descending=[True, False]).rows()
+    ]
+
+
+def _round_width(width: float, *, whole: bool) -> float:
+    """1, 2 or 5 times a power of ten, not below `width`."""
+    if width <= 0:
+        return 1.0 if whole else 0.01
+    power = 10.0 ** floor(log10(width))
+    rounded = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= width * (1 - 1e-9))
+    return max(rounded, 1.0) if whole else rounded

@@ -1,0 +1,278 @@
+"""What the steps measured: prompts, pictures, OCR text, reasons, duplicates and rejected records."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from datakit.card import charts
+from datakit.card.blocks import Block, Cell, Chart, Code, Section, Table, Text
+from datakit.card.build_folder import BuildFolder
+from datakit.card.figures import Spread, collect, counts, histogram, spread
+
+MOST_DOTS = 1_500
+EXAMPLES = 3
+"""Examples of each kind of reject."""
+MOST_REASONS = 40
+
+
+def prompt_section(build: BuildFolder) -> Section:
+    """Length of the prompts against the recipe's limit, and how many had to be shortened."""
+    if "prompt_chars" not in build.columns:
+        return Section("Prompts", [])
+    value = pl.col("prompt_chars")
+    found = spread(build.main, value)
+    if found is None:
+        return Section("Prompts", [])
+    limit = build.parameters("render.chat").get("max_chars")
+    text = "Length of the rendered prompt in characters, label block included. A steady length helps: "
+    text += "very long prompts make small models repeat themselves."
+    if limit:
+        text += f" The recipe allows {limit:,}; the longest has {found.most:,.0f}."
+    mark = (float(limit), f"max_chars {limit:,}") if limit else None
+    svg = charts.columns(
+        "Prompt length", histogram(build.main, value, found), "characters", "records", limit=mark
+    )
+    blocks: list[Block] = [Text(text), _spread_table({"prompt, characters": found})]
+    blocks.append(Chart("prompt-length", f"Prompt length: {_words(found)} characters", svg))
+    if "shrink_rung" in build.columns:
+        blocks += _rungs(build)
+    return Section("Prompts", blocks)
+
+
+def _rungs(build: BuildFolder) -> list[Block]:
+    rungs = counts(build.main, pl.col("shrink_rung"))
+    whole = {"0", ""}
+    shrunk = sum(number for rung, number in rungs if rung not in whole)
+    if not shrunk:
+        return [Text("No prompt had to be shortened.")]
+    rows: list[list[Cell]] = [
+        [rung if rung not in whole else "whole", number] for rung, number in sorted(rungs)
+    ]
+    return [
+        Text(
+            f"{shrunk:,} prompts were shortened, field by field from the least important, until they fitted:"
+        ),
+        Table(["rung", "records"], rows),
+    ]
+
+
+def pictures_section(build: BuildFolder) -> Section:
+    """Size and shape of the pictures."""
+    if not {"width", "height"} <= build.columns.keys():
+        return Section("Pictures", [])
+    width, height = pl.col("width"), pl.col("height")
+    sides = {
+        "width, pixels": spread(build.main, width),
+        "height, pixels": spread(build.main, height),
+        "width / height": spread(build.main, width / height),
+        "pixels, million": spread(build.main, width * height / 1e6),
+    }
+    if sides["width, pixels"] is None:
+        return Section("Pictures", [])
+    if "bytes" in build.columns:
+        sides["file, KiB"] = spread(build.main, pl.col("bytes") / 1024)
+    common = collect(
+        build.main.select(width, height)
+        .drop_nulls()
+        .group_by("width", "height")
+        .len()
+        .sort(["len", "width", "height"], descending=[True, False, False])
+        .head(MOST_DOTS)
+    )
+    svg = charts.points(
+        "Picture sizes (larger dots: more records)",
+        common["width"].to_list(),
+        common["height"].to_list(),
+        common["len"].to_list(),
+        ("width, pixels", "height, pixels"),
+    )
+    blocks: list[Block] = [
+        _spread_table(sides),
+        Chart("picture-sizes", "Width and height of the pictures", svg),
+    ]
+    if _several(build):
+        blocks.insert(0, Text("Of records with several pictures, the first picture's size counts."))
+    return Section("Pictures", blocks)
+
+
+def _several(build: BuildFolder) -> bool:
+    most = collect(build.main.select(pl.col("images").list.len().max())).item()
+    return bool(most and most > 1)
+
+
+def ocr_section(build: BuildFolder) -> Section:
+    """How much text was read on the pictures, and how sure the engine was."""
+    into = str(build.parameters("annotate.ocr").get("into", "ocr"))
+    name = next((name for name in (f"{into}_text", into) if build.columns.get(name) == pl.String), None)
+    if name is None:
+        return Section("OCR text", [])
+    pictured = build.main.filter(pl.col("images").list.len() > 0)
+    length = pl.col(name).fill_null("").str.len_chars()
+    found = spread(pictured, length)
+    if found is None:
+        return Section("OCR text", [])
+    empty = int(collect(pictured.select((length == 0).sum())).item())
+    text = f"Text was found on {found.count - empty:,} of {found.count:,} records with pictures."
+    rows: dict[str, Spread | None] = {"characters per record": found}
+    lines = build.columns.get(into)
+    if isinstance(lines, pl.List) and isinstance(lines.inner, pl.Struct):
+        fields = {field.name for field in lines.inner.fields}
+        score = next((field for field in ("score", "confidence") if field in fields), None)
+        rows["lines per record"] = spread(pictured, pl.col(into).list.len())
+        if score is not None:
+            mean = pl.col(into).list.eval(pl.element().struct.field(score)).list.mean()
+            rows["mean confidence per record (0 to 1)"] = spread(pictured, mean)
+    svg = charts.columns(
+        "Text per record", histogram(pictured, length, found), "characters of OCR text", "records"
+    )
+    return Section(
+        "OCR text",
+        [
+            Text(text),
+            _spread_table(rows),
+            Chart("ocr-text", f"OCR text per record: {_words(found)} characters", svg),
+        ],
+    )
+
+
+def texts_section(build: BuildFolder) -> Section:
+    """Length of written descriptions and reasons, the flags of the reasons and how alike they are."""
+    written = {
+        step: str(build.parameters(step).get("into", default))
+        for step, default in (("annotate.describe", "description"), ("annotate.reason", "reason"))
+    }
+    rows: dict[str, Spread | None] = {
+        f"{name}, characters": spread(build.main, pl.col(name).str.len_chars())
+        for name in written.values()
+        if build.columns.get(name) == pl.String
+    }
+    blocks: list[Block] = []
+    reason = written["annotate.reason"]
+    for name in build.columns:
+        if name.startswith(f"{reason}_") and build.columns[name].is_numeric():
+            rows[name] = spread(build.main, pl.col(name))
+    if any(rows.values()):
+        blocks.append(_spread_table(rows))
+    for name in (f"{reason}_similarity",):
+        found = rows.get(name)
+        if found is not None:
+            limit = build.parameters("guard.reason").get("max_similarity")
+            mark = (float(limit), f"max_similarity {limit}") if limit else None
+            shape = histogram(build.main, pl.col(name), found, whole=False)
+            svg = charts.columns(
+                "How alike the reasons of a class are", shape, "similarity (0 to 1)", "records", limit=mark
+            )
+            blocks.append(Chart("reason-similarity", f"Similarity of reasons: {_words(found)}", svg))
+    blocks += _flags(build, reason)
+    return Section("Written texts", blocks)
+
+
+def _flags(build: BuildFolder, reason: str) -> list[Block]:
+    name = next((name for name in build.columns if name in (f"{reason}_flags", f"{reason}_faults")), None)
+    if name is None:
+        return []
+    flags = pl.col(name)
+    is_list = isinstance(build.columns[name], pl.List)
+    frame = build.main.select(flags.explode() if is_list else flags)
+    found = [(flag, number) for flag, number in counts(frame, pl.col(name)) if flag]
+    if not found:
+        return [Text("The checks of the reasons flagged none.")]
+    rows: list[list[Cell]] = [[Code(flag), number] for flag, number in found]
+    return [
+        Text("Reasons that a check flagged; they are marked and kept unless the recipe says otherwise:"),
+        Table(["flag", "records"], rows),
+    ]
+
+
+def duplicates_section(build: BuildFolder) -> Section:
+    """How many records show the same or nearly the same picture as another."""
+    if "duplicate_of" not in build.columns:
+        return Section("Duplicates", [])
+    groups = collect(
+        build.main.select("duplicate_of", "part")
+        .drop_nulls("duplicate_of")
+        .group_by("duplicate_of")
+        .agg(size=pl.len(), parts=pl.col("part").n_unique())
+        .filter(pl.col("size") > 1)
+        .select(
+            groups=pl.len(),
+            records=pl.col("size").sum(),
+            largest=pl.col("size").max(),
+            split=(pl.col("parts") > 1).sum(),
+        )
+    ).row(0, named=True)
+    dropped = sum(
+        sum(step.rejected.values()) for step in build.report.steps if step.name == "curate.duplicates"
+    )
+    if not groups["groups"]:
+        text = "No two records that were kept look alike."
+    else:
+        text = (
+            f"{groups['records']:,} kept records stand in {groups['groups']:,} groups of look-alikes, "
+            f"the largest of {groups['largest']:,}. "
+        )
+        text += (
+            f"{groups['split']:,} groups have records in training and in validation, which flatters scores."
+            if groups["split"]
+            else "No group is torn between training and validation."
+        )
+    if dropped:
+        text += f" {dropped:,} records were rejected by curate.duplicates."
+    return Section("Duplicates", [Text(text)])
+
+
+def rejects_section(build: BuildFolder) -> Section:
+    """What was left out and why, with places in the sources."""
+    table = collect(
+        build.rejects.sort("step", "reason", "source_file", "source_line", "id")
+        .group_by("step", "name", "state", "reason", maintain_order=True)
+        .agg(
+            records=pl.len(), examples=pl.struct("id", "source_file", "source_line", "detail").head(EXAMPLES)
+        )
+        .head(MOST_REASONS)
+    )
+    if table.is_empty():
+        return Section("Left out", [Text("No record was rejected.")])
+    kinds: list[list[Cell]] = []
+    examples: list[list[Cell]] = []
+    for row in table.iter_rows(named=True):
+        reason = row["reason"] if row["state"] != "retry" else f"{row['reason']} (to be tried again)"
+        kinds.append([row["step"], Code(row["name"] or ""), Code(reason), row["records"]])
+        for example in row["examples"]:
+            place = build.place(example["source_file"] or "")
+            place += f":{example['source_line']}" if example["source_line"] is not None else ""
+            detail = build.clean(example["detail"] or "")
+            examples.append([Code(example["id"]), Code(place), Code(reason), detail])
+    return Section(
+        "Left out",
+        [
+            Text("Records that a step rejected; each stands in rejects.jsonl with its place in the source."),
+            Table(["step", "transform", "reason", "records"], kinds),
+            Text(f"Examples, at most {EXAMPLES} of each kind:"),
+            Table(["record", "source", "reason", "detail"], examples),
+        ],
+    )
+
+
+def _spread_table(rows: dict[str, Spread | None]) -> Table:
+    head = ["", "records", "least", "median", "mean", "95th percentile", "most"]
+    cells: list[list[Cell]] = [
+        [
+            name,
+            found.count,
+            *(_number(value) for value in (found.least, found.median, found.mean, found.high, found.most)),
+        ]
+        for name, found in rows.items()
+        if found is not None
+    ]
+    return Table(head, cells)
+
+
+def _number(value: float) -> Cell:
+    if value == int(value) and abs(value) >= 10:
+        return int(value)
+    return round(value, 1) if abs(value) >= 10 else round(value, 3)
+
+
+def _words(found: Spread) -> str:
+    return f"{found.least:,.3g} to {found.most:,.6g}, median {found.median:,.6g}"

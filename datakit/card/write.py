@@ -1,0 +1,253 @@
+"""Writes a build's data card: Markdown with plots beside it, and one HTML page that holds everything."""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from datakit.card import charts
+from datakit.card.blocks import Card, Cell, Code, Section
+from datakit.card.build_folder import BuildFolder, open_build
+from datakit.card.checks import checks
+from datakit.card.classes import class_table, classes_section
+from datakit.card.overview import flow_section, licences, part_table, parts_section, sources_section
+from datakit.card.quality import (
+    duplicates_section,
+    ocr_section,
+    pictures_section,
+    prompt_section,
+    rejects_section,
+    texts_section,
+)
+from datakit.card.samples import first_rows, label_block, samples
+from datakit.card.usage import checks_section, limits_section, reproduce_section, training_section
+
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+_SCRIPTS = {
+    "zh": re.compile(r"[\u4e00-\u9fff]"),
+    "ja": re.compile(r"[\u3040-\u30ff]"),
+    "ko": re.compile(r"[\uac00-\ud7af]"),
+    "en": re.compile(r"[A-Za-z]+"),
+}
+_LANGUAGES = {"zh": "Chinese", "ja": "Japanese", "ko": "Korean", "en": "English"}
+
+
+def write_card(build: Path, folder: Path) -> list[Path]:
+    """The files of the card of the finished build at `build`, written to `folder`.
+
+    `<name>.md` follows the data-set card format of the Hugging Face hub, with its plots in `<name>/`;
+    `<name>.html` holds the same and thumbnails of sample records, needs no other file and no network.
+    The card of an unchanged build is the same to the byte. Raises UserError for a folder that is no build.
+    """
+    found = open_build(build, folder)
+    card = make_card(found)
+    texts = {f"{card.name}.md": render_markdown(card), f"{card.name}.html": render_html(card)}
+    texts |= {f"{card.name}/{chart.name}.svg": chart.svg for chart in card.charts}
+    for old in (folder / card.name).glob("*.svg"):
+        if f"{card.name}/{old.name}" not in texts:
+            old.unlink()  # a plot of an earlier build that this one does not have
+    for name, text in texts.items():
+        _write(folder / name, text)
+    return [folder / name for name in texts]
+
+
+def make_card(build: BuildFolder) -> Card:
+    """All that the card says, before it is laid out."""
+    parts, classes, rows = part_table(build), class_table(build), first_rows(build)
+    languages = _languages(rows)
+    tasks = _tasks(parts, classes)
+    checked = checks(build, classes)
+    shown = samples(build, rows)
+    sections = [
+        parts_section(build, parts),
+        sources_section(build),
+        flow_section(build),
+        classes_section(build, classes, label_block(rows)),
+        prompt_section(build),
+        pictures_section(build),
+        ocr_section(build),
+        texts_section(build),
+        duplicates_section(build),
+        rejects_section(build),
+        checks_section(checked),
+        Section("Samples", shown),
+        limits_section(build, parts, classes, checked),
+        training_section(build),
+        reproduce_section(build),
+    ]
+    failed = [f"Failed check: {check.what}: {check.found}." for check in checked if not check.passed]
+    return Card(
+        name=build.report.name,
+        lead=_lead(build, parts, classes, languages, tasks),
+        notices=[build.clean(note) for note in (*build.report.notes, *failed, *build.report.warnings)],
+        front=_front(build, parts, languages, tasks),
+        facts=(),
+        sections=[section for section in sections if section.blocks],
+    )
+
+
+def _lead(
+    build: BuildFolder, parts: pl.DataFrame, classes: pl.DataFrame, languages: list[str], tasks: list[str]
+) -> str:
+    records = {row["part"]: row for row in parts.iter_rows(named=True)}
+    train = records.get("train", {"records": 0, "rows": 0})
+    rows = f" ({train['rows']:,} rows with repeats)" if train["rows"] != train["records"] else ""
+    counts = [f"{train['records']:,} training records{rows}"]
+    if "val" in records:
+        counts.append(f"{records['val']['records']:,} validation records")
+    if "general" in records:
+        counts.append(f"{records['general']['records']:,} general records against forgetting")
+    pictures = int(parts["pictures"].sum())
+    purpose = "classify a picture into one of" if "image-classification" in tasks else "choose one of"
+    text = (
+        f"{build.report.name} is a data set for fine-tuning a {'vision-' if pictures else ''}language model"
+    )
+    if not classes.is_empty():
+        text += f" to {purpose} {classes.height:,} classes"
+    counted = ", ".join(counts[:-1]) + (" and " if len(counts) > 1 else "") + counts[-1]
+    text += f". It has {counted}"
+    text += f", with {pictures:,} pictures in all." if pictures else "; all are text only."
+    if languages:
+        names = " and ".join(_LANGUAGES[language] for language in languages)
+        text += f" The texts are in {names} (told by the script)."
+    return text
+
+
+def _front(build: BuildFolder, parts: pl.DataFrame, languages: list[str], tasks: list[str]) -> str:
+    records = int(parts["records"].sum())
+    stated = sorted({value for _, _, value in licences(build)})
+    size = next((name for most, name in _SIZES if records < most), "n>1M")
+    front: dict[str, Any] = {"pretty_name": build.report.name}
+    if languages:
+        front["language"] = languages
+    front["license"] = "other" if stated else "unknown"
+    if stated:
+        front["license_name"] = "see-sources"
+    front |= {"task_categories": tasks, "size_categories": [size]}
+    front["tags"] = ["datakit", *(["llama-factory"] if build.emitted else []), *_tags(build, parts)]
+    files: dict[str, list[str]] = {}
+    for facts in build.emitted.values():
+        files.setdefault({"val": "validation"}.get(facts["part"], facts["part"]), []).append(facts["file"])
+    if files:
+        data = [
+            {"split": part, "path": names if len(names) > 1 else names[0]} for part, names in files.items()
+        ]
+        front["configs"] = [{"config_name": "default", "data_files": data}]
+    return yaml.safe_dump(front, allow_unicode=True, sort_keys=False, width=110)
+
+
+def _tags(build: BuildFolder, parts: pl.DataFrame) -> Iterable[str]:
+    if int(parts["pictures"].sum()):
+        yield "vision-language"
+    if any(note.startswith("No model wrote") for note in build.report.notes):
+        yield "placeholder-texts"
+    if any(step.name == "annotate.reason" for step in build.report.steps):
+        yield "synthetic"
+
+
+def _tasks(parts: pl.DataFrame, classes: pl.DataFrame) -> list[str]:
+    pictures = bool(parts["pictures"].sum())
+    tasks = []
+    if not classes.is_empty():
+        tasks.append("image-classification" if pictures else "text-classification")
+    tasks.append("image-text-to-text" if pictures else "text-generation")
+    return tasks
+
+
+def _languages(rows: Mapping[str, list[dict[str, Any]]]) -> list[str]:
+    """Languages that make up at least a tenth of the words in the first rows' texts, by their script."""
+    found: Counter[str] = Counter()
+    for part in rows.values():
+        for row in part[:500]:
+            text = "\n".join(message["content"] or "" for message in row["messages"]).replace("<image>", "")
+            for language, script in _SCRIPTS.items():
+                found[language] += len(script.findall(text))
+    total = sum(found.values())
+    return [language for language, count in found.most_common() if total and count / total >= 0.1]
+
+
+def render_markdown(card: Card) -> str:
+    """The card as Markdown with a YAML head."""
+    text = _environment(autoescape=False).get_template("card.md.j2").render(card=card)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def render_html(card: Card) -> str:
+    """The card as one page: no script, nothing loaded from elsewhere."""
+    return _environment(autoescape=True).get_template("card.html.j2").render(card=card).strip() + "\n"
+
+
+def _environment(*, autoescape: bool) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=autoescape,
+    )
+    environment.filters.update(
+        md=markdown_text, md_cell=_markdown_cell, fence=_fence, cell=_html_cell, plot=_plot
+    )
+    return environment
+
+
+_MARKS = re.compile(r"([\\`*_\[\]|~#])")
+
+
+def markdown_text(text: str) -> str:
+    """`text` on one line, shown as it is: no character of it is taken for Markdown or HTML."""
+    line = " ".join(str(text).split())
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = _MARKS.sub(r"\\\1", line)
+    return re.sub(r"^([+-]|\d+(?=[.)]))", r"\\\1" if line[:1] in "+-" else r"\1", line)
+
+
+def _markdown_cell(cell: Cell) -> str:
+    if isinstance(cell, Code):
+        escaped = html.escape(" ".join(cell.text.split())).replace("|", "&#124;")
+        return (
+            f"<code>{re.sub(r'([*_`~])', lambda mark: f'&#{ord(mark.group())};', escaped)}</code>"
+            if escaped
+            else ""
+        )
+    return markdown_text(_words(cell))
+
+
+def _html_cell(cell: Cell) -> str:
+    if isinstance(cell, Code):
+        return Markup("<code>{}</code>").format(cell.text) if cell.text else ""
+    return _words(cell)
+
+
+def _words(cell: Cell) -> str:
+    if cell is None:
+        return ""
+    return f"{cell:,}" if isinstance(cell, (int, float)) else str(cell)
+
+
+def _fence(text: str, language: str = "") -> str:
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    marks = "`" * max(3, longest + 1)
+    return f"{marks}{language}\n{text}\n{marks}"
+
+
+def _plot(svg: str, name: str) -> Markup:
+    return Markup(charts.in_page(svg, name))  # matplotlib escapes the texts in its SVG
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes the file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(draft, path)
