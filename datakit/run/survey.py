@@ -7,7 +7,7 @@ pass untouched, so figures about it are upper bounds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -22,9 +22,6 @@ from datakit.run.columns import Algebra
 from datakit.run.engine import Engine
 from datakit.run.report import StepReport
 from datakit.run.stage import Stage
-
-Watcher = Callable[[Step, Stage], None]
-"""Called after each step (of a row of guards and renderers: after the last) with the records it left."""
 
 
 @dataclass
@@ -54,9 +51,10 @@ SAMPLE = 20
 class Survey(Engine):
     """An engine that never pays. The stages it makes hold null where a result is missing."""
 
-    watch: Watcher | None = None
     keep_keys: bool = False
     """Whether lookups keep keys and inputs, to say why something is missing."""
+    keep_only: str | None = None
+    """With `keep_keys`: the one record whose key is kept."""
     referenced: set[bytes] | None = None
     """When a set: every key that was looked up."""
     lookups: list[Lookup] = field(default_factory=list)
@@ -68,12 +66,8 @@ class Survey(Engine):
         self, group: list[Step], stage: Stage | None, reports: list[StepReport], rejects: BinaryIO
     ) -> Stage:
         if stage is None or not self.open_ids or isinstance(group[0].transform, Annotator):
-            after = super()._group(group, stage, reports, rejects)
-        else:
-            after = self._around_open(group, stage, reports, rejects)
-        if self.watch is not None:
-            self.watch(group[-1], after)
-        return after
+            return super()._group(group, stage, reports, rejects)
+        return self._around_open(group, stage, reports, rejects)
 
     def _around_open(
         self, group: list[Step], stage: Stage, reports: list[StepReport], rejects: BinaryIO
@@ -215,12 +209,15 @@ class _Look:
         return self.annotator.columns(outcome.raw, row, self.survey.tools)
 
     def _keep(self, frame: pl.DataFrame, names: list[str], rows: list[Row], keys: Iterable[Any]) -> None:
+        only = self.survey.keep_only
         self.lookup.keys.update(
-            (row["id"], key) for row, key in zip(rows, keys, strict=True) if key is not None
+            (row["id"], key)
+            for row, key in zip(rows, keys, strict=True)
+            if key is not None and only in (None, row["id"])
         )
-        part = frame.select(names)
-        before = self.lookup.inputs
-        self.lookup.inputs = part if before is None else pl.concat([before, part])
+        if only is None:
+            part, before = frame.select(names), self.lookup.inputs
+            self.lookup.inputs = part if before is None else pl.concat([before, part])
 
 
 def _fit(frame: pl.DataFrame, schema: dict[str, Any]) -> pl.DataFrame:

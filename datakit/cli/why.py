@@ -1,0 +1,145 @@
+"""`datakit why`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from datakit.core.errors import UserError
+    from datakit.recipe.recipe import Recipe
+    from datakit.run.why import Answer, StepStory, Story
+
+EPILOG = """\b
+Examples:
+  datakit why recipes/ecom_v3.yaml screen-0001
+  datakit why build/ecom_v3 screen-0001 --full
+  datakit why recipes/ecom_v3.yaml screen-0001 --json | jq '.steps[] | select(.state != "passed")'
+"""
+SHORT = 100
+
+
+@click.command(epilog=EPILOG)
+@click.argument("recipe_or_build", type=click.Path(path_type=Path))
+@click.argument("id_", metavar="ID")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a value of the recipe.")
+@click.option("--full", is_flag=True, help="Show values whole.")
+@click.option("--no-replay", is_flag=True, help="Tell only what the build recorded: quick for large builds.")
+@click.option("--json", "as_json", is_flag=True, help="Print the story as JSON on stdout.")
+def command(
+    recipe_or_build: Path, id_: str, overrides: tuple[str, ...], full: bool, no_replay: bool, as_json: bool
+) -> int:
+    """Tell the life of the record ID: what each step changed, which stored answer it used, where it went.
+
+    The recipe's steps are gone through again with the stored results; nothing is paid. For a build folder
+    its recipe is looked up; where that is gone, or with --no-replay, the build's own notes are told.
+    """
+    from datakit.cli.tables import print_json
+    from datakit.run.store import store_folder
+    from datakit.run.why import why
+
+    recipe, folder = _resolve(recipe_or_build, overrides)
+    project = recipe.project if recipe else folder.parent.parent
+    store = store_folder(project, recipe.run.store if recipe else None)
+    story = why(folder, id_, recipe=recipe, store=store, replay=not no_replay)
+    if as_json:
+        print_json(story.model_dump(mode="json"))
+    else:
+        _print(story, None if full else SHORT)
+    return 0
+
+
+def _resolve(place: Path, overrides: tuple[str, ...]) -> tuple[Recipe | None, Path]:
+    """The recipe, if there is one, and the build folder."""
+    from datakit.core.errors import DatakitError
+    from datakit.library import load
+    from datakit.run.report import BuildReport
+
+    if not place.exists() and place.suffix not in (".yaml", ".yml"):
+        raise _no_build(place)
+    if not place.is_dir():
+        recipe = load(place, overrides)
+        return recipe, recipe.project / "build" / recipe.name
+    folder = place.absolute()
+    try:
+        report = BuildReport.load(folder / "report.json")
+        return load(folder.parent.parent / report.recipe, overrides), folder
+    except (OSError, ValueError, DatakitError):
+        return None, folder
+
+
+def _no_build(place: Path) -> UserError:
+    from datakit.core.errors import UserError, did_you_mean
+
+    builds = [path.parent.as_posix() for path in sorted(place.parent.glob("*/manifest.json"))]
+    known = f"Builds there: {', '.join(builds)}." if builds else "Make one: datakit build RECIPE"
+    return UserError(
+        f"there is no build {place}", remedy=f"{did_you_mean(place.as_posix(), builds)} {known}".strip()
+    )
+
+
+def _print(story: Story, width: int | None) -> None:
+    source = (
+        f"{story.source_file}:{story.source_line}" if story.source_line is not None else story.source_file
+    )
+    click.echo(f"{story.id}  from {source or 'an unknown source'}")
+    if story.source_text:
+        click.echo(f"  {_cut(story.source_text, width)}")
+    click.echo()
+    for step in story.steps:
+        _print_step(step, width)
+    if not story.replayed and story.record:
+        click.echo("\nColumns at the end:")
+        for name, value in story.record.items():
+            click.echo(f"  {name}: {_value(value, width)}")
+    click.echo("\nIn the build:" if story.places else "\nIn no file of the build." if story.build else "")
+    for place in story.places:
+        click.echo(f"  {os.path.join(story.build, place.file)}:{place.line}")
+        for message in place.row.get("messages") or []:
+            click.echo(f"    {message.get('role')}: {_cut(str(message.get('content')), width)}")
+    for note in story.notes:
+        click.echo(f"Note: {note}")
+
+
+def _print_step(step: StepStory, width: int | None) -> None:
+    said = {"passed": "", "open": ": no result yet, a build would ask for it"}
+    click.echo(f"{step.number:>2} {step.name}" + said.get(step.state, f": {step.state}, {step.reason}"))
+    if step.detail:
+        click.echo(f"     {step.detail}")
+    for change in step.changes:
+        before = "" if change.before is None else f"{_value(change.before, width)} -> "
+        click.echo(f"     {change.column}: {before}{_value(change.after, width)}")
+    if step.answer is not None:
+        click.echo(f"     {_answer(step.answer)}")
+
+
+def _answer(answer: Answer) -> str:
+    import time
+
+    if not answer.stored:
+        return f"stored under {answer.key}, but no longer in the result store"
+    meta = dict(answer.meta)
+    parts = [str(meta.pop("model"))] if meta.get("model") else []
+    tokens = int(meta.pop("tokens_in", 0) or 0) + int(meta.pop("tokens_out", 0) or 0)
+    cost, seconds = float(meta.pop("cost_usd", 0) or 0), float(meta.pop("seconds", 0) or 0)
+    parts += [f"{tokens:,} tokens"] if tokens else []
+    parts += [f"${cost:.5f}"] if cost else []
+    parts += [f"{seconds:.2f} s"] if seconds else []
+    parts += [f"{name} {value}" for name, value in meta.items() if isinstance(value, str | int | float)]
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(answer.created))
+    return f"answer of {when} ({', '.join(parts) or 'no figures'}), key {answer.key}"
+
+
+def _value(value: Any, width: int | None) -> str:
+    import json
+
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return _cut(text, width)
+
+
+def _cut(text: str, width: int | None) -> str:
+    line = text if width is None else " ".join(text.split())
+    return line if width is None or len(line) <= width else f"{line[:width]}... ({len(text):,} characters)"

@@ -1,0 +1,331 @@
+"""The life of one record: what each step gave it, from which stored answer, where it left or was emitted."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+from pydantic import BaseModel, Field
+
+from datakit.core.errors import UserError
+from datakit.core.files import FileDigests
+from datakit.core.outcome import Done
+from datakit.core.transform import Annotator
+from datakit.recipe.recipe import Recipe, Step
+from datakit.run import manifest as manifests
+from datakit.run.annotation import RETRY
+from datakit.run.columns import check_columns
+from datakit.run.engine import NothingLeft
+from datakit.run.manifest import Manifest
+from datakit.run.report import BuildReport, StepReport
+from datakit.run.stage import Stage
+from datakit.run.store import Store, Stored
+from datakit.run.survey import Survey
+
+
+class Change(BaseModel):
+    """A column that a step added, replaced or removed."""
+
+    column: str
+    before: Any = None
+    after: Any = None
+
+
+class Answer(BaseModel):
+    """The stored result behind a step."""
+
+    key: str
+    """Hex key in the result store."""
+    stored: bool
+    """False when the result is no longer in the store."""
+    raw: Any = None
+    meta: dict[str, Any] = Field(default_factory=dict)
+    """Model, tokens_in, tokens_out, cost_usd, seconds as far as the step noted them."""
+    created: int = 0
+    """Seconds since 1970."""
+    new: bool | None = None
+    """Whether the build made it; None when that is not known."""
+
+
+class StepStory(BaseModel):
+    """What one step did with the record."""
+
+    number: int
+    name: str
+    state: str
+    """passed, open (its result is not paid for yet), rejected or retry."""
+    changes: list[Change] = Field(default_factory=list)
+    answer: Answer | None = None
+    reason: str = ""
+    detail: str = ""
+
+
+class Place(BaseModel):
+    """A row of the build that was made of the record."""
+
+    file: str
+    line: int
+    """From 1."""
+    row: dict[str, Any]
+
+
+class Story(BaseModel):
+    """A record's life."""
+
+    id: str
+    source_file: str = ""
+    source_line: int | None = None
+    source_text: str = ""
+    """The record as it stands in the source, when that is a text file with one record a line."""
+    replayed: bool = False
+    """The steps were gone through again; else they are told from what the build recorded."""
+    steps: list[StepStory] = Field(default_factory=list)
+    record: dict[str, Any] = Field(default_factory=dict)
+    """The columns at the end, or where the record left."""
+    build: str = ""
+    places: list[Place] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
+
+
+def why(folder: Path, id_: str, *, recipe: Recipe | None, store: Path, replay: bool = True) -> Story:
+    """The story of a record, out of the build in `folder` and, with a recipe, by going through its steps.
+
+    Raises UserError with a did-you-mean for an id that neither knows.
+    """
+    found = Manifest.load(folder)
+    if recipe is None and found is None and not _failed(folder).is_dir():
+        raise UserError(
+            f"there is no build in {folder}", remedy="Name a recipe or a build folder, such as build/ecom_v3."
+        )
+    met: list[str] = []
+    opened = Store(store) if (store / "results.sqlite").is_file() or recipe is not None else None
+    story = Story(id=id_, build=str(folder) if found is not None else "")
+    try:
+        if recipe is not None and replay and opened is not None:
+            met = _replay(story, recipe, opened)
+            current = found is not None and _stands(found, folder, recipe, opened)
+            if found is not None and not current:
+                story.notes.append("The recipe or its data differ from the build: its rows may be older.")
+        else:
+            _recorded(story, folder, opened)
+    finally:
+        if opened is not None:
+            opened.close()
+    if found is not None:
+        story.places = list(_places(folder, found, id_))
+    if not story.steps and not story.places:
+        raise _unknown(story, [*met, *_known_ids(folder)])
+    _source(story)
+    return story
+
+
+def _stands(found: Manifest, folder: Path, recipe: Recipe, store: Store) -> bool:
+    tools = replace(recipe.tools(), files=FileDigests(store))
+    return manifests.is_current(found, folder, recipe, tools, None)
+
+
+def _replay(story: Story, recipe: Recipe, store: Store) -> list[str]:
+    """Goes through the recipe step by step and notes what becomes of the record; returns ids that it met."""
+    work = Path(tempfile.mkdtemp(prefix="datakit-why-"))
+    tools = replace(recipe.tools(), files=FileDigests(store))
+    survey = Survey(tools, store, work, keep_keys=True, keep_only=story.id)
+    stage, before = None, dict[str, Any]()
+    story.replayed = True
+    try:
+        check_columns(recipe, tools)
+        for step in recipe.steps:
+            try:
+                stage = survey.run([step], stage)
+            except NothingLeft:
+                stage = None
+                story.notes.append(f"Step {step.number} ({step.name}) left no record at all.")
+            told, row = _step(story.id, step, stage, survey, before)
+            if told is not None:
+                story.steps.append(told)
+                before = row
+            if stage is None or (told is not None and told.reason):
+                break
+        ids = stage.lazy().select("id").collect()["id"].to_list() if stage and not story.steps else []
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    story.record = _plain(before)
+    _note_source(story, before)
+    return ids
+
+
+def _step(
+    id_: str, step: Step, stage: Stage | None, survey: Survey, before: dict[str, Any]
+) -> tuple[StepStory | None, dict[str, Any]]:
+    """What the step did with the record, None when it did not come by; and the record's columns after it."""
+    trace = f"@{step.number}.{step.name}"
+    paid = isinstance(step.transform, Annotator)
+    found = stage.lazy().filter(pl.col("id") == id_).head(1).collect() if stage is not None else None
+    if found is not None and found.height:
+        row = found.row(0, named=True)
+        state = "open" if paid and row[trace] is None else "passed"
+        answer = _answer(row.get(trace), survey.store)
+        changes = _changes(before, row)
+        return StepStory(number=step.number, name=step.name, state=state, changes=changes, answer=answer), row
+    reject = _reject_of(survey.folder / "rejects.jsonl", id_)
+    if reject is None:
+        return None, before
+    told = _left(reject, step.number, step.name)
+    if paid:
+        told.answer = _answer({"key": survey.lookups[-1].keys.get(id_)}, survey.store)
+    return told, before or reject
+
+
+def _recorded(story: Story, folder: Path, store: Store | None) -> None:
+    """What the build wrote down: answers by their keys, rejects, the columns at the end."""
+    row = _record(folder, story.id)
+    reject, report = None, None
+    for place in (folder, _failed(folder)):
+        reject = _reject_of(place / "rejects.jsonl", story.id)
+        if (place / "report.json").is_file() and (row is not None or reject is not None):
+            report = BuildReport.load(place / "report.json")
+            break
+    if report is None:
+        return
+    for step in report.steps:
+        if reject is not None and reject["step"] == step.number:
+            story.steps.append(_left(reject, step.number, step.name))
+            break
+        story.steps.append(_told(step, row or {}, store))
+    story.record = _plain(row or {})
+    _note_source(story, row or reject or {})
+
+
+def _told(step: StepReport, row: dict[str, Any], store: Store | None) -> StepStory:
+    told = StepStory(number=step.number, name=step.name, state="passed")
+    told.answer = _answer(row.get(f"@{step.number}.{step.name}"), store)
+    return told
+
+
+def _record(folder: Path, id_: str) -> dict[str, Any] | None:
+    path = folder / "records.parquet"
+    if not path.is_file():
+        return None
+    found = pl.scan_parquet(path).filter(pl.col("id") == id_).head(1).collect()
+    return found.row(0, named=True) if found.height else None
+
+
+def _answer(trace: dict[str, Any] | None, store: Store | None) -> Answer | None:
+    if trace is None or trace.get("key") is None:
+        return None
+    key = trace["key"]
+    stored: Stored | None = store.get_many([key]).get(key) if store is not None else None
+    answer = Answer(key=key.hex(), stored=stored is not None, new=trace.get("new") or None)
+    if stored is not None:
+        outcome = stored.outcome
+        answer.raw = outcome.raw if isinstance(outcome, Done) else None
+        answer.meta, answer.created = dict(outcome.meta), stored.created
+    return answer
+
+
+def _left(reject: dict[str, Any], number: int, name: str) -> StepStory:
+    state = str(reject.get("state") or "rejected")
+    reason = str(reject["reason"]).removeprefix(RETRY)
+    return StepStory(number=number, name=name, state=state, reason=reason, detail=reject.get("detail") or "")
+
+
+def _reject_of(path: Path, id_: str) -> dict[str, Any] | None:
+    return next((line for line in _rejects(path) if line["id"] == id_), None)
+
+
+def _rejects(path: Path) -> Iterator[dict[str, Any]]:
+    if path.is_file():
+        with open(path, "rb") as lines:
+            yield from (orjson.loads(line) for line in lines)
+
+
+def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
+    names = [name for name in (*after, *before) if not name.startswith("@")]
+    return [
+        Change(column=name, before=before.get(name), after=after.get(name))
+        for name in dict.fromkeys(names)
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if not name.startswith("@")}
+
+
+def _note_source(story: Story, row: dict[str, Any]) -> None:
+    story.source_file = row.get("source_file") or story.source_file
+    line = row.get("source_line")
+    story.source_line = line if line is not None else story.source_line
+
+
+SOURCE_MAX_CHARS = 2_000
+
+
+def _source(story: Story) -> None:
+    path = Path(story.source_file)
+    if story.source_line is None or path.suffix not in (".jsonl", ".csv", ".tsv") or not path.is_file():
+        return
+    with open(path, "rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if number == story.source_line:
+                story.source_text = line.decode("utf-8-sig", "replace").rstrip("\r\n")[:SOURCE_MAX_CHARS]
+                return
+
+
+def _places(folder: Path, found: Manifest, id_: str) -> Iterator[Place]:
+    """Rows of the data files that bear the id; files hold one row a line."""
+    marks = {json.dumps(id_, ensure_ascii=ascii_).encode() for ascii_ in (True, False)}
+    for name in found.records:
+        path = folder / name
+        if path.suffix not in (".json", ".jsonl") or not path.is_file():
+            continue
+        with open(path, "rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if any(mark in line for mark in marks):
+                    row = _row(line)
+                    if row.get("id") == id_:
+                        yield Place(file=name, line=number, row=row)
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    try:
+        row = orjson.loads(line.strip().removeprefix(b"[").removesuffix(b"]").strip().rstrip(b","))
+    except orjson.JSONDecodeError:
+        return {}
+    return row if isinstance(row, dict) else {}
+
+
+DID_YOU_MEAN_MAX = 100_000
+"""Ids among which a near one is looked for; beyond, only those that hold the given text."""
+
+
+def _unknown(story: Story, ids: list[str]) -> UserError:
+    known = sorted(set(ids))
+    near = (
+        difflib.get_close_matches(story.id, known, n=3, cutoff=0.6) if len(known) <= DID_YOU_MEAN_MAX else []
+    )
+    near = near or [other for other in known if story.id in other][:3]
+    remedy = f"Did you mean {' or '.join(f'`{other}`' for other in near)}?" if near else ""
+    if not remedy and known:
+        remedy = f"Ids look like `{known[0]}`."
+    what = "no step of the recipe" if story.replayed else f"nothing in {story.build or 'the failed build'}"
+    return UserError(f"{what} knows a record `{story.id}`", remedy=remedy)
+
+
+def _known_ids(folder: Path) -> Iterator[str]:
+    path = folder / "records.parquet"
+    if path.is_file():
+        yield from pl.read_parquet(path, columns=["id"])["id"]
+    for place in (folder, _failed(folder)):
+        yield from (line["id"] for line in _rejects(place / "rejects.jsonl"))
+
+
+def _failed(folder: Path) -> Path:
+    return folder.parent / f".{folder.name}.failed"
