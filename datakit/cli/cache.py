@@ -1,0 +1,188 @@
+"""`datakit cache ls` and `datakit cache gc`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from datakit.recipe.recipe import Recipe
+    from datakit.run.cache import StepUsage, Sweep
+    from datakit.run.store import Store
+
+EPILOG = """\b
+Examples:
+  datakit cache ls
+  datakit cache gc                          what would go; nothing is removed
+  datakit cache gc --yes                    remove it, but keep what cost money
+  datakit cache gc --unused-days 90 --paid --yes
+"""
+_project = click.option(
+    "--project",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    default=".",
+    help="Folder of the project; the working folder when not given.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+
+
+@click.group(epilog=EPILOG)
+def command() -> None:
+    """Show or shrink the result store, where OCR results and paid answers stand."""
+
+
+@command.command("ls")
+@_project
+@click.option("--unused", is_flag=True, help="Count what no recipe and no build uses (reads all sources).")
+@_json
+def ls(project: Path, unused: bool, as_json: bool) -> int:
+    """List per step: results, size, what they cost, last use."""
+    from datakit.cli.tables import print_json
+    from datakit.run.cache import usage, used_keys
+
+    store, recipes, root = _open(project, by_use=unused)
+    try:
+        used = used_keys(store, recipes, _builds(root)) if unused else None
+        steps = usage(store, used)
+    finally:
+        store.close()
+    if as_json:
+        print_json({"store": str(store.path), "steps": [step.model_dump() for step in steps]})
+        return 0
+    if steps:
+        _table(steps, unused)
+    click.echo(f"Store: {store.path} ({_size(_file_size(store.path))} on disk)")
+    return 0
+
+
+@command.command("gc", epilog=EPILOG)
+@_project
+@click.option("--unused-days", type=click.IntRange(min=1), metavar="N", help="What was not read for N days.")
+@click.option("--max-mb", type=click.IntRange(min=0), metavar="N", help="The least recently used above N MB.")
+@click.option("--paid", is_flag=True, help="Also results that cost money; their cost is printed.")
+@click.option("--yes", is_flag=True, help="Remove. Without it, only what would go is printed.")
+@_json
+def gc(
+    project: Path, unused_days: int | None, max_mb: int | None, paid: bool, yes: bool, as_json: bool
+) -> int:
+    """Remove results that no recipe and no build of the project uses.
+
+    A recipe uses what its build would look up today, so bring models and keys into the environment as for a
+    build. With --unused-days or --max-mb, age or size decides instead. Results that cost money stay unless
+    --paid is given.
+    """
+    from datakit.cli.tables import print_json
+    from datakit.run.cache import choose, sweep, used_keys
+
+    by_use = unused_days is None and max_mb is None
+    store, recipes, root = _open(project, by_use=by_use)
+    try:
+        used = used_keys(store, recipes, _builds(root)) if by_use else None
+        size = None if max_mb is None else max_mb * 1_000_000
+        chosen = choose(store, used=used, unused_days=unused_days, max_bytes=size)
+        swept = sweep(store, chosen, paid=paid, remove=yes)
+    finally:
+        store.close()
+    if as_json:
+        print_json(swept.model_dump())
+    else:
+        _print(swept)
+    return 0
+
+
+def _open(project: Path, *, by_use: bool) -> tuple[Store, list[Recipe], Path]:
+    """The store, the project's recipes and its folder. Raises UserError when there is no store.
+
+    A recipe that cannot be read is an error only where `by_use` decides what goes.
+    """
+    from datakit.core.errors import DatakitError, UserError
+    from datakit.library import load
+    from datakit.recipe.recipe import project_of
+    from datakit.run.store import Store, store_folder
+
+    root = project_of(project.absolute() / "recipe.yaml")
+    recipes: list[Recipe] = []
+    for path in sorted((root / "recipes").glob("*.yaml")):
+        try:
+            recipes.append(load(path))
+        except DatakitError:
+            if by_use:
+                raise
+    settings = {recipe.run.store for recipe in recipes}
+    setting = settings.pop() if len(settings) == 1 else None
+    folder = store_folder(root, setting)
+    if not (folder / "results.sqlite").is_file():
+        raise UserError(
+            f"there is no result store in {folder}",
+            remedy="Go to the project's folder or name it with --project; a first build makes the store.",
+        )
+    return Store(folder), [recipe for recipe in recipes if recipe.run.store == setting], root
+
+
+def _builds(root: Path) -> list[Path]:
+    return sorted(path.parent for path in root.glob("build/*/records.parquet"))
+
+
+def _table(steps: list[StepUsage], unused: bool) -> None:
+    from datakit.cli.tables import print_table
+
+    head = (
+        "step",
+        "results",
+        "rejected",
+        "size",
+        "cost",
+        "first",
+        "last use",
+        *(("unused",) if unused else ()),
+    )
+    rows = [
+        (
+            step.step,
+            f"{step.results:,}",
+            f"{step.rejected:,}" if step.rejected else "·",
+            _size(step.bytes),
+            f"${step.cost_usd:.4f}" if step.cost_usd else "·",
+            _day(step.created),
+            _day(step.used),
+            *((f"{step.unused:,}",) if unused else ()),
+        )
+        for step in steps
+    ]
+    print_table(head, rows, right=range(1, len(head)))
+
+
+def _print(swept: Sweep) -> None:
+    if swept.steps:
+        _table(swept.steps, unused=False)
+    done = "Removed" if swept.removed else "Would remove"
+    cost = f", which had cost ${swept.cost_usd:.4f}" if swept.cost_usd else ""
+    click.echo(f"{done} {swept.results:,} results, {_size(swept.bytes)}{cost}.")
+    if swept.kept_paid:
+        click.echo(
+            f"Kept {swept.kept_paid:,} unused results that had cost ${swept.kept_paid_usd:.4f}; "
+            "--paid removes them too."
+        )
+    if not swept.removed and swept.results:
+        click.echo("Nothing was removed. Do it: --yes")
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.2f} GB"
+
+
+def _file_size(path: Path) -> int:
+    files = (path, path.with_name(path.name + "-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
+
+
+def _day(seconds: int) -> str:
+    import time
+
+    return time.strftime("%Y-%m-%d", time.gmtime(seconds))

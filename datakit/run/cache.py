@@ -1,0 +1,168 @@
+"""What the result store holds, and what of it no recipe and no build of the project uses any more."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+from pydantic import BaseModel
+
+from datakit.core.errors import DatakitError
+from datakit.core.files import FileDigests
+from datakit.core.transform import Annotator
+from datakit.recipe.recipe import Recipe
+from datakit.run.columns import check_columns
+from datakit.run.engine import NothingLeft
+from datakit.run.store import Entry, Store
+from datakit.run.survey import Survey
+
+DAY_S = 86_400
+
+
+class StepUsage(BaseModel):
+    """What the store holds for one step."""
+
+    step: str
+    results: int = 0
+    rejected: int = 0
+    bytes: int = 0
+    cost_usd: float = 0.0
+    """What the results cost when they were made."""
+    created: int = 0
+    """When the first was made, in seconds since 1970."""
+    used: int = 0
+    """Day of the last use, in seconds since 1970."""
+    unused: int = 0
+    """Results that no recipe and no build of the project asks for."""
+
+
+class Sweep(BaseModel):
+    """What a collection removes."""
+
+    steps: list[StepUsage]
+    """Per step, of what goes."""
+    results: int
+    bytes: int
+    cost_usd: float
+    kept_paid: int
+    """Results that would go, but cost money and are kept unless asked for."""
+    kept_paid_usd: float
+    removed: bool
+    """False for a dry run."""
+
+
+class CannotTell(DatakitError):
+    """Whether a result is used cannot be told, so nothing is removed."""
+
+
+def usage(store: Store, used_keys: set[bytes] | None = None) -> list[StepUsage]:
+    """Per step what the store holds; with `used_keys` also how much of it nothing asks for."""
+    return _by_step(store.entries(), used_keys)
+
+
+def used_keys(store: Store, recipes: Sequence[Recipe], builds: Iterable[Path]) -> set[bytes]:
+    """The keys that the recipes ask for at the present state of their data, and those of the builds.
+
+    Raises CannotTell, naming the recipe, when one cannot be gone through.
+    """
+    keys: set[bytes] = set()
+    for recipe in recipes:
+        try:
+            keys |= _asked(recipe, store)
+        except NothingLeft:
+            continue  # what the steps before asked for is in the store's own account of rejects
+        except DatakitError as error:
+            raise CannotTell(
+                f"cannot tell which results {recipe.path.name} uses:\n{error}\n"
+                "  Mend or remove the recipe, or choose what goes by --unused-days or --max-mb."
+            ) from None
+    for folder in builds:
+        keys |= _recorded(folder / "records.parquet")
+    return keys
+
+
+def _asked(recipe: Recipe, store: Store) -> set[bytes]:
+    paid = [at for at, step in enumerate(recipe.steps) if isinstance(step.transform, Annotator)]
+    keys: set[bytes] = set()
+    if not paid:
+        return keys
+    work = Path(tempfile.mkdtemp(prefix="datakit-cache-"))
+    tools = replace(recipe.tools(), files=FileDigests(store))
+    try:
+        check_columns(recipe, tools)
+        Survey(tools, store, work, referenced=keys).run(recipe.steps[: paid[-1] + 1])
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return keys
+
+
+def _recorded(records: Path) -> set[bytes]:
+    if not records.is_file():
+        return set()
+    frame = pl.scan_parquet(records)
+    keys: set[bytes] = set()
+    for name in frame.collect_schema().names():
+        if name.startswith("@"):
+            column = frame.select(pl.col(name).struct.field("key")).collect().to_series()
+            keys.update(column.drop_nulls())
+    return keys
+
+
+def choose(
+    store: Store,
+    *,
+    used: set[bytes] | None = None,
+    unused_days: int | None = None,
+    max_bytes: int | None = None,
+) -> list[Entry]:
+    """The results that go: those outside `used`, those unread for so many days, the oldest above a size."""
+    entries = list(store.entries())
+    chosen: dict[bytes, Entry] = {}
+    if used is not None:
+        chosen |= {entry.key: entry for entry in entries if entry.key not in used}
+    if unused_days is not None:
+        limit = time.time() - unused_days * DAY_S
+        chosen |= {entry.key: entry for entry in entries if entry.used < limit}
+    if max_bytes is not None:
+        size = 0
+        for entry in sorted(entries, key=lambda entry: (-entry.used, -entry.created, entry.key)):
+            size += entry.bytes
+            if size > max_bytes:
+                chosen[entry.key] = entry
+    return list(chosen.values())
+
+
+def sweep(store: Store, chosen: Iterable[Entry], *, paid: bool, remove: bool) -> Sweep:
+    """Removes the chosen results, or says what that would do. Those that cost money stay unless `paid`."""
+    going, kept = list[Entry](), list[Entry]()
+    for entry in chosen:
+        (kept if entry.cost_usd > 0 and not paid else going).append(entry)
+    if remove and going:
+        store.remove(entry.key for entry in going)
+    return Sweep(
+        steps=_by_step(going, None),
+        results=len(going),
+        bytes=sum(entry.bytes for entry in going),
+        cost_usd=sum(entry.cost_usd for entry in going),
+        kept_paid=len(kept),
+        kept_paid_usd=sum(entry.cost_usd for entry in kept),
+        removed=remove,
+    )
+
+
+def _by_step(entries: Iterable[Entry], used: set[bytes] | None) -> list[StepUsage]:
+    steps: dict[str, StepUsage] = {}
+    for entry in entries:
+        step = steps.setdefault(entry.step, StepUsage(step=entry.step, created=entry.created))
+        step.results += 1
+        step.rejected += entry.rejected
+        step.bytes += entry.bytes
+        step.cost_usd += entry.cost_usd
+        step.created, step.used = min(step.created, entry.created), max(step.used, entry.used)
+        step.unused += used is not None and entry.key not in used
+    return [steps[name] for name in sorted(steps)]
