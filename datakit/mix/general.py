@@ -1,0 +1,210 @@
+"""General dialogues beside the task's own records, so that the model does not forget how to talk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from typing import Annotated, Any, cast
+
+import polars as pl
+from pydantic import (
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    WithJsonSchema,
+    model_serializer,
+    model_validator,
+)
+
+from datakit.core.errors import UserError
+from datakit.core.outcome import Table
+from datakit.core.record import COLUMNS, GENERAL, TRAIN, digest
+from datakit.core.registry import find, names
+from datakit.core.templates import escape_except_images, escape_tokens
+from datakit.core.tools import Tools
+from datakit.core.transform import Columns, Reader, TableTransform
+from datakit.mix._quality import asked_before, fault_of
+from datakit.recipe.recipe import describe_fault, validated
+
+
+def _show_reader_by_name(schema: dict[str, Any]) -> None:
+    """The JSON schema as recipes write it: the reader's own name instead of the field's."""
+    reader = schema["properties"].pop("source")
+    schema["properties"] = {"read.alpaca": reader, **schema["properties"]}
+    schema["patternProperties"] = {"^read[.]\\w+$": {"type": "object"}}
+    schema["required"].remove("source")
+
+
+class General(TableTransform):
+    """General records (`set: general`) beside the main ones, as the given share of all training rows.
+
+    The records come from a reader of dialogues, which stands among the parameters with its own:
+    `mix.general: {read.alpaca: {path: general.json}, share: 0.15}`. Left out, and counted by reason, are
+    texts that are empty, too long, looping, not Chinese, asked before, or whose answer is a refusal. The
+    rest is drawn by the recipe's seed, by id: the same for any order of the source, and a few more records
+    in it change few of those drawn. Where the source holds too few, all are taken, with a warning.
+
+    Added records are training data (`split: train`, `repeat: 1`), have ids that begin with "general-", and
+    null in columns that their reader does not give. Tokens that the trainer would take for its own
+    (`<image>`, `<|im_end|>`) are escaped in their texts.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_show_reader_by_name)
+
+    source: Annotated[Reader, WithJsonSchema({"type": "object"})] = Field(exclude=True)
+    """The reader with its parameters, under its own name: read.alpaca, read.llamafactory or another one that
+    gives dialogues."""
+    share: float = Field(gt=0, lt=1)
+    """General rows as a share of all training rows, repeats counted."""
+    max_chars: int = Field(default=2500, ge=1)
+    """Longest dialogue, all turns together."""
+    min_chinese: float = Field(default=0.3, ge=0, le=1)
+    """Least share of Chinese characters among Chinese characters and Latin words; 0 takes any language.
+    Translations and code with a Chinese question stay above 0.3."""
+    licence: str | None = None
+    """Licence that the data set declares, such as CC-BY-4.0; it goes on the data card."""
+    upstream_licence: str | None = None
+    """Licence of the data that it was made of, where that differs (Stanford Alpaca: CC-BY-NC-4.0)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reader_by_name(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or isinstance(values.get("source"), Reader):
+            return values
+        readers = [key for key in values if str(key).startswith("read.")]
+        if len(readers) != 1:
+            known = ", ".join(name for name in names() if name.startswith("read."))
+            raise ValueError(f"exactly one reader must stand here ({known}), not {len(readers)}")
+        others = {key: value for key, value in values.items() if key != readers[0]}
+        return {**others, "source": _reader(readers[0], values[readers[0]])}
+
+    @model_serializer(mode="wrap")
+    def _name_of_reader(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        others: dict[str, Any] = handler(self)
+        parameters = self.source.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        return {self.source.name(): parameters, **others}
+
+    def needs(self, tools: Tools) -> tuple[str, ...]:
+        return ("id", "messages", "images")
+
+    def gives(self, tools: Tools) -> Columns:
+        return {name: COLUMNS[name] for name in ("split", "repeat", "set")}
+
+    def apply(self, frame: pl.LazyFrame, tools: Tools) -> Table:
+        if "messages" not in self.source.columns(tools):
+            raise UserError(
+                f"{self.source.name()} gives no `messages`, so there is nothing to learn from",
+                remedy="Use a reader of dialogues: read.alpaca or read.llamafactory.",
+            )
+        main = _with_parts(frame)
+        schema = main.collect_schema()
+        rows = main.filter(pl.col("split") == TRAIN).select(pl.col("repeat").sum()).collect().item()
+        wanted = round(self.share / (1 - self.share) * (rows or 0))
+        if not wanted:
+            return Table(main)
+        found, left_out = self._read(tools)
+        chosen = _drawn(found, wanted, tools.seed)
+        mixed = pl.concat([main, _shaped(chosen, schema).lazy()])
+        notes = self._notes(wanted, found.height, chosen.height, rows, left_out)
+        return Table(mixed, added=chosen.height, notes=notes)
+
+    def sources(self, tools: Tools) -> list[Any]:
+        """The files that the general records come from."""
+        return self.source.sources(tools)
+
+    def _read(self, tools: Tools) -> tuple[pl.DataFrame, Counter[str]]:
+        """The usable records of the source, and how many others there were, by reason."""
+        left_out: Counter[str] = Counter()
+        frames = []
+        for batch in self.source.read(tools):
+            left_out.update(reject.reason for reject in batch.rejects)
+            faults = [
+                fault_of(turns, self.max_chars, self.min_chinese)
+                for turns in batch.frame["messages"].to_list()
+            ]
+            left_out.update(fault for fault in faults if fault)
+            frames.append(
+                batch.frame.filter(pl.Series([fault is None for fault in faults], dtype=pl.Boolean))
+            )
+        found = pl.concat(frames) if frames else pl.DataFrame(schema=dict(self.source.columns(tools)))
+        again = asked_before(found["messages"], found["id"])
+        left_out.update({"asked_before": int(again.sum())} if again.any() else {})
+        return found.filter(~again), left_out
+
+    def _notes(
+        self, wanted: int, usable: int, added: int, rows: int, left_out: Counter[str]
+    ) -> dict[str, Any]:
+        notes: dict[str, Any] = {
+            "source": self.source.name(),
+            "licence": self.licence,
+            "upstream_licence": self.upstream_licence,
+            "added": added,
+            "share": round(added / (added + rows), 4),
+            "usable": usable,
+            "left_out": dict(sorted(left_out.items())),
+        }
+        warnings = []
+        if added < wanted:
+            warnings.append(
+                f"{wanted:,} general records would be {self.share:.0%} of the training rows, "
+                f"but the source has {usable:,} usable ones: the share is {notes['share']:.1%}"
+            )
+        if self.licence is None:
+            warnings.append("the licence of the general data is not declared: set `licence`")
+        if warnings:
+            notes["warnings"] = warnings
+        return notes
+
+
+def _reader(name: str, parameters: Any) -> Reader:
+    try:
+        kind = find(name)
+        reader = validated(kind, parameters or {})
+    except UserError as error:
+        raise ValueError(f"{error.message}. {error.remedy}") from None
+    except ValidationError as error:
+        faults = [describe_fault(fault, kind) for fault in error.errors(include_url=False)]
+        raise ValueError("; ".join(f"{name}: {text} {remedy}".rstrip() for text, remedy in faults)) from None
+    return cast(Reader, reader)
+
+
+def _with_parts(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """The main records with split, repeat and set, where no earlier step has given them."""
+    have = frame.collect_schema().names()
+    defaults = {"split": TRAIN, "repeat": 1, "set": ""}
+    return frame.with_columns(
+        pl.lit(value, COLUMNS[name]).alias(name) for name, value in defaults.items() if name not in have
+    )
+
+
+def _drawn(found: pl.DataFrame, wanted: int, seed: int) -> pl.DataFrame:
+    """`wanted` records at random, in the order of the source."""
+    key = digest([seed, "mix.general"])
+    ranks = [hashlib.blake2b(id_.encode(), digest_size=8, key=key).digest() for id_ in found["id"]]
+    ranked = found.with_columns(rank=pl.Series(ranks, dtype=pl.Binary)).with_row_index("place")
+    return ranked.sort("rank", "id").head(wanted).sort("place").drop("place", "rank")
+
+
+def _shaped(chosen: pl.DataFrame, schema: Mapping[str, Any]) -> pl.DataFrame:
+    """The general records with exactly the columns of the main ones."""
+    texts = [
+        [{"role": turn["role"], "content": _escaped(turn["content"], bool(images))} for turn in turns]
+        for turns, images in chosen.select("messages", "images").iter_rows()
+    ]
+    ready = chosen.with_columns(
+        id=pl.format("general-{}", "id"),
+        messages=pl.Series(texts, dtype=COLUMNS["messages"]),
+        split=pl.lit(TRAIN, pl.String),
+        repeat=pl.lit(1, pl.UInt32),
+        set=pl.lit(GENERAL, pl.String),
+    )
+    return ready.select(
+        pl.col(name).cast(dtype) if name in ready.columns else pl.lit(None, dtype).alias(name)
+        for name, dtype in schema.items()
+    )
+
+
+def _escaped(text: str, has_images: bool) -> str:
+    return str(escape_except_images(text)) if has_images else escape_tokens(text)

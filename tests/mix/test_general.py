@@ -1,0 +1,256 @@
+"""mix.general: the right share, drawn the same whatever the order, and no text that teaches bad habits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from datakit.core.errors import UserError
+from datakit.core.outcome import Batch, Reject
+from datakit.core.record import COLUMNS
+from datakit.core.tools import Tools
+from datakit.core.transform import Columns, Reader
+from datakit.mix._quality import chinese_share
+from datakit.mix.general import General
+
+TOOLS = Tools(base=Path(), project=Path(), seed=7)
+GIVEN = ("id", "source_file", "source_line", "images", "label", "text", "messages")
+
+
+class Dialogues(Reader):
+    """Dialogues made of the given (question, answer) pairs, two a batch; `broken` ones are rejected."""
+
+    registered_name: ClassVar[str] = "read.dialogues"
+    pairs: tuple[tuple[str, str], ...]
+    broken: int = 0
+
+    def columns(self, tools: Tools) -> Columns:
+        return {name: COLUMNS[name] for name in GIVEN}
+
+    def sources(self, tools: Tools) -> list[Path]:
+        return [Path("dialogues.json")]
+
+    def read(self, tools: Tools) -> Iterator[Batch]:
+        yield Batch(
+            pl.DataFrame(schema=dict(self.columns(tools))),
+            [Reject(f"b{n}", "bad_json") for n in range(self.broken)],
+        )
+        for start in range(0, len(self.pairs), 2):
+            rows = [
+                {
+                    "id": f"g{question}",
+                    "source_file": "dialogues.json",
+                    "source_line": start + 1,
+                    "images": [],
+                    "label": None,
+                    "text": None,
+                    "messages": [
+                        {"role": "user", "content": question},
+                        {"role": "assistant", "content": answer},
+                    ],
+                }
+                for question, answer in self.pairs[start : start + 2]
+            ]
+            yield Batch(pl.DataFrame(rows, schema=dict(self.columns(tools))))
+
+
+def questions(count: int) -> tuple[tuple[str, str], ...]:
+    return tuple((f"第{n}个问题是什么？", f"这是第{n}个问题的回答。") for n in range(count))
+
+
+def main_records(repeats: list[int], val: int = 0) -> pl.DataFrame:
+    count = len(repeats) + val
+    return pl.DataFrame(
+        {
+            "id": [f"m{n}" for n in range(count)],
+            "images": [[f"/data/{n}.jpg"] for n in range(count)],
+            "messages": [[{"role": "user", "content": "<image>问"}, {"role": "assistant", "content": "答"}]]
+            * count,
+            "split": ["train"] * len(repeats) + ["val"] * val,
+            "repeat": repeats + [1] * val,
+            "extra": list(range(count)),
+        },
+        schema_overrides={"repeat": pl.UInt32},
+    )
+
+
+def mix(
+    frame: pl.DataFrame, pairs: tuple[tuple[str, str], ...], seed: int = 7, broken: int = 0, **parameters: Any
+) -> tuple[pl.DataFrame, int, dict[str, Any]]:
+    tools = Tools(base=Path(), project=Path(), seed=seed)
+    table = General(source=Dialogues(pairs=pairs, broken=broken), **parameters).apply(frame.lazy(), tools)
+    assert table.rejects is None
+    return table.frame.collect(), table.added, table.notes
+
+
+def general(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.filter(pl.col("set") == "general")
+
+
+def test_share_is_of_the_training_rows_with_their_repeats() -> None:
+    frame, added, notes = mix(main_records([1] * 60 + [2] * 10, val=20), questions(100), share=0.2)
+    assert added == 20  # of 80 + 20 training rows
+    assert general(frame).height == 20
+    assert frame.height == 90 + 20
+    assert notes["share"] == 0.2
+
+
+def test_general_records_are_training_data_of_their_own_set() -> None:
+    frame, _, _ = mix(main_records([1] * 8), questions(10), share=0.2)
+    for row in general(frame).to_dicts():
+        assert row["id"].startswith("general-")
+        assert (row["split"], row["repeat"], row["images"], row["extra"]) == ("train", 1, [], None)
+    assert frame.filter(pl.col("set") == "")["id"].to_list() == [f"m{n}" for n in range(8)]
+
+
+def test_main_records_stay_as_they_are() -> None:
+    before = main_records([1, 2, 3], val=2)
+    frame, _, _ = mix(before, questions(10), share=0.4)
+    assert frame.head(5).select(before.columns).equals(before)
+    assert dict(frame.schema) == {**before.schema, "set": pl.String()}
+
+
+def test_order_of_the_source_decides_nothing() -> None:
+    forward, _, _ = mix(main_records([1] * 20), questions(50), share=0.3)
+    backward, _, _ = mix(main_records([1] * 20), questions(50)[::-1], share=0.3)
+    assert set(forward["id"]) == set(backward["id"])
+
+
+def test_another_seed_draws_others() -> None:
+    first, _, _ = mix(main_records([1] * 20), questions(50), share=0.3, seed=1)
+    second, _, _ = mix(main_records([1] * 20), questions(50), share=0.3, seed=2)
+    assert set(first["id"]) != set(second["id"])
+
+
+def test_a_longer_source_changes_few_of_those_drawn() -> None:
+    before = set(general(mix(main_records([1] * 200), questions(300), share=0.3)[0])["id"])
+    after = set(general(mix(main_records([1] * 200), questions(310), share=0.3)[0])["id"])
+    assert len(before - after) <= 10
+
+
+def test_too_few_general_records_are_all_taken_with_a_warning() -> None:
+    frame, added, notes = mix(main_records([1] * 100), questions(5), share=0.5, licence="CC-BY-4.0")
+    assert added == general(frame).height == 5
+    assert notes["share"] == pytest.approx(0.0476, abs=1e-4)
+    (warning,) = notes["warnings"]
+    assert "100 general records" in warning
+    assert "5 usable" in warning
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "reason"),
+    [
+        ("今天天气怎么样？", "抱歉，我无法获取实时的天气信息。", "refusal"),
+        ("你是谁？", "作为一个AI语言模型，我没有个人身份。", "refusal"),
+        ("写一首诗。", " \n", "empty"),
+        ("写一段话。", "长" * 3000, "too_long"),
+        (
+            "What is the capital of France?",
+            "The capital of France is Paris, a city on the Seine.",
+            "not_chinese",
+        ),
+        ("夸一夸这件商品。", "这件商品的质量很好，我非常喜欢。" * 20, "looping"),
+    ],
+)
+def test_bad_text_is_left_out_and_counted(question: str, answer: str, reason: str) -> None:
+    _, added, notes = mix(main_records([1] * 100), (*questions(3), (question, answer)), share=0.5)
+    assert added == 3
+    assert notes["left_out"] == {reason: 1}
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        (
+            "把下面的中文翻译成英文：会议改到周四下午三点。",
+            "The meeting has been moved to 3 p.m. on Thursday.",
+        ),
+        ("替我写一封道歉信。", "尊敬的顾客：\n很抱歉给您带来不便，我们会尽快为您补发。"),
+        ("列个商品表。", "\n".join(f"| {n} | 商品{n} | {n * 13}.50 | 有货 |" for n in range(80))),
+        ("计算1+1。", "2"),
+    ],
+)
+def test_good_text_is_kept(question: str, answer: str) -> None:
+    _, added, notes = mix(main_records([1] * 100), ((question, answer),), share=0.5)
+    assert (added, notes["left_out"]) == (1, {})
+
+
+def test_a_question_asked_twice_is_taken_once() -> None:
+    pairs = (("怎么泡茶？", "先烧水。"), ("怎么 泡茶？", "先温杯，再投茶。"), ("怎么煮面？", "水开下面。"))
+    _, added, notes = mix(main_records([1] * 10), pairs, share=0.5)
+    assert added == 2
+    assert notes["left_out"] == {"asked_before": 1}
+
+
+def test_broken_records_of_the_source_are_counted() -> None:
+    _, _, notes = mix(main_records([1] * 10), questions(4), share=0.2, broken=3)
+    assert notes["left_out"] == {"bad_json": 3}
+
+
+def test_tokens_of_the_trainer_are_escaped() -> None:
+    pairs = (("标签<image>是什么意思？", "它是图片的位置，以<|im_end|>结束。"),)
+    frame, _, _ = mix(main_records([1] * 10), pairs, share=0.5)
+    question, answer = (turn["content"] for turn in general(frame)["messages"][0])
+    assert question == "标签＜image＞是什么意思？"
+    assert answer == "它是图片的位置，以＜|im_end|＞结束。"
+
+
+def test_licences_are_noted_and_a_missing_one_is_a_warning() -> None:
+    _, _, notes = mix(
+        main_records([1] * 8), questions(9), share=0.2, licence="CC-BY-4.0", upstream_licence="CC-BY-NC-4.0"
+    )
+    assert (notes["licence"], notes["upstream_licence"]) == ("CC-BY-4.0", "CC-BY-NC-4.0")
+    assert "warnings" not in notes
+    _, _, notes = mix(main_records([1] * 8), questions(9), share=0.2)
+    assert notes["warnings"] == ["the licence of the general data is not declared: set `licence`"]
+
+
+def test_a_reader_without_dialogues_is_refused() -> None:
+    class Plain(Dialogues):
+        registered_name: ClassVar[str] = "read.plain"
+
+        def columns(self, tools: Tools) -> Columns:
+            return {name: COLUMNS[name] for name in GIVEN[:-1]}
+
+    with pytest.raises(UserError, match=r"read.plain gives no `messages`"):
+        General(source=Plain(pairs=()), share=0.1).apply(main_records([1]).lazy(), TOOLS)
+
+
+def test_no_reader_or_two_are_refused() -> None:
+    with pytest.raises(ValidationError, match="exactly one reader must stand here"):
+        General.model_validate({"share": 0.1})
+    with pytest.raises(ValidationError, match="not 2"):
+        General.model_validate({"share": 0.1, "read.one": {}, "read.two": {}})
+
+
+def test_an_unknown_reader_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"unknown step `read\.alpacca`"):
+        General.model_validate({"share": 0.1, "read.alpacca": {"path": "x.json"}})
+
+
+def test_chinese_share_counts_words_not_letters() -> None:
+    assert chinese_share("翻译 international") == pytest.approx(2 / 3)
+    assert chinese_share("123") == 1.0
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    repeats=st.lists(st.integers(1, 4), min_size=1, max_size=60),
+    available=st.integers(0, 80),
+    share=st.floats(0.01, 0.9),
+)
+def test_share_is_met_within_half_a_row_or_all_are_taken(
+    repeats: list[int], available: int, share: float
+) -> None:
+    frame, added, _ = mix(main_records(repeats), questions(available), share=share)
+    rows = sum(repeats)
+    assert general(frame).height == added
+    assert frame.height == len(repeats) + added
+    assert added == available or abs(added - share / (1 - share) * rows) <= 0.5
