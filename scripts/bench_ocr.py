@@ -71,9 +71,9 @@ def main() -> None:
     if options.json:
         print(json.dumps({**results, "cpu_ratio": round(ratio, 2)}))
         return
-    print(f"{'':<12}{'datakit':>10}{'rapidocr':>10}")
+    print(f"{'':<14}{'datakit':>10}{'rapidocr':>10}")
     for name, value in results["datakit"].items():
-        print(f"{name:<12}{value:>10,}{results['rapidocr'][name]:>10,}")
+        print(f"{name:<14}{value:>10,}{results['rapidocr'][name]:>10,}")
     print(f"rapidocr's own defaults take {ratio:.1f} times the CPU.")
 
 

@@ -8,8 +8,10 @@ The truth is a JSONL file with `image` (path relative to it) and `lines` (list o
 are compared without spaces after NFKC; signs that look alike (kinds of dashes, quotes, dots, brackets) count
 as equal.
 
-- precision, recall, f1: characters of a picture as a bag, added up over all pictures.
-- in_order: 1 - edit distance / length, of the whole text in reading order.
+- precision, recall, f1: characters of a picture as a bag, added up over all pictures. Counted is what
+  lies in the rectangle around the picture's true lines: for pop-ups, the truth leaves out the page behind.
+- in_order: 1 - edit distance / length, of the same text in reading order.
+- f1_everywhere: f1 when text outside that rectangle counts as wrong.
 - cpu_s: CPU seconds per picture in one process with one thread, decoding included, loading excluded.
 """
 
@@ -49,28 +51,32 @@ class Score:
     found: int = 0
     right: int = 0
     edits: int = 0
+    found_everywhere: int = 0
+    right_everywhere: int = 0
     cpu: float = 0.0
 
     def add(self, truth: list[Line], lines: list[Line], cpu: float) -> None:
         """Counts one picture."""
-        wanted, got = plain(truth), plain(lines)
+        wanted, got, everywhere = plain(truth), plain(inside(truth, lines)), plain(lines)
         self.pictures += 1
         self.true += len(wanted)
         self.found += len(got)
-        self.right += sum((Counter(wanted) & Counter(got)).values())
+        self.right += shared(wanted, got)
+        self.found_everywhere += len(everywhere)
+        self.right_everywhere += shared(wanted, everywhere)
         self.edits += edit_distance(wanted, got)
         self.cpu += cpu
 
     def table(self) -> dict[str, float]:
         """The measures by name."""
-        precision, recall = self.right / max(1, self.found), self.right / max(1, self.true)
         return {
             "pictures": self.pictures,
             "characters": self.true,
-            "precision": round(precision, 4),
-            "recall": round(recall, 4),
-            "f1": round(2 * precision * recall / max(1e-9, precision + recall), 4),
+            "precision": round(self.right / max(1, self.found), 4),
+            "recall": round(self.right / max(1, self.true), 4),
+            "f1": round(2 * self.right / max(1, self.found + self.true), 4),
             "in_order": round(1 - self.edits / max(1, self.true), 4),
+            "f1_everywhere": round(2 * self.right_everywhere / max(1, self.found_everywhere + self.true), 4),
             "cpu_s": round(self.cpu / max(1, self.pictures), 3),
         }
 
@@ -79,6 +85,23 @@ def plain(lines: list[Line]) -> str:
     """All characters in reading order, without spaces, in their plain forms."""
     text = "".join(line.text for row in reading_order(lines) for line in row)
     return "".join(unicodedata.normalize("NFKC", text.translate(ALIKE)).translate(ALIKE).split())
+
+
+def inside(truth: list[Line], lines: list[Line], margin_px: float = 6) -> list[Line]:
+    """The lines centred in the rectangle around the true ones."""
+    left, top = min(line.x0 for line in truth), min(line.y0 for line in truth)
+    right, bottom = max(line.x1 for line in truth), max(line.y1 for line in truth)
+    return [
+        line
+        for line in lines
+        if left - margin_px <= (line.x0 + line.x1) / 2 <= right + margin_px
+        and top - margin_px <= line.centre <= bottom + margin_px
+    ]
+
+
+def shared(first: str, second: str) -> int:
+    """How many characters two texts share, as bags."""
+    return (Counter(first) & Counter(second)).total()
 
 
 def edit_distance(first: str, second: str) -> int:
@@ -152,7 +175,7 @@ def main() -> None:
         print(json.dumps({**options, **result}))
         return
     for name, value in result.items():
-        print(f"{name:<12}{value:>10,}")
+        print(f"{name:<14}{value:>10,}")
 
 
 if __name__ == "__main__":

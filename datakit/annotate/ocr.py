@@ -21,8 +21,8 @@ ENTRY = pl.Struct({"text": pl.String, "score": pl.Float64, "box": pl.List(pl.Flo
 class Ocr(Annotator):
     """Column `<into>` with every piece of text on the pictures, and `<into>_text` with the sure ones joined.
 
-    - `<into>`: list of {text, score 0 to 1, box [x0, y0, x1, y1] in pixels of the upright picture, image index
-      from 0}, in reading order: rows from top to bottom, each from left to right.
+    - `<into>`: list of {text, score 0 to 1, box [x0, y0, x1, y1] in pixels of the upright picture, image
+      index from 0}, in reading order: rows from top to bottom, each from left to right.
     - `<into>_text`: pieces with at least `min_score`; a space between pieces of a row, a line break between
       rows. Empty when the pictures show no text, null for records without pictures.
 
