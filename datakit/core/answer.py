@@ -1,0 +1,304 @@
+"""An answer template read backwards: the label and texts that a model's answer states, or what is wrong."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import orjson
+from jinja2 import nodes
+
+from datakit.core.errors import UserError
+from datakit.core.labels import LabelSet
+from datakit.core.templates import Templates, escape_tokens
+
+FILE = "answer.json"
+"""Name of the stored format in a build."""
+LABEL = "label"
+"""The variable whose value is one of the closed set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one answer states."""
+
+    values: Mapping[str, str]
+    """Variable -> text without white space around it, the label in its canonical spelling. Absent: unsaid."""
+    problem: str = ""
+    """Why there is no label: empty, form, label_missing, label_unknown, label_ambiguous; "" when there is."""
+    detail: str = ""
+    """One sentence for the user."""
+    exact: bool = True
+    """Whether the text has the template's form to the letter (but for white space at either end)."""
+
+    @property
+    def label(self) -> str | None:
+        """The label, None where there is a problem."""
+        return self.values.get(LABEL)
+
+    @property
+    def reason(self) -> str | None:
+        """The reason, None when none was given."""
+        return self.values.get("reason")
+
+
+@dataclass(frozen=True)
+class TurnFormat:
+    """One assistant turn: constant texts around variables, one constant more than variables."""
+
+    variables: tuple[str, ...]
+    constants: tuple[str, ...]
+
+    def render(self, values: Mapping[str, str]) -> str:
+        """The turn's text; the values must be there and are escaped as templates escape data."""
+        parts = [self.constants[0]]
+        for name, constant in zip(self.variables, self.constants[1:], strict=True):
+            parts += (escape_tokens(values[name].strip()), constant)
+        return "".join(parts)
+
+    def clash(self, values: Mapping[str, str]) -> str:
+        """The variable whose value holds a separator of the turn, so that it cannot be read back; or ""."""
+        for name in self.variables:
+            if any(separator in values[name] for separator in self._separators):
+                return name
+        return ""
+
+    @cached_property
+    def _separators(self) -> tuple[str, ...]:
+        return tuple(text for text in self.constants[1:-1] if text)
+
+    @cached_property
+    def _exact(self) -> re.Pattern[str]:
+        first, *inner, last = self.constants
+        around = [first.lstrip(), *inner, last.rstrip()]
+        return re.compile("(.*?)".join(re.escape(text) for text in around), re.DOTALL)
+
+    @cached_property
+    def _markers(self) -> dict[str, re.Pattern[str]]:
+        """Variable -> the visible text in front of it, in any width and spacing, where there is one."""
+        return {
+            name: re.compile(_loose(before), re.IGNORECASE)
+            for name, before in zip(self.variables, self.constants, strict=False)
+            if before.strip()
+        }
+
+    def read(self, text: str) -> tuple[dict[str, str], bool]:
+        """The values that the text states, and whether it has the template's form exactly."""
+        found = self._exact.fullmatch(text.strip())
+        if found:
+            values = {name: value.strip() for name, value in zip(self.variables, found.groups(), strict=True)}
+            if not any(self._marked_again(value) for value in values.values()):
+                return {name: value for name, value in values.items() if value}, True
+        return self._loosely(text), False
+
+    def label_statements(self, text: str) -> list[str]:
+        """Every text that stands where the label is announced: at line starts, else anywhere."""
+        marker = self._markers.get(LABEL)
+        if marker is None:
+            return [self._loosely(text).get(LABEL, "")]
+        found = list(marker.finditer(text))
+        starts = [match for match in found if not text[: match.start()].rpartition("\n")[2].strip()]
+        return [self._until_marker(text[match.end() :]) for match in starts or found]
+
+    def _marked_again(self, value: str) -> bool:
+        return any(separator.strip() and separator in value for separator in self._separators)
+
+    def _loosely(self, text: str) -> dict[str, str]:
+        values = {}
+        for name, before in zip(self.variables, self.constants, strict=False):
+            marker = self._markers.get(name)
+            if marker is not None:
+                match = marker.search(text)
+                value = self._until_marker(text[match.end() :]) if match else ""
+            else:
+                value = self._until_marker(text) if not before.strip() else ""
+            if value:
+                values[name] = value
+        return values
+
+    def _until_marker(self, text: str) -> str:
+        starts = [match.start() for marker in self._markers.values() if (match := marker.search(text))]
+        ending = self.constants[-1].strip()
+        text = text[: min(starts)] if starts else text
+        return text.strip().removesuffix(ending).strip() if ending else text.strip()
+
+
+@dataclass(frozen=True)
+class AnswerFormat:
+    """How the answers of a build are written, and read back. Stored in a build as answer.json.
+
+    >>> AnswerFormat.from_json(path.read_bytes()).parse("理由：有结算按钮\\n类别：购物车页面", labels).label
+    """
+
+    turns: tuple[TurnFormat, ...]
+    """One for each assistant turn; the label stands in the last."""
+
+    @classmethod
+    def of(cls, names: Sequence[str], templates: Templates) -> AnswerFormat:
+        """The format of answer templates, one per assistant turn.
+
+        Raises UserError with file and line for a template that cannot be read backwards: conditions, loops,
+        filters, a variable twice, or two variables with nothing visible between them.
+        """
+        return cls(tuple(_turn(name, templates) for name in names))
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """All variables in order of their turns."""
+        return tuple(dict.fromkeys(name for turn in self.turns for name in turn.variables))
+
+    def render(self, values: Mapping[str, str]) -> tuple[str, ...]:
+        """The assistant turns' texts."""
+        return tuple(turn.render(values) for turn in self.turns)
+
+    def parse(self, text: str, labels: LabelSet | None = None, turn: int = -1) -> Answer:
+        """What an answer states; by default that of the last turn.
+
+        Width of brackets and colons, white space, aliases, a missing reason and punctuation around the label
+        are read over. A label is only taken when it belongs to `labels` (if given) and when the answer states
+        no other one: everything else is a problem, never a guess.
+        """
+        form = self.turns[turn]
+        if not text.strip():
+            return Answer({}, "empty", "the answer is empty", exact=False)
+        values, exact = form.read(text)
+        if LABEL not in form.variables:
+            if set(form.variables) <= values.keys():
+                return Answer(values, exact=exact)
+            return Answer(values, "form", f"the answer has not the form {form.constants}", exact=False)
+        if exact and LABEL in values:
+            label = _known(values[LABEL], labels)
+            if label is not None:
+                return Answer({**values, LABEL: label})
+        return _chosen(form, values, text, labels)
+
+    def to_json(self) -> bytes:
+        """The format as JSON."""
+        turns = [{"variables": turn.variables, "constants": turn.constants} for turn in self.turns]
+        return orjson.dumps({"version": 1, "turns": turns}, option=orjson.OPT_INDENT_2) + b"\n"
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> AnswerFormat:
+        """The format of an answer.json. Raises UserError for a file that is none."""
+        try:
+            document: dict[str, Any] = orjson.loads(data)
+            turns = tuple(
+                TurnFormat(tuple(turn["variables"]), tuple(turn["constants"])) for turn in document["turns"]
+            )
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            raise UserError(f"this is no {FILE}", remedy="Build again with `datakit build`.") from None
+        if not turns or any(len(turn.constants) != len(turn.variables) + 1 for turn in turns):
+            raise UserError(f"{FILE} is damaged", remedy="Build again with `datakit build`.")
+        return cls(turns)
+
+
+def _chosen(form: TurnFormat, values: dict[str, str], text: str, labels: LabelSet | None) -> Answer:
+    """The one label that an answer of a loose form states, or the problem."""
+    others = {name: value for name, value in values.items() if name != LABEL}
+    stated = [part for part in form.label_statements(text) if part]
+    if not stated and labels and _known(_first_line(text), labels):
+        stated, others = [text], {}  # the label, and nothing that announces it
+    if not stated:
+        return Answer(others, "label_missing", "the answer states no label", exact=False)
+    if labels is None:
+        lines = {_first_line(part) for part in stated}
+        if len(lines) == 1:
+            return Answer({**others, LABEL: lines.pop()}, exact=False)
+        return Answer(others, "label_ambiguous", f"the answer states {_listed(lines)}", exact=False)
+    known = [_known(part, labels) or _known(_first_line(part), labels) for part in stated]
+    strangers = [_first_line(part) for part, label in zip(stated, known, strict=True) if label is None]
+    found = {label for label in known if label is not None}
+    if strangers:
+        hint = labels.suggest(strangers[0])
+        detail = f"`{strangers[0][:40]}` is not one of the {len(labels.labels)} labels. {hint}".strip()
+        return Answer(others, "label_unknown", detail, exact=False)
+    found |= _named_in_other_lines(stated[-1], labels)
+    if len(found) > 1:
+        return Answer(others, "label_ambiguous", f"the answer states {_listed(found)}", exact=False)
+    return Answer({**others, LABEL: found.pop()}, exact=False)
+
+
+def _named_in_other_lines(statement: str, labels: LabelSet) -> set[str]:
+    """Labels that stand alone on a further line of the statement: a second answer."""
+    lines = statement.splitlines()[1:]
+    return {label for line in lines if line.strip() and (label := _known(line, labels)) is not None}
+
+
+def _known(text: str, labels: LabelSet | None) -> str | None:
+    """The canonical label that the text is, with or without punctuation around it; any text without a set."""
+    if labels is None:
+        return text.strip() or None
+    label = labels.find(text) or labels.find(text.strip(_AROUND))
+    return label.name if label else None
+
+
+_AROUND = " \t\r\n\u3000\"'“”‘’「」『』《》【】`*.。,，;；!！:："
+
+
+def _first_line(text: str) -> str:
+    return text.strip().split("\n", 1)[0].strip()
+
+
+def _listed(labels: set[str]) -> str:
+    return " and ".join(sorted(labels))
+
+
+def _loose(constant: str) -> str:
+    """A pattern for a separator in any width and with any white space, without the white space around it."""
+    return r"\s*".join(_any_width(char) for char in constant if not char.isspace()) + r"\s*"
+
+
+def _any_width(char: str) -> str:
+    """A character in full or half width (`：` and `:`)."""
+    folded = unicodedata.normalize("NFKC", char)
+    wide = chr(ord(folded) + 0xFEE0) if len(folded) == 1 and 0x21 <= ord(folded) <= 0x7E else folded
+    return "(?:" + "|".join(re.escape(form) for form in sorted({char, folded, wide})) + ")"
+
+
+@dataclass
+class _Reading:
+    """A template's parts as they are found."""
+
+    place: str
+    variables: list[str] = field(default_factory=list)
+    constants: list[str] = field(default_factory=lambda: [""])
+
+    def fault(self, line: int, what: str) -> UserError:
+        return UserError(
+            f"the answer template cannot be read backwards: {what}",
+            remedy="Use only {{ variables }} with constant text between them, as in answer/reason_first.j2.",
+            where=f"{self.place}:{line}",
+        )
+
+    def add(self, node: nodes.Node) -> None:
+        if isinstance(node, nodes.TemplateData):
+            self.constants[-1] += node.data
+        elif isinstance(node, nodes.Name):
+            if node.name in self.variables:
+                raise self.fault(node.lineno, f"`{node.name}` stands twice")
+            if self.variables and not self.constants[-1].strip() and "\n" not in self.constants[-1]:
+                raise self.fault(
+                    node.lineno, f"nothing stands between `{self.variables[-1]}` and `{node.name}`"
+                )
+            self.variables.append(node.name)
+            self.constants.append("")
+        else:
+            raise self.fault(node.lineno, f"it holds {type(node).__name__.lower()}, not only variables")
+
+
+def _turn(name: str, templates: Templates) -> TurnFormat:
+    template = templates.get(name)
+    tree = template.environment.parse(templates.source(name), name, template.filename)
+    reading = _Reading(template.filename or name)
+    for node in tree.body:
+        if not isinstance(node, nodes.Output):
+            raise reading.fault(node.lineno, f"it holds {{% {type(node).__name__.lower()} %}}")
+        for part in node.nodes:
+            reading.add(part)
+    if not reading.variables:
+        raise reading.fault(1, "it has no variable")
+    return TurnFormat(tuple(reading.variables), tuple(reading.constants))
