@@ -225,7 +225,7 @@ class _Checker:
         for step in emitters:
             if not isinstance(step.transform, Emitter):
                 self.errors.append(UserError(f"`{step.name}` belongs under `steps:`", where=step.where))
-        if steps and not isinstance(steps[0].transform, Reader):
+        if steps and steps[0].number == 1 and not isinstance(steps[0].transform, Reader):
             remedy = "Begin with a reader, such as read.jsonl."
             self.errors.append(
                 UserError(f"`{steps[0].name}` has no records to work on", remedy=remedy, where=steps[0].where)

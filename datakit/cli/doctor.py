@@ -1,0 +1,47 @@
+"""`datakit doctor`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+EPILOG = """\b
+Examples:
+  datakit doctor
+  datakit doctor --project ~/screens --json
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.option(
+    "--project",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    default=".",
+    help="Folder of the project; the working folder when not given.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON on stdout.")
+def command(project: Path, as_json: bool) -> int:
+    """Check the installation and the project: packages, OCR, endpoint, disk, store, recipes.
+
+    With OPENAI_BASE_URL set, its list of models is asked for (nothing is paid). Ends with 1 if a check fails.
+    """
+    from datakit.cli.tables import print_json
+    from datakit.core.errors import Exit
+    from datakit.doctor import examine
+    from datakit.recipe.recipe import project_of
+
+    found = []
+    for check in examine(project_of(project.absolute() / "recipe.yaml")):
+        found.append(check)
+        if not as_json:
+            head, *more = check.message.splitlines()
+            click.echo(f"{check.state:<5} {check.name}: {head}")
+            for line in more:
+                click.echo(f"        {line}")
+            if check.remedy:
+                click.echo(f"        {check.remedy}")
+    failed = any(check.state == "fail" for check in found)
+    if as_json:
+        print_json({"ok": not failed, "checks": [check.model_dump() for check in found]})
+    return int(Exit.FAILED if failed else Exit.FINE)

@@ -1,0 +1,301 @@
+"""Checks of the installation, the project and the endpoint, each with a remedy."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from datakit.core.errors import DatakitError
+
+State = Literal["ok", "warn", "fail"]
+EXTRAS = {
+    "ocr": "annotate.ocr",
+    "paddleocr": "annotate.ocr with engine: paddleocr",
+    "hub": "read.hub",
+    "train": "training, on the GPU machine",
+    "serve": "serving, on the GPU machine",
+    "test": "the tests",
+}
+PROBE_TIMEOUT_S = 5.0
+LITTLE_DISK, NO_DISK = 5e9, 2e8
+"""Bytes: pictures and stages of 100,000 records take some gigabytes; below the second no build fits."""
+
+
+class Check(BaseModel):
+    """One finding."""
+
+    name: str
+    state: State
+    message: str
+    remedy: str = ""
+
+
+def examine(project: Path) -> Iterator[Check]:
+    """Findings one by one, as they are made."""
+    checks: list[Callable[[Path], Iterator[Check]]] = [
+        _python,
+        _packages,
+        _extras,
+        _ocr,
+        _endpoint,
+        _machine,
+        _disk,
+        _folders,
+        _store,
+        _recipes,
+    ]
+    for check in checks:
+        yield from check(project)
+
+
+def _python(_: Path) -> Iterator[Check]:
+    found = ".".join(str(part) for part in sys.version_info[:3])
+    yield Check(name="python", state="ok", message=f"{found} at {sys.executable}")
+
+
+def _packages(_: Path) -> Iterator[Check]:
+    wrong = [fault for line in _requirements(None) if (fault := _fault(line))]
+    if wrong:
+        remedy = "Install again: pip install --upgrade datakit"
+        yield Check(name="packages", state="fail", message="; ".join(wrong), remedy=remedy)
+    else:
+        count = len(_requirements(None))
+        message = f"datakit {metadata.version('datakit')}, all {count} packages that it needs"
+        yield Check(name="packages", state="ok", message=message)
+
+
+def _extras(_: Path) -> Iterator[Check]:
+    for extra, purpose in EXTRAS.items():
+        lines = _requirements(extra)
+        if not lines:
+            continue
+        missing = [fault for line in lines if (fault := _fault(line))]
+        state: State = "warn" if missing and extra == "ocr" else "ok"
+        message = (
+            f"not installed ({'; '.join(missing)}); for {purpose}" if missing else f"there, for {purpose}"
+        )
+        remedy = f'pip install "datakit[{extra}]"' if missing else ""
+        yield Check(name=f"extra {extra}", state=state, message=f"{message}, for {purpose}", remedy=remedy)
+
+
+def _requirements(extra: str | None) -> list[str]:
+    """The requirements of datakit itself, or of one extra, without their markers."""
+    found = []
+    for line in metadata.requires("datakit") or []:
+        requirement, _, marker = line.partition(";")
+        named = re.search(r"extra == ['\"]([\w-]+)['\"]", marker)
+        if (named[1] if named else None) == extra:
+            found.append(requirement.strip())
+    return found
+
+
+def _fault(requirement: str) -> str:
+    """What is wrong with an installed package; empty when it is there in a fitting version."""
+    name = re.split(r"[\s<>=!~\[]", requirement, maxsplit=1)[0]
+    try:
+        found = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return f"{name} is missing"
+    for sign, bound in re.findall(r"(>=|<|==)\s*([\w.]+)", requirement):
+        have, want = _numbers(found), _numbers(bound)
+        fits = have >= want if sign == ">=" else have < want if sign == "<" else have[: len(want)] == want
+        if not fits:
+            return f"{name} is {found}, needed is {requirement}"
+    return ""
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+
+
+def _ocr(project: Path) -> Iterator[Check]:
+    """Loads the engine and lets it read a drawn picture."""
+    if any(_fault(line) for line in _requirements("ocr")):
+        return  # said above
+    from datakit.core.registry import find
+    from datakit.core.tools import Tools
+
+    again = 'pip install --force-reinstall "datakit[ocr]"'
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "text.png"
+            _draw("ORDER 4711", path)
+            kind: Any = find("annotate.ocr")
+            worker = kind().start(Tools(base=project, project=project))
+            answer = worker.answer({"images": [str(path)]})
+    except DatakitError as error:
+        yield Check(name="ocr", state="fail", message=str(error), remedy=again)
+        return
+    except Exception as error:  # engines raise anything when a native library is missing; shown to the user
+        message = f"the engine does not load: {type(error).__name__}: {error}"
+        remedy = "On slim systems OpenCV needs libgl1 and libglib2.0-0; see also the message."
+        yield Check(name="ocr", state="fail", message=message, remedy=remedy)
+        return
+    if "4711" in str(getattr(answer, "raw", "")):
+        yield Check(name="ocr", state="ok", message="RapidOCR loads and reads a test picture")
+    else:
+        message = f"RapidOCR does not read the test picture: {answer}"
+        yield Check(name="ocr", state="fail", message=message, remedy=again)
+
+
+def _draw(text: str, path: Path) -> None:
+    from PIL import Image, ImageDraw, ImageFont
+
+    picture = Image.new("RGB", (480, 160), "white")
+    ImageDraw.Draw(picture).text((40, 50), text, fill="black", font=ImageFont.load_default(48))
+    picture.save(path)
+
+
+def _endpoint(_: Path) -> Iterator[Check]:
+    base, key = os.environ.get("OPENAI_BASE_URL"), os.environ.get("OPENAI_API_KEY")
+    if base:
+        yield _probe(base, key)
+    elif key:
+        message = "OPENAI_API_KEY is set; the endpoint is OpenAI's own (not asked)"
+        yield Check(name="endpoint", state="ok", message=message)
+    else:
+        yield Check(
+            name="endpoint",
+            state="warn",
+            message="no model: the built-in offline writer would compose descriptions and reasons",
+            remedy="Set OPENAI_API_KEY, and OPENAI_BASE_URL for another endpoint, before a real build.",
+        )
+
+
+def _probe(base: str, key: str | None) -> Check:
+    """Asks the endpoint for its models. The key is sent, never shown."""
+    shown = re.sub(r"//[^/@]*@", "//", base)
+    if not base.startswith(("http://", "https://")):
+        remedy = "Write it with its scheme, such as https://host/v1."
+        return Check(name="endpoint", state="fail", message=f"OPENAI_BASE_URL is {shown}", remedy=remedy)
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    request = urllib.request.Request(base.rstrip("/") + "/models", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=PROBE_TIMEOUT_S):
+            return Check(name="endpoint", state="ok", message=f"{shown} answers")
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            remedy = "Check OPENAI_API_KEY." if key else "Set OPENAI_API_KEY."
+            message = (
+                f"{shown} refuses the key ({error.code})" if key else f"{shown} wants a key ({error.code})"
+            )
+            return Check(name="endpoint", state="fail", message=message, remedy=remedy)
+        if error.code >= 500:
+            remedy = "Try again later, or ask its operator."
+            message = f"{shown} answers with {error.code}"
+            return Check(name="endpoint", state="warn", message=message, remedy=remedy)
+        message = f"{shown} answers, but does not list its models ({error.code})"
+        return Check(name="endpoint", state="ok", message=message)
+    except (urllib.error.URLError, OSError) as error:
+        reason = getattr(error, "reason", error)
+        remedy = "Check OPENAI_BASE_URL, the network and the proxy settings."
+        return Check(
+            name="endpoint", state="fail", message=f"{shown} cannot be reached: {reason}", remedy=remedy
+        )
+
+
+def _machine(_: Path) -> Iterator[Check]:
+    import psutil
+
+    from datakit.core.settings import RunSettings
+    from datakit.run.workers import default_workers
+
+    cores, free = default_workers(), psutil.virtual_memory().available
+    need = cores * RunSettings().worker_memory_mb * 1_000_000
+    message = f"{cores} cores, {free / 1e9:.1f} GB of memory free"
+    if free < need:
+        remedy = f"Up to {need / 1e9:.1f} GB may be used by {cores} workers; set run.workers lower."
+        yield Check(name="machine", state="warn", message=message, remedy=remedy)
+    else:
+        yield Check(name="machine", state="ok", message=message)
+    yield Check(name="gpu", state="ok", message=_gpu())
+
+
+def _gpu() -> str:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return "none; building needs none"
+    command = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"nvidia-smi does not answer ({type(error).__name__}); building needs no GPU"
+    return "; ".join(line.strip() for line in done.stdout.splitlines() if line.strip()) or "none"
+
+
+def _disk(project: Path) -> Iterator[Check]:
+    free = shutil.disk_usage(project).free
+    message = f"{free / 1e9:.1f} GB free in {project}"
+    remedy = "Make room, or build elsewhere with --out." if free < LITTLE_DISK else ""
+    state: State = "fail" if free < NO_DISK else "warn" if free < LITTLE_DISK else "ok"
+    yield Check(name="disk", state=state, message=message, remedy=remedy)
+
+
+def _folders(project: Path) -> Iterator[Check]:
+    closed = []
+    for folder in (project, project / "build", project / "data_cards", Path(tempfile.gettempdir())):
+        try:
+            if folder.is_dir():
+                tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            closed.append(f"{folder} ({error.strerror})")
+    if closed:
+        message, remedy = f"cannot write to {', '.join(closed)}", "Change the owner or the permissions."
+        yield Check(name="folders", state="fail", message=message, remedy=remedy)
+    else:
+        yield Check(name="folders", state="ok", message=f"{project} and the temporary folder can be written")
+
+
+def _store(project: Path) -> Iterator[Check]:
+    from datakit.run.store import Store, store_folder
+
+    path = store_folder(project, None) / "results.sqlite"
+    if not path.is_file():
+        yield Check(name="store", state="ok", message=f"none yet in {path.parent}; a first build makes it")
+        return
+    remedy = f"Move {path} away and build again; results are then made anew."
+    try:
+        store = Store(path.parent)
+        try:
+            found, count = store.sound(), sum(step["results"] for step in store.usage())
+        finally:
+            store.close()
+    except DatakitError as error:
+        yield Check(name="store", state="fail", message=error.args[0], remedy=remedy)
+        return
+    if found == "ok":
+        message = f"{path}: sound, {count:,} results, {path.stat().st_size / 1e6:.1f} MB"
+        yield Check(name="store", state="ok", message=message)
+    else:
+        yield Check(name="store", state="fail", message=f"{path} is damaged: {found}", remedy=remedy)
+
+
+def _recipes(project: Path) -> Iterator[Check]:
+    from datakit.library import load
+
+    paths = sorted((project / "recipes").glob("*.yaml"))
+    wrong = False
+    for path in paths:
+        try:
+            load(path)
+        except DatakitError as error:
+            wrong = True
+            yield Check(name=f"recipe {path.name}", state="fail", message=str(error), remedy="See the lines.")
+    if not paths:
+        remedy = "Go to a project's folder, or make one: datakit init"
+        yield Check(name="recipes", state="warn", message=f"none in {project / 'recipes'}", remedy=remedy)
+    elif not wrong:
+        names = ", ".join(path.stem for path in paths)
+        yield Check(name="recipes", state="ok", message=f"{names}: no error found")
