@@ -1,0 +1,128 @@
+"""One user turn out of a record: most templates are rendered once per shape of record, then only filled."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from jinja2 import Template, TemplateError, nodes
+
+from datakit.core.errors import UserError
+from datakit.core.templates import TrustedText, escape_except_images, escape_tokens
+from datakit.core.tools import Tools
+
+DIALOGUE = "text"
+"""The column whose `<image>` places are meant; in every other column they are escaped."""
+_MARK = re.compile("\x00(\\d+)\x00")
+
+
+class Prompt:
+    """A template bound to the labels of a recipe.
+
+    Most templates only put texts in, ask whether they are there and repeat a part per picture. Such a one is
+    rendered once for each combination of texts that are there and number of pictures, with marks where the
+    texts go, so that the constant part (the label block) is never scanned again. Any other is left to Jinja.
+    """
+
+    def __init__(self, name: str, tools: Tools, texts: Collection[str]) -> None:
+        """`texts` are the columns that hold texts (or null)."""
+        self.name = name
+        self.template: Template = tools.templates.get(name)
+        self.constant = tools.label_variables
+        taken = tools.templates.variables(name)
+        self.variables = tuple(sorted(taken - self.constant.keys()))
+        tree = self.template.environment.parse(tools.templates.source(name))
+        simple = _Simple(frozenset(texts) & taken, frozenset(self.constant))
+        self._texts = tuple(sorted(simple.texts)) if simple.all(tree.body) else None
+        self._shapes: dict[tuple[Any, ...], tuple[tuple[str, ...], tuple[int, ...]]] = {}
+
+    def render(self, record: Mapping[str, Any]) -> str:
+        """The turn's text. Raises UserError naming the template's line where it fails on this record."""
+        if self._texts is None:
+            return self._jinja(
+                {name: _trusted(name, record[name]) for name in self.variables if name in record}, record
+            )
+        values = [record[name] for name in self._texts]
+        shape = (len(record["images"]), *map(bool, values))
+        known = self._shapes.get(shape)
+        if known is None:
+            known = self._shapes[shape] = self._pieces(record["images"], values)
+        constants, places = known
+        parts = [constants[0]]
+        for place, constant in zip(places, constants[1:], strict=True):
+            text = values[place]
+            parts.append(
+                escape_tokens(text) if self._texts[place] != DIALOGUE else escape_except_images(text)
+            )
+            parts.append(constant)
+        return "".join(parts)
+
+    def _pieces(self, images: list[str], values: list[Any]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+        assert self._texts is not None  # called by `render` for simple templates only
+        marks = {
+            name: TrustedText(f"\x00{number}\x00") if value else None
+            for number, (name, value) in enumerate(zip(self._texts, values, strict=True))
+        }
+        found = _MARK.split(self._jinja({**marks, "images": images}, {}))
+        return tuple(found[::2]), tuple(int(number) for number in found[1::2])
+
+    def _jinja(self, values: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+        try:
+            return self.template.render(self.constant | dict(values))
+        except Exception as error:  # whatever a template raises is shown to its author, with its line
+            raise self._failed(error, record) from None
+
+    def _failed(self, error: Exception, record: Mapping[str, Any]) -> UserError:
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == self.template.filename]
+        where = f"{self.template.filename or self.name}:{lines[-1] if lines else 1}"
+        kind = "" if isinstance(error, TemplateError) else f"{type(error).__name__}: "
+        who = f" for record {record['id']}" if "id" in record else ""
+        return UserError(
+            f"template {self.name} fails{who}: {kind}{error}",
+            remedy="Columns can be null; guard them with {% if column %}.",
+            where=where,
+        )
+
+
+def _trusted(name: str, value: Any) -> Any:
+    return escape_except_images(value) if name == DIALOGUE and isinstance(value, str) else value
+
+
+class _Simple:
+    """Whether a template's outcome depends only on which texts are there and how many pictures there are."""
+
+    def __init__(self, texts: frozenset[str], constant: frozenset[str]) -> None:
+        self.texts, self.constant = texts, constant
+
+    def all(self, found: list[nodes.Node]) -> bool:
+        return all(self._node(node) for node in found)
+
+    def _node(self, node: nodes.Node) -> bool:
+        if isinstance(node, nodes.Output):
+            return all(
+                isinstance(part, nodes.TemplateData)
+                or (isinstance(part, nodes.Name) and part.name in self.texts | self.constant)
+                for part in node.nodes
+            )
+        if isinstance(node, nodes.If):
+            return self._test(node.test) and self.all([*node.body, *node.elif_, *node.else_])
+        if isinstance(node, nodes.For):
+            over_images = isinstance(node.iter, nodes.Name) and node.iter.name == "images"
+            plain = not (node.test or node.recursive or node.else_)
+            constant = all(isinstance(part, nodes.Output) for part in node.body) and all(
+                isinstance(text, nodes.TemplateData) for part in node.body for text in part.iter_child_nodes()
+            )
+            return over_images and plain and constant
+        return False
+
+    def _test(self, node: nodes.Node) -> bool:
+        if isinstance(node, nodes.Name):
+            return node.name in self.texts | self.constant | {"images"}
+        if isinstance(node, nodes.Not):
+            return self._test(node.node)
+        if isinstance(node, nodes.And | nodes.Or):
+            return self._test(node.left) and self._test(node.right)
+        return False

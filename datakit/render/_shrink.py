@@ -1,0 +1,54 @@
+"""Shorter forms of a value, at its own boundaries: whole lines, whole sentences, the surest lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+_BOUNDARIES = (re.compile(r"\n+"), re.compile(r"[。！？!?；;…]+[”’」』\"')）]*|\.(?=\s)"))
+"""Where a text may end: at a line, else at a sentence."""
+
+Fits = Callable[[Any], bool]
+
+
+def longest_that_fits(value: Any, fits: Fits) -> Any:
+    """The longest shorter form of a value for which `fits` holds; None when there is none.
+
+    A text loses lines from its end, or sentences when not even its first line fits. A list (OCR lines) loses
+    its items of lowest `score` first, the later of equal ones, and keeps its order.
+    """
+    if isinstance(value, str):
+        for pattern in _BOUNDARIES:
+            ends = [match.end() for match in pattern.finditer(value) if match.end() < len(value)]
+            found = _largest(len(ends), partial(_start, value, ends), fits)
+            if found:
+                return found
+        return None
+    if isinstance(value, list):
+        order = sorted(range(len(value)), key=lambda at: (-_score(value[at]), at))
+        return _largest(len(value) - 1, lambda count: [value[at] for at in sorted(order[:count])], fits)
+    return None
+
+
+def _largest(most: int, form: Callable[[int], Any], fits: Fits) -> Any:
+    """The form of the largest size from 1 to `most` that fits: a longer form is never shorter rendered."""
+    low, high, best = 1, most, None
+    while low <= high:
+        middle = (low + high) // 2
+        candidate = form(middle)
+        if fits(candidate):
+            best, low = candidate, middle + 1
+        else:
+            high = middle - 1
+    return best
+
+
+def _start(text: str, ends: list[int], count: int) -> str:
+    return text[: ends[count - 1]].rstrip()
+
+
+def _score(item: Any) -> float:
+    score = item.get("score") if isinstance(item, dict) else None
+    return float(score) if score is not None else 0.0

@@ -1,0 +1,171 @@
+"""The prompt and the answer of one record, as training and serving both write them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from datakit.core.answer import LABEL, AnswerFormat
+from datakit.core.labels import LabelSet
+from datakit.core.outcome import Rejected
+from datakit.core.tokens import IMAGE, TokenCounter
+from datakit.render._prompt import Prompt
+from datakit.render._shrink import longest_that_fits
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompted:
+    """The prompt of one record."""
+
+    system: str | None
+    users: tuple[str, ...]
+    """The user turns; one but for dialogues."""
+    chars: int
+    """Characters of the user turns together."""
+    tokens: int | None
+    """Tokens of the system and user turns in the chat template, without pictures; None when not counted."""
+    rung: int
+    """How far the ladder was climbed: 0 untouched, then for each column of `shrink` 1 cut and 2 dropped."""
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """The first request's messages; further user turns follow after the model's answers."""
+        system = [{"role": "system", "content": self.system}] if self.system else []
+        return [*system, {"role": "user", "content": self.users[0]}]
+
+
+@dataclass
+class Writer:
+    """Writes prompts and answers. Made by `render.chat`; holds compiled templates."""
+
+    prompts: tuple[Prompt, ...]
+    form: AnswerFormat
+    labels: LabelSet | None
+    system: str | None
+    max_chars: int | None
+    max_tokens: int | None
+    shrink: tuple[str, ...]
+    count_tokens: bool
+    counter: TokenCounter = field(default_factory=TokenCounter)
+
+    def prompt(self, record: Record) -> Prompted | Rejected:
+        """The prompt of a record, shortened until it fits, or why there is none."""
+        users = self._users(record)
+        fault = _places(users, len(record["images"]))
+        if fault:
+            return fault
+        chars, tokens = self._size(users)
+        if self._within(chars, tokens):
+            return Prompted(self.system, users, chars, tokens, 0)
+        return self._shortened(dict(record), chars)
+
+    def answers(self, record: Record) -> tuple[str, ...] | Rejected:
+        """The assistant turns of a record, or what is missing for them."""
+        values = {}
+        for name in self.form.variables:
+            value = record[name]
+            text = "" if value is None else str(value).strip()
+            if not text:
+                if name == LABEL:
+                    return Rejected("label_missing", "the record has no label to learn")
+                return Rejected("answer_incomplete", f"the answer needs `{name}`, which is empty")
+            values[name] = text
+        if self.labels is not None and LABEL in values:
+            label = self.labels.find(values[LABEL])
+            if label is None:
+                hint = self.labels.suggest(values[LABEL])
+                return Rejected(
+                    "label_unknown", f"`{values[LABEL]}` is not in the label file. {hint}".strip()
+                )
+            values[LABEL] = label.name
+        for turn in self.form.turns:
+            name = turn.clash(values)
+            if name:
+                return Rejected(
+                    "answer_unreadable",
+                    f"`{name}` holds a line of the answer's own form, so the answer cannot be read back",
+                )
+        return self.form.render(values)
+
+    def given(self, turns: list[tuple[str, str]], images: int) -> tuple[int, int | None, int] | Rejected:
+        """The size of a chat that came with the record, or why it cannot pass."""
+        users = tuple(text for role, text in turns if role == "user")
+        if not users or turns[-1][0] != "assistant" or not turns[-1][1].strip():
+            return Rejected("answer_incomplete", "the record's messages end without an answer")
+        places = sum(text.count(IMAGE) for _, text in turns)
+        if places != images:
+            return Rejected(
+                "image_places", f"the messages have {places} <image> places for {images} pictures"
+            )
+        chars, tokens = self._size(users)
+        if not self._within(chars, tokens):
+            return self._over(chars, tokens, "")
+        return chars, tokens, 0
+
+    def _users(self, record: Record) -> tuple[str, ...]:
+        return tuple([prompt.render(record) for prompt in self.prompts])
+
+    def _size(self, users: tuple[str, ...]) -> tuple[int, int | None]:
+        chars = len(users[0]) if len(users) == 1 else sum(map(len, users))
+        if not self.count_tokens and self.max_tokens is None:
+            return chars, None
+        turns = [{"role": "user", "content": user} for user in users]
+        if self.system:
+            turns.insert(0, {"role": "system", "content": self.system})
+        return chars, self.counter.chat(turns).prompt
+
+    def _within(self, chars: int, tokens: int | None) -> bool:
+        if self.max_chars is not None and chars > self.max_chars:
+            return False
+        return self.max_tokens is None or (tokens or 0) <= self.max_tokens
+
+    def _shortened(self, record: dict[str, Any], full: int) -> Prompted | Rejected:
+        for at, column in enumerate(self.shrink):
+            value = record[column]
+            if not value:
+                continue
+            cut = longest_that_fits(value, partial(self._fits_with, record, column))
+            if cut is not None:
+                return self._fitted({**record, column: cut}, 2 * at + 1)
+            record[column] = [] if isinstance(value, list) else None
+            if self._fits(record):
+                return self._fitted(record, 2 * at + 2)
+        return self._too_long(record, full)
+
+    def _fits(self, record: Record) -> bool:
+        return self._within(*self._size(self._users(record)))
+
+    def _fits_with(self, record: Record, column: str, form: Any) -> bool:
+        return self._fits({**record, column: form})
+
+    def _fitted(self, record: Record, rung: int) -> Prompted:
+        users = self._users(record)
+        return Prompted(self.system, users, *self._size(users), rung)
+
+    def _too_long(self, record: Record, full: int) -> Rejected:
+        chars, tokens = self._size(self._users(record))
+        after = f", even without {', '.join(self.shrink)} ({full:,} characters with)" if self.shrink else ""
+        return self._over(chars, tokens, after)
+
+    def _over(self, chars: int, tokens: int | None, after: str) -> Rejected:
+        over = []
+        if self.max_chars is not None and chars > self.max_chars:
+            over.append(f"{chars:,} characters, max_chars allows {self.max_chars:,}")
+        if self.max_tokens is not None and (tokens or 0) > self.max_tokens:
+            over.append(f"{tokens:,} tokens, max_tokens allows {self.max_tokens:,}")
+        return Rejected("prompt_too_long", f"the prompt has {' and '.join(over)}{after}")
+
+
+def _places(users: tuple[str, ...], images: int) -> Rejected | None:
+    """The trainer stops at a record whose `<image>` places are not as many as its pictures."""
+    places = users[0].count(IMAGE)
+    later = sum(user.count(IMAGE) for user in users[1:])
+    if places == images and not later:
+        return None
+    if later:
+        return Rejected("image_places", f"a later turn has {later} <image> places; all belong into the first")
+    return Rejected("image_places", f"the prompt has {places} <image> places for {images} pictures")

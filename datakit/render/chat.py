@@ -1,0 +1,264 @@
+"""render.chat: the messages that a model is trained on, and that a classifier sends, out of columns."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar
+
+import polars as pl
+from pydantic import Field
+
+from datakit.core.answer import LABEL, AnswerFormat
+from datakit.core.errors import UserError, did_you_mean
+from datakit.core.outcome import Batch, Reject, Rejected
+from datakit.core.record import MESSAGES
+from datakit.core.templates import escape_except_images
+from datakit.core.tokens import DEFAULT_SYSTEM
+from datakit.core.tools import Tools
+from datakit.core.transform import Columns, Renderer, Row, Worker
+from datakit.render._prompt import Prompt
+from datakit.render._writer import Prompted, Writer
+
+ANSWERS = {
+    "label_only": ("answer/label_only.j2",),
+    "reason_first": ("answer/reason_first.j2",),
+    "label_first": ("answer/label_first.j2",),
+    "describe_reason_label": ("answer/describe_reason_label.j2",),
+    "two_turn": ("answer/two_turn_1.j2", "answer/two_turn_2.j2"),
+}
+"""Answers that have a name of their own."""
+_OWN_LABEL = "label_info"
+Turns = list[tuple[str, str]]
+"""Role and text of each turn."""
+Size = tuple[int, int | None, int]
+"""Characters and tokens of the prompt, and the rung of the ladder."""
+
+
+class Chat(Renderer):
+    """Records with `messages`: the rendered prompt as user, the rendered answer as assistant.
+
+    Templates take the record's columns and, from the label file, `label_json`, `label_names` and `labels`.
+    Anything in the data that the trainer would take for a control token or a picture place is escaped; only
+    the places `<image>` in `text` (a dialogue) are meant. The number of places must be that of the pictures.
+
+    A prompt over `max_chars` or `max_tokens` is never cut blindly: the columns of `shrink` give way one after
+    the other, each first cut at a line or sentence (a list of OCR lines loses those of lowest score), then
+    dropped. `shrink_rung` tells how far that went: 0 untouched, 1 the first column cut, 2 dropped, 3 the
+    second cut, and so on.
+
+    Reasons of rejection: prompt_too_long (with both numbers), label_missing, label_unknown,
+    answer_incomplete, answer_unreadable, image_places. The answer template is read backwards when models are
+    scored (`answer.json` in the build), so it must be constant text around variables.
+    """
+
+    version: ClassVar[int] = 1
+
+    prompt: str | tuple[str, ...]
+    """Template of the user turn, such as `ecom/classify.j2`; a list of one template per user turn for a
+    dialogue (`[ecom/ask_description.j2, ecom/ask_label.j2]` with `answer: two_turn`)."""
+    answer: str | tuple[str, ...]
+    """`label_only`, `reason_first`, `label_first`, `describe_reason_label`, `two_turn`, or the answer's
+    template, such as `ecom/reason_then_label.j2` (a list of one per turn for a dialogue)."""
+    system: str | None = DEFAULT_SYSTEM
+    """The system turn. Written out, because trainer and server disagree about a default; null for none."""
+    max_chars: int | None = Field(default=2500, ge=1)
+    """Most characters of the user turns together; longer prompts make models repeat themselves. null: no
+    bound."""
+    max_tokens: int | None = Field(default=None, ge=1)
+    """Most tokens of the system and user turns with the chat template's own, without pictures. Counting costs
+    about 0.1 ms a record."""
+    shrink: tuple[str, ...] = ()
+    """Columns that give way when the prompt is too long, the least important first."""
+    count_tokens: bool = False
+    """Whether `prompt_tokens` is given although there is no `max_tokens`."""
+    keep_messages: bool = False
+    """Whether records that already have messages (read from a chat data set) keep them. They are escaped and
+    checked like the others, but never shortened."""
+
+    def templates(self) -> tuple[str, ...]:
+        return (*self._prompts, *self._answers)
+
+    def needs(self, tools: Tools) -> tuple[str, ...]:
+        wanted: dict[str, None] = {"images": None}
+        form = self.answer_format(tools)
+        if len(self._prompts) != len(form.turns):
+            raise UserError(
+                f"{len(self._prompts)} prompt templates, but {len(form.turns)} answer templates",
+                remedy="Give as many user turns as the answer has turns: `prompt: [first.j2, second.j2]`.",
+            )
+        for name in self._prompts:
+            wanted |= dict.fromkeys(self._prompt_columns(name, form, tools))
+        self._check_shrink(wanted)
+        wanted |= dict.fromkeys(form.variables)
+        if self.keep_messages:
+            wanted["messages"] = None
+        return tuple(wanted)
+
+    def gives(self, tools: Tools) -> Columns:
+        columns: dict[str, Any] = {"messages": MESSAGES, "prompt_chars": pl.UInt32()}
+        if self._counts:
+            columns["prompt_tokens"] = pl.UInt32()
+        return {**columns, "shrink_rung": pl.UInt8()}
+
+    def start(self, tools: Tools, frame: pl.LazyFrame) -> Worker:
+        columns = frame.collect_schema()
+        self._check_columns(list(columns), tools)
+        texts = [name for name, dtype in columns.items() if dtype == pl.String]
+        return _Batches(self, self._writer(tools, texts), ("id", *self.needs(tools)))
+
+    def answer_format(self, tools: Tools) -> AnswerFormat:
+        """How the answers are written and read back. Raises UserError for a template that cannot be."""
+        return AnswerFormat.of(self._answers, tools.templates)
+
+    def writer(self, tools: Tools) -> Writer:
+        """What writes prompts for records given as dicts, for serving: the very code that training uses."""
+        return self._writer(tools, ())
+
+    def prompt_for(self, record: Row, tools: Tools) -> Prompted | Rejected:
+        """The prompt of one record, the same as in training. For many records keep a `writer`."""
+        return self.writer(tools).prompt({"images": [], **record})
+
+    @property
+    def _prompts(self) -> tuple[str, ...]:
+        return (self.prompt,) if isinstance(self.prompt, str) else self.prompt
+
+    @property
+    def _answers(self) -> tuple[str, ...]:
+        return ANSWERS.get(self.answer, (self.answer,)) if isinstance(self.answer, str) else self.answer
+
+    @property
+    def _counts(self) -> bool:
+        return self.count_tokens or self.max_tokens is not None
+
+    def _writer(self, tools: Tools, texts: tuple[str, ...] | list[str]) -> Writer:
+        return Writer(
+            prompts=tuple(Prompt(name, tools, texts) for name in self._prompts),
+            form=self.answer_format(tools),
+            labels=tools.labels,
+            system=self.system or None,
+            max_chars=self.max_chars,
+            max_tokens=self.max_tokens,
+            shrink=self.shrink,
+            count_tokens=self.count_tokens,
+        )
+
+    def _prompt_columns(self, name: str, form: AnswerFormat, tools: Tools) -> list[str]:
+        """The columns that a prompt takes. Raises UserError where it would give the answer away."""
+        taken = tools.templates.variables(name)
+        told = sorted(taken & {LABEL, _OWN_LABEL, *({"reason"} & set(form.variables))})
+        if told:
+            raise UserError(
+                f"the prompt uses `{told[0]}`, which gives the answer away",
+                remedy="Prompts may use `labels`, `label_json` and `label_names`.",
+                where=_place(name, told[0], tools),
+            )
+        unknown = sorted(taken & {"label_json", "label_names", "labels"} - tools.label_variables.keys())
+        if unknown:
+            raise UserError(
+                f"the prompt uses `{unknown[0]}`, but the recipe has no `labels:`",
+                remedy="Name the label file: `labels: ../templates/ecom/labels.yaml`.",
+                where=_place(name, unknown[0], tools),
+            )
+        return sorted(taken - tools.label_variables.keys())
+
+    def _check_shrink(self, columns: dict[str, None]) -> None:
+        for column in self.shrink:
+            if column not in columns or column == "images":
+                known = [name for name in columns if name != "images"]
+                hint = did_you_mean(column, known) or f"It uses {', '.join(known) or 'none'}."
+                raise UserError(f"`shrink` names `{column}`, which the prompt does not use", remedy=hint)
+
+    def _check_columns(self, columns: list[str], tools: Tools) -> None:
+        for name in self._prompts:
+            for column in sorted(tools.templates.variables(name) - tools.label_variables.keys()):
+                if column not in columns:
+                    raise UserError(
+                        f"template {name} uses `{column}`, which is no column here",
+                        remedy=did_you_mean(column, columns) or f"Columns: {', '.join(columns)}.",
+                        where=_place(name, column, tools),
+                    )
+
+
+class _Batches:
+    """Renders batch by batch."""
+
+    def __init__(self, chat: Chat, writer: Writer, columns: tuple[str, ...]) -> None:
+        self.writer, self.columns = writer, columns
+        self.keep, self.counts = chat.keep_messages, chat.count_tokens or chat.max_tokens is not None
+
+    def __call__(self, frame: pl.DataFrame) -> Batch:
+        chats: list[Turns] = []
+        sizes: list[Size] = []
+        rejected: dict[int, Rejected] = {}
+        for at, values in enumerate(frame.select(self.columns).iter_rows()):
+            record = dict(zip(self.columns, values, strict=True))
+            record["images"] = record["images"] or []
+            found = self._one(record)
+            if isinstance(found, Rejected):
+                rejected[at] = found
+            else:
+                chats.append(found[0])
+                sizes.append(found[1])
+        chars, tokens, rungs = zip(*sizes, strict=True) if sizes else ((), (), ())
+        added = [chat_series(chats), pl.Series("prompt_chars", chars, dtype=pl.UInt32)]
+        if self.counts:
+            added.append(pl.Series("prompt_tokens", tokens, dtype=pl.UInt32))
+        added.append(pl.Series("shrink_rung", rungs, dtype=pl.UInt8))
+        if not rejected:
+            return Batch(frame.with_columns(added))
+        going = frame.filter(pl.Series([at not in rejected for at in range(frame.height)], dtype=pl.Boolean))
+        return Batch(going.with_columns(added), _rejects(frame, rejected))
+
+    def _one(self, record: dict[str, Any]) -> tuple[Turns, Size] | Rejected:
+        if self.keep and record["messages"]:
+            given: Turns = [(turn["role"], _safe(turn["content"])) for turn in record["messages"]]
+            size = self.writer.given(given, len(record["images"]))
+            return size if isinstance(size, Rejected) else (given, size)
+        answers = self.writer.answers(record)
+        if isinstance(answers, Rejected):
+            return answers
+        prompted = self.writer.prompt(record)
+        if isinstance(prompted, Rejected):
+            return prompted
+        turns: Turns = [("system", prompted.system)] if prompted.system else []
+        for user, answer in zip(prompted.users, answers, strict=True):
+            turns += (("user", user), ("assistant", answer))
+        return turns, (prompted.chars, prompted.tokens, prompted.rung)
+
+
+def _safe(content: str | None) -> str:
+    return escape_except_images(content or "")
+
+
+def chat_series(chats: list[Turns]) -> pl.Series:
+    """The column `messages` of chats; built flat, ten times quicker than from dicts."""
+    if not chats:
+        return pl.Series("messages", [], dtype=MESSAGES)
+    roles, contents = zip(*[turn for turns in chats for turn in turns], strict=True)
+    flat = pl.DataFrame(
+        {"role": roles, "content": contents}, schema=dict.fromkeys(("role", "content"), pl.String)
+    )
+    lengths = {len(turns) for turns in chats}
+    series = flat.to_struct("messages")
+    if len(lengths) == 1:
+        return series.reshape((len(chats), lengths.pop())).cast(MESSAGES)
+    number = pl.Series("number", [at for at, turns in enumerate(chats) for _ in turns], dtype=pl.UInt32)
+    grouped = pl.DataFrame([number, series]).group_by("number", maintain_order=True).agg("messages")
+    return grouped["messages"]
+
+
+def _rejects(frame: pl.DataFrame, rejected: dict[int, Rejected]) -> list[Reject]:
+    places = frame[list(rejected)].select("id", "source_file", "source_line").rows()
+    return [
+        Reject(id_, found.reason, found.detail, file or "", line)
+        for (id_, file, line), found in zip(places, rejected.values(), strict=True)
+    ]
+
+
+def _place(name: str, variable: str, tools: Tools) -> str:
+    """Where a template names a variable: file and line."""
+    file = tools.templates.get(name).filename or name
+    for number, line in enumerate(tools.templates.source(name).splitlines(), 1):
+        if re.search(rf"{{[{{%][^}}]*\b{re.escape(variable)}\b", line):
+            return f"{file}:{number}"
+    return f"{file}:1"
