@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+PROSE_CHARS = 24
+
 
 @dataclass(frozen=True)
 class Code:
@@ -47,6 +49,11 @@ class Table:
         cells = [row[column] for row in self.rows if row[column] not in (None, "")]
         return bool(cells) and all(isinstance(cell, (int, float)) for cell in cells)
 
+    def prose(self, column: int) -> bool:
+        """Whether the column holds sentences, which need room."""
+        cells = [row[column] for row in self.rows]
+        return any(isinstance(cell, str) and len(cell) > PROSE_CHARS for cell in cells)
+
 
 @dataclass(frozen=True)
 class CodeBlock:
@@ -69,7 +76,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a message; `summary` folds it away behind these words."""
+    """A piece of a message; `summary` folds it away behind these words, or stands for an empty text."""
 
     text: str
     summary: str = ""
@@ -125,7 +132,6 @@ class Card:
     name: str
     lead: str
     notices: Sequence[str]
-    facts: Sequence[tuple[str, str]]
     front: str
     """YAML for the head of the Markdown file, as dataset hubs read it."""
     sections: Sequence[Section] = field(default_factory=tuple)

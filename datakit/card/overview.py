@@ -7,9 +7,13 @@ from typing import Any
 
 import polars as pl
 
-from datakit.card.blocks import Block, Cell, Code, Section, Table, Text
+from datakit.card.blocks import Block, Bullets, Cell, Code, Section, Table, Text
 from datakit.card.build_folder import PART_NAMES, BuildFolder
 from datakit.card.figures import collect
+
+MOST_WARNINGS = 20
+NOTE_CHARS = 500
+_SHOWN_ELSEWHERE = ("classes", "warnings")
 
 
 def part_table(build: BuildFolder) -> pl.DataFrame:
@@ -74,8 +78,8 @@ def sources_section(build: BuildFolder) -> Section:
     blocks: list[Block] = [Table(head, rows)]
     found = licences(build)
     if found:
-        lines: list[list[Cell]] = [[step, key, value] for step, key, value in found]
-        blocks.append(Table(["step", "what", "licence"], lines))
+        lines: list[list[Cell]] = [[Code(step), _readable(key), value] for step, key, value in found]
+        blocks.append(Table(["step", "of what", "licence"], lines))
     else:
         blocks.append(Text("No step declares a licence."))
     blocks.append(
@@ -118,9 +122,9 @@ def flow_section(build: BuildFolder) -> Section:
             step.number,
             Code(step.name),
             step.records_in,
-            step.added or None,
-            sum(step.rejected.values()) or None,
-            step.retry or None,
+            step.added,
+            sum(step.rejected.values()),
+            step.retry,
             step.records_out,
         ]
         for step in steps
@@ -149,4 +153,35 @@ def flow_section(build: BuildFolder) -> Section:
                 "again."
             )
         )
-    return Section("How it was made", blocks)
+    return Section("How it was made", [*blocks, *_notes(build)])
+
+
+def _notes(build: BuildFolder) -> list[Block]:
+    """What the steps warned of, and what else they noted down."""
+    warned, noted = [], []
+    for step in build.report.steps:
+        warned += [f"{step.name}: {build.clean(str(text))}" for text in step.notes.get("warnings", ())]
+        others = {key: value for key, value in step.notes.items() if key not in _SHOWN_ELSEWHERE}
+        facts = [
+            f"{_readable(key)} {build.clean(str(value))}"
+            for key, value in flat(others)
+            if value not in (None, "") and "licen" not in key.lower()
+        ]
+        if facts:
+            noted.append(f"{step.name}: {'; '.join(facts)[:NOTE_CHARS]}")
+    blocks: list[Block] = []
+    if warned:
+        blocks += [Text("The steps warned of:"), Bullets(_few(warned))]
+    if noted:
+        blocks += [Text("What the steps noted down:"), Bullets(noted)]
+    return blocks
+
+
+def _few(items: list[str]) -> list[str]:
+    rest = len(items) - MOST_WARNINGS
+    return items if rest <= 0 else [*items[:MOST_WARNINGS], f"and {rest:,} more: see report.json"]
+
+
+def _readable(key: str) -> str:
+    """`left_out.too_long` as words."""
+    return " ".join(part for part in key.replace("_", " ").split(".") if not part.isdigit())

@@ -10,6 +10,8 @@ from datakit.card.build_folder import BuildFolder
 from datakit.card.figures import Spread, collect, counts, histogram, spread
 
 MOST_DOTS = 1_500
+FEW_SIZES = 8
+"""So many sizes stand in a table, more in a plot."""
 EXAMPLES = 3
 """Examples of each kind of reject."""
 MOST_REASONS = 40
@@ -79,6 +81,16 @@ def pictures_section(build: BuildFolder) -> Section:
         .sort(["len", "width", "height"], descending=[True, False, False])
         .head(MOST_DOTS)
     )
+    blocks: list[Block] = [_spread_table(sides), *_sizes(common)]
+    if _several(build):
+        blocks.insert(0, Text("Of records with several pictures, the first picture's size counts."))
+    return Section("Pictures", blocks)
+
+
+def _sizes(common: pl.DataFrame) -> list[Block]:
+    """A plot of many sizes, a table of few."""
+    if common.height <= FEW_SIZES:
+        return [Table(["width, pixels", "height, pixels", "records"], common.rows())]
     svg = charts.points(
         "Picture sizes (larger dots: more records)",
         common["width"].to_list(),
@@ -86,13 +98,7 @@ def pictures_section(build: BuildFolder) -> Section:
         common["len"].to_list(),
         ("width, pixels", "height, pixels"),
     )
-    blocks: list[Block] = [
-        _spread_table(sides),
-        Chart("picture-sizes", "Width and height of the pictures", svg),
-    ]
-    if _several(build):
-        blocks.insert(0, Text("Of records with several pictures, the first picture's size counts."))
-    return Section("Pictures", blocks)
+    return [Chart("picture-sizes", "Width and height of the pictures", svg)]
 
 
 def _several(build: BuildFolder) -> bool:
@@ -208,14 +214,20 @@ def duplicates_section(build: BuildFolder) -> Section:
         text = "No two records that were kept look alike."
     else:
         text = (
-            f"{groups['records']:,} kept records stand in {groups['groups']:,} groups of look-alikes, "
-            f"the largest of {groups['largest']:,}. "
+            f"{groups['records']:,} kept records are look-alikes of one another, in groups of at most "
+            f"{groups['largest']:,}. "
         )
         text += (
-            f"{groups['split']:,} groups have records in training and in validation, which flatters scores."
+            f"{groups['split']:,} such groups stand in training and in validation, which flatters scores."
             if groups["split"]
-            else "No group is torn between training and validation."
+            else "No such group is torn between training and validation."
         )
+    if "review" in build.columns:
+        conflicts = int(collect(build.main.select(pl.col("review").is_not_null().sum())).item())
+        if conflicts:
+            text += (
+                f" {conflicts:,} records contradict the label of a look-alike: the column review names it."
+            )
     if dropped:
         text += f" {dropped:,} records were rejected by curate.duplicates."
     return Section("Duplicates", [Text(text)])
@@ -268,11 +280,12 @@ def _spread_table(rows: dict[str, Spread | None]) -> Table:
     return Table(head, cells)
 
 
-def _number(value: float) -> Cell:
-    if value == int(value) and abs(value) >= 10:
+def _number(value: float) -> int | float:
+    if value == int(value):
         return int(value)
     return round(value, 1) if abs(value) >= 10 else round(value, 3)
 
 
 def _words(found: Spread) -> str:
-    return f"{found.least:,.3g} to {found.most:,.6g}, median {found.median:,.6g}"
+    least, median, most = (_number(value) for value in (found.least, found.median, found.most))
+    return f"{least:,} to {most:,}, median {median:,}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,28 @@ def first_rows(build: BuildFolder) -> dict[str, list[Row]]:
 def samples(build: BuildFolder, rows: dict[str, list[Row]]) -> list[Sample]:
     """A few records: classes from frequent to rare, one with several pictures, validation, general data."""
     labels = _labels(build, [row["id"] for part in rows.values() for row in part])
-    return [
+    return _each_block_once(
         _sample(build, part, row, labels.get(row["id"], {}))
         for part, count in WANTED.items()
         for row in _spread_out(rows.get(part, []), labels, count)
-    ]
+    )
+
+
+def _each_block_once(found: Iterable[Sample]) -> list[Sample]:
+    """The samples, the text of a label block standing only where it comes first."""
+    seen: dict[str, str] = {}
+    shown = []
+    for sample in found:
+        turns = []
+        for turn in sample.turns:
+            pieces = [
+                Part("", f"{part.summary}, as in {seen[part.text]}") if part.text in seen else part
+                for part in turn.parts
+            ]
+            seen |= {part.text: sample.title for part in pieces if part.text and part.summary}
+            turns.append(Turn(turn.role, pieces))
+        shown.append(replace(sample, turns=turns))
+    return shown
 
 
 def label_block(rows: dict[str, list[Row]]) -> dict[str, str]:
@@ -114,9 +132,8 @@ def parts(text: str) -> list[Part]:
     block = found.group()
     count = len(_json_object(block))
     fold = Part(block, f"{count} labels with their descriptions ({len(block):,} characters)")
-    return [
-        piece for piece in (*_long(text[: found.start()]), fold, *_long(text[found.end() :])) if piece.text
-    ]
+    before, after = text[: found.start()].removesuffix("\n"), text[found.end() :].removeprefix("\n")
+    return [piece for piece in (*_long(before), fold, *_long(after)) if piece.text]
 
 
 def _long(text: str) -> list[Part]:

@@ -56,9 +56,11 @@ def _class_limits(classes: pl.DataFrame) -> list[str]:
         items.append(f"Classes without training records: {_some(absent)}.")
     few = classes.filter((pl.col("train") > 0) & (pl.col("train") < FEW))["label"].to_list()
     if few:
+        some = len(few) < classes.height
+        who = f"{len(few)} of {classes.height} classes have" if some else "All classes have"
         items.append(
-            f"{len(few)} of {classes.height} classes have fewer than {FEW} training records; expect mistakes "
-            f"on them: {_some(few)}. Repeats make them seen more often, but add nothing new."
+            f"{who} fewer than {FEW} training records; expect mistakes on them"
+            f"{': ' + _some(few) if some else ''}. Repeats make them seen more often, but add nothing new."
         )
     if classes["val"].sum():
         blind = classes.filter((pl.col("val") == 0) & (pl.col("train") > 0))["label"].to_list()

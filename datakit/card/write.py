@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 import re
 from collections import Counter
@@ -12,14 +11,12 @@ from typing import Any
 
 import polars as pl
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
-from datakit.card import charts
-from datakit.card.blocks import Card, Cell, Code, Section
+from datakit.card.blocks import Card, Section
 from datakit.card.build_folder import BuildFolder, open_build
 from datakit.card.checks import checks
 from datakit.card.classes import class_table, classes_section
+from datakit.card.layout import render_html, render_markdown
 from datakit.card.overview import flow_section, licences, part_table, parts_section, sources_section
 from datakit.card.quality import (
     duplicates_section,
@@ -70,6 +67,8 @@ def make_card(build: BuildFolder) -> Card:
     shown = samples(build, rows)
     sections = [
         parts_section(build, parts),
+        limits_section(build, parts, classes, checked),
+        checks_section(checked),
         sources_section(build),
         flow_section(build),
         classes_section(build, classes, label_block(rows)),
@@ -79,9 +78,7 @@ def make_card(build: BuildFolder) -> Card:
         texts_section(build),
         duplicates_section(build),
         rejects_section(build),
-        checks_section(checked),
         Section("Samples", shown),
-        limits_section(build, parts, classes, checked),
         training_section(build),
         reproduce_section(build),
     ]
@@ -91,7 +88,6 @@ def make_card(build: BuildFolder) -> Card:
         lead=_lead(build, parts, classes, languages, tasks),
         notices=[build.clean(note) for note in (*build.report.notes, *failed, *build.report.warnings)],
         front=_front(build, parts, languages, tasks),
-        facts=(),
         sections=[section for section in sections if section.blocks],
     )
 
@@ -174,75 +170,6 @@ def _languages(rows: Mapping[str, list[dict[str, Any]]]) -> list[str]:
                 found[language] += len(script.findall(text))
     total = sum(found.values())
     return [language for language, count in found.most_common() if total and count / total >= 0.1]
-
-
-def render_markdown(card: Card) -> str:
-    """The card as Markdown with a YAML head."""
-    text = _environment(autoescape=False).get_template("card.md.j2").render(card=card)
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
-
-
-def render_html(card: Card) -> str:
-    """The card as one page: no script, nothing loaded from elsewhere."""
-    return _environment(autoescape=True).get_template("card.html.j2").render(card=card).strip() + "\n"
-
-
-def _environment(*, autoescape: bool) -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=autoescape,
-    )
-    environment.filters.update(
-        md=markdown_text, md_cell=_markdown_cell, fence=_fence, cell=_html_cell, plot=_plot
-    )
-    return environment
-
-
-_MARKS = re.compile(r"([\\`*_\[\]|~#])")
-
-
-def markdown_text(text: str) -> str:
-    """`text` on one line, shown as it is: no character of it is taken for Markdown or HTML."""
-    line = " ".join(str(text).split())
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    line = _MARKS.sub(r"\\\1", line)
-    return re.sub(r"^([+-]|\d+(?=[.)]))", r"\\\1" if line[:1] in "+-" else r"\1", line)
-
-
-def _markdown_cell(cell: Cell) -> str:
-    if isinstance(cell, Code):
-        escaped = html.escape(" ".join(cell.text.split())).replace("|", "&#124;")
-        return (
-            f"<code>{re.sub(r'([*_`~])', lambda mark: f'&#{ord(mark.group())};', escaped)}</code>"
-            if escaped
-            else ""
-        )
-    return markdown_text(_words(cell))
-
-
-def _html_cell(cell: Cell) -> str:
-    if isinstance(cell, Code):
-        return Markup("<code>{}</code>").format(cell.text) if cell.text else ""
-    return _words(cell)
-
-
-def _words(cell: Cell) -> str:
-    if cell is None:
-        return ""
-    return f"{cell:,}" if isinstance(cell, (int, float)) else str(cell)
-
-
-def _fence(text: str, language: str = "") -> str:
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    marks = "`" * max(3, longest + 1)
-    return f"{marks}{language}\n{text}\n{marks}"
-
-
-def _plot(svg: str, name: str) -> Markup:
-    return Markup(charts.in_page(svg, name))  # matplotlib escapes the texts in its SVG
 
 
 def _write(path: Path, text: str) -> None:

@@ -133,7 +133,12 @@ def ecom(project: Path) -> Draft:
             step.tokens_in, step.tokens_out, step.cost_usd = 182_000, 21_000, 0.0391
         if name == "mix.general":
             step.added, step.records_out = 20, main + 20
-            step.notes = {"sources": [{"source": "general_zh.json", "licence": "Apache-2.0"}]}
+            step.notes = {
+                "source": "read.alpaca",
+                "licence": "CC-BY-4.0",
+                "added": 20,
+                "left_out": {"too_long": 3},
+            }
         draft.steps.append(step)
     emit = StepReport(
         number=len(names) + 1, name="emit.llamafactory", records_in=main + 20, records_out=main + 20
