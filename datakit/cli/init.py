@@ -1,0 +1,68 @@
+"""`datakit init`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from datakit.starter import Started
+
+EPILOG = """\b
+Examples:
+  datakit init screens
+  datakit init films --from medical
+  datakit init look --demo
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("folder", type=click.Path(path_type=Path), default=".")
+@click.option(
+    "--from",
+    "start",
+    type=click.Choice(["ecom", "medical"]),
+    default="ecom",
+    help="Which shipped recipe to begin with: screenshots (25 labels) or chest films.",
+)
+@click.option("--demo", is_flag=True, help="Bring the whole example data set, not two records a label.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON on stdout.")
+def command(folder: Path, start: str, demo: bool, as_json: bool) -> int:
+    """Make a new project in FOLDER: recipe, templates, label file and a little data, ready to build.
+
+    Nothing is written over.
+    """
+    from datakit.cli.tables import print_json
+    from datakit.starter import start_project
+
+    made = start_project(folder, start, whole=demo)
+    if as_json:
+        print_json(
+            {
+                "project": str(made.folder),
+                "recipe": str(made.recipe),
+                "records": made.records,
+                "files": [path.relative_to(made.folder).as_posix() for path in made.files],
+                "next": _next(made),
+            }
+        )
+        return 0
+    click.echo(f"Made the project {made.folder}:")
+    recipe = made.recipe.relative_to(made.folder).as_posix()
+    click.echo(f"  {recipe}  the steps from pictures to data set")
+    click.echo(f"  templates/{start}/  prompts, answers and labels.yaml")
+    click.echo(f"  data/  {made.records} example records: put yours in their place (see README.md)")
+    click.echo("\nNext:")
+    for line in _next(made):
+        click.echo(f"  {line}")
+    return 0
+
+
+def _next(made: Started) -> list[str]:
+    recipe = made.recipe.relative_to(made.folder).as_posix()
+    place = os.path.relpath(made.folder)
+    moves = [] if place == "." else [f"cd {place}"]
+    return [*moves, "datakit doctor", f"datakit plan {recipe}", f"datakit build {recipe}"]

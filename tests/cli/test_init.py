@@ -1,0 +1,95 @@
+"""`datakit init`: a project that passes its own plan and build, made without writing over anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from datakit.starter import STARTS
+
+Run = Callable[..., Any]
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_every_path_in_the_recipe_is_there(datakit: Run, tmp_path: Path, start: str) -> None:
+    done = datakit("init", "mine", "--from", start, "--json")
+    made = json.loads(done.out)
+    assert (done.code, made["recipe"]) == (0, str(tmp_path / "mine" / "recipes" / "mine.yaml"))
+    assert sorted(made["files"]) == sorted(
+        path.relative_to(tmp_path / "mine").as_posix()
+        for path in (tmp_path / "mine").rglob("*")
+        if path.is_file()
+    )
+    text = Path(made["recipe"]).read_text()
+    recipe = yaml.safe_load(text)
+    assert recipe["name"] == "mine"
+    assert "examples/" not in text
+    paths = [row[name]["path"] for row in recipe["steps"] for name in row if name.startswith("read.")]
+    assert len(paths) >= 1
+    for path in [*paths, recipe["labels"]]:
+        assert (tmp_path / "mine" / "recipes" / path).is_file()
+    for path in paths:
+        source = tmp_path / "mine" / "recipes" / path
+        rows = [json.loads(line) for line in source.read_text().splitlines()]
+        assert rows
+        for row in rows:
+            pictures = [row["image"]] if isinstance(row["image"], str) else row["image"]
+            assert all((source.parent / picture).is_file() for picture in pictures)
+
+
+def test_sample_has_every_label_and_demo_has_every_record(datakit: Run, tmp_path: Path) -> None:
+    sample = json.loads(datakit("init", "small", "--json").out)
+    whole = json.loads(datakit("init", "large", "--demo", "--json").out)
+    original = (ROOT / "examples" / "ecom" / "train.jsonl").read_text().splitlines()
+    assert whole["records"] == len(original)
+    labels = {json.loads(line)["label"] for line in original}
+    rows = (tmp_path / "small" / "data" / "train.jsonl").read_text().splitlines()
+    assert {json.loads(line)["label"] for line in rows} == labels
+    assert len(labels) < sample["records"] <= 2 * len(labels)
+
+
+def test_nothing_is_written_over(datakit: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "data").mkdir(parents=True)
+    (tmp_path / "mine" / "data" / "train.jsonl").write_text("mine")
+    done = datakit("init", "mine")
+    assert done.code == 2
+    assert "data/train.jsonl" in done.err
+    assert [path.name for path in (tmp_path / "mine").rglob("*")] == ["data", "train.jsonl"]
+    assert (tmp_path / "mine" / "data" / "train.jsonl").read_text() == "mine"
+
+
+def test_folder_with_other_files_is_taken_and_named_by_itself(datakit: Run, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("kept")
+    done = datakit("init", "--from", "medical")
+    assert done.code == 0
+    assert (tmp_path / "notes.txt").read_text() == "kept"
+    assert "cd " not in done.out
+    assert len(list((tmp_path / "recipes").glob("*.yaml"))) == 1
+
+
+def test_name_of_a_folder_becomes_a_name_that_a_recipe_may_have(datakit: Run, tmp_path: Path) -> None:
+    assert datakit("init", "我的 项目 v2").code == 0
+    assert [path.name for path in (tmp_path / "我的 项目 v2" / "recipes").iterdir()] == ["v2.yaml"]
+
+
+def test_file_in_the_place_of_the_folder_is_an_error(datakit: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("")
+    done = datakit("init", "mine")
+    assert (done.code, "is a file" in done.err) == (2, True)
+
+
+def test_unknown_start_lists_the_known(datakit: Run) -> None:
+    done = datakit("init", "mine", "--from", "chess")
+    assert done.code == 2
+    assert "'ecom', 'medical'" in done.err
