@@ -126,7 +126,9 @@ class RapidEngine:
             self._engine(blank, use_det=False, use_cls=False, use_rec=True)
 
     def read(self, pixels: Pixels, long_side_px: int) -> list[Line]:
-        self._engine.text_det.limit_side_len = long_side_px
+        search = self._engine.text_det
+        if search.limit_side_len != long_side_px:  # read first, so that a renamed setting cannot go unnoticed
+            search.limit_side_len = long_side_px
         found = self._engine(pixels, use_det=True, use_cls=False, use_rec=True)
         if found.boxes is None or found.txts is None:
             return []

@@ -28,6 +28,10 @@ class Ocr(Annotator):
 
     Pictures more than 2.5 times as tall as wide are read in overlapping tiles, so that long screenshots
     keep small text. A picture that does not decode is rejected.
+
+    Measured 2026-11-24 on the 200 screens in examples/ecom (scripts/ocr_score.py): character F1 0.995 at
+    0.19 CPU seconds a picture; with the small weights 0.73 at the same F1, with PaddleOCR 0.22; rapidocr's
+    own defaults take 1.5.
     """
 
     keyed: ClassVar[tuple[str, ...]] = ("engine", "long_side_px")
