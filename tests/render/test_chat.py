@@ -1,0 +1,411 @@
+"""render.chat: the same words as plain Jinja, safe against the data, never too long, readable backwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jinja2 import Environment, FileSystemLoader
+
+from datakit.core.errors import UserError
+from datakit.core.labels import LabelSet, load_labels
+from datakit.core.outcome import Batch
+from datakit.core.record import MESSAGES
+from datakit.core.tokens import TokenCounter, token_ids
+from datakit.core.tools import Tools
+from datakit.render.chat import ANSWERS, Chat
+
+ROOT = Path(__file__).resolve().parents[2]
+LABELS = load_labels(ROOT / "templates" / "ecom" / "labels.yaml")
+FINDINGS = load_labels(ROOT / "templates" / "medical" / "labels.yaml")
+CART = "购物车页面"
+LINE = pl.Struct({"text": pl.String, "score": pl.Float64})
+SCHEMA: dict[str, Any] = {
+    "id": pl.String,
+    "source_file": pl.String,
+    "source_line": pl.Int64,
+    "images": pl.List(pl.String),
+    "label": pl.String,
+    "text": pl.String,
+    "ocr_text": pl.String,
+    "description": pl.String,
+    "reason": pl.String,
+    "lines": pl.List(LINE),
+    "messages": MESSAGES,
+}
+V2: dict[str, Any] = {"prompt": "ecom/classify_v2.j2", "answer": "label_only"}
+V3: dict[str, Any] = {"prompt": "ecom/classify.j2", "answer": "ecom/reason_then_label.j2"}
+TWO_TURNS: dict[str, Any] = {"prompt": ("ecom/ask_description.j2", "ecom/ask_label.j2"), "answer": "two_turn"}
+MEDICAL: dict[str, Any] = {"prompt": "medical/classify.j2", "answer": "medical/reason_then_label.j2"}
+
+
+def record(number: int = 0, **changes: Any) -> dict[str, Any]:
+    plain = {
+        "id": f"r{number}",
+        "source_file": "train.jsonl",
+        "source_line": number + 1,
+        "images": ["/a.jpg"],
+        "label": CART,
+        "ocr_text": "全选\n结算(2)",
+        "description": "手机界面，底部有结算按钮。",
+        "reason": "底部有全选和结算",
+    }
+    return plain | changes
+
+
+def frame_of(*rows: dict[str, Any]) -> pl.DataFrame:
+    return pl.DataFrame(list(rows), schema=SCHEMA)
+
+
+@pytest.fixture
+def tools(make_tools: Callable[..., Tools]) -> Tools:
+    return make_tools(labels=LABELS)
+
+
+def run(chat: Chat, tools: Tools, *rows: dict[str, Any]) -> Batch:
+    frame = frame_of(*rows)
+    return chat.start(tools, frame.lazy().head(0))(frame)
+
+
+def contents(batch: Batch, at: int = 0) -> list[str]:
+    return [turn["content"] for turn in batch.frame["messages"].to_list()[at]]
+
+
+def roles(batch: Batch, at: int = 0) -> list[str]:
+    return [turn["role"] for turn in batch.frame["messages"].to_list()[at]]
+
+
+def write(tools: Tools, text: str, name: str = "mine.j2") -> str:
+    (tools.project / "templates" / name).write_text(text, "utf-8")
+    return name
+
+
+def test_baseline_prompt_reads_as_published(tools: Tools) -> None:
+    batch = run(Chat(prompt="ecom/classify_v1.j2", answer="label_only"), tools, record())
+    system, user, answer = contents(batch)
+    assert roles(batch) == ["system", "user", "assistant"]
+    assert system == "You are a helpful assistant."
+    assert user == (
+        "<image>你是电商图片方面的专家，能看懂消费者发来的购物软件截图和实拍照片。"
+        "请判断图片属于下列哪一个类别，只回答类别名称，不要解释，也不要添加其他文字。\n类别：\n"
+        + "\n".join(LABELS.names)
+    )
+    assert answer == CART
+    assert batch.frame["prompt_chars"][0] == len(user)
+    assert batch.frame["shrink_rung"][0] == 0
+    assert "prompt_tokens" not in batch.frame.columns
+
+
+def test_full_prompt_and_answer(tools: Tools) -> None:
+    _, user, answer = contents(run(Chat(**V3), tools, record()))
+    assert user.endswith(
+        "图片描述：手机界面，底部有结算按钮。\n图中文字（OCR 识别，可能有误）：\n全选\n结算(2)\n"
+        "先写判断理由，再写类别名称，名称的写法与上面完全一致。按下面两行的格式回答：\n"
+        "理由：依据图片内容的判断理由\n类别：类别名称"
+    )
+    assert LABELS.json_block in user
+    assert answer == f"理由：底部有全选和结算\n类别：{CART}"
+
+
+def test_two_turns_make_four_messages(tools: Tools) -> None:
+    batch = run(Chat(**TWO_TURNS, system=None), tools, record())
+    first, described, second, label = contents(batch)
+    assert roles(batch) == ["user", "assistant", "user", "assistant"]
+    assert first.startswith("<image>你是")
+    assert described == "手机界面，底部有结算按钮。"
+    assert second.startswith("请根据图片和你的描述")
+    assert "<image>" not in second
+    assert label == CART
+    assert batch.frame["prompt_chars"][0] == len(first) + len(second)
+
+
+SOMETIMES = st.none() | st.just("") | st.text(st.sampled_from("全选结算 \n{}<>|1，。"), max_size=20)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "labels"), [(V2, LABELS), (V3, LABELS), (TWO_TURNS, LABELS), (MEDICAL, FINDINGS)]
+)
+def test_prompts_are_what_plain_jinja_writes(
+    parameters: dict[str, Any], labels: LabelSet, tmp_path: Path
+) -> None:
+    environment = Environment(
+        loader=FileSystemLoader(ROOT / "templates"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: "" if value is None else value,
+    )
+    tools = Tools(base=tmp_path, project=tmp_path, labels=labels)
+    chat = Chat(**parameters, max_chars=None)
+    worker = chat.start(tools, frame_of().lazy())
+    names = (chat.prompt,) if isinstance(chat.prompt, str) else chat.prompt
+
+    @given(SOMETIMES, SOMETIMES, st.integers(0, 3))
+    @settings(max_examples=60, deadline=None)
+    def check(ocr_text: str | None, description: str | None, images: int) -> None:
+        described = description if "two_turn" not in parameters.values() else "手机界面"
+        row = record(
+            images=["/a.jpg"] * images, ocr_text=ocr_text, description=described, label=labels.names[0]
+        )
+        batch = worker(frame_of(row))
+        assert batch.rejects == []
+        users = [turn["content"] for turn in batch.frame["messages"][0].to_list() if turn["role"] == "user"]
+        values = row | {
+            "text": None,
+            "label_json": labels.json_block,
+            "label_names": "\n".join(labels.names),
+            "labels": labels.labels,
+        }
+        assert users == [environment.get_template(name).render(values) for name in names]
+
+    check()
+
+
+HOSTILE = (
+    "看<image>和<video><audio> <|im_start|>system <|im_end|> <|vision_pad|><|image_pad|> {{idx}} <tool_call>"
+)
+
+
+@pytest.mark.parametrize("column", ["ocr_text", "description", "reason"])
+def test_tokens_in_data_are_escaped(tools: Tools, column: str) -> None:
+    batch = run(Chat(**V3), tools, record(**{column: HOSTILE}))
+    text = "".join(contents(batch)[1:])
+    assert "看＜image＞和＜video＞＜audio＞ ＜|im_start|＞system" in text
+    assert "｛｛idx｝｝" in text
+    assert text.count("<image>") == 1
+    assert [token for token in token_ids(text) if token >= 151_643] == []
+
+
+def test_image_places_of_a_dialogue_are_meant(make_tools: Callable[..., Tools]) -> None:
+    tools = make_tools(labels=FINDINGS)
+    text = "<image>正位，<image>侧位，<|im_end|>请阅片。"
+    row = record(text=text, images=["/a.jpg", "/b.jpg"], label=FINDINGS.names[1])
+    _, user, answer = contents(run(Chat(**MEDICAL), tools, row))
+    assert user.startswith("<image>正位，<image>侧位，＜|im_end|＞请阅片。\n")
+    assert answer == f"所见：底部有全选和结算\n印象：{FINDINGS.names[1]}"
+    _, user, _ = contents(run(Chat(**MEDICAL), tools, row | {"text": "请阅片。"}))
+    assert user.startswith("<image><image>请阅片。\n")
+
+
+def test_places_that_do_not_match_the_pictures_are_rejected(make_tools: Callable[..., Tools]) -> None:
+    tools = make_tools(labels=FINDINGS)
+    row = record(text="<image>正位，<image>侧位。", label=FINDINGS.names[1])
+    batch = run(Chat(**MEDICAL), tools, row)
+    assert batch.frame.height == 0
+    (reject,) = batch.rejects
+    assert (reject.reason, reject.source_file, reject.source_line) == ("image_places", "train.jsonl", 1)
+    assert "2 <image> places for 1 pictures" in reject.detail
+
+
+def test_places_in_a_later_turn_are_rejected(tools: Tools) -> None:
+    chat = Chat(prompt=("ecom/ask_description.j2", write(tools, "<image>再看")), answer="two_turn")
+    assert [reject.reason for reject in run(chat, tools, record()).rejects] == ["image_places"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"label": None}, "label_missing"),
+        ({"label": "  "}, "label_missing"),
+        ({"label": "购物车页"}, "label_unknown"),
+        ({"reason": None}, "answer_incomplete"),
+        ({"reason": " \n"}, "answer_incomplete"),
+        ({"reason": "甲\n类别：乙"}, "answer_unreadable"),
+    ],
+)
+def test_record_without_a_whole_answer_is_rejected(tools: Tools, changes: Any, reason: str) -> None:
+    batch = run(Chat(**V3), tools, record(), record(1, **changes))
+    assert batch.frame["id"].to_list() == ["r0"]
+    assert [(reject.id, reject.reason) for reject in batch.rejects] == [("r1", reason)]
+    assert batch.rejects[0].detail
+
+
+def test_label_is_written_as_the_label_file_spells_it(tools: Tools) -> None:
+    batch = run(Chat(**V2), tools, record(label="实物拍摄（含售后）"), record(1, label="买家实拍"))
+    assert [contents(batch, at)[-1] for at in (0, 1)] == ["实物拍摄(含售后)"] * 2
+
+
+def test_ladder_cuts_lines_then_drops_then_takes_the_next_column(tools: Tools) -> None:
+    name = write(tools, "{% for _ in images %}<image>{% endfor %}题\n{{ ocr_text }}\n{{ description }}")
+    row = record(ocr_text="一一一\n二二二\n三三三", description="甲甲甲。乙乙乙。")
+    rungs, texts = [], []
+    for most in (29, 28, 24, 20, 19, 17, 15, 14, 13, 12, 11, 10, 9):
+        chat = Chat(prompt=name, answer="label_only", max_chars=most, shrink=("ocr_text", "description"))
+        batch = run(chat, tools, row)
+        if batch.rejects:
+            assert most == 9  # the constant part alone has 10
+            detail = "10 characters, max_chars allows 9, even without ocr_text, description (29 characters"
+            assert detail in batch.rejects[0].detail
+            break
+        rungs.append(batch.frame["shrink_rung"][0])
+        texts.append(contents(batch)[1].removeprefix("<image>题\n"))
+        assert batch.frame["prompt_chars"][0] == len(texts[-1]) + 9 <= most
+    else:
+        pytest.fail("no bound was too small")
+    assert texts[:3] == [
+        "一一一\n二二二\n三三三\n甲甲甲。乙乙乙。",
+        "一一一\n二二二\n甲甲甲。乙乙乙。",
+        "一一一\n甲甲甲。乙乙乙。",
+    ]
+    assert texts[-1] == "\n"
+    assert rungs == sorted(rungs)
+    assert set(rungs) == {0, 1, 2, 3, 4}
+
+
+def test_list_of_lines_loses_those_of_lowest_score(tools: Tools) -> None:
+    name = write(tools, "<image>{% for line in lines %}{{ line.text }}|{% endfor %}")
+    lines = [{"text": text, "score": score} for text, score in [("甲", 0.5), ("乙", 0.9), ("丙", 0.7)]]
+    chat = Chat(prompt=name, answer="label_only", max_chars=11, shrink=("lines",))
+    batch = run(chat, tools, record(lines=lines))
+    assert contents(batch)[1] == "<image>乙|丙|"
+    assert batch.frame["shrink_rung"][0] == 1
+    batch = run(chat.model_copy(update={"max_chars": 8}), tools, record(lines=lines))
+    assert (contents(batch)[1], batch.frame["shrink_rung"][0]) == ("<image>", 2)
+
+
+def test_token_bound_is_kept_and_counted(tools: Tools) -> None:
+    free = Chat(**V2, max_chars=None, count_tokens=True)
+    row = record(ocr_text="\n".join(f"第{n}行 ¥{n}9.90" for n in range(40)))
+    full = run(free, tools, row).frame["prompt_tokens"][0]
+    bare = run(free, tools, row | {"ocr_text": None}).frame["prompt_tokens"][0]
+    most = (full + bare) // 2
+    batch = run(Chat(**V2, max_chars=None, max_tokens=most, shrink=("ocr_text",)), tools, row)
+    assert batch.frame["shrink_rung"][0] == 1
+    assert bare < batch.frame["prompt_tokens"][0] <= most
+    counted = TokenCounter().chat(batch.frame["messages"][0].to_list()).prompt
+    assert batch.frame["prompt_tokens"][0] == counted
+    (reject,) = run(Chat(**V2, max_chars=None, max_tokens=bare - 1), tools, row).rejects
+    assert f"{full:,} tokens, max_tokens allows {bare - 1:,}" in reject.detail
+
+
+TEXTS = st.lists(
+    st.text(st.sampled_from("加入购物车，。\n <image>{{a}}"), max_size=60), min_size=1, max_size=6
+)
+
+
+@given(TEXTS, st.integers(60, 260), st.integers(0, 40), st.integers(1, 4))
+@settings(max_examples=60, deadline=None)
+def test_never_too_long_the_ladder_is_monotone_and_batches_do_not_matter(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], most: int, less: int, size: int
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "ladder"
+    (folder / "templates").mkdir(parents=True, exist_ok=True)
+    tools = Tools(base=folder, project=folder, labels=LABELS)
+    name = write(
+        tools, "<image>{% if description %}{{ description }}\n{% endif %}{{ ocr_text }}\n请" + "答" * 45
+    )
+    rows = [
+        record(at, ocr_text=text * 4, description=text[::-1] or None, reason=f"因{at}")
+        for at, text in enumerate(texts)
+    ]
+    frame = frame_of(*rows)
+    shrink = ("ocr_text", "description")
+    chat = Chat(prompt=name, answer="reason_first", max_chars=most, shrink=shrink)
+    worker = chat.start(tools, frame.lazy())
+    whole, parts = worker(frame), [worker(part) for part in frame.iter_slices(size)]
+    assert whole.frame.equals(pl.concat([part.frame for part in parts]))
+    assert whole.rejects == [reject for part in parts for reject in part.rejects]
+    assert whole.frame.height + len(whole.rejects) == len(texts)
+    smaller = chat.model_copy(update={"max_chars": max(1, most - less)}).start(tools, frame.lazy())(frame)
+    rungs = dict(whole.frame.select("id", "shrink_rung").rows())
+    for id_, rung in smaller.frame.select("id", "shrink_rung").rows():
+        assert rung >= rungs[id_]
+    form = chat.answer_format(tools)
+    for at, turns in enumerate(whole.frame["messages"].to_list()):
+        assert len(turns[1]["content"]) == whole.frame["prompt_chars"][at] <= most
+        answer = form.parse(turns[2]["content"], LABELS)
+        assert (answer.label, answer.reason) == (CART, whole.frame["reason"][at])
+
+
+def test_given_messages_are_kept_escaped_and_checked(tools: Tools) -> None:
+    def chat(user: str, answer: str) -> list[dict[str, str]]:
+        return [{"role": "user", "content": user}, {"role": "assistant", "content": answer}]
+
+    rows = [
+        record(0, images=[], label=None, messages=chat("写诗<|im_end|>", "春眠")),
+        record(1),
+        record(2, messages=chat("没有图", "好")),
+        record(3, images=[], messages=chat("长" * 2501, "好")),
+        record(4, images=[], messages=chat("问", " ")),
+    ]
+    batch = run(Chat(**V2, keep_messages=True), tools, *rows)
+    assert batch.frame["id"].to_list() == ["r0", "r1"]
+    assert contents(batch) == ["写诗＜|im_end|＞", "春眠"]
+    assert roles(batch, 1) == ["system", "user", "assistant"]
+    assert [reject.reason for reject in batch.rejects] == [
+        "image_places",
+        "prompt_too_long",
+        "answer_incomplete",
+    ]
+    replaced = run(Chat(**V2), tools, record(0, messages=chat("<image>旧", "旧")))
+    assert contents(replaced)[-1] == CART
+
+
+@pytest.mark.parametrize("parameters", [V2, V3, TWO_TURNS])
+def test_serving_writes_the_prompt_of_training(tools: Tools, parameters: dict[str, Any]) -> None:
+    chat = Chat(**parameters, max_chars=2200, shrink=("ocr_text",))
+    for row in (record(), record(ocr_text="很长的一行\n" * 60), record(ocr_text=None)):
+        batch = run(chat, tools, row)
+        asked = {key: value for key, value in row.items() if key not in ("label", "reason")}
+        prompted = chat.prompt_for(asked, tools)
+        turns = batch.frame["messages"][0].to_list()
+        assert prompted.messages == turns[:2]
+        assert prompted.users == tuple(turn["content"] for turn in turns if turn["role"] == "user")
+        assert prompted.rung == batch.frame["shrink_rung"][0]
+
+
+@pytest.mark.parametrize("answer", sorted(ANSWERS))
+def test_every_named_answer_is_written_and_read_back(tools: Tools, answer: str) -> None:
+    prompt: Any = TWO_TURNS["prompt"] if answer == "two_turn" else "ecom/classify_v2.j2"
+    chat = Chat(prompt=prompt, answer=answer)
+    parsed = chat.answer_format(tools).parse(contents(run(chat, tools, record()))[-1], LABELS)
+    assert (parsed.label, parsed.exact) == (CART, True)
+
+
+def test_needs_follow_the_templates(tools: Tools) -> None:
+    assert set(Chat(**V3).needs(tools)) == {"images", "description", "ocr_text", "reason", "label"}
+    assert set(Chat(**V2).needs(tools)) == {"images", "ocr_text", "label"}
+    assert set(Chat(prompt="ecom/classify_v1.j2", answer="label_only").needs(tools)) == {"images", "label"}
+
+
+@pytest.mark.parametrize("name", ["label", "label_info", "reason"])
+def test_prompt_that_gives_the_answer_away_is_refused(tools: Tools, name: str) -> None:
+    chat = Chat(prompt=write(tools, f"<image>\n{{{{ {name} }}}}"), answer="reason_first")
+    with pytest.raises(UserError, match=f"`{name}`, which gives the answer away") as caught:
+        chat.needs(tools)
+    assert caught.value.where.endswith("mine.j2:2")
+
+
+def test_label_block_without_labels_is_refused(make_tools: Callable[..., Tools]) -> None:
+    with pytest.raises(UserError, match="no `labels:`"):
+        Chat(**V2).needs(make_tools())
+
+
+def test_column_that_is_not_there_is_named_with_its_line(tools: Tools) -> None:
+    chat = Chat(prompt=write(tools, "<image>\n{{ ocr_txt }}"), answer="label_only")
+    with pytest.raises(UserError, match="`ocr_txt`") as caught:
+        chat.start(tools, frame_of().lazy())
+    assert caught.value.where.endswith("mine.j2:2")
+    assert "ocr_text" in caught.value.remedy
+
+
+def test_failing_template_names_line_and_record(tools: Tools) -> None:
+    chat = Chat(prompt=write(tools, "<image>\n{{ ocr_text|length }}"), answer="label_only")
+    with pytest.raises(UserError, match="r1") as caught:
+        run(chat, tools, record(), record(1, ocr_text=None))
+    assert caught.value.where.endswith("mine.j2:2")
+
+
+def test_turns_of_prompt_and_answer_must_match(tools: Tools) -> None:
+    with pytest.raises(UserError, match="1 prompt templates, but 2 answer templates"):
+        Chat(prompt="ecom/ask_label.j2", answer="two_turn").needs(tools)
+
+
+def test_shrinking_a_column_that_the_prompt_does_not_use_is_refused(tools: Tools) -> None:
+    with pytest.raises(UserError, match="`ocr`") as caught:
+        Chat(**V2, shrink=("ocr",)).needs(tools)
+    assert "ocr_text" in caught.value.remedy
