@@ -31,6 +31,7 @@ from datakit.run.annotation import fingerprint
 from datakit.run.engine import Engine
 from datakit.run.stage import Stage
 from datakit.run.store import Store
+from datakit.run.workers import WorkerPool
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENS = ROOT / "examples" / "ecom" / "images"
@@ -90,9 +91,23 @@ def test_finds_the_text_of_real_screens_where_it_stands(path: Path, read: Read) 
     assert all(0 <= entry["score"] <= 1 and entry["image"] == 0 for entry in entries)
 
 
+def measured(script: str, take: int) -> dict[str, Any]:
+    """What a script under scripts/ prints as JSON."""
+    command = [sys.executable, str(ROOT / "scripts" / script), "--take", str(take), "--json"]
+    result: dict[str, Any] = json.loads(
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    )
+    return result
+
+
+def test_defaults_cost_a_fraction_of_the_engines_own() -> None:
+    result = measured("bench_ocr.py", 1)
+    assert result["datakit"]["f1"] >= 0.9
+    assert result["cpu_ratio"] > 2  # 7.8 on 12 screens, 2026-11-24
+
+
 def test_default_settings_read_99_of_100_characters() -> None:
-    command = [sys.executable, str(ROOT / "scripts" / "ocr_score.py"), "--take", "8", "--json"]
-    result = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    result = measured("ocr_score.py", 8)
     assert result["pictures"] == 8
     assert result["characters"] > 800
     assert result["f1"] >= 0.985
@@ -258,9 +273,11 @@ def test_weights_that_do_not_load_stop_the_build_with_words(
         shutil.copytree(part.folder, tmp_path / part.folder.name)
     (tmp_path / "rec" / "rec.onnx").write_bytes(b"not a model")
     step = Ocr(det_folder=str(tmp_path / "det"), rec_folder=str(tmp_path / "rec"))
+    tools, jobs = make_tools(), iter([(b"key", {"id": "r", "images": [str(COUPONS)]})])
     with pytest.raises(UserError, match="rapidocr cannot load the weights") as caught:
-        step.start(make_tools())
+        list(WorkerPool(step, tools, 1, 1500).run(jobs))
     assert str(tmp_path / "rec") in str(caught.value)
+    assert "Check det_folder and rec_folder" in caught.value.remedy
     (tmp_path / "rec" / "inference.yml").write_text("nothing: here\n")
     with pytest.raises(UserError, match="not an inference"):
         step.start(make_tools())
