@@ -8,20 +8,22 @@ from typing import Any
 
 import yaml
 
-from datakit.core.errors import UserError
+from datakit.core.errors import UserError, did_you_mean
+
+EXAMPLE = "Example: --set run.concurrency=8"
 
 
 def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
     """A copy of a recipe's data with each `key=value` set; values are YAML.
 
     A key is a path in the recipe (`run.concurrency`, `seed`) or a step's name and parameter
-    (`annotate.ocr.engine`; `read.jsonl#2.path` for the second step of that name).
+    (`annotate.ocr.engine`, `emit.llamafactory.images`; `read.jsonl#2.path` for the second step of that name).
     """
     changed = copy.deepcopy(data)
     for text in overrides:
         key, found, value = text.partition("=")
         if not found or not key:
-            raise UserError(f"--set {text!r} is not key=value", remedy="Example: --set run.concurrency=8")
+            raise UserError(f"--set {text!r} is not key=value", remedy=EXAMPLE)
         try:
             parsed = yaml.safe_load(value)
         except yaml.YAMLError:
@@ -32,40 +34,60 @@ def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str,
 
 def _set(data: dict[str, Any], key: str, value: Any, text: str) -> None:
     target, parts = _step_parameters(data, key) or (data, key.split("."))
-    for part in parts[:-1]:
+    if not all(parts):
+        raise UserError(
+            f"--set {text!r}: the key has an empty part", remedy="Example: --set run.concurrency=8"
+        )
+    while len(parts) > 1:
+        dotted = ".".join(parts[:2])  # a step inside a step, such as read.alpaca in mix.general
+        part, parts = (dotted, parts[2:]) if len(parts) > 2 and dotted in target else (parts[0], parts[1:])
         inner = target.setdefault(part, {})
         if inner is None:
             inner = target[part] = {}
         if not isinstance(inner, dict):
             raise UserError(f"--set {text!r}: `{part}` is not a mapping")
         target = inner
-    target[parts[-1]] = value
+    target[parts[0]] = value
 
 
 def _step_parameters(data: dict[str, Any], key: str) -> tuple[dict[str, Any], list[str]] | None:
     """The parameter mapping of the step that a key begins with, and the rest of the key."""
     parts = key.split(".")
-    if len(parts) < 3 or parts[0] in data:
+    if len(parts) < 3 or (parts[0] in data and parts[0] != "emit"):
         return None
     wanted, _, nth = ".".join(parts[:2]).partition("#")
-    steps = [
-        (row, name)
-        for section, prefix in (("steps", ""), ("emit", "emit."))
-        for row in data.get(section) or []
-        for name in ([row] if isinstance(row, str) else list(row) if isinstance(row, dict) else [])
-        if wanted in (name, prefix + str(name))
-    ]
-    if not steps:
-        raise UserError(f"--set {key}: no step `{wanted}` in the recipe")
-    if nth and not (nth.isdigit() and 1 <= int(nth) <= len(steps)):
-        raise UserError(f"--set {key}: there are {len(steps)} steps `{wanted}`")
-    if len(steps) > 1 and not nth:
+    steps = _steps(data)
+    found = [(rows, index) for name, rows, index in steps if name == wanted]
+    if not found:
+        hint = did_you_mean(wanted, [name for name, *_ in steps])
+        raise UserError(f"--set {key}: no step `{wanted}` in the recipe", remedy=hint)
+    if nth and not (nth.isdigit() and 1 <= int(nth) <= len(found)):
+        raise UserError(f"--set {key}: there are {len(found)} steps `{wanted}`")
+    if len(found) > 1 and not nth:
         raise UserError(
-            f"--set {key}: {len(steps)} steps are called `{wanted}`", remedy=f"Say which: {wanted}#1.…"
+            f"--set {key}: {len(found)} steps are called `{wanted}`", remedy=f"Say which: {wanted}#1.…"
         )
-    row, name = steps[int(nth) - 1 if nth else 0]
+    rows, index = found[int(nth) - 1 if nth else 0]
+    row = rows[index]
     if isinstance(row, str):
-        raise UserError(f"--set {key}: write the step as `{name}: {{}}` first")
+        row = rows[index] = {row: {}}
+    name = next(iter(row))
     if row[name] is None:
         row[name] = {}
+    if not isinstance(row[name], dict):
+        raise UserError(f"--set {key}: the parameters of `{name}` are not a mapping")
     return row[name], parts[2:]
+
+
+def _steps(data: dict[str, Any]) -> list[tuple[str, list[Any], int]]:
+    """Name, list and place of every step; emitters by their full name."""
+    found: list[tuple[str, list[Any], int]] = []
+    for section, prefix in (("steps", ""), ("emit", "emit.")):
+        rows = data.get(section)
+        if not isinstance(rows, list):
+            continue
+        for index, row in enumerate(rows):
+            name = row if isinstance(row, str) else next(iter(row), None) if isinstance(row, dict) else None
+            if isinstance(name, str):
+                found.append((prefix + name.removeprefix(prefix), rows, index))
+    return found

@@ -104,7 +104,7 @@ def load_recipe(
     """
     file = load_yaml(Path(path).absolute())
     if isinstance(file.data, dict):
-        file.data = apply_overrides(file.data, overrides)
+        file.data = _with_text_keys(apply_overrides(file.data, overrides))
     return _Checker(file, dict(sections or {})).recipe()
 
 
@@ -156,8 +156,9 @@ class _Checker:
         name = data.get("name", self.file.path.stem)
         if not isinstance(name, str) or not name.replace("_", "").replace("-", "").isalnum():
             self._fault(("name",), f"name {name!r} must be letters, digits, `_` and `-`")
-        if not isinstance(data.get("seed", 7), int):
-            self._fault(("seed",), "`seed` must be a whole number")
+        seed = data.get("seed", 7)
+        if type(seed) is not int or seed < 0:
+            self._fault(("seed",), f"`seed` must be a whole number from 0, not {seed!r}")
 
     def _steps(self, rows: Any, section: str) -> list[Step]:
         if not isinstance(rows, list) or not rows:
@@ -225,7 +226,7 @@ class _Checker:
         for step in emitters:
             if not isinstance(step.transform, Emitter):
                 self.errors.append(UserError(f"`{step.name}` belongs under `steps:`", where=step.where))
-        if steps and steps[0].number == 1 and not isinstance(steps[0].transform, Reader):
+        if steps and steps[0].number == 1 and not isinstance(steps[0].transform, Reader | Emitter):
             remedy = "Begin with a reader, such as read.jsonl."
             self.errors.append(
                 UserError(f"`{steps[0].name}` has no records to work on", remedy=remedy, where=steps[0].where)
@@ -252,8 +253,11 @@ def _with_text_keys(value: Any) -> Any:
 def describe_fault(fault: Mapping[str, Any], model: type[BaseModel]) -> tuple[str, str]:
     """A pydantic fault in words: (what is wrong, what to do)."""
     location = [str(part) for part in fault["loc"]]
-    name = ".".join(location) or "parameters"
+    name = ".".join(location)
     value = fault.get("input")
+    if not location:
+        text = str(fault["msg"]).removeprefix("Value error, ")
+        return ("must be a mapping" if fault["type"] == "model_type" else text), ""
     if fault["type"] == "extra_forbidden":
         fields = list(_model_at(model, location[:-1]).model_fields)
         hint = did_you_mean(location[-1], fields)

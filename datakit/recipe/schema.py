@@ -40,7 +40,12 @@ def recipe_schema(sections: Mapping[str, type[Settings]] | None = None) -> JSON:
                 "pattern": "^[\\w-]+$",
                 "description": "Name of the build and its files; the recipe's file name when not given.",
             },
-            "seed": {"type": "integer", "default": 7, "description": "Where all randomness starts from."},
+            "seed": {
+                "type": "integer",
+                "minimum": 0,
+                "default": 7,
+                "description": "Where all randomness starts from.",
+            },
             "labels": {"type": ["string", "null"], "description": "Path of the label file, from the recipe."},
             "steps": _steps(
                 {name: kind for name, kind in steps.items() if name not in emitters},

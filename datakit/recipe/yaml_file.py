@@ -27,7 +27,8 @@ class YamlFile:
     def where(self, key: Key) -> str:
         """`file:line:column` of a key, or of the nearest one above it."""
         while key and key not in self.places:
-            key = key[:-1]
+            spelled = (*key[:-1], str(key[-1]))  # keys that YAML reads as numbers
+            key = spelled if spelled in self.places else key[:-1]
         line, column = self.places.get(key, (1, 1))
         return f"{show_path(self.path)}:{line}:{column}"
 
@@ -59,19 +60,53 @@ def load_yaml(path: Path) -> YamlFile:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{show_path(path)}:{mark.line + 1}:{mark.column + 1}" if mark else show_path(path)
-        raise UserError(f"not valid YAML: {error.problem}", where=place) from None
+        remedy = "Indent with spaces, not with tabs." if "'\\t'" in str(error.problem) else ""
+        raise UserError(f"not valid YAML: {error.problem}", remedy=remedy, where=place) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        message = f"not valid YAML: character #x{ord(text[error.position]):04x} cannot stand in a text file"
+        raise UserError(message, where=f"{show_path(path)}:{line}") from None
+    except RecursionError:
+        raise UserError("values are nested too deeply", where=show_path(path)) from None
     return file
+
+
+PLAIN_TAGS = {
+    f"tag:yaml.org,2002:{name}"
+    for name in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp", "merge", "value")
+}
+MAX_DIGITS = 18  # what a 64-bit number surely holds
 
 
 class _Walk:
     def __init__(self, file: YamlFile) -> None:
         self.file, self.count = file, 0
+        self.above: list[yaml.Node] = []
 
     def visit(self, node: yaml.Node, key: Key) -> None:
         self.count += 1
         if self.count > MAX_NODES:
             raise UserError("the file expands to too many values", where=show_path(self.file.path))
         self.file.places.setdefault(key, _place(node))
+        self._check(node)
+        self.above.append(node)
+        self._inside(node, key)
+        self.above.pop()
+
+    def _check(self, node: yaml.Node) -> None:
+        if node.tag not in PLAIN_TAGS:
+            tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+            self._stop(node, f"the tag `{tag}` is not allowed", "A recipe is plain data: take the tag away.")
+        if any(node is other for other in self.above):
+            self._stop(node, "an alias stands inside its own anchor", "Write the value out.")
+        if node.tag.endswith(":int") and sum(char.isalnum() for char in node.value) > MAX_DIGITS:
+            self._stop(node, f"the number {node.value} is too large", "Put it in quotes if it is a text.")
+
+    def _stop(self, node: yaml.Node, message: str, remedy: str) -> None:
+        line, column = _place(node)
+        raise UserError(message, remedy=remedy, where=f"{show_path(self.file.path)}:{line}:{column}")
+
+    def _inside(self, node: yaml.Node, key: Key) -> None:
         if isinstance(node, yaml.MappingNode):
             self._mapping(node, key)
         elif isinstance(node, yaml.SequenceNode):
@@ -88,6 +123,7 @@ class _Walk:
                 raise UserError(f"key `{name}` stands twice (first in line {seen[name]})", where=place)
             seen[name] = line
             self.file.places[(*key, name)] = (line, column)
+            self._check(name_node)
             self.visit(value, (*key, name))
 
 
