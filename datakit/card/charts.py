@@ -108,9 +108,15 @@ def columns(
         if limit is not None:
             value, words = limit
             axes.axvline(value, color=LIMIT, linewidth=1.6, linestyle="--")
-            side = "right" if value > (shape.edges[0] + shape.edges[-1]) / 2 else "left"
+            late = value > (shape.edges[0] + shape.edges[-1]) / 2  # the title stands above the early half
             axes.annotate(
-                f" {words} ", (value, 1), xycoords=("data", "axes fraction"), ha=side, va="top", color=INK
+                f" {words} ",
+                (value, 1),
+                xycoords=("data", "axes fraction"),
+                xytext=(0, 3 if late else 0),
+                textcoords="offset points",
+                ha="right" if late else "left",
+                va="bottom" if late else "top",
             )
 
     return _svg(draw, height, (0.11, 0.2, 0.85, 0.66))

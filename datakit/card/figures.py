@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import floor, log10
 
 import polars as pl
@@ -41,19 +42,28 @@ def collect(frame: pl.LazyFrame) -> pl.DataFrame:
 
 def spread(frame: pl.LazyFrame, value: pl.Expr) -> Spread | None:
     """Spread of a number; None when no record has it."""
-    number = value.cast(pl.Float64)
-    row = collect(
-        frame.select(number.alias("x")).select(
-            count=pl.col("x").count(),
-            missing=pl.col("x").null_count(),
-            least=pl.col("x").min(),
-            median=pl.col("x").quantile(0.5, "nearest"),
-            mean=pl.col("x").mean(),
-            high=pl.col("x").quantile(0.95, "nearest"),
-            most=pl.col("x").max(),
-        )
-    ).row(0, named=True)
-    return Spread(**row) if row["count"] else None
+    return spreads(frame, {"": value}).get("")
+
+
+def spreads(frame: pl.LazyFrame, values: Mapping[str, pl.Expr]) -> dict[str, Spread]:
+    """Name -> spread of each number that some record has, all in one scan."""
+    if not values:
+        return {}
+    names = {f"x{number}": name for number, name in enumerate(values)}
+    numbers = [value.cast(pl.Float64).alias(x) for x, value in zip(names, values.values(), strict=True)]
+    wanted: dict[str, Callable[[pl.Expr], pl.Expr]] = {
+        "count": pl.Expr.count,
+        "missing": pl.Expr.null_count,
+        "least": pl.Expr.min,
+        "median": partial(pl.Expr.quantile, quantile=0.5, interpolation="nearest"),
+        "mean": pl.Expr.mean,
+        "high": partial(pl.Expr.quantile, quantile=0.95, interpolation="nearest"),
+        "most": pl.Expr.max,
+    }
+    every = [found(pl.col(x)).alias(f"{x}.{key}") for x in names for key, found in wanted.items()]
+    row = collect(frame.select(numbers).select(every)).row(0, named=True)
+    facts = {name: {key: row[f"{x}.{key}"] for key in wanted} for x, name in names.items()}
+    return {name: Spread(**fact) for name, fact in facts.items() if fact["count"]}
 
 
 def histogram(frame: pl.LazyFrame, value: pl.Expr, found: Spread, *, whole: bool = True) -> Histogram:

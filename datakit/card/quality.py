@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import polars as pl
 
 from datakit.card import charts
 from datakit.card.blocks import Block, Cell, Chart, Code, Section, Table, Text
 from datakit.card.build_folder import BuildFolder
-from datakit.card.figures import Spread, collect, counts, histogram, spread
+from datakit.card.figures import Spread, collect, counts, histogram, spread, spreads
 
 MOST_DOTS = 1_500
 FEW_SIZES = 8
@@ -15,6 +17,7 @@ FEW_SIZES = 8
 EXAMPLES = 3
 """Examples of each kind of reject."""
 MOST_REASONS = 40
+CHARACTERS = "characters per record"
 
 
 def prompt_section(build: BuildFolder) -> Section:
@@ -63,16 +66,17 @@ def pictures_section(build: BuildFolder) -> Section:
     if not {"width", "height"} <= build.columns.keys():
         return Section("Pictures", [])
     width, height = pl.col("width"), pl.col("height")
-    sides = {
-        "width, pixels": spread(build.main, width),
-        "height, pixels": spread(build.main, height),
-        "width / height": spread(build.main, width / height),
-        "pixels, million": spread(build.main, width * height / 1e6),
+    values = {
+        "width, pixels": width,
+        "height, pixels": height,
+        "width / height": width / height,
+        "pixels, million": width * height / 1e6,
     }
-    if sides["width, pixels"] is None:
-        return Section("Pictures", [])
     if "bytes" in build.columns:
-        sides["file, KiB"] = spread(build.main, pl.col("bytes") / 1024)
+        values["file, KiB"] = pl.col("bytes") / 1024
+    sides = spreads(build.main, values)
+    if not sides:
+        return Section("Pictures", [])
     common = collect(
         build.main.select(width, height)
         .drop_nulls()
@@ -114,20 +118,19 @@ def ocr_section(build: BuildFolder) -> Section:
         return Section("OCR text", [])
     pictured = build.main.filter(pl.col("images").list.len() > 0)
     length = pl.col(name).fill_null("").str.len_chars()
-    found = spread(pictured, length)
+    values = {CHARACTERS: length}
+    lines = build.columns.get(into)
+    if isinstance(lines, pl.List) and isinstance(lines.inner, pl.Struct):
+        values["lines per record"] = pl.col(into).list.len()
+        if "score" in {field.name for field in lines.inner.fields}:
+            scores = pl.col(into).list.eval(pl.element().struct.field("score"))
+            values["mean confidence per record (0 to 1)"] = scores.list.mean()
+    rows = spreads(pictured, values)
+    found = rows.get(CHARACTERS)
     if found is None:
         return Section("OCR text", [])
     empty = int(collect(pictured.select((length == 0).sum())).item())
     text = f"Text was found on {found.count - empty:,} of {found.count:,} records with pictures."
-    rows: dict[str, Spread | None] = {"characters per record": found}
-    lines = build.columns.get(into)
-    if isinstance(lines, pl.List) and isinstance(lines.inner, pl.Struct):
-        fields = {field.name for field in lines.inner.fields}
-        score = next((field for field in ("score", "confidence") if field in fields), None)
-        rows["lines per record"] = spread(pictured, pl.col(into).list.len())
-        if score is not None:
-            mean = pl.col(into).list.eval(pl.element().struct.field(score)).list.mean()
-            rows["mean confidence per record (0 to 1)"] = spread(pictured, mean)
     svg = charts.columns(
         "Text per record", histogram(pictured, length, found), "characters of OCR text", "records"
     )
@@ -147,28 +150,24 @@ def texts_section(build: BuildFolder) -> Section:
         step: str(build.parameters(step).get("into", default))
         for step, default in (("annotate.describe", "description"), ("annotate.reason", "reason"))
     }
-    rows: dict[str, Spread | None] = {
-        f"{name}, characters": spread(build.main, pl.col(name).str.len_chars())
+    values = {
+        f"{name}, characters": pl.col(name).str.len_chars()
         for name in written.values()
         if build.columns.get(name) == pl.String
     }
-    blocks: list[Block] = []
     reason = written["annotate.reason"]
-    for name in build.columns:
-        if name.startswith(f"{reason}_") and build.columns[name].is_numeric():
-            rows[name] = spread(build.main, pl.col(name))
-    if any(rows.values()):
-        blocks.append(_spread_table(rows))
-    for name in (f"{reason}_similarity",):
-        found = rows.get(name)
-        if found is not None:
-            limit = build.parameters("guard.reason").get("max_similarity")
-            mark = (float(limit), f"max_similarity {limit}") if limit else None
-            shape = histogram(build.main, pl.col(name), found, whole=False)
-            svg = charts.columns(
-                "How alike the reasons of a class are", shape, "similarity (0 to 1)", "records", limit=mark
-            )
-            blocks.append(Chart("reason-similarity", f"Similarity of reasons: {_words(found)}", svg))
+    numeric = [name for name, kind in build.columns.items() if kind.is_numeric()]
+    values |= {name: pl.col(name) for name in numeric if name.startswith(f"{reason}_")}
+    rows = spreads(build.main, values)
+    blocks: list[Block] = [_spread_table(rows)] if rows else []
+    name = f"{reason}_similarity"
+    if name in rows:
+        limit = build.parameters("guard.reason").get("max_similarity")
+        mark = (float(limit), f"max_similarity {limit}") if limit else None
+        shape = histogram(build.main, pl.col(name), rows[name], whole=False)
+        title = "How alike the reasons of a class are"
+        svg = charts.columns(title, shape, "similarity (0 to 1)", "records", limit=mark)
+        blocks.append(Chart("reason-similarity", f"Similarity of reasons: {_words(rows[name])}", svg))
     blocks += _flags(build, reason)
     return Section("Written texts", blocks)
 
@@ -195,9 +194,9 @@ def duplicates_section(build: BuildFolder) -> Section:
     if "duplicate_of" not in build.columns:
         return Section("Duplicates", [])
     groups = collect(
-        build.main.select("duplicate_of", "part")
+        build.main.select("part", "duplicate_of")
         .drop_nulls("duplicate_of")
-        .group_by("duplicate_of")
+        .group_by(pl.col("duplicate_of").hash())
         .agg(size=pl.len(), parts=pl.col("part").n_unique())
         .filter(pl.col("size") > 1)
         .select(
@@ -266,7 +265,7 @@ def rejects_section(build: BuildFolder) -> Section:
     )
 
 
-def _spread_table(rows: dict[str, Spread | None]) -> Table:
+def _spread_table(rows: Mapping[str, Spread]) -> Table:
     head = ["", "records", "least", "median", "mean", "95th percentile", "most"]
     cells: list[list[Cell]] = [
         [
@@ -275,7 +274,6 @@ def _spread_table(rows: dict[str, Spread | None]) -> Table:
             *(_number(value) for value in (found.least, found.median, found.mean, found.high, found.most)),
         ]
         for name, found in rows.items()
-        if found is not None
     ]
     return Table(head, cells)
 
