@@ -30,8 +30,8 @@ class Ocr(Annotator):
     keep small text. A picture that does not decode is rejected.
 
     Measured 2026-11-24 on the 200 screens in examples/ecom (scripts/ocr_score.py): character F1 0.995 at
-    0.19 CPU seconds a picture; with the small weights 0.73 at the same F1, with PaddleOCR 0.22; rapidocr's
-    own defaults take 1.5.
+    0.18 CPU seconds a picture; with the small weights 0.73 at the same F1, with PaddleOCR 0.22. rapidocr's
+    own defaults take 8 to 11 times the CPU (scripts/bench_ocr.py).
     """
 
     keyed: ClassVar[tuple[str, ...]] = ("engine", "long_side_px")
