@@ -87,6 +87,15 @@ class BuildFolder:
         """What the first step of this name noted down."""
         return next((report.notes for report in self.report.steps if report.name == step), {})
 
+    def rung(self, number: int) -> str:
+        """How far a prompt was shortened, in words: render.chat cuts each column of `shrink`, then drops it."""
+        columns = self.parameters("render.chat").get("shrink") or []
+        if not number:
+            return "whole"
+        column, dropped = divmod(number - 1, 2)
+        name = columns[column] if column < len(columns) else f"column {column + 1} of shrink"
+        return f"{name} {'dropped' if dropped else 'cut'}"
+
     @cached_property
     def labels(self) -> LabelSet | None:
         """The recipe's label set; None without one, or when its file is not in the project any more."""

@@ -9,7 +9,7 @@ import polars as pl
 from datakit.card import charts
 from datakit.card.blocks import Block, Cell, Chart, Code, Section, Table, Text
 from datakit.card.build_folder import BuildFolder
-from datakit.card.figures import Spread, collect, counts, histogram, spread, spreads
+from datakit.card.figures import Spread, collect, counts, histogram, spreads
 
 MOST_DOTS = 1_500
 FEW_SIZES = 8
@@ -22,42 +22,39 @@ CHARACTERS = "characters per record"
 
 def prompt_section(build: BuildFolder) -> Section:
     """Length of the prompts against the recipe's limit, and how many had to be shortened."""
-    if "prompt_chars" not in build.columns:
-        return Section("Prompts", [])
-    value = pl.col("prompt_chars")
-    found = spread(build.main, value)
+    names = {"prompt_chars": "prompt, characters", "prompt_tokens": "prompt, tokens"}
+    values = {words: pl.col(name) for name, words in names.items() if name in build.columns}
+    rows = spreads(build.main, values)
+    found = rows.get(names["prompt_chars"])
     if found is None:
         return Section("Prompts", [])
     limit = build.parameters("render.chat").get("max_chars")
-    text = "Length of the rendered prompt in characters, label block included. A steady length helps: "
-    text += "very long prompts make small models repeat themselves."
-    if limit:
-        text += f" The recipe allows {limit:,}; the longest has {found.most:,.0f}."
-    mark = (float(limit), f"max_chars {limit:,}") if limit else None
-    svg = charts.columns(
-        "Prompt length", histogram(build.main, value, found), "characters", "records", limit=mark
+    text = (
+        "Length of the rendered prompt, label block included. A steady length helps: very long prompts make "
     )
-    blocks: list[Block] = [Text(text), _spread_table({"prompt, characters": found})]
-    blocks.append(Chart("prompt-length", f"Prompt length: {_words(found)} characters", svg))
+    text += "small models repeat themselves."
+    if limit:
+        text += f" The recipe allows {limit:,} characters; the longest prompt has {found.most:,.0f}."
+    mark = (float(limit), f"max_chars {limit:,}") if limit else None
+    shape = histogram(build.main, pl.col("prompt_chars"), found)
+    svg = charts.columns("Prompt length", shape, "characters", "records", limit=mark)
+    chart = Chart("prompt-length", f"Prompt length: {_words(found)} characters", svg)
+    blocks: list[Block] = [Text(text), _spread_table(rows), chart]
     if "shrink_rung" in build.columns:
         blocks += _rungs(build)
     return Section("Prompts", blocks)
 
 
 def _rungs(build: BuildFolder) -> list[Block]:
-    rungs = counts(build.main, pl.col("shrink_rung"))
-    whole = {"0", ""}
-    shrunk = sum(number for rung, number in rungs if rung not in whole)
+    rungs = sorted((int(rung), number) for rung, number in counts(build.main, pl.col("shrink_rung")))
+    shrunk = sum(number for rung, number in rungs if rung)
     if not shrunk:
         return [Text("No prompt had to be shortened.")]
-    rows: list[list[Cell]] = [
-        [rung if rung not in whole else "whole", number] for rung, number in sorted(rungs)
-    ]
     return [
         Text(
             f"{shrunk:,} prompts were shortened, field by field from the least important, until they fitted:"
         ),
-        Table(["rung", "records"], rows),
+        Table(["prompt", "records"], [[build.rung(rung), number] for rung, number in rungs]),
     ]
 
 

@@ -118,7 +118,7 @@ def _sample(build: BuildFolder, part: str, row: Row, record: Row) -> Sample:
     if part == "train" and (record.get("repeat") or 1) > 1:
         facts.append(("written", f"{record['repeat']} times"))
     if record.get("shrink_rung"):
-        facts.append(("prompt shortened to rung", str(record["shrink_rung"])))
+        facts.append(("prompt shortened", build.rung(record["shrink_rung"])))
     pictures = [_picture(build.path / path, number) for number, path in enumerate(row.get("images") or (), 1)]
     turns = [Turn(message["role"], parts(message["content"] or "")) for message in row["messages"]]
     return Sample(str(row["id"]), facts, pictures, turns)

@@ -93,8 +93,8 @@ SCHEMA: dict[str, Any] = {
     "height": pl.Int64(),
     "bytes": pl.Int64(),
     "duplicate_of": pl.String(),
-    "prompt_chars": pl.Int64(),
-    "shrink_rung": pl.String(),
+    "prompt_chars": pl.UInt32(),
+    "shrink_rung": pl.UInt8(),
 }
 
 
@@ -207,7 +207,7 @@ def _screen(row: dict[str, Any], number: int, texts: list[str], block: str, size
         "bytes": path.stat().st_size,
         "duplicate_of": "screen-0004" if number in (2, 3) else row["id"],
         "prompt_chars": len(prompt),
-        "shrink_rung": "ocr_text" if number % 9 == 0 else "",
+        "shrink_rung": 1 if number % 9 == 0 else 0,
     }
 
 

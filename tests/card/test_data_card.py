@@ -147,7 +147,8 @@ def test_figures_of_the_flow_and_the_classes_are_those_of_the_build(whole: Path)
     assert "| `mix.general` | licence | CC-BY-4.0 |" in text
     assert "| `screen-0141` | `train.jsonl:141` | `image_truncated` |" in text
     assert "15 prompts were shortened" in text
-    assert "The recipe allows 2,500" in text
+    assert "| ocr_text cut | 15 |" in text
+    assert "The recipe allows 2,500 characters" in text
     assert "No such group is torn" in text
 
 
