@@ -4,18 +4,61 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
 
 from jinja2 import Template, TemplateError, nodes
 
 from datakit.core.errors import UserError
 from datakit.core.templates import TrustedText, escape_except_images, escape_tokens
+from datakit.core.tokens import IMAGE
 from datakit.core.tools import Tools
 
 DIALOGUE = "text"
 """The column whose `<image>` places are meant; in every other column they are escaped."""
 _MARK = re.compile("\x00(\\d+)\x00")
+
+
+class Shape(NamedTuple):
+    """The constant texts of a prompt for all records of one kind."""
+
+    constants: tuple[str, ...]
+    places: tuple[int, ...]
+    """Which text stands after each constant but the last."""
+    chars: int
+    """Characters of the constants."""
+    images: int
+    """`<image>` places in the constants."""
+
+
+class Filled(NamedTuple):
+    """A prompt in parts: `constants[0] texts[0] constants[1] …`. Parts are joined where they are needed."""
+
+    shape: Shape
+    texts: tuple[str, ...]
+    """What stands between the constants, escaped."""
+
+    @property
+    def text(self) -> str:
+        """The user turn."""
+        constants = self.shape.constants
+        parts = [constants[0]]
+        for text, constant in zip(self.texts, constants[1:], strict=True):
+            parts += (text, constant)
+        return "".join(parts)
+
+    @property
+    def chars(self) -> int:
+        """Characters of the whole turn."""
+        return self.shape.chars + sum(map(len, self.texts))
+
+    @property
+    def images(self) -> int:
+        """`<image>` places of the whole turn; only meant ones are left."""
+        return self.shape.images + sum(text.count(IMAGE) for text in self.texts)
+
+
+_WHOLE = Shape(("", ""), (0,), 0, 0)
 
 
 class Prompt:
@@ -36,37 +79,32 @@ class Prompt:
         tree = self.template.environment.parse(tools.templates.source(name))
         simple = _Simple(frozenset(texts) & taken, frozenset(self.constant))
         self._texts = tuple(sorted(simple.texts)) if simple.all(tree.body) else None
-        self._shapes: dict[tuple[Any, ...], tuple[tuple[str, ...], tuple[int, ...]]] = {}
+        self._escapes = [_escape(column) for column in self._texts or ()]
+        self._shapes: dict[tuple[Any, ...], Shape] = {}
 
-    def render(self, record: Mapping[str, Any]) -> str:
-        """The turn's text. Raises UserError naming the template's line where it fails on this record."""
+    def fill(self, record: Mapping[str, Any]) -> Filled:
+        """The turn in parts. Raises UserError naming the template's line where it fails on this record."""
         if self._texts is None:
-            return self._jinja(
-                {name: _trusted(name, record[name]) for name in self.variables if name in record}, record
-            )
+            given = {name: _trusted(name, record[name]) for name in self.variables if name in record}
+            return Filled(_WHOLE, (self._jinja(given, record),))
         values = [record[name] for name in self._texts]
-        shape = (len(record["images"]), *map(bool, values))
-        known = self._shapes.get(shape)
-        if known is None:
-            known = self._shapes[shape] = self._pieces(record["images"], values)
-        constants, places = known
-        parts = [constants[0]]
-        for place, constant in zip(places, constants[1:], strict=True):
-            text = values[place]
-            parts.append(
-                escape_tokens(text) if self._texts[place] != DIALOGUE else escape_except_images(text)
-            )
-            parts.append(constant)
-        return "".join(parts)
+        key = (len(record["images"]), *map(bool, values))
+        shape = self._shapes.get(key)
+        if shape is None:
+            shape = self._shapes[key] = self._shape(record["images"], values)
+        return Filled(shape, tuple([self._escapes[place](values[place]) for place in shape.places]))
 
-    def _pieces(self, images: list[str], values: list[Any]) -> tuple[tuple[str, ...], tuple[int, ...]]:
-        assert self._texts is not None  # called by `render` for simple templates only
+    def _shape(self, images: list[str], values: list[Any]) -> Shape:
+        assert self._texts is not None  # called by `fill` for simple templates only
         marks = {
             name: TrustedText(f"\x00{number}\x00") if value else None
             for number, (name, value) in enumerate(zip(self._texts, values, strict=True))
         }
         found = _MARK.split(self._jinja({**marks, "images": images}, {}))
-        return tuple(found[::2]), tuple(int(number) for number in found[1::2])
+        constants = tuple(found[::2])
+        places = tuple(int(number) for number in found[1::2])
+        images_places = sum(constant.count(IMAGE) for constant in constants)
+        return Shape(constants, places, sum(map(len, constants)), images_places)
 
     def _jinja(self, values: Mapping[str, Any], record: Mapping[str, Any]) -> str:
         try:
@@ -85,6 +123,10 @@ class Prompt:
             remedy="Columns can be null; guard them with {% if column %}.",
             where=where,
         )
+
+
+def _escape(column: str) -> Callable[[str], str]:
+    return escape_except_images if column == DIALOGUE else escape_tokens
 
 
 def _trusted(name: str, value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ from datakit.core.answer import LABEL, AnswerFormat
 from datakit.core.labels import LabelSet
 from datakit.core.outcome import Rejected
 from datakit.core.tokens import IMAGE, TokenCounter
-from datakit.render._prompt import Prompt
+from datakit.render._prompt import Filled, Prompt
 from datakit.render._shrink import longest_that_fits
 
 Record = Mapping[str, Any]
@@ -22,14 +22,19 @@ class Prompted:
     """The prompt of one record."""
 
     system: str | None
-    users: tuple[str, ...]
-    """The user turns; one but for dialogues."""
+    turns: tuple[Filled, ...]
+    """The user turns in parts; one but for dialogues."""
     chars: int
     """Characters of the user turns together."""
     tokens: int | None
     """Tokens of the system and user turns in the chat template, without pictures; None when not counted."""
     rung: int
     """How far the ladder was climbed: 0 untouched, then for each column of `shrink` 1 cut and 2 dropped."""
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """The user turns."""
+        return tuple([turn.text for turn in self.turns])
 
     @property
     def messages(self) -> list[dict[str, str]]:
@@ -51,16 +56,18 @@ class Writer:
     shrink: tuple[str, ...]
     count_tokens: bool
     counter: TokenCounter = field(default_factory=TokenCounter)
+    spelt: dict[str, str] = field(default_factory=dict)
+    """Spellings of labels that were met -> the label file's own."""
 
     def prompt(self, record: Record) -> Prompted | Rejected:
         """The prompt of a record, shortened until it fits, or why there is none."""
-        users = self._users(record)
-        fault = _places(users, len(record["images"]))
+        turns = self._filled(record)
+        fault = _places(turns, len(record["images"]))
         if fault:
             return fault
-        chars, tokens = self._size(users)
+        chars, tokens = self._size(turns)
         if self._within(chars, tokens):
-            return Prompted(self.system, users, chars, tokens, 0)
+            return Prompted(self.system, turns, chars, tokens, 0)
         return self._shortened(dict(record), chars)
 
     def answers(self, record: Record) -> tuple[str, ...] | Rejected:
@@ -75,13 +82,13 @@ class Writer:
                 return Rejected("answer_incomplete", f"the answer needs `{name}`, which is empty")
             values[name] = text
         if self.labels is not None and LABEL in values:
-            label = self.labels.find(values[LABEL])
+            label = self._canonical(values[LABEL], self.labels)
             if label is None:
                 hint = self.labels.suggest(values[LABEL])
                 return Rejected(
                     "label_unknown", f"`{values[LABEL]}` is not in the label file. {hint}".strip()
                 )
-            values[LABEL] = label.name
+            values[LABEL] = label
         for turn in self.form.turns:
             name = turn.clash(values)
             if name:
@@ -91,7 +98,7 @@ class Writer:
                 )
         return self.form.render(values)
 
-    def given(self, turns: list[tuple[str, str]], images: int) -> tuple[int, int | None, int] | Rejected:
+    def given(self, turns: Sequence[tuple[str, str]], images: int) -> tuple[int, int | None, int] | Rejected:
         """The size of a chat that came with the record, or why it cannot pass."""
         users = tuple(text for role, text in turns if role == "user")
         if not users or turns[-1][0] != "assistant" or not turns[-1][1].strip():
@@ -101,22 +108,35 @@ class Writer:
             return Rejected(
                 "image_places", f"the messages have {places} <image> places for {images} pictures"
             )
-        chars, tokens = self._size(users)
+        chars, tokens = sum(map(len, users)), self._tokens(users)
         if not self._within(chars, tokens):
             return self._over(chars, tokens, "")
         return chars, tokens, 0
 
-    def _users(self, record: Record) -> tuple[str, ...]:
-        return tuple([prompt.render(record) for prompt in self.prompts])
+    def _canonical(self, text: str, labels: LabelSet) -> str | None:
+        if text not in self.spelt:
+            label = labels.find(text)
+            if label is None:
+                return None
+            self.spelt[text] = label.name
+        return self.spelt[text]
 
-    def _size(self, users: tuple[str, ...]) -> tuple[int, int | None]:
-        chars = len(users[0]) if len(users) == 1 else sum(map(len, users))
+    def _filled(self, record: Record) -> tuple[Filled, ...]:
+        return tuple([prompt.fill(record) for prompt in self.prompts])
+
+    def _size(self, turns: tuple[Filled, ...]) -> tuple[int, int | None]:
+        chars = sum([turn.chars for turn in turns])
         if not self.count_tokens and self.max_tokens is None:
             return chars, None
+        return chars, self._tokens([turn.text for turn in turns])
+
+    def _tokens(self, users: Sequence[str]) -> int | None:
+        if not self.count_tokens and self.max_tokens is None:
+            return None
         turns = [{"role": "user", "content": user} for user in users]
         if self.system:
             turns.insert(0, {"role": "system", "content": self.system})
-        return chars, self.counter.chat(turns).prompt
+        return self.counter.chat(turns).prompt
 
     def _within(self, chars: int, tokens: int | None) -> bool:
         if self.max_chars is not None and chars > self.max_chars:
@@ -137,17 +157,17 @@ class Writer:
         return self._too_long(record, full)
 
     def _fits(self, record: Record) -> bool:
-        return self._within(*self._size(self._users(record)))
+        return self._within(*self._size(self._filled(record)))
 
     def _fits_with(self, record: Record, column: str, form: Any) -> bool:
         return self._fits({**record, column: form})
 
     def _fitted(self, record: Record, rung: int) -> Prompted:
-        users = self._users(record)
-        return Prompted(self.system, users, *self._size(users), rung)
+        turns = self._filled(record)
+        return Prompted(self.system, turns, *self._size(turns), rung)
 
     def _too_long(self, record: Record, full: int) -> Rejected:
-        chars, tokens = self._size(self._users(record))
+        chars, tokens = self._size(self._filled(record))
         after = f", even without {', '.join(self.shrink)} ({full:,} characters with)" if self.shrink else ""
         return self._over(chars, tokens, after)
 
@@ -160,10 +180,10 @@ class Writer:
         return Rejected("prompt_too_long", f"the prompt has {' and '.join(over)}{after}")
 
 
-def _places(users: tuple[str, ...], images: int) -> Rejected | None:
+def _places(turns: tuple[Filled, ...], images: int) -> Rejected | None:
     """The trainer stops at a record whose `<image>` places are not as many as its pictures."""
-    places = users[0].count(IMAGE)
-    later = sum(user.count(IMAGE) for user in users[1:])
+    places = turns[0].images
+    later = sum([turn.images for turn in turns[1:]])
     if places == images and not later:
         return None
     if later:
