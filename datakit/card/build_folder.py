@@ -88,7 +88,7 @@ class BuildFolder:
         return next((report.notes for report in self.report.steps if report.name == step), {})
 
     def rung(self, number: int) -> str:
-        """How far a prompt was shortened, in words: render.chat cuts each column of `shrink`, then drops it."""
+        """How far a prompt was shortened: render.chat cuts each column of `shrink`, then drops it."""
         columns = self.parameters("render.chat").get("shrink") or []
         if not number:
             return "whole"
