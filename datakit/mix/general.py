@@ -20,13 +20,13 @@ from pydantic import (
 
 from datakit.core.errors import UserError
 from datakit.core.outcome import Table
+from datakit.core.parameters import describe_fault, validated
 from datakit.core.record import COLUMNS, GENERAL, TRAIN, digest
 from datakit.core.registry import find, names
 from datakit.core.templates import escape_except_images, escape_tokens
 from datakit.core.tools import Tools
 from datakit.core.transform import Columns, Reader, TableTransform
 from datakit.mix._quality import asked_before, fault_of
-from datakit.recipe.recipe import describe_fault, validated
 
 
 def _show_reader_by_name(schema: dict[str, Any]) -> None:

@@ -6,25 +6,23 @@ then each step's parameters against its class. Columns are checked by `datakit.r
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from datakit.core.errors import RecipeErrors, UserError, did_you_mean
 from datakit.core.labels import LabelSet, load_labels
+from datakit.core.parameters import describe_fault, validated, with_text_keys
 from datakit.core.registry import find
 from datakit.core.settings import LlmSettings, RunSettings, Settings
 from datakit.core.tools import Tools
 from datakit.core.transform import Emitter, Reader, Transform
 from datakit.recipe.overrides import apply_overrides
 from datakit.recipe.yaml_file import Key, YamlFile, load_yaml
-
-Model = TypeVar("Model", bound=BaseModel)
 
 VERSION = 1
 TOP = ("version", "name", "seed", "labels", "llm", "steps", "emit", "train", "run")
@@ -104,7 +102,7 @@ def load_recipe(
     """
     file = load_yaml(Path(path).absolute())
     if isinstance(file.data, dict):
-        file.data = _with_text_keys(apply_overrides(file.data, overrides))
+        file.data = with_text_keys(apply_overrides(file.data, overrides))
     return _Checker(file, dict(sections or {})).recipe()
 
 
@@ -231,51 +229,3 @@ class _Checker:
             self.errors.append(
                 UserError(f"`{steps[0].name}` has no records to work on", remedy=remedy, where=steps[0].where)
             )
-
-
-def validated(model: type[Model], values: Any) -> Model:
-    """The model of a recipe's plain values. Raises pydantic's ValidationError.
-
-    Checked as JSON: strict about types as Python values are, but a YAML list may fill a tuple, a number may
-    be a mapping's key (a label called 3), and a date is the text that was written.
-    """
-    return model.model_validate_json(json.dumps(_with_text_keys(values), default=str))
-
-
-def _with_text_keys(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _with_text_keys(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_with_text_keys(inner) for inner in value]
-    return value
-
-
-def describe_fault(fault: Mapping[str, Any], model: type[BaseModel]) -> tuple[str, str]:
-    """A pydantic fault in words: (what is wrong, what to do)."""
-    location = [str(part) for part in fault["loc"]]
-    name = ".".join(location)
-    value = fault.get("input")
-    if not location:
-        text = str(fault["msg"]).removeprefix("Value error, ")
-        return ("must be a mapping" if fault["type"] == "model_type" else text), ""
-    if fault["type"] == "extra_forbidden":
-        fields = list(_model_at(model, location[:-1]).model_fields)
-        hint = did_you_mean(location[-1], fields)
-        known = f"Known: {', '.join(fields)}." if fields else "It takes none."
-        return f"unknown parameter `{name}` (value {value!r})", f"{hint} {known}".strip()
-    if fault["type"] == "missing":
-        return f"parameter `{name}` is missing", ""
-    if fault["type"] == "value_error":
-        return f"`{name}`: {fault['msg'].removeprefix('Value error, ')}", ""
-    return f"`{name}`: {fault['msg'][0].lower()}{fault['msg'][1:]} (value {value!r})", ""
-
-
-def _model_at(model: type[BaseModel], location: list[str]) -> type[BaseModel]:
-    for part in location:
-        info = model.model_fields.get(part)
-        options = [info.annotation, *get_args(info.annotation)] if info else []
-        inner = [item for item in options if isinstance(item, type) and issubclass(item, BaseModel)]
-        if not inner:
-            break
-        model = inner[0]
-    return model

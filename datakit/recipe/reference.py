@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from datakit.core.errors import UserError
+from datakit.core.parameters import validated
 from datakit.core.registry import find, names
 from datakit.core.shipped import shipped_folder
 from datakit.core.tools import Tools
@@ -166,10 +168,6 @@ def _example(
 
 
 def _try(kind: type[Transform], values: dict[str, Any]) -> Transform | None:
-    from pydantic import ValidationError
-
-    from datakit.recipe.recipe import validated
-
     try:
         return validated(kind, values)
     except (ValidationError, UserError):

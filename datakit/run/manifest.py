@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 
 from datakit.core.record import digest
 from datakit.core.tools import Tools
-from datakit.core.transform import Annotator, Reader
+from datakit.core.transform import Annotator
 from datakit.recipe.recipe import Recipe
 from datakit.run.annotation import fingerprint
 
@@ -104,13 +104,14 @@ def step_settings(recipe: Recipe, tools: Tools) -> list[dict[str, Any]]:
 
 
 def stamp_sources(recipe: Recipe, tools: Tools) -> dict[str, FileStamp]:
-    """Stamps of the readers' files, with content hashes."""
-    return {
-        str(path): stamp(path, hashed=True)
-        for step in recipe.steps
-        if isinstance(step.transform, Reader)
-        for path in step.transform.sources(tools)
-    }
+    """Stamps of the files that records come from, with content hashes."""
+    return {str(path): stamp(path, hashed=True) for path in source_paths(recipe, tools)}
+
+
+def source_paths(recipe: Recipe, tools: Tools) -> list[Path]:
+    """The files that records come from: those of the readers, and of steps that add general data."""
+    with_sources = (getattr(step.transform, "sources", None) for step in recipe.steps)
+    return [path for sources in with_sources if sources is not None for path in sources(tools)]
 
 
 def stamp(path: Path, *, hashed: bool) -> FileStamp:
@@ -147,7 +148,7 @@ def is_current(manifest: Manifest, folder: Path, recipe: Recipe, tools: Tools, l
     """Whether a build of this recipe would come out as the one in `folder`, which is intact."""
     if manifest.settings != settings_digest(recipe, tools, limit):
         return False
-    found = {str(path) for step in _readers(recipe) for path in step.sources(tools)}
+    found = {str(path) for path in source_paths(recipe, tools)}
     if found != manifest.sources.keys():
         return False
     if not all(_same(Path(path), old) for path, old in manifest.sources.items()):
@@ -168,10 +169,6 @@ def content_hash(folder: Path, paths: Iterable[str]) -> str:
         with open(folder / path, "rb") as file:
             state.update(path.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
     return state.hexdigest()
-
-
-def _readers(recipe: Recipe) -> list[Reader]:
-    return [step.transform for step in recipe.steps if isinstance(step.transform, Reader)]
 
 
 def _annotator_print(transform: Any, tools: Tools) -> list[str]:

@@ -12,7 +12,7 @@ import polars as pl
 import yaml
 
 from datakit.core.tools import Tools
-from datakit.core.transform import Annotator, Reader
+from datakit.core.transform import Annotator
 from datakit.recipe.recipe import Recipe
 from datakit.recipe.reference import yaml_inline
 from datakit.recipe.yaml_file import show_path
@@ -157,12 +157,7 @@ def _by_name(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _source_changes(recipe: Recipe, tools: Tools, found: Manifest) -> list[str]:
-    paths = {
-        str(path)
-        for step in recipe.steps
-        if isinstance(step.transform, Reader)
-        for path in step.transform.sources(tools)
-    }
+    paths = {str(path) for path in manifests.source_paths(recipe, tools)}
     reasons = [f"source {show_path(Path(path))} is new" for path in sorted(paths - found.sources.keys())]
     for path, old in found.sources.items():
         now = manifests.stamp(Path(path), hashed=False)

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datakit.core.errors import DatakitError, RecipeErrors, UserError
+from datakit.core.parameters import validated
 from datakit.core.settings import Settings
 from datakit.core.transform import Transform
-from datakit.recipe.recipe import load_recipe, validated
+from datakit.recipe.recipe import load_recipe
 from datakit.recipe.yaml_file import load_yaml
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -218,7 +219,7 @@ def test_every_plain_document_loads_as_yaml_reads_it(
     tmp_path_factory: pytest.TempPathFactory, data: dict[str, Any]
 ) -> None:
     path = tmp_path_factory.mktemp("yaml") / "d.yaml"
-    path.write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
+    path.write_text(yaml.safe_dump(data), encoding="utf-8")
     file = load_yaml(path)
     assert file.data == data
     assert all(line >= 1 and column >= 1 for line, column in file.places.values())
