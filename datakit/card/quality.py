@@ -17,6 +17,7 @@ FEW_SIZES = 8
 EXAMPLES = 3
 """Examples of each kind of reject."""
 MOST_REASONS = 40
+MOST_WORDS = 12
 CHARACTERS = "characters per record"
 
 
@@ -29,10 +30,8 @@ def prompt_section(build: BuildFolder) -> Section:
     if found is None:
         return Section("Prompts", [])
     limit = build.parameters("render.chat").get("max_chars")
-    text = (
-        "Length of the rendered prompt, label block included. A steady length helps: very long prompts make "
-    )
-    text += "small models repeat themselves."
+    text = "Length of the rendered prompt, label block included. A steady length helps: very long prompts "
+    text += "make small models repeat themselves."
     if limit:
         text += f" The recipe allows {limit:,} characters; the longest prompt has {found.most:,.0f}."
     mark = (float(limit), f"max_chars {limit:,}") if limit else None
@@ -170,20 +169,24 @@ def texts_section(build: BuildFolder) -> Section:
 
 
 def _flags(build: BuildFolder, reason: str) -> list[Block]:
-    name = next((name for name in build.columns if name in (f"{reason}_flags", f"{reason}_faults")), None)
-    if name is None:
+    """Counts of the words that checks put into columns beside the reason, such as its flags."""
+    rows: list[list[Cell]] = []
+    asked = False
+    for name, kind in build.columns.items():
+        if not name.startswith(f"{reason}_") or kind not in (pl.String, pl.Boolean, pl.List(pl.String)):
+            continue
+        asked = True
+        words = pl.col(name).explode() if kind == pl.List(pl.String) else pl.col(name)
+        if kind == pl.Boolean:
+            words = pl.when(pl.col(name)).then(pl.lit("yes"))
+        found = [(word, number) for word, number in counts(build.main, words) if word]
+        rows += [[Code(name), Code(word), number] for word, number in found[:MOST_WORDS]]
+    if not asked:
         return []
-    flags = pl.col(name)
-    is_list = isinstance(build.columns[name], pl.List)
-    frame = build.main.select(flags.explode() if is_list else flags)
-    found = [(flag, number) for flag, number in counts(frame, pl.col(name)) if flag]
-    if not found:
+    if not rows:
         return [Text("The checks of the reasons flagged none.")]
-    rows: list[list[Cell]] = [[Code(flag), number] for flag, number in found]
-    return [
-        Text("Reasons that a check flagged; they are marked and kept unless the recipe says otherwise:"),
-        Table(["flag", "records"], rows),
-    ]
+    lead = "What the checks of the reasons found; the records were kept, or they would stand under Left out:"
+    return [Text(lead), Table(["column", "found", "records"], rows)]
 
 
 def duplicates_section(build: BuildFolder) -> Section:

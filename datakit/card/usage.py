@@ -11,7 +11,7 @@ import polars as pl
 from datakit.card.blocks import Block, Bullets, Cell, Code, CodeBlock, Section, Table, Text
 from datakit.card.build_folder import BuildFolder
 from datakit.card.checks import Check
-from datakit.card.overview import flat
+from datakit.card.overview import NOTE_CHARS, flat
 from datakit.core.record import VAL
 
 FEW = 10
@@ -142,8 +142,5 @@ def reproduce_section(build: BuildFolder) -> Section:
 
 
 def _settings(build: BuildFolder, step: dict[str, Any]) -> str:
-    return build.clean(
-        "; ".join(
-            f"{key} {value}" for key, value in flat(step.get("settings") or {}) if value not in (None, "")
-        )
-    )
+    facts = [f"{key} {value}" for key, value in flat(step.get("settings") or {}) if value not in (None, "")]
+    return build.clean("; ".join(facts))[:NOTE_CHARS]

@@ -150,6 +150,7 @@ def test_figures_of_the_flow_and_the_classes_are_those_of_the_build(whole: Path)
     assert "| ocr_text cut | 15 |" in text
     assert "The recipe allows 2,500 characters" in text
     assert "No such group is torn" in text
+    assert "| `reason_flags` | `too_similar` | 6 |" in text
 
 
 def test_two_writes_are_equal_to_the_byte(tmp_path: Path) -> None:
