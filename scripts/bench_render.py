@@ -1,0 +1,197 @@
+#!/usr/bin/env python
+"""Measures a build of rendered text records against a hand-written jinja2 + orjson loop over the same work.
+
+    python scripts/bench_render.py --records 200000 --check
+
+Both read the same JSON lines, render the 25-label prompt (about 2,100 characters with 300 of OCR text) and
+write the same JSON array; the messages are compared record by record. The build is the command datakit build
+with read.jsonl, render.chat, guard.prompt_length and emit.llamafactory, from the start of its process to its
+end; then the same command again, with nothing changed. CPU seconds of whole processes decide, because wall
+time depends on what else the machine does. Exit 1 with --check when a bound is exceeded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+MAX_RATIO = 1.5
+MAX_MB = 600
+MAX_REBUILD_S = 3.0
+WORDS = "订单支付物流退款页面商品详情评价店铺优惠券加入购物车立即购买¥0123456789，。 "
+RECIPE = """\
+version: 1
+name: bench
+labels: ../labels.yaml
+steps:
+  - read.jsonl: {path: ../rows.jsonl, label: label}
+  - render.chat: {prompt: ecom/classify_v2.j2, answer: label_only, max_chars: 2500, shrink: [ocr_text]}
+  - guard.prompt_length: {max_chars: 2500}
+emit:
+  - llamafactory: {}
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one process cost."""
+
+    cpu_s: float
+    wall_s: float
+    peak_mb: float
+
+
+def main() -> int:
+    """Runs the comparison and prints it."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--records", type=int, default=200_000)
+    parser.add_argument("--rounds", type=int, default=1, help="repeat both; the cheapest of each counts")
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    parser.add_argument("--check", action="store_true", help="exit 1 when a bound is exceeded")
+    parser.add_argument("--hand", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.hand:
+        by_hand(arguments.hand)
+        return 0
+    with tempfile.TemporaryDirectory(prefix="bench_render.") as folder:
+        found = compare(Path(folder), arguments.records, arguments.rounds)
+    print(json.dumps(found, indent=2) if arguments.json else table(found))
+    bounds = [
+        found["ratio"] <= MAX_RATIO,
+        found["build"]["peak_mb"] < MAX_MB,
+        found["rebuild"]["wall_s"] < MAX_REBUILD_S,
+    ]
+    return int(arguments.check and not all(bounds))
+
+
+def compare(folder: Path, records: int, rounds: int) -> dict[str, Any]:
+    """The numbers of both ways; raises SystemExit where their messages differ."""
+    write_project(folder, records)
+    hand_command = [sys.executable, __file__, "--hand", str(folder)]
+    recipe = folder / "recipes" / "bench.yaml"
+    build_command = [sys.executable, "-m", "datakit.cli", "build", str(recipe), "--quiet", "--no-card"]
+    hand, build = [], []
+    for _ in range(rounds):
+        hand.append(cost_of(hand_command))
+        build.append(cost_of([*build_command, "--force"]))
+    rebuild = cost_of(build_command)
+    same(folder / "hand.json", folder / "build" / "bench" / "bench_train.json", records)
+    best_hand, best = (min(costs, key=lambda cost: cost.cpu_s) for costs in (hand, build))
+    report = json.loads((folder / "build" / "bench" / "report.json").read_bytes())
+    return {
+        "records": records,
+        "hand": asdict(best_hand),
+        "build": asdict(best),
+        "rebuild": asdict(rebuild),
+        "ratio": round(best.cpu_s / best_hand.cpu_s, 2),
+        "ratio_wall": round(best.wall_s / best_hand.wall_s, 2),
+        "steps_s": {step["name"]: step["seconds"] for step in report["steps"]},
+    }
+
+
+def write_project(folder: Path, records: int) -> None:
+    """A project with labels, a recipe and rows of a label and an OCR text of 300 characters."""
+    import yaml
+
+    labels = (ROOT / "templates" / "ecom" / "labels.yaml").read_text("utf-8")
+    (folder / "labels.yaml").write_text(labels, "utf-8")
+    (folder / "recipes").mkdir()
+    (folder / "recipes" / "bench.yaml").write_text(RECIPE, "utf-8")
+    names = [label["name"] for label in yaml.safe_load(labels)["labels"]]
+    with open(folder / "rows.jsonl", "w", encoding="utf-8") as file:
+        for row in rows(records, names):
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def rows(records: int, names: list[str]) -> Iterator[dict[str, str]]:
+    """Rows with ten lines of text each."""
+    rng = random.Random(7)
+    for number in range(records):
+        lines = ["".join(rng.choices(WORDS, k=29)).strip() or "空" for _ in range(10)]
+        yield {"id": f"r{number:07d}", "label": names[number % len(names)], "ocr_text": "\n".join(lines)}
+
+
+def by_hand(folder: Path) -> None:
+    """The loop that one writes by hand: the label block rendered once, a template per record."""
+    import jinja2
+    import orjson
+    import yaml
+
+    labels = yaml.safe_load((folder / "labels.yaml").read_bytes())["labels"]
+    block = {label["name"]: label["description"] for label in labels}
+    label_json = orjson.dumps(block, option=orjson.OPT_INDENT_2).decode()
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(ROOT / "templates"), trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.get_template("ecom/classify_v2.j2")
+    with open(folder / "rows.jsonl", "rb") as lines, open(folder / "hand.json", "wb") as out:
+        start = b"[\n"
+        for line in lines:
+            row = orjson.loads(line)
+            user = template.render(images=(), label_json=label_json, ocr_text=row["ocr_text"])
+            messages = [
+                {"role": "system", "content": "You are a helpful assistant."},
+                {"role": "user", "content": user},
+                {"role": "assistant", "content": row["label"]},
+            ]
+            out.write(start + orjson.dumps({"id": row["id"], "messages": messages, "images": []}))
+            start = b",\n"
+        out.write(b"\n]\n")
+
+
+def cost_of(command: list[str]) -> Cost:
+    """CPU seconds with all children, wall seconds and the largest resident memory of a command."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    began = time.perf_counter()
+    process = subprocess.Popen(command, env=environment)
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss is in bytes on macOS, in KiB on Linux
+    return Cost(round(usage.ru_utime + usage.ru_stime, 2), round(wall, 2), round(usage.ru_maxrss / unit, 1))
+
+
+def same(hand: Path, built: Path, records: int) -> None:
+    """Raises SystemExit unless both files hold the same messages in the same order, byte for byte."""
+    import orjson
+
+    count = 0
+    with open(hand, "rb") as first, open(built, "rb") as second:
+        for one, two in zip(first, second, strict=True):
+            if one.startswith(b"{"):
+                mine, other = (orjson.loads(line.rstrip(b",\n")) for line in (one, two))
+                if orjson.dumps([mine["id"], mine["messages"]]) != orjson.dumps(
+                    [other["id"], other["messages"]]
+                ):
+                    raise SystemExit(f"record {mine['id']} differs: {mine['messages']} {other['messages']}")
+                count += 1
+    if count != records:
+        raise SystemExit(f"compared {count} records of {records}")
+
+
+def table(found: dict[str, Any]) -> str:
+    """The numbers for people."""
+    lines = [f"{found['records']:,} records, messages equal", f"{'':10}{'CPU s':>8}{'wall s':>8}{'MB':>8}"]
+    for name in ("hand", "build", "rebuild"):
+        cost = found[name]
+        lines.append(f"{name:10}{cost['cpu_s']:8.2f}{cost['wall_s']:8.2f}{cost['peak_mb']:8.0f}")
+    lines.append(f"ratio     {found['ratio']:8.2f}{found['ratio_wall']:8.2f}   (at most {MAX_RATIO} CPU)")
+    lines.append("steps     " + ", ".join(f"{name} {s} s" for name, s in found["steps_s"].items()))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
