@@ -1,0 +1,147 @@
+"""What annotate.describe and annotate.reason share: the rendered request, its key, and who writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from jinja2 import UndefinedError
+
+from datakit.core.errors import UserError
+from datakit.core.image import ImageProblem
+from datakit.core.labels import Label
+from datakit.core.outcome import Done, Outcome, Rejected, Retry
+from datakit.core.tools import Tools
+from datakit.core.transform import Row
+from datakit.llm import json_answer, offline
+from datakit.llm.request import Provider, Request
+
+LABEL_VARIABLES = frozenset({"label_json", "label_names", "labels", "label_info"})
+"""Template variables that come from the label file, not from a record."""
+
+
+def needed(template: str, tools: Tools) -> tuple[str, ...]:
+    """The columns that rendering `template` takes. Raises UserError when it needs absent labels."""
+    names = tools.templates.variables(template)
+    if tools.labels is None and names & LABEL_VARIABLES:
+        which = ", ".join(sorted(names & LABEL_VARIABLES))
+        raise UserError(
+            f"template `{template}` uses {which}, but the recipe has no label file",
+            remedy="Name one with `labels:`, or take another template.",
+        )
+    columns = names - LABEL_VARIABLES | ({"label"} if "label_info" in names else set())
+    return tuple(sorted({"images", *columns}))
+
+
+def is_offline(tools: Tools) -> bool:
+    """Whether the built-in writer composes the texts."""
+    return tools.llm.resolved_provider() == "offline"
+
+
+def key_settings(tools: Tools, field: str, keyed: Row) -> Row:
+    """Who is asked for what. The endpoint's address, limits and prices stay out: they change no answer."""
+    if is_offline(tools):
+        return {"writer": offline.NAME, "version": offline.VERSION, "seed": tools.seed, "field": field}
+    return {
+        **keyed,
+        "writer": tools.llm.model,
+        "field": field,
+        "max_image_pixels": tools.llm.max_image_pixels,
+    }
+
+
+def key_fields(template: str, row: Row, tools: Tools, label: Label | None) -> Row:
+    """The content of the request: the rendered text and the pictures' digests, or what the writer reads."""
+    images = [tools.files.sha256(path) for path in row["images"] or []]
+    if not is_offline(tools):
+        return {"text": rendered(template, row, tools, label), "images": images}
+    read = {name: row.get(name) for name in offline.READS}
+    told = [label.name, label.description, *label.confusable_with] if label else None
+    return {"id": row["id"], "images": images, "label": told, **read}
+
+
+def rendered(template: str, row: Row, tools: Tools, label: Label | None) -> str:
+    """The question about one record."""
+    variables = {**row, **tools.label_variables, "label_info": label}
+    try:
+        return tools.templates.get(template).render(variables).strip()
+    except UndefinedError as error:
+        raise UserError(
+            f"template `{template}` fails on record {row['id']}: {error.message}", where=template
+        ) from None
+
+
+def label_of(row: Row, tools: Tools) -> Label | Rejected:
+    """The record's label, or why it has none that could be explained."""
+    name = row.get("label")
+    if not name:
+        return Rejected("label_missing", "the record has no label, so there is nothing to give a reason for")
+    if tools.labels is None:
+        return Label(name)
+    found = tools.labels.find(name)
+    if found is None:
+        hint = tools.labels.suggest(name)
+        return Rejected("label_unknown", f"`{name}` is not in the label file. {hint}".strip())
+    return found
+
+
+def provider_for(tools: Tools) -> Provider:
+    """The client of the endpoint that the recipe names."""
+    from datakit.llm.client import Client
+
+    return Client(tools.llm)
+
+
+class Author:
+    """Asks the endpoint for one text a record, or composes it when there is no endpoint."""
+
+    def __init__(self, tools: Tools, compose: Callable[[Row], str], ask: Callable[[Row], Request]) -> None:
+        self._compose, self._ask = compose, ask
+        self._provider = None if is_offline(tools) else provider_for(tools)
+        self._model = tools.llm.model
+
+    @property
+    def notes(self) -> Row:
+        """For the report: who wrote, and what the client had to do differently."""
+        if self._provider is None:
+            return {"writer": offline.NAME}
+        return {"writer": self._model, **self._provider.notes}
+
+    async def write(self, row: Row) -> Outcome:
+        """The raw answer with its writer, or the reason why there is none."""
+        try:
+            if self._provider is None:
+                return Done({"text": self._compose(row), "by": offline.NAME}, {"model": offline.NAME})
+            found = await self._provider.complete(self._ask(row))
+        except ImageProblem as problem:
+            return Rejected(problem.reason, problem.detail)
+        if isinstance(found, Rejected | Retry):
+            return found
+        meta = {
+            "model": self._model,
+            "served_by": found.model,
+            "tokens_in": found.tokens_in,
+            "tokens_out": found.tokens_out,
+            "tokens_cached": found.tokens_cached,
+            "cost_usd": found.cost_usd,
+            "seconds": round(found.seconds, 3),
+            "finish_reason": found.finish_reason,
+            "requests": found.calls,
+            **found.facts,
+        }
+        return Done({"raw": found.raw, "by": self._model}, meta)
+
+    async def close(self) -> None:
+        """Closes the client's connections."""
+        if self._provider is not None:
+            await self._provider.close()
+
+
+def text_of(raw: Any, field: str) -> str | Rejected:
+    """The text of a stored result. An answer that a later parser cannot read any more is a reject."""
+    if "text" in raw:
+        return str(raw["text"])
+    text = json_answer.read_text(raw["raw"], field)
+    if text is None:
+        return Rejected("answer_unreadable", f"the stored answer has no text under `{field}`")
+    return text

@@ -1,0 +1,101 @@
+"""annotate.reason: why a record belongs to its label."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import polars as pl
+from pydantic import Field
+
+from datakit.annotate import _written as written
+from datakit.core.labels import Label
+from datakit.core.outcome import Outcome, Rejected
+from datakit.core.tools import Tools
+from datakit.core.transform import Annotator, Columns, Row
+from datakit.llm import offline
+from datakit.llm.request import Request
+
+FIELD = "reason"
+
+
+class Reason(Annotator):
+    """Column `<into>` with the reason for the record's label, and `<into>_by` with the name of its writer.
+
+    The template sees the record's own label as `label_info` (name, description, confusable_with) and is sent
+    with the pictures; the answer is a JSON object with the one text `reason`. Without an endpoint
+    (`llm.provider`) the built-in offline writer composes evidence from OCR lines, a clause of the label's
+    description and a conclusion, worded differently for each record; `<into>_by` says `offline-writer`.
+
+    Stored and keyed as in annotate.describe.
+
+    Reasons of rejection: label_missing, label_unknown, refused, content_filter, context_too_long,
+    image_refused, image_* of a broken file. To be tried again: as in annotate.describe.
+    """
+
+    keyed: ClassVar[tuple[str, ...]] = ("temperature",)
+    executor: ClassVar[Literal["process", "async", "inline"]] = "async"
+    optional: ClassVar[tuple[str, ...]] = offline.READS
+
+    template: str = "ecom/reason.j2"
+    """Template of the question. Its variables are the records' columns and those of the label file."""
+    into: str = Field(default="reason", pattern=r"^[A-Za-z_]\w*$")
+    """Name of the column."""
+    temperature: float = Field(default=0.9, ge=0, le=2)
+    """Freedom of the model's wording; high, because reasons that are too alike spoil training."""
+    max_tokens: int = Field(default=512, ge=16)
+    """Longest answer. A longer one is asked for once more with twice the room. Not part of the key."""
+
+    def templates(self) -> tuple[str, ...]:
+        return (self.template,)
+
+    def needs(self, tools: Tools) -> tuple[str, ...]:
+        return tuple(sorted({"label", *written.needed(self.template, tools)}))
+
+    def gives(self, tools: Tools) -> Columns:
+        return {self.into: pl.String(), f"{self.into}_by": pl.String()}
+
+    def key_settings(self, tools: Tools) -> Row:
+        return written.key_settings(tools, FIELD, super().key_settings(tools))
+
+    def key_fields(self, row: Row, tools: Tools) -> Any:
+        label = written.label_of(row, tools)
+        if isinstance(label, Rejected):
+            known = tools.labels.digest if tools.labels else ""
+            return {"no_label": row["label"], "labels": known}
+        return written.key_fields(self.template, row, tools, label)
+
+    def start(self, tools: Tools) -> Any:
+        return _Reasoner(self, tools)
+
+    def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
+        text = written.text_of(raw, FIELD)
+        return text if isinstance(text, Rejected) else {self.into: text, f"{self.into}_by": raw["by"]}
+
+    def request(self, row: Row, tools: Tools) -> Request:
+        """What is sent for a record."""
+        text = written.rendered(self.template, row, tools, _known(row, tools))
+        return Request(text, tuple(row["images"] or ()), FIELD, self.temperature, self.max_tokens)
+
+
+class _Reasoner(written.Author):
+    def __init__(self, step: Reason, tools: Tools) -> None:
+        super().__init__(
+            tools,
+            compose=lambda row: offline.reason(
+                row, _known(row, tools), tools.rng("annotate.reason", row["id"])
+            ),
+            ask=lambda row: step.request(row, tools),
+        )
+        self._tools = tools
+
+    async def answer(self, row: Row) -> Outcome:
+        label = written.label_of(row, self._tools)
+        if isinstance(label, Rejected):
+            return label
+        return await self.write(row)
+
+
+def _known(row: Row, tools: Tools) -> Label:
+    label = written.label_of(row, tools)
+    assert isinstance(label, Label)  # `answer` turned the others away
+    return label

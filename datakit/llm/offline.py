@@ -1,0 +1,229 @@
+"""The offline writer: composes Chinese sentences from OCR lines, layout and the label's description.
+
+No model is involved and none is claimed: the texts restate what was read and measured. They are varied by the
+recipe's seed and the record's id, and the same record always gets the same text. Good for a first look at a
+recipe, not for training.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+
+from datakit.core.labels import Label
+from datakit.core.transform import Row
+from datakit.llm._offline_facts import Facts, Light, Piece, facts_of, light_of, quotable
+
+NAME = "offline-writer"
+"""Stands where a model's name would stand."""
+VERSION = 1
+"""Raised when the same record gets another text."""
+DESCRIPTION_CHARS = (60, 120)
+REASON_CHARS = (40, 90)
+READS = ("ocr", "ocr_text", "width", "height")
+"""Columns that the texts are composed from, as far as the records have them."""
+
+_CLAUSES = re.compile(r"[，；。]")
+_HEDGE = re.compile(r"^(?:没有|不是|不能|不会|不展示|不涉及|不用|尚未|并非|多为|常|或)")
+
+
+def describe(row: Row, rng: random.Random) -> str:
+    """60 to 120 characters on form, layout and legible words. The label is never looked at."""
+    facts = facts_of(row)
+    words = [piece for piece in facts.pieces if quotable(piece.text)]
+    if len(words) < 2:
+        return _fit(_plain_sentences(facts, light_of(row["images"][0]), words, rng), DESCRIPTION_CHARS)
+    return _fit(_layout_sentences(facts, words, rng), DESCRIPTION_CHARS)
+
+
+def reason(row: Row, label: Label, rng: random.Random) -> str:
+    """40 to 90 characters: evidence read from the picture, what the label demands, the conclusion."""
+    facts = facts_of(row)
+    words = [piece for piece in facts.pieces if quotable(piece.text)]
+    evidence = _quoted_evidence(facts, words, rng) if words else _measured_evidence(row, rng)
+    demand = _demand(label, rng)
+    close = _conclusion(label, rng)
+    longest = REASON_CHARS[1]
+    text = f"{evidence}，{demand}{close}" if rng.random() < 0.7 else f"{demand}{evidence}，{close}"
+    if len(text) > longest:
+        text = f"{evidence}，{close}"
+    contrast = _contrast(label, rng)
+    if len(text) < REASON_CHARS[0] or (rng.random() < 0.35 and len(text) + len(contrast) <= longest):
+        text = text.removesuffix("。") + contrast
+    return _cut(text, longest)
+
+
+def _layout_sentences(facts: Facts, words: list[Piece], rng: random.Random) -> list[str]:
+    top, middle, bottom = facts.band(0.0, 0.2), facts.band(0.2, 0.8), facts.band(0.8, 1.01)
+    form, kind = facts.form, "手机界面" if facts.has_clock else "画面"
+    openings = [
+        f"{form}的{kind}，共读到{len(facts.pieces)}处文字",
+        f"一幅{form}的{kind}，{facts.width}×{facts.height}像素",
+        f"{kind}呈{form}，文字约{len(facts.pieces)}行",
+        f"{form}{kind}，自上而下排着{len(facts.pieces)}处文字",
+        f"这是{form}的{kind}，可辨认的文字有{len(words)}处",
+    ]
+    parts = [rng.choice(openings)]
+    if top:
+        title = _quote(rng.choice(top[:2]).text)
+        parts.append(rng.choice(["顶部写着{}", "最上方是{}", "上端可见{}字样", "页首文字为{}"]).format(title))
+    if middle:
+        chosen = sorted(rng.sample(middle, min(len(middle), rng.choice((2, 3)))), key=lambda piece: piece.y)
+        quotes = "、".join(_quote(piece.text) for piece in chosen)
+        parts.append(
+            rng.choice(["中部依次有{}", "主体部分列出{}", "中间区域可读到{}", "往下是{}"]).format(quotes)
+        )
+    if bottom:
+        quotes = "、".join(_quote(piece.text) for piece in bottom[-2:])
+        parts.append(rng.choice(["底部为{}", "最下方是{}", "下缘排着{}", "末行有{}"]).format(quotes))
+    extras = _extras(facts, words)
+    rng.shuffle(extras)
+    return [*parts, *extras]
+
+
+def _extras(facts: Facts, words: list[Piece]) -> list[str]:
+    extras = [f"文字疏密：上部{len(facts.band(0, 0.34))}处，中部{len(facts.band(0.34, 0.67))}处，其余在下部"]
+    if facts.prices:
+        extras.append(f"标出金额{'、'.join(facts.prices[:2])}" + ("等" if len(facts.prices) > 2 else ""))
+    if facts.side_share > 0.45:
+        extras.append("文字多靠左侧排列")
+    tallest = max(words, key=lambda piece: piece.height)
+    extras.append(f"字号较大的一行是{_quote(tallest.text)}")
+    extras.append("各行文字分区排列，行距清楚")
+    if facts.pictures > 1:
+        extras.append(f"同组共有{facts.pictures}张图片")
+    return extras
+
+
+def _plain_sentences(facts: Facts, light: Light, words: list[Piece], rng: random.Random) -> list[str]:
+    """For a picture with hardly any text: measured size, light and colours, nothing guessed."""
+    tone = "偏暗" if light.mean < 85 else "偏亮" if light.mean > 170 else "明暗适中"
+    if light.colours:
+        colour = f"主要颜色为{'色和'.join(light.colours)}色"
+    else:
+        colour = rng.choice(["画面为灰度，没有彩色", "整体是黑白灰影像", "只有灰阶，不带颜色"])
+    size = f"{facts.width}×{facts.height}像素"
+    openings = [
+        f"{facts.form}的图片，{size}",
+        f"一幅{facts.form}图像，大小{size}",
+        f"图像呈{facts.form}，{size}",
+    ]
+    contrast = "明暗反差较大" if light.spread > 60 else "明暗过渡平缓"
+    sides = sum(light.levels[at] for at in (0, 3, 6)) - sum(light.levels[at] for at in (2, 5, 8))
+    balance = "左右两侧亮度接近" if abs(sides) < 30 else f"{'左' if sides > 0 else '右'}半边略亮"
+    body = [
+        f"整体{tone}，{contrast}",
+        colour,
+        f"最亮处在{light.brightest}，最暗处在{light.darkest}",
+        balance,
+        f"图中可辨认的文字为{_quote(words[0].text)}" if words else "图上没有读到成行的文字",
+    ]
+    rng.shuffle(body)
+    count = "这一组共有" + str(facts.pictures) + "张图片，此处按第一张描述" if facts.pictures > 1 else ""
+    rest = ["平均亮度约为" + str(round(light.mean)) + "（满值255）", "边缘完整，未见裁切留下的空白"]
+    return [rng.choice(openings), *([count] if count else []), *body, *rest[:1]]
+
+
+def _quoted_evidence(facts: Facts, words: list[Piece], rng: random.Random) -> str:
+    chosen = sorted(rng.sample(words, min(len(words), rng.choice((2, 2, 3)))), key=lambda piece: piece.y)
+    quotes = [_quote(piece.text, 12) for piece in chosen]
+    if len(quotes) == 1:
+        return rng.choice(["图上能读到{}", "可见文字{}", "画面写有{}"]).format(quotes[0])
+    place = _place(chosen[0].y)
+    shapes = [
+        f"{place}写着{quotes[0]}，另有{'、'.join(quotes[1:])}",
+        f"从{'到'.join((quotes[0], quotes[-1]))}，各行文字相互呼应",
+        f"{'、'.join(quotes)}几处文字同时出现",
+        f"{_place(chosen[-1].y)}的{quotes[-1]}与{place}的{quotes[0]}前后对应",
+        f"读到{'、'.join(quotes)}",
+        f"{quotes[0]}位于{place}，随后是{'、'.join(quotes[1:])}",
+        f"关键文字有{'、'.join(quotes)}",
+    ]
+    if facts.prices:
+        shapes.append(f"既有{quotes[0]}，又标着{facts.prices[0]}，还有{quotes[-1]}")
+    return rng.choice(shapes)
+
+
+def _measured_evidence(row: Row, rng: random.Random) -> str:
+    if not row.get("images"):
+        return rng.choice(["按文字内容看", "就所给文字而言", "从叙述看"])
+    light = light_of(row["images"][0])
+    level = round(light.mean)
+    return rng.choice(
+        [
+            f"画面{light.brightest}最亮、{light.darkest}最暗",
+            f"平均亮度约{level}，亮处集中在{light.brightest}",
+            f"{light.darkest}较暗而{light.brightest}较亮",
+            f"明暗起伏约{round(light.spread)}级，{light.brightest}偏亮",
+            f"以{light.darkest}的暗区为界，{light.brightest}明显更亮",
+        ]
+    )
+
+
+def _demand(label: Label, rng: random.Random) -> str:
+    """Some of the clauses of the label's description, in their order, with words before and after them."""
+    clauses = [clause for clause in _CLAUSES.split(label.description) if 4 <= len(clause) <= 24]
+    positive = [clause for clause in clauses if not _HEDGE.match(clause)] or clauses
+    if not positive:
+        return ""
+    count = min(len(positive), rng.choice((1, 1, 2)))
+    at = rng.randrange(len(positive) - count + 1)
+    said = "，".join(positive[at : at + count])
+    frames = [
+        "对应“{}”这一特征，",
+        "与“{}”相符，",
+        "合乎“{}”的说明，",
+        "说明里的“{}”得到印证，",
+        "正是“{}”的样子，",
+    ]
+    return rng.choice(frames).format(said)
+
+
+def _conclusion(label: Label, rng: random.Random) -> str:
+    ends = [
+        "因此属于{}。",
+        "可以判断为{}。",
+        "应归入{}。",
+        "故归为{}。",
+        "由此认定是{}。",
+        "所以应为{}。",
+        "结论是{}。",
+    ]
+    return rng.choice(ends).format(label.name)
+
+
+def _contrast(label: Label, rng: random.Random) -> str:
+    if not label.confusable_with:
+        return "。"
+    other = rng.choice(label.confusable_with)
+    return rng.choice(["，而不是{}。", "，并非{}。", "，有别于{}。", "，不属于{}。"]).format(other)
+
+
+def _place(y: float) -> str:
+    return (
+        "顶部" if y < 0.15 else "上部" if y < 0.38 else "中部" if y < 0.65 else "下部" if y < 0.88 else "底部"
+    )
+
+
+def _quote(text: str, longest: int = 14) -> str:
+    text = text.strip().replace("“", "").replace("”", "")
+    return f"“{text if len(text) <= longest else text[: longest - 1] + '…'}”"
+
+
+def _fit(sentences: list[str], chars: tuple[int, int]) -> str:
+    """As many of the sentences as the longest length allows; the first ones matter most."""
+    text = ""
+    for sentence in sentences:
+        longer = f"{text}，{sentence}" if text else sentence
+        if text and len(longer) + 1 > chars[1]:
+            continue
+        text = longer
+        if len(text) >= chars[0] + 25:
+            break
+    return _cut(text + "。", chars[1])
+
+
+def _cut(text: str, longest: int) -> str:
+    if len(text) <= longest:
+        return text
+    return text[: longest - 1].rstrip("，、；“") + "。"

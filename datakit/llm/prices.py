@@ -1,0 +1,50 @@
+"""What a call costs: USD per million tokens, by model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from datakit.core.settings import LlmSettings
+
+AS_OF = "2026-06"
+"""When the table was last compared with OpenAI's published list (platform.openai.com/docs/pricing)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """USD per million tokens."""
+
+    tokens_in: float
+    tokens_out: float
+    cached_in: float
+    """Input tokens that the provider took from its prefix cache."""
+
+    def cost(self, tokens_in: int, tokens_out: int, cached: int = 0) -> float:
+        """USD for one call. `cached` tokens are part of `tokens_in`."""
+        fresh = max(tokens_in - cached, 0)
+        total = fresh * self.tokens_in + cached * self.cached_in + tokens_out * self.tokens_out
+        return total / 1_000_000
+
+
+_TABLE = {
+    "gpt-4o": Price(2.50, 10.00, 1.25),
+    "gpt-4o-mini": Price(0.15, 0.60, 0.075),
+    "gpt-4.1": Price(2.00, 8.00, 0.50),
+    "gpt-4.1-mini": Price(0.40, 1.60, 0.10),
+    "gpt-4.1-nano": Price(0.10, 0.40, 0.025),
+}
+
+
+def price_of(settings: LlmSettings) -> Price | None:
+    """The price of the model in force: the recipe's own, else the table's; None when neither knows it.
+
+    A dated name (`gpt-4o-mini-2024-07-18`) has the price of its family. A reseller's price may differ from
+    the table's: give `price_in` and `price_out` then.
+    """
+    if settings.price_in is not None or settings.price_out is not None:
+        inward = settings.price_in or 0.0
+        return Price(inward, settings.price_out or 0.0, inward)
+    name = settings.model
+    if len(name) > 11 and name[-11] == "-" and name[-10:].replace("-", "").isdigit():
+        name = name[:-11]
+    return _TABLE.get(name)

@@ -1,0 +1,86 @@
+"""What is asked of a model, and what came back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from datakit.core.outcome import Rejected, Retry
+
+IMAGE_PLACE = "<image>"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question with its pictures. The pictures are read when the request is sent, not before."""
+
+    text: str
+    """The question. Pictures stand where `<image>` stands, else behind the text, so that requests that
+    begin alike share the provider's prefix cache."""
+    images: tuple[str, ...]
+    """Absolute paths."""
+    field: str
+    """The answer is a JSON object with one text of this name."""
+    temperature: float
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """An answer that was read."""
+
+    raw: str
+    """What the model wrote."""
+    text: str
+    """The text under the field that was asked for."""
+    model: str
+    """The model, as the server names it."""
+    finish_reason: str
+    tokens_in: int
+    """Of all calls that led to the answer: a repair or a repeat costs too."""
+    tokens_out: int
+    tokens_cached: int
+    cost_usd: float | None
+    """None when the price of the model is not known."""
+    seconds: float
+    calls: int
+    """Requests that the server answered."""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Provider(Protocol):
+    """Something that answers requests."""
+
+    notes: dict[str, Any]
+    """What the report must say about it."""
+
+    async def complete(self, request: Request) -> Completion | Rejected | Retry:
+        """The answer, or why there is none. Raises StopProvider when no further call can succeed."""
+        ...
+
+    async def close(self) -> None:
+        """Gives connections back."""
+        ...
+
+
+Part = str | int
+"""A piece of text, or the number of a picture."""
+
+
+def parts_of(request: Request) -> Sequence[Part]:
+    """Text and pictures in the order in which they are sent.
+
+    A text with one `<image>` for each picture says where they stand; otherwise the places are dropped and the
+    pictures follow the text.
+    """
+    pieces = request.text.split(IMAGE_PLACE)
+    if len(pieces) - 1 != len(request.images) or not request.images:
+        return ["".join(pieces), *range(len(request.images))]
+    parts: list[Part] = []
+    for number, piece in enumerate(pieces):
+        if piece:
+            parts.append(piece)
+        if number < len(request.images):
+            parts.append(number)
+    return parts
