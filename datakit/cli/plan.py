@@ -35,11 +35,13 @@ def command(
     behind a step that is still to do, figures are upper bounds ("at most").
     """
     from datakit.cli.tables import print_json
+    from datakit.estimate import estimate_calls
     from datakit.library import load
     from datakit.run.plan import plan
     from datakit.run.progress import Progress
 
-    made = plan(load(recipe, overrides), out=out, limit=limit, progress=Progress(quiet=as_json))
+    checked, progress = load(recipe, overrides), Progress(quiet=as_json)
+    made = plan(checked, out=out, limit=limit, estimate=estimate_calls, progress=progress)
     if as_json:
         print_json({**made.model_dump(), "calls": made.calls, "cost_usd": made.cost_usd})
     else:
@@ -55,6 +57,8 @@ def _print(made: Plan) -> None:
     for step in made.steps:
         for reason in step.why:
             click.echo(f"   {step.name}: {reason}")
+        if step.cost_usd and step.basis:
+            click.echo(f"   {step.name}: cost is the {step.basis}")
     for note in made.notes:
         click.echo(f"Note: {note}")
     for change in made.changed:

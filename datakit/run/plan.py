@@ -22,8 +22,8 @@ from datakit.run.stale import Earlier, why_build, why_calls
 from datakit.run.store import Store, store_folder
 from datakit.run.survey import Lookup, Survey
 
-Estimator = Callable[[Annotator, list[Row], Tools], dict[str, float] | None]
-"""Tokens and cost of the calls for some records, without making them; None where nothing is known."""
+Estimator = Callable[[Annotator, list[Row], Tools], dict[str, float | None] | None]
+"""tokens_in, tokens_out and cost_usd of the calls for some records, without making them."""
 
 
 class StepPlan(BaseModel):
@@ -188,21 +188,19 @@ def _estimate(row: StepPlan, lookup: Lookup, survey: Survey, estimate: Estimator
         row.tokens_in, row.tokens_out, row.cost_usd, row.basis = 0, 0, 0.0, "offline writer"
         return
     past = survey.store.means(row.name, model)
-    basis = f"mean of {past['results']:,} earlier results" if past else ""
+    basis = f"mean of {past['results']:,.0f} earlier results" if past else ""
     if past is None and estimate is not None and lookup.sample:
         given = estimate(annotator, lookup.sample, survey.tools)
         if given is not None:
-            past = {name: value / len(lookup.sample) for name, value in given.items()}
-            basis = f"reckoned from {len(lookup.sample)} records"
-    if past is None:
-        if model is None:
-            row.tokens_in, row.tokens_out, row.cost_usd = 0, 0, 0.0
-        return
+            past = {name: None if sum_ is None else sum_ / len(lookup.sample) for name, sum_ in given.items()}
+            basis = f"reckoning from {len(lookup.sample)} records and the model's price"
     row.basis = basis
+    unknown = None if model else 0.0  # a step that calls no model has no tokens and costs nothing
+    figures = {name: (past or {}).get(name) for name in ("tokens_in", "tokens_out", "cost_usd", "seconds")}
+    means = {name: unknown if value is None else value for name, value in figures.items()}
     row.tokens_in, row.tokens_out = (
-        round(past["tokens_in"] * row.calls),
-        round(past["tokens_out"] * row.calls),
+        None if (mean := means[name]) is None else round(mean * row.calls)
+        for name in ("tokens_in", "tokens_out")
     )
-    row.cost_usd = round(past["cost_usd"] * row.calls, 6)
-    if past.get("seconds"):
-        row.seconds = round(past["seconds"] * row.calls, 1)
+    row.cost_usd = None if means["cost_usd"] is None else round(means["cost_usd"] * row.calls, 6)
+    row.seconds = None if figures["seconds"] is None else round(figures["seconds"] * row.calls, 1)

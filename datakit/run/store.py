@@ -170,19 +170,21 @@ class Store:
         after = self._sizes()
         return before[0] - after[0], before[1] - after[1]
 
-    def means(self, step: str, model: str | None = None) -> dict[str, float] | None:
+    def means(self, step: str, model: str | None = None) -> dict[str, float | None] | None:
         """Mean tokens_in, tokens_out, cost_usd and seconds of a step's newest 200 results, and their number.
 
-        With `model` only results of that model count. None when there is none.
+        A figure that no result noted is None. With `model` only results of that model count, or of a dated
+        version of it (`gpt-4o-2024-08-06`). None when there is no result.
         """
         fields = ("tokens_in", "tokens_out", "cost_usd", "seconds")
-        means = ", ".join(f"avg(coalesce(json_extract(meta, '$.{name}'), 0))" for name in fields)
+        means = ", ".join(f"avg(json_extract(meta, '$.{name}'))" for name in fields)
         row = self._db.execute(
             f"""SELECT count(*), {means} FROM (
-                  SELECT CAST(meta AS TEXT) AS meta FROM results
-                  WHERE step=? AND (? IS NULL OR json_extract(CAST(meta AS TEXT), '$.model')=?)
+                  SELECT CAST(meta AS TEXT) AS meta, json_extract(CAST(meta AS TEXT), '$.model') AS model
+                  FROM results WHERE step=:step
+                  AND (:model IS NULL OR model=:model OR model LIKE :model || '-____-__-__')
                   ORDER BY created DESC LIMIT 200)""",
-            (step, model, model),
+            {"step": step, "model": model},
         ).fetchone()
         return dict(zip(("results", *fields), row, strict=True)) if row[0] else None
 

@@ -1,0 +1,49 @@
+"""Tokens and cost of model calls that were never made, for `datakit plan`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from datakit.core.tools import Tools
+from datakit.core.transform import Annotator, Row
+
+PIXELS_PER_TOKEN = 784
+"""28 x 28 pixels are one token of Qwen2-VL and Qwen2.5-VL; other families are of the same order."""
+ANSWER_TOKENS = 200
+"""A description or reason of 100 to 250 Chinese characters, with its JSON around it."""
+
+
+def estimate_calls(annotator: Annotator, rows: list[Row], tools: Tools) -> dict[str, float | None] | None:
+    """Sums over the calls for some records: tokens_in, tokens_out, cost_usd (None when no price is known).
+
+    The question is what reaches the step's key, which for a step that calls a model is the rendered request;
+    pictures count by their size after scaling down. None for steps that call no model.
+    """
+    if annotator.executor != "async":
+        return None
+    from datakit.core.tokens import count
+    from datakit.llm.prices import price_of
+
+    texts = (orjson.dumps(annotator.key_fields(row, tools)).decode() for row in rows)
+    tokens_in = sum(count(text) for text in texts) + sum(_picture_tokens(row, tools) for row in rows)
+    tokens_out = ANSWER_TOKENS * len(rows)
+    price = price_of(tools.llm)
+    cost = None if price is None else price.cost(tokens_in, tokens_out)
+    return {"tokens_in": float(tokens_in), "tokens_out": float(tokens_out), "cost_usd": cost}
+
+
+def _picture_tokens(row: Row, tools: Tools) -> int:
+    return sum(_tokens_of(path, tools.llm.max_image_pixels) for path in row.get("images") or ())
+
+
+def _tokens_of(path: Any, max_pixels: int) -> int:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            pixels = picture.width * picture.height
+    except (OSError, Image.DecompressionBombError):
+        return 0  # a broken picture is rejected by its step and costs nothing
+    return min(pixels, max_pixels) // PIXELS_PER_TOKEN

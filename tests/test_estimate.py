@@ -1,0 +1,47 @@
+"""Calls that were never made are reckoned from the request and the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from toys import AsyncWork, Work
+
+from datakit.core.settings import LlmSettings
+from datakit.core.tools import Tools
+from datakit.estimate import ANSWER_TOKENS, estimate_calls
+
+
+class Describe(AsyncWork):
+    """Keys on the text."""
+
+    def key_fields(self, row: dict[str, Any], tools: Tools) -> Any:
+        return {"text": row["text"]}
+
+
+def test_text_and_scaled_pictures_are_counted(tmp_path: Path, make_tools: Callable[..., Tools]) -> None:
+    Image.new("RGB", (280, 280)).save(tmp_path / "small.png")
+    Image.new("RGB", (4000, 4000)).save(tmp_path / "large.png")
+    tools = make_tools(llm=LlmSettings(model="gpt-4o-mini", price_in=1.0, price_out=2.0))
+    step = Describe(log="")
+    plain = estimate_calls(step, [{"text": "字" * 50, "images": []}], tools)
+    assert plain is not None
+    assert 25 <= (plain["tokens_in"] or 0) <= 70
+    pictures = [str(tmp_path / "small.png"), str(tmp_path / "large.png"), str(tmp_path / "missing.png")]
+    both = estimate_calls(step, [{"text": "字" * 50, "images": pictures}], tools)
+    assert both is not None
+    assert both["tokens_in"] == plain["tokens_in"] + 100 + 1_003_520 // 784  # type: ignore[operator]
+    assert both["cost_usd"] == pytest.approx((both["tokens_in"] + 2 * ANSWER_TOKENS) / 1e6)  # type: ignore[operator]
+
+
+def test_unknown_price_gives_no_cost_and_work_without_a_model_no_estimate(
+    make_tools: Callable[..., Tools],
+) -> None:
+    tools = make_tools(llm=LlmSettings(model="my-own-model"))
+    found = estimate_calls(Describe(log=""), [{"text": "a", "images": []}], tools)
+    assert found is not None
+    assert found["cost_usd"] is None
+    assert estimate_calls(Work(log=""), [{"text": "a"}], tools) is None
