@@ -63,12 +63,13 @@ class TurnFormat:
     def clash(self, values: Mapping[str, str]) -> str:
         """The variable whose value holds a separator of the turn, so that it cannot be read back; or ""."""
         for name in self.variables:
-            if any(separator in values[name] for separator in self._separators):
+            if any(separator in values[name] for separator in self.separators):
                 return name
         return ""
 
     @cached_property
-    def _separators(self) -> tuple[str, ...]:
+    def separators(self) -> tuple[str, ...]:
+        """The constants between variables."""
         return tuple(text for text in self.constants[1:-1] if text)
 
     @cached_property
@@ -105,7 +106,7 @@ class TurnFormat:
         return [self._until_marker(text[match.end() :]) for match in starts or found]
 
     def _marked_again(self, value: str) -> bool:
-        return any(separator.strip() and separator in value for separator in self._separators)
+        return any(separator.strip() and separator in value for separator in self.separators)
 
     def _loosely(self, text: str) -> dict[str, str]:
         values = {}

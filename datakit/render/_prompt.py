@@ -78,27 +78,33 @@ class Prompt:
         self.variables = tuple(sorted(taken - self.constant.keys()))
         tree = self.template.environment.parse(tools.templates.source(name))
         simple = _Simple(frozenset(texts) & taken, frozenset(self.constant))
-        self._texts = tuple(sorted(simple.texts)) if simple.all(tree.body) else None
-        self._escapes = [_escape(column) for column in self._texts or ()]
+        self.texts = tuple(sorted(simple.texts)) if simple.all(tree.body) else None
+        """The columns that stand in the prompt; None for a template that is left to Jinja."""
+        self.escapes = [_escape(column) for column in self.texts or ()]
         self._shapes: dict[tuple[Any, ...], Shape] = {}
 
     def fill(self, record: Mapping[str, Any]) -> Filled:
         """The turn in parts. Raises UserError naming the template's line where it fails on this record."""
-        if self._texts is None:
+        if self.texts is None:
             given = {name: _trusted(name, record[name]) for name in self.variables if name in record}
             return Filled(_WHOLE, (self._jinja(given, record),))
-        values = [record[name] for name in self._texts]
-        key = (len(record["images"]), *map(bool, values))
-        shape = self._shapes.get(key)
-        if shape is None:
-            shape = self._shapes[key] = self._shape(record["images"], values)
-        return Filled(shape, tuple([self._escapes[place](values[place]) for place in shape.places]))
+        values = [record[name] for name in self.texts]
+        shape = self.shape(record["images"], values)
+        return Filled(shape, tuple([self.escapes[place](values[place]) for place in shape.places]))
+
+    def shape(self, images: list[str], values: list[Any]) -> Shape:
+        """The constants for a record with these pictures and texts; for simple templates only."""
+        key = (len(images), *map(bool, values))
+        known = self._shapes.get(key)
+        if known is None:
+            known = self._shapes[key] = self._shape(images, values)
+        return known
 
     def _shape(self, images: list[str], values: list[Any]) -> Shape:
-        assert self._texts is not None  # called by `fill` for simple templates only
+        assert self.texts is not None  # called for simple templates only
         marks = {
             name: TrustedText(f"\x00{number}\x00") if value else None
-            for number, (name, value) in enumerate(zip(self._texts, values, strict=True))
+            for number, (name, value) in enumerate(zip(self.texts, values, strict=True))
         }
         found = _MARK.split(self._jinja({**marks, "images": images}, {}))
         constants = tuple(found[::2])

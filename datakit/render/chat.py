@@ -17,6 +17,7 @@ from datakit.core.tokens import DEFAULT_SYSTEM
 from datakit.core.tools import Tools
 from datakit.core.transform import Columns, Renderer, Row, Worker
 from datakit.render._chats import Chats
+from datakit.render._columns import PlainRecords
 from datakit.render._prompt import Prompt
 from datakit.render._writer import Prompted, Writer
 
@@ -103,7 +104,7 @@ class Chat(Renderer):
         columns = frame.collect_schema()
         self._check_columns(list(columns), tools)
         texts = [name for name, dtype in columns.items() if dtype == pl.String]
-        return _Batches(self, self._writer(tools, texts), ("id", *self.needs(tools)))
+        return _Batches(self, self._writer(tools, texts), ("id", *self.needs(tools)), set(texts))
 
     def answer_format(self, tools: Tools) -> AnswerFormat:
         """How the answers are written and read back. Raises UserError for a template that cannot be."""
@@ -179,13 +180,30 @@ class Chat(Renderer):
 
 
 class _Batches:
-    """Renders batch by batch."""
+    """Renders batch by batch: plain records column by column, the others one by one."""
 
-    def __init__(self, chat: Chat, writer: Writer, columns: tuple[str, ...]) -> None:
+    def __init__(self, chat: Chat, writer: Writer, columns: tuple[str, ...], texts: set[str]) -> None:
         self.writer, self.columns = writer, columns
         self.keep, self.counts = chat.keep_messages, chat.count_tokens or chat.max_tokens is not None
+        self.plain = None if self.keep else PlainRecords.of(writer, texts)
 
     def __call__(self, frame: pl.DataFrame) -> Batch:
+        if self.plain is None or frame.is_empty():
+            return self._each(frame)[0]
+        made = self.plain.make(frame)
+        done = (frame if made.done.all() else frame.filter(made.done)).with_columns(
+            made.messages,
+            made.chars.alias("prompt_chars"),
+            pl.lit(0, dtype=pl.UInt8).alias("shrink_rung"),
+        )
+        if done.height == frame.height:
+            return Batch(done)
+        rest, kept = self._each(frame.filter(~made.done))
+        places = pl.concat([made.done.arg_true(), (~made.done).arg_true().gather(kept)])
+        return Batch(pl.concat([done, rest.frame])[places.arg_sort()], rest.rejects)
+
+    def _each(self, frame: pl.DataFrame) -> tuple[Batch, list[int]]:
+        """The records made one by one, and the places of those that go on."""
         chats, sizes = Chats(self.writer.system), list[Size]()
         rejected: dict[int, Rejected] = {}
         for at, values in enumerate(frame.select(self.columns).iter_rows()):
@@ -201,10 +219,9 @@ class _Batches:
         if self.counts:
             added.append(pl.Series("prompt_tokens", tokens, dtype=pl.UInt32))
         added.append(pl.Series("shrink_rung", rungs, dtype=pl.UInt8))
-        if not rejected:
-            return Batch(frame.with_columns(added))
-        going = frame.filter(~pl.int_range(frame.height, eager=True).is_in(list(rejected)))
-        return Batch(going.with_columns(added), _rejects(frame, rejected))
+        kept = [at for at in range(frame.height) if at not in rejected]
+        going = frame[kept] if rejected else frame
+        return Batch(going.with_columns(added), _rejects(frame, rejected)), kept
 
     def _one(self, record: dict[str, Any], chats: Chats) -> Size | Rejected:
         if self.keep and record["messages"]:

@@ -409,3 +409,45 @@ def test_shrinking_a_column_that_the_prompt_does_not_use_is_refused(tools: Tools
     with pytest.raises(UserError, match="`ocr`") as caught:
         Chat(**V2, shrink=("ocr",)).needs(tools)
     assert "ocr_text" in caught.value.remedy
+
+
+HARD = st.none() | st.text(st.sampled_from("选 \n<image>{{a}}|\x1c\u3000类别：理由"), max_size=30)
+
+
+@given(
+    st.lists(
+        st.tuples(HARD, HARD, HARD, HARD, st.sampled_from([*LABELS.names[:2], "买家实拍", "无此类", None]))
+        .map(lambda row: dict(zip(("text", "ocr_text", "description", "reason", "label"), row, strict=True)))
+        .flatmap(lambda row: st.integers(0, 2).map(lambda count: row | {"images": ["/a.jpg"] * count})),
+        max_size=12,
+    ),
+    st.sampled_from([V2, V3, TWO_TURNS, "dialogue"]),
+    st.integers(1850, 2300),
+)
+@settings(max_examples=120, deadline=None)
+def test_batches_made_by_column_equal_records_made_one_by_one(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[Any], parameters: Any, most: int
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "columns"
+    (folder / "templates").mkdir(parents=True, exist_ok=True)
+    tools = Tools(base=folder, project=folder, labels=LABELS)
+    if parameters == "dialogue":
+        name = write(tools, "{{ text }}。{{ ocr_text }}{% if description and not images %}有{% endif %}")
+        parameters, most = {"prompt": name, "answer": "reason_first"}, most - 1840
+    frame = frame_of(*[record(at, **change) for at, change in enumerate(changes)])
+    shrink = ("ocr_text",)
+    chat = Chat(**parameters, max_chars=most, shrink=shrink)
+    by_column, one_by_one = (chat.start(tools, frame.lazy()) for _ in range(2))
+    assert by_column.plain is not None
+    one_by_one.plain = None
+    fast, slow = by_column(frame), one_by_one(frame)
+    assert fast.frame.to_dicts() == slow.frame.to_dicts()
+    assert fast.frame.schema == slow.frame.schema
+    assert fast.rejects == slow.rejects
+
+
+def test_plain_records_are_made_by_column(tools: Tools) -> None:
+    worker: Any = Chat(**V3).start(tools, frame_of().lazy())
+    made = worker.plain.make(frame_of(record(), record(1, ocr_text=None), record(2, label=None)))
+    assert made.done.to_list() == [True, True, False]
+    assert len(made.messages) == 2

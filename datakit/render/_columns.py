@@ -1,0 +1,133 @@
+"""Prompts and answers of a whole batch made column by column, for the records that need nothing special."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import polars as pl
+
+from datakit.core.answer import LABEL, TurnFormat
+from datakit.core.templates import escape_tokens
+from datakit.render._chats import joined, woven
+from datakit.render._prompt import Prompt
+from datakit.render._writer import Writer
+
+_WHITE = "".join(char for char in map(chr, range(0x3001)) if char.isspace())
+"""What Python strips; polars knows a few characters less."""
+
+
+@dataclass(frozen=True)
+class Plain:
+    """What was made of a batch."""
+
+    done: pl.Series
+    """Which records were made; the others are for the writer, one by one."""
+    messages: pl.Series
+    """Of those made, in order."""
+    chars: pl.Series
+
+
+class PlainRecords:
+    """Makes what the writer makes, ten times quicker, of records that fit and are complete."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+
+    @classmethod
+    def of(cls, writer: Writer, texts: set[str]) -> PlainRecords | None:
+        """None where a template must be rendered record by record, or tokens be counted."""
+        counted = writer.count_tokens or writer.max_tokens is not None
+        simple = all(prompt.texts is not None for prompt in writer.prompts)
+        return cls(writer) if simple and not counted and set(writer.form.variables) <= texts else None
+
+    def make(self, frame: pl.DataFrame) -> Plain:
+        """The records of a batch that are plain."""
+        images = frame["images"].list.len().fill_null(0).cast(pl.Int64).alias("images")
+        done = pl.repeat(True, frame.height, dtype=pl.Boolean, eager=True)
+        chars = pl.zeros(frame.height, dtype=pl.Int64, eager=True)
+        turns: list[pl.Series] = []
+        answers = self._answers(frame)
+        for number, (prompt, form) in enumerate(
+            zip(self.writer.prompts, self.writer.form.turns, strict=True)
+        ):
+            user, places = _user_turn(prompt, frame, images)
+            done &= places == (images if number == 0 else 0)
+            chars += user.str.len_chars()
+            answer = _answer_turn(form, answers)
+            done &= _readable(form, answers)
+            turns += [user, answer]
+        done &= answers.select(pl.all_horizontal(pl.all().str.len_bytes() > 0)).to_series().fill_null(False)
+        if self.writer.max_chars is not None:
+            done &= chars <= self.writer.max_chars
+        every = bool(done.all())
+        return Plain(
+            done,
+            woven([turn if every else turn.filter(done) for turn in turns], self.writer.system),
+            (chars if every else chars.filter(done)).cast(pl.UInt32),
+        )
+
+    def _answers(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The answers' values, stripped; the label in its canonical spelling, null for a stranger."""
+        names = self.writer.form.variables
+        values = frame.select(pl.col(name).str.strip_chars(_WHITE) for name in names)
+        labels = self.writer.labels
+        if labels is None or LABEL not in names:
+            return values
+        spelt = {
+            text: found.name
+            for text in values[LABEL].unique().drop_nulls()
+            if (found := labels.find(text)) is not None
+        }
+        return values.with_columns(pl.col(LABEL).replace_strict(spelt, default=None, return_dtype=pl.String))
+
+
+def _user_turn(prompt: Prompt, frame: pl.DataFrame, images: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """The turn's texts, and how many `<image>` places each has."""
+    assert prompt.texts is not None  # see `PlainRecords.of`
+    texts = [_changed(frame[name], prompt.escapes[at]) for at, name in enumerate(prompt.texts)]
+    key = images
+    for text in texts:
+        key = key * 2 + (text.str.len_bytes() > 0).fill_null(False).cast(pl.Int64)
+    parts, places, orders = [], [], []
+    for value in key.unique().to_list():
+        rows = (key == value).arg_true()
+        mine = [text.gather(rows) for text in texts]
+        shape = prompt.shape([""] * images[rows[0]], [text[0] for text in mine])
+        chosen = [mine[place] for place in shape.places]
+        parts.append(joined(shape.constants, chosen, len(rows)))
+        found = pl.repeat(shape.images, len(rows), dtype=pl.Int64, eager=True)
+        for text in chosen:
+            found += text.str.count_matches("<image>", literal=True).cast(pl.Int64)
+        places.append(found)
+        orders.append(rows)
+    if len(parts) == 1:
+        return parts[0], places[0]
+    order = pl.concat(orders).arg_sort()
+    return pl.concat(parts).gather(order), pl.concat(places).gather(order)
+
+
+def _answer_turn(form: TurnFormat, values: pl.DataFrame) -> pl.Series:
+    texts = [_changed(values[name], escape_tokens) for name in form.variables]
+    return joined(form.constants, texts, values.height)
+
+
+def _readable(form: TurnFormat, values: pl.DataFrame) -> pl.Series:
+    """Whether no value holds a separator of the turn."""
+    held = [
+        pl.col(name).str.contains(separator, literal=True).fill_null(False)
+        for name in form.variables
+        for separator in form.separators
+    ]
+    if not held:
+        return pl.repeat(True, values.height, dtype=pl.Boolean, eager=True)
+    return values.select(~pl.any_horizontal(held)).to_series()
+
+
+def _changed(texts: pl.Series, escape: Callable[[str], str]) -> pl.Series:
+    """The texts, with those escaped that need it: only what holds a bracket can."""
+    risky = texts.str.contains(r"<|\{\{").fill_null(False)
+    if not risky.any():
+        return texts
+    changed = pl.Series([str(escape(text)) for text in texts.filter(risky)], dtype=pl.String)
+    return texts.clone().scatter(risky.arg_true(), changed)
