@@ -58,7 +58,7 @@ def _print(made: Plan) -> None:
         for reason in step.why:
             click.echo(f"   {step.name}: {reason}")
         if step.cost_usd and step.basis:
-            click.echo(f"   {step.name}: cost is the {step.basis}")
+            click.echo(f"   {step.name}: cost is {step.basis}")
     for note in made.notes:
         click.echo(f"Note: {note}")
     for change in made.changed:
@@ -96,9 +96,11 @@ def _verdict(made: Plan) -> str:
         return f"Nothing has changed: a build would keep {place} as it is."
     if not made.calls:
         return f"A build would make {place} anew without a call."
+    asked = [step for step in made.steps if step.model and step.calls]
+    local = made.calls - sum(step.calls for step in asked)
+    work = [f"{local:,} pieces of work on this machine"] if local else []
+    if asked:
+        cost = "of unknown cost" if made.cost_usd is None else f"for about ${made.cost_usd:.2f}"
+        work.append(f"{made.calls - local:,} calls of {asked[0].model} {cost}")
     most = "at most " if made.at_most else ""
-    cost = " of unknown cost" if made.cost_usd is None else f" for about ${made.cost_usd:.4f}"
-    cost = "" if made.cost_usd == 0 else cost
-    seconds = sum(step.seconds or 0.0 for step in made.steps)
-    work = f", about {seconds:,.0f} s of work over all workers" if seconds >= 1 else ""
-    return f"A build would make {place} with {most}{made.calls:,} calls{cost}{work}."
+    return f"A build would make {place} with {most}{' and '.join(work)}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +81,8 @@ def _no_build(place: Path) -> UserError:
 
 
 def _print(story: Story, width: int | None) -> None:
+    from datakit.recipe.yaml_file import show_path
+
     source = (
         f"{story.source_file}:{story.source_line}" if story.source_line is not None else story.source_file
     )
@@ -97,7 +98,7 @@ def _print(story: Story, width: int | None) -> None:
             click.echo(f"  {name}: {_value(value, width)}")
     click.echo("\nIn the build:" if story.places else "\nIn no file of the build." if story.build else "")
     for place in story.places:
-        click.echo(f"  {os.path.join(story.build, place.file)}:{place.line}")
+        click.echo(f"  {show_path(Path(story.build) / place.file)}:{place.line}")
         for message in place.row.get("messages") or []:
             click.echo(f"    {message.get('role')}: {_cut(str(message.get('content')), width)}")
     for note in story.notes:

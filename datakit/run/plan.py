@@ -39,6 +39,9 @@ class StepPlan(BaseModel):
     cached: int = 0
     to_do: int = 0
     calls: int = 0
+    """Pieces of work: calls of a model, or pictures read by OCR and the like. Equal inputs share one."""
+    model: str = ""
+    """Whom the step would call; empty for work on this machine."""
     at_most: bool = False
     """Whether some of the figures are upper bounds, because an earlier step is still to do."""
     tokens_in: int | None = None
@@ -171,6 +174,8 @@ def _steps(
             if row.calls:
                 row.why = why_calls(lookup, survey, earlier)
                 _estimate(row, lookup, survey, estimate)
+                if row.model and row.tokens_in is None:
+                    _liken(row, plans)
             uncertain = uncertain or row.to_do > 0
         plans.append(row)
     first = len(recipe.steps)
@@ -183,17 +188,17 @@ def _estimate(row: StepPlan, lookup: Lookup, survey: Survey, estimate: Estimator
     annotator = lookup.step.transform
     assert isinstance(annotator, Annotator)  # lookups are made for annotators only
     model = survey.tools.llm.model if annotator.executor == "async" else None
-    offline = model is not None and survey.tools.llm.resolved_provider() == "offline"
-    if offline:
+    if model is not None and survey.tools.llm.resolved_provider() == "offline":
         row.tokens_in, row.tokens_out, row.cost_usd, row.basis = 0, 0, 0.0, "offline writer"
         return
+    row.model = model or ""
     past = survey.store.means(row.name, model)
-    basis = f"mean of {past['results']:,.0f} earlier results" if past else ""
+    basis = f"the mean of {past['results']:,.0f} earlier results" if past else ""
     if past is None and estimate is not None and lookup.sample:
         given = estimate(annotator, lookup.sample, survey.tools)
         if given is not None:
             past = {name: None if sum_ is None else sum_ / len(lookup.sample) for name, sum_ in given.items()}
-            basis = f"reckoning from {len(lookup.sample)} records and the model's price"
+            basis = f"reckoned from {len(lookup.sample)} records and the model's price"
     row.basis = basis
     unknown = None if model else 0.0  # a step that calls no model has no tokens and costs nothing
     figures = {name: (past or {}).get(name) for name in ("tokens_in", "tokens_out", "cost_usd", "seconds")}
@@ -204,3 +209,15 @@ def _estimate(row: StepPlan, lookup: Lookup, survey: Survey, estimate: Estimator
     )
     row.cost_usd = None if means["cost_usd"] is None else round(means["cost_usd"] * row.calls, 6)
     row.seconds = None if figures["seconds"] is None else round(figures["seconds"] * row.calls, 1)
+
+
+def _liken(row: StepPlan, others: list[StepPlan]) -> None:
+    """Takes the figures of an earlier step that calls the same model: better than none."""
+    like = [other for other in others if other.model == row.model and other.calls and other.tokens_in]
+    if not like:
+        return
+    share = row.calls / like[-1].calls
+    row.tokens_in = round((like[-1].tokens_in or 0) * share)
+    row.tokens_out = round((like[-1].tokens_out or 0) * share)
+    row.cost_usd = None if like[-1].cost_usd is None else round(like[-1].cost_usd * share, 6)
+    row.basis = f"taken as that of {like[-1].name}"

@@ -181,15 +181,15 @@ class _Look:
                 continue
             kept.append(at)
             for name in gives:
-                columns[name].append(values.get(name))
-            columns[self.trace].append({"key": key, "new": False} if values else None)
+                columns[name].append(values.get(name) if values is not None else None)
+            columns[self.trace].append({"key": key, "new": False} if values is not None else None)
         if self.survey.keep_keys:
             self._keep(frame, names, rows, keys)
         added = [pl.Series(name, values, dtype=self.schema[name]) for name, values in columns.items()]
         return frame[kept].with_columns(added).select(list(self.schema)), rejects
 
-    def _one(self, row: Row, key: bytes | None, stored: dict[bytes, Any]) -> Row | Rejected:
-        """The record's columns; empty when they are open."""
+    def _one(self, row: Row, key: bytes | None, stored: dict[bytes, Any]) -> Row | Rejected | None:
+        """The record's columns; None when they are open."""
         if self.survey.referenced is not None and key is not None:
             self.survey.referenced.add(key)
         if key is None or key not in stored:
@@ -201,7 +201,7 @@ class _Look:
                 self.lookup.calls += 1
                 if len(self.lookup.sample) < SAMPLE:
                     self.lookup.sample.append(row)
-            return {}
+            return None
         self.lookup.cached += 1
         outcome = stored[key].outcome
         if isinstance(outcome, Rejected):

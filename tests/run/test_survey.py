@@ -12,7 +12,7 @@ from toys import DropShort, Numbers, OnlyOdd, Shout, Work
 
 from datakit.core.outcome import Done, Outcome, Rejected
 from datakit.core.tools import Tools
-from datakit.core.transform import Row, Transform
+from datakit.core.transform import Columns, Row, Transform
 from datakit.recipe.recipe import Step
 from datakit.run.engine import Engine
 from datakit.run.store import Store
@@ -115,6 +115,27 @@ def test_stored_rejection_counts_as_cached(run: Run, tmp_path: Path) -> None:
     assert figures(survey)[0] == (6, 6, 0, 0)
     assert survey.reports[1].rejected == {"refused": 1}
     assert frame.height == 5
+
+
+class Check(Work):
+    """Gives no column; only rejects."""
+
+    registered_name: ClassVar[str] = "toy.check"
+
+    def gives(self, tools: Tools) -> Columns:
+        return {}
+
+    def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
+        return {}
+
+
+def test_step_that_gives_no_column_is_paid_or_open_all_the_same(run: Run, tmp_path: Path) -> None:
+    check = Check(log=str(tmp_path / "log"))
+    survey, frame = run(Survey, Numbers(count=3), check)
+    assert (figures(survey), frame["@2.toy.check"].null_count()) == ([(3, 0, 3, 0)], 3)
+    run(Engine, Numbers(count=3), check)
+    survey, frame = run(Survey, Numbers(count=3), check)
+    assert (figures(survey), frame["@2.toy.check"].null_count()) == ([(3, 3, 0, 0)], 0)
 
 
 def test_equal_inputs_count_as_one_call(run: Run, tmp_path: Path) -> None:
