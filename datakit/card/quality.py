@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -155,7 +155,7 @@ def texts_section(build: BuildFolder) -> Section:
     numeric = [name for name, kind in build.columns.items() if kind.is_numeric()]
     values |= {name: pl.col(name) for name in numeric if name.startswith(f"{reason}_")}
     rows = spreads(build.main, values)
-    blocks: list[Block] = [_spread_table(rows)] if rows else []
+    blocks: list[Block] = [*_writers(build, list(written.values())), *([_spread_table(rows)] if rows else [])]
     name = f"{reason}_similarity"
     if name in rows:
         limit = build.parameters("guard.reason").get("max_similarity")
@@ -168,12 +168,27 @@ def texts_section(build: BuildFolder) -> Section:
     return Section("Written texts", blocks)
 
 
+def _writers(build: BuildFolder, texts: Sequence[str]) -> list[Block]:
+    """Who wrote each text: a model, or the offline writer."""
+    rows: list[list[Cell]] = [
+        [text, writer, number]
+        for text in texts
+        if build.columns.get(f"{text}_by") == pl.String
+        for writer, number in counts(build.main, pl.col(f"{text}_by"))
+    ]
+    return [Table(["text", "written by", "records"], rows)] if rows else []
+
+
 def _flags(build: BuildFolder, reason: str) -> list[Block]:
     """Counts of the words that checks put into columns beside the reason, such as its flags."""
     rows: list[list[Cell]] = []
     asked = False
     for name, kind in build.columns.items():
-        if not name.startswith(f"{reason}_") or kind not in (pl.String, pl.Boolean, pl.List(pl.String)):
+        if (
+            name == f"{reason}_by"
+            or not name.startswith(f"{reason}_")
+            or kind not in (pl.String, pl.Boolean, pl.List(pl.String))
+        ):
             continue
         asked = True
         words = pl.col(name).explode() if kind == pl.List(pl.String) else pl.col(name)

@@ -149,6 +149,7 @@ def test_figures_of_the_flow_and_the_classes_are_those_of_the_build(whole: Path)
     assert "15 prompts were shortened" in text
     assert "| ocr_text cut | 15 |" in text
     assert "The recipe allows 2,500 characters" in text
+    assert "| reason | offline writer | 140 |" in text
     assert "No such group is torn" in text
     assert "| `reason_flags` | `too_similar` | 6 |" in text
 
