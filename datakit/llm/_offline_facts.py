@@ -52,6 +52,15 @@ class Facts:
     pieces: tuple[Piece, ...]
     """In reading order; empty when nothing was read."""
     pictures: int
+    was_read: bool
+    """Whether OCR looked at the picture at all."""
+
+    @property
+    def words(self) -> list[Piece]:
+        """Lines that say something, each text once, without a phone's status bar."""
+        found = {piece.text: piece for piece in reversed(self.pieces) if quotable(piece.text)}
+        bar = 0.045 if self.has_clock else 0.0
+        return sorted((piece for piece in found.values() if piece.y >= bar), key=lambda piece: piece.y)
 
     @property
     def form(self) -> str:
@@ -74,7 +83,7 @@ class Facts:
 
     def band(self, low: float, high: float) -> list[Piece]:
         """Lines with words whose middle lies between two heights."""
-        return [piece for piece in self.pieces if low <= piece.y < high and quotable(piece.text)]
+        return [piece for piece in self.words if low <= piece.y < high]
 
     @property
     def side_share(self) -> float:
@@ -96,8 +105,9 @@ def facts_of(row: Row) -> Facts:
         header = read_header(row["images"][0])
         width, height = header.width, header.height
     lines = [line for line in row.get("ocr") or [] if not line.get("image")]
+    was_read = row.get("ocr") is not None or row.get("ocr_text") is not None
     pieces = _with_boxes(lines, width or 1, height or 1) or _without_boxes(row.get("ocr_text"))
-    return Facts(width or 0, height or 0, tuple(pieces), len(row.get("images") or []))
+    return Facts(width or 0, height or 0, tuple(pieces), len(row.get("images") or []), was_read)
 
 
 def _with_boxes(lines: Sequence[dict[str, Any]], width: int, height: int) -> list[Piece]:

@@ -12,7 +12,7 @@ import re
 
 from datakit.core.labels import Label
 from datakit.core.transform import Row
-from datakit.llm._offline_facts import Facts, Light, Piece, facts_of, light_of, quotable
+from datakit.llm._offline_facts import Facts, Light, Piece, facts_of, light_of
 
 NAME = "offline-writer"
 """Stands where a model's name would stand."""
@@ -30,7 +30,7 @@ _HEDGE = re.compile(r"^(?:没有|不是|不能|不会|不展示|不涉及|不用
 def describe(row: Row, rng: random.Random) -> str:
     """60 to 120 characters on form, layout and legible words. The label is never looked at."""
     facts = facts_of(row)
-    words = [piece for piece in facts.pieces if quotable(piece.text)]
+    words = facts.words
     if len(words) < 2:
         return _fit(_plain_sentences(facts, light_of(row["images"][0]), words, rng), DESCRIPTION_CHARS)
     return _fit(_layout_sentences(facts, words, rng), DESCRIPTION_CHARS)
@@ -39,7 +39,7 @@ def describe(row: Row, rng: random.Random) -> str:
 def reason(row: Row, label: Label, rng: random.Random) -> str:
     """40 to 90 characters: evidence read from the picture, what the label demands, the conclusion."""
     facts = facts_of(row)
-    words = [piece for piece in facts.pieces if quotable(piece.text)]
+    words = facts.words
     evidence = _quoted_evidence(facts, words, rng) if words else _measured_evidence(row, rng)
     demand = _demand(label, rng)
     close = _conclusion(label, rng)
@@ -48,6 +48,8 @@ def reason(row: Row, label: Label, rng: random.Random) -> str:
     if len(text) > longest:
         text = f"{evidence}，{close}"
     contrast = _contrast(label, rng)
+    if len(text) < REASON_CHARS[0] + 2 and demand not in text:
+        text = f"{demand}{text}"
     if len(text) < REASON_CHARS[0] or (rng.random() < 0.35 and len(text) + len(contrast) <= longest):
         text = text.removesuffix("。") + contrast
     return _cut(text, longest)
@@ -116,12 +118,13 @@ def _plain_sentences(facts: Facts, light: Light, words: list[Piece], rng: random
         colour,
         f"最亮处在{light.brightest}，最暗处在{light.darkest}",
         balance,
-        f"图中可辨认的文字为{_quote(words[0].text)}" if words else "图上没有读到成行的文字",
     ]
+    if facts.was_read:
+        body.append(f"图中可辨认的文字为{_quote(words[0].text)}" if words else "图上没有读到成行的文字")
     rng.shuffle(body)
     count = "这一组共有" + str(facts.pictures) + "张图片，此处按第一张描述" if facts.pictures > 1 else ""
-    rest = ["平均亮度约为" + str(round(light.mean)) + "（满值255）", "边缘完整，未见裁切留下的空白"]
-    return [rng.choice(openings), *([count] if count else []), *body, *rest[:1]]
+    rest = [f"平均亮度约为{round(light.mean)}（满值255）", f"亮度起伏约{round(light.spread)}级"]
+    return [rng.choice(openings), *([count] if count else []), *body, *rest]
 
 
 def _quoted_evidence(facts: Facts, words: list[Piece], rng: random.Random) -> str:
@@ -168,7 +171,9 @@ def _demand(label: Label, rng: random.Random) -> str:
         return ""
     count = min(len(positive), rng.choice((1, 1, 2)))
     at = rng.randrange(len(positive) - count + 1)
-    said = "，".join(positive[at : at + count])
+    said = "，".join(positive[at : at + count]).replace("“", "").replace("”", "")
+    if len(said) < 9 and count < len(positive):
+        said = "，".join(positive[:3]).replace("“", "").replace("”", "")
     frames = [
         "对应“{}”这一特征，",
         "与“{}”相符，",

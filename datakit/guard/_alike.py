@@ -1,0 +1,91 @@
+"""How alike texts are: Jaccard similarity of their sets of character 3-grams.
+
+Few texts are compared pair by pair; many by MinHash signatures and buckets, and only the pairs that share a
+bucket are compared exactly (Broder 1997; Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, 3.4).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+ALL_PAIRS_UP_TO = 300
+"""Texts that are compared pair by pair; about 0.1 s."""
+_BUCKET_PAIRS_UP_TO = 64
+"""In a larger bucket each text is compared with the bucket's first ones only, so that a class of equal texts
+costs no more than others."""
+_PRIME = (1 << 31) - 1
+
+
+def grams(text: str) -> frozenset[str]:
+    """The character 3-grams of a text without white space; the text itself when it is shorter."""
+    text = "".join(text.split())
+    return frozenset(text[at : at + 3] for at in range(max(len(text) - 2, 1)))
+
+
+def jaccard(first: frozenset[str], second: frozenset[str]) -> float:
+    """Shared grams over all grams, 0 to 1."""
+    shared = len(first & second)
+    return shared / (len(first) + len(second) - shared)
+
+
+def likely_pairs(sets: Sequence[frozenset[str]], threshold: float) -> Iterator[tuple[int, int]]:
+    """Pairs (smaller index first) that may reach `threshold`: all of few sets, candidates of many."""
+    if len(sets) <= ALL_PAIRS_UP_TO:
+        yield from combinations(range(len(sets)), 2)
+        return
+    bands, rows = _shape(threshold)
+    signatures = _signatures(sets, bands * rows)
+    seen: set[tuple[int, int]] = set()
+    for band in range(bands):
+        for pair in _pairs_in_buckets(signatures[:, band * rows : (band + 1) * rows]):
+            if pair not in seen:
+                seen.add(pair)
+                yield pair
+
+
+def _shape(threshold: float) -> tuple[int, int]:
+    """Bands and rows: the fewest candidates that still miss under 1% of pairs at the threshold."""
+    for rows in range(8, 0, -1):
+        bands = int(np.ceil(np.log(0.01) / np.log1p(-min(threshold**rows, 0.999999))))
+        if bands * rows <= 256:
+            return bands, rows
+    return 256, 1
+
+
+def _signatures(sets: Sequence[frozenset[str]], size: int) -> npt.NDArray[np.uint32]:
+    """(texts, size) minima under `size` fixed hash functions."""
+    random = np.random.default_rng(20261124)
+    factors = random.integers(1, _PRIME, size=(size, 1), dtype=np.uint64)
+    offsets = random.integers(0, _PRIME, size=(size, 1), dtype=np.uint64)
+    numbers: dict[str, int] = {}
+    out = np.empty((len(sets), size), dtype=np.uint32)
+    for at, grams_ in enumerate(sets):
+        values = np.array([_number(gram, numbers) for gram in grams_], dtype=np.uint64)
+        out[at] = ((factors * values + offsets) % _PRIME).min(axis=1)
+    return out
+
+
+def _number(gram: str, known: dict[str, int]) -> int:
+    """A stable 31-bit number of a gram (Python's own hash differs from run to run)."""
+    found = known.get(gram)
+    if found is None:
+        digest = hashlib.blake2b(gram.encode("utf-8", "surrogatepass"), digest_size=4).digest()
+        found = known[gram] = int.from_bytes(digest, "little") % _PRIME
+    return found
+
+
+def _pairs_in_buckets(band: npt.NDArray[np.uint32]) -> Iterable[tuple[int, int]]:
+    """Pairs whose signatures agree on the whole band."""
+    keys = np.ascontiguousarray(band).view(np.dtype((np.void, band.dtype.itemsize * band.shape[1]))).ravel()
+    order = np.argsort(keys, kind="stable")
+    starts = np.flatnonzero(np.concatenate(([True], keys[order][1:] != keys[order][:-1])))
+    for start, end in zip(starts, np.append(starts[1:], len(order)), strict=True):
+        members = order[start:end].tolist()
+        for at, first in enumerate(members[:_BUCKET_PAIRS_UP_TO]):
+            for second in members[at + 1 :]:
+                yield first, second
