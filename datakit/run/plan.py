@@ -159,7 +159,7 @@ def _steps(
 ) -> list[StepPlan]:
     reports = {report.number: report for report in survey.reports}
     lookups = {lookup.step.number: lookup for lookup in survey.lookups}
-    plans = []
+    plans: list[StepPlan] = []
     uncertain = False
     for step in recipe.steps:
         report, lookup = reports.get(step.number), lookups.get(step.number)
