@@ -36,6 +36,8 @@ class Retry:
 
     reason: str
     detail: str = ""
+    meta: dict[str, Any] = field(default_factory=dict)
+    """What the attempt used up all the same: tokens_in, tokens_out, cost_usd."""
 
 
 Outcome = Done | Rejected | Retry

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from datakit.core.errors import DatakitError, Exit
-from datakit.core.outcome import Batch, Done, Outcome, Reject, Rejected, Retry
+from datakit.core.outcome import Batch, Outcome, Reject, Rejected, Retry
 from datakit.core.record import digest
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Row
@@ -53,12 +53,12 @@ class Annotation:
         self.progress.start(self.report.name, stage.rows)
         for key, outcome in self._work(self._missing(stage)):
             self.report.calls += 1
+            self._account(outcome)
             if isinstance(outcome, Retry):
                 self._retries[key] = outcome
             else:
                 self.store.put(key, self.report.name, outcome)
                 self._new.add(key)
-                self._account(outcome)
             self.progress.advance(1, f"${self.report.cost_usd:.4f}" if self.report.cost_usd else "")
             self._check_budget()
 
@@ -140,11 +140,12 @@ class Annotation:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self.report.notes.update(getattr(worker, "notes", None) or {})
             close = getattr(worker, "close", None)
             if close is not None and inspect.isawaitable(closing := close()):
                 await closing
 
-    def _account(self, outcome: Done | Rejected) -> None:
+    def _account(self, outcome: Outcome) -> None:
         self.report.tokens_in += int(outcome.meta.get("tokens_in") or 0)
         self.report.tokens_out += int(outcome.meta.get("tokens_out") or 0)
         self.report.cost_usd += float(outcome.meta.get("cost_usd") or 0.0)

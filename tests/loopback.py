@@ -1,0 +1,236 @@
+"""A real OpenAI-compatible server on this machine, which misbehaves as a test asks.
+
+    with Loopback() as server:
+        server.script = lambda call: Reply(status=500) if call.number < 3 else None
+        ... point llm.base_url at server.url ...
+        assert server.count == 4
+
+It listens on a port of 127.0.0.1 in a thread of its own. `script` is asked for every call; None means a good
+answer. A good answer echoes the id that stands in the question as `[id:...]`, so that a test sees whether
+answers land on their own records.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+KEY = "sk-loopback-5f1e77c0"
+_ID = re.compile(r"\[id:([^\]]*)\]")
+
+
+@dataclass
+class Call:
+    """One request for a completion."""
+
+    number: int
+    """From 0, in the order of arrival."""
+    body: dict[str, Any]
+    headers: dict[str, str]
+    """Names in small letters."""
+    size: int
+    """Bytes of the body."""
+    at: float
+    """time.monotonic() of arrival."""
+
+    @property
+    def text(self) -> str:
+        """The text of the first user turn."""
+        content = self.body["messages"][0]["content"]
+        if isinstance(content, str):
+            return content
+        return "".join(part.get("text", "") for part in content)
+
+    @property
+    def images(self) -> list[str]:
+        """Data addresses of the pictures."""
+        content = self.body["messages"][0]["content"]
+        parts = content if isinstance(content, list) else []
+        return [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+
+    @property
+    def id(self) -> str:
+        """The id that the question carries."""
+        found = _ID.search(self.text)
+        return found[1] if found else ""
+
+    @property
+    def attempt(self) -> int:
+        """How many earlier calls asked the same question; 0 for the first."""
+        return self._attempt
+
+    _attempt: int = 0
+
+
+@dataclass
+class Reply:
+    """What the server sends. `content` of a 200 is the assistant's words; of another status, the message."""
+
+    status: int = 200
+    content: str | None = None
+    code: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    finish_reason: str = "stop"
+    refusal: str | None = None
+    raw: bytes | None = None
+    """The body as it is, in place of a completion."""
+    cut: bool = False
+    """Promises more bytes than it sends, then hangs up."""
+    reset: bool = False
+    """Hangs up without a word."""
+    delay_s: float = 0.0
+
+
+Script = Callable[[Call], Reply | None]
+
+
+class Loopback:
+    """The server; a context manager."""
+
+    def __init__(self, *, latency_s: float = 0.0, models: tuple[str, ...] = ("gpt-4o-mini",)) -> None:
+        self.latency_s, self.models, self.key = latency_s, models, KEY
+        self.script: Script = lambda call: None
+        self.answer: Callable[[Call], dict[str, Any]] = _echo
+        self.keep_calls = True
+        self.calls: list[Call] = []
+        self.count = 0
+        """Requests for completions."""
+        self.open = self.most_open = 0
+        """Requests for completions in progress, at this moment and at most."""
+        self.url = ""
+        self._seen: dict[str, int] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> Loopback:
+        self._thread.start()
+        self._server = asyncio.run_coroutine_threadsafe(
+            asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 24, backlog=1024), self._loop
+        ).result()
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def ids(self) -> list[str]:
+        """The ids asked about, in the order of arrival."""
+        return [call.id for call in self.calls]
+
+    async def _shut(self) -> None:
+        self._server.close()
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await self._one(reader, writer):
+                pass
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Answers one request; whether the connection stays open."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        method, path, _ = first.split(" ", 2)
+        headers = {
+            name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines) if name
+        }
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+        if headers.get("authorization") != f"Bearer {self.key}":
+            shown = headers.get("authorization", "").removeprefix("Bearer ")
+            return await self._send(
+                writer, Reply(401, f"Incorrect API key provided: {shown}", "invalid_api_key")
+            )
+        if path.endswith("/models"):
+            listed = [
+                {"id": name, "object": "model", "created": 0, "owned_by": "loopback"} for name in self.models
+            ]
+            return await self._send(
+                writer, Reply(raw=json.dumps({"object": "list", "data": listed}).encode())
+            )
+        if method != "POST" or not path.endswith("/v1/chat/completions"):
+            return await self._send(writer, Reply(404, "Not Found"))
+        return await self._completion(headers, body, writer)
+
+    async def _completion(self, headers: dict[str, str], body: bytes, writer: asyncio.StreamWriter) -> bool:
+        call = Call(self.count, json.loads(body), headers, len(body), time.monotonic())
+        self.count += 1
+        call._attempt = self._seen.get(call.text, 0)
+        self._seen[call.text] = call._attempt + 1
+        if self.keep_calls:
+            self.calls.append(call)
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        try:
+            reply = self._reply(call)
+            await asyncio.sleep(self.latency_s + reply.delay_s)
+        finally:
+            self.open -= 1
+        if reply.status == 200 and reply.raw is None and not reply.reset:
+            reply.raw = json.dumps(_completion_of(call, reply), ensure_ascii=False).encode()
+        return await self._send(writer, reply)
+
+    def _reply(self, call: Call) -> Reply:
+        if call.body["model"] not in self.models:
+            name = call.body["model"]
+            return Reply(404, f"The model `{name}` does not exist or you do not have access to it.")
+        reply = self.script(call) or Reply()
+        if reply.status == 200 and reply.content is None:
+            reply.content = json.dumps(self.answer(call), ensure_ascii=False)
+        return reply
+
+    async def _send(self, writer: asyncio.StreamWriter, reply: Reply) -> bool:
+        if reply.reset:
+            writer.transport.abort()
+            return False
+        body = reply.raw
+        if body is None:
+            error = {"message": reply.content or "made to fail", "type": "error", "code": reply.code}
+            body = json.dumps({"error": error}, ensure_ascii=False).encode()
+        length = len(body) + (1000 if reply.cut else 0)
+        head = f"HTTP/1.1 {reply.status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items())
+        writer.write(head.encode() + b"\r\n" + body)
+        await writer.drain()
+        return not reply.cut
+
+
+def _echo(call: Call) -> dict[str, Any]:
+    """An answer in the schema that was asked for, with the question's id in it."""
+    schema = call.body.get("response_format", {}).get("json_schema", {}).get("schema", {})
+    names = schema.get("required") or ["reason" if '"reason"' in call.text else "description"]
+    return {
+        name: f"回答记录{call.id or call.number}的问题，内容写得足够长，不重复别处的话。" for name in names
+    }
+
+
+def _completion_of(call: Call, reply: Reply) -> dict[str, Any]:
+    message = {"role": "assistant", "content": reply.content, "refusal": reply.refusal}
+    return {
+        "id": f"chatcmpl-{call.number}",
+        "object": "chat.completion",
+        "created": 0,
+        "model": call.body["model"],
+        "choices": [{"index": 0, "message": message, "finish_reason": reply.finish_reason}],
+        "usage": {
+            "prompt_tokens": 100,
+            "completion_tokens": 20,
+            "total_tokens": 120,
+            "prompt_tokens_details": {"cached_tokens": 40},
+        },
+    }
