@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ PART_NAMES = {"train": "training", "val": "validation", "general": "general data
 """Part of a data set -> how the card calls it, in order."""
 
 _ABSOLUTE = re.compile(r"(?<![\w.:/<])/(?:[^\s/:'\"`|<>,;()]+/)+([^\s/:'\"`|<>,;()]+)")
+_BACK = re.compile(r"[^\s/]+(?<!\.\.)/\.\./")
+"""A step into a folder and out again, as paths relative to a recipe have."""
 _REJECT = {
     "id": pl.String(),
     "step": pl.Int64(),
@@ -161,6 +164,7 @@ class BuildFolder:
 
     def place(self, path: str) -> str:
         """A file's path relative to the project; its name alone when it lies elsewhere."""
+        path = posixpath.normpath(path) if path else path
         for project in self.projects:
             if PurePosixPath(path).is_relative_to(project.as_posix()):
                 return PurePosixPath(path).relative_to(project.as_posix()).as_posix()
@@ -170,6 +174,7 @@ class BuildFolder:
         """`text` without this machine's paths: relative to the project, or the file's name alone."""
         for project in self.projects:
             text = text.replace(f"{project.as_posix()}/", "")
+        text = _BACK.sub("", text)
         return _ABSOLUTE.sub(r"\1", text)
 
 

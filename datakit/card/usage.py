@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from datakit.card.checks import Check
 from datakit.card.overview import NOTE_CHARS, flat
 from datakit.core.record import VAL
 
+_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 FEW = 10
 """Classes with fewer training records are named as weak."""
 
@@ -143,4 +145,4 @@ def reproduce_section(build: BuildFolder) -> Section:
 
 def _settings(build: BuildFolder, step: dict[str, Any]) -> str:
     facts = [f"{key} {value}" for key, value in flat(step.get("settings") or {}) if value not in (None, "")]
-    return build.clean("; ".join(facts))[:NOTE_CHARS]
+    return _DIGEST.sub(r"\1…", build.clean("; ".join(facts)))[:NOTE_CHARS]

@@ -206,6 +206,18 @@ def test_unreadable_thumbnail_is_said_in_words(tmp_path: Path) -> None:
     assert "<img" not in page
 
 
+def test_paths_are_told_relative_to_the_project(tmp_path: Path) -> None:
+    draft = texts_only(tmp_path)
+    build = open_build(draft.write(), tmp_path / "cards")
+    assert build.place(f"{tmp_path}/recipes/../examples/train.jsonl") == "examples/train.jsonl"
+    assert build.place("/elsewhere/secret/train.jsonl") == "train.jsonl"
+    assert build.place("talks.jsonl") == "talks.jsonl"
+    told = build.clean(
+        f"line 3 of {tmp_path}/recipes/../a/b.jsonl and /home/me/x.jpg, not and/or http://a.b/c/d"
+    )
+    assert told == "line 3 of a/b.jsonl and x.jpg, not and/or http://a.b/c/d"
+
+
 def test_long_names_are_shortened_by_their_width() -> None:
     assert shorten("短名") == "短名"
     assert shorten("下单过程中出现异常（显示购买失败浮窗）") == "下单过程中出现异常（显示购买失败…"
