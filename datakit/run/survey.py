@@ -7,7 +7,7 @@ pass untouched, so figures about it are upper bounds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -39,9 +39,9 @@ class Lookup:
     sample: list[Row] = field(default_factory=list)
     """Some of the records that need a call."""
     keys: dict[str, bytes] = field(default_factory=dict)
-    """Id -> key of every record whose input is known; kept when asked for."""
+    """Id -> key of the records that need a call and whose input is known; kept when asked for."""
     inputs: pl.DataFrame | None = None
-    """The columns read, by id; kept when asked for."""
+    """The columns that those records are read by; kept when asked for."""
 
 
 SAMPLE = 20
@@ -184,7 +184,7 @@ class _Look:
                 columns[name].append(values.get(name) if values is not None else None)
             columns[self.trace].append({"key": key, "new": False} if values is not None else None)
         if self.survey.keep_keys:
-            self._keep(frame, names, rows, keys)
+            self._keep(frame.select(names), keys, stored)
         added = [pl.Series(name, values, dtype=self.schema[name]) for name, values in columns.items()]
         return frame[kept].with_columns(added).select(list(self.schema)), rejects
 
@@ -208,15 +208,14 @@ class _Look:
             return outcome
         return self.annotator.columns(outcome.raw, row, self.survey.tools)
 
-    def _keep(self, frame: pl.DataFrame, names: list[str], rows: list[Row], keys: Iterable[Any]) -> None:
-        only = self.survey.keep_only
-        self.lookup.keys.update(
-            (row["id"], key)
-            for row, key in zip(rows, keys, strict=True)
-            if key is not None and only in (None, row["id"])
-        )
-        if only is None:
-            part, before = frame.select(names), self.lookup.inputs
+    def _keep(self, frame: pl.DataFrame, keys: list[bytes | None], stored: dict[bytes, Any]) -> None:
+        """Keys and inputs of the records that need a call, or the key of the one record asked for."""
+        only, ids = self.survey.keep_only, frame["id"].to_list()
+        missing = [at for at, key in enumerate(keys) if key is not None and key not in stored]
+        wanted = missing if only is None else [at for at, id_ in enumerate(ids) if id_ == only]
+        self.lookup.keys.update((ids[at], key) for at in wanted if (key := keys[at]) is not None)
+        if only is None and missing:
+            part, before = frame[missing], self.lookup.inputs
             self.lookup.inputs = part if before is None else pl.concat([before, part])
 
 
