@@ -103,6 +103,14 @@ class Templates:
             names |= meta.find_undeclared_variables(self._environment.parse(self.source(used)))
         return names
 
+    def place(self, name: str, variable: str) -> str:
+        """Where a template, or one that it includes, names a variable: "file:line"; "" when none does."""
+        for used in self._used(name, set()):
+            for number, line in enumerate(self.source(used).splitlines(), 1):
+                if re.search(rf"{{[{{%][^}}]*\b{re.escape(variable)}\b", line):
+                    return f"{self.get(used).filename or used}:{number}"
+        return ""
+
     def names(self) -> list[str]:
         """Every template that can be named."""
         return sorted(

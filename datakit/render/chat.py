@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, ClassVar
 
 import polars as pl
@@ -150,14 +149,14 @@ class Chat(Renderer):
             raise UserError(
                 f"the prompt uses `{told[0]}`, which gives the answer away",
                 remedy="Prompts may use `labels`, `label_json` and `label_names`.",
-                where=_place(name, told[0], tools),
+                where=tools.templates.place(name, told[0]),
             )
         unknown = sorted(taken & {"label_json", "label_names", "labels"} - tools.label_variables.keys())
         if unknown:
             raise UserError(
                 f"the prompt uses `{unknown[0]}`, but the recipe has no `labels:`",
                 remedy="Name the label file: `labels: ../templates/ecom/labels.yaml`.",
-                where=_place(name, unknown[0], tools),
+                where=tools.templates.place(name, unknown[0]),
             )
         return sorted(taken - tools.label_variables.keys())
 
@@ -175,7 +174,7 @@ class Chat(Renderer):
                     raise UserError(
                         f"template {name} uses `{column}`, which is no column here",
                         remedy=did_you_mean(column, columns) or f"Columns: {', '.join(columns)}.",
-                        where=_place(name, column, tools),
+                        where=tools.templates.place(name, column),
                     )
 
 
@@ -248,12 +247,3 @@ def _rejects(frame: pl.DataFrame, rejected: dict[int, Rejected]) -> list[Reject]
         Reject(id_, found.reason, found.detail, file or "", line)
         for (id_, file, line), found in zip(places, rejected.values(), strict=True)
     ]
-
-
-def _place(name: str, variable: str, tools: Tools) -> str:
-    """Where a template names a variable: file and line."""
-    file = tools.templates.get(name).filename or name
-    for number, line in enumerate(tools.templates.source(name).splitlines(), 1):
-        if re.search(rf"{{[{{%][^}}]*\b{re.escape(variable)}\b", line):
-            return f"{file}:{number}"
-    return f"{file}:1"

@@ -10,7 +10,7 @@ import polars as pl
 
 from datakit.core.errors import RecipeErrors, UserError, did_you_mean
 from datakit.core.tools import Tools
-from datakit.core.transform import Reader, TableTransform
+from datakit.core.transform import Reader, TableTransform, Transform
 from datakit.recipe.recipe import Recipe, Step
 
 
@@ -44,7 +44,7 @@ class Algebra:
             return
         for name in transform.needs(self.tools):
             if name not in self.columns:
-                raise self._missing(name)
+                raise self._missing(name, transform)
         if isinstance(transform, TableTransform):
             self._table(transform)
         else:
@@ -56,12 +56,14 @@ class Algebra:
             table = transform.apply(empty, self.tools)
             self.columns = dict(table.frame.collect_schema())
         except pl.exceptions.ColumnNotFoundError as error:
-            raise self._missing(_quoted_name(str(error))) from None
+            raise self._missing(_quoted_name(str(error)), transform) from None
 
-    def _missing(self, name: str) -> UserError:
+    def _missing(self, name: str, transform: Transform) -> UserError:
+        places = [self.tools.templates.place(template, name) for template in transform.templates()]
         known = f"Columns at this step: {', '.join(self.columns)}."
         hint = f"{did_you_mean(name, self.columns)} {known}".strip()
-        return UserError(f"column `{name}` is given by no earlier step", remedy=hint)
+        where = next(filter(None, places), "")
+        return UserError(f"column `{name}` is given by no earlier step", remedy=hint, where=where)
 
 
 def _quoted_name(message: str) -> str:

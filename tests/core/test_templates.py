@@ -56,3 +56,11 @@ def test_digest_follows_included_templates(tmp_path: Path) -> None:
     fresh = Templates([tmp_path])
     assert fresh.digest("a.j2") != before
     assert fresh.variables("a.j2") == {"x"}
+
+
+def test_place_of_a_variable_is_found_in_included_templates_too(tmp_path: Path) -> None:
+    templates = write(tmp_path, "a.j2", "price\n{% include 'b.j2' %}{% if size %}x{% endif %}")
+    write(tmp_path, "b.j2", "\n\n{{ price }}")
+    assert templates.place("a.j2", "size").endswith("a.j2:2")
+    assert templates.place("a.j2", "price").endswith("b.j2:3")
+    assert templates.place("a.j2", "pric") == ""

@@ -12,13 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment, FileSystemLoader
 
-from datakit.core.errors import UserError
+from datakit.core.errors import RecipeErrors, UserError
 from datakit.core.labels import LabelSet, load_labels
 from datakit.core.outcome import Batch
 from datakit.core.record import MESSAGES
 from datakit.core.tokens import TokenCounter, token_ids
 from datakit.core.tools import Tools
+from datakit.recipe.recipe import Step
 from datakit.render.chat import ANSWERS, Chat
+from datakit.run.columns import Algebra
 
 ROOT = Path(__file__).resolve().parents[2]
 LABELS = load_labels(ROOT / "templates" / "ecom" / "labels.yaml")
@@ -391,6 +393,19 @@ def test_column_that_is_not_there_is_named_with_its_line(tools: Tools) -> None:
         chat.start(tools, frame_of().lazy())
     assert caught.value.where.endswith("mine.j2:2")
     assert "ocr_text" in caught.value.remedy
+
+
+def test_recipe_check_names_the_template_line_of_a_missing_column(tools: Tools) -> None:
+    algebra = Algebra(tools)
+    algebra.columns = dict(SCHEMA)
+    chat = Chat(prompt=write(tools, "<image>\n{{ ocr_txt }}"), answer="label_only")
+    with pytest.raises(RecipeErrors) as caught:
+        algebra.run([Step(4, chat, "recipes/mine.yaml:9:5")])
+    (error,) = caught.value.errors
+    assert error.where == "recipes/mine.yaml:9:5"
+    assert "`ocr_txt`" in error.message
+    assert "mine.j2:2" in error.message
+    assert "Did you mean `ocr_text`" in error.remedy
 
 
 def test_failing_template_names_line_and_record(tools: Tools) -> None:
