@@ -1,0 +1,244 @@
+"""Rows of any source -> records: one schema for all batches, every row a record or a reject."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from datakit.core.outcome import Batch, Reject
+from datakit.core.record import BASE, COLUMNS, MESSAGES, content_id
+from datakit.read._dialogue import PLACE, DialogueFault, places_in, turns_of
+from datakit.read._images import ImageFault, ImagePaths
+from datakit.read._kinds import column, transposed
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some rows of one file, the line of each, and the lines that are no rows."""
+
+    file: str
+    rows: list[dict[str, Any]]
+    lines: Sequence[int]
+    rejects: list[Reject] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where each part of a record stands in a row; None for a part that the source does not have."""
+
+    id: str | None = None
+    images: tuple[str, ...] = ()
+    label: str | None = None
+    text: str | None = None
+    messages: str | None = None
+    extra: dict[str, tuple[str, Any]] = field(default_factory=dict)
+    """Column of the record -> column of the source and its kind (`_kinds`)."""
+
+    def schema(self) -> dict[str, Any]:
+        """The columns that the records have."""
+        schema = {name: COLUMNS[name] for name in BASE}
+        if self.messages:
+            schema["messages"] = MESSAGES
+        return schema | {
+            name: pl.String() if isinstance(kind, str) else kind for name, (_, kind) in self.extra.items()
+        }
+
+
+def reserved(name: str) -> bool:
+    """Whether datakit itself uses a column of this name."""
+    return name in COLUMNS or name.startswith("@")
+
+
+def free_name(name: str, taken: Sequence[str]) -> str:
+    """The name that a further column of the source has in the record: `source_label` for `label`."""
+    if not reserved(name):
+        return name
+    free = f"source_{name.lstrip('@')}"
+    while free in taken or reserved(free):
+        free = f"source_{free}"
+    return free
+
+
+Turns = Callable[[Any], list[dict[str, str]] | None]
+
+
+class Records:
+    """Makes records out of blocks of rows; remembers the ids of a whole source."""
+
+    def __init__(
+        self, plan: Plan, images: Callable[[str], ImagePaths], twice: frozenset[str], turns: Turns = turns_of
+    ) -> None:
+        self.plan, self.turns = plan, turns
+        self.schema = plan.schema()
+        self._images = images
+        self._twice = twice
+        self._first: dict[str, tuple[str, int]] = {}
+        self._made: dict[str, int] = {}
+
+    def batches(self, blocks: Iterator[Block]) -> Iterator[Batch]:
+        """One batch a block."""
+        for block in blocks:
+            yield self.batch(block)
+
+    def batch(self, block: Block) -> Batch:
+        """The block's records, and its faulty rows as rejects in the order of their lines."""
+        if not block.rows:
+            return Batch(pl.DataFrame(schema=self.schema), block.rejects)
+        columns = transposed(block.rows)
+        faults: dict[int, tuple[str, str]] = {}
+        empty = [None] * len(block.rows)
+        parts: dict[str, Sequence[Any]] = {
+            "images": self._pictures(columns, block, faults),
+            "label": _texts(_values(columns, self.plan.label, empty), "label", faults),
+            "text": _texts(_values(columns, self.plan.text, empty), "text", faults),
+        }
+        if self.plan.messages:
+            parts["messages"] = self._dialogues(columns.get(self.plan.messages, empty), faults)
+        _check_places(parts, faults)
+        ids = self._ids(columns, parts, block, faults)
+        series = [
+            pl.Series("id", ids, dtype=pl.String),
+            pl.Series("source_file", [block.file], dtype=pl.String).new_from_index(0, len(ids)),
+            pl.Series("source_line", block.lines, dtype=pl.Int64),
+            *(pl.Series(name, values, dtype=self.schema[name]) for name, values in parts.items()),
+            *(
+                column(name, columns.get(source, empty), kind)
+                for name, (source, kind) in self.plan.extra.items()
+            ),
+        ]
+        frame = pl.DataFrame(series)
+        if not faults:
+            return Batch(frame, block.rejects)
+        kept = [at for at in range(len(ids)) if at not in faults]
+        found = [
+            Reject(ids[at] or place_name(block.file, block.lines[at]), *why, block.file, block.lines[at])
+            for at, why in faults.items()
+        ]
+        rejects = sorted([*block.rejects, *found], key=lambda reject: reject.source_line or 0)
+        return Batch(frame[kept], rejects)
+
+    def _pictures(
+        self, columns: dict[str, Sequence[Any]], block: Block, faults: dict[int, tuple[str, str]]
+    ) -> list[list[str]]:
+        paths = self._images(block.file)
+        found: list[list[str]] = [[] for _ in block.rows]
+        for name in self.plan.images:
+            for at, value in enumerate(columns.get(name, ())):
+                try:
+                    found[at] += paths.of(value)
+                except ImageFault as fault:
+                    faults.setdefault(at, (fault.reason, fault.detail))
+        return found
+
+    def _dialogues(
+        self, values: Sequence[Any], faults: dict[int, tuple[str, str]]
+    ) -> list[list[dict[str, str]] | None]:
+        found: list[list[dict[str, str]] | None] = []
+        for at, value in enumerate(values):
+            try:
+                found.append(self.turns(value))
+            except DialogueFault as fault:
+                faults.setdefault(at, (fault.reason, fault.detail))
+                found.append(None)
+        return found
+
+    def _ids(
+        self,
+        columns: dict[str, Sequence[Any]],
+        parts: dict[str, Sequence[Any]],
+        block: Block,
+        faults: dict[int, tuple[str, str]],
+    ) -> list[str]:
+        """Given ids as text; where none is given, one made of the record's content."""
+        given = given_ids(_values(columns, self.plan.id, None), len(block.rows))
+        if self._twice:
+            self._reject_second(given, block, faults)
+        return [
+            id_ if id_ is not None else self._made_id(columns, parts, at, at in faults)
+            for at, id_ in enumerate(given)
+        ]
+
+    def _reject_second(
+        self, given: list[str | None], block: Block, faults: dict[int, tuple[str, str]]
+    ) -> None:
+        for at, id_ in enumerate(given):
+            if id_ not in self._twice or id_ is None or at in faults:
+                continue
+            file, line = self._first.setdefault(id_, (block.file, block.lines[at]))
+            if (file, line) != (block.file, block.lines[at]):
+                here = f"{block.file}:{block.lines[at]}"
+                faults[at] = ("duplicate_id", f"{here} has the id {id_} of {file}:{line}")
+
+    def _made_id(
+        self, columns: dict[str, Sequence[Any]], parts: dict[str, Sequence[Any]], at: int, faulty: bool
+    ) -> str:
+        if faulty:
+            return ""
+        facts: list[Any] = [columns[name][at] for name in self.plan.images if name in columns]
+        facts += [parts[name][at] for name in ("label", "text", "messages") if name in parts]
+        if not any(fact for fact in facts):
+            facts = [columns[name][at] for name in sorted(columns)]
+        made = content_id([fact.hex() if isinstance(fact, bytes) else fact for fact in facts])
+        count = self._made[made] = self._made.get(made, 0) + 1
+        return made if count == 1 else f"{made}-{count}"
+
+
+def _values(columns: dict[str, Sequence[Any]], name: str | None, absent: Any) -> Any:
+    return columns.get(name, absent) if name is not None else absent
+
+
+def given_ids(values: Sequence[Any] | None, rows: int) -> list[str | None]:
+    """Ids as text: numbers are written out; null, blank and nested values count as not given."""
+    if values is None:
+        return [None] * rows
+    if set(map(type, values)) == {str} and "" not in values:
+        return list(values)
+    return [
+        (value.strip() and value) or None
+        if isinstance(value, str)
+        else str(value)
+        if isinstance(value, int | float) and not isinstance(value, bool)
+        else None
+        for value in values
+    ]
+
+
+def place_name(file: str, line: int | None) -> str:
+    """What a row without an id is called in rejects: `train.jsonl:12`."""
+    return f"{file.rsplit('/', 1)[-1]}:{line}"
+
+
+def _texts(values: Sequence[Any], part: str, faults: dict[int, tuple[str, str]]) -> Sequence[str | None]:
+    """Texts as they are, numbers and truth values written out; blank ones are null."""
+    if set(map(type, values)) == {str} and "" not in values:
+        return values
+    found: list[str | None] = []
+    for at, value in enumerate(values):
+        if value is None or isinstance(value, str):
+            found.append(value if value and value.strip() else None)
+        elif isinstance(value, bool | int | float):
+            found.append(str(value).lower() if isinstance(value, bool) else str(value))
+        else:
+            faults.setdefault(at, (f"{part}_not_text", f"the {part} is a {type(value).__name__}, not a text"))
+            found.append(None)
+    return found
+
+
+def _check_places(parts: dict[str, Sequence[Any]], faults: dict[int, tuple[str, str]]) -> None:
+    """Rejects dialogues whose `<image>` places are not as many as their pictures."""
+    dialogues = parts.get("messages") or [None] * len(parts["images"])
+    texts = parts["text"]
+    for at, (images, turns) in enumerate(zip(parts["images"], dialogues, strict=True)):
+        if turns is not None:
+            places = places_in(turns)
+        else:
+            text = texts[at]
+            places = text.count(PLACE) if text else 0
+            if not places:
+                continue
+        if places != len(images):
+            words = f"the dialogue has {places} {PLACE} places for {len(images)} pictures"
+            faults.setdefault(at, ("image_places", words))
