@@ -214,9 +214,7 @@ def _echo(call: Call) -> dict[str, Any]:
     """An answer in the schema that was asked for, with the question's id in it."""
     schema = call.body.get("response_format", {}).get("json_schema", {}).get("schema", {})
     names = schema.get("required") or ["reason" if '"reason"' in call.text else "description"]
-    return {
-        name: f"回答记录{call.id or call.number}的问题，内容写得足够长，不重复别处的话。" for name in names
-    }
+    return dict.fromkeys(names, f"回答记录{call.id or call.number}的问题，内容写得足够长，不重复别处的话。")
 
 
 def _completion_of(call: Call, reply: Reply) -> dict[str, Any]:

@@ -46,7 +46,8 @@ _FILTER = re.compile(
 _IMAGE = re.compile(
     r"invalid_image|image_parse|image_url|unsupported image|invalid image|cannot identify image"
     r"|failed to (?:load|decode|download) image|image (?:is )?too (?:large|small)"
-    r"|\bimages?\b.{0,40}\b(?:invalid|corrupt|unsupported|not supported|exceed|too large|too small|failed|illegal)|at most \d+ image",
+    r"|\bimages?\b.{0,40}\b(?:invalid|corrupt|unsupported|not supported|exceed|too large|too small"
+    r"|failed|illegal)|at most \d+ image",
     re.I,
 )
 _FORMAT = re.compile(r"response_format|json_schema|json schema|guided_json|structured output", re.I)

@@ -76,6 +76,7 @@ class Client:
         self._session: aiohttp.ClientSession | None = None
         self._proxy: str | None = None
         self._url = str(self._face.base_url).rstrip("/") + "/chat/completions"
+        self._stopping: asyncio.Future[StopProvider] | None = None
         self._not_before = 0.0
         self._failed_in_a_row = 0
         self.notes: dict[str, Any] = {}
@@ -111,6 +112,7 @@ class Client:
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
+        await self._face.close()
 
     def _judged(
         self, answer: ChatCompletion, request: Request, spent: _Spent
@@ -183,7 +185,7 @@ class Client:
             if not isinstance(found, Fault):
                 return found
             if found.fate == "stop":
-                raise await self._stopped(found)
+                raise await self._stop(found)
             if found.fate == "adapt":
                 if not self._adapt(found, structured, left_out):
                     return replace(found, fate="retry", reason="request_refused")
@@ -280,6 +282,12 @@ class Client:
         if key and len(key) > 3 and key in fault.detail:
             return replace(fault, detail=fault.detail.replace(key, "***"))
         return fault
+
+    async def _stop(self, fault: Fault) -> StopProvider:
+        """The error that ends the build; made once, however many calls run into it."""
+        if self._stopping is None:
+            self._stopping = asyncio.ensure_future(self._stopped(fault))
+        return await asyncio.shield(self._stopping)
 
     async def _stopped(self, fault: Fault) -> StopProvider:
         settings, address = self.settings, str(self._face.base_url)
