@@ -41,18 +41,17 @@ def reason(row: Row, label: Label, rng: random.Random) -> str:
     facts = facts_of(row)
     words = facts.words
     evidence = _quoted_evidence(facts, words, rng) if words else _measured_evidence(row, rng)
-    demand = _demand(label, rng)
-    close = _conclusion(label, rng)
-    longest = REASON_CHARS[1]
-    text = f"{evidence}，{demand}{close}" if rng.random() < 0.7 else f"{demand}{evidence}，{close}"
-    if len(text) > longest:
-        text = f"{evidence}，{close}"
-    contrast = _contrast(label, rng)
-    if len(text) < REASON_CHARS[0] + 2 and demand not in text:
-        text = f"{demand}{text}"
-    if len(text) < REASON_CHARS[0] or (rng.random() < 0.35 and len(text) + len(contrast) <= longest):
-        text = text.removesuffix("。") + contrast
-    return _cut(text, longest)
+    demand, close, contrast = _demand(label, rng), _conclusion(label, rng), _contrast(label, rng)
+    ends = [close.removesuffix("。") + contrast, close] if rng.random() < 0.35 else [close]
+    orders = [f"{evidence}，{demand}", f"{demand}{evidence}，"]
+    if rng.random() < 0.3:
+        orders.reverse()
+    least, most = REASON_CHARS
+    texts = [body + end for body in (*orders, f"{evidence}，") for end in ends]
+    both = close.removesuffix("。") + contrast
+    texts += [orders[0] + both, f"{evidence}，{both}", f"{demand}{both}"]
+    fitting = [text for text in texts if least <= len(text) <= most]
+    return fitting[0] if fitting else min(texts, key=lambda text: abs(len(text) - (least + most) // 2))
 
 
 def _layout_sentences(facts: Facts, words: list[Piece], rng: random.Random) -> list[str]:
@@ -171,9 +170,10 @@ def _demand(label: Label, rng: random.Random) -> str:
         return ""
     count = min(len(positive), rng.choice((1, 1, 2)))
     at = rng.randrange(len(positive) - count + 1)
-    said = "，".join(positive[at : at + count]).replace("“", "").replace("”", "")
+    said = "，".join(positive[at : at + count])
     if len(said) < 9 and count < len(positive):
-        said = "，".join(positive[:3]).replace("“", "").replace("”", "")
+        said = "，".join(positive[:3])
+    said = said.replace("“", "").replace("”", "")
     frames = [
         "对应“{}”这一特征，",
         "与“{}”相符，",

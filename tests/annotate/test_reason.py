@@ -1,0 +1,138 @@
+"""annotate.reason through the engine: what is asked about a label, and what the offline writer gives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from loopback import KEY, Loopback
+
+from datakit.annotate.reason import Reason
+from datakit.core.labels import load_labels
+from datakit.core.record import BASE, COLUMNS
+from datakit.core.settings import LlmSettings
+from datakit.core.tools import Tools
+from datakit.guard import reason as guard
+from datakit.llm import offline
+from datakit.recipe.recipe import Step
+from datakit.run.engine import Engine
+from datakit.run.stage import Stage
+from datakit.run.store import Store
+
+ROOT = Path(__file__).resolve().parents[2]
+SCREENS = ROOT / "examples" / "ecom"
+LABELS = load_labels(ROOT / "templates" / "ecom" / "labels.yaml")
+SCHEMA = {**{name: COLUMNS[name] for name in BASE}, "ocr_text": pl.String(), "description": pl.String()}
+Run = Callable[..., tuple[pl.DataFrame, Engine]]
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with Loopback() as server:
+        yield server
+
+
+@pytest.fixture
+def run(tmp_path: Path, make_tools: Callable[..., Tools]) -> Run:
+    """Runs steps over rows with one store; gives the frame and the engine."""
+    count = iter(range(1000))
+
+    def go(rows: list[dict[str, Any]], *after: Any, **llm: Any) -> tuple[pl.DataFrame, Engine]:
+        number = next(count)
+        given = Stage(tmp_path / f"given{number}", SCHEMA)
+        given.append(pl.DataFrame([{"source_file": "x", "source_line": 1, **row} for row in rows], SCHEMA))
+        store = Store(tmp_path / "store")
+        engine = Engine(make_tools(llm=LlmSettings(**llm), labels=LABELS), store, tmp_path / f"work{number}")
+        try:
+            steps = [Step(at, step, f"r.yaml:{at}:1") for at, step in enumerate((Reason(), *after), 1)]
+            return engine.run(steps, given).lazy().collect(), engine
+        finally:
+            store.close()
+
+    return go
+
+
+def screens(count: int) -> list[dict[str, Any]]:
+    """Example screens with their true texts."""
+    rows = [json.loads(line) for line in (SCREENS / "train.jsonl").read_text("utf-8").splitlines()]
+    truth = map(json.loads, (SCREENS / "ground_truth.jsonl").read_text("utf-8").splitlines())
+    texts = {row.get("id") or row["image"]: row for row in truth}
+    out = []
+    for row in rows[:count]:
+        lines = next(texts[key] for key in (row["id"], row["image"]) if key in texts)
+        words = lines.get("lines") or lines.get("texts") or lines.get("text")
+        words = [word["text"] if isinstance(word, dict) else word for word in words]
+        out.append(
+            {
+                "id": row["id"],
+                "images": [str(SCREENS / row["image"])],
+                "label": row["label"],
+                "ocr_text": "\n".join(words),
+            }
+        )
+    return out
+
+
+def row(id_: str, label: str | None = "退款页面") -> dict[str, Any]:
+    return {
+        "id": id_,
+        "images": [],
+        "label": label,
+        "ocr_text": f"退款编号 {id_}\n退款总金额",
+        "description": None,
+    }
+
+
+def test_model_is_told_the_label_and_its_neighbours(run: Run, server: Loopback) -> None:
+    frame, _ = run([row("a")], base_url=server.url)
+    assert frame["reason_by"].to_list() == ["gpt-4o-mini"]
+    (call,) = server.calls
+    assert "“退款页面”" in call.text
+    assert "退款编号 a" in call.text
+    for neighbour in LABELS.find("退款页面").confusable_with:  # type: ignore[union-attr]
+        assert f"- {neighbour}：" in call.text
+    assert call.body["response_format"]["json_schema"]["schema"]["required"] == ["reason"]
+
+
+def test_label_costs_a_new_call_and_its_spelling_does_not(run: Run, server: Loopback) -> None:
+    run([row("a")], base_url=server.url)
+    run([row("a", "退款 页面")], base_url=server.url)
+    assert server.count == 1
+    run([row("a", "退货页面")], base_url=server.url)
+    assert server.count == 2
+
+
+@pytest.mark.parametrize("with_server", [True, False])
+def test_record_without_a_known_label_is_rejected_without_a_call(
+    run: Run, server: Loopback, monkeypatch: pytest.MonkeyPatch, with_server: bool
+) -> None:
+    if not with_server:
+        monkeypatch.delenv("OPENAI_API_KEY")
+    settings = {"base_url": server.url} if with_server else {}
+    frame, engine = run([row("a"), row("b", None), row("c", "退款也面")], **settings)
+    assert frame["id"].to_list() == ["a"]
+    assert engine.reports[0].rejected == {"label_missing": 1, "label_unknown": 1}
+    lines = (engine.folder / "rejects.jsonl").read_text("utf-8")
+    assert "Did you mean `退款页面`?" in lines
+    assert server.count == int(with_server)
+
+
+def test_offline_reasons_quote_evidence_conclude_their_label_and_differ(run: Run) -> None:
+    rows = screens(140)
+    frame, engine = run(rows, guard.Reason(max_similarity=0.6, consistent=True, on_fail="mark"))
+    assert frame.height == 140
+    assert frame["reason_by"].unique().to_list() == [offline.NAME]
+    for given, out in zip(rows, frame.to_dicts(), strict=True):
+        assert 40 <= len(out["reason"]) <= 90
+        assert out["label"] in out["reason"]
+        assert not any(word in out["reason"] for word in ("模型", "理由：", "类别："))
+        if given["ocr_text"]:
+            assert "“" in out["reason"]
+    flagged = frame.filter(pl.col("reason_flags").list.len() > 0)
+    assert flagged.height <= 7, flagged["reason_flags"].to_list()
+    assert engine.reports[1].notes["of"] == 140
