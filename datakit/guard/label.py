@@ -74,7 +74,7 @@ class _Check:
 
     @property
     def notes(self) -> dict[str, Any]:
-        """Facts for the report: labels written otherwise than the file does, and classes too rare to learn."""
+        """Facts for the report: how many labels were respelt, and the classes too rare to learn."""
         notes: dict[str, Any] = {"respelt": self._respelt} if self._respelt else {}
         rare = {name: self._counts[name] for name in self.labels.names if self._counts[name] < 2}
         if self._counts and rare:
@@ -97,4 +97,5 @@ class _Check:
         return self._names[label]
 
     def _words(self, label: str) -> str:
-        return f"`{label}` is not among the {len(self.labels.names)} labels. {self.labels.suggest(label)}".rstrip()
+        words = f"`{label}` is not among the {len(self.labels.names)} labels. {self.labels.suggest(label)}"
+        return words.rstrip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def missing(path: Path) -> UserError:
     return UserError(f"{path} does not exist", remedy=f"{hint} {words}".strip())
 
 
-def empty_source(files: list[Path], what: str = "no record") -> UserError:
+def empty_source(files: Sequence[Path], what: str = "no record") -> UserError:
     """The error for a source in which there is nothing to read."""
     names = ", ".join(str(file) for file in files[:3]) + (" …" if len(files) > 3 else "")
     return UserError(f"{names} holds {what}", remedy="Is it the right file, and was it written to its end?")

@@ -10,6 +10,8 @@ import polars as pl
 
 JSON_TEXT = "json"
 """Marks a column of mixed or nested values: each is kept as its JSON text."""
+BYTES = "bytes"
+"""Marks a column of bytes: it may hold pictures, and is not kept otherwise."""
 
 _SCALARS: dict[type, str] = {str: "str", int: "int", float: "float", bool: "bool"}
 _TYPES: dict[frozenset[str], Any] = {
@@ -31,6 +33,14 @@ class Kinds:
     def __init__(self) -> None:
         self.scalars: dict[str, set[str]] = {}
         self.items: dict[str, set[str]] = {}
+        self.declared: dict[str, Any] = {}
+
+    def declare(self, kinds: Mapping[str, Any]) -> None:
+        """Takes in the types of a typed source. Where two files differ, JSON texts hold both."""
+        for name, kind in kinds.items():
+            self.scalars.setdefault(name, set())
+            if self.declared.setdefault(name, kind) != kind:
+                self.declared[name] = JSON_TEXT
 
     def add(self, columns: Mapping[str, Sequence[Any]]) -> None:
         """Takes in some rows, column by column."""
@@ -54,6 +64,8 @@ class Kinds:
 
     def dtype(self, name: str) -> Any:
         """The polars type that holds every value of the column, or JSON_TEXT."""
+        if name in self.declared:
+            return self.declared[name]
         kinds = self.scalars[name]
         if kinds == {"list"}:
             inner = _dtype(self.items.get(name, set()))
@@ -74,7 +86,7 @@ def transposed(rows: Sequence[dict[str, Any]]) -> dict[str, Sequence[Any]]:
 def column(name: str, values: Sequence[Any], dtype: Any) -> pl.Series:
     """The values as a column of the type that `Kinds.dtype` found."""
     if dtype == JSON_TEXT:
-        return pl.Series(name, [_as_json(value) for value in values], dtype=pl.String)
+        return pl.Series(name, [as_json(value) for value in values], dtype=pl.String)
     if dtype == pl.Float64:
         return pl.Series(
             name, [None if value is None else float(value) for value in values], dtype=pl.Float64
@@ -88,7 +100,8 @@ def column(name: str, values: Sequence[Any], dtype: Any) -> pl.Series:
     return pl.Series(name, values, dtype=dtype)
 
 
-def _as_json(value: Any) -> str | None:
+def as_json(value: Any) -> str | None:
+    """Texts and null as they are, other values as JSON."""
     if value is None or type(value) is str:
         return value
     return orjson.dumps(value, default=str).decode()

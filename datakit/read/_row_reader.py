@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -16,10 +16,11 @@ from datakit.core.files import Stamp
 from datakit.core.outcome import Batch
 from datakit.core.tools import Tools
 from datakit.core.transform import Columns, Reader
+from datakit.read._dialogue import turns_of
 from datakit.read._files import empty_source, found_files, stamp_of
 from datakit.read._images import ImagePaths
-from datakit.read._kinds import Kinds, transposed
-from datakit.read._rows import Block, Plan, Records, free_name, given_ids
+from datakit.read._kinds import BYTES, Kinds, transposed
+from datakit.read._rows import DIALOGUE, Block, Plan, Records, free_name, given_ids
 
 _SURVEY_ROWS = 4096
 
@@ -34,26 +35,18 @@ class Survey:
     """Ids that are given more than once."""
     rows: int = 0
     rejects: int = 0
+    dialogue: frozenset[str] = frozenset()
+    """Columns that make up a dialogue together."""
 
 
-class RowReader(Reader):
-    """Records out of the rows of a table."""
+class TableReader(Reader):
+    """Records out of rows. A source is gone through twice: for types and ids, then for the records."""
 
     path: str
     """The file, from the recipe's folder; a pattern such as `data/*.jsonl` takes every match, by name."""
     id: str = "id"
     """Column of the ids. A row without one gets an id made of its pictures, label and texts, which stays the
     same when rows are moved; equal rows get `-2`, `-3`. Numbers become texts."""
-    image: str | tuple[str, ...] = "image"
-    """Column of the pictures: a path or a list of paths a row. Several columns: their pictures in this order.
-    When not given and there is no `image`, the column `images`."""
-    label: str | None = "label"
-    """Column of the labels. Numbers become texts, a blank label is null."""
-    text: str | None = "text"
-    """Column of the text that comes with the pictures: a question, or a dialogue with `<image>` places."""
-    messages: str | None = "messages"
-    """Column of chats: a list of turns with `role` and `content`, or `from` and `value`. When not given and
-    there is no `messages`, the column `conversations`."""
     keep: tuple[str, ...] | None = None
     """Further columns that the records keep; all when not given. One with a name that datakit uses itself
     gets `source_` before it."""
@@ -64,41 +57,81 @@ class RowReader(Reader):
     def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:
         """Blocks of at most so many rows, in the order of the source."""
 
+    @abstractmethod
+    def _plan(self, survey: Survey, source: str) -> Plan:
+        """Where each part of a record stands. Raises UserError for a named column that is not there."""
+
     def _files(self, tools: Tools) -> tuple[Path, ...]:
         return tuple(found_files(self.path, tools))
+
+    def _turns(self, value: Any) -> list[dict[str, str]] | None:
+        """The turns of one cell of the plan's `messages`. Raises DialogueFault."""
+        return turns_of(value)
+
+    def _image_paths(self, root: Path, tools: Tools) -> ImagePaths:
+        return ImagePaths(root)
+
+    def _survey(self, files: tuple[Path, ...]) -> Survey:
+        return _surveyed(self, files, tuple(stamp_of(file) for file in files))
 
     def sources(self, tools: Tools) -> list[Path]:
         return list(self._files(tools))
 
     def columns(self, tools: Tools) -> Columns:
-        return self._plan(self._files(tools))[0].schema()
+        return self._planned(self._files(tools))[0].schema()
 
     def read(self, tools: Tools) -> Iterator[Batch]:
         files = self._files(tools)
-        plan, survey = self._plan(files)
-        records = Records(plan, partial(self._image_paths, tools, {}), survey.twice)
-        yield from records.batches(self._blocks(files, tools.run.batch_rows))
+        plan, survey = self._planned(files)
+        known: dict[Path, ImagePaths] = {}
 
-    def _image_paths(self, tools: Tools, known: dict[Path, ImagePaths], file: str) -> ImagePaths:
-        root = tools.path(self.image_root) if self.image_root is not None else Path(file).parent
-        if root not in known:
-            known[root] = ImagePaths(root)
-        return known[root]
+        def image_paths(file: str) -> ImagePaths:
+            root = tools.path(self.image_root) if self.image_root is not None else Path(file).parent
+            if root not in known:
+                known[root] = self._image_paths(root, tools)
+            return known[root]
 
-    def _plan(self, files: tuple[Path, ...]) -> tuple[Plan, Survey]:
+        records = Records(plan, image_paths, survey.twice, self._turns)
+        for block in self._blocks(files, tools.run.batch_rows):
+            yield records.batch(block)
+
+    def _planned(self, files: tuple[Path, ...]) -> tuple[Plan, Survey]:
         survey = self._survey(files)
         if survey.rows + survey.rejects == 0:
-            raise empty_source(list(files))
-        return self._plan_for(survey, str(files[0])), survey
+            raise empty_source(files or (Path(self.path),))
+        return self._plan(survey, str(files[0]) if files else self.path), survey
 
-    def _survey(self, files: tuple[Path, ...]) -> Survey:
-        return _surveyed(self, files, tuple(stamp_of(file) for file in files))
+    def _extra(self, survey: Survey, source: str, taken: set[str]) -> dict[str, tuple[str, Any]]:
+        """The further columns: name in the record -> name in the source and kind."""
+        names = [name for name, kind in survey.kinds.items() if name not in taken and kind != BYTES]
+        if self.keep is not None:
+            for name in self.keep:
+                if name not in survey.kinds and survey.rows:
+                    raise missing_column(name, "keep", list(survey.kinds), source)
+            names = [name for name in self.keep if name in names]
+        extra: dict[str, tuple[str, Any]] = {}
+        for name in names:
+            extra[free_name(name, [*survey.kinds, *extra])] = (name, survey.kinds[name])
+        return extra
 
-    def _plan_for(self, survey: Survey, source: str) -> Plan:
-        names = list(survey.kinds)
-        strict = survey.rows > 0  # where no row can be read, the rejects say more than a missing column
-        find = partial(self._found, names, source if strict else "")
-        images = (self.image,) if isinstance(self.image, str) else self.image
+
+class RowReader(TableReader):
+    """Records out of the rows of a table whose columns the recipe names."""
+
+    image: str | tuple[str, ...] | None = "image"
+    """Column of the pictures: a path or a list of paths a row. Several columns: their pictures in this order.
+    When not given and there is no `image`, the column `images`."""
+    label: str | None = "label"
+    """Column of the labels. Numbers become texts, a blank label is null."""
+    text: str | None = "text"
+    """Column of the text that comes with the pictures: a question, or a dialogue with `<image>` places."""
+    messages: str | None = "messages"
+    """Column of chats: a list of turns with `role` and `content`, or `from` and `value`. When not given and
+    there is no `messages`, the column `conversations`."""
+
+    def _plan(self, survey: Survey, source: str) -> Plan:
+        find = partial(self._found, survey, source)
+        images = (self.image,) if isinstance(self.image, str) else self.image or ()
         given = [find("image", name, "images" if len(images) == 1 else None) for name in images]
         used = {
             "id": find("id", self.id),
@@ -108,33 +141,22 @@ class RowReader(Reader):
         }
         pictures = tuple(name for name in given if name)
         taken = {*pictures, *(name for name in used.values() if name)}
-        extra: dict[str, tuple[str, Any]] = {}
-        for name in self._kept(names, source if strict else "", taken):
-            extra[free_name(name, [*names, *extra])] = (name, survey.kinds[name])
-        return Plan(images=pictures, extra=extra, **used)
+        return Plan(images=pictures, extra=self._extra(survey, source, taken), **used)
 
     def _found(
-        self, names: list[str], source: str, parameter: str, name: str | None, instead: str | None = None
+        self, survey: Survey, source: str, parameter: str, name: str | None, instead: str | None = None
     ) -> str | None:
         """The column if it is there. Raises UserError if it was asked for and is not."""
-        if name is None or name in names:
+        if name is None or name in survey.kinds:
             return name
         if parameter not in self.model_fields_set:
-            return instead if instead in names else None
-        if source:
-            raise _missing_column(name, parameter, names, source)
+            return instead if instead in survey.kinds else None
+        if survey.rows:  # where no row can be read, the rejects say more than a missing column
+            raise missing_column(name, parameter, list(survey.kinds), source)
         return None
 
-    def _kept(self, names: list[str], source: str, taken: set[str]) -> Iterable[str]:
-        if self.keep is None:
-            return [name for name in names if name not in taken]
-        for name in self.keep:
-            if name not in names and source:
-                raise _missing_column(name, "keep", names, source)
-        return [name for name in self.keep if name in names and name not in taken]
 
-
-def _missing_column(name: str, parameter: str, names: list[str], source: str) -> UserError:
+def missing_column(name: str, parameter: str, names: list[str], source: str) -> UserError:
     there = f"Columns there: {', '.join(names)}."
     return UserError(
         f"{source} has no column `{name}` (parameter `{parameter}`)",
@@ -143,9 +165,9 @@ def _missing_column(name: str, parameter: str, names: list[str], source: str) ->
 
 
 @lru_cache(maxsize=16)
-def _surveyed(reader: RowReader, files: tuple[Path, ...], _stamps: tuple[Stamp, ...]) -> Survey:
+def _surveyed(reader: TableReader, files: tuple[Path, ...], _stamps: tuple[Stamp, ...]) -> Survey:
     """One pass over every value: types and ids. Remembered until a file changes."""
-    kinds, ids = Kinds(), []
+    kinds, ids, dialogue = Kinds(), [], set()
     rows = rejects = 0
     for block in reader._blocks(files, _SURVEY_ROWS):
         rows += len(block.rows)
@@ -153,10 +175,17 @@ def _surveyed(reader: RowReader, files: tuple[Path, ...], _stamps: tuple[Stamp, 
         if not block.rows:
             continue
         columns = transposed(block.rows)
-        kinds.add(columns)
+        if block.kinds is None:
+            kinds.add(columns)
+        else:
+            kinds.declare(block.kinds)
+        for row in columns.get(DIALOGUE, ()):
+            dialogue.update(row)
         if reader.id in columns:
             given = given_ids(columns[reader.id], len(block.rows))
             ids.append(pl.Series(given, dtype=pl.String).drop_nulls())
     found = pl.concat(ids) if ids else pl.Series(dtype=pl.String)
     twice = frozenset(found.filter(found.is_duplicated()).unique())
-    return Survey({name: kinds.dtype(name) for name in kinds.names()}, twice, rows, rejects)
+    return Survey(
+        {name: kinds.dtype(name) for name in kinds.names()}, twice, rows, rejects, frozenset(dialogue)
+    )

@@ -12,7 +12,10 @@ from datakit.core.outcome import Batch, Reject
 from datakit.core.record import BASE, COLUMNS, MESSAGES, content_id
 from datakit.read._dialogue import PLACE, DialogueFault, places_in, turns_of
 from datakit.read._images import ImageFault, ImagePaths
-from datakit.read._kinds import column, transposed
+from datakit.read._kinds import as_json, column, transposed
+
+DIALOGUE = "\0dialogue"
+"""Column that gathers several of the source which make up a dialogue. No file's column is called so."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Block:
     rows: list[dict[str, Any]]
     lines: Sequence[int]
     rejects: list[Reject] = field(default_factory=list)
+    kinds: dict[str, Any] | None = None
+    """Column -> kind (`_kinds`), where the source itself has types."""
 
 
 @dataclass(frozen=True)
@@ -177,13 +182,26 @@ class Records:
     ) -> str:
         if faulty:
             return ""
-        facts: list[Any] = [columns[name][at] for name in self.plan.images if name in columns]
+        written = [columns[name][at] for name in self.plan.images if name in columns]
+        facts: list[Any] = [
+            cell if cell is None or type(cell) is str or _all_text(cell) else _file_names(parts["images"][at])
+            for cell in written
+        ]
         facts += [parts[name][at] for name in ("label", "text", "messages") if name in parts]
-        if not any(fact for fact in facts):
-            facts = [columns[name][at] for name in sorted(columns)]
-        made = content_id([fact.hex() if isinstance(fact, bytes) else fact for fact in facts])
+        if not any(facts):
+            facts = [as_json(columns[name][at]) for name in sorted(columns)]
+        made = content_id(facts)
         count = self._made[made] = self._made.get(made, 0) + 1
         return made if count == 1 else f"{made}-{count}"
+
+
+def _all_text(cell: Any) -> bool:
+    return isinstance(cell, list) and all(type(item) is str for item in cell)
+
+
+def _file_names(paths: list[str]) -> list[str]:
+    """Names of pictures that were inside the data: each is made of the picture's content."""
+    return [path.rsplit("/", 1)[-1] for path in paths]
 
 
 def _values(columns: dict[str, Sequence[Any]], name: str | None, absent: Any) -> Any:

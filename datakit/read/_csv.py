@@ -1,0 +1,143 @@
+"""Delimited text with a header, a block of rows at a time; faulty lines become rejects with their number."""
+
+from __future__ import annotations
+
+import csv
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+from datakit.core.errors import UserError
+from datakit.core.outcome import Reject
+from datakit.read._files import BOM, encoding_of, unreadable
+from datakit.read._rows import Block, place_name
+
+_DELIMITERS = ",\t;|"
+_DAMAGED = range(0xDC80, 0xDD00)
+"""Code points that stand for bytes that could not be decoded (PEP 383)."""
+
+
+def csv_rows(path: Path, rows: int, delimiter: str | None = None) -> Iterator[Block]:
+    """The rows of one file: every value a text, an empty one null. Raises UserError for a faulty header."""
+    delimiter = delimiter or _delimiter_of(path)
+    try:
+        with open(path, encoding=encoding_of(path), errors="surrogateescape", newline="") as file:
+            lines = _Lines(iter(_split(file)))
+            header = _header(path, lines, delimiter)
+            if header:
+                yield from _blocks(path, lines, header, delimiter, rows)
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def csv_header(path: Path, delimiter: str | None = None) -> list[str]:
+    """The column names; none for an empty file."""
+    with open(path, encoding=encoding_of(path), errors="surrogateescape", newline="") as file:
+        return _header(path, _Lines(iter(_split(file))), delimiter or _delimiter_of(path))
+
+
+class _Lines:
+    """Physical lines with their numbers; lines of a broken record can be given back."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._back: deque[str] = deque()
+        self.taken: list[str] = []
+        """The lines since the last `begin`."""
+        self.first = 1
+        """Number of the first of them."""
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._back.popleft() if self._back else next(self._lines)
+        self.taken.append(line)
+        return line
+
+    def begin(self) -> None:
+        """A record begins here."""
+        self.first += len(self.taken)
+        self.taken = []
+
+    def keep_one(self) -> None:
+        """Gives back all lines of the record but its first."""
+        self._back.extendleft(reversed(self.taken[1:]))
+        del self.taken[1:]
+
+
+def _split(file: Iterator[str]) -> Iterator[str]:
+    for number, line in enumerate(file):
+        yield line.removeprefix(BOM.decode()) if number == 0 else line
+
+
+def _blocks(path: Path, lines: _Lines, header: list[str], delimiter: str, rows: int) -> Iterator[Block]:
+    block = Block(str(path), [], numbers := [], rejects := [])
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    while True:
+        lines.begin()
+        fault = None
+        cells: list[str] = []
+        try:
+            cells = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            lines.keep_one()
+            fault = ("bad_csv", f"line {lines.first}: {error}")
+            reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        if fault is None and not cells:
+            continue
+        fault = fault or _fault(cells, header, lines.first)
+        if fault:
+            place = place_name(str(path), lines.first)
+            rejects.append(Reject(place, *fault, str(path), lines.first))
+        else:
+            block.rows.append({name: cell or None for name, cell in zip(header, cells, strict=True)})
+            numbers.append(lines.first)
+        if len(block.rows) + len(rejects) >= rows:
+            yield block
+            block = Block(str(path), [], numbers := [], rejects := [])
+    if block.rows or rejects:
+        yield block
+
+
+def _fault(cells: list[str], header: list[str], line: int) -> tuple[str, str] | None:
+    if len(cells) != len(header):
+        return "ragged_row", f"line {line} has {len(cells)} values, the header names {len(header)} columns"
+    if any(not cell.isascii() and any(ord(sign) in _DAMAGED for sign in cell) for cell in cells):
+        return "bad_encoding", f"line {line} has bytes that are not in the encoding of the rest of the file"
+    return None
+
+
+def _header(path: Path, lines: _Lines, delimiter: str) -> list[str]:
+    """The names of the first line that is not blank. Raises UserError for names that are empty or twice."""
+    names: list[str] = []
+    try:
+        for names in csv.reader(lines, delimiter=delimiter, strict=True):
+            if names:
+                break
+    except csv.Error as error:
+        raise UserError(f"the header cannot be read: {error}", where=f"{path}:1") from None
+    names = [name.strip() for name in names]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        what = "an empty column name" if "" in twice else f"two columns `{twice[0]}`"
+        raise UserError(f"the header has {what}", where=f"{path}:1", remedy="Give each column a name.")
+    if names == [""]:
+        return []
+    if "" in names:
+        at = names.index("") + 1
+        raise UserError(f"column {at} has no name", where=f"{path}:1", remedy="Give each column a name.")
+    return names
+
+
+def _delimiter_of(path: Path) -> str:
+    """Tab for .tsv; else the sign that stands most often in the header, outside quotes."""
+    if path.suffix.lower() == ".tsv":
+        return "\t"
+    with open(path, encoding=encoding_of(path), errors="surrogateescape", newline="") as file:
+        header = next((line for line in file if line.strip("\ufeff \t\r\n")), "")
+    bare = "".join(header.split('"')[::2])
+    counts = {sign: bare.count(sign) for sign in _DELIMITERS}
+    return max(counts, key=lambda sign: counts[sign])

@@ -1,0 +1,99 @@
+"""Data sets of the Hugging Face `datasets` package: a hub's by name, or a folder that it saved."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from datakit.core.errors import UserError, did_you_mean, missing_extra
+from datakit.core.files import Stamp
+from datakit.core.tools import Tools
+from datakit.read._files import missing
+
+_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_FILE = re.compile(r"\.(jsonl?|ndjson|csv|tsv|parquet)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """Where a data set comes from. A saved one has stamps of its files, so that a change is noticed."""
+
+    path: str
+    subset: str | None = None
+    revision: str | None = None
+    stamps: tuple[Stamp, ...] = ()
+
+
+def is_hub_name(path: str, tools: Tools) -> bool:
+    """Whether `path` is a data set's name (`owner/name`), and nothing on this machine."""
+    return bool(_NAME.fullmatch(path)) and not _FILE.search(path) and not tools.path(path).exists()
+
+
+def saved_files(folder: Path) -> tuple[Path, ...]:
+    """The files of a data set that `save_to_disk` wrote. Raises UserError for another folder."""
+    if not folder.exists():
+        raise missing(folder)
+    if not (folder / "dataset_dict.json").is_file() and not (folder / "state.json").is_file():
+        raise UserError(
+            f"{folder} is not a data set that `save_to_disk` wrote",
+            remedy="Name such a folder, or a data set of the hub as `owner/name`.",
+        )
+    return tuple(sorted(path for path in folder.rglob("*") if path.suffix in {".arrow", ".json"}))
+
+
+@lru_cache(maxsize=8)
+def loaded(source: HubSource, split: str | None) -> Any:
+    """The `datasets.Dataset`. Raises UserError for what the package or the hub refuses."""
+    try:
+        import datasets
+    except ImportError:
+        raise missing_extra("datasets", "hub", "Reading data sets of the hub") from None
+    try:
+        if source.stamps:
+            found = datasets.load_from_disk(source.path)
+        else:
+            found = datasets.load_dataset(source.path, name=source.subset, revision=source.revision)
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        words = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(
+            f"cannot load the data set {source.path}: {words[0]}",
+            remedy="Check its name, subset and revision.",
+        ) from None
+    if isinstance(found, datasets.DatasetDict):
+        return _part(found, source.path, split)
+    if split is not None:
+        raise UserError(f"{source.path} is one part without splits", remedy="Leave out `split`.")
+    return found
+
+
+def frames(dataset: Any, rows: int) -> Iterator[pl.DataFrame]:
+    """The data set as frames, class numbers as their names; pictures stay encoded (bytes and path)."""
+    plain = dataset.with_format("arrow")
+    classes = {
+        name: dict(enumerate(feature.names))
+        for name, feature in dataset.features.items()
+        if hasattr(feature, "names") and hasattr(feature, "int2str")
+    }
+    for start in range(0, len(plain), rows):
+        frame = pl.DataFrame(pl.from_arrow(plain[start : start + rows]))
+        yield frame.with_columns(
+            pl.col(name).replace_strict(names, default=None, return_dtype=pl.String)
+            for name, names in classes.items()
+        )
+
+
+def _part(parts: Any, path: str, split: str | None) -> Any:
+    if split is None:
+        split = "train" if "train" in parts or len(parts) > 1 else next(iter(parts))
+    if split not in parts:
+        raise UserError(
+            f"the data set {path} has no split `{split}`",
+            remedy=f"{did_you_mean(split, parts)} It has {', '.join(parts)}.".strip(),
+        )
+    return parts[split]

@@ -1,0 +1,63 @@
+"""read.alpaca: dialogues out of instruction, input and output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datakit.core.tools import Tools
+from datakit.read._alpaca import AlpacaColumns
+from datakit.read._files import found_files
+from datakit.read._frames import frame_blocks
+from datakit.read._hub import HubSource, frames, is_hub_name, loaded
+from datakit.read._row_reader import Survey, TableReader, missing_column
+from datakit.read._rows import DIALOGUE, Block, Plan
+from datakit.read._tables import table_rows, with_dialogue
+
+_COLUMNS = AlpacaColumns()
+
+
+class Alpaca(TableReader):
+    """One text-only dialogue (`messages`) per row of the alpaca format, in order.
+
+    The question is `instruction` and, on a line of its own, `input`; the answer is `output`; `system` and
+    `history` (earlier pairs of question and answer) come before them. The rows stand in a JSON, JSON Lines,
+    CSV or Parquet file, or in a data set of the Hugging Face hub (extra `hub`), such as
+    `path: shibing624/alpaca-zh`. Further columns are kept as read.json does.
+
+    Reasons of rejection: instruction_missing, output_missing, messages_format, not_an_object, duplicate_id,
+    image_places (a literal `<image>` in a text), and for files those of their format: bad_json, bad_encoding,
+    bad_csv, ragged_row. `source_line` is the line, or the row from 1 in JSON arrays, Parquet and hub sets.
+    """
+
+    subset: str | None = None
+    """Hub only: name of the configuration."""
+    split: str | None = None
+    """Hub only: the part that is read; `train` when not given."""
+    revision: str | None = None
+    """Hub only: branch, tag or commit. Give a commit, so that two builds read the same."""
+
+    def _files(self, tools: Tools) -> tuple[Path, ...]:
+        return () if is_hub_name(self.path, tools) else tuple(found_files(self.path, tools))
+
+    def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:
+        for file in files:
+            for block in table_rows(file, rows):
+                yield with_dialogue(block, _COLUMNS.names())
+        if not files:
+            dataset = loaded(HubSource(self.path, self.subset, self.revision), self.split)
+            for block in frame_blocks(frames(dataset, rows), self.path):
+                yield with_dialogue(block, _COLUMNS.names())
+
+    def _plan(self, survey: Survey, source: str) -> Plan:
+        if survey.rows and not survey.dialogue >= {"instruction", "output"}:
+            absent = "output" if "instruction" in survey.dialogue else "instruction"
+            there = [name for name in survey.kinds if name != DIALOGUE] + sorted(survey.dialogue)
+            raise missing_column(absent, "path", there, source)
+        id_ = self.id if self.id in survey.kinds else None
+        extra = self._extra(survey, source, {DIALOGUE, *([id_] if id_ else [])})
+        return Plan(id=id_, messages=DIALOGUE, extra=extra)
+
+    def _turns(self, value: Any) -> list[dict[str, str]] | None:
+        return _COLUMNS.turns(value)

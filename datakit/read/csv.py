@@ -1,0 +1,34 @@
+"""read.csv: records out of delimited text with a header."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import Field
+
+from datakit.read._csv import csv_rows
+from datakit.read._row_reader import RowReader
+from datakit.read._rows import Block
+
+
+class Csv(RowReader):
+    """One record per row of CSV or TSV files, in order, with every further column as text.
+
+    The first line names the columns. Values stay the texts that they are (`00123` keeps its zeros); an empty
+    one is null. A value that is a JSON list may stand for several pictures or for a chat. UTF-8 and GB18030
+    are recognised. Blank lines are no records and are not counted.
+
+    Reasons of rejection: ragged_row (more or fewer values than columns), bad_csv (a quote that is not closed
+    or stands inside a value), bad_encoding, duplicate_id, image_not_a_path, image_outside, image_places,
+    messages_format, messages_order. `source_line` is the line on which the row begins, counted as an editor
+    does: a line break inside quotes counts too.
+    """
+
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    """The sign between values. When not given: tab for .tsv, else whichever of `,`, tab, `;` and `|` stands
+    most often in the header."""
+
+    def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:
+        for file in files:
+            yield from csv_rows(file, rows, self.delimiter)

@@ -1,0 +1,49 @@
+"""read.hub: records out of data sets of the Hugging Face hub, or out of folders of theirs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from datakit.core.tools import Tools
+from datakit.read._embedded import EmbeddedImages
+from datakit.read._files import stamp_of
+from datakit.read._frames import frame_blocks
+from datakit.read._hub import HubSource, frames, is_hub_name, loaded, saved_files
+from datakit.read._row_reader import RowReader
+from datakit.read._rows import Block
+
+
+class Hub(RowReader):
+    """One record per row of a Hugging Face data set, in order, with every further column of its.
+
+    `path` is the name of a data set on the hub (`owner/name`) or a folder that `save_to_disk` wrote. Needs
+    the extra `hub`. Class numbers become their names. Pictures inside the data set are written once each, by
+    content, to `pictures/` in the result store's folder; further columns are kept as read.parquet does.
+
+    Reasons of rejection: those of read.parquet. `source_file` is the `path`, `source_line` the row, from 1.
+    """
+
+    path: str
+    """Name on the hub (`owner/name`), or a saved data set's folder, from the recipe's folder."""
+    subset: str | None = None
+    """Name of the configuration; hub only."""
+    split: str | None = None
+    """The part that is read; `train` when not given."""
+    revision: str | None = None
+    """Branch, tag or commit; hub only. Give a commit, so that two builds read the same."""
+
+    def _files(self, tools: Tools) -> tuple[Path, ...]:
+        """The files of a saved data set; none of the hub's."""
+        return () if is_hub_name(self.path, tools) else saved_files(tools.path(self.path))
+
+    def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:
+        source, name = HubSource(self.path, self.subset, self.revision), self.path
+        if files:
+            name = os.path.commonpath([file.parent for file in files])
+            source = HubSource(name, stamps=tuple(stamp_of(file) for file in files))
+        yield from frame_blocks(frames(loaded(source, self.split), rows), name)
+
+    def _image_paths(self, root: Path, tools: Tools) -> EmbeddedImages:
+        return EmbeddedImages(tools.path(self.path) if self.image_root is None else root, tools)

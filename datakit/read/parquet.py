@@ -1,0 +1,32 @@
+"""read.parquet: records out of Parquet files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from datakit.core.tools import Tools
+from datakit.read._embedded import EmbeddedImages
+from datakit.read._parquet import parquet_rows
+from datakit.read._row_reader import RowReader
+from datakit.read._rows import Block
+
+
+class Parquet(RowReader):
+    """One record per row of Parquet files, in order, with every further column of theirs.
+
+    Whole numbers become Int64, other numbers Float64; dates and categories become texts, nested values their
+    JSON text. A picture may be a path, or bytes inside the file (as the Hugging Face hub keeps them): those
+    are written once each, by content, to `pictures/` in the result store's folder. Columns of bytes that are
+    no pictures are left out.
+
+    Reasons of rejection: duplicate_id, label_not_text, text_not_text, image_not_a_path, image_outside,
+    image_empty, image_places, messages_format, messages_order. `source_line` is the row, from 1.
+    """
+
+    def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:
+        for file in files:
+            yield from parquet_rows(file, rows)
+
+    def _image_paths(self, root: Path, tools: Tools) -> EmbeddedImages:
+        return EmbeddedImages(root, tools)
