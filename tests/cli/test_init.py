@@ -93,3 +93,15 @@ def test_unknown_start_lists_the_known(datakit: Run) -> None:
     done = datakit("init", "mine", "--from", "chess")
     assert done.code == 2
     assert "'ecom', 'medical'" in done.err
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_made_project_plans_and_builds_as_it_is(datakit: Run, tmp_path: Path, start: str) -> None:
+    recipe = json.loads(datakit("init", "mine", "--from", start, "--json").out)["recipe"]
+    small = ("--limit", "4", "--set", "curate.split.min_val=0")
+    planned = json.loads(datakit("plan", recipe, "--json", *small).out)
+    assert planned["calls"] > 0
+    done = datakit("build", recipe, "--no-card", "--quiet", *small)
+    assert (done.code, done.out) == (0, ""), done.err
+    assert json.loads(datakit("plan", recipe, "--json", *small).out)["unchanged"]
+    assert (tmp_path / "mine" / "build" / "mine" / "mine_train.json").is_file()
