@@ -18,7 +18,7 @@ def parquet_schema(path: Path) -> dict[str, Any]:
     try:
         return dict(pl.read_parquet_schema(path))
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise _not_parquet(path, error) from None
+        raise not_parquet(path, error) from None
 
 
 def parquet_rows(path: Path, rows: int) -> Iterator[Block]:
@@ -28,7 +28,7 @@ def parquet_rows(path: Path, rows: int) -> Iterator[Block]:
         batches = pl.scan_parquet(path, glob=False).collect_batches(chunk_size=rows, maintain_order=True)
         yield from frame_blocks(_cut(batches, rows), str(path))
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise _not_parquet(path, error) from None
+        raise not_parquet(path, error) from None
 
 
 def _cut(batches: Iterator[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
@@ -36,6 +36,7 @@ def _cut(batches: Iterator[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
         yield from batch.iter_slices(rows)
 
 
-def _not_parquet(path: Path, error: Exception) -> UserError:
+def not_parquet(path: Path, error: Exception) -> UserError:
+    """The error for a file that polars refuses."""
     words = str(error).strip().splitlines() or [type(error).__name__]
     return UserError(f"{path} cannot be read as Parquet: {words[0]}", remedy="Was it written to its end?")

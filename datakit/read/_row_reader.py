@@ -20,7 +20,7 @@ from datakit.read._dialogue import turns_of
 from datakit.read._files import empty_source, found_files, stamp_of
 from datakit.read._images import ImagePaths
 from datakit.read._kinds import BYTES, Kinds, transposed
-from datakit.read._rows import DIALOGUE, Block, Plan, Records, free_name, given_ids
+from datakit.read._rows import DIALOGUE, Block, Plan, Records, Turns, free_name, given_ids
 
 _SURVEY_ROWS = 4096
 
@@ -44,8 +44,8 @@ class TableReader(Reader):
 
     path: str
     """The file, from the recipe's folder; a pattern such as `data/*.jsonl` takes every match, by name."""
-    id: str = "id"
-    """Column of the ids. A row without one gets an id made of its pictures, label and texts, which stays the
+    id: str | None = "id"
+    """Column of the ids; null makes all of them. A row without one gets an id made of its pictures, label and texts, which stays the
     same when rows are moved; equal rows get `-2`, `-3`. Numbers become texts."""
     keep: tuple[str, ...] | None = None
     """Further columns that the records keep; all when not given. One with a name that datakit uses itself
@@ -64,9 +64,13 @@ class TableReader(Reader):
     def _files(self, tools: Tools) -> tuple[Path, ...]:
         return tuple(found_files(self.path, tools))
 
-    def _turns(self, value: Any) -> list[dict[str, str]] | None:
-        """The turns of one cell of the plan's `messages`. Raises DialogueFault."""
-        return turns_of(value)
+    def _turns(self, files: tuple[Path, ...]) -> Turns:
+        """What makes turns of a cell of the plan's `messages`; raises DialogueFault."""
+        return turns_of
+
+    def _image_folder(self, file: str, files: tuple[Path, ...]) -> Path:
+        """Where picture paths of a data file start, unless `image_root` says otherwise."""
+        return Path(file).parent
 
     def _image_paths(self, root: Path, tools: Tools) -> ImagePaths:
         return ImagePaths(root)
@@ -86,12 +90,13 @@ class TableReader(Reader):
         known: dict[Path, ImagePaths] = {}
 
         def image_paths(file: str) -> ImagePaths:
-            root = tools.path(self.image_root) if self.image_root is not None else Path(file).parent
+            asked = self.image_root
+            root = tools.path(asked) if asked is not None else self._image_folder(file, files)
             if root not in known:
                 known[root] = self._image_paths(root, tools)
             return known[root]
 
-        records = Records(plan, image_paths, survey.twice, self._turns)
+        records = Records(plan, image_paths, survey.twice, self._turns(files))
         for block in self._blocks(files, tools.run.batch_rows):
             yield records.batch(block)
 

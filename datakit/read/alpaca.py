@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from datakit.core.tools import Tools
 from datakit.read._alpaca import AlpacaColumns
@@ -12,7 +11,7 @@ from datakit.read._files import found_files
 from datakit.read._frames import frame_blocks
 from datakit.read._hub import HubSource, frames, is_hub_name, loaded
 from datakit.read._row_reader import Survey, TableReader, missing_column
-from datakit.read._rows import DIALOGUE, Block, Plan
+from datakit.read._rows import DIALOGUE, Block, Plan, Turns
 from datakit.read._tables import table_rows, with_dialogue
 
 _COLUMNS = AlpacaColumns()
@@ -59,5 +58,5 @@ class Alpaca(TableReader):
         extra = self._extra(survey, source, {DIALOGUE, *([id_] if id_ else [])})
         return Plan(id=id_, messages=DIALOGUE, extra=extra)
 
-    def _turns(self, value: Any) -> list[dict[str, str]] | None:
-        return _COLUMNS.turns(value)
+    def _turns(self, files: tuple[Path, ...]) -> Turns:
+        return _COLUMNS.turns

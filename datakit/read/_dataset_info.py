@@ -1,0 +1,133 @@
+"""LLaMA-Factory's index of data sets, `dataset_info.json`: one entry as the trainer understands it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+from datakit.core.errors import UserError, did_you_mean
+from datakit.read._alpaca import AlpacaColumns
+from datakit.read._files import missing, unreadable
+
+INDEX = "dataset_info.json"
+_TAGS = {
+    "role_tag": "from",
+    "content_tag": "value",
+    "user_tag": "human",
+    "assistant_tag": "gpt",
+    "observation_tag": "observation",
+    "function_tag": "function_call",
+    "system_tag": "system",
+}
+_OPENAI = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
+_UNREADABLE = ("kto_tag", "videos", "audios", "chosen", "rejected")
+"""Columns of an entry whose meaning a record cannot hold."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One data set of the index."""
+
+    name: str
+    file: Path
+    formatting: Literal["alpaca", "sharegpt"]
+    alpaca: AlpacaColumns
+    messages: str | None = None
+    system: str | None = None
+    images: str | None = None
+    role_key: str = "from"
+    content_key: str = "value"
+    roles: dict[str, str] = field(default_factory=dict)
+    """What a turn's role is called in the file -> its role in `messages`."""
+
+    def dialogue_columns(self) -> set[str]:
+        """The columns that make the dialogue."""
+        if self.formatting == "alpaca":
+            return self.alpaca.names()
+        return {name for name in (self.messages, self.system) if name}
+
+
+def load_entry(index: Path, name: str) -> Entry:
+    """The entry of that name. Raises UserError for a faulty index and for what cannot be read."""
+    document = _document(index)
+    if name not in document:
+        known = ", ".join(document) or "none"
+        raise UserError(
+            f"{index} has no data set `{name}`",
+            remedy=f"{did_you_mean(name, document)} It has {known}.".strip(),
+        )
+    raw = document[name]
+    if not isinstance(raw, dict):
+        raise UserError(f"{index}: `{name}` is not an object")
+    return _entry(index, name, raw)
+
+
+def _document(index: Path) -> dict[str, Any]:
+    if not index.is_file():
+        raise missing(index)
+    try:
+        document = orjson.loads(index.read_bytes())
+    except OSError as error:
+        raise unreadable(index, error) from None
+    except orjson.JSONDecodeError as error:
+        raise UserError(f"not JSON: {error.msg}", where=f"{index}:{error.lineno}:{error.colno}") from None
+    if not isinstance(document, dict):
+        raise UserError(f"{index} is not an object of data sets")
+    return document
+
+
+def _entry(index: Path, name: str, raw: dict[str, Any]) -> Entry:
+    formatting = raw.get("formatting", "alpaca")
+    if formatting not in ("alpaca", "sharegpt", "openai"):
+        raise UserError(
+            f"{index}: `{name}` has the formatting {formatting!r}",
+            remedy="Known: alpaca, sharegpt, openai.",
+        )
+    columns = raw.get("columns")
+    given = {key: value for key, value in (columns or {}).items() if value}
+    file = _file(index, name, raw, given)
+    # the trainer sets every column that `columns` does not name to none, so its defaults hold only without it
+    alpaca = AlpacaColumns(history=None, system=None)
+    if columns is not None:
+        names = (given.get(key) for key in ("prompt", "query", "response", "system", "history"))
+        alpaca = AlpacaColumns(*names)
+    tags = {**_TAGS, **(_OPENAI if formatting == "openai" else {}), **(raw.get("tags") or {})}
+    return Entry(
+        name=name,
+        file=file,
+        formatting="alpaca" if formatting == "alpaca" else "sharegpt",
+        alpaca=alpaca,
+        messages=given.get("messages") if columns is not None else "conversations",
+        system=given.get("system"),
+        images=given.get("images"),
+        role_key=tags["role_tag"],
+        content_key=tags["content_tag"],
+        roles={
+            tags[f"{role}_tag"]: "function_call" if role == "function" else role
+            for role in ("user", "assistant", "observation", "function", "system")
+        },
+    )
+
+
+def _file(index: Path, name: str, raw: dict[str, Any], given: dict[str, str]) -> Path:
+    """The data file. Raises UserError for an entry that records cannot hold, or without a file."""
+    odd = [key for key in _UNREADABLE if key in given]
+    if raw.get("ranking") or odd:
+        what = f"`{odd[0]}`" if odd else "ranked answers"
+        raise UserError(
+            f"{index}: `{name}` has {what}, which records do not hold", remedy="Name a data set of dialogues."
+        )
+    if "file_name" not in raw:
+        raise UserError(
+            f"{index}: `{name}` names no file (`file_name`)",
+            remedy="Data of a hub is read with read.hub or read.alpaca.",
+        )
+    file = index.parent / str(raw["file_name"])
+    if file.is_dir():
+        raise UserError(f"{file} is a folder, not a file", remedy="Name a data set that is one file.")
+    if not file.is_file():
+        raise missing(file)
+    return file

@@ -1,0 +1,101 @@
+"""read.build: the records of another build, with everything that its steps gave them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from datakit.core.errors import UserError
+from datakit.core.outcome import Batch
+from datakit.core.record import BASE, COLUMNS, GENERAL
+from datakit.core.tools import Tools
+from datakit.core.transform import Columns, Reader
+from datakit.read._files import empty_source, missing
+from datakit.read._parquet import not_parquet, parquet_schema
+
+_RECORDS, _MANIFEST = "records.parquet", "manifest.json"
+
+
+class Build(Reader):
+    """The main records of a build, in its order, with every column that its steps gave, but no messages.
+
+    Use it to go on from a build: its OCR, descriptions and corrected labels are there as they came out,
+    and are not paid again. `split` and `repeat` come too; a later curate.split or balance.resample sets
+    them anew. Left out are general records (mix them in again) and the notes of where each result came
+    from. Pictures are the originals, not the build's own copies. `source_file` and `source_line` stay
+    those of the first source.
+    """
+
+    path: str
+    """The build's folder, such as `../build/ecom_v2`, from the recipe's folder."""
+    split: Literal["train", "val"] | None = None
+    """Only the records of this part; all when not given."""
+    keep: tuple[str, ...] | None = None
+    """Columns that the records keep besides those that every record has; all when not given."""
+
+    def columns(self, tools: Tools) -> Columns:
+        found = parquet_schema(self._records(tools))
+        absent = [name for name in BASE if name not in found]
+        if absent:
+            raise UserError(
+                f"{self._records(tools)} has no column `{absent[0]}`: it holds no records of a build",
+                remedy="Name a folder that datakit build made.",
+            )
+        kept = [name for name in found if name not in BASE and not name.startswith("@")]
+        if self.keep is not None:
+            strange = [name for name in self.keep if name not in kept]
+            if strange:
+                raise UserError(
+                    f"the build has no column `{strange[0]}` (parameter `keep`)",
+                    remedy=f"Columns there: {', '.join(kept)}.",
+                )
+            kept = [name for name in kept if name in self.keep]
+        return {name: COLUMNS[name] for name in BASE} | {name: found[name] for name in kept}
+
+    def sources(self, tools: Tools) -> list[Path]:
+        return [self._records(tools)]
+
+    def read(self, tools: Tools) -> Iterator[Batch]:
+        path, schema = self._records(tools), dict(self.columns(tools))
+        size, found = tools.run.batch_rows, 0
+        try:
+            parts = (
+                self._wanted(path).select(list(schema)).collect_batches(chunk_size=size, maintain_order=True)
+            )
+            for part in parts:
+                for frame in part.iter_slices(size):
+                    found += frame.height
+                    yield Batch(
+                        frame.with_columns(pl.col(name).cast(dtype) for name, dtype in schema.items())
+                    )
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise not_parquet(path, error) from None
+        if not found:
+            raise empty_source([path])
+
+    def _wanted(self, path: Path) -> pl.LazyFrame:
+        frame = pl.scan_parquet(path, glob=False)
+        have: dict[str, Any] = dict(frame.collect_schema())
+        if "set" in have:
+            frame = frame.filter(pl.col("set").fill_null("") != GENERAL)
+        if self.split is not None:
+            if "split" not in have:
+                raise UserError(
+                    f"the build {path.parent} was not split",
+                    remedy="Leave out `split`, or use curate.split in it.",
+                )
+            frame = frame.filter(pl.col("split") == self.split)
+        return frame
+
+    def _records(self, tools: Tools) -> Path:
+        folder = tools.path(self.path)
+        if not folder.is_dir():
+            raise missing(folder)
+        if not (folder / _MANIFEST).is_file() or not (folder / _RECORDS).is_file():
+            raise UserError(
+                f"{folder} is not a complete build", remedy="Build its recipe first: datakit build RECIPE"
+            )
+        return folder / _RECORDS
