@@ -7,7 +7,7 @@ bucket are compared exactly (Broder 1997; Leskovec, Rajaraman and Ullman, Mining
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -22,6 +22,7 @@ _MARGIN = 0.13
 """Three standard deviations of a similarity that is estimated from 136 hashes: pairs estimated further below
 the bound are not compared exactly."""
 _CHUNK = 20_000
+_HELD = 4_000_000
 _PRIME = (1 << 31) - 1
 
 
@@ -45,9 +46,7 @@ def likely_pairs(sets: Sequence[frozenset[str]], threshold: float) -> Iterator[t
     bands, rows = _shape(threshold)
     signatures = _signatures(sets, bands * rows)
     count = len(sets)
-    pairs = np.empty(0, dtype=np.int64)
-    for band in range(bands):
-        pairs = np.union1d(pairs, _codes(signatures[:, band * rows : (band + 1) * rows]))
+    pairs = _once(_codes(signatures[:, at : at + rows]) for at in range(0, bands * rows, rows))
     for chunk in np.array_split(pairs, len(pairs) // _CHUNK + 1):
         ones, twos = chunk // count, chunk % count
         share = (signatures[ones] == signatures[twos]).mean(axis=1)
@@ -84,6 +83,22 @@ def _number(gram: str, known: dict[str, int]) -> int:
         digest = hashlib.blake2b(gram.encode("utf-8", "surrogatepass"), digest_size=4).digest()
         found = known[gram] = int.from_bytes(digest, "little") % _PRIME
     return found
+
+
+def _once(parts: Iterable[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """Every number of the parts once, ascending; sorted now and then, so that little is held twice."""
+    held: list[npt.NDArray[np.int64]] = []
+    for part in parts:
+        held.append(part)
+        if sum(map(len, held)) > _HELD:
+            held = [_sorted_once(held)]
+    return _sorted_once(held)
+
+
+def _sorted_once(held: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    whole = np.concatenate(held)
+    whole.sort()  # np.unique hashes first, which took seven times as long here (numpy 2.4)
+    return whole[np.concatenate((whole[:1] == whole[:1], whole[1:] != whole[:-1]))]
 
 
 def _codes(band: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:

@@ -45,8 +45,8 @@ class TableReader(Reader):
     path: str
     """The file, from the recipe's folder; a pattern such as `data/*.jsonl` takes every match, by name."""
     id: str | None = "id"
-    """Column of the ids; null makes all of them. A row without one gets an id made of its pictures, label and texts, which stays the
-    same when rows are moved; equal rows get `-2`, `-3`. Numbers become texts."""
+    """Column of the ids. A row without one gets an id made of its pictures, label and texts, which stays the
+    same when rows are moved; equal rows get `-2`, `-3`. Numbers become texts. null makes every id so."""
     keep: tuple[str, ...] | None = None
     """Further columns that the records keep; all when not given. One with a name that datakit uses itself
     gets `source_` before it."""
