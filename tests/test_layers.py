@@ -51,7 +51,7 @@ HEAVY = {
     "vllm",
 }
 NEVER = {"vllm", "llamafactory", "deepspeed", "torch", "transformers"}
-"""Packages that live in the trainer's environment; datakit writes their configuration and runs their command."""
+"""Packages of the trainer's environment; datakit writes their configuration and runs their command."""
 
 
 def imports(path: Path, *, top_only: bool = False) -> Iterator[str]:

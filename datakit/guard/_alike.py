@@ -98,7 +98,10 @@ def _once(parts: Iterable[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
 def _sorted_once(held: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
     whole = np.concatenate(held)
     whole.sort()  # np.unique hashes first, which took seven times as long here (numpy 2.4)
-    return whole[np.concatenate((whole[:1] == whole[:1], whole[1:] != whole[:-1]))]
+    first: npt.NDArray[np.bool_] = np.ones(len(whole), dtype=np.bool_)
+    first[1:] = whole[1:] != whole[:-1]
+    found: npt.NDArray[np.int64] = whole[first]
+    return found
 
 
 def _codes(band: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
