@@ -92,20 +92,20 @@ class Templates:
     def digest(self, name: str) -> str:
         """sha256 over the template and every template that it includes, imports or extends."""
         state = hashlib.sha256()
-        for used in self._used(name, set()):
+        for used in self.used(name):
             state.update(used.encode() + b"\0" + self.source(used).encode() + b"\0")
         return state.hexdigest()
 
     def variables(self, name: str) -> set[str]:
         """Names that the template takes from outside."""
         names: set[str] = set()
-        for used in self._used(name, set()):
+        for used in self.used(name):
             names |= meta.find_undeclared_variables(self._environment.parse(self.source(used)))
         return names
 
     def place(self, name: str, variable: str) -> str:
         """Where a template, or one that it includes, names a variable: "file:line"; "" when none does."""
-        for used in self._used(name, set()):
+        for used in self.used(name):
             for number, line in enumerate(self.source(used).splitlines(), 1):
                 if re.search(rf"{{[{{%][^}}]*\b{re.escape(variable)}\b", line):
                     return f"{self.get(used).filename or used}:{number}"
@@ -121,6 +121,10 @@ class Templates:
                 for path in folder.rglob("*.j2")
             }
         )
+
+    def used(self, name: str) -> list[str]:
+        """The template and all that it includes."""
+        return self._used(name, set())
 
     def _used(self, name: str, seen: set[str]) -> list[str]:
         if name in seen:

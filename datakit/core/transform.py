@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from datakit.core.outcome import Batch, Outcome, Rejected, Table
 
 if TYPE_CHECKING:
+    from datakit.core.answer import AnswerFormat
     from datakit.core.tools import Tools
 
 Row = dict[str, Any]
@@ -117,6 +118,10 @@ class Renderer(Transform):
     @abstractmethod
     def start(self, tools: Tools, frame: pl.LazyFrame) -> Worker:
         """The rendering of one batch. `frame` has the input's columns, and maybe no records."""
+
+    def answer_format(self, tools: Tools) -> AnswerFormat | None:
+        """How the answers are written and read back; None for a renderer whose answers are not read."""
+        return None
 
 
 class TableTransform(Transform):

@@ -20,6 +20,7 @@ from datakit.recipe.recipe import Recipe
 from datakit.run import manifest as manifests
 from datakit.run.columns import check_columns
 from datakit.run.engine import Engine
+from datakit.run.kept_files import keep_files
 from datakit.run.manifest import FileStamp, Manifest
 from datakit.run.progress import Progress
 from datakit.run.report import BuildReport, StepReport
@@ -174,6 +175,8 @@ class _Maker:
             images=engine.images_digest,
             content=content,
             records={item.path: item.records for item in artifacts if item.records is not None},
+            templates=keep_files(target, self.recipe, self.tools),
+            labels=self.recipe.labels.digest if self.recipe.labels else "",
         )
         found.write(target)  # finishers may read the content hash; written again below, complete
         for finisher in self.finishers:

@@ -49,6 +49,10 @@ class Manifest(BaseModel):
     content: str = ""
     """sha256 over the data files: two builds with one content hash train the same."""
     records: dict[str, int] = Field(default_factory=dict)
+    templates: dict[str, str] = Field(default_factory=dict)
+    """Template -> digest over it and all that it includes."""
+    labels: str = ""
+    """sha256 of the label file."""
 
     def write(self, folder: Path) -> None:
         data = orjson.dumps(self.model_dump(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
