@@ -40,9 +40,14 @@ class Call:
     """time.monotonic() of arrival."""
 
     @property
+    def question(self) -> dict[str, Any]:
+        """The first user turn."""
+        return next(turn for turn in self.body["messages"] if turn["role"] == "user")
+
+    @property
     def text(self) -> str:
         """The text of the first user turn."""
-        content = self.body["messages"][0]["content"]
+        content = self.question["content"]
         if isinstance(content, str):
             return content
         return "".join(part.get("text", "") for part in content)
@@ -50,7 +55,7 @@ class Call:
     @property
     def images(self) -> list[str]:
         """Data addresses of the pictures."""
-        content = self.body["messages"][0]["content"]
+        content = self.question["content"]
         parts = content if isinstance(content, list) else []
         return [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
 
@@ -211,10 +216,16 @@ class Loopback:
 
 
 def _echo(call: Call) -> dict[str, Any]:
-    """An answer in the schema that was asked for, with the question's id in it."""
+    """An answer in the schema that was asked for, with the question's id in its texts."""
     schema = call.body.get("response_format", {}).get("json_schema", {}).get("schema", {})
-    names = schema.get("required") or ["reason" if '"reason"' in call.text else "description"]
-    return dict.fromkeys(names, f"回答记录{call.id or call.number}的问题，内容写得足够长，不重复别处的话。")
+    said = f"回答记录{call.id or call.number}的问题，内容写得足够长，不重复别处的话。"
+    if not schema:
+        return {"reason" if '"reason"' in call.text else "description": said}
+    values = {"string": said, "number": call.number, "boolean": True, "array": [said]}
+    return {
+        name: kind["enum"][0] if "enum" in kind else values[kind["type"]]
+        for name, kind in schema["properties"].items()
+    }
 
 
 def _completion_of(call: Call, reply: Reply) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from datakit.core.outcome import Done, Outcome, Rejected, Retry
 from datakit.core.tools import Tools
 from datakit.core.transform import Row
 from datakit.llm import json_answer, offline
+from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.request import Provider, Request
 
 LABEL_VARIABLES = frozenset({"label_json", "label_names", "labels", "label_info"})
@@ -141,7 +142,7 @@ def text_of(raw: Any, field: str) -> str | Rejected:
     """The text of a stored result. An answer that a later parser cannot read any more is a reject."""
     if "text" in raw:
         return str(raw["text"])
-    text = json_answer.read_text(raw["raw"], field)
-    if text is None:
+    values = json_answer.read(raw["raw"], AnswerSchema.line(field))
+    if values is None:
         return Rejected("answer_unreadable", f"the stored answer has no text under `{field}`")
-    return text
+    return str(values[field])

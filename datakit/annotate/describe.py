@@ -11,7 +11,8 @@ from datakit.annotate import _written as written
 from datakit.core.outcome import Done, Outcome, Rejected
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Columns, Row
-from datakit.llm import offline
+from datakit.llm import json_answer, offline
+from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.request import Request
 
 FIELD = "description"
@@ -36,6 +37,7 @@ class Describe(Annotator):
     """
 
     keyed: ClassVar[tuple[str, ...]] = ("temperature",)
+    reading: ClassVar[int] = json_answer.VERSION
     executor: ClassVar[Literal["process", "async", "inline"]] = "async"
     optional: ClassVar[tuple[str, ...]] = offline.READS
 
@@ -77,7 +79,9 @@ class Describe(Annotator):
     def request(self, row: Row, tools: Tools) -> Request:
         """What is sent for a record."""
         text = written.rendered(self.template, row, tools, self._label(row, tools))
-        return Request(text, tuple(row["images"]), FIELD, self.temperature, self.max_tokens)
+        return Request(
+            text, tuple(row["images"]), AnswerSchema.line(FIELD), self.temperature, self.max_tokens
+        )
 
     def _label(self, row: Row, tools: Tools) -> Any:
         """The label, when the template asks for it; the offline writer is never told."""

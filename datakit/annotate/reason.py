@@ -12,7 +12,8 @@ from datakit.core.labels import Label
 from datakit.core.outcome import Outcome, Rejected
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Columns, Row
-from datakit.llm import offline
+from datakit.llm import json_answer, offline
+from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.request import Request
 
 FIELD = "reason"
@@ -33,6 +34,7 @@ class Reason(Annotator):
     """
 
     keyed: ClassVar[tuple[str, ...]] = ("temperature",)
+    reading: ClassVar[int] = json_answer.VERSION
     executor: ClassVar[Literal["process", "async", "inline"]] = "async"
     optional: ClassVar[tuple[str, ...]] = offline.READS
 
@@ -74,7 +76,9 @@ class Reason(Annotator):
     def request(self, row: Row, tools: Tools) -> Request:
         """What is sent for a record."""
         text = written.rendered(self.template, row, tools, _known(row, tools))
-        return Request(text, tuple(row["images"] or ()), FIELD, self.temperature, self.max_tokens)
+        return Request(
+            text, tuple(row["images"] or ()), AnswerSchema.line(FIELD), self.temperature, self.max_tokens
+        )
 
 
 class _Reasoner(written.Author):

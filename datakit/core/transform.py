@@ -74,6 +74,8 @@ class Annotator(Transform):
 
     keyed: ClassVar[tuple[str, ...]] = ()
     """The parameters that change the paid result. Only these reach the store's key (an allow-list)."""
+    reading: ClassVar[int] = 1
+    """Raised when a stored raw result is read as other columns. Not in the key: nothing is paid again."""
     executor: ClassVar[Literal["process", "async", "inline"]] = "inline"
     """Where `answer` runs: worker processes, the event loop, or the engine's own thread."""
 

@@ -9,7 +9,6 @@ from typing import Any
 import orjson
 
 from datakit.core.image import ImageProblem, jpeg_within, read_header
-from datakit.llm.json_answer import schema_of
 from datakit.llm.request import Request, parts_of
 
 _HEAD_BYTES = 65_536
@@ -26,9 +25,11 @@ def body_of(
 
     Raises ImageProblem.
     """
-    body: dict[str, Any] = {**options, "messages": [_question(request, max_pixels), *further]}
+    system = [{"role": "system", "content": request.system}] if request.system else []
+    body: dict[str, Any] = {**options, "messages": [*system, _question(request, max_pixels), *further]}
     if structured == "json_schema":
-        schema = {"name": request.field, "strict": True, "schema": schema_of(request.field)}
+        asked = request.schema
+        schema = {"name": asked.title, "strict": True, "schema": asked.json_schema()}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     elif structured == "json_object":
         body["response_format"] = {"type": "json_object"}

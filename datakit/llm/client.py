@@ -24,7 +24,7 @@ from datakit.core.settings import LlmSettings
 from datakit.llm import prices
 from datakit.llm._faults import Fault, fault_of
 from datakit.llm._payload import Turn, body_of
-from datakit.llm.json_answer import read_text
+from datakit.llm.json_answer import read
 from datakit.llm.request import Completion, Request
 
 if TYPE_CHECKING:
@@ -38,9 +38,7 @@ _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 30.0
 DOWN_AFTER = 50
 """Records given up in a row, without one answer between, after which the endpoint counts as down."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_REPAIR = (
-    '上面的回答不是要求的格式。请把同样的内容只写成一个 JSON 对象：{{"{field}": "……"}}，不要输出其他文字。'
-)
+_REPAIR = "上面的回答不是要求的格式。请把同样的内容只写成一个 JSON 对象：{example}，不要输出其他文字。"
 _STEPS_DOWN = {"json_schema": "json_object", "json_object": "none"}
 
 
@@ -100,7 +98,7 @@ class Client:
         outcome = self._judged(answer, request, spent)
         if not isinstance(outcome, Retry) or outcome.reason != "answer_malformed":
             return outcome
-        repair = {"role": "user", "content": _REPAIR.format(field=request.field)}
+        repair = {"role": "user", "content": _REPAIR.format(example=request.schema.example())}
         answer = await self._ask(request, ({"role": "assistant", "content": _content(answer)}, repair), spent)
         if isinstance(answer, Fault):
             return self._given_up(answer, spent)
@@ -130,12 +128,13 @@ class Client:
             return Retry("answer_truncated", detail, meta)
         if not raw.strip():
             return Retry("answer_empty", "the model wrote nothing", meta)
-        text = read_text(raw, request.field)
-        if text is None:
-            return Retry("answer_malformed", f"no JSON with `{request.field}` in: {raw[:200]}", meta)
+        values = read(raw, request.schema)
+        if values is None:
+            detail = f"no JSON like {request.schema.example()} in: {raw[:200]}"
+            return Retry("answer_malformed", detail, meta)
         return Completion(
             raw=raw,
-            text=text,
+            values=values,
             model=answer.model or self.settings.model,
             finish_reason=choice.finish_reason or "stop",
             tokens_in=spent.tokens_in,

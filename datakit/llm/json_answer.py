@@ -1,72 +1,182 @@
-"""A model's answer read as the one text that was asked for, however it was wrapped."""
+"""A model's answer read against the schema that was asked for, however it was wrapped."""
 
 from __future__ import annotations
 
+import json
+import math
 import re
+from collections.abc import Iterator
 from typing import Any
 
-import orjson
+from datakit.core.labels import normal_form
+from datakit.llm.answer_schema import AnswerSchema, Kind
 
-VERSION = 1
-"""Raised when the same raw answer is read as another text. Answers are stored raw: reading again is free."""
+VERSION = 2
+"""Raised when the same raw answer is read as other values. Not part of any key of the result store: answers
+are stored raw, and reading them again is free. Builds are made anew."""
 
-_FENCE = re.compile(r"```(?:json|JSON)?\s*\n?(.*?)```", re.DOTALL)
-_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
-_WHITE = re.compile(r"\s*\n\s*")
-
-
-def schema_of(field: str) -> dict[str, Any]:
-    """The JSON schema of an object with one text."""
-    return {
-        "type": "object",
-        "properties": {field: {"type": "string"}},
-        "required": [field],
-        "additionalProperties": False,
-    }
+_THOUGHT = re.compile(r"\A\s*<think>.*?</think>|\A.*</think>", re.DOTALL)
+_TRAILING_COMMA = re.compile(r",(\s*[}\]])")
+_ONE_TEXT = re.compile(r'\{\s*"[^"\n]{1,64}"\s*[:：]\s*"(.+)"\s*,?\s*\}\s*\Z', re.DOTALL)
+_NEXT_VALUE = re.compile(r'"\s*[,:，：]\s*"|"\s*[:：]\s*[\[{\d]|[}\]]\s*,?\s*"')
+_MOST_OBJECTS = 200
+"""Opening braces that are tried: an endless answer of braces must not cost seconds."""
 
 
-def read_text(raw: str, field: str) -> str | None:
-    """The text under `field`, on one line; None when the answer has no such text.
+def read(raw: str, schema: AnswerSchema) -> dict[str, Any] | None:
+    """The values that the schema names; None when the answer holds no such object.
 
-    Takes a bare JSON object, one in a code fence, and one with words around it. An object with a single
-    text under another name is taken as well (models translate field names). An answer without any object
-    is not: plain prose may be a refusal or a question.
+    Taken are a bare JSON object, one in a code fence, one with words or thoughts around it (of several the
+    last: models repeat the format first), one inside a list or under a single name, one with line breaks or
+    bare quotes inside a text or with a comma too many. An object with one text under another name is taken
+    for the one text that was asked for (models translate names). Surplus names are dropped.
+
+    Faults, so that nothing wrong passes for an answer: a missing value, a blank text, a value of another
+    type (the text "3" is no number), a text outside the choices (width, case and white space are forgiven),
+    and prose without any object, which may be a refusal or a question.
     """
-    for candidate in _candidates(_THOUGHT.sub("", raw)):
-        try:
-            value = orjson.loads(candidate)
-        except orjson.JSONDecodeError:
-            continue
-        text = _text_in(value, field)
-        if text is not None:
-            return text
+    for text in _without_thoughts(raw):
+        found = None
+        for value in _objects(text):
+            found = _matched(value, schema) or found
+        if found is None and len(schema.values) == 1:
+            found = _bare_quotes(text, schema)
+        if found is not None:
+            return found
     return None
 
 
-def _candidates(raw: str) -> list[str]:
-    found = [raw.strip(), *(inner.strip() for inner in _FENCE.findall(raw))]
-    first, last = raw.find("{"), raw.rfind("}")
-    if 0 <= first < last:
-        inner = raw[first : last + 1]
-        # Line breaks inside a JSON string are the commonest fault of small models.
-        found += [inner, _WHITE.sub(" ", inner)]
-    return found
+def _without_thoughts(raw: str) -> Iterator[str]:
+    """What follows the model's thinking; the whole, if it begins as an answer does.
+
+    Servers whose chat template opens the thought leave only its end in the answer.
+    """
+    yield _THOUGHT.sub("", raw, count=1).strip()
+    if "</think>" in raw and raw.lstrip().startswith(("{", "[", "```")):
+        yield raw
 
 
-def _text_in(value: Any, field: str) -> str | None:
+def _objects(text: str) -> Iterator[Any]:
+    """JSON objects and lists in the text, outermost first found, in order."""
+    at, tried = 0, 0
+    while (at := _next_brace(text, at)) >= 0 and tried < _MOST_OBJECTS:
+        tried += 1
+        value, end = _decoded(text, at)
+        if end:
+            yield value
+        at = end or at + 1
+
+
+def _next_brace(text: str, start: int) -> int:
+    found = [place for place in (text.find("{", start), text.find("[", start)) if place >= 0]
+    return min(found, default=-1)
+
+
+def _decoded(text: str, at: int) -> tuple[Any, int]:
+    """The JSON value that begins at a place and where it ends; (None, 0) when there is none."""
+    try:
+        return _DECODER.raw_decode(text, at)
+    except (ValueError, RecursionError):
+        pass
+    mended = _TRAILING_COMMA.sub(r"\1", text[at:])
+    if len(mended) == len(text) - at:
+        return None, 0
+    try:
+        value, _ = _DECODER.raw_decode(mended)
+    except (ValueError, RecursionError):
+        return None, 0
+    return value, len(text)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+_DECODER = json.JSONDecoder(strict=False, parse_constant=_no_constant)
+"""Not strict: line breaks inside a text are the commonest fault of small models."""
+
+
+def _matched(value: Any, schema: AnswerSchema, depth: int = 0) -> dict[str, Any] | None:
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if not isinstance(value, dict):
         return None
-    text = value.get(field)
-    if text is None and len(value) == 1:
-        (text,) = value.values()
-    if not isinstance(text, str):
+    found = {name: _value(value.get(name), kind) for name, kind in schema.values}
+    if all(item is not None for item in found.values()):
+        return found
+    if len(value) != 1 or schema.names[0] in value:
         return None
-    return _one_line(text) or None
+    (inner,) = value.values()
+    if isinstance(inner, dict | list) and depth < 2:
+        return _matched(inner, schema, depth + 1)
+    if len(schema.values) == 1:
+        ((name, kind),) = schema.values
+        text = _value(inner, kind)
+        return None if text is None else {name: text}
+    return None
 
 
-def _one_line(text: str) -> str:
+def _value(value: Any, kind: Kind) -> Any:
+    """The value as the kind demands it; None when it is something else."""
+    if isinstance(kind, tuple):
+        return _choice(value, kind)
+    if kind == "boolean":
+        return value if isinstance(value, bool) else None
+    if kind == "number":
+        return _number(value)
+    if kind == "list":
+        if not isinstance(value, list):
+            return None
+        items = [_text(item) for item in value]
+        return None if None in items else items
+    text = _text(value)
+    return text if text is None or kind == "text" else one_line(text)
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _text(value: Any) -> str | None:
+    """A text that says something and can be written as UTF-8 (JSON allows halves of a character)."""
+    if not isinstance(value, str) or not (text := value.strip()):
+        return None
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return None
+    return text
+
+
+def _choice(value: Any, choices: tuple[str, ...]) -> str | None:
+    if not isinstance(value, str):
+        return None
+    if value in choices:
+        return value
+    form = normal_form(value)
+    return next((choice for choice in choices if normal_form(choice) == form), None)
+
+
+def _bare_quotes(text: str, schema: AnswerSchema) -> dict[str, Any] | None:
+    """One text whose inner quotes were not escaped: {"reason": "写着"已签收"字样"}."""
+    ((name, kind),) = schema.values
+    first, last = text.find("{"), text.rfind("}")
+    if kind not in ("text", "line") or not 0 <= first < last:
+        return None
+    found = _ONE_TEXT.match(text[first : last + 1])
+    if found is None or _NEXT_VALUE.search(found[1]):
+        return None
+    value = _value(found[1].replace('\\"', '"').replace("\\n", "\n"), kind)
+    return None if value is None else {name: value}
+
+
+def one_line(text: str) -> str:
     """Without line breaks: none between Chinese characters, a space between others."""
     parts = [part.strip() for part in text.splitlines() if part.strip()]
     line = ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from datakit.core.outcome import Rejected, Retry
+from datakit.llm.answer_schema import AnswerSchema
 
 IMAGE_PLACE = "<image>"
 
@@ -17,13 +18,17 @@ class Request:
 
     text: str
     """The question. Pictures stand where `<image>` stands, else behind the text, so that requests that
-    begin alike share the provider's prefix cache."""
+    begin alike share the provider's prefix cache; before it with `image_first`."""
     images: tuple[str, ...]
     """Absolute paths."""
-    field: str
-    """The answer is a JSON object with one text of this name."""
+    schema: AnswerSchema
+    """The answer is a JSON object of this form."""
     temperature: float
     max_tokens: int
+    system: str | None = None
+    """A system turn in front: constant text belongs here, where caches keep it."""
+    image_first: bool = False
+    """Pictures in front of the text: several questions about one picture then share its cached prefix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +37,8 @@ class Completion:
 
     raw: str
     """What the model wrote."""
-    text: str
-    """The text under the field that was asked for."""
+    values: dict[str, Any]
+    """The values that the schema names."""
     model: str
     """The model, as the server names it."""
     finish_reason: str
@@ -47,6 +52,11 @@ class Completion:
     calls: int
     """Requests that the server answered."""
     facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The first value as text."""
+        return str(next(iter(self.values.values())))
 
 
 class Provider(Protocol):
@@ -72,11 +82,12 @@ def parts_of(request: Request) -> Sequence[Part]:
     """Text and pictures in the order in which they are sent.
 
     A text with one `<image>` for each picture says where they stand; otherwise the places are dropped and the
-    pictures follow the text.
+    pictures follow the text, or precede it when the request says so.
     """
     pieces = request.text.split(IMAGE_PLACE)
     if len(pieces) - 1 != len(request.images) or not request.images:
-        return ["".join(pieces), *range(len(request.images))]
+        pictures, text = range(len(request.images)), "".join(pieces)
+        return [*pictures, text] if request.image_first else [text, *pictures]
     parts: list[Part] = []
     for number, piece in enumerate(pieces):
         if piece:

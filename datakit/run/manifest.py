@@ -175,8 +175,8 @@ def content_hash(folder: Path, paths: Iterable[str]) -> str:
     return state.hexdigest()
 
 
-def _annotator_print(transform: Any, tools: Tools) -> list[str]:
-    return [fingerprint(transform, tools)] if isinstance(transform, Annotator) else []
+def _annotator_print(transform: Any, tools: Tools) -> list[Any]:
+    return [fingerprint(transform, tools), transform.reading] if isinstance(transform, Annotator) else []
 
 
 def _same(path: Path, old: FileStamp) -> bool:

@@ -18,7 +18,7 @@ from datakit.core.labels import load_labels
 from datakit.core.record import BASE, COLUMNS
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.tools import Tools
-from datakit.llm import offline
+from datakit.llm import json_answer, offline
 from datakit.recipe.recipe import Step
 from datakit.run.engine import Engine
 from datakit.run.stage import Stage
@@ -139,6 +139,18 @@ def test_only_what_changes_the_answer_is_paid_again(
     template.write_text("请描述。[id:{{ id }}]")
     run(rows, llm=llm)
     assert server.count == 13
+
+
+def test_changed_parser_reads_stored_answers_anew_without_a_call(
+    run: Run, server: Loopback, records: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.script = lambda call: Reply(content='{"description": "一段描述", "note": "备注"}')
+    first, _ = run(records(3), llm={"base_url": server.url})
+    assert first["description"].to_list() == ["一段描述"] * 3
+    monkeypatch.setattr(json_answer, "read", lambda raw, schema: {"description": json.loads(raw)["note"]})
+    second, engine = run(records(3), llm={"base_url": server.url})
+    assert second["description"].to_list() == ["备注"] * 3
+    assert (engine.reports[0].cached, engine.reports[0].new, server.count) == (3, 0, 3)
 
 
 def test_one_edited_field_costs_one_call(run: Run, server: Loopback, records: Any, project: Path) -> None:

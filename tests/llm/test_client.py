@@ -17,10 +17,12 @@ from PIL import Image
 from datakit.core.errors import Exit, StopProvider, UserError
 from datakit.core.outcome import Rejected, Retry
 from datakit.core.settings import LlmSettings
+from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.client import DOWN_AFTER, Client
 from datakit.llm.request import Completion, Request
 
 Ask = Callable[..., Any]
+DESCRIPTION = AnswerSchema.line("description")
 GOOD = '{"description": "一段描述"}'
 
 
@@ -35,7 +37,15 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
 def ask(server: Loopback) -> Ask:
     """Asks one question; gives the outcome and the client."""
 
-    def go(*images: Path, text: str = "请描述。[id:a]", times: int = 1, **settings: Any) -> Any:
+    def go(
+        *images: Path,
+        text: str = "请描述。[id:a]",
+        schema: AnswerSchema = DESCRIPTION,
+        system: str | None = None,
+        image_first: bool = False,
+        times: int = 1,
+        **settings: Any,
+    ) -> Any:
         async def run() -> Any:
             client = Client(LlmSettings(**{"base_url": server.url, "max_retries": 2, **settings}))
             try:
@@ -44,7 +54,7 @@ def ask(server: Loopback) -> Ask:
                 await client.close()
             return outcomes[-1], client
 
-        request = Request(text, tuple(map(str, images)), "description", 0.3, 100)
+        request = Request(text, tuple(map(str, images)), schema, 0.3, 100, system, image_first)
         return asyncio.run(run())
 
     return go
@@ -104,6 +114,30 @@ def test_places_in_the_text_say_where_pictures_stand(server: Loopback, ask: Ask,
     ask(tmp_path / "a.jpg", tmp_path / "b.jpg", text="正位<image>侧位<image>请看")
     kinds = [part.get("text", "picture") for part in server.calls[0].body["messages"][0]["content"]]
     assert kinds == ["正位", "picture", "侧位", "picture", "请看"]
+
+
+def test_pictures_stand_in_front_and_a_system_turn_before_them_when_asked(
+    server: Loopback, ask: Ask, tmp_path: Path
+) -> None:
+    Image.new("RGB", (30, 30)).save(tmp_path / "a.jpg")
+    ask(tmp_path / "a.jpg", image_first=True, system="你是审核员。")
+    system, question = server.calls[0].body["messages"]
+    assert system == {"role": "system", "content": "你是审核员。"}
+    assert [part["type"] for part in question["content"]] == ["image_url", "text"]
+
+
+def test_answer_of_several_values_is_asked_for_checked_and_repaired(server: Loopback, ask: Ask) -> None:
+    schema = AnswerSchema.of({"topic": ("退款", "退货"), "score": "number", "ok": "boolean"})
+    good = {"topic": "退货", "score": 2, "ok": True}
+    server.script = scripted(Reply(content='{"topic": "换货", "score": 2, "ok": true}'), None)
+    server.answer = lambda call: good
+    found, _ = ask(schema=schema)
+    assert isinstance(found, Completion)
+    assert found.values == good
+    asked = server.calls[0].body["response_format"]["json_schema"]
+    assert asked["schema"] == schema.json_schema()
+    assert asked["strict"] is True
+    assert schema.example() in server.calls[1].body["messages"][-1]["content"]
 
 
 @pytest.mark.parametrize("as_date", [False, True])

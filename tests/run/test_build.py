@@ -100,6 +100,18 @@ def test_changed_parameter_makes_a_new_build(recipe: Make, project: Path) -> Non
     assert (made.folder / "ids.txt").read_text().count("n") == 6
 
 
+def test_changed_reading_of_stored_results_makes_a_new_build_and_pays_nothing(
+    recipe: Make, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = recipe(Numbers(count=5), Work(log=str(project / "log")))
+    build(it)
+    monkeypatch.setattr(Work, "reading", 2)
+    again = build(it)
+    assert not again.report.reused
+    assert (again.report.steps[1].cached, again.report.steps[1].new) == (5, 0)
+    assert log_lines(project) == 5
+
+
 def test_failing_emitter_leaves_the_old_build_whole(recipe: Make, project: Path) -> None:
     folder = build(recipe(Numbers(count=5))).folder
     with pytest.raises(OSError, match="no space"):

@@ -1,0 +1,211 @@
+"""Reading a model's answer: any object of the schema is read back from any wrapping, else it is a fault."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datakit.llm.answer_schema import AnswerSchema, Kind
+from datakit.llm.json_answer import one_line, read
+
+LINE = AnswerSchema.line("reason")
+MANY = AnswerSchema.of(
+    {
+        "topic": ("退款", "退货（含换货）"),
+        "title": "line",
+        "note": "text",
+        "tags": "list",
+        "score": "number",
+        "ok": "boolean",
+    }
+)
+GOOD = {
+    "topic": "退款",
+    "title": "标题",
+    "note": "一\n二",
+    "tags": ["甲", "乙"],
+    "score": 0.5,
+    "ok": False,
+}
+WRAPPINGS = (
+    "{}",
+    "  {}\n",
+    "```json\n{}\n```",
+    "```\n{}\n```\n以上。",
+    "好的，结果如下：{} 请查收。",
+    "<think>先看版面，{{再看}}文字。</think>\n{}",
+    '先看版面，草稿 {{"x": 1}}。</think>{}',
+    "[{}]",
+    '{{"answer": {}}}',
+    "见 [图1] 与 {{备注}}：{}",
+)
+
+texts = st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda text: bool(text.strip()))
+
+
+@st.composite
+def asked(draw: st.DrawFn) -> tuple[AnswerSchema, dict[str, Any]]:
+    """A schema, and an object of it."""
+    names = draw(
+        st.lists(st.from_regex(r"[A-Za-z_]\w{0,8}", fullmatch=True), min_size=1, max_size=4, unique=True)
+    )
+    kinds: dict[str, Kind] = {}
+    values: dict[str, Any] = {}
+    for name in names:
+        kind = draw(st.sampled_from(("text", "line", "list", "number", "boolean", "choice")))
+        if kind == "choice":
+            choices = draw(
+                st.lists(st.sampled_from(("退款", "退货", "A 类", "其他")), min_size=1, unique=True)
+            )
+            kinds[name], values[name] = tuple(choices), draw(st.sampled_from(choices))
+            continue
+        kinds[name] = kind  # type: ignore[assignment]
+        values[name] = draw(
+            {
+                "text": texts,
+                "line": texts.filter(lambda text: bool(one_line(text))),
+                "list": st.lists(texts, max_size=3),
+                "number": st.floats(allow_nan=False, allow_infinity=False),
+                "boolean": st.booleans(),
+            }[kind]
+        )
+    return AnswerSchema.of(kinds), values
+
+
+def read_as(schema: AnswerSchema, values: dict[str, Any]) -> dict[str, Any]:
+    """The values as reading gives them: texts without white space around, lines on one line."""
+    out = {}
+    for name, kind in schema.values:
+        value = values[name]
+        if kind == "line":
+            out[name] = one_line(value.strip())
+        elif kind == "list":
+            out[name] = [item.strip() for item in value]
+        else:
+            out[name] = value.strip() if isinstance(value, str) and kind == "text" else value
+    return out
+
+
+@given(asked(), st.sampled_from(WRAPPINGS), st.booleans(), st.sampled_from((None, 2)))
+def test_any_object_of_any_schema_is_read_back_from_any_wrapping(
+    question: tuple[AnswerSchema, dict[str, Any]], wrapping: str, ascii_: bool, indent: int | None
+) -> None:
+    schema, values = question
+    raw = wrapping.format(json.dumps(values, ensure_ascii=ascii_, indent=indent))
+    assert read(raw, schema) == read_as(schema, values)
+
+
+@given(texts)
+def test_line_breaks_that_were_not_escaped_are_taken(text: str) -> None:
+    body = json.dumps({"reason": text}, ensure_ascii=False).replace("\\n", "\n").replace("\\t", "\t")
+    found = read(body, LINE)
+    assert found == ({"reason": one_line(text)} if one_line(text) else None)
+
+
+@given(st.text())
+def test_prose_is_never_an_answer_and_never_an_error(text: str) -> None:
+    if "{" not in text and "[" not in text:
+        assert read(text, LINE) is None
+    read(text, MANY)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("topic", "换货"),
+        ("topic", 3),
+        ("topic", None),
+        ("title", " \n"),
+        ("title", 5),
+        ("title", "半个字\ud83d"),
+        ("tags", "甲"),
+        ("tags", ["甲", 3]),
+        ("tags", ["甲", ""]),
+        ("score", "0.5"),
+        ("score", True),
+        ("score", None),
+        ("score", 10**400),
+        ("score", float("nan")),
+        ("score", float("inf")),
+        ("ok", 1),
+        ("ok", "true"),
+    ],
+)
+def test_value_outside_the_schema_is_a_fault(name: str, value: Any) -> None:
+    assert read(json.dumps(GOOD), MANY) is not None
+    assert read(json.dumps({**GOOD, name: value}), MANY) is None
+
+
+@pytest.mark.parametrize("name", list(GOOD))
+def test_missing_value_is_a_fault_and_a_surplus_one_is_dropped(name: str) -> None:
+    assert read(json.dumps({key: value for key, value in GOOD.items() if key != name}), MANY) is None
+    assert read(json.dumps({**GOOD, "more": "x"}), MANY) == GOOD
+
+
+def test_choice_in_another_width_is_the_choice_itself() -> None:
+    found = read(json.dumps({**GOOD, "topic": "退货 (含换货)"}), MANY)
+    assert found is not None
+    assert found["topic"] == "退货（含换货）"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '{"reason": "页面写着"已签收"字样"}',
+        '```json\n{"reason": "页面写着"已签收"字样"}\n```',
+        '{"reason": "页面写着\\"已签收"字样",}',
+    ],
+)
+def test_quotes_that_were_not_escaped_are_taken_for_a_single_text(raw: str) -> None:
+    assert read(raw, LINE) == {"reason": '页面写着"已签收"字样'}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"reason": "',
+        '{"a": "x", "b": "y"}',
+        '{"a": "写着"x"字样", "b": "y"}',
+        '{"reason": null}',
+        '{"reason": ["x"]}',
+        '[{"reason": "x"}, {"reason": "y"}]',
+    ],
+)
+def test_what_holds_no_single_text_is_a_fault(raw: str) -> None:
+    assert read(raw, LINE) is None
+
+
+def test_of_several_objects_the_last_is_the_answer() -> None:
+    raw = '格式是 {"reason": "判断理由"}，我的回答：{"reason": "写着已签收"}'
+    assert read(raw, LINE) == {"reason": "写着已签收"}
+
+
+def test_comma_too_many_is_forgiven() -> None:
+    raw = json.dumps(GOOD, ensure_ascii=False)
+    assert read(raw[:-1] + ",}", MANY) == GOOD
+
+
+@pytest.mark.parametrize("raw", ["{" * 100_000, "[" * 100_000, '{"a":' * 50_000, '{"reason": "' * 20_000])
+def test_endless_answer_is_given_up_soon(raw: str) -> None:
+    began = time.process_time()
+    assert read(raw, LINE) is None
+    assert time.process_time() - began < 3
+
+
+def test_schema_and_example_name_every_value_in_order() -> None:
+    schema = MANY.json_schema()
+    assert schema["required"] == list(GOOD) == list(schema["properties"])
+    assert schema["additionalProperties"] is False
+    assert schema["properties"]["topic"] == {"type": "string", "enum": ["退款", "退货（含换货）"]}
+    assert list(json.loads(MANY.example())) == list(GOOD)
+    assert MANY.title == "answer"
+    assert LINE.title == "reason"
+    assert AnswerSchema.line("理由").title == "answer"
