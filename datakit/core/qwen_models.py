@@ -1,0 +1,206 @@
+"""What a Qwen-VL model is made of: from its config.json, or by name from the shipped table, without weights.
+
+The table holds what the published config.json files say (2026-11); parameters are counted from them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from datakit.core.errors import UserError, did_you_mean
+
+_TABLE = Path(__file__).with_name("qwen_models.json")
+_LINEAGE = ("qwen2_5_vl", "qwen2_vl", "qwen3_vl_moe", "qwen3_vl")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Parameters, in numbers."""
+
+    embedding: int
+    """Word embedding, and the output layer where it is not the same."""
+    layer: int
+    """One decoder layer."""
+    layers: int
+    """All decoder layers with the last norm."""
+    vision: int
+    """Vision tower without the projector."""
+    projector: int
+    """What maps the tower's output into the language model (with Qwen3-VL's deepstack)."""
+
+    @property
+    def total(self) -> int:
+        return self.embedding + self.layers + self.vision + self.projector
+
+
+@dataclass(frozen=True)
+class QwenModel:
+    """The architecture of one model."""
+
+    name: str
+    """Name at the hub, or the folder."""
+    family: str
+    """`qwen2_vl`, `qwen2_5_vl`, `qwen3_vl` or `qwen3_vl_moe`."""
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocab: int
+    max_positions: int
+    vision_heads: int
+    vision_hidden: int
+    vision_depth: int
+    patch: int
+    parts: Parts
+
+    @property
+    def parameters(self) -> int:
+        """All parameters."""
+        return self.parts.total
+
+    @property
+    def size_family(self) -> str:
+        """Its family in datakit.core.pixels: mixtures of experts see pictures as their siblings do."""
+        return self.family.removesuffix("_moe")
+
+    def kv_bytes_per_token(self, tensor_parallel: int = 1, element_bytes: float = 2) -> float:
+        """Bytes of the key-value cache for one token on one GPU."""
+        kv_heads = max(1, self.kv_heads // tensor_parallel)
+        return self.layers * kv_heads * 2 * self.head_dim * element_bytes
+
+
+@cache
+def known_models() -> dict[str, dict[str, Any]]:
+    """Name at the hub -> the part of its config.json that says how it is built."""
+    found: dict[str, dict[str, Any]] = orjson.loads(_TABLE.read_bytes())
+    return found
+
+
+def qwen_model(model: str | Path) -> QwenModel:
+    """The architecture of a folder with config.json, or of a model that the table knows by name.
+
+    Raises UserError for an unknown name, a folder without config.json, or another architecture.
+    """
+    path = Path(model)
+    if path.is_dir():
+        return _from_folder(path)
+    known = known_models()
+    word = str(model).lower()
+    for name in known:  # quantised and base variants are built like their Instruct sibling
+        stem = name.removesuffix("-Instruct").lower()
+        short = stem.rpartition("/")[2]
+        if word == name.lower() or _variant(word, stem) or _variant(word.rpartition("/")[2], short):
+            return model_of(str(model), known[name])
+    raise UserError(
+        f"the architecture of `{model}` is not known: it is no folder here and not in the table",
+        remedy=did_you_mean(str(model), known) or f"Give a folder with config.json, or: {', '.join(known)}.",
+    )
+
+
+def _variant(word: str, stem: str) -> bool:
+    return word == stem or word.startswith(f"{stem}-")
+
+
+def _from_folder(path: Path) -> QwenModel:
+    file = path / "config.json"
+    try:
+        config = orjson.loads(file.read_bytes())
+    except FileNotFoundError:
+        adapter = (path / "adapter_config.json").exists()
+        raise UserError(
+            f"{path} holds no config.json" + (": it is a LoRA adapter, not a model" if adapter else ""),
+            remedy="Merge it first: datakit export BUILD." if adapter else "Give the model's own folder.",
+        ) from None
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise UserError(f"cannot read {file}: {error}", remedy="Is the model whole?") from None
+    return model_of(str(path), config)
+
+
+def model_of(name: str, config: dict[str, Any]) -> QwenModel:
+    """The architecture that a config.json describes. Raises UserError for one that is no Qwen-VL."""
+    family = str(config.get("model_type", ""))
+    text = config.get("text_config") or config
+    vision = config.get("vision_config")
+    if family not in _LINEAGE or not vision:
+        raise UserError(
+            f"{name} is of the type `{family or 'none'}`, not a Qwen-VL model",
+            remedy="Known: Qwen2-VL, Qwen2.5-VL and Qwen3-VL.",
+        )
+    try:
+        heads = int(text["num_attention_heads"])
+        tied = bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False)))
+        return QwenModel(
+            name=name,
+            family=family,
+            hidden=text["hidden_size"],
+            intermediate=text["intermediate_size"],
+            layers=text["num_hidden_layers"],
+            heads=heads,
+            kv_heads=text["num_key_value_heads"],
+            head_dim=text.get("head_dim") or text["hidden_size"] // heads,
+            vocab=text["vocab_size"],
+            max_positions=text.get("max_position_embeddings", 32_768),
+            vision_heads=vision["num_heads"],
+            vision_hidden=_tower_width(family, vision),
+            vision_depth=vision["depth"],
+            patch=vision.get("patch_size", 14),
+            parts=_parts(family, text, vision, tied),
+        )
+    except KeyError as error:
+        raise UserError(f"the config.json of {name} lacks {error}", remedy="Is it the model's own?") from None
+
+
+def _tower_width(family: str, vision: dict[str, Any]) -> int:
+    return int(vision["embed_dim"] if family == "qwen2_vl" else vision["hidden_size"])
+
+
+def _parts(family: str, text: dict[str, Any], vision: dict[str, Any], tied: bool) -> Parts:
+    embedding = text["vocab_size"] * text["hidden_size"] * (1 if tied else 2)
+    layer = _layer(family, text)
+    tower, projector = _vision(family, vision, text["hidden_size"])
+    return Parts(
+        embedding=embedding,
+        layer=layer,
+        layers=layer * text["num_hidden_layers"] + text["hidden_size"],
+        vision=tower,
+        projector=projector,
+    )
+
+
+def _layer(family: str, text: dict[str, Any]) -> int:
+    hidden, heads, kv = text["hidden_size"], text["num_attention_heads"], text["num_key_value_heads"]
+    head = text.get("head_dim") or hidden // heads
+    attention = hidden * head * (2 * heads + 2 * kv)
+    attention += 2 * head if family.startswith("qwen3") else head * (heads + 2 * kv)
+    if family.endswith("_moe"):
+        experts = text["num_experts"]
+        mlp = hidden * experts + 3 * hidden * text["moe_intermediate_size"] * experts
+    else:
+        mlp = 3 * hidden * text["intermediate_size"]
+    return int(attention + mlp + 2 * hidden)
+
+
+def _vision(family: str, vision: dict[str, Any], hidden: int) -> tuple[int, int]:
+    width, depth, patch = _tower_width(family, vision), vision["depth"], vision.get("patch_size", 14)
+    pixels = 3 * 2 * patch * patch  # two frames of three colours
+    attention = width * 3 * width + 3 * width + width * width + width
+    four = 4 * width  # two by two patches make one token
+    merge = four * four + four + four * hidden + hidden
+    if family == "qwen2_5_vl":
+        inner = vision["intermediate_size"]
+        block = attention + 2 * (width * inner + inner) + inner * width + width + 2 * width
+        return pixels * width + depth * block, merge + width
+    inner = vision.get("intermediate_size") or int(width * vision.get("mlp_ratio", 4))
+    block = attention + width * inner + inner + inner * width + width + 4 * width
+    if family == "qwen2_vl":
+        return pixels * width + depth * block, merge + 2 * width
+    tower = pixels * width + width + vision.get("num_position_embeddings", 2304) * width + depth * block
+    deep = len(vision.get("deepstack_visual_indexes", ())) * (merge + 2 * four)
+    return tower, merge + 2 * width + deep
