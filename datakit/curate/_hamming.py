@@ -1,4 +1,4 @@
-"""Pairs of hashes that differ in few bits, found without comparing every pair.
+"""Groups of hashes that differ in few bits, found without comparing every pair.
 
 Pigeonhole: cut into more pieces than bits may differ, two near hashes are equal in at least one piece. So
 only hashes that share a piece are compared (Norouzi, Punjani and Fleet 2012, "Fast Search in Hamming Space
@@ -7,85 +7,146 @@ with Multi-Index Hashing").
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from datakit.curate._groups import Numbers, components
+
 Hashes = NDArray[np.uint8]
 """(n, bytes): one hash a row."""
-Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
-_ONES = np.array([number.bit_count() for number in range(256)], dtype=np.uint16)
-_LARGEST_RUN = 1024
-"""Hashes that share a piece are compared all with all up to this many, else cut by further pieces."""
-_PAIRS_AT_ONCE = 1 << 20
+_FEW = 256
+"""So many hashes are compared all with all; more are cut into pieces, if that pays."""
+_PAIRS_AT_ONCE = 1 << 18
+"""A portion of comparisons fits the processor's cache."""
 
 
-def near_pairs(hashes: Hashes, max_bits: int) -> Pairs:
-    """Positions (left, right) of all pairs of rows that differ in at most `max_bits` bits; pairs may repeat.
+def near_groups(hashes: Hashes, max_bits: int) -> Numbers:
+    """Group number per row: rows at most `max_bits` bits apart, directly or through others, share one.
 
-    Rows should be distinct: n equal rows are n² pairs.
+    Exact for any input. Hashes of pictures share few pieces, so time grows with n; where so many share
+    pieces that cutting does not pay, at most all n²/2 pairs are compared, at 5 ns each, and none inside what
+    has become one group. Equal rows cost nothing. Memory is a few times that of the hashes, however many
+    pairs are near.
+
+    CPU seconds, 8 of 256 bits (2026-11-24): 100,000 random hashes 0.3, with 10% near copies 0.4; 20,000
+    that share three quarters of their bits 0.2, in two clusters 2.0; 100,000 in one cluster 0.1.
     """
-    rows = np.arange(len(hashes), dtype=np.int64)
-    found = list(_search(hashes, rows, max_bits, np.arange(hashes.shape[1] * 8)))
-    if not found:
-        return rows[:0], rows[:0]
-    return np.concatenate([pair[0] for pair in found]), np.concatenate([pair[1] for pair in found])
+    rows = np.ascontiguousarray(hashes).view(f"V{hashes.shape[1]}").ravel()
+    _, first, number = np.unique(rows, return_index=True, return_inverse=True)
+    search = _Search(hashes[first], max_bits)
+    search.among(np.arange(len(first), dtype=np.int64))
+    return search.settled()[number]
 
 
-def _search(
-    hashes: Hashes, rows: NDArray[np.int64], max_bits: int, bits: NDArray[np.int64]
-) -> Iterator[Pairs]:
-    """Near pairs among `rows`, which are equal in every bit outside `bits`."""
-    pieces = max(max_bits + 1, -(-len(bits) // 64))
-    if len(bits) < 2 * pieces:
-        yield from _compare(hashes, _all_pairs(rows), max_bits)
-        return
-    for number in range(pieces):
-        # Every pieces-th bit: neighbouring bits say nearly the same, and a piece of them would tell little.
-        keys = _piece(hashes, rows, bits[number::pieces])
+class _Search:
+    """The groups of distinct hashes, joined while near pairs are found."""
+
+    def __init__(self, hashes: Hashes, max_bits: int) -> None:
+        padded = np.pad(hashes, ((0, 0), (0, -hashes.shape[1] % 8)))
+        self.words = np.ascontiguousarray(padded.view(np.uint64).T)
+        """(words, n): each hash as whole numbers of 64 bits."""
+        self.max_bits = max_bits
+        self.group = np.arange(len(hashes), dtype=np.int64)
+        self._found: list[tuple[Numbers, Numbers]] = []
+        self._pending = 0
+
+    def among(self, rows: Numbers) -> None:
+        """Joins the near pairs among some rows."""
+        if len(rows) <= _FEW:
+            self._compare(rows[None])
+            return
+        group = self.settled()[rows]
+        if (group == group[0]).all():
+            return
+        bits = self._telling(rows)
+        pieces = max(self.max_bits + 1, -(-len(bits) // 64))
+        cuts = [bits[number::pieces] for number in range(pieces)]
+        # Halved at least, so that cutting again and again cannot cost more than comparing all once.
+        if self._cost(rows, cuts) * 2 > len(rows) ** 2:
+            self._compare(rows[None])
+            return
+        for cut in cuts:
+            self._among_equal(rows, self._piece(rows, cut))
+
+    def settled(self) -> Numbers:
+        """Group number per hash, with all pairs found so far."""
+        if self._found:
+            left = np.concatenate([pair[0] for pair in self._found])
+            right = np.concatenate([pair[1] for pair in self._found])
+            self.group = components(self.group[left], self.group[right], len(self.group))[self.group]
+            self._found, self._pending = [], 0
+        return self.group
+
+    def _among_equal(self, rows: Numbers, keys: NDArray[np.uint64]) -> None:
+        """Searches among the rows of each key."""
         order = np.argsort(keys, kind="stable")
-        ordered = rows[order]
-        starts = np.flatnonzero(np.diff(keys[order], prepend=~keys[order][:1]))
+        ordered, starts = rows[order], _starts(keys[order])
         sizes = np.diff(starts, append=len(ordered))
-        for size in np.unique(sizes[(sizes > 1) & (sizes <= _LARGEST_RUN)]):
-            runs = ordered[starts[sizes == size][:, None] + np.arange(size)]
-            yield from _compare(hashes, _pairs_in(runs), max_bits)
-        for start, size in zip(starts[sizes > _LARGEST_RUN], sizes[sizes > _LARGEST_RUN], strict=True):
-            others = np.delete(bits, np.s_[number::pieces])
-            yield from _search(hashes, ordered[start : start + size], max_bits, others)
+        for size in np.unique(sizes[(sizes > 1) & (sizes <= _FEW)]):
+            self._compare(ordered[starts[sizes == size][:, None] + np.arange(size)])
+        for start, size in zip(starts[sizes > _FEW], sizes[sizes > _FEW], strict=True):
+            self.among(ordered[start : start + size])
+
+    def _telling(self, rows: Numbers) -> Numbers:
+        """The bits in which the rows differ, those first that part them most evenly."""
+        ones = np.array([self._bit(rows, bit).sum() for bit in range(len(self.words) * 64)], dtype=np.int64)
+        evenness = np.minimum(ones, len(rows) - ones)
+        order = np.argsort(-evenness, kind="stable")
+        return order[evenness[order] > 0]
+
+    def _cost(self, rows: Numbers, cuts: list[Numbers]) -> int:
+        """Comparisons, twice counted, of the rows that are equal in a piece."""
+        cost = 0
+        for cut in cuts:
+            keys = np.sort(self._piece(rows, cut))
+            sizes = np.diff(_starts(keys), append=len(keys))
+            cost += int((sizes.astype(np.int64) ** 2)[sizes > 1].sum())
+            if cost * 2 > len(rows) ** 2:
+                break
+        return cost
+
+    def _piece(self, rows: Numbers, bits: Numbers) -> NDArray[np.uint64]:
+        """The chosen bits of each row as one number."""
+        keys = np.zeros(len(rows), dtype=np.uint64)
+        for bit in bits:
+            keys = (keys << np.uint64(1)) | self._bit(rows, int(bit))
+        return keys
+
+    def _bit(self, rows: Numbers, bit: int) -> NDArray[np.uint64]:
+        ones: NDArray[np.uint64] = (self.words[bit >> 6, rows] >> np.uint64(bit & 63)) & np.uint64(1)
+        return ones
+
+    def _compare(self, runs: Numbers) -> None:
+        """Joins the near pairs within each of some runs (runs, size), in portions."""
+        count, size = runs.shape
+        if size < 2:
+            return
+        together = max(1, _PAIRS_AT_ONCE // size**2)
+        lines = max(1, _PAIRS_AT_ONCE // size) if together == 1 else size
+        for start in range(0, count, together):
+            some = runs[start : start + together]
+            for line in range(0, size, lines):
+                self._compare_portion(some[:, line : line + lines], some[:, line:])
+                if count == 1 and self._pending == 0 and (self.group[some] == self.group[some[0, 0]]).all():
+                    return
+
+    def _compare_portion(self, left: Numbers, right: Numbers) -> None:
+        """Joins the near pairs of a left and a right row of the same run."""
+        differing = np.zeros((*left.shape, right.shape[1]), dtype=np.uint16)
+        for word in self.words:
+            differing += np.bitwise_count(word[left][:, :, None] ^ word[right][:, None, :])
+        run, one, other = np.nonzero(differing <= self.max_bits)
+        ends = left[run, one], right[run, other]
+        apart = self.group[ends[0]] != self.group[ends[1]]
+        if apart.any():
+            self._found.append((ends[0][apart], ends[1][apart]))
+            self._pending += int(apart.sum())
+        # Settling costs a pass over all hashes: it is worth one where at least as many pairs wait.
+        if self._pending >= len(self.group):
+            self.settled()
 
 
-def _piece(hashes: Hashes, rows: NDArray[np.int64], bits: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """The chosen bits of each row as one number."""
-    keys = np.zeros(len(rows), dtype=np.uint64)
-    for bit in bits:
-        one = (hashes[rows, bit >> 3] >> np.uint8(7 - (bit & 7))) & np.uint8(1)
-        keys = (keys << np.uint64(1)) | one
-    return keys
-
-
-def _pairs_in(runs: NDArray[np.int64]) -> Iterator[Pairs]:
-    """All pairs within each row of `runs`, in portions."""
-    left, right = np.triu_indices(runs.shape[1], 1)
-    step = max(1, _PAIRS_AT_ONCE // len(left))
-    for start in range(0, len(runs), step):
-        some = runs[start : start + step]
-        yield some[:, left].ravel(), some[:, right].ravel()
-
-
-def _all_pairs(rows: NDArray[np.int64]) -> Iterator[Pairs]:
-    """All pairs of `rows`, in portions."""
-    for number in range(len(rows) - 1):
-        others = rows[number + 1 :]
-        yield np.broadcast_to(rows[number], others.shape), others
-
-
-def _compare(hashes: Hashes, candidates: Iterator[Pairs], max_bits: int) -> Iterator[Pairs]:
-    for left, right in candidates:
-        differing: NDArray[Any] = _ONES[hashes[left] ^ hashes[right]].sum(axis=1)
-        near = differing <= max_bits
-        if near.any():
-            yield left[near], right[near]
+def _starts(ordered: NDArray[np.uint64]) -> Numbers:
+    """Where each run of equal keys begins."""
+    return np.flatnonzero(np.diff(ordered, prepend=~ordered[:1]))

@@ -12,7 +12,7 @@ from datakit.core.outcome import Table
 from datakit.core.tools import Tools
 from datakit.core.transform import Columns, TableTransform
 from datakit.curate._groups import Numbers, components
-from datakit.curate._hamming import near_pairs
+from datakit.curate._hamming import near_groups
 
 CONFLICT = "label_conflict"
 
@@ -114,9 +114,9 @@ def _alike(hashes: pl.Series, max_hamming: int) -> list[tuple[Numbers, Numbers]]
     for _, some in firsts.group_by(pl.col("hash").str.len_bytes(), maintain_order=True):
         raw = b"".join(some["hash"].str.decode("hex").to_list())
         matrix = np.frombuffer(raw, dtype=np.uint8).reshape(some.height, -1)
-        left, right = near_pairs(matrix, max_hamming)
-        rows = some["row"].cast(pl.Int64).to_numpy()
-        edges.append((rows[left], rows[right]))
+        group, rows = near_groups(matrix, max_hamming), some["row"].cast(pl.Int64).to_numpy()
+        _, first = np.unique(group, return_index=True)
+        edges.append((rows, rows[first][group]))
     return edges
 
 
