@@ -90,7 +90,7 @@ def provider_for(tools: Tools) -> Provider:
     """The client of the endpoint that the recipe names."""
     from datakit.llm.client import Client
 
-    return Client(tools.llm)
+    return Client(tools.llm, tools.run, tools.flight)
 
 
 class Author:

@@ -69,6 +69,20 @@ class StopProvider(DatakitError):
         super().__init__(f"{message}\n  {remedy}" if remedy else message)
 
 
+class BudgetSpent(DatakitError):
+    """The recipe's budget is used up; what was paid for is in the store."""
+
+    exit_code = Exit.BUDGET
+
+    def __init__(self, budget_usd: float, spent_usd: float, next_usd: float = 0.0) -> None:
+        self.spent_usd = spent_usd
+        more = f"; the next call may cost ${next_usd:.4f}" if next_usd else ""
+        super().__init__(
+            f"run.budget_usd ({budget_usd:g}) is used up: ${spent_usd:.4f} spent{more}.\n"
+            "  Everything paid for is stored. Raise run.budget_usd and run the same command to go on."
+        )
+
+
 def missing_extra(package: str, extra: str, purpose: str) -> UserError:
     """The error for an optional package that is not installed."""
     return UserError(

@@ -7,11 +7,41 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Structured = Literal["json_schema", "json_object", "none"]
+
 
 class Settings(BaseModel):
     """Base of the sections: frozen, strict, no unknown names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class EndpointSettings(Settings):
+    """One of several endpoints. What is not given is taken from `llm:`."""
+
+    base_url: str
+    """Address of the endpoint."""
+    model: str | None = None
+    """Name of the model there. Where endpoints have different models, each record is bound to one of them by
+    its content and the weights, so that it is never paid for twice; it fails over among equal models only."""
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the key."""
+    weight: float = Field(default=1.0, gt=0)
+    """Share of the calls while every endpoint has room."""
+    concurrency: int | None = Field(default=None, ge=1, le=4096)
+    """Calls in flight at this endpoint; `run.concurrency` bounds all of them together."""
+    max_requests_per_minute: float | None = Field(default=None, gt=0)
+    """See `llm.max_requests_per_minute`; not taken from there."""
+    max_tokens_per_minute: float | None = Field(default=None, gt=0)
+    """See `llm.max_tokens_per_minute`; not taken from there."""
+    structured: Structured | None = None
+    """How this endpoint is asked for JSON."""
+    price_in: float | None = Field(default=None, ge=0)
+    """USD per million input tokens here; 0 for a server of one's own."""
+    price_out: float | None = Field(default=None, ge=0)
+    """USD per million output tokens here."""
+    price_cached: float | None = Field(default=None, ge=0)
+    """USD per million input tokens from the provider's prefix cache."""
 
 
 class LlmSettings(Settings):
@@ -30,28 +60,65 @@ class LlmSettings(Settings):
     """Longest wait for one answer."""
     max_retries: int = Field(default=5, ge=0)
     """Further tries after 408, 409, 429, 5xx and lost connections."""
+    max_down_s: float = Field(default=60.0, ge=0)
+    """An endpoint that stays down for longer ends the build, which goes on where it stopped when run again.
+    Until then only a probe is sent now and then."""
+    max_requests_per_minute: float | None = Field(default=None, gt=0)
+    """Calls a minute that the endpoint allows. Learnt from its `x-ratelimit-*` headers when not given."""
+    max_tokens_per_minute: float | None = Field(default=None, gt=0)
+    """Tokens a minute that the endpoint allows. Learnt from its `x-ratelimit-*` headers when not given."""
     max_image_pixels: int = Field(default=1_003_520, ge=784)
     """Pictures are scaled down to this many pixels before they are sent (1,280 tokens of Qwen2.5-VL)."""
-    structured: Literal["json_schema", "json_object", "none"] = "json_schema"
+    structured: Structured = "json_schema"
     """How the endpoint is asked for JSON."""
     price_in: float | None = Field(default=None, ge=0)
     """USD per million input tokens, when the price table does not know the model."""
     price_out: float | None = Field(default=None, ge=0)
     """USD per million output tokens."""
+    price_cached: float | None = Field(default=None, ge=0)
+    """USD per million input tokens that the provider takes from its prefix cache; `price_in` if not given."""
+    endpoints: list[EndpointSettings] = Field(default_factory=list)
+    """Several endpoints that share the calls, each with its own limits; calls of one that is down go to the
+    others."""
 
     def resolved_provider(self) -> Literal["openai", "offline"]:
         """The provider in force, after `auto` has looked at the environment."""
         if self.provider != "auto":
             return self.provider
-        found = self.base_url or os.environ.get(self.api_key_env) or os.environ.get("OPENAI_BASE_URL")
+        found = (
+            self.base_url
+            or self.endpoints
+            or os.environ.get(self.api_key_env)
+            or os.environ.get("OPENAI_BASE_URL")
+        )
         return "openai" if found else "offline"
+
+    def each_endpoint(self) -> list[LlmSettings]:
+        """These settings as every endpoint has them, without further endpoints."""
+        if not self.endpoints:
+            return [self]
+        prices = ("price_in", "price_out", "price_cached")
+        found = []
+        for endpoint in self.endpoints:
+            own = ("max_requests_per_minute", "max_tokens_per_minute", *(prices if endpoint.model else ()))
+            given = endpoint.model_dump(exclude={"weight", "concurrency"}, exclude_none=True)
+            found.append(self.model_copy(update={"endpoints": [], **dict.fromkeys(own), **given}))
+        return found
+
+    def models(self) -> dict[str, float]:
+        """Every model that is asked, with the weight of its endpoints."""
+        found: dict[str, float] = {}
+        weights = [endpoint.weight for endpoint in self.endpoints] or [1.0]
+        for settings, weight in zip(self.each_endpoint(), weights, strict=True):
+            found[settings.model] = found.get(settings.model, 0.0) + weight
+        return found
 
 
 class RunSettings(Settings):
     """How the recipe runs. Nothing here can reach a key of the result store."""
 
     concurrency: int = Field(default=64, ge=1, le=4096)
-    """Calls in flight at the endpoint."""
+    """Calls in flight. Fewer while an endpoint's limits or overload demand it."""
     workers: int | None = Field(default=None, ge=1)
     """Worker processes; one per core when not given."""
     worker_memory_mb: int = Field(default=1500, ge=256)
@@ -59,7 +126,7 @@ class RunSettings(Settings):
     max_reject_rate: float = Field(default=0.02, ge=0, le=1)
     """The build fails when more of the records than this are rejected."""
     budget_usd: float | None = Field(default=None, gt=0)
-    """No call is sent once this much is spent."""
+    """The worst price of a call is set aside before it is sent: what is spent stays within this."""
     store: str | None = None
     """Folder of the result store; `.datakit` in the project when not given (DATAKIT_STORE overrides)."""
     batch_rows: int = Field(default=4096, ge=1)

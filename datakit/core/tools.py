@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from datakit.core.files import FileDigests
+from datakit.core.flight import Flight
 from datakit.core.labels import LabelSet
 from datakit.core.record import digest
 from datakit.core.settings import LlmSettings, RunSettings
@@ -30,6 +31,7 @@ class Tools:
     llm: LlmSettings = field(default_factory=LlmSettings)
     run: RunSettings = field(default_factory=RunSettings)
     files: FileDigests = field(default_factory=FileDigests)
+    flight: Flight = field(default_factory=Flight)
 
     @cached_property
     def templates(self) -> Templates:

@@ -21,7 +21,8 @@ class Price:
 
     def cost(self, tokens_in: int, tokens_out: int, cached: int = 0) -> float:
         """USD for one call. `cached` tokens are part of `tokens_in`."""
-        fresh = max(tokens_in - cached, 0)
+        cached = min(cached, tokens_in)
+        fresh = tokens_in - cached
         total = fresh * self.tokens_in + cached * self.cached_in + tokens_out * self.tokens_out
         return total / 1_000_000
 
@@ -32,6 +33,9 @@ _TABLE = {
     "gpt-4.1": Price(2.00, 8.00, 0.50),
     "gpt-4.1-mini": Price(0.40, 1.60, 0.10),
     "gpt-4.1-nano": Price(0.10, 0.40, 0.025),
+    "gpt-5": Price(1.25, 10.00, 0.125),
+    "gpt-5-mini": Price(0.25, 2.00, 0.025),
+    "gpt-5-nano": Price(0.05, 0.40, 0.005),
 }
 
 
@@ -43,8 +47,13 @@ def price_of(settings: LlmSettings) -> Price | None:
     """
     if settings.price_in is not None or settings.price_out is not None:
         inward = settings.price_in or 0.0
-        return Price(inward, settings.price_out or 0.0, inward)
-    name = settings.model
-    if len(name) > 11 and name[-11] == "-" and name[-10:].replace("-", "").isdigit():
-        name = name[:-11]
-    return _TABLE.get(name)
+        cached = inward if settings.price_cached is None else settings.price_cached
+        return Price(inward, settings.price_out or 0.0, cached)
+    return _TABLE.get(family_of(settings.model))
+
+
+def family_of(model: str) -> str:
+    """The model's name without a date behind it."""
+    if len(model) > 11 and model[-11] == "-" and model[-10:].replace("-", "").isdigit():
+        return model[:-11]
+    return model

@@ -260,8 +260,9 @@ def _kept(folder: Path, recipe: Recipe, tools: Tools, limit: int | None) -> Buil
     report = BuildReport.load(folder / "report.json")
     report.reused = True
     for step in report.steps:
-        step.cached, step.new, step.calls = step.cached + step.new, 0, 0
-        step.seconds, step.tokens_in, step.tokens_out, step.cost_usd = 0.0, 0, 0, 0.0
+        step.cached, step.new, step.calls, step.attempts = step.cached + step.new, 0, 0, {}
+        step.tokens_in, step.tokens_out, step.tokens_cached = 0, 0, 0
+        step.seconds, step.cost_usd = 0.0, 0.0
     return report
 
 

@@ -28,9 +28,14 @@ class StepReport(BaseModel):
     """Records whose result was made in this run."""
     calls: int = 0
     """Pieces of work sent to a worker or an endpoint in this run; equal inputs share one."""
+    attempts: dict[str, int] = Field(default_factory=dict)
+    """Requests that were sent, by what came of them: answered, rate_limited, server_error … A piece of work
+    takes several when a request fails, or when its answer is cut off or must be repaired."""
     seconds: float = 0.0
     tokens_in: int = 0
     tokens_out: int = 0
+    tokens_cached: int = 0
+    """Of `tokens_in`, those that the provider took from its prefix cache."""
     cost_usd: float = 0.0
     notes: dict[str, Any] = Field(default_factory=dict)
     """Facts for the card: the writer used, licences of mixed data …"""

@@ -1,0 +1,133 @@
+"""One endpoint with everything that is its own: address, dialect, limits, circuit, price."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from datakit.core.errors import StopProvider
+from datakit.core.settings import LlmSettings
+from datakit.llm import prices
+from datakit.llm._circuit import Circuit
+from datakit.llm._connection import Connection
+from datakit.llm._dialect import Dialect
+from datakit.llm._faults import Fault, fault_of
+from datakit.llm._judge import Answer
+from datakit.llm._pace import Limiter
+from datakit.llm._payload import Turn
+from datakit.llm.request import Request
+
+_DOWN = frozenset({"server_error", "timed_out", "connection_lost", "body_malformed"})
+"""Faults that count towards the circuit: nobody who makes sense is there."""
+
+
+class Endpoint:
+    """An endpoint. Made and used on one event loop."""
+
+    def __init__(
+        self,
+        settings: LlmSettings,
+        *,
+        weight: float = 1.0,
+        most_open: int = 64,
+        attempts: Counter[str],
+        note: Callable[[str], None],
+    ) -> None:
+        self.settings, self.weight, self.attempts = settings, weight, attempts
+        self.price = prices.price_of(settings)
+        self.connection = Connection(settings)
+        self.dialect = Dialect(settings, note)
+        self.limiter = Limiter(most_open, settings.max_requests_per_minute, settings.max_tokens_per_minute)
+        self.circuit = Circuit(settings.max_down_s)
+        self.share_used = 0.0
+        """Calls by weight so far, on the clock of its pool."""
+        self.out: StopProvider | None = None
+        """Why no call can succeed here any more: a wrong key, an unknown model."""
+        self.last_fault = ""
+        self._stopping: asyncio.Future[StopProvider] | None = None
+
+    def ready_at(self) -> float | None:
+        """The moment (time.monotonic) from which a call may go; None when another must come back first."""
+        up, free = self.circuit.ready_at(), self.limiter.ready_at()
+        return None if up is None or free is None else max(up, free)
+
+    def take(self, now: float, tokens: float) -> bool:
+        """A call of so many tokens at most goes; whether it is a probe."""
+        self.limiter.sent(now, tokens)
+        return self.circuit.sent()
+
+    async def body(self, request: Request, further: Sequence[Turn]) -> bytes:
+        """The body of a request; pictures are read beside the event loop. Raises ImageProblem."""
+        if not request.images:
+            return self.dialect.body(request, further)
+        return await asyncio.to_thread(self.dialect.body, request, further)
+
+    async def send(self, body: bytes) -> Answer | Fault:
+        """The answer to one call, or what came of it."""
+        sent_at = time.monotonic()
+        reply = await self.connection.post(body)
+        now = time.monotonic()
+        if isinstance(reply, Fault):
+            found: Answer | Fault = reply
+        elif reply.status == 200:
+            self.limiter.heard(reply.headers, now)
+            found = Answer.parse(reply.data)
+        else:
+            self.limiter.heard(reply.headers, now)
+            found = self.connection.safe(fault_of(reply.status, reply.headers, reply.data))
+        reason = found.reason if isinstance(found, Fault) else "answered"
+        self.attempts[reason] += 1
+        if reason in _DOWN:
+            self.last_fault = found.detail if isinstance(found, Fault) else ""
+            self.circuit.failed(now, sent_at)
+            self.limiter.overloaded(now, sent_at)
+        else:
+            self.circuit.answered()
+        if reason == "rate_limited" and isinstance(found, Fault):
+            headers = {} if isinstance(reply, Fault) else reply.headers
+            self.limiter.throttled(now, sent_at, found.wait_s, headers)
+        elif reason == "answered":
+            self.limiter.accepted(now)
+        return found
+
+    async def close(self) -> None:
+        await self.connection.close()
+
+    async def stop(self, fault: Fault) -> StopProvider:
+        """Takes the endpoint out for good, and says why; looked into once, however many calls run into it."""
+        if self._stopping is None:
+            self._stopping = asyncio.ensure_future(self._stopped(fault))
+        self.out = await asyncio.shield(self._stopping)
+        return self.out
+
+    def down(self) -> StopProvider:
+        """The error for an endpoint that stays down."""
+        return StopProvider(
+            f"{self.connection.base_url} is down; the last failure: {self.last_fault}",
+            "What was answered is stored. Run the same command again when the endpoint is well.",
+        )
+
+    async def _stopped(self, fault: Fault) -> StopProvider:
+        settings, address = self.settings, self.connection.base_url
+        if fault.reason == "key":
+            return StopProvider(
+                f"{address} refused the key. {fault.detail}",
+                f"Put a valid key into {settings.api_key_env} and run the same command again.",
+            )
+        if fault.reason == "account":
+            return StopProvider(
+                f"{address} will not bill this account. {fault.detail}", "See its billing page."
+            )
+        if fault.reason == "model":
+            offered = await self.connection.offered()
+            remedy = f"It offers: {', '.join(offered)}." if offered else "It does not list its models."
+            return StopProvider(
+                f"{address} does not know the model {settings.model}. {fault.detail}",
+                f"{remedy} Set llm.model.",
+            )
+        return StopProvider(
+            f"nothing answers at {self.connection.url}. {fault.detail}",
+            "Check llm.base_url or OPENAI_BASE_URL; it usually ends in /v1.",
+        )

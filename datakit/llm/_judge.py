@@ -1,0 +1,140 @@
+"""What the body of an answer is worth: a completion, a reject, or something to try again.
+
+Used for answers that come by call and for those that come in batch files.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from datakit.core.outcome import Rejected, Retry
+from datakit.llm._faults import Fault
+from datakit.llm._payload import Turn
+from datakit.llm.json_answer import read
+from datakit.llm.prices import Price
+from datakit.llm.request import Completion, Request
+
+_REPAIR = "上面的回答不是要求的格式。请把同样的内容只写成一个 JSON 对象：{example}，不要输出其他文字。"
+_SHOWN_CHARS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a chat completion says, however far the server bends the format."""
+
+    content: str
+    refusal: str
+    finish_reason: str
+    model: str
+    tokens_in: int
+    tokens_out: int
+    cached: int
+    """Of `tokens_in`, those from the provider's prefix cache."""
+
+    @classmethod
+    def parse(cls, data: bytes) -> Answer | Fault:
+        """The answer in the body of a 200; a fault when there is none."""
+        try:
+            value = orjson.loads(data)
+            choice = value["choices"][0]
+            message, usage = choice["message"], value.get("usage") or {}
+            details = usage.get("prompt_tokens_details") or {}
+            return cls(
+                content=_text(message.get("content")),
+                refusal=_text(message.get("refusal")),
+                finish_reason=choice.get("finish_reason") or "stop",
+                model=value.get("model") or "",
+                tokens_in=int(usage.get("prompt_tokens") or 0),
+                tokens_out=int(usage.get("completion_tokens") or 0),
+                cached=int(details.get("cached_tokens") or 0),
+            )
+        except (orjson.JSONDecodeError, TypeError, AttributeError, LookupError, ValueError):
+            start = data[:120].decode("utf-8", "replace")
+            detail = f"the endpoint answered 200 with no completion: {start!r}"
+            return Fault("again", "body_malformed", detail)
+
+
+@dataclass
+class Spent:
+    """Tokens, money and calls on the way to one answer: a repair or a repeat costs too."""
+
+    model: str
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cached: int = 0
+    cost_usd: float | None = 0.0
+    """None when the price of the model is not known."""
+    answers: int = 0
+    calls: int = 0
+    """Requests that were sent, answered or not."""
+    began: float = field(default_factory=time.perf_counter)
+
+    def add(self, answer: Answer, price: Price | None) -> float:
+        """Counts an answer; its price."""
+        self.answers += 1
+        self.tokens_in += answer.tokens_in
+        self.tokens_out += answer.tokens_out
+        self.cached += answer.cached
+        cost = price.cost(answer.tokens_in, answer.tokens_out, answer.cached) if price else 0.0
+        self.cost_usd = None if price is None or self.cost_usd is None else self.cost_usd + cost
+        return cost
+
+    def meta(self) -> dict[str, Any]:
+        """For the store and for `datakit why`."""
+        return {
+            "model": self.model,
+            "tokens_in": self.tokens_in,
+            "tokens_out": self.tokens_out,
+            "tokens_cached": self.cached,
+            "cost_usd": self.cost_usd,
+            "seconds": round(time.perf_counter() - self.began, 3),
+            "requests": self.calls,
+        }
+
+
+def judge(answer: Answer, request: Request, spent: Spent) -> Completion | Rejected | Retry:
+    """What an answer that arrived whole is worth."""
+    meta = spent.meta()
+    if answer.finish_reason == "content_filter":
+        return Rejected("content_filter", "the provider's content filter withheld the answer", meta)
+    if answer.refusal:
+        return Rejected("refused", f"the model refused: {answer.refusal[:200]}", meta)
+    if answer.finish_reason == "length":
+        detail = f"still cut off at {request.max_tokens} tokens; raise max_tokens of the step. "
+        detail += f"It began: {answer.content[:_SHOWN_CHARS]}"
+        return Retry("answer_truncated", detail, {**meta, "raw": answer.content})
+    if not answer.content.strip():
+        return Retry("answer_empty", "the model wrote nothing", meta)
+    values = read(answer.content, request.schema)
+    if values is None:
+        detail = f"no JSON like {request.schema.example()} in: {answer.content[:200]}"
+        return Retry("answer_malformed", detail, {**meta, "raw": answer.content})
+    return Completion(
+        raw=answer.content,
+        values=values,
+        model=answer.model or spent.model,
+        finish_reason=answer.finish_reason,
+        tokens_in=spent.tokens_in,
+        tokens_out=spent.tokens_out,
+        tokens_cached=spent.cached,
+        cost_usd=spent.cost_usd,
+        seconds=meta["seconds"],
+        calls=spent.answers,
+    )
+
+
+def repair_turns(answer: Answer, request: Request) -> tuple[Turn, ...]:
+    """The turns that ask once more for the same content in the right form."""
+    words = _REPAIR.format(example=request.schema.example())
+    return {"role": "assistant", "content": answer.content}, {"role": "user", "content": words}
+
+
+def _text(value: Any) -> str:
+    """A text, or the texts of a list of parts, as some servers write content."""
+    if isinstance(value, list):
+        return "".join(part.get("text") or "" for part in value if isinstance(part, dict))
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,221 @@
+"""How fast calls may go: limits by the minute, given or learnt, and how many may be open at once."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+SHARE = 0.98
+"""Of an allowed rate is used: clocks differ, and calls arrive in another rhythm than they left in."""
+_BURST_S = 0.5
+"""What was missed for so long may be caught up with. 0.8% of a minute, so a window by the minute holds."""
+_WINDOW_S = 60.0
+_FIRST_OPEN = 16
+"""Calls open at once before the first answer; doubles with every round of answers."""
+_CUT_AFTER_S = 0.05
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|us|µs|ns|s|m|h|d)?")
+_UNIT_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class Pace:
+    """One limit by the minute, of calls or of tokens. Calls are spread evenly: that keeps token buckets and
+    windows alike, whatever their size."""
+
+    def __init__(self, per_minute: float | None) -> None:
+        self.rate = per_minute * SHARE / 60 if per_minute else None
+        """Units a second; None while no limit is known."""
+        self.burst_s = _BURST_S
+        self._due = 0.0
+        self._sent: deque[list[float]] = deque()
+
+    def ready_at(self) -> float:
+        """The moment from which the next call may go."""
+        return self._due if self.rate else 0.0
+
+    def take(self, now: float, units: float) -> None:
+        """A call of so many units goes."""
+        second = float(int(now))
+        if not self._sent or self._sent[-1][0] != second:
+            self._sent.append([second, 0.0])
+            while self._sent[0][0] < second - _WINDOW_S:
+                self._sent.popleft()
+        self._sent[-1][1] += units
+        if self.rate:
+            self._due = max(self._due, now - self.burst_s) + units / self.rate
+
+    def give_back(self, units: float) -> None:
+        """A call used so many units less than was taken (or more, when negative)."""
+        if self.rate:
+            self._due -= units / self.rate
+
+    def set_rate(self, rate: float, now: float) -> None:
+        """From now on so many units a second. What went before the limit was known counts against it."""
+        if self.rate is None and self._sent:
+            self._due = max(self._sent[0][0] + sum(units for _, units in self._sent) / rate, now - _BURST_S)
+        self.rate = rate
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """What `x-ratelimit-*` headers say of one limit."""
+
+    limit: float
+    remaining: float | None
+    reset_s: float | None
+    """Until all of the limit is free again."""
+
+    @classmethod
+    def read(cls, headers: Mapping[str, str], what: str) -> Headers | None:
+        """The limit of `requests` or `tokens`; None when the server names none."""
+        limit = _number(headers.get(f"x-ratelimit-limit-{what}"))
+        if not limit or limit <= 0:
+            return None
+        remaining = _number(headers.get(f"x-ratelimit-remaining-{what}"))
+        return cls(limit, remaining, duration_s(headers.get(f"x-ratelimit-reset-{what}")))
+
+    @property
+    def per_minute(self) -> float | None:
+        """The limit by the minute; None for a quota by the hour or day, which its reset tells."""
+        if self.reset_s is not None and self.reset_s > _WINDOW_S + 2:
+            return None
+        return self.limit
+
+
+class Limiter:
+    """When the next call may go to one endpoint.
+
+    Known limits (of the recipe, or of the server's headers) are kept by pace. Where none is known and the
+    server answers 429, the rate at which it did accept calls is taken and slowly raised again (additive
+    increase, multiplicative decrease). Overload (5xx, timeouts) halves the number of open calls.
+    """
+
+    def __init__(
+        self, most_open: int, requests_per_minute: float | None = None, tokens_per_minute: float | None = None
+    ) -> None:
+        self.most_open = most_open
+        self.open = 0
+        self.requests, self.tokens = Pace(requests_per_minute), Pace(tokens_per_minute)
+        self.refunds = True
+        """Whether a call counts by the tokens that it used; else by those that it might have used."""
+        self._given = {"requests": requests_per_minute, "tokens": tokens_per_minute}
+        self._learnt: dict[str, float] = {}
+        self._window = float(min(most_open, _FIRST_OPEN))
+        self._ceiling = float(most_open)
+        self._not_before = 0.0
+        self._cut_at = 0.0
+        self._cuts = 0
+        self._accepted = 0
+        self._since = 0.0
+        self._guessed = False
+        self._grown_at = 0.0
+
+    def ready_at(self) -> float | None:
+        """The moment from which a call may go; None when one must come back first."""
+        if self.open >= int(self._window):
+            return None
+        return max(self._not_before, self.requests.ready_at(), self.tokens.ready_at())
+
+    @property
+    def needs_tokens(self) -> bool:
+        """Whether the tokens of a call matter."""
+        return self.tokens.rate is not None
+
+    def sent(self, now: float, tokens: float) -> None:
+        """A call goes; `tokens` is what it may use at most."""
+        self.open += 1
+        if not self._since:
+            self._since = now
+        self.requests.take(now, 1.0)
+        self.tokens.take(now, tokens)
+
+    def back(self, taken: float, used: float | None) -> None:
+        """A call came back. `used` is None when it did not count at the server (refused, lost)."""
+        self.open -= 1
+        if used is None:
+            self.tokens.give_back(taken)
+        elif self.refunds:
+            self.tokens.give_back(taken - used)
+
+    def heard(self, headers: Mapping[str, str], now: float) -> None:
+        """Learns limits from the headers of an answer."""
+        for what, pace in (("requests", self.requests), ("tokens", self.tokens)):
+            found = Headers.read(headers, what)
+            limit = found.per_minute if found else None
+            if limit is None or self._learnt.get(what) == limit:
+                continue
+            self._learnt[what] = limit
+            given = self._given[what]
+            pace.set_rate(min(limit, given or limit) * SHARE / 60, now)
+            if what == "requests":
+                self._guessed = False
+
+    def accepted(self, now: float) -> None:
+        """A call was answered."""
+        self._accepted += 1
+        if self.open + 1 >= self._window * 0.8 and self._window < self.most_open:
+            step = 1.0 if self._window < self._ceiling else 1.0 / self._window
+            self._window = min(self._window + step, float(self.most_open))
+        if self._guessed and self.requests.rate is not None:
+            dt = min(now - self._grown_at, 1.0)
+            calm_s = now - self._cut_at
+            first = 0.05 if self._cuts == 1 else 0.004
+            growth = min(first * 2 ** min(calm_s / 10, 10), 0.2)
+            self.requests.rate *= 1 + growth * dt
+        self._grown_at = now
+
+    def throttled(self, now: float, sent_at: float, wait_s: float | None, headers: Mapping[str, str]) -> None:
+        """A call was refused with 429."""
+        if wait_s is not None:
+            self._not_before = max(self._not_before, now + wait_s)
+        tokens = Headers.read(headers, "tokens")
+        if tokens is not None and tokens.remaining is not None and tokens.remaining < tokens.limit * 0.02:
+            self.refunds = False
+        if sent_at < self._cut_at + _CUT_AFTER_S:
+            return  # an echo of what the last cut answers
+        known = "requests" in self._learnt or self._given["requests"] or self.needs_tokens
+        if known and not self._guessed:
+            self._slow(0.97)
+        else:
+            self._guess(now)
+        self._cut_at, self._accepted, self._since = now, 0, now
+        self._cuts += 1
+
+    def overloaded(self, now: float, sent_at: float) -> None:
+        """A call failed in a way that fewer calls at once may mend."""
+        if sent_at < self._cut_at + _CUT_AFTER_S:
+            return
+        self._cut_at = now
+        self._window = self._ceiling = max(self._window * 0.7, 1.0)
+
+    def _slow(self, factor: float) -> None:
+        for pace in (self.requests, self.tokens):
+            if pace.rate:
+                pace.rate *= factor
+
+    def _guess(self, now: float) -> None:
+        """Takes the rate at which calls were accepted since the last cut for the allowed one."""
+        seconds = now - self._since
+        rate = self._accepted / seconds if self._accepted >= 5 and seconds > 0.2 else None
+        if rate is None:
+            rate = (self.requests.rate or self.most_open) * 0.7
+        self.requests.set_rate(max(rate * (0.97 if self._cuts else 0.5), 0.1), now)
+        self._guessed, self._grown_at = True, now
+
+
+def duration_s(value: str | None) -> float | None:
+    """Seconds of `6m0s`, `12ms`, `1.5` or a number of seconds; None when it is something else."""
+    if not value:
+        return None
+    parts = _DURATION.findall(value.strip())
+    if not parts or "".join(a + b for a, b in parts) != value.replace(" ", ""):
+        return None
+    return sum(float(number) * _UNIT_S[unit or "s"] for number, unit in parts)
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        return float(value) if value else None
+    except ValueError:
+        return None
