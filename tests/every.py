@@ -29,6 +29,8 @@ class Case:
     """Columns in the golden file; all that it gives when not named. Digits of scores differ on machines."""
     by_neighbours: bool = False
     """A record's fate depends on the other records, so half the records may give another output."""
+    answers: dict[str, Any] | None = None
+    """What a model at a loopback server answers to every question; without it the offline writer works."""
     few: bool = False
     """Three records are enough (one picture, two, none): each costs seconds, or gives pages."""
     changes: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -230,6 +232,13 @@ CASES: dict[str, Case] = {
     "guard.reason": Case({"max_similarity": 0.6}, by_neighbours=True),
     "annotate.image_facts": Case(),
     "annotate.ocr": Case(golden=("ocr_text",), few=True),
+    "annotate.ask": Case(
+        {
+            "template": "ecom/judge_picture.j2",
+            "answer": {"kind": ["手机界面", "相机照片"], "legible": "boolean"},
+        },
+        answers={"kind": "相机照片", "legible": False},
+    ),
     "annotate.describe": Case({"template": "ecom/describe.j2"}),
     "annotate.reason": Case({"template": "ecom/reason.j2"}),
     "curate.duplicates": Case(by_neighbours=True),

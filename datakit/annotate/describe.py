@@ -7,11 +7,10 @@ from typing import Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
-from datakit.annotate import _written as written
 from datakit.core.outcome import Done, Outcome, Rejected
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Columns, Row
-from datakit.llm import json_answer, offline
+from datakit.llm import author, json_answer, offline
 from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.request import Request
 
@@ -54,18 +53,18 @@ class Describe(Annotator):
         return (self.template,)
 
     def needs(self, tools: Tools) -> tuple[str, ...]:
-        return written.needed(self.template, tools)
+        return author.needed(self.template, tools)
 
     def gives(self, tools: Tools) -> Columns:
         return {self.into: pl.String(), f"{self.into}_by": pl.String()}
 
     def key_settings(self, tools: Tools) -> Row:
-        return written.key_settings(tools, FIELD, super().key_settings(tools))
+        return author.key_settings(tools, FIELD, super().key_settings(tools))
 
     def key_fields(self, row: Row, tools: Tools) -> Any:
         if not row["images"]:
             return None
-        return written.key_fields(self.template, row, tools, self._label(row, tools))
+        return author.key_fields(self.template, row, tools, self._label(row, tools))
 
     def start(self, tools: Tools) -> Any:
         return _Describer(self, tools)
@@ -73,33 +72,33 @@ class Describe(Annotator):
     def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
         if raw is None:
             return {self.into: None, f"{self.into}_by": None}
-        text = written.text_of(raw, FIELD)
+        text = author.text_of(raw, FIELD)
         return text if isinstance(text, Rejected) else {self.into: text, f"{self.into}_by": raw["by"]}
 
     def request(self, row: Row, tools: Tools) -> Request:
         """What is sent for a record."""
-        text = written.rendered(self.template, row, tools, self._label(row, tools))
+        text = author.rendered(self.template, row, tools, self._label(row, tools))
         return Request(
             text, tuple(row["images"]), AnswerSchema.line(FIELD), self.temperature, self.max_tokens
         )
 
     def _label(self, row: Row, tools: Tools) -> Any:
         """The label, when the template asks for it; the offline writer is never told."""
-        if written.is_offline(tools) or "label_info" not in tools.templates.variables(self.template):
+        if author.is_offline(tools) or "label_info" not in tools.templates.variables(self.template):
             return None
-        found = written.label_of(row, tools)
+        found = author.label_of(row, tools)
         return None if isinstance(found, Rejected) else found
 
 
-class _Describer(written.Author):
+class _Describer(author.Author):
     def __init__(self, step: Describe, tools: Tools) -> None:
-        super().__init__(
-            tools,
-            compose=lambda row: offline.describe(row, tools.rng("annotate.describe", row["id"])),
-            ask=lambda row: step.request(row, tools),
-        )
+        super().__init__(tools)
+        self._step, self._tools = step, tools
 
     async def answer(self, row: Row) -> Outcome:
         if not row["images"]:
             return Done(None)
-        return await self.write(row)
+        return await self.write(
+            ask=lambda: self._step.request(row, self._tools),
+            compose=lambda: offline.describe(row, self._tools.rng("annotate.describe", row["id"])),
+        )

@@ -7,12 +7,11 @@ from typing import Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
-from datakit.annotate import _written as written
 from datakit.core.labels import Label
 from datakit.core.outcome import Outcome, Rejected
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Columns, Row
-from datakit.llm import json_answer, offline
+from datakit.llm import author, json_answer, offline
 from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.request import Request
 
@@ -51,55 +50,52 @@ class Reason(Annotator):
         return (self.template,)
 
     def needs(self, tools: Tools) -> tuple[str, ...]:
-        return tuple(sorted({"label", *written.needed(self.template, tools)}))
+        return tuple(sorted({"label", *author.needed(self.template, tools)}))
 
     def gives(self, tools: Tools) -> Columns:
         return {self.into: pl.String(), f"{self.into}_by": pl.String()}
 
     def key_settings(self, tools: Tools) -> Row:
-        return written.key_settings(tools, FIELD, super().key_settings(tools))
+        return author.key_settings(tools, FIELD, super().key_settings(tools))
 
     def key_fields(self, row: Row, tools: Tools) -> Any:
-        label = written.label_of(row, tools)
+        label = author.label_of(row, tools)
         if isinstance(label, Rejected):
             known = tools.labels.digest if tools.labels else ""
             return {"no_label": row["label"], "labels": known}
-        return written.key_fields(self.template, row, tools, label)
+        return author.key_fields(self.template, row, tools, label)
 
     def start(self, tools: Tools) -> Any:
         return _Reasoner(self, tools)
 
     def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
-        text = written.text_of(raw, FIELD)
+        text = author.text_of(raw, FIELD)
         return text if isinstance(text, Rejected) else {self.into: text, f"{self.into}_by": raw["by"]}
 
     def request(self, row: Row, tools: Tools) -> Request:
         """What is sent for a record."""
-        text = written.rendered(self.template, row, tools, _known(row, tools))
+        text = author.rendered(self.template, row, tools, _known(row, tools))
         return Request(
             text, tuple(row["images"] or ()), AnswerSchema.line(FIELD), self.temperature, self.max_tokens
         )
 
 
-class _Reasoner(written.Author):
+class _Reasoner(author.Author):
     def __init__(self, step: Reason, tools: Tools) -> None:
-        super().__init__(
-            tools,
-            compose=lambda row: offline.reason(
-                row, _known(row, tools), tools.rng("annotate.reason", row["id"])
-            ),
-            ask=lambda row: step.request(row, tools),
-        )
-        self._tools = tools
+        super().__init__(tools)
+        self._step, self._tools = step, tools
 
     async def answer(self, row: Row) -> Outcome:
-        label = written.label_of(row, self._tools)
+        label = author.label_of(row, self._tools)
         if isinstance(label, Rejected):
             return label
-        return await self.write(row)
+        return await self.write(
+            ask=lambda: self._step.request(row, self._tools),
+            compose=lambda: offline.reason(row, label, self._tools.rng("annotate.reason", row["id"])),
+        )
 
 
 def _known(row: Row, tools: Tools) -> Label:
-    label = written.label_of(row, tools)
+    label = author.label_of(row, tools)
     assert isinstance(label, Label)  # `answer` turned the others away
     return label

@@ -35,6 +35,9 @@ class Transform(BaseModel, ABC):
     registered_name: ClassVar[str] = ""
     """Set by transforms that live outside datakit; inside, the file's place is the name."""
 
+    example: ClassVar[dict[str, Any] | None] = None
+    """Parameters for the reference page, when no shipped recipe has the step."""
+
     @classmethod
     def name(cls) -> str:
         """The name in a recipe, such as `guard.prompt_length`."""

@@ -163,6 +163,8 @@ def _example(
             if isinstance(row, dict) and next(iter(row)) in (name, short):
                 ((found, values),) = row.items()
                 return f"- {found}: {yaml_inline(values or {})}", _try(kind, values or {}), path.parent
+    if kind.example is not None:
+        return f"- {short}: {yaml_inline(kind.example)}", _try(kind, kind.example), recipes
     needed = ", ".join(f"{item.name}: <{item.type}>" for item in parameters if item.required)
     return f"- {short}: {{{needed}}}", _try(kind, {}), recipes
 

@@ -1,8 +1,8 @@
-"""What annotate.describe and annotate.reason share: the rendered request, its key, and who writes."""
+"""What steps that have texts written share: the rendered question, its key, and who writes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from jinja2 import UndefinedError
@@ -21,9 +21,12 @@ LABEL_VARIABLES = frozenset({"label_json", "label_names", "labels", "label_info"
 """Template variables that come from the label file, not from a record."""
 
 
-def needed(template: str, tools: Tools) -> tuple[str, ...]:
-    """The columns that rendering `template` takes. Raises UserError when it needs absent labels."""
-    names = tools.templates.variables(template)
+def needed(template: str, tools: Tools, given: Iterable[str] = ()) -> tuple[str, ...]:
+    """The columns that rendering `template` takes, and the pictures; `given` are variables of the step's own.
+
+    Raises UserError when the template needs labels that the recipe has not.
+    """
+    names = tools.templates.variables(template) - set(given)
     if tools.labels is None and names & LABEL_VARIABLES:
         which = ", ".join(sorted(names & LABEL_VARIABLES))
         raise UserError(
@@ -39,6 +42,17 @@ def is_offline(tools: Tools) -> bool:
     return tools.llm.resolved_provider() == "offline"
 
 
+def need_model(step: str, what: str, tools: Tools) -> None:
+    """Raises UserError when no model is at hand for work that the offline writer cannot do."""
+    if is_offline(tools):
+        key = tools.llm.api_key_env
+        raise UserError(
+            f"{step} needs a model: the offline writer cannot {what}",
+            remedy=f"Set {key}, or OPENAI_BASE_URL (or llm.base_url) for a server of your own, and leave "
+            "llm.provider at auto or openai; or take the step out.",
+        )
+
+
 def key_settings(tools: Tools, field: str, keyed: Row) -> Row:
     """Who is asked for what. The endpoint's address, limits and prices stay out: they change no answer."""
     if is_offline(tools):
@@ -51,19 +65,19 @@ def key_settings(tools: Tools, field: str, keyed: Row) -> Row:
     }
 
 
-def key_fields(template: str, row: Row, tools: Tools, label: Label | None) -> Row:
+def key_fields(template: str, row: Row, tools: Tools, label: Label | None, **given: Any) -> Row:
     """The content of the request: the rendered text and the pictures' digests, or what the writer reads."""
     images = [tools.files.sha256(path) for path in row["images"] or []]
     if not is_offline(tools):
-        return {"text": rendered(template, row, tools, label), "images": images}
+        return {"text": rendered(template, row, tools, label, **given), "images": images}
     read = {name: row.get(name) for name in offline.READS}
     told = [label.name, label.description, *label.confusable_with] if label else None
     return {"id": row["id"], "images": images, "label": told, **read}
 
 
-def rendered(template: str, row: Row, tools: Tools, label: Label | None) -> str:
-    """The question about one record."""
-    variables = {**row, **tools.label_variables, "label_info": label}
+def rendered(template: str, row: Row, tools: Tools, label: Label | None, **given: Any) -> str:
+    """The question about one record; `given` are variables of the step's own."""
+    variables = {**row, **tools.label_variables, "label_info": label, **given}
     try:
         return tools.templates.get(template).render(variables).strip()
     except UndefinedError as error:
@@ -94,26 +108,26 @@ def provider_for(tools: Tools) -> Provider:
 
 
 class Author:
-    """Asks the endpoint for one text a record, or composes it when there is no endpoint."""
+    """Has texts written by the endpoint, or composes them when there is none."""
 
-    def __init__(self, tools: Tools, compose: Callable[[Row], str], ask: Callable[[Row], Request]) -> None:
-        self._compose, self._ask = compose, ask
-        self._provider = None if is_offline(tools) else provider_for(tools)
+    def __init__(self, tools: Tools) -> None:
+        self.provider = None if is_offline(tools) else provider_for(tools)
         self._model = tools.llm.model
 
     @property
     def notes(self) -> Row:
         """For the report: who wrote, and what the client had to do differently."""
-        if self._provider is None:
+        if self.provider is None:
             return {"writer": offline.NAME}
-        return {"writer": self._model, **self._provider.notes}
+        return {"writer": self._model, **self.provider.notes}
 
-    async def write(self, row: Row) -> Outcome:
+    async def write(self, ask: Callable[[], Request], compose: Callable[[], str] | None = None) -> Outcome:
         """The raw answer with its writer, or the reason why there is none."""
         try:
-            if self._provider is None:
-                return Done({"text": self._compose(row), "by": offline.NAME}, {"model": offline.NAME})
-            found = await self._provider.complete(self._ask(row))
+            if self.provider is None:
+                assert compose is not None  # steps that cannot be composed are refused by `need_model`
+                return Done({"text": compose(), "by": offline.NAME}, {"model": offline.NAME})
+            found = await self.provider.complete(ask())
         except ImageProblem as problem:
             return Rejected(problem.reason, problem.detail)
         if isinstance(found, Rejected | Retry):
@@ -134,15 +148,21 @@ class Author:
 
     async def close(self) -> None:
         """Closes the client's connections."""
-        if self._provider is not None:
-            await self._provider.close()
+        if self.provider is not None:
+            await self.provider.close()
 
 
 def text_of(raw: Any, field: str) -> str | Rejected:
     """The text of a stored result. An answer that a later parser cannot read any more is a reject."""
     if "text" in raw:
         return str(raw["text"])
-    values = json_answer.read(raw["raw"], AnswerSchema.line(field))
+    values = values_of(raw, AnswerSchema.line(field))
+    return values if isinstance(values, Rejected) else str(values[field])
+
+
+def values_of(raw: Any, schema: AnswerSchema) -> Row | Rejected:
+    """The values of a stored answer; a reject when a later parser cannot read it any more."""
+    values = json_answer.read(raw["raw"], schema)
     if values is None:
-        return Rejected("answer_unreadable", f"the stored answer has no text under `{field}`")
-    return str(values[field])
+        return Rejected("answer_unreadable", f"the stored answer holds no object like {schema.example()}")
+    return values
