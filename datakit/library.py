@@ -70,7 +70,7 @@ def _training(folder: Path, recipe: Recipe, report: BuildReport) -> list[Artifac
     if settings is None:
         return []
     assert isinstance(settings, TrainSettings)  # loaded with `sections()`
-    return write_training(folder, recipe.name, settings)
+    return write_training(folder, recipe.name, settings, recipe.path.parent)
 
 
 def _cards(recipe: Recipe, done: Build, options: Options) -> list[Path]:

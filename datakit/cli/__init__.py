@@ -13,8 +13,10 @@ from datakit.core.errors import DatakitError, Exit
 COMMANDS = {
     "init": "Make a new project: recipe, templates, label file.",
     "build": "Make the data set of a recipe.",
-    "plan": "Say what a build would do: cached, to do, why, calls, cost.",
+    "plan": "Say what a build would do: cached, to do, why, calls, cost; with --train, what fits.",
     "why": "Tell the whole story of one record of a build.",
+    "train": "Train the model of a build, resumable.",
+    "export": "Make the served model of a trained build.",
     "transforms": "List the transforms, or explain one.",
     "schema": "Print the JSON schema of recipes, for editors.",
     "cache": "Show or shrink the result store.",

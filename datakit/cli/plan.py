@@ -14,6 +14,8 @@ EPILOG = """\b
 Examples:
   datakit plan recipes/ecom_v3.yaml
   datakit plan recipes/ecom_v3.yaml --set llm.model=gpt-4o
+  datakit plan recipes/ecom_v3.yaml --train
+  datakit plan recipes/ecom_v3.yaml --train --gpus 4 --gpu-memory-gb 24 --host-memory-gb 128
   datakit plan recipes/ecom_v3.yaml --json | jq '.steps[] | select(.calls > 0)'
 """
 
@@ -25,15 +27,38 @@ Examples:
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder of the build; build/<name> if not given."
 )
+@click.option("--train", is_flag=True, help="Say what the training needs: memory by mode, and what fits.")
+@click.option("--gpus", type=click.IntRange(min=1), help="With --train: GPUs of a node.")
+@click.option("--gpu-memory-gb", type=click.FloatRange(min=1), help="With --train: GiB of each GPU.")
+@click.option("--host-memory-gb", type=click.FloatRange(min=1), help="With --train: GiB of a node.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON on stdout.")
 def command(
-    recipe: Path, overrides: tuple[str, ...], limit: int | None, out: Path | None, as_json: bool
+    recipe: Path,
+    overrides: tuple[str, ...],
+    limit: int | None,
+    out: Path | None,
+    train: bool,
+    gpus: int | None,
+    gpu_memory_gb: float | None,
+    host_memory_gb: float | None,
+    as_json: bool,
 ) -> int:
     """Say what a build of RECIPE would do: what is cached, what is to do and why, calls, tokens, cost.
 
     Nothing is paid. Free steps are run up to the last paid one, paid ones are looked up in the result store;
     behind a step that is still to do, figures are upper bounds ("at most").
+
+    With --train: the memory that each way to share out the training needs on every GPU and host, for this
+    machine or the one described; ends with 1 when the chosen way does not fit.
     """
+    if train:
+        from datakit.cli.memory_table import show_memory
+        from datakit.train.machine import this_machine
+
+        machine = this_machine(gpus, gpu_memory_gb, host_memory_gb)
+        return show_memory(recipe, overrides, out, machine, gpus=gpus, as_json=as_json)
+    if gpus or gpu_memory_gb or host_memory_gb:
+        raise click.UsageError("--gpus, --gpu-memory-gb and --host-memory-gb belong to --train")
     from datakit.cli.tables import print_json
     from datakit.estimate import estimate_calls
     from datakit.library import load

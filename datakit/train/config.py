@@ -17,9 +17,11 @@ from datakit.core.record import digest
 from datakit.core.settings import Settings
 from datakit.core.transform import Artifact
 from datakit.train import deepspeed
-from datakit.train.keys import checked_key, checked_value
+from datakit.train.keys import checked_key, checked_value, conflict
 
 FILE = "train.yaml"
+EXPORT_FILE = "export.yaml"
+"""LLaMA-Factory's configuration for making the served model out of the trained one."""
 TRAINER_MAX_PIXELS = 589_824
 """LLaMA-Factory's own default of `image_max_pixels` (768 x 768)."""
 _PRESETS = Path(__file__).with_name("presets")
@@ -34,7 +36,8 @@ class TrainSettings(Settings):
     __pydantic_extra__: dict[Annotated[str, AfterValidator(checked_key)], Value] = Field(init=False)
 
     model: str
-    """Name at a hub, or folder, of a Qwen2-VL, Qwen2.5-VL or Qwen3-VL model (others with `template`)."""
+    """Name at a hub, or folder (relative to the recipe), of a Qwen2-VL, Qwen2.5-VL or Qwen3-VL model; others
+    with `template`."""
     method: Literal["lora", "full", "freeze"] | None = None
     """What is trained: `lora` adapters, every weight, or some layers; the preset's, else `lora`."""
     preset: str | None = None
@@ -43,8 +46,11 @@ class TrainSettings(Settings):
     """LLaMA-Factory's chat template; from the model's family when not given."""
     gpus: int = Field(default=1, ge=1)
     """All GPUs of the run together: from them the number of steps is computed."""
+    nodes: int = Field(default=1, ge=1)
+    """Machines of the run; each has `gpus` / `nodes` GPUs."""
     deepspeed: str | None = None
-    """`z0`, `z2`, `z2_offload`, `z3`, `z3_offload`, or the path of an own JSON file."""
+    """`z0`, `z2`, `z2_offload`, `z3`, `z3_offload_optimizer`, `z3_offload`, or the path of an own JSON file,
+    relative to the recipe (it is copied into the build)."""
     image_max_pixels: int | None = Field(default=None, ge=784)
     """Pictures are scaled down to this many pixels in training, and must be at serving too. What
     emit.llamafactory left when it resized, else 589,824 (LLaMA-Factory's own limit)."""
@@ -72,6 +78,11 @@ class TrainSettings(Settings):
             checked_value(key, value)
         if self.template is None:
             template_of(self.model)
+        if self.gpus % self.nodes:
+            raise ValueError(f"{self.gpus} GPUs cannot stand evenly in {self.nodes} nodes")
+        problem = conflict({**_BASE, **self.keys})
+        if problem:
+            raise ValueError(problem)
         return self
 
     @property
@@ -142,27 +153,68 @@ def template_of(model: str) -> str:
     raise ValueError(f"the family of `{model}` is not known: give LLaMA-Factory's `template` for it")
 
 
-def write_training(folder: Path, name: str, settings: TrainSettings) -> list[Artifact]:
-    """The files written into the build `folder`, which must hold what emit.llamafactory wrote."""
+def all_keys(settings: TrainSettings) -> dict[str, Any]:
+    """LLaMA-Factory's keys that a recipe's settings come to, without those that depend on the data."""
+    return {**_BASE, **settings.keys}
+
+
+def write_training(
+    folder: Path, name: str, settings: TrainSettings, base: Path | None = None
+) -> list[Artifact]:
+    """The files written into the build `folder`, which must hold what emit.llamafactory wrote.
+
+    Paths in `settings` are relative to `base`, the recipe's folder.
+    """
     emitted = _Emitted.load(folder)
-    keys = {**_BASE, **settings.keys}
-    written = []
-    if keys.get("deepspeed") in deepspeed.NAMES:
-        path = folder / f"deepspeed_{keys['deepspeed']}.json"
-        path.write_text(json.dumps(deepspeed.configuration(keys["deepspeed"]), indent=2) + "\n", "ascii")
-        written.append(Artifact(path=path.name, kind="config"))
-        keys["deepspeed"] = path.name
+    keys = all_keys(settings)
+    written = [Artifact(path=FILE, kind="config"), Artifact(path=EXPORT_FILE, kind="config")]
+    if keys.get("deepspeed"):
+        keys["deepspeed"] = _write_deepspeed(folder, keys["deepspeed"], base or Path.cwd())
+        written.append(Artifact(path=keys["deepspeed"], kind="config"))
     keys["image_max_pixels"] = _max_pixels(settings.image_max_pixels, emitted.image_max_pixels)
     keys.setdefault("image_min_pixels", 1024)
     keys |= _data_keys(emitted)
     keys |= _steps(keys, emitted, settings)
     keys.pop("warmup_ratio", None)
-    keys["model_name_or_path"] = settings.model
-    keys["template"] = settings.template or template_of(settings.model)
+    keys["model_name_or_path"] = _model_path(settings.model, base or Path.cwd())
+    keys["template"] = settings.template or template_of(keys["model_name_or_path"])
     mark = digest([emitted.content, {key: keys[key] for key in sorted(keys)}], size=4).hex()
-    keys["output_dir"] = f"../{name}-runs/{keys['finetuning_type']}-{mark}"
+    run = f"../{name}-runs/{keys['finetuning_type']}-{mark}"
+    keys["output_dir"] = f"{run}/trained"
     (folder / FILE).write_text(_text(name, keys, settings, emitted), "utf-8")
-    return [Artifact(path=FILE, kind="config"), *written]
+    (folder / EXPORT_FILE).write_text(_export_text(keys, f"{run}/served"), "utf-8")
+    return written
+
+
+def _write_deepspeed(folder: Path, wanted: str, base: Path) -> str:
+    """Name in the build of the DeepSpeed configuration, which is written there."""
+    name = f"deepspeed_{wanted if wanted in deepspeed.NAMES else 'own'}.json"
+    (folder / name).write_text(json.dumps(deepspeed.settings_of(wanted, base), indent=2) + "\n", "ascii")
+    return name
+
+
+def _model_path(model: str, base: Path) -> str:
+    """A folder as an absolute path, because the trainer runs inside the build; a hub name as it is."""
+    return str((base / model).resolve()) if (base / model / "config.json").is_file() else model
+
+
+def _export_text(keys: dict[str, Any], target: str) -> str:
+    """An adapter is merged into its base model; any other method left a whole model, to be halved."""
+    adapter = keys["finetuning_type"] == "lora"
+    found = {
+        "model_name_or_path": keys["model_name_or_path"] if adapter else keys["output_dir"],
+        **({"adapter_name_or_path": keys["output_dir"], "finetuning_type": "lora"} if adapter else {}),
+        "template": keys["template"],
+        "trust_remote_code": keys["trust_remote_code"],
+        "infer_dtype": "float16" if keys.get("fp16") else "bfloat16",
+        "export_dir": target,
+        "export_size": 5,
+        "export_device": "cpu",
+    }
+    head = (
+        "# The served model, made of the trained one. run in this folder: llamafactory-cli export export.yaml"
+    )
+    return f"{head}\n{yaml.safe_dump(found, sort_keys=False, allow_unicode=True)}"
 
 
 @dataclass(frozen=True)
@@ -220,10 +272,22 @@ def _steps(keys: dict[str, Any], emitted: _Emitted, settings: TrainSettings) -> 
     """Warm-up, logging, evaluation and saving in steps that fire, as the trainer will count them."""
     total = total_steps(keys, emitted.rows("train", "general"), settings.gpus)
     found: dict[str, Any] = {}
-    if "warmup_steps" not in keys:
-        found["warmup_steps"] = math.ceil(total * float(keys.get("warmup_ratio") or 0))
+    # A whole number: transformers reads a `warmup_steps` below 1 as a share, and refuses `warmup_ratio`.
+    share = float(keys.get("warmup_ratio") or 0)
+    found["warmup_steps"] = int(keys.get("warmup_steps", math.ceil(total * share)))
+    if found["warmup_steps"] >= total > 1:
+        raise UserError(
+            f"the warm-up of {found['warmup_steps']:,} steps never ends: the training has {total:,} steps",
+            remedy="Give `warmup_ratio` (such as 0.1) instead; the steps are computed from the data.",
+        )
     found["logging_steps"] = keys.get("logging_steps", max(1, min(10, total // 20)))
     given = keys.get("eval_steps", keys.get("save_steps"))
+    if keys.get("save_steps", given) != given:
+        raise UserError(
+            f"`eval_steps` {given:g} and `save_steps` {keys['save_steps']:g} differ: "
+            "the best step may have no checkpoint",
+            remedy="Give one of them, or leave both out; they are computed from the data.",
+        )
     every = given if given is not None else max(1, total // settings.evaluations)
     packed = bool(keys.get("packing") or keys.get("neat_packing"))
     if every > total and not packed:
@@ -304,7 +368,8 @@ def _text(name: str, keys: dict[str, Any], settings: TrainSettings, emitted: _Em
     steps = total_steps(keys, rows, settings.gpus)
     command = "llamafactory-cli train train.yaml"
     if "deepspeed" in keys or settings.gpus > 1:
-        command = f"FORCE_TORCHRUN=1 NPROC_PER_NODE={settings.gpus} {command}"
+        nodes = f" NNODES={settings.nodes} NODE_RANK=0 MASTER_ADDR=host0" if settings.nodes > 1 else ""
+        command = f"FORCE_TORCHRUN=1{nodes} NPROC_PER_NODE={settings.gpus // settings.nodes} {command}"
     lines = [
         f"# Training of {name}, written by datakit for LLaMA-Factory 0.9.5; a new build writes it anew.",
         f"# run in this folder: {command}",

@@ -1,10 +1,15 @@
-"""DeepSpeed configurations by name: z0, z2, z2_offload, z3, z3_offload."""
+"""DeepSpeed configurations by name: ZeRO stage 0, 2 or 3, and what is kept in host memory."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-NAMES = ("z0", "z2", "z2_offload", "z3", "z3_offload")
+import orjson
+
+from datakit.core.errors import UserError
+
+NAMES = ("z0", "z2", "z2_offload", "z3", "z3_offload_optimizer", "z3_offload")
 
 _COMMON: dict[str, Any] = {
     "train_batch_size": "auto",
@@ -46,11 +51,28 @@ _IN_HOST_MEMORY = {"device": "cpu", "pin_memory": True}
 
 
 def configuration(name: str) -> dict[str, Any]:
-    """The configuration for a ZeRO stage, with `_offload` for tensors kept in host memory."""
+    """The configuration for a ZeRO stage: `_offload` keeps all that it can in host memory, with stage 3
+    parameters too, `_offload_optimizer` the optimizer alone."""
     stage, _, offload = name.removeprefix("z").partition("_")
     zero: dict[str, Any] = {"stage": int(stage), **(_STAGE_3 if stage == "3" else _STAGE_0_OR_2)}
     if offload:
         zero["offload_optimizer"] = dict(_IN_HOST_MEMORY)
-        if stage == "3":
+        if stage == "3" and offload == "offload":
             zero["offload_param"] = dict(_IN_HOST_MEMORY)
     return {**_COMMON, "zero_optimization": zero}
+
+
+def settings_of(wanted: str | None, base: Path) -> dict[str, Any] | None:
+    """The configuration by its name, or out of a JSON file relative to `base`. Raises UserError."""
+    if not wanted:
+        return None
+    if wanted in NAMES:
+        return configuration(wanted)
+    try:
+        found: dict[str, Any] = orjson.loads((base / wanted).read_bytes())
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise UserError(
+            f"`train.deepspeed` names {base / wanted}, which cannot be read: {error}",
+            remedy=f"Give a JSON file relative to the recipe, or one of {', '.join(NAMES)}.",
+        ) from None
+    return found

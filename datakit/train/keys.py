@@ -70,4 +70,37 @@ def checked_value(key: str, value: Any) -> Any:
     return int(number) if kind == "int" else number
 
 
+def conflict(keys: dict[str, Any]) -> str:
+    """What the trainer would refuse about keys that are each right by themselves; "" when nothing."""
+    zero3 = "z3" in str(keys.get("deepspeed") or "")
+    quantised = keys.get("quantization_bit") is not None
+    rules = (
+        (
+            zero3 and keys.get("predict_with_generate"),
+            "`predict_with_generate` does not work with ZeRO-3: use z2",
+        ),
+        (zero3 and keys.get("pure_bf16"), "`pure_bf16` does not work with ZeRO-3: use `bf16`"),
+        (zero3 and keys.get("use_unsloth"), "`use_unsloth` does not work with ZeRO-3: use z2"),
+        (zero3 and quantised, "a model of `quantization_bit` cannot be shared out by ZeRO-3: use z2 or none"),
+        (
+            quantised and keys.get("finetuning_type") != "lora",
+            "`quantization_bit` trains adapters only: use `method: lora`",
+        ),
+        (keys.get("bf16") and keys.get("fp16"), "`bf16` and `fp16` exclude each other: set `bf16: false`"),
+        (
+            keys.get("do_predict") and not keys.get("predict_with_generate"),
+            "`do_predict` needs `predict_with_generate: true`",
+        ),
+        (
+            keys.get("deepspeed") and (keys.get("use_galore") or keys.get("use_apollo")),
+            "GaLore and APOLLO do not work under DeepSpeed",
+        ),
+        (
+            keys.get("streaming") and not keys.get("max_steps"),
+            "`streaming` needs `max_steps`: the trainer cannot count the rows",
+        ),
+    )
+    return next((words for wrong, words in rules if wrong), "")
+
+
 _WORDS = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "a text"}

@@ -1,0 +1,47 @@
+"""`datakit export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+EPILOG = """\b
+Examples:
+  datakit export build/ecom_v3
+  datakit export build/ecom_v3 --python /envs/trainer/bin/python
+  datakit export build/ecom_v3 --dry-run
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("build", type=click.Path(path_type=Path))
+@click.option(
+    "--python", metavar="PATH", help="Python of the trainer's environment; DATAKIT_TRAINER else PATH."
+)
+@click.option("--dry-run", is_flag=True, help="Print the command, and start nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the account as JSON on stdout.")
+def command(build: Path, python: str | None, dry_run: bool, as_json: bool) -> int:
+    """Make the served model of a trained BUILD: an adapter is merged into its base.
+
+    Afterwards the weights' names and shapes are compared with the base model, and tokenizer, processor and
+    chat template must be there; a model that is not right is not put in place (exit code 1).
+    """
+    from datakit.cli.tables import print_json
+    from datakit.train.export import export, export_call
+    from datakit.train.run_folder import RunFolder
+
+    run = RunFolder.of(build)
+    if dry_run:
+        call = export_call(run, python)
+        if as_json:
+            print_json({"command": call.words, "folder": str(call.folder), "environment": call.settings})
+        else:
+            click.echo(call.shown())
+        return 0
+    done = export(run, python, lambda line: click.echo(line, err=as_json))
+    if as_json:
+        print_json(done.model_dump())
+    else:
+        click.echo(f"Served model: {done.served} ({done.tensors:,} tensors, {done.bytes / 1e9:.2f} GB)")
+    return 0

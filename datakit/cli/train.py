@@ -1,0 +1,80 @@
+"""`datakit train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+EPILOG = """\b
+Examples:
+  datakit train build/ecom_v3
+  datakit train build/ecom_v3 --dry-run
+  datakit train build/ecom_v3 --python /envs/trainer/bin/python
+  datakit train build/ecom_v3 --node-rank 1 --master 10.0.0.1
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("build", type=click.Path(path_type=Path))
+@click.option(
+    "--python", metavar="PATH", help="Python of the trainer's environment; DATAKIT_TRAINER else PATH."
+)
+@click.option(
+    "--gpus", type=click.IntRange(min=1), help="GPUs of this node; those of the recipe if not given."
+)
+@click.option("--nodes", type=click.IntRange(min=1), help="Nodes; those of the recipe if not given.")
+@click.option("--node-rank", type=click.IntRange(min=0), help="This node's number, from 0 (or NODE_RANK).")
+@click.option("--master", metavar="ADDRESS", help="Address of node 0 (or MASTER_ADDR).")
+@click.option("--master-port", type=click.IntRange(1, 65535), help="Port on node 0 (or MASTER_PORT).")
+@click.option("--cpu", is_flag=True, help="Train on the processor: for trials with tiny models.")
+@click.option("--ignore-memory", is_flag=True, help="Start even where memory does not suffice by the plan.")
+@click.option("--dry-run", is_flag=True, help="Print the command, and start nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the account as JSON on stdout.")
+def command(
+    build: Path,
+    python: str | None,
+    gpus: int | None,
+    nodes: int | None,
+    node_rank: int | None,
+    master: str | None,
+    master_port: int | None,
+    cpu: bool,
+    ignore_memory: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Train the model of BUILD with LLaMA-Factory, and go on from the last whole checkpoint if there is one.
+
+    The trainer may live in an environment of its own (--python). Its log stands in the run's folder beside
+    the build; Ctrl-C ends it with all its processes, and the same command goes on.
+    """
+    from datakit.cli.tables import print_json
+    from datakit.train.launch import Place, train, train_call
+    from datakit.train.run_folder import RunFolder
+
+    run = RunFolder.of(build)
+    place = Place(
+        python=python,
+        gpus=gpus,
+        nodes=nodes,
+        node_rank=node_rank,
+        master=master,
+        master_port=master_port,
+        cpu=cpu,
+        ignore_memory=ignore_memory,
+    )
+    if dry_run:
+        call = train_call(run, place)
+        if as_json:
+            print_json({"command": call.words, "folder": str(call.folder), "environment": call.settings})
+        else:
+            click.echo(call.shown())
+        return 0
+    done = train(run, place, lambda line: click.echo(line, err=as_json))
+    if as_json:
+        print_json(done.model_dump())
+    else:
+        loss = "" if done.loss is None else f", loss {done.loss:.4f}"
+        click.echo(f"Trained: {done.trained} ({done.steps:,} steps{loss})")
+    return 0

@@ -1,0 +1,48 @@
+"""What a safetensors file holds, from its header alone: names and shapes of tensors, never their values."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+_LONGEST_HEADER = 100 << 20
+"""Bytes; the format's own bound."""
+
+
+def header(path: Path) -> dict[str, Any] | None:
+    """Tensor name -> {"dtype", "shape", "data_offsets"}; None for a file that is none or is cut short."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(8)
+            if len(start) < 8:
+                return None
+            (length,) = struct.unpack("<Q", start)
+            if not 0 < length <= _LONGEST_HEADER:
+                return None
+            found: dict[str, Any] = orjson.loads(file.read(length))
+    except (OSError, orjson.JSONDecodeError):
+        return None
+    found.pop("__metadata__", None)
+    return found
+
+
+def data_bytes(path: Path) -> int | None:
+    """How long the file must be by its header; None where the header cannot be read."""
+    found = header(path)
+    if found is None:
+        return None
+    with open(path, "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+    return 8 + int(length) + max((int(tensor["data_offsets"][1]) for tensor in found.values()), default=0)
+
+
+def shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Tensor name -> shape over all safetensors files of a model's folder."""
+    found: dict[str, tuple[int, ...]] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        for name, tensor in (header(path) or {}).items():
+            found[name] = tuple(tensor["shape"])
+    return found

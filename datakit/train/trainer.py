@@ -1,0 +1,126 @@
+"""LLaMA-Factory as a program: where it is, what it is called with, what its failures mean."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from datakit.core.errors import UserError
+
+VARIABLE = "DATAKIT_TRAINER"
+"""Environment variable with the trainer's Python (or its llamafactory-cli), where it is not on the PATH."""
+_PROGRAM = "llamafactory-cli"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of the trainer."""
+
+    words: tuple[str, ...]
+    folder: Path
+    """It runs here."""
+    settings: dict[str, str] = field(default_factory=dict)
+    """Environment variables beside those of datakit's own process."""
+
+    def environment(self) -> dict[str, str]:
+        """The whole environment. torchrun is looked up on the PATH: the trainer's own stands first."""
+        path = os.pathsep.join([str(Path(self.words[0]).parent), os.environ.get("PATH", os.defpath)])
+        return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **self.settings}
+
+    def shown(self) -> str:
+        """The call as a line for a shell."""
+        import shlex
+
+        settings = [f"{name}={shlex.quote(value)}" for name, value in self.settings.items()]
+        return f"cd {shlex.quote(str(self.folder))} && {' '.join([*settings, shlex.join(self.words)])}"
+
+
+def find_trainer(given: str | None = None) -> Path:
+    """llamafactory-cli of the `given` Python, of the variable DATAKIT_TRAINER, or of the PATH."""
+    source, place = ("--python", given) if given else (VARIABLE, os.environ.get(VARIABLE))
+    if not place:
+        found = shutil.which(_PROGRAM)
+        if found is None:
+            raise UserError(
+                f"{_PROGRAM} is not on the PATH",
+                remedy='Install it here (pip install "llamafactory==0.9.5"), or name the Python of an '
+                f"environment that has it: --python /envs/trainer/bin/python, or {VARIABLE}.",
+            )
+        return Path(found).absolute()
+    path = Path(place).expanduser().absolute()
+    program = path if path.name == _PROGRAM else path.parent / _PROGRAM
+    if path.is_dir():
+        program = path / "bin" / _PROGRAM
+    if not program.is_file():
+        raise UserError(
+            f"{source} is {place}, but there is no {program}",
+            remedy="Name the Python (or the folder) of an environment in which LLaMA-Factory is installed.",
+        )
+    return program
+
+
+def distributed(
+    *, gpus: int, nodes: int, deepspeed: bool, node_rank: int | None, master: str | None, port: int | None
+) -> dict[str, str]:
+    """The variables that start one process per GPU; `gpus` are those of this node.
+
+    Raises UserError where a run on several nodes does not know its place.
+    """
+    if nodes == 1 and gpus <= 1 and not deepspeed:
+        return {}
+    found = {"FORCE_TORCHRUN": "1", "NPROC_PER_NODE": str(max(1, gpus))}
+    if nodes > 1:
+        rank = _from_environment("NODE_RANK", node_rank)
+        address = _from_environment("MASTER_ADDR", master)
+        if rank is None or address is None:
+            raise UserError(
+                f"the training runs on {nodes} nodes, and this one does not know its place",
+                remedy="On every node: --node-rank 0, 1, … and --master ADDRESS of node 0 (or the variables "
+                "NODE_RANK and MASTER_ADDR).",
+            )
+        if not rank.isdigit() or int(rank) >= nodes:
+            raise UserError(f"node rank {rank} is not in 0 to {nodes - 1}")
+        found |= {"NNODES": str(nodes), "NODE_RANK": rank, "MASTER_ADDR": address}
+        found["MASTER_PORT"] = _from_environment("MASTER_PORT", port) or "29500"
+    elif port is not None:
+        found["MASTER_PORT"] = str(port)
+    return found
+
+
+def _from_environment(name: str, given: int | str | None) -> str | None:
+    return str(given) if given is not None else os.environ.get(name)
+
+
+_FAILURES: Mapping[str, str] = {
+    r"CUDA out of memory|torch\.OutOfMemoryError": "The GPU's memory is full: lower "
+    "`per_device_train_batch_size` or `image_max_pixels`, or take a mode of `datakit plan --train`.",
+    r"Some (keys|specified arguments) are not used by the HfArgumentParser": "train.yaml has a key that this "
+    "version does not know: datakit writes for LLaMA-Factory 0.9.5; `llamafactory-cli version` tells yours.",
+    r"DeepSpeed is not installed|No module named 'deepspeed'|requires.*deepspeed": "Install DeepSpeed in the "
+    "trainer's environment (pip install deepspeed), or leave `deepspeed` out of the recipe.",
+    r"liger.kernel": "Install it in the trainer's environment: pip install liger-kernel.",
+    r"FlashAttention-?2|flash.attn.*not installed": "Install flash-attn in the trainer's environment, or use "
+    "`flash_attn: sdpa`.",
+    r"Image features and image tokens do not match|shape mismatch: value tensor": "`cutoff_len` cuts into "
+    "pictures: raise it, or lower `image_max_pixels`. `datakit check` names the records.",
+    r"EADDRINUSE|[Aa]ddress already in use": "The port is taken: give another with --master-port.",
+    r"No space left on device": "The disk is full: remove old runs and their checkpoints.",
+    r"Output directory already exists and is not empty": "The run folder holds a model without checkpoints: "
+    "move it away and start again.",
+    r"(Repository|Entry) ?Not ?Found|is not a local folder and is not a valid model identifier|"
+    r"couldn't connect to|LocalEntryNotFoundError": "The model cannot be loaded: check `train.model`, or "
+    "download it and give its folder.",
+    r"bf16.*(not supported|GPU)|Your setup doesn't support bf16": "This GPU has no bf16: "
+    "`bf16: false` and `fp16: true` in `train:`.",
+    r"killed|SIGKILL|exitcode *: *-9": "The system ended the trainer: host memory ran out. Take another mode "
+    "of `datakit plan --train`, or lower `preprocessing_num_workers`.",
+}
+
+
+def explain(log: str) -> str:
+    """What to do about the failure at the end of a trainer's log; "" when it is not a known one."""
+    return next((remedy for pattern, remedy in _FAILURES.items() if re.search(pattern, log)), "")
