@@ -1,4 +1,4 @@
-"""Counts the parameters of the models in datakit/train/models.json with transformers, for the tests.
+"""Counts the parameters of the models in datakit/core/qwen_models.json with transformers, for the tests.
 
 What comes out: tests/train/model_sizes.json, name -> parameters (tied ones once), the vision tower's, the
 projector's, and the largest single module, counted as DeepSpeed counts them. Tensors are made on torch's
@@ -31,7 +31,8 @@ def count(config: dict[str, Any]) -> dict[str, int]:
     made = AutoConfig.for_model(
         config["model_type"], **{k: v for k, v in config.items() if k != "model_type"}
     )
-    made.tie_word_embeddings = made.text_config.tie_word_embeddings
+    text = config.get("text_config", config)
+    made.tie_word_embeddings = config.get("tie_word_embeddings", text.get("tie_word_embeddings", False))
     with torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(made)
         model.tie_weights()
@@ -78,7 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--deepspeed", type=Path, required=True, help="the package's folder, unpacked")
     options = parser.parse_args()
-    table = json.loads((ROOT / "datakit" / "train" / "models.json").read_text("utf-8"))
+    table = json.loads((ROOT / "datakit" / "core" / "qwen_models.json").read_text("utf-8"))
     functions = estimators(options.deepspeed)
     found = {}
     for name, config in table.items():

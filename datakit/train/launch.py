@@ -15,12 +15,12 @@ import yaml
 from pydantic import BaseModel
 
 from datakit.core.errors import DatakitError, Exit, UserError
+from datakit.core.qwen_models import qwen_model
 from datakit.train import trainer
 from datakit.train.config import FILE
 from datakit.train.longest import longest_row
 from datakit.train.machine import Machine, this_machine
 from datakit.train.memory_plan import MemoryPlan, memory_plan, refuse_what_cannot_fit
-from datakit.train.models import size_of
 from datakit.train.run_folder import RunFolder, checkpoints
 
 Say = Callable[[str], None]
@@ -158,8 +158,8 @@ def gpus_and_nodes(run: RunFolder) -> tuple[int, int]:
 
 def plan_of(run: RunFolder, machine: Machine, *, gpus: int, nodes: int) -> MemoryPlan:
     """The memory plan of a build's training. Raises UserError for a model whose size is not known."""
-    size = size_of(str(run.keys["model_name_or_path"]))
-    longest = longest_row(run.build, run.keys, size.patch_px, size.merge)
+    size = qwen_model(str(run.keys["model_name_or_path"]))
+    longest = longest_row(run.build, run.keys, 2 * size.patch)
     return memory_plan(
         size,
         run.keys,

@@ -15,11 +15,13 @@ _CANDIDATES = 16
 """Rows counted exactly: those of most bytes. A row outside them is shorter in all but odd scripts."""
 
 
-def longest_row(build: Path, keys: dict[str, Any], patch_px: int = 14, merge: int = 2) -> tuple[int, int]:
-    """Tokens of the longest training row, and those of its pictures, as large as the pixel limit allows."""
+def longest_row(build: Path, keys: dict[str, Any], token_px: int = 28) -> tuple[int, int]:
+    """Tokens of the longest training row, and those of its pictures, as large as the pixel limit allows.
+
+    A picture's token covers `token_px` pixels square.
+    """
     info = orjson.loads((build / "dataset_info.json").read_bytes())
-    side = patch_px * merge
-    most = math.ceil(int(keys.get("image_max_pixels") or 589_824) / side**2) + 2
+    most = math.ceil(int(keys.get("image_max_pixels") or 589_824) / token_px**2) + 2
     lines: list[tuple[int, bytes]] = []
     for name in str(keys["dataset"]).split(","):
         with open(build / info[name]["file_name"], "rb") as file:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from datakit.train.models import ModelSize
+from datakit.core.qwen_models import QwenModel
 
 MODES = ("none", "z0", "z2", "z2_offload", "z3", "z3_offload_optimizer", "z3_offload")
 """Ways to share a training out, from the quickest to the most frugal. `none` is the trainer without
@@ -94,7 +94,13 @@ def states(mode: str, trained: Trained, largest: int, gpus: int, nodes: int) -> 
     raise ValueError(f"no mode `{mode}`; known: {', '.join(MODES)}")
 
 
-def activations(size: ModelSize, batch: Batch, *, through_vision: bool) -> int:
+def largest_layer(size: QwenModel) -> int:
+    """Parameters of the largest single module, as DeepSpeed counts it: gathered whole on each GPU."""
+    experts = size.parts.layer if size.family.endswith("_moe") else 0  # one tensor holds all of a layer's
+    return max(size.vocab * size.hidden, size.hidden * size.intermediate, experts)
+
+
+def activations(size: QwenModel, batch: Batch, *, through_vision: bool) -> int:
     """Estimate of the bytes that a step holds besides the states, with flash or SDPA attention.
 
     With checkpointing each layer keeps its input (2 bytes a value) and one layer at a time is recomputed:
@@ -103,17 +109,17 @@ def activations(size: ModelSize, batch: Batch, *, through_vision: bool) -> int:
     vocabulary, usually the largest part. A frozen vision tower holds one layer at a time.
     """
     tokens = batch.rows * batch.tokens
-    inner = 2 * tokens * (6 * size.hidden + 2 * size.query + 4 * size.intermediate)
+    inner = 2 * tokens * (6 * size.hidden + 2 * size.heads * size.head_dim + 4 * size.intermediate)
     kept = 2 * tokens * size.hidden * size.layers + inner if batch.checkpointing else inner * size.layers
-    loss = 0 if batch.fused_loss else 14 * tokens * size.vocabulary
-    patches = batch.rows * batch.image_tokens * size.merge**2
+    loss = 0 if batch.fused_loss else 14 * tokens * size.vocab
+    patches = batch.rows * batch.image_tokens * 4  # two by two make a token
     vision = 2 * patches * size.vision_hidden * 24  # one block, with an MLP of about 4 widths
     if through_vision:
         vision += 2 * patches * size.vision_hidden * 32
     return kept + max(loss, vision)
 
 
-def trained_by(keys: dict[str, Any], size: ModelSize) -> Trained:
+def trained_by(keys: dict[str, Any], size: QwenModel) -> Trained:
     """What LLaMA-Factory trains under these keys."""
     vision = not keys.get("freeze_vision_tower", True)
     projector = not keys.get("freeze_multi_modal_projector", True)
@@ -123,20 +129,22 @@ def trained_by(keys: dict[str, Any], size: ModelSize) -> Trained:
         adapters = _adapters(size, int(keys.get("lora_rank", 8)), vision=vision)
         # Quantised weights have scales beside them: about 5% (bitsandbytes' double quantisation).
         return Trained(adapters, size.parameters, 2.0 if bits is None else bits / 8 * 1.05, vision)
-    language = 0 if keys.get("freeze_language_model") else size.language
+    language = 0 if keys.get("freeze_language_model") else size.parts.embedding + size.parts.layers
     if method == "freeze":
         layers = abs(int(keys.get("freeze_trainable_layers", 2)))
-        trained = min(layers, size.layers) * size.layer
+        trained = min(layers, size.layers) * size.parts.layer
         return Trained(trained, size.parameters - trained)
-    trained = language + (size.vision if vision else 0) + (size.projector if projector else 0)
+    trained = language + (size.parts.vision if vision else 0)
+    trained += size.parts.projector if projector else 0
     return Trained(trained, size.parameters - trained, through_vision=vision)
 
 
-def _adapters(size: ModelSize, rank: int, *, vision: bool) -> int:
+def _adapters(size: QwenModel, rank: int, *, vision: bool) -> int:
     """Adapters on every linear module of the language model: rank x (inputs + outputs) each."""
-    attention = 2 * (size.hidden + size.query) + 2 * (size.hidden + size.key_value)
+    query, key_value = size.heads * size.head_dim, size.kv_heads * size.head_dim
+    attention = 2 * (size.hidden + query) + 2 * (size.hidden + key_value)
     mlp = 3 * (size.hidden + size.intermediate)
-    tower = 32 * rank * 18 * size.vision_hidden if vision else 0
+    tower = size.vision_depth * rank * 18 * size.vision_hidden if vision else 0
     return size.layers * rank * (attention + mlp) + tower
 
 
@@ -151,12 +159,12 @@ def batch_of(keys: dict[str, Any], tokens: int, image_tokens: int) -> Batch:
     )
 
 
-def needs(size: ModelSize, trained: Trained, batch: Batch, *, gpus: int, nodes: int) -> list[Need]:
+def needs(size: QwenModel, trained: Trained, batch: Batch, *, gpus: int, nodes: int) -> list[Need]:
     """What each mode would need, in the order of MODES; `gpus` are those of one node."""
     step = activations(size, batch, through_vision=trained.through_vision)
     found = []
     for mode in MODES:
-        gpu, host = states(mode, trained, size.largest_layer, gpus, nodes)
+        gpu, host = states(mode, trained, largest_layer(size), gpus, nodes)
         found.append(Need(mode, gpu, step, host))
     return found
 

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from datakit.core.errors import UserError
+from datakit.core.qwen_models import QwenModel, qwen_model
 from datakit.recipe.recipe import load_recipe
 from datakit.train import memory
 from datakit.train.config import FILE, TrainSettings, all_keys
@@ -16,7 +17,6 @@ from datakit.train.deepspeed import settings_of
 from datakit.train.longest import longest_row
 from datakit.train.machine import Machine
 from datakit.train.memory import GIB, HOST_FACTOR, Need
-from datakit.train.models import ModelSize, size_of
 
 HOST_SLACK = 1.1
 """Host figures are bounds: full training of 7B, 129 GiB by the formula, is known to run in about 120."""
@@ -71,7 +71,7 @@ class MemoryPlan(BaseModel):
 
 
 def memory_plan(
-    size: ModelSize,
+    size: QwenModel,
     keys: dict[str, Any],
     configuration: dict[str, Any] | None,
     machine: Machine,
@@ -93,7 +93,7 @@ def memory_plan(
         model=size.name,
         parameters=size.parameters,
         trained=trained.parameters,
-        largest_layer=size.largest_layer,
+        largest_layer=memory.largest_layer(size),
         gpus=gpus,
         nodes=nodes,
         gpu_memory_gb=_gib(machine.gpu_bytes),
@@ -117,12 +117,12 @@ def of_recipe(
         raise UserError(f"{path} has no `train:` section", remedy="Add one: train: {model: …, method: lora}")
     base = recipe.path.parent
     local = base / settings.model
-    size = size_of(str(local) if local.is_dir() else settings.model)
+    size = qwen_model(local if local.is_dir() else settings.model)
     build = out or recipe.project / "build" / recipe.name
     keys = all_keys(settings)
     longest = None
     if (build / FILE).is_file():
-        found = longest_row(build, _built_keys(build, keys), size.patch_px, size.merge)
+        found = longest_row(build, _built_keys(build, keys), 2 * size.patch)
         longest = found if found[0] else None
     return memory_plan(
         size,
