@@ -25,6 +25,7 @@ ALLOWED = {
     "run": {*BASE, "recipe", "run"},
     "card": {*BASE, "recipe", "run", "card"},
     "train": {*BASE, "recipe", "run", "train"},
+    "evaluate": {*BASE, "recipe", "run", "card", "evaluate"},
 }
 """Folder -> folders that it may import. Files at the top and the command may import everything."""
 

@@ -133,8 +133,17 @@ class Card:
     lead: str
     notices: Sequence[str]
     front: str
-    """YAML for the head of the Markdown file, as dataset hubs read it."""
+    """YAML for the head of the Markdown file, as dataset hubs read it; "" for none."""
     sections: Sequence[Section] = field(default_factory=tuple)
+    title: str = "Data card"
+    """What kind of page it is."""
+    file: str = ""
+    """Name of its files, when it is not `name`."""
+
+    @property
+    def stem(self) -> str:
+        """Name of the card's files, without their suffix."""
+        return self.file or self.name
 
     @property
     def charts(self) -> list[Chart]:

@@ -17,6 +17,7 @@ import yaml
 from datakit.core.errors import UserError
 from datakit.core.labels import LabelSet, load_labels
 from datakit.core.record import COLUMNS, GENERAL, TRAIN
+from datakit.run.kept_files import LABELS
 from datakit.run.manifest import Manifest
 from datakit.run.report import BuildReport
 
@@ -101,7 +102,9 @@ class BuildFolder:
 
     @cached_property
     def labels(self) -> LabelSet | None:
-        """The recipe's label set; None without one, or when its file is not in the project any more."""
+        """The label set as it was built with; of an older build that of the project. None without one."""
+        if (self.path / LABELS).is_file():
+            return load_labels(self.path / LABELS)
         name = self.recipe.get("labels")
         if not isinstance(name, str):
             return None

@@ -22,6 +22,7 @@ LIMIT = "#d55e00"
 """Their vermilion, for lines that must not be crossed."""
 _NAME_WIDTH = 34
 """Longest class name on an axis, in halves of a Chinese character."""
+_MATRIX_WIDTH = 26
 _FONTS = "'Noto Sans CJK SC', 'PingFang SC', 'Microsoft YaHei', 'Helvetica Neue', Arial, sans-serif"
 _IN_PAGE = {
     INK: "currentColor",
@@ -142,6 +143,72 @@ def points(
     return _svg(draw, height, (0.11, 0.15, 0.85, 0.74))
 
 
+def matrix(
+    title: str, names: Sequence[str], counts: Sequence[Sequence[int]], axes_names: tuple[str, str], last: str
+) -> str:
+    """Counts in cells, `names` down and, by their numbers, across; a cell's colour is its share of the row.
+
+    Cells on the diagonal are blue, the others vermilion. Rows may have one cell more, which `last` names.
+    """
+    rows = [f"{shorten(name, _MATRIX_WIDTH)}  {number}" for number, name in enumerate(names, 1)]
+    across = [str(number) for number in range(1, len(names) + 1)]
+    across += [last] if len(counts[0]) > len(names) else []
+    left = 0.45 + 0.075 * max(_columns(label) for label in rows)
+    side = min(0.5, (WIDTH_INCH - left - 0.2) / len(across))
+    height = side * len(rows) + 1.25
+    small = max(5.0, min(10.0, side * 36))
+
+    def draw(axes: Axes) -> None:
+        from matplotlib.patches import Rectangle
+
+        for down, cells in enumerate(counts):
+            total = sum(cells) or 1
+            for right, count in enumerate(cells):
+                if count:
+                    colour = SERIES[0] if down == right else LIMIT
+                    shade = 0.12 + 0.48 * count / total
+                    cell = Rectangle((right - 0.5, down - 0.5), 1, 1, color=colour, alpha=shade, linewidth=0)
+                    axes.add_patch(cell)
+                    axes.text(right, down, f"{count:,}", ha="center", va="center", fontsize=small)
+        axes.set_xlim(-0.5, len(across) - 0.5)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xticks(range(len(across)), across, fontsize=small)
+        axes.set_yticks(range(len(rows)), rows, fontsize=max(small, 8))
+        if len(across) > len(names):
+            axes.get_xticklabels()[-1].set(rotation=90)
+        axes.tick_params(length=0)
+        axes.set_xlabel(axes_names[1])
+        axes.set_ylabel(axes_names[0])
+        axes.set_title(title, pad=10)
+
+    width, tall = side * len(across) / WIDTH_INCH, side * len(rows) / height
+    return _svg(draw, height, (left / WIDTH_INCH, 0.8 / height, width, tall))
+
+
+def against_diagonal(
+    title: str,
+    points_: Sequence[tuple[float, float, int]],
+    axes_names: tuple[str, str],
+) -> str:
+    """Points (x, y, weight) between 0 and 1 with the line on which x is y; area grows with the weight."""
+    height = 4.2
+    most = max(weight for *_, weight in points_)
+
+    def draw(axes: Axes) -> None:
+        axes.plot((0, 1), (0, 1), color=LIMIT, linewidth=1.6, linestyle="--")
+        x, y = [point[0] for point in points_], [point[1] for point in points_]
+        axes.plot(x, y, color=SERIES[0], linewidth=1.2)
+        axes.scatter(x, y, s=[24 + 160 * point[2] / most for point in points_], color=SERIES[0], zorder=3)
+        axes.set_xlim(0, 1.03)
+        axes.set_ylim(-0.03, 1.06)
+        axes.set_xlabel(axes_names[0])
+        axes.set_ylabel(axes_names[1])
+        axes.grid()
+        axes.set_title(title, pad=10)
+
+    return _svg(draw, height, (0.11, 0.15, 0.85, 0.74))
+
+
 def in_page(svg: str, name: str) -> str:
     """The plot for the inside of a page: its colours follow the page's, its ids are its own."""
     body = svg[svg.index("<svg") :]
@@ -151,10 +218,10 @@ def in_page(svg: str, name: str) -> str:
     return re.sub(r'(url\(|xlink:href=")#', rf"\1#{name}-", body)
 
 
-def shorten(name: str) -> str:
+def shorten(name: str, width: int = _NAME_WIDTH) -> str:
     """A name that fits an axis, on one line."""
     name = "".join(letter if letter.isprintable() else " " for letter in name)
-    while _columns(name) > _NAME_WIDTH:
+    while _columns(name) > width:
         name = name[:-2] + "…"
     return name
 

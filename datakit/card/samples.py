@@ -119,7 +119,9 @@ def _sample(build: BuildFolder, part: str, row: Row, record: Row) -> Sample:
         facts.append(("written", f"{record['repeat']} times"))
     if record.get("shrink_rung"):
         facts.append(("prompt shortened", build.rung(record["shrink_rung"])))
-    pictures = [_picture(build.path / path, number) for number, path in enumerate(row.get("images") or (), 1)]
+    pictures = [
+        thumbnail(build.path / path, number) for number, path in enumerate(row.get("images") or (), 1)
+    ]
     turns = [Turn(message["role"], parts(message["content"] or "")) for message in row["messages"]]
     return Sample(str(row["id"]), facts, pictures, turns)
 
@@ -142,7 +144,8 @@ def _long(text: str) -> list[Part]:
     return [Part(text[:LONG_TEXT]), Part(text[LONG_TEXT:], f"{len(text) - LONG_TEXT:,} more characters")]
 
 
-def _picture(path: Path, number: int) -> Picture:
+def thumbnail(path: Path, number: int) -> Picture:
+    """A picture small enough for a page, or the words that stand for one that cannot be read."""
     try:
         image = load_rgb(path, max_side_px=THUMBNAIL_PX * 4)
     except ImageProblem:

@@ -46,12 +46,15 @@ def write_card(build: Path, folder: Path) -> list[Path]:
     `<name>.html` holds the same and thumbnails of sample records, needs no other file and no network.
     The card of an unchanged build is the same to the byte. Raises UserError for a folder that is no build.
     """
-    found = open_build(build, folder)
-    card = make_card(found)
-    texts = {f"{card.name}.md": render_markdown(card), f"{card.name}.html": render_html(card)}
-    texts |= {f"{card.name}/{chart.name}.svg": chart.svg for chart in card.charts}
-    for old in (folder / card.name).glob("*.svg"):
-        if f"{card.name}/{old.name}" not in texts:
+    return write_pages(make_card(open_build(build, folder)), folder)
+
+
+def write_pages(card: Card, folder: Path) -> list[Path]:
+    """The files of a card: Markdown, its plots in a folder beside it, and one HTML page."""
+    texts = {f"{card.stem}.md": render_markdown(card), f"{card.stem}.html": render_html(card)}
+    texts |= {f"{card.stem}/{chart.name}.svg": chart.svg for chart in card.charts}
+    for old in (folder / card.stem).glob("*.svg"):
+        if f"{card.stem}/{old.name}" not in texts:
             old.unlink()  # a plot of an earlier build that this one does not have
     for name, text in texts.items():
         _write(folder / name, text)

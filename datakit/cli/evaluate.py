@@ -1,0 +1,162 @@
+"""`datakit evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from datakit.card.build_folder import BuildFolder
+    from datakit.evaluate.evaluation import Evaluated, Evaluation
+
+EPILOG = """\b
+Examples:
+  datakit evaluate build/ecom_v3
+  datakit evaluate build/ecom_v3 --predictions runs/a/predictions.jsonl --model qwen-ecom
+  datakit evaluate build/ecom_v3 --predictions runs/a/predictions.jsonl --predictions runs/b/predictions.jsonl
+  datakit evaluate build/ecom_v3 --json | jq '.evaluations[0].metrics.macro_f1'
+
+\b
+Reads predictions.jsonl of `datakit predict`, and LLaMA-Factory's generated_predictions.jsonl.
+Exit code 3: records of the split have no answer (they count as wrong; see --answered-only)."""
+MOST_ROWS = 12
+
+
+@click.command(epilog=EPILOG)
+@click.argument("build", type=click.Path(path_type=Path))
+@click.option(
+    "--predictions",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="The answers. Twice or more: the later ones are compared with the first. "
+    "Without it, the only file of answers beside the build.",
+)
+@click.option("--split", default="val", show_default=True, help="The part of the build that was answered.")
+@click.option(
+    "--answered-only", is_flag=True, help="Leave out records without an answer, instead of failing them."
+)
+@click.option("--model", default="", help="Name of the model, where the file does not say.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder of the page; that of the answers if not given."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the evaluation as JSON on stdout.")
+def command(
+    build: Path,
+    files: tuple[Path, ...],
+    split: str,
+    answered_only: bool,
+    model: str,
+    out: Path | None,
+    as_json: bool,
+) -> int:
+    """Score answers to the records of BUILD, joined by id.
+
+    Prints accuracy, weighted and macro F1 with 95% intervals, the weakest classes and the pairs that are
+    mixed up most; writes evaluation.json, a page (Markdown and HTML) and each record's outcome beside the
+    answers.
+    """
+    from datakit.card.build_folder import open_build
+    from datakit.cli.tables import print_json
+    from datakit.core.errors import Exit
+    from datakit.evaluate.evaluation import Options, evaluate
+    from datakit.evaluate.page import write_evaluation
+    from datakit.evaluate.runs import find_predictions, page_names
+
+    found = open_build(build, build)
+    paths = list(files) or [find_predictions(build)]
+    done = evaluate(found, paths, Options(split=split, answered_only=answered_only, model=model))
+    names = page_names(paths, out)
+    written = [
+        write_evaluation(one, found, folder, name) for one, (folder, name) in zip(done, names, strict=True)
+    ]
+    if as_json:
+        print_json({"evaluations": [one.evaluation.model_dump() for one in done]})
+    else:
+        for one, files_ in zip(done, written, strict=True):
+            _print(one, found, files_)
+    missing = any("missing" in one.evaluation.trouble for one in done)
+    return int(Exit.PARTIAL if missing and not answered_only else Exit.FINE)
+
+
+def _print(one: Evaluated, build: BuildFolder, written: list[Path]) -> None:
+    from datakit.cli.tables import print_table
+    from datakit.evaluate.page import TITLES, lead, notices, percent
+    from datakit.recipe.yaml_file import show_path
+
+    found = one.evaluation
+    click.echo(lead(found))
+    for notice in notices(found):
+        click.echo(f"Note: {notice}")
+    click.echo()
+    rows = [
+        (TITLES[name], percent(value.value), f"{percent(value.low)} to {percent(value.high)}")
+        for name, value in found.metrics.items()
+    ]
+    print_table(("score", "", "95% interval"), rows, right=(1, 2))
+    _print_comparisons(found)
+    _print_classes(found)
+    _print_mistakes(found)
+    if found.calibration is not None:
+        click.echo(
+            f"\nConfidence: {percent(found.calibration.mean_confidence)} on average, "
+            f"{percent(found.calibration.accuracy)} right, calibration error {percent(found.calibration.ece)}"
+        )
+    page = next(path for path in written if path.suffix == ".html")
+    click.echo(f"\nPage: {show_path(page)}")
+    if found.proposals:
+        click.echo("It proposes entries for the label file.")
+
+
+def _print_comparisons(found: Evaluation) -> None:
+    from datakit.cli.tables import print_table
+    from datakit.evaluate.page import TITLES
+
+    for one in found.compared_with:
+        click.echo(
+            f"\nAgainst {one.run}, {one.records:,} records: {one.only_second:,} right here alone, "
+            f"{one.only_first:,} there alone"
+        )
+        rows = [
+            (
+                TITLES[name],
+                f"{100 * value.interval.value:+.1f}",
+                f"{100 * value.interval.low:+.1f} to {100 * value.interval.high:+.1f}",
+                f"{value.p:.3g}",
+                "yes" if value.significant else "no",
+            )
+            for name, value in one.differences.items()
+        ]
+        print_table(("difference", "points", "95% interval", "p", "told from chance"), rows, right=(1, 2, 3))
+
+
+def _print_classes(found: Evaluation) -> None:
+    from datakit.cli.tables import print_table
+    from datakit.evaluate.page import percent
+
+    order = sorted(found.classes, key=lambda one: (one.f1, -one.support))
+    rows = [
+        (one.label, str(one.support), percent(one.precision), percent(one.recall), percent(one.f1))
+        for one in order[:MOST_ROWS]
+    ]
+    click.echo()
+    print_table(("class, weakest first", "records", "precision", "recall", "F1"), rows, right=(1, 2, 3, 4))
+    if len(order) > MOST_ROWS:
+        click.echo(f"and {len(order) - MOST_ROWS} more, see the page")
+
+
+def _print_mistakes(found: Evaluation) -> None:
+    from datakit.cli.tables import print_table
+    from datakit.evaluate.page import PROBLEMS, percent
+
+    if found.pairs:
+        click.echo()
+        rows = [
+            (pair.truth, pair.answered, str(pair.count), percent(pair.share), pair.examples[0].id)
+            for pair in found.pairs[:MOST_ROWS]
+        ]
+        print_table(("truth", "answered", "records", "of the class", "such as"), rows, right=(2, 3))
+    for kind, count in found.problems.items():
+        click.echo(f"{count:,} without a label: {kind} ({PROBLEMS.get(kind, 'see the file')})")

@@ -1,0 +1,1 @@
+"""Scores: answers joined with the truth, metrics, the mistakes that matter, and the ledger of versions."""

@@ -1,0 +1,110 @@
+"""`datakit evaluate`: from a build and a file of answers to figures, page and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from evaluated_builds import (
+    answers,
+    every_fifth_wrong,
+    make_build,
+    make_project,
+    right,
+    write_answers,
+    write_generated,
+)
+
+from datakit.core.prediction import write
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A build folder; tests put their answers into folders of their own."""
+    return make_build(make_project(tmp_path_factory.mktemp("scored")))
+
+
+def test_terminal_shows_scores_classes_and_mistakes(datakit: Run, made: Path, tmp_path: Path) -> None:
+    path = write_answers(made, tmp_path / "predictions.jsonl", every_fifth_wrong)
+    done = datakit("evaluate", made, "--predictions", path)
+    assert (done.code, done.err) == (0, "")
+    for words in ("accuracy", "macro F1", "weighted F1", "weakest first", "label_missing", "evaluation.html"):
+        assert words in done.out
+    assert (tmp_path / "evaluation.json").is_file()
+
+
+def test_json_holds_all_figures_and_nothing_else_is_printed(datakit: Run, made: Path, tmp_path: Path) -> None:
+    paths = [
+        write_answers(made, tmp_path / "a" / "predictions.jsonl", every_fifth_wrong),
+        write_answers(made, tmp_path / "b" / "predictions.jsonl", right),
+    ]
+    done = datakit(
+        "evaluate", made, "--predictions", paths[0], "--predictions", paths[1], "--model", "m", "--json"
+    )
+    assert (done.code, done.err) == (0, "")
+    first, second = json.loads(done.out)["evaluations"]
+    assert first["model"] == second["model"] == "m"
+    assert second["metrics"]["accuracy"]["value"] == 1.0
+    assert second["compared_with"][0]["differences"]["accuracy"]["interval"]["low"] > 0
+    assert (tmp_path / "a" / "evaluation.html").is_file()
+    assert (tmp_path / "b" / "evaluation.html").is_file()
+
+
+def test_answers_of_the_trainer_are_read_too(datakit: Run, made: Path, tmp_path: Path) -> None:
+    path = write_generated(made, tmp_path / "generated_predictions.jsonl")
+    done = datakit("evaluate", made, "--predictions", path, "--json")
+    assert done.code == 0
+    assert json.loads(done.out)["evaluations"][0]["metrics"]["accuracy"]["value"] == 1.0
+
+
+def test_missing_answers_end_with_3_unless_left_out(datakit: Run, made: Path, tmp_path: Path) -> None:
+    path = tmp_path / "predictions.jsonl"
+    write(path, list(answers(made, right))[2:])
+    done = datakit("evaluate", made, "--predictions", path)
+    assert (done.code, "2 have no answer in the file" in done.out) == (3, True)
+    done = datakit("evaluate", made, "--predictions", path, "--answered-only")
+    assert (done.code, "100.0%" in done.out) == (0, True)
+
+
+def test_only_answers_beside_the_build_are_found(datakit: Run, made: Path) -> None:
+    done = datakit("evaluate", made)
+    assert (done.code, "datakit predict" in done.err) == (2, True)
+    runs = made.with_name("small-runs")
+    one = write_answers(made, runs / "a" / "predictions.jsonl", right)
+    assert datakit("evaluate", made).code == 0
+    two = write_answers(made, runs / "b" / "predictions.jsonl", right)
+    done = datakit("evaluate", made)
+    assert (done.code, str(one) in done.err, str(two) in done.err) == (2, True, True)
+
+
+def test_two_files_of_one_folder_get_pages_of_their_own(datakit: Run, made: Path, tmp_path: Path) -> None:
+    one = write_answers(made, tmp_path / "old.jsonl", every_fifth_wrong)
+    two = write_answers(made, tmp_path / "new.jsonl", right)
+    assert datakit("evaluate", made, "--predictions", one, "--predictions", two).code == 0
+    assert {path.name for path in tmp_path.glob("*.json")} == {"evaluation-old.json", "evaluation-new.json"}
+    done = datakit("evaluate", made, "--predictions", one, "--predictions", one)
+    assert (done.code, "twice" in done.err or "once" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (("nowhere",), "no finished build"),
+        (("{made}", "--predictions", "nowhere.jsonl"), "cannot read nowhere.jsonl"),
+        (("{made}", "--predictions", "{broken}"), "broken.jsonl:1"),
+        (("{made}", "--predictions", "{good}", "--split", "test"), "split `test`"),
+    ],
+)
+def test_bad_input_ends_with_2_and_says_what_to_do(
+    datakit: Run, made: Path, tmp_path: Path, call: tuple[str, ...], words: str
+) -> None:
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text('{"id": "x"}\n')
+    good = write_answers(made, tmp_path / "good.jsonl", right)
+    done = datakit("evaluate", *(part.format(made=made, broken=broken, good=good) for part in call))
+    assert (done.code, words in done.err) == (2, True), done.err

@@ -1,0 +1,22 @@
+"""One real build for all tests of this folder; they only read it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from evaluated_builds import make_build, make_project
+
+from datakit.card.build_folder import BuildFolder, open_build
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A build folder in a project of its own."""
+    return make_build(make_project(tmp_path_factory.mktemp("evaluated")))
+
+
+@pytest.fixture(scope="session")
+def small(folder: Path) -> BuildFolder:
+    """The build, opened."""
+    return open_build(folder, folder)
