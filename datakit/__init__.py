@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from datakit.notebook import Records, apply
     from datakit.recipe.recipe import Recipe
     from datakit.run.build import Options
+    from datakit.serve.classifier import Classifier
 
 _FACE = {
+    "Classifier": "datakit.serve.classifier",
     "Made": "datakit.library",
     "Options": "datakit.run.build",
     "Recipe": "datakit.recipe.recipe",
@@ -31,7 +33,7 @@ _FACE = {
 }
 _FOLDERS = ("read", "annotate", "guard", "curate", "balance", "render", "mix", "emit")
 
-__all__ = ["Made", "Options", "Recipe", "Records", "apply", "build", "load"]
+__all__ = ["Classifier", "Made", "Options", "Recipe", "Records", "apply", "build", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from datakit.core.errors import Exit
+from datakit.core.errors import Exit, UserError
 from datakit.core.settings import Settings
 from datakit.core.transform import Artifact
 from datakit.recipe.recipe import Recipe, load_recipe
@@ -38,9 +38,10 @@ class Made:
 
 def sections() -> dict[str, type[Settings]]:
     """Recipe sections that belong to later stages, with their models."""
+    from datakit.serve.settings import ServeSettings
     from datakit.train.config import TrainSettings
 
-    return {"train": TrainSettings}
+    return {"train": TrainSettings, "serve": ServeSettings}
 
 
 def load(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
@@ -58,7 +59,7 @@ def build(
 ) -> Made:
     """The build of a recipe with its training configuration and, unless `card` is False, its data card."""
     checked = recipe if isinstance(recipe, Recipe) else load(recipe, overrides)
-    done = run_build(checked, options, finishers=[_training], progress=progress)
+    done = run_build(checked, options, finishers=[_training, _serving], progress=progress)
     cards = _cards(checked, done, options) if card else []
     return Made(done, cards)
 
@@ -71,6 +72,28 @@ def _training(folder: Path, recipe: Recipe, report: BuildReport) -> list[Artifac
         return []
     assert isinstance(settings, TrainSettings)  # loaded with `sections()`
     return write_training(folder, recipe.name, settings, recipe.path.parent)
+
+
+def _serving(folder: Path, recipe: Recipe, report: BuildReport) -> list[Artifact]:
+    """The serving plan. One that cannot start is a note: the data set is good all the same."""
+    from datakit.serve.settings import ServeSettings
+    from datakit.serve.written import write_serving
+    from datakit.train.config import TrainSettings
+
+    settings, training = recipe.sections.get("serve"), recipe.sections.get("train")
+    if settings is None:
+        return []
+    assert isinstance(settings, ServeSettings)  # loaded with `sections()`
+    architecture = settings.model or (training.model if isinstance(training, TrainSettings) else None)
+    try:
+        if architecture is None:
+            raise UserError("`serve:` knows no model", remedy="Give serve.model, or a `train:` section.")
+        artifacts, plan = write_serving(folder, recipe.name, settings, architecture)
+    except UserError as error:
+        report.notes.append(f"No serving plan: {error.message}. {error.remedy}")
+        return []
+    report.notes += [f"Serving: {note}." for note in plan.notes]
+    return artifacts
 
 
 def _cards(recipe: Recipe, done: Build, options: Options) -> list[Path]:

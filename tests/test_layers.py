@@ -26,6 +26,7 @@ ALLOWED = {
     "card": {*BASE, "recipe", "run", "card"},
     "train": {*BASE, "recipe", "run", "train"},
     "evaluate": {*BASE, "recipe", "run", "card", "evaluate"},
+    "serve": {*BASE, "recipe", "llm", "run", "card", "check", "serve"},
 }
 """Folder -> folders that it may import. Files at the top and the command may import everything."""
 

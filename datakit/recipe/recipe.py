@@ -25,7 +25,7 @@ from datakit.recipe.overrides import apply_overrides
 from datakit.recipe.yaml_file import Key, YamlFile, load_yaml
 
 VERSION = 1
-TOP = ("version", "name", "seed", "labels", "llm", "steps", "emit", "train", "run")
+TOP = ("version", "name", "seed", "labels", "llm", "steps", "emit", "train", "serve", "run")
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,12 @@ class Chat(Renderer):
         """How the answers are written and read back. Raises UserError for a template that cannot be."""
         return AnswerFormat.of(self._answers, tools.templates)
 
+    def prompt_columns(self, tools: Tools) -> tuple[str, ...]:
+        """The columns that the prompts alone take, without those of the answer."""
+        form = self.answer_format(tools)
+        taken = (name for template in self._prompts for name in self._prompt_columns(template, form, tools))
+        return tuple(dict.fromkeys(taken))
+
     def writer(self, tools: Tools) -> Writer:
         """What writes prompts for records given as dicts, for serving: the very code that training uses."""
         return self._writer(tools, ())

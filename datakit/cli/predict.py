@@ -1,0 +1,94 @@
+"""`datakit predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+EPILOG = """\b
+Examples:
+  datakit predict build/ecom_v3 --split val
+  datakit predict build/ecom_v3 --split new_screens/ --base-url http://127.0.0.1:8001/v1
+  datakit predict build/ecom_v3 --split test.jsonl --closed --out runs/test/predictions.jsonl
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("build", type=click.Path(path_type=Path))
+@click.option(
+    "--split",
+    default="val",
+    show_default=True,
+    metavar="WHAT",
+    help="train, val, a folder of pictures, or a .jsonl file with id, image and maybe label.",
+)
+@click.option(
+    "--base-url", default="http://127.0.0.1:8000/v1", show_default=True, help="Address of the server."
+)
+@click.option("--model", metavar="NAME", help="Served name; the server's only one if not given.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="predictions.jsonl; in <build>-runs/ if not given.",
+)
+@click.option("--closed", is_flag=True, help="Let the server decode nothing but labels of the set.")
+@click.option("--concurrency", type=click.IntRange(1, 1024), default=32, show_default=True, help="In flight.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N records.")
+@click.option("--timeout-s", type=float, default=300.0, show_default=True, help="Longest wait for an answer.")
+@click.option("--json", "as_json", is_flag=True, help="Print the account as JSON on stdout.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress.")
+def command(
+    build: Path,
+    split: str,
+    base_url: str,
+    model: str | None,
+    out: Path | None,
+    closed: bool,
+    concurrency: int,
+    limit: int | None,
+    timeout_s: float,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Ask the served model about every record of a split of BUILD, of a folder, or of a file.
+
+    Records of a split are asked with the very prompts of the build; others go through the recipe's OCR,
+    description and templates first. Ctrl-C is safe: the same command goes on. Exit code 3: some records had
+    no answer, run it again.
+    """
+    from datakit.run.progress import Progress
+    from datakit.serve.classifier import Classifier
+    from datakit.serve.endpoint import Endpoint
+    from datakit.serve.predict import predict
+    from datakit.serve.prompting import BuildPrompts
+    from datakit.serve.records import SPLITS, items_of
+
+    prompts = BuildPrompts.load(build, rendered=split in SPLITS)
+    items = items_of(build, split)[:limit]
+    name = split if split in SPLITS else Path(split).stem or "folder"
+    target = out or build.absolute().with_name(f"{build.absolute().name}-runs") / f"predictions_{name}.jsonl"
+    endpoint = Endpoint(base_url, timeout_s=timeout_s)
+    with Classifier(prompts, endpoint, model=model, closed=closed, concurrency=concurrency) as classifier:
+        progress = Progress(quiet=quiet or as_json)
+        account = predict(classifier, items, target, options=f"closed={closed}", progress=progress)
+    if as_json:
+        from datakit.cli.tables import print_json
+
+        print_json(
+            {
+                "records": account.records,
+                "answered": account.answered,
+                "problems": dict(account.problems),
+                "retry": account.retry,
+                "resumed": account.resumed,
+                "correct": account.correct,
+                "known": account.known,
+                "out": str(account.out),
+            }
+        )
+    else:
+        click.echo(f"{account.text}\nWritten: {account.out}")
+        if account.retry:
+            click.echo("Run the same command again for those that had no answer.")
+    return int(account.exit_code)

@@ -1,0 +1,108 @@
+"""`datakit serve`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from datakit.serve.plan import ServingPlan
+
+EPILOG = """\b
+Examples:
+  datakit serve build/ecom_v3 --dry-run
+  datakit serve build/ecom_v3 --model build/ecom_v3-runs/merged
+  datakit serve build/ecom_v3 --gpus 2 --gpu-memory-gb 24 --port 8001
+  datakit serve build/ecom_v3 --model tiny --cpu --check-only
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("build", type=click.Path(path_type=Path))
+@click.option(
+    "--model", metavar="PATH", help="Folder of the merged model; where the export put it if not given."
+)
+@click.option("--dry-run", is_flag=True, help="Print the command and why, start nothing.")
+@click.option("--gpus", type=click.IntRange(min=1), help="GPUs to split over; serve.gpus if not given.")
+@click.option("--gpu-memory-gb", type=click.FloatRange(min=1), help="Memory of one GPU; serve.gpu_memory_gb.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port on this machine; serve.port if not given.")
+@click.option("--cpu", is_flag=True, help="Serve on CPU (needs the CPU build of vLLM).")
+@click.option("--check-only", is_flag=True, help="Start, ask about one record, stop.")
+@click.option("--timeout-s", default=900.0, show_default=True, help="Longest wait for the start.")
+@click.option("--vllm", "program", default="vllm", envvar="DATAKIT_VLLM", help="The vLLM command.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON on stdout.")
+def command(
+    build: Path,
+    model: str | None,
+    dry_run: bool,
+    gpus: int | None,
+    gpu_memory_gb: float | None,
+    port: int | None,
+    cpu: bool,
+    check_only: bool,
+    timeout_s: float,
+    program: str,
+    as_json: bool,
+) -> int:
+    """Serve the model trained on BUILD with vLLM, with the pixels and lengths of its training.
+
+    What cannot start is refused beforehand, with the figures. A start that fails for a known reason is tried
+    once more with what the server said. The first record is asked about before the server counts as ready.
+    """
+    from datakit.serve.from_build import plan_for
+
+    changes = {"gpus": gpus, "gpu_memory_gb": gpu_memory_gb, "port": port}
+    plan = plan_for(
+        build, model, {key: value for key, value in changes.items() if value is not None}, cpu=cpu
+    )
+    if as_json:
+        from datakit.cli.tables import print_json
+        from datakit.serve.written import plan_json
+
+        print_json(plan_json(plan))
+    else:
+        _show(plan)
+    if dry_run:
+        return 0
+    return _serve(build, plan, program, timeout_s, check_only, quiet=as_json)
+
+
+def _show(plan: ServingPlan) -> None:
+    from datakit.serve.written import explained
+
+    click.echo(explained(plan))
+    if plan.memory is not None:
+        memory, gib = plan.memory, 1 << 30
+        click.echo(
+            f"Each GPU: {memory.taken / gib:.1f} of {memory.total / gib:.1f} GiB for vLLM; weights "
+            f"{memory.weights / gib:.1f}, working memory about {memory.working / gib:.1f}, cache "
+            f"{memory.cache / gib:.1f} GiB = {memory.longest_context:,} tokens at "
+            f"{memory.bytes_per_token:,.0f} bytes; the longest request has {plan.max_model_len:,}."
+        )
+    for note in plan.notes:
+        click.echo(f"Note: {note}.")
+
+
+def _serve(
+    build: Path, plan: ServingPlan, program: str, timeout_s: float, check_only: bool, *, quiet: bool
+) -> int:
+    from datakit.core.qwen_models import qwen_model
+    from datakit.serve.launch import running
+    from datakit.serve.smoke import smoke_test
+
+    def say(text: str) -> None:
+        if not quiet:
+            click.echo(text)
+
+    log = build.absolute().with_name(f"{build.absolute().name}-runs") / "logs" / "serve.log"
+    say(f"Starting vLLM; its log: {log}")
+    with running(plan, log, program=program, timeout_s=timeout_s, say=say) as server:
+        found = smoke_test(build, server.url, server.plan.name, qwen_model(plan.model))
+        say(found.text)
+        if check_only or not found.good:
+            return 0 if found.good else 1
+        say(f"Serving at {server.url} as `{server.plan.name}`. Ctrl-C ends it.")
+        code = server.process.wait()
+    return 0 if code == 0 else 1

@@ -1,0 +1,164 @@
+"""The probability of each label, out of the log-probabilities of the answer's tokens.
+
+Where the answer states its label, the server's most probable tokens are read against the closed set: at each
+token the mass of those that still lead to a label is shared out among the labels that they lead to, and what
+leads nowhere is left out. The chosen label so gets the probability that decoding restricted to the label set
+would give it. Labels that begin alike and were not followed share their branch equally.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from datakit.core.answer import LABEL, AnswerFormat
+from datakit.core.labels import LabelSet
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token of the answer with the tokens that could have stood there."""
+
+    text: bytes
+    others: tuple[tuple[bytes, float], ...]
+    """The most probable tokens and their probability, the chosen one among them."""
+
+
+def tokens_of(logprobs: Mapping[str, Any] | None) -> list[Token]:
+    """The tokens of a choice's `logprobs`; none when the server gave none."""
+    found = []
+    for entry in (logprobs or {}).get("content") or ():
+        chosen = _bytes(entry)
+        others = {_bytes(other): math.exp(other["logprob"]) for other in entry.get("top_logprobs") or ()}
+        others.setdefault(chosen, math.exp(entry["logprob"]))
+        found.append(Token(chosen, tuple(others.items())))
+    return found
+
+
+def label_probabilities(
+    tokens: Sequence[Token], form: AnswerFormat, labels: LabelSet
+) -> dict[str, float] | None:
+    """Label -> probability; they sum to 1. None where the answer does not state a label at its place."""
+    text = b"".join(token.text for token in tokens)
+    start = _label_start(text, form)
+    if start is None:
+        return None
+    spellings = {
+        spelling.encode(): label.name for label in labels.labels for spelling in (label.name, *label.aliases)
+    }
+    return _Walk(spellings).along(tokens, start)
+
+
+class _Walk:
+    """Follows the chosen tokens through the set of spellings."""
+
+    def __init__(self, spellings: Mapping[bytes, str]) -> None:
+        self.spellings = spellings
+        self.mass = dict.fromkeys(spellings.values(), 0.0)
+
+    def along(self, tokens: Sequence[Token], start: int) -> dict[str, float] | None:
+        reach, at, prefix = 1.0, 0, b""
+        for token in tokens:
+            begin, at = at, at + len(token.text)
+            if at <= start:
+                continue
+            lead = max(0, start - begin)  # bytes of the token in front of the label
+            before = token.text[:lead]
+            step = token.text[lead:]
+            reach = self._share(token, before, prefix, reach)
+            prefix += step
+            open_ = self._led_to(prefix)
+            if not open_:
+                return None  # what the answer states is no label
+            if len(open_) == 1 or self._ended(prefix):
+                name = self._name(prefix, open_)
+                self.mass[name] += reach
+                return self.mass
+        if prefix in self.spellings:  # the server did not name the end token
+            self.mass[self.spellings[prefix]] += reach
+            return self.mass
+        return None
+
+    def _share(self, token: Token, before: bytes, prefix: bytes, reach: float) -> float:
+        """Gives the mass of the tokens not chosen to their labels; what is left for the chosen one."""
+        fitting: list[tuple[bytes, float]] = []
+        for text, probability in token.others:
+            if text.startswith(before) and (text == token.text or self._fits(prefix, text[len(before) :])):
+                fitting.append((text, probability))
+        total = sum(probability for _, probability in fitting)
+        if total <= 0:
+            return reach
+        rest = reach
+        for text, probability in fitting:
+            if text == token.text:
+                continue
+            part = reach * probability / total
+            rest -= part
+            names = self._led_to(prefix + text[len(before) :])
+            for name in names:
+                self.mass[name] += part / len(names)
+        return max(rest, 0.0)
+
+    def _fits(self, prefix: bytes, step: bytes) -> bool:
+        """Whether a token leads to a label: on towards one, or to the end of a whole one."""
+        return bool(self._led_to(prefix + step)) if step else False
+
+    def _led_to(self, prefix: bytes) -> set[str]:
+        """Labels of which a spelling begins with `prefix`, or is at its beginning and ends there."""
+        found = {name for spelling, name in self.spellings.items() if spelling.startswith(prefix)}
+        return found or ({self._longest(prefix)} if self._ended(prefix) else set())
+
+    def _ended(self, prefix: bytes) -> bool:
+        """Whether a whole spelling stands in front and what follows belongs to no longer one."""
+        if any(spelling.startswith(prefix) for spelling in self.spellings):
+            return False
+        whole = self._longest_spelling(prefix)
+        return whole is not None and not _is_word(prefix[len(whole) :])
+
+    def _longest_spelling(self, prefix: bytes) -> bytes | None:
+        found = [spelling for spelling in self.spellings if prefix.startswith(spelling)]
+        return max(found, key=len) if found else None
+
+    def _longest(self, prefix: bytes) -> str:
+        spelling = self._longest_spelling(prefix)
+        assert spelling is not None  # asked after `_ended`
+        return self.spellings[spelling]
+
+    def _name(self, prefix: bytes, open_: set[str]) -> str:
+        return next(iter(open_)) if len(open_) == 1 else self._longest(prefix)
+
+
+_SPECIAL = (b"<|im_end|>", b"<|endoftext|>")
+
+
+def _is_word(rest: bytes) -> bool:
+    """Whether the bytes go on with a word, so that the label in front was none."""
+    if rest.startswith(_SPECIAL):
+        return False
+    text = rest.decode("utf-8", "ignore")
+    return bool(text) and text[0].isalnum()
+
+
+def _label_start(text: bytes, form: AnswerFormat) -> int | None:
+    """Where the last turn of an answer begins to state its label, in bytes."""
+    turn = form.turns[-1]
+    if LABEL not in turn.variables:
+        return None
+    number = turn.variables.index(LABEL)
+    marker = turn.constants[number].strip().encode()
+    start = 0
+    if marker:
+        place = text.rfind(marker)
+        if place < 0:
+            return None
+        start = place + len(marker)
+    elif number:  # an empty line announces the label, which only an exact answer has
+        return None
+    return start + len(text[start:]) - len(text[start:].lstrip())
+
+
+def _bytes(entry: Mapping[str, Any]) -> bytes:
+    given = entry.get("bytes")
+    return bytes(given) if given is not None else str(entry.get("token", "")).encode()

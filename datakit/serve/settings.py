@@ -1,0 +1,32 @@
+"""The recipe's `serve:` section: the machine that serves, and what is asked of it."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from datakit.core.settings import Settings
+
+
+class ServeSettings(Settings):
+    """How the trained model is served with vLLM. What is not given is computed from the data."""
+
+    model: str | None = None
+    """Folder of the merged model, or a name at a hub; `datakit serve --model` goes first. Without it, the
+    plan takes the architecture of `train.model`."""
+    name: str | None = None
+    """Name that requests must use (`--served-model-name`); the recipe's name when not given."""
+    gpu_memory_gb: float = Field(default=24, gt=0)
+    """Memory of one GPU in GB as its maker counts (24 for an RTX 4090: 24 GiB)."""
+    gpus: int = Field(default=1, ge=1)
+    """GPUs of the machine; the model is split over them (`--tensor-parallel-size`)."""
+    gpu_memory_utilization: float = Field(default=0.92, gt=0, le=1)
+    """Share of each GPU's memory that vLLM takes; 0.92 is its own default."""
+    max_model_len: int | None = Field(default=None, ge=256)
+    """Longest prompt with pictures and answer, in tokens; from the data when not given."""
+    max_answer_tokens: int | None = Field(default=None, ge=8)
+    """Longest answer, in tokens; twice the longest one of the data when not given."""
+    port: int = Field(default=8000, ge=1, le=65535)
+    """Port of 127.0.0.1 that the server listens on."""
+    flags: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    """Further flags of `vllm serve`, such as `{max-num-seqs: 64, enforce-eager: true}`; they win over the
+    plan's own."""
