@@ -17,6 +17,7 @@ COMMANDS = {
     "why": "Tell the whole story of one record of a build.",
     "train": "Train the model of a build, resumable.",
     "export": "Make the served model of a trained build.",
+    "bundle": "Pack a build for a machine without datakit.",
     "serve": "Serve the trained model with vLLM, as the training saw the data.",
     "predict": "Ask the served model about a split, a folder or a file.",
     "evaluate": "Score a model's answers: F1, intervals, mistakes, proposals for the labels.",

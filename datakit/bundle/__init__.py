@@ -1,0 +1,1 @@
+"""One archive that trains, serves and scores a build on a machine without datakit."""

@@ -1,0 +1,185 @@
+#!/usr/bin/env bash
+# Trains, exports, serves, asks and scores this bundle: check -> train -> export -> serve -> predict -> evaluate.
+#
+#   ./run.sh                    every stage; one that is done is passed over, an interrupted one goes on
+#   ./run.sh train export       some stages alone
+#   ./run.sh --again predict    a stage anew
+#
+# Needed here: LLaMA-Factory (train, export), vLLM (serve), python3 without further packages (the rest).
+# Settings come from the environment:
+#   MODEL         folder of the base model, in place of the name in train.yaml
+#   TRAINER       the command llamafactory-cli;  VLLM: the command vllm;  PYTHON: a Python of 3.10 or later
+#   GPUS          GPUs of this node;  NNODES, NODE_RANK, MASTER_ADDR, MASTER_PORT: more nodes than one
+#                 (the same command on each; stages after train run on node 0 alone)
+#   PORT          port of the server on this machine
+#   TRAIN_FLAGS   further settings of the training, such as "num_train_epochs=1 flash_attn=fa2"
+#   SERVE_FLAGS   further flags of vllm serve
+#   SPLIT         what is asked: val (default) or train
+#   CPU=1         without a GPU, for trials with tiny models
+# Logs and results: runs are in <name>-runs/ beside the data; every stage's output is kept in its logs/.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=/dev/null
+source "$here/settings.env" # NAME, RUN, TRAIN_GPUS, TRAIN_NODES, METHOD, SERVE_PORT, DISTRIBUTED
+data=$here/$NAME
+run=$here/$RUN
+absolute() { command -v "$1" >/dev/null && realpath -s "$(command -v "$1")" || printf '%s' "$1"; }
+python=$(absolute "${PYTHON:-python3}")
+trainer=$(absolute "${TRAINER:-llamafactory-cli}")
+vllm=$(absolute "${VLLM:-vllm}")
+nodes=${NNODES:-$TRAIN_NODES}
+rank=${NODE_RANK:-0}
+gpus=${GPUS:-$((TRAIN_GPUS / TRAIN_NODES))}
+port=${PORT:-$SERVE_PORT}
+again=0
+server=""
+mkdir -p "$run/logs" "$run/stages"
+
+say() { printf '%s %s\n' "$(date +%H:%M:%S)" "$*"; }
+fail() { say "error: $*" >&2; exit 1; }
+
+logged() { # logged NAME COMMAND...: output on the terminal and in the log, the command's own exit code
+  local log
+  log="$run/logs/$1-$(date +%Y%m%dT%H%M%S)-$$.log"
+  shift
+  say "log: $log"
+  "$@" 2>&1 | tee "$log"
+}
+
+stop_server() {
+  [ -n "$server" ] || return 0
+  say "stopping the server"
+  kill -TERM -- "-$server" 2>/dev/null || true
+  for _ in $(seq 20); do kill -0 "$server" 2>/dev/null || break; sleep 1; done
+  kill -KILL -- "-$server" 2>/dev/null || true
+  server=""
+}
+trap stop_server EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+stage_check() {
+  local words=("$here")
+  [ -z "${CPU:-}" ] || words+=(--cpu)
+  logged check "$python" "$here/check.py" "${words[@]}" --gpus "$gpus"
+}
+
+half_written_aside() { # the trainer would go on from the last checkpoint, whole or not
+  local checkpoint
+  for checkpoint in "$run"/trained/checkpoint-*; do
+    [ -d "$checkpoint" ] || continue
+    if [ ! -s "$checkpoint/trainer_state.json" ]; then
+      mkdir -p "$run/half-written"
+      mv "$checkpoint" "$run/half-written/$(basename "$checkpoint")-$(date +%s)"
+      say "$(basename "$checkpoint") was only half-written: set aside in $run/half-written"
+    fi
+  done
+}
+
+stage_train() {
+  local words=("$trainer" train train.yaml) extra=()
+  local settings=("PATH=$(dirname "$trainer"):$PATH") # torchrun lies beside the trainer
+  [ -z "${MODEL:-}" ] || words+=("model_name_or_path=$MODEL")
+  [ -z "${CPU:-}" ] || words+=(use_cpu=true bf16=false fp16=false dataloader_num_workers=0)
+  read -r -a extra <<<"${TRAIN_FLAGS:-}"
+  if [ $((gpus * nodes)) != "$TRAIN_GPUS" ]; then
+    say "warning: the steps were reckoned for $TRAIN_GPUS GPUs, $((gpus * nodes)) train"
+  fi
+  if [ "$nodes" -gt 1 ] || [ "$gpus" -gt 1 ] || [ "$DISTRIBUTED" = 1 ]; then
+    settings+=(FORCE_TORCHRUN=1 "NPROC_PER_NODE=$gpus")
+  fi
+  if [ "$nodes" -gt 1 ]; then
+    [ -n "${MASTER_ADDR:-}" ] || fail "$nodes nodes train: set MASTER_ADDR (node 0) and NODE_RANK on each"
+    settings+=("NNODES=$nodes" "NODE_RANK=$rank" "MASTER_ADDR=$MASTER_ADDR" "MASTER_PORT=${MASTER_PORT:-29500}")
+  fi
+  [ "$rank" != 0 ] || half_written_aside
+  cd "$data"
+  logged train env "${settings[@]}" "${words[@]}" ${extra[@]+"${extra[@]}"}
+  [ "$rank" != 0 ] || [ -s "$run/trained/train_results.json" ] || fail "the trainer left no result in $run/trained"
+}
+
+stage_export() {
+  local words=("$trainer" export export.yaml "export_dir=../${RUN}/served.part")
+  if [ -n "${MODEL:-}" ] && [ "$METHOD" = lora ]; then words+=("model_name_or_path=$MODEL"); fi
+  rm -rf "$run/served.part"
+  cd "$data"
+  logged export "${words[@]}"
+  "$python" "$here/check.py" "$here" --model "$run/served.part" ${MODEL:+--base "$MODEL"}
+  rm -rf "$run/served"
+  mv "$run/served.part" "$run/served"
+}
+
+healthy() {
+  "$python" - "$port" <<'PY'
+import sys, urllib.request
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+try:
+    opener.open(f"http://127.0.0.1:{sys.argv[1]}/health", timeout=5)
+except OSError:
+    raise SystemExit(1)
+PY
+}
+
+stage_serve() { # a server that answers already, such as one of an earlier call, is used as it is
+  local log extra=()
+  if healthy; then say "a server answers on port $port: it is used"; return; fi
+  [ -s "$run/served/config.json" ] || fail "there is no served model in $run/served: ./run.sh export"
+  log="$run/logs/serve-$(date +%Y%m%dT%H%M%S)-$$.log"
+  read -r -a extra <<<"${SERVE_FLAGS:-}"
+  say "log: $log"
+  set -m # a process group of its own, so that the server ends with all its workers
+  PATH="$(dirname "$vllm"):$PATH" \
+    "$here/serve.sh" "$run/served" --port "$port" ${extra[@]+"${extra[@]}"} >"$log" 2>&1 &
+  server=$!
+  set +m
+  for _ in $(seq "${SERVE_WAIT_S:-900}"); do
+    if healthy; then say "serving on port $port"; return; fi
+    if ! kill -0 "$server" 2>/dev/null; then
+      server=""
+      tail -n 25 "$log" >&2
+      fail "the server ended before it was ready"
+    fi
+    sleep 1
+  done
+  fail "the server was not ready within ${SERVE_WAIT_S:-900} s (SERVE_WAIT_S)"
+}
+
+stage_predict() {
+  logged predict "$python" "$here/predict.py" "$data" --split "${SPLIT:-val}" \
+    --url "http://127.0.0.1:$port/v1" --out "$run/predictions.jsonl"
+}
+
+stage_evaluate() {
+  logged evaluate "$python" "$here/evaluate.py" "$run/predictions.jsonl" --out "$run/evaluation.json"
+}
+
+wanted=()
+for word in "$@"; do
+  case $word in
+    --again) again=1 ;;
+    check | train | export | serve | predict | evaluate) wanted+=("$word") ;;
+    *) fail "unknown stage $word; there are check, train, export, serve, predict, evaluate" ;;
+  esac
+done
+[ ${#wanted[@]} -gt 0 ] || wanted=(check train export predict evaluate)
+
+for stage in "${wanted[@]}"; do
+  if [ "$rank" != 0 ] && [ "$stage" != check ] && [ "$stage" != train ]; then continue; fi
+  if [ "$stage" = serve ]; then # alone, it serves until it is stopped
+    stage_serve
+    [ -z "$server" ] || wait "$server"
+    continue
+  fi
+  stamp=$run/stages/$stage-$rank.done
+  if [ "$again" = 0 ] && [ "$stage" != check ] && [ -e "$stamp" ]; then
+    say "$stage is done"
+    continue
+  fi
+  say "== $stage"
+  if [ "$stage" = predict ]; then stage_serve; fi
+  rm -f "$stamp"
+  "stage_$stage"
+  date >"$stamp"
+  if [ "$stage" = predict ]; then stop_server; fi
+done

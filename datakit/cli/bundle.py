@@ -1,0 +1,47 @@
+"""`datakit bundle`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+EPILOG = """\b
+Examples:
+  datakit bundle build/ecom_v3 -o ecom_v3.tar
+  datakit bundle build/ecom_v3 -o ecom_v3.tar.gz --json
+\b
+There:
+  tar xf ecom_v3.tar && ecom_v3-bundle/run.sh
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("build", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), required=True, help="The archive: .tar or .tar.gz."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the account as JSON on stdout.")
+def command(build: Path, out: Path, as_json: bool) -> int:
+    """Pack BUILD for a machine that has LLaMA-Factory and vLLM, but not datakit.
+
+    The archive holds the data, pictures at the size of the training, the configuration, checksums and run.sh,
+    which checks, trains, exports, serves, predicts and evaluates. The same build gives the same bytes.
+    """
+    from datakit.bundle.pack import bundle
+    from datakit.cli.tables import print_json
+    from datakit.core.errors import UserError
+
+    if not out.name.endswith((".tar", ".tar.gz", ".tgz")):
+        raise UserError(f"{out} is no name of an archive", remedy="End it with .tar or .tar.gz.")
+    made = bundle(build, out)
+    if as_json:
+        print_json(made.model_dump())
+    else:
+        click.echo(
+            f"Packed: {made.path} ({made.bytes / 1e6:,.1f} MB, {made.files:,} files, "
+            f"{made.pictures:,} pictures, {made.resized:,} made smaller)"
+        )
+        click.echo(f"sha256 {made.sha256}")
+        click.echo(f"There: tar xf {out.name} && {made.starts_with}/run.sh")
+    return 0
