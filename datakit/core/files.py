@@ -43,7 +43,7 @@ class FileDigests:
                     digest = hashlib.file_digest(file, "sha256").hexdigest()
                 if self._memory:
                     self._memory.keep_digest(path, stamp, digest)
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a zero byte in the name
             return f"missing:{path}"
         self._seen[path] = (stamp, digest)
         return digest

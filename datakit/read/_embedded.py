@@ -33,7 +33,7 @@ class EmbeddedImages(ImagePaths):
     def one(self, path: Any) -> str:
         """The absolute path of one picture. Raises ImageFault."""
         if isinstance(path, dict):
-            path = path.get("bytes") or path.get("path")
+            path = path.get("bytes") or path.get("path") or path.get("bytes")
         if isinstance(path, bytes):
             return self._kept(path)
         return super().one(path)

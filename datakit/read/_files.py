@@ -29,8 +29,12 @@ def found_files(path: str, tools: Tools) -> list[Path]:
             f"{full} is a folder, not a file",
             remedy=f"Name a file or a pattern, such as `path: {path.rstrip('/')}/*{_suffix_in(full)}`.",
         )
-    if full.exists():
+    if full.is_file():
         return [full]
+    if full.exists():
+        raise UserError(
+            f"{full} is not a regular file", remedy="A source is read twice: save it to a file first."
+        )
     if any(sign in path for sign in "*?["):
         files = [Path(name) for name in sorted(glob.glob(str(full), recursive=True))]
         files = [file for file in files if file.is_file()]

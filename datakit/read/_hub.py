@@ -16,7 +16,7 @@ from datakit.core.files import Stamp
 from datakit.core.tools import Tools
 from datakit.read._files import missing
 
-_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _FILE = re.compile(r"\.(jsonl?|ndjson|csv|tsv|parquet)$", re.IGNORECASE)
 
 
@@ -59,11 +59,10 @@ def loaded(source: HubSource, split: str | None) -> Any:
             found = datasets.load_from_disk(source.path)
         else:
             found = datasets.load_dataset(source.path, name=source.subset, revision=source.revision)
-    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+    except Exception as error:  # the package raises anything, even IndexError for a set without rows
         words = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
-            f"cannot load the data set {source.path}: {words[0]}",
-            remedy="Check its name, subset and revision.",
+            f"cannot load the data set {source.path}: {words[0]}", remedy=_remedy(source)
         ) from None
     if isinstance(found, datasets.DatasetDict):
         return _part(found, source.path, split)
@@ -86,6 +85,12 @@ def frames(dataset: Any, rows: int) -> Iterator[pl.DataFrame]:
             pl.col(name).replace_strict(names, default=None, return_dtype=pl.String)
             for name, names in classes.items()
         )
+
+
+def _remedy(source: HubSource) -> str:
+    if source.stamps:
+        return "Does it hold rows, and was it saved to its end?"
+    return "Check its name, subset and revision, and the network. A folder of that name is not there either."
 
 
 def _part(parts: Any, path: str, split: str | None) -> Any:

@@ -43,7 +43,7 @@ class ImagePaths:
 
     def one(self, path: Any) -> str:
         """The absolute path of one picture. Raises ImageFault."""
-        if type(path) is not str or not path:
+        if type(path) is not str or not path or "\0" in path:
             raise ImageFault("image_not_a_path", f"a picture is {_shown(path)}, not a path")
         folder, _, name = path.rpartition("/")
         if folder == "" and path[0] == "/":

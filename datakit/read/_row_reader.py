@@ -20,9 +20,10 @@ from datakit.read._dialogue import turns_of
 from datakit.read._files import empty_source, found_files, stamp_of
 from datakit.read._images import ImagePaths
 from datakit.read._kinds import BYTES, Kinds, transposed
-from datakit.read._rows import DIALOGUE, Block, Plan, Records, Turns, free_name, given_ids
+from datakit.read._rows import DIALOGUE, Block, GivenIds, Plan, Records, Turns, free_name, given_ids
 
 _SURVEY_ROWS = 4096
+_MADE = r"^[0-9a-f]{16}(-\d+)?$"
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,7 @@ class Survey:
 
     kinds: dict[str, Any] = field(default_factory=dict)
     """Column of the source -> its kind (`_kinds`), in the order of the source."""
-    twice: frozenset[str] = frozenset()
-    """Ids that are given more than once."""
+    ids: GivenIds = field(default_factory=GivenIds)
     rows: int = 0
     rejects: int = 0
     dialogue: frozenset[str] = frozenset()
@@ -96,7 +96,7 @@ class TableReader(Reader):
                 known[root] = self._image_paths(root, tools)
             return known[root]
 
-        records = Records(plan, image_paths, survey.twice, self._turns(files))
+        records = Records(plan, image_paths, survey.ids, self._turns(files))
         for block in self._blocks(files, tools.run.batch_rows):
             yield records.batch(block)
 
@@ -189,8 +189,13 @@ def _surveyed(reader: TableReader, files: tuple[Path, ...], _stamps: tuple[Stamp
         if reader.id in columns:
             given = given_ids(columns[reader.id], len(block.rows))
             ids.append(pl.Series(given, dtype=pl.String).drop_nulls())
-    found = pl.concat(ids) if ids else pl.Series(dtype=pl.String)
-    twice = frozenset(found.filter(found.is_duplicated()).unique())
-    return Survey(
-        {name: kinds.dtype(name) for name in kinds.names()}, twice, rows, rejects, frozenset(dialogue)
-    )
+    found = {name: kinds.dtype(name) for name in kinds.names()}
+    return Survey(found, _needing_care(ids, rows), rows, rejects, frozenset(dialogue))
+
+
+def _needing_care(ids: list[pl.Series], rows: int) -> GivenIds:
+    given = pl.concat(ids) if ids else pl.Series(dtype=pl.String)
+    twice = frozenset(given.filter(given.is_duplicated()).unique())
+    # Made ids come back as given ones, when rows are added to data that datakit wrote.
+    claimed = given.filter(given.str.contains(_MADE)) if len(given) < rows else given.clear()
+    return GivenIds(twice, frozenset(claimed))

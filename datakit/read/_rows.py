@@ -54,7 +54,7 @@ class Plan:
 
 def reserved(name: str) -> bool:
     """Whether datakit itself uses a column of this name."""
-    return name in COLUMNS or name.startswith("@")
+    return name in COLUMNS or name.startswith("@") or not name
 
 
 def free_name(name: str, taken: Sequence[str]) -> str:
@@ -70,16 +70,30 @@ def free_name(name: str, taken: Sequence[str]) -> str:
 Turns = Callable[[Any], list[dict[str, str]] | None]
 
 
+@dataclass(frozen=True)
+class GivenIds:
+    """Ids of a source that need care."""
+
+    twice: frozenset[str] = frozenset()
+    """Given more than once."""
+    claimed: frozenset[str] = frozenset()
+    """Given, but such as are made for rows without one."""
+
+
 class Records:
     """Makes records out of blocks of rows; remembers the ids of a whole source."""
 
     def __init__(
-        self, plan: Plan, images: Callable[[str], ImagePaths], twice: frozenset[str], turns: Turns = turns_of
+        self,
+        plan: Plan,
+        images: Callable[[str], ImagePaths],
+        ids: GivenIds,
+        turns: Turns = turns_of,
     ) -> None:
         self.plan, self.turns = plan, turns
         self.schema = plan.schema()
         self._images = images
-        self._twice = twice
+        self._twice, self._claimed = ids.twice, ids.claimed
         self._first: dict[str, tuple[str, int]] = {}
         self._made: dict[str, int] = {}
 
@@ -182,17 +196,29 @@ class Records:
     ) -> str:
         if faulty:
             return ""
-        written = [columns[name][at] for name in self.plan.images if name in columns]
-        facts: list[Any] = [
-            cell if cell is None or type(cell) is str or _all_text(cell) else _file_names(parts["images"][at])
-            for cell in written
-        ]
-        facts += [parts[name][at] for name in ("label", "text", "messages") if name in parts]
+        facts = [*self._written(columns, parts["images"], at), parts["label"][at], parts["text"][at]]
+        if "messages" in parts and parts["messages"][at] is not None:
+            facts.append(parts["messages"][at])
         if not any(facts):
-            facts = [as_json(columns[name][at]) for name in sorted(columns)]
+            facts = [
+                [name, as_json(cells[at])] for name, cells in sorted(columns.items()) if cells[at] is not None
+            ]
         made = content_id(facts)
-        count = self._made[made] = self._made.get(made, 0) + 1
-        return made if count == 1 else f"{made}-{count}"
+        while True:
+            count = self._made[made] = self._made.get(made, 0) + 1
+            free = made if count == 1 else f"{made}-{count}"
+            if free not in self._claimed:
+                return free
+
+    def _written(self, columns: dict[str, Sequence[Any]], images: Sequence[list[str]], at: int) -> list[Any]:
+        """What the row says of its pictures. Nothing of other rows enters, so that it may be moved."""
+        found: list[Any] = []
+        for name in self.plan.images:
+            cell = columns[name][at] if name in columns else None
+            if cell:
+                told = cell if type(cell) is str or _all_text(cell) else _file_names(images[at])
+                found.append([name, told] if len(self.plan.images) > 1 else told)
+        return found
 
 
 def _all_text(cell: Any) -> bool:

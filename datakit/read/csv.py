@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import orjson
 from pydantic import Field
 
+from datakit.core.tools import Tools
 from datakit.read._csv import csv_rows
+from datakit.read._images import ImagePaths
 from datakit.read._row_reader import RowReader
 from datakit.read._rows import Block
 
@@ -20,9 +25,9 @@ class Csv(RowReader):
     are recognised. Blank lines are no records and are not counted.
 
     Reasons of rejection: ragged_row (more or fewer values than columns), bad_csv (a quote that is not closed
-    or stands inside a value), bad_encoding, duplicate_id, image_not_a_path, image_outside, image_places,
-    messages_format, messages_order. `source_line` is the line on which the row begins, counted as an editor
-    does: a line break inside quotes counts too.
+    or stands inside a value, or a value of more than 131,072 characters), bad_encoding, duplicate_id,
+    image_not_a_path, image_outside, image_places, messages_format, messages_order. `source_line` is the line
+    on which the row begins, counted as an editor does: a line break inside quotes counts too.
     """
 
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
@@ -32,3 +37,17 @@ class Csv(RowReader):
     def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:
         for file in files:
             yield from csv_rows(file, rows, self.delimiter)
+
+    def _image_paths(self, root: Path, tools: Tools) -> ImagePaths:
+        return _ListedPaths(root)
+
+
+class _ListedPaths(ImagePaths):
+    """Paths of pictures, of which a value may hold several as a JSON list."""
+
+    def of(self, value: Any) -> list[str]:
+        """The pictures of one cell. Raises ImageFault."""
+        if type(value) is str and value.startswith("["):
+            with suppress(orjson.JSONDecodeError):  # a name may begin so too
+                value = orjson.loads(value)
+        return super().of(value)

@@ -1,0 +1,55 @@
+"""A reader at work on files in a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from datakit.core.outcome import Reject
+from datakit.core.parameters import validated
+from datakit.core.registry import find
+from datakit.core.settings import RunSettings
+from datakit.core.tools import Tools
+from datakit.core.transform import Reader
+
+
+@dataclass(frozen=True)
+class Got:
+    """What a reader gave."""
+
+    frame: pl.DataFrame
+    rejects: list[Reject]
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Rejected record -> reason."""
+        return {reject.id: reject.reason for reject in self.rejects}
+
+    def column(self, name: str) -> list[Any]:
+        return self.frame[name].to_list()
+
+
+Read = Callable[..., Got]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """Reads with a reader by name; paths start from the test's folder."""
+
+    def go(name: str, batch_rows: int = 4096, **parameters: Any) -> Got:
+        reader = validated(find(name), parameters)
+        assert isinstance(reader, Reader)
+        tools = Tools(base=tmp_path, project=tmp_path, run=RunSettings(batch_rows=batch_rows))
+        columns = dict(reader.columns(tools))
+        batches = list(reader.read(tools))
+        for batch in batches:
+            assert dict(batch.frame.schema) == columns
+        frame = pl.concat([batch.frame for batch in batches])
+        return Got(frame, [reject for batch in batches for reject in batch.rejects])
+
+    return go
