@@ -25,6 +25,7 @@ ALLOWED = {
     "run": {*BASE, "recipe", "run"},
     "card": {*BASE, "recipe", "run", "card"},
     "train": {*BASE, "recipe", "run", "train"},
+    "check": {*BASE, "recipe", "run", "train", "check"},
     "evaluate": {*BASE, "recipe", "run", "card", "evaluate"},
     "serve": {*BASE, "recipe", "llm", "run", "card", "check", "serve"},
 }

@@ -24,6 +24,7 @@ COMMANDS = {
     "transforms": "List the transforms, or explain one.",
     "schema": "Print the JSON schema of recipes, for editors.",
     "cache": "Show or shrink the result store.",
+    "check": "Say what the trainer would do with a data set, before it starts.",
     "doctor": "Check the installation and say what is missing.",
 }
 

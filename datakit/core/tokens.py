@@ -40,6 +40,8 @@ SPECIAL = (
     "<|file_sep|>",
 )
 """The added tokens of Qwen2.5-VL in the order of their ids, from 151643 on (its tokenizer_config.json)."""
+QWEN3_SPECIAL = (*SPECIAL, "<tool_response>", "</tool_response>", "<think>", "</think>")
+"""Those of Qwen3-VL, in the same order."""
 _FIRST_SPECIAL = 151_643
 _PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -47,6 +49,8 @@ _PATTERN = (
 )
 """Qwen's pre-tokenizer. No piece of it reaches across a line break that a visible character follows."""
 
+Vocabulary = Literal["qwen2_5", "qwen3"]
+"""The two differ in their special tokens: only Qwen3's knows `<think>` and `<tool_response>` as one token."""
 Template = Literal["qwen2_vl", "qwen3_vl"]
 """LLaMA-Factory's template: `qwen2_vl` serves Qwen2-VL and Qwen2.5-VL."""
 DEFAULT_SYSTEM = "You are a helpful assistant."
@@ -58,7 +62,7 @@ _LINE = re.compile(r"(?<=\n)(?=\S)")
 
 
 @cache
-def encoding() -> Encoding:
+def encoding(vocabulary: Vocabulary = "qwen2_5") -> Encoding:
     """Qwen's vocabulary as tiktoken reads it. Loads once, in about 0.3 s; texts must be in NFC."""
     import base64
     from importlib.util import find_spec
@@ -73,13 +77,14 @@ def encoding() -> Encoding:
     for line in (Path(package.origin).parent / "resources" / "qwen.tiktoken").read_bytes().splitlines():
         token, rank = line.split()
         ranks[base64.b64decode(token)] = int(rank)
-    special = {token: _FIRST_SPECIAL + number for number, token in enumerate(SPECIAL)}
-    return Encoding("qwen2.5", pat_str=_PATTERN, mergeable_ranks=ranks, special_tokens=special)
+    words = QWEN3_SPECIAL if vocabulary == "qwen3" else SPECIAL
+    special = {token: _FIRST_SPECIAL + number for number, token in enumerate(words)}
+    return Encoding(vocabulary, pat_str=_PATTERN, mergeable_ranks=ranks, special_tokens=special)
 
 
-def token_ids(text: str) -> list[int]:
+def token_ids(text: str, vocabulary: Vocabulary = "qwen2_5") -> list[int]:
     """The ids of a text. Special tokens written out in it count as such, as they do for the trainer."""
-    return encoding().encode(normalize("NFC", text), allowed_special="all")
+    return encoding(vocabulary).encode(normalize("NFC", text), allowed_special="all")
 
 
 class TokenCounter:
@@ -89,7 +94,8 @@ class TokenCounter:
     across a break that a visible character follows. A prompt of 25 label lines costs its own lines only.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, vocabulary: Vocabulary = "qwen2_5") -> None:
+        self.vocabulary = vocabulary
         self._lines: dict[str, int] = {}
 
     def count(self, text: str) -> int:
@@ -101,7 +107,7 @@ class TokenCounter:
         for line in _LINE.split(text):
             found = known.get(line)
             if found is None:
-                found = len(encoding().encode(line, allowed_special="all"))
+                found = len(encoding(self.vocabulary).encode(line, allowed_special="all"))
                 if len(known) >= _REMEMBERED:
                     known.clear()  # shared lines come back at once; a record's own lines never do
                 known[line] = found

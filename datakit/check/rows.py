@@ -1,0 +1,162 @@
+"""The rows of a data file with the line that each stands in, read as the trainer's loader reads them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from datakit.recipe.yaml_file import show_path
+
+KINDS = {"json": "json", "jsonl": "json", "csv": "csv", "parquet": "parquet", "arrow": "arrow", "txt": "text"}
+"""File endings that the trainer reads -> its loader."""
+READ = ("json", "csv", "parquet")
+"""Loaders whose files are read here."""
+CHUNK = 10 << 20
+"""Bytes of JSON Lines that the loader turns into one table; later tables must fit the first one's types."""
+
+Report = Callable[..., None]
+"""`Findings.add`, with the data set given."""
+Row = tuple[int, int, Any]
+"""Line (from 1; 0 where lines mean nothing), chunk of the loader, value."""
+
+
+def rows_of(path: Path, report: Report) -> Iterator[Row]:
+    """The rows in order. What cannot be read is reported and ends the file."""
+    kind = KINDS[path.suffix[1:]]
+    try:
+        if kind == "json":
+            yield from _json(path, report)
+        else:
+            yield from _table(path, kind, report)
+    except OSError as error:
+        report("file_missing", f"cannot read {show_path(path)}: {error.strerror}", where=show_path(path))
+
+
+def _table(path: Path, kind: str, report: Report) -> Iterator[Row]:
+    import polars as pl
+
+    try:
+        frame = pl.scan_parquet(path) if kind == "parquet" else pl.scan_csv(path, infer_schema=False)
+        for batch in frame.collect_batches(chunk_size=2048, maintain_order=True):
+            for row in batch.iter_rows(named=True):
+                yield 0, 0, row
+    except pl.exceptions.PolarsError as error:
+        report("bad_json", f"not {kind}: {error}", where=show_path(path))
+
+
+def _json(path: Path, report: Report) -> Iterator[Row]:
+    with open(path, "rb") as file:
+        head = file.read(4096)
+    if head.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        report("file_encoding", "starts with a byte-order mark", where=f"{show_path(path)}:1")
+        if not head.startswith(b"\xef\xbb\xbf"):
+            return
+    if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[":
+        yield from _array(path, report)
+    else:
+        yield from _lines(path, report)
+
+
+def _lines(path: Path, report: Report) -> Iterator[Row]:
+    read = 0
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            chunk = read // CHUNK  # a chunk ends with the line that reaches its size
+            read += len(line)
+            text = line.strip() if number > 1 else line.removeprefix(b"\xef\xbb\xbf").strip()
+            if not text:
+                continue
+            try:
+                yield number, chunk, orjson.loads(text)
+            except orjson.JSONDecodeError as error:
+                place = f"{show_path(path)}:{number}:{error.colno}"
+                report(
+                    "bad_json",
+                    f"not JSON: {error.msg}",
+                    where=place,
+                    remedy="Each line must be one object, or the whole file one array of objects.",
+                )
+                return
+
+
+def _array(path: Path, report: Report) -> Iterator[Row]:
+    """One row a line is read as a stream; any other layout as a whole, from where the stream ends."""
+    given = 0
+    for line, value in _row_lines(path):
+        given += 1
+        yield line, 0, value
+    if given >= 0 and not _ends_well(path, given):
+        yield from _array_as_a_whole(path, given, report)
+
+
+def _row_lines(path: Path) -> Iterator[tuple[int, Any]]:
+    """Rows up to the first line that is not `[`, `]` or a whole object with its comma."""
+    with open(path, "rb") as file:
+        comma = True
+        for number, line in enumerate(file, 1):
+            text = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
+            if number == 1 and text == b"[":
+                continue
+            if not comma or not text.startswith(b"{"):
+                return
+            comma = text.endswith(b",")
+            try:
+                yield number, orjson.loads(text[:-1] if comma else text)
+            except orjson.JSONDecodeError:
+                return
+
+
+def _ends_well(path: Path, rows: int) -> bool:
+    """Whether a file of `[`, so many lines of one row each, and `]` has nothing else in it."""
+    if rows == 0:
+        return False
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - 4096))
+        tail = file.read()
+    if not tail.rstrip().endswith(b"]") or tail.rstrip()[:-1].rstrip().endswith(b","):
+        return False
+    with open(path, "rb") as file:
+        return sum(1 for line in file if line.strip()) == rows + 2
+
+
+def _array_as_a_whole(path: Path, skip: int, report: Report) -> Iterator[Row]:
+    place = show_path(path)
+    data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        report("file_encoding", f"not UTF-8: byte {error.start + 1}", where=f"{place}:{line}")
+        return
+    decode = json.JSONDecoder().raw_decode
+    try:
+        at, line, number = _skip_space(text, text.index("[") + 1), 1, 0
+        counted = 0
+        while text[at : at + 1] != "]" or number:
+            line += text.count("\n", counted, at)
+            counted = at
+            value, at = decode(text, at)
+            number += 1
+            if number > skip:
+                yield line, 0, value
+            at = _skip_space(text, at)
+            if text[at : at + 1] == "]":
+                break
+            if text[at : at + 1] != ",":
+                raise json.JSONDecodeError("expected `,` or `]`", text, at)
+            at = _skip_space(text, at + 1)
+        rest = _skip_space(text, at + 1)
+        if rest < len(text):
+            raise json.JSONDecodeError("text behind the array", text, rest)
+    except json.JSONDecodeError as error:
+        report("bad_json", f"not JSON: {error.msg}", where=f"{place}:{error.lineno}:{error.colno}")
+
+
+def _skip_space(text: str, at: int) -> int:
+    while text[at : at + 1] in (" ", "\n", "\r", "\t"):
+        at += 1
+    return at

@@ -1,0 +1,182 @@
+"""`datakit check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from datakit.check.check import Report
+    from datakit.check.finding import Group
+    from datakit.check.tally import Tally
+    from datakit.check.training import Training
+
+EPILOG = """\b
+Examples:
+  datakit check build/ecom_v3
+  datakit check build/ecom_v3 --decode --set cutoff_len=2048
+  datakit check --dataset-dir LLaMA-Factory/data --dataset mllm_demo --train-yaml sft.yaml
+  datakit check build/ecom_v3 --json | jq '.findings[] | select(.severity == "error")'
+"""
+_EXAMPLES = 3
+
+
+@click.command(epilog=EPILOG)
+@click.argument("build", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--dataset-dir",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of a dataset_info.json, for a data set that is no build.",
+)
+@click.option("--dataset", "names", metavar="A,B", help="Names in dataset_info.json; else train.yaml's.")
+@click.option(
+    "--train-yaml",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="LLaMA-Factory's configuration; that of the build if not given.",
+)
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Try another value of a setting.")
+@click.option("--gpus", type=click.IntRange(min=1), help="GPUs of the run; from the build, else 1.")
+@click.option("--decode", is_flag=True, help="Decode every picture: finds truncated ones for sure.")
+@click.option(
+    "--records",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write each row's verdict and tokens to this file, as JSON Lines.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print every finding as JSON on stdout.")
+def command(
+    build: Path | None,
+    dataset_dir: Path | None,
+    names: str | None,
+    train_yaml: Path | None,
+    changes: tuple[str, ...],
+    gpus: int | None,
+    decode: bool,
+    records: Path | None,
+    as_json: bool,
+) -> int:
+    """Say what LLaMA-Factory would do with BUILD, or with any data set of its format, before anything starts.
+
+    Rows that it would drop, stop at or cut, pictures that are missing or broken, settings that fail or never
+    fire, tokens of texts and pictures, and the `cutoff_len` and `image_max_pixels` that would fit. Reads
+    image headers and counts tokens; needs no GPU and no trainer. Exit code 1 when there are errors.
+    """
+    from datakit.check.check import Check
+    from datakit.check.writing import write_records
+    from datakit.cli.tables import print_json
+    from datakit.core.errors import Exit, UserError
+
+    if (build is None) == (dataset_dir is None and train_yaml is None):
+        raise UserError(
+            "name a build, or a data set with --dataset-dir or --train-yaml",
+            remedy="See: datakit check --help",
+        )
+    if build is not None and not (build / "dataset_info.json").is_file():
+        remedy = "Build it with `emit: [llamafactory: {}]`."
+        raise UserError(f"{build} holds no data set for LLaMA-Factory", remedy=remedy)
+    training = _training(build, train_yaml, changes, gpus)
+    dataset = [name.strip() for name in names.split(",")] if names else _all_names(build, training)
+    check = Check(training, dataset_dir=build or dataset_dir, dataset=dataset, decode=decode)
+    if records is not None:
+        write_records(check.rows(), records)
+    report = check.report() if records is not None else check.run()
+    if as_json:
+        print_json(report.plain())
+    else:
+        _print(report)
+    return int(Exit.FAILED if report.errors else Exit.FINE)
+
+
+def _training(build: Path | None, path: Path | None, changes: tuple[str, ...], gpus: int | None) -> Training:
+    from datakit.check.training import Training
+    from datakit.check.writing import gpus_of
+
+    if path is None and build is not None and (build / "train.yaml").is_file():
+        path = build / "train.yaml"
+    return Training.load(path, changes, gpus=gpus or (gpus_of(build) if build else 1))
+
+
+def _all_names(build: Path | None, training: Training) -> list[str]:
+    """Of a build without a training configuration: every data set in it."""
+    from datakit.check.writing import names_in
+
+    return names_in(build) if build is not None and training.file is None else []
+
+
+def _print(report: Report) -> None:
+    from datakit.cli.tables import print_table
+
+    settings = report.settings
+    given = [
+        f"{key} {value:,}" if isinstance(value, int) else f"{key} {value}"
+        for key in ("template", "cutoff_len", "image_max_pixels", "gpus")
+        if (value := settings[key]) is not None
+    ]
+    click.echo(f"{settings['train_yaml'] or settings['dataset_dir']}: {', '.join(given)}")
+    head: tuple[str, ...] = ("data set", "part", "rows", "kept", "dropped", "stops", "crashes", "cut")
+    head += ("text tokens", "image tokens", "longest")
+    rows = [
+        (tally.name, tally.part, *(f"{value:,}" if value else "·" for value in _figures(tally)))
+        for tally in report.tallies
+    ]
+    if rows:
+        print_table(head, rows, right=range(2, len(head)))
+    if report.steps is not None:
+        click.echo(f"{report.steps:,} training steps")
+    for group in report.findings.groups():
+        for line in _group(group):
+            click.echo(line)
+    _print_proposal(report)
+    counts = [report.findings.count(severity) for severity in ("error", "warning", "note")]
+    click.echo(f"{counts[0]:,} errors, {counts[1]:,} warnings, {counts[2]:,} notes")
+
+
+def _figures(tally: Tally) -> tuple[int, ...]:
+    counts = (tally.rows, tally.kept, tally.dropped, tally.stops, tally.crashes, tally.cut)
+    return (*counts, tally.text_tokens, tally.image_tokens, tally.longest)
+
+
+def _group(group: Group) -> Iterator[str]:
+    """A kind of finding: how often, the first places, what to do."""
+    count = len(group.findings)
+    times = f" ({count:,} times)" if count > 1 else ""
+    yield f"{group.severity.capitalize()} {group.code}: {group.title}{times}"
+    for finding in group.findings[:_EXAMPLES]:
+        place = " ".join(part for part in (finding.where, finding.record) if part)
+        yield f"  {place}: {finding.message}" if place else f"  {finding.message}"
+    if count > _EXAMPLES:
+        yield f"  and {count - _EXAMPLES:,} more (--json shows all)"
+    if group.remedy:
+        yield f"  {group.remedy}"
+
+
+def _print_proposal(report: Report) -> None:
+    from datakit.cli.tables import print_table
+
+    found = report.proposal
+    if found is None:
+        return
+    if found.choices:
+        rows = [
+            (
+                f"{choice.image_max_pixels:,}"
+                + (" *" if choice.image_max_pixels == found.image_max_pixels else ""),
+                f"{choice.image_tokens:,}",
+                f"{choice.cost:.2f}",
+                f"{choice.fits_99:,}",
+                f"{choice.fits_all:,}",
+            )
+            for choice in found.choices
+        ]
+        head = ("image_max_pixels", "image tokens", "cost", "cutoff_len for 99%", "for all rows")
+        print_table(head, rows, right=range(1, 5))
+    for line in found.advice:
+        click.echo(line)
+
+
+def _mark(own: bool) -> str:
+    """A star at the configuration's own limit."""
+    return " *" if own else "  "

@@ -1,0 +1,89 @@
+"""`datakit check`: what it prints, its exit codes, JSON, and calls that are wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from data_folder import DataFolder, good, picture, row
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataFolder:
+    monkeypatch.chdir(tmp_path)
+    return DataFolder(tmp_path)
+
+
+def test_help_says_what_the_check_needs(datakit: Run) -> None:
+    done = datakit("check", "--help")
+    assert done.code == 0
+    assert "no GPU and no trainer" in done.out
+
+
+def test_clean_data_set_ends_with_zero(datakit: Run, folder: DataFolder) -> None:
+    path = folder.write([good([picture(folder.path, "a.png")])])
+    done = datakit("check", "--train-yaml", path)
+    assert done.code == 0
+    assert "0 errors, 0 warnings, 0 notes" in done.out
+    assert "1 training steps" in done.out
+
+
+def test_errors_are_grouped_with_places_and_remedy_and_end_with_one(datakit: Run, folder: DataFolder) -> None:
+    path = folder.write([good(), *[row(("user", "问"))] * 5])
+    done = datakit("check", "--train-yaml", path)
+    assert done.code == 1
+    assert "Error turn_count: A row that does not end with the assistant is dropped (5 times)" in done.out
+    assert "  set.json:3 r1: 1 turns" in done.out
+    assert "and 2 more" in done.out
+    assert "Add the answer" in done.out
+
+
+def test_json_holds_every_finding_and_the_figures(datakit: Run, folder: DataFolder) -> None:
+    path = folder.write([good(), *[row(("user", "问"))] * 5])
+    done = datakit("check", "--train-yaml", path, "--json")
+    found = json.loads(done.out)
+    assert found["errors"] == 5
+    assert [finding["where"] for finding in found["findings"]] == [f"set.json:{n}" for n in range(3, 8)]
+    assert found["data_sets"][0]["dropped"] == 5
+    assert found["settings"]["cutoff_len"] == 2048
+    assert found["proposal"]["fits_all"] > 0
+
+
+def test_records_file_holds_tokens_of_each_row(datakit: Run, folder: DataFolder) -> None:
+    path = folder.write([good([picture(folder.path, "a.png", 280, 280)]), row(("user", "问"))])
+    datakit("check", "--train-yaml", path, "--records", "rows.jsonl")
+    lines = [json.loads(line) for line in Path("rows.jsonl").read_text().splitlines()]
+    assert [line["verdict"] for line in lines] == ["kept", "dropped"]
+    assert lines[0]["image_tokens"] == [100]
+    assert lines[0]["input_tokens"] == lines[0]["text_tokens"] + 100
+
+
+def test_data_set_without_a_configuration_is_checked(datakit: Run, folder: DataFolder) -> None:
+    folder.write([good([picture(folder.path, "a.png")])])
+    done = datakit("check", "--dataset-dir", ".", "--dataset", "set")
+    assert (done.code, "0 errors" in done.out) == (0, True)
+    assert "never" not in done.out
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ((), "name a build"),
+        ((".",), "holds no data set for LLaMA-Factory"),
+        (("--dataset-dir", "."), "no data set is named"),
+        (("--dataset-dir", ".", "--dataset", "set", "--set", "x"), "KEY=VALUE"),
+    ],
+)
+def test_wrong_call_ends_with_two(
+    datakit: Run, folder: DataFolder, args: tuple[str, ...], words: str
+) -> None:
+    if len(args) > 1:
+        folder.write([good()])
+    done = datakit("check", *args)
+    assert done.code == 2
+    assert words in done.err
