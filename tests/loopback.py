@@ -8,18 +8,27 @@
 It listens on a port of 127.0.0.1 in a thread of its own. `script` is asked for every call; None means a good
 answer. A good answer echoes the id that stands in the question as `[id:...]`, so that a test sees whether
 answers land on their own records.
+
+`server.limits` are enforced as providers do: a token bucket or a sliding window, told in `x-ratelimit-*`
+headers or not. `python tests/loopback.py --latency-s 0.2` runs the server in a process of its own, prints its
+address and ends with its standard input; GET /stats tells what it saw.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import re
+import sys
 import threading
 import time
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+import orjson
 
 KEY = "sk-loopback-5f1e77c0"
 _ID = re.compile(r"\[id:([^\]]*)\]")
@@ -92,6 +101,100 @@ class Reply:
     delay_s: float = 0.0
 
 
+@dataclass
+class Limit:
+    """A limit by the minute, of requests or of tokens."""
+
+    per_minute: float
+    kind: Literal["bucket", "window"] = "bucket"
+    """A bucket that refills evenly and holds a minute's worth, or what went in any 60 seconds."""
+    window_s: float = 60.0
+    capacity: float | None = None
+    """Of the bucket; `per_minute` when not given."""
+    _level: float = -1.0
+    _at: float = 0.0
+    _went: deque[tuple[float, float]] = field(default_factory=deque)
+    _sum: float = 0.0
+
+    def admit(self, units: float, now: float) -> bool:
+        """Whether so many units may go; they are counted then."""
+        if self.room(now) < units:
+            return False
+        if self.kind == "bucket":
+            self._level -= units
+        else:
+            self._went.append((now, units))
+            self._sum += units
+        return True
+
+    def room(self, now: float) -> float:
+        """Units that may go."""
+        if self.kind == "bucket":
+            most = self.capacity or self.per_minute
+            before = most if self._level < 0 and not self._at else self._level
+            self._level = min(before + (now - self._at) * self.per_minute / 60, most) if self._at else most
+            self._at = now
+            return self._level
+        while self._went and self._went[0][0] <= now - self.window_s:
+            self._sum -= self._went.popleft()[1]
+        return self.per_minute - self._sum
+
+    def wait_s(self, units: float, now: float) -> float:
+        """Until so many units may go."""
+        if self.kind == "bucket":
+            return max(units - self.room(now), 0.0) * 60 / self.per_minute
+        return self._went[0][0] + self.window_s - now if self._went else 0.0
+
+    def reset_s(self, now: float) -> float:
+        """Until everything is free again."""
+        if self.kind == "bucket":
+            most = self.capacity or self.per_minute
+            return (most - self.room(now)) * 60 / self.per_minute
+        return self._went[-1][0] + self.window_s - now if self._went else 0.0
+
+
+@dataclass
+class Limits:
+    """What the server allows, and whether it says so."""
+
+    requests: Limit | None = None
+    tokens: Limit | None = None
+    tells: bool = True
+    """`x-ratelimit-*` headers with every answer."""
+    retry_after: bool = True
+    worst: bool = False
+    """Tokens count by what a request might use (max_tokens) instead of what it used."""
+
+    def check(self, call: Call) -> Reply | None:
+        """A 429 when the call goes beyond a limit."""
+        now, units = time.monotonic(), self._tokens(call)
+        for name, limit, need in (("requests", self.requests, 1.0), ("tokens", self.tokens, units)):
+            if limit is not None and limit.room(now) < need:
+                headers = self.headers(now)
+                if self.retry_after:
+                    headers["Retry-After"] = f"{limit.wait_s(need, now):.3f}"
+                return Reply(429, f"Rate limit reached for {name}", "rate_limit_exceeded", headers)
+        for limit, need in ((self.requests, 1.0), (self.tokens, units)):
+            if limit is not None:
+                limit.admit(need, now)
+        return None
+
+    def headers(self, now: float) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for name, limit in (("requests", self.requests), ("tokens", self.tokens)):
+            if limit is not None and self.tells:
+                found[f"x-ratelimit-limit-{name}"] = f"{limit.per_minute:.0f}"
+                found[f"x-ratelimit-remaining-{name}"] = f"{max(limit.room(now), 0):.0f}"
+                found[f"x-ratelimit-reset-{name}"] = f"{limit.reset_s(now):.3f}s"
+        return found
+
+    def _tokens(self, call: Call) -> float:
+        most = call.body.get("max_tokens") or call.body.get("max_completion_tokens") or 20
+        return float(PROMPT_TOKENS + (most if self.worst else ANSWER_TOKENS))
+
+
+PROMPT_TOKENS, ANSWER_TOKENS, CACHED_TOKENS = 100, 20, 40
+
 Script = Callable[[Call], Reply | None]
 
 
@@ -102,7 +205,11 @@ class Loopback:
         self.latency_s, self.models, self.key = latency_s, models, KEY
         self.script: Script = lambda call: None
         self.answer: Callable[[Call], dict[str, Any]] = _echo
+        self.limits: Limits | None = None
         self.keep_calls = True
+        self.replies: Counter[str] = Counter()
+        """Replies by status; `cut` and `reset` for those that broke off."""
+        self.first_at = self.last_at = 0.0
         self.calls: list[Call] = []
         self.count = 0
         """Requests for completions."""
@@ -131,6 +238,16 @@ class Loopback:
         """The ids asked about, in the order of arrival."""
         return [call.id for call in self.calls]
 
+    def stats(self) -> dict[str, Any]:
+        """What the server saw so far."""
+        return {
+            "count": self.count,
+            "most_open": self.most_open,
+            "seconds": self.last_at - self.first_at,
+            "replies": dict(self.replies),
+            "repeated": sum(count > 1 for count in self._seen.values()),
+        }
+
     async def _shut(self) -> None:
         self._server.close()
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
@@ -156,6 +273,8 @@ class Loopback:
             name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines) if name
         }
         body = await reader.readexactly(int(headers.get("content-length", 0)))
+        if path.endswith("/stats"):
+            return await self._send(writer, Reply(raw=orjson.dumps(self.stats())))
         if headers.get("authorization") != f"Bearer {self.key}":
             shown = headers.get("authorization", "").removeprefix("Bearer ")
             return await self._send(
@@ -173,10 +292,12 @@ class Loopback:
         return await self._completion(headers, body, writer)
 
     async def _completion(self, headers: dict[str, str], body: bytes, writer: asyncio.StreamWriter) -> bool:
-        call = Call(self.count, json.loads(body), headers, len(body), time.monotonic())
+        call = Call(self.count, orjson.loads(body), headers, len(body), time.monotonic())
+        self.first_at, self.last_at = self.first_at or call.at, call.at
         self.count += 1
-        call._attempt = self._seen.get(call.text, 0)
-        self._seen[call.text] = call._attempt + 1
+        question = call.id or call.text
+        call._attempt = self._seen.get(question, 0)
+        self._seen[question] = call._attempt + 1
         if self.keep_calls:
             self.calls.append(call)
         self.open += 1
@@ -186,6 +307,9 @@ class Loopback:
             await asyncio.sleep(self.latency_s + reply.delay_s)
         finally:
             self.open -= 1
+        self.replies["reset" if reply.reset else "cut" if reply.cut else str(reply.status)] += 1
+        if self.limits is not None:
+            reply.headers = {**self.limits.headers(time.monotonic()), **reply.headers}
         if reply.status == 200 and reply.raw is None and not reply.reset:
             reply.raw = json.dumps(_completion_of(call, reply), ensure_ascii=False).encode()
         return await self._send(writer, reply)
@@ -194,7 +318,7 @@ class Loopback:
         if call.body["model"] not in self.models:
             name = call.body["model"]
             return Reply(404, f"The model `{name}` does not exist or you do not have access to it.")
-        reply = self.script(call) or Reply()
+        reply = (self.limits.check(call) if self.limits else None) or self.script(call) or Reply()
         if reply.status == 200 and reply.content is None:
             reply.content = json.dumps(self.answer(call), ensure_ascii=False)
         return reply
@@ -237,9 +361,36 @@ def _completion_of(call: Call, reply: Reply) -> dict[str, Any]:
         "model": call.body["model"],
         "choices": [{"index": 0, "message": message, "finish_reason": reply.finish_reason}],
         "usage": {
-            "prompt_tokens": 100,
-            "completion_tokens": 20,
-            "total_tokens": 120,
-            "prompt_tokens_details": {"cached_tokens": 40},
+            "prompt_tokens": PROMPT_TOKENS,
+            "completion_tokens": ANSWER_TOKENS,
+            "total_tokens": PROMPT_TOKENS + ANSWER_TOKENS,
+            "prompt_tokens_details": {"cached_tokens": CACHED_TOKENS},
         },
     }
+
+
+def main() -> None:
+    """The server in a process of its own, for benchmarks."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--latency-s", type=float, default=0.2)
+    parser.add_argument("--requests", type=float, help="Requests a minute.")
+    parser.add_argument("--tokens", type=float, help="Tokens a minute.")
+    parser.add_argument("--kind", choices=("bucket", "window"), default="bucket")
+    parser.add_argument("--silent", action="store_true", help="No x-ratelimit headers.")
+    parser.add_argument("--worst", action="store_true", help="Count max_tokens, not the tokens used.")
+    given = parser.parse_args()
+    with Loopback(latency_s=given.latency_s) as server:
+        server.keep_calls = False
+        if given.requests or given.tokens:
+            server.limits = Limits(
+                requests=Limit(given.requests, given.kind) if given.requests else None,
+                tokens=Limit(given.tokens, given.kind) if given.tokens else None,
+                tells=not given.silent,
+                worst=given.worst,
+            )
+        print(server.url, flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
