@@ -6,10 +6,10 @@
     python scripts/bench_llm.py --only peers --peers  # installs distilabel and bespokelabs-curator
 
 Sections: speed (64 in flight, 200 ms), images (256 in flight, 100 KB each), memory (512 in flight), limits
-(servers that allow so many requests or tokens a minute), worlds (every failure mixed at 20%), kill (kill -9 at
-half way, then again), peers. The server is tests/loopback.py in a process of its own. The client is the whole
-engine with its result store, in a process of its own, unless a line says otherwise. CPU seconds are those of
-the client's process; wall time depends on what else the machine does, so compare lines of one run.
+(servers that allow so many requests or tokens a minute), worlds (every failure mixed at 20%), kill (kill -9
+at half way, then again), peers. The server is tests/loopback.py in a process of its own. The client is the
+whole engine with its result store, in a process of its own, unless a line says otherwise. CPU seconds are
+those of the client's process; wall time depends on what else the machine does: compare lines of one run.
 """
 
 from __future__ import annotations

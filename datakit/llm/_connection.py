@@ -10,6 +10,7 @@ import os
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from datakit.core.errors import UserError
@@ -34,6 +35,15 @@ class Reply:
     data: bytes
 
 
+class Body:
+    """The bytes of a request, let go as soon as the network has them: an answer may take minutes, and 512
+    pictures of 100 KB are 70 MB."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.size = len(data)
+
+
 class Connection:
     """Connections to one endpoint, opened when they are needed."""
 
@@ -45,13 +55,13 @@ class Connection:
         self._session: aiohttp.ClientSession | None = None
         self._proxy: str | None = None
 
-    async def post(self, body: bytes) -> Reply | Fault:
+    async def post(self, body: Body) -> Reply | Fault:
         """The server's reply, or why there is none."""
         import aiohttp
 
         session = self._open()
         try:
-            async with session.post(self.url, data=body, proxy=self._proxy) as response:
+            async with session.post(self.url, data=_payload_class()(body), proxy=self._proxy) as response:
                 return Reply(response.status, response.headers, await response.read())
         except TimeoutError:
             return Fault("again", "timed_out", f"no answer within {self._timeout_s:g} s")
@@ -112,6 +122,37 @@ def face_of(settings: LlmSettings) -> AsyncOpenAI:
             )
         key = "none"  # servers of one's own, such as vLLM, ask for no key
     return AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0, timeout=settings.timeout_s)
+
+
+_CHUNK_BYTES = 1 << 16
+
+
+@cache
+def _payload_class() -> type[aiohttp.Payload]:
+    """A Body as aiohttp writes it: by chunks, so that a slow connection keeps no second copy of it."""
+    from aiohttp import Payload
+    from aiohttp.abc import AbstractStreamWriter
+
+    class Once(Payload):
+        _value: Body
+
+        @property
+        def size(self) -> int:
+            return self._value.size
+
+        def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+            return self._value.data.decode(encoding, errors)
+
+        async def write(self, writer: AbstractStreamWriter) -> None:
+            await self.write_with_length(writer, None)
+
+        async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+            data = memoryview(self._value.data)
+            for at in range(0, len(data), _CHUNK_BYTES):
+                await writer.write(data[at : at + _CHUNK_BYTES])
+            self._value.data = b""
+
+    return Once
 
 
 def _proxy(url: str) -> str | None:

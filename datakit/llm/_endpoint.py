@@ -11,12 +11,12 @@ from datakit.core.errors import StopProvider
 from datakit.core.settings import LlmSettings
 from datakit.llm import prices
 from datakit.llm._circuit import Circuit
-from datakit.llm._connection import Connection
+from datakit.llm._connection import Body, Connection
 from datakit.llm._dialect import Dialect
 from datakit.llm._faults import Fault, fault_of
 from datakit.llm._judge import Answer
 from datakit.llm._pace import Limiter
-from datakit.llm._payload import Turn
+from datakit.llm._payload import Turn, fits_as_it_is
 from datakit.llm.request import Request
 
 _DOWN = frozenset({"server_error", "timed_out", "connection_lost", "body_malformed"})
@@ -58,13 +58,18 @@ class Endpoint:
         self.limiter.sent(now, tokens)
         return self.circuit.sent()
 
-    async def body(self, request: Request, further: Sequence[Turn]) -> bytes:
-        """The body of a request; pictures are read beside the event loop. Raises ImageProblem."""
-        if not request.images:
-            return self.dialect.body(request, further)
-        return await asyncio.to_thread(self.dialect.body, request, further)
+    async def body(self, request: Request, further: Sequence[Turn]) -> Body:
+        """The body of a request. Raises ImageProblem.
 
-    async def send(self, body: bytes) -> Answer | Fault:
+        Pictures that must be decoded are decoded beside the event loop. Files that are sent as they are are
+        read at once: a hand-over to another thread costs more than reading 100 KB (0.37 ms, 2026-11).
+        """
+        most = self.settings.max_image_pixels
+        if all(fits_as_it_is(path, most) for path in request.images):
+            return Body(self.dialect.body(request, further))
+        return Body(await asyncio.to_thread(self.dialect.body, request, further))
+
+    async def send(self, body: Body) -> Answer | Fault:
         """The answer to one call, or what came of it."""
         sent_at = time.monotonic()
         reply = await self.connection.post(body)
