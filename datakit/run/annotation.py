@@ -291,13 +291,18 @@ def _drive(answers: AsyncGenerator[Answered, None]) -> Iterator[Answered]:
     Everything stays in the caller's thread, so an answer is in the store before the next is looked at.
     """
     loop = _new_loop()
+    step: asyncio.Future[Answered] | None = None
     try:
         while True:
+            step = asyncio.ensure_future(anext(answers), loop=loop)
             try:
-                yield loop.run_until_complete(anext(answers))
+                yield loop.run_until_complete(step)
             except StopAsyncIteration:
                 return
     finally:
+        if step is not None:
+            step.cancel()  # Ctrl-C leaves the loop in the middle of a step: it must end before the rest can
+            loop.run_until_complete(asyncio.wait([step]))
         loop.run_until_complete(answers.aclose())
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.run_until_complete(loop.shutdown_default_executor())
