@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import polars as pl
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from datakit.annotate import _samples as sampling
 from datakit.core.outcome import Done, Outcome, Rejected
+from datakit.core.record import record_key, step_print
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Columns, Row
 from datakit.llm import author, json_answer, offline
@@ -15,6 +17,9 @@ from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.request import Request
 
 FIELD = "description"
+CANDIDATE = "candidate"
+"""The referee's template sees the description that it judges under this name."""
+_VERDICT_TOKENS = 256
 
 
 class Describe(Annotator):
@@ -26,13 +31,21 @@ class Describe(Annotator):
     composes the text from OCR lines, layout and light; it never looks at the label, and `<into>_by` says
     `offline-writer`.
 
+    With `samples`, `banned`, `required` or `referee` a record takes several calls: an answer with a banned
+    word, without a required one, or refused by the referee is asked for again, at most `max_tries` times,
+    and the model is told which words were wrong. Of the answers that pass, the most central one stands (the
+    highest mean Jaccard similarity of character 3-grams to the others). When none passes, the record is
+    rejected, or with `on_fail: keep` the best one stands; `<into>_faults` says then what is wrong (an empty
+    list for those that pass).
+
     An answer is stored as it came, under a key of the rendered text, the pictures' content, the model and
     the temperature: another timeout, address or concurrency pays for nothing again, nor does a change of
-    the template that leaves the rendered text as it was.
+    the template that leaves the rendered text as it was. Every sample, try and verdict is stored on its own:
+    more samples or other words pay only for the answers that are not there yet.
 
-    Reasons of rejection: refused, content_filter, context_too_long, image_refused, image_* of a broken file.
-    To be tried again: rate_limited, server_error, timed_out, connection_lost, answer_malformed,
-    answer_truncated, answer_empty.
+    Reasons of rejection: banned_word, missing_word, referee_refused, refused, content_filter,
+    context_too_long, image_refused, image_* of a broken file. To be tried again: rate_limited, server_error,
+    timed_out, connection_lost, answer_malformed, answer_truncated, answer_empty.
     """
 
     keyed: ClassVar[tuple[str, ...]] = ("temperature",)
@@ -48,43 +61,139 @@ class Describe(Annotator):
     """Freedom of the model's wording; low, because a description should keep to what is seen."""
     max_tokens: int = Field(default=512, ge=16)
     """Longest answer. A longer one is asked for once more with twice the room. Not part of the key."""
+    samples: int = Field(default=1, ge=1, le=32)
+    """Answers to each question, of which one stands. They need a `temperature` above 0."""
+    banned: tuple[str, ...] = ()
+    """Words that a description may not have; width, case and white space do not matter."""
+    required: tuple[str, ...] = ()
+    """Words that a description must have, all of them."""
+    referee: str | None = None
+    """Template of a question about a description, its variable `candidate`, such as ecom/referee.j2. The
+    model answers with a JSON object {why, ok}; a description that is not ok does not pass."""
+    max_tries: int = Field(default=3, ge=1, le=10)
+    """Answers for each sample, the first included, until one passes."""
+    on_fail: Literal["reject", "keep"] = "reject"
+    """What becomes of a record none of whose answers passes."""
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> Self:
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError("samples at temperature 0 are all alike; raise `temperature`")
+        if not all(word.strip() for word in (*self.banned, *self.required)):
+            raise ValueError("`banned` and `required` hold words, none of them blank")
+        both = [word for word in self.banned if word in self.required]
+        if both:
+            raise ValueError(f"`{both[0]}` is both banned and required")
+        return self
+
+    @property
+    def rules(self) -> sampling.Rules:
+        """What an answer must keep to."""
+        return sampling.Rules(self.banned, self.required, self.referee is not None)
+
+    @property
+    def is_single(self) -> bool:
+        """Whether one answer is a record's whole result."""
+        return self.samples == 1 and not self._has_rules
+
+    @property
+    def _has_rules(self) -> bool:
+        return bool(self.banned or self.required or self.referee)
 
     def templates(self) -> tuple[str, ...]:
-        return (self.template,)
+        return (self.template,) if self.referee is None else (self.template, self.referee)
 
     def needs(self, tools: Tools) -> tuple[str, ...]:
-        return author.needed(self.template, tools)
+        needed = author.needed(self.template, tools)
+        if self.referee is None:
+            return needed
+        author.need_model(f"the referee of {self.name()}", "judge", tools)
+        return tuple(sorted({*needed, *author.needed(self.referee, tools, given=(CANDIDATE,))}))
 
     def gives(self, tools: Tools) -> Columns:
-        return {self.into: pl.String(), f"{self.into}_by": pl.String()}
+        columns = {self.into: pl.String(), f"{self.into}_by": pl.String()}
+        marks = self._has_rules and self.on_fail == "keep"
+        return {**columns, f"{self.into}_faults": pl.List(pl.String())} if marks else columns
 
     def key_settings(self, tools: Tools) -> Row:
-        return author.key_settings(tools, FIELD, super().key_settings(tools))
+        single = author.key_settings(tools, FIELD, super().key_settings(tools))
+        if self.is_single:
+            return single
+        rules = {"samples": self.samples, "banned": self.banned, "required": self.required}
+        judged = {"referee": tools.templates.digest(self.referee)} if self.referee else {}
+        tried = {"max_tries": self.max_tries} if self._has_rules else {}
+        return {**single, **rules, **judged, **tried}
 
     def key_fields(self, row: Row, tools: Tools) -> Any:
         if not row["images"]:
             return None
         return author.key_fields(self.template, row, tools, self._label(row, tools))
 
+    def part_keys(self, row: Row, tools: Tools) -> list[bytes]:
+        if self.is_single or not row["images"]:
+            return []
+        return [self.part_key(row, tools, sample) for sample in range(self.samples)]
+
+    def part_key(self, row: Row, tools: Tools, sample: int, number: int = 0, hint: str = "") -> bytes:
+        """The key of one answer. That of the first is the key of the whole result when there is no other."""
+        fields = self.key_fields(row, tools)
+        if hint and "text" in fields:
+            fields = {**fields, "text": f"{fields['text']}\n{hint}"}
+        if sample or number:
+            fields = {**fields, "sample": sample, "try": number}
+        settings = author.key_settings(tools, FIELD, super().key_settings(tools))
+        return record_key(step_print(self.name(), self.version, settings), fields)
+
+    def verdict_key(self, row: Row, tools: Tools, candidate: str) -> bytes:
+        """The key of the referee's verdict on a description."""
+        settings = author.key_settings(tools, "verdict", {"temperature": 0.0})
+        fields = author.key_fields(
+            str(self.referee), row, tools, self._label(row, tools), **{CANDIDATE: candidate}
+        )
+        return record_key(step_print(f"{self.name()}/referee", self.version, settings), fields)
+
     def start(self, tools: Tools) -> Any:
         return _Describer(self, tools)
 
     def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
+        faults: list[str] = []
         if raw is None:
-            return {self.into: None, f"{self.into}_by": None}
-        text = author.text_of(raw, FIELD)
-        return text if isinstance(text, Rejected) else {self.into: text, f"{self.into}_by": raw["by"]}
+            text = None
+        elif "samples" in raw:
+            chosen = sampling.choose(raw, FIELD, self.rules, keep=self.on_fail == "keep")
+            if isinstance(chosen, Rejected):
+                return chosen
+            text, faults = chosen.text, [f"{reason}: {word}" for reason, word in chosen.faults]
+        else:
+            found = author.text_of(raw, FIELD)
+            if isinstance(found, Rejected):
+                return found
+            text = found
+        by = raw["by"] if raw is not None else None
+        return {self.into: text, f"{self.into}_by": by, f"{self.into}_faults": faults}
 
-    def request(self, row: Row, tools: Tools) -> Request:
+    def request(self, row: Row, tools: Tools, hint: str = "", sample: int = 0) -> Request:
         """What is sent for a record."""
         text = author.rendered(self.template, row, tools, self._label(row, tools))
         return Request(
-            text, tuple(row["images"]), AnswerSchema.line(FIELD), self.temperature, self.max_tokens
+            f"{text}\n{hint}" if hint else text,
+            tuple(row["images"]),
+            AnswerSchema.line(FIELD),
+            self.temperature,
+            self.max_tokens,
+            sample=sample,
         )
 
+    def verdict_request(self, row: Row, tools: Tools, candidate: str) -> Request:
+        """What the referee is asked about a description."""
+        label = self._label(row, tools)
+        text = author.rendered(str(self.referee), row, tools, label, **{CANDIDATE: candidate})
+        return Request(text, tuple(row["images"]), sampling.VERDICT, 0.0, _VERDICT_TOKENS)
+
     def _label(self, row: Row, tools: Tools) -> Any:
-        """The label, when the template asks for it; the offline writer is never told."""
-        if author.is_offline(tools) or "label_info" not in tools.templates.variables(self.template):
+        """The label, when a template asks for it; the offline writer is never told."""
+        asked = any("label_info" in tools.templates.variables(name) for name in self.templates())
+        if author.is_offline(tools) or not asked:
             return None
         found = author.label_of(row, tools)
         return None if isinstance(found, Rejected) else found
@@ -94,11 +203,48 @@ class _Describer(author.Author):
     def __init__(self, step: Describe, tools: Tools) -> None:
         super().__init__(tools)
         self._step, self._tools = step, tools
+        self._tried_again = self._judged = 0
+
+    @property
+    def notes(self) -> Row:
+        counts = {"tried_again": self._tried_again, "judged": self._judged}
+        return {**super().notes, **{name: count for name, count in counts.items() if count}}
 
     async def answer(self, row: Row) -> Outcome:
         if not row["images"]:
             return Done(None)
+        step = self._step
+        if step.is_single:
+            return await self._written(row, 0, 0, "")
+        return await sampling.Sampling(
+            step.rules,
+            FIELD,
+            step.samples,
+            step.max_tries if step._has_rules else 1,
+            write=lambda sample, number, hint: self._part(row, sample, number, hint),
+            judge=(lambda text: self._verdict(row, text)) if step.referee else None,
+        ).run()
+
+    async def _part(self, row: Row, sample: int, number: int, hint: str) -> tuple[bytes, Outcome]:
+        key = self._step.part_key(row, self._tools, sample, number, hint)
+        self._tried_again += number > 0
+        return await sampling.paid_once(
+            self._tools.parts, key, lambda: self._written(row, sample, number, hint)
+        )
+
+    async def _written(self, row: Row, sample: int, number: int, hint: str) -> Outcome:
+        step, tools = self._step, self._tools
+        drawn = [sample, number] if sample or number else []
         return await self.write(
-            ask=lambda: self._step.request(row, self._tools),
-            compose=lambda: offline.describe(row, self._tools.rng("annotate.describe", row["id"])),
+            ask=lambda: step.request(row, tools, hint, sample + step.samples * number),
+            compose=lambda: offline.describe(row, tools.rng("annotate.describe", row["id"], *drawn)),
+        )
+
+    async def _verdict(self, row: Row, text: str) -> tuple[bytes, Outcome]:
+        step, tools = self._step, self._tools
+        self._judged += 1
+        return await sampling.paid_once(
+            tools.parts,
+            step.verdict_key(row, tools, text),
+            lambda: self.write(lambda: step.verdict_request(row, tools, text)),
         )

@@ -44,6 +44,19 @@ def digest(value: Any, size: int = 16) -> bytes:
     return hashlib.blake2b(data, digest_size=size).digest()
 
 
+KEY_BYTES = 16
+
+
+def step_print(name: str, version: int, settings: Any) -> str:
+    """Digest of what a step is: name, version and the settings that it lets into its keys."""
+    return digest([name, version, settings]).hex()
+
+
+def record_key(fingerprint: str, fields: Any) -> bytes:
+    """The result store's key of one record at one step: 16 bytes."""
+    return digest([fingerprint, fields], size=KEY_BYTES)
+
+
 def content_id(parts: Any) -> str:
     """A stable id for a record that came without one: 16 hex digits of its content."""
     return digest(parts, size=8).hex()

@@ -11,6 +11,7 @@ from typing import Any
 from datakit.core.files import FileDigests
 from datakit.core.flight import Flight
 from datakit.core.labels import LabelSet
+from datakit.core.parts import KeptParts, Parts
 from datakit.core.record import digest
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.shipped import shipped_folder
@@ -32,6 +33,7 @@ class Tools:
     run: RunSettings = field(default_factory=RunSettings)
     files: FileDigests = field(default_factory=FileDigests)
     flight: Flight = field(default_factory=Flight)
+    parts: Parts = field(default_factory=KeptParts)
 
     @cached_property
     def templates(self) -> Templates:
@@ -61,4 +63,5 @@ class Tools:
 
     def __getstate__(self) -> dict[str, Any]:
         hidden = {"templates", "label_variables"}
-        return {key: value for key, value in self.__dict__.items() if key not in hidden}
+        state = {key: value for key, value in self.__dict__.items() if key not in hidden}
+        return {**state, "parts": KeptParts()}  # the store stays in the engine's process

@@ -97,6 +97,10 @@ class Annotator(Transform):
             fields["images"] = [tools.files.sha256(path) for path in fields["images"]]
         return fields
 
+    def part_keys(self, row: Row, tools: Tools) -> list[bytes]:
+        """Keys of the parts that the record's result is sure to need; see `Tools.parts`."""
+        return []
+
     def key_settings(self, tools: Tools) -> Row:
         """What of the step reaches the key besides name and version, such as the engine's version."""
         return {name: getattr(self, name) for name in self.keyed}

@@ -26,18 +26,6 @@ _HELD = 4_000_000
 _PRIME = (1 << 31) - 1
 
 
-def grams(text: str) -> frozenset[str]:
-    """The character 3-grams of a text without white space; the text itself when it is shorter."""
-    text = "".join(text.split())
-    return frozenset(text[at : at + 3] for at in range(max(len(text) - 2, 1)))
-
-
-def jaccard(first: frozenset[str], second: frozenset[str]) -> float:
-    """Shared grams over all grams, 0 to 1."""
-    shared = len(first & second)
-    return shared / (len(first) + len(second) - shared)
-
-
 def likely_pairs(sets: Sequence[frozenset[str]], threshold: float) -> Iterator[tuple[int, int]]:
     """Pairs (smaller index first) that may reach `threshold`: all of few sets, candidates of many."""
     if len(sets) <= ALL_PAIRS_UP_TO:

@@ -9,10 +9,11 @@ from typing import Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
+from datakit.core.likeness import grams, jaccard
 from datakit.core.outcome import Batch, reject_rows
 from datakit.core.tools import Tools
 from datakit.core.transform import Columns, Guard, Worker
-from datakit.guard._alike import grams, jaccard, likely_pairs
+from datakit.guard._alike import likely_pairs
 from datakit.guard._conclusion import Conclusions
 
 _LETTER = r"\p{L}"

@@ -8,19 +8,27 @@ from typing import Any, Literal
 
 import orjson
 
-Plain = Literal["text", "line", "list", "number", "boolean"]
+Plain = Literal["text", "line", "note", "list", "number", "boolean"]
 Kind = Plain | tuple[str, ...]
-"""`text`; `line`, a text without line breaks; `list` of texts; `number`; `boolean`; or the texts to choose
-from."""
+"""`text`; `line`, a text without line breaks; `note`, a line that may be blank or missing; `list` of texts;
+`number`; `boolean`; or the texts to choose from."""
 
 _JSON: dict[str, dict[str, Any]] = {
     "text": {"type": "string"},
     "line": {"type": "string"},
+    "note": {"type": "string"},
     "list": {"type": "array", "items": {"type": "string"}},
     "number": {"type": "number"},
     "boolean": {"type": "boolean"},
 }
-_SHOWN: dict[str, Any] = {"text": "……", "line": "……", "list": ["……"], "number": 0, "boolean": True}
+_SHOWN: dict[str, Any] = {
+    "text": "……",
+    "line": "……",
+    "note": "……",
+    "list": ["……"],
+    "number": 0,
+    "boolean": True,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,8 @@ class AnswerSchema:
     def example(self) -> str:
         """The object that is asked for, with dots for texts and every choice in words."""
         shown = {
-            name: "|".join(kind) if isinstance(kind, tuple) else _SHOWN[kind] for name, kind in self.values
+            name: "|".join(kind) if isinstance(kind, tuple) else _SHOWN.get(kind, "……")
+            for name, kind in self.values
         }
         return orjson.dumps(shown).decode()
 

@@ -129,6 +129,8 @@ def _value(value: Any, kind: Kind) -> Any:
             return None
         items = [_text(item) for item in value]
         return None if None in items else items
+    if kind == "note" and (value is None or (isinstance(value, str) and not value.strip())):
+        return ""
     text = _text(value)
     return text if text is None or kind == "text" else one_line(text)
 

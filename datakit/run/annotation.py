@@ -14,9 +14,10 @@ import polars as pl
 
 from datakit.core.errors import BudgetSpent, DatakitError, StopProvider
 from datakit.core.outcome import Batch, Outcome, Reject, Rejected, Retry
-from datakit.core.record import digest
+from datakit.core.record import record_key, step_print
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Row
+from datakit.run.parts import account
 from datakit.run.progress import Progress
 from datakit.run.report import StepReport
 from datakit.run.stage import Stage
@@ -24,7 +25,6 @@ from datakit.run.store import Store
 from datakit.run.worker_main import answer as answer_safely
 from datakit.run.workers import Job, WorkerPool, default_workers
 
-KEY_BYTES = 16
 PLACE = ("id", "source_file", "source_line")
 
 
@@ -61,8 +61,8 @@ class Annotation:
         self.progress.start(self.report.name, stage.rows)
         for answered in self._work(self._within_budget(self._missing(stage))):
             for key, outcome in answered:
-                self.report.calls += 1
-                self._account(outcome)
+                if "parts" not in outcome.meta:  # those were counted when they came
+                    account(self.report, outcome)
                 if isinstance(outcome, Retry):
                     self._retries[key] = outcome
                 else:
@@ -171,12 +171,6 @@ class Annotation:
             if close is not None and inspect.isawaitable(closing := close()):
                 await closing
 
-    def _account(self, outcome: Outcome) -> None:
-        self.report.tokens_in += int(outcome.meta.get("tokens_in") or 0)
-        self.report.tokens_out += int(outcome.meta.get("tokens_out") or 0)
-        self.report.tokens_cached += int(outcome.meta.get("tokens_cached") or 0)
-        self.report.cost_usd += float(outcome.meta.get("cost_usd") or 0.0)
-
     def _within_budget(self, jobs: Iterator[Job]) -> Iterator[Job]:
         """The jobs, until what is spent reaches the budget (a client stops before that by itself)."""
         budget = self.tools.run.budget_usd
@@ -244,12 +238,7 @@ class Annotation:
 
 def fingerprint(annotator: Annotator, tools: Tools) -> str:
     """Digest of what a step is: name, version and the settings it lets into the key."""
-    return digest([annotator.name(), annotator.version, annotator.key_settings(tools)]).hex()
-
-
-def record_key(step_fingerprint: str, fields: Any) -> bytes:
-    """The store's key of one record at one step: 16 bytes."""
-    return digest([step_fingerprint, fields], size=KEY_BYTES)
+    return step_print(annotator.name(), annotator.version, annotator.key_settings(tools))
 
 
 RETRY = "retry:"

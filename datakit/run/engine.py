@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,6 +20,7 @@ from datakit.recipe.recipe import Step
 from datakit.run.annotation import RETRY, Annotation
 from datakit.run.columns import merged
 from datakit.run.manifest import images_digest
+from datakit.run.parts import StoredParts
 from datakit.run.progress import Progress
 from datakit.run.report import StepReport
 from datakit.run.stage import Stage
@@ -122,7 +123,8 @@ class Engine:
 
     def _annotate(self, annotator: Annotator, stage: Stage, report: StepReport, rejects: BinaryIO) -> Stage:
         spent = sum(earlier.cost_usd for earlier in self.reports)
-        work = Annotation(annotator, self.tools, self.store, self.progress, report, spent_usd=spent)
+        tools = replace(self.tools, parts=StoredParts(self.store, report))
+        work = Annotation(annotator, tools, self.store, self.progress, report, spent_usd=spent)
         work.pay(stage)
         columns = {**stage.schema, **annotator.gives(self.tools)}
         return self._collect(work.join(stage), None if stage.rows else columns, report, rejects)

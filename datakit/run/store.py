@@ -190,8 +190,10 @@ class Store:
 
     def entries(self) -> Iterator[Entry]:
         """Every result without its value."""
+        # What is made of parts cost nothing by itself.
         query = f"""SELECT key, step, rejected, {_SIZE},
-                    coalesce(json_extract(CAST(meta AS TEXT), '$.cost_usd'), 0), created, used
+                    CASE WHEN json_extract(CAST(meta AS TEXT), '$.parts') IS NULL
+                    THEN coalesce(json_extract(CAST(meta AS TEXT), '$.cost_usd'), 0) ELSE 0 END, created, used
                     FROM results ORDER BY step, key"""
         return (
             Entry(key, step, bool(rejected), *rest) for key, step, rejected, *rest in self._db.execute(query)

@@ -15,9 +15,10 @@ import polars as pl
 
 from datakit.core.errors import RecipeErrors, UserError
 from datakit.core.outcome import Reject, Rejected
+from datakit.core.record import record_key
 from datakit.core.transform import Annotator, Guard, Renderer, Row
 from datakit.recipe.recipe import Step
-from datakit.run.annotation import PLACE, fingerprint, record_key
+from datakit.run.annotation import PLACE, fingerprint
 from datakit.run.columns import Algebra
 from datakit.run.engine import Engine
 from datakit.run.report import StepReport
@@ -198,15 +199,24 @@ class _Look:
                 self.lookup.open += 1
             elif key not in self.asked:
                 self.asked.add(key)
-                self.lookup.calls += 1
+                self.lookup.calls += self._to_pay(row)
                 if len(self.lookup.sample) < SAMPLE:
                     self.lookup.sample.append(row)
             return None
         self.lookup.cached += 1
         outcome = stored[key].outcome
+        if self.survey.referenced is not None:
+            self.survey.referenced.update(map(bytes.fromhex, outcome.meta.get("parts", ())))
         if isinstance(outcome, Rejected):
             return outcome
         return self.annotator.columns(outcome.raw, row, self.survey.tools)
+
+    def _to_pay(self, row: Row) -> int:
+        """Calls that the record's missing result takes at least, without the parts that are stored."""
+        parts = self.annotator.part_keys(row, self.survey.tools)
+        if self.survey.referenced is not None:
+            self.survey.referenced.update(parts)
+        return max(len(parts) - len(self.survey.store.known(parts)), 1)
 
     def _keep(self, frame: pl.DataFrame, keys: list[bytes | None], stored: dict[bytes, Any]) -> None:
         """Keys and inputs of the records that need a call, or the key of the one record asked for."""

@@ -1,0 +1,30 @@
+"""Where a step keeps answers that are less than a record's whole result."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from datakit.core.outcome import Done, Rejected
+
+
+class Parts(Protocol):
+    """Answers by key, paid for once like whole results. A result made of parts names them in its meta.
+
+    `meta["parts"]` of such a result are the keys in hex; its tokens and cost are those of all parts together,
+    and were counted when the parts came.
+    """
+
+    def get(self, key: bytes) -> Done | Rejected | None:
+        """The stored part."""
+        ...
+
+    def put(self, key: bytes, outcome: Done | Rejected) -> None:
+        """Stores a part; it is on disk when this returns."""
+        ...
+
+
+class KeptParts(dict[bytes, Done | Rejected]):
+    """Parts in memory, where there is no result store."""
+
+    def put(self, key: bytes, outcome: Done | Rejected) -> None:
+        self[key] = outcome

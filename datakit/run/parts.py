@@ -1,0 +1,37 @@
+"""Answers that are less than a record's whole result: one of several samples, a verdict, a rewriting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from datakit.core.outcome import Done, Outcome, Rejected
+from datakit.run.report import StepReport
+from datakit.run.store import Store
+
+PART = "/part"
+"""Behind the step's name in the store."""
+
+
+@dataclass(frozen=True)
+class StoredParts:
+    """Parts in the result store, each on disk and in the report the moment it arrives."""
+
+    store: Store
+    report: StepReport
+
+    def get(self, key: bytes) -> Done | Rejected | None:
+        found = self.store.get_many([key]).get(key)
+        return found.outcome if found is not None else None
+
+    def put(self, key: bytes, outcome: Done | Rejected) -> None:
+        self.store.put(key, self.report.name + PART, outcome)
+        account(self.report, outcome)
+
+
+def account(report: StepReport, outcome: Outcome) -> None:
+    """Counts one piece of work and what it used up."""
+    report.calls += 1
+    report.tokens_in += int(outcome.meta.get("tokens_in") or 0)
+    report.tokens_out += int(outcome.meta.get("tokens_out") or 0)
+    report.tokens_cached += int(outcome.meta.get("tokens_cached") or 0)
+    report.cost_usd += float(outcome.meta.get("cost_usd") or 0.0)
