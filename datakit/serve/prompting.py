@@ -18,10 +18,11 @@ from datakit.core.answer import AnswerFormat
 from datakit.core.errors import DatakitError, UserError
 from datakit.core.files import FileDigests
 from datakit.core.outcome import Done, Rejected, Retry
+from datakit.core.record import record_key
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Renderer, Row
 from datakit.recipe.recipe import Recipe, Step, load_recipe, project_of
-from datakit.run.annotation import fingerprint, record_key
+from datakit.run.annotation import fingerprint
 from datakit.run.kept_files import LABELS, TEMPLATES
 from datakit.run.manifest import Manifest
 from datakit.run.store import Store, store_folder
