@@ -158,6 +158,12 @@ def test_is_documented(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_has_tests_of_its_own(name: str) -> None:
+    folder, _, transform = name.partition(".")
+    assert (ROOT / "tests" / folder / f"test_{transform}.py").exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_survives_yaml(name: str) -> None:
     transform = made(name)
     for unset in (True, False):
