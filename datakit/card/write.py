@@ -27,6 +27,7 @@ from datakit.card.quality import (
     texts_section,
 )
 from datakit.card.samples import first_rows, label_block, samples
+from datakit.card.scores import scores_section
 from datakit.card.usage import checks_section, limits_section, reproduce_section, training_section
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -70,6 +71,7 @@ def make_card(build: BuildFolder) -> Card:
     shown = samples(build, rows)
     sections = [
         parts_section(build, parts),
+        scores_section(build),
         limits_section(build, parts, classes, checked),
         checks_section(checked),
         sources_section(build),

@@ -42,6 +42,9 @@ MOST_ROWS = 12
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder of the page; that of the answers if not given."
 )
+@click.option(
+    "--no-ledger", is_flag=True, help="Keep the scores out of data_cards/scores.jsonl and the card."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the evaluation as JSON on stdout.")
 def command(
     build: Path,
@@ -50,6 +53,7 @@ def command(
     answered_only: bool,
     model: str,
     out: Path | None,
+    no_ledger: bool,
     as_json: bool,
 ) -> int:
     """Score answers to the records of BUILD, joined by id.
@@ -72,16 +76,46 @@ def command(
     written = [
         write_evaluation(one, found, folder, name) for one, (folder, name) in zip(done, names, strict=True)
     ]
-    if as_json:
-        print_json({"evaluations": [one.evaluation.model_dump() for one in done]})
-    else:
+    if not as_json:
         for one, files_ in zip(done, written, strict=True):
-            _print(one, found, files_)
+            _print(one, files_)
+    ledger = None if no_ledger else _enter(done, written, found, quiet=as_json)
+    if as_json:
+        evaluations = [one.evaluation.model_dump() for one in done]
+        print_json({"evaluations": evaluations, "ledger": None if ledger is None else str(ledger)})
     missing = any("missing" in one.evaluation.trouble for one in done)
     return int(Exit.PARTIAL if missing and not answered_only else Exit.FINE)
 
 
-def _print(one: Evaluated, build: BuildFolder, written: list[Path]) -> None:
+def _enter(
+    done: list[Evaluated], written: list[list[Path]], build: BuildFolder, *, quiet: bool
+) -> Path | None:
+    """Enters the scores into the project's ledger and its data card; the ledger, None without a project."""
+    from datakit.card import write_card
+    from datakit.evaluate.ledger import score_of
+    from datakit.recipe.yaml_file import show_path
+    from datakit.run.ledger import FILE, add_score
+
+    project = build.projects[0]
+    if project == build.path:
+        if not quiet:
+            click.echo("The build lies in no project (a folder with recipes/), so no ledger was written.")
+        return None
+    ledger = project / FILE
+    added = 0
+    for one, files in zip(done, written, strict=True):
+        outcomes = next(path for path in files if path.suffix == ".parquet")
+        added += add_score(ledger, score_of(one.evaluation, build, outcomes))
+    cards, own = ledger.parent, project / "build" / build.report.name
+    if added and own == build.path and (cards / f"{build.report.name}.md").is_file():
+        write_card(build.path, cards)  # its scores are new
+    if not quiet:
+        said = f"{added} added" if added else "these answers are in it already"
+        click.echo(f"Ledger: {show_path(ledger)} ({said}; see datakit scores)")
+    return ledger
+
+
+def _print(one: Evaluated, written: list[Path]) -> None:
     from datakit.cli.tables import print_table
     from datakit.evaluate.page import TITLES, lead, notices, percent
     from datakit.recipe.yaml_file import show_path

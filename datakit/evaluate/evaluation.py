@@ -71,6 +71,8 @@ class Evaluation(BaseModel):
     date: str
     """UTC, to the second."""
     records: int
+    answered_only: bool
+    """Whether records without an answer were left out, instead of counting as wrong."""
     seed: int
     resamples: int
     metrics: dict[str, Interval]
@@ -198,6 +200,7 @@ def _one(build: BuildFolder, path: Path, options: Options) -> Evaluated:
         predictions_sha256=_sha256(path),
         date=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         records=outcomes.count,
+        answered_only=options.answered_only,
         seed=seed,
         resamples=options.resamples,
         metrics=metrics.intervals(table, seed, options.resamples),

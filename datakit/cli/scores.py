@@ -1,0 +1,143 @@
+"""`datakit scores`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from datakit.evaluate.ledger import Entry
+
+EPILOG = """\b
+Examples:
+  datakit scores
+  datakit scores ecom
+  datakit scores recipes/ecom_v3.yaml
+  datakit scores 'ecom_*' --json | jq '.scores[] | {name: .score.name, changes}'
+
+\b
+The ledger is data_cards/scores.jsonl in the project; `datakit evaluate` writes it."""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("recipe_or_name", required=False, default="")
+@click.option(
+    "--project",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="The project; that of the recipe or of the working folder when not given.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the history as JSON on stdout.")
+def command(recipe_or_name: str, project: Path | None, as_json: bool) -> int:
+    """Show every score in the ledger, and what changed since the one before it.
+
+    RECIPE_OR_NAME chooses a recipe, a family (`ecom` is ecom_v1, ecom_v2 …) or a pattern; all when not given.
+    A difference is told from chance by a paired bootstrap, where both runs still have their outcomes.
+    """
+    from datakit.cli.tables import print_json
+    from datakit.core.errors import UserError, did_you_mean
+    from datakit.evaluate.ledger import family, history
+    from datakit.run.ledger import FILE, ledger_of, read_scores
+
+    home, name = _resolve(recipe_or_name, project)
+    ledger = ledger_of([home])
+    if ledger is None:
+        raise UserError(
+            f"no scores yet: there is no {home / FILE}", remedy="Make one: datakit evaluate BUILD"
+        )
+    scores = read_scores(ledger)
+    entries = history(scores, home, name=name)
+    if not entries and name:
+        names = sorted({score.name for score in scores} | {family(score.name) for score in scores})
+        hint = did_you_mean(name, names) or f"Recipes there: {', '.join(names) or 'none'}."
+        raise UserError(f"the ledger has no score of `{name}`", remedy=hint)
+    if as_json:
+        print_json({"ledger": str(ledger), "scores": [_plain(entry) for entry in entries]})
+    else:
+        _print(entries)
+    return 0
+
+
+def _resolve(text: str, project: Path | None) -> tuple[Path, str]:
+    """The project, and the name to look for."""
+    from datakit.recipe.recipe import project_of
+
+    if Path(text).suffix not in (".yaml", ".yml"):
+        return project or project_of(Path.cwd() / "recipe.yaml"), text
+    from datakit.library import load
+
+    recipe = load(text)
+    return project or recipe.project, recipe.name
+
+
+def _plain(entry: Entry) -> dict[str, Any]:
+    return {
+        "score": entry.score.model_dump(),
+        "version": entry.number,
+        "state": entry.score.inputs.version,
+        "before": None
+        if entry.before is None
+        else {"name": entry.before.name, "date": entry.before.date, "state": entry.before.inputs.version},
+        "changes": list(entry.changes),
+        "difference": entry.difference,
+        "compared": entry.compared,
+    }
+
+
+def _print(entries: list[Entry]) -> None:
+    from datakit.cli.tables import print_table
+
+    rows = []
+    for entry in entries:
+        score = entry.score
+        accuracy = score.metrics["accuracy"]
+        rows.append(
+            (
+                score.date[:10],
+                score.name,
+                str(entry.number),
+                score.model or "·",
+                score.split,
+                f"{score.records:,}",
+                f"{100 * accuracy.value:.1f}%",
+                f"{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}",
+                f"{100 * score.metrics['macro_f1'].value:.1f}%",
+                f"{100 * score.metrics['weighted_f1'].value:.1f}%",
+                _moved(entry),
+            )
+        )
+    head = ("date", "recipe", "version", "model", "split", "records", "accuracy", "95% interval")
+    print_table((*head, "macro F1", "weighted F1", "accuracy since"), rows, right=(2, 5, 6, 7, 8, 9, 10))
+    for entry in entries:
+        _print_changes(entry)
+
+
+def _moved(entry: Entry) -> str:
+    if entry.before is None:
+        return "·"
+    moved = entry.score.metrics["accuracy"].value - entry.before.metrics["accuracy"].value
+    return f"{100 * moved:+.1f}"
+
+
+def _print_changes(entry: Entry) -> None:
+    if entry.before is None:
+        return
+    before = entry.before
+    click.echo(
+        f"\n{entry.score.name} of {entry.score.date[:16].replace('T', ' ')} "
+        f"since {before.name} of {before.date[:16].replace('T', ' ')}:"
+    )
+    for change in entry.changes or ("nothing changed in recipe, templates, labels or data",):
+        click.echo(f"  {change}")
+    if entry.difference is None:
+        click.echo("  The outcomes of the two share no record, or are not kept: chance is not ruled out.")
+        return
+    found = entry.difference.interval
+    verdict = "told from chance" if entry.difference.significant else "may be chance"
+    if found.low == found.high == 0:
+        verdict = "the same records are right"
+    click.echo(
+        f"  Accuracy {100 * found.value:+.1f} points ({100 * found.low:+.1f} to {100 * found.high:+.1f}, "
+        f"p {entry.difference.p:.3g}) on the {entry.compared:,} records that both have: {verdict}."
+    )
