@@ -70,17 +70,9 @@ def command(
 
 
 def _show(plan: ServingPlan) -> None:
-    from datakit.serve.written import explained
+    from datakit.serve.written import explained, figures
 
-    click.echo(explained(plan))
-    if plan.memory is not None:
-        memory, gib = plan.memory, 1 << 30
-        click.echo(
-            f"Each GPU: {memory.taken / gib:.1f} of {memory.total / gib:.1f} GiB for vLLM; weights "
-            f"{memory.weights / gib:.1f}, working memory about {memory.working / gib:.1f}, cache "
-            f"{memory.cache / gib:.1f} GiB = {memory.longest_context:,} tokens at "
-            f"{memory.bytes_per_token:,.0f} bytes; the longest request has {plan.max_model_len:,}."
-        )
+    click.echo(f"{explained(plan)}\n{figures(plan)}")
     for note in plan.notes:
         click.echo(f"Note: {note}.")
 

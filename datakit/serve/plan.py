@@ -29,6 +29,8 @@ _SEQUENCES = {"gpu": 256, "large_gpu": 1024}
 """vLLM's default of `--max-num-seqs`: so many rows of logits are sampled in its profiling run."""
 _SAMPLING_BYTES = 14
 """Bytes a logit in sampling: float32 logits, a copy for log-probabilities, sorted indices."""
+_CPU_REQUESTS = 8
+_CPU_LEAST = 64 << 20
 _ANSWER_ROOM = 2
 _ROUND = 64
 
@@ -76,8 +78,7 @@ class ServingPlan:
     max_model_len: int
     max_answer_tokens: int
     flags: tuple[Flag, ...]
-    memory: Memory | None
-    """None on CPU, where the cache is given by the user."""
+    memory: Memory
     demand: Demand
     notes: tuple[str, ...] = ()
 
@@ -140,10 +141,11 @@ def plan_serving(
     needed = demand.prompt_tokens + max(answer, demand.answer_tokens)
     length = settings.max_model_len or _up(needed, _ROUND)
     _check_length(model, demand, settings, length, answer)
-    memory = None if cpu else gpu_memory(model, demand, settings)
-    if memory is not None and memory.longest_context < length:
+    memory = cpu_memory(model, settings, length) if cpu else gpu_memory(model, demand, settings)
+    if memory.longest_context < length:
         raise _does_not_fit(model, demand, settings, memory, length)
-    flags = [*_flags(demand, settings, name, parallel, length, answer, cpu)]
+    flags = _flags(demand, settings, name, length, answer)
+    flags += _cpu_flags(memory) if cpu else _gpu_flags(settings, parallel)
     plan = ServingPlan(
         model=served,
         name=name,
@@ -170,6 +172,29 @@ def gpu_memory(model: QwenModel, demand: Demand, settings: ServeSettings) -> Mem
     cache = max(0, taken - weights - working)
     per_token = model.kv_bytes_per_token(settings.gpus)
     return Memory(total, taken, weights, working, cache, per_token, longest_context(cache, per_token))
+
+
+def cpu_memory(model: QwenModel, settings: ServeSettings, length: int) -> Memory:
+    """The cache on CPU: room for a few of the longest requests, in float32."""
+    per_token = model.kv_bytes_per_token(element_bytes=4)
+    given = settings.flags.get("kv-cache-memory-bytes")
+    blocks = math.ceil(length / CPU_BLOCK) * _CPU_REQUESTS + 1
+    cache = _bytes_of(str(given)) if given else max(_CPU_LEAST, math.ceil(blocks * CPU_BLOCK * per_token))
+    weights = 4 * model.parameters
+    longest = longest_context(cache, per_token, CPU_BLOCK)
+    return Memory(weights + cache, weights + cache, weights, 0, cache, per_token, longest)
+
+
+def _bytes_of(text: str) -> int:
+    """Bytes of `16M`, `2G` or a plain number, as vLLM reads them: capital letters are powers of 1,024."""
+    units = {"k": 1000, "m": 1000**2, "g": 1000**3, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
+    try:
+        return int(float(number) * unit)
+    except ValueError:
+        raise UserError(
+            f"serve.flags.kv-cache-memory-bytes is {text!r}", remedy="Write it as 16M or 2G."
+        ) from None
 
 
 def weight_bytes(model: QwenModel) -> int:
@@ -270,26 +295,17 @@ def _does_not_fit(
     )
 
 
-def _flags(
-    demand: Demand,
-    settings: ServeSettings,
-    name: str,
-    parallel: int,
-    length: int,
-    answer: int,
-    cpu: bool,
-) -> list[Flag]:
+def _flags(demand: Demand, settings: ServeSettings, name: str, length: int, answer: int) -> list[Flag]:
     served = demand.served
     pixels = {"min_pixels": served.min_pixels, "max_pixels": served.max_pixels}
-    flags = [
+    return [
         Flag("--served-model-name", name, "requests must use this name; any other is answered with 404"),
         Flag("--host", "127.0.0.1", "only this machine; vLLM itself would listen on every address"),
         Flag("--port", str(settings.port), "serve.port"),
         Flag(
             "--max-model-len",
             str(length),
-            f"longest prompt {demand.prompt_tokens:,} tokens with pictures, answer up to {answer:,}; the "
-            "model's own length may not fit into the cache",
+            f"longest prompt {demand.prompt_tokens:,} tokens with pictures, answer up to {answer:,}",
         ),
         Flag(
             "--limit-mm-per-prompt",
@@ -299,8 +315,8 @@ def _flags(
         Flag(
             "--mm-processor-kwargs",
             json.dumps(pixels),
-            f"training saw at most {demand.trainer.max_pixels:,} pixels; with the room that rounding to the "
-            f"grid of {served.factor} pixels needs, so that no picture is shrunk a second time",
+            f"training's {demand.trainer.max_pixels:,} and room for rounding to the grid of {served.factor}: "
+            "no picture is shrunk a second time",
         ),
         Flag(
             "--generation-config",
@@ -308,17 +324,26 @@ def _flags(
             "the model's own defaults (temperature 0.1, repetition penalty 1.05) would change answers",
         ),
     ]
-    if cpu:
-        flags.append(Flag("--dtype", "float32", "bfloat16 is slow on most CPUs"))
-        return flags
+
+
+def _gpu_flags(settings: ServeSettings, parallel: int) -> list[Flag]:
+    utilization = f"{settings.gpu_memory_utilization:g}"
+    flags = [Flag("--gpu-memory-utilization", utilization, "the share that the figures rest on")]
     if parallel > 1:
         flags.append(Flag("--tensor-parallel-size", str(parallel), "without it vLLM uses one of the GPUs"))
-    utilization = f"{settings.gpu_memory_utilization:g}"
-    flags.append(Flag("--gpu-memory-utilization", utilization, "the share that the figures above rest on"))
     return flags
 
 
-def _notes(demand: Demand, memory: Memory | None, length: int) -> list[str]:
+def _cpu_flags(memory: Memory) -> list[Flag]:
+    return [
+        Flag("--dtype", "float32", "most CPUs are slow in bfloat16"),
+        Flag("--enforce-eager", None, "compiling takes minutes and gains little here"),
+        Flag("--skip-mm-profiling", None, "no GPU memory has to be measured"),
+        Flag("--kv-cache-memory-bytes", str(memory.cache), "else vLLM takes most of the machine's memory"),
+    ]
+
+
+def _notes(demand: Demand, memory: Memory, length: int) -> list[str]:
     notes = []
     if demand.mismatches:
         width, height = demand.mismatches[0]
@@ -331,9 +356,8 @@ def _notes(demand: Demand, memory: Memory | None, length: int) -> list[str]:
             f"{demand.untreated} of {demand.sizes} picture sizes get other tokens than in training when a "
             "client sends pictures as they are; datakit.Classifier and `datakit predict` resize first"
         )
-    if memory is not None:
-        at_once = memory.longest_context // length
-        notes.append(f"about {at_once} requests of the longest kind fit into the cache at once")
+    at_once = memory.longest_context // length
+    notes.append(f"about {at_once} requests of the longest kind fit into the cache at once")
     return notes
 
 

@@ -118,7 +118,7 @@ def _item(line: bytes, where: str, root: Path) -> Item:
         raise UserError("a record is a JSON object", where=where)
     images = row.get("images", row.get("image"))
     images = [images] if isinstance(images, str) else images or []
-    if not all(isinstance(image, str) for image in images):
+    if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
         raise UserError("`image` must be a path, `images` a list of paths", where=where)
     id_ = row.get("id", images[0] if images else None)
     if id_ is None or not str(id_):

@@ -53,13 +53,7 @@ def script(plan: ServingPlan, architecture: str) -> str:
         "# run: ./serve.sh FOLDER_OF_THE_MERGED_MODEL [further flags of vllm serve]",
         f"# Planned for the architecture of {architecture}.",
     ]
-    if plan.memory is not None:
-        memory, gib = plan.memory, 1 << 30
-        lines.append(
-            f"# Each GPU: {memory.taken / gib:.1f} GiB for vLLM, weights {memory.weights / gib:.1f}, working "
-            f"memory about {memory.working / gib:.1f}, cache {memory.cache / gib:.1f} = "
-            f"{memory.longest_context:,} tokens at {memory.bytes_per_token:,.0f} bytes."
-        )
+    lines.append(f"# {figures(plan)}")
     lines += [f"# Note: {note}." for note in plan.notes]
     lines += [
         "set -euo pipefail",
@@ -70,6 +64,17 @@ def script(plan: ServingPlan, architecture: str) -> str:
         lines.append(f"  {shlex.join(flag.words)}  # {flag.why}")
     lines += [")", 'exec vllm serve "$model" "${flags[@]}" "$@"']
     return "\n".join(lines) + "\n"
+
+
+def figures(plan: ServingPlan) -> str:
+    """The memory of the plan in one sentence."""
+    memory, gib = plan.memory, 1 << 30
+    return (
+        f"Each GPU (or the CPU): {memory.taken / gib:.1f} of {memory.total / gib:.1f} GiB for vLLM; weights "
+        f"{memory.weights / gib:.1f}, working memory about {memory.working / gib:.1f}, cache "
+        f"{memory.cache / gib:.2f} GiB = {memory.longest_context:,} tokens at {memory.bytes_per_token:,.0f} "
+        f"bytes; the longest request has {plan.max_model_len:,}."
+    )
 
 
 def explained(plan: ServingPlan) -> str:

@@ -60,7 +60,7 @@ def test_too_small_a_gpu_is_refused_with_figures_and_what_helps() -> None:
         planned(ServeSettings(gpu_memory_gb=16))
     assert "serve.gpus: 2" in error.value.remedy
     assert "a GPU of 24 GB" in error.value.remedy
-    assert planned(ServeSettings(gpu_memory_gb=24)).memory is not None
+    assert planned(ServeSettings(gpu_memory_gb=24)).memory.longest_context > 50_000
 
 
 def test_length_under_the_longest_record_is_refused_with_its_id() -> None:
@@ -82,8 +82,19 @@ def test_flags_of_the_recipe_win_and_false_leaves_one_out() -> None:
 
 def test_plan_for_cpu_asks_for_no_gpu() -> None:
     plan = planned(ServeSettings(gpus=4), cpu=True)
-    assert plan.memory is None
+    assert plan.memory.longest_context >= 8 * plan.max_model_len
+    assert flags_of(plan)["--kv-cache-memory-bytes"] == str(plan.memory.cache)
     assert not {"--tensor-parallel-size", "--gpu-memory-utilization"} & flags_of(plan).keys()
+
+
+@pytest.mark.parametrize(("given", "bytes_"), [("16M", 16 << 20), ("1G", 1 << 30), ("1000000", 1_000_000)])
+def test_cache_of_the_recipe_is_read_as_vllm_reads_it(given: str, bytes_: int) -> None:
+    settings = ServeSettings(flags={"kv-cache-memory-bytes": given, "max-model-len": 2624})
+    if bytes_ < 1 << 30:
+        with pytest.raises(UserError, match="cannot be served"):
+            planned(settings, cpu=True)
+    else:
+        assert planned(settings, cpu=True).memory.cache == bytes_
 
 
 def test_limit_of_the_trainer_itself_would_shrink_some_pictures_twice() -> None:
