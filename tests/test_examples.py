@@ -65,6 +65,8 @@ def values(task: str, **changes: Any) -> dict[str, Any]:
         "ocr_text": "字" * 300,
         "description": "描" * 120,
         "reason": "因" * 60,
+        "style": "先写证据",
+        "candidate": "描" * 100,
         "width": 720,
         "height": 1560,
         **changes,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import polars as pl
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from datakit.annotate._styles import has_style, styles_in
+from datakit.core.errors import UserError
 from datakit.core.labels import Label
 from datakit.core.outcome import Outcome, Rejected
 from datakit.core.tools import Tools
@@ -16,6 +18,7 @@ from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.request import Request
 
 FIELD = "reason"
+STYLE = "style"
 
 
 class Reason(Annotator):
@@ -25,6 +28,11 @@ class Reason(Annotator):
     with the pictures; the answer is a JSON object with the one text `reason`. Without an endpoint
     (`llm.provider`) the built-in offline writer composes evidence from OCR lines, a clause of the label's
     description and a conclusion, worded differently for each record; `<into>_by` says `offline-writer`.
+
+    A template that uses the variable `style` gets one of `styles`, a short instruction how to write, drawn
+    by the recipe's seed and the record's id: reasons that are worded alike spoil training. Column
+    `<into>_style` says which (null for the offline writer, which follows none). The style is part of the
+    rendered text, so another list asks again for the records that get another style.
 
     Stored and keyed as in annotate.describe.
 
@@ -45,15 +53,34 @@ class Reason(Annotator):
     """Freedom of the model's wording; high, because reasons that are too alike spoil training."""
     max_tokens: int = Field(default=512, ge=16)
     """Longest answer. A longer one is asked for once more with twice the room. Not part of the key."""
+    styles: str | tuple[str, ...] = "ecom/styles.yaml"
+    """Ways to write, of which each record gets one: a list, or the name of a YAML file among the templates
+    with a list `styles:`. Only for templates that use the variable `style`."""
+
+    @field_validator("styles")
+    @classmethod
+    def _some(cls, styles: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not styles or not all(map(str.strip, styles if isinstance(styles, tuple) else [styles])):
+            raise ValueError("needs at least one style, none blank")
+        return styles
 
     def templates(self) -> tuple[str, ...]:
-        return (self.template,)
+        return (self.template, self.styles) if isinstance(self.styles, str) else (self.template,)
 
     def needs(self, tools: Tools) -> tuple[str, ...]:
-        return tuple(sorted({"label", *author.needed(self.template, tools)}))
+        needed = author.needed(self.template, tools, given=(STYLE,))
+        if self._has_style(tools):
+            self._all_styles(tools)
+        elif "styles" in self.model_fields_set:
+            raise UserError(
+                f"template `{self.template}` does not use the variable `style`, so `styles` has no effect",
+                remedy="Write {{ style }} into the template, as ecom/reason.j2 does, or leave `styles` out.",
+            )
+        return tuple(sorted({"label", *needed}))
 
     def gives(self, tools: Tools) -> Columns:
-        return {self.into: pl.String(), f"{self.into}_by": pl.String()}
+        columns = {self.into: pl.String(), f"{self.into}_by": pl.String()}
+        return {**columns, f"{self.into}_style": pl.String()} if self._has_style(tools) else columns
 
     def key_settings(self, tools: Tools) -> Row:
         return author.key_settings(tools, FIELD, super().key_settings(tools))
@@ -63,18 +90,35 @@ class Reason(Annotator):
         if isinstance(label, Rejected):
             known = tools.labels.digest if tools.labels else ""
             return {"no_label": row["label"], "labels": known}
-        return author.key_fields(self.template, row, tools, label)
+        return author.key_fields(self.template, row, tools, label, style=self.style(row, tools))
 
     def start(self, tools: Tools) -> Any:
         return _Reasoner(self, tools)
 
     def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
         text = author.text_of(raw, FIELD)
-        return text if isinstance(text, Rejected) else {self.into: text, f"{self.into}_by": raw["by"]}
+        if isinstance(text, Rejected):
+            return text
+        style = None if raw["by"] == offline.NAME else self.style(row, tools)
+        return {self.into: text, f"{self.into}_by": raw["by"], f"{self.into}_style": style}
+
+    def style(self, row: Row, tools: Tools) -> str | None:
+        """How the record's reason is to be written; None when the template does not ask."""
+        if not self._has_style(tools):
+            return None
+        return tools.rng("annotate.reason", STYLE, row["id"]).choice(self._all_styles(tools))
+
+    def _has_style(self, tools: Tools) -> bool:
+        return has_style(tools.templates, self.template)
+
+    def _all_styles(self, tools: Tools) -> tuple[str, ...]:
+        named = isinstance(self.styles, str)
+        return styles_in(tools.templates, str(self.styles)) if named else tuple(self.styles)
 
     def request(self, row: Row, tools: Tools) -> Request:
         """What is sent for a record."""
-        text = author.rendered(self.template, row, tools, _known(row, tools))
+        style = self.style(row, tools)
+        text = author.rendered(self.template, row, tools, _known(row, tools), style=style)
         return Request(
             text, tuple(row["images"] or ()), AnswerSchema.line(FIELD), self.temperature, self.max_tokens
         )

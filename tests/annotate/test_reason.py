@@ -9,9 +9,11 @@ from typing import Any
 
 import polars as pl
 import pytest
+import yaml
 from loopback import KEY, Loopback
 
 from datakit.annotate.reason import Reason
+from datakit.core.errors import UserError
 from datakit.core.labels import load_labels
 from datakit.core.record import BASE, COLUMNS
 from datakit.core.settings import LlmSettings
@@ -42,14 +44,18 @@ def run(tmp_path: Path, make_tools: Callable[..., Tools]) -> Run:
     """Runs steps over rows with one store; gives the frame and the engine."""
     count = iter(range(1000))
 
-    def go(rows: list[dict[str, Any]], *after: Any, **llm: Any) -> tuple[pl.DataFrame, Engine]:
+    def go(
+        rows: list[dict[str, Any]], *after: Any, step: Reason | None = None, **llm: Any
+    ) -> tuple[pl.DataFrame, Engine]:
         number = next(count)
         given = Stage(tmp_path / f"given{number}", SCHEMA)
         given.append(pl.DataFrame([{"source_file": "x", "source_line": 1, **row} for row in rows], SCHEMA))
         store = Store(tmp_path / "store")
         engine = Engine(make_tools(llm=LlmSettings(**llm), labels=LABELS), store, tmp_path / f"work{number}")
         try:
-            steps = [Step(at, step, f"r.yaml:{at}:1") for at, step in enumerate((Reason(), *after), 1)]
+            steps = [
+                Step(at, each, f"r.yaml:{at}:1") for at, each in enumerate((step or Reason(), *after), 1)
+            ]
             return engine.run(steps, given).lazy().collect(), engine
         finally:
             store.close()
@@ -136,3 +142,63 @@ def test_offline_reasons_quote_evidence_conclude_their_label_and_differ(run: Run
     flagged = frame.filter(pl.col("reason_flags").list.len() > 0)
     assert flagged.height <= 7, flagged["reason_flags"].to_list()
     assert engine.reports[1].notes["of"] == 140
+
+
+def test_each_record_gets_a_style_by_its_id_and_the_seed(run: Run, server: Loopback) -> None:
+    rows = [row(f"s{number}") for number in range(60)]
+    frame, _ = run(rows, base_url=server.url)
+    given = dict(frame.select("id", "reason_style").rows())
+    shipped = yaml.safe_load((ROOT / "templates" / "ecom" / "styles.yaml").read_text("utf-8"))["styles"]
+    assert len(set(given.values())) >= 8
+    assert set(given.values()) <= set(shipped)
+    for call in server.calls:
+        id_ = call.text.split("退款编号 ")[1].split("\n")[0]
+        assert call.text.endswith(f"写法：{given[id_]}。")
+    backward, _ = run(rows[::-1], base_url=server.url)
+    assert dict(backward.select("id", "reason_style").rows()) == given
+    assert server.count == 60
+
+
+def test_another_list_of_styles_asks_again_only_where_the_style_changes(
+    run: Run, server: Loopback, make_tools: Callable[..., Tools]
+) -> None:
+    rows = [row(f"s{number}") for number in range(30)]
+    one = Reason(styles=("甲", "乙"))
+    other = Reason(styles=("甲", "丙"))
+    before, _ = run(rows, step=one, base_url=server.url)
+    changed = before["reason_style"].to_list().count("乙")
+    assert 5 < changed < 25
+    after, _ = run(rows, step=other, base_url=server.url)
+    assert server.count == 30 + changed
+    assert after["reason_style"].to_list().count("丙") == changed
+
+
+def test_offline_writer_follows_no_style(run: Run) -> None:
+    frame, _ = run(screens(3))
+    assert frame["reason_style"].to_list() == [None] * 3
+
+
+def test_template_without_a_style_gives_no_column_and_refuses_a_list(
+    make_tools: Callable[..., Tools], project: Path
+) -> None:
+    (project / "templates" / "plain.j2").write_text("{{ label_info.name }}")
+    tools = make_tools(labels=LABELS)
+    plain = Reason(template="plain.j2")
+    assert set(plain.gives(tools)) == {"reason", "reason_by"}
+    assert plain.needs(tools) == ("images", "label")
+    with pytest.raises(UserError, match="does not use the variable"):
+        Reason(template="plain.j2", styles=("甲",)).needs(tools)
+
+
+@pytest.mark.parametrize("text", ["styles: []", "- a", "styles: [a, 3]", "styles: [' ']", "styles: ["])
+def test_file_without_styles_is_refused(make_tools: Callable[..., Tools], project: Path, text: str) -> None:
+    (project / "templates" / "styles.yaml").write_text(text)
+    with pytest.raises(UserError, match="styles"):
+        Reason(styles="styles.yaml").needs(make_tools(labels=LABELS))
+
+
+@pytest.mark.parametrize("kind", ["ecom", "medical"])
+def test_shipped_styles_are_distinct_instructions(kind: str) -> None:
+    styles = yaml.safe_load((ROOT / "templates" / kind / "styles.yaml").read_text("utf-8"))["styles"]
+    assert len(set(styles)) == len(styles) >= 8
+    assert all(8 <= len(style) <= 40 and not style.endswith("。") for style in styles)

@@ -55,6 +55,7 @@ def test_build_keeps_labels_templates_with_includes_and_the_answers_form(project
         "answer/reason_first.j2",
         "ecom/classify_v1.j2",
         "ecom/reason.j2",
+        "ecom/styles.yaml",
     }
     assert {"labels.yaml", "answer.json", "templates/ecom/line.j2"} <= manifest.artifacts.keys()
 
