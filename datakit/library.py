@@ -105,4 +105,10 @@ def _cards(recipe: Recipe, done: Build, options: Options) -> list[Path]:
     expected = [folder / f"{recipe.name}.md", folder / f"{recipe.name}.html"]
     if done.report.reused and all(path.exists() for path in expected):
         return expected
-    return write_card(done.folder, folder)
+    try:
+        return write_card(done.folder, folder)
+    except OSError as error:
+        raise UserError(
+            f"the build {done.folder} stands, but not its card: cannot write to {folder}: {error.strerror}",
+            remedy="Make the folder writable and run the same command, or leave the card with --no-card.",
+        ) from None

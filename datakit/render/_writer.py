@@ -62,7 +62,7 @@ class Writer:
     def prompt(self, record: Record) -> Prompted | Rejected:
         """The prompt of a record, shortened until it fits, or why there is none."""
         turns = self._filled(record)
-        fault = _places(turns, len(record["images"]))
+        fault = _places(turns, len(record["images"]), self.prompts[0].name)
         if fault:
             return fault
         chars, tokens = self._size(turns)
@@ -180,7 +180,7 @@ class Writer:
         return Rejected("prompt_too_long", f"the prompt has {' and '.join(over)}{after}")
 
 
-def _places(turns: tuple[Filled, ...], images: int) -> Rejected | None:
+def _places(turns: tuple[Filled, ...], images: int, name: str) -> Rejected | None:
     """The trainer stops at a record whose `<image>` places are not as many as its pictures."""
     places = turns[0].images
     later = sum([turn.images for turn in turns[1:]])
@@ -188,4 +188,7 @@ def _places(turns: tuple[Filled, ...], images: int) -> Rejected | None:
         return None
     if later:
         return Rejected("image_places", f"a later turn has {later} <image> places; all belong into the first")
-    return Rejected("image_places", f"the prompt has {places} <image> places for {images} pictures")
+    detail = f"`{name}` gives {places} <image> places for {images} pictures"
+    if not places:
+        detail += "; write them so: {% for _ in images %}<image>{% endfor %}"
+    return Rejected("image_places", detail)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+
+import polars as pl
 
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.files import FileDigests
@@ -81,6 +85,7 @@ def build(
     progress = progress or Progress(quiet=True)
     folder = (options.out or recipe.project / "build" / recipe.name).absolute()
     began = time.perf_counter()
+    _check_place(folder)
     store = Store(store_folder(recipe.project, recipe.run.store))
     try:
         tools = replace(recipe.tools(), files=FileDigests(store))
@@ -92,8 +97,22 @@ def build(
             check_columns(recipe, tools)
             maker = _Maker(recipe, options, tools, store, folder, progress, list(finishers))
             return maker.make(began)
+    except (OSError, pl.exceptions.PolarsError, sqlite3.Error) as error:
+        if not _says_full(error):
+            raise
+        _remove(_beside(folder, "work"))
+        raise UserError(
+            f"no space is left on the disk of {folder.parent}, or on that of the result store",
+            remedy="Free some and run the same command: what was finished and stored is not made again.",
+        ) from None
     finally:
         store.close()
+
+
+def _says_full(error: Exception) -> bool:
+    """Whether a disk is full, which polars and SQLite tell only in words."""
+    full = getattr(error, "errno", None) == errno.ENOSPC
+    return full or any(words in str(error) for words in ("No space left", "disk is full"))
 
 
 @dataclass
@@ -255,8 +274,11 @@ class _Maker:
 def _kept(folder: Path, recipe: Recipe, tools: Tools, limit: int | None) -> BuildReport | None:
     """The report of the build in `folder` when it still stands; everything in it counts as cached."""
     found = Manifest.load(folder)
-    if found is None or not manifests.is_current(found, folder, recipe, tools, limit):
-        return None
+    try:
+        if found is None or not manifests.is_current(found, folder, recipe, tools, limit):
+            return None
+    except UserError:
+        return None  # a template or a source is missing: the check of the columns says so with its place
     report = BuildReport.load(folder / "report.json")
     report.reused = True
     for step in report.steps:
@@ -264,6 +286,23 @@ def _kept(folder: Path, recipe: Recipe, tools: Tools, limit: int | None) -> Buil
         step.tokens_in, step.tokens_out, step.tokens_cached = 0, 0, 0
         step.seconds, step.cost_usd = 0.0, 0.0
     return report
+
+
+def _check_place(folder: Path) -> None:
+    """Raises UserError where a build would take the place of something else: it replaces the whole folder."""
+    if not folder.exists() or (folder / manifests.FILE).exists():
+        return
+    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if not folder.is_dir():
+        what = "is a file"
+    elif there and "records.parquet" not in there:
+        what = f"is no build: it holds {', '.join(there[:5])}{' …' if len(there) > 5 else ''}"
+    else:
+        return
+    raise UserError(
+        f"{folder} {what}, and a build would take its place",
+        remedy="Name a folder that does not exist, or a build, with --out.",
+    )
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import polars as pl
@@ -33,6 +34,10 @@ class Algebra:
                 self._step(step)
             except UserError as error:
                 self.errors.append(_placed(error, step))
+                if isinstance(step.transform, Reader):
+                    break  # without its columns every later step would seem wrong
+                with suppress(UserError):  # later steps are not to blame for what this one would have given
+                    self.columns.update(step.transform.gives(self.tools))
         if self.errors:
             raise RecipeErrors(self.errors)
         return self.columns

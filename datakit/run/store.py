@@ -70,10 +70,15 @@ class Store:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._open()
-        except (OSError, sqlite3.DatabaseError) as error:
+        except (OSError, sqlite3.OperationalError) as error:
             raise UserError(
                 f"cannot use the result store {self.path}: {error}",
                 remedy="Make the folder writable, or name another with `run.store` or DATAKIT_STORE.",
+            ) from None
+        except sqlite3.DatabaseError as error:
+            raise UserError(
+                f"the result store {self.path} is damaged: {error}",
+                remedy="Put a copy of it back, or move it away: what it held is then made and paid again.",
             ) from None
 
     def _open(self) -> None:
