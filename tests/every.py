@@ -247,5 +247,9 @@ CASES: dict[str, Case] = {
     "mix.general": Case({"read.alpaca": {"path": str(ROOT / "examples" / "general_zh.json")}, "share": 0.2}),
     "render.chat": Case({"prompt": "ecom/classify.j2", "answer": "ecom/reason_then_label.j2"}, few=True),
     "emit.llamafactory": Case({"images": "copy"}),
+    "emit.messages": Case({"form": "trl", "images": "copy"}),
+    "emit.ms_swift": Case({"images": "copy"}),
+    "emit.parquet": Case({"images": "bytes"}),
+    "emit.hub": Case(),
 }
 """Every transform's case. One without is an error of the suite."""

@@ -14,6 +14,7 @@ from datakit.core.errors import UserError
 from datakit.core.files import FileDigests
 from datakit.core.image import ImageProblem, is_plain, read_header, save_upright
 from datakit.core.record import digest
+from datakit.core.tools import Tools
 
 How = Literal["link", "copy", "resize"]
 
@@ -36,6 +37,11 @@ class Pictures:
     linked_softly: int = 0
     """Pictures that no hard link could reach, so that the build points outside itself."""
     _places: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def into(cls, folder: Path, how: How, max_pixels: int | None, tools: Tools) -> Pictures:
+        """An empty folder of pictures, with as many workers as the run allows."""
+        return cls(folder, how, max_pixels, tools.files, tools.run.workers or os.cpu_count() or 1)
 
     def place(self, paths: Iterable[str]) -> dict[str, str]:
         """Source path -> path in the build, relative to it; every picture stands there when this returns.

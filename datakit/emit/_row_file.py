@@ -1,4 +1,4 @@
-"""A JSON array in a file, one element a line, written as a stream."""
+"""A file of rows, one a line, written as a stream: a JSON array or JSON Lines."""
 
 from __future__ import annotations
 
@@ -7,35 +7,39 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+_ARRAY = (b"[\n", b",\n", b"\n]\n")
+_LINES = (b"", b"\n", b"\n")
 
-class JsonArray:
-    """A file `[`, one element a line, `]`. Elements may have further copies, which follow after all firsts.
 
-    Copies of an element stand far apart, so that the first n rows are n different records.
+class RowFile:
+    """A file of rows, which may have further copies; these follow after the firsts of all.
+
+    Copies of a row stand far apart, so that the first n rows are n different records.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, lines: bool = False) -> None:
         self.path = path
         self.rows = 0
-        self.elements = 0
+        self.records = 0
+        self._start, self._between, self._end = _LINES if lines else _ARRAY
         self._rounds: list[BinaryIO] = []
 
     def append(self, lines: Sequence[bytes], copies: Sequence[int]) -> None:
-        """Adds elements, already JSON without line breaks, and how often each is written (at least once)."""
-        self.elements += len(lines)
+        """Adds rows, already JSON without line breaks, and how often each is written (at least once)."""
+        self.records += len(lines)
         for number in range(max(copies, default=0)):
             mine = [line for line, count in zip(lines, copies, strict=True) if count > number]
             self._write(number, mine)
 
     def close(self) -> None:
-        """Puts the copies behind the firsts and closes the array."""
+        """Puts the copies behind the firsts and ends the file."""
         first, *others = self._rounds
         for part in others:
             part.seek(0)
             shutil.copyfileobj(part, first, 1 << 20)
             part.close()
             Path(part.name).unlink()
-        first.write(b"\n]\n")
+        first.write(self._end)
         first.close()
 
     def release(self) -> None:
@@ -47,6 +51,6 @@ class JsonArray:
         if number == len(self._rounds):
             name = self.path if number == 0 else self.path.with_name(f".{self.path.name}.{number}")
             self._rounds.append(open(name, "w+b"))  # noqa: SIM115 (closed in `close`)
-        start = b"[\n" if self.rows == 0 else b",\n"
-        self._rounds[number].write(start + b",\n".join(lines))
+        start = self._start if self.rows == 0 else self._between
+        self._rounds[number].write(start + self._between.join(lines))
         self.rows += len(lines)

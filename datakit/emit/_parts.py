@@ -1,0 +1,79 @@
+"""The data files of an emitter as they fill: one for each part, text-only rows in a file of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from datakit.core.transform import Artifact
+from datakit.emit._records import PARTS
+from datakit.emit._row_file import RowFile
+
+Key = tuple[str, bool]
+"""Part (train, val, general), and whether its rows have pictures."""
+
+
+@dataclass
+class Parts:
+    """`<name>_<part>.json` or `.jsonl`; `<name>_<part>_text` only where rows with pictures exist too."""
+
+    folder: Path
+    name: str
+    lines: bool = False
+    """JSON Lines, instead of JSON arrays."""
+    _files: dict[Key, RowFile] = field(default_factory=dict)
+
+    def append(self, rows: list[bytes], keys: list[tuple[str, bool, int]]) -> None:
+        """Adds rows, JSON each, by their keys of `part_keys`."""
+        groups: dict[Key, tuple[list[bytes], list[int]]] = {}
+        for row, (part, pictures, copies) in zip(rows, keys, strict=True):
+            mine = groups.setdefault((part, pictures), ([], []))
+            mine[0].append(row)
+            mine[1].append(copies)
+        for key, group in groups.items():
+            if key not in self._files:
+                draft = self.folder / f".{self.name}.{key[0]}.{key[1]}.part"
+                self._files[key] = RowFile(draft, lines=self.lines)
+            self._files[key].append(*group)
+
+    def close(self) -> list[Artifact]:
+        """Ends every file and gives it its name."""
+        for file in self._files.values():
+            file.close()
+        suffix = "jsonl" if self.lines else "json"
+        for key, file in self._files.items():
+            file.path = file.path.rename(self.folder / f"{self.entry(key)}.{suffix}")
+        return [Artifact(path=file.path.name, kind="data", records=file.rows) for _, file in self.files()]
+
+    def release(self) -> None:
+        """Closes what is open, whatever happened before."""
+        for file in self._files.values():
+            file.release()
+
+    def rows(self, part: str) -> int:
+        return sum(file.rows for (mine, _), file in self._files.items() if mine == part)
+
+    def files(self) -> Iterator[tuple[Key, RowFile]]:
+        """The files in order: training first, those with pictures before those without."""
+        yield from sorted(self._files.items(), key=lambda item: (PARTS.index(item[0][0]), not item[0][1]))
+
+    def entry(self, key: Key) -> str:
+        """The file's name without its suffix."""
+        part, pictures = key
+        apart = not pictures and (part, True) in self._files
+        return f"{self.name}_{part}{'_text' if apart else ''}"
+
+    def summary(self) -> dict[str, Any]:
+        """Entry -> file, part, whether it has pictures, records and rows."""
+        return {
+            self.entry(key): {
+                "file": file.path.name,
+                "part": key[0],
+                "pictures": key[1],
+                "records": file.records,
+                "rows": file.rows,
+            }
+            for key, file in self.files()
+        }

@@ -1,0 +1,97 @@
+"""The records of a build on their way out: some at a time, and none that a trainer would stumble over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import polars as pl
+
+from datakit.core.errors import UserError
+from datakit.core.record import COLUMNS, GENERAL, TRAIN, VAL
+
+PARTS = (TRAIN, VAL, GENERAL)
+_PAIR = "(user|observation) (assistant|function_call)"
+_TURNS = f"^(system )?{_PAIR}( {_PAIR})*$"
+_CHUNK = 2048
+_ABSENT = {"split": TRAIN, "repeat": 1, "set": ""}
+CHOSEN = ("id", "messages", "images", "split", "repeat", "set")
+"""The columns that every emitter reads."""
+
+
+def batches(frame: pl.LazyFrame, others: Sequence[str] = ()) -> Iterator[pl.DataFrame]:
+    """The records in order, some at a time: their texts are never all in memory.
+
+    Columns: id, messages, images, split, repeat, set and `others`.
+    """
+    have = frame.collect_schema().names()
+    columns = [
+        pl.lit(value, COLUMNS[name]).alias(name) for name, value in _ABSENT.items() if name not in have
+    ]
+    plain = frame.with_columns(columns).select([*CHOSEN, *others]).with_columns(pl.col("set").fill_null(""))
+    yield from plain.collect_batches(chunk_size=_CHUNK, maintain_order=True)
+
+
+def check(batch: pl.DataFrame, trainer: str) -> None:
+    """Raises UserError for what a trainer would drop without a word or stop at."""
+    contents = pl.element().struct.field("content")
+    answers = contents.filter(pl.element().struct.field("role") == "assistant").str.strip_chars()
+    facts = batch.select(
+        "id",
+        "split",
+        "repeat",
+        "set",
+        pictures=pl.col("images").list.len().fill_null(0),
+        turns=pl.col("messages").list.eval(pl.element().struct.field("role")).list.join(" "),
+        untold=pl.col("messages").list.eval(contents.is_null()).list.any(),
+        silent=pl.col("messages").list.eval(answers == "").list.any(),
+        places=pl.col("messages").list.eval(contents.str.count_matches("<image>", literal=True)).list.sum(),
+    )
+    general = pl.col("set") == GENERAL
+    faults = {
+        "no messages": pl.col("turns").is_null() | (pl.col("turns") == ""),
+        "turns that are not user and assistant in turn": ~pl.col("turns").str.contains(_TURNS),
+        "a turn without text": pl.col("untold"),
+        "an empty answer": pl.col("silent"),
+        "another number of <image> places than pictures": pl.col("places") != pl.col("pictures"),
+        "a split that is neither train nor val": ~pl.col("split").is_in([TRAIN, VAL]).fill_null(False),
+        "`repeat` below 1": pl.col("repeat").fill_null(0) < 1,
+        "the set general, but not the split train": general & (pl.col("split") != TRAIN),
+    }
+    for what, wrong in faults.items():
+        found = facts.filter(wrong)["id"]
+        if len(found):
+            raise UserError(
+                f"{named(found)} {what}; {trainer} would drop or stop at such a record",
+                remedy="Put render.chat before emitting, or reject these records with a guard.",
+            )
+
+
+def part_keys(batch: pl.DataFrame) -> list[tuple[str, bool, int]]:
+    """For each record its part (train, val, general), whether it has pictures, and copies."""
+    keys = batch.select(
+        part=pl.when(pl.col("set") == GENERAL).then(pl.lit(GENERAL)).otherwise("split"),
+        pictures=pl.col("images").list.len().fill_null(0) > 0,
+        copies=pl.when(pl.col("split") == TRAIN).then("repeat").otherwise(1),
+    )
+    return keys.rows()
+
+
+def with_places(batch: pl.DataFrame, places: dict[str, str]) -> pl.DataFrame:
+    """The records with the paths of their pictures in the build."""
+    images = [[places[path] for path in paths or ()] for paths in batch["images"].to_list()]
+    return batch.with_columns(images=pl.Series(images, dtype=pl.List(pl.String)))
+
+
+def named(ids: pl.Series) -> str:
+    """The first few of some records, as the subject of a sentence."""
+    if len(ids) == 1:
+        return f"record {ids[0]} has"
+    return f"records {', '.join(ids.head(3))}{' and others' if len(ids) > 3 else ''} have"
+
+
+def nothing_to_train() -> UserError:
+    """The error of a build without training records."""
+    return UserError(
+        "no record is left for training",
+        remedy="Look at the steps' rejects; with curate.split, lower `val`.",
+    )

@@ -1,0 +1,136 @@
+"""Records as Parquet files, one or more for each part, written as a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from datakit.core.errors import UserError, did_you_mean
+from datakit.core.tools import Tools
+from datakit.emit._pictures import Pictures
+from datakit.emit._records import CHOSEN, batches, check, part_keys, with_places
+
+PictureForm = Literal["bytes", "link", "copy", "resize"]
+_OWN = {"split", "repeat", "set", "source_file", "source_line"}
+"""Columns that are left out unless named: the parts say the first three, the others name this machine."""
+_PICTURE = pl.Struct({"bytes": pl.Binary, "path": pl.String})
+"""A picture as Hugging Face's `datasets` stores one."""
+_ROWS = {"bytes": 64, "path": 2048}
+"""Rows encoded at a time, and rows of a row group: with pictures in them, 64 are some 10 MB."""
+
+
+def chosen_columns(frame: pl.LazyFrame, wanted: Sequence[str] | None) -> list[str]:
+    """The columns that are written. Raises UserError for one that is not there."""
+    schema = frame.collect_schema()
+    found = [name for name in schema.names() if not name.startswith("@")]
+    if wanted is None:
+        return [name for name in found if name not in _OWN]
+    for name in wanted:
+        if name not in found:
+            hint = did_you_mean(name, found) or f"Columns there: {', '.join(found)}."
+            raise UserError(f"`columns` names `{name}`, which is no column here", remedy=hint)
+    return list(dict.fromkeys(["id", "messages", "images", *wanted]))
+
+
+@dataclass
+class Tables:
+    """The files of each part as they fill. A record with `repeat` 3 has three rows, first copies first."""
+
+    folder: Path
+    columns: list[str]
+    form: PictureForm
+    pictures: Pictures
+    trainer: str
+    shard_bytes: int | None = None
+    """A file is ended when it holds so much; None for one file a part."""
+    records: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    _chunks: dict[tuple[str, int], list[Path]] = field(default_factory=dict)
+
+    def fill(self, frame: pl.LazyFrame) -> None:
+        """Writes all records into chunks. Raises UserError as every emitter does."""
+        others = [name for name in self.columns if name not in CHOSEN]
+        size = _ROWS["bytes" if self.form == "bytes" else "path"]
+        for batch in batches(frame, others):
+            check(batch, self.trainer)
+            for some in batch.iter_slices(size):
+                self._add(some)
+
+    def close(self, name: str = "{part}.parquet") -> dict[str, list[Path]]:
+        """Part -> its files. `name` may hold {part}, {number} and {count}."""
+        found: dict[str, list[Path]] = {}
+        for part in self.rows:
+            rounds = sorted(key for key in self._chunks if key[0] == part)
+            shards = self._shards([path for key in rounds for path in self._chunks[key]])
+            for number, chunks in enumerate(shards):
+                target = self.folder / name.format(part=part, number=number, count=len(shards))
+                rows = _ROWS["bytes" if self.form == "bytes" else "path"]
+                pl.scan_parquet(chunks).sink_parquet(target, compression="zstd", row_group_size=rows)
+                found.setdefault(part, []).append(target)
+        self.release()
+        return found
+
+    def release(self) -> None:
+        """Removes the chunks."""
+        for chunks in self._chunks.values():
+            for path in chunks:
+                path.unlink(missing_ok=True)
+        self._chunks.clear()
+
+    def _add(self, some: pl.DataFrame) -> None:
+        placed = with_places(some, self.pictures.place(some["images"].explode().drop_nulls()))
+        if self.form == "bytes":
+            placed = placed.with_columns(images=self._embedded(placed["images"].to_list()))
+        keys = part_keys(some)
+        for part in dict.fromkeys(key[0] for key in keys):
+            copies = [key[2] if key[0] == part else 0 for key in keys]
+            self.records[part] = self.records.get(part, 0) + sum(count > 0 for count in copies)
+            for number in range(max(copies)):
+                mine = placed.filter(pl.Series([count > number for count in copies])).select(self.columns)
+                chunks = self._chunks.setdefault((part, number), [])
+                path = self.folder / f".{part}.{number}.{len(chunks):06d}.chunk"
+                mine.write_parquet(path, compression="lz4")
+                chunks.append(path)
+                self.rows[part] = self.rows.get(part, 0) + mine.height
+
+    def _embedded(self, rows: Sequence[Sequence[str]]) -> pl.Series:
+        values = [
+            [
+                {"bytes": (self.pictures.folder / Path(path).name).read_bytes(), "path": Path(path).name}
+                for path in paths
+            ]
+            for paths in rows
+        ]
+        return pl.Series(values, dtype=pl.List(_PICTURE))
+
+    def _shards(self, chunks: list[Path]) -> list[list[Path]]:
+        shards: list[list[Path]] = [[]]
+        size = 0
+        for path in chunks:
+            bytes_ = path.stat().st_size
+            if self.shard_bytes and shards[-1] and size + bytes_ > self.shard_bytes:
+                shards.append([])
+                size = 0
+            shards[-1].append(path)
+            size += bytes_
+        return shards
+
+
+def placing(form: PictureForm, folder: Path, hidden: Path, max_pixels: int | None, tools: Tools) -> Pictures:
+    """Where the pictures go: the build's `images/`, or a folder that is removed once they are in the rows."""
+    if form == "bytes":
+        return Pictures.into(hidden, "resize" if max_pixels else "link", max_pixels, tools)
+    return Pictures.into(folder, form, max_pixels, tools)
+
+
+def limit_fault(form: PictureForm, max_pixels: int | None) -> str:
+    """What is wrong with the two parameters together; "" when nothing is."""
+    if max_pixels is not None and form not in ("bytes", "resize"):
+        return f"`image_max_pixels` belongs to `bytes` or `resize`, not to `{form}`"
+    if form == "resize" and max_pixels is None:
+        return "`images: resize` needs `image_max_pixels`"
+    return ""

@@ -1,0 +1,208 @@
+"""A data set as the Hugging Face hub holds it, on disk and, when asked, pushed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+from pydantic import Field, model_validator
+
+from datakit.core.errors import Exit, UserError, missing_extra
+from datakit.core.record import TRAIN, VAL
+from datakit.core.tools import Tools
+from datakit.core.transform import Artifact, Emitter
+from datakit.emit._records import PARTS, nothing_to_train
+from datakit.emit._tables import PictureForm, Tables, chosen_columns, limit_fault, placing
+
+FOLDER = "hub"
+TOKEN = "HF_TOKEN"
+"""Environment variable with the key of the hub."""
+_SPLITS = {VAL: "validation"}
+_SHARD_BYTES = 500_000_000
+"""Largest file, about what the hub recommends."""
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+
+
+class Hub(Emitter):
+    """`hub/`: Parquet files with the pictures in them and the card README.md, as the hub holds a data set.
+
+    `datasets.load_dataset("build/<name>/hub")` gives a DatasetDict with the splits train, validation and
+    general; `images` are decoded as pictures, `label` and all other columns are there. A training record
+    with `repeat` 3 has three rows. With `push: owner/name` the folder is uploaded as well, into a private
+    repository unless `private: false`; the key comes from the environment variable HF_TOKEN. An unchanged
+    build is not pushed again. Files are of 500 MB at most.
+
+    Left out unless `columns` names them: `split`, `repeat`, `set`, `source_file`, `source_line`.
+    Needs the extra `hub`. Raises UserError for records that a trainer would stop at, and for an upload that
+    the hub refuses.
+    """
+
+    push: str | None = Field(default=None, pattern=r"^[\w.-]+/[\w.-]+$")
+    """Repository on the hub, `owner/name`; nothing leaves the machine when not given."""
+    private: bool = True
+    """Whether a repository that the push creates is private."""
+    image_max_pixels: int | None = Field(default=None, ge=784)
+    """Larger pictures are scaled down to this."""
+    columns: tuple[str, ...] | None = None
+    """Columns besides `id`, `messages` and `images`; all but those above when not given."""
+    licence: str | None = None
+    """The hub's word for the licence, such as `cc-by-4.0`; `unknown` when not given."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Hub:
+        fault = limit_fault("bytes", self.image_max_pixels)
+        if fault:
+            raise ValueError(fault)
+        return self
+
+    def needs(self, tools: Tools) -> tuple[str, ...]:
+        return ("id", "messages", "images", *(self.columns or ()))
+
+    def write(self, frame: pl.LazyFrame, folder: Path, tools: Tools) -> list[Artifact]:
+        _check_installed()
+        token = _token() if self.push else None
+        target = folder / FOLDER
+        data = target / "data"
+        data.mkdir(parents=True)
+        form: PictureForm = "bytes"
+        hidden = folder / ".hub-pictures"
+        pictures = placing(form, hidden, hidden, self.image_max_pixels, tools)
+        columns = chosen_columns(frame, self.columns)
+        tables = Tables(data, columns, form, pictures, "a trainer", shard_bytes=_SHARD_BYTES)
+        try:
+            tables.fill(frame)
+            if not tables.rows.get(TRAIN):
+                raise nothing_to_train()
+            files = tables.close("{part}-{number:05d}-of-{count:05d}.parquet")
+        finally:
+            tables.release()
+            if hidden.exists():
+                shutil.rmtree(hidden)
+        readme = self._readme(tools.name, frame.collect_schema(), columns, tables, files)
+        (target / "README.md").write_text(readme, encoding="utf-8", newline="\n")
+        if self.push and token:
+            _upload(target, self.push, token, private=self.private)
+        return [
+            *(
+                Artifact(path=path.relative_to(folder).as_posix(), kind="data", records=_height(path))
+                for part in PARTS
+                for path in files.get(part, ())
+            ),
+            Artifact(path=f"{FOLDER}/README.md", kind="card"),
+        ]
+
+    def _readme(
+        self, name: str, schema: Any, columns: list[str], tables: Tables, files: dict[str, list[Path]]
+    ) -> str:
+        parts = [part for part in PARTS if part in files]
+        rows = sum(tables.rows.values())
+        size = next((name_ for most, name_ in _SIZES if rows < most), "n>1M")
+        front: dict[str, Any] = {
+            "pretty_name": name,
+            "license": self.licence or "unknown",
+            "task_categories": ["image-text-to-text"],
+            "size_categories": [size],
+            "tags": ["datakit", "vision-language"],
+            "dataset_info": {
+                "features": _features(next(iter(files.values()))[0]),
+                "splits": [
+                    {"name": _SPLITS.get(part, part), "num_examples": tables.rows[part]} for part in parts
+                ],
+            },
+            "configs": [
+                {
+                    "config_name": "default",
+                    "data_files": [
+                        {"split": _SPLITS.get(part, part), "path": f"data/{part}-*.parquet"} for part in parts
+                    ],
+                }
+            ],
+        }
+        head = yaml.safe_dump(front, allow_unicode=True, sort_keys=False, width=110)
+        lines = [
+            f"---\n{head}---\n",
+            f"# {name}\n",
+            "Made by datakit for fine-tuning a vision-language model.\n",
+            "| split | records | rows |",
+            "| --- | ---: | ---: |",
+            *(
+                f"| {_SPLITS.get(part, part)} | {tables.records[part]:,} | {tables.rows[part]:,} |"
+                for part in parts
+            ),
+            "\n`messages` is the chat that is learnt, with `<image>` where a picture stands; `images` are "
+            "its pictures in that order. A record has more rows than one where its class is rare.\n",
+            "| column | type |",
+            "| --- | --- |",
+            *(f"| `{column}` | {_type(column, schema[column])} |" for column in columns),
+        ]
+        return "\n".join(lines) + "\n"
+
+
+def _type(column: str, dtype: Any) -> str:
+    return "list of pictures" if column == "images" else str(dtype).replace("|", "\\|")
+
+
+def _features(path: Path) -> Any:
+    """The columns' types in the hub's own words, so that pictures are decoded."""
+    import datasets
+    import pyarrow.parquet
+
+    found = datasets.Features.from_arrow_schema(pyarrow.parquet.read_schema(path))
+    found["images"] = datasets.Sequence(datasets.Image())
+    return found._to_yaml_list()
+
+
+def _height(path: Path) -> int:
+    return int(pl.scan_parquet(path).select(pl.len()).collect().item())
+
+
+def _check_installed() -> None:
+    try:
+        import datasets  # noqa: F401
+    except ImportError:
+        raise missing_extra("datasets", "hub", "emit.hub") from None
+
+
+def _token() -> str:
+    token = os.environ.get(TOKEN, "").strip()
+    if not token:
+        raise UserError(
+            f"`push` needs a key of the hub in the environment variable {TOKEN}",
+            remedy=f"export {TOKEN}=..., or leave out `push`.",
+            exit_code=Exit.PROVIDER,
+        )
+    return token
+
+
+def _upload(folder: Path, repository: str, token: str, *, private: bool) -> None:
+    """Puts the folder's files into the repository, in one commit that replaces the data that was there."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    api = HfApi(token=token)
+    try:
+        api.create_repo(repository, repo_type="dataset", private=private, exist_ok=True)
+        api.upload_folder(
+            repo_id=repository,
+            repo_type="dataset",
+            folder_path=folder,
+            commit_message="Upload the data set of a datakit build",
+            delete_patterns=["data/*.parquet"],
+        )
+    except HfHubHTTPError as error:
+        said = str(error).strip().splitlines()
+        raise UserError(
+            f"the hub refused the upload to {repository}: {said[0] if said else error}",
+            remedy=f"Check {TOKEN} (it must be allowed to write) and the repository's owner.",
+            exit_code=Exit.PROVIDER,
+        ) from None
+    except Exception as error:  # requests, httpx or httpx2, by the library's version; the user sees it
+        raise UserError(
+            f"the hub cannot be reached for the upload to {repository}: {type(error).__name__}: {error}",
+            remedy="Check the network; or leave out `push` and upload hub/ later.",
+            exit_code=Exit.PROVIDER,
+        ) from None

@@ -1,0 +1,165 @@
+"""Chats as JSON Lines with pictures as content parts: for OpenAI's fine-tuning, and for TRL."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+import polars as pl
+from pydantic import Field, model_validator
+
+from datakit.core.errors import UserError
+from datakit.core.record import TRAIN
+from datakit.core.tools import Tools
+from datakit.core.transform import Artifact, Emitter
+from datakit.emit._parts import Parts
+from datakit.emit._pictures import How, Pictures
+from datakit.emit._records import batches, check, nothing_to_train, part_keys, with_places
+
+_ROLES = ("system", "user", "assistant")
+_MOST_PICTURES = 10
+"""Pictures that OpenAI takes in one example (vision fine-tuning guide, 2026-11)."""
+_MOST_BYTES = 10_000_000
+"""Size of a picture that OpenAI takes."""
+_SLICE = {"base64": 16, "path": 256}
+"""Rows encoded at a time: with their pictures in them, a few are many megabytes."""
+_TYPES = {".jpg": "jpeg", ".png": "png", ".webp": "webp"}
+
+
+class Messages(Emitter):
+    """JSON Lines: `<name>_openai_train.jsonl` or `<name>_trl_train.jsonl`, `_val`, `_general`.
+
+    Form `openai`: `{"messages": [{"role", "content"}]}`; in rows with pictures every content is a list of
+    parts, `{"type": "text", "text"}` and `{"type": "image_url", "image_url": {"url"}}`, in the places that
+    the text gives them. Form `trl`: `{"id", "prompt", "completion", "images"}`, parts `{"type": "image"}`;
+    the completion is the last answer, because TRL learns the whole of a `messages` row of a vision model,
+    its prompt included. Earlier answers of a dialogue are then part of the prompt and not learnt.
+
+    Rows without pictures have plain texts as contents, and a file of their own where rows with pictures
+    exist too: one file holds one type of column. A training record with `repeat` 3 is written three times,
+    first copies first. Pictures are upright RGB as in emit.llamafactory, which shares `images/`.
+
+    Raises UserError for records that a trainer would stop at, for turns of tools, and, for OpenAI, for more
+    than 10 pictures in a record or one above 10 MB.
+    """
+
+    form: Literal["openai", "trl"] = "openai"
+    """Whose format."""
+    images: Literal["base64", "link", "copy", "resize"] | None = None
+    """`base64` puts the pictures into the rows (openai only); the others put them into `images/` and paths
+    relative to the build into the rows. base64 for openai and link for trl when not given."""
+    image_max_pixels: int | None = Field(default=None, ge=784)
+    """Larger pictures are scaled down to this; for `base64` and `resize`."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Messages:
+        if self.form == "trl" and self.images == "base64":
+            raise ValueError("TRL reads pictures from paths: use `images: link`, `copy` or `resize`")
+        if self.image_max_pixels is not None and self.how not in ("base64", "resize"):
+            raise ValueError(f"`image_max_pixels` belongs to `base64` or `resize`, not to `{self.how}`")
+        if self.how == "resize" and self.image_max_pixels is None:
+            raise ValueError("`images: resize` needs `image_max_pixels`")
+        return self
+
+    @property
+    def how(self) -> str:
+        """What is done with pictures, after the default."""
+        return self.images or ("base64" if self.form == "openai" else "link")
+
+    def needs(self, tools: Tools) -> tuple[str, ...]:
+        return ("id", "messages", "images")
+
+    def write(self, frame: pl.LazyFrame, folder: Path, tools: Tools) -> list[Artifact]:
+        name = f"{tools.name}_{self.form}"
+        embedded = self.how == "base64"
+        place = folder / (f".{name}.pictures" if embedded else "images")
+        pictures = Pictures.into(place, self._placing(), self.image_max_pixels, tools)
+        parts = Parts(folder, name, lines=True)
+        rows = _Rows(self.form, place if embedded else None)
+        try:
+            for batch in batches(frame):
+                check(batch, {"openai": "OpenAI", "trl": "TRL"}[self.form])
+                _check_roles(batch)
+                for some in batch.iter_slices(_SLICE["base64" if embedded else "path"]):
+                    placed = with_places(some, pictures.place(some["images"].explode().drop_nulls()))
+                    parts.append([rows.row(row) for row in placed.iter_rows(named=True)], part_keys(placed))
+            artifacts = parts.close()
+        finally:
+            parts.release()
+            if embedded and place.exists():
+                shutil.rmtree(place)
+        if not parts.rows(TRAIN):
+            raise nothing_to_train()
+        return artifacts
+
+    def _placing(self) -> How:
+        if self.how == "base64":
+            return "resize" if self.image_max_pixels else "link"
+        return self.how  # type: ignore[return-value]  # one of the three
+
+
+def _check_roles(batch: pl.DataFrame) -> None:
+    roles = pl.col("messages").list.eval(pl.element().struct.field("role").is_in(_ROLES)).list.all()
+    found = batch.filter(~roles)["id"]
+    if len(found):
+        raise UserError(
+            f"record {found[0]} has turns of tools, which emit.messages does not write",
+            remedy="Emit such records with emit.llamafactory or emit.ms_swift.",
+        )
+
+
+class _Rows:
+    """Writes one row at a time."""
+
+    def __init__(self, form: str, embedded: Path | None) -> None:
+        self.form, self.embedded = form, embedded
+
+    def row(self, record: dict[str, Any]) -> bytes:
+        images = list(record["images"] or ())
+        if self.form == "openai" and len(images) > _MOST_PICTURES:
+            raise UserError(
+                f"record {record['id']} has {len(images)} pictures; OpenAI takes {_MOST_PICTURES} an example",
+                remedy="Leave such records out with a guard, or keep fewer pictures.",
+            )
+        urls = iter(images)
+        messages = [
+            {"role": turn["role"], "content": self._content(turn["content"], urls, record)}
+            if images
+            else {"role": turn["role"], "content": turn["content"]}
+            for turn in record["messages"]
+        ]
+        if self.form == "openai":
+            return orjson.dumps({"messages": messages})
+        row = {"id": record["id"], "prompt": messages[:-1], "completion": messages[-1:]}
+        return orjson.dumps({**row, "images": images} if images else row)
+
+    def _content(self, text: str, urls: Any, record: dict[str, Any]) -> list[dict[str, Any]]:
+        """The parts of a turn: texts, and a picture at each `<image>`."""
+        parts: list[dict[str, Any]] = []
+        for number, piece in enumerate(text.split("<image>")):
+            if number:
+                parts.append(self._picture(next(urls), record))
+            if piece:
+                parts.append({"type": "text", "text": piece})
+        return parts
+
+    def _picture(self, path: str, record: dict[str, Any]) -> dict[str, Any]:
+        if self.form == "trl":
+            return {"type": "image"}
+        if self.embedded is None:
+            return {"type": "image_url", "image_url": {"url": path}}
+        file = self.embedded / Path(path).name
+        data = file.read_bytes()
+        if len(data) > _MOST_BYTES:
+            raise UserError(
+                f"a picture of record {record['id']} has {len(data) / 1e6:.1f} MB; OpenAI takes 10 MB",
+                remedy="Scale pictures down with `image_max_pixels`.",
+            )
+        text = base64.b64encode(data).decode()
+        return {
+            "type": "image_url",
+            "image_url": {"url": f"data:image/{_TYPES[file.suffix]};base64,{text}"},
+        }

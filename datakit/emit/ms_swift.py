@@ -1,0 +1,141 @@
+"""A data set that ms-swift loads: chats as JSON Lines, pictures, and boxes in `objects`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+from pydantic import Field, model_validator
+
+from datakit.core.errors import UserError
+from datakit.core.image import ImageProblem, read_header
+from datakit.core.record import TRAIN
+from datakit.core.tools import Tools
+from datakit.core.transform import Artifact, Emitter
+from datakit.emit._parts import Parts
+from datakit.emit._pictures import How, Pictures
+from datakit.emit._records import batches, check, nothing_to_train, part_keys, with_places
+
+_ROLES = {"function_call": "tool_call", "observation": "tool_response"}
+"""LLaMA-Factory's names of turns -> ms-swift's; the others are the same."""
+_TAGS = re.compile(r"<(bbox|ref-object|cot-process|start-image|video|audio)>")
+"""What ms-swift replaces in texts besides `<image>`."""
+_BOX, _REF = "<bbox>", "<ref-object>"
+_SLICE = 256
+
+
+class MsSwift(Emitter):
+    """JSON Lines for ms-swift: `<name>_swift_train.jsonl`, `_val`, `_general`, and pictures.
+
+    A row is `{"id", "messages", "images"}`. With `boxes`, rows with pictures have `objects` as well: `ref`
+    (the texts), `bbox` (`[x1, y1, x2, y2]`, shares of the upright picture's sides, so that no resizing moves
+    them), `bbox_type` "norm1" and `image_id`. ms-swift puts them where the messages say `<ref-object>` and
+    `<bbox>`, in the model's own notation; a prompt template writes such places. Without `boxes` these tags
+    are written in full-width brackets, so that a text which holds one by chance is no place.
+
+    Rows without pictures have a file of their own where rows with pictures exist too. A training record
+    with `repeat` 3 is written three times, first copies first. Pictures are upright RGB, as in
+    emit.llamafactory, which shares `images/`. Paths are relative to the build: run `swift sft` in it.
+
+    Raises UserError for records that ms-swift would drop or stop at, and where the tags are not as many as
+    the boxes.
+    """
+
+    images: How = "link"
+    """`link` makes hard links (symbolic ones where the file system allows no hard ones), `copy` copies,
+    `resize` copies and scales down what is over `image_max_pixels`."""
+    image_max_pixels: int | None = Field(default=None, ge=784)
+    """Largest picture that `resize` leaves, in pixels."""
+    boxes: str | None = None
+    """Column with the boxes of each record, such as `ocr`: a list of `{text, box, image}`, the box in pixels
+    of the upright picture (xyxy), the picture by its number from 0."""
+
+    @model_validator(mode="after")
+    def _limit_belongs_to_resize(self) -> MsSwift:
+        if (self.image_max_pixels is None) == (self.images == "resize"):
+            raise ValueError("`images: resize` and `image_max_pixels` belong together")
+        return self
+
+    def needs(self, tools: Tools) -> tuple[str, ...]:
+        return ("id", "messages", "images", *([self.boxes] if self.boxes else []))
+
+    def write(self, frame: pl.LazyFrame, folder: Path, tools: Tools) -> list[Artifact]:
+        pictures = Pictures.into(folder / "images", self.images, self.image_max_pixels, tools)
+        parts = Parts(folder, f"{tools.name}_swift", lines=True)
+        try:
+            for batch in batches(frame, [self.boxes] if self.boxes else []):
+                check(batch, "ms-swift")
+                for some in batch.iter_slices(_SLICE):
+                    placed = with_places(some, pictures.place(some["images"].explode().drop_nulls()))
+                    rows = [
+                        self._row(record, sources or ())
+                        for record, sources in zip(
+                            placed.iter_rows(named=True), some["images"].to_list(), strict=True
+                        )
+                    ]
+                    parts.append(rows, part_keys(placed))
+            artifacts = parts.close()
+        finally:
+            parts.release()
+        if not parts.rows(TRAIN):
+            raise nothing_to_train()
+        return artifacts
+
+    def _row(self, record: dict[str, Any], sources: Sequence[str]) -> bytes:
+        objects = self._objects(record, sources) if self.boxes and sources else None
+        messages = [
+            {
+                "role": _ROLES.get(turn["role"], turn["role"]),
+                "content": turn["content"] if objects else _TAGS.sub(r"＜\1＞", turn["content"]),
+            }
+            for turn in record["messages"]
+        ]
+        row: dict[str, Any] = {"id": record["id"], "messages": messages}
+        if sources:
+            row["images"] = record["images"]
+            if self.boxes:
+                row["objects"] = objects or {"ref": [], "bbox": [], "bbox_type": "norm1", "image_id": []}
+        return orjson.dumps(row)
+
+    def _objects(self, record: dict[str, Any], sources: Sequence[str]) -> dict[str, Any] | None:
+        """The boxes that the texts have places for; None for texts without any."""
+        text = "".join(turn["content"] for turn in record["messages"])
+        places, names = text.count(_BOX), text.count(_REF)
+        if not places and not names:
+            return None
+        found = list(record[self.boxes or ""] or ())
+        if places != len(found) or names not in (0, len(found)):
+            raise UserError(
+                f"record {record['id']} has {places} {_BOX} and {names} {_REF} places for {len(found)} boxes",
+                remedy=f"The prompt must name every box of `{self.boxes}` once, or none.",
+            )
+        sizes = [_size(path) for path in sources]
+        numbers = [int(box.get("image") or 0) for box in found]
+        return {
+            "ref": [str(box["text"]) for box in found] if names else [],
+            "bbox": [_shares(box["box"], sizes[number]) for box, number in zip(found, numbers, strict=True)],
+            "bbox_type": "norm1",
+            "image_id": numbers,
+        }
+
+
+def _size(path: str) -> tuple[int, int]:
+    try:
+        header = read_header(path)
+    except ImageProblem as problem:
+        raise UserError(
+            f"a picture cannot be emitted: {problem.detail}",
+            remedy="Put guard.image before emitting: it rejects such records with their reason.",
+        ) from problem
+    return header.width, header.height
+
+
+def _shares(box: Sequence[float], size: tuple[int, int]) -> list[float]:
+    """A box in pixels as shares of the picture's sides, within it."""
+    return [
+        round(min(max(value / side, 0.0), 1.0), 6) for value, side in zip(box, (*size, *size), strict=True)
+    ]

@@ -1,0 +1,68 @@
+"""Records with all their columns as Parquet files."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import polars as pl
+from pydantic import Field, model_validator
+
+from datakit.core.record import TRAIN
+from datakit.core.tools import Tools
+from datakit.core.transform import Artifact, Emitter
+from datakit.emit._records import PARTS, nothing_to_train
+from datakit.emit._tables import PictureForm, Tables, chosen_columns, limit_fault, placing
+
+
+class Parquet(Emitter):
+    """`<name>_train.parquet`, `_val`, `_general`: messages, label and every other column of the records.
+
+    `images` is a list of paths in the build, or, with `images: bytes`, of structs `{bytes, path}`, which
+    Hugging Face's `datasets` takes for pictures. All files have the same columns and types; a record
+    without pictures has an empty list. A training record with `repeat` 3 has three rows, first copies
+    first. Pictures are upright RGB, as in emit.llamafactory, which shares `images/`.
+
+    Left out unless `columns` names them: `split`, `repeat` and `set`, which the files say, and
+    `source_file` and `source_line`, which name places on this machine. Traces of steps are never written.
+
+    Raises UserError for records that a trainer would stop at, as emit.llamafactory does.
+    """
+
+    images: PictureForm = "link"
+    """`bytes` puts the pictures into the files; `link` makes hard links, `copy` copies, `resize` copies and
+    scales down what is over `image_max_pixels`."""
+    image_max_pixels: int | None = Field(default=None, ge=784)
+    """Larger pictures are scaled down to this; for `bytes` and `resize`."""
+    columns: tuple[str, ...] | None = None
+    """Columns besides `id`, `messages` and `images`; all but those above when not given."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Parquet:
+        fault = limit_fault(self.images, self.image_max_pixels)
+        if fault:
+            raise ValueError(fault)
+        return self
+
+    def needs(self, tools: Tools) -> tuple[str, ...]:
+        return ("id", "messages", "images", *(self.columns or ()))
+
+    def write(self, frame: pl.LazyFrame, folder: Path, tools: Tools) -> list[Artifact]:
+        work = folder / ".parquet"
+        work.mkdir()
+        pictures = placing(self.images, folder / "images", work / "pictures", self.image_max_pixels, tools)
+        tables = Tables(work, chosen_columns(frame, self.columns), self.images, pictures, "a trainer")
+        try:
+            tables.fill(frame)
+            if not tables.rows.get(TRAIN):
+                raise nothing_to_train()
+            artifacts = []
+            files = tables.close()
+            for part in (part for part in PARTS if part in files):
+                (path,) = files[part]
+                name = f"{tools.name}_{part}.parquet"
+                path.rename(folder / name)
+                artifacts.append(Artifact(path=name, kind="data", records=tables.rows[part]))
+        finally:
+            shutil.rmtree(work)
+        return artifacts

@@ -1,0 +1,112 @@
+"""emit.ms_swift: rows, roles, pictures and boxes as ms-swift reads them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+from emitter_records import emit, picture, record, several
+from pydantic import ValidationError
+
+from datakit.core.errors import UserError
+from datakit.emit.ms_swift import MsSwift
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def boxed(id_: str, *images: Path, content: str, boxes: list[tuple[str, list[float], int]]) -> dict[str, Any]:
+    """A record with lines of OCR."""
+    ocr = [{"text": text, "score": 0.9, "box": box, "image": image} for text, box, image in boxes]
+    messages = [{"role": "user", "content": content}, {"role": "assistant", "content": "购物车页面"}]
+    return record(id_, *images, messages=messages, ocr=ocr)
+
+
+def test_rows_are_the_records_with_pictures_in_the_build(tmp_path: Path) -> None:
+    given = several(tmp_path)
+    folder, artifacts = emit(MsSwift(), tmp_path, given)
+    assert {item.path: item.records for item in artifacts} == {
+        "shop_swift_train.jsonl": 4,
+        "shop_swift_train_text.jsonl": 1,
+        "shop_swift_val.jsonl": 1,
+        "shop_swift_val_text.jsonl": 1,
+        "shop_swift_general.jsonl": 1,
+    }
+    rows = lines(folder / "shop_swift_train.jsonl")
+    assert [row["id"] for row in rows] == ["plain", "dialogue", "plain", "plain"]
+    assert rows[1]["messages"] == given[2]["messages"]
+    for row in rows:
+        places = sum(turn["content"].count("<image>") for turn in row["messages"])
+        assert places == len(row["images"])
+        assert all((folder / path).is_file() for path in row["images"])
+        assert "objects" not in row
+    assert all("images" not in row for row in lines(folder / "shop_swift_train_text.jsonl"))
+
+
+def test_boxes_are_shares_of_the_upright_picture(tmp_path: Path) -> None:
+    one, two = picture(tmp_path / "1.jpg", (100, 200)), picture(tmp_path / "2.jpg", (400, 50))
+    content = "<image><image>图中文字：<ref-object><bbox>，<ref-object><bbox>。这是什么？"
+    boxes = [("结算", [10.0, 20.0, 50.0, 100.0], 0), ("全选", [40.0, 0.0, 500.0, 50.0], 1)]
+    rows = [boxed("a", one, two, content=content, boxes=boxes)]
+    folder, _ = emit(MsSwift(boxes="ocr", images="resize", image_max_pixels=2000), tmp_path, rows)
+    row = lines(folder / "shop_swift_train.jsonl")[0]
+    assert row["objects"] == {
+        "ref": ["结算", "全选"],
+        "bbox": [[0.1, 0.1, 0.5, 0.5], [0.1, 0.0, 1.0, 1.0]],
+        "bbox_type": "norm1",
+        "image_id": [0, 1],
+    }
+    assert row["messages"][0]["content"] == content
+
+
+def test_tags_that_stand_in_a_text_by_chance_are_no_places(tmp_path: Path) -> None:
+    one = picture(tmp_path / "1.jpg")
+    rows = [boxed("a", one, content="<image>他写道：<bbox>、<video>", boxes=[])]
+    folder, _ = emit(MsSwift(), tmp_path, rows)
+    assert (
+        lines(folder / "shop_swift_train.jsonl")[0]["messages"][0]["content"]
+        == "<image>他写道：＜bbox＞、＜video＞"
+    )
+
+
+@pytest.mark.parametrize("content", ["<image><bbox>", "<image><ref-object><bbox><bbox>"])
+def test_places_must_be_as_many_as_boxes(tmp_path: Path, content: str) -> None:
+    one = picture(tmp_path / "1.jpg")
+    boxes = [("结算", [0.0, 0.0, 9.0, 9.0], 0), ("全选", [0.0, 9.0, 9.0, 19.0], 0)]
+    with pytest.raises(UserError, match="record a has"):
+        emit(MsSwift(boxes="ocr"), tmp_path, [boxed("a", one, content=content, boxes=boxes)])
+
+
+def test_turns_of_tools_get_the_names_of_ms_swift(tmp_path: Path) -> None:
+    roles = ["user", "function_call", "observation", "assistant"]
+    turns = [{"role": role, "content": f"{role} {number}"} for number, role in enumerate(roles)]
+    folder, _ = emit(MsSwift(), tmp_path, [record("tools", messages=turns)])
+    row = lines(folder / "shop_swift_train.jsonl")[0]
+    assert [turn["role"] for turn in row["messages"]] == ["user", "tool_call", "tool_response", "assistant"]
+
+
+def test_datasets_loads_rows_with_and_without_boxes_together(tmp_path: Path) -> None:
+    one = picture(tmp_path / "1.jpg", (100, 200))
+    boxes = [("结算", [10.0, 20.0, 50.0, 100.0], 0)]
+    rows = [
+        boxed("without", one, content="<image>这是什么？", boxes=boxes),
+        boxed("with", one, content="<image><ref-object><bbox>这是什么？", boxes=boxes),
+    ]
+    folder, _ = emit(MsSwift(boxes="ocr"), tmp_path, rows)
+    found = datasets.load_dataset(
+        "json",
+        data_files=str(folder / "shop_swift_train.jsonl"),
+        split="train",
+        cache_dir=str(tmp_path / "c"),
+    )
+    assert [len(row["objects"]["bbox"]) for row in found] == [0, 1]
+
+
+@pytest.mark.parametrize("parameters", [{"images": "resize"}, {"image_max_pixels": 1000}])
+def test_limit_and_resize_belong_together(parameters: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        MsSwift(**parameters)
