@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 RECORDS = 90
 CONCURRENCY = 12
 LATENCY_S = 0.1
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 LLM_RECIPE = """\
 version: 1
 name: killed
