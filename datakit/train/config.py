@@ -36,8 +36,8 @@ class TrainSettings(Settings):
     __pydantic_extra__: dict[Annotated[str, AfterValidator(checked_key)], Value] = Field(init=False)
 
     model: str
-    """Name at a hub, or folder (relative to the recipe), of a Qwen2-VL, Qwen2.5-VL or Qwen3-VL model; others
-    with `template`."""
+    """Name at a hub, or folder (`./…` and `../…` are relative to the recipe), of a Qwen2-VL, Qwen2.5-VL or
+    Qwen3-VL model; others with `template`."""
     method: Literal["lora", "full", "freeze"] | None = None
     """What is trained: `lora` adapters, every weight, or some layers; the preset's, else `lora`."""
     preset: str | None = None
@@ -76,8 +76,8 @@ class TrainSettings(Settings):
     def _values_fit(self) -> TrainSettings:
         for key, value in (self.__pydantic_extra__ or {}).items():
             checked_value(key, value)
-        if self.template is None:
-            template_of(self.model)
+        if self.template is None and not self.model.startswith("."):
+            template_of(self.model)  # a folder relative to the recipe is looked at when its place is known
         if self.gpus % self.nodes:
             raise ValueError(f"{self.gpus} GPUs cannot stand evenly in {self.nodes} nodes")
         problem = conflict({**_BASE, **self.keys})
@@ -177,7 +177,7 @@ def write_training(
     keys |= _steps(keys, emitted, settings)
     keys.pop("warmup_ratio", None)
     keys["model_name_or_path"] = _model_path(settings.model, base or Path.cwd())
-    keys["template"] = settings.template or template_of(keys["model_name_or_path"])
+    keys["template"] = settings.template or _template(keys["model_name_or_path"])
     mark = digest([emitted.content, {key: keys[key] for key in sorted(keys)}], size=4).hex()
     run = f"../{name}-runs/{keys['finetuning_type']}-{mark}"
     keys["output_dir"] = f"{run}/trained"
@@ -191,6 +191,15 @@ def _write_deepspeed(folder: Path, wanted: str, base: Path) -> str:
     name = f"deepspeed_{wanted if wanted in deepspeed.NAMES else 'own'}.json"
     (folder / name).write_text(json.dumps(deepspeed.settings_of(wanted, base), indent=2) + "\n", "ascii")
     return name
+
+
+def _template(model: str) -> str:
+    try:
+        return template_of(model)
+    except ValueError as error:
+        raise UserError(
+            str(error), remedy="`train.model` is a folder with config.json, or a hub name."
+        ) from None
 
 
 def _model_path(model: str, base: Path) -> str:

@@ -1,0 +1,136 @@
+"""A stand-in for llamafactory-cli that writes what the real one writes, in a tenth of a second.
+
+    install(folder)      makes folder/llamafactory-cli; its calls are listed in folder/calls.jsonl
+
+`FAKE_TRAINER` in the environment chooses what happens: "" trains to the end; "die:3" ends after step 3
+without a word, as a killed process; "oom" fails as a GPU without memory does; "sleep" never ends;
+"no_template" exports a model without its chat template; "renamed" exports a tensor under another name;
+"no_result" ends with 0 and leaves nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import struct
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+TENSORS = ("model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight", "visual.merger.mlp.0.weight")
+STEPS = 4
+
+
+def install(folder: Path) -> Path:
+    """The program."""
+    folder.mkdir(parents=True, exist_ok=True)
+    program = folder / "llamafactory-cli"
+    code = f"import os, runpy\nos.environ['FAKE_TRAINER_FOLDER'] = {str(folder)!r}\n"
+    code += f"runpy.run_path({__file__!r}, run_name='__main__')\n"
+    program.write_text(f"#!{sys.executable}\n{code}")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    return program
+
+
+def calls(folder: Path) -> list[dict[str, Any]]:
+    """What the program was called with: words, and the variables that start a run on several GPUs."""
+    path = folder / "calls.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def write_model(folder: Path, names: tuple[str, ...] = TENSORS, *, cut: int = 0) -> None:
+    """A model's folder with a real safetensors header; `cut` bytes are missing at the end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    header = {
+        name: {"dtype": "F32", "shape": [2, 2], "data_offsets": [16 * at, 16 * at + 16]}
+        for at, name in enumerate(names)
+    }
+    text = json.dumps(header).encode()
+    data = struct.pack("<Q", len(text)) + text + bytes(16 * len(names))
+    (folder / "model.safetensors").write_bytes(data[: len(data) - cut])
+
+
+def write_base(folder: Path) -> Path:
+    """A base model: weights, and a config.json of the 3B."""
+    from datakit.core.qwen_models import known_models
+
+    write_model(folder)
+    config = {**known_models()["Qwen/Qwen2.5-VL-3B-Instruct"], "architectures": ["Qwen2_5_VL"]}
+    (folder / "config.json").write_text(json.dumps(config))
+    for name in ("preprocessor_config.json", "tokenizer.json", "chat_template.jinja"):
+        (folder / name).write_text("{}")
+    return folder
+
+
+def write_checkpoint(folder: Path, *, whole: bool = True) -> None:
+    """A checkpoint; a half-written one lacks the file that comes last."""
+    write_model(folder)
+    (folder / "optimizer.pt").write_bytes(b"state")
+    if whole:
+        (folder / "trainer_state.json").write_text("{}")
+
+
+def _settings(words: list[str]) -> dict[str, Any]:
+    import yaml
+
+    found: dict[str, Any] = yaml.safe_load(Path(words[1]).read_text())
+    for word in words[2:]:
+        key, _, value = word.partition("=")
+        found[key] = yaml.safe_load(value)
+    return found
+
+
+def _train(settings: dict[str, Any], how: str) -> int:
+    trained = Path(settings["output_dir"])
+    trained.mkdir(parents=True, exist_ok=True)
+    done = [int(path.name.split("-")[1]) for path in trained.glob("checkpoint-*")]
+    if how == "oom":
+        print("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB", file=sys.stderr)
+        return 1
+    if how == "no_result":
+        return 0
+    for step in range(max(done, default=0) + 1, STEPS + 1):
+        with open(trained / "trainer_log.jsonl", "a") as log:
+            entry = {
+                "current_steps": step,
+                "total_steps": STEPS,
+                "loss": 1 / step,
+                "remaining_time": "0:00:01",
+            }
+            log.write(json.dumps(entry) + "\n")
+        write_checkpoint(trained / f"checkpoint-{step}")
+        if how == f"die:{step}":
+            os._exit(137)
+        while how == "sleep":
+            time.sleep(0.1)
+    write_model(trained)
+    (trained / "train_results.json").write_text("{}")
+    return 0
+
+
+def _export(settings: dict[str, Any], how: str) -> int:
+    target = Path(settings["export_dir"])
+    names = (*TENSORS[:-1], "visual.merger.mlp.zero.weight") if how == "renamed" else TENSORS
+    write_model(target, names)
+    base = Path(settings["model_name_or_path"])
+    for name in ("config.json", "tokenizer.json", "preprocessor_config.json", "chat_template.jinja"):
+        if (base / name).exists() and not (how == "no_template" and name.startswith("chat")):
+            (target / name).write_bytes((base / name).read_bytes())
+    return 0
+
+
+def main() -> int:
+    words, how = sys.argv[1:], os.environ.get("FAKE_TRAINER", "")
+    names = ("FORCE_TORCHRUN", "NPROC_PER_NODE", "NNODES", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
+    call = {"words": words, "env": {name: os.environ[name] for name in names if name in os.environ}}
+    with open(Path(os.environ["FAKE_TRAINER_FOLDER"]) / "calls.jsonl", "a") as log:
+        log.write(json.dumps(call) + "\n")
+    print(f"fake trainer: {' '.join(words)}")
+    settings = _settings(words)
+    return _train(settings, how) if words[0] == "train" else _export(settings, how)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
