@@ -116,7 +116,7 @@ def _limited(name: str, options: list[str], llm: dict[str, Any], seconds: float)
         child(way="engine", url=url, records=20_000, concurrency=64, llm=llm, stop_after_s=seconds)
         seen = stats(url)
     answered, refused = seen["replies"].get("200", 0), seen["replies"].get("429", 0)
-    rate = answered / seen["seconds"]
+    rate = answered / max(seen["seconds"], 1e-9)
     print(
         f"  {name}: {rate / 50:.1%} of the allowed rate over {seen['seconds']:.0f} s, "
         f"{refused / seen['count']:.2%} of {seen['count']:,} answers were 429"
@@ -195,6 +195,7 @@ def engine(
     project = Path(folder)
     recipe = _project(project, url, records, concurrency, pictures, llm or {})
     if stop_after_s is not None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
         threading.Timer(stop_after_s, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     from dataclasses import replace
 

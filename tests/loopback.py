@@ -167,7 +167,10 @@ class Limits:
 
     def check(self, call: Call) -> Reply | None:
         """A 429 when the call goes beyond a limit."""
-        now, units = time.monotonic(), self._tokens(call)
+        return self.admit(time.monotonic(), self._tokens(call))
+
+    def admit(self, now: float, units: float) -> Reply | None:
+        """A 429 when a call of so many tokens goes beyond a limit at that moment."""
         for name, limit, need in (("requests", self.requests, 1.0), ("tokens", self.tokens, units)):
             if limit is not None and limit.room(now) < need:
                 headers = self.headers(now)
@@ -217,6 +220,7 @@ class Loopback:
         """Requests for completions in progress, at this moment and at most."""
         self.url = ""
         self._seen: dict[str, int] = {}
+        self._writers: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -250,18 +254,23 @@ class Loopback:
 
     async def _shut(self) -> None:
         self._server.close()
+        for writer in self._writers:
+            writer.close()
+        await asyncio.sleep(0)
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
         try:
             while await self._one(reader, writer):
                 pass
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # cancelled when the server shuts: nobody waits for this task
         finally:
+            self._writers.discard(writer)
             writer.close()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:

@@ -32,9 +32,9 @@ from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Artifact, Emitter, Reader, TableTransform, Transform
 from datakit.recipe.recipe import Step
-from datakit.run.annotation import fingerprint
 from datakit.run.columns import Algebra
 from datakit.run.engine import Engine
+from datakit.run.keys import fingerprint
 from datakit.run.report import StepReport
 from datakit.run.stage import Stage
 from datakit.run.store import Store

@@ -108,10 +108,15 @@ class LlmSettings(Settings):
     def models(self) -> dict[str, float]:
         """Every model that is asked, with the weight of its endpoints."""
         found: dict[str, float] = {}
-        weights = [endpoint.weight for endpoint in self.endpoints] or [1.0]
-        for settings, weight in zip(self.each_endpoint(), weights, strict=True):
-            found[settings.model] = found.get(settings.model, 0.0) + weight
-        return found
+        for endpoint in self.endpoints:
+            name = endpoint.model or self.model
+            found[name] = found.get(name, 0.0) + endpoint.weight
+        return found or {self.model: 1.0}
+
+    def of_model(self, model: str) -> LlmSettings:
+        """These settings with the endpoints of one model only."""
+        kept = [endpoint for endpoint in self.endpoints if (endpoint.model or self.model) == model]
+        return self.model_copy(update={"model": model, "endpoints": kept})
 
 
 class RunSettings(Settings):

@@ -91,8 +91,7 @@ class Endpoint:
         else:
             self.circuit.answered()
         if reason == "rate_limited" and isinstance(found, Fault):
-            headers = {} if isinstance(reply, Fault) else reply.headers
-            self.limiter.throttled(now, sent_at, found.wait_s, headers)
+            self.limiter.throttled(now, sent_at, found.wait_s, "token" in found.detail.lower())
         elif reason == "answered":
             self.limiter.accepted(now)
         return found

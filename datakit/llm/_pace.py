@@ -15,6 +15,7 @@ _WINDOW_S = 60.0
 _FIRST_OPEN = 16
 """Calls open at once before the first answer; doubles with every round of answers."""
 _CUT_AFTER_S = 0.05
+_SLOWER, _LEAST_SHARE, _RECOVERY, _PAUSE_S = 0.97, 0.3, 0.001, 0.5
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|us|µs|ns|s|m|h|d)?")
 _UNIT_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -49,6 +50,11 @@ class Pace:
         """A call used so many units less than was taken (or more, when negative)."""
         if self.rate:
             self._due -= units / self.rate
+
+    def pause(self, now: float, seconds: float) -> None:
+        """Nothing goes for so long, and what is missed is not caught up with."""
+        if self.rate:
+            self._due = max(self._due, now) + seconds
 
     def set_rate(self, rate: float, now: float) -> None:
         """From now on so many units a second. What went before the limit was known counts against it."""
@@ -110,6 +116,7 @@ class Limiter:
         self._since = 0.0
         self._guessed = False
         self._grown_at = 0.0
+        self._slowness = 1.0
 
     def ready_at(self) -> float | None:
         """The moment from which a call may go; None when one must come back first."""
@@ -146,6 +153,7 @@ class Limiter:
             if limit is None or self._learnt.get(what) == limit:
                 continue
             self._learnt[what] = limit
+            self._slowness = 1.0
             given = self._given[what]
             pace.set_rate(min(limit, given or limit) * SHARE / 60, now)
             if what == "requests":
@@ -163,20 +171,22 @@ class Limiter:
             first = 0.05 if self._cuts == 1 else 0.004
             growth = min(first * 2 ** min(calm_s / 10, 10), 0.2)
             self.requests.rate *= 1 + growth * dt
+        if self._slowness < 1.0:
+            self._recover(min(now - self._grown_at, 1.0))
         self._grown_at = now
 
-    def throttled(self, now: float, sent_at: float, wait_s: float | None, headers: Mapping[str, str]) -> None:
-        """A call was refused with 429."""
+    def throttled(self, now: float, sent_at: float, wait_s: float | None, about_tokens: bool) -> None:
+        """A call was refused with 429; `about_tokens` when the server's words speak of tokens."""
         if wait_s is not None:
             self._not_before = max(self._not_before, now + wait_s)
-        tokens = Headers.read(headers, "tokens")
-        if tokens is not None and tokens.remaining is not None and tokens.remaining < tokens.limit * 0.02:
-            self.refunds = False
         if sent_at < self._cut_at + _CUT_AFTER_S:
             return  # an echo of what the last cut answers
+        if about_tokens and self.needs_tokens and self.refunds:
+            self.refunds, self._cut_at = False, now  # this server counts what a call may use at most
+            return
         known = "requests" in self._learnt or self._given["requests"] or self.needs_tokens
         if known and not self._guessed:
-            self._slow(0.97)
+            self._slow(now)
         else:
             self._guess(now)
         self._cut_at, self._accepted, self._since = now, 0, now
@@ -189,10 +199,19 @@ class Limiter:
         self._cut_at = now
         self._window = self._ceiling = max(self._window * 0.7, 1.0)
 
-    def _slow(self, factor: float) -> None:
+    def _slow(self, now: float) -> None:
+        """A known limit was run into, as when others share it: a pause, then slower for a while."""
+        for pace in (self.requests, self.tokens):
+            if pace.rate and self._slowness > _LEAST_SHARE:
+                pace.rate *= _SLOWER
+            pace.pause(now, _PAUSE_S)
+        self._slowness = max(self._slowness * _SLOWER, _LEAST_SHARE)
+
+    def _recover(self, seconds: float) -> None:
+        before, self._slowness = self._slowness, min(self._slowness + _RECOVERY * seconds, 1.0)
         for pace in (self.requests, self.tokens):
             if pace.rate:
-                pace.rate *= factor
+                pace.rate *= self._slowness / before
 
     def _guess(self, now: float) -> None:
         """Takes the rate at which calls were accepted since the last cut for the allowed one."""

@@ -54,14 +54,10 @@ class Client:
             )
             for each, (weight, concurrency) in zip(settings.each_endpoint(), weights, strict=True)
         ]
-        by_model: dict[str, list[Endpoint]] = {}
-        for endpoint in self._endpoints:
-            by_model.setdefault(endpoint.settings.model, []).append(endpoint)
-        self._pools = {model: Pool(endpoints) for model, endpoints in by_model.items()}
-        unpriced = sorted({e.settings.model for e in self._endpoints if e.price is None})
-        for model in unpriced:
+        self._pool = Pool(self._endpoints)
+        if any(endpoint.price is None for endpoint in self._endpoints):
             self._note(
-                f"The price of {model} is not known: its cost is not counted, run.budget_usd does "
+                f"The price of {settings.model} is not known: its cost is not counted, run.budget_usd does "
                 "not hold. Give llm.price_in and llm.price_out."
             )
 
@@ -71,15 +67,12 @@ class Client:
         Raises StopProvider for a wrong key, model or address and for endpoints that stay down, BudgetSpent
         when the call does not fit into the budget, and ImageProblem for a broken picture.
         """
-        model = request.model or self.settings.model
-        spent = Spent(model)
+        spent = Spent(self.settings.model)
         try:
-            return await self._complete(request, self._pools[model], spent)
+            return await self._complete(request, spent)
         except StopProvider as error:
-            if all(endpoint.out or endpoint.circuit.is_open for endpoint in self._endpoints):
-                self._halt(error)
-                raise
-            return Retry("endpoint_down", str(error), spent.meta())
+            self._halt(error)
+            raise
         except BudgetSpent as error:
             self._halt(error)
             if spent.answers:  # what was paid for this record is accounted for
@@ -91,17 +84,17 @@ class Client:
         for endpoint in self._endpoints:
             await endpoint.close()
 
-    async def _complete(self, request: Request, pool: Pool, spent: Spent) -> Completion | Rejected | Retry:
-        answer = await self._ask(pool, request, (), spent)
+    async def _complete(self, request: Request, spent: Spent) -> Completion | Rejected | Retry:
+        answer = await self._ask(request, (), spent)
         if isinstance(answer, Answer) and answer.finish_reason == "length":
             request = replace(request, max_tokens=2 * request.max_tokens)
-            answer = await self._ask(pool, request, (), spent)
+            answer = await self._ask(request, (), spent)
         if isinstance(answer, Fault):
             return self._given_up(answer, request, spent)
         outcome = judge(answer, request, spent)
         if not isinstance(outcome, Retry) or outcome.reason != "answer_malformed":
             return outcome
-        answer = await self._ask(pool, request, repair_turns(answer, request), spent)
+        answer = await self._ask(request, repair_turns(answer, request), spent)
         if isinstance(answer, Fault):
             return self._given_up(answer, request, spent)
         outcome = judge(answer, request, spent)
@@ -109,11 +102,9 @@ class Client:
             outcome.facts["repaired"] = True
         return outcome
 
-    async def _ask(
-        self, pool: Pool, request: Request, further: tuple[Turn, ...], spent: Spent
-    ) -> Answer | Fault:
+    async def _ask(self, request: Request, further: tuple[Turn, ...], spent: Spent) -> Answer | Fault:
         """One answer, after as many tries as the settings allow."""
-        tries = 0
+        pool, tries = self._pool, 0
         avoid: Endpoint | None = None
         tokens: int | None = None
         while True:
@@ -131,7 +122,7 @@ class Client:
             if isinstance(found, Answer):
                 return found
             if found.fate == "stop":
-                await self._out(endpoint, pool, found)
+                await self._out(endpoint, found)
             elif found.fate == "adapt":
                 if not endpoint.dialect.adapt(found, version):
                     return replace(found, fate="retry", reason="request_refused")
@@ -170,14 +161,14 @@ class Client:
         finally:
             self._flight.settle(worst, cost)
 
-    async def _out(self, endpoint: Endpoint, pool: Pool, fault: Fault) -> None:
-        """Goes on without the endpoint. Raises StopProvider when it was the last of its model."""
+    async def _out(self, endpoint: Endpoint, fault: Fault) -> None:
+        """Goes on without the endpoint. Raises StopProvider when it was the last."""
         known = endpoint.out is not None
         error = await endpoint.stop(fault)
-        pool.pump()
+        self._pool.pump()
         if len(self._endpoints) > 1 and not known:
             self._note(f"Went on without {endpoint.connection.base_url}: {error}")
-        if all(other.out is not None for other in pool.endpoints):
+        if all(other.out is not None for other in self._endpoints):
             raise error
 
     async def _wait(self, fault: Fault, tries: int) -> None:
@@ -196,8 +187,7 @@ class Client:
 
     def _halt(self, error: DatakitError) -> None:
         self._stopped = self._stopped or error
-        for pool in self._pools.values():
-            pool.halt(self._stopped)
+        self._pool.halt(self._stopped)
 
     def _given_up(self, fault: Fault, request: Request, spent: Spent) -> Rejected | Retry:
         if fault.fate == "reject":
@@ -210,10 +200,11 @@ class Client:
 
     def _tokens(self, request: Request, further: tuple[Turn, ...]) -> int:
         """Input tokens of a request: Qwen's count of the texts, and each picture by its provider's rule."""
-        model = request.model or self.settings.model
         texts = [request.system or "", request.text, *(turn["content"] for turn in further)]
         total = sum(self._counter.count(text) + _TURN_TOKENS for text in texts if text)
-        return total + sum(_picture(model, path, self.settings.max_image_pixels) for path in request.images)
+        return total + sum(
+            _picture(self.settings.model, path, self.settings.max_image_pixels) for path in request.images
+        )
 
     def _note(self, text: str) -> None:
         self.notes.setdefault("warnings", []).append(text)

@@ -29,8 +29,6 @@ class Request:
     """A system turn in front: constant text belongs here, where caches keep it."""
     image_first: bool = False
     """Pictures in front of the text: several questions about one picture then share its cached prefix."""
-    model: str | None = None
-    """The model that is asked; `llm.model` when not given. See `LlmSettings.models`."""
     sample: int = 0
     """Tells apart the answers that are wanted to one and the same question: each is asked for on its own."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,9 +14,9 @@ import polars as pl
 
 from datakit.core.errors import BudgetSpent, DatakitError, StopProvider
 from datakit.core.outcome import Batch, Outcome, Reject, Rejected, Retry
-from datakit.core.record import record_key, step_print
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Row
+from datakit.run.keys import Keys, tools_by_model
 from datakit.run.parts import account
 from datakit.run.progress import Progress
 from datakit.run.report import StepReport
@@ -51,6 +51,8 @@ class Annotation:
     """The key of every record, in order."""
     _new: set[bytes] = field(default_factory=set)
     _retries: dict[bytes, Retry] = field(default_factory=dict)
+    _models: dict[bytes, str] = field(default_factory=dict)
+    """Key -> the model that the record is bound to, until it is asked."""
     _marks: deque[tuple[float, int]] = field(default_factory=deque)
 
     def pay(self, stage: Stage) -> None:
@@ -91,19 +93,22 @@ class Annotation:
 
     def _missing(self, stage: Stage) -> Iterator[Job]:
         """Rows that have no result yet, one per key, read as they are asked for."""
-        print_ = fingerprint(self.annotator, self.tools)
+        of = Keys(self.annotator, self.tools).of
         asked: set[bytes] = set()
         names = self._row_columns(stage)
         for frame in stage.batches(names):
             rows = frame.to_dicts()
-            keys = [record_key(print_, self.annotator.key_fields(row, self.tools)) for row in rows]
+            keyed = [of(row) for row in rows]
+            keys = [key for key, _ in keyed]
             self._keys.extend(keys)
             known = self.store.known(dict.fromkeys(keys))
-            for key, row in zip(keys, rows, strict=True):
+            for (key, model), row in zip(keyed, rows, strict=True):
                 if key in known or key in asked:
                     self.progress.advance(1)
                 else:
                     asked.add(key)
+                    if self.annotator.executor == "async":
+                        self._models[key] = model
                     yield key, row
 
     def _work(self, jobs: Iterator[Job]) -> Iterator[Answered]:
@@ -128,8 +133,11 @@ class Annotation:
         A record that waits for its next try makes room for another. When the budget is spent or the provider
         stops, no further record is started, and answers under way are still taken: they are paid for.
         """
-        worker, flight = self.annotator.start(self.tools), self.tools.flight
-        most = self.tools.run.concurrency
+        flight, most = self.tools.flight, self.tools.run.concurrency
+        workers = {
+            model: self.annotator.start(tools)
+            for model, tools in tools_by_model(self.annotator, self.tools).items()
+        }
         finished: asyncio.Queue[asyncio.Task[tuple[bytes, Outcome]] | None] = asyncio.Queue()
         flight.listen(lambda: finished.put_nowait(None))
         tasks: set[asyncio.Task[tuple[bytes, Outcome]]] = set()
@@ -140,6 +148,7 @@ class Annotation:
                     job = next(jobs, None)
                     if job is None:
                         break
+                    worker = workers[self._models.pop(job[0])]
                     task = asyncio.create_task(_answer(worker, *job))
                     task.add_done_callback(finished.put_nowait)
                     tasks.add(task)
@@ -164,12 +173,25 @@ class Annotation:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            notes = dict(getattr(worker, "notes", None) or {})
-            self.report.attempts = dict(notes.pop("attempts", {}))
+            self._take_notes(workers)
+            for worker in workers.values():
+                close = getattr(worker, "close", None)
+                if close is not None and inspect.isawaitable(closing := close()):
+                    await closing
+
+    def _take_notes(self, workers: dict[str, Any]) -> None:
+        """What the workers have to say; where several models write, each under its own name."""
+        attempts: Counter[str] = Counter()
+        found = {model: dict(getattr(worker, "notes", None) or {}) for model, worker in workers.items()}
+        for notes in found.values():
+            attempts.update(notes.pop("attempts", {}))
+        self.report.attempts = dict(attempts)
+        if len(found) == 1:
+            (notes,) = found.values()
             self.report.notes.update(notes)
-            close = getattr(worker, "close", None)
-            if close is not None and inspect.isawaitable(closing := close()):
-                await closing
+            return
+        warnings = [warning for notes in found.values() for warning in notes.pop("warnings", [])]
+        self.report.notes.update({"writer": ", ".join(found), **({"warnings": warnings} if warnings else {})})
 
     def _within_budget(self, jobs: Iterator[Job]) -> Iterator[Job]:
         """The jobs, until what is spent reaches the budget (a client stops before that by itself)."""
@@ -236,11 +258,6 @@ class Annotation:
         return [*PLACE, *self.annotator.needs(self.tools), *getattr(self.annotator, "optional", ())]
 
 
-def fingerprint(annotator: Annotator, tools: Tools) -> str:
-    """Digest of what a step is: name, version and the settings it lets into the key."""
-    return step_print(annotator.name(), annotator.version, annotator.key_settings(tools))
-
-
 RETRY = "retry:"
 """Prefix of a reject's reason that means: not stored, the next run tries again."""
 
@@ -280,22 +297,26 @@ def _drive(answers: AsyncGenerator[Answered, None]) -> Iterator[Answered]:
     Everything stays in the caller's thread, so an answer is in the store before the next is looked at.
     """
     loop = _new_loop()
-    step: asyncio.Future[Answered] | None = None
+    step: asyncio.Task[Answered] | None = None
     try:
         while True:
-            step = asyncio.ensure_future(anext(answers), loop=loop)
+            step = loop.create_task(_next(answers))
             try:
                 yield loop.run_until_complete(step)
             except StopAsyncIteration:
                 return
     finally:
-        if step is not None:
-            step.cancel()  # Ctrl-C leaves the loop in the middle of a step: it must end before the rest can
+        if step is not None and not step.done():  # Ctrl-C leaves it where it was
+            step.cancel()
             loop.run_until_complete(asyncio.wait([step]))
         loop.run_until_complete(answers.aclose())
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+
+
+async def _next(answers: AsyncGenerator[Answered, None]) -> Answered:
+    return await anext(answers)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -17,7 +17,7 @@ from datakit.core.record import digest
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator
 from datakit.recipe.recipe import Recipe
-from datakit.run.annotation import fingerprint
+from datakit.run.keys import fingerprint
 
 FILE = "manifest.json"
 INPUTS = "inputs.parquet"

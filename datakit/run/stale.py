@@ -17,7 +17,7 @@ from datakit.recipe.recipe import Recipe
 from datakit.recipe.reference import yaml_inline
 from datakit.recipe.yaml_file import show_path
 from datakit.run import manifest as manifests
-from datakit.run.annotation import fingerprint
+from datakit.run.keys import fingerprint
 from datakit.run.manifest import Manifest
 from datakit.run.survey import Lookup, Survey
 

@@ -15,12 +15,12 @@ import polars as pl
 
 from datakit.core.errors import RecipeErrors, UserError
 from datakit.core.outcome import Reject, Rejected
-from datakit.core.record import record_key
 from datakit.core.transform import Annotator, Guard, Renderer, Row
 from datakit.recipe.recipe import Step
-from datakit.run.annotation import PLACE, fingerprint
+from datakit.run.annotation import PLACE
 from datakit.run.columns import Algebra
 from datakit.run.engine import Engine
+from datakit.run.keys import Keys
 from datakit.run.report import StepReport
 from datakit.run.stage import Stage
 
@@ -150,20 +150,17 @@ class _Look:
     asked: set[bytes] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.print = fingerprint(self.annotator, self.survey.tools)
+        self.key_of = Keys(self.annotator, self.survey.tools).of
 
     def batch(
         self, frame: pl.DataFrame, names: list[str], blocked: bool
     ) -> tuple[pl.DataFrame, list[Reject]]:
         """The batch with the columns that are known, and the records that the stored result rejects."""
-        tools, rows = self.survey.tools, frame.select(names).to_dicts()
+        rows = frame.select(names).to_dicts()
         waits = [blocked and row["id"] in self.survey.open_ids for row in rows]
-        keys = [
-            None if wait else record_key(self.print, self.annotator.key_fields(row, tools))
-            for row, wait in zip(rows, waits, strict=True)
-        ]
+        keys = [None if wait else self.key_of(row)[0] for row, wait in zip(rows, waits, strict=True)]
         stored = self.survey.store.get_many(dict.fromkeys(key for key in keys if key is not None))
-        gives = list(self.annotator.gives(tools))
+        gives = list(self.annotator.gives(self.survey.tools))
         columns: dict[str, list[Any]] = {name: [] for name in (*gives, self.trace)}
         kept: list[int] = []
         rejects: list[Reject] = []

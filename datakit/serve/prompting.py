@@ -18,12 +18,11 @@ from datakit.core.answer import AnswerFormat
 from datakit.core.errors import DatakitError, UserError
 from datakit.core.files import FileDigests
 from datakit.core.outcome import Done, Rejected, Retry
-from datakit.core.record import record_key
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Renderer, Row
 from datakit.recipe.recipe import Recipe, Step, load_recipe, project_of
-from datakit.run.annotation import fingerprint
 from datakit.run.kept_files import LABELS, TEMPLATES
+from datakit.run.keys import Keys, fingerprint
 from datakit.run.manifest import Manifest
 from datakit.run.store import Store, store_folder
 from datakit.serve.demand import trainer_limits
@@ -89,8 +88,8 @@ class Prompter:
         self._writer = self.prompts.chat.writer(self.tools)
         self._local = threading.local()
         self._async: dict[int, Any] = {}
-        self._prints = {
-            step.number: fingerprint(step.transform, self.tools)
+        self._keys = {
+            step.number: Keys(step.transform, self.tools)
             for step in self.prompts.annotators
             if isinstance(step.transform, Annotator)
         }
@@ -128,7 +127,7 @@ class Prompter:
     async def _annotated(self, step: Step, row: Row) -> Row:
         annotator = step.transform
         assert isinstance(annotator, Annotator)  # `_chain` takes no other
-        key = record_key(self._prints[step.number], annotator.key_fields(row, self.tools))
+        key, _ = self._keys[step.number].of(row)
         stored = self._store.get_many([key]).get(key) if self._store is not None else None
         outcome = stored.outcome if stored is not None else await self._worked(step, annotator, row)
         if isinstance(outcome, Retry):

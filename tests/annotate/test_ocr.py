@@ -27,8 +27,8 @@ from datakit.core.record import BASE, COLUMNS
 from datakit.core.settings import RunSettings
 from datakit.core.tools import Tools
 from datakit.recipe.recipe import Step
-from datakit.run.annotation import fingerprint
 from datakit.run.engine import Engine
+from datakit.run.keys import fingerprint
 from datakit.run.stage import Stage
 from datakit.run.store import Store
 from datakit.run.workers import WorkerPool

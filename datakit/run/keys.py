@@ -1,0 +1,61 @@
+"""The keys under which the result store holds what was paid for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from datakit.core.record import digest, record_key, step_print
+from datakit.core.tools import Tools
+from datakit.core.transform import Annotator, Row
+
+
+class Keys:
+    """The keys of records at one step, and the model that each record is bound to.
+
+    A record's key never depends on an endpoint, only on its model. Where several models are named, a record
+    is bound to one of them by its content (weighted rendezvous hashing): the same in every run, and another
+    weight or a further model moves no more records than it must.
+    """
+
+    def __init__(self, annotator: Annotator, tools: Tools) -> None:
+        self._annotator = annotator
+        self.by_model = tools_by_model(annotator, tools)
+        self._weights = tools.llm.models()
+        self._prints = {model: _print(annotator, each) for model, each in self.by_model.items()}
+
+    def of(self, row: Row) -> tuple[bytes, str]:
+        """The store's key of one record (16 bytes), and its model."""
+        model = next(iter(self.by_model))
+        fields = self._annotator.key_fields(row, self.by_model[model])
+        if len(self.by_model) > 1:
+            content = digest(fields)
+            model = min(self.by_model, key=lambda name: _rank(content, name, self._weights[name]))
+        return record_key(self._prints[model], fields), model
+
+
+def tools_by_model(annotator: Annotator, tools: Tools) -> dict[str, Tools]:
+    """The tools with each model that the step may call; one entry for work on this machine."""
+    models = tools.llm.models()
+    if annotator.executor != "async" or tools.llm.resolved_provider() == "offline":
+        return {tools.llm.model: tools}
+    return {model: replace(tools, llm=tools.llm.of_model(model)) for model in models}
+
+
+def fingerprint(annotator: Annotator, tools: Tools) -> str:
+    """Digest of what a step is: name, version and the settings it lets into the key."""
+    each = tools_by_model(annotator, tools)
+    if len(each) == 1:
+        return _print(annotator, *each.values())
+    weights = tools.llm.models()
+    return digest([[_print(annotator, own), weights[model]] for model, own in sorted(each.items())]).hex()
+
+
+def _print(annotator: Annotator, tools: Tools) -> str:
+    return step_print(annotator.name(), annotator.version, annotator.key_settings(tools))
+
+
+def _rank(content: bytes, model: str, weight: float) -> float:
+    """The model of the least rank has the record; smaller for heavier ones."""
+    share = (int.from_bytes(digest([content.hex(), model])[:7], "big") + 1) / (1 << 56)
+    return -math.log(min(share, 1 - 1e-16)) / weight
