@@ -22,6 +22,7 @@ COMMANDS = {
     "predict": "Ask the served model about a split, a folder or a file.",
     "evaluate": "Score a model's answers: F1, intervals, mistakes, proposals for the labels.",
     "scores": "Show the scores of every recipe version, and what changed between them.",
+    "diff": "Say what differs between two builds.",
     "transforms": "List the transforms, or explain one.",
     "schema": "Print the JSON schema of recipes, for editors.",
     "cache": "Show or shrink the result store.",

@@ -10,9 +10,10 @@ import pytest
 from evaluated_builds import every_fifth_wrong, make_build, make_project, right, write_answers
 
 from datakit.card.build_folder import open_build
+from datakit.card.inputs import inputs_of
 from datakit.card.write import write_card
 from datakit.evaluate.evaluation import Options, evaluate
-from datakit.evaluate.ledger import family, history, inputs_of, score_of
+from datakit.evaluate.ledger import family, history, score_of
 from datakit.evaluate.page import write_evaluation
 from datakit.run.ledger import FILE, Score, add_score
 

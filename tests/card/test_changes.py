@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from datakit.evaluate.changes import changes
+from datakit.card.changes import changes
 from datakit.run.ledger import Inputs
 
 STEPS: list[Any] = [
