@@ -20,7 +20,10 @@
 # The outputs of all stages are kept in <build>-runs/<method>-<mark>/logs/.
 set -euo pipefail
 
-[ $# -ge 1 ] && [ -d "$1" ] || { echo "usage: scripts/handoff.sh BUILD [--again] [stage ...]" >&2; exit 2; }
+if [ $# -lt 1 ] || [ ! -d "$1" ]; then
+  echo "usage: scripts/handoff.sh BUILD [--again] [stage ...]" >&2
+  exit 2
+fi
 build=$(cd "$1" && pwd)
 shift
 datakit=${DATAKIT:-datakit}

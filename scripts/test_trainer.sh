@@ -32,7 +32,7 @@ if [ "$(cat "$venv/.complete" 2>/dev/null)" != "$mark" ]; then
   # torchvision's file for CUDA fits beside a torch for the CPU, once its operators are declared (see below);
   # with its dependencies, pip would fetch another torch.
   "${pip[@]}" --no-deps "${bare[@]}"
-  "${pip[@]}" "${rest[@]}" --editable "$root[ocr]"
+  "${pip[@]}" "${rest[@]}" --editable "${root}[ocr]"
   site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
   cp "$root/tests/trainer/torchvision_operators.py" "$site/"
   echo 'import torchvision_operators' > "$site/torchvision_operators.pth"
