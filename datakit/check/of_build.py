@@ -1,0 +1,75 @@
+"""The check as a part of every build: its report lies in the build, and errors keep the build from its place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+
+from datakit.check.check import Check, Report
+from datakit.check.finding import Findings, Group
+from datakit.check.training import Training
+from datakit.check.writing import gpus_of, names_in
+from datakit.core.transform import Artifact
+from datakit.recipe.recipe import Recipe
+from datakit.recipe.yaml_file import show_path
+from datakit.run.build import BuildFailed
+from datakit.run.report import BuildReport
+
+FILE = "check.json"
+_EXAMPLES = 3
+
+
+def check_build(folder: Path, recipe: Recipe, report: BuildReport) -> list[Artifact]:
+    """The file written: every finding, figures and proposals. Warnings go to the build's report.
+
+    A build without emit.llamafactory is not checked. Raises BuildFailed when there are errors.
+    """
+    if not (folder / "dataset_info.json").is_file():
+        return []
+    found = checked(folder)
+    groups = list(found.findings.groups())
+    errors = [group for group in groups if group.severity == "error"]
+    if errors:
+        lines = "\n".join(line for group in errors for line in _lines(group))
+        raise BuildFailed(
+            f"the check found {found.errors:,} errors: LLaMA-Factory would drop records or stop.\n{lines}\n"
+            "  Mend them in the recipe, or build all the same: --no-check"
+        )
+    report.warnings += [
+        f"check, {group.code}: {group.headline}" for group in groups if group.severity == "warning"
+    ]
+    (folder / FILE).write_bytes(orjson.dumps(found.plain(), option=orjson.OPT_INDENT_2) + b"\n")
+    return [Artifact(path=FILE, kind="report")]
+
+
+def checked(folder: Path) -> Report:
+    """The check of a build that is not in its place yet: paths are relative to the build."""
+    path = folder / "train.yaml"
+    training = Training.load(path if path.is_file() else None, gpus=gpus_of(folder))
+    names = names_in(folder) if training.file is None else []
+    found = Check(training, dataset_dir=folder, dataset=names).run()
+    prefix = show_path(folder)
+    settings = {
+        key: _inside(value, prefix) if isinstance(value, str) else value
+        for key, value in found.settings.items()
+    }
+    findings = [
+        replace(finding, where=_inside(finding.where, prefix), message=_inside(finding.message, prefix))
+        for finding in found.findings.all
+    ]
+    return replace(found, settings=settings, findings=Findings(findings))
+
+
+def _inside(text: str, prefix: str) -> str:
+    return text.replace(f"{prefix}/", "") if text != prefix else "."
+
+
+def _lines(group: Group) -> list[str]:
+    """A kind of error: what, the first places, what to do."""
+    lines = [f"  {group.title} ({len(group.findings):,})"]
+    for finding in group.findings[:_EXAMPLES]:
+        place = " ".join(part for part in (finding.where, finding.record) if part)
+        lines.append(f"    {place}: {finding.message}")
+    return [*lines, f"    {group.remedy}"]
