@@ -56,10 +56,15 @@ def build(
     options: Options = FULL,
     progress: Progress | None = None,
     card: bool = True,
+    check: bool = True,
 ) -> Made:
-    """The build of a recipe with its training configuration and, unless `card` is False, its data card."""
+    """The build of a recipe with its training configuration and, unless `card` is False, its data card.
+
+    Unless `check` is False, a build at which the trainer would stop or drop records raises BuildFailed.
+    """
     checked = recipe if isinstance(recipe, Recipe) else load(recipe, overrides)
-    done = run_build(checked, options, finishers=[_training, _serving], progress=progress)
+    finishers = [_training, _serving, *([_checking] if check else [])]
+    done = run_build(checked, options, finishers=finishers, progress=progress)
     cards = _cards(checked, done, options) if card else []
     return Made(done, cards)
 
@@ -94,6 +99,12 @@ def _serving(folder: Path, recipe: Recipe, report: BuildReport) -> list[Artifact
         return []
     report.notes += [f"Serving: {note}." for note in plan.notes]
     return artifacts
+
+
+def _checking(folder: Path, recipe: Recipe, report: BuildReport) -> list[Artifact]:
+    from datakit.check.of_build import check_build
+
+    return check_build(folder, recipe, report)
 
 
 def _cards(recipe: Recipe, done: Build, options: Options) -> list[Path]:

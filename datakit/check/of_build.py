@@ -1,4 +1,4 @@
-"""The check as a part of every build: its report lies in the build, and errors keep the build from its place."""
+"""The check as a part of every build: its report lies in it, and errors keep a build from its place."""
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ Examples:
 @click.option("--force", is_flag=True, help="Build even if nothing has changed (stored results are used).")
 @click.option("--allow-partial", is_flag=True, help="Build without the records that are left to retry.")
 @click.option("--no-card", is_flag=True, help="Leave the data card as it is.")
+@click.option("--no-check", is_flag=True, help="Build although the trainer would stop or drop records.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress, no table.")
 def command(
@@ -34,6 +35,7 @@ def command(
     force: bool,
     allow_partial: bool,
     no_card: bool,
+    no_check: bool,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -49,6 +51,8 @@ def command(
 
     options = Options(out=out, limit=limit, force=force, allow_partial=allow_partial)
     progress = Progress(quiet=quiet or as_json)
-    made = build(recipe, overrides=overrides, options=options, progress=progress, card=not no_card)
+    made = build(
+        recipe, overrides=overrides, options=options, progress=progress, card=not no_card, check=not no_check
+    )
     print_build(made, as_json=as_json, quiet=quiet)
     return int(made.exit_code)
