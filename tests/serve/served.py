@@ -23,7 +23,7 @@ steps:
   - render.chat: {{prompt: small/ask.j2, answer: {answer}, shrink: [ocr_text]}}
 emit:
   - llamafactory: {{images: link}}
-train: {{model: Qwen/Qwen2.5-VL-7B-Instruct}}
+train: {{model: Qwen/Qwen2.5-VL-7B-Instruct{keys}}}
 serve: {{gpu_memory_gb: 24}}
 """
 PROMPT = """\
@@ -33,7 +33,7 @@ PROMPT = """\
 {% endif %}"""
 
 
-def made_build(folder: Path, answer: str = "label_only", records: int = 6) -> Path:
+def made_build(folder: Path, answer: str = "label_only", records: int = 6, *, train_keys: str = "") -> Path:
     """A build of the first shipped screens in a project of its own."""
     (folder / "recipes").mkdir(parents=True)
     (folder / "templates" / "small").mkdir(parents=True)
@@ -47,7 +47,9 @@ def made_build(folder: Path, answer: str = "label_only", records: int = 6) -> Pa
         rows.append({**row, "image": str(ROOT / "examples" / "ecom" / row["image"])})
     (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     recipe = folder / "recipes" / "small.yaml"
-    text = RECIPE.format(answer=answer).replace("image: image,", f"image: image, image_root: {ROOT.anchor},")
+    text = RECIPE.format(answer=answer, keys=f", {train_keys}" if train_keys else "").replace(
+        "image: image,", f"image: image, image_root: {ROOT.anchor},"
+    )
     recipe.write_text(text, encoding="utf-8")
     return build(recipe, card=False).folder
 

