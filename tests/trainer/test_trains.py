@@ -26,7 +26,6 @@ SMALL = (
     "train.eval_steps=2",
     "train.save_steps=2",
     "train.logging_steps=1",
-    "train.max_samples=4",
     "train.bf16=false",
     "train.preprocessing_num_workers=1",
     "train.dataloader_num_workers=0",

@@ -1,0 +1,97 @@
+"""`datakit train` and `datakit export` with the real LLaMA-Factory: adapter, whole model, kill and resume."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datakit.train.export import export
+from datakit.train.launch import Place, train
+from datakit.train.run_folder import RunFolder, checkpoints
+from datakit.train.safetensors import shapes
+
+pytestmark = pytest.mark.trainer
+
+Make = Callable[..., Any]
+SMALL = (
+    "train.image_max_pixels=12544",
+    "train.gradient_accumulation_steps=1",
+    "train.per_device_train_batch_size=1",
+    "train.save_steps=2",
+    "train.logging_steps=1",
+    "train.preprocessing_num_workers=1",
+)
+PYTHON = sys.executable
+
+
+@pytest.fixture
+def small_build(
+    shipped_build: Make, tiny_model: Make, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., RunFolder]:
+    """Builds ecom_v1 for a tiny model, trained offline on the processor."""
+    for name, value in {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}.items():
+        monkeypatch.setenv(name, value)
+
+    def make(*overrides: str) -> RunFolder:
+        model = tiny_model("qwen2_5_vl")
+        return RunFolder.of(shipped_build("ecom_v1", f"train.model={model}", *SMALL, *overrides))
+
+    return make
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_trained_and_exported_model_has_the_tensors_of_its_base(small_build: Make, method: str) -> None:
+    run = small_build(f"train.method={method}", "train.max_steps=2")
+    done = train(run, Place(python=PYTHON, cpu=True), print)
+    assert done.steps == 2
+    assert done.loss is not None
+    assert done.loss < 15
+    made = export(run, PYTHON, print)
+    base = Path(str(run.keys["model_name_or_path"]))
+    assert made.tensors == len(shapes(base))
+    assert (run.served / "tokenizer.json").is_file()
+    trained = shapes(run.trained)
+    assert all("lora_" in name for name in trained) == (method == "lora")
+
+
+def test_killed_training_resumes_from_its_checkpoint_and_makes_no_step_twice(small_build: Make) -> None:
+    run = small_build("train.max_steps=6")
+    command = [PYTHON, "-m", "datakit.cli", "train", str(run.build), "--cpu", "--python", PYTHON]
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+    until = time.monotonic() + 240
+    while not checkpoints(run.trained)[0]:
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    import psutil
+
+    for child in psutil.Process(process.pid).children(recursive=True):
+        os.kill(child.pid, signal.SIGKILL)
+    process.wait(60)
+    assert process.returncode == 1
+    first = checkpoints(run.trained)[0][-1].name
+    done = train(run, Place(python=PYTHON, cpu=True), print)
+    assert (done.resumed_from, done.steps) == (first, 6)
+    log = [json.loads(line) for line in (run.trained / "trainer_log.jsonl").read_text().splitlines()]
+    assert done.eval_loss is not None
+    steps = [entry["current_steps"] for entry in log if "loss" in entry]
+    assert steps[-1] >= 5
+
+
+def test_failure_of_the_real_trainer_is_told_with_its_cause(small_build: Make) -> None:
+    from datakit.train.launch import TrainerFailed
+
+    run = small_build("train.max_steps=1")
+    with open(run.build / "train.yaml", "a") as file:
+        file.write("no_such_key: 1\n")
+    with pytest.raises(TrainerFailed, match="a key that this version does not know"):
+        train(run, Place(python=PYTHON, cpu=True), print)
