@@ -185,7 +185,7 @@ def _flags(build: BuildFolder, reason: str) -> list[Block]:
     asked = False
     for name, kind in build.columns.items():
         if (
-            name == f"{reason}_by"
+            name in (f"{reason}_by", f"{reason}_style")
             or not name.startswith(f"{reason}_")
             or kind not in (pl.String, pl.Boolean, pl.List(pl.String))
         ):

@@ -43,6 +43,10 @@ class Retry:
 Outcome = Done | Rejected | Retry
 
 
+RETRY = "retry:"
+"""Prefix of a reject's reason that means: not stored, the next run tries again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reject:
     """A record that a step dropped, as `rejects.jsonl` shows it."""

@@ -55,6 +55,11 @@ class Transform(BaseModel, ABC):
         """Names of the templates that this step renders."""
         return ()
 
+    @property
+    def is_paid(self) -> bool:
+        """Whether results of this step cost time or money and go through the result store."""
+        return False
+
 
 class Reader(Transform):
     """Makes records out of a source."""
@@ -81,6 +86,10 @@ class Annotator(Transform):
     """Raised when a stored raw result is read as other columns. Not in the key: nothing is paid again."""
     executor: ClassVar[Literal["process", "async", "inline"]] = "inline"
     """Where `answer` runs: worker processes, the event loop, or the engine's own thread."""
+
+    @property
+    def is_paid(self) -> bool:
+        return True
 
     @abstractmethod
     def start(self, tools: Tools) -> Any:
@@ -121,6 +130,37 @@ class Guard(Transform):
         """The check for one batch. `frame` is the whole input if the guard `compares`, else maybe empty."""
 
 
+class Reviser(ABC):
+    """A worker of a guard that has faulty records answered anew before it checks them.
+
+    The engine asks it for records, has them answered by `annotator` through the result store, hands the
+    answers back, and asks again until it wants no more. Each round depends on the answers of the round before
+    and on nothing else, so a run that was killed goes through the same rounds and pays for no answer twice.
+    """
+
+    annotator: Annotator
+    """What answers; its columns are handed back."""
+    budget_usd: float | None
+    """The most that the answers may cost, stored ones included. None: what the build has left."""
+    notes: Row
+
+    @abstractmethod
+    def wanted(self) -> pl.DataFrame | None:
+        """Records of the next round, with the columns that the annotator reads; None when it is over."""
+
+    @abstractmethod
+    def take(self, batch: Batch) -> None:
+        """The answers of a round: records with the annotator's columns, and rejects for the others."""
+
+    @abstractmethod
+    def stop(self, why: str) -> None:
+        """No further round is to come: the budget is spent (`budget`), or answers are not there (`open`)."""
+
+    @abstractmethod
+    def __call__(self, frame: pl.DataFrame) -> Batch:
+        """The check of one batch, after the last round."""
+
+
 class Renderer(Transform):
     """Makes `messages` out of a record's columns; streamed, the texts are never all in memory."""
 
@@ -158,6 +198,13 @@ class Emitter(Transform):
     @abstractmethod
     def write(self, frame: pl.LazyFrame, folder: Path, tools: Tools) -> list[Artifact]:
         """The files written. `folder` becomes the build only when everything succeeded."""
+
+
+def asks_a_model(transform: Transform) -> bool:
+    """Whether a step has texts written, by a model or by the offline writer."""
+    if isinstance(transform, Annotator):
+        return transform.executor == "async"
+    return isinstance(transform, Guard) and transform.is_paid
 
 
 AnswerWorker = Callable[[Row], Outcome]

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from datakit.core.errors import BudgetSpent, DatakitError, StopProvider
-from datakit.core.outcome import Batch, Outcome, Reject, Rejected, Retry
+from datakit.core.outcome import RETRY, Batch, Outcome, Reject, Rejected, Retry
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Row
 from datakit.run.keys import Keys, tools_by_model
@@ -54,6 +54,11 @@ class Annotation:
     _models: dict[bytes, str] = field(default_factory=dict)
     """Key -> the model that the record is bound to, until it is asked."""
     _marks: deque[tuple[float, int]] = field(default_factory=deque)
+
+    @property
+    def keys(self) -> list[bytes]:
+        """The key of every record, in order, once `pay` or `missing` has gone through them."""
+        return self._keys
 
     def pay(self, stage: Stage) -> None:
         """Makes the store hold a result for every record, as far as that succeeds.
@@ -256,10 +261,6 @@ class Annotation:
 
     def _needed(self) -> list[str]:
         return [*PLACE, *self.annotator.needs(self.tools), *getattr(self.annotator, "optional", ())]
-
-
-RETRY = "retry:"
-"""Prefix of a reject's reason that means: not stored, the next run tries again."""
 
 
 def _reject(row: Row, outcome: Rejected | Retry) -> Reject:

@@ -19,7 +19,7 @@ import polars as pl
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.files import FileDigests
 from datakit.core.tools import Tools
-from datakit.core.transform import Annotator, Artifact, Emitter, TableTransform
+from datakit.core.transform import Artifact, Emitter, TableTransform, asks_a_model
 from datakit.recipe.recipe import Recipe
 from datakit.run import manifest as manifests
 from datakit.run.columns import check_columns
@@ -254,10 +254,7 @@ class _Maker:
         notes = []
         if self.options.limit is not None:
             notes.append(f"Built from at most {self.options.limit} records of each source (--limit).")
-        writes = any(
-            isinstance(step.transform, Annotator) and step.transform.executor == "async"
-            for step in self.recipe.steps
-        )
+        writes = any(asks_a_model(step.transform) for step in self.recipe.steps)
         if writes and self.recipe.llm.resolved_provider() == "offline":
             notes.append(
                 "No model wrote the texts: the built-in offline writer composed descriptions and reasons, "

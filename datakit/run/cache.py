@@ -14,7 +14,6 @@ from pydantic import BaseModel
 
 from datakit.core.errors import DatakitError
 from datakit.core.files import FileDigests
-from datakit.core.transform import Annotator
 from datakit.recipe.recipe import Recipe
 from datakit.run.columns import check_columns
 from datakit.run.engine import NothingLeft
@@ -87,7 +86,7 @@ def used_keys(store: Store, recipes: Sequence[Recipe], builds: Iterable[Path]) -
 
 
 def _asked(recipe: Recipe, store: Store) -> set[bytes]:
-    paid = [at for at, step in enumerate(recipe.steps) if isinstance(step.transform, Annotator)]
+    paid = [at for at, step in enumerate(recipe.steps) if step.transform.is_paid]
     keys: set[bytes] = set()
     if not paid:
         return keys

@@ -13,16 +13,17 @@ import orjson
 import polars as pl
 
 from datakit.core.errors import DatakitError, Exit, UserError
-from datakit.core.outcome import Batch, Reject
+from datakit.core.outcome import RETRY, Batch, Reject
 from datakit.core.tools import Tools
-from datakit.core.transform import Annotator, Guard, Reader, Renderer, TableTransform, Worker
+from datakit.core.transform import Annotator, Guard, Reader, Renderer, Reviser, TableTransform, Worker
 from datakit.recipe.recipe import Step
-from datakit.run.annotation import RETRY, Annotation
+from datakit.run.annotation import Annotation
 from datakit.run.columns import merged
 from datakit.run.manifest import images_digest
 from datakit.run.parts import StoredParts
 from datakit.run.progress import Progress
 from datakit.run.report import StepReport
+from datakit.run.revision import Revision
 from datakit.run.stage import Stage
 from datakit.run.store import Store
 
@@ -139,6 +140,8 @@ class Engine:
             assert isinstance(step.transform, Guard | Renderer)  # `_groups` puts no other in a chain
             whole = stage.lazy() if step is group[0] else pl.LazyFrame(schema=schema)
             worker = step.transform.start(self.tools, whole)
+            if isinstance(worker, Reviser):
+                self._revise(worker, step, stage, report)
             schema |= step.transform.gives(self.tools)
             chain.append((worker, report))
         self.progress.start(" + ".join(report.name for report in reports), stage.rows)
@@ -152,6 +155,16 @@ class Engine:
         for worker, report in chain:
             report.notes.update(getattr(worker, "notes", None) or {})
         return after
+
+    def _revise(self, worker: Reviser, step: Step, stage: Stage, report: StepReport) -> None:
+        """Has the records answered anew that a guard finds fault with."""
+        began = time.perf_counter()
+        self._revision(worker, report).run()
+        report.seconds += time.perf_counter() - began
+
+    def _revision(self, worker: Reviser, report: StepReport) -> Revision:
+        others = sum(earlier.cost_usd for earlier in self.reports if earlier is not report)
+        return Revision(worker, self.tools, self.store, self.progress, report, self.folder, others)
 
     def _checked(
         self, worker: Worker, frame: pl.DataFrame, report: StepReport, rejects: BinaryIO

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from datakit.core.files import FileDigests
 from datakit.core.tools import Tools
-from datakit.core.transform import Annotator, Emitter, Row
+from datakit.core.transform import Annotator, Emitter, Row, asks_a_model
 from datakit.recipe.recipe import Recipe, Step
 from datakit.run import manifest as manifests
 from datakit.run.columns import check_columns
@@ -124,7 +124,7 @@ def plan(
 
 
 def _until_last_paid(recipe: Recipe) -> list[Step]:
-    paid = [index for index, step in enumerate(recipe.steps) if isinstance(step.transform, Annotator)]
+    paid = [index for index, step in enumerate(recipe.steps) if step.transform.is_paid]
     return list(recipe.steps[: paid[-1] + 1]) if paid else []
 
 
@@ -132,7 +132,7 @@ def _unchanged(recipe: Recipe, folder: Path) -> Plan:
     from datakit.run.report import BuildReport
 
     report = BuildReport.load(folder / "report.json")
-    paid = {step.number for step in recipe.steps if isinstance(step.transform, Annotator)}
+    paid = {step.number for step in recipe.steps if step.transform.is_paid}
     steps = [
         StepPlan(
             number=step.number,
@@ -148,8 +148,8 @@ def _unchanged(recipe: Recipe, folder: Path) -> Plan:
 
 
 def _notes(recipe: Recipe) -> list[str]:
-    writes = [step.transform for step in recipe.steps if isinstance(step.transform, Annotator)]
-    if any(step.executor == "async" for step in writes) and recipe.llm.resolved_provider() == "offline":
+    writes = any(asks_a_model(step.transform) for step in recipe.steps)
+    if writes and recipe.llm.resolved_provider() == "offline":
         return ["The built-in offline writer would compose the texts: no model is called, nothing is paid."]
     return []
 
@@ -169,7 +169,7 @@ def _steps(
             row.rejected, row.at_most = sum(report.rejected.values()), uncertain
         if lookup is not None:
             row.cached, row.calls = lookup.cached, lookup.calls + lookup.open
-            row.to_do = lookup.records - lookup.cached
+            row.to_do = len(lookup.open_ids) if lookup.annotator else lookup.records - lookup.cached
             row.at_most = uncertain
             if row.calls:
                 row.why = why_calls(lookup, survey, earlier)
@@ -185,8 +185,8 @@ def _steps(
 
 def _estimate(row: StepPlan, lookup: Lookup, survey: Survey, estimate: Estimator | None) -> None:
     """Tokens, cost and seconds from earlier results of the step, else from the estimator."""
-    annotator = lookup.step.transform
-    assert isinstance(annotator, Annotator)  # lookups are made for annotators only
+    annotator = lookup.annotator or lookup.step.transform
+    assert isinstance(annotator, Annotator)  # lookups are made for what answers only
     model = survey.tools.llm.model if annotator.executor == "async" else None
     if model is not None and survey.tools.llm.resolved_provider() == "offline":
         row.tokens_in, row.tokens_out, row.cost_usd, row.basis = 0, 0, 0.0, "offline writer"

@@ -57,6 +57,8 @@ class Earlier:
 
 def why_calls(lookup: Lookup, survey: Survey, earlier: Earlier | None) -> list[str]:
     """Why a step has calls to make."""
+    if lookup.annotator is not None:
+        return [f"{len(lookup.open_ids):,} records have a fault and are to be answered anew"]
     reasons: list[str] = []
     before = earlier.step(lookup) if earlier is not None else None
     if earlier is None:

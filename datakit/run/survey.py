@@ -15,7 +15,7 @@ import polars as pl
 
 from datakit.core.errors import RecipeErrors, UserError
 from datakit.core.outcome import Reject, Rejected
-from datakit.core.transform import Annotator, Guard, Renderer, Row
+from datakit.core.transform import Annotator, Guard, Renderer, Reviser, Row
 from datakit.recipe.recipe import Step
 from datakit.run.annotation import PLACE
 from datakit.run.columns import Algebra
@@ -41,6 +41,10 @@ class Lookup:
     """Some of the records that need a call."""
     keys: dict[str, bytes] = field(default_factory=dict)
     """Id -> key of the records that need a call and whose input is known; kept when asked for."""
+    annotator: Annotator | None = None
+    """What answers, when that is not the step itself."""
+    open_ids: set[str] = field(default_factory=set)
+    """Records that a guard wants answered anew and whose answer is not stored."""
     inputs: pl.DataFrame | None = None
     """The columns that those records are read by; kept when asked for."""
 
@@ -132,6 +136,31 @@ class Survey(Engine):
         report.cached = lookup.cached
         return after
 
+    def _revise(self, worker: Reviser, step: Step, stage: Stage, report: StepReport) -> None:
+        """Goes through the rounds as far as their answers are stored; the rest is open."""
+        lookup = Lookup(step, records=stage.rows, annotator=worker.annotator)
+        self.lookups.append(lookup)
+        revision = self._revision(worker, report)
+        while (part := revision.round()) is not None:
+            work, keys, missing = revision.look(part)
+            known = self.store.known(dict.fromkeys(keys))
+            if self.referenced is not None:
+                self.referenced.update(keys)
+            lookup.cached += sum(key in known for key in keys)
+            if missing:
+                rows = part.lazy().collect().to_dicts()
+                lookup.calls += missing
+                lookup.open_ids = {row["id"] for row, key in zip(rows, keys, strict=True) if key not in known}
+                lookup.sample = [row for row in rows if row["id"] in lookup.open_ids][:SAMPLE]
+            revision.take(part, work)
+            part.remove()
+            if missing:
+                worker.stop("open")
+        report.cached, report.new = lookup.cached, 0
+        if lookup.open_ids:
+            self.open_ids |= lookup.open_ids
+            self.unknown |= set(step.transform.gives(self.tools))
+
     def run(self, steps: Sequence[Step], given: Stage | None = None) -> Stage:
         """The records after the last step, as far as they are known without paying."""
         self._by_number = {step.number: step for step in steps}
@@ -150,7 +179,7 @@ class _Look:
     asked: set[bytes] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.key_of = Keys(self.annotator, self.survey.tools).of
+        self.keys = Keys(self.annotator, self.survey.tools)
 
     def batch(
         self, frame: pl.DataFrame, names: list[str], blocked: bool
@@ -158,7 +187,7 @@ class _Look:
         """The batch with the columns that are known, and the records that the stored result rejects."""
         rows = frame.select(names).to_dicts()
         waits = [blocked and row["id"] in self.survey.open_ids for row in rows]
-        keys = [None if wait else self.key_of(row)[0] for row, wait in zip(rows, waits, strict=True)]
+        keys = [None if wait else self.keys.of(row)[0] for row, wait in zip(rows, waits, strict=True)]
         stored = self.survey.store.get_many(dict.fromkeys(key for key in keys if key is not None))
         gives = list(self.annotator.gives(self.survey.tools))
         columns: dict[str, list[Any]] = {name: [] for name in (*gives, self.trace)}
@@ -210,7 +239,8 @@ class _Look:
 
     def _to_pay(self, row: Row) -> int:
         """Calls that the record's missing result takes at least, without the parts that are stored."""
-        parts = self.annotator.part_keys(row, self.survey.tools)
+        _, model = self.keys.of(row)
+        parts = self.annotator.part_keys(row, self.keys.by_model[model])
         if self.survey.referenced is not None:
             self.survey.referenced.update(parts)
         return max(len(parts) - len(self.survey.store.known(parts)), 1)

@@ -17,11 +17,10 @@ from pydantic import BaseModel, Field
 
 from datakit.core.errors import UserError
 from datakit.core.files import FileDigests
-from datakit.core.outcome import Done
+from datakit.core.outcome import RETRY, Done
 from datakit.core.transform import Annotator
 from datakit.recipe.recipe import Recipe, Step
 from datakit.run import manifest as manifests
-from datakit.run.annotation import RETRY
 from datakit.run.columns import check_columns
 from datakit.run.engine import NothingLeft
 from datakit.run.manifest import Manifest
@@ -170,7 +169,8 @@ def _step(
     found = stage.lazy().filter(pl.col("id") == id_).head(1).collect() if stage is not None else None
     if found is not None and found.height:
         row = found.row(0, named=True)
-        state = "open" if paid and row[trace] is None else "passed"
+        is_open = any(id_ in found.open_ids for found in survey.lookups if found.step is step)
+        state = "open" if is_open or (paid and row[trace] is None) else "passed"
         answer = _answer(row.get(trace), survey.store)
         changes = _changes(before, row)
         return StepStory(number=step.number, name=step.name, state=state, changes=changes, answer=answer), row

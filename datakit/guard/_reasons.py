@@ -1,0 +1,94 @@
+"""The reasons of all records, label by label, with what is wrong with them; they may be replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from datakit.core.outcome import Batch, reject_rows
+from datakit.core.tools import Tools
+from datakit.guard._conclusion import Conclusions
+from datakit.guard._findings import Findings, counted
+
+if TYPE_CHECKING:
+    from datakit.guard.reason import Reason
+
+
+class Reasons:
+    """Findings that follow the texts: a changed text has only its own label compared again.
+
+    Of reasons that are alike the one that was written again less often stands, then the smaller id.
+    """
+
+    def __init__(self, guard: Reason, tools: Tools, table: pl.DataFrame) -> None:
+        """`table` has the columns id, label and text."""
+        self.guard = guard
+        self.texts: dict[str, str | None] = dict(table.select("id", "text").iter_rows())
+        self.rewrites: dict[str, int] = {}
+        """How often a reason was written again, where it was."""
+        self.labels: dict[str, str | None] = dict(table.select("id", "label").iter_rows())
+        self._members: dict[str | None, list[str]] = {}
+        for id_, label in self.labels.items():
+            self._members.setdefault(label, []).append(id_)
+        consistent = guard.consistent and tools.labels is not None
+        self._conclusions = Conclusions(tools.labels) if consistent and tools.labels else None
+        self._found = {label: self._look(label) for label in self._members}
+
+    def replace(self, texts: dict[str, str]) -> None:
+        """Puts new texts in place and compares their labels again."""
+        for id_, text in texts.items():
+            self.texts[id_] = text
+            self.rewrites[id_] = self.rewrites.get(id_, 0) + 1
+        for label in {self.labels[id_] for id_ in texts}:
+            self._found[label] = self._look(label)
+
+    def of(self, id_: str) -> Findings:
+        """The findings among which those about a record are."""
+        return self._found[self.labels[id_]]
+
+    def flagged(self) -> list[str]:
+        """Ids of the records with a fault, in order."""
+        return sorted(id_ for found in self._found.values() for id_ in found.flags)
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """For the report."""
+        found = list(self._found.values())
+        flagged = sum(len(one.flags) for one in found)
+        return {"flagged": flagged, "of": len(self.texts), "flags": counted(found)}
+
+    def marked(self, frame: pl.DataFrame) -> Batch:
+        """The batch with the columns of flags and similarity."""
+        ids, name = frame["id"].to_list(), self.guard.column
+        flags = pl.Series([self.of(id_).flags.get(id_, []) for id_ in ids], dtype=pl.List(pl.String()))
+        near = pl.Series([self.of(id_).similarity.get(id_) for id_ in ids], dtype=pl.Float64())
+        return Batch(frame.with_columns(flags.alias(f"{name}_flags"), near.alias(f"{name}_similarity")))
+
+    def sifted(self, frame: pl.DataFrame, but: Container[str] = ()) -> Batch:
+        """The batch without the records that have a fault; those in `but` stay all the same."""
+        bad = pl.Series(
+            [id_ in self.of(id_).flags and id_ not in but for id_ in frame["id"]], dtype=pl.Boolean()
+        )
+        rejects = []
+        for row in frame.filter(bad).iter_slices(1):
+            (id_,) = row["id"]
+            found = self.of(id_)
+            flag = found.flags[id_][0]
+            rejects += reject_rows(row, flag, [found.detail(id_, flag)])
+        return Batch(frame.filter(~bad), rejects)
+
+    def _look(self, label: str | None) -> Findings:
+        found = Findings(self.guard)
+        ids = self._ordered(self._members[label])
+        texts = [self.texts[id_] for id_ in ids]
+        found.shape(ids, texts)
+        if self._conclusions is not None and label:
+            found.contradictions(label, ids, texts, self._conclusions)
+        usable = [(id_, text) for id_, text in zip(ids, texts, strict=True) if text and text.strip()]
+        found.compare([id_ for id_, _ in usable], [text for _, text in usable])
+        return found
+
+    def _ordered(self, ids: Iterable[str]) -> list[str]:
+        return sorted(ids, key=lambda id_: (self.rewrites.get(id_, 0), id_))
