@@ -29,20 +29,16 @@ MOST_NEIGHBOURS = 3
 
 
 class Limits(Protocol):
-    """The bounds that reasons are held to; see the parameters of guard.reason."""
+    """What reasons are held to; see the parameters of guard.reason."""
 
-    @property
-    def max_similarity(self) -> float | None: ...
-    @property
-    def max_equal_openings(self) -> float | None: ...
-    @property
-    def opening_chars(self) -> int: ...
-    @property
-    def min_chars(self) -> int: ...
-    @property
-    def max_chars(self) -> int: ...
-    @property
-    def min_chinese(self) -> float: ...
+    column: str
+    max_similarity: float | None
+    max_equal_openings: float | None
+    opening_chars: int
+    consistent: bool
+    min_chars: int
+    max_chars: int
+    min_chinese: float
 
 
 @dataclass

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from datakit.core.outcome import Batch, reject_rows
 from datakit.core.tools import Tools
 from datakit.guard._conclusion import Conclusions
-from datakit.guard._findings import Findings, counted
-
-if TYPE_CHECKING:
-    from datakit.guard.reason import Reason
+from datakit.guard._findings import Findings, Limits, counted
 
 
 class Reasons:
@@ -22,7 +19,7 @@ class Reasons:
     Of reasons that are alike the one that was written again less often stands, then the smaller id.
     """
 
-    def __init__(self, guard: Reason, tools: Tools, table: pl.DataFrame) -> None:
+    def __init__(self, guard: Limits, tools: Tools, table: pl.DataFrame) -> None:
         """`table` has the columns id, label and text."""
         self.guard = guard
         self.texts: dict[str, str | None] = dict(table.select("id", "text").iter_rows())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import polars as pl
 
@@ -11,13 +11,11 @@ from datakit.core.labels import Label
 from datakit.core.outcome import RETRY, Batch, Outcome, Reject, Rejected
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Columns, Reviser, Row
+from datakit.guard._findings import Limits
 from datakit.guard._reasons import Reasons
 from datakit.llm import author, json_answer, offline
 from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.request import Request
-
-if TYPE_CHECKING:
-    from datakit.guard.reason import Reason
 
 FIELD = "reason"
 OWN = ("candidate", "faults", "neighbours")
@@ -34,6 +32,17 @@ _SAID = {
     "reason_too_similar": "与同类其他图的理由太相似",
     "reason_opening": "开头与同类许多理由相同，要换一种开头",
 }
+
+
+class Rules(Limits, Protocol):
+    """What rewriting goes by; see the parameters of guard.reason."""
+
+    then: Literal["mark", "reject"]
+    template: str
+    max_rewrites: int
+    budget_usd: float | None
+    temperature: float
+    max_tokens: int
 
 
 class Rewriting(Annotator):
@@ -102,7 +111,7 @@ def _label(row: Row, tools: Tools) -> Label:
 class Rewriter(Reviser):
     """The worker of guard.reason with `on_fail: rewrite`."""
 
-    def __init__(self, guard: Reason, tools: Tools, frame: pl.LazyFrame) -> None:
+    def __init__(self, guard: Rules, tools: Tools, frame: pl.LazyFrame) -> None:
         self.guard, self._tools, self._frame = guard, tools, frame
         self.budget_usd = guard.budget_usd
         self.annotator: Annotator = Rewriting(
