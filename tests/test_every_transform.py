@@ -13,6 +13,7 @@ import pickle
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ class Ran:
 
 
 Try = Callable[..., Ran]
+Whole = Callable[[str], Ran]
 
 
 def made(name: str) -> Transform:
@@ -86,15 +88,12 @@ def model(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
         yield
 
 
-@pytest.fixture
-def attempt(tmp_path: Path) -> Try:
+@pytest.fixture(scope="module")
+def attempt(tmp_path_factory: pytest.TempPathFactory) -> Try:
     """Runs a transform through the engine, each time with a store of its own."""
-    count = 0
 
     def run(name: str, frame: pl.DataFrame, batch_rows: int = 4096) -> Ran:
-        nonlocal count
-        count += 1
-        folder = tmp_path / f"run{count}"
+        folder = tmp_path_factory.mktemp("run")
         given = Stage(folder / "given", dict(frame.schema))
         for part in frame.iter_slices(batch_rows):
             given.append(part)
@@ -111,6 +110,12 @@ def attempt(tmp_path: Path) -> Try:
             store.close()
 
     return run
+
+
+@pytest.fixture(scope="module")
+def whole(attempt: Try) -> Whole:
+    """What a transform makes of all records of its case: run once, compared with many times."""
+    return cache(lambda name: attempt(name, CASES[name].records()))
 
 
 @pytest.fixture
@@ -207,32 +212,32 @@ def test_only_named_parameters_reach_the_key(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", MIDDLE)
-def test_any_batch_size_gives_the_same(name: str, attempt: Try) -> None:
-    whole = attempt(name, CASES[name].records())
+def test_any_batch_size_gives_the_same(name: str, attempt: Try, whole: Whole) -> None:
+    once = whole(name)
     small = attempt(name, CASES[name].records(), batch_rows=2)
-    assert_frame_equal(plain(whole.frame), plain(small.frame))
-    assert whole.rejects == small.rejects
+    assert_frame_equal(plain(once.frame), plain(small.frame))
+    assert once.rejects == small.rejects
 
 
 @pytest.mark.parametrize("name", MIDDLE)
-def test_any_row_order_gives_the_same(name: str, attempt: Try) -> None:
-    forward = attempt(name, CASES[name].records())
+def test_any_row_order_gives_the_same(name: str, attempt: Try, whole: Whole) -> None:
+    forward = whole(name)
     backward = attempt(name, CASES[name].records().reverse())
     assert_frame_equal(plain(forward.frame).sort("id"), plain(backward.frame).sort("id"))
     assert sorted(row["id"] for row in forward.rejects) == sorted(row["id"] for row in backward.rejects)
 
 
 @pytest.mark.parametrize("name", [name for name in MIDDLE if not CASES[name].by_neighbours])
-def test_a_record_gives_the_same_without_the_others(name: str, attempt: Try) -> None:
-    whole = attempt(name, CASES[name].records())
+def test_a_record_gives_the_same_without_the_others(name: str, attempt: Try, whole: Whole) -> None:
+    among_all = whole(name).frame
     half = attempt(name, CASES[name].records().gather_every(2))
     ids = half.frame["id"].to_list()
-    assert_frame_equal(plain(half.frame), plain(whole.frame.filter(pl.col("id").is_in(ids))))
+    assert_frame_equal(plain(half.frame), plain(among_all.filter(pl.col("id").is_in(ids))))
 
 
 @pytest.mark.parametrize("name", MIDDLE)
-def test_keeps_ids_and_touches_only_its_own_columns(name: str, attempt: Try) -> None:
-    before, ran = CASES[name].records(), attempt(name, CASES[name].records())
+def test_keeps_ids_and_touches_only_its_own_columns(name: str, whole: Whole) -> None:
+    before, ran = CASES[name].records(), whole(name)
     transform = made(name)
     gives = set(transform.gives(tools_in(ROOT)))
     ids = set(before["id"])
@@ -262,14 +267,14 @@ def test_declares_what_it_reads(name: str, attempt: Try) -> None:
 
 
 @pytest.mark.parametrize("name", MIDDLE)
-def test_survives_zero_records(name: str, attempt: Try, tmp_path: Path) -> None:
+def test_survives_zero_records(name: str, attempt: Try, whole: Whole, tmp_path: Path) -> None:
     empty = CASES[name].records().clear()
     ran = attempt(name, empty)
     assert ran.frame.height == ran.report.added
     algebra = Algebra(tools_in(tmp_path))
     algebra.columns = dict(empty.schema)
     columns = algebra.run([Step(1, made(name), "case.yaml:1:1")])
-    full = attempt(name, CASES[name].records())
+    full = whole(name)
     assert {c: t for c, t in full.frame.schema.items() if not c.startswith("@")} == columns
 
 
@@ -319,8 +324,8 @@ def test_reader_gives_the_same_ids_in_another_folder(name: str, source: Path, tm
 
 
 @pytest.mark.parametrize("name", MIDDLE)
-def test_golden_output(name: str, attempt: Try) -> None:
-    case, transform, ran = CASES[name], made(name), attempt(name, CASES[name].records())
+def test_golden_output(name: str, whole: Whole) -> None:
+    case, transform, ran = CASES[name], made(name), whole(name)
     columns = case.golden or tuple(transform.gives(tools_in(ROOT)))
     rows = ran.frame.select("id", *(column for column in columns if column != "id")).to_dicts()
     found = {"out": rows, "rejects": [{k: row[k] for k in ("id", "reason", "detail")} for row in ran.rejects]}
