@@ -52,6 +52,8 @@ def print_build(made: Made, *, as_json: bool, quiet: bool) -> None:
     )
     for line in _tail(made.report):
         click.echo(line)
+    if made.report.rejected or made.report.retry:
+        click.echo(f"Each with its source line: {show_path(made.folder / 'rejects.jsonl')}")
     state = "Nothing has changed; the build stands" if made.report.reused else "Built"
     click.echo(f"{state}: {show_path(made.folder)} ({made.report.seconds:.1f} s)")
     for path in made.cards:

@@ -252,6 +252,7 @@ def test_every_bad_record_is_a_reject_with_its_line_and_the_good_ones_are_built(
         assert reject["source_file"].endswith("train.jsonl")
     for reason, _, _ in EXPECTED.values():
         assert reason in done.out
+    assert "Each with its source line: build/shop/rejects.jsonl" in done.out
     read = project.report()["steps"][0]
     assert (read["added"], read["records_out"]) == (13, 8)
 

@@ -67,6 +67,9 @@ def test_pictures_inside_the_file_are_written_once_by_content(shape: str, tmp_pa
     assert Path(second[0]).read_bytes() == TWO
     assert Path(first[0]).name == f"{hashlib.sha256(ONE).hexdigest()}.jpg"
     assert len([path for path in (tmp_path / ".datakit" / "pictures").rglob("*") if path.is_file()]) == 2
+    before = Path(first[0]).stat().st_mtime_ns
+    read("read.parquet", path="rows.parquet", id=None)
+    assert Path(first[0]).stat().st_mtime_ns == before
     Path(first[0]).unlink()
     assert read("read.parquet", path="rows.parquet").column("images")[0] == first
     assert Path(first[0]).read_bytes() == ONE
