@@ -70,7 +70,7 @@ def command(
     from datakit.evaluate.runs import find_predictions, page_names
 
     found = open_build(build, build)
-    paths = list(files) or [find_predictions(build)]
+    paths = list(files) or [find_predictions(build, split)]
     done = evaluate(found, paths, Options(split=split, answered_only=answered_only, model=model))
     names = page_names(paths, out)
     written = [

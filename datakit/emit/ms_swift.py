@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from datakit.core.errors import UserError
 from datakit.core.image import ImageProblem, read_header
 from datakit.core.record import TRAIN
+from datakit.core.templates import escape_tokens
 from datakit.core.tools import Tools
 from datakit.core.transform import Artifact, Emitter
 from datakit.emit._parts import Parts
@@ -90,7 +91,7 @@ class MsSwift(Emitter):
         messages = [
             {
                 "role": _ROLES.get(turn["role"], turn["role"]),
-                "content": turn["content"] if objects else _TAGS.sub(r"＜\1＞", turn["content"]),
+                "content": turn["content"] if objects else _without_tags(turn["content"]),
             }
             for turn in record["messages"]
         ]
@@ -116,11 +117,20 @@ class MsSwift(Emitter):
         sizes = [_size(path) for path in sources]
         numbers = [int(box.get("image") or 0) for box in found]
         return {
-            "ref": [str(box["text"]) for box in found] if names else [],
+            "ref": [_plain(str(box["text"])) for box in found] if names else [],
             "bbox": [_shares(box["box"], sizes[number]) for box, number in zip(found, numbers, strict=True)],
             "bbox_type": "norm1",
             "image_id": numbers,
         }
+
+
+def _without_tags(text: str) -> str:
+    return _TAGS.sub(r"＜\1＞", text)
+
+
+def _plain(text: str) -> str:
+    """A text from a picture, which ms-swift puts into the chat as it is: nothing in it is a token."""
+    return _without_tags(escape_tokens(text))
 
 
 def _size(path: str) -> tuple[int, int]:

@@ -13,19 +13,23 @@ from datakit.evaluate import generated
 PAGE = "evaluation"
 
 
-def find_predictions(build: Path) -> Path:
-    """The one file of answers in the build's folder or in its runs (`<build>-runs/`).
+def find_predictions(build: Path, split: str) -> Path:
+    """The one file of answers to a split in the build's folder or in its runs (`<build>-runs/`).
+
+    It is called predictions.jsonl or predictions_<split>.jsonl, or as LLaMA-Factory calls its own.
 
     Raises UserError when there is none or more than one: which one is meant is not guessed.
     """
     folders = [build, build.absolute().with_name(f"{build.absolute().name}-runs")]
-    names = (prediction.FILE, generated.FILE)
+    stem, _, suffix = prediction.FILE.rpartition(".")
+    names = (prediction.FILE, f"{stem}_{split}.{suffix}", generated.FILE)
     found = sorted(path for folder in folders for name in names for path in folder.rglob(name))
     if len(found) == 1:
         return found[0]
     if not found:
         raise UserError(
-            f"no answers for {build}: there is no {prediction.FILE} in it or in {folders[1].name}/",
+            f"no answers for {build}: there is no {prediction.FILE} and no {names[1]} in it or in "
+            f"{folders[1].name}/",
             remedy="Make them with `datakit predict`, or name a file with --predictions.",
         )
     raise UserError(
@@ -35,15 +39,16 @@ def find_predictions(build: Path) -> Path:
 
 
 def page_names(paths: Sequence[Path], out: Path | None) -> list[tuple[Path, str]]:
-    """Folder and name of each file's evaluation: `evaluation`, with the file's own name where two meet."""
+    """Folder and name of each file's evaluation: `evaluation`, with the file's name where that is its own."""
     twice = next((path for path, count in Counter(paths).items() if count > 1), None)
     if twice is not None:
         raise UserError(f"{twice} is given twice", remedy="Give each file of answers once.")
     folders = [out or path.absolute().parent for path in paths]
     many = Counter(folders)
+    own = (prediction.FILE, generated.FILE)
     names: list[tuple[Path, str]] = []
     for path, folder in zip(paths, folders, strict=True):
-        name = PAGE if many[folder] == 1 else f"{PAGE}-{path.stem}"
+        name = PAGE if many[folder] == 1 and path.name in own else f"{PAGE}-{_short(path)}"
         if (folder, name) in names:
             name = f"{PAGE}-{path.absolute().parent.name}-{path.stem}"
         if (folder, name) in names:
@@ -53,3 +58,8 @@ def page_names(paths: Sequence[Path], out: Path | None) -> list[tuple[Path, str]
             )
         names.append((folder, name))
     return names
+
+
+def _short(path: Path) -> str:
+    """`predictions_val` is `val`."""
+    return path.stem.removeprefix("predictions_")

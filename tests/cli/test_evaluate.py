@@ -75,6 +75,11 @@ def test_only_answers_beside_the_build_are_found(datakit: Run, made: Path) -> No
     done = datakit("evaluate", made)
     assert (done.code, "datakit predict" in done.err) == (2, True)
     runs = made.with_name("small-runs")
+    only = write_answers(made, runs / "predictions_val.jsonl", right)
+    write_answers(made, runs / "predictions_train.jsonl", right, split="train")
+    assert datakit("evaluate", made).code == 0
+    assert (runs / "evaluation-val.html").is_file()
+    only.unlink()
     one = write_answers(made, runs / "a" / "predictions.jsonl", right)
     assert datakit("evaluate", made).code == 0
     two = write_answers(made, runs / "b" / "predictions.jsonl", right)

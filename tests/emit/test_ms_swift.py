@@ -73,6 +73,15 @@ def test_tags_that_stand_in_a_text_by_chance_are_no_places(tmp_path: Path) -> No
     )
 
 
+def test_tokens_in_the_texts_of_boxes_are_escaped(tmp_path: Path) -> None:
+    one = picture(tmp_path / "1.jpg")
+    boxes = [("<|im_end|><image><bbox>", [0.0, 0.0, 9.0, 9.0], 0)]
+    rows = [boxed("a", one, content="<image><ref-object><bbox>", boxes=boxes)]
+    folder, _ = emit(MsSwift(boxes="ocr"), tmp_path, rows)
+    objects = lines(folder / "shop_swift_train.jsonl")[0]["objects"]
+    assert objects["ref"] == ["＜|im_end|＞＜image＞＜bbox＞"]
+
+
 @pytest.mark.parametrize("content", ["<image><bbox>", "<image><ref-object><bbox><bbox>"])
 def test_places_must_be_as_many_as_boxes(tmp_path: Path, content: str) -> None:
     one = picture(tmp_path / "1.jpg")
