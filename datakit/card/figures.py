@@ -11,6 +11,8 @@ import polars as pl
 
 BINS = 30
 """About so many bars in a histogram."""
+NARROWEST = 100
+"""A bar is at least the plot's width divided by this."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,17 @@ def spreads(frame: pl.LazyFrame, values: Mapping[str, pl.Expr]) -> dict[str, Spr
     return {name: Spread(**fact) for name, fact in facts.items() if fact["count"]}
 
 
-def histogram(frame: pl.LazyFrame, value: pl.Expr, found: Spread, *, whole: bool = True) -> Histogram:
-    """Histogram of a number with round bin widths; `whole` numbers get bins of at least one."""
-    width = _round_width((found.most - found.least) / BINS, whole=whole)
+def histogram(
+    frame: pl.LazyFrame, value: pl.Expr, found: Spread, *, whole: bool = True, beside: float | None = None
+) -> Histogram:
+    """Histogram of a number with round bin widths; `whole` numbers get bins of at least one.
+
+    With `beside`, a number that the plot shows too, no bin is too narrow to be seen next to it.
+    """
+    width = (found.most - found.least) / BINS
+    if beside is not None:
+        width = max(width, (max(found.most, beside) - min(found.least, beside)) / NARROWEST)
+    width = _round_width(width, whole=whole)
     first = floor(found.least / width)
     bins = (value.cast(pl.Float64) / width).floor().cast(pl.Int64)
     counted = collect(frame.select(bins.alias("bin")).drop_nulls().group_by("bin").len())

@@ -35,7 +35,7 @@ def prompt_section(build: BuildFolder) -> Section:
     if limit:
         text += f" The recipe allows {limit:,} characters; the longest prompt has {found.most:,.0f}."
     mark = (float(limit), f"max_chars {limit:,}") if limit else None
-    shape = histogram(build.main, pl.col("prompt_chars"), found)
+    shape = histogram(build.main, pl.col("prompt_chars"), found, beside=limit)
     svg = charts.columns("Prompt length", shape, "characters", "records", limit=mark)
     chart = Chart("prompt-length", f"Prompt length: {_words(found)} characters", svg)
     blocks: list[Block] = [Text(text), _spread_table(rows), chart]
@@ -160,7 +160,7 @@ def texts_section(build: BuildFolder) -> Section:
     if name in rows:
         limit = build.parameters("guard.reason").get("max_similarity")
         mark = (float(limit), f"max_similarity {limit}") if limit else None
-        shape = histogram(build.main, pl.col(name), rows[name], whole=False)
+        shape = histogram(build.main, pl.col(name), rows[name], whole=False, beside=limit)
         title = "How alike the reasons of a class are"
         svg = charts.columns(title, shape, "similarity (0 to 1)", "records", limit=mark)
         blocks.append(Chart("reason-similarity", f"Similarity of reasons: {_words(rows[name])}", svg))
