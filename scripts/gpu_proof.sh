@@ -43,7 +43,7 @@ rm -rf "$work/augmented"
 
 common="dataset=augmented dataset_dir=$work/augmented media_dir=$work/augmented image_max_pixels=$pixels"
 common+=" per_device_train_batch_size=${BATCH:-64} gradient_accumulation_steps=1 learning_rate=${RATE:-1e-3}"
-common+=" num_train_epochs=${EPOCHS:-10} warmup_steps=${WARMUP_STEPS:-50} logging_steps=10 weight_decay=0.05"
+common+=" num_train_epochs=${EPOCHS:-12} warmup_steps=${WARMUP_STEPS:-100} logging_steps=10 weight_decay=0.05"
 common+=" save_strategy='no' disable_gradient_checkpointing=true" # the quotes stay: a bare no is false in YAML
 common+=" preprocessing_num_workers=${WORKERS:-12} dataloader_num_workers=${WORKERS:-12} plot_loss=false"
 [ -z "${MAX_STEPS:-}" ] || common+=" max_steps=$MAX_STEPS logging_steps=1"

@@ -18,6 +18,7 @@ from datakit.core.settings import Settings
 from datakit.core.transform import Artifact
 from datakit.train import deepspeed
 from datakit.train.keys import checked_key, checked_value, conflict
+from datakit.train.yaml_text import export_text, train_text
 
 FILE = "train.yaml"
 EXPORT_FILE = "export.yaml"
@@ -182,7 +183,7 @@ def write_training(
     run = f"../{name}-runs/{keys['finetuning_type']}-{mark}"
     keys["output_dir"] = f"{run}/trained"
     (folder / FILE).write_text(_text(name, keys, settings, emitted), "utf-8")
-    (folder / EXPORT_FILE).write_text(_export_text(keys, f"{run}/served"), "utf-8")
+    (folder / EXPORT_FILE).write_text(export_text(keys, f"{run}/served"), "utf-8")
     return written
 
 
@@ -205,25 +206,6 @@ def _template(model: str) -> str:
 def _model_path(model: str, base: Path) -> str:
     """A folder as an absolute path, because the trainer runs inside the build; a hub name as it is."""
     return str((base / model).resolve()) if (base / model / "config.json").is_file() else model
-
-
-def _export_text(keys: dict[str, Any], target: str) -> str:
-    """An adapter is merged into its base model; any other method left a whole model, to be halved."""
-    adapter = keys["finetuning_type"] == "lora"
-    found = {
-        "model_name_or_path": keys["model_name_or_path"] if adapter else keys["output_dir"],
-        **({"adapter_name_or_path": keys["output_dir"], "finetuning_type": "lora"} if adapter else {}),
-        "template": keys["template"],
-        "trust_remote_code": keys["trust_remote_code"],
-        "infer_dtype": "float16" if keys.get("fp16") else "bfloat16",
-        "export_dir": target,
-        "export_size": 5,
-        "export_device": "cpu",
-    }
-    head = (
-        "# The served model, made of the trained one. run in this folder: llamafactory-cli export export.yaml"
-    )
-    return f"{head}\n{yaml.safe_dump(found, sort_keys=False, allow_unicode=True)}"
 
 
 @dataclass(frozen=True)
@@ -329,49 +311,6 @@ def total_steps(keys: dict[str, Any], rows: int, gpus: int) -> int:
     return max(1, math.ceil(float(keys["num_train_epochs"]) * per_epoch))
 
 
-_SECTIONS = {
-    "model": ("model_name_or_path", "trust_remote_code", "image_max_pixels", "image_min_pixels"),
-    "method": (
-        "stage",
-        "do_train",
-        "finetuning_type",
-        "lora_rank",
-        "lora_alpha",
-        "lora_dropout",
-        "lora_target",
-        "freeze_trainable_layers",
-        "freeze_vision_tower",
-        "freeze_multi_modal_projector",
-        "deepspeed",
-    ),
-    "data": (
-        "dataset",
-        "eval_dataset",
-        "dataset_dir",
-        "media_dir",
-        "template",
-        "cutoff_len",
-        "preprocessing_num_workers",
-        "dataloader_num_workers",
-    ),
-    "evaluation and saving": (
-        "eval_strategy",
-        "eval_steps",
-        "per_device_eval_batch_size",
-        "save_strategy",
-        "save_steps",
-        "save_total_limit",
-        "load_best_model_at_end",
-        "metric_for_best_model",
-        "greater_is_better",
-        "logging_steps",
-        "plot_loss",
-        "report_to",
-        "output_dir",
-    ),
-}
-
-
 def _text(name: str, keys: dict[str, Any], settings: TrainSettings, emitted: _Emitted) -> str:
     rows = emitted.rows("train", "general")
     steps = total_steps(keys, rows, settings.gpus)
@@ -379,18 +318,13 @@ def _text(name: str, keys: dict[str, Any], settings: TrainSettings, emitted: _Em
     if "deepspeed" in keys or settings.gpus > 1:
         nodes = f" NNODES={settings.nodes} NODE_RANK=0 MASTER_ADDR=host0" if settings.nodes > 1 else ""
         command = f"FORCE_TORCHRUN=1{nodes} NPROC_PER_NODE={settings.gpus // settings.nodes} {command}"
-    lines = [
-        f"# Training of {name}, written by datakit for LLaMA-Factory 0.9.5; a new build writes it anew.",
-        f"# run in this folder: {command}",
-        f"# {rows:,} rows, {steps:,} steps on {settings.gpus} GPU{'s' if settings.gpus > 1 else ''}.",
-        *(f"# Warning: {warning}" for warning in _warnings(keys, emitted)),
-    ]
-    named = {key for section in _SECTIONS.values() for key in section}
-    sections = {**_SECTIONS, "training": tuple(key for key in keys if key not in named)}
-    for title in ("model", "method", "data", "training", "evaluation and saving"):
-        mine = {key: keys[key] for key in sections[title] if key in keys}
-        lines += ["", f"### {title}", yaml.safe_dump(mine, sort_keys=False, allow_unicode=True).rstrip()]
-    return "\n".join(lines) + "\n"
+    head = (
+        f"Training of {name}, written by datakit for LLaMA-Factory 0.9.5; a new build writes it anew.",
+        f"run in this folder: {command}",
+        f"{rows:,} rows, {steps:,} steps on {settings.gpus} GPU{'s' if settings.gpus > 1 else ''}.",
+        *(f"Warning: {warning}" for warning in _warnings(keys, emitted)),
+    )
+    return train_text(head, keys)
 
 
 def _warnings(keys: dict[str, Any], emitted: _Emitted) -> list[str]:

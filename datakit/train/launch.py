@@ -96,13 +96,15 @@ def train(run: RunFolder, place: Place, say: Say) -> Trained:
     call = train_call(run, place)
     if not place.cpu:
         _check_machine(run, place, say)
-    whole = _set_half_written_aside(run, say)
+    # Node 0 writes the checkpoints; on a shared disk the others must not move them under its hands.
+    first = call.settings.get("NODE_RANK", "0") == "0"
+    whole = _set_half_written_aside(run, say) if first else checkpoints(run.trained)[0]
     resumed = whole[-1].name if whole else ""
     if resumed:
         say(f"Going on from {resumed}.")
     began = time.monotonic()
     log = run_logged(call, run.logs, "train", say, progress=run.progress)
-    if not run.finished():
+    if first and not run.finished():
         raise TrainerFailed(f"the trainer ended without a model in {run.trained}\n  Its log: {log}")
     found = Trained(trained=str(run.trained), log=str(log), resumed_from=resumed)
     found.seconds = round(time.monotonic() - began, 1)

@@ -156,6 +156,20 @@ def test_nodes_get_their_rank_and_master_from_options_or_environment(
         train_call(run, Place(node_rank=2))
 
 
+def test_other_nodes_need_no_model_of_their_own_and_leave_checkpoints_alone(
+    make_build: Make, trainer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = make_build(gpus=2, nodes=2)
+    run = RunFolder.of(build)
+    write_checkpoint(run.trained / "checkpoint-3", whole=False)
+    monkeypatch.setenv("FAKE_TRAINER", "no_result")
+    trained(build, Place(cpu=True, node_rank=1, master="10.0.0.1"))
+    assert (run.trained / "checkpoint-3").is_dir()
+    with pytest.raises(TrainerFailed, match="without a model"):
+        trained(build, Place(cpu=True, node_rank=0, master="10.0.0.1"))
+    assert not (run.trained / "checkpoint-3").exists()
+
+
 def test_another_number_of_gpus_than_the_steps_were_reckoned_for_is_refused(
     make_build: Make, trainer: Path
 ) -> None:
