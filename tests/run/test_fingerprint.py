@@ -17,7 +17,7 @@ from datakit.core.registry import find
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator
-from datakit.run.annotation import fingerprint
+from datakit.run.keys import fingerprint
 
 ANNOTATORS = [name for name in CASES if issubclass(find(name), Annotator)]
 LABELS = load_labels(ROOT / "templates" / "ecom" / "labels.yaml")
