@@ -53,7 +53,7 @@ logged() { # logged NAME COMMAND...: output on the terminal and in the log, the 
 stop_server() {
   [ -n "$server" ] || return 0
   say "stopping the server"
-  kill -INT -- "-$server" 2>/dev/null || true
+  kill -TERM -- "-$server" 2>/dev/null || true # INT may be ignored: background jobs inherit that
   for _ in $(seq 40); do kill -0 "$server" 2>/dev/null || break; sleep 1; done
   kill -KILL -- "-$server" 2>/dev/null || true
   server=""
@@ -73,20 +73,29 @@ stage_train() {
 
 stage_export() { logged export "$datakit" export "$build"; }
 
-healthy() {
-  python3 - "$port" <<'PY'
-import sys, urllib.request
+answering() { # who answers on the port: none, ours (it serves this run's model) or other
+  python3 - "$port" "$run/served" <<'PY'
+import json, os, sys, urllib.request
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+place = f"http://127.0.0.1:{sys.argv[1]}"
 try:
-    opener.open(f"http://127.0.0.1:{sys.argv[1]}/health", timeout=5)
-except OSError:
-    raise SystemExit(1)
+    opener.open(f"{place}/health", timeout=5)
+    roots = [model.get("root") or "" for model in json.load(opener.open(f"{place}/v1/models", timeout=5))["data"]]
+except urllib.error.HTTPError:
+    print("other")
+except (OSError, ValueError, LookupError, AttributeError):
+    print("none")
+else:
+    print("ours" if os.path.realpath(sys.argv[2]) in map(os.path.realpath, roots) else "other")
 PY
 }
 
-stage_serve() { # a server that answers already is used as it is
+stage_serve() {
   local log words=(--port "$port")
-  if healthy; then say "a server answers on port $port: it is used"; return; fi
+  case $(answering) in
+    ours) say "a server of this model answers on port $port: it is used"; return ;;
+    other) fail "port $port is taken by a server of something else: stop it, or set PORT" ;;
+  esac
   read -r -a more <<<"${SERVE_FLAGS:-}"
   words+=(${more[@]+"${more[@]}"})
   [ -z "${CPU:-}" ] || words+=(--cpu)

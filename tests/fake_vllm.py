@@ -36,10 +36,11 @@ def asked(folder: Path) -> list[dict[str, Any]]:
 
 class _Handler(BaseHTTPRequestHandler):
     name = "it"
+    root = ""
     failures = 0
 
     def do_GET(self) -> None:
-        self._reply({"data": [{"id": self.name}]})
+        self._reply({"data": [{"id": self.name, "root": self.root}]})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -71,6 +72,7 @@ def main() -> int:
         return 1
     _Handler.failures = int(how.removeprefix("fails:")) if how.startswith("fails:") else 0
     _Handler.name = words[words.index("--served-model-name") + 1]
+    _Handler.root = words[1]
     places = [at for at, word in enumerate(words) if word == "--port"]
     ThreadingHTTPServer(("127.0.0.1", int(words[places[-1] + 1])), _Handler).serve_forever()
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from typing import Any
 
@@ -78,8 +79,17 @@ def cli() -> None:
 
 
 def main(args: list[str] | None = None) -> Any:
-    """Runs the command line and ends the process with its exit code."""
+    """Runs the command line and ends the process with its exit code.
+
+    A job scheduler ends with SIGTERM: it counts as Ctrl-C, so that trainers and servers end too.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(run(args))
+
+
+def _interrupt(number: int, _: object) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a second one must not break off what the first one began to end
+    raise KeyboardInterrupt
 
 
 def run(args: list[str] | None = None) -> int:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,17 @@ def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
+
+
+def wait_for(port: int) -> None:
+    """Returns when something listens on the port."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError
 
 
 class Unpacked:
@@ -119,6 +131,22 @@ def test_server_that_dies_ends_the_run_with_its_last_words(unpacked: Unpacked) -
     assert done.returncode != 0
     assert "estimated maximum model length" in done.stderr
     assert "ended before it was ready" in done.stderr
+
+
+def test_server_of_another_model_on_the_port_is_never_asked(unpacked: Unpacked) -> None:
+    other = subprocess.Popen(
+        [unpacked.tools / "vllm", "serve", "/other", "--served-model-name", "x", "--port", str(unpacked.port)]
+    )
+    try:
+        assert unpacked.go("train", "export").returncode == 0
+        wait_for(unpacked.port)
+        done = unpacked.go("predict")
+    finally:
+        other.kill()
+        other.wait()
+    assert done.returncode != 0
+    assert "taken by a server of something else" in done.stderr
+    assert asked(unpacked.tools) == []
 
 
 def test_second_node_trains_and_does_nothing_else(unpacked: Unpacked) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,20 @@ def test_server_that_does_not_start_ends_the_run_with_its_words(go: Go, tmp_path
     done = go(FAIL="serve")
     assert done.returncode == 2
     assert "serve fails" in done.stderr
+    assert "predict" not in stages(tmp_path)
+
+
+def test_server_of_another_model_on_the_port_is_never_asked(go: Go, tmp_path: Path) -> None:
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(404)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        done = go(PORT=str(server.server_port))
+        server.shutdown()
+    assert done.returncode == 2
+    assert "taken by a server of something else" in done.stderr
     assert "predict" not in stages(tmp_path)
 
 

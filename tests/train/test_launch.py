@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -212,7 +213,10 @@ def test_known_failures_have_a_remedy(log: str, words: str) -> None:
     assert bool(explain(log)) == bool(words)
 
 
-def test_interrupting_ends_the_trainer_and_says_how_to_go_on(make_build: Make, trainer: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "scheduler"])
+def test_interrupting_ends_the_trainer_and_says_how_to_go_on(
+    make_build: Make, trainer: Path, number: int
+) -> None:
     build = make_build()
     environment = {**os.environ, "FAKE_TRAINER": "sleep"}
     command = [sys.executable, "-m", "datakit.cli", "train", str(build), "--cpu"]
@@ -224,7 +228,7 @@ def test_interrupting_ends_the_trainer_and_says_how_to_go_on(make_build: Make, t
         time.sleep(0.05)
     children = psutil.Process(process.pid).children(recursive=True)
     assert children
-    process.send_signal(2)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "run the same command to go on" in errors

@@ -110,20 +110,29 @@ stage_export() {
   mv "$run/served.part" "$run/served"
 }
 
-healthy() {
-  "$python" - "$port" <<'PY'
-import sys, urllib.request
+answering() { # who answers on the port: none, ours (it serves this run's model) or other
+  "$python" - "$port" "$run/served" <<'PY'
+import json, os, sys, urllib.request
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+place = f"http://127.0.0.1:{sys.argv[1]}"
 try:
-    opener.open(f"http://127.0.0.1:{sys.argv[1]}/health", timeout=5)
-except OSError:
-    raise SystemExit(1)
+    opener.open(f"{place}/health", timeout=5)
+    roots = [model.get("root") or "" for model in json.load(opener.open(f"{place}/v1/models", timeout=5))["data"]]
+except urllib.error.HTTPError:
+    print("other")
+except (OSError, ValueError, LookupError, AttributeError):
+    print("none")
+else:
+    print("ours" if os.path.realpath(sys.argv[2]) in map(os.path.realpath, roots) else "other")
 PY
 }
 
-stage_serve() { # a server that answers already, such as one of an earlier call, is used as it is
+stage_serve() {
   local log extra=()
-  if healthy; then say "a server answers on port $port: it is used"; return; fi
+  case $(answering) in
+    ours) say "a server of this model answers on port $port: it is used"; return ;;
+    other) fail "port $port is taken by a server of something else: stop it, or set PORT" ;;
+  esac
   [ -s "$run/served/config.json" ] || fail "there is no served model in $run/served: ./run.sh export"
   log="$run/logs/serve-$(date +%Y%m%dT%H%M%S)-$$.log"
   read -r -a extra <<<"${SERVE_FLAGS:-}"
@@ -134,7 +143,7 @@ stage_serve() { # a server that answers already, such as one of an earlier call,
   server=$!
   set +m
   for _ in $(seq "${SERVE_WAIT_S:-900}"); do
-    if healthy; then say "serving on port $port"; return; fi
+    if [ "$(answering)" = ours ]; then say "serving on port $port"; return; fi
     if ! kill -0 "$server" 2>/dev/null; then
       server=""
       tail -n 25 "$log" >&2
