@@ -16,7 +16,7 @@ from datakit.llm import author
 
 
 class Reason(Guard):
-    """The same records, with their reasons checked: each fault is marked, or rejects its record.
+    """The same records, their reasons checked: a fault is marked, rejects the record, or is written again.
 
     Reasons that are too alike make a trained model repeat itself and its score collapse. Marked records carry
     `<column>_flags`, a list of the words below (empty for a good reason), and `<column>_similarity`, the

@@ -16,15 +16,16 @@ from datakit.llm._offline_facts import Facts, Light, Piece, facts_of, light_of
 
 NAME = "offline-writer"
 """Stands where a model's name would stand."""
-VERSION = 1
+VERSION = 2
 """Raised when the same record gets another text."""
 DESCRIPTION_CHARS = (60, 120)
 REASON_CHARS = (40, 90)
 READS = ("ocr", "ocr_text", "width", "height")
 """Columns that the texts are composed from, as far as the records have them."""
 
+_HAN_PAIRS = re.compile(r"(?=([一-鿿]{2}))")
 _CLAUSES = re.compile(r"[，；。]")
-_HEDGE = re.compile(r"^(?:没有|不是|不能|不会|不展示|不涉及|不用|尚未|并非|多为|常|或)")
+_HEDGE = re.compile(r"^(?:也不|还没|没有|不是|不能|不会|不展示|不涉及|不用|尚未|并非|多为|常|或)")
 
 
 def describe(row: Row, rng: random.Random) -> str:
@@ -33,15 +34,17 @@ def describe(row: Row, rng: random.Random) -> str:
     words = facts.words
     if len(words) < 2:
         return _fit(_plain_sentences(facts, light_of(row["images"][0]), words, rng), DESCRIPTION_CHARS)
-    return _fit(_layout_sentences(facts, words, rng), DESCRIPTION_CHARS)
+    colours = light_of(row["images"][0]).colours
+    return _fit(_layout_sentences(facts, words, colours, rng), DESCRIPTION_CHARS)
 
 
 def reason(row: Row, label: Label, rng: random.Random) -> str:
     """40 to 90 characters: evidence read from the picture, what the label demands, the conclusion."""
     facts = facts_of(row)
     words = facts.words
-    evidence = _quoted_evidence(facts, words, rng) if words else _measured_evidence(row, rng)
-    demand, close, contrast = _demand(label, rng), _conclusion(label, rng), _contrast(label, rng)
+    evidence = _quoted_evidence(facts, words, label, rng) if words else _measured_evidence(row, rng)
+    demand = _demand(label, "".join(piece.text for piece in words), rng)
+    close, contrast = _conclusion(label, rng), _contrast(label, rng)
     ends = [close.removesuffix("。") + contrast, close] if rng.random() < 0.35 else [close]
     orders = [f"{evidence}，{demand}", f"{demand}{evidence}，"]
     if rng.random() < 0.3:
@@ -54,7 +57,9 @@ def reason(row: Row, label: Label, rng: random.Random) -> str:
     return fitting[0] if fitting else min(texts, key=lambda text: abs(len(text) - (least + most) // 2))
 
 
-def _layout_sentences(facts: Facts, words: list[Piece], rng: random.Random) -> list[str]:
+def _layout_sentences(
+    facts: Facts, words: list[Piece], colours: tuple[str, ...], rng: random.Random
+) -> list[str]:
     top, middle, bottom = facts.band(0.0, 0.2), facts.band(0.2, 0.8), facts.band(0.8, 1.01)
     form, kind = facts.form, "手机界面" if facts.has_clock else "画面"
     openings = [
@@ -78,19 +83,24 @@ def _layout_sentences(facts: Facts, words: list[Piece], rng: random.Random) -> l
         quotes = "、".join(_quote(piece.text) for piece in bottom[-2:])
         parts.append(rng.choice(["底部为{}", "最下方是{}", "下缘排着{}", "末行有{}"]).format(quotes))
     extras = _extras(facts, words)
+    if colours:
+        extras.append(f"主要颜色为{'色和'.join(colours)}色")
     rng.shuffle(extras)
     return [*parts, *extras]
 
 
 def _extras(facts: Facts, words: list[Piece]) -> list[str]:
-    extras = [f"文字疏密：上部{len(facts.band(0, 0.34))}处，中部{len(facts.band(0.34, 0.67))}处，其余在下部"]
+    bands = [len(facts.band(low, high)) for low, high in ((0, 0.34), (0.34, 0.67), (0.67, 1.01))]
+    extras = [f"文字在上、中、下三部分各有{bands[0]}、{bands[1]}、{bands[2]}处"]
     if facts.prices:
         extras.append(f"标出金额{'、'.join(facts.prices[:2])}" + ("等" if len(facts.prices) > 2 else ""))
     if facts.side_share > 0.45:
         extras.append("文字多靠左侧排列")
     tallest = max(words, key=lambda piece: piece.height)
     extras.append(f"字号较大的一行是{_quote(tallest.text)}")
-    extras.append("各行文字分区排列，行距清楚")
+    numbers = sum(any(letter.isdigit() for letter in piece.text) for piece in words)
+    if numbers > 1:
+        extras.append(f"其中{numbers}处文字带有数字")
     if facts.pictures > 1:
         extras.append(f"同组共有{facts.pictures}张图片")
     return extras
@@ -126,23 +136,34 @@ def _plain_sentences(facts: Facts, light: Light, words: list[Piece], rng: random
     return [rng.choice(openings), *([count] if count else []), *body, *rest]
 
 
-def _quoted_evidence(facts: Facts, words: list[Piece], rng: random.Random) -> str:
-    chosen = sorted(rng.sample(words, min(len(words), rng.choice((2, 2, 3)))), key=lambda piece: piece.y)
-    quotes = [_quote(piece.text, 12) for piece in chosen]
+def _quoted_evidence(facts: Facts, words: list[Piece], label: Label, rng: random.Random) -> str:
+    """Two or three of the lines with their places, among them one that the label's description speaks of."""
+    about = [piece for piece in words if _shares(piece.text, label.name + label.description)]
+    first = [rng.choice(about)] if about and rng.random() < 0.75 else []
+    others = [piece for piece in words if piece not in first]
+    count = min(len(others), rng.choice((2, 2, 3)) - len(first))
+    chosen = sorted([*first, *rng.sample(others, count)], key=lambda piece: piece.y)
+    quotes, places = [_quote(piece.text, 12) for piece in chosen], [_place(piece.y) for piece in chosen]
     if len(quotes) == 1:
         return rng.choice(["图上能读到{}", "可见文字{}", "画面写有{}"]).format(quotes[0])
-    place = _place(chosen[0].y)
+    listed, rest = "、".join(quotes), "、".join(quotes[1:])
+    if places[0] == places[-1]:
+        placed = f"{quotes[0]}与{quotes[-1]}同在{places[0]}"
+    else:
+        placed = f"{quotes[0]}在{places[0]}，{quotes[-1]}在{places[-1]}"
     shapes = [
-        f"{place}写着{quotes[0]}，另有{'、'.join(quotes[1:])}",
-        f"从{'到'.join((quotes[0], quotes[-1]))}，各行文字相互呼应",
-        f"{'、'.join(quotes)}几处文字同时出现",
-        f"{_place(chosen[-1].y)}的{quotes[-1]}与{place}的{quotes[0]}前后对应",
-        f"读到{'、'.join(quotes)}",
-        f"{quotes[0]}位于{place}，随后是{'、'.join(quotes[1:])}",
-        f"关键文字有{'、'.join(quotes)}",
+        f"{places[0]}写着{quotes[0]}，另有{rest}",
+        f"自上而下可读到{listed}",
+        f"{listed}几处文字同时出现",
+        placed,
+        f"读到{listed}",
+        f"{quotes[0]}位于{places[0]}，往下是{rest}",
+        f"图上写有{listed}",
+        f"文字有{quotes[0]}，还有{rest}",
     ]
-    if facts.prices:
-        shapes.append(f"既有{quotes[0]}，又标着{facts.prices[0]}，还有{quotes[-1]}")
+    prices = [price for price in facts.prices if not any(price in quote for quote in quotes)]
+    if prices:
+        shapes.append(f"既有{quotes[0]}，又标着{prices[0]}，还有{quotes[-1]}")
     return rng.choice(shapes)
 
 
@@ -162,26 +183,29 @@ def _measured_evidence(row: Row, rng: random.Random) -> str:
     )
 
 
-def _demand(label: Label, rng: random.Random) -> str:
-    """Some of the clauses of the label's description, in their order, with words before and after them."""
+_MATCHED = ("对应“{}”这一特征，", "与“{}”相符，", "合乎“{}”的说明，", "与说明里的“{}”相合，")
+_TOLD = ("这一类的说明是“{}”，", "类别说明写着“{}”，", "说明里写的是“{}”，")
+
+
+def _demand(label: Label, read: str, rng: random.Random) -> str:
+    """A clause or two of the label's description; that they match is said only if their words were read."""
     clauses = [clause for clause in _CLAUSES.split(label.description) if 4 <= len(clause) <= 24]
     positive = [clause for clause in clauses if not _HEDGE.match(clause)] or clauses
     if not positive:
         return ""
-    count = min(len(positive), rng.choice((1, 1, 2)))
-    at = rng.randrange(len(positive) - count + 1)
-    said = "，".join(positive[at : at + count])
-    if len(said) < 9 and count < len(positive):
-        said = "，".join(positive[:3])
+    matched = [at for at, clause in enumerate(positive) if _shares(clause, read)]
+    at = rng.choice(matched or range(len(positive)))
+    said, after = positive[at], at + 1
+    longer = f"{said}，{positive[after]}" if after < len(positive) else ""
+    if longer in label.description and (len(said) < 9 or (after in matched and rng.random() < 0.4)):
+        said = longer or said
     said = said.replace("“", "").replace("”", "")
-    frames = [
-        "对应“{}”这一特征，",
-        "与“{}”相符，",
-        "合乎“{}”的说明，",
-        "说明里的“{}”得到印证，",
-        "正是“{}”的样子，",
-    ]
-    return rng.choice(frames).format(said)
+    return rng.choice(_MATCHED if matched else _TOLD).format(said)
+
+
+def _shares(one: str, other: str) -> bool:
+    """Whether two texts have two Chinese characters in a row in common."""
+    return any(pair in other for pair in _HAN_PAIRS.findall(one))
 
 
 def _conclusion(label: Label, rng: random.Random) -> str:

@@ -176,6 +176,8 @@ def _steps(
                 _estimate(row, lookup, survey, estimate)
                 if row.model and row.tokens_in is None:
                     _liken(row, plans)
+            if lookup.annotator is not None and uncertain:
+                row.why.append("records whose earlier results are to do are compared when those are there")
             uncertain = uncertain or row.to_do > 0
         plans.append(row)
     first = len(recipe.steps)

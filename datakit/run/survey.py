@@ -125,13 +125,12 @@ class Survey(Engine):
             trace: pl.Struct({"key": pl.Binary, "new": pl.Boolean}),
         }
         look = _Look(self, annotator, lookup, schema, trace)
-        opened = len(self.open_ids)
         after = self._stage(report, schema)
         for frame in stage.batches():
             kept, found = look.batch(frame, names, blocked)
             self._reject(found, report, rejects)
             after.append(kept)
-        if len(self.open_ids) > opened or blocked:
+        if lookup.records > lookup.cached or blocked:
             self.unknown |= {*annotator.gives(self.tools), trace}
         report.cached = lookup.cached
         return after

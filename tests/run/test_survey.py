@@ -138,6 +138,15 @@ def test_step_that_gives_no_column_is_paid_or_open_all_the_same(run: Run, tmp_pa
     assert (figures(survey), frame["@2.toy.check"].null_count()) == ([(3, 3, 0, 0)], 0)
 
 
+def test_record_that_is_open_twice_leaves_both_columns_unknown(run: Run, tmp_path: Path) -> None:
+    """Else a step that reads the second column would take its null for a value."""
+    log = str(tmp_path / "log")
+    read = (DropShort(min_chars=1, by="second"), After(log=log, into="after"))
+    survey, frame = run(Survey, Numbers(count=4), Work(log=log), Work(log=log, into="second", times=2), *read)
+    assert figures(survey) == [(4, 0, 4, 0), (4, 0, 4, 0), (4, 0, 0, 4)]
+    assert frame.height == 4
+
+
 def test_equal_inputs_count_as_one_call(run: Run, tmp_path: Path) -> None:
     class Same(Numbers):
         def read(self, tools: Tools) -> Any:
