@@ -4,9 +4,10 @@
 #   python scripts/gpu_proof.py prepare proof    first, on a machine with datakit
 #   proof/gpu_proof.sh                           then, in a copy of that folder, on the machine with the GPU
 #
-# Needed there: Python with torch, Pillow, and LLaMA-Factory, transformers, DeepSpeed on the path (PYTHONPATH may name
-# a folder of unpacked wheels). Results go to RESULTS (the folder's own results/ if not given): the scores
-# (evaluation.json, predictions.jsonl) and the logs of the trainer. Ends with 1 when the model is not above chance.
+# Needed there: Python with torch and Pillow; LLaMA-Factory, transformers and DeepSpeed too, or their wheels in the
+# folder's wheels/, which are unpacked and go first on the path (nothing is installed). Results go to RESULTS (the
+# folder's own results/ if not given): the scores (evaluation.json, predictions.jsonl) and the trainer's logs. Ends
+# with 1 when the model is not above chance.
 #
 # From the environment: PER_CLASS (pictures of a class after augmentation), EPOCHS, BATCH, RATE (learning rate), PIXELS,
 # HIDDEN, LAYERS, VISION_DEPTH (size of the model), GPUS, ZERO3_STEPS (steps of the second run, 0 for none),
@@ -23,6 +24,17 @@ began=$(date +%s)
 mkdir -p "$results" "$work/bin"
 say() { printf '[%4d s] %s\n' $(($(date +%s) - began)) "$*"; }
 
+if [ -d "$here/wheels" ]; then
+  if [ ! -e "$work/site/.complete" ]; then
+    "$python" - "$work/site" "$here"/wheels/*.whl <<'PY'
+import sys, zipfile
+for wheel in sys.argv[2:]:
+    zipfile.ZipFile(wheel).extractall(sys.argv[1])
+PY
+    touch "$work/site/.complete"
+  fi
+  export PYTHONPATH="$work/site${PYTHONPATH:+:$PYTHONPATH}"
+fi
 # Wheels that were only unpacked have no command: this is what pip would have made.
 printf '#!/bin/sh\nexec "%s" -c "from llamafactory.cli import main; main()" "$@"\n' "$python" >"$work/bin/llamafactory-cli"
 chmod +x "$work/bin/llamafactory-cli"
