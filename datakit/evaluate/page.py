@@ -297,7 +297,7 @@ def _about(evaluation: Evaluation) -> Section:
         f"Build: {evaluation.build}, content {evaluation.content[:12]}.",
         "Accuracy has Wilson's score interval; the others are percentiles of a bootstrap over records "
         f"with {evaluation.resamples:,} resamples and seed {evaluation.seed}. Macro F1 is the mean over the "
-        "classes that are true or answered.",
+        "classes that are true or answered; at 0 and at 100% its interval has no width and says nothing.",
     ]
     if evaluation.tokens_in is not None or evaluation.tokens_out is not None:
         items.append(
