@@ -387,9 +387,14 @@ def main() -> None:
     parser.add_argument("--kind", choices=("bucket", "window"), default="bucket")
     parser.add_argument("--silent", action="store_true", help="No x-ratelimit headers.")
     parser.add_argument("--worst", action="store_true", help="Count max_tokens, not the tokens used.")
+    parser.add_argument("--bad", action="store_true", help="A fifth of all calls goes wrong (bad_world.py).")
     given = parser.parse_args()
     with Loopback(latency_s=given.latency_s) as server:
         server.keep_calls = False
+        if given.bad:
+            from bad_world import script
+
+            server.script = script
         if given.requests or given.tokens:
             server.limits = Limits(
                 requests=Limit(given.requests, given.kind) if given.requests else None,

@@ -15,6 +15,9 @@ _WINDOW_S = 60.0
 _FIRST_OPEN = 16
 """Calls open at once before the first answer; doubles with every round of answers."""
 _CUT_AFTER_S = 0.05
+_RECENT, _MANY_THROTTLED, _MANY_FAILED = 20, 6, 10
+"""Of so many answers so many 429 or failures are a sign; fewer are accidents, and slow little down."""
+_SELDOM_S = 5.0
 _SLOWER, _LEAST_SHARE, _RECOVERY, _PAUSE_S = 0.97, 0.3, 0.001, 0.5
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|us|µs|ns|s|m|h|d)?")
 _UNIT_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -50,6 +53,11 @@ class Pace:
         """A call used so many units less than was taken (or more, when negative)."""
         if self.rate:
             self._due -= units / self.rate
+
+    def scale(self, factor: float) -> None:
+        """So many times as fast as now."""
+        if self.rate:
+            self.rate *= factor
 
     def pause(self, now: float, seconds: float) -> None:
         """Nothing goes for so long, and what is missed is not caught up with."""
@@ -94,7 +102,7 @@ class Limiter:
 
     Known limits (of the recipe, or of the server's headers) are kept by pace. Where none is known and the
     server answers 429, the rate at which it did accept calls is taken and slowly raised again (additive
-    increase, multiplicative decrease). Overload (5xx, timeouts) halves the number of open calls.
+    increase, multiplicative decrease). Overload (many 5xx, timeouts) lowers the number of open calls.
     """
 
     def __init__(
@@ -117,6 +125,7 @@ class Limiter:
         self._guessed = False
         self._grown_at = 0.0
         self._slowness = 1.0
+        self._recent: deque[str] = deque(maxlen=_RECENT)
 
     def ready_at(self) -> float | None:
         """The moment from which a call may go; None when one must come back first."""
@@ -161,6 +170,7 @@ class Limiter:
 
     def accepted(self, now: float) -> None:
         """A call was answered."""
+        self._recent.append("answered")
         self._accepted += 1
         if self.open + 1 >= self._window * 0.8 and self._window < self.most_open:
             step = 1.0 if self._window < self._ceiling else 1.0 / self._window
@@ -170,7 +180,7 @@ class Limiter:
             calm_s = now - self._cut_at
             first = 0.05 if self._cuts == 1 else 0.004
             growth = min(first * 2 ** min(calm_s / 10, 10), 0.2)
-            self.requests.rate *= 1 + growth * dt
+            self.requests.scale(1 + growth * dt)
         if self._slowness < 1.0:
             self._recover(min(now - self._grown_at, 1.0))
         self._grown_at = now
@@ -184,42 +194,50 @@ class Limiter:
         if about_tokens and self.needs_tokens and self.refunds:
             self.refunds, self._cut_at = False, now  # this server counts what a call may use at most
             return
-        known = "requests" in self._learnt or self._given["requests"] or self.needs_tokens
-        if known and not self._guessed:
+        self._recent.append("throttled")
+        many = self._recent.count("throttled") >= _MANY_THROTTLED
+        known = self.requests.rate is not None or self.needs_tokens
+        if not many and (not known or now - self._cut_at < _SELDOM_S):
+            return
+        if self._guessed and not many:
+            self.requests.scale(_SLOWER)
+        elif known and not self._guessed:
             self._slow(now)
         else:
-            self._guess(now)
+            self._guess(now, _SLOWER if self._cuts else 0.5)
         self._cut_at, self._accepted, self._since = now, 0, now
         self._cuts += 1
+        self._recent.clear()
 
     def overloaded(self, now: float, sent_at: float) -> None:
         """A call failed in a way that fewer calls at once may mend."""
-        if sent_at < self._cut_at + _CUT_AFTER_S:
+        self._recent.append("failed")
+        if sent_at < self._cut_at + _CUT_AFTER_S or self._recent.count("failed") < _MANY_FAILED:
             return
         self._cut_at = now
+        self._recent.clear()
         self._window = self._ceiling = max(self._window * 0.7, 1.0)
 
     def _slow(self, now: float) -> None:
         """A known limit was run into, as when others share it: a pause, then slower for a while."""
         for pace in (self.requests, self.tokens):
-            if pace.rate and self._slowness > _LEAST_SHARE:
-                pace.rate *= _SLOWER
+            if self._slowness > _LEAST_SHARE:
+                pace.scale(_SLOWER)
             pace.pause(now, _PAUSE_S)
         self._slowness = max(self._slowness * _SLOWER, _LEAST_SHARE)
 
     def _recover(self, seconds: float) -> None:
         before, self._slowness = self._slowness, min(self._slowness + _RECOVERY * seconds, 1.0)
         for pace in (self.requests, self.tokens):
-            if pace.rate:
-                pace.rate *= self._slowness / before
+            pace.scale(self._slowness / before)
 
-    def _guess(self, now: float) -> None:
+    def _guess(self, now: float, share: float) -> None:
         """Takes the rate at which calls were accepted since the last cut for the allowed one."""
         seconds = now - self._since
         rate = self._accepted / seconds if self._accepted >= 5 and seconds > 0.2 else None
         if rate is None:
             rate = (self.requests.rate or self.most_open) * 0.7
-        self.requests.set_rate(max(rate * (0.97 if self._cuts else 0.5), 0.1), now)
+        self.requests.set_rate(max(rate * share, 0.1), now)
         self._guessed, self._grown_at = True, now
 
 

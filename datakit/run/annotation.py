@@ -297,23 +297,21 @@ def _drive(answers: AsyncGenerator[Answered, None]) -> Iterator[Answered]:
 
     Everything stays in the caller's thread, so an answer is in the store before the next is looked at.
     """
-    loop = _new_loop()
-    step: asyncio.Task[Answered] | None = None
-    try:
-        while True:
-            step = loop.create_task(_next(answers))
-            try:
-                yield loop.run_until_complete(step)
-            except StopAsyncIteration:
-                return
-    finally:
-        if step is not None and not step.done():  # Ctrl-C leaves it where it was
-            step.cancel()
-            loop.run_until_complete(asyncio.wait([step]))
-        loop.run_until_complete(answers.aclose())
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.run_until_complete(loop.shutdown_default_executor())
-        loop.close()
+    # A Runner turns Ctrl-C into a cancellation, so that connections are closed and nothing is left running.
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
+        try:
+            while True:
+                try:
+                    answered = runner.run(_next(answers))
+                except StopAsyncIteration:
+                    return
+                yield answered
+        finally:
+            runner.run(_close(answers))
+
+
+async def _close(answers: AsyncGenerator[Answered, None]) -> None:
+    await answers.aclose()
 
 
 async def _next(answers: AsyncGenerator[Answered, None]) -> Answered:

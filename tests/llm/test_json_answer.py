@@ -102,6 +102,7 @@ def test_any_object_of_any_schema_is_read_back_from_any_wrapping(
 
 @given(texts)
 def test_line_breaks_that_were_not_escaped_are_taken(text: str) -> None:
+    text = text.replace("\\", "/")  # a backslash before an n is no line break
     body = json.dumps({"reason": text}, ensure_ascii=False).replace("\\n", "\n").replace("\\t", "\t")
     found = read(body, LINE)
     assert found == ({"reason": one_line(text)} if one_line(text) else None)
