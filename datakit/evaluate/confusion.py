@@ -21,6 +21,8 @@ MOST_PAIRS = 20
 MOST_EXAMPLES = 3
 AT_LEAST = 2
 """Mistakes between two classes from which on an entry is proposed: one alone may be chance."""
+MOST_PROPOSED = 10
+"""Pairs that entries are proposed for, the most frequent first."""
 _FEW = 3
 """Records of a class that must have texts before words are told apart."""
 _COMMON, _RARE = 0.5, 0.1
@@ -111,23 +113,30 @@ def proposals(found: Sequence[Pair], build: BuildFolder) -> list[Proposal]:
         return []
     words = _Words(build)
     entries: dict[str, Proposal] = {}
+    told: dict[str, dict[tuple[str, ...], list[str]]] = defaultdict(dict)
     for (one, other), count in mixed.items():
         for name, rival in ((one, other), (other, one)):
-            entry = entries.get(name)
-            if entry is None:
-                label = _label(build, name)
-                entry = entries[name] = Proposal(
-                    name=name,
-                    description=label.description,
-                    aliases=list(label.aliases),
-                    confusable_with=list(label.confusable_with),
-                    why=[],
-                )
+            entry = entries.setdefault(name, _entry(_label(build, name)))
             if rival not in entry.confusable_with:
                 entry.confusable_with.append(rival)
             entry.why.append(f"{count} mistakes with {rival}")
-            entry.description += _wording(entry.description, rival, words.telling(name, rival))
+            found_words = tuple(words.telling(name, rival))
+            if found_words and rival not in entry.description:
+                told[name].setdefault(found_words, []).append(rival)
+    for name, differences in told.items():
+        for telling, rivals in differences.items():
+            entries[name].description += _wording(entries[name].description, rivals, telling)
     return list(entries.values())
+
+
+def _entry(label: Label) -> Proposal:
+    return Proposal(
+        name=label.name,
+        description=label.description,
+        aliases=list(label.aliases),
+        confusable_with=list(label.confusable_with),
+        why=[],
+    )
 
 
 def snippet(entries: Sequence[Proposal]) -> str:
@@ -139,7 +148,9 @@ def snippet(entries: Sequence[Proposal]) -> str:
         row = {"name": entry.name, "description": entry.description}
         lists = {"aliases": entry.aliases, "confusable_with": entry.confusable_with}
         plain = {key: value for key, value in {**row, **lists}.items() if value}
-        text = yaml.safe_dump([plain], allow_unicode=True, sort_keys=False, width=1000, indent=2)
+        text = yaml.safe_dump(
+            [plain], allow_unicode=True, sort_keys=False, width=1000, default_flow_style=None
+        )
         comment = " ".join("; ".join(entry.why).split())
         lines += [f"# {comment}", text.rstrip()]
     return "\n".join(lines) + "\n"
@@ -151,19 +162,19 @@ def _mixed(found: Iterable[Pair]) -> dict[tuple[str, str], int]:
     for pair in found:
         if (pair.answered, pair.truth) not in counts:
             counts[pair.truth, pair.answered] = pair.count + pair.back
-    return {pair: count for pair, count in counts.items() if count >= AT_LEAST}
+    often = sorted(counts, key=lambda pair: -counts[pair])[:MOST_PROPOSED]
+    return {pair: counts[pair] for pair in often if counts[pair] >= AT_LEAST}
 
 
-def _wording(description: str, rival: str, words: Sequence[str]) -> str:
+def _wording(description: str, rivals: Sequence[str], words: Sequence[str]) -> str:
     """What is added to a description, in the language that it has."""
-    if not words or rival in description:
-        return ""
-    if _CHINESE.search(description or rival):
+    if _CHINESE.search(description or rivals[0]):
         mark = "" if not description or description[-1] in "。；;.!！" else "；"
-        return f"{mark}与「{rival}」不同，本类画面常见{'、'.join(f'“{word}”' for word in words)}字样"
+        named = "、".join(f"「{rival}」" for rival in rivals)
+        return f"{mark}与{named}不同，本类画面常见{'、'.join(f'“{word}”' for word in words)}字样"
     mark = "" if not description or description[-1] in ".;" else ";"
     listed = ", ".join(f'"{word}"' for word in words)
-    return f"{mark} unlike {rival}, these pictures often show {listed}".lstrip()
+    return f"{mark} unlike {' and '.join(rivals)}, these pictures often show {listed}".lstrip()
 
 
 def _known(build: BuildFolder, one: str, other: str) -> bool:
