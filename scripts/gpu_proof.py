@@ -214,7 +214,7 @@ def main() -> None:
     second = commands.add_parser("augment")
     second.add_argument("data", type=Path)
     second.add_argument("out", type=Path)
-    second.add_argument("--per-class", type=int, default=240)
+    second.add_argument("--per-class", type=int, default=120)
     third = commands.add_parser("predict")
     third.add_argument("model", type=Path)
     third.add_argument("data", type=Path)

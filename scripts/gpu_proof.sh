@@ -10,7 +10,7 @@
 # with 1 when the model is not above chance.
 #
 # From the environment: PER_CLASS (pictures of a class after augmentation), EPOCHS, BATCH, RATE (learning rate), PIXELS,
-# HIDDEN, LAYERS, VISION_DEPTH (size of the model), GPUS, ZERO3_STEPS (steps of the second run, 0 for none),
+# HIDDEN, LAYERS, VISION_DEPTH (size of the model), GPUS, TRAIN_S (longest training with its start), ZERO3_STEPS (steps of the second run, 0 for none),
 # OFFLOAD=1 (a third run with parameters and optimizer in host memory: DeepSpeed compiles its optimizer for it);
 # CPU=1 trains without a GPU and without DeepSpeed, for a trial of the script: PER_CLASS=1 MAX_STEPS=2 CPU=1.
 set -euo pipefail
@@ -42,21 +42,29 @@ export TRAINER="$work/bin/llamafactory-cli" PYTHON="$python" GPUS="${GPUS:-1}" D
 # DeepSpeed compiles this at the first start, and a killed compile leaves a lock on which every later run waits.
 export DS_SKIP_CUDA_CHECK=1 TOKENIZERS_PARALLELISM=false
 
-say "making the model"
-PYTHONPATH="$here/vocabulary${PYTHONPATH:+:$PYTHONPATH}" "$python" "$here/make_tiny_model.py" --out "$work/model" \
-  --hidden "${HIDDEN:-256}" --layers "${LAYERS:-4}" --vision-hidden "${HIDDEN:-256}" \
-  --vision-depth "${VISION_DEPTH:-6}" >"$results/model.log" 2>&1 || { tail -20 "$results/model.log"; exit 1; }
-tail -1 "$results/model.log"
-
-say "making the pictures"
+say "making the model and the pictures"
 rm -rf "$work/augmented"
 "$python" "$here/gpu_proof.py" augment "$here/proof-bundle/proof" "$work/augmented" \
-  --per-class "${PER_CLASS:-240}" --pixels "$pixels"
+  --per-class "${PER_CLASS:-120}" --pixels "$pixels" &
+pictures=$!
+PYTHONPATH="$here/vocabulary${PYTHONPATH:+:$PYTHONPATH}" "$python" "$here/make_tiny_model.py" --out "$work/model" \
+  --hidden "${HIDDEN:-256}" --layers "${LAYERS:-3}" --vision-hidden "${HIDDEN:-256}" \
+  --vision-depth "${VISION_DEPTH:-4}" >"$results/model.log" 2>&1 || { tail -20 "$results/model.log"; exit 1; }
+tail -1 "$results/model.log"
+# Without flash attention transformers computes each window by itself: whole pictures are five times as quick.
+"$python" - "$work/model/config.json" <<'PY'
+import json, sys
+config = json.load(open(sys.argv[1]))
+config["vision_config"]["fullatt_block_indexes"] = list(range(config["vision_config"]["depth"]))
+json.dump(config, open(sys.argv[1], "w"), indent=2)
+PY
+wait "$pictures"
 
 common="dataset=augmented dataset_dir=$work/augmented media_dir=$work/augmented image_max_pixels=$pixels"
 common+=" per_device_train_batch_size=${BATCH:-64} gradient_accumulation_steps=1 learning_rate=${RATE:-1e-3}"
 common+=" num_train_epochs=${EPOCHS:-12} warmup_steps=${WARMUP_STEPS:-100} logging_steps=10 weight_decay=0.05"
-common+=" save_strategy='no' disable_gradient_checkpointing=true" # the quotes stay: a bare no is false in YAML
+common+=" save_strategy=steps save_steps=${SAVE_STEPS:-94} save_total_limit=1 save_only_model=true"
+common+=" disable_gradient_checkpointing=true"
 common+=" preprocessing_num_workers=${WORKERS:-12} dataloader_num_workers=${WORKERS:-12} plot_loss=false"
 [ -z "${MAX_STEPS:-}" ] || common+=" max_steps=$MAX_STEPS logging_steps=1"
 # The stages of the bundle itself: checksums, training with DeepSpeed ZeRO-2, export with its checks.
@@ -71,16 +79,25 @@ else
   zero2=" under ZeRO-2"
 fi
 say "training$zero2"
-MODEL="$work/model" TRAIN_FLAGS="$common" "$here/proof-bundle/run.sh" --again "${stages[@]}" >"$results/run.log" 2>&1 ||
-  { tail -40 "$results/run.log"; exit 1; }
-run=$(sed -n 's/^RUN=//p' "$here/proof-bundle/settings.env")
-run=$here/proof-bundle/$run
-cp "$run/trained/trainer_log.jsonl" "$results/zero2_log.jsonl"
-cat "$run/trained/train_results.json"
+run=$here/proof-bundle/$(sed -n 's/^RUN=//p' "$here/proof-bundle/settings.env")
+rm -rf "$run/trained" "$run/served" # a proof begins at the beginning
+code=0
+MODEL="$work/model" TRAIN_FLAGS="$common" timeout -k 10 "${TRAIN_S:-420}" \
+  "$here/proof-bundle/run.sh" --again "${stages[@]}" >"$results/run.log" 2>&1 || code=$?
+cp "$run/trained/trainer_log.jsonl" "$results/zero2_log.jsonl" || true
+model=$run/served
+if [ "$code" = 124 ]; then # the time is over: the last checkpoint is a whole model
+  model=$(find "$run/trained" -maxdepth 1 -name 'checkpoint-*' | sort -V | tail -1)
+  say "the time for training (TRAIN_S) is over; the model of ${model:-no checkpoint} is asked"
+fi
+if [ -z "$model" ] || [ ! -d "$model" ]; then
+  tail -40 "$results/run.log"
+  exit 1
+fi
 sed -n '1p;$p' "$results/zero2_log.jsonl"
 
 say "asking about the held-out screens"
-"$python" "$here/gpu_proof.py" predict "$run/served" "$here/proof_heldout-bundle/proof_heldout" \
+"$python" "$here/gpu_proof.py" predict "$model" "$here/proof_heldout-bundle/proof_heldout" \
   "$results/predictions.jsonl" --pixels "$pixels" 2>"$results/predict.log" || { tail -20 "$results/predict.log"; exit 1; }
 "$python" "$here/proof-bundle/evaluate.py" "$results/predictions.jsonl" --out "$results/evaluation.json"
 
