@@ -6,6 +6,8 @@ from typing import Protocol
 
 from datakit.core.outcome import Done, Rejected
 
+MOST_KEPT = 1000
+
 
 class Parts(Protocol):
     """Answers by key, paid for once like whole results. A result made of parts names them in its meta.
@@ -24,7 +26,9 @@ class Parts(Protocol):
 
 
 class KeptParts(dict[bytes, Done | Rejected]):
-    """Parts in memory, where there is no result store."""
+    """The newest parts in memory, where there is no result store."""
 
     def put(self, key: bytes, outcome: Done | Rejected) -> None:
+        while len(self) >= MOST_KEPT:
+            del self[next(iter(self))]
         self[key] = outcome

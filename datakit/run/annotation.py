@@ -26,6 +26,8 @@ from datakit.run.worker_main import answer as answer_safely
 from datakit.run.workers import Job, WorkerPool, default_workers
 
 PLACE = ("id", "source_file", "source_line")
+TRACE = pl.Struct({"key": pl.Binary, "new": pl.Boolean})
+"""Of the columns `@number.step`: the key of a record's answer, and whether this run made it."""
 
 
 Answered = list[tuple[bytes, Outcome]]
@@ -247,7 +249,7 @@ class Annotation:
             for name, column in values.items():
                 column.append(outcome.get(name))
         added = [pl.Series(name, values[name], dtype=dtype) for name, dtype in names.items()]
-        note = pl.Series(trace, traces, dtype=pl.Struct({"key": pl.Binary, "new": pl.Boolean}))
+        note = pl.Series(trace, traces, dtype=TRACE)
         base = frame if len(kept) == frame.height else frame[kept]
         out = base.with_columns(added).select(list(columns)).with_columns(note)
         return Batch(out, rejects)

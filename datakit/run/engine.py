@@ -17,7 +17,7 @@ from datakit.core.outcome import RETRY, Batch, Reject
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Guard, Reader, Renderer, Reviser, TableTransform, Worker
 from datakit.recipe.recipe import Step
-from datakit.run.annotation import Annotation
+from datakit.run.annotation import TRACE, Annotation
 from datakit.run.columns import merged
 from datakit.run.manifest import images_digest
 from datakit.run.parts import StoredParts
@@ -140,27 +140,36 @@ class Engine:
             assert isinstance(step.transform, Guard | Renderer)  # `_groups` puts no other in a chain
             whole = stage.lazy() if step is group[0] else pl.LazyFrame(schema=schema)
             worker = step.transform.start(self.tools, whole)
-            if isinstance(worker, Reviser):
-                self._revise(worker, step, stage, report)
+            traces = self._revise(worker, step, stage, report) if isinstance(worker, Reviser) else None
             schema |= step.transform.gives(self.tools)
-            chain.append((worker, report))
+            if traces is not None:
+                schema[f"@{report.number}.{report.name}"] = TRACE
+            chain.append((worker, report, traces))
         self.progress.start(" + ".join(report.name for report in reports), stage.rows)
         after = self._stage(reports[-1], schema)
         for frame in stage.batches():
             out = frame
-            for worker, report in chain:
+            for worker, report, traces in chain:
                 out = self._checked(worker, out, report, rejects)
+                if traces is not None:
+                    found = [traces.get(id_) for id_ in out["id"]]
+                    note = pl.Series(f"@{report.number}.{report.name}", found, dtype=TRACE)
+                    out = out.with_columns(note)
             after.append(_with_schema(out, schema))
             self.progress.advance(frame.height)
-        for worker, report in chain:
+        for worker, report, _ in chain:
             report.notes.update(getattr(worker, "notes", None) or {})
         return after
 
-    def _revise(self, worker: Reviser, step: Step, stage: Stage, report: StepReport) -> None:
-        """Has the records answered anew that a guard finds fault with."""
+    def _revise(
+        self, worker: Reviser, step: Step, stage: Stage, report: StepReport
+    ) -> dict[str, dict[str, Any]]:
+        """Has the records answered anew that a guard finds fault with; gives the traces of their answers."""
         began = time.perf_counter()
-        self._revision(worker, report).run()
+        revision = self._revision(worker, report)
+        revision.run()
         report.seconds += time.perf_counter() - began
+        return revision.traces
 
     def _revision(self, worker: Reviser, report: StepReport) -> Revision:
         others = sum(earlier.cost_usd for earlier in self.reports if earlier is not report)

@@ -17,6 +17,7 @@ from datakit.recipe.recipe import Recipe, Step
 from datakit.run import manifest as manifests
 from datakit.run.columns import check_columns
 from datakit.run.manifest import Manifest
+from datakit.run.parts import PART
 from datakit.run.progress import Progress
 from datakit.run.stale import Earlier, why_build, why_calls
 from datakit.run.store import Store, store_folder
@@ -194,7 +195,8 @@ def _estimate(row: StepPlan, lookup: Lookup, survey: Survey, estimate: Estimator
         row.tokens_in, row.tokens_out, row.cost_usd, row.basis = 0, 0, 0.0, "offline writer"
         return
     row.model = model or ""
-    past = survey.store.means(row.name, model)
+    # What is made of parts has the cost of all of them; calls are counted by the part.
+    past = survey.store.means(row.name + PART, model) or survey.store.means(row.name, model)
     basis = f"the mean of {past['results']:,.0f} earlier results" if past else ""
     if past is None and estimate is not None and lookup.sample:
         given = estimate(annotator, lookup.sample, survey.tools)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from datakit.core.errors import BudgetSpent
 from datakit.core.tools import Tools
@@ -32,6 +33,8 @@ class Revision:
     used_usd: float = 0.0
     """Cost of the answers that were handed back, stored ones included: the guard's own budget is one for the
     data, so a run that goes on spends no second one."""
+    traces: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Id -> key of the last answer that was handed back, and whether this run made it."""
 
     def run(self) -> None:
         """All rounds. Raises BudgetSpent when the build's budget is spent, or StopProvider."""
@@ -53,8 +56,10 @@ class Revision:
 
     def take(self, stage: Stage, work: Annotation) -> None:
         """Hands the answers of a round back."""
+        trace = f"@{self.report.number}.{self.report.name}"
         for batch in work.join(stage):
             self.worker.take(batch)
+            self.traces |= dict(batch.frame.select("id", trace).iter_rows())
 
     def look(self, stage: Stage) -> tuple[Annotation, list[bytes], int]:
         """The round at no cost: the answering, every record's key, and how many answers are missing."""

@@ -17,7 +17,7 @@ from datakit.core.errors import RecipeErrors, UserError
 from datakit.core.outcome import Reject, Rejected
 from datakit.core.transform import Annotator, Guard, Renderer, Reviser, Row
 from datakit.recipe.recipe import Step
-from datakit.run.annotation import PLACE
+from datakit.run.annotation import PLACE, TRACE
 from datakit.run.columns import Algebra
 from datakit.run.engine import Engine
 from datakit.run.keys import Keys
@@ -122,7 +122,7 @@ class Survey(Engine):
         schema = {
             **stage.schema,
             **annotator.gives(self.tools),
-            trace: pl.Struct({"key": pl.Binary, "new": pl.Boolean}),
+            trace: TRACE,
         }
         look = _Look(self, annotator, lookup, schema, trace)
         after = self._stage(report, schema)
@@ -135,7 +135,9 @@ class Survey(Engine):
         report.cached = lookup.cached
         return after
 
-    def _revise(self, worker: Reviser, step: Step, stage: Stage, report: StepReport) -> None:
+    def _revise(
+        self, worker: Reviser, step: Step, stage: Stage, report: StepReport
+    ) -> dict[str, dict[str, Any]]:
         """Goes through the rounds as far as their answers are stored; the rest is open."""
         lookup = Lookup(step, records=stage.rows, annotator=worker.annotator)
         self.lookups.append(lookup)
@@ -159,6 +161,7 @@ class Survey(Engine):
         if lookup.open_ids:
             self.open_ids |= lookup.open_ids
             self.unknown |= set(step.transform.gives(self.tools))
+        return revision.traces
 
     def run(self, steps: Sequence[Step], given: Stage | None = None) -> Stage:
         """The records after the last step, as far as they are known without paying."""

@@ -135,6 +135,9 @@ def test_more_samples_pay_only_for_the_further_ones(run: Bench, server: Loopback
     assert (plan.lookups[0].calls, server.count) == (6, 3)
     _, engine = run(rows, samples=3)
     assert (engine.reports[0].calls, server.count) == (6, 9)
+    store = run.store()
+    assert store.means("annotate.describe/part", "gpt-4o-mini")["cost_usd"] == pytest.approx(PRICE)  # type: ignore[index]
+    store.close()
     _, engine = run(rows, samples=5)
     assert (engine.reports[0].calls, server.count) == (6, 15)
     assert engine.reports[0].cost_usd == pytest.approx(6 * PRICE)

@@ -136,6 +136,8 @@ def test_only_offenders_are_asked_and_told_what_they_must_differ_from(run: Bench
     ]
     assert frame["reason_rewrites"].to_list() == [0, 1, 1, 0, 1]
     assert frame["reason_flags"].to_list() == [[]] * 5
+    keys = frame["@1.guard.reason"].struct.field("key").to_list()
+    assert [key is not None for key in keys] == [False, True, True, False, True]
     (report,) = engine.reports
     notes = report.notes
     assert (notes["flagged_before"], notes["rewritten"], notes["still_failing"]) == (3, 3, 0)
