@@ -97,4 +97,5 @@ def _serve(
             return 0 if found.good else 1
         say(f"Serving at {server.url} as `{server.plan.name}`. Ctrl-C ends it.")
         code = server.process.wait()
+    say(f"The server ended by itself (code {code}); its log: {server.log}")
     return 0 if code == 0 else 1
