@@ -63,10 +63,11 @@ def faults(records: int, seen: dict[str, Any], report: dict[str, Any]) -> list[s
         found.append(f"rejected for {sorted(rejected - STORED_REJECTS)}")
     if sum(attempts.values()) != seen["count"]:
         found.append(f"{seen['count']} requests arrived, the report explains {sum(attempts.values())}")
-    if attempts.get("rate_limited", 0) != seen["replies"].get("429", 0):
-        found.append(f"{seen['replies'].get('429', 0)} answers were 429, not {attempts.get('rate_limited')}")
+    refused, told = seen["replies"].get("429", 0), attempts.get("rate_limited", 0)
+    if not refused * 0.9 <= told <= refused:  # on a busy machine one may time out before it arrives
+        found.append(f"{refused} answers were 429, not {told}")
     broken = seen["replies"].get("reset", 0) + seen["replies"].get("cut", 0)
     lost = attempts.get("connection_lost", 0)
-    if not broken * 0.9 <= lost <= broken:  # on a busy machine one may time out before it breaks
+    if not broken * 0.9 <= lost <= broken:
         found.append(f"{broken} connections broke, not {lost}")
     return found

@@ -32,8 +32,8 @@ class _Waiter:
 class Pool:
     """The endpoints of one model. Only calls that may go hold a slot; the others wait here in order."""
 
-    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
-        self.endpoints = list(endpoints)
+    def __init__(self, endpoints: Sequence[Endpoint], most_open: int) -> None:
+        self.endpoints, self._most_open = list(endpoints), most_open
         self._queue: deque[_Waiter] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._clock = 0.0
@@ -91,6 +91,8 @@ class Pool:
                 self._queue.popleft()
                 waiter.future.set_exception(error)
                 continue
+            if sum(endpoint.limiter.open for endpoint in self.endpoints) >= self._most_open:
+                return
             endpoint = self._pick(now, waiter.avoid)
             if endpoint is None:
                 self._set_timer(now)

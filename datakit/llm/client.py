@@ -54,7 +54,7 @@ class Client:
             )
             for each, (weight, concurrency) in zip(settings.each_endpoint(), weights, strict=True)
         ]
-        self._pool = Pool(self._endpoints)
+        self._pool = Pool(self._endpoints, run.concurrency)
         if any(endpoint.price is None for endpoint in self._endpoints):
             self._note(
                 f"The price of {settings.model} is not known: its cost is not counted, run.budget_usd does "
@@ -163,11 +163,11 @@ class Client:
 
     async def _out(self, endpoint: Endpoint, fault: Fault) -> None:
         """Goes on without the endpoint. Raises StopProvider when it was the last."""
-        known = endpoint.out is not None
         error = await endpoint.stop(fault)
         self._pool.pump()
-        if len(self._endpoints) > 1 and not known:
-            self._note(f"Went on without {endpoint.connection.base_url}: {error}")
+        said = f"Went on without {endpoint.connection.base_url}: {error}"
+        if len(self._endpoints) > 1 and said not in self.notes.get("warnings", ()):
+            self._note(said)
         if all(other.out is not None for other in self._endpoints):
             raise error
 
