@@ -16,7 +16,7 @@ from datakit.llm._offline_facts import Facts, Light, Piece, facts_of, light_of
 
 NAME = "offline-writer"
 """Stands where a model's name would stand."""
-VERSION = 2
+VERSION = 3
 """Raised when the same record gets another text."""
 DESCRIPTION_CHARS = (60, 120)
 REASON_CHARS = (40, 90)
@@ -184,7 +184,7 @@ def _measured_evidence(row: Row, rng: random.Random) -> str:
 
 
 _MATCHED = ("对应“{}”这一特征，", "与“{}”相符，", "合乎“{}”的说明，", "与说明里的“{}”相合，")
-_TOLD = ("这一类的说明是“{}”，", "类别说明写着“{}”，", "说明里写的是“{}”，")
+_TOLD = ("这一类的说明是“{}”，", "对应的说明是“{}”，", "说明里写的是“{}”，")
 
 
 def _demand(label: Label, read: str, rng: random.Random) -> str:
