@@ -6,8 +6,13 @@
 Both read the same JSON lines, render the 25-label prompt (about 2,100 characters with 300 of OCR text) and
 write the same JSON array; the messages are compared record by record. The build is the command datakit build
 with read.jsonl, render.chat, guard.prompt_length and emit.llamafactory, from the start of its process to its
-end; then the same command again, with nothing changed. CPU seconds of whole processes decide, because wall
-time depends on what else the machine does. Exit 1 with --check when a bound is exceeded.
+end, without the check of the finished build, which the loop does not do either. CPU seconds of whole
+processes decide, because wall time depends on what else the machine does. Exit 1 with --check when a bound
+is exceeded.
+
+- quarter: a build of a quarter of the records, to show whether memory grows
+- checked: the build with its check (scripts/bench_check.py compares that with the trainer)
+- rebuild: the same command again, with nothing changed
 """
 
 from __future__ import annotations
@@ -79,20 +84,23 @@ def compare(folder: Path, records: int, rounds: int) -> dict[str, Any]:
     """The numbers of both ways; raises SystemExit where their messages differ."""
     write_project(folder, records)
     hand_command = [sys.executable, __file__, "--hand", str(folder)]
-    recipe = folder / "recipes" / "bench.yaml"
-    build_command = [sys.executable, "-m", "datakit.cli", "build", str(recipe), "--quiet", "--no-card"]
     hand, build = [], []
     for _ in range(rounds):
         hand.append(cost_of(hand_command))
-        build.append(cost_of([*build_command, "--force"]))
-    rebuild = cost_of(build_command)
+        build.append(cost_of([*build_command(folder), "--no-check", "--force"]))
+    write_project(folder / "quarter", records // 4)
+    quarter = cost_of([*build_command(folder / "quarter"), "--no-check"])
+    report = json.loads((folder / "build" / "bench" / "report.json").read_bytes())
+    checked = cost_of([*build_command(folder), "--force"])
+    rebuild = cost_of(build_command(folder))
     same(folder / "hand.json", folder / "build" / "bench" / "bench_train.json", records)
     best_hand, best = (min(costs, key=lambda cost: cost.cpu_s) for costs in (hand, build))
-    report = json.loads((folder / "build" / "bench" / "report.json").read_bytes())
     return {
         "records": records,
         "hand": asdict(best_hand),
         "build": asdict(best),
+        "quarter": asdict(quarter),
+        "checked": asdict(checked),
         "rebuild": asdict(rebuild),
         "ratio": round(best.cpu_s / best_hand.cpu_s, 2),
         "ratio_wall": round(best.wall_s / best_hand.wall_s, 2),
@@ -100,13 +108,19 @@ def compare(folder: Path, records: int, rounds: int) -> dict[str, Any]:
     }
 
 
+def build_command(folder: Path) -> list[str]:
+    """The command that builds the project."""
+    recipe = folder / "recipes" / "bench.yaml"
+    return [sys.executable, "-m", "datakit.cli", "build", str(recipe), "--quiet", "--no-card"]
+
+
 def write_project(folder: Path, records: int) -> None:
     """A project with labels, a recipe and rows of a label and an OCR text of 300 characters."""
     import yaml
 
     labels = (ROOT / "templates" / "ecom" / "labels.yaml").read_text("utf-8")
+    (folder / "recipes").mkdir(parents=True)
     (folder / "labels.yaml").write_text(labels, "utf-8")
-    (folder / "recipes").mkdir()
     (folder / "recipes" / "bench.yaml").write_text(RECIPE, "utf-8")
     names = [label["name"] for label in yaml.safe_load(labels)["labels"]]
     with open(folder / "rows.jsonl", "w", encoding="utf-8") as file:
@@ -185,7 +199,7 @@ def same(hand: Path, built: Path, records: int) -> None:
 def table(found: dict[str, Any]) -> str:
     """The numbers for people."""
     lines = [f"{found['records']:,} records, messages equal", f"{'':10}{'CPU s':>8}{'wall s':>8}{'MB':>8}"]
-    for name in ("hand", "build", "rebuild"):
+    for name in ("hand", "build", "quarter", "checked", "rebuild"):
         cost = found[name]
         lines.append(f"{name:10}{cost['cpu_s']:8.2f}{cost['wall_s']:8.2f}{cost['peak_mb']:8.0f}")
     lines.append(f"ratio     {found['ratio']:8.2f}{found['ratio_wall']:8.2f}   (at most {MAX_RATIO} CPU)")

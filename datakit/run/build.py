@@ -178,7 +178,7 @@ class _Maker:
         sources: dict[str, FileStamp],
     ) -> None:
         data = [item.path for item in artifacts if item.kind == "data"]
-        content = manifests.content_hash(target, data)
+        stamps = {path: manifests.stamp(target / path, hashed=True) for path in data}
         stage.lazy().drop("messages", strict=False).sink_parquet(
             target / "records.parquet", compression="zstd"
         )
@@ -192,7 +192,7 @@ class _Maker:
             steps=manifests.step_settings(self.recipe, self.tools),
             sources=sources,
             images=engine.images_digest,
-            content=content,
+            content=manifests.content_hash(stamps),
             records={item.path: item.records for item in artifacts if item.records is not None},
             templates=keep_files(target, self.recipe, self.tools),
             labels=self.recipe.labels.digest if self.recipe.labels else "",
@@ -206,9 +206,8 @@ class _Maker:
         for path in sorted(target.rglob("*")):
             name = path.relative_to(target).as_posix()
             if path.is_file() and name != manifests.FILE:
-                found.artifacts[name] = manifests.stamp(
-                    path, hashed=name not in pictures and not name.startswith("images/")
-                )
+                hashed = name not in pictures and not name.startswith("images/")
+                found.artifacts[name] = stamps.get(name) or manifests.stamp(path, hashed=hashed)
         found.write(target)
 
     def _check_rejects(self, report: BuildReport) -> None:

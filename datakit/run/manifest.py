@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -166,12 +166,11 @@ def is_current(manifest: Manifest, folder: Path, recipe: Recipe, tools: Tools, l
     return images_digest(paths) == manifest.images
 
 
-def content_hash(folder: Path, paths: Iterable[str]) -> str:
-    """sha256 over the names and bytes of the data files."""
+def content_hash(stamps: Mapping[str, FileStamp]) -> str:
+    """sha256 over the names and hashes of the data files."""
     state = hashlib.sha256()
-    for path in sorted(paths):
-        with open(folder / path, "rb") as file:
-            state.update(path.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+    for path in sorted(stamps):
+        state.update(path.encode() + b"\0" + bytes.fromhex(stamps[path].sha256))
     return state.hexdigest()
 
 

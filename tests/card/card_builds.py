@@ -72,7 +72,7 @@ class Draft:
                 }
             ],
             sources={path: stamp(Path(path), hashed=True) for path in sources},
-            content=content_hash(folder, data),
+            content=content_hash({path: stamp(folder / path, hashed=True) for path in data}),
             records={item.path: item.records for item in artifacts if item.records is not None},
         ).write(folder)
         return folder
