@@ -9,8 +9,6 @@ import orjson
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Row
 
-PIXELS_PER_TOKEN = 784
-"""28 x 28 pixels are one token of Qwen2-VL and Qwen2.5-VL; other families are of the same order."""
 ANSWER_TOKENS = 200
 """A description or reason of 100 to 250 Chinese characters, with its JSON around it."""
 
@@ -19,7 +17,8 @@ def estimate_calls(annotator: Annotator, rows: list[Row], tools: Tools) -> dict[
     """Sums over the calls for some records: tokens_in, tokens_out, cost_usd (None when no price is known).
 
     The question is what reaches the step's key, which for a step that calls a model is the rendered request;
-    pictures count by their size after scaling down. None for steps that call no model.
+    pictures count by their size after scaling down, by the rule of the model's provider. None for steps that
+    call no model.
     """
     if annotator.executor != "async":
         return None
@@ -35,15 +34,16 @@ def estimate_calls(annotator: Annotator, rows: list[Row], tools: Tools) -> dict[
 
 
 def _picture_tokens(row: Row, tools: Tools) -> int:
-    return sum(_tokens_of(path, tools.llm.max_image_pixels) for path in row.get("images") or ())
+    return sum(_tokens_of(path, tools) for path in row.get("images") or ())
 
 
-def _tokens_of(path: Any, max_pixels: int) -> int:
-    from PIL import Image
+def _tokens_of(path: Any, tools: Tools) -> int:
+    from datakit.core.image import ImageProblem, read_header
+    from datakit.llm.image_tokens import picture_tokens
 
     try:
-        with Image.open(path) as picture:
-            pixels = picture.width * picture.height
-    except (OSError, Image.DecompressionBombError):
+        header = read_header(path)
+    except ImageProblem:
         return 0  # a broken picture is rejected by its step and costs nothing
-    return min(pixels, max_pixels) // PIXELS_PER_TOKEN
+    scale = min(1.0, (tools.llm.max_image_pixels / (header.width * header.height)) ** 0.5)
+    return picture_tokens(tools.llm.model, round(header.width * scale), round(header.height * scale))

@@ -33,7 +33,7 @@ def test_text_and_scaled_pictures_are_counted(tmp_path: Path, make_tools: Callab
     pictures = [str(tmp_path / "small.png"), str(tmp_path / "large.png"), str(tmp_path / "missing.png")]
     both = estimate_calls(step, [{"text": "字" * 50, "images": pictures}], tools)
     assert both is not None
-    assert both["tokens_in"] == plain["tokens_in"] + 100 + 1_003_520 // 784  # type: ignore[operator]
+    assert both["tokens_in"] == plain["tokens_in"] + (2833 + 5667) + (2833 + 4 * 5667)  # type: ignore[operator]
     assert both["cost_usd"] == pytest.approx((both["tokens_in"] + 2 * ANSWER_TOKENS) / 1e6)  # type: ignore[operator]
 
 

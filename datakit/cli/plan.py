@@ -16,6 +16,7 @@ Examples:
   datakit plan recipes/ecom_v3.yaml --set llm.model=gpt-4o
   datakit plan recipes/ecom_v3.yaml --train
   datakit plan recipes/ecom_v3.yaml --train --gpus 4 --gpu-memory-gb 24 --host-memory-gb 128
+  datakit plan recipes/ecom_v3.yaml --pilot 20
   datakit plan recipes/ecom_v3.yaml --json | jq '.steps[] | select(.calls > 0)'
 """
 
@@ -27,6 +28,12 @@ Examples:
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder of the build; build/<name> if not given."
 )
+@click.option(
+    "--pilot",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="First really do the paid steps for N records (stored, so paid once) and reckon from them.",
+)
 @click.option("--train", is_flag=True, help="Say what the training needs: memory by mode, and what fits.")
 @click.option("--gpus", type=click.IntRange(min=1), help="With --train: GPUs of a node.")
 @click.option("--gpu-memory-gb", type=click.FloatRange(min=1), help="With --train: GiB of each GPU.")
@@ -37,6 +44,7 @@ def command(
     overrides: tuple[str, ...],
     limit: int | None,
     out: Path | None,
+    pilot: int | None,
     train: bool,
     gpus: int | None,
     gpu_memory_gb: float | None,
@@ -45,8 +53,8 @@ def command(
 ) -> int:
     """Say what a build of RECIPE would do: what is cached, what is to do and why, calls, tokens, cost.
 
-    Nothing is paid. Free steps are run up to the last paid one, paid ones are looked up in the result store;
-    behind a step that is still to do, figures are upper bounds ("at most").
+    Nothing is paid, unless with --pilot. Free steps are run up to the last paid one, paid ones are looked up
+    in the result store; behind a step that is still to do, figures are upper bounds ("at most").
 
     With --train: the memory that each way to share out the training needs on every GPU and host, for this
     machine or the one described; ends with 1 when the chosen way does not fit.
@@ -66,9 +74,10 @@ def command(
     from datakit.run.progress import Progress
 
     checked, progress = load(recipe, overrides), Progress(quiet=as_json)
-    made = plan(checked, out=out, limit=limit, estimate=estimate_calls, progress=progress)
+    made = plan(checked, out=out, limit=limit, estimate=estimate_calls, progress=progress, pilot=pilot or 0)
     if as_json:
-        print_json({**made.model_dump(), "calls": made.calls, "cost_usd": made.cost_usd})
+        figures = {name: getattr(made, name) for name in ("calls", "cost_usd", "cost_usd_range", "wall_s")}
+        print_json({**made.model_dump(), **figures})
     else:
         _print(made)
     return 0
@@ -126,6 +135,17 @@ def _verdict(made: Plan) -> str:
     work = [f"{local:,} pieces of work on this machine"] if local else []
     if asked:
         cost = "of unknown cost" if made.cost_usd is None else f"for about ${made.cost_usd:.2f}"
+        if made.cost_usd_range is not None:
+            cost += " (${:.2f} to ${:.2f})".format(*made.cost_usd_range)
+        if made.wall_s is not None:
+            cost += f" in about {_duration(made.wall_s)}"
         work.append(f"{made.calls - local:,} calls of {asked[0].model} {cost}")
     most = "at most " if made.at_most else ""
     return f"A build would make {place} with {most}{' and '.join(work)}."
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "a minute"
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"

@@ -18,10 +18,14 @@ from datakit.run import manifest as manifests
 from datakit.run.columns import check_columns
 from datakit.run.manifest import Manifest
 from datakit.run.parts import PART
+from datakit.run.pilot import pilot as run_pilot
 from datakit.run.progress import Progress
 from datakit.run.stale import Earlier, why_build, why_calls
 from datakit.run.store import Store, store_folder
 from datakit.run.survey import Lookup, Survey
+
+MEAN_OF = 3
+"""A range is told from so many results on."""
 
 Estimator = Callable[[Annotator, list[Row], Tools], dict[str, float | None] | None]
 """tokens_in, tokens_out and cost_usd of the calls for some records, without making them."""
@@ -48,8 +52,12 @@ class StepPlan(BaseModel):
     tokens_in: int | None = None
     tokens_out: int | None = None
     cost_usd: float | None = None
+    cost_usd_range: tuple[float, float] | None = None
+    """Where the cost lies 19 times of 20, as far as the results that it rests on are like the others."""
     seconds: float | None = None
     """Of work, over all workers; as measured on earlier results of this step."""
+    wall_s: float | None = None
+    """Of a model's calls: at `run.concurrency`, or at the calls a minute that the recipe allows."""
     basis: str = ""
     """What tokens, cost and seconds rest on."""
     why: list[str] = Field(default_factory=list)
@@ -76,6 +84,21 @@ class Plan(BaseModel):
         return any(step.at_most for step in self.steps)
 
     @property
+    def cost_usd_range(self) -> tuple[float, float] | None:
+        """Range of the cost of all calls; None when that of some step is not known."""
+        ranges = [step.cost_usd_range for step in self.steps if step.calls and step.model]
+        known = [found for found in ranges if found is not None]
+        if not known or len(known) < len(ranges):
+            return None
+        return sum(low for low, _ in known), sum(high for _, high in known)
+
+    @property
+    def wall_s(self) -> float | None:
+        """Time of all calls of a model, step after step; None when that of some step is not known."""
+        times = [step.wall_s for step in self.steps if step.calls and step.model]
+        return None if not times or None in times else sum(time or 0.0 for time in times)
+
+    @property
     def cost_usd(self) -> float | None:
         """Cost of all calls; None when that of some step is not known."""
         costs = [step.cost_usd for step in self.steps if step.calls]
@@ -89,9 +112,11 @@ def plan(
     limit: int | None = None,
     estimate: Estimator | None = None,
     progress: Progress | None = None,
+    pilot: int = 0,
 ) -> Plan:
     """The plan of a recipe's build into `out` (`build/<name>` when not given).
 
+    With `pilot` so many records are really worked on first (and stored): the figures rest on them.
     Raises RecipeErrors, UserError or NothingLeft as the build would.
     """
     folder = (out or recipe.project / "build" / recipe.name).absolute()
@@ -105,6 +130,11 @@ def plan(
             return _unchanged(recipe, folder)
         earlier = Earlier.load(folder, found)
         shown = progress or Progress(quiet=True)
+        notes = _notes(recipe)
+        if pilot:
+            with shown:
+                paid = run_pilot(recipe, tools, store, work, shown, pilot, limit)
+            notes.append(f"The pilot of {pilot:,} records cost ${paid:.4f}; its answers are stored.")
         survey = Survey(tools, store, work / "stages", shown, limit, keep_keys=True)
         counted = _until_last_paid(recipe)
         if counted:
@@ -115,7 +145,7 @@ def plan(
             folder=str(folder),
             unchanged=False,
             changed=why_build(recipe, tools, folder, found, limit),
-            notes=_notes(recipe),
+            notes=notes,
         )
         made.steps = _steps(recipe, survey, earlier, estimate)
         return made
@@ -213,6 +243,28 @@ def _estimate(row: StepPlan, lookup: Lookup, survey: Survey, estimate: Estimator
     )
     row.cost_usd = None if means["cost_usd"] is None else round(means["cost_usd"] * row.calls, 6)
     row.seconds = None if figures["seconds"] is None else round(figures["seconds"] * row.calls, 1)
+    error, results = (past or {}).get("cost_usd_error"), (past or {}).get("results") or 0
+    if row.cost_usd is not None and model and error is not None and results >= MEAN_OF:
+        half = 2 * error * row.calls
+        row.cost_usd_range = round(max(row.cost_usd - half, 0.0), 6), round(row.cost_usd + half, 6)
+    if model:
+        row.wall_s = _wall_s(row, survey.tools)
+
+
+def _wall_s(row: StepPlan, tools: Tools) -> float | None:
+    """How long a model's calls take: by those in flight, or by what the recipe allows a minute."""
+    if row.seconds is None:
+        return None
+    each = tools.llm.each_endpoint()
+    times = [row.seconds / min(tools.run.concurrency, max(row.calls, 1))]
+    requests = [endpoint.max_requests_per_minute for endpoint in each]
+    tokens = [endpoint.max_tokens_per_minute for endpoint in each]
+    if None not in requests:
+        times.append(row.calls * 60 / sum(limit or 0.0 for limit in requests))
+    if None not in tokens and row.tokens_in is not None:
+        used = row.tokens_in + (row.tokens_out or 0)
+        times.append(used * 60 / sum(limit or 0.0 for limit in tokens))
+    return round(max(times), 1)
 
 
 def _liken(row: StepPlan, others: list[StepPlan]) -> None:

@@ -176,13 +176,16 @@ class Store:
         return before[0] - after[0], before[1] - after[1]
 
     def means(self, step: str, model: str | None = None) -> dict[str, float | None] | None:
-        """Mean tokens_in, tokens_out, cost_usd and seconds of a step's newest 200 results, and their number.
+        """Mean tokens_in, tokens_out, cost_usd and seconds of a step's newest 200 results, and their number;
+        `cost_usd_error` is the standard error of the mean cost.
 
         A figure that no result noted is None. With `model` only results of that model count, or of a dated
         version of it (`gpt-4o-2024-08-06`). None when there is no result.
         """
-        fields = ("tokens_in", "tokens_out", "cost_usd", "seconds")
-        means = ", ".join(f"avg(json_extract(meta, '$.{name}'))" for name in fields)
+        fields = ("tokens_in", "tokens_out", "cost_usd", "seconds", "squares")
+        means = ", ".join(f"avg(json_extract(meta, '$.{name}'))" for name in fields[:-1])
+        cost = "json_extract(meta, '$.cost_usd')"
+        means += f", avg({cost} * {cost})"
         row = self._db.execute(
             f"""SELECT count(*), {means} FROM (
                   SELECT CAST(meta AS TEXT) AS meta, json_extract(CAST(meta AS TEXT), '$.model') AS model
@@ -191,7 +194,11 @@ class Store:
                   ORDER BY created DESC LIMIT 200)""",
             {"step": step, "model": model},
         ).fetchone()
-        return dict(zip(("results", *fields), row, strict=True)) if row[0] else None
+        found = dict(zip(("results", *fields), row, strict=True))
+        squares, mean = found.pop("squares"), found["cost_usd"]
+        variance = max(squares - mean**2, 0.0) if mean is not None else 0.0
+        found["cost_usd_error"] = (variance / row[0]) ** 0.5 if row[0] else 0.0
+        return found if row[0] else None
 
     def entries(self) -> Iterator[Entry]:
         """Every result without its value."""

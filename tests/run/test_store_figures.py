@@ -28,12 +28,14 @@ def test_means_are_of_one_model_and_its_dated_versions(store: Store) -> None:
     assert small is not None
     assert (large["results"], large["tokens_in"], large["cost_usd"]) == (2, 150.0, 0.05)
     assert (small["results"], small["tokens_in"], small["cost_usd"]) == (2, 350.0, 0.25)
+    assert small["cost_usd_error"] == pytest.approx(0.05 / 2**0.5)  # of two: 0.2 and 0.3
     assert store.means("annotate.describe", "gpt-5") is None
 
 
 def test_figures_that_nobody_noted_are_none(store: Store) -> None:
     means = store.means("annotate.ocr")
-    assert means == {"results": 2, "tokens_in": None, "tokens_out": None, "cost_usd": None, "seconds": 1.0}
+    figures = {"tokens_in": None, "tokens_out": None, "cost_usd": None, "seconds": 1.0}
+    assert means == {"results": 2, **figures, "cost_usd_error": 0.0}
     assert store.means("annotate.nothing") is None
 
 

@@ -1,0 +1,49 @@
+"""Really does the paid work for a few records, so that a plan rests on what it cost. Their results stay."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from datakit.core.tools import Tools
+from datakit.core.transform import Annotator
+from datakit.recipe.recipe import Recipe
+from datakit.run.annotation import Annotation
+from datakit.run.parts import StoredParts
+from datakit.run.progress import Progress
+from datakit.run.report import StepReport
+from datakit.run.stage import Stage
+from datakit.run.store import Store
+from datakit.run.survey import Survey
+
+
+def pilot(
+    recipe: Recipe,
+    tools: Tools,
+    store: Store,
+    work: Path,
+    progress: Progress,
+    records: int,
+    limit: int | None,
+) -> float:
+    """What it cost to do every paid step of a recipe for so many records that need it; USD.
+
+    The records are drawn by the recipe's seed. Behind a step that is piloted, only its records can go on, so
+    that all steps see the same ones. Raises BudgetSpent or StopProvider as a build would.
+    """
+    spent = 0.0
+    for step in recipe.steps:
+        if not isinstance(step.transform, Annotator):
+            continue
+        survey = Survey(tools, store, work / f"pilot{step.number}", progress, limit, keep_keys=True)
+        survey.run([earlier for earlier in recipe.steps if earlier.number <= step.number])
+        inputs = survey.lookups[-1].inputs
+        if inputs is None:
+            continue
+        stage = Stage(survey.folder / "drawn", dict(inputs.schema))
+        stage.append(inputs.sample(min(records, inputs.height), seed=recipe.seed))
+        report = StepReport(number=step.number, name=step.name)
+        own = replace(tools, parts=StoredParts(store, report))
+        Annotation(step.transform, own, store, progress, report, spent_usd=spent).pay(stage)
+        spent += report.cost_usd
+    return spent
