@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from datakit.core.errors import UserError
+
 if TYPE_CHECKING:
     from datakit.serve.plan import ServingPlan
 
@@ -83,6 +85,13 @@ def _serve(
     from datakit.core.qwen_models import qwen_model
     from datakit.serve.launch import running
     from datakit.serve.smoke import smoke_test
+    from datakit.train.run_folder import has_weights
+
+    if Path(plan.model).is_dir() and not has_weights(Path(plan.model)):
+        raise UserError(
+            f"the weights in {plan.model} are missing or not whole",
+            remedy="Export the model again (datakit export BUILD), or copy its folder anew.",
+        )
 
     def say(text: str) -> None:
         if not quiet:

@@ -12,6 +12,7 @@ import pytest
 from plans import planned
 
 from datakit.core.errors import UserError
+from datakit.core.qwen_models import known_models
 from datakit.serve.launch import ServerFailed, running
 from datakit.serve.plan import ServingPlan
 from datakit.serve.settings import ServeSettings
@@ -140,3 +141,19 @@ def test_command_shows_the_plan_as_json(small: Path, capsys: pytest.CaptureFixtu
     assert "What would help" in capsys.readouterr().err
     assert run(["serve", str(small / "images"), "--dry-run"]) == 2
     assert "is no build" in capsys.readouterr().err
+
+
+def test_half_written_weights_are_refused_before_the_start(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from datakit.cli import run
+
+    config = known_models()["Qwen/Qwen2-VL-2B-Instruct"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    header = json.dumps({"w": {"dtype": "F32", "shape": [100], "data_offsets": [0, 400]}}).encode()
+    weights = len(header).to_bytes(8, "little") + header + bytes(300)
+    (tmp_path / "model.safetensors").write_bytes(weights)
+    work = program(tmp_path, "serve")
+    assert run(["serve", str(small), "--model", str(tmp_path), "--vllm", work]) == 2
+    assert "not whole" in capsys.readouterr().err
+    assert not (tmp_path / "calls").exists()
