@@ -128,16 +128,15 @@ def test_another_weight_moves_few_records(server: Loopback, make: Make) -> None:
     assert not [n for n in even if even[n] == "b" and more[n] == "a"]
 
 
-def test_equal_records_of_several_steps_share_one_call(server: Loopback, make: Make) -> None:
-    path = make(records=20, steps=1)
+def test_equal_questions_of_records_and_of_steps_are_sent_once(server: Loopback, make: Make) -> None:
+    path = make(records=200, steps=1)
     text = path.read_text(encoding="utf-8")
     step = "  - annotate.reason: {template: first.j2, into: first}\n"
-    twice = "".join(f"  - annotate.ask: {{template: first.j2, into: {name}}}\n" for name in ("one", "two"))
-    path.write_text(text.replace(step, twice), encoding="utf-8")
-    same = Path(path.parent.parent / "templates" / "first.j2")
-    same.write_text("为什么是{{ label }}？", encoding="utf-8")
-    build(load(path))
-    assert server.count == 1
+    (path.parent.parent / "templates" / "first.j2").write_text("为什么？", encoding="utf-8")
+    path.write_text(text.replace(step, step + step.replace("into: first", "into: other")), encoding="utf-8")
+    report = build(load(path)).report
+    assert server.count == len({call.text for call in server.calls})
+    assert report.steps[2].calls == 0
 
 
 def test_budget_ends_the_build_with_4_and_the_next_run_goes_on(server: Loopback, make: Make) -> None:
