@@ -11,23 +11,20 @@ from typing import Any
 
 from datakit.core.errors import BudgetSpent, DatakitError, StopProvider
 from datakit.core.flight import Flight
-from datakit.core.image import ImageProblem, read_header
 from datakit.core.outcome import Rejected, Retry
 from datakit.core.settings import LlmSettings, RunSettings
-from datakit.core.tokens import TokenCounter
+from datakit.llm._conversation import Conversation
 from datakit.llm._endpoint import Endpoint
 from datakit.llm._faults import Fault
-from datakit.llm._judge import Answer, Spent, judge, repair_turns
+from datakit.llm._judge import Answer, Spent
 from datakit.llm._payload import Turn
 from datakit.llm._pool import Pool
-from datakit.llm.image_tokens import picture_tokens
+from datakit.llm.prices import unknown_price
 from datakit.llm.request import Completion, Request
 
 LONGEST_WAIT_S = 300.0
 """A longer Retry-After leaves the record to the next run."""
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 30.0
-_TURN_TOKENS = 16
-"""Of the chat's own frame around a question, at most."""
 
 
 class Client:
@@ -39,7 +36,7 @@ class Client:
         run = run or RunSettings()
         self.settings, self._budget_usd = settings, run.budget_usd
         self._flight = flight or Flight()
-        self._counter = TokenCounter()
+        self._conversation = Conversation(settings, self._ask)
         self._attempts: Counter[str] = Counter()
         self._stopped: DatakitError | None = None
         self.notes: dict[str, Any] = {"attempts": self._attempts}
@@ -56,10 +53,7 @@ class Client:
         ]
         self._pool = Pool(self._endpoints, run.concurrency)
         if any(endpoint.price is None for endpoint in self._endpoints):
-            self._note(
-                f"The price of {settings.model} is not known: its cost is not counted, run.budget_usd does "
-                "not hold. Give llm.price_in and llm.price_out."
-            )
+            self._note(unknown_price(settings.model))
 
     async def complete(self, request: Request) -> Completion | Rejected | Retry:
         """The answer, or why there is none.
@@ -69,7 +63,7 @@ class Client:
         """
         spent = Spent(self.settings.model)
         try:
-            return await self._complete(request, spent)
+            return await self._conversation.run(request, spent)
         except StopProvider as error:
             self._halt(error)
             raise
@@ -84,24 +78,6 @@ class Client:
         for endpoint in self._endpoints:
             await endpoint.close()
 
-    async def _complete(self, request: Request, spent: Spent) -> Completion | Rejected | Retry:
-        answer = await self._ask(request, (), spent)
-        if isinstance(answer, Answer) and answer.finish_reason == "length":
-            request = replace(request, max_tokens=2 * request.max_tokens)
-            answer = await self._ask(request, (), spent)
-        if isinstance(answer, Fault):
-            return self._given_up(answer, request, spent)
-        outcome = judge(answer, request, spent)
-        if not isinstance(outcome, Retry) or outcome.reason != "answer_malformed":
-            return outcome
-        answer = await self._ask(request, repair_turns(answer, request), spent)
-        if isinstance(answer, Fault):
-            return self._given_up(answer, request, spent)
-        outcome = judge(answer, request, spent)
-        if isinstance(outcome, Completion):
-            outcome.facts["repaired"] = True
-        return outcome
-
     async def _ask(self, request: Request, further: tuple[Turn, ...], spent: Spent) -> Answer | Fault:
         """One answer, after as many tries as the settings allow."""
         pool, tries = self._pool, 0
@@ -109,7 +85,7 @@ class Client:
         tokens: int | None = None
         while True:
             if tokens is None and (self._budget_usd is not None or pool.needs_tokens):
-                tokens = self._tokens(request, further)
+                tokens = self._conversation.tokens(request, further)
             used: float | None = None
             slot = await pool.turn((tokens or 0) + request.max_tokens, avoid)
             endpoint = slot.endpoint
@@ -189,35 +165,9 @@ class Client:
         self._stopped = self._stopped or error
         self._pool.halt(self._stopped)
 
-    def _given_up(self, fault: Fault, request: Request, spent: Spent) -> Rejected | Retry:
-        if fault.fate == "reject":
-            detail = fault.detail
-            if fault.reason == "context_too_long":
-                count = self._tokens(request, ())
-                detail += f" (about {count:,} tokens were sent, with room for {request.max_tokens:,} more)"
-            return Rejected(fault.reason, detail, spent.meta())
-        return Retry(fault.reason, fault.detail, spent.meta())
-
-    def _tokens(self, request: Request, further: tuple[Turn, ...]) -> int:
-        """Input tokens of a request: Qwen's count of the texts, and each picture by its provider's rule."""
-        texts = [request.system or "", request.text, *(turn["content"] for turn in further)]
-        total = sum(self._counter.count(text) + _TURN_TOKENS for text in texts if text)
-        return total + sum(
-            _picture(self.settings.model, path, self.settings.max_image_pixels) for path in request.images
-        )
-
     def _note(self, text: str) -> None:
         self.notes.setdefault("warnings", []).append(text)
 
 
 def _too_long(fault: Fault) -> bool:
     return fault.wait_s is not None and fault.wait_s > LONGEST_WAIT_S
-
-
-def _picture(model: str, path: str, max_pixels: int) -> int:
-    try:
-        header = read_header(path)
-    except ImageProblem:
-        return 0  # found again, and rejected, when the body is made
-    scale = min(1.0, (max_pixels / (header.width * header.height)) ** 0.5)
-    return picture_tokens(model, round(header.width * scale), round(header.height * scale))

@@ -26,6 +26,10 @@ class Price:
         total = fresh * self.tokens_in + cached * self.cached_in + tokens_out * self.tokens_out
         return total / 1_000_000
 
+    def times(self, factor: float) -> Price:
+        """The price with a discount, such as that of batches."""
+        return Price(self.tokens_in * factor, self.tokens_out * factor, self.cached_in * factor)
+
 
 _TABLE = {
     "gpt-4o": Price(2.50, 10.00, 1.25),
@@ -50,6 +54,14 @@ def price_of(settings: LlmSettings) -> Price | None:
         cached = inward if settings.price_cached is None else settings.price_cached
         return Price(inward, settings.price_out or 0.0, cached)
     return _TABLE.get(family_of(settings.model))
+
+
+def unknown_price(model: str) -> str:
+    """The warning for a model whose price nobody gave."""
+    return (
+        f"The price of {model} is not known: its cost is not counted, run.budget_usd does not hold. "
+        "Give llm.price_in and llm.price_out."
+    )
 
 
 def family_of(model: str) -> str:
