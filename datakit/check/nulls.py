@@ -39,12 +39,14 @@ class NullRule:
         """What breaks, and where the first value stands that does not fit."""
         if self._idle:
             return
+        told = False
         for data_set in self._sets:
             for name, flags in data_set.filled.items():
                 at = self._first_misfit(flags, _WRITTEN)
                 if at is not None and not data_set.shuffled:
+                    told = told or name == "images"
                     yield _words(name, at), data_set.place(at)
-        if self._alone or any(data_set.shuffled for data_set in self._sets):
+        if told or self._alone or any(data_set.shuffled for data_set in self._sets):
             return
         flags = bytearray()
         owners: list[tuple[_Set, int]] = []
@@ -52,7 +54,7 @@ class NullRule:
             owners.append((data_set, len(flags)))
             flags += data_set.merged()
         at = self._first_misfit(flags, self._batch)
-        if at is not None and len(self._sets) > 1:
+        if at is not None:
             owner, begin = next(pair for pair in reversed(owners) if pair[1] <= at)
             yield _words("images", at), owner.place(at - begin)
 

@@ -51,11 +51,14 @@ def _table(path: Path, kind: str, report: Report) -> Iterator[Row]:
 def _json(path: Path, report: Report) -> Iterator[Row]:
     with open(path, "rb") as file:
         head = file.read(4096)
-    if head.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+    array = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
+    # Of JSON Lines the loader skips UTF-8's mark; at an array with one it stops.
+    wide = head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    if wide or (array and head.startswith(b"\xef\xbb\xbf")):
         report("file_encoding", "starts with a byte-order mark", where=f"{show_path(path)}:1")
-        if not head.startswith(b"\xef\xbb\xbf"):
-            return
-    if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[":
+    if wide:
+        return
+    if array:
         yield from _array(path, report)
     else:
         yield from _lines(path, report)

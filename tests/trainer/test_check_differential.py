@@ -2,7 +2,7 @@
 
 Compared for each record: whether it is kept, dropped or stops the run; the number of input ids and of labels
 after the cut; the picture tokens that are left; where a cut answer ends. The trainer's code runs unchanged;
-only the pixels of a picture are remembered between two looks at it.
+only what it makes of a picture is remembered between two looks at it.
 """
 
 from __future__ import annotations
@@ -87,15 +87,21 @@ class Trainer:
         self._remember_pixels()
 
     def _remember_pixels(self) -> None:
-        plugin, known = self.template.mm_plugin, {}
+        import torch
+
+        plugin = self.template.mm_plugin
         inner = type(plugin)._get_mm_inputs
+        known: dict[tuple[Any, ...], Any] = {}
+
+        def grid(image: Any, processor: Any) -> Any:
+            key = (image, processor.image_max_pixels, processor.image_min_pixels)
+            if key not in known:
+                known[key] = inner(plugin, [image], [], [], processor)["image_grid_thw"]
+            return known[key]
 
         def remembered(images: list[Any], videos: Any, audios: Any, processor: Any) -> Any:
-            key = (tuple(images), processor.image_max_pixels, processor.image_min_pixels)
-            if key not in known:
-                found = inner(plugin, images, videos, audios, processor)
-                known[key] = {"image_grid_thw": found["image_grid_thw"]} if images else {}
-            return known[key]
+            grids = [grid(image, processor) for image in images]
+            return {"image_grid_thw": torch.cat(grids)} if grids else {}
 
         plugin._get_mm_inputs = remembered
 
