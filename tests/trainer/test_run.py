@@ -90,7 +90,7 @@ def test_killed_training_resumes_from_its_checkpoint_and_makes_no_step_twice(sma
 def test_failure_of_the_real_trainer_is_told_with_its_cause(small_build: Make) -> None:
     from datakit.train.launch import TrainerFailed
 
-    run = small_build("train.max_steps=1")
+    run = small_build("train.max_steps=2", "train.seed=1")
     with open(run.build / "train.yaml", "a") as file:
         file.write("no_such_key: 1\n")
     with pytest.raises(TrainerFailed, match="a key that this version does not know"):
