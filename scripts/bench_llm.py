@@ -158,9 +158,9 @@ def kill() -> None:
 
 
 def peers(install: bool) -> None:
-    from llm_peers import compare
+    from llm_peers import compare, ours
 
-    compare(install, server, stats, child)
+    compare(install, server, stats, environment(), ours(__file__))
 
 
 def show(name: str, found: dict[str, Any], calls: int, ideal_s: float) -> None:
