@@ -69,7 +69,7 @@ def _fits(kind: Kind, value: Any) -> bool:
     if kind is TEXT:
         return type(value) is str
     if isinstance(kind, str):
-        return bool(_kind(value) == kind)
+        return not isinstance(value, list | dict) and bool(_kind(value) == kind)
     outer, inner = kind
     if outer == "list":
         return type(value) is list and all(_fits(inner, element) for element in value)

@@ -147,6 +147,11 @@ def _entry(folder: Path, name: str, raw: dict[str, Any], where: str, findings: F
         if key not in raw:
             continue
         given = raw[key] if isinstance(raw[key], dict) else {}
+        odd = [word for word in known if not isinstance(given.get(word), str | None)]
+        if odd or given is not raw[key]:
+            what = ", ".join(f"`{key}.{word}`" for word in odd) or f"`{key}`"
+            add("entry_wrong", f"{what} must be {'a name' if odd else 'an object of names'}")
+            return found
         for word in given.keys() - set(known):
             add("entry_unknown_key", f"`{key}.{word}`. {did_you_mean(word, known)}".strip())
         named = {word: given.get(word) for word in known}

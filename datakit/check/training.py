@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,7 +149,7 @@ class Training:
     def media_folder(self, data: Path) -> Path:
         """The folder that picture paths are relative to."""
         value = self.keys.get("media_dir")
-        return data if value is None else self.path(os.fspath(value))
+        return self.path(value) if isinstance(value, str) else data
 
 
 def _change(text: str) -> tuple[str, Any]:
