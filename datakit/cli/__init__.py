@@ -15,7 +15,9 @@ COMMANDS = {
     "init": "Make a new project: recipe, templates, label file.",
     "build": "Make the data set of a recipe.",
     "plan": "Say what a build would do: cached, to do, why, calls, cost; with --train, what fits.",
+    "check": "Say what the trainer would do with a data set, before it starts.",
     "why": "Tell the whole story of one record of a build.",
+    "diff": "Say what differs between two builds.",
     "train": "Train the model of a build, resumable.",
     "export": "Make the served model of a trained build.",
     "bundle": "Pack a build for a machine without datakit.",
@@ -23,11 +25,9 @@ COMMANDS = {
     "predict": "Ask the served model about a split, a folder or a file.",
     "evaluate": "Score a model's answers: F1, intervals, mistakes, proposals for the labels.",
     "scores": "Show the scores of every recipe version, and what changed between them.",
-    "diff": "Say what differs between two builds.",
     "transforms": "List the transforms, or explain one.",
     "schema": "Print the JSON schema of recipes, for editors.",
     "cache": "Show or shrink the result store.",
-    "check": "Say what the trainer would do with a data set, before it starts.",
     "doctor": "Check the installation and say what is missing.",
 }
 
