@@ -82,6 +82,7 @@ def train_call(run: RunFolder, place: Place) -> trainer.Call:
         master=place.master,
         port=place.master_port,
     )
+    settings |= trainer.threads(int(run.keys.get("preprocessing_num_workers") or 1), gpus)
     return trainer.Call(tuple(words), run.build, settings)
 
 

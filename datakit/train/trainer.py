@@ -91,6 +91,18 @@ def distributed(
     return found
 
 
+def threads(workers: int, processes: int) -> dict[str, str]:
+    """OMP_NUM_THREADS, so that the trainer's processes share the cores; the environment's own goes first.
+
+    Each of its preprocessing workers would take every core: 12 workers on 16 cores read 3 records/s in place
+    of 110 (LLaMA-Factory 0.9.5, H100 machine, 2026-11-24).
+    """
+    if "OMP_NUM_THREADS" in os.environ:
+        return {}
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return {"OMP_NUM_THREADS": str(max(1, cores // max(1, workers, processes)))}
+
+
 def _from_environment(name: str, given: int | str | None) -> str | None:
     return str(given) if given is not None else os.environ.get(name)
 
