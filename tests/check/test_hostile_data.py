@@ -29,7 +29,7 @@ JUNK = [
     {"a": 1},
     [[]],
     [None],
-    10**30,
+    10**17,
 ]
 MORE = {"val_size": 0.1, "eval_steps": 5, "deepspeed": "z.json", "interleave_probs": "0.5", "media_dir": "."}
 MORE |= {"image_max_pixels": 5000, "max_samples": 5, "default_system": "x", "quantization_bit": 4}
