@@ -24,6 +24,7 @@ EXTRAS = {
     "ocr": "annotate.ocr",
     "paddleocr": "annotate.ocr with engine: paddleocr",
     "hub": "read.hub",
+    "fast": "fewer CPU seconds a call of a model (uvloop)",
     "train": "training, on the GPU machine",
     "serve": "serving, on the GPU machine",
     "test": "the tests",
