@@ -22,7 +22,7 @@ from typing import Any
 CALLS, OPEN, LATENCY_S = 2000, 64, 0.2
 LONGEST_S = 180.0
 PEERS = {
-    "distilabel": ["distilabel[openai]==1.5.3"],
+    "distilabel": ["distilabel[openai]==1.5.3", "requests"],
     "curator": ["bespokelabs-curator==0.1.31"],
 }
 DISTILABEL = """

@@ -301,7 +301,10 @@ class Loopback:
         return await self._completion(headers, body, writer)
 
     async def _completion(self, headers: dict[str, str], body: bytes, writer: asyncio.StreamWriter) -> bool:
-        call = Call(self.count, orjson.loads(body), headers, len(body), time.monotonic())
+        asked = orjson.loads(body)
+        if not asked["messages"]:  # curator asks so for the limits
+            return await self._send(writer, Reply(400, "messages must not be empty"))
+        call = Call(self.count, asked, headers, len(body), time.monotonic())
         self.first_at, self.last_at = self.first_at or call.at, call.at
         self.count += 1
         question = call.id or call.text
