@@ -12,7 +12,7 @@ SHARE = 0.98
 _BURST_S = 0.5
 """What was missed for so long may be caught up with. 0.8% of a minute, so a window by the minute holds."""
 _WINDOW_S = 60.0
-_FIRST_OPEN = 16
+_FIRST_OPEN = 32
 """Calls open at once before the first answer; doubles with every round of answers."""
 _CUT_AFTER_S = 0.05
 _RECENT, _MANY_THROTTLED, _MANY_FAILED = 20, 6, 10

@@ -107,7 +107,7 @@ def test_quota_by_the_day_is_no_pace() -> None:
 
 def test_open_calls_start_few_and_double_to_the_most() -> None:
     limiter = Limiter(64)
-    for _ in range(16):
+    for _ in range(32):
         assert limiter.ready_at() == 0.0
         limiter.sent(1.0, 0)
     assert limiter.ready_at() is None
