@@ -297,8 +297,12 @@ class Loopback:
                 writer, Reply(raw=json.dumps({"object": "list", "data": listed}).encode())
             )
         if method != "POST" or not path.endswith("/v1/chat/completions"):
-            return await self._send(writer, Reply(404, "Not Found"))
+            return await self._send(writer, await self._elsewhere(method, path, headers, body))
         return await self._completion(headers, body, writer)
+
+    async def _elsewhere(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
+        """The reply to any other request."""
+        return Reply(404, "Not Found")
 
     async def _completion(self, headers: dict[str, str], body: bytes, writer: asyncio.StreamWriter) -> bool:
         asked = orjson.loads(body)

@@ -83,6 +83,19 @@ class BudgetSpent(DatakitError):
         )
 
 
+class BatchFilesWritten(DatakitError):
+    """Requests wait in batch files that somebody must run; the same command goes on with their answers."""
+
+    exit_code = Exit.PARTIAL
+
+    def __init__(self, requests: int, commands: Sequence[str]) -> None:
+        lines = "".join(f"\n    {command}" for command in commands)
+        super().__init__(
+            f"{requests:,} requests stand in batch files and wait for their answers. Run where the model is:"
+            f"{lines}\n  Then run the same command again: it takes up the answers and goes on."
+        )
+
+
 def missing_extra(package: str, extra: str, purpose: str) -> UserError:
     """The error for an optional package that is not installed."""
     return UserError(

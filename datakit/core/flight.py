@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from datakit.core.errors import BudgetSpent
@@ -25,6 +26,14 @@ class Flight:
     """Calls under way."""
     waiting: int = 0
     """Records that failed once and wait for their next try. They hold no slot: others are sent meanwhile."""
+    told: str = ""
+    """What a client that answers late has to say, for the progress line."""
+    is_storing: bool = False
+    """Answers were handed out that may not be in the store yet: nobody may throw their source away."""
+    batches_away: int = 0
+    """Batches that go on at the provider when this process ends."""
+    to_run: dict[str, int] = field(default_factory=dict)
+    """Commands that somebody must run, and the requests that wait for each."""
     _settled: list[asyncio.Future[None]] = field(default_factory=list)
     _listener: Callable[[], None] | None = None
 
@@ -42,6 +51,14 @@ class Flight:
             await waiter
         self.reserved_usd += usd
 
+    def left(self, budget_usd: float | None) -> float:
+        """What may be set aside now without waiting."""
+        return inf if budget_usd is None else budget_usd - self.spent_usd - self.reserved_usd
+
+    def hold(self, usd: float) -> None:
+        """Sets aside what fits into what is `left`, or what was sent already."""
+        self.reserved_usd += usd
+
     def settle(self, reserved_usd: float, cost_usd: float) -> None:
         """Puts the real price of a call in place of what was set aside for it."""
         self.reserved_usd -= reserved_usd
@@ -56,6 +73,12 @@ class Flight:
     def listen(self, listener: Callable[[], None] | None) -> None:
         """Has `listener` called when a record begins to wait, so that another can be started."""
         self._listener = listener
+
+    def tell(self, text: str) -> None:
+        """Shows how things stand while no answer comes."""
+        self.told = text
+        if self._listener is not None:
+            self._listener()
 
     @contextmanager
     def aside(self) -> Any:

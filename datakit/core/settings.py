@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -77,6 +78,9 @@ class LlmSettings(Settings):
     """USD per million output tokens."""
     price_cached: float | None = Field(default=None, ge=0)
     """USD per million input tokens that the provider takes from its prefix cache; `price_in` if not given."""
+    batch_price_factor: float = Field(default=0.5, ge=0, le=1)
+    """Share of a call's price that a line of a batch costs (`run.mode` batch and batch_files); OpenAI asks
+    half."""
     endpoints: list[EndpointSettings] = Field(default_factory=list)
     """Several endpoints that share the calls, each with its own limits; calls of one that is down go to the
     others."""
@@ -124,6 +128,18 @@ class RunSettings(Settings):
 
     concurrency: int = Field(default=64, ge=1, le=4096)
     """Calls in flight. Fewer while an endpoint's limits or overload demand it."""
+    mode: Literal["calls", "batch", "batch_files"] = "calls"
+    """How models are asked. `calls`: one request at a time each, answered at once. `batch`: through the
+    endpoint's Files and Batches API, at `llm.batch_price_factor` of the price, within a day; a build that is
+    stopped meanwhile collects its batches when it runs again. `batch_files`: the build writes the same files
+    and ends with exit code 3; the next one takes up what `vllm run-batch` (or whoever else runs them) laid
+    beside them. The answers are the same results, under the same keys, whichever way they came."""
+    batch_max_requests: int = Field(default=50_000, ge=1, le=50_000)
+    """Requests in one batch file at most. Fewer where the account may queue only so many tokens."""
+    batch_max_mb: float = Field(default=200, gt=0, le=200)
+    """Size of one batch file at most, in MB of 1,000,000 bytes."""
+    batch_poll_s: float = Field(default=60, gt=0)
+    """Longest pause between two looks at a batch; the first looks come sooner."""
     workers: int | None = Field(default=None, ge=1)
     """Worker processes; one per core when not given."""
     worker_memory_mb: int = Field(default=1500, ge=256)
@@ -136,3 +152,18 @@ class RunSettings(Settings):
     """Folder of the result store; `.datakit` in the project when not given (DATAKIT_STORE overrides)."""
     batch_rows: int = Field(default=4096, ge=1)
     """Records handled at a time; does not change what comes out."""
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether models are asked through batch files."""
+        return self.mode != "calls"
+
+    @property
+    def most_open(self) -> int:
+        """Records whose answers are awaited at the same time."""
+        return self.batch_max_requests if self.is_batch else self.concurrency
+
+    def store_folder(self, project: Path) -> Path:
+        """Where the result store lies: DATAKIT_STORE, else `store`, else `.datakit` in the project."""
+        chosen = os.environ.get("DATAKIT_STORE") or self.store
+        return (project / Path(chosen).expanduser()) if chosen else project / ".datakit"

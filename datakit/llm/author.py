@@ -101,7 +101,11 @@ def label_of(row: Row, tools: Tools) -> Label | Rejected:
 
 
 def provider_for(tools: Tools) -> Provider:
-    """The client of the endpoint that the recipe names."""
+    """The client of the endpoint that the recipe names: by calls, or by batch files (`run.mode`)."""
+    if tools.run.is_batch:
+        from datakit.llm.batch import BatchClient
+
+        return BatchClient(tools)
     from datakit.llm.client import Client
 
     return Client(tools.llm, tools.run, tools.flight)

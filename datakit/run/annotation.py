@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from datakit.core.errors import BudgetSpent, DatakitError, StopProvider
+from datakit.core.errors import BatchFilesWritten, BudgetSpent, DatakitError, StopProvider
 from datakit.core.outcome import RETRY, Batch, Outcome, Reject, Rejected, Retry
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Row
@@ -68,6 +68,20 @@ class Annotation:
         Raises BudgetSpent or StopProvider when it must end early; what was paid for is stored then.
         """
         self.progress.start(self.report.name, stage.rows)
+        try:
+            self._pay(stage)
+        except KeyboardInterrupt:
+            if not (away := self.tools.flight.batches_away):
+                raise
+            goes_on = f"{away} batches go" if away > 1 else "The batch goes"
+            raise KeyboardInterrupt(
+                f"Interrupted. {goes_on} on at the provider: run the same command to collect the answers. "
+                "Nothing is sent twice."
+            ) from None
+        if waiting := self.tools.flight.to_run:
+            raise BatchFilesWritten(sum(waiting.values()), list(waiting))
+
+    def _pay(self, stage: Stage) -> None:
         for answered in self._work(self._within_budget(self._missing(stage))):
             for key, outcome in answered:
                 if "parts" not in outcome.meta:  # those were counted when they came
@@ -140,11 +154,12 @@ class Annotation:
         A record that waits for its next try makes room for another. When the budget is spent or the provider
         stops, no further record is started, and answers under way are still taken: they are paid for.
         """
-        flight, most = self.tools.flight, self.tools.run.concurrency
+        flight, most = self.tools.flight, self.tools.run.most_open
         workers = {
             model: self.annotator.start(tools)
             for model, tools in tools_by_model(self.annotator, self.tools).items()
         }
+        flight.is_storing, flight.batches_away = False, 0
         finished: asyncio.Queue[asyncio.Task[tuple[bytes, Outcome]] | None] = asyncio.Queue()
         flight.listen(lambda: finished.put_nowait(None))
         tasks: set[asyncio.Task[tuple[bytes, Outcome]]] = set()
@@ -168,12 +183,15 @@ class Annotation:
                 tasks.difference_update(ended)
                 errors = [error for task in ended if (error := task.exception()) is not None]
                 answered = [task.result() for task in ended if task.exception() is None]
-                if answered:
+                if answered or flight.told:
+                    flight.is_storing = True
                     yield answered
+                    flight.is_storing = False
                 stopped = stopped or next(iter(errors), None)
                 if stopped is not None and not isinstance(stopped, BudgetSpent | StopProvider):
                     break
             if stopped is not None:
+                flight.is_storing = bool(tasks)  # those are broken off, with answers that may have come
                 raise stopped
         finally:
             flight.listen(None)
@@ -216,7 +234,7 @@ class Annotation:
         while self._marks[0][0] < now - SMOOTH_S:
             self._marks.popleft()
         if not flight.in_flight and not self.report.cost_usd:
-            return ""
+            return flight.told
         (began, before), seconds = self._marks[0], max(now - self._marks[0][0], 0.1)
         parts = [f"{(self.report.calls - before) / seconds * 60:,.0f} calls/min" if now > began else ""]
         if self.report.cost_usd:
@@ -224,6 +242,7 @@ class Annotation:
             parts.append(f"${spent:.4f}" + (f" of ${budget:g}" if budget else ""))
         parts += [f"{flight.in_flight} in flight"] if flight.in_flight else []
         parts += [f"{flight.waiting} waiting"] if flight.waiting else []
+        parts += [flight.told]
         return ", ".join(part for part in parts if part)
 
     def _join_batch(

@@ -6,7 +6,6 @@ flight. Keys are 16-byte digests, values the raw results (zlib above 1 KB); no i
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 import zlib
@@ -20,6 +19,7 @@ import orjson
 from datakit.core.errors import UserError
 from datakit.core.files import Stamp
 from datakit.core.outcome import Done, Rejected
+from datakit.core.settings import RunSettings
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS results (
@@ -231,8 +231,7 @@ class Store:
 
 def store_folder(project: Path, setting: str | None) -> Path:
     """Where the store lies: DATAKIT_STORE, else the recipe's `run.store`, else `.datakit` in the project."""
-    chosen = os.environ.get("DATAKIT_STORE") or setting
-    return (project / Path(chosen).expanduser()) if chosen else project / ".datakit"
+    return RunSettings(store=setting).store_folder(project)
 
 
 def _unpack(rejected: int, value: bytes, meta: bytes) -> Done | Rejected:

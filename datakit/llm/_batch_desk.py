@@ -1,0 +1,307 @@
+"""Where questions wait for their batch: files are written, sent, looked after, and their answers handed out.
+
+A file is closed when no record can go further without an answer, or when it is full. What is known of it is
+on disk before the next thing is done with it, so that a build may be killed at any point.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from datakit.core.errors import BudgetSpent, StopProvider
+from datakit.core.files import FileDigests
+from datakit.core.flight import Flight
+from datakit.core.settings import LlmSettings, RunSettings
+from datakit.llm import _batch_lines as batch_lines
+from datakit.llm._batch_carriers import BatchFailed, Carrier, Ended
+from datakit.llm._batch_folder import BatchFolder, Entry, State
+from datakit.llm._batch_lines import FileLimits, Found, Line, Written
+from datakit.llm._dialect import Dialect
+from datakit.llm._faults import Fault
+from datakit.llm._judge import Answer
+from datakit.llm._payload import Turn
+from datakit.llm.prices import Price
+from datakit.llm.request import Request
+
+QUIET_S = 0.1
+"""When nothing new was asked for so long and nothing else is to be done, every record waits for an answer."""
+_TURNS = 10
+"""Of the event loop, after which everything that could go on has gone on."""
+_FIRST_LOOK_S, _SLOWER = 1.0, 1.5
+
+
+@dataclass(eq=False)
+class Asked:
+    """A file that is under way, and when to look after it."""
+
+    entry: Entry
+    look_at: float = 0.0
+    pause_s: float = _FIRST_LOOK_S
+    done: int = 0
+    """Lines that were answered, as far as is known."""
+    had_company: bool = False
+    """Whether other files of this build were under way beside it."""
+
+
+@dataclass
+class Desk:
+    """The batches of one model. Made and used on one event loop."""
+
+    settings: LlmSettings
+    run: RunSettings
+    flight: Flight
+    files: FileDigests
+    dialect: Dialect
+    price: Price | None
+    folder: BatchFolder
+    carrier: Carrier
+    tokens: Callable[[Request, tuple[Turn, ...]], int]
+    _waiting: list[Line] = field(default_factory=list)
+    _open: dict[str, list[Line]] = field(default_factory=dict)
+    """Lines under way, by `custom_id`."""
+    _asked: list[Asked] = field(default_factory=list)
+    _answered: list[Entry] = field(default_factory=list)
+    """Files whose answers were handed out, until those are stored."""
+    _questions: int = 0
+    _most_asked: int | None = None
+    """Files that the provider takes at a time, once it has refused one more."""
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _task: asyncio.Task[None] | None = None
+    _stopped: BaseException | None = None
+
+    async def answer(self, request: Request, further: tuple[Turn, ...]) -> Found:
+        """The answer to one question. Raises ImageProblem, BudgetSpent, StopProvider or UserError."""
+        if self._stopped is not None:
+            raise self._stopped
+        line = Line(request, further, asyncio.get_running_loop().create_future())
+        self._waiting.append(line)
+        self._questions += 1
+        self._news.set()
+        if self._task is None:
+            self._task = asyncio.create_task(self._work())
+        return await line.future
+
+    def halt(self, error: BaseException) -> None:
+        """Nothing is sent any more: whoever waits for an answer gets `error`. Batches under way are kept."""
+        self._stopped = self._stopped or error
+        lines = [*self._waiting, *(line for lines in self._open.values() for line in lines)]
+        self._waiting, self._open = [], {}
+        for line in lines:
+            line.fail(self._stopped)
+
+    async def close(self) -> None:
+        """Lets go of everything. Batches under way are found again by the next run."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await self._tidy()
+        away = [one for one in self._asked if one.entry.known.status == "submitted"]
+        self.flight.batches_away += len(away)
+        self.flight.told, self.flight.in_flight = "", 0
+        for entry in [*(one.entry for one in self._asked), *self._answered]:
+            entry.release()
+        await self.carrier.close()
+
+    async def _work(self) -> None:
+        try:
+            while self._stopped is None:
+                await self._quiet()
+                seen = self._questions
+                await self._tidy()
+                if self._waiting and self._has_room:
+                    await self._send()
+                for asked in [one for one in self._asked if one.look_at <= time.monotonic()]:
+                    await self._look(asked)
+                self._tell()
+                if seen == self._questions:
+                    await self._sleep()
+        except Exception as error:  # whoever waits for an answer gets it, and the build tells it
+            self.halt(error)
+
+    @property
+    def _has_room(self) -> bool:
+        return self._most_asked is None or len(self._asked) < self._most_asked
+
+    async def _quiet(self) -> None:
+        """Until no record can go further without an answer, or the questions fill a file."""
+        before = -1
+        while before != self._questions and len(self._waiting) < self.run.batch_max_requests:
+            before = self._questions
+            self._news.clear()
+            await asyncio.sleep(QUIET_S)
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+
+    async def _sleep(self) -> None:
+        """Until something is asked, a batch is to be looked after, or money of others may be free again."""
+        self._news.clear()
+        times = [one.look_at for one in self._asked]
+        if not times and self._waiting:
+            times = [time.monotonic() + _FIRST_LOOK_S]
+        delay_s = max(min(times) - time.monotonic(), 0.0) if times else None
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._news.wait(), delay_s)
+
+    async def _send(self) -> None:
+        """Sends what waits; what is under way already, sent by an earlier run too, is only awaited."""
+        fresh, count = [], len(self._waiting)
+        for line in self._waiting[:count]:
+            line.name(self.dialect, self.files, self.settings.max_image_pixels)
+            if line.id in self._open or await self._taken_up(line.id):
+                self._open.setdefault(line.id, []).append(line)
+            else:
+                fresh.append(line)
+        self._waiting[:count] = fresh
+        while self._waiting and self._has_room:
+            entry = self.folder.create()
+            try:
+                written = await self._write(entry)
+            finally:
+                if entry.state is None:
+                    entry.remove()
+            if not written.lines or written.too_dear_usd is not None:
+                break
+
+    async def _taken_up(self, id_: str) -> bool:
+        """Whether a batch of an earlier run has the question; it is waited for then."""
+        entry = self.folder.claim(id_)
+        if entry is None:
+            return False
+        if not await self.carrier.recover(entry):
+            entry.remove()  # nothing was ordered: what is wanted now is written anew
+            return False
+        self.flight.hold(entry.known.worst_usd)
+        for other in entry.known.ids:
+            self._open.setdefault(other, [])
+        self._asked.append(Asked(entry))
+        return True
+
+    async def _write(self, entry: Entry) -> Written:
+        """Writes and sends one file of what waits. Raises BudgetSpent when not one line can be paid."""
+        budget = self.run.budget_usd if self.price is not None else None
+        left, most_bytes = self.flight.left(budget), int(self.run.batch_max_mb * 1_000_000)
+        limits = FileLimits(self.run.batch_max_requests, most_bytes, left)
+        lines, self._waiting = self._waiting, []
+        written = Written(left=lines)
+        try:
+            written = await asyncio.to_thread(
+                batch_lines.write, entry.input, lines, self.dialect, limits, self._worst_usd
+            )
+        finally:
+            self._waiting = [*written.left, *self._waiting]
+        for line, why in written.broken:
+            if isinstance(why, Fault):
+                line.give(why)
+            else:
+                line.fail(why)
+        if written.lines:
+            for line in written.lines:
+                self._open.setdefault(line.id, []).append(line)
+            await self._order(entry, written)
+        elif written.too_dear_usd is not None and not self.flight.reserved_usd:
+            raise BudgetSpent(budget or 0.0, self.flight.spent_usd, written.too_dear_usd)
+        return written
+
+    async def _order(self, entry: Entry, written: Written) -> None:
+        ids = list(dict.fromkeys(line.id for line in written.lines))
+        entry.keep(
+            State(
+                way=self.carrier.way,
+                endpoint=self.folder.endpoint,
+                status="written",
+                ids=ids,
+                worst_usd=written.worst_usd,
+                created=time.time(),
+            )
+        )
+        self.flight.hold(written.worst_usd)
+        asked = Asked(entry, had_company=bool(self._asked))
+        self._asked.append(asked)
+        self.flight.tell(f"sending a batch of {len(ids):,} requests")
+        await self.carrier.order(entry)
+        asked.look_at = time.monotonic()
+
+    async def _look(self, asked: Asked) -> None:
+        try:
+            found = await self.carrier.look(asked.entry)
+        except BatchFailed as failed:
+            await self._failed(asked, failed)
+            return
+        if isinstance(found, Ended):
+            self._hand_out(asked, found.missing)
+        elif isinstance(found, Fault):
+            self._asked.remove(asked)
+            self.flight.settle(asked.entry.known.worst_usd, 0.0)
+            self._give(asked.entry.known.ids, found)
+            asked.entry.release()
+        else:
+            asked.done = max(found, asked.done)
+            asked.look_at = time.monotonic() + min(asked.pause_s, self.run.batch_poll_s)
+            asked.pause_s = min(asked.pause_s * _SLOWER, self.run.batch_poll_s)
+
+    def _hand_out(self, asked: Asked, missing: str) -> None:
+        """Gives every answer to who asked for it; questions without one fail for the reason `missing`."""
+        entry, cost = asked.entry, 0.0
+        self._asked.remove(asked)
+        open_ = set(entry.known.ids)
+        for id_, found in batch_lines.read(entry.output, entry.errors):
+            if id_ in open_:
+                open_.discard(id_)
+                if isinstance(found, Answer) and self.price is not None:
+                    cost += self.price.cost(found.tokens_in, found.tokens_out, found.cached)
+                self._give([id_], found)
+        ended = missing.replace("_", " ")
+        self._give(list(open_), Fault("again", missing, f"{ended}: the batch ended without this answer"))
+        self.flight.settle(entry.known.worst_usd, cost)
+        self._answered.append(entry)
+
+    def _give(self, ids: list[str], found: Answer | Fault) -> None:
+        for id_ in ids:
+            for number, line in enumerate(self._open.pop(id_, ())):
+                line.give(found, is_first=number == 0)
+
+    async def _failed(self, asked: Asked, failed: BatchFailed) -> None:
+        """A batch that did not begin: its questions wait again, for room in the queue, or all is over."""
+        entry, error = asked.entry, failed.error
+        self._asked.remove(asked)
+        self.flight.settle(entry.known.worst_usd, 0.0)
+        self._waiting.extend(line for id_ in entry.known.ids for line in self._open.pop(id_, ()))
+        if error is None and not asked.had_company:
+            error = StopProvider(
+                f"the account's queue of batches has no room for {len(entry.known.ids):,} requests",
+                "Wait for its other batches or lower run.batch_max_requests, then run the same command.",
+            )
+        entry.remove()
+        if error is not None:
+            raise error
+        self._most_asked = max(len(self._asked), 1)
+
+    async def _tidy(self) -> None:
+        """Removes files whose answers are stored: since they were handed out nothing is left to go on."""
+        if self.flight.is_storing:
+            return
+        while self._answered:
+            await self.carrier.done(self._answered[0])
+            self._answered.pop(0).remove()
+
+    def _worst_usd(self, line: Line) -> float:
+        """The highest price of a line; free of the work of counting where no budget holds."""
+        if self.price is None or self.run.budget_usd is None:
+            return 0.0
+        return self.price.cost(self.tokens(line.request, line.further), line.request.max_tokens)
+
+    def _tell(self) -> None:
+        if not self._asked:
+            self.flight.in_flight = 0
+            return
+        total = sum(len(one.entry.known.ids) for one in self._asked)
+        self.flight.in_flight = total
+        batches = f"{len(self._asked)} batch{'es' if len(self._asked) > 1 else ''} under way"
+        wait_s = max(min(one.look_at for one in self._asked) - time.monotonic(), 0.0)
+        done = sum(one.done for one in self._asked)
+        self.flight.tell(f"{batches}, {done:,} of {total:,} requests done, next look in {wait_s:.0f} s")

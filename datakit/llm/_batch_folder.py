@@ -1,0 +1,172 @@
+"""Batch files on disk, with what is known of each: what a build that was killed finds again.
+
+`<store>/batches/<name>/` holds `in.jsonl` until the provider has it, `state.json`, and `out.jsonl` and
+`errors.jsonl` once the answers are there. It goes when all of them are in the result store. No key enters.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from pydantic import BaseModel, ValidationError
+
+from datakit.core.errors import UserError
+
+_FORGET_S = 30 * 86_400
+"""Providers keep what a batch answered for so long (OpenAI: 30 days)."""
+
+Way = Literal["batch", "batch_files"]
+Status = Literal["written", "uploaded", "submitted", "collected"]
+
+
+class State(BaseModel):
+    """What is known of a batch file."""
+
+    way: Way
+    endpoint: str
+    """Digest of the endpoint's address; empty for files that somebody else runs."""
+    status: Status
+    ids: list[str]
+    """`custom_id` of every line."""
+    worst_usd: float = 0.0
+    """What the lines may cost at most."""
+    created: float
+    """Seconds since 1970."""
+    file_id: str | None = None
+    """Of the uploaded file. From here on a batch may exist, whether or not its id could be written down."""
+    batch_id: str | None = None
+    missing: str = "line_missing"
+    """Why lines of a collected batch have no answer, those that have none."""
+    remote: list[str] = []
+    """Files of a collected batch at the provider."""
+
+
+class Entry:
+    """One batch file. Held by one process at a time, which the system sees to: a killed one holds nothing."""
+
+    def __init__(self, folder: Path, lock: BinaryIO) -> None:
+        self.folder, self._lock = folder, lock
+        self.input, self.output, self.errors = (folder / f"{name}.jsonl" for name in ("in", "out", "errors"))
+        self.state: State | None = None
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def known(self) -> State:
+        """The state of an entry that was kept or claimed."""
+        assert self.state is not None
+        return self.state
+
+    def keep(self, state: State) -> None:
+        """Writes the state; it is on disk when this returns."""
+        target = self.folder / "state.json"
+        with open(f"{target}.new", "wb") as file:
+            file.write(state.model_dump_json().encode())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(f"{target}.new", target)
+        self.state = state
+
+    def change(self, **changes: str | list[str]) -> None:
+        """Writes the state with other values."""
+        self.keep(self.known.model_copy(update=changes))
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.release()
+
+    def release(self) -> None:
+        self._lock.close()
+
+
+class BatchFolder:
+    """All batch files of a result store, those of other builds and recipes included."""
+
+    def __init__(self, store: Path, way: Way, endpoint: str) -> None:
+        self.folder, self._way, self.endpoint = store / "batches", way, endpoint
+        self._found: dict[str, Path] | None = None
+
+    def create(self) -> Entry:
+        """A new place for a batch file, held by this process."""
+        with self._guard():
+            folder = self.folder / secrets.token_hex(6)
+            folder.mkdir()
+            lock = _locked(folder)
+        assert lock is not None  # nobody else knows the name
+        return Entry(folder, lock)
+
+    def claim(self, id_: str) -> Entry | None:
+        """The file of an earlier run that asks this already; it is this process's then.
+
+        Raises UserError when another build waits for it.
+        """
+        if self._found is None:
+            self._found = self._scan()
+        folder = self._found.get(id_)
+        if folder is None:
+            return None
+        self._found = {known: place for known, place in self._found.items() if place != folder}
+        lock = _locked(folder) if folder.is_dir() else None
+        state = _state(folder)  # read under the lock
+        if lock is None and state is not None:
+            raise UserError(
+                f"another build waits for the same answers ({folder})",
+                remedy="Let it finish, then run this command again.",
+            )
+        if lock is None or state is None:
+            return None
+        entry = Entry(folder, lock)
+        entry.state = state
+        return entry
+
+    def _scan(self) -> dict[str, Path]:
+        """`custom_id` -> folder, of what was left behind; what is of no use any more is removed."""
+        found: dict[str, Path] = {}
+        if not self.folder.is_dir():
+            return found
+        with self._guard():
+            for folder in sorted(path for path in self.folder.iterdir() if path.is_dir()):
+                state = _state(folder)
+                if state is None or (state.way == "batch" and state.created < time.time() - _FORGET_S):
+                    if lock := _locked(folder):
+                        shutil.rmtree(folder, ignore_errors=True)
+                        lock.close()
+                elif (state.way, state.endpoint) == (self._way, self.endpoint):
+                    found |= dict.fromkeys(state.ids, folder)
+        return found
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        """Keeps others from taking a place that is just being made for one that was left behind."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / ".lock", "ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def _state(folder: Path) -> State | None:
+    try:
+        return State.model_validate_json((folder / "state.json").read_bytes())
+    except (OSError, ValidationError):
+        return None  # killed before it was written: nothing of it was sent
+
+
+def _locked(folder: Path) -> BinaryIO | None:
+    """The folder's lock, or None when another process has it."""
+    file = open(folder / "lock", "ab")  # noqa: SIM115 (closed by the entry; the lock goes with it)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file
