@@ -21,6 +21,7 @@ import polars as pl
 import pytest
 import yaml
 from every import CASES, ROOT, with_nulls
+from final_records import Held
 from loopback import KEY, Loopback
 from polars.testing import assert_frame_equal
 from pydantic import ValidationError
@@ -381,7 +382,7 @@ def emitted(
     emitter = made(name)
     assert isinstance(emitter, Emitter)
     frame = CASES[name].records() if given is None else given
-    artifacts = emitter.write(frame.lazy(), folder, tools_in(folder))
+    artifacts = emitter.write(Held(frame), folder, tools_in(folder))
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
     return artifacts, {file: path.read_bytes() for file, path in files.items() if path.is_file()}
 

@@ -19,6 +19,7 @@ from datakit.core.transform import (
     Artifact,
     Columns,
     Emitter,
+    FinalRecords,
     Guard,
     Reader,
     Renderer,
@@ -211,8 +212,8 @@ class Lines(Emitter):
     registered_name: ClassVar[str] = "toy.lines"
     fail: bool = False
 
-    def write(self, frame: pl.LazyFrame, folder: Path, tools: Tools) -> list[Artifact]:
-        ids = frame.select("id").collect()["id"].to_list()
+    def write(self, records: FinalRecords, folder: Path, tools: Tools) -> list[Artifact]:
+        ids = [id_ for batch in records.batches(["id"]) for id_ in batch["id"]]
         (folder / "ids.txt").write_text("\n".join(ids))
         if self.fail:
             raise OSError("no space left on device")

@@ -7,13 +7,14 @@ Parameter help stands as a docstring under each field; it becomes the JSON schem
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from datakit.core.folded import Folded
 from datakit.core.outcome import Batch, Outcome, Rejected, Table
 
 if TYPE_CHECKING:
@@ -192,11 +193,28 @@ class Artifact(BaseModel):
     records: int | None = None
 
 
+class FinalRecords(ABC):
+    """The records of a recipe's last step, as an emitter reads them: they lie on disk, in record order."""
+
+    @property
+    @abstractmethod
+    def schema(self) -> Columns:
+        """Column -> dtype."""
+
+    @abstractmethod
+    def folded(self, columns: Sequence[str] | None = None) -> Iterator[Folded]:
+        """Some records at a time, with what their chats share apart."""
+
+    @abstractmethod
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+        """The same with whole chats."""
+
+
 class Emitter(Transform):
     """Writes the build's files."""
 
     @abstractmethod
-    def write(self, frame: pl.LazyFrame, folder: Path, tools: Tools) -> list[Artifact]:
+    def write(self, records: FinalRecords, folder: Path, tools: Tools) -> list[Artifact]:
         """The files written. `folder` becomes the build only when everything succeeded."""
 
 

@@ -3,44 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import count
 
 import polars as pl
 
 from datakit.core.errors import UserError
+from datakit.core.folded import Folded, Shared
 from datakit.core.record import COLUMNS, GENERAL, TRAIN, VAL
+from datakit.core.tokens import IMAGE
+from datakit.core.transform import FinalRecords
 
 PARTS = (TRAIN, VAL, GENERAL)
 _PAIR = "(user|observation) (assistant|function_call)"
 _TURNS = f"^(system )?{_PAIR}( {_PAIR})*$"
 _CHUNK = 2048
-_READ = 4 * _CHUNK
-"""Records read at a time; each read looks at the stage's parts anew, which costs most when they are many."""
 _ABSENT = {"split": TRAIN, "repeat": 1, "set": ""}
 CHOSEN = ("id", "messages", "images", "split", "repeat", "set")
 """The columns that every emitter reads."""
 
 
-def batches(frame: pl.LazyFrame, others: Sequence[str] = ()) -> Iterator[pl.DataFrame]:
+def batches(records: FinalRecords, others: Sequence[str] = ()) -> Iterator[pl.DataFrame]:
     """The records in order, some at a time: their texts are never all in memory.
 
     Columns: id, messages, images, split, repeat, set and `others`.
     """
-    have = frame.collect_schema().names()
-    columns = [
-        pl.lit(value, COLUMNS[name]).alias(name) for name, value in _ABSENT.items() if name not in have
-    ]
-    plain = frame.with_columns(columns).select([*CHOSEN, *others]).with_columns(pl.col("set").fill_null(""))
-    # Slice by slice: polars' own collect_batches reads 600 MB ahead (polars 2.1, 2026-11-24).
-    for start in count(0, _READ):
-        part = plain.slice(start, _READ).collect()
-        yield from part.iter_slices(_CHUNK)
-        if part.height < _READ:
-            return
+    for some in folded_batches(records, others):
+        yield some.unfolded()
 
 
-def check(batch: pl.DataFrame, trainer: str) -> None:
-    """Raises UserError for what a trainer would drop without a word or stop at."""
+def folded_batches(records: FinalRecords, others: Sequence[str] = ()) -> Iterator[Folded]:
+    """The same with what their chats share apart."""
+    have = [name for name in (*CHOSEN, *others) if name in records.schema]
+    absent = [pl.lit(value, COLUMNS[name]).alias(name) for name, value in _ABSENT.items() if name not in have]
+    for part in records.folded(have):
+        frame = part.frame.with_columns(absent).select([*CHOSEN, *others])
+        for some in frame.with_columns(pl.col("set").fill_null("")).iter_slices(_CHUNK):
+            yield Folded(some, part.shared)
+
+
+def check(batch: pl.DataFrame, trainer: str, shared: Sequence[Shared] = ()) -> None:
+    """Raises UserError for what a trainer would drop without a word or stop at.
+
+    `shared` is what the chats of the batch lack, when they are folded.
+    """
     contents = pl.element().struct.field("content")
     answers = contents.filter(pl.element().struct.field("role") == "assistant").str.strip_chars()
     facts = batch.select(
@@ -52,7 +56,8 @@ def check(batch: pl.DataFrame, trainer: str) -> None:
         turns=pl.col("messages").list.eval(pl.element().struct.field("role")).list.join(" "),
         untold=pl.col("messages").list.eval(contents.is_null()).list.any(),
         silent=pl.col("messages").list.eval(answers == "").list.any(),
-        places=pl.col("messages").list.eval(contents.str.count_matches("<image>", literal=True)).list.sum(),
+        places=pl.col("messages").list.eval(contents.str.count_matches(IMAGE, literal=True)).list.sum()
+        + sum(text.count(IMAGE) for both in shared for text in both),
     )
     general = pl.col("set") == GENERAL
     faults = {

@@ -11,6 +11,7 @@ import polars as pl
 
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.tools import Tools
+from datakit.core.transform import FinalRecords
 from datakit.emit._pictures import Pictures
 from datakit.emit._records import CHOSEN, batches, check, part_keys, with_places
 
@@ -23,10 +24,9 @@ _ROWS = {"bytes": 64, "path": 2048}
 """Rows encoded at a time, and rows of a row group: with pictures in them, 64 are some 10 MB."""
 
 
-def chosen_columns(frame: pl.LazyFrame, wanted: Sequence[str] | None) -> list[str]:
+def chosen_columns(records: FinalRecords, wanted: Sequence[str] | None) -> list[str]:
     """The columns that are written. Raises UserError for one that is not there."""
-    schema = frame.collect_schema()
-    found = [name for name in schema.names() if not name.startswith("@")]
+    found = [name for name in records.schema if not name.startswith("@")]
     if wanted is None:
         return [name for name in found if name not in _OWN]
     for name in wanted:
@@ -51,11 +51,11 @@ class Tables:
     rows: dict[str, int] = field(default_factory=dict)
     _chunks: dict[tuple[str, int], list[Path]] = field(default_factory=dict)
 
-    def fill(self, frame: pl.LazyFrame) -> None:
+    def fill(self, records: FinalRecords) -> None:
         """Writes all records into chunks. Raises UserError as every emitter does."""
         others = [name for name in self.columns if name not in CHOSEN]
         size = _ROWS["bytes" if self.form == "bytes" else "path"]
-        for batch in batches(frame, others):
+        for batch in batches(records, others):
             check(batch, self.trainer)
             for some in batch.iter_slices(size):
                 self._add(some)

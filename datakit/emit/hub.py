@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from datakit.core.errors import Exit, UserError, missing_extra
 from datakit.core.record import TRAIN, VAL
 from datakit.core.tools import Tools
-from datakit.core.transform import Artifact, Emitter
+from datakit.core.transform import Artifact, Emitter, FinalRecords
 from datakit.emit._records import PARTS, nothing_to_train
 from datakit.emit._tables import PictureForm, Tables, chosen_columns, limit_fault, placing
 
@@ -62,7 +62,7 @@ class Hub(Emitter):
     def needs(self, tools: Tools) -> tuple[str, ...]:
         return ("id", "messages", "images", *(self.columns or ()))
 
-    def write(self, frame: pl.LazyFrame, folder: Path, tools: Tools) -> list[Artifact]:
+    def write(self, records: FinalRecords, folder: Path, tools: Tools) -> list[Artifact]:
         _check_installed()
         token = _token() if self.push else None
         target = folder / FOLDER
@@ -71,10 +71,10 @@ class Hub(Emitter):
         form: PictureForm = "bytes"
         hidden = folder / ".hub-pictures"
         pictures = placing(form, hidden, hidden, self.image_max_pixels, tools)
-        columns = chosen_columns(frame, self.columns)
+        columns = chosen_columns(records, self.columns)
         tables = Tables(data, columns, form, pictures, "a trainer", shard_bytes=_SHARD_BYTES)
         try:
-            tables.fill(frame)
+            tables.fill(records)
             if not tables.rows.get(TRAIN):
                 raise nothing_to_train()
             files = tables.close("{part}-{number:05d}-of-{count:05d}.parquet")
@@ -82,7 +82,7 @@ class Hub(Emitter):
             tables.release()
             if hidden.exists():
                 shutil.rmtree(hidden)
-        readme = self._readme(tools.name, frame.collect_schema(), columns, tables, files)
+        readme = self._readme(tools.name, records.schema, columns, tables, files)
         (target / "README.md").write_text(readme, encoding="utf-8", newline="\n")
         if self.push and token:
             _upload(target, self.push, token, private=self.private)

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from datakit.core.errors import UserError
 from datakit.core.record import TRAIN
 from datakit.core.tools import Tools
-from datakit.core.transform import Artifact, Emitter
+from datakit.core.transform import Artifact, Emitter, FinalRecords
 from datakit.emit._parts import Parts
 from datakit.emit._pictures import How, Pictures
 from datakit.emit._records import batches, check, nothing_to_train, part_keys, with_places
@@ -72,7 +72,7 @@ class Messages(Emitter):
     def needs(self, tools: Tools) -> tuple[str, ...]:
         return ("id", "messages", "images")
 
-    def write(self, frame: pl.LazyFrame, folder: Path, tools: Tools) -> list[Artifact]:
+    def write(self, records: FinalRecords, folder: Path, tools: Tools) -> list[Artifact]:
         name = f"{tools.name}_{self.form}"
         embedded = self.how == "base64"
         place = folder / (f".{name}.pictures" if embedded else "images")
@@ -80,7 +80,7 @@ class Messages(Emitter):
         parts = Parts(folder, name, lines=True)
         rows = _Rows(self.form, place if embedded else None)
         try:
-            for batch in batches(frame):
+            for batch in batches(records):
                 check(batch, {"openai": "OpenAI", "trl": "TRL"}[self.form])
                 _check_roles(batch)
                 for some in batch.iter_slices(_SLICE["base64" if embedded else "path"]):

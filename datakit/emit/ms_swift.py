@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import polars as pl
 from pydantic import Field, model_validator
 
 from datakit.core.errors import UserError
@@ -16,7 +15,7 @@ from datakit.core.image import ImageProblem, read_header
 from datakit.core.record import TRAIN
 from datakit.core.templates import escape_tokens
 from datakit.core.tools import Tools
-from datakit.core.transform import Artifact, Emitter
+from datakit.core.transform import Artifact, Emitter, FinalRecords
 from datakit.emit._parts import Parts
 from datakit.emit._pictures import How, Pictures
 from datakit.emit._records import batches, check, nothing_to_train, part_keys, with_places
@@ -64,11 +63,11 @@ class MsSwift(Emitter):
     def needs(self, tools: Tools) -> tuple[str, ...]:
         return ("id", "messages", "images", *([self.boxes] if self.boxes else []))
 
-    def write(self, frame: pl.LazyFrame, folder: Path, tools: Tools) -> list[Artifact]:
+    def write(self, records: FinalRecords, folder: Path, tools: Tools) -> list[Artifact]:
         pictures = Pictures.into(folder / "images", self.images, self.image_max_pixels, tools)
         parts = Parts(folder, f"{tools.name}_swift", lines=True)
         try:
-            for batch in batches(frame, [self.boxes] if self.boxes else []):
+            for batch in batches(records, [self.boxes] if self.boxes else []):
                 check(batch, "ms-swift")
                 for some in batch.iter_slices(_SLICE):
                     placed = with_places(some, pictures.place(some["images"].explode().drop_nulls()))

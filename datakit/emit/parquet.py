@@ -5,12 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import polars as pl
 from pydantic import Field, model_validator
 
 from datakit.core.record import TRAIN
 from datakit.core.tools import Tools
-from datakit.core.transform import Artifact, Emitter
+from datakit.core.transform import Artifact, Emitter, FinalRecords
 from datakit.emit._records import PARTS, nothing_to_train
 from datakit.emit._tables import PictureForm, Tables, chosen_columns, limit_fault, placing
 
@@ -47,13 +46,13 @@ class Parquet(Emitter):
     def needs(self, tools: Tools) -> tuple[str, ...]:
         return ("id", "messages", "images", *(self.columns or ()))
 
-    def write(self, frame: pl.LazyFrame, folder: Path, tools: Tools) -> list[Artifact]:
+    def write(self, records: FinalRecords, folder: Path, tools: Tools) -> list[Artifact]:
         work = folder / ".parquet"
         work.mkdir()
         pictures = placing(self.images, folder / "images", work / "pictures", self.image_max_pixels, tools)
-        tables = Tables(work, chosen_columns(frame, self.columns), self.images, pictures, "a trainer")
+        tables = Tables(work, chosen_columns(records, self.columns), self.images, pictures, "a trainer")
         try:
-            tables.fill(frame)
+            tables.fill(records)
             if not tables.rows.get(TRAIN):
                 raise nothing_to_train()
             artifacts = []

@@ -7,6 +7,9 @@ import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
+
+import polars as pl
 
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.files import Stamp
@@ -96,17 +99,27 @@ def _encoding_of(path: Path, _stamp: Stamp) -> str:
             if file.read(2) in _UTF16:
                 raise UserError(f"{path} is in UTF-16", remedy="Save it as UTF-8 or GB18030.")
             file.seek(0)
+            if _all_utf8(file):
+                return UTF8
+            file.seek(0)
             utf8 = other = 0
             while lines := file.readlines(_BLOCK):
-                if _is_utf8(b"".join(lines)):
-                    utf8 += sum(not line.isascii() for line in lines)
-                    continue
                 for line in lines:
                     if not line.isascii():
                         utf8, other = (utf8 + 1, other) if _is_utf8(line) else (utf8, other + 1)
     except OSError as error:
         raise unreadable(path, error) from None
     return GB18030 if other > utf8 else UTF8
+
+
+def _all_utf8(file: BinaryIO) -> bool:
+    """Whether the file is UTF-8 throughout. Polars looks at 3 GB/s, Python's decoder at 0.5 (2026-11-24)."""
+    try:
+        while block := file.read(_BLOCK) + file.readline():
+            pl.Series([block], dtype=pl.Binary).cast(pl.String)
+    except pl.exceptions.PolarsError:
+        return False
+    return True
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -159,7 +159,7 @@ class _Maker:
             number = len(self.recipe.steps) + step.number
             began = time.perf_counter()
             self.progress.start(step.name, 0)
-            artifacts += step.transform.write(stage.lazy(), target, self.tools)
+            artifacts += step.transform.write(stage, target, self.tools)
             rows = stage.rows
             seconds = round(time.perf_counter() - began, 3)
             report.steps.append(
@@ -180,7 +180,10 @@ class _Maker:
         data = [item.path for item in artifacts if item.kind == "data"]
         stamps = {path: manifests.stamp(target / path, hashed=True) for path in data}
         stage.lazy().drop("messages", strict=False).sink_parquet(
-            target / "records.parquet", compression="zstd"
+            # Level 1 takes half the time of level 3, for files a third larger (2026-11-24).
+            target / "records.parquet",
+            compression="zstd",
+            compression_level=1,
         )
         shutil.copyfile(engine.folder / "rejects.jsonl", target / "rejects.jsonl")
         (target / "recipe.yaml").write_text(self.recipe.dump(), encoding="utf-8")

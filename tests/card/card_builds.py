@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import polars as pl
 import yaml
+from final_records import Held
 from PIL import Image
 
 from datakit.core.labels import load_labels
@@ -47,7 +48,7 @@ class Draft:
         (self.project / "recipes").mkdir(exist_ok=True)
         frame = pl.DataFrame(self.records, schema=SCHEMA).drop(self.drop)
         tools = Tools(base=self.project / "recipes", project=self.project, name=self.name)
-        artifacts = Llamafactory(images="copy").write(frame.lazy(), folder, tools)
+        artifacts = Llamafactory(images="copy").write(Held(frame), folder, tools)
         frame.drop("messages").write_parquet(folder / "records.parquet")
         rejects = b"".join(orjson.dumps(row) + b"\n" for row in self.rejects)
         (folder / "rejects.jsonl").write_bytes(rejects)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from final_records import Held
 from PIL import Image
 
 from datakit.core.record import COLUMNS
@@ -83,8 +84,8 @@ def emit(emitter: Emitter, folder: Path, rows: list[dict[str, Any]]) -> tuple[Pa
     """The build's folder and what the emitter says it wrote; nothing hidden is left behind."""
     target = folder / "build"
     target.mkdir()
-    frame = pl.DataFrame(rows, schema=SCHEMA).lazy()
-    artifacts = emitter.write(frame, target, tools_in(folder))
+    frame = pl.DataFrame(rows, schema=SCHEMA)
+    artifacts = emitter.write(Held(frame), target, tools_in(folder))
     assert [path for path in target.rglob(".*") if path.name.startswith(".")] == []
     assert {item.path for item in artifacts} <= {
         path.relative_to(target).as_posix() for path in target.rglob("*")

@@ -39,7 +39,7 @@ def push(folder: Path, url: str, token: str | None) -> subprocess.CompletedProce
     environment |= {"HF_ENDPOINT": url, "HF_HOME": str(folder / "home"), "HF_HUB_DISABLE_XET": "1"}
     environment |= {"HF_TOKEN": token} if token else {}
     tests = Path(__file__).resolve().parent
-    environment["PYTHONPATH"] = os.pathsep.join([str(tests), str(tests.parent.parent)])
+    environment["PYTHONPATH"] = os.pathsep.join([str(tests), str(tests.parent), str(tests.parent.parent)])
     return subprocess.run(
         [sys.executable, "-c", PUSH, str(folder)],
         capture_output=True,

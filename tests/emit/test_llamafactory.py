@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from final_records import Held
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -64,7 +65,7 @@ def emit(
     """The artifacts, and every JSON file that was written."""
     folder.mkdir(parents=True, exist_ok=True)
     tools = Tools(base=folder, project=folder, name="it", run=RunSettings(workers=2))
-    artifacts = Llamafactory(**parameters).write(pl.LazyFrame(rows, schema=SCHEMA), folder, tools)
+    artifacts = Llamafactory(**parameters).write(Held(pl.DataFrame(rows, schema=SCHEMA)), folder, tools)
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
     return artifacts, {path.name: json.loads(path.read_text("utf-8")) for path in folder.glob("*.json")}
 
@@ -292,8 +293,8 @@ def test_text_keeps_every_character(tmp_path: Path) -> None:
 
 
 def test_records_without_split_repeat_and_set_are_training_records(tmp_path: Path) -> None:
-    frame = pl.LazyFrame([record("a"), record("b")], schema=SCHEMA).select("id", "images", "messages")
-    Llamafactory().write(frame, tmp_path, Tools(base=tmp_path, project=tmp_path, name="it"))
+    frame = pl.DataFrame([record("a"), record("b")], schema=SCHEMA).select("id", "images", "messages")
+    Llamafactory().write(Held(frame), tmp_path, Tools(base=tmp_path, project=tmp_path, name="it"))
     assert len(json.loads((tmp_path / "it_train.json").read_text("utf-8"))) == 2
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from final_records import Held
 from PIL import Image
 
 swift: Any = pytest.importorskip("swift")
@@ -51,7 +52,7 @@ def emitted(tmp_path: Path) -> Path:
     folder = tmp_path / "build"
     folder.mkdir()
     MsSwift(boxes="ocr", images="copy").write(
-        pl.DataFrame(rows, schema=SCHEMA).lazy(), folder, tools_in(tmp_path)
+        Held(pl.DataFrame(rows, schema=SCHEMA)), folder, tools_in(tmp_path)
     )
     return folder
 
