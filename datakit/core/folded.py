@@ -81,12 +81,23 @@ def fold(frame: pl.DataFrame, like: Sequence[Shared] = ()) -> Folded:
     return Folded(frame.with_columns(chats(roles, rests)), tuple(shared))
 
 
+def uncut(start: str, end: str) -> tuple[Shared, str, str]:
+    """The two texts as shared ones, and what of them must stay with each text: a part of an `<image>`."""
+    tail = max((size for size in range(1, len(IMAGE)) if start.endswith(IMAGE[:size])), default=0)
+    head = max((size for size in range(1, len(IMAGE)) if end.startswith(IMAGE[-size:])), default=0)
+    kept = len(start) - tail
+    return Shared(start[:kept], end[head:]), start[kept:], end[:head]
+
+
 def turns_of(messages: pl.Series, width: int) -> tuple[list[str], list[pl.Series]]:
     """The first chat's roles, and the texts of each turn; every chat has `width` turns."""
-    flat = messages.explode().struct.unnest()
-    return flat["role"].head(width).to_list(), [
-        flat["content"].gather_every(width, number) for number in range(width)
-    ]
+    flat = messages.explode().struct.field("content")
+    return roles_of(messages), [flat.gather_every(width, number) for number in range(width)]
+
+
+def roles_of(messages: pl.Series) -> list[str]:
+    """The roles of the first chat."""
+    return messages.head(1).explode().struct.field("role").to_list()
 
 
 def chats(roles: Sequence[str], turns: Sequence[pl.Series]) -> pl.Series:
@@ -135,9 +146,5 @@ def _common(texts: Sequence[str], *, at_end: bool) -> str:
     columns = zip(*whole, strict=False)
     size = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
     if at_end:
-        common = texts[0][len(texts[0]) - size :]
-        cuts = [size for size in range(1, len(IMAGE)) if common.startswith(IMAGE[-size:])]
-        return common[max(cuts, default=0) :]
-    common = texts[0][:size]
-    cuts = [size for size in range(1, len(IMAGE)) if common.endswith(IMAGE[:size])]
-    return common[: len(common) - max(cuts, default=0)]
+        return uncut("", texts[0][len(texts[0]) - size :])[0].end
+    return uncut(texts[0][:size], "")[0].start

@@ -15,7 +15,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from datakit.core.folded import Folded
-from datakit.core.outcome import Batch, Outcome, Rejected, Table
+from datakit.core.outcome import Batch, Outcome, Reject, Rejected, Table
 
 if TYPE_CHECKING:
     from datakit.core.answer import AnswerFormat
@@ -118,6 +118,19 @@ class Annotator(Transform):
 
 Worker = Callable[[pl.DataFrame], Batch]
 """What a guard or a renderer starts: a batch in, the records that go on and the rejected ones out."""
+
+
+class FoldedWorker(ABC):
+    """A worker that takes and gives chats without what they share: prompts of one template are long."""
+
+    @abstractmethod
+    def folded(self, records: Folded) -> tuple[Folded, list[Reject]]:
+        """The records that go on and the rejected ones."""
+
+    def __call__(self, frame: pl.DataFrame) -> Batch:
+        """The same with whole chats."""
+        records, rejects = self.folded(Folded(frame))
+        return Batch(records.unfolded(), rejects)
 
 
 class Guard(Transform):

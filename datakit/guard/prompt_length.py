@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -9,11 +10,12 @@ import polars as pl
 from pydantic import Field, model_validator
 
 from datakit.core.errors import UserError
-from datakit.core.outcome import Batch, Reject, reject_rows
+from datakit.core.folded import Folded, Shared, roles_of, unfolded
+from datakit.core.outcome import Reject, reject_rows
 from datakit.core.record import MESSAGES
 from datakit.core.tokens import TokenCounter, upper_bound
 from datakit.core.tools import Tools
-from datakit.core.transform import Guard, Worker
+from datakit.core.transform import FoldedWorker, Guard, Worker
 
 MESSAGES_COLUMN = "messages"
 _FRAME = 16
@@ -62,36 +64,38 @@ class PromptLength(Guard):
         return _Check(self, dtype == MESSAGES)
 
 
-class _Check:
+class _Check(FoldedWorker):
     def __init__(self, guard: PromptLength, chats: bool) -> None:
         self.guard, self.chats = guard, chats
         self.counter = TokenCounter()
 
-    def __call__(self, frame: pl.DataFrame) -> Batch:
-        column = frame[self.guard.column]
+    def folded(self, records: Folded) -> tuple[Folded, list[Reject]]:
+        frame, column = records.frame, records.frame[self.guard.column]
         faults: dict[int, str] = {}
-        chars = self._chars(column)
+        chars = self._chars(column, records.shared)
         if self.guard.max_chars is not None:
             for at, size in enumerate(chars):
                 if size is not None and size > self.guard.max_chars:
                     faults[at] = f"{size:,} characters, max_chars allows {self.guard.max_chars:,}"
         if self.guard.max_tokens is not None:
-            self._count_tokens(column, faults, self.guard.max_tokens)
+            whole = unfolded(column, records.shared) if self.chats else column
+            self._count_tokens(whole, faults, self.guard.max_tokens)
         missing = {at for at, size in enumerate(chars) if size is None}
         gone = sorted(missing | faults.keys())
         if not gone:
-            return Batch(frame)
+            return records, []
         rejects = [
             _missing(reject, self.guard.column) if at in missing else reject
             for at, reject in zip(gone, self._rejects(frame[gone], gone, faults), strict=True)
         ]
-        return Batch(frame.filter(~pl.int_range(frame.height, eager=True).is_in(gone)), rejects)
+        kept = frame.filter(~pl.int_range(frame.height, eager=True).is_in(gone))
+        return Folded(kept, records.shared), rejects
 
     def _rejects(self, frame: pl.DataFrame, gone: list[int], faults: dict[int, str]) -> list[Reject]:
         what = "the prompt" if self.chats else f"`{self.guard.column}`"
         return reject_rows(frame, "prompt_too_long", [f"{what} has {faults.get(at, '')}" for at in gone])
 
-    def _chars(self, column: pl.Series) -> list[int | None]:
+    def _chars(self, column: pl.Series, shared: Sequence[Shared]) -> list[int | None]:
         """Characters of each record, null where there is nothing to look at."""
         if not self.chats:
             return column.str.len_chars().to_list()
@@ -99,6 +103,12 @@ class _Check:
         if self.guard.part == "prompt":
             counted = counted.filter(pl.element().struct.field("role") == "user")
         sizes = pl.col("chat").list.eval(counted.str.len_chars()).list.sum()
+        if shared and len(column):
+            sizes += sum(
+                len(start) + len(end)
+                for role, (start, end) in zip(roles_of(column), shared, strict=True)
+                if self.guard.part == "all" or role == "user"
+            )
         sizes = pl.when(pl.col("chat").list.len() > 0).then(sizes)
         return column.alias("chat").to_frame().select(sizes).to_series().to_list()
 

@@ -58,18 +58,20 @@ class Chats:
 
 
 def woven(turns: list[pl.Series], system: str | None) -> pl.Series:
-    """User and assistant turns, a column each, as one chat a row."""
+    """User and assistant turns, a column each, as one chat a row; `system` goes before all."""
     count = len(turns[0])
     if not count:
         return pl.Series(NAME, [], dtype=MESSAGES)
     roles = ["user", "assistant"] * (len(turns) // 2)
-    if not system:
+    if system is None:
         return chats(roles, turns)
     return chats(["system", *roles], [pl.repeat(system, count, dtype=pl.String, eager=True), *turns])
 
 
 def joined(constants: tuple[str, ...], texts: Sequence[pl.Series], count: int) -> pl.Series:
     """`constants[0] texts[0] constants[1] …` for `count` records; null where a text is."""
+    if constants == ("", "") and texts:
+        return texts[0]
     if len(constants) == 1:
         return pl.repeat(constants[0], count, dtype=pl.String, eager=True)
     frame = pl.DataFrame([text.alias(str(number)) for number, text in enumerate(texts)])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from datakit.core.answer import LABEL, TurnFormat
+from datakit.core.folded import Shared, uncut
 from datakit.core.templates import escape_tokens
 from datakit.render._chats import joined, woven
 from datakit.render._prompt import Prompt
@@ -24,7 +25,9 @@ class Plain:
     done: pl.Series
     """Which records were made; the others are for the writer, one by one."""
     messages: pl.Series
-    """Of those made, in order."""
+    """Of those made, in order, folded."""
+    shared: tuple[Shared, ...]
+    """What the messages lack."""
     chars: pl.Series
 
 
@@ -47,13 +50,15 @@ class PlainRecords:
         done = pl.repeat(True, frame.height, dtype=pl.Boolean, eager=True)
         chars = pl.zeros(frame.height, dtype=pl.Int64, eager=True)
         turns: list[pl.Series] = []
+        shared = [] if self.writer.system is None else [Shared(self.writer.system)]
         answers = self._answers(frame)
         for number, (prompt, form) in enumerate(
             zip(self.writer.prompts, self.writer.form.turns, strict=True)
         ):
-            user, places = _user_turn(prompt, frame, images)
+            user, places, around = _user_turn(prompt, frame, images)
             done &= places == (images if number == 0 else 0)
-            chars += user.str.len_chars()
+            chars += user.str.len_chars() + len(around.start) + len(around.end)
+            shared += [around, Shared()]
             answer = _answer_turn(form, answers)
             done &= _readable(form, answers)
             turns += [user, answer]
@@ -63,7 +68,11 @@ class PlainRecords:
         every = bool(done.all())
         return Plain(
             done,
-            woven([turn if every else turn.filter(done) for turn in turns], self.writer.system),
+            woven(
+                [turn if every else turn.filter(done) for turn in turns],
+                None if self.writer.system is None else "",
+            ),
+            tuple(shared),
             (chars if every else chars.filter(done)).cast(pl.UInt32),
         )
 
@@ -82,29 +91,34 @@ class PlainRecords:
         return values.with_columns(pl.col(LABEL).replace_strict(spelt, default=None, return_dtype=pl.String))
 
 
-def _user_turn(prompt: Prompt, frame: pl.DataFrame, images: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """The turn's texts, and how many `<image>` places each has."""
+def _user_turn(prompt: Prompt, frame: pl.DataFrame, images: pl.Series) -> tuple[pl.Series, pl.Series, Shared]:
+    """The turn's texts, how many `<image>` places each has, and what goes around all the texts."""
     assert prompt.texts is not None  # see `PlainRecords.of`
     texts = [_changed(frame[name], prompt.escapes[at]) for at, name in enumerate(prompt.texts)]
     key = images
     for text in texts:
         key = key * 2 + (text.str.len_bytes() > 0).fill_null(False).cast(pl.Int64)
-    parts, places, orders = [], [], []
-    for value in key.unique().to_list():
+    kinds = key.unique().to_list()
+    parts, places, orders, around = [], [], [], Shared()
+    for value in kinds:
         rows = (key == value).arg_true()
-        mine = [text.gather(rows) for text in texts]
+        mine = texts if len(kinds) == 1 else [text.gather(rows) for text in texts]
         shape = prompt.shape([""] * images[rows[0]], [text[0] for text in mine])
         chosen = [mine[place] for place in shape.places]
-        parts.append(joined(shape.constants, chosen, len(rows)))
+        constants = shape.constants
+        if len(kinds) == 1 and len(constants) > 1:
+            around, first, last = uncut(constants[0], constants[-1])
+            constants = (first, *constants[1:-1], last)
+        parts.append(joined(constants, chosen, len(rows)))
         found = pl.repeat(shape.images, len(rows), dtype=pl.Int64, eager=True)
         for text in chosen:
             found += text.str.count_matches("<image>", literal=True).cast(pl.Int64)
         places.append(found)
         orders.append(rows)
     if len(parts) == 1:
-        return parts[0], places[0]
+        return parts[0], places[0], around
     order = pl.concat(orders).arg_sort()
-    return pl.concat(parts).gather(order), pl.concat(places).gather(order)
+    return pl.concat(parts).gather(order), pl.concat(places).gather(order), around
 
 
 def _answer_turn(form: TurnFormat, values: pl.DataFrame) -> pl.Series:

@@ -9,12 +9,13 @@ from pydantic import Field
 
 from datakit.core.answer import LABEL, AnswerFormat
 from datakit.core.errors import UserError, did_you_mean
+from datakit.core.folded import Folded
 from datakit.core.outcome import Batch, Reject, Rejected
 from datakit.core.record import MESSAGES
 from datakit.core.templates import escape_except_images
 from datakit.core.tokens import DEFAULT_SYSTEM
 from datakit.core.tools import Tools
-from datakit.core.transform import Columns, Renderer, Row, Worker
+from datakit.core.transform import Columns, FoldedWorker, Renderer, Row, Worker
 from datakit.render._chats import Chats
 from datakit.render._columns import PlainRecords
 from datakit.render._prompt import Prompt
@@ -184,7 +185,7 @@ class Chat(Renderer):
                     )
 
 
-class _Batches:
+class _Batches(FoldedWorker):
     """Renders batch by batch: plain records column by column, the others one by one."""
 
     def __init__(self, chat: Chat, writer: Writer, columns: tuple[str, ...], texts: set[str]) -> None:
@@ -192,9 +193,11 @@ class _Batches:
         self.keep, self.counts = chat.keep_messages, chat.count_tokens or chat.max_tokens is not None
         self.plain = None if self.keep else PlainRecords.of(writer, texts)
 
-    def __call__(self, frame: pl.DataFrame) -> Batch:
+    def folded(self, records: Folded) -> tuple[Folded, list[Reject]]:
+        frame = records.unfolded()
         if self.plain is None or frame.is_empty():
-            return self._each(frame)[0]
+            batch = self._each(frame)[0]
+            return Folded(batch.frame), batch.rejects
         made = self.plain.make(frame)
         done = (frame if made.done.all() else frame.filter(made.done)).with_columns(
             made.messages,
@@ -202,10 +205,11 @@ class _Batches:
             pl.lit(0, dtype=pl.UInt8).alias("shrink_rung"),
         )
         if done.height == frame.height:
-            return Batch(done)
+            return Folded(done, made.shared), []
+        done = Folded(done, made.shared).unfolded()
         rest, kept = self._each(frame.filter(~made.done))
         places = pl.concat([made.done.arg_true(), (~made.done).arg_true().gather(kept)])
-        return Batch(pl.concat([done, rest.frame])[places.arg_sort()], rest.rejects)
+        return Folded(pl.concat([done, rest.frame])[places.arg_sort()]), rest.rejects
 
     def _each(self, frame: pl.DataFrame) -> tuple[Batch, list[int]]:
         """The records made one by one, and the places of those that go on."""

@@ -13,9 +13,19 @@ import orjson
 import polars as pl
 
 from datakit.core.errors import DatakitError, Exit, UserError
+from datakit.core.folded import Folded
 from datakit.core.outcome import RETRY, Batch, Reject
 from datakit.core.tools import Tools
-from datakit.core.transform import Annotator, Guard, Reader, Renderer, Reviser, TableTransform, Worker
+from datakit.core.transform import (
+    Annotator,
+    FoldedWorker,
+    Guard,
+    Reader,
+    Renderer,
+    Reviser,
+    TableTransform,
+    Worker,
+)
 from datakit.recipe.recipe import Step
 from datakit.run.annotation import TRACE, Annotation
 from datakit.run.columns import merged
@@ -147,16 +157,16 @@ class Engine:
             chain.append((worker, report, traces))
         self.progress.start(" + ".join(report.name for report in reports), stage.rows)
         after = self._stage(reports[-1], schema)
-        for frame in stage.batches():
-            out = frame
+        for some in stage.folded():
+            out = some
             for worker, report, traces in chain:
                 out = self._checked(worker, out, report, rejects)
                 if traces is not None:
-                    found = [traces.get(id_) for id_ in out["id"]]
+                    found = [traces.get(id_) for id_ in out.frame["id"]]
                     note = pl.Series(f"@{report.number}.{report.name}", found, dtype=TRACE)
-                    out = out.with_columns(note)
-            after.append(_with_schema(out, schema))
-            self.progress.advance(frame.height)
+                    out = Folded(out.frame.with_columns(note), out.shared)
+            after.append(_with_schema(out.frame, schema), out.shared)
+            self.progress.advance(some.frame.height)
         for worker, report, _ in chain:
             report.notes.update(getattr(worker, "notes", None) or {})
         return after
@@ -175,16 +185,18 @@ class Engine:
         others = sum(earlier.cost_usd for earlier in self.reports if earlier is not report)
         return Revision(worker, self.tools, self.store, self.progress, report, self.folder, others)
 
-    def _checked(
-        self, worker: Worker, frame: pl.DataFrame, report: StepReport, rejects: BinaryIO
-    ) -> pl.DataFrame:
+    def _checked(self, worker: Worker, records: Folded, report: StepReport, rejects: BinaryIO) -> Folded:
         began = time.perf_counter()
-        batch = worker(frame)
-        self._reject(batch.rejects, report, rejects)
-        report.records_in += frame.height
-        report.records_out += batch.frame.height
+        if isinstance(worker, FoldedWorker):
+            after, found = worker.folded(records)
+        else:
+            batch = worker(records.unfolded())
+            after, found = Folded(batch.frame), batch.rejects
+        self._reject(found, report, rejects)
+        report.records_in += records.frame.height
+        report.records_out += after.frame.height
         report.seconds += time.perf_counter() - began
-        return batch.frame
+        return after
 
     def _table(self, transform: TableTransform, stage: Stage, report: StepReport, rejects: BinaryIO) -> Stage:
         self.progress.start(report.name, 0)

@@ -37,8 +37,8 @@ class Stage(FinalRecords):
             raise ValueError("nothing was written to the stage and no schema given")
         return self._schema
 
-    def append(self, frame: pl.DataFrame) -> None:
-        """Writes one batch. All batches have one schema."""
+    def append(self, frame: pl.DataFrame, shared: Sequence[Shared] = ()) -> None:
+        """Writes one batch, whose chats may be folded. All batches have one schema."""
         if self._schema is None:
             self._schema = dict(frame.schema)
         elif dict(frame.schema) != self._schema:
@@ -46,7 +46,7 @@ class Stage(FinalRecords):
         if frame.height == 0:
             return
         part = self.folder / f"{len(self.parts):06d}.arrow"
-        folded = self._folded(frame)
+        folded = Folded(frame, shared) if shared else self._folded(frame)
         folded.frame.write_ipc(part)
         self.parts.append(part)
         self._shared.append(folded.shared)

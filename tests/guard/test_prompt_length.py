@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from datakit.core.errors import UserError
+from datakit.core.folded import fold
 from datakit.core.outcome import Batch
 from datakit.core.record import MESSAGES
 from datakit.core.tokens import TokenCounter, count
@@ -79,6 +80,17 @@ def test_both_bounds_are_told(make_tools: Make) -> None:
     assert "300 characters" in reject.detail
     assert " and " in reject.detail
     assert "max_tokens allows 40" in reject.detail
+
+
+@pytest.mark.parametrize("bound", [{"max_chars": 13}, {"max_tokens": 17, "part": "all"}])
+def test_what_chats_share_counts_though_it_is_kept_apart(make_tools: Make, bound: dict[str, Any]) -> None:
+    frame = records(*[chat("请看这张截图：" + "一" * size + "。回答", "答") for size in range(8)])
+    worker: Any = PromptLength(**bound).start(make_tools(), frame.lazy().head(0))
+    apart, rejects = worker.folded(fold(frame))
+    whole = worker(frame)
+    assert apart.shared
+    assert 0 < whole.frame.height < 8
+    assert (apart.unfolded().to_dicts(), rejects) == (whole.frame.to_dicts(), whole.rejects)
 
 
 def test_column_of_texts_is_measured_alone(make_tools: Make) -> None:

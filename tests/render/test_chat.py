@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from jinja2 import Environment, FileSystemLoader
 
 from datakit.core.errors import RecipeErrors, UserError
+from datakit.core.folded import Folded
 from datakit.core.labels import LabelSet, load_labels
 from datakit.core.outcome import Batch
 from datakit.core.record import MESSAGES
@@ -466,3 +467,13 @@ def test_plain_records_are_made_by_column(tools: Tools) -> None:
     made = worker.plain.make(frame_of(record(), record(1, ocr_text=None), record(2, label=None)))
     assert made.done.to_list() == [True, True, False]
     assert len(made.messages) == 2
+
+
+def test_the_constant_text_of_plain_records_is_kept_once(tools: Tools) -> None:
+    frame = frame_of(*[record(number) for number in range(3)])
+    worker: Any = Chat(**V3).start(tools, frame.lazy())
+    records, _ = worker.folded(Folded(frame))
+    constant = sum(len(start) + len(end) for start, end in records.shared)
+    chars = records.frame["messages"].explode().struct.field("content").str.len_chars().max()
+    assert constant > 1000 > chars
+    assert records.unfolded()["messages"].to_list() == worker(frame).frame["messages"].to_list()
