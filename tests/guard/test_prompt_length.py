@@ -82,7 +82,7 @@ def test_both_bounds_are_told(make_tools: Make) -> None:
     assert "max_tokens allows 40" in reject.detail
 
 
-@pytest.mark.parametrize("bound", [{"max_chars": 13}, {"max_tokens": 17, "part": "all"}])
+@pytest.mark.parametrize("bound", [{"max_chars": 13}, {"max_tokens": 31, "part": "all"}])
 def test_what_chats_share_counts_though_it_is_kept_apart(make_tools: Make, bound: dict[str, Any]) -> None:
     frame = records(*[chat("请看这张截图：" + "一" * size + "。回答", "答") for size in range(8)])
     worker: Any = PromptLength(**bound).start(make_tools(), frame.lazy().head(0))
