@@ -55,6 +55,8 @@ class Annotation:
     _retries: dict[bytes, Retry] = field(default_factory=dict)
     _models: dict[bytes, str] = field(default_factory=dict)
     """Key -> the model that the record is bound to, until it is asked."""
+    _writers: set[str] = field(default_factory=set)
+    """Who wrote the results that were joined."""
     _marks: deque[tuple[float, int]] = field(default_factory=deque)
 
     @property
@@ -103,6 +105,8 @@ class Annotation:
             keys = self._keys[at : at + frame.height]
             at += frame.height
             yield self._join_batch(frame, keys, columns, trace, paid)
+        if self._writers:  # told by what is stored, so that a build from the store says the same
+            self.report.notes["writer"] = ", ".join(sorted(self._writers))
 
     def missing(self, stage: Stage) -> int:
         """How many pieces of work the store does not hold (equal inputs count once). Pays nothing."""
@@ -205,18 +209,18 @@ class Annotation:
                     await closing
 
     def _take_notes(self, workers: dict[str, Any]) -> None:
-        """What the workers have to say; where several models write, each under its own name."""
+        """What the workers have to say besides their names; of several models, only the warnings."""
         attempts: Counter[str] = Counter()
-        found = {model: dict(getattr(worker, "notes", None) or {}) for model, worker in workers.items()}
-        for notes in found.values():
+        found = [dict(getattr(worker, "notes", None) or {}) for worker in workers.values()]
+        for notes in found:
             attempts.update(notes.pop("attempts", {}))
+            notes.pop("writer", None)
         self.report.attempts = dict(attempts)
-        if len(found) == 1:
-            (notes,) = found.values()
+        if len(found) > 1:
+            warnings = [warning for notes in found for warning in notes.get("warnings", [])]
+            found = [{"warnings": warnings}] if warnings else []
+        for notes in found:
             self.report.notes.update(notes)
-            return
-        warnings = [warning for notes in found.values() for warning in notes.pop("warnings", [])]
-        self.report.notes.update({"writer": ", ".join(found), **({"warnings": warnings} if warnings else {})})
 
     def _within_budget(self, jobs: Iterator[Job]) -> Iterator[Job]:
         """The jobs, until what is spent reaches the budget (a client stops before that by itself)."""
@@ -250,6 +254,10 @@ class Annotation:
     ) -> Batch:
         names = self.annotator.gives(self.tools)
         stored = self.store.get_many(dict.fromkeys(keys))
+        if self.annotator.executor == "async":
+            self._writers |= {
+                str(model) for found in stored.values() if (model := found.outcome.meta.get("model"))
+            }
         rows = frame.select(_present(frame, self._needed())).to_dicts()
         kept: list[int] = []
         values: dict[str, list[Any]] = {name: [] for name in names}

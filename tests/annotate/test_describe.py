@@ -109,6 +109,15 @@ def test_answers_land_on_their_own_records(run: Run, server: Loopback, records: 
     assert report.notes["writer"] == "gpt-4o-mini"
 
 
+def test_writer_is_told_when_every_text_comes_from_the_store(
+    run: Run, server: Loopback, records: Any
+) -> None:
+    run(records(3), llm={"base_url": server.url})
+    _, engine = run(records(3), llm={"base_url": server.url})
+    assert server.count == 3
+    assert engine.reports[0].notes["writer"] == "gpt-4o-mini"
+
+
 def test_concurrency_is_reached_and_not_exceeded(run: Run, server: Loopback, records: Any) -> None:
     server.latency_s = 0.1
     run(records(100), llm={"base_url": server.url}, concurrency=40)
