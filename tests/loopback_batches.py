@@ -156,6 +156,7 @@ class LoopbackBatches(Loopback):
         """What OpenAI validates: unique ids, one known model, its limits."""
         models = {line["body"]["model"] for line in batch.lines}
         assert len(set(batch.ids)) == len(batch.ids)
+        assert all(batch.ids)
         assert {(line["method"], line["url"]) for line in batch.lines} == {("POST", "/v1/chat/completions")}
         assert len(batch.lines) <= 50_000
         if len(models) > 1:

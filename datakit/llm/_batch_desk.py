@@ -31,6 +31,9 @@ QUIET_S = 0.1
 """When nothing new was asked for so long and nothing else is to be done, every record waits for an answer."""
 _TURNS = 10
 """Of the event loop, after which everything that could go on has gone on."""
+_LEAST = 10
+"""Where the budget holds for less than one of so many lines that wait, the build ends: each file may take a
+day, and ever smaller ones would follow."""
 _FIRST_LOOK_S, _SLOWER = 1.0, 1.5
 
 
@@ -149,15 +152,8 @@ class Desk:
 
     async def _send(self) -> None:
         """Sends what waits; what is under way already, sent by an earlier run too, is only awaited."""
-        fresh, count = [], len(self._waiting)
-        for line in self._waiting[:count]:
-            line.name(self.dialect, self.files, self.settings.max_image_pixels)
-            if line.id in self._open or await self._taken_up(line.id):
-                self._open.setdefault(line.id, []).append(line)
-            else:
-                fresh.append(line)
-        self._waiting[:count] = fresh
         while self._waiting and self._has_room:
+            await self._sort_out()
             entry = self.folder.create()
             try:
                 written = await self._write(entry)
@@ -166,6 +162,18 @@ class Desk:
                     entry.remove()
             if not written.lines or written.too_dear_usd is not None:
                 break
+
+    async def _sort_out(self) -> None:
+        """Names the lines that wait, and takes those out that are under way. Others may come meanwhile."""
+        fresh, count = [], len(self._waiting)
+        for line in self._waiting[:count]:
+            if not line.id or line.version != self.dialect.version:
+                line.name(self.dialect, self.files, self.settings.max_image_pixels)
+            if line.id in self._open or await self._taken_up(line.id):
+                self._open.setdefault(line.id, []).append(line)
+            else:
+                fresh.append(line)
+        self._waiting[:count] = fresh
 
     async def _taken_up(self, id_: str) -> bool:
         """Whether a batch of an earlier run has the question; it is waited for then."""
@@ -182,11 +190,12 @@ class Desk:
         return True
 
     async def _write(self, entry: Entry) -> Written:
-        """Writes and sends one file of what waits. Raises BudgetSpent when not one line can be paid."""
+        """Writes and sends one file of what waits. Raises BudgetSpent when too few lines can be paid."""
         budget = self.run.budget_usd if self.price is not None else None
         left, most_bytes = self.flight.left(budget), int(self.run.batch_max_mb * 1_000_000)
         limits = FileLimits(self.run.batch_max_requests, most_bytes, left)
-        lines, self._waiting = self._waiting, []
+        lines = [line for line in self._waiting if line.id]
+        self._waiting = [line for line in self._waiting if not line.id]
         written = Written(left=lines)
         try:
             written = await asyncio.to_thread(
@@ -194,6 +203,8 @@ class Desk:
             )
         finally:
             self._waiting = [*written.left, *self._waiting]
+        if written.too_dear_usd is not None and len(written.lines) * _LEAST < len(lines):
+            self._waiting, written.lines = [*written.lines, *self._waiting], []
         for line, why in written.broken:
             if isinstance(why, Fault):
                 line.give(why)

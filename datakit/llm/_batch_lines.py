@@ -92,11 +92,12 @@ def write(
     limits: FileLimits,
     worst_usd: Callable[[Line], float],
 ) -> Written:
-    """A batch file of as many of the lines as may stand in it, in their order. On disk when this returns."""
+    """A batch file of as many of the named lines as may stand in it, in their order. It is closed then."""
     written, size, full = Written(), 0, False
     seen: set[str] = set()
     with open(path, "wb") as file:
         for line in lines:
+            assert line.id  # nothing could be joined on it
             if line.id in seen:  # asked twice: one line answers both
                 written.lines.append(line)
                 continue

@@ -171,7 +171,10 @@ class Annotation:
         try:
             while True:
                 while stopped is None and len(tasks) < most + min(flight.waiting, MOST_WAITING * most):
-                    job = next(jobs, None)
+                    try:
+                        job = next(jobs, None)
+                    except BudgetSpent as spent:
+                        stopped, job = spent, None
                     if job is None:
                         break
                     worker = workers[self._models.pop(job[0])]
@@ -195,8 +198,10 @@ class Annotation:
                 if stopped is not None and not isinstance(stopped, BudgetSpent | StopProvider):
                     break
             if stopped is not None:
-                flight.is_storing = bool(tasks)  # those are broken off, with answers that may have come
                 raise stopped
+        except BaseException:
+            flight.is_storing |= bool(tasks)  # those are broken off, with answers that may have come
+            raise
         finally:
             flight.listen(None)
             for task in tasks:

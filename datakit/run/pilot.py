@@ -29,7 +29,8 @@ def pilot(
     """What it cost to do every paid step of a recipe for so many records that need it; USD.
 
     The records are drawn by the recipe's seed. Behind a step that is piloted, only its records can go on, so
-    that all steps see the same ones. Raises BudgetSpent or StopProvider as a build would.
+    that all steps see the same ones. Models are asked by calls even where the build asks by batches, which
+    may take a day. Raises BudgetSpent or StopProvider as a build would.
     """
     spent = 0.0
     for step in recipe.steps:
@@ -43,7 +44,8 @@ def pilot(
         stage = Stage(survey.folder / "drawn", dict(inputs.schema))
         stage.append(inputs.sample(min(records, inputs.height), seed=recipe.seed))
         report = StepReport(number=step.number, name=step.name)
-        own = replace(tools, parts=StoredParts(store, report))
+        run = tools.run.model_copy(update={"mode": "calls"})
+        own = replace(tools, run=run, parts=StoredParts(store, report))
         Annotation(step.transform, own, store, progress, report, spent_usd=spent).pay(stage)
         spent += report.cost_usd
     return spent

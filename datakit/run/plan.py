@@ -233,6 +233,10 @@ def _estimate(row: StepPlan, lookup: Lookup, survey: Survey, estimate: Estimator
         if given is not None:
             past = {name: None if sum_ is None else sum_ / len(lookup.sample) for name, sum_ in given.items()}
             basis = f"reckoned from {len(lookup.sample)} records and the model's price"
+    if past and model and survey.tools.run.is_batch:
+        factor = survey.tools.llm.batch_price_factor
+        costs = {name: cost * factor for name, cost in past.items() if name.startswith("cost_") and cost}
+        past, basis = {**past, **costs}, f"{basis}, times {factor:g} for a batch"
     row.basis = basis
     unknown = None if model else 0.0  # a step that calls no model has no tokens and costs nothing
     figures = {name: (past or {}).get(name) for name in ("tokens_in", "tokens_out", "cost_usd", "seconds")}
@@ -253,7 +257,7 @@ def _estimate(row: StepPlan, lookup: Lookup, survey: Survey, estimate: Estimator
 
 def _wall_s(row: StepPlan, tools: Tools) -> float | None:
     """How long a model's calls take: by those in flight, or by what the recipe allows a minute."""
-    if row.seconds is None:
+    if row.seconds is None or tools.run.is_batch:
         return None
     each = tools.llm.each_endpoint()
     times = [row.seconds / min(tools.run.concurrency, max(row.calls, 1))]

@@ -179,13 +179,15 @@ class Store:
         """Mean tokens_in, tokens_out, cost_usd and seconds of a step's newest 200 results, and their number;
         `cost_usd_error` is the standard error of the mean cost.
 
-        A figure that no result noted is None. With `model` only results of that model count, or of a dated
-        version of it (`gpt-4o-2024-08-06`). None when there is no result.
+        The cost of what came by batch is taken as that of a call. A figure that no result noted is None. With
+        `model` only results of that model count, or of a dated version of it (`gpt-4o-2024-08-06`). None when
+        there is no result.
         """
         fields = ("tokens_in", "tokens_out", "cost_usd", "seconds", "squares")
-        means = ", ".join(f"avg(json_extract(meta, '$.{name}'))" for name in fields[:-1])
-        cost = "json_extract(meta, '$.cost_usd')"
-        means += f", avg({cost} * {cost})"
+        values = {name: f"json_extract(meta, '$.{name}')" for name in fields[:-1]}
+        values["cost_usd"] += " / coalesce(nullif(json_extract(meta, '$.price_factor'), 0), 1)"
+        values["squares"] = f"{values['cost_usd']} * {values['cost_usd']}"
+        means = ", ".join(f"avg({value})" for value in values.values())
         row = self._db.execute(
             f"""SELECT count(*), {means} FROM (
                   SELECT CAST(meta AS TEXT) AS meta, json_extract(CAST(meta AS TEXT), '$.model') AS model
