@@ -204,6 +204,8 @@ class Artifact(BaseModel):
     kind: str
     """data, config, image, card …"""
     records: int | None = None
+    sha256: str = ""
+    """Of its bytes, where the emitter took it while writing; else the file is read again for it."""
 
 
 class FinalRecords(ABC):

@@ -29,8 +29,8 @@ def json_rows(folded: Folded) -> Iterator[list[bytes]]:
     # Constant parts are repeated, not copied into a column: half the time of `concat_str`.
     pieces = [next(columns).to_list() if isinstance(part, pl.Expr) else repeat(part) for part in parts]
     rows = map(b"".join, zip(*pieces, strict=False))
-    while some := list(islice(rows, _SLICE)):
-        yield some
+    while group := list(islice(rows, _SLICE)):
+        yield group
 
 
 def _parts(frame: pl.DataFrame, folded: Folded) -> list[bytes | pl.Expr]:

@@ -45,7 +45,10 @@ class Parts:
         suffix = "jsonl" if self.lines else "json"
         for key, file in self._files.items():
             file.path = file.path.rename(self.folder / f"{self.entry(key)}.{suffix}")
-        return [Artifact(path=file.path.name, kind="data", records=file.rows) for _, file in self.files()]
+        return [
+            Artifact(path=file.path.name, kind="data", records=file.rows, sha256=file.sha256)
+            for _, file in self.files()
+        ]
 
     def release(self) -> None:
         """Closes what is open, whatever happened before."""

@@ -118,14 +118,13 @@ def source_paths(recipe: Recipe, tools: Tools) -> list[Path]:
     return [path for sources in with_sources if sources is not None for path in sources(tools)]
 
 
-def stamp(path: Path, *, hashed: bool) -> FileStamp:
-    """Size and time of change of a file, and its sha256 when asked."""
+def stamp(path: Path, *, hashed: bool, sha256: str = "") -> FileStamp:
+    """Size and time of change of a file, and its sha256 when asked: the one given, or the file's content."""
     try:
         status = path.stat()
     except OSError:
         return FileStamp(bytes=-1, mtime_ns=-1)
-    sha256 = ""
-    if hashed and path.is_file():
+    if hashed and not sha256 and path.is_file():
         with open(path, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return FileStamp(bytes=status.st_size, mtime_ns=status.st_mtime_ns, sha256=sha256)

@@ -292,6 +292,13 @@ def test_text_keeps_every_character(tmp_path: Path) -> None:
     assert len(lines) == 4  # [, one row, ], end
 
 
+def test_an_emitted_file_comes_with_the_digest_of_its_bytes(tmp_path: Path) -> None:
+    rows = [record(f"r{number}", repeat=1 + number % 3) for number in range(100)]
+    artifacts, _ = emit(tmp_path, rows)
+    (train,) = [item for item in artifacts if item.kind == "data"]
+    assert train.sha256 == hashlib.sha256((tmp_path / train.path).read_bytes()).hexdigest()
+
+
 def test_records_without_split_repeat_and_set_are_training_records(tmp_path: Path) -> None:
     frame = pl.DataFrame([record("a"), record("b")], schema=SCHEMA).select("id", "images", "messages")
     Llamafactory().write(Held(frame), tmp_path, Tools(base=tmp_path, project=tmp_path, name="it"))
