@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 
 
@@ -88,11 +88,13 @@ class BatchFilesWritten(DatakitError):
 
     exit_code = Exit.PARTIAL
 
-    def __init__(self, requests: int, commands: Sequence[str]) -> None:
+    def __init__(self, requests: int, commands: Sequence[str], unanswered: Mapping[str, int]) -> None:
+        failed = "".join(f"\n  {count:,} were asked before: {why}." for why, count in unanswered.items())
         lines = "".join(f"\n    {command}" for command in commands)
         super().__init__(
-            f"{requests:,} requests stand in batch files and wait for their answers. Run where the model is:"
-            f"{lines}\n  Then run the same command again: it takes up the answers and goes on."
+            f"{requests:,} requests stand in batch files and wait for their answers.{failed}\n"
+            f"  Run where the model is:{lines}\n"
+            "  Then run the same command again: it takes up the answers and goes on."
         )
 
 

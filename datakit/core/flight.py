@@ -34,6 +34,8 @@ class Flight:
     """Batches that go on at the provider when this process ends."""
     to_run: dict[str, int] = field(default_factory=dict)
     """Commands that somebody must run, and the requests that wait for each."""
+    unanswered: dict[str, int] = field(default_factory=dict)
+    """Why requests whose file somebody ran have no answer all the same, and how many of each."""
     _settled: list[asyncio.Future[None]] = field(default_factory=list)
     _listener: Callable[[], None] | None = None
 

@@ -272,6 +272,9 @@ class Desk:
         self._answered.append(entry)
 
     def _give(self, ids: list[str], found: Answer | Fault) -> None:
+        if ids and isinstance(found, Fault) and found.fate == "again" and self.carrier.way == "batch_files":
+            count = self.flight.unanswered.get(found.detail, 0)
+            self.flight.unanswered[found.detail] = count + len(ids)
         for id_ in ids:
             for number, line in enumerate(self._open.pop(id_, ())):
                 line.give(found, is_first=number == 0)

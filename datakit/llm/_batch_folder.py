@@ -154,6 +154,12 @@ class BatchFolder:
             yield
 
 
+def under_way(store: Path) -> int:
+    """Requests of earlier runs that a provider works on, or has answered without anybody collecting it."""
+    states = [_state(path.parent) for path in (store / "batches").glob("*/state.json")]
+    return sum(len(state.ids) for state in states if state and state.status in ("uploaded", "submitted"))
+
+
 def _state(folder: Path) -> State | None:
     try:
         return State.model_validate_json((folder / "state.json").read_bytes())

@@ -106,9 +106,16 @@ def provider_for(tools: Tools) -> Provider:
         from datakit.llm.batch import BatchClient
 
         return BatchClient(tools)
+    from datakit.llm._batch_folder import under_way
     from datakit.llm.client import Client
 
-    return Client(tools.llm, tools.run, tools.flight)
+    client = Client(tools.llm, tools.run, tools.flight)
+    if count := under_way(tools.run.store_folder(tools.project)):
+        client.notes.setdefault("warnings", []).append(
+            f"{count:,} requests of earlier runs are under way in batches and asked again by calls where "
+            "they are wanted; `run.mode: batch` would have collected them."
+        )
+    return client
 
 
 class Author:

@@ -81,7 +81,7 @@ class Annotation:
                 "Nothing is sent twice."
             ) from None
         if waiting := self.tools.flight.to_run:
-            raise BatchFilesWritten(sum(waiting.values()), list(waiting))
+            raise BatchFilesWritten(sum(waiting.values()), list(waiting), self.tools.flight.unanswered)
 
     def _pay(self, stage: Stage) -> None:
         for answered in self._work(self._within_budget(self._missing(stage))):

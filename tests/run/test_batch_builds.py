@@ -260,6 +260,19 @@ def test_stopped_while_a_batch_is_away_and_collected_by_the_same_command(
     assert len(set(server.questions)) == len(server.questions)
 
 
+def test_calls_beside_a_batch_that_is_away_say_that_it_is_paid_for(
+    batched: Path, server: LoopbackBatches
+) -> None:
+    server.is_held = True
+    process = start(batched)
+    until(lambda: len(server.batches) == 2 and server.batches[-1].looks > 0, process)
+    process.kill()
+    end(process)
+    finish(batched, "run.mode=calls")
+    report = (batched / "build" / "batched" / "report.json").read_text("utf-8")
+    assert "60 requests of earlier runs are under way in batches" in report
+
+
 def until(reached: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     at = time.monotonic() + PATIENCE_S
     while not reached():
@@ -311,7 +324,10 @@ def test_files_for_others_end_with_3_say_what_to_run_and_are_taken_up(
         if rounds == 0:
             assert len(commands) == 2
             assert f"{2 * RECORDS} requests stand in batch files" in told
+        fails = rounds == 1
+        assert ("4 were asked before: HTTP 500: error: no memory" in told) == (rounds == 2)
         for command in commands:
+            server.script = lambda call: Reply(500, "no memory") if fails else None  # noqa: B023
             run_batch(batched / command[3], batched / command[5], server)
         rounds += 1
         assert rounds < 12
