@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 _ARRAY = (b"[\n", b",\n", b"\n]\n")
 _LINES = (b"", b"\n", b"\n")
-_WRITTEN = 32
-"""Rows written at once, some 200 KB of prompts. Pieces of 2 MB cost the kernel up to four times as much: it
+_WRITTEN = 8
+"""Rows written at once, some 60 KB of prompts. Larger pieces cost the kernel up to five times as much: it
 looks for large pages to put them in (ext4, 2026-11-24)."""
 
 

@@ -68,6 +68,8 @@ class Options:
 
 
 FULL = Options()
+_ROW_GROUP = 16_384
+"""Records of a row group, which is in memory while it is written."""
 
 
 def build(
@@ -184,6 +186,7 @@ class _Maker:
             target / "records.parquet",
             compression="zstd",
             compression_level=1,
+            row_group_size=_ROW_GROUP,
         )
         shutil.copyfile(engine.folder / "rejects.jsonl", target / "rejects.jsonl")
         (target / "recipe.yaml").write_text(self.recipe.dump(), encoding="utf-8")
