@@ -46,7 +46,7 @@ def check(batch: pl.DataFrame, trainer: str, shared: Sequence[Shared] = ()) -> N
     `shared` is what the chats of the batch lack, when they are folded.
     """
     contents = pl.element().struct.field("content")
-    answers = contents.filter(pl.element().struct.field("role") == "assistant").str.strip_chars()
+    is_answer = pl.element().struct.field("role") == "assistant"
     facts = batch.select(
         "id",
         "split",
@@ -55,7 +55,7 @@ def check(batch: pl.DataFrame, trainer: str, shared: Sequence[Shared] = ()) -> N
         pictures=pl.col("images").list.len().fill_null(0),
         turns=pl.col("messages").list.eval(pl.element().struct.field("role")).list.join(" "),
         untold=pl.col("messages").list.eval(contents.is_null()).list.any(),
-        silent=pl.col("messages").list.eval(answers == "").list.any(),
+        silent=pl.col("messages").list.eval(is_answer & (contents.str.strip_chars() == "")).list.any(),
         places=pl.col("messages").list.eval(contents.str.count_matches(IMAGE, literal=True)).list.sum()
         + sum(text.count(IMAGE) for both in shared for text in both),
     )
