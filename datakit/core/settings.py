@@ -135,7 +135,8 @@ class RunSettings(Settings):
     and ends with exit code 3; the next one takes up what `vllm run-batch` (or whoever else runs them) laid
     beside them. The answers are the same results, under the same keys, whichever way they came."""
     batch_max_requests: int = Field(default=50_000, ge=1, le=50_000)
-    """Requests in one batch file at most. Fewer where the account may queue only so many tokens."""
+    """Requests in one batch file, and records that wait for answers at the same time, at most. Take fewer
+    where the account may queue only so many tokens."""
     batch_max_mb: float = Field(default=200, gt=0, le=200)
     """Size of one batch file at most, in MB of 1,000,000 bytes."""
     batch_poll_s: float = Field(default=60, gt=0)
@@ -147,7 +148,8 @@ class RunSettings(Settings):
     max_reject_rate: float = Field(default=0.02, ge=0, le=1)
     """The build fails when more of the records than this are rejected."""
     budget_usd: float | None = Field(default=None, gt=0)
-    """The worst price of a call is set aside before it is sent: what is spent stays within this."""
+    """The worst price of a call, or of a whole batch file, is set aside before it is sent: what is spent
+    stays within this."""
     store: str | None = None
     """Folder of the result store; `.datakit` in the project when not given (DATAKIT_STORE overrides)."""
     batch_rows: int = Field(default=4096, ge=1)
@@ -157,11 +159,6 @@ class RunSettings(Settings):
     def is_batch(self) -> bool:
         """Whether models are asked through batch files."""
         return self.mode != "calls"
-
-    @property
-    def most_open(self) -> int:
-        """Records whose answers are awaited at the same time."""
-        return self.batch_max_requests if self.is_batch else self.concurrency
 
     def store_folder(self, project: Path) -> Path:
         """Where the result store lies: DATAKIT_STORE, else `store`, else `.datakit` in the project."""

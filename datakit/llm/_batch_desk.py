@@ -1,7 +1,7 @@
 """Where questions wait for their batch: files are written, sent, looked after, and their answers handed out.
 
-A file is closed when no record can go further without an answer, or when it is full. What is known of it is
-on disk before the next thing is done with it, so that a build may be killed at any point.
+Files are written when no record can go further without an answer. What is known of a file is on disk before
+the next thing is done with it, so that a build may be killed at any point.
 """
 
 from __future__ import annotations
@@ -120,8 +120,10 @@ class Desk:
                     await self._send()
                 for asked in [one for one in self._asked if one.look_at <= time.monotonic()]:
                     await self._look(asked)
+                    if self._answered:
+                        break  # one file's answers are stored and forgotten before the next one's are read
                 self._tell()
-                if seen == self._questions:
+                if seen == self._questions and not self._answered:
                     await self._sleep()
         except Exception as error:  # whoever waits for an answer gets it, and the build tells it
             self.halt(error)
@@ -131,9 +133,9 @@ class Desk:
         return self._most_asked is None or len(self._asked) < self._most_asked
 
     async def _quiet(self) -> None:
-        """Until no record can go further without an answer, or the questions fill a file."""
+        """Until no record can go further without an answer. What was answered is in the store then."""
         before = -1
-        while before != self._questions and len(self._waiting) < self.run.batch_max_requests:
+        while before != self._questions:
             before = self._questions
             self._news.clear()
             await asyncio.sleep(QUIET_S)

@@ -158,7 +158,9 @@ class Annotation:
         A record that waits for its next try makes room for another. When the budget is spent or the provider
         stops, no further record is started, and answers under way are still taken: they are paid for.
         """
-        flight, most = self.tools.flight, self.tools.run.most_open
+        flight, run = self.tools.flight, self.tools.run
+        by_batch = run.is_batch and self.tools.llm.resolved_provider() != "offline"
+        most = run.batch_max_requests if by_batch else run.concurrency
         workers = {
             model: self.annotator.start(tools)
             for model, tools in tools_by_model(self.annotator, self.tools).items()

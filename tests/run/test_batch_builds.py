@@ -174,6 +174,19 @@ def test_build_by_batches_is_the_build_by_calls_at_half_the_price(
     assert sum(server.replies.values()) == lines
 
 
+def test_each_model_has_files_of_its_own(batched: Path, server: LoopbackBatches) -> None:
+    server.models = ("gpt-4o-mini", "gpt-5-mini")
+    recipe = batched / "recipes" / "batched.yaml"
+    both = ", ".join(f'{{base_url: "{server.url}", model: {model}}}' for model in server.models)
+    text = recipe.read_text()
+    recipe.write_text(text.replace(f'base_url: "{server.url}"', f"endpoints: [{both}]"))
+    finish(batched)
+    asked = [{line["body"]["model"] for line in batch.lines} for batch in server.batches]
+    assert all(len(models) == 1 for models in asked)
+    assert set().union(*asked) == set(server.models)
+    assert outcome(batched)["records"] == by_calls(batched)["records"]
+
+
 def test_answers_of_batches_serve_later_calls(batched: Path, server: LoopbackBatches) -> None:
     finish(batched)
     count = server.count
