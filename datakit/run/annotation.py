@@ -355,7 +355,7 @@ async def _next(answers: AsyncGenerator[Answered, None]) -> Answered:
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
-    """uvloop's when it is installed (`datakit[fast]`): a third less CPU for each call."""
+    """uvloop's when it is installed (`datakit[fast]`)."""
     try:
         import uvloop
     except ImportError:
