@@ -58,7 +58,7 @@ DEFAULT_SYSTEM = "You are a helpful assistant."
 IMAGE = "<image>"
 _IMAGE_FRAME = "<|vision_start|><|vision_end|>"
 _REMEMBERED = 20_000
-_LINE = re.compile(r"(?<=\n)(?=\S)")
+_BREAK = re.compile(r"\n(?=\S)")
 
 
 @cache
@@ -87,32 +87,55 @@ def token_ids(text: str, vocabulary: Vocabulary = "qwen2_5") -> list[int]:
     return encoding(vocabulary).encode(normalize("NFC", text), allowed_special="all")
 
 
+def _lines(text: str) -> list[str]:
+    """The text cut after each line break that a visible character follows."""
+    *lines, last = _BREAK.split(text)
+    return [*[line + "\n" for line in lines], last]
+
+
 class TokenCounter:
-    """Exact counts, quick for texts that share lines: a line is encoded once and then remembered.
+    """Exact counts, quick for texts that share lines: a line that comes again is encoded once and remembered.
 
     Cutting after a line break is exact, since no piece of Qwen's pre-tokenizer and no special token reaches
-    across a break that a visible character follows. A prompt of 25 label lines costs its own lines only.
+    across a break that a visible character follows. A prompt of 25 label lines costs its own lines only,
+    which are encoded together: one by one they would take two thirds more.
     """
 
     def __init__(self, vocabulary: Vocabulary = "qwen2_5") -> None:
         self.vocabulary = vocabulary
         self._lines: dict[str, int] = {}
+        self._met: set[str] = set()
+        """Lines that came once; most of them never come again."""
 
     def count(self, text: str) -> int:
         """How many tokens the text has."""
         if not text.isascii() and not is_normalized("NFC", text):
             text = normalize("NFC", text)
-        known = self._lines
         total = 0
-        for line in _LINE.split(text):
-            found = known.get(line)
-            if found is None:
-                found = len(encoding(self.vocabulary).encode(line, allowed_special="all"))
-                if len(known) >= _REMEMBERED:
-                    known.clear()  # shared lines come back at once; a record's own lines never do
-                known[line] = found
-            total += found
+        fresh = []
+        for line in _lines(text):
+            found = self._lines.get(line)
+            if found is not None:
+                total += found
+            elif line in self._met:
+                total += self._remembered(line)
+            else:
+                fresh.append(line)
+        if fresh:
+            if len(self._met) + len(fresh) > _REMEMBERED:
+                self._met.clear()
+            self._met.update(fresh)
+            total += self._encoded("".join(fresh))
         return total
+
+    def _remembered(self, line: str) -> int:
+        if len(self._lines) >= _REMEMBERED:
+            self._lines.clear()  # shared lines come back at once
+        found = self._lines[line] = self._encoded(line)
+        return found
+
+    def _encoded(self, text: str) -> int:
+        return len(encoding(self.vocabulary).encode(text, allowed_special="all"))
 
     def count_many(self, texts: Iterable[str]) -> list[int]:
         """The count of each text."""

@@ -56,8 +56,17 @@ def test_remembered_lines_give_the_count_of_the_whole_text(text: str) -> None:
     counter = TokenCounter()
     whole = count(text)
     assert counter.count(text) == whole
+    assert counter.count(text) == whole  # lines met before, encoded one by one
     assert counter.count(text) == whole  # from memory
     assert upper_bound(text) >= whole
+
+
+@given(st.lists(st.lists(PIECES, max_size=12).map("".join), min_size=2, max_size=8))
+@settings(max_examples=200, deadline=None)
+def test_lines_of_their_own_between_shared_ones_are_counted_exactly(texts: list[str]) -> None:
+    counter = TokenCounter()
+    shared = [f"Question:\n{text}\nAnswer:\n" for text in texts]
+    assert counter.count_many(shared) == [count(text) for text in shared]
 
 
 def test_prompts_of_real_labels_are_counted_exactly_and_from_memory() -> None:
@@ -72,7 +81,7 @@ def test_prompts_of_real_labels_are_counted_exactly_and_from_memory() -> None:
 def test_clearly_short_texts_are_not_encoded() -> None:
     counter = TokenCounter()
     assert not counter.exceeds("一二三", 9)
-    assert counter._lines == {}
+    assert (counter._lines, counter._met) == ({}, set())
     assert counter.exceeds("一 二 三", 2)
     assert not counter.exceeds("一二三", 3)
 
