@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -111,27 +111,32 @@ def shipped_build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pat
 
 
 @pytest.fixture
-def load_as_trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Loaded]:
+def load_as_trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Loaded]]:
     """Loads a build's data sets as `llamafactory-cli train train.yaml` would, up to the training itself."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
     import datasets
+    import multiprocess
     from llamafactory.data import get_dataset, get_template_and_fix_tokenizer
     from llamafactory.hparams import get_train_args
     from llamafactory.model import load_tokenizer
 
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     datasets.disable_progress_bars()
+    # This process has threads of polars and torch: a fork of it can hang for ever.
+    before = multiprocess.get_start_method()
+    multiprocess.set_start_method("spawn", force=True)
 
     def load(folder: Path, **changes: Any) -> Loaded:
         monkeypatch.chdir(folder)
         keys = yaml.safe_load((folder / "train.yaml").read_text("utf-8"))
         # Half precision needs a GPU; the other keys stay as they were written.
-        keys |= {"bf16": False, "overwrite_cache": True, "preprocessing_num_workers": 2, **changes}
+        keys |= {"bf16": False, "overwrite_cache": True, "preprocessing_num_workers": 1, **changes}
         model, data, training, finetuning, _ = get_train_args(dict(keys))
         parts = load_tokenizer(model)
         template = get_template_and_fix_tokenizer(parts["tokenizer"], data)
         sets = get_dataset(template, model, data, training, stage=finetuning.stage, **parts)
         return Loaded(folder, keys, parts["tokenizer"], sets)
 
-    return load
+    yield load
+    multiprocess.set_start_method(before, force=True)
