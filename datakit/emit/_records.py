@@ -15,7 +15,7 @@ from datakit.core.transform import FinalRecords
 PARTS = (TRAIN, VAL, GENERAL)
 _PAIR = "(user|observation) (assistant|function_call)"
 _TURNS = f"^(system )?{_PAIR}( {_PAIR})*$"
-_CHUNK = 2048
+_CHUNK = 4096
 _ABSENT = {"split": TRAIN, "repeat": 1, "set": ""}
 CHOSEN = ("id", "messages", "images", "split", "repeat", "set")
 """The columns that every emitter reads."""
