@@ -305,10 +305,11 @@ def _limited(batches: Iterator[Batch], limit: int | None) -> Iterator[Batch]:
 def _unique(frame: pl.DataFrame, seen: set[str]) -> tuple[pl.DataFrame, list[Reject]]:
     """The records whose id no earlier source used, and the others as rejects."""
     ids = frame["id"].to_list()
+    if seen.isdisjoint(ids):
+        seen.update(ids)
+        return frame, []
     twice = [index for index, id_ in enumerate(ids) if id_ in seen]
     seen.update(ids)
-    if not twice:
-        return frame, []
     rejects = [
         Reject(
             row["id"],

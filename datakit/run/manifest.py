@@ -108,8 +108,11 @@ def step_settings(recipe: Recipe, tools: Tools) -> list[dict[str, Any]]:
 
 
 def stamp_sources(recipe: Recipe, tools: Tools) -> dict[str, FileStamp]:
-    """Stamps of the files that records come from, with content hashes."""
-    return {str(path): stamp(path, hashed=True) for path in source_paths(recipe, tools)}
+    """Stamps of the files that records come from, with content hashes, remembered where nothing changed."""
+    return {
+        str(path): stamp(path, hashed=True, sha256=tools.files.sha256(path) if path.is_file() else "")
+        for path in source_paths(recipe, tools)
+    }
 
 
 def source_paths(recipe: Recipe, tools: Tools) -> list[Path]:
