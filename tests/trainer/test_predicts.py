@@ -26,7 +26,9 @@ def predicted(folder: Path, out: Path, answers: Callable[[list[list[int]]], list
     from llamafactory.train.sft.trainer import CustomSeq2SeqTrainer
 
     keys = yaml.safe_load((folder / "train.yaml").read_text("utf-8"))
-    model, data, training, *_ = get_train_args({**keys, "bf16": False, "overwrite_cache": True})
+    model, data, training, *_ = get_train_args(
+        {**keys, "bf16": False, "overwrite_cache": True, "preprocessing_num_workers": 1}
+    )
     training.predict_with_generate = True  # its check for packages that compute ROUGE comes before
     parts = load_tokenizer(model)
     template = get_template_and_fix_tokenizer(parts["tokenizer"], data)
