@@ -93,11 +93,12 @@ def _serving(folder: Path, recipe: Recipe, report: BuildReport) -> list[Artifact
     try:
         if architecture is None:
             raise UserError("`serve:` knows no model", remedy="Give serve.model, or a `train:` section.")
-        artifacts, plan = write_serving(folder, recipe.name, settings, architecture)
+        artifacts, _ = write_serving(
+            folder, recipe.name, settings, architecture
+        )  # its notes stand in serve.sh
     except UserError as error:
         report.notes.append(f"No serving plan: {error.message}. {error.remedy}")
         return []
-    report.notes += [f"Serving: {note}." for note in plan.notes]
     return artifacts
 
 

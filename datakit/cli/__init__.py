@@ -69,8 +69,8 @@ Examples:
 
 \b
 Exit codes: 0 fine, 1 a guard or check failed, 2 the recipe or the call is wrong,
-3 records are left to retry, 4 stopped at the budget, 5 provider or credentials,
-130 interrupted (run again to go on)."""
+3 records are left to retry or batch files to be run, 4 stopped at the budget,
+5 provider or credentials, 130 interrupted (run again to go on)."""
 
 
 @click.group(cls=LazyCommands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
