@@ -93,9 +93,8 @@ def _serving(folder: Path, recipe: Recipe, report: BuildReport) -> list[Artifact
     try:
         if architecture is None:
             raise UserError("`serve:` knows no model", remedy="Give serve.model, or a `train:` section.")
-        artifacts, _ = write_serving(
-            folder, recipe.name, settings, architecture
-        )  # its notes stand in serve.sh
+        # The plan's notes stand in serve.sh; readers of the card have no use for them.
+        artifacts, _ = write_serving(folder, recipe.name, settings, architecture)
     except UserError as error:
         report.notes.append(f"No serving plan: {error.message}. {error.remedy}")
         return []
