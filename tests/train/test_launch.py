@@ -213,6 +213,11 @@ def test_known_failures_have_a_remedy(log: str, words: str) -> None:
     assert bool(explain(log)) == bool(words)
 
 
+def _heeding_ctrl_c() -> None:
+    """Tests that a shell started in the background ignore Ctrl-C, and what they start would too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "scheduler"])
 def test_interrupting_ends_the_trainer_and_says_how_to_go_on(
     make_build: Make, trainer: Path, number: int
@@ -220,7 +225,9 @@ def test_interrupting_ends_the_trainer_and_says_how_to_go_on(
     build = make_build()
     environment = {**os.environ, "FAKE_TRAINER": "sleep"}
     command = [sys.executable, "-m", "datakit.cli", "train", str(build), "--cpu"]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=_heeding_ctrl_c
+    )
     trained_folder = RunFolder.of(build).trained
     until = time.monotonic() + 20
     while not (trained_folder / "checkpoint-1" / "trainer_state.json").exists():
