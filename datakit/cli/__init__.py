@@ -113,9 +113,8 @@ def run(args: list[str] | None = None) -> int:
         return int(Exit.INTERRUPTED)
     except BrokenPipeError:
         return int(Exit.FINE)
-    except (
-        OSError
-    ) as error:  # a full disk, a folder that was taken away: wherever it happens, the user mends it
+    except OSError as error:
+        # A full disk, a folder that was taken away: wherever it happens, the user mends it.
         where = f"{error.filename}: " if error.filename else ""
         click.echo(f"Error: {where}{error.strerror or error}", err=True)
         click.echo("  What was finished is stored: mend this and run the same command to go on.", err=True)
