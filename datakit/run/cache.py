@@ -16,9 +16,9 @@ from datakit.core.errors import DatakitError
 from datakit.core.files import FileDigests
 from datakit.recipe.recipe import Recipe
 from datakit.run.columns import check_columns
-from datakit.run.engine import NothingLeft
+from datakit.run.dry_run import DryRun
+from datakit.run.engine import Engine, NothingLeft
 from datakit.run.store import Entry, Store
-from datakit.run.survey import Survey
 
 DAY_S = 86_400
 FREE_STEPS = frozenset({"annotate.image_facts", "annotate.ocr", "guard.image"})
@@ -106,7 +106,7 @@ def _asked(recipe: Recipe, store: Store) -> set[bytes]:
     tools = replace(recipe.tools(), files=FileDigests(store))
     try:
         check_columns(recipe, tools)
-        Survey(tools, store, work, referenced=keys).run(recipe.steps[: paid[-1] + 1])
+        Engine(tools, store, work, policy=DryRun(referenced=keys)).run(recipe.steps[: paid[-1] + 1])
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return keys

@@ -1,34 +1,17 @@
 """The other end of a worker process: takes rows from a socket, answers one outcome each.
 
-Run by datakit.run.workers as `python -m datakit.run.worker_main FD`.
+Run by datakit.run.executors.process as `python -m datakit.run.executors.process_worker FD`.
 """
 
 from __future__ import annotations
 
-import os
 import pickle
 import signal
 import sys
-import traceback
 from multiprocessing.connection import Connection
-from typing import Any
 
 from datakit.core.errors import DatakitError, UserError
-from datakit.core.outcome import Outcome, Retry
-from datakit.core.transform import Row
-
-
-def answer(worker: Any, row: Row) -> Outcome:
-    """The worker's outcome; an unforeseen exception becomes Retry, so that the record is not lost."""
-    try:
-        outcome: Outcome = worker.answer(row)
-        return outcome
-    except DatakitError:
-        raise
-    except Exception as error:  # a bug in a transform or an engine: shown in the report as a retry
-        if os.environ.get("DATAKIT_DEBUG"):
-            traceback.print_exc()
-        return Retry("unexpected_error", f"{type(error).__name__}: {error}")
+from datakit.run.executors.base import answer
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -23,8 +23,8 @@ from datakit.core.errors import DatakitError, UserError
 from datakit.core.outcome import Outcome, Retry
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Row
+from datakit.run.executors.base import Answered, Job
 
-Job = tuple[bytes, Row]
 MAX_DEATHS = 8
 QUEUE_PER_WORKER = 2  # one in work, one waiting: a dead worker takes at most two jobs along
 
@@ -37,24 +37,25 @@ class _Child:
     retiring: bool = False
 
 
-class WorkerPool:
-    """Runs an annotator's worker in `count` processes."""
+class ProcessExecutor:
+    """Runs an annotator's worker in `run.workers` processes."""
 
-    def __init__(self, annotator: Annotator, tools: Tools, count: int, memory_mb: int) -> None:
+    def __init__(self, annotator: Annotator, tools: Tools) -> None:
         try:
-            self._setup = pickle.dumps((annotator, tools, memory_mb))
+            self._setup = pickle.dumps((annotator, tools, tools.run.worker_memory_mb))
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise UserError(
                 f"{annotator.name()} cannot be sent to a worker process: {error}",
                 remedy="Define the transform in a module that can be imported, not in a notebook.",
             ) from None
-        self._count = count
+        self.notes: Row = {}
+        self._count = tools.run.workers or default_workers()
         self._children: list[_Child] = []
         self._crashed: set[bytes] = set()
         self._deaths = 0  # workers in a row that died without an answer
         self._again: deque[Job] = deque()
 
-    def run(self, jobs: Iterator[Job]) -> Iterator[tuple[bytes, Outcome]]:
+    def run(self, jobs: Iterator[Job]) -> Generator[Answered, None, None]:
         """Outcomes in the order in which they are finished. `jobs` is read only as fast as work is done."""
         try:
             exhausted = False
@@ -64,11 +65,11 @@ class WorkerPool:
                     return
                 for pipe in wait([child.pipe for child in self._children]):
                     child = next(child for child in self._children if child.pipe is pipe)
-                    yield from self._receive(child)
+                    yield from ([answered] for answered in self._receive(child))
         finally:
-            self.close()
+            self._close()
 
-    def close(self) -> None:
+    def _close(self) -> None:
         """Ends every worker; what they were doing is lost, what they had answered is not."""
         for child in self._children:
             child.pipe.close()
@@ -93,13 +94,13 @@ class WorkerPool:
                     break
                 child.jobs.append(job)
                 with contextlib.suppress(OSError):  # a dead worker is found when its pipe is read
-                    child.pipe.send(job)
+                    child.pipe.send((job.key, job.row))
         return exhausted
 
     def _start(self) -> _Child:
         ours, theirs = socket.socketpair()
         process = subprocess.Popen(
-            [sys.executable, "-m", "datakit.run.worker_main", str(theirs.fileno())],
+            [sys.executable, "-m", "datakit.run.executors.process_worker", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             env={**os.environ, **_ONE_THREAD},
@@ -141,12 +142,13 @@ class WorkerPool:
                     f"{self._deaths} worker processes died one after the other (last exit code {code})",
                     remedy="See the messages above; with `run.workers: 1` less memory is needed.",
                 )
-            key, row = child.jobs.popleft()
-            if key in self._crashed:
-                yield key, Retry("worker_crashed", f"a worker died twice on this record (exit code {code})")
+            job = child.jobs.popleft()
+            if job.key in self._crashed:
+                detail = f"a worker died twice on this record (exit code {code})"
+                yield job.key, Retry("worker_crashed", detail)
             else:
-                self._crashed.add(key)
-                self._again.append((key, row))
+                self._crashed.add(job.key)
+                self._again.append(job)
         self._again.extend(child.jobs)
 
 

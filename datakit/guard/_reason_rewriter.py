@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 import polars as pl
 
@@ -11,7 +11,7 @@ from datakit.core.labels import Label
 from datakit.core.outcome import RETRY, Batch, Outcome, Reject, Rejected
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Columns, Reviser, Row
-from datakit.guard._findings import Limits
+from datakit.guard._findings import ReasonSettings
 from datakit.guard._reasons import Reasons
 from datakit.llm import author, json_answer, offline
 from datakit.llm.answer_schema import AnswerSchema
@@ -34,19 +34,8 @@ _SAID = {
 }
 
 
-class Rules(Limits, Protocol):
-    """What rewriting goes by; see the parameters of guard.reason."""
-
-    then: Literal["mark", "reject"]
-    template: str
-    max_rewrites: int
-    budget_usd: float | None
-    temperature: float
-    max_tokens: int
-
-
-class Rewriting(Annotator):
-    """The answers that guard.reason asks for; a step of its own only towards the engine."""
+class _Question(Annotator):
+    """What a ReasonRewriter asks of the model; a step of its own only towards the engine."""
 
     registered_name: ClassVar[str] = "guard.reason"
     executor: ClassVar[Literal["process", "async", "inline"]] = "async"
@@ -74,7 +63,7 @@ class Rewriting(Annotator):
         return {**fields, TRY: row[TRY]}
 
     def start(self, tools: Tools) -> Any:
-        return _Rewriter(self, tools)
+        return _Writer(self, tools)
 
     def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
         text = author.text_of(raw, FIELD)
@@ -89,8 +78,8 @@ class Rewriting(Annotator):
         return Request(text, images, schema, self.temperature, self.max_tokens, sample=row[TRY])
 
 
-class _Rewriter(author.Author):
-    def __init__(self, step: Rewriting, tools: Tools) -> None:
+class _Writer(author.Author):
+    def __init__(self, step: _Question, tools: Tools) -> None:
         super().__init__(tools)
         self._step, self._tools = step, tools
 
@@ -108,19 +97,19 @@ def _label(row: Row, tools: Tools) -> Label:
     return found
 
 
-class Rewriter(Reviser):
-    """The worker of guard.reason with `on_fail: rewrite`."""
+class ReasonRewriter(Reviser):
+    """The worker of guard.reason that has reasons with a fault written again, then marks or rejects."""
 
-    def __init__(self, guard: Rules, tools: Tools, frame: pl.LazyFrame) -> None:
+    def __init__(self, guard: ReasonSettings, tools: Tools, frame: pl.LazyFrame) -> None:
         self.guard, self._tools, self._frame = guard, tools, frame
         self.budget_usd = guard.budget_usd
-        self.annotator: Annotator = Rewriting(
+        self.annotator: Annotator = _Question(
             column=guard.column,
             template=guard.template,
             temperature=guard.temperature,
             max_tokens=guard.max_tokens,
         )
-        self._reasons = Reasons(guard, tools, frame.select("id", "label", text=guard.column).collect())
+        self._reasons = Reasons(guard, tools, frame)
         self._flagged_before = len(self._reasons.flagged())
         self._by: dict[str, str] = {}
         self._asked: dict[str, int] = {}
@@ -128,7 +117,7 @@ class Rewriter(Reviser):
         """Records that can never be answered: refused, withheld, or without a known label."""
         self._retries: dict[str, Reject] = {}
         self._open: set[str] = set()
-        """Records whose answer a survey does not find: what becomes of them is not known."""
+        """Records whose answer a dry run does not find: what becomes of them is not known."""
         self._stopped = ""
 
     @property
@@ -169,7 +158,7 @@ class Rewriter(Reviser):
                 self._given_up.add(reject.id)
         self._reasons.replace({id_: text for id_, text, _ in answered})
 
-    def stop(self, why: str) -> None:
+    def stop(self, why: Literal["budget", "open"]) -> None:
         if why == "open":
             self._open = set(self._retries)
         self._stopped, self._retries = why, {}
@@ -192,8 +181,7 @@ class Rewriter(Reviser):
         waiting = [self._waiting(row) for row in frame.select("id", "source_file", "source_line").to_dicts()]
         kept = pl.Series([reject is None for reject in waiting], dtype=pl.Boolean())
         going = found.filter(kept)
-        mark = self.guard.then == "mark"
-        checked = self._reasons.marked(going) if mark else self._reasons.sifted(going, but=self._open)
+        checked = self._reasons(going, but=self._open)
         return replace(checked, rejects=[*checked.rejects, *(one for one in waiting if one is not None)])
 
     def _may(self, id_: str) -> bool:
