@@ -9,10 +9,10 @@ from pydantic import Field
 
 from datakit.core.outcome import Batch
 from datakit.core.tools import Tools
-from datakit.core.transform import Columns, Guard, Worker
+from datakit.core.transform import BatchWorker, Columns, Guard, Worker
 from datakit.guard._reasons import Reasons
 from datakit.guard._rewrite import OWN, Rewriter
-from datakit.llm import author
+from datakit.llm import author, offline
 
 
 class Reason(Guard):
@@ -82,8 +82,12 @@ class Reason(Guard):
     """With `rewrite`: longest answer. Not part of the key."""
 
     @property
-    def is_paid(self) -> bool:
+    def asks_model(self) -> bool:
         return self.on_fail == "rewrite"
+
+    @property
+    def is_paid(self) -> bool:
+        return self.asks_model
 
     def templates(self) -> tuple[str, ...]:
         return (self.template,) if self.on_fail == "rewrite" else ()
@@ -93,6 +97,9 @@ class Reason(Guard):
             return (self.column, "label")
         needed = author.needed(self.template, tools, given=OWN)
         return tuple(sorted({self.column, "label", *needed}))
+
+    def optional(self, tools: Tools) -> tuple[str, ...]:
+        return (*offline.READS, f"{self.column}_by") if self.asks_model else ()
 
     def gives(self, tools: Tools) -> Columns:
         marks = {f"{self.column}_flags": pl.List(pl.String()), f"{self.column}_similarity": pl.Float64()}
@@ -109,7 +116,7 @@ class Reason(Guard):
         return Rewriter(self, tools, frame) if self.on_fail == "rewrite" else _Check(self, tools, frame)
 
 
-class _Check:
+class _Check(BatchWorker):
     def __init__(self, guard: Reason, tools: Tools, frame: pl.LazyFrame) -> None:
         self.guard = guard
         table = frame.select("id", "label", text=guard.column).collect()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Container, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +15,7 @@ from datakit.core.errors import BatchFilesWritten, BudgetSpent, DatakitError, St
 from datakit.core.outcome import RETRY, Batch, Outcome, Reject, Rejected, Retry
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Row
+from datakit.core.workers import AsyncRowWorker, async_row_worker, row_worker
 from datakit.run.keys import Keys, tools_by_model
 from datakit.run.parts import account
 from datakit.run.progress import Progress
@@ -112,15 +112,15 @@ class Annotation:
         """How many pieces of work the store does not hold (equal inputs count once). Pays nothing."""
         return sum(1 for _ in self._missing(stage))
 
-    def _row_columns(self, stage: Stage) -> list[str]:
-        wanted = [*PLACE, *self.annotator.needs(self.tools), *getattr(self.annotator, "optional", ())]
-        return [name for name in dict.fromkeys(wanted) if name in stage.schema]
+    def _row_columns(self, there: Container[str]) -> list[str]:
+        wanted = (*PLACE, *self.annotator.reads(self.tools))
+        return [name for name in dict.fromkeys(wanted) if name in there]
 
     def _missing(self, stage: Stage) -> Iterator[Job]:
         """Rows that have no result yet, one per key, read as they are asked for."""
         of = Keys(self.annotator, self.tools).of
         asked: set[bytes] = set()
-        names = self._row_columns(stage)
+        names = self._row_columns(stage.schema)
         for frame in stage.batches(names):
             rows = frame.to_dicts()
             keyed = [of(row) for row in rows]
@@ -132,7 +132,7 @@ class Annotation:
                     self.progress.advance(1)
                 else:
                     asked.add(key)
-                    if self.annotator.executor == "async":
+                    if self.annotator.executor == "event_loop":
                         self._models[key] = model
                     yield key, row
 
@@ -145,12 +145,16 @@ class Annotation:
             count = self.tools.run.workers or default_workers()
             pool = WorkerPool(self.annotator, self.tools, count, self.tools.run.worker_memory_mb)
             yield from ([found] for found in pool.run(rest))
-        elif self.annotator.executor == "async":
+        elif self.annotator.executor == "event_loop":
             yield from _drive(self._in_flight(rest))
         else:
-            worker = self.annotator.start(self.tools)
-            for key, row in rest:
-                yield [(key, answer_safely(worker, row))]
+            worker = row_worker(self.annotator.start(self.tools))
+            try:
+                for key, row in rest:
+                    yield [(key, answer_safely(worker, row))]
+            finally:
+                self._take_notes([worker.notes])
+                worker.close()
 
     async def _in_flight(self, jobs: Iterator[Job]) -> AsyncGenerator[Answered, None]:
         """Answers as they come, with a bounded number of records open.
@@ -162,7 +166,7 @@ class Annotation:
         by_batch = run.is_batch and self.tools.llm.resolved_provider() != "offline"
         most = run.batch_max_requests if by_batch else run.concurrency
         workers = {
-            model: self.annotator.start(tools)
+            model: async_row_worker(self.annotator.start(tools))
             for model, tools in tools_by_model(self.annotator, self.tools).items()
         }
         flight.is_storing, flight.batches_away = False, 0
@@ -209,16 +213,14 @@ class Annotation:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            self._take_notes(workers)
+            self._take_notes([worker.notes for worker in workers.values()])
             for worker in workers.values():
-                close = getattr(worker, "close", None)
-                if close is not None and inspect.isawaitable(closing := close()):
-                    await closing
+                await worker.close()
 
-    def _take_notes(self, workers: dict[str, Any]) -> None:
+    def _take_notes(self, told: list[Row]) -> None:
         """What the workers have to say besides their names; of several models, only the warnings."""
         attempts: Counter[str] = Counter()
-        found = [dict(getattr(worker, "notes", None) or {}) for worker in workers.values()]
+        found = [dict(notes) for notes in told]
         for notes in found:
             attempts.update(notes.pop("attempts", {}))
             notes.pop("writer", None)
@@ -261,11 +263,11 @@ class Annotation:
     ) -> Batch:
         names = self.annotator.gives(self.tools)
         stored = self.store.get_many(dict.fromkeys(keys))
-        if self.annotator.executor == "async":
+        if self.annotator.asks_model:
             self._writers |= {
                 str(model) for found in stored.values() if (model := found.outcome.meta.get("model"))
             }
-        rows = frame.select(_present(frame, self._needed())).to_dicts()
+        rows = frame.select(self._row_columns(frame.columns)).to_dicts()
         kept: list[int] = []
         values: dict[str, list[Any]] = {name: [] for name in names}
         traces: list[dict[str, Any]] = []
@@ -295,9 +297,6 @@ class Annotation:
             return stored.outcome
         return self.annotator.columns(stored.outcome.raw, row, self.tools)
 
-    def _needed(self) -> list[str]:
-        return [*PLACE, *self.annotator.needs(self.tools), *getattr(self.annotator, "optional", ())]
-
 
 def _reject(row: Row, outcome: Rejected | Retry) -> Reject:
     prefix = RETRY if isinstance(outcome, Retry) else ""
@@ -310,16 +309,12 @@ def _reject(row: Row, outcome: Rejected | Retry) -> Reject:
     )
 
 
-def _present(frame: pl.DataFrame, names: list[str]) -> list[str]:
-    return [name for name in dict.fromkeys(names) if name in frame.columns]
-
-
 def _chain(first: Job, rest: Iterator[Job]) -> Iterator[Job]:
     yield first
     yield from rest
 
 
-async def _answer(worker: Any, key: bytes, row: Row) -> tuple[bytes, Outcome]:
+async def _answer(worker: AsyncRowWorker, key: bytes, row: Row) -> tuple[bytes, Outcome]:
     try:
         return key, await worker.answer(row)
     except (DatakitError, asyncio.CancelledError):

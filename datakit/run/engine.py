@@ -16,16 +16,8 @@ from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.folded import Folded
 from datakit.core.outcome import RETRY, Batch, Reject
 from datakit.core.tools import Tools
-from datakit.core.transform import (
-    Annotator,
-    FoldedWorker,
-    Guard,
-    Reader,
-    Renderer,
-    Reviser,
-    TableTransform,
-    Worker,
-)
+from datakit.core.transform import Annotator, Guard, Reader, Renderer, Reviser, TableTransform
+from datakit.core.workers import BatchWorker, FoldedWorker, Worker
 from datakit.recipe.recipe import Step
 from datakit.run.annotation import TRACE, Annotation
 from datakit.run.columns import merged
@@ -115,7 +107,8 @@ class Engine:
     def _read(
         self, step: Step, reader: Reader, stage: Stage | None, report: StepReport, rejects: BinaryIO
     ) -> Stage:
-        columns = dict(reader.columns(self.tools))
+        tools = self.tools.for_step(reader)
+        columns = dict(reader.columns(tools))
         schema = merged(dict(stage.schema), columns, step) if stage else columns
         after = self._stage(report, schema)
         seen: set[str] = set()
@@ -123,7 +116,7 @@ class Engine:
             seen.update(frame["id"])
             after.append(_with_schema(frame, schema))
         self.progress.start(report.name, 0)
-        for batch in _limited(reader.read(self.tools), self.limit):
+        for batch in _limited(reader.read(tools), self.limit):
             fresh, twice = _unique(batch.frame, seen)
             report.added += batch.frame.height + len(batch.rejects)
             self._reject([*batch.rejects, *twice], report, rejects)
@@ -134,7 +127,7 @@ class Engine:
 
     def _annotate(self, annotator: Annotator, stage: Stage, report: StepReport, rejects: BinaryIO) -> Stage:
         spent = sum(earlier.cost_usd for earlier in self.reports)
-        tools = replace(self.tools, parts=StoredParts(self.store, report))
+        tools = replace(self.tools.for_step(annotator), parts=StoredParts(self.store, report))
         work = Annotation(annotator, tools, self.store, self.progress, report, spent_usd=spent)
         work.pay(stage)
         columns = {**stage.schema, **annotator.gives(self.tools)}
@@ -149,7 +142,7 @@ class Engine:
         for step, report in zip(group, reports, strict=True):
             assert isinstance(step.transform, Guard | Renderer)  # `_groups` puts no other in a chain
             whole = stage.lazy() if step is group[0] else pl.LazyFrame(schema=schema)
-            worker = step.transform.start(self.tools, whole)
+            worker = step.transform.start(self.tools.for_step(step.transform), whole)
             traces = self._revise(worker, step, stage, report) if isinstance(worker, Reviser) else None
             schema |= step.transform.gives(self.tools)
             if traces is not None:
@@ -168,7 +161,8 @@ class Engine:
             after.append(_with_schema(out.frame, schema), out.shared)
             self.progress.advance(some.frame.height)
         for worker, report, _ in chain:
-            report.notes.update(getattr(worker, "notes", None) or {})
+            if isinstance(worker, BatchWorker):
+                report.notes.update(worker.notes)
         return after
 
     def _revise(
@@ -176,14 +170,15 @@ class Engine:
     ) -> dict[str, dict[str, Any]]:
         """Has the records answered anew that a guard finds fault with; gives the traces of their answers."""
         began = time.perf_counter()
-        revision = self._revision(worker, report)
+        revision = self._revision(worker, step, report)
         revision.run()
         report.seconds += time.perf_counter() - began
         return revision.traces
 
-    def _revision(self, worker: Reviser, report: StepReport) -> Revision:
+    def _revision(self, worker: Reviser, step: Step, report: StepReport) -> Revision:
         others = sum(earlier.cost_usd for earlier in self.reports if earlier is not report)
-        return Revision(worker, self.tools, self.store, self.progress, report, self.folder, others)
+        tools = self.tools.for_step(step.transform)
+        return Revision(worker, tools, self.store, self.progress, report, self.folder, others)
 
     def _checked(self, worker: Worker, records: Folded, report: StepReport, rejects: BinaryIO) -> Folded:
         began = time.perf_counter()
@@ -200,7 +195,7 @@ class Engine:
 
     def _table(self, transform: TableTransform, stage: Stage, report: StepReport, rejects: BinaryIO) -> Stage:
         self.progress.start(report.name, 0)
-        table = transform.apply(stage.lazy(), self.tools)
+        table = transform.apply(stage.lazy(), self.tools.for_step(transform))
         report.notes.update(table.notes)
         if table.rejects is not None:
             places = stage.lazy().select("id", "source_file", "source_line")
@@ -209,10 +204,24 @@ class Engine:
             self._reject([Reject(**row) for row in found], report, rejects)
         frame = table.frame
         after = self._stage(report, dict(frame.collect_schema()))
+        added: set[str] = set()
         for batch in frame.collect_batches(chunk_size=self.tools.run.batch_rows, maintain_order=True):
             after.append(batch)
+            if table.added:
+                paths = batch["images"].explode().drop_nulls()
+                added.update(path for path in paths if path not in self.images)
+        self._watch(added)
         report.added = table.added
         return after
+
+    def _watch(self, added: set[str]) -> None:
+        """Takes pictures of added records among those whose change makes the build anew."""
+        if not added:
+            return
+        unchanged = images_digest(sorted(self.images)) == self.images_digest
+        self.images |= added
+        # Pictures edited since they were read keep a digest that fits no state of theirs.
+        self.images_digest = images_digest(sorted(self.images)) if unchanged else ""
 
     def _collect(
         self,

@@ -103,7 +103,8 @@ class Survey(Engine):
         """Whether a step reads no unknown column: tried on zero rows without those columns."""
         known = {name: dtype for name, dtype in schema.items() if name not in self.unknown}
         if isinstance(step.transform, Guard | Renderer):
-            return set(step.transform.needs(self.tools)) <= known.keys()
+            reads = step.transform.reads(self.tools)
+            return set(step.transform.needs(self.tools)) <= known.keys() and self.unknown.isdisjoint(reads)
         algebra = Algebra(self.tools)
         algebra.columns = known
         try:
@@ -115,7 +116,7 @@ class Survey(Engine):
     def _annotate(self, annotator: Annotator, stage: Stage, report: StepReport, rejects: BinaryIO) -> Stage:
         lookup = Lookup(self._by_number[report.number], records=stage.rows)
         self.lookups.append(lookup)
-        reads = [*annotator.needs(self.tools), *getattr(annotator, "optional", ())]
+        reads = annotator.reads(self.tools)
         names = [name for name in dict.fromkeys([*PLACE, *reads]) if name in stage.schema]
         blocked = bool(self.unknown & set(reads))
         trace = f"@{report.number}.{report.name}"
@@ -141,7 +142,7 @@ class Survey(Engine):
         """Goes through the rounds as far as their answers are stored; the rest is open."""
         lookup = Lookup(step, records=stage.rows, annotator=worker.annotator)
         self.lookups.append(lookup)
-        revision = self._revision(worker, report)
+        revision = self._revision(worker, step, report)
         while (part := revision.round()) is not None:
             work, keys, missing = revision.look(part)
             known = self.store.known(dict.fromkeys(keys))

@@ -11,18 +11,17 @@ import signal
 import sys
 import traceback
 from multiprocessing.connection import Connection
-from typing import Any
 
 from datakit.core.errors import DatakitError, UserError
 from datakit.core.outcome import Outcome, Retry
 from datakit.core.transform import Row
+from datakit.core.workers import RowWorker, row_worker
 
 
-def answer(worker: Any, row: Row) -> Outcome:
+def answer(worker: RowWorker, row: Row) -> Outcome:
     """The worker's outcome; an unforeseen exception becomes Retry, so that the record is not lost."""
     try:
-        outcome: Outcome = worker.answer(row)
-        return outcome
+        return worker.answer(row)
     except DatakitError:
         raise
     except Exception as error:  # a bug in a transform or an engine: shown in the report as a retry
@@ -37,7 +36,7 @@ def main() -> None:
     try:
         sys.path[:] = pickle.loads(pipe.recv_bytes())
         annotator, tools, memory_mb = pickle.loads(pipe.recv_bytes())
-        worker = annotator.start(tools)
+        worker = row_worker(annotator.start(tools))
         while True:
             key, row = pipe.recv()
             pipe.send((key, answer(worker, row)))
