@@ -20,7 +20,7 @@ def estimate_calls(annotator: Annotator, rows: list[Row], tools: Tools) -> dict[
     pictures count by their size after scaling down, by the rule of the model's provider. None for steps that
     call no model.
     """
-    if annotator.executor != "async":
+    if not annotator.asks_model:
         return None
     from datakit.core.tokens import count
     from datakit.llm.prices import price_of

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import polars as pl
 
@@ -17,13 +17,16 @@ from datakit.core.tools import Tools
 from datakit.core.transform import (
     Annotator,
     Artifact,
+    AsyncRowWorker,
     Columns,
     Emitter,
+    Executor,
     FinalRecords,
     Guard,
     Reader,
     Renderer,
     Row,
+    RowWorker,
     TableTransform,
     Worker,
 )
@@ -39,7 +42,7 @@ class Numbers(Reader):
     def columns(self, tools: Tools) -> Columns:
         return {name: COLUMNS[name] for name in BASE}
 
-    def sources(self, tools: Tools) -> list[Path]:
+    def files(self, tools: Tools) -> list[Path]:
         return []
 
     def read(self, tools: Tools) -> Iterator[Batch]:
@@ -82,14 +85,14 @@ class Work(Annotator):
     def gives(self, tools: Tools) -> Columns:
         return {self.into: pl.String()}
 
-    def start(self, tools: Tools) -> Any:
+    def start(self, tools: Tools) -> RowWorker | AsyncRowWorker:
         return _Worker(self)
 
     def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
         return {self.into: raw + self.suffix}
 
 
-class _Worker:
+class _Worker(RowWorker):
     def __init__(self, work: Work) -> None:
         self.work = work
 
@@ -110,30 +113,34 @@ class ProcessWork(Work):
     """The same in worker processes."""
 
     registered_name: ClassVar[str] = "toy.process_work"
-    executor: ClassVar[Literal["process", "async", "inline"]] = "process"
+    executor: ClassVar[Executor] = "process"
 
 
 class AsyncWork(Work):
     """The same on the event loop; notes how many were open at once in `log` + ".open"."""
 
     registered_name: ClassVar[str] = "toy.async_work"
-    executor: ClassVar[Literal["process", "async", "inline"]] = "async"
+    executor: ClassVar[Executor] = "event_loop"
 
-    def start(self, tools: Tools) -> Any:
+    @property
+    def asks_model(self) -> bool:
+        return True
+
+    def start(self, tools: Tools) -> AsyncRowWorker:
         return _AsyncWorker(self)
 
 
-class _AsyncWorker(_Worker):
+class _AsyncWorker(AsyncRowWorker):
     def __init__(self, work: Work) -> None:
-        super().__init__(work)
+        self.work, self.worker = work, _Worker(work)
         self.open = self.most = 0
 
-    async def answer(self, row: Row) -> Outcome:  # type: ignore[override]
+    async def answer(self, row: Row) -> Outcome:
         self.open += 1
         self.most = max(self.most, self.open)
         await asyncio.sleep(0.01)
         self.open -= 1
-        return super().answer(row)
+        return self.worker.answer(row)
 
     async def close(self) -> None:
         Path(self.work.log + ".open").write_text(str(self.most))

@@ -30,9 +30,14 @@ class Engine(Protocol):
         ...
 
 
+def extra_of(name: EngineName) -> str:
+    """The extra of datakit that brings the engine."""
+    return "ocr" if name == "rapidocr" else name
+
+
 def engine_version(name: EngineName) -> str:
     """The installed version. Raises UserError when the package is missing."""
-    extra = "ocr" if name == "rapidocr" else "paddleocr"
+    extra = extra_of(name)
     try:
         found = version(name)
     except PackageNotFoundError:

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from datakit.core.errors import did_you_mean
 from datakit.core.outcome import Outcome, Rejected
 from datakit.core.tools import Tools
-from datakit.core.transform import Annotator, Columns, Row
+from datakit.core.transform import Annotator, AsyncRowWorker, Columns, Executor, Row
 from datakit.llm import author, json_answer
 from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.request import Request
@@ -66,7 +66,7 @@ class Ask(Annotator):
         "template": "ecom/judge_picture.j2",
         "answer": {"kind": ["手机界面", "相机照片", "设计图"], "legible": "boolean", "doubt": "line"},
     }
-    executor: ClassVar[Literal["process", "async", "inline"]] = "async"
+    executor: ClassVar[Executor] = "event_loop"
 
     template: str
     """Template of the question. Its variables are the records' columns and those of the label file."""
@@ -102,6 +102,10 @@ class Ask(Annotator):
         """The form of the answer."""
         return AnswerSchema.of(self.answer if self.answer is not None else {str(self.into): "text"})
 
+    @property
+    def asks_model(self) -> bool:
+        return True
+
     def templates(self) -> tuple[str, ...]:
         return (self.template,)
 
@@ -127,7 +131,7 @@ class Ask(Annotator):
         fields = author.key_fields(self.template, sent, tools, label)
         return {**fields, "system": self.system} if self.system else fields
 
-    def start(self, tools: Tools) -> Any:
+    def start(self, tools: Tools) -> AsyncRowWorker:
         return _Asker(self, tools)
 
     def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:

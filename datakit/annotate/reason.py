@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import polars as pl
 from pydantic import Field, field_validator
@@ -12,7 +12,7 @@ from datakit.core.errors import UserError
 from datakit.core.labels import Label
 from datakit.core.outcome import Outcome, Rejected
 from datakit.core.tools import Tools
-from datakit.core.transform import Annotator, Columns, Row
+from datakit.core.transform import Annotator, AsyncRowWorker, Columns, Executor, Row
 from datakit.llm import author, json_answer, offline
 from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.request import Request
@@ -42,8 +42,7 @@ class Reason(Annotator):
 
     keyed: ClassVar[tuple[str, ...]] = ("temperature",)
     reading: ClassVar[int] = json_answer.VERSION
-    executor: ClassVar[Literal["process", "async", "inline"]] = "async"
-    optional: ClassVar[tuple[str, ...]] = offline.READS
+    executor: ClassVar[Executor] = "event_loop"
 
     template: str = "ecom/reason.j2"
     """Template of the question. Its variables are the records' columns and those of the label file."""
@@ -64,6 +63,10 @@ class Reason(Annotator):
             raise ValueError("needs at least one style, none blank")
         return styles
 
+    @property
+    def asks_model(self) -> bool:
+        return True
+
     def templates(self) -> tuple[str, ...]:
         return (self.template, self.styles) if isinstance(self.styles, str) else (self.template,)
 
@@ -77,6 +80,9 @@ class Reason(Annotator):
                 remedy="Write {{ style }} into the template, as ecom/reason.j2 does, or leave `styles` out.",
             )
         return tuple(sorted({"label", *needed}))
+
+    def optional(self, tools: Tools) -> tuple[str, ...]:
+        return offline.READS
 
     def gives(self, tools: Tools) -> Columns:
         columns = {self.into: pl.String(), f"{self.into}_by": pl.String()}
@@ -92,7 +98,7 @@ class Reason(Annotator):
             return {"no_label": row["label"], "labels": known}
         return author.key_fields(self.template, row, tools, label, style=self.style(row, tools))
 
-    def start(self, tools: Tools) -> Any:
+    def start(self, tools: Tools) -> AsyncRowWorker:
         return _Reasoner(self, tools)
 
     def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:

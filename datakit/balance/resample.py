@@ -63,6 +63,9 @@ class Resample(TableTransform):
     def needs(self, tools: Tools) -> tuple[str, ...]:
         return ("id", self.by)
 
+    def optional(self, tools: Tools) -> tuple[str, ...]:
+        return ("split", "set")
+
     def gives(self, tools: Tools) -> Columns:
         return {"repeat": pl.UInt32()}
 

@@ -90,11 +90,18 @@ class Templates:
         assert loader is not None  # set in the constructor
         return loader.get_source(self._environment, name)[0]
 
-    def digest(self, name: str) -> str:
-        """sha256 over the template and every template that it includes, imports or extends."""
+    def digest(self, name: str, *, whole: bool = False) -> str:
+        """sha256 over the template and every template that it includes, imports or extends by name.
+
+        With `whole`, also over every file of the folders, if a variable names one that is included.
+        """
         state = hashlib.sha256()
-        for used in self.used(name):
+        seen: dict[str, bool] = {}
+        for used in self._used(name, seen):
             state.update(used.encode() + b"\0" + self.source(used).encode() + b"\0")
+        if whole and any(seen.values()):
+            for other, path in self._files().items():
+                state.update(other.encode() + b"\0" + path.read_bytes() + b"\0")
         return state.hexdigest()
 
     def variables(self, name: str) -> set[str]:
@@ -129,18 +136,26 @@ class Templates:
         )
 
     def used(self, name: str) -> list[str]:
-        """The template and all that it includes."""
-        return self._used(name, set())
+        """The template and all that it includes by name."""
+        return self._used(name, {})
 
-    def _used(self, name: str, seen: set[str]) -> list[str]:
+    def _used(self, name: str, seen: dict[str, bool]) -> list[str]:
+        """The templates not seen before; `seen` tells of each whether a variable names what it includes."""
         if name in seen:
             return []
-        seen.add(name)
-        found = [name]
-        for inner in meta.find_referenced_templates(self._environment.parse(self.source(name))):
-            if inner is not None:
-                found += self._used(inner, seen)
-        return found
+        inner = list(meta.find_referenced_templates(self._environment.parse(self.source(name))))
+        seen[name] = None in inner
+        return [name, *(used for other in inner if other is not None for used in self._used(other, seen))]
+
+    def _files(self) -> dict[str, Path]:
+        """Every file that can be included, sorted by the name that would include it."""
+        found = {
+            path.relative_to(folder).as_posix(): path
+            for folder in reversed(self.folders)
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+        return dict(sorted(found.items()))
 
     def _missing(self, name: str) -> UserError:
         places = ", ".join(str(folder) for folder in self.folders)

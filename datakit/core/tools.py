@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from datakit.core.errors import DatakitError, UserError
 from datakit.core.files import FileDigests
 from datakit.core.flight import Flight
 from datakit.core.labels import LabelSet
@@ -16,6 +18,23 @@ from datakit.core.record import digest
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.shipped import shipped_folder
 from datakit.core.templates import Templates, TrustedText
+
+if TYPE_CHECKING:
+    from datakit.core.transform import Transform
+
+
+class UndeclaredFile(DatakitError):
+    """A step opens a file that it does not declare: an edit of the file would leave the build as it is."""
+
+    def __init__(self, step: str, path: str) -> None:
+        super().__init__(step, path)  # as it is made anew when it comes out of a worker process
+
+    def __str__(self) -> str:
+        step, path = self.args
+        return (
+            f"{step} opens {path}, which it does not declare, so an edit of the file would go unseen.\n"
+            "  This is a fault of the transform: `files` must name every file that it reads."
+        )
 
 
 @dataclass(frozen=True)
@@ -34,6 +53,8 @@ class Tools:
     files: FileDigests = field(default_factory=FileDigests)
     flight: Flight = field(default_factory=Flight)
     parts: Parts = field(default_factory=KeptParts)
+    step: Transform | None = None
+    """The step that is at work with these tools; its declarations hold for them."""
 
     @cached_property
     def templates(self) -> Templates:
@@ -45,6 +66,57 @@ class Tools:
     def path(self, path: str) -> Path:
         """A path parameter as an absolute path."""
         return (self.base / Path(path).expanduser()).absolute()
+
+    def for_step(self, step: Transform) -> Tools:
+        """The same tools in the hands of a step: they open the files that it declares and no others."""
+        bound = replace(self, step=step)
+        vars(bound)["templates"] = self.templates  # compiled once for all steps
+        return bound
+
+    def declared(self, path: str | Path) -> Path:
+        """A path as an absolute one, for a step that has another package open it.
+
+        Raises UndeclaredFile when the step at work does not name the file in `files`.
+        """
+        full = self.path(str(path))
+        if self.step is not None and os.path.normpath(full) not in self._declared:
+            raise UndeclaredFile(self.step.name(), str(full))
+        return full
+
+    def open(self, path: str | Path) -> BinaryIO:
+        """A file that the step at work declares, open for reading bytes.
+
+        Raises UndeclaredFile as `declared` does, and UserError for a file that cannot be read.
+        """
+        full = self.declared(path)
+        try:
+            return open(full, "rb")
+        except OSError as error:
+            raise UserError(
+                f"cannot read {full}: {error.strerror}", remedy="Paths start from the recipe's folder."
+            ) from None
+
+    def read_bytes(self, path: str | Path) -> bytes:
+        """The content of a file that the step at work declares. Raises as `open` does."""
+        with self.open(path) as file:
+            return file.read()
+
+    def read_text(self, path: str | Path) -> str:
+        """The same as text in UTF-8, with or without a byte order mark."""
+        try:
+            return self.read_bytes(path).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{self.path(str(path))} is not UTF-8: byte {error.start + 1}", remedy="Save it as UTF-8."
+            ) from None
+
+    @cached_property
+    def _declared(self) -> frozenset[str]:
+        """The files of the step at work."""
+        if self.step is None:
+            return frozenset()
+        found = self.step.files(replace(self, step=None))  # to know its files, a step may look at some
+        return frozenset(os.path.normpath(self.path(str(path))) for path in found)
 
     def rng(self, *parts: Any) -> random.Random:
         """A random generator that depends only on the recipe's seed and `parts` (a step's name, an id)."""
@@ -62,6 +134,6 @@ class Tools:
         }
 
     def __getstate__(self) -> dict[str, Any]:
-        hidden = {"templates", "label_variables"}
+        hidden = {"templates", "label_variables", "_declared"}
         state = {key: value for key, value in self.__dict__.items() if key not in hidden}
         return {**state, "parts": KeptParts()}  # the store stays in the engine's process

@@ -2,12 +2,33 @@
 
 One transform per file: `guard.prompt_length` is the one public class of datakit/guard/prompt_length.py.
 Parameter help stands as a docstring under each field; it becomes the JSON schema and the reference page.
+
+A step declares all that it touches, and the engine holds it to that. A plug-in that joins a price list:
+
+    class Prices(TableTransform):
+        "Column `price`, out of a CSV file."
+
+        table: str
+        "CSV file with the columns `text` and `price`, from the recipe's folder."
+
+        def needs(self, tools: Tools) -> tuple[str, ...]:
+            return ("text",)
+
+        def gives(self, tools: Tools) -> Columns:
+            return {"price": pl.Int64()}
+
+        def files(self, tools: Tools) -> list[Path]:
+            return [tools.path(self.table)]  # edited: the build is made anew
+
+        def apply(self, frame: pl.LazyFrame, tools: Tools) -> Table:
+            prices = pl.read_csv(tools.read_bytes(self.table)).lazy()
+            return Table(frame.join(prices, on="text", how="left", maintain_order="left"))
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -15,7 +36,13 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from datakit.core.folded import Folded
-from datakit.core.outcome import Batch, Outcome, Reject, Rejected, Table
+from datakit.core.outcome import Batch, Rejected, Table
+from datakit.core.workers import AsyncRowWorker as AsyncRowWorker
+from datakit.core.workers import BatchWorker as BatchWorker
+from datakit.core.workers import FoldedWorker as FoldedWorker
+from datakit.core.workers import PromptWriter as PromptWriter
+from datakit.core.workers import RowWorker as RowWorker
+from datakit.core.workers import Worker as Worker
 
 if TYPE_CHECKING:
     from datakit.core.answer import AnswerFormat
@@ -24,6 +51,24 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 Columns = Mapping[str, Any]
 """Column name -> polars dtype."""
+Package = tuple[str, str]
+"""A module and the extra of datakit that brings it: `("rapidocr", "ocr")`."""
+Executor = Literal["inline", "process", "event_loop"]
+EVERY = ("*",)
+"""`optional` of an emitter that writes whatever columns there are."""
+
+
+def _accept_old_names(cls: type[Transform]) -> None:
+    """Takes what plug-ins of datakit 0.1.0 declared: `sources`, `optional` as a tuple, executor "async"."""
+    own = vars(cls)
+    if "sources" in own and "files" not in own:
+        cls.files = own["sources"]  # type: ignore[method-assign]
+    if isinstance(own.get("optional"), tuple):
+        cls.optional = lambda self, tools, names=own["optional"]: names  # type: ignore[method-assign,misc]
+    if own.get("executor") == "async":
+        cls.executor = "event_loop"  # type: ignore[attr-defined]
+        if "asks_model" not in own:  # "async" said both
+            cls.asks_model = property(lambda self: True)  # type: ignore[method-assign,assignment]
 
 
 class Transform(BaseModel, ABC):
@@ -44,17 +89,46 @@ class Transform(BaseModel, ABC):
         """The name in a recipe, such as `guard.prompt_length`."""
         return cls.registered_name or ".".join(cls.__module__.split(".")[-2:])
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _accept_old_names(cls)
+
     def needs(self, tools: Tools) -> tuple[str, ...]:
         """Names of the columns that this step reads."""
         return ()
+
+    def optional(self, tools: Tools) -> tuple[str, ...]:
+        """Names of further columns that this step reads where records have them."""
+        return ()
+
+    def reads(self, tools: Tools) -> tuple[str, ...]:
+        """All columns that this step may look at: those that it needs, then the optional ones."""
+        return tuple(dict.fromkeys((*self.needs(tools), *self.optional(tools))))
 
     def gives(self, tools: Tools) -> Columns:
         """Columns that this step adds or replaces."""
         return {}
 
+    def files(self, tools: Tools) -> list[Path]:
+        """The files that this step reads: an edit of one of them makes the build anew.
+
+        What is not declared here cannot be opened through `tools`. Templates and the label file are watched
+        without it, and so are the pictures of records.
+        """
+        return []
+
+    def packages(self, tools: Tools) -> tuple[Package, ...]:
+        """Packages beyond datakit's own dependencies that this step imports."""
+        return ()
+
     def templates(self) -> tuple[str, ...]:
         """Names of the templates that this step renders."""
         return ()
+
+    @property
+    def asks_model(self) -> bool:
+        """Whether this step has texts written, by a model or by the offline writer."""
+        return False
 
     @property
     def is_paid(self) -> bool:
@@ -74,7 +148,7 @@ class Reader(Transform):
         """The columns that `read` will give, found without reading everything."""
 
     @abstractmethod
-    def sources(self, tools: Tools) -> list[Path]:
+    def files(self, tools: Tools) -> list[Path]:
         """The files that the records come from: when none has changed, a build can be reused."""
 
 
@@ -85,16 +159,16 @@ class Annotator(Transform):
     """The parameters that change the paid result. Only these reach the store's key (an allow-list)."""
     reading: ClassVar[int] = 1
     """Raised when a stored raw result is read as other columns. Not in the key: nothing is paid again."""
-    executor: ClassVar[Literal["process", "async", "inline"]] = "inline"
-    """Where `answer` runs: worker processes, the event loop, or the engine's own thread."""
+    executor: ClassVar[Executor] = "inline"
+    """Where `answer` runs: the engine's own thread, worker processes, or the event loop."""
 
     @property
     def is_paid(self) -> bool:
         return True
 
     @abstractmethod
-    def start(self, tools: Tools) -> Any:
-        """A worker whose `answer(row) -> Outcome` does the paid work (`async def` for "async")."""
+    def start(self, tools: Tools) -> RowWorker | AsyncRowWorker:
+        """The worker whose `answer` does the paid work, an AsyncRowWorker for "event_loop"."""
 
     def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
         """The columns made of a stored raw result. Cheap and pure: runs again when only reading changed."""
@@ -116,23 +190,6 @@ class Annotator(Transform):
         return {name: getattr(self, name) for name in self.keyed}
 
 
-Worker = Callable[[pl.DataFrame], Batch]
-"""What a guard or a renderer starts: a batch in, the records that go on and the rejected ones out."""
-
-
-class FoldedWorker(ABC):
-    """A worker that takes and gives chats without what they share: prompts of one template are long."""
-
-    @abstractmethod
-    def folded(self, records: Folded) -> tuple[Folded, list[Reject]]:
-        """The records that go on and the rejected ones."""
-
-    def __call__(self, frame: pl.DataFrame) -> Batch:
-        """The same with whole chats."""
-        records, rejects = self.folded(Folded(frame))
-        return Batch(records.unfolded(), rejects)
-
-
 class Guard(Transform):
     """Lets records pass or rejects them with a reason; cheap, runs at every build."""
 
@@ -144,7 +201,7 @@ class Guard(Transform):
         """The check for one batch. `frame` is the whole input if the guard `compares`, else maybe empty."""
 
 
-class Reviser(ABC):
+class Reviser(BatchWorker):
     """A worker of a guard that has faulty records answered anew before it checks them.
 
     The engine asks it for records, has them answered by `annotator` through the result store, hands the
@@ -156,7 +213,6 @@ class Reviser(ABC):
     """What answers; its columns are handed back."""
     budget_usd: float | None
     """The most that the answers may cost, stored ones included. None: what the build has left."""
-    notes: Row
 
     @abstractmethod
     def wanted(self) -> pl.DataFrame | None:
@@ -185,6 +241,18 @@ class Renderer(Transform):
     def answer_format(self, tools: Tools) -> AnswerFormat | None:
         """How the answers are written and read back; None for a renderer whose answers are not read."""
         return None
+
+
+class PromptRenderer(Renderer):
+    """A renderer that can write the prompt of one record too, so that what was trained can be served."""
+
+    @abstractmethod
+    def prompt_columns(self, tools: Tools) -> tuple[str, ...]:
+        """The columns that the prompts alone take, without those of the answer."""
+
+    @abstractmethod
+    def writer(self, tools: Tools) -> PromptWriter:
+        """What writes prompts for records given as dicts: the very code that the training used."""
 
 
 class TableTransform(Transform):
@@ -231,13 +299,3 @@ class Emitter(Transform):
     @abstractmethod
     def write(self, records: FinalRecords, folder: Path, tools: Tools) -> list[Artifact]:
         """The files written. `folder` becomes the build only when everything succeeded."""
-
-
-def asks_a_model(transform: Transform) -> bool:
-    """Whether a step has texts written, by a model or by the offline writer."""
-    if isinstance(transform, Annotator):
-        return transform.executor == "async"
-    return isinstance(transform, Guard) and transform.is_paid
-
-
-AnswerWorker = Callable[[Row], Outcome]

@@ -17,7 +17,9 @@ _PAIR = "(user|observation) (assistant|function_call)"
 _TURNS = f"^(system )?{_PAIR}( {_PAIR})*$"
 _CHUNK = 4096
 _ABSENT = {"split": TRAIN, "repeat": 1, "set": ""}
-CHOSEN = ("id", "messages", "images", "split", "repeat", "set")
+PLACED = tuple(_ABSENT)
+"""The columns that say which file a record goes to and how often, where records have them."""
+CHOSEN = ("id", "messages", "images", *PLACED)
 """The columns that every emitter reads."""
 
 

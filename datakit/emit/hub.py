@@ -14,8 +14,8 @@ from pydantic import Field, model_validator
 from datakit.core.errors import Exit, UserError, missing_extra
 from datakit.core.record import TRAIN, VAL
 from datakit.core.tools import Tools
-from datakit.core.transform import Artifact, Emitter, FinalRecords
-from datakit.emit._records import PARTS, nothing_to_train
+from datakit.core.transform import EVERY, Artifact, Emitter, FinalRecords, Package
+from datakit.emit._records import PARTS, PLACED, nothing_to_train
 from datakit.emit._tables import PictureForm, Tables, chosen_columns, limit_fault, placing
 
 FOLDER = "hub"
@@ -61,6 +61,12 @@ class Hub(Emitter):
 
     def needs(self, tools: Tools) -> tuple[str, ...]:
         return ("id", "messages", "images", *(self.columns or ()))
+
+    def optional(self, tools: Tools) -> tuple[str, ...]:
+        return PLACED if self.columns else EVERY
+
+    def packages(self, tools: Tools) -> tuple[Package, ...]:
+        return (("datasets", "hub"),)
 
     def write(self, records: FinalRecords, folder: Path, tools: Tools) -> list[Artifact]:
         _check_installed()

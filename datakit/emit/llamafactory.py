@@ -16,7 +16,7 @@ from datakit.core.transform import Artifact, Emitter, FinalRecords
 from datakit.emit._json_rows import json_rows
 from datakit.emit._parts import Parts
 from datakit.emit._pictures import How, Pictures
-from datakit.emit._records import check, folded_batches, nothing_to_train, part_keys, with_places
+from datakit.emit._records import PLACED, check, folded_batches, nothing_to_train, part_keys, with_places
 
 SUMMARY = "emitted.json"
 """What was written: rows, records and kind of each file, and the pixel limit of the pictures."""
@@ -68,6 +68,9 @@ class Llamafactory(Emitter):
 
     def needs(self, tools: Tools) -> tuple[str, ...]:
         return ("id", "messages", "images")
+
+    def optional(self, tools: Tools) -> tuple[str, ...]:
+        return PLACED
 
     def write(self, records: FinalRecords, folder: Path, tools: Tools) -> list[Artifact]:
         pictures = Pictures.into(folder / "images", self.images, self._max_pixels(), tools)

@@ -17,7 +17,7 @@ from datakit.core.tools import Tools
 from datakit.core.transform import Artifact, Emitter, FinalRecords
 from datakit.emit._parts import Parts
 from datakit.emit._pictures import How, Pictures
-from datakit.emit._records import batches, check, nothing_to_train, part_keys, with_places
+from datakit.emit._records import PLACED, batches, check, nothing_to_train, part_keys, with_places
 
 _ROLES = ("system", "user", "assistant")
 _MOST_PICTURES = 10
@@ -71,6 +71,9 @@ class Messages(Emitter):
 
     def needs(self, tools: Tools) -> tuple[str, ...]:
         return ("id", "messages", "images")
+
+    def optional(self, tools: Tools) -> tuple[str, ...]:
+        return PLACED
 
     def write(self, records: FinalRecords, folder: Path, tools: Tools) -> list[Artifact]:
         name = f"{tools.name}_{self.form}"

@@ -18,7 +18,7 @@ from datakit.core.tools import Tools
 from datakit.core.transform import Artifact, Emitter, FinalRecords
 from datakit.emit._parts import Parts
 from datakit.emit._pictures import How, Pictures
-from datakit.emit._records import batches, check, nothing_to_train, part_keys, with_places
+from datakit.emit._records import PLACED, batches, check, nothing_to_train, part_keys, with_places
 
 _ROLES = {"function_call": "tool_call", "observation": "tool_response"}
 """LLaMA-Factory's names of turns -> ms-swift's; the others are the same."""
@@ -62,6 +62,9 @@ class MsSwift(Emitter):
 
     def needs(self, tools: Tools) -> tuple[str, ...]:
         return ("id", "messages", "images", *([self.boxes] if self.boxes else []))
+
+    def optional(self, tools: Tools) -> tuple[str, ...]:
+        return PLACED
 
     def write(self, records: FinalRecords, folder: Path, tools: Tools) -> list[Artifact]:
         pictures = Pictures.into(folder / "images", self.images, self.image_max_pixels, tools)

@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 
 from datakit.core.record import TRAIN
 from datakit.core.tools import Tools
-from datakit.core.transform import Artifact, Emitter, FinalRecords
-from datakit.emit._records import PARTS, nothing_to_train
+from datakit.core.transform import EVERY, Artifact, Emitter, FinalRecords
+from datakit.emit._records import PARTS, PLACED, nothing_to_train
 from datakit.emit._tables import PictureForm, Tables, chosen_columns, limit_fault, placing
 
 
@@ -45,6 +45,9 @@ class Parquet(Emitter):
 
     def needs(self, tools: Tools) -> tuple[str, ...]:
         return ("id", "messages", "images", *(self.columns or ()))
+
+    def optional(self, tools: Tools) -> tuple[str, ...]:
+        return PLACED if self.columns else EVERY
 
     def write(self, records: FinalRecords, folder: Path, tools: Tools) -> list[Artifact]:
         work = folder / ".parquet"

@@ -10,7 +10,7 @@ import polars as pl
 from datakit.core.labels import Label
 from datakit.core.outcome import RETRY, Batch, Outcome, Reject, Rejected
 from datakit.core.tools import Tools
-from datakit.core.transform import Annotator, Columns, Reviser, Row
+from datakit.core.transform import Annotator, AsyncRowWorker, Columns, Executor, Reviser, Row
 from datakit.guard._findings import ReasonSettings
 from datakit.guard._reasons import Reasons
 from datakit.llm import author, json_answer, offline
@@ -38,18 +38,24 @@ class _Question(Annotator):
     """What a ReasonRewriter asks of the model; a step of its own only towards the engine."""
 
     registered_name: ClassVar[str] = "guard.reason"
-    executor: ClassVar[Literal["process", "async", "inline"]] = "async"
+    executor: ClassVar[Executor] = "event_loop"
     reading: ClassVar[int] = json_answer.VERSION
-    optional: ClassVar[tuple[str, ...]] = offline.READS
 
     column: str
     template: str
     temperature: float
     max_tokens: int
 
+    @property
+    def asks_model(self) -> bool:
+        return True
+
     def needs(self, tools: Tools) -> tuple[str, ...]:
         needed = author.needed(self.template, tools, given=OWN)
         return tuple(sorted({"label", *needed, *OWN, TRY}))
+
+    def optional(self, tools: Tools) -> tuple[str, ...]:
+        return offline.READS
 
     def gives(self, tools: Tools) -> Columns:
         return {self.column: pl.String(), f"{self.column}_by": pl.String()}
@@ -62,7 +68,7 @@ class _Question(Annotator):
         fields = author.key_fields(self.template, row, tools, _label(row, tools), **own)
         return {**fields, TRY: row[TRY]}
 
-    def start(self, tools: Tools) -> Any:
+    def start(self, tools: Tools) -> AsyncRowWorker:
         return _Writer(self, tools)
 
     def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
@@ -121,7 +127,7 @@ class ReasonRewriter(Reviser):
         self._stopped = ""
 
     @property
-    def notes(self) -> Row:  # type: ignore[override]
+    def notes(self) -> Row:
         """For the report: what was written again, and what still fails."""
         failing = [id_ for id_ in self._reasons.flagged() if id_ not in self._retries]
         found = {
@@ -205,7 +211,7 @@ class ReasonRewriter(Reviser):
     def _rows(self, ids: list[str]) -> pl.DataFrame:
         """The records of these ids with the columns that the annotator reads."""
         tools, annotator = self._tools, self.annotator
-        read = [*annotator.needs(tools), *getattr(annotator, "optional", ())]
+        read = annotator.reads(tools)
         schema = self._frame.collect_schema()
         names = [
             name for name in dict.fromkeys(("id", "source_file", "source_line", *read)) if name in schema

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from datakit.core.image import ImageProblem, load_rgb
 from datakit.core.outcome import Done, Outcome, Rejected
 from datakit.core.tools import Tools
-from datakit.core.transform import Annotator, Row
+from datakit.core.transform import Annotator, Executor, Row, RowWorker
 
 
 class Image(Annotator):
@@ -23,7 +23,7 @@ class Image(Annotator):
     image_truncated, image_too_large, image_too_small, image_ratio, no_image. The detail names the file.
     """
 
-    executor: ClassVar[Literal["process", "async", "inline"]] = "process"
+    executor: ClassVar[Executor] = "process"
 
     min_side_px: int = Field(default=28, ge=1)
     """Shortest allowed side of the upright picture. 28 px is one visual token of Qwen2.5-VL."""
@@ -35,7 +35,7 @@ class Image(Annotator):
     def needs(self, tools: Tools) -> tuple[str, ...]:
         return ("images",)
 
-    def start(self, tools: Tools) -> Any:
+    def start(self, tools: Tools) -> RowWorker:
         return _Decoder()
 
     def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
@@ -63,7 +63,7 @@ class Image(Annotator):
         return None
 
 
-class _Decoder:
+class _Decoder(RowWorker):
     """Decodes a record's pictures; a broken one is a finding, and its path stays out of the stored result."""
 
     def answer(self, row: Row) -> Outcome:

@@ -11,7 +11,7 @@ from datakit.core.errors import UserError
 from datakit.core.labels import LabelSet
 from datakit.core.outcome import Batch, reject_rows
 from datakit.core.tools import Tools
-from datakit.core.transform import Columns, Guard, Worker
+from datakit.core.transform import BatchWorker, Columns, Guard, Worker
 
 
 class Label(Guard):
@@ -42,7 +42,7 @@ class Label(Guard):
         return _Check(tools.labels, self.allow_missing)
 
 
-class _Check:
+class _Check(BatchWorker):
     def __init__(self, labels: LabelSet, allow_missing: bool) -> None:
         self.labels, self.allow_missing = labels, allow_missing
         self._names: dict[str, str | None] = {}

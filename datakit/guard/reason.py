@@ -11,7 +11,7 @@ from datakit.core.tools import Tools
 from datakit.core.transform import Columns, Guard, Worker
 from datakit.guard._reason_rewriter import OWN, ReasonRewriter
 from datakit.guard._reasons import Reasons
-from datakit.llm import author
+from datakit.llm import author, offline
 
 
 class Reason(Guard):
@@ -86,8 +86,12 @@ class Reason(Guard):
         return (self.then if self.on_fail == "rewrite" else self.on_fail) == "mark"
 
     @property
-    def is_paid(self) -> bool:
+    def asks_model(self) -> bool:
         return self.on_fail == "rewrite"
+
+    @property
+    def is_paid(self) -> bool:
+        return self.asks_model
 
     def templates(self) -> tuple[str, ...]:
         return (self.template,) if self.on_fail == "rewrite" else ()
@@ -97,6 +101,9 @@ class Reason(Guard):
             return (self.column, "label")
         needed = author.needed(self.template, tools, given=OWN)
         return tuple(sorted({self.column, "label", *needed}))
+
+    def optional(self, tools: Tools) -> tuple[str, ...]:
+        return (*offline.READS, f"{self.column}_by") if self.asks_model else ()
 
     def gives(self, tools: Tools) -> Columns:
         name, columns = self.column, dict[str, Any]()

@@ -13,6 +13,7 @@ from datakit.core.labels import Label
 from datakit.core.outcome import Done, Outcome, Rejected, Retry
 from datakit.core.tools import Tools
 from datakit.core.transform import Row
+from datakit.core.workers import AsyncRowWorker
 from datakit.llm import json_answer, offline
 from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.request import Provider, Request
@@ -118,7 +119,7 @@ def provider_for(tools: Tools) -> Provider:
     return client
 
 
-class Author:
+class Author(AsyncRowWorker):
     """Has texts written by the endpoint, or composes them when there is none."""
 
     def __init__(self, tools: Tools) -> None:

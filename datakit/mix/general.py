@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, cast
 
 import polars as pl
@@ -25,7 +26,7 @@ from datakit.core.record import COLUMNS, GENERAL, TRAIN, digest
 from datakit.core.registry import find, names
 from datakit.core.templates import escape_except_images, escape_tokens
 from datakit.core.tools import Tools
-from datakit.core.transform import Columns, Reader, TableTransform
+from datakit.core.transform import Columns, Package, Reader, TableTransform
 from datakit.mix._quality import asked_before, fault_of
 
 
@@ -89,8 +90,17 @@ class General(TableTransform):
     def needs(self, tools: Tools) -> tuple[str, ...]:
         return ("id", "messages", "images")
 
+    def optional(self, tools: Tools) -> tuple[str, ...]:
+        return ("split", "repeat", "set")
+
     def gives(self, tools: Tools) -> Columns:
         return {name: COLUMNS[name] for name in ("split", "repeat", "set")}
+
+    def files(self, tools: Tools) -> list[Path]:
+        return self.source.files(tools)
+
+    def packages(self, tools: Tools) -> tuple[Package, ...]:
+        return self.source.packages(tools)
 
     def apply(self, frame: pl.LazyFrame, tools: Tools) -> Table:
         if "messages" not in self.source.columns(tools):
@@ -109,10 +119,6 @@ class General(TableTransform):
         mixed = pl.concat([main, _shaped(chosen, schema).lazy()])
         notes = self._notes(wanted, found.height, chosen.height, rows, left_out)
         return Table(mixed, added=chosen.height, notes=notes)
-
-    def sources(self, tools: Tools) -> list[Any]:
-        """The files that the general records come from."""
-        return self.source.sources(tools)
 
     def _read(self, tools: Tools) -> tuple[pl.DataFrame, Counter[str]]:
         """The usable records of the source, and how many others there were, by reason."""

@@ -16,6 +16,8 @@ from datakit.core.files import Stamp
 from datakit.core.tools import Tools
 from datakit.read._files import missing
 
+DATASETS = ("datasets", "hub")
+"""The package that reads them, and its extra."""
 _NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _FILE = re.compile(r"\.(jsonl?|ndjson|csv|tsv|parquet)$", re.IGNORECASE)
 
@@ -53,7 +55,7 @@ def loaded(source: HubSource, split: str | None) -> Any:
     try:
         import datasets
     except ImportError:
-        raise missing_extra("datasets", "hub", "Reading data sets of the hub") from None
+        raise missing_extra(*DATASETS, "Reading data sets of the hub") from None
     try:
         if source.stamps:
             found = datasets.load_from_disk(source.path)

@@ -64,6 +64,10 @@ class TableReader(Reader):
     def _files(self, tools: Tools) -> tuple[Path, ...]:
         return tuple(found_files(self.path, tools))
 
+    def _declared(self, tools: Tools) -> tuple[Path, ...]:
+        """The files, before anything in them is read."""
+        return tuple(tools.declared(file) for file in self._files(tools))
+
     def _turns(self, files: tuple[Path, ...]) -> Turns:
         """What makes turns of a cell of the plan's `messages`; raises DialogueFault."""
         return turns_of
@@ -78,14 +82,14 @@ class TableReader(Reader):
     def _survey(self, files: tuple[Path, ...]) -> Survey:
         return _surveyed(self, files, tuple(stamp_of(file) for file in files))
 
-    def sources(self, tools: Tools) -> list[Path]:
+    def files(self, tools: Tools) -> list[Path]:
         return list(self._files(tools))
 
     def columns(self, tools: Tools) -> Columns:
-        return self._planned(self._files(tools))[0].schema()
+        return self._planned(self._declared(tools))[0].schema()
 
     def read(self, tools: Tools) -> Iterator[Batch]:
-        files = self._files(tools)
+        files = self._declared(tools)
         plan, survey = self._planned(files)
         known: dict[Path, ImagePaths] = {}
 

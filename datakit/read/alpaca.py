@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datakit.core.tools import Tools
+from datakit.core.transform import Package
 from datakit.read._alpaca import AlpacaColumns
 from datakit.read._files import found_files
 from datakit.read._frames import frame_blocks
-from datakit.read._hub import HubSource, frames, is_hub_name, loaded
+from datakit.read._hub import DATASETS, HubSource, frames, is_hub_name, loaded
 from datakit.read._row_reader import Survey, TableReader, missing_column
 from datakit.read._rows import DIALOGUE, Block, Plan, Turns
 from datakit.read._tables import table_rows, with_dialogue
@@ -36,6 +37,9 @@ class Alpaca(TableReader):
     """Hub only: the part that is read; `train` when not given."""
     revision: str | None = None
     """Hub only: branch, tag or commit. Give a commit, so that two builds read the same."""
+
+    def packages(self, tools: Tools) -> tuple[Package, ...]:
+        return (DATASETS,) if is_hub_name(self.path, tools) else ()
 
     def _files(self, tools: Tools) -> tuple[Path, ...]:
         return () if is_hub_name(self.path, tools) else tuple(found_files(self.path, tools))

@@ -37,7 +37,7 @@ class Build(Reader):
     """Columns that the records keep besides those that every record has; all when not given."""
 
     def columns(self, tools: Tools) -> Columns:
-        found = parquet_schema(self._records(tools))
+        found = parquet_schema(tools.declared(self._records(tools)))
         absent = [name for name in BASE if name not in found]
         if absent:
             raise UserError(
@@ -55,11 +55,11 @@ class Build(Reader):
             kept = [name for name in kept if name in self.keep]
         return {name: COLUMNS[name] for name in BASE} | {name: found[name] for name in kept}
 
-    def sources(self, tools: Tools) -> list[Path]:
+    def files(self, tools: Tools) -> list[Path]:
         return [self._records(tools)]
 
     def read(self, tools: Tools) -> Iterator[Batch]:
-        path, schema = self._records(tools), dict(self.columns(tools))
+        path, schema = tools.declared(self._records(tools)), dict(self.columns(tools))
         size, found = tools.run.batch_rows, 0
         try:
             parts = (

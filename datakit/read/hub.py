@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datakit.core.tools import Tools
+from datakit.core.transform import Package
 from datakit.read._embedded import EmbeddedImages
 from datakit.read._files import stamp_of
 from datakit.read._frames import frame_blocks
-from datakit.read._hub import HubSource, frames, is_hub_name, loaded, saved_files
+from datakit.read._hub import DATASETS, HubSource, frames, is_hub_name, loaded, saved_files
 from datakit.read._row_reader import RowReader
 from datakit.read._rows import Block
 
@@ -33,6 +34,9 @@ class Hub(RowReader):
     """The part that is read; `train` when not given."""
     revision: str | None = None
     """Branch, tag or commit; hub only. Give a commit, so that two builds read the same."""
+
+    def packages(self, tools: Tools) -> tuple[Package, ...]:
+        return (DATASETS,)
 
     def _files(self, tools: Tools) -> tuple[Path, ...]:
         """The files of a saved data set; none of the hub's."""

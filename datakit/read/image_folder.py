@@ -44,12 +44,12 @@ class ImageFolder(Reader):
         self._root(tools)
         return dict(_SCHEMA)
 
-    def sources(self, tools: Tools) -> list[Path]:
+    def files(self, tools: Tools) -> list[Path]:
         return list(_files_below(self._root(tools)))
 
     def read(self, tools: Tools) -> Iterator[Batch]:
         root = self._root(tools)
-        paths, files = ImagePaths(root), _files_below(root)
+        paths, files = ImagePaths(root), map(tools.declared, _files_below(root))
         found = 0
         while part := list(islice(files, tools.run.batch_rows)):
             found += len(part)

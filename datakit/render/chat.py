@@ -15,7 +15,7 @@ from datakit.core.record import MESSAGES
 from datakit.core.templates import escape_except_images
 from datakit.core.tokens import DEFAULT_SYSTEM
 from datakit.core.tools import Tools
-from datakit.core.transform import Columns, FoldedWorker, Renderer, Row, Worker
+from datakit.core.transform import Columns, FoldedWorker, PromptRenderer, Row, Worker
 from datakit.render._chats import Chats
 from datakit.render._columns import PlainRecords
 from datakit.render._prompt import Prompt
@@ -34,7 +34,7 @@ Size = tuple[int, int | None, int]
 """Characters and tokens of the prompt, and the rung of the ladder."""
 
 
-class Chat(Renderer):
+class Chat(PromptRenderer):
     """Records with `messages`: the rendered prompt as user, the rendered answer as assistant.
 
     Templates take the record's columns and, from the label file, `label_json`, `label_names` and `labels`.

@@ -14,7 +14,7 @@ import polars as pl
 from datakit.core.errors import BatchFilesWritten, BudgetSpent
 from datakit.core.outcome import RETRY, Batch, Reject, Rejected, Retry
 from datakit.core.tools import Tools
-from datakit.core.transform import Annotator, Row, asks_a_model
+from datakit.core.transform import Annotator, Row
 from datakit.run.executors import executor_for
 from datakit.run.executors.base import Answered, Executor, Job
 from datakit.run.keys import Keys
@@ -68,7 +68,7 @@ class Annotation:
     @property
     def reads(self) -> list[str]:
         """The columns that the annotator reads where they are there."""
-        return [*self.annotator.needs(self.tools), *getattr(self.annotator, "optional", ())]
+        return list(self.annotator.reads(self.tools))
 
     @property
     def trace(self) -> str:
@@ -123,7 +123,7 @@ class Annotation:
             stored = self.store.get_many(dict.fromkeys(key for key in keys if key is not None))
             writers |= {str(model) for found in stored.values() if (model := found.outcome.meta.get("model"))}
             yield self._joined(frame, keys, stored, keep_open)
-        if writers and asks_a_model(self.annotator):
+        if writers and self.annotator.asks_model:
             # Told by what is stored, so that a build from the store says the same.
             self.report.notes["writer"] = ", ".join(sorted(writers))
 

@@ -20,7 +20,7 @@ from datakit.artifacts.place import SIGNATURE, BuildPlace
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.files import FileDigests
 from datakit.core.tools import Tools
-from datakit.core.transform import Artifact, Emitter, TableTransform, asks_a_model
+from datakit.core.transform import Artifact, Emitter, TableTransform
 from datakit.recipe.recipe import Recipe
 from datakit.run import manifest as manifests
 from datakit.run.columns import check_columns
@@ -102,7 +102,7 @@ def build(
                 kept.seconds = round(time.perf_counter() - began, 3)
                 return Build(folder, kept)
             check_columns(recipe, tools)
-            place.check({f"source {path.name}": path for path in manifests.source_paths(recipe, tools)})
+            place.check({f"file {path.name}": path for path in manifests.declared_files(recipe, tools)})
             maker = _Maker(recipe, options, tools, store, place, progress, list(finishers))
             return maker.make(began)
     except (OSError, pl.exceptions.PolarsError, sqlite3.Error) as error:
@@ -154,7 +154,7 @@ class _Maker:
         report.steps = engine.reports  # the same list, so that a failed run has its account too
         for note in report.notes:
             self.progress.say(f"Note: {note}")
-        sources = manifests.stamp_sources(self.recipe, self.tools)  # an edit during the run must show later
+        sources = manifests.stamp_files(self.recipe, self.tools)  # an edit during the run must show later
         try:
             with self.progress:
                 stage = engine.run(self.recipe.steps)
@@ -181,7 +181,7 @@ class _Maker:
             number = len(self.recipe.steps) + step.number
             began = time.perf_counter()
             self.progress.start(step.name, 0)
-            artifacts += step.transform.write(stage, target, self.tools)
+            artifacts += step.transform.write(stage, target, self.tools.for_step(step.transform))
             rows = stage.rows
             seconds = round(time.perf_counter() - began, 3)
             report.steps.append(
@@ -287,7 +287,7 @@ class _Maker:
         notes = []
         if self.options.limit is not None:
             notes.append(f"Built from at most {self.options.limit} records of each source (--limit).")
-        writes = any(asks_a_model(step.transform) for step in self.recipe.steps)
+        writes = any(step.transform.asks_model for step in self.recipe.steps)
         if writes and self.recipe.llm.resolved_provider() == "offline":
             notes.append(
                 "No model wrote the texts: the built-in offline writer composed descriptions and reasons, "

@@ -43,22 +43,22 @@ class Algebra:
         return self.columns
 
     def _step(self, step: Step) -> None:
-        transform = step.transform
+        transform, tools = step.transform, self.tools.for_step(step.transform)
         if isinstance(transform, Reader):
-            self.columns = merged(self.columns, dict(transform.columns(self.tools)), step)
+            self.columns = merged(self.columns, dict(transform.columns(tools)), step)
             return
-        for name in transform.needs(self.tools):
+        for name in transform.needs(tools):
             if name not in self.columns:
                 raise self._missing(name, transform)
         if isinstance(transform, TableTransform):
-            self._table(transform)
+            self._table(transform, tools)
         else:
-            self.columns.update(transform.gives(self.tools))
+            self.columns.update(transform.gives(tools))
 
-    def _table(self, transform: TableTransform) -> None:
+    def _table(self, transform: TableTransform, tools: Tools) -> None:
         empty = pl.LazyFrame(schema=self.columns)
         try:
-            table = transform.apply(empty, self.tools)
+            table = transform.apply(empty, tools)
             self.columns = dict(table.frame.collect_schema())
         except pl.exceptions.ColumnNotFoundError as error:
             raise self._missing(_quoted_name(str(error)), transform) from None

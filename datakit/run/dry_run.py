@@ -127,7 +127,7 @@ class DryRun(Policy):
         if not self.open_ids or isinstance(group[0].transform, Annotator):
             return ()
         known = {name: dtype for name, dtype in schema.items() if name not in self.unknown}
-        return () if all(_runs_on(step, known, tools) for step in group) else self.open_ids
+        return () if all(_runs_on(step, known, self.unknown, tools) for step in group) else self.open_ids
 
     def passed(self, columns: Iterable[str]) -> None:
         self.unknown.update(columns)
@@ -148,8 +148,10 @@ class DryRun(Policy):
             self.referenced.update(map(bytes.fromhex, stored.outcome.meta.get("parts", ())))
 
 
-def _runs_on(step: Step, known: dict[str, Any], tools: Tools) -> bool:
-    """Whether a step reads no column but these: tried on zero rows."""
+def _runs_on(step: Step, known: dict[str, Any], unknown: Collection[str], tools: Tools) -> bool:
+    """Whether a step reads no column but the known ones: tried on zero rows."""
+    if not set(unknown).isdisjoint(step.transform.reads(tools)):
+        return False
     if isinstance(step.transform, Guard | Renderer):
         return set(step.transform.needs(tools)) <= known.keys()
     algebra = Algebra(tools)

@@ -16,16 +16,8 @@ from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.folded import Folded
 from datakit.core.outcome import RETRY, Batch, Reject
 from datakit.core.tools import Tools
-from datakit.core.transform import (
-    Annotator,
-    FoldedWorker,
-    Guard,
-    Reader,
-    Renderer,
-    Reviser,
-    TableTransform,
-    Worker,
-)
+from datakit.core.transform import Annotator, Guard, Reader, Renderer, Reviser, TableTransform
+from datakit.core.workers import BatchWorker, FoldedWorker, Worker
 from datakit.recipe.recipe import Step
 from datakit.run.annotation import TRACE, Annotation
 from datakit.run.columns import merged
@@ -134,7 +126,8 @@ class Engine:
         return after
 
     def _read(self, step: Step, reader: Reader, stage: Stage | None, report: StepReport) -> Stage:
-        columns = dict(reader.columns(self.tools))
+        tools = self.tools.for_step(reader)
+        columns = dict(reader.columns(tools))
         schema = merged(dict(stage.schema), columns, step) if stage else columns
         after = self._stage(report, schema)
         seen: set[str] = set()
@@ -142,7 +135,7 @@ class Engine:
             seen.update(frame["id"])
             after.append(_with_schema(frame, schema))
         self.progress.start(report.name, 0)
-        for batch in _limited(reader.read(self.tools), self.limit):
+        for batch in _limited(reader.read(tools), self.limit):
             fresh, twice = _unique(batch.frame, seen)
             report.added += batch.frame.height + len(batch.rejects)
             self._reject([*batch.rejects, *twice], report)
@@ -152,16 +145,17 @@ class Engine:
         return after
 
     def _annotate(self, step: Step, annotator: Annotator, stage: Stage, report: StepReport) -> Stage:
-        work = self._annotation(annotator, report)
+        work = self._annotation(step, annotator, report)
         after = self._stage(report, work.columns(stage.schema))
         for batch in self.policy.annotate(step, work, stage):
             self._reject(batch.rejects, report)
             after.append(batch.frame)
         return after
 
-    def _annotation(self, annotator: Annotator, report: StepReport) -> Annotation:
+    def _annotation(self, step: Step, annotator: Annotator, report: StepReport) -> Annotation:
         others = sum(each.cost_usd for each in self.reports if each is not report)
-        return Annotation(annotator, self.tools, self.store, self.progress, report, others)
+        tools = self.tools.for_step(step.transform)
+        return Annotation(annotator, tools, self.store, self.progress, report, others)
 
     def _batches(self, group: list[Step], stage: Stage, reports: list[StepReport]) -> Stage:
         """Guards and renderers one after the other, batch by batch, so that prompts touch the disk once."""
@@ -170,7 +164,7 @@ class Engine:
         for step, report in zip(group, reports, strict=True):
             assert isinstance(step.transform, Guard | Renderer)  # `_groups` puts no other in a chain
             whole = stage.lazy() if step is group[0] else pl.LazyFrame(schema=schema)
-            worker = step.transform.start(self.tools, whole)
+            worker = step.transform.start(self.tools.for_step(step.transform), whole)
             traces = self._revise(worker, step, report) if isinstance(worker, Reviser) else None
             schema |= step.transform.gives(self.tools)
             if traces is not None:
@@ -189,13 +183,14 @@ class Engine:
             after.append(_with_schema(out.frame, schema), out.shared)
             self.progress.advance(some.frame.height)
         for worker, report, _ in chain:
-            report.notes.update(getattr(worker, "notes", None) or {})
+            if isinstance(worker, BatchWorker):
+                report.notes.update(worker.notes)
         return after
 
     def _revise(self, reviser: Reviser, step: Step, report: StepReport) -> Traces:
         """Has the records answered anew that a guard finds fault with."""
         began = time.perf_counter()
-        work = self._annotation(reviser.annotator, report)
+        work = self._annotation(step, reviser.annotator, report)
         traces = self.policy.revise(step, reviser, work, self._rounds(reviser, report))
         report.seconds += time.perf_counter() - began
         return traces
@@ -223,7 +218,7 @@ class Engine:
 
     def _table(self, transform: TableTransform, stage: Stage, report: StepReport) -> Stage:
         self.progress.start(report.name, 0)
-        table = transform.apply(stage.lazy(), self.tools)
+        table = transform.apply(stage.lazy(), self.tools.for_step(transform))
         report.notes.update(table.notes)
         if table.rejects is not None:
             places = stage.lazy().select("id", "source_file", "source_line")
@@ -232,10 +227,24 @@ class Engine:
             self._reject([Reject(**row) for row in found], report)
         frame = table.frame
         after = self._stage(report, dict(frame.collect_schema()))
+        added: set[str] = set()
         for batch in frame.collect_batches(chunk_size=self.tools.run.batch_rows, maintain_order=True):
             after.append(batch)
+            if table.added:
+                paths = batch["images"].explode().drop_nulls()
+                added.update(path for path in paths if path not in self.images)
+        self._watch(added)
         report.added = table.added
         return after
+
+    def _watch(self, added: set[str]) -> None:
+        """Takes pictures of added records among those whose change makes the build anew."""
+        if not added:
+            return
+        unchanged = images_digest(sorted(self.images)) == self.images_digest
+        self.images |= added
+        # Pictures edited since they were read keep a digest that fits no state of theirs.
+        self.images_digest = images_digest(sorted(self.images)) if unchanged else ""
 
     def _stage(self, report: StepReport, schema: dict[str, Any] | None) -> Stage:
         return Stage(self.folder / f"{report.number:02d}.{report.name}", schema)

@@ -37,7 +37,7 @@ class Keys:
 def tools_by_model(annotator: Annotator, tools: Tools) -> dict[str, Tools]:
     """The tools with each model that the step may call; one entry for work on this machine."""
     models = tools.llm.models()
-    if annotator.executor != "async" or tools.llm.resolved_provider() == "offline":
+    if not annotator.asks_model or tools.llm.resolved_provider() == "offline":
         return {tools.llm.model: tools}
     return {model: replace(tools, llm=tools.llm.of_model(model)) for model in models}
 

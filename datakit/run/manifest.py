@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 from datakit.artifacts.place import MANIFEST
 from datakit.core.record import digest
 from datakit.core.tools import Tools
-from datakit.core.transform import Annotator
+from datakit.core.transform import Annotator, Transform
 from datakit.recipe.recipe import Recipe
 from datakit.run.keys import fingerprint
 
@@ -45,6 +45,7 @@ class Manifest(BaseModel):
     steps: list[dict[str, Any]] = Field(default_factory=list)
     """Per annotator: number, name, fingerprint and the settings behind it, for `datakit plan`."""
     sources: dict[str, FileStamp] = Field(default_factory=dict)
+    """Every file that a step declares, by its path."""
     images: str = ""
     """Digest over path, size and time of change of every picture."""
     artifacts: dict[str, FileStamp] = Field(default_factory=dict)
@@ -71,9 +72,11 @@ class Manifest(BaseModel):
 
 
 def settings_digest(recipe: Recipe, tools: Tools, limit: int | None) -> str:
-    """Digest of all that decides the build besides the sources' content."""
+    """Digest of all that decides the build besides the content of files that steps declare."""
     templates = {
-        name: tools.templates.digest(name) for step in recipe.steps for name in step.transform.templates()
+        name: tools.templates.digest(name, whole=True)
+        for step in (*recipe.steps, *recipe.emitters)
+        for name in step.transform.templates()
     }
     relevant = {key: value for key, value in recipe.data.items() if key != "run"}
     return digest(
@@ -110,18 +113,18 @@ def step_settings(recipe: Recipe, tools: Tools) -> list[dict[str, Any]]:
     ]
 
 
-def stamp_sources(recipe: Recipe, tools: Tools) -> dict[str, FileStamp]:
-    """Stamps of the files that records come from, with content hashes, remembered where nothing changed."""
+def stamp_files(recipe: Recipe, tools: Tools) -> dict[str, FileStamp]:
+    """Stamps of the files that steps read, with content hashes, remembered where nothing changed."""
     return {
         str(path): stamp(path, hashed=True, sha256=tools.files.sha256(path) if path.is_file() else "")
-        for path in source_paths(recipe, tools)
+        for path in declared_files(recipe, tools)
     }
 
 
-def source_paths(recipe: Recipe, tools: Tools) -> list[Path]:
-    """The files that records come from: those of the readers, and of steps that add general data."""
-    with_sources = (getattr(step.transform, "sources", None) for step in recipe.steps)
-    return [path for sources in with_sources if sources is not None for path in sources(tools)]
+def declared_files(recipe: Recipe, tools: Tools) -> list[Path]:
+    """The files that steps and emitters read, records or not: a build rests on all of them."""
+    steps = (*recipe.steps, *recipe.emitters)
+    return [tools.path(str(path)) for step in steps for path in step.transform.files(tools)]
 
 
 def stamp(path: Path, *, hashed: bool, sha256: str = "") -> FileStamp:
@@ -157,7 +160,7 @@ def is_current(manifest: Manifest, folder: Path, recipe: Recipe, tools: Tools, l
     """Whether a build of this recipe would come out as the one in `folder`, which is intact."""
     if manifest.settings != settings_digest(recipe, tools, limit):
         return False
-    found = {str(path) for path in source_paths(recipe, tools)}
+    found = {str(path) for path in declared_files(recipe, tools)}
     if found != manifest.sources.keys():
         return False
     if not all(_same(Path(path), old) for path, old in manifest.sources.items()):
@@ -179,7 +182,7 @@ def content_hash(stamps: Mapping[str, FileStamp]) -> str:
     return state.hexdigest()
 
 
-def _annotator_print(transform: Any, tools: Tools) -> list[Any]:
+def _annotator_print(transform: Transform, tools: Tools) -> list[Any]:
     return [fingerprint(transform, tools), transform.reading] if isinstance(transform, Annotator) else []
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from datakit.core.files import FileDigests
 from datakit.core.tools import Tools
-from datakit.core.transform import Annotator, Emitter, Row, asks_a_model
+from datakit.core.transform import Annotator, Emitter, Row
 from datakit.recipe.recipe import Recipe, Step
 from datakit.run import manifest as manifests
 from datakit.run.columns import check_columns
@@ -181,7 +181,7 @@ def _unchanged(recipe: Recipe, folder: Path) -> Plan:
 
 
 def _notes(recipe: Recipe) -> list[str]:
-    writes = any(asks_a_model(step.transform) for step in recipe.steps)
+    writes = any(step.transform.asks_model for step in recipe.steps)
     if writes and recipe.llm.resolved_provider() == "offline":
         return ["The built-in offline writer would compose the texts: no model is called, nothing is paid."]
     return []
@@ -226,7 +226,7 @@ def _estimate(row: StepPlan, lookup: Lookup, engine: Engine, estimate: Estimator
     """Tokens, cost and seconds from earlier results of the step, else from the estimator."""
     annotator = lookup.annotator or lookup.step.transform
     assert isinstance(annotator, Annotator)  # lookups are made for what answers only
-    model = engine.tools.llm.model if annotator.executor == "async" else None
+    model = engine.tools.llm.model if annotator.asks_model else None
     if model is not None and engine.tools.llm.resolved_provider() == "offline":
         row.tokens_in, row.tokens_out, row.cost_usd, row.basis = 0, 0, 0.0, "offline writer"
         return

@@ -159,7 +159,7 @@ def _by_name(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _source_changes(recipe: Recipe, tools: Tools, found: Manifest) -> list[str]:
-    paths = {str(path) for path in manifests.source_paths(recipe, tools)}
+    paths = {str(path) for path in manifests.declared_files(recipe, tools)}
     reasons = [f"source {show_path(Path(path))} is new" for path in sorted(paths - found.sources.keys())]
     for path, old in found.sources.items():
         now = manifests.stamp(Path(path), hashed=False)

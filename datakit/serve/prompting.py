@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -17,9 +15,10 @@ from datakit.core import answer
 from datakit.core.answer import AnswerFormat
 from datakit.core.errors import DatakitError, UserError
 from datakit.core.files import FileDigests
-from datakit.core.outcome import Done, Rejected, Retry
+from datakit.core.outcome import Outcome, Rejected, Retry
 from datakit.core.tools import Tools
-from datakit.core.transform import Annotator, Renderer, Row
+from datakit.core.transform import Annotator, PromptRenderer, Row
+from datakit.core.workers import AsyncRowWorker, RowWorker, WrittenPrompt, async_row_worker, row_worker
 from datakit.recipe.recipe import Recipe, Step, load_recipe, project_of
 from datakit.run.kept_files import LABELS, TEMPLATES
 from datakit.run.keys import Keys, fingerprint
@@ -47,7 +46,7 @@ class BuildPrompts:
     folder: Path
     recipe: Recipe
     tools: Tools
-    chat: Any
+    chat: PromptRenderer
     """The recipe's render.chat."""
     annotators: tuple[Step, ...]
     """The steps that make columns of the prompt, in order."""
@@ -87,14 +86,14 @@ class Prompter:
         self.tools = replace(self.prompts.tools, files=FileDigests(self._store))
         self._writer = self.prompts.chat.writer(self.tools)
         self._local = threading.local()
-        self._async: dict[int, Any] = {}
+        self._async: dict[int, AsyncRowWorker] = {}
         self._keys = {
             step.number: Keys(step.transform, self.tools)
             for step in self.prompts.annotators
             if isinstance(step.transform, Annotator)
         }
 
-    async def turns(self, row: Row) -> Any:
+    async def turns(self, row: Row) -> WrittenPrompt:
         """The prompt of a record: system and user turns as render.chat writes them. Raises NoPrompt."""
         row = await self.columns(row)
         found = self._writer.prompt(row)
@@ -117,9 +116,7 @@ class Prompter:
     async def close(self) -> None:
         """Ends threads, connections and the store."""
         for worker in self._async.values():
-            close = getattr(worker, "close", None)
-            if close is not None and inspect.isawaitable(closing := close()):
-                await closing
+            await worker.close()
         self.pool.shutdown(wait=False, cancel_futures=True)
         if self._store is not None:
             self._store.close()
@@ -141,21 +138,19 @@ class Prompter:
             raise NoPrompt(columns.reason, f"{step.name}: {columns.detail}")
         return columns
 
-    async def _worked(self, step: Step, annotator: Annotator, row: Row) -> Done | Rejected | Retry:
-        if annotator.executor == "async":
+    async def _worked(self, step: Step, annotator: Annotator, row: Row) -> Outcome:
+        if annotator.executor == "event_loop":
             if step.number not in self._async:
-                self._async[step.number] = annotator.start(self.tools)
-            found: Done | Rejected | Retry = await self._async[step.number].answer(row)
-            return found
+                self._async[step.number] = async_row_worker(annotator.start(self.tools))
+            return await self._async[step.number].answer(row)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.pool, self._in_thread, step.number, annotator, row)
 
-    def _in_thread(self, number: int, annotator: Annotator, row: Row) -> Done | Rejected | Retry:
-        workers: dict[int, Any] = self._local.__dict__.setdefault("workers", {})
-        if number not in workers:
-            workers[number] = annotator.start(self.prompts.tools)  # engines are no two threads' at once
-        found: Done | Rejected | Retry = workers[number].answer(row)
-        return found
+    def _in_thread(self, number: int, annotator: Annotator, row: Row) -> Outcome:
+        workers: dict[int, RowWorker] = self._local.__dict__.setdefault("workers", {})
+        if number not in workers:  # engines are no two threads' at once
+            workers[number] = row_worker(annotator.start(self.prompts.tools))
+        return workers[number].answer(row)
 
 
 def _recipe(folder: Path) -> Recipe:
@@ -186,12 +181,8 @@ def _recipe_folder(folder: Path) -> Path:
         return folder
 
 
-def _chat(recipe: Recipe, folder: Path) -> Any:
-    found = [
-        step.transform
-        for step in recipe.steps
-        if isinstance(step.transform, Renderer) and hasattr(step.transform, "writer")
-    ]
+def _chat(recipe: Recipe, folder: Path) -> PromptRenderer:
+    found = [step.transform for step in recipe.steps if isinstance(step.transform, PromptRenderer)]
     if not found:
         raise UserError(f"the recipe of {folder} has no render.chat, so there is no prompt to serve with")
     if not (folder / TEMPLATES).is_dir():
@@ -199,7 +190,7 @@ def _chat(recipe: Recipe, folder: Path) -> Any:
     return found[-1]
 
 
-def _chain(recipe: Recipe, chat: Any, tools: Tools) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+def _chain(recipe: Recipe, chat: PromptRenderer, tools: Tools) -> tuple[tuple[Step, ...], tuple[str, ...]]:
     """The annotators that the prompt rests on, in order, and the columns that nobody makes.
 
     Columns of the answer alone (a reason, the label) are not the prompt's.
@@ -218,7 +209,7 @@ def _chain(recipe: Recipe, chat: Any, tools: Tools) -> tuple[tuple[Step, ...], t
                 remedy="Such a prompt gives the answer away and cannot be served: leave it out.",
             )
         chosen.append(step)
-        needed = needed - gives | reads | (set(getattr(kind, "optional", ())) & _made(recipe, step, tools))
+        needed = needed - gives | reads | (set(kind.optional(tools)) & _made(recipe, step, tools))
     given = sorted(needed - BASE_COLUMNS)
     return tuple(reversed(chosen)), tuple(given)
 

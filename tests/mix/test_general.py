@@ -34,7 +34,7 @@ class Dialogues(Reader):
     def columns(self, tools: Tools) -> Columns:
         return {name: COLUMNS[name] for name in GIVEN}
 
-    def sources(self, tools: Tools) -> list[Path]:
+    def files(self, tools: Tools) -> list[Path]:
         return [Path("dialogues.json")]
 
     def read(self, tools: Tools) -> Iterator[Batch]:

@@ -12,7 +12,7 @@ from toys import DropShort, Numbers, OnlyOdd, Shout, Work
 
 from datakit.core.outcome import Done, Outcome, Rejected
 from datakit.core.tools import Tools
-from datakit.core.transform import Columns, Row, Transform
+from datakit.core.transform import Columns, Row, RowWorker, Transform
 from datakit.recipe.recipe import Step
 from datakit.run.dry_run import DryRun
 from datakit.run.engine import Engine
@@ -35,7 +35,7 @@ class After(Work):
         return _After(self)
 
 
-class _After:
+class _After(RowWorker):
     def __init__(self, after: After) -> None:
         self.after = after
 

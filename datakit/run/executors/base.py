@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Generator, Iterator
-from typing import Any, NamedTuple, Protocol
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator
+from typing import NamedTuple, Protocol
 
 from datakit.core.errors import DatakitError
 from datakit.core.outcome import Outcome, Retry
 from datakit.core.transform import Row
+from datakit.core.workers import AsyncRowWorker, RowWorker
 
 
 class Job(NamedTuple):
@@ -52,15 +54,30 @@ class Executor(Protocol):
         ...
 
 
-def answer(worker: Any, row: Row) -> Outcome:
+def answer(worker: RowWorker, row: Row) -> Outcome:
     """The worker's outcome; an unforeseen exception becomes Retry, so that the record is not lost."""
     try:
-        outcome: Outcome = worker.answer(row)
-        return outcome
+        return worker.answer(row)
     except DatakitError:
         raise
     except Exception as error:  # a bug in a transform or an engine: shown in the report as a retry
         return unexpected(error)
+
+
+def notes_of(workers: Iterable[RowWorker | AsyncRowWorker]) -> Row:
+    """What the workers have to say besides their names; of several models, only the warnings."""
+    attempts: Counter[str] = Counter()
+    found = [dict(worker.notes) for worker in workers]
+    for notes in found:
+        attempts.update(notes.pop("attempts", {}))
+        notes.pop("writer", None)
+    if len(found) > 1:
+        warnings = [warning for notes in found for warning in notes.get("warnings", [])]
+        found = [{"warnings": warnings}] if warnings else []
+    merged: Row = {"attempts": dict(attempts)}
+    for notes in found:
+        merged.update(notes)
+    return merged
 
 
 def unexpected(error: Exception) -> Retry:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections import Counter
-from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
-from typing import Any
+from collections.abc import AsyncGenerator, Generator, Iterator
 
 from datakit.core.errors import BudgetSpent, DatakitError, StopProvider
 from datakit.core.flight import Flight
 from datakit.core.outcome import Outcome
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Row
-from datakit.run.executors.base import Answered, Job, unexpected
+from datakit.core.workers import AsyncRowWorker, async_row_worker
+from datakit.run.executors.base import Answered, Job, notes_of, unexpected
 from datakit.run.keys import tools_by_model
 
 MOST_WAITING = 8
@@ -54,7 +52,7 @@ class EventLoopExecutor:
     async def _answers(self, jobs: Iterator[Job]) -> AsyncGenerator[Answered, None]:
         flight = self._tools.flight
         workers = {
-            model: self._annotator.start(tools)
+            model: async_row_worker(self._annotator.start(tools))
             for model, tools in tools_by_model(self._annotator, self._tools).items()
         }
         flight.is_storing, flight.batches_away = False, 0
@@ -81,12 +79,12 @@ class EventLoopExecutor:
             raise
         finally:
             await records.cancel()
-            self.notes = _notes_of(workers.values())
+            self.notes = notes_of(workers.values())
             for worker in workers.values():
-                await _close_worker(worker)
+                await worker.close()
 
     def _begin(
-        self, jobs: Iterator[Job], workers: dict[str, Any], records: _OpenRecords
+        self, jobs: Iterator[Job], workers: dict[str, AsyncRowWorker], records: _OpenRecords
     ) -> BudgetSpent | None:
         """Starts records as long as there is room; what it gives says that no further one may be started."""
         flight = self._tools.flight
@@ -110,7 +108,7 @@ class _OpenRecords:
         self._flight = flight
         flight.listen(lambda: self._ended.put_nowait(None))
 
-    def start(self, worker: Any, job: Job) -> None:
+    def start(self, worker: AsyncRowWorker, job: Job) -> None:
         task = asyncio.create_task(_answer(worker, job))
         task.add_done_callback(self._ended.put_nowait)
         self.tasks.add(task)
@@ -132,35 +130,13 @@ class _OpenRecords:
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
 
-async def _answer(worker: Any, job: Job) -> tuple[bytes, Outcome]:
+async def _answer(worker: AsyncRowWorker, job: Job) -> tuple[bytes, Outcome]:
     try:
         return job.key, await worker.answer(job.row)
     except (DatakitError, asyncio.CancelledError):
         raise
     except Exception as error:  # a bug in a transform or a client: shown in the report as a retry
         return job.key, unexpected(error)
-
-
-def _notes_of(workers: Iterable[Any]) -> Row:
-    """What the workers have to say besides their names; of several models, only the warnings."""
-    attempts: Counter[str] = Counter()
-    found = [dict(getattr(worker, "notes", None) or {}) for worker in workers]
-    for notes in found:
-        attempts.update(notes.pop("attempts", {}))
-        notes.pop("writer", None)
-    if len(found) > 1:
-        warnings = [warning for notes in found for warning in notes.get("warnings", [])]
-        found = [{"warnings": warnings}] if warnings else []
-    merged: Row = {"attempts": dict(attempts)}
-    for notes in found:
-        merged.update(notes)
-    return merged
-
-
-async def _close_worker(worker: Any) -> None:
-    close = getattr(worker, "close", None)
-    if close is not None and inspect.isawaitable(closing := close()):
-        await closing
 
 
 async def _close(answers: AsyncGenerator[Answered, None]) -> None:

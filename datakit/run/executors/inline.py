@@ -6,7 +6,8 @@ from collections.abc import Generator, Iterator
 
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Row
-from datakit.run.executors.base import Answered, Job, answer
+from datakit.core.workers import row_worker
+from datakit.run.executors.base import Answered, Job, answer, notes_of
 
 
 class InlineExecutor:
@@ -18,6 +19,10 @@ class InlineExecutor:
 
     def run(self, jobs: Iterator[Job]) -> Generator[Answered, None, None]:
         """Each outcome the moment it is there."""
-        worker = self._annotator.start(self._tools)
-        for job in jobs:
-            yield [(job.key, answer(worker, job.row))]
+        worker = row_worker(self._annotator.start(self._tools))
+        try:
+            for job in jobs:
+                yield [(job.key, answer(worker, job.row))]
+        finally:
+            self.notes = notes_of([worker])
+            worker.close()

@@ -11,6 +11,7 @@ import sys
 from multiprocessing.connection import Connection
 
 from datakit.core.errors import DatakitError, UserError
+from datakit.core.workers import row_worker
 from datakit.run.executors.base import answer
 
 
@@ -20,7 +21,7 @@ def main() -> None:
     try:
         sys.path[:] = pickle.loads(pipe.recv_bytes())
         annotator, tools, memory_mb = pickle.loads(pipe.recv_bytes())
-        worker = annotator.start(tools)
+        worker = row_worker(annotator.start(tools))
         while True:
             key, row = pipe.recv()
             pipe.send((key, answer(worker, row)))

@@ -17,7 +17,7 @@ from datakit.core.errors import BudgetSpent, StopProvider, UserError
 from datakit.core.outcome import Done, Outcome, Rejected, Retry
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.tools import Tools
-from datakit.core.transform import Row
+from datakit.core.transform import AsyncRowWorker, Row, RowWorker
 from datakit.run.executors import GROUP, executor_for
 from datakit.run.executors.base import Executor, Job
 from datakit.run.executors.process import ProcessExecutor
@@ -40,13 +40,13 @@ class FaultyProcess(Faulty):
 
 
 class FaultyAsync(Faulty):
-    executor = "async"
+    executor = "event_loop"
 
     def start(self, tools: Tools) -> Any:
         return _FaultyAsync(self)
 
 
-class _Faulty:
+class _Faulty(RowWorker):
     def __init__(self, work: Work) -> None:
         self.work = work
 
@@ -58,10 +58,13 @@ class _Faulty:
         return Done(row["text"])
 
 
-class _FaultyAsync(_Faulty):
-    async def answer(self, row: Row) -> Outcome:  # type: ignore[override]
+class _FaultyAsync(AsyncRowWorker):
+    def __init__(self, work: Work) -> None:
+        self.faulty = _Faulty(work)
+
+    async def answer(self, row: Row) -> Outcome:
         await asyncio.sleep(0.02 * (int(row["text"]) % 3))
-        return super().answer(row)
+        return self.faulty.answer(row)
 
 
 KINDS = pytest.mark.parametrize("kind", [Work, ProcessWork, AsyncWork])

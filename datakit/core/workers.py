@@ -1,0 +1,136 @@
+"""What a step starts: the workers that the engine hands records to, and all that it asks of them.
+
+A worker inherits from the protocol of its kind and so has the defaults: no notes, nothing to close.
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import polars as pl
+
+from datakit.core.errors import DatakitError
+from datakit.core.folded import Folded
+from datakit.core.outcome import Batch, Outcome, Reject, Rejected
+
+if TYPE_CHECKING:
+    from datakit.core.transform import Row
+
+
+@runtime_checkable
+class RowWorker(Protocol):
+    """Answers one record at a time, in the engine's own thread or in a worker process.
+
+    A worker process ends without a word: neither `notes` nor `close` is asked of its worker.
+    """
+
+    @abstractmethod
+    def answer(self, row: Row) -> Outcome:
+        """What became of the record."""
+
+    @property
+    def notes(self) -> Row:
+        """Facts for the report, asked for when the last record is answered."""
+        return {}
+
+    def close(self) -> None:
+        """Lets go of what the worker holds."""
+        return
+
+
+@runtime_checkable
+class AsyncRowWorker(Protocol):
+    """Answers one record at a time on the event loop, many at once."""
+
+    @abstractmethod
+    async def answer(self, row: Row) -> Outcome:
+        """What became of the record."""
+
+    @property
+    def notes(self) -> Row:
+        """Facts for the report, asked for when the last record is answered."""
+        return {}
+
+    async def close(self) -> None:
+        """Lets go of what the worker holds, such as connections."""
+        return
+
+
+@runtime_checkable
+class BatchWorker(Protocol):
+    """What a guard or a renderer starts: a batch in, the records that go on and the rejected ones out."""
+
+    @property
+    def notes(self) -> Row:
+        """Facts for the report, asked for after the last batch."""
+        return {}
+
+    @abstractmethod
+    def __call__(self, frame: pl.DataFrame) -> Batch:
+        """The records that go on and the rejected ones."""
+
+
+class FoldedWorker(BatchWorker):
+    """A worker that takes and gives chats without what they share: prompts of one template are long."""
+
+    @abstractmethod
+    def folded(self, records: Folded) -> tuple[Folded, list[Reject]]:
+        """The records that go on and the rejected ones."""
+
+    def __call__(self, frame: pl.DataFrame) -> Batch:
+        """The same with whole chats."""
+        records, rejects = self.folded(Folded(frame))
+        return Batch(records.unfolded(), rejects)
+
+
+class WrittenPrompt(Protocol):
+    """The prompt of one record."""
+
+    @property
+    def system(self) -> str | None:
+        """The system turn."""
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """The user turns, one but for dialogues."""
+
+
+class PromptWriter(Protocol):
+    """Writes prompts of single records, as the training had them."""
+
+    def prompt(self, record: Mapping[str, Any]) -> WrittenPrompt | Rejected:
+        """The prompt of one record."""
+
+
+Worker = BatchWorker | Callable[[pl.DataFrame], Batch]
+"""What a guard or a renderer starts. A plain function has no notes."""
+
+
+def row_worker(started: RowWorker | AsyncRowWorker) -> RowWorker:
+    """What a step has started, as a worker whose `answer` gives the outcome itself.
+
+    Raises DatakitError, a fault of the transform, for anything else.
+    """
+    if not isinstance(started, RowWorker) or inspect.iscoroutinefunction(started.answer):
+        raise _no_worker(started, "RowWorker", 'or name the executor "event_loop"')
+    return started
+
+
+def async_row_worker(started: RowWorker | AsyncRowWorker) -> AsyncRowWorker:
+    """What a step has started, as a worker whose `answer` is awaited.
+
+    Raises DatakitError, a fault of the transform, for anything else.
+    """
+    if not isinstance(started, AsyncRowWorker) or not inspect.iscoroutinefunction(started.answer):
+        raise _no_worker(started, "AsyncRowWorker", 'or name the executor "inline" or "process"')
+    return started
+
+
+def _no_worker(started: object, kind: str, otherwise: str) -> DatakitError:
+    return DatakitError(
+        f"`start` of a step gives a {type(started).__name__}, which is no {kind}: "
+        f"inherit from datakit.core.workers.{kind}, {otherwise}"
+    )
