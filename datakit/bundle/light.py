@@ -13,6 +13,10 @@ need (YAML, tokens) they import where that work starts.
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import datakit
+
 PACKAGES = ("jinja2", "numpy", "PIL", "pydantic")
 """What the modules import at most, besides the standard library."""
 
@@ -46,3 +50,14 @@ MODULES = (
     "datakit.serve.pictures",
 )
 """Closed under import: each imports of datakit only what stands here (a package stands for its __init__)."""
+
+
+def carried() -> dict[str, Path]:
+    """Path in a bundle, such as `datakit/core/answer.py` -> the module's file."""
+    root = Path(datakit.__file__).parent.parent
+    found = {}
+    for name in MODULES:
+        place = root.joinpath(*name.split("."))
+        file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+        found[file.relative_to(root).as_posix()] = file
+    return found
