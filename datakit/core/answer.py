@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import orjson
 from jinja2 import nodes
 
 from datakit.core.errors import UserError
@@ -180,17 +180,17 @@ class AnswerFormat:
     def to_json(self) -> bytes:
         """The format as JSON."""
         turns = [{"variables": turn.variables, "constants": turn.constants} for turn in self.turns]
-        return orjson.dumps({"version": 1, "turns": turns}, option=orjson.OPT_INDENT_2) + b"\n"
+        return json.dumps({"version": 1, "turns": turns}, ensure_ascii=False, indent=2).encode() + b"\n"
 
     @classmethod
     def from_json(cls, data: bytes | str) -> AnswerFormat:
         """The format of an answer.json. Raises UserError for a file that is none."""
         try:
-            document: dict[str, Any] = orjson.loads(data)
+            document: dict[str, Any] = json.loads(data)
             turns = tuple(
                 TurnFormat(tuple(turn["variables"]), tuple(turn["constants"])) for turn in document["turns"]
             )
-        except (orjson.JSONDecodeError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):
             raise UserError(f"this is no {FILE}", remedy="Build again with `datakit build`.") from None
         if not turns or any(len(turn.constants) != len(turn.variables) + 1 for turn in turns):
             raise UserError(f"{FILE} is damaged", remedy="Build again with `datakit build`.")

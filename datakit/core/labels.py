@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import unicodedata
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import orjson
-import yaml
-
 from datakit.core.errors import UserError, did_you_mean
+from datakit.core.templates import TrustedText
 
 
 @dataclass(frozen=True)
@@ -65,20 +65,37 @@ class LabelSet:
     @cached_property
     def json_block(self) -> str:
         """The JSON object label -> description that goes into prompts."""
-        return orjson.dumps(
-            {label.name: label.description for label in self.labels}, option=orjson.OPT_INDENT_2
-        ).decode()
+        descriptions = {label.name: label.description for label in self.labels}
+        return json.dumps(descriptions, ensure_ascii=False, indent=2)
 
     @cached_property
     def name_block(self) -> str:
         """One label name a line."""
         return "\n".join(self.names)
 
+    @property
+    def variables(self) -> dict[str, Any]:
+        """What every template may use of the set: label_json, label_names, labels."""
+        return {
+            "label_json": TrustedText(self.json_block),
+            "label_names": TrustedText(self.name_block),
+            "labels": self.labels,
+        }
 
-@dataclass
-class _Faults:
-    path: Path
-    found: list[str] = field(default_factory=list)
+    def to_json(self) -> bytes:
+        """The set as JSON, for places that have no YAML."""
+        document = {"version": 1, "digest": self.digest, "labels": [asdict(label) for label in self.labels]}
+        return json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> LabelSet:
+        """The set that `to_json` wrote. Raises UserError for a text that is none."""
+        try:
+            document = json.loads(data)
+            rows, digest = list(document["labels"]), str(document["digest"])
+        except (ValueError, KeyError, TypeError):
+            raise UserError("this is no label set in JSON", remedy="It is made of labels.yaml.") from None
+        return cls(_labels(rows, where="labels.json"), digest)
 
 
 def load_labels(path: Path) -> LabelSet:
@@ -86,6 +103,8 @@ def load_labels(path: Path) -> LabelSet:
 
     Raises UserError naming every fault of the file at once.
     """
+    import yaml  # here, because a bundle carries this module to machines without it
+
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -99,48 +118,56 @@ def load_labels(path: Path) -> LabelSet:
     rows = document.get("labels") if isinstance(document, dict) else None
     if not isinstance(rows, list) or not rows:
         raise UserError(f"{path} holds no list `labels:`", remedy="See templates/ecom/labels.yaml.")
-    faults = _Faults(path)
+    return LabelSet(_labels(rows, where=str(path)), hashlib.sha256(data).hexdigest(), str(path))
+
+
+def _labels(rows: Iterable[Any], where: str) -> tuple[Label, ...]:
+    """The labels of a list. Raises UserError naming every fault at once."""
+    faults: list[str] = []
     labels = tuple(label for number, row in enumerate(rows, 1) if (label := _label(row, number, faults)))
     _check_set(labels, faults)
-    if faults.found:
-        raise UserError("\n  ".join(faults.found), where=str(path))
-    return LabelSet(labels, hashlib.sha256(data).hexdigest(), str(path))
+    if faults:
+        raise UserError("\n  ".join(faults), where=where)
+    return labels
 
 
 _FIELDS = ("name", "description", "aliases", "confusable_with")
 
 
-def _label(row: Any, number: int, faults: _Faults) -> Label | None:
+def _label(row: Any, number: int, faults: list[str]) -> Label | None:
     if isinstance(row, str):
         return Label(row)
     if not isinstance(row, dict) or not isinstance(row.get("name"), str) or not row["name"].strip():
-        faults.found.append(f"label {number} has no `name`")
+        faults.append(f"label {number} has no `name`")
         return None
-    for key in row.keys() - set(_FIELDS):
-        faults.found.append(f"label {row['name']}: unknown field `{key}`. {did_you_mean(str(key), _FIELDS)}")
+    faults += [
+        f"label {row['name']}: unknown field `{key}`. {did_you_mean(str(key), _FIELDS)}"
+        for key in row.keys() - set(_FIELDS)
+    ]
     lists = {}
     for key in ("aliases", "confusable_with"):
         value = row.get(key) or []
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            faults.found.append(f"label {row['name']}: `{key}` must be a list of texts")
+            faults.append(f"label {row['name']}: `{key}` must be a list of texts")
             value = []
         lists[key] = tuple(value)
     return Label(row["name"], str(row.get("description") or ""), **lists)
 
 
-def _check_set(labels: tuple[Label, ...], faults: _Faults) -> None:
+def _check_set(labels: tuple[Label, ...], faults: list[str]) -> None:
     owner: dict[str, str] = {}
     for label in labels:
         for text in (label.name, *label.aliases):
             other = owner.setdefault(normal_form(text), label.name)
             if other != label.name:
-                faults.found.append(f"`{text}` names both {other} and {label.name}")
+                faults.append(f"`{text}` names both {other} and {label.name}")
     names = [label.name for label in labels]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        faults.found.append(f"label {name} stands twice")
-    for label in labels:
-        for other in label.confusable_with:
-            if other not in names:
-                faults.found.append(
-                    f"label {label.name}: confusable_with names `{other}`. {did_you_mean(other, names)}"
-                )
+    faults += [
+        f"label {name} stands twice" for name in sorted({name for name in names if names.count(name) > 1})
+    ]
+    faults += [
+        f"label {label.name}: confusable_with names `{other}`. {did_you_mean(other, names)}"
+        for label in labels
+        for other in label.confusable_with
+        if other not in names
+    ]

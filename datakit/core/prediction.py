@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from datakit.core.errors import UserError
@@ -151,7 +150,7 @@ def read(path: Path) -> Iterator[Prediction]:
 
 
 def _line(prediction: Prediction) -> bytes:
-    return orjson.dumps(prediction.model_dump(exclude_defaults=True), option=orjson.OPT_APPEND_NEWLINE)
+    return prediction.model_dump_json(exclude_defaults=True).encode() + b"\n"
 
 
 def _read_line(line: bytes, where: str) -> Prediction:

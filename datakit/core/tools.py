@@ -17,7 +17,7 @@ from datakit.core.parts import KeptParts, Parts
 from datakit.core.record import digest
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.shipped import shipped_folder
-from datakit.core.templates import Templates, TrustedText
+from datakit.core.templates import Templates
 
 if TYPE_CHECKING:
     from datakit.core.transform import Transform
@@ -125,13 +125,7 @@ class Tools:
     @cached_property
     def label_variables(self) -> dict[str, Any]:
         """What every template may use of the label file: label_json, label_names, labels."""
-        if self.labels is None:
-            return {}
-        return {
-            "label_json": TrustedText(self.labels.json_block),
-            "label_names": TrustedText(self.labels.name_block),
-            "labels": self.labels.labels,
-        }
+        return {} if self.labels is None else self.labels.variables
 
     def __getstate__(self) -> dict[str, Any]:
         hidden = {"templates", "label_variables", "_declared"}

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,30 +19,12 @@ from datakit.core.errors import UserError
 from datakit.core.prediction import Prediction
 from datakit.evaluate import metrics
 from datakit.evaluate.calibration import Calibration, calibration
-from datakit.evaluate.confusion import Pair, Proposal, pairs, proposals
+from datakit.evaluate.confusion import ClassScore, Matrix, Pair, class_scores, pairs
+from datakit.evaluate.from_build import images_of, truths_of
 from datakit.evaluate.generated import is_generated, read_generated
 from datakit.evaluate.metrics import Difference, Interval, Table
 from datakit.evaluate.outcomes import Outcomes, Trouble, join
-
-
-class ClassScore(BaseModel):
-    """The figures of one class."""
-
-    label: str
-    precision: float
-    recall: float
-    f1: float
-    support: int
-    """Records of the class."""
-    answered: int
-    """Records for which it was answered."""
-
-
-class Matrix(BaseModel):
-    """Counts; rows are truths, columns answers and, last, those that are no label."""
-
-    labels: list[str]
-    counts: list[list[int]]
+from datakit.evaluate.proposals import Proposal, proposals
 
 
 class Comparison(BaseModel):
@@ -184,13 +167,13 @@ def _by_id(outcomes: Outcomes) -> dict[str, tuple[str, str | None]]:
 
 
 def _one(build: BuildFolder, path: Path, options: Options) -> Evaluated:
-    outcomes = join(
-        build, _answers(path, build, options.split), options.split, answered_only=options.answered_only
-    )
+    truths = truths_of(build, options.split)
+    answers = _answers(path, build, options.split)
+    outcomes = join(truths, answers, answered_only=options.answered_only)
     truth, answer = outcomes.codes()
     table = Table.of(truth, answer, len(outcomes.classes))
     seed = int(build.recipe.get("seed", 7))
-    mistakes = pairs(outcomes, build)
+    mistakes = pairs(outcomes, build.labels, partial(images_of, build))
     evaluation = Evaluation(
         build=build.report.name,
         content=build.manifest.content,
@@ -204,7 +187,7 @@ def _one(build: BuildFolder, path: Path, options: Options) -> Evaluated:
         seed=seed,
         resamples=options.resamples,
         metrics=metrics.intervals(table, seed, options.resamples),
-        classes=_classes(outcomes, table),
+        classes=class_scores(outcomes, table),
         confusion=Matrix(labels=list(outcomes.classes), counts=table.matrix().tolist()),
         problems=outcomes.problems(),
         trouble=outcomes.trouble,
@@ -221,22 +204,6 @@ def _answers(path: Path, build: BuildFolder, split: str) -> Iterator[Prediction]
         yield from read_generated(path, build, split)
     else:
         yield from prediction.read(path)
-
-
-def _classes(outcomes: Outcomes, table: Table) -> list[ClassScore]:
-    figures = metrics.per_class(table)
-    said = table.matrix().sum(axis=0)
-    return [
-        ClassScore(
-            label=label,
-            precision=float(figures["precision"][at]),
-            recall=float(figures["recall"][at]),
-            f1=float(figures["f1"][at]),
-            support=int(figures["support"][at]),
-            answered=int(said[at]),
-        )
-        for at, label in enumerate(outcomes.classes)
-    ]
 
 
 def _models(outcomes: Outcomes) -> str:

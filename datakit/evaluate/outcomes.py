@@ -1,17 +1,16 @@
-"""Answers joined with a build's records by id: every record of the split counts, answered or not."""
+"""Answers joined with the truths of a split by id: every record counts, answered or not."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
-from datakit.card.build_folder import BuildFolder
 from datakit.core.errors import UserError, did_you_mean
+from datakit.core.labels import LabelSet
 from datakit.core.prediction import NOT_ANSWERED, Prediction
 
 NAMED = 5
@@ -30,6 +29,57 @@ class Trouble:
     def of(cls, ids: Iterable[str]) -> Trouble:
         found = list(ids)
         return cls(len(found), tuple(found[:NAMED]))
+
+
+@dataclass(frozen=True)
+class Truths:
+    """The labels that a build has for the records of one split."""
+
+    build: str
+    """Its name, for messages."""
+    split: str
+    labels: LabelSet | None
+    label_of: Mapping[str, str]
+    """Id -> label, in the build's order and in the label file's spelling."""
+    elsewhere: Collection[str] = ()
+    """Ids of the other records of the task."""
+    without: Sequence[str] = ()
+    """Ids of the split that have no label."""
+
+    @classmethod
+    def of(
+        cls,
+        build: str,
+        split: str,
+        labels: LabelSet | None,
+        rows: Iterable[tuple[str, str | None]],
+        elsewhere: Collection[str] = (),
+    ) -> Truths:
+        """The truths of a split's (id, label), the labels spelt as the label file does.
+
+        Raises UserError when none has a label.
+        """
+        without: list[str] = []
+        label_of: dict[str, str] = {}
+        for id_, label in rows:
+            if label is None:
+                without.append(id_)
+            else:
+                label_of[id_] = canonical(label, labels) or label
+        if not label_of:
+            raise UserError(
+                f"no record of the split `{split}` has a label, so nothing can be scored",
+                remedy="Evaluation is for builds with a `label` column.",
+            )
+        return cls(build, split, labels, label_of, elsewhere, without)
+
+
+def canonical(label: str, labels: LabelSet | None) -> str | None:
+    """The label as the set spells it, None for a stranger; as it is where there is no set."""
+    if labels is None:
+        return label
+    found = labels.find(label)
+    return found.name if found else None
 
 
 @dataclass(frozen=True)
@@ -61,38 +111,37 @@ class Outcomes:
         return dict(Counter(item.problem for item in self.answers if item.problem).most_common())
 
 
-def join(
-    build: BuildFolder, predictions: Iterable[Prediction], split: str, *, answered_only: bool = False
-) -> Outcomes:
+def join(truths: Truths, predictions: Iterable[Prediction], *, answered_only: bool = False) -> Outcomes:
     """The outcomes of a split.
 
-    The truth is the build's own label, spelt as its label file spells it. A record without an answer is a
-    wrong one, unless `answered_only`. An id that comes twice counts once, with its last answer. A label
-    that the set does not know is no label, whatever the file says.
+    The truth is the build's own label, whatever a prediction says. A record without an answer is a wrong
+    one, unless `answered_only`. An id that comes twice counts once, with its last answer. A label that the
+    set does not know is no label, whatever the file says.
 
-    Raises UserError for a split without labelled records, and when no id is one of the build's.
+    Raises UserError when no id is one of the split's.
     """
-    truth, elsewhere, silent = _truth(build, split)
+    truth, labels = truths.label_of, truths.labels
     answers: dict[str, Prediction] = {}
     doubled: dict[str, None] = {}
     unknown: dict[str, None] = {}
     other: dict[str, None] = {}
     for item in predictions:
         if item.id not in truth:
-            (other if item.id in elsewhere else unknown)[item.id] = None
+            (other if item.id in truths.elsewhere else unknown)[item.id] = None
             continue
         if item.id in answers:
             doubled[item.id] = None
         answers[item.id] = item
     if not answers:
-        raise _strangers(list(unknown), list(other), truth, build, split)
+        raise _strangers(list(unknown), list(other), truths)
     missing = [id_ for id_ in truth if id_ not in answers]
     ids = [id_ for id_ in truth if id_ in answers] if answered_only else list(truth)
     absent = {id_: Prediction(id=id_, label=truth[id_], problem=NOT_ANSWERED) for id_ in missing}
-    spelt = _Spelling(build)
-    found = tuple(spelt.known(answers.get(id_) or absent[id_]) for id_ in ids)
+    found = tuple(_known(answers.get(id_) or absent[id_], labels) for id_ in ids)
     differing = [
-        item.id for item in found if item.label is not None and spelt.canonical(item.label) != truth[item.id]
+        item.id
+        for item in found
+        if item.label is not None and canonical(item.label, labels) != truth[item.id]
     ]
     trouble = {
         "missing": missing,
@@ -100,84 +149,49 @@ def join(
         "other_split": other,
         "doubled": doubled,
         "other_truth": differing,
-        "without_truth": silent,
+        "without_truth": truths.without,
     }
     return Outcomes(
         ids=tuple(ids),
         truth=tuple(truth[id_] for id_ in ids),
         answers=found,
-        classes=spelt.classes({*(truth[id_] for id_ in ids), *(item.predicted for item in found)}),
+        classes=_classes({*(truth[id_] for id_ in ids), *(item.predicted for item in found)}, labels),
         trouble={name: Trouble.of(ids) for name, ids in trouble.items() if ids},
     )
 
 
-@dataclass
-class _Spelling:
-    """Labels in the spelling of the build's label file; as they are where it has none."""
-
-    build: BuildFolder
-
-    def canonical(self, label: str) -> str | None:
-        labels = self.build.labels
-        if labels is None:
-            return label
-        found = labels.find(label)
-        return found.name if found else None
-
-    def known(self, item: Prediction) -> Prediction:
-        if item.predicted is None:
-            return item
-        label = self.canonical(item.predicted)
-        if label == item.predicted:
-            return item
-        if label is not None:
-            return item.model_copy(update={"predicted": label})
-        detail = f"`{item.predicted}` is not in the build's label file"
-        return item.model_copy(update={"predicted": None, "problem": "label_unknown", "detail": detail})
-
-    def classes(self, seen: set[str | None]) -> tuple[str, ...]:
-        labels = self.build.labels
-        named = [name for name in labels.names if name in seen] if labels else []
-        return (*named, *sorted({label for label in seen if label is not None} - set(named)))
+def _known(item: Prediction, labels: LabelSet | None) -> Prediction:
+    """The prediction with its label in the set's spelling; with a problem where the set has no such label."""
+    if item.predicted is None:
+        return item
+    label = canonical(item.predicted, labels)
+    if label == item.predicted:
+        return item
+    if label is not None:
+        return item.model_copy(update={"predicted": label})
+    detail = f"`{item.predicted}` is not in the build's label file"
+    return item.model_copy(update={"predicted": None, "problem": "label_unknown", "detail": detail})
 
 
-def _truth(build: BuildFolder, split: str) -> tuple[dict[str, str], set[str], list[str]]:
-    """Id -> label of the split; ids of the other main records; ids of the split without a label."""
-    records = build.main.select("id", "label", "part").collect()
-    mine = records.filter(pl.col("part") == split)
-    if mine.is_empty():
-        parts = ", ".join(records["part"].unique(maintain_order=True)) or "none"
-        raise UserError(
-            f"{build.path.name} has no records in the split `{split}`",
-            remedy=f"Splits there: {parts}. A validation part comes from curate.split.",
-        )
-    labelled = mine.drop_nulls("label")
-    if labelled.is_empty():
-        raise UserError(
-            f"no record of the split `{split}` has a label, so nothing can be scored",
-            remedy="Evaluation is for builds with a `label` column.",
-        )
-    spelt = _Spelling(build)
-    truth = {
-        id_: spelt.canonical(label) or label for id_, label in labelled.select("id", "label").iter_rows()
-    }
-    elsewhere = set(records.filter(pl.col("part") != split)["id"])
-    return truth, elsewhere, mine.filter(pl.col("label").is_null())["id"].to_list()
+def _classes(seen: set[str | None], labels: LabelSet | None) -> tuple[str, ...]:
+    named = [name for name in labels.names if name in seen] if labels else []
+    return (*named, *sorted({label for label in seen if label is not None} - set(named)))
 
 
-def _strangers(
-    unknown: Sequence[str], other: Sequence[str], truth: dict[str, str], build: BuildFolder, split: str
-) -> UserError:
-    name = build.path.name
+def _strangers(unknown: Sequence[str], other: Sequence[str], truths: Truths) -> UserError:
     if not unknown and not other:
         return UserError("the file holds no prediction", remedy="Make it with `datakit predict`.")
     if other:
         return UserError(
-            f"none of the answers is for the split `{split}` of {name}; {len(other):,} are for another",
+            f"none of the answers is for the split `{truths.split}` of {truths.build}; {len(other):,} are "
+            "for another",
             remedy="Choose the split that was predicted with --split.",
         )
-    hint = did_you_mean(unknown[0], truth) or f"Ids of the build look like `{next(iter(truth))}`."
+    hint = (
+        did_you_mean(unknown[0], truths.label_of)
+        or f"Ids of the build look like `{next(iter(truths.label_of))}`."
+    )
     return UserError(
-        f"none of the {len(unknown):,} ids in the file is one of {name}, such as `{unknown[0]}`",
+        f"none of the {len(unknown):,} ids in the file is one of {truths.build}, such as `{unknown[0]}`",
         remedy=f"{hint} Was the file made for another build?",
     )

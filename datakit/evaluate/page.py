@@ -29,9 +29,10 @@ from datakit.card.samples import thumbnail
 from datakit.card.write import write_pages
 from datakit.core.prediction import NOT_ANSWERED
 from datakit.core.replacing import check_replaceable
-from datakit.evaluate.confusion import Pair, snippet
+from datakit.evaluate.confusion import Pair
 from datakit.evaluate.evaluation import Comparison, Evaluated, Evaluation, scored_frame
 from datakit.evaluate.metrics import Interval
+from datakit.evaluate.proposals import snippet
 
 TITLES = {"accuracy": "accuracy", "macro_f1": "macro F1", "weighted_f1": "weighted F1"}
 MOST_CELLS = 30

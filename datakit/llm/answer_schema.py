@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
-
-import orjson
 
 Plain = Literal["text", "line", "note", "list", "number", "boolean"]
 Kind = Plain | tuple[str, ...]
@@ -72,7 +71,7 @@ class AnswerSchema:
             name: "|".join(kind) if isinstance(kind, tuple) else _SHOWN.get(kind, "……")
             for name, kind in self.values
         }
-        return orjson.dumps(shown).decode()
+        return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
 
 
 def _json_schema(kind: Kind) -> dict[str, Any]:

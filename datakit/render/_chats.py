@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import polars as pl
 
 from datakit.core.folded import chats
+from datakit.core.prompt import Filled
 from datakit.core.record import MESSAGES
-from datakit.render._prompt import Filled
 
 NAME = "messages"
 Turns = Sequence[tuple[str, str]]

@@ -9,10 +9,10 @@ import polars as pl
 
 from datakit.core.answer import LABEL, TurnFormat
 from datakit.core.folded import Shared, uncut
+from datakit.core.prompt import Prompt
 from datakit.core.templates import escape_tokens
+from datakit.core.writer import Writer
 from datakit.render._chats import joined, woven
-from datakit.render._prompt import Prompt
-from datakit.render._writer import Writer
 
 _WHITE = "".join(char for char in map(chr, range(0x3001)) if char.isspace())
 """What Python strips; polars knows a few characters less."""

@@ -11,15 +11,15 @@ from datakit.core.answer import LABEL, AnswerFormat
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.folded import Folded
 from datakit.core.outcome import Batch, Reject, Rejected
+from datakit.core.prompt import Prompt
 from datakit.core.record import MESSAGES
 from datakit.core.templates import escape_except_images
 from datakit.core.tokens import DEFAULT_SYSTEM
 from datakit.core.tools import Tools
 from datakit.core.transform import Columns, FoldedWorker, PromptRenderer, Row, Worker
+from datakit.core.writer import Prompted, Writer
 from datakit.render._chats import Chats
 from datakit.render._columns import PlainRecords
-from datakit.render._prompt import Prompt
-from datakit.render._writer import Prompted, Writer
 
 ANSWERS = {
     "label_only": ("answer/label_only.j2",),
@@ -138,7 +138,9 @@ class Chat(PromptRenderer):
 
     def _writer(self, tools: Tools, texts: tuple[str, ...] | list[str]) -> Writer:
         return Writer(
-            prompts=tuple(Prompt(name, tools, texts) for name in self._prompts),
+            prompts=tuple(
+                Prompt(name, tools.templates, tools.label_variables, texts) for name in self._prompts
+            ),
             form=self.answer_format(tools),
             labels=tools.labels,
             system=self.system or None,

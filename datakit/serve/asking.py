@@ -1,20 +1,46 @@
-"""One question to a served model, turn by turn, and what its answer states."""
+"""One question to a served model, turn by turn, and what its answer states.
+
+Who carries the requests is left open: `serve.endpoint` here, a plain HTTP client in a bundle.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from datakit.core.answer import AnswerFormat
+from datakit.core.answer import LABEL, AnswerFormat
 from datakit.core.labels import LabelSet
 from datakit.core.prediction import Prediction
 from datakit.core.tokens import IMAGE
 from datakit.serve.confidence import label_probabilities, tokens_of
-from datakit.serve.endpoint import Endpoint, Reply
 
 TOP_LOGPROBS = 20
 """Most that vLLM and OpenAI give by default."""
+_FREE = r"[^\n]{1,400}"
+"""A free text of the answer: one line, as the templates' own form asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer of the server."""
+
+    text: str
+    finish_reason: str
+    logprobs: dict[str, Any] | None
+    tokens_in: int | None
+    tokens_out: int | None
+    seconds: float
+    token_ids: tuple[int, ...] = ()
+    """The prompt's token ids, when they were asked for and the server gives them."""
+
+
+class ChatServer(Protocol):
+    """What answers a request."""
+
+    async def chat(self, body: dict[str, Any]) -> Reply:
+        """The answer to one request."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -80,12 +106,12 @@ class Question:
 
     async def ask(
         self,
-        endpoint: Endpoint,
+        server: ChatServer,
         model: str,
         max_tokens: int,
         structured: dict[str, Any] | None,
     ) -> Asked:
-        """The answer to the last turn. Raises NoAnswer, StopProvider."""
+        """The answer to the last turn. Raises what the server raises: NoAnswer, StopProvider."""
         messages: list[dict[str, Any]] = []
         if self.system:
             messages.append({"role": "system", "content": self.system})
@@ -105,7 +131,7 @@ class Question:
                 body |= {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
                 if structured is not None:
                     body["structured_outputs"] = structured
-            reply = await endpoint.chat(body)
+            reply = await server.chat(body)
             tokens_in += reply.tokens_in or 0
             tokens_out += reply.tokens_out or 0
             seconds += reply.seconds
@@ -117,6 +143,27 @@ def contents(messages: Sequence[Mapping[str, str]]) -> tuple[str | None, tuple[s
     """The system turn and the user turns of a rendered chat."""
     system = next((turn["content"] for turn in messages if turn["role"] == "system"), None)
     return system, tuple(turn["content"] for turn in messages if turn["role"] == "user")
+
+
+def closed_form(form: AnswerFormat, names: Sequence[str]) -> dict[str, Any]:
+    """vLLM's `structured_outputs` for the last turn: its constants, free texts, and one of the labels."""
+    turn = form.turns[-1]
+    if turn.variables == (LABEL,):
+        return {"choice": [turn.render({LABEL: name}).strip() for name in names]}
+    parts = [_literal(turn.constants[0].lstrip())]
+    for at, name in enumerate(turn.variables):
+        last = at == len(turn.variables) - 1
+        after = turn.constants[at + 1]
+        parts.append(f"({'|'.join(_literal(label) for label in names)})" if name == LABEL else _FREE)
+        parts.append(_literal(after.rstrip() if last else after))
+    return {"regex": "".join(parts)}
+
+
+def _literal(text: str) -> str:
+    """Text for a regular expression, in the plain escapes that every engine knows."""
+    return "".join(
+        "\\n" if char == "\n" else f"\\{char}" if char in r"\.^$*+?{}[]|()" else char for char in text
+    )
 
 
 def _parts(text: str, pictures: list[str]) -> str | list[dict[str, Any]]:

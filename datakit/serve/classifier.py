@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from datakit.core.answer import LABEL, AnswerFormat
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.image import ImageProblem
 from datakit.core.prediction import NOT_ANSWERED, Prediction
 from datakit.core.transform import Row
 from datakit.serve import sources
-from datakit.serve.asking import Asked, Question, contents
+from datakit.serve.asking import Asked, Question, closed_form, contents
 from datakit.serve.demand import answer_room
 from datakit.serve.endpoint import Endpoint, NoAnswer, Served
 from datakit.serve.prompting import BuildPrompts, NoPrompt, Prompter
@@ -281,31 +280,6 @@ class _Working:
     prompter: Prompter
     served: Served
     max_tokens: int
-
-
-def closed_form(form: AnswerFormat, names: Sequence[str]) -> dict[str, Any]:
-    """vLLM's `structured_outputs` for the last turn: its constants, free texts, and one of the labels."""
-    turn = form.turns[-1]
-    if turn.variables == (LABEL,):
-        return {"choice": [turn.render({LABEL: name}).strip() for name in names]}
-    parts = [_literal(turn.constants[0].lstrip())]
-    for at, name in enumerate(turn.variables):
-        last = at == len(turn.variables) - 1
-        after = turn.constants[at + 1]
-        parts.append(f"({'|'.join(_literal(label) for label in names)})" if name == LABEL else _FREE)
-        parts.append(_literal(after.rstrip() if last else after))
-    return {"regex": "".join(parts)}
-
-
-_FREE = r"[^\n]{1,400}"
-"""A free text of the answer: one line, as the templates' own form asks for."""
-
-
-def _literal(text: str) -> str:
-    """Text for a regular expression, in the plain escapes that every engine knows."""
-    return "".join(
-        "\\n" if char == "\n" else f"\\{char}" if char in r"\.^$*+?{}[]|()" else char for char in text
-    )
 
 
 def _item(image: Picture | Sequence[Picture] | None, columns: Mapping[str, Any]) -> Item:

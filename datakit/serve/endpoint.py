@@ -13,6 +13,7 @@ import orjson
 
 from datakit.core.errors import DatakitError, Exit, StopProvider, UserError, did_you_mean
 from datakit.llm._faults import Fault, fault_of
+from datakit.serve.asking import Reply
 
 if TYPE_CHECKING:
     import aiohttp
@@ -33,20 +34,6 @@ class NoAnswer(DatakitError):
     def __init__(self, reason: str, detail: str, *, again: bool) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason, self.detail, self.again = reason, detail, again
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """One answer of the server."""
-
-    text: str
-    finish_reason: str
-    logprobs: dict[str, Any] | None
-    tokens_in: int | None
-    tokens_out: int | None
-    seconds: float
-    token_ids: tuple[int, ...] = ()
-    """The prompt's token ids, when they were asked for and the server gives them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,9 @@ def test_steps_and_writers_that_count_as_free_are_datakits_own_and_ask_nobody() 
     from datakit.llm import offline
 
     own = {name: registry.find(name) for name in registry.names() if not name.startswith("toy.")}
-    local = {name for name, kind in own.items() if issubclass(kind, Annotator) and kind.executor != "event_loop"}
+    local = {
+        name for name, kind in own.items() if issubclass(kind, Annotator) and kind.executor != "event_loop"
+    }
     assert local == FREE_STEPS
     assert {offline.NAME} == FREE_WRITERS
 

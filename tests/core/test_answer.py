@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -169,4 +170,19 @@ def test_template_that_cannot_be_read_back_is_refused_with_its_line(
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"turns": []}', b'{"turns": [{"variables": ["a"]}]}'])
 def test_damaged_file_is_a_clear_error(data: bytes) -> None:
     with pytest.raises(UserError, match=r"answer\.json"):
+        AnswerFormat.from_json(data)
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_stored_format_has_the_bytes_that_builds_were_made_with(name: str) -> None:
+    form = AnswerFormat.of([name], TEMPLATES)
+    turns = [{"variables": turn.variables, "constants": turn.constants} for turn in form.turns]
+    wanted = orjson.dumps({"version": 1, "turns": turns}, option=orjson.OPT_INDENT_2) + b"\n"
+    assert form.to_json() == wanted
+    assert AnswerFormat.from_json(wanted) == form
+
+
+@pytest.mark.parametrize("data", ["", "[]", "{}", '{"turns": [3]}', b"\xff\xfe"])
+def test_stored_format_that_is_none_is_refused(data: str | bytes) -> None:
+    with pytest.raises(UserError, match=r"no answer\.json"):
         AnswerFormat.from_json(data)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from datakit.core.errors import UserError
@@ -108,3 +111,29 @@ def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
 def test_a_prediction_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
         RIGHT.predicted = "首页"  # type: ignore[misc]
+
+
+SHARE = st.floats(0, 1)
+
+
+@settings(deadline=None)
+@given(SHARE, st.dictionaries(st.text(), SHARE), st.text(), st.floats(0, 1e300))
+def test_lines_have_the_bytes_that_orjson_writes(
+    tmp_path_factory: pytest.TempPathFactory,
+    confidence: float,
+    probabilities: dict[str, float],
+    text: str,
+    seconds: float,
+) -> None:
+    item = RIGHT.model_copy(
+        update={
+            "confidence": confidence,
+            "probabilities": probabilities,
+            "answer": text,
+            "images": ("a", text),
+            "seconds": seconds,
+        }
+    )
+    path = tmp_path_factory.getbasetemp() / "lines" / "predictions.jsonl"
+    write(path, [item])
+    assert path.read_bytes() == orjson.dumps(item.model_dump(exclude_defaults=True)) + b"\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from card_builds import ecom
 from evaluated_builds import make_build, make_project
 
 from datakit.card.build_folder import BuildFolder, open_build
@@ -19,4 +20,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small(folder: Path) -> BuildFolder:
     """The build, opened."""
+    return open_build(folder, folder)
+
+
+@pytest.fixture(scope="session")
+def screens(tmp_path_factory: pytest.TempPathFactory) -> BuildFolder:
+    """A build whose records have the texts of their pictures."""
+    folder = ecom(tmp_path_factory.mktemp("screens")).write()
     return open_build(folder, folder)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
+from datakit.card.build_folder import BuildFolder
 from datakit.core.prediction import Prediction, write
+from datakit.evaluate.confusion import Pair, pairs
+from datakit.evaluate.from_build import images_of, truths_of
+from datakit.evaluate.outcomes import join
 from datakit.library import build
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -22,6 +27,8 @@ steps:
   - render.chat: {{prompt: ecom/classify_v1.j2, answer: {answer}}}
 emit: [llamafactory]
 """
+
+CART, REFUND, RETURN = "购物车页面", "退款页面", "退货页面"
 
 Change = Callable[[int, str, list[str]], str | None]
 """Number of the record, its label, all labels -> what is answered; None for an answer that is no label."""
@@ -100,3 +107,13 @@ def write_generated(folder: Path, path: Path, split: str = "val", **replaced: st
                     line = {"prompt": f"user\n{prompt}", "predict": said, "label": f"{answer}\n"}
                     file.write(json.dumps(line, ensure_ascii=False) + "\n")
     return path
+
+
+def mixed(build: BuildFolder, changes: dict[str, str], split: str = "train") -> list[Prediction]:
+    """Every record of a class in `changes` gets that answer."""
+    return list(answers(build.path, lambda _, label, __: changes.get(label, label), split))
+
+
+def mistakes(build: BuildFolder, items: Iterable[Prediction], split: str = "train") -> list[Pair]:
+    """The pairs that the answers mix up."""
+    return pairs(join(truths_of(build, split), items), build.labels, partial(images_of, build))

@@ -16,6 +16,7 @@ from datakit.core.errors import UserError
 from datakit.core.prediction import write
 from datakit.evaluate.calibration import calibration
 from datakit.evaluate.evaluation import Evaluation, Options, evaluate
+from datakit.evaluate.from_build import truths_of
 from datakit.evaluate.outcomes import join
 from datakit.evaluate.page import write_evaluation
 
@@ -61,7 +62,7 @@ def test_ece_is_the_weighted_gap_of_ten_bins(small: BuildFolder) -> None:
         item if item.predicted is None else item.model_copy(update={"confidence": float(rng.random())})
         for item in items
     ]
-    outcomes = join(small, items, "val")
+    outcomes = join(truths_of(small, "val"), items)
     found = calibration(outcomes)
     assert found is not None
     gap, count = 0.0, 0
@@ -83,7 +84,7 @@ def test_ece_is_the_weighted_gap_of_ten_bins(small: BuildFolder) -> None:
 
 def test_answers_without_confidence_have_no_calibration(small: BuildFolder) -> None:
     items = [item.model_copy(update={"confidence": None}) for item in answers(small.path, right)]
-    assert calibration(join(small, items, "val")) is None
+    assert calibration(join(truths_of(small, "val"), items)) is None
 
 
 def test_files_hold_the_evaluation_each_outcome_and_the_page(small: BuildFolder, tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from served import asked_images, asked_text, made_build, saying
 import datakit
 from datakit.core.errors import StopProvider, UserError
 from datakit.core.labels import LabelSet
-from datakit.serve.classifier import CannotClassify, Classifier, Item, closed_form
+from datakit.serve.asking import closed_form
+from datakit.serve.classifier import CannotClassify, Classifier, Item
 from datakit.serve.records import split_items
 
 SCREENS = sorted((Path(__file__).resolve().parents[2] / "examples" / "ecom" / "images").glob("*.jpg"))

@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from datakit.core.qwen_models import qwen_model
-from datakit.serve.asking import Question, contents
+from datakit.serve.asking import Question, Reply, contents
 from datakit.serve.classifier import Item
 from datakit.serve.demand import demand_of, processor_of
-from datakit.serve.endpoint import Endpoint, Reply
+from datakit.serve.endpoint import Endpoint
 from datakit.serve.prompting import BuildPrompts
 from datakit.serve.records import split_items
 

@@ -25,10 +25,10 @@ from datakit.core.tools import Tools
 from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.client import Client
 from datakit.llm.request import Completion, Request
-from datakit.serve.asking import Question, contents
-from datakit.serve.classifier import Classifier, Item, closed_form
+from datakit.serve.asking import Question, Reply, closed_form, contents
+from datakit.serve.classifier import Classifier, Item
 from datakit.serve.demand import processor_of, prompt_tokens, trainer_limits
-from datakit.serve.endpoint import Endpoint, Reply, Served
+from datakit.serve.endpoint import Endpoint, Served
 from datakit.serve.plan import CPU_BLOCK, longest_context
 from datakit.serve.prompting import BuildPrompts
 from datakit.serve.records import split_items

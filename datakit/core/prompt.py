@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 from jinja2 import Template, TemplateError, nodes
 
 from datakit.core.errors import UserError
-from datakit.core.templates import TrustedText, escape_except_images, escape_tokens
+from datakit.core.templates import Templates, TrustedText, escape_except_images, escape_tokens
 from datakit.core.tokens import IMAGE
-from datakit.core.tools import Tools
 
 DIALOGUE = "text"
 """The column whose `<image>` places are meant; in every other column they are escaped."""
@@ -62,21 +61,23 @@ _WHOLE = Shape(("", ""), (0,), 0, 0)
 
 
 class Prompt:
-    """A template bound to the labels of a recipe.
+    """A template bound to a label set.
 
     Most templates only put texts in, ask whether they are there and repeat a part per picture. Such a one is
     rendered once for each combination of texts that are there and number of pictures, with marks where the
     texts go, so that the constant part (the label block) is never scanned again. Any other is left to Jinja.
     """
 
-    def __init__(self, name: str, tools: Tools, texts: Collection[str]) -> None:
-        """`texts` are the columns that hold texts (or null)."""
+    def __init__(
+        self, name: str, templates: Templates, constant: Mapping[str, Any], texts: Collection[str]
+    ) -> None:
+        """`constant` is what the label set gives; `texts` are the columns that hold texts (or null)."""
         self.name = name
-        self.template: Template = tools.templates.get(name)
-        self.constant = tools.label_variables
-        taken = tools.templates.variables(name)
+        self.template: Template = templates.get(name)
+        self.constant = dict(constant)
+        taken = templates.variables(name)
         self.variables = tuple(sorted(taken - self.constant.keys()))
-        tree = self.template.environment.parse(tools.templates.source(name))
+        tree = self.template.environment.parse(templates.source(name))
         simple = _Simple(frozenset(texts) & taken, frozenset(self.constant))
         self.texts = tuple(sorted(simple.texts)) if simple.all(tree.body) else None
         """The columns that stand in the prompt; None for a template that is left to Jinja."""

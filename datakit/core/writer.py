@@ -10,9 +10,9 @@ from typing import Any
 from datakit.core.answer import LABEL, AnswerFormat
 from datakit.core.labels import LabelSet
 from datakit.core.outcome import Rejected
+from datakit.core.prompt import Filled, Prompt
+from datakit.core.shrink import longest_that_fits
 from datakit.core.tokens import IMAGE, TokenCounter
-from datakit.render._prompt import Filled, Prompt
-from datakit.render._shrink import longest_that_fits
 
 Record = Mapping[str, Any]
 

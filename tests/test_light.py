@@ -1,0 +1,239 @@
+"""What a bundle carries works on Python 3.10 with four packages, and gives what datakit gives."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import light_work
+import orjson
+import polars as pl
+import pytest
+from evaluated_builds import write_answers
+
+from datakit.bundle import light
+from datakit.card.build_folder import BuildFolder, open_build
+from datakit.evaluate.evaluation import Options, evaluate
+from datakit.evaluate.metrics import differences
+from datakit.library import build
+from datakit.render.chat import ANSWERS
+
+ROOT = Path(__file__).resolve().parent.parent
+RECIPE = """\
+name: small
+labels: ../templates/ecom/labels.yaml
+steps:
+  - read.jsonl: {path: ../train.jsonl, image: image, label: label, image_root: /}
+  - curate.split: {val: 0.5, stratify: label}
+  - render.chat:
+      prompt: ecom/classify.j2
+      answer: ecom/reason_then_label.j2
+      shrink: [ocr_text, description]
+emit: [llamafactory]
+"""
+TEXTS = (
+    "退款页面",
+    "类别：退款页面",
+    "理由：写着“退款中”\n类别：退款页面",
+    "理由: 写着退款\n类别: 退货页面。\n类别: 退款页面",
+    "描述：一张截图\n理由：有按钮\n类别：購物車",
+    "类别：不存在的页面",
+    "我不知道",
+    " ",
+)
+RAW = (
+    '{"reason": "有“退款”字样"}',
+    '```json\n{"topic": "退货(含换货)", "ok": true,}\n```',
+    "<think>{}</think>无",
+)
+NEWER = {"UTC", "Self", "StrEnum", "file_digest", "ExceptionGroup", "TaskGroup", "tomllib", "assert_never"}
+"""Names of Python 3.11 that are easily written."""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> BuildFolder:
+    """A build of the example screens with descriptions, reasons and texts, some of them too long."""
+    project = tmp_path_factory.mktemp("light")
+    shutil.copytree(ROOT / "templates", project / "templates")
+    (project / "recipes").mkdir()
+    (project / "recipes" / "small.yaml").write_text(RECIPE, "utf-8")
+    screens = ROOT / "examples" / "ecom"
+    with open(project / "train.jsonl", "w", encoding="utf-8") as file:
+        for number, line in enumerate((screens / "train.jsonl").read_text("utf-8").splitlines()):
+            row = json.loads(line)
+            row |= {
+                "image": str(screens / row["image"]),
+                "ocr_text": "\n".join([f"¥{number}.90 <image> 退款"] * (1 + 40 * (number % 5))),
+                "description": None if number % 3 else f"第{number}张截图。有按钮。",
+                "reason": f"写着“{row['label'][:2]}”字样 {number}",
+            }
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    folder = build(project / "recipes" / "small.yaml", card=False).folder
+    return open_build(folder, folder)
+
+
+@pytest.fixture(scope="module")
+def folder(made: BuildFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is to be done, with the build's own files; beside it only the modules that a bundle carries."""
+    place = tmp_path_factory.mktemp("bundle")
+    for name, file in light.carried().items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, place / name)
+    for name in ("answer.json", "emitted.json"):
+        (place / "build").mkdir(exist_ok=True)
+        shutil.copyfile(made.path / name, place / "build" / name)
+    shutil.copytree(made.path / "templates", place / "build" / "templates")
+    assert made.labels is not None
+    (place / "labels.json").write_bytes(made.labels.to_json())
+    (place / "task.json").write_text(json.dumps(task_of(made, place)), "utf-8")
+    shutil.copyfile(light_work.__file__, place / "light_work.py")
+    return place
+
+
+def task_of(made: BuildFolder, place: Path) -> dict[str, Any]:
+    """The records, texts and files that the work is about."""
+    frame = made.main.filter(pl.col("part") == "val").collect()
+    names = ("id", "images", "label", "ocr_text", "description", "reason")
+    rows = {row["id"]: row for facts in made.emitted.values() for row in made.lines(facts["file"])}
+    files = [
+        write_answers(made.path, place / "first.jsonl", lambda n, label, all_: None if n % 9 == 4 else label),
+        write_answers(
+            made.path,
+            place / "second.jsonl",
+            lambda n, label, all_: all_[(all_.index(label) + n % 2) % len(all_)] if n % 3 == 1 else label,
+        ),
+    ]
+    token = {"token": "退", "logprob": -0.25, "top_logprobs": [{"token": "退", "logprob": -0.25}]}
+    token["top_logprobs"].append({"token": "购物车", "logprob": -1.75})  # type: ignore[attr-defined]
+    rest = {"token": "款页面", "logprob": -0.5, "top_logprobs": [{"token": "货页面", "logprob": -1.5}]}
+    return {
+        "prompt_templates": ["ecom/classify.j2"],
+        "writer": {
+            "system": "You are a helpful assistant.",
+            "max_chars": 2500,
+            "max_tokens": None,
+            "shrink": ["ocr_text", "description"],
+            "count_tokens": False,
+        },
+        "records": frame.select(names).to_dicts(),
+        "emitted": [rows[id_]["messages"] for id_ in frame["id"]],
+        "truths": frame.select("id", "label").rows(),
+        "images": {id_: row["images"] for id_, row in rows.items()},
+        "templates": str(ROOT / "templates"),
+        "forms": {**ANSWERS, "reason_then_label": ["ecom/reason_then_label.j2"]},
+        "texts": TEXTS,
+        "raw": RAW,
+        "reply": {
+            "text": "退款页面",
+            "finish_reason": "stop",
+            "logprobs": {"content": [token, rest]},
+            "tokens_in": 100,
+            "tokens_out": 3,
+            "seconds": 0.25,
+        },
+        "predictions": [str(file) for file in files],
+        "seed": 7,
+        "picture": frame["images"][0][0],
+    }
+
+
+@pytest.fixture(scope="module")
+def here(folder: Path) -> dict[str, Any]:
+    """The work done in this process, with all of datakit."""
+    found: dict[str, Any] = orjson.loads(json.dumps(light_work.work(folder)))
+    return found
+
+
+def run(python: str | Path, folder: Path, *options: str) -> dict[str, Any]:
+    """What light_work.py prints in another Python that sees the carried modules and no others of datakit."""
+    own = ("PYTHON", "VIRTUAL_ENV", "PYTEST_", "COV_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    done = subprocess.run(
+        [str(python), str(folder / "light_work.py"), str(folder), *options],
+        env={**environment, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_prompts_and_answers_are_the_emitted_ones(here: dict[str, Any], folder: Path) -> None:
+    emitted = json.loads((folder / "task.json").read_text("utf-8"))["emitted"]
+    assert [messages for messages, _, _ in here["prompts"]] == emitted
+    assert {rung for _, _, rung in here["prompts"]} >= {0, 1}  # some were too long
+
+
+def test_every_answer_form_is_read(here: dict[str, Any]) -> None:
+    assert set(here["answers"]) == {*ANSWERS, "reason_then_label"}
+    problems = {problem for answers in here["answers"].values() for _, problem, _, _ in answers}
+    assert problems >= {"", "empty", "label_missing", "label_unknown", "label_ambiguous"}
+    assert here["asked"]["prediction"]["predicted"] == "退款页面"
+    assert here["asked"]["prediction"]["confidence"] == pytest.approx(0.6, abs=0.2)
+
+
+def test_scores_are_those_of_the_evaluation(here: dict[str, Any], folder: Path, made: BuildFolder) -> None:
+    task = json.loads((folder / "task.json").read_text("utf-8"))
+    found = evaluate(made, [Path(file) for file in task["predictions"]], Options())
+    for one, scored in zip(found, here["scores"]["files"], strict=True):
+        wanted = json.loads(one.evaluation.model_dump_json())
+        assert scored == {
+            **{name: wanted[name] for name in ("metrics", "classes", "problems", "calibration", "pairs")},
+            "counts": wanted["confusion"]["counts"],
+        }
+    (truth, first), (_, second) = (one.outcomes.codes() for one in found)
+    classes = len(found[0].outcomes.classes)
+    for name, difference in differences(truth, first, second, classes, seed=7).items():
+        assert here["scores"]["differences"][name]["p"] == difference.p
+    assert here["scores"]["files"][1]["pairs"]
+
+
+def test_carried_modules_do_without_other_packages(here: dict[str, Any], folder: Path) -> None:
+    found = run(sys.executable, folder, "--refuse")
+    assert set(found["modules"]) == set(light.MODULES)
+    assert found["work"] == here
+
+
+def test_carried_modules_name_nothing_newer_than_python_3_10() -> None:
+    for file in light.carried().values():
+        tree = ast.parse(file.read_text("utf-8"), feature_version=(3, 10))
+        for node in ast.walk(tree):
+            names = {
+                *(alias.name for alias in getattr(node, "names", ()) if isinstance(alias, ast.alias)),
+                *([node.attr] if isinstance(node, ast.Attribute) else ()),
+                *([node.id] if isinstance(node, ast.Name) else ()),
+            }
+            assert not names & NEWER, f"{file.name}:{node.lineno}"
+
+
+def python_3_10() -> Path:
+    """An interpreter of Python 3.10; the test is skipped where there is none."""
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    places = [shutil.which("python3.10"), *sorted(versions.glob("3.10.*/bin/python3.10"))]
+    for place in filter(None, places):
+        done = subprocess.run([str(place), "--version"], capture_output=True, text=True, check=False)
+        if done.returncode == 0 and done.stdout.startswith("Python 3.10."):  # a shim may have no such version
+            return Path(place)
+    pytest.skip("there is no python3.10 on this machine, so only the present Python was tried")
+
+
+@pytest.mark.clean_install
+def test_carried_modules_work_on_python_3_10(
+    here: dict[str, Any], folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    place = tmp_path_factory.mktemp("python3.10")
+    packages = ["pillow" if name == "PIL" else name for name in light.PACKAGES]
+    subprocess.run([python_3_10(), "-m", "venv", place], check=True)
+    subprocess.run([place / "bin" / "pip", "install", "-q", *packages], check=True, timeout=600)
+    found = run(place / "bin" / "python", folder)
+    assert found["python"] == [3, 10]
+    assert found["work"] == here
