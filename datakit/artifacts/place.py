@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from datakit.core.errors import UserError
-from datakit.core.set_aside import free_name, set_aside, stamp_now
+from datakit.core.replacing import free_name, set_aside, stamp_now
 
 MANIFEST = "manifest.json"
 SIGNATURE = "datakit build"
