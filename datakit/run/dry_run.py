@@ -98,7 +98,7 @@ class DryRun(Policy):
             if self.keep_keys:
                 lookup.keep(found, self.keep_only)
         if lookup.records > lookup.cached or is_blocked:
-            self.passed((*work.annotator.gives(work.tools), work.trace))
+            self.unknown.update((*work.annotator.gives(work.tools), work.trace))
         return work.join(stage, keep_open=True)
 
     def revise(self, step: Step, reviser: Reviser, work: Annotation, rounds: Iterable[Stage]) -> Traces:
@@ -119,7 +119,7 @@ class DryRun(Policy):
                 reviser.stop("open")
         if lookup.open_ids:
             self.open_ids |= lookup.open_ids
-            self.passed(step.transform.gives(work.tools))
+            self.unknown.update(step.transform.gives(work.tools))
         return traces
 
     def passing(self, group: list[Step], schema: dict[str, Any], tools: Tools) -> Collection[str]:

@@ -222,8 +222,9 @@ class Engine:
         report.notes.update(table.notes)
         if table.rejects is not None:
             places = stage.lazy().select("id", "source_file", "source_line")
-            joined = table.rejects.select("id", "reason", "detail").join(places, on="id", how="left")
-            found = joined.collect(engine="streaming").rows(named=True)
+            rejected = table.rejects.select("id", "reason", "detail")
+            placed = rejected.join(places, on="id", how="left", maintain_order="left")
+            found = placed.collect(engine="streaming").rows(named=True)
             self._reject([Reject(**row) for row in found], report)
         frame = table.frame
         after = self._stage(report, dict(frame.collect_schema()))
