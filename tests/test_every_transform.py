@@ -6,6 +6,7 @@ A changed golden file needs a raised `version` of the transform:
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import json
 import os
@@ -20,7 +21,16 @@ from typing import Any
 import polars as pl
 import pytest
 import yaml
+from contracts import (
+    MODULES_OF_EXTRAS,
+    absent_packages,
+    opened_files,
+    strange_files,
+    undeclared_packages,
+    with_others_moved,
+)
 from every import CASES, ROOT, with_nulls
+from file_toys import Banned
 from final_records import Held
 from loopback import KEY, Loopback
 from polars.testing import assert_frame_equal
@@ -29,10 +39,13 @@ from pydantic import ValidationError
 from datakit.core.errors import UserError
 from datakit.core.labels import load_labels
 from datakit.core.parameters import validated
+from datakit.core.record import BASE
 from datakit.core.registry import find, names
 from datakit.core.settings import LlmSettings, RunSettings
-from datakit.core.tools import Tools
-from datakit.core.transform import Annotator, Artifact, Emitter, Reader, TableTransform, Transform
+from datakit.core.tools import Tools, UndeclaredFile
+from datakit.core.transform import EVERY, Annotator, Artifact, Emitter, Reader, Transform
+from datakit.core.workers import AsyncRowWorker, RowWorker, row_worker
+from datakit.llm.author import Author
 from datakit.recipe.recipe import Step
 from datakit.run.columns import Algebra
 from datakit.run.engine import Engine
@@ -255,16 +268,120 @@ def test_keeps_ids_and_touches_only_its_own_columns(name: str, whole: Whole) -> 
 
 
 @pytest.mark.parametrize("name", MIDDLE)
-def test_declares_what_it_reads(name: str, attempt: Try) -> None:
-    transform = made(name)
-    wanted = {*transform.needs(tools_in(ROOT)), *getattr(transform, "optional", ())}
-    base = {"id", "source_file", "source_line", "images", "label", "text"}
+def test_needs_no_column_that_it_does_not_declare(name: str, attempt: Try) -> None:
+    wanted = set(made(name).reads(tools_in(ROOT)))
     given = CASES[name].records()
     assert wanted <= set(given.columns)
-    if isinstance(transform, TableTransform):
-        wanted |= {"split", "repeat", "set"}
-    ran = attempt(name, given.select([column for column in given.columns if column in wanted | base]))
+    ran = attempt(name, given.select([column for column in given.columns if column in {*wanted, *BASE}]))
     assert ran.report.balanced
+
+
+@pytest.mark.parametrize("name", MIDDLE)
+def test_columns_that_it_does_not_declare_may_hold_anything(name: str, attempt: Try, whole: Whole) -> None:
+    transform = made(name)
+    ran = attempt(name, with_others_moved(CASES[name].records(), transform, tools_in(ROOT)))
+    gives = ["id", *(column for column in transform.gives(tools_in(ROOT)) if column != "id")]
+    assert_frame_equal(ran.frame.select(gives), whole(name).frame.select(gives))
+    assert ran.rejects == whole(name).rejects
+
+
+@pytest.mark.parametrize("name", EMITTERS)
+def test_emitter_writes_no_column_that_it_does_not_declare(name: str, tmp_path: Path) -> None:
+    emitter = made(name)
+    if emitter.optional(tools_in(tmp_path)) == EVERY:  # it writes all, unless it is told which
+        emitter = emitter.model_copy(update={"columns": ("label",)})
+    moved = with_others_moved(CASES[name].records(), emitter, tools_in(ROOT))
+    _, files = emitted(name, tmp_path / "same", emitter=emitter)
+    assert emitted(name, tmp_path / "moved", moved, emitter)[1] == files
+
+
+@pytest.mark.parametrize("name", MIDDLE)
+def test_step_touches_no_file_and_no_package_that_it_does_not_declare(
+    name: str, attempt: Try, tmp_path: Path
+) -> None:
+    transform, tools, given = made(name), tools_in(tmp_path), CASES[name].records()
+    with absent_packages(undeclared_packages(transform, tools)), opened_files() as opened:
+        if isinstance(transform, Annotator) and transform.executor == "process":
+            worker = row_worker(transform.start(tools.for_step(transform)))
+            for row in given.to_dicts():
+                worker.answer(row)
+        else:
+            attempt(name, given)
+    assert strange_files(opened, transform, tools) == []
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_reader_touches_no_file_and_no_package_that_it_does_not_declare(
+    name: str, source: Path, read: Callable[..., Ran]
+) -> None:
+    reader, tools = made(name), tools_in(source)
+    with absent_packages(undeclared_packages(reader, tools)), opened_files() as opened:
+        read(name)
+    assert strange_files(opened, reader, tools) == []
+
+
+@pytest.mark.parametrize("name", EMITTERS)
+def test_emitter_touches_no_file_and_no_package_that_it_does_not_declare(name: str, tmp_path: Path) -> None:
+    emitter, tools, given = made(name), tools_in(tmp_path), CASES[name].records()
+    with absent_packages(undeclared_packages(emitter, tools)), opened_files() as opened:
+        emitted(name, tmp_path / "out", given)  # which reads what was written
+    beside = [path for path in opened if tmp_path / "out" not in path.parents]
+    assert strange_files(beside, emitter, tools) == []
+
+
+def test_file_that_is_opened_behind_the_tools_is_noticed(tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("a")
+    with opened_files() as opened:
+        words.read_text()
+    assert strange_files(opened, made("guard.label"), tools_in(tmp_path)) == [words]
+    assert strange_files(opened, Banned(words="words.txt"), tools_in(tmp_path)) == []
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_reader_cannot_read_a_file_that_it_does_not_declare(
+    name: str, read: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(find(name), "files", lambda self, tools: [])
+    with pytest.raises(UndeclaredFile, match=rf"{name} opens .* which it does not declare"):
+        read(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_packages_are_at_hand_and_their_absence_is_told(name: str, tmp_path: Path) -> None:
+    transform = made(name)
+    (tmp_path / "source").mkdir()
+    (CASES[name].source or (lambda folder: None))(tmp_path / "source")
+    tools = tools_in(tmp_path / "source")
+    for module, extra in transform.packages(tools):
+        assert importlib.util.find_spec(module) is not None
+        assert module in MODULES_OF_EXTRAS[extra]
+        told = pytest.raises(UserError, match=rf'pip install "datakit\[{extra}\]"')
+        with absent_packages({module}), told:
+            if isinstance(transform, Reader):
+                list(transform.read(tools))
+            elif isinstance(transform, Emitter):
+                emitted(name, tmp_path / module)
+            else:
+                assert isinstance(transform, Annotator)
+                transform.key_settings(tools)
+
+
+@pytest.mark.parametrize("name", ANNOTATORS)
+def test_worker_is_of_the_kind_that_the_executor_says_and_asks_a_model_if_declared(
+    name: str, tmp_path: Path
+) -> None:
+    transform = made(name)
+    assert isinstance(transform, Annotator)
+    worker = transform.start(tools_in(tmp_path))
+    assert (AsyncRowWorker if transform.executor == "event_loop" else RowWorker) in type(worker).mro()
+    assert transform.asks_model == isinstance(worker, Author)
+
+
+def test_only_these_steps_ask_a_model() -> None:
+    asking = {name for name in NAMES if made(name).asks_model}
+    assert asking == {"annotate.ask", "annotate.describe", "annotate.reason"}
+    assert validated(find("guard.reason"), {"on_fail": "rewrite"}).asks_model
 
 
 @pytest.mark.parametrize("name", MIDDLE)
@@ -294,7 +411,7 @@ def test_reader_gives_the_columns_it_names(name: str, source: Path) -> None:
     reader = made(name)
     assert isinstance(reader, Reader)
     tools = tools_in(source)
-    assert all(path.is_file() for path in reader.sources(tools))
+    assert all(path.is_file() for path in reader.files(tools))
     for batch in reader.read(tools):
         assert dict(batch.frame.schema) == dict(reader.columns(tools))
 
@@ -375,14 +492,14 @@ def test_emitter_refuses_what_it_cannot_write_in_words(name: str, fault: str, tm
 
 
 def emitted(
-    name: str, folder: Path, given: pl.DataFrame | None = None
+    name: str, folder: Path, given: pl.DataFrame | None = None, emitter: Transform | None = None
 ) -> tuple[list[Artifact], dict[str, bytes]]:
     """What an emitter says that it wrote, and every file that stands there then."""
     folder.mkdir(exist_ok=True)
-    emitter = made(name)
+    emitter = emitter or made(name)
     assert isinstance(emitter, Emitter)
     frame = CASES[name].records() if given is None else given
-    artifacts = emitter.write(Held(frame), folder, tools_in(folder))
+    artifacts = emitter.write(Held(frame), folder, tools_in(folder).for_step(emitter))
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
     return artifacts, {file: path.read_bytes() for file, path in files.items() if path.is_file()}
 

@@ -115,6 +115,25 @@ def test_files_stay_readable(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 420
 
 
+DECLARED = {"asks_model", "close", "files", "notes", "optional", "packages", "sources", "writer"}
+"""What transforms and workers declare, so that nobody need feel for it."""
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_nobody_feels_for_what_is_declared(path: Path) -> None:
+    calls = [
+        node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)
+    ]
+    felt = {
+        node.args[1].value
+        for node in calls
+        if isinstance(node.func, ast.Name)
+        and node.func.id in ("getattr", "hasattr")
+        and isinstance(node.args[1], ast.Constant)
+    }
+    assert felt & DECLARED == set()
+
+
 def test_help_loads_no_heavy_package_and_no_polars() -> None:
     code = (
         "import sys; from datakit.cli import run; run(['--help']); "

@@ -63,7 +63,7 @@ class Hub(Emitter):
         return ("id", "messages", "images", *(self.columns or ()))
 
     def optional(self, tools: Tools) -> tuple[str, ...]:
-        return PLACED if self.columns else EVERY
+        return EVERY if self.columns is None else PLACED
 
     def packages(self, tools: Tools) -> tuple[Package, ...]:
         return (("datasets", "hub"),)

@@ -47,7 +47,7 @@ class Parquet(Emitter):
         return ("id", "messages", "images", *(self.columns or ()))
 
     def optional(self, tools: Tools) -> tuple[str, ...]:
-        return PLACED if self.columns else EVERY
+        return EVERY if self.columns is None else PLACED
 
     def write(self, records: FinalRecords, folder: Path, tools: Tools) -> list[Artifact]:
         work = folder / ".parquet"

@@ -58,6 +58,22 @@ def test_digest_follows_included_templates(tmp_path: Path) -> None:
     assert fresh.variables("a.j2") == {"x"}
 
 
+def test_whole_digest_follows_templates_that_a_variable_names(tmp_path: Path) -> None:
+    (tmp_path / "fixed.j2").write_text("{% include 'part.j2' %}")
+    (tmp_path / "free.j2").write_text("{% include 'named.j2' %}")
+    (tmp_path / "named.j2").write_text("{% include variant %}")
+    (tmp_path / "part.j2").write_text("one")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "other.txt").write_bytes(b"\xff")
+    templates = Templates([tmp_path, tmp_path / "nowhere"])
+    assert templates.digest("fixed.j2", whole=True) == templates.digest("fixed.j2")
+    plain, whole = templates.digest("free.j2"), templates.digest("free.j2", whole=True)
+    assert plain != whole
+    (tmp_path / "deep" / "other.txt").write_bytes(b"\xfe")
+    assert templates.digest("free.j2") == plain
+    assert templates.digest("free.j2", whole=True) != whole
+
+
 def test_place_of_a_variable_is_found_in_included_templates_too(tmp_path: Path) -> None:
     templates = write(tmp_path, "a.j2", "price\n{% include 'b.j2' %}{% if size %}x{% endif %}")
     write(tmp_path, "b.j2", "\n\n{{ price }}")
