@@ -89,7 +89,7 @@ class Rewriting(Annotator):
         return Request(text, images, schema, self.temperature, self.max_tokens, sample=row[TRY])
 
 
-class _Rewriter(author.Author):
+class _Rewriter(author.TextGenerator):
     def __init__(self, step: Rewriting, tools: Tools) -> None:
         super().__init__(tools)
         self._step, self._tools = step, tools

@@ -19,9 +19,10 @@ from datakit.core.flight import Flight
 from datakit.core.outcome import Rejected, Retry
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.tools import Tools
-from datakit.llm import _batch_carriers as carriers
 from datakit.llm.answer_schema import AnswerSchema
-from datakit.llm.batch import BatchClient
+from datakit.llm.batch import backends
+from datakit.llm.batch.client import Batches
+from datakit.llm.client import Client
 from datakit.llm.request import Completion, Request
 
 DESCRIPTION = AnswerSchema.line("description")
@@ -59,7 +60,7 @@ def ask(server: LoopbackBatches, tmp_path: Path) -> Ask:
         tools = Tools(tmp_path, tmp_path, llm=settings, run=running, flight=flight or Flight())
 
         async def all_() -> list[Any]:
-            client = BatchClient(tools)
+            client = Client(Batches(tools))
             go.notes = client.notes  # type: ignore[attr-defined]
             try:
                 return await asyncio.gather(*map(client.complete, requests), return_exceptions=True)
@@ -334,7 +335,7 @@ def test_endpoint_that_cannot_be_reached_while_a_batch_is_away_is_waited_for(
     server.seen = lambda step: next(lost, None) if step == "look" else None
     assert_own(ask(*many(2), max_retries=0))
     server.seen = lambda step: Reply(503, "made to fail") if step == "look" else None
-    monkeypatch.setattr(carriers, "_PATIENCE_S", 0.2)
+    monkeypatch.setattr(backends, "_PATIENCE_S", 0.2)
     (found,) = ask(question("z"), max_retries=0)
     assert isinstance(found, StopProvider)
     assert "go on" in str(found)
@@ -349,7 +350,7 @@ def test_batch_that_the_endpoint_does_not_know_any_more_is_never_sent_again_unas
 ) -> None:
     server.is_held = True
     server.seen = lambda step: Reply(503, "made to fail") if step == "look" else None
-    monkeypatch.setattr(carriers, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(backends, "_PATIENCE_S", 0.1)
     ask(question("a"), max_retries=0)
     server.seen = lambda step: Reply(404, "No batch found with id 'batch_0'.") if step == "look" else None
     (found,) = ask(question("a"))
