@@ -116,9 +116,9 @@ class Provider:
 
     @property
     def key(self) -> str:
-        """The key. Raises UserError when it is not set."""
+        """The key; empty for a service without keys. Raises UserError when it is not set."""
         found = os.environ.get(self.key_name, "")
-        if not found:
+        if self.key_name and not found:
             raise UserError(
                 f"llm.provider is {self.name}, but {self.key_name} is not set",
                 remedy=f"Set {self.key_name}, or name another variable with llm.api_key_env.",

@@ -90,11 +90,22 @@ def test_answers_find_their_questions_in_whatever_order_they_come(server: Loopba
     assert server.replies == {}, "not one single call"
     line = server.batches[0].lines[0]
     assert set(line) == {"custom_id", "method", "url", "body"}
+    assert line["url"] == "/v1/chat/completions"
     assert line["body"]["response_format"]["type"] == "json_schema"
     assert found[0].cost_usd == pytest.approx(PRICE / 2)
     assert flight.spent_usd == pytest.approx(12 * PRICE / 2)
     assert flight.reserved_usd == 0
     assert found[0].facts["price_factor"] == 0.5
+
+
+def test_batches_of_azure_have_paths_and_a_key_of_their_own(
+    server: LoopbackBatches, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", KEY)
+    address = server.url.removesuffix("/v1") + "/openai/deployments/gpt-4o-mini?api-version=2024-10-21"
+    assert_own(ask(*many(3), provider="azure", base_url=address))
+    assert {line["url"] for batch in server.batches for line in batch.lines} == {"/chat/completions"}
+    assert server.files.content == {}, "fetched and deleted"
 
 
 def test_price_factor_can_be_given(server: LoopbackBatches, ask: Ask) -> None:

@@ -14,6 +14,7 @@ import pytest
 from loopback import KEY, Call, Loopback, Reply
 from PIL import Image
 
+from datakit import doctor
 from datakit.core import providers as names
 from datakit.core.errors import RecipeErrors, StopProvider, UserError
 from datakit.core.outcome import Retry
@@ -353,6 +354,15 @@ def test_header_whose_variable_is_not_set_is_named() -> None:
     settings = LlmSettings(base_url="http://127.0.0.1:1/v1", extra_headers={"X-Team": "${NO_SUCH_THING}"})
     with pytest.raises(UserError, match="NO_SUCH_THING is not set"):
         Calls(settings)
+
+
+def test_doctor_lists_providers_and_names_the_one_that_does_not_load(toy: None) -> None:
+    (check,) = doctor._providers(Path())
+    assert check.state == "fail"
+    assert "broken (toy_provider:KEY) does not load" in check.message
+    names.plugin_providers().pop("broken")
+    (check,) = doctor._providers(Path())
+    assert (check.state, check.message) == ("ok", "azure, offline, openai, toy")
 
 
 # Whole builds, batches
