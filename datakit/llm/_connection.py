@@ -50,7 +50,7 @@ class Connection:
         named = {name.lower() for name in extra}
         kept = {name: value for name, value in own.items() if name.lower() not in named}
         self._headers = {**kept, **extra, "Content-Type": "application/json"}
-        self._secrets = [text for text in (provider.key, *extra.values()) if len(text) > 4]
+        self._secrets = provider.secrets()
         self.url = provider.url
         self._session: aiohttp.ClientSession | None = None
         self._proxy: str | None = None

@@ -143,6 +143,12 @@ class Provider:
 
         return {name: _VARIABLE.sub(value_of, text) for name, text in self.settings.extra_headers.items()}
 
+    def secrets(self) -> list[str]:
+        """What no message may show: the key, and the recipe's own headers with all that they hold."""
+        values = self.settings.extra_headers.values()
+        held = [os.environ.get(name, "") for text in values for name in _VARIABLE.findall(text)]
+        return [text for text in (self.key, *self.extra_headers().values(), *held) if len(text) > 4]
+
     def encode(self, question: Question) -> dict[str, Any]:
         """The JSON body of a question. Reads its pictures. Raises ImageProblem."""
         raise NotImplementedError(f"{self.name} is no endpoint")

@@ -185,7 +185,7 @@ def test_own_headers_come_from_the_environment_and_are_never_shown(
     case: Case, server: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_TICKET", "ticket-4711")
-    server.script = lambda call: Reply(400, f"what is {call.headers.get('x-pass')}?")
+    server.script = lambda call: Reply(400, f"what is {call.headers['x-pass'].split()[1]}?")
     found, _ = ask(case.settings(server, max_retries=0, extra_headers={"X-Pass": "t ${MY_TICKET}"}))
     assert isinstance(found, Retry)
     assert server.calls[0].headers["x-pass"] == "t ticket-4711"
@@ -262,7 +262,8 @@ def test_entry_point_that_is_no_provider_is_refused(toy: None, monkeypatch: pyte
     ("address", "name"),
     [
         ("https://mine.openai.azure.com/openai/deployments/a?api-version=1", "azure"),
-        ("https://mine.services.ai.azure.com/openai/v1", "azure"),
+        ("https://mine.services.ai.azure.com", "azure"),
+        ("https://mine.openai.azure.com/openai/v1/", "openai"),
         ("https://api.openai.com/v1", "openai"),
         ("http://127.0.0.1:8000/v1", "openai"),
         ("https://openai.azure.com.example.org/v1", "openai"),
@@ -281,6 +282,10 @@ def test_azure_takes_a_token_in_place_of_a_key(monkeypatch: pytest.MonkeyPatch) 
     settings = LlmSettings(provider="azure", base_url="https://a.openai.azure.com", model="m 1")
     with pytest.raises(UserError, match="AZURE_OPENAI_API_KEY is not set"):
         providers.provider_of(settings).headers()
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    assert providers.provider_of(settings).headers() == {"api-key": "k"}
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "a")
+    assert providers.provider_of(settings).headers() == {"api-key": "a"}
     monkeypatch.setenv("TOKEN", "t")
     token = {"Authorization": "Bearer ${TOKEN}"}
     found = providers.provider_of(settings.model_copy(update={"extra_headers": token}))

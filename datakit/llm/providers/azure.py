@@ -40,7 +40,9 @@ class Azure(Provider):
 
     @classmethod
     def owns(cls, address: str) -> bool:
-        return (urllib.parse.urlsplit(address).hostname or "").endswith(_HOSTS)
+        """The form that ends in `/openai/v1` is left to the provider `openai`, which it was made for."""
+        parts = urllib.parse.urlsplit(address)
+        return (parts.hostname or "").endswith(_HOSTS) and not parts.path.rstrip("/").endswith("/openai/v1")
 
     @property
     def url(self) -> str:
@@ -50,6 +52,13 @@ class Azure(Provider):
         deployment = self._place["deployment"] or urllib.parse.quote(self.settings.model)
         path = f"/deployments/{deployment}/chat/completions"
         return f"{self._root}{path}?api-version={self._version}"
+
+    @property
+    def key_name(self) -> str:
+        own, other = super().key_name, "OPENAI_API_KEY"
+        return (
+            other if own not in os.environ and other in os.environ and not self.settings.api_key_env else own
+        )
 
     @property
     def key(self) -> str:
