@@ -21,7 +21,7 @@ API_VERSION = "2024-10-21"
 is not a preview (learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle, read 2026-06)."""
 _HOSTS = (".openai.azure.com", ".openai.azure.us", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 _PLACE = re.compile(
-    r"(?P<root>.*?/openai)(?P<v1>/v1)?(?:/deployments/(?P<deployment>[^/]+))?(?:/chat/completions)?/?$"
+    r"(?P<root>.*?/openai)(?P<v1>/v1)?(?:/deployments/(?P<deployment>[^/]+))?(?:/chat/completions)?$"
 )
 
 
@@ -55,10 +55,10 @@ class Azure(Provider):
 
     @property
     def key_name(self) -> str:
-        own, other = super().key_name, "OPENAI_API_KEY"
-        return (
-            other if own not in os.environ and other in os.environ and not self.settings.api_key_env else own
-        )
+        """Azure's own variable, else OpenAI's where only that is set."""
+        given = self.settings.api_key_env
+        names = [given] if given else [self.key_env, "OPENAI_API_KEY"]
+        return next((name for name in names if name in os.environ), names[0])
 
     @property
     def key(self) -> str:
@@ -93,13 +93,10 @@ class Azure(Provider):
     @cached_property
     def _place(self) -> dict[str, str | None]:
         """The parts of the address's path."""
-        path = urllib.parse.urlsplit(self.base_url).path
-        found = _PLACE.match(path)
-        return (
-            found.groupdict()
-            if found
-            else {"root": path.rstrip("/") + "/openai", "v1": None, "deployment": None}
-        )
+        path = urllib.parse.urlsplit(self.base_url).path.rstrip("/")
+        found = _PLACE.match(path) or _PLACE.match(path + "/openai")
+        assert found is not None  # the second form always fits
+        return found.groupdict()
 
     @property
     def _root(self) -> str:
