@@ -228,7 +228,7 @@ def _machine(_: Path) -> Iterator[Check]:
     import psutil
 
     from datakit.core.settings import RunSettings
-    from datakit.run.workers import default_workers
+    from datakit.run.executors.process import default_workers
 
     cores, free = default_workers(), psutil.virtual_memory().available
     need = cores * RunSettings().worker_memory_mb * 1_000_000

@@ -15,10 +15,11 @@ from datakit.core.registry import FOLDERS
 PACKAGE = Path(__file__).resolve().parent.parent / "datakit"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"core"}
+BASE = {"core", "artifacts"}
 TRANSFORMS = set(FOLDERS)
 ALLOWED = {
-    "core": BASE,
+    "core": {"core"},
+    "artifacts": BASE,
     "recipe": {*BASE, "recipe"},
     "llm": {*BASE, "llm"},
     **{folder: {*BASE, "llm", folder} for folder in TRANSFORMS},

@@ -24,6 +24,7 @@ from datakit.bundle.pictures import at_training_size
 from datakit.bundle.serving import serve_script
 from datakit.core.errors import UserError
 from datakit.core.pixels import TrainerLimits
+from datakit.core.replacing import check_replaceable
 from datakit.run.manifest import Manifest
 from datakit.train.config import EXPORT_FILE, FILE
 from datakit.train.launch import gpus_and_nodes
@@ -56,13 +57,15 @@ def bundle(build: Path, out: Path) -> Bundle:
 
     Pictures over the trainer's limit are made as small as its first resize would make them, so that it has
     nothing left to do; answers with boxes stay right, because boxes count in the pixels after both resizes.
-    Raises UserError for a folder that is no build, was changed since, or misses a file.
+    Raises UserError for a folder that is no build, was changed since, or misses a file, and where `out` is
+    a file of another kind.
     """
     run = RunFolder.of(build)
     made = Manifest.load(run.build)
     if made is None:
         raise UserError(f"{build} is no finished build", remedy="Make it: datakit build recipes/<name>.yaml")
     _check_whole(run.build, made)
+    check_replaceable(out, "a bundle", lambda path: next(listed(path)).split("/")[0].endswith("-bundle"))
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f".{out.name}.part")
     try:
@@ -217,7 +220,10 @@ class _Writer:
 
 
 def listed(archive: Path) -> Iterator[str]:
-    """Names of the files in an archive."""
-    with tarfile.open(archive) as tar:
-        for entry in tar:
-            yield entry.name
+    """Names of the files in an archive. Raises ValueError for a file that is none."""
+    try:
+        with tarfile.open(archive) as tar:
+            for entry in tar:
+                yield entry.name
+    except tarfile.TarError as error:
+        raise ValueError(f"{archive} is no archive: {error}") from None

@@ -11,10 +11,17 @@ import yaml
 from datakit.check.check import Placed
 from datakit.check.data_set import INDEX
 from datakit.core.errors import UserError
+from datakit.core.replacing import check_replaceable, first_line
 
 
 def write_records(rows: Iterable[Placed], path: Path) -> None:
-    """One JSON object a row: verdict, tokens of text and pictures, what is left after the cut."""
+    """One JSON object a row: verdict, tokens of text and pictures, what is left after the cut.
+
+    Raises UserError where `path` is a file of another kind, or cannot be written.
+    """
+    check_replaceable(
+        path, "a list of checked rows", lambda file: "verdict" in orjson.loads(first_line(file))
+    )
     try:
         with open(path, "wb") as file:
             for row in rows:

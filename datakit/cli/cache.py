@@ -16,7 +16,7 @@ EPILOG = """\b
 Examples:
   datakit cache ls
   datakit cache gc                          what would go; nothing is removed
-  datakit cache gc --yes                    remove it, but keep what cost money
+  datakit cache gc --yes                    remove it, but keep what cost money or may have
   datakit cache gc --unused-days 90 --paid --yes
 """
 _project = click.option(
@@ -61,7 +61,7 @@ def ls(project: Path, unused: bool, as_json: bool) -> int:
 @_project
 @click.option("--unused-days", type=click.IntRange(min=1), metavar="N", help="What was not read for N days.")
 @click.option("--max-mb", type=click.IntRange(min=0), metavar="N", help="The least recently used above N MB.")
-@click.option("--paid", is_flag=True, help="Also results that cost money; their cost is printed.")
+@click.option("--paid", is_flag=True, help="Also results that cost money or an unknown price.")
 @click.option("--yes", is_flag=True, help="Remove. Without it, only what would go is printed.")
 @_json
 def gc(
@@ -71,7 +71,7 @@ def gc(
 
     A recipe uses what its build would look up today, so bring models and keys into the environment as for a
     build. With --unused-days or --max-mb, age or size decides instead. Results that cost money stay unless
-    --paid is given.
+    --paid is given, and so do those whose price nobody knows.
     """
     from datakit.cli.tables import print_json
     from datakit.run.cache import choose, sweep, used_keys
@@ -144,7 +144,7 @@ def _table(steps: list[StepUsage], unused: bool) -> None:
             f"{step.results:,}",
             f"{step.rejected:,}" if step.rejected else "·",
             _size(step.bytes),
-            f"${step.cost_usd:.4f}" if step.cost_usd else "·",
+            _cost(step.cost_usd, step.unpriced),
             _day(step.created),
             _day(step.used),
             *((f"{step.unused:,}",) if unused else ()),
@@ -158,15 +158,23 @@ def _print(swept: Sweep) -> None:
     if swept.steps:
         _table(swept.steps, unused=False)
     done = "Removed" if swept.removed else "Would remove"
-    cost = f", which had cost ${swept.cost_usd:.4f}" if swept.cost_usd else ""
+    lost = _cost(swept.cost_usd, swept.unpriced)
+    cost = f", which had cost {lost}" if swept.cost_usd or swept.unpriced else ""
     click.echo(f"{done} {swept.results:,} results, {_size(swept.bytes)}{cost}.")
     if swept.kept_paid:
         click.echo(
-            f"Kept {swept.kept_paid:,} unused results that had cost ${swept.kept_paid_usd:.4f}; "
-            "--paid removes them too."
+            f"Kept {swept.kept_paid:,} results that had cost "
+            f"{_cost(swept.kept_paid_usd, swept.kept_unpriced)}; --paid removes them too."
         )
     if not swept.removed and swept.results:
         click.echo("Nothing was removed. Do it: --yes")
+
+
+def _cost(usd: float, unpriced: int) -> str:
+    """Money that is known, and how many results have an unknown price, which counts as paid."""
+    known = f"${usd:.4f}" if usd or not unpriced else ""
+    unknown = f"an unknown price ({unpriced:,})" if unpriced else ""
+    return " and ".join(filter(None, (known, unknown))) if usd or unpriced else "·"
 
 
 def _size(count: float) -> str:

@@ -85,10 +85,13 @@ def command(
                 "correct": account.correct,
                 "known": account.known,
                 "out": str(account.out),
+                "kept": account.kept and str(account.kept),
             }
         )
     else:
         click.echo(f"{account.text}\nWritten: {account.out}")
+        if account.kept is not None:
+            click.echo(f"Kept: predictions with other answers, which stood there: {account.kept}")
         if account.retry:
             click.echo("Run the same command again for those that had no answer.")
     return int(account.exit_code)

@@ -25,6 +25,7 @@ def command(output: Path | None) -> int:
     import orjson
 
     from datakit.core.errors import UserError
+    from datakit.core.replacing import check_replaceable
     from datakit.library import sections
     from datakit.recipe.schema import recipe_schema
 
@@ -32,6 +33,7 @@ def command(output: Path | None) -> int:
     if output is None:
         click.echo(text)
         return 0
+    check_replaceable(output, "a JSON schema", lambda path: "properties" in orjson.loads(path.read_bytes()))
     try:
         output.write_text(text + "\n", encoding="utf-8")
     except OSError as error:

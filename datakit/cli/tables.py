@@ -40,9 +40,14 @@ def cell_width(text: str) -> int:
 
 def print_build(made: Made, *, as_json: bool, quiet: bool) -> None:
     """The account of a build."""
+    kept = made.build.kept
     if as_json:
-        print_json({"build": str(made.folder), "cards": [str(path) for path in made.cards], **_plain(made)})
+        cards = [str(path) for path in made.cards]
+        print_json({"build": str(made.folder), "cards": cards, "kept": kept and str(kept), **_plain(made)})
         return
+    if kept is not None:  # said in any case: somebody will look for them
+        words = "Files that datakit had not written into the last build, or not so, were moved to"
+        click.echo(f"Kept: {words} {show_path(kept)}", err=quiet)
     if quiet:
         return
     print_table(

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from datakit.core.errors import UserError
 from datakit.core.parameters import describe_fault
+from datakit.core.replacing import check_replaceable, first_line, set_aside
 
 FILE = "predictions.jsonl"
 """The customary name, in the folder of a run."""
@@ -74,6 +75,32 @@ def write(path: Path, predictions: Iterable[Prediction]) -> int:
             count += 1
     os.replace(draft, path)
     return count
+
+
+def replace(path: Path, predictions: Iterable[Prediction]) -> Path | None:
+    """Writes the file in place of an earlier one; where that lies now if it holds an answer of its own.
+
+    An earlier file all of whose answers are among the new ones, as that of an unfinished run, is not kept.
+    """
+    every = list(predictions)
+    try:
+        doubled = not path.is_file() or _answers(read(path)) <= _answers(every)
+    except UserError:  # a damaged line: what the others say is kept
+        doubled = False
+    kept = None if doubled else set_aside(path)
+    write(path, every)
+    return kept
+
+
+def check_place(path: Path) -> None:
+    """Raises UserError where something other than predictions would be written over."""
+    check_replaceable(
+        path, "a file of predictions", lambda file: bool(_read_line(first_line(file), str(file)))
+    )
+
+
+def _answers(predictions: Iterable[Prediction]) -> set[tuple[str, str]]:
+    return {(one.id, one.answer) for one in predictions if one.problem != NOT_ANSWERED}
 
 
 def append(path: Path, predictions: Iterable[Prediction]) -> None:

@@ -167,7 +167,7 @@ class Reviser(ABC):
         """The answers of a round: records with the annotator's columns, and rejects for the others."""
 
     @abstractmethod
-    def stop(self, why: str) -> None:
+    def stop(self, why: Literal["budget", "open"]) -> None:
         """No further round is to come: the budget is spent (`budget`), or answers are not there (`open`)."""
 
     @abstractmethod

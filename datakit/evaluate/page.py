@@ -28,6 +28,7 @@ from datakit.card.build_folder import BuildFolder
 from datakit.card.samples import thumbnail
 from datakit.card.write import write_pages
 from datakit.core.prediction import NOT_ANSWERED
+from datakit.core.replacing import check_replaceable
 from datakit.evaluate.confusion import Pair, snippet
 from datakit.evaluate.evaluation import Comparison, Evaluated, Evaluation, scored_frame
 from datakit.evaluate.metrics import Interval
@@ -55,10 +56,14 @@ PROBLEMS = {
 
 
 def write_evaluation(one: Evaluated, build: BuildFolder, folder: Path, name: str) -> list[Path]:
-    """`<name>.json`, `<name>.parquet` (each record's outcome), `<name>.md`, `<name>.html` and the plots."""
+    """`<name>.json`, `<name>.parquet` (each record's outcome), `<name>.md`, `<name>.html` and the plots.
+
+    Raises UserError where a file of that name is no evaluation.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     data = orjson.dumps(one.evaluation.model_dump(), option=orjson.OPT_INDENT_2) + b"\n"
     document, table = folder / f"{name}.json", folder / f"{name}.parquet"
+    check_replaceable(document, "an evaluation", lambda path: "metrics" in orjson.loads(path.read_bytes()))
     draft = folder / f".{name}.part"
     scored_frame(one.outcomes).write_parquet(draft)
     os.replace(draft, table)

@@ -28,8 +28,8 @@ FLAGS = {
 MOST_NEIGHBOURS = 3
 
 
-class Limits(Protocol):
-    """What reasons are held to; see the parameters of guard.reason."""
+class ReasonSettings(Protocol):
+    """The parameters of guard.reason: what reasons are held to, and how they are written again."""
 
     column: str
     max_similarity: float | None
@@ -39,13 +39,23 @@ class Limits(Protocol):
     min_chars: int
     max_chars: int
     min_chinese: float
+    template: str
+    max_rewrites: int
+    budget_usd: float | None
+    temperature: float
+    max_tokens: int
+
+    @property
+    def marks(self) -> bool:
+        """Whether records that have a fault in the end are marked; else they are rejected."""
+        ...
 
 
 @dataclass
 class Findings:
     """The faults of one label's reasons, by record id."""
 
-    limits: Limits
+    limits: ReasonSettings
     flags: dict[str, list[str]] = field(default_factory=dict)
     details: dict[tuple[str, str], str] = field(default_factory=dict)
     """(id, flag) -> the figures, for the user."""

@@ -1,4 +1,4 @@
-"""The reasons of all records, label by label, with what is wrong with them; they may be replaced."""
+"""The reasons of all records, label by label, and what is wrong with them; they may be replaced."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ import polars as pl
 from datakit.core.outcome import Batch, reject_rows
 from datakit.core.tools import Tools
 from datakit.guard._conclusion import Conclusions
-from datakit.guard._findings import Findings, Limits, counted
+from datakit.guard._findings import Findings, ReasonSettings, counted
 
 
 class Reasons:
-    """Findings that follow the texts: a changed text has only its own label compared again.
+    """The worker of guard.reason that marks or rejects records with a fault.
 
+    Its findings follow the texts: a changed text has only its own label compared again.
     Of reasons that are alike the one that was written again less often stands, then the smaller id.
     """
 
-    def __init__(self, guard: Limits, tools: Tools, table: pl.DataFrame) -> None:
-        """`table` has the columns id, label and text."""
+    def __init__(self, guard: ReasonSettings, tools: Tools, frame: pl.LazyFrame) -> None:
+        table = frame.select("id", "label", text=guard.column).collect()
         self.guard = guard
         self.texts: dict[str, str | None] = dict(table.select("id", "text").iter_rows())
         self.rewrites: dict[str, int] = {}
@@ -56,15 +57,17 @@ class Reasons:
         flagged = sum(len(one.flags) for one in found)
         return {"flagged": flagged, "of": len(self.texts), "flags": counted(found)}
 
-    def marked(self, frame: pl.DataFrame) -> Batch:
-        """The batch with the columns of flags and similarity."""
+    def __call__(self, frame: pl.DataFrame, but: Container[str] = ()) -> Batch:
+        """The batch with its faults marked, or without the records that have one; those in `but` stay."""
+        return self._marked(frame) if self.guard.marks else self._sifted(frame, but)
+
+    def _marked(self, frame: pl.DataFrame) -> Batch:
         ids, name = frame["id"].to_list(), self.guard.column
         flags = pl.Series([self.of(id_).flags.get(id_, []) for id_ in ids], dtype=pl.List(pl.String()))
         near = pl.Series([self.of(id_).similarity.get(id_) for id_ in ids], dtype=pl.Float64())
         return Batch(frame.with_columns(flags.alias(f"{name}_flags"), near.alias(f"{name}_similarity")))
 
-    def sifted(self, frame: pl.DataFrame, but: Container[str] = ()) -> Batch:
-        """The batch without the records that have a fault; those in `but` stay all the same."""
+    def _sifted(self, frame: pl.DataFrame, but: Container[str]) -> Batch:
         bad = pl.Series(
             [id_ in self.of(id_).flags and id_ not in but for id_ in frame["id"]], dtype=pl.Boolean()
         )

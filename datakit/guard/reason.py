@@ -7,11 +7,10 @@ from typing import Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
-from datakit.core.outcome import Batch
 from datakit.core.tools import Tools
 from datakit.core.transform import Columns, Guard, Worker
+from datakit.guard._reason_rewriter import OWN, ReasonRewriter
 from datakit.guard._reasons import Reasons
-from datakit.guard._rewrite import OWN, Rewriter
 from datakit.llm import author
 
 
@@ -82,6 +81,11 @@ class Reason(Guard):
     """With `rewrite`: longest answer. Not part of the key."""
 
     @property
+    def marks(self) -> bool:
+        """Whether records that have a fault in the end are marked; else they are rejected."""
+        return (self.then if self.on_fail == "rewrite" else self.on_fail) == "mark"
+
+    @property
     def is_paid(self) -> bool:
         return self.on_fail == "rewrite"
 
@@ -95,31 +99,13 @@ class Reason(Guard):
         return tuple(sorted({self.column, "label", *needed}))
 
     def gives(self, tools: Tools) -> Columns:
-        marks = {f"{self.column}_flags": pl.List(pl.String()), f"{self.column}_similarity": pl.Float64()}
-        if self.on_fail != "rewrite":
-            return marks if self.on_fail == "mark" else {}
-        new = {
-            self.column: pl.String(),
-            f"{self.column}_by": pl.String(),
-            f"{self.column}_rewrites": pl.Int64(),
-        }
-        return {**new, **marks} if self.then == "mark" else new
+        name, columns = self.column, dict[str, Any]()
+        if self.on_fail == "rewrite":
+            columns |= {name: pl.String(), f"{name}_by": pl.String(), f"{name}_rewrites": pl.Int64()}
+        if self.marks:
+            columns |= {f"{name}_flags": pl.List(pl.String()), f"{name}_similarity": pl.Float64()}
+        return columns
 
     def start(self, tools: Tools, frame: pl.LazyFrame) -> Worker:
-        return Rewriter(self, tools, frame) if self.on_fail == "rewrite" else _Check(self, tools, frame)
-
-
-class _Check:
-    def __init__(self, guard: Reason, tools: Tools, frame: pl.LazyFrame) -> None:
-        self.guard = guard
-        table = frame.select("id", "label", text=guard.column).collect()
-        self.reasons = Reasons(guard, tools, table)
-
-    @property
-    def notes(self) -> dict[str, Any]:
-        """For the report: how many reasons have which faults."""
-        return self.reasons.notes
-
-    def __call__(self, frame: pl.DataFrame) -> Batch:
-        mark = self.guard.on_fail == "mark"
-        return self.reasons.marked(frame) if mark else self.reasons.sifted(frame)
+        rewrites = self.on_fail == "rewrite"
+        return ReasonRewriter(self, tools, frame) if rewrites else Reasons(self, tools, frame)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import polars as pl
 
+from datakit.artifacts.place import SIGNATURE, BuildPlace
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.files import FileDigests
 from datakit.core.tools import Tools
@@ -47,6 +48,8 @@ class Build:
 
     folder: Path
     report: BuildReport
+    kept: Path | None = None
+    """Where files lie that somebody had put into the build that this one replaced."""
 
     @property
     def exit_code(self) -> Exit:
@@ -85,30 +88,46 @@ def build(
     for before stands in the result store, so the same call goes on from there.
     """
     progress = progress or Progress(quiet=True)
-    folder = (options.out or recipe.project / "build" / recipe.name).absolute()
+    place = BuildPlace(options.out or recipe.project / "build" / recipe.name)
+    folder = place.folder
     began = time.perf_counter()
-    _check_place(folder)
+    place.check(_needed(recipe))
     store = Store(store_folder(recipe.project, recipe.run.store))
     try:
         tools = replace(recipe.tools(), files=FileDigests(store))
-        with _lock(folder):
+        with _lock(place):
+            place.mend()
             kept = None if options.force else _kept(folder, recipe, tools, options.limit)
             if kept is not None:
                 kept.seconds = round(time.perf_counter() - began, 3)
                 return Build(folder, kept)
             check_columns(recipe, tools)
-            maker = _Maker(recipe, options, tools, store, folder, progress, list(finishers))
+            place.check({f"source {path.name}": path for path in manifests.source_paths(recipe, tools)})
+            maker = _Maker(recipe, options, tools, store, place, progress, list(finishers))
             return maker.make(began)
     except (OSError, pl.exceptions.PolarsError, sqlite3.Error) as error:
         if not _says_full(error):
             raise
-        _remove(_beside(folder, "work"))
+        place.clear("work")
         raise UserError(
             f"no space is left on the disk of {folder.parent}, or on that of the result store",
             remedy="Free some and run the same command: what was finished and stored is not made again.",
         ) from None
     finally:
         store.close()
+
+
+def _needed(recipe: Recipe) -> dict[str, Path]:
+    """What a build and the next one cannot do without: what it is -> path."""
+    needed: dict[str, Path] = {
+        "the project": recipe.project,
+        "the recipe": recipe.path,
+        "the templates": recipe.project / "templates",
+        "the result store": store_folder(recipe.project, recipe.run.store),
+    }
+    if recipe.labels is not None:
+        needed["the label file"] = Path(recipe.labels.path)
+    return needed
 
 
 def _says_full(error: Exception) -> bool:
@@ -123,13 +142,13 @@ class _Maker:
     options: Options
     tools: Tools
     store: Store
-    folder: Path
+    place: BuildPlace
     progress: Progress
     finishers: list[Finisher]
 
     def make(self, began: float) -> Build:
-        work = _beside(self.folder, "work")
-        _remove(work)
+        work = self.place.beside("work")
+        self.place.clear("work")
         engine = Engine(self.tools, self.store, work, self.progress, self.options.limit)
         report = BuildReport(name=self.recipe.name, recipe=self._recipe_path(), notes=self._notes())
         report.steps = engine.reports  # the same list, so that a failed run has its account too
@@ -141,16 +160,17 @@ class _Maker:
                 stage = engine.run(self.recipe.steps)
                 self._check_rejects(report)
                 self._check_retries(report)
+                self._check_pictures(engine)
                 target = work / "out"
                 artifacts = self._emit(stage, target, report)
         except BaseException:
             self._keep_account(work, report)
             raise
         self._finish(engine, stage, target, artifacts, report, began, sources)
-        _swap(target, self.folder)
-        _remove(work)
-        _remove(_beside(self.folder, "failed"))
-        return Build(self.folder, report)
+        kept = self.place.put(target)
+        self.place.clear("work")
+        self.place.clear("failed")
+        return Build(self.place.folder, report, kept)
 
     def _emit(self, stage: Stage, target: Path, report: BuildReport) -> list[Artifact]:
         target.mkdir()
@@ -192,6 +212,7 @@ class _Maker:
         (target / "recipe.yaml").write_text(self.recipe.dump(), encoding="utf-8")
         manifests.write_inputs(target, engine.images)
         found = Manifest(
+            made_by=SIGNATURE,
             datakit=version("datakit"),
             name=self.recipe.name,
             settings=manifests.settings_digest(self.recipe, self.tools, self.options.limit),
@@ -228,16 +249,23 @@ class _Maker:
                 for step in steps
                 for reason, count in sorted(step.rejected.items())
             )
-            place = _beside(self.folder, "failed") / "rejects.jsonl"
+            place = self.place.beside("failed") / "rejects.jsonl"
             raise BuildFailed(
                 f"{rejected:,} of {total:,} records were rejected, more than run.max_reject_rate "
                 f"({allowed:.1%}) allows: {reasons}.\n  Each is in {place} with its source line. "
                 "Mend them, or allow more with run.max_reject_rate."
             )
 
+    def _check_pictures(self, engine: Engine) -> None:
+        """Pictures that somebody put into the last build would be moved away from their records."""
+        below = f"{self.place.folder}{os.sep}"
+        inside = next((path for path in engine.images if path.startswith(below)), None)
+        if inside is not None:
+            self.place.check({"a picture of the sources": Path(inside)})
+
     def _check_retries(self, report: BuildReport) -> None:
         if report.retry and not self.options.allow_partial:
-            place = _beside(self.folder, "failed") / "rejects.jsonl"
+            place = self.place.beside("failed") / "rejects.jsonl"
             error = BuildFailed(
                 f"{report.retry:,} records could not be answered this time; see state retry in {place}.\n"
                 "  Run the same command again: only these are tried. Or build without them: --allow-partial"
@@ -247,13 +275,13 @@ class _Maker:
 
     def _keep_account(self, work: Path, report: BuildReport) -> None:
         """Leaves report and rejects of a failed run where the user can read them."""
-        kept = _beside(self.folder, "failed")
+        kept = self.place.beside("failed")
         if (work / "rejects.jsonl").exists():
-            _remove(kept)
+            self.place.clear("failed")
             kept.mkdir(parents=True)
             shutil.copyfile(work / "rejects.jsonl", kept / "rejects.jsonl")
             report.write(kept / "report.json")
-        _remove(work)
+        self.place.clear("work")
 
     def _notes(self) -> list[str]:
         notes = []
@@ -290,27 +318,10 @@ def _kept(folder: Path, recipe: Recipe, tools: Tools, limit: int | None) -> Buil
     return report
 
 
-def _check_place(folder: Path) -> None:
-    """Raises UserError where a build would take the place of something else: it replaces the whole folder."""
-    if not folder.exists() or (folder / manifests.FILE).exists():
-        return
-    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    if not folder.is_dir():
-        what = "is a file"
-    elif there and "records.parquet" not in there:
-        what = f"is no build: it holds {', '.join(there[:5])}{' …' if len(there) > 5 else ''}"
-    else:
-        return
-    raise UserError(
-        f"{folder} {what}, and a build would take its place",
-        remedy="Name a folder that does not exist, or a build, with --out.",
-    )
-
-
 @contextmanager
-def _lock(folder: Path) -> Iterator[None]:
+def _lock(place: BuildPlace) -> Iterator[None]:
     """Keeps a second build out of the same folder while one runs."""
-    path = _beside(folder, "lock")
+    folder, path = place.folder, place.beside("lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = open(path, "a+b")  # noqa: SIM115 (closed below; the lock goes with it)
@@ -328,22 +339,3 @@ def _lock(folder: Path) -> Iterator[None]:
                 remedy="Wait for it, or choose another folder with --out.",
             ) from None
         yield
-
-
-def _beside(folder: Path, what: str) -> Path:
-    return folder.parent / f".{folder.name}.{what}"
-
-
-def _swap(new: Path, place: Path) -> None:
-    """Puts `new` at `place`; a reader sees the old build or the new one, whole."""
-    old = _beside(place, "old")
-    _remove(old)
-    if place.exists():
-        os.rename(place, old)
-    os.rename(new, place)
-    _remove(old)
-
-
-def _remove(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +16,15 @@ from datakit.core.errors import DatakitError
 from datakit.core.files import FileDigests
 from datakit.recipe.recipe import Recipe
 from datakit.run.columns import check_columns
-from datakit.run.engine import NothingLeft
+from datakit.run.dry_run import DryRun
+from datakit.run.engine import Engine, NothingLeft
 from datakit.run.store import Entry, Store
-from datakit.run.survey import Survey
 
 DAY_S = 86_400
+FREE_STEPS = frozenset({"annotate.image_facts", "annotate.ocr", "guard.image"})
+"""Steps of datakit's own that work on this machine. Of all others nobody knows that they cost nothing."""
+FREE_WRITERS = frozenset({"offline-writer"})
+"""Writers that are no model."""
 
 
 class StepUsage(BaseModel):
@@ -31,7 +35,9 @@ class StepUsage(BaseModel):
     rejected: int = 0
     bytes: int = 0
     cost_usd: float = 0.0
-    """What the results cost when they were made."""
+    """What the results cost when they were made, as far as that is known."""
+    unpriced: int = 0
+    """Results that somebody may have paid for, at a price that is not known."""
     created: int = 0
     """When the first was made, in seconds since 1970."""
     used: int = 0
@@ -48,9 +54,14 @@ class Sweep(BaseModel):
     results: int
     bytes: int
     cost_usd: float
+    unpriced: int
+    """Of the results, those whose price is not known."""
     kept_paid: int
-    """Results that would go, but cost money and are kept unless asked for."""
+    """Results that would go, but cost money, or an unknown price, and are kept unless asked for."""
     kept_paid_usd: float
+    """What they had cost, as far as that is known."""
+    kept_unpriced: int
+    """Of those that are kept, the ones whose price is not known."""
     removed: bool
     """False for a dry run."""
 
@@ -61,7 +72,8 @@ class CannotTell(DatakitError):
 
 def usage(store: Store, used_keys: set[bytes] | None = None) -> list[StepUsage]:
     """Per step what the store holds; with `used_keys` also how much of it nothing asks for."""
-    return _by_step(store.entries(), used_keys)
+    entries = list(store.entries())
+    return _by_step(entries, _prices(entries), used_keys)
 
 
 def used_keys(store: Store, recipes: Sequence[Recipe], builds: Iterable[Path]) -> set[bytes]:
@@ -94,7 +106,7 @@ def _asked(recipe: Recipe, store: Store) -> set[bytes]:
     tools = replace(recipe.tools(), files=FileDigests(store))
     try:
         check_columns(recipe, tools)
-        Survey(tools, store, work, referenced=keys).run(recipe.steps[: paid[-1] + 1])
+        Engine(tools, store, work, policy=DryRun(referenced=keys)).run(recipe.steps[: paid[-1] + 1])
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return keys
@@ -137,31 +149,60 @@ def choose(
 
 
 def sweep(store: Store, chosen: Iterable[Entry], *, paid: bool, remove: bool) -> Sweep:
-    """Removes the chosen results, or says what that would do. Those that cost money stay unless `paid`."""
+    """Removes the chosen results, or says what that would do.
+
+    Those that cost money stay unless `paid`, and so do those whose price is not known.
+    """
+    prices = _prices(store.entries())
     going, kept = list[Entry](), list[Entry]()
     for entry in chosen:
-        (kept if entry.cost_usd > 0 and not paid else going).append(entry)
+        (going if paid or prices[entry.key] == 0 else kept).append(entry)
     if remove and going:
         store.remove(entry.key for entry in going)
     return Sweep(
-        steps=_by_step(going, None),
+        steps=_by_step(going, prices, None),
         results=len(going),
         bytes=sum(entry.bytes for entry in going),
-        cost_usd=sum(entry.cost_usd for entry in going),
+        cost_usd=sum(prices[entry.key] or 0 for entry in going),
+        unpriced=sum(prices[entry.key] is None for entry in going),
         kept_paid=len(kept),
-        kept_paid_usd=sum(entry.cost_usd for entry in kept),
+        kept_paid_usd=sum(prices[entry.key] or 0 for entry in kept),
+        kept_unpriced=sum(prices[entry.key] is None for entry in kept),
         removed=remove,
     )
 
 
-def _by_step(entries: Iterable[Entry], used: set[bytes] | None) -> list[StepUsage]:
+def _prices(entries: Iterable[Entry]) -> dict[bytes, float | None]:
+    """What it would cost to make each result again; None where that is not known, which counts as paid."""
+    every = list(entries)
+    stored = {entry.key for entry in every}
+    return {entry.key: _price(entry, stored) for entry in every}
+
+
+def _price(entry: Entry, stored: set[bytes]) -> float | None:
+    if entry.parts and stored.issuperset(entry.parts):
+        return 0.0  # it is put together again from parts that are stored, and those have their own price
+    if entry.cost_usd:
+        return entry.cost_usd
+    if entry.model is None:
+        return 0.0 if entry.step in FREE_STEPS else entry.cost_usd
+    # A cost of nothing is believed where tokens were counted: their price was given as 0.
+    counted = entry.cost_usd is not None and entry.tokens > 0
+    return 0.0 if counted or entry.model in FREE_WRITERS else None
+
+
+def _by_step(
+    entries: Iterable[Entry], prices: Mapping[bytes, float | None], used: set[bytes] | None
+) -> list[StepUsage]:
     steps: dict[str, StepUsage] = {}
     for entry in entries:
         step = steps.setdefault(entry.step, StepUsage(step=entry.step, created=entry.created))
+        price = prices[entry.key]
         step.results += 1
         step.rejected += entry.rejected
         step.bytes += entry.bytes
-        step.cost_usd += entry.cost_usd
+        step.cost_usd += price or 0.0
+        step.unpriced += price is None
         step.created, step.used = min(step.created, entry.created), max(step.used, entry.used)
         step.unused += used is not None and entry.key not in used
     return [steps[name] for name in sorted(steps)]

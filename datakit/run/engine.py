@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,10 +30,9 @@ from datakit.recipe.recipe import Step
 from datakit.run.annotation import TRACE, Annotation
 from datakit.run.columns import merged
 from datakit.run.manifest import images_digest
-from datakit.run.parts import StoredParts
+from datakit.run.policy import Pay, Policy, Traces
 from datakit.run.progress import Progress
 from datakit.run.report import StepReport
-from datakit.run.revision import Revision
 from datakit.run.stage import Stage
 from datakit.run.store import Store
 
@@ -59,11 +58,14 @@ class Engine:
     progress: Progress = field(default_factory=lambda: Progress(quiet=True))
     limit: int | None = None
     """At most so many records of the readers."""
+    policy: Policy = field(default_factory=Pay)
+    """What is done about results that the store does not hold."""
     reports: list[StepReport] = field(default_factory=list)
     images: set[str] = field(default_factory=set)
     """Every picture that a record names."""
     images_digest: str = ""
     """Digest over their stamps when they were read, so that a later change shows."""
+    _rejects: BinaryIO = field(init=False, repr=False)
 
     def run(self, steps: Sequence[Step], given: Stage | None = None) -> Stage:
         """The records after the last step; `given` are records that need no reader.
@@ -72,11 +74,14 @@ class Engine:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         stage = given
-        with open(self.folder / "rejects.jsonl", "wb") as rejects:
+        with open(self.folder / "rejects.jsonl", "wb") as self._rejects:
             for group in _groups(steps):
                 reports = [StepReport(number=step.number, name=step.name) for step in group]
                 self.reports.extend(reports)
-                after = self._group(group, stage, reports, rejects)
+                if stage is not None and (passing := self.policy.passing(group, stage.schema, self.tools)):
+                    after = self._around(passing, group, stage, reports)
+                else:
+                    after = self._group(group, stage, reports)
                 for step, report in zip(group, reports, strict=True):
                     self._conserved(step, report)
                     if report.records_out == 0 and (report.records_in or isinstance(step.transform, Reader)):
@@ -87,34 +92,48 @@ class Engine:
         assert stage is not None  # a checked recipe has steps
         return stage
 
-    def _group(
-        self, group: list[Step], stage: Stage | None, reports: list[StepReport], rejects: BinaryIO
+    def _around(
+        self, passing: Collection[str], group: list[Step], stage: Stage, reports: list[StepReport]
     ) -> Stage:
+        """The same for records of which some pass untouched; they come last, with nulls for new columns."""
+        passes = pl.col("id").is_in(list(passing))
+        others = Stage(self.folder / f"{reports[0].number:02d}.settled", stage.schema)
+        for frame in stage.batches():
+            others.append(frame.filter(~passes))
+        after = self._group(group, others, reports)
+        for frame in stage.batches():
+            after.append(_with_schema(frame.filter(passes), after.schema))
+        for report in reports:
+            report.records_in += stage.rows - others.rows
+            report.records_out += stage.rows - others.rows
+        given = {name for step in group for name in step.transform.gives(self.tools)}
+        self.policy.passed(given | (after.schema.keys() - stage.schema.keys()))
+        return after
+
+    def _group(self, group: list[Step], stage: Stage | None, reports: list[StepReport]) -> Stage:
         began = time.perf_counter()
         step, transform, report = group[0], group[0].transform, reports[-1]
         if stage is not None and isinstance(transform, Guard | Renderer):
-            after = self._batches(group, stage, reports, rejects)
+            after = self._batches(group, stage, reports)
             for each in reports:
                 each.seconds = round(each.seconds, 3)
             return after
         report.records_in = stage.rows if stage else 0
         if isinstance(transform, Reader):
-            after = self._read(step, transform, stage, report, rejects)
+            after = self._read(step, transform, stage, report)
         elif stage is None:
             raise UserError(f"{step.name} has no records to work on", where=step.where)
         elif isinstance(transform, Annotator):
-            after = self._annotate(transform, stage, report, rejects)
+            after = self._annotate(step, transform, stage, report)
         elif isinstance(transform, TableTransform):
-            after = self._table(transform, stage, report, rejects)
+            after = self._table(transform, stage, report)
         else:
             raise UserError(f"{step.name} cannot stand among the steps", where=step.where)
         report.records_out = after.rows
         report.seconds = round(time.perf_counter() - began, 3)
         return after
 
-    def _read(
-        self, step: Step, reader: Reader, stage: Stage | None, report: StepReport, rejects: BinaryIO
-    ) -> Stage:
+    def _read(self, step: Step, reader: Reader, stage: Stage | None, report: StepReport) -> Stage:
         columns = dict(reader.columns(self.tools))
         schema = merged(dict(stage.schema), columns, step) if stage else columns
         after = self._stage(report, schema)
@@ -126,23 +145,25 @@ class Engine:
         for batch in _limited(reader.read(self.tools), self.limit):
             fresh, twice = _unique(batch.frame, seen)
             report.added += batch.frame.height + len(batch.rejects)
-            self._reject([*batch.rejects, *twice], report, rejects)
+            self._reject([*batch.rejects, *twice], report)
             self.images.update(fresh["images"].explode().drop_nulls())
             after.append(_with_schema(fresh, schema))
         self.images_digest = images_digest(sorted(self.images))
         return after
 
-    def _annotate(self, annotator: Annotator, stage: Stage, report: StepReport, rejects: BinaryIO) -> Stage:
-        spent = sum(earlier.cost_usd for earlier in self.reports)
-        tools = replace(self.tools, parts=StoredParts(self.store, report))
-        work = Annotation(annotator, tools, self.store, self.progress, report, spent_usd=spent)
-        work.pay(stage)
-        columns = {**stage.schema, **annotator.gives(self.tools)}
-        return self._collect(work.join(stage), None if stage.rows else columns, report, rejects)
+    def _annotate(self, step: Step, annotator: Annotator, stage: Stage, report: StepReport) -> Stage:
+        work = self._annotation(annotator, report)
+        after = self._stage(report, work.columns(stage.schema))
+        for batch in self.policy.annotate(step, work, stage):
+            self._reject(batch.rejects, report)
+            after.append(batch.frame)
+        return after
 
-    def _batches(
-        self, group: list[Step], stage: Stage, reports: list[StepReport], rejects: BinaryIO
-    ) -> Stage:
+    def _annotation(self, annotator: Annotator, report: StepReport) -> Annotation:
+        others = sum(each.cost_usd for each in self.reports if each is not report)
+        return Annotation(annotator, self.tools, self.store, self.progress, report, others)
+
+    def _batches(self, group: list[Step], stage: Stage, reports: list[StepReport]) -> Stage:
         """Guards and renderers one after the other, batch by batch, so that prompts touch the disk once."""
         schema = dict(stage.schema)
         chain = []
@@ -150,7 +171,7 @@ class Engine:
             assert isinstance(step.transform, Guard | Renderer)  # `_groups` puts no other in a chain
             whole = stage.lazy() if step is group[0] else pl.LazyFrame(schema=schema)
             worker = step.transform.start(self.tools, whole)
-            traces = self._revise(worker, step, stage, report) if isinstance(worker, Reviser) else None
+            traces = self._revise(worker, step, report) if isinstance(worker, Reviser) else None
             schema |= step.transform.gives(self.tools)
             if traces is not None:
                 schema[f"@{report.number}.{report.name}"] = TRACE
@@ -160,7 +181,7 @@ class Engine:
         for some in stage.folded():
             out = some
             for worker, report, traces in chain:
-                out = self._checked(worker, out, report, rejects)
+                out = self._checked(worker, out, report)
                 if traces is not None:
                     found = [traces.get(id_) for id_ in out.frame["id"]]
                     note = pl.Series(f"@{report.number}.{report.name}", found, dtype=TRACE)
@@ -171,34 +192,36 @@ class Engine:
             report.notes.update(getattr(worker, "notes", None) or {})
         return after
 
-    def _revise(
-        self, worker: Reviser, step: Step, stage: Stage, report: StepReport
-    ) -> dict[str, dict[str, Any]]:
-        """Has the records answered anew that a guard finds fault with; gives the traces of their answers."""
+    def _revise(self, reviser: Reviser, step: Step, report: StepReport) -> Traces:
+        """Has the records answered anew that a guard finds fault with."""
         began = time.perf_counter()
-        revision = self._revision(worker, report)
-        revision.run()
+        work = self._annotation(reviser.annotator, report)
+        traces = self.policy.revise(step, reviser, work, self._rounds(reviser, report))
         report.seconds += time.perf_counter() - began
-        return revision.traces
+        return traces
 
-    def _revision(self, worker: Reviser, report: StepReport) -> Revision:
-        others = sum(earlier.cost_usd for earlier in self.reports if earlier is not report)
-        return Revision(worker, self.tools, self.store, self.progress, report, self.folder, others)
+    def _rounds(self, reviser: Reviser, report: StepReport) -> Iterator[Stage]:
+        """The records that a guard wants answered next, as long as it wants any."""
+        while (rows := reviser.wanted()) is not None:
+            part = Stage(self.folder / f"{report.number:02d}.{report.name}.round")
+            part.append(rows)
+            yield part
+            part.remove()
 
-    def _checked(self, worker: Worker, records: Folded, report: StepReport, rejects: BinaryIO) -> Folded:
+    def _checked(self, worker: Worker, records: Folded, report: StepReport) -> Folded:
         began = time.perf_counter()
         if isinstance(worker, FoldedWorker):
             after, found = worker.folded(records)
         else:
             batch = worker(records.unfolded())
             after, found = Folded(batch.frame), batch.rejects
-        self._reject(found, report, rejects)
+        self._reject(found, report)
         report.records_in += records.frame.height
         report.records_out += after.frame.height
         report.seconds += time.perf_counter() - began
         return after
 
-    def _table(self, transform: TableTransform, stage: Stage, report: StepReport, rejects: BinaryIO) -> Stage:
+    def _table(self, transform: TableTransform, stage: Stage, report: StepReport) -> Stage:
         self.progress.start(report.name, 0)
         table = transform.apply(stage.lazy(), self.tools)
         report.notes.update(table.notes)
@@ -206,7 +229,7 @@ class Engine:
             places = stage.lazy().select("id", "source_file", "source_line")
             joined = table.rejects.select("id", "reason", "detail").join(places, on="id", how="left")
             found = joined.collect(engine="streaming").rows(named=True)
-            self._reject([Reject(**row) for row in found], report, rejects)
+            self._reject([Reject(**row) for row in found], report)
         frame = table.frame
         after = self._stage(report, dict(frame.collect_schema()))
         for batch in frame.collect_batches(chunk_size=self.tools.run.batch_rows, maintain_order=True):
@@ -214,23 +237,10 @@ class Engine:
         report.added = table.added
         return after
 
-    def _collect(
-        self,
-        batches: Iterable[Batch],
-        schema: dict[str, Any] | None,
-        report: StepReport,
-        rejects: BinaryIO,
-    ) -> Stage:
-        after = self._stage(report, schema)
-        for batch in batches:
-            self._reject(batch.rejects, report, rejects)
-            after.append(batch.frame if schema is None else _with_schema(batch.frame, schema))
-        return after
-
     def _stage(self, report: StepReport, schema: dict[str, Any] | None) -> Stage:
         return Stage(self.folder / f"{report.number:02d}.{report.name}", schema)
 
-    def _reject(self, found: list[Reject], report: StepReport, rejects: BinaryIO) -> None:
+    def _reject(self, found: list[Reject], report: StepReport) -> None:
         counts: Counter[str] = Counter()
         for reject in found:
             retry = reject.reason.startswith(RETRY)
@@ -246,11 +256,11 @@ class Engine:
                 "source_file": reject.source_file,
                 "source_line": reject.source_line,
             }
-            rejects.write(orjson.dumps(line) + b"\n")
+            self._rejects.write(orjson.dumps(line) + b"\n")
         report.retry += counts.pop(RETRY, 0)
         for reason, count in counts.items():
             report.rejected[reason] = report.rejected.get(reason, 0) + count
-        rejects.flush()
+        self._rejects.flush()
 
     def _conserved(self, step: Step, report: StepReport) -> None:
         if not report.balanced:

@@ -13,13 +13,14 @@ import orjson
 import polars as pl
 from pydantic import BaseModel, Field
 
+from datakit.artifacts.place import MANIFEST
 from datakit.core.record import digest
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator
 from datakit.recipe.recipe import Recipe
 from datakit.run.keys import fingerprint
 
-FILE = "manifest.json"
+FILE = MANIFEST
 INPUTS = "inputs.parquet"
 """The paths of every picture that a record of the sources names."""
 
@@ -35,6 +36,8 @@ class FileStamp(BaseModel):
 class Manifest(BaseModel):
     """A build's inputs and outputs."""
 
+    made_by: str = ""
+    """The signature that lets a later build take this one's place; datakit 0.1.0 wrote none."""
     datakit: str
     name: str
     settings: str

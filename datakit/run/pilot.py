@@ -9,12 +9,12 @@ from datakit.core.tools import Tools
 from datakit.core.transform import Annotator
 from datakit.recipe.recipe import Recipe
 from datakit.run.annotation import Annotation
-from datakit.run.parts import StoredParts
+from datakit.run.dry_run import DryRun
+from datakit.run.engine import Engine
 from datakit.run.progress import Progress
 from datakit.run.report import StepReport
 from datakit.run.stage import Stage
 from datakit.run.store import Store
-from datakit.run.survey import Survey
 
 
 def pilot(
@@ -36,16 +36,16 @@ def pilot(
     for step in recipe.steps:
         if not isinstance(step.transform, Annotator):
             continue
-        survey = Survey(tools, store, work / f"pilot{step.number}", progress, limit, keep_keys=True)
-        survey.run([earlier for earlier in recipe.steps if earlier.number <= step.number])
-        inputs = survey.lookups[-1].inputs
+        dry = DryRun(keep_keys=True)
+        engine = Engine(tools, store, work / f"pilot{step.number}", progress, limit, dry)
+        engine.run([earlier for earlier in recipe.steps if earlier.number <= step.number])
+        inputs = dry.lookups[-1].inputs
         if inputs is None:
             continue
-        stage = Stage(survey.folder / "drawn", dict(inputs.schema))
+        stage = Stage(engine.folder / "drawn", dict(inputs.schema))
         stage.append(inputs.sample(min(records, inputs.height), seed=recipe.seed))
         report = StepReport(number=step.number, name=step.name)
-        run = tools.run.model_copy(update={"mode": "calls"})
-        own = replace(tools, run=run, parts=StoredParts(store, report))
-        Annotation(step.transform, own, store, progress, report, spent_usd=spent).pay(stage)
+        own = replace(tools, run=tools.run.model_copy(update={"mode": "calls"}))
+        Annotation(step.transform, own, store, progress, report, spent).pay(stage)
         spent += report.cost_usd
     return spent

@@ -16,13 +16,14 @@ from datakit.core.transform import Annotator, Emitter, Row, asks_a_model
 from datakit.recipe.recipe import Recipe, Step
 from datakit.run import manifest as manifests
 from datakit.run.columns import check_columns
+from datakit.run.dry_run import DryRun, Lookup
+from datakit.run.engine import Engine
 from datakit.run.manifest import Manifest
 from datakit.run.parts import PART
 from datakit.run.pilot import pilot as run_pilot
 from datakit.run.progress import Progress
 from datakit.run.stale import Earlier, why_build, why_calls
 from datakit.run.store import Store, store_folder
-from datakit.run.survey import Lookup, Survey
 
 MEAN_OF = 3
 """A range is told from so many results on."""
@@ -135,11 +136,12 @@ def plan(
             with shown:
                 paid = run_pilot(recipe, tools, store, work, shown, pilot, limit)
             notes.append(f"The pilot of {pilot:,} records cost ${paid:.4f}; its answers are stored.")
-        survey = Survey(tools, store, work / "stages", shown, limit, keep_keys=True)
+        dry = DryRun(keep_keys=True)
+        engine = Engine(tools, store, work / "stages", shown, limit, dry)
         counted = _until_last_paid(recipe)
         if counted:
             with shown:
-                survey.run(counted)
+                engine.run(counted)
         made = Plan(
             name=recipe.name,
             folder=str(folder),
@@ -147,7 +149,7 @@ def plan(
             changed=why_build(recipe, tools, folder, found, limit),
             notes=notes,
         )
-        made.steps = _steps(recipe, survey, earlier, estimate)
+        made.steps = _steps(recipe, engine, dry.lookups, earlier, estimate)
         return made
     finally:
         store.close()
@@ -186,10 +188,14 @@ def _notes(recipe: Recipe) -> list[str]:
 
 
 def _steps(
-    recipe: Recipe, survey: Survey, earlier: Earlier | None, estimate: Estimator | None
+    recipe: Recipe,
+    engine: Engine,
+    looked_up: list[Lookup],
+    earlier: Earlier | None,
+    estimate: Estimator | None,
 ) -> list[StepPlan]:
-    reports = {report.number: report for report in survey.reports}
-    lookups = {lookup.step.number: lookup for lookup in survey.lookups}
+    reports = {report.number: report for report in engine.reports}
+    lookups = {lookup.step.number: lookup for lookup in looked_up}
     plans: list[StepPlan] = []
     uncertain = False
     for step in recipe.steps:
@@ -203,8 +209,8 @@ def _steps(
             row.to_do = len(lookup.open_ids) if lookup.annotator else lookup.records - lookup.cached
             row.at_most = uncertain
             if row.calls:
-                row.why = why_calls(lookup, survey, earlier)
-                _estimate(row, lookup, survey, estimate)
+                row.why = why_calls(lookup, engine.tools, earlier)
+                _estimate(row, lookup, engine, estimate)
                 if row.model and row.tokens_in is None:
                     _liken(row, plans)
             if lookup.annotator is not None and uncertain:
@@ -216,25 +222,25 @@ def _steps(
     return plans + [StepPlan(number=first + step.number, name=step.name, paid=False) for step in emitters]
 
 
-def _estimate(row: StepPlan, lookup: Lookup, survey: Survey, estimate: Estimator | None) -> None:
+def _estimate(row: StepPlan, lookup: Lookup, engine: Engine, estimate: Estimator | None) -> None:
     """Tokens, cost and seconds from earlier results of the step, else from the estimator."""
     annotator = lookup.annotator or lookup.step.transform
     assert isinstance(annotator, Annotator)  # lookups are made for what answers only
-    model = survey.tools.llm.model if annotator.executor == "async" else None
-    if model is not None and survey.tools.llm.resolved_provider() == "offline":
+    model = engine.tools.llm.model if annotator.executor == "async" else None
+    if model is not None and engine.tools.llm.resolved_provider() == "offline":
         row.tokens_in, row.tokens_out, row.cost_usd, row.basis = 0, 0, 0.0, "offline writer"
         return
     row.model = model or ""
     # What is made of parts has the cost of all of them; calls are counted by the part.
-    past = survey.store.means(row.name + PART, model) or survey.store.means(row.name, model)
+    past = engine.store.means(row.name + PART, model) or engine.store.means(row.name, model)
     basis = f"the mean of {past['results']:,.0f} earlier results" if past else ""
     if past is None and estimate is not None and lookup.sample:
-        given = estimate(annotator, lookup.sample, survey.tools)
+        given = estimate(annotator, lookup.sample, engine.tools)
         if given is not None:
             past = {name: None if sum_ is None else sum_ / len(lookup.sample) for name, sum_ in given.items()}
             basis = f"reckoned from {len(lookup.sample)} records and the model's price"
-    if past and model and survey.tools.run.is_batch:
-        factor = survey.tools.llm.batch_price_factor
+    if past and model and engine.tools.run.is_batch:
+        factor = engine.tools.llm.batch_price_factor
         costs = {name: cost * factor for name, cost in past.items() if name.startswith("cost_") and cost}
         past, basis = {**past, **costs}, f"{basis}, times {factor:g} for a batch"
     row.basis = basis
@@ -252,7 +258,7 @@ def _estimate(row: StepPlan, lookup: Lookup, survey: Survey, estimate: Estimator
         half = 2 * error * row.calls
         row.cost_usd_range = round(max(row.cost_usd - half, 0.0), 6), round(row.cost_usd + half, 6)
     if model:
-        row.wall_s = _wall_s(row, survey.tools)
+        row.wall_s = _wall_s(row, engine.tools)
 
 
 def _wall_s(row: StepPlan, tools: Tools) -> float | None:

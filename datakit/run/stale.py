@@ -17,9 +17,9 @@ from datakit.recipe.recipe import Recipe
 from datakit.recipe.reference import yaml_inline
 from datakit.recipe.yaml_file import show_path
 from datakit.run import manifest as manifests
+from datakit.run.dry_run import Lookup
 from datakit.run.keys import fingerprint
 from datakit.run.manifest import Manifest
-from datakit.run.survey import Lookup, Survey
 
 MOST = 8
 """Differences that are told; more are counted."""
@@ -55,7 +55,7 @@ class Earlier:
         return frame.select("id", key, *kept).unique("id").collect()
 
 
-def why_calls(lookup: Lookup, survey: Survey, earlier: Earlier | None) -> list[str]:
+def why_calls(lookup: Lookup, tools: Tools, earlier: Earlier | None) -> list[str]:
     """Why a step has calls to make."""
     if lookup.annotator is not None:
         return [f"{len(lookup.open_ids):,} records have a fault and are to be answered anew"]
@@ -66,7 +66,7 @@ def why_calls(lookup: Lookup, survey: Survey, earlier: Earlier | None) -> list[s
     elif before is None:
         reasons.append("new step")
     else:
-        changes = list(_setting_changes(lookup, before, survey.tools))
+        changes = list(_setting_changes(lookup, before, tools))
         reasons += changes or _input_changes(lookup, before, earlier)
     if lookup.open:
         reasons.append(f"{lookup.open:,} wait for an earlier step's result")

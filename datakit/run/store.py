@@ -45,15 +45,26 @@ class Stored:
     """Seconds since 1970."""
 
 
+Key = bytes
+"""16 bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A stored result without its value."""
 
-    key: bytes
+    key: Key
     step: str
     rejected: bool
     bytes: int
-    cost_usd: float
+    cost_usd: float | None
+    """What its making had cost; None where that was not noted, as for a model without a known price."""
+    tokens: int
+    """What the model read and wrote for it; 0 where nobody counted."""
+    model: str | None
+    """Who wrote it; None for work of another kind."""
+    parts: tuple[Key, ...]
+    """Keys of the results that it was put together from, which cost what it cost."""
     created: int
     used: int
     """Day of last use, in seconds since 1970."""
@@ -153,28 +164,6 @@ class Store:
         names = ("step", "results", "rejected", "bytes", "created", "used")
         return [dict(zip(names, row, strict=True)) for row in self._db.execute(query)]
 
-    def collect(self, *, unused_days: int | None = None, max_bytes: int | None = None) -> tuple[int, int]:
-        """Removes results that nobody read for `unused_days`, then the least recently used above `max_bytes`.
-
-        Returns (results removed, bytes freed).
-        """
-        before = self._sizes()
-        self._db.execute("BEGIN IMMEDIATE")
-        if unused_days is not None:
-            limit = int(time.time()) - unused_days * _DAY_S
-            self._db.execute("DELETE FROM results WHERE used < ?", (limit,))
-        if max_bytes is not None:
-            self._db.execute(
-                f"""DELETE FROM results WHERE key IN (SELECT key FROM (
-                      SELECT key, sum({_SIZE}) OVER (ORDER BY used DESC, created DESC, key) AS total
-                      FROM results) WHERE total > ?)""",
-                (max_bytes,),
-            )
-        self._db.execute("COMMIT")
-        self._db.execute("VACUUM")
-        after = self._sizes()
-        return before[0] - after[0], before[1] - after[1]
-
     def means(self, step: str, model: str | None = None) -> dict[str, float | None] | None:
         """Mean tokens_in, tokens_out, cost_usd and seconds of a step's newest 200 results, and their number;
         `cost_usd_error` is the standard error of the mean cost.
@@ -204,14 +193,10 @@ class Store:
 
     def entries(self) -> Iterator[Entry]:
         """Every result without its value."""
-        # What is made of parts cost nothing by itself.
-        query = f"""SELECT key, step, rejected, {_SIZE},
-                    CASE WHEN json_extract(CAST(meta AS TEXT), '$.parts') IS NULL
-                    THEN coalesce(json_extract(CAST(meta AS TEXT), '$.cost_usd'), 0) ELSE 0 END, created, used
+        query = f"""SELECT key, step, rejected, {_SIZE}, CAST(meta AS TEXT), created, used
                     FROM results ORDER BY step, key"""
-        return (
-            Entry(key, step, bool(rejected), *rest) for key, step, rejected, *rest in self._db.execute(query)
-        )
+        for key, step, rejected, size, meta, created, used in self._db.execute(query):
+            yield Entry(key, step, bool(rejected), size, *_costs(orjson.loads(meta)), created, used)
 
     def remove(self, keys: Iterable[bytes]) -> None:
         """Deletes results for good and gives the space back."""
@@ -225,11 +210,6 @@ class Store:
         (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
         return str(found)
 
-    def _sizes(self) -> tuple[int, int]:
-        query = f"SELECT count(*), coalesce(sum({_SIZE}), 0) FROM results"
-        count, size = self._db.execute(query).fetchone()
-        return count, size
-
 
 def store_folder(project: Path, setting: str | None) -> Path:
     """Where the store lies: DATAKIT_STORE, else the recipe's `run.store`, else `.datakit` in the project."""
@@ -242,6 +222,14 @@ def _unpack(rejected: int, value: bytes, meta: bytes) -> Done | Rejected:
         reason, detail = body
         return Rejected(reason, detail, orjson.loads(meta))
     return Done(body, orjson.loads(meta))
+
+
+def _costs(meta: dict[str, Any]) -> tuple[float | None, int, str | None, tuple[bytes, ...]]:
+    """Cost, tokens, model and parts, as a result's meta tells them."""
+    cost = meta.get("cost_usd")
+    tokens = int(meta.get("tokens_in") or 0) + int(meta.get("tokens_out") or 0)
+    parts = tuple(bytes.fromhex(part) for part in meta.get("parts", ()))
+    return None if cost is None else float(cost), tokens, meta.get("model"), parts
 
 
 def _chunks(keys: Sequence[bytes]) -> Iterable[Sequence[bytes]]:

@@ -22,12 +22,12 @@ from datakit.core.transform import Annotator
 from datakit.recipe.recipe import Recipe, Step
 from datakit.run import manifest as manifests
 from datakit.run.columns import check_columns
-from datakit.run.engine import NothingLeft
+from datakit.run.dry_run import DryRun, Lookup
+from datakit.run.engine import Engine, NothingLeft
 from datakit.run.manifest import Manifest
 from datakit.run.report import BuildReport, StepReport
 from datakit.run.stage import Stage
 from datakit.run.store import Store, Stored
-from datakit.run.survey import Survey
 
 
 class Change(BaseModel):
@@ -135,18 +135,20 @@ def _replay(story: Story, recipe: Recipe, store: Store) -> list[str]:
     """Goes through the recipe step by step and notes what becomes of the record; returns ids that it met."""
     work = Path(tempfile.mkdtemp(prefix="datakit-why-"))
     tools = replace(recipe.tools(), files=FileDigests(store))
-    survey = Survey(tools, store, work, keep_keys=True, keep_only=story.id)
+    dry = DryRun(keep_keys=True, keep_only=story.id)
+    engine = Engine(tools, store, work, policy=dry)
     stage, before = None, dict[str, Any]()
     story.replayed = True
     try:
         check_columns(recipe, tools)
         for step in recipe.steps:
             try:
-                stage = survey.run([step], stage)
+                stage = engine.run([step], stage)
             except NothingLeft:
                 stage = None
                 story.notes.append(f"Step {step.number} ({step.name}) left no record at all.")
-            told, row = _step(story.id, step, stage, survey, before)
+            asked = [lookup for lookup in dry.lookups if lookup.step is step]
+            told, row = _step(story.id, step, stage, engine, asked, before)
             if told is not None:
                 story.steps.append(told)
                 before = row
@@ -161,7 +163,12 @@ def _replay(story: Story, recipe: Recipe, store: Store) -> list[str]:
 
 
 def _step(
-    id_: str, step: Step, stage: Stage | None, survey: Survey, before: dict[str, Any]
+    id_: str,
+    step: Step,
+    stage: Stage | None,
+    engine: Engine,
+    asked: list[Lookup],
+    before: dict[str, Any],
 ) -> tuple[StepStory | None, dict[str, Any]]:
     """What the step did with the record, None when it did not come by; and the record's columns after it."""
     trace = f"@{step.number}.{step.name}"
@@ -169,17 +176,17 @@ def _step(
     found = stage.lazy().filter(pl.col("id") == id_).head(1).collect() if stage is not None else None
     if found is not None and found.height:
         row = found.row(0, named=True)
-        is_open = any(id_ in found.open_ids for found in survey.lookups if found.step is step)
+        is_open = any(id_ in lookup.open_ids for lookup in asked)
         state = "open" if is_open or (paid and row[trace] is None) else "passed"
-        answer = _answer(row.get(trace), survey.store)
+        answer = _answer(row.get(trace), engine.store)
         changes = _changes(before, row)
         return StepStory(number=step.number, name=step.name, state=state, changes=changes, answer=answer), row
-    reject = _reject_of(survey.folder / "rejects.jsonl", id_)
+    reject = _reject_of(engine.folder / "rejects.jsonl", id_)
     if reject is None:
         return None, before
     told = _left(reject, step.number, step.name)
     if paid:
-        told.answer = _answer({"key": survey.lookups[-1].keys.get(id_)}, survey.store)
+        told.answer = _answer({"key": asked[-1].keys.get(id_)}, engine.store)
     return told, before or reject
 
 

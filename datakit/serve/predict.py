@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -41,6 +42,8 @@ class Account:
     known: int = 0
     """Records whose truth is known."""
     out: Path = Path()
+    kept: Path | None = None
+    """Where earlier predictions lie that stood at `out` and had other answers."""
 
     @property
     def exit_code(self) -> Exit:
@@ -85,9 +88,13 @@ def predict(
 
     Answers are kept in a file beside it the moment they come, under a mark of the prompts, the model and
     where its weights lie: a run that was ended goes on there. The file is gone when every record is answered,
-    so that a model trained anew is asked anew.
+    so that a model trained anew is asked anew. Earlier predictions at `out` with other answers are set aside.
+
+    Raises UserError, before anything is asked, where `out` is a file of another kind.
     """
     progress = progress or Progress(quiet=True)
+    out = Path(os.path.realpath(out))
+    files.check_place(out)
     kept = _kept_file(classifier, items, out, options)
     files.mend(kept)
     known = {found.id: found for found in (files.read(kept) if kept.exists() else ())}
@@ -118,7 +125,7 @@ def predict(
     total = account.answered + sum(account.problems.values()) + account.retry
     if total != account.records or len({found.id for found in ordered}) != len(items):
         raise NotConserved(f"{account.records} records became {total} predictions; please report it.")
-    files.write(out, ordered)
+    account.kept = files.replace(out, ordered)
     if not account.retry:
         kept.unlink(missing_ok=True)
     return account

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import orjson
 from pydantic import BaseModel
 
 from datakit.core.errors import DatakitError, Exit, UserError
+from datakit.core.replacing import set_aside
 from datakit.train import trainer
 from datakit.train.config import EXPORT_FILE
 from datakit.train.launch import Say, run_logged
@@ -19,6 +21,8 @@ from datakit.train.safetensors import shapes
 
 _PROCESSOR = ("preprocessor_config.json", "processor_config.json")
 _TEMPLATES = ("chat_template.jinja", "chat_template.json")
+MARK = ".datakit-export"
+"""An empty file in the folders of models that an export made, which a later one may remove."""
 _TOKENIZER = ("tokenizer.json", "vocab.json")
 
 
@@ -61,7 +65,9 @@ def export(run: RunFolder, python: str | None, say: Say) -> Exported:
         )
     began = time.monotonic()
     part = run.served.with_name(f"{run.served.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    _clear(part, say)
+    part.mkdir(parents=True)
+    (part / MARK).touch()
     words = (*call.words, f"export_dir={_relative(part, run.build)}")
     log = run_logged(trainer.Call(words, call.folder, {}), run.logs, "export", say)
     complete(part, run, say)
@@ -69,11 +75,19 @@ def export(run: RunFolder, python: str | None, say: Say) -> Exported:
     if found:
         listed = "\n".join(f"    {problem}" for problem in found)
         raise ExportFailed(f"the exported model in {part} is not right:\n{listed}\n  Its log: {log}")
-    shutil.rmtree(run.served, ignore_errors=True)
+    _clear(run.served, say)
     part.rename(run.served)
     made = _exported(run.served)
     made.log, made.seconds = str(log), round(time.monotonic() - began, 1)
     return made
+
+
+def _clear(folder: Path, say: Say) -> None:
+    """Removes a model that an export made; anything else at its place, which export.yaml names, stays."""
+    if (folder / MARK).is_file() and not folder.is_symlink():
+        shutil.rmtree(folder)
+    elif os.path.lexists(folder):
+        say(f"{folder} was not made by `datakit export`: it is kept as {set_aside(folder)}")
 
 
 def complete(folder: Path, run: RunFolder, say: Say) -> None:

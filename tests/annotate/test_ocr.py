@@ -28,10 +28,11 @@ from datakit.core.settings import RunSettings
 from datakit.core.tools import Tools
 from datakit.recipe.recipe import Step
 from datakit.run.engine import Engine
+from datakit.run.executors import executor_for
+from datakit.run.executors.base import Job
 from datakit.run.keys import fingerprint
 from datakit.run.stage import Stage
 from datakit.run.store import Store
-from datakit.run.workers import WorkerPool
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENS = ROOT / "examples" / "ecom" / "images"
@@ -273,9 +274,10 @@ def test_weights_that_do_not_load_stop_the_build_with_words(
         shutil.copytree(part.folder, tmp_path / part.folder.name)
     (tmp_path / "rec" / "rec.onnx").write_bytes(b"not a model")
     step = Ocr(det_folder=str(tmp_path / "det"), rec_folder=str(tmp_path / "rec"))
-    tools, jobs = make_tools(), iter([(b"key", {"id": "r", "images": [str(COUPONS)]})])
+    tools = make_tools(run=RunSettings(workers=1))
+    jobs = iter([Job(b"key", {"id": "r", "images": [str(COUPONS)]})])
     with pytest.raises(UserError, match="rapidocr cannot load the weights") as caught:
-        list(WorkerPool(step, tools, 1, 1500).run(jobs))
+        list(executor_for(step, tools).run(jobs))
     assert str(tmp_path / "rec") in str(caught.value)
     assert "Check det_folder and rec_folder" in caught.value.remedy
     (tmp_path / "rec" / "inference.yml").write_text("nothing: here\n")

@@ -29,10 +29,11 @@ from datakit.core.tools import Tools
 from datakit.llm import offline
 from datakit.recipe.recipe import Step
 from datakit.run.cache import usage
+from datakit.run.dry_run import DryRun
 from datakit.run.engine import Engine
+from datakit.run.policy import Pay, Policy
 from datakit.run.stage import Stage
 from datakit.run.store import Store
-from datakit.run.survey import Survey
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = {name: COLUMNS[name] for name in BASE}
@@ -73,7 +74,7 @@ class Bench:
     def __call__(
         self,
         rows: list[dict[str, Any]],
-        kind: type[Engine] = Engine,
+        policy: Policy | None = None,
         offline: bool = False,
         **parameters: Any,
     ) -> tuple[pl.DataFrame, Any]:
@@ -83,7 +84,7 @@ class Bench:
         store = self.store()
         llm = LlmSettings(provider="offline") if offline else LlmSettings(base_url=self.url, max_retries=0)
         tools = self.make_tools(llm=llm, run=RunSettings(), files=FileDigests(store))
-        engine = kind(tools, store, self.folder / f"work{self.count}")
+        engine = Engine(tools, store, self.folder / f"work{self.count}", policy=policy or Pay())
         try:
             step = Describe(template="ask.j2", **parameters)
             stage = engine.run([Step(1, step, "r.yaml:1:1")], given)
@@ -131,8 +132,9 @@ def test_of_several_samples_the_most_central_stands(run: Bench, server: Loopback
 def test_more_samples_pay_only_for_the_further_ones(run: Bench, server: Loopback, rows: Any) -> None:
     run(rows)
     assert server.count == 3
-    _, plan = run(rows, kind=Survey, samples=3)
-    assert (plan.lookups[0].calls, server.count) == (6, 3)
+    dry = DryRun()
+    run(rows, dry, samples=3)
+    assert (dry.lookups[0].calls, server.count) == (6, 3)
     _, engine = run(rows, samples=3)
     assert (engine.reports[0].calls, server.count) == (6, 9)
     store = run.store()
@@ -156,7 +158,7 @@ def test_store_counts_every_call_once(run: Bench, server: Loopback, rows: Any) -
         used: set[bytes] = set()
     finally:
         store.close()
-    run(rows, kind=lambda *args: Survey(*args, referenced=used), samples=3, banned=("词",))
+    run(rows, DryRun(referenced=used), samples=3, banned=("词",))
     store = run.store()
     try:
         unused = [entry for entry in store.entries() if entry.key not in used]
@@ -320,7 +322,9 @@ from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.tools import Tools
 from datakit.annotate.describe import Describe
 from datakit.recipe.recipe import Step
+from datakit.run.dry_run import DryRun
 from datakit.run.engine import Engine
+from datakit.run.policy import Pay, Policy
 from datakit.run.stage import Stage
 from datakit.run.store import Store
 import polars as pl

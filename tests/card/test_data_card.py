@@ -276,9 +276,22 @@ def test_folder_without_a_finished_build_is_refused_with_a_remedy(tmp_path: Path
         write_card(tmp_path, tmp_path / "cards")
 
 
-def test_plots_that_a_build_lost_are_removed(tmp_path: Path) -> None:
-    stale = tmp_path / "cards" / "ecom_v3" / "left-over.svg"
-    stale.parent.mkdir(parents=True)
-    stale.write_text("<svg/>")
-    write_card(ecom(tmp_path).write(), tmp_path / "cards")
-    assert not stale.exists()
+def test_plots_that_a_build_lost_are_removed_and_pictures_of_others_stay(tmp_path: Path) -> None:
+    cards, build = tmp_path / "cards" / "ecom_v3", ecom(tmp_path).write()
+    write_card(build, tmp_path / "cards")
+    (cards / "left-over.svg").write_bytes((cards / "classes.svg").read_bytes())
+    (cards / "logo.svg").write_text("<svg><!-- drawn by hand --></svg>")
+    write_card(build, tmp_path / "cards")
+    assert not (cards / "left-over.svg").exists()
+    assert "drawn by hand" in (cards / "logo.svg").read_text()
+
+
+@pytest.mark.parametrize("name", ["ecom_v3.md", "ecom_v3.html", "ecom_v3/classes.svg"])
+def test_page_of_somebody_else_is_not_written_over(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "cards" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("# My notes about datakit\n")
+    with pytest.raises(UserError, match="is not a page that datakit wrote"):
+        write_card(ecom(tmp_path).write(), tmp_path / "cards")
+    assert path.read_text() == "# My notes about datakit\n"
+    assert [file for file in (tmp_path / "cards").rglob("*") if file.is_file()] == [path]

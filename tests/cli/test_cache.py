@@ -10,6 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from datakit.core import registry
+from datakit.core.transform import Annotator
+from datakit.run.cache import FREE_STEPS, FREE_WRITERS
+
 Run = Callable[..., Any]
 TIMES_3 = ("--set", "toy.work.times=3", "--out", "build/other")
 
@@ -22,7 +28,7 @@ def results(recipe: Path) -> int:
 def make_free(recipe: Path) -> None:
     """Makes every stored result one that cost nothing."""
     with sqlite3.connect(recipe.parent.parent / ".datakit" / "results.sqlite") as db:
-        db.execute("UPDATE results SET meta='{}'")
+        db.execute("UPDATE results SET meta='{\"cost_usd\": 0.0}'")
 
 
 def swept(datakit: Run, *options: str) -> dict[str, Any]:
@@ -72,10 +78,73 @@ def test_gc_never_takes_what_cost_money_unasked(datakit: Run, recipe: Path) -> N
     (recipe.parent.parent / "build" / "other" / "records.parquet").unlink()
     report = swept(datakit, "--yes")
     assert (report["results"], report["kept_paid"], report["kept_paid_usd"]) == (0, 3, 1.5)
-    assert "had cost $1.5000; --paid removes them too" in datakit("cache", "gc").out
+    assert "Kept 3 results that had cost $1.5000; --paid removes them too" in datakit("cache", "gc").out
     report = swept(datakit, "--yes", "--paid")
     assert (report["results"], report["cost_usd"]) == (3, 1.5)
     assert results(recipe) == 3
+
+
+UNPRICED = {
+    "price not known": {"model": "qwen-vl", "cost_usd": None, "tokens_in": 900, "tokens_out": 80},
+    "cost not noted": {"model": "qwen-vl", "tokens_in": 900},
+    "tokens not counted": {"model": "gpt-4o-mini", "cost_usd": 0.0, "tokens_in": 0, "tokens_out": 0},
+    "step of somebody else's that notes nothing": {},
+}
+
+
+@pytest.mark.parametrize("meta", UNPRICED.values(), ids=UNPRICED)
+@pytest.mark.parametrize("how", [[], ["--max-mb", "0"], ["--unused-days", "30"]])
+def test_gc_takes_an_unknown_cost_for_a_paid_one(
+    datakit: Run, recipe: Path, meta: dict[str, Any], how: list[str]
+) -> None:
+    datakit("build", recipe, "--no-card", *TIMES_3)
+    (recipe.parent.parent / "build" / "other" / "records.parquet").unlink()
+    with sqlite3.connect(recipe.parent.parent / ".datakit" / "results.sqlite") as db:
+        db.execute("UPDATE results SET meta=?, used=0", (json.dumps(meta),))
+    before = results(recipe)
+    report = swept(datakit, "--yes", *how)
+    assert (report["results"], report["kept_unpriced"]) == (0, report["kept_paid"])
+    assert report["kept_paid"] > 0
+    assert results(recipe) == before
+    assert "an unknown price" in datakit("cache", "gc", *how).out
+    assert swept(datakit, "--yes", "--paid", *how)["unpriced"] == before - results(recipe) > 0
+
+
+def test_gc_takes_what_is_known_to_cost_nothing(datakit: Run, recipe: Path) -> None:
+    datakit("build", recipe, "--no-card")
+    known = [
+        ("annotate.ocr", {}),
+        ("guard.image", {}),
+        ("annotate.describe", {"model": "offline-writer"}),
+        ("annotate.ask", {"model": "own", "cost_usd": 0.0, "tokens_in": 900, "tokens_out": 8}),
+        ("toy.work", {"cost_usd": 0.0}),
+    ]
+    with sqlite3.connect(recipe.parent.parent / ".datakit" / "results.sqlite") as db:
+        keys = [key for (key,) in db.execute("SELECT key FROM results ORDER BY key")]
+        for key, (step, meta) in zip(keys, known, strict=False):
+            db.execute("UPDATE results SET step=?, meta=? WHERE key=?", (step, json.dumps(meta), key))
+    report = swept(datakit, "--max-mb", "0", "--yes")
+    assert (report["results"], report["unpriced"]) == (5, 0)
+    assert report["kept_paid"] == 1
+
+
+def test_result_of_parts_is_free_only_while_its_parts_are_stored(datakit: Run, recipe: Path) -> None:
+    datakit("build", recipe, "--no-card")
+    with sqlite3.connect(recipe.parent.parent / ".datakit" / "results.sqlite") as db:
+        first, second, third, *_ = [key for (key,) in db.execute("SELECT key FROM results ORDER BY key")]
+        for key, parts in ((first, [third.hex()]), (second, [third.hex(), "00" * 16])):
+            meta = {"model": "m", "cost_usd": None, "parts": parts}
+            db.execute("UPDATE results SET meta=? WHERE key=?", (json.dumps(meta), key))
+    assert swept(datakit, "--max-mb", "0", "--yes")["results"] == 1
+
+
+def test_steps_and_writers_that_count_as_free_are_datakits_own_and_ask_nobody() -> None:
+    from datakit.llm import offline
+
+    own = {name: registry.find(name) for name in registry.names() if not name.startswith("toy.")}
+    local = {name for name, kind in own.items() if issubclass(kind, Annotator) and kind.executor != "async"}
+    assert local == FREE_STEPS
+    assert {offline.NAME} == FREE_WRITERS
 
 
 def test_gc_by_age_and_size(datakit: Run, recipe: Path) -> None:

@@ -27,10 +27,11 @@ from datakit.core.tools import Tools
 from datakit.guard.reason import Reason
 from datakit.llm import offline
 from datakit.recipe.recipe import Step
+from datakit.run.dry_run import DryRun
 from datakit.run.engine import Engine
+from datakit.run.policy import Pay, Policy
 from datakit.run.stage import Stage
 from datakit.run.store import Store
-from datakit.run.survey import Survey
 
 ROOT = Path(__file__).resolve().parents[2]
 LABELS = load_labels(ROOT / "templates" / "ecom" / "labels.yaml")
@@ -70,7 +71,7 @@ class Bench:
     def __call__(
         self,
         rows: list[dict[str, Any]],
-        kind: Callable[..., Engine] = Engine,
+        policy: Policy | None = None,
         provider: str = "openai",
         build_usd: float | None = None,
         **parameters: Any,
@@ -83,7 +84,7 @@ class Bench:
         llm = LlmSettings(provider=provider, base_url=self.url, max_retries=0)  # type: ignore[arg-type]
         run = RunSettings(budget_usd=build_usd, concurrency=4)
         tools = self.make_tools(llm=llm, run=run, files=FileDigests(store), labels=LABELS)
-        engine = kind(tools, store, self.folder / f"work{self.count}")
+        engine = Engine(tools, store, self.folder / f"work{self.count}", policy=policy or Pay())
         step = Reason(on_fail="rewrite", **{"template": "again.j2", **parameters})
         try:
             return engine.run([Step(1, step, "r.yaml:1:1")], given).lazy().collect(), engine
@@ -285,14 +286,16 @@ def test_offline_writer_composes_another_text(run: Bench, server: Loopback) -> N
 
 def test_plan_counts_the_answers_that_are_missing_and_pays_nothing(run: Bench, server: Loopback) -> None:
     rows = [row(number) for number in range(5)]
-    frame, survey = run(rows, kind=Survey, then="reject")
+    dry = DryRun()
+    frame, _ = run(rows, dry, then="reject")
     assert server.count == 0
-    assert (survey.lookups[0].calls, survey.lookups[0].cached) == (4, 0)
-    assert (frame.height, survey.open_ids) == (5, {"r01", "r02", "r03", "r04"})
+    assert (dry.lookups[0].calls, dry.lookups[0].cached) == (4, 0)
+    assert (frame.height, dry.open_ids) == (5, {"r01", "r02", "r03", "r04"})
     run(rows)
     used: set[bytes] = set()
-    _, survey = run(rows, kind=lambda *args: Survey(*args, referenced=used))
-    assert (survey.lookups[0].calls, survey.lookups[0].cached, len(used)) == (0, 4, 4)
+    dry = DryRun(referenced=used)
+    run(rows, dry)
+    assert (dry.lookups[0].calls, dry.lookups[0].cached, len(used)) == (0, 4, 4)
 
 
 KILLED = """

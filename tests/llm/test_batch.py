@@ -22,6 +22,7 @@ from datakit.core.tools import Tools
 from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.batch import backends
 from datakit.llm.batch.client import Batches
+from datakit.llm.batch.journal import BatchFolder, State
 from datakit.llm.client import Client
 from datakit.llm.request import Completion, Request
 
@@ -439,3 +440,29 @@ def test_state_is_readable(server: LoopbackBatches, ask: Ask, folder: Path) -> N
     (state,) = (json.loads(path.read_bytes()) for path in folder.glob("*/state.json"))
     assert state["status"] == "written"
     assert len(state["ids"]) == 2
+
+
+@pytest.mark.parametrize("left", ["answers", "state that cannot be read", "collected long ago"])
+def test_batch_that_was_paid_for_is_never_removed(tmp_path: Path, left: str) -> None:
+    folder = tmp_path / "batches" / "a1"
+    folder.mkdir(parents=True)
+    if left == "answers":
+        (folder / "out.jsonl").write_text("{}\n")
+    elif left == "state that cannot be read":
+        (folder / "state.json").write_text('{"way": "bat')
+    else:
+        state = State(way="batch", endpoint="e", status="collected", ids=["q1"], created=0.0, batch_id="b")
+        (folder / "state.json").write_text(state.model_dump_json())
+        (folder / "out.jsonl").write_text("{}\n")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    found = BatchFolder(tmp_path, "batch", "e").claim("q1")
+    assert (found is not None) == (left == "collected long ago")
+    assert {name: (folder / name).read_bytes() for name in before} == before
+
+
+def test_batch_that_was_never_sent_is_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "batches" / "a1"
+    folder.mkdir(parents=True)
+    (folder / "in.jsonl").write_text("{}\n")
+    assert BatchFolder(tmp_path, "batch", "e").claim("q1") is None
+    assert not folder.exists()

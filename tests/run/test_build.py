@@ -79,18 +79,27 @@ def test_unchanged_build_is_kept_and_does_no_work(recipe: Make, project: Path) -
     assert log_lines(project) == 5
 
 
-@pytest.mark.parametrize("change", ["output edited", "output removed", "manifest removed"])
+@pytest.mark.parametrize("change", ["output edited", "output removed"])
 def test_damaged_build_is_made_again_without_paying(recipe: Make, project: Path, change: str) -> None:
     it = recipe(Numbers(count=5), Work(log=str(project / "log")))
     folder = build(it).folder
     if change == "output edited":
         (folder / "ids.txt").write_text("x")
     else:
-        (folder / ("ids.txt" if change == "output removed" else "manifest.json")).unlink()
+        (folder / "ids.txt").unlink()
     again = build(it)
     assert not again.report.reused
     assert (folder / "ids.txt").read_text().split() == [f"n{n}" for n in range(5)]
     assert log_lines(project) == 5
+
+
+def test_build_without_its_manifest_is_not_replaced(recipe: Make, project: Path) -> None:
+    it = recipe(Numbers(count=5))
+    folder = build(it).folder
+    (folder / "manifest.json").unlink()  # from here on nothing says that datakit wrote the folder
+    with pytest.raises(UserError, match="it has no manifest"):
+        build(it)
+    assert (folder / "ids.txt").is_file()
 
 
 def test_changed_parameter_makes_a_new_build(recipe: Make, project: Path) -> None:

@@ -12,12 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import AsyncWork, DropShort, Lossy, Numbers, OnlyOdd, ProcessWork, Rare, Shout, Work
 
-from datakit.core.errors import UserError
+from datakit.core.errors import BudgetSpent, UserError
 from datakit.core.settings import RunSettings
 from datakit.core.tools import Tools
 from datakit.core.transform import Transform
 from datakit.recipe.recipe import Step
-from datakit.run.annotation import BudgetSpent
 from datakit.run.engine import Engine, NotConserved, NothingLeft
 from datakit.run.store import Store
 
@@ -97,16 +96,6 @@ def test_crash_of_a_worker_costs_only_its_own_record(run: Run, tmp_path: Path) -
     assert (reject["id"], reject["state"], reject["reason"]) == ("n7", "retry", "worker_crashed")
     run(Numbers(count=20), ProcessWork(log=str(tmp_path / "log")))
     assert len(lines(tmp_path / "log")) == 19 + 2 + 1
-
-
-def test_worker_that_has_grown_is_replaced(run: Run, tmp_path: Path) -> None:
-    from datakit.run.workers import WorkerPool
-
-    work = ProcessWork(log=str(tmp_path / "log"))
-    pool = WorkerPool(work, Tools(base=tmp_path, project=tmp_path), 1, memory_mb=1)
-    jobs = iter([(bytes([n]), {"text": str(n)}) for n in range(5)])
-    assert sorted(key for key, _ in pool.run(jobs)) == [bytes([n]) for n in range(5)]
-    assert sorted(lines(tmp_path / "log")) == ["0", "1", "2", "3", "4"]
 
 
 def test_retries_are_not_stored_and_rejects_are(run: Run, tmp_path: Path) -> None:

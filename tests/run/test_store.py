@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from datakit.core.errors import UserError
 from datakit.core.files import FileDigests
 from datakit.core.outcome import Done, Rejected
+from datakit.run.cache import choose
 from datakit.run.store import Store, store_folder
 
 JSON = st.recursive(
@@ -68,19 +69,17 @@ def test_more_keys_than_sql_variables_are_found(tmp_path: Path) -> None:
     assert store.known(keys) == set(keys[::2])
 
 
-def test_collect_removes_the_least_recently_used_first(tmp_path: Path) -> None:
+def test_least_recently_used_results_are_chosen_first(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for n in range(10):
         store.put(n.to_bytes(16, "big"), "step", Done("x" * 100))
     db = sqlite3.connect(store.path)
     db.execute("UPDATE results SET used = used - 86400 * 10 WHERE key < ?", ((5).to_bytes(16, "big"),))
     db.commit()
-    removed, freed = store.collect(max_bytes=5 * 104)
-    assert removed == 5
-    assert freed == 5 * 104
-    assert store.known([(7).to_bytes(16, "big")])
-    assert not store.known([(2).to_bytes(16, "big")])
-    assert store.collect(unused_days=5) == (0, 0)
+    chosen = choose(store, max_bytes=5 * 104)
+    assert [entry.key[-1] for entry in chosen] == [0, 1, 2, 3, 4]
+    assert sum(entry.bytes for entry in chosen) == 5 * 104
+    assert len(choose(store, unused_days=5)) == 5
 
 
 def test_reading_a_result_marks_it_as_used(tmp_path: Path) -> None:
@@ -89,7 +88,7 @@ def test_reading_a_result_marks_it_as_used(tmp_path: Path) -> None:
     db = sqlite3.connect(store.path, isolation_level=None)
     db.execute("UPDATE results SET used = 0")
     store.get_many([b"k" * 16])
-    assert store.collect(unused_days=1) == (0, 0)
+    assert choose(store, unused_days=1) == []
 
 
 def test_store_of_a_newer_format_is_refused(tmp_path: Path) -> None:

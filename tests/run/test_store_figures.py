@@ -43,7 +43,7 @@ def test_entries_can_be_removed_one_by_one(store: Store) -> None:
     entries = list(store.entries())
     assert [entry.step for entry in entries] == ["annotate.describe"] * 4 + ["annotate.ocr"] * 2
     assert sum(entry.rejected for entry in entries) == 1
-    assert sum(entry.cost_usd for entry in entries) == pytest.approx(0.6)
+    assert sum(entry.cost_usd or 0 for entry in entries) == pytest.approx(0.6)
     assert all(entry.bytes > 0 and entry.created > 0 for entry in entries)
     store.remove(entry.key for entry in entries if entry.step == "annotate.ocr")
     assert {entry.step for entry in store.entries()} == {"annotate.describe"}

@@ -143,6 +143,29 @@ def test_command_writes_predictions_and_tells_its_account(
     assert "5 context_too_long" in capsys.readouterr().out
 
 
+def test_answers_of_another_model_are_kept_and_other_files_left_alone(
+    small: Path, server: Loopback, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "p.jsonl"
+    call = ["predict", str(small), "--split", "train", "--base-url", server.url, "--out", str(out), "-q"]
+    assert run(call) == 0
+    first = out.read_bytes()
+    assert run(call) == 0
+    assert "Kept" not in capsys.readouterr().out, "the same answers are not kept twice"
+    server.script = lambda call: Reply(400, "This model's maximum context length is 10 tokens")
+    assert run(call) == 0
+    assert "Kept: predictions with other answers" in capsys.readouterr().out
+    (kept,) = tmp_path.glob("p.kept-*.jsonl")
+    assert [one.answer for one in files.read(kept)] == [
+        json.loads(line)["answer"] for line in first.splitlines()
+    ]
+    out.write_text("my notes\n")
+    seen = len(server.calls)
+    assert run(call) == 2
+    assert "is not a file of predictions" in capsys.readouterr().err
+    assert (out.read_text(), len(server.calls)) == ("my notes\n", seen)
+
+
 def test_wrong_call_ends_with_2_and_words(
     small: Path, server: Loopback, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

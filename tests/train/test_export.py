@@ -45,6 +45,21 @@ def test_export_is_not_repeated_unless_the_model_was_damaged(run: RunFolder, tra
     assert not exported(run)[0].already
 
 
+def test_model_that_no_export_made_is_kept(run: RunFolder) -> None:
+    run.served.mkdir(parents=True)
+    (run.served / "mine.txt").write_text("precious")
+    part = run.served.with_name(f"{run.served.name}.part")
+    part.mkdir()
+    (part / "mine.txt").write_text("precious too")
+    _, said = exported(run)
+    kept = sorted(run.folder.glob("served*kept-*/mine.txt"))
+    assert [path.read_text() for path in kept] == ["precious", "precious too"]
+    assert sum("was not made by `datakit export`" in line for line in said) == 2
+    write_model(run.served, cut=3)  # a damaged export is made anew, and is nobody's work
+    exported(run)
+    assert len(list(run.folder.glob("*kept-*"))) == 2
+
+
 def test_what_the_trainer_left_out_comes_from_the_base_model(
     run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,14 +103,25 @@ stage_train() {
   [ "$rank" != 0 ] || [ -s "$run/trained/train_results.json" ] || fail "the trainer left no result in $run/trained"
 }
 
+clear_model() { # removes a model that this script exported; anything else at its place is kept
+  [ -e "$1" ] || [ -L "$1" ] || return 0
+  if [ -e "$1/.datakit-export" ] && [ ! -L "$1" ]; then rm -rf "$1"; return; fi
+  local kept
+  kept="$1.kept-$(date +%Y%m%dT%H%M%S)"
+  mv "$1" "$kept"
+  say "$1 was not made by this script: it is kept as $kept"
+}
+
 stage_export() {
   local words=("$trainer" export export.yaml "export_dir=../${RUN}/served.part")
   if [ -n "${MODEL:-}" ] && [ "$METHOD" = lora ]; then words+=("model_name_or_path=$MODEL"); fi
-  rm -rf "$run/served.part"
+  clear_model "$run/served.part"
+  mkdir -p "$run/served.part"
+  touch "$run/served.part/.datakit-export"
   cd "$data"
   logged export "${words[@]}"
   "$python" "$here/check.py" "$here" --model "$run/served.part" ${MODEL:+--base "$MODEL"}
-  rm -rf "$run/served"
+  clear_model "$run/served"
   mv "$run/served.part" "$run/served"
 }
 

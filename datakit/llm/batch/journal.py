@@ -130,18 +130,16 @@ class BatchFolder:
         return entry
 
     def _scan(self) -> dict[str, Path]:
-        """`custom_id` -> folder, of what was left behind; what is of no use any more is removed."""
+        """`custom_id` -> folder, of what was left behind. What never left this machine is removed."""
         found: dict[str, Path] = {}
         if not self.folder.is_dir():
             return found
         with self._guard():
             for folder in sorted(path for path in self.folder.iterdir() if path.is_dir()):
                 state = _state(folder)
-                if state is None or (state.way == "batch" and state.created < time.time() - _FORGET_S):
-                    if lock := _locked(folder):
-                        shutil.rmtree(folder, ignore_errors=True)
-                        lock.close()
-                elif (state.way, state.endpoint) == (self._way, self.endpoint):
+                if state is None:
+                    _remove_unsent(folder)
+                elif (state.way, state.endpoint) == (self._way, self.endpoint) and not _is_forgotten(state):
                     found |= dict.fromkeys(state.ids, folder)
         return found
 
@@ -158,6 +156,23 @@ def under_way(store: Path) -> int:
     """Requests of earlier runs that a provider works on, or has answered without anybody collecting it."""
     states = [_state(path.parent) for path in (store / "batches").glob("*/state.json")]
     return sum(len(state.ids) for state in states if state and state.status in ("uploaded", "submitted"))
+
+
+def _is_forgotten(state: State) -> bool:
+    """Whether the provider knows nothing of a batch any more; answers that were fetched are no less good."""
+    fetched = state.status == "collected"
+    return state.way == "batch" and not fetched and state.created < time.time() - _FORGET_S
+
+
+def _remove_unsent(folder: Path) -> None:
+    """Removes a file that was being written when its run was killed.
+
+    A folder with a state that cannot be read, or with answers, stays for a person to see: it is paid for.
+    """
+    names = {path.name for path in folder.iterdir()}
+    if names <= {"lock", "in.jsonl", "state.json.new"} and (lock := _locked(folder)):
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.close()
 
 
 def _state(folder: Path) -> State | None:

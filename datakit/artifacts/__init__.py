@@ -1,0 +1,1 @@
+"""The files of a build and who may write them."""

@@ -1,0 +1,231 @@
+"""Has faulty reasons written again, told what was wrong and which reasons they must differ from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
+
+import polars as pl
+
+from datakit.core.labels import Label
+from datakit.core.outcome import RETRY, Batch, Outcome, Reject, Rejected
+from datakit.core.tools import Tools
+from datakit.core.transform import Annotator, Columns, Reviser, Row
+from datakit.guard._findings import ReasonSettings
+from datakit.guard._reasons import Reasons
+from datakit.llm import author, json_answer, offline
+from datakit.llm.answer_schema import AnswerSchema
+from datakit.llm.request import Request
+
+FIELD = "reason"
+OWN = ("candidate", "faults", "neighbours")
+"""Template variables that come from the check: the reason as it is, what is wrong with it (a list of
+sentences), and the reasons that it must differ from."""
+TRY = "try"
+_SAID = {
+    "reason_missing": "还没有写理由",
+    "reason_too_short": "太短，至少写{min_chars}个字",
+    "reason_too_long": "太长，最多写{max_chars}个字",
+    "reason_language": "没有用中文写",
+    "reason_contradicts": "结论成了别的类别，结论必须是给定的类别",
+    "reason_repeated": "与同类另一张图的理由完全相同",
+    "reason_too_similar": "与同类其他图的理由太相似",
+    "reason_opening": "开头与同类许多理由相同，要换一种开头",
+}
+
+
+class _Question(Annotator):
+    """What a ReasonRewriter asks of the model; a step of its own only towards the engine."""
+
+    registered_name: ClassVar[str] = "guard.reason"
+    executor: ClassVar[Literal["process", "async", "inline"]] = "async"
+    reading: ClassVar[int] = json_answer.VERSION
+    optional: ClassVar[tuple[str, ...]] = offline.READS
+
+    column: str
+    template: str
+    temperature: float
+    max_tokens: int
+
+    def needs(self, tools: Tools) -> tuple[str, ...]:
+        needed = author.needed(self.template, tools, given=OWN)
+        return tuple(sorted({"label", *needed, *OWN, TRY}))
+
+    def gives(self, tools: Tools) -> Columns:
+        return {self.column: pl.String(), f"{self.column}_by": pl.String()}
+
+    def key_settings(self, tools: Tools) -> Row:
+        return author.key_settings(tools, FIELD, {"temperature": self.temperature})
+
+    def key_fields(self, row: Row, tools: Tools) -> Any:
+        own = {name: row[name] for name in OWN}
+        fields = author.key_fields(self.template, row, tools, _label(row, tools), **own)
+        return {**fields, TRY: row[TRY]}
+
+    def start(self, tools: Tools) -> Any:
+        return _Writer(self, tools)
+
+    def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
+        text = author.text_of(raw, FIELD)
+        return text if isinstance(text, Rejected) else {self.column: text, f"{self.column}_by": raw["by"]}
+
+    def request(self, row: Row, tools: Tools) -> Request:
+        """What is sent for a record."""
+        own = {name: row[name] for name in OWN}
+        text = author.rendered(self.template, row, tools, _label(row, tools), **own)
+        images = tuple(row["images"] or ())
+        schema = AnswerSchema.line(FIELD)
+        return Request(text, images, schema, self.temperature, self.max_tokens, sample=row[TRY])
+
+
+class _Writer(author.TextGenerator):
+    def __init__(self, step: _Question, tools: Tools) -> None:
+        super().__init__(tools)
+        self._step, self._tools = step, tools
+
+    async def answer(self, row: Row) -> Outcome:
+        rng = self._tools.rng("guard.reason", row["id"], row[TRY])
+        return await self.write(
+            ask=lambda: self._step.request(row, self._tools),
+            compose=lambda: offline.reason(row, _label(row, self._tools), rng),
+        )
+
+
+def _label(row: Row, tools: Tools) -> Label:
+    found = author.label_of(row, tools)
+    assert isinstance(found, Label)  # `wanted` leaves the others out
+    return found
+
+
+class ReasonRewriter(Reviser):
+    """The worker of guard.reason that has reasons with a fault written again, then marks or rejects."""
+
+    def __init__(self, guard: ReasonSettings, tools: Tools, frame: pl.LazyFrame) -> None:
+        self.guard, self._tools, self._frame = guard, tools, frame
+        self.budget_usd = guard.budget_usd
+        self.annotator: Annotator = _Question(
+            column=guard.column,
+            template=guard.template,
+            temperature=guard.temperature,
+            max_tokens=guard.max_tokens,
+        )
+        self._reasons = Reasons(guard, tools, frame)
+        self._flagged_before = len(self._reasons.flagged())
+        self._by: dict[str, str] = {}
+        self._asked: dict[str, int] = {}
+        self._given_up: set[str] = set()
+        """Records that can never be answered: refused, withheld, or without a known label."""
+        self._retries: dict[str, Reject] = {}
+        self._open: set[str] = set()
+        """Records whose answer a dry run does not find: what becomes of them is not known."""
+        self._stopped = ""
+
+    @property
+    def notes(self) -> Row:  # type: ignore[override]
+        """For the report: what was written again, and what still fails."""
+        failing = [id_ for id_ in self._reasons.flagged() if id_ not in self._retries]
+        found = {
+            **self._reasons.notes,
+            "flagged_before": self._flagged_before,
+            "rewritten": len(self._reasons.rewrites),
+            "rewrites": sum(self._asked.values()),
+            "still_failing": len(failing),
+        }
+        if self._stopped == "budget":
+            found["budget_spent"] = f"guard.reason stopped at its budget_usd of {self.budget_usd:g}"
+        return found
+
+    def wanted(self) -> pl.DataFrame | None:
+        if self._stopped or self._retries:
+            return None
+        ids = [id_ for id_ in self._reasons.flagged() if self._may(id_)]
+        rows = self._rows(ids) if ids else None
+        if rows is None or rows.is_empty():
+            return None
+        for id_ in rows["id"]:
+            self._asked[id_] = self._asked.get(id_, 0) + 1
+        return rows
+
+    def take(self, batch: Batch) -> None:
+        column = self.guard.column
+        answered = batch.frame.select("id", column, f"{column}_by").rows()
+        self._by |= {id_: by for id_, _, by in answered}
+        for reject in batch.rejects:
+            if reject.reason.startswith(RETRY):
+                self._asked[reject.id] -= 1
+                self._retries[reject.id] = reject
+            else:
+                self._given_up.add(reject.id)
+        self._reasons.replace({id_: text for id_, text, _ in answered})
+
+    def stop(self, why: Literal["budget", "open"]) -> None:
+        if why == "open":
+            self._open = set(self._retries)
+        self._stopped, self._retries = why, {}
+
+    def __call__(self, frame: pl.DataFrame) -> Batch:
+        column = self.guard.column
+        ids = frame["id"].to_list()
+        by = frame[f"{column}_by"].to_list() if f"{column}_by" in frame.columns else [None] * len(ids)
+        found = frame.with_columns(
+            pl.Series(column, [self._reasons.texts[id_] for id_ in ids], dtype=pl.String()),
+            pl.Series(
+                f"{column}_by",
+                [self._by.get(id_, old) for id_, old in zip(ids, by, strict=True)],
+                dtype=pl.String(),
+            ),
+            pl.Series(
+                f"{column}_rewrites", [self._reasons.rewrites.get(id_, 0) for id_ in ids], dtype=pl.Int64()
+            ),
+        )
+        waiting = [self._waiting(row) for row in frame.select("id", "source_file", "source_line").to_dicts()]
+        kept = pl.Series([reject is None for reject in waiting], dtype=pl.Boolean())
+        going = found.filter(kept)
+        checked = self._reasons(going, but=self._open)
+        return replace(checked, rejects=[*checked.rejects, *(one for one in waiting if one is not None)])
+
+    def _may(self, id_: str) -> bool:
+        """Whether a record with a fault is written again in this round."""
+        tries = self._asked.get(id_, 0)
+        return id_ not in self._given_up and tries < self.guard.max_rewrites
+
+    def _waiting(self, row: Row) -> Reject | None:
+        """Why the record is left to the next run, when it is."""
+        found = self._retries.get(row["id"])
+        if found is not None or not self._retries:
+            return found
+        faulty = row["id"] in self._reasons.of(row["id"]).flags
+        if not faulty or not self._may(row["id"]):
+            return None
+        detail = "its reason waits for others of this round that were not answered"
+        return Reject(
+            row["id"], f"{RETRY}rewrite_waits", detail, row["source_file"] or "", row["source_line"]
+        )
+
+    def _rows(self, ids: list[str]) -> pl.DataFrame:
+        """The records of these ids with the columns that the annotator reads."""
+        tools, annotator = self._tools, self.annotator
+        read = [*annotator.needs(tools), *getattr(annotator, "optional", ())]
+        schema = self._frame.collect_schema()
+        names = [
+            name for name in dict.fromkeys(("id", "source_file", "source_line", *read)) if name in schema
+        ]
+        rows = self._frame.filter(pl.col("id").is_in(ids)).select(names).sort("id").collect().to_dicts()
+        known = [row for row in rows if isinstance(author.label_of(row, tools), Label)]
+        self._given_up |= {row["id"] for row in rows} - {row["id"] for row in known}
+        told = [{**row, **self._told(row["id"])} for row in known]
+        texts = pl.List(pl.String())
+        own = {"candidate": pl.String(), "faults": texts, "neighbours": texts, TRY: pl.Int64()}
+        return pl.DataFrame(told, schema={**{name: schema[name] for name in names}, **own})
+
+    def _told(self, id_: str) -> Row:
+        """What the writer of the next reason is told."""
+        found = self._reasons.of(id_)
+        bounds = {"min_chars": self.guard.min_chars, "max_chars": self.guard.max_chars}
+        return {
+            self.guard.column: self._reasons.texts[id_],
+            "candidate": self._reasons.texts[id_],
+            "faults": [_SAID[flag].format(**bounds) for flag in found.flags[id_]],
+            "neighbours": [self._reasons.texts[other] for other in found.neighbours.get(id_, [])],
+            TRY: self._asked.get(id_, 0) + 1,
+        }

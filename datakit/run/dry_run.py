@@ -1,0 +1,161 @@
+"""The policy that pays nothing: free steps run, paid ones are looked up in the result store.
+
+A record whose paid result is missing is *open* from there on, and the columns that it would have got are
+*unknown* for it: null in the stages. A later step that reads no unknown column still handles it exactly; any
+other lets it pass untouched, so figures about it are upper bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import polars as pl
+
+from datakit.core.errors import RecipeErrors, UserError
+from datakit.core.outcome import Batch
+from datakit.core.tools import Tools
+from datakit.core.transform import Annotator, Guard, Renderer, Reviser, Row
+from datakit.recipe.recipe import Step
+from datakit.run.annotation import Annotation, LookedUp
+from datakit.run.columns import Algebra
+from datakit.run.keys import tools_by_model
+from datakit.run.policy import Policy, Traces, hand_back
+from datakit.run.stage import Stage
+
+SAMPLE = 20
+
+
+@dataclass
+class Lookup:
+    """What the store holds for one annotator."""
+
+    step: Step
+    records: int = 0
+    """Records that were looked up."""
+    cached: int = 0
+    """Records whose result is stored."""
+    calls: int = 0
+    """Results that are missing; equal inputs count once."""
+    open: int = 0
+    """Records whose input is not known yet: each is one more call at most."""
+    sample: list[Row] = field(default_factory=list)
+    """Some of the records that need a call."""
+    keys: dict[str, bytes] = field(default_factory=dict)
+    """Id -> key of the records that need a call and whose input is known; kept when asked for."""
+    annotator: Annotator | None = None
+    """What answers, when that is not the step itself."""
+    open_ids: set[str] = field(default_factory=set)
+    """Records that a guard wants answered anew and whose answer is not stored."""
+    inputs: pl.DataFrame | None = None
+    """The columns that those records are read by; kept when asked for."""
+
+    def count(self, found: LookedUp) -> list[Row]:
+        """Takes some records into the account; gives those that have no result."""
+        rows = [row for row, key in zip(found.rows, found.keys, strict=True) if key not in found.known]
+        self.records += len(found.rows)
+        self.cached += len(found.rows) - len(rows)
+        return rows
+
+    def keep(self, found: LookedUp, only: str | None) -> None:
+        """Notes keys and inputs of the records that need a call, or the key of the one record asked for."""
+        ids, keys = found.frame["id"].to_list(), found.keys
+        missing = [at for at, key in enumerate(keys) if key is not None and key not in found.known]
+        wanted = missing if only is None else [at for at, id_ in enumerate(ids) if id_ == only]
+        self.keys.update((ids[at], key) for at in wanted if (key := keys[at]) is not None)
+        if only is None and missing:
+            part, before = found.frame[missing], self.inputs
+            self.inputs = part if before is None else pl.concat([before, part])
+
+
+@dataclass
+class DryRun(Policy):
+    """Looks everything up and pays for nothing; says what is missing."""
+
+    keep_keys: bool = False
+    """Whether lookups keep keys and inputs, to say why something is missing."""
+    keep_only: str | None = None
+    """With `keep_keys`: the one record whose key is kept."""
+    referenced: set[bytes] | None = None
+    """When a set: every key that was looked up."""
+    lookups: list[Lookup] = field(default_factory=list)
+    open_ids: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
+
+    def annotate(self, step: Step, work: Annotation, stage: Stage) -> Iterator[Batch]:
+        lookup = Lookup(step)
+        self.lookups.append(lookup)
+        is_blocked = not self.unknown.isdisjoint(work.reads)
+        waiting = frozenset(self.open_ids) if is_blocked else frozenset()
+        by_model = tools_by_model(work.annotator, work.tools)
+        for found in work.lookup(stage, waiting):
+            self.open_ids.update(row["id"] for row in lookup.count(found))
+            lookup.open += found.keys.count(None)
+            lookup.calls += sum(self._calls(work, job.row, by_model[job.model]) for job in found.missing)
+            lookup.sample += [job.row for job in found.missing][: SAMPLE - len(lookup.sample)]
+            self._refer(work, found)
+            if self.keep_keys:
+                lookup.keep(found, self.keep_only)
+        if lookup.records > lookup.cached or is_blocked:
+            self.passed((*work.annotator.gives(work.tools), work.trace))
+        return work.join(stage, keep_open=True)
+
+    def revise(self, step: Step, reviser: Reviser, work: Annotation, rounds: Iterable[Stage]) -> Traces:
+        """Goes through the rounds as far as their answers are stored; the rest is open."""
+        lookup = Lookup(step, annotator=reviser.annotator)
+        self.lookups.append(lookup)
+        traces: Traces = {}
+        for part in rounds:
+            each = replace(work)
+            for found in each.lookup(part):
+                missing = lookup.count(found)
+                lookup.calls += len(found.missing)
+                lookup.open_ids.update(row["id"] for row in missing)
+                lookup.sample += missing[: SAMPLE - len(lookup.sample)]
+                self._refer(each, found)
+            traces |= hand_back(reviser, each, part)
+            if lookup.calls:
+                reviser.stop("open")
+        if lookup.open_ids:
+            self.open_ids |= lookup.open_ids
+            self.passed(step.transform.gives(work.tools))
+        return traces
+
+    def passing(self, group: list[Step], schema: dict[str, Any], tools: Tools) -> Collection[str]:
+        """Open records, where a step reads unknown columns. Annotators tell by the record: see `annotate`."""
+        if not self.open_ids or isinstance(group[0].transform, Annotator):
+            return ()
+        known = {name: dtype for name, dtype in schema.items() if name not in self.unknown}
+        return () if all(_runs_on(step, known, tools) for step in group) else self.open_ids
+
+    def passed(self, columns: Iterable[str]) -> None:
+        self.unknown.update(columns)
+
+    def _calls(self, work: Annotation, row: Row, tools: Tools) -> int:
+        """Calls that a missing result takes at least, without the parts that are stored."""
+        parts = work.annotator.part_keys(row, tools)
+        if self.referenced is not None:
+            self.referenced.update(parts)
+        return max(len(parts) - len(work.store.known(parts)), 1)
+
+    def _refer(self, work: Annotation, found: LookedUp) -> None:
+        """Notes the keys that were looked up, and those of the parts that stored results are made of."""
+        if self.referenced is None:
+            return
+        self.referenced.update(key for key in found.keys if key is not None)
+        for stored in work.store.get_many(found.known).values():
+            self.referenced.update(map(bytes.fromhex, stored.outcome.meta.get("parts", ())))
+
+
+def _runs_on(step: Step, known: dict[str, Any], tools: Tools) -> bool:
+    """Whether a step reads no column but these: tried on zero rows."""
+    if isinstance(step.transform, Guard | Renderer):
+        return set(step.transform.needs(tools)) <= known.keys()
+    algebra = Algebra(tools)
+    algebra.columns = dict(known)
+    try:
+        algebra.run([step])
+    except (RecipeErrors, UserError, pl.exceptions.PolarsError):
+        return False
+    return True

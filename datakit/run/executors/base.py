@@ -1,0 +1,70 @@
+"""What an executor is: jobs in; key and outcome out, in batches as they come."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Generator, Iterator
+from typing import Any, NamedTuple, Protocol
+
+from datakit.core.errors import DatakitError
+from datakit.core.outcome import Outcome, Retry
+from datakit.core.transform import Row
+
+
+class Job(NamedTuple):
+    """A record to be answered."""
+
+    key: bytes
+    """Under which the outcome is handed back; no two jobs of a run have the same."""
+    row: Row
+    model: str = ""
+    """The model that the record is bound to; executors of work on this machine do not look at it."""
+
+
+Answered = list[tuple[bytes, Outcome]]
+"""Outcomes by key."""
+
+
+class Executor(Protocol):
+    """Has an annotator's worker answer jobs, one run for each; made by `executor_for(annotator, tools)`.
+
+    An executor starts workers and says what they answered. It neither looks results up nor stores them, and
+    counts neither records nor money: whoever calls it does that between two batches.
+
+    - Every job comes back exactly once, in any order. `Retry` stands for an exception in a worker and for a
+      worker that died; a DatakitError of a worker (a wrong key, missing weights) ends the run.
+    - `jobs` is read only as fast as work can begin: what it yields may be bought. It may raise, which says
+      that nothing more is to begin (BudgetSpent). Executors of calls then still hand out what is under way,
+      because it is paid for; the error ends the run after that.
+    - Batches are handed out as soon as they are there and are stored before the next one is asked for. One
+      may be empty: nothing came, but the progress line has something to tell.
+    - Closing the generator before its end, as Ctrl-C does, leaves no process, thread or task behind.
+    - Workers share nothing with the caller but what is pickled to them (annotator, tools, rows), unless
+      they live in the caller's process.
+    """
+
+    notes: Row
+    """What the workers had to say for the report, once the run has ended; `attempts` counts requests."""
+
+    def run(self, jobs: Iterator[Job]) -> Generator[Answered, None, None]:
+        """Outcomes as they come."""
+        ...
+
+
+def answer(worker: Any, row: Row) -> Outcome:
+    """The worker's outcome; an unforeseen exception becomes Retry, so that the record is not lost."""
+    try:
+        outcome: Outcome = worker.answer(row)
+        return outcome
+    except DatakitError:
+        raise
+    except Exception as error:  # a bug in a transform or an engine: shown in the report as a retry
+        return unexpected(error)
+
+
+def unexpected(error: Exception) -> Retry:
+    """What becomes of a record at which a worker failed in a way that nobody foresaw."""
+    if os.environ.get("DATAKIT_DEBUG"):
+        traceback.print_exception(error)
+    return Retry("unexpected_error", f"{type(error).__name__}: {error}")

@@ -1,0 +1,181 @@
+"""Calls of models and services on one event loop in the caller's thread, many at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections import Counter
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
+from typing import Any
+
+from datakit.core.errors import BudgetSpent, DatakitError, StopProvider
+from datakit.core.flight import Flight
+from datakit.core.outcome import Outcome
+from datakit.core.tools import Tools
+from datakit.core.transform import Annotator, Row
+from datakit.run.executors.base import Answered, Job, unexpected
+from datakit.run.keys import tools_by_model
+
+MOST_WAITING = 8
+"""Records that wait for their next try, times the concurrency, beyond which no further record is started."""
+
+
+class EventLoopExecutor:
+    """A worker for each model that records are bound to, with a bounded number of records open.
+
+    A record that waits for its next try makes room for another. When the budget is spent or the provider
+    stops, no further record is started, and answers under way are still handed out: they are paid for.
+    """
+
+    def __init__(self, annotator: Annotator, tools: Tools) -> None:
+        self._annotator, self._tools = annotator, tools
+        by_batch = tools.run.is_batch and tools.llm.resolved_provider() != "offline"
+        self._most = tools.run.batch_max_requests if by_batch else tools.run.concurrency
+        self.notes: Row = {}
+
+    def run(self, jobs: Iterator[Job]) -> Generator[Answered, None, None]:
+        """Answers as they come.
+
+        Everything stays in the caller's thread, so an answer is in the store before the next is looked at.
+        """
+        # A Runner turns Ctrl-C into a cancellation: connections are closed and nothing is left running.
+        with asyncio.Runner(loop_factory=_new_loop) as runner:
+            answers = self._answers(jobs)
+            try:
+                while True:
+                    try:
+                        answered = runner.run(_next(answers))
+                    except StopAsyncIteration:
+                        return
+                    yield answered
+            finally:
+                runner.run(_close(answers))
+
+    async def _answers(self, jobs: Iterator[Job]) -> AsyncGenerator[Answered, None]:
+        flight = self._tools.flight
+        workers = {
+            model: self._annotator.start(tools)
+            for model, tools in tools_by_model(self._annotator, self._tools).items()
+        }
+        flight.is_storing, flight.batches_away = False, 0
+        records = _OpenRecords(flight)
+        stopped: BaseException | None = None
+        try:
+            while True:
+                if stopped is None:
+                    stopped = self._begin(jobs, workers, records)
+                if not records.tasks:
+                    break
+                answered, errors = await records.ended()
+                if answered or flight.told:
+                    flight.is_storing = True
+                    yield answered
+                    flight.is_storing = False
+                stopped = stopped or next(iter(errors), None)
+                if stopped is not None and not isinstance(stopped, BudgetSpent | StopProvider):
+                    break
+            if stopped is not None:
+                raise stopped
+        except BaseException:
+            flight.is_storing |= bool(records.tasks)  # those are broken off, with answers that may have come
+            raise
+        finally:
+            await records.cancel()
+            self.notes = _notes_of(workers.values())
+            for worker in workers.values():
+                await _close_worker(worker)
+
+    def _begin(
+        self, jobs: Iterator[Job], workers: dict[str, Any], records: _OpenRecords
+    ) -> BudgetSpent | None:
+        """Starts records as long as there is room; what it gives says that no further one may be started."""
+        flight = self._tools.flight
+        while len(records.tasks) < self._most + min(flight.waiting, MOST_WAITING * self._most):
+            try:
+                job = next(jobs, None)
+            except BudgetSpent as spent:
+                return spent
+            if job is None:
+                break
+            records.start(workers[job.model], job)
+        return None
+
+
+class _OpenRecords:
+    """The records that are being answered, each a task; wakes too when a record begins to wait."""
+
+    def __init__(self, flight: Flight) -> None:
+        self.tasks: set[asyncio.Task[tuple[bytes, Outcome]]] = set()
+        self._ended: asyncio.Queue[asyncio.Task[tuple[bytes, Outcome]] | None] = asyncio.Queue()
+        self._flight = flight
+        flight.listen(lambda: self._ended.put_nowait(None))
+
+    def start(self, worker: Any, job: Job) -> None:
+        task = asyncio.create_task(_answer(worker, job))
+        task.add_done_callback(self._ended.put_nowait)
+        self.tasks.add(task)
+
+    async def ended(self) -> tuple[Answered, list[BaseException]]:
+        """What has been answered since, and errors that end the run; both may be empty."""
+        events = [await self._ended.get()]
+        while not self._ended.empty():
+            events.append(self._ended.get_nowait())
+        tasks = [task for task in events if task is not None]
+        self.tasks.difference_update(tasks)
+        errors = [error for task in tasks if (error := task.exception()) is not None]
+        return [task.result() for task in tasks if task.exception() is None], errors
+
+    async def cancel(self) -> None:
+        self._flight.listen(None)
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+async def _answer(worker: Any, job: Job) -> tuple[bytes, Outcome]:
+    try:
+        return job.key, await worker.answer(job.row)
+    except (DatakitError, asyncio.CancelledError):
+        raise
+    except Exception as error:  # a bug in a transform or a client: shown in the report as a retry
+        return job.key, unexpected(error)
+
+
+def _notes_of(workers: Iterable[Any]) -> Row:
+    """What the workers have to say besides their names; of several models, only the warnings."""
+    attempts: Counter[str] = Counter()
+    found = [dict(getattr(worker, "notes", None) or {}) for worker in workers]
+    for notes in found:
+        attempts.update(notes.pop("attempts", {}))
+        notes.pop("writer", None)
+    if len(found) > 1:
+        warnings = [warning for notes in found for warning in notes.get("warnings", [])]
+        found = [{"warnings": warnings}] if warnings else []
+    merged: Row = {"attempts": dict(attempts)}
+    for notes in found:
+        merged.update(notes)
+    return merged
+
+
+async def _close_worker(worker: Any) -> None:
+    close = getattr(worker, "close", None)
+    if close is not None and inspect.isawaitable(closing := close()):
+        await closing
+
+
+async def _close(answers: AsyncGenerator[Answered, None]) -> None:
+    await answers.aclose()
+
+
+async def _next(answers: AsyncGenerator[Answered, None]) -> Answered:
+    return await anext(answers)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's when it is installed (`datakit[fast]`)."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
