@@ -50,6 +50,7 @@ def examine(project: Path) -> Iterator[Check]:
         _packages,
         _extras,
         _ocr,
+        _providers,
         _endpoint,
         _machine,
         _disk,
@@ -157,6 +158,22 @@ def _draw(text: str, path: Path) -> None:
     picture = Image.new("RGB", (480, 160), "white")
     ImageDraw.Draw(picture).text((40, 50), text, fill="black", font=ImageFont.load_default(48))
     picture.save(path)
+
+
+def _providers(_: Path) -> Iterator[Check]:
+    """What `llm.provider` may name; a plug-in that does not load is named."""
+    from datakit.core.providers import own_providers, plugin_providers, provider_names
+    from datakit.llm.providers import find
+
+    for name in provider_names()[len(own_providers()) :]:
+        try:
+            find(name)
+        except Exception as error:  # of another package: whatever importing it raises is shown
+            value = plugin_providers()[name].value
+            message = f"{name} ({value}) does not load: {type(error).__name__}: {error}"
+            yield Check(name="providers", state="fail", message=message, remedy="Install its package again.")
+            return
+    yield Check(name="providers", state="ok", message=", ".join(provider_names()))
 
 
 def _endpoint(_: Path) -> Iterator[Check]:

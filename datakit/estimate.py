@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 
 from datakit.core.tools import Tools
@@ -23,27 +21,15 @@ def estimate_calls(annotator: Annotator, rows: list[Row], tools: Tools) -> dict[
     if not annotator.asks_model:
         return None
     from datakit.core.tokens import count
-    from datakit.llm.prices import price_of
+    from datakit.llm.providers import provider_of
+    from datakit.llm.transport import picture_tokens
 
+    provider = provider_of(tools.llm)
     texts = (orjson.dumps(annotator.key_fields(row, tools)).decode() for row in rows)
-    tokens_in = sum(count(text) for text in texts) + sum(_picture_tokens(row, tools) for row in rows)
+    tokens_in = sum(count(text) for text in texts) + sum(
+        picture_tokens(provider, path) for row in rows for path in row.get("images") or ()
+    )
     tokens_out = ANSWER_TOKENS * len(rows)
-    price = price_of(tools.llm)
+    price = provider.price()
     cost = None if price is None else price.cost(tokens_in, tokens_out)
     return {"tokens_in": float(tokens_in), "tokens_out": float(tokens_out), "cost_usd": cost}
-
-
-def _picture_tokens(row: Row, tools: Tools) -> int:
-    return sum(_tokens_of(path, tools) for path in row.get("images") or ())
-
-
-def _tokens_of(path: Any, tools: Tools) -> int:
-    from datakit.core.image import ImageProblem, read_header
-    from datakit.llm.image_tokens import picture_tokens
-
-    try:
-        header = read_header(path)
-    except ImageProblem:
-        return 0  # a broken picture is rejected by its step and costs nothing
-    scale = min(1.0, (tools.llm.max_image_pixels / (header.width * header.height)) ** 0.5)
-    return picture_tokens(tools.llm.model, round(header.width * scale), round(header.height * scale))

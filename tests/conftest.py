@@ -17,7 +17,8 @@ sys.path.insert(0, str(ROOT / "tests"))  # so that toy transforms can be importe
 @pytest.fixture(autouse=True)
 def _no_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reaches an endpoint or a store of the user's by accident."""
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "DATAKIT_STORE"):
+    own = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_VERSION", "DATAKIT_STORE")
+    for name in (*own, "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
 
 

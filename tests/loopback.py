@@ -12,6 +12,9 @@ answers land on their own records.
 `server.limits` are enforced as providers do: a token bucket or a sliding window, told in `x-ratelimit-*`
 headers or not. `python tests/loopback.py --latency-s 0.2` runs the server in a process of its own, prints its
 address and ends with its standard input; GET /stats tells what it saw.
+
+Answers are streamed as server-sent events when the body says `stream`. Under `/openai/` the server speaks as
+Azure does: deployments in the path, `api-version` in the query, the key in `api-key`.
 """
 
 from __future__ import annotations
@@ -31,6 +34,9 @@ from typing import Any, Literal
 import orjson
 
 KEY = "sk-loopback-5f1e77c0"
+_AZURE = re.compile(
+    r"/openai/(?:deployments/[\w.-]+/chat/completions\?api-version=[\w-]+|v1/chat/completions)$"
+)
 _ID = re.compile(r"\[id:([^\]]*)\]")
 
 
@@ -47,6 +53,8 @@ class Call:
     """Bytes of the body."""
     at: float
     """time.monotonic() of arrival."""
+    path: str = ""
+    """With its query."""
 
     @property
     def question(self) -> dict[str, Any]:
@@ -209,6 +217,8 @@ class Loopback:
         self.script: Script = lambda call: None
         self.answer: Callable[[Call], dict[str, Any]] = _echo
         self.limits: Limits | None = None
+        self.only_streams = False
+        """Refuses requests for answers in one piece."""
         self.keep_calls = True
         self.replies: Counter[str] = Counter()
         """Replies by status; `cut` and `reset` for those that broke off."""
@@ -284,8 +294,8 @@ class Loopback:
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         if path.endswith("/stats"):
             return await self._send(writer, Reply(raw=orjson.dumps(self.stats())))
-        if headers.get("authorization") != f"Bearer {self.key}":
-            shown = headers.get("authorization", "").removeprefix("Bearer ")
+        shown = self._shown_key(path, headers)
+        if shown != self.key:
             return await self._send(
                 writer, Reply(401, f"Incorrect API key provided: {shown}", "invalid_api_key")
             )
@@ -296,19 +306,29 @@ class Loopback:
             return await self._send(
                 writer, Reply(raw=json.dumps({"object": "list", "data": listed}).encode())
             )
-        if method != "POST" or not path.endswith("/v1/chat/completions"):
+        if method != "POST" or not (
+            path.partition("?")[0].endswith("/v1/chat/completions") or _AZURE.match(path)
+        ):
             return await self._send(writer, await self._elsewhere(method, path, headers, body))
-        return await self._completion(headers, body, writer)
+        return await self._completion(path, headers, body, writer)
+
+    def _shown_key(self, path: str, headers: dict[str, str]) -> str:
+        """The key that came with a request."""
+        if path.startswith("/openai/"):
+            return headers.get("api-key", "")
+        return headers.get("authorization", "").removeprefix("Bearer ")
 
     async def _elsewhere(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
         """The reply to any other request."""
         return Reply(404, "Not Found")
 
-    async def _completion(self, headers: dict[str, str], body: bytes, writer: asyncio.StreamWriter) -> bool:
+    async def _completion(
+        self, path: str, headers: dict[str, str], body: bytes, writer: asyncio.StreamWriter
+    ) -> bool:
         asked = orjson.loads(body)
         if not asked["messages"]:  # curator asks so for the limits
             return await self._send(writer, Reply(400, "messages must not be empty"))
-        call = Call(self.count, asked, headers, len(body), time.monotonic())
+        call = Call(self.count, asked, headers, len(body), time.monotonic(), path)
         self.first_at, self.last_at = self.first_at or call.at, call.at
         self.count += 1
         question = call.id or call.text
@@ -327,13 +347,20 @@ class Loopback:
         if self.limits is not None:
             reply.headers = {**self.limits.headers(time.monotonic()), **reply.headers}
         if reply.status == 200 and reply.raw is None and not reply.reset:
-            reply.raw = json.dumps(_completion_of(call, reply), ensure_ascii=False).encode()
+            whole = _completion_of(call, reply)
+            reply.raw = (
+                _events_of(call, whole)
+                if call.body.get("stream")
+                else json.dumps(whole, ensure_ascii=False).encode()
+            )
         return await self._send(writer, reply)
 
     def _reply(self, call: Call) -> Reply:
         if call.body["model"] not in self.models:
             name = call.body["model"]
             return Reply(404, f"The model `{name}` does not exist or you do not have access to it.")
+        if self.only_streams and not call.body.get("stream"):
+            return Reply(400, "This model only support stream mode, please enable the stream parameter.")
         reply = (self.limits.check(call) if self.limits else None) or self.script(call) or Reply()
         if reply.status == 200 and reply.content is None:
             reply.content = json.dumps(self.answer(call), ensure_ascii=False)
@@ -383,6 +410,24 @@ def _completion_of(call: Call, reply: Reply) -> dict[str, Any]:
             "prompt_tokens_details": {"cached_tokens": CACHED_TOKENS},
         },
     }
+
+
+def _events_of(call: Call, whole: dict[str, Any]) -> bytes:
+    """A completion as a stream: a chunk without choices first, as Azure has it, then words, end and usage."""
+    (choice,) = whole.pop("choices")
+    usage, content = whole.pop("usage"), choice["message"]["content"]
+    chunks: list[dict[str, Any]] = [
+        {"choices": []},
+        {"choices": [{"index": 0, "delta": {"role": "assistant"}}]},
+    ]
+    pieces = [content[at : at + 7] for at in range(0, len(content), 7)]
+    chunks += [{"choices": [{"index": 0, "delta": {"content": piece}}]} for piece in pieces]
+    end = {"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}
+    chunks.append({"choices": [end]})
+    if (call.body.get("stream_options") or {}).get("include_usage"):
+        chunks.append({"choices": [], "usage": usage})
+    events = [json.dumps({**whole, **chunk}, ensure_ascii=False) for chunk in chunks]
+    return "".join(f"data: {event}\n\n" for event in [*events, "[DONE]"]).encode()
 
 
 def main() -> None:

@@ -50,6 +50,7 @@ class BatchJob:
     plan: Plan
     ready_at: float
     created_at: int
+    endpoint: str
     output_id: str | None = None
     errors_id: str | None = None
     looks: int = 0
@@ -98,7 +99,7 @@ class LoopbackBatches(Loopback):
         return [id_ for batch in self.batches for id_ in batch.ids]
 
     async def _elsewhere(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
-        kind, _, rest = path.removeprefix("/v1/").partition("?")[0].partition("/")
+        kind, _, rest = path.removeprefix("/v1/").removeprefix("/openai/").partition("?")[0].partition("/")
         step = {
             ("files", "POST", False): "upload",
             ("files", "GET", True): "fetch",
@@ -137,7 +138,8 @@ class LoopbackBatches(Loopback):
 
     def _order(self, rest: str, headers: dict[str, str], body: bytes) -> Reply:
         asked = orjson.loads(body)
-        assert (asked["endpoint"], asked["completion_window"]) == ("/v1/chat/completions", "24h")
+        assert asked["completion_window"] == "24h"
+        assert asked["endpoint"] in ("/v1/chat/completions", "/chat/completions"), "Azure's is the second"
         lines = [orjson.loads(line) for line in self.files.content[asked["input_file_id"]].splitlines()]
         batch = BatchJob(
             len(self.batches),
@@ -147,6 +149,7 @@ class LoopbackBatches(Loopback):
             Plan(),
             time.monotonic() + self.delay_s,
             int(time.time()),
+            asked["endpoint"],
         )
         batch.plan = self._check(batch) or self.plan(batch) or Plan()
         self.batches.append(batch)
@@ -157,7 +160,7 @@ class LoopbackBatches(Loopback):
         models = {line["body"]["model"] for line in batch.lines}
         assert len(set(batch.ids)) == len(batch.ids)
         assert all(batch.ids)
-        assert {(line["method"], line["url"]) for line in batch.lines} == {("POST", "/v1/chat/completions")}
+        assert {(line["method"], line["url"]) for line in batch.lines} == {("POST", batch.endpoint)}
         assert len(batch.lines) <= 50_000
         if len(models) > 1:
             return Plan("failed", errors=(("mismatched_model", "All requests must use one model."),))

@@ -121,7 +121,8 @@ class Ask(Annotator):
     def key_settings(self, tools: Tools) -> Row:
         form = [[name, kind] for name, kind in self.form.values]
         pixels = tools.llm.max_image_pixels
-        return {**super().key_settings(tools), "writer": tools.llm.model, "answer": form, "pixels": pixels}
+        own = {"writer": tools.llm.model, "answer": form, "pixels": pixels}
+        return {**super().key_settings(tools), **tools.llm.key_settings(), **own}
 
     def key_fields(self, row: Row, tools: Tools) -> Any:
         label = self._label(row, tools)
@@ -156,7 +157,7 @@ class Ask(Annotator):
         return author.label_of(row, tools) if asks else None
 
 
-class _Asker(author.Author):
+class _Asker(author.TextGenerator):
     def __init__(self, step: Ask, tools: Tools) -> None:
         super().__init__(tools)
         self._step, self._tools = step, tools

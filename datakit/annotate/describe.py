@@ -205,7 +205,7 @@ class Describe(Annotator):
         return None if isinstance(found, Rejected) else found
 
 
-class _Describer(author.Author):
+class _Describer(author.TextGenerator):
     def __init__(self, step: Describe, tools: Tools) -> None:
         super().__init__(tools)
         self._step, self._tools = step, tools

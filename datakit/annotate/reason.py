@@ -130,7 +130,7 @@ class Reason(Annotator):
         )
 
 
-class _Reasoner(author.Author):
+class _Reasoner(author.TextGenerator):
     def __init__(self, step: Reason, tools: Tools) -> None:
         super().__init__(tools)
         self._step, self._tools = step, tools

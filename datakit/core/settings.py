@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+
+from datakit.core.errors import did_you_mean
+from datakit.core.providers import AUTO, provider_names
 
 Structured = Literal["json_schema", "json_object", "none"]
+OWN_FIELDS = {
+    "model": "set llm.model",
+    "messages": "write it into the step's template",
+    "stream": "set llm.stream",
+    "n": "set `samples` of annotate.describe",
+}
+"""Fields of a body that `llm.extra_body` must not hold -> what to do instead."""
+_SECRET = re.compile(r"authorization|cookie|key|secret|token", re.I)
 
 
 class Settings(BaseModel):
@@ -45,18 +57,42 @@ class EndpointSettings(Settings):
     """USD per million input tokens from the provider's prefix cache."""
 
 
+def _choices(schema: dict[str, Any]) -> None:
+    """The names that `llm.provider` may take, for editors."""
+    schema["enum"] = [AUTO, *provider_names()]
+
+
 class LlmSettings(Settings):
     """The model that writes descriptions and reasons. The key comes from the environment, never from here."""
 
-    provider: Literal["auto", "openai", "offline"] = "auto"
-    """`openai` is any OpenAI-compatible endpoint; `offline` is the built-in writer; `auto` takes `openai`
-    when OPENAI_API_KEY or OPENAI_BASE_URL is set, else the offline writer, and says so."""
+    keyed: ClassVar[tuple[str, ...]] = ("extra_body", "thinking")
+    """The settings besides `model` and `max_image_pixels` that change answers. Only these reach a key of the
+    result store (an allow-list), and only when they are given."""
+
+    provider: str = Field(default=AUTO, json_schema_extra=_choices)
+    """Who answers. `openai` is any OpenAI-compatible endpoint, `azure` a deployment of Azure OpenAI,
+    `offline` the built-in writer; other packages may add more. `auto` takes `openai` when OPENAI_API_KEY or
+    OPENAI_BASE_URL is set (`azure` where the address is one of Azure's), else the offline writer, and says
+    so."""
     model: str = "gpt-4o-mini"
     """Name of the model at the endpoint."""
     base_url: str | None = None
-    """Address of the endpoint; OPENAI_BASE_URL when not given."""
-    api_key_env: str = "OPENAI_API_KEY"
-    """Name of the environment variable that holds the key."""
+    """Address of the endpoint; OPENAI_BASE_URL (azure: AZURE_OPENAI_ENDPOINT) when not given."""
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the key; the provider's own when not given (OPENAI_API_KEY,
+    AZURE_OPENAI_API_KEY)."""
+    extra_headers: dict[str, str] = Field(default_factory=dict)
+    """Headers that go with every request. `${NAME}` in a value stands for that environment variable: secrets
+    stay out of the recipe. Not part of a key."""
+    extra_body: dict[str, JsonValue] = Field(default_factory=dict)
+    """Fields that are merged into the body of every request, such as `{top_p: 0.9}`. They change answers, so
+    they are part of the key."""
+    thinking: Literal["default", "enabled", "disabled"] = "default"
+    """Whether the model thinks before it answers, in the words of the service: `chat_template_kwargs` (vLLM),
+    `enable_thinking` (DashScope), `reasoning_effort` (OpenAI) and others. `default` says nothing of it. Part
+    of the key unless `default`."""
+    stream: bool = False
+    """Has answers streamed, for endpoints that give them in no other way. Not part of a key."""
     timeout_s: float = Field(default=120.0, gt=0)
     """Longest wait for one answer."""
     max_retries: int = Field(default=5, ge=0)
@@ -85,14 +121,52 @@ class LlmSettings(Settings):
     """Several endpoints that share the calls, each with its own limits; calls of one that is down go to the
     others."""
 
-    def resolved_provider(self) -> Literal["openai", "offline"]:
+    @field_validator("provider")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        known = [AUTO, *provider_names()]
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise ValueError(f"no provider is called `{name}`. {hint} Known: {', '.join(known)}.")
+        return name
+
+    @field_validator("extra_headers")
+    @classmethod
+    def _without_secrets(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            if _SECRET.search(name) and "${" not in value:
+                raise ValueError(
+                    f"the value of `{name}` looks like a secret; put it into an environment variable and "
+                    "write ${NAME_OF_THE_VARIABLE} here"
+                )
+        return headers
+
+    @field_validator("extra_body")
+    @classmethod
+    def _without_own_fields(cls, body: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        for name, remedy in OWN_FIELDS.items():
+            if name in body:
+                raise ValueError(f"`{name}` is written by datakit; {remedy}")
+        return body
+
+    def key_settings(self) -> dict[str, Any]:
+        """What of these settings a key holds besides model and pixels; empty when nothing was given."""
+        fields = type(self).model_fields
+        values = {name: getattr(self, name) for name in self.keyed}
+        return {
+            name: value
+            for name, value in values.items()
+            if value != fields[name].get_default(call_default_factory=True)
+        }
+
+    def resolved_provider(self) -> str:
         """The provider in force, after `auto` has looked at the environment."""
-        if self.provider != "auto":
+        if self.provider != AUTO:
             return self.provider
         found = (
             self.base_url
             or self.endpoints
-            or os.environ.get(self.api_key_env)
+            or os.environ.get(self.api_key_env or "OPENAI_API_KEY")
             or os.environ.get("OPENAI_BASE_URL")
         )
         return "openai" if found else "offline"

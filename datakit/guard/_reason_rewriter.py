@@ -84,7 +84,7 @@ class _Question(Annotator):
         return Request(text, images, schema, self.temperature, self.max_tokens, sample=row[TRY])
 
 
-class _Writer(author.Author):
+class _Writer(author.TextGenerator):
     def __init__(self, step: _Question, tools: Tools) -> None:
         super().__init__(tools)
         self._step, self._tools = step, tools

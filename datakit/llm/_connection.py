@@ -1,27 +1,24 @@
-"""The way to one address: the `openai` package gives headers, types and the list of models, aiohttp carries.
+"""The way to one address: the provider gives address and headers, aiohttp carries.
 
-At 64 calls in flight with pictures of 100 KB the package's own transport takes four to fifteen times the CPU
-(measured 2026-11).
+At 64 calls in flight with pictures of 100 KB the `openai` package's own transport takes four to fifteen times
+the CPU (measured 2026-11).
 """
 
 from __future__ import annotations
 
-import os
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from datakit.core.errors import UserError
-from datakit.core.settings import LlmSettings
 from datakit.llm._faults import Fault
+from datakit.llm.provider import Provider
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import aiohttp
-    from openai import AsyncOpenAI
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -47,11 +44,14 @@ class Body:
 class Connection:
     """Connections to one endpoint, opened when they are needed."""
 
-    def __init__(self, settings: LlmSettings) -> None:
-        self._timeout_s = settings.timeout_s
-        self._face = face_of(settings)
-        self.base_url = str(self._face.base_url)
-        self.url = self.base_url.rstrip("/") + "/chat/completions"
+    def __init__(self, provider: Provider) -> None:
+        self._timeout_s = provider.settings.timeout_s
+        own, extra = provider.headers(), provider.extra_headers()
+        named = {name.lower() for name in extra}
+        kept = {name: value for name, value in own.items() if name.lower() not in named}
+        self._headers = {**kept, **extra, "Content-Type": "application/json"}
+        self._secrets = provider.secrets()
+        self.url = provider.url
         self._session: aiohttp.ClientSession | None = None
         self._proxy: str | None = None
 
@@ -69,59 +69,29 @@ class Connection:
             words = str(error) or type(error).__name__
             return self.safe(Fault("again", "connection_lost", f"{type(error).__name__}: {words[:300]}"))
 
-    async def offered(self) -> list[str]:
-        """Names of the models that the endpoint lists; empty when it lists none."""
-        from openai import OpenAIError
-
-        try:
-            found = await self._face.models.list(timeout=15)
-        except OpenAIError:
-            return []
-        return sorted(model.id for model in found.data)[:50]
-
     def safe(self, fault: Fault) -> Fault:
-        """Without the key, which some servers repeat in their messages."""
-        key = self._face.api_key
-        if key and len(key) > 3 and key in fault.detail:
-            return replace(fault, detail=fault.detail.replace(key, "***"))
-        return fault
+        """Without the key and the recipe's own headers, which some servers repeat in their messages."""
+        detail = fault.detail
+        for secret in self._secrets:
+            detail = detail.replace(secret, "***")
+        return replace(fault, detail=detail)
 
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
-        await self._face.close()
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             import aiohttp
 
             self._proxy = _proxy(self.url)
-            headers = {**self._face.default_headers, **self._face.auth_headers}
-            plain = {name: value for name, value in headers.items() if isinstance(value, str)}
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
                 timeout=aiohttp.ClientTimeout(total=self._timeout_s),
-                headers={**plain, "Content-Type": "application/json"},
+                headers=self._headers,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
-
-
-def face_of(settings: LlmSettings) -> AsyncOpenAI:
-    """The `openai` client of an endpoint, which knows addresses, headers and types."""
-    from openai import AsyncOpenAI
-
-    base_url = settings.base_url or os.environ.get("OPENAI_BASE_URL") or None
-    key = os.environ.get(settings.api_key_env)
-    if not key:
-        if base_url is None:
-            raise UserError(
-                f"llm.provider is openai, but {settings.api_key_env} is not set",
-                remedy=f"Set {settings.api_key_env}, or OPENAI_BASE_URL for a server without keys, or take "
-                "llm.provider: offline.",
-            )
-        key = "none"  # servers of one's own, such as vLLM, ask for no key
-    return AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0, timeout=settings.timeout_s)
 
 
 _CHUNK_BYTES = 1 << 16

@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from datakit.core.settings import LlmSettings
-from datakit.llm._faults import Fault
-from datakit.llm._payload import Turn, body_of
-from datakit.llm.request import Request
+import orjson
 
-_STEPS_DOWN = {"json_schema": "json_object", "json_object": "none"}
+from datakit.core.settings import Structured
+from datakit.llm._faults import Fault
+from datakit.llm.provider import Provider, Question
+from datakit.llm.request import Request, Turn
+
+_SWITCHED_ON = "stream"
+"""The one fault whose remedy is to ask for more: an endpoint that only streams."""
 
 
 class Dialect:
     """The bodies of requests as the endpoint takes them, for calls and for batch files."""
 
-    def __init__(self, settings: LlmSettings, note: Callable[[str], None]) -> None:
-        self._settings, self._note = settings, note
-        self.structured: str = settings.structured
+    def __init__(self, provider: Provider, note: Callable[[str], None], *, stream: bool = False) -> None:
+        settings = provider.settings
+        self.provider, self._note = provider, note
+        known = provider.structured
+        self.structured: Structured = settings.structured if settings.structured in known else known[0]
         self.left_out: set[str] = set()
         self.version = 0
         """Goes up whenever something is left out."""
+        self._stream = stream
+        thinking = settings.thinking
+        self._extra = {} if thinking == "default" else provider.thinking(thinking == "enabled")
+        self._extra = merged(self._extra, settings.extra_body)
 
     def body(self, request: Request, further: Sequence[Turn] = ()) -> bytes:
         """The JSON body of a request. Reads the pictures. Raises ImageProblem."""
-        options, most = self._options(request), self._settings.max_image_pixels
-        return body_of(request, options, self.structured, most, further)
+        settings = self.provider.settings
+        question = Question(
+            request,
+            settings.model,
+            self.structured,
+            settings.max_image_pixels,
+            further,
+            self.left_out,
+            self._stream,
+        )
+        body = self.provider.encode(question)
+        return orjson.dumps(merged(body, self._extra) if self._extra else body)
 
     def adapt(self, fault: Fault, version: int) -> bool:
         """Leaves out what a body of this version was refused for; False when nothing is left to leave out.
@@ -36,13 +55,20 @@ class Dialect:
         if version != self.version:
             return True
         if fault.reason == "response_format":
-            if self.structured not in _STEPS_DOWN:
+            known = self.provider.structured
+            lower = known[known.index(self.structured) + 1 :]
+            if not lower:
                 return False
-            before, self.structured = self.structured, _STEPS_DOWN[self.structured]
+            before, self.structured = self.structured, lower[0]
             self._note(
                 f"The endpoint refused response_format {before}; went on with {self.structured}. "
                 f"Set llm.structured: {self.structured}."
             )
+        elif fault.reason == _SWITCHED_ON:
+            if self._stream:
+                return False
+            self._stream = True
+            self._note("The endpoint only streams its answers; went on so. Set llm.stream: true.")
         else:
             if fault.reason in self.left_out:
                 return False
@@ -51,9 +77,12 @@ class Dialect:
         self.version += 1
         return True
 
-    def _options(self, request: Request) -> dict[str, Any]:
-        limit = "max_completion_tokens" if "max_tokens" in self.left_out else "max_tokens"
-        options: dict[str, Any] = {"model": self._settings.model, limit: request.max_tokens}
-        if "temperature" not in self.left_out:
-            options["temperature"] = request.temperature
-        return options
+
+def merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """A body with further fields; mappings that both have are merged, else the further one stands."""
+    both = {
+        name: merged(body[name], value)
+        for name, value in extra.items()
+        if isinstance(value, Mapping) and isinstance(body.get(name), Mapping)
+    }
+    return {**body, **extra, **both}

@@ -9,15 +9,15 @@ from collections.abc import Callable, Sequence
 
 from datakit.core.errors import StopProvider
 from datakit.core.settings import LlmSettings
-from datakit.llm import prices
 from datakit.llm._circuit import Circuit
 from datakit.llm._connection import Body, Connection
 from datakit.llm._dialect import Dialect
-from datakit.llm._faults import Fault, fault_of
-from datakit.llm._judge import Answer
+from datakit.llm._faults import Fault
 from datakit.llm._pace import Limiter
-from datakit.llm._payload import Turn, fits_as_it_is
-from datakit.llm.request import Request
+from datakit.llm.answer import Answer
+from datakit.llm.pictures import fits_as_it_is
+from datakit.llm.providers import provider_of
+from datakit.llm.request import Request, Turn
 
 _DOWN = frozenset({"server_error", "timed_out", "connection_lost", "body_malformed"})
 """Faults that count towards the circuit: nobody who makes sense is there."""
@@ -36,9 +36,10 @@ class Endpoint:
         note: Callable[[str], None],
     ) -> None:
         self.settings, self.weight, self.attempts = settings, weight, attempts
-        self.price = prices.price_of(settings)
-        self.connection = Connection(settings)
-        self.dialect = Dialect(settings, note)
+        self.provider = provider_of(settings)
+        self.price = self.provider.price()
+        self.connection = Connection(self.provider)
+        self.dialect = Dialect(self.provider, note, stream=settings.stream)
         self.limiter = Limiter(most_open, settings.max_requests_per_minute, settings.max_tokens_per_minute)
         self.circuit = Circuit(settings.max_down_s)
         self.share_used = 0.0
@@ -77,11 +78,13 @@ class Endpoint:
         if isinstance(reply, Fault):
             found: Answer | Fault = reply
         elif reply.status == 200:
-            self.limiter.heard(reply.headers, now)
-            found = Answer.parse(reply.data)
+            self.limiter.heard(self.provider.limits(reply.headers), now)
+            found = self.provider.decode(reply.data)
         else:
-            self.limiter.heard(reply.headers, now)
-            found = self.connection.safe(fault_of(reply.status, reply.headers, reply.data))
+            self.limiter.heard(self.provider.limits(reply.headers), now)
+            found = self.provider.fault(reply.status, reply.headers, reply.data)
+        if isinstance(found, Fault):
+            found = self.connection.safe(found)
         reason = found.reason if isinstance(found, Fault) else "answered"
         self.attempts[reason] += 1
         if reason in _DOWN:
@@ -98,6 +101,7 @@ class Endpoint:
 
     async def close(self) -> None:
         await self.connection.close()
+        await self.provider.close()
 
     async def stop(self, fault: Fault) -> StopProvider:
         """Takes the endpoint out for good, and says why; looked into once, however many calls run into it."""
@@ -106,32 +110,38 @@ class Endpoint:
         self.out = await asyncio.shield(self._stopping)
         return self.out
 
+    @property
+    def address(self) -> str:
+        """For messages."""
+        return self.provider.base_url
+
     def down(self) -> StopProvider:
         """The error for an endpoint that stays down."""
         return StopProvider(
-            f"{self.connection.base_url} is down; the last failure: {self.last_fault}",
+            f"{self.address} is down; the last failure: {self.last_fault}",
             "What was answered is stored. Run the same command again when the endpoint is well.",
         )
 
     async def _stopped(self, fault: Fault) -> StopProvider:
-        settings, address = self.settings, self.connection.base_url
+        settings, address, provider = self.settings, self.address, self.provider
         if fault.reason == "key":
             return StopProvider(
                 f"{address} refused the key. {fault.detail}",
-                f"Put a valid key into {settings.api_key_env} and run the same command again.",
+                f"Put a valid key into {provider.key_name} and run the same command again.",
             )
         if fault.reason == "account":
             return StopProvider(
                 f"{address} will not bill this account. {fault.detail}", "See its billing page."
             )
         if fault.reason == "model":
-            offered = await self.connection.offered()
+            offered = await provider.models()
             remedy = f"It offers: {', '.join(offered)}." if offered else "It does not list its models."
             return StopProvider(
                 f"{address} does not know the model {settings.model}. {fault.detail}",
                 f"{remedy} Set llm.model.",
             )
+        also = f" or {provider.base_url_env}" if provider.base_url_env else ""
         return StopProvider(
             f"nothing answers at {self.connection.url}. {fault.detail}",
-            "Check llm.base_url or OPENAI_BASE_URL; it usually ends in /v1.",
+            f"Check llm.base_url{also}; {provider.address_hint}",
         )

@@ -50,6 +50,7 @@ _IMAGE = re.compile(
     r"|failed|illegal)|at most \d+ image",
     re.I,
 )
+_STREAM_ONLY = re.compile(r"only supports? stream|stream mode|(?:enable|use|set) (?:the )?stream", re.I)
 _FORMAT = re.compile(r"response_format|json_schema|json schema|guided_json|structured output", re.I)
 _MODEL = re.compile(
     r"model_not_found|model `?[^`]*`? does not exist|model not exist|unknown model|no such model"
@@ -89,6 +90,10 @@ def _refused(message: str, detail: str) -> Fault:
         return Fault("reject", "content_filter", detail)
     if _FORMAT.search(message):
         return Fault("adapt", "response_format", detail)
+    if "stream_options" in message:
+        return Fault("adapt", "stream_options", detail)
+    if _STREAM_ONLY.search(message):
+        return Fault("adapt", "stream", detail)
     if "max_completion_tokens" in message:
         return Fault("adapt", "max_tokens", detail)
     if re.search(r"\btemperature\b", message):

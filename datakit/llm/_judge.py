@@ -9,53 +9,14 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from datakit.core.outcome import Rejected, Retry
-from datakit.llm._faults import Fault
-from datakit.llm._payload import Turn
+from datakit.llm.answer import Answer
 from datakit.llm.json_answer import read
 from datakit.llm.prices import Price
-from datakit.llm.request import Completion, Request
+from datakit.llm.request import Completion, Request, Turn
 
 _REPAIR = "上面的回答不是要求的格式。请把同样的内容只写成一个 JSON 对象：{example}，不要输出其他文字。"
 _SHOWN_CHARS = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a chat completion says, however far the server bends the format."""
-
-    content: str
-    refusal: str
-    finish_reason: str
-    model: str
-    tokens_in: int
-    tokens_out: int
-    cached: int
-    """Of `tokens_in`, those from the provider's prefix cache."""
-
-    @classmethod
-    def parse(cls, data: bytes) -> Answer | Fault:
-        """The answer in the body of a 200; a fault when there is none."""
-        try:
-            value = orjson.loads(data)
-            choice = value["choices"][0]
-            message, usage = choice["message"], value.get("usage") or {}
-            details = usage.get("prompt_tokens_details") or {}
-            return cls(
-                content=_text(message.get("content")),
-                refusal=_text(message.get("refusal")),
-                finish_reason=choice.get("finish_reason") or "stop",
-                model=value.get("model") or "",
-                tokens_in=int(usage.get("prompt_tokens") or 0),
-                tokens_out=int(usage.get("completion_tokens") or 0),
-                cached=int(details.get("cached_tokens") or 0),
-            )
-        except (orjson.JSONDecodeError, TypeError, AttributeError, LookupError, ValueError):
-            start = data[:120].decode("utf-8", "replace")
-            detail = f"the endpoint answered 200 with no completion: {start!r}"
-            return Fault("again", "body_malformed", detail)
 
 
 @dataclass
@@ -131,10 +92,3 @@ def repair_turns(answer: Answer, request: Request) -> tuple[Turn, ...]:
     """The turns that ask once more for the same content in the right form."""
     words = _REPAIR.format(example=request.schema.example())
     return {"role": "assistant", "content": answer.content}, {"role": "user", "content": words}
-
-
-def _text(value: Any) -> str:
-    """A text, or the texts of a list of parts, as some servers write content."""
-    if isinstance(value, list):
-        return "".join(part.get("text") or "" for part in value if isinstance(part, dict))
-    return value if isinstance(value, str) else ""

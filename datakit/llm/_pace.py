@@ -97,6 +97,11 @@ class Headers:
         return self.limit
 
 
+def limits_of(headers: Mapping[str, str]) -> dict[str, Headers | None]:
+    """What `x-ratelimit-*` headers say of the limits of `requests` and `tokens`."""
+    return {what: Headers.read(headers, what) for what in ("requests", "tokens")}
+
+
 class Limiter:
     """When the next call may go to one endpoint.
 
@@ -154,10 +159,10 @@ class Limiter:
         elif self.refunds:
             self.tokens.give_back(taken - used)
 
-    def heard(self, headers: Mapping[str, str], now: float) -> None:
-        """Learns limits from the headers of an answer."""
+    def heard(self, limits: Mapping[str, Headers | None], now: float) -> None:
+        """Learns limits from what an answer says of them."""
         for what, pace in (("requests", self.requests), ("tokens", self.tokens)):
-            found = Headers.read(headers, what)
+            found = limits.get(what)
             limit = found.per_minute if found else None
             if limit is None or self._learnt.get(what) == limit:
                 continue

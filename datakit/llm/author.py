@@ -16,7 +16,7 @@ from datakit.core.transform import Row
 from datakit.core.workers import AsyncRowWorker
 from datakit.llm import json_answer, offline
 from datakit.llm.answer_schema import AnswerSchema
-from datakit.llm.request import Provider, Request
+from datakit.llm.request import ModelClient, Request
 
 LABEL_VARIABLES = frozenset({"label_json", "label_names", "labels", "label_info"})
 """Template variables that come from the label file, not from a record."""
@@ -46,7 +46,7 @@ def is_offline(tools: Tools) -> bool:
 def need_model(step: str, what: str, tools: Tools) -> None:
     """Raises UserError when no model is at hand for work that the offline writer cannot do."""
     if is_offline(tools):
-        key = tools.llm.api_key_env
+        key = tools.llm.api_key_env or "OPENAI_API_KEY"
         raise UserError(
             f"{step} needs a model: the offline writer cannot {what}",
             remedy=f"Set {key}, or OPENAI_BASE_URL (or llm.base_url) for a server of your own, and leave "
@@ -55,11 +55,13 @@ def need_model(step: str, what: str, tools: Tools) -> None:
 
 
 def key_settings(tools: Tools, field: str, keyed: Row) -> Row:
-    """Who is asked for what. The endpoint's address, limits and prices stay out: they change no answer."""
+    """Who is asked for what. The endpoint's address, limits and prices stay out: they change no answer, and
+    neither does the service that has the model."""
     if is_offline(tools):
         return {"writer": offline.NAME, "version": offline.VERSION, "seed": tools.seed, "field": field}
     return {
         **keyed,
+        **tools.llm.key_settings(),
         "writer": tools.llm.model,
         "field": field,
         "max_image_pixels": tools.llm.max_image_pixels,
@@ -101,16 +103,18 @@ def label_of(row: Row, tools: Tools) -> Label | Rejected:
     return found
 
 
-def provider_for(tools: Tools) -> Provider:
+def client_of(tools: Tools) -> ModelClient:
     """The client of the endpoint that the recipe names: by calls, or by batch files (`run.mode`)."""
-    if tools.run.is_batch:
-        from datakit.llm.batch import BatchClient
-
-        return BatchClient(tools)
-    from datakit.llm._batch_folder import under_way
     from datakit.llm.client import Client
 
-    client = Client(tools.llm, tools.run, tools.flight)
+    if tools.run.is_batch:
+        from datakit.llm.batch.client import Batches
+
+        return Client(Batches(tools))
+    from datakit.llm.batch.journal import under_way
+    from datakit.llm.calls import Calls
+
+    client = Client(Calls(tools.llm, tools.run, tools.flight))
     if count := under_way(tools.run.store_folder(tools.project)):
         client.notes.setdefault("warnings", []).append(
             f"{count:,} requests of earlier runs are under way in batches and asked again by calls where "
@@ -119,27 +123,27 @@ def provider_for(tools: Tools) -> Provider:
     return client
 
 
-class Author(AsyncRowWorker):
+class TextGenerator(AsyncRowWorker):
     """Has texts written by the endpoint, or composes them when there is none."""
 
     def __init__(self, tools: Tools) -> None:
-        self.provider = None if is_offline(tools) else provider_for(tools)
+        self._client = None if is_offline(tools) else client_of(tools)
         self._model = tools.llm.model
 
     @property
     def notes(self) -> Row:
         """For the report: who wrote, and what the client had to do differently."""
-        if self.provider is None:
+        if self._client is None:
             return {"writer": offline.NAME}
-        return {"writer": self._model, **self.provider.notes}
+        return {"writer": self._model, **self._client.notes}
 
     async def write(self, ask: Callable[[], Request], compose: Callable[[], str] | None = None) -> Outcome:
         """The raw answer with its writer, or the reason why there is none."""
         try:
-            if self.provider is None:
+            if self._client is None:
                 assert compose is not None  # steps that cannot be composed are refused by `need_model`
                 return Done({"text": compose(), "by": offline.NAME}, {"model": offline.NAME})
-            found = await self.provider.complete(ask())
+            found = await self._client.complete(ask())
         except ImageProblem as problem:
             return Rejected(problem.reason, problem.detail)
         if isinstance(found, Rejected | Retry):
@@ -160,8 +164,8 @@ class Author(AsyncRowWorker):
 
     async def close(self) -> None:
         """Closes the client's connections."""
-        if self.provider is not None:
-            await self.provider.close()
+        if self._client is not None:
+            await self._client.close()
 
 
 def text_of(raw: Any, field: str) -> str | Rejected:

@@ -1,173 +1,84 @@
-"""The client of OpenAI-compatible endpoints: many calls in flight, each failure with its own fate."""
+"""From a request to its outcome: asked once, once more when cut off, once more for the right form.
+
+One way down, client → transport → endpoint → provider, and its answer comes up the same way.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import random
-import time
-from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from datakit.core.errors import BudgetSpent, DatakitError, StopProvider
-from datakit.core.flight import Flight
+from datakit.core.errors import BudgetSpent, StopProvider
 from datakit.core.outcome import Rejected, Retry
-from datakit.core.settings import LlmSettings, RunSettings
-from datakit.llm._conversation import Conversation
-from datakit.llm._endpoint import Endpoint
 from datakit.llm._faults import Fault
-from datakit.llm._judge import Answer, Spent
-from datakit.llm._payload import Turn
-from datakit.llm._pool import Pool
-from datakit.llm.prices import unknown_price
+from datakit.llm._judge import Spent, judge, repair_turns
+from datakit.llm.answer import Answer
 from datakit.llm.request import Completion, Request
-
-LONGEST_WAIT_S = 300.0
-"""A longer Retry-After leaves the record to the next run."""
-_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 30.0
+from datakit.llm.transport import Transport
 
 
 class Client:
-    """Answers of the endpoints that the recipe names. Made and used on one event loop."""
+    """Answers of one model, whichever way its questions travel. Made and used on one event loop."""
 
-    def __init__(
-        self, settings: LlmSettings, run: RunSettings | None = None, flight: Flight | None = None
-    ) -> None:
-        run = run or RunSettings()
-        self.settings, self._budget_usd = settings, run.budget_usd
-        self._flight = flight or Flight()
-        self._conversation = Conversation(settings, self._ask)
-        self._attempts: Counter[str] = Counter()
-        self._stopped: DatakitError | None = None
-        self.notes: dict[str, Any] = {"attempts": self._attempts}
-        weights = [(e.weight, e.concurrency) for e in settings.endpoints] or [(1.0, None)]
-        self._endpoints = [
-            Endpoint(
-                each,
-                weight=weight,
-                most_open=min(concurrency or run.concurrency, run.concurrency),
-                attempts=self._attempts,
-                note=self._note,
-            )
-            for each, (weight, concurrency) in zip(settings.each_endpoint(), weights, strict=True)
-        ]
-        self._pool = Pool(self._endpoints, run.concurrency)
-        if any(endpoint.price is None for endpoint in self._endpoints):
-            self._note(unknown_price(settings.model))
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What the report must say about it."""
+        return self._transport.notes
 
     async def complete(self, request: Request) -> Completion | Rejected | Retry:
         """The answer, or why there is none.
 
         Raises StopProvider for a wrong key, model or address and for endpoints that stay down, BudgetSpent
-        when the call does not fit into the budget, and ImageProblem for a broken picture.
+        when the request does not fit into the budget, UserError when another build waits for the same batch,
+        and ImageProblem for a broken picture.
         """
-        spent = Spent(self.settings.model)
+        transport = self._transport
+        spent = Spent(transport.settings.model)
         try:
-            return await self._conversation.run(request, spent)
+            outcome = await self._outcome(request, spent)
         except StopProvider as error:
-            self._halt(error)
+            transport.halt(error)
             raise
         except BudgetSpent as error:
-            self._halt(error)
+            transport.halt(error)
             if spent.answers:  # what was paid for this record is accounted for
                 return Retry("budget_spent", str(error), spent.meta())
             raise
+        if isinstance(outcome, Completion):
+            outcome.facts.update(transport.marks)
+            return outcome
+        return replace(outcome, meta={**outcome.meta, **transport.marks})
 
     async def close(self) -> None:
         """Gives connections back."""
-        for endpoint in self._endpoints:
-            await endpoint.close()
+        await self._transport.close()
 
-    async def _ask(self, request: Request, further: tuple[Turn, ...], spent: Spent) -> Answer | Fault:
-        """One answer, after as many tries as the settings allow."""
-        pool, tries = self._pool, 0
-        avoid: Endpoint | None = None
-        tokens: int | None = None
-        while True:
-            if tokens is None and (self._budget_usd is not None or pool.needs_tokens):
-                tokens = self._conversation.tokens(request, further)
-            used: float | None = None
-            slot = await pool.turn((tokens or 0) + request.max_tokens, avoid)
-            endpoint = slot.endpoint
-            try:
-                found, version = await self._call(endpoint, request, further, tokens or 0, spent)
-                if isinstance(found, Answer):
-                    used = found.tokens_in + found.tokens_out
-            finally:
-                pool.back(slot, used)
-            if isinstance(found, Answer):
-                return found
-            if found.fate == "stop":
-                await self._out(endpoint, found)
-            elif found.fate == "adapt":
-                if not endpoint.dialect.adapt(found, version):
-                    return replace(found, fate="retry", reason="request_refused")
-            elif found.fate != "again" or tries >= self.settings.max_retries or _too_long(found):
-                return found
-            else:
-                if tries or not pool.others(endpoint):
-                    await self._wait(found, tries)
-                tries, avoid = tries + 1, endpoint
+    async def _outcome(self, request: Request, spent: Spent) -> Completion | Rejected | Retry:
+        answer = await self._transport.ask(request, (), spent)
+        if isinstance(answer, Answer) and answer.finish_reason == "length":
+            request = replace(request, max_tokens=2 * request.max_tokens)
+            answer = await self._transport.ask(request, (), spent)
+        if isinstance(answer, Fault):
+            return self._given_up(answer, request, spent)
+        outcome = judge(answer, request, spent)
+        if not isinstance(outcome, Retry) or outcome.reason != "answer_malformed":
+            return outcome
+        answer = await self._transport.ask(request, repair_turns(answer, request), spent)
+        if isinstance(answer, Fault):
+            return self._given_up(answer, request, spent)
+        outcome = judge(answer, request, spent)
+        if isinstance(outcome, Completion):
+            outcome.facts["repaired"] = True
+        return outcome
 
-    async def _call(
-        self, endpoint: Endpoint, request: Request, further: tuple[Turn, ...], tokens: int, spent: Spent
-    ) -> tuple[Answer | Fault, int]:
-        """What came of one call, and the version of the dialect that it was made in.
-
-        Body and money are set aside only while the call is under way.
-        """
-        price = endpoint.price
-        worst = price.cost(tokens, request.max_tokens) if price and self._budget_usd is not None else 0.0
-        await self._flight.reserve(worst, self._budget_usd if price else None)
-        cost = 0.0
-        try:
-            if self._stopped is not None:
-                raise self._stopped
-            version = endpoint.dialect.version
-            body = await endpoint.body(request, further)
-            spent.calls += 1
-            self._flight.in_flight += 1
-            try:
-                found = await endpoint.send(body)
-            finally:
-                self._flight.in_flight -= 1
-            if isinstance(found, Answer):
-                cost = spent.add(found, price)
-            return found, version
-        finally:
-            self._flight.settle(worst, cost)
-
-    async def _out(self, endpoint: Endpoint, fault: Fault) -> None:
-        """Goes on without the endpoint. Raises StopProvider when it was the last."""
-        error = await endpoint.stop(fault)
-        self._pool.pump()
-        said = f"Went on without {endpoint.connection.base_url}: {error}"
-        if len(self._endpoints) > 1 and said not in self.notes.get("warnings", ()):
-            self._note(said)
-        if all(other.out is not None for other in self._endpoints):
-            raise error
-
-    async def _wait(self, fault: Fault, tries: int) -> None:
-        """Retry-After when the server gives it, else exponential backoff. No slot is held meanwhile.
-
-        The jitter keeps calls that failed together from coming back together.
-        """
-        if fault.wait_s is not None:
-            delay = fault.wait_s + random.uniform(0, 0.1 + 0.1 * fault.wait_s)
-        else:
-            delay = min(_FIRST_BACKOFF_S * 2**tries, _LONGEST_BACKOFF_S) * random.uniform(0.5, 1.0)
-        with self._flight.aside():
-            until = time.monotonic() + delay
-            while self._stopped is None and (left := until - time.monotonic()) > 0:
-                await asyncio.sleep(min(left, 1.0))
-
-    def _halt(self, error: DatakitError) -> None:
-        self._stopped = self._stopped or error
-        self._pool.halt(self._stopped)
-
-    def _note(self, text: str) -> None:
-        self.notes.setdefault("warnings", []).append(text)
-
-
-def _too_long(fault: Fault) -> bool:
-    return fault.wait_s is not None and fault.wait_s > LONGEST_WAIT_S
+    def _given_up(self, fault: Fault, request: Request, spent: Spent) -> Rejected | Retry:
+        if fault.fate != "reject":
+            return Retry(fault.reason, fault.detail, spent.meta())
+        detail = fault.detail
+        if fault.reason == "context_too_long":
+            count = self._transport.tokens.of(request)
+            detail += f" (about {count:,} tokens were sent, with room for {request.max_tokens:,} more)"
+        return Rejected(fault.reason, detail, spent.meta())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from datakit.core.settings import LlmSettings
@@ -31,7 +32,7 @@ class Price:
         return Price(self.tokens_in * factor, self.tokens_out * factor, self.cached_in * factor)
 
 
-_TABLE = {
+TABLE = {
     "gpt-4o": Price(2.50, 10.00, 1.25),
     "gpt-4o-mini": Price(0.15, 0.60, 0.075),
     "gpt-4.1": Price(2.00, 8.00, 0.50),
@@ -43,7 +44,7 @@ _TABLE = {
 }
 
 
-def price_of(settings: LlmSettings) -> Price | None:
+def price_of(settings: LlmSettings, table: Mapping[str, Price]) -> Price | None:
     """The price of the model in force: the recipe's own, else the table's; None when neither knows it.
 
     A dated name (`gpt-4o-mini-2024-07-18`) has the price of its family. A reseller's price may differ from
@@ -53,7 +54,7 @@ def price_of(settings: LlmSettings) -> Price | None:
         inward = settings.price_in or 0.0
         cached = inward if settings.price_cached is None else settings.price_cached
         return Price(inward, settings.price_out or 0.0, cached)
-    return _TABLE.get(family_of(settings.model))
+    return table.get(family_of(settings.model))
 
 
 def unknown_price(model: str) -> str:

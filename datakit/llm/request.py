@@ -11,6 +11,9 @@ from datakit.llm.answer_schema import AnswerSchema
 
 IMAGE_PLACE = "<image>"
 
+Turn = dict[str, Any]
+"""A message of a chat: `role` and `content`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -61,11 +64,13 @@ class Completion:
         return str(next(iter(self.values.values())))
 
 
-class Provider(Protocol):
+class ModelClient(Protocol):
     """Something that answers requests."""
 
-    notes: dict[str, Any]
-    """What the report must say about it."""
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What the report must say about it."""
+        ...
 
     async def complete(self, request: Request) -> Completion | Rejected | Retry:
         """The answer, or why there is none. Raises StopProvider when no further call can succeed."""

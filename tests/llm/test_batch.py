@@ -19,10 +19,11 @@ from datakit.core.flight import Flight
 from datakit.core.outcome import Rejected, Retry
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.tools import Tools
-from datakit.llm import _batch_carriers as carriers
-from datakit.llm._batch_folder import BatchFolder, State
 from datakit.llm.answer_schema import AnswerSchema
-from datakit.llm.batch import BatchClient
+from datakit.llm.batch import backends
+from datakit.llm.batch.client import Batches
+from datakit.llm.batch.journal import BatchFolder, State
+from datakit.llm.client import Client
 from datakit.llm.request import Completion, Request
 
 DESCRIPTION = AnswerSchema.line("description")
@@ -60,7 +61,7 @@ def ask(server: LoopbackBatches, tmp_path: Path) -> Ask:
         tools = Tools(tmp_path, tmp_path, llm=settings, run=running, flight=flight or Flight())
 
         async def all_() -> list[Any]:
-            client = BatchClient(tools)
+            client = Client(Batches(tools))
             go.notes = client.notes  # type: ignore[attr-defined]
             try:
                 return await asyncio.gather(*map(client.complete, requests), return_exceptions=True)
@@ -90,11 +91,22 @@ def test_answers_find_their_questions_in_whatever_order_they_come(server: Loopba
     assert server.replies == {}, "not one single call"
     line = server.batches[0].lines[0]
     assert set(line) == {"custom_id", "method", "url", "body"}
+    assert line["url"] == "/v1/chat/completions"
     assert line["body"]["response_format"]["type"] == "json_schema"
     assert found[0].cost_usd == pytest.approx(PRICE / 2)
     assert flight.spent_usd == pytest.approx(12 * PRICE / 2)
     assert flight.reserved_usd == 0
     assert found[0].facts["price_factor"] == 0.5
+
+
+def test_batches_of_azure_have_paths_and_a_key_of_their_own(
+    server: LoopbackBatches, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", KEY)
+    address = server.url.removesuffix("/v1") + "/openai/deployments/gpt-4o-mini?api-version=2024-10-21"
+    assert_own(ask(*many(3), provider="azure", base_url=address))
+    assert {line["url"] for batch in server.batches for line in batch.lines} == {"/chat/completions"}
+    assert server.files.content == {}, "fetched and deleted"
 
 
 def test_price_factor_can_be_given(server: LoopbackBatches, ask: Ask) -> None:
@@ -335,7 +347,7 @@ def test_endpoint_that_cannot_be_reached_while_a_batch_is_away_is_waited_for(
     server.seen = lambda step: next(lost, None) if step == "look" else None
     assert_own(ask(*many(2), max_retries=0))
     server.seen = lambda step: Reply(503, "made to fail") if step == "look" else None
-    monkeypatch.setattr(carriers, "_PATIENCE_S", 0.2)
+    monkeypatch.setattr(backends, "_PATIENCE_S", 0.2)
     (found,) = ask(question("z"), max_retries=0)
     assert isinstance(found, StopProvider)
     assert "go on" in str(found)
@@ -350,7 +362,7 @@ def test_batch_that_the_endpoint_does_not_know_any_more_is_never_sent_again_unas
 ) -> None:
     server.is_held = True
     server.seen = lambda step: Reply(503, "made to fail") if step == "look" else None
-    monkeypatch.setattr(carriers, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(backends, "_PATIENCE_S", 0.1)
     ask(question("a"), max_retries=0)
     server.seen = lambda step: Reply(404, "No batch found with id 'batch_0'.") if step == "look" else None
     (found,) = ask(question("a"))

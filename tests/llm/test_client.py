@@ -19,6 +19,7 @@ from datakit.core.outcome import Rejected, Retry
 from datakit.core.settings import LlmSettings
 from datakit.llm._circuit import IN_A_ROW
 from datakit.llm.answer_schema import AnswerSchema
+from datakit.llm.calls import Calls
 from datakit.llm.client import Client
 from datakit.llm.request import Completion, Request
 
@@ -48,7 +49,7 @@ def ask(server: Loopback) -> Ask:
         **settings: Any,
     ) -> Any:
         async def run() -> Any:
-            client = Client(LlmSettings(**{"base_url": server.url, "max_retries": 2, **settings}))
+            client = Client(Calls(LlmSettings(**{"base_url": server.url, "max_retries": 2, **settings})))
             try:
                 outcomes = [await client.complete(request) for _ in range(times)]
             finally:
@@ -381,7 +382,7 @@ def test_unknown_price_is_said_and_own_prices_count(server: Loopback, ask: Ask) 
 
 def test_openai_without_a_key_or_address_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="OPENAI_API_KEY is not set"):
-        Client(LlmSettings(provider="openai"))
+        Calls(LlmSettings(provider="openai"))
 
 
 def decoded(address: str) -> bytes:

@@ -19,6 +19,7 @@ from datakit.core.flight import Flight
 from datakit.core.settings import EndpointSettings, LlmSettings, RunSettings
 from datakit.llm._circuit import IN_A_ROW
 from datakit.llm.answer_schema import AnswerSchema
+from datakit.llm.calls import Calls
 from datakit.llm.client import Client
 from datakit.llm.request import Completion, Request
 
@@ -44,7 +45,7 @@ def ask_all(
     """The outcomes of so many questions at once; errors stand among them."""
 
     async def go() -> Any:
-        client = Client(settings, run or RunSettings(concurrency=16), flight)
+        client = Client(Calls(settings, run or RunSettings(concurrency=16), flight))
         requests = [
             Request(f"请描述。[id:{number}]", (), AnswerSchema.line("description"), 0.3, 100)
             for number in range(count)
@@ -165,7 +166,7 @@ def test_pictures_and_answers_are_reserved_at_worst(servers: list[Loopback], tmp
     request = Request("看", (str(tmp_path / "a.jpg"),), AnswerSchema.line("description"), 0.3, 1000)
 
     async def go(budget_usd: float) -> Any:
-        client = Client(LlmSettings(base_url=servers[0].url), RunSettings(budget_usd=budget_usd))
+        client = Client(Calls(LlmSettings(base_url=servers[0].url), RunSettings(budget_usd=budget_usd)))
         try:
             return await client.complete(request)
         finally:

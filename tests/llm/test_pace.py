@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from loopback import Limit, Limits
 
-from datakit.llm._pace import Limiter, Pace, duration_s
+from datakit.llm._pace import Limiter, Pace, duration_s, limits_of
 
 LATENCY_S, USED, WORST = 0.2, 120.0, 612.0
 MINUTES = 10
@@ -44,7 +44,7 @@ def simulate(limiter: Limiter, limits: Limits, minutes: float = MINUTES) -> Seen
             seen.most_open = max(seen.most_open, len(back))
             continue
         now, _, sent_at, (reply, headers) = heapq.heappop(back)
-        limiter.heard(headers, now)
+        limiter.heard(limits_of(headers), now)
         if reply is None:
             seen.answered += 1
             limiter.accepted(now)
@@ -101,7 +101,7 @@ def test_quota_by_the_day_is_no_pace() -> None:
         "x-ratelimit-remaining-requests": "14370",
         "x-ratelimit-reset-requests": "2m59.56s",
     }
-    limiter.heard(headers, 1.0)
+    limiter.heard(limits_of(headers), 1.0)
     assert limiter.requests.rate is None
 
 

@@ -35,8 +35,12 @@ runs = st.builds(
 prices = st.none() | st.floats(0, 100)
 endpoints = st.builds(
     LlmSettings,
-    provider=st.just("openai"),
+    provider=st.sampled_from(["openai", "azure"]),
     model=st.just("m"),
+    extra_headers=st.just({}) | st.just({"X-Team": "a"}),
+    stream=st.booleans(),
+    extra_body=st.just({}),
+    thinking=st.just("default"),
     base_url=st.none() | st.just("http://127.0.0.1:1/v1"),
     api_key_env=st.sampled_from(["OPENAI_API_KEY", "MY_KEY"]),
     timeout_s=st.floats(1, 999),
@@ -62,6 +66,35 @@ def test_how_work_is_done_never_reaches_a_key(
     assert fingerprint(made(name), other) == fingerprint(made(name), TOOLS)
     row = records().to_dicts()[0]
     assert made(name).key_fields(row, other) == made(name).key_fields(row, TOOLS)
+
+
+PRINTS = {
+    "annotate.ask": "4d08adca4fd24d8a4bfa28114773513d",
+    "annotate.describe": "ac59dcbfa06c5e4d8bd211e1043a0183",
+    "annotate.reason": "02b20473e7467e14f20ebd0ffdbf2dc4",
+}
+"""As they were on 2026-11-26, when `llm.extra_body` and `llm.thinking` came; of the parameters below."""
+PARAMETERS = {
+    "annotate.ask": {
+        "template": "ecom/judge_picture.j2",
+        "answer": {"kind": ["手机界面", "相机照片"], "legible": "boolean"},
+    },
+    "annotate.describe": {"template": "ecom/describe.j2", "into": "description"},
+    "annotate.reason": {"template": "ecom/reason.j2", "into": "reason"},
+}
+
+
+@pytest.mark.parametrize("name", PRINTS)
+def test_what_changes_answers_reaches_a_key_only_when_it_is_given(name: str) -> None:
+    step = validated(find(name), PARAMETERS[name])
+    assert isinstance(step, Annotator)
+
+    def print_of(**llm: Any) -> str:
+        return fingerprint(step, replace(TOOLS, llm=LlmSettings(provider="openai", **llm)))
+
+    assert print_of() == print_of(extra_body={}, thinking="default") == PRINTS[name]
+    others = [{"thinking": "disabled"}, {"thinking": "enabled"}, {"extra_body": {"top_p": 0.9}}]
+    assert len({print_of(), *(print_of(**llm) for llm in others)}) == 4
 
 
 @pytest.mark.parametrize("name", ANNOTATORS)

@@ -13,6 +13,7 @@ import pytest
 from datakit.core.outcome import Rejected, Retry
 from datakit.core.settings import LlmSettings
 from datakit.llm.answer_schema import AnswerSchema
+from datakit.llm.calls import Calls
 from datakit.llm.client import Client
 from datakit.llm.request import Completion, Request
 
@@ -54,7 +55,7 @@ def asked(address: str, schema: AnswerSchema, max_tokens: int) -> Completion | R
     settings = LlmSettings(provider="openai", base_url=address, model="gemma", timeout_s=300)
 
     async def go() -> Completion | Rejected | Retry:
-        client = Client(settings)
+        client = Client(Calls(settings))
         try:
             return await client.complete(Request(QUESTION, (), schema, 0.0, max_tokens))
         finally:

@@ -23,6 +23,7 @@ from datakit.core.settings import LlmSettings
 from datakit.core.tokens import token_ids
 from datakit.core.tools import Tools
 from datakit.llm.answer_schema import AnswerSchema
+from datakit.llm.calls import Calls
 from datakit.llm.client import Client
 from datakit.llm.request import Completion, Request
 from datakit.serve.asking import Question, Reply, closed_form, contents
@@ -183,7 +184,7 @@ def test_answers_in_a_schema_come_through_the_client_of_the_annotators(vllm: Run
     settings = LlmSettings(provider="openai", base_url=vllm.server.url, model=NAME, max_image_pixels=50_176)
 
     async def go() -> Completion | Rejected | Retry:
-        client = Client(settings)
+        client = Client(Calls(settings))
         try:
             schema = AnswerSchema.of({"kind": ("截图", "照片")})
             return await client.complete(Request("这是什么图？", (str(SCREENS[0]),), schema, 0.0, 64))

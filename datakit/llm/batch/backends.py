@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from datakit.core.errors import StopProvider
 from datakit.core.flight import Flight
-from datakit.llm import _batch_lines as batch_lines
-from datakit.llm._batch_folder import Entry, Way
-from datakit.llm._batch_service import ENDED, BatchService, Unreachable
 from datakit.llm._faults import Fault
+from datakit.llm.batch import files as batch_files
+from datakit.llm.batch.journal import Entry, Way
+from datakit.llm.batch.openai_service import ENDED, BatchService, Unreachable
 
 if TYPE_CHECKING:
     from openai.types import Batch
@@ -45,7 +45,7 @@ class BatchFailed(Exception):
         self.error = error
 
 
-class Carrier(Protocol):
+class BatchBackend(Protocol):
     """Carries files there and answers back."""
 
     way: Way
@@ -69,10 +69,8 @@ class Carrier(Protocol):
         """Every answer is in the result store."""
         ...
 
-    async def close(self) -> None: ...
 
-
-class ByProvider:
+class ServiceBackend:
     """The endpoint's own batches. Every step is on disk before the next is taken."""
 
     way: Way = "batch"
@@ -127,9 +125,6 @@ class ByProvider:
     async def done(self, entry: Entry) -> None:
         await self._service.delete(*entry.known.remote)
 
-    async def close(self) -> None:
-        await self._service.close()
-
     async def _find(self, entry: Entry, file_id: str) -> Batch | None:
         try:
             return await self._service.find(file_id, entry.name, entry.known.created)
@@ -141,7 +136,7 @@ class ByProvider:
         if batch.output_file_id:
             for _ in range(_FETCHES):
                 await self._service.fetch(batch.output_file_id, entry.output)
-                if sum(1 for _ in batch_lines.read(entry.output)) >= completed:
+                if sum(1 for _ in batch_files.read(self._service.provider, entry.output)) >= completed:
                     break
         if batch.error_file_id:
             await self._service.fetch(batch.error_file_id, entry.errors)
@@ -151,7 +146,7 @@ class ByProvider:
         return Ended(missing)
 
 
-class ByHand:
+class ManualBackend:
     """Files that somebody runs, `vllm run-batch` above all. What must be run is noted in the flight."""
 
     way: Way = "batch_files"
@@ -175,9 +170,6 @@ class ByHand:
 
     async def done(self, entry: Entry) -> None:
         """Nothing to do: the files go with their folder."""
-
-    async def close(self) -> None:
-        """Nothing is open."""
 
 
 def _is_whole(path: Path) -> bool:

@@ -14,12 +14,10 @@ from datakit.core.files import FileDigests
 from datakit.core.image import ImageProblem
 from datakit.core.record import digest
 from datakit.llm._dialect import Dialect
-from datakit.llm._faults import Fault, fault_of
-from datakit.llm._judge import Answer
-from datakit.llm._payload import Turn
-from datakit.llm.request import Request
-
-_URL = "/v1/chat/completions"
+from datakit.llm._faults import Fault
+from datakit.llm.answer import Answer
+from datakit.llm.provider import Provider
+from datakit.llm.request import Request, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +127,11 @@ def write(
 
 def _line(line: Line, dialect: Dialect) -> bytes:
     body = orjson.Fragment(dialect.body(line.request, line.further))
-    value = {"custom_id": line.id, "method": "POST", "url": _URL, "body": body}
+    value = {"custom_id": line.id, "method": "POST", "url": dialect.provider.batch_path, "body": body}
     return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def read(*paths: Path) -> Iterator[tuple[str, Answer | Fault]]:
+def read(provider: Provider, *paths: Path) -> Iterator[tuple[str, Answer | Fault]]:
     """`custom_id` and answer of every readable line of output and error files that are there.
 
     A line that cannot be read is left out: its question counts as not answered.
@@ -145,20 +143,20 @@ def read(*paths: Path) -> Iterator[tuple[str, Answer | Fault]]:
             for text in lines:
                 try:
                     value = orjson.loads(text)
-                    found = value["custom_id"], _found(value)
+                    found = value["custom_id"], _found(provider, value)
                 except (orjson.JSONDecodeError, TypeError, AttributeError, LookupError, ValueError):
                     continue
                 if isinstance(found[0], str):
                     yield found
 
 
-def _found(value: dict[str, Any]) -> Answer | Fault:
+def _found(provider: Provider, value: dict[str, Any]) -> Answer | Fault:
     response, error = value.get("response") or {}, value.get("error")
     status, body = int(response.get("status_code") or 0), response.get("body")
     if status == 200 and body is not None:
-        return Answer.parse(orjson.dumps(body))
+        return provider.decode(orjson.dumps(body))
     if status and status != 200:  # vLLM puts the body beside the response
-        return fault_of(status, {}, orjson.dumps(body if body is not None else error))
+        return provider.fault(status, {}, orjson.dumps(body if body is not None else error))
     code = str(error.get("code") or "") if isinstance(error, dict) else ""
     words = (error.get("message") if isinstance(error, dict) else error) or "no answer and no error"
     reason = code if code in ("batch_expired", "batch_cancelled") else "line_failed"

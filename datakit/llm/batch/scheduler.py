@@ -16,16 +16,15 @@ from datakit.core.errors import BudgetSpent, StopProvider
 from datakit.core.files import FileDigests
 from datakit.core.flight import Flight
 from datakit.core.settings import LlmSettings, RunSettings
-from datakit.llm import _batch_lines as batch_lines
-from datakit.llm._batch_carriers import BatchFailed, Carrier, Ended
-from datakit.llm._batch_folder import BatchFolder, Entry, State
-from datakit.llm._batch_lines import FileLimits, Found, Line, Written
 from datakit.llm._dialect import Dialect
 from datakit.llm._faults import Fault
-from datakit.llm._judge import Answer
-from datakit.llm._payload import Turn
+from datakit.llm.answer import Answer
+from datakit.llm.batch import files as batch_files
+from datakit.llm.batch.backends import BatchBackend, BatchFailed, Ended
+from datakit.llm.batch.files import FileLimits, Found, Line, Written
+from datakit.llm.batch.journal import BatchFolder, Entry, State
 from datakit.llm.prices import Price
-from datakit.llm.request import Request
+from datakit.llm.request import Request, Turn
 
 QUIET_S = 0.1
 """When nothing new was asked for so long and nothing else is to be done, every record waits for an answer."""
@@ -51,7 +50,7 @@ class Asked:
 
 
 @dataclass
-class Desk:
+class BatchScheduler:
     """The batches of one model. Made and used on one event loop."""
 
     settings: LlmSettings
@@ -61,7 +60,7 @@ class Desk:
     dialect: Dialect
     price: Price | None
     folder: BatchFolder
-    carrier: Carrier
+    backend: BatchBackend
     tokens: Callable[[Request, tuple[Turn, ...]], int]
     _waiting: list[Line] = field(default_factory=list)
     _open: dict[str, list[Line]] = field(default_factory=dict)
@@ -108,7 +107,6 @@ class Desk:
         self.flight.told, self.flight.in_flight = "", 0
         for entry in [*(one.entry for one in self._asked), *self._answered]:
             entry.release()
-        await self.carrier.close()
 
     async def _work(self) -> None:
         try:
@@ -182,7 +180,7 @@ class Desk:
         entry = self.folder.claim(id_)
         if entry is None:
             return False
-        if not await self.carrier.recover(entry):
+        if not await self.backend.recover(entry):
             entry.remove()  # nothing was ordered: what is wanted now is written anew
             return False
         self.flight.hold(entry.known.worst_usd)
@@ -201,7 +199,7 @@ class Desk:
         written = Written(left=lines)
         try:
             written = await asyncio.to_thread(
-                batch_lines.write, entry.input, lines, self.dialect, limits, self._worst_usd
+                batch_files.write, entry.input, lines, self.dialect, limits, self._worst_usd
             )
         finally:
             self._waiting = [*written.left, *self._waiting]
@@ -224,7 +222,7 @@ class Desk:
         ids = list(dict.fromkeys(line.id for line in written.lines))
         entry.keep(
             State(
-                way=self.carrier.way,
+                way=self.backend.way,
                 endpoint=self.folder.endpoint,
                 status="written",
                 ids=ids,
@@ -236,12 +234,12 @@ class Desk:
         asked = Asked(entry, had_company=bool(self._asked))
         self._asked.append(asked)
         self.flight.tell(f"sending a batch of {len(ids):,} requests")
-        await self.carrier.order(entry)
+        await self.backend.order(entry)
         asked.look_at = time.monotonic()
 
     async def _look(self, asked: Asked) -> None:
         try:
-            found = await self.carrier.look(asked.entry)
+            found = await self.backend.look(asked.entry)
         except BatchFailed as failed:
             await self._failed(asked, failed)
             return
@@ -262,7 +260,7 @@ class Desk:
         entry, cost = asked.entry, 0.0
         self._asked.remove(asked)
         open_ = set(entry.known.ids)
-        for id_, found in batch_lines.read(entry.output, entry.errors):
+        for id_, found in batch_files.read(self.dialect.provider, entry.output, entry.errors):
             if id_ in open_:
                 open_.discard(id_)
                 if isinstance(found, Answer) and self.price is not None:
@@ -274,7 +272,7 @@ class Desk:
         self._answered.append(entry)
 
     def _give(self, ids: list[str], found: Answer | Fault) -> None:
-        if ids and isinstance(found, Fault) and found.fate == "again" and self.carrier.way == "batch_files":
+        if ids and isinstance(found, Fault) and found.fate == "again" and self.backend.way == "batch_files":
             count = self.flight.unanswered.get(found.detail, 0)
             self.flight.unanswered[found.detail] = count + len(ids)
         for id_ in ids:
@@ -302,7 +300,7 @@ class Desk:
         if self.flight.is_storing:
             return
         while self._answered:
-            await self.carrier.done(self._answered[0])
+            await self.backend.done(self._answered[0])
             self._answered.pop(0).remove()
 
     def _worst_usd(self, line: Line) -> float:

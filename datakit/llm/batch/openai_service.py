@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 import orjson
 
 from datakit.core.errors import StopProvider
-from datakit.llm._connection import face_of
 from datakit.llm._endpoint import Endpoint
-from datakit.llm._faults import Fault, fault_of
+from datakit.llm._faults import Fault
 
 if TYPE_CHECKING:
     from openai.types import Batch
@@ -41,9 +40,10 @@ class BatchService:
     """Uploads, batches and results at one endpoint. Every method raises StopProvider or Unreachable."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
-        retries = endpoint.settings.max_retries
-        self._face = face_of(endpoint.settings).with_options(max_retries=retries, timeout=_TIMEOUT_S)
+        self._endpoint, self.provider = endpoint, endpoint.provider
+        face, retries = endpoint.provider.face, endpoint.settings.max_retries
+        assert face is not None  # a provider with a `batch_path` has one
+        self._face = face.with_options(max_retries=retries, timeout=_TIMEOUT_S)
 
     async def upload(self, path: Path) -> str:
         """The id of the uploaded file."""
@@ -61,7 +61,7 @@ class BatchService:
         async def go() -> Batch:
             return await self._face.with_options(max_retries=0).batches.create(
                 input_file_id=file_id,
-                endpoint="/v1/chat/completions",
+                endpoint=self.provider.batch_path,  # type: ignore[arg-type]  # Azure has a path of its own
                 completion_window="24h",
                 metadata={_MARK: name},
             )
@@ -120,7 +120,7 @@ class BatchService:
         if any(error.code == "token_limit_exceeded" for error in errors):
             return None
         words = "; ".join(f"{error.code}: {error.message}" for error in errors[:5]) or "no reason was given"
-        fault = fault_of(400, {}, orjson.dumps({"error": {"message": words}}))
+        fault = self.provider.fault(400, {}, orjson.dumps({"error": {"message": words}}))
         if fault.fate == "stop":
             return await self._endpoint.stop(fault)
         return StopProvider(f"{self._address} refused the batch {batch.id}. {words}", "Nothing was answered.")
@@ -132,12 +132,9 @@ class BatchService:
             "What was answered is stored, and batches that were sent go on: run the same command later.",
         )
 
-    async def close(self) -> None:
-        await self._face.close()
-
     @property
     def _address(self) -> str:
-        return self._endpoint.connection.base_url
+        return self._endpoint.address
 
     async def _safely(self, call: Callable[[], Awaitable[Result]], known: str = "") -> Result:
         """The result of a call; `known` is the id of something that was there before."""
@@ -148,7 +145,7 @@ class BatchService:
         except APIStatusError as error:
             response = error.response
             content = orjson.dumps({"error": error.body}) if error.body else str(error).encode()
-            fault = fault_of(response.status_code, response.headers, content)
+            fault = self.provider.fault(response.status_code, response.headers, content)
         except (APIConnectionError, APIResponseValidationError, AttributeError, ValueError) as error:
             # The last two: the package makes no object of a body that is no JSON, such as a proxy's page.
             fault = Fault("again", "connection_lost", f"{type(error).__name__}: {error}"[:300])

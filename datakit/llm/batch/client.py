@@ -1,4 +1,4 @@
-"""The client that asks by batch files: the questions and the judgement of calls, at the price of batches."""
+"""Questions as lines of batch files, at the price of batches."""
 
 from __future__ import annotations
 
@@ -6,96 +6,87 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from datakit.core.errors import BudgetSpent, StopProvider
-from datakit.core.outcome import Rejected, Retry
+from datakit.core.errors import BudgetSpent, DatakitError, StopProvider, UserError
 from datakit.core.record import digest
 from datakit.core.tools import Tools
-from datakit.llm._batch_carriers import WAITS, ByHand, ByProvider, Carrier
-from datakit.llm._batch_desk import Desk
-from datakit.llm._batch_folder import BatchFolder
-from datakit.llm._batch_service import BatchService
-from datakit.llm._conversation import Conversation
 from datakit.llm._dialect import Dialect
 from datakit.llm._endpoint import Endpoint
 from datakit.llm._faults import Fault
-from datakit.llm._judge import Answer, Spent
-from datakit.llm._payload import Turn
-from datakit.llm.prices import Price, price_of, unknown_price
-from datakit.llm.request import Completion, Request
+from datakit.llm._judge import Spent
+from datakit.llm.answer import Answer
+from datakit.llm.batch.backends import WAITS, BatchBackend, ManualBackend, ServiceBackend
+from datakit.llm.batch.journal import BatchFolder
+from datakit.llm.batch.openai_service import BatchService
+from datakit.llm.batch.scheduler import BatchScheduler
+from datakit.llm.prices import Price, unknown_price
+from datakit.llm.providers import provider_of
+from datakit.llm.request import Request, Turn
+from datakit.llm.transport import RequestTokens
 
 _FREE = Price(0.0, 0.0, 0.0)
 
 
-class BatchClient:
-    """Answers of one model by batch files. Made and used on one event loop."""
+class Batches:
+    """The transport of one model by batch files. Made and used on one event loop."""
 
     def __init__(self, tools: Tools) -> None:
         first, *others = tools.llm.each_endpoint()
         self.settings, self._factor = first, tools.llm.batch_price_factor
         self._attempts: Counter[str] = Counter()
         self.notes: dict[str, Any] = {"attempts": self._attempts}
-        price = price_of(first)
+        # The hours in a queue are no measure of work, and the price is not that of a call.
+        self.marks: dict[str, Any] = {"seconds": None, "price_factor": self._factor}
+        provider = provider_of(first)
+        if not provider.batch_path:
+            raise UserError(
+                f"{provider.name} takes no batch files, but run.mode is {tools.run.mode}",
+                remedy="Set run.mode: calls.",
+            )
+        self.tokens = RequestTokens(provider)
+        price = provider.price()
         self._price = price.times(self._factor) if price else None
         if price is None:
             self._note(unknown_price(first.model))
         if others and tools.run.mode == "batch":
             self._note(f"Batches go to one endpoint of a model only, the first ({first.base_url}).")
-        self._conversation = Conversation(first, self._ask)
         self._endpoint: Endpoint | None = None
-        carrier: Carrier = ByHand(first.model, tools.flight)
+        backend: BatchBackend = ManualBackend(first.model, tools.flight)
         address = ""
-        self._dialect = Dialect(first, self._note)
+        self._dialect = Dialect(provider, self._note)
         if tools.run.mode == "batch":
             self._endpoint = Endpoint(first, attempts=Counter(), note=self._note)
-            carrier = ByProvider(BatchService(self._endpoint))
-            address = digest(self._endpoint.connection.base_url).hex()
+            backend = ServiceBackend(BatchService(self._endpoint))
+            address = digest(self._endpoint.address).hex()
         store = tools.run.store_folder(tools.project)
-        self._desk = Desk(
+        self._scheduler = BatchScheduler(
             settings=first,
             run=tools.run,
             flight=tools.flight,
             files=tools.files,
             dialect=self._dialect,
             price=self._price,
-            folder=BatchFolder(store, carrier.way, address),
-            carrier=carrier,
-            tokens=self._conversation.tokens,
+            folder=BatchFolder(store, backend.way, address),
+            backend=backend,
+            tokens=self.tokens.of,
         )
 
-    async def complete(self, request: Request) -> Completion | Rejected | Retry:
-        """The answer, or why there is none.
-
-        Raises StopProvider for a wrong key, model or address, BudgetSpent when not one line fits into the
-        budget, UserError when another build waits for the same batch, and ImageProblem for a broken picture.
-        """
-        spent = Spent(self.settings.model)
-        try:
-            found = await self._conversation.run(request, spent)
-        except StopProvider as error:
-            self._desk.halt(error)
-            raise
-        except BudgetSpent as error:
-            if spent.answers:  # what was paid for this record is accounted for
-                return Retry("budget_spent", str(error), spent.meta())
-            raise
-        # The hours in a queue are no measure of work, and the price is not that of a call.
-        marks = {"seconds": None, "price_factor": self._factor}
-        if isinstance(found, Completion):
-            found.facts.update(marks)
-            return found
-        return replace(found, meta={**found.meta, **marks})
+    def halt(self, error: DatakitError) -> None:
+        """No further question is sent. A budget that is spent only holds back the next file: those under way
+        are paid for."""
+        if not isinstance(error, BudgetSpent):
+            self._scheduler.halt(error)
 
     async def close(self) -> None:
         """Lets go of files and connections; batches under way are found again."""
-        await self._desk.close()
+        await self._scheduler.close()
         if self._endpoint is not None:
             await self._endpoint.close()
 
-    async def _ask(self, request: Request, further: tuple[Turn, ...], spent: Spent) -> Answer | Fault:
+    async def ask(self, request: Request, further: tuple[Turn, ...], spent: Spent) -> Answer | Fault:
         """One answer, after as many batches as the settings allow."""
         tries = 0
         while True:
-            found = await self._desk.answer(request, further)
+            found = await self._scheduler.answer(request, further)
             what = found.what
             if not (isinstance(what, Fault) and what.reason == WAITS):
                 spent.calls += 1

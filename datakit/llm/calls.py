@@ -1,0 +1,155 @@
+"""Questions as calls to endpoints: many in flight, each failure with its own fate."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+from datakit.core.errors import DatakitError
+from datakit.core.flight import Flight
+from datakit.core.settings import LlmSettings, RunSettings
+from datakit.llm._endpoint import Endpoint
+from datakit.llm._faults import Fault
+from datakit.llm._judge import Spent
+from datakit.llm._pool import Pool
+from datakit.llm.answer import Answer
+from datakit.llm.prices import unknown_price
+from datakit.llm.request import Request, Turn
+from datakit.llm.transport import RequestTokens
+
+LONGEST_WAIT_S = 300.0
+"""A longer Retry-After leaves the record to the next run."""
+_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 30.0
+
+
+class Calls:
+    """The transport by calls to the endpoints that the recipe names. Made and used on one event loop."""
+
+    def __init__(
+        self, settings: LlmSettings, run: RunSettings | None = None, flight: Flight | None = None
+    ) -> None:
+        run = run or RunSettings()
+        self.settings, self._budget_usd = settings, run.budget_usd
+        self._flight = flight or Flight()
+        self._attempts: Counter[str] = Counter()
+        self._stopped: DatakitError | None = None
+        self.notes: dict[str, Any] = {"attempts": self._attempts}
+        self.marks: dict[str, Any] = {}
+        weights = [(e.weight, e.concurrency) for e in settings.endpoints] or [(1.0, None)]
+        self._endpoints = [
+            Endpoint(
+                each,
+                weight=weight,
+                most_open=min(concurrency or run.concurrency, run.concurrency),
+                attempts=self._attempts,
+                note=self._note,
+            )
+            for each, (weight, concurrency) in zip(settings.each_endpoint(), weights, strict=True)
+        ]
+        self.tokens = RequestTokens(self._endpoints[0].provider)
+        self._pool = Pool(self._endpoints, run.concurrency)
+        if any(endpoint.price is None for endpoint in self._endpoints):
+            self._note(unknown_price(settings.model))
+
+    async def close(self) -> None:
+        """Gives connections back."""
+        for endpoint in self._endpoints:
+            await endpoint.close()
+
+    async def ask(self, request: Request, further: tuple[Turn, ...], spent: Spent) -> Answer | Fault:
+        """One answer, after as many tries as the settings allow."""
+        pool, tries = self._pool, 0
+        avoid: Endpoint | None = None
+        tokens: int | None = None
+        while True:
+            if tokens is None and (self._budget_usd is not None or pool.needs_tokens):
+                tokens = self.tokens.of(request, further)
+            used: float | None = None
+            slot = await pool.turn((tokens or 0) + request.max_tokens, avoid)
+            endpoint = slot.endpoint
+            try:
+                found, version = await self._call(endpoint, request, further, tokens or 0, spent)
+                if isinstance(found, Answer):
+                    used = found.tokens_in + found.tokens_out
+            finally:
+                pool.back(slot, used)
+            if isinstance(found, Answer):
+                return found
+            if found.fate == "stop":
+                await self._out(endpoint, found)
+            elif found.fate == "adapt":
+                if not endpoint.dialect.adapt(found, version):
+                    return replace(found, fate="retry", reason="request_refused")
+            elif found.fate != "again" or tries >= self.settings.max_retries or _too_long(found):
+                return found
+            else:
+                if tries or not pool.others(endpoint):
+                    await self._wait(found, tries)
+                tries, avoid = tries + 1, endpoint
+
+    async def _call(
+        self, endpoint: Endpoint, request: Request, further: tuple[Turn, ...], tokens: int, spent: Spent
+    ) -> tuple[Answer | Fault, int]:
+        """What came of one call, and the version of the dialect that it was made in.
+
+        Body and money are set aside only while the call is under way.
+        """
+        price = endpoint.price
+        worst = price.cost(tokens, request.max_tokens) if price and self._budget_usd is not None else 0.0
+        await self._flight.reserve(worst, self._budget_usd if price else None)
+        cost = 0.0
+        try:
+            if self._stopped is not None:
+                raise self._stopped
+            version = endpoint.dialect.version
+            body = await endpoint.body(request, further)
+            spent.calls += 1
+            self._flight.in_flight += 1
+            try:
+                found = await endpoint.send(body)
+            finally:
+                self._flight.in_flight -= 1
+            if isinstance(found, Answer):
+                cost = spent.add(found, price)
+            return found, version
+        finally:
+            self._flight.settle(worst, cost)
+
+    async def _out(self, endpoint: Endpoint, fault: Fault) -> None:
+        """Goes on without the endpoint. Raises StopProvider when it was the last."""
+        error = await endpoint.stop(fault)
+        self._pool.pump()
+        said = f"Went on without {endpoint.address}: {error}"
+        if len(self._endpoints) > 1 and said not in self.notes.get("warnings", ()):
+            self._note(said)
+        if all(other.out is not None for other in self._endpoints):
+            raise error
+
+    async def _wait(self, fault: Fault, tries: int) -> None:
+        """Retry-After when the server gives it, else exponential backoff. No slot is held meanwhile.
+
+        The jitter keeps calls that failed together from coming back together.
+        """
+        if fault.wait_s is not None:
+            delay = fault.wait_s + random.uniform(0, 0.1 + 0.1 * fault.wait_s)
+        else:
+            delay = min(_FIRST_BACKOFF_S * 2**tries, _LONGEST_BACKOFF_S) * random.uniform(0.5, 1.0)
+        with self._flight.aside():
+            until = time.monotonic() + delay
+            while self._stopped is None and (left := until - time.monotonic()) > 0:
+                await asyncio.sleep(min(left, 1.0))
+
+    def halt(self, error: DatakitError) -> None:
+        self._stopped = self._stopped or error
+        self._pool.halt(self._stopped)
+
+    def _note(self, text: str) -> None:
+        self.notes.setdefault("warnings", []).append(text)
+
+
+def _too_long(fault: Fault) -> bool:
+    return fault.wait_s is not None and fault.wait_s > LONGEST_WAIT_S

@@ -1,0 +1,138 @@
+"""Chat completions, OpenAI's way to put questions: bodies, answers, streams. Most services speak it."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from datakit.llm._faults import Fault, fault_of
+from datakit.llm.answer import Answer
+from datakit.llm.pictures import picture_bytes
+from datakit.llm.provider import Question
+from datakit.llm.request import Turn, parts_of
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+
+def encode(question: Question) -> dict[str, Any]:
+    """The body: model and limits, the question, further turns, the answer's form. Raises ImageProblem."""
+    request, left_out = question.request, question.left_out
+    limit = "max_completion_tokens" if "max_tokens" in left_out else "max_tokens"
+    body: dict[str, Any] = {"model": question.model, limit: request.max_tokens}
+    if "temperature" not in left_out:
+        body["temperature"] = request.temperature
+    system = [{"role": "system", "content": request.system}] if request.system else []
+    body["messages"] = [*system, _user_turn(question), *question.further]
+    if question.structured == "json_schema":
+        schema = {"name": request.schema.title, "strict": True, "schema": request.schema.json_schema()}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    elif question.structured == "json_object":
+        body["response_format"] = {"type": "json_object"}
+    if question.stream:
+        body["stream"] = True
+        if "stream_options" not in left_out:
+            body["stream_options"] = {"include_usage": True}
+    return body
+
+
+def _user_turn(question: Question) -> Turn:
+    """The user's turn, pictures as data addresses."""
+    request = question.request
+    if not request.images:
+        return {"role": "user", "content": request.text}
+    content = [
+        {"type": "text", "text": part}
+        if isinstance(part, str)
+        else _picture(request.images[part], question.max_image_pixels)
+        for part in parts_of(request)
+    ]
+    return {"role": "user", "content": content}
+
+
+def _picture(path: str, max_pixels: int) -> Turn:
+    data = base64.b64encode(picture_bytes(path, max_pixels)).decode("ascii")
+    return {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}}
+
+
+def decode(data: bytes) -> Answer | Fault:
+    """The answer in the body of a 200, however far the server bends the format; else a fault."""
+    try:
+        try:
+            value = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            value = _joined(data)
+        if isinstance(value, Fault):
+            return value
+        choice = value["choices"][0]
+        message, usage = choice["message"], value.get("usage") or {}
+        details = usage.get("prompt_tokens_details") or {}
+        return Answer(
+            content=_text(message.get("content")),
+            refusal=_text(message.get("refusal")),
+            finish_reason=choice.get("finish_reason") or "stop",
+            model=value.get("model") or "",
+            tokens_in=int(usage.get("prompt_tokens") or 0),
+            tokens_out=int(usage.get("completion_tokens") or 0),
+            cached=int(details.get("cached_tokens") or 0),
+        )
+    except (orjson.JSONDecodeError, TypeError, AttributeError, LookupError, ValueError):
+        start = data[:120].decode("utf-8", "replace")
+        return Fault("again", "body_malformed", f"the endpoint answered 200 with no completion: {start!r}")
+
+
+def _joined(data: bytes) -> dict[str, Any] | Fault:
+    """A stream of events as one completion. Raises ValueError when it ends too soon; LookupError or TypeError
+    when it is something else."""
+    message: dict[str, str] = {"content": "", "refusal": ""}
+    whole: dict[str, Any] = {}
+    finish_reason = None
+    for line in data.splitlines():
+        event = line.removeprefix(b"data:").strip()
+        if not line.startswith(b"data:") or event == b"[DONE]":
+            continue
+        chunk = orjson.loads(event)
+        if chunk.get("error"):
+            return _fault_within(chunk, event)
+        whole |= {name: chunk[name] for name in ("model", "usage") if chunk.get(name)}
+        for choice in chunk.get("choices") or ():
+            delta = choice.get("delta") or {}
+            for name in message:
+                message[name] += _text(delta.get(name))
+            finish_reason = choice.get("finish_reason") or finish_reason
+    if finish_reason is None:
+        raise ValueError("the stream ends before the answer does")
+    return {**whole, "choices": [{"message": message, "finish_reason": finish_reason}]}
+
+
+def _fault_within(chunk: dict[str, Any], event: bytes) -> Fault:
+    """What an error in the middle of a stream means: its code may be a status, else the server failed."""
+    error = chunk["error"]
+    code = error.get("code") if isinstance(error, dict) else None
+    return fault_of(code if isinstance(code, int) and 400 <= code < 600 else 500, {}, event)
+
+
+def _text(value: Any) -> str:
+    """A text, or the texts of a list of parts, as some servers write content."""
+    if isinstance(value, list):
+        return "".join(part.get("text") or "" for part in value if isinstance(part, dict))
+    return value if isinstance(value, str) else ""
+
+
+def headers_of(face: AsyncOpenAI) -> dict[str, str]:
+    """The headers that the `openai` package sends, the key among them."""
+    headers = {**face.default_headers, **face.auth_headers}
+    return {name: value for name, value in headers.items() if isinstance(value, str)}
+
+
+async def models_of(face: AsyncOpenAI) -> list[str]:
+    """Names of the models that an endpoint lists; empty when it lists none."""
+    from openai import OpenAIError
+
+    try:
+        found = await face.models.list(timeout=15)
+    except OpenAIError:
+        return []
+    return sorted(model.id for model in found.data)[:50]
