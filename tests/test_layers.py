@@ -15,19 +15,22 @@ from datakit.core.registry import FOLDERS
 PACKAGE = Path(__file__).resolve().parent.parent / "datakit"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"core"}
+BASE = {"core", "artifacts"}
 TRANSFORMS = set(FOLDERS)
 ALLOWED = {
-    "core": BASE,
+    "core": {"core"},
+    "artifacts": BASE,
     "recipe": {*BASE, "recipe"},
     "llm": {*BASE, "llm"},
+    "pages": {"core", "pages"},
     **{folder: {*BASE, "llm", folder} for folder in TRANSFORMS},
     "run": {*BASE, "recipe", "run"},
-    "card": {*BASE, "recipe", "run", "card"},
-    "train": {*BASE, "recipe", "run", "train"},
+    "card": {*BASE, "pages", "card"},
+    "train": {*BASE, "recipe", "train"},
     "check": {*BASE, "recipe", "run", "train", "check"},
-    "evaluate": {*BASE, "recipe", "run", "card", "evaluate"},
-    "serve": {*BASE, "recipe", "llm", "run", "card", "check", "serve"},
+    "evaluate": {*BASE, "pages", "card", "evaluate"},
+    "serve": {*BASE, "recipe", "llm", "run", "serve"},
+    "bundle": {*BASE, "train", "bundle"},
 }
 """Folder -> folders that it may import. Files at the top and the command may import everything."""
 

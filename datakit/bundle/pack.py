@@ -17,21 +17,28 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import yaml
 from pydantic import BaseModel
 
+from datakit.artifacts import names
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.manifest import Manifest
 from datakit.bundle.pictures import at_training_size
 from datakit.bundle.serving import serve_script
 from datakit.core.errors import UserError
 from datakit.core.pixels import TrainerLimits
-from datakit.run.manifest import Manifest
-from datakit.train.config import EXPORT_FILE, FILE
 from datakit.train.launch import gpus_and_nodes
 from datakit.train.run_folder import RunFolder
 
 SUMS = "SHA256SUMS"
 _PAYLOAD = ("run.sh", "check.py", "predict.py", "evaluate.py")
-_KEPT = ("answer.json", "emitted.json", "dataset_info.json", "recipe.yaml", "report.json", "serve.json")
+_KEPT = (
+    names.ANSWER_FORMAT,
+    names.EMITTED,
+    names.DATASET_INFO,
+    names.RECIPE,
+    names.REPORT,
+    names.SERVING,
+)
 _TIME = 315_532_800
 """1980-01-01: the same build gives the same archive, and every tool can read the date."""
 _AT_ONCE = 64
@@ -59,10 +66,10 @@ def bundle(build: Path, out: Path) -> Bundle:
     Raises UserError for a folder that is no build, was changed since, or misses a file.
     """
     run = RunFolder.of(build)
-    made = Manifest.load(run.build)
+    made = run.build.find_manifest()
     if made is None:
         raise UserError(f"{build} is no finished build", remedy="Make it: datakit build recipes/<name>.yaml")
-    _check_whole(run.build, made)
+    _check_whole(run.build.path, made)
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f".{out.name}.part")
     try:
@@ -87,18 +94,17 @@ def bundle(build: Path, out: Path) -> Bundle:
 
 def _fill(writer: _Writer, run: RunFolder, made: Manifest) -> None:
     name, build = made.name, run.build
-    info = orjson.loads((build / "dataset_info.json").read_bytes())
-    names = [FILE, EXPORT_FILE, *(entry["file_name"] for entry in info.values())]
-    names += [kept for kept in _KEPT if (build / kept).is_file()]
+    wanted = [names.TRAINING, names.EXPORT, *build.entries.values()]
+    wanted += [kept for kept in _KEPT if (build.path / kept).is_file()]
     if run.keys.get("deepspeed"):
-        names.append(str(run.keys["deepspeed"]))
-    contents: dict[str, bytes | Path] = {f"{name}/{file}": build / file for file in set(names)}
+        wanted.append(str(run.keys["deepspeed"]))
+    contents: dict[str, bytes | Path] = {f"{name}/{file}": build.path / file for file in set(wanted)}
     labels = _labels(build)
     if labels is not None:
         contents[f"{name}/labels.json"] = labels
     for file in _PAYLOAD:
         contents[file] = (files("datakit.bundle") / "payload" / file).read_bytes()
-    contents["serve.sh"] = serve_script(run, name)
+    contents[names.SERVE_SCRIPT] = serve_script(run, name)
     contents["settings.env"] = _settings(run, name)
     contents["bundle.json"] = _about(made)
     for path in sorted(contents):
@@ -110,9 +116,9 @@ def _fill(writer: _Writer, run: RunFolder, made: Manifest) -> None:
     writer.add(SUMS, sums.encode())
 
 
-def _add_pictures(writer: _Writer, build: Path, target: str, limits: TrainerLimits) -> None:
+def _add_pictures(writer: _Writer, build: BuildFolder, target: str, limits: TrainerLimits) -> None:
     """Some at a time, in order: Pillow works without the interpreter's lock, and memory stays bounded."""
-    waiting = iter(sorted((build / "images").glob("*")))
+    waiting = iter(sorted(build.images_folder.glob("*")))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         while some := list(islice(waiting, _AT_ONCE)):
             for path, made in zip(some, pool.map(lambda p: at_training_size(p, limits), some), strict=True):
@@ -149,15 +155,11 @@ def _about(made: Manifest) -> bytes:
     return orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n"
 
 
-def _labels(build: Path) -> bytes | None:
+def _labels(build: BuildFolder) -> bytes | None:
     """The label set for predict.py, which has no YAML."""
-    try:
-        found = yaml.safe_load((build / "labels.yaml").read_text("utf-8"))
-    except FileNotFoundError:
+    if build.labels_file is None or build.labels is None:
         return None
-    labels = [
-        {"name": label["name"], "aliases": list(label.get("aliases") or ())} for label in found["labels"]
-    ]
+    labels = [{"name": label.name, "aliases": list(label.aliases)} for label in build.labels.labels]
     return orjson.dumps(labels, option=orjson.OPT_INDENT_2) + b"\n"
 
 

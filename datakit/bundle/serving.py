@@ -6,16 +6,14 @@ import json
 import math
 import shlex
 
-import orjson
-
 from datakit.core.pixels import FAMILIES
 from datakit.train.run_folder import RunFolder
 
 
 def serve_script(run: RunFolder, name: str) -> bytes:
     """The build's own serve.sh where its serving was planned; else vLLM with the pixels of the training."""
-    planned = run.build / "serve.sh"
-    return planned.read_bytes() if planned.is_file() else _plain(run, name).encode()
+    planned = run.build.serve_script
+    return planned.read_bytes() if planned is not None else _plain(run, name).encode()
 
 
 def _plain(run: RunFolder, name: str) -> str:
@@ -53,12 +51,5 @@ def _plain(run: RunFolder, name: str) -> str:
 
 
 def _most_pictures(run: RunFolder) -> int:
-    info = orjson.loads((run.build / "dataset_info.json").read_bytes())
-    most = 0
-    for entry in info.values():
-        with open(run.build / entry["file_name"], "rb") as file:
-            for line in file:  # one row a line, see emit.llamafactory
-                text = line.strip().rstrip(b",")
-                if text.startswith(b"{"):
-                    most = max(most, len(orjson.loads(text).get("images") or ()))
-    return most
+    rows = (row for file in run.build.entries.values() for row in run.build.lines(file))
+    return max((len(row.get("images") or ()) for row in rows), default=0)

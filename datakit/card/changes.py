@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from datakit.card.build_folder import PART_NAMES
-from datakit.run.ledger import Inputs
+from datakit.artifacts.ledger import Inputs
+from datakit.card.parts import PART_NAMES
 
 _SILENT = {"name", "version", "run", "labels", "steps", "emit"}
 """Keys of a recipe that are no change by themselves, or are compared in another way."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from datakit.card.build_folder import BuildFolder
-from datakit.card.figures import collect
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.record import TRAIN, VAL
+from datakit.pages.figures import collect
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def _conservation(build: BuildFolder) -> Check:
 
 def _pictures(build: BuildFolder) -> Check | None:
     """Compares by what the trainer reads when the build's own picture files allow it, else by the records."""
-    if "pictures" in {key for facts in build.emitted.values() for key in facts if facts[key]}:
+    if any(facts.pictures for facts in build.data_files.values()):
         how = "by content, from the emitted files"
         sides = {part: _emitted_pictures(build, part) for part in (TRAIN, VAL)}
     elif "sha256" in build.columns:
@@ -71,15 +71,15 @@ def _emitted_pictures(build: BuildFolder, part: str) -> pl.LazyFrame:
     """Names of the part's pictures, which the emitter makes of their content, read as a stream."""
     scans = [
         pl.scan_csv(
-            build.path / facts["file"],
+            build.path / facts.file,
             has_header=False,
             separator="\x01",
             quote_char=None,
             new_columns=["line"],
             schema={"line": pl.String},
         ).select(key=pl.col("line").str.extract(r'"images":\[([^\]]*)\]\},?$').str.split(",").explode())
-        for facts in build.emitted.values()
-        if facts["part"] == part and facts["pictures"]
+        for facts in build.data_files.values()
+        if facts.part == part and facts.pictures
     ]
     return pl.concat(scans) if scans else pl.LazyFrame(schema={"key": pl.String})
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from datakit.card import charts
-from datakit.card.blocks import Block, Cell, Chart, Section, Table, Text
-from datakit.card.build_folder import BuildFolder
-from datakit.card.figures import collect
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.record import TRAIN, VAL
+from datakit.pages import charts
+from datakit.pages.blocks import Block, Cell, Chart, Section, Table, Text
+from datakit.pages.figures import collect
 
 MOST_BARS = 40
 MOST_ROWS = 200

@@ -9,11 +9,11 @@ import orjson
 import polars as pl
 from pydantic import BaseModel
 
-from datakit.card.build_folder import BuildFolder
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.card.changes import changes
-from datakit.card.figures import collect
 from datakit.card.inputs import inputs_of
 from datakit.core.record import TRAIN
+from datakit.pages.figures import collect
 
 NAMED = 5
 """Ids that are shown of each kind."""
@@ -143,8 +143,8 @@ def _chats(before: BuildFolder, after: BuildFolder) -> list[str]:
 
 def _emitted(build: BuildFolder) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
-    for facts in build.emitted.values():
-        for row in build.lines(facts["file"]):
+    for facts in build.data_files.values():
+        for row in build.lines(facts.file):
             found.setdefault(
                 row["id"], hashlib.blake2b(orjson.dumps(row["messages"]), digest_size=8).digest()
             )

@@ -6,10 +6,10 @@ import re
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from datakit.card.build_folder import BuildFolder
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.ledger import Inputs
 from datakit.core.labels import Label
 from datakit.core.record import digest
-from datakit.run.ledger import Inputs
 
 _SECRET = re.compile(r"(^|_)(token|secret|password|api_key|access_key)$")
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import polars as pl
 
-from datakit.card.blocks import Block, Bullets, Cell, Code, Section, Table, Text
-from datakit.card.build_folder import PART_NAMES, BuildFolder
-from datakit.card.figures import collect
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.card.parts import PART_NAMES
+from datakit.pages.blocks import Block, Bullets, Cell, Code, Section, Table, Text
+from datakit.pages.figures import collect
 
 MOST_WARNINGS = 20
 NOTE_CHARS = 500
@@ -36,8 +37,8 @@ def part_table(build: BuildFolder) -> pl.DataFrame:
 def parts_section(build: BuildFolder, parts: pl.DataFrame) -> Section:
     """Records, rows and pictures of each part, and the file that holds them."""
     files: dict[str, list[str]] = {}
-    for facts in build.emitted.values():
-        files.setdefault(facts["part"], []).append(facts["file"])
+    for facts in build.data_files.values():
+        files.setdefault(facts.part, []).append(facts.file)
     rows: list[list[Cell]] = [
         [
             PART_NAMES.get(row["part"], row["part"]),

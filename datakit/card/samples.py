@@ -14,10 +14,12 @@ from typing import Any
 import orjson
 import polars as pl
 
-from datakit.card.blocks import Part, Picture, Sample, Turn
-from datakit.card.build_folder import PART_NAMES, BuildFolder
-from datakit.card.figures import collect
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.card.parts import PART_NAMES
+from datakit.card.quality import rung_name
 from datakit.core.image import ImageProblem, load_rgb
+from datakit.pages.blocks import Part, Picture, Sample, Turn
+from datakit.pages.figures import collect
 
 LOOK = 2_000
 """Samples come from the first rows of each data file: these are different records, in source order."""
@@ -34,8 +36,8 @@ Row = dict[str, Any]
 def first_rows(build: BuildFolder) -> dict[str, list[Row]]:
     """Part -> the first rows of its files."""
     rows: dict[str, list[Row]] = {}
-    for facts in build.emitted.values():
-        rows.setdefault(facts["part"], []).extend(islice(build.lines(facts["file"]), LOOK))
+    for facts in build.data_files.values():
+        rows.setdefault(facts.part, []).extend(islice(build.lines(facts.file), LOOK))
     return rows
 
 
@@ -118,7 +120,7 @@ def _sample(build: BuildFolder, part: str, row: Row, record: Row) -> Sample:
     if part == "train" and (record.get("repeat") or 1) > 1:
         facts.append(("written", f"{record['repeat']} times"))
     if record.get("shrink_rung"):
-        facts.append(("prompt shortened", build.rung(record["shrink_rung"])))
+        facts.append(("prompt shortened", rung_name(build, record["shrink_rung"])))
     pictures = [
         thumbnail(build.path / path, number) for number, path in enumerate(row.get("images") or (), 1)
     ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datakit.card.blocks import Cell, Section, Table, Text
-from datakit.card.build_folder import PART_NAMES, BuildFolder
-from datakit.run.ledger import ledger_of, read_scores
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.ledger import ledger_of, read_scores
+from datakit.card.parts import PART_NAMES
+from datakit.pages.blocks import Cell, Section, Table, Text
 
 MOST = 5
 _METRICS = ("accuracy", "macro_f1", "weighted_f1")

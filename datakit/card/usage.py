@@ -9,11 +9,11 @@ from typing import Any
 
 import polars as pl
 
-from datakit.card.blocks import Block, Bullets, Cell, Code, CodeBlock, Section, Table, Text
-from datakit.card.build_folder import BuildFolder
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.card.checks import Check
 from datakit.card.overview import NOTE_CHARS, flat
 from datakit.core.record import VAL
+from datakit.pages.blocks import Block, Bullets, Cell, Code, CodeBlock, Section, Table, Text
 
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 FEW = 10
@@ -91,8 +91,8 @@ def training_section(build: BuildFolder) -> Section:
             Text("Train with LLaMA-Factory, in the build folder:"),
             CodeBlock("llamafactory-cli train train.yaml", "bash"),
         ]
-    if build.emitted:
-        first = next(iter(build.emitted.values()))["file"]
+    if build.data_files:
+        first = next(iter(build.data_files.values())).file
         blocks += [
             Text(
                 "Each data file is a JSON array of rows with id, messages (role and content, with a place "

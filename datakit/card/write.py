@@ -12,11 +12,9 @@ from typing import Any
 import polars as pl
 import yaml
 
-from datakit.card.blocks import Card, Section
-from datakit.card.build_folder import BuildFolder, open_build
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.card.checks import checks
 from datakit.card.classes import class_table, classes_section
-from datakit.card.layout import render_html, render_markdown
 from datakit.card.overview import flow_section, licences, part_table, parts_section, sources_section
 from datakit.card.quality import (
     duplicates_section,
@@ -29,6 +27,8 @@ from datakit.card.quality import (
 from datakit.card.samples import first_rows, label_block, samples
 from datakit.card.scores import scores_section
 from datakit.card.usage import checks_section, limits_section, reproduce_section, training_section
+from datakit.pages.blocks import Card, Section
+from datakit.pages.layout import render_html, render_markdown
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _SCRIPTS = {
@@ -47,7 +47,7 @@ def write_card(build: Path, folder: Path) -> list[Path]:
     `<name>.html` holds the same and thumbnails of sample records, needs no other file and no network.
     The card of an unchanged build is the same to the byte. Raises UserError for a folder that is no build.
     """
-    return write_pages(make_card(open_build(build, folder)), folder)
+    return write_pages(make_card(BuildFolder.open(build, folder)), folder)
 
 
 def write_pages(card: Card, folder: Path) -> list[Path]:
@@ -135,10 +135,10 @@ def _front(build: BuildFolder, parts: pl.DataFrame, languages: list[str], tasks:
     if stated:
         front["license_name"] = "see-sources"
     front |= {"task_categories": tasks, "size_categories": [size]}
-    front["tags"] = ["datakit", *(["llama-factory"] if build.emitted else []), *_tags(build, parts)]
+    front["tags"] = ["datakit", *(["llama-factory"] if build.data_files else []), *_tags(build, parts)]
     files: dict[str, list[str]] = {}
-    for facts in build.emitted.values():
-        files.setdefault({"val": "validation"}.get(facts["part"], facts["part"]), []).append(facts["file"])
+    for facts in build.data_files.values():
+        files.setdefault({"val": "validation"}.get(facts.part, facts.part), []).append(facts.file)
     if files:
         data = [
             {"split": part, "path": names if len(names) > 1 else names[0]} for part, names in files.items()

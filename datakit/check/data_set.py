@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from datakit.artifacts.names import DATASET_INFO
 from datakit.check.finding import Findings
 from datakit.check.rows import KINDS, READ
 from datakit.core.errors import did_you_mean
 from datakit.recipe.yaml_file import show_path
 
-INDEX = "dataset_info.json"
 COLUMNS: tuple[str, ...] = ("prompt", "query", "response", "history", "messages", "system", "tools")
 COLUMNS += ("images", "videos", "audios", "chosen", "rejected", "kto_tag")
 TAGS = (
@@ -74,7 +74,7 @@ def data_sets(
     folder: Path, document: dict[str, Any], names: Iterable[str], findings: Findings
 ) -> list[DataSet]:
     """The named entries in order, each once; those that cannot be loaded are reported and left out."""
-    index = folder / INDEX
+    index = folder / DATASET_INFO
     found: dict[str, DataSet] = {}
     for name in names:
         where = f"{show_path(index)}:{_line_of(index, name)}"
@@ -93,7 +93,7 @@ def data_sets(
 
 def load_index(folder: Path, findings: Findings) -> dict[str, Any] | None:
     """The index of a folder; None when it cannot be read, which is reported."""
-    index = folder / INDEX
+    index = folder / DATASET_INFO
     place = show_path(index)
     try:
         data = index.read_bytes()

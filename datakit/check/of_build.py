@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
-import orjson
-
+from datakit.artifacts.build_draft import BuildDraft
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.checked import CheckReport
+from datakit.artifacts.report import BuildReport
 from datakit.check.check import Check, Report
 from datakit.check.finding import Findings, Group
 from datakit.check.training import Training
@@ -15,20 +16,18 @@ from datakit.core.transform import Artifact
 from datakit.recipe.recipe import Recipe
 from datakit.recipe.yaml_file import show_path
 from datakit.run.build import BuildFailed
-from datakit.run.report import BuildReport
 
-FILE = "check.json"
 _EXAMPLES = 3
 
 
-def check_build(folder: Path, recipe: Recipe, report: BuildReport) -> list[Artifact]:
+def check_build(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Artifact]:
     """The file written: every finding, figures and proposals. Warnings go to the build's report.
 
     A build without emit.llamafactory is not checked. Raises BuildFailed when there are errors.
     """
-    if not (folder / "dataset_info.json").is_file():
+    if not draft.has_data_set:
         return []
-    found = checked(folder)
+    found = checked(draft)
     groups = list(found.findings.groups())
     errors = [group for group in groups if group.severity == "error"]
     if errors:
@@ -40,17 +39,16 @@ def check_build(folder: Path, recipe: Recipe, report: BuildReport) -> list[Artif
     report.warnings += [
         f"check, {group.code}: {group.headline}" for group in groups if group.severity == "warning"
     ]
-    (folder / FILE).write_bytes(orjson.dumps(found.plain(), option=orjson.OPT_INDENT_2) + b"\n")
-    return [Artifact(path=FILE, kind="report")]
+    name = draft.write_check(CheckReport.model_validate(found.plain()))
+    return [Artifact(path=name, kind="report")]
 
 
-def checked(folder: Path) -> Report:
+def checked(build: BuildFolder) -> Report:
     """The check of a build that is not in its place yet: paths are relative to the build."""
-    path = folder / "train.yaml"
-    training = Training.load(path if path.is_file() else None, gpus=gpus_of(folder))
-    names = names_in(folder) if training.file is None else []
-    found = Check(training, dataset_dir=folder, dataset=names).run()
-    prefix = show_path(folder)
+    training = Training.load(build.training_file, gpus=gpus_of(build))
+    names = names_in(build) if training.file is None else []
+    found = Check(training, dataset_dir=build.path, dataset=names).run()
+    prefix = show_path(build.path)
     settings = {
         key: _inside(value, prefix) if isinstance(value, str) else value
         for key, value in found.settings.items()

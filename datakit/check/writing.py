@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import orjson
-import yaml
 
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.check.check import Placed
-from datakit.check.data_set import INDEX
 from datakit.core.errors import UserError
 
 
@@ -36,20 +35,12 @@ def write_records(rows: Iterable[Placed], path: Path) -> None:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
 
 
-def gpus_of(build: Path) -> int:
+def gpus_of(build: BuildFolder) -> int:
     """The GPUs that a build's recipe trains on; 1 when it says nothing."""
-    try:
-        recipe = yaml.safe_load((build / "recipe.yaml").read_text(encoding="utf-8"))
-        found = recipe["train"]["gpus"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
-        return 1
+    found = build.section("train").get("gpus")
     return found if isinstance(found, int) and found > 0 else 1
 
 
-def names_in(build: Path) -> list[str]:
+def names_in(build: BuildFolder) -> list[str]:
     """The data sets of a build, those with pictures first."""
-    try:
-        files = orjson.loads((build / "emitted.json").read_bytes())["files"]
-        return sorted(files, key=lambda name: not files[name]["pictures"])
-    except (OSError, orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-        return list(orjson.loads((build / INDEX).read_bytes()))
+    return list(build.entries) if build.emitted is None else build.emitted.entries()

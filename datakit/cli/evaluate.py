@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from datakit.card.build_folder import BuildFolder
+    from datakit.artifacts.build_folder import BuildFolder
     from datakit.evaluate.evaluation import Evaluated, Evaluation
 
 EPILOG = """\b
@@ -62,15 +62,15 @@ def command(
     mixed up most; writes evaluation.json, a page (Markdown and HTML) and each record's outcome beside the
     answers.
     """
-    from datakit.card.build_folder import open_build
+    from datakit.artifacts.build_folder import BuildFolder
     from datakit.cli.tables import print_json
     from datakit.core.errors import Exit
     from datakit.evaluate.evaluation import Options, evaluate
     from datakit.evaluate.page import write_evaluation
     from datakit.evaluate.runs import find_predictions, page_names
 
-    found = open_build(build, build)
-    paths = list(files) or [find_predictions(build, split)]
+    found = BuildFolder.open(build)
+    paths = list(files) or [find_predictions(BuildFolder(build), split)]
     done = evaluate(found, paths, Options(split=split, answered_only=answered_only, model=model))
     names = page_names(paths, out)
     written = [
@@ -91,17 +91,18 @@ def _enter(
     done: list[Evaluated], written: list[list[Path]], build: BuildFolder, *, quiet: bool
 ) -> Path | None:
     """Enters the scores into the project's ledger and its data card; the ledger, None without a project."""
+    from datakit.artifacts.ledger import add_score
+    from datakit.artifacts.names import LEDGER
     from datakit.card import write_card
     from datakit.evaluate.ledger import score_of
     from datakit.recipe.yaml_file import show_path
-    from datakit.run.ledger import FILE, add_score
 
     project = build.projects[0]
     if project == build.path:
         if not quiet:
             click.echo("The build lies in no project (a folder with recipes/), so no ledger was written.")
         return None
-    ledger = project / FILE
+    ledger = project / LEDGER
     added = 0
     for one, files in zip(done, written, strict=True):
         outcomes = next(path for path in files if path.suffix == ".parquet")

@@ -11,9 +11,9 @@ import polars as pl
 import yaml
 from pydantic import BaseModel
 
-from datakit.card.build_folder import BuildFolder
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.predictions import Prediction
 from datakit.core.labels import Label
-from datakit.core.prediction import Prediction
 from datakit.core.record import TRAIN
 from datakit.evaluate.outcomes import Outcomes
 
@@ -190,8 +190,8 @@ def _images(build: BuildFolder, ids: Sequence[str]) -> dict[str, list[str]]:
     wanted = set(ids)
     frame = build.main.filter(pl.col("id").is_in(list(wanted))).select("id", "images").collect()
     found = {id_: [build.place(path) for path in paths or ()] for id_, paths in frame.iter_rows()}
-    for facts in build.emitted.values():
-        for row in build.lines(facts["file"]):
+    for file in build.data_files.values():
+        for row in build.lines(file.file):
             if row["id"] in wanted:
                 found[row["id"]] = list(row.get("images") or ())
                 wanted.discard(row["id"])

@@ -12,10 +12,10 @@ from typing import Any
 import polars as pl
 from pydantic import BaseModel
 
-from datakit.card.build_folder import BuildFolder
-from datakit.core import prediction
+from datakit.artifacts import predictions as answers
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.predictions import Prediction
 from datakit.core.errors import UserError
-from datakit.core.prediction import Prediction
 from datakit.evaluate import metrics
 from datakit.evaluate.calibration import Calibration, calibration
 from datakit.evaluate.confusion import Pair, Proposal, pairs, proposals
@@ -92,7 +92,7 @@ class Evaluation(BaseModel):
     @property
     def answered(self) -> int:
         """Records that have an answer of any kind."""
-        return self.records - self.problems.get(prediction.NOT_ANSWERED, 0)
+        return self.records - self.problems.get(answers.NOT_ANSWERED, 0)
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ def _answers(path: Path, build: BuildFolder, split: str) -> Iterator[Prediction]
     if is_generated(path):
         yield from read_generated(path, build, split)
     else:
-        yield from prediction.read(path)
+        yield from answers.read(path)
 
 
 def _classes(outcomes: Outcomes, table: Table) -> list[ClassScore]:

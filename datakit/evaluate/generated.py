@@ -9,11 +9,10 @@ from typing import Any
 
 import orjson
 
-from datakit.card.build_folder import BuildFolder
-from datakit.core import answer
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.predictions import Prediction
 from datakit.core.answer import AnswerFormat
 from datakit.core.errors import UserError
-from datakit.core.prediction import Prediction
 
 FILE = "generated_predictions.jsonl"
 _KEYS = {"prompt", "predict", "label"}
@@ -36,7 +35,7 @@ def read_generated(path: Path, build: BuildFolder, split: str) -> list[Predictio
     drops rows that it cannot read without a word, which would shift all that follow: so the counts must be
     equal, and each line's true answer must be that of its row. Raises UserError otherwise.
     """
-    form = answer_form(build)
+    form = build.answer_format
     rows = list(_emitted(build, split))
     lines = list(_lines(path))
     if len(lines) != len(rows):
@@ -52,20 +51,8 @@ def read_generated(path: Path, build: BuildFolder, split: str) -> list[Predictio
     ]
 
 
-def answer_form(build: BuildFolder) -> AnswerFormat:
-    """How the build's answers are read. Raises UserError when the build does not say."""
-    try:
-        data = (build.path / answer.FILE).read_bytes()
-    except OSError:
-        raise UserError(
-            f"{build.path} has no {answer.FILE}, which says how an answer is read",
-            remedy="Build again with `datakit build RECIPE --force`; answers are written by render.chat.",
-        ) from None
-    return AnswerFormat.from_json(data)
-
-
 def _emitted(build: BuildFolder, split: str) -> Iterator[dict[str, Any]]:
-    files = [facts["file"] for facts in build.emitted.values() if facts["part"] == split]
+    files = [file.file for file in build.data_files.values() if file.part == split]
     if not files:
         raise UserError(
             f"{build.path.name} has no emitted rows of the split `{split}`",

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import polars as pl
 
-from datakit.card.build_folder import BuildFolder
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.ledger import Figure, Score
 from datakit.card.changes import changes
 from datakit.card.inputs import inputs_of
 from datakit.evaluate import metrics
 from datakit.evaluate.evaluation import SCORED, Evaluation
 from datakit.evaluate.metrics import Difference
-from datakit.run.ledger import Figure, Score
 
 _VERSION = re.compile(r"[_-]?v?\d+$")
 

@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from datakit.card.build_folder import BuildFolder
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.predictions import NOT_ANSWERED, Prediction
 from datakit.core.errors import UserError, did_you_mean
-from datakit.core.prediction import NOT_ANSWERED, Prediction
 
 NAMED = 5
 """Ids that are shown of each kind of trouble."""

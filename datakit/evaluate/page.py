@@ -8,8 +8,15 @@ from pathlib import Path
 
 import orjson
 
-from datakit.card import charts
-from datakit.card.blocks import (
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.predictions import NOT_ANSWERED
+from datakit.card.samples import thumbnail
+from datakit.card.write import write_pages
+from datakit.evaluate.confusion import Pair, snippet
+from datakit.evaluate.evaluation import Comparison, Evaluated, Evaluation, scored_frame
+from datakit.evaluate.metrics import Interval
+from datakit.pages import charts
+from datakit.pages.blocks import (
     Block,
     Bullets,
     Card,
@@ -24,13 +31,6 @@ from datakit.card.blocks import (
     Text,
     Turn,
 )
-from datakit.card.build_folder import BuildFolder
-from datakit.card.samples import thumbnail
-from datakit.card.write import write_pages
-from datakit.core.prediction import NOT_ANSWERED
-from datakit.evaluate.confusion import Pair, snippet
-from datakit.evaluate.evaluation import Comparison, Evaluated, Evaluation, scored_frame
-from datakit.evaluate.metrics import Interval
 
 TITLES = {"accuracy": "accuracy", "macro_f1": "macro F1", "weighted_f1": "weighted F1"}
 MOST_CELLS = 30

@@ -6,34 +6,34 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from datakit.core import prediction
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.names import PREDICTIONS
 from datakit.core.errors import UserError
 from datakit.evaluate import generated
 
 PAGE = "evaluation"
 
 
-def find_predictions(build: Path, split: str) -> Path:
+def find_predictions(build: BuildFolder, split: str) -> Path:
     """The one file of answers to a split in the build's folder or in its runs (`<build>-runs/`).
 
     It is called predictions.jsonl or predictions_<split>.jsonl, or as LLaMA-Factory calls its own.
 
     Raises UserError when there is none or more than one: which one is meant is not guessed.
     """
-    folders = [build, build.absolute().with_name(f"{build.absolute().name}-runs")]
-    stem, _, suffix = prediction.FILE.rpartition(".")
-    names = (prediction.FILE, f"{stem}_{split}.{suffix}", generated.FILE)
-    found = sorted(path for folder in folders for name in names for path in folder.rglob(name))
+    folders = [build.path, build.runs]
+    called = (PREDICTIONS, build.predictions_file(split).name, generated.FILE)
+    found = sorted(path for folder in folders for name in called for path in folder.rglob(name))
     if len(found) == 1:
         return found[0]
     if not found:
         raise UserError(
-            f"no answers for {build}: there is no {prediction.FILE} and no {names[1]} in it or in "
-            f"{folders[1].name}/",
+            f"no answers for {build.path}: there is no {PREDICTIONS} and no {called[1]} in it or in "
+            f"{build.runs.name}/",
             remedy="Make them with `datakit predict`, or name a file with --predictions.",
         )
     raise UserError(
-        f"there are {len(found)} files of answers for {build}",
+        f"there are {len(found)} files of answers for {build.path}",
         remedy="Name one with --predictions: " + ", ".join(str(path) for path in found),
     )
 
@@ -45,7 +45,7 @@ def page_names(paths: Sequence[Path], out: Path | None) -> list[tuple[Path, str]
         raise UserError(f"{twice} is given twice", remedy="Give each file of answers once.")
     folders = [out or path.absolute().parent for path in paths]
     many = Counter(folders)
-    own = (prediction.FILE, generated.FILE)
+    own = (PREDICTIONS, generated.FILE)
     names: list[tuple[Path, str]] = []
     for path, folder in zip(paths, folders, strict=True):
         name = PAGE if many[folder] == 1 and path.name in own else f"{PAGE}-{_short(path)}"

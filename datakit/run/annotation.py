@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from datakit.artifacts.report import StepReport
 from datakit.core.errors import BatchFilesWritten, BudgetSpent, DatakitError, StopProvider
 from datakit.core.outcome import RETRY, Batch, Outcome, Reject, Rejected, Retry
 from datakit.core.tools import Tools
@@ -19,7 +20,6 @@ from datakit.core.transform import Annotator, Row
 from datakit.run.keys import Keys, tools_by_model
 from datakit.run.parts import account
 from datakit.run.progress import Progress
-from datakit.run.report import StepReport
 from datakit.run.stage import Stage
 from datakit.run.store import Store
 from datakit.run.worker_main import answer as answer_safely

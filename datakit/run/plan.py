@@ -10,13 +10,13 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.files import FileDigests
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Emitter, Row, asks_a_model
 from datakit.recipe.recipe import Recipe, Step
 from datakit.run import manifest as manifests
 from datakit.run.columns import check_columns
-from datakit.run.manifest import Manifest
 from datakit.run.parts import PART
 from datakit.run.pilot import pilot as run_pilot
 from datakit.run.progress import Progress
@@ -125,10 +125,10 @@ def plan(
     try:
         tools = replace(recipe.tools(), files=FileDigests(store))
         check_columns(recipe, tools)
-        found = Manifest.load(folder)
-        if found is not None and manifests.is_current(found, folder, recipe, tools, limit):
-            return _unchanged(recipe, folder)
-        earlier = Earlier.load(folder, found)
+        build = BuildFolder(folder)
+        if manifests.is_current(build, recipe, tools, limit):
+            return _unchanged(recipe, build)
+        earlier = Earlier.load(build)
         shown = progress or Progress(quiet=True)
         notes = _notes(recipe)
         if pilot:
@@ -144,7 +144,7 @@ def plan(
             name=recipe.name,
             folder=str(folder),
             unchanged=False,
-            changed=why_build(recipe, tools, folder, found, limit),
+            changed=why_build(recipe, tools, build, limit),
             notes=notes,
         )
         made.steps = _steps(recipe, survey, earlier, estimate)
@@ -159,10 +159,7 @@ def _until_last_paid(recipe: Recipe) -> list[Step]:
     return list(recipe.steps[: paid[-1] + 1]) if paid else []
 
 
-def _unchanged(recipe: Recipe, folder: Path) -> Plan:
-    from datakit.run.report import BuildReport
-
-    report = BuildReport.load(folder / "report.json")
+def _unchanged(recipe: Recipe, build: BuildFolder) -> Plan:
     paid = {step.number for step in recipe.steps if step.transform.is_paid}
     steps = [
         StepPlan(
@@ -173,9 +170,9 @@ def _unchanged(recipe: Recipe, folder: Path) -> Plan:
             rejected=sum(step.rejected.values()),
             cached=step.cached + step.new,
         )
-        for step in report.steps
+        for step in build.report.steps
     ]
-    return Plan(name=recipe.name, folder=str(folder), unchanged=True, steps=steps)
+    return Plan(name=recipe.name, folder=str(build.path), unchanged=True, steps=steps)
 
 
 def _notes(recipe: Recipe) -> list[str]:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from datakit.artifacts.report import StepReport
 from datakit.core.errors import BudgetSpent
 from datakit.core.tools import Tools
 from datakit.core.transform import Reviser
 from datakit.run.annotation import Annotation
 from datakit.run.parts import StoredParts
 from datakit.run.progress import Progress
-from datakit.run.report import StepReport
 from datakit.run.stage import Stage
 from datakit.run.store import Store
 

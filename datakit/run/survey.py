@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 import polars as pl
 
+from datakit.artifacts.report import StepReport
 from datakit.core.errors import RecipeErrors, UserError
 from datakit.core.outcome import Reject, Rejected
 from datakit.core.transform import Annotator, Guard, Renderer, Reviser, Row
@@ -21,7 +22,6 @@ from datakit.run.annotation import PLACE, TRACE
 from datakit.run.columns import Algebra
 from datakit.run.engine import Engine
 from datakit.run.keys import Keys
-from datakit.run.report import StepReport
 from datakit.run.stage import Stage
 
 

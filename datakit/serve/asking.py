@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from datakit.artifacts.predictions import Prediction
 from datakit.core.answer import AnswerFormat
 from datakit.core.labels import LabelSet
-from datakit.core.prediction import Prediction
 from datakit.core.tokens import IMAGE
 from datakit.serve.confidence import label_probabilities, tokens_of
 from datakit.serve.endpoint import Endpoint, Reply

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.predictions import NOT_ANSWERED, Prediction
 from datakit.core.answer import LABEL, AnswerFormat
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.image import ImageProblem
-from datakit.core.prediction import NOT_ANSWERED, Prediction
 from datakit.core.transform import Row
 from datakit.serve import sources
 from datakit.serve.asking import Asked, Question, contents
@@ -108,7 +109,7 @@ class Classifier:
         pictures. Raises UserError for a build that cannot be served as it was trained.
         """
         return cls(
-            BuildPrompts.load(build),
+            BuildPrompts.load(BuildFolder(Path(build))),
             Endpoint(base_url, timeout_s=timeout_s),
             model=model,
             closed=closed,
@@ -206,7 +207,7 @@ class Classifier:
         prompter = Prompter(self.prompts, **({"threads": self._threads} if self._threads else {}))
         most = self._max_tokens
         if most is None:
-            most = await asyncio.to_thread(answer_room, self.prompts.folder)
+            most = await asyncio.to_thread(answer_room, self.prompts.build)
         self._working = _Working(prompter, served, most)
         return self._working
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import yaml
 
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
 from datakit.core.image import ImageProblem, read_header
 from datakit.core.pixels import (
@@ -25,9 +25,9 @@ from datakit.core.pixels import (
 from datakit.core.qwen_models import QwenModel
 from datakit.core.tokens import Template, TokenCounter
 
-EMITTED = "emitted.json"
 Size = tuple[int, int]
 """Width and height in pixels."""
+_NEED = "Serving needs a build with `- llamafactory: {}` under `emit:`."
 _ANSWERS_COUNTED = 20_000
 _USUAL_ASPECT = 4.0
 """Pictures up to this aspect pass a server unchanged even when the data has none so long."""
@@ -64,18 +64,18 @@ class Demand:
     """Different sizes of pictures."""
 
 
-def demand_of(folder: Path, model: QwenModel) -> Demand:
+def demand_of(build: BuildFolder, model: QwenModel) -> Demand:
     """The demand of a build for a model, by its data files and picture headers: no pixel is decoded.
 
     Raises UserError for a folder without a data set for LLaMA-Factory, or with a picture that is missing.
     """
-    family, trainer = processor_of(model), trainer_limits(folder)
-    found = _Longest(folder, family, trainer, template_of(model))
-    for row in classified_rows(folder):
+    family, trainer = processor_of(model), trainer_limits(build)
+    found = _Longest(build.path, family, trainer, template_of(model))
+    for row in classified_rows(build):
         found.add(row)
     if not found.records:
         raise UserError(
-            f"{folder} holds no record of the task itself", remedy="Build again with `datakit build`."
+            f"{build.path} holds no record of the task itself", remedy="Build again with `datakit build`."
         )
     served = served_family(found.sizes.values(), family, trainer)
     return Demand(
@@ -117,13 +117,10 @@ def served_family(sizes: Iterable[Size], family: Family, trainer: TrainerLimits)
     return family.within(max_pixels=min(family.max_pixels, most))
 
 
-def trainer_limits(folder: Path) -> TrainerLimits:
-    """LLaMA-Factory's pixel limits in a build: those of train.yaml, else of what was emitted."""
-    try:
-        keys = yaml.safe_load((folder / "train.yaml").read_text("utf-8")) or {}
-    except FileNotFoundError:
-        keys = {}
-    most = keys.get("image_max_pixels") or _emitted(folder).get("image_max_pixels")
+def trainer_limits(build: BuildFolder) -> TrainerLimits:
+    """LLaMA-Factory's pixel limits in a build: those of its training, else of what was emitted."""
+    keys = build.training if build.training_file is not None else {}
+    most = keys.get("image_max_pixels") or build.emitted_for(_NEED).image_max_pixels
     least = keys.get("image_min_pixels")
     plain = TrainerLimits()
     return TrainerLimits(most or plain.max_pixels, least or plain.min_pixels)
@@ -143,45 +140,13 @@ def processor_of(model: QwenModel) -> Family:
     )
 
 
-def classified_rows(folder: Path, *parts: str) -> Iterator[dict[str, Any]]:
-    """The emitted rows of the task itself (train and val, or only `parts`), in order, repeats included."""
-    for entry in _emitted(folder)["files"].values():
-        if entry["part"] in (parts or ("train", "val")):
-            yield from rows_of(folder / entry["file"])
+def classified_rows(build: BuildFolder, *parts: str) -> Iterator[dict[str, Any]]:
+    """The emitted rows of the task itself (train and val, or only `parts`), in order, repeats included.
 
-
-def rows_of(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of one emitted file: a JSON array with one object a line."""
-    try:
-        file = open(path, "rb")  # noqa: SIM115 (closed by the with below)
-    except OSError as error:
-        raise UserError(
-            f"cannot read {path}: {error.strerror}", remedy="Build again with `datakit build`."
-        ) from None
-    with file:
-        for number, line in enumerate(file, 1):
-            text = line.strip().rstrip(b",")
-            if text in (b"", b"[", b"]"):
-                continue
-            try:
-                yield orjson.loads(text)
-            except orjson.JSONDecodeError:
-                raise UserError(
-                    "this line is no record", where=f"{path}:{number}", remedy="Build again."
-                ) from None
-
-
-def _emitted(folder: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = orjson.loads((folder / EMITTED).read_bytes())
-    except FileNotFoundError:
-        raise UserError(
-            f"{folder} holds no data set for LLaMA-Factory ({EMITTED} is missing)",
-            remedy="Serving needs a build with `- llamafactory: {}` under `emit:`.",
-        ) from None
-    except orjson.JSONDecodeError:
-        raise UserError(f"{folder / EMITTED} is damaged", remedy="Build again.") from None
-    return found
+    Raises UserError for a build without a data set for LLaMA-Factory.
+    """
+    build.emitted_for(_NEED)
+    yield from build.rows(*(parts or ("train", "val")))
 
 
 @dataclass
@@ -242,14 +207,12 @@ def _pixels(size: Size) -> int:
     return size[0] * size[1]
 
 
-def answer_room(folder: Path) -> int:
+def answer_room(build: BuildFolder) -> int:
     """Tokens that an answer may take: what the serving plan says, else twice the longest trained answer."""
-    try:
-        return int(orjson.loads((folder / "serve.json").read_bytes())["max_answer_tokens"])
-    except (OSError, KeyError, TypeError, ValueError):
-        pass
+    if build.serving is not None:
+        return build.serving.max_answer_tokens
     counter, longest = TokenCounter(), 0
-    for number, row in enumerate(classified_rows(folder)):
+    for number, row in enumerate(classified_rows(build)):
         if number == _ANSWERS_COUNTED:
             break
         longest = max(longest, counter.count(row["messages"][-1]["content"]))
@@ -257,11 +220,11 @@ def answer_room(folder: Path) -> int:
 
 
 def prompt_tokens(
-    folder: Path, messages: Sequence[Mapping[str, str]], images: Sequence[str], model: QwenModel
+    build: BuildFolder, messages: Sequence[Mapping[str, str]], images: Sequence[str], model: QwenModel
 ) -> int:
     """Tokens of a prompt with its pictures in training: what a server must count too."""
-    family, trainer = processor_of(model), trainer_limits(folder)
-    found = _Longest(folder, family, trainer, template_of(model))
+    family, trainer = processor_of(model), trainer_limits(build)
+    found = _Longest(build.path, family, trainer, template_of(model))
     found.add({"id": "", "messages": list(messages), "images": list(images)})
     return found.prompt
 

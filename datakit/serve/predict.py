@@ -11,9 +11,9 @@ from pathlib import Path
 
 import orjson
 
-from datakit.core import prediction as files
+from datakit.artifacts import predictions as files
+from datakit.artifacts.predictions import NOT_ANSWERED, Prediction
 from datakit.core.errors import DatakitError, Exit
-from datakit.core.prediction import NOT_ANSWERED, Prediction
 from datakit.run.progress import Progress
 from datakit.serve.classifier import Classifier, Item
 
@@ -146,7 +146,7 @@ def _kept_file(classifier: Classifier, items: Sequence[Item], out: Path, options
     """The file of unfinished answers; its name changes with everything that changes an answer."""
     state = hashlib.blake2b(orjson.dumps([classifier.identity, options]), digest_size=6)
     if not all(item.messages for item in items):  # their prompts are made by the build's steps
-        state.update((classifier.prompts.folder / "manifest.json").read_bytes())
+        state.update(classifier.prompts.build.fingerprint())
     for item in items:
         parts = [item.id, list(map(str, item.images)), item.label, item.messages, dict(item.columns)]
         state.update(orjson.dumps(parts, default=str))

@@ -11,9 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import orjson
-
-from datakit.core import answer
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.answer import AnswerFormat
 from datakit.core.errors import DatakitError, UserError
 from datakit.core.files import FileDigests
@@ -21,13 +19,12 @@ from datakit.core.outcome import Done, Rejected, Retry
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Renderer, Row
 from datakit.recipe.recipe import Recipe, Step, load_recipe, project_of
-from datakit.run.kept_files import LABELS, TEMPLATES
 from datakit.run.keys import Keys, fingerprint
-from datakit.run.manifest import Manifest
 from datakit.run.store import Store, store_folder
 from datakit.serve.demand import trainer_limits
 from datakit.serve.pictures import TrainedView
 
+_AGAIN = "Build again with `datakit build`; it needs `render.chat` and `- llamafactory: {}`."
 BASE_COLUMNS = frozenset({"id", "images", "label"})
 """Columns that a record has without any step."""
 
@@ -44,7 +41,7 @@ class NoPrompt(DatakitError):
 class BuildPrompts:
     """What a build says about prompts: settings, not yet at work."""
 
-    folder: Path
+    build: BuildFolder
     recipe: Recipe
     tools: Tools
     chat: Any
@@ -57,21 +54,21 @@ class BuildPrompts:
     view: TrainedView
 
     @classmethod
-    def load(cls, folder: str | Path, *, rendered: bool = False) -> BuildPrompts:
-        """Of a build folder. Raises UserError for one that cannot prompt as its training did.
+    def load(cls, build: BuildFolder, *, rendered: bool = False) -> BuildPrompts:
+        """Of a build. Raises UserError for one that cannot prompt as its training did.
 
         With `rendered`, only prompts that the build itself holds will be asked: no step has to work anew.
         """
-        folder = Path(folder).absolute()
-        recipe = _recipe(folder)
-        tools = replace(recipe.tools(), base=_recipe_folder(folder), project=folder)
-        chat = _chat(recipe, folder)
-        form = AnswerFormat.from_json(_kept(folder, answer.FILE).read_bytes())
+        build = BuildFolder(build.path.absolute())
+        recipe = _recipe(build)
+        tools = replace(recipe.tools(), base=_recipe_folder(build), project=build.path)
+        chat = _chat(recipe, build)
+        form = build.answer_format
         annotators, given = ((), ()) if rendered else _chain(recipe, chat, tools)
-        _check_same(folder, annotators, tools)
-        emitted = orjson.loads(_kept(folder, "emitted.json").read_bytes())
-        view = TrainedView(emitted.get("image_max_pixels"), trainer_limits(folder))
-        return cls(folder, recipe, tools, chat, annotators, given, form, view)
+        _check_same(build, annotators, tools)
+        emitted = build.emitted_for(_AGAIN)
+        view = TrainedView(emitted.image_max_pixels, trainer_limits(build))
+        return cls(build, recipe, tools, chat, annotators, given, form, view)
 
 
 @dataclass
@@ -158,44 +155,31 @@ class Prompter:
         return found
 
 
-def _recipe(folder: Path) -> Recipe:
-    if not folder.is_dir():
-        raise UserError(f"there is no build at {folder}", remedy="Make it: datakit build recipes/<name>.yaml")
-    path = _kept(folder, "recipe.yaml")
-    kept = (folder / LABELS).is_file()
-    return load_recipe(path, overrides=[f"labels={LABELS}"] if kept else [])
+def _recipe(build: BuildFolder) -> Recipe:
+    _ = build.recipe  # told what is missing in the words of every other reader
+    labels = build.labels_file
+    return load_recipe(build.recipe_file, overrides=[] if labels is None else [f"labels={labels.name}"])
 
 
-def _kept(folder: Path, name: str) -> Path:
-    path = folder / name
-    if not path.is_file():
-        raise UserError(
-            f"the build {folder} lacks {name}, which serving needs",
-            remedy="Build again with `datakit build`; it needs `render.chat` and `- llamafactory: {}`.",
-        )
-    return path
-
-
-def _recipe_folder(folder: Path) -> Path:
+def _recipe_folder(build: BuildFolder) -> Path:
     """Where relative paths of the recipe start: its own folder, while it is still there."""
-    project = project_of(folder / "recipe.yaml")
-    try:
-        report = orjson.loads((folder / "report.json").read_bytes())
-        return (project / str(report["recipe"])).parent
-    except (OSError, KeyError, TypeError, orjson.JSONDecodeError):
-        return folder
+    if not build.has_report:
+        return build.path
+    return (project_of(build.recipe_file) / build.report.recipe).parent
 
 
-def _chat(recipe: Recipe, folder: Path) -> Any:
+def _chat(recipe: Recipe, build: BuildFolder) -> Any:
     found = [
         step.transform
         for step in recipe.steps
         if isinstance(step.transform, Renderer) and hasattr(step.transform, "writer")
     ]
     if not found:
-        raise UserError(f"the recipe of {folder} has no render.chat, so there is no prompt to serve with")
-    if not (folder / TEMPLATES).is_dir():
-        raise UserError(f"the build {folder} keeps no templates", remedy="Build again with `datakit build`.")
+        raise UserError(f"the recipe of {build.path} has no render.chat, so there is no prompt to serve with")
+    if build.templates_folder is None:
+        raise UserError(
+            f"the build {build.path} keeps no templates", remedy="Build again with `datakit build`."
+        )
     return found[-1]
 
 
@@ -233,11 +217,11 @@ def _made(recipe: Recipe, until: Step, tools: Tools) -> set[str]:
     }
 
 
-def _check_same(folder: Path, annotators: tuple[Step, ...], tools: Tools) -> None:
+def _check_same(build: BuildFolder, annotators: tuple[Step, ...], tools: Tools) -> None:
     """Raises UserError when a step would not work as it did for the training: another engine or writer."""
-    manifest = Manifest.load(folder)
+    manifest = build.find_manifest()
     if manifest is None:
-        raise UserError(f"{folder} holds no whole build", remedy="Build again with `datakit build`.")
+        raise UserError(f"{build.path} holds no whole build", remedy="Build again with `datakit build`.")
     then = {step["number"]: step for step in manifest.steps}
     for step in annotators:
         old = then.get(step.number)
@@ -259,5 +243,5 @@ def _check_same(folder: Path, annotators: tuple[Step, ...], tools: Tools) -> Non
 
 def _store(prompts: BuildPrompts) -> Store | None:
     """The project's result store, when the build still lies in its project."""
-    folder = store_folder(project_of(prompts.folder / "recipe.yaml"), prompts.recipe.run.store)
+    folder = store_folder(project_of(prompts.build.recipe_file), prompts.recipe.run.store)
     return Store(folder) if folder.is_dir() else None

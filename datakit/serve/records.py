@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import polars as pl
 
-from datakit.core.answer import AnswerFormat
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
 from datakit.core.files import inside
 from datakit.serve.classifier import Item
@@ -19,7 +18,7 @@ _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif",
 _KEYS = frozenset({"id", "image", "images", "label"})
 
 
-def items_of(build: Path, wanted: str) -> list[Item]:
+def items_of(build: BuildFolder, wanted: str) -> list[Item]:
     """The records of `train`, `val`, a folder of pictures, or a .jsonl file, each id once.
 
     Those of a split carry the prompts that the build holds: they are asked to the letter. Those of a file
@@ -29,7 +28,7 @@ def items_of(build: Path, wanted: str) -> list[Item]:
     if wanted in SPLITS:
         found = split_items(build, wanted)
         if not found:
-            raise UserError(f"{build} has no records in `{wanted}`", remedy="curate.split makes `val`.")
+            raise UserError(f"{build.path} has no records in `{wanted}`", remedy="curate.split makes `val`.")
         return found
     path = Path(wanted)
     if path.is_dir():
@@ -42,43 +41,26 @@ def items_of(build: Path, wanted: str) -> list[Item]:
     )
 
 
-def split_items(build: Path, split: str) -> list[Item]:
+def split_items(build: BuildFolder, split: str) -> list[Item]:
     """The records of one split, in the order of the data files, each once, with their truth."""
     truths = _truths(build)
-    form = _form(build)
+    form = build.answer_format
     found: dict[str, Item] = {}
     for row in classified_rows(build, split):
         if row["id"] in found:
             continue
         turns = row["messages"]
         truth = truths.get(row["id"]) or form.parse(turns[-1]["content"]).label
-        images = tuple(str(build.absolute() / path) for path in row.get("images") or ())
+        images = tuple(str(build.path.absolute() / path) for path in row.get("images") or ())
         found[row["id"]] = Item(images, row["id"], truth, messages=tuple(turns[:-1]))
     return list(found.values())
 
 
-def _truths(build: Path) -> dict[str, str]:
-    """Id -> label, as the build's records have them."""
-    path = build / "records.parquet"
-    try:
-        frame = pl.scan_parquet(path)
-        if "label" not in frame.collect_schema():
-            return {}
-        rows = frame.select("id", "label").drop_nulls().collect().rows()
-    except (OSError, pl.exceptions.PolarsError):
-        return {}  # the answers in the data files state the label too
-    return dict(rows)
-
-
-def _form(build: Path) -> AnswerFormat:
-    from datakit.core import answer
-
-    try:
-        return AnswerFormat.from_json((build / answer.FILE).read_bytes())
-    except OSError:
-        raise UserError(
-            f"the build {build} lacks {answer.FILE}", remedy="Build again with `datakit build`."
-        ) from None
+def _truths(build: BuildFolder) -> dict[str, str]:
+    """Id -> label, as the build's records have them; the answers in the data files state them too."""
+    if not build.is_finished:
+        return {}
+    return dict(build.records.select("id", "label").drop_nulls().collect().rows())
 
 
 def _folder(folder: Path) -> list[Item]:

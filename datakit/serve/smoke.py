@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import DatakitError, UserError
 from datakit.core.qwen_models import QwenModel
 from datakit.serve.classifier import CannotClassify, Classifier
@@ -23,7 +23,7 @@ class Smoke:
     """For the terminal."""
 
 
-def smoke_test(build: Path, url: str, name: str, model: QwenModel | None = None) -> Smoke:
+def smoke_test(build: BuildFolder, url: str, name: str, model: QwenModel | None = None) -> Smoke:
     """Asks about the first record of validation (else of training).
 
     With `model`, the server's count of the prompt's tokens must be the trainer's: anything else means other
@@ -33,7 +33,7 @@ def smoke_test(build: Path, url: str, name: str, model: QwenModel | None = None)
         items = split_items(build, "val") or split_items(build, "train")
         item = next(iter(items), None)
         if item is None:
-            raise UserError(f"{build} holds no record to ask about", remedy="Build again.")
+            raise UserError(f"{build.path} holds no record to ask about", remedy="Build again.")
         prompts = BuildPrompts.load(build, rendered=True)
         with Classifier(prompts, Endpoint(url), model=name) as classifier:
             asked = classifier.ask(item)

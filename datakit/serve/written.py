@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
+from datakit.artifacts.build_draft import BuildDraft
+from datakit.artifacts.serving import Serving
 from datakit.core.qwen_models import qwen_model
 from datakit.core.transform import Artifact
 from datakit.serve.demand import demand_of
 from datakit.serve.plan import ServingPlan, plan_serving
 from datakit.serve.settings import ServeSettings
 
-FILE = "serve.json"
-SCRIPT = "serve.sh"
 _PLACE = "MODEL"
 
 
 def write_serving(
-    folder: Path, name: str, settings: ServeSettings, architecture: str
+    draft: BuildDraft, name: str, settings: ServeSettings, architecture: str
 ) -> tuple[list[Artifact], ServingPlan]:
     """Writes the plan of a build for the model `architecture` (a name or folder), and how to start it.
 
@@ -28,12 +26,9 @@ def write_serving(
     UserError for what cannot start.
     """
     model = qwen_model(settings.model or architecture)
-    plan = plan_serving(model, demand_of(folder, model), settings, served=_PLACE, name=settings.name or name)
-    data = json.dumps(plan_json(plan), indent=2, ensure_ascii=False)
-    (folder / FILE).write_text(data + "\n", encoding="utf-8")
-    (folder / SCRIPT).write_text(script(plan, model.name), encoding="utf-8")
-    (folder / SCRIPT).chmod(0o755)
-    return [Artifact(path=FILE, kind="config"), Artifact(path=SCRIPT, kind="config")], plan
+    plan = plan_serving(model, demand_of(draft, model), settings, served=_PLACE, name=settings.name or name)
+    written = draft.write_serving(Serving.model_validate(plan_json(plan)), script(plan, model.name))
+    return [Artifact(path=file, kind="config") for file in written], plan
 
 
 def plan_json(plan: ServingPlan) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +11,8 @@ import orjson
 import yaml
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
+from datakit.artifacts.build_draft import BuildDraft
+from datakit.artifacts.emitted import Emitted
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.record import digest
 from datakit.core.settings import Settings
@@ -20,9 +21,6 @@ from datakit.train import deepspeed
 from datakit.train.keys import checked_key, checked_value, conflict
 from datakit.train.yaml_text import export_text, train_text
 
-FILE = "train.yaml"
-EXPORT_FILE = "export.yaml"
-"""LLaMA-Factory's configuration for making the served model out of the trained one."""
 TRAINER_MAX_PIXELS = 589_824
 """LLaMA-Factory's own default of `image_max_pixels` (768 x 768)."""
 _PRESETS = Path(__file__).with_name("presets")
@@ -160,18 +158,18 @@ def all_keys(settings: TrainSettings) -> dict[str, Any]:
 
 
 def write_training(
-    folder: Path, name: str, settings: TrainSettings, base: Path | None = None
+    draft: BuildDraft, name: str, settings: TrainSettings, base: Path | None = None
 ) -> list[Artifact]:
-    """The files written into the build `folder`, which must hold what emit.llamafactory wrote.
+    """The files written into a build, which must hold what emit.llamafactory wrote.
 
     Paths in `settings` are relative to `base`, the recipe's folder.
     """
-    emitted = _Emitted.load(folder)
+    emitted = draft.emitted_for("A `train:` section needs `- llamafactory: {}` under `emit:`.")
     keys = all_keys(settings)
-    written = [Artifact(path=FILE, kind="config"), Artifact(path=EXPORT_FILE, kind="config")]
+    written: list[str] = []
     if keys.get("deepspeed"):
-        keys["deepspeed"] = _write_deepspeed(folder, keys["deepspeed"], base or Path.cwd())
-        written.append(Artifact(path=keys["deepspeed"], kind="config"))
+        keys["deepspeed"] = _write_deepspeed(draft.path, keys["deepspeed"], base or Path.cwd())
+        written.append(keys["deepspeed"])
     keys["image_max_pixels"] = _max_pixels(settings.image_max_pixels, emitted.image_max_pixels)
     keys.setdefault("image_min_pixels", 1024)
     keys |= _data_keys(emitted)
@@ -179,12 +177,12 @@ def write_training(
     keys.pop("warmup_ratio", None)
     keys["model_name_or_path"] = _model_path(settings.model, base or Path.cwd())
     keys["template"] = settings.template or _template(keys["model_name_or_path"])
-    mark = digest([emitted.content, {key: keys[key] for key in sorted(keys)}], size=4).hex()
+    mark = digest([draft.manifest.content, {key: keys[key] for key in sorted(keys)}], size=4).hex()
     run = f"../{name}-runs/{keys['finetuning_type']}-{mark}"
     keys["output_dir"] = f"{run}/trained"
-    (folder / FILE).write_text(_text(name, keys, settings, emitted), "utf-8")
-    (folder / EXPORT_FILE).write_text(export_text(keys, f"{run}/served"), "utf-8")
-    return written
+    written.append(draft.write_training(_text(name, keys, settings, emitted)))
+    written.append(draft.write_export(export_text(keys, f"{run}/served")))
+    return [Artifact(path=file, kind="config") for file in written]
 
 
 def _write_deepspeed(folder: Path, wanted: str, base: Path) -> str:
@@ -208,35 +206,6 @@ def _model_path(model: str, base: Path) -> str:
     return str((base / model).resolve()) if (base / model / "config.json").is_file() else model
 
 
-@dataclass(frozen=True)
-class _Emitted:
-    """What emit.llamafactory left in a build."""
-
-    files: dict[str, dict[str, Any]]
-    image_max_pixels: int | None
-    content: str
-
-    @classmethod
-    def load(cls, folder: Path) -> _Emitted:
-        try:
-            summary = orjson.loads((folder / "emitted.json").read_bytes())
-            content = orjson.loads((folder / "manifest.json").read_bytes())["content"]
-        except FileNotFoundError as error:
-            raise UserError(
-                f"{folder} holds no data set for LLaMA-Factory ({Path(error.filename).name} is missing)",
-                remedy="A `train:` section needs `- llamafactory: {}` under `emit:`.",
-            ) from None
-        return cls(summary["files"], summary["image_max_pixels"], content)
-
-    def entries(self, *parts: str) -> list[str]:
-        """Names in dataset_info.json, sets with pictures first: the trainer cannot join them otherwise."""
-        mine = [name for name, file in self.files.items() if file["part"] in parts]
-        return sorted(mine, key=lambda name: not self.files[name]["pictures"])
-
-    def rows(self, *parts: str) -> int:
-        return sum(self.files[name]["rows"] for name in self.entries(*parts))
-
-
 def _max_pixels(wanted: int | None, emitted: int | None) -> int:
     if wanted is None:
         return emitted or TRAINER_MAX_PIXELS
@@ -248,7 +217,7 @@ def _max_pixels(wanted: int | None, emitted: int | None) -> int:
     return wanted
 
 
-def _data_keys(emitted: _Emitted) -> dict[str, Any]:
+def _data_keys(emitted: Emitted) -> dict[str, Any]:
     found: dict[str, Any] = {
         "dataset": ",".join(emitted.entries("train", "general")),
         "dataset_dir": ".",
@@ -259,7 +228,7 @@ def _data_keys(emitted: _Emitted) -> dict[str, Any]:
     return found
 
 
-def _steps(keys: dict[str, Any], emitted: _Emitted, settings: TrainSettings) -> dict[str, Any]:
+def _steps(keys: dict[str, Any], emitted: Emitted, settings: TrainSettings) -> dict[str, Any]:
     """Warm-up, logging, evaluation and saving in steps that fire, as the trainer will count them."""
     total = total_steps(keys, emitted.rows("train", "general"), settings.gpus)
     found: dict[str, Any] = {}
@@ -311,7 +280,7 @@ def total_steps(keys: dict[str, Any], rows: int, gpus: int) -> int:
     return max(1, math.ceil(float(keys["num_train_epochs"]) * per_epoch))
 
 
-def _text(name: str, keys: dict[str, Any], settings: TrainSettings, emitted: _Emitted) -> str:
+def _text(name: str, keys: dict[str, Any], settings: TrainSettings, emitted: Emitted) -> str:
     rows = emitted.rows("train", "general")
     steps = total_steps(keys, rows, settings.gpus)
     command = "llamafactory-cli train train.yaml"
@@ -327,11 +296,11 @@ def _text(name: str, keys: dict[str, Any], settings: TrainSettings, emitted: _Em
     return train_text(head, keys)
 
 
-def _warnings(keys: dict[str, Any], emitted: _Emitted) -> list[str]:
+def _warnings(keys: dict[str, Any], emitted: Emitted) -> list[str]:
     found = []
     if not emitted.rows("val"):
         found.append("there are no validation records, so nothing is evaluated.")
-    texts = [file for file in emitted.files.values() if not file["pictures"]]
+    texts = [file for file in emitted.files.values() if not file.pictures]
     if "z3" in str(keys.get("deepspeed", "")) and texts and len(texts) < len(emitted.files):
         found.append("text-only rows beside pictures can hang ZeRO-3 on several GPUs; ZeRO-2 is safe.")
     return found

@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
+from datakit.artifacts.names import EXPORT
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.train import trainer
-from datakit.train.config import EXPORT_FILE
 from datakit.train.launch import Say, run_logged
 from datakit.train.run_folder import RunFolder, has_weights
 from datakit.train.safetensors import shapes
@@ -43,7 +43,7 @@ def export_call(run: RunFolder, python: str | None) -> trainer.Call:
     """The call that makes the served model. Raises UserError where it cannot be made."""
     _refuse_quantised(run)
     program = trainer.find_trainer(python)
-    return trainer.Call((str(program), "export", EXPORT_FILE), run.build)
+    return trainer.Call((str(program), "export", EXPORT), run.build.path)
 
 
 def export(run: RunFolder, python: str | None, say: Say) -> Exported:
@@ -57,12 +57,12 @@ def export(run: RunFolder, python: str | None, say: Say) -> Exported:
     call = export_call(run, python)
     if not has_weights(run.trained):
         raise UserError(
-            f"{run.trained} holds no trained model", remedy=f"Train first: datakit train {run.build}"
+            f"{run.trained} holds no trained model", remedy=f"Train first: datakit train {run.build.path}"
         )
     began = time.monotonic()
     part = run.served.with_name(f"{run.served.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    words = (*call.words, f"export_dir={_relative(part, run.build)}")
+    words = (*call.words, f"export_dir={_relative(part, run.build.path)}")
     log = run_logged(trainer.Call(words, call.folder, {}), run.logs, "export", say)
     complete(part, run, say)
     found = problems(part, run)

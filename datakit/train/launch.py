@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 
+from datakit.artifacts import names
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.qwen_models import qwen_model
 from datakit.train import trainer
-from datakit.train.config import FILE
 from datakit.train.longest import longest_row
 from datakit.train.machine import Machine, this_machine
 from datakit.train.memory_plan import MemoryPlan, memory_plan, refuse_what_cannot_fit
@@ -71,7 +70,7 @@ def train_call(run: RunFolder, place: Place) -> trainer.Call:
     """The call that trains the build. Raises UserError where something that it needs is missing."""
     program = trainer.find_trainer(place.python)
     gpus, nodes = _share(run, place)
-    words = [str(program), "train", FILE]
+    words = [str(program), "train", names.TRAINING]
     if place.cpu:
         words += ["use_cpu=true", "bf16=false", "fp16=false", "dataloader_num_workers=0"]
     settings = trainer.distributed(
@@ -83,7 +82,7 @@ def train_call(run: RunFolder, place: Place) -> trainer.Call:
         port=place.master_port,
     )
     settings |= trainer.threads(int(run.keys.get("preprocessing_num_workers") or 1), gpus)
-    return trainer.Call(tuple(words), run.build, settings)
+    return trainer.Call(tuple(words), run.build.path, settings)
 
 
 def train(run: RunFolder, place: Place, say: Say) -> Trained:
@@ -150,11 +149,7 @@ def run_logged(
 
 def gpus_and_nodes(run: RunFolder) -> tuple[int, int]:
     """GPUs of each node and number of nodes, as the recipe says and the steps were reckoned with."""
-    try:
-        recipe = yaml.safe_load((run.build / "recipe.yaml").read_text("utf-8"))
-        section = recipe.get("train") or {}
-    except (OSError, yaml.YAMLError, AttributeError):
-        section = {}
+    section = run.build.section("train")
     nodes = int(section.get("nodes", 1))
     return max(1, int(section.get("gpus", 1)) // nodes), nodes
 

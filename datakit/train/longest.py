@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import heapq
 import math
-from pathlib import Path
 from typing import Any
 
 import orjson
 
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.tokens import TokenCounter
 
 _CANDIDATES = 16
 """Rows counted exactly: those of most bytes. A row outside them is shorter in all but odd scripts."""
 
 
-def longest_row(build: Path, keys: dict[str, Any], token_px: int = 28) -> tuple[int, int]:
+def longest_row(build: BuildFolder, keys: dict[str, Any], token_px: int = 28) -> tuple[int, int]:
     """Tokens of the longest training row, and those of its pictures, as large as the pixel limit allows.
 
     A picture's token covers `token_px` pixels square.
     """
-    info = orjson.loads((build / "dataset_info.json").read_bytes())
     most = math.ceil(int(keys.get("image_max_pixels") or 589_824) / token_px**2) + 2
     lines: list[tuple[int, bytes]] = []
     for name in str(keys["dataset"]).split(","):
-        with open(build / info[name]["file_name"], "rb") as file:
+        with open(build.path / build.entries[name], "rb") as file:
             for line in file:  # one row a line, see emit.llamafactory
                 heap = heapq.heappush if len(lines) < _CANDIDATES else heapq.heappushpop
                 heap(lines, (len(line) + 4000 * line.count(b"<image>"), line))

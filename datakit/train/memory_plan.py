@@ -8,11 +8,12 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
 from datakit.core.qwen_models import QwenModel, qwen_model
 from datakit.recipe.recipe import load_recipe
 from datakit.train import memory
-from datakit.train.config import FILE, TrainSettings, all_keys
+from datakit.train.config import TrainSettings, all_keys
 from datakit.train.deepspeed import settings_of
 from datakit.train.longest import longest_row
 from datakit.train.machine import Machine
@@ -118,11 +119,12 @@ def of_recipe(
     base = recipe.path.parent
     local = base / settings.model
     size = qwen_model(local if local.is_dir() else settings.model)
-    build = out or recipe.project / "build" / recipe.name
+    build = BuildFolder(out or recipe.project / "build" / recipe.name)
     keys = all_keys(settings)
     longest = None
-    if (build / FILE).is_file():
-        found = longest_row(build, _built_keys(build, keys), 2 * size.patch)
+    if build.training_file is not None:
+        built = {**build.training, **{key: keys[key] for key in ("image_max_pixels",) if key in keys}}
+        found = longest_row(build, built, 2 * size.patch)
         longest = found if found[0] else None
     return memory_plan(
         size,
@@ -133,13 +135,6 @@ def of_recipe(
         nodes=settings.nodes,
         longest=longest,
     )
-
-
-def _built_keys(build: Path, keys: dict[str, Any]) -> dict[str, Any]:
-    import yaml
-
-    built: dict[str, Any] = yaml.safe_load((build / FILE).read_text("utf-8"))
-    return {**built, **{key: keys[key] for key in ("image_max_pixels",) if key in keys}}
 
 
 def refuse_what_cannot_fit(plan: MemoryPlan) -> str:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import yaml
 
+from datakit.artifacts import names
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
-from datakit.train.config import EXPORT_FILE, FILE
 
 CHECKPOINT_ENDS_WITH = "trainer_state.json"
 """transformers writes it last, after weights, optimizer and random state."""
@@ -28,10 +28,7 @@ _WEIGHTS = (
 class RunFolder:
     """Where the training of a build puts things."""
 
-    build: Path
-    keys: dict[str, Any]
-    """Those of train.yaml."""
-    export_keys: dict[str, Any]
+    build: BuildFolder
 
     @classmethod
     def of(cls, build: Path) -> RunFolder:
@@ -41,7 +38,18 @@ class RunFolder:
             raise UserError(
                 f"there is no build at {build}", remedy="Make it: datakit build recipes/<name>.yaml"
             )
-        return cls(build, _yaml(build / FILE), _yaml(build / EXPORT_FILE))
+        run = cls(BuildFolder(build))
+        _ = run.keys, run.export_keys  # told before anything starts
+        return run
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """LLaMA-Factory's of the training."""
+        return self.build.training
+
+    @property
+    def export_keys(self) -> dict[str, Any]:
+        return self.build.export
 
     @property
     def folder(self) -> Path:
@@ -50,12 +58,12 @@ class RunFolder:
     @property
     def trained(self) -> Path:
         """What the trainer writes: adapter or model, checkpoints, its logs."""
-        return Path(self.build, self.keys["output_dir"]).resolve()
+        return Path(self.build.path, self.keys["output_dir"]).resolve()
 
     @property
     def served(self) -> Path:
         """The model that is served: merged and with its processor."""
-        return Path(self.build, self.export_keys["export_dir"]).resolve()
+        return Path(self.build.path, self.export_keys["export_dir"]).resolve()
 
     @property
     def logs(self) -> Path:
@@ -71,10 +79,11 @@ class RunFolder:
         if not name:
             return None
         try:
-            found: dict[str, Any] = orjson.loads((self.build / str(name)).read_bytes())
+            found: dict[str, Any] = orjson.loads((self.build.path / str(name)).read_bytes())
         except (OSError, orjson.JSONDecodeError) as error:
             raise UserError(
-                f"{FILE} names {name}, which cannot be read: {error}", remedy="Build again: datakit build"
+                f"{names.TRAINING} names {name}, which cannot be read: {error}",
+                remedy="Build again: datakit build",
             ) from None
         return found
 
@@ -140,18 +149,3 @@ def _whole(path: Path) -> bool:
         return size > 0
     expected = data_bytes(path)
     return expected is not None and size == expected
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    try:
-        found = yaml.safe_load(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise UserError(
-            f"{path.parent} has no {path.name}",
-            remedy="The recipe needs a `train:` section; add it and build again.",
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not YAML: {error}", remedy="Build again: datakit build") from None
-    if not isinstance(found, dict):
-        raise UserError(f"{path} holds no settings", remedy="Build again: datakit build")
-    return found

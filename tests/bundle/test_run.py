@@ -18,8 +18,8 @@ import pytest
 from fake_trainer import calls, write_checkpoint
 from fake_vllm import asked, install
 
+from datakit.artifacts import predictions
 from datakit.bundle.pack import bundle
-from datakit.core import prediction
 
 Make = Callable[..., Path]
 PAYLOAD = Path(bundle.__code__.co_filename).parent / "payload"
@@ -173,7 +173,7 @@ def test_model_and_further_settings_reach_the_trainer(unpacked: Unpacked) -> Non
 
 def test_predictions_are_what_datakit_evaluate_reads(unpacked: Unpacked) -> None:
     assert unpacked.go().returncode == 0
-    found = list(prediction.read(unpacked.run / "predictions.jsonl"))
+    found = list(predictions.read(unpacked.run / "predictions.jsonl"))
     assert {line.predicted for line in found} == {"购物车页面"}
     assert all(line.label for line in found)
     assert len({line.id for line in found}) == len(found)

@@ -14,12 +14,13 @@ import yaml
 from final_records import Held
 from PIL import Image
 
+from datakit.artifacts.build_draft import BuildDraft
+from datakit.artifacts.manifest import Manifest, content_hash, stamp
+from datakit.artifacts.report import BuildReport, StepReport
 from datakit.core.labels import load_labels
 from datakit.core.record import COLUMNS
 from datakit.core.tools import Tools
 from datakit.emit.llamafactory import Llamafactory
-from datakit.run.manifest import Manifest, content_hash, stamp
-from datakit.run.report import BuildReport, StepReport
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SCREENS = ROOT / "examples" / "ecom"
@@ -57,10 +58,11 @@ class Draft:
             (folder / "train.yaml").write_text("stage: sft\n")
         report = BuildReport(name=self.name, recipe=f"recipes/{self.name}.yaml", seconds=12.5)
         report.steps, report.notes = self.steps, self.notes
-        report.write(folder / "report.json")
+        draft = BuildDraft(folder)
+        draft.write_report(report)
         data = [item.path for item in artifacts if item.kind == "data"]
         sources = sorted({row["source_file"] for row in self.records})
-        Manifest(
+        manifest = Manifest(
             datakit="0.1.0",
             name=self.name,
             settings="0" * 64,
@@ -75,7 +77,8 @@ class Draft:
             sources={path: stamp(Path(path), hashed=True) for path in sources},
             content=content_hash({path: stamp(folder / path, hashed=True) for path in data}),
             records={item.path: item.records for item in artifacts if item.records is not None},
-        ).write(folder)
+        )
+        draft.write_manifest(manifest)
         return folder
 
 

@@ -11,13 +11,13 @@ import pytest
 import yaml
 from card_builds import ROOT, SCHEMA, Draft, ecom
 
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.report import StepReport
 from datakit.card import write_card
-from datakit.card.build_folder import open_build
-from datakit.card.charts import shorten
 from datakit.card.checks import checks
 from datakit.card.classes import class_table
-from datakit.card.figures import histogram, spread
-from datakit.run.report import StepReport
+from datakit.pages.charts import shorten
+from datakit.pages.figures import histogram, spread
 
 BASE = {"id", "source_file", "source_line", "images", "label", "text", "messages", "split"}
 ASK = "你好吗？"
@@ -151,7 +151,7 @@ def test_same_picture_is_found_by_records_alone(tmp_path: Path, drop: tuple[str,
     val["images"], val["sha256"] = train["images"], train["sha256"]
     build = draft.write()
     (build / "emitted.json").unlink()
-    folder = open_build(build, tmp_path / "cards")
+    folder = BuildFolder.open(build, tmp_path / "cards")
     found = [check for check in checks(folder, class_table(folder)) if "picture" in check.what]
     assert [(check.passed, check.found) for check in found] == [(False, "1 of 14 validation pictures do")]
     assert ("sha256" in found[0].what) is (not drop)
@@ -208,7 +208,7 @@ def test_unreadable_thumbnail_is_said_in_words(tmp_path: Path) -> None:
 
 def test_paths_are_told_relative_to_the_project(tmp_path: Path) -> None:
     draft = texts_only(tmp_path)
-    build = open_build(draft.write(), tmp_path / "cards")
+    build = BuildFolder.open(draft.write(), tmp_path / "cards")
     assert build.place(f"{tmp_path}/recipes/../examples/train.jsonl") == "examples/train.jsonl"
     assert build.place("/elsewhere/secret/train.jsonl") == "train.jsonl"
     assert build.place("talks.jsonl") == "talks.jsonl"

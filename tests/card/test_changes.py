@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from datakit.artifacts.ledger import Inputs
 from datakit.card.changes import changes
-from datakit.run.ledger import Inputs
 
 STEPS: list[Any] = [
     {"read.jsonl": {"path": "train.jsonl"}},

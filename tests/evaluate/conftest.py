@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from evaluated_builds import make_build, make_project
 
-from datakit.card.build_folder import BuildFolder, open_build
+from datakit.artifacts.build_folder import BuildFolder
 
 
 @pytest.fixture(scope="session")
@@ -19,4 +19,4 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small(folder: Path) -> BuildFolder:
     """The build, opened."""
-    return open_build(folder, folder)
+    return BuildFolder.open(folder)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from datakit.core.prediction import Prediction, write
+from datakit.artifacts.predictions import Prediction, write
 from datakit.library import build
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -9,9 +9,9 @@ import yaml
 from card_builds import ecom
 from evaluated_builds import answers, right
 
-from datakit.card.build_folder import BuildFolder, open_build
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.predictions import Prediction
 from datakit.core.labels import load_labels
-from datakit.core.prediction import Prediction
 from datakit.evaluate.confusion import pairs, proposals, snippet
 from datakit.evaluate.outcomes import join
 
@@ -22,7 +22,7 @@ CART, REFUND, RETURN = "购物车页面", "退款页面", "退货页面"
 def screens(tmp_path_factory: pytest.TempPathFactory) -> BuildFolder:
     """A build whose records have the texts of their pictures."""
     folder = ecom(tmp_path_factory.mktemp("screens")).write()
-    return open_build(folder, folder)
+    return BuildFolder.open(folder)
 
 
 def mixed(build: BuildFolder, changes: dict[str, str], split: str = "train") -> list[Prediction]:

@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 from evaluated_builds import answers, every_fifth_wrong, right, truths, write_answers
 
-from datakit.card.build_folder import BuildFolder
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.predictions import write
 from datakit.core.errors import UserError
-from datakit.core.prediction import write
 from datakit.evaluate.calibration import calibration
 from datakit.evaluate.evaluation import Evaluation, Options, evaluate
 from datakit.evaluate.outcomes import join

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from evaluated_builds import make_build, make_project, truths, write_generated
 
-from datakit.card.build_folder import BuildFolder, open_build
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
 from datakit.evaluate.evaluation import Options, evaluate
 from datakit.evaluate.generated import is_generated, read_generated
@@ -29,7 +29,7 @@ def test_answers_are_read_by_the_builds_own_form(tmp_path: Path) -> None:
     said = {first: "这张图是: 退款页面", second: "看不清", third: "这张图是：月球"}
     replaced = {key.replace("-", "_"): value for key, value in said.items()}
     path = write_generated(folder, tmp_path / "run" / "generated_predictions.jsonl", **replaced)
-    found = {item.id: item for item in read_generated(path, open_build(folder, folder), "val")}
+    found = {item.id: item for item in read_generated(path, BuildFolder.open(folder), "val")}
     assert found[first].predicted == "退款页面"
     assert (found[second].predicted, found[second].problem) == (None, "label_missing")
     assert found[third].problem == "label_unknown"
@@ -80,4 +80,4 @@ def test_build_without_an_answer_form_says_how_to_get_one(tmp_path: Path) -> Non
     path = write_generated(folder, tmp_path / "generated_predictions.jsonl")
     (folder / "answer.json").unlink()
     with pytest.raises(UserError, match="--force"):
-        read_generated(path, open_build(folder, folder), "val")
+        read_generated(path, BuildFolder.open(folder), "val")

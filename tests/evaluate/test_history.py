@@ -9,23 +9,24 @@ from pathlib import Path
 import pytest
 from evaluated_builds import every_fifth_wrong, make_build, make_project, right, write_answers
 
-from datakit.card.build_folder import open_build
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.ledger import Score, add_score
+from datakit.artifacts.names import LEDGER
 from datakit.card.inputs import inputs_of
 from datakit.card.write import write_card
 from datakit.evaluate.evaluation import Options, evaluate
 from datakit.evaluate.ledger import family, history, score_of
 from datakit.evaluate.page import write_evaluation
-from datakit.run.ledger import FILE, Score, add_score
 
 
 def entered(project: Path, folder: Path, path: Path, date: str) -> Score:
     """Evaluates answers and enters them into the project's ledger."""
-    build = open_build(folder, folder)
+    build = BuildFolder.open(folder)
     one = evaluate(build, [path], Options(resamples=200))[0]
     written = write_evaluation(one, build, path.parent, "evaluation")
     dated = one.evaluation.model_copy(update={"date": date})
     score = score_of(dated, build, next(file for file in written if file.suffix == ".parquet"))
-    add_score(project / FILE, score)
+    add_score(project / LEDGER, score)
     return score
 
 
@@ -113,10 +114,10 @@ def test_ledger_holds_no_secret_and_no_path_of_the_machine(two: tuple[Path, list
         "train: {hf_hub_token: hunter2, max_new_tokens: 5}\n"
     )
     (folder / "recipe.yaml").write_text(recipe + secrets, "utf-8")
-    inputs = inputs_of(open_build(folder, folder))
+    inputs = inputs_of(BuildFolder.open(folder))
     assert inputs.recipe["llm"] == {"base_url": "https://host/v1"}
     assert inputs.recipe["train"] == {"hf_hub_token": "hidden", "max_new_tokens": 5}
-    text = (project / FILE).read_text("utf-8") + inputs.model_dump_json()
+    text = (project / LEDGER).read_text("utf-8") + inputs.model_dump_json()
     assert "hunter2" not in text
     assert str(project) not in text
     assert "/examples/" not in text
@@ -134,7 +135,7 @@ def test_card_shows_the_scores_of_its_recipe_and_whether_they_are_of_this_data(
     assert f"| {100 * scores[0].metrics['accuracy'].value:.1f} |" in row
     assert "2026-11-25" not in text
     add_score(
-        project / FILE, scores[0].model_copy(update={"content": "0" * 64, "date": "2026-11-23T00:00:00Z"})
+        project / LEDGER, scores[0].model_copy(update={"content": "0" * 64, "date": "2026-11-23T00:00:00Z"})
     )
     text = write_card(folder, project / "data_cards")[0].read_text("utf-8")
     assert next(line for line in text.splitlines() if line.startswith("| 2026-11-23")).endswith("| no |")

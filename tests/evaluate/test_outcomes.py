@@ -7,9 +7,9 @@ import random
 import pytest
 from evaluated_builds import answers, every_fifth_wrong, right, truths
 
-from datakit.card.build_folder import BuildFolder
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.predictions import Prediction
 from datakit.core.errors import UserError
-from datakit.core.prediction import Prediction
 from datakit.evaluate.outcomes import join
 
 

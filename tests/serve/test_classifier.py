@@ -17,6 +17,7 @@ from PIL import Image
 from served import asked_images, asked_text, made_build, saying
 
 import datakit
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import StopProvider, UserError
 from datakit.core.labels import LabelSet
 from datakit.serve.classifier import CannotClassify, Classifier, Item, closed_form
@@ -234,7 +235,7 @@ def test_closed_answers_are_asked_for_by_choice_or_pattern(
 
 def test_dialogue_is_asked_turn_by_turn(tmp_path: Path, server: Loopback) -> None:
     build = made_build(tmp_path, answer="label_only", records=3)
-    item = split_items(build, "train")[0]
+    item = split_items(BuildFolder(build), "train")[0]
     turns = (
         item.messages[0],
         {"role": "user", "content": "<image>描述图片。"},

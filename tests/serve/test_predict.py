@@ -10,8 +10,9 @@ import pytest
 from loopback import Call, Loopback, Reply
 from served import ROOT, asked_text, saying
 
+from datakit.artifacts import predictions as files
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.cli import run
-from datakit.core import prediction as files
 from datakit.core.errors import StopProvider, UserError
 from datakit.serve.classifier import Classifier
 from datakit.serve.endpoint import Endpoint
@@ -24,11 +25,11 @@ SCREENS = ROOT / "examples" / "ecom" / "images"
 
 def classifier(build: Path, server: Loopback, *, rendered: bool = True, retries: int = 0) -> Classifier:
     endpoint = Endpoint(server.url, max_retries=retries)
-    return Classifier(BuildPrompts.load(build, rendered=rendered), endpoint)
+    return Classifier(BuildPrompts.load(BuildFolder(build), rendered=rendered), endpoint)
 
 
 def test_split_is_asked_with_the_builds_own_prompts(small: Path, server: Loopback, tmp_path: Path) -> None:
-    items = split_items(small, "train") + split_items(small, "val")
+    items = split_items(BuildFolder(small), "train") + split_items(BuildFolder(small), "val")
     out = tmp_path / "predictions.jsonl"
     with classifier(small, server) as classify:
         account = predict(classify, items, out)
@@ -42,7 +43,7 @@ def test_split_is_asked_with_the_builds_own_prompts(small: Path, server: Loopbac
 
 
 def test_second_run_asks_only_for_what_had_no_answer(small: Path, server: Loopback, tmp_path: Path) -> None:
-    items = split_items(small, "train")
+    items = split_items(BuildFolder(small), "train")
     out = tmp_path / "predictions.jsonl"
     refused = items[1].messages[-1]["content"]
 
@@ -63,7 +64,7 @@ def test_second_run_asks_only_for_what_had_no_answer(small: Path, server: Loopba
 
 
 def test_interrupted_run_goes_on_where_it_was(small: Path, server: Loopback, tmp_path: Path) -> None:
-    items = split_items(small, "train")
+    items = split_items(BuildFolder(small), "train")
     out = tmp_path / "predictions.jsonl"
     server.script = lambda call: Reply(401) if call.number == 2 else saying("店铺页面")
     with classifier(small, server) as classify:
@@ -80,13 +81,13 @@ def test_interrupted_run_goes_on_where_it_was(small: Path, server: Loopback, tmp
 
 
 def test_answers_for_another_prompt_are_not_taken_over(small: Path, server: Loopback, tmp_path: Path) -> None:
-    items = split_items(small, "train")
+    items = split_items(BuildFolder(small), "train")
     out = tmp_path / "predictions.jsonl"
     server.script = lambda call: Reply(503) if call.number else saying("店铺页面")
     with classifier(small, server) as classify:
         classify.concurrency = 1
         predict(classify, items, out)
-        changed = [*items[:-1], split_items(small, "val")[0]]
+        changed = [*items[:-1], split_items(BuildFolder(small), "val")[0]]
         server.script = lambda call: saying("购物车页面")
         assert predict(classify, changed, out).resumed == 0
 
@@ -97,7 +98,7 @@ def test_folder_and_file_go_through_the_recipes_ocr(small: Path, server: Loopbac
     for number, path in enumerate(sorted(SCREENS.glob("*.jpg"))[:2]):
         shutil.copyfile(path, folder / ("more" if number else "") / path.name)
     (folder / "broken.png").write_bytes(b"x")
-    items = items_of(small, str(folder))
+    items = items_of(BuildFolder(small), str(folder))
     with classifier(small, server, rendered=False) as classify:
         account = predict(classify, items, tmp_path / "out.jsonl")
     assert account.text.startswith("3 records = 2 answered + 1 image_unreadable")
@@ -106,7 +107,7 @@ def test_folder_and_file_go_through_the_recipes_ocr(small: Path, server: Loopbac
     assert all("图中文字：" in asked_text(call) for call in server.calls)
     lines = [{"image": "screens/0000.jpg", "label": "首页"}, {"id": "b", "image": "screens/more/0001.jpg"}]
     (tmp_path / "test.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    (first, second) = items_of(small, str(tmp_path / "test.jsonl"))
+    (first, second) = items_of(BuildFolder(small), str(tmp_path / "test.jsonl"))
     assert (first.id, first.label, second.id, second.label) == ("screens/0000.jpg", "首页", "b", None)
 
 
@@ -125,7 +126,7 @@ def test_broken_file_is_named_with_its_line(small: Path, tmp_path: Path, text: s
     path = tmp_path / "test.jsonl"
     path.write_text(text)
     with pytest.raises(UserError, match=words) as error:
-        items_of(small, str(path))
+        items_of(BuildFolder(small), str(path))
     assert error.value.where.startswith(str(path)) or words == "holds no record"
 
 

@@ -11,6 +11,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from datakit.artifacts.build_draft import BuildDraft
+from datakit.artifacts.manifest import Manifest
 from datakit.core.errors import UserError
 from datakit.core.parameters import validated
 from datakit.train.config import TrainSettings, presets, template_of, write_training
@@ -33,12 +35,13 @@ def emitted(folder: Path, pixels: int | None = None, **rows: int) -> Path:
         for name, count in rows.items()
     }
     (folder / "emitted.json").write_bytes(orjson.dumps({"files": files, "image_max_pixels": pixels}))
-    (folder / "manifest.json").write_bytes(orjson.dumps({"content": "c0ffee"}))
+    manifest = Manifest(datakit="0.1.0", name="it", settings="", content="c0ffee")
+    BuildDraft(folder).write_manifest(manifest)
     return folder
 
 
 def written(folder: Path, **section: Any) -> dict[str, Any]:
-    write_training(folder, "it", validated(TrainSettings, {"model": MODEL, **section}))
+    write_training(BuildDraft(folder), "it", validated(TrainSettings, {"model": MODEL, **section}))
     found: dict[str, Any] = yaml.safe_load((folder / "train.yaml").read_text("utf-8"))
     return found
 
@@ -91,7 +94,8 @@ def test_another_content_or_setting_trains_in_another_folder(tmp_path: Path) -> 
     first = written(emitted(tmp_path, train=9))["output_dir"]
     assert written(tmp_path)["output_dir"] == first
     assert written(tmp_path, learning_rate=3e-5)["output_dir"] != first
-    (tmp_path / "manifest.json").write_bytes(orjson.dumps({"content": "other"}))
+    draft = BuildDraft(tmp_path)
+    draft.write_manifest(draft.manifest.model_copy(update={"content": "other"}))
     assert written(tmp_path)["output_dir"] != first
 
 

@@ -12,6 +12,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from datakit.artifacts.build_draft import BuildDraft
+from datakit.artifacts.manifest import Manifest
 from datakit.core.errors import UserError
 from datakit.core.parameters import validated
 from datakit.train.config import TrainSettings, write_training
@@ -36,11 +38,12 @@ def written(tmp_path: Path) -> Written:
         for part, rows in (("train", 900), ("val", 50))
     }
     (build / "emitted.json").write_bytes(orjson.dumps({"files": files, "image_max_pixels": None}))
-    (build / "manifest.json").write_bytes(orjson.dumps({"content": "c0ffee"}))
+    manifest = Manifest(datakit="0.1.0", name="it", settings="", content="c0ffee")
+    BuildDraft(build).write_manifest(manifest)
 
     def write(**section: Any) -> dict[str, Any]:
         settings = validated(TrainSettings, {"model": MODEL, **section})
-        write_training(build, "it", settings, tmp_path)
+        write_training(BuildDraft(build), "it", settings, tmp_path)
         found: dict[str, Any] = yaml.safe_load((build / "train.yaml").read_text("utf-8"))
         return found
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from datakit.card import charts
-from datakit.card.blocks import Card, Cell, Code
+from datakit.pages import charts
+from datakit.pages.blocks import Card, Cell, Code
 
 _MARKS = re.compile(r"([\\`*\[\]|~#$]|(?<![^\W_])_|_(?![^\W_]))")
 """What Markdown may take for a mark; an underline within a word is none."""
@@ -18,13 +18,13 @@ _LINE_START = re.compile(r"^(?:([+=-])|(\d+)([.)])(?=\s|$))")
 
 def render_markdown(card: Card) -> str:
     """The card as Markdown with a YAML head."""
-    text = _environment(autoescape=False).get_template("card.md.j2").render(card=card)
+    text = _environment(autoescape=False).get_template("page.md.j2").render(card=card)
     return text.strip() + "\n"
 
 
 def render_html(card: Card) -> str:
     """The card as one page: no script, nothing loaded from elsewhere."""
-    return _environment(autoescape=True).get_template("card.html.j2").render(card=card).strip() + "\n"
+    return _environment(autoescape=True).get_template("page.html.j2").render(card=card).strip() + "\n"
 
 
 def _environment(*, autoescape: bool) -> Environment:

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from datakit.artifacts import names
+from datakit.artifacts.document import refuse_newer
 from datakit.core.errors import UserError
 from datakit.core.parameters import describe_fault
 from datakit.core.record import digest
 
-FILE = "data_cards/scores.jsonl"
-"""Its place in the project."""
+FORMAT = 1
+"""The newest format of a line that is read, and the one that is written."""
 
 
 class Figure(BaseModel):
@@ -79,6 +83,8 @@ class Score(BaseModel):
     """File with the outcome of each record, for comparing; relative like `run`."""
     outcomes_sha256: str = ""
     inputs: Inputs = Field(default_factory=Inputs)
+    version: int = 1
+    """Format of the line; one without a version has format 1."""
 
     def same_measurement(self, other: Score) -> bool:
         """Whether both score the same answers against the same data."""
@@ -88,7 +94,7 @@ class Score(BaseModel):
 
 def ledger_of(projects: Iterable[Path]) -> Path | None:
     """The ledger of the first project that has one; None where there is none yet."""
-    found = (project / FILE for project in projects)
+    found = (project / names.LEDGER for project in projects)
     return next((path for path in found if path.is_file()), None)
 
 
@@ -120,6 +126,8 @@ def add_score(path: Path, score: Score) -> bool:
 
 
 def _read(line: bytes, where: str) -> Score:
+    with suppress(orjson.JSONDecodeError):  # said below
+        refuse_newer(orjson.loads(line), FORMAT, where, "Upgrade datakit: pip install -U datakit")
     try:
         return Score.model_validate_json(line)
     except ValidationError as error:

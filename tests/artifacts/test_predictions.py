@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from datakit.artifacts.predictions import NOT_ANSWERED, Prediction, append, mend, read, write
 from datakit.core.errors import UserError
-from datakit.core.prediction import NOT_ANSWERED, Prediction, append, mend, read, write
 
 RIGHT = Prediction(
     id="a",

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from datakit.card.figures import Histogram
+from datakit.pages.figures import Histogram
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

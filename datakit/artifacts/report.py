@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import orjson
 from pydantic import BaseModel, Field
+
+from datakit.artifacts.document import Document
 
 
 class StepReport(BaseModel):
@@ -47,7 +47,7 @@ class StepReport(BaseModel):
         return self.records_in + self.added == leaving
 
 
-class BuildReport(BaseModel):
+class BuildReport(Document):
     """The account of a whole build."""
 
     name: str
@@ -67,10 +67,3 @@ class BuildReport(BaseModel):
     @property
     def retry(self) -> int:
         return sum(step.retry for step in self.steps)
-
-    def write(self, path: Path) -> None:
-        path.write_bytes(orjson.dumps(self.model_dump(), option=orjson.OPT_INDENT_2) + b"\n")
-
-    @classmethod
-    def load(cls, path: Path) -> BuildReport:
-        return cls.model_validate_json(path.read_bytes())

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from datakit.artifacts.ledger import Figure, Inputs, Score, add_score, ledger_of, read_scores
 from datakit.core.errors import UserError
-from datakit.run.ledger import Figure, Inputs, Score, add_score, ledger_of, read_scores
 
 HALF = Figure(value=0.5, low=0.4, high=0.6)
 

@@ -10,11 +10,13 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from datakit.artifacts.document import refuse_newer
 from datakit.core.errors import UserError
 from datakit.core.parameters import describe_fault
 
-FILE = "predictions.jsonl"
-"""The customary name, in the folder of a run."""
+FORMAT = 1
+"""The newest format of a line that is read, and the one that is written."""
+UPGRADE = "Upgrade datakit (pip install -U datakit), or predict again: datakit predict BUILD"
 NOT_ANSWERED = "not_answered"
 """The problem of a record that the server gave no answer for."""
 
@@ -48,6 +50,8 @@ class Prediction(BaseModel):
     tokens_out: int | None = Field(default=None, ge=0)
     seconds: float | None = Field(default=None, ge=0)
     """Time from the request to the whole answer."""
+    version: int = Field(default=1, ge=1)
+    """Format of the line; one without a version has format 1."""
 
     @model_validator(mode="after")
     def _label_or_problem(self) -> Prediction:
@@ -129,12 +133,17 @@ def _line(prediction: Prediction) -> bytes:
 
 def _read_line(line: bytes, where: str) -> Prediction:
     try:
-        return Prediction.model_validate_json(line)
+        found = Prediction.model_validate_json(line)
     except ValidationError as error:
         fault: Any = error.errors(include_url=False)[0]
+    else:
+        if found.version > FORMAT:
+            refuse_newer({"version": found.version}, FORMAT, where, UPGRADE)
+        return found
     if fault["type"] == "json_invalid":
         ended = line.endswith(b"\n")
         what = f"this line is not JSON: {fault['ctx']['error']}" if ended else "this line was never finished"
         raise UserError(what, where=where, remedy="Run `datakit predict` again: it goes on from there.")
+    refuse_newer(orjson.loads(line), FORMAT, where, UPGRADE)  # its fields may be unknown here
     what, remedy = describe_fault(fault, Prediction)
     raise UserError(what, where=where, remedy=remedy or "Make the file with `datakit predict`.")
