@@ -86,7 +86,7 @@ def checks_section(checks: Sequence[Check]) -> Section:
 def training_section(build: BuildFolder) -> Section:
     """How to train on it and how to read it."""
     blocks: list[Block] = []
-    if (build.path / "train.yaml").is_file():
+    if build.training_file is not None:
         blocks += [
             Text("Train with LLaMA-Factory, in the build folder:"),
             CodeBlock("llamafactory-cli train train.yaml", "bash"),

@@ -55,9 +55,8 @@ def command(
 def _resolve(place: Path, overrides: tuple[str, ...]) -> tuple[Recipe | None, Path]:
     """The recipe, if there is one, and the build folder."""
     from datakit.artifacts.build_folder import BuildFolder
-    from datakit.artifacts.document import NewerFormat
-    from datakit.core.errors import DatakitError
     from datakit.library import load
+    from datakit.opened_build import recipe_of
 
     if not place.exists() and place.suffix not in (".yaml", ".yml"):
         raise _no_build(place)
@@ -65,13 +64,7 @@ def _resolve(place: Path, overrides: tuple[str, ...]) -> tuple[Recipe | None, Pa
         recipe = load(place, overrides)
         return recipe, recipe.project / "build" / recipe.name
     folder = place.absolute()
-    try:
-        report = BuildFolder(folder).report
-        return load(folder.parent.parent / report.recipe, overrides), folder
-    except NewerFormat:
-        raise
-    except (OSError, DatakitError):
-        return None, folder
+    return recipe_of(BuildFolder(folder), overrides), folder
 
 
 def _no_build(place: Path) -> UserError:

@@ -185,7 +185,7 @@ def _by_id(outcomes: Outcomes) -> dict[str, tuple[str, str | None]]:
 
 def _one(build: BuildFolder, path: Path, options: Options) -> Evaluated:
     outcomes = join(
-        build, _answers(path, build, options.split), options.split, answered_only=options.answered_only
+        build, read_answers(path, build, options.split), options.split, answered_only=options.answered_only
     )
     truth, answer = outcomes.codes()
     table = Table.of(truth, answer, len(outcomes.classes))
@@ -216,7 +216,8 @@ def _one(build: BuildFolder, path: Path, options: Options) -> Evaluated:
     return Evaluated(path, evaluation, outcomes)
 
 
-def _answers(path: Path, build: BuildFolder, split: str) -> Iterator[Prediction]:
+def read_answers(path: Path, build: BuildFolder, split: str) -> Iterator[Prediction]:
+    """The answers of a file to a split: those of `datakit predict`, or LLaMA-Factory's own form."""
     if is_generated(path):
         yield from read_generated(path, build, split)
     else:
