@@ -25,7 +25,6 @@ NAMERS = {
     "cli/scores.py": "the ledger of the project",
     "emit/llamafactory.py": "writes pictures, one by one",
     "evaluate/runs.py": "looks for files of answers",
-    "read/_dataset_info.py": "reads the trainer's index of any data set",
     "read/llamafactory.py": "reads the trainer's index of any data set",
     "run/build.py": "says which folder is no build",
     "run/engine.py": "writes rejects while the steps work",
