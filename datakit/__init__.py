@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from datakit.opened_build import OpenedBuild, open_build
     from datakit.recipe.recipe import Recipe
     from datakit.run.build import Options
-    from datakit.serve.classifier import Classifier
+    from datakit.serving.classifier import Classifier
 
 _FACE = {
-    "Classifier": "datakit.serve.classifier",
+    "Classifier": "datakit.serving.classifier",
     "Made": "datakit.library",
     "OpenedBuild": "datakit.opened_build",
     "Options": "datakit.run.build",

@@ -39,8 +39,8 @@ class Made:
 
 def sections() -> dict[str, type[Settings]]:
     """Recipe sections that belong to later stages, with their models."""
-    from datakit.serve.settings import ServeSettings
-    from datakit.train.config import TrainSettings
+    from datakit.serving.settings import ServeSettings
+    from datakit.training.config import TrainSettings
 
     return {"train": TrainSettings, "serve": ServeSettings}
 
@@ -71,7 +71,7 @@ def build(
 
 
 def _training(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Artifact]:
-    from datakit.train.config import TrainSettings, write_training
+    from datakit.training.config import TrainSettings, write_training
 
     settings = recipe.sections.get("train")
     if settings is None:
@@ -82,9 +82,9 @@ def _training(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Ar
 
 def _serving(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Artifact]:
     """The serving plan. One that cannot start is a note: the data set is good all the same."""
-    from datakit.serve.settings import ServeSettings
-    from datakit.serve.written import write_serving
-    from datakit.train.config import TrainSettings
+    from datakit.serving.settings import ServeSettings
+    from datakit.serving.written import write_serving
+    from datakit.training.config import TrainSettings
 
     settings, training = recipe.sections.get("serve"), recipe.sections.get("train")
     if settings is None:
@@ -103,14 +103,14 @@ def _serving(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Art
 
 
 def _checking(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Artifact]:
-    from datakit.check.of_build import check_build
+    from datakit.checking.of_build import check_build
 
     return check_build(draft, recipe, report)
 
 
 def _cards(recipe: Recipe, done: Build, options: Options) -> list[Path]:
     """A full build's card goes to data_cards/; that of a look (--limit, --out) stays beside its build."""
-    from datakit.card import write_card
+    from datakit.cards import write_card
 
     look = options.limit is not None or options.out is not None
     folder = done.folder / "card" if look else recipe.project / "data_cards"

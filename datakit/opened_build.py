@@ -19,7 +19,7 @@ from datakit.pages.blocks import Card
 from datakit.pages.layout import render_html, render_markdown
 
 if TYPE_CHECKING:
-    from datakit.card.diff import Diff
+    from datakit.cards.diff import Diff
     from datakit.recipe.recipe import Recipe
     from datakit.run.why import Story
 
@@ -95,8 +95,8 @@ class OpenedBuild:
         The one file of answers in the build's runs is read, LLaMA-Factory's own form included. Raises
         UserError when there is none, or more than one.
         """
-        from datakit.evaluate.evaluation import read_answers
-        from datakit.evaluate.runs import find_predictions
+        from datakit.evaluation.evaluation import read_answers
+        from datakit.evaluation.runs import find_predictions
 
         answers = read_answers(find_predictions(self.folder, split), self.folder, split)
         return pl.DataFrame([_row(answer) for answer in answers], schema=PREDICTIONS)
@@ -117,13 +117,13 @@ class OpenedBuild:
 
     def card(self) -> DataCard:
         """The data card, shown as a page in a notebook. It is made anew; nothing is written."""
-        from datakit.card.write import make_card
+        from datakit.cards.write import make_card
 
         return DataCard(make_card(self.folder))
 
     def diff(self, other: OpenedBuild | str | Path) -> Diff:
         """What differs from here to `other`, a build or its folder: settings, records, labels, classes."""
-        from datakit.card.diff import diff
+        from datakit.cards.diff import diff
 
         after = other if isinstance(other, OpenedBuild) else open_build(other)
         return diff(self.folder, after.folder)
@@ -151,7 +151,7 @@ class DataCard:
 
     def write(self, folder: str | Path) -> list[Path]:
         """The files of the card, written into `folder` as `datakit build` writes them into data_cards/."""
-        from datakit.card.write import write_pages
+        from datakit.cards.write import write_pages
 
         return write_pages(self.card, Path(folder))
 

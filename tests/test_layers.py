@@ -25,12 +25,12 @@ ALLOWED = {
     "pages": {"core", "pages"},
     **{folder: {*BASE, "llm", folder} for folder in TRANSFORMS},
     "run": {*BASE, "recipe", "run"},
-    "card": {*BASE, "pages", "card"},
-    "train": {*BASE, "recipe", "train"},
-    "check": {*BASE, "recipe", "run", "train", "check"},
-    "evaluate": {*BASE, "pages", "card", "evaluate"},
-    "serve": {*BASE, "recipe", "llm", "run", "serve"},
-    "bundle": {*BASE, "train", "bundle"},
+    "cards": {*BASE, "pages", "cards"},
+    "training": {*BASE, "recipe", "training"},
+    "checking": {*BASE, "recipe", "run", "training", "checking"},
+    "evaluation": {*BASE, "pages", "cards", "evaluation"},
+    "serving": {*BASE, "recipe", "llm", "run", "serving"},
+    "bundling": {*BASE, "training", "bundling"},
 }
 """Folder -> folders that it may import. Files at the top and the command may import everything."""
 

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from datakit.artifacts.build_folder import BuildFolder
-    from datakit.check.check import Report
-    from datakit.check.finding import Group
-    from datakit.check.tally import Tally
-    from datakit.check.training import Training
+    from datakit.checking.check import Report
+    from datakit.checking.finding import Group
+    from datakit.checking.tally import Tally
+    from datakit.checking.training import Training
 
 EPILOG = """\b
 Examples:
@@ -66,8 +66,8 @@ def command(
     image headers and counts tokens; needs no GPU and no trainer. Exit code 1 when there are errors.
     """
     from datakit.artifacts.build_folder import BuildFolder
-    from datakit.check.check import Check
-    from datakit.check.writing import write_records
+    from datakit.checking.check import Check
+    from datakit.checking.writing import write_records
     from datakit.cli.tables import print_json
     from datakit.core.errors import Exit, UserError
 
@@ -96,8 +96,8 @@ def command(
 def _training(
     build: BuildFolder | None, path: Path | None, changes: tuple[str, ...], gpus: int | None
 ) -> Training:
-    from datakit.check.training import Training
-    from datakit.check.writing import gpus_of
+    from datakit.checking.training import Training
+    from datakit.checking.writing import gpus_of
 
     if path is None and build is not None:
         path = build.training_file
@@ -106,7 +106,7 @@ def _training(
 
 def _all_names(build: BuildFolder | None, training: Training) -> list[str]:
     """Of a build without a training configuration: every data set in it."""
-    from datakit.check.writing import names_in
+    from datakit.checking.writing import names_in
 
     return names_in(build) if build is not None and training.file is None else []
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from datakit.card.diff import Diff, Moved
+    from datakit.cards.diff import Diff, Moved
 
 EPILOG = """\b
 Examples:
@@ -32,7 +32,7 @@ def command(before: Path, after: Path, as_json: bool) -> int:
     emitted; places in sources are not.
     """
     from datakit.artifacts.build_folder import BuildFolder
-    from datakit.card.diff import diff
+    from datakit.cards.diff import diff
     from datakit.cli.tables import print_json
     from datakit.core.errors import Exit
 

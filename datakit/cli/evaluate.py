@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from datakit.artifacts.build_folder import BuildFolder
-    from datakit.evaluate.evaluation import Evaluated, Evaluation
+    from datakit.evaluation.evaluation import Evaluated, Evaluation
 
 EPILOG = """\b
 Examples:
@@ -65,9 +65,9 @@ def command(
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.cli.tables import print_json
     from datakit.core.errors import Exit
-    from datakit.evaluate.evaluation import Options, evaluate
-    from datakit.evaluate.page import write_evaluation
-    from datakit.evaluate.runs import find_predictions, page_names
+    from datakit.evaluation.evaluation import Options, evaluate
+    from datakit.evaluation.page import write_evaluation
+    from datakit.evaluation.runs import find_predictions, page_names
 
     found = BuildFolder.open(build)
     paths = list(files) or [find_predictions(BuildFolder(build), split)]
@@ -93,8 +93,8 @@ def _enter(
     """Enters the scores into the project's ledger and its data card; the ledger, None without a project."""
     from datakit.artifacts.ledger import add_score
     from datakit.artifacts.names import LEDGER
-    from datakit.card import write_card
-    from datakit.evaluate.ledger import score_of
+    from datakit.cards import write_card
+    from datakit.evaluation.ledger import score_of
     from datakit.recipe.yaml_file import show_path
 
     project = build.projects[0]
@@ -118,7 +118,7 @@ def _enter(
 
 def _print(one: Evaluated, written: list[Path]) -> None:
     from datakit.cli.tables import print_table
-    from datakit.evaluate.page import TITLES, lead, notices, percent
+    from datakit.evaluation.page import TITLES, lead, notices, percent
     from datakit.recipe.yaml_file import show_path
 
     found = one.evaluation
@@ -147,7 +147,7 @@ def _print(one: Evaluated, written: list[Path]) -> None:
 
 def _print_comparisons(found: Evaluation) -> None:
     from datakit.cli.tables import print_table
-    from datakit.evaluate.page import TITLES
+    from datakit.evaluation.page import TITLES
 
     for one in found.compared_with:
         click.echo(
@@ -169,7 +169,7 @@ def _print_comparisons(found: Evaluation) -> None:
 
 def _print_classes(found: Evaluation) -> None:
     from datakit.cli.tables import print_table
-    from datakit.evaluate.page import percent
+    from datakit.evaluation.page import percent
 
     order = sorted(found.classes, key=lambda one: (one.f1, -one.support))
     rows = [
@@ -184,7 +184,7 @@ def _print_classes(found: Evaluation) -> None:
 
 def _print_mistakes(found: Evaluation) -> None:
     from datakit.cli.tables import print_table
-    from datakit.evaluate.page import PROBLEMS, percent
+    from datakit.evaluation.page import PROBLEMS, percent
 
     if found.pairs:
         click.echo()

@@ -59,11 +59,11 @@ def command(
     """
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.run.progress import Progress
-    from datakit.serve.classifier import Classifier
-    from datakit.serve.endpoint import Endpoint
-    from datakit.serve.predict import predict
-    from datakit.serve.prompting import BuildPrompts
-    from datakit.serve.records import SPLITS, items_of
+    from datakit.serving.classifier import Classifier
+    from datakit.serving.endpoint import Endpoint
+    from datakit.serving.predict import predict
+    from datakit.serving.prompting import BuildPrompts
+    from datakit.serving.records import SPLITS, items_of
 
     folder = BuildFolder(build)
     prompts = BuildPrompts.load(folder, rendered=split in SPLITS)

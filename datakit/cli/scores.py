@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from datakit.evaluate.ledger import Entry
+    from datakit.evaluation.ledger import Entry
 
 EPILOG = """\b
 Examples:
@@ -39,7 +39,7 @@ def command(recipe_or_name: str, project: Path | None, as_json: bool) -> int:
     from datakit.artifacts.names import LEDGER
     from datakit.cli.tables import print_json
     from datakit.core.errors import UserError, did_you_mean
-    from datakit.evaluate.ledger import family, history
+    from datakit.evaluation.ledger import family, history
 
     home, name = _resolve(recipe_or_name, project)
     ledger = ledger_of([home])

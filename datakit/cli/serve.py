@@ -11,7 +11,7 @@ from datakit.core.errors import UserError
 
 if TYPE_CHECKING:
     from datakit.artifacts.build_folder import BuildFolder
-    from datakit.serve.plan import ServingPlan
+    from datakit.serving.plan import ServingPlan
 
 EPILOG = """\b
 Examples:
@@ -55,7 +55,7 @@ def command(
     once more with what the server said. The first record is asked about before the server counts as ready.
     """
     from datakit.artifacts.build_folder import BuildFolder
-    from datakit.serve.from_build import plan_for
+    from datakit.serving.from_build import plan_for
 
     changes = {"gpus": gpus, "gpu_memory_gb": gpu_memory_gb, "port": port}
     folder = BuildFolder(build)
@@ -64,7 +64,7 @@ def command(
     )
     if as_json:
         from datakit.cli.tables import print_json
-        from datakit.serve.written import plan_json
+        from datakit.serving.written import plan_json
 
         print_json(plan_json(plan))
     else:
@@ -75,7 +75,7 @@ def command(
 
 
 def _show(plan: ServingPlan) -> None:
-    from datakit.serve.written import explained, figures
+    from datakit.serving.written import explained, figures
 
     click.echo(f"{explained(plan)}\n{figures(plan)}")
     for note in plan.notes:
@@ -86,9 +86,9 @@ def _serve(
     build: BuildFolder, plan: ServingPlan, program: str, timeout_s: float, check_only: bool, *, quiet: bool
 ) -> int:
     from datakit.core.qwen_models import qwen_model
-    from datakit.serve.launch import running
-    from datakit.serve.smoke import smoke_test
-    from datakit.train.run_folder import has_weights
+    from datakit.serving.launch import running
+    from datakit.serving.smoke import smoke_test
+    from datakit.training.run_folder import has_weights
 
     if Path(plan.model).is_dir() and not has_weights(Path(plan.model)):
         raise UserError(

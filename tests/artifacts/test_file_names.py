@@ -16,21 +16,21 @@ FILES = sorted(
     for key, value in vars(names).items()
     if key.isupper() and "." in value  # folders have the names of columns and sections too
 )
-EXEMPT = {"artifacts", "bundle/payload"}
+EXEMPT = {"artifacts", "bundling/payload"}
 """The owner, and what runs on a machine without datakit."""
 NAMERS = {
-    "bundle/pack.py": "packs files as they are",
-    "check/data_set.py": "reads the trainer's index of any data set",
+    "bundling/pack.py": "packs files as they are",
+    "checking/data_set.py": "reads the trainer's index of any data set",
     "cli/evaluate.py": "the ledger of the project",
     "cli/scores.py": "the ledger of the project",
     "emit/llamafactory.py": "writes pictures, one by one",
-    "evaluate/runs.py": "looks for files of answers",
+    "evaluation/runs.py": "looks for files of answers",
     "read/llamafactory.py": "reads the trainer's index of any data set",
     "run/build.py": "says which folder is no build",
     "run/engine.py": "writes rejects while the steps work",
-    "train/export.py": "the trainer's command names its file",
-    "train/launch.py": "the trainer's command names its file",
-    "train/run_folder.py": "an error names the file",
+    "training/export.py": "the trainer's command names its file",
+    "training/launch.py": "the trainer's command names its file",
+    "training/run_folder.py": "an error names the file",
 }
 """File -> why it may import the names. It names files; what they hold it learns from BuildFolder."""
 

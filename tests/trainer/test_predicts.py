@@ -12,7 +12,7 @@ import yaml
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
-from datakit.evaluate.generated import FILE, is_generated, read_generated
+from datakit.evaluation.generated import FILE, is_generated, read_generated
 
 pytestmark = pytest.mark.trainer
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from datakit.train.export import export
-from datakit.train.launch import Place, train
-from datakit.train.run_folder import RunFolder, checkpoints
-from datakit.train.safetensors import shapes
+from datakit.training.export import export
+from datakit.training.launch import Place, train
+from datakit.training.run_folder import RunFolder, checkpoints
+from datakit.training.safetensors import shapes
 
 pytestmark = pytest.mark.trainer
 
@@ -88,7 +88,7 @@ def test_killed_training_resumes_from_its_checkpoint_and_makes_no_step_twice(sma
 
 
 def test_failure_of_the_real_trainer_is_told_with_its_cause(small_build: Make) -> None:
-    from datakit.train.launch import TrainerFailed
+    from datakit.training.launch import TrainerFailed
 
     run = small_build("train.max_steps=2", "train.seed=1")
     with open(run.build.path / "train.yaml", "a") as file:

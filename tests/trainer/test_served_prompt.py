@@ -15,12 +15,12 @@ from PIL import Image
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.qwen_models import qwen_model
-from datakit.serve.asking import Question, contents
-from datakit.serve.classifier import Item
-from datakit.serve.demand import demand_of, processor_of
-from datakit.serve.endpoint import Endpoint, Reply
-from datakit.serve.prompting import BuildPrompts
-from datakit.serve.records import split_items
+from datakit.serving.asking import Question, contents
+from datakit.serving.classifier import Item
+from datakit.serving.demand import demand_of, processor_of
+from datakit.serving.endpoint import Endpoint, Reply
+from datakit.serving.prompting import BuildPrompts
+from datakit.serving.records import split_items
 
 pytestmark = pytest.mark.trainer
 
@@ -105,7 +105,7 @@ def test_planned_pixel_limits_leave_the_trained_grid_alone(
     from transformers import AutoProcessor
 
     from datakit.core.pixels import TRAINER, trainer_size
-    from datakit.serve.demand import served_family
+    from datakit.serving.demand import served_family
 
     folder = tiny_model(family)
     own = processor_of(qwen_model(folder))

@@ -12,8 +12,8 @@ from vllm_server import Running
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.qwen_models import qwen_model
-from datakit.serve.from_build import plan_for
-from datakit.serve.launch import running
+from datakit.serving.from_build import plan_for
+from datakit.serving.launch import running
 
 CACHE = "16M"
 TOO_LONG = "32768"

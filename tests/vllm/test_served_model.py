@@ -26,14 +26,14 @@ from datakit.core.tools import Tools
 from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.client import Client
 from datakit.llm.request import Completion, Request
-from datakit.serve.asking import Question, contents
-from datakit.serve.classifier import Classifier, Item, closed_form
-from datakit.serve.demand import processor_of, prompt_tokens, trainer_limits
-from datakit.serve.endpoint import Endpoint, Reply, Served
-from datakit.serve.plan import CPU_BLOCK, longest_context
-from datakit.serve.prompting import BuildPrompts
-from datakit.serve.records import split_items
-from datakit.serve.smoke import smoke_test
+from datakit.serving.asking import Question, contents
+from datakit.serving.classifier import Classifier, Item, closed_form
+from datakit.serving.demand import processor_of, prompt_tokens, trainer_limits
+from datakit.serving.endpoint import Endpoint, Reply, Served
+from datakit.serving.plan import CPU_BLOCK, longest_context
+from datakit.serving.prompting import BuildPrompts
+from datakit.serving.records import split_items
+from datakit.serving.smoke import smoke_test
 
 pytestmark = pytest.mark.vllm
 
