@@ -4,6 +4,7 @@
     made = dk.build("recipes/ecom_v3.yaml")          # as `datakit build`
     data = dk.apply([dk.annotate.Ocr(into="ocr")], dk.read.Jsonl(path="train.jsonl"), take=50)
     data                                             # thumbnails, labels and texts as a table in a notebook
+    done = dk.open_build("build/ecom_v3")            # records, rejects, report, check, predictions, card
 
 Transforms are classes in the folders of the flow: dk.read, dk.annotate, dk.guard, dk.curate, dk.balance,
 dk.render, dk.mix, dk.emit. `datakit transforms` lists them with their parameters.
@@ -17,23 +18,37 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datakit.library import Made, build, load
     from datakit.notebook import Records, apply
+    from datakit.opened_build import OpenedBuild, open_build
     from datakit.recipe.recipe import Recipe
     from datakit.run.build import Options
-    from datakit.serve.classifier import Classifier
+    from datakit.serving.classifier import Classifier
 
 _FACE = {
-    "Classifier": "datakit.serve.classifier",
+    "Classifier": "datakit.serving.classifier",
     "Made": "datakit.library",
+    "OpenedBuild": "datakit.opened_build",
     "Options": "datakit.run.build",
     "Recipe": "datakit.recipe.recipe",
     "Records": "datakit.notebook",
     "apply": "datakit.notebook",
     "build": "datakit.library",
     "load": "datakit.library",
+    "open_build": "datakit.opened_build",
 }
 _FOLDERS = ("read", "annotate", "guard", "curate", "balance", "render", "mix", "emit")
 
-__all__ = ["Classifier", "Made", "Options", "Recipe", "Records", "apply", "build", "load"]
+__all__ = [
+    "Classifier",
+    "Made",
+    "OpenedBuild",
+    "Options",
+    "Recipe",
+    "Records",
+    "apply",
+    "build",
+    "load",
+    "open_build",
+]
 
 
 def __getattr__(name: str) -> Any:

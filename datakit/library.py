@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from datakit.artifacts.build_draft import BuildDraft
+from datakit.artifacts.report import BuildReport
 from datakit.core.errors import Exit, UserError
 from datakit.core.settings import Settings
 from datakit.core.transform import Artifact
@@ -13,7 +15,6 @@ from datakit.recipe.recipe import Recipe, load_recipe
 from datakit.run.build import FULL, Build, Options
 from datakit.run.build import build as run_build
 from datakit.run.progress import Progress
-from datakit.run.report import BuildReport
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class Made:
 
 def sections() -> dict[str, type[Settings]]:
     """Recipe sections that belong to later stages, with their models."""
-    from datakit.serve.settings import ServeSettings
-    from datakit.train.config import TrainSettings
+    from datakit.serving.settings import ServeSettings
+    from datakit.training.config import TrainSettings
 
     return {"train": TrainSettings, "serve": ServeSettings}
 
@@ -69,21 +70,21 @@ def build(
     return Made(done, cards)
 
 
-def _training(folder: Path, recipe: Recipe, report: BuildReport) -> list[Artifact]:
-    from datakit.train.config import TrainSettings, write_training
+def _training(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Artifact]:
+    from datakit.training.config import TrainSettings, write_training
 
     settings = recipe.sections.get("train")
     if settings is None:
         return []
     assert isinstance(settings, TrainSettings)  # loaded with `sections()`
-    return write_training(folder, recipe.name, settings, recipe.path.parent)
+    return write_training(draft, recipe.name, settings, recipe.path.parent)
 
 
-def _serving(folder: Path, recipe: Recipe, report: BuildReport) -> list[Artifact]:
+def _serving(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Artifact]:
     """The serving plan. One that cannot start is a note: the data set is good all the same."""
-    from datakit.serve.settings import ServeSettings
-    from datakit.serve.written import write_serving
-    from datakit.train.config import TrainSettings
+    from datakit.serving.settings import ServeSettings
+    from datakit.serving.written import write_serving
+    from datakit.training.config import TrainSettings
 
     settings, training = recipe.sections.get("serve"), recipe.sections.get("train")
     if settings is None:
@@ -94,22 +95,22 @@ def _serving(folder: Path, recipe: Recipe, report: BuildReport) -> list[Artifact
         if architecture is None:
             raise UserError("`serve:` knows no model", remedy="Give serve.model, or a `train:` section.")
         # The plan's notes stand in serve.sh; readers of the card have no use for them.
-        artifacts, _ = write_serving(folder, recipe.name, settings, architecture)
+        artifacts, _ = write_serving(draft, recipe.name, settings, architecture)
     except UserError as error:
         report.notes.append(f"No serving plan: {error.message}. {error.remedy}")
         return []
     return artifacts
 
 
-def _checking(folder: Path, recipe: Recipe, report: BuildReport) -> list[Artifact]:
-    from datakit.check.of_build import check_build
+def _checking(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Artifact]:
+    from datakit.checking.of_build import check_build
 
-    return check_build(folder, recipe, report)
+    return check_build(draft, recipe, report)
 
 
 def _cards(recipe: Recipe, done: Build, options: Options) -> list[Path]:
     """A full build's card goes to data_cards/; that of a look (--limit, --out) stays beside its build."""
-    from datakit.card import write_card
+    from datakit.cards import write_card
 
     look = options.limit is not None or options.out is not None
     folder = done.folder / "card" if look else recipe.project / "data_cards"

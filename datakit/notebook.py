@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 
 import polars as pl
 
+from datakit.artifacts.rejects import scan_rejects
+from datakit.artifacts.report import StepReport
 from datakit.core.errors import UserError
 from datakit.core.files import FileDigests
 from datakit.core.labels import load_labels
@@ -27,7 +29,6 @@ from datakit.recipe.recipe import Step, project_of
 from datakit.run.columns import Algebra
 from datakit.run.engine import Engine
 from datakit.run.progress import Progress
-from datakit.run.report import StepReport
 from datakit.run.stage import Stage
 from datakit.run.store import Store, store_folder
 
@@ -121,7 +122,7 @@ def _apply(
                 algebra.columns = dict(given.schema)
             algebra.run(plan)
             stage = engine.run(plan, given)
-            rejects = _rejects(engine.folder / "rejects.jsonl")
+            rejects = scan_rejects(engine.rejects_file).collect()
             return Records(stage.lazy().collect(), rejects, engine.reports)
     finally:
         store.close()
@@ -136,20 +137,6 @@ def _given(frame: pl.DataFrame, folder: Path) -> Stage:
     stage = Stage(folder, dict(frame.schema))
     stage.append(frame)
     return stage
-
-
-def _rejects(path: Path) -> pl.DataFrame:
-    schema = {
-        "id": pl.String,
-        "step": pl.Int64,
-        "name": pl.String,
-        "state": pl.String,
-        "reason": pl.String,
-        "detail": pl.String,
-        "source_file": pl.String,
-        "source_line": pl.Int64,
-    }
-    return pl.read_ndjson(path, schema=schema) if path.stat().st_size else pl.DataFrame(schema=schema)
 
 
 def outside_loop(work: Callable[[], T], cancel: Callable[[], None]) -> T:

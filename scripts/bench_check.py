@@ -25,8 +25,8 @@ from typing import Any
 
 import yaml
 
-from datakit.check.check import Check
-from datakit.check.training import Training
+from datakit.checking.check import Check
+from datakit.checking.training import Training
 from datakit.core.labels import load_labels
 from datakit.core.tokens import encoding
 

@@ -53,7 +53,7 @@ def prepare(out: Path) -> None:
     """Writes the folder that goes to the GPU machine."""
     from importlib.util import find_spec
 
-    from datakit.bundle.pack import bundle
+    from datakit.bundling.pack import bundle
     from datakit.library import build
     from datakit.run.build import Options
 

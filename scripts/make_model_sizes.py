@@ -1,6 +1,6 @@
 """Counts the parameters of the models in datakit/core/qwen_models.json with transformers, for the tests.
 
-What comes out: tests/train/model_sizes.json, name -> parameters (tied ones once), the vision tower's, the
+What comes out: tests/training/model_sizes.json, name -> parameters (tied ones once), the vision tower's, the
 projector's, and the largest single module, counted as DeepSpeed counts them. Tensors are made on torch's
 `meta` device, so that 72 billion parameters need no memory. Then DeepSpeed's own estimators, loaded from its
 source files (no GPU, nothing compiled), give bytes for every mode.
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-OUT = ROOT / "tests" / "train" / "model_sizes.json"
+OUT = ROOT / "tests" / "training" / "model_sizes.json"
 CLUSTERS = ((1, 1), (4, 1), (8, 2))
 """GPUs of a node, nodes."""
 

@@ -1,6 +1,6 @@
 """Everything that a bundle does with the modules it carries: `python light_work.py FOLDER` prints it as JSON.
 
-Written for Python 3.10 and the packages of datakit.bundle.light alone. `--refuse` makes the import of
+Written for Python 3.10 and the packages of datakit.bundling.light alone. `--refuse` makes the import of
 datakit's other packages fail, for a Python that has them.
 """
 
@@ -105,7 +105,7 @@ async def asked(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     """The request of a question, and the prediction made of its reply."""
     from datakit.core.answer import AnswerFormat
     from datakit.core.templates import Templates
-    from datakit.serve.asking import Question, Reply, closed_form, contents
+    from datakit.serving.asking import Question, Reply, closed_form, contents
 
     bodies = []
 
@@ -126,10 +126,10 @@ async def asked(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
 def scores(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     """The figures of two files of predictions, and their difference."""
     from datakit.core import prediction
-    from datakit.evaluate import metrics
-    from datakit.evaluate.calibration import calibration
-    from datakit.evaluate.confusion import class_scores, pairs
-    from datakit.evaluate.outcomes import Truths, join
+    from datakit.evaluation import metrics
+    from datakit.evaluation.calibration import calibration
+    from datakit.evaluation.confusion import class_scores, pairs
+    from datakit.evaluation.outcomes import Truths, join
 
     labels, images = labels_of(folder), task["images"]
     truths = Truths.of("small", "val", labels, [tuple(row) for row in task["truths"]])
@@ -169,7 +169,7 @@ def picture(task: dict[str, Any]) -> list[Any]:
     from PIL import Image
 
     from datakit.core.pixels import FAMILIES, TrainerLimits, image_tokens
-    from datakit.serve.pictures import TrainedView
+    from datakit.serving.pictures import TrainedView
 
     found: list[Any] = []
     for most in (10_000_000, 100_000):

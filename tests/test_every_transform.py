@@ -36,6 +36,7 @@ from loopback import KEY, Loopback
 from polars.testing import assert_frame_equal
 from pydantic import ValidationError
 
+from datakit.artifacts.report import StepReport
 from datakit.core.errors import UserError
 from datakit.core.labels import load_labels
 from datakit.core.parameters import validated
@@ -50,7 +51,6 @@ from datakit.recipe.recipe import Step
 from datakit.run.columns import Algebra
 from datakit.run.engine import Engine
 from datakit.run.keys import fingerprint
-from datakit.run.report import StepReport
 from datakit.run.stage import Stage
 from datakit.run.store import Store
 

@@ -22,13 +22,15 @@ ALLOWED = {
     "artifacts": BASE,
     "recipe": {*BASE, "recipe"},
     "llm": {*BASE, "llm"},
+    "pages": {"core", "pages"},
     **{folder: {*BASE, "llm", folder} for folder in TRANSFORMS},
     "run": {*BASE, "recipe", "run"},
-    "card": {*BASE, "recipe", "run", "card"},
-    "train": {*BASE, "recipe", "run", "train"},
-    "check": {*BASE, "recipe", "run", "train", "check"},
-    "evaluate": {*BASE, "recipe", "run", "card", "evaluate"},
-    "serve": {*BASE, "recipe", "llm", "run", "card", "check", "serve"},
+    "cards": {*BASE, "pages", "cards"},
+    "training": {*BASE, "recipe", "training"},
+    "checking": {*BASE, "recipe", "run", "training", "checking"},
+    "evaluation": {*BASE, "pages", "cards", "evaluation"},
+    "serving": {*BASE, "recipe", "llm", "run", "serving"},
+    "bundling": {*BASE, "training", "bundling"},
 }
 """Folder -> folders that it may import. Files at the top and the command may import everything."""
 

@@ -17,10 +17,10 @@ import polars as pl
 import pytest
 from evaluated_builds import write_answers
 
-from datakit.bundle import light
-from datakit.card.build_folder import BuildFolder, open_build
-from datakit.evaluate.evaluation import Options, evaluate
-from datakit.evaluate.metrics import differences
+from datakit.artifacts.build_folder import BuildFolder, open_build
+from datakit.bundling import light
+from datakit.evaluation.evaluation import Options, evaluate
+from datakit.evaluation.metrics import differences
 from datakit.library import build
 from datakit.render.chat import ANSWERS
 

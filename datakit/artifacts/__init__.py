@@ -1,1 +1,1 @@
-"""The files of a build and who may write them."""
+"""The build folder: its files, their formats, one reader and one writer. Rests on core alone."""

@@ -16,10 +16,10 @@ from typing import Any
 
 import orjson
 
+from datakit.artifacts.names import MANIFEST
 from datakit.core.errors import UserError
 from datakit.core.replacing import free_name, set_aside, stamp_now
 
-MANIFEST = "manifest.json"
 SIGNATURE = "datakit build"
 """Value of `made_by` in the manifest of a build."""
 _UNSIGNED = {

@@ -28,7 +28,7 @@ def command(build: Path, out: Path, as_json: bool) -> int:
     The archive holds the data, pictures at the size of the training, the configuration, checksums and run.sh,
     which checks, trains, exports, serves, predicts and evaluates. The same build gives the same bytes.
     """
-    from datakit.bundle.pack import bundle
+    from datakit.bundling.pack import bundle
     from datakit.cli.tables import print_json
     from datakit.core.errors import UserError
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from datakit.artifacts.build_folder import BuildFolder
     from datakit.recipe.recipe import Recipe
     from datakit.run.cache import StepUsage, Sweep
     from datakit.run.store import Store
@@ -99,10 +100,10 @@ def _open(project: Path, *, by_use: bool) -> tuple[Store, list[Recipe], Path]:
     """
     from datakit.core.errors import DatakitError, UserError
     from datakit.library import load
-    from datakit.recipe.recipe import project_of
+    from datakit.recipe.recipe import project_around
     from datakit.run.store import Store, store_folder
 
-    root = project_of(project.absolute() / "recipe.yaml")
+    root = project_around(project)
     recipes: list[Recipe] = []
     for path in sorted((root / "recipes").glob("*.yaml")):
         try:
@@ -121,8 +122,10 @@ def _open(project: Path, *, by_use: bool) -> tuple[Store, list[Recipe], Path]:
     return Store(folder), [recipe for recipe in recipes if recipe.run.store == setting], root
 
 
-def _builds(root: Path) -> list[Path]:
-    return sorted(path.parent for path in root.glob("build/*/records.parquet"))
+def _builds(root: Path) -> list[BuildFolder]:
+    from datakit.artifacts.build_folder import builds_in
+
+    return builds_in(root / "build")
 
 
 def _table(steps: list[StepUsage], unused: bool) -> None:

@@ -10,10 +10,11 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from datakit.check.check import Report
-    from datakit.check.finding import Group
-    from datakit.check.tally import Tally
-    from datakit.check.training import Training
+    from datakit.artifacts.build_folder import BuildFolder
+    from datakit.checking.check import Report
+    from datakit.checking.finding import Group
+    from datakit.checking.tally import Tally
+    from datakit.checking.training import Training
 
 EPILOG = """\b
 Examples:
@@ -64,8 +65,9 @@ def command(
     fire, tokens of texts and pictures, and the `cutoff_len` and `image_max_pixels` that would fit. Reads
     image headers and counts tokens; needs no GPU and no trainer. Exit code 1 when there are errors.
     """
-    from datakit.check.check import Check
-    from datakit.check.writing import write_records
+    from datakit.artifacts.build_folder import BuildFolder
+    from datakit.checking.check import Check
+    from datakit.checking.writing import write_records
     from datakit.cli.tables import print_json
     from datakit.core.errors import Exit, UserError
 
@@ -74,11 +76,12 @@ def command(
             "name a build, or a data set with --dataset-dir or --train-yaml",
             remedy="See: datakit check --help",
         )
-    if build is not None and not (build / "dataset_info.json").is_file():
+    folder = None if build is None else BuildFolder(build)
+    if folder is not None and not folder.has_data_set:
         remedy = "Build it with `emit: [llamafactory: {}]`."
         raise UserError(f"{build} holds no data set for LLaMA-Factory", remedy=remedy)
-    training = _training(build, train_yaml, changes, gpus)
-    dataset = [name.strip() for name in names.split(",")] if names else _all_names(build, training)
+    training = _training(folder, train_yaml, changes, gpus)
+    dataset = [name.strip() for name in names.split(",")] if names else _all_names(folder, training)
     check = Check(training, dataset_dir=build or dataset_dir, dataset=dataset, decode=decode)
     if records is not None:
         write_records(check.rows(), records)
@@ -90,18 +93,20 @@ def command(
     return int(Exit.FAILED if report.errors else Exit.FINE)
 
 
-def _training(build: Path | None, path: Path | None, changes: tuple[str, ...], gpus: int | None) -> Training:
-    from datakit.check.training import Training
-    from datakit.check.writing import gpus_of
+def _training(
+    build: BuildFolder | None, path: Path | None, changes: tuple[str, ...], gpus: int | None
+) -> Training:
+    from datakit.checking.training import Training
+    from datakit.checking.writing import gpus_of
 
-    if path is None and build is not None and (build / "train.yaml").is_file():
-        path = build / "train.yaml"
+    if path is None and build is not None:
+        path = build.training_file
     return Training.load(path, changes, gpus=gpus or (gpus_of(build) if build else 1))
 
 
-def _all_names(build: Path | None, training: Training) -> list[str]:
+def _all_names(build: BuildFolder | None, training: Training) -> list[str]:
     """Of a build without a training configuration: every data set in it."""
-    from datakit.check.writing import names_in
+    from datakit.checking.writing import names_in
 
     return names_in(build) if build is not None and training.file is None else []
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from datakit.card.diff import Diff, Moved
+    from datakit.cards.diff import Diff, Moved
 
 EPILOG = """\b
 Examples:
@@ -31,12 +31,12 @@ def command(before: Path, after: Path, as_json: bool) -> int:
     Records are joined by id. Columns are compared value by value, pictures by name, chats as they were
     emitted; places in sources are not.
     """
-    from datakit.card.build_folder import open_build
-    from datakit.card.diff import diff
+    from datakit.artifacts.build_folder import BuildFolder
+    from datakit.cards.diff import diff
     from datakit.cli.tables import print_json
     from datakit.core.errors import Exit
 
-    found = diff(open_build(before, before), open_build(after, after))
+    found = diff(BuildFolder.open(before), BuildFolder.open(after))
     if as_json:
         print_json(found.model_dump())
     else:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from datakit.card.build_folder import BuildFolder
-    from datakit.evaluate.evaluation import Evaluated, Evaluation
+    from datakit.artifacts.build_folder import BuildFolder
+    from datakit.evaluation.evaluation import Evaluated, Evaluation
 
 EPILOG = """\b
 Examples:
@@ -62,15 +62,15 @@ def command(
     mixed up most; writes evaluation.json, a page (Markdown and HTML) and each record's outcome beside the
     answers.
     """
-    from datakit.card.build_folder import open_build
+    from datakit.artifacts.build_folder import BuildFolder
     from datakit.cli.tables import print_json
     from datakit.core.errors import Exit
-    from datakit.evaluate.evaluation import Options, evaluate
-    from datakit.evaluate.page import write_evaluation
-    from datakit.evaluate.runs import find_predictions, page_names
+    from datakit.evaluation.evaluation import Options, evaluate
+    from datakit.evaluation.page import write_evaluation
+    from datakit.evaluation.runs import find_predictions, page_names
 
-    found = open_build(build, build)
-    paths = list(files) or [find_predictions(build, split)]
+    found = BuildFolder.open(build)
+    paths = list(files) or [find_predictions(BuildFolder(build), split)]
     done = evaluate(found, paths, Options(split=split, answered_only=answered_only, model=model))
     names = page_names(paths, out)
     written = [
@@ -91,17 +91,18 @@ def _enter(
     done: list[Evaluated], written: list[list[Path]], build: BuildFolder, *, quiet: bool
 ) -> Path | None:
     """Enters the scores into the project's ledger and its data card; the ledger, None without a project."""
-    from datakit.card import write_card
-    from datakit.evaluate.ledger import score_of
+    from datakit.artifacts.ledger import add_score
+    from datakit.artifacts.names import LEDGER
+    from datakit.cards import write_card
+    from datakit.evaluation.ledger import score_of
     from datakit.recipe.yaml_file import show_path
-    from datakit.run.ledger import FILE, add_score
 
     project = build.projects[0]
     if project == build.path:
         if not quiet:
             click.echo("The build lies in no project (a folder with recipes/), so no ledger was written.")
         return None
-    ledger = project / FILE
+    ledger = project / LEDGER
     added = 0
     for one, files in zip(done, written, strict=True):
         outcomes = next(path for path in files if path.suffix == ".parquet")
@@ -117,7 +118,7 @@ def _enter(
 
 def _print(one: Evaluated, written: list[Path]) -> None:
     from datakit.cli.tables import print_table
-    from datakit.evaluate.page import TITLES, lead, notices, percent
+    from datakit.evaluation.page import TITLES, lead, notices, percent
     from datakit.recipe.yaml_file import show_path
 
     found = one.evaluation
@@ -146,7 +147,7 @@ def _print(one: Evaluated, written: list[Path]) -> None:
 
 def _print_comparisons(found: Evaluation) -> None:
     from datakit.cli.tables import print_table
-    from datakit.evaluate.page import TITLES
+    from datakit.evaluation.page import TITLES
 
     for one in found.compared_with:
         click.echo(
@@ -168,7 +169,7 @@ def _print_comparisons(found: Evaluation) -> None:
 
 def _print_classes(found: Evaluation) -> None:
     from datakit.cli.tables import print_table
-    from datakit.evaluate.page import percent
+    from datakit.evaluation.page import percent
 
     order = sorted(found.classes, key=lambda one: (one.f1, -one.support))
     rows = [
@@ -183,7 +184,7 @@ def _print_classes(found: Evaluation) -> None:
 
 def _print_mistakes(found: Evaluation) -> None:
     from datakit.cli.tables import print_table
-    from datakit.evaluate.page import PROBLEMS, percent
+    from datakit.evaluation.page import PROBLEMS, percent
 
     if found.pairs:
         click.echo()

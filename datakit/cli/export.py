@@ -28,8 +28,8 @@ def command(build: Path, python: str | None, dry_run: bool, as_json: bool) -> in
     chat template must be there; a model that is not right is not put in place (exit code 1).
     """
     from datakit.cli.tables import print_json
-    from datakit.train.export import export, export_call
-    from datakit.train.run_folder import RunFolder
+    from datakit.training.export import export, export_call
+    from datakit.training.run_folder import RunFolder
 
     run = RunFolder.of(build)
     if dry_run:

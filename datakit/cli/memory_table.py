@@ -11,8 +11,8 @@ import click
 from datakit.core.errors import Exit, UserError
 
 if TYPE_CHECKING:
-    from datakit.train.machine import Machine
-    from datakit.train.memory_plan import MemoryPlan
+    from datakit.training.machine import Machine
+    from datakit.training.memory_plan import MemoryPlan
 
 
 def show_memory(
@@ -26,7 +26,7 @@ def show_memory(
 ) -> int:
     """Prints what the training of a recipe needs. The exit code is 1 when its mode does not fit."""
     from datakit.cli.tables import print_json
-    from datakit.train.memory_plan import of_recipe
+    from datakit.training.memory_plan import of_recipe
 
     made = of_recipe(recipe, overrides, out, machine, gpus=gpus)
     if as_json:
@@ -66,7 +66,7 @@ def _print(made: MemoryPlan) -> None:
 
 
 def _verdict(made: MemoryPlan) -> str:
-    from datakit.train.memory_plan import refuse_what_cannot_fit
+    from datakit.training.memory_plan import refuse_what_cannot_fit
 
     if made.choice.fits:
         return f"The recipe's mode `{made.chosen}` fits."

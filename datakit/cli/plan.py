@@ -61,7 +61,7 @@ def command(
     """
     if train:
         from datakit.cli.memory_table import show_memory
-        from datakit.train.machine import this_machine
+        from datakit.training.machine import this_machine
 
         machine = this_machine(gpus, gpu_memory_gb, host_memory_gb)
         return show_memory(recipe, overrides, out, machine, gpus=gpus, as_json=as_json)

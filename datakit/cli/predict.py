@@ -57,17 +57,19 @@ def command(
     description and templates first. Ctrl-C is safe: the same command goes on. Exit code 3: some records had
     no answer, run it again.
     """
+    from datakit.artifacts.build_folder import BuildFolder
     from datakit.run.progress import Progress
-    from datakit.serve.classifier import Classifier
-    from datakit.serve.endpoint import Endpoint
-    from datakit.serve.predict import predict
-    from datakit.serve.prompting import BuildPrompts
-    from datakit.serve.records import SPLITS, items_of
+    from datakit.serving.classifier import Classifier
+    from datakit.serving.endpoint import Endpoint
+    from datakit.serving.predict import predict
+    from datakit.serving.prompting import BuildPrompts
+    from datakit.serving.records import SPLITS, items_of
 
-    prompts = BuildPrompts.load(build, rendered=split in SPLITS)
-    items = items_of(build, split)[:limit]
+    folder = BuildFolder(build)
+    prompts = BuildPrompts.load(folder, rendered=split in SPLITS)
+    items = items_of(folder, split)[:limit]
     name = split if split in SPLITS else Path(split).stem or "folder"
-    target = out or build.absolute().with_name(f"{build.absolute().name}-runs") / f"predictions_{name}.jsonl"
+    target = out or folder.predictions_file(name)
     endpoint = Endpoint(base_url, timeout_s=timeout_s)
     with Classifier(prompts, endpoint, model=model, closed=closed, concurrency=concurrency) as classifier:
         progress = Progress(quiet=quiet or as_json)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from datakit.evaluate.ledger import Entry
+    from datakit.evaluation.ledger import Entry
 
 EPILOG = """\b
 Examples:
@@ -35,16 +35,17 @@ def command(recipe_or_name: str, project: Path | None, as_json: bool) -> int:
     RECIPE_OR_NAME chooses a recipe, a family (`ecom` is ecom_v1, ecom_v2 …) or a pattern; all when not given.
     A difference is told from chance by a paired bootstrap, where both runs still have their outcomes.
     """
+    from datakit.artifacts.ledger import ledger_of, read_scores
+    from datakit.artifacts.names import LEDGER
     from datakit.cli.tables import print_json
     from datakit.core.errors import UserError, did_you_mean
-    from datakit.evaluate.ledger import family, history
-    from datakit.run.ledger import FILE, ledger_of, read_scores
+    from datakit.evaluation.ledger import family, history
 
     home, name = _resolve(recipe_or_name, project)
     ledger = ledger_of([home])
     if ledger is None:
         raise UserError(
-            f"no scores yet: there is no {home / FILE}", remedy="Make one: datakit evaluate BUILD"
+            f"no scores yet: there is no {home / LEDGER}", remedy="Make one: datakit evaluate BUILD"
         )
     scores = read_scores(ledger)
     entries = history(scores, home, name=name)
@@ -61,10 +62,10 @@ def command(recipe_or_name: str, project: Path | None, as_json: bool) -> int:
 
 def _resolve(text: str, project: Path | None) -> tuple[Path, str]:
     """The project, and the name to look for."""
-    from datakit.recipe.recipe import project_of
+    from datakit.recipe.recipe import project_around
 
     if Path(text).suffix not in (".yaml", ".yml"):
-        return project or project_of(Path.cwd() / "recipe.yaml"), text
+        return project or project_around(Path.cwd()), text
     from datakit.library import load
 
     recipe = load(text)

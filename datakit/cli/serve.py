@@ -10,7 +10,8 @@ import click
 from datakit.core.errors import UserError
 
 if TYPE_CHECKING:
-    from datakit.serve.plan import ServingPlan
+    from datakit.artifacts.build_folder import BuildFolder
+    from datakit.serving.plan import ServingPlan
 
 EPILOG = """\b
 Examples:
@@ -53,26 +54,28 @@ def command(
     What cannot start is refused beforehand, with the figures. A start that fails for a known reason is tried
     once more with what the server said. The first record is asked about before the server counts as ready.
     """
-    from datakit.serve.from_build import plan_for
+    from datakit.artifacts.build_folder import BuildFolder
+    from datakit.serving.from_build import plan_for
 
     changes = {"gpus": gpus, "gpu_memory_gb": gpu_memory_gb, "port": port}
+    folder = BuildFolder(build)
     plan = plan_for(
-        build, model, {key: value for key, value in changes.items() if value is not None}, cpu=cpu
+        folder, model, {key: value for key, value in changes.items() if value is not None}, cpu=cpu
     )
     if as_json:
         from datakit.cli.tables import print_json
-        from datakit.serve.written import plan_json
+        from datakit.serving.written import plan_json
 
         print_json(plan_json(plan))
     else:
         _show(plan)
     if dry_run:
         return 0
-    return _serve(build, plan, program, timeout_s, check_only, quiet=as_json)
+    return _serve(folder, plan, program, timeout_s, check_only, quiet=as_json)
 
 
 def _show(plan: ServingPlan) -> None:
-    from datakit.serve.written import explained, figures
+    from datakit.serving.written import explained, figures
 
     click.echo(f"{explained(plan)}\n{figures(plan)}")
     for note in plan.notes:
@@ -80,12 +83,12 @@ def _show(plan: ServingPlan) -> None:
 
 
 def _serve(
-    build: Path, plan: ServingPlan, program: str, timeout_s: float, check_only: bool, *, quiet: bool
+    build: BuildFolder, plan: ServingPlan, program: str, timeout_s: float, check_only: bool, *, quiet: bool
 ) -> int:
     from datakit.core.qwen_models import qwen_model
-    from datakit.serve.launch import running
-    from datakit.serve.smoke import smoke_test
-    from datakit.train.run_folder import has_weights
+    from datakit.serving.launch import running
+    from datakit.serving.smoke import smoke_test
+    from datakit.training.run_folder import has_weights
 
     if Path(plan.model).is_dir() and not has_weights(Path(plan.model)):
         raise UserError(
@@ -97,7 +100,7 @@ def _serve(
         if not quiet:
             click.echo(text)
 
-    log = build.absolute().with_name(f"{build.absolute().name}-runs") / "logs" / "serve.log"
+    log = build.runs / "logs" / "serve.log"
     say(f"Starting vLLM; its log: {log}")
     with running(plan, log, program=program, timeout_s=timeout_s, say=say) as server:
         found = smoke_test(build, server.url, server.plan.name, qwen_model(plan.model))

@@ -8,9 +8,10 @@ from typing import Any
 import click
 import orjson
 
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.report import BuildReport, StepReport
 from datakit.library import Made
 from datakit.recipe.yaml_file import show_path
-from datakit.run.report import BuildReport, StepReport
 
 
 def print_json(value: Any) -> None:
@@ -58,7 +59,7 @@ def print_build(made: Made, *, as_json: bool, quiet: bool) -> None:
     for line in _tail(made.report):
         click.echo(line)
     if made.report.rejected or made.report.retry:
-        click.echo(f"Each with its source line: {show_path(made.folder / 'rejects.jsonl')}")
+        click.echo(f"Each with its source line: {show_path(BuildFolder(made.folder).rejects_file)}")
     state = "Nothing has changed; the build stands" if made.report.reused else "Built"
     click.echo(f"{state}: {show_path(made.folder)} ({made.report.seconds:.1f} s)")
     for path in made.cards:

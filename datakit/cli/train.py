@@ -50,8 +50,8 @@ def command(
     the build; Ctrl-C ends it with all its processes, and the same command goes on.
     """
     from datakit.cli.tables import print_json
-    from datakit.train.launch import Place, train, train_call
-    from datakit.train.run_folder import RunFolder
+    from datakit.training.launch import Place, train, train_call
+    from datakit.training.run_folder import RunFolder
 
     run = RunFolder.of(build)
     place = Place(

@@ -36,6 +36,7 @@ def command(
     The recipe's steps are gone through again with the stored results; nothing is paid. For a build folder
     its recipe is looked up; where that is gone, or with --no-replay, the build's own notes are told.
     """
+    from datakit.artifacts.build_folder import BuildFolder
     from datakit.cli.tables import print_json
     from datakit.run.store import store_folder
     from datakit.run.why import why
@@ -43,7 +44,7 @@ def command(
     recipe, folder = _resolve(recipe_or_build, overrides)
     project = recipe.project if recipe else folder.parent.parent
     store = store_folder(project, recipe.run.store if recipe else None)
-    story = why(folder, id_, recipe=recipe, store=store, replay=not no_replay)
+    story = why(BuildFolder(folder), id_, recipe=recipe, store=store, replay=not no_replay)
     if as_json:
         print_json(story.model_dump(mode="json"))
     else:
@@ -53,9 +54,9 @@ def command(
 
 def _resolve(place: Path, overrides: tuple[str, ...]) -> tuple[Recipe | None, Path]:
     """The recipe, if there is one, and the build folder."""
-    from datakit.core.errors import DatakitError
+    from datakit.artifacts.build_folder import BuildFolder
     from datakit.library import load
-    from datakit.run.report import BuildReport
+    from datakit.opened_build import recipe_of
 
     if not place.exists() and place.suffix not in (".yaml", ".yml"):
         raise _no_build(place)
@@ -63,17 +64,14 @@ def _resolve(place: Path, overrides: tuple[str, ...]) -> tuple[Recipe | None, Pa
         recipe = load(place, overrides)
         return recipe, recipe.project / "build" / recipe.name
     folder = place.absolute()
-    try:
-        report = BuildReport.load(folder / "report.json")
-        return load(folder.parent.parent / report.recipe, overrides), folder
-    except (OSError, ValueError, DatakitError):
-        return None, folder
+    return recipe_of(BuildFolder(folder), overrides), folder
 
 
 def _no_build(place: Path) -> UserError:
+    from datakit.artifacts.build_folder import builds_in
     from datakit.core.errors import UserError, did_you_mean
 
-    builds = [path.parent.as_posix() for path in sorted(place.parent.glob("*/manifest.json"))]
+    builds = [build.path.as_posix() for build in builds_in(place.parent) if build.is_finished]
     known = f"Builds there: {', '.join(builds)}." if builds else "Make one: datakit build RECIPE"
     return UserError(
         f"there is no build {place}", remedy=f"{did_you_mean(place.as_posix(), builds)} {known}".strip()

@@ -16,8 +16,6 @@ from datakit.core.errors import UserError
 from datakit.core.labels import LabelSet
 from datakit.core.templates import Templates, escape_tokens
 
-FILE = "answer.json"
-"""Name of the stored format in a build."""
 LABEL = "label"
 """The variable whose value is one of the closed set."""
 
@@ -191,9 +189,9 @@ class AnswerFormat:
                 TurnFormat(tuple(turn["variables"]), tuple(turn["constants"])) for turn in document["turns"]
             )
         except (ValueError, KeyError, TypeError):
-            raise UserError(f"this is no {FILE}", remedy="Build again with `datakit build`.") from None
+            raise UserError("this is no answer.json", remedy="Build again with `datakit build`.") from None
         if not turns or any(len(turn.constants) != len(turn.variables) + 1 for turn in turns):
-            raise UserError(f"{FILE} is damaged", remedy="Build again with `datakit build`.")
+            raise UserError("answer.json is damaged", remedy="Build again with `datakit build`.")
         return cls(turns)
 
 

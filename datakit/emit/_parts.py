@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from datakit.artifacts.emitted import EmittedFile
 from datakit.core.transform import Artifact
 from datakit.emit._records import PARTS
 from datakit.emit._row_file import RowFile
@@ -75,15 +75,11 @@ class Parts:
         apart = not pictures and (part, True) in self._files
         return f"{self.name}_{part}{'_text' if apart else ''}"
 
-    def summary(self) -> dict[str, Any]:
-        """Entry -> file, part, whether it has pictures, records and rows."""
+    def summary(self) -> dict[str, EmittedFile]:
+        """Entry -> what its file holds."""
         return {
-            self.entry(key): {
-                "file": file.path.name,
-                "part": key[0],
-                "pictures": key[1],
-                "records": file.records,
-                "rows": file.rows,
-            }
+            self.entry(key): EmittedFile(
+                file=file.path.name, part=key[0], pictures=key[1], records=file.records, rows=file.rows
+            )
             for key, file in self.files()
         }

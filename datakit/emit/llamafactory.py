@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, model_validator
 
+from datakit.artifacts import names
+from datakit.artifacts.build_draft import BuildDraft
+from datakit.artifacts.emitted import Emitted
 from datakit.core.folded import Folded
 from datakit.core.record import TRAIN
 from datakit.core.tools import Tools
@@ -18,8 +20,6 @@ from datakit.emit._parts import Parts
 from datakit.emit._pictures import How, Pictures
 from datakit.emit._records import PLACED, check, folded_batches, nothing_to_train, part_keys, with_places
 
-SUMMARY = "emitted.json"
-"""What was written: rows, records and kind of each file, and the pixel limit of the pictures."""
 TRAINER_MAX_PIXELS = 589_824
 """LLaMA-Factory's own default of `image_max_pixels` (768 x 768)."""
 
@@ -73,7 +73,7 @@ class Llamafactory(Emitter):
         return PLACED
 
     def write(self, records: FinalRecords, folder: Path, tools: Tools) -> list[Artifact]:
-        pictures = Pictures.into(folder / "images", self.images, self._max_pixels(), tools)
+        pictures = Pictures.into(folder / names.IMAGES, self.images, self._max_pixels(), tools)
         parts = Parts(folder, tools.name)
         try:
             for batch, shared in folded_batches(records):
@@ -88,25 +88,23 @@ class Llamafactory(Emitter):
             parts.release()
         if not parts.rows(TRAIN):
             raise nothing_to_train()
-        (folder / "dataset_info.json").write_bytes(_ascii(_dataset_info(parts)))
-        (folder / SUMMARY).write_bytes(_ascii(self._summary(parts, pictures)))
-        return [
-            *artifacts,
-            Artifact(path="dataset_info.json", kind="config"),
-            Artifact(path=SUMMARY, kind="config"),
+        draft = BuildDraft(folder)
+        written = [
+            draft.write_dataset_info(_dataset_info(parts)),
+            draft.write_emitted(self._summary(parts, pictures)),
         ]
+        return [*artifacts, *(Artifact(path=name, kind="config") for name in written)]
 
     def _max_pixels(self) -> int | None:
         return (self.image_max_pixels or TRAINER_MAX_PIXELS) if self.images == "resize" else None
 
-    def _summary(self, parts: Parts, pictures: Pictures) -> dict[str, Any]:
-        return {
-            "trainer": "llamafactory",
-            "image_max_pixels": self._max_pixels(),
-            "pictures_saved_anew": pictures.saved_anew,
-            "pictures_linked_softly": pictures.linked_softly,
-            "files": parts.summary(),
-        }
+    def _summary(self, parts: Parts, pictures: Pictures) -> Emitted:
+        return Emitted(
+            image_max_pixels=self._max_pixels(),
+            pictures_saved_anew=pictures.saved_anew,
+            pictures_linked_softly=pictures.linked_softly,
+            files=parts.summary(),
+        )
 
 
 def _dataset_info(parts: Parts) -> dict[str, Any]:
@@ -120,8 +118,3 @@ def _dataset_info(parts: Parts) -> dict[str, Any]:
         }
         for key, file in parts.files()
     }
-
-
-def _ascii(value: Any) -> bytes:
-    """JSON in ASCII: the trainer opens its index in the locale's encoding."""
-    return json.dumps(value, indent=2).encode("ascii") + b"\n"

@@ -12,7 +12,6 @@ from datakit.core.errors import UserError, did_you_mean
 from datakit.read._alpaca import AlpacaColumns
 from datakit.read._files import missing, unreadable
 
-INDEX = "dataset_info.json"
 _TAGS = {
     "role_tag": "from",
     "content_tag": "value",

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
 from datakit.core.outcome import Batch
 from datakit.core.record import BASE, COLUMNS, GENERAL
@@ -15,8 +16,6 @@ from datakit.core.tools import Tools
 from datakit.core.transform import Columns, Reader
 from datakit.read._files import empty_source, missing
 from datakit.read._parquet import not_parquet, parquet_schema
-
-_RECORDS, _MANIFEST = "records.parquet", "manifest.json"
 
 
 class Build(Reader):
@@ -94,8 +93,9 @@ class Build(Reader):
         folder = tools.path(self.path)
         if not folder.is_dir():
             raise missing(folder)
-        if not (folder / _MANIFEST).is_file() or not (folder / _RECORDS).is_file():
+        build = BuildFolder(folder)
+        if not build.is_finished:
             raise UserError(
                 f"{folder} is not a complete build", remedy="Build its recipe first: datakit build RECIPE"
             )
-        return folder / _RECORDS
+        return build.records_file

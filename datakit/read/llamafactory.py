@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from datakit.artifacts.names import DATASET_INFO
 from datakit.core.tools import Tools
-from datakit.read._dataset_info import INDEX, Entry, load_entry
+from datakit.read._dataset_info import Entry, load_entry
 from datakit.read._dialogue import check_order, turns_of
 from datakit.read._row_reader import Survey, TableReader, missing_column
 from datakit.read._rows import DIALOGUE, Block, Plan, Turns
@@ -40,7 +41,7 @@ class Llamafactory(TableReader):
     def _files(self, tools: Tools) -> tuple[Path, ...]:
         """The index and the data file."""
         index = tools.path(self.path)
-        index = index if index.name == INDEX else index / INDEX
+        index = index if index.name == DATASET_INFO else index / DATASET_INFO
         return (index, load_entry(index, self.dataset).file)
 
     def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:

@@ -82,7 +82,12 @@ class Recipe:
 
 def project_of(path: Path) -> Path:
     """The project of a recipe: the nearest folder above it that holds `recipes/` or `.datakit/`."""
-    folder = path.absolute().parent
+    return project_around(path.absolute().parent)
+
+
+def project_around(folder: Path) -> Path:
+    """The project of a folder: itself or the nearest above it; the folder itself where there is none."""
+    folder = folder.absolute()
     for candidate in (folder, *folder.parents):
         if (candidate / "recipes").is_dir() or (candidate / ".datakit").is_dir():
             return candidate

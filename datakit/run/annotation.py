@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from datakit.artifacts.report import StepReport
 from datakit.core.errors import BatchFilesWritten, BudgetSpent
 from datakit.core.outcome import RETRY, Batch, Reject, Rejected, Retry
 from datakit.core.tools import Tools
@@ -21,7 +22,6 @@ from datakit.run.keys import Keys
 from datakit.run.live_figures import LiveFigures
 from datakit.run.parts import StoredParts, account
 from datakit.run.progress import Progress
-from datakit.run.report import StepReport
 from datakit.run.stage import Stage
 from datakit.run.store import Store, Stored
 

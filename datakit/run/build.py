@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +15,11 @@ from pathlib import Path
 
 import polars as pl
 
+from datakit.artifacts.build_draft import BuildDraft
+from datakit.artifacts.build_folder import BuildFolder, failed_build
+from datakit.artifacts.manifest import FileStamp, Manifest, content_hash, stamp
 from datakit.artifacts.place import SIGNATURE, BuildPlace
+from datakit.artifacts.report import BuildReport, StepReport
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.files import FileDigests
 from datakit.core.tools import Tools
@@ -26,13 +29,11 @@ from datakit.run import manifest as manifests
 from datakit.run.columns import check_columns
 from datakit.run.engine import Engine
 from datakit.run.kept_files import keep_files
-from datakit.run.manifest import FileStamp, Manifest
 from datakit.run.progress import Progress
-from datakit.run.report import BuildReport, StepReport
 from datakit.run.stage import Stage
 from datakit.run.store import Store, store_folder
 
-Finisher = Callable[[Path, Recipe, BuildReport], list[Artifact]]
+Finisher = Callable[[BuildDraft, Recipe, BuildReport], list[Artifact]]
 """Adds files to a build before its manifest is written, such as the training configuration."""
 
 
@@ -71,8 +72,6 @@ class Options:
 
 
 FULL = Options()
-_ROW_GROUP = 16_384
-"""Records of a row group, which is in memory while it is written."""
 
 
 def build(
@@ -164,9 +163,9 @@ class _Maker:
                 target = work / "out"
                 artifacts = self._emit(stage, target, report)
         except BaseException:
-            self._keep_account(work, report)
+            self._keep_account(engine, report)
             raise
-        self._finish(engine, stage, target, artifacts, report, began, sources)
+        self._finish(engine, stage, BuildDraft(target), artifacts, report, began, sources)
         kept = self.place.put(target)
         self.place.clear("work")
         self.place.clear("failed")
@@ -193,24 +192,18 @@ class _Maker:
         self,
         engine: Engine,
         stage: Stage,
-        target: Path,
+        draft: BuildDraft,
         artifacts: list[Artifact],
         report: BuildReport,
         began: float,
         sources: dict[str, FileStamp],
     ) -> None:
         data = {item.path: item.sha256 for item in artifacts if item.kind == "data"}
-        stamps = {path: manifests.stamp(target / path, hashed=True, sha256=data[path]) for path in data}
-        stage.lazy().drop("messages", strict=False).sink_parquet(
-            # Level 1 takes half the time of level 3, for files a third larger (2026-11-24).
-            target / "records.parquet",
-            compression="zstd",
-            compression_level=1,
-            row_group_size=_ROW_GROUP,
-        )
-        shutil.copyfile(engine.folder / "rejects.jsonl", target / "rejects.jsonl")
-        (target / "recipe.yaml").write_text(self.recipe.dump(), encoding="utf-8")
-        manifests.write_inputs(target, engine.images)
+        stamps = {path: stamp(draft.path / path, hashed=True, sha256=data[path]) for path in data}
+        draft.write_records(stage.lazy())
+        draft.copy_rejects(engine.rejects_file)
+        draft.write_recipe(self.recipe.dump())
+        draft.write_input_images(engine.images)
         found = Manifest(
             made_by=SIGNATURE,
             datakit=version("datakit"),
@@ -219,23 +212,18 @@ class _Maker:
             steps=manifests.step_settings(self.recipe, self.tools),
             sources=sources,
             images=engine.images_digest,
-            content=manifests.content_hash(stamps),
+            content=content_hash(stamps),
             records={item.path: item.records for item in artifacts if item.records is not None},
-            templates=keep_files(target, self.recipe, self.tools),
+            templates=keep_files(draft, self.recipe, self.tools),
             labels=self.recipe.labels.digest if self.recipe.labels else "",
         )
-        found.write(target)  # finishers may read the content hash; written again below, complete
+        draft.write_manifest(found)  # finishers may read the content hash; written again below, complete
         for finisher in self.finishers:
-            artifacts += finisher(target, self.recipe, report)
+            artifacts += finisher(draft, self.recipe, report)
         report.seconds = round(time.perf_counter() - began, 3)
-        report.write(target / "report.json")
-        pictures = {item.path for item in artifacts if item.kind == "image"}
-        for path in sorted(target.rglob("*")):
-            name = path.relative_to(target).as_posix()
-            if path.is_file() and name != manifests.FILE:
-                hashed = name not in pictures and not name.startswith("images/")
-                found.artifacts[name] = stamps.get(name) or manifests.stamp(path, hashed=hashed)
-        found.write(target)
+        draft.write_report(report)
+        found.artifacts = draft.stamps(stamps, {item.path for item in artifacts if item.kind == "image"})
+        draft.write_manifest(found)
 
     def _check_rejects(self, report: BuildReport) -> None:
         intended = {step.number for step in self.recipe.steps if isinstance(step.transform, TableTransform)}
@@ -249,7 +237,7 @@ class _Maker:
                 for step in steps
                 for reason, count in sorted(step.rejected.items())
             )
-            place = self.place.beside("failed") / "rejects.jsonl"
+            place = failed_build(self.place.folder).rejects_file
             raise BuildFailed(
                 f"{rejected:,} of {total:,} records were rejected, more than run.max_reject_rate "
                 f"({allowed:.1%}) allows: {reasons}.\n  Each is in {place} with its source line. "
@@ -265,7 +253,7 @@ class _Maker:
 
     def _check_retries(self, report: BuildReport) -> None:
         if report.retry and not self.options.allow_partial:
-            place = self.place.beside("failed") / "rejects.jsonl"
+            place = failed_build(self.place.folder).rejects_file
             error = BuildFailed(
                 f"{report.retry:,} records could not be answered this time; see state retry in {place}.\n"
                 "  Run the same command again: only these are tried. Or build without them: --allow-partial"
@@ -273,14 +261,14 @@ class _Maker:
             error.exit_code = Exit.PARTIAL
             raise error
 
-    def _keep_account(self, work: Path, report: BuildReport) -> None:
+    def _keep_account(self, engine: Engine, report: BuildReport) -> None:
         """Leaves report and rejects of a failed run where the user can read them."""
-        kept = self.place.beside("failed")
-        if (work / "rejects.jsonl").exists():
+        kept = BuildDraft(failed_build(self.place.folder).path)
+        if engine.rejects_file.exists():
             self.place.clear("failed")
-            kept.mkdir(parents=True)
-            shutil.copyfile(work / "rejects.jsonl", kept / "rejects.jsonl")
-            report.write(kept / "report.json")
+            kept.path.mkdir(parents=True)
+            kept.copy_rejects(engine.rejects_file)
+            kept.write_report(report)
         self.place.clear("work")
 
     def _notes(self) -> list[str]:
@@ -303,13 +291,13 @@ class _Maker:
 
 def _kept(folder: Path, recipe: Recipe, tools: Tools, limit: int | None) -> BuildReport | None:
     """The report of the build in `folder` when it still stands; everything in it counts as cached."""
-    found = Manifest.load(folder)
+    build = BuildFolder(folder)
     try:
-        if found is None or not manifests.is_current(found, folder, recipe, tools, limit):
+        if not manifests.is_current(build, recipe, tools, limit):
             return None
     except UserError:
         return None  # a template or a source is missing: the check of the columns says so with its place
-    report = BuildReport.load(folder / "report.json")
+    report = build.report
     report.reused = True
     for step in report.steps:
         step.cached, step.new, step.calls, step.attempts = step.cached + step.new, 0, 0, {}

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import polars as pl
 from pydantic import BaseModel
 
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import DatakitError
 from datakit.core.files import FileDigests
 from datakit.recipe.recipe import Recipe
@@ -76,7 +76,7 @@ def usage(store: Store, used_keys: set[bytes] | None = None) -> list[StepUsage]:
     return _by_step(entries, _prices(entries), used_keys)
 
 
-def used_keys(store: Store, recipes: Sequence[Recipe], builds: Iterable[Path]) -> set[bytes]:
+def used_keys(store: Store, recipes: Sequence[Recipe], builds: Iterable[BuildFolder]) -> set[bytes]:
     """The keys that the recipes ask for at the present state of their data, and those of the builds.
 
     Raises CannotTell, naming the recipe, when one cannot be gone through.
@@ -92,8 +92,8 @@ def used_keys(store: Store, recipes: Sequence[Recipe], builds: Iterable[Path]) -
                 f"cannot tell which results {recipe.path.name} uses:\n{error}\n"
                 "  Mend or remove the recipe, or choose what goes by --unused-days or --max-mb."
             ) from None
-    for folder in builds:
-        keys |= _recorded(folder / "records.parquet")
+    for build in builds:
+        keys |= build.stored_keys()
     return keys
 
 
@@ -109,18 +109,6 @@ def _asked(recipe: Recipe, store: Store) -> set[bytes]:
         Engine(tools, store, work, policy=DryRun(referenced=keys)).run(recipe.steps[: paid[-1] + 1])
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return keys
-
-
-def _recorded(records: Path) -> set[bytes]:
-    if not records.is_file():
-        return set()
-    frame = pl.scan_parquet(records)
-    keys: set[bytes] = set()
-    for name in frame.collect_schema().names():
-        if name.startswith("@"):
-            column = frame.select(pl.col(name).struct.field("key")).collect().to_series()
-            keys.update(column.drop_nulls())
     return keys
 
 

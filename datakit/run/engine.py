@@ -12,6 +12,9 @@ from typing import Any, BinaryIO
 import orjson
 import polars as pl
 
+from datakit.artifacts import names
+from datakit.artifacts.rejects import read_rejects
+from datakit.artifacts.report import StepReport
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.folded import Folded
 from datakit.core.outcome import RETRY, Batch, Reject
@@ -24,7 +27,6 @@ from datakit.run.columns import merged
 from datakit.run.manifest import images_digest
 from datakit.run.policy import Pay, Policy, Traces
 from datakit.run.progress import Progress
-from datakit.run.report import StepReport
 from datakit.run.stage import Stage
 from datakit.run.store import Store
 
@@ -59,6 +61,10 @@ class Engine:
     """Digest over their stamps when they were read, so that a later change shows."""
     _rejects: BinaryIO = field(init=False, repr=False)
 
+    @property
+    def rejects_file(self) -> Path:
+        return self.folder / names.REJECTS
+
     def run(self, steps: Sequence[Step], given: Stage | None = None) -> Stage:
         """The records after the last step; `given` are records that need no reader.
 
@@ -66,7 +72,7 @@ class Engine:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         stage = given
-        with open(self.folder / "rejects.jsonl", "wb") as self._rejects:
+        with open(self.rejects_file, "wb") as self._rejects:
             for group in _groups(steps):
                 reports = [StepReport(number=step.number, name=step.name) for step in group]
                 self.reports.extend(reports)
@@ -283,9 +289,7 @@ class Engine:
             )
 
     def _first_reject(self, number: int) -> dict[str, Any]:
-        with open(self.folder / "rejects.jsonl", "rb") as lines:
-            found = (line for text in lines if (line := orjson.loads(text))["step"] == number)
-            return next(found, {})
+        return next((line for line in read_rejects(self.rejects_file) if line["step"] == number), {})
 
     def _nothing_left(self, step: Step, report: StepReport) -> str:
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(report.rejected.items()))

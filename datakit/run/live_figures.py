@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections import deque
 
+from datakit.artifacts.report import StepReport
 from datakit.core.tools import Tools
-from datakit.run.report import StepReport
 
 SMOOTH_S = 10.0
 """The rate of calls that is shown is that of so many seconds."""

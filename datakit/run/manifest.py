@@ -1,74 +1,21 @@
-"""The manifest: what a build was made of and what it holds. Written last; a build without one is no build."""
+"""What a build is made of, as its manifest records it, and whether a build made now would be the same."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import orjson
-import polars as pl
-from pydantic import BaseModel, Field
-
-from datakit.artifacts.place import MANIFEST
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.manifest import FileStamp, stamp
 from datakit.core.record import digest
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Transform
 from datakit.recipe.recipe import Recipe
 from datakit.run.keys import fingerprint
-
-FILE = MANIFEST
-INPUTS = "inputs.parquet"
-"""The paths of every picture that a record of the sources names."""
-
-
-class FileStamp(BaseModel):
-    """What a file looked like."""
-
-    bytes: int
-    mtime_ns: int
-    sha256: str = ""
-
-
-class Manifest(BaseModel):
-    """A build's inputs and outputs."""
-
-    made_by: str = ""
-    """The signature that lets a later build take this one's place; datakit 0.1.0 wrote none."""
-    datakit: str
-    name: str
-    settings: str
-    """Digest of everything but the data: recipe, templates, labels, versions, models."""
-    steps: list[dict[str, Any]] = Field(default_factory=list)
-    """Per annotator: number, name, fingerprint and the settings behind it, for `datakit plan`."""
-    sources: dict[str, FileStamp] = Field(default_factory=dict)
-    """Every file that a step declares, by its path."""
-    images: str = ""
-    """Digest over path, size and time of change of every picture."""
-    artifacts: dict[str, FileStamp] = Field(default_factory=dict)
-    """Path in the build -> stamp; sha256 for data and configuration, pictures are named by theirs."""
-    content: str = ""
-    """sha256 over the data files: two builds with one content hash train the same."""
-    records: dict[str, int] = Field(default_factory=dict)
-    templates: dict[str, str] = Field(default_factory=dict)
-    """Template -> digest over it and all that it includes."""
-    labels: str = ""
-    """sha256 of the label file."""
-
-    def write(self, folder: Path) -> None:
-        data = orjson.dumps(self.model_dump(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
-        (folder / FILE).write_bytes(data + b"\n")
-
-    @classmethod
-    def load(cls, folder: Path) -> Manifest | None:
-        """The manifest of a build folder; None when there is none or it is not readable."""
-        try:
-            return cls.model_validate_json((folder / FILE).read_bytes())
-        except (OSError, ValueError):
-            return None
 
 
 def settings_digest(recipe: Recipe, tools: Tools, limit: int | None) -> str:
@@ -127,23 +74,6 @@ def declared_files(recipe: Recipe, tools: Tools) -> list[Path]:
     return [tools.path(str(path)) for step in steps for path in step.transform.files(tools)]
 
 
-def stamp(path: Path, *, hashed: bool, sha256: str = "") -> FileStamp:
-    """Size and time of change of a file, and its sha256 when asked: the one given, or the file's content."""
-    try:
-        status = path.stat()
-    except OSError:
-        return FileStamp(bytes=-1, mtime_ns=-1)
-    if hashed and not sha256 and path.is_file():
-        with open(path, "rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileStamp(bytes=status.st_size, mtime_ns=status.st_mtime_ns, sha256=sha256)
-
-
-def write_inputs(folder: Path, images: Iterable[str]) -> None:
-    """Writes the list of pictures, sorted."""
-    pl.DataFrame({"path": sorted(images)}, schema={"path": pl.String}).write_parquet(folder / INPUTS)
-
-
 def images_digest(paths: Iterable[str]) -> str:
     """Digest over path, size and time of change; a missing file counts as such."""
     state = hashlib.blake2b(digest_size=16)
@@ -156,30 +86,20 @@ def images_digest(paths: Iterable[str]) -> str:
     return state.hexdigest()
 
 
-def is_current(manifest: Manifest, folder: Path, recipe: Recipe, tools: Tools, limit: int | None) -> bool:
-    """Whether a build of this recipe would come out as the one in `folder`, which is intact."""
-    if manifest.settings != settings_digest(recipe, tools, limit):
+def is_current(build: BuildFolder, recipe: Recipe, tools: Tools, limit: int | None) -> bool:
+    """Whether a build of this recipe would come out as this one, which is intact."""
+    manifest = build.find_manifest()
+    if manifest is None or manifest.settings != settings_digest(recipe, tools, limit):
         return False
     found = {str(path) for path in declared_files(recipe, tools)}
     if found != manifest.sources.keys():
         return False
     if not all(_same(Path(path), old) for path, old in manifest.sources.items()):
         return False
-    if not all(_intact(folder / path, old) for path, old in manifest.artifacts.items()):
+    if not all(_intact(build.path / path, old) for path, old in manifest.artifacts.items()):
         return False
-    try:
-        paths = pl.read_parquet(folder / INPUTS)["path"].to_list()
-    except (OSError, pl.exceptions.PolarsError):
-        return False
-    return images_digest(paths) == manifest.images
-
-
-def content_hash(stamps: Mapping[str, FileStamp]) -> str:
-    """sha256 over the names and hashes of the data files."""
-    state = hashlib.sha256()
-    for path in sorted(stamps):
-        state.update(path.encode() + b"\0" + bytes.fromhex(stamps[path].sha256))
-    return state.hexdigest()
+    paths = build.input_images()
+    return paths is not None and images_digest(paths) == manifest.images
 
 
 def _annotator_print(transform: Transform, tools: Tools) -> list[Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from datakit.artifacts.report import StepReport
 from datakit.core.outcome import Done, Outcome, Rejected
-from datakit.run.report import StepReport
 from datakit.run.store import Store
 
 PART = "/part"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from datakit.artifacts.report import StepReport
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator
 from datakit.recipe.recipe import Recipe
@@ -12,7 +13,6 @@ from datakit.run.annotation import Annotation
 from datakit.run.dry_run import DryRun
 from datakit.run.engine import Engine
 from datakit.run.progress import Progress
-from datakit.run.report import StepReport
 from datakit.run.stage import Stage
 from datakit.run.store import Store
 

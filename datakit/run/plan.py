@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.files import FileDigests
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator, Emitter, Row
@@ -18,7 +19,6 @@ from datakit.run import manifest as manifests
 from datakit.run.columns import check_columns
 from datakit.run.dry_run import DryRun, Lookup
 from datakit.run.engine import Engine
-from datakit.run.manifest import Manifest
 from datakit.run.parts import PART
 from datakit.run.pilot import pilot as run_pilot
 from datakit.run.progress import Progress
@@ -126,10 +126,10 @@ def plan(
     try:
         tools = replace(recipe.tools(), files=FileDigests(store))
         check_columns(recipe, tools)
-        found = Manifest.load(folder)
-        if found is not None and manifests.is_current(found, folder, recipe, tools, limit):
-            return _unchanged(recipe, folder)
-        earlier = Earlier.load(folder, found)
+        build = BuildFolder(folder)
+        if manifests.is_current(build, recipe, tools, limit):
+            return _unchanged(recipe, build)
+        earlier = Earlier.load(build)
         shown = progress or Progress(quiet=True)
         notes = _notes(recipe)
         if pilot:
@@ -146,7 +146,7 @@ def plan(
             name=recipe.name,
             folder=str(folder),
             unchanged=False,
-            changed=why_build(recipe, tools, folder, found, limit),
+            changed=why_build(recipe, tools, build, limit),
             notes=notes,
         )
         made.steps = _steps(recipe, engine, dry.lookups, earlier, estimate)
@@ -161,10 +161,7 @@ def _until_last_paid(recipe: Recipe) -> list[Step]:
     return list(recipe.steps[: paid[-1] + 1]) if paid else []
 
 
-def _unchanged(recipe: Recipe, folder: Path) -> Plan:
-    from datakit.run.report import BuildReport
-
-    report = BuildReport.load(folder / "report.json")
+def _unchanged(recipe: Recipe, build: BuildFolder) -> Plan:
     paid = {step.number for step in recipe.steps if step.transform.is_paid}
     steps = [
         StepPlan(
@@ -175,9 +172,9 @@ def _unchanged(recipe: Recipe, folder: Path) -> Plan:
             rejected=sum(step.rejected.values()),
             cached=step.cached + step.new,
         )
-        for step in report.steps
+        for step in build.report.steps
     ]
-    return Plan(name=recipe.name, folder=str(folder), unchanged=True, steps=steps)
+    return Plan(name=recipe.name, folder=str(build.path), unchanged=True, steps=steps)
 
 
 def _notes(recipe: Recipe) -> list[str]:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.manifest import Manifest, stamp
+from datakit.core.errors import UserError
 from datakit.core.tools import Tools
 from datakit.core.transform import Annotator
 from datakit.recipe.recipe import Recipe
@@ -19,7 +21,6 @@ from datakit.recipe.yaml_file import show_path
 from datakit.run import manifest as manifests
 from datakit.run.dry_run import Lookup
 from datakit.run.keys import fingerprint
-from datakit.run.manifest import Manifest
 
 MOST = 8
 """Differences that are told; more are counted."""
@@ -33,10 +34,10 @@ class Earlier:
     records: Path
 
     @classmethod
-    def load(cls, folder: Path, found: Manifest | None) -> Earlier | None:
+    def load(cls, build: BuildFolder) -> Earlier | None:
         """The last build's record; None when there is no build."""
-        records = folder / "records.parquet"
-        return cls(found, records) if found is not None and records.is_file() else None
+        found = build.find_manifest()
+        return cls(found, build.records_file) if found is not None and build.is_finished else None
 
     def step(self, lookup: Lookup) -> Mapping[str, Any] | None:
         """The same step in the last build: of that name, as near as possible to its number."""
@@ -119,20 +120,19 @@ def _edited_columns(edited: pl.DataFrame, columns: list[str]) -> str:
     return ", ".join(found) or "input"
 
 
-def why_build(
-    recipe: Recipe, tools: Tools, folder: Path, found: Manifest | None, limit: int | None
-) -> list[str]:
+def why_build(recipe: Recipe, tools: Tools, build: BuildFolder, limit: int | None) -> list[str]:
     """What differs between the last build and one made now."""
+    found = build.find_manifest()
     if found is None:
-        return [f"there is no build in {show_path(folder)}"]
-    reasons = _recipe_changes(recipe, folder)
+        return [f"there is no build in {show_path(build.path)}"]
+    reasons = _recipe_changes(recipe, build)
     if found.datakit != version("datakit"):
         reasons.append(f"datakit {found.datakit} -> {version('datakit')}")
     reasons += _source_changes(recipe, tools, found)
     for path, old in found.artifacts.items():
-        if manifests.stamp(folder / path, hashed=False).bytes != old.bytes:
+        if stamp(build.path / path, hashed=False).bytes != old.bytes:
             reasons.append(f"{path} of the build is missing or was edited")
-    reasons += _picture_changes(folder, found)
+    reasons += _picture_changes(build, found)
     if not reasons and found.settings != manifests.settings_digest(recipe, tools, limit):
         reasons.append("a template, the label file, the provider, --limit or a step's version changed")
     if not reasons:
@@ -140,11 +140,11 @@ def why_build(
     return _short(reasons)
 
 
-def _recipe_changes(recipe: Recipe, folder: Path) -> list[str]:
+def _recipe_changes(recipe: Recipe, build: BuildFolder) -> list[str]:
     try:
-        before = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
-        return []
+        before = build.recipe
+    except UserError:
+        return []  # its file is told below as one that is missing or was edited
     return [f"recipe: {change}" for change in value_changes(_by_name(before), _by_name(recipe.data))]
 
 
@@ -162,7 +162,7 @@ def _source_changes(recipe: Recipe, tools: Tools, found: Manifest) -> list[str]:
     paths = {str(path) for path in manifests.declared_files(recipe, tools)}
     reasons = [f"source {show_path(Path(path))} is new" for path in sorted(paths - found.sources.keys())]
     for path, old in found.sources.items():
-        now = manifests.stamp(Path(path), hashed=False)
+        now = stamp(Path(path), hashed=False)
         if path not in paths:
             reasons.append(f"source {show_path(Path(path))} is no longer read")
         elif (now.bytes, now.mtime_ns) != (old.bytes, old.mtime_ns) and _content(path) != old.sha256:
@@ -171,17 +171,13 @@ def _source_changes(recipe: Recipe, tools: Tools, found: Manifest) -> list[str]:
 
 
 def _content(path: str) -> str:
-    return manifests.stamp(Path(path), hashed=True).sha256
+    return stamp(Path(path), hashed=True).sha256
 
 
-def _picture_changes(folder: Path, found: Manifest) -> list[str]:
-    try:
-        paths = pl.read_parquet(folder / manifests.INPUTS)["path"].to_list()
-    except (OSError, pl.exceptions.PolarsError):
-        return []
-    return (
-        [] if manifests.images_digest(paths) == found.images else ["pictures were edited, moved or touched"]
-    )
+def _picture_changes(build: BuildFolder, found: Manifest) -> list[str]:
+    paths = build.input_images()
+    same = paths is None or manifests.images_digest(paths) == found.images
+    return [] if same else ["pictures were edited, moved or touched"]
 
 
 def value_changes(before: Any, now: Any) -> list[str]:

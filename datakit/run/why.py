@@ -6,7 +6,7 @@ import difflib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,10 @@ import orjson
 import polars as pl
 from pydantic import BaseModel, Field
 
+from datakit.artifacts.build_folder import BuildFolder, failed_build
+from datakit.artifacts.manifest import Manifest
+from datakit.artifacts.rejects import read_rejects
+from datakit.artifacts.report import StepReport
 from datakit.core.errors import UserError
 from datakit.core.files import FileDigests
 from datakit.core.outcome import RETRY, Done
@@ -24,8 +28,6 @@ from datakit.run import manifest as manifests
 from datakit.run.columns import check_columns
 from datakit.run.dry_run import DryRun, Lookup
 from datakit.run.engine import Engine, NothingLeft
-from datakit.run.manifest import Manifest
-from datakit.run.report import BuildReport, StepReport
 from datakit.run.stage import Stage
 from datakit.run.store import Store, Stored
 
@@ -94,41 +96,42 @@ class Story(BaseModel):
     notes: list[str] = Field(default_factory=list)
 
 
-def why(folder: Path, id_: str, *, recipe: Recipe | None, store: Path, replay: bool = True) -> Story:
-    """The story of a record, out of the build in `folder` and, with a recipe, by going through its steps.
+def why(build: BuildFolder, id_: str, *, recipe: Recipe | None, store: Path, replay: bool = True) -> Story:
+    """The story of a record, out of a build and, with a recipe, by going through its steps.
 
     Raises UserError with a did-you-mean for an id that neither knows.
     """
-    found = Manifest.load(folder)
-    if recipe is None and found is None and not _failed(folder).is_dir():
+    found = build.find_manifest()
+    if recipe is None and found is None and not failed_build(build.path).path.is_dir():
         raise UserError(
-            f"there is no build in {folder}", remedy="Name a recipe or a build folder, such as build/ecom_v3."
+            f"there is no build in {build.path}",
+            remedy="Name a recipe or a build folder, such as build/ecom_v3.",
         )
     met: list[str] = []
     opened = Store(store) if (store / "results.sqlite").is_file() or recipe is not None else None
-    story = Story(id=id_, build=str(folder) if found is not None else "")
+    story = Story(id=id_, build=str(build.path) if found is not None else "")
     try:
         if recipe is not None and replay and opened is not None:
             met = _replay(story, recipe, opened)
-            current = found is not None and _stands(found, folder, recipe, opened)
+            current = found is not None and _stands(build, recipe, opened)
             if found is not None and not current:
                 story.notes.append("The recipe or its data differ from the build: its rows may be older.")
         else:
-            _recorded(story, folder, opened)
+            _recorded(story, build, opened)
     finally:
         if opened is not None:
             opened.close()
     if found is not None:
-        story.places = list(_places(folder, found, id_))
+        story.places = list(_places(build.path, found, id_))
     if not story.steps and not story.places:
-        raise _unknown(story, [*met, *_known_ids(folder)])
+        raise _unknown(story, [*met, *_known_ids(build)])
     _source(story)
     return story
 
 
-def _stands(found: Manifest, folder: Path, recipe: Recipe, store: Store) -> bool:
+def _stands(build: BuildFolder, recipe: Recipe, store: Store) -> bool:
     tools = replace(recipe.tools(), files=FileDigests(store))
-    return manifests.is_current(found, folder, recipe, tools, None)
+    return manifests.is_current(build, recipe, tools, None)
 
 
 def _replay(story: Story, recipe: Recipe, store: Store) -> list[str]:
@@ -181,7 +184,7 @@ def _step(
         answer = _answer(row.get(trace), engine.store)
         changes = _changes(before, row)
         return StepStory(number=step.number, name=step.name, state=state, changes=changes, answer=answer), row
-    reject = _reject_of(engine.folder / "rejects.jsonl", id_)
+    reject = _reject_of(read_rejects(engine.rejects_file), id_)
     if reject is None:
         return None, before
     told = _left(reject, step.number, step.name)
@@ -190,14 +193,14 @@ def _step(
     return told, before or reject
 
 
-def _recorded(story: Story, folder: Path, store: Store | None) -> None:
+def _recorded(story: Story, build: BuildFolder, store: Store | None) -> None:
     """What the build wrote down: answers by their keys, rejects, the columns at the end."""
-    row = _record(folder, story.id)
+    row = _record(build, story.id)
     reject, report = None, None
-    for place in (folder, _failed(folder)):
-        reject = _reject_of(place / "rejects.jsonl", story.id)
-        if (place / "report.json").is_file() and (row is not None or reject is not None):
-            report = BuildReport.load(place / "report.json")
+    for place in (build, failed_build(build.path)):
+        reject = _reject_of(place.reject_lines(), story.id)
+        if place.has_report and (row is not None or reject is not None):
+            report = place.report
             break
     if report is None:
         return
@@ -216,8 +219,8 @@ def _told(step: StepReport, row: dict[str, Any], store: Store | None) -> StepSto
     return told
 
 
-def _record(folder: Path, id_: str) -> dict[str, Any] | None:
-    path = folder / "records.parquet"
+def _record(build: BuildFolder, id_: str) -> dict[str, Any] | None:
+    path = build.records_file
     if not path.is_file():
         return None
     found = pl.scan_parquet(path).filter(pl.col("id") == id_).head(1).collect()
@@ -243,14 +246,8 @@ def _left(reject: dict[str, Any], number: int, name: str) -> StepStory:
     return StepStory(number=number, name=name, state=state, reason=reason, detail=reject.get("detail") or "")
 
 
-def _reject_of(path: Path, id_: str) -> dict[str, Any] | None:
-    return next((line for line in _rejects(path) if line["id"] == id_), None)
-
-
-def _rejects(path: Path) -> Iterator[dict[str, Any]]:
-    if path.is_file():
-        with open(path, "rb") as lines:
-            yield from (orjson.loads(line) for line in lines)
+def _reject_of(rejects: Iterable[dict[str, Any]], id_: str) -> dict[str, Any] | None:
+    return next((line for line in rejects if line["id"] == id_), None)
 
 
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
@@ -326,13 +323,9 @@ def _unknown(story: Story, ids: list[str]) -> UserError:
     return UserError(f"{what} knows a record `{story.id}`", remedy=remedy)
 
 
-def _known_ids(folder: Path) -> Iterator[str]:
-    path = folder / "records.parquet"
+def _known_ids(build: BuildFolder) -> Iterator[str]:
+    path = build.records_file
     if path.is_file():
         yield from pl.read_parquet(path, columns=["id"])["id"]
-    for place in (folder, _failed(folder)):
-        yield from (line["id"] for line in _rejects(place / "rejects.jsonl"))
-
-
-def _failed(folder: Path) -> Path:
-    return folder.parent / f".{folder.name}.failed"
+    for place in (build, failed_build(build.path)):
+        yield from (line["id"] for line in place.reject_lines())

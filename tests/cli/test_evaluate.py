@@ -18,7 +18,7 @@ from evaluated_builds import (
     write_generated,
 )
 
-from datakit.core.prediction import write
+from datakit.artifacts.predictions import write
 
 Run = Callable[..., Any]
 

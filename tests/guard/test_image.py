@@ -13,13 +13,13 @@ import polars as pl
 import pytest
 from PIL import Image as Picture
 
+from datakit.artifacts.report import StepReport
 from datakit.core.record import BASE, COLUMNS
 from datakit.core.settings import RunSettings
 from datakit.core.tools import Tools
 from datakit.guard.image import Image
 from datakit.recipe.recipe import Step
 from datakit.run.engine import Engine
-from datakit.run.report import StepReport
 from datakit.run.stage import Stage
 from datakit.run.store import Store
 

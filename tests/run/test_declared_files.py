@@ -15,6 +15,7 @@ from every import ROOT
 from file_toys import Banned, Glossary, Letter, Prices, ProcessGlossary, Signed, Words
 from toys import Lines, Numbers
 
+from datakit.artifacts.manifest import Manifest
 from datakit.core.errors import UserError
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.tools import UndeclaredFile
@@ -22,7 +23,6 @@ from datakit.core.transform import Emitter, Reader, Transform
 from datakit.recipe.recipe import Recipe, Step, load_recipe
 from datakit.run import manifest as manifests
 from datakit.run.build import build
-from datakit.run.manifest import Manifest
 from datakit.run.stale import why_build
 
 Make = Callable[..., Recipe]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.answer import AnswerFormat
 from datakit.core.labels import load_labels
 from datakit.core.templates import Templates
 from datakit.library import build
-from datakit.run.manifest import Manifest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RECIPE = """\
@@ -48,7 +48,7 @@ def test_build_keeps_labels_templates_with_includes_and_the_answers_form(project
     form = AnswerFormat.from_json((folder / "answer.json").read_bytes())
     assert form.variables == ("reason", "label")
     again = Templates([folder / "templates"])
-    manifest = Manifest.load(folder)
+    manifest = BuildFolder(folder).manifest
     assert manifest is not None
     assert manifest.templates == {name: again.digest(name) for name in manifest.templates}
     assert set(manifest.templates) == {
@@ -62,9 +62,9 @@ def test_build_keeps_labels_templates_with_includes_and_the_answers_form(project
 
 def test_changed_include_is_a_changed_template(project: Path) -> None:
     recipe = small(project)
-    before = Manifest.load(build(recipe, card=False).folder)
+    before = BuildFolder(build(recipe, card=False).folder).manifest
     (project / "templates" / "ecom" / "line.j2").write_text("写两行。\n", encoding="utf-8")
-    after = Manifest.load(build(recipe, card=False).folder)
+    after = BuildFolder(build(recipe, card=False).folder).manifest
     assert before is not None
     assert after is not None
     changed = {name for name, value in after.templates.items() if value != before.templates[name]}

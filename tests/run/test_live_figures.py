@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from datakit.artifacts.report import StepReport
 from datakit.core.settings import RunSettings
 from datakit.core.tools import Tools
 from datakit.run import live_figures
 from datakit.run.live_figures import LiveFigures
-from datakit.run.report import StepReport
 
 
 def test_line_tells_rate_money_and_who_waits(

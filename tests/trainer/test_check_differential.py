@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from broken_records import alpaca, pictures, records
 
-from datakit.check.data_set import COLUMNS, DataSet
-from datakit.check.pictures import Pictures
-from datakit.check.record import Checker, RecordCheck
-from datakit.check.training import Training
+from datakit.checking.data_set import COLUMNS, DataSet
+from datakit.checking.pictures import Pictures
+from datakit.checking.record import Checker, RecordCheck
+from datakit.checking.training import Training
 from datakit.core.tokens import encoding
 from datakit.recipe.yaml_file import YamlFile
 

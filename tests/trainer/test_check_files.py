@@ -11,8 +11,8 @@ import pytest
 import yaml
 from data_folder import SETTINGS, SHARED, TAGS, good, picture
 
-from datakit.check.check import Check
-from datakit.check.training import Training
+from datakit.checking.check import Check
+from datakit.checking.training import Training
 
 pytestmark = pytest.mark.trainer
 

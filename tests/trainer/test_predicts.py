@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from datakit.card.build_folder import open_build
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
-from datakit.evaluate.generated import FILE, is_generated, read_generated
+from datakit.evaluation.generated import FILE, is_generated, read_generated
 
 pytestmark = pytest.mark.trainer
 
@@ -62,7 +62,7 @@ def test_every_answer_finds_its_record(
     monkeypatch.chdir(folder)
     path = predicted(folder, tmp_path, lambda labels: labels)
     assert is_generated(path)
-    build = open_build(folder, folder)
+    build = BuildFolder.open(folder)
     found = read_generated(path, build, "val")
     truth = dict(build.main.collect().filter(part="val").select("id", "label").iter_rows())
     assert {item.id: item.predicted for item in found} == truth

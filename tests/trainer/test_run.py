@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from datakit.train.export import export
-from datakit.train.launch import Place, train
-from datakit.train.run_folder import RunFolder, checkpoints
-from datakit.train.safetensors import shapes
+from datakit.training.export import export
+from datakit.training.launch import Place, train
+from datakit.training.run_folder import RunFolder, checkpoints
+from datakit.training.safetensors import shapes
 
 pytestmark = pytest.mark.trainer
 
@@ -65,7 +65,7 @@ def test_trained_and_exported_model_has_the_tensors_of_its_base(small_build: Mak
 
 def test_killed_training_resumes_from_its_checkpoint_and_makes_no_step_twice(small_build: Make) -> None:
     run = small_build("train.max_steps=6")
-    command = [PYTHON, "-m", "datakit.cli", "train", str(run.build), "--cpu", "--python", PYTHON]
+    command = [PYTHON, "-m", "datakit.cli", "train", str(run.build.path), "--cpu", "--python", PYTHON]
     process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
     until = time.monotonic() + 240
     while not checkpoints(run.trained)[0]:
@@ -88,10 +88,10 @@ def test_killed_training_resumes_from_its_checkpoint_and_makes_no_step_twice(sma
 
 
 def test_failure_of_the_real_trainer_is_told_with_its_cause(small_build: Make) -> None:
-    from datakit.train.launch import TrainerFailed
+    from datakit.training.launch import TrainerFailed
 
     run = small_build("train.max_steps=2", "train.seed=1")
-    with open(run.build / "train.yaml", "a") as file:
+    with open(run.build.path / "train.yaml", "a") as file:
         file.write("no_such_key: 1\n")
     with pytest.raises(TrainerFailed, match="a key that this version does not know"):
         train(run, Place(python=PYTHON, cpu=True), print)

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.qwen_models import qwen_model
-from datakit.serve.asking import Question, Reply, contents
-from datakit.serve.classifier import Item
-from datakit.serve.demand import demand_of, processor_of
-from datakit.serve.endpoint import Endpoint
-from datakit.serve.prompting import BuildPrompts
-from datakit.serve.records import split_items
+from datakit.serving.asking import Question, Reply, contents
+from datakit.serving.classifier import Item
+from datakit.serving.demand import demand_of, processor_of
+from datakit.serving.endpoint import Endpoint
+from datakit.serving.prompting import BuildPrompts
+from datakit.serving.records import split_items
 
 pytestmark = pytest.mark.trainer
 
@@ -38,7 +39,7 @@ class Listening(Endpoint):
 
 def sent(build: Path, item: Item) -> tuple[list[dict[str, Any]], list[Image.Image]]:
     """The messages that a server gets for a record, in the form of transformers, and the pictures in them."""
-    view = BuildPrompts.load(build, rendered=True).view
+    view = BuildPrompts.load(BuildFolder(build), rendered=True).view
     question = Question("a", *contents(item.messages), tuple(map(view.data_url, map(str, item.images))))
     server = Listening("http://127.0.0.1:9/v1")
     asyncio.run(question.ask(server, "any", 1, None))
@@ -72,13 +73,13 @@ def test_served_prompts_have_the_token_ids_and_pixels_of_the_training(
     loaded = load_as_trainer(build)
     rows, examples = loaded.emitted["eval_dataset"], loaded.sets["eval_dataset"]
     trained = {row["id"]: example for row, example in zip(rows, examples, strict=True)}
-    served = demand_of(build, qwen_model(folder)).served
+    served = demand_of(BuildFolder(build), qwen_model(folder)).served
     processor = AutoProcessor.from_pretrained(folder)
     processor.image_processor.size = {"shortest_edge": served.min_pixels, "longest_edge": served.max_pixels}
     processor.image_processor.min_pixels = served.min_pixels
     processor.image_processor.max_pixels = served.max_pixels
     plugin = get_mm_plugin("qwen2_vl", image_token="<|image_pad|>", video_token="<|video_pad|>")
-    items = split_items(build, "val")
+    items = split_items(BuildFolder(build), "val")
     assert len(items) == len(trained) > 5
     for item in items:
         messages, pictures = sent(build, item)
@@ -104,7 +105,7 @@ def test_planned_pixel_limits_leave_the_trained_grid_alone(
     from transformers import AutoProcessor
 
     from datakit.core.pixels import TRAINER, trainer_size
-    from datakit.serve.demand import served_family
+    from datakit.serving.demand import served_family
 
     folder = tiny_model(family)
     own = processor_of(qwen_model(folder))

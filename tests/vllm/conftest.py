@@ -10,9 +10,10 @@ import pytest
 from served import made_build
 from vllm_server import Running
 
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.qwen_models import qwen_model
-from datakit.serve.from_build import plan_for
-from datakit.serve.launch import running
+from datakit.serving.from_build import plan_for
+from datakit.serving.launch import running
 
 CACHE = "16M"
 TOO_LONG = "32768"
@@ -34,7 +35,7 @@ def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         "structured-outputs-config": '{"backend": "xgrammar", "disable_any_whitespace": true}',
     }
     changes = {"port": port, "flags": flags}
-    plan = plan_for(build, folder, changes, cpu=True)
+    plan = plan_for(BuildFolder(build), folder, changes, cpu=True)
     log, said = tmp_path_factory.mktemp("logs") / "serve.log", list[str]()
     with running(plan, log, program=os.environ["DATAKIT_VLLM"], say=said.append) as server:
         yield Running(server, plan, build, qwen_model(folder), said, log)

@@ -13,8 +13,9 @@ from vllm_server import Running
 
 import datakit
 from datakit.annotate.describe import Describe
+from datakit.artifacts import predictions as files
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.cli import run
-from datakit.core import prediction as files
 from datakit.core.errors import StopProvider
 from datakit.core.labels import load_labels
 from datakit.core.outcome import Done, Outcome, Rejected, Retry
@@ -26,14 +27,14 @@ from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.calls import Calls
 from datakit.llm.client import Client
 from datakit.llm.request import Completion, Request
-from datakit.serve.asking import Question, Reply, closed_form, contents
-from datakit.serve.classifier import Classifier, Item
-from datakit.serve.demand import processor_of, prompt_tokens, trainer_limits
-from datakit.serve.endpoint import Endpoint, Served
-from datakit.serve.plan import CPU_BLOCK, longest_context
-from datakit.serve.prompting import BuildPrompts
-from datakit.serve.records import split_items
-from datakit.serve.smoke import smoke_test
+from datakit.serving.asking import Question, Reply, closed_form, contents
+from datakit.serving.classifier import Classifier, Item
+from datakit.serving.demand import processor_of, prompt_tokens, trainer_limits
+from datakit.serving.endpoint import Endpoint, Served
+from datakit.serving.plan import CPU_BLOCK, longest_context
+from datakit.serving.prompting import BuildPrompts
+from datakit.serving.records import split_items
+from datakit.serving.smoke import smoke_test
 
 pytestmark = pytest.mark.vllm
 
@@ -43,7 +44,7 @@ NAME = "small"
 
 
 def items(vllm: Running) -> list[Item]:
-    return split_items(vllm.build, "train") + split_items(vllm.build, "val")
+    return split_items(BuildFolder(vllm.build), "train") + split_items(BuildFolder(vllm.build), "val")
 
 
 def asked(vllm: Running, body: dict[str, Any]) -> Reply:
@@ -68,7 +69,7 @@ def messages_of(vllm: Running, item: Item) -> list[dict[str, Any]]:
             sent.extend(body["messages"])
             return Reply("", "stop", None, None, None, 0)
 
-    view = BuildPrompts.load(vllm.build, rendered=True).view
+    view = BuildPrompts.load(BuildFolder(vllm.build), rendered=True).view
     question = Question("a", *contents(item.messages), tuple(map(view.data_url, map(str, item.images))))
     asyncio.run(question.ask(Listening(vllm.server.url), NAME, 1, None))
     return sent
@@ -96,10 +97,14 @@ def test_failed_start_was_tried_once_more_with_the_parsed_figure(vllm: Running) 
 
 
 def test_prompt_tokens_are_those_of_the_training_for_every_record(vllm: Running) -> None:
-    with Classifier(BuildPrompts.load(vllm.build, rendered=True), Endpoint(vllm.server.url)) as classify:
+    with Classifier(
+        BuildPrompts.load(BuildFolder(vllm.build), rendered=True), Endpoint(vllm.server.url)
+    ) as classify:
         counted = {item.id: classify.ask(item).tokens_in for item in items(vllm)}
     expected = {
-        item.id: prompt_tokens(vllm.build, item.messages, list(map(str, item.images)), vllm.model)
+        item.id: prompt_tokens(
+            BuildFolder(vllm.build), item.messages, list(map(str, item.images)), vllm.model
+        )
         for item in items(vllm)
     }
     assert counted == expected
@@ -110,7 +115,7 @@ def test_token_ids_are_those_of_the_trainers_layout(vllm: Running) -> None:
     item = items(vllm)[0]
     body = {"messages": messages_of(vllm, item), "max_tokens": 1, "return_token_ids": True}
     width, height = Image.open(str(item.images[0])).size
-    pads = image_tokens(width, height, processor_of(vllm.model), trainer_limits(vllm.build))
+    pads = image_tokens(width, height, processor_of(vllm.model), trainer_limits(BuildFolder(vllm.build)))
     picture = "<|vision_start|>" + "<|image_pad|>" * pads + "<|vision_end|>"
     system, (user,) = contents(item.messages)
     layout = (
@@ -167,7 +172,7 @@ def test_predictions_of_a_split_are_written_and_counted(
 
 
 def test_smoke_test_tells_that_tokens_are_those_of_the_training(vllm: Running) -> None:
-    found = smoke_test(vllm.build, vllm.server.url, NAME, vllm.model)
+    found = smoke_test(BuildFolder(vllm.build), vllm.server.url, NAME, vllm.model)
     assert found.good, found.text
     assert "as in training" in found.text
 

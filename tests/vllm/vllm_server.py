@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datakit.core.qwen_models import QwenModel
-from datakit.serve.launch import Server
-from datakit.serve.plan import ServingPlan
+from datakit.serving.launch import Server
+from datakit.serving.plan import ServingPlan
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,393 @@
+"""A build folder: everything that stands in it, read in one place and by one rule."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import orjson
+import polars as pl
+import yaml
+
+from datakit.artifacts import names, predictions
+from datakit.artifacts.checked import CheckReport
+from datakit.artifacts.document import REMEDY
+from datakit.artifacts.emitted import Emitted, EmittedFile
+from datakit.artifacts.format_version import NewerFormat, refuse_newer
+from datakit.artifacts.manifest import Manifest
+from datakit.artifacts.predictions import Prediction
+from datakit.artifacts.rejects import read_rejects, scan_rejects
+from datakit.artifacts.report import BuildReport
+from datakit.artifacts.serving import Serving
+from datakit.core.answer import AnswerFormat
+from datakit.core.errors import UserError
+from datakit.core.labels import LabelSet, load_labels
+from datakit.core.record import COLUMNS, GENERAL, TRAIN
+
+_ABSOLUTE = re.compile(r"(?<![\w.:/<])/(?:[^\s/:'\"`|<>,;()]+/)+([^\s/:'\"`|<>,;()]+)")
+_BACK = re.compile(r"[^\s/]+(?<!\.\.)/\.\./")
+"""A step into a folder and out again, as paths relative to a recipe have."""
+_MAKE = "Make it: datakit build recipes/<name>.yaml"
+
+
+@dataclass(frozen=True)
+class BuildFolder:
+    """A build folder. What it lacks is told by a UserError where it is asked for; `open` asks for the whole.
+
+    Files that only some builds have (`emitted`, `check`, `serving`, `labels`) are None where they are absent.
+    """
+
+    path: Path
+    near: Path | None = None
+    """A further folder in whose project the recipe and its label file may be found, such as that of cards."""
+
+    @classmethod
+    def open(cls, path: str | Path, near: Path | None = None) -> BuildFolder:
+        """A finished build. Raises UserError for any other folder."""
+        build = cls(Path(path).absolute(), near)
+        for name in (names.REPORT, names.MANIFEST, names.RECORDS):
+            if not (build.path / name).is_file():
+                raise UserError(
+                    f"{build.path} is no finished build: {name} is missing",
+                    remedy="Make it with `datakit build RECIPE`.",
+                )
+        return build
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the manifest, which is written last, and the records are there."""
+        return all((self.path / name).is_file() for name in (names.MANIFEST, names.RECORDS))
+
+    @property
+    def has_report(self) -> bool:
+        return (self.path / names.REPORT).is_file()
+
+    @cached_property
+    def report(self) -> BuildReport:
+        return BuildReport.load(self.path / names.REPORT)
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        return Manifest.load(self.path / names.MANIFEST)
+
+    def find_manifest(self) -> Manifest | None:
+        """The manifest; None where there is none or it is damaged. Raises NewerFormat."""
+        try:
+            return self.manifest
+        except NewerFormat:
+            raise
+        except UserError:
+            return None
+
+    def fingerprint(self) -> bytes:
+        """What tells this build from any other: its manifest as it stands."""
+        return (self.path / names.MANIFEST).read_bytes()
+
+    @cached_property
+    def recipe(self) -> dict[str, Any]:
+        """The recipe as it was run. Raises UserError for a folder without one: it is no build."""
+        if not self.path.is_dir():
+            raise UserError(f"there is no build at {self.path}", remedy=_MAKE)
+        if not self.recipe_file.is_file():
+            raise UserError(f"{self.path} is no build ({names.RECIPE} is missing)", remedy=_MAKE)
+        return self._yaml(names.RECIPE)
+
+    @property
+    def recipe_file(self) -> Path:
+        return self.path / names.RECIPE
+
+    def parameters(self, step: str) -> dict[str, Any]:
+        """The recipe's parameters of the first step of this name; empty when there is none."""
+        for entry in (*self.recipe.get("steps", ()), *self.recipe.get("emit", ())):
+            if isinstance(entry, dict):
+                name, values = next(iter(entry.items()))
+                if name == step or f"emit.{name}" == step:
+                    return values if isinstance(values, dict) else {}
+        return {}
+
+    def section(self, name: str) -> dict[str, Any]:
+        """A section of the recipe, such as `train`; empty when it has none."""
+        found = self.recipe.get(name)
+        return found if isinstance(found, dict) else {}
+
+    def has_step(self, step: str) -> bool:
+        return any(report.name == step for report in self.report.steps)
+
+    def notes(self, step: str) -> dict[str, Any]:
+        """What the first step of this name noted down."""
+        return next((report.notes for report in self.report.steps if report.name == step), {})
+
+    @property
+    def labels_file(self) -> Path | None:
+        """The label file that the build keeps; None where its recipe names none, or in older builds."""
+        path = self.path / names.LABELS
+        return path if path.is_file() else None
+
+    @property
+    def templates_folder(self) -> Path | None:
+        path = self.path / names.TEMPLATES
+        return path if path.is_dir() else None
+
+    @cached_property
+    def labels(self) -> LabelSet | None:
+        """The label set as it was built with; of an older build that of the project. None without one."""
+        if self.labels_file is not None:
+            return load_labels(self.labels_file)
+        name = self.recipe.get("labels")
+        if not isinstance(name, str):
+            return None
+        for project in self.projects:
+            path = (project / self.report.recipe).parent / name
+            if path.is_file():
+                return load_labels(path)
+        return None
+
+    @property
+    def records_file(self) -> Path:
+        return self.path / names.RECORDS
+
+    @cached_property
+    def records(self) -> pl.LazyFrame:
+        """All records, scanned lazily; `part` says where each belongs, absent columns have their default."""
+        frame = pl.scan_parquet(self.records_file)
+        have = frame.collect_schema().names()
+        absent = {"split": TRAIN, "repeat": 1, "set": "", "label": None, "images": []}
+        frame = frame.with_columns(
+            pl.lit(value, COLUMNS[name]).alias(name) for name, value in absent.items() if name not in have
+        )
+        general = pl.col("set").fill_null("") == GENERAL
+        return frame.with_columns(
+            part=pl.when(general).then(pl.lit(GENERAL)).otherwise(pl.col("split").fill_null(TRAIN)),
+            rows=pl.when(pl.col("split") == TRAIN).then(pl.col("repeat").fill_null(1)).otherwise(1),
+        )
+
+    @cached_property
+    def columns(self) -> dict[str, Any]:
+        """Name -> dtype of the records' columns."""
+        return dict(self.records.collect_schema())
+
+    @property
+    def main(self) -> pl.LazyFrame:
+        """The records of the task itself, without general data."""
+        return self.records.filter(pl.col("part") != GENERAL)
+
+    def stored_keys(self) -> set[bytes]:
+        """The keys of the results in the store that the records rest on; none in a folder without records."""
+        if not self.records_file.is_file():
+            return set()
+        frame = pl.scan_parquet(self.records_file)
+        keys: set[bytes] = set()
+        for name in frame.collect_schema().names():
+            if name.startswith("@"):
+                column = frame.select(pl.col(name).struct.field("key")).collect().to_series()
+                keys.update(column.drop_nulls())
+        return keys
+
+    @cached_property
+    def rejects(self) -> pl.LazyFrame:
+        """The rejected records, scanned lazily."""
+        return scan_rejects(self.rejects_file)
+
+    @property
+    def rejects_file(self) -> Path:
+        return self.path / names.REJECTS
+
+    def reject_lines(self) -> Iterator[dict[str, Any]]:
+        return read_rejects(self.rejects_file)
+
+    @property
+    def images_folder(self) -> Path:
+        return self.path / names.IMAGES
+
+    @cached_property
+    def emitted(self) -> Emitted | None:
+        """What emit.llamafactory wrote; None where the recipe does not emit for it."""
+        path = self.path / names.EMITTED
+        return Emitted.load(path) if path.is_file() else None
+
+    def emitted_for(self, need: str) -> Emitted:
+        """What emit.llamafactory wrote. Raises UserError that says `need` where there is none."""
+        if self.emitted is None:
+            raise UserError(
+                f"{self.path} holds no data set for LLaMA-Factory ({names.EMITTED} is missing)", remedy=need
+            )
+        return self.emitted
+
+    @property
+    def data_files(self) -> dict[str, EmittedFile]:
+        """Entry -> file of the LLaMA-Factory data set, of those that are there; empty without one."""
+        files = self.emitted.files if self.emitted is not None else {}
+        return {name: file for name, file in files.items() if (self.path / file.file).is_file()}
+
+    @property
+    def has_data_set(self) -> bool:
+        """Whether LLaMA-Factory finds its index here."""
+        return (self.path / names.DATASET_INFO).is_file()
+
+    @cached_property
+    def entries(self) -> dict[str, str]:
+        """Entry of the trainer's index -> data file, in its order."""
+        index = orjson.loads((self.path / names.DATASET_INFO).read_bytes())
+        return {name: str(entry["file_name"]) for name, entry in index.items()}
+
+    def lines(self, file: str) -> Iterator[dict[str, Any]]:
+        """The rows of a data file (a JSON array, one row a line), from the first on."""
+        path = self.path / file
+        try:
+            stream = open(path, "rb")  # noqa: SIM115 (closed by the with below)
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror}", remedy=REMEDY) from None
+        with stream:
+            for number, line in enumerate(stream, 1):
+                text = line.strip().rstrip(b",")
+                if text in (b"", b"[", b"]"):
+                    continue
+                try:
+                    yield orjson.loads(text)
+                except orjson.JSONDecodeError:
+                    where = f"{path}:{number}"
+                    raise UserError("this line is no record", where=where, remedy=REMEDY) from None
+
+    def rows(self, *parts: str) -> Iterator[dict[str, Any]]:
+        """The emitted rows of `parts`, in order, repeats included."""
+        if self.emitted is not None:
+            for file in self.emitted.files.values():
+                if file.part in parts:
+                    yield from self.lines(file.file)
+
+    @property
+    def training_file(self) -> Path | None:
+        """LLaMA-Factory's configuration; None where the recipe has no `train:` section."""
+        path = self.path / names.TRAINING
+        return path if path.is_file() else None
+
+    @cached_property
+    def training(self) -> dict[str, Any]:
+        """LLaMA-Factory's keys of the training. Raises UserError where there are none."""
+        return self._trainer_keys(names.TRAINING)
+
+    @cached_property
+    def export(self) -> dict[str, Any]:
+        """LLaMA-Factory's keys of the export. Raises UserError where there are none."""
+        return self._trainer_keys(names.EXPORT)
+
+    def exported(self) -> Path | None:
+        """The folder that the training's export fills; None where it holds no model yet."""
+        if not (self.path / names.EXPORT).is_file():
+            return None
+        folder = (self.path / str(self.export["export_dir"])).resolve()
+        return folder if (folder / "config.json").is_file() else None
+
+    @cached_property
+    def check(self) -> CheckReport | None:
+        """What the trainer would do with every row; None where the build was not checked."""
+        path = self.path / names.CHECK
+        return CheckReport.load(path) if path.is_file() else None
+
+    @cached_property
+    def serving(self) -> Serving | None:
+        """The serving plan; None where none was made."""
+        path = self.path / names.SERVING
+        return Serving.load(path) if path.is_file() else None
+
+    @property
+    def serve_script(self) -> Path | None:
+        path = self.path / names.SERVE_SCRIPT
+        return path if path.is_file() else None
+
+    @cached_property
+    def answer_format(self) -> AnswerFormat:
+        """How answers are read. Raises UserError where the build does not say."""
+        path = self.path / names.ANSWER_FORMAT
+        if not path.is_file():
+            raise UserError(
+                f"the build {self.path} lacks {names.ANSWER_FORMAT}, which says how an answer is read",
+                remedy="Build again with `datakit build RECIPE --force`; answers are written by render.chat.",
+            )
+        found = AnswerFormat.from_json(data := path.read_bytes())
+        refuse_newer(orjson.loads(data), 1, str(path))
+        return found
+
+    def input_images(self) -> list[str] | None:
+        """The paths of every picture that the sources name; None where the build does not say."""
+        try:
+            return pl.read_parquet(self.path / names.INPUTS)["path"].to_list()
+        except (OSError, pl.exceptions.PolarsError):
+            return None
+
+    @property
+    def runs(self) -> Path:
+        """Folder of trainings, answers and evaluations, beside the build so that a new one keeps them."""
+        path = self.path.absolute()
+        return path.with_name(f"{path.name}-runs")
+
+    def predictions_file(self, split: str) -> Path:
+        """Where the answers to a split are written when no other place is named."""
+        stem, _, suffix = names.PREDICTIONS.rpartition(".")
+        return self.runs / f"{stem}_{split}.{suffix}"
+
+    def predictions(self, split: str) -> Iterator[Prediction]:
+        """The answers to a split, in its order. Raises UserError where there are none."""
+        return predictions.read(self.predictions_file(split))
+
+    @cached_property
+    def projects(self) -> tuple[Path, ...]:
+        """Folders in which recipe and label file may be found, the likeliest first, the build itself last."""
+        path = self.path.absolute()
+        near = [*path.parents, *(self.near.absolute().parents if self.near is not None else ())]
+        projects = [folder for folder in near if _is_project(folder)]
+        return tuple(dict.fromkeys([*projects, path]))
+
+    def place(self, path: str) -> str:
+        """A file's path relative to the project; its name alone when it lies elsewhere."""
+        path = posixpath.normpath(path) if path else path
+        for project in self.projects:
+            if PurePosixPath(path).is_relative_to(project.as_posix()):
+                return PurePosixPath(path).relative_to(project.as_posix()).as_posix()
+        return PurePosixPath(path).name if path.startswith("/") else path
+
+    def clean(self, text: str) -> str:
+        """`text` without this machine's paths: relative to the project, or the file's name alone."""
+        for project in self.projects:
+            text = text.replace(f"{project.as_posix()}/", "")
+        text = _BACK.sub("", text)
+        return _ABSOLUTE.sub(r"\1", text)
+
+    def _trainer_keys(self, name: str) -> dict[str, Any]:
+        if not (self.path / name).is_file():
+            raise UserError(
+                f"{self.path} has no {name}",
+                remedy="The recipe needs a `train:` section; add it and build again.",
+            )
+        return self._yaml(name)
+
+    def _yaml(self, name: str) -> dict[str, Any]:
+        path = self.path / name
+        try:
+            found = yaml.safe_load(path.read_text("utf-8"))
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror}", remedy=REMEDY) from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(f"{path} is not YAML: {error}", remedy=REMEDY) from None
+        if not isinstance(found, dict):
+            raise UserError(f"{path} holds no settings", remedy=REMEDY)
+        return found
+
+
+def _is_project(folder: Path) -> bool:
+    return (folder / "recipes").is_dir() or (folder / ".datakit").is_dir()
+
+
+def builds_in(folder: Path) -> list[BuildFolder]:
+    """The builds in a folder, by name."""
+    return [BuildFolder(path.parent) for path in sorted(folder.glob(f"*/{names.RECORDS}"))]
+
+
+def failed_build(folder: Path) -> BuildFolder:
+    """Where a build that fails leaves its report and rejects, beside its place."""
+    return BuildFolder(folder.parent / f".{folder.name}.failed")

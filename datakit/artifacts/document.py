@@ -1,0 +1,46 @@
+"""A file of a build with a format version: older ones are read, a newer one is refused with the remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Self
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from datakit.artifacts.format_version import refuse_newer
+from datakit.core.errors import UserError
+from datakit.core.parameters import describe_fault
+
+REMEDY = "Build again: datakit build RECIPE --force"
+
+
+class Document(BaseModel):
+    """One JSON file of a build. A field that a later format adds needs a default, for the older files."""
+
+    FORMAT: ClassVar[int] = 1
+    """The newest format that is read, and the one that is written."""
+
+    version: int = 1
+    """Format of the file. One without a version was written by datakit 0.1.0 and has format 1."""
+
+    def to_json(self, *, sort_keys: bool = False) -> bytes:
+        """The file's content."""
+        option = orjson.OPT_INDENT_2 | (orjson.OPT_SORT_KEYS if sort_keys else 0)
+        return orjson.dumps(self.model_dump(), option=option) + b"\n"
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """The content of a file. Raises UserError for one that is missing, damaged or of a newer format."""
+        try:
+            document = orjson.loads(path.read_bytes())
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror}", remedy=REMEDY) from None
+        except orjson.JSONDecodeError as error:
+            raise UserError(f"{path} cannot be read: it is not JSON: {error}", remedy=REMEDY) from None
+        refuse_newer(document, cls.FORMAT, str(path))
+        try:
+            return cls.model_validate(document)
+        except ValidationError as error:
+            what, _ = describe_fault(error.errors(include_url=False)[0], cls)
+            raise UserError(f"{path} cannot be read: {what}", remedy=REMEDY) from None

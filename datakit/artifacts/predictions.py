@@ -1,0 +1,176 @@
+"""What a model answered for one record, and predictions.jsonl: the file between predicting and evaluating."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from datakit.artifacts.format_version import refuse_newer
+from datakit.core.errors import UserError
+from datakit.core.parameters import describe_fault
+from datakit.core.replacing import check_replaceable, first_line, set_aside
+
+FORMAT = 1
+"""The newest format of a line that is read, and the one that is written."""
+UPGRADE = "Upgrade datakit (pip install -U datakit), or predict again: datakit predict BUILD"
+NOT_ANSWERED = "not_answered"
+"""The problem of a record that the server gave no answer for."""
+
+
+class Prediction(BaseModel):
+    """One answer. Either `predicted` is a label, or `problem` says why there is none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    id: str = Field(min_length=1)
+    """The record's id in its build, or the picture's path in a folder."""
+    label: str | None = None
+    """The truth; None where it is not known."""
+    predicted: str | None = None
+    """The label that the answer states, in its canonical spelling; None where there is a problem."""
+    confidence: float | None = Field(default=None, ge=0, le=1)
+    """Probability of `predicted`, 0 to 1; None when the server gave none."""
+    probabilities: dict[str, float] | None = None
+    """Label -> probability, where the server scored the closed set."""
+    problem: str = ""
+    """"" or a short word: empty, form, label_missing, label_unknown, label_ambiguous, not_answered."""
+    detail: str = ""
+    """One sentence for the user."""
+    answer: str = ""
+    """The answer as it came."""
+    reason: str | None = None
+    """The reason that the answer gives; None when it gives none."""
+    images: tuple[str, ...] = ()
+    model: str = ""
+    tokens_in: int | None = Field(default=None, ge=0)
+    tokens_out: int | None = Field(default=None, ge=0)
+    seconds: float | None = Field(default=None, ge=0)
+    """Time from the request to the whole answer."""
+    version: int = Field(default=1, ge=1)
+    """Format of the line; one without a version has format 1."""
+
+    @model_validator(mode="after")
+    def _label_or_problem(self) -> Prediction:
+        if self.predicted is None and not self.problem:
+            raise ValueError("neither `predicted` nor `problem` is given: one of the two must be")
+        if self.predicted is not None and self.problem:
+            raise ValueError(f"both `predicted` and `problem` ({self.problem}) are given")
+        return self
+
+    @property
+    def correct(self) -> bool | None:
+        """Whether the answer is the truth; one with a problem is wrong. None: the truth is not known."""
+        return None if self.label is None else self.predicted == self.label
+
+
+def write(path: Path, predictions: Iterable[Prediction]) -> int:
+    """Writes the file whole or not at all; the number of predictions in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.part")
+    count = 0
+    with open(draft, "wb") as file:
+        for prediction in predictions:
+            file.write(_line(prediction))
+            count += 1
+    os.replace(draft, path)
+    return count
+
+
+def replace(path: Path, predictions: Iterable[Prediction]) -> Path | None:
+    """Writes the file in place of an earlier one; where that lies now if it holds an answer of its own.
+
+    An earlier file all of whose answers are among the new ones, as that of an unfinished run, is not kept.
+    """
+    every = list(predictions)
+    try:
+        doubled = not path.is_file() or _answers(read(path)) <= _answers(every)
+    except UserError:  # a damaged line: what the others say is kept
+        doubled = False
+    kept = None if doubled else set_aside(path)
+    write(path, every)
+    return kept
+
+
+def check_place(path: Path) -> None:
+    """Raises UserError where something other than predictions would be written over."""
+    check_replaceable(
+        path, "a file of predictions", lambda file: bool(_read_line(first_line(file), str(file)))
+    )
+
+
+def _answers(predictions: Iterable[Prediction]) -> set[tuple[str, str]]:
+    return {(one.id, one.answer) for one in predictions if one.problem != NOT_ANSWERED}
+
+
+def append(path: Path, predictions: Iterable[Prediction]) -> None:
+    """Adds predictions at the end, in one write: a killed process leaves at most its last line unfinished.
+
+    Call `mend` once before the first one, so that such a line does not run into the next.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab", buffering=0) as file:
+        file.write(b"".join(map(_line, predictions)))
+
+
+def mend(path: Path) -> bool:
+    """Cuts off a last line that was never finished; whether there was one."""
+    try:
+        file = open(path, "r+b")  # noqa: SIM115 (closed by the with below)
+    except FileNotFoundError:
+        return False
+    with file:
+        size = end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - 65_536)
+            file.seek(start)
+            found = file.read(end - start).rfind(b"\n")
+            if found >= 0:
+                end = start + found + 1
+                break
+            end = start
+        file.truncate(end)
+    return end < size
+
+
+def read(path: Path) -> Iterator[Prediction]:
+    """The predictions of a file, in order.
+
+    Raises UserError with file and line for a line that is no prediction.
+    """
+    try:
+        file = open(path, "rb")  # noqa: SIM115 (closed by the with below)
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path}: {error.strerror}", remedy="Make it with `datakit predict`."
+        ) from None
+    with file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield _read_line(line, f"{path}:{number}")
+
+
+def _line(prediction: Prediction) -> bytes:
+    return prediction.model_dump_json(exclude_defaults=True).encode() + b"\n"
+
+
+def _read_line(line: bytes, where: str) -> Prediction:
+    try:
+        found = Prediction.model_validate_json(line)
+    except ValidationError as error:
+        fault: Any = error.errors(include_url=False)[0]
+    else:
+        if found.version > FORMAT:
+            refuse_newer({"version": found.version}, FORMAT, where, UPGRADE)
+        return found
+    if fault["type"] == "json_invalid":
+        ended = line.endswith(b"\n")
+        what = f"this line is not JSON: {fault['ctx']['error']}" if ended else "this line was never finished"
+        raise UserError(what, where=where, remedy="Run `datakit predict` again: it goes on from there.")
+    refuse_newer(json.loads(line), FORMAT, where, UPGRADE)  # its fields may be unknown here
+    what, remedy = describe_fault(fault, Prediction)
+    raise UserError(what, where=where, remedy=remedy or "Make the file with `datakit predict`.")

@@ -1,0 +1,69 @@
+"""What every step did with the records: the figures behind the terminal table, report.json and the card."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from datakit.artifacts.document import Document
+
+
+class StepReport(BaseModel):
+    """One step's account. Always: records_in + added = records_out + rejected + retry."""
+
+    number: int
+    """Place in the recipe, from 1; the emitters follow the steps."""
+    name: str
+    records_in: int = 0
+    records_out: int = 0
+    added: int = 0
+    """Records that the step brought in (readers, mixes)."""
+    rejected: dict[str, int] = Field(default_factory=dict)
+    """Reason -> records."""
+    retry: int = 0
+    cached: int = 0
+    """Records answered from the result store."""
+    new: int = 0
+    """Records whose result was made in this run."""
+    calls: int = 0
+    """Pieces of work sent to a worker or an endpoint in this run; equal inputs share one."""
+    attempts: dict[str, int] = Field(default_factory=dict)
+    """Requests that were sent, by what came of them: answered, rate_limited, server_error … A piece of work
+    takes several when a request fails, or when its answer is cut off or must be repaired."""
+    seconds: float = 0.0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    tokens_cached: int = 0
+    """Of `tokens_in`, those that the provider took from its prefix cache."""
+    cost_usd: float = 0.0
+    notes: dict[str, Any] = Field(default_factory=dict)
+    """Facts for the card: the writer used, licences of mixed data …"""
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every record is accounted for."""
+        leaving = self.records_out + sum(self.rejected.values()) + self.retry
+        return self.records_in + self.added == leaving
+
+
+class BuildReport(Document):
+    """The account of a whole build."""
+
+    name: str
+    recipe: str
+    steps: list[StepReport] = Field(default_factory=list)
+    seconds: float = 0.0
+    reused: bool = False
+    """Nothing had changed: the build of an earlier run was kept."""
+    notes: list[str] = Field(default_factory=list)
+    """What a reader of the card must know first, such as that no model wrote the texts."""
+    warnings: list[str] = Field(default_factory=list)
+
+    @property
+    def rejected(self) -> int:
+        return sum(sum(step.rejected.values()) for step in self.steps)
+
+    @property
+    def retry(self) -> int:
+        return sum(step.retry for step in self.steps)

@@ -1,0 +1,66 @@
+"""The modules that a bundle can carry: they render a prompt, read an answer and score answers.
+
+They run on Python 3.10 with the packages of `PACKAGES` alone, so that a machine with a model and a bundle
+needs no datakit: what it asks and what it counts is then the very code of the build. Whatever else they
+need (YAML, tokens) they import where that work starts.
+
+    prompt       Templates, LabelSet.from_json and Prompt into a Writer; Writer.prompt(record)
+    picture      TrainedView.data_url(path), at the size of the training
+    question     Question.ask(server), with any `chat` that carries the requests
+    answer       AnswerFormat.from_json(answer.json).parse(text, labels); Asked.prediction adds the confidence
+    score        join(truths, predictions); metrics.intervals, class_scores, pairs and calibration of that
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import datakit
+
+PACKAGES = ("jinja2", "numpy", "PIL", "pydantic")
+"""What the modules import at most, besides the standard library."""
+
+MODULES = (
+    "datakit",
+    "datakit.artifacts",
+    "datakit.artifacts.format_version",
+    "datakit.artifacts.predictions",
+    "datakit.core",
+    "datakit.core.answer",
+    "datakit.core.errors",
+    "datakit.core.image",
+    "datakit.core.labels",
+    "datakit.core.outcome",
+    "datakit.core.parameters",
+    "datakit.core.pixels",
+    "datakit.core.prompt",
+    "datakit.core.replacing",
+    "datakit.core.shrink",
+    "datakit.core.templates",
+    "datakit.core.tokens",
+    "datakit.core.writer",
+    "datakit.evaluation",
+    "datakit.evaluation.calibration",
+    "datakit.evaluation.confusion",
+    "datakit.evaluation.metrics",
+    "datakit.evaluation.outcomes",
+    "datakit.llm",
+    "datakit.llm.answer_schema",
+    "datakit.llm.json_answer",
+    "datakit.serving",
+    "datakit.serving.asking",
+    "datakit.serving.confidence",
+    "datakit.serving.pictures",
+)
+"""Closed under import: each imports of datakit only what stands here (a package stands for its __init__)."""
+
+
+def carried() -> dict[str, Path]:
+    """Path in a bundle, such as `datakit/core/answer.py` -> the module's file."""
+    root = Path(datakit.__file__).parent.parent
+    found = {}
+    for name in MODULES:
+        place = root.joinpath(*name.split("."))
+        file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+        found[file.relative_to(root).as_posix()] = file
+    return found

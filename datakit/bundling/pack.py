@@ -1,0 +1,231 @@
+"""Packs a build into one tar: data, pictures at training size, configuration, stages and checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shlex
+import tarfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from importlib.resources import files
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import BaseModel
+
+from datakit.artifacts import names
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.manifest import Manifest
+from datakit.bundling.pictures import at_training_size
+from datakit.bundling.serving import serve_script
+from datakit.core.errors import UserError
+from datakit.core.pixels import TrainerLimits
+from datakit.core.replacing import check_replaceable
+from datakit.training.launch import gpus_and_nodes
+from datakit.training.run_folder import RunFolder
+
+SUMS = "SHA256SUMS"
+_PAYLOAD = ("run.sh", "check.py", "predict.py", "evaluate.py")
+_KEPT = (
+    names.ANSWER_FORMAT,
+    names.EMITTED,
+    names.DATASET_INFO,
+    names.RECIPE,
+    names.REPORT,
+    names.SERVING,
+)
+_TIME = 315_532_800
+"""1980-01-01: the same build gives the same archive, and every tool can read the date."""
+_AT_ONCE = 64
+
+
+class Bundle(BaseModel):
+    """An archive that was written."""
+
+    path: str
+    bytes: int
+    sha256: str
+    files: int
+    pictures: int
+    resized: int
+    """Pictures that were larger than the training takes."""
+    starts_with: str
+    """The folder inside."""
+
+
+def bundle(build: Path, out: Path) -> Bundle:
+    """Writes the archive `out` (.tar, or .tar.gz) of a build; whole or not at all.
+
+    Pictures over the trainer's limit are made as small as its first resize would make them, so that it has
+    nothing left to do; answers with boxes stay right, because boxes count in the pixels after both resizes.
+    Raises UserError for a folder that is no build, was changed since, or misses a file, and where `out` is
+    a file of another kind.
+    """
+    run = RunFolder.of(build)
+    made = run.build.find_manifest()
+    if made is None:
+        raise UserError(f"{build} is no finished build", remedy="Make it: datakit build recipes/<name>.yaml")
+    _check_whole(run.build.path, made)
+    check_replaceable(out, "a bundle", lambda path: next(listed(path)).split("/")[0].endswith("-bundle"))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f".{out.name}.part")
+    try:
+        writer = _Writer(part, f"{made.name}-bundle")
+        with writer:
+            _fill(writer, run, made)
+        os.replace(part, out)
+    finally:
+        part.unlink(missing_ok=True)
+    with open(out, "rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return Bundle(
+        path=str(out),
+        bytes=out.stat().st_size,
+        sha256=sha256,
+        files=len(writer.sums) + 1,
+        pictures=writer.pictures,
+        resized=writer.resized,
+        starts_with=writer.top,
+    )
+
+
+def _fill(writer: _Writer, run: RunFolder, made: Manifest) -> None:
+    name, build = made.name, run.build
+    wanted = [names.TRAINING, names.EXPORT, *build.entries.values()]
+    wanted += [kept for kept in _KEPT if (build.path / kept).is_file()]
+    if run.keys.get("deepspeed"):
+        wanted.append(str(run.keys["deepspeed"]))
+    contents: dict[str, bytes | Path] = {f"{name}/{file}": build.path / file for file in set(wanted)}
+    labels = _labels(build)
+    if labels is not None:
+        contents[f"{name}/labels.json"] = labels
+    for file in _PAYLOAD:
+        contents[file] = (files("datakit.bundling") / "payload" / file).read_bytes()
+    contents[names.SERVE_SCRIPT] = serve_script(run, name)
+    contents["settings.env"] = _settings(run, name)
+    contents["bundle.json"] = _about(made)
+    for path in sorted(contents):
+        found = contents[path]
+        writer.add(path, found.read_bytes() if isinstance(found, Path) else found)
+    limits = TrainerLimits(int(run.keys["image_max_pixels"]), int(run.keys["image_min_pixels"]))
+    _add_pictures(writer, build, f"{name}/images", limits)
+    sums = "".join(f"{digest}  {path}\n" for path, digest in sorted(writer.sums.items()))
+    writer.add(SUMS, sums.encode())
+
+
+def _add_pictures(writer: _Writer, build: BuildFolder, target: str, limits: TrainerLimits) -> None:
+    """Some at a time, in order: Pillow works without the interpreter's lock, and memory stays bounded."""
+    waiting = iter(sorted(build.images_folder.glob("*")))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        while some := list(islice(waiting, _AT_ONCE)):
+            for path, made in zip(some, pool.map(lambda p: at_training_size(p, limits), some), strict=True):
+                writer.pictures += 1
+                writer.resized += made is not None
+                writer.add(f"{target}/{path.name}", path.read_bytes() if made is None else made)
+
+
+def _settings(run: RunFolder, name: str) -> bytes:
+    """What run.sh sources. The run's folder is named in train.yaml relative to the data."""
+    gpus, nodes = gpus_and_nodes(run)
+    place = Path(str(run.keys["output_dir"])).parent
+    found = {
+        "NAME": name,
+        "RUN": str(place).removeprefix("../"),
+        "METHOD": run.method,
+        "TRAIN_GPUS": gpus * nodes,
+        "TRAIN_NODES": nodes,
+        "DISTRIBUTED": int(bool(run.keys.get("deepspeed"))),
+        "SERVE_PORT": 8000,
+    }
+    return "".join(f"{key}={shlex.quote(str(value))}\n" for key, value in found.items()).encode()
+
+
+def _about(made: Manifest) -> bytes:
+    found = {
+        "name": made.name,
+        "datakit": version("datakit"),
+        "content": made.content,
+        "records": made.records,
+        "start": "./run.sh (its head says what can be set)",
+        "pictures": "at the size of the trainer's first resize; boxes count in the pixels after both resizes",
+    }
+    return orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n"
+
+
+def _labels(build: BuildFolder) -> bytes | None:
+    """The label set for predict.py, which has no YAML."""
+    if build.labels_file is None or build.labels is None:
+        return None
+    labels = [{"name": label.name, "aliases": list(label.aliases)} for label in build.labels.labels]
+    return orjson.dumps(labels, option=orjson.OPT_INDENT_2) + b"\n"
+
+
+def _check_whole(build: Path, made: Manifest) -> None:
+    """Raises UserError for files that were changed or lost since the build."""
+    wrong = []
+    for name, stamp in made.artifacts.items():
+        path = build / name
+        if not path.is_file():
+            wrong.append(f"{name} is missing")
+        elif path.stat().st_size != stamp.bytes:
+            wrong.append(f"{name} was changed")
+    if wrong:
+        raise UserError(
+            f"{build} is not as it was built: {', '.join(wrong[:3])}{' and more' if len(wrong) > 3 else ''}",
+            remedy="Build again with --force, or put your changes into the recipe.",
+        )
+
+
+@dataclass
+class _Writer:
+    """A tar whose bytes depend on its contents alone."""
+
+    path: Path
+    top: str
+    sums: dict[str, str] = field(default_factory=dict)
+    pictures: int = 0
+    resized: int = 0
+
+    def __enter__(self) -> _Writer:
+        self._file = open(self.path, "wb")
+        self._zipped = None
+        stream: Any = self._file
+        if self.path.name.removesuffix(".part").endswith(("gz", "tgz")):
+            import gzip
+
+            stream = self._zipped = gzip.GzipFile("", "wb", 6, self._file, mtime=0)
+        self._tar = tarfile.open(fileobj=stream, mode="w|", format=tarfile.GNU_FORMAT)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._tar.close()
+                if self._zipped is not None:
+                    self._zipped.close()
+        finally:
+            self._file.close()
+
+    def add(self, path: str, data: bytes) -> None:
+        """One file; scripts may be executed."""
+        entry = tarfile.TarInfo(f"{self.top}/{path}")
+        entry.size, entry.mtime = len(data), _TIME
+        entry.mode = 0o755 if path.endswith(".sh") else 0o644
+        self._tar.addfile(entry, io.BytesIO(data))
+        self.sums[path] = hashlib.sha256(data).hexdigest()
+
+
+def listed(archive: Path) -> Iterator[str]:
+    """Names of the files in an archive. Raises ValueError for a file that is none."""
+    try:
+        with tarfile.open(archive) as tar:
+            for entry in tar:
+                yield entry.name
+    except tarfile.TarError as error:
+        raise ValueError(f"{archive} is no archive: {error}") from None

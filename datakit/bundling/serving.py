@@ -1,0 +1,55 @@
+"""The script of a bundle that serves its model."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+
+from datakit.core.pixels import FAMILIES
+from datakit.training.run_folder import RunFolder
+
+
+def serve_script(run: RunFolder, name: str) -> bytes:
+    """The build's own serve.sh where its serving was planned; else vLLM with the pixels of the training."""
+    planned = run.build.serve_script
+    return planned.read_bytes() if planned is not None else _plain(run, name).encode()
+
+
+def _plain(run: RunFolder, name: str) -> str:
+    family = FAMILIES["qwen3_vl" if "qwen3_vl" in str(run.keys["template"]) else "qwen2_vl"]
+    limit = int(run.keys["image_max_pixels"])
+    # The processor rounds each side to its grid: with the bare limit it would shrink a picture once more.
+    side = math.sqrt(limit) + family.factor
+    pixels = {
+        "min_pixels": family.min_pixels,
+        "max_pixels": min(family.max_pixels, math.ceil(max(side**2, limit * 1.1) / 28**2) * 28**2),
+    }
+    words = [
+        "--served-model-name",
+        name,
+        "--host",
+        "127.0.0.1",
+        "--max-model-len",
+        "auto",
+        "--limit-mm-per-prompt",
+        json.dumps({"image": max(1, _most_pictures(run))}, separators=(",", ":")),
+        "--mm-processor-kwargs",
+        json.dumps(pixels, separators=(",", ":")),
+        "--generation-config",
+        "vllm",
+    ]
+    return (
+        "#!/usr/bin/env bash\n"
+        f"# Serves {name} with vLLM: the pixels of its training, none of the model's own sampling settings.\n"
+        "# run: ./serve.sh FOLDER_OF_THE_SERVED_MODEL [further flags of vllm serve]\n"
+        "set -euo pipefail\n"
+        'model=${1:?"give the folder of the served model"}\n'
+        "shift\n"
+        f'exec "${{VLLM:-vllm}}" serve "$model" {shlex.join(words)} "$@"\n'
+    )
+
+
+def _most_pictures(run: RunFolder) -> int:
+    rows = (row for file in run.build.entries.values() for row in run.build.lines(file))
+    return max((len(row.get("images") or ()) for row in rows), default=0)

@@ -1,5 +1,0 @@
-"""Data cards: what came out of a build, for the people who review it."""
-
-from datakit.card.write import write_card
-
-__all__ = ["write_card"]

@@ -1,0 +1,5 @@
+"""Data cards: what came out of a build, for the people who review it."""
+
+from datakit.cards.write import write_card
+
+__all__ = ["write_card"]

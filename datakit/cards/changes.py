@@ -1,0 +1,130 @@
+"""What differs between the inputs of two builds, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from datakit.artifacts.ledger import Inputs
+from datakit.cards.parts import PART_NAMES
+
+_SILENT = {"name", "version", "run", "labels", "steps", "emit"}
+"""Keys of a recipe that are no change by themselves, or are compared in another way."""
+_MOST = 5
+"""Labels that are named of each kind of change."""
+_LONG = 60
+
+
+def changes(before: Inputs, after: Inputs) -> list[str]:
+    """Every difference, each in a few words; empty when both were made of the same."""
+    return [
+        *_steps(before.recipe, after.recipe),
+        *_settings(before.recipe, after.recipe),
+        *_templates(before.templates, after.templates),
+        *_labels(before.labels, after.labels),
+        *_data(before, after),
+        *_moved("datakit", before.datakit, after.datakit),
+    ]
+
+
+def _steps(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    for section in ("steps", "emit"):
+        old, new = _numbered(before.get(section)), _numbered(after.get(section))
+        prefix = "emit." if section == "emit" else ""
+        for name in new:
+            if name not in old:
+                yield f"{prefix}{name} added"
+        for name in old:
+            if name not in new:
+                yield f"{prefix}{name} removed"
+        for name, values in new.items():
+            if name in old:
+                yield from _values(f"{prefix}{name}", old[name], values)
+        if [name for name in old if name in new] != [name for name in new if name in old]:
+            yield f"order of {section} changed"
+
+
+def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    old = {key: value for key, value in before.items() if key not in _SILENT}
+    new = {key: value for key, value in after.items() if key not in _SILENT}
+    yield from _values("", old, new)
+
+
+def _numbered(rows: Any) -> dict[str, Any]:
+    """Step -> parameters; a step that comes again is `name (2)`."""
+    found: dict[str, Any] = {}
+    for row in rows or ():
+        ((name, values),) = row.items() if isinstance(row, dict) else ((str(row), {}),)
+        number, key = 1, str(name)
+        while key in found:
+            number += 1
+            key = f"{name} ({number})"
+        found[key] = values or {}
+    return found
+
+
+def _values(place: str, before: Any, after: Any) -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in [*before, *(key for key in after if key not in before)]:
+            inner = f"{place}.{key}" if place else str(key)
+            yield from _values(inner, before.get(key), after.get(key))
+    elif before != after:
+        yield f"{place} {_word(before)} → {_word(after)}"
+
+
+def _word(value: Any) -> str:
+    if value is None:
+        return "default"
+    if isinstance(value, dict):
+        text = ", ".join(f"{key}: {_word(inner)}" for key, inner in value.items())
+    elif isinstance(value, list):
+        text = f"[{', '.join(_word(inner) for inner in value)}]"
+    elif isinstance(value, bool):
+        text = str(value).lower()
+    else:
+        text = " ".join(str(value).split())
+    return text if len(text) <= _LONG else f"{text[:_LONG]}…"
+
+
+def _templates(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
+    for name, value in after.items():
+        if name in before and before[name] != value:
+            yield f"template {name} changed"
+
+
+def _labels(before: Mapping[str, tuple[str, ...]], after: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    yield from _listed("label", "added", (name for name in after if name not in before))
+    yield from _listed("label", "removed", (name for name in before if name not in after))
+    both = [name for name in after if name in before]
+    for at, what in enumerate(("description", "aliases", "confusable_with")):
+        changed = (name for name in both if before[name][at] != after[name][at])
+        yield from _listed(f"{what} of", "changed", changed)
+
+
+def _listed(what: str, how: str, names: Iterable[str]) -> Iterator[str]:
+    found = list(names)
+    if found:
+        more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""
+        yield f"{what} {'、'.join(found[:_MOST])}{more} {how}"
+
+
+def _data(before: Inputs, after: Inputs) -> Iterator[str]:
+    old, new = dict(before.sources), dict(after.sources)
+    for path in new:
+        if path in old and old[path] != new[path]:
+            yield f"source {PurePosixPath(path).name} changed"
+        elif path not in old:
+            yield f"source {PurePosixPath(path).name} added"
+    for path in old:
+        if path not in new:
+            yield f"source {PurePosixPath(path).name} removed"
+    for part in dict.fromkeys([*before.records, *after.records]):
+        one, other = before.records.get(part, 0), after.records.get(part, 0)
+        if one != other:
+            yield f"{PART_NAMES.get(part, part)} records {one:,} → {other:,}"
+
+
+def _moved(what: str, before: str, after: str) -> Iterator[str]:
+    if before and after and before != after:
+        yield f"{what} {before} → {after}"

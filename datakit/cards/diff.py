@@ -1,0 +1,195 @@
+"""What differs between two builds: settings, records by column, labels, splits and classes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import orjson
+import polars as pl
+from pydantic import BaseModel
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.cards.changes import changes
+from datakit.cards.inputs import inputs_of
+from datakit.core.record import TRAIN
+from datakit.pages.figures import collect
+
+NAMED = 5
+"""Ids that are shown of each kind."""
+_PLACES = {"source_file", "source_line"}
+"""Columns that say where a record stands, not what it is."""
+_COMPUTED = {"part", "rows"}
+
+
+class Some(BaseModel):
+    """How many records, and the first few."""
+
+    count: int
+    ids: list[str]
+
+
+class Moved(BaseModel):
+    """Records whose value went from one to another."""
+
+    before: str | None
+    after: str | None
+    count: int
+    ids: list[str]
+
+
+class ClassShare(BaseModel):
+    """A class's rows in training, with repeats."""
+
+    label: str
+    before: int
+    after: int
+    share_before: float
+    share_after: float
+
+
+class Diff(BaseModel):
+    """Everything that `datakit diff --json` prints. `same` says that both train the same."""
+
+    before: str
+    after: str
+    same: bool
+    """Whether records and emitted rows are equal; settings may differ all the same."""
+    settings: list[str]
+    records_before: int
+    records_after: int
+    added: Some
+    removed: Some
+    changed: Some
+    """Records of both whose columns or emitted chats differ."""
+    columns: dict[str, Some]
+    """Column -> records of both in which it differs; `messages` are the emitted chats."""
+    columns_added: list[str]
+    columns_removed: list[str]
+    labels: list[Moved]
+    splits: list[Moved]
+    classes: list[ClassShare]
+    """Classes whose rows in training differ, the largest change of share first."""
+
+
+def diff(before: BuildFolder, after: BuildFolder) -> Diff:
+    """The differences, records joined by id. Pictures are compared by their names."""
+    ids_before, ids_after = (collect(build.records.select("id"))["id"] for build in (before, after))
+    added = ids_after.filter(~ids_after.is_in(ids_before.implode()))
+    removed = ids_before.filter(~ids_before.is_in(ids_after.implode()))
+    names_before, names_after = _columns(before), _columns(after)
+    common = [name for name in names_before if name in names_after]
+    columns = {name: found for name in common if len(found := _differing(before, after, name))}
+    chats = _chats(before, after)
+    if chats:
+        columns["messages"] = pl.Series(chats, dtype=pl.String)
+    changed = (
+        pl.concat([found.cast(pl.String) for found in columns.values()]).unique(maintain_order=True)
+        if columns
+        else pl.Series([], dtype=pl.String)
+    )
+    gone = [name for name in names_before if name not in names_after]
+    new = [name for name in names_after if name not in names_before]
+    return Diff(
+        before=before.report.name,
+        after=after.report.name,
+        same=not (len(added) or len(removed) or len(changed) or gone or new),
+        settings=changes(inputs_of(before), inputs_of(after)),
+        records_before=len(ids_before),
+        records_after=len(ids_after),
+        added=_some(added),
+        removed=_some(removed),
+        changed=_some(changed),
+        columns={name: _some(found) for name, found in columns.items()},
+        columns_added=new,
+        columns_removed=gone,
+        labels=_moves(before, after, "label"),
+        splits=_moves(before, after, "part"),
+        classes=_classes(before, after),
+    )
+
+
+def _columns(build: BuildFolder) -> list[str]:
+    """The columns that say what a record is."""
+    hidden = _PLACES | _COMPUTED
+    return [
+        name for name in build.columns if not name.startswith("@") and name not in hidden and name != "id"
+    ]
+
+
+def _differing(before: BuildFolder, after: BuildFolder, name: str) -> pl.Series:
+    """Ids of the records of both in which a column differs."""
+    one, other = (_column(build, name) for build in (before, after))
+    both = one.join(other, on="id", suffix="_after", maintain_order="left")
+    if one.collect_schema()[name] == other.collect_schema()[name]:
+        different = pl.col(name).ne_missing(pl.col(f"{name}_after"))
+        return collect(both.filter(different).select("id"))["id"]
+    rows = collect(both.select("id", name, f"{name}_after")).rows()
+    return pl.Series([id_ for id_, value, later in rows if value != later], dtype=pl.String)
+
+
+def _column(build: BuildFolder, name: str) -> pl.LazyFrame:
+    value = pl.col(name)
+    if name == "images":
+        value = value.list.eval(pl.element().str.split("/").list.last())
+    return build.records.select("id", value.alias(name))
+
+
+def _chats(before: BuildFolder, after: BuildFolder) -> list[str]:
+    """Ids whose emitted chats differ, where both builds have emitted ones."""
+    one, other = _emitted(before), _emitted(after)
+    return [id_ for id_, digest in one.items() if id_ in other and other[id_] != digest]
+
+
+def _emitted(build: BuildFolder) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for facts in build.data_files.values():
+        for row in build.lines(facts.file):
+            found.setdefault(
+                row["id"], hashlib.blake2b(orjson.dumps(row["messages"]), digest_size=8).digest()
+            )
+    return found
+
+
+def _moves(before: BuildFolder, after: BuildFolder, name: str) -> list[Moved]:
+    one, other = (build.records.select("id", pl.col(name).cast(pl.String)) for build in (before, after))
+    both = one.join(other, on="id", suffix="_after", maintain_order="left")
+    later = f"{name}_after"
+    moved = collect(
+        both.filter(pl.col(name).ne_missing(pl.col(later)))
+        .group_by(name, later)
+        .agg(count=pl.len(), ids=pl.col("id").head(NAMED))
+        .sort(["count", name, later], descending=[True, False, False])
+    )
+    return [
+        Moved(before=row[name], after=row[later], count=row["count"], ids=row["ids"])
+        for row in moved.iter_rows(named=True)
+    ]
+
+
+def _classes(before: BuildFolder, after: BuildFolder) -> list[ClassShare]:
+    one, other = _rows(before), _rows(after)
+    total_before, total_after = sum(one.values()) or 1, sum(other.values()) or 1
+    found = [
+        ClassShare(
+            label=label,
+            before=one.get(label, 0),
+            after=other.get(label, 0),
+            share_before=one.get(label, 0) / total_before,
+            share_after=other.get(label, 0) / total_after,
+        )
+        for label in dict.fromkeys([*one, *other])
+        if one.get(label, 0) != other.get(label, 0)
+    ]
+    return sorted(found, key=lambda one: (-abs(one.share_after - one.share_before), one.label))
+
+
+def _rows(build: BuildFolder) -> dict[str, int]:
+    """Label -> rows in training."""
+    train = build.main.filter(pl.col("part") == TRAIN).drop_nulls("label")
+    counted = train.group_by("label").agg(pl.col("rows").cast(pl.Int64).sum())
+    return dict(collect(counted.sort("label")).iter_rows())
+
+
+def _some(ids: pl.Series | Sequence[str]) -> Some:
+    return Some(count=len(ids), ids=list(ids[:NAMED]))

@@ -1,0 +1,188 @@
+"""What the data set is, where it comes from and what each step did: the first sections of a card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.cards.parts import PART_NAMES
+from datakit.pages.blocks import Block, Bullets, Cell, Code, Section, Table, Text
+from datakit.pages.figures import collect
+
+MOST_WARNINGS = 20
+NOTE_CHARS = 500
+_SHOWN_ELSEWHERE = ("classes", "warnings")
+
+
+def part_table(build: BuildFolder) -> pl.DataFrame:
+    """Part -> records, rows (with repeats) and pictures, in the order training, validation, general."""
+    table = collect(
+        build.records.select("part", "rows", pictures=pl.col("images").list.len().fill_null(0))
+        .group_by("part")
+        .agg(
+            records=pl.len(),
+            rows=pl.col("rows").cast(pl.Int64).sum(),
+            pictures=pl.col("pictures").sum(),
+            text_only=(pl.col("pictures") == 0).sum(),
+            most_pictures=pl.col("pictures").max(),
+        )
+    )
+    order = {name: at for at, name in enumerate(PART_NAMES)}
+    return table.sort(pl.col("part").replace_strict(order, default=len(order)))
+
+
+def parts_section(build: BuildFolder, parts: pl.DataFrame) -> Section:
+    """Records, rows and pictures of each part, and the file that holds them."""
+    files: dict[str, list[str]] = {}
+    for facts in build.data_files.values():
+        files.setdefault(facts.part, []).append(facts.file)
+    rows: list[list[Cell]] = [
+        [
+            PART_NAMES.get(row["part"], row["part"]),
+            row["records"],
+            row["rows"],
+            row["pictures"],
+            row["text_only"],
+            Code(", ".join(files.get(row["part"], ()))),
+        ]
+        for row in parts.iter_rows(named=True)
+    ]
+    head = ["part", "records", "rows in the file", "pictures", "text-only records", "file"]
+    if not files:
+        head, rows = head[:-1], [row[:-1] for row in rows]
+    blocks: list[Block] = [Table(head, rows)]
+    if any(row["rows"] > row["records"] for row in parts.iter_rows(named=True)):
+        blocks.append(Text("Rows exceed records where a record of a rare class is written more than once."))
+    return Section("Parts", blocks)
+
+
+def sources_section(build: BuildFolder) -> Section:
+    """Files that the records come from, and the licences that steps declared."""
+    counted = collect(
+        build.records.group_by("part", "source_file")
+        .agg(records=pl.len())
+        .sort("part", "source_file")
+        .head(200)
+    )
+    stamps = {build.place(path): stamp for path, stamp in build.manifest.sources.items()}
+    rows: list[list[Cell]] = []
+    for row in counted.iter_rows(named=True):
+        name = build.place(row["source_file"] or "")
+        digest = stamps[name].sha256[:16] if name in stamps else ""
+        rows.append([Code(name), PART_NAMES.get(row["part"], row["part"]), row["records"], Code(digest)])
+    head = ["source", "part", "records kept", "sha256 (first 16 digits)"]
+    if not any(isinstance(row[3], Code) and row[3].text for row in rows):
+        head, rows = head[:-1], [row[:-1] for row in rows]
+    blocks: list[Block] = [Table(head, rows)]
+    found = licences(build)
+    if found:
+        lines: list[list[Cell]] = [[Code(step), _readable(key), value] for step, key, value in found]
+        blocks.append(Table(["step", "of what", "licence"], lines))
+    else:
+        blocks.append(Text("No step declares a licence."))
+    blocks.append(
+        Text(
+            "The recipe declares no licence for the records that it reads itself; find out and state it "
+            "before the data leaves your hands."
+        )
+    )
+    return Section("Sources and licences", blocks)
+
+
+def licences(build: BuildFolder) -> list[tuple[str, str, str]]:
+    """Step, key and value of every note about a licence."""
+    found = []
+    for report in build.report.steps:
+        for key, value in flat(report.notes):
+            if "licen" in key.lower() and value not in (None, ""):
+                found.append((report.name, key, build.clean(str(value))))
+    return found
+
+
+def flat(notes: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested notes as `outer.inner` -> value; lists of plain values stay whole."""
+    if isinstance(notes, dict):
+        for key, value in notes.items():
+            yield from flat(value, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(notes, list) and any(isinstance(item, (dict, list)) for item in notes):
+        for number, item in enumerate(notes, 1):
+            yield from flat(item, f"{prefix}.{number}")
+    else:
+        yield prefix, ", ".join(map(str, notes)) if isinstance(notes, list) else notes
+
+
+def flow_section(build: BuildFolder) -> Section:
+    """Per step: in, added, rejected, retry, out; answers and money where a step has them."""
+    steps = build.report.steps
+    head = ["step", "transform", "in", "added", "rejected", "retry", "out"]
+    rows: list[list[Cell]] = [
+        [
+            step.number,
+            Code(step.name),
+            step.records_in,
+            step.added,
+            sum(step.rejected.values()),
+            step.retry,
+            step.records_out,
+        ]
+        for step in steps
+    ]
+    extra: list[tuple[str, list[Cell]]] = [
+        ("answers", [step.cached + step.new or None for step in steps]),
+        ("tokens in", [step.tokens_in or None for step in steps]),
+        ("tokens out", [step.tokens_out or None for step in steps]),
+        ("cost, USD", [round(step.cost_usd, 4) or None for step in steps]),
+    ]
+    for name, values in extra:
+        if any(values):
+            head.append(name)
+            rows = [[*row, value] for row, value in zip(rows, values, strict=True)]
+    blocks: list[Block] = [
+        Text(
+            "Nothing vanishes: what goes into a step plus what it adds is what it lets out, rejects or "
+            "leaves to retry."
+        ),
+        Table(head, rows),
+    ]
+    if "tokens in" in head:
+        blocks.append(
+            Text(
+                "Tokens and cost are those of the run that wrote this build; stored answers cost nothing "
+                "again."
+            )
+        )
+    return Section("How it was made", [*blocks, *_notes(build)])
+
+
+def _notes(build: BuildFolder) -> list[Block]:
+    """What the steps warned of, and what else they noted down."""
+    warned, noted = [], []
+    for step in build.report.steps:
+        warned += [f"{step.name}: {build.clean(str(text))}" for text in step.notes.get("warnings", ())]
+        others = {key: value for key, value in step.notes.items() if key not in _SHOWN_ELSEWHERE}
+        facts = [
+            f"{_readable(key)} {build.clean(str(value))}"
+            for key, value in flat(others)
+            if value not in (None, "") and "licen" not in key.lower()
+        ]
+        if facts:
+            noted.append(f"{step.name}: {'; '.join(facts)[:NOTE_CHARS]}")
+    blocks: list[Block] = []
+    if warned:
+        blocks += [Text("The steps warned of:"), Bullets(_few(warned))]
+    if noted:
+        blocks += [Text("What the steps noted down:"), Bullets(noted)]
+    return blocks
+
+
+def _few(items: list[str]) -> list[str]:
+    rest = len(items) - MOST_WARNINGS
+    return items if rest <= 0 else [*items[:MOST_WARNINGS], f"and {rest:,} more: see report.json"]
+
+
+def _readable(key: str) -> str:
+    """`left_out.too_long` as words."""
+    return " ".join(part for part in key.replace("_", " ").split(".") if not part.isdigit())

@@ -1,0 +1,314 @@
+"""What the steps measured: prompts, pictures, OCR text, reasons, duplicates and rejected records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.pages import charts
+from datakit.pages.blocks import Block, Cell, Chart, Code, Section, Table, Text
+from datakit.pages.figures import Spread, collect, counts, histogram, spreads
+
+MOST_DOTS = 1_500
+FEW_SIZES = 8
+"""So many sizes stand in a table, more in a plot."""
+EXAMPLES = 3
+"""Examples of each kind of reject."""
+MOST_REASONS = 40
+MOST_WORDS = 12
+CHARACTERS = "characters per record"
+
+
+def prompt_section(build: BuildFolder) -> Section:
+    """Length of the prompts against the recipe's limit, and how many had to be shortened."""
+    names = {"prompt_chars": "prompt, characters", "prompt_tokens": "prompt, tokens"}
+    values = {words: pl.col(name) for name, words in names.items() if name in build.columns}
+    rows = spreads(build.main, values)
+    found = rows.get(names["prompt_chars"])
+    if found is None:
+        return Section("Prompts", [])
+    limit = build.parameters("render.chat").get("max_chars")
+    text = "Length of the rendered prompt, label block included. A steady length helps: very long prompts "
+    text += "make small models repeat themselves."
+    if limit:
+        text += f" The recipe allows {limit:,} characters; the longest prompt has {found.most:,.0f}."
+    mark = (float(limit), f"max_chars {limit:,}") if limit else None
+    shape = histogram(build.main, pl.col("prompt_chars"), found, beside=limit)
+    svg = charts.columns("Prompt length", shape, "characters", "records", limit=mark)
+    chart = Chart("prompt-length", f"Prompt length: {_words(found)} characters", svg)
+    blocks: list[Block] = [Text(text), _spread_table(rows), chart]
+    if "shrink_rung" in build.columns:
+        blocks += _rungs(build)
+    return Section("Prompts", blocks)
+
+
+def _rungs(build: BuildFolder) -> list[Block]:
+    rungs = sorted((int(rung), number) for rung, number in counts(build.main, pl.col("shrink_rung")))
+    shrunk = sum(number for rung, number in rungs if rung)
+    if not shrunk:
+        return [Text("No prompt had to be shortened.")]
+    return [
+        Text(
+            f"{shrunk:,} prompts were shortened, field by field from the least important, until they fitted:"
+        ),
+        Table(["prompt", "records"], [[rung_name(build, rung), number] for rung, number in rungs]),
+    ]
+
+
+def rung_name(build: BuildFolder, number: int) -> str:
+    """How far a prompt was shortened: render.chat cuts each column of `shrink`, then drops it."""
+    columns = build.parameters("render.chat").get("shrink") or []
+    if not number:
+        return "whole"
+    column, dropped = divmod(number - 1, 2)
+    name = columns[column] if column < len(columns) else f"column {column + 1} of shrink"
+    return f"{name} {'dropped' if dropped else 'cut'}"
+
+
+def pictures_section(build: BuildFolder) -> Section:
+    """Size and shape of the pictures."""
+    if not {"width", "height"} <= build.columns.keys():
+        return Section("Pictures", [])
+    width, height = pl.col("width"), pl.col("height")
+    values = {
+        "width, pixels": width,
+        "height, pixels": height,
+        "width / height": width / height,
+        "pixels, million": width * height / 1e6,
+    }
+    if "bytes" in build.columns:
+        values["file, KiB"] = pl.col("bytes") / 1024
+    sides = spreads(build.main, values)
+    if not sides:
+        return Section("Pictures", [])
+    common = collect(
+        build.main.select(width, height)
+        .drop_nulls()
+        .group_by("width", "height")
+        .len()
+        .sort(["len", "width", "height"], descending=[True, False, False])
+        .head(MOST_DOTS)
+    )
+    blocks: list[Block] = [_spread_table(sides), *_sizes(common)]
+    if _several(build):
+        blocks.insert(0, Text("Of records with several pictures, the first picture's size counts."))
+    return Section("Pictures", blocks)
+
+
+def _sizes(common: pl.DataFrame) -> list[Block]:
+    """A plot of many sizes, a table of few."""
+    if common.height <= FEW_SIZES:
+        return [Table(["width, pixels", "height, pixels", "records"], common.rows())]
+    svg = charts.points(
+        "Picture sizes (larger dots: more records)",
+        common["width"].to_list(),
+        common["height"].to_list(),
+        common["len"].to_list(),
+        ("width, pixels", "height, pixels"),
+    )
+    return [Chart("picture-sizes", "Width and height of the pictures", svg)]
+
+
+def _several(build: BuildFolder) -> bool:
+    most = collect(build.main.select(pl.col("images").list.len().max())).item()
+    return bool(most and most > 1)
+
+
+def ocr_section(build: BuildFolder) -> Section:
+    """How much text was read on the pictures, and how sure the engine was."""
+    into = str(build.parameters("annotate.ocr").get("into", "ocr"))
+    name = next((name for name in (f"{into}_text", into) if build.columns.get(name) == pl.String), None)
+    if name is None:
+        return Section("OCR text", [])
+    pictured = build.main.filter(pl.col("images").list.len() > 0)
+    length = pl.col(name).fill_null("").str.len_chars()
+    values = {CHARACTERS: length}
+    lines = build.columns.get(into)
+    if isinstance(lines, pl.List) and isinstance(lines.inner, pl.Struct):
+        values["lines per record"] = pl.col(into).list.len()
+        if "score" in {field.name for field in lines.inner.fields}:
+            scores = pl.col(into).list.eval(pl.element().struct.field("score"))
+            values["mean confidence per record (0 to 1)"] = scores.list.mean()
+    rows = spreads(pictured, values)
+    found = rows.get(CHARACTERS)
+    if found is None:
+        return Section("OCR text", [])
+    empty = int(collect(pictured.select((length == 0).sum())).item())
+    text = f"Text was found on {found.count - empty:,} of {found.count:,} records with pictures."
+    svg = charts.columns(
+        "Text per record", histogram(pictured, length, found), "characters of OCR text", "records"
+    )
+    return Section(
+        "OCR text",
+        [
+            Text(text),
+            _spread_table(rows),
+            Chart("ocr-text", f"OCR text per record: {_words(found)} characters", svg),
+        ],
+    )
+
+
+def texts_section(build: BuildFolder) -> Section:
+    """Length of written descriptions and reasons, the flags of the reasons and how alike they are."""
+    written = {
+        step: str(build.parameters(step).get("into", default))
+        for step, default in (("annotate.describe", "description"), ("annotate.reason", "reason"))
+    }
+    values = {
+        f"{name}, characters": pl.col(name).str.len_chars()
+        for name in written.values()
+        if build.columns.get(name) == pl.String
+    }
+    reason = written["annotate.reason"]
+    numeric = [name for name, kind in build.columns.items() if kind.is_numeric()]
+    values |= {name: pl.col(name) for name in numeric if name.startswith(f"{reason}_")}
+    rows = spreads(build.main, values)
+    blocks: list[Block] = [*_writers(build, list(written.values())), *([_spread_table(rows)] if rows else [])]
+    name = f"{reason}_similarity"
+    if name in rows:
+        limit = build.parameters("guard.reason").get("max_similarity")
+        mark = (float(limit), f"max_similarity {limit}") if limit else None
+        shape = histogram(build.main, pl.col(name), rows[name], whole=False, beside=limit)
+        title = "How alike the reasons of a class are"
+        svg = charts.columns(title, shape, "similarity (0 to 1)", "records", limit=mark)
+        blocks.append(Chart("reason-similarity", f"Similarity of reasons: {_words(rows[name])}", svg))
+    blocks += _flags(build, reason)
+    return Section("Written texts", blocks)
+
+
+def _writers(build: BuildFolder, texts: Sequence[str]) -> list[Block]:
+    """Who wrote each text: a model, or the offline writer."""
+    rows: list[list[Cell]] = [
+        [text, writer, number]
+        for text in texts
+        if build.columns.get(f"{text}_by") == pl.String
+        for writer, number in counts(build.main, pl.col(f"{text}_by"))
+    ]
+    return [Table(["text", "written by", "records"], rows)] if rows else []
+
+
+def _flags(build: BuildFolder, reason: str) -> list[Block]:
+    """Counts of the words that checks put into columns beside the reason, such as its flags."""
+    rows: list[list[Cell]] = []
+    asked = False
+    for name, kind in build.columns.items():
+        if (
+            name in (f"{reason}_by", f"{reason}_style")
+            or not name.startswith(f"{reason}_")
+            or kind not in (pl.String, pl.Boolean, pl.List(pl.String))
+        ):
+            continue
+        asked = True
+        words = pl.col(name).explode() if kind == pl.List(pl.String) else pl.col(name)
+        if kind == pl.Boolean:
+            words = pl.when(pl.col(name)).then(pl.lit("yes"))
+        found = [(word, number) for word, number in counts(build.main, words) if word]
+        rows += [[Code(name), Code(word), number] for word, number in found[:MOST_WORDS]]
+    if not asked:
+        return []
+    if not rows:
+        return [Text("The checks of the reasons flagged none.")]
+    lead = "What the checks of the reasons found; the records were kept, or they would stand under Left out:"
+    return [Text(lead), Table(["column", "found", "records"], rows)]
+
+
+def duplicates_section(build: BuildFolder) -> Section:
+    """How many records show the same or nearly the same picture as another."""
+    if "duplicate_of" not in build.columns:
+        return Section("Duplicates", [])
+    groups = collect(
+        build.main.select("part", "duplicate_of")
+        .drop_nulls("duplicate_of")
+        .group_by(pl.col("duplicate_of").hash())
+        .agg(size=pl.len(), parts=pl.col("part").n_unique())
+        .filter(pl.col("size") > 1)
+        .select(
+            groups=pl.len(),
+            records=pl.col("size").sum(),
+            largest=pl.col("size").max(),
+            split=(pl.col("parts") > 1).sum(),
+        )
+    ).row(0, named=True)
+    dropped = sum(
+        sum(step.rejected.values()) for step in build.report.steps if step.name == "curate.duplicates"
+    )
+    if not groups["groups"]:
+        text = "No two records that were kept look alike."
+    else:
+        text = (
+            f"{groups['records']:,} kept records are look-alikes of one another, in groups of at most "
+            f"{groups['largest']:,}. "
+        )
+        text += (
+            f"{groups['split']:,} such groups stand in training and in validation, which flatters scores."
+            if groups["split"]
+            else "No such group is torn between training and validation."
+        )
+    if "review" in build.columns:
+        conflicts = int(collect(build.main.select(pl.col("review").is_not_null().sum())).item())
+        if conflicts:
+            text += (
+                f" {conflicts:,} records contradict the label of a look-alike: the column review names it."
+            )
+    if dropped:
+        text += f" {dropped:,} records were rejected by curate.duplicates."
+    return Section("Duplicates", [Text(text)])
+
+
+def rejects_section(build: BuildFolder) -> Section:
+    """What was left out and why, with places in the sources."""
+    table = collect(
+        build.rejects.sort("step", "reason", "source_file", "source_line", "id")
+        .group_by("step", "name", "state", "reason", maintain_order=True)
+        .agg(
+            records=pl.len(), examples=pl.struct("id", "source_file", "source_line", "detail").head(EXAMPLES)
+        )
+        .head(MOST_REASONS)
+    )
+    if table.is_empty():
+        return Section("Left out", [Text("No record was rejected.")])
+    kinds: list[list[Cell]] = []
+    examples: list[list[Cell]] = []
+    for row in table.iter_rows(named=True):
+        reason = row["reason"] if row["state"] != "retry" else f"{row['reason']} (to be tried again)"
+        kinds.append([row["step"], Code(row["name"] or ""), Code(reason), row["records"]])
+        for example in row["examples"]:
+            place = build.place(example["source_file"] or "")
+            place += f":{example['source_line']}" if example["source_line"] is not None else ""
+            detail = build.clean(example["detail"] or "")
+            examples.append([Code(example["id"]), Code(place), Code(reason), detail])
+    return Section(
+        "Left out",
+        [
+            Text("Records that a step rejected; each stands in rejects.jsonl with its place in the source."),
+            Table(["step", "transform", "reason", "records"], kinds),
+            Text(f"Examples, at most {EXAMPLES} of each kind:"),
+            Table(["record", "source", "reason", "detail"], examples),
+        ],
+    )
+
+
+def _spread_table(rows: Mapping[str, Spread]) -> Table:
+    head = ["", "records", "least", "median", "mean", "95th percentile", "most"]
+    cells: list[list[Cell]] = [
+        [
+            name,
+            found.count,
+            *(_number(value) for value in (found.least, found.median, found.mean, found.high, found.most)),
+        ]
+        for name, found in rows.items()
+    ]
+    return Table(head, cells)
+
+
+def _number(value: float) -> int | float:
+    if value == int(value):
+        return int(value)
+    return round(value, 1) if abs(value) >= 10 else round(value, 3)
+
+
+def _words(found: Spread) -> str:
+    least, median, most = (_number(value) for value in (found.least, found.median, found.most))
+    return f"{least:,} to {most:,}, median {median:,}"

@@ -1,0 +1,160 @@
+"""Samples as the trainer reads them: thumbnails, exact prompt with its label block folded, answer."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.cards.parts import PART_NAMES
+from datakit.cards.quality import rung_name
+from datakit.core.image import ImageProblem, load_rgb
+from datakit.pages.blocks import Part, Picture, Sample, Turn
+from datakit.pages.figures import collect
+
+LOOK = 2_000
+"""Samples come from the first rows of each data file: these are different records, in source order."""
+WANTED = {"train": 3, "val": 1, "general": 1}
+THUMBNAIL_PX = 280
+LONG_TEXT = 1_500
+"""A longer piece of a message is folded away behind its first characters."""
+
+_LABEL_BLOCK = re.compile(r'\{\n(?: {2}"[^\n]*\n){3,}\}')
+
+Row = dict[str, Any]
+
+
+def first_rows(build: BuildFolder) -> dict[str, list[Row]]:
+    """Part -> the first rows of its files."""
+    rows: dict[str, list[Row]] = {}
+    for facts in build.data_files.values():
+        rows.setdefault(facts.part, []).extend(islice(build.lines(facts.file), LOOK))
+    return rows
+
+
+def samples(build: BuildFolder, rows: dict[str, list[Row]]) -> list[Sample]:
+    """A few records: classes from frequent to rare, one with several pictures, validation, general data."""
+    labels = _labels(build, [row["id"] for part in rows.values() for row in part])
+    return _each_block_once(
+        _sample(build, part, row, labels.get(row["id"], {}))
+        for part, count in WANTED.items()
+        for row in _spread_out(rows.get(part, []), labels, count)
+    )
+
+
+def _each_block_once(found: Iterable[Sample]) -> list[Sample]:
+    """The samples, the text of a label block standing only where it comes first."""
+    seen: dict[str, str] = {}
+    shown = []
+    for sample in found:
+        turns = []
+        for turn in sample.turns:
+            pieces = [
+                Part("", f"{part.summary}, as in {seen[part.text]}") if part.text in seen else part
+                for part in turn.parts
+            ]
+            seen |= {part.text: sample.title for part in pieces if part.text and part.summary}
+            turns.append(Turn(turn.role, pieces))
+        shown.append(replace(sample, turns=turns))
+    return shown
+
+
+def label_block(rows: dict[str, list[Row]]) -> dict[str, str]:
+    """Label -> description out of the prompts' own JSON block; empty when they hold none."""
+    for part in rows.values():
+        for row in part[:1]:
+            for message in row["messages"]:
+                found = _LABEL_BLOCK.search(message["content"] or "")
+                if found:
+                    return _json_object(found.group())
+    return {}
+
+
+def _json_object(text: str) -> dict[str, str]:
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return {}
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+
+
+def _labels(build: BuildFolder, ids: Sequence[str]) -> dict[str, Row]:
+    frame = build.records.filter(pl.col("id").is_in(list(ids)))
+    rung = ["shrink_rung"] if "shrink_rung" in build.columns else []
+    wanted = ["id", "label", "source_file", "source_line", "repeat", *rung]
+    found = collect(frame.select(name for name in wanted if name in build.columns))
+    return {row["id"]: row for row in found.iter_rows(named=True)}
+
+
+def _spread_out(rows: list[Row], labels: dict[str, Row], count: int) -> list[Row]:
+    """Rows of different classes: the most frequent, the rarest and some between; several pictures first."""
+    by_label: dict[str, list[Row]] = {}
+    for row in rows:
+        by_label.setdefault(str(labels.get(row["id"], {}).get("label")), []).append(row)
+    names = sorted(by_label, key=lambda name: (-len(by_label[name]), name))
+    if not names:
+        return []
+    steps = [round(at * (len(names) - 1) / max(count - 1, 1)) for at in range(count)]
+    chosen = [by_label[names[at]][0] for at in dict.fromkeys(steps)]
+    many = next((row for row in rows if len(row.get("images") or ()) > 1), None)
+    if many is not None and count > 1 and all(len(row.get("images") or ()) < 2 for row in chosen):
+        chosen[-1] = many
+    return chosen
+
+
+def _sample(build: BuildFolder, part: str, row: Row, record: Row) -> Sample:
+    facts = [("part", PART_NAMES[part])]
+    if record.get("label"):
+        facts.append(("label", str(record["label"])))
+    if record.get("source_file"):
+        facts.append(("source", f"{build.place(record['source_file'])}:{record.get('source_line') or '?'}"))
+    if part == "train" and (record.get("repeat") or 1) > 1:
+        facts.append(("written", f"{record['repeat']} times"))
+    if record.get("shrink_rung"):
+        facts.append(("prompt shortened", rung_name(build, record["shrink_rung"])))
+    pictures = [
+        thumbnail(build.path / path, number) for number, path in enumerate(row.get("images") or (), 1)
+    ]
+    turns = [Turn(message["role"], parts(message["content"] or "")) for message in row["messages"]]
+    return Sample(str(row["id"]), facts, pictures, turns)
+
+
+def parts(text: str) -> list[Part]:
+    """A message in pieces, with its label block and what is very long folded away."""
+    found = _LABEL_BLOCK.search(text)
+    if found is None:
+        return _long(text)
+    block = found.group()
+    count = len(_json_object(block))
+    fold = Part(block, f"{count} labels with their descriptions ({len(block):,} characters)")
+    before, after = text[: found.start()].removesuffix("\n"), text[found.end() :].removeprefix("\n")
+    return [piece for piece in (*_long(before), fold, *_long(after)) if piece.text]
+
+
+def _long(text: str) -> list[Part]:
+    if len(text) <= LONG_TEXT:
+        return [Part(text)]
+    return [Part(text[:LONG_TEXT]), Part(text[LONG_TEXT:], f"{len(text) - LONG_TEXT:,} more characters")]
+
+
+def thumbnail(path: Path, number: int) -> Picture:
+    """A picture small enough for a page, or the words that stand for one that cannot be read."""
+    try:
+        image = load_rgb(path, max_side_px=THUMBNAIL_PX * 4)
+    except ImageProblem:
+        return Picture("", f"picture {number} is not in the build folder any more")
+    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    target = io.BytesIO()
+    image.save(target, "JPEG", quality=72)
+    return Picture(
+        "data:image/jpeg;base64," + base64.b64encode(target.getvalue()).decode(), f"picture {number}"
+    )

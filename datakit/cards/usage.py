@@ -1,0 +1,148 @@
+"""What the data is good for, how to train on it and how to make it again: the last sections of a card."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.cards.checks import Check
+from datakit.cards.overview import NOTE_CHARS, flat
+from datakit.core.record import VAL
+from datakit.pages.blocks import Block, Bullets, Cell, Code, CodeBlock, Section, Table, Text
+
+_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
+FEW = 10
+"""Classes with fewer training records are named as weak."""
+
+
+def limits_section(
+    build: BuildFolder, parts: pl.DataFrame, classes: pl.DataFrame, checks: Sequence[Check]
+) -> Section:
+    """Intended use and limits, as far as the build itself can know them."""
+    names = dict(parts.select("part", "records").rows())
+    items = [
+        "Made to fine-tune a vision-language model on the task above, and to compare recipes with each other."
+    ]
+    items += [note for note in build.report.notes if note.startswith("No model wrote")]
+    if VAL not in names:
+        items.append("There is no validation part: nothing in here measures what a model has learnt.")
+    elif names[VAL] < 200:
+        half = 98 / names[VAL] ** 0.5
+        items.append(
+            f"Validation has {names[VAL]:,} records, so that a score on it is uncertain by up to ±{half:.0f} "
+            "points (95% interval, at an accuracy of one half)."
+        )
+    items += _class_limits(classes)
+    items += [f"Failed check: {check.what.lower()}: {check.found}." for check in checks if not check.passed]
+    if not build.has_step("guard.personal_data"):
+        items.append("No step looked for personal data in the records.")
+    if any(
+        step.name.startswith("annotate.") and step.name.split(".")[1] in ("describe", "reason", "predict")
+        for step in build.report.steps
+    ):
+        items.append("Descriptions and reasons are written by a program, not by people, and may be wrong.")
+    return Section("Intended use and limits", [Bullets(items)])
+
+
+def _class_limits(classes: pl.DataFrame) -> list[str]:
+    if classes.is_empty():
+        return []
+    items = []
+    absent = classes.filter(pl.col("train") == 0)["label"].to_list()
+    if absent:
+        items.append(f"Classes without training records: {_some(absent)}.")
+    few = classes.filter((pl.col("train") > 0) & (pl.col("train") < FEW))["label"].to_list()
+    if few:
+        some = len(few) < classes.height
+        who = f"{len(few)} of {classes.height} classes have" if some else "All classes have"
+        items.append(
+            f"{who} fewer than {FEW} training records; expect mistakes on them"
+            f"{': ' + _some(few) if some else ''}. Repeats make them seen more often, but add nothing new."
+        )
+    if classes["val"].sum():
+        blind = classes.filter((pl.col("val") == 0) & (pl.col("train") > 0))["label"].to_list()
+        if blind:
+            items.append(f"Classes that validation does not test: {_some(blind)}.")
+    return items
+
+
+def _some(names: list[str], most: int = 12) -> str:
+    return "、".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def checks_section(checks: Sequence[Check]) -> Section:
+    """The checks as a table."""
+    rows: list[list[Cell]] = [
+        [check.what, "passed" if check.passed else "FAILED", check.found] for check in checks
+    ]
+    return Section("Checks", [Table(["check", "result", "found"], rows)])
+
+
+def training_section(build: BuildFolder) -> Section:
+    """How to train on it and how to read it."""
+    blocks: list[Block] = []
+    if build.training_file is not None:
+        blocks += [
+            Text("Train with LLaMA-Factory, in the build folder:"),
+            CodeBlock("llamafactory-cli train train.yaml", "bash"),
+        ]
+    if build.data_files:
+        first = next(iter(build.data_files.values())).file
+        blocks += [
+            Text(
+                "Each data file is a JSON array of rows with id, messages (role and content, with a place "
+                "for every picture) and images (paths relative to the build folder):"
+            ),
+            CodeBlock(
+                f'import json\n\nwith open({json.dumps(first)}, encoding="utf-8") as file:\n'
+                "    rows = json.load(file)\n"
+                'print(rows[0]["messages"][-1]["content"])',
+                "python",
+            ),
+            Text("records.parquet holds what every step found out about each record:"),
+            CodeBlock('import polars as pl\n\nrecords = pl.read_parquet("records.parquet")', "python"),
+        ]
+    return Section("Use it", blocks)
+
+
+def reproduce_section(build: BuildFolder) -> Section:
+    """Everything that decides the build, and the command that makes it again."""
+    manifest = build.manifest
+    rows: list[list[Cell]] = [
+        ["content hash (sha256 over the data files)", Code(manifest.content)],
+        ["recipe", Code(build.clean(build.report.recipe))],
+        ["seed", Code(str(build.recipe.get("seed", 7)))],
+        ["datakit", Code(manifest.datakit)],
+    ]
+    if build.labels is not None:
+        rows.append(["label file (sha256)", Code(build.labels.digest)])
+    blocks: list[Block] = [
+        Text("Two builds with one content hash train the same."),
+        CodeBlock(f"datakit build {build.clean(build.report.recipe)}", "bash"),
+        Table(["what", "value"], rows),
+    ]
+    steps: list[list[Cell]] = [
+        [
+            step.get("number"),
+            Code(str(step.get("name"))),
+            Code(str(step.get("fingerprint", ""))[:16]),
+            _settings(build, step),
+        ]
+        for step in manifest.steps
+    ]
+    if steps:
+        blocks += [
+            Text("Steps whose answers are stored, with what their keys rest on:"),
+            Table(["step", "transform", "fingerprint", "settings"], steps),
+        ]
+    return Section("Make it again", blocks)
+
+
+def _settings(build: BuildFolder, step: dict[str, Any]) -> str:
+    facts = [f"{key} {value}" for key, value in flat(step.get("settings") or {}) if value not in (None, "")]
+    return _DIGEST.sub(r"\1…", build.clean("; ".join(facts)))[:NOTE_CHARS]

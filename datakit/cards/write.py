@@ -1,0 +1,202 @@
+"""Writes a build's data card: Markdown with plots beside it, and one HTML page that holds everything."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.cards.checks import checks
+from datakit.cards.classes import class_table, classes_section
+from datakit.cards.overview import flow_section, licences, part_table, parts_section, sources_section
+from datakit.cards.quality import (
+    duplicates_section,
+    ocr_section,
+    pictures_section,
+    prompt_section,
+    rejects_section,
+    texts_section,
+)
+from datakit.cards.samples import first_rows, label_block, samples
+from datakit.cards.scores import scores_section
+from datakit.cards.usage import checks_section, limits_section, reproduce_section, training_section
+from datakit.core.replacing import check_replaceable
+from datakit.pages.blocks import Card, Section
+from datakit.pages.layout import render_html, render_markdown
+
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+_SCRIPTS = {
+    "zh": re.compile(r"[\u4e00-\u9fff]"),
+    "ja": re.compile(r"[\u3040-\u30ff]"),
+    "ko": re.compile(r"[\uac00-\ud7af]"),
+    "en": re.compile(r"[A-Za-z]+"),
+}
+_LANGUAGES = {"zh": "Chinese", "ja": "Japanese", "ko": "Korean", "en": "English"}
+
+
+def write_card(build: Path, folder: Path) -> list[Path]:
+    """The files of the card of the finished build at `build`, written to `folder`.
+
+    `<name>.md` follows the data-set card format of the Hugging Face hub, with its plots in `<name>/`;
+    `<name>.html` holds the same and thumbnails of sample records, needs no other file and no network.
+    The card of an unchanged build is the same to the byte. Raises UserError for a folder that is no build.
+    """
+    return write_pages(make_card(BuildFolder.open(build, folder)), folder)
+
+
+def write_pages(card: Card, folder: Path) -> list[Path]:
+    """The files of a card: Markdown, its plots in a folder beside it, and one HTML page.
+
+    Raises UserError where a page of somebody else's has the name of one of them.
+    """
+    texts = {f"{card.stem}.md": render_markdown(card), f"{card.stem}.html": render_html(card)}
+    texts |= {f"{card.stem}/{chart.name}.svg": chart.svg for chart in card.charts}
+    for old in (folder / card.stem).glob("*.svg"):
+        if f"{card.stem}/{old.name}" not in texts and _drawn(old):
+            old.unlink()  # a plot of an earlier build that this one does not have
+    for name in texts:
+        check_replaceable(folder / name, "a page that datakit wrote", _drawn)
+    for name, text in texts.items():
+        _write(folder / name, text)
+    return [folder / name for name in texts]
+
+
+def make_card(build: BuildFolder) -> Card:
+    """All that the card says, before it is laid out."""
+    parts, classes, rows = part_table(build), class_table(build), first_rows(build)
+    languages = _languages(rows)
+    tasks = _tasks(parts, classes)
+    checked = checks(build, classes)
+    shown = samples(build, rows)
+    sections = [
+        parts_section(build, parts),
+        scores_section(build),
+        limits_section(build, parts, classes, checked),
+        checks_section(checked),
+        sources_section(build),
+        flow_section(build),
+        classes_section(build, classes, label_block(rows)),
+        prompt_section(build),
+        pictures_section(build),
+        ocr_section(build),
+        texts_section(build),
+        duplicates_section(build),
+        rejects_section(build),
+        Section("Samples", shown),
+        training_section(build),
+        reproduce_section(build),
+    ]
+    failed = [f"Failed check: {check.what}: {check.found}." for check in checked if not check.passed]
+    return Card(
+        name=build.report.name,
+        lead=_lead(build, parts, classes, languages, tasks),
+        notices=[build.clean(note) for note in (*build.report.notes, *failed, *build.report.warnings)],
+        front=_front(build, parts, languages, tasks),
+        sections=[section for section in sections if section.blocks],
+    )
+
+
+def _lead(
+    build: BuildFolder, parts: pl.DataFrame, classes: pl.DataFrame, languages: list[str], tasks: list[str]
+) -> str:
+    records = {row["part"]: row for row in parts.iter_rows(named=True)}
+    train = records.get("train", {"records": 0, "rows": 0})
+    rows = f" ({train['rows']:,} rows with repeats)" if train["rows"] != train["records"] else ""
+    counts = [f"{train['records']:,} training records{rows}"]
+    if "val" in records:
+        counts.append(f"{records['val']['records']:,} validation records")
+    if "general" in records:
+        counts.append(f"{records['general']['records']:,} general records against forgetting")
+    pictures = int(parts["pictures"].sum())
+    purpose = "classify a picture into one of" if "image-classification" in tasks else "choose one of"
+    text = (
+        f"{build.report.name} is a data set for fine-tuning a {'vision-' if pictures else ''}language model"
+    )
+    if not classes.is_empty():
+        text += f" to {purpose} {classes.height:,} classes"
+    counted = ", ".join(counts[:-1]) + (" and " if len(counts) > 1 else "") + counts[-1]
+    text += f". It has {counted}"
+    text += f", with {pictures:,} pictures in all." if pictures else "; all are text only."
+    if languages:
+        names = " and ".join(_LANGUAGES[language] for language in languages)
+        text += f" The texts are in {names} (told by the script)."
+    return text
+
+
+def _front(build: BuildFolder, parts: pl.DataFrame, languages: list[str], tasks: list[str]) -> str:
+    records = int(parts["records"].sum())
+    stated = sorted({value for _, _, value in licences(build)})
+    size = next((name for most, name in _SIZES if records < most), "n>1M")
+    front: dict[str, Any] = {"pretty_name": build.report.name}
+    if languages:
+        front["language"] = languages
+    front["license"] = "other" if stated else "unknown"
+    if stated:
+        front["license_name"] = "see-sources"
+    front |= {"task_categories": tasks, "size_categories": [size]}
+    front["tags"] = ["datakit", *(["llama-factory"] if build.data_files else []), *_tags(build, parts)]
+    files: dict[str, list[str]] = {}
+    for facts in build.data_files.values():
+        files.setdefault({"val": "validation"}.get(facts.part, facts.part), []).append(facts.file)
+    if files:
+        data = [
+            {"split": part, "path": names if len(names) > 1 else names[0]} for part, names in files.items()
+        ]
+        front["configs"] = [{"config_name": "default", "data_files": data}]
+    return yaml.safe_dump(front, allow_unicode=True, sort_keys=False, width=110)
+
+
+def _tags(build: BuildFolder, parts: pl.DataFrame) -> Iterable[str]:
+    if int(parts["pictures"].sum()):
+        yield "vision-language"
+    if any(note.startswith("No model wrote") for note in build.report.notes):
+        yield "placeholder-texts"
+    if any(step.name == "annotate.reason" for step in build.report.steps):
+        yield "synthetic"
+
+
+def _tasks(parts: pl.DataFrame, classes: pl.DataFrame) -> list[str]:
+    pictures = bool(parts["pictures"].sum())
+    tasks = []
+    if not classes.is_empty():
+        tasks.append("image-classification" if pictures else "text-classification")
+    tasks.append("image-text-to-text" if pictures else "text-generation")
+    return tasks
+
+
+def _languages(rows: Mapping[str, list[dict[str, Any]]]) -> list[str]:
+    """Languages that make up at least a tenth of the words in the first rows' texts, by their script."""
+    found: Counter[str] = Counter()
+    for part in rows.values():
+        for row in part[:500]:
+            text = "\n".join(message["content"] or "" for message in row["messages"]).replace("<image>", "")
+            for language, script in _SCRIPTS.items():
+                found[language] += len(script.findall(text))
+    total = sum(found.values())
+    return [language for language, count in found.most_common() if total and count / total >= 0.1]
+
+
+def _drawn(path: Path) -> bool:
+    """Whether datakit wrote the page or plot: told by what stands in each of its kind."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".md":  # a card has the hub's front matter, an evaluation its first table
+        front = text.partition("\n---\n")[0]
+        return "\n- datakit\n" in front or (text.startswith("# ") and "95% interval" in text)
+    if path.suffix == ".svg":  # another program's plots keep the metadata that `charts` takes out
+        return 'id="figure_1"' in text and "<metadata>" not in text
+    return 'class="kind"' in text and "--series-1" in text
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes the file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(draft, path)

@@ -1,0 +1,224 @@
+"""The check of data sets and their training configuration: every row, every setting, one report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from datakit.checking.columns import NULL, ColumnTypes
+from datakit.checking.data_set import DataSet, data_sets, load_index
+from datakit.checking.finding import SEVERITIES, Finding, Findings
+from datakit.checking.nulls import NullRule
+from datakit.checking.pictures import Pictures
+from datakit.checking.proposal import Proposal, propose
+from datakit.checking.record import Checker, RecordCheck
+from datakit.checking.rows import rows_of
+from datakit.checking.schedule import check_schedule, steps_of
+from datakit.checking.settings import check_settings
+from datakit.checking.tally import Lengths, Tally
+from datakit.checking.training import Training
+from datakit.core.errors import UserError
+from datakit.recipe.yaml_file import show_path
+
+_READ_BY_NAME = ("system", "tools", "images", "videos", "audios")
+_ALPACA = ("input", "history")
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The account of a row, and where it stands."""
+
+    data_set: str
+    record: str
+    where: str
+    found: RecordCheck
+
+
+@dataclass
+class Report:
+    """Everything that the check found."""
+
+    findings: Findings = field(default_factory=Findings)
+    tallies: list[Tally] = field(default_factory=list)
+    proposal: Proposal | None = None
+    steps: int | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    """The values that the check went by."""
+
+    @property
+    def errors(self) -> int:
+        return self.findings.count("error")
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            **{f"{severity}s": self.findings.count(severity) for severity in SEVERITIES},
+            "settings": self.settings,
+            "steps": self.steps,
+            "data_sets": [tally.plain() for tally in self.tallies],
+            "proposal": self.proposal.plain() if self.proposal else None,
+            "findings": [finding.plain() for group in self.findings.groups() for finding in group.findings],
+        }
+
+
+class Check:
+    """A check of the data sets in one folder. `rows` does the work; `report` sums it up."""
+
+    def __init__(
+        self,
+        training: Training,
+        *,
+        dataset_dir: Path | None = None,
+        dataset: Sequence[str] = (),
+        decode: bool = False,
+    ) -> None:
+        self.training = training
+        self._folder = training.data_folder(dataset_dir)
+        media = training.media_folder(self._folder)
+        self._parts = {"train": list(dataset) or training.names("dataset")}
+        self._parts["eval"] = [] if dataset else training.names("eval_dataset")
+        if not self._parts["train"] and not self._parts["eval"]:
+            raise UserError("no data set is named", remedy="Name it: --dataset a,b")
+        self._report = Report(settings=self._settings(media))
+        self._checker = Checker(training.how(), Pictures(media, decode=decode))
+        self._lengths = Lengths()
+
+    def run(self) -> Report:
+        """The whole report."""
+        for _ in self.rows():
+            pass
+        return self.report()
+
+    def rows(self) -> Iterator[Placed]:
+        """The account of each row, in order."""
+        check_settings(self.training, self._report.findings)
+        index = load_index(self._folder, self._report.findings)
+        for part, names in self._parts.items() if index is not None else ():
+            sets = data_sets(self._folder, index or {}, names, self._report.findings)
+            rule = NullRule(self.training)
+            for data_set in sets:
+                tally = Tally(data_set.name, part)
+                self._report.tallies.append(tally)
+                yield from self._data_set(data_set, tally, rule)
+            for message, where in rule.broken():
+                self._report.findings.add("null_before_value", message, where=where)
+
+    def report(self) -> Report:
+        """The report; whole once `rows` has ended."""
+        report, training = self._report, self.training
+        check_schedule(training, report.tallies, report.findings)
+        train = [tally for tally in report.tallies if tally.part == "train"]
+        report.steps = steps_of(training, train)
+        report.proposal = propose(self._lengths, training)
+        seeing = sum(tally.pictures > 0 for tally in train)
+        if training.stage3 and seeing and self._blind_rows:
+            message = f"{self._blind_rows:,} rows without a picture"
+            report.findings.add("zero3_text", message, where=training.where("deepspeed"))
+        return report
+
+    _blind_rows = 0
+
+    def _settings(self, media: Path) -> dict[str, Any]:
+        training = self.training
+        return {
+            "train_yaml": show_path(training.file.path) if training.file else None,
+            "dataset_dir": show_path(self._folder),
+            "media_dir": show_path(media),
+            "template": training.template,
+            "cutoff_len": None if training.cutoff is None else training.cutoff + training.packed,
+            "image_max_pixels": training.limits.max_pixels,
+            "image_min_pixels": training.limits.min_pixels,
+            "gpus": training.gpus,
+        }
+
+    def _data_set(self, data_set: DataSet, tally: Tally, rule: NullRule) -> Iterator[Placed]:
+        findings = self._report.findings
+        stage = str(self.training.keys.get("stage", "sft"))
+        if data_set.ranking and stage not in ("rm", "dpo"):
+            findings.add("ranked", f"`{data_set.name}` in `stage: {stage}`", data_set=data_set.name)
+            return
+        if stage != "sft":
+            findings.add("stage_unchecked", f"`stage: {stage}`", where=self.training.where("stage"))
+            return
+        rule.start(data_set)
+        for path in data_set.files:
+            report = partial(findings.add, data_set=data_set.name)
+            begin = len(findings.all)
+            types = ColumnTypes()
+            yield from self._file(path, data_set, tally, types, rule)
+            lacking = _lacking(types, data_set)
+            if lacking and types.kinds:
+                del findings.all[begin:]  # each row would tell the same
+                for name in lacking:
+                    report("column_missing", f"`{name}`", where=show_path(path))
+            self._unread(path, types, data_set)
+        if data_set.files and not tally.rows:
+            findings.add("no_rows", f"`{data_set.name}`", data_set=data_set.name)
+
+    def _file(
+        self, path: Path, data_set: DataSet, tally: Tally, types: ColumnTypes, rule: NullRule
+    ) -> Iterator[Placed]:
+        report = partial(self._report.findings.add, data_set=data_set.name)
+        shown, place, mixed, last_chunk = show_path(path), "", False, 0
+        for line, chunk, row in rows_of(path, report):
+            number = tally.rows + 1
+            place = f"{shown}:{line}" if line else shown
+            if not isinstance(row, dict):
+                report("row_not_object", f"row {number} is a {type(row).__name__}", where=place)
+                tally.rows += 1
+                continue
+            if chunk and not last_chunk:
+                types.end_first_chunk()
+                last_chunk = chunk
+            if not mixed and (message := types.add(row)) is not None:
+                mixed = True
+                report("mixed_column", message, where=place, record=_name(row, number))
+            if chunk and (name := types.outgrown()) is not None:
+                message = f"`{name}` is null in the first 10 MiB of the file"
+                report("null_before_value", message, where=place, record=_name(row, number))
+                types.end_first_chunk()
+            yield self._row(row, number, place, data_set, tally, rule)
+
+    def _row(
+        self, row: dict[str, Any], number: int, place: str, data_set: DataSet, tally: Tally, rule: NullRule
+    ) -> Placed:
+        found = self._checker.check(row, data_set)
+        tally.add(found)
+        rule.add(row, kept=found.verdict == "kept", where=place)
+        record = _name(row, number)
+        for code, words in found.faults:
+            finding = Finding(code, words, where=place, data_set=data_set.name, record=record)
+            self._report.findings.all.append(finding)
+        if found.verdict == "kept" and tally.part == "train":
+            self._blind_rows += not found.sizes
+            self._lengths.add(found)
+        return Placed(data_set.name, record, place, found)
+
+    def _unread(self, path: Path, types: ColumnTypes, data_set: DataSet) -> None:
+        """Columns of the rows that mean something elsewhere and that this entry does not name."""
+        known = set(data_set.mapped().values())
+        names = _READ_BY_NAME + (_ALPACA if data_set.formatting == "alpaca" else ())
+        for name in names:
+            kind = types.kinds.get(name, NULL)
+            if name in known or kind in (NULL, ("list", NULL)):
+                continue
+            code = "pictures_without_column" if name == "images" else "columns_partial"
+            message = f"`{data_set.name}` does not name the column `{name}`"
+            self._report.findings.add(code, message, where=show_path(path), data_set=data_set.name)
+
+
+def _lacking(types: ColumnTypes, data_set: DataSet) -> Iterable[str]:
+    lenient = ("system", "tools") if data_set.formatting == "openai" else ()
+    return [
+        name
+        for key, name in data_set.mapped().items()
+        if name not in types.kinds and key not in (*lenient, "kto_tag")
+    ]
+
+
+def _name(row: dict[str, Any], number: int) -> str:
+    own = row.get("id")
+    return str(own) if isinstance(own, str | int) and own != "" else f"row {number}"

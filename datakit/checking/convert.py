@@ -1,0 +1,181 @@
+"""A row as LLaMA-Factory's converters turn it into a dialogue, or drop it, or stop at it.
+
+A value that a row lacks is null here, as it is in the trainer's table once another row has it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from datakit.checking.data_set import DataSet
+
+USER, ASSISTANT, SYSTEM = "user", "assistant", "system"
+OBSERVATION, FUNCTION = "observation", "function"
+
+
+class Dropped(Exception):
+    """The trainer leaves the row out with no more than a warning in its log."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Stops(Exception):
+    """The trainer ends with an error at this row."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(slots=True)
+class Dialogue:
+    """What the trainer makes of a row."""
+
+    turns: list[tuple[str, Any]]
+    """Role and content, questions and answers in turn."""
+    system: Any = ""
+    tools: Any = ""
+    images: list[Any] = field(default_factory=list)
+    videos: list[Any] = field(default_factory=list)
+    audios: list[Any] = field(default_factory=list)
+
+
+def dialogue_of(row: dict[str, Any], data_set: DataSet) -> Dialogue:
+    """The dialogue. Raises Dropped or Stops."""
+    columns = data_set.columns
+
+    def value(key: str) -> Any:
+        name = columns[key]
+        return row.get(name) if name else None
+
+    system: Any = ""
+    if data_set.formatting == "alpaca":
+        turns = _alpaca(value, ranking=data_set.ranking)
+        system = value("system") if columns["system"] else ""
+    else:
+        turns, system = _shared(value, data_set)
+    if not turns:
+        raise Dropped("no_messages", "there is no dialogue")
+    return Dialogue(
+        turns,
+        system,
+        value("tools") if columns["tools"] else "",
+        _medias(value("images")),
+        _medias(value("videos")),
+        _medias(value("audios")),
+    )
+
+
+def _medias(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _alpaca(value: Any, *, ranking: bool) -> list[tuple[str, Any]]:
+    turns: list[tuple[str, Any]] = []
+    history = value("history")
+    if isinstance(history, list):
+        for pair in history:
+            if not isinstance(pair, list) or len(pair) != 2:
+                raise Stops("not_text", "`history` must hold pairs of question and answer")
+            turns += [(USER, pair[0]), (ASSISTANT, pair[1])]
+    query = [part for part in (value("prompt"), value("query")) if part]
+    if not all(isinstance(part, str) for part in query):
+        raise Stops("not_text", "the question is no string")
+    turns.append((USER, "\n".join(query)))
+    if isinstance(value("kto_tag"), bool) or ranking:
+        raise Dropped("ranked", "two answers stand side by side")
+    answer = value("response")
+    if not isinstance(answer, str):
+        raise Dropped("answer_not_text", f"the answer is {_word(answer)}")
+    return [*turns, (ASSISTANT, answer)]
+
+
+def _shared(value: Any, data_set: DataSet) -> tuple[list[tuple[str, Any]], Any]:
+    tags = data_set.tags
+    role_tag, content_tag = tags["role_tag"], tags["content_tag"]
+    messages = value("messages")
+    if not isinstance(messages, list):
+        raise Stops("not_text", f"the dialogue is {_word(messages)}")
+    if not all(isinstance(message, dict) for message in messages):
+        raise Stops("not_text", "a turn is no object")
+    if messages and tags["system_tag"] and messages[0].get(role_tag) == tags["system_tag"]:
+        system = messages[0].get(content_tag)
+        messages = messages[1:]
+    else:
+        system = value("system") if data_set.columns["system"] else ""
+    if data_set.formatting == "openai":
+        turns = _openai(messages, tags)
+        system = _openai_system(system, value("tools") if data_set.columns["tools"] else "")
+    else:
+        turns = [(message.get(role_tag), message.get(content_tag)) for message in messages]
+    return _in_order(turns, tags, openai=data_set.formatting == "openai"), system
+
+
+def _in_order(
+    turns: list[tuple[Any, Any]], tags: dict[str, str | None], *, openai: bool
+) -> list[tuple[str, Any]]:
+    names = {
+        tags["user_tag"]: USER,
+        tags["assistant_tag"]: ASSISTANT,
+        tags["observation_tag"]: OBSERVATION,
+        tags["function_tag"]: FUNCTION,
+        tags["system_tag"]: SYSTEM,
+    }
+    odd = (tags["user_tag"], tags["observation_tag"])
+    even = (tags["assistant_tag"], tags["function_tag"])
+    found = []
+    for number, (role, content) in enumerate(turns):
+        if role not in (even if number % 2 else odd):
+            if openai and role not in names:
+                raise Stops("role_order", f"turn {number + 1} has the unknown role {_quoted(role)}")
+            raise Dropped("role_order", f"turn {number + 1} is that of {_quoted(role)}")
+        found.append((names[role], content))
+    if len(found) % 2:
+        raise Dropped("turn_count", f"{len(found)} turns, the last one a question")
+    return found
+
+
+def _openai(messages: list[dict[str, Any]], tags: dict[str, str | None]) -> list[tuple[Any, Any]]:
+    """Tool calls become JSON, and answers of several tools one turn."""
+    import json
+
+    turns: list[tuple[Any, Any]] = []
+    replies: list[Any] = []
+    for message in messages:
+        role, content = message.get(tags["role_tag"] or ""), message.get(tags["content_tag"] or "")
+        if role in (tags["assistant_tag"], tags["function_tag"]) and (calls := message.get("tool_calls")):
+            content = json.dumps([call["function"] for call in calls], ensure_ascii=False)
+            role = tags["function_tag"]
+        if role == tags["observation_tag"]:
+            replies.append(content)
+            continue
+        if replies:
+            joined = "\n</tool_response>\n<tool_response>\n".join(replies)
+            turns.append((tags["observation_tag"], joined))
+            replies = []
+        turns.append((role, content))
+    return turns
+
+
+def _openai_system(system: Any, tools: Any) -> Any:
+    off = "detailed thinking off"
+    if not system:
+        return system if tools else off
+    if tools:
+        return system + "\n"
+    return system if "detailed thinking on" in system or off in system else f"{system}\n{off}"
+
+
+def _quoted(role: Any) -> str:
+    return f"`{role}`" if isinstance(role, str) else _word(role)
+
+
+def _word(value: Any) -> str:
+    return {"NoneType": "null", "dict": "an object", "list": "a list", "bool": "true or false"}.get(
+        type(value).__name__, "a number" if isinstance(value, int | float) else f"a {type(value).__name__}"
+    )

@@ -1,0 +1,192 @@
+"""Entries of dataset_info.json as LLaMA-Factory understands them, with the traps that they hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from datakit.artifacts.names import DATASET_INFO
+from datakit.checking.finding import Findings
+from datakit.checking.rows import KINDS, READ
+from datakit.core.errors import did_you_mean
+from datakit.recipe.yaml_file import show_path
+
+COLUMNS: tuple[str, ...] = ("prompt", "query", "response", "history", "messages", "system", "tools")
+COLUMNS += ("images", "videos", "audios", "chosen", "rejected", "kto_tag")
+TAGS = (
+    "role_tag",
+    "content_tag",
+    "user_tag",
+    "assistant_tag",
+    "observation_tag",
+    "function_tag",
+    "system_tag",
+)
+_VITAL = TAGS[:4]
+_KEYS = ("formatting", "ranking", "subset", "split", "folder", "num_samples", "columns", "tags", "file_name")
+_REMOTE = ("hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name")
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One entry. None means that the trainer looks at no such column, or that no role has that tag."""
+
+    name: str
+    files: tuple[Path, ...] = ()
+    """Empty for a data set that lies elsewhere, or whose entry is wrong."""
+    formatting: str = "alpaca"
+    ranking: bool = False
+    num_samples: int | None = None
+    columns: dict[str, str | None] = field(
+        default_factory=lambda: {
+            **dict.fromkeys(COLUMNS),
+            "prompt": "instruction",
+            "query": "input",
+            "response": "output",
+            "messages": "conversations",
+        }
+    )
+    tags: dict[str, str | None] = field(
+        default_factory=lambda: {
+            "role_tag": "from",
+            "content_tag": "value",
+            "user_tag": "human",
+            "assistant_tag": "gpt",
+            "observation_tag": "observation",
+            "function_tag": "function_call",
+            "system_tag": "system",
+        }
+    )
+
+    def mapped(self) -> dict[str, str]:
+        """The columns that this formatting reads -> their names in the rows."""
+        alpaca = ("prompt", "query", "response", "history")
+        own = alpaca if self.formatting == "alpaca" else ("messages",)
+        shared = ("system", "tools", "images", "videos", "audios", "kto_tag")
+        ranked = ("chosen", "rejected") if self.ranking else ()
+        return {key: name for key in (*own, *shared, *ranked) if (name := self.columns.get(key))}
+
+
+def data_sets(
+    folder: Path, document: dict[str, Any], names: Iterable[str], findings: Findings
+) -> list[DataSet]:
+    """The named entries in order, each once; those that cannot be loaded are reported and left out."""
+    index = folder / DATASET_INFO
+    found: dict[str, DataSet] = {}
+    for name in names:
+        where = f"{show_path(index)}:{_line_of(index, name)}"
+        if name in found:
+            findings.add("data_set_twice", f"`{name}` is named more than once", data_set=name, where=where)
+        elif not isinstance(document.get(name), dict):
+            known = ", ".join(document) or "none"
+            remedy = f"{did_you_mean(name, document)} It has {known}.".strip()
+            findings.add(
+                "data_set_undefined", f"`{name}` is not there", data_set=name, where=str(index), remedy=remedy
+            )
+        else:
+            found[name] = _entry(folder, name, document[name], where, findings)
+    return list(found.values())
+
+
+def load_index(folder: Path, findings: Findings) -> dict[str, Any] | None:
+    """The index of a folder; None when it cannot be read, which is reported."""
+    index = folder / DATASET_INFO
+    place = show_path(index)
+    try:
+        data = index.read_bytes()
+    except OSError as error:
+        findings.add("index_missing", f"cannot read {place}: {error.strerror}", where=place)
+        return None
+    if data.startswith(b"\xef\xbb\xbf"):
+        findings.add(
+            "index_missing", "starts with a byte-order mark", where=f"{place}:1", remedy="Remove it."
+        )
+        return None
+    try:
+        document = json.loads(data.decode("utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        line = getattr(error, "lineno", 1)
+        findings.add("index_missing", f"not JSON: {error}", where=f"{place}:{line}", remedy="Mend it there.")
+        return None
+    if not isinstance(document, dict):
+        findings.add("index_missing", "is no object of data sets", where=place, remedy="Mend it.")
+        return None
+    if not data.isascii():
+        findings.add("index_encoding", "holds characters beyond ASCII", where=place)
+    return document
+
+
+def _line_of(index: Path, name: str) -> int:
+    """The line in which an entry begins; 1 when it is not found."""
+    text = index.read_text(encoding="utf-8")
+    at = text.find(f'"{name}"')
+    return text.count("\n", 0, at) + 1 if at >= 0 else 1
+
+
+def _entry(folder: Path, name: str, raw: dict[str, Any], where: str, findings: Findings) -> DataSet:
+    def add(code: str, message: str, remedy: str = "") -> None:
+        findings.add(code, f"`{name}`: {message}", data_set=name, where=where, remedy=remedy)
+
+    for key in raw.keys() - {*_KEYS, *_REMOTE}:
+        add("entry_unknown_key", f"`{key}`. {did_you_mean(key, (*_KEYS, *_REMOTE))}".strip())
+    found = DataSet(name, formatting=raw.get("formatting", "alpaca"), ranking=bool(raw.get("ranking", False)))
+    if found.formatting not in ("alpaca", "sharegpt", "openai"):
+        hint = did_you_mean(str(found.formatting), ("alpaca", "sharegpt", "openai"))
+        add(
+            "entry_wrong",
+            f"unknown formatting `{found.formatting}`",
+            f"{hint} Known: alpaca, sharegpt, openai.",
+        )
+        return found
+    if found.formatting == "openai":
+        add("formatting_openai", "its system turns change")
+    for key, known in (("columns", COLUMNS), ("tags", TAGS)):
+        if key not in raw:
+            continue
+        given = raw[key] if isinstance(raw[key], dict) else {}
+        odd = [word for word in known if not isinstance(given.get(word), str | None)]
+        if odd or given is not raw[key]:
+            what = ", ".join(f"`{key}.{word}`" for word in odd) or f"`{key}`"
+            add("entry_wrong", f"{what} must be {'a name' if odd else 'an object of names'}")
+            return found
+        for word in given.keys() - set(known):
+            add("entry_unknown_key", f"`{key}.{word}`. {did_you_mean(word, known)}".strip())
+        named = {word: given.get(word) for word in known}
+        found = replace(found, columns=named) if key == "columns" else replace(found, tags=named)
+        lacking = [word for word in TAGS if not given.get(word)] if key == "tags" else []
+        if lacking and found.formatting != "alpaca":
+            vital = [word for word in lacking if word in _VITAL]
+            add("entry_wrong" if vital else "tags_partial", f"`tags` lacks {', '.join(vital or lacking)}")
+    if raw.get("num_samples") is not None:
+        add("num_samples", f"{raw['num_samples']}")
+        found = replace(found, num_samples=raw["num_samples"])
+    return replace(found, files=_files(folder, raw, add))
+
+
+def _files(folder: Path, raw: dict[str, Any], add: Any) -> tuple[Path, ...]:
+    remote = [key for key in _REMOTE if key in raw]
+    if remote:
+        add("data_set_remote", f"`{remote[0]}`")
+        return ()
+    if "file_name" not in raw:
+        add("entry_wrong", "names no file", "Give it a `file_name`.")
+        return ()
+    path = folder / str(raw["file_name"])
+    if path.is_file():
+        files = [path]
+    elif path.is_dir():
+        files = sorted(path.iterdir())
+    else:
+        add("file_missing", f"there is no file {show_path(path)}")
+        return ()
+    kinds = {KINDS.get(file.suffix[1:]) for file in files}
+    if None in kinds or len(kinds) != 1:
+        add("entry_wrong", "its files are not all of one kind", f"Known: {', '.join(KINDS)}.")
+        return ()
+    if not kinds <= set(READ):
+        add("data_set_remote", f"{show_path(path)} is neither JSON nor CSV nor Parquet")
+        return ()
+    return tuple(files)

@@ -1,0 +1,73 @@
+"""The check as a part of every build: its report lies in it, and errors keep a build from its place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from datakit.artifacts.build_draft import BuildDraft
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.checked import CheckReport
+from datakit.artifacts.report import BuildReport
+from datakit.checking.check import Check, Report
+from datakit.checking.finding import Findings, Group
+from datakit.checking.training import Training
+from datakit.checking.writing import gpus_of, names_in
+from datakit.core.transform import Artifact
+from datakit.recipe.recipe import Recipe
+from datakit.recipe.yaml_file import show_path
+from datakit.run.build import BuildFailed
+
+_EXAMPLES = 3
+
+
+def check_build(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Artifact]:
+    """The file written: every finding, figures and proposals. Warnings go to the build's report.
+
+    A build without emit.llamafactory is not checked. Raises BuildFailed when there are errors.
+    """
+    if not draft.has_data_set:
+        return []
+    found = checked(draft)
+    groups = list(found.findings.groups())
+    errors = [group for group in groups if group.severity == "error"]
+    if errors:
+        lines = "\n".join(line for group in errors for line in _lines(group))
+        raise BuildFailed(
+            f"the check found {found.errors:,} errors: LLaMA-Factory would drop records or stop.\n{lines}\n"
+            "  Mend them in the recipe, or build all the same: --no-check"
+        )
+    report.warnings += [
+        f"check, {group.code}: {group.headline}" for group in groups if group.severity == "warning"
+    ]
+    name = draft.write_check(CheckReport.model_validate(found.plain()))
+    return [Artifact(path=name, kind="report")]
+
+
+def checked(build: BuildFolder) -> Report:
+    """The check of a build that is not in its place yet: paths are relative to the build."""
+    training = Training.load(build.training_file, gpus=gpus_of(build))
+    names = names_in(build) if training.file is None else []
+    found = Check(training, dataset_dir=build.path, dataset=names).run()
+    prefix = show_path(build.path)
+    settings = {
+        key: _inside(value, prefix) if isinstance(value, str) else value
+        for key, value in found.settings.items()
+    }
+    findings = [
+        replace(finding, where=_inside(finding.where, prefix), message=_inside(finding.message, prefix))
+        for finding in found.findings.all
+    ]
+    return replace(found, settings=settings, findings=Findings(findings))
+
+
+def _inside(text: str, prefix: str) -> str:
+    return text.replace(f"{prefix}/", "") if text != prefix else "."
+
+
+def _lines(group: Group) -> list[str]:
+    """A kind of error: what, the first places, what to do."""
+    lines = [f"  {group.title} ({len(group.findings):,})"]
+    for finding in group.findings[:_EXAMPLES]:
+        place = " ".join(part for part in (finding.where, finding.record) if part)
+        lines.append(f"    {place}: {finding.message}")
+    return [*lines, f"    {group.remedy}"]

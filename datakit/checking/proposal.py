@@ -1,0 +1,134 @@
+"""Proposals: the `cutoff_len` that fits the rows, and what each `image_max_pixels` costs in tokens."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from datakit.checking.tally import Lengths
+from datakit.checking.training import Training
+from datakit.core.pixels import Family, TrainerLimits, image_tokens
+
+STEPS = (200_704, 401_408, 589_824, 802_816, 1_003_520, 1_605_632)
+"""Limits to choose from: 256 to 2,048 picture tokens of Qwen2.5-VL, and the trainer's own default."""
+_ROUND = 16
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a limit of pixels comes to."""
+
+    image_max_pixels: int
+    image_tokens: int
+    """Of all pictures in the training rows."""
+    tokens: int
+    """Of all training rows: the time of an epoch grows at least with them."""
+    cost: float
+    """Tokens against those at the configuration's own limit."""
+    fits_all: int
+    """The `cutoff_len` that cuts no row."""
+    fits_99: int
+    """The `cutoff_len` that leaves 99% of the rows whole."""
+
+
+@dataclass
+class Proposal:
+    """What to set, and why."""
+
+    cutoff_len: int | None = None
+    """The configuration's own; None when it gives none."""
+    fits_all: int = 0
+    fits_99: int = 0
+    image_max_pixels: int = 0
+    choices: list[Choice] = field(default_factory=list)
+    advice: list[str] = field(default_factory=list)
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def propose(lengths: Lengths, training: Training) -> Proposal | None:
+    """The proposal for kept training rows; None when no tokens were counted."""
+    layout = training.layout
+    if layout is None or not len(lengths.text):
+        return None
+    limits, own_cutoff = training.limits, training.cutoff
+    asked = None if own_cutoff is None else own_cutoff + training.packed
+    found = Proposal(cutoff_len=asked, image_max_pixels=limits.max_pixels)
+    now = _choice(lengths, layout.family, limits, None, training.packed)
+    found.fits_all, found.fits_99 = now.fits_all, now.fits_99
+    if layout.family is not None and any(lengths.shapes):
+        steps = sorted({*STEPS, limits.max_pixels})
+        for pixels in steps:
+            if pixels >= limits.min_pixels:
+                other = TrainerLimits(pixels, limits.min_pixels)
+                found.choices.append(_choice(lengths, layout.family, other, now.tokens, training.packed))
+    found.advice = list(_advice(found, lengths))
+    return found
+
+
+def _choice(
+    lengths: Lengths, family: Family | None, limits: TrainerLimits, base: int | None, packed: bool
+) -> Choice:
+    import numpy as np
+
+    per_shape = np.array([_tokens(sizes, family, limits) for sizes in lengths.shapes], dtype=np.int64)
+    pictures = per_shape[np.asarray(lengths.shape)]
+    rows = np.sort(pictures + np.asarray(lengths.text))
+    total = int(rows.sum())
+    most = int(rows[-1])
+    usual = int(rows[max(0, -(-99 * len(rows) // 100) - 1)])
+    return Choice(
+        image_max_pixels=limits.max_pixels,
+        image_tokens=int(pictures.sum()),
+        tokens=total,
+        cost=round(total / base, 3) if base else 1.0,
+        fits_all=_up(most) + packed,
+        fits_99=_up(usual) + packed,
+    )
+
+
+def _tokens(sizes: tuple[tuple[int, int], ...], family: Family | None, limits: TrainerLimits) -> int:
+    total = 0
+    for size in sizes if family else ():
+        try:
+            total += image_tokens(*size, family, limits) if family else 0
+        except ValueError:  # a side shrinks to nothing under this limit
+            continue
+    return total
+
+
+def _up(tokens: int) -> int:
+    """The next multiple of 16: kernels like whole blocks."""
+    return -(-tokens // _ROUND) * _ROUND
+
+
+def _advice(found: Proposal, lengths: Lengths) -> list[str]:
+    advice = []
+    cutoff = found.cutoff_len
+    if cutoff is None:
+        advice.append(f"cutoff_len: {found.fits_all} fits every row, {found.fits_99} fits 99% of them.")
+    elif cutoff < found.fits_99:
+        advice.append(
+            f"cutoff_len: {found.fits_all} fits every row, {found.fits_99} fits 99% of them; it is {cutoff}."
+        )
+    elif cutoff < found.fits_all:
+        advice.append(f"cutoff_len: {found.fits_all} fits every row; {cutoff} fits 99% of them.")
+    elif cutoff >= 2 * found.fits_all:
+        advice.append(
+            f"cutoff_len: {found.fits_all} fits every row; {cutoff} does no harm, and packing would fill it."
+        )
+    shrunk = sum(
+        any(width * height > found.image_max_pixels for width, height in sizes) for sizes in lengths.shapes
+    )
+    larger = [choice for choice in found.choices if choice.image_max_pixels > found.image_max_pixels]
+    if shrunk and larger:
+        fitting = [choice for choice in larger if cutoff is None or choice.fits_all <= cutoff]
+        best = fitting[-1] if fitting else larger[0]
+        text = (
+            f"image_max_pixels: {best.image_max_pixels} shows more of the pictures for {best.cost:.2f} times "
+        )
+        text += "the tokens" if fitting else f"the tokens, and needs cutoff_len {best.fits_all}"
+        advice.append(f"{text}; serve with the same limit.")
+    return advice

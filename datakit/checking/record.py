@@ -1,0 +1,196 @@
+"""What the trainer does with one row: keeps it, drops it or stops, and how many tokens it makes of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from datakit.checking.convert import ASSISTANT, Dialogue, Dropped, Stops, dialogue_of
+from datakit.checking.cutting import Lengths, cut
+from datakit.checking.data_set import DataSet
+from datakit.checking.layout import Habits, Layout, Turn, turns_of
+from datakit.checking.pictures import Pictures
+from datakit.checking.pieces import Piece, answer_cut, pictures_cut
+from datakit.core.pixels import TRAINER, TrainerLimits, image_tokens
+from datakit.core.tokens import IMAGE, TokenCounter
+
+Verdict = Literal["kept", "dropped", "stops"]
+_CONTROL = re.compile(r"<\|(?:im_start|im_end|endoftext|vision_start|vision_end|vision_pad)\|>")
+_PAD = re.compile(r"<\|(?:image|video)_pad\|>")
+_MEDIA = re.compile(r"<(?:video|audio)>")
+_LONG = 200
+
+
+@dataclass(frozen=True)
+class How:
+    """The settings of the training that decide over a row."""
+
+    layout: Layout | None
+    """None for a template whose tokens are not counted."""
+    cutoff: int | None = None
+    """Tokens that a row may have, with what packing takes already off; None leaves the length open."""
+    limits: TrainerLimits = TRAINER
+    habits: Habits = field(default_factory=Habits)
+    last_only: bool = False
+    """`mask_history`: only the last answer is learnt, and it takes its room first."""
+    learns_prompt: bool = False
+    """`train_on_prompt`."""
+
+
+@dataclass(slots=True)
+class RecordCheck:
+    """The account of one row."""
+
+    verdict: Verdict = "kept"
+    text_tokens: int = 0
+    """Of the whole dialogue before any cut, without pictures."""
+    image_tokens: list[int] = field(default_factory=list)
+    """Of each picture after both resizes, with its two frame tokens left to the text."""
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    """Width and height of each picture's stored pixels."""
+    input_tokens: int = 0
+    """What the trainer keeps of the row."""
+    label_tokens: int = 0
+    """What it learns."""
+    crashes: bool = False
+    """Preprocessing keeps the row, and a training step fails at it."""
+    faults: list[tuple[str, str]] = field(default_factory=list)
+    """Codes and words of findings."""
+
+    @property
+    def tokens(self) -> int:
+        """All tokens before any cut."""
+        return self.text_tokens + sum(self.image_tokens)
+
+
+class Checker:
+    """Checks rows one after another; remembers pictures and lines of text."""
+
+    def __init__(self, how: How, pictures: Pictures) -> None:
+        self.how, self.pictures = how, pictures
+        self._counter = TokenCounter(how.layout.vocabulary if how.layout else "qwen2_5")
+
+    def check(self, row: dict[str, Any], data_set: DataSet) -> RecordCheck:
+        """The account of one row."""
+        found = RecordCheck()
+        try:
+            dialogue = dialogue_of(row, data_set)
+            self._texts(dialogue, found)
+            self._pictures(dialogue, found)
+            if self.how.layout is not None and len(found.sizes) == len(dialogue.images):
+                self._length(dialogue, self.how.layout, found)
+        except Dropped as error:
+            found.verdict = "dropped"
+            found.faults.append((error.code, str(error)))
+        except Stops as error:
+            found.verdict = "stops"
+            found.faults.append((error.code, str(error)))
+        return found
+
+    def _texts(self, dialogue: Dialogue, found: RecordCheck) -> None:
+        places = 0
+        for number, (role, content) in enumerate(dialogue.turns, 1):
+            if not isinstance(content, str):
+                raise Stops("not_text", f"the content of turn {number} is a {type(content).__name__}")
+            places += content.count(IMAGE)
+            if role == ASSISTANT and not content.strip():
+                found.faults.append(("empty_answer", f"turn {number}"))
+            if "{{idx}}" in content and role != ASSISTANT:
+                found.faults.append(("turn_number", f"turn {number}"))
+            if "<" in content:
+                self._tokens_in(content, f"turn {number}", found)
+                if (media := _MEDIA.search(content)) and not (dialogue.videos or dialogue.audios):
+                    raise Stops("media_place", f"`{media.group()}` in turn {number}")
+        if isinstance(dialogue.system, str) and "<" in dialogue.system:
+            self._tokens_in(dialogue.system, "the system turn", found)
+            if IMAGE in dialogue.system:
+                found.faults.append(("image_in_system", f"{dialogue.system.count(IMAGE)} times"))
+        if places != len(dialogue.images):
+            raise Stops("picture_count", f"{places} `<image>` for {len(dialogue.images)} pictures")
+        if dialogue.videos or dialogue.audios:
+            found.faults.append(("media_unchecked", f"{len(dialogue.videos) + len(dialogue.audios)} files"))
+
+    def _tokens_in(self, text: str, place: str, found: RecordCheck) -> None:
+        if "<|" not in text:
+            return
+        if control := _CONTROL.search(text):
+            found.faults.append(("control_token", f"`{control.group()}` in {place}"))
+        if pad := _PAD.search(text):
+            found.faults.append(("pad_token", f"`{pad.group()}` in {place}"))
+            found.crashes = True
+
+    def _pictures(self, dialogue: Dialogue, found: RecordCheck) -> None:
+        layout = self.how.layout
+        if dialogue.images and layout is not None and layout.family is None:
+            raise Stops("template_blind", f"{len(dialogue.images)} pictures")
+        for place in dialogue.images:
+            picture = self.pictures.look(place)
+            found.faults += picture.doubts
+            if picture.problem:
+                raise Stops(picture.problem, picture.detail)
+            if not picture.width:
+                continue
+            size = picture.width, picture.height
+            found.sizes.append(size)
+            if max(size) > _LONG * min(size):
+                found.faults.append(("picture_long", f"{place}: {size[0]}x{size[1]}"))
+            if layout is None or layout.family is None:
+                continue
+            try:
+                found.image_tokens.append(image_tokens(*size, layout.family, self.how.limits))
+            except ValueError as error:
+                raise Stops("picture_vanishes", f"{place}: {error}") from None
+
+    def _length(self, dialogue: Dialogue, layout: Layout, found: RecordCheck) -> None:
+        turns = turns_of(dialogue, layout, self.how.habits)
+        count = self._counter.count
+        lengths: list[Lengths] = []
+        pads = iter(found.image_tokens)
+        for number, turn in enumerate(turns):
+            source = sum([count(piece) for piece in turn.source])
+            target = sum([count(piece) for piece in turn.target])
+            found.text_tokens += source + target
+            for role in (0, 1) if found.image_tokens else ():
+                places = dialogue.turns[2 * number + role][1].count(IMAGE)
+                more = sum(next(pads, 0) for _ in range(places))
+                source, target = (source, target + more) if role else (source + more, target)
+            lengths.append((source, target))
+        kept = lengths
+        if self.how.cutoff is not None and found.tokens > self.how.cutoff:
+            kept = cut(lengths, self.how.cutoff, last_first=self.how.last_only)
+            self._cuts(dialogue, layout, lengths, kept, found)
+        found.input_tokens = sum(map(sum, kept))
+        learnt = kept[-1:] if self.how.last_only else kept
+        found.label_tokens = sum(target for _, target in learnt)
+        if self.how.learns_prompt:
+            found.label_tokens = found.input_tokens
+
+    def _cuts(
+        self,
+        dialogue: Dialogue,
+        layout: Layout,
+        lengths: list[Lengths],
+        kept: list[Lengths],
+        found: RecordCheck,
+    ) -> None:
+        """Says what each cut takes away. Slow and exact; only rows over the limit come here."""
+        pads = iter(found.image_tokens)
+        turns: list[Turn] = turns_of(dialogue, layout, self.how.habits, Piece.PICTURE)
+        for number, (turn, full, left) in enumerate(zip(turns, lengths, kept, strict=True)):
+            place = f"turn {2 * number + 1}"
+            source = Piece.of(turn.source, layout.vocabulary, pads)
+            target = Piece.of(turn.target, layout.vocabulary, pads)
+            for part, most in ((source, left[0]), (target, left[1])):
+                for words in pictures_cut(part, most):
+                    found.faults.append(("image_cut", f"{place}: {words}"))
+                    found.crashes = True
+            if left == (0, 0):
+                found.faults.append(("turns_lost", f"turns {2 * number + 1} and {2 * number + 2}"))
+                continue
+            if left[0] < full[0]:
+                words = f"{place}: {full[0] - left[0]:,} of {full[0]:,} tokens"
+                found.faults.append(("prompt_cut", words))
+            if left[1] < full[1]:
+                words = answer_cut(target, left[1], dialogue.turns[2 * number + 1][1])
+                found.faults.append(("answer_cut", f"turn {2 * number + 2}: {words}"))

@@ -1,0 +1,132 @@
+"""Evaluations as lines of the ledger, and the ledger as a history: each score beside what changed."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import polars as pl
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.ledger import Figure, Score
+from datakit.cards.changes import changes
+from datakit.cards.inputs import inputs_of
+from datakit.evaluation import metrics
+from datakit.evaluation.evaluation import SCORED, Evaluation
+from datakit.evaluation.metrics import Difference
+
+_VERSION = re.compile(r"[_-]?v?\d+$")
+
+
+def score_of(evaluation: Evaluation, build: BuildFolder, outcomes: Path) -> Score:
+    """The line of an evaluation; `outcomes` is the file with each record's."""
+    return Score(
+        date=evaluation.date,
+        name=evaluation.build,
+        content=evaluation.content,
+        model=evaluation.model,
+        split=evaluation.split,
+        records=evaluation.records,
+        answered_only=evaluation.answered_only,
+        metrics={
+            name: Figure(value=_six(found.value), low=_six(found.low), high=_six(found.high))
+            for name, found in evaluation.metrics.items()
+        },
+        problems=evaluation.problems,
+        run=evaluation.run,
+        predictions_sha256=evaluation.predictions_sha256,
+        outcomes=build.place(str(outcomes.absolute())),
+        outcomes_sha256=hashlib.sha256(outcomes.read_bytes()).hexdigest(),
+        inputs=inputs_of(build),
+    )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A score, and how it came about since the one before it."""
+
+    score: Score
+    number: int
+    """Of the version of its recipe, from 1: each new state of recipe, templates, labels and data is one."""
+    before: Score | None
+    """The score of the same family and split that was measured before it."""
+    changes: tuple[str, ...] = ()
+    difference: Difference | None = None
+    """Of the accuracy, on the records that both have; None where the outcomes are not kept."""
+    compared: int = 0
+    """Records that both have."""
+
+
+def history(scores: Sequence[Score], project: Path, *, name: str = "") -> list[Entry]:
+    """The scores in order of their dates, each compared with the one before it of its family.
+
+    A family are recipes whose names differ in their version alone (ecom_v1, ecom_v2). `name` chooses a
+    recipe, a family or a pattern (`ecom_*`).
+    """
+    versions: dict[str, list[str]] = {}
+    last: dict[tuple[str, str], Score] = {}
+    found = []
+    for score in sorted(scores, key=lambda score: score.date):
+        mine = versions.setdefault(score.name, [])
+        if score.inputs.version not in mine:
+            mine.append(score.inputs.version)
+        key = (family(score.name), score.split)
+        before = last.get(key)
+        last[key] = score
+        if name and name not in (score.name, key[0]) and not fnmatchcase(score.name, name):
+            continue
+        found.append(_entry(score, before, mine.index(score.inputs.version) + 1, project))
+    return found
+
+
+def family(name: str) -> str:
+    """The recipe's name without its version; the name itself when nothing else is left."""
+    return _VERSION.sub("", name) or name
+
+
+def _entry(score: Score, before: Score | None, number: int, project: Path) -> Entry:
+    if before is None:
+        return Entry(score, number, None)
+    said = changes(before.inputs, score.inputs)
+    if before.model != score.model:
+        said.append(f"model {before.model or 'unnamed'} → {score.model or 'unnamed'}")
+    difference, compared = _difference(before, score, project)
+    return Entry(score, number, before, tuple(said), difference, compared)
+
+
+def _difference(before: Score, after: Score, project: Path) -> tuple[Difference | None, int]:
+    first, second = _outcomes(before, project), _outcomes(after, project)
+    if first is None or second is None:
+        return None, 0
+    both = first.join(second, on=["id", "label"], suffix="_after")
+    if both.is_empty():
+        return None, 0
+    labels = sorted({*both["label"], *both["predicted"].drop_nulls(), *both["predicted_after"].drop_nulls()})
+    place = {label: at for at, label in enumerate(labels)}
+    truth, one, two = (
+        metrics.codes([-1 if label is None else place[label] for label in both[column]])
+        for column in ("label", "predicted", "predicted_after")
+    )
+    seed = int(after.inputs.recipe.get("seed", 7))
+    return metrics.differences(truth, one, two, len(labels), seed=seed)["accuracy"], both.height
+
+
+def _outcomes(score: Score, project: Path) -> pl.DataFrame | None:
+    """The outcome of each record; None when the file is gone or is another by now."""
+    path = project / score.outcomes
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    if not score.outcomes or hashlib.sha256(data).hexdigest() != score.outcomes_sha256:
+        return None
+    frame = pl.read_parquet(data)
+    return frame.select("id", "label", "predicted") if set(SCORED) <= set(frame.columns) else None
+
+
+def _six(value: float) -> float:
+    return round(value, 6)

@@ -1,0 +1,314 @@
+"""An evaluation as a page: what it is worth, where it errs, and what to change in the labels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import orjson
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.predictions import NOT_ANSWERED
+from datakit.cards.samples import thumbnail
+from datakit.cards.write import write_pages
+from datakit.core.replacing import check_replaceable
+from datakit.evaluation.confusion import Pair
+from datakit.evaluation.evaluation import Comparison, Evaluated, Evaluation, scored_frame
+from datakit.evaluation.metrics import Interval
+from datakit.evaluation.proposals import snippet
+from datakit.pages import charts
+from datakit.pages.blocks import (
+    Block,
+    Bullets,
+    Card,
+    Cell,
+    Chart,
+    Code,
+    CodeBlock,
+    Part,
+    Sample,
+    Section,
+    Table,
+    Text,
+    Turn,
+)
+
+TITLES = {"accuracy": "accuracy", "macro_f1": "macro F1", "weighted_f1": "weighted F1"}
+MOST_CELLS = 30
+"""Classes in the plot of the confusion matrix; evaluation.json has them all."""
+MOST_SAMPLES = 6
+TROUBLES = {
+    "missing": "have no answer in the file",
+    "unknown_id": "ids in the file are not in the build",
+    "other_split": "answers are for another split",
+    "doubled": "ids come more than once; the last answer counts",
+    "other_truth": "answers were made when the record had another label; the build's label counts",
+    "without_truth": "records of the split have no label and are left out",
+}
+PROBLEMS = {
+    "empty": "the answer is empty",
+    "form": "the answer has not the trained form",
+    "label_missing": "the answer states no label",
+    "label_unknown": "the label is not in the label file",
+    "label_ambiguous": "the answer states several labels",
+    NOT_ANSWERED: "there is no answer",
+}
+
+
+def write_evaluation(one: Evaluated, build: BuildFolder, folder: Path, name: str) -> list[Path]:
+    """`<name>.json`, `<name>.parquet` (each record's outcome), `<name>.md`, `<name>.html` and the plots.
+
+    Raises UserError where a file of that name is no evaluation.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    data = orjson.dumps(one.evaluation.model_dump(), option=orjson.OPT_INDENT_2) + b"\n"
+    document, table = folder / f"{name}.json", folder / f"{name}.parquet"
+    check_replaceable(document, "an evaluation", lambda path: "metrics" in orjson.loads(path.read_bytes()))
+    draft = folder / f".{name}.part"
+    scored_frame(one.outcomes).write_parquet(draft)
+    os.replace(draft, table)
+    draft.write_bytes(data)
+    os.replace(draft, document)
+    return [document, table, *write_pages(page(one.evaluation, build, name), folder)]
+
+
+def page(evaluation: Evaluation, build: BuildFolder, name: str) -> Card:
+    """All that the page says, before it is laid out."""
+    sections = [
+        Section("Scores", [_scores(evaluation)]),
+        _comparisons(evaluation.compared_with),
+        _unread(evaluation),
+        Section("Classes", [_classes(evaluation)]),
+        _confusion(evaluation),
+        _pairs(evaluation, build),
+        _labels(evaluation),
+        _calibration(evaluation),
+        _about(evaluation),
+    ]
+    return Card(
+        name=f"{evaluation.build}, {evaluation.split}",
+        title="Evaluation",
+        file=name,
+        lead=lead(evaluation),
+        notices=notices(evaluation),
+        front="",
+        sections=[section for section in sections if section.blocks],
+    )
+
+
+def lead(evaluation: Evaluation) -> str:
+    """The result in a sentence."""
+    accuracy = evaluation.metrics["accuracy"]
+    who = evaluation.model or "The model"
+    right = round(accuracy.value * evaluation.records)
+    return (
+        f"{who} answers {right:,} of {evaluation.records:,} records of the split {evaluation.split} rightly: "
+        f"{percent(accuracy.value)}, with a 95% interval from {percent(accuracy.low)} to "
+        f"{percent(accuracy.high)}."
+    )
+
+
+def notices(evaluation: Evaluation) -> list[str]:
+    """What a reader must know first: records and answers that did not find each other."""
+    found = []
+    for kind, trouble in evaluation.trouble.items():
+        some = ", ".join(trouble.ids) + (", …" if trouble.count > len(trouble.ids) else "")
+        found.append(f"{trouble.count:,} {TROUBLES[kind]}: {some}.")
+    if "missing" in evaluation.trouble and evaluation.problems.get(NOT_ANSWERED):
+        found.append("Records without an answer count as wrong.")
+    if evaluation.records < 200:
+        accuracy = evaluation.metrics["accuracy"]
+        half = (accuracy.high - accuracy.low) / 2
+        found.append(
+            f"{evaluation.records:,} records leave the accuracy uncertain by ±{100 * half:.0f} points."
+        )
+    return found
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.1f}%"
+
+
+def points(value: float) -> float:
+    """A share in percent, to a tenth."""
+    return round(100 * value, 1)
+
+
+def _scores(evaluation: Evaluation) -> Table:
+    rows: list[list[Cell]] = [
+        [TITLES[name], points(found.value), _ends(found)] for name, found in evaluation.metrics.items()
+    ]
+    return Table(["score", "%", "95% interval"], rows)
+
+
+def _ends(found: Interval) -> str:
+    return f"{points(found.low)} to {points(found.high)}"
+
+
+def _comparisons(compared: Sequence[Comparison]) -> Section:
+    blocks: list[Block] = []
+    for one in compared:
+        blocks.append(
+            Text(
+                f"Against {one.run}, on {one.records:,} records that both have: {one.only_second:,} are "
+                f"right here alone, {one.only_first:,} there alone."
+            )
+        )
+        rows: list[list[Cell]] = [
+            [
+                TITLES[name],
+                points(found.interval.value),
+                _ends(found.interval),
+                f"{found.p:.3g}",
+                "yes" if found.significant else "no",
+            ]
+            for name, found in one.differences.items()
+        ]
+        blocks.append(Table(["score", "difference, points", "95% interval", "p", "told from chance"], rows))
+    return Section("Difference", blocks)
+
+
+def _unread(evaluation: Evaluation) -> Section:
+    if not evaluation.problems:
+        return Section("Answers that are no label", [])
+    rows: list[list[Cell]] = [
+        [Code(kind), PROBLEMS.get(kind, ""), count, points(count / evaluation.records)]
+        for kind, count in evaluation.problems.items()
+    ]
+    return Section(
+        "Answers that are no label",
+        [Text("They count as wrong."), Table(["problem", "what it means", "answers", "%"], rows)],
+    )
+
+
+def _classes(evaluation: Evaluation) -> Table:
+    order = sorted(evaluation.classes, key=lambda one: (one.f1, -one.support))
+    rows: list[list[Cell]] = [
+        [one.label, one.support, one.answered, points(one.precision), points(one.recall), points(one.f1)]
+        for one in order
+    ]
+    return Table(["class, weakest first", "records", "answered", "precision, %", "recall, %", "F1, %"], rows)
+
+
+def _confusion(evaluation: Evaluation) -> Section:
+    labels, counts = evaluation.confusion.labels, evaluation.confusion.counts
+    mistakes = [
+        sum(counts[at]) - counts[at][at] + sum(row[at] for row in counts) - counts[at][at]
+        for at in range(len(labels))
+    ]
+    kept = sorted(sorted(range(len(labels)), key=lambda at: -mistakes[at])[:MOST_CELLS])
+    cells = [[counts[down][right] for right in kept] + [counts[down][-1]] for down in kept]
+    names = [labels[at] for at in kept]
+    unread = any(row[-1] for row in cells)
+    if not unread:
+        cells = [row[:-1] for row in cells]
+    title = "Truth against answer"
+    if len(kept) < len(labels):
+        title += f" (the {len(kept)} classes with most mistakes of {len(labels):,})"
+    svg = charts.matrix(title, names, cells, ("truth", "answer"), "none")
+    alt = f"{title}: {sum(sum(row) for row in counts) - sum(counts[at][at] for at in range(len(labels))):,} "
+    return Section("Confusion", [Chart("confusion", f"{alt}answers off the diagonal.", svg)])
+
+
+def _pairs(evaluation: Evaluation, build: BuildFolder) -> Section:
+    if not evaluation.pairs:
+        return Section("Mistakes", [])
+    rows: list[list[Cell]] = [
+        [
+            pair.truth,
+            pair.answered,
+            pair.count,
+            points(pair.share),
+            pair.back,
+            "yes" if pair.known else "no",
+            Code(pair.examples[0].id),
+        ]
+        for pair in evaluation.pairs
+    ]
+    head = ["truth", "answered", "records", "% of class", "the other way", "known", "such as"]
+    words = Text("Known are pairs that the label file lists under `confusable_with`.")
+    return Section("Mistakes", [Table(head, rows), words, *_samples(evaluation.pairs, build)])
+
+
+def _samples(pairs: Sequence[Pair], build: BuildFolder) -> list[Sample]:
+    found = []
+    for pair in pairs[:MOST_SAMPLES]:
+        example = pair.examples[0]
+        facts = [("truth", pair.truth), ("answered", pair.answered)]
+        if example.confidence is not None:
+            facts.append(("confidence", percent(example.confidence)))
+        paths = [build.path / path for path in example.images]
+        pictures = [thumbnail(path, number) for number, path in enumerate(paths, 1)]
+        turns = [Turn("answer", [Part(example.answer)])] if example.answer else []
+        found.append(Sample(example.id, facts, pictures, turns))
+    return found
+
+
+def _labels(evaluation: Evaluation) -> Section:
+    text = snippet(evaluation.proposals)
+    if not text:
+        return Section("Proposals for the label file", [])
+    return Section(
+        "Proposals for the label file",
+        [
+            Text(
+                "Classes that were mixed up more than once, as entries to paste. Words in quotation marks "
+                "stand in most training pictures of one class and in few of the other. Read them first."
+            ),
+            CodeBlock(text.rstrip(), "yaml"),
+        ],
+    )
+
+
+def _calibration(evaluation: Evaluation) -> Section:
+    found = evaluation.calibration
+    if found is None:
+        return Section("Confidence", [])
+    words = (
+        f"{found.count:,} answers have a confidence, on average {percent(found.mean_confidence)}; "
+        f"{percent(found.accuracy)} of them are right. The expected calibration error is "
+        f"{points(found.ece)} points."
+    )
+    if found.without:
+        words += f" {found.without:,} labels came without a confidence."
+    chart = charts.against_diagonal(
+        "Confidence against accuracy",
+        [(one.confidence, one.accuracy, one.count) for one in found.bins],
+        ("mean confidence", "share that is right"),
+    )
+    rows: list[list[Cell]] = [
+        [
+            points(one.confidence),
+            one.count,
+            points(one.share),
+            None if one.accuracy is None else points(one.accuracy),
+        ]
+        for one in found.thresholds
+    ]
+    return Section(
+        "Confidence",
+        [
+            Text(words),
+            Chart("reliability", f"Reliability: {words}", chart),
+            Text("What remains when only sure answers are taken, as pseudo-labels are:"),
+            Table(["confidence at least, %", "answers", "% of them", "right, %"], rows),
+        ],
+    )
+
+
+def _about(evaluation: Evaluation) -> Section:
+    items = [
+        f"Answers: {evaluation.run} (sha256 {evaluation.predictions_sha256[:12]}), scored {evaluation.date}.",
+        f"Build: {evaluation.build}, content {evaluation.content[:12]}.",
+        "Accuracy has Wilson's score interval; the others are percentiles of a bootstrap over records "
+        f"with {evaluation.resamples:,} resamples and seed {evaluation.seed}. Macro F1 is the mean over the "
+        "classes that are true or answered; at 0 and at 100% its interval has no width and says nothing.",
+    ]
+    if evaluation.tokens_in is not None or evaluation.tokens_out is not None:
+        items.append(
+            f"{evaluation.tokens_in or 0:,} tokens went in and {evaluation.tokens_out or 0:,} came out."
+        )
+    if evaluation.seconds_per_record is not None:
+        items.append(f"An answer took {evaluation.seconds_per_record:.2f} s on average.")
+    return Section("How it was made", [Bullets(items)])

@@ -1,0 +1,185 @@
+"""A finished build in Python: its records, rejects, account, check, answers and card, without a command."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.checked import CheckReport
+from datakit.artifacts.predictions import Prediction
+from datakit.artifacts.report import BuildReport
+from datakit.core.errors import DatakitError
+from datakit.pages.blocks import Card
+from datakit.pages.layout import render_html, render_markdown
+
+if TYPE_CHECKING:
+    from datakit.cards.diff import Diff
+    from datakit.recipe.recipe import Recipe
+    from datakit.run.why import Story
+
+PREDICTIONS: dict[str, Any] = {
+    "id": pl.String,
+    "label": pl.String,
+    "predicted": pl.String,
+    "confidence": pl.Float64,
+    "probabilities": pl.List(pl.Struct({"label": pl.String, "probability": pl.Float64})),
+    "problem": pl.String,
+    "detail": pl.String,
+    "answer": pl.String,
+    "reason": pl.String,
+    "images": pl.List(pl.String),
+    "model": pl.String,
+    "tokens_in": pl.Int64,
+    "tokens_out": pl.Int64,
+    "seconds": pl.Float64,
+}
+"""Columns of a table of predictions, as in predictions.jsonl."""
+
+
+def open_build(path: str | Path) -> OpenedBuild:
+    """The finished build in a folder, such as `build/ecom_v3`. Nothing is read before it is asked for.
+
+    Raises UserError for a folder that is no finished build, and for files of a newer format.
+    """
+    return OpenedBuild(BuildFolder.open(path))
+
+
+@dataclass(frozen=True)
+class OpenedBuild:
+    """A finished build. It reads what the folder holds and changes nothing in it."""
+
+    folder: BuildFolder
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path
+
+    @property
+    def name(self) -> str:
+        """The recipe's name."""
+        return self.report.name
+
+    @cached_property
+    def records(self) -> pl.LazyFrame:
+        """All records with what the steps found out, scanned lazily.
+
+        `part` is train, val or general; `rows` says how often the record stands in the training file.
+        """
+        names = self.folder.columns
+        return self.folder.records.select(name for name in names if not name.startswith("@"))
+
+    @property
+    def rejects(self) -> pl.LazyFrame:
+        """Dropped records: id, step, name, state, reason, detail, source_file, source_line."""
+        return self.folder.rejects
+
+    @property
+    def report(self) -> BuildReport:
+        """The account of every step."""
+        return self.folder.report
+
+    @property
+    def check(self) -> CheckReport | None:
+        """What LLaMA-Factory would do with every row; None for a build that was not checked."""
+        return self.folder.check
+
+    def predictions(self, split: str = "val") -> pl.DataFrame:
+        """What a model answered to the records of a split, one row each, to be joined with `records` by id.
+
+        The one file of answers in the build's runs is read, LLaMA-Factory's own form included. Raises
+        UserError when there is none, or more than one.
+        """
+        from datakit.evaluation.evaluation import read_answers
+        from datakit.evaluation.runs import find_predictions
+
+        answers = read_answers(find_predictions(self.folder, split), self.folder, split)
+        return pl.DataFrame([_row(answer) for answer in answers], schema=PREDICTIONS)
+
+    def why(self, id_: str, *, replay: bool = True) -> Story:
+        """The life of one record: what each step changed, which stored answer it used, where it went.
+
+        The recipe's steps are gone through again with the stored results, and nothing is paid; without
+        `replay`, or where the recipe is gone, the build's own notes are told.
+        """
+        from datakit.run.store import store_folder
+        from datakit.run.why import why
+
+        recipe = recipe_of(self.folder)
+        project = recipe.project if recipe else self.path.parent.parent
+        store = store_folder(project, recipe.run.store if recipe else None)
+        return why(self.folder, id_, recipe=recipe, store=store, replay=replay)
+
+    def card(self) -> DataCard:
+        """The data card, shown as a page in a notebook. It is made anew; nothing is written."""
+        from datakit.cards.write import make_card
+
+        return DataCard(make_card(self.folder))
+
+    def diff(self, other: OpenedBuild | str | Path) -> Diff:
+        """What differs from here to `other`, a build or its folder: settings, records, labels, classes."""
+        from datakit.cards.diff import diff
+
+        after = other if isinstance(other, OpenedBuild) else open_build(other)
+        return diff(self.folder, after.folder)
+
+    def __repr__(self) -> str:
+        parts = self.folder.records.group_by("part").len().sort("len", descending=True).collect()
+        counted = ", ".join(f"{count:,} {part}" for part, count in parts.iter_rows())
+        return f"build {self.name} in {self.path}: {counted} records; {self.report.rejected:,} rejected"
+
+
+@dataclass(frozen=True)
+class DataCard:
+    """A data card in Markdown and as one page of HTML."""
+
+    card: Card
+
+    @cached_property
+    def markdown(self) -> str:
+        return render_markdown(self.card)
+
+    @cached_property
+    def html(self) -> str:
+        """One page: no script, nothing loaded from elsewhere."""
+        return render_html(self.card)
+
+    def write(self, folder: str | Path) -> list[Path]:
+        """The files of the card, written into `folder` as `datakit build` writes them into data_cards/."""
+        from datakit.cards.write import write_pages
+
+        return write_pages(self.card, Path(folder))
+
+    def __repr__(self) -> str:
+        return self.markdown
+
+    def _repr_html_(self) -> str:
+        style = "width:100%;height:640px;border:1px solid #c9ced6"  # a frame keeps the page's styles inside
+        return f'<iframe srcdoc="{html.escape(self.html)}" style="{style}"></iframe>'
+
+
+def recipe_of(build: BuildFolder, overrides: tuple[str, ...] = ()) -> Recipe | None:
+    """The recipe that a build was made of, in its project; None where it is gone or no longer checks."""
+    from datakit.library import load
+
+    if not build.has_report:
+        return None
+    place = build.path.absolute().parent.parent / build.report.recipe
+    try:
+        return load(place, overrides)
+    except (OSError, DatakitError):
+        return None
+
+
+def _row(answer: Prediction) -> dict[str, Any]:
+    row = answer.model_dump(exclude={"version"})
+    if answer.probabilities is not None:
+        row["probabilities"] = [
+            {"label": label, "probability": value} for label, value in answer.probabilities.items()
+        ]
+    return row

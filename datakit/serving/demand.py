@@ -1,0 +1,234 @@
+"""What the data asks of a server: the longest request, the most pictures, and the pixels of training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.core.errors import UserError
+from datakit.core.image import ImageProblem, read_header
+from datakit.core.pixels import (
+    FAMILIES,
+    FRAME_TOKENS,
+    Family,
+    TrainerLimits,
+    image_tokens,
+    smart_resize,
+    trainer_size,
+)
+from datakit.core.qwen_models import QwenModel
+from datakit.core.tokens import Template, TokenCounter
+
+Size = tuple[int, int]
+"""Width and height in pixels."""
+_NEED = "Serving needs a build with `- llamafactory: {}` under `emit:`."
+_ANSWERS_COUNTED = 20_000
+_USUAL_ASPECT = 4.0
+"""Pictures up to this aspect pass a server unchanged even when the data has none so long."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """The figures of a build that a server must meet."""
+
+    records: int
+    prompt_tokens: int
+    """Longest prompt with its pictures, in tokens."""
+    answer_tokens: int
+    """Longest answer."""
+    longest: str
+    """Id of the record with the longest prompt and answer together."""
+    longest_tokens: int
+    """Its tokens."""
+    images: int
+    """Most pictures of a record."""
+    image_tokens: int
+    """Tokens of the largest picture, frame tokens included."""
+    trainer: TrainerLimits
+    """Pixel limits of the training."""
+    family: Family
+    """Grid and limits of the model's processor."""
+    served: Family
+    """The same with the limits that the server gets."""
+    mismatches: tuple[Size, ...] = ()
+    """Sizes in the build whose pictures the server would cut into other tokens than the training did."""
+    untreated: int = 0
+    """Different sizes that a client would get wrong if it sent pictures as they are."""
+    sizes: int = 0
+    """Different sizes of pictures."""
+
+
+def demand_of(build: BuildFolder, model: QwenModel) -> Demand:
+    """The demand of a build for a model, by its data files and picture headers: no pixel is decoded.
+
+    Raises UserError for a folder without a data set for LLaMA-Factory, or with a picture that is missing.
+    """
+    family, trainer = processor_of(model), trainer_limits(build)
+    found = _Longest(build.path, family, trainer, template_of(model))
+    for row in classified_rows(build):
+        found.add(row)
+    if not found.records:
+        raise UserError(
+            f"{build.path} holds no record of the task itself", remedy="Build again with `datakit build`."
+        )
+    served = served_family(found.sizes.values(), family, trainer)
+    return Demand(
+        records=found.records,
+        prompt_tokens=found.prompt,
+        answer_tokens=found.answer,
+        longest=found.longest,
+        longest_tokens=found.both,
+        images=found.images,
+        image_tokens=found.image,
+        trainer=trainer,
+        family=family,
+        served=served,
+        mismatches=tuple(
+            sorted({size for size in found.sizes.values() if not _same(size, family, served, trainer)})
+        ),
+        untreated=sum(
+            not _same_untreated(size, family, served, trainer) for size in set(found.sizes.values())
+        ),
+        sizes=len(set(found.sizes.values())),
+    )
+
+
+def served_family(sizes: Iterable[Size], family: Family, trainer: TrainerLimits) -> Family:
+    """The processor limits that leave every picture as the training had it.
+
+    The trainer resizes to `image_max_pixels`, then the processor rounds each side to its grid: up to half a
+    grid cell more on each side. A server that was given the trainer's limit itself would shrink such
+    pictures once more (a picture of 521 x 1129 by a row), so the limit has that much room, for the longest
+    aspect of the data and at least 4:1.
+    """
+    known = set(sizes)
+    aspect = max([_USUAL_ASPECT, *(max(size) / min(size) for size in known)])
+    long_side, short_side = math.sqrt(trainer.max_pixels * aspect), math.sqrt(trainer.max_pixels / aspect)
+    room = (long_side + family.factor / 2) * (short_side + family.factor / 2)
+    trained = [_pixels(smart_resize(*trainer_size(*size, trainer), family)) for size in known]
+    cell = family.factor**2
+    most = math.ceil(max([room, *trained]) / cell) * cell
+    return family.within(max_pixels=min(family.max_pixels, most))
+
+
+def trainer_limits(build: BuildFolder) -> TrainerLimits:
+    """LLaMA-Factory's pixel limits in a build: those of its training, else of what was emitted."""
+    keys = build.training if build.training_file is not None else {}
+    most = keys.get("image_max_pixels") or build.emitted_for(_NEED).image_max_pixels
+    least = keys.get("image_min_pixels")
+    plain = TrainerLimits()
+    return TrainerLimits(most or plain.max_pixels, least or plain.min_pixels)
+
+
+def processor_of(model: QwenModel) -> Family:
+    """The grid of a model's processor; its limits are the folder's own (preprocessor_config.json), if any."""
+    family = FAMILIES[model.size_family]
+    try:
+        own = orjson.loads((Path(model.name) / "preprocessor_config.json").read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return family
+    size = own.get("size") or {}
+    return family.within(
+        min_pixels=own.get("min_pixels") or size.get("shortest_edge"),
+        max_pixels=own.get("max_pixels") or size.get("longest_edge"),
+    )
+
+
+def classified_rows(build: BuildFolder, *parts: str) -> Iterator[dict[str, Any]]:
+    """The emitted rows of the task itself (train and val, or only `parts`), in order, repeats included.
+
+    Raises UserError for a build without a data set for LLaMA-Factory.
+    """
+    build.emitted_for(_NEED)
+    yield from build.rows(*(parts or ("train", "val")))
+
+
+@dataclass
+class _Longest:
+    """The largest figures of the rows seen; a record that stands several times counts once."""
+
+    folder: Path
+    family: Family
+    trainer: TrainerLimits
+    template: Template
+    records: int = 0
+    prompt: int = 0
+    answer: int = 0
+    both: int = 0
+    longest: str = ""
+    images: int = 0
+    image: int = 0
+    sizes: dict[str, Size] = field(default_factory=dict)
+    _seen: set[str] = field(default_factory=set)
+    _counter: TokenCounter = field(default_factory=TokenCounter)
+
+    def add(self, row: dict[str, Any]) -> None:
+        if row["id"] in self._seen:
+            return
+        self._seen.add(row["id"])
+        self.records += 1
+        tokens = self._counter.chat(row["messages"], self.template)
+        pictures = [self._picture(path) for path in row.get("images") or ()]
+        prompt = tokens.prompt + sum(pictures) - FRAME_TOKENS * len(pictures)  # chat counts the frames
+        self.prompt, self.answer = max(self.prompt, prompt), max(self.answer, tokens.answer)
+        self.images, self.image = max(self.images, len(pictures)), max([self.image, *pictures])
+        if prompt + tokens.answer > self.both:
+            self.both, self.longest = prompt + tokens.answer, row["id"]
+
+    def _picture(self, path: str) -> int:
+        if path not in self.sizes:
+            try:
+                header = read_header(self.folder / path)
+            except ImageProblem as problem:
+                raise UserError(
+                    f"a picture of the build cannot be read: {problem.detail}", remedy="Build again."
+                ) from problem
+            self.sizes[path] = (header.width, header.height)
+        return image_tokens(*self.sizes[path], self.family, self.trainer) + FRAME_TOKENS
+
+
+def _same(size: Size, family: Family, served: Family, trainer: TrainerLimits) -> bool:
+    """Whether a picture resized as in training has the same tokens at the server."""
+    sent = trainer_size(*size, trainer)
+    return image_tokens(*sent, served, None) == image_tokens(*size, family, trainer)
+
+
+def _same_untreated(size: Size, family: Family, served: Family, trainer: TrainerLimits) -> bool:
+    return image_tokens(*size, served, None) == image_tokens(*size, family, trainer)
+
+
+def _pixels(size: Size) -> int:
+    return size[0] * size[1]
+
+
+def answer_room(build: BuildFolder) -> int:
+    """Tokens that an answer may take: what the serving plan says, else twice the longest trained answer."""
+    if build.serving is not None:
+        return build.serving.max_answer_tokens
+    counter, longest = TokenCounter(), 0
+    for number, row in enumerate(classified_rows(build)):
+        if number == _ANSWERS_COUNTED:
+            break
+        longest = max(longest, counter.count(row["messages"][-1]["content"]))
+    return max(16, math.ceil(2 * longest / 16) * 16)
+
+
+def prompt_tokens(
+    build: BuildFolder, messages: Sequence[Mapping[str, str]], images: Sequence[str], model: QwenModel
+) -> int:
+    """Tokens of a prompt with its pictures in training: what a server must count too."""
+    family, trainer = processor_of(model), trainer_limits(build)
+    found = _Longest(build.path, family, trainer, template_of(model))
+    found.add({"id": "", "messages": list(messages), "images": list(images)})
+    return found.prompt
+
+
+def template_of(model: QwenModel) -> Template:
+    """The chat layout of a model's family."""
+    return "qwen3_vl" if model.size_family == "qwen3_vl" else "qwen2_vl"

@@ -1,0 +1,44 @@
+"""The serving plan of a finished build."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.core.errors import UserError
+from datakit.core.parameters import describe_fault, validated
+from datakit.core.qwen_models import qwen_model
+from datakit.serving.demand import demand_of
+from datakit.serving.plan import ServingPlan, plan_serving
+from datakit.serving.settings import ServeSettings
+
+
+def plan_for(
+    build: BuildFolder, model: str | None, changes: dict[str, Any], *, cpu: bool = False
+) -> ServingPlan:
+    """The plan of a build for `model`, or for what its training exported; `changes` replace settings."""
+    recipe = build.recipe
+    settings = _settings(recipe, changes)
+    exported = build.exported()
+    served = model or settings.model or (str(exported) if exported is not None else None)
+    if served is None:
+        raise UserError(
+            "there is no trained model to serve",
+            remedy="Export it first (datakit export BUILD), or give --model with the merged folder.",
+        )
+    found = qwen_model(served)
+    name = settings.name or str(recipe.get("name") or build.path.absolute().name)
+    return plan_serving(found, demand_of(build, found), settings, served=served, name=name, cpu=cpu)
+
+
+def _settings(recipe: dict[str, Any], changes: dict[str, Any]) -> ServeSettings:
+    try:
+        found: ServeSettings = validated(ServeSettings, {**(recipe.get("serve") or {}), **changes})
+    except ValidationError as error:
+        text, remedy = describe_fault(
+            error.errors(include_url=False, include_context=False)[0], ServeSettings
+        )
+        raise UserError(f"`serve:` of the build's recipe: {text}", remedy=remedy) from None
+    return found

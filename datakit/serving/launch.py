@@ -1,0 +1,193 @@
+"""Starts `vllm serve` by a plan, waits until it is healthy, and tries once more after a known failure."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from datakit.core.errors import DatakitError, Exit, UserError
+from datakit.serving.failures import Failure, read_failure
+from datakit.serving.plan import ServingPlan
+
+_POLL_S = 0.5
+_END_S = 20.0
+_TAIL_BYTES = 200_000
+Say = Callable[[str], None]
+
+
+class ServerFailed(DatakitError):
+    """The server did not start, or was not healthy in time."""
+
+    exit_code = Exit.FAILED
+
+
+@dataclass
+class Server:
+    """A running server."""
+
+    plan: ServingPlan
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return self.plan.url
+
+    def stop(self) -> None:
+        """Ends the server and everything that it started."""
+        if self.process.poll() is None:
+            _signal(self.process, signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_END_S)
+        _signal(self.process, signal.SIGKILL)  # its engine lives in a process of its own
+        self.process.wait()
+
+
+@contextlib.contextmanager
+def running(
+    plan: ServingPlan,
+    log: Path,
+    *,
+    program: str = "vllm",
+    timeout_s: float = 900.0,
+    say: Say = lambda text: None,
+    env: dict[str, str] | None = None,
+) -> Iterator[Server]:
+    """A healthy server; it ends with the block.
+
+    A start that fails for a known reason is tried once more with what the server said. Raises ServerFailed
+    with the server's own words, or UserError when vLLM is not there.
+    """
+    server, failure = _start(plan, log, program, timeout_s, env)
+    if failure is not None:
+        following = next_plan(plan, failure)
+        if following is None:
+            raise ServerFailed(f"{failure.detail}.\n  {failure.remedy}\n  The whole log: {log}")
+        say(f"vLLM did not start: {failure.detail}. Trying once more with {_changed(plan, following)}.")
+        server, again = _start(following, log.with_name(f"{log.stem}.2{log.suffix}"), program, timeout_s, env)
+        if again is not None:
+            raise ServerFailed(
+                f"vLLM did not start in two tries. First: {failure.detail}; then: {again.detail}.\n"
+                f"  {again.remedy}\n  The whole logs: {log.parent}"
+            )
+    assert server is not None  # no failure was found
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def next_plan(plan: ServingPlan, failure: Failure) -> ServingPlan | None:
+    """The plan for the next try; None when only the user can help.
+
+    A length under that of the data's longest request is none: the server would refuse records.
+    """
+    changes = dict(failure.changes)
+    if failure.kind == "old_limit_syntax":
+        changes["--limit-mm-per-prompt"] = f"image={max(1, plan.demand.images)}"
+    length = changes.get("--max-model-len")
+    if length is not None and int(length) < plan.demand.longest_tokens:
+        return None
+    if not changes and not failure.dropped:
+        return None
+    following = plan.with_flags(changes, f"after a failed start: {failure.detail}", dropped=failure.dropped)
+    return None if following.command() == plan.command() else following
+
+
+def _start(
+    plan: ServingPlan, log: Path, program: str, timeout_s: float, env: dict[str, str] | None
+) -> tuple[Server | None, Failure | None]:
+    words = plan.command(program)
+    if shutil.which(words[0]) is None:
+        raise UserError(
+            f"there is no program `{words[0]}`",
+            remedy="Install vLLM where the GPU is (pip install vllm), or name it with --vllm.",
+        )
+    if _healthy(plan):
+        raise UserError(
+            f"another server answers on port {plan.port}",
+            remedy="End it, or choose another port with --port.",
+        )
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "wb") as file:
+        file.write(f"{shlex.join(words)}\n".encode())
+        file.flush()
+        process = subprocess.Popen(
+            words,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            env={**os.environ, **(env or {})},
+        )
+    server = Server(plan, process, log)
+    try:
+        failure = _wait(server, timeout_s)
+    except BaseException:
+        server.stop()
+        raise
+    if failure is not None:
+        server.stop()
+        return None, failure
+    return server, None
+
+
+def _wait(server: Server, timeout_s: float) -> Failure | None:
+    """Waits until the server is healthy; why it ended, when it did."""
+    until = time.monotonic() + timeout_s
+    while time.monotonic() < until:
+        code = server.process.poll()
+        if code is not None:
+            return read_failure(_tail(server.log)) or _unknown(server.log, code)
+        if _healthy(server.plan):
+            return None
+        time.sleep(_POLL_S)
+    raise ServerFailed(
+        f"vLLM was not ready within {timeout_s:g} s.\n  Give it more with --timeout-s; its log: {server.log}"
+    )
+
+
+def _healthy(plan: ServingPlan) -> bool:
+    address = f"http://127.0.0.1:{plan.port}/health"
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(address, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError, ValueError):
+        return False
+
+
+def _unknown(log: Path, code: int) -> Failure:
+    lines = [line for line in _tail(log).splitlines() if line.strip()]
+    errors = [line for line in lines if "Error" in line or "error:" in line]
+    last = (errors or lines or ["it printed nothing"])[-1]
+    return Failure("unknown", f"it ended with code {code}: {last.strip()[-300:]}", "See the log.")
+
+
+def _tail(log: Path) -> str:
+    with open(log, "rb") as file:
+        file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+        return file.read().decode("utf-8", "replace")
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+def _changed(old: ServingPlan, new: ServingPlan) -> str:
+    before = {flag.name: flag.words for flag in old.flags}
+    after = {flag.name: flag.words for flag in new.flags}
+    changed = [shlex.join(words) for name, words in after.items() if before.get(name) != words]
+    gone = [f"no {name}" for name in before if name not in after]
+    return ", ".join([*changed, *gone])

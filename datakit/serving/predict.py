@@ -1,0 +1,160 @@
+"""Predictions over many records: resumable, joined by id, every record accounted for."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from datakit.artifacts import predictions as files
+from datakit.artifacts.predictions import NOT_ANSWERED, Prediction
+from datakit.core.errors import DatakitError, Exit
+from datakit.run.progress import Progress
+from datakit.serving.classifier import Classifier, Item
+
+_APPENDED_AT_ONCE = 32
+
+
+class NotConserved(DatakitError):
+    """Records were lost or invented: a fault of datakit, never of the data."""
+
+
+@dataclass
+class Account:
+    """What became of the records."""
+
+    records: int
+    answered: int = 0
+    """With a label of the set."""
+    problems: Counter[str] = field(default_factory=Counter)
+    """Answers and records without a label, by reason; they count as wrong when scored."""
+    retry: int = 0
+    """Not answered this time: the next run asks again."""
+    resumed: int = 0
+    """Among them, those that an earlier run had asked."""
+    correct: int = 0
+    known: int = 0
+    """Records whose truth is known."""
+    out: Path = Path()
+    kept: Path | None = None
+    """Where earlier predictions lie that stood at `out` and had other answers."""
+
+    @property
+    def exit_code(self) -> Exit:
+        return Exit.PARTIAL if self.retry else Exit.FINE
+
+    def add(self, found: Prediction) -> None:
+        if found.problem == NOT_ANSWERED:
+            self.retry += 1
+            return
+        if found.problem:
+            self.problems[found.problem] += 1
+        else:
+            self.answered += 1
+        if found.label is not None:
+            self.known += 1
+            self.correct += found.predicted == found.label
+
+    @property
+    def text(self) -> str:
+        """The account in one line."""
+        parts = [f"{self.answered:,} answered"]
+        parts += [f"{count:,} {reason}" for reason, count in sorted(self.problems.items())]
+        if self.retry:
+            parts.append(f"{self.retry:,} to retry")
+        line = f"{self.records:,} records = {' + '.join(parts)}"
+        if self.resumed:
+            line += f" ({self.resumed:,} from an earlier run)"
+        if self.known:
+            line += f"; {self.correct:,} of {self.known:,} right ({self.correct / self.known:.1%})"
+        return line
+
+
+def predict(
+    classifier: Classifier,
+    items: Sequence[Item],
+    out: Path,
+    *,
+    options: str = "",
+    progress: Progress | None = None,
+) -> Account:
+    """Writes predictions.jsonl with one prediction a record, in the records' order.
+
+    Answers are kept in a file beside it the moment they come, under a mark of the prompts, the model and
+    where its weights lie: a run that was ended goes on there. The file is gone when every record is answered,
+    so that a model trained anew is asked anew. Earlier predictions at `out` with other answers are set aside.
+
+    Raises UserError, before anything is asked, where `out` is a file of another kind.
+    """
+    progress = progress or Progress(quiet=True)
+    out = Path(os.path.realpath(out))
+    files.check_place(out)
+    kept = _kept_file(classifier, items, out, options)
+    files.mend(kept)
+    known = {found.id: found for found in (files.read(kept) if kept.exists() else ())}
+    account = Account(len(items), resumed=len(known), out=out)
+    missing = [item for item in items if item.id not in known]
+    unanswered: dict[str, Prediction] = {}
+    draft: list[Prediction] = []
+    with progress:
+        progress.start("predict", len(items))
+        progress.advance(len(known))
+        try:
+            for found in _as_made(classifier, missing):
+                progress.advance(1)
+                if found.problem == NOT_ANSWERED:
+                    unanswered[found.id] = found
+                    continue
+                known[found.id] = found
+                draft.append(found)
+                if len(draft) >= _APPENDED_AT_ONCE:
+                    files.append(kept, draft)
+                    draft = []
+        finally:
+            if draft:
+                files.append(kept, draft)
+    ordered = [known.get(item.id or "") or unanswered[item.id or ""] for item in items]
+    for found in ordered:
+        account.add(found)
+    total = account.answered + sum(account.problems.values()) + account.retry
+    if total != account.records or len({found.id for found in ordered}) != len(items):
+        raise NotConserved(f"{account.records} records became {total} predictions; please report it.")
+    account.kept = files.replace(out, ordered)
+    if not account.retry:
+        kept.unlink(missing_ok=True)
+    return account
+
+
+def _as_made(classifier: Classifier, items: Sequence[Item]) -> Iterator[Prediction]:
+    """Predictions as they are made, with at most `concurrency` records at work."""
+    left = iter(items)
+    working: set[Future[Prediction]] = set()
+    try:
+        while True:
+            while len(working) < classifier.concurrency and (item := next(left, None)) is not None:
+                working.add(classifier.submit(item))
+            if not working:
+                return
+            done, working = wait(working, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
+    finally:
+        for future in working:
+            future.cancel()
+
+
+def _kept_file(classifier: Classifier, items: Sequence[Item], out: Path, options: str) -> Path:
+    """The file of unfinished answers; its name changes with everything that changes an answer."""
+    state = hashlib.blake2b(orjson.dumps([classifier.identity, options]), digest_size=6)
+    if not all(item.messages for item in items):  # their prompts are made by the build's steps
+        state.update(classifier.prompts.build.fingerprint())
+    for item in items:
+        parts = [item.id, list(map(str, item.images)), item.label, item.messages, dict(item.columns)]
+        state.update(orjson.dumps(parts, default=str))
+    return out.with_name(f".{out.name}.{state.hexdigest()}.part.jsonl")

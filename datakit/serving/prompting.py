@@ -1,0 +1,238 @@
+"""The prompt of a record as the training of a build had it: the same steps, templates, labels and store."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.core.answer import AnswerFormat
+from datakit.core.errors import DatakitError, UserError
+from datakit.core.files import FileDigests
+from datakit.core.outcome import Outcome, Rejected, Retry
+from datakit.core.tools import Tools
+from datakit.core.transform import Annotator, PromptRenderer, Row
+from datakit.core.workers import AsyncRowWorker, RowWorker, WrittenPrompt, async_row_worker, row_worker
+from datakit.recipe.recipe import Recipe, Step, load_recipe, project_of
+from datakit.run.keys import Keys, fingerprint
+from datakit.run.store import Store, store_folder
+from datakit.serving.demand import trainer_limits
+from datakit.serving.pictures import TrainedView
+
+_AGAIN = "Build again with `datakit build`; it needs `render.chat` and `- llamafactory: {}`."
+BASE_COLUMNS = frozenset({"id", "images", "label"})
+"""Columns that a record has without any step."""
+
+
+class NoPrompt(DatakitError):
+    """A record that has no prompt: `reason` is a word, `detail` a sentence. `again`: another try may help."""
+
+    def __init__(self, reason: str, detail: str, *, again: bool = False) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason, self.detail, self.again = reason, detail, again
+
+
+@dataclass(frozen=True)
+class BuildPrompts:
+    """What a build says about prompts: settings, not yet at work."""
+
+    build: BuildFolder
+    recipe: Recipe
+    tools: Tools
+    chat: PromptRenderer
+    """The recipe's render.chat."""
+    annotators: tuple[Step, ...]
+    """The steps that make columns of the prompt, in order."""
+    given: tuple[str, ...]
+    """Columns that the caller must give, because no step makes them."""
+    form: AnswerFormat
+    view: TrainedView
+
+    @classmethod
+    def load(cls, build: BuildFolder, *, rendered: bool = False) -> BuildPrompts:
+        """Of a build. Raises UserError for one that cannot prompt as its training did.
+
+        With `rendered`, only prompts that the build itself holds will be asked: no step has to work anew.
+        """
+        build = BuildFolder(build.path.absolute())
+        recipe = _recipe(build)
+        tools = replace(recipe.tools(), base=_recipe_folder(build), project=build.path)
+        chat = _chat(recipe, build)
+        form = build.answer_format
+        annotators, given = ((), ()) if rendered else _chain(recipe, chat, tools)
+        _check_same(build, annotators, tools)
+        emitted = build.emitted_for(_AGAIN)
+        view = TrainedView(emitted.image_max_pixels, trainer_limits(build))
+        return cls(build, recipe, tools, chat, annotators, given, form, view)
+
+
+@dataclass
+class Prompter:
+    """Makes prompts, on one event loop. OCR and other work of the CPU runs in threads."""
+
+    prompts: BuildPrompts
+    threads: int = field(default_factory=lambda: min(4, os.cpu_count() or 1))
+
+    def __post_init__(self) -> None:
+        self.pool = ThreadPoolExecutor(self.threads, thread_name_prefix="datakit-serve")
+        self._store = _store(self.prompts)
+        self.tools = replace(self.prompts.tools, files=FileDigests(self._store))
+        self._writer = self.prompts.chat.writer(self.tools)
+        self._local = threading.local()
+        self._async: dict[int, AsyncRowWorker] = {}
+        self._keys = {
+            step.number: Keys(step.transform, self.tools)
+            for step in self.prompts.annotators
+            if isinstance(step.transform, Annotator)
+        }
+
+    async def turns(self, row: Row) -> WrittenPrompt:
+        """The prompt of a record: system and user turns as render.chat writes them. Raises NoPrompt."""
+        row = await self.columns(row)
+        found = self._writer.prompt(row)
+        if isinstance(found, Rejected):
+            raise NoPrompt(found.reason, found.detail)
+        return found
+
+    async def columns(self, row: Row) -> Row:
+        """The record with the columns that the steps before the prompt make. Raises NoPrompt."""
+        missing = [name for name in self.prompts.given if name not in row]
+        if missing:
+            raise UserError(
+                f"the prompt needs `{missing[0]}`, which no step of the recipe makes",
+                remedy=f"Give it with the picture: {missing[0]}=….",
+            )
+        for step in self.prompts.annotators:
+            row = {**row, **await self._annotated(step, row)}
+        return row
+
+    async def close(self) -> None:
+        """Ends threads, connections and the store."""
+        for worker in self._async.values():
+            await worker.close()
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        if self._store is not None:
+            self._store.close()
+
+    async def _annotated(self, step: Step, row: Row) -> Row:
+        annotator = step.transform
+        assert isinstance(annotator, Annotator)  # `_chain` takes no other
+        key, _ = self._keys[step.number].of(row)
+        stored = self._store.get_many([key]).get(key) if self._store is not None else None
+        outcome = stored.outcome if stored is not None else await self._worked(step, annotator, row)
+        if isinstance(outcome, Retry):
+            raise NoPrompt(outcome.reason, f"{step.name}: {outcome.detail}", again=True)
+        if stored is None and self._store is not None:
+            self._store.put(key, step.name, outcome)
+        if isinstance(outcome, Rejected):
+            raise NoPrompt(outcome.reason, f"{step.name}: {outcome.detail}")
+        columns = annotator.columns(outcome.raw, row, self.tools)
+        if isinstance(columns, Rejected):
+            raise NoPrompt(columns.reason, f"{step.name}: {columns.detail}")
+        return columns
+
+    async def _worked(self, step: Step, annotator: Annotator, row: Row) -> Outcome:
+        if annotator.executor == "event_loop":
+            if step.number not in self._async:
+                self._async[step.number] = async_row_worker(annotator.start(self.tools))
+            return await self._async[step.number].answer(row)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.pool, self._in_thread, step.number, annotator, row)
+
+    def _in_thread(self, number: int, annotator: Annotator, row: Row) -> Outcome:
+        workers: dict[int, RowWorker] = self._local.__dict__.setdefault("workers", {})
+        if number not in workers:  # engines are no two threads' at once
+            workers[number] = row_worker(annotator.start(self.prompts.tools))
+        return workers[number].answer(row)
+
+
+def _recipe(build: BuildFolder) -> Recipe:
+    _ = build.recipe  # told what is missing in the words of every other reader
+    labels = build.labels_file
+    return load_recipe(build.recipe_file, overrides=[] if labels is None else [f"labels={labels.name}"])
+
+
+def _recipe_folder(build: BuildFolder) -> Path:
+    """Where relative paths of the recipe start: its own folder, while it is still there."""
+    if not build.has_report:
+        return build.path
+    return (project_of(build.recipe_file) / build.report.recipe).parent
+
+
+def _chat(recipe: Recipe, build: BuildFolder) -> PromptRenderer:
+    found = [step.transform for step in recipe.steps if isinstance(step.transform, PromptRenderer)]
+    if not found:
+        raise UserError(f"the recipe of {build.path} has no render.chat, so there is no prompt to serve with")
+    if build.templates_folder is None:
+        raise UserError(
+            f"the build {build.path} keeps no templates", remedy="Build again with `datakit build`."
+        )
+    return found[-1]
+
+
+def _chain(recipe: Recipe, chat: PromptRenderer, tools: Tools) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+    """The annotators that the prompt rests on, in order, and the columns that nobody makes.
+
+    Columns of the answer alone (a reason, the label) are not the prompt's.
+    """
+    needed = set(chat.prompt_columns(tools))
+    chosen: list[Step] = []
+    for step in reversed(recipe.steps):
+        kind = step.transform
+        gives = set(kind.gives(tools)) & needed if isinstance(kind, Annotator) else set()
+        if not gives or not isinstance(kind, Annotator):
+            continue
+        reads = set(kind.needs(tools))
+        if "label" in reads:
+            raise UserError(
+                f"{step.name} writes {', '.join(sorted(gives))} with the label in view, for the prompt",
+                remedy="Such a prompt gives the answer away and cannot be served: leave it out.",
+            )
+        chosen.append(step)
+        needed = needed - gives | reads | (set(kind.optional(tools)) & _made(recipe, step, tools))
+    given = sorted(needed - BASE_COLUMNS)
+    return tuple(reversed(chosen)), tuple(given)
+
+
+def _made(recipe: Recipe, until: Step, tools: Tools) -> set[str]:
+    """The columns that annotators before a step make."""
+    return {
+        name
+        for step in recipe.steps
+        if step.number < until.number and isinstance(step.transform, Annotator)
+        for name in step.transform.gives(tools)
+    }
+
+
+def _check_same(build: BuildFolder, annotators: tuple[Step, ...], tools: Tools) -> None:
+    """Raises UserError when a step would not work as it did for the training: another engine or writer."""
+    manifest = build.find_manifest()
+    if manifest is None:
+        raise UserError(f"{build.path} holds no whole build", remedy="Build again with `datakit build`.")
+    then = {step["number"]: step for step in manifest.steps}
+    for step in annotators:
+        old = then.get(step.number)
+        assert isinstance(step.transform, Annotator)
+        if old is None or old["fingerprint"] == fingerprint(step.transform, tools):
+            continue
+        now = step.transform.key_settings(tools)
+        changed = [
+            f"{name} was {old['settings'].get(name)!r} and is {now.get(name)!r}"
+            for name in sorted({*now, *old["settings"]})
+            if old["settings"].get(name) != now.get(name)
+        ]
+        raise UserError(
+            f"{step.name} would not work as it did for the training: {'; '.join(changed) or 'its version'}",
+            remedy="Use the same version, or the same endpoint (OPENAI_API_KEY, OPENAI_BASE_URL), or build "
+            "and train again.",
+        )
+
+
+def _store(prompts: BuildPrompts) -> Store | None:
+    """The project's result store, when the build still lies in its project."""
+    folder = store_folder(project_of(prompts.build.recipe_file), prompts.recipe.run.store)
+    return Store(folder) if folder.is_dir() else None

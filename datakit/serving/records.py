@@ -1,0 +1,114 @@
+"""What `datakit predict` asks about: a split of the build, a folder of pictures, or a JSON Lines file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.core.errors import UserError
+from datakit.core.files import inside
+from datakit.serving.classifier import Item
+from datakit.serving.demand import classified_rows
+
+SPLITS = ("train", "val")
+_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
+_KEYS = frozenset({"id", "image", "images", "label"})
+
+
+def items_of(build: BuildFolder, wanted: str) -> list[Item]:
+    """The records of `train`, `val`, a folder of pictures, or a .jsonl file, each id once.
+
+    Those of a split carry the prompts that the build holds: they are asked to the letter. Those of a file
+    have `id`, `image` or `images` (relative to the file), and maybe `label` and further columns. Raises
+    UserError with file and line.
+    """
+    if wanted in SPLITS:
+        found = split_items(build, wanted)
+        if not found:
+            raise UserError(f"{build.path} has no records in `{wanted}`", remedy="curate.split makes `val`.")
+        return found
+    path = Path(wanted)
+    if path.is_dir():
+        return _folder(path)
+    if path.is_file():
+        return _file(path)
+    raise UserError(
+        f"`{wanted}` is neither a split nor a folder or file here",
+        remedy="Give train, val, a folder of pictures, or a .jsonl file.",
+    )
+
+
+def split_items(build: BuildFolder, split: str) -> list[Item]:
+    """The records of one split, in the order of the data files, each once, with their truth."""
+    truths = _truths(build)
+    form = build.answer_format
+    found: dict[str, Item] = {}
+    for row in classified_rows(build, split):
+        if row["id"] in found:
+            continue
+        turns = row["messages"]
+        truth = truths.get(row["id"]) or form.parse(turns[-1]["content"]).label
+        images = tuple(str(build.path.absolute() / path) for path in row.get("images") or ())
+        found[row["id"]] = Item(images, row["id"], truth, messages=tuple(turns[:-1]))
+    return list(found.values())
+
+
+def _truths(build: BuildFolder) -> dict[str, str]:
+    """Id -> label, as the build's records have them; the answers in the data files state them too."""
+    if not build.is_finished:
+        return {}
+    return dict(build.records.select("id", "label").drop_nulls().collect().rows())
+
+
+def _folder(folder: Path) -> list[Item]:
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    if not paths:
+        raise UserError(
+            f"there is no picture in {folder}", remedy=f"Looked for {', '.join(sorted(_SUFFIXES))}."
+        )
+    return [Item((str(path.absolute()),), path.relative_to(folder).as_posix()) for path in paths]
+
+
+def _file(path: Path) -> list[Item]:
+    found: dict[str, Item] = {}
+    with open(path, "rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            where = f"{path}:{number}"
+            item = _item(line, where, path.absolute().parent)
+            assert item.id is not None  # `_item` gives one
+            if item.id in found:
+                raise UserError(
+                    f"id `{item.id}` stands twice", where=where, remedy="Give each record its own."
+                )
+            found[item.id] = item
+    if not found:
+        raise UserError(f"{path} holds no record", remedy='One a line: {"id": "a", "image": "a.png"}')
+    return list(found.values())
+
+
+def _item(line: bytes, where: str, root: Path) -> Item:
+    try:
+        row: Any = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise UserError(f"this line is not JSON: {error}", where=where) from None
+    if not isinstance(row, dict):
+        raise UserError("a record is a JSON object", where=where)
+    images = row.get("images", row.get("image"))
+    images = [images] if isinstance(images, str) else images or []
+    if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
+        raise UserError("`image` must be a path, `images` a list of paths", where=where)
+    id_ = row.get("id", images[0] if images else None)
+    if id_ is None or not str(id_):
+        raise UserError("the record has neither `id` nor a picture", where=where)
+    label = row.get("label")
+    try:
+        paths = tuple(image if "://" in image else str(inside(root, image)) for image in images)
+    except UserError as error:
+        raise UserError(error.message, where=where, remedy=error.remedy) from None
+    columns = {key: value for key, value in row.items() if key not in _KEYS}
+    return Item(paths, str(id_), str(label) if label is not None else None, columns)

@@ -1,0 +1,229 @@
+"""The served model: the adapter merged into its base, or the trained model itself, and then looked at."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import BaseModel
+
+from datakit.artifacts.names import EXPORT
+from datakit.core.errors import DatakitError, Exit, UserError
+from datakit.core.replacing import set_aside
+from datakit.training import trainer
+from datakit.training.launch import Say, run_logged
+from datakit.training.run_folder import RunFolder, has_weights
+from datakit.training.safetensors import shapes
+
+_PROCESSOR = ("preprocessor_config.json", "processor_config.json")
+_TEMPLATES = ("chat_template.jinja", "chat_template.json")
+MARK = ".datakit-export"
+"""An empty file in the folders of models that an export made, which a later one may remove."""
+_TOKENIZER = ("tokenizer.json", "vocab.json")
+
+
+class ExportFailed(DatakitError):
+    """A served model that would not load, or answer otherwise than the trained one."""
+
+    exit_code = Exit.FAILED
+
+
+class Exported(BaseModel):
+    """The served model."""
+
+    served: str
+    tensors: int
+    bytes: int
+    log: str = ""
+    seconds: float = 0.0
+    already: bool = False
+
+
+def export_call(run: RunFolder, python: str | None) -> trainer.Call:
+    """The call that makes the served model. Raises UserError where it cannot be made."""
+    _refuse_quantised(run)
+    program = trainer.find_trainer(python)
+    return trainer.Call((str(program), "export", EXPORT), run.build.path)
+
+
+def export(run: RunFolder, python: str | None, say: Say) -> Exported:
+    """Makes and checks the served model; one that stands already is only checked.
+
+    It is made beside its place and moved there when it is right, so that a half-written one is never served.
+    """
+    if has_weights(run.served) and not problems(run.served, run):
+        say(f"The served model stands already: {run.served}")
+        return _exported(run.served, already=True)
+    call = export_call(run, python)
+    if not has_weights(run.trained):
+        raise UserError(
+            f"{run.trained} holds no trained model", remedy=f"Train first: datakit train {run.build.path}"
+        )
+    began = time.monotonic()
+    part = run.served.with_name(f"{run.served.name}.part")
+    _clear(part, say)
+    part.mkdir(parents=True)
+    (part / MARK).touch()
+    words = (*call.words, f"export_dir={_relative(part, run.build.path)}")
+    log = run_logged(trainer.Call(words, call.folder, {}), run.logs, "export", say)
+    complete(part, run, say)
+    found = problems(part, run)
+    if found:
+        listed = "\n".join(f"    {problem}" for problem in found)
+        raise ExportFailed(f"the exported model in {part} is not right:\n{listed}\n  Its log: {log}")
+    _clear(run.served, say)
+    part.rename(run.served)
+    made = _exported(run.served)
+    made.log, made.seconds = str(log), round(time.monotonic() - began, 1)
+    return made
+
+
+def _clear(folder: Path, say: Say) -> None:
+    """Removes a model that an export made; anything else at its place, which export.yaml names, stays."""
+    if (folder / MARK).is_file() and not folder.is_symlink():
+        shutil.rmtree(folder)
+    elif os.path.lexists(folder):
+        say(f"{folder} was not made by `datakit export`: it is kept as {set_aside(folder)}")
+
+
+def complete(folder: Path, run: RunFolder, say: Say) -> None:
+    """Copies what the trainer left out and the base model has: processor, chat template, generation settings.
+
+    LLaMA-Factory only warns when it cannot save the processor; without it nothing can be served.
+    """
+    base = Path(str(run.keys["model_name_or_path"]))
+    for names in (_PROCESSOR, _TEMPLATES, ("generation_config.json",)):
+        if any((folder / name).is_file() for name in names):
+            continue
+        for source in (run.trained, base):
+            found = next((source / name for name in names if (source / name).is_file()), None)
+            if found is not None:
+                shutil.copyfile(found, folder / found.name)
+                say(f"{found.name} was copied from {source}")
+                break
+
+
+def problems(folder: Path, run: RunFolder) -> list[str]:
+    """Why the model in `folder` would not serve; empty when it is right.
+
+    Weights are compared by name and shape with the base model where that is a local folder: a merge that
+    renamed a tensor loads with random values in its place, and without an error.
+    """
+    found = []
+    config = _config(folder)
+    if config is None:
+        found.append("config.json is missing or no JSON")
+    if not has_weights(folder):
+        found.append("the weights are missing or cut short")
+    for what, names in (("processor", _PROCESSOR), ("tokenizer", _TOKENIZER)):
+        if not any((folder / name).is_file() for name in names):
+            found.append(f"the {what} is missing: none of {', '.join(names)}")
+    if not _has_template(folder):
+        found.append(
+            f"the chat template is missing: none of {', '.join(_TEMPLATES)}, nor tokenizer_config.json"
+        )
+    if (folder / "adapter_config.json").is_file():
+        found.append("adapter_config.json is there: the adapter was not merged")
+    base = Path(str(run.keys["model_name_or_path"]))
+    if config is not None and base.is_dir():
+        found += _differences(folder, base, config)
+    return found
+
+
+def _differences(folder: Path, base: Path, config: dict[str, Any]) -> list[str]:
+    found = []
+    other = _config(base) or {}
+    if config.get("architectures") != other.get("architectures"):
+        found.append(f"the architecture is {config.get('architectures')}, not {other.get('architectures')}")
+    mine, theirs = (_canonical(shapes(place)) for place in (folder, base))
+    if not theirs:
+        return found  # weights of the base in another format
+    tied = {"lm_head.weight"} if _is_tied(config) else set()
+    for words, names in (
+        ("missing", theirs.keys() - mine.keys() - tied),
+        ("new", mine.keys() - theirs.keys() - tied),
+    ):
+        if names:
+            shown = ", ".join(sorted(names)[:3])
+            found.append(f"{len(names)} tensors are {words} against the base model, such as {shown}")
+    wrong = [name for name in mine.keys() & theirs.keys() if mine[name] != theirs[name]]
+    if wrong:
+        found.append(f"{len(wrong)} tensors have another shape than in the base model, such as {min(wrong)}")
+    return found
+
+
+_RENAMED = (
+    ("model.language_model.", "model."),
+    ("language_model.model.", "model."),
+    ("language_model.lm_head.", "lm_head."),
+    ("model.visual.", "visual."),
+)
+"""transformers 4.52 and later moved the parts of a vision-language model; both spellings load."""
+
+
+def _canonical(tensors: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    found = {}
+    for name, shape in tensors.items():
+        for old, new in _RENAMED:
+            if name.startswith(old):
+                name = new + name.removeprefix(old)
+                break
+        found[name] = shape
+    return found
+
+
+def _is_tied(config: dict[str, Any]) -> bool:
+    return bool(
+        config.get("tie_word_embeddings", config.get("text_config", {}).get("tie_word_embeddings", False))
+    )
+
+
+def _refuse_quantised(run: RunFolder) -> None:
+    """An adapter cannot be merged into rounded weights."""
+    base = Path(str(run.keys["model_name_or_path"]))
+    config = _config(base) if base.is_dir() else None
+    stored = (config or {}).get("quantization_config")
+    if run.method == "lora" and (stored or run.export_keys.get("quantization_bit")):
+        kind = (stored or {}).get("quant_method", "quantised") if isinstance(stored, dict) else "quantised"
+        raise UserError(
+            f"the base model {base} is quantised ({kind}): an adapter cannot be merged into it",
+            remedy="Name the full-precision model as `model_name_or_path` in export.yaml, or "
+            "serve base and adapter side by side: vllm serve BASE --enable-lora --lora-modules NAME=ADAPTER",
+        )
+
+
+def _has_template(folder: Path) -> bool:
+    if any((folder / name).is_file() for name in _TEMPLATES):
+        return True
+    try:
+        return bool(orjson.loads((folder / "tokenizer_config.json").read_bytes()).get("chat_template"))
+    except (OSError, orjson.JSONDecodeError):
+        return False
+
+
+def _config(folder: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = orjson.loads((folder / "config.json").read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return None
+    return found
+
+
+def _relative(path: Path, start: Path) -> str:
+    import os
+
+    return os.path.relpath(path, start)
+
+
+def _exported(folder: Path, *, already: bool = False) -> Exported:
+    files = list(folder.glob("*.safetensors"))
+    return Exported(
+        served=str(folder),
+        tensors=len(shapes(folder)),
+        bytes=sum(path.stat().st_size for path in files),
+        already=already,
+    )

@@ -1,0 +1,275 @@
+"""Runs LLaMA-Factory on a build: training that resumes, with its log kept and its progress told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from datakit.artifacts import names
+from datakit.core.errors import DatakitError, Exit, UserError
+from datakit.core.qwen_models import qwen_model
+from datakit.training import trainer
+from datakit.training.longest import longest_row
+from datakit.training.machine import Machine, this_machine
+from datakit.training.memory_plan import MemoryPlan, memory_plan, refuse_what_cannot_fit
+from datakit.training.run_folder import RunFolder, checkpoints
+
+Say = Callable[[str], None]
+_LOOK_EVERY_S = 1.0
+_TOLD_LINES = 15
+
+
+class TrainerFailed(DatakitError):
+    """The trainer ended with an error; its log is kept."""
+
+    exit_code = Exit.FAILED
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a training runs: this node among others, its trainer, its devices."""
+
+    python: str | None = None
+    gpus: int | None = None
+    """Of this node; those of the recipe when not given."""
+    nodes: int | None = None
+    node_rank: int | None = None
+    master: str | None = None
+    master_port: int | None = None
+    cpu: bool = False
+    """On the processor: for trials with tiny models."""
+    ignore_memory: bool = False
+
+
+class Trained(BaseModel):
+    """What a training came to."""
+
+    trained: str
+    """Folder of the adapter or model."""
+    log: str = ""
+    steps: int = 0
+    loss: float | None = None
+    """The last training loss."""
+    eval_loss: float | None = None
+    resumed_from: str = ""
+    """Name of the checkpoint that the training went on from."""
+    seconds: float = 0.0
+    already: bool = False
+    """The training had come to its end before; nothing was done."""
+
+
+def train_call(run: RunFolder, place: Place) -> trainer.Call:
+    """The call that trains the build. Raises UserError where something that it needs is missing."""
+    program = trainer.find_trainer(place.python)
+    gpus, nodes = _share(run, place)
+    words = [str(program), "train", names.TRAINING]
+    if place.cpu:
+        words += ["use_cpu=true", "bf16=false", "fp16=false", "dataloader_num_workers=0"]
+    settings = trainer.distributed(
+        gpus=gpus,
+        nodes=nodes,
+        deepspeed=run.deepspeed() is not None,
+        node_rank=place.node_rank,
+        master=place.master,
+        port=place.master_port,
+    )
+    settings |= trainer.threads(int(run.keys.get("preprocessing_num_workers") or 1), gpus)
+    return trainer.Call(tuple(words), run.build.path, settings)
+
+
+def train(run: RunFolder, place: Place, say: Say) -> Trained:
+    """The training of a build, from its last whole checkpoint on if there is one.
+
+    Raises UserError for a machine that cannot train it, TrainerFailed when the trainer fails.
+    """
+    if run.finished():
+        say(f"The training has come to its end before: {run.trained}")
+        return _account(run, Trained(trained=str(run.trained), already=True))
+    call = train_call(run, place)
+    if not place.cpu:
+        _check_machine(run, place, say)
+    # Node 0 writes the checkpoints; on a shared disk the others must not move them under its hands.
+    first = call.settings.get("NODE_RANK", "0") == "0"
+    whole = _set_half_written_aside(run, say) if first else checkpoints(run.trained)[0]
+    resumed = whole[-1].name if whole else ""
+    if resumed:
+        say(f"Going on from {resumed}.")
+    began = time.monotonic()
+    log = run_logged(call, run.logs, "train", say, progress=run.progress)
+    if first and not run.finished():
+        raise TrainerFailed(f"the trainer ended without a model in {run.trained}\n  Its log: {log}")
+    found = Trained(trained=str(run.trained), log=str(log), resumed_from=resumed)
+    found.seconds = round(time.monotonic() - began, 1)
+    return _account(run, found)
+
+
+def run_logged(
+    call: trainer.Call,
+    logs: Path,
+    name: str,
+    say: Say,
+    progress: Callable[[], dict[str, Any] | None] = lambda: None,
+) -> Path:
+    """The log of a call that has come to its end. Raises TrainerFailed with the log's last lines.
+
+    Interrupting ends the whole process group, so that no process keeps a GPU.
+    """
+    logs.mkdir(parents=True, exist_ok=True)
+    log = logs / f"{name}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.log"
+    say(f"Log: {log}")
+    with open(log, "wb") as file:
+        file.write(f"$ {call.shown()}\n".encode())
+        file.flush()
+        process = subprocess.Popen(
+            call.words,
+            cwd=call.folder,
+            env=call.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            code = _wait(process, say, progress)
+        except BaseException:
+            _end(process)
+            raise
+    if code:
+        raise TrainerFailed(_failure(name, code, log))
+    return log
+
+
+def gpus_and_nodes(run: RunFolder) -> tuple[int, int]:
+    """GPUs of each node and number of nodes, as the recipe says and the steps were reckoned with."""
+    section = run.build.section("train")
+    nodes = int(section.get("nodes", 1))
+    return max(1, int(section.get("gpus", 1)) // nodes), nodes
+
+
+def plan_of(run: RunFolder, machine: Machine, *, gpus: int, nodes: int) -> MemoryPlan:
+    """The memory plan of a build's training. Raises UserError for a model whose size is not known."""
+    size = qwen_model(str(run.keys["model_name_or_path"]))
+    longest = longest_row(run.build, run.keys, 2 * size.patch)
+    return memory_plan(
+        size,
+        run.keys,
+        run.deepspeed(),
+        machine,
+        gpus=gpus,
+        nodes=nodes,
+        longest=longest if all(longest) else None,
+    )
+
+
+def _share(run: RunFolder, place: Place) -> tuple[int, int]:
+    gpus, nodes = gpus_and_nodes(run)
+    wanted, across = place.gpus or gpus, place.nodes or nodes
+    if wanted * across != gpus * nodes:
+        raise UserError(
+            f"the steps were reckoned for {gpus * nodes} GPUs in all, and {wanted * across} would train",
+            remedy=f"Build again for them: --set train.gpus={wanted * across} --set train.nodes={across}",
+        )
+    return wanted, across
+
+
+def _check_machine(run: RunFolder, place: Place, say: Say) -> None:
+    gpus, nodes = _share(run, place)
+    machine = this_machine()
+    if not machine.gpus:
+        raise UserError(
+            "this machine has no GPU that nvidia-smi would list",
+            remedy="Pack the build for one that has: datakit bundle BUILD -o build.tar. "
+            "A tiny model trains without: --cpu",
+        )
+    if machine.gpus < gpus:
+        raise UserError(
+            f"the training wants {gpus} GPUs on this node, which has {machine.gpus}",
+            remedy=f"Build again for them: --set train.gpus={machine.gpus * nodes}",
+        )
+    if place.ignore_memory:
+        return
+    try:
+        plan = plan_of(run, machine, gpus=gpus, nodes=nodes)
+    except UserError as error:  # another family: no plan, and no reason not to train
+        say(f"Memory is not checked: {error.message}")
+        return
+    warning = refuse_what_cannot_fit(plan)
+    if warning:
+        say(f"Warning: {warning}")
+
+
+def _set_half_written_aside(run: RunFolder, say: Say) -> list[Path]:
+    """The whole checkpoints. The trainer would resume from the last one, whole or not."""
+    whole, half = checkpoints(run.trained)
+    for path in half:
+        target = run.folder / "half-written" / f"{path.name}-{time.time_ns()}"
+        target.parent.mkdir(exist_ok=True)
+        path.rename(target)
+        say(f"{path.name} was only half-written: set aside as {target}")
+    return whole
+
+
+def _wait(process: subprocess.Popen[bytes], say: Say, progress: Callable[[], dict[str, Any] | None]) -> int:
+    told: Any = progress()
+    while True:
+        try:
+            return process.wait(_LOOK_EVERY_S)
+        except subprocess.TimeoutExpired:
+            found = progress()
+            if found is not None and found != told:
+                say(_told(found))
+                told = found
+
+
+def _told(found: dict[str, Any]) -> str:
+    steps = f"step {found.get('current_steps', '?')} of {found.get('total_steps', '?')}"
+    losses = [f"{name} {found[name]:.4f}" for name in ("loss", "eval_loss") if name in found]
+    left = f"{found['remaining_time']} left" if "remaining_time" in found else ""
+    return ", ".join(part for part in (steps, *losses, left) if part)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends the trainer with all its workers: first kindly, so that it can release the GPU."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            return
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            continue
+        return
+
+
+def _failure(name: str, code: int, log: Path) -> str:
+    text = log.read_text("utf-8", "replace")
+    lines = [line for line in text.splitlines() if line.strip()]
+    remedy = trainer.explain("\n".join(lines[-200:]))
+    how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+    tail = "\n".join(f"    {line[:200]}" for line in lines[-_TOLD_LINES:])
+    return f"llamafactory-cli {name} {how}. The end of its log, {log}:\n{tail}\n  {remedy}".rstrip()
+
+
+def _account(run: RunFolder, found: Trained) -> Trained:
+    """Steps and losses out of the trainer's own log."""
+    import orjson
+
+    path = run.trained / "trainer_log.jsonl"
+    for line in path.read_bytes().splitlines() if path.is_file() else ():
+        try:
+            entry = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
+        found.steps = int(entry.get("current_steps", found.steps))
+        found.loss = entry.get("loss", found.loss)
+        found.eval_loss = entry.get("eval_loss", found.eval_loss)
+    return found

@@ -1,0 +1,145 @@
+"""A bundle: one build, the same bytes; pictures at training size; checksums that notice a change."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from datakit.bundling.pack import SUMS, bundle
+from datakit.bundling.pictures import at_training_size
+from datakit.cli import run
+from datakit.core.errors import UserError
+from datakit.core.pixels import TrainerLimits, trainer_size
+
+Make = Callable[..., Path]
+
+
+def unpacked(build: Path, folder: Path) -> Path:
+    archive = folder / "it.tar"
+    made = bundle(build, archive)
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
+    return folder / made.starts_with
+
+
+def check(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-I", "-S", str(folder / "check.py"), str(folder), "--cpu", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_same_build_gives_the_same_bytes(make_build: Make, tmp_path: Path) -> None:
+    build = make_build()
+    first, second = bundle(build, tmp_path / "a.tar"), bundle(build, tmp_path / "b.tar")
+    assert first.sha256 == second.sha256
+    zipped = [bundle(build, tmp_path / name).sha256 for name in ("a.tar.gz", "b.tar.gz")]
+    assert zipped[0] == zipped[1] != first.sha256
+    assert first.sha256 == hashlib.sha256((tmp_path / "a.tar").read_bytes()).hexdigest()
+
+
+def test_archive_names_no_owner_no_time_and_only_its_own_folder(make_build: Make, tmp_path: Path) -> None:
+    bundle(make_build(), tmp_path / "a.tar")
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        entries = tar.getmembers()
+    assert {(entry.uid, entry.uname, entry.mtime) for entry in entries} == {(0, "", 315_532_800)}
+    assert {entry.name.split("/")[0] for entry in entries} == {"screens-bundle"}
+    assert all(entry.isfile() for entry in entries)
+
+
+def test_pictures_are_as_the_trainers_first_resize_makes_them(make_build: Make, tmp_path: Path) -> None:
+    build = make_build(image_max_pixels=50_176)
+    folder = unpacked(build, tmp_path)
+    limits = TrainerLimits(50_176, 1_024)
+    paths = sorted((build / "images").iterdir())
+    assert paths
+    for path in paths:
+        with Image.open(path) as before, Image.open(folder / "screens" / "images" / path.name) as after:
+            assert after.size == trainer_size(*before.size, limits)
+            assert trainer_size(*after.size, limits) == after.size  # nothing is left to do
+            assert after.format == before.format
+
+
+def test_small_pictures_are_packed_byte_for_byte(tmp_path: Path) -> None:
+    for size in ((300, 300), (10, 10), (2000, 28)):
+        Image.new("RGB", size).save(tmp_path / "it.png")
+        assert at_training_size(tmp_path / "it.png", TrainerLimits(589_824, 1_024)) is None
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_large_pictures_keep_their_format(tmp_path: Path, suffix: str) -> None:
+    Image.new("RGB", (1080, 2340), "red").save(tmp_path / f"it.{suffix}")
+    made = at_training_size(tmp_path / f"it.{suffix}", TrainerLimits())
+    assert made is not None
+    (tmp_path / f"new.{suffix}").write_bytes(made)
+    with Image.open(tmp_path / f"new.{suffix}") as picture:
+        assert picture.size == trainer_size(1080, 2340)
+
+
+def test_check_passes_a_whole_bundle_with_a_bare_python(make_build: Make, tmp_path: Path) -> None:
+    done = check(unpacked(make_build(), tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_check_names_changed_and_missing_files(make_build: Make, tmp_path: Path) -> None:
+    folder = unpacked(make_build(), tmp_path)
+    (folder / "screens" / "train.yaml").write_text("bf16: false\n")
+    picture = next((folder / "screens" / "images").iterdir())
+    picture.unlink()
+    done = check(folder)
+    assert done.returncode == 1
+    assert "screens/train.yaml was changed" in done.stderr
+    assert f"{picture.name} is missing" in done.stderr
+    assert "1 pictures are missing" in done.stderr
+
+
+def test_checksums_are_those_that_sha256sum_reads(make_build: Make, tmp_path: Path) -> None:
+    folder = unpacked(make_build(), tmp_path)
+    done = subprocess.run(["sha256sum", "-c", "--quiet", SUMS], cwd=folder, check=False)
+    assert done.returncode == 0
+    listed = {line.split("  ", 1)[1] for line in (folder / SUMS).read_text().splitlines()}
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert present - listed == {SUMS}
+
+
+def test_labels_and_answer_form_come_along_for_predict(make_build: Make, tmp_path: Path) -> None:
+    folder = unpacked(make_build(), tmp_path) / "screens"
+    labels = json.loads((folder / "labels.json").read_text())
+    assert len(labels) == 25
+    assert {"name", "aliases"} == labels[0].keys()
+    assert json.loads((folder / "answer.json").read_text())["turns"][-1]["variables"] == ["label"]
+
+
+def test_changed_build_is_refused(make_build: Make, tmp_path: Path) -> None:
+    build = make_build()
+    with open(build / "screens_train.json", "ab") as file:
+        file.write(b" ")
+    with pytest.raises(UserError, match=r"screens_train\.json was changed"):
+        bundle(build, tmp_path / "a.tar")
+    (build / "screens_train.json").unlink()
+    with pytest.raises(UserError, match=r"screens_train\.json is missing"):
+        bundle(build, tmp_path / "a.tar")
+    assert not list(tmp_path.glob("*.tar*"))
+
+
+def test_folder_that_is_no_build_is_refused_and_names_are_checked(
+    make_build: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["bundle", str(tmp_path / "no"), "-o", str(tmp_path / "a.tar")]) == 2
+    assert "there is no build" in capsys.readouterr().err
+    assert run(["bundle", str(make_build()), "-o", str(tmp_path / "a.zip")]) == 2
+    assert "End it with .tar" in capsys.readouterr().err
+
+
+def test_command_prints_what_it_packed(
+    make_build: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["bundle", str(make_build()), "-o", str(tmp_path / "a.tar"), "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert (made["pictures"], made["starts_with"]) == (8, "screens-bundle")

@@ -1,0 +1,244 @@
+"""What a card says of builds that lack things: columns, pictures, labels, validation, samples."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+from card_builds import ROOT, SCHEMA, Draft, ecom
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.report import StepReport
+from datakit.cards import write_card
+from datakit.cards.checks import checks
+from datakit.cards.classes import class_table
+from datakit.pages.charts import shorten
+from datakit.pages.figures import histogram, spread
+
+BASE = {"id", "source_file", "source_line", "images", "label", "text", "messages", "split"}
+ASK = "你好吗？"
+
+
+def card(draft: Draft) -> str:
+    """The Markdown of the draft's card."""
+    written = write_card(draft.write(), draft.project / "cards")
+    return written[0].read_text("utf-8")
+
+
+def headings(text: str) -> list[str]:
+    outside = re.sub(r"^(`{3,})\w*\n.*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE)
+    found = re.findall(r"^## (.+)$", outside, flags=re.MULTILINE)
+    for title in found:
+        body = outside.split(f"\n## {title}\n", 1)[1].split("\n## ")[0]
+        assert body.strip(), f"section {title} is empty"
+    return found
+
+
+def texts_only(project: Path, count: int = 6, **others: Any) -> Draft:
+    """A build of plain dialogues without labels."""
+    empty: dict[str, Any] = dict.fromkeys(SCHEMA)
+    records = [
+        empty
+        | {
+            "id": f"talk-{number}",
+            "source_file": str(project / "talks.jsonl"),
+            "source_line": number,
+            "images": [],
+            "text": f"{ASK} {number}",
+            "messages": [
+                {"role": "user", "content": f"{ASK} {number}"},
+                {"role": "assistant", "content": "我很好，谢谢。"},
+            ],
+            "split": "train",
+            "repeat": 1,
+            "set": "",
+        }
+        | others
+        for number in range(1, count + 1)
+    ]
+    steps = [StepReport(number=1, name="read.jsonl", added=count, records_out=count)]
+    return Draft(project, name="talks", records=records, steps=steps)
+
+
+def test_baseline_recipe_without_optional_columns_gives_a_card_without_empty_sections(tmp_path: Path) -> None:
+    draft = ecom(tmp_path)
+    draft.records = [record for record in draft.records if record["set"] == ""]
+    draft.drop = tuple(sorted(SCHEMA.keys() - BASE))
+    draft.rejects, draft.notes, draft.train_yaml = [], [], False
+    draft.steps = [StepReport(number=1, name="read.jsonl", added=140, records_out=140)]
+    draft.recipe = {}
+    text = card(draft)
+    assert headings(text) == [
+        "Parts",
+        "Intended use and limits",
+        "Checks",
+        "Sources and licences",
+        "How it was made",
+        "Classes",
+        "Left out",
+        "Samples",
+        "Use it",
+        "Make it again",
+    ]
+    assert "126 training records and 14 validation records" in text
+    assert "No record was rejected." in text
+    assert "llamafactory-cli" not in text
+    assert "> **Note.**" not in text
+    assert (
+        "| 个人信息页面 | 1 | 0 | “我的”页面" in text
+    )  # the description comes out of the prompt's own block
+
+
+def test_dialogues_without_pictures_and_labels_give_a_card(tmp_path: Path) -> None:
+    text = card(texts_only(tmp_path))
+    front = yaml.safe_load(text.split("---\n")[1])
+    assert front["task_categories"] == ["text-generation"]
+    assert front["license"] == "unknown"
+    assert "vision-language" not in front["tags"]
+    assert "Classes" not in headings(text)
+    assert "It has 6 training records; all are text only." in text
+    assert "There is no validation part" in text
+    assert "No validation picture" not in text
+
+
+def test_records_with_two_pictures_are_shown_with_both(tmp_path: Path) -> None:
+    screens = sorted((ROOT / "examples" / "ecom" / "images").glob("*.jpg"))[:3]
+    draft = texts_only(tmp_path, count=4, label="胸腔积液", width=720, height=1560)
+    draft.records[0]["images"] = [str(screens[0])]
+    draft.records[0]["messages"][0]["content"] = f"<image>{ASK}"
+    draft.records[2]["images"] = [str(screens[1]), str(screens[2])]
+    draft.records[2]["messages"][0]["content"] = f"<image><image>{ASK}"
+    written = write_card(draft.write(), tmp_path / "cards")
+    page = written[1].read_text("utf-8")
+    assert page.count("<img src=") == 2
+    assert 'alt="picture 2"' in page
+    text = written[0].read_text("utf-8")
+    assert "### talk-3" in text
+    assert "the first picture's size counts" in text
+
+
+def test_card_without_emitter_for_the_trainer_has_no_samples_but_stands(tmp_path: Path) -> None:
+    build = ecom(tmp_path).write()
+    (build / "emitted.json").unlink()
+    text = write_card(build, tmp_path / "cards")[0].read_text("utf-8")
+    assert "Samples" not in headings(text)
+    assert "No validation picture stands in training (by content (sha256))" in text
+
+
+def test_picture_in_both_parts_fails_the_check_and_is_the_first_thing_said(tmp_path: Path) -> None:
+    draft = ecom(tmp_path)
+    train = next(record for record in draft.records if record["split"] == "train")
+    val = next(record for record in draft.records if record["split"] == "val")
+    copy = tmp_path / "another name.jpg"
+    copy.write_bytes(Path(train["images"][0]).read_bytes())
+    val["images"], val["sha256"] = [str(copy)], train["sha256"]
+    text = card(draft)
+    found = "No validation picture stands in training (by content, from the emitted files)"
+    assert f"| {found} | FAILED | 1 of 14 validation pictures do |" in text
+    assert f"> **Note.** Failed check: {found}: 1 of 14" in text.split("## ")[0]
+
+
+@pytest.mark.parametrize("drop", [("sha256",), ()])
+def test_same_picture_is_found_by_records_alone(tmp_path: Path, drop: tuple[str, ...]) -> None:
+    draft = ecom(tmp_path)
+    draft.drop = drop
+    train = next(record for record in draft.records if record["split"] == "train")
+    val = next(record for record in draft.records if record["split"] == "val")
+    val["images"], val["sha256"] = train["images"], train["sha256"]
+    build = draft.write()
+    (build / "emitted.json").unlink()
+    folder = BuildFolder.open(build, tmp_path / "cards")
+    found = [check for check in checks(folder, class_table(folder)) if "picture" in check.what]
+    assert [(check.passed, check.found) for check in found] == [(False, "1 of 14 validation pictures do")]
+    assert ("sha256" in found[0].what) is (not drop)
+
+
+def test_text_in_both_parts_fails_the_check(tmp_path: Path) -> None:
+    draft = texts_only(tmp_path)
+    draft.records[4]["split"] = "val"
+    assert "| No text-only validation record stands in training | passed | none of 1 |" in card(draft)
+    draft.project = tmp_path / "second"
+    draft.project.mkdir()
+    draft.records[4]["text"] = draft.records[0]["text"]
+    assert "| No text-only validation record stands in training | FAILED | 1 of 1 texts do |" in card(draft)
+
+
+def test_label_outside_the_label_file_and_label_without_records_are_named(tmp_path: Path) -> None:
+    draft = ecom(tmp_path)
+    rare = next(record for record in draft.records if record["label"] == "个人信息页面")
+    rare["label"] = "个人中心"
+    text = card(draft)
+    assert "| Every label stands in the label file | FAILED | 个人中心 |" in text
+    assert "Classes without training records: 个人信息页面." in text
+
+
+def test_step_that_loses_records_fails_the_check(tmp_path: Path) -> None:
+    draft = ecom(tmp_path)
+    draft.steps[4].records_out -= 1
+    assert "FAILED | not in step 5 (curate.duplicates)" in card(draft)
+
+
+def test_a_class_with_formulas_in_its_name_is_drawn_as_it_is(tmp_path: Path) -> None:
+    draft = texts_only(tmp_path, label="$\\frac{$ & <b>\x07")
+    svg = next(path for path in write_card(draft.write(), tmp_path / "cards") if path.name == "classes.svg")
+    assert "$\\frac{$ &amp; &lt;b&gt;" in svg.read_text("utf-8")
+
+
+def test_a_thousand_classes_are_cut_with_a_word(tmp_path: Path) -> None:
+    draft = texts_only(tmp_path, count=1000)
+    for record in draft.records:
+        record["label"] = f"class {record['id']}"
+    text = card(draft)
+    assert "(the 40 largest of 1,000)" in text
+    assert "The 200 largest of 1,000 classes are shown." in text
+
+
+def test_unreadable_thumbnail_is_said_in_words(tmp_path: Path) -> None:
+    build = ecom(tmp_path).write()
+    for path in (build / "images").iterdir():
+        path.write_bytes(b"no picture")
+    page = write_card(build, tmp_path / "cards")[1].read_text("utf-8")
+    assert page.count("picture 1 is not in the build folder any more") == 4
+    assert "<img" not in page
+
+
+def test_paths_are_told_relative_to_the_project(tmp_path: Path) -> None:
+    draft = texts_only(tmp_path)
+    build = BuildFolder.open(draft.write(), tmp_path / "cards")
+    assert build.place(f"{tmp_path}/recipes/../examples/train.jsonl") == "examples/train.jsonl"
+    assert build.place("/elsewhere/secret/train.jsonl") == "train.jsonl"
+    assert build.place("talks.jsonl") == "talks.jsonl"
+    told = build.clean(
+        f"line 3 of {tmp_path}/recipes/../a/b.jsonl and /home/me/x.jpg, not and/or http://a.b/c/d"
+    )
+    assert told == "line 3 of a/b.jsonl and x.jpg, not and/or http://a.b/c/d"
+
+
+def test_long_names_are_shortened_by_their_width() -> None:
+    assert shorten("短名") == "短名"
+    assert shorten("下单过程中出现异常（显示购买失败浮窗）") == "下单过程中出现异常（显示购买失败…"
+    assert shorten("line\nbreak\x00") == "line break "
+
+
+@pytest.mark.parametrize("values", [[0], [3, 3, 3], [1, 2500], [0, 1, 2, 1_000_003], [7, None, 9]])
+def test_histogram_counts_every_number_once(values: list[int | None]) -> None:
+    frame = pl.LazyFrame({"x": values}, schema={"x": pl.Int64})
+    found = spread(frame, pl.col("x"))
+    assert found is not None
+    shape = histogram(frame, pl.col("x"), found)
+    numbers = [value for value in values if value is not None]
+    assert sum(shape.counts) == len(numbers) == found.count
+    assert found.missing == len(values) - len(numbers)
+    assert len(shape.edges) == len(shape.counts) + 1 <= 34
+    assert shape.edges[0] <= min(numbers)
+    assert max(numbers) < shape.edges[-1]
+    assert all(right - left >= 1 for left, right in zip(shape.edges, shape.edges[1:], strict=False))
+
+
+def test_spread_of_nothing_is_none() -> None:
+    frame = pl.LazyFrame({"x": [None]}, schema={"x": pl.Int64})
+    assert spread(frame, pl.col("x")) is None

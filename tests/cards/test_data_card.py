@@ -1,0 +1,297 @@
+"""The card as files: structure, escapes, the same bytes again, nothing from outside or of this machine."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import yaml
+from card_builds import OFFLINE, ROOT, Draft, ecom
+
+from datakit.cards import write_card
+from datakit.core.errors import UserError
+
+SECTIONS = [
+    "Parts",
+    "Intended use and limits",
+    "Checks",
+    "Sources and licences",
+    "How it was made",
+    "Classes",
+    "Prompts",
+    "Pictures",
+    "OCR text",
+    "Written texts",
+    "Duplicates",
+    "Left out",
+    "Samples",
+    "Use it",
+    "Make it again",
+]
+PLOTS = ["classes", "ocr-text", "prompt-length", "reason-similarity"]
+HOSTILE = "a|b<script>alert(1)</script>\n`c`*d*&\"'$x$"
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: tags, addresses that it loads, text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.loads: list[str] = []
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag not in ("meta", "img", "link", "br"):
+            self.open.append(tag)
+        for name, value in attrs:
+            if name in ("src", "srcset", "data", "poster", "action"):
+                self.loads.append(value or "")
+            if name in ("href", "xlink:href"):
+                self.links.append(value or "")
+            if name == "id":
+                self.ids.append(value or "")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the card of a whole build."""
+    project = tmp_path_factory.mktemp("project")
+    write_card(ecom(project).write(), project / "data_cards")
+    return project / "data_cards"
+
+
+def markdown(folder: Path, name: str = "ecom_v3") -> str:
+    return (folder / f"{name}.md").read_text("utf-8")
+
+
+def page(folder: Path, name: str = "ecom_v3") -> str:
+    return (folder / f"{name}.html").read_text("utf-8")
+
+
+def headings(text: str) -> list[str]:
+    outside = re.sub(r"^(`{3,})\w*\n.*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.findall(r"^## (.+)$", outside, flags=re.MULTILINE)
+
+
+def section(text: str, title: str) -> str:
+    return re.split(r"^## ", text.split(f"\n## {title}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def test_a_whole_build_has_every_section_in_both_files(whole: Path) -> None:
+    assert headings(markdown(whole)) == SECTIONS
+    assert re.findall(r"<h2>(.+)</h2>", page(whole)) == SECTIONS
+    assert sorted(path.stem for path in (whole / "ecom_v3").iterdir()) == PLOTS
+    for name in PLOTS:
+        assert f"](ecom_v3/{name}.svg)" in markdown(whole)
+
+
+def test_paths_of_all_written_files_are_returned(tmp_path: Path) -> None:
+    written = write_card(ecom(tmp_path).write(), tmp_path / "cards")
+    assert sorted(written) == sorted(path for path in (tmp_path / "cards").rglob("*") if path.is_file())
+    assert written[:2] == [tmp_path / "cards" / "ecom_v3.md", tmp_path / "cards" / "ecom_v3.html"]
+
+
+def test_notices_stand_before_everything_else(whole: Path) -> None:
+    body = markdown(whole).split("\n---\n", 1)[1]
+    assert body.split("\n\n")[1] == f"> **Note.** {OFFLINE}"
+    assert body.index(OFFLINE) < body.index("is a data set")
+    html = page(whole)
+    assert html.index(OFFLINE) < html.index('class="lead"') < html.index("<h2>")
+
+
+def test_front_matter_is_yaml_as_the_hub_reads_it(whole: Path) -> None:
+    head = markdown(whole).split("---\n")[1]
+    front = yaml.safe_load(head)
+    assert front["language"] == ["zh"]
+    assert front["license"] == "other"
+    assert front["task_categories"] == ["image-classification", "image-text-to-text"]
+    assert front["size_categories"] == ["n<1K"]
+    assert "placeholder-texts" in front["tags"]
+    files = {entry["split"]: entry["path"] for entry in front["configs"][0]["data_files"]}
+    assert files == {
+        "train": "ecom_v3_train.json",
+        "validation": "ecom_v3_val.json",
+        "general": "ecom_v3_general.json",
+    }
+
+
+def test_figures_of_the_flow_and_the_classes_are_those_of_the_build(whole: Path) -> None:
+    text = markdown(whole)
+    assert (
+        "126 training records (137 rows with repeats), 14 validation records and 20 general records" in text
+    )
+    assert "| 2 | `guard.image` | 143 | 0 | 3 | 0 | 140 |" in text
+    assert "| 8 | `annotate.reason` | 140 | 0 | 0 | 0 | 140 | 140 | 182,000 | 21,000 | 0.0391 |" in text
+    assert "| 个人信息页面 | 1 | 3 | 0 | “我的”页面，有头像" in text
+    assert "| `mix.general` | licence | CC-BY-4.0 |" in text
+    assert "| `screen-0141` | `train.jsonl:141` | `image_truncated` |" in text
+    assert "15 prompts were shortened" in text
+    assert "| ocr_text cut | 15 |" in text
+    assert "The recipe allows 2,500 characters" in text
+    assert "| reason | offline writer | 140 |" in text
+    assert "No such group is torn" in text
+    assert "| `reason_flags` | `too_similar` | 6 |" in text
+
+
+def test_two_writes_are_equal_to_the_byte(tmp_path: Path) -> None:
+    build = ecom(tmp_path).write()
+    first = {path.name: path.read_bytes() for path in write_card(build, tmp_path / "one")}
+    second = {path.name: path.read_bytes() for path in write_card(build, tmp_path / "two")}
+    assert first == second
+    assert len(first) == 2 + len(PLOTS)
+
+
+def test_seconds_and_stored_answers_do_not_change_the_card(tmp_path: Path) -> None:
+    draft = ecom(tmp_path)
+    one = draft.write()
+    before = [path.read_bytes() for path in write_card(one, tmp_path / "cards")]
+    for step in draft.steps:
+        step.seconds, step.cached, step.new = step.seconds * 3, step.cached + step.new, 0
+    draft.project = tmp_path / "again"
+    draft.project.mkdir()
+    (draft.project / "templates").symlink_to(tmp_path / "templates")
+    assert [path.read_bytes() for path in write_card(draft.write(), tmp_path / "cards2")] == before
+
+
+def test_page_loads_nothing_and_runs_nothing(whole: Path) -> None:
+    text = page(whole)
+    found = Page(text)
+    assert not found.open
+    assert not {"script", "link", "iframe", "object", "embed", "form"} & set(found.tags)
+    assert len(found.loads) >= 4
+    assert all(address.startswith("data:image/jpeg;base64,") for address in found.loads)
+    assert all(address.startswith("#") for address in found.links)
+    assert {link[1:] for link in found.links} <= set(found.ids)
+    assert len(found.ids) == len(set(found.ids))
+    assert "@import" not in text
+    assert not re.search(r"url\((?!#)", text)
+    assert not re.search(r"https?://(?!www\.w3\.org/)", text)
+
+
+def test_plots_are_xml_with_text_as_text(whole: Path) -> None:
+    plots = sorted((whole / "ecom_v3").glob("*.svg"))
+    assert len(plots) == len(PLOTS)
+    for path in plots:
+        root = ElementTree.fromstring(path.read_bytes())
+        words = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+        assert len(words) > 5
+        assert "metadata" not in {element.tag.rpartition("}")[2] for element in root.iter()}
+        text = path.read_text("utf-8")
+        assert not re.search(r"https?://(?!www\.w3\.org/)", text)
+    classes = ElementTree.fromstring((whole / "ecom_v3" / "classes.svg").read_bytes())
+    assert "优惠券领取页面" in {element.text for element in classes.iter("{http://www.w3.org/2000/svg}text")}
+
+
+def test_no_path_of_this_machine_stands_in_a_card(whole: Path, tmp_path: Path) -> None:
+    written = [path.read_text("utf-8") for path in whole.rglob("*.*") if path.is_file()]
+    assert len(written) == 2 + len(PLOTS)
+    for text in written:
+        assert str(ROOT) not in text
+        assert str(whole.parent) not in text
+        assert str(Path.home()) + "/" not in text
+    assert "cannot use 0141.jpg: see the reason" in markdown(whole)
+
+
+def test_prompt_is_exact_and_its_label_block_stands_once(whole: Path) -> None:
+    text = markdown(whole)
+    fold = "<details><summary>25 labels with their descriptions (1,800 characters)</summary>"
+    assert text.count(fold) == page(whole).count(fold) == 1
+    assert "as in screen-0001" in text
+    shown = section(text, "Samples")
+    assert "```\n<image>你是电商图片方面的专家。\n类别与说明：\n```" in shown
+    assert "\n类别：优惠券领取页面\n```" in shown
+    assert shown.count("- part: training") == 3
+    assert shown.count("- part: validation") == shown.count("- part: general data") == 1
+
+
+def hostile(project: Path) -> Draft:
+    draft = ecom(project)
+    label = draft.records[0]["label"]
+    for record in draft.records:
+        if record["label"] == label:
+            record["label"] = HOSTILE
+            record["messages"][1]["content"] = f"理由：{HOSTILE}\n```\n# x\n```\n类别：{HOSTILE}"
+    draft.rejects[0] |= {
+        "id": HOSTILE,
+        "detail": HOSTILE,
+        "reason": "image|odd",
+        "source_file": f"/x/{HOSTILE}",
+    }
+    draft.notes.append(HOSTILE)
+    draft.steps[2].notes = {"warnings": [HOSTILE], "licence": HOSTILE, "key|<b>": HOSTILE}
+    return draft
+
+
+def test_texts_of_the_data_are_shown_and_never_obeyed(tmp_path: Path) -> None:
+    write_card(hostile(tmp_path).write(), tmp_path / "cards")
+    found = Page(page(tmp_path / "cards"))
+    assert not found.open
+    assert not {"script", "b"} & set(found.tags)
+    assert "a|b<script>alert(1)</script>" in "".join(found.words)
+    svg = (tmp_path / "cards" / "ecom_v3" / "classes.svg").read_bytes()
+    names = [
+        element.text or "" for element in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")
+    ]
+    assert any(name.startswith("a|b<script>alert(1)") for name in names)
+
+
+def test_hostile_texts_do_not_break_markdown(tmp_path: Path) -> None:
+    write_card(hostile(tmp_path).write(), tmp_path / "cards")
+    text = markdown(tmp_path / "cards")
+    assert headings(text) == SECTIONS
+    prose = re.sub(r"^(`{3,})\w*\n.*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE)
+    assert "<script" not in prose
+    tables = re.findall(r"(?:^\|.*\|\n)+", prose, flags=re.MULTILINE)
+    assert len(tables) >= 10
+    for table in tables:
+        cells = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+        assert len(cells) == 1, table
+    assert r"a\|b&lt;script&gt;alert(1)&lt;/script&gt; \`c\`\*d\*&amp;" in prose
+    assert "````" in text  # a fence longer than the one in the answer
+
+
+def test_folder_without_a_finished_build_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no finished build: report\.json is missing"):
+        write_card(tmp_path, tmp_path / "cards")
+
+
+def test_plots_that_a_build_lost_are_removed_and_pictures_of_others_stay(tmp_path: Path) -> None:
+    cards, build = tmp_path / "cards" / "ecom_v3", ecom(tmp_path).write()
+    write_card(build, tmp_path / "cards")
+    (cards / "left-over.svg").write_bytes((cards / "classes.svg").read_bytes())
+    (cards / "logo.svg").write_text("<svg><!-- drawn by hand --></svg>")
+    write_card(build, tmp_path / "cards")
+    assert not (cards / "left-over.svg").exists()
+    assert "drawn by hand" in (cards / "logo.svg").read_text()
+
+
+@pytest.mark.parametrize("name", ["ecom_v3.md", "ecom_v3.html", "ecom_v3/classes.svg"])
+def test_page_of_somebody_else_is_not_written_over(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "cards" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("# My notes about datakit\n")
+    with pytest.raises(UserError, match="is not a page that datakit wrote"):
+        write_card(ecom(tmp_path).write(), tmp_path / "cards")
+    assert path.read_text() == "# My notes about datakit\n"
+    assert [file for file in (tmp_path / "cards").rglob("*") if file.is_file()] == [path]

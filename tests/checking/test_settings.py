@@ -1,0 +1,155 @@
+"""Settings that fail, harm or never fire are found where they stand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from data_folder import DataFolder, good, picture
+
+from datakit.checking.check import Check, Report
+from datakit.checking.training import Training
+from datakit.core.errors import UserError
+
+
+def check(folder: DataFolder, settings: dict[str, Any], rows: int = 64, **more: Any) -> Report:
+    lines = [{**good(), "images": []}] * rows
+    return Check(Training.load(folder.write(lines, None, settings), **more)).run()
+
+
+ZERO3 = {"zero_optimization": {"stage": 3}}
+EVAL = {"eval_dataset": "set", "eval_strategy": "steps"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "words"),
+    [
+        ({"learnin_rate": 1e-4}, "setting_unknown", "`learnin_rate`"),
+        ({"evaluation_strategy": "steps"}, "setting_unknown", "`evaluation_strategy`"),
+        ({"warmup_ratio": 0.1}, "setting_deprecated", "`warmup_ratio`"),
+        ({"cutoff_len": "many"}, "setting_type", "`cutoff_len` is 'many'"),
+        ({"bf16": "yes please"}, "setting_type", "`bf16`"),
+        ({"mix_strategy": "concatt"}, "setting_type", "concat"),
+        ({"val_size": 0.1, "eval_dataset": "set"}, "setting_clash", "`val_size` beside `eval_dataset`"),
+        ({"val_size": 0.1}, "split_leaks", "0.1"),
+        ({"val_size": 64}, "setting_clash", "64 rows"),
+        ({"streaming": True}, "setting_clash", "`max_steps`"),
+        ({"streaming": True, "max_steps": 5, "max_samples": 3}, "setting_clash", "`max_samples`"),
+        ({"mask_history": True, "train_on_prompt": True}, "setting_clash", "`train_on_prompt`"),
+        ({"do_eval": True}, "setting_clash", "`eval_dataset`"),
+        ({"do_predict": True, "eval_dataset": "set"}, "setting_clash", "`predict_with_generate`"),
+        (
+            {
+                "predict_with_generate": True,
+                "eval_dataset": "set",
+                "deepspeed": {"zero_optimization": {"stage": 3}},
+            },
+            "setting_clash",
+            "ZeRO-3",
+        ),
+        ({**EVAL, "eval_steps": 1000}, "never_fires", "the training has 64 steps"),
+        ({"save_steps": 100}, "never_fires", "`save_steps` is 100"),
+        ({"logging_steps": 100}, "never_fires", "`logging_steps` is 100"),
+        ({"warmup_steps": 64}, "never_fires", "the learning rate is never reached"),
+        (
+            {**EVAL, "eval_steps": 4, "save_steps": 6, "load_best_model_at_end": True},
+            "setting_clash",
+            "multiple",
+        ),
+        ({"eval_dataset": "set", "load_best_model_at_end": True}, "setting_clash", "one strategy"),
+        ({"early_stopping_steps": 3}, "setting_clash", "`load_best_model_at_end`"),
+        ({"interleave_probs": "0.5,0.5"}, "setting_clash", "interleaving"),
+        ({"mix_strategy": "interleave_over", "interleave_probs": "0.5,0.5"}, "setting_clash", "1 data sets"),
+        ({"mix_strategy": "interleave_over", "interleave_probs": "0.5"}, "setting_clash", "sum to 0.5"),
+        ({"image_max_pixels": 100}, "setting_clash", "`image_min_pixels`"),
+        ({"deepspeed": "gone.json"}, "setting_file", "gone.json"),
+        ({"template": None}, "setting_missing", "`template`"),
+        ({"output_dir": None}, "setting_missing", "`output_dir`"),
+        ({"template": "qwen2_5_vl"}, "template_unknown", "`qwen2_5_vl`"),
+        ({"template": "llava"}, "template_family", "`llava`"),
+        ({"template": "qwen3_vl_nothink"}, "template_family", "Qwen2.5-VL-7B-Instruct"),
+        (
+            {"template": "qwen3_vl", "model_name_or_path": "Qwen/Qwen3-VL-8B-Instruct"},
+            "template_thinks",
+            "does not think",
+        ),
+        ({"finetuning_type": "full", "quantization_bit": 4}, "quantised", "full"),
+        ({"quantization_bit": 4, "resize_vocab": True}, "quantised", "vocabulary"),
+        ({"quantization_bit": 4, "export_dir": "out", "adapter_name_or_path": "a"}, "quantised", "merged"),
+        ({"export_quantization_bit": 4}, "quantised", "`export_quantization_dataset`"),
+        ({"quantization_bit": 4}, "quantised_base", "4 bits"),
+        ({"packing": True}, "packing", "`neat_packing`"),
+        ({"max_samples": 10}, "stale_cache", "`max_samples`"),
+        ({"tokenized_path": "."}, "stale_cache", "exists"),
+        ({"finetuning_type": "full"}, "vision_frozen", "`freeze_vision_tower`"),
+        ({"stage": "dpo"}, "stage_unchecked", "dpo"),
+    ],
+)
+def test_fault_of_a_setting_is_found(
+    folder: DataFolder, settings: dict[str, Any], code: str, words: str
+) -> None:
+    found = [finding for finding in check(folder, settings).findings.all if finding.code == code]
+    assert len(found) == 1
+    assert words in found[0].message
+    lines = (folder.path / "train.yaml").read_text().splitlines()
+    named = [key for key in settings if settings[key] is not None and f"`{key}`" in found[0].message]
+    if named:
+        number = int(found[0].where.rpartition(":")[2])
+        assert lines[number - 1].partition(":")[0] in named
+
+
+def test_plain_settings_have_no_findings(folder: DataFolder) -> None:
+    assert check(folder, {**EVAL, "eval_steps": 8, "save_steps": 8, "warmup_steps": 6}).findings.all == []
+
+
+def test_unknown_key_gets_a_proposal(folder: DataFolder) -> None:
+    (found,) = check(folder, {"learnin_rate": 1e-4}).findings.all
+    assert found.remedy == "Did you mean `learning_rate`?"
+
+
+def test_steps_follow_gpus_and_accumulation(folder: DataFolder) -> None:
+    settings = {"gradient_accumulation_steps": 4, "num_train_epochs": 2.0}
+    assert check(folder, settings).steps == 32
+    assert check(folder, settings, gpus=2).steps == 16
+    assert check(folder, {**settings, "max_steps": 5}).steps == 5
+    assert check(folder, {**settings, "neat_packing": True}).steps is None
+
+
+def test_text_rows_beside_pictures_are_a_risk_under_zero3(folder: DataFolder) -> None:
+    shown = picture(folder.path, "a.png")
+    path = folder.write([good([shown]), good()], None, {"deepspeed": ZERO3})
+    assert [finding.code for finding in Check(Training.load(path)).run().findings.all] == ["zero3_text"]
+
+
+def test_changes_win_over_the_file(folder: DataFolder) -> None:
+    path = folder.write([good([picture(folder.path, "a.png", 900, 900)])])
+    report = Check(Training.load(path, ["cutoff_len=100"])).run()
+    assert [finding.code for finding in report.findings.all] == ["image_cut", "prompt_cut"]
+    with pytest.raises(UserError, match="KEY=VALUE"):
+        Training.load(path, ["cutoff_len"])
+
+
+def test_proposal_fits_the_rows_and_prices_the_pixels(folder: DataFolder) -> None:
+    shown = picture(folder.path, "a.png", 1080, 2340)
+    rows = [good([shown])] * 99 + [good([shown, shown])]
+    found = Check(Training.load(folder.write(rows))).run().proposal
+    assert found is not None
+    own = next(choice for choice in found.choices if choice.image_max_pixels == 589_824)
+    assert own.cost == 1.0
+    assert own.image_tokens == 760 * 101
+    assert found.fits_99 < found.fits_all < 2048
+    raised = Training.load(folder.path / "train.yaml", [f"cutoff_len={found.fits_all}"])
+    assert Check(raised).run().findings.all == []
+    lowered = Training.load(folder.path / "train.yaml", [f"cutoff_len={found.fits_99}"])
+    assert Check(lowered).run().tallies[0].cut == 1
+    larger = next(choice for choice in found.choices if choice.image_max_pixels == 1_003_520)
+    changed = ["image_max_pixels=1003520", f"cutoff_len={larger.fits_all}"]
+    again = Check(Training.load(folder.path / "train.yaml", changed)).run()
+    assert again.findings.all == []
+    assert sum(tally.text_tokens + tally.image_tokens for tally in again.tallies) == larger.tokens
+
+
+def test_file_that_is_no_mapping_is_refused(folder: DataFolder) -> None:
+    (folder.path / "t.yaml").write_text("- a\n")
+    with pytest.raises(UserError, match="keys and values"):
+        Training.load(folder.path / "t.yaml")

@@ -1,0 +1,159 @@
+"""Starting a server: waiting, failing with words, trying once more. A small program plays vLLM."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from plans import planned
+
+from datakit.core.errors import UserError
+from datakit.core.qwen_models import known_models
+from datakit.serving.launch import ServerFailed, running
+from datakit.serving.plan import ServingPlan
+from datakit.serving.settings import ServeSettings
+
+PROGRAM = """\
+import http.server, pathlib, sys
+args = sys.argv[1:]
+here = pathlib.Path(__file__).parent
+with open(here / "calls", "a") as file:
+    file.write(repr(args) + "\\n")
+script = (here / "script").read_text().split("\\n---\\n")
+call = len((here / "calls").read_text().splitlines()) - 1
+text = script[min(call, len(script) - 1)]
+if text != "serve":
+    sys.exit(text)
+port = int(args[args.index("--port") + 1])
+http.server.HTTPServer(("127.0.0.1", port), type("H", (http.server.BaseHTTPRequestHandler,), {
+    "do_GET": lambda self: (self.send_response(200), self.end_headers()),
+    "log_message": lambda self, *args: None,
+})).serve_forever()
+"""
+LENGTH = "ValueError: the estimated maximum model length is 16256. Try increasing"
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def program(folder: Path, *script: str) -> str:
+    (folder / "vllm.py").write_text(PROGRAM)
+    (folder / "script").write_text("\n---\n".join(script))
+    return f"{sys.executable} {folder / 'vllm.py'}"
+
+
+def calls(folder: Path) -> list[str]:
+    return (folder / "calls").read_text().splitlines()
+
+
+def plan_at(port: int) -> ServingPlan:
+    return planned(ServeSettings(port=port, max_model_len=32_768))
+
+
+def test_healthy_server_is_given_and_ended_with_the_block(tmp_path: Path, port: int) -> None:
+    with running(plan_at(port), tmp_path / "serve.log", program=program(tmp_path, "serve")) as server:
+        assert server.process.poll() is None
+        assert server.url == f"http://127.0.0.1:{port}/v1"
+    assert server.process.poll() is not None
+    assert (tmp_path / "serve.log").read_text().startswith(sys.executable)
+
+
+def test_known_failure_is_tried_once_more_with_the_servers_own_figure(tmp_path: Path, port: int) -> None:
+    said: list[str] = []
+    work = program(tmp_path, LENGTH, "serve")
+    with running(plan_at(port), tmp_path / "serve.log", program=work, say=said.append) as server:
+        assert server.plan.max_model_len == 16_256
+    assert "'--max-model-len', '16256'" in calls(tmp_path)[1]
+    assert "Trying once more with --max-model-len 16256" in said[0]
+
+
+def test_second_failure_ends_it_with_both_reasons(tmp_path: Path, port: int) -> None:
+    work = program(tmp_path, LENGTH, "torch.OutOfMemoryError: CUDA out of memory. Tried")
+    with (
+        pytest.raises(ServerFailed, match=r"two tries.*16,256.*CUDA out of memory"),
+        running(plan_at(port), tmp_path / "serve.log", program=work),
+    ):
+        pass
+    assert len(calls(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("RuntimeError: Failed to infer device type", "finds no GPU"),
+        ("KeyError: 'strange'", "KeyError: 'strange'"),
+    ],
+)
+def test_what_no_flag_can_mend_is_not_tried_again(tmp_path: Path, port: int, text: str, words: str) -> None:
+    with (
+        pytest.raises(ServerFailed, match=words),
+        running(plan_at(port), tmp_path / "serve.log", program=program(tmp_path, text)),
+    ):
+        pass
+    assert len(calls(tmp_path)) == 1
+
+
+def test_port_in_use_and_absent_program_are_found_beforehand(tmp_path: Path, port: int) -> None:
+    work = program(tmp_path, "serve")
+    with (
+        running(plan_at(port), tmp_path / "serve.log", program=work),
+        pytest.raises(UserError, match="another server answers"),
+        running(plan_at(port), tmp_path / "other.log", program=work),
+    ):
+        pass
+    with (
+        pytest.raises(UserError, match="no program `vlm`"),
+        running(plan_at(port), tmp_path / "serve.log", program="vlm"),
+    ):
+        pass
+
+
+def test_server_that_is_never_ready_is_ended(tmp_path: Path, port: int) -> None:
+    (tmp_path / "slow.py").write_text("import time; time.sleep(60)")
+    began = time.monotonic()
+    work = f"{sys.executable} {tmp_path / 'slow.py'}"
+    with (
+        pytest.raises(ServerFailed, match="not ready within 1 s"),
+        running(plan_at(port), tmp_path / "s.log", program=work, timeout_s=1),
+    ):
+        pass
+    assert time.monotonic() - began < 20
+
+
+def test_command_shows_the_plan_as_json(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from datakit.cli import run
+
+    name = "Qwen/Qwen2.5-VL-7B-Instruct"
+    assert run(["serve", str(small), "--model", name, "--dry-run", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["command"][:3] == ["vllm", "serve", name]
+    assert run(["serve", str(small), "--dry-run"]) == 2
+    assert "no trained model" in capsys.readouterr().err
+    assert run(["serve", str(small), "--model", name, "--gpu-memory-gb", "10", "--dry-run"]) == 2
+    assert "What would help" in capsys.readouterr().err
+    assert run(["serve", str(small / "images"), "--dry-run"]) == 2
+    assert "is no build" in capsys.readouterr().err
+
+
+def test_half_written_weights_are_refused_before_the_start(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from datakit.cli import run
+
+    config = known_models()["Qwen/Qwen2-VL-2B-Instruct"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    header = json.dumps({"w": {"dtype": "F32", "shape": [100], "data_offsets": [0, 400]}}).encode()
+    weights = len(header).to_bytes(8, "little") + header + bytes(300)
+    (tmp_path / "model.safetensors").write_bytes(weights)
+    work = program(tmp_path, "serve")
+    assert run(["serve", str(small), "--model", str(tmp_path), "--vllm", work]) == 2
+    assert "not whole" in capsys.readouterr().err
+    assert not (tmp_path / "calls").exists()

@@ -1,0 +1,85 @@
+"""A run's folder: what is whole, what is half-written, how far it came."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fake_trainer import write_checkpoint, write_model
+
+from datakit.core.errors import UserError
+from datakit.training.run_folder import RunFolder, checkpoints, has_weights
+
+
+def test_checkpoints_are_told_whole_from_half_written_in_order_of_their_steps(tmp_path: Path) -> None:
+    for step in (2, 10, 9):
+        write_checkpoint(tmp_path / f"checkpoint-{step}")
+    write_checkpoint(tmp_path / "checkpoint-11", whole=False)
+    (tmp_path / "checkpoint-best").mkdir()  # not the trainer's
+    whole, half = checkpoints(tmp_path)
+    assert [path.name for path in whole] == ["checkpoint-2", "checkpoint-9", "checkpoint-10"]
+    assert [path.name for path in half] == ["checkpoint-11"]
+
+
+def test_checkpoint_with_weights_cut_short_is_half_written(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "checkpoint-1")
+    write_model(tmp_path / "checkpoint-1", cut=5)
+    assert checkpoints(tmp_path)[0] == []
+
+
+def test_checkpoint_whose_state_is_half_a_json_is_half_written(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "checkpoint-1")
+    (tmp_path / "checkpoint-1" / "trainer_state.json").write_text('{"epoch": 1')
+    assert checkpoints(tmp_path)[0] == []
+
+
+def test_deepspeed_checkpoint_is_whole_when_latest_names_its_states(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint-3"
+    write_checkpoint(folder)
+    (folder / "global_step3").mkdir()
+    assert checkpoints(tmp_path)[0] == []
+    (folder / "latest").write_text("global_step3")
+    assert checkpoints(tmp_path)[0] == [folder]
+
+
+def test_sharded_weights_count_only_with_every_shard(tmp_path: Path) -> None:
+    index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
+    write_model(tmp_path)
+    (tmp_path / "model.safetensors").rename(tmp_path / "model-1.safetensors")
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert not has_weights(tmp_path)
+    (tmp_path / "model-2.safetensors").write_bytes((tmp_path / "model-1.safetensors").read_bytes())
+    assert has_weights(tmp_path)
+
+
+def test_progress_is_the_last_whole_line(make_build: Callable[..., Path]) -> None:
+    run = RunFolder.of(make_build())
+    assert run.progress() is None
+    run.trained.mkdir(parents=True)
+    (run.trained / "trainer_log.jsonl").write_text('{"current_steps": 1}\n{"current_steps": 2}\n{"curr')
+    assert run.progress() == {"current_steps": 2}
+
+
+def test_trained_served_and_logs_stand_side_by_side_beside_the_build(make_build: Callable[..., Path]) -> None:
+    build = make_build()
+    run = RunFolder.of(build)
+    assert run.folder.parent == build.parent / "screens-runs"
+    assert {run.trained.parent, run.served.parent, run.logs.parent} == {run.folder}
+    assert run.folder.name.startswith("lora-")
+
+
+def test_folder_without_training_configuration_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no build"):
+        RunFolder.of(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"no train\.yaml") as caught:
+        RunFolder.of(tmp_path)
+    assert "`train:` section" in caught.value.remedy
+
+
+def test_damaged_configuration_is_no_traceback(make_build: Callable[..., Path]) -> None:
+    build = make_build()
+    (build / "train.yaml").write_text("a: [")
+    with pytest.raises(UserError, match="is not YAML"):
+        RunFolder.of(build)
