@@ -11,6 +11,7 @@ from datakit.artifacts.report import BuildReport
 from datakit.core.errors import Exit, UserError
 from datakit.core.settings import Settings
 from datakit.core.transform import Artifact
+from datakit.pages.writing import Kept
 from datakit.recipe.recipe import Recipe, load_recipe
 from datakit.run.build import FULL, Build, Options
 from datakit.run.build import build as run_build
@@ -23,6 +24,8 @@ class Made:
 
     build: Build
     cards: list[Path] = field(default_factory=list)
+    kept: dict[Path, Path] = field(default_factory=dict)
+    """What somebody had made or edited in the places of the build or its card -> where it lies now."""
 
     @property
     def folder(self) -> Path:
@@ -66,8 +69,9 @@ def build(
     checked = recipe if isinstance(recipe, Recipe) else load(recipe, overrides)
     finishers = [_training, _serving, *([_checking] if check else [])]
     done = run_build(checked, options, finishers=finishers, progress=progress)
-    cards = _cards(checked, done, options) if card else []
-    return Made(done, cards)
+    kept = {done.folder: done.kept} if done.kept is not None else {}
+    cards = _cards(checked, done, options, kept.__setitem__) if card else []
+    return Made(done, cards, kept)
 
 
 def _training(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Artifact]:
@@ -108,7 +112,7 @@ def _checking(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Ar
     return check_build(draft, recipe, report)
 
 
-def _cards(recipe: Recipe, done: Build, options: Options) -> list[Path]:
+def _cards(recipe: Recipe, done: Build, options: Options, kept: Kept) -> list[Path]:
     """A full build's card goes to data_cards/; that of a look (--limit, --out) stays beside its build."""
     from datakit.cards import write_card
 
@@ -118,7 +122,7 @@ def _cards(recipe: Recipe, done: Build, options: Options) -> list[Path]:
     if done.report.reused and all(path.exists() for path in expected):
         return expected
     try:
-        return write_card(done.folder, folder)
+        return write_card(done.folder, folder, kept)
     except OSError as error:
         raise UserError(
             f"the build {done.folder} stands, but not its card: cannot write to {folder}: {error.strerror}",

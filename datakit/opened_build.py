@@ -151,7 +151,7 @@ class DataCard:
 
     def write(self, folder: str | Path) -> list[Path]:
         """The files of the card, written into `folder` as `datakit build` writes them into data_cards/."""
-        from datakit.cards.write import write_pages
+        from datakit.pages.writing import write_pages
 
         return write_pages(self.card, Path(folder))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections import Counter
@@ -138,7 +139,7 @@ def _pictures(row: dict[str, Any]) -> list[str]:
 def _check_free(folder: Path, paths: list[str]) -> None:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file", remedy="Name a folder: datakit init FOLDER")
-    there = [path for path in sorted(paths) if (folder / path).exists()]
+    there = [path for path in sorted(paths) if os.path.lexists(folder / path)]
     if there:
         shown = "\n    ".join(there[:SHOWN])
         more = f"\n    and {len(there) - SHOWN} more" if len(there) > SHOWN else ""

@@ -10,15 +10,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+import stat
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from datakit.artifacts.names import MANIFEST
+from datakit.artifacts.names import IMAGES, MANIFEST
 from datakit.core.errors import UserError
-from datakit.core.replacing import free_name, set_aside, stamp_now
+from datakit.core.files import FileDigests
+from datakit.core.replacing import free_name, is_untouched, set_aside, stamp_now
 
 SIGNATURE = "datakit build"
 """Value of `made_by` in the manifest of a build."""
@@ -27,9 +29,8 @@ _UNSIGNED = {
     *("artifacts", "content", "records", "templates", "labels"),
 }
 """What a manifest of datakit 0.1.0 holds, which wrote no signature: just these."""
-_WORK = re.compile(r"\d+\..+|rejects\.jsonl|out")
-"""What stands in the work folder of a build."""
-_FAILED = re.compile(r"rejects\.jsonl|report\.json")
+MARK = ".datakit-own"
+"""Stands in the hidden folders that datakit makes beside a build, and lets it remove them."""
 
 
 class BuildPlace:
@@ -54,7 +55,7 @@ class BuildPlace:
         """Raises UserError where a build may not stand: it would take the place of something else.
 
         `needed` are files and folders that the build or a later one needs (what each is -> path): none may
-        lie in the folder that is replaced, unless the build there holds it as a file of its own.
+        lie in the folder that is replaced.
         """
         if not self.folder.exists():
             return
@@ -69,8 +70,7 @@ class BuildPlace:
             names = f"{', '.join(there[:5])}{' …' if len(there) > 5 else ''}"
             raise self._taken(f"is no build: {unsigned}; it holds {names}")
         for what, path in needed.items():
-            own = _below(path, self.folder)
-            if own is not None and own not in signed["artifacts"]:
+            if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.folder)):
                 raise self._taken(f"holds {what}, {path}")
 
     def _taken(self, what: str) -> UserError:
@@ -82,40 +82,48 @@ class BuildPlace:
     def mend(self) -> None:
         """Puts the last build back where a run was killed between taking it away and placing the new one."""
         old = self.beside("old")
-        if not self.folder.exists() and read_signed(old) is not None:
+        if not os.path.lexists(self.folder) and (old / MARK).is_file() and read_signed(old) is not None:
+            (old / MARK).unlink()
             os.rename(old, self.folder)
 
     def put(self, new: Path) -> Path | None:
-        """Puts the whole build `new` here; where files that somebody had put into the last one lie now.
+        """Puts the whole build `new` here; where lies now what somebody had put into the last one.
 
-        A reader sees the old build or the new one, whole.
+        A reader sees the old build or the new one, whole. A build whose sources are all gone could not be
+        made again, and is kept as a whole.
         """
-        kept = self._keep_strangers()
+        kept = None
         old = self.beside("old")
-        _clear_build(old)
+        self.clear("old")
         if self.folder.exists():
-            os.rename(self.folder, old)
+            kept = _keep(self.folder, self.folder)
+            if self.folder.exists():
+                (self.folder / MARK).touch()
+                os.rename(self.folder, old)
         os.rename(new, self.folder)
         if old.exists():
+            kept = _keep(old, self.folder, kept)  # what was put there meanwhile
             shutil.rmtree(old)
         return kept
 
+    def make(self, what: str) -> Path:
+        """The neighbour `work` or `failed`, empty."""
+        self.clear(what)
+        folder = self.beside(what)
+        folder.mkdir(parents=True)
+        (folder / MARK).touch()
+        return folder
+
     def clear(self, what: str) -> None:
-        """Removes the neighbour `work` or `failed`; one with other things in it is set aside."""
+        """Removes a hidden neighbour; what datakit did not make, or not so, is set aside."""
         folder = self.beside(what)
         if not os.path.lexists(folder):
             return
-        own = {"work": _WORK, "failed": _FAILED}[what]
-        real = folder.is_dir() and not folder.is_symlink()
-        if real and all(own.fullmatch(name) for name in os.listdir(folder)):
+        own = not folder.is_symlink() and (folder / MARK).is_file()
+        if own and not (what == "old" and strangers(folder)):
             shutil.rmtree(folder)
         else:
             set_aside(folder)
-
-    def _keep_strangers(self) -> Path | None:
-        if not self.folder.is_dir():
-            return None
-        return _move(self.folder, strangers(self.folder))
 
 
 def read_signed(folder: Path) -> dict[str, Any] | None:
@@ -140,24 +148,21 @@ def strangers(folder: Path) -> list[str]:
     signed = read_signed(folder)
     if signed is None:
         return sorted(os.listdir(folder))
-    name = re.escape(str(signed.get("name")))
-    # The card that a look (--limit, --out) leaves in its build: it is drawn anew with every build.
-    drawn = re.compile(rf"manifest\.json|card/{name}\.(md|html)|card/{name}/[a-z-]+\.svg")
-    return list(_strangers(folder, "", signed["artifacts"], drawn))
+    return list(_strangers(folder, "", signed["artifacts"]))
 
 
-def _strangers(folder: Path, below: str, own: Mapping[str, Any], drawn: re.Pattern[str]) -> Iterator[str]:
+def _strangers(folder: Path, below: str, own: Mapping[str, Any]) -> Iterator[str]:
     found: list[str] = []
     ours = False
     with os.scandir(folder / below) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             path = f"{below}/{entry.name}" if below else entry.name
             if entry.is_dir(follow_symlinks=False):
-                inner = list(_strangers(folder, path, own, drawn))
+                inner = list(_strangers(folder, path, own))
                 whole = inner == [path]
                 ours |= not whole
                 found += inner
-            elif drawn.fullmatch(path) or _untouched(entry, own.get(path)):
+            elif path in (MANIFEST, MARK) or _untouched(entry, path, own.get(path)):
                 ours = True
             else:
                 found.append(path)
@@ -165,46 +170,40 @@ def _strangers(folder: Path, below: str, own: Mapping[str, Any], drawn: re.Patte
     yield from found if ours or not below else [below]
 
 
-def _untouched(entry: os.DirEntry[str], stamp: Any) -> bool:
-    if not isinstance(stamp, dict):
-        return False
+def _untouched(entry: os.DirEntry[str], path: str, stamp: Any) -> bool:
+    if not isinstance(stamp, dict):  # perhaps the card, which builds with --limit and --out have inside
+        return path.startswith("card/") and is_untouched(Path(entry.path))
     if entry.is_symlink():
         return True
     status = entry.stat()
-    same = (status.st_size, status.st_mtime_ns) == (stamp.get("bytes"), stamp.get("mtime_ns"))
-    if same or status.st_nlink > 1:
+    if not stat.S_ISREG(status.st_mode):
+        return False
+    linked = path.startswith(f"{IMAGES}/") and status.st_nlink > 1
+    if linked or (status.st_size, status.st_mtime_ns) == (stamp.get("bytes"), stamp.get("mtime_ns")):
         return True
-    return status.st_size == stamp.get("bytes") and _same_content(entry.path, stamp.get("sha256"))
+    same_size = status.st_size == stamp.get("bytes")
+    return same_size and bool(stamp.get("sha256")) and FileDigests().sha256(entry.path) == stamp["sha256"]
 
 
-def _same_content(path: str, sha256: Any) -> bool:
-    from datakit.core.files import FileDigests
-
-    return bool(sha256) and FileDigests().sha256(path) == sha256
-
-
-def _move(folder: Path, paths: Iterable[str]) -> Path | None:
-    """Moves parts of a folder to `<name>.kept/<time>/`, each at its path; that folder, None for no parts."""
-    target: Path | None = None
-    for path in paths:
-        target = target or free_name(folder.parent / f"{folder.name}.kept" / stamp_now())
-        place = target / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        os.rename(folder / path, place)
+def _keep(folder: Path, place: Path, kept: Path | None = None) -> Path | None:
+    """Moves a person's files out of the build in `folder`; where they lie (`kept`, if given) or None."""
+    found = strangers(folder)
+    if not found and not _is_orphan(folder):
+        return kept
+    target = kept or free_name(place.parent / f"{place.name}.kept" / stamp_now())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if _is_orphan(folder):
+        os.rename(folder, target)
+        return target
+    for path in found:
+        to = free_name(target / path)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(folder / path, to)
     return target
 
 
-def _clear_build(folder: Path) -> None:
-    """Removes a build that was taken away before; what is no untouched build is set aside."""
-    if not os.path.lexists(folder):
-        return
-    if folder.is_symlink() or not folder.is_dir() or read_signed(folder) is None or strangers(folder):
-        set_aside(folder)
-    else:
-        shutil.rmtree(folder)
-
-
-def _below(path: Path, folder: Path) -> str | None:
-    """`path` relative to `folder`, links resolved; None where it lies elsewhere."""
-    real, root = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
-    return real.relative_to(root).as_posix() if real.is_relative_to(root) else None
+def _is_orphan(folder: Path) -> bool:
+    """Whether none of the files that a build was made of is there any more."""
+    signed = read_signed(folder)
+    sources = signed.get("sources") if signed else None
+    return bool(sources) and isinstance(sources, dict) and not any(map(os.path.exists, sources))

@@ -82,9 +82,10 @@ def write(path: Path, predictions: Iterable[Prediction]) -> int:
 
 
 def replace(path: Path, predictions: Iterable[Prediction]) -> Path | None:
-    """Writes the file in place of an earlier one; where that lies now if it holds an answer of its own.
+    """Writes the file in place of an earlier one; where that lies now if it says anything of its own.
 
-    An earlier file all of whose answers are among the new ones, as that of an unfinished run, is not kept.
+    An earlier file all of whose lines are among the new ones, as that of an unfinished run, is not kept; how
+    long an answer took does not count.
     """
     every = list(predictions)
     try:
@@ -103,8 +104,9 @@ def check_place(path: Path) -> None:
     )
 
 
-def _answers(predictions: Iterable[Prediction]) -> set[tuple[str, str]]:
-    return {(one.id, one.answer) for one in predictions if one.problem != NOT_ANSWERED}
+def _answers(predictions: Iterable[Prediction]) -> set[str]:
+    answered = (one for one in predictions if one.problem != NOT_ANSWERED)
+    return {one.model_dump_json(exclude={"seconds"}) for one in answered}
 
 
 def append(path: Path, predictions: Iterable[Prediction]) -> None:

@@ -72,7 +72,7 @@ def bundle(build: Path, out: Path) -> Bundle:
     if made is None:
         raise UserError(f"{build} is no finished build", remedy="Make it: datakit build recipes/<name>.yaml")
     _check_whole(run.build.path, made)
-    check_replaceable(out, "a bundle", lambda path: next(listed(path)).split("/")[0].endswith("-bundle"))
+    check_replaceable(out, "a bundle as datakit packed it", _is_bundle)
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f".{out.name}.part")
     try:
@@ -221,11 +221,21 @@ class _Writer:
         self.sums[path] = hashlib.sha256(data).hexdigest()
 
 
-def listed(archive: Path) -> Iterator[str]:
-    """Names of the files in an archive. Raises ValueError for a file that is none."""
+def _is_bundle(archive: Path) -> bool:
+    """Whether an archive holds a bundle and no file besides. Raises ValueError for what is no archive."""
     try:
         with tarfile.open(archive) as tar:
-            for entry in tar:
-                yield entry.name
+            names = tar.getnames()
+            top = names[0].partition("/")[0] if names else ""
+            sums = tar.extractfile(f"{top}/{SUMS}") if f"{top}/{SUMS}" in names else None
+            lines = sums.read().decode("utf-8").splitlines() if sums is not None else []
     except tarfile.TarError as error:
         raise ValueError(f"{archive} is no archive: {error}") from None
+    return set(names) == {f"{top}/{SUMS}", *(f"{top}/{line.split('  ', 1)[-1]}" for line in lines)}
+
+
+def listed(archive: Path) -> Iterator[str]:
+    """Names of the files in an archive."""
+    with tarfile.open(archive) as tar:
+        for entry in tar:
+            yield entry.name

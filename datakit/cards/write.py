@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -27,9 +26,8 @@ from datakit.cards.quality import (
 from datakit.cards.samples import first_rows, label_block, samples
 from datakit.cards.scores import scores_section
 from datakit.cards.usage import checks_section, limits_section, reproduce_section, training_section
-from datakit.core.replacing import check_replaceable
 from datakit.pages.blocks import Card, Section
-from datakit.pages.layout import render_html, render_markdown
+from datakit.pages.writing import Kept, write_pages
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _SCRIPTS = {
@@ -41,31 +39,15 @@ _SCRIPTS = {
 _LANGUAGES = {"zh": "Chinese", "ja": "Japanese", "ko": "Korean", "en": "English"}
 
 
-def write_card(build: Path, folder: Path) -> list[Path]:
+def write_card(build: Path, folder: Path, kept: Kept | None = None) -> list[Path]:
     """The files of the card of the finished build at `build`, written to `folder`.
 
     `<name>.md` follows the data-set card format of the Hugging Face hub, with its plots in `<name>/`;
     `<name>.html` holds the same and thumbnails of sample records, needs no other file and no network.
-    The card of an unchanged build is the same to the byte. Raises UserError for a folder that is no build.
+    The card of an unchanged build is the same to the byte. One that somebody edited is set aside, which
+    `kept` is told. Raises UserError for a folder that is no build.
     """
-    return write_pages(make_card(BuildFolder.open(build, folder)), folder)
-
-
-def write_pages(card: Card, folder: Path) -> list[Path]:
-    """The files of a card: Markdown, its plots in a folder beside it, and one HTML page.
-
-    Raises UserError where a page of somebody else's has the name of one of them.
-    """
-    texts = {f"{card.stem}.md": render_markdown(card), f"{card.stem}.html": render_html(card)}
-    texts |= {f"{card.stem}/{chart.name}.svg": chart.svg for chart in card.charts}
-    for old in (folder / card.stem).glob("*.svg"):
-        if f"{card.stem}/{old.name}" not in texts and _drawn(old):
-            old.unlink()  # a plot of an earlier build that this one does not have
-    for name in texts:
-        check_replaceable(folder / name, "a page that datakit wrote", _drawn)
-    for name, text in texts.items():
-        _write(folder / name, text)
-    return [folder / name for name in texts]
+    return write_pages(make_card(BuildFolder.open(build, folder)), folder, kept)
 
 
 def make_card(build: BuildFolder) -> Card:
@@ -181,22 +163,3 @@ def _languages(rows: Mapping[str, list[dict[str, Any]]]) -> list[str]:
                 found[language] += len(script.findall(text))
     total = sum(found.values())
     return [language for language, count in found.most_common() if total and count / total >= 0.1]
-
-
-def _drawn(path: Path) -> bool:
-    """Whether datakit wrote the page or plot: told by what stands in each of its kind."""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".md":  # a card has the hub's front matter, an evaluation its first table
-        front = text.partition("\n---\n")[0]
-        return "\n- datakit\n" in front or (text.startswith("# ") and "95% interval" in text)
-    if path.suffix == ".svg":  # another program's plots keep the metadata that `charts` takes out
-        return 'id="figure_1"' in text and "<metadata>" not in text
-    return 'class="kind"' in text and "--series-1" in text
-
-
-def _write(path: Path, text: str) -> None:
-    """Writes the file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.part")
-    draft.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(draft, path)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import orjson
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.checking.check import Placed
 from datakit.core.errors import UserError
-from datakit.core.replacing import check_replaceable, first_line
+from datakit.core.replacing import check_replaceable
 
 
 def write_records(rows: Iterable[Placed], path: Path) -> None:
@@ -18,28 +20,38 @@ def write_records(rows: Iterable[Placed], path: Path) -> None:
 
     Raises UserError where `path` is a file of another kind, or cannot be written.
     """
-    check_replaceable(
-        path, "a list of checked rows", lambda file: "verdict" in orjson.loads(first_line(file))
-    )
+    check_replaceable(path, "a list of checked rows", _is_list)
+    draft = path.with_name(f".{path.name}.part")
     try:
-        with open(path, "wb") as file:
-            for row in rows:
-                found = row.found
-                line = {
-                    "data_set": row.data_set,
-                    "record": row.record,
-                    "where": row.where,
-                    "verdict": found.verdict,
-                    "crashes": found.crashes,
-                    "text_tokens": found.text_tokens,
-                    "image_tokens": found.image_tokens,
-                    "input_tokens": found.input_tokens,
-                    "label_tokens": found.label_tokens,
-                    "faults": [{"code": code, "message": words} for code, words in found.faults],
-                }
-                file.write(orjson.dumps(line) + b"\n")
+        with open(draft, "wb") as file:
+            file.writelines(orjson.dumps(_line(row)) + b"\n" for row in rows)
+        os.replace(draft, os.path.realpath(path))
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _line(row: Placed) -> dict[str, Any]:
+    found = row.found
+    return {
+        "data_set": row.data_set,
+        "record": row.record,
+        "where": row.where,
+        "verdict": found.verdict,
+        "crashes": found.crashes,
+        "text_tokens": found.text_tokens,
+        "image_tokens": found.image_tokens,
+        "input_tokens": found.input_tokens,
+        "label_tokens": found.label_tokens,
+        "faults": [{"code": code, "message": words} for code, words in found.faults],
+    }
+
+
+def _is_list(path: Path) -> bool:
+    """Whether every line has just the fields of `_line`. Raises ValueError for one that is no JSON."""
+    fields = ["data_set", "record", "where", "verdict", "crashes", "text_tokens", "image_tokens"]
+    fields += ["input_tokens", "label_tokens", "faults"]
+    with open(path, "rb") as file:
+        return all(list(orjson.loads(line)) == fields for line in file)
 
 
 def gpus_of(build: BuildFolder) -> int:

@@ -105,7 +105,7 @@ def _open(project: Path, *, by_use: bool) -> tuple[Store, list[Recipe], Path]:
 
     root = project_around(project)
     recipes: list[Recipe] = []
-    for path in sorted((root / "recipes").glob("*.yaml")):
+    for path in sorted((root / "recipes").glob("*.y*ml")):
         try:
             recipes.append(load(path))
         except DatakitError:

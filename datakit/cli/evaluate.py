@@ -63,7 +63,7 @@ def command(
     answers.
     """
     from datakit.artifacts.build_folder import BuildFolder
-    from datakit.cli.tables import print_json
+    from datakit.cli.tables import print_json, print_kept
     from datakit.core.errors import Exit
     from datakit.evaluation.evaluation import Options, evaluate
     from datakit.evaluation.page import write_evaluation
@@ -74,7 +74,8 @@ def command(
     done = evaluate(found, paths, Options(split=split, answered_only=answered_only, model=model))
     names = page_names(paths, out)
     written = [
-        write_evaluation(one, found, folder, name) for one, (folder, name) in zip(done, names, strict=True)
+        write_evaluation(one, found, folder, name, print_kept if not as_json else None)
+        for one, (folder, name) in zip(done, names, strict=True)
     ]
     if not as_json:
         for one, files_ in zip(done, written, strict=True):
@@ -94,6 +95,7 @@ def _enter(
     from datakit.artifacts.ledger import add_score
     from datakit.artifacts.names import LEDGER
     from datakit.cards import write_card
+    from datakit.cli.tables import print_kept
     from datakit.evaluation.ledger import score_of
     from datakit.recipe.yaml_file import show_path
 
@@ -109,7 +111,7 @@ def _enter(
         added += add_score(ledger, score_of(one.evaluation, build, outcomes))
     cards, own = ledger.parent, project / "build" / build.report.name
     if added and own == build.path and (cards / f"{build.report.name}.md").is_file():
-        write_card(build.path, cards)  # its scores are new
+        write_card(build.path, cards, print_kept if not quiet else None)  # its scores are new
     if not quiet:
         said = f"{added} added" if added else "these answers are in it already"
         click.echo(f"Ledger: {show_path(ledger)} ({said}; see datakit scores)")

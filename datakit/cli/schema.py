@@ -33,7 +33,7 @@ def command(output: Path | None) -> int:
     if output is None:
         click.echo(text)
         return 0
-    check_replaceable(output, "a JSON schema", lambda path: "properties" in orjson.loads(path.read_bytes()))
+    check_replaceable(output, "a schema of recipes", _is_schema)
     try:
         output.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
@@ -42,3 +42,9 @@ def command(output: Path | None) -> int:
         ) from None
     click.echo(f"Written: {output}")
     return 0
+
+
+def _is_schema(path: Path) -> bool:
+    import orjson
+
+    return bool(orjson.loads(path.read_bytes())["title"] == "datakit recipe")

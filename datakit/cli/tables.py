@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -41,14 +42,13 @@ def cell_width(text: str) -> int:
 
 def print_build(made: Made, *, as_json: bool, quiet: bool) -> None:
     """The account of a build."""
-    kept = made.build.kept
     if as_json:
         cards = [str(path) for path in made.cards]
-        print_json({"build": str(made.folder), "cards": cards, "kept": kept and str(kept), **_plain(made)})
+        kept = {str(path): str(now) for path, now in made.kept.items()}
+        print_json({"build": str(made.folder), "cards": cards, "kept": kept, **_plain(made)})
         return
-    if kept is not None:  # said in any case: somebody will look for them
-        words = "Files that datakit had not written into the last build, or not so, were moved to"
-        click.echo(f"Kept: {words} {show_path(kept)}", err=quiet)
+    for path, now in made.kept.items():  # said in any case: somebody will look for it
+        print_kept(path, now, err=quiet)
     if quiet:
         return
     print_table(
@@ -64,6 +64,12 @@ def print_build(made: Made, *, as_json: bool, quiet: bool) -> None:
     click.echo(f"{state}: {show_path(made.folder)} ({made.report.seconds:.1f} s)")
     for path in made.cards:
         click.echo(f"Card: {show_path(path)}")
+
+
+def print_kept(path: Path, now: Path, *, err: bool = False) -> None:
+    """Says where a file or a build's files lie that were not as datakit had written them."""
+    what = f"in {show_path(path)}" if now.is_dir() else show_path(path)
+    click.echo(f"Kept: what was not as datakit wrote it {what} lies in {show_path(now)}", err=err)
 
 
 def _plain(made: Made) -> dict[str, Any]:

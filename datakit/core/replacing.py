@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -13,14 +14,13 @@ from datakit.core.errors import UserError
 def check_replaceable(path: Path, what: str, is_own: Callable[[Path], bool]) -> None:
     """Raises UserError where a file that is not `what` stands at `path` and would be written over.
 
-    `is_own` tells from the file's content; one that it cannot read (OSError, ValueError, UserError) is
-    not ours.
+    `is_own` tells from the file's content; one that it cannot make sense of is not ours.
     """
     if not os.path.lexists(path):
         return
     try:
         own = path.is_file() and (path.stat().st_size == 0 or is_own(path))
-    except (OSError, ValueError, UserError):
+    except (OSError, ValueError, LookupError, TypeError, UserError):
         own = False
     if not own:
         raise UserError(
@@ -52,6 +52,23 @@ def free_name(path: Path) -> Path:
         number += 1
         free = path.with_name(f"{path.stem}-{number}{path.suffix}")
     return free
+
+
+_SEAL = "<!-- written by datakit, sha256 {} -->\n"
+
+
+def seal(text: str) -> str:
+    """A page with a last line that holds the digest of the others, so that an edit by hand shows."""
+    return text + _SEAL.format(hashlib.sha256(text.encode()).hexdigest()[:16])
+
+
+def is_untouched(path: Path) -> bool:
+    """Whether a page (Markdown, HTML, SVG) is as datakit sealed it."""
+    try:
+        text = path.read_bytes().decode("utf-8") if path.is_file() else ""
+    except (OSError, UnicodeDecodeError):
+        return False
+    return bool(text) and text == seal(text[: text.rstrip("\n").rfind("\n") + 1])
 
 
 def stamp_now() -> str:

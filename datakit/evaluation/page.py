@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
+import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.predictions import NOT_ANSWERED
 from datakit.cards.samples import thumbnail
-from datakit.cards.write import write_pages
 from datakit.core.replacing import check_replaceable
 from datakit.evaluation.confusion import Pair
 from datakit.evaluation.evaluation import Comparison, Evaluated, Evaluation, scored_frame
@@ -33,6 +33,7 @@ from datakit.pages.blocks import (
     Text,
     Turn,
 )
+from datakit.pages.writing import Kept, write_pages
 
 TITLES = {"accuracy": "accuracy", "macro_f1": "macro F1", "weighted_f1": "weighted F1"}
 MOST_CELLS = 30
@@ -56,21 +57,33 @@ PROBLEMS = {
 }
 
 
-def write_evaluation(one: Evaluated, build: BuildFolder, folder: Path, name: str) -> list[Path]:
+def write_evaluation(
+    one: Evaluated, build: BuildFolder, folder: Path, name: str, kept: Kept | None = None
+) -> list[Path]:
     """`<name>.json`, `<name>.parquet` (each record's outcome), `<name>.md`, `<name>.html` and the plots.
 
-    Raises UserError where a file of that name is no evaluation.
+    Pages that somebody edited are set aside, which `kept` is told. Raises UserError, before anything is
+    written, where one of the first two is no evaluation.
     """
     folder.mkdir(parents=True, exist_ok=True)
     data = orjson.dumps(one.evaluation.model_dump(), option=orjson.OPT_INDENT_2) + b"\n"
     document, table = folder / f"{name}.json", folder / f"{name}.parquet"
-    check_replaceable(document, "an evaluation", lambda path: "metrics" in orjson.loads(path.read_bytes()))
+    scored = scored_frame(one.outcomes)
+    check_replaceable(document, "an evaluation", _is_evaluation)
+    check_replaceable(
+        table, "an evaluation's outcomes", lambda path: pl.read_parquet_schema(path) == scored.schema
+    )
     draft = folder / f".{name}.part"
-    scored_frame(one.outcomes).write_parquet(draft)
+    scored.write_parquet(draft)
     os.replace(draft, table)
     draft.write_bytes(data)
     os.replace(draft, document)
-    return [document, table, *write_pages(page(one.evaluation, build, name), folder)]
+    return [document, table, *write_pages(page(one.evaluation, build, name), folder, kept)]
+
+
+def _is_evaluation(path: Path) -> bool:
+    """Raises ValueError for a file that is none."""
+    return bool(Evaluation.model_validate_json(path.read_bytes()))
 
 
 def page(evaluation: Evaluation, build: BuildFolder, name: str) -> Card:

@@ -8,7 +8,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -107,7 +107,8 @@ def build(
     except (OSError, pl.exceptions.PolarsError, sqlite3.Error) as error:
         if not _says_full(error):
             raise
-        place.clear("work")
+        with suppress(UserError), _lock(place):  # another build may have begun meanwhile
+            place.clear("work")
         raise UserError(
             f"no space is left on the disk of {folder.parent}, or on that of the result store",
             remedy="Free some and run the same command: what was finished and stored is not made again.",
@@ -146,8 +147,7 @@ class _Maker:
     finishers: list[Finisher]
 
     def make(self, began: float) -> Build:
-        work = self.place.beside("work")
-        self.place.clear("work")
+        work = self.place.make("work")
         engine = Engine(self.tools, self.store, work, self.progress, self.options.limit)
         report = BuildReport(name=self.recipe.name, recipe=self._recipe_path(), notes=self._notes())
         report.steps = engine.reports  # the same list, so that a failed run has its account too
@@ -263,10 +263,8 @@ class _Maker:
 
     def _keep_account(self, engine: Engine, report: BuildReport) -> None:
         """Leaves report and rejects of a failed run where the user can read them."""
-        kept = BuildDraft(failed_build(self.place.folder).path)
         if engine.rejects_file.exists():
-            self.place.clear("failed")
-            kept.path.mkdir(parents=True)
+            kept = BuildDraft(self.place.make("failed"))
             kept.copy_rejects(engine.rejects_file)
             kept.write_report(report)
         self.place.clear("work")

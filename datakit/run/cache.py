@@ -168,7 +168,7 @@ def _prices(entries: Iterable[Entry]) -> dict[bytes, float | None]:
 
 
 def _price(entry: Entry, stored: set[bytes]) -> float | None:
-    if entry.parts and stored.issuperset(entry.parts):
+    if entry.parts and entry.key not in entry.parts and stored.issuperset(entry.parts):
         return 0.0  # it is put together again from parts that are stored, and those have their own price
     if entry.cost_usd:
         return entry.cost_usd

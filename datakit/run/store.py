@@ -196,7 +196,7 @@ class Store:
         query = f"""SELECT key, step, rejected, {_SIZE}, CAST(meta AS TEXT), created, used
                     FROM results ORDER BY step, key"""
         for key, step, rejected, size, meta, created, used in self._db.execute(query):
-            yield Entry(key, step, bool(rejected), size, *_costs(orjson.loads(meta)), created, used)
+            yield Entry(key, step, bool(rejected), size, *_costs(meta), created, used)
 
     def remove(self, keys: Iterable[bytes]) -> None:
         """Deletes results for good and gives the space back."""
@@ -224,12 +224,16 @@ def _unpack(rejected: int, value: bytes, meta: bytes) -> Done | Rejected:
     return Done(body, orjson.loads(meta))
 
 
-def _costs(meta: dict[str, Any]) -> tuple[float | None, int, str | None, tuple[bytes, ...]]:
-    """Cost, tokens, model and parts, as a result's meta tells them."""
-    cost = meta.get("cost_usd")
-    tokens = int(meta.get("tokens_in") or 0) + int(meta.get("tokens_out") or 0)
-    parts = tuple(bytes.fromhex(part) for part in meta.get("parts", ()))
-    return None if cost is None else float(cost), tokens, meta.get("model"), parts
+def _costs(text: str) -> tuple[float | None, int, str | None, tuple[Key, ...]]:
+    """Cost, tokens, model and parts, as a result's meta tells them; a damaged one has an unknown cost."""
+    try:
+        meta = orjson.loads(text)
+        cost = meta.get("cost_usd")
+        tokens = int(meta.get("tokens_in") or 0) + int(meta.get("tokens_out") or 0)
+        parts = tuple(bytes.fromhex(part) for part in meta.get("parts", ()))
+        return None if cost is None else float(cost), tokens, meta.get("model"), parts
+    except (ValueError, TypeError, AttributeError):
+        return None, 0, "unknown", ()
 
 
 def _chunks(keys: Sequence[bytes]) -> Iterable[Sequence[bytes]]:

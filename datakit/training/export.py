@@ -22,7 +22,7 @@ from datakit.training.safetensors import shapes
 _PROCESSOR = ("preprocessor_config.json", "processor_config.json")
 _TEMPLATES = ("chat_template.jinja", "chat_template.json")
 MARK = ".datakit-export"
-"""An empty file in the folders of models that an export made, which a later one may remove."""
+"""Lists what an export made, in its folder: a later one may remove the folder while the list is true."""
 _TOKENIZER = ("tokenizer.json", "vocab.json")
 
 
@@ -77,6 +77,7 @@ def export(run: RunFolder, python: str | None, say: Say) -> Exported:
         raise ExportFailed(f"the exported model in {part} is not right:\n{listed}\n  Its log: {log}")
     _clear(run.served, say)
     part.rename(run.served)
+    (run.served / MARK).write_text(_listing(run.served), "utf-8")
     made = _exported(run.served)
     made.log, made.seconds = str(log), round(time.monotonic() - began, 1)
     return made
@@ -84,10 +85,19 @@ def export(run: RunFolder, python: str | None, say: Say) -> Exported:
 
 def _clear(folder: Path, say: Say) -> None:
     """Removes a model that an export made; anything else at its place, which export.yaml names, stays."""
-    if (folder / MARK).is_file() and not folder.is_symlink():
+    mark = folder / MARK
+    listed = mark.read_text("utf-8") if mark.is_file() and not folder.is_symlink() else None
+    if listed is not None and listed in ("", _listing(folder)):  # "": an export that did not come to its end
         shutil.rmtree(folder)
     elif os.path.lexists(folder):
         say(f"{folder} was not made by `datakit export`: it is kept as {set_aside(folder)}")
+
+
+def _listing(folder: Path) -> str:
+    """Name, size and time of change of every file of a model, so that a further or edited one shows."""
+    files = sorted(path for path in folder.rglob("*") if path.name != MARK and not path.is_dir())
+    states = ((path.relative_to(folder).as_posix(), path.lstat()) for path in files)
+    return "".join(f"{name} {state.st_size} {state.st_mtime_ns}\n" for name, state in states)
 
 
 def complete(folder: Path, run: RunFolder, say: Say) -> None:

@@ -26,7 +26,6 @@ NAMERS = {
     "emit/llamafactory.py": "writes pictures, one by one",
     "evaluation/runs.py": "looks for files of answers",
     "read/llamafactory.py": "reads the trainer's index of any data set",
-    "run/build.py": "says which folder is no build",
     "run/engine.py": "writes rejects while the steps work",
     "training/export.py": "the trainer's command names its file",
     "training/launch.py": "the trainer's command names its file",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from toys import Lines, Numbers
 
-from datakit.artifacts.place import BuildPlace, read_signed, strangers
+from datakit.artifacts.place import MARK, BuildPlace, read_signed, strangers
 from datakit.core.errors import Exit, UserError
+from datakit.core.replacing import seal
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.recipe.recipe import Recipe, Step
 from datakit.run.build import Build, Options, build
@@ -164,7 +167,7 @@ def test_untouched_build_is_replaced_without_a_word(project: Path) -> None:
 def test_build_of_the_first_version_is_a_build_though_it_is_unsigned(project: Path) -> None:
     place = build(recipe(project)).folder
     manifest = json.loads((place / "manifest.json").read_bytes())
-    assert manifest.pop("made_by") == "datakit build"
+    assert (manifest.pop("made_by"), manifest.pop("version")) == ("datakit build", 1)
     (place / "manifest.json").write_text(json.dumps(manifest))
     assert read_signed(place) is not None
     made = build(recipe(project, count=4))
@@ -191,7 +194,8 @@ def test_build_does_not_take_the_place_of_what_it_needs(project: Path, what: str
 def test_hidden_neighbour_that_is_not_datakits_is_set_aside(project: Path, what: str) -> None:
     place = build(recipe(project)).folder
     hidden = place.parent / f".toy.{what}"
-    hidden.mkdir()
+    (hidden / "out").mkdir(parents=True)
+    (hidden / "report.json").write_text("mine")
     (hidden / "thesis.md").write_text("years of work")
     build(recipe(project, count=4))
     (found,) = place.parent.rglob("thesis.md")
@@ -201,9 +205,90 @@ def test_hidden_neighbour_that_is_not_datakits_is_set_aside(project: Path, what:
 
 def test_build_that_was_taken_away_when_a_run_was_killed_is_put_back(project: Path) -> None:
     place = build(recipe(project)).folder
+    (place / MARK).touch()
     os.rename(place, place.parent / ".toy.old")  # as a kill between the two renames leaves it
     assert build(recipe(project)).report.reused
     assert place.is_dir()
+    assert not (place / MARK).exists()
+
+
+def test_copy_of_a_build_under_a_hidden_name_is_kept(project: Path) -> None:
+    place = build(recipe(project)).folder
+    shutil.copytree(place, place.parent / ".toy.old")
+    before = contents(place)
+    build(recipe(project, count=4))
+    (kept,) = place.parent.glob(".toy.kept-*.old")
+    assert contents(kept) == before
+
+
+PAGES = ["card/toy.md", "card/toy.html", "card/toy/my-plot.svg", "card/toy/classes.svg"]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_of_a_person_in_the_cards_folder_are_kept(project: Path, name: str) -> None:
+    place = build(recipe(project)).folder
+    path = place / name
+    path.parent.mkdir(parents=True)
+    path.write_text("<svg>mine</svg>")
+    made = build(recipe(project, count=4))
+    assert made.kept is not None
+    assert (made.kept / name).read_text() == "<svg>mine</svg>"
+
+
+def test_card_that_datakit_wrote_is_kept_only_when_it_was_edited(project: Path) -> None:
+    for count, more in ((3, ""), (4, "looks good to me\n")):
+        path = build(recipe(project, count)).folder / "card" / "toy.md"
+        path.parent.mkdir()
+        path.write_text(seal("# toy\n") + more)
+        assert (build(recipe(project, count=count + 10)).kept is not None) == bool(more)
+
+
+def test_edited_files_that_are_linked_to_each_other_are_kept(project: Path) -> None:
+    place = build(recipe(project)).folder
+    (place / "ids.txt").write_text("edited")
+    (place / "report.json").unlink()
+    os.link(place / "ids.txt", place / "report.json")
+    kept = build(recipe(project, count=4)).kept
+    assert kept is not None
+    assert contents(kept) == {"ids.txt": b"edited", "report.json": b"edited"}
+
+
+def test_pipe_in_the_place_of_a_file_does_not_hold_the_build_up(project: Path) -> None:
+    place = build(recipe(project)).folder
+    (place / "rejects.jsonl").unlink()
+    os.mkfifo(place / "rejects.jsonl")
+    kept = build(recipe(project, count=4)).kept
+    assert kept is not None
+    assert stat.S_ISFIFO((kept / "rejects.jsonl").stat().st_mode)
+
+
+def test_files_written_while_the_build_is_replaced_are_kept(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = build(recipe(project)).folder
+    rename = os.rename
+
+    def slow(source: Path, target: Path) -> None:
+        if Path(target).name == ".toy.old":
+            (place / "late.txt").write_text("just in time")
+        rename(source, target)
+
+    monkeypatch.setattr("datakit.artifacts.place.os.rename", slow)
+    kept = build(recipe(project, count=4)).kept
+    assert kept is not None
+    assert contents(kept) == {"late.txt": b"just in time"}
+
+
+def test_build_whose_sources_are_gone_is_kept_as_a_whole(project: Path) -> None:
+    place = build(recipe(project)).folder
+    manifest = json.loads((place / "manifest.json").read_bytes())
+    stamp = {"bytes": 1, "mtime_ns": 1, "sha256": ""}
+    manifest["sources"] = {"/nowhere/train.jsonl": stamp}  # as of a colleague's machine
+    (place / "manifest.json").write_text(json.dumps(manifest))
+    before = contents(place)
+    kept = build(recipe(project, count=4)).kept
+    assert kept is not None
+    assert contents(kept) == before
 
 
 def test_place_of_a_file_is_refused(project: Path) -> None:

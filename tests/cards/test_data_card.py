@@ -287,11 +287,20 @@ def test_plots_that_a_build_lost_are_removed_and_pictures_of_others_stay(tmp_pat
 
 
 @pytest.mark.parametrize("name", ["ecom_v3.md", "ecom_v3.html", "ecom_v3/classes.svg"])
-def test_page_of_somebody_else_is_not_written_over(tmp_path: Path, name: str) -> None:
-    path = tmp_path / "cards" / name
+def test_page_that_somebody_made_or_edited_is_kept(tmp_path: Path, name: str) -> None:
+    path, build = tmp_path / "cards" / name, ecom(tmp_path).write()
+    kept: dict[Path, Path] = {}
     path.parent.mkdir(parents=True)
     path.write_text("# My notes about datakit\n")
-    with pytest.raises(UserError, match="is not a page that datakit wrote"):
-        write_card(ecom(tmp_path).write(), tmp_path / "cards")
-    assert path.read_text() == "# My notes about datakit\n"
-    assert [file for file in (tmp_path / "cards").rglob("*") if file.is_file()] == [path]
+    write_card(build, tmp_path / "cards", kept.__setitem__)
+    assert [(old, now.read_text()) for old, now in kept.items()] == [(path, "# My notes about datakit\n")]
+    kept.clear()
+    write_card(build, tmp_path / "cards", kept.__setitem__)
+    assert kept == {}, "its own pages it writes over"
+    edited = path.read_text() + "checked by me\n"
+    path.write_text(edited)
+    write_card(build, tmp_path / "cards", kept.__setitem__)
+    assert [now.read_text() for now in kept.values()] == [edited]
+    path.write_text(edited)
+    with pytest.warns(UserWarning, match="was not as datakit wrote it"):
+        write_card(build, tmp_path / "cards")

@@ -466,3 +466,36 @@ def test_batch_that_was_never_sent_is_removed(tmp_path: Path) -> None:
     (folder / "in.jsonl").write_text("{}\n")
     assert BatchFolder(tmp_path, "batch", "e").claim("q1") is None
     assert not folder.exists()
+
+
+def test_answers_that_this_run_does_not_ask_for_stay_for_the_next(
+    server: LoopbackBatches, ask: Ask, folder: Path
+) -> None:
+    run = {"mode": "batch_files"}
+    ask(*many(10), run=run)
+    (file,) = folder.glob("*/in.jsonl")
+    answered_by_hand(file, server)
+    assert_own(ask(*many(2), run=run))  # as a look at two records does (--limit 2)
+    assert file.with_name("out.jsonl").is_file()
+    flight = Flight()
+    assert_own(ask(*many(10)[:5], run=run, flight=flight))  # 0 and 1 stand in the result store in a real build
+    assert "q2" not in str(flight.to_run)
+    asked = [json.loads(line)["custom_id"] for path in folder.glob("*/in.jsonl") for line in path.open()]
+    assert len(set(asked)) == len(asked)
+
+
+def test_batch_at_the_provider_is_collected_for_those_who_ask_later_too(
+    server: LoopbackBatches, ask: Ask, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise StopProvider("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("datakit.llm.batch.backends.ServiceBackend.look", killed)
+        ask(*many(10))
+    assert [len(batch.lines) for batch in server.batches] == [10]
+    assert_own(ask(*many(2)))
+    found = ask(*[question(f"q{number}") for number in range(2, 10)])
+    assert all(isinstance(one, Completion) for one in found)
+    assert [len(batch.lines) for batch in server.batches] == [10], "no question was sent twice"
+    assert list(folder.glob("*/*.jsonl")) == []

@@ -63,6 +63,16 @@ def interval(hits: list[bool]) -> list[float]:
     return [means[int(0.025 * ROUNDS)], means[int(0.975 * ROUNDS) - 1]]
 
 
+def check_own(out: Path) -> None:
+    """Ends where a file that this script did not write would be written over."""
+    try:
+        own = not out.exists() or "accuracy_95" in json.loads(out.read_text("utf-8"))
+    except (OSError, ValueError, TypeError):
+        own = False
+    if not own:
+        raise SystemExit(f"error: {out} holds no scores of this script, and would be written over")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -85,6 +95,7 @@ def main() -> int:
     for pair in found["confused"][:5]:
         print(f"{pair['times']} times {pair['predicted']} in place of {pair['label']}")
     if options.out:
+        check_own(options.out)
         options.out.write_text(json.dumps(found, ensure_ascii=False, indent=2) + "\n", "utf-8")
     return 0
 

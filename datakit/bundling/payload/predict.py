@@ -170,7 +170,13 @@ def answered(out: Path) -> set[str]:
         return set()
     data = out.read_bytes()
     whole = data[: data.rfind(b"\n") + 1]
-    lines = [json.loads(line) for line in whole.splitlines() if line.strip()]
+    try:
+        lines = [json.loads(line) for line in whole.splitlines() if line.strip()]
+        own = all("id" in line and ("predicted" in line or "problem" in line) for line in lines)
+    except (ValueError, TypeError):
+        own = False
+    if not own or not (whole or data.startswith(b'{"id":') or not data):
+        raise SystemExit(f"error: {out} is not a file of predictions, and would be written over")
     kept = [line for line in lines if line.get("problem") != "not_answered"]
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept)
     draft = out.with_name(f".{out.name}.part")

@@ -103,9 +103,13 @@ stage_train() {
   [ "$rank" != 0 ] || [ -s "$run/trained/train_results.json" ] || fail "the trainer left no result in $run/trained"
 }
 
-clear_model() { # removes a model that this script exported; anything else at its place is kept
+listing() { (cd "$1" && find . ! -type d ! -name .datakit-export -printf '%P %s %T@\n' | LC_ALL=C sort); }
+
+clear_model() { # removes a model that this script exported and nobody changed; anything else is kept
   [ -e "$1" ] || [ -L "$1" ] || return 0
-  if [ -e "$1/.datakit-export" ] && [ ! -L "$1" ]; then rm -rf "$1"; return; fi
+  if [ -f "$1/.datakit-export" ] && [ ! -L "$1" ]; then
+    if [ ! -s "$1/.datakit-export" ] || listing "$1" | cmp -s - "$1/.datakit-export"; then rm -rf "$1"; return; fi
+  fi
   local kept
   kept="$1.kept-$(date +%Y%m%dT%H%M%S)"
   mv "$1" "$kept"
@@ -123,6 +127,7 @@ stage_export() {
   "$python" "$here/check.py" "$here" --model "$run/served.part" ${MODEL:+--base "$MODEL"}
   clear_model "$run/served"
   mv "$run/served.part" "$run/served"
+  listing "$run/served" >"$run/served/.datakit-export"
 }
 
 answering() { # who answers on the port: none, ours (it serves this run's model) or other

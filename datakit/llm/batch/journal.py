@@ -129,6 +129,12 @@ class BatchFolder:
         entry.state = state
         return entry
 
+    def leave(self, entry: Entry, ids: list[str]) -> None:
+        """Leaves answers that nobody has asked for yet to be claimed later, by this run or another."""
+        entry.keep(entry.known.model_copy(update={"ids": ids, "worst_usd": 0.0}))
+        entry.release()
+        self._found = {**(self._found or {}), **dict.fromkeys(ids, entry.folder)}
+
     def _scan(self) -> dict[str, Path]:
         """`custom_id` -> folder, of what was left behind. What never left this machine is removed."""
         found: dict[str, Path] = {}

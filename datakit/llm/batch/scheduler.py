@@ -66,7 +66,7 @@ class BatchScheduler:
     _open: dict[str, list[Line]] = field(default_factory=dict)
     """Lines under way, by `custom_id`."""
     _asked: list[Asked] = field(default_factory=list)
-    _answered: list[Entry] = field(default_factory=list)
+    _answered: list[tuple[Entry, list[str]]] = field(default_factory=list)
     """Files whose answers were handed out, until those are stored."""
     _questions: int = 0
     _most_asked: int | None = None
@@ -105,7 +105,7 @@ class BatchScheduler:
         away = [one for one in self._asked if one.entry.known.status == "submitted"]
         self.flight.batches_away += len(away)
         self.flight.told, self.flight.in_flight = "", 0
-        for entry in [*(one.entry for one in self._asked), *self._answered]:
+        for entry in [*(one.entry for one in self._asked), *(entry for entry, _ in self._answered)]:
             entry.release()
 
     async def _work(self) -> None:
@@ -256,20 +256,28 @@ class BatchScheduler:
             asked.pause_s = min(asked.pause_s * _SLOWER, self.run.batch_poll_s)
 
     def _hand_out(self, asked: Asked, missing: str) -> None:
-        """Gives every answer to who asked for it; questions without one fail for the reason `missing`."""
+        """Gives every answer to who asked for it; questions without one fail for the reason `missing`.
+
+        Answers that nobody has asked for in this run (another recipe, --limit, a record that comes later)
+        stay where they are: they are paid for.
+        """
         entry, cost = asked.entry, 0.0
         self._asked.remove(asked)
-        open_ = set(entry.known.ids)
+        open_, unasked = set(entry.known.ids), list[str]()
         for id_, found in batch_files.read(self.dialect.provider, entry.output, entry.errors):
             if id_ in open_:
                 open_.discard(id_)
+                if isinstance(found, Answer) and not self._open.get(id_):
+                    unasked.append(id_)
+                    self._open.pop(id_, None)
+                    continue
                 if isinstance(found, Answer) and self.price is not None:
                     cost += self.price.cost(found.tokens_in, found.tokens_out, found.cached)
                 self._give([id_], found)
         ended = missing.replace("_", " ")
         self._give(list(open_), Fault("again", missing, f"{ended}: the batch ended without this answer"))
         self.flight.settle(entry.known.worst_usd, cost)
-        self._answered.append(entry)
+        self._answered.append((entry, unasked))
 
     def _give(self, ids: list[str], found: Answer | Fault) -> None:
         if ids and isinstance(found, Fault) and found.fate == "again" and self.backend.way == "batch_files":
@@ -300,8 +308,13 @@ class BatchScheduler:
         if self.flight.is_storing:
             return
         while self._answered:
-            await self.backend.done(self._answered[0])
-            self._answered.pop(0).remove()
+            entry, unasked = self._answered[0]
+            await self.backend.done(entry)
+            self._answered.pop(0)
+            if unasked:
+                self.folder.leave(entry, unasked)
+            else:
+                entry.remove()
 
     def _worst_usd(self, line: Line) -> float:
         """The highest price of a line; free of the work of counting where no budget holds."""

@@ -1,0 +1,61 @@
+"""The files of a page: Markdown with its plots beside it, and one HTML page. What people edit is kept."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from datakit.core.replacing import is_untouched, seal, set_aside
+from datakit.pages.blocks import Card
+from datakit.pages.layout import render_html, render_markdown
+
+_FIRST = "<code>0.1.0</code>", "| datakit | `0.1.0` |"
+"""Stands in every card of datakit 0.1.0, which had no seal."""
+
+
+Kept = Callable[[Path, Path], None]
+"""Is told of a file that somebody had made or edited: where it stood, and where it lies now."""
+
+
+def write_pages(card: Card, folder: Path, kept: Kept | None = None) -> list[Path]:
+    """The files written: `<stem>.md`, `<stem>.html` and `<stem>/<plot>.svg`, each whole or not at all.
+
+    Files in their places that are not as datakit wrote them are set aside first; `kept` is told of each,
+    or a warning is raised.
+    """
+    texts = {f"{card.stem}.md": render_markdown(card), f"{card.stem}.html": render_html(card)}
+    texts |= {f"{card.stem}/{chart.name}.svg": chart.svg for chart in card.charts}
+    for name, text in texts.items():
+        path, sealed = folder / name, seal(text)
+        if os.path.lexists(path) and not _is_replaceable(path, sealed):
+            (kept or _warn)(path, set_aside(path))
+        _write(path, sealed)
+    for old in (folder / card.stem).glob("*.svg"):
+        if f"{card.stem}/{old.name}" not in texts and is_untouched(old):
+            old.unlink()  # a plot of an earlier build that this one does not have
+    return [folder / name for name in texts]
+
+
+def _warn(path: Path, now: Path) -> None:
+    warnings.warn(f"{path} was not as datakit wrote it: it is kept as {now}", stacklevel=3)
+
+
+def _is_replaceable(path: Path, new: str) -> bool:
+    try:
+        old = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    if old == new or is_untouched(path):
+        return True
+    if path.suffix == ".svg":  # as 0.1.0 drew them; another program's plots keep their metadata
+        return 'id="figure_1"' in old and "<metadata" not in old and "<!--" not in old
+    return any(sign in old for sign in _FIRST) and "<!-- written by datakit" not in old
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(draft, path)
