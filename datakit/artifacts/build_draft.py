@@ -73,7 +73,9 @@ class BuildDraft(BuildFolder):
 
     def write_emitted(self, emitted: Emitted) -> str:
         """Writes what emit.llamafactory has to say of its files; the file's name."""
-        return self._write(names.EMITTED, _ascii(emitted.model_dump()))
+        # Format 1 names no version: an emitter's bytes are part of its `version`, which makes builds stale.
+        unsaid = {"version"} if emitted.version == 1 else None
+        return self._write(names.EMITTED, _ascii(emitted.model_dump(exclude=unsaid)))
 
     def write_dataset_info(self, entries: Mapping[str, Any]) -> str:
         """Writes the trainer's index in ASCII, because it is opened in the locale's encoding; its name."""

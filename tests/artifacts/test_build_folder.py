@@ -59,6 +59,7 @@ def test_rows_are_those_of_the_parts_and_a_broken_one_is_named(draft: BuildDraft
     file = EmittedFile(file="a_val.json", part="val", pictures=False, records=2, rows=2)
     draft.write_emitted(Emitted(files={"a_val": file}))
     (draft.path / "a_val.json").write_text('[\n{"id": "1"},\n{"id": "2"}\n]\n')
+    assert b"version" not in (draft.path / "emitted.json").read_bytes(), "format 1 is written as 0.1.0 did"
     build = BuildFolder(draft.path)
     assert [row["id"] for row in build.rows("train", "val")] == ["1", "2"]
     assert list(build.rows("train")) == []
