@@ -46,7 +46,7 @@ from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.tools import Tools, UndeclaredFile
 from datakit.core.transform import EVERY, Annotator, Artifact, Emitter, Reader, Transform
 from datakit.core.workers import AsyncRowWorker, RowWorker, row_worker
-from datakit.llm.author import Author
+from datakit.llm.author import TextGenerator
 from datakit.recipe.recipe import Step
 from datakit.run.columns import Algebra
 from datakit.run.engine import Engine
@@ -375,7 +375,7 @@ def test_worker_is_of_the_kind_that_the_executor_says_and_asks_a_model_if_declar
     assert isinstance(transform, Annotator)
     worker = transform.start(tools_in(tmp_path))
     assert (AsyncRowWorker if transform.executor == "event_loop" else RowWorker) in type(worker).mro()
-    assert transform.asks_model == isinstance(worker, Author)
+    assert transform.asks_model == isinstance(worker, TextGenerator)
 
 
 def test_only_these_steps_ask_a_model() -> None:

@@ -17,7 +17,7 @@ import polars as pl
 import pytest
 from evaluated_builds import write_answers
 
-from datakit.artifacts.build_folder import BuildFolder, open_build
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.bundling import light
 from datakit.evaluation.evaluation import Options, evaluate
 from datakit.evaluation.metrics import differences
@@ -75,7 +75,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> BuildFolder:
             }
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
     folder = build(project / "recipes" / "small.yaml", card=False).folder
-    return open_build(folder, folder)
+    return BuildFolder.open(folder)
 
 
 @pytest.fixture(scope="module")
