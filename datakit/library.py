@@ -68,7 +68,8 @@ def build(
     """
     checked = recipe if isinstance(recipe, Recipe) else load(recipe, overrides)
     finishers = [_training, _serving, *([_checking] if check else [])]
-    done = run_build(checked, options, finishers=finishers, progress=progress)
+    writes = [checked.project / "data_cards"] if card and not _is_look(options) else []
+    done = run_build(checked, options, finishers=finishers, progress=progress, writes=writes)
     kept = {done.folder: done.kept} if done.kept is not None else {}
     cards = _cards(checked, done, options, kept.__setitem__) if card else []
     return Made(done, cards, kept)
@@ -112,12 +113,15 @@ def _checking(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Ar
     return check_build(draft, recipe, report)
 
 
+def _is_look(options: Options) -> bool:
+    return options.limit is not None or options.out is not None
+
+
 def _cards(recipe: Recipe, done: Build, options: Options, kept: Kept) -> list[Path]:
     """A full build's card goes to data_cards/; that of a look (--limit, --out) stays beside its build."""
     from datakit.cards import write_card
 
-    look = options.limit is not None or options.out is not None
-    folder = done.folder / "card" if look else recipe.project / "data_cards"
+    folder = done.folder / "card" if _is_look(options) else recipe.project / "data_cards"
     expected = [folder / f"{recipe.name}.md", folder / f"{recipe.name}.html"]
     if done.report.reused and all(path.exists() for path in expected):
         return expected

@@ -214,6 +214,8 @@ class Loopback:
 
     def __init__(self, *, latency_s: float = 0.0, models: tuple[str, ...] = ("gpt-4o-mini",)) -> None:
         self.latency_s, self.models, self.key = latency_s, models, KEY
+        self.listed: tuple[str, ...] | None = None
+        """The models that are listed, where those are not all that are served."""
         self.script: Script = lambda call: None
         self.answer: Callable[[Call], dict[str, Any]] = _echo
         self.limits: Limits | None = None
@@ -234,10 +236,10 @@ class Loopback:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
-    def __enter__(self) -> Loopback:
+    def __enter__(self, port: int = 0) -> Loopback:
         self._thread.start()
         self._server = asyncio.run_coroutine_threadsafe(
-            asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 24, backlog=1024), self._loop
+            asyncio.start_server(self._serve, "127.0.0.1", port, limit=1 << 24, backlog=1024), self._loop
         ).result()
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
         return self
@@ -301,7 +303,8 @@ class Loopback:
             )
         if path.endswith("/models"):
             listed = [
-                {"id": name, "object": "model", "created": 0, "owned_by": "loopback"} for name in self.models
+                {"id": name, "object": "model", "created": 0, "owned_by": "loopback"}
+                for name in self.listed or self.models
             ]
             return await self._send(
                 writer, Reply(raw=json.dumps({"object": "list", "data": listed}).encode())

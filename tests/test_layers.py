@@ -24,7 +24,7 @@ ALLOWED = {
     "llm": {*BASE, "llm"},
     "pages": {"core", "pages"},
     **{folder: {*BASE, "llm", folder} for folder in TRANSFORMS},
-    "run": {*BASE, "recipe", "run"},
+    "run": {*BASE, "recipe", "llm", "run"},
     "cards": {*BASE, "pages", "cards"},
     "training": {*BASE, "recipe", "training"},
     "checking": {*BASE, "recipe", "run", "training", "checking"},

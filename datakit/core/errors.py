@@ -57,6 +57,8 @@ class RecipeErrors(DatakitError):
 
     def __init__(self, errors: Sequence[UserError]) -> None:
         self.errors = sorted(errors, key=_line_of)
+        if all(error.exit_code == Exit.PROVIDER for error in self.errors):
+            self.exit_code = Exit.PROVIDER
         super().__init__("\n\n".join(str(error) for error in self.errors))
 
 

@@ -121,6 +121,10 @@ class Transform(BaseModel, ABC):
         """Packages beyond datakit's own dependencies that this step imports."""
         return ()
 
+    def credentials(self, tools: Tools) -> tuple[str, ...]:
+        """Environment variables without which this step cannot work, such as the key of a hub."""
+        return ()
+
     def templates(self) -> tuple[str, ...]:
         """Names of the templates that this step renders."""
         return ()

@@ -65,6 +65,9 @@ class Hub(Emitter):
     def optional(self, tools: Tools) -> tuple[str, ...]:
         return EVERY if self.columns is None else PLACED
 
+    def credentials(self, tools: Tools) -> tuple[str, ...]:
+        return (TOKEN,) if self.push else ()
+
     def packages(self, tools: Tools) -> tuple[Package, ...]:
         return (("datasets", "hub"),)
 

@@ -110,6 +110,11 @@ class Provider:
         raise NotImplementedError(f"{self.name} is no endpoint")
 
     @property
+    def models_url(self) -> str:
+        """The address at which the models are listed in OpenAI's form; empty for a service without."""
+        return ""
+
+    @property
     def key_name(self) -> str:
         """The environment variable that holds the key."""
         return self.settings.api_key_env or self.key_env

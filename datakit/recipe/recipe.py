@@ -57,6 +57,8 @@ class Recipe:
     """Checked sections of later stages, such as `train`."""
     data: Mapping[str, Any] = field(default_factory=dict)
     """The recipe as plain data, overrides applied."""
+    places: Mapping[str, str] = field(default_factory=dict)
+    """Key at the top -> `file:line:column`, for errors that are found later."""
 
     @property
     def project(self) -> Path:
@@ -140,6 +142,7 @@ class _Checker:
             labels=labels,
             sections={key: value for key, value in others.items() if value is not None},
             data=data,
+            places={str(key): self.file.where((key,)) for key in data},
         )
 
     def _fault(self, key: Key, message: str, remedy: str = "") -> None:

@@ -29,6 +29,7 @@ from datakit.run import manifest as manifests
 from datakit.run.columns import check_columns
 from datakit.run.engine import Engine
 from datakit.run.kept_files import keep_files
+from datakit.run.preflight import preflight
 from datakit.run.progress import Progress
 from datakit.run.stage import Stage
 from datakit.run.store import Store, store_folder
@@ -80,8 +81,9 @@ def build(
     *,
     finishers: Sequence[Finisher] = (),
     progress: Progress | None = None,
+    writes: Sequence[Path] = (),
 ) -> Build:
-    """The build of a recipe. An unchanged one is kept as it is.
+    """The build of a recipe. An unchanged one is kept as it is. `writes` are folders that are written later.
 
     Raises RecipeErrors, UserError, BuildFailed, NothingLeft, BudgetSpent or StopProvider. Whatever was paid
     for before stands in the result store, so the same call goes on from there.
@@ -102,6 +104,7 @@ def build(
                 return Build(folder, kept)
             check_columns(recipe, tools)
             place.check({f"file {path.name}": path for path in manifests.declared_files(recipe, tools)})
+            preflight(recipe, tools, store, folder, writes=writes, say=progress.say)
             maker = _Maker(recipe, options, tools, store, place, progress, list(finishers))
             return maker.make(began)
     except (OSError, pl.exceptions.PolarsError, sqlite3.Error) as error:

@@ -2,49 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from datakit.cli import run
-from datakit.core import registry
-
-POINTS = {
-    "toy.numbers": "Numbers",
-    "toy.work": "Work",
-    "toy.process_work": "ProcessWork",
-    "toy.only_odd": "OnlyOdd",
-    "toy.drop_short": "DropShort",
-    "toy.shout": "Shout",
-    "emit.lines": "Lines",
-}
-
-
-def _forget() -> None:
-    for function in (registry.names, registry.find, registry._own, registry._plugins):
-        function.cache_clear()
-
-
-@pytest.fixture
-def toys(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Installs tests/toys.py as a package with entry points, for the length of a test."""
-    site = tmp_path_factory.mktemp("site")
-    info = site / "toys-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toys\nVersion: 1.0\n")
-    points = "\n".join(f"{name} = toys:{kind}" for name, kind in POINTS.items())
-    (info / "entry_points.txt").write_text(f"[{registry.GROUP}]\n{points}\n")
-    import toys
-
-    names = {kind: getattr(toys, kind).registered_name for kind in POINTS.values()}
-    monkeypatch.syspath_prepend(str(site))
-    _forget()
-    yield
-    _forget()
-    for kind, name in names.items():
-        getattr(toys, kind).registered_name = name
 
 
 @dataclass

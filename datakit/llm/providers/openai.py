@@ -41,6 +41,11 @@ class OpenAI(Provider):
         return self.base_url.rstrip("/") + "/chat/completions" + (f"?{query}" if query else "")
 
     @property
+    def models_url(self) -> str:
+        query = urllib.parse.urlencode(self._query)
+        return self.base_url.rstrip("/") + "/models" + (f"?{query}" if query else "")
+
+    @property
     def key(self) -> str:
         key = os.environ.get(self.key_name)
         if not key:

@@ -1,0 +1,131 @@
+"""What would stop a build halfway, found out before its first step works, all of it at once."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from datakit.core.errors import DatakitError, Exit, RecipeErrors, UserError, missing_extra
+from datakit.core.tools import Tools
+from datakit.recipe.recipe import Recipe, Step
+from datakit.run.dry_run import DryRun
+from datakit.run.engine import Engine
+from datakit.run.manifest import declared_files
+from datakit.run.store import Store
+
+LOOKED_AT = 64
+"""Records of each source that are looked up to find out whether anything is to be asked."""
+_LEAST_BYTES = 32_000_000
+_TIMES_SOURCES = 2
+"""A build holds its records twice: as data files and as a table with all columns."""
+
+
+def preflight(
+    recipe: Recipe,
+    tools: Tools,
+    store: Store,
+    build: Path,
+    *,
+    writes: Sequence[Path] = (),
+    say: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Raises RecipeErrors for packages, keys, folders, room and endpoints that a build would miss.
+
+    `writes` are further folders that are written in the end. The endpoint is asked only when one of the
+    first records of the sources needs an answer that is not stored; one that is down is waited for.
+    """
+    errors = [*_packages(recipe, tools), *_credentials(recipe, tools)]
+    errors += [error for folder in (build.parent, *writes) if (error := _unwritable(folder)) is not None]
+    errors += _room(recipe, tools, build.parent)
+    if _asks_a_service(recipe) and (errors or _asks_now(recipe, tools, store)):
+        errors += _endpoint(recipe, patient=not errors, say=say)
+    if errors:
+        raise RecipeErrors(errors)
+
+
+def _packages(recipe: Recipe, tools: Tools) -> Iterator[UserError]:
+    for step in (*recipe.steps, *recipe.emitters):
+        for module, extra in step.transform.packages(tools):
+            if importlib.util.find_spec(module) is None:
+                yield _placed(missing_extra(module, extra, step.name), step)
+                break  # one extra brings them all
+
+
+def _credentials(recipe: Recipe, tools: Tools) -> Iterator[UserError]:
+    for step in (*recipe.steps, *recipe.emitters):
+        for name in step.transform.credentials(tools):
+            if not os.environ.get(name, "").strip():
+                yield UserError(
+                    f"step {step.number} ({step.name}) needs a key in the environment variable {name}",
+                    remedy=f"export {name}=...",
+                    where=step.where,
+                    exit_code=Exit.PROVIDER,
+                )
+
+
+def _unwritable(folder: Path) -> UserError | None:
+    """Why nothing can be written into a folder that may have to be made first."""
+    there = folder
+    while not os.path.lexists(there):
+        there = there.parent
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            return None
+    except OSError as error:
+        return UserError(
+            f"cannot write to {folder}: {error.strerror}",
+            remedy="Make the folder writable, or choose another place with --out (its card with --no-card).",
+        )
+
+
+def _room(recipe: Recipe, tools: Tools, folder: Path) -> Iterator[UserError]:
+    there = next(path for path in (folder, *folder.parents) if path.is_dir())
+    free = shutil.disk_usage(there).free
+    sources = sum(path.stat().st_size for path in declared_files(recipe, tools) if path.is_file())
+    wanted = _LEAST_BYTES + _TIMES_SOURCES * sources
+    if free < wanted:
+        yield UserError(
+            f"no space for the build: {free / 1e6:,.0f} MB are free on the disk of {folder}, and its records "
+            f"alone take about {wanted / 1e6:,.0f} MB",
+            remedy="Free some, or choose another disk with --out.",
+        )
+
+
+def _asks_a_service(recipe: Recipe) -> bool:
+    asks = any(step.transform.asks_model for step in recipe.steps)
+    return asks and recipe.run.mode != "batch_files" and recipe.llm.resolved_provider() != "offline"
+
+
+def _asks_now(recipe: Recipe, tools: Tools, store: Store) -> bool:
+    """Whether one of the first records needs an answer that is not stored, as far as that can be told."""
+    last = max(at for at, step in enumerate(recipe.steps) if step.transform.asks_model)
+    dry = DryRun()
+    with tempfile.TemporaryDirectory(prefix="datakit-preflight-") as work:
+        engine = Engine(replace(tools), store, Path(work), limit=LOOKED_AT, policy=dry)
+        try:
+            engine.run(recipe.steps[: last + 1])
+        except DatakitError:
+            return True  # the build meets it too, and says so in its place
+    asking = [lookup for lookup in dry.lookups if lookup.step.transform.asks_model]
+    return any(lookup.calls or lookup.open for lookup in asking)
+
+
+def _endpoint(recipe: Recipe, *, patient: bool, say: Callable[[str], None]) -> list[UserError]:
+    from datakit.llm.reachability import unreachable
+
+    settings = recipe.llm if patient else recipe.llm.model_copy(update={"max_down_s": 0.0})
+    where = recipe.places.get("llm", "")
+    return [
+        UserError(error.message, remedy=error.remedy, where=where, exit_code=error.exit_code)
+        for error in unreachable(settings, say)
+    ]
+
+
+def _placed(error: UserError, step: Step) -> UserError:
+    message = f"step {step.number}: {error.message}"
+    return UserError(message, remedy=error.remedy, where=step.where, exit_code=error.exit_code)
