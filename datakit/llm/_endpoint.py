@@ -38,7 +38,7 @@ class Endpoint:
         self.settings, self.weight, self.attempts = settings, weight, attempts
         self.provider = provider_of(settings)
         self.price = self.provider.price()
-        self.connection = Connection(self.provider)
+        self.connection = Connection.of(self.provider)
         self.dialect = Dialect(self.provider, note, stream=settings.stream)
         self.limiter = Limiter(most_open, settings.max_requests_per_minute, settings.max_tokens_per_minute)
         self.circuit = Circuit(settings.max_down_s)

@@ -54,7 +54,7 @@ async def _unreachable(endpoints: Sequence[LlmSettings], say: Callable[[str], No
 async def _fault(settings: LlmSettings, until: float, say: Callable[[str], None]) -> UserError | None:
     try:
         provider = provider_of(settings)
-        connection = Connection(provider)
+        connection = Connection.of(provider)
     except UserError as error:  # no address, or no key
         return error
     try:
