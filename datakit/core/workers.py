@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import polars as pl
 
@@ -16,8 +16,8 @@ from datakit.core.errors import DatakitError
 from datakit.core.folded import Folded
 from datakit.core.outcome import Batch, Outcome, Reject, Rejected
 
-if TYPE_CHECKING:
-    from datakit.core.transform import Row
+Row = dict[str, Any]
+"""A record as a worker gets it: column -> value."""
 
 
 @runtime_checkable
