@@ -125,7 +125,7 @@ async def asked(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
 
 def scores(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     """The figures of two files of predictions, and their difference."""
-    from datakit.core import prediction
+    from datakit.artifacts import predictions as prediction
     from datakit.evaluation import metrics
     from datakit.evaluation.calibration import calibration
     from datakit.evaluation.confusion import class_scores, pairs

@@ -100,7 +100,7 @@ def task_of(made: BuildFolder, place: Path) -> dict[str, Any]:
     """The records, texts and files that the work is about."""
     frame = made.main.filter(pl.col("part") == "val").collect()
     names = ("id", "images", "label", "ocr_text", "description", "reason")
-    rows = {row["id"]: row for facts in made.emitted.values() for row in made.lines(facts["file"])}
+    rows = {row["id"]: row for file in made.data_files.values() for row in made.lines(file.file)}
     files = [
         write_answers(made.path, place / "first.jsonl", lambda n, label, all_: None if n % 9 == 4 else label),
         write_answers(
