@@ -70,16 +70,19 @@ class Connection:
             return self.safe(Fault("again", "connection_lost", f"{type(error).__name__}: {words[:300]}"))
 
     async def get(self, url: str) -> Reply | Fault:
-        """What stands at an address of the same service, or why there is none."""
+        """What stands at an address of the same service, or why there is none: `unreachable` where nobody
+        takes the connection."""
         import aiohttp
 
         try:
             async with self._open().get(url, proxy=self._proxy) as response:
                 return Reply(response.status, response.headers, await response.read())
+        except aiohttp.ClientConnectorError as error:
+            return self.safe(Fault("again", "unreachable", f"{type(error).__name__}: {str(error)[:300]}"))
         except TimeoutError:
             return Fault("again", "timed_out", f"no answer within {self._timeout_s:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Fault("again", "connection_lost", f"{type(error).__name__}: {str(error)[:300]}")
+            return self.safe(Fault("again", "connection_lost", f"{type(error).__name__}: {str(error)[:300]}"))
 
     def safe(self, fault: Fault) -> Fault:
         """Without the key and the recipe's own headers, which some servers repeat in their messages."""
