@@ -105,6 +105,7 @@ async def asked(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     """The request of a question, and the prediction made of its reply."""
     from datakit.core.answer import AnswerFormat
     from datakit.core.templates import Templates
+    from datakit.llm import chat_answer
     from datakit.serving.asking import Question, Reply, closed_form, contents
 
     bodies = []
@@ -112,7 +113,9 @@ async def asked(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     class Server:
         async def chat(self, body: dict[str, Any]) -> Reply:
             bodies.append(json.loads(json.dumps(body)))
-            return Reply(**task["reply"])
+            found = chat_answer.read(task["completion"])
+            assert found is not None
+            return Reply.of(found, 0.25)
 
     labels = labels_of(folder)
     form = AnswerFormat.of(task["forms"]["label_only"], Templates([Path(task["templates"])]))

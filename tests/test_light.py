@@ -129,13 +129,15 @@ def task_of(made: BuildFolder, place: Path) -> dict[str, Any]:
         "forms": {**ANSWERS, "reason_then_label": ["ecom/reason_then_label.j2"]},
         "texts": TEXTS,
         "raw": RAW,
-        "reply": {
-            "text": "退款页面",
-            "finish_reason": "stop",
-            "logprobs": {"content": [token, rest]},
-            "tokens_in": 100,
-            "tokens_out": 3,
-            "seconds": 0.25,
+        "completion": {
+            "choices": [
+                {
+                    "message": {"content": "退款页面", "reasoning_content": "写着退款"},
+                    "finish_reason": "STOP",
+                    "logprobs": {"content": [token, rest]},
+                }
+            ],
+            "usage": {"prompt_tokens": "100", "completion_tokens": 3},
         },
         "predictions": [str(file) for file in files],
         "seed": 7,
@@ -178,6 +180,8 @@ def test_every_answer_form_is_read(here: dict[str, Any]) -> None:
     problems = {problem for answers in here["answers"].values() for _, problem, _, _ in answers}
     assert problems >= {"", "empty", "label_missing", "label_unknown", "label_ambiguous"}
     assert here["asked"]["prediction"]["predicted"] == "退款页面"
+    assert here["asked"]["prediction"]["thinking"] == "写着退款"
+    assert here["asked"]["prediction"]["tokens_in"] == 100
     assert here["asked"]["prediction"]["confidence"] == pytest.approx(0.6, abs=0.2)
 
 

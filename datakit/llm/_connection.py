@@ -89,7 +89,8 @@ class Connection:
             return self.safe(Fault("again", "connection_lost", f"{type(error).__name__}: {words[:300]}"))
 
     async def get(self, url: str) -> Reply | Fault:
-        """What stands at an address of the same service, or why there is none."""
+        """What stands at an address of the same service, or why there is none: `unreachable` where nobody
+        takes the connection."""
         import aiohttp
 
         try:
@@ -97,6 +98,8 @@ class Connection:
                 return Reply(
                     response.status, response.headers, _in_utf8(await response.read(), response.charset)
                 )
+        except aiohttp.ClientConnectorError as error:
+            return self.safe(Fault("again", "unreachable", f"{type(error).__name__}: {str(error)[:300]}"))
         except TimeoutError:
             return Fault("again", "timed_out", f"no answer within {self._timeout_s:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
