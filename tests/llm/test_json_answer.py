@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datakit.llm import json_answer
@@ -242,6 +242,7 @@ PIECES = (
 )
 
 
+@settings(max_examples=1000)
 @given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join))
 def test_answer_that_an_earlier_version_could_read_is_still_read(raw: str) -> None:
     if could_be_read(raw):
