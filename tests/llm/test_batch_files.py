@@ -15,7 +15,6 @@ from datakit.llm.answer import Answer
 from datakit.llm.batch import files as batch_files
 from datakit.llm.providers import provider_of
 
-
 GOOD = {"choices": [{"message": {"content": '{"description": "红"}'}, "finish_reason": "stop"}]}
 
 
