@@ -348,6 +348,18 @@ def test_given_messages_are_kept_escaped_and_checked(tools: Tools) -> None:
     assert contents(replaced)[-1] == CART
 
 
+def test_empty_answer_within_a_given_dialogue_is_that_records_own_trouble(tools: Tools) -> None:
+    call = [{"role": "assistant", "content": ""}, {"role": "observation", "content": "结果"}]
+    row = record(1, images=[], messages=[{"role": "user", "content": "搜"}, *call, *chat("好", "猫")[1:]])
+    batch = run(Chat(**V2, keep_messages=True), tools, record(0, images=[], messages=chat("问", "答")), row)
+    assert batch.frame["id"].to_list() == ["r0"]
+    (reject,) = batch.rejects
+    assert (reject.reason, reject.detail) == (
+        "answer_incomplete",
+        "turn 2 of the record's messages is an empty answer",
+    )
+
+
 @pytest.mark.parametrize("parameters", [V2, V3, TWO_TURNS])
 def test_serving_writes_the_prompt_of_training(tools: Tools, parameters: dict[str, Any]) -> None:
     chat = Chat(**parameters, max_chars=2200, shrink=("ocr_text",))
