@@ -61,7 +61,8 @@ def turns_of(
 def pictures_in(value: Any) -> list[Any]:
     """The pictures that a cell of turns names inside its contents, in order, as they stand there.
 
-    Qwen writes `{"type": "image", "image": path}`, OpenAI `{"type": "image_url", "image_url": {"url": path}}`.
+    Qwen writes `{"type": "image", "image": path}`, OpenAI
+    `{"type": "image_url", "image_url": {"url": path}}`.
     """
     if isinstance(value, str):
         try:

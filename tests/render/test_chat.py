@@ -349,9 +349,10 @@ def test_given_messages_are_kept_escaped_and_checked(tools: Tools) -> None:
 
 
 def test_empty_answer_within_a_given_dialogue_is_that_records_own_trouble(tools: Tools) -> None:
-    call = [{"role": "assistant", "content": ""}, {"role": "observation", "content": "结果"}]
-    row = record(1, images=[], messages=[{"role": "user", "content": "搜"}, *call, *chat("好", "猫")[1:]])
-    batch = run(Chat(**V2, keep_messages=True), tools, record(0, images=[], messages=chat("问", "答")), row)
+    said = [("user", "搜"), ("assistant", ""), ("observation", "结果"), ("assistant", "猫")]
+    turns = [{"role": role, "content": content} for role, content in said]
+    good, call = record(0, images=[], messages=[turns[0], turns[3]]), record(1, images=[], messages=turns)
+    batch = run(Chat(**V2, keep_messages=True), tools, good, call)
     assert batch.frame["id"].to_list() == ["r0"]
     (reject,) = batch.rejects
     assert (reject.reason, reject.detail) == (
