@@ -33,6 +33,12 @@ Examples:
     help="predictions.jsonl; in <build>-runs/ if not given.",
 )
 @click.option("--closed", is_flag=True, help="Let the server decode nothing but labels of the set.")
+@click.option(
+    "--max-answer-tokens",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Room for an answer; twice the longest trained one if not given.",
+)
 @click.option("--concurrency", type=click.IntRange(1, 1024), default=32, show_default=True, help="In flight.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N records.")
 @click.option("--timeout-s", type=float, default=300.0, show_default=True, help="Longest wait for an answer.")
@@ -45,6 +51,7 @@ def command(
     model: str | None,
     out: Path | None,
     closed: bool,
+    max_answer_tokens: int | None,
     concurrency: int,
     limit: int | None,
     timeout_s: float,
@@ -71,9 +78,17 @@ def command(
     name = split if split in SPLITS else Path(split).stem or "folder"
     target = out or folder.predictions_file(name)
     endpoint = Endpoint(base_url, timeout_s=timeout_s)
-    with Classifier(prompts, endpoint, model=model, closed=closed, concurrency=concurrency) as classifier:
+    options = f"closed={closed}" + (f", max={max_answer_tokens}" if max_answer_tokens else "")
+    with Classifier(
+        prompts,
+        endpoint,
+        model=model,
+        closed=closed,
+        max_answer_tokens=max_answer_tokens,
+        concurrency=concurrency,
+    ) as classifier:
         progress = Progress(quiet=quiet or as_json)
-        account = predict(classifier, items, target, options=f"closed={closed}", progress=progress)
+        account = predict(classifier, items, target, options=options, progress=progress)
     if as_json:
         from datakit.cli.tables import print_json
 

@@ -110,6 +110,9 @@ class Connection:
         detail = fault.detail
         for secret in self._secrets:
             detail = detail.replace(secret, "***")
+            for size in range(len(secret) - 1, 4, -1):  # one that was cut with the message
+                if detail.endswith(secret[:size]):
+                    detail = detail[:-size] + "***"
         return replace(fault, detail=detail)
 
     async def close(self) -> None:

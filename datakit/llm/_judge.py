@@ -62,7 +62,7 @@ def judge(answer: Answer, request: Request, spent: Spent) -> Completion | Reject
     meta = spent.meta()
     if answer.finish_reason == "content_filter":
         return Rejected("content_filter", "the provider's content filter withheld the answer", meta)
-    if answer.refusal:
+    if answer.refusal.strip():
         return Rejected("refused", f"the model refused: {answer.refusal[:200]}", meta)
     said = answer.parted
     if said.cut and answer.finish_reason == "length":

@@ -107,7 +107,8 @@ def _joined(data: bytes) -> dict[str, Any] | Fault:
             for name, text in chat_answer.spoken(choice).items():
                 message[name] += text
             found = choice.get("logprobs")
-            tokens += (isinstance(found, dict) and found.get("content")) or ()
+            given = found.get("content") if isinstance(found, dict) else None
+            tokens += given if isinstance(given, list) else ()
             finish_reason = choice.get("finish_reason") or finish_reason
     if finish_reason is None:
         raise ValueError("the stream ends before the answer does")

@@ -22,7 +22,7 @@ TOP_LOGPROBS = 20
 """Most that vLLM and OpenAI give by default."""
 _THINKS = (
     "serve it without thinking (its chat template's enable_thinking: false), or give it more room "
-    "(max_answer_tokens of Classifier.from_build)"
+    "(--max-answer-tokens, in Python max_answer_tokens of Classifier)"
 )
 _FREE = r"[^\n]{1,400}"
 """A free text of the answer: one line, as the templates' own form asks for."""

@@ -7,15 +7,20 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datakit.core.answer import AnswerFormat, TurnFormat
 from datakit.core.labels import Label, LabelSet
 from datakit.llm import chat_answer, chat_completions
 from datakit.llm._faults import Fault
+from datakit.llm._judge import Spent, judge
 from datakit.llm.answer import Answer
+from datakit.llm.answer_schema import AnswerSchema
+from datakit.llm.prices import Price
+from datakit.llm.request import Completion, Request
 from datakit.llm.thoughts import has_tag
 from datakit.serving.asking import Asked, Reply
 
@@ -123,6 +128,7 @@ def test_the_completion_as_it_should_be_is_read_whole() -> None:
     assert predicted(answer).confidence == pytest.approx(0.948, abs=0.001)
 
 
+@settings(max_examples=400, deadline=None)
 @given(st.sampled_from(PLACES), anything)
 def test_any_value_in_any_place_never_voids_a_readable_content(path: tuple[Any, ...], value: Any) -> None:
     body = json.dumps(changed(path, value)).encode()
@@ -142,6 +148,7 @@ def test_any_value_in_any_place_never_voids_a_readable_content(path: tuple[Any, 
     assert (prediction.predicted, prediction.problem) == ("甲", "")
 
 
+@settings(max_examples=400, deadline=None)
 @given(st.sampled_from(PLACES), anything)
 def test_any_value_in_any_place_of_a_streamed_answer_never_raises(path: tuple[Any, ...], value: Any) -> None:
     chunk = changed(path, value)
@@ -151,6 +158,27 @@ def test_any_value_in_any_place_of_a_streamed_answer_never_raises(path: tuple[An
     if path not in ON_THE_WAY and path[-1] not in ("finish_reason", "error"):
         assert isinstance(found, Answer)
         assert found.content == CONTENT
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(PLACES), anything)
+def test_any_value_in_any_place_never_voids_what_annotation_reads(path: tuple[Any, ...], value: Any) -> None:
+    if path in ON_THE_WAY or (
+        path[-1] in ("finish_reason", "refusal") and isinstance(value, str | list | dict)
+    ):
+        return
+    whole = changed(path, value)
+    whole["choices"][0]["message"]["content"] = '{"description": "红"}'
+    answer = chat_completions.decode(json.dumps(whole).encode())
+    assert isinstance(answer, Answer)
+    request, spent = Request("问", (), AnswerSchema.line("description"), 0.3, 100), Spent("m")
+    spent.add(answer, Price(1.0, 2.0, 0.5))
+    found = judge(answer, request, spent)
+    assert isinstance(found, Completion)
+    assert found.text == "红"
+    assert found.cost_usd is not None
+    assert found.cost_usd >= 0
+    orjson.dumps([found.model, found.tokens_in, found.tokens_out, found.tokens_cached])
 
 
 def message(**fields: Any) -> Answer:

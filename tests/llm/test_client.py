@@ -418,3 +418,7 @@ def test_key_that_a_server_repeats_in_any_body_is_masked(server: Loopback, ask: 
     found, _ = ask()
     assert isinstance(found, Retry)
     assert "who is ***?" in found.detail
+    server.script = lambda call: Reply(422, raw=json.dumps({"detail": "x" * 385 + KEY}).encode())
+    found, _ = ask()
+    assert KEY[:8] not in found.detail, "cut in two by the length of a message"
+    assert found.detail.endswith("x***")

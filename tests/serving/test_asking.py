@@ -112,7 +112,7 @@ def test_thought_that_was_cut_is_no_answer_and_says_what_to_do(
     server.script = lambda call: replying(choice=choice)
     found = classify(SCREENS[0])
     assert (found.predicted, found.problem, found.answer) == (None, "thinking_cut", "")
-    assert "max_answer_tokens" in found.detail
+    assert "--max-answer-tokens" in found.detail
     assert "购物车页面" in found.thinking, "it was paid for, and is kept"
 
 

@@ -142,6 +142,10 @@ def test_command_writes_predictions_and_tells_its_account(
     server.script = lambda call: Reply(400, "This model's maximum context length is 10 tokens")
     assert run([*call, "-q"]) == 0
     assert "5 context_too_long" in capsys.readouterr().out
+    server.script = lambda call: saying("<think>像是", finish_reason="length")
+    assert run([*call, "-q", "--max-answer-tokens", "7"]) == 0
+    assert "5 thinking_cut" in capsys.readouterr().out
+    assert server.calls[-1].body["max_tokens"] == 7
 
 
 def test_answers_of_another_model_are_kept_and_other_files_left_alone(
