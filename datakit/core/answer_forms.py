@@ -1,4 +1,4 @@
-"""The forms that the answers of a data set have, by their contracts, and which record is answered in which."""
+"""The forms that the answers of a data set have, and which record is answered in which."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ class ContractFormat(AnswerFormat):
     """Share of the records that each form answers; they sum to 1."""
 
     @classmethod
-    def of_contracts(cls, contracts: Sequence[AnswerContract], shares: Sequence[float] = ()) -> ContractFormat:
+    def of_contracts(
+        cls, contracts: Sequence[AnswerContract], shares: Sequence[float] = ()
+    ) -> ContractFormat:
         """The format of these forms. Without shares each has as many records as the others."""
         given = tuple(shares) or (1 / len(contracts),) * len(contracts)
         return cls(contracts[0].format.turns, tuple(contracts), given)

@@ -113,7 +113,9 @@ class AnswerContract(BaseModel):
         if turns != sorted(turns) or set(turns) != set(range(1, turns[-1] + 1)):
             raise ValueError("the fields stand in the order of their turns, from 1 and with none left out")
         if any(field.kind in _SCORED for field in self.fields if field.turn < turns[-1]):
-            raise ValueError("label, labels, number and boxes stand in the last turn, which is the one scored")
+            raise ValueError(
+                "label, labels, number and boxes stand in the last turn, which is the one scored"
+            )
         for turn in range(1, turns[-1] + 1):
             heads = [field.heading_in(self.language) for field in self.in_turn(turn)]
             if len(set(heads)) < len(heads):
@@ -125,7 +127,7 @@ class AnswerContract(BaseModel):
         cls, form: str | Mapping[str, Any], *, language: Language = "zh", instruction: str = ""
     ) -> AnswerContract:
         """A named form, or one of `fields`. Raises UserError with a did-you-mean for an unknown name."""
-        given = {"form": form} if isinstance(form, str) else dict(form)
+        given: dict[str, Any] = {"form": form} if isinstance(form, str) else dict(form)
         name = given.setdefault("form", "own")
         if "fields" not in given:
             if name not in FORMS:

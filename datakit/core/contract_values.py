@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from datakit.core.contract import AnswerField
 
 _AROUND = " \t\r\n\u3000\"'“”‘’「」『』《》【】`*.。,，;；!！:："
-_NUMBER = re.compile(r"[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?|[-+]?\.[0-9]+")
+_NUMBER = re.compile(
+    r"[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?|[-+]?\.[0-9]+"
+)
 _MOST_DIGITS = 40
 _BOX_KEYS = ("bbox_2d", "bbox", "box")
 _NAME_KEYS = ("label", "text")
@@ -46,7 +48,7 @@ def written(field: AnswerField, value: Any, language: Language, labels: LabelSet
         return Rejected(
             "answer_too_long",
             f"`{field.name}` has {len(text)} characters, the answer's form allows {field.max_chars}: "
-            f"{text[:40]}. Have it written again: guard.reason with `column`, `max_chars`, `on_fail: rewrite`",
+            f"{text[:40]}. Have it written again: guard.reason with `max_chars` and `on_fail: rewrite`",
         )
     return text
 
@@ -75,7 +77,9 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def canonical(field: AnswerField, text: str, language: Language, labels: LabelSet | None) -> tuple[str, str, str]:
+def canonical(
+    field: AnswerField, text: str, language: Language, labels: LabelSet | None
+) -> tuple[str, str, str]:
     """An answer's text in the spelling that `written` gives, or "", a problem and a sentence about it."""
     if field.optional and _is_empty(text, language):
         return "", "", ""
@@ -85,14 +89,18 @@ def canonical(field: AnswerField, text: str, language: Language, labels: LabelSe
         return _read_number(text)
     if field.kind == "boxes":
         found = _boxes(_json_in(text))
-        return (found, "", "") if found else ("", "boxes_unreadable", "the answer holds no JSON array of boxes")
+        return (
+            (found, "", "") if found else ("", "boxes_unreadable", "the answer holds no JSON array of boxes")
+        )
     return text, "", ""
 
 
 def typed(field: AnswerField, text: str, language: Language) -> Any:
     """A canonical text as what it is: a list of labels, a number, a list of boxes, else the text."""
     if field.kind == "labels":
-        return text.split(BETWEEN[language].strip() if language == "zh" else BETWEEN[language]) if text else []
+        return (
+            text.split(BETWEEN[language].strip() if language == "zh" else BETWEEN[language]) if text else []
+        )
     if field.kind == "number":
         number = float(text)
         return int(number) if number.is_integer() and abs(number) < 1 << 53 else number
@@ -210,7 +218,9 @@ def _boxes_text(value: Any, name: str) -> str | Rejected:
         value = _json_in(value) if value.strip() else []
     if isinstance(value, list) and not value:
         return ""
-    return _boxes(value) or Rejected("boxes_unreadable", f"`{name}` is no list of boxes with four numbers each")
+    return _boxes(value) or Rejected(
+        "boxes_unreadable", f"`{name}` is no list of boxes with four numbers each"
+    )
 
 
 def _json_in(text: str) -> Any:

@@ -15,9 +15,7 @@ FREE_CHARS = 400
 """Longest line where the contract sets no bound, so that the label behind it still comes."""
 _NUMBER = r"-?[0-9]+(\.[0-9]+)?"
 _SIDE = r"-?[0-9]+(\.[0-9]+)?(e-?[0-9]+)?"
-_BOX = (
-    r'\{"bbox_2d": \[' + ", ".join([_SIDE] * 4) + r'\](, "label": "([^"\\\n]|\\[^\n])+")?\}'
-)
+_BOX = r'\{"bbox_2d": \[' + ", ".join([_SIDE] * 4) + r'\](, "label": "([^"\\\n]|\\[^\n])+")?\}'
 
 
 def guide(

@@ -22,7 +22,7 @@ def agreement(kind: str, answer: Any, truth: Any) -> float:
     if kind == "labels":
         return _f1(len(set(answer) & set(truth)), len(set(answer)), len(set(truth)))
     if kind == "number":
-        return max(0.0, 1.0 - abs(answer - truth) / max(abs(truth), 1.0))
+        return float(max(0.0, 1.0 - abs(answer - truth) / max(abs(truth), 1.0)))
     if kind == "boxes":
         return _f1(_same_boxes(answer, truth), len(answer), len(truth))
     if kind == "label":

@@ -1,4 +1,4 @@
-"""What a prompt template says by hand about the answer's form, with its line: to be compared with the answer."""
+"""What a prompt template says by hand about the form of the answer, with its line."""
 
 from __future__ import annotations
 
@@ -12,21 +12,48 @@ from datakit.core.contract_words import HEADINGS
 
 _USUAL = (
     *(word for words in HEADINGS.values() for word in words),
-    *("原因", "分类原因", "判断理由", "判断依据", "依据", "分类", "标签", "分类结果", "类别名称", "所见", "印象"),
-    *("诊断", "图片描述", "思考", "推理", "category", "class", "explanation", "rationale", "thinking", "answer"),
+    *(
+        "原因",
+        "分类原因",
+        "判断理由",
+        "判断依据",
+        "依据",
+        "分类",
+        "标签",
+        "分类结果",
+        "类别名称",
+        "所见",
+        "印象",
+    ),
+    *(
+        "诊断",
+        "图片描述",
+        "思考",
+        "推理",
+        "category",
+        "class",
+        "explanation",
+        "rationale",
+        "thinking",
+        "answer",
+    ),
 )
 """Headings that prompts usually give; those of the answer itself are known besides."""
 _VALUE = "\x00"
 _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 _TAG = re.compile(r"\{%.*?%\}", re.DOTALL)
 _OUTPUT = re.compile(r"\{\{.*?\}\}", re.DOTALL)
-_HEADED = re.compile(r"^[\s\-*#>\d.、)）【\[<“\"]*(?P<head>[^\s:：\x00]{1,20}(?: [a-z]{1,12})?)[】\]>”\"]*\s*[:：](?P<rest>.*)$")
+_HEADED = re.compile(
+    r"^[\s\-*#>\d.、)）【\[<“\"]*(?P<head>[^\s:：\x00]{1,20}(?: [a-z]{1,12})?)[】\]>”\"]*\s*"
+    r"[:：](?P<rest>.*)$"
+)
 _CUE = re.compile(r"格式|如下|例如|示例|模板|format|example|template|like this", re.IGNORECASE)
 _JSON = re.compile(r'"([^"{}\[\]\x00\n]{1,20})"\s*[:：]')
 _OBJECT = re.compile(r"\{[^{}]*\}")
 _ONLY = re.compile(
     r"[只仅](?:需要?|能|要)?(?:回答|输出|返回|写|给出)(?P<zh>[^，。；,;\n]{0,10})"
-    r"|(?:answer|reply|respond|output|return|write)\s+(?:with\s+)?(?:only|just|nothing but)\s+(?P<en>[^.,;\n]{0,40})"
+    r"|(?:answer|reply|respond|output|return|write)\s+(?:with\s+)?(?:only|just|nothing but)\s+"
+    r"(?P<en>[^.,;\n]{0,40})"
     r"|(?:only|just)\s+(?:answer|reply|respond|output|return|write)\s+(?P<en2>[^.,;\n]{0,40})",
     re.IGNORECASE,
 )
@@ -95,17 +122,19 @@ def _agrees(one: Stated, turn: TurnFormat, headed: Sequence[str]) -> bool:
     if one.kind == "only":
         return turn.variables == ("label",) or "label" not in turn.variables
     if one.kind == "order":
-        places = [_place(word, turn, headed) for word in one.fields]
-        return len(headed) > 1 and (None in places or places == sorted(places))  # type: ignore[type-var]
+        places = [_place(word, turn) for word in one.fields]
+        known = [place for place in places if place is not None]
+        return len(turn.variables) > 1 and known == sorted(known)
     if (one.kind == "json") != is_json(turn):
         return False
     return bool(headed) and one.fields == tuple(headed) * (len(one.fields) // len(headed))
 
 
-def _place(word: str, turn: TurnFormat, headed: Sequence[str]) -> int | None:
+def _place(word: str, turn: TurnFormat) -> int | None:
     """Which field of the answer a word means; None for a word of none."""
-    for at, head in enumerate(headed):
-        if head and (head in word or word in head):
+    for at, (name, head) in enumerate(zip(turn.variables, headings_of(turn), strict=True)):
+        usual = [_bare(head)] if head else [_bare(text) for text in HEADINGS.get(name, ())]
+        if any(text in word or word in text for text in usual):
             return at
     if word in _LABEL and "label" in turn.variables:
         return turn.variables.index("label")

@@ -53,21 +53,24 @@ class BuildPrompts:
     view: TrainedView
 
     @classmethod
-    def load(cls, build: BuildFolder, *, rendered: bool = False) -> BuildPrompts:
+    def load(cls, build: BuildFolder, *, rendered: bool = False, form: str | None = None) -> BuildPrompts:
         """Of a build. Raises UserError for one that cannot prompt as its training did.
 
         With `rendered`, only prompts that the build itself holds will be asked: no step has to work anew.
+        `form` is one of the forms of a build whose answers have several; the first when not given.
         """
         build = BuildFolder(build.path.absolute())
         recipe = _recipe(build)
         tools = replace(recipe.tools(), base=_recipe_folder(build), project=build.path)
-        chat = _chat(recipe, build)
-        form = build.answer_format
+        answered = build.answer_format
+        chat = _chat(recipe, build).for_form(form, tools)
+        if not rendered or form is not None:  # the prompts of a split come in every form
+            answered = answered.named(form)
         annotators, given = ((), ()) if rendered else _chain(recipe, chat, tools)
         _check_same(build, annotators, tools)
         emitted = build.emitted_for(_AGAIN)
         view = TrainedView(emitted.image_max_pixels, trainer_limits(build))
-        return cls(build, recipe, tools, chat, annotators, given, form, view)
+        return cls(build, recipe, tools, chat, annotators, given, answered, view)
 
 
 @dataclass
