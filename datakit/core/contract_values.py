@@ -243,7 +243,8 @@ def _boxes(value: Any) -> str:
             return ""
         name = next((item[key] for key in _NAME_KEYS if item.get(key)), "") if isinstance(item, dict) else ""
         entry: dict[str, Any] = {"bbox_2d": [int(side) if float(side).is_integer() else side for side in box]}
-        found.append({**entry, "label": one_line(escape_tokens(str(name)))} if name else entry)
+        name = one_line(escape_tokens(str(name)))
+        found.append({**entry, "label": name} if name else entry)
     return json.dumps(found, ensure_ascii=False)
 
 

@@ -18,7 +18,7 @@ def agreement(kind: str, answer: Any, truth: Any) -> float:
     name. Texts: F1 of their characters, white space and case aside.
     """
     if answer is None or truth is None:
-        return 0.0
+        return float(answer is truth)  # an empty field is right where the truth is empty
     if kind == "labels":
         return _f1(len(set(answer) & set(truth)), len(set(answer)), len(set(truth)))
     if kind == "number":
@@ -52,7 +52,9 @@ def _same_boxes(answer: Sequence[dict[str, Any]], truth: Sequence[dict[str, Any]
 
 
 def overlap(one: Sequence[float], other: Sequence[float]) -> float:
-    """Intersection over union of two boxes [left, top, right, bottom]."""
+    """Intersection over union of two boxes [left, top, right, bottom]; 1 for a box and itself."""
+    if list(one) == list(other):
+        return 1.0  # also of one without an area
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     if width <= 0 or height <= 0:

@@ -47,9 +47,9 @@ _HEADED = re.compile(
     r"^[\s\-*#>\d.、)）【\[<“\"]*(?P<head>[^\s:：\x00]{1,20}(?: [a-z]{1,12})?)[】\]>”\"]*\s*"
     r"[:：](?P<rest>.*)$"
 )
-_CUE = re.compile(r"格式|如下|例如|示例|模板|format|example|template|like this", re.IGNORECASE)
+_CUE = re.compile(r"格式|如下|例如|示例|模板|\bforma?t?\b|example|template|like this", re.IGNORECASE)
 _JSON = re.compile(r'"([^"{}\[\]\x00\n]{1,20})"\s*[:：]')
-_OBJECT = re.compile(r"\{[^{}]*\}")
+_OBJECT = re.compile(r"(?<!\[)\{[^{}]*\}")  # one in an array is an item, such as a box
 _ONLY = re.compile(
     r"[只仅](?:需要?|能|要)?(?:回答|输出|返回|写|给出)(?P<zh>[^，。；,;\n]{0,10})"
     r"|(?:answer|reply|respond|output|return|write)\s+(?:with\s+)?(?:only|just|nothing but)\s+"
