@@ -60,19 +60,17 @@ class ContractFormat(AnswerFormat):
 
     def fitting(self, text: str) -> ContractFormat:
         """The form that the text has to the letter, else the one that announces the most fields."""
-        exact = next((one for one in self.contracts if one.read(text).exact), None)
-        return self.of_contracts([exact or self._richest])
+        exact = [one for one in self._by_headings if one.read(text).exact]
+        return self.of_contracts([*exact, *self._by_headings][:1])
 
     def parse(self, text: str, labels: LabelSet | None = None, turn: int = -1) -> Answer:
-        found = [contract.read(text, labels, turn) for contract in self.contracts]
-        exact = next((answer for answer in found if answer.exact), None)
-        return exact or found[self.contracts.index(self._richest)]
+        found = [contract.read(text, labels, turn) for contract in self._by_headings]
+        return next((answer for answer in found if answer.exact), found[0])
 
     def to_json(self) -> bytes:
-        """The contracts, and the constant texts of the richest form for readers of format 1."""
-        turns = [
-            {"variables": turn.variables, "constants": turn.constants} for turn in self._richest.format.turns
-        ]
+        """The contracts, and the constant texts of the form with most headings for readers of format 1."""
+        richest = self._by_headings[0].format
+        turns = [{"variables": turn.variables, "constants": turn.constants} for turn in richest.turns]
         contracts = [
             {"share": share, **contract.model_dump(exclude_defaults=True), "form": contract.form}
             for contract, share in zip(self.contracts, self.shares, strict=True)
@@ -85,14 +83,17 @@ class ContractFormat(AnswerFormat):
         """The format of a parsed answer.json. Raises what a document of another kind raises."""
         rows = [dict(row) for row in document["contracts"]]
         shares = [float(row.pop("share")) for row in rows]
+        if not rows:
+            raise ValueError("no contracts")
         try:
             return cls.of_contracts([AnswerContract.of(row) for row in rows], shares)
         except ValidationError as error:
             raise ValueError(str(error)) from None
 
     @cached_property
-    def _richest(self) -> AnswerContract:
-        return max(self.contracts, key=lambda one: len(one.headings(one.turns)))
+    def _by_headings(self) -> list[AnswerContract]:
+        """The forms, those that announce the most fields first: any text is an answer without headings."""
+        return sorted(self.contracts, key=lambda one: -len(one.headings(one.turns)))
 
 
 def contract_of(form: AnswerFormat) -> AnswerContract:

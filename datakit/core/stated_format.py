@@ -133,7 +133,7 @@ def _agrees(one: Stated, turn: TurnFormat, headed: Sequence[str]) -> bool:
 def _place(word: str, turn: TurnFormat) -> int | None:
     """Which field of the answer a word means; None for a word of none."""
     for at, (name, head) in enumerate(zip(turn.variables, headings_of(turn), strict=True)):
-        usual = [_bare(head)] if head else [_bare(text) for text in HEADINGS.get(name, ())]
+        usual = [_bare(text) for text in (head, *HEADINGS.get(name, ())) if text]
         if any(text in word or word in text for text in usual):
             return at
     if word in _LABEL and "label" in turn.variables:

@@ -1,4 +1,4 @@
-"""The answer contract: prompt, answer, reader, schema, guided decoding and reward agree, whatever the data holds."""
+"""The answer contract: prompt, answer, reader, schema, guide and reward agree, whatever the data holds."""
 
 from __future__ import annotations
 
