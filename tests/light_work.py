@@ -37,6 +37,7 @@ def work(folder: Path) -> dict[str, Any]:
     return {
         "prompts": prompts(folder, task),
         "answers": answers(folder, task),
+        "contracts": contracts(folder, task),
         "json_answers": json_answers(task),
         "asked": asyncio.run(asked(folder, task)),
         "scores": scores(folder, task),
@@ -89,6 +90,40 @@ def answers(folder: Path, task: dict[str, Any]) -> dict[str, list[Any]]:
     return found
 
 
+def contracts(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
+    """By every named form: the prompt's lines, an answer, what each text states, guide, schema and reward."""
+    from datakit.core.answer import AnswerFormat
+    from datakit.core.answer_forms import ContractFormat
+    from datakit.core.contract import AnswerContract
+
+    labels = labels_of(folder)
+    record = {
+        **dict.fromkeys(
+            ("description", "reason", "evidence", "exclusion", "conclusion", "answer"), "写着退款"
+        ),
+        "label": labels.names[0],
+        "labels": list(labels.names[:2]),
+        "number": 3.50,
+    }
+    found = {}
+    for form in task["contracts"]:
+        contract = AnswerContract.of(form)
+        stored = ContractFormat.of_contracts([contract])
+        assert AnswerFormat.from_json(stored.to_json()) == stored
+        turns = contract.write(record, labels)
+        assert isinstance(turns, tuple), turns
+        read = [contract.read(text, labels) for text in task["texts"]]
+        found[form] = {
+            "prompt": contract.prompt_lines(contract.turns),
+            "answer": turns,
+            "read": [[contract.typed(one), one.problem] for one in read],
+            "guide": contract.guide(labels.names),
+            "schema": contract.json_schema(labels.names),
+            "reward": contract.reward(turns[-1], record, labels),
+        }
+    return found
+
+
 def json_answers(task: dict[str, Any]) -> list[Any]:
     """What each raw answer holds for one text and for a choice."""
     from datakit.llm.answer_schema import AnswerSchema
@@ -125,7 +160,7 @@ async def asked(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
 
 def scores(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     """The figures of two files of predictions, and their difference."""
-    from datakit.core import prediction
+    from datakit.artifacts import predictions
     from datakit.evaluation import metrics
     from datakit.evaluation.calibration import calibration
     from datakit.evaluation.confusion import class_scores, pairs
@@ -135,7 +170,7 @@ def scores(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     truths = Truths.of("small", "val", labels, [tuple(row) for row in task["truths"]])
     found, codes = [], []
     for file in task["predictions"]:
-        outcomes = join(truths, prediction.read(Path(file)))
+        outcomes = join(truths, predictions.read(Path(file)))
         truth, answer = outcomes.codes()
         table = metrics.Table.of(truth, answer, len(outcomes.classes))
         intervals = metrics.intervals(table, task["seed"])
