@@ -140,6 +140,7 @@ async def asked(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     """The request of a question, and the prediction made of its reply."""
     from datakit.core.answer import AnswerFormat
     from datakit.core.templates import Templates
+    from datakit.llm import chat_answer
     from datakit.serving.asking import Question, Reply, closed_form, contents
 
     bodies = []
@@ -147,7 +148,9 @@ async def asked(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     class Server:
         async def chat(self, body: dict[str, Any]) -> Reply:
             bodies.append(json.loads(json.dumps(body)))
-            return Reply(**task["reply"])
+            found = chat_answer.read(task["completion"])
+            assert found is not None
+            return Reply.of(found, 0.25)
 
     labels = labels_of(folder)
     form = AnswerFormat.of(task["forms"]["label_only"], Templates([Path(task["templates"])]))
@@ -160,7 +163,7 @@ async def asked(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
 
 def scores(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     """The figures of two files of predictions, and their difference."""
-    from datakit.artifacts import predictions
+    from datakit.artifacts import predictions as prediction
     from datakit.evaluation import metrics
     from datakit.evaluation.calibration import calibration
     from datakit.evaluation.confusion import class_scores, pairs
@@ -170,7 +173,7 @@ def scores(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     truths = Truths.of("small", "val", labels, [tuple(row) for row in task["truths"]])
     found, codes = [], []
     for file in task["predictions"]:
-        outcomes = join(truths, predictions.read(Path(file)))
+        outcomes = join(truths, prediction.read(Path(file)))
         truth, answer = outcomes.codes()
         table = metrics.Table.of(truth, answer, len(outcomes.classes))
         intervals = metrics.intervals(table, task["seed"])

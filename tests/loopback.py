@@ -216,6 +216,8 @@ class Loopback:
         self.latency_s, self.models, self.key = latency_s, models, KEY
         self.listed: tuple[str, ...] | None = None
         """The models that are listed, where those are not all that are served."""
+        self.listing = 200
+        """Status of the reply to who asks for the list."""
         self.script: Script = lambda call: None
         self.answer: Callable[[Call], dict[str, Any]] = _echo
         self.limits: Limits | None = None
@@ -301,6 +303,8 @@ class Loopback:
             return await self._send(
                 writer, Reply(401, f"Incorrect API key provided: {shown}", "invalid_api_key")
             )
+        if path.endswith("/models") and self.listing != 200:
+            return await self._send(writer, Reply(self.listing, "no list today"))
         if path.endswith("/models"):
             listed = [
                 {"id": name, "object": "model", "created": 0, "owned_by": "loopback"}

@@ -101,7 +101,7 @@ def task_of(made: BuildFolder, place: Path) -> dict[str, Any]:
     """The records, texts and files that the work is about."""
     frame = made.main.filter(pl.col("part") == "val").collect()
     names = ("id", "images", "label", "ocr_text", "description", "reason")
-    rows = {row["id"]: row for facts in made.data_files.values() for row in made.lines(facts.file)}
+    rows = {row["id"]: row for file in made.data_files.values() for row in made.lines(file.file)}
     files = [
         write_answers(made.path, place / "first.jsonl", lambda n, label, all_: None if n % 9 == 4 else label),
         write_answers(
@@ -131,13 +131,15 @@ def task_of(made: BuildFolder, place: Path) -> dict[str, Any]:
         "contracts": list(FORMS),
         "texts": TEXTS,
         "raw": RAW,
-        "reply": {
-            "text": "退款页面",
-            "finish_reason": "stop",
-            "logprobs": {"content": [token, rest]},
-            "tokens_in": 100,
-            "tokens_out": 3,
-            "seconds": 0.25,
+        "completion": {
+            "choices": [
+                {
+                    "message": {"content": "退款页面", "reasoning_content": "写着退款"},
+                    "finish_reason": "STOP",
+                    "logprobs": {"content": [token, rest]},
+                }
+            ],
+            "usage": {"prompt_tokens": "100", "completion_tokens": 3},
         },
         "predictions": [str(file) for file in files],
         "seed": 7,
@@ -180,6 +182,8 @@ def test_every_answer_form_is_read(here: dict[str, Any]) -> None:
     problems = {problem for answers in here["answers"].values() for _, problem, _, _ in answers}
     assert problems >= {"", "empty", "label_missing", "label_unknown", "label_ambiguous"}
     assert here["asked"]["prediction"]["predicted"] == "退款页面"
+    assert here["asked"]["prediction"]["thinking"] == "写着退款"
+    assert here["asked"]["prediction"]["tokens_in"] == 100
     assert here["asked"]["prediction"]["confidence"] == pytest.approx(0.6, abs=0.2)
 
 

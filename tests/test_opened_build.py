@@ -11,6 +11,7 @@ from evaluated_builds import make_build, make_project, truths
 import datakit as dk
 from datakit.artifacts.predictions import Prediction, write
 from datakit.core.errors import UserError
+from datakit.core.replacing import seal
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def test_why_tells_the_life_of_a_record(opened: dk.OpenedBuild, replay: bool) ->
 def test_card_is_that_of_the_command_and_shows_in_a_notebook(opened: dk.OpenedBuild, tmp_path: Path) -> None:
     card = opened.card()
     written = card.write(tmp_path)
-    assert (tmp_path / "small.md").read_text("utf-8") == card.markdown
+    assert (tmp_path / "small.md").read_text("utf-8") == seal(card.markdown)
     assert (tmp_path / "small.html") in written
     assert card._repr_html_().startswith("<iframe srcdoc=")
     assert "<!DOCTYPE html>" not in card._repr_html_(), "the page is escaped inside its frame"

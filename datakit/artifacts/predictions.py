@@ -20,6 +20,8 @@ FORMAT = 1
 UPGRADE = "Upgrade datakit (pip install -U datakit), or predict again: datakit predict BUILD"
 NOT_ANSWERED = "not_answered"
 """The problem of a record that the server gave no answer for."""
+EMPTY, REFUSED, THINKING_CUT = "empty", "refused", "thinking_cut"
+"""Problems of a reply without an answer: it says nothing, declines, or ended while the model thought."""
 
 
 class Prediction(BaseModel):
@@ -38,11 +40,14 @@ class Prediction(BaseModel):
     probabilities: dict[str, float] | None = None
     """Label -> probability, where the server scored the closed set."""
     problem: str = ""
-    """"" or a short word: empty, form, label_missing, label_unknown, label_ambiguous, not_answered."""
+    """"" or a short word: empty, refused, thinking_cut, form, label_missing, label_unknown, label_ambiguous,
+    not_answered."""
     detail: str = ""
     """One sentence for the user."""
     answer: str = ""
-    """The answer as it came."""
+    """The answer as it came, without the model's thinking."""
+    thinking: str = ""
+    """What the model thought before it, where the server shows it."""
     reason: str | None = None
     """The reason that the answer gives; None when it gives none."""
     images: tuple[str, ...] = ()

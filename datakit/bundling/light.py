@@ -7,6 +7,7 @@ need (YAML, tokens) they import where that work starts.
     prompt       Templates, LabelSet.from_json and Prompt into a Writer; Writer.prompt(record)
     picture      TrainedView.data_url(path), at the size of the training
     question     Question.ask(server), with any `chat` that carries the requests
+    reply        Reply.of(chat_answer.read(completion), seconds): content, thinking, finish, tokens, logprobs
     answer       AnswerFormat.from_json(answer.json).parse(text, labels); Asked.prediction adds the confidence
     reward       AnswerContract.of(form).reward(text, truth): format and accuracy, for reinforcement learning
     score        join(truths, predictions); metrics.intervals, class_scores, pairs and calibration of that
@@ -52,8 +53,11 @@ MODULES = (
     "datakit.evaluation.metrics",
     "datakit.evaluation.outcomes",
     "datakit.llm",
+    "datakit.llm.answer",
     "datakit.llm.answer_schema",
+    "datakit.llm.chat_answer",
     "datakit.llm.json_answer",
+    "datakit.llm.thoughts",
     "datakit.serving",
     "datakit.serving.asking",
     "datakit.serving.confidence",

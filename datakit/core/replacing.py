@@ -40,7 +40,9 @@ def set_aside(path: Path) -> Path:
     The name has another stem, so that nothing that looks for such files takes it up again. A link is moved
     itself, not what it points to. Raises OSError where it cannot be renamed.
     """
-    target = free_name(path.with_name(f"{path.stem}.kept-{stamp_now()}{path.suffix}"))
+    stem = f"{path.stem}.kept-{stamp_now()}"
+    names = (f"{stem}{number}{path.suffix}" for number in ("", *(f"-{n}" for n in range(2, 10_000))))
+    target = next(free for name in names if not os.path.lexists(free := path.with_name(name)))
     os.rename(path, target)
     return target
 

@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from datakit.core.errors import DatakitError, UserError
 from datakit.core.files import FileDigests
@@ -19,8 +19,14 @@ from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.shipped import shipped_folder
 from datakit.core.templates import Templates
 
-if TYPE_CHECKING:
-    from datakit.core.transform import Transform
+
+class Declaring(Protocol):
+    """What a step says of itself, as far as its tools hold it to that."""
+
+    @classmethod
+    def name(cls) -> str: ...
+
+    def files(self, tools: Tools) -> list[Path]: ...
 
 
 class UndeclaredFile(DatakitError):
@@ -53,7 +59,7 @@ class Tools:
     files: FileDigests = field(default_factory=FileDigests)
     flight: Flight = field(default_factory=Flight)
     parts: Parts = field(default_factory=KeptParts)
-    step: Transform | None = None
+    step: Declaring | None = None
     """The step that is at work with these tools; its declarations hold for them."""
 
     @cached_property
@@ -67,7 +73,7 @@ class Tools:
         """A path parameter as an absolute path."""
         return (self.base / Path(path).expanduser()).absolute()
 
-    def for_step(self, step: Transform) -> Tools:
+    def for_step(self, step: Declaring) -> Tools:
         """The same tools in the hands of a step: they open the files that it declares and no others."""
         bound = replace(self, step=step)
         vars(bound)["templates"] = self.templates  # compiled once for all steps

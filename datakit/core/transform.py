@@ -42,6 +42,7 @@ from datakit.core.workers import AsyncRowWorker as AsyncRowWorker
 from datakit.core.workers import BatchWorker as BatchWorker
 from datakit.core.workers import FoldedWorker as FoldedWorker
 from datakit.core.workers import PromptWriter as PromptWriter
+from datakit.core.workers import Row as Row
 from datakit.core.workers import RowWorker as RowWorker
 from datakit.core.workers import Worker as Worker
 
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from datakit.core.answer import AnswerFormat
     from datakit.core.tools import Tools
 
-Row = dict[str, Any]
 Columns = Mapping[str, Any]
 """Column name -> polars dtype."""
 Package = tuple[str, str]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import polars as pl
 
@@ -16,8 +16,8 @@ from datakit.core.errors import DatakitError
 from datakit.core.folded import Folded
 from datakit.core.outcome import Batch, Outcome, Reject, Rejected
 
-if TYPE_CHECKING:
-    from datakit.core.transform import Row
+Row = dict[str, Any]
+"""A record as a worker gets it: column -> value."""
 
 
 @runtime_checkable
@@ -112,25 +112,62 @@ Worker = BatchWorker | Callable[[pl.DataFrame], Batch]
 def row_worker(started: RowWorker | AsyncRowWorker) -> RowWorker:
     """What a step has started, as a worker whose `answer` gives the outcome itself.
 
-    Raises DatakitError, a fault of the transform, for anything else.
+    Raises DatakitError, a fault of the transform, for one that must be awaited.
     """
-    if not isinstance(started, RowWorker) or inspect.iscoroutinefunction(started.answer):
-        raise _no_worker(started, "RowWorker", 'or name the executor "event_loop"')
-    return started
+    if inspect.iscoroutinefunction(started.answer):
+        kind = type(started).__name__
+        raise DatakitError(f'{kind}.answer is `async`, so its step needs executor "event_loop"')
+    return started if isinstance(started, RowWorker) else _Plain(started)
 
 
 def async_row_worker(started: RowWorker | AsyncRowWorker) -> AsyncRowWorker:
-    """What a step has started, as a worker whose `answer` is awaited.
-
-    Raises DatakitError, a fault of the transform, for anything else.
-    """
-    if not isinstance(started, AsyncRowWorker) or not inspect.iscoroutinefunction(started.answer):
-        raise _no_worker(started, "AsyncRowWorker", 'or name the executor "inline" or "process"')
-    return started
+    """What a step has started, as a worker whose `answer` is awaited."""
+    return started if isinstance(started, AsyncRowWorker) else _PlainAsync(started)
 
 
-def _no_worker(started: object, kind: str, otherwise: str) -> DatakitError:
-    return DatakitError(
-        f"`start` of a step gives a {type(started).__name__}, which is no {kind}: "
-        f"inherit from datakit.core.workers.{kind}, {otherwise}"
-    )
+@runtime_checkable
+class _Noting(Protocol):
+    notes: Any
+
+
+@runtime_checkable
+class _Closing(Protocol):
+    def close(self) -> Any: ...
+
+
+class _Plain(RowWorker):
+    """A worker of a plug-in of datakit 0.1.0, which inherited from nothing."""
+
+    def __init__(self, worker: Any) -> None:
+        self._worker = worker
+
+    def answer(self, row: Row) -> Outcome:
+        outcome: Outcome = self._worker.answer(row)
+        return outcome
+
+    @property
+    def notes(self) -> Row:
+        return dict(self._worker.notes or {}) if isinstance(self._worker, _Noting) else {}
+
+    def close(self) -> None:
+        if isinstance(self._worker, _Closing):
+            self._worker.close()
+
+
+class _PlainAsync(AsyncRowWorker):
+    """The same on the event loop."""
+
+    def __init__(self, worker: Any) -> None:
+        self._worker = worker
+
+    async def answer(self, row: Row) -> Outcome:
+        outcome: Outcome = await self._worker.answer(row)
+        return outcome
+
+    @property
+    def notes(self) -> Row:
+        return dict(self._worker.notes or {}) if isinstance(self._worker, _Noting) else {}
+
+    async def close(self) -> None:
+        if isinstance(self._worker, _Closing) and inspect.isawaitable(closing := self._worker.close()):
+            await closing

@@ -10,7 +10,7 @@ import orjson
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.artifacts.predictions import NOT_ANSWERED
+from datakit.artifacts.predictions import NOT_ANSWERED, REFUSED, THINKING_CUT
 from datakit.cards.samples import thumbnail
 from datakit.core.replacing import check_replaceable
 from datakit.evaluation.confusion import Pair
@@ -49,6 +49,8 @@ TROUBLES = {
 }
 PROBLEMS = {
     "empty": "the answer is empty",
+    REFUSED: "the model or its server declined to answer",
+    THINKING_CUT: "the model was still thinking when its tokens were used up",
     "form": "the answer has not the trained form",
     "label_missing": "the answer states no label",
     "label_unknown": "the label is not in the label file",

@@ -6,17 +6,18 @@ the CPU (measured 2026-11).
 
 from __future__ import annotations
 
+import contextlib
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from datakit.llm._faults import Fault
 from datakit.llm.provider import Provider
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import aiohttp
 
@@ -44,16 +45,32 @@ class Body:
 class Connection:
     """Connections to one endpoint, opened when they are needed."""
 
-    def __init__(self, provider: Provider) -> None:
-        self._timeout_s = provider.settings.timeout_s
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        timeout_s: float,
+        secrets: Sequence[str] = (),
+        by_proxy: bool = True,
+    ) -> None:
+        self.url, self._timeout_s, self._secrets = url, timeout_s, secrets
+        self._headers = {**headers, "Content-Type": "application/json"}
+        self._session: aiohttp.ClientSession | None = None
+        self._proxy = _proxy(url) if by_proxy else None
+
+    @classmethod
+    def of(cls, provider: Provider) -> Self:
+        """Connections to a provider's address. Raises UserError where its key is not set."""
         own, extra = provider.headers(), provider.extra_headers()
         named = {name.lower() for name in extra}
         kept = {name: value for name, value in own.items() if name.lower() not in named}
-        self._headers = {**kept, **extra, "Content-Type": "application/json"}
-        self._secrets = provider.secrets()
-        self.url = provider.url
-        self._session: aiohttp.ClientSession | None = None
-        self._proxy: str | None = None
+        return cls(
+            provider.url,
+            {**kept, **extra},
+            timeout_s=provider.settings.timeout_s,
+            secrets=provider.secrets(),
+        )
 
     async def post(self, body: Body) -> Reply | Fault:
         """The server's reply, or why there is none."""
@@ -62,7 +79,9 @@ class Connection:
         session = self._open()
         try:
             async with session.post(self.url, data=_payload_class()(body), proxy=self._proxy) as response:
-                return Reply(response.status, response.headers, await response.read())
+                return Reply(
+                    response.status, response.headers, _in_utf8(await response.read(), response.charset)
+                )
         except TimeoutError:
             return Fault("again", "timed_out", f"no answer within {self._timeout_s:g} s")
         except (aiohttp.ClientError, OSError) as error:
@@ -70,16 +89,21 @@ class Connection:
             return self.safe(Fault("again", "connection_lost", f"{type(error).__name__}: {words[:300]}"))
 
     async def get(self, url: str) -> Reply | Fault:
-        """What stands at an address of the same service, or why there is none."""
+        """What stands at an address of the same service, or why there is none: `unreachable` where nobody
+        takes the connection."""
         import aiohttp
 
         try:
             async with self._open().get(url, proxy=self._proxy) as response:
-                return Reply(response.status, response.headers, await response.read())
+                return Reply(
+                    response.status, response.headers, _in_utf8(await response.read(), response.charset)
+                )
+        except aiohttp.ClientConnectorError as error:
+            return self.safe(Fault("again", "unreachable", f"{type(error).__name__}: {str(error)[:300]}"))
         except TimeoutError:
             return Fault("again", "timed_out", f"no answer within {self._timeout_s:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Fault("again", "connection_lost", f"{type(error).__name__}: {str(error)[:300]}")
+            return self.safe(Fault("again", "connection_lost", f"{type(error).__name__}: {str(error)[:300]}"))
 
     def safe(self, fault: Fault) -> Fault:
         """Without the key and the recipe's own headers, which some servers repeat in their messages."""
@@ -96,7 +120,6 @@ class Connection:
         if self._session is None:
             import aiohttp
 
-            self._proxy = _proxy(self.url)
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
                 timeout=aiohttp.ClientTimeout(total=self._timeout_s),
@@ -104,6 +127,18 @@ class Connection:
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
+
+
+def _in_utf8(data: bytes, charset: str | None) -> bytes:
+    """A body in UTF-8, which JSON has to be, whichever encoding its header names."""
+    if charset is None:
+        return data
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        with contextlib.suppress(LookupError, UnicodeError):  # no such encoding, or the header is wrong
+            return data.decode(charset).encode()
+    return data
 
 
 _CHUNK_BYTES = 1 << 16

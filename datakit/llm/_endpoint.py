@@ -19,7 +19,7 @@ from datakit.llm.pictures import fits_as_it_is
 from datakit.llm.providers import provider_of
 from datakit.llm.request import Request, Turn
 
-_DOWN = frozenset({"server_error", "timed_out", "connection_lost", "body_malformed"})
+DOWN = frozenset({"server_error", "timed_out", "connection_lost", "body_malformed"})
 """Faults that count towards the circuit: nobody who makes sense is there."""
 
 
@@ -38,7 +38,7 @@ class Endpoint:
         self.settings, self.weight, self.attempts = settings, weight, attempts
         self.provider = provider_of(settings)
         self.price = self.provider.price()
-        self.connection = Connection(self.provider)
+        self.connection = Connection.of(self.provider)
         self.dialect = Dialect(self.provider, note, stream=settings.stream)
         self.limiter = Limiter(most_open, settings.max_requests_per_minute, settings.max_tokens_per_minute)
         self.circuit = Circuit(settings.max_down_s)
@@ -87,7 +87,7 @@ class Endpoint:
             found = self.connection.safe(found)
         reason = found.reason if isinstance(found, Fault) else "answered"
         self.attempts[reason] += 1
-        if reason in _DOWN:
+        if reason in DOWN:
             self.last_fault = found.detail if isinstance(found, Fault) else ""
             self.circuit.failed(now, sent_at)
             self.limiter.overloaded(now, sent_at)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import email.utils
+import html
+import random
 import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-import orjson
+from datakit.llm import chat_answer
 
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 """Statuses that a later try may turn into an answer. Others of 500 and above count too."""
+
+LONGEST_WAIT_S = 300.0
+"""A longer Retry-After leaves the record to the next run."""
+_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 30.0
 
 Fate = Literal["again", "reject", "adapt", "stop", "retry"]
 
@@ -32,6 +38,11 @@ class Fault:
     wait_s: float | None = None
     """What the server asked for with Retry-After."""
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether waiting for the next try is worth it."""
+        return self.fate == "again" and (self.wait_s or 0.0) <= LONGEST_WAIT_S
+
 
 _CONTEXT = re.compile(
     r"context_length_exceeded|maximum context length|context length|context window|input is too long"
@@ -43,6 +54,8 @@ _FILTER = re.compile(
     r"|safety system|moderation",
     re.I,
 )
+_FLAGGED = re.compile(rf"{_FILTER.pattern}|input was flagged|flagged_input|flagged (?:as|for|by)", re.I)
+"""Words of a 403 about what was sent, not about the key (OpenRouter's moderation)."""
 _IMAGE = re.compile(
     r"invalid_image|image_parse|image_url|unsupported image|invalid image|cannot identify image"
     r"|failed to (?:load|decode|download) image|image (?:is )?too (?:large|small)"
@@ -57,18 +70,37 @@ _MODEL = re.compile(
     r"|model.{0,60}not found",
     re.I,
 )
+_THROTTLED = re.compile(
+    r"token-limit|rate.?limit|throttl|too many requests|per.?(?:minute|second)|\b[tr]p[ms]\b", re.I
+)
+"""Words of a limit by time; DashScope calls one `insufficient_quota` too (error-code#token-limit)."""
 _NO_MONEY = re.compile(
     r"insufficient_quota|billing|arrearage|exceeded your current quota|insufficient balance", re.I
 )
 
 
+_SAYING = (
+    *("code", "error_code", "type", "param", "loc", "message", "error_msg", "msg", "detail", "details"),
+    *("error", "errors", "error_description", "description", "title", "reason", "reasons", "metadata", "raw"),
+)
+"""Names under which services put the words of an error."""
+_DEEPEST = 5
+_READ_CHARS, _SHOWN_CHARS = 4000, 400
+_PAGE = re.compile(r"<(?:!doctype|html|head|body|h1|title)\b", re.I)
+_UNSEEN = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->", re.I | re.S)
+_TAG = re.compile(r"<[^>]*>")
+
+
 def fault_of(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     """The meaning of an answer that is not 200."""
     message = message_of(body)
-    detail = f"HTTP {status}: {message}"
+    detail = f"HTTP {status}: {message[:_SHOWN_CHARS]}"
+    if status == 403 and _FLAGGED.search(message):
+        return Fault("reject", "content_filter", detail)
     if status in (401, 403):
         return Fault("stop", "key", detail)
-    if status == 402 or (status in (400, 429) and _NO_MONEY.search(message)):
+    is_limit = status == 429 and _THROTTLED.search(message)
+    if status == 402 or (status in (400, 429) and _NO_MONEY.search(message) and not is_limit):
         return Fault("stop", "account", detail)
     if status in AGAIN or status >= 500:
         reason = "rate_limited" if status == 429 else "timed_out" if status == 408 else "server_error"
@@ -104,16 +136,53 @@ def _refused(message: str, detail: str) -> Fault:
 
 
 def message_of(body: bytes) -> str:
-    """The server's own words, with its error code, at most 400 characters."""
+    """The server's own words, with its error code, whatever form the body has.
+
+    That may be OpenAI's `error`, FastAPI's `detail`, `message`, `errors`, any other JSON, a page, or text.
+    """
     try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return " ".join(body.decode("utf-8", "replace").split())[:400] or "no message"
-    error = value.get("error", value) if isinstance(value, dict) else value
-    if isinstance(error, dict):
-        words = [str(error[name]) for name in ("code", "type", "param", "message") if error.get(name)]
-        return ": ".join(words)[:400] or "no message"
-    return str(error)[:400]
+        value = chat_answer.parse(body)
+    except ValueError:
+        value = body.decode("utf-8", "replace")
+    inner = value.get("error") if isinstance(value, dict) else None
+    words = (_words(inner) if isinstance(inner, dict) else []) or _words(value)
+    if not words and isinstance(value, dict | list) and value:
+        words = [chat_answer.as_json(value)]
+    return chat_answer.whole_characters(": ".join(words)[:_READ_CHARS]) or "no message"
+
+
+def _words(value: Any, depth: int = 0) -> list[str]:
+    """What a value of an error's body says, in order: codes first, then where, then the message."""
+    if isinstance(value, str):
+        return [text] if (text := _plain(value)) else []
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return [str(value)] if value else []
+    if depth > _DEEPEST:
+        return []
+    if isinstance(value, list):
+        return [text for item in value[:5] for text in _words(item, depth + 1)]
+    if isinstance(value, dict):
+        place = value.get("loc")  # FastAPI's: body, messages, 0
+        told = {**value, "loc": ".".join(map(str, place))} if isinstance(place, list) else value
+        return [text for name in _SAYING if name in told for text in _words(told[name], depth + 1)]
+    return []
+
+
+def _plain(text: str) -> str:
+    """A text on one line; of a page what is seen."""
+    if _PAGE.search(text[:1000]):
+        text = html.unescape(_TAG.sub(" ", _UNSEEN.sub(" ", text)))
+    return " ".join(text.split())
+
+
+def pause_s(fault: Fault, tries: int) -> float:
+    """Seconds before the next try: what the server asks for, else exponential backoff.
+
+    The jitter keeps calls that failed together from coming back together.
+    """
+    if fault.wait_s is not None:
+        return fault.wait_s + random.uniform(0, 0.1 + 0.1 * fault.wait_s)
+    return min(_FIRST_BACKOFF_S * 2.0**tries, _LONGEST_BACKOFF_S) * random.uniform(0.5, 1.0)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -64,12 +64,19 @@ def judge(answer: Answer, request: Request, spent: Spent) -> Completion | Reject
         return Rejected("content_filter", "the provider's content filter withheld the answer", meta)
     if answer.refusal:
         return Rejected("refused", f"the model refused: {answer.refusal[:200]}", meta)
+    said = answer.parted
+    if said.cut and answer.finish_reason == "length":
+        detail = (
+            f"the model was still thinking at {request.max_tokens} tokens; raise max_tokens of the step, "
+        )
+        detail += "or set llm.thinking: disabled"
+        return Retry("thinking_cut", detail, {**meta, "raw": answer.content or answer.reasoning})
     if answer.finish_reason == "length":
         detail = f"still cut off at {request.max_tokens} tokens; raise max_tokens of the step. "
         detail += f"It began: {answer.content[:_SHOWN_CHARS]}"
         return Retry("answer_truncated", detail, {**meta, "raw": answer.content})
     if not answer.content.strip():
-        return Retry("answer_empty", "the model wrote nothing", meta)
+        return Retry("answer_empty", _nothing(answer), meta)
     values = read(answer.content, request.schema)
     if values is None:
         detail = f"no JSON like {request.schema.example()} in: {answer.content[:200]}"
@@ -86,6 +93,14 @@ def judge(answer: Answer, request: Request, spent: Spent) -> Completion | Reject
         seconds=meta["seconds"],
         calls=spent.answers,
     )
+
+
+def _nothing(answer: Answer) -> str:
+    """What an answer without words says of itself."""
+    if answer.reasoning:
+        return "the model thought and wrote nothing; set llm.thinking: disabled"
+    ended = "" if answer.finish_reason == "stop" else f" (finish_reason {answer.finish_reason})"
+    return f"the model wrote nothing{ended}"
 
 
 def repair_turns(answer: Answer, request: Request) -> tuple[Turn, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import Counter
 from dataclasses import replace
@@ -13,17 +12,13 @@ from datakit.core.errors import DatakitError
 from datakit.core.flight import Flight
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.llm._endpoint import Endpoint
-from datakit.llm._faults import Fault
+from datakit.llm._faults import Fault, pause_s
 from datakit.llm._judge import Spent
 from datakit.llm._pool import Pool
 from datakit.llm.answer import Answer
 from datakit.llm.prices import unknown_price
 from datakit.llm.request import Request, Turn
 from datakit.llm.transport import RequestTokens
-
-LONGEST_WAIT_S = 300.0
-"""A longer Retry-After leaves the record to the next run."""
-_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 30.0
 
 
 class Calls:
@@ -84,7 +79,7 @@ class Calls:
             elif found.fate == "adapt":
                 if not endpoint.dialect.adapt(found, version):
                     return replace(found, fate="retry", reason="request_refused")
-            elif found.fate != "again" or tries >= self.settings.max_retries or _too_long(found):
+            elif not found.may_pass or tries >= self.settings.max_retries:
                 return found
             else:
                 if tries or not pool.others(endpoint):
@@ -130,16 +125,9 @@ class Calls:
             raise error
 
     async def _wait(self, fault: Fault, tries: int) -> None:
-        """Retry-After when the server gives it, else exponential backoff. No slot is held meanwhile.
-
-        The jitter keeps calls that failed together from coming back together.
-        """
-        if fault.wait_s is not None:
-            delay = fault.wait_s + random.uniform(0, 0.1 + 0.1 * fault.wait_s)
-        else:
-            delay = min(_FIRST_BACKOFF_S * 2**tries, _LONGEST_BACKOFF_S) * random.uniform(0.5, 1.0)
+        """The pause before the next try. No slot is held meanwhile."""
         with self._flight.aside():
-            until = time.monotonic() + delay
+            until = time.monotonic() + pause_s(fault, tries)
             while self._stopped is None and (left := until - time.monotonic()) > 0:
                 await asyncio.sleep(min(left, 1.0))
 
@@ -149,7 +137,3 @@ class Calls:
 
     def _note(self, text: str) -> None:
         self.notes.setdefault("warnings", []).append(text)
-
-
-def _too_long(fault: Fault) -> bool:
-    return fault.wait_s is not None and fault.wait_s > LONGEST_WAIT_S

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from datakit.llm import chat_answer
 from datakit.llm._faults import Fault, fault_of
 from datakit.llm.answer import Answer
 from datakit.llm.pictures import picture_bytes
@@ -60,65 +61,64 @@ def _picture(path: str, max_pixels: int) -> Turn:
 def decode(data: bytes) -> Answer | Fault:
     """The answer in the body of a 200, however far the server bends the format; else a fault."""
     try:
-        try:
-            value = orjson.loads(data)
-        except orjson.JSONDecodeError:
-            value = _joined(data)
-        if isinstance(value, Fault):
-            return value
-        choice = value["choices"][0]
-        message, usage = choice["message"], value.get("usage") or {}
-        details = usage.get("prompt_tokens_details") or {}
-        return Answer(
-            content=_text(message.get("content")),
-            refusal=_text(message.get("refusal")),
-            finish_reason=choice.get("finish_reason") or "stop",
-            model=value.get("model") or "",
-            tokens_in=int(usage.get("prompt_tokens") or 0),
-            tokens_out=int(usage.get("completion_tokens") or 0),
-            cached=int(details.get("cached_tokens") or 0),
-        )
-    except (orjson.JSONDecodeError, TypeError, AttributeError, LookupError, ValueError):
-        start = data[:120].decode("utf-8", "replace")
-        return Fault("again", "body_malformed", f"the endpoint answered 200 with no completion: {start!r}")
+        value = _value_of(data)
+    except (TypeError, AttributeError, LookupError, ValueError):
+        value = None
+    if isinstance(value, Fault):
+        return value
+    answer = chat_answer.read(value)
+    if answer is not None:
+        return answer
+    if isinstance(value, dict) and value.get("error"):
+        return _fault_within(value, data)
+    start = data[:120].decode("utf-8", "replace")
+    return Fault("again", "body_malformed", f"the endpoint answered 200 with no completion: {start!r}")
+
+
+def _value_of(data: bytes) -> Any:
+    """The JSON of a body; a stream of events as one completion."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return chat_answer.parse(data)
+    except ValueError:
+        return _joined(data)
 
 
 def _joined(data: bytes) -> dict[str, Any] | Fault:
     """A stream of events as one completion. Raises ValueError when it ends too soon; LookupError or TypeError
     when it is something else."""
-    message: dict[str, str] = {"content": "", "refusal": ""}
+    message = dict.fromkeys(("content", "reasoning", "refusal"), "")
     whole: dict[str, Any] = {}
+    tokens: list[Any] = []
     finish_reason = None
-    for line in data.splitlines():
+    for line in data.removeprefix(b"\xef\xbb\xbf").splitlines():
         event = line.removeprefix(b"data:").strip()
         if not line.startswith(b"data:") or event == b"[DONE]":
             continue
-        chunk = orjson.loads(event)
+        chunk = chat_answer.parse(event)
         if chunk.get("error"):
             return _fault_within(chunk, event)
         whole |= {name: chunk[name] for name in ("model", "usage") if chunk.get(name)}
         for choice in chunk.get("choices") or ():
-            delta = choice.get("delta") or {}
-            for name in message:
-                message[name] += _text(delta.get(name))
+            for name, text in chat_answer.spoken(choice).items():
+                message[name] += text
+            found = choice.get("logprobs")
+            tokens += (isinstance(found, dict) and found.get("content")) or ()
             finish_reason = choice.get("finish_reason") or finish_reason
     if finish_reason is None:
         raise ValueError("the stream ends before the answer does")
-    return {**whole, "choices": [{"message": message, "finish_reason": finish_reason}]}
+    logprobs = {"content": tokens} if tokens else None
+    return {**whole, "choices": [{"message": message, "finish_reason": finish_reason, "logprobs": logprobs}]}
 
 
 def _fault_within(chunk: dict[str, Any], event: bytes) -> Fault:
-    """What an error in the middle of a stream means: its code may be a status, else the server failed."""
+    """What an error in a body of 200 means: its code may be a status, else the server failed."""
     error = chunk["error"]
-    code = error.get("code") if isinstance(error, dict) else None
-    return fault_of(code if isinstance(code, int) and 400 <= code < 600 else 500, {}, event)
-
-
-def _text(value: Any) -> str:
-    """A text, or the texts of a list of parts, as some servers write content."""
-    if isinstance(value, list):
-        return "".join(part.get("text") or "" for part in value if isinstance(part, dict))
-    return value if isinstance(value, str) else ""
+    code = chat_answer.count(error.get("code")) if isinstance(error, dict) else None
+    return fault_of(code if code is not None and 400 <= code < 600 else 500, {}, event)
 
 
 def headers_of(face: AsyncOpenAI) -> dict[str, str]:
@@ -133,6 +133,6 @@ async def models_of(face: AsyncOpenAI) -> list[str]:
 
     try:
         found = await face.models.list(timeout=15)
-    except OpenAIError:
-        return []
-    return sorted(model.id for model in found.data)[:50]
+    except (OpenAIError, AttributeError, TypeError, ValueError):
+        return []  # the last three: the package makes no list of a body that is none, such as a proxy's page
+    return sorted(str(model.id) for model in found.data)[:50]

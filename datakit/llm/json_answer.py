@@ -10,15 +10,18 @@ from typing import Any
 
 from datakit.core.labels import normal_form
 from datakit.llm.answer_schema import AnswerSchema, Kind
+from datakit.llm.thoughts import parted
 
-VERSION = 2
+VERSION = 3
 """Raised when the same raw answer is read as other values. Not part of any key of the result store: answers
 are stored raw, and reading them again is free. Builds are made anew."""
 
-_THOUGHT = re.compile(r"\A\s*<think>.*?</think>|\A.*</think>", re.DOTALL)
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 _ONE_TEXT = re.compile(r'\{\s*"[^"\n]{1,64}"\s*[:：]\s*"(.+)"\s*,?\s*\}\s*\Z', re.DOTALL)
 _NEXT_VALUE = re.compile(r'"\s*[,:，：]\s*"|"\s*[:：]\s*[\[{\d]|[}\]]\s*,?\s*"')
+_FENCED = re.compile(r"\A```\w*\s*(.*?)\s*```\Z", re.DOTALL)
+_DEEPEST = 2
+"""Single names that are looked under, one inside another."""
 _MOST_OBJECTS = 200
 """Opening braces that are tried: an endless answer of braces must not cost seconds."""
 
@@ -27,9 +30,10 @@ def read(raw: str, schema: AnswerSchema) -> dict[str, Any] | None:
     """The values that the schema names; None when the answer holds no such object.
 
     Taken are a bare JSON object, one in a code fence, one with words or thoughts around it (of several the
-    last: models repeat the format first), one inside a list or under a single name, one with line breaks or
-    bare quotes inside a text or with a comma too many. An object with one text under another name is taken
-    for the one text that was asked for (models translate names). Surplus names are dropped.
+    last: models repeat the format first), one inside a list or under a single name, one that is written as a
+    JSON text (encoded twice), one with line breaks or bare quotes inside a text or with a comma too many. An
+    object with one text under another name is taken for the one text that was asked for (models translate
+    names). Surplus names are dropped, and NaN is no value.
 
     Faults, so that nothing wrong passes for an answer: a missing value, a blank text, a value of another
     type (the text "3" is no number), a text outside the choices (width, case and white space are forgiven),
@@ -41,19 +45,39 @@ def read(raw: str, schema: AnswerSchema) -> dict[str, Any] | None:
             found = _matched(value, schema) or found
         if found is None and len(schema.values) == 1:
             found = _bare_quotes(text, schema)
+        if found is None and (inner := _decoded_text(text)) is not None:
+            found = read(inner, schema)
         if found is not None:
             return found
     return None
 
 
 def _without_thoughts(raw: str) -> Iterator[str]:
-    """What follows the model's thinking; the whole, if it begins as an answer does.
+    """What follows the model's thinking; then what else may hold the answer.
 
-    Servers whose chat template opens the thought leave only its end in the answer.
+    That is a thought that was never closed, and the whole where it begins as an answer does, or has no
+    `</think>` (an answer may speak of the other tags).
     """
-    yield _THOUGHT.sub("", raw, count=1).strip()
-    if "</think>" in raw and raw.lstrip().startswith(("{", "[", "```")):
+    parts = parted(raw)
+    yield parts.answer
+    if parts.cut:
+        yield parts.thinking
+    is_other = parts.answer != raw.strip()
+    if is_other and ("</think>" not in raw or raw.lstrip().startswith(("{", "[", "```"))):
         yield raw
+
+
+def _decoded_text(text: str) -> str | None:
+    """The text that a JSON text holds, in a code fence or not; None when the text is no such thing."""
+    fenced = _FENCED.match(text)
+    quoted = fenced[1] if fenced else text
+    if not quoted.startswith('"'):
+        return None
+    try:
+        value = _DECODER.decode(quoted)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, str) and "{" in value and value != text else None
 
 
 def _objects(text: str) -> Iterator[Any]:
@@ -88,12 +112,9 @@ def _decoded(text: str, at: int) -> tuple[Any, int]:
     return value, len(text)
 
 
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
-
-
-_DECODER = json.JSONDecoder(strict=False, parse_constant=_no_constant)
-"""Not strict: line breaks inside a text are the commonest fault of small models."""
+_DECODER = json.JSONDecoder(strict=False, parse_constant=lambda name: None)
+"""Not strict: line breaks inside a text are the commonest fault of small models. NaN and Infinity are read as
+null, so that they void no value beside them."""
 
 
 def _matched(value: Any, schema: AnswerSchema, depth: int = 0) -> dict[str, Any] | None:
@@ -103,17 +124,36 @@ def _matched(value: Any, schema: AnswerSchema, depth: int = 0) -> dict[str, Any]
         return None
     found = {name: _value(value.get(name), kind) for name, kind in schema.values}
     if all(item is not None for item in found.values()):
-        return found
+        only = found[schema.names[0]]
+        twice = _object_in(only) if len(found) == 1 and isinstance(only, str) and depth < _DEEPEST else None
+        return (_matched(twice, schema, depth + 1) or found) if _names(twice, schema) else found
     if len(value) != 1 or schema.names[0] in value:
         return None
     (inner,) = value.values()
-    if isinstance(inner, dict | list) and depth < 2:
+    if isinstance(inner, str) and (held := _object_in(inner)) is not None:
+        within = _matched(held, schema, depth + 1) if depth < _DEEPEST else None
+        if within is not None:
+            return within
+    if isinstance(inner, dict | list) and depth < _DEEPEST:
         return _matched(inner, schema, depth + 1)
     if len(schema.values) == 1:
         ((name, kind),) = schema.values
         text = _value(inner, kind)
         return None if text is None else {name: text}
     return None
+
+
+def _names(value: Any, schema: AnswerSchema) -> bool:
+    return isinstance(value, dict) and schema.names[0] in value
+
+
+def _object_in(text: str) -> Any:
+    """The JSON object or list that a text is as a whole; None when it is something else."""
+    text = text.strip()
+    if not text.startswith(("{", "[")):
+        return None
+    value, end = _decoded(text, 0)
+    return value if end == len(text) else None
 
 
 def _value(value: Any, kind: Kind) -> Any:

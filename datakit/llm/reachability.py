@@ -6,14 +6,13 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import orjson
 
 from datakit.core.errors import Exit, UserError, did_you_mean
 from datakit.core.settings import LlmSettings
 from datakit.llm._connection import Connection
-from datakit.llm._endpoint import Endpoint
+from datakit.llm._endpoint import DOWN, Endpoint
 from datakit.llm._faults import Fault
 from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.provider import Provider
@@ -51,69 +50,68 @@ async def _unreachable(endpoints: Sequence[LlmSettings], say: Callable[[str], No
     return errors
 
 
+class _Down(Exception):
+    """Nobody answers, or only with trouble of the server's own."""
+
+
 async def _fault(settings: LlmSettings, until: float, say: Callable[[str], None]) -> UserError | None:
     try:
         provider = provider_of(settings)
-        connection = Connection(provider)
+        connection = Connection.of(provider)
     except UserError as error:  # no address, or no key
         return error
+    address, pause_s = provider.base_url.rstrip("/"), _FIRST_PAUSE_S
     try:
-        reply = await _first_reply(provider, connection, until, say)
+        while True:
+            try:
+                return await _looked_at(settings, provider, connection)
+            except _Down as down:
+                left = until - time.monotonic()
+                if left <= 0:
+                    return _error(
+                        f"{address} is down; the last failure: {down}",
+                        "Nothing was done yet. Run the same command again when the endpoint is well; "
+                        "llm.max_down_s says how long it is waited for.",
+                    )
+                if pause_s == _FIRST_PAUSE_S:
+                    say(f"{address} does not answer: waiting for it, {left:.0f} s at most")
+            await asyncio.sleep(min(pause_s, left))
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
     finally:
         await connection.close()
-    if isinstance(reply, Fault):
+
+
+async def _looked_at(settings: LlmSettings, provider: Provider, connection: Connection) -> UserError | None:
+    """Why the endpoint cannot be asked; None when it can. Raises _Down."""
+    reply = await connection.get(provider.models_url or provider.url)
+    if isinstance(reply, Fault) and reply.reason == "unreachable":
+        raise _Down(reply.detail)
+    if not isinstance(reply, Fault) and reply.status in (401, 403):
+        fault = connection.safe(provider.fault(reply.status, reply.headers, reply.data))
         return _error(
-            f"{_address(provider)} is down; the last failure: {reply.detail}",
-            "Nothing was done yet. Run the same command again when the endpoint is well; "
-            "llm.max_down_s says how long it is waited for.",
-        )
-    if reply.status in (401, 403):
-        detail = provider.fault(reply.status, {}, reply.data).detail
-        return _error(
-            f"{_address(provider)} refused the key. {connection.safe(Fault('stop', 'key', detail)).detail}",
+            f"{provider.base_url.rstrip('/')} refused the key. {fault.detail}",
             f"Put a valid key into {provider.key_name} and run the same command again.",
         )
-    if not provider.models_url or settings.model in (offered := _names(reply.data)):
-        return None
-    return await _asked_one_word(settings, offered)
-
-
-async def _first_reply(
-    provider: Provider, connection: Connection, until: float, say: Callable[[str], None]
-) -> _Reply | Fault:
-    """The first reply that is none of a server in trouble; the last failure when none comes in time."""
-    pause_s = _FIRST_PAUSE_S
-    while True:
-        reply = await connection.get(provider.models_url or provider.url)
-        if not isinstance(reply, Fault) and reply.status < 500:
-            return _Reply(reply.status, reply.data)
-        left = until - time.monotonic()
-        fault = reply if isinstance(reply, Fault) else provider.fault(reply.status, reply.headers, reply.data)
-        if left <= 0:
-            return connection.safe(fault)
-        if pause_s == _FIRST_PAUSE_S:
-            say(f"{_address(provider)} does not answer: waiting for it, {left:.0f} s at most")
-        await asyncio.sleep(min(pause_s, left))
-        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-
-
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    status: int
-    data: bytes
+    if not provider.models_url:
+        return None  # somebody is there; more would have to be paid for
+    offered = [] if isinstance(reply, Fault) else _names(reply.data)
+    return None if settings.model in offered else await _asked_one_word(settings, offered)
 
 
 async def _asked_one_word(settings: LlmSettings, offered: Sequence[str]) -> UserError | None:
-    """Why a model that the service does not list cannot be asked; None when it can."""
+    """The same, by a question: for servers that list no models, or not all of them. Raises _Down."""
     endpoint = Endpoint(settings, attempts=Counter(), note=lambda _: None)
     try:
         question = Request("ping", (), AnswerSchema.line("text"), 0.0, 1)
         found = await endpoint.send(await endpoint.body(question, ()))
-        if not isinstance(found, Fault) or found.fate != "stop":
+        if not isinstance(found, Fault):
             return None
-        error = await endpoint.stop(found)
-        hint = did_you_mean(settings.model, offered)
-        return _error(*f"{error}\n{hint}".strip().split("\n", 1))
+        if found.reason in DOWN:
+            raise _Down(found.detail)
+        if found.fate != "stop":
+            return None
+        message, _, remedy = str(await endpoint.stop(found)).partition("\n")
+        return _error(message, f"{remedy.strip()} {did_you_mean(settings.model, offered)}")
     finally:
         await endpoint.close()
 
@@ -128,7 +126,3 @@ def _names(data: bytes) -> list[str]:
 
 def _error(message: str, remedy: str = "") -> UserError:
     return UserError(message, remedy=remedy.strip(), exit_code=Exit.PROVIDER)
-
-
-def _address(provider: Provider) -> str:
-    return provider.base_url.rstrip("/")

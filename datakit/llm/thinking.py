@@ -16,7 +16,7 @@ def reasoning_effort(model: str, on: bool) -> dict[str, Any]:
     """The field of the body; nothing where the model does not think anyway. Raises UserError.
 
     gpt-5 thinks `minimal`ly at the least, later models can do without
-    (platform.openai.com/docs/guides/reasoning, read 2026-06).
+    (from memory; not tried against the service).
     """
     if _PLAIN.match(model):
         if on:

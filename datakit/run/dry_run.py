@@ -38,6 +38,8 @@ class Lookup:
     """Records whose result is stored."""
     calls: int = 0
     """Results that are missing; equal inputs count once."""
+    sure: int = 0
+    """Of `calls`, those that must be made: a result whose parts are all stored may need none."""
     open: int = 0
     """Records whose input is not known yet: each is one more call at most."""
     sample: list[Row] = field(default_factory=list)
@@ -92,7 +94,9 @@ class DryRun(Policy):
         for found in work.lookup(stage, waiting):
             self.open_ids.update(row["id"] for row in lookup.count(found))
             lookup.open += found.keys.count(None)
-            lookup.calls += sum(self._calls(work, job.row, by_model[job.model]) for job in found.missing)
+            wanted = [self._wanted(work, job.row, by_model[job.model]) for job in found.missing]
+            lookup.calls += sum(max(count, 1) for count in wanted)
+            lookup.sure += sum(wanted)
             lookup.sample += [job.row for job in found.missing][: SAMPLE - len(lookup.sample)]
             self._refer(work, found)
             if self.keep_keys:
@@ -111,6 +115,7 @@ class DryRun(Policy):
             for found in each.lookup(part):
                 missing = lookup.count(found)
                 lookup.calls += len(found.missing)
+                lookup.sure += len(found.missing)
                 lookup.open_ids.update(row["id"] for row in missing)
                 lookup.sample += missing[: SAMPLE - len(lookup.sample)]
                 self._refer(each, found)
@@ -132,12 +137,12 @@ class DryRun(Policy):
     def passed(self, columns: Iterable[str]) -> None:
         self.unknown.update(columns)
 
-    def _calls(self, work: Annotation, row: Row, tools: Tools) -> int:
-        """Calls that a missing result takes at least, without the parts that are stored."""
+    def _wanted(self, work: Annotation, row: Row, tools: Tools) -> int:
+        """Calls that a missing result is sure to take, without the parts that are stored."""
         parts = work.annotator.part_keys(row, tools)
         if self.referenced is not None:
             self.referenced.update(parts)
-        return max(len(parts) - len(work.store.known(parts)), 1)
+        return len(parts) - len(work.store.known(parts)) if parts else 1
 
     def _refer(self, work: Annotation, found: LookedUp) -> None:
         """Notes the keys that were looked up, and those of the parts that stored results are made of."""

@@ -112,7 +112,9 @@ def _asks_now(recipe: Recipe, tools: Tools, store: Store) -> bool:
         except DatakitError:
             return True  # the build meets it too, and says so in its place
     asking = [lookup for lookup in dry.lookups if lookup.step.transform.asks_model]
-    return any(lookup.calls or lookup.open for lookup in asking)
+    fresh = any(lookup.calls for lookup in dry.lookups if lookup not in asking)
+    # What waits for an answer that may be put together from stored parts may be stored too.
+    return any(lookup.sure or (fresh and lookup.open) for lookup in asking)
 
 
 def _endpoint(recipe: Recipe, *, patient: bool, say: Callable[[str], None]) -> list[UserError]:

@@ -9,16 +9,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from datakit.artifacts.predictions import Prediction
+from datakit.artifacts.predictions import REFUSED, THINKING_CUT, Prediction
 from datakit.core.answer import LABEL, AnswerFormat
+from datakit.core.answer import Answer as FormAnswer
 from datakit.core.answer_forms import ContractFormat
 from datakit.core.guided import FREE_CHARS, literal
 from datakit.core.labels import LabelSet
 from datakit.core.tokens import IMAGE
+from datakit.llm.answer import Answer, parted_reply
+from datakit.llm.thoughts import Parted, has_tag
 from datakit.serving.confidence import label_probabilities, tokens_of
 
 TOP_LOGPROBS = 20
 """Most that vLLM and OpenAI give by default."""
+_THINKS = (
+    "serve it without thinking (its chat template's enable_thinking: false), or give it more room "
+    "(max_answer_tokens of Classifier.from_build)"
+)
 _FREE = f"[^\\n]{{1,{FREE_CHARS}}}"
 """A free text of the answer: one line, as the templates' own form asks for."""
 
@@ -28,13 +35,39 @@ class Reply:
     """One answer of the server."""
 
     text: str
+    """As it came, with the thinking that stands in it."""
     finish_reason: str
-    logprobs: dict[str, Any] | None
+    logprobs: Any
+    """As the server gives them: JSON of any form."""
     tokens_in: int | None
     tokens_out: int | None
     seconds: float
     token_ids: tuple[int, ...] = ()
     """The prompt's token ids, when they were asked for and the server gives them."""
+    thinking: str = ""
+    """What the server hands over beside the text."""
+    refusal: str = ""
+
+    @classmethod
+    def of(cls, answer: Answer, seconds: float) -> Reply:
+        """The reply that an answer is."""
+        return cls(
+            text=answer.content,
+            finish_reason=answer.finish_reason,
+            logprobs=answer.logprobs,
+            tokens_in=answer.tokens_in or None,
+            tokens_out=answer.tokens_out or None,
+            seconds=seconds,
+            token_ids=answer.prompt_token_ids,
+            thinking=answer.reasoning,
+            refusal=answer.refusal,
+        )
+
+    def parted(self, form: AnswerFormat | None = None) -> Parted:
+        """Answer and thinking; all of it is the answer where `form` has the tags of thinking in it."""
+        if form is not None and any(has_tag(text) for text in form.turns[-1].constants):
+            return Parted(self.text, self.thinking)
+        return parted_reply(self.text, self.thinking, self.finish_reason)
 
 
 class ChatServer(Protocol):
@@ -66,15 +99,14 @@ class Asked:
         model: str,
     ) -> Prediction:
         """What the answer states, with the label's probability where the server gave log-probabilities."""
-        answer = form.parse(self.reply.text, labels)
+        said = self.reply.parted(form)
+        answer = form.parse(said.answer, labels)
+        problem, detail = self._problem(said, answer)
         probabilities = None
         if labels is not None:
-            form = form.fitting(self.reply.text)
+            form = form.fitting(said.answer)
             probabilities = label_probabilities(tokens_of(self.reply.logprobs), form, labels)
         label = answer.label
-        detail = answer.detail
-        if answer.problem and self.reply.finish_reason == "length":
-            detail = f"{detail}; it was cut off at {self.tokens_out} tokens"
         if probabilities is not None and label is not None:
             probabilities = {name: round(value, 6) for name, value in probabilities.items()}
         known = labels.find(truth) if labels is not None and truth is not None else None
@@ -84,9 +116,10 @@ class Asked:
             predicted=label,
             confidence=probabilities.get(label) if probabilities and label else None,
             probabilities=probabilities if label is not None else None,
-            problem=answer.problem,
+            problem=problem,
             detail=detail,
-            answer=self.reply.text,
+            answer=said.answer,
+            thinking=said.thinking,
             reason=answer.reason,
             images=images,
             model=model,
@@ -94,6 +127,19 @@ class Asked:
             tokens_out=self.tokens_out,
             seconds=self.seconds,
         )
+
+    def _problem(self, said: Parted, answer: FormAnswer) -> tuple[str, str]:
+        """The word and the sentence for an answer that states nothing; "" and "" for one that does."""
+        reply = self.reply
+        if said.cut:
+            return THINKING_CUT, f"the model was still thinking at {self.tokens_out} tokens; {_THINKS}"
+        if not said.answer.strip() and reply.refusal.strip():
+            return REFUSED, f"the model refused: {reply.refusal.strip()[:200]}"
+        if not said.answer.strip() and reply.finish_reason == "content_filter":
+            return REFUSED, "the server's content filter withheld the answer"
+        if answer.problem and reply.finish_reason == "length":
+            return answer.problem, f"{answer.detail}; it was cut off at {self.tokens_out} tokens"
+        return answer.problem, answer.detail
 
 
 @dataclass(frozen=True)
@@ -138,7 +184,7 @@ class Question:
             tokens_in += reply.tokens_in or 0
             tokens_out += reply.tokens_out or 0
             seconds += reply.seconds
-            messages.append({"role": "assistant", "content": reply.text})
+            messages.append({"role": "assistant", "content": reply.parted().answer})
         return Asked(self.id, reply, tokens_in or None, tokens_out or None, round(seconds, 3))
 
 

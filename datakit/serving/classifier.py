@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.artifacts.predictions import NOT_ANSWERED, Prediction
+from datakit.artifacts.predictions import EMPTY, NOT_ANSWERED, REFUSED, THINKING_CUT, Prediction
 from datakit.core.answer_forms import contract_of
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.image import ImageProblem
@@ -301,7 +301,7 @@ def _item(image: Picture | Sequence[Picture] | None, columns: Mapping[str, Any])
 
 def _answered(found: Prediction) -> Prediction:
     """The prediction; raises CannotClassify for a record that the model never answered."""
-    if found.problem and not found.answer and found.problem != "empty":
+    if found.problem and not found.answer and found.problem not in (EMPTY, REFUSED, THINKING_CUT):
         raise CannotClassify(found.problem, found.detail)
     return found
 

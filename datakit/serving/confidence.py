@@ -15,6 +15,7 @@ from typing import Any
 
 from datakit.core.answer import LABEL, AnswerFormat
 from datakit.core.labels import LabelSet
+from datakit.llm.thoughts import after_thinking, has_tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +24,25 @@ class Token:
 
     text: bytes
     others: tuple[tuple[bytes, float], ...]
-    """The most probable tokens and their probability, the chosen one among them."""
+    """The most probable tokens and their probability, the chosen one among them; none where it has none."""
 
 
-def tokens_of(logprobs: Mapping[str, Any] | None) -> list[Token]:
-    """The tokens of a choice's `logprobs`; none when the server gave none."""
+def tokens_of(logprobs: Any) -> list[Token]:
+    """The tokens of a choice's `logprobs`; none when the server gave none, or gave them in another form."""
+    content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
     found = []
-    for entry in (logprobs or {}).get("content") or ():
+    for entry in content if isinstance(content, list) else ():
+        if not isinstance(entry, Mapping):
+            return []
         chosen = _bytes(entry)
-        others = {_bytes(other): math.exp(other["logprob"]) for other in entry.get("top_logprobs") or ()}
-        others.setdefault(chosen, math.exp(entry["logprob"]))
-        found.append(Token(chosen, tuple(others.items())))
+        tops = entry.get("top_logprobs")
+        listed = [other for other in tops if isinstance(other, Mapping)] if isinstance(tops, list) else []
+        given = [*((_bytes(other), _probability(other)) for other in listed)]
+        others = {text: probability for text, probability in given if probability is not None}
+        own = _probability(entry)
+        if own is not None:
+            others.setdefault(chosen, own)
+        found.append(Token(chosen, tuple(others.items()) if chosen in others else ()))
     return found
 
 
@@ -64,6 +73,8 @@ class _Walk:
             begin, at = at, at + len(token.text)
             if at <= start:
                 continue
+            if not token.others:
+                return None
             lead = max(0, start - begin)  # bytes of the token in front of the label
             before = token.text[:lead]
             step = token.text[lead:]
@@ -130,6 +141,8 @@ class _Walk:
         return next(iter(open_)) if len(open_) == 1 else self._longest(prefix)
 
 
+_LEAST = -745.0
+"""exp of anything less is 0, too."""
 _SPECIAL = (b"<|im_end|>", b"<|endoftext|>")
 
 
@@ -148,9 +161,9 @@ def _label_start(text: bytes, form: AnswerFormat) -> int | None:
         return None
     number = turn.variables.index(LABEL)
     marker = turn.constants[number].strip().encode()
-    start = 0
+    start = after_thinking(text) if not any(map(has_tag, turn.constants)) else 0
     if marker:
-        place = text.rfind(marker)
+        place = text.rfind(marker, start)
         if place < 0:
             return None
         start = place + len(marker)
@@ -161,4 +174,14 @@ def _label_start(text: bytes, form: AnswerFormat) -> int | None:
 
 def _bytes(entry: Mapping[str, Any]) -> bytes:
     given = entry.get("bytes")
-    return bytes(given) if given is not None else str(entry.get("token", "")).encode()
+    if isinstance(given, list) and all(type(byte) is int and 0 <= byte < 256 for byte in given):
+        return bytes(given)
+    return str(entry.get("token") or "").encode("utf-8", "replace")
+
+
+def _probability(entry: Mapping[str, Any]) -> float | None:
+    """Probability of a token, 0 to 1; None where the server says nothing that could be one."""
+    value = entry.get("logprob")
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        return None
+    return math.exp(max(min(value, 0.0), _LEAST))

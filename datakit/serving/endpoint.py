@@ -1,26 +1,26 @@
-"""Chat completions of one server: asked over aiohttp, repeated where that can help, each failure typed."""
+"""Chat completions of one served model: asked, read and repeated as annotation asks, each failure typed."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import random
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
 import orjson
 
 from datakit.core.errors import DatakitError, Exit, StopProvider, UserError, did_you_mean
-from datakit.llm._faults import Fault, fault_of
+from datakit.llm import chat_answer, chat_completions
+from datakit.llm._connection import Body, Connection
+from datakit.llm._faults import Fault, fault_of, pause_s
 from datakit.serving.asking import Reply
-
-if TYPE_CHECKING:
-    import aiohttp
 
 KEY_ENV = "VLLM_API_KEY"
 """Environment variable with the server's key (`vllm serve --api-key`). No other key is ever sent."""
-_BACKOFF_S, _LONGEST_BACKOFF_S, _LONGEST_WAIT_S = 0.5, 20.0, 120.0
+_LOOKS = 3
+"""Tries to have the models listed."""
 
 
 class NoAnswer(DatakitError):
@@ -55,7 +55,6 @@ class Endpoint:
     max_retries: int = 4
     left_out: set[str] = field(default_factory=set)
     """What the server refused: `logprobs`."""
-    _session: aiohttp.ClientSession | None = None
 
     def __post_init__(self) -> None:
         self.base_url = self.base_url.rstrip("/")
@@ -70,10 +69,14 @@ class Endpoint:
         data = await self._get("/models")
         try:
             models = [
-                Served(entry["id"], str(entry.get("root") or entry["id"]), entry.get("max_model_len"))
+                Served(
+                    str(entry["id"]),
+                    str(entry.get("root") or entry["id"]),
+                    chat_answer.count(entry.get("max_model_len")),
+                )
                 for entry in data["data"]
             ]
-        except (KeyError, TypeError):
+        except (AttributeError, KeyError, TypeError):
             raise StopProvider(
                 f"{self.base_url}/models lists no models", "Is this an OpenAI-compatible server?"
             ) from None
@@ -101,18 +104,16 @@ class Endpoint:
                 continue
             if fault.fate == "stop":
                 raise StopProvider(f"{self.base_url}: {fault.detail}", _STOPPED.get(fault.reason, ""))
-            too_long = (fault.wait_s or 0) > _LONGEST_WAIT_S
-            if fault.fate != "again" or tries >= self.max_retries or too_long:
+            if not fault.may_pass or tries >= self.max_retries:
                 raise NoAnswer(fault.reason, fault.detail, again=fault.fate != "reject")
-            wait = fault.wait_s or min(_BACKOFF_S * 2**tries, _LONGEST_BACKOFF_S)
-            await asyncio.sleep(wait * random.uniform(0.8, 1.2))
+            await asyncio.sleep(pause_s(fault, tries))
             tries += 1
 
     async def close(self) -> None:
         """Gives the connections back."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        connection = self.__dict__.pop("_connection", None)
+        if connection is not None:
+            await connection.close()
 
     def _adapts(self, fault: Fault, body: dict[str, Any]) -> bool:
         """Whether the request, without what the server does not know, is worth another try."""
@@ -125,65 +126,49 @@ class Endpoint:
         for name in self.left_out:
             body.pop(name, None)
             body.pop(f"top_{name}", None)
-        found = await self._send("POST", "/chat/completions", orjson.dumps(body))
+        reply = await self._connection.post(Body(orjson.dumps(body)))
+        if isinstance(reply, Fault):
+            return reply
+        if reply.status == 200:
+            found = chat_completions.decode(reply.data)
+        else:
+            found = fault_of(reply.status, reply.headers, reply.data)
         if isinstance(found, Fault):
-            return found
-        try:
-            choice, usage = found["choices"][0], found.get("usage") or {}
-            return Reply(
-                text=choice["message"].get("content") or "",
-                finish_reason=choice.get("finish_reason") or "",
-                logprobs=choice.get("logprobs"),
-                tokens_in=usage.get("prompt_tokens"),
-                tokens_out=usage.get("completion_tokens"),
-                seconds=round(time.perf_counter() - began, 3),
-                token_ids=tuple(found.get("prompt_token_ids") or ()),
-            )
-        except (KeyError, IndexError, TypeError, AttributeError):
-            return Fault("again", "body_malformed", "the server answered 200 without a completion")
+            return self._connection.safe(found)
+        return Reply.of(found, round(time.perf_counter() - began, 3))
 
     async def _get(self, path: str) -> Any:
-        for tries in range(self.max_retries + 1):
-            found = await self._send("GET", path, None)
-            if not isinstance(found, Fault):
-                return found
-            if found.fate != "again":
+        """The JSON at a path of the server. Raises StopProvider."""
+        most = min(self.max_retries, _LOOKS - 1)
+        for tries in range(most + 1):
+            reply = await self._connection.get(self.base_url + path)
+            if isinstance(reply, Fault):
+                fault = reply
+            elif reply.status != 200:
+                fault = fault_of(reply.status, reply.headers, reply.data)
+            else:
+                try:
+                    return chat_answer.parse(reply.data)
+                except ValueError:
+                    fault = Fault("again", "body_malformed", "the server answered 200 without JSON")
+            if not fault.may_pass or tries == most:
                 break
-            await asyncio.sleep(min(_BACKOFF_S * 2**tries, _LONGEST_BACKOFF_S) if tries < 2 else 0)
-            if tries >= 2:
-                break
+            await asyncio.sleep(pause_s(fault, tries))
         raise StopProvider(
-            f"nothing answers at {self.base_url}: {found.detail}",
-            _STOPPED.get(found.reason, "Is the server running? Start it with: datakit serve BUILD"),
+            f"nothing answers at {self.base_url}: {self._connection.safe(fault).detail}",
+            _STOPPED.get(fault.reason, "Is the server running? Start it with: datakit serve BUILD"),
         )
 
-    async def _send(self, method: str, path: str, data: bytes | None) -> Any:
-        import aiohttp
-
-        if self._session is None:
-            key = os.environ.get(KEY_ENV)
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
-                timeout=aiohttp.ClientTimeout(total=self.timeout_s),
-                headers={
-                    "Content-Type": "application/json",
-                    **({"Authorization": f"Bearer {key}"} if key else {}),
-                },
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        try:
-            async with self._session.request(method, self.base_url + path, data=data) as answer:
-                content = await answer.read()
-                if answer.status != 200:
-                    headers = {name.lower(): value for name, value in answer.headers.items()}
-                    return _without_key(fault_of(answer.status, headers, content))
-                return orjson.loads(content)
-        except TimeoutError:
-            return Fault("again", "timed_out", f"no answer within {self.timeout_s:g} s")
-        except orjson.JSONDecodeError:
-            return Fault("again", "body_malformed", "the server answered 200 without JSON")
-        except (aiohttp.ClientError, OSError) as error:
-            return Fault("again", "connection_lost", f"{type(error).__name__}: {error}"[:300])
+    @cached_property
+    def _connection(self) -> Connection:
+        key = os.environ.get(KEY_ENV)
+        return Connection(
+            f"{self.base_url}/chat/completions",
+            {"Authorization": f"Bearer {key}"} if key else {},
+            timeout_s=self.timeout_s,
+            secrets=[key] if key else [],
+            by_proxy=False,
+        )
 
 
 _STOPPED = {
@@ -191,10 +176,3 @@ _STOPPED = {
     "model": "The request's model must be the served name: see --served-model-name.",
     "address": "The address usually ends in /v1.",
 }
-
-
-def _without_key(fault: Fault) -> Fault:
-    key = os.environ.get(KEY_ENV)
-    if key and key in fault.detail:
-        return Fault(fault.fate, fault.reason, fault.detail.replace(key, "***"), fault.wait_s)
-    return fault

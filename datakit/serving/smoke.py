@@ -41,8 +41,9 @@ def smoke_test(build: BuildFolder, url: str, name: str, model: QwenModel | None 
         return Smoke(False, f"The server does not answer record {item.id if item else '?'}: {problem}")
     except DatakitError as error:
         return Smoke(False, f"The smoke test failed: {error}")
-    found = prompts.form.parse(asked.reply.text, prompts.recipe.labels)
-    said = found.label or f"no label ({found.problem}: {asked.reply.text[:80]!r})"
+    answer = asked.reply.parted(prompts.form).answer
+    found = prompts.form.parse(answer, prompts.recipe.labels)
+    said = found.label or f"no label ({found.problem}: {answer[:80]!r})"
     text = f"Record {asked.id}: truth {item.label}, answered {said} in {asked.seconds:g} s"
     if model is None or asked.tokens_in is None or len(prompts.form.turns) > 1:
         return Smoke(True, f"{text}.")

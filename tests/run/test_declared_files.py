@@ -15,7 +15,8 @@ from every import ROOT
 from file_toys import Banned, Glossary, Letter, Prices, ProcessGlossary, Signed, Words
 from toys import Lines, Numbers
 
-from datakit.artifacts.manifest import Manifest
+from datakit.artifacts.build_draft import BuildDraft
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.tools import UndeclaredFile
@@ -100,7 +101,7 @@ def test_edit_of_a_declared_file_makes_the_build_anew(name: str, recipe: Make, b
     assert made_of(kind, first.folder) == kind.made[0]
     assert build(it).report.reused
     beside.write_text(kind.after, "utf-8")
-    (why,) = why_build(it, it.tools(), first.folder, Manifest.load(first.folder), None)
+    (why,) = why_build(it, it.tools(), BuildFolder(first.folder), None)
     assert why.endswith("beside.txt was edited")
     again = build(it)
     assert not again.report.reused
@@ -147,10 +148,10 @@ def test_build_of_before_that_stamped_no_such_file_is_made_once_from_the_store(
     it = recipe(KINDS["annotator"].with_file())
     beside.write_text("0=zero", "utf-8")
     folder = build(it).folder
-    old = Manifest.load(folder)
+    old = BuildFolder(folder).find_manifest()
     assert old is not None
     assert list(old.sources) == [str(beside)]
-    old.model_copy(update={"sources": {}}).write(folder)
+    BuildDraft(folder).write_manifest(old.model_copy(update={"sources": {}}))
     again = build(it)
     assert not again.report.reused
     assert (again.report.steps[1].cached, again.report.steps[1].new) == (2, 0)
@@ -218,7 +219,7 @@ def test_edit_of_a_general_picture_makes_the_build_anew(project: Path) -> None:
     folder = build(it).folder
     assert build(it).report.reused
     shutil.copyfile(ROOT / "examples" / "ecom" / "images" / "0007.jpg", picture)
-    reasons = why_build(it, it.tools(), folder, Manifest.load(folder), None)
+    reasons = why_build(it, it.tools(), BuildFolder(folder), None)
     assert reasons == ["pictures were edited, moved or touched"]
     assert not build(it).report.reused
     assert build(it).report.reused
@@ -240,7 +241,5 @@ def test_picture_edited_between_reading_and_mixing_leaves_no_build_that_passes_f
     with monkeypatch.context() as patch:
         patch.setattr(type(mixed), "apply", edit_first)
         folder = build(it).folder
-    found = Manifest.load(folder)
-    assert found is not None
-    assert not manifests.is_current(found, folder, it, it.tools(), None)
+    assert not manifests.is_current(BuildFolder(folder), it, it.tools(), None)
     assert not build(it).report.reused

@@ -101,7 +101,7 @@ def test_what_changes_answers_reaches_a_key_only_when_it_is_given(name: str) -> 
 def test_a_place_of_the_source_and_columns_that_are_not_read_never_reach_a_key(name: str) -> None:
     annotator = made(name)
     for row in records().to_dicts():
-        read = {*annotator.needs(TOOLS), *getattr(annotator, "optional", ())}
+        read = {*annotator.reads(TOOLS)}
         moved = {key: value if key in read | {"id"} else None for key, value in row.items()}
         moved |= {"source_file": "other.jsonl", "source_line": 99}
         assert annotator.key_fields(moved, TOOLS) == annotator.key_fields(row, TOOLS)

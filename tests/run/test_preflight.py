@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback import KEY, Loopback
+from loopback import KEY, Loopback, Reply
 
 from datakit.core.errors import Exit, RecipeErrors, UserError
 from datakit.library import load
@@ -199,3 +199,16 @@ def test_other_faults_do_not_wait_for_an_endpoint_that_is_down(
     errors = told(make("http://127.0.0.1:9/v1", down=60.0, emit="  - hub: {push: a/b}\n"), project)
     assert len(errors) == 2
     assert time.monotonic() - began < 10
+
+
+def test_server_that_lists_nothing_and_answers_is_good(make: Make, server: Loopback) -> None:
+    server.listing = 500
+    assert build(load(make(server.url))).exit_code == Exit.FINE
+    assert server.count == 1 + 4
+
+
+def test_server_in_trouble_is_waited_for(make: Make, server: Loopback) -> None:
+    server.listing = 503
+    replies = iter([Reply(503, "loading the model"), Reply(503, "loading the model")])
+    server.script = lambda call: next(replies, None)
+    assert build(load(make(server.url, down=20.0))).exit_code == Exit.FINE

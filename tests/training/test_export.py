@@ -55,9 +55,18 @@ def test_model_that_no_export_made_is_kept(run: RunFolder) -> None:
     kept = sorted(run.folder.glob("served*kept-*/mine.txt"))
     assert [path.read_text() for path in kept] == ["precious", "precious too"]
     assert sum("was not made by `datakit export`" in line for line in said) == 2
-    write_model(run.served, cut=3)  # a damaged export is made anew, and is nobody's work
+    (run.served / "notes.txt").write_text("added by hand")
+    write_model(run.served, cut=3)
     exported(run)
-    assert len(list(run.folder.glob("*kept-*"))) == 2
+    assert [path.read_text() for path in run.folder.glob("served.kept-*/notes.txt")] == ["added by hand"]
+
+
+def test_export_that_nobody_touched_is_replaced(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    exported(run)
+    answers = iter([["it is of another training"], [], []])
+    monkeypatch.setattr("datakit.training.export.problems", lambda folder, run: next(answers))
+    assert not exported(run)[0].already
+    assert list(run.folder.glob("*kept-*")) == []
 
 
 def test_what_the_trainer_left_out_comes_from_the_base_model(

@@ -13,6 +13,7 @@ import orjson
 from datakit.core.files import FileDigests
 from datakit.core.image import ImageProblem
 from datakit.core.record import digest
+from datakit.llm import chat_answer
 from datakit.llm._dialect import Dialect
 from datakit.llm._faults import Fault
 from datakit.llm.answer import Answer
@@ -141,23 +142,34 @@ def read(provider: Provider, *paths: Path) -> Iterator[tuple[str, Answer | Fault
             continue
         with open(path, "rb") as lines:
             for text in lines:
-                try:
-                    value = orjson.loads(text)
-                    found = value["custom_id"], _found(provider, value)
-                except (orjson.JSONDecodeError, TypeError, AttributeError, LookupError, ValueError):
-                    continue
-                if isinstance(found[0], str):
-                    yield found
+                value = _value(text)
+                if isinstance(value, dict) and isinstance(value.get("custom_id"), str):
+                    yield value["custom_id"], _found(provider, value)
+
+
+def _value(line: bytes) -> Any:
+    """The JSON of a line; None when it is none. What stands in it is an answer that was paid for."""
+    try:
+        return chat_answer.parse(line) if line.strip() else None
+    except ValueError:
+        return None
 
 
 def _found(provider: Provider, value: dict[str, Any]) -> Answer | Fault:
-    response, error = value.get("response") or {}, value.get("error")
-    status, body = int(response.get("status_code") or 0), response.get("body")
+    given, error = value.get("response"), value.get("error")
+    response = given if isinstance(given, dict) else {}
+    status, body = chat_answer.count(response.get("status_code")), response.get("body")
+    if status in (None, 0) and "choices" in response:  # a completion without a frame around it
+        status, body = 200, response
     if status == 200 and body is not None:
-        return provider.decode(orjson.dumps(body))
+        return provider.decode(_bytes(body))
     if status and status != 200:  # vLLM puts the body beside the response
-        return provider.fault(status, {}, orjson.dumps(body if body is not None else error))
+        return provider.fault(status, {}, _bytes(body if body is not None else error))
     code = str(error.get("code") or "") if isinstance(error, dict) else ""
     words = (error.get("message") if isinstance(error, dict) else error) or "no answer and no error"
     reason = code if code in ("batch_expired", "batch_cancelled") else "line_failed"
     return Fault("again", reason, f"{code or 'error'}: {words}"[:400])
+
+
+def _bytes(value: Any) -> bytes:
+    return chat_answer.whole_characters(chat_answer.as_json(value)).encode()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 API_VERSION = "2024-10-21"
 """Taken where neither the address nor OPENAI_API_VERSION names one: the last version of the classic API that
-is not a preview (learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle, read 2026-06)."""
+is not a preview (from memory; not tried against the service)."""
 _HOSTS = (".openai.azure.com", ".openai.azure.us", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 _PLACE = re.compile(
     r"(?P<root>.*?/openai)(?P<v1>/v1)?(?:/deployments/(?P<deployment>[^/]+))?(?:/chat/completions)?$"

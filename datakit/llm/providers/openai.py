@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 _TYPED = ("bigmodel.cn", "deepseek.com", "moonshot.cn", "volces.com", "z.ai")
-"""Hosts that take `thinking: {type: enabled}` (their API references, read 2026-06)."""
+"""Hosts that take `thinking: {type: enabled}` (from memory; not tried against the services)."""
 _FLAG = ("aliyuncs.com", "siliconflow.cn", "siliconflow.com")
 """Hosts that take `enable_thinking` in the body itself: DashScope and SiliconFlow."""
 
