@@ -151,8 +151,9 @@ def _picture(build: BuildFolder, path: str, family: Family, limits: TrainerLimit
 
 def _family(build: BuildFolder) -> Family:
     """The grid of the model that the recipe trains; that of Qwen2.5-VL where it names none."""
+    model = build.section("train").get("model")
     with suppress(UserError):
-        return FAMILIES[qwen_model(str(build.section("train")["model"])).size_family]
+        return FAMILIES[qwen_model(str(model)).size_family if model else "qwen2_5_vl"]
     return FAMILIES["qwen2_5_vl"]
 
 

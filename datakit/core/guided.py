@@ -36,6 +36,18 @@ def guide(
     return {"regex": "".join(parts)}
 
 
+def any_of(guides: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
+    """What allows an answer of any of the forms; None where one of them allows any text."""
+    if len(guides) == 1:
+        return guides[0]
+    patterns = []
+    for one in guides:
+        if one is None:
+            return None
+        patterns.append(one["regex"] if "regex" in one else "|".join(map(literal, one["choice"])))
+    return {"regex": f"({'|'.join(f'({pattern})' for pattern in patterns)})"}
+
+
 def literal(text: str) -> str:
     """Text for a regular expression, in the plain escapes that every engine knows."""
     return "".join(

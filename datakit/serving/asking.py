@@ -13,7 +13,7 @@ from datakit.artifacts.predictions import REFUSED, THINKING_CUT, Prediction
 from datakit.core.answer import LABEL, AnswerFormat
 from datakit.core.answer import Answer as FormAnswer
 from datakit.core.answer_forms import ContractFormat
-from datakit.core.guided import FREE_CHARS, literal
+from datakit.core.guided import FREE_CHARS, any_of, literal
 from datakit.core.labels import LabelSet
 from datakit.core.tokens import IMAGE
 from datakit.llm.answer import Answer, parted_reply
@@ -197,10 +197,10 @@ def contents(messages: Sequence[Mapping[str, str]]) -> tuple[str | None, tuple[s
 def closed_form(form: AnswerFormat, names: Sequence[str]) -> dict[str, Any] | None:
     """vLLM's `structured_outputs` for the last turn: its constants, free texts, and one of the labels.
 
-    None where any text is an answer.
+    Of several forms, which a split's prompts ask for, each is allowed. None where any text is an answer.
     """
     if isinstance(form, ContractFormat):
-        return form.contract.guide(names)
+        return any_of([contract.guide(names) for contract in form.contracts])
     turn = form.turns[-1]
     if turn.variables == (LABEL,):
         return {"choice": [turn.render({LABEL: name}).strip() for name in names]}
