@@ -95,7 +95,7 @@ def check_agreement(prompts: Sequence[str], form: AnswerFormat, templates: Templ
     """Raises UserError, with the line, for a prompt that asks for another form than is answered."""
     if not isinstance(form, ContractFormat):
         for name, turn in zip(prompts, form.turns, strict=True):
-            _check(name, turn, templates, "the answer template writes")
+            _check(name, turn, templates, "the answer writes")
         return
     for contract in form.contracts:
         for name, turn in zip(prompts, contract.format.turns, strict=True):

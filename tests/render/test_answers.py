@@ -146,7 +146,7 @@ def test_shipped_prompt_with_another_answer_is_refused_with_its_line(tools: Tool
 
 def test_own_answer_template_in_another_order_is_refused(tools: Tools) -> None:
     write(tools, "类别：{{ label }}\n理由：{{ reason }}", "turned.j2")
-    with pytest.raises(UserError, match="the answer template writes 类别, then 理由"):
+    with pytest.raises(UserError, match="the answer writes 类别, then 理由"):
         Chat(prompt="ecom/classify.j2", answer="turned.j2").needs(tools)
     write(tools, "理由：{{ reason }}\n类别：{{ label }}", "same.j2")
     assert "reason" in Chat(prompt="ecom/classify.j2", answer="same.j2").needs(tools)
