@@ -37,6 +37,7 @@ def work(folder: Path) -> dict[str, Any]:
     return {
         "prompts": prompts(folder, task),
         "answers": answers(folder, task),
+        "contracts": contracts(folder, task),
         "json_answers": json_answers(task),
         "asked": asyncio.run(asked(folder, task)),
         "scores": scores(folder, task),
@@ -86,6 +87,40 @@ def answers(folder: Path, task: dict[str, Any]) -> dict[str, list[Any]]:
         assert AnswerFormat.from_json(form.to_json()) == form
         read = [form.parse(text, labels, turn) for turn in range(len(form.turns)) for text in task["texts"]]
         found[name] = [[dict(one.values), one.problem, one.detail, one.exact] for one in read]
+    return found
+
+
+def contracts(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
+    """By every named form: the prompt's lines, an answer, what each text states, guide, schema and reward."""
+    from datakit.core.answer import AnswerFormat
+    from datakit.core.answer_forms import ContractFormat
+    from datakit.core.contract import AnswerContract
+
+    labels = labels_of(folder)
+    record = {
+        **dict.fromkeys(
+            ("description", "reason", "evidence", "exclusion", "conclusion", "answer"), "写着退款"
+        ),
+        "label": labels.names[0],
+        "labels": list(labels.names[:2]),
+        "number": 3.50,
+    }
+    found = {}
+    for form in task["contracts"]:
+        contract = AnswerContract.of(form)
+        stored = ContractFormat.of_contracts([contract])
+        assert AnswerFormat.from_json(stored.to_json()) == stored
+        turns = contract.write(record, labels)
+        assert isinstance(turns, tuple), turns
+        read = [contract.read(text, labels) for text in task["texts"]]
+        found[form] = {
+            "prompt": contract.prompt_lines(contract.turns),
+            "answer": turns,
+            "read": [[contract.typed(one), one.problem] for one in read],
+            "guide": contract.guide(labels.names),
+            "schema": contract.json_schema(labels.names),
+            "reward": contract.reward(turns[-1], record, labels),
+        }
     return found
 
 

@@ -25,6 +25,7 @@ from datakit.artifacts.rejects import read_rejects, scan_rejects
 from datakit.artifacts.report import BuildReport
 from datakit.artifacts.serving import Serving
 from datakit.core.answer import AnswerFormat
+from datakit.core.answer_forms import NEWEST
 from datakit.core.errors import UserError
 from datakit.core.labels import LabelSet, load_labels
 from datakit.core.record import COLUMNS, GENERAL, TRAIN
@@ -310,7 +311,7 @@ class BuildFolder:
                 remedy="Build again with `datakit build RECIPE --force`; answers are written by render.chat.",
             )
         found = AnswerFormat.from_json(data := path.read_bytes())
-        refuse_newer(orjson.loads(data), 1, str(path))
+        refuse_newer(orjson.loads(data), NEWEST, str(path))
         return found
 
     def input_images(self) -> list[str] | None:

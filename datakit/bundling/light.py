@@ -9,6 +9,7 @@ need (YAML, tokens) they import where that work starts.
     question     Question.ask(server), with any `chat` that carries the requests
     reply        Reply.of(chat_answer.read(completion), seconds): content, thinking, finish, tokens, logprobs
     answer       AnswerFormat.from_json(answer.json).parse(text, labels); Asked.prediction adds the confidence
+    reward       AnswerContract.of(form).reward(text, truth): format and accuracy, for reinforcement learning
     score        join(truths, predictions); metrics.intervals, class_scores, pairs and calibration of that
 """
 
@@ -28,7 +29,12 @@ MODULES = (
     "datakit.artifacts.predictions",
     "datakit.core",
     "datakit.core.answer",
+    "datakit.core.answer_forms",
+    "datakit.core.contract",
+    "datakit.core.contract_values",
+    "datakit.core.contract_words",
     "datakit.core.errors",
+    "datakit.core.guided",
     "datakit.core.image",
     "datakit.core.labels",
     "datakit.core.outcome",
@@ -36,6 +42,7 @@ MODULES = (
     "datakit.core.pixels",
     "datakit.core.prompt",
     "datakit.core.replacing",
+    "datakit.core.rewards",
     "datakit.core.shrink",
     "datakit.core.templates",
     "datakit.core.tokens",

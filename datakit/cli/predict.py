@@ -32,6 +32,7 @@ Examples:
     type=click.Path(path_type=Path, dir_okay=False),
     help="predictions.jsonl; in <build>-runs/ if not given.",
 )
+@click.option("--form", metavar="NAME", help="Answer form of new pictures, where a build has several.")
 @click.option("--closed", is_flag=True, help="Let the server decode nothing but labels of the set.")
 @click.option("--concurrency", type=click.IntRange(1, 1024), default=32, show_default=True, help="In flight.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N records.")
@@ -44,6 +45,7 @@ def command(
     base_url: str,
     model: str | None,
     out: Path | None,
+    form: str | None,
     closed: bool,
     concurrency: int,
     limit: int | None,
@@ -58,6 +60,7 @@ def command(
     no answer, run it again.
     """
     from datakit.artifacts.build_folder import BuildFolder
+    from datakit.core.errors import UserError
     from datakit.run.progress import Progress
     from datakit.serving.classifier import Classifier
     from datakit.serving.endpoint import Endpoint
@@ -66,14 +69,19 @@ def command(
     from datakit.serving.records import SPLITS, items_of
 
     folder = BuildFolder(build)
-    prompts = BuildPrompts.load(folder, rendered=split in SPLITS)
+    if form is not None and split in SPLITS:
+        raise UserError(
+            f"the prompts of `{split}` are asked as the build holds them, each in its own form",
+            remedy="Leave --form out, or give a folder or file of pictures.",
+        )
+    prompts = BuildPrompts.load(folder, rendered=split in SPLITS, form=form)
     items = items_of(folder, split)[:limit]
     name = split if split in SPLITS else Path(split).stem or "folder"
     target = out or folder.predictions_file(name)
     endpoint = Endpoint(base_url, timeout_s=timeout_s)
     with Classifier(prompts, endpoint, model=model, closed=closed, concurrency=concurrency) as classifier:
         progress = Progress(quiet=quiet or as_json)
-        account = predict(classifier, items, target, options=f"closed={closed}", progress=progress)
+        account = predict(classifier, items, target, options=_options(closed, form), progress=progress)
     if as_json:
         from datakit.cli.tables import print_json
 
@@ -97,3 +105,8 @@ def command(
         if account.retry:
             click.echo("Run the same command again for those that had no answer.")
     return int(account.exit_code)
+
+
+def _options(closed: bool, form: str | None) -> str:
+    """What of the options changes an answer; without a form the mark is that of earlier versions."""
+    return f"closed={closed}" if form is None else f"closed={closed} form={form}"

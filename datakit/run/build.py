@@ -31,6 +31,7 @@ from datakit.run.engine import Engine
 from datakit.run.kept_files import keep_files
 from datakit.run.preflight import preflight
 from datakit.run.progress import Progress
+from datakit.run.prompt_steps import serving_work
 from datakit.run.stage import Stage
 from datakit.run.store import Store, store_folder
 
@@ -235,6 +236,7 @@ class _Maker:
         draft.write_manifest(found)  # finishers may read the content hash; written again below, complete
         for finisher in self.finishers:
             artifacts += finisher(draft, self.recipe, report)
+        report.serving = serving_work(self.recipe, self.tools)
         report.seconds = round(time.perf_counter() - began, 3)
         draft.write_report(report)
         found.artifacts = draft.stamps(stamps, {item.path for item in artifacts if item.kind == "image"})

@@ -317,7 +317,7 @@ def _groups(steps: Sequence[Step]) -> Iterator[list[Step]]:
     group: list[Step] = []
     for step in steps:
         kind = step.transform
-        chained = isinstance(kind, Renderer) or (isinstance(kind, Guard) and not kind.compares)
+        chained = isinstance(kind, Guard | Renderer) and not kind.compares
         if group and not (chained and isinstance(group[-1].transform, Guard | Renderer)):
             yield group
             group = []
