@@ -100,7 +100,7 @@ def task_of(made: BuildFolder, place: Path) -> dict[str, Any]:
     """The records, texts and files that the work is about."""
     frame = made.main.filter(pl.col("part") == "val").collect()
     names = ("id", "images", "label", "ocr_text", "description", "reason")
-    rows = {row["id"]: row for facts in made.emitted.values() for row in made.lines(facts["file"])}
+    rows = {row["id"]: row for file in made.data_files.values() for row in made.lines(file.file)}
     files = [
         write_answers(made.path, place / "first.jsonl", lambda n, label, all_: None if n % 9 == 4 else label),
         write_answers(
@@ -195,6 +195,14 @@ def test_scores_are_those_of_the_evaluation(here: dict[str, Any], folder: Path, 
     for name, difference in differences(truth, first, second, classes, seed=7).items():
         assert here["scores"]["differences"][name]["p"] == difference.p
     assert here["scores"]["files"][1]["pairs"]
+
+
+def test_labels_numbers_and_texts_are_scored(here: dict[str, Any]) -> None:
+    found = here["values"]
+    assert found["number"]["problems"] == {"not_a_number": 1}
+    assert found["number"]["metrics"]["mae"]["value"] == 0.25
+    assert found["labels"]["metrics"]["micro_f1"]["value"] == pytest.approx(2 * 2 / 6)
+    assert [score["exact_match"] for score in found["text"]["scores"]] == [0.0, 1.0, 0.0]
 
 
 def test_carried_modules_do_without_other_packages(here: dict[str, Any], folder: Path) -> None:

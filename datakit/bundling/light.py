@@ -8,7 +8,8 @@ need (YAML, tokens) they import where that work starts.
     picture      TrainedView.data_url(path), at the size of the training
     question     Question.ask(server), with any `chat` that carries the requests
     answer       AnswerFormat.from_json(answer.json).parse(text, labels); Asked.prediction adds the confidence
-    score        join(truths, predictions); metrics.intervals, class_scores, pairs and calibration of that
+    score        join(truths, predictions); metrics.intervals, class_scores, pairs and calibration of that;
+                 of other tasks join_values(truths, predictions); bootstrap.intervals(outcomes.figures)
 """
 
 from __future__ import annotations
@@ -40,10 +41,16 @@ MODULES = (
     "datakit.core.tokens",
     "datakit.core.writer",
     "datakit.evaluation",
+    "datakit.evaluation.bootstrap",
     "datakit.evaluation.calibration",
     "datakit.evaluation.confusion",
     "datakit.evaluation.metrics",
+    "datakit.evaluation.metrics_labels",
+    "datakit.evaluation.metrics_numbers",
+    "datakit.evaluation.metrics_text",
     "datakit.evaluation.outcomes",
+    "datakit.evaluation.tasks",
+    "datakit.evaluation.value_outcomes",
     "datakit.llm",
     "datakit.llm.answer_schema",
     "datakit.llm.json_answer",

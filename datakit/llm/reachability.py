@@ -92,9 +92,7 @@ async def _first_reply(
         if left <= 0:
             return connection.safe(fault)
         if pause_s == _FIRST_PAUSE_S:
-            say(
-                f"{_address(provider)} does not answer: waiting for it, {left:.0f} s at most"
-            )
+            say(f"{_address(provider)} does not answer: waiting for it, {left:.0f} s at most")
         await asyncio.sleep(min(pause_s, left))
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
