@@ -126,7 +126,7 @@ async def asked(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
 
 def scores(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     """The figures of two files of predictions, and their difference."""
-    from datakit.artifacts import predictions
+    from datakit.artifacts import predictions as prediction
     from datakit.evaluation import metrics
     from datakit.evaluation.calibration import calibration
     from datakit.evaluation.confusion import class_scores, pairs
@@ -136,7 +136,7 @@ def scores(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     truths = Truths.of("small", "val", labels, [tuple(row) for row in task["truths"]])
     found, codes = [], []
     for file in task["predictions"]:
-        outcomes = join(truths, predictions.read(Path(file)))
+        outcomes = join(truths, prediction.read(Path(file)))
         truth, answer = outcomes.codes()
         table = metrics.Table.of(truth, answer, len(outcomes.classes))
         intervals = metrics.intervals(table, task["seed"])

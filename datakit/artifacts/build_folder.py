@@ -319,7 +319,7 @@ class BuildFolder:
 
     @cached_property
     def answer_target(self) -> dict[str, str]:
-        """The field by which answers are scored, where the build says it: `kind`, `name`, `references`."""
+        """The field by which answers are scored, where the build says it: kind, name, column, references."""
         try:
             document = orjson.loads((self.path / names.ANSWER_FORMAT).read_bytes())
         except (OSError, orjson.JSONDecodeError):

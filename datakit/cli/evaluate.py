@@ -22,6 +22,7 @@ Examples:
 Reads predictions.jsonl of `datakit predict`, and LLaMA-Factory's generated_predictions.jsonl.
 Exit code 3: records of the split have no answer (they count as wrong; see --answered-only)."""
 MOST_ROWS = 12
+MOST_CHARS = 30
 
 
 @click.command(epilog=EPILOG)
@@ -43,6 +44,12 @@ MOST_ROWS = 12
     "--out", type=click.Path(path_type=Path), help="Folder of the page; that of the answers if not given."
 )
 @click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="Of numbers: the largest error that counts as near enough; 0 if not given.",
+)
+@click.option(
     "--no-ledger", is_flag=True, help="Keep the scores out of data_cards/scores.jsonl and the card."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the evaluation as JSON on stdout.")
@@ -53,6 +60,7 @@ def command(
     answered_only: bool,
     model: str,
     out: Path | None,
+    tolerance: float,
     no_ledger: bool,
     as_json: bool,
 ) -> int:
@@ -60,7 +68,7 @@ def command(
 
     Prints accuracy, weighted and macro F1 with 95% intervals, the weakest classes and the pairs that are
     mixed up most; writes evaluation.json, a page (Markdown and HTML) and each record's outcome beside the
-    answers.
+    answers. Several labels, numbers and free text have figures of their own; the build says what it is.
     """
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.cli.tables import print_json, print_kept
@@ -71,7 +79,8 @@ def command(
 
     found = BuildFolder.open(build)
     paths = list(files) or [find_predictions(BuildFolder(build), split)]
-    done = evaluate(found, paths, Options(split=split, answered_only=answered_only, model=model))
+    options = Options(split=split, answered_only=answered_only, model=model, tolerance=tolerance)
+    done = evaluate(found, paths, options)
     names = page_names(paths, out)
     written = [
         write_evaluation(one, found, folder, name, print_kept if not as_json else None)
@@ -82,7 +91,7 @@ def command(
             _print(one, files_)
     ledger = None if no_ledger else _enter(done, written, found, quiet=as_json)
     if as_json:
-        evaluations = [one.evaluation.model_dump() for one in done]
+        evaluations = [one.evaluation.document() for one in done]
         print_json({"evaluations": evaluations, "ledger": None if ledger is None else str(ledger)})
     missing = any("missing" in one.evaluation.trouble for one in done)
     return int(Exit.PARTIAL if missing and not answered_only else Exit.FINE)
@@ -119,8 +128,10 @@ def _enter(
 
 
 def _print(one: Evaluated, written: list[Path]) -> None:
+    from datakit.artifacts.metric_names import metric, shown
     from datakit.cli.tables import print_table
-    from datakit.evaluation.page import TITLES, lead, notices, percent
+    from datakit.evaluation.page import lead, notices
+    from datakit.evaluation.page_parts import percent
     from datakit.recipe.yaml_file import show_path
 
     found = one.evaluation
@@ -128,14 +139,16 @@ def _print(one: Evaluated, written: list[Path]) -> None:
     for notice in notices(found):
         click.echo(f"Note: {notice}")
     click.echo()
-    rows = [
-        (TITLES[name], percent(value.value), f"{percent(value.low)} to {percent(value.high)}")
-        for name, value in found.metrics.items()
-    ]
+    rows = []
+    for name, figure in found.metrics.items():
+        value, low, high = (shown(name, end) for end in (figure.value, figure.low, figure.high))
+        rows.append((metric(name).title, value, f"{low} to {high}"))
     print_table(("score", "", "95% interval"), rows, right=(1, 2))
     _print_comparisons(found)
-    _print_classes(found)
+    if found.classes:
+        _print_classes(found)
     _print_mistakes(found)
+    _print_worst(found)
     if found.calibration is not None:
         click.echo(
             f"\nConfidence: {percent(found.calibration.mean_confidence)} on average, "
@@ -148,30 +161,33 @@ def _print(one: Evaluated, written: list[Path]) -> None:
 
 
 def _print_comparisons(found: Evaluation) -> None:
+    from datakit.artifacts.metric_names import metric, shown_change
     from datakit.cli.tables import print_table
-    from datakit.evaluation.page import TITLES
+    from datakit.evaluation.tasks import Task
 
     for one in found.compared_with:
+        test = "" if one.mcnemar_p is None else f" (McNemar's exact test: p {one.mcnemar_p:.3g})"
         click.echo(
             f"\nAgainst {one.run}, {one.records:,} records: {one.only_second:,} right here alone, "
-            f"{one.only_first:,} there alone"
+            f"{one.only_first:,} there alone{test}"
         )
         rows = [
             (
-                TITLES[name],
-                f"{100 * value.interval.value:+.1f}",
-                f"{100 * value.interval.low:+.1f} to {100 * value.interval.high:+.1f}",
+                metric(name).title,
+                shown_change(name, value.interval.value),
+                f"{shown_change(name, value.interval.low)} to {shown_change(name, value.interval.high)}",
                 f"{value.p:.3g}",
                 "yes" if value.significant else "no",
             )
             for name, value in one.differences.items()
         ]
-        print_table(("difference", "points", "95% interval", "p", "told from chance"), rows, right=(1, 2, 3))
+        unit = "" if found.task is Task.NUMBER else "points"
+        print_table(("difference", unit, "95% interval", "p", "told from chance"), rows, right=(1, 2, 3))
 
 
 def _print_classes(found: Evaluation) -> None:
     from datakit.cli.tables import print_table
-    from datakit.evaluation.page import percent
+    from datakit.evaluation.page_parts import percent
 
     order = sorted(found.classes, key=lambda one: (one.f1, -one.support))
     rows = [
@@ -186,7 +202,7 @@ def _print_classes(found: Evaluation) -> None:
 
 def _print_mistakes(found: Evaluation) -> None:
     from datakit.cli.tables import print_table
-    from datakit.evaluation.page import PROBLEMS, percent
+    from datakit.evaluation.page_parts import PROBLEMS, WITHOUT, percent
 
     if found.pairs:
         click.echo()
@@ -196,4 +212,30 @@ def _print_mistakes(found: Evaluation) -> None:
         ]
         print_table(("truth", "answered", "records", "of the class", "such as"), rows, right=(2, 3))
     for kind, count in found.problems.items():
-        click.echo(f"{count:,} without a label: {kind} ({PROBLEMS.get(kind, 'see the file')})")
+        what = WITHOUT[found.task]
+        click.echo(f"{count:,} without a {what}: {kind} ({PROBLEMS.get(kind, 'see the file')})")
+
+
+def _print_worst(found: Evaluation) -> None:
+    from datakit.artifacts.metric_names import shown
+    from datakit.cli.tables import print_table
+
+    if not found.worst:
+        return
+    name = next(iter(found.worst[0].scores))
+    rows = [
+        (
+            one.id,
+            _short(" / ".join(one.truth)),
+            _short(one.answered or f"({one.problem})"),
+            "·" if (value := one.scores[name]) is None else shown(name, value),
+        )
+        for one in found.worst[:MOST_ROWS]
+    ]
+    click.echo()
+    print_table(("worst answers", "truth", "answered", "score"), rows, right=(3,))
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return f"{line[:MOST_CHARS]}…" if len(line) > MOST_CHARS else line

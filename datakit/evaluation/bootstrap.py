@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -39,6 +40,28 @@ class Figures(Protocol):
     def of(self, weights: Floats) -> dict[str, Floats]:
         """Name -> the figure for each row of `weights` (resamples, records); NaN where it is undefined."""
         ...
+
+
+@dataclass(frozen=True)
+class Means:
+    """One figure that is the mean of the records' own scores."""
+
+    name: str
+    scores: Floats
+
+    shares: frozenset[str] = frozenset()
+
+    @property
+    def records(self) -> int:
+        return len(self.scores)
+
+    @property
+    def right(self) -> Right:
+        found: Right = self.scores == 1
+        return found
+
+    def of(self, weights: Floats) -> dict[str, Floats]:
+        return {self.name: weights @ self.scores / weights.sum(axis=1)}
 
 
 def values(figures: Figures) -> dict[str, float]:

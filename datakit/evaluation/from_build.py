@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -12,7 +13,7 @@ from datakit.core.answer import LABEL
 from datakit.core.errors import UserError
 from datakit.evaluation.outcomes import Truths
 from datakit.evaluation.tasks import Target, Task, Value, read_labels, read_number, read_texts
-from datakit.evaluation.value_outcomes import ValueTruths
+from datakit.evaluation.value_outcomes import ValueTruths, whole_text
 
 
 def target_of(build: BuildFolder) -> Target:
@@ -30,11 +31,12 @@ def target_of(build: BuildFolder) -> Target:
                 f"answers of the kind `{said.get('kind')}` are not scored",
                 remedy=f"Scored are {', '.join(task.value for task in Task)}.",
             )
-        return Target(kinds[said["kind"]], said.get("name", LABEL), said.get("references", ""))
+        name = said.get("name", LABEL)
+        return Target(kinds[said["kind"]], name, said.get("column") or name, said.get("references", ""))
     fields = build.answer_format.turns[-1].variables if build.has_answer_format else (LABEL,)
     if LABEL in fields or build.main.select(pl.col(LABEL).is_not_null().any()).collect().item():
         return Target()
-    return Target(Task.TEXT, fields[-1])
+    return Target(Task.TEXT, fields[-1], fields[-1])
 
 
 def truths_of(build: BuildFolder, split: str) -> Truths:
@@ -45,7 +47,7 @@ def truths_of(build: BuildFolder, split: str) -> Truths:
 
 def value_truths_of(build: BuildFolder, split: str, target: Target) -> ValueTruths:
     """The true values of a split. Raises UserError for a split without any, and for an absent column."""
-    columns = [name for name in (target.field, target.references) if name]
+    columns = [name for name in (target.column, target.references) if name]
     for name in columns:
         if name not in build.columns:
             raise UserError(
@@ -63,11 +65,16 @@ def value_truths_of(build: BuildFolder, split: str, target: Target) -> ValueTrut
             truth_of[id_] = truth
     if not truth_of:
         raise UserError(
-            f"no record of the split `{split}` has a true `{target.field}`, so nothing can be scored",
-            remedy=f"It is scored as {target.task.value}.",
+            f"no record of the split `{split}` has a true `{target.column}`, so nothing can be scored",
+            remedy=f"The column holds the truth of answers that are scored as {target.task.value}.",
         )
-    form = build.answer_format if build.has_answer_format else None
-    return ValueTruths(build.path.name, split, target, build.labels, truth_of, form, elsewhere, without)
+    read = partial(_read, build, target) if build.has_answer_format else whole_text
+    return ValueTruths(build.path.name, split, target, build.labels, truth_of, read, elsewhere, without)
+
+
+def _read(build: BuildFolder, target: Target, text: str) -> tuple[Any, str, str]:
+    answer = build.answer_format.parse(text, build.labels)
+    return answer.values.get(target.field), answer.problem, answer.detail
 
 
 def _truth(values: Sequence[Any], target: Target, build: BuildFolder) -> Value | None:

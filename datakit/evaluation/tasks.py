@@ -31,7 +31,9 @@ class Target:
 
     task: Task = Task.LABEL
     field: str = "label"
-    """Name of the field in answers, and of the column that holds the truth."""
+    """Name of the field in answers."""
+    column: str = "label"
+    """Column of the records that holds the truth."""
     references: str = ""
     """Column with further texts that are as good as the truth, of free text."""
 

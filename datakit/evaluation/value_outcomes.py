@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from datakit.artifacts.predictions import Prediction
-from datakit.core.answer import AnswerFormat
 from datakit.core.labels import LabelSet
 from datakit.evaluation.bootstrap import Figures
 from datakit.evaluation.metrics_labels import LabelSets, classes_of
@@ -20,6 +19,14 @@ from datakit.evaluation.metrics_numbers import Numbers
 from datakit.evaluation.metrics_text import NOTHING, Texts, TextScore, text_score
 from datakit.evaluation.outcomes import Records, Trouble, match
 from datakit.evaluation.tasks import NOT_A_NUMBER, Target, Task, Value, read_labels, read_number
+
+Read = Callable[[str], tuple[Any, str, str]]
+"""An answer's text -> what its scored field states, or None with a problem and a sentence about it."""
+
+
+def whole_text(answer: str) -> tuple[Any, str, str]:
+    """The answer itself, where a build does not say how answers are read."""
+    return answer, "", ""
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class ValueTruths:
     labels: LabelSet | None
     truth_of: Mapping[str, Value]
     """Id -> true value, in the build's order."""
-    form: AnswerFormat | None = None
+    read: Read = whole_text
     """How an answer is read that comes as text alone."""
     elsewhere: Collection[str] = ()
     """Ids of the other records of the task."""
@@ -178,11 +185,11 @@ def _stated(item: Prediction, truths: ValueTruths) -> tuple[Prediction, Value | 
     """The prediction, with a problem where it states no value of the kind, and the value."""
     if item.problem:
         return item, None
-    raw = _raw(item, truths)
-    problem, detail = "form", f"the answer states no `{truths.target.field}`"
+    raw, problem, detail = _raw(item, truths)
     value: Value | None = None
     if raw is None:
-        pass
+        problem = problem or "form"
+        detail = detail or f"the answer states no `{truths.target.field}`"
     elif truths.target.task is Task.NUMBER:
         value = read_number(raw)
         problem, detail = NOT_A_NUMBER, f"`{str(raw)[:60]}` is no number"
@@ -200,16 +207,14 @@ def _stated(item: Prediction, truths: ValueTruths) -> tuple[Prediction, Value | 
     return item.model_copy(update={"problem": problem, "detail": detail}), None
 
 
-def _raw(item: Prediction, truths: ValueTruths) -> Any:
+def _raw(item: Prediction, truths: ValueTruths) -> tuple[Any, str, str]:
     """The value as the file has it: by name, as the one that was predicted, or in the answer's own text."""
     name = truths.target.field
     if item.values is not None and name in item.values:
-        return item.values[name]
+        return item.values[name], "", ""
     if item.predicted is not None:
-        return item.predicted
-    if truths.form is None:
-        return item.answer.strip() or None
-    return truths.form.parse(item.answer, truths.labels).values.get(name)
+        return item.predicted, "", ""
+    return truths.read(item.answer)
 
 
 def _strangers(value: frozenset[str] | None, labels: LabelSet | None) -> list[str]:
