@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,17 +12,20 @@ import click
 if TYPE_CHECKING:
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.evaluation.evaluation import Evaluated, Evaluation
+    from datakit.referee import Referee
 
 EPILOG = """\b
 Examples:
   datakit evaluate build/ecom_v3
   datakit evaluate build/ecom_v3 --predictions runs/a/predictions.jsonl --model qwen-ecom
   datakit evaluate build/ecom_v3 --predictions runs/a/predictions.jsonl --predictions runs/b/predictions.jsonl
+  datakit evaluate build/captions --referee referee/judge_text.j2 --plan
   datakit evaluate build/ecom_v3 --json | jq '.evaluations[0].metrics.macro_f1'
 
 \b
 Reads predictions.jsonl of `datakit predict`, and LLaMA-Factory's generated_predictions.jsonl.
-Exit code 3: records of the split have no answer (they count as wrong; see --answered-only)."""
+Exit code 3: records of the split have no answer (they count as wrong; see --answered-only).
+Exit code 4: the budget is spent before the referee has judged every answer."""
 MOST_ROWS = 12
 MOST_CHARS = 30
 
@@ -50,6 +55,20 @@ MOST_CHARS = 30
     help="Of numbers: the largest error that counts as near enough; 0 if not given.",
 )
 @click.option(
+    "--referee",
+    metavar="TEMPLATE",
+    help="Have free text judged from 0 to 1 by the model of the recipe's `llm:`, which sees the picture, such"
+    " as referee/judge_text.j2. Verdicts are stored: none is paid twice. run.budget_usd holds.",
+)
+@click.option("--plan", is_flag=True, help="With --referee: say what it would cost, and stop.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="With --referee: replace a value of the recipe's llm: or run:, such as llm.model.",
+)
+@click.option(
     "--no-ledger", is_flag=True, help="Keep the scores out of data_cards/scores.jsonl and the card."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the evaluation as JSON on stdout.")
@@ -61,6 +80,9 @@ def command(
     model: str,
     out: Path | None,
     tolerance: float,
+    referee: str | None,
+    plan: bool,
+    overrides: tuple[str, ...],
     no_ledger: bool,
     as_json: bool,
 ) -> int:
@@ -80,7 +102,15 @@ def command(
     found = BuildFolder.open(build)
     paths = list(files) or [find_predictions(BuildFolder(build), split)]
     options = Options(split=split, answered_only=answered_only, model=model, tolerance=tolerance)
+    judge = None
+    if referee is not None:
+        judge = _referee(found, referee, overrides, plan=plan, quiet=as_json)
+        options = replace(options, judge=judge)
+    elif plan or overrides:
+        raise click.UsageError("--plan and --set belong to --referee")
     done = evaluate(found, paths, options)
+    if plan:
+        return int(Exit.FINE)
     names = page_names(paths, out)
     written = [
         write_evaluation(one, found, folder, name, print_kept if not as_json else None)
@@ -93,8 +123,21 @@ def command(
     if as_json:
         evaluations = [one.evaluation.document() for one in done]
         print_json({"evaluations": evaluations, "ledger": None if ledger is None else str(ledger)})
+    if judge is not None and judge.stopped is not None:
+        click.echo(str(judge.stopped), err=True)
+        return int(judge.stopped.exit_code)
     missing = any("missing" in one.evaluation.trouble for one in done)
     return int(Exit.PARTIAL if missing and not answered_only else Exit.FINE)
+
+
+def _referee(
+    build: BuildFolder, template: str, overrides: tuple[str, ...], *, plan: bool, quiet: bool
+) -> Referee:
+    from datakit.referee import Referee
+    from datakit.run.progress import Progress
+
+    say = partial(click.echo, err=quiet)
+    return Referee(build, template, overrides, say, Progress(quiet=quiet), plan_only=plan)
 
 
 def _enter(

@@ -75,7 +75,7 @@ def _resolve(text: str, project: Path | None) -> tuple[Path, str]:
 
 def _plain(entry: Entry) -> dict[str, Any]:
     return {
-        "score": entry.score.model_dump(),
+        "score": entry.score.model_dump(exclude={"task"} if entry.score.task == "label" else None),
         "version": entry.number,
         "state": entry.score.inputs.version,
         "before": None

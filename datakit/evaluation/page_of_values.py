@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.artifacts.metric_names import metric, shown, shown_ends
+from datakit.artifacts.metric_names import metric, shown
 from datakit.artifacts.predictions import NOT_ANSWERED
 from datakit.cards.samples import thumbnail
 from datakit.evaluation.evaluation import Evaluation
@@ -34,7 +34,7 @@ def lead_of_values(evaluation: Evaluation) -> str:
         near = f"{percent(figures['within_tolerance'].value)} are {_within(evaluation)}"
         if "mae" not in figures:
             return f"{who} gives no number for any of {of}."
-        return f"{who} is off by {_with_ends('mae', figures['mae'])} on average, on {of}; {near}."
+        return f"{who} is off by a mean of {_with_ends('mae', figures['mae'])}, on {of}; {near}."
     return (
         f"{who} answers {of} with a mean character F1 of {_with_ends('char_f1', figures['char_f1'])}; "
         f"{percent(figures['exact_match'].value)} are exactly a reference."
@@ -61,7 +61,7 @@ def notices_of_values(evaluation: Evaluation) -> list[str]:
         found.append(f"{evaluation.referee.open:,} answers have no verdict of the referee yet.")
     if evaluation.records < _FEW_RECORDS:
         name, figure = next(iter(evaluation.metrics.items()))
-        ends = shown_ends(name, figure.low, figure.high)
+        ends = f"{shown(name, figure.low)} to {shown(name, figure.high)}"
         found.append(f"{evaluation.records:,} records are few: {metric(name).title} may be {ends}.")
     return found
 

@@ -188,8 +188,7 @@ def _stated(item: Prediction, truths: ValueTruths) -> tuple[Prediction, Value | 
     raw, problem, detail = _raw(item, truths)
     value: Value | None = None
     if raw is None:
-        problem = problem or "form"
-        detail = detail or f"the answer states no `{truths.target.field}`"
+        pass
     elif truths.target.task is Task.NUMBER:
         value = read_number(raw)
         problem, detail = NOT_A_NUMBER, f"`{str(raw)[:60]}` is no number"
@@ -204,7 +203,8 @@ def _stated(item: Prediction, truths: ValueTruths) -> tuple[Prediction, Value | 
         problem, detail = "empty", "the answer is empty"
     if value is not None:
         return item, value
-    return item.model_copy(update={"problem": problem, "detail": detail}), None
+    detail = detail or f"the answer states no `{truths.target.field}`"
+    return item.model_copy(update={"problem": problem or "form", "detail": detail}), None
 
 
 def _raw(item: Prediction, truths: ValueTruths) -> tuple[Any, str, str]:

@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from PIL import Image
 
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.library import build
 
 LABELS = ("cat", "dog", "bird")
@@ -15,7 +17,7 @@ RECIPE = """\
 name: {name}
 {labels}steps:
   - read.jsonl: {{path: ../data.jsonl, image: image}}
-  - curate.split: {{val: 0.5}}
+  - curate.split: {{val: 0.5, stratify: null}}
   - render.chat: {{prompt: ask.j2, answer: say.j2}}
 emit: [llamafactory]
 """
@@ -72,3 +74,9 @@ def write_values(path: Path, values: dict[str, Any], name: str, model: str = "ha
         lines.append(json.dumps(line, ensure_ascii=False))
     path.write_text("\n".join(lines) + "\n", "utf-8")
     return path
+
+
+def truths_in(build: BuildFolder, column: str, split: str = "val") -> dict[str, Any]:
+    """Id -> true value of a split, in the build's order."""
+    frame = build.main.filter(pl.col("part") == split).select("id", column).collect()
+    return dict(zip(frame["id"], frame[column].to_list(), strict=True))
