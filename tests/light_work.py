@@ -41,6 +41,7 @@ def work(folder: Path) -> dict[str, Any]:
         "json_answers": json_answers(task),
         "asked": asyncio.run(asked(folder, task)),
         "scores": scores(folder, task),
+        "values": values(),
         "picture": picture(task),
     }
 
@@ -195,6 +196,39 @@ def scores(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     (truth, first, classes), (_, second, _) = codes
     differences = metrics.differences(truth, first, second, classes, seed=task["seed"])
     return {"files": found, "differences": {name: asdict(one) for name, one in differences.items()}}
+
+
+def values() -> dict[str, Any]:
+    """The figures of a few answers that are labels, numbers and texts."""
+    from datakit.artifacts.predictions import Prediction
+    from datakit.evaluation import bootstrap
+    from datakit.evaluation.tasks import Target, Task
+    from datakit.evaluation.value_outcomes import ValueTruths, join_values
+
+    truths: dict[Task, list[Any]] = {
+        Task.LABELS: [frozenset("ab"), frozenset("a"), frozenset()],
+        Task.NUMBER: [1.0, 2.0, 4.0],
+        Task.TEXT: [("退款页面",), ("a cat", "猫"), ("3.5",)],
+    }
+    said: dict[Task, list[Any]] = {
+        Task.LABELS: [["a"], "a、b", []],
+        Task.NUMBER: ["1.5", 2, "many"],
+        Task.TEXT: ["退款页", "猫。", "35"],
+    }
+    found = {}
+    for task, truth in truths.items():
+        ids = dict(zip(("x", "y", "z"), truth, strict=True))
+        answers = [
+            Prediction(id=id_, values={"it": value}) for id_, value in zip(ids, said[task], strict=True)
+        ]
+        outcomes = join_values(ValueTruths("small", "val", Target(task, "it"), None, ids), answers)
+        intervals = bootstrap.intervals(outcomes.figures, seed=1, resamples=100)
+        found[task.value] = {
+            "metrics": {name: asdict(interval) for name, interval in intervals.items()},
+            "problems": outcomes.problems(),
+            "scores": outcomes.scores,
+        }
+    return found
 
 
 def picture(task: dict[str, Any]) -> list[Any]:

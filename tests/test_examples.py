@@ -69,6 +69,8 @@ def values(task: str, **changes: Any) -> dict[str, Any]:
         "style": "先写证据",
         "answer_format": "只回答类别名称。",
         "candidate": "描" * 100,
+        "question": "图里有什么？",
+        "references": ["一只猫", "猫"],
         "faults": ["太短", "没有用中文写"],
         "neighbours": ["甲" * 60, "乙" * 60],
         "width": 720,

@@ -212,6 +212,14 @@ def test_scores_are_those_of_the_evaluation(here: dict[str, Any], folder: Path, 
     assert here["scores"]["files"][1]["pairs"]
 
 
+def test_labels_numbers_and_texts_are_scored(here: dict[str, Any]) -> None:
+    found = here["values"]
+    assert found["number"]["problems"] == {"not_a_number": 1}
+    assert found["number"]["metrics"]["mae"]["value"] == 0.25
+    assert found["labels"]["metrics"]["micro_f1"]["value"] == pytest.approx(2 * 2 / 6)
+    assert [score["exact_match"] for score in found["text"]["scores"]] == [0.0, 1.0, 0.0]
+
+
 def test_carried_modules_do_without_other_packages(here: dict[str, Any], folder: Path) -> None:
     found = run(sys.executable, folder, "--refuse")
     assert set(found["modules"]) == set(light.MODULES)

@@ -301,6 +301,10 @@ class BuildFolder:
         path = self.path / names.SERVE_SCRIPT
         return path if path.is_file() else None
 
+    @property
+    def has_answer_format(self) -> bool:
+        return (self.path / names.ANSWER_FORMAT).is_file()
+
     @cached_property
     def answer_format(self) -> AnswerFormat:
         """How answers are read. Raises UserError where the build does not say."""
@@ -313,6 +317,16 @@ class BuildFolder:
         found = AnswerFormat.from_json(data := path.read_bytes())
         refuse_newer(orjson.loads(data), NEWEST, str(path))
         return found
+
+    @cached_property
+    def answer_target(self) -> dict[str, str]:
+        """The field by which answers are scored, where the build says it: kind, name, column, references."""
+        try:
+            document = orjson.loads((self.path / names.ANSWER_FORMAT).read_bytes())
+        except (OSError, orjson.JSONDecodeError):
+            return {}
+        found = document.get("target") if isinstance(document, dict) else None
+        return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
     def input_images(self) -> list[str] | None:
         """The paths of every picture that the sources name; None where the build does not say."""

@@ -10,7 +10,8 @@ need (YAML, tokens) they import where that work starts.
     reply        Reply.of(chat_answer.read(completion), seconds): content, thinking, finish, tokens, logprobs
     answer       AnswerFormat.from_json(answer.json).parse(text, labels); Asked.prediction adds the confidence
     reward       AnswerContract.of(form).reward(text, truth): format and accuracy, for reinforcement learning
-    score        join(truths, predictions); metrics.intervals, class_scores, pairs and calibration of that
+    score        join(truths, predictions); metrics.intervals, class_scores, pairs and calibration of that;
+                 of other tasks join_values(truths, predictions); bootstrap.intervals(outcomes.figures)
 """
 
 from __future__ import annotations
@@ -48,10 +49,16 @@ MODULES = (
     "datakit.core.tokens",
     "datakit.core.writer",
     "datakit.evaluation",
+    "datakit.evaluation.bootstrap",
     "datakit.evaluation.calibration",
     "datakit.evaluation.confusion",
     "datakit.evaluation.metrics",
+    "datakit.evaluation.metrics_labels",
+    "datakit.evaluation.metrics_numbers",
+    "datakit.evaluation.metrics_text",
     "datakit.evaluation.outcomes",
+    "datakit.evaluation.tasks",
+    "datakit.evaluation.value_outcomes",
     "datakit.llm",
     "datakit.llm.answer",
     "datakit.llm.answer_schema",
