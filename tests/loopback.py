@@ -218,6 +218,8 @@ class Loopback:
         """The models that are listed, where those are not all that are served."""
         self.listing = 200
         """Status of the reply to who asks for the list."""
+        self.list_page: Reply | None = None
+        """What comes in place of the list, such as a proxy's page."""
         self.script: Script = lambda call: None
         self.answer: Callable[[Call], dict[str, Any]] = _echo
         self.limits: Limits | None = None
@@ -303,6 +305,8 @@ class Loopback:
             return await self._send(
                 writer, Reply(401, f"Incorrect API key provided: {shown}", "invalid_api_key")
             )
+        if path.endswith("/models") and self.list_page is not None:
+            return await self._send(writer, self.list_page)
         if path.endswith("/models") and self.listing != 200:
             return await self._send(writer, Reply(self.listing, "no list today"))
         if path.endswith("/models"):
@@ -382,7 +386,8 @@ class Loopback:
             error = {"message": reply.content or "made to fail", "type": "error", "code": reply.code}
             body = json.dumps({"error": error}, ensure_ascii=False).encode()
         length = len(body) + (1000 if reply.cut else 0)
-        head = f"HTTP/1.1 {reply.status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n"
+        kind = reply.headers.pop("Content-Type", "application/json")
+        head = f"HTTP/1.1 {reply.status} X\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items())
         writer.write(head.encode() + b"\r\n" + body)
         await writer.drain()

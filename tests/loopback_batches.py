@@ -234,6 +234,8 @@ class LoopbackBatches(Loopback):
         self._seen[question] = call._attempt + 1
         self.calls.append(call)
         reply = self._reply(call)
+        if reply.raw is not None:
+            return reply.status, orjson.loads(reply.raw)
         if reply.status == 200:
             return 200, _completion_of(call, reply)
         return reply.status, {"error": {"message": reply.content, "type": "error", "code": reply.code}}

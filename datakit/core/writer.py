@@ -106,6 +106,11 @@ class Writer:
         users = tuple(text for role, text in turns if role == "user")
         if not users or turns[-1][0] != "assistant" or not turns[-1][1].strip():
             return Rejected("answer_incomplete", "the record's messages end without an answer")
+        silent = [at for at, (role, text) in enumerate(turns, 1) if role == "assistant" and not text.strip()]
+        if silent:
+            return Rejected(
+                "answer_incomplete", f"turn {silent[0]} of the record's messages is an empty answer"
+            )
         places = sum(text.count(IMAGE) for _, text in turns)
         if places != images:
             return Rejected(

@@ -8,6 +8,7 @@ Works on JSON alone, so that a bundle can carry it:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Iterable
@@ -47,7 +48,8 @@ def parse(data: bytes) -> Any:
         except UnicodeDecodeError:
             value = json.loads(_text_of(data))
         if isinstance(value, str):
-            value = json.loads(value)
+            with contextlib.suppress(ValueError):
+                return json.loads(value)
     except RecursionError:
         raise ValueError("the JSON is nested too deep") from None
     return value

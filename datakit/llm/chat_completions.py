@@ -78,8 +78,9 @@ def decode(data: bytes) -> Answer | Fault:
 def _value_of(data: bytes) -> Any:
     """The JSON of a body; a stream of events as one completion."""
     try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
+        value = orjson.loads(data)
+        return chat_answer.parse(data) if isinstance(value, str) else value
+    except ValueError:
         pass
     try:
         return chat_answer.parse(data)

@@ -16,6 +16,7 @@ VERSION = 3
 """Raised when the same raw answer is read as other values. Not part of any key of the result store: answers
 are stored raw, and reading them again is free. Builds are made anew."""
 
+_THOUGHT = re.compile(r"\A\s*<think>.*?</think>|\A.*</think>", re.DOTALL)
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 _ONE_TEXT = re.compile(r'\{\s*"[^"\n]{1,64}"\s*[:：]\s*"(.+)"\s*,?\s*\}\s*\Z', re.DOTALL)
 _NEXT_VALUE = re.compile(r'"\s*[,:，：]\s*"|"\s*[:：]\s*[\[{\d]|[}\]]\s*,?\s*"')
@@ -53,18 +54,17 @@ def read(raw: str, schema: AnswerSchema) -> dict[str, Any] | None:
 
 
 def _without_thoughts(raw: str) -> Iterator[str]:
-    """What follows the model's thinking; then what else may hold the answer.
+    """What follows the model's thinking; else where version 2, which knew `<think>` alone, found answers.
 
-    That is a thought that was never closed, and the whole where it begins as an answer does, or has no
-    `</think>` (an answer may speak of the other tags).
+    Those are in a thought that was never closed, in front of another tag, and the whole of what begins as an
+    answer does. What it read and a store keeps must stay readable.
     """
-    parts = parted(raw)
-    yield parts.answer
-    if parts.cut:
-        yield parts.thinking
-    is_other = parts.answer != raw.strip()
-    if is_other and ("</think>" not in raw or raw.lstrip().startswith(("{", "[", "```"))):
-        yield raw
+    answer = parted(raw).answer
+    yield answer
+    if answer != raw.strip():
+        yield _THOUGHT.sub("", raw, count=1).strip()
+        if "</think>" in raw and raw.lstrip().startswith(("{", "[", "```")):
+            yield raw
 
 
 def _decoded_text(text: str) -> str | None:

@@ -22,6 +22,7 @@ ROLES = {
     "function_call": "function_call",
 }
 """What a turn's role is called in data -> its role in `messages`."""
+_PICTURES = ("image", "image_url")
 _ORDER = re.compile(r"(s)?([uo][af])+")
 
 
@@ -57,6 +58,27 @@ def turns_of(
     return turns
 
 
+def pictures_in(value: Any) -> list[Any]:
+    """The pictures that a cell of turns names inside its contents, in order, as they stand there.
+
+    Qwen writes `{"type": "image", "image": path}`, OpenAI
+    `{"type": "image_url", "image_url": {"url": path}}`.
+    """
+    if isinstance(value, str):
+        try:
+            value = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return []
+    turns = [turn for turn in value if isinstance(turn, dict)] if isinstance(value, list) else []
+    cells = [
+        turn[name] for turn in turns for name in ("content", "value") if isinstance(turn.get(name), list)
+    ]
+    parts = [part for cell in cells for part in cell if isinstance(part, dict)]
+    named = [part.get(str(part.get("type"))) for part in parts if part.get("type") in _PICTURES]
+    paths = [item.get("url") if isinstance(item, dict) else item for item in named if item]
+    return [path.removeprefix("file://") if isinstance(path, str) else path for path in paths]
+
+
 def check_order(turns: list[dict[str, str]]) -> None:
     """Raises DialogueFault unless user and assistant speak in turn, an answer last."""
     if not _ORDER.fullmatch("".join(turn["role"][0] for turn in turns)):
@@ -79,6 +101,8 @@ def _turn(
     role_key = role_key or ("role" if "role" in turn else "from")
     content_key = content_key or ("content" if "content" in turn else "value")
     role, content = turn.get(role_key), turn.get(content_key)
+    if isinstance(role, str) and role not in roles and roles is ROLES:
+        role = role.lower()
     if not isinstance(role, str) or role not in roles:
         known = ", ".join(dict.fromkeys(roles))
         raise DialogueFault("messages_format", f"turn {at}: `{role_key}` is {role!r}, not one of {known}")
@@ -94,8 +118,8 @@ def _turn(
 def _part(part: Any, at: int) -> str:
     """One part of a content list: its text, or a place for a picture."""
     kind = part.get("type") if isinstance(part, dict) else None
-    if kind in ("image", "image_url"):
+    if kind in _PICTURES:
         return PLACE
-    if kind == "text" and isinstance(part.get("text"), str):
+    if kind in ("text", "input_text", "output_text") and isinstance(part.get("text"), str):
         return str(part["text"])
     raise DialogueFault("messages_format", f"turn {at}: a part of its content is neither text nor image")

@@ -10,7 +10,7 @@ import polars as pl
 
 from datakit.core.outcome import Batch, Reject
 from datakit.core.record import BASE, COLUMNS, MESSAGES, content_id
-from datakit.read._dialogue import PLACE, DialogueFault, places_in, turns_of
+from datakit.read._dialogue import PLACE, DialogueFault, pictures_in, places_in, turns_of
 from datakit.read._images import ImageFault, ImagePaths
 from datakit.read._kinds import as_json, column, transposed
 
@@ -115,7 +115,9 @@ class Records:
             "text": _texts(_values(columns, self.plan.text, empty), "text", faults),
         }
         if self.plan.messages:
-            parts["messages"] = self._dialogues(columns.get(self.plan.messages, empty), faults)
+            dialogues = columns.get(self.plan.messages, empty)
+            parts["messages"] = self._dialogues(dialogues, faults)
+            self._pictures_within(dialogues, parts, block, faults)
         _check_places(parts, faults)
         ids = self._ids(columns, parts, block, faults)
         series = [
@@ -151,6 +153,23 @@ class Records:
                 except ImageFault as fault:
                     faults.setdefault(at, (fault.reason, fault.detail))
         return found
+
+    def _pictures_within(
+        self,
+        dialogues: Sequence[Any],
+        parts: dict[str, Sequence[Any]],
+        block: Block,
+        faults: dict[int, tuple[str, str]],
+    ) -> None:
+        """Gives rows without pictures of their own those that their dialogues name."""
+        paths = self._images(block.file)
+        for at, (images, turns) in enumerate(zip(parts["images"], parts["messages"], strict=True)):
+            if images or at in faults or not turns or not places_in(turns):
+                continue
+            try:
+                images += paths.of(pictures_in(dialogues[at]))
+            except ImageFault as fault:
+                faults.setdefault(at, (fault.reason, fault.detail))
 
     def _dialogues(
         self, values: Sequence[Any], faults: dict[int, tuple[str, str]]
@@ -196,9 +215,12 @@ class Records:
     ) -> str:
         if faulty:
             return ""
-        facts = [*self._written(columns, parts["images"], at), parts["label"][at], parts["text"][at]]
+        written = self._written(columns, parts["images"], at)
+        facts = [*written, parts["label"][at], parts["text"][at]]
         if "messages" in parts and parts["messages"][at] is not None:
             facts.append(parts["messages"][at])
+            if parts["images"][at] and not written:
+                facts.append(pictures_in(columns[self.plan.messages or ""][at]))
         if not any(facts):
             facts = [
                 [name, as_json(cells[at])] for name, cells in sorted(columns.items()) if cells[at] is not None

@@ -497,3 +497,20 @@ def test_batch_at_the_provider_is_collected_for_those_who_ask_later_too(
     assert all(isinstance(one, Completion) for one in found)
     assert [len(batch.lines) for batch in server.batches] == [10], "no question was sent twice"
     assert list(folder.glob("*/*.jsonl")) == []
+
+
+def test_odd_fields_around_a_batch_answer_void_none(server: LoopbackBatches, ask: Ask) -> None:
+    body = {
+        "choices": [
+            {
+                "message": {"content": [{"type": "text", "text": '{"description": "红"}'}]},
+                "finish_reason": "STOP",
+            }
+        ],
+        "usage": {"prompt_tokens": "12", "prompt_tokens_details": []},
+    }
+    server.script = lambda call: Reply(raw=orjson.dumps(body))
+    (found,) = ask(question("a"))
+    assert isinstance(found, Completion)
+    assert (found.text, found.tokens_in, found.tokens_out) == ("红", 12, 0)
+    assert len(server.batches) == 1

@@ -395,3 +395,26 @@ def sizes(address: str) -> tuple[int, int]:
     import io
 
     return Image.open(io.BytesIO(decoded(address))).size
+
+
+def test_models_page_that_is_no_list_leaves_the_words_of_the_refusal(server: Loopback, ask: Ask) -> None:
+    server.script = lambda call: Reply(404, "The model `m` does not exist.")
+    server.list_page = Reply(raw=b"<html>gateway</html>", headers={"Content-Type": "text/html"})
+    with pytest.raises(StopProvider, match="The model `m` does not exist") as stopped:
+        ask()
+    assert "It does not list its models." in str(stopped.value)
+
+
+def test_one_refused_picture_is_that_records_own_trouble(server: Loopback, ask: Ask) -> None:
+    flagged = {"error": {"code": 403, "message": "m requires moderation. Your input was flagged."}}
+    server.script = scripted(Reply(403, raw=json.dumps(flagged).encode()))
+    found, _ = ask()
+    assert isinstance(found, Rejected)
+    assert found.reason == "content_filter"
+
+
+def test_key_that_a_server_repeats_in_any_body_is_masked(server: Loopback, ask: Ask) -> None:
+    server.script = lambda call: Reply(422, raw=json.dumps({"detail": [{"msg": f"who is {KEY}?"}]}).encode())
+    found, _ = ask()
+    assert isinstance(found, Retry)
+    assert "who is ***?" in found.detail

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datakit.llm import json_answer
 from datakit.llm.answer_schema import AnswerSchema, Kind
 from datakit.llm.json_answer import one_line, read
 
@@ -212,3 +214,69 @@ def test_schema_and_example_name_every_value_in_order() -> None:
     assert MANY.title == "answer"
     assert LINE.title == "reason"
     assert AnswerSchema.line("理由").title == "answer"
+
+
+_OLD_THOUGHT = re.compile(r"\A\s*<think>.*?</think>|\A.*</think>", re.DOTALL)
+
+
+def could_be_read(raw: str) -> bool:
+    """Whether version 2, which knew but one kind of thoughts, found an answer."""
+    whole = [raw] if "</think>" in raw and raw.lstrip().startswith(("{", "[", "```")) else []
+    texts = [_OLD_THOUGHT.sub("", raw, count=1).strip(), *whole]
+    return any(json_answer._matched(value, LINE) for text in texts for value in json_answer._objects(text))
+
+
+PIECES = (
+    *(
+        "<think>",
+        "</think>",
+        "<thinking>",
+        "[THINK]",
+        "[/THINK]",
+        "◁think▷",
+        "◁/think▷",
+        "```json\n",
+        "\n```",
+    ),
+    *('{"reason": "甲"}', '{"reason": "乙"}', '{"a": 1}', "想", "\n", '"', "\ufeff"),
+)
+
+
+@settings(max_examples=1000)
+@given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join))
+def test_answer_that_an_earlier_version_could_read_is_still_read(raw: str) -> None:
+    if could_be_read(raw):
+        assert read(raw, LINE) is not None
+
+
+@given(asked(), st.integers(1, 2), st.booleans(), st.booleans())
+def test_object_that_was_encoded_again_is_read(
+    question: tuple[AnswerSchema, dict[str, Any]], times: int, fenced: bool, wrapped: bool
+) -> None:
+    schema, values = question
+    raw = json.dumps(values, ensure_ascii=False)
+    for _ in range(times):
+        raw = json.dumps(raw, ensure_ascii=False)
+    if wrapped:
+        raw = json.dumps({"answer": json.dumps(values)})
+    if fenced:
+        raw = f"```json\n{raw}\n```"
+    assert read(raw, schema) == read_as(schema, values)
+
+
+def test_text_under_its_own_name_that_was_encoded_again_is_read() -> None:
+    inner = json.dumps({"reason": "写着已签收"}, ensure_ascii=False)
+    assert read(json.dumps({"reason": inner}, ensure_ascii=False), LINE) == {"reason": "写着已签收"}
+    assert read('{"reason": "{备注}"}', LINE) == {"reason": "{备注}"}
+
+
+def test_nan_voids_no_value_beside_it() -> None:
+    assert read('\ufeff{"reason": "甲", "score": NaN, "more": -Infinity}', LINE) == {"reason": "甲"}
+    assert read(json.dumps({**GOOD, "score": float("nan")}), MANY) is None
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("◁think▷", "◁/think▷"), ("[THINK]", "[/THINK]")])
+def test_draft_in_a_thought_is_not_the_answer(opening: str, closing: str) -> None:
+    draft, good = '{"reason": "草稿"}', '{"reason": "写着已签收"}'
+    assert read(f"{opening}{draft}{closing}{good}", LINE) == {"reason": "写着已签收"}
+    assert read(f"{draft}{closing}{good}", LINE) == {"reason": "写着已签收"}

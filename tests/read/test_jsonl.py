@@ -469,3 +469,53 @@ def test_every_line_is_a_record_or_a_reject(
     assert got.frame["id"].n_unique() == got.frame.height
     whole = read("read.jsonl", path=path.name)
     assert whole.frame.equals(got.frame)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "image", "image": "1.jpg"},
+        {"type": "image", "image": "file://{root}/1.jpg"},
+        {"type": "image_url", "image_url": {"url": "1.jpg"}},
+        {"type": "image_url", "image_url": "1.jpg"},
+    ],
+)
+def test_pictures_that_a_dialogue_names_itself_are_its_pictures(
+    tmp_path: Path, read: Any, part: dict[str, Any]
+) -> None:
+    part = json.loads(json.dumps(part).replace("{root}", str(tmp_path)))
+    turns = [
+        {"role": "User", "content": [part, {"type": "input_text", "text": "是什么"}]},
+        {"role": "Assistant", "content": [{"type": "output_text", "text": "红"}]},
+    ]
+    write(tmp_path, {"messages": turns}, {"messages": json.dumps(turns)}, {"messages": SAYS})
+    got = read("read.jsonl", path="rows.jsonl")
+    assert got.column("images") == [[str(tmp_path / "1.jpg")]] * 2
+    says = [{"role": "user", "content": "<image>是什么"}, {"role": "assistant", "content": "红"}]
+    assert got.column("messages") == [says, says]
+    assert [reject.reason for reject in got.rejects] == ["image_places"]
+
+
+def test_dialogues_about_other_pictures_are_other_records(tmp_path: Path, read: Any) -> None:
+    def row(name: str, **more: Any) -> dict[str, Any]:
+        content = [{"type": "image", "image": name}]
+        turns = [{"role": "user", "content": content}, {"role": "assistant", "content": "红"}]
+        return {"messages": turns, **more}
+
+    write(tmp_path, row("1.jpg"), row("2.jpg"), row("1.jpg"), row("2.jpg", images=["1.jpg"]))
+    first, second, third, fourth = read("read.jsonl", path="rows.jsonl").column("id")
+    assert third == f"{first}-2"
+    assert len({first, second, fourth}) == 3
+    write(tmp_path, row("2.jpg"))
+    assert read("read.jsonl", path="rows.jsonl").column("id") == [second]
+
+
+@pytest.mark.parametrize("path", ["../1.jpg", "https://example.com/1.jpg", "data:image/png;base64,AA==", 5])
+def test_picture_that_a_dialogue_may_not_name_rejects_its_record(
+    tmp_path: Path, read: Any, path: Any
+) -> None:
+    turns = [{"role": "user", "content": [{"type": "image", "image": path}]}, SAYS[1]]
+    write(tmp_path, {"id": "a", "messages": turns}, {"id": "b", "image": "1.jpg", "messages": SAYS})
+    got = read("read.jsonl", path="rows.jsonl")
+    assert got.column("id") == ["b"]
+    assert got.reasons["a"] in ("image_outside", "image_not_a_path")

@@ -304,6 +304,19 @@ def test_given_messages_are_kept_escaped_and_checked(tools: Tools) -> None:
     assert contents(replaced)[-1] == CART
 
 
+def test_empty_answer_within_a_given_dialogue_is_that_records_own_trouble(tools: Tools) -> None:
+    said = [("user", "搜"), ("assistant", ""), ("observation", "结果"), ("assistant", "猫")]
+    turns = [{"role": role, "content": content} for role, content in said]
+    good, call = record(0, images=[], messages=[turns[0], turns[3]]), record(1, images=[], messages=turns)
+    batch = run(Chat(**V2, keep_messages=True), tools, good, call)
+    assert batch.frame["id"].to_list() == ["r0"]
+    (reject,) = batch.rejects
+    assert (reject.reason, reject.detail) == (
+        "answer_incomplete",
+        "turn 2 of the record's messages is an empty answer",
+    )
+
+
 @pytest.mark.parametrize("parameters", [V2, V3, TWO_TURNS])
 def test_serving_writes_the_prompt_of_training(tools: Tools, parameters: dict[str, Any]) -> None:
     chat = Chat(**parameters, max_chars=2200, shrink=("ocr_text",))
