@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+import textwrap
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -327,3 +329,21 @@ def values_of(*names: str) -> tuple[Any, ...]:
     from datakit.core.labels import Label
 
     return tuple(Label(name) for name in names)
+
+
+def test_reward_functions_of_the_documentation_run() -> None:
+    """The two snippets in `reward` are what TRL and EasyR1 call."""
+    doc = inspect.getdoc(AnswerContract.reward) or ""
+    snippets = re.findall(r"(?m)^    def .*(?:\n        .*)+", doc)
+    assert len(snippets) == 2
+    names: dict[str, Any] = {"contract": AnswerContract.of("reason_first")}
+    for snippet in snippets:
+        exec(textwrap.dedent(snippet), names)  # the documentation's own words
+    right, wrong = f"理由：有结算\n类别：{CART}", "类别：退货页面"
+    chats = [[{"role": "assistant", "content": text}] for text in (right, wrong)]
+    assert names["accuracy"](completions=chats, label=[CART, CART], prompts=["", ""]) == [1.0, 0.0]
+    inputs = [{"response": text, "ground_truth": CART} for text in (right, wrong)]
+    assert names["compute_score"](inputs) == [
+        {"overall": 1.0, "accuracy": 1.0, "format": 1.0},
+        {"overall": 0.0, "accuracy": 0.0, "format": 0.0},
+    ]
