@@ -76,6 +76,9 @@ class ContractFormat(AnswerFormat):
             for contract, share in zip(self.contracts, self.shares, strict=True)
         ]
         document = {"version": NEWEST, "turns": turns, "contracts": contracts}
+        target = self.contracts[0].target
+        if target.kind != "boxes":  # nothing scores boxes yet
+            document["target"] = {"kind": target.kind, "name": target.name, "column": target.source}
         return json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
 
     @classmethod
