@@ -114,6 +114,7 @@ class Asked:
             id=self.id,
             label=known.name if known is not None else truth,
             predicted=label,
+            values=dict(answer.values) if label is None and not problem else None,
             confidence=probabilities.get(label) if probabilities and label else None,
             probabilities=probabilities if label is not None else None,
             problem=problem,
