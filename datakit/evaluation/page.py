@@ -157,7 +157,11 @@ def _scores(evaluation: Evaluation) -> Table:
         return Table(["score", "%", "95% interval"], rows)
     figures = evaluation.metrics.items()
     texts: list[list[Cell]] = [
-        [metric(name).title, shown(name, found.value), shown_ends(name, found.low, found.high)]
+        [
+            metric(name).title,
+            shown(name, found.value),
+            f"{shown(name, found.low)} to {shown(name, found.high)}",
+        ]
         for name, found in figures
     ]
     return Table(["score", "", "95% interval"], texts)

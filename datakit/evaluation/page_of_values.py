@@ -15,6 +15,7 @@ from datakit.pages.blocks import Block, Bullets, Cell, Code, Part, Sample, Secti
 
 MOST_SAMPLES = 8
 _CELL_CHARS = 60
+_YES_OR_NO = ("subset_accuracy", "within_tolerance", "exact_match")
 _FEW_RECORDS = 200
 """As on the page of one label a record."""
 
@@ -119,10 +120,15 @@ def _worst(evaluation: Evaluation, build: BuildFolder) -> Section:
         return Section("Worst answers", [])
     names = list(evaluation.worst[0].scores)
     rows: list[list[Cell]] = [
-        [Code(one.id), _short(_truth(one)), _short(_answered(one)), *_figures(one, names)]
+        [
+            Code(one.id),
+            _short(_truth(one)),
+            _short(_answered(one)),
+            *(_figure(name, one.scores[name]) for name in names),
+        ]
         for one in evaluation.worst
     ]
-    head = ["record", "truth", "answered", *(_title(name, evaluation.task) for name in names)]
+    head = ["record", "truth", "answered", *map(_title, names)]
     samples = [_sample(one, names, build) for one in evaluation.worst[:MOST_SAMPLES]]
     referee: list[Block] = []
     if evaluation.referee is not None:
@@ -131,22 +137,21 @@ def _worst(evaluation: Evaluation, build: BuildFolder) -> Section:
     return Section("Worst answers", [Table(head, rows), *referee, *samples])
 
 
-def _title(name: str, task: Task) -> str:
+def _title(name: str) -> str:
     """The head of a record's own figure, which is no mean."""
     return {"mae": "error", "subset_accuracy": "right"}.get(name, metric(name).title)
 
 
-def _figures(one: Worst, names: list[str]) -> list[Cell]:
-    return ["none" if (value := one.scores[name]) is None else shown(name, value) for name in names]
+def _figure(name: str, value: float | None) -> str:
+    """A record's own figure; what is right or wrong as a word."""
+    if value is None:
+        return "none"
+    return ("yes" if value else "no") if name in _YES_OR_NO else shown(name, value)
 
 
 def _sample(one: Worst, names: list[str], build: BuildFolder) -> Sample:
     facts = [("truth", _truth(one)), ("answered", _answered(one))]
-    facts += [
-        (metric(name).title, shown(name, value))
-        for name in names[:1]
-        if (value := one.scores[name]) is not None
-    ]
+    facts.append((_title(names[0]), _figure(names[0], one.scores[names[0]])))
     pictures = [thumbnail(build.path / path, number) for number, path in enumerate(one.images, 1)]
     turns = [Turn("answer", [Part(one.answer)])] if one.answer and one.answer != one.answered else []
     turns += [Turn("referee", [Part(one.verdict)])] if one.verdict else []

@@ -58,7 +58,7 @@ def comparison_section(evaluation: Evaluation) -> Section:
                 metric(name).title,
                 points(found.interval.value)
                 if evaluation.task is Task.LABEL
-                else shown_change(name, found.interval.value),
+                else shown_change(name, found.interval.value) + _unit(evaluation.task, name),
                 shown_ends(name, found.interval.low, found.interval.high),
                 f"{found.p:.3g}",
                 "yes" if found.significant else "no",
@@ -68,6 +68,11 @@ def comparison_section(evaluation: Evaluation) -> Section:
         head = "difference, points" if evaluation.task is not Task.NUMBER else "difference"
         blocks.append(Table(["score", head, "95% interval", "p", "told from chance"], rows))
     return Section("Difference", blocks)
+
+
+def _unit(task: Task, name: str) -> str:
+    """What a difference is counted in, where the figures of a table are of several units."""
+    return " points" if task is Task.NUMBER and metric(name).is_share else ""
 
 
 def unread_section(evaluation: Evaluation) -> Section:

@@ -225,7 +225,7 @@ def _strangers(value: frozenset[str] | None, labels: LabelSet | None) -> list[st
 def answered_text(value: Value | None) -> str:
     """A value as a person reads it; "" for none."""
     if isinstance(value, frozenset):
-        return "、".join(sorted(value)) or "(none)"
+        return ", ".join(sorted(value)) or "(none)"
     return value[0] if isinstance(value, tuple) else "" if value is None else f"{value:g}"
 
 
