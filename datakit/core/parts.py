@@ -24,6 +24,13 @@ class Parts(Protocol):
         """Stores a part; it is on disk when this returns."""
         ...
 
+    def keep_unread(self, key: bytes, answer: Done) -> None:
+        """Stores an answer that came and could not be read: it was paid for, and a later version may read it.
+
+        It is no result, and what it took is counted elsewhere.
+        """
+        ...
+
 
 class KeptParts(dict[bytes, Done | Rejected]):
     """The newest parts in memory, where there is no result store."""
@@ -32,3 +39,6 @@ class KeptParts(dict[bytes, Done | Rejected]):
         while len(self) >= MOST_KEPT:
             del self[next(iter(self))]
         self[key] = outcome
+
+    def keep_unread(self, key: bytes, answer: Done) -> None:
+        self.put(key, answer)

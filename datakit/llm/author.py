@@ -11,6 +11,7 @@ from datakit.core.errors import UserError
 from datakit.core.image import ImageProblem
 from datakit.core.labels import Label
 from datakit.core.outcome import Done, Outcome, Rejected, Retry
+from datakit.core.record import digest
 from datakit.core.tools import Tools
 from datakit.core.transform import Row
 from datakit.core.workers import AsyncRowWorker
@@ -128,7 +129,7 @@ class TextGenerator(AsyncRowWorker):
 
     def __init__(self, tools: Tools) -> None:
         self._client = None if is_offline(tools) else client_of(tools)
-        self._model = tools.llm.model
+        self._model, self._tools = tools.llm.model, tools
 
     @property
     def notes(self) -> Row:
@@ -143,9 +144,18 @@ class TextGenerator(AsyncRowWorker):
             if self._client is None:
                 assert compose is not None  # steps that cannot be composed are refused by `need_model`
                 return Done({"text": compose(), "by": offline.NAME}, {"model": offline.NAME})
-            found = await self._client.complete(ask())
+            request = ask()
+            key = self._unread_key(request)
+            known = self._read_now(key, request)
+            if known is not None:
+                return known
+            found = await self._client.complete(request)
         except ImageProblem as problem:
             return Rejected(problem.reason, problem.detail)
+        if isinstance(found, Retry) and found.meta.get("raw"):
+            kept = {"raw": found.meta["raw"], "reason": found.reason, "reading": json_answer.VERSION}
+            meta = {name: value for name, value in found.meta.items() if name != "raw"}
+            self._tools.parts.keep_unread(key, Done(kept, meta))
         if isinstance(found, Rejected | Retry):
             return found
         meta = {
@@ -161,6 +171,35 @@ class TextGenerator(AsyncRowWorker):
             **found.facts,
         }
         return Done({"raw": found.raw, "by": self._model}, meta)
+
+    def _unread_key(self, request: Request) -> bytes:
+        """Where an answer to this question that nobody could read is kept."""
+        pictures = [self._tools.files.sha256(path) for path in request.images]
+        llm = self._tools.llm
+        model = [self._model, llm.key_settings(), llm.max_image_pixels]
+        asked = [request.text, request.system, request.temperature, request.sample, request.schema.example()]
+        return digest(["unread", model, asked, pictures])
+
+    def _read_now(self, key: bytes, request: Request) -> Done | None:
+        """An answer that an earlier version paid for and could not read, if this one can; free of cost."""
+        kept = self._tools.parts.get(key)
+        if not isinstance(kept, Done) or kept.raw["reason"] != "answer_malformed":
+            return None
+        if (
+            kept.raw["reading"] == json_answer.VERSION
+            or json_answer.read(kept.raw["raw"], request.schema) is None
+        ):
+            return None
+        free = {
+            "tokens_in": 0,
+            "tokens_out": 0,
+            "tokens_cached": 0,
+            "cost_usd": 0.0,
+            "seconds": 0.0,
+            "requests": 0,
+        }
+        meta = {"model": self._model, **free, "paid_earlier": kept.meta}
+        return Done({"raw": kept.raw["raw"], "by": self._model}, meta)
 
     async def close(self) -> None:
         """Closes the client's connections."""

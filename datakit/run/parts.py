@@ -9,7 +9,9 @@ from datakit.core.outcome import Done, Outcome, Rejected
 from datakit.run.store import Store
 
 PART = "/part"
-"""Behind the step's name in the store."""
+"""Behind the step's name in the store, of parts."""
+UNREAD = "/unread"
+"""The same of answers that could not be read."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,9 @@ class StoredParts:
     def put(self, key: bytes, outcome: Done | Rejected) -> None:
         self.store.put(key, self.report.name + PART, outcome)
         account(self.report, outcome)
+
+    def keep_unread(self, key: bytes, answer: Done) -> None:
+        self.store.put(key, self.report.name + UNREAD, answer)
 
 
 def account(report: StepReport, outcome: Outcome) -> None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback import KEY, Loopback
+from loopback import KEY, Loopback, Reply
 
 from datakit.library import load
-from datakit.run.build import Options, build
+from datakit.llm import json_answer
+from datakit.run.build import BuildFailed, Options, build
 from datakit.run.keys import Keys
 from datakit.run.plan import plan
 
@@ -137,6 +140,31 @@ def test_equal_questions_of_records_and_of_steps_are_sent_once(server: Loopback,
     report = build(load(path)).report
     assert server.count == len({call.text for call in server.calls})
     assert report.steps[2].calls == 0
+
+
+def test_answer_that_nobody_could_read_is_kept_and_read_by_a_later_version(
+    server: Loopback, make: Make, monkeypatch: pytest.MonkeyPatch, project: Path
+) -> None:
+    path = make(records=3, steps=1)
+    server.script = lambda call: Reply(content="reason＝因为") if call.id == "r0" else None
+    with pytest.raises(BuildFailed, match="1 records could not be answered"):
+        build(load(path))
+    with closing(sqlite3.connect(project / ".datakit" / "results.sqlite")) as db:
+        ((step, value, meta),) = db.execute(
+            "SELECT step, value, meta FROM results WHERE step LIKE '%/unread'"
+        )
+    assert step == "annotate.reason/unread"
+    assert json.loads(value)["raw"] == "reason＝因为"
+    assert (json.loads(meta)["tokens_out"], json.loads(meta)["cost_usd"]) == (40, pytest.approx(2 * CALL_USD))
+
+    read, asked = json_answer.read, server.count
+    monkeypatch.setattr(
+        json_answer, "read", lambda raw, schema: read(raw, schema) or dict.fromkeys(schema.names, "因为")
+    )
+    monkeypatch.setattr(json_answer, "VERSION", json_answer.VERSION + 1)
+    report = build(load(path)).report
+    assert server.count == asked
+    assert (report.steps[1].retry, report.steps[1].records_out, report.steps[1].cost_usd) == (0, 3, 0)
 
 
 def test_budget_ends_the_build_with_4_and_the_next_run_goes_on(server: Loopback, make: Make) -> None:
