@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from datakit.artifacts.build_draft import BuildDraft
@@ -69,10 +70,25 @@ def build(
     checked = recipe if isinstance(recipe, Recipe) else load(recipe, overrides)
     finishers = [_training, _serving, *([_checking] if check else [])]
     writes = [checked.project / "data_cards"] if card and not _is_look(options) else []
-    done = run_build(checked, options, finishers=finishers, progress=progress, writes=writes)
+    checks = [partial(_unknown_family, checked)]
+    done = run_build(checked, options, finishers=finishers, progress=progress, writes=writes, checks=checks)
     kept = {done.folder: done.kept} if done.kept is not None else {}
     cards = _cards(checked, done, options, kept.__setitem__) if card else []
     return Made(done, cards, kept)
+
+
+def _unknown_family(recipe: Recipe) -> UserError | None:
+    """Why no training configuration can be written in the end."""
+    from datakit.training.config import TrainSettings, model_path, template_of
+
+    settings = recipe.sections.get("train")
+    if not isinstance(settings, TrainSettings) or settings.template is not None:
+        return None
+    try:
+        template_of(model_path(settings.model, recipe.path.parent))
+    except (ValueError, OSError) as error:
+        return UserError(f"`train:` {error}", where=recipe.places.get("train", ""))
+    return None
 
 
 def _training(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Artifact]:

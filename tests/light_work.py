@@ -37,9 +37,11 @@ def work(folder: Path) -> dict[str, Any]:
     return {
         "prompts": prompts(folder, task),
         "answers": answers(folder, task),
+        "contracts": contracts(folder, task),
         "json_answers": json_answers(task),
         "asked": asyncio.run(asked(folder, task)),
         "scores": scores(folder, task),
+        "values": values(),
         "picture": picture(task),
     }
 
@@ -86,6 +88,40 @@ def answers(folder: Path, task: dict[str, Any]) -> dict[str, list[Any]]:
         assert AnswerFormat.from_json(form.to_json()) == form
         read = [form.parse(text, labels, turn) for turn in range(len(form.turns)) for text in task["texts"]]
         found[name] = [[dict(one.values), one.problem, one.detail, one.exact] for one in read]
+    return found
+
+
+def contracts(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
+    """By every named form: the prompt's lines, an answer, what each text states, guide, schema and reward."""
+    from datakit.core.answer import AnswerFormat
+    from datakit.core.answer_forms import ContractFormat
+    from datakit.core.contract import AnswerContract
+
+    labels = labels_of(folder)
+    record = {
+        **dict.fromkeys(
+            ("description", "reason", "evidence", "exclusion", "conclusion", "answer"), "写着退款"
+        ),
+        "label": labels.names[0],
+        "labels": list(labels.names[:2]),
+        "number": 3.50,
+    }
+    found = {}
+    for form in task["contracts"]:
+        contract = AnswerContract.of(form)
+        stored = ContractFormat.of_contracts([contract])
+        assert AnswerFormat.from_json(stored.to_json()) == stored
+        turns = contract.write(record, labels)
+        assert isinstance(turns, tuple), turns
+        read = [contract.read(text, labels) for text in task["texts"]]
+        found[form] = {
+            "prompt": contract.prompt_lines(contract.turns),
+            "answer": turns,
+            "read": [[contract.typed(one), one.problem] for one in read],
+            "guide": contract.guide(labels.names),
+            "schema": contract.json_schema(labels.names),
+            "reward": contract.reward(turns[-1], record, labels),
+        }
     return found
 
 
@@ -160,6 +196,39 @@ def scores(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     (truth, first, classes), (_, second, _) = codes
     differences = metrics.differences(truth, first, second, classes, seed=task["seed"])
     return {"files": found, "differences": {name: asdict(one) for name, one in differences.items()}}
+
+
+def values() -> dict[str, Any]:
+    """The figures of a few answers that are labels, numbers and texts."""
+    from datakit.artifacts.predictions import Prediction
+    from datakit.evaluation import bootstrap
+    from datakit.evaluation.tasks import Target, Task
+    from datakit.evaluation.value_outcomes import ValueTruths, join_values
+
+    truths: dict[Task, list[Any]] = {
+        Task.LABELS: [frozenset("ab"), frozenset("a"), frozenset()],
+        Task.NUMBER: [1.0, 2.0, 4.0],
+        Task.TEXT: [("退款页面",), ("a cat", "猫"), ("3.5",)],
+    }
+    said: dict[Task, list[Any]] = {
+        Task.LABELS: [["a"], "a、b", []],
+        Task.NUMBER: ["1.5", 2, "many"],
+        Task.TEXT: ["退款页", "猫。", "35"],
+    }
+    found = {}
+    for task, truth in truths.items():
+        ids = dict(zip(("x", "y", "z"), truth, strict=True))
+        answers = [
+            Prediction(id=id_, values={"it": value}) for id_, value in zip(ids, said[task], strict=True)
+        ]
+        outcomes = join_values(ValueTruths("small", "val", Target(task, "it"), None, ids), answers)
+        intervals = bootstrap.intervals(outcomes.figures, seed=1, resamples=100)
+        found[task.value] = {
+            "metrics": {name: asdict(interval) for name, interval in intervals.items()},
+            "problems": outcomes.problems(),
+            "scores": outcomes.scores,
+        }
+    return found
 
 
 def picture(task: dict[str, Any]) -> list[Any]:

@@ -34,6 +34,7 @@ CHAT_WITH_IMAGE = (
     "ecom/classify_v1.j2",
     "ecom/classify_v2.j2",
     "ecom/classify.j2",
+    "ecom/classify_by_form.j2",
     "ecom/ask_description.j2",
     "medical/classify.j2",
 )
@@ -66,7 +67,10 @@ def values(task: str, **changes: Any) -> dict[str, Any]:
         "description": "描" * 120,
         "reason": "因" * 60,
         "style": "先写证据",
+        "answer_format": "只回答类别名称。",
         "candidate": "描" * 100,
+        "question": "图里有什么？",
+        "references": ["一只猫", "猫"],
         "faults": ["太短", "没有用中文写"],
         "neighbours": ["甲" * 60, "乙" * 60],
         "width": 720,

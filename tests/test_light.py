@@ -19,6 +19,7 @@ from evaluated_builds import write_answers
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.bundling import light
+from datakit.core.contract import FORMS
 from datakit.evaluation.evaluation import Options, evaluate
 from datakit.evaluation.metrics import differences
 from datakit.library import build
@@ -127,6 +128,7 @@ def task_of(made: BuildFolder, place: Path) -> dict[str, Any]:
         "images": {id_: row["images"] for id_, row in rows.items()},
         "templates": str(ROOT / "templates"),
         "forms": {**ANSWERS, "reason_then_label": ["ecom/reason_then_label.j2"]},
+        "contracts": list(FORMS),
         "texts": TEXTS,
         "raw": RAW,
         "completion": {
@@ -185,6 +187,15 @@ def test_every_answer_form_is_read(here: dict[str, Any]) -> None:
     assert here["asked"]["prediction"]["confidence"] == pytest.approx(0.6, abs=0.2)
 
 
+def test_every_contract_is_written_read_and_rewarded(here: dict[str, Any]) -> None:
+    assert set(here["contracts"]) == set(FORMS)
+    for form, found in here["contracts"].items():
+        assert found["reward"] == {"format": 1.0, "accuracy": 1.0}, form
+        assert "回答" in found["prompt"] or "只写" in found["prompt"]
+        problems = {problem for _, problem in found["read"]}
+        assert "empty" in problems
+
+
 def test_scores_are_those_of_the_evaluation(here: dict[str, Any], folder: Path, made: BuildFolder) -> None:
     task = json.loads((folder / "task.json").read_text("utf-8"))
     found = evaluate(made, [Path(file) for file in task["predictions"]], Options())
@@ -199,6 +210,14 @@ def test_scores_are_those_of_the_evaluation(here: dict[str, Any], folder: Path, 
     for name, difference in differences(truth, first, second, classes, seed=7).items():
         assert here["scores"]["differences"][name]["p"] == difference.p
     assert here["scores"]["files"][1]["pairs"]
+
+
+def test_labels_numbers_and_texts_are_scored(here: dict[str, Any]) -> None:
+    found = here["values"]
+    assert found["number"]["problems"] == {"not_a_number": 1}
+    assert found["number"]["metrics"]["mae"]["value"] == 0.25
+    assert found["labels"]["metrics"]["micro_f1"]["value"] == pytest.approx(2 * 2 / 6)
+    assert [score["exact_match"] for score in found["text"]["scores"]] == [0.0, 1.0, 0.0]
 
 
 def test_carried_modules_do_without_other_packages(here: dict[str, Any], folder: Path) -> None:

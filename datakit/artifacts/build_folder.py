@@ -25,6 +25,7 @@ from datakit.artifacts.rejects import read_rejects, scan_rejects
 from datakit.artifacts.report import BuildReport
 from datakit.artifacts.serving import Serving
 from datakit.core.answer import AnswerFormat
+from datakit.core.answer_forms import NEWEST
 from datakit.core.errors import UserError
 from datakit.core.labels import LabelSet, load_labels
 from datakit.core.record import COLUMNS, GENERAL, TRAIN
@@ -300,6 +301,10 @@ class BuildFolder:
         path = self.path / names.SERVE_SCRIPT
         return path if path.is_file() else None
 
+    @property
+    def has_answer_format(self) -> bool:
+        return (self.path / names.ANSWER_FORMAT).is_file()
+
     @cached_property
     def answer_format(self) -> AnswerFormat:
         """How answers are read. Raises UserError where the build does not say."""
@@ -310,8 +315,18 @@ class BuildFolder:
                 remedy="Build again with `datakit build RECIPE --force`; answers are written by render.chat.",
             )
         found = AnswerFormat.from_json(data := path.read_bytes())
-        refuse_newer(orjson.loads(data), 1, str(path))
+        refuse_newer(orjson.loads(data), NEWEST, str(path))
         return found
+
+    @cached_property
+    def answer_target(self) -> dict[str, str]:
+        """The field by which answers are scored, where the build says it: kind, name, column, references."""
+        try:
+            document = orjson.loads((self.path / names.ANSWER_FORMAT).read_bytes())
+        except (OSError, orjson.JSONDecodeError):
+            return {}
+        found = document.get("target") if isinstance(document, dict) else None
+        return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
     def input_images(self) -> list[str] | None:
         """The paths of every picture that the sources name; None where the build does not say."""

@@ -27,7 +27,7 @@ FORMAT = 1
 
 
 class Figure(BaseModel):
-    """A score between 0 and 1 with the ends of its 95% interval."""
+    """A figure with the ends of its 95% interval; `metric_names` says its unit."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -74,6 +74,8 @@ class Score(BaseModel):
     split: str
     records: int
     answered_only: bool = False
+    task: str = "label"
+    """What was scored: label, labels, number or text."""
     metrics: dict[str, Figure]
     problems: dict[str, int] = Field(default_factory=dict)
     run: str

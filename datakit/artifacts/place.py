@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from datakit.artifacts.names import IMAGES, MANIFEST
+from datakit.artifacts.names import IMAGES, INPUTS, MANIFEST, REJECTS, REPORT
 from datakit.core.errors import UserError
 from datakit.core.files import FileDigests
 from datakit.core.replacing import free_name, is_untouched, set_aside, stamp_now
@@ -89,8 +89,8 @@ class BuildPlace:
     def put(self, new: Path) -> Path | None:
         """Puts the whole build `new` here; where lies now what somebody had put into the last one.
 
-        A reader sees the old build or the new one, whole. A build whose sources are all gone could not be
-        made again, and is kept as a whole.
+        A reader sees the old build or the new one, whole. A build of whose sources one is gone could not be
+        made again, and is kept as a whole; pictures whose originals may be gone are kept too.
         """
         kept = None
         old = self.beside("old")
@@ -103,6 +103,7 @@ class BuildPlace:
         os.rename(new, self.folder)
         if old.exists():
             kept = _keep(old, self.folder, kept)  # what was put there meanwhile
+            kept = _move(old, _last_copies(old, self.folder), self.folder, kept)
             shutil.rmtree(old)
         return kept
 
@@ -120,7 +121,11 @@ class BuildPlace:
         if not os.path.lexists(folder):
             return
         own = not folder.is_symlink() and (folder / MARK).is_file()
-        if own and not (what == "old" and strangers(folder)):
+        if what == "old":
+            own = own and not strangers(folder)
+        elif what == "failed":  # people read there what went wrong, and may put their notes beside it
+            own = own and {path.name for path in folder.iterdir()} <= {MARK, REJECTS, REPORT}
+        if own:
             shutil.rmtree(folder)
         else:
             set_aside(folder)
@@ -190,20 +195,52 @@ def _keep(folder: Path, place: Path, kept: Path | None = None) -> Path | None:
     found = strangers(folder)
     if not found and not _is_orphan(folder):
         return kept
-    target = kept or free_name(place.parent / f"{place.name}.kept" / stamp_now())
-    target.parent.mkdir(parents=True, exist_ok=True)
     if _is_orphan(folder):
+        target = kept or free_name(place.parent / f"{place.name}.kept" / stamp_now())
+        target.parent.mkdir(parents=True, exist_ok=True)
         os.rename(folder, target)
         return target
-    for path in found:
+    return _move(folder, found, place, kept)
+
+
+def _move(folder: Path, paths: list[str], place: Path, kept: Path | None) -> Path | None:
+    """Moves parts of the build in `folder` to `<place>.kept/<time>/` (`kept`, if given), each at its path."""
+    if not paths:
+        return kept
+    target = kept or free_name(place.parent / f"{place.name}.kept" / stamp_now())
+    for path in paths:
         to = free_name(target / path)
         to.parent.mkdir(parents=True, exist_ok=True)
         os.rename(folder / path, to)
     return target
 
 
+def _last_copies(old: Path, new: Path) -> list[str]:
+    """Pictures of a replaced build that may exist nowhere else: its successor has them not, nobody links to
+    them, and an original that the build was made of is gone."""
+    images = old / IMAGES
+    if not images.is_dir():
+        return []
+    alone = [
+        entry.name
+        for entry in os.scandir(images)
+        if entry.is_file(follow_symlinks=False)
+        and entry.stat().st_nlink == 1
+        and not (new / IMAGES / entry.name).exists()
+    ]
+    if not alone:
+        return []
+    import polars as pl
+
+    known = (old / INPUTS).is_file()
+    originals = pl.read_parquet(old / INPUTS)["path"].to_list() if known else []
+    if known and all(map(os.path.exists, originals)):
+        return []
+    return [f"{IMAGES}/{name}" for name in sorted(alone)]
+
+
 def _is_orphan(folder: Path) -> bool:
-    """Whether none of the files that a build was made of is there any more."""
+    """Whether a file that a build was made of is not there any more: it could not be made again."""
     signed = read_signed(folder)
     sources = signed.get("sources") if signed else None
-    return bool(sources) and isinstance(sources, dict) and not any(map(os.path.exists, sources))
+    return isinstance(sources, dict) and not all(map(os.path.exists, sources))

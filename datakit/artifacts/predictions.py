@@ -25,7 +25,7 @@ EMPTY, REFUSED, THINKING_CUT = "empty", "refused", "thinking_cut"
 
 
 class Prediction(BaseModel):
-    """One answer. Either `predicted` is a label, or `problem` says why there is none."""
+    """One answer. Either it states something (`predicted`, `values`), or `problem` says why it does not."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -50,6 +50,8 @@ class Prediction(BaseModel):
     """What the model thought before it, where the server shows it."""
     reason: str | None = None
     """The reason that the answer gives; None when it gives none."""
+    values: dict[str, Any] | None = None
+    """Field -> value, of answers whose scored field is no label: several labels, a number, a text."""
     images: tuple[str, ...] = ()
     model: str = ""
     tokens_in: int | None = Field(default=None, ge=0)
@@ -61,7 +63,7 @@ class Prediction(BaseModel):
 
     @model_validator(mode="after")
     def _label_or_problem(self) -> Prediction:
-        if self.predicted is None and not self.problem:
+        if self.predicted is None and self.values is None and not self.problem:
             raise ValueError("neither `predicted` nor `problem` is given: one of the two must be")
         if self.predicted is not None and self.problem:
             raise ValueError(f"both `predicted` and `problem` ({self.problem}) are given")

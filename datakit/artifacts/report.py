@@ -47,6 +47,26 @@ class StepReport(BaseModel):
         return self.records_in + self.added == leaving
 
 
+class ServedStep(BaseModel):
+    """A step that works on every served picture, because the prompt needs its columns."""
+
+    number: int
+    name: str
+    columns: list[str]
+    calls: int = 0
+    """Questions to a model that it asks at least; 0 for work on the machine itself."""
+
+
+class ServingWork(BaseModel):
+    """What has to be done with a picture before the trained model is asked about it."""
+
+    steps: list[ServedStep] = Field(default_factory=list)
+    given: list[str] = Field(default_factory=list)
+    """Columns of the prompt that no step makes: whoever asks must give them."""
+    fault: str = ""
+    """Why the prompt cannot be served at all; "" when it can."""
+
+
 class BuildReport(Document):
     """The account of a whole build."""
 
@@ -59,6 +79,8 @@ class BuildReport(Document):
     notes: list[str] = Field(default_factory=list)
     """What a reader of the card must know first, such as that no model wrote the texts."""
     warnings: list[str] = Field(default_factory=list)
+    serving: ServingWork | None = None
+    """What serving a picture takes; None for builds of older versions and those without a prompt."""
 
     @property
     def rejected(self) -> int:

@@ -9,7 +9,9 @@ need (YAML, tokens) they import where that work starts.
     question     Question.ask(server), with any `chat` that carries the requests
     reply        Reply.of(chat_answer.read(completion), seconds): content, thinking, finish, tokens, logprobs
     answer       AnswerFormat.from_json(answer.json).parse(text, labels); Asked.prediction adds the confidence
-    score        join(truths, predictions); metrics.intervals, class_scores, pairs and calibration of that
+    reward       AnswerContract.of(form).reward(text, truth): format and accuracy, for reinforcement learning
+    score        join(truths, predictions); metrics.intervals, class_scores, pairs and calibration of that;
+                 of other tasks join_values(truths, predictions); bootstrap.intervals(outcomes.figures)
 """
 
 from __future__ import annotations
@@ -28,7 +30,12 @@ MODULES = (
     "datakit.artifacts.predictions",
     "datakit.core",
     "datakit.core.answer",
+    "datakit.core.answer_forms",
+    "datakit.core.contract",
+    "datakit.core.contract_values",
+    "datakit.core.contract_words",
     "datakit.core.errors",
+    "datakit.core.guided",
     "datakit.core.image",
     "datakit.core.labels",
     "datakit.core.outcome",
@@ -36,15 +43,22 @@ MODULES = (
     "datakit.core.pixels",
     "datakit.core.prompt",
     "datakit.core.replacing",
+    "datakit.core.rewards",
     "datakit.core.shrink",
     "datakit.core.templates",
     "datakit.core.tokens",
     "datakit.core.writer",
     "datakit.evaluation",
+    "datakit.evaluation.bootstrap",
     "datakit.evaluation.calibration",
     "datakit.evaluation.confusion",
     "datakit.evaluation.metrics",
+    "datakit.evaluation.metrics_labels",
+    "datakit.evaluation.metrics_numbers",
+    "datakit.evaluation.metrics_text",
     "datakit.evaluation.outcomes",
+    "datakit.evaluation.tasks",
+    "datakit.evaluation.value_outcomes",
     "datakit.llm",
     "datakit.llm.answer",
     "datakit.llm.answer_schema",

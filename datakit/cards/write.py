@@ -25,6 +25,7 @@ from datakit.cards.quality import (
 )
 from datakit.cards.samples import first_rows, label_block, samples
 from datakit.cards.scores import scores_section
+from datakit.cards.serving import answers_section, serving_section
 from datakit.cards.usage import checks_section, limits_section, reproduce_section, training_section
 from datakit.pages.blocks import Card, Section
 from datakit.pages.writing import Kept, write_pages
@@ -66,6 +67,8 @@ def make_card(build: BuildFolder) -> Card:
         flow_section(build),
         classes_section(build, classes, label_block(rows)),
         prompt_section(build),
+        answers_section(build),
+        serving_section(build),
         pictures_section(build),
         ocr_section(build),
         texts_section(build),

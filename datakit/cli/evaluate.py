@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,18 +12,22 @@ import click
 if TYPE_CHECKING:
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.evaluation.evaluation import Evaluated, Evaluation
+    from datakit.referee import Referee
 
 EPILOG = """\b
 Examples:
   datakit evaluate build/ecom_v3
   datakit evaluate build/ecom_v3 --predictions runs/a/predictions.jsonl --model qwen-ecom
   datakit evaluate build/ecom_v3 --predictions runs/a/predictions.jsonl --predictions runs/b/predictions.jsonl
+  datakit evaluate build/captions --referee referee/judge_text.j2 --plan
   datakit evaluate build/ecom_v3 --json | jq '.evaluations[0].metrics.macro_f1'
 
 \b
 Reads predictions.jsonl of `datakit predict`, and LLaMA-Factory's generated_predictions.jsonl.
-Exit code 3: records of the split have no answer (they count as wrong; see --answered-only)."""
+Exit code 3: records of the split have no answer (they count as wrong; see --answered-only).
+Exit code 4: the budget is spent before the referee has judged every answer."""
 MOST_ROWS = 12
+MOST_CHARS = 30
 
 
 @click.command(epilog=EPILOG)
@@ -43,6 +49,26 @@ MOST_ROWS = 12
     "--out", type=click.Path(path_type=Path), help="Folder of the page; that of the answers if not given."
 )
 @click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="Of numbers: the largest error that counts as near enough; 0 if not given.",
+)
+@click.option(
+    "--referee",
+    metavar="TEMPLATE",
+    help="Have free text judged from 0 to 1 by the model of the recipe's `llm:`, which sees the picture, such"
+    " as referee/judge_text.j2. Verdicts are stored: none is paid twice. run.budget_usd holds.",
+)
+@click.option("--plan", is_flag=True, help="With --referee: say what it would cost, and stop.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="With --referee: replace a value of the recipe's llm: or run:, such as llm.model.",
+)
+@click.option(
     "--no-ledger", is_flag=True, help="Keep the scores out of data_cards/scores.jsonl and the card."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the evaluation as JSON on stdout.")
@@ -53,6 +79,10 @@ def command(
     answered_only: bool,
     model: str,
     out: Path | None,
+    tolerance: float,
+    referee: str | None,
+    plan: bool,
+    overrides: tuple[str, ...],
     no_ledger: bool,
     as_json: bool,
 ) -> int:
@@ -60,7 +90,7 @@ def command(
 
     Prints accuracy, weighted and macro F1 with 95% intervals, the weakest classes and the pairs that are
     mixed up most; writes evaluation.json, a page (Markdown and HTML) and each record's outcome beside the
-    answers.
+    answers. Several labels, numbers and free text have figures of their own; the build says what it is.
     """
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.cli.tables import print_json, print_kept
@@ -71,7 +101,16 @@ def command(
 
     found = BuildFolder.open(build)
     paths = list(files) or [find_predictions(BuildFolder(build), split)]
-    done = evaluate(found, paths, Options(split=split, answered_only=answered_only, model=model))
+    options = Options(split=split, answered_only=answered_only, model=model, tolerance=tolerance)
+    judge = None
+    if referee is not None:
+        judge = _referee(found, referee, overrides, plan=plan, quiet=as_json)
+        options = replace(options, judge=judge)
+    elif plan or overrides:
+        raise click.UsageError("--plan and --set belong to --referee")
+    done = evaluate(found, paths, options)
+    if plan:
+        return int(Exit.FINE)
     names = page_names(paths, out)
     written = [
         write_evaluation(one, found, folder, name, print_kept if not as_json else None)
@@ -82,10 +121,23 @@ def command(
             _print(one, files_)
     ledger = None if no_ledger else _enter(done, written, found, quiet=as_json)
     if as_json:
-        evaluations = [one.evaluation.model_dump() for one in done]
+        evaluations = [one.evaluation.document() for one in done]
         print_json({"evaluations": evaluations, "ledger": None if ledger is None else str(ledger)})
+    if judge is not None and judge.stopped is not None:
+        click.echo(str(judge.stopped), err=True)
+        return int(judge.stopped.exit_code)
     missing = any("missing" in one.evaluation.trouble for one in done)
     return int(Exit.PARTIAL if missing and not answered_only else Exit.FINE)
+
+
+def _referee(
+    build: BuildFolder, template: str, overrides: tuple[str, ...], *, plan: bool, quiet: bool
+) -> Referee:
+    from datakit.referee import Referee
+    from datakit.run.progress import Progress
+
+    say = partial(click.echo, err=quiet)
+    return Referee(build, template, overrides, say, Progress(quiet=quiet), plan_only=plan)
 
 
 def _enter(
@@ -119,8 +171,10 @@ def _enter(
 
 
 def _print(one: Evaluated, written: list[Path]) -> None:
+    from datakit.artifacts.metric_names import metric, shown
     from datakit.cli.tables import print_table
-    from datakit.evaluation.page import TITLES, lead, notices, percent
+    from datakit.evaluation.page import lead, notices
+    from datakit.evaluation.page_parts import percent
     from datakit.recipe.yaml_file import show_path
 
     found = one.evaluation
@@ -128,14 +182,16 @@ def _print(one: Evaluated, written: list[Path]) -> None:
     for notice in notices(found):
         click.echo(f"Note: {notice}")
     click.echo()
-    rows = [
-        (TITLES[name], percent(value.value), f"{percent(value.low)} to {percent(value.high)}")
-        for name, value in found.metrics.items()
-    ]
+    rows = []
+    for name, figure in found.metrics.items():
+        value, low, high = (shown(name, end) for end in (figure.value, figure.low, figure.high))
+        rows.append((metric(name).title, value, f"{low} to {high}"))
     print_table(("score", "", "95% interval"), rows, right=(1, 2))
     _print_comparisons(found)
-    _print_classes(found)
+    if found.classes:
+        _print_classes(found)
     _print_mistakes(found)
+    _print_worst(found)
     if found.calibration is not None:
         click.echo(
             f"\nConfidence: {percent(found.calibration.mean_confidence)} on average, "
@@ -148,30 +204,33 @@ def _print(one: Evaluated, written: list[Path]) -> None:
 
 
 def _print_comparisons(found: Evaluation) -> None:
+    from datakit.artifacts.metric_names import metric, shown_change
     from datakit.cli.tables import print_table
-    from datakit.evaluation.page import TITLES
+    from datakit.evaluation.tasks import Task
 
     for one in found.compared_with:
+        test = "" if one.mcnemar_p is None else f" (McNemar's exact test: p {one.mcnemar_p:.3g})"
         click.echo(
             f"\nAgainst {one.run}, {one.records:,} records: {one.only_second:,} right here alone, "
-            f"{one.only_first:,} there alone"
+            f"{one.only_first:,} there alone{test}"
         )
         rows = [
             (
-                TITLES[name],
-                f"{100 * value.interval.value:+.1f}",
-                f"{100 * value.interval.low:+.1f} to {100 * value.interval.high:+.1f}",
+                metric(name).title,
+                shown_change(name, value.interval.value),
+                f"{shown_change(name, value.interval.low)} to {shown_change(name, value.interval.high)}",
                 f"{value.p:.3g}",
                 "yes" if value.significant else "no",
             )
             for name, value in one.differences.items()
         ]
-        print_table(("difference", "points", "95% interval", "p", "told from chance"), rows, right=(1, 2, 3))
+        unit = "" if found.task is Task.NUMBER else "points"
+        print_table(("difference", unit, "95% interval", "p", "told from chance"), rows, right=(1, 2, 3))
 
 
 def _print_classes(found: Evaluation) -> None:
     from datakit.cli.tables import print_table
-    from datakit.evaluation.page import percent
+    from datakit.evaluation.page_parts import percent
 
     order = sorted(found.classes, key=lambda one: (one.f1, -one.support))
     rows = [
@@ -186,7 +245,7 @@ def _print_classes(found: Evaluation) -> None:
 
 def _print_mistakes(found: Evaluation) -> None:
     from datakit.cli.tables import print_table
-    from datakit.evaluation.page import PROBLEMS, percent
+    from datakit.evaluation.page_parts import PROBLEMS, WITHOUT, percent
 
     if found.pairs:
         click.echo()
@@ -196,4 +255,30 @@ def _print_mistakes(found: Evaluation) -> None:
         ]
         print_table(("truth", "answered", "records", "of the class", "such as"), rows, right=(2, 3))
     for kind, count in found.problems.items():
-        click.echo(f"{count:,} without a label: {kind} ({PROBLEMS.get(kind, 'see the file')})")
+        what = WITHOUT[found.task]
+        click.echo(f"{count:,} without a {what}: {kind} ({PROBLEMS.get(kind, 'see the file')})")
+
+
+def _print_worst(found: Evaluation) -> None:
+    from datakit.artifacts.metric_names import shown
+    from datakit.cli.tables import print_table
+
+    if not found.worst:
+        return
+    name = next(iter(found.worst[0].scores))
+    rows = [
+        (
+            one.id,
+            _short(" / ".join(one.truth)),
+            _short(one.answered or f"({one.problem})"),
+            "·" if (value := one.scores[name]) is None else shown(name, value),
+        )
+        for one in found.worst[:MOST_ROWS]
+    ]
+    click.echo()
+    print_table(("worst answers", "truth", "answered", "score"), rows, right=(3,))
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return f"{line[:MOST_CHARS]}…" if len(line) > MOST_CHARS else line

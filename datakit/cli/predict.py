@@ -32,6 +32,7 @@ Examples:
     type=click.Path(path_type=Path, dir_okay=False),
     help="predictions.jsonl; in <build>-runs/ if not given.",
 )
+@click.option("--form", metavar="NAME", help="Answer form of new pictures, where a build has several.")
 @click.option("--closed", is_flag=True, help="Let the server decode nothing but labels of the set.")
 @click.option(
     "--max-answer-tokens",
@@ -50,6 +51,7 @@ def command(
     base_url: str,
     model: str | None,
     out: Path | None,
+    form: str | None,
     closed: bool,
     max_answer_tokens: int | None,
     concurrency: int,
@@ -65,6 +67,7 @@ def command(
     no answer, run it again.
     """
     from datakit.artifacts.build_folder import BuildFolder
+    from datakit.core.errors import UserError
     from datakit.run.progress import Progress
     from datakit.serving.classifier import Classifier
     from datakit.serving.endpoint import Endpoint
@@ -73,12 +76,17 @@ def command(
     from datakit.serving.records import SPLITS, items_of
 
     folder = BuildFolder(build)
-    prompts = BuildPrompts.load(folder, rendered=split in SPLITS)
+    if form is not None and split in SPLITS:
+        raise UserError(
+            f"the prompts of `{split}` are asked as the build holds them, each in its own form",
+            remedy="Leave --form out, or give a folder or file of pictures.",
+        )
+    prompts = BuildPrompts.load(folder, rendered=split in SPLITS, form=form)
     items = items_of(folder, split)[:limit]
     name = split if split in SPLITS else Path(split).stem or "folder"
     target = out or folder.predictions_file(name)
     endpoint = Endpoint(base_url, timeout_s=timeout_s)
-    options = f"closed={closed}" + (f", max={max_answer_tokens}" if max_answer_tokens else "")
+    options = _options(closed, form, max_answer_tokens)
     with Classifier(
         prompts,
         endpoint,
@@ -112,3 +120,9 @@ def command(
         if account.retry:
             click.echo("Run the same command again for those that had no answer.")
     return int(account.exit_code)
+
+
+def _options(closed: bool, form: str | None, max_answer_tokens: int | None) -> str:
+    """What of the options changes an answer; without the later ones the mark is that of earlier versions."""
+    later = {"form": form, "max_answer_tokens": max_answer_tokens}
+    return f"closed={closed}" + "".join(f" {name}={value}" for name, value in later.items() if value)

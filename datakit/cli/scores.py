@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,7 @@ def _resolve(text: str, project: Path | None) -> tuple[Path, str]:
 
 def _plain(entry: Entry) -> dict[str, Any]:
     return {
-        "score": entry.score.model_dump(),
+        "score": entry.score.model_dump(exclude={"task"} if entry.score.task == "label" else None),
         "version": entry.number,
         "state": entry.score.inputs.version,
         "before": None
@@ -87,38 +88,49 @@ def _plain(entry: Entry) -> dict[str, Any]:
 
 
 def _print(entries: list[Entry]) -> None:
+    from datakit.artifacts.metric_names import main_metrics, metric
     from datakit.cli.tables import print_table
 
-    rows = []
-    for entry in entries:
-        score = entry.score
-        accuracy = score.metrics["accuracy"]
-        rows.append(
-            (
-                score.date[:10],
-                score.name,
-                str(entry.number),
-                score.model or "·",
-                score.split,
-                f"{score.records:,}",
-                f"{100 * accuracy.value:.1f}%",
-                f"{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}",
-                f"{100 * score.metrics['macro_f1'].value:.1f}%",
-                f"{100 * score.metrics['weighted_f1'].value:.1f}%",
-                _moved(entry),
-            )
-        )
-    head = ("date", "recipe", "version", "model", "split", "records", "accuracy", "95% interval")
-    print_table((*head, "macro F1", "weighted F1", "accuracy since"), rows, right=(2, 5, 6, 7, 8, 9, 10))
+    tasks = list(dict.fromkeys(entry.score.task for entry in entries))
+    for at, task in enumerate(tasks):
+        if at:
+            click.echo()
+        first, *others = main_metrics(task) or ("",)
+        rows = [_row(entry, first, others) for entry in entries if entry.score.task == task]
+        head = ("date", "recipe", "version", "model", "split", "records", metric(first).title, "95% interval")
+        titles = [metric(name).title for name in others]
+        columns = (*head, *titles, f"{metric(first).title} since")
+        print_table(columns, rows, right=(2, *range(5, len(columns))))
     for entry in entries:
         _print_changes(entry)
 
 
-def _moved(entry: Entry) -> str:
-    if entry.before is None:
-        return "·"
-    moved = entry.score.metrics["accuracy"].value - entry.before.metrics["accuracy"].value
-    return f"{100 * moved:+.1f}"
+def _row(entry: Entry, first: str, others: Sequence[str]) -> tuple[str, ...]:
+    from datakit.artifacts.metric_names import shown, shown_ends
+
+    score = entry.score
+    figure = score.metrics.get(first)
+    rest = [score.metrics.get(name) for name in others]
+    return (
+        score.date[:10],
+        score.name,
+        str(entry.number),
+        score.model or "·",
+        score.split,
+        f"{score.records:,}",
+        shown(first, figure.value) if figure else "·",
+        shown_ends(first, figure.low, figure.high) if figure else "·",
+        *(shown(name, one.value) if one else "·" for name, one in zip(others, rest, strict=True)),
+        _moved(entry, first),
+    )
+
+
+def _moved(entry: Entry, name: str) -> str:
+    from datakit.artifacts.metric_names import shown_change
+
+    before = entry.before.metrics.get(name) if entry.before else None
+    after = entry.score.metrics.get(name)
+    return shown_change(name, after.value - before.value) if before and after else "·"
 
 
 def _print_changes(entry: Entry) -> None:
@@ -134,11 +146,16 @@ def _print_changes(entry: Entry) -> None:
     if entry.difference is None:
         click.echo("  The outcomes of the two share no record, or are not kept: chance is not ruled out.")
         return
+    from datakit.artifacts.metric_names import main_metrics, metric, shown_change
+
+    name = main_metrics(entry.score.task)[0]
     found = entry.difference.interval
     verdict = "told from chance" if entry.difference.significant else "may be chance"
     if found.low == found.high == 0:
         verdict = "the same records are right"
+    title, unit = metric(name).title, " points" if metric(name).is_share else ""
+    ends = f"{shown_change(name, found.low)} to {shown_change(name, found.high)}"
     click.echo(
-        f"  Accuracy {100 * found.value:+.1f} points ({100 * found.low:+.1f} to {100 * found.high:+.1f}, "
+        f"  {title[0].upper()}{title[1:]} {shown_change(name, found.value)}{unit} ({ends}, "
         f"p {entry.difference.p:.3g}) on the {entry.compared:,} records that both have: {verdict}."
     )

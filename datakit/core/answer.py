@@ -150,6 +150,27 @@ class AnswerFormat:
         """All variables in order of their turns."""
         return tuple(dict.fromkeys(name for turn in self.turns for name in turn.variables))
 
+    @property
+    def columns(self) -> dict[str, str]:
+        """Variable -> the record's column that holds it."""
+        return {name: name for name in self.variables}
+
+    def fitting(self, text: str) -> AnswerFormat:
+        """The format that an answer has, where a build has answers of several."""
+        return self
+
+    def named(self, form: str | None) -> AnswerFormat:
+        """The format of one of the build's forms; None for the one that is served by default.
+
+        Raises UserError for a form that the build does not have.
+        """
+        if form is None:
+            return self
+        raise UserError(
+            f"the build has no answer form `{form}`: its answers have one form, without a name",
+            remedy="Leave the form out.",
+        )
+
     def render(self, values: Mapping[str, str]) -> tuple[str, ...]:
         """The assistant turns' texts."""
         return tuple(turn.render(values) for turn in self.turns)
@@ -182,9 +203,16 @@ class AnswerFormat:
 
     @classmethod
     def from_json(cls, data: bytes | str) -> AnswerFormat:
-        """The format of an answer.json. Raises UserError for a file that is none."""
+        """The format of an answer.json. Raises UserError for a file that is none.
+
+        Format 1 holds the constant texts of a template; format 2 holds contracts, which make these texts.
+        """
         try:
             document: dict[str, Any] = json.loads(data)
+            if "contracts" in document:
+                from datakit.core.answer_forms import ContractFormat  # here, because it rests on this module
+
+                return ContractFormat.from_document(document)
             turns = tuple(
                 TurnFormat(tuple(turn["variables"]), tuple(turn["constants"])) for turn in document["turns"]
             )

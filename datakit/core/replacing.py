@@ -20,7 +20,7 @@ def check_replaceable(path: Path, what: str, is_own: Callable[[Path], bool]) -> 
         return
     try:
         own = path.is_file() and (path.stat().st_size == 0 or is_own(path))
-    except (OSError, ValueError, LookupError, TypeError, UserError):
+    except Exception:  # whatever a foreign file makes a parser raise: the user is told which file it is
         own = False
     if not own:
         raise UserError(

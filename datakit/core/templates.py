@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -152,8 +153,7 @@ class Templates:
         found = {
             path.relative_to(folder).as_posix(): path
             for folder in reversed(self.folders)
-            for path in folder.rglob("*")
-            if path.is_file()
+            for path in _files_below(folder, set())
         }
         return dict(sorted(found.items()))
 
@@ -161,3 +161,16 @@ class Templates:
         places = ", ".join(str(folder) for folder in self.folders)
         hint = did_you_mean(name, self.names())
         return UserError(f"no template `{name}` in {places}", remedy=hint or "`.j2` is part of the name.")
+
+
+def _files_below(folder: Path, seen: set[str]) -> Iterator[Path]:
+    """Every file below a folder, those of linked folders too, each folder once."""
+    real = os.path.realpath(folder)
+    if real in seen or not folder.is_dir():
+        return
+    seen.add(real)
+    for path in folder.iterdir():
+        if path.is_dir():
+            yield from _files_below(path, seen)
+        elif path.is_file():
+            yield path

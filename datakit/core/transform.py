@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from datakit.core.errors import UserError
 from datakit.core.folded import Folded
 from datakit.core.outcome import Batch, Rejected, Table
 from datakit.core.workers import AsyncRowWorker as AsyncRowWorker
@@ -238,6 +239,11 @@ class Reviser(BatchWorker):
 class Renderer(Transform):
     """Makes `messages` out of a record's columns; streamed, the texts are never all in memory."""
 
+    @property
+    def compares(self) -> bool:
+        """Whether `start` needs the ids of the whole input, so that shares of it hold."""
+        return False
+
     @abstractmethod
     def start(self, tools: Tools, frame: pl.LazyFrame) -> Worker:
         """The rendering of one batch. `frame` has the input's columns, and maybe no records."""
@@ -257,6 +263,15 @@ class PromptRenderer(Renderer):
     @abstractmethod
     def writer(self, tools: Tools) -> PromptWriter:
         """What writes prompts for records given as dicts: the very code that the training used."""
+
+    def for_form(self, form: str | None, tools: Tools) -> PromptRenderer:
+        """The same prompts for one of the answer's forms; None for the one that is served by default.
+
+        Raises UserError for a form that there is not.
+        """
+        if form is not None:
+            raise UserError(f"{self.name()} knows no answer form `{form}`", remedy="Leave the form out.")
+        return self
 
 
 class TableTransform(Transform):

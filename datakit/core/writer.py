@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from datakit.core.answer import LABEL, AnswerFormat
+from datakit.core.answer_forms import ContractFormat
 from datakit.core.labels import LabelSet
 from datakit.core.outcome import Rejected
 from datakit.core.prompt import Filled, Prompt
@@ -72,6 +73,8 @@ class Writer:
 
     def answers(self, record: Record) -> tuple[str, ...] | Rejected:
         """The assistant turns of a record, or what is missing for them."""
+        if isinstance(self.form, ContractFormat):
+            return self.form.contract.write(record, self.labels)
         values = {}
         for name in self.form.variables:
             value = record[name]

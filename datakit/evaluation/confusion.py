@@ -11,6 +11,7 @@ from datakit.artifacts.predictions import Prediction
 from datakit.core.labels import Label, LabelSet
 from datakit.evaluation import metrics
 from datakit.evaluation.metrics import Table
+from datakit.evaluation.metrics_labels import LabelSets
 from datakit.evaluation.outcomes import Outcomes
 
 MOST_PAIRS = 20
@@ -54,6 +55,22 @@ def class_scores(outcomes: Outcomes, table: Table) -> list[ClassScore]:
             answered=int(said[at]),
         )
         for at, label in enumerate(outcomes.classes)
+    ]
+
+
+def scores_of_sets(sets: LabelSets) -> list[ClassScore]:
+    """The figures of every label of records that have several."""
+    figures = sets.per_class()
+    return [
+        ClassScore(
+            label=label,
+            precision=float(figures["precision"][at]),
+            recall=float(figures["recall"][at]),
+            f1=float(figures["f1"][at]),
+            support=int(figures["support"][at]),
+            answered=int(figures["answered"][at]),
+        )
+        for at, label in enumerate(sets.classes)
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -17,14 +17,18 @@ from datakit.artifacts import predictions as answers
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.predictions import Prediction
 from datakit.core.errors import UserError
-from datakit.evaluation import metrics
+from datakit.evaluation import bootstrap, metrics
 from datakit.evaluation.calibration import Calibration, calibration
-from datakit.evaluation.confusion import ClassScore, Matrix, Pair, class_scores, pairs
-from datakit.evaluation.from_build import images_of, truths_of
+from datakit.evaluation.confusion import ClassScore, Matrix, Pair, class_scores, pairs, scores_of_sets
+from datakit.evaluation.from_build import images_of, target_of, truths_of, value_truths_of
 from datakit.evaluation.generated import is_generated, read_generated
 from datakit.evaluation.metrics import Difference, Interval, Table
+from datakit.evaluation.metrics_labels import LabelSets
 from datakit.evaluation.outcomes import Outcomes, Trouble, join
 from datakit.evaluation.proposals import Proposal, proposals
+from datakit.evaluation.tasks import Target, Task
+from datakit.evaluation.value_outcomes import ValueOutcomes, comparable, join_values, paired, plain
+from datakit.evaluation.worst import Worst, worst
 
 
 class Comparison(BaseModel):
@@ -37,6 +41,20 @@ class Comparison(BaseModel):
     only_second: int
     """Records that only this one answered rightly."""
     differences: dict[str, Difference]
+    mcnemar_p: float | None = None
+    """Of `only_first` and `only_second`; given for tasks other than one label."""
+
+
+class RefereeFacts(BaseModel):
+    """Who judged the texts, and how many."""
+
+    template: str
+    model: str
+    judged: int
+    open: int
+    """Answers without a verdict; the figure `referee` leaves them out."""
+    cost_usd: float | None = None
+    """What the verdicts had cost when they were made; None where no price is known."""
 
 
 class Evaluation(BaseModel):
@@ -71,11 +89,34 @@ class Evaluation(BaseModel):
     tokens_out: int | None = None
     seconds_per_record: float | None = None
     compared_with: list[Comparison] = []
+    task: Task = Task.LABEL
+    field: str = "label"
+    """What of the answers is scored."""
+    tolerance: float | None = None
+    """Of numbers: the largest error that counts as near enough."""
+    worst: list[Worst] = []
+    """Of tasks other than one label: the records that were answered worst."""
+    referee: RefereeFacts | None = None
+
+    def document(self) -> dict[str, Any]:
+        """What is written: for one label a record exactly what datakit 0.1 wrote."""
+        if self.task is not Task.LABEL:
+            return self.model_dump()
+        compared = {"compared_with": {"__all__": {"mcnemar_p"}}}
+        return self.model_dump(exclude={**dict.fromkeys(_OF_VALUES, True), **compared})
 
     @property
     def answered(self) -> int:
         """Records that have an answer of any kind."""
         return self.records - self.problems.get(answers.NOT_ANSWERED, 0)
+
+
+_OF_VALUES = ("task", "field", "tolerance", "worst", "referee")
+"""Fields of tasks other than one label."""
+_KINDS = {Task.LABEL: "one label", Task.LABELS: "several labels", Task.NUMBER: "a number"}
+
+Judge = Callable[[ValueOutcomes], tuple[ValueOutcomes, RefereeFacts]]
+"""Adds a referee's verdicts to the outcomes of texts."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +129,10 @@ class Options:
     model: str = ""
     """Name of the model, when the file does not say."""
     resamples: int = metrics.RESAMPLES
+    tolerance: float = 0.0
+    """Largest error of a number that counts as near enough."""
+    judge: Judge | None = None
+    """Has texts judged; a task that is not free text cannot have it."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +141,7 @@ class Evaluated:
 
     path: Path
     evaluation: Evaluation
-    outcomes: Outcomes
+    outcomes: Outcomes | ValueOutcomes
 
 
 def evaluate(build: BuildFolder, paths: Sequence[Path], options: Options) -> list[Evaluated]:
@@ -106,8 +151,16 @@ def evaluate(build: BuildFolder, paths: Sequence[Path], options: Options) -> lis
     or joined.
     """
     found: list[Evaluated] = []
+    target = target_of(build)
+    if options.judge is not None and target.task is not Task.TEXT:
+        raise UserError(
+            f"a referee judges free text, but answers to {build.path.name} are scored by `{target.field}`: "
+            f"{_KINDS[target.task]}",
+            remedy="Leave --referee out.",
+        )
     for path in paths:
-        one = _one(build, path, options)
+        label = target.task is Task.LABEL
+        one = _one(build, path, options) if label else _one_of_values(build, path, options, target)
         if found:
             compared = compare(found[0], one, one.evaluation.seed, options.resamples)
             one = replace(one, evaluation=one.evaluation.model_copy(update={"compared_with": [compared]}))
@@ -117,14 +170,15 @@ def evaluate(build: BuildFolder, paths: Sequence[Path], options: Options) -> lis
 
 def compare(first: Evaluated, second: Evaluated, seed: int, resamples: int = metrics.RESAMPLES) -> Comparison:
     """`second` less `first`. Raises UserError when they share no record with one truth."""
+    if isinstance(first.outcomes, ValueOutcomes) or isinstance(second.outcomes, ValueOutcomes):
+        assert isinstance(first.outcomes, ValueOutcomes)  # one build has one target
+        assert isinstance(second.outcomes, ValueOutcomes)
+        return _compare_values(first, first.outcomes, second, second.outcomes, seed, resamples)
     one = _by_id(first.outcomes)
     two = _by_id(second.outcomes)
     common = [id_ for id_, (truth, _) in two.items() if id_ in one and one[id_][0] == truth]
     if not common:
-        raise UserError(
-            f"{first.evaluation.run} and {second.evaluation.run} share no record, so they cannot be compared",
-            remedy="Compare answers to one split of one build.",
-        )
+        raise _nothing_shared(first, second)
     classes = sorted({label for id_ in common for label in (*one[id_], two[id_][1]) if label is not None})
     place = {name: at for at, name in enumerate(classes)}
     columns = zip(*[(*one[id_], two[id_][1]) for id_ in common], strict=True)
@@ -141,8 +195,37 @@ def compare(first: Evaluated, second: Evaluated, seed: int, resamples: int = met
     )
 
 
-def scored_frame(outcomes: Outcomes) -> pl.DataFrame:
-    """One row for each record: id, label, predicted, confidence, problem."""
+def _compare_values(
+    first: Evaluated, one: ValueOutcomes, second: Evaluated, two: ValueOutcomes, seed: int, resamples: int
+) -> Comparison:
+    places, places_two = paired(one, two)
+    if not places:
+        raise _nothing_shared(first, second)
+    before, after = comparable(one.figures_of(places), two.figures_of(places_two))
+    only_first = int((before.right & ~after.right).sum())
+    only_second = int((~before.right & after.right).sum())
+    return Comparison(
+        run=first.evaluation.run,
+        records=len(places),
+        only_first=only_first,
+        only_second=only_second,
+        differences=bootstrap.differences(before, after, seed=seed, resamples=resamples),
+        mcnemar_p=bootstrap.mcnemar(only_first, only_second),
+    )
+
+
+def _nothing_shared(first: Evaluated, second: Evaluated) -> UserError:
+    return UserError(
+        f"{first.evaluation.run} and {second.evaluation.run} share no record, so they cannot be compared",
+        remedy="Compare answers to one split of one build.",
+    )
+
+
+def scored_frame(outcomes: Outcomes | ValueOutcomes) -> pl.DataFrame:
+    """One row for each record: id, label, predicted, confidence, problem; of other tasks `VALUES` and each
+    record's own figures."""
+    if isinstance(outcomes, ValueOutcomes):
+        return _values_frame(outcomes)
     rows = [
         (id_, truth, item.predicted, item.confidence, item.problem)
         for id_, truth, item in zip(outcomes.ids, outcomes.truth, outcomes.answers, strict=True)
@@ -159,6 +242,27 @@ SCORED: dict[str, Any] = {
 }
 
 
+VALUES: dict[str, Any] = {
+    "id": pl.String,
+    "truth": pl.String,
+    "answered": pl.String,
+    "score": pl.Float64,
+    "problem": pl.String,
+}
+"""Truth and answer are JSON; the score is the record's share in the task's first figure."""
+
+
+def _values_frame(outcomes: ValueOutcomes) -> pl.DataFrame:
+    rows = [
+        (id_, plain(truth), plain(given), next(iter(scores.values())), item.problem)
+        for id_, truth, given, scores, item in zip(
+            outcomes.ids, outcomes.truth, outcomes.given, outcomes.scores, outcomes.answers, strict=True
+        )
+    ]
+    figures = pl.DataFrame(outcomes.scores, schema=dict.fromkeys(outcomes.scores[0], pl.Float64))
+    return pl.DataFrame(rows, schema=VALUES, orient="row").hstack(figures)
+
+
 def _by_id(outcomes: Outcomes) -> dict[str, tuple[str, str | None]]:
     return {
         id_: (truth, item.predicted)
@@ -172,31 +276,69 @@ def _one(build: BuildFolder, path: Path, options: Options) -> Evaluated:
     outcomes = join(truths, answers, answered_only=options.answered_only)
     truth, answer = outcomes.codes()
     table = Table.of(truth, answer, len(outcomes.classes))
-    seed = int(build.recipe.get("seed", 7))
     mistakes = pairs(outcomes, build.labels, partial(images_of, build))
     evaluation = Evaluation(
-        build=build.report.name,
-        content=build.manifest.content,
-        split=options.split,
-        model=options.model or _models(outcomes),
-        run=build.place(str(path.absolute())),
-        predictions_sha256=_sha256(path),
-        date=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        records=outcomes.count,
-        answered_only=options.answered_only,
-        seed=seed,
-        resamples=options.resamples,
-        metrics=metrics.intervals(table, seed, options.resamples),
+        **_circumstances(build, path, options, outcomes),
+        metrics=metrics.intervals(table, _seed(build), options.resamples),
         classes=class_scores(outcomes, table),
         confusion=Matrix(labels=list(outcomes.classes), counts=table.matrix().tolist()),
-        problems=outcomes.problems(),
-        trouble=outcomes.trouble,
         calibration=calibration(outcomes),
         pairs=mistakes,
         proposals=proposals(mistakes, build),
-        **_cost(outcomes),
     )
     return Evaluated(path, evaluation, outcomes)
+
+
+def _one_of_values(build: BuildFolder, path: Path, options: Options, target: Target) -> Evaluated:
+    truths = value_truths_of(build, options.split, target)
+    answers = read_answers(path, build, options.split)
+    outcomes = join_values(truths, answers, answered_only=options.answered_only)
+    outcomes = replace(outcomes, tolerance=options.tolerance)
+    facts = None
+    if options.judge is not None:
+        outcomes, facts = options.judge(outcomes)
+    figures = outcomes.figures
+    evaluation = Evaluation(
+        **_circumstances(build, path, options, outcomes),
+        metrics=bootstrap.intervals(figures, _seed(build), options.resamples),
+        classes=scores_of_sets(figures) if isinstance(figures, LabelSets) else [],
+        confusion=Matrix(labels=[], counts=[]),
+        calibration=None,
+        pairs=[],
+        proposals=[],
+        task=target.task,
+        field=target.field,
+        tolerance=options.tolerance if target.task is Task.NUMBER else None,
+        worst=worst(outcomes, partial(images_of, build)),
+        referee=facts,
+    )
+    return Evaluated(path, evaluation, outcomes)
+
+
+def _seed(build: BuildFolder) -> int:
+    return int(build.recipe.get("seed", 7))
+
+
+def _circumstances(
+    build: BuildFolder, path: Path, options: Options, outcomes: Outcomes | ValueOutcomes
+) -> dict[str, Any]:
+    """The fields that every task has."""
+    return {
+        "build": build.report.name,
+        "content": build.manifest.content,
+        "split": options.split,
+        "model": options.model or _models(outcomes),
+        "run": build.place(str(path.absolute())),
+        "predictions_sha256": _sha256(path),
+        "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "records": outcomes.count,
+        "answered_only": options.answered_only,
+        "seed": _seed(build),
+        "resamples": options.resamples,
+        "problems": outcomes.problems(),
+        "trouble": outcomes.trouble,
+        **_cost(outcomes),
+    }
 
 
 def read_answers(path: Path, build: BuildFolder, split: str) -> Iterator[Prediction]:
@@ -207,12 +349,12 @@ def read_answers(path: Path, build: BuildFolder, split: str) -> Iterator[Predict
         yield from answers.read(path)
 
 
-def _models(outcomes: Outcomes) -> str:
+def _models(outcomes: Outcomes | ValueOutcomes) -> str:
     """The models that answered, in order of their names."""
     return ", ".join(sorted({item.model for item in outcomes.answers if item.model}))
 
 
-def _cost(outcomes: Outcomes) -> dict[str, Any]:
+def _cost(outcomes: Outcomes | ValueOutcomes) -> dict[str, Any]:
     """Tokens and time, where the file has them."""
     tokens_in = [item.tokens_in for item in outcomes.answers if item.tokens_in is not None]
     tokens_out = [item.tokens_out for item in outcomes.answers if item.tokens_out is not None]

@@ -99,6 +99,7 @@ def _prediction(
         detail=found.detail,
         answer=line["predict"],
         reason=found.reason,
+        values=None if found.label or found.problem else dict(found.values),
         images=tuple(row.get("images") or ()),
     )
 

@@ -13,11 +13,14 @@ import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.ledger import Figure, Score
+from datakit.artifacts.metric_names import main_metrics
 from datakit.cards.changes import changes
 from datakit.cards.inputs import inputs_of
-from datakit.evaluation import metrics
-from datakit.evaluation.evaluation import SCORED, Evaluation
+from datakit.evaluation import bootstrap, metrics
+from datakit.evaluation.bootstrap import Means
+from datakit.evaluation.evaluation import SCORED, VALUES, Evaluation
 from datakit.evaluation.metrics import Difference
+from datakit.evaluation.tasks import Task
 
 _VERSION = re.compile(r"[_-]?v?\d+$")
 
@@ -32,6 +35,7 @@ def score_of(evaluation: Evaluation, build: BuildFolder, outcomes: Path) -> Scor
         split=evaluation.split,
         records=evaluation.records,
         answered_only=evaluation.answered_only,
+        task=evaluation.task.value,
         metrics={
             name: Figure(value=_six(found.value), low=_six(found.low), high=_six(found.high))
             for name, found in evaluation.metrics.items()
@@ -56,7 +60,7 @@ class Entry:
     """The score of the same family and split that was measured before it."""
     changes: tuple[str, ...] = ()
     difference: Difference | None = None
-    """Of the accuracy, on the records that both have; None where the outcomes are not kept."""
+    """Of the task's first figure (accuracy), on the records of both; None where outcomes are not kept."""
     compared: int = 0
     """Records that both have."""
 
@@ -68,13 +72,13 @@ def history(scores: Sequence[Score], project: Path, *, name: str = "") -> list[E
     recipe, a family or a pattern (`ecom_*`).
     """
     versions: dict[str, list[str]] = {}
-    last: dict[tuple[str, str], Score] = {}
+    last: dict[tuple[str, str, str], Score] = {}
     found = []
     for score in sorted(scores, key=lambda score: score.date):
         mine = versions.setdefault(score.name, [])
         if score.inputs.version not in mine:
             mine.append(score.inputs.version)
-        key = (family(score.name), score.split)
+        key = (family(score.name), score.split, score.task)
         before = last.get(key)
         last[key] = score
         if name and name not in (score.name, key[0]) and not fnmatchcase(score.name, name):
@@ -102,6 +106,8 @@ def _difference(before: Score, after: Score, project: Path) -> tuple[Difference 
     first, second = _outcomes(before, project), _outcomes(after, project)
     if first is None or second is None:
         return None, 0
+    if after.task != Task.LABEL:
+        return _difference_of_values(first, second, after)
     both = first.join(second, on=["id", "label"], suffix="_after")
     if both.is_empty():
         return None, 0
@@ -125,7 +131,23 @@ def _outcomes(score: Score, project: Path) -> pl.DataFrame | None:
     if not score.outcomes or hashlib.sha256(data).hexdigest() != score.outcomes_sha256:
         return None
     frame = pl.read_parquet(data)
-    return frame.select("id", "label", "predicted") if set(SCORED) <= set(frame.columns) else None
+    columns, needed = (SCORED, ("id", "label", "predicted"))
+    if score.task != Task.LABEL:
+        columns, needed = (VALUES, ("id", "truth", "score"))
+    return frame.select(needed) if set(columns) <= set(frame.columns) else None
+
+
+def _difference_of_values(
+    first: pl.DataFrame, second: pl.DataFrame, after: Score
+) -> tuple[Difference | None, int]:
+    """Of the first figure, which is the mean of the records' scores, where both have one."""
+    both = first.join(second, on=["id", "truth"], suffix="_after").drop_nulls()
+    name = main_metrics(after.task)[0] if main_metrics(after.task) else ""
+    if both.is_empty() or not name:
+        return None, 0
+    one, two = (Means(name, both[column].to_numpy()) for column in ("score", "score_after"))
+    seed = int(after.inputs.recipe.get("seed", 7))
+    return bootstrap.differences(one, two, seed=seed)[name], both.height
 
 
 def _six(value: float) -> float:

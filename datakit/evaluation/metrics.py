@@ -32,7 +32,7 @@ def codes(places: Sequence[int]) -> Counts:
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure between 0 and 1 (a difference: -1 and 1) and the ends of its 95% interval."""
+    """A figure (most lie between 0 and 1, a difference between -1 and 1) and its 95% interval's ends."""
 
     value: float
     low: float
@@ -136,12 +136,13 @@ def differences(
     before, now = _joined(iter(drawn_one)), _joined(iter(drawn_two))
     at_first, at_last = scores(one), scores(two)
     return {
-        name: _difference(at_last[name] - at_first[name], now[name] - before[name], resamples)
+        name: difference(at_last[name] - at_first[name], now[name] - before[name], resamples)
         for name in NAMES
     }
 
 
-def _difference(value: float, drawn: Floats, resamples: int) -> Difference:
+def difference(value: float, drawn: Floats, resamples: int) -> Difference:
+    """A difference with the ends of its interval, out of its values in the resamples."""
     low, high = (float(end) for end in np.percentile(drawn, (2.5, 97.5)))
     p = 2 * min(float(np.mean(drawn <= 0)), float(np.mean(drawn >= 0)))
     return Difference(Interval(value, low, high), min(1.0, max(p, 1 / resamples)))

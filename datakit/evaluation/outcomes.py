@@ -111,6 +111,67 @@ class Outcomes:
         return dict(Counter(item.problem for item in self.answers if item.problem).most_common())
 
 
+@dataclass(frozen=True)
+class Records:
+    """The records of one split that are scored."""
+
+    build: str
+    """Its name, for messages."""
+    split: str
+    ids: Sequence[str]
+    """In the build's order."""
+    elsewhere: Collection[str] = ()
+    """Ids of the other records of the task."""
+    without: Sequence[str] = ()
+    """Ids of the split that have no truth."""
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Answers and records that found each other."""
+
+    ids: tuple[str, ...]
+    answers: tuple[Prediction, ...]
+    """One for each id; the problem not_answered where the file has none."""
+    trouble: dict[str, Collection[str]]
+    """Kind of trouble -> ids."""
+
+
+def match(records: Records, predictions: Iterable[Prediction], *, answered_only: bool) -> Matched:
+    """The records with their answers. An id that comes twice counts once, with its last answer.
+
+    Raises UserError when no id is one of the split's.
+    """
+    ids = dict.fromkeys(records.ids)
+    answers: dict[str, Prediction] = {}
+    doubled: dict[str, None] = {}
+    unknown: dict[str, None] = {}
+    other: dict[str, None] = {}
+    for item in predictions:
+        if item.id not in ids:
+            (other if item.id in records.elsewhere else unknown)[item.id] = None
+            continue
+        if item.id in answers:
+            doubled[item.id] = None
+        answers[item.id] = item
+    if not answers:
+        raise _strangers(list(unknown), list(other), records)
+    missing = [id_ for id_ in ids if id_ not in answers]
+    kept = [id_ for id_ in ids if id_ in answers] if answered_only else list(ids)
+    absent = {id_: Prediction(id=id_, problem=NOT_ANSWERED) for id_ in missing}
+    return Matched(
+        ids=tuple(kept),
+        answers=tuple(answers.get(id_) or absent[id_] for id_ in kept),
+        trouble={
+            "missing": missing,
+            "unknown_id": unknown,
+            "other_split": other,
+            "doubled": doubled,
+            "without_truth": records.without,
+        },
+    )
+
+
 def join(truths: Truths, predictions: Iterable[Prediction], *, answered_only: bool = False) -> Outcomes:
     """The outcomes of a split.
 
@@ -121,38 +182,19 @@ def join(truths: Truths, predictions: Iterable[Prediction], *, answered_only: bo
     Raises UserError when no id is one of the split's.
     """
     truth, labels = truths.label_of, truths.labels
-    answers: dict[str, Prediction] = {}
-    doubled: dict[str, None] = {}
-    unknown: dict[str, None] = {}
-    other: dict[str, None] = {}
-    for item in predictions:
-        if item.id not in truth:
-            (other if item.id in truths.elsewhere else unknown)[item.id] = None
-            continue
-        if item.id in answers:
-            doubled[item.id] = None
-        answers[item.id] = item
-    if not answers:
-        raise _strangers(list(unknown), list(other), truths)
-    missing = [id_ for id_ in truth if id_ not in answers]
-    ids = [id_ for id_ in truth if id_ in answers] if answered_only else list(truth)
-    absent = {id_: Prediction(id=id_, label=truth[id_], problem=NOT_ANSWERED) for id_ in missing}
-    found = tuple(_known(answers.get(id_) or absent[id_], labels) for id_ in ids)
+    records = Records(truths.build, truths.split, tuple(truth), truths.elsewhere, truths.without)
+    matched = match(records, predictions, answered_only=answered_only)
+    ids = matched.ids
+    found = tuple(_known(item, labels) for item in matched.answers)
     differing = [
         item.id
         for item in found
         if item.label is not None and canonical(item.label, labels) != truth[item.id]
     ]
-    trouble = {
-        "missing": missing,
-        "unknown_id": unknown,
-        "other_split": other,
-        "doubled": doubled,
-        "other_truth": differing,
-        "without_truth": truths.without,
-    }
+    without = matched.trouble.pop("without_truth")
+    trouble = {**matched.trouble, "other_truth": differing, "without_truth": without}
     return Outcomes(
-        ids=tuple(ids),
+        ids=ids,
         truth=tuple(truth[id_] for id_ in ids),
         answers=found,
         classes=_classes({*(truth[id_] for id_ in ids), *(item.predicted for item in found)}, labels),
@@ -162,8 +204,14 @@ def join(truths: Truths, predictions: Iterable[Prediction], *, answered_only: bo
 
 def _known(item: Prediction, labels: LabelSet | None) -> Prediction:
     """The prediction with its label in the set's spelling; with a problem where the set has no such label."""
-    if item.predicted is None:
+    if item.predicted is None and item.problem:
         return item
+    if item.predicted is None:  # it states other fields
+        label = (item.values or {}).get("label")
+        if not isinstance(label, str):
+            detail = "the answer states no label"
+            return item.model_copy(update={"problem": "label_missing", "detail": detail})
+        return _known(item.model_copy(update={"predicted": label}), labels)
     label = canonical(item.predicted, labels)
     if label == item.predicted:
         return item
@@ -178,20 +226,17 @@ def _classes(seen: set[str | None], labels: LabelSet | None) -> tuple[str, ...]:
     return (*named, *sorted({label for label in seen if label is not None} - set(named)))
 
 
-def _strangers(unknown: Sequence[str], other: Sequence[str], truths: Truths) -> UserError:
+def _strangers(unknown: Sequence[str], other: Sequence[str], records: Records) -> UserError:
     if not unknown and not other:
         return UserError("the file holds no prediction", remedy="Make it with `datakit predict`.")
     if other:
         return UserError(
-            f"none of the answers is for the split `{truths.split}` of {truths.build}; {len(other):,} are "
+            f"none of the answers is for the split `{records.split}` of {records.build}; {len(other):,} are "
             "for another",
             remedy="Choose the split that was predicted with --split.",
         )
-    hint = (
-        did_you_mean(unknown[0], truths.label_of)
-        or f"Ids of the build look like `{next(iter(truths.label_of))}`."
-    )
+    hint = did_you_mean(unknown[0], records.ids) or f"Ids of the build look like `{records.ids[0]}`."
     return UserError(
-        f"none of the {len(unknown):,} ids in the file is one of {truths.build}, such as `{unknown[0]}`",
+        f"none of the {len(unknown):,} ids in the file is one of {records.build}, such as `{unknown[0]}`",
         remedy=f"{hint} Was the file made for another build?",
     )

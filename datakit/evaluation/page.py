@@ -10,16 +10,18 @@ import orjson
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.artifacts.predictions import NOT_ANSWERED, REFUSED, THINKING_CUT
+from datakit.artifacts.metric_names import metric, shown, shown_ends
+from datakit.artifacts.predictions import NOT_ANSWERED
 from datakit.cards.samples import thumbnail
 from datakit.core.replacing import check_replaceable
 from datakit.evaluation.confusion import Pair
-from datakit.evaluation.evaluation import Comparison, Evaluated, Evaluation, scored_frame
-from datakit.evaluation.metrics import Interval
+from datakit.evaluation.evaluation import SCORED, VALUES, Evaluated, Evaluation, scored_frame
+from datakit.evaluation.page_of_values import lead_of_values, method, notices_of_values, sections_of_values
+from datakit.evaluation.page_parts import class_table, comparison_section, percent, points, unread_section
 from datakit.evaluation.proposals import snippet
+from datakit.evaluation.tasks import Task
 from datakit.pages import charts
 from datakit.pages.blocks import (
-    Block,
     Bullets,
     Card,
     Cell,
@@ -35,7 +37,6 @@ from datakit.pages.blocks import (
 )
 from datakit.pages.writing import Kept, write_pages
 
-TITLES = {"accuracy": "accuracy", "macro_f1": "macro F1", "weighted_f1": "weighted F1"}
 MOST_CELLS = 30
 """Classes in the plot of the confusion matrix; evaluation.json has them all."""
 MOST_SAMPLES = 6
@@ -46,16 +47,6 @@ TROUBLES = {
     "doubled": "ids come more than once; the last answer counts",
     "other_truth": "answers were made when the record had another label; the build's label counts",
     "without_truth": "records of the split have no label and are left out",
-}
-PROBLEMS = {
-    "empty": "the answer is empty",
-    REFUSED: "the model or its server declined to answer",
-    THINKING_CUT: "the model was still thinking when its tokens were used up",
-    "form": "the answer has not the trained form",
-    "label_missing": "the answer states no label",
-    "label_unknown": "the label is not in the label file",
-    "label_ambiguous": "the answer states several labels",
-    NOT_ANSWERED: "there is no answer",
 }
 
 
@@ -68,13 +59,11 @@ def write_evaluation(
     written, where one of the first two is no evaluation.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    data = orjson.dumps(one.evaluation.model_dump(), option=orjson.OPT_INDENT_2) + b"\n"
+    data = orjson.dumps(one.evaluation.document(), option=orjson.OPT_INDENT_2) + b"\n"
     document, table = folder / f"{name}.json", folder / f"{name}.parquet"
     scored = scored_frame(one.outcomes)
     check_replaceable(document, "an evaluation", _is_evaluation)
-    check_replaceable(
-        table, "an evaluation's outcomes", lambda path: pl.read_parquet_schema(path) == scored.schema
-    )
+    check_replaceable(table, "an evaluation's outcomes", _is_outcomes)
     draft = folder / f".{name}.part"
     scored.write_parquet(draft)
     os.replace(draft, table)
@@ -88,17 +77,21 @@ def _is_evaluation(path: Path) -> bool:
     return bool(Evaluation.model_validate_json(path.read_bytes()))
 
 
+def _is_outcomes(path: Path) -> bool:
+    """Whether a file holds the outcomes of some task."""
+    schema = pl.read_parquet_schema(path)
+    return schema == pl.Schema(SCORED) or set(VALUES) <= schema.keys()
+
+
 def page(evaluation: Evaluation, build: BuildFolder, name: str) -> Card:
     """All that the page says, before it is laid out."""
+    is_label = evaluation.task is Task.LABEL
+    own = _sections_of_label(evaluation, build) if is_label else sections_of_values(evaluation, build)
     sections = [
         Section("Scores", [_scores(evaluation)]),
-        _comparisons(evaluation.compared_with),
-        _unread(evaluation),
-        Section("Classes", [_classes(evaluation)]),
-        _confusion(evaluation),
-        _pairs(evaluation, build),
-        _labels(evaluation),
-        _calibration(evaluation),
+        comparison_section(evaluation),
+        unread_section(evaluation),
+        *own,
         _about(evaluation),
     ]
     return Card(
@@ -112,8 +105,20 @@ def page(evaluation: Evaluation, build: BuildFolder, name: str) -> Card:
     )
 
 
+def _sections_of_label(evaluation: Evaluation, build: BuildFolder) -> list[Section]:
+    return [
+        Section("Classes", [class_table(evaluation)]),
+        _confusion(evaluation),
+        _pairs(evaluation, build),
+        _labels(evaluation),
+        _calibration(evaluation),
+    ]
+
+
 def lead(evaluation: Evaluation) -> str:
     """The result in a sentence."""
+    if evaluation.task is not Task.LABEL:
+        return lead_of_values(evaluation)
     accuracy = evaluation.metrics["accuracy"]
     who = evaluation.model or "The model"
     right = round(accuracy.value * evaluation.records)
@@ -130,6 +135,8 @@ def notices(evaluation: Evaluation) -> list[str]:
     for kind, trouble in evaluation.trouble.items():
         some = ", ".join(trouble.ids) + (", …" if trouble.count > len(trouble.ids) else "")
         found.append(f"{trouble.count:,} {TROUBLES[kind]}: {some}.")
+    if evaluation.task is not Task.LABEL:
+        return [*found, *notices_of_values(evaluation)]
     if "missing" in evaluation.trouble and evaluation.problems.get(NOT_ANSWERED):
         found.append("Records without an answer count as wrong.")
     if evaluation.records < 200:
@@ -141,69 +148,23 @@ def notices(evaluation: Evaluation) -> list[str]:
     return found
 
 
-def percent(value: float) -> str:
-    return f"{100 * value:.1f}%"
-
-
-def points(value: float) -> float:
-    """A share in percent, to a tenth."""
-    return round(100 * value, 1)
-
-
 def _scores(evaluation: Evaluation) -> Table:
-    rows: list[list[Cell]] = [
-        [TITLES[name], points(found.value), _ends(found)] for name, found in evaluation.metrics.items()
-    ]
-    return Table(["score", "%", "95% interval"], rows)
-
-
-def _ends(found: Interval) -> str:
-    return f"{points(found.low)} to {points(found.high)}"
-
-
-def _comparisons(compared: Sequence[Comparison]) -> Section:
-    blocks: list[Block] = []
-    for one in compared:
-        blocks.append(
-            Text(
-                f"Against {one.run}, on {one.records:,} records that both have: {one.only_second:,} are "
-                f"right here alone, {one.only_first:,} there alone."
-            )
-        )
+    if evaluation.task is Task.LABEL:
         rows: list[list[Cell]] = [
-            [
-                TITLES[name],
-                points(found.interval.value),
-                _ends(found.interval),
-                f"{found.p:.3g}",
-                "yes" if found.significant else "no",
-            ]
-            for name, found in one.differences.items()
+            [metric(name).title, points(found.value), shown_ends(name, found.low, found.high)]
+            for name, found in evaluation.metrics.items()
         ]
-        blocks.append(Table(["score", "difference, points", "95% interval", "p", "told from chance"], rows))
-    return Section("Difference", blocks)
-
-
-def _unread(evaluation: Evaluation) -> Section:
-    if not evaluation.problems:
-        return Section("Answers that are no label", [])
-    rows: list[list[Cell]] = [
-        [Code(kind), PROBLEMS.get(kind, ""), count, points(count / evaluation.records)]
-        for kind, count in evaluation.problems.items()
+        return Table(["score", "%", "95% interval"], rows)
+    figures = evaluation.metrics.items()
+    texts: list[list[Cell]] = [
+        [
+            metric(name).title,
+            shown(name, found.value),
+            f"{shown(name, found.low)} to {shown(name, found.high)}",
+        ]
+        for name, found in figures
     ]
-    return Section(
-        "Answers that are no label",
-        [Text("They count as wrong."), Table(["problem", "what it means", "answers", "%"], rows)],
-    )
-
-
-def _classes(evaluation: Evaluation) -> Table:
-    order = sorted(evaluation.classes, key=lambda one: (one.f1, -one.support))
-    rows: list[list[Cell]] = [
-        [one.label, one.support, one.answered, points(one.precision), points(one.recall), points(one.f1)]
-        for one in order
-    ]
-    return Table(["class, weakest first", "records", "answered", "precision, %", "recall, %", "F1, %"], rows)
+    return Table(["score", "", "95% interval"], texts)
 
 
 def _confusion(evaluation: Evaluation) -> Section:
@@ -316,9 +277,7 @@ def _about(evaluation: Evaluation) -> Section:
     items = [
         f"Answers: {evaluation.run} (sha256 {evaluation.predictions_sha256[:12]}), scored {evaluation.date}.",
         f"Build: {evaluation.build}, content {evaluation.content[:12]}.",
-        "Accuracy has Wilson's score interval; the others are percentiles of a bootstrap over records "
-        f"with {evaluation.resamples:,} resamples and seed {evaluation.seed}. Macro F1 is the mean over the "
-        "classes that are true or answered; at 0 and at 100% its interval has no width and says nothing.",
+        method(evaluation),
     ]
     if evaluation.tokens_in is not None or evaluation.tokens_out is not None:
         items.append(

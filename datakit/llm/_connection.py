@@ -115,6 +115,12 @@ class Connection:
                     detail = detail[:-size] + "***"
         return replace(fault, detail=detail)
 
+    def scrubbed(self, data: bytes) -> bytes:
+        """The same for what came from a server, before any of it is cut off in the middle of a key."""
+        for secret in self._secrets:
+            data = data.replace(secret.encode(), b"***")
+        return data
+
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()

@@ -82,7 +82,7 @@ class Endpoint:
             found = self.provider.decode(reply.data)
         else:
             self.limiter.heard(self.provider.limits(reply.headers), now)
-            found = self.provider.fault(reply.status, reply.headers, reply.data)
+            found = self.provider.fault(reply.status, reply.headers, self.connection.scrubbed(reply.data))
         if isinstance(found, Fault):
             found = self.connection.safe(found)
         reason = found.reason if isinstance(found, Fault) else "answered"

@@ -20,41 +20,61 @@ from datakit.llm.providers import provider_of
 from datakit.llm.request import Request
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 5.0
+_LIST_S, _WORD_S = 10.0, 60.0
+"""So long a list and a word are waited for; a model that is being loaded takes its time."""
+_FINAL = frozenset({"key", "account", "model"})
 
 
-def unreachable(settings: LlmSettings, say: Callable[[str], None]) -> list[UserError]:
-    """Why no endpoint of the recipe can be asked; empty when one can, since the others stand in for it.
+def unreachable(
+    settings: LlmSettings, say: Callable[[str], None], *, by_batch: bool = False
+) -> list[UserError]:
+    """Why a model of the recipe can be asked nowhere; empty when each can, at one of its endpoints.
 
     An endpoint that is down is waited for, `max_down_s` at most, which `say` is told. Its list of models is
     asked for; a model that is not on it is asked one word, because some services do not list all they have.
+    With `by_batch` nothing is asked: models may be there for batches alone.
     """
     if not settings.resolved_provider() or not provider_of(settings).asks:
         return []
-    return asyncio.run(_unreachable(settings.each_endpoint(), say))
+    return asyncio.run(_unreachable(settings.each_endpoint(), say, by_batch))
 
 
-async def _unreachable(endpoints: Sequence[LlmSettings], say: Callable[[str], None]) -> list[UserError]:
+async def _unreachable(
+    endpoints: Sequence[LlmSettings], say: Callable[[str], None], by_batch: bool
+) -> list[UserError]:
     until = time.monotonic() + endpoints[0].max_down_s
-    tasks = [asyncio.create_task(_fault(each, until, say)) for each in endpoints]
-    errors = []
+    models = dict.fromkeys(each.model for each in endpoints)
+    found = await asyncio.gather(
+        *(_model_fault([e for e in endpoints if e.model == model], until, say, by_batch) for model in models)
+    )
+    return [error for error in found if error is not None]
+
+
+async def _model_fault(
+    endpoints: Sequence[LlmSettings], until: float, say: Callable[[str], None], by_batch: bool
+) -> UserError | None:
+    """Why a model can be asked at none of its endpoints; they stand in for each other."""
+    tasks = [asyncio.create_task(_fault(each, until, say, by_batch)) for each in endpoints]
+    error = None
     try:
         for task in asyncio.as_completed(tasks):
             error = await task
             if error is None:
-                return []
-            errors.append(error)
+                break
     finally:
         for each in tasks:
             each.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    return errors
+    return error
 
 
 class _Down(Exception):
     """Nobody answers, or only with trouble of the server's own."""
 
 
-async def _fault(settings: LlmSettings, until: float, say: Callable[[str], None]) -> UserError | None:
+async def _fault(
+    settings: LlmSettings, until: float, say: Callable[[str], None], by_batch: bool
+) -> UserError | None:
     try:
         provider = provider_of(settings)
         connection = Connection.of(provider)
@@ -64,7 +84,7 @@ async def _fault(settings: LlmSettings, until: float, say: Callable[[str], None]
     try:
         while True:
             try:
-                return await _looked_at(settings, provider, connection)
+                return await _looked_at(settings, provider, connection, until, by_batch)
             except _Down as down:
                 left = until - time.monotonic()
                 if left <= 0:
@@ -81,21 +101,26 @@ async def _fault(settings: LlmSettings, until: float, say: Callable[[str], None]
         await connection.close()
 
 
-async def _looked_at(settings: LlmSettings, provider: Provider, connection: Connection) -> UserError | None:
+async def _looked_at(
+    settings: LlmSettings, provider: Provider, connection: Connection, until: float, by_batch: bool
+) -> UserError | None:
     """Why the endpoint cannot be asked; None when it can. Raises _Down."""
-    reply = await connection.get(provider.models_url or provider.url)
+    try:
+        async with asyncio.timeout(_LIST_S):
+            reply = await connection.get(provider.models_url or provider.url)
+    except TimeoutError:
+        reply = Fault("again", "timed_out", f"no list of models within {_LIST_S:g} s")
     if isinstance(reply, Fault) and reply.reason == "unreachable":
         raise _Down(reply.detail)
-    if not isinstance(reply, Fault) and reply.status in (401, 403):
-        fault = connection.safe(provider.fault(reply.status, reply.headers, reply.data))
-        return _error(
-            f"{provider.base_url.rstrip('/')} refused the key. {fault.detail}",
-            f"Put a valid key into {provider.key_name} and run the same command again.",
-        )
-    if not provider.models_url:
-        return None  # somebody is there; more would have to be paid for
     offered = [] if isinstance(reply, Fault) else _names(reply.data)
-    return None if settings.model in offered else await _asked_one_word(settings, offered)
+    if by_batch or settings.model in offered:
+        return None
+    patience_s = max(until - time.monotonic(), _WORD_S)
+    try:
+        async with asyncio.timeout(patience_s):
+            return await _asked_one_word(settings, offered)
+    except TimeoutError:
+        raise _Down(f"no answer to one word within {patience_s:.0f} s") from None
 
 
 async def _asked_one_word(settings: LlmSettings, offered: Sequence[str]) -> UserError | None:
@@ -108,7 +133,8 @@ async def _asked_one_word(settings: LlmSettings, offered: Sequence[str]) -> User
             return None
         if found.reason in DOWN:
             raise _Down(found.detail)
-        if found.fate != "stop":
+        # A server that lists models is there, whatever it thinks of a question without a picture.
+        if found.fate != "stop" or (offered and found.reason not in _FINAL):
             return None
         message, _, remedy = str(await endpoint.stop(found)).partition("\n")
         return _error(message, f"{remedy.strip()} {did_you_mean(settings.model, offered)}")

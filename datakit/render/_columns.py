@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import polars as pl
 
-from datakit.core.answer import LABEL, TurnFormat
+from datakit.core.answer import LABEL, AnswerFormat, TurnFormat
+from datakit.core.answer_forms import ContractFormat
 from datakit.core.folded import Shared, uncut
 from datakit.core.prompt import Prompt
 from datakit.core.templates import escape_tokens
@@ -16,6 +18,8 @@ from datakit.render._chats import joined, woven
 
 _WHITE = "".join(char for char in map(chr, range(0x3001)) if char.isspace())
 """What Python strips; polars knows a few characters less."""
+_UNEVEN = "[" + "".join(re.escape(char) for char in _WHITE if char != " ") + "]|  "
+"""White space that a contract's line writes as one space."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,8 @@ class PlainRecords:
     def of(cls, writer: Writer, texts: set[str]) -> PlainRecords | None:
         """None where a template must be rendered record by record, or tokens be counted."""
         counted = writer.count_tokens or writer.max_tokens is not None
-        simple = all(prompt.texts is not None for prompt in writer.prompts)
-        return cls(writer) if simple and not counted and set(writer.form.variables) <= texts else None
+        simple = all(prompt.texts is not None for prompt in writer.prompts) and _plain_answer(writer.form)
+        return cls(writer) if simple and not counted and set(writer.form.columns.values()) <= texts else None
 
     def make(self, frame: pl.DataFrame) -> Plain:
         """The records of a batch that are plain."""
@@ -63,6 +67,7 @@ class PlainRecords:
             done &= _readable(form, answers)
             turns += [user, answer]
         done &= answers.select(pl.all_horizontal(pl.all().str.len_bytes() > 0)).to_series().fill_null(False)
+        done &= _as_they_are(self.writer.form, answers)
         if self.writer.max_chars is not None:
             done &= chars <= self.writer.max_chars
         every = bool(done.all())
@@ -79,7 +84,8 @@ class PlainRecords:
     def _answers(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The answers' values, stripped; the label in its canonical spelling, null for a stranger."""
         names = self.writer.form.variables
-        values = frame.select(pl.col(name).str.strip_chars(_WHITE) for name in names)
+        columns = self.writer.form.columns
+        values = frame.select(pl.col(columns[name]).str.strip_chars(_WHITE).alias(name) for name in names)
         labels = self.writer.labels
         if labels is None or LABEL not in names:
             return values
@@ -136,6 +142,26 @@ def _readable(form: TurnFormat, values: pl.DataFrame) -> pl.Series:
     if not held:
         return pl.repeat(True, values.height, dtype=pl.Boolean, eager=True)
     return values.select(~pl.any_horizontal(held)).to_series()
+
+
+def _plain_answer(form: AnswerFormat) -> bool:
+    """Whether the answer holds texts only, and each of them always."""
+    if not isinstance(form, ContractFormat):
+        return True
+    fields = form.contract.fields
+    return all(field.kind in ("text", "line", "label") and not field.optional for field in fields)
+
+
+def _as_they_are(form: AnswerFormat, values: pl.DataFrame) -> pl.Series:
+    """Which records' values a contract takes as they are: lines that are one line, and not too long."""
+    fits = [pl.lit(True)]
+    for field in form.contract.fields if isinstance(form, ContractFormat) else ():
+        if field.kind != "text":
+            fits.append(~pl.col(field.name).str.contains(_UNEVEN).fill_null(False))
+        if field.max_chars is not None:
+            fits.append((pl.col(field.name).str.len_chars() <= field.max_chars).fill_null(False))
+    even = values.select(pl.all_horizontal(fits).alias("even")).to_series()
+    return even if len(even) == values.height else pl.repeat(bool(even[0]), values.height, eager=True)
 
 
 def _changed(texts: pl.Series, escape: Callable[[str], str]) -> pl.Series:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import polars as pl
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from datakit.core.answer import LABEL, AnswerFormat
+from datakit.core.answer_forms import Assignment, ContractFormat
+from datakit.core.contract import FORMS
 from datakit.core.errors import UserError, did_you_mean
-from datakit.core.folded import Folded
-from datakit.core.outcome import Batch, Reject, Rejected
+from datakit.core.outcome import Rejected
 from datakit.core.prompt import Prompt
 from datakit.core.record import MESSAGES
-from datakit.core.templates import escape_except_images
+from datakit.core.templates import TrustedText
 from datakit.core.tokens import DEFAULT_SYSTEM
 from datakit.core.tools import Tools
-from datakit.core.transform import Columns, FoldedWorker, PromptRenderer, Row, Worker
+from datakit.core.transform import Columns, PromptRenderer, Row, Worker
 from datakit.core.writer import Prompted, Writer
-from datakit.render._chats import Chats
-from datakit.render._columns import PlainRecords
+from datakit.render import _answers
+from datakit.render._answers import ANSWER_FORMAT, AnswerForm
+from datakit.render._batches import Batches, Forms
 
 ANSWERS = {
     "label_only": ("answer/label_only.j2",),
@@ -28,10 +30,10 @@ ANSWERS = {
     "describe_reason_label": ("answer/describe_reason_label.j2",),
     "two_turn": ("answer/two_turn_1.j2", "answer/two_turn_2.j2"),
 }
-"""Answers that have a name of their own."""
+"""Forms whose templates a prompt without `{{ answer_format }}` is answered by."""
+FORM = "answer_form"
+"""The column that says in which of several forms a record is answered."""
 _OWN_LABEL = "label_info"
-Size = tuple[int, int | None, int]
-"""Characters and tokens of the prompt, and the rung of the ladder."""
 
 
 class Chat(PromptRenderer):
@@ -46,9 +48,18 @@ class Chat(PromptRenderer):
     dropped. `shrink_rung` tells how far that went: 0 untouched, 1 the first column cut, 2 dropped, 3 the
     second cut, and so on.
 
+    The answer is a contract: its fields in order. From it come the prompt's own lines (`{{ answer_format }}`
+    in the template, in Chinese or English as the template is), the answer, and how answers are read, decoded
+    and scored (`answer.json` in the build). Named forms: `label_only`, `label_first`, `reason_first`,
+    `short_reason` (at most 30 characters; a longer one rejects the record), `describe_then_label`,
+    `describe_reason_label`, `cot` (evidence, exclusion, conclusion, label), `two_turn`, `multi_label`,
+    `number`, `free_text`. With `answers` one data set holds several, and column `answer_form` says which.
+
+    A prompt that states another order or form by hand than the answer has is an error, with its line. An
+    answer template (Jinja) must be constant text around variables, because it is read backwards.
+
     Reasons of rejection: prompt_too_long (with both numbers), label_missing, label_unknown,
-    answer_incomplete, answer_unreadable, image_places. The answer template is read backwards when models are
-    scored (`answer.json` in the build), so it must be constant text around variables.
+    answer_incomplete, answer_too_long, answer_unreadable, number_unreadable, boxes_unreadable, image_places.
     """
 
     version: ClassVar[int] = 1
@@ -56,9 +67,13 @@ class Chat(PromptRenderer):
     prompt: str | tuple[str, ...]
     """Template of the user turn, such as `ecom/classify.j2`; a list of one template per user turn for a
     dialogue (`[ecom/ask_description.j2, ecom/ask_label.j2]` with `answer: two_turn`)."""
-    answer: str | tuple[str, ...]
-    """`label_only`, `reason_first`, `label_first`, `describe_reason_label`, `two_turn`, or the answer's
-    template, such as `ecom/reason_then_label.j2` (a list of one per turn for a dialogue)."""
+    answer: str | tuple[str, ...] | AnswerForm | None = None
+    """A named form, such as `reason_first`; `{fields: [description, {name: reason, max_chars: 30}, label]}`;
+    or the answer's template, such as `ecom/reason_then_label.j2` (a list of one per turn for a dialogue)."""
+    answers: tuple[AnswerForm, ...] | None = None
+    """Instead of `answer`, several forms in one data set, so that one model serves them all: `[{form:
+    reason_first}, {form: label_only, share: 0.3, instruction: 只回答类别名称。}]`. The first is served by
+    default. Which record has which form depends on its id and the seed alone."""
     system: str | None = DEFAULT_SYSTEM
     """The system turn. Written out, because trainer and server disagree about a default; null for none."""
     max_chars: int | None = Field(default=2500, ge=1)
@@ -75,6 +90,22 @@ class Chat(PromptRenderer):
     """Whether records that already have messages (read from a chat data set) keep them. They are escaped and
     checked like the others, but never shortened."""
 
+    @model_validator(mode="after")
+    def _has_an_answer(self) -> Self:
+        if (self.answer is None) == (self.answers is None):
+            raise ValueError("give either `answer` or `answers`")
+        if self.answers is not None:
+            if not self.answers:
+                raise ValueError("`answers` names no form")
+            _answers.shares_of(self.answers)
+        elif isinstance(self.answer, AnswerForm) and self.answer.share is not None:
+            raise ValueError("`share` belongs to the forms of `answers`")
+        return self
+
+    @property
+    def compares(self) -> bool:
+        return self.answers is not None  # the shares are those of all records
+
     def templates(self) -> tuple[str, ...]:
         return (*self._prompts, *self._answers)
 
@@ -88,8 +119,12 @@ class Chat(PromptRenderer):
             )
         for name in self._prompts:
             wanted |= dict.fromkeys(self._prompt_columns(name, form, tools))
+        if isinstance(form, ContractFormat):
+            _answers.check_stated(self._prompts, tools.templates)
+        _answers.check_agreement(self._prompts, form, tools.templates)
         self._check_shrink(wanted)
-        wanted |= dict.fromkeys(form.variables)
+        for each in self._forms(form):
+            wanted |= dict.fromkeys(each.columns.values())
         if self.keep_messages:
             wanted["messages"] = None
         return tuple(wanted)
@@ -98,17 +133,42 @@ class Chat(PromptRenderer):
         columns: dict[str, Any] = {"messages": MESSAGES, "prompt_chars": pl.UInt32()}
         if self._counts:
             columns["prompt_tokens"] = pl.UInt32()
-        return {**columns, "shrink_rung": pl.UInt8()}
+        columns["shrink_rung"] = pl.UInt8()
+        return columns if self.answers is None else {**columns, FORM: pl.String()}
 
     def start(self, tools: Tools, frame: pl.LazyFrame) -> Worker:
         columns = frame.collect_schema()
         self._check_columns(list(columns), tools)
         texts = [name for name, dtype in columns.items() if dtype == pl.String]
-        return _Batches(self, self._writer(tools, texts), ("id", *self.needs(tools)), set(texts))
+        needed = ("id", *self.needs(tools))
+        form = self.answer_format(tools)
+        if self.answers is None:
+            return self._batches(form, needed, tools, texts)
+        assert isinstance(form, ContractFormat)  # `answers` are contracts
+        ids = frame.select("id").collect()["id"].to_list()
+        batches = [self._batches(one, needed, tools, texts) for one in self._forms(form)]
+        workers = dict(zip((one.form for one in form.contracts), batches, strict=True))
+        return Forms(workers, Assignment.of(ids, form.shares, tools.seed), FORM)
 
     def answer_format(self, tools: Tools) -> AnswerFormat:
         """How the answers are written and read back. Raises UserError for a template that cannot be."""
-        return AnswerFormat.of(self._answers, tools.templates)
+        if not self._has_contract(tools):
+            return AnswerFormat.of(self._answers, tools.templates)
+        language = _answers.language_of(self._prompts, tools.templates)
+        if self.answers is not None:
+            contracts = [form.contract(language) for form in self.answers]
+            return ContractFormat.of_contracts(contracts, _answers.shares_of(self.answers))
+        form = self.answer if isinstance(self.answer, AnswerForm) else AnswerForm(form=str(self.answer))
+        return ContractFormat.of_contracts([form.contract(language)])
+
+    def for_form(self, form: str | None, tools: Tools) -> Chat:
+        """The same prompts in one of the forms of `answers`. Raises UserError for another."""
+        self.answer_format(tools).named(form)
+        if self.answers is None:
+            return self
+        chosen = next((one for one in self.answers if form in (None, one.form or "own")), None)
+        assert chosen is not None  # `named` refuses it
+        return self.model_copy(update={"answers": None, "answer": chosen.model_copy(update={"share": None})})
 
     def prompt_columns(self, tools: Tools) -> tuple[str, ...]:
         """The columns that the prompts alone take, without those of the answer."""
@@ -117,8 +177,11 @@ class Chat(PromptRenderer):
         return tuple(dict.fromkeys(taken))
 
     def writer(self, tools: Tools) -> Writer:
-        """What writes prompts for records given as dicts, for serving: the very code that training uses."""
-        return self._writer(tools, ())
+        """What writes prompts for records given as dicts, for serving: the very code that training uses.
+
+        Of several forms it writes the first; see `for_form`.
+        """
+        return self._writer(self._forms(self.answer_format(tools))[0], tools, ())
 
     def prompt_for(self, record: Row, tools: Tools) -> Prompted | Rejected:
         """The prompt of one record, the same as in training. For many records keep a `writer`."""
@@ -130,18 +193,48 @@ class Chat(PromptRenderer):
 
     @property
     def _answers(self) -> tuple[str, ...]:
-        return ANSWERS.get(self.answer, (self.answer,)) if isinstance(self.answer, str) else self.answer
+        """The answer's templates; none where a contract can only be meant."""
+        if isinstance(self.answer, tuple):
+            return self.answer
+        if not isinstance(self.answer, str) or (self.answer in FORMS and self.answer not in ANSWERS):
+            return ()
+        return ANSWERS.get(self.answer, (self.answer,))
+
+    def _has_contract(self, tools: Tools) -> bool:
+        """Whether the answer is a contract: not a template, nor a form that the prompt states by hand."""
+        if not self._answers:
+            return True
+        stated = (ANSWER_FORMAT in tools.templates.variables(name) for name in self._prompts)
+        return isinstance(self.answer, str) and self.answer in ANSWERS and any(stated)
+
+    @staticmethod
+    def _forms(form: AnswerFormat) -> list[AnswerFormat]:
+        """Each form on its own."""
+        if not isinstance(form, ContractFormat):
+            return [form]
+        return [ContractFormat.of_contracts([contract]) for contract in form.contracts]
 
     @property
     def _counts(self) -> bool:
         return self.count_tokens or self.max_tokens is not None
 
-    def _writer(self, tools: Tools, texts: tuple[str, ...] | list[str]) -> Writer:
+    def _batches(
+        self, form: AnswerFormat, needed: tuple[str, ...], tools: Tools, texts: list[str]
+    ) -> Batches:
+        writer = self._writer(form, tools, texts)
+        return Batches(writer, needed, set(texts), keep=self.keep_messages, counts=self._counts)
+
+    def _writer(self, form: AnswerFormat, tools: Tools, texts: tuple[str, ...] | list[str]) -> Writer:
+        said = [
+            {name: TrustedText(text) for name, text in _answers.prompt_lines(form, turn).items()}
+            for turn in range(1, len(self._prompts) + 1)
+        ]
         return Writer(
             prompts=tuple(
-                Prompt(name, tools.templates, tools.label_variables, texts) for name in self._prompts
+                Prompt(name, tools.templates, {**tools.label_variables, **lines}, texts)
+                for name, lines in zip(self._prompts, said, strict=True)
             ),
-            form=self.answer_format(tools),
+            form=form,
             labels=tools.labels,
             system=self.system or None,
             max_chars=self.max_chars,
@@ -153,7 +246,17 @@ class Chat(PromptRenderer):
     def _prompt_columns(self, name: str, form: AnswerFormat, tools: Tools) -> list[str]:
         """The columns that a prompt takes. Raises UserError where it would give the answer away."""
         taken = tools.templates.variables(name)
-        told = sorted(taken & {LABEL, _OWN_LABEL, *({"reason"} & set(form.variables))})
+        answered = {"reason"} & set(form.variables)
+        if isinstance(form, ContractFormat):
+            taken.discard(ANSWER_FORMAT)
+            answered = {column for one in self._forms(form) for column in one.columns.values()}
+        elif ANSWER_FORMAT in taken:
+            raise UserError(
+                f"the prompt uses `{ANSWER_FORMAT}`, but `answer` is a template of its own",
+                remedy=f"Name a form, such as `answer: reason_first`; known: {', '.join(FORMS)}.",
+                where=tools.templates.place(name, ANSWER_FORMAT),
+            )
+        told = sorted(taken & {LABEL, _OWN_LABEL, *answered})
         if told:
             raise UserError(
                 f"the prompt uses `{told[0]}`, which gives the answer away",
@@ -177,85 +280,12 @@ class Chat(PromptRenderer):
                 raise UserError(f"`shrink` names `{column}`, which the prompt does not use", remedy=hint)
 
     def _check_columns(self, columns: list[str], tools: Tools) -> None:
+        given = {*tools.label_variables, ANSWER_FORMAT}
         for name in self._prompts:
-            for column in sorted(tools.templates.variables(name) - tools.label_variables.keys()):
+            for column in sorted(tools.templates.variables(name) - given):
                 if column not in columns:
                     raise UserError(
                         f"template {name} uses `{column}`, which is no column here",
                         remedy=did_you_mean(column, columns) or f"Columns: {', '.join(columns)}.",
                         where=tools.templates.place(name, column),
                     )
-
-
-class _Batches(FoldedWorker):
-    """Renders batch by batch: plain records column by column, the others one by one."""
-
-    def __init__(self, chat: Chat, writer: Writer, columns: tuple[str, ...], texts: set[str]) -> None:
-        self.writer, self.columns = writer, columns
-        self.keep, self.counts = chat.keep_messages, chat.count_tokens or chat.max_tokens is not None
-        self.plain = None if self.keep else PlainRecords.of(writer, texts)
-
-    def folded(self, records: Folded) -> tuple[Folded, list[Reject]]:
-        frame = records.unfolded()
-        if self.plain is None or frame.is_empty():
-            batch = self._each(frame)[0]
-            return Folded(batch.frame), batch.rejects
-        made = self.plain.make(frame)
-        done = (frame if made.done.all() else frame.filter(made.done)).with_columns(
-            made.messages,
-            made.chars.alias("prompt_chars"),
-            pl.lit(0, dtype=pl.UInt8).alias("shrink_rung"),
-        )
-        if done.height == frame.height:
-            return Folded(done, made.shared), []
-        done = Folded(done, made.shared).unfolded()
-        rest, kept = self._each(frame.filter(~made.done))
-        places = pl.concat([made.done.arg_true(), (~made.done).arg_true().gather(kept)])
-        return Folded(pl.concat([done, rest.frame])[places.arg_sort()]), rest.rejects
-
-    def _each(self, frame: pl.DataFrame) -> tuple[Batch, list[int]]:
-        """The records made one by one, and the places of those that go on."""
-        chats, sizes = Chats(self.writer.system), list[Size]()
-        rejected: dict[int, Rejected] = {}
-        for at, values in enumerate(frame.select(self.columns).iter_rows()):
-            record = dict(zip(self.columns, values, strict=True))
-            record["images"] = record["images"] or []
-            found = self._one(record, chats)
-            if isinstance(found, Rejected):
-                rejected[at] = found
-            else:
-                sizes.append(found)
-        chars, tokens, rungs = zip(*sizes, strict=True) if sizes else ((), (), ())
-        added = [chats.series(), pl.Series("prompt_chars", chars, dtype=pl.UInt32)]
-        if self.counts:
-            added.append(pl.Series("prompt_tokens", tokens, dtype=pl.UInt32))
-        added.append(pl.Series("shrink_rung", rungs, dtype=pl.UInt8))
-        kept = [at for at in range(frame.height) if at not in rejected]
-        going = frame[kept] if rejected else frame
-        return Batch(going.with_columns(added), _rejects(frame, rejected)), kept
-
-    def _one(self, record: dict[str, Any], chats: Chats) -> Size | Rejected:
-        if self.keep and record["messages"]:
-            given = [
-                (turn["role"], escape_except_images(turn["content"] or "")) for turn in record["messages"]
-            ]
-            size = self.writer.given(given, len(record["images"]))
-            if not isinstance(size, Rejected):
-                chats.add_given(given)
-            return size
-        answers = self.writer.answers(record)
-        if isinstance(answers, Rejected):
-            return answers
-        prompted = self.writer.prompt(record)
-        if isinstance(prompted, Rejected):
-            return prompted
-        chats.add(prompted.turns, answers)
-        return prompted.chars, prompted.tokens, prompted.rung
-
-
-def _rejects(frame: pl.DataFrame, rejected: dict[int, Rejected]) -> list[Reject]:
-    places = frame[list(rejected)].select("id", "source_file", "source_line").rows()
-    return [
-        Reject(id_, found.reason, found.detail, file or "", line)
-        for (id_, file, line), found in zip(places, rejected.values(), strict=True)
-    ]

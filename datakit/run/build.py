@@ -31,6 +31,7 @@ from datakit.run.engine import Engine
 from datakit.run.kept_files import keep_files
 from datakit.run.preflight import preflight
 from datakit.run.progress import Progress
+from datakit.run.prompt_steps import serving_work
 from datakit.run.stage import Stage
 from datakit.run.store import Store, store_folder
 
@@ -82,8 +83,10 @@ def build(
     finishers: Sequence[Finisher] = (),
     progress: Progress | None = None,
     writes: Sequence[Path] = (),
+    checks: Sequence[Callable[[], UserError | None]] = (),
 ) -> Build:
-    """The build of a recipe. An unchanged one is kept as it is. `writes` are folders that are written later.
+    """The build of a recipe. An unchanged one is kept as it is. `writes` are folders that are
+    written later, `checks` say beforehand what would fail then.
 
     Raises RecipeErrors, UserError, BuildFailed, NothingLeft, BudgetSpent or StopProvider. Whatever was paid
     for before stands in the result store, so the same call goes on from there.
@@ -104,7 +107,16 @@ def build(
                 return Build(folder, kept)
             check_columns(recipe, tools)
             place.check({f"file {path.name}": path for path in manifests.declared_files(recipe, tools)})
-            preflight(recipe, tools, store, folder, writes=writes, say=progress.say)
+            preflight(
+                recipe,
+                tools,
+                store,
+                folder,
+                limit=options.limit,
+                writes=writes,
+                checks=checks,
+                say=progress.say,
+            )
             maker = _Maker(recipe, options, tools, store, place, progress, list(finishers))
             return maker.make(began)
     except (OSError, pl.exceptions.PolarsError, sqlite3.Error) as error:
@@ -152,6 +164,7 @@ class _Maker:
     def make(self, began: float) -> Build:
         work = self.place.make("work")
         engine = Engine(self.tools, self.store, work, self.progress, self.options.limit)
+        engine.needs_images = self._needs_images()
         report = BuildReport(name=self.recipe.name, recipe=self._recipe_path(), notes=self._notes())
         report.steps = engine.reports  # the same list, so that a failed run has its account too
         for note in report.notes:
@@ -223,6 +236,7 @@ class _Maker:
         draft.write_manifest(found)  # finishers may read the content hash; written again below, complete
         for finisher in self.finishers:
             artifacts += finisher(draft, self.recipe, report)
+        report.serving = serving_work(self.recipe, self.tools)
         report.seconds = round(time.perf_counter() - began, 3)
         draft.write_report(report)
         found.artifacts = draft.stamps(stamps, {item.path for item in artifacts if item.kind == "image"})
@@ -271,6 +285,12 @@ class _Maker:
             kept.copy_rejects(engine.rejects_file)
             kept.write_report(report)
         self.place.clear("work")
+
+    def _needs_images(self) -> bool:
+        """Whether a missing picture would stop the build at the emitter, because no step rejects it."""
+        placing = {"emit.llamafactory", "emit.messages", "emit.ms_swift", "emit.hub"}
+        guarded = any(step.name == "guard.image" for step in self.recipe.steps)
+        return not guarded and any(step.name in placing for step in self.recipe.emitters)
 
     def _notes(self) -> list[str]:
         notes = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -55,6 +56,8 @@ class Engine:
     policy: Policy = field(default_factory=Pay)
     """What is done about results that the store does not hold."""
     reports: list[StepReport] = field(default_factory=list)
+    needs_images: bool = False
+    """Whether a picture that is missing would stop the emitter: told when all records are read."""
     images: set[str] = field(default_factory=set)
     """Every picture that a record names."""
     images_digest: str = ""
@@ -148,6 +151,15 @@ class Engine:
             self.images.update(fresh["images"].explode().drop_nulls())
             after.append(_with_schema(fresh, schema))
         self.images_digest = images_digest(sorted(self.images))
+        missing = (
+            [path for path in sorted(self.images) if not os.path.exists(path)] if self.needs_images else []
+        )
+        if missing:
+            raise UserError(
+                f"{len(missing):,} of {len(self.images):,} pictures are missing, such as {missing[0]}",
+                remedy="Put guard.image behind the reader: it rejects such records with their reason.",
+                where=step.where,
+            )
         return after
 
     def _annotate(self, step: Step, annotator: Annotator, stage: Stage, report: StepReport) -> Stage:
@@ -305,7 +317,7 @@ def _groups(steps: Sequence[Step]) -> Iterator[list[Step]]:
     group: list[Step] = []
     for step in steps:
         kind = step.transform
-        chained = isinstance(kind, Renderer) or (isinstance(kind, Guard) and not kind.compares)
+        chained = isinstance(kind, Guard | Renderer) and not kind.compares
         if group and not (chained and isinstance(group[-1].transform, Guard | Renderer)):
             yield group
             group = []

@@ -31,18 +31,23 @@ def preflight(
     store: Store,
     build: Path,
     *,
+    limit: int | None = None,
     writes: Sequence[Path] = (),
+    checks: Sequence[Callable[[], UserError | None]] = (),
     say: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Raises RecipeErrors for packages, keys, folders, room and endpoints that a build would miss.
 
-    `writes` are further folders that are written in the end. The endpoint is asked only when one of the
-    first records of the sources needs an answer that is not stored; one that is down is waited for.
+    `writes` are further folders that are written in the end, `checks` say what else would fail then. The
+    endpoint is asked only when one of the first records of the sources (`limit` at most) needs an answer that
+    is not stored; one that is down is waited for.
     """
     errors = [*_packages(recipe, tools), *_credentials(recipe, tools)]
     errors += [error for folder in (build.parent, *writes) if (error := _unwritable(folder)) is not None]
     errors += _room(recipe, tools, build.parent)
-    if _asks_a_service(recipe) and (errors or _asks_now(recipe, tools, store)):
+    errors += [error for check in checks if (error := check()) is not None]
+    looked_at = LOOKED_AT if limit is None else min(limit, LOOKED_AT)
+    if _asks_a_service(recipe) and (errors or _asks_now(recipe, tools, store, looked_at)):
         errors += _endpoint(recipe, patient=not errors, say=say)
     if errors:
         raise RecipeErrors(errors)
@@ -101,12 +106,12 @@ def _asks_a_service(recipe: Recipe) -> bool:
     return asks and recipe.run.mode != "batch_files" and recipe.llm.resolved_provider() != "offline"
 
 
-def _asks_now(recipe: Recipe, tools: Tools, store: Store) -> bool:
+def _asks_now(recipe: Recipe, tools: Tools, store: Store, limit: int) -> bool:
     """Whether one of the first records needs an answer that is not stored, as far as that can be told."""
     last = max(at for at, step in enumerate(recipe.steps) if step.transform.asks_model)
     dry = DryRun()
     with tempfile.TemporaryDirectory(prefix="datakit-preflight-") as work:
-        engine = Engine(replace(tools), store, Path(work), limit=LOOKED_AT, policy=dry)
+        engine = Engine(replace(tools), store, Path(work), limit=limit, policy=dry)
         try:
             engine.run(recipe.steps[: last + 1])
         except DatakitError:
@@ -124,7 +129,7 @@ def _endpoint(recipe: Recipe, *, patient: bool, say: Callable[[str], None]) -> l
     where = recipe.places.get("llm", "")
     return [
         UserError(error.message, remedy=error.remedy, where=where, exit_code=error.exit_code)
-        for error in unreachable(settings, say)
+        for error in unreachable(settings, say, by_batch=recipe.run.is_batch)
     ]
 
 

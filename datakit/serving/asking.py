@@ -12,6 +12,8 @@ from typing import Any, Protocol
 from datakit.artifacts.predictions import REFUSED, THINKING_CUT, Prediction
 from datakit.core.answer import LABEL, AnswerFormat
 from datakit.core.answer import Answer as FormAnswer
+from datakit.core.answer_forms import ContractFormat
+from datakit.core.guided import FREE_CHARS, any_of, literal
 from datakit.core.labels import LabelSet
 from datakit.core.tokens import IMAGE
 from datakit.llm.answer import Answer, parted_reply
@@ -24,7 +26,7 @@ _THINKS = (
     "serve it without thinking (its chat template's enable_thinking: false), or give it more room "
     "(--max-answer-tokens, in Python max_answer_tokens of Classifier)"
 )
-_FREE = r"[^\n]{1,400}"
+_FREE = f"[^\\n]{{1,{FREE_CHARS}}}"
 """A free text of the answer: one line, as the templates' own form asks for."""
 
 
@@ -102,6 +104,7 @@ class Asked:
         problem, detail = self._problem(said, answer)
         probabilities = None
         if labels is not None:
+            form = form.fitting(said.answer)
             probabilities = label_probabilities(tokens_of(self.reply.logprobs), form, labels)
         label = answer.label
         if probabilities is not None and label is not None:
@@ -111,6 +114,7 @@ class Asked:
             id=self.id,
             label=known.name if known is not None else truth,
             predicted=label,
+            values=dict(answer.values) if label is None and not problem else None,
             confidence=probabilities.get(label) if probabilities and label else None,
             probabilities=probabilities if label is not None else None,
             problem=problem,
@@ -129,14 +133,18 @@ class Asked:
         """The word and the sentence for an answer that states nothing; "" and "" for one that does."""
         reply = self.reply
         if said.cut:
-            return THINKING_CUT, f"the model was still thinking at {self.tokens_out} tokens; {_THINKS}"
+            return THINKING_CUT, f"the model was still thinking{self._at}; {_THINKS}"
         if not said.answer.strip() and reply.refusal.strip():
             return REFUSED, f"the model refused: {reply.refusal.strip()[:200]}"
         if not said.answer.strip() and reply.finish_reason == "content_filter":
             return REFUSED, "the server's content filter withheld the answer"
         if answer.problem and reply.finish_reason == "length":
-            return answer.problem, f"{answer.detail}; it was cut off at {self.tokens_out} tokens"
+            return answer.problem, f"{answer.detail}; it was cut off{self._at}"
         return answer.problem, answer.detail
+
+    @property
+    def _at(self) -> str:
+        return "" if self.tokens_out is None else f" at {self.tokens_out} tokens"
 
 
 @dataclass(frozen=True)
@@ -191,25 +199,23 @@ def contents(messages: Sequence[Mapping[str, str]]) -> tuple[str | None, tuple[s
     return system, tuple(turn["content"] for turn in messages if turn["role"] == "user")
 
 
-def closed_form(form: AnswerFormat, names: Sequence[str]) -> dict[str, Any]:
-    """vLLM's `structured_outputs` for the last turn: its constants, free texts, and one of the labels."""
+def closed_form(form: AnswerFormat, names: Sequence[str]) -> dict[str, Any] | None:
+    """vLLM's `structured_outputs` for the last turn: its constants, free texts, and one of the labels.
+
+    Of several forms, which a split's prompts ask for, each is allowed. None where any text is an answer.
+    """
+    if isinstance(form, ContractFormat):
+        return any_of([contract.guide(names) for contract in form.contracts])
     turn = form.turns[-1]
     if turn.variables == (LABEL,):
         return {"choice": [turn.render({LABEL: name}).strip() for name in names]}
-    parts = [_literal(turn.constants[0].lstrip())]
+    parts = [literal(turn.constants[0].lstrip())]
     for at, name in enumerate(turn.variables):
         last = at == len(turn.variables) - 1
         after = turn.constants[at + 1]
-        parts.append(f"({'|'.join(_literal(label) for label in names)})" if name == LABEL else _FREE)
-        parts.append(_literal(after.rstrip() if last else after))
+        parts.append(f"({'|'.join(literal(label) for label in names)})" if name == LABEL else _FREE)
+        parts.append(literal(after.rstrip() if last else after))
     return {"regex": "".join(parts)}
-
-
-def _literal(text: str) -> str:
-    """Text for a regular expression, in the plain escapes that every engine knows."""
-    return "".join(
-        "\\n" if char == "\n" else f"\\{char}" if char in r"\.^$*+?{}[]|()" else char for char in text
-    )
 
 
 def _parts(text: str, pictures: list[str]) -> str | list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.predictions import EMPTY, NOT_ANSWERED, REFUSED, THINKING_CUT, Prediction
+from datakit.core.answer_forms import contract_of
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.image import ImageProblem
 from datakit.core.transform import Row
@@ -94,6 +95,7 @@ class Classifier:
         base_url: str,
         model: str | None = None,
         *,
+        form: str | None = None,
         closed: bool = False,
         max_answer_tokens: int | None = None,
         concurrency: int = 32,
@@ -102,13 +104,14 @@ class Classifier:
     ) -> Self:
         """The classifier of a build folder at a server.
 
-        `model` is the served name; without it, the only one that the server has. `closed` makes the server
-        decode nothing but answers of the trained form with a label of the set (vLLM's structured outputs).
-        `max_answer_tokens` is twice the longest trained answer when not given; `threads` are for OCR and
-        pictures. Raises UserError for a build that cannot be served as it was trained.
+        `model` is the served name; without it, the only one that the server has. `form` is one of the
+        answer's forms, such as `label_only`, where a build has several; the first when not given. `closed`
+        makes the server decode nothing but answers of the trained form with a label of the set (vLLM's
+        structured outputs). `max_answer_tokens` is twice the longest trained answer when not given; `threads`
+        are for OCR and pictures. Raises UserError for a build that cannot be served as it was trained.
         """
         return cls(
-            BuildPrompts.load(BuildFolder(Path(build))),
+            BuildPrompts.load(BuildFolder(Path(build)), form=form),
             Endpoint(base_url, timeout_s=timeout_s),
             model=model,
             closed=closed,
@@ -271,9 +274,11 @@ class Classifier:
     def _form_wanted(self) -> dict[str, Any] | None:
         if not self._closed:
             return None
-        if self.labels is None:
+        form = self.prompts.form
+        scored = contract_of(form).target.kind
+        if self.labels is None and scored in ("label", "labels"):
             raise UserError("a closed answer needs a label file, which the recipe does not name")
-        return closed_form(self.prompts.form, self.labels.names)
+        return closed_form(form, self.labels.names if self.labels is not None else ())
 
 
 @dataclass

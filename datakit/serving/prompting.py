@@ -19,13 +19,12 @@ from datakit.core.transform import Annotator, PromptRenderer, Row
 from datakit.core.workers import AsyncRowWorker, RowWorker, WrittenPrompt, async_row_worker, row_worker
 from datakit.recipe.recipe import Recipe, Step, load_recipe, project_of
 from datakit.run.keys import Keys, fingerprint
+from datakit.run.prompt_steps import prompt_steps
 from datakit.run.store import Store, store_folder
 from datakit.serving.demand import trainer_limits
 from datakit.serving.pictures import TrainedView
 
 _AGAIN = "Build again with `datakit build`; it needs `render.chat` and `- llamafactory: {}`."
-BASE_COLUMNS = frozenset({"id", "images", "label"})
-"""Columns that a record has without any step."""
 
 
 class NoPrompt(DatakitError):
@@ -53,21 +52,24 @@ class BuildPrompts:
     view: TrainedView
 
     @classmethod
-    def load(cls, build: BuildFolder, *, rendered: bool = False) -> BuildPrompts:
+    def load(cls, build: BuildFolder, *, rendered: bool = False, form: str | None = None) -> BuildPrompts:
         """Of a build. Raises UserError for one that cannot prompt as its training did.
 
         With `rendered`, only prompts that the build itself holds will be asked: no step has to work anew.
+        `form` is one of the forms of a build whose answers have several; the first when not given.
         """
         build = BuildFolder(build.path.absolute())
         recipe = _recipe(build)
         tools = replace(recipe.tools(), base=_recipe_folder(build), project=build.path)
-        chat = _chat(recipe, build)
-        form = build.answer_format
-        annotators, given = ((), ()) if rendered else _chain(recipe, chat, tools)
+        answered = build.answer_format
+        chat = _chat(recipe, build).for_form(form, tools)
+        if not rendered or form is not None:  # the prompts of a split come in every form
+            answered = answered.named(form)
+        annotators, given = ((), ()) if rendered else prompt_steps(recipe, chat, tools)
         _check_same(build, annotators, tools)
         emitted = build.emitted_for(_AGAIN)
         view = TrainedView(emitted.image_max_pixels, trainer_limits(build))
-        return cls(build, recipe, tools, chat, annotators, given, form, view)
+        return cls(build, recipe, tools, chat, annotators, given, answered, view)
 
 
 @dataclass
@@ -172,40 +174,6 @@ def _chat(recipe: Recipe, build: BuildFolder) -> PromptRenderer:
             f"the build {build.path} keeps no templates", remedy="Build again with `datakit build`."
         )
     return found[-1]
-
-
-def _chain(recipe: Recipe, chat: PromptRenderer, tools: Tools) -> tuple[tuple[Step, ...], tuple[str, ...]]:
-    """The annotators that the prompt rests on, in order, and the columns that nobody makes.
-
-    Columns of the answer alone (a reason, the label) are not the prompt's.
-    """
-    needed = set(chat.prompt_columns(tools))
-    chosen: list[Step] = []
-    for step in reversed(recipe.steps):
-        kind = step.transform
-        gives = set(kind.gives(tools)) & needed if isinstance(kind, Annotator) else set()
-        if not gives or not isinstance(kind, Annotator):
-            continue
-        reads = set(kind.needs(tools))
-        if "label" in reads:
-            raise UserError(
-                f"{step.name} writes {', '.join(sorted(gives))} with the label in view, for the prompt",
-                remedy="Such a prompt gives the answer away and cannot be served: leave it out.",
-            )
-        chosen.append(step)
-        needed = needed - gives | reads | (set(kind.optional(tools)) & _made(recipe, step, tools))
-    given = sorted(needed - BASE_COLUMNS)
-    return tuple(reversed(chosen)), tuple(given)
-
-
-def _made(recipe: Recipe, until: Step, tools: Tools) -> set[str]:
-    """The columns that annotators before a step make."""
-    return {
-        name
-        for step in recipe.steps
-        if step.number < until.number and isinstance(step.transform, Annotator)
-        for name in step.transform.gives(tools)
-    }
 
 
 def _check_same(build: BuildFolder, annotators: tuple[Step, ...], tools: Tools) -> None:

@@ -175,7 +175,7 @@ def write_training(
     keys |= _data_keys(emitted)
     keys |= _steps(keys, emitted, settings)
     keys.pop("warmup_ratio", None)
-    keys["model_name_or_path"] = _model_path(settings.model, base or Path.cwd())
+    keys["model_name_or_path"] = model_path(settings.model, base or Path.cwd())
     keys["template"] = settings.template or _template(keys["model_name_or_path"])
     mark = digest([draft.manifest.content, {key: keys[key] for key in sorted(keys)}], size=4).hex()
     run = f"../{name}-runs/{keys['finetuning_type']}-{mark}"
@@ -201,7 +201,7 @@ def _template(model: str) -> str:
         ) from None
 
 
-def _model_path(model: str, base: Path) -> str:
+def model_path(model: str, base: Path) -> str:
     """A folder as an absolute path, because the trainer runs inside the build; a hub name as it is."""
     return str((base / model).resolve()) if (base / model / "config.json").is_file() else model
 

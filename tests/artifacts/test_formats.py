@@ -20,6 +20,7 @@ from datakit.artifacts.manifest import Manifest
 from datakit.artifacts.predictions import Prediction
 from datakit.artifacts.report import BuildReport
 from datakit.artifacts.serving import Serving
+from datakit.core.answer_forms import NEWEST
 from datakit.core.errors import UserError
 
 OLD: dict[str, tuple[type[Document], dict[str, Any]]] = {
@@ -69,9 +70,9 @@ def test_written_file_says_its_format(name: str) -> None:
 
 @pytest.mark.parametrize("name", READERS)
 def test_newer_format_is_refused_with_the_remedy(name: str, tmp_path: Path) -> None:
-    document = ANSWER if name == "answer.json" else OLD[name][1]
-    (tmp_path / name).write_bytes(orjson.dumps({**document, "version": 2, "unheard_of": []}))
-    with pytest.raises(NewerFormat, match=f"{name} has format 2") as caught:
+    document, newest = (ANSWER, NEWEST) if name == "answer.json" else (OLD[name][1], 1)
+    (tmp_path / name).write_bytes(orjson.dumps({**document, "version": newest + 1, "unheard_of": []}))
+    with pytest.raises(NewerFormat, match=f"{name} has format {newest + 1}") as caught:
         READERS[name](BuildFolder(tmp_path))
     assert "Upgrade datakit" in caught.value.remedy
     assert "build again" in caught.value.remedy

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 from toys import Lines, Numbers
 
@@ -295,3 +296,27 @@ def test_place_of_a_file_is_refused(project: Path) -> None:
     (project / "x").write_text("mine")
     with pytest.raises(UserError, match="is a file"):
         BuildPlace(project / "x").check({})
+
+
+def test_pictures_that_exist_nowhere_else_are_kept(project: Path) -> None:
+    place = build(recipe(project)).folder
+    images = place / "images"
+    images.mkdir()
+    (images / "a.jpg").write_bytes(b"the only copy")
+    manifest = json.loads((place / "manifest.json").read_bytes())
+    status = (images / "a.jpg").stat()
+    stamp = {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": ""}
+    manifest["artifacts"]["images/a.jpg"] = stamp  # as an emitter had put it there
+    (place / "manifest.json").write_text(json.dumps(manifest))
+    pl.DataFrame({"path": [str(project / "gone.jpg")]}).write_parquet(place / "inputs.parquet")
+    kept = build(recipe(project, count=4)).kept
+    assert kept is not None
+    assert (kept / "images" / "a.jpg").read_bytes() == b"the only copy"
+
+
+def test_notes_beside_the_rejects_of_a_failed_build_are_kept(project: Path) -> None:
+    failed = BuildPlace(project / "build" / "toy").make("failed")
+    (failed / "notes.md").write_text("what went wrong")
+    build(recipe(project))
+    (found,) = (project / "build").rglob("notes.md")
+    assert found.read_text() == "what went wrong"

@@ -16,7 +16,8 @@ from PIL import Image
 
 from datakit.artifacts.build_draft import BuildDraft
 from datakit.artifacts.manifest import Manifest, content_hash, stamp
-from datakit.artifacts.report import BuildReport, StepReport
+from datakit.artifacts.report import BuildReport, ServingWork, StepReport
+from datakit.core.answer import AnswerFormat
 from datakit.core.labels import load_labels
 from datakit.core.record import COLUMNS
 from datakit.core.tools import Tools
@@ -41,13 +42,16 @@ class Draft:
     drop: tuple[str, ...] = ()
     """Columns that the records shall not have."""
     train_yaml: bool = True
+    serving: ServingWork | None = None
+    answers: AnswerFormat | None = None
 
     def write(self) -> Path:
         """The build's folder."""
         folder = self.project / "build" / self.name
         folder.mkdir(parents=True)
         (self.project / "recipes").mkdir(exist_ok=True)
-        frame = pl.DataFrame(self.records, schema=SCHEMA).drop(self.drop)
+        several = {"answer_form": pl.String()} if any("answer_form" in row for row in self.records) else {}
+        frame = pl.DataFrame(self.records, schema={**SCHEMA, **several}).drop(self.drop)
         tools = Tools(base=self.project / "recipes", project=self.project, name=self.name)
         artifacts = Llamafactory(images="copy").write(Held(frame), folder, tools)
         frame.drop("messages").write_parquet(folder / "records.parquet")
@@ -57,8 +61,10 @@ class Draft:
         if self.train_yaml:
             (folder / "train.yaml").write_text("stage: sft\n")
         report = BuildReport(name=self.name, recipe=f"recipes/{self.name}.yaml", seconds=12.5)
-        report.steps, report.notes = self.steps, self.notes
+        report.steps, report.notes, report.serving = self.steps, self.notes, self.serving
         draft = BuildDraft(folder)
+        if self.answers is not None:
+            draft.write_answer_format(self.answers)
         draft.write_report(report)
         data = [item.path for item in artifacts if item.kind == "data"]
         sources = sorted({row["source_file"] for row in self.records})

@@ -12,10 +12,12 @@ import yaml
 from card_builds import ROOT, SCHEMA, Draft, ecom
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.artifacts.report import StepReport
+from datakit.artifacts.report import ServedStep, ServingWork, StepReport
 from datakit.cards import write_card
 from datakit.cards.checks import checks
 from datakit.cards.classes import class_table
+from datakit.core.answer_forms import ContractFormat
+from datakit.core.contract import AnswerContract
 from datakit.pages.charts import shorten
 from datakit.pages.figures import histogram, spread
 
@@ -242,3 +244,59 @@ def test_histogram_counts_every_number_once(values: list[int | None]) -> None:
 def test_spread_of_nothing_is_none() -> None:
     frame = pl.LazyFrame({"x": [None]}, schema={"x": pl.Int64})
     assert spread(frame, pl.col("x")) is None
+
+
+def forms(project: Path) -> Draft:
+    """The shipped example with answers in two forms, and a description that a model writes for the prompt."""
+    draft = ecom(project)
+    for number, row in enumerate(draft.records):
+        row["answer_form"] = None if row["set"] == "general" else ("cot" if number % 4 else "label_only")
+    draft.serving = ServingWork(
+        steps=[
+            ServedStep(number=6, name="annotate.ocr", columns=["ocr", "ocr_text"]),
+            ServedStep(number=7, name="annotate.describe", columns=["description"], calls=2),
+        ],
+        given=["text"],
+    )
+    describe = next(step for step in draft.steps if step.name == "annotate.describe")
+    describe.attempts, describe.tokens_in, describe.tokens_out = {"answered": 100}, 90_000, 8_000
+    contracts = [AnswerContract.of("label_only"), AnswerContract.of("cot")]
+    draft.answers = ContractFormat.of_contracts(contracts, [0.25, 0.75])
+    return draft
+
+
+def section(text: str, title: str) -> str:
+    return text.split(f"\n## {title}\n", 1)[1].split("\n## ")[0]
+
+
+def test_card_says_the_answers_forms_and_how_many_records_have_each(tmp_path: Path) -> None:
+    found = section(card(forms(tmp_path)), "Answers")
+    assert "| `label_only` | label | label | 25% | 35 | 0 |" in found
+    assert (
+        "| `cot` | evidence, then exclusion, then conclusion, then label | label | 75% | 91 | 14 |" in found
+    )
+
+
+def test_card_says_what_serving_a_picture_costs(tmp_path: Path) -> None:
+    found = section(card(forms(tmp_path)), "What serving a picture costs")
+    assert "2 paid calls for each picture" in found
+    assert "Whoever asks gives text with the picture." in found
+    assert re.search(r"`annotate\.ocr` \| ocr, ocr_text \| this machine \| 0 \|", found)
+    assert re.search(r"`annotate\.describe` \| description \| a paid model \| 2 \| 900 in, 80 out \|", found)
+    rows = re.findall(
+        r"\| `(label_only|cot)` \| (\d+) \| 1 \| ([\d,]+) \| ([\d,]+) \| (\d+) \| (\d+) \|", found
+    )
+    assert [row[0] for row in rows] == ["cot", "label_only"]
+    assert sum(int(row[1]) for row in rows) == 140
+    assert all(int(row[3].replace(",", "")) > 500 for row in rows)
+
+
+def test_card_of_a_build_that_does_not_say_has_no_such_section(tmp_path: Path) -> None:
+    titles = headings(card(ecom(tmp_path)))
+    assert not {"Answers", "What serving a picture costs"} & set(titles)
+
+
+def test_card_says_why_a_prompt_cannot_be_served(tmp_path: Path) -> None:
+    draft = ecom(tmp_path)
+    draft.serving = ServingWork(fault="annotate.describe writes description with the label in view")
+    assert "It cannot be served: annotate.describe writes" in card(draft)

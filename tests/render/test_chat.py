@@ -8,84 +8,40 @@ from typing import Any
 
 import polars as pl
 import pytest
+from chat_records import (
+    CART,
+    FINDINGS,
+    LABELS,
+    MEDICAL,
+    ROOT,
+    SCHEMA,
+    TWO_TURNS,
+    V2,
+    V3,
+    contents,
+    frame_of,
+    record,
+    roles,
+    run,
+    write,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment, FileSystemLoader
 
 from datakit.core.errors import RecipeErrors, UserError
 from datakit.core.folded import Folded
-from datakit.core.labels import LabelSet, load_labels
-from datakit.core.outcome import Batch
-from datakit.core.record import MESSAGES
+from datakit.core.labels import LabelSet
 from datakit.core.tokens import TokenCounter, token_ids
 from datakit.core.tools import Tools
 from datakit.recipe.recipe import Step
 from datakit.render.chat import ANSWERS, Chat
 from datakit.run.columns import Algebra
 
-ROOT = Path(__file__).resolve().parents[2]
-LABELS = load_labels(ROOT / "templates" / "ecom" / "labels.yaml")
-FINDINGS = load_labels(ROOT / "templates" / "medical" / "labels.yaml")
-CART = "购物车页面"
-LINE = pl.Struct({"text": pl.String, "score": pl.Float64})
-SCHEMA: dict[str, Any] = {
-    "id": pl.String,
-    "source_file": pl.String,
-    "source_line": pl.Int64,
-    "images": pl.List(pl.String),
-    "label": pl.String,
-    "text": pl.String,
-    "ocr_text": pl.String,
-    "description": pl.String,
-    "reason": pl.String,
-    "lines": pl.List(LINE),
-    "messages": MESSAGES,
-}
-V2: dict[str, Any] = {"prompt": "ecom/classify_v2.j2", "answer": "label_only"}
-V3: dict[str, Any] = {"prompt": "ecom/classify.j2", "answer": "ecom/reason_then_label.j2"}
-TWO_TURNS: dict[str, Any] = {"prompt": ("ecom/ask_description.j2", "ecom/ask_label.j2"), "answer": "two_turn"}
-MEDICAL: dict[str, Any] = {"prompt": "medical/classify.j2", "answer": "medical/reason_then_label.j2"}
-
-
-def record(number: int = 0, **changes: Any) -> dict[str, Any]:
-    plain = {
-        "id": f"r{number}",
-        "source_file": "train.jsonl",
-        "source_line": number + 1,
-        "images": ["/a.jpg"],
-        "label": CART,
-        "ocr_text": "全选\n结算(2)",
-        "description": "手机界面，底部有结算按钮。",
-        "reason": "底部有全选和结算",
-    }
-    return plain | changes
-
-
-def frame_of(*rows: dict[str, Any]) -> pl.DataFrame:
-    return pl.DataFrame(list(rows), schema=SCHEMA)
-
 
 @pytest.fixture
 def tools(make_tools: Callable[..., Tools]) -> Tools:
     return make_tools(labels=LABELS)
-
-
-def run(chat: Chat, tools: Tools, *rows: dict[str, Any]) -> Batch:
-    frame = frame_of(*rows)
-    return chat.start(tools, frame.lazy().head(0))(frame)
-
-
-def contents(batch: Batch, at: int = 0) -> list[str]:
-    return [turn["content"] for turn in batch.frame["messages"].to_list()[at]]
-
-
-def roles(batch: Batch, at: int = 0) -> list[str]:
-    return [turn["role"] for turn in batch.frame["messages"].to_list()[at]]
-
-
-def write(tools: Tools, text: str, name: str = "mine.j2") -> str:
-    (tools.project / "templates" / name).write_text(text, "utf-8")
-    return name
 
 
 def test_baseline_prompt_reads_as_published(tools: Tools) -> None:
@@ -376,7 +332,7 @@ def test_serving_writes_the_prompt_of_training(tools: Tools, parameters: dict[st
 
 @pytest.mark.parametrize("answer", sorted(ANSWERS))
 def test_every_named_answer_is_written_and_read_back(tools: Tools, answer: str) -> None:
-    prompt: Any = TWO_TURNS["prompt"] if answer == "two_turn" else "ecom/classify_v2.j2"
+    prompt: Any = TWO_TURNS["prompt"] if answer == "two_turn" else write(tools, "<image>判断类别。")
     chat = Chat(prompt=prompt, answer=answer)
     parsed = chat.answer_format(tools).parse(contents(run(chat, tools, record()))[-1], LABELS)
     assert (parsed.label, parsed.exact) == (CART, True)

@@ -27,7 +27,8 @@ def small(project: Path) -> Path:
     (project / "templates" / "ecom" / "reason.j2").write_text("说明{{ label }}的理由。", encoding="utf-8")
     (project / "templates" / "ecom" / "line.j2").write_text("只写一行。\n", encoding="utf-8")
     prompt = project / "templates" / "ecom" / "classify_v1.j2"
-    prompt.write_text(prompt.read_text("utf-8") + "{% include 'ecom/line.j2' %}", encoding="utf-8")
+    asked = prompt.read_text("utf-8").replace("只回答类别名称，不要解释", "说明理由")
+    prompt.write_text(asked + "{% include 'ecom/line.j2' %}", encoding="utf-8")
     path = project / "recipes" / "small.yaml"
     path.write_text(RECIPE.format(source=ROOT / "examples" / "ecom" / "train.jsonl"), encoding="utf-8")
     return path

@@ -212,3 +212,43 @@ def test_server_in_trouble_is_waited_for(make: Make, server: Loopback) -> None:
     replies = iter([Reply(503, "loading the model"), Reply(503, "loading the model")])
     server.script = lambda call: next(replies, None)
     assert build(load(make(server.url, down=20.0))).exit_code == Exit.FINE
+
+
+def test_each_model_of_several_is_tried(make: Make, server: Loopback, project: Path) -> None:
+    recipe = make(server.url)
+    two = f"endpoints: [{{base_url: '{server.url}'}}, {{base_url: '{server.url}', model: nowhere}}]"
+    recipe.write_text(recipe.read_text().replace(f'base_url: "{server.url}"', two))
+    (error,) = told(recipe, project)
+    assert "does not know the model nowhere" in error.message
+
+
+def test_list_that_wants_another_right_says_nothing(make: Make, server: Loopback) -> None:
+    server.listing = 403
+    assert build(load(make(server.url))).exit_code == Exit.FINE
+
+
+def test_look_at_few_records_asks_for_those_alone(make: Make, server: Loopback) -> None:
+    build(load(make(server.url)), Options(limit=2))
+    dead = load(make("http://127.0.0.1:9/v1", down=30.0))
+    assert build(dead, Options(limit=2, force=True)).exit_code == Exit.FINE
+
+
+def test_missing_pictures_are_told_before_anything_is_asked(
+    make: Make, server: Loopback, project: Path
+) -> None:
+    recipe = make(server.url)
+    (project / "rows.jsonl").write_text('{"id": "r0", "text": "t", "images": ["nowhere.jpg"]}\n')
+    with pytest.raises(UserError, match=r"1 of 1 pictures are missing, such as .*nowhere\.jpg") as error:
+        build(load(recipe))
+    assert error.value.where.endswith("shop.yaml:4:5")
+    assert server.count == 0
+
+
+def test_model_that_nothing_can_be_trained_from_is_told(make: Make, server: Loopback, project: Path) -> None:
+    recipe = make(server.url)
+    recipe.write_text(recipe.read_text() + "train: {model: ./nowhere, method: lora, preset: ecom}\n")
+    from datakit.library import build as whole_build
+
+    with pytest.raises(RecipeErrors, match=r"the family of `\./nowhere` is not known"):
+        whole_build(recipe)
+    assert server.count == 0

@@ -20,7 +20,7 @@ steps:
   - read.jsonl: {{path: ../train.jsonl, image: image, label: label}}
   - annotate.ocr: {{}}
   - curate.split: {{val: 0.3}}
-  - render.chat: {{prompt: small/ask.j2, answer: {answer}, shrink: [ocr_text]}}
+  - render.chat: {{prompt: small/ask.j2, {answer}, shrink: [ocr_text]}}
 emit:
   - llamafactory: {{images: link}}
 train: {{model: Qwen/Qwen2.5-VL-7B-Instruct{keys}}}
@@ -33,11 +33,19 @@ PROMPT = """\
 {% endif %}"""
 
 
-def made_build(folder: Path, answer: str = "label_only", records: int = 6, *, train_keys: str = "") -> Path:
-    """A build of the first shipped screens in a project of its own."""
+def made_build(
+    folder: Path,
+    answer: str = "label_only",
+    records: int = 6,
+    *,
+    train_keys: str = "",
+    answers: str = "",
+) -> Path:
+    """A build of the first shipped screens in a project of its own; `answers` are several forms."""
     (folder / "recipes").mkdir(parents=True)
     (folder / "templates" / "small").mkdir(parents=True)
-    (folder / "templates" / "small" / "ask.j2").write_text(PROMPT, encoding="utf-8")
+    prompt = PROMPT + "{{ answer_format }}" if answers else PROMPT
+    (folder / "templates" / "small" / "ask.j2").write_text(prompt, encoding="utf-8")
     (folder / "templates" / "ecom").mkdir()
     labels = ROOT / "templates" / "ecom" / "labels.yaml"
     (folder / "templates" / "ecom" / "labels.yaml").write_bytes(labels.read_bytes())
@@ -47,9 +55,9 @@ def made_build(folder: Path, answer: str = "label_only", records: int = 6, *, tr
         rows.append({**row, "image": str(ROOT / "examples" / "ecom" / row["image"])})
     (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     recipe = folder / "recipes" / "small.yaml"
-    text = RECIPE.format(answer=answer, keys=f", {train_keys}" if train_keys else "").replace(
-        "image: image,", f"image: image, image_root: {ROOT.anchor},"
-    )
+    keys = f", {train_keys}" if train_keys else ""
+    text = RECIPE.format(answer=f"answers: {answers}" if answers else f"answer: {answer}", keys=keys)
+    text = text.replace("image: image,", f"image: image, image_root: {ROOT.anchor},")
     recipe.write_text(text, encoding="utf-8")
     return build(recipe, card=False).folder
 

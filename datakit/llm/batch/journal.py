@@ -159,9 +159,9 @@ class BatchFolder:
 
 
 def under_way(store: Path) -> int:
-    """Requests of earlier runs that a provider works on, or has answered without anybody collecting it."""
+    """Requests of earlier runs that a provider works on, or has answered, whose answers nobody took."""
     states = [_state(path.parent) for path in (store / "batches").glob("*/state.json")]
-    return sum(len(state.ids) for state in states if state and state.status in ("uploaded", "submitted"))
+    return sum(len(state.ids) for state in states if state and state.status != "written")
 
 
 def _is_forgotten(state: State) -> bool:

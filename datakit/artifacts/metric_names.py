@@ -1,0 +1,69 @@
+"""The figures of evaluations: what people call them, what unit they have, and which stand in short tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a figure is shown."""
+
+    title: str
+    is_share: bool = True
+    """Between 0 and 1, shown in percent; else in the unit of the numbers, or none."""
+    lower_is_better: bool = False
+
+
+METRICS = {
+    "accuracy": Metric("accuracy"),
+    "subset_accuracy": Metric("subset accuracy"),
+    "micro_f1": Metric("micro F1"),
+    "macro_f1": Metric("macro F1"),
+    "weighted_f1": Metric("weighted F1"),
+    "hamming_loss": Metric("Hamming loss", lower_is_better=True),
+    "mae": Metric("mean absolute error", is_share=False, lower_is_better=True),
+    "rmse": Metric("root mean squared error", is_share=False, lower_is_better=True),
+    "median_absolute_error": Metric("median absolute error", is_share=False, lower_is_better=True),
+    "spearman": Metric("Spearman", is_share=False),
+    "within_tolerance": Metric("within tolerance"),
+    "readable": Metric("answers that are a number"),
+    "exact_match": Metric("exact match"),
+    "char_f1": Metric("character F1"),
+    "anls": Metric("ANLS"),
+    "referee": Metric("referee"),
+}
+MAIN = {
+    "label": ("accuracy", "macro_f1", "weighted_f1"),
+    "labels": ("subset_accuracy", "micro_f1", "macro_f1"),
+    "number": ("mae", "spearman", "within_tolerance"),
+    "text": ("char_f1", "anls", "exact_match"),
+}
+"""Task -> the figures of a short table; the first is the one that says whether a model got better."""
+
+
+def metric(name: str) -> Metric:
+    """The figure of a name; one that this version does not know is shown under its name."""
+    return METRICS.get(name) or Metric(name, is_share=False)
+
+
+def main_metrics(task: str) -> tuple[str, ...]:
+    """The figures of a task in a short table; none of a task that this version does not know."""
+    return MAIN.get(task, ())
+
+
+def shown(name: str, value: float) -> str:
+    """The figure as text: 61.3%, or 0.72."""
+    return f"{100 * value:.1f}%" if metric(name).is_share else f"{value:.4g}"
+
+
+def shown_ends(name: str, low: float, high: float) -> str:
+    """The ends of an interval as text, without a percent sign."""
+    if metric(name).is_share:
+        return f"{100 * low:.1f} to {100 * high:.1f}"
+    return f"{low:.4g} to {high:.4g}"
+
+
+def shown_change(name: str, value: float) -> str:
+    """A difference as text, with its sign: points for shares."""
+    return f"{100 * value:+.1f}" if metric(name).is_share else f"{value:+.4g}"

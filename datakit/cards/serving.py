@@ -1,0 +1,189 @@
+"""The answers' forms, and what serving a picture costs: calls, local work, tokens in and out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import polars as pl
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.report import ServedStep
+from datakit.cards.parts import PART_NAMES
+from datakit.core.answer_forms import ContractFormat
+from datakit.core.errors import UserError
+from datakit.core.image import ImageProblem, read_header
+from datakit.core.pixels import FAMILIES, FRAME_TOKENS, Family, TrainerLimits, image_tokens
+from datakit.core.qwen_models import qwen_model
+from datakit.core.tokens import TokenCounter
+from datakit.pages.blocks import Block, Cell, Code, Section, Table, Text
+from datakit.pages.figures import collect
+
+COUNTED = 1_000
+"""Records whose tokens are counted, the first of validation and training."""
+FORM = "answer_form"
+ONE_FORM = "all"
+
+
+def answers_section(build: BuildFolder) -> Section:
+    """The forms of the answers: their fields in order, what is scored, and how many records have each."""
+    form = _format(build)
+    if form is None:
+        return Section("Answers", [])
+    counted = _counted(build)
+    parts = [part for part in PART_NAMES if any(part in one for one in counted.values())]
+    several = len(form.contracts) > 1
+    rows: list[list[Cell]] = []
+    for contract, share in zip(form.contracts, form.shares, strict=True):
+        fields = ", then ".join(one.name for one in contract.fields)
+        found = counted.get(contract.form if several else ONE_FORM, {})
+        row: list[Cell] = [Code(contract.form), fields, contract.target.name]
+        rows.append([*row, f"{share:.0%}", *(found.get(part, 0) for part in parts)])
+    head = ["form", "fields in order", "scored", "share", *(PART_NAMES[part] for part in parts)]
+    text = "The prompt asks for the form, and the answer has it: both come from one contract (answer.json)."
+    if several:
+        text += f" One model serves all of them; `{form.contracts[0].form}` is asked for when none is named."
+    return Section("Answers", [Text(text), Table(head, rows)])
+
+
+def serving_section(build: BuildFolder) -> Section:
+    """What it takes to serve one picture, in the order of the work."""
+    work = build.report.serving
+    if work is None or not build.data_files:
+        return Section("What serving a picture costs", [])
+    if work.fault:
+        return Section("What serving a picture costs", [Text(f"It cannot be served: {work.fault}.")])
+    calls = sum(step.calls for step in work.steps)
+    lead = "No paid call" if not calls else f"{calls} paid call{'s' if calls > 1 else ''}"
+    text = f"{lead} for each picture, besides the request to the trained model itself."
+    if work.given:
+        text += f" Whoever asks gives {', '.join(work.given)} with the picture."
+    blocks: list[Block] = [Text(text)]
+    if work.steps:
+        rows = [_step_row(build, step) for step in work.steps]
+        head = [
+            "work before the model is asked",
+            "columns of the prompt",
+            "where",
+            "calls",
+            "tokens of a call",
+        ]
+        if not any(row[-1] for row in rows):
+            head, rows = head[:-1], [row[:-1] for row in rows]
+        blocks.append(Table(head, rows))
+    return Section("What serving a picture costs", [*blocks, *_request(build)])
+
+
+def _step_row(build: BuildFolder, step: ServedStep) -> list[Cell]:
+    where = "a paid model" if step.calls else "this machine"
+    done = next((one for one in build.report.steps if one.number == step.number), None)
+    tokens = None
+    if step.calls and done is not None and done.tokens_in and (answered := done.attempts.get("answered")):
+        tokens = f"{done.tokens_in / answered:,.0f} in, {done.tokens_out / answered:,.0f} out"
+    return [Code(step.name), ", ".join(step.columns), where, step.calls, tokens]
+
+
+@dataclass
+class _Tokens:
+    """Figures of the requests of one form."""
+
+    requests: int = 0
+    turns: int = 0
+    text: int = 0
+    pictures: int = 0
+    answers: list[int] = field(default_factory=list)
+
+
+def _request(build: BuildFolder) -> Iterator[Block]:
+    """The tokens of the request to the trained model, by form."""
+    found = _tokens(build)
+    rows: list[list[Cell]] = []
+    for name, one in found.items():
+        count = one.requests
+        shown = (one.text / count, one.pictures / count, sum(one.answers) / count, max(one.answers))
+        rows.append([Code(name), count, one.turns, *(round(value) for value in shown)])
+    if rows:
+        yield Text(
+            "The request to the trained model, as its training had it, in tokens (means over the records "
+            "that were counted; pictures as the trainer resizes them):"
+        )
+        head = ["form", "records", "requests", "text in", "pictures in", "tokens out", "most out"]
+        yield Table(head, rows)
+
+
+def _tokens(build: BuildFolder) -> dict[str, _Tokens]:
+    counter, family, limits = TokenCounter(), _family(build), _limits(build)
+    forms = _form_of(build)
+    found: defaultdict[str, _Tokens] = defaultdict(_Tokens)
+    for row in islice(_rows(build), COUNTED):
+        one = found[forms.get(row["id"], ONE_FORM)]
+        chat = counter.chat(row["messages"])
+        pictures = [_picture(build, path, family, limits) for path in row.get("images") or ()]
+        one.requests += 1
+        one.turns = max(one.turns, sum(turn["role"] == "user" for turn in row["messages"]))
+        one.text += chat.prompt - FRAME_TOKENS * len(pictures)  # `chat` counts the frames
+        one.pictures += sum(pictures)
+        one.answers.append(chat.answer)
+    return dict(sorted(found.items()))
+
+
+def _rows(build: BuildFolder) -> Iterator[dict[str, Any]]:
+    """The emitted rows of the task, each record once, validation first."""
+    seen: set[str] = set()
+    for part in ("val", "train"):
+        for row in build.rows(part):
+            if row["id"] not in seen:
+                seen.add(row["id"])
+                yield row
+
+
+def _picture(build: BuildFolder, path: str, family: Family, limits: TrainerLimits) -> int:
+    """Tokens of a picture with its frame; 0 for one that is not there."""
+    with suppress(ImageProblem, ValueError):
+        header = read_header(build.path / path)
+        return image_tokens(header.width, header.height, family, limits) + FRAME_TOKENS
+    return 0
+
+
+def _family(build: BuildFolder) -> Family:
+    """The grid of the model that the recipe trains; that of Qwen2.5-VL where it names none."""
+    model = build.section("train").get("model")
+    with suppress(UserError):
+        return FAMILIES[qwen_model(str(model)).size_family if model else "qwen2_5_vl"]
+    return FAMILIES["qwen2_5_vl"]
+
+
+def _limits(build: BuildFolder) -> TrainerLimits:
+    plain = TrainerLimits()
+    keys: dict[str, Any] = build.training if build.training_file is not None else {}
+    most = keys.get("image_max_pixels") or (build.emitted and build.emitted.image_max_pixels)
+    return TrainerLimits(most or plain.max_pixels, keys.get("image_min_pixels") or plain.min_pixels)
+
+
+def _format(build: BuildFolder) -> ContractFormat | None:
+    """The contracts of the answers; None for those of a template, or where nothing says."""
+    with suppress(UserError):
+        form = build.answer_format
+        return form if isinstance(form, ContractFormat) else None
+    return None
+
+
+def _counted(build: BuildFolder) -> dict[str, dict[str, int]]:
+    """Form -> part -> records."""
+    name = pl.col(FORM).fill_null(ONE_FORM) if FORM in build.columns else pl.lit(ONE_FORM)
+    table = collect(build.main.group_by(name.alias("form"), "part").len())
+    found: dict[str, dict[str, int]] = {}
+    for form, part, count in table.rows():
+        found.setdefault(form, {})[part] = count
+    return found
+
+
+def _form_of(build: BuildFolder) -> dict[str, str]:
+    """Id -> form, of a build with several; empty for any other."""
+    if FORM not in build.columns:
+        return {}
+    return dict(collect(build.main.select("id", FORM).drop_nulls()).rows())

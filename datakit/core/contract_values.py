@@ -1,0 +1,252 @@
+"""A field's value as an answer writes it, and an answer's text as a value; both ways meet in one spelling."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+from datakit.core.contract_words import BETWEEN, EMPTY, Language
+from datakit.core.labels import LabelSet
+from datakit.core.outcome import Rejected
+from datakit.core.templates import escape_tokens
+
+if TYPE_CHECKING:
+    from datakit.core.contract import AnswerField
+
+_AROUND = " \t\r\n\u3000\"'“”‘’「」『』《》【】`*.。,，;；!！:："
+_NUMBER = re.compile(
+    r"[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?|[-+]?\.[0-9]+"
+)
+_MOST_DIGITS = 40
+_BOX_KEYS = ("bbox_2d", "bbox", "box")
+_NAME_KEYS = ("label", "text")
+
+
+def written(field: AnswerField, value: Any, language: Language, labels: LabelSet | None) -> str | Rejected:
+    """The text that stands for a record's value in the answer, or why there is none.
+
+    A `line` is one line: white space runs become one space. Special tokens are escaped as everywhere.
+    """
+    empty = EMPTY[language]
+    text = _plain(field, value, language, labels)
+    if isinstance(text, Rejected):
+        return text
+    if not text or (field.optional and _is_empty(text, language)):
+        if field.optional and field.kind == "labels" and text:
+            return Rejected("answer_unreadable", f"the label `{text}` reads like an empty answer")
+        if field.optional:
+            return empty
+        if field.kind == "label":
+            return Rejected("label_missing", "the record has no label to learn")
+        return Rejected("answer_incomplete", f"the answer needs `{field.name}`, which is empty")
+    if field.max_chars is not None and len(text) > field.max_chars:
+        return Rejected(
+            "answer_too_long",
+            f"`{field.name}` has {len(text)} characters, the answer's form allows {field.max_chars}: "
+            f"{text[:40]}. Have it written again: guard.reason with `max_chars` and `on_fail: rewrite`",
+        )
+    return text
+
+
+def _plain(field: AnswerField, value: Any, language: Language, labels: LabelSet | None) -> str | Rejected:
+    if value is None:
+        return ""
+    if field.kind == "labels":
+        return _labels_text(value, language, labels)
+    if field.kind == "number":
+        return _number_text(value, field.name)
+    if field.kind == "boxes":
+        return _boxes_text(value, field.name)
+    text = str(value).strip()
+    if field.kind == "label":
+        return _label_text(text, labels)
+    return escape_tokens(one_line(text) if field.kind == "line" else text).strip()
+
+
+def _is_empty(text: str, language: Language) -> bool:
+    return text.strip(_AROUND) in ("", EMPTY[language])
+
+
+def one_line(text: str) -> str:
+    """The text with every run of white space as one space."""
+    return " ".join(text.split())
+
+
+def canonical(
+    field: AnswerField, text: str, language: Language, labels: LabelSet | None
+) -> tuple[str, str, str]:
+    """An answer's text in the spelling that `written` gives, or "", a problem and a sentence about it."""
+    if field.optional and _is_empty(text, language):
+        return "", "", ""
+    if field.kind == "labels":
+        return _read_labels(text, language, labels)
+    if field.kind == "number":
+        return _read_number(text)
+    if field.kind == "boxes":
+        found = _boxes(_json_in(text))
+        return (
+            (found, "", "") if found else ("", "boxes_unreadable", "the answer holds no JSON array of boxes")
+        )
+    return text, "", ""
+
+
+def typed(field: AnswerField, text: str, language: Language) -> Any:
+    """A canonical text as what it is: a list of labels, a number, a list of boxes, else the text."""
+    if field.kind == "labels":
+        return (
+            text.split(BETWEEN[language].strip() if language == "zh" else BETWEEN[language]) if text else []
+        )
+    if field.kind == "number":
+        number = float(text)
+        return int(number) if number.is_integer() and abs(number) < 1 << 53 else number
+    return json.loads(text) if field.kind == "boxes" else text
+
+
+def schema_of(field: AnswerField, names: Sequence[str]) -> dict[str, Any]:
+    """The JSON schema of a field's typed value."""
+    text: dict[str, Any] = {"type": "string", "minLength": 1}
+    if field.max_chars is not None:
+        text["maxLength"] = field.max_chars
+    label: dict[str, Any] = {"enum": list(names)} if names else {"type": "string", "minLength": 1}
+    if field.kind == "label":
+        return label
+    if field.kind == "labels":
+        return {"type": "array", "items": label, "uniqueItems": True, "minItems": 0 if field.optional else 1}
+    if field.kind == "number":
+        return {"type": "number"}
+    if field.kind == "boxes":
+        box = {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4}
+        properties = {"bbox_2d": box, "label": {"type": "string"}}
+        item = {"type": "object", "properties": properties, "required": ["bbox_2d"]}
+        return {"type": "array", "items": {**item, "additionalProperties": False}, "minItems": 1}
+    return text
+
+
+def _label_text(text: str, labels: LabelSet | None) -> str | Rejected:
+    if labels is None or not text:
+        return escape_tokens(one_line(text)).strip()
+    found = labels.find(text)
+    if found is None:
+        hint = labels.suggest(text)
+        return Rejected("label_unknown", f"`{text}` is not in the label file. {hint}".strip())
+    return found.name
+
+
+def _labels_text(value: Any, language: Language, labels: LabelSet | None) -> str | Rejected:
+    """Several labels in the order of the label file, each once."""
+    between = BETWEEN[language]
+    parts = _split(value, between, labels) if isinstance(value, str) else [str(part) for part in value]
+    found: dict[str, None] = {}
+    for part in filter(None, parts):
+        name = _label_text(one_line(part), labels)
+        if isinstance(name, Rejected):
+            return name
+        if between.strip() in name:
+            return Rejected("answer_unreadable", f"the label `{name}` holds `{between.strip()}`")
+        found[name] = None
+    return between.join(_in_order(found, labels))
+
+
+def _in_order(found: dict[str, None], labels: LabelSet | None) -> list[str]:
+    return list(found) if labels is None else [name for name in labels.names if name in found]
+
+
+def _split(text: str, between: str, labels: LabelSet | None) -> list[str]:
+    """The texts between the separators, or between any of the usual ones."""
+    exact = [part.strip() for part in text.split(between.strip())]
+    if labels is not None and all(labels.find(part) for part in exact if part):
+        return exact
+    return [part.strip(_AROUND) for part in re.split(r"[、,，;；\n|]", text)]
+
+
+def _read_labels(text: str, language: Language, labels: LabelSet | None) -> tuple[str, str, str]:
+    found: dict[str, None] = {}
+    between = BETWEEN[language]
+    if labels is None:  # nothing tells where a label ends but the very separator
+        found = {part.strip(): None for part in text.split(between.strip())}
+        return between.join(filter(None, found)), "", ""
+    for part in filter(None, _split(text, between, labels)):
+        label = labels.find(part) or labels.find(part.strip(_AROUND))
+        if label is None:
+            hint = labels.suggest(part)
+            detail = f"`{part[:40]}` is not one of the {len(labels.labels)} labels. {hint}".strip()
+            return "", "label_unknown", detail
+        found[label.name] = None
+    if not found:
+        return "", "label_missing", "the answer states no label"
+    return between.join(_in_order(found, labels)), "", ""
+
+
+def _number_text(value: Any, name: str) -> str | Rejected:
+    text = "" if isinstance(value, bool) else unicodedata.normalize("NFKC", str(value)).strip()
+    whole = _NUMBER.fullmatch(text)
+    number = _decimal(whole[0]) if whole else ""
+    if text and not number:
+        return Rejected("number_unreadable", f"`{name}` is no number: {text[:40]}")
+    return number
+
+
+def _decimal(text: str) -> str:
+    """A number in plain digits without needless zeros; "" for one of more than 40 digits."""
+    try:
+        number = Decimal(text.replace(",", ""))
+    except InvalidOperation:
+        return ""
+    if number.adjusted() > _MOST_DIGITS or number.adjusted() < -_MOST_DIGITS:
+        return "0" if not number else ""
+    return format(number.normalize(), "f") if number else "0"
+
+
+def _read_number(text: str) -> tuple[str, str, str]:
+    """The one number of a text. Several different ones are a problem and no guess."""
+    plain = unicodedata.normalize("NFKC", text).replace("−", "-")
+    found = {_decimal(match) for match in _NUMBER.findall(plain)} - {""}
+    if len(found) == 1:
+        return found.pop(), "", ""
+    if not found:
+        return "", "number_missing", "the answer states no number"
+    return "", "number_ambiguous", f"the answer states {' and '.join(sorted(found)[:3])}"
+
+
+def _boxes_text(value: Any, name: str) -> str | Rejected:
+    if isinstance(value, str):
+        value = _json_in(value) if value.strip() else []
+    if isinstance(value, list) and not value:
+        return ""
+    return _boxes(value) or Rejected(
+        "boxes_unreadable", f"`{name}` is no list of boxes with four numbers each"
+    )
+
+
+def _json_in(text: str) -> Any:
+    """The JSON array in a text, with or without a fence or words around it."""
+    start, end = text.find("["), text.rfind("]")
+    try:
+        return json.loads(text[start : end + 1]) if 0 <= start < end else None
+    except ValueError:
+        return None
+
+
+def _boxes(value: Any) -> str:
+    """Boxes as one line of JSON, in the keys of Qwen2.5-VL; "" for what is no list of boxes."""
+    if not isinstance(value, list) or not value:
+        return ""
+    found = []
+    for item in value:
+        box = next((item[key] for key in _BOX_KEYS if key in item), None) if isinstance(item, dict) else item
+        if not isinstance(box, list | tuple) or len(box) != 4 or not all(map(_is_number, box)):
+            return ""
+        name = next((item[key] for key in _NAME_KEYS if item.get(key)), "") if isinstance(item, dict) else ""
+        entry: dict[str, Any] = {"bbox_2d": [int(side) if float(side).is_integer() else side for side in box]}
+        name = one_line(escape_tokens(str(name)))
+        found.append({**entry, "label": name} if name else entry)
+    return json.dumps(found, ensure_ascii=False)
+
+
+def _is_number(side: Any) -> bool:
+    return isinstance(side, int | float) and not isinstance(side, bool) and math.isfinite(side)

@@ -1,0 +1,142 @@
+"""How a recipe names the answer's form, and whether the prompt's own words agree with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from datakit.core.answer import AnswerFormat, TurnFormat
+from datakit.core.answer_forms import ContractFormat
+from datakit.core.contract import FORMS, AnswerContract, AnswerField
+from datakit.core.contract_words import Language
+from datakit.core.errors import UserError, did_you_mean
+from datakit.core.stated_format import conflict, headings_of, plain_lines
+from datakit.core.templates import Templates
+
+ANSWER_FORMAT = "answer_format"
+"""The variable of prompt templates that becomes the lines which ask for the answer's form."""
+_CHINESE = re.compile("[\u4e00-\u9fff]")
+
+
+class AnswerForm(BaseModel):
+    """A form of the answer: a named one, or its fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    form: str | None = None
+    """A named form, or a name for `fields`."""
+    fields: tuple[AnswerField, ...] | None = None
+    """The fields in order: `label`, `reason` or `{name: reason, max_chars: 30, column: short}`."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Field -> column that holds it, where that has another name."""
+    instruction: str = ""
+    """The sentence that asks for the form, instead of the usual one."""
+    language: Language | None = None
+    """`zh` or `en`; that of the prompt template when not given."""
+    share: float | None = Field(default=None, gt=0, le=1)
+    """Under `answers`: the share of the records; forms without one share the rest."""
+
+    @model_validator(mode="after")
+    def _is_a_form(self) -> AnswerForm:
+        if self.fields is None and self.form not in FORMS:
+            hint = did_you_mean(self.form or "", FORMS) or f"Known: {', '.join(FORMS)}."
+            raise ValueError(f"no answer form `{self.form}`; give one that is known, or `fields`. {hint}")
+        names = [field.name for field in self._fields]
+        strange = next((name for name in self.columns if name not in names), None)
+        if strange is not None:
+            raise ValueError(f"`columns` names `{strange}`; the form has {', '.join(names)}")
+        self.contract("zh")  # whose faults are the recipe's
+        return self
+
+    @property
+    def _fields(self) -> tuple[AnswerField, ...]:
+        return self.fields if self.fields is not None else FORMS[self.form or ""]
+
+    def contract(self, language: Language) -> AnswerContract:
+        """The contract in the language of a template, unless the recipe names one."""
+        fields = [
+            AnswerField.model_validate(
+                field.model_dump() | {"column": self.columns.get(field.name, field.column)}
+            )
+            for field in self._fields
+        ]
+        return AnswerContract(
+            form=self.form or "own",
+            fields=tuple(fields),
+            language=self.language or language,
+            instruction=self.instruction,
+        )
+
+
+def language_of(prompts: Sequence[str], templates: Templates) -> Language:
+    """`zh` for templates with a Chinese character in their constant text, else `en`."""
+    sources = (templates.source(used) for name in prompts for used in templates.used(name))
+    return "zh" if any(_CHINESE.search(line) for text in sources for line in plain_lines(text)) else "en"
+
+
+def shares_of(forms: Sequence[AnswerForm]) -> tuple[float, ...]:
+    """The share of each form. Raises ValueError for shares that are no whole."""
+    given = sum(form.share or 0 for form in forms)
+    open_ = sum(form.share is None for form in forms)
+    if given > 1 + 1e-9 or (open_ and given > 1 - 1e-9) or (not open_ and given < 1 - 1e-9):
+        raise ValueError(f"the shares of `answers` are {given:g} together; they must be 1, or leave a rest")
+    names = [form.form or "own" for form in forms]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"`answers` has two forms `{twice}`; give one with `fields` a `form` of its own")
+    if len({form.contract("zh").turns for form in forms}) > 1:
+        raise ValueError("the forms of `answers` must have as many turns as each other")
+    return tuple(form.share if form.share is not None else (1 - given) / open_ for form in forms)
+
+
+def check_agreement(prompts: Sequence[str], form: AnswerFormat, templates: Templates) -> None:
+    """Raises UserError, with the line, for a prompt that asks for another form than is answered."""
+    if not isinstance(form, ContractFormat):
+        for name, turn in zip(prompts, form.turns, strict=True):
+            _check(name, turn, templates, "the answer writes")
+        return
+    for contract in form.contracts:
+        for name, turn in zip(prompts, contract.format.turns, strict=True):
+            _check(name, turn, templates, f"the form `{contract.form}` writes")
+        found = conflict(contract.instruction, contract.format.turns[-1])
+        if found is not None:
+            raise UserError(
+                f"the instruction of the form `{contract.form}` says `{found.words}`, but the form writes "
+                f"{_described(contract.format.turns[-1])}",
+                remedy="Say what the form is, or leave `instruction` out.",
+            )
+
+
+def check_stated(prompts: Sequence[str], templates: Templates) -> None:
+    """Raises UserError for a prompt that does not ask for the form of its contract."""
+    for name in prompts:
+        if ANSWER_FORMAT not in templates.variables(name):
+            file = templates.get(name).filename or name
+            raise UserError(
+                f"the prompt {name} does not ask for the answer's form",
+                remedy="Put {{ answer_format }} where it is to say how to answer, in place of such words.",
+                where=f"{file}:{len(templates.source(name).splitlines())}",
+            )
+
+
+def prompt_lines(form: AnswerFormat, turn: int) -> Mapping[str, str]:
+    """What a template of a turn (from 1) may use of the contract; nothing without one."""
+    return {ANSWER_FORMAT: form.contract.prompt_lines(turn)} if isinstance(form, ContractFormat) else {}
+
+
+def _check(name: str, turn: TurnFormat, templates: Templates, who: str) -> None:
+    for used in templates.used(name):
+        found = conflict(templates.source(used), turn)
+        if found is not None:
+            raise UserError(
+                f"the prompt says `{found.words}`, but {who} {_described(turn)}",
+                remedy="Write {{ answer_format }} there instead, or choose the answer that it asks for.",
+                where=f"{templates.get(used).filename or used}:{found.line}",
+            )
+
+
+def _described(turn: TurnFormat) -> str:
+    heads = [head or name for head, name in zip(headings_of(turn), turn.variables, strict=True)]
+    return f"{', then '.join(heads)}" if len(heads) > 1 else f"the {turn.variables[0]} alone"

@@ -1,0 +1,123 @@
+"""Records rendered batch by batch, in one form of the answer or each in its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from datakit.core.answer_forms import Assignment
+from datakit.core.folded import Folded
+from datakit.core.outcome import Batch, Reject, Rejected
+from datakit.core.templates import escape_except_images
+from datakit.core.transform import BatchWorker, FoldedWorker
+from datakit.core.writer import Writer
+from datakit.render._chats import Chats
+from datakit.render._columns import PlainRecords
+
+Size = tuple[int, int | None, int]
+"""Characters and tokens of the prompt, and the rung of the ladder."""
+_PLACE, _FORM_NUMBER = "_place", "_form"
+
+
+class Batches(FoldedWorker):
+    """Renders batch by batch: plain records column by column, the others one by one."""
+
+    def __init__(
+        self, writer: Writer, columns: tuple[str, ...], texts: set[str], *, keep: bool, counts: bool
+    ) -> None:
+        """`keep`: records that have messages keep them; `counts`: tokens are counted."""
+        self.writer, self.columns = writer, columns
+        self.keep, self.counts = keep, counts
+        self.plain = None if self.keep else PlainRecords.of(writer, texts)
+
+    def folded(self, records: Folded) -> tuple[Folded, list[Reject]]:
+        frame = records.unfolded()
+        if self.plain is None or frame.is_empty():
+            batch = self._each(frame)[0]
+            return Folded(batch.frame), batch.rejects
+        made = self.plain.make(frame)
+        done = (frame if made.done.all() else frame.filter(made.done)).with_columns(
+            made.messages,
+            made.chars.alias("prompt_chars"),
+            pl.lit(0, dtype=pl.UInt8).alias("shrink_rung"),
+        )
+        if done.height == frame.height:
+            return Folded(done, made.shared), []
+        done = Folded(done, made.shared).unfolded()
+        rest, kept = self._each(frame.filter(~made.done))
+        places = pl.concat([made.done.arg_true(), (~made.done).arg_true().gather(kept)])
+        return Folded(pl.concat([done, rest.frame])[places.arg_sort()]), rest.rejects
+
+    def _each(self, frame: pl.DataFrame) -> tuple[Batch, list[int]]:
+        """The records made one by one, and the places of those that go on."""
+        chats, sizes = Chats(self.writer.system), list[Size]()
+        rejected: dict[int, Rejected] = {}
+        for at, values in enumerate(frame.select(self.columns).iter_rows()):
+            record = dict(zip(self.columns, values, strict=True))
+            record["images"] = record["images"] or []
+            found = self._one(record, chats)
+            if isinstance(found, Rejected):
+                rejected[at] = found
+            else:
+                sizes.append(found)
+        chars, tokens, rungs = zip(*sizes, strict=True) if sizes else ((), (), ())
+        added = [chats.series(), pl.Series("prompt_chars", chars, dtype=pl.UInt32)]
+        if self.counts:
+            added.append(pl.Series("prompt_tokens", tokens, dtype=pl.UInt32))
+        added.append(pl.Series("shrink_rung", rungs, dtype=pl.UInt8))
+        kept = [at for at in range(frame.height) if at not in rejected]
+        going = frame[kept] if rejected else frame
+        return Batch(going.with_columns(added), _rejects(frame, rejected)), kept
+
+    def _one(self, record: dict[str, Any], chats: Chats) -> Size | Rejected:
+        if self.keep and record["messages"]:
+            given = [
+                (turn["role"], escape_except_images(turn["content"] or "")) for turn in record["messages"]
+            ]
+            size = self.writer.given(given, len(record["images"]))
+            if not isinstance(size, Rejected):
+                chats.add_given(given)
+            return size
+        answers = self.writer.answers(record)
+        if isinstance(answers, Rejected):
+            return answers
+        prompted = self.writer.prompt(record)
+        if isinstance(prompted, Rejected):
+            return prompted
+        chats.add(prompted.turns, answers)
+        return prompted.chars, prompted.tokens, prompted.rung
+
+
+class Forms(BatchWorker):
+    """Renders each record in the form that it is assigned to, and names the form in a column."""
+
+    def __init__(self, workers: dict[str, Batches], assigned: Assignment, column: str) -> None:
+        self.workers, self.assigned, self.column = workers, assigned, column
+        self.counts = dict.fromkeys(workers, 0)
+
+    def __call__(self, frame: pl.DataFrame) -> Batch:
+        forms = [self.assigned(id_) for id_ in frame["id"]]
+        numbered = frame.with_columns(pl.Series(_FORM_NUMBER, forms, dtype=pl.UInt32)).with_row_index(_PLACE)
+        made, rejects = [], list[Reject]()
+        for number, (name, worker) in enumerate(self.workers.items()):
+            some = worker(numbered.filter(pl.col(_FORM_NUMBER) == number))
+            self.counts[name] += some.frame.height
+            made.append(some.frame.with_columns(pl.lit(name, dtype=pl.String).alias(self.column)))
+            rejects += some.rejects
+        whole = pl.concat(made).sort(_PLACE).drop(_PLACE, _FORM_NUMBER)
+        order = {id_: at for at, id_ in enumerate(frame["id"])}
+        return Batch(whole, sorted(rejects, key=lambda reject: order[reject.id]))
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """Form -> records."""
+        return {"answer forms": dict(self.counts)}
+
+
+def _rejects(frame: pl.DataFrame, rejected: dict[int, Rejected]) -> list[Reject]:
+    places = frame[list(rejected)].select("id", "source_file", "source_line").rows()
+    return [
+        Reject(id_, found.reason, found.detail, file or "", line)
+        for (id_, file, line), found in zip(places, rejected.values(), strict=True)
+    ]

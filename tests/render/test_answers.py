@@ -1,0 +1,256 @@
+"""render.chat with contracts: prompt and answer of one spec, several forms by share, and what is refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from chat_records import CART, LABELS, ROOT, V3, contents, frame_of, record, run, write
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from datakit.core.answer_forms import counts
+from datakit.core.contract import FORMS
+from datakit.core.errors import UserError
+from datakit.core.outcome import Rejected
+from datakit.core.parameters import validated
+from datakit.core.tools import Tools
+from datakit.render.chat import ANSWERS, Chat
+
+PROMPT = "ecom/classify_by_form.j2"
+MIXED: dict[str, Any] = {
+    "prompt": PROMPT,
+    "answers": [
+        {"form": "reason_first"},
+        {"form": "label_only", "share": 0.3, "instruction": "只回答类别"},
+        {"form": "describe_then_label", "share": 0.2},
+    ],
+}
+
+
+def chat_of(**parameters: Any) -> Chat:
+    return validated(Chat, parameters)
+
+
+@pytest.fixture
+def tools(make_tools: Callable[..., Tools]) -> Tools:
+    return make_tools(labels=LABELS)
+
+
+def test_prompt_and_answer_come_from_one_contract(tools: Tools) -> None:
+    _, user, answer = contents(run(chat_of(prompt=PROMPT, answer="reason_first"), tools, record()))
+    assert user.endswith(
+        "全选\n结算(2)\n按下面两行的格式回答，不要添加其他内容：\n理由：依据图片内容的判断理由\n"
+        "类别：类别名称，写法与上面完全一致"
+    )
+    assert answer == f"理由：底部有全选和结算\n类别：{CART}"
+
+
+def test_english_template_is_answered_in_english(tools: Tools) -> None:
+    name = write(tools, "<image>Which label fits?\n{{ label_json }}\n{{ answer_format }}")
+    _, user, answer = contents(run(chat_of(prompt=name, answer="label_first"), tools, record()))
+    assert user.endswith(
+        "Label: the name of the label, spelt as above\nReason: why, from what the picture shows"
+    )
+    assert answer == f"Label: {CART}\nReason: 底部有全选和结算"
+    chinese = chat_of(prompt=name, answer={"form": "label_first", "language": "zh"})
+    assert contents(run(chinese, tools, record()))[2].startswith("类别：")
+
+
+def test_fields_columns_and_bounds_are_the_recipes(tools: Tools) -> None:
+    fields = ["evidence", {"name": "reason", "max_chars": 12, "heading": "依据"}, "label"]
+    chat = chat_of(prompt=PROMPT, answer={"fields": fields, "columns": {"evidence": "description"}})
+    assert set(chat.needs(tools)) == {"images", "ocr_text", "description", "reason", "label"}
+    batch = run(chat, tools, record(), record(1, reason="一二三四五六七八九十一二三"))
+    assert contents(batch)[2] == f"证据：手机界面，底部有结算按钮。\n依据：底部有全选和结算\n类别：{CART}"
+    (reject,) = batch.rejects
+    assert (reject.id, reject.reason) == ("r1", "answer_too_long")
+
+
+def test_two_turns_ask_for_each_turn(tools: Tools) -> None:
+    first = write(tools, "<image>{{ answer_format }}", "first.j2")
+    second = write(tools, "{{ label_names }}\n{{ answer_format }}判断。", "second.j2")
+    _, ask, described, again, label = contents(
+        run(chat_of(prompt=[first, second], answer="two_turn"), tools, record())
+    )
+    assert ask == "<image>只写对图片的客观描述，不要添加其他内容。"
+    assert described == "手机界面，底部有结算按钮。"
+    assert again.endswith("只回答类别名称，写法与上面完全一致，不要解释，也不要添加其他文字。判断。")
+    assert label == CART
+
+
+def test_several_forms_have_their_shares_and_a_column(tools: Tools) -> None:
+    chat = chat_of(**MIXED)
+    frame = frame_of(*[record(number) for number in range(50)])
+    worker = chat.start(tools, frame.lazy())
+    batch = worker(frame)
+    forms = batch.frame["answer_form"].to_list()
+    assert [Counter(forms)[form] for form in ("reason_first", "label_only", "describe_then_label")] == counts(
+        50, [0.5, 0.3, 0.2]
+    )
+    assert batch.frame["id"].to_list() == frame["id"].to_list()
+    assert worker.notes == {"answer forms": dict(Counter(sorted(forms))) | {"reason_first": 25}}
+    for at, form in enumerate(forms):
+        _, user, answer = contents(batch, at)
+        if form == "label_only":
+            assert user.endswith("\n只回答类别")
+            assert answer == CART
+        else:
+            assert user.endswith("类别：类别名称，写法与上面完全一致")
+            assert answer.endswith(f"\n类别：{CART}")
+            assert answer.startswith("理由：" if form == "reason_first" else "描述：")
+    assert chat.gives(tools)["answer_form"] == pl.String()
+
+
+def test_form_of_a_record_depends_on_id_and_seed_alone(tools: Tools) -> None:
+    frame = frame_of(*[record(number) for number in range(40)])
+    other = frame.reverse().with_columns(ocr_text=pl.lit("别的"))
+    chat = chat_of(**MIXED)
+
+    def forms(frame: pl.DataFrame, size: int) -> dict[str, str]:
+        worker = chat.start(tools, frame.lazy())
+        parts = [worker(part).frame.select("id", "answer_form") for part in frame.iter_slices(size)]
+        return dict(pl.concat(parts).rows())
+
+    assert forms(frame, 40) == forms(other, 7)
+
+
+def test_served_prompt_of_each_form_is_that_of_training(tools: Tools) -> None:
+    chat = chat_of(**MIXED)
+    frame = frame_of(*[record(number) for number in range(20)])
+    batch = chat.start(tools, frame.lazy())(frame)
+    for at, form in enumerate(batch.frame["answer_form"]):
+        served = chat.for_form(form, tools)
+        prompted = served.prompt_for({"images": ["/a.jpg"], "ocr_text": "全选\n结算(2)"}, tools)
+        assert not isinstance(prompted, Rejected)
+        assert prompted.messages == batch.frame["messages"][at].to_list()[:2]
+    first = chat.writer(tools).prompt(record())
+    assert first == chat.for_form(None, tools).writer(tools).prompt(record())
+    with pytest.raises(UserError, match="no answer form `cot`"):
+        chat.for_form("cot", tools)
+
+
+@pytest.mark.parametrize("answer", ["label_first", "describe_reason_label", "label_only"])
+def test_shipped_prompt_with_another_answer_is_refused_with_its_line(tools: Tools, answer: str) -> None:
+    with pytest.raises(UserError, match="the prompt says") as caught:
+        Chat(**{**V3, "answer": answer}).needs(tools)
+    assert caught.value.where.rpartition(":")[0].endswith("templates/ecom/classify.j2")
+    assert caught.value.where.rpartition(":")[2] in ("10", "11")
+    assert "{{ answer_format }}" in caught.value.remedy
+
+
+def test_own_answer_template_in_another_order_is_refused(tools: Tools) -> None:
+    write(tools, "类别：{{ label }}\n理由：{{ reason }}", "turned.j2")
+    with pytest.raises(UserError, match="the answer writes 类别, then 理由"):
+        Chat(prompt="ecom/classify.j2", answer="turned.j2").needs(tools)
+    write(tools, "理由：{{ reason }}\n类别：{{ label }}", "same.j2")
+    assert "reason" in Chat(prompt="ecom/classify.j2", answer="same.j2").needs(tools)
+
+
+def test_contract_beside_a_form_by_hand_is_refused(tools: Tools) -> None:
+    name = write(tools, "<image>\n类别：名称\n理由：依据\n{{ answer_format }}")
+    with pytest.raises(UserError, match="the form `reason_first` writes 理由, then 类别") as caught:
+        Chat(prompt=name, answer="reason_first").needs(tools)
+    assert caught.value.where.endswith("mine.j2:2")
+
+
+def test_instruction_that_says_something_else_is_refused(tools: Tools) -> None:
+    chat = chat_of(prompt=PROMPT, answer={"form": "reason_first", "instruction": "只回答类别名称"})
+    with pytest.raises(UserError, match="instruction of the form `reason_first`"):
+        chat.needs(tools)
+
+
+@pytest.mark.parametrize("form", sorted(set(FORMS) - set(ANSWERS)))
+def test_prompt_that_does_not_ask_for_the_contract_is_refused_with_its_line(tools: Tools, form: str) -> None:
+    name = write(tools, "<image>\n回答。")
+    with pytest.raises(UserError, match="does not ask for the answer's form") as caught:
+        Chat(prompt=name, answer=form).needs(tools)
+    assert caught.value.where.endswith("mine.j2:2")
+
+
+def test_description_of_the_student_may_not_stand_in_the_prompt(tools: Tools) -> None:
+    name = write(tools, "<image>{{ description }}\n{{ answer_format }}")
+    with pytest.raises(UserError, match="`description`, which gives the answer away"):
+        Chat(prompt=name, answer="describe_then_label").needs(tools)
+
+
+def test_lines_of_a_contract_are_refused_beside_an_answer_template(tools: Tools) -> None:
+    with pytest.raises(UserError, match="`answer` is a template of its own") as caught:
+        Chat(prompt=PROMPT, answer="ecom/reason_then_label.j2").needs(tools)
+    assert caught.value.where.endswith("classify_by_form.j2:9")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "either `answer` or `answers`"),
+        ({"answer": "cot", "answers": [{"form": "cot"}]}, "either `answer` or `answers`"),
+        ({"answers": []}, "names no form"),
+        ({"answers": [{"form": "cot", "share": 0.6}, {"form": "number", "share": 0.6}]}, "shares .* are 1.2"),
+        ({"answers": [{"form": "cot", "share": 0.6}, {"form": "number", "share": 0.3}]}, "shares .* are 0.9"),
+        ({"answers": [{"form": "cot", "share": 1.0}, {"form": "number"}]}, "leave a rest"),
+        ({"answers": [{"form": "cot"}, {"form": "cot"}]}, "two forms `cot`"),
+        ({"answers": [{"form": "cot"}, {"form": "two_turn"}]}, "as many turns"),
+        ({"answer": {"form": "cto"}}, "Did you mean `cot`"),
+        ({"answer": {"form": "cot", "share": 0.5}}, "belongs to the forms"),
+        ({"answer": {"form": "cot", "columns": {"reason": "x"}}}, "`columns` names `reason`"),
+        ({"answer": {"fields": ["label", "label"]}}, "stands twice"),
+        ({"answer": {"fields": [{"name": "reason", "kind": "essay"}]}}, "kind"),
+    ],
+)
+def test_answer_that_is_none_is_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        chat_of(prompt=PROMPT, **changes)
+
+
+WORDS = st.none() | st.text(st.sampled_from("选 \n\u2028<image>{{a}}|\x1c\u3000类别：理由"), max_size=30)
+ROWS = st.lists(
+    st.tuples(WORDS, WORDS, WORDS, st.sampled_from([*LABELS.names[:2], "买家实拍", "无此类", None])),
+    max_size=10,
+)
+FEW: dict[str, Any] = {
+    "fields": [{"name": "description", "kind": "text"}, {"name": "reason", "max_chars": 20}, "label"]
+}
+
+
+@pytest.mark.parametrize("answer", ["reason_first", "label_only", "short_reason", FEW], ids=str)
+def test_batches_made_by_column_equal_records_made_one_by_one(
+    tmp_path: Path, answer: str | dict[str, Any]
+) -> None:
+    tools = Tools(base=ROOT, project=tmp_path, labels=LABELS)
+    chat = chat_of(prompt=PROMPT, answer=answer)
+
+    @given(ROWS)
+    @settings(max_examples=60, deadline=None)
+    def check(rows: list[Any]) -> None:
+        names = ("ocr_text", "description", "reason", "label")
+        frame = frame_of(*[record(at, **dict(zip(names, row, strict=True))) for at, row in enumerate(rows)])
+        by_column: Any = chat.start(tools, frame.lazy())
+        one_by_one: Any = chat.start(tools, frame.lazy())
+        assert by_column.plain is not None
+        one_by_one.plain = None
+        fast, slow = by_column(frame), one_by_one(frame)
+        assert fast.frame.to_dicts() == slow.frame.to_dicts()
+        assert fast.rejects == slow.rejects
+
+    check()
+
+
+def test_several_labels_and_numbers_come_out_of_typed_columns(tools: Tools) -> None:
+    rows = [
+        {**record(at), "labels": names, "number": 1.5 * at} for at, names in enumerate([LABELS.names[:2], []])
+    ]
+    frame = pl.DataFrame(rows, strict=False)
+    many = chat_of(prompt=PROMPT, answer="multi_label").start(tools, frame.lazy())(frame)
+    assert [turns[-1]["content"] for turns in many.frame["messages"].to_list()] == [
+        "、".join(LABELS.names[:2]),
+        "无",
+    ]
+    name = write(tools, "<image>多长？{{ answer_format }}")
+    numbers = chat_of(prompt=name, answer="number").start(tools, frame.lazy())(frame)
+    assert [turns[-1]["content"] for turns in numbers.frame["messages"].to_list()] == ["0", "1.5"]
