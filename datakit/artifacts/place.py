@@ -192,15 +192,12 @@ def _untouched(entry: os.DirEntry[str], path: str, stamp: Any) -> bool:
 
 def _keep(folder: Path, place: Path, kept: Path | None = None) -> Path | None:
     """Moves a person's files out of the build in `folder`; where they lie (`kept`, if given) or None."""
-    found = strangers(folder)
-    if not found and not _is_orphan(folder):
-        return kept
     if _is_orphan(folder):
         target = kept or free_name(place.parent / f"{place.name}.kept" / stamp_now())
         target.parent.mkdir(parents=True, exist_ok=True)
         os.rename(folder, target)
         return target
-    return _move(folder, found, place, kept)
+    return _move(folder, strangers(folder), place, kept)
 
 
 def _move(folder: Path, paths: list[str], place: Path, kept: Path | None) -> Path | None:

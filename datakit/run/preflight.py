@@ -7,7 +7,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from datakit.core.errors import DatakitError, Exit, RecipeErrors, UserError, missing_extra
@@ -111,7 +110,7 @@ def _asks_now(recipe: Recipe, tools: Tools, store: Store, limit: int) -> bool:
     last = max(at for at, step in enumerate(recipe.steps) if step.transform.asks_model)
     dry = DryRun()
     with tempfile.TemporaryDirectory(prefix="datakit-preflight-") as work:
-        engine = Engine(replace(tools), store, Path(work), limit=limit, policy=dry)
+        engine = Engine(tools, store, Path(work), limit=limit, policy=dry)
         try:
             engine.run(recipe.steps[: last + 1])
         except DatakitError:
