@@ -1,7 +1,7 @@
 """Data-set engineering for fine-tuning vision-language models.
 
     import datakit as dk
-    made = dk.build("recipes/ecom_v3.yaml")          # as `datakit build`
+    result = dk.build("recipes/ecom_v3.yaml")          # as `datakit build`
     data = dk.apply([dk.annotate.Ocr(into="ocr")], dk.read.Jsonl(path="train.jsonl"), take=50)
     data                                             # thumbnails, labels and texts as a table in a notebook
     done = dk.open_build("build/ecom_v3")            # records, rejects, report, check, predictions, card
@@ -16,16 +16,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from datakit.library import Made, build, load
+    from datakit.library import build, load
     from datakit.notebook import Records, apply
     from datakit.opened_build import OpenedBuild, open_build
     from datakit.recipe.recipe import Recipe
-    from datakit.run.build import Options
+    from datakit.run.build import BuildResult, Options
     from datakit.serving.classifier import Classifier
 
 _FACE = {
+    "BuildResult": "datakit.run.build",
     "Classifier": "datakit.serving.classifier",
-    "Made": "datakit.library",
     "OpenedBuild": "datakit.opened_build",
     "Options": "datakit.run.build",
     "Recipe": "datakit.recipe.recipe",
@@ -35,11 +35,13 @@ _FACE = {
     "load": "datakit.library",
     "open_build": "datakit.opened_build",
 }
+_OLD_NAMES = {"Made": "datakit.library"}
+"""What datakit 0.1 called otherwise. Goes with 0.3."""
 _FOLDERS = ("read", "annotate", "guard", "curate", "balance", "render", "mix", "emit")
 
 __all__ = [
+    "BuildResult",
     "Classifier",
-    "Made",
     "OpenedBuild",
     "Options",
     "Recipe",
@@ -54,6 +56,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _FACE:
         return getattr(importlib.import_module(_FACE[name]), name)
+    if name in _OLD_NAMES:
+        return getattr(importlib.import_module(_OLD_NAMES[name]), name)
     if name in _FOLDERS:
         return importlib.import_module(f"datakit.{name}")
     raise AttributeError(f"datakit has no attribute {name!r}")

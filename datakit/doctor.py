@@ -127,7 +127,7 @@ def _ocr(project: Path) -> Iterator[Check]:
     if any(_fault(line) for line in _requirements("ocr")):
         return  # said above
     from datakit.core.registry import find
-    from datakit.core.tools import Tools
+    from datakit.core.step_context import StepContext
 
     again = 'pip install --force-reinstall "datakit[ocr]"'
     try:
@@ -135,7 +135,7 @@ def _ocr(project: Path) -> Iterator[Check]:
             path = Path(folder) / "text.png"
             _draw("ORDER 4711", path)
             kind: Any = find("annotate.ocr")
-            worker = kind().start(Tools(base=project, project=project))
+            worker = kind().start(StepContext(base=project, project=project))
             answer = worker.answer({"images": [str(path)]})
     except DatakitError as error:
         yield Check(name="ocr", state="fail", message=str(error), remedy=again)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import orjson
 
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Row
 
 ANSWER_TOKENS = 200
 """A description or reason of 100 to 250 Chinese characters, with its JSON around it."""
 
 
-def estimate_calls(annotator: Annotator, rows: list[Row], tools: Tools) -> dict[str, float | None] | None:
+def estimate_calls(
+    annotator: Annotator, rows: list[Row], context: StepContext
+) -> dict[str, float | None] | None:
     """Sums over the calls for some records: tokens_in, tokens_out, cost_usd (None when no price is known).
 
     The question is what reaches the step's key, which for a step that calls a model is the rendered request;
@@ -24,8 +26,8 @@ def estimate_calls(annotator: Annotator, rows: list[Row], tools: Tools) -> dict[
     from datakit.llm.providers import provider_of
     from datakit.llm.transport import picture_tokens
 
-    provider = provider_of(tools.llm)
-    texts = (orjson.dumps(annotator.key_fields(row, tools)).decode() for row in rows)
+    provider = provider_of(context.llm)
+    texts = (orjson.dumps(annotator.key_fields(row, context)).decode() for row in rows)
     tokens_in = sum(count(text) for text in texts) + sum(
         picture_tokens(provider, path) for row in rows for path in row.get("images") or ()
     )

@@ -3,42 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from datakit.artifacts.build_draft import BuildDraft
 from datakit.artifacts.report import BuildReport
-from datakit.core.errors import Exit, UserError
+from datakit.core.errors import UserError
 from datakit.core.settings import Settings
 from datakit.core.transform import Artifact
 from datakit.pages.writing import Kept
 from datakit.recipe.recipe import Recipe, load_recipe
-from datakit.run.build import FULL, Build, Options
+from datakit.run.build import FULL, BuildResult, Options
 from datakit.run.build import build as run_build
 from datakit.run.progress import Progress
 
-
-@dataclass(frozen=True)
-class Made:
-    """A build and its data card."""
-
-    build: Build
-    cards: list[Path] = field(default_factory=list)
-    kept: dict[Path, Path] = field(default_factory=dict)
-    """What somebody had made or edited in the places of the build or its card -> where it lies now."""
-
-    @property
-    def folder(self) -> Path:
-        return self.build.folder
-
-    @property
-    def report(self) -> BuildReport:
-        return self.build.report
-
-    @property
-    def exit_code(self) -> Exit:
-        return self.build.exit_code
+Made = BuildResult
+"""The name in datakit 0.1. Goes with 0.3."""
 
 
 def sections() -> dict[str, type[Settings]]:
@@ -62,7 +43,7 @@ def build(
     progress: Progress | None = None,
     card: bool = True,
     check: bool = True,
-) -> Made:
+) -> BuildResult:
     """The build of a recipe with its training configuration and, unless `card` is False, its data card.
 
     Unless `check` is False, a build at which the trainer would stop or drop records raises BuildFailed.
@@ -71,10 +52,12 @@ def build(
     finishers = [_training, _serving, *([_checking] if check else [])]
     writes = [checked.project / "data_cards"] if card and not _is_look(options) else []
     checks = [partial(_unknown_family, checked)]
-    done = run_build(checked, options, finishers=finishers, progress=progress, writes=writes, checks=checks)
-    kept = {done.folder: done.kept} if done.kept is not None else {}
-    cards = _cards(checked, done, options, kept.__setitem__) if card else []
-    return Made(done, cards, kept)
+    result = run_build(checked, options, finishers=finishers, progress=progress, writes=writes, checks=checks)
+    if not card:
+        return result
+    kept = dict(result.kept)
+    cards = _cards(checked, result, options, kept.__setitem__)
+    return replace(result, cards=cards, kept=kept)
 
 
 def _unknown_family(recipe: Recipe) -> UserError | None:
@@ -103,8 +86,8 @@ def _training(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Ar
 
 def _serving(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Artifact]:
     """The serving plan. One that cannot start is a note: the data set is good all the same."""
+    from datakit.serving.serve_files import write_serving
     from datakit.serving.settings import ServeSettings
-    from datakit.serving.written import write_serving
     from datakit.training.config import TrainSettings
 
     settings, training = recipe.sections.get("serve"), recipe.sections.get("train")
@@ -124,7 +107,7 @@ def _serving(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Art
 
 
 def _checking(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Artifact]:
-    from datakit.checking.of_build import check_build
+    from datakit.checking.build_check import check_build
 
     return check_build(draft, recipe, report)
 
@@ -133,18 +116,18 @@ def _is_look(options: Options) -> bool:
     return options.limit is not None or options.out is not None
 
 
-def _cards(recipe: Recipe, done: Build, options: Options, kept: Kept) -> list[Path]:
+def _cards(recipe: Recipe, result: BuildResult, options: Options, kept: Kept) -> list[Path]:
     """A full build's card goes to data_cards/; that of a look (--limit, --out) stays beside its build."""
     from datakit.cards import write_card
 
-    folder = done.folder / "card" if _is_look(options) else recipe.project / "data_cards"
+    folder = result.folder / "card" if _is_look(options) else recipe.project / "data_cards"
     expected = [folder / f"{recipe.name}.md", folder / f"{recipe.name}.html"]
-    if done.report.reused and all(path.exists() for path in expected):
+    if result.report.reused and all(path.exists() for path in expected):
         return expected
     try:
-        return write_card(done.folder, folder, kept)
+        return write_card(result.folder, folder, kept)
     except OSError as error:
         raise UserError(
-            f"the build {done.folder} stands, but not its card: cannot write to {folder}: {error.strerror}",
+            f"the build {result.folder} stands, but not its card: cannot write to {folder}: {error.strerror}",
             remedy="Make the folder writable and run the same command, or leave the card with --no-card.",
         ) from None

@@ -23,13 +23,13 @@ from datakit.core.files import FileDigests
 from datakit.core.labels import load_labels
 from datakit.core.record import COLUMNS
 from datakit.core.settings import LlmSettings, RunSettings
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Reader, Transform
 from datakit.recipe.recipe import Step, project_of
 from datakit.run.columns import Algebra
 from datakit.run.engine import Engine
 from datakit.run.progress import Progress
-from datakit.run.stage import Stage
+from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store, store_folder
 
 THUMBNAIL_PX = 96
@@ -87,7 +87,7 @@ def apply(
     Raises the same errors as a build.
     """
     base = Path.cwd()
-    tools = Tools(
+    context = StepContext(
         base=base,
         project=project_of(base / "notebook"),
         name="notebook",
@@ -97,46 +97,46 @@ def apply(
         run=run or RunSettings(),
     )
     progress = Progress(quiet)
-    return outside_loop(lambda: _apply(list(steps), data, tools, take, progress), progress.cancel)
+    return outside_loop(lambda: _apply(list(steps), data, context, take, progress), progress.cancel)
 
 
 def _apply(
     steps: list[Transform],
     data: Reader | Records | pl.DataFrame,
-    tools: Tools,
+    context: StepContext,
     take: int | None,
     progress: Progress,
 ) -> Records:
     frame = data.frame if isinstance(data, Records) else data
     first = [frame] if isinstance(frame, Transform) else []
     plan = [Step(number, item, f"step {number}") for number, item in enumerate([*first, *steps], 1)]
-    store = Store(store_folder(tools.project, tools.run.store))
+    store = Store(store_folder(context.project, context.run.store))
     try:
-        tools = replace(tools, files=FileDigests(store))
+        context = replace(context, files=FileDigests(store))
         with tempfile.TemporaryDirectory(prefix="datakit-") as folder, progress:
-            engine = Engine(tools, store, Path(folder) / "work", progress, limit=take)
-            algebra = Algebra(tools)
+            engine = Engine(context, store, Path(folder) / "work", progress, limit=take)
+            algebra = Algebra(context)
             given = None
             if isinstance(frame, pl.DataFrame):
                 given = _given(frame if take is None else frame.head(take), Path(folder) / "given")
                 algebra.columns = dict(given.schema)
             algebra.run(plan)
-            stage = engine.run(plan, given)
+            frames = engine.run(plan, given)
             rejects = scan_rejects(engine.rejects_file).collect()
-            return Records(stage.lazy().collect(), rejects, engine.reports)
+            return Records(frames.lazy().collect(), rejects, engine.reports)
     finally:
         store.close()
 
 
-def _given(frame: pl.DataFrame, folder: Path) -> Stage:
+def _given(frame: pl.DataFrame, folder: Path) -> RecordFrames:
     for name in ("id", "images"):
         if name not in frame.columns:
             raise UserError(
                 f"the data frame has no column `{name}`", remedy=f"Columns of records: {', '.join(COLUMNS)}."
             )
-    stage = Stage(folder, dict(frame.schema))
-    stage.append(frame)
-    return stage
+    frames = RecordFrames(folder, dict(frame.schema))
+    frames.append(frame)
+    return frames
 
 
 def outside_loop(work: Callable[[], T], cancel: Callable[[], None]) -> T:

@@ -19,8 +19,8 @@ from datakit.core.errors import BudgetSpent, UserError
 from datakit.core.files import FileDigests
 from datakit.core.parameters import describe_fault, validated
 from datakit.core.settings import LlmSettings, RunSettings
+from datakit.core.step_context import StepContext
 from datakit.core.tokens import IMAGE
-from datakit.core.tools import Tools
 from datakit.estimate import estimate_calls
 from datakit.evaluation.evaluation import RefereeFacts
 from datakit.evaluation.value_outcomes import ValueOutcomes, truth_texts
@@ -28,7 +28,7 @@ from datakit.llm import author
 from datakit.recipe.overrides import apply_overrides
 from datakit.run.annotation import Annotation
 from datakit.run.progress import Progress
-from datakit.run.stage import Stage
+from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
 
 NAME = "evaluate.referee"
@@ -64,26 +64,26 @@ class Referee:
         Raises UserError for a template that cannot be rendered and where there is no model, StopProvider for
         a wrong key.
         """
-        author.need_model("the referee", "judge", self._tools)
+        author.need_model("the referee", "judge", self._context)
         records = self._records(outcomes)
-        store = Store(self._tools.run.store_folder(self._tools.project))
+        store = Store(self._context.run.store_folder(self._context.project))
         try:
             with tempfile.TemporaryDirectory(prefix="datakit-referee-") as folder:
-                stage = Stage(Path(folder) / "answers", dict(records.schema))
-                stage.append(records)
-                tools = replace(self._tools, files=FileDigests(store))
+                frames = RecordFrames(Path(folder) / "answers", dict(records.schema))
+                frames.append(records)
+                context = replace(self._context, files=FileDigests(store))
                 report = StepReport(number=1, name=NAME)
-                work = Annotation(self._ask, tools, store, self.progress, report, self.spent_usd)
-                self._plan(replace(work), stage, tools)
-                self._pay(work, stage)
+                work = Annotation(self._ask, context, store, self.progress, report, self.spent_usd)
+                self._plan(replace(work), frames, context)
+                self._pay(work, frames)
                 self.spent_usd += report.cost_usd
                 looked_up = replace(work)
-                for _ in looked_up.lookup(stage):
+                for _ in looked_up.lookup(frames):
                     pass  # for the keys alone
-                verdicts = _verdicts(looked_up, stage)
+                verdicts = _verdicts(looked_up, frames)
                 return replace(outcomes, verdicts=verdicts), RefereeFacts(
                     template=self.template,
-                    model=report.notes.get("writer") or tools.llm.model,
+                    model=report.notes.get("writer") or context.llm.model,
                     judged=len(verdicts),
                     open=records.height - len(verdicts),
                     cost_usd=round(looked_up.stored_usd(), 6),
@@ -96,12 +96,12 @@ class Referee:
         return validated(Ask, {"template": self.template, "answer": ANSWER})
 
     @cached_property
-    def _tools(self) -> Tools:
+    def _context(self) -> StepContext:
         """The surroundings of the build's recipe, as far as a question needs them."""
         project = self.build.projects[0]
         sections = {name: dict(self.build.section(name)) for name in ("llm", "run")}
         given = apply_overrides(sections, self.overrides)
-        return Tools(
+        return StepContext(
             base=project / "recipes",
             project=project,
             name=self.build.report.name,
@@ -124,7 +124,7 @@ class Referee:
         )
         names = [name for name in self.build.columns if name[:1] != "@" and name not in ("messages", *GIVEN)]
         records = given.join(self.build.main.select(names).collect(), on="id", maintain_order="left")
-        missing = [name for name in self._ask.needs(self._tools) if name not in records.columns]
+        missing = [name for name in self._ask.inputs(self._context) if name not in records.columns]
         if missing:
             raise UserError(
                 f"the referee's template {self.template} uses `{missing[0]}`, which the records do not have",
@@ -145,34 +145,34 @@ class Referee:
                 pictures[row["id"]] = [str(self.build.path / path) for path in row.get("images") or ()]
         return asked, pictures
 
-    def _plan(self, work: Annotation, stage: Stage, tools: Tools) -> None:
+    def _plan(self, work: Annotation, frames: RecordFrames, context: StepContext) -> None:
         """Says what is judged already, and what the others will cost."""
-        missing = [job.row for some in work.lookup(stage) for job in some.missing]
-        words = f"Referee: {stage.rows:,} answers, {len(missing):,} calls"
+        missing = [job.row for some in work.lookup(frames) for job in some.missing]
+        words = f"Referee: {frames.rows:,} answers, {len(missing):,} calls"
         if missing:
-            figures = estimate_calls(self._ask, missing, tools) or {}
+            figures = estimate_calls(self._ask, missing, context) or {}
             cost = figures.get("cost_usd")
-            words += f" of {tools.llm.model}"
+            words += f" of {context.llm.model}"
             words += " of unknown cost" if cost is None else f" for about ${cost:.4f}"
-            if tools.run.budget_usd is not None:
-                words += f" (budget ${tools.run.budget_usd:g}, ${self.spent_usd:.4f} spent)"
-        self.say(f"{words}; the others were judged before." if len(missing) < stage.rows else f"{words}.")
+            if context.run.budget_usd is not None:
+                words += f" (budget ${context.run.budget_usd:g}, ${self.spent_usd:.4f} spent)"
+        self.say(f"{words}; the others were judged before." if len(missing) < frames.rows else f"{words}.")
 
-    def _pay(self, work: Annotation, stage: Stage) -> None:
+    def _pay(self, work: Annotation, frames: RecordFrames) -> None:
         """Has the others judged, as far as the budget goes."""
         if self.plan_only or self.stopped is not None:
             return
         try:
             with self.progress:
-                work.pay(stage)
+                work.pay(frames)
         except BudgetSpent as spent:
             self.stopped = spent
 
 
-def _verdicts(work: Annotation, stage: Stage) -> dict[str, tuple[float, str]]:
+def _verdicts(work: Annotation, frames: RecordFrames) -> dict[str, tuple[float, str]]:
     """Id -> score and why, of the answers whose verdict is stored; one that is not from 0 to 1 is none."""
     found: dict[str, tuple[float, str]] = {}
-    for batch in work.join(stage, keep_open=True):
+    for batch in work.join(frames, keep_open=True):
         for id_, score, why in batch.frame.select("id", "score", "why").iter_rows():
             if score is not None and 0 <= score <= 1:
                 found[id_] = (float(score), why)

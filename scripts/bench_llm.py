@@ -201,8 +201,8 @@ def engine(
 
     loaded = load(recipe)
     store = Store(project / ".datakit")
-    tools = replace(loaded.tools(), files=FileDigests(store))
-    run = Engine(tools, store, project / "work")
+    context = replace(loaded.context(), files=FileDigests(store))
+    run = Engine(context, store, project / "work")
     with Memory() as memory, Clock() as clock:
         try:
             stage = run.run(loaded.steps)

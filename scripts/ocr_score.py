@@ -33,7 +33,7 @@ from datakit.annotate._ocr_layout import Line, reading_order
 from datakit.annotate.ocr import Ocr
 from datakit.core.errors import DatakitError
 from datakit.core.outcome import Done
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 
 TRUTH = Path(__file__).resolve().parent.parent / "examples" / "ecom" / "ground_truth.jsonl"
 ALIKE = str.maketrans("×•—–－−‘’“”″〉›〈‹₊～", 'x·----\'\'""">><<+~')
@@ -138,15 +138,15 @@ def score(read: Read, truth: Iterable[tuple[str, list[Line]]]) -> Score:
 
 def datakit_reader(step: Ocr) -> Read:
     """Reads as annotate.ocr does, with its confidence floor."""
-    tools = Tools(base=Path.cwd(), project=Path.cwd())
-    worker = step.start(tools)
+    context = StepContext(base=Path.cwd(), project=Path.cwd())
+    worker = step.start(context)
 
     def read(path: str) -> list[Line]:
         row: dict[str, Any] = {"id": path, "images": [path]}
         outcome = worker.answer(row)
         if not isinstance(outcome, Done):
             raise SystemExit(f"{outcome.reason}: {outcome.detail}")
-        columns = step.columns(outcome.raw, row, tools)
+        columns = step.columns(outcome.raw, row, context)
         entries = columns[step.into] if isinstance(columns, dict) else []
         return [Line(e["text"], e["score"], *e["box"]) for e in entries if e["score"] >= step.min_score]
 

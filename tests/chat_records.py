@@ -10,7 +10,7 @@ import polars as pl
 from datakit.core.labels import load_labels
 from datakit.core.outcome import Batch
 from datakit.core.record import MESSAGES
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.render.chat import Chat
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,9 +55,9 @@ def frame_of(*rows: dict[str, Any]) -> pl.DataFrame:
     return pl.DataFrame(list(rows), schema=SCHEMA)
 
 
-def run(chat: Chat, tools: Tools, *rows: dict[str, Any]) -> Batch:
+def run(chat: Chat, context: StepContext, *rows: dict[str, Any]) -> Batch:
     frame = frame_of(*rows)
-    return chat.start(tools, frame.lazy().head(0))(frame)
+    return chat.start(context, frame.lazy().head(0))(frame)
 
 
 def contents(batch: Batch, at: int = 0) -> list[str]:
@@ -68,6 +68,6 @@ def roles(batch: Batch, at: int = 0) -> list[str]:
     return [turn["role"] for turn in batch.frame["messages"].to_list()[at]]
 
 
-def write(tools: Tools, text: str, name: str = "mine.j2") -> str:
-    (tools.project / "templates" / name).write_text(text, "utf-8")
+def write(context: StepContext, text: str, name: str = "mine.j2") -> str:
+    (context.project / "templates" / name).write_text(text, "utf-8")
     return name

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from datakit.core import registry
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))  # so that toy transforms can be imported, by worker processes too
@@ -32,11 +32,11 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def make_tools(project: Path) -> Callable[..., Tools]:
+def make_context(project: Path) -> Callable[..., StepContext]:
     """Makes the surroundings of a step in the test's project."""
 
-    def make(**changes: object) -> Tools:
-        return Tools(**{"base": project / "recipes", "project": project, **changes})  # type: ignore[arg-type]
+    def make(**changes: object) -> StepContext:
+        return StepContext(**{"base": project / "recipes", "project": project, **changes})  # type: ignore[arg-type]
 
     return make
 

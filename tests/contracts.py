@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 from every import ROOT
 
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Transform
 
 MODULES_OF_EXTRAS = {
@@ -63,17 +63,17 @@ def opened_files() -> Iterator[list[Path]]:
         _recorders.remove(recorder)
 
 
-def strange_files(opened: Iterable[Path], step: Transform, tools: Tools) -> list[Path]:
+def strange_files(opened: Iterable[Path], step: Transform, context: StepContext) -> list[Path]:
     """Those of the opened files that are not declared; templates, labels and pictures are watched besides."""
     templates = [
-        Path(str(tools.templates.get(used).filename))
+        Path(str(context.templates.get(used).filename))
         for name in step.templates()
         if name.endswith(".j2")
-        for used in tools.templates.used(name)
+        for used in context.templates.used(name)
     ]
     others = [ROOT / "templates" / name for name in step.templates()]
-    labels = [Path(tools.labels.path)] if tools.labels is not None else []
-    known = {*step.files(tools), *templates, *others, *labels}
+    labels = [Path(context.labels.path)] if context.labels is not None else []
+    known = {*step.files(context), *templates, *others, *labels}
     return sorted(
         {
             path
@@ -86,9 +86,9 @@ def strange_files(opened: Iterable[Path], step: Transform, tools: Tools) -> list
     )
 
 
-def undeclared_packages(step: Transform, tools: Tools) -> set[str]:
+def undeclared_packages(step: Transform, context: StepContext) -> set[str]:
     """Modules of extras that the step does not declare."""
-    extras = {extra for _, extra in step.packages(tools)}
+    extras = {extra for _, extra in step.packages(context)}
     return {
         module
         for modules in MODULES_OF_EXTRAS.values()
@@ -114,9 +114,9 @@ def absent_packages(modules: set[str]) -> Iterator[None]:
         yield
 
 
-def with_others_moved(given: pl.DataFrame, step: Transform, tools: Tools) -> pl.DataFrame:
+def with_others_moved(given: pl.DataFrame, step: Transform, context: StepContext) -> pl.DataFrame:
     """The records, each with its neighbour's values in columns that the step does not declare."""
-    declared = {"id", "source_file", "source_line", *step.reads(tools)}
+    declared = {"id", "source_file", "source_line", *step.reads(context)}
     others = [name for name in given.columns if name not in declared]
     moved = pl.concat([given.select(others).tail(1), given.select(others).head(-1)])
     return given.with_columns(moved)

@@ -10,7 +10,7 @@ import polars as pl
 
 from datakit.core.outcome import Batch, Done, Outcome, Table, reject_rows
 from datakit.core.record import BASE, COLUMNS
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import (
     Annotator,
     Artifact,
@@ -34,17 +34,17 @@ class Prices(TableTransform):
     table: str
     declares: bool = True
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("text",)
 
-    def gives(self, tools: Tools) -> Columns:
+    def outputs(self, context: StepContext) -> Columns:
         return {"price": pl.Int64()}
 
-    def files(self, tools: Tools) -> list[Path]:
-        return [tools.path(self.table)] if self.declares else []
+    def files(self, context: StepContext) -> list[Path]:
+        return [context.path(self.table)] if self.declares else []
 
-    def apply(self, frame: pl.LazyFrame, tools: Tools) -> Table:
-        prices = pl.scan_csv(tools.declared(self.table), schema={"text": pl.String(), "price": pl.Int64()})
+    def apply(self, frame: pl.LazyFrame, context: StepContext) -> Table:
+        prices = pl.scan_csv(context.declared(self.table), schema={"text": pl.String(), "price": pl.Int64()})
         return Table(frame.join(prices, on="text", how="left", maintain_order="left"))
 
 
@@ -55,14 +55,14 @@ class Banned(Guard):
     words: str
     declares: bool = True
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("text",)
 
-    def files(self, tools: Tools) -> list[Path]:
-        return [tools.path(self.words)] if self.declares else []
+    def files(self, context: StepContext) -> list[Path]:
+        return [context.path(self.words)] if self.declares else []
 
-    def start(self, tools: Tools, frame: pl.LazyFrame) -> Worker:
-        words = tools.read_text(self.words).split()
+    def start(self, context: StepContext, frame: pl.LazyFrame) -> Worker:
+        words = context.read_text(self.words).split()
 
         def check(batch: pl.DataFrame) -> Batch:
             bad = batch.filter(pl.col("text").is_in(words))
@@ -81,17 +81,17 @@ class Signed(Renderer):
     words: str
     declares: bool = True
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("text",)
 
-    def gives(self, tools: Tools) -> Columns:
+    def outputs(self, context: StepContext) -> Columns:
         return {"signed": pl.String()}
 
-    def files(self, tools: Tools) -> list[Path]:
-        return [tools.path(self.words)] if self.declares else []
+    def files(self, context: StepContext) -> list[Path]:
+        return [context.path(self.words)] if self.declares else []
 
-    def start(self, tools: Tools, frame: pl.LazyFrame) -> Worker:
-        words = tools.read_text(self.words)
+    def start(self, context: StepContext, frame: pl.LazyFrame) -> Worker:
+        words = context.read_text(self.words)
         return lambda batch: Batch(batch.with_columns(signed=pl.col("text") + pl.lit(words)))
 
 
@@ -102,20 +102,20 @@ class Glossary(Annotator):
     terms: str
     declares: bool = True
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("text",)
 
-    def gives(self, tools: Tools) -> Columns:
+    def outputs(self, context: StepContext) -> Columns:
         return {"meaning": pl.String()}
 
-    def files(self, tools: Tools) -> list[Path]:
-        return [tools.path(self.terms)] if self.declares else []
+    def files(self, context: StepContext) -> list[Path]:
+        return [context.path(self.terms)] if self.declares else []
 
-    def start(self, tools: Tools) -> RowWorker:
-        return _Lookup(dict(line.split("=") for line in tools.read_text(self.terms).split()))
+    def start(self, context: StepContext) -> RowWorker:
+        return _Lookup(dict(line.split("=") for line in context.read_text(self.terms).split()))
 
-    def key_settings(self, tools: Tools) -> Row:
-        return {"terms": tools.files.sha256(tools.path(self.terms))}
+    def key_settings(self, context: StepContext) -> Row:
+        return {"terms": context.files.sha256(context.path(self.terms))}
 
 
 class ProcessGlossary(Glossary):
@@ -140,14 +140,14 @@ class Words(Reader):
     path: str
     declares: bool = True
 
-    def columns(self, tools: Tools) -> Columns:
+    def columns(self, context: StepContext) -> Columns:
         return {name: COLUMNS[name] for name in BASE}
 
-    def files(self, tools: Tools) -> list[Path]:
-        return [tools.path(self.path)] if self.declares else []
+    def files(self, context: StepContext) -> list[Path]:
+        return [context.path(self.path)] if self.declares else []
 
-    def read(self, tools: Tools) -> Iterator[Batch]:
-        with tools.open(self.path) as file:
+    def read(self, context: StepContext) -> Iterator[Batch]:
+        with context.open(self.path) as file:
             words = file.read().decode().split()
         rows = [(word, "words", at, [], None, word) for at, word in enumerate(words, 1)]
         yield Batch(pl.DataFrame(rows, schema={name: COLUMNS[name] for name in BASE}, orient="row"))
@@ -160,10 +160,10 @@ class Letter(Emitter):
     head: str
     declares: bool = True
 
-    def files(self, tools: Tools) -> list[Path]:
-        return [tools.path(self.head)] if self.declares else []
+    def files(self, context: StepContext) -> list[Path]:
+        return [context.path(self.head)] if self.declares else []
 
-    def write(self, records: FinalRecords, folder: Path, tools: Tools) -> list[Artifact]:
+    def write(self, records: FinalRecords, folder: Path, context: StepContext) -> list[Artifact]:
         texts = [text for batch in records.batches(["text"]) for text in batch["text"]]
-        (folder / "letter.txt").write_text("\n".join([tools.read_text(self.head), *texts]), "utf-8")
+        (folder / "letter.txt").write_text("\n".join([context.read_text(self.head), *texts]), "utf-8")
         return [Artifact(path="letter.txt", kind="data", records=len(texts))]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from datakit.core.folded import Folded, fold
+from datakit.core.factored_chats import FactoredChats, factor
 from datakit.core.transform import Columns, FinalRecords
 
 PART = 3000
@@ -23,10 +23,10 @@ class Held(FinalRecords):
     def schema(self) -> Columns:
         return self.frame.schema
 
-    def folded(self, columns: Sequence[str] | None = None) -> Iterator[Folded]:
+    def factored(self, columns: Sequence[str] | None = None) -> Iterator[FactoredChats]:
         for part in self.frame.select(columns or self.frame.columns).iter_slices(PART):
-            yield fold(part)
+            yield factor(part)
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        for part in self.folded(columns):
-            yield part.unfolded()
+        for part in self.factored(columns):
+            yield part.expanded()

@@ -11,37 +11,39 @@ from PIL import Image
 from toys import AsyncWork, Work
 
 from datakit.core.settings import LlmSettings
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.estimate import ANSWER_TOKENS, estimate_calls
 
 
 class Describe(AsyncWork):
     """Keys on the text."""
 
-    def key_fields(self, row: dict[str, Any], tools: Tools) -> Any:
+    def key_fields(self, row: dict[str, Any], context: StepContext) -> Any:
         return {"text": row["text"]}
 
 
-def test_text_and_scaled_pictures_are_counted(tmp_path: Path, make_tools: Callable[..., Tools]) -> None:
+def test_text_and_scaled_pictures_are_counted(
+    tmp_path: Path, make_context: Callable[..., StepContext]
+) -> None:
     Image.new("RGB", (280, 280)).save(tmp_path / "small.png")
     Image.new("RGB", (4000, 4000)).save(tmp_path / "large.png")
-    tools = make_tools(llm=LlmSettings(model="gpt-4o-mini", price_in=1.0, price_out=2.0))
+    context = make_context(llm=LlmSettings(model="gpt-4o-mini", price_in=1.0, price_out=2.0))
     step = Describe(log="")
-    plain = estimate_calls(step, [{"text": "字" * 50, "images": []}], tools)
+    plain = estimate_calls(step, [{"text": "字" * 50, "images": []}], context)
     assert plain is not None
     assert 25 <= (plain["tokens_in"] or 0) <= 70
     pictures = [str(tmp_path / "small.png"), str(tmp_path / "large.png"), str(tmp_path / "missing.png")]
-    both = estimate_calls(step, [{"text": "字" * 50, "images": pictures}], tools)
+    both = estimate_calls(step, [{"text": "字" * 50, "images": pictures}], context)
     assert both is not None
     assert both["tokens_in"] == plain["tokens_in"] + (2833 + 5667) + (2833 + 4 * 5667)  # type: ignore[operator]
     assert both["cost_usd"] == pytest.approx((both["tokens_in"] + 2 * ANSWER_TOKENS) / 1e6)  # type: ignore[operator]
 
 
 def test_unknown_price_gives_no_cost_and_work_without_a_model_no_estimate(
-    make_tools: Callable[..., Tools],
+    make_context: Callable[..., StepContext],
 ) -> None:
-    tools = make_tools(llm=LlmSettings(model="my-own-model"))
-    found = estimate_calls(Describe(log=""), [{"text": "a", "images": []}], tools)
+    context = make_context(llm=LlmSettings(model="my-own-model"))
+    found = estimate_calls(Describe(log=""), [{"text": "a", "images": []}], context)
     assert found is not None
     assert found["cost_usd"] is None
-    assert estimate_calls(Work(log=""), [{"text": "a"}], tools) is None
+    assert estimate_calls(Work(log=""), [{"text": "a"}], context) is None

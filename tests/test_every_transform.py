@@ -43,7 +43,7 @@ from datakit.core.parameters import validated
 from datakit.core.record import BASE
 from datakit.core.registry import find, names
 from datakit.core.settings import LlmSettings, RunSettings
-from datakit.core.tools import Tools, UndeclaredFile
+from datakit.core.step_context import StepContext, UndeclaredFile
 from datakit.core.transform import EVERY, Annotator, Artifact, Emitter, Reader, Transform
 from datakit.core.workers import AsyncRowWorker, RowWorker, row_worker
 from datakit.llm.author import TextGenerator
@@ -51,7 +51,7 @@ from datakit.recipe.recipe import Step
 from datakit.run.columns import Algebra
 from datakit.run.engine import Engine
 from datakit.run.keys import fingerprint
-from datakit.run.stage import Stage
+from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -77,8 +77,8 @@ def made(name: str) -> Transform:
     return validated(find(name), CASES[name].parameters)
 
 
-def tools_in(folder: Path, batch_rows: int = 4096) -> Tools:
-    return Tools(
+def tools_in(folder: Path, batch_rows: int = 4096) -> StepContext:
+    return StepContext(
         base=folder,
         project=folder,
         labels=load_labels(ROOT / "templates" / "ecom" / "labels.yaml"),
@@ -108,7 +108,7 @@ def attempt(tmp_path_factory: pytest.TempPathFactory) -> Try:
 
     def run(name: str, frame: pl.DataFrame, batch_rows: int = 4096) -> Ran:
         folder = tmp_path_factory.mktemp("run")
-        given = Stage(folder / "given", dict(frame.schema))
+        given = RecordFrames(folder / "given", dict(frame.schema))
         for part in frame.iter_slices(batch_rows):
             given.append(part)
         store = Store(folder / "store")
@@ -212,16 +212,16 @@ def test_only_named_parameters_reach_the_key(name: str, tmp_path: Path) -> None:
     kind = find(name)
     assert issubclass(kind, Annotator)
     assert set(kind.keyed) <= set(kind.model_fields)
-    tools = tools_in(tmp_path)
+    context = tools_in(tmp_path)
     transform = made(name)
     assert isinstance(transform, Annotator)
-    before = fingerprint(transform, tools)
+    before = fingerprint(transform, context)
     for field in set(kind.model_fields) - set(kind.keyed):
         if field == "into":
             other = transform.model_copy(update={field: "elsewhere"})
-            assert fingerprint(other, tools) == before
+            assert fingerprint(other, context) == before
     busy = RunSettings(concurrency=3, workers=7, budget_usd=1.0, batch_rows=5)
-    moved = replace(tools, run=busy, name="other", project=tmp_path / "elsewhere")
+    moved = replace(context, run=busy, name="other", project=tmp_path / "elsewhere")
     assert fingerprint(transform, moved) == before
 
 
@@ -253,17 +253,17 @@ def test_a_record_gives_the_same_without_the_others(name: str, attempt: Try, who
 def test_keeps_ids_and_touches_only_its_own_columns(name: str, whole: Whole) -> None:
     before, ran = CASES[name].records(), whole(name)
     transform = made(name)
-    gives = set(transform.gives(tools_in(ROOT)))
+    outputs = set(transform.outputs(tools_in(ROOT)))
     ids = set(before["id"])
     assert ids <= {*ran.frame["id"], *(row["id"] for row in ran.rejects)}
     assert len(set(ran.frame["id"])) == ran.frame.height
     added = {column for column in ran.frame.columns if not column.startswith("@")} - set(before.columns)
-    assert added <= gives
+    assert added <= outputs
     kept = before.filter(pl.col("id").is_in(ran.frame["id"].to_list()))
     after = ran.frame.filter(pl.col("id").is_in(kept["id"].to_list()))
-    same = [column for column in before.columns if column not in gives]
+    same = [column for column in before.columns if column not in outputs]
     assert_frame_equal(after.select(same), kept.select(same))
-    for column, dtype in transform.gives(tools_in(ROOT)).items():
+    for column, dtype in transform.outputs(tools_in(ROOT)).items():
         assert ran.frame.schema[column] == dtype
 
 
@@ -280,8 +280,8 @@ def test_needs_no_column_that_it_does_not_declare(name: str, attempt: Try) -> No
 def test_columns_that_it_does_not_declare_may_hold_anything(name: str, attempt: Try, whole: Whole) -> None:
     transform = made(name)
     ran = attempt(name, with_others_moved(CASES[name].records(), transform, tools_in(ROOT)))
-    gives = ["id", *(column for column in transform.gives(tools_in(ROOT)) if column != "id")]
-    assert_frame_equal(ran.frame.select(gives), whole(name).frame.select(gives))
+    outputs = ["id", *(column for column in transform.outputs(tools_in(ROOT)) if column != "id")]
+    assert_frame_equal(ran.frame.select(outputs), whole(name).frame.select(outputs))
     assert ran.rejects == whole(name).rejects
 
 
@@ -299,34 +299,34 @@ def test_emitter_writes_no_column_that_it_does_not_declare(name: str, tmp_path: 
 def test_step_touches_no_file_and_no_package_that_it_does_not_declare(
     name: str, attempt: Try, tmp_path: Path
 ) -> None:
-    transform, tools, given = made(name), tools_in(tmp_path), CASES[name].records()
-    with absent_packages(undeclared_packages(transform, tools)), opened_files() as opened:
+    transform, context, given = made(name), tools_in(tmp_path), CASES[name].records()
+    with absent_packages(undeclared_packages(transform, context)), opened_files() as opened:
         if isinstance(transform, Annotator) and transform.executor == "process":
-            worker = row_worker(transform.start(tools.for_step(transform)))
+            worker = row_worker(transform.start(context.for_step(transform)))
             for row in given.to_dicts():
                 worker.answer(row)
         else:
             attempt(name, given)
-    assert strange_files(opened, transform, tools) == []
+    assert strange_files(opened, transform, context) == []
 
 
 @pytest.mark.parametrize("name", READERS)
 def test_reader_touches_no_file_and_no_package_that_it_does_not_declare(
     name: str, source: Path, read: Callable[..., Ran]
 ) -> None:
-    reader, tools = made(name), tools_in(source)
-    with absent_packages(undeclared_packages(reader, tools)), opened_files() as opened:
+    reader, context = made(name), tools_in(source)
+    with absent_packages(undeclared_packages(reader, context)), opened_files() as opened:
         read(name)
-    assert strange_files(opened, reader, tools) == []
+    assert strange_files(opened, reader, context) == []
 
 
 @pytest.mark.parametrize("name", EMITTERS)
 def test_emitter_touches_no_file_and_no_package_that_it_does_not_declare(name: str, tmp_path: Path) -> None:
-    emitter, tools, given = made(name), tools_in(tmp_path), CASES[name].records()
-    with absent_packages(undeclared_packages(emitter, tools)), opened_files() as opened:
+    emitter, context, given = made(name), tools_in(tmp_path), CASES[name].records()
+    with absent_packages(undeclared_packages(emitter, context)), opened_files() as opened:
         emitted(name, tmp_path / "out", given)  # which reads what was written
     beside = [path for path in opened if tmp_path / "out" not in path.parents]
-    assert strange_files(beside, emitter, tools) == []
+    assert strange_files(beside, emitter, context) == []
 
 
 def test_file_that_is_opened_behind_the_tools_is_noticed(tmp_path: Path) -> None:
@@ -342,7 +342,7 @@ def test_file_that_is_opened_behind_the_tools_is_noticed(tmp_path: Path) -> None
 def test_reader_cannot_read_a_file_that_it_does_not_declare(
     name: str, read: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(find(name), "files", lambda self, tools: [])
+    monkeypatch.setattr(find(name), "files", lambda self, context: [])
     with pytest.raises(UndeclaredFile, match=rf"{name} opens .* which it does not declare"):
         read(name)
 
@@ -352,19 +352,19 @@ def test_packages_are_at_hand_and_their_absence_is_told(name: str, tmp_path: Pat
     transform = made(name)
     (tmp_path / "source").mkdir()
     (CASES[name].source or (lambda folder: None))(tmp_path / "source")
-    tools = tools_in(tmp_path / "source")
-    for module, extra in transform.packages(tools):
+    context = tools_in(tmp_path / "source")
+    for module, extra in transform.packages(context):
         assert importlib.util.find_spec(module) is not None
         assert module in MODULES_OF_EXTRAS[extra]
         told = pytest.raises(UserError, match=rf'pip install "datakit\[{extra}\]"')
         with absent_packages({module}), told:
             if isinstance(transform, Reader):
-                list(transform.read(tools))
+                list(transform.read(context))
             elif isinstance(transform, Emitter):
                 emitted(name, tmp_path / module)
             else:
                 assert isinstance(transform, Annotator)
-                transform.key_settings(tools)
+                transform.key_settings(context)
 
 
 @pytest.mark.parametrize("name", ANNOTATORS)
@@ -410,10 +410,10 @@ def test_accounts_for_records_with_nulls(name: str, attempt: Try) -> None:
 def test_reader_gives_the_columns_it_names(name: str, source: Path) -> None:
     reader = made(name)
     assert isinstance(reader, Reader)
-    tools = tools_in(source)
-    assert all(path.is_file() for path in reader.files(tools))
-    for batch in reader.read(tools):
-        assert dict(batch.frame.schema) == dict(reader.columns(tools))
+    context = tools_in(source)
+    assert all(path.is_file() for path in reader.files(context))
+    for batch in reader.read(context):
+        assert dict(batch.frame.schema) == dict(reader.columns(context))
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -444,7 +444,7 @@ def test_reader_gives_the_same_ids_in_another_folder(name: str, source: Path, tm
 @pytest.mark.parametrize("name", MIDDLE)
 def test_golden_output(name: str, whole: Whole) -> None:
     case, transform, ran = CASES[name], made(name), whole(name)
-    columns = case.golden or tuple(transform.gives(tools_in(ROOT)))
+    columns = case.golden or tuple(transform.outputs(tools_in(ROOT)))
     rows = ran.frame.select("id", *(column for column in columns if column != "id")).to_dicts()
     found = {"out": rows, "rejects": [{k: row[k] for k in ("id", "reason", "detail")} for row in ran.rejects]}
     compare_golden(name, transform.version, found)

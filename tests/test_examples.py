@@ -279,11 +279,11 @@ def test_template_header_says_what_it_needs(name: str) -> None:
     header = re.match(r"\{#(.*?)-#\}\n", templates.source(name), re.S)
     assert header, "the header is a comment that ends in -#}"
     assert header[1].isascii()
-    needs = re.search(r"Needs: (.*?)\.(?:\s|$)", header[1], re.S)
-    assert needs
+    inputs = re.search(r"Needs: (.*?)\.(?:\s|$)", header[1], re.S)
+    assert inputs
     used = templates.variables(name)
     assert used <= values("ecom").keys()
-    words = set(re.findall(r"[a-z_]+", needs[1]))
+    words = set(re.findall(r"[a-z_]+", inputs[1]))
     assert used <= words
     assert words & values("ecom").keys() == used, "the header names a variable that the template does not use"
 

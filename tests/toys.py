@@ -13,7 +13,7 @@ import polars as pl
 
 from datakit.core.outcome import Batch, Done, Outcome, Reject, Rejected, Retry, Table, reject_rows
 from datakit.core.record import BASE, COLUMNS
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import (
     Annotator,
     Artifact,
@@ -39,14 +39,14 @@ class Numbers(Reader):
     count: int
     broken: int = 0
 
-    def columns(self, tools: Tools) -> Columns:
+    def columns(self, context: StepContext) -> Columns:
         return {name: COLUMNS[name] for name in BASE}
 
-    def files(self, tools: Tools) -> list[Path]:
+    def files(self, context: StepContext) -> list[Path]:
         return []
 
-    def read(self, tools: Tools) -> Iterator[Batch]:
-        size = tools.run.batch_rows
+    def read(self, context: StepContext) -> Iterator[Batch]:
+        size = context.run.batch_rows
         for start in range(0, self.count, size):
             numbers = range(start, min(start + size, self.count))
             bad = [n for n in numbers if self.broken and n % self.broken == 0]
@@ -79,16 +79,16 @@ class Work(Annotator):
     refuse: tuple[str, ...] = ()
     sleep_s: float = 0.0
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("text",)
 
-    def gives(self, tools: Tools) -> Columns:
+    def outputs(self, context: StepContext) -> Columns:
         return {self.into: pl.String()}
 
-    def start(self, tools: Tools) -> RowWorker | AsyncRowWorker:
+    def start(self, context: StepContext) -> RowWorker | AsyncRowWorker:
         return _Worker(self)
 
-    def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
+    def columns(self, raw: Any, row: Row, context: StepContext) -> Row | Rejected:
         return {self.into: raw + self.suffix}
 
 
@@ -126,7 +126,7 @@ class AsyncWork(Work):
     def asks_model(self) -> bool:
         return True
 
-    def start(self, tools: Tools) -> AsyncRowWorker:
+    def start(self, context: StepContext) -> AsyncRowWorker:
         return _AsyncWorker(self)
 
 
@@ -151,7 +151,7 @@ class OnlyOdd(Guard):
 
     registered_name: ClassVar[str] = "toy.only_odd"
 
-    def start(self, tools: Tools, frame: pl.LazyFrame) -> Worker:
+    def start(self, context: StepContext, frame: pl.LazyFrame) -> Worker:
         def check(batch: pl.DataFrame) -> Batch:
             even = batch.filter(pl.col("label") == "even")
             return Batch(
@@ -167,7 +167,7 @@ class Rare(Guard):
     registered_name: ClassVar[str] = "toy.rare"
     compares: ClassVar[bool] = True
 
-    def start(self, tools: Tools, frame: pl.LazyFrame) -> Worker:
+    def start(self, context: StepContext, frame: pl.LazyFrame) -> Worker:
         shares = frame.group_by("label").len().with_columns(pl.col("len") / pl.col("len").sum()).collect()
         common = shares.filter(pl.col("len") > 0.5)["label"].to_list()
 
@@ -184,10 +184,10 @@ class Shout(Renderer):
 
     registered_name: ClassVar[str] = "toy.shout"
 
-    def gives(self, tools: Tools) -> Columns:
+    def outputs(self, context: StepContext) -> Columns:
         return {"loud": pl.String()}
 
-    def start(self, tools: Tools, frame: pl.LazyFrame) -> Worker:
+    def start(self, context: StepContext, frame: pl.LazyFrame) -> Worker:
         return lambda batch: Batch(batch.with_columns(loud=pl.col("text") + "!"))
 
 
@@ -196,7 +196,7 @@ class Lossy(Guard):
 
     registered_name: ClassVar[str] = "toy.lossy"
 
-    def start(self, tools: Tools, frame: pl.LazyFrame) -> Worker:
+    def start(self, context: StepContext, frame: pl.LazyFrame) -> Worker:
         return lambda batch: Batch(batch.tail(-1))
 
 
@@ -207,7 +207,7 @@ class DropShort(TableTransform):
     min_chars: int
     by: str = "text"
 
-    def apply(self, frame: pl.LazyFrame, tools: Tools) -> Table:
+    def apply(self, frame: pl.LazyFrame, context: StepContext) -> Table:
         short = pl.col(self.by).str.len_chars() < self.min_chars
         rejects = frame.filter(short).select("id", reason=pl.lit("short"), detail=pl.lit("too short"))
         return Table(frame.filter(~short), rejects)
@@ -219,7 +219,7 @@ class Lines(Emitter):
     registered_name: ClassVar[str] = "toy.lines"
     fail: bool = False
 
-    def write(self, records: FinalRecords, folder: Path, tools: Tools) -> list[Artifact]:
+    def write(self, records: FinalRecords, folder: Path, context: StepContext) -> list[Artifact]:
         ids = [id_ for batch in records.batches(["id"]) for id_ in batch["id"]]
         (folder / "ids.txt").write_text("\n".join(ids))
         if self.fail:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from datakit.core.labels import normal_form
 from datakit.core.likeness import centrality
 from datakit.core.outcome import Done, Outcome, Rejected, Retry
-from datakit.core.parts import Parts
+from datakit.core.sub_results import SubResults
 from datakit.llm import json_answer
 from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.author import text_of
@@ -200,7 +200,7 @@ def _hint(tries: Iterable[Try]) -> str:
 
 
 async def paid_once(
-    parts: Parts, key: bytes, ask: Callable[[], Coroutine[Any, Any, Outcome]]
+    parts: SubResults, key: bytes, ask: Callable[[], Coroutine[Any, Any, Outcome]]
 ) -> tuple[bytes, Outcome]:
     """The part under a key: as it is stored, else asked for and stored."""
     known = parts.get(key)

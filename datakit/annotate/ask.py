@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from datakit.core.errors import did_you_mean
 from datakit.core.outcome import Outcome, Rejected
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, AsyncRowWorker, Columns, Executor, Row
 from datakit.llm import author, json_answer
 from datakit.llm.answer_schema import AnswerSchema
@@ -109,40 +109,40 @@ class Ask(Annotator):
     def templates(self) -> tuple[str, ...]:
         return (self.template,)
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
-        author.need_model(self.name(), "answer questions", tools)
-        return author.needed(self.template, tools)
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
+        author.need_model(self.name(), "answer questions", context)
+        return author.needed(self.template, context)
 
-    def gives(self, tools: Tools) -> Columns:
+    def outputs(self, context: StepContext) -> Columns:
         return {
             name: pl.String() if isinstance(kind, tuple) else _DTYPES[kind] for name, kind in self.form.values
         }
 
-    def key_settings(self, tools: Tools) -> Row:
+    def key_settings(self, context: StepContext) -> Row:
         form = [[name, kind] for name, kind in self.form.values]
-        pixels = tools.llm.max_image_pixels
-        own = {"writer": tools.llm.model, "answer": form, "pixels": pixels}
-        return {**super().key_settings(tools), **tools.llm.key_settings(), **own}
+        pixels = context.llm.max_image_pixels
+        own = {"writer": context.llm.model, "answer": form, "pixels": pixels}
+        return {**super().key_settings(context), **context.llm.key_settings(), **own}
 
-    def key_fields(self, row: Row, tools: Tools) -> Any:
-        label = self._label(row, tools)
+    def key_fields(self, row: Row, context: StepContext) -> Any:
+        label = self._label(row, context)
         if isinstance(label, Rejected):
-            return {"no_label": row["label"], "labels": tools.labels.digest if tools.labels else ""}
+            return {"no_label": row["label"], "labels": context.labels.digest if context.labels else ""}
         sent = row if self.images else {**row, "images": []}
-        fields = author.key_fields(self.template, sent, tools, label)
+        fields = author.key_fields(self.template, sent, context, label)
         return {**fields, "system": self.system} if self.system else fields
 
-    def start(self, tools: Tools) -> AsyncRowWorker:
-        return _Asker(self, tools)
+    def start(self, context: StepContext) -> AsyncRowWorker:
+        return _Asker(self, context)
 
-    def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
+    def columns(self, raw: Any, row: Row, context: StepContext) -> Row | Rejected:
         return author.values_of(raw, self.form)
 
-    def request(self, row: Row, tools: Tools) -> Request:
+    def request(self, row: Row, context: StepContext) -> Request:
         """What is sent for a record."""
-        label = self._label(row, tools)
+        label = self._label(row, context)
         return Request(
-            author.rendered(self.template, row, tools, None if isinstance(label, Rejected) else label),
+            author.rendered(self.template, row, context, None if isinstance(label, Rejected) else label),
             tuple(row["images"] or ()) if self.images else (),
             self.form,
             self.temperature,
@@ -151,19 +151,19 @@ class Ask(Annotator):
             self.image_first,
         )
 
-    def _label(self, row: Row, tools: Tools) -> Any:
+    def _label(self, row: Row, context: StepContext) -> Any:
         """The label, or why there is none; None when the template does not ask for it."""
-        asks = "label_info" in tools.templates.variables(self.template)
-        return author.label_of(row, tools) if asks else None
+        asks = "label_info" in context.templates.variables(self.template)
+        return author.label_of(row, context) if asks else None
 
 
 class _Asker(author.TextGenerator):
-    def __init__(self, step: Ask, tools: Tools) -> None:
-        super().__init__(tools)
-        self._step, self._tools = step, tools
+    def __init__(self, step: Ask, context: StepContext) -> None:
+        super().__init__(context)
+        self._step, self._context = step, context
 
     async def answer(self, row: Row) -> Outcome:
-        label = self._step._label(row, self._tools)
+        label = self._step._label(row, self._context)
         if isinstance(label, Rejected):
             return label
-        return await self.write(lambda: self._step.request(row, self._tools))
+        return await self.write(lambda: self._step.request(row, self._context))

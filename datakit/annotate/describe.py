@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from datakit.annotate import _samples as sampling
 from datakit.core.outcome import Done, Outcome, Rejected
 from datakit.core.record import record_key, step_print
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, AsyncRowWorker, Columns, Executor, Row
 from datakit.llm import author, json_answer, offline
 from datakit.llm.answer_schema import AnswerSchema
@@ -106,62 +106,62 @@ class Describe(Annotator):
     def templates(self) -> tuple[str, ...]:
         return (self.template,) if self.referee is None else (self.template, self.referee)
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
-        needed = author.needed(self.template, tools)
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
+        needed = author.needed(self.template, context)
         if self.referee is None:
             return needed
-        author.need_model(f"the referee of {self.name()}", "judge", tools)
-        return tuple(sorted({*needed, *author.needed(self.referee, tools, given=(CANDIDATE,))}))
+        author.need_model(f"the referee of {self.name()}", "judge", context)
+        return tuple(sorted({*needed, *author.needed(self.referee, context, given=(CANDIDATE,))}))
 
-    def optional(self, tools: Tools) -> tuple[str, ...]:
+    def optional(self, context: StepContext) -> tuple[str, ...]:
         return offline.READS
 
-    def gives(self, tools: Tools) -> Columns:
+    def outputs(self, context: StepContext) -> Columns:
         columns = {self.into: pl.String(), f"{self.into}_by": pl.String()}
         marks = self._has_rules and self.on_fail == "keep"
         return {**columns, f"{self.into}_faults": pl.List(pl.String())} if marks else columns
 
-    def key_settings(self, tools: Tools) -> Row:
-        single = author.key_settings(tools, FIELD, super().key_settings(tools))
+    def key_settings(self, context: StepContext) -> Row:
+        single = author.key_settings(context, FIELD, super().key_settings(context))
         if self.is_single:
             return single
         rules = {"samples": self.samples, "banned": self.banned, "required": self.required}
-        judged = {"referee": tools.templates.digest(self.referee)} if self.referee else {}
+        judged = {"referee": context.templates.digest(self.referee)} if self.referee else {}
         tried = {"max_tries": self.max_tries} if self._has_rules else {}
         return {**single, **rules, **judged, **tried}
 
-    def key_fields(self, row: Row, tools: Tools) -> Any:
+    def key_fields(self, row: Row, context: StepContext) -> Any:
         if not row["images"]:
             return None
-        return author.key_fields(self.template, row, tools, self._label(row, tools))
+        return author.key_fields(self.template, row, context, self._label(row, context))
 
-    def part_keys(self, row: Row, tools: Tools) -> list[bytes]:
+    def sub_result_keys(self, row: Row, context: StepContext) -> list[bytes]:
         if self.is_single or not row["images"]:
             return []
-        return [self.part_key(row, tools, sample) for sample in range(self.samples)]
+        return [self.part_key(row, context, sample) for sample in range(self.samples)]
 
-    def part_key(self, row: Row, tools: Tools, sample: int, number: int = 0, hint: str = "") -> bytes:
+    def part_key(self, row: Row, context: StepContext, sample: int, number: int = 0, hint: str = "") -> bytes:
         """The key of one answer. That of the first is the key of the whole result when there is no other."""
-        fields = self.key_fields(row, tools)
+        fields = self.key_fields(row, context)
         if hint and "text" in fields:
             fields = {**fields, "text": f"{fields['text']}\n{hint}"}
         if sample or number:
             fields = {**fields, "sample": sample, "try": number}
-        settings = author.key_settings(tools, FIELD, super().key_settings(tools))
+        settings = author.key_settings(context, FIELD, super().key_settings(context))
         return record_key(step_print(self.name(), self.version, settings), fields)
 
-    def verdict_key(self, row: Row, tools: Tools, candidate: str) -> bytes:
+    def verdict_key(self, row: Row, context: StepContext, candidate: str) -> bytes:
         """The key of the referee's verdict on a description."""
-        settings = author.key_settings(tools, "verdict", {"temperature": 0.0})
+        settings = author.key_settings(context, "verdict", {"temperature": 0.0})
         fields = author.key_fields(
-            str(self.referee), row, tools, self._label(row, tools), **{CANDIDATE: candidate}
+            str(self.referee), row, context, self._label(row, context), **{CANDIDATE: candidate}
         )
         return record_key(step_print(f"{self.name()}/referee", self.version, settings), fields)
 
-    def start(self, tools: Tools) -> AsyncRowWorker:
-        return _Describer(self, tools)
+    def start(self, context: StepContext) -> AsyncRowWorker:
+        return _Describer(self, context)
 
-    def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
+    def columns(self, raw: Any, row: Row, context: StepContext) -> Row | Rejected:
         faults: list[str] = []
         if raw is None:
             text = None
@@ -178,9 +178,9 @@ class Describe(Annotator):
         by = raw["by"] if raw is not None else None
         return {self.into: text, f"{self.into}_by": by, f"{self.into}_faults": faults}
 
-    def request(self, row: Row, tools: Tools, hint: str = "", sample: int = 0) -> Request:
+    def request(self, row: Row, context: StepContext, hint: str = "", sample: int = 0) -> Request:
         """What is sent for a record."""
-        text = author.rendered(self.template, row, tools, self._label(row, tools))
+        text = author.rendered(self.template, row, context, self._label(row, context))
         return Request(
             f"{text}\n{hint}" if hint else text,
             tuple(row["images"]),
@@ -190,25 +190,25 @@ class Describe(Annotator):
             sample=sample,
         )
 
-    def verdict_request(self, row: Row, tools: Tools, candidate: str) -> Request:
+    def verdict_request(self, row: Row, context: StepContext, candidate: str) -> Request:
         """What the referee is asked about a description."""
-        label = self._label(row, tools)
-        text = author.rendered(str(self.referee), row, tools, label, **{CANDIDATE: candidate})
+        label = self._label(row, context)
+        text = author.rendered(str(self.referee), row, context, label, **{CANDIDATE: candidate})
         return Request(text, tuple(row["images"]), sampling.VERDICT, 0.0, _VERDICT_TOKENS)
 
-    def _label(self, row: Row, tools: Tools) -> Any:
+    def _label(self, row: Row, context: StepContext) -> Any:
         """The label, when a template asks for it; the offline writer is never told."""
-        asked = any("label_info" in tools.templates.variables(name) for name in self.templates())
-        if author.is_offline(tools) or not asked:
+        asked = any("label_info" in context.templates.variables(name) for name in self.templates())
+        if author.is_offline(context) or not asked:
             return None
-        found = author.label_of(row, tools)
+        found = author.label_of(row, context)
         return None if isinstance(found, Rejected) else found
 
 
 class _Describer(author.TextGenerator):
-    def __init__(self, step: Describe, tools: Tools) -> None:
-        super().__init__(tools)
-        self._step, self._tools = step, tools
+    def __init__(self, step: Describe, context: StepContext) -> None:
+        super().__init__(context)
+        self._step, self._context = step, context
         self._tried_again = self._judged = 0
 
     @property
@@ -232,25 +232,25 @@ class _Describer(author.TextGenerator):
         ).run()
 
     async def _part(self, row: Row, sample: int, number: int, hint: str) -> tuple[bytes, Outcome]:
-        key = self._step.part_key(row, self._tools, sample, number, hint)
+        key = self._step.part_key(row, self._context, sample, number, hint)
         self._tried_again += number > 0
         return await sampling.paid_once(
-            self._tools.parts, key, lambda: self._written(row, sample, number, hint)
+            self._context.sub_results, key, lambda: self._written(row, sample, number, hint)
         )
 
     async def _written(self, row: Row, sample: int, number: int, hint: str) -> Outcome:
-        step, tools = self._step, self._tools
+        step, context = self._step, self._context
         drawn = [sample, number] if sample or number else []
         return await self.write(
-            ask=lambda: step.request(row, tools, hint, sample + step.samples * number),
-            compose=lambda: offline.describe(row, tools.rng("annotate.describe", row["id"], *drawn)),
+            ask=lambda: step.request(row, context, hint, sample + step.samples * number),
+            compose=lambda: offline.describe(row, context.rng("annotate.describe", row["id"], *drawn)),
         )
 
     async def _verdict(self, row: Row, text: str) -> tuple[bytes, Outcome]:
-        step, tools = self._step, self._tools
+        step, context = self._step, self._context
         self._judged += 1
         return await sampling.paid_once(
-            tools.parts,
-            step.verdict_key(row, tools, text),
-            lambda: self.write(lambda: step.verdict_request(row, tools, text)),
+            context.sub_results,
+            step.verdict_key(row, context, text),
+            lambda: self.write(lambda: step.verdict_request(row, context, text)),
         )

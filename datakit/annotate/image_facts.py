@@ -12,7 +12,7 @@ from PIL import Image
 
 from datakit.core.image import ImageProblem, load_rgb, read_header
 from datakit.core.outcome import Done, Outcome, Rejected
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Columns, Executor, Row, RowWorker
 
 HASH_SIDE = 16
@@ -41,10 +41,10 @@ class ImageFacts(Annotator):
 
     executor: ClassVar[Executor] = "process"
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("images",)
 
-    def gives(self, tools: Tools) -> Columns:
+    def outputs(self, context: StepContext) -> Columns:
         return {
             "width": pl.Int64(),
             "height": pl.Int64(),
@@ -53,12 +53,12 @@ class ImageFacts(Annotator):
             "phash": pl.String(),
         }
 
-    def start(self, tools: Tools) -> RowWorker:
-        return _Reader(tools)
+    def start(self, context: StepContext) -> RowWorker:
+        return _Reader(context)
 
-    def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
+    def columns(self, raw: Any, row: Row, context: StepContext) -> Row | Rejected:
         if not raw:
-            return dict.fromkeys(self.gives(tools))
+            return dict.fromkeys(self.outputs(context))
         digests = [facts["sha256"] for facts in raw]
         return {
             "width": raw[0]["width"],
@@ -74,8 +74,8 @@ def _digest_of(digests: list[str]) -> str:
 
 
 class _Reader(RowWorker):
-    def __init__(self, tools: Tools) -> None:
-        self._tools = tools
+    def __init__(self, context: StepContext) -> None:
+        self._context = context
 
     def answer(self, row: Row) -> Outcome:
         try:
@@ -89,7 +89,7 @@ class _Reader(RowWorker):
             "width": header.width,
             "height": header.height,
             "bytes": header.bytes,
-            "sha256": self._tools.files.sha256(path),
+            "sha256": self._context.files.sha256(path),
             "phash": perceptual_hash(load_rgb(path, max_side_px=_DECODED_SIDE_PX)),
         }
 

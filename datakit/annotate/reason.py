@@ -11,7 +11,7 @@ from datakit.annotate._styles import has_style, styles_in
 from datakit.core.errors import UserError
 from datakit.core.labels import Label
 from datakit.core.outcome import Outcome, Rejected
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, AsyncRowWorker, Columns, Executor, Row
 from datakit.llm import author, json_answer, offline
 from datakit.llm.answer_schema import AnswerSchema
@@ -70,10 +70,10 @@ class Reason(Annotator):
     def templates(self) -> tuple[str, ...]:
         return (self.template, self.styles) if isinstance(self.styles, str) else (self.template,)
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
-        needed = author.needed(self.template, tools, given=(STYLE,))
-        if self._has_style(tools):
-            self._all_styles(tools)
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
+        needed = author.needed(self.template, context, given=(STYLE,))
+        if self._has_style(context):
+            self._all_styles(context)
         elif "styles" in self.model_fields_set:
             raise UserError(
                 f"template `{self.template}` does not use the variable `style`, so `styles` has no effect",
@@ -81,71 +81,71 @@ class Reason(Annotator):
             )
         return tuple(sorted({"label", *needed}))
 
-    def optional(self, tools: Tools) -> tuple[str, ...]:
+    def optional(self, context: StepContext) -> tuple[str, ...]:
         return offline.READS
 
-    def gives(self, tools: Tools) -> Columns:
+    def outputs(self, context: StepContext) -> Columns:
         columns = {self.into: pl.String(), f"{self.into}_by": pl.String()}
-        return {**columns, f"{self.into}_style": pl.String()} if self._has_style(tools) else columns
+        return {**columns, f"{self.into}_style": pl.String()} if self._has_style(context) else columns
 
-    def key_settings(self, tools: Tools) -> Row:
-        return author.key_settings(tools, FIELD, super().key_settings(tools))
+    def key_settings(self, context: StepContext) -> Row:
+        return author.key_settings(context, FIELD, super().key_settings(context))
 
-    def key_fields(self, row: Row, tools: Tools) -> Any:
-        label = author.label_of(row, tools)
+    def key_fields(self, row: Row, context: StepContext) -> Any:
+        label = author.label_of(row, context)
         if isinstance(label, Rejected):
-            known = tools.labels.digest if tools.labels else ""
+            known = context.labels.digest if context.labels else ""
             return {"no_label": row["label"], "labels": known}
-        return author.key_fields(self.template, row, tools, label, style=self.style(row, tools))
+        return author.key_fields(self.template, row, context, label, style=self.style(row, context))
 
-    def start(self, tools: Tools) -> AsyncRowWorker:
-        return _Reasoner(self, tools)
+    def start(self, context: StepContext) -> AsyncRowWorker:
+        return _Reasoner(self, context)
 
-    def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
+    def columns(self, raw: Any, row: Row, context: StepContext) -> Row | Rejected:
         text = author.text_of(raw, FIELD)
         if isinstance(text, Rejected):
             return text
-        style = None if raw["by"] == offline.NAME else self.style(row, tools)
+        style = None if raw["by"] == offline.NAME else self.style(row, context)
         return {self.into: text, f"{self.into}_by": raw["by"], f"{self.into}_style": style}
 
-    def style(self, row: Row, tools: Tools) -> str | None:
+    def style(self, row: Row, context: StepContext) -> str | None:
         """How the record's reason is to be written; None when the template does not ask."""
-        if not self._has_style(tools):
+        if not self._has_style(context):
             return None
-        return tools.rng("annotate.reason", STYLE, row["id"]).choice(self._all_styles(tools))
+        return context.rng("annotate.reason", STYLE, row["id"]).choice(self._all_styles(context))
 
-    def _has_style(self, tools: Tools) -> bool:
-        return has_style(tools.templates, self.template)
+    def _has_style(self, context: StepContext) -> bool:
+        return has_style(context.templates, self.template)
 
-    def _all_styles(self, tools: Tools) -> tuple[str, ...]:
+    def _all_styles(self, context: StepContext) -> tuple[str, ...]:
         named = isinstance(self.styles, str)
-        return styles_in(tools.templates, str(self.styles)) if named else tuple(self.styles)
+        return styles_in(context.templates, str(self.styles)) if named else tuple(self.styles)
 
-    def request(self, row: Row, tools: Tools) -> Request:
+    def request(self, row: Row, context: StepContext) -> Request:
         """What is sent for a record."""
-        style = self.style(row, tools)
-        text = author.rendered(self.template, row, tools, _known(row, tools), style=style)
+        style = self.style(row, context)
+        text = author.rendered(self.template, row, context, _known(row, context), style=style)
         return Request(
             text, tuple(row["images"] or ()), AnswerSchema.line(FIELD), self.temperature, self.max_tokens
         )
 
 
 class _Reasoner(author.TextGenerator):
-    def __init__(self, step: Reason, tools: Tools) -> None:
-        super().__init__(tools)
-        self._step, self._tools = step, tools
+    def __init__(self, step: Reason, context: StepContext) -> None:
+        super().__init__(context)
+        self._step, self._context = step, context
 
     async def answer(self, row: Row) -> Outcome:
-        label = author.label_of(row, self._tools)
+        label = author.label_of(row, self._context)
         if isinstance(label, Rejected):
             return label
         return await self.write(
-            ask=lambda: self._step.request(row, self._tools),
-            compose=lambda: offline.reason(row, label, self._tools.rng("annotate.reason", row["id"])),
+            ask=lambda: self._step.request(row, self._context),
+            compose=lambda: offline.reason(row, label, self._context.rng("annotate.reason", row["id"])),
         )
 
 
-def _known(row: Row, tools: Tools) -> Label:
-    label = author.label_of(row, tools)
+def _known(row: Row, context: StepContext) -> Label:
+    label = author.label_of(row, context)
     assert isinstance(label, Label)  # `answer` turned the others away
     return label

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.outcome import Table
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, TableTransform
 
 
@@ -60,16 +60,16 @@ class Resample(TableTransform):
                 raise ValueError(f"`counts` gives {label} {count} rows; the least is 1")
         return self
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("id", self.by)
 
-    def optional(self, tools: Tools) -> tuple[str, ...]:
+    def optional(self, context: StepContext) -> tuple[str, ...]:
         return ("split", "set")
 
-    def gives(self, tools: Tools) -> Columns:
+    def outputs(self, context: StepContext) -> Columns:
         return {"repeat": pl.UInt32()}
 
-    def apply(self, frame: pl.LazyFrame, tools: Tools) -> Table:
+    def apply(self, frame: pl.LazyFrame, context: StepContext) -> Table:
         small = self._training(frame)
         sizes = {
             name: int(count)
@@ -77,7 +77,9 @@ class Resample(TableTransform):
         }
         self._check_counts(sizes)
         rows = {name: self._rows(name, size, max(sizes.values())) for name, size in sizes.items()}
-        repeat = _spread(small["class"], sizes, rows, tools.rng("balance.resample", self.by).getrandbits(32))
+        repeat = _spread(
+            small["class"], sizes, rows, context.rng("balance.resample", self.by).getrandbits(32)
+        )
         small = small.with_columns(repeat=pl.Series(repeat, dtype=pl.UInt32))
         kept = frame.drop("repeat", strict=False).join(
             small.select("id", "repeat").lazy(), on="id", how="left", maintain_order="left"

@@ -67,7 +67,7 @@ def command(
     """
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.checking.check import Check
-    from datakit.checking.writing import write_records
+    from datakit.checking.records_file import write_records
     from datakit.cli.tables import print_json
     from datakit.core.errors import Exit, UserError
 
@@ -96,8 +96,8 @@ def command(
 def _training(
     build: BuildFolder | None, path: Path | None, changes: tuple[str, ...], gpus: int | None
 ) -> Training:
+    from datakit.checking.records_file import gpus_of
     from datakit.checking.training import Training
-    from datakit.checking.writing import gpus_of
 
     if path is None and build is not None:
         path = build.training_file
@@ -106,7 +106,7 @@ def _training(
 
 def _all_names(build: BuildFolder | None, training: Training) -> list[str]:
     """Of a build without a training configuration: every data set in it."""
-    from datakit.checking.writing import names_in
+    from datakit.checking.records_file import names_in
 
     return names_in(build) if build is not None and training.file is None else []
 

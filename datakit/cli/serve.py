@@ -64,7 +64,7 @@ def command(
     )
     if as_json:
         from datakit.cli.tables import print_json
-        from datakit.serving.written import plan_json
+        from datakit.serving.serve_files import plan_json
 
         print_json(plan_json(plan))
     else:
@@ -75,7 +75,7 @@ def command(
 
 
 def _show(plan: ServingPlan) -> None:
-    from datakit.serving.written import explained, figures
+    from datakit.serving.serve_files import explained, figures
 
     click.echo(f"{explained(plan)}\n{figures(plan)}")
     for note in plan.notes:

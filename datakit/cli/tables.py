@@ -11,8 +11,8 @@ import orjson
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.report import BuildReport, StepReport
-from datakit.library import Made
 from datakit.recipe.yaml_file import show_path
+from datakit.run.build import BuildResult
 
 
 def print_json(value: Any) -> None:
@@ -40,29 +40,29 @@ def cell_width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
-def print_build(made: Made, *, as_json: bool, quiet: bool) -> None:
+def print_build(result: BuildResult, *, as_json: bool, quiet: bool) -> None:
     """The account of a build."""
     if as_json:
-        cards = [str(path) for path in made.cards]
-        kept = {str(path): str(now) for path, now in made.kept.items()}
-        print_json({"build": str(made.folder), "cards": cards, "kept": kept, **_plain(made)})
+        cards = [str(path) for path in result.cards]
+        kept = {str(path): str(now) for path, now in result.kept.items()}
+        print_json({"build": str(result.folder), "cards": cards, "kept": kept, **_plain(result)})
         return
-    for path, now in made.kept.items():  # said in any case: somebody will look for it
+    for path, now in result.kept.items():  # said in any case: somebody will look for it
         print_kept(path, now, err=quiet)
     if quiet:
         return
     print_table(
         ("step", "in", "added", "out", "rejected", "retry", "cached", "new", "seconds"),
-        [_row(step) for step in made.report.steps],
+        [_row(step) for step in result.report.steps],
         right=range(1, 9),
     )
-    for line in _tail(made.report):
+    for line in _tail(result.report):
         click.echo(line)
-    if made.report.rejected or made.report.retry:
-        click.echo(f"Each with its source line: {show_path(BuildFolder(made.folder).rejects_file)}")
-    state = "Nothing has changed; the build stands" if made.report.reused else "Built"
-    click.echo(f"{state}: {show_path(made.folder)} ({made.report.seconds:.1f} s)")
-    for path in made.cards:
+    if result.report.rejected or result.report.retry:
+        click.echo(f"Each with its source line: {show_path(BuildFolder(result.folder).rejects_file)}")
+    state = "Nothing has changed; the build stands" if result.report.reused else "Built"
+    click.echo(f"{state}: {show_path(result.folder)} ({result.report.seconds:.1f} s)")
+    for path in result.cards:
         click.echo(f"Card: {show_path(path)}")
 
 
@@ -72,8 +72,8 @@ def print_kept(path: Path, now: Path, *, err: bool = False) -> None:
     click.echo(f"Kept: what was not as datakit wrote it {what} lies in {show_path(now)}", err=err)
 
 
-def _plain(made: Made) -> dict[str, Any]:
-    return made.report.model_dump()
+def _plain(result: BuildResult) -> dict[str, Any]:
+    return result.report.model_dump()
 
 
 def _row(step: StepReport) -> tuple[str, ...]:

@@ -69,10 +69,10 @@ def _explain(item: Entry) -> None:
         for line in _wrap(parameter.help, page_width() - 6):
             click.echo(f"      {line}")
     click.echo("\nExample:\n  " + item.example)
-    if item.needs:
-        click.echo(f"  reads the columns {', '.join(item.needs)}")
-    if item.gives:
-        click.echo(f"  gives {', '.join(f'{name} {dtype}' for name, dtype in item.gives.items())}")
+    if item.inputs:
+        click.echo(f"  reads the columns {', '.join(item.inputs)}")
+    if item.outputs:
+        click.echo(f"  gives {', '.join(f'{name} {dtype}' for name, dtype in item.outputs.items())}")
 
 
 def _default(text: str) -> str:

@@ -19,7 +19,7 @@ _LINEAGE = ("qwen2_5_vl", "qwen2_vl", "qwen3_vl_moe", "qwen3_vl")
 
 
 @dataclass(frozen=True)
-class Parts:
+class ParameterCounts:
     """Parameters, in numbers."""
 
     embedding: int
@@ -58,7 +58,7 @@ class QwenModel:
     vision_hidden: int
     vision_depth: int
     patch: int
-    parts: Parts
+    parts: ParameterCounts
 
     @property
     def parameters(self) -> int:
@@ -161,11 +161,11 @@ def _tower_width(family: str, vision: dict[str, Any]) -> int:
     return int(vision["embed_dim"] if family == "qwen2_vl" else vision["hidden_size"])
 
 
-def _parts(family: str, text: dict[str, Any], vision: dict[str, Any], tied: bool) -> Parts:
+def _parts(family: str, text: dict[str, Any], vision: dict[str, Any], tied: bool) -> ParameterCounts:
     embedding = text["vocab_size"] * text["hidden_size"] * (1 if tied else 2)
     layer = _layer(family, text)
     tower, projector = _vision(family, vision, text["hidden_size"])
-    return Parts(
+    return ParameterCounts(
         embedding=embedding,
         layer=layer,
         layers=layer * text["num_hidden_layers"] + text["hidden_size"],

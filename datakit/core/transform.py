@@ -36,11 +36,11 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from datakit.core.errors import UserError
-from datakit.core.folded import Folded
+from datakit.core.factored_chats import FactoredChats
 from datakit.core.outcome import Batch, Rejected, Table
 from datakit.core.workers import AsyncRowWorker as AsyncRowWorker
 from datakit.core.workers import BatchWorker as BatchWorker
-from datakit.core.workers import FoldedWorker as FoldedWorker
+from datakit.core.workers import FactoredChatsWorker as FactoredChatsWorker
 from datakit.core.workers import PromptWriter as PromptWriter
 from datakit.core.workers import Row as Row
 from datakit.core.workers import RowWorker as RowWorker
@@ -48,7 +48,7 @@ from datakit.core.workers import Worker as Worker
 
 if TYPE_CHECKING:
     from datakit.core.answer import AnswerFormat
-    from datakit.core.tools import Tools
+    from datakit.core.step_context import StepContext
 
 Columns = Mapping[str, Any]
 """Column name -> polars dtype."""
@@ -59,13 +59,22 @@ EVERY = ("*",)
 """`optional` of an emitter that writes whatever columns there are."""
 
 
+_OLD_METHODS = {"needs": "inputs", "gives": "outputs", "part_keys": "sub_result_keys"}
+"""Name in datakit 0.1 -> name. Goes with 0.3."""
+
+
 def _accept_old_names(cls: type[Transform]) -> None:
-    """Takes what plug-ins of datakit 0.1.0 declared: `sources`, `optional` as a tuple, executor "async"."""
+    """Takes what plug-ins of datakit 0.1 declared, such as `needs`, `sources`, `optional` as a tuple."""
     own = vars(cls)
+    for old, name in _OLD_METHODS.items():  # both ways: a plug-in may also call a method by its old name
+        if old in own and name not in own:
+            setattr(cls, name, own[old])
+        elif name in own:
+            setattr(cls, old, own[name])
     if "sources" in own and "files" not in own:
         cls.files = own["sources"]  # type: ignore[method-assign]
     if isinstance(own.get("optional"), tuple):
-        cls.optional = lambda self, tools, names=own["optional"]: names  # type: ignore[method-assign,misc]
+        cls.optional = lambda self, context, names=own["optional"]: names  # type: ignore[method-assign,misc]
     if own.get("executor") == "async":
         cls.executor = "event_loop"  # type: ignore[attr-defined]
         if "asks_model" not in own:  # "async" said both
@@ -94,23 +103,23 @@ class Transform(BaseModel, ABC):
         super().__init_subclass__(**kwargs)
         _accept_old_names(cls)
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
         """Names of the columns that this step reads."""
         return ()
 
-    def optional(self, tools: Tools) -> tuple[str, ...]:
+    def optional(self, context: StepContext) -> tuple[str, ...]:
         """Names of further columns that this step reads where records have them."""
         return ()
 
-    def reads(self, tools: Tools) -> tuple[str, ...]:
+    def reads(self, context: StepContext) -> tuple[str, ...]:
         """All columns that this step may look at: those that it needs, then the optional ones."""
-        return tuple(dict.fromkeys((*self.needs(tools), *self.optional(tools))))
+        return tuple(dict.fromkeys((*self.inputs(context), *self.optional(context))))
 
-    def gives(self, tools: Tools) -> Columns:
+    def outputs(self, context: StepContext) -> Columns:
         """Columns that this step adds or replaces."""
         return {}
 
-    def files(self, tools: Tools) -> list[Path]:
+    def files(self, context: StepContext) -> list[Path]:
         """The files that this step reads: an edit of one of them makes the build anew.
 
         What is not declared here cannot be opened through `tools`. Templates and the label file are watched
@@ -118,11 +127,11 @@ class Transform(BaseModel, ABC):
         """
         return []
 
-    def packages(self, tools: Tools) -> tuple[Package, ...]:
+    def packages(self, context: StepContext) -> tuple[Package, ...]:
         """Packages beyond datakit's own dependencies that this step imports."""
         return ()
 
-    def credentials(self, tools: Tools) -> tuple[str, ...]:
+    def credentials(self, context: StepContext) -> tuple[str, ...]:
         """Environment variables without which this step cannot work, such as the key of a hub."""
         return ()
 
@@ -145,15 +154,15 @@ class Reader(Transform):
     """Makes records out of a source."""
 
     @abstractmethod
-    def read(self, tools: Tools) -> Iterator[Batch]:
+    def read(self, context: StepContext) -> Iterator[Batch]:
         """Records in source order, all batches with the schema of `columns`; broken ones as rejects."""
 
     @abstractmethod
-    def columns(self, tools: Tools) -> Columns:
+    def columns(self, context: StepContext) -> Columns:
         """The columns that `read` will give, found without reading everything."""
 
     @abstractmethod
-    def files(self, tools: Tools) -> list[Path]:
+    def files(self, context: StepContext) -> list[Path]:
         """The files that the records come from: when none has changed, a build can be reused."""
 
 
@@ -172,25 +181,25 @@ class Annotator(Transform):
         return True
 
     @abstractmethod
-    def start(self, tools: Tools) -> RowWorker | AsyncRowWorker:
+    def start(self, context: StepContext) -> RowWorker | AsyncRowWorker:
         """The worker whose `answer` does the paid work, an AsyncRowWorker for "event_loop"."""
 
-    def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
+    def columns(self, raw: Any, row: Row, context: StepContext) -> Row | Rejected:
         """The columns made of a stored raw result. Cheap and pure: runs again when only reading changed."""
         return dict(raw)
 
-    def key_fields(self, row: Row, tools: Tools) -> Any:
+    def key_fields(self, row: Row, context: StepContext) -> Any:
         """What of the record reaches the key (JSON-able). Images enter by content, never by path."""
-        fields = {name: row[name] for name in self.needs(tools)}
+        fields = {name: row[name] for name in self.inputs(context)}
         if "images" in fields:
-            fields["images"] = [tools.files.sha256(path) for path in fields["images"]]
+            fields["images"] = [context.files.sha256(path) for path in fields["images"]]
         return fields
 
-    def part_keys(self, row: Row, tools: Tools) -> list[bytes]:
-        """Keys of the parts that the record's result is sure to need; see `Tools.parts`."""
+    def sub_result_keys(self, row: Row, context: StepContext) -> list[bytes]:
+        """Keys of the parts that the record's result is sure to need; see `StepContext.sub_results`."""
         return []
 
-    def key_settings(self, tools: Tools) -> Row:
+    def key_settings(self, context: StepContext) -> Row:
         """What of the step reaches the key besides name and version, such as the engine's version."""
         return {name: getattr(self, name) for name in self.keyed}
 
@@ -202,7 +211,7 @@ class Guard(Transform):
     """Whether records are judged by one another, so that `start` needs the whole input."""
 
     @abstractmethod
-    def start(self, tools: Tools, frame: pl.LazyFrame) -> Worker:
+    def start(self, context: StepContext, frame: pl.LazyFrame) -> Worker:
         """The check for one batch. `frame` is the whole input if the guard `compares`, else maybe empty."""
 
 
@@ -245,10 +254,10 @@ class Renderer(Transform):
         return False
 
     @abstractmethod
-    def start(self, tools: Tools, frame: pl.LazyFrame) -> Worker:
+    def start(self, context: StepContext, frame: pl.LazyFrame) -> Worker:
         """The rendering of one batch. `frame` has the input's columns, and maybe no records."""
 
-    def answer_format(self, tools: Tools) -> AnswerFormat | None:
+    def answer_format(self, context: StepContext) -> AnswerFormat | None:
         """How the answers are written and read back; None for a renderer whose answers are not read."""
         return None
 
@@ -257,14 +266,14 @@ class PromptRenderer(Renderer):
     """A renderer that can write the prompt of one record too, so that what was trained can be served."""
 
     @abstractmethod
-    def prompt_columns(self, tools: Tools) -> tuple[str, ...]:
+    def prompt_columns(self, context: StepContext) -> tuple[str, ...]:
         """The columns that the prompts alone take, without those of the answer."""
 
     @abstractmethod
-    def writer(self, tools: Tools) -> PromptWriter:
+    def writer(self, context: StepContext) -> PromptWriter:
         """What writes prompts for records given as dicts: the very code that the training used."""
 
-    def for_form(self, form: str | None, tools: Tools) -> PromptRenderer:
+    def for_form(self, form: str | None, context: StepContext) -> PromptRenderer:
         """The same prompts for one of the answer's forms; None for the one that is served by default.
 
         Raises UserError for a form that there is not.
@@ -278,7 +287,7 @@ class TableTransform(Transform):
     """Works on the whole table: splits, weights, joins, adds or removes records."""
 
     @abstractmethod
-    def apply(self, frame: pl.LazyFrame, tools: Tools) -> Table:
+    def apply(self, frame: pl.LazyFrame, context: StepContext) -> Table:
         """The new table. Called with zero rows too, to check columns before anything is paid."""
 
 
@@ -304,7 +313,7 @@ class FinalRecords(ABC):
         """Column -> dtype."""
 
     @abstractmethod
-    def folded(self, columns: Sequence[str] | None = None) -> Iterator[Folded]:
+    def factored(self, columns: Sequence[str] | None = None) -> Iterator[FactoredChats]:
         """Some records at a time, with what their chats share apart."""
 
     @abstractmethod
@@ -316,5 +325,5 @@ class Emitter(Transform):
     """Writes the build's files."""
 
     @abstractmethod
-    def write(self, records: FinalRecords, folder: Path, tools: Tools) -> list[Artifact]:
+    def write(self, records: FinalRecords, folder: Path, context: StepContext) -> list[Artifact]:
         """The files written. `folder` becomes the build only when everything succeeded."""

@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import polars as pl
 
 from datakit.core.errors import DatakitError
-from datakit.core.folded import Folded
+from datakit.core.factored_chats import FactoredChats
 from datakit.core.outcome import Batch, Outcome, Reject, Rejected
 
 Row = dict[str, Any]
@@ -73,17 +73,17 @@ class BatchWorker(Protocol):
         """The records that go on and the rejected ones."""
 
 
-class FoldedWorker(BatchWorker):
+class FactoredChatsWorker(BatchWorker):
     """A worker that takes and gives chats without what they share: prompts of one template are long."""
 
     @abstractmethod
-    def folded(self, records: Folded) -> tuple[Folded, list[Reject]]:
+    def factored(self, records: FactoredChats) -> tuple[FactoredChats, list[Reject]]:
         """The records that go on and the rejected ones."""
 
     def __call__(self, frame: pl.DataFrame) -> Batch:
         """The same with whole chats."""
-        records, rejects = self.folded(Folded(frame))
-        return Batch(records.unfolded(), rejects)
+        records, rejects = self.factored(FactoredChats(frame))
+        return Batch(records.expanded(), rejects)
 
 
 class WrittenPrompt(Protocol):

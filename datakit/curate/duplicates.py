@@ -9,7 +9,7 @@ import polars as pl
 from pydantic import Field
 
 from datakit.core.outcome import Table
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, TableTransform
 from datakit.curate._groups import Numbers, components
 from datakit.curate._hamming import near_groups
@@ -40,15 +40,15 @@ class Duplicates(TableTransform):
     """Which duplicates are rejected when label and text are the same too: of equal files, or of pictures
     that look alike, only the first record stays. Records in a conflict are not dropped."""
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("id", "label", "text", "sha256", *(("phash",) if self.max_hamming is not None else ()))
 
-    def gives(self, tools: Tools) -> Columns:
+    def outputs(self, context: StepContext) -> Columns:
         return {"duplicate_of": pl.String(), "review": pl.String()}
 
-    def apply(self, frame: pl.LazyFrame, tools: Tools) -> Table:
+    def apply(self, frame: pl.LazyFrame, context: StepContext) -> Table:
         # Sorted by id, so that nothing below can depend on the order of the records.
-        small = frame.select(self.needs(tools)).sort("id").collect()
+        small = frame.select(self.inputs(context)).sort("id").collect()
         small = small.with_columns(group=pl.Series(self._groups(small), dtype=pl.Int64))
         small = small.with_columns(
             duplicate_of=pl.col("id").first().over("group"),

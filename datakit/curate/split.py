@@ -8,7 +8,7 @@ from pydantic import Field
 
 from datakit.core.outcome import Table
 from datakit.core.record import TRAIN, VAL
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, TableTransform
 from datakit.curate._groups import shared_values
 from datakit.curate._stratified import UNCLASSED, Choice, Groups, choose, random_ranks
@@ -38,19 +38,19 @@ class Split(TableTransform):
     min_val: int = Field(default=1, ge=0)
     """Records that each class of at least two groups has in validation at the least."""
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
         return tuple(dict.fromkeys(["id", *([self.stratify] if self.stratify else []), *self._columns()]))
 
-    def gives(self, tools: Tools) -> Columns:
+    def outputs(self, context: StepContext) -> Columns:
         return {"split": pl.String()}
 
-    def apply(self, frame: pl.LazyFrame, tools: Tools) -> Table:
+    def apply(self, frame: pl.LazyFrame, context: StepContext) -> Table:
         # Sorted by id, so that nothing below can depend on the order of the records.
-        small = frame.select(self.needs(tools)).sort("id").collect()
+        small = frame.select(self.inputs(context)).sort("id").collect()
         names, classes = self._classes(small)
         numbers = shared_values(small, self._columns())
         firsts = small["id"].gather(np.unique(numbers, return_index=True)[1])
-        groups = Groups.of(numbers, classes, len(names), random_ranks(firsts, tools.seed))
+        groups = Groups.of(numbers, classes, len(names), random_ranks(firsts, context.seed))
         choice = choose(groups, self.val, self.min_val)
         side = pl.Series(np.where(choice.chosen[numbers], VAL, TRAIN), dtype=pl.String)
         parts = small.select("id", split=side).lazy()

@@ -8,22 +8,22 @@ from itertools import islice, repeat
 
 import polars as pl
 
-from datakit.core.folded import CHATS, Folded, Shared, turns_of
+from datakit.core.factored_chats import CHATS, FactoredChats, SharedAffixes, turns_of
 
 _SLICE = 256
 """Rows encoded at a time: larger pieces leave the processor's cache and cost 30% more (2026-11-24)."""
 
 
-def json_rows(folded: Folded) -> Iterator[list[bytes]]:
+def json_rows(factored: FactoredChats) -> Iterator[list[bytes]]:
     """`{"id", "messages", "images"}` of each record, without line breaks, some records at a time."""
-    frame = folded.frame.select("id", CHATS, "images")
-    if not folded.shared:
+    frame = factored.frame.select("id", CHATS, "images")
+    if not factored.shared:
         row = _json("id", CHATS, "images").cast(pl.Binary)
         for some in frame.iter_slices(_SLICE):
             yield some.select(row).to_series().to_list()
         return
-    roles, turns = turns_of(frame[CHATS], len(folded.shared))
-    parts = _parts(roles, turns, folded.shared)
+    roles, turns = turns_of(frame[CHATS], len(factored.shared))
+    parts = _parts(roles, turns, factored.shared)
     texts = frame.with_columns(turn.alias(_name(number)) for number, turn in enumerate(turns))
     # Constant parts are repeated, not copied into a column: half the time of `concat_str`.
     pieces = [
@@ -36,7 +36,7 @@ def json_rows(folded: Folded) -> Iterator[list[bytes]]:
 
 
 def _parts(
-    roles: Sequence[str], turns: Sequence[pl.Series], shared: Sequence[Shared]
+    roles: Sequence[str], turns: Sequence[pl.Series], shared: Sequence[SharedAffixes]
 ) -> list[bytes | pl.Expr]:
     """What a row is put together of: constant texts, and columns of the turns' own texts."""
     constant = f',"{CHATS}":['

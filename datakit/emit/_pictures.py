@@ -14,7 +14,7 @@ from datakit.core.errors import UserError
 from datakit.core.files import FileDigests
 from datakit.core.image import ImageProblem, is_plain, read_header, save_upright
 from datakit.core.record import digest
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 
 How = Literal["link", "copy", "resize"]
 
@@ -39,9 +39,9 @@ class Pictures:
     _places: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def into(cls, folder: Path, how: How, max_pixels: int | None, tools: Tools) -> Pictures:
+    def into(cls, folder: Path, how: How, max_pixels: int | None, context: StepContext) -> Pictures:
         """An empty folder of pictures, with as many workers as the run allows."""
-        return cls(folder, how, max_pixels, tools.files, tools.run.workers or os.cpu_count() or 1)
+        return cls(folder, how, max_pixels, context.files, context.run.workers or os.cpu_count() or 1)
 
     def place(self, paths: Iterable[str]) -> dict[str, str]:
         """Source path -> path in the build, relative to it; every picture stands there when this returns.

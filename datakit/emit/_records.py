@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from datakit.core.errors import UserError
-from datakit.core.folded import Folded, Shared
+from datakit.core.factored_chats import FactoredChats, SharedAffixes
 from datakit.core.record import COLUMNS, GENERAL, TRAIN, VAL
 from datakit.core.tokens import IMAGE
 from datakit.core.transform import FinalRecords
 
-PARTS = (TRAIN, VAL, GENERAL)
+SPLITS = (TRAIN, VAL, GENERAL)
 _PAIR = "(user|observation) (assistant|function_call)"
 _TURNS = f"^(system )?{_PAIR}( {_PAIR})*$"
 _CHUNK = 4096
@@ -28,21 +28,21 @@ def batches(records: FinalRecords, others: Sequence[str] = ()) -> Iterator[pl.Da
 
     Columns: id, messages, images, split, repeat, set and `others`.
     """
-    for some in folded_batches(records, others):
-        yield some.unfolded()
+    for some in factored_batches(records, others):
+        yield some.expanded()
 
 
-def folded_batches(records: FinalRecords, others: Sequence[str] = ()) -> Iterator[Folded]:
+def factored_batches(records: FinalRecords, others: Sequence[str] = ()) -> Iterator[FactoredChats]:
     """The same with what their chats share apart."""
     have = [name for name in (*CHOSEN, *others) if name in records.schema]
     absent = [pl.lit(value, COLUMNS[name]).alias(name) for name, value in _ABSENT.items() if name not in have]
-    for part in records.folded(have):
+    for part in records.factored(have):
         frame = part.frame.with_columns(absent).select([*CHOSEN, *others])
         for some in frame.with_columns(pl.col("set").fill_null("")).iter_slices(_CHUNK):
-            yield Folded(some, part.shared)
+            yield FactoredChats(some, part.shared)
 
 
-def check(batch: pl.DataFrame, trainer: str, shared: Sequence[Shared] = ()) -> None:
+def check(batch: pl.DataFrame, trainer: str, shared: Sequence[SharedAffixes] = ()) -> None:
     """Raises UserError for what a trainer would drop without a word or stop at.
 
     `shared` is what the chats of the batch lack, when they are folded.
@@ -81,7 +81,7 @@ def check(batch: pl.DataFrame, trainer: str, shared: Sequence[Shared] = ()) -> N
             )
 
 
-def part_keys(batch: pl.DataFrame) -> list[tuple[str, bool, int]]:
+def split_keys(batch: pl.DataFrame) -> list[tuple[str, bool, int]]:
     """For each record its part (train, val, general), whether it has pictures, and copies."""
     keys = batch.select(
         part=pl.when(pl.col("set") == GENERAL).then(pl.lit(GENERAL)).otherwise("split"),

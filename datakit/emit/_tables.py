@@ -10,10 +10,10 @@ from typing import Literal
 import polars as pl
 
 from datakit.core.errors import UserError, did_you_mean
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import FinalRecords
 from datakit.emit._pictures import Pictures
-from datakit.emit._records import CHOSEN, batches, check, part_keys, with_places
+from datakit.emit._records import CHOSEN, batches, check, split_keys, with_places
 
 PictureForm = Literal["bytes", "link", "copy", "resize"]
 _OWN = {"split", "repeat", "set", "source_file", "source_line"}
@@ -85,7 +85,7 @@ class Tables:
         placed = with_places(some, self.pictures.place(some["images"].explode().drop_nulls()))
         if self.form == "bytes":
             placed = placed.with_columns(images=self._embedded(placed["images"].to_list()))
-        keys = part_keys(some)
+        keys = split_keys(some)
         for part in dict.fromkeys(key[0] for key in keys):
             copies = [key[2] if key[0] == part else 0 for key in keys]
             self.records[part] = self.records.get(part, 0) + sum(count > 0 for count in copies)
@@ -120,11 +120,13 @@ class Tables:
         return shards
 
 
-def placing(form: PictureForm, folder: Path, hidden: Path, max_pixels: int | None, tools: Tools) -> Pictures:
+def placing(
+    form: PictureForm, folder: Path, hidden: Path, max_pixels: int | None, context: StepContext
+) -> Pictures:
     """Where the pictures go: the build's `images/`, or a folder that is removed once they are in the rows."""
     if form == "bytes":
-        return Pictures.into(hidden, "resize" if max_pixels else "link", max_pixels, tools)
-    return Pictures.into(folder, form, max_pixels, tools)
+        return Pictures.into(hidden, "resize" if max_pixels else "link", max_pixels, context)
+    return Pictures.into(folder, form, max_pixels, context)
 
 
 def limit_fault(form: PictureForm, max_pixels: int | None) -> str:

@@ -13,9 +13,9 @@ from pydantic import Field, model_validator
 
 from datakit.core.errors import Exit, UserError, missing_extra
 from datakit.core.record import TRAIN, VAL
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import EVERY, Artifact, Emitter, FinalRecords, Package
-from datakit.emit._records import PARTS, PLACED, nothing_to_train
+from datakit.emit._records import PLACED, SPLITS, nothing_to_train
 from datakit.emit._tables import PictureForm, Tables, chosen_columns, limit_fault, placing
 
 FOLDER = "hub"
@@ -59,19 +59,19 @@ class Hub(Emitter):
             raise ValueError(fault)
         return self
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("id", "messages", "images", *(self.columns or ()))
 
-    def optional(self, tools: Tools) -> tuple[str, ...]:
+    def optional(self, context: StepContext) -> tuple[str, ...]:
         return EVERY if self.columns is None else PLACED
 
-    def credentials(self, tools: Tools) -> tuple[str, ...]:
+    def credentials(self, context: StepContext) -> tuple[str, ...]:
         return (TOKEN,) if self.push else ()
 
-    def packages(self, tools: Tools) -> tuple[Package, ...]:
+    def packages(self, context: StepContext) -> tuple[Package, ...]:
         return (("datasets", "hub"),)
 
-    def write(self, records: FinalRecords, folder: Path, tools: Tools) -> list[Artifact]:
+    def write(self, records: FinalRecords, folder: Path, context: StepContext) -> list[Artifact]:
         _check_installed()
         token = _token() if self.push else None
         target = folder / FOLDER
@@ -79,7 +79,7 @@ class Hub(Emitter):
         data.mkdir(parents=True)
         form: PictureForm = "bytes"
         hidden = folder / ".hub-pictures"
-        pictures = placing(form, hidden, hidden, self.image_max_pixels, tools)
+        pictures = placing(form, hidden, hidden, self.image_max_pixels, context)
         columns = chosen_columns(records, self.columns)
         tables = Tables(data, columns, form, pictures, "a trainer", shard_bytes=_SHARD_BYTES)
         try:
@@ -91,14 +91,14 @@ class Hub(Emitter):
             tables.release()
             if hidden.exists():
                 shutil.rmtree(hidden)
-        readme = self._readme(tools.name, records.schema, columns, tables, files)
+        readme = self._readme(context.name, records.schema, columns, tables, files)
         (target / "README.md").write_text(readme, encoding="utf-8", newline="\n")
         if self.push and token:
             _upload(target, self.push, token, private=self.private)
         return [
             *(
                 Artifact(path=path.relative_to(folder).as_posix(), kind="data", records=_height(path))
-                for part in PARTS
+                for part in SPLITS
                 for path in files.get(part, ())
             ),
             Artifact(path=f"{FOLDER}/README.md", kind="card"),
@@ -107,7 +107,7 @@ class Hub(Emitter):
     def _readme(
         self, name: str, schema: Any, columns: list[str], tables: Tables, files: dict[str, list[Path]]
     ) -> str:
-        parts = [part for part in PARTS if part in files]
+        parts = [part for part in SPLITS if part in files]
         rows = sum(tables.rows.values())
         size = next((name_ for most, name_ in _SIZES if rows < most), "n>1M")
         front: dict[str, Any] = {

@@ -11,14 +11,14 @@ from pydantic import Field, model_validator
 from datakit.artifacts import names
 from datakit.artifacts.build_draft import BuildDraft
 from datakit.artifacts.emitted import Emitted
-from datakit.core.folded import Folded
+from datakit.core.factored_chats import FactoredChats
 from datakit.core.record import TRAIN
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Artifact, Emitter, FinalRecords
 from datakit.emit._json_rows import json_rows
-from datakit.emit._parts import Parts
 from datakit.emit._pictures import How, Pictures
-from datakit.emit._records import PLACED, check, folded_batches, nothing_to_train, part_keys, with_places
+from datakit.emit._records import PLACED, check, factored_batches, nothing_to_train, split_keys, with_places
+from datakit.emit._split_files import SplitFiles
 
 TRAINER_MAX_PIXELS = 589_824
 """LLaMA-Factory's own default of `image_max_pixels` (768 x 768)."""
@@ -66,22 +66,22 @@ class Llamafactory(Emitter):
             raise ValueError(f"`image_max_pixels` belongs to `images: resize`, not to `{self.images}`")
         return self
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("id", "messages", "images")
 
-    def optional(self, tools: Tools) -> tuple[str, ...]:
+    def optional(self, context: StepContext) -> tuple[str, ...]:
         return PLACED
 
-    def write(self, records: FinalRecords, folder: Path, tools: Tools) -> list[Artifact]:
-        pictures = Pictures.into(folder / names.IMAGES, self.images, self._max_pixels(), tools)
-        parts = Parts(folder, tools.name)
+    def write(self, records: FinalRecords, folder: Path, context: StepContext) -> list[Artifact]:
+        pictures = Pictures.into(folder / names.IMAGES, self.images, self._max_pixels(), context)
+        parts = SplitFiles(folder, context.name)
         try:
-            for batch, shared in folded_batches(records):
+            for batch, shared in factored_batches(records):
                 check(batch, "LLaMA-Factory", shared)
                 places = pictures.place(batch["images"].explode().drop_nulls())
                 placed = with_places(batch, places)
-                keys = iter(part_keys(placed))
-                for rows in json_rows(Folded(placed, shared)):
+                keys = iter(split_keys(placed))
+                for rows in json_rows(FactoredChats(placed, shared)):
                     parts.append(rows, list(islice(keys, len(rows))))
             artifacts = parts.close()
         finally:
@@ -98,7 +98,7 @@ class Llamafactory(Emitter):
     def _max_pixels(self) -> int | None:
         return (self.image_max_pixels or TRAINER_MAX_PIXELS) if self.images == "resize" else None
 
-    def _summary(self, parts: Parts, pictures: Pictures) -> Emitted:
+    def _summary(self, parts: SplitFiles, pictures: Pictures) -> Emitted:
         return Emitted(
             image_max_pixels=self._max_pixels(),
             pictures_saved_anew=pictures.saved_anew,
@@ -107,7 +107,7 @@ class Llamafactory(Emitter):
         )
 
 
-def _dataset_info(parts: Parts) -> dict[str, Any]:
+def _dataset_info(parts: SplitFiles) -> dict[str, Any]:
     """The trainer's index. A mapping resets whatever it does not name, so all tags are named."""
     return {
         parts.entry(key): {

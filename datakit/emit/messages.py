@@ -13,11 +13,11 @@ from pydantic import Field, model_validator
 
 from datakit.core.errors import UserError
 from datakit.core.record import TRAIN
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Artifact, Emitter, FinalRecords
-from datakit.emit._parts import Parts
 from datakit.emit._pictures import How, Pictures
-from datakit.emit._records import PLACED, batches, check, nothing_to_train, part_keys, with_places
+from datakit.emit._records import PLACED, batches, check, nothing_to_train, split_keys, with_places
+from datakit.emit._split_files import SplitFiles
 
 _ROLES = ("system", "user", "assistant")
 _MOST_PICTURES = 10
@@ -69,18 +69,18 @@ class Messages(Emitter):
         """What is done with pictures, after the default."""
         return self.images or ("base64" if self.form == "openai" else "link")
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("id", "messages", "images")
 
-    def optional(self, tools: Tools) -> tuple[str, ...]:
+    def optional(self, context: StepContext) -> tuple[str, ...]:
         return PLACED
 
-    def write(self, records: FinalRecords, folder: Path, tools: Tools) -> list[Artifact]:
-        name = f"{tools.name}_{self.form}"
+    def write(self, records: FinalRecords, folder: Path, context: StepContext) -> list[Artifact]:
+        name = f"{context.name}_{self.form}"
         embedded = self.how == "base64"
         place = folder / (f".{name}.pictures" if embedded else "images")
-        pictures = Pictures.into(place, self._placing(), self.image_max_pixels, tools)
-        parts = Parts(folder, name, lines=True)
+        pictures = Pictures.into(place, self._placing(), self.image_max_pixels, context)
+        parts = SplitFiles(folder, name, lines=True)
         rows = _Rows(self.form, place if embedded else None)
         try:
             for batch in batches(records):
@@ -88,7 +88,7 @@ class Messages(Emitter):
                 _check_roles(batch)
                 for some in batch.iter_slices(_SLICE["base64" if embedded else "path"]):
                     placed = with_places(some, pictures.place(some["images"].explode().drop_nulls()))
-                    parts.append([rows.row(row) for row in placed.iter_rows(named=True)], part_keys(placed))
+                    parts.append([rows.row(row) for row in placed.iter_rows(named=True)], split_keys(placed))
             artifacts = parts.close()
         finally:
             parts.release()

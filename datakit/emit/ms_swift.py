@@ -13,12 +13,12 @@ from pydantic import Field, model_validator
 from datakit.core.errors import UserError
 from datakit.core.image import ImageProblem, read_header
 from datakit.core.record import TRAIN
+from datakit.core.step_context import StepContext
 from datakit.core.templates import escape_tokens
-from datakit.core.tools import Tools
 from datakit.core.transform import Artifact, Emitter, FinalRecords
-from datakit.emit._parts import Parts
 from datakit.emit._pictures import How, Pictures
-from datakit.emit._records import PLACED, batches, check, nothing_to_train, part_keys, with_places
+from datakit.emit._records import PLACED, batches, check, nothing_to_train, split_keys, with_places
+from datakit.emit._split_files import SplitFiles
 
 _ROLES = {"function_call": "tool_call", "observation": "tool_response"}
 """LLaMA-Factory's names of turns -> ms-swift's; the others are the same."""
@@ -60,15 +60,15 @@ class MsSwift(Emitter):
             raise ValueError("`images: resize` and `image_max_pixels` belong together")
         return self
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("id", "messages", "images", *([self.boxes] if self.boxes else []))
 
-    def optional(self, tools: Tools) -> tuple[str, ...]:
+    def optional(self, context: StepContext) -> tuple[str, ...]:
         return PLACED
 
-    def write(self, records: FinalRecords, folder: Path, tools: Tools) -> list[Artifact]:
-        pictures = Pictures.into(folder / "images", self.images, self.image_max_pixels, tools)
-        parts = Parts(folder, f"{tools.name}_swift", lines=True)
+    def write(self, records: FinalRecords, folder: Path, context: StepContext) -> list[Artifact]:
+        pictures = Pictures.into(folder / "images", self.images, self.image_max_pixels, context)
+        parts = SplitFiles(folder, f"{context.name}_swift", lines=True)
         try:
             for batch in batches(records, [self.boxes] if self.boxes else []):
                 check(batch, "ms-swift")
@@ -80,7 +80,7 @@ class MsSwift(Emitter):
                             placed.iter_rows(named=True), some["images"].to_list(), strict=True
                         )
                     ]
-                    parts.append(rows, part_keys(placed))
+                    parts.append(rows, split_keys(placed))
             artifacts = parts.close()
         finally:
             parts.release()

@@ -8,9 +8,9 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from datakit.core.record import TRAIN
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import EVERY, Artifact, Emitter, FinalRecords
-from datakit.emit._records import PARTS, PLACED, nothing_to_train
+from datakit.emit._records import PLACED, SPLITS, nothing_to_train
 from datakit.emit._tables import PictureForm, Tables, chosen_columns, limit_fault, placing
 
 
@@ -43,16 +43,16 @@ class Parquet(Emitter):
             raise ValueError(fault)
         return self
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("id", "messages", "images", *(self.columns or ()))
 
-    def optional(self, tools: Tools) -> tuple[str, ...]:
+    def optional(self, context: StepContext) -> tuple[str, ...]:
         return EVERY if self.columns is None else PLACED
 
-    def write(self, records: FinalRecords, folder: Path, tools: Tools) -> list[Artifact]:
+    def write(self, records: FinalRecords, folder: Path, context: StepContext) -> list[Artifact]:
         work = folder / ".parquet"
         work.mkdir()
-        pictures = placing(self.images, folder / "images", work / "pictures", self.image_max_pixels, tools)
+        pictures = placing(self.images, folder / "images", work / "pictures", self.image_max_pixels, context)
         tables = Tables(work, chosen_columns(records, self.columns), self.images, pictures, "a trainer")
         try:
             tables.fill(records)
@@ -60,9 +60,9 @@ class Parquet(Emitter):
                 raise nothing_to_train()
             artifacts = []
             files = tables.close()
-            for part in (part for part in PARTS if part in files):
+            for part in (part for part in SPLITS if part in files):
                 (path,) = files[part]
-                name = f"{tools.name}_{part}.parquet"
+                name = f"{context.name}_{part}.parquet"
                 path.rename(folder / name)
                 artifacts.append(Artifact(path=name, kind="data", records=tables.rows[part]))
         finally:

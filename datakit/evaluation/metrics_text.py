@@ -87,12 +87,12 @@ class Texts:
 
 def text_score(answer: str, references: Sequence[str]) -> TextScore:
     """The answer against the nearest of its references, figure by figure."""
-    plain, folded = normal(answer), _folded(answer)
+    plain, folded = normal(answer), _factored(answer)
     forms = [normal(text) for text in references]
     return TextScore(
         exact=plain in forms,
         char_f1=max(_char_f1(plain, form) for form in forms),
-        anls=max(_similarity(folded, _folded(text)) for text in references),
+        anls=max(_similarity(folded, _factored(text)) for text in references),
     )
 
 
@@ -118,7 +118,7 @@ def char_f1(answer: str, reference: str) -> float:
 
 def anls(answer: str, reference: str) -> float:
     """Thresholded normalised Levenshtein similarity of two texts."""
-    return _similarity(_folded(answer), _folded(reference))
+    return _similarity(_factored(answer), _factored(reference))
 
 
 def edit_distance(first: str, second: str) -> int:
@@ -145,7 +145,7 @@ def edit_distance(first: str, second: str) -> int:
     return distance
 
 
-def _folded(text: str) -> str:
+def _factored(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 

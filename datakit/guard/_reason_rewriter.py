@@ -9,7 +9,7 @@ import polars as pl
 
 from datakit.core.labels import Label
 from datakit.core.outcome import RETRY, Batch, Outcome, Reject, Rejected
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, AsyncRowWorker, Columns, Executor, Reviser, Row
 from datakit.guard._findings import ReasonSettings
 from datakit.guard._reasons import Reasons
@@ -50,55 +50,55 @@ class _Question(Annotator):
     def asks_model(self) -> bool:
         return True
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
-        needed = author.needed(self.template, tools, given=OWN)
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
+        needed = author.needed(self.template, context, given=OWN)
         return tuple(sorted({"label", *needed, *OWN, TRY}))
 
-    def optional(self, tools: Tools) -> tuple[str, ...]:
+    def optional(self, context: StepContext) -> tuple[str, ...]:
         return offline.READS
 
-    def gives(self, tools: Tools) -> Columns:
+    def outputs(self, context: StepContext) -> Columns:
         return {self.column: pl.String(), f"{self.column}_by": pl.String()}
 
-    def key_settings(self, tools: Tools) -> Row:
-        return author.key_settings(tools, FIELD, {"temperature": self.temperature})
+    def key_settings(self, context: StepContext) -> Row:
+        return author.key_settings(context, FIELD, {"temperature": self.temperature})
 
-    def key_fields(self, row: Row, tools: Tools) -> Any:
+    def key_fields(self, row: Row, context: StepContext) -> Any:
         own = {name: row[name] for name in OWN}
-        fields = author.key_fields(self.template, row, tools, _label(row, tools), **own)
+        fields = author.key_fields(self.template, row, context, _label(row, context), **own)
         return {**fields, TRY: row[TRY]}
 
-    def start(self, tools: Tools) -> AsyncRowWorker:
-        return _Writer(self, tools)
+    def start(self, context: StepContext) -> AsyncRowWorker:
+        return _Writer(self, context)
 
-    def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
+    def columns(self, raw: Any, row: Row, context: StepContext) -> Row | Rejected:
         text = author.text_of(raw, FIELD)
         return text if isinstance(text, Rejected) else {self.column: text, f"{self.column}_by": raw["by"]}
 
-    def request(self, row: Row, tools: Tools) -> Request:
+    def request(self, row: Row, context: StepContext) -> Request:
         """What is sent for a record."""
         own = {name: row[name] for name in OWN}
-        text = author.rendered(self.template, row, tools, _label(row, tools), **own)
+        text = author.rendered(self.template, row, context, _label(row, context), **own)
         images = tuple(row["images"] or ())
         schema = AnswerSchema.line(FIELD)
         return Request(text, images, schema, self.temperature, self.max_tokens, sample=row[TRY])
 
 
 class _Writer(author.TextGenerator):
-    def __init__(self, step: _Question, tools: Tools) -> None:
-        super().__init__(tools)
-        self._step, self._tools = step, tools
+    def __init__(self, step: _Question, context: StepContext) -> None:
+        super().__init__(context)
+        self._step, self._context = step, context
 
     async def answer(self, row: Row) -> Outcome:
-        rng = self._tools.rng("guard.reason", row["id"], row[TRY])
+        rng = self._context.rng("guard.reason", row["id"], row[TRY])
         return await self.write(
-            ask=lambda: self._step.request(row, self._tools),
-            compose=lambda: offline.reason(row, _label(row, self._tools), rng),
+            ask=lambda: self._step.request(row, self._context),
+            compose=lambda: offline.reason(row, _label(row, self._context), rng),
         )
 
 
-def _label(row: Row, tools: Tools) -> Label:
-    found = author.label_of(row, tools)
+def _label(row: Row, context: StepContext) -> Label:
+    found = author.label_of(row, context)
     assert isinstance(found, Label)  # `wanted` leaves the others out
     return found
 
@@ -106,8 +106,8 @@ def _label(row: Row, tools: Tools) -> Label:
 class ReasonRewriter(Reviser):
     """The worker of guard.reason that has reasons with a fault written again, then marks or rejects."""
 
-    def __init__(self, guard: ReasonSettings, tools: Tools, frame: pl.LazyFrame) -> None:
-        self.guard, self._tools, self._frame = guard, tools, frame
+    def __init__(self, guard: ReasonSettings, context: StepContext, frame: pl.LazyFrame) -> None:
+        self.guard, self._context, self._frame = guard, context, frame
         self.budget_usd = guard.budget_usd
         self.annotator: Annotator = _Question(
             column=guard.column,
@@ -115,7 +115,7 @@ class ReasonRewriter(Reviser):
             temperature=guard.temperature,
             max_tokens=guard.max_tokens,
         )
-        self._reasons = Reasons(guard, tools, frame)
+        self._reasons = Reasons(guard, context, frame)
         self._flagged_before = len(self._reasons.flagged())
         self._by: dict[str, str] = {}
         self._asked: dict[str, int] = {}
@@ -210,14 +210,14 @@ class ReasonRewriter(Reviser):
 
     def _rows(self, ids: list[str]) -> pl.DataFrame:
         """The records of these ids with the columns that the annotator reads."""
-        tools, annotator = self._tools, self.annotator
-        read = annotator.reads(tools)
+        context, annotator = self._context, self.annotator
+        read = annotator.reads(context)
         schema = self._frame.collect_schema()
         names = [
             name for name in dict.fromkeys(("id", "source_file", "source_line", *read)) if name in schema
         ]
         rows = self._frame.filter(pl.col("id").is_in(ids)).select(names).sort("id").collect().to_dicts()
-        known = [row for row in rows if isinstance(author.label_of(row, tools), Label)]
+        known = [row for row in rows if isinstance(author.label_of(row, context), Label)]
         self._given_up |= {row["id"] for row in rows} - {row["id"] for row in known}
         told = [{**row, **self._told(row["id"])} for row in known]
         texts = pl.List(pl.String())

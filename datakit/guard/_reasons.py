@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from datakit.core.outcome import Batch, reject_rows
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.guard._conclusion import Conclusions
 from datakit.guard._findings import Findings, ReasonSettings, counted
 
@@ -20,7 +20,7 @@ class Reasons:
     Of reasons that are alike the one that was written again less often stands, then the smaller id.
     """
 
-    def __init__(self, guard: ReasonSettings, tools: Tools, frame: pl.LazyFrame) -> None:
+    def __init__(self, guard: ReasonSettings, context: StepContext, frame: pl.LazyFrame) -> None:
         table = frame.select("id", "label", text=guard.column).collect()
         self.guard = guard
         self.texts: dict[str, str | None] = dict(table.select("id", "text").iter_rows())
@@ -30,8 +30,8 @@ class Reasons:
         self._members: dict[str | None, list[str]] = {}
         for id_, label in self.labels.items():
             self._members.setdefault(label, []).append(id_)
-        consistent = guard.consistent and tools.labels is not None
-        self._conclusions = Conclusions(tools.labels) if consistent and tools.labels else None
+        consistent = guard.consistent and context.labels is not None
+        self._conclusions = Conclusions(context.labels) if consistent and context.labels else None
         self._found = {label: self._look(label) for label in self._members}
 
     def replace(self, texts: dict[str, str]) -> None:

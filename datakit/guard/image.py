@@ -8,7 +8,7 @@ from pydantic import Field
 
 from datakit.core.image import ImageProblem, load_rgb
 from datakit.core.outcome import Done, Outcome, Rejected
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Executor, Row, RowWorker
 
 
@@ -32,13 +32,13 @@ class Image(Annotator):
     require: bool = False
     """Whether a record must have a picture. When false, text-only records pass."""
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("images",)
 
-    def start(self, tools: Tools) -> RowWorker:
+    def start(self, context: StepContext) -> RowWorker:
         return _Decoder()
 
-    def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
+    def columns(self, raw: Any, row: Row, context: StepContext) -> Row | Rejected:
         if self.require and not row["images"]:
             return Rejected(
                 "no_image", "the record has no picture; drop `require` to let text-only records pass"

@@ -10,7 +10,7 @@ import polars as pl
 from datakit.core.errors import UserError
 from datakit.core.labels import LabelSet
 from datakit.core.outcome import Batch, reject_rows
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import BatchWorker, Columns, Guard, Worker
 
 
@@ -27,19 +27,19 @@ class Label(Guard):
     allow_missing: bool = False
     """Whether records without a label pass, for example those that are to be predicted."""
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("label",)
 
-    def gives(self, tools: Tools) -> Columns:
+    def outputs(self, context: StepContext) -> Columns:
         return {"label": pl.String()}
 
-    def start(self, tools: Tools, frame: pl.LazyFrame) -> Worker:
-        if tools.labels is None:
+    def start(self, context: StepContext, frame: pl.LazyFrame) -> Worker:
+        if context.labels is None:
             raise UserError(
                 "guard.label has no labels to compare with",
                 remedy="Name a label file in the recipe: `labels: ../templates/ecom/labels.yaml`.",
             )
-        return _Check(tools.labels, self.allow_missing)
+        return _Check(context.labels, self.allow_missing)
 
 
 class _Check(BatchWorker):

@@ -10,12 +10,12 @@ import polars as pl
 from pydantic import Field, model_validator
 
 from datakit.core.errors import UserError
-from datakit.core.folded import Folded, Shared, roles_of, unfolded
+from datakit.core.factored_chats import FactoredChats, SharedAffixes, expanded, roles_of
 from datakit.core.outcome import Reject, reject_rows
 from datakit.core.record import MESSAGES
+from datakit.core.step_context import StepContext
 from datakit.core.tokens import TokenCounter, upper_bound
-from datakit.core.tools import Tools
-from datakit.core.transform import FoldedWorker, Guard, Worker
+from datakit.core.transform import FactoredChatsWorker, Guard, Worker
 
 MESSAGES_COLUMN = "messages"
 _FRAME = 16
@@ -51,10 +51,10 @@ class PromptLength(Guard):
             )
         return self
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
         return (self.column,)
 
-    def start(self, tools: Tools, frame: pl.LazyFrame) -> Worker:
+    def start(self, context: StepContext, frame: pl.LazyFrame) -> Worker:
         dtype = frame.collect_schema()[self.column]
         if dtype not in (MESSAGES, pl.String):
             raise UserError(
@@ -64,12 +64,12 @@ class PromptLength(Guard):
         return _Check(self, dtype == MESSAGES)
 
 
-class _Check(FoldedWorker):
+class _Check(FactoredChatsWorker):
     def __init__(self, guard: PromptLength, chats: bool) -> None:
         self.guard, self.chats = guard, chats
         self.counter = TokenCounter()
 
-    def folded(self, records: Folded) -> tuple[Folded, list[Reject]]:
+    def factored(self, records: FactoredChats) -> tuple[FactoredChats, list[Reject]]:
         frame, column = records.frame, records.frame[self.guard.column]
         faults: dict[int, str] = {}
         chars = self._chars(column, records.shared)
@@ -78,7 +78,7 @@ class _Check(FoldedWorker):
                 if size is not None and size > self.guard.max_chars:
                     faults[at] = f"{size:,} characters, max_chars allows {self.guard.max_chars:,}"
         if self.guard.max_tokens is not None:
-            whole = unfolded(column, records.shared) if self.chats else column
+            whole = expanded(column, records.shared) if self.chats else column
             self._count_tokens(whole, faults, self.guard.max_tokens)
         missing = {at for at, size in enumerate(chars) if size is None}
         gone = sorted(missing | faults.keys())
@@ -89,13 +89,13 @@ class _Check(FoldedWorker):
             for at, reject in zip(gone, self._rejects(frame[gone], gone, faults), strict=True)
         ]
         kept = frame.filter(~pl.int_range(frame.height, eager=True).is_in(gone))
-        return Folded(kept, records.shared), rejects
+        return FactoredChats(kept, records.shared), rejects
 
     def _rejects(self, frame: pl.DataFrame, gone: list[int], faults: dict[int, str]) -> list[Reject]:
         what = "the prompt" if self.chats else f"`{self.guard.column}`"
         return reject_rows(frame, "prompt_too_long", [f"{what} has {faults.get(at, '')}" for at in gone])
 
-    def _chars(self, column: pl.Series, shared: Sequence[Shared]) -> list[int | None]:
+    def _chars(self, column: pl.Series, shared: Sequence[SharedAffixes]) -> list[int | None]:
         """Characters of each record, null where there is nothing to look at."""
         if not self.chats:
             return column.str.len_chars().to_list()

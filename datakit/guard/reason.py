@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, Guard, Worker
 from datakit.guard._reason_rewriter import OWN, ReasonRewriter
 from datakit.guard._reasons import Reasons
@@ -96,16 +96,16 @@ class Reason(Guard):
     def templates(self) -> tuple[str, ...]:
         return (self.template,) if self.on_fail == "rewrite" else ()
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
         if self.on_fail != "rewrite":
             return (self.column, "label")
-        needed = author.needed(self.template, tools, given=OWN)
+        needed = author.needed(self.template, context, given=OWN)
         return tuple(sorted({self.column, "label", *needed}))
 
-    def optional(self, tools: Tools) -> tuple[str, ...]:
+    def optional(self, context: StepContext) -> tuple[str, ...]:
         return (*offline.READS, f"{self.column}_by") if self.asks_model else ()
 
-    def gives(self, tools: Tools) -> Columns:
+    def outputs(self, context: StepContext) -> Columns:
         name, columns = self.column, dict[str, Any]()
         if self.on_fail == "rewrite":
             columns |= {name: pl.String(), f"{name}_by": pl.String(), f"{name}_rewrites": pl.Int64()}
@@ -113,6 +113,6 @@ class Reason(Guard):
             columns |= {f"{name}_flags": pl.List(pl.String()), f"{name}_similarity": pl.Float64()}
         return columns
 
-    def start(self, tools: Tools, frame: pl.LazyFrame) -> Worker:
+    def start(self, context: StepContext, frame: pl.LazyFrame) -> Worker:
         rewrites = self.on_fail == "rewrite"
-        return ReasonRewriter(self, tools, frame) if rewrites else Reasons(self, tools, frame)
+        return ReasonRewriter(self, context, frame) if rewrites else Reasons(self, context, frame)

@@ -12,7 +12,7 @@ from datakit.core.image import ImageProblem
 from datakit.core.labels import Label
 from datakit.core.outcome import Done, Outcome, Rejected, Retry
 from datakit.core.record import digest
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Row
 from datakit.core.workers import AsyncRowWorker
 from datakit.llm import json_answer, offline
@@ -23,13 +23,13 @@ LABEL_VARIABLES = frozenset({"label_json", "label_names", "labels", "label_info"
 """Template variables that come from the label file, not from a record."""
 
 
-def needed(template: str, tools: Tools, given: Iterable[str] = ()) -> tuple[str, ...]:
+def needed(template: str, context: StepContext, given: Iterable[str] = ()) -> tuple[str, ...]:
     """The columns that rendering `template` takes, and the pictures; `given` are variables of the step's own.
 
     Raises UserError when the template needs labels that the recipe has not.
     """
-    names = tools.templates.variables(template) - set(given)
-    if tools.labels is None and names & LABEL_VARIABLES:
+    names = context.templates.variables(template) - set(given)
+    if context.labels is None and names & LABEL_VARIABLES:
         which = ", ".join(sorted(names & LABEL_VARIABLES))
         raise UserError(
             f"template `{template}` uses {which}, but the recipe has no label file",
@@ -39,15 +39,15 @@ def needed(template: str, tools: Tools, given: Iterable[str] = ()) -> tuple[str,
     return tuple(sorted({"images", *columns}))
 
 
-def is_offline(tools: Tools) -> bool:
+def is_offline(context: StepContext) -> bool:
     """Whether the built-in writer composes the texts."""
-    return tools.llm.resolved_provider() == "offline"
+    return context.llm.resolved_provider() == "offline"
 
 
-def need_model(step: str, what: str, tools: Tools) -> None:
+def need_model(step: str, what: str, context: StepContext) -> None:
     """Raises UserError when no model is at hand for work that the offline writer cannot do."""
-    if is_offline(tools):
-        key = tools.llm.api_key_env or "OPENAI_API_KEY"
+    if is_offline(context):
+        key = context.llm.api_key_env or "OPENAI_API_KEY"
         raise UserError(
             f"{step} needs a model: the offline writer cannot {what}",
             remedy=f"Set {key}, or OPENAI_BASE_URL (or llm.base_url) for a server of your own, and leave "
@@ -55,68 +55,68 @@ def need_model(step: str, what: str, tools: Tools) -> None:
         )
 
 
-def key_settings(tools: Tools, field: str, keyed: Row) -> Row:
+def key_settings(context: StepContext, field: str, keyed: Row) -> Row:
     """Who is asked for what. The endpoint's address, limits and prices stay out: they change no answer, and
     neither does the service that has the model."""
-    if is_offline(tools):
-        return {"writer": offline.NAME, "version": offline.VERSION, "seed": tools.seed, "field": field}
+    if is_offline(context):
+        return {"writer": offline.NAME, "version": offline.VERSION, "seed": context.seed, "field": field}
     return {
         **keyed,
-        **tools.llm.key_settings(),
-        "writer": tools.llm.model,
+        **context.llm.key_settings(),
+        "writer": context.llm.model,
         "field": field,
-        "max_image_pixels": tools.llm.max_image_pixels,
+        "max_image_pixels": context.llm.max_image_pixels,
     }
 
 
-def key_fields(template: str, row: Row, tools: Tools, label: Label | None, **given: Any) -> Row:
+def key_fields(template: str, row: Row, context: StepContext, label: Label | None, **given: Any) -> Row:
     """The content of the request: the rendered text and the pictures' digests, or what the writer reads."""
-    images = [tools.files.sha256(path) for path in row["images"] or []]
-    if not is_offline(tools):
-        return {"text": rendered(template, row, tools, label, **given), "images": images}
+    images = [context.files.sha256(path) for path in row["images"] or []]
+    if not is_offline(context):
+        return {"text": rendered(template, row, context, label, **given), "images": images}
     read = {name: row.get(name) for name in offline.READS}
     told = [label.name, label.description, *label.confusable_with] if label else None
     return {"id": row["id"], "images": images, "label": told, **read}
 
 
-def rendered(template: str, row: Row, tools: Tools, label: Label | None, **given: Any) -> str:
+def rendered(template: str, row: Row, context: StepContext, label: Label | None, **given: Any) -> str:
     """The question about one record; `given` are variables of the step's own."""
-    variables = {**row, **tools.label_variables, "label_info": label, **given}
+    variables = {**row, **context.label_variables, "label_info": label, **given}
     try:
-        return tools.templates.get(template).render(variables).strip()
+        return context.templates.get(template).render(variables).strip()
     except UndefinedError as error:
         raise UserError(
             f"template `{template}` fails on record {row['id']}: {error.message}", where=template
         ) from None
 
 
-def label_of(row: Row, tools: Tools) -> Label | Rejected:
+def label_of(row: Row, context: StepContext) -> Label | Rejected:
     """The record's label, or why it has none that could be explained."""
     name = row.get("label")
     if not name:
         return Rejected("label_missing", "the record has no label, so there is nothing to give a reason for")
-    if tools.labels is None:
+    if context.labels is None:
         return Label(name)
-    found = tools.labels.find(name)
+    found = context.labels.find(name)
     if found is None:
-        hint = tools.labels.suggest(name)
+        hint = context.labels.suggest(name)
         return Rejected("label_unknown", f"`{name}` is not in the label file. {hint}".strip())
     return found
 
 
-def client_of(tools: Tools) -> ModelClient:
+def client_of(context: StepContext) -> ModelClient:
     """The client of the endpoint that the recipe names: by calls, or by batch files (`run.mode`)."""
     from datakit.llm.client import Client
 
-    if tools.run.is_batch:
+    if context.run.is_batch:
         from datakit.llm.batch.client import Batches
 
-        return Client(Batches(tools))
+        return Client(Batches(context))
     from datakit.llm.batch.journal import under_way
     from datakit.llm.calls import Calls
 
-    client = Client(Calls(tools.llm, tools.run, tools.flight))
-    if count := under_way(tools.run.store_folder(tools.project)):
+    client = Client(Calls(context.llm, context.run, context.budget, context.stats))
+    if count := under_way(context.run.store_folder(context.project)):
         client.notes.setdefault("warnings", []).append(
             f"{count:,} requests of earlier runs are under way in batches and asked again by calls where "
             "they are wanted; `run.mode: batch` would have collected them."
@@ -127,9 +127,9 @@ def client_of(tools: Tools) -> ModelClient:
 class TextGenerator(AsyncRowWorker):
     """Has texts written by the endpoint, or composes them when there is none."""
 
-    def __init__(self, tools: Tools) -> None:
-        self._client = None if is_offline(tools) else client_of(tools)
-        self._model, self._tools = tools.llm.model, tools
+    def __init__(self, context: StepContext) -> None:
+        self._client = None if is_offline(context) else client_of(context)
+        self._model, self._context = context.llm.model, context
 
     @property
     def notes(self) -> Row:
@@ -155,7 +155,7 @@ class TextGenerator(AsyncRowWorker):
         if isinstance(found, Retry) and found.meta.get("raw"):
             kept = {"raw": found.meta["raw"], "reason": found.reason, "reading": json_answer.VERSION}
             meta = {name: value for name, value in found.meta.items() if name != "raw"}
-            self._tools.parts.keep_unread(key, Done(kept, meta))
+            self._context.sub_results.keep_unread(key, Done(kept, meta))
         if isinstance(found, Rejected | Retry):
             return found
         meta = {
@@ -174,15 +174,15 @@ class TextGenerator(AsyncRowWorker):
 
     def _unread_key(self, request: Request) -> bytes:
         """Where an answer to this question that nobody could read is kept."""
-        pictures = [self._tools.files.sha256(path) for path in request.images]
-        llm = self._tools.llm
+        pictures = [self._context.files.sha256(path) for path in request.images]
+        llm = self._context.llm
         model = [self._model, llm.key_settings(), llm.max_image_pixels]
         asked = [request.text, request.system, request.temperature, request.sample, request.schema.example()]
         return digest(["unread", model, asked, pictures])
 
     def _read_now(self, key: bytes, request: Request) -> Done | None:
         """An answer that an earlier version paid for and could not read, if this one can; free of cost."""
-        kept = self._tools.parts.get(key)
+        kept = self._context.sub_results.get(key)
         if not isinstance(kept, Done) or kept.raw["reason"] != "answer_malformed":
             return None
         if (

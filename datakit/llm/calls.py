@@ -8,8 +8,9 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
+from datakit.core.call_budget import CallBudget
+from datakit.core.call_stats import CallStats
 from datakit.core.errors import DatakitError
-from datakit.core.flight import Flight
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.llm._endpoint import Endpoint
 from datakit.llm._faults import Fault, pause_s
@@ -25,11 +26,15 @@ class Calls:
     """The transport by calls to the endpoints that the recipe names. Made and used on one event loop."""
 
     def __init__(
-        self, settings: LlmSettings, run: RunSettings | None = None, flight: Flight | None = None
+        self,
+        settings: LlmSettings,
+        run: RunSettings | None = None,
+        budget: CallBudget | None = None,
+        stats: CallStats | None = None,
     ) -> None:
         run = run or RunSettings()
         self.settings, self._budget_usd = settings, run.budget_usd
-        self._flight = flight or Flight()
+        self._budget, self._stats = budget or CallBudget(), stats or CallStats()
         self._attempts: Counter[str] = Counter()
         self._stopped: DatakitError | None = None
         self.notes: dict[str, Any] = {"attempts": self._attempts}
@@ -95,7 +100,7 @@ class Calls:
         """
         price = endpoint.price
         worst = price.cost(tokens, request.max_tokens) if price and self._budget_usd is not None else 0.0
-        await self._flight.reserve(worst, self._budget_usd if price else None)
+        await self._budget.reserve(worst, self._budget_usd if price else None)
         cost = 0.0
         try:
             if self._stopped is not None:
@@ -103,16 +108,16 @@ class Calls:
             version = endpoint.dialect.version
             body = await endpoint.body(request, further)
             spent.calls += 1
-            self._flight.in_flight += 1
+            self._stats.in_flight += 1
             try:
                 found = await endpoint.send(body)
             finally:
-                self._flight.in_flight -= 1
+                self._stats.in_flight -= 1
             if isinstance(found, Answer):
                 cost = spent.add(found, price)
             return found, version
         finally:
-            self._flight.settle(worst, cost)
+            self._budget.settle(worst, cost)
 
     async def _out(self, endpoint: Endpoint, fault: Fault) -> None:
         """Goes on without the endpoint. Raises StopProvider when it was the last."""
@@ -126,7 +131,7 @@ class Calls:
 
     async def _wait(self, fault: Fault, tries: int) -> None:
         """The pause before the next try. No slot is held meanwhile."""
-        with self._flight.aside():
+        with self._stats.aside():
             until = time.monotonic() + pause_s(fault, tries)
             while self._stopped is None and (left := until - time.monotonic()) > 0:
                 await asyncio.sleep(min(left, 1.0))

@@ -24,8 +24,8 @@ from datakit.core.outcome import Table
 from datakit.core.parameters import describe_fault, validated
 from datakit.core.record import COLUMNS, GENERAL, TRAIN, digest
 from datakit.core.registry import find, names
+from datakit.core.step_context import StepContext
 from datakit.core.templates import escape_except_images, escape_tokens
-from datakit.core.tools import Tools
 from datakit.core.transform import Columns, Package, Reader, TableTransform
 from datakit.mix._quality import asked_before, fault_of
 
@@ -87,23 +87,23 @@ class General(TableTransform):
         parameters = self.source.model_dump(mode="json", by_alias=True, exclude_unset=True)
         return {self.source.name(): parameters, **others}
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("id", "messages", "images")
 
-    def optional(self, tools: Tools) -> tuple[str, ...]:
+    def optional(self, context: StepContext) -> tuple[str, ...]:
         return ("split", "repeat", "set")
 
-    def gives(self, tools: Tools) -> Columns:
+    def outputs(self, context: StepContext) -> Columns:
         return {name: COLUMNS[name] for name in ("split", "repeat", "set")}
 
-    def files(self, tools: Tools) -> list[Path]:
-        return self.source.files(tools)
+    def files(self, context: StepContext) -> list[Path]:
+        return self.source.files(context)
 
-    def packages(self, tools: Tools) -> tuple[Package, ...]:
-        return self.source.packages(tools)
+    def packages(self, context: StepContext) -> tuple[Package, ...]:
+        return self.source.packages(context)
 
-    def apply(self, frame: pl.LazyFrame, tools: Tools) -> Table:
-        if "messages" not in self.source.columns(tools):
+    def apply(self, frame: pl.LazyFrame, context: StepContext) -> Table:
+        if "messages" not in self.source.columns(context):
             raise UserError(
                 f"{self.source.name()} gives no `messages`, so there is nothing to learn from",
                 remedy="Use a reader of dialogues: read.alpaca or read.llamafactory.",
@@ -114,17 +114,17 @@ class General(TableTransform):
         wanted = round(self.share / (1 - self.share) * (rows or 0))
         if not wanted:
             return Table(main)
-        found, left_out = self._read(tools)
-        chosen = _drawn(found, wanted, tools.seed)
+        found, left_out = self._read(context)
+        chosen = _drawn(found, wanted, context.seed)
         mixed = pl.concat([main, _shaped(chosen, schema).lazy()])
         notes = self._notes(wanted, found.height, chosen.height, rows, left_out)
         return Table(mixed, added=chosen.height, notes=notes)
 
-    def _read(self, tools: Tools) -> tuple[pl.DataFrame, Counter[str]]:
+    def _read(self, context: StepContext) -> tuple[pl.DataFrame, Counter[str]]:
         """The usable records of the source, and how many others there were, by reason."""
         left_out: Counter[str] = Counter()
         frames = []
-        for batch in self.source.read(tools):
+        for batch in self.source.read(context):
             left_out.update(reject.reason for reject in batch.rejects)
             faults = [
                 fault_of(turns, self.max_chars, self.min_chinese)
@@ -134,7 +134,7 @@ class General(TableTransform):
             frames.append(
                 batch.frame.filter(pl.Series([fault is None for fault in faults], dtype=pl.Boolean))
             )
-        found = pl.concat(frames) if frames else pl.DataFrame(schema=dict(self.source.columns(tools)))
+        found = pl.concat(frames) if frames else pl.DataFrame(schema=dict(self.source.columns(context)))
         again = asked_before(found["messages"], found["id"])
         left_out.update({"asked_before": int(again.sum())} if again.any() else {})
         return found.filter(~again), left_out

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.read._images import ImageFault, ImagePaths
 
 _MAGIC = {
@@ -24,10 +24,10 @@ _MAGIC = {
 class EmbeddedImages(ImagePaths):
     """Paths of pictures that a row names or holds, as bytes or as {bytes, path}."""
 
-    def __init__(self, root: Path, tools: Tools) -> None:
+    def __init__(self, root: Path, context: StepContext) -> None:
         super().__init__(root)
-        store = os.environ.get("DATAKIT_STORE") or tools.run.store or ".datakit"
-        self.folder = (tools.project / Path(store).expanduser()).absolute() / "pictures"
+        store = os.environ.get("DATAKIT_STORE") or context.run.store or ".datakit"
+        self.folder = (context.project / Path(store).expanduser()).absolute() / "pictures"
         """Beside the project's results; a deleted picture is written again when it is read."""
 
     def one(self, path: Any) -> str:

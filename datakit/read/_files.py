@@ -13,7 +13,7 @@ import polars as pl
 
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.files import Stamp
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 
 UTF8, GB18030 = "utf-8", "gb18030"
 BOM = b"\xef\xbb\xbf"
@@ -21,12 +21,12 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BLOCK = 1 << 20
 
 
-def found_files(path: str, tools: Tools) -> list[Path]:
+def found_files(path: str, context: StepContext) -> list[Path]:
     """The file that `path` names, or every file that matches it as a pattern, sorted by name.
 
     Raises UserError for no file, with the nearest name of the folder.
     """
-    full = Path(os.path.normpath(tools.path(path)))
+    full = Path(os.path.normpath(context.path(path)))
     if full.is_dir():
         raise UserError(
             f"{full} is a folder, not a file",

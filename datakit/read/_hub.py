@@ -13,7 +13,7 @@ import polars as pl
 
 from datakit.core.errors import UserError, did_you_mean, missing_extra
 from datakit.core.files import Stamp
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.read._files import missing
 
 DATASETS = ("datasets", "hub")
@@ -32,9 +32,9 @@ class HubSource:
     stamps: tuple[Stamp, ...] = ()
 
 
-def is_hub_name(path: str, tools: Tools) -> bool:
+def is_hub_name(path: str, context: StepContext) -> bool:
     """Whether `path` is a data set's name (`owner/name`), and nothing on this machine."""
-    return bool(_NAME.fullmatch(path)) and not _FILE.search(path) and not tools.path(path).exists()
+    return bool(_NAME.fullmatch(path)) and not _FILE.search(path) and not context.path(path).exists()
 
 
 def saved_files(folder: Path) -> tuple[Path, ...]:

@@ -14,7 +14,7 @@ import polars as pl
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.files import Stamp
 from datakit.core.outcome import Batch
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, Reader
 from datakit.read._dialogue import turns_of
 from datakit.read._files import empty_source, found_files, stamp_of
@@ -61,12 +61,12 @@ class TableReader(Reader):
     def _plan(self, survey: Survey, source: str) -> Plan:
         """Where each part of a record stands. Raises UserError for a named column that is not there."""
 
-    def _files(self, tools: Tools) -> tuple[Path, ...]:
-        return tuple(found_files(self.path, tools))
+    def _files(self, context: StepContext) -> tuple[Path, ...]:
+        return tuple(found_files(self.path, context))
 
-    def _declared(self, tools: Tools) -> tuple[Path, ...]:
+    def _declared(self, context: StepContext) -> tuple[Path, ...]:
         """The files, before anything in them is read."""
-        return tuple(tools.declared(file) for file in self._files(tools))
+        return tuple(context.declared(file) for file in self._files(context))
 
     def _turns(self, files: tuple[Path, ...]) -> Turns:
         """What makes turns of a cell of the plan's `messages`; raises DialogueFault."""
@@ -76,32 +76,32 @@ class TableReader(Reader):
         """Where picture paths of a data file start, unless `image_root` says otherwise."""
         return Path(file).parent
 
-    def _image_paths(self, root: Path, tools: Tools) -> ImagePaths:
+    def _image_paths(self, root: Path, context: StepContext) -> ImagePaths:
         return ImagePaths(root)
 
     def _survey(self, files: tuple[Path, ...]) -> Survey:
         return _surveyed(self, files, tuple(stamp_of(file) for file in files))
 
-    def files(self, tools: Tools) -> list[Path]:
-        return list(self._files(tools))
+    def files(self, context: StepContext) -> list[Path]:
+        return list(self._files(context))
 
-    def columns(self, tools: Tools) -> Columns:
-        return self._planned(self._declared(tools))[0].schema()
+    def columns(self, context: StepContext) -> Columns:
+        return self._planned(self._declared(context))[0].schema()
 
-    def read(self, tools: Tools) -> Iterator[Batch]:
-        files = self._declared(tools)
+    def read(self, context: StepContext) -> Iterator[Batch]:
+        files = self._declared(context)
         plan, survey = self._planned(files)
         known: dict[Path, ImagePaths] = {}
 
         def image_paths(file: str) -> ImagePaths:
             asked = self.image_root
-            root = tools.path(asked) if asked is not None else self._image_folder(file, files)
+            root = context.path(asked) if asked is not None else self._image_folder(file, files)
             if root not in known:
-                known[root] = self._image_paths(root, tools)
+                known[root] = self._image_paths(root, context)
             return known[root]
 
         records = Records(plan, image_paths, survey.ids, self._turns(files))
-        for block in self._blocks(files, tools.run.batch_rows):
+        for block in self._blocks(files, context.run.batch_rows):
             yield records.batch(block)
 
     def _planned(self, files: tuple[Path, ...]) -> tuple[Plan, Survey]:

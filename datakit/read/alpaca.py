@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Package
 from datakit.read._alpaca import AlpacaColumns
 from datakit.read._files import found_files
@@ -38,11 +38,11 @@ class Alpaca(TableReader):
     revision: str | None = None
     """Hub only: branch, tag or commit. Give a commit, so that two builds read the same."""
 
-    def packages(self, tools: Tools) -> tuple[Package, ...]:
-        return (DATASETS,) if is_hub_name(self.path, tools) else ()
+    def packages(self, context: StepContext) -> tuple[Package, ...]:
+        return (DATASETS,) if is_hub_name(self.path, context) else ()
 
-    def _files(self, tools: Tools) -> tuple[Path, ...]:
-        return () if is_hub_name(self.path, tools) else tuple(found_files(self.path, tools))
+    def _files(self, context: StepContext) -> tuple[Path, ...]:
+        return () if is_hub_name(self.path, context) else tuple(found_files(self.path, context))
 
     def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:
         for file in files:

@@ -12,7 +12,7 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
 from datakit.core.outcome import Batch
 from datakit.core.record import BASE, COLUMNS, GENERAL
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, Reader
 from datakit.read._files import empty_source, missing
 from datakit.read._parquet import not_parquet, parquet_schema
@@ -35,12 +35,12 @@ class Build(Reader):
     keep: tuple[str, ...] | None = None
     """Columns that the records keep besides those that every record has; all when not given."""
 
-    def columns(self, tools: Tools) -> Columns:
-        found = parquet_schema(tools.declared(self._records(tools)))
+    def columns(self, context: StepContext) -> Columns:
+        found = parquet_schema(context.declared(self._records(context)))
         absent = [name for name in BASE if name not in found]
         if absent:
             raise UserError(
-                f"{self._records(tools)} has no column `{absent[0]}`: it holds no records of a build",
+                f"{self._records(context)} has no column `{absent[0]}`: it holds no records of a build",
                 remedy="Name a folder that datakit build made.",
             )
         kept = [name for name in found if name not in BASE and not name.startswith("@")]
@@ -54,12 +54,12 @@ class Build(Reader):
             kept = [name for name in kept if name in self.keep]
         return {name: COLUMNS[name] for name in BASE} | {name: found[name] for name in kept}
 
-    def files(self, tools: Tools) -> list[Path]:
-        return [self._records(tools)]
+    def files(self, context: StepContext) -> list[Path]:
+        return [self._records(context)]
 
-    def read(self, tools: Tools) -> Iterator[Batch]:
-        path, schema = tools.declared(self._records(tools)), dict(self.columns(tools))
-        size, found = tools.run.batch_rows, 0
+    def read(self, context: StepContext) -> Iterator[Batch]:
+        path, schema = context.declared(self._records(context)), dict(self.columns(context))
+        size, found = context.run.batch_rows, 0
         try:
             parts = (
                 self._wanted(path).select(list(schema)).collect_batches(chunk_size=size, maintain_order=True)
@@ -89,8 +89,8 @@ class Build(Reader):
             frame = frame.filter(pl.col("split") == self.split)
         return frame
 
-    def _records(self, tools: Tools) -> Path:
-        folder = tools.path(self.path)
+    def _records(self, context: StepContext) -> Path:
+        folder = context.path(self.path)
         if not folder.is_dir():
             raise missing(folder)
         build = BuildFolder(folder)

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from pydantic import Field
 
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.read._csv import csv_rows
 from datakit.read._images import ImagePaths
 from datakit.read._row_reader import RowReader
@@ -38,7 +38,7 @@ class Csv(RowReader):
         for file in files:
             yield from csv_rows(file, rows, self.delimiter)
 
-    def _image_paths(self, root: Path, tools: Tools) -> ImagePaths:
+    def _image_paths(self, root: Path, context: StepContext) -> ImagePaths:
         return _ListedPaths(root)
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Package
 from datakit.read._embedded import EmbeddedImages
 from datakit.read._files import stamp_of
@@ -35,12 +35,12 @@ class Hub(RowReader):
     revision: str | None = None
     """Branch, tag or commit; hub only. Give a commit, so that two builds read the same."""
 
-    def packages(self, tools: Tools) -> tuple[Package, ...]:
+    def packages(self, context: StepContext) -> tuple[Package, ...]:
         return (DATASETS,)
 
-    def _files(self, tools: Tools) -> tuple[Path, ...]:
+    def _files(self, context: StepContext) -> tuple[Path, ...]:
         """The files of a saved data set; none of the hub's."""
-        return () if is_hub_name(self.path, tools) else saved_files(tools.path(self.path))
+        return () if is_hub_name(self.path, context) else saved_files(context.path(self.path))
 
     def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:
         source, name = HubSource(self.path, self.subset, self.revision), self.path
@@ -49,5 +49,5 @@ class Hub(RowReader):
             source = HubSource(name, stamps=tuple(stamp_of(file) for file in files))
         yield from frame_blocks(frames(loaded(source, self.split), rows), name)
 
-    def _image_paths(self, root: Path, tools: Tools) -> EmbeddedImages:
-        return EmbeddedImages(tools.path(self.path) if self.image_root is None else root, tools)
+    def _image_paths(self, root: Path, context: StepContext) -> EmbeddedImages:
+        return EmbeddedImages(context.path(self.path) if self.image_root is None else root, context)

@@ -12,7 +12,7 @@ import polars as pl
 from datakit.core.errors import UserError
 from datakit.core.outcome import Batch, Reject
 from datakit.core.record import BASE, COLUMNS
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, Reader
 from datakit.read._files import empty_source, missing
 from datakit.read._images import ImageFault, ImagePaths
@@ -40,25 +40,25 @@ class ImageFolder(Reader):
     labelled: bool = True
     """Whether the names of folders are labels. When false, every label is null."""
 
-    def columns(self, tools: Tools) -> Columns:
-        self._root(tools)
+    def columns(self, context: StepContext) -> Columns:
+        self._root(context)
         return dict(_SCHEMA)
 
-    def files(self, tools: Tools) -> list[Path]:
-        return list(_files_below(self._root(tools)))
+    def files(self, context: StepContext) -> list[Path]:
+        return list(_files_below(self._root(context)))
 
-    def read(self, tools: Tools) -> Iterator[Batch]:
-        root = self._root(tools)
-        paths, files = ImagePaths(root), map(tools.declared, _files_below(root))
+    def read(self, context: StepContext) -> Iterator[Batch]:
+        root = self._root(context)
+        paths, files = ImagePaths(root), map(context.declared, _files_below(root))
         found = 0
-        while part := list(islice(files, tools.run.batch_rows)):
+        while part := list(islice(files, context.run.batch_rows)):
             found += len(part)
             yield self._batch(part, root, paths)
         if not found:
             raise empty_source([root], "no picture")
 
-    def _root(self, tools: Tools) -> Path:
-        root = Path(os.path.normpath(tools.path(self.path)))
+    def _root(self, context: StepContext) -> Path:
+        root = Path(os.path.normpath(context.path(self.path)))
         if root.is_dir():
             return root
         if root.exists():

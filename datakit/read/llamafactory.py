@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datakit.artifacts.names import DATASET_INFO
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.read._dataset_info import Entry, load_entry
 from datakit.read._dialogue import check_order, turns_of
 from datakit.read._row_reader import Survey, TableReader, missing_column
@@ -38,9 +38,9 @@ class Llamafactory(TableReader):
     """Folder that picture paths start from and may not leave: the trainer's `media_dir`. The folder of
     `dataset_info.json` when not given."""
 
-    def _files(self, tools: Tools) -> tuple[Path, ...]:
+    def _files(self, context: StepContext) -> tuple[Path, ...]:
         """The index and the data file."""
-        index = tools.path(self.path)
+        index = context.path(self.path)
         index = index if index.name == DATASET_INFO else index / DATASET_INFO
         return (index, load_entry(index, self.dataset).file)
 

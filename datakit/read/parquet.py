@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.read._embedded import EmbeddedImages
 from datakit.read._parquet import parquet_rows
 from datakit.read._row_reader import RowReader
@@ -28,5 +28,5 @@ class Parquet(RowReader):
         for file in files:
             yield from parquet_rows(file, rows)
 
-    def _image_paths(self, root: Path, tools: Tools) -> EmbeddedImages:
-        return EmbeddedImages(root, tools)
+    def _image_paths(self, root: Path, context: StepContext) -> EmbeddedImages:
+        return EmbeddedImages(root, context)

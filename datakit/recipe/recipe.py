@@ -19,7 +19,7 @@ from datakit.core.labels import LabelSet, load_labels
 from datakit.core.parameters import describe_fault, validated, with_text_keys
 from datakit.core.registry import find
 from datakit.core.settings import LlmSettings, RunSettings, Settings
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Emitter, Reader, Transform
 from datakit.recipe.overrides import apply_overrides
 from datakit.recipe.yaml_file import Key, YamlFile, load_yaml
@@ -65,9 +65,9 @@ class Recipe:
         """The folder that holds build/, data_cards/, templates/ and the result store."""
         return project_of(self.path)
 
-    def tools(self) -> Tools:
+    def context(self) -> StepContext:
         """What the steps of this recipe get."""
-        return Tools(
+        return StepContext(
             base=self.path.parent,
             project=self.project,
             name=self.name,

@@ -14,7 +14,7 @@ from datakit.core.errors import UserError
 from datakit.core.parameters import validated
 from datakit.core.registry import find, names
 from datakit.core.shipped import shipped_folder
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Emitter, Guard, Reader, Renderer, TableTransform, Transform
 
 KINDS: dict[type[Transform], str] = {
@@ -56,9 +56,9 @@ class Entry:
     parameters: tuple[Parameter, ...]
     example: str
     """The step in a recipe, as YAML."""
-    needs: tuple[str, ...] | None
+    inputs: tuple[str, ...] | None
     """Columns that the example reads; None when that depends on files that are not here."""
-    gives: dict[str, str] | None
+    outputs: dict[str, str] | None
     """Columns that the example adds or replaces, with their dtype; None as above."""
     version: int
 
@@ -74,7 +74,7 @@ def entry(name: str) -> Entry:
     text = inspect.cleandoc(kind.__doc__ or "")
     parameters = tuple(parameters_of(kind.model_json_schema()))
     example, step, base = _example(name, kind, parameters)
-    needs, gives = _columns(step, base)
+    inputs, outputs = _columns(step, base)
     return Entry(
         name=name,
         kind=kind_of(kind),
@@ -82,8 +82,8 @@ def entry(name: str) -> Entry:
         text=text,
         parameters=parameters,
         example=example,
-        needs=needs,
-        gives=gives,
+        inputs=inputs,
+        outputs=outputs,
         version=kind.version,
     )
 
@@ -179,9 +179,9 @@ def _try(kind: type[Transform], values: dict[str, Any]) -> Transform | None:
 def _columns(step: Transform | None, base: Path) -> tuple[tuple[str, ...] | None, dict[str, str] | None]:
     if step is None:
         return None, None
-    tools = Tools(base=base, project=base.parent)
+    context = StepContext(base=base, project=base.parent)
     try:
-        gives = step.columns(tools) if isinstance(step, Reader) else step.gives(tools)
-        return tuple(step.needs(tools)), {column: str(dtype) for column, dtype in gives.items()}
+        outputs = step.columns(context) if isinstance(step, Reader) else step.outputs(context)
+        return tuple(step.inputs(context)), {column: str(dtype) for column, dtype in outputs.items()}
     except (UserError, OSError):
         return None, None

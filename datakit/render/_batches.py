@@ -7,10 +7,10 @@ from typing import Any
 import polars as pl
 
 from datakit.core.answer_forms import Assignment
-from datakit.core.folded import Folded
+from datakit.core.factored_chats import FactoredChats
 from datakit.core.outcome import Batch, Reject, Rejected
 from datakit.core.templates import escape_except_images
-from datakit.core.transform import BatchWorker, FoldedWorker
+from datakit.core.transform import BatchWorker, FactoredChatsWorker
 from datakit.core.writer import Writer
 from datakit.render._chats import Chats
 from datakit.render._columns import PlainRecords
@@ -20,7 +20,7 @@ Size = tuple[int, int | None, int]
 _PLACE, _FORM_NUMBER = "_place", "_form"
 
 
-class Batches(FoldedWorker):
+class Batches(FactoredChatsWorker):
     """Renders batch by batch: plain records column by column, the others one by one."""
 
     def __init__(
@@ -31,11 +31,11 @@ class Batches(FoldedWorker):
         self.keep, self.counts = keep, counts
         self.plain = None if self.keep else PlainRecords.of(writer, texts)
 
-    def folded(self, records: Folded) -> tuple[Folded, list[Reject]]:
-        frame = records.unfolded()
+    def factored(self, records: FactoredChats) -> tuple[FactoredChats, list[Reject]]:
+        frame = records.expanded()
         if self.plain is None or frame.is_empty():
             batch = self._each(frame)[0]
-            return Folded(batch.frame), batch.rejects
+            return FactoredChats(batch.frame), batch.rejects
         made = self.plain.make(frame)
         done = (frame if made.done.all() else frame.filter(made.done)).with_columns(
             made.messages,
@@ -43,11 +43,11 @@ class Batches(FoldedWorker):
             pl.lit(0, dtype=pl.UInt8).alias("shrink_rung"),
         )
         if done.height == frame.height:
-            return Folded(done, made.shared), []
-        done = Folded(done, made.shared).unfolded()
+            return FactoredChats(done, made.shared), []
+        done = FactoredChats(done, made.shared).expanded()
         rest, kept = self._each(frame.filter(~made.done))
         places = pl.concat([made.done.arg_true(), (~made.done).arg_true().gather(kept)])
-        return Folded(pl.concat([done, rest.frame])[places.arg_sort()]), rest.rejects
+        return FactoredChats(pl.concat([done, rest.frame])[places.arg_sort()]), rest.rejects
 
     def _each(self, frame: pl.DataFrame) -> tuple[Batch, list[int]]:
         """The records made one by one, and the places of those that go on."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from datakit.core.folded import chats
+from datakit.core.factored_chats import chats
 from datakit.core.prompt import Filled
 from datakit.core.record import MESSAGES
 

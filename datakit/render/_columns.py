@@ -10,7 +10,7 @@ import polars as pl
 
 from datakit.core.answer import LABEL, AnswerFormat, TurnFormat
 from datakit.core.answer_forms import ContractFormat
-from datakit.core.folded import Shared, uncut
+from datakit.core.factored_chats import SharedAffixes, uncut
 from datakit.core.prompt import Prompt
 from datakit.core.templates import escape_tokens
 from datakit.core.writer import Writer
@@ -30,7 +30,7 @@ class Plain:
     """Which records were made; the others are for the writer, one by one."""
     messages: pl.Series
     """Of those made, in order, folded."""
-    shared: tuple[Shared, ...]
+    shared: tuple[SharedAffixes, ...]
     """What the messages lack."""
     chars: pl.Series
 
@@ -54,7 +54,7 @@ class PlainRecords:
         done = pl.repeat(True, frame.height, dtype=pl.Boolean, eager=True)
         chars = pl.zeros(frame.height, dtype=pl.Int64, eager=True)
         turns: list[pl.Series] = []
-        shared = [] if self.writer.system is None else [Shared(self.writer.system)]
+        shared = [] if self.writer.system is None else [SharedAffixes(self.writer.system)]
         answers = self._answers(frame)
         for number, (prompt, form) in enumerate(
             zip(self.writer.prompts, self.writer.form.turns, strict=True)
@@ -62,7 +62,7 @@ class PlainRecords:
             user, places, around = _user_turn(prompt, frame, images)
             done &= places == (images if number == 0 else 0)
             chars += user.str.len_chars() + len(around.start) + len(around.end)
-            shared += [around, Shared()]
+            shared += [around, SharedAffixes()]
             answer = _answer_turn(form, answers)
             done &= _readable(form, answers)
             turns += [user, answer]
@@ -97,7 +97,9 @@ class PlainRecords:
         return values.with_columns(pl.col(LABEL).replace_strict(spelt, default=None, return_dtype=pl.String))
 
 
-def _user_turn(prompt: Prompt, frame: pl.DataFrame, images: pl.Series) -> tuple[pl.Series, pl.Series, Shared]:
+def _user_turn(
+    prompt: Prompt, frame: pl.DataFrame, images: pl.Series
+) -> tuple[pl.Series, pl.Series, SharedAffixes]:
     """The turn's texts, how many `<image>` places each has, and what goes around all the texts."""
     assert prompt.texts is not None  # see `PlainRecords.of`
     texts = [_changed(frame[name], prompt.escapes[at]) for at, name in enumerate(prompt.texts)]
@@ -105,7 +107,7 @@ def _user_turn(prompt: Prompt, frame: pl.DataFrame, images: pl.Series) -> tuple[
     for text in texts:
         key = key * 2 + (text.str.len_bytes() > 0).fill_null(False).cast(pl.Int64)
     kinds = key.unique().to_list()
-    parts, places, orders, around = [], [], [], Shared()
+    parts, places, orders, around = [], [], [], SharedAffixes()
     for value in kinds:
         rows = (key == value).arg_true()
         mine = texts if len(kinds) == 1 else [text.gather(rows) for text in texts]

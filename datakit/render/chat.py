@@ -14,9 +14,9 @@ from datakit.core.errors import UserError, did_you_mean
 from datakit.core.outcome import Rejected
 from datakit.core.prompt import Prompt
 from datakit.core.record import MESSAGES
+from datakit.core.step_context import StepContext
 from datakit.core.templates import TrustedText
 from datakit.core.tokens import DEFAULT_SYSTEM
-from datakit.core.tools import Tools
 from datakit.core.transform import Columns, PromptRenderer, Row, Worker
 from datakit.core.writer import Prompted, Writer
 from datakit.render import _answers
@@ -109,19 +109,19 @@ class Chat(PromptRenderer):
     def templates(self) -> tuple[str, ...]:
         return (*self._prompts, *self._answers)
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
         wanted: dict[str, None] = {"images": None}
-        form = self.answer_format(tools)
+        form = self.answer_format(context)
         if len(self._prompts) != len(form.turns):
             raise UserError(
                 f"{len(self._prompts)} prompt templates, but {len(form.turns)} answer templates",
                 remedy="Give as many user turns as the answer has turns: `prompt: [first.j2, second.j2]`.",
             )
         for name in self._prompts:
-            wanted |= dict.fromkeys(self._prompt_columns(name, form, tools))
+            wanted |= dict.fromkeys(self._prompt_columns(name, form, context))
         if isinstance(form, ContractFormat):
-            _answers.check_stated(self._prompts, tools.templates)
-        _answers.check_agreement(self._prompts, form, tools.templates)
+            _answers.check_stated(self._prompts, context.templates)
+        _answers.check_agreement(self._prompts, form, context.templates)
         self._check_shrink(wanted)
         for each in self._forms(form):
             wanted |= dict.fromkeys(each.columns.values())
@@ -129,63 +129,63 @@ class Chat(PromptRenderer):
             wanted["messages"] = None
         return tuple(wanted)
 
-    def gives(self, tools: Tools) -> Columns:
+    def outputs(self, context: StepContext) -> Columns:
         columns: dict[str, Any] = {"messages": MESSAGES, "prompt_chars": pl.UInt32()}
         if self._counts:
             columns["prompt_tokens"] = pl.UInt32()
         columns["shrink_rung"] = pl.UInt8()
         return columns if self.answers is None else {**columns, FORM: pl.String()}
 
-    def start(self, tools: Tools, frame: pl.LazyFrame) -> Worker:
+    def start(self, context: StepContext, frame: pl.LazyFrame) -> Worker:
         columns = frame.collect_schema()
-        self._check_columns(list(columns), tools)
+        self._check_columns(list(columns), context)
         texts = [name for name, dtype in columns.items() if dtype == pl.String]
-        needed = ("id", *self.needs(tools))
-        form = self.answer_format(tools)
+        needed = ("id", *self.inputs(context))
+        form = self.answer_format(context)
         if self.answers is None:
-            return self._batches(form, needed, tools, texts)
+            return self._batches(form, needed, context, texts)
         assert isinstance(form, ContractFormat)  # `answers` are contracts
         ids = frame.select("id").collect()["id"].to_list()
-        batches = [self._batches(one, needed, tools, texts) for one in self._forms(form)]
+        batches = [self._batches(one, needed, context, texts) for one in self._forms(form)]
         workers = dict(zip((one.form for one in form.contracts), batches, strict=True))
-        return Forms(workers, Assignment.of(ids, form.shares, tools.seed), FORM)
+        return Forms(workers, Assignment.of(ids, form.shares, context.seed), FORM)
 
-    def answer_format(self, tools: Tools) -> AnswerFormat:
+    def answer_format(self, context: StepContext) -> AnswerFormat:
         """How the answers are written and read back. Raises UserError for a template that cannot be."""
-        if not self._has_contract(tools):
-            return AnswerFormat.of(self._answers, tools.templates)
-        language = _answers.language_of(self._prompts, tools.templates)
+        if not self._has_contract(context):
+            return AnswerFormat.of(self._answers, context.templates)
+        language = _answers.language_of(self._prompts, context.templates)
         if self.answers is not None:
             contracts = [form.contract(language) for form in self.answers]
             return ContractFormat.of_contracts(contracts, _answers.shares_of(self.answers))
         form = self.answer if isinstance(self.answer, AnswerForm) else AnswerForm(form=str(self.answer))
         return ContractFormat.of_contracts([form.contract(language)])
 
-    def for_form(self, form: str | None, tools: Tools) -> Chat:
+    def for_form(self, form: str | None, context: StepContext) -> Chat:
         """The same prompts in one of the forms of `answers`. Raises UserError for another."""
-        self.answer_format(tools).named(form)
+        self.answer_format(context).named(form)
         if self.answers is None:
             return self
         chosen = next((one for one in self.answers if form in (None, one.form or "own")), None)
         assert chosen is not None  # `named` refuses it
         return self.model_copy(update={"answers": None, "answer": chosen.model_copy(update={"share": None})})
 
-    def prompt_columns(self, tools: Tools) -> tuple[str, ...]:
+    def prompt_columns(self, context: StepContext) -> tuple[str, ...]:
         """The columns that the prompts alone take, without those of the answer."""
-        form = self.answer_format(tools)
-        taken = (name for template in self._prompts for name in self._prompt_columns(template, form, tools))
+        form = self.answer_format(context)
+        taken = (name for template in self._prompts for name in self._prompt_columns(template, form, context))
         return tuple(dict.fromkeys(taken))
 
-    def writer(self, tools: Tools) -> Writer:
+    def writer(self, context: StepContext) -> Writer:
         """What writes prompts for records given as dicts, for serving: the very code that training uses.
 
         Of several forms it writes the first; see `for_form`.
         """
-        return self._writer(self._forms(self.answer_format(tools))[0], tools, ())
+        return self._writer(self._forms(self.answer_format(context))[0], context, ())
 
-    def prompt_for(self, record: Row, tools: Tools) -> Prompted | Rejected:
+    def prompt_for(self, record: Row, context: StepContext) -> Prompted | Rejected:
         """The prompt of one record, the same as in training. For many records keep a `writer`."""
-        return self.writer(tools).prompt({"images": [], **record})
+        return self.writer(context).prompt({"images": [], **record})
 
     @property
     def _prompts(self) -> tuple[str, ...]:
@@ -200,11 +200,11 @@ class Chat(PromptRenderer):
             return ()
         return ANSWERS.get(self.answer, (self.answer,))
 
-    def _has_contract(self, tools: Tools) -> bool:
+    def _has_contract(self, context: StepContext) -> bool:
         """Whether the answer is a contract: not a template, nor a form that the prompt states by hand."""
         if not self._answers:
             return True
-        stated = (ANSWER_FORMAT in tools.templates.variables(name) for name in self._prompts)
+        stated = (ANSWER_FORMAT in context.templates.variables(name) for name in self._prompts)
         return isinstance(self.answer, str) and self.answer in ANSWERS and any(stated)
 
     @staticmethod
@@ -219,23 +219,23 @@ class Chat(PromptRenderer):
         return self.count_tokens or self.max_tokens is not None
 
     def _batches(
-        self, form: AnswerFormat, needed: tuple[str, ...], tools: Tools, texts: list[str]
+        self, form: AnswerFormat, needed: tuple[str, ...], context: StepContext, texts: list[str]
     ) -> Batches:
-        writer = self._writer(form, tools, texts)
+        writer = self._writer(form, context, texts)
         return Batches(writer, needed, set(texts), keep=self.keep_messages, counts=self._counts)
 
-    def _writer(self, form: AnswerFormat, tools: Tools, texts: tuple[str, ...] | list[str]) -> Writer:
+    def _writer(self, form: AnswerFormat, context: StepContext, texts: tuple[str, ...] | list[str]) -> Writer:
         said = [
             {name: TrustedText(text) for name, text in _answers.prompt_lines(form, turn).items()}
             for turn in range(1, len(self._prompts) + 1)
         ]
         return Writer(
             prompts=tuple(
-                Prompt(name, tools.templates, {**tools.label_variables, **lines}, texts)
+                Prompt(name, context.templates, {**context.label_variables, **lines}, texts)
                 for name, lines in zip(self._prompts, said, strict=True)
             ),
             form=form,
-            labels=tools.labels,
+            labels=context.labels,
             system=self.system or None,
             max_chars=self.max_chars,
             max_tokens=self.max_tokens,
@@ -243,9 +243,9 @@ class Chat(PromptRenderer):
             count_tokens=self.count_tokens,
         )
 
-    def _prompt_columns(self, name: str, form: AnswerFormat, tools: Tools) -> list[str]:
+    def _prompt_columns(self, name: str, form: AnswerFormat, context: StepContext) -> list[str]:
         """The columns that a prompt takes. Raises UserError where it would give the answer away."""
-        taken = tools.templates.variables(name)
+        taken = context.templates.variables(name)
         answered = {"reason"} & set(form.variables)
         if isinstance(form, ContractFormat):
             taken.discard(ANSWER_FORMAT)
@@ -254,23 +254,23 @@ class Chat(PromptRenderer):
             raise UserError(
                 f"the prompt uses `{ANSWER_FORMAT}`, but `answer` is a template of its own",
                 remedy=f"Name a form, such as `answer: reason_first`; known: {', '.join(FORMS)}.",
-                where=tools.templates.place(name, ANSWER_FORMAT),
+                where=context.templates.place(name, ANSWER_FORMAT),
             )
         told = sorted(taken & {LABEL, _OWN_LABEL, *answered})
         if told:
             raise UserError(
                 f"the prompt uses `{told[0]}`, which gives the answer away",
                 remedy="Prompts may use `labels`, `label_json` and `label_names`.",
-                where=tools.templates.place(name, told[0]),
+                where=context.templates.place(name, told[0]),
             )
-        unknown = sorted(taken & {"label_json", "label_names", "labels"} - tools.label_variables.keys())
+        unknown = sorted(taken & {"label_json", "label_names", "labels"} - context.label_variables.keys())
         if unknown:
             raise UserError(
                 f"the prompt uses `{unknown[0]}`, but the recipe has no `labels:`",
                 remedy="Name the label file: `labels: ../templates/ecom/labels.yaml`.",
-                where=tools.templates.place(name, unknown[0]),
+                where=context.templates.place(name, unknown[0]),
             )
-        return sorted(taken - tools.label_variables.keys())
+        return sorted(taken - context.label_variables.keys())
 
     def _check_shrink(self, columns: dict[str, None]) -> None:
         for column in self.shrink:
@@ -279,13 +279,13 @@ class Chat(PromptRenderer):
                 hint = did_you_mean(column, known) or f"It uses {', '.join(known) or 'none'}."
                 raise UserError(f"`shrink` names `{column}`, which the prompt does not use", remedy=hint)
 
-    def _check_columns(self, columns: list[str], tools: Tools) -> None:
-        given = {*tools.label_variables, ANSWER_FORMAT}
+    def _check_columns(self, columns: list[str], context: StepContext) -> None:
+        given = {*context.label_variables, ANSWER_FORMAT}
         for name in self._prompts:
-            for column in sorted(tools.templates.variables(name) - given):
+            for column in sorted(context.templates.variables(name) - given):
                 if column not in columns:
                     raise UserError(
                         f"template {name} uses `{column}`, which is no column here",
                         remedy=did_you_mean(column, columns) or f"Columns: {', '.join(columns)}.",
-                        where=tools.templates.place(name, column),
+                        where=context.templates.place(name, column),
                     )

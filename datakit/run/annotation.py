@@ -14,16 +14,16 @@ import polars as pl
 from datakit.artifacts.report import StepReport
 from datakit.core.errors import BatchFilesWritten, BudgetSpent
 from datakit.core.outcome import RETRY, Batch, Reject, Rejected, Retry
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Row
 from datakit.run.executors import executor_for
 from datakit.run.executors.base import Answered, Executor, Job
 from datakit.run.keys import Keys
 from datakit.run.live_figures import LiveFigures
-from datakit.run.parts import StoredParts, account
 from datakit.run.progress import Progress
-from datakit.run.stage import Stage
+from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store, Stored
+from datakit.run.sub_results import StoredSubResults, account
 
 PLACE = ("id", "source_file", "source_line")
 TRACE = pl.Struct({"key": pl.Binary, "new": pl.Boolean})
@@ -51,7 +51,7 @@ class Annotation:
     """One annotator and the records of one stage."""
 
     annotator: Annotator
-    tools: Tools
+    context: StepContext
     store: Store
     progress: Progress
     report: StepReport
@@ -68,7 +68,7 @@ class Annotation:
     @property
     def reads(self) -> list[str]:
         """The columns that the annotator reads where they are there."""
-        return list(self.annotator.reads(self.tools))
+        return list(self.annotator.reads(self.context))
 
     @property
     def trace(self) -> str:
@@ -77,15 +77,15 @@ class Annotation:
 
     def columns(self, schema: Mapping[str, Any]) -> dict[str, Any]:
         """Column -> dtype after the join of records that have the columns of `schema`."""
-        return {**schema, **self.annotator.gives(self.tools), self.trace: TRACE}
+        return {**schema, **self.annotator.outputs(self.context), self.trace: TRACE}
 
-    def lookup(self, stage: Stage, waiting: Collection[str] = ()) -> Iterator[LookedUp]:
+    def lookup(self, frames: RecordFrames, waiting: Collection[str] = ()) -> Iterator[LookedUp]:
         """Every record's key and whether the store has its result; the input of those in `waiting` (ids) is
         not known yet. Records are read as they are asked for."""
-        keys = Keys(self.annotator, self.tools)
-        names = [name for name in dict.fromkeys((*PLACE, *self.reads)) if name in stage.schema]
+        keys = Keys(self.annotator, self.context)
+        names = [name for name in dict.fromkeys((*PLACE, *self.reads)) if name in frames.schema]
         asked: set[bytes] = set()
-        for frame in stage.batches(names):
+        for frame in frames.batches(names):
             rows = frame.to_dicts()
             jobs = [None if row["id"] in waiting else _job(keys, row) for row in rows]
             found = [job.key if job else None for job in jobs]
@@ -98,26 +98,26 @@ class Annotation:
                     missing.append(job)
             yield LookedUp(frame, rows, found, known, missing)
 
-    def pay(self, stage: Stage) -> None:
+    def pay(self, frames: RecordFrames) -> None:
         """Makes the store hold a result for every record, as far as that succeeds.
 
         Raises BudgetSpent or StopProvider when it must end early; what was paid for is stored then.
         """
-        self.progress.start(self.report.name, stage.rows)
-        jobs = self._within_budget(self._missing(stage))
+        self.progress.start(self.report.name, frames.rows)
+        jobs = self._within_budget(self._missing(frames))
         first = next(jobs, None)
         if first is not None:
             self._answer(chain([first], jobs))
-        flight = self.tools.flight
-        if flight.to_run:
-            raise BatchFilesWritten(sum(flight.to_run.values()), list(flight.to_run), flight.unanswered)
+        stats = self.context.stats
+        if stats.to_run:
+            raise BatchFilesWritten(sum(stats.to_run.values()), list(stats.to_run), stats.unanswered)
 
-    def join(self, stage: Stage, *, keep_open: bool = False) -> Iterator[Batch]:
+    def join(self, frames: RecordFrames, *, keep_open: bool = False) -> Iterator[Batch]:
         """The looked up records with the annotator's columns. One without a result is left to the next run,
         or goes on with nulls (`keep_open`)."""
         writers: set[str] = set()
         at = 0
-        for frame in stage.batches():
+        for frame in frames.batches():
             keys = self.keys[at : at + frame.height]
             at += frame.height
             stored = self.store.get_many(dict.fromkeys(key for key in keys if key is not None))
@@ -132,14 +132,14 @@ class Annotation:
         stored = self.store.get_many(dict.fromkeys(key for key in self.keys if key is not None))
         return sum(float(found.outcome.meta.get("cost_usd") or 0.0) for found in stored.values())
 
-    def _missing(self, stage: Stage) -> Iterator[Job]:
-        for found in self.lookup(stage):
+    def _missing(self, frames: RecordFrames) -> Iterator[Job]:
+        for found in self.lookup(frames):
             self.progress.advance(len(found.rows) - len(found.missing))
             yield from found.missing
 
     def _within_budget(self, jobs: Iterator[Job]) -> Iterator[Job]:
         """The jobs, until what is spent reaches the budget (a client stops before that by itself)."""
-        budget = self.tools.run.budget_usd
+        budget = self.context.run.budget_usd
         for job in jobs:
             spent = self.spent_usd + self.report.cost_usd
             if budget is not None and spent >= budget:
@@ -148,16 +148,16 @@ class Annotation:
 
     def _answer(self, jobs: Iterator[Job]) -> None:
         """Has the jobs answered and stores what comes."""
-        tools = replace(self.tools, parts=StoredParts(self.store, self.report))
-        executor = executor_for(self.annotator, tools)
-        live = LiveFigures(tools, self.report, self.spent_usd)
+        context = replace(self.context, sub_results=StoredSubResults(self.store, self.report))
+        executor = executor_for(self.annotator, context)
+        live = LiveFigures(context, self.report, self.spent_usd)
         try:
             with closing(executor.run(jobs)) as batches:
                 for answered in batches:
                     self._keep(answered)
                     self.progress.advance(len(answered), live.text())
         except KeyboardInterrupt:
-            if not (away := tools.flight.batches_away):
+            if not (away := context.stats.batches_away):
                 raise
             goes_on = f"{away} batches go" if away > 1 else "The batch goes"
             raise KeyboardInterrupt(
@@ -191,7 +191,7 @@ class Annotation:
         stored: dict[bytes, Stored],
         keep_open: bool,
     ) -> Batch:
-        given = self.annotator.gives(self.tools)
+        given = self.annotator.outputs(self.context)
         names = [name for name in dict.fromkeys((*PLACE, *self.reads)) if name in frame.columns]
         kept: list[int] = []
         values: dict[str, list[Any]] = {name: [] for name in given}
@@ -221,7 +221,7 @@ class Annotation:
             return None if keep_open or key is None else self._retries.get(key, unanswered)
         if isinstance(stored.outcome, Rejected):
             return stored.outcome
-        return self.annotator.columns(stored.outcome.raw, row, self.tools)
+        return self.annotator.columns(stored.outcome.raw, row, self.context)
 
     def _is_new(self, key: bytes | None) -> bool:
         """Whether a record is the first with a result of this run: it counts as new, the others as cached."""

@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from datakit.artifacts.place import SIGNATURE, BuildPlace
 from datakit.artifacts.report import BuildReport, StepReport
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.files import FileDigests
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Artifact, Emitter, TableTransform
 from datakit.recipe.recipe import Recipe
 from datakit.run import manifest as manifests
@@ -32,7 +32,7 @@ from datakit.run.kept_files import keep_files
 from datakit.run.preflight import preflight
 from datakit.run.progress import Progress
 from datakit.run.prompt_steps import serving_work
-from datakit.run.stage import Stage
+from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store, store_folder
 
 Finisher = Callable[[BuildDraft, Recipe, BuildReport], list[Artifact]]
@@ -46,13 +46,14 @@ class BuildFailed(DatakitError):
 
 
 @dataclass(frozen=True)
-class Build:
-    """A finished build."""
+class BuildResult:
+    """A finished build, and its data card."""
 
     folder: Path
     report: BuildReport
-    kept: Path | None = None
-    """Where files lie that somebody had put into the build that this one replaced."""
+    cards: list[Path] = field(default_factory=list)
+    kept: dict[Path, Path] = field(default_factory=dict)
+    """What somebody had made or edited in the places of the build or its card -> where it lies now."""
 
     @property
     def exit_code(self) -> Exit:
@@ -84,7 +85,7 @@ def build(
     progress: Progress | None = None,
     writes: Sequence[Path] = (),
     checks: Sequence[Callable[[], UserError | None]] = (),
-) -> Build:
+) -> BuildResult:
     """The build of a recipe. An unchanged one is kept as it is. `writes` are folders that are
     written later, `checks` say beforehand what would fail then.
 
@@ -98,18 +99,18 @@ def build(
     place.check(_needed(recipe))
     store = Store(store_folder(recipe.project, recipe.run.store))
     try:
-        tools = replace(recipe.tools(), files=FileDigests(store))
+        context = replace(recipe.context(), files=FileDigests(store))
         with _lock(place):
             place.mend()
-            kept = None if options.force else _kept(folder, recipe, tools, options.limit)
+            kept = None if options.force else _kept(folder, recipe, context, options.limit)
             if kept is not None:
                 kept.seconds = round(time.perf_counter() - began, 3)
-                return Build(folder, kept)
-            check_columns(recipe, tools)
-            place.check({f"file {path.name}": path for path in manifests.declared_files(recipe, tools)})
+                return BuildResult(folder, kept)
+            check_columns(recipe, context)
+            place.check({f"file {path.name}": path for path in manifests.declared_files(recipe, context)})
             preflight(
                 recipe,
-                tools,
+                context,
                 store,
                 folder,
                 limit=options.limit,
@@ -117,7 +118,7 @@ def build(
                 checks=checks,
                 say=progress.say,
             )
-            maker = _Maker(recipe, options, tools, store, place, progress, list(finishers))
+            maker = _Maker(recipe, options, context, store, place, progress, list(finishers))
             return maker.make(began)
     except (OSError, pl.exceptions.PolarsError, sqlite3.Error) as error:
         if not _says_full(error):
@@ -155,39 +156,39 @@ def _says_full(error: Exception) -> bool:
 class _Maker:
     recipe: Recipe
     options: Options
-    tools: Tools
+    context: StepContext
     store: Store
     place: BuildPlace
     progress: Progress
     finishers: list[Finisher]
 
-    def make(self, began: float) -> Build:
+    def make(self, began: float) -> BuildResult:
         work = self.place.make("work")
-        engine = Engine(self.tools, self.store, work, self.progress, self.options.limit)
+        engine = Engine(self.context, self.store, work, self.progress, self.options.limit)
         engine.needs_images = self._needs_images()
         report = BuildReport(name=self.recipe.name, recipe=self._recipe_path(), notes=self._notes())
         report.steps = engine.reports  # the same list, so that a failed run has its account too
         for note in report.notes:
             self.progress.say(f"Note: {note}")
-        sources = manifests.stamp_files(self.recipe, self.tools)  # an edit during the run must show later
+        sources = manifests.stamp_files(self.recipe, self.context)  # an edit during the run must show later
         try:
             with self.progress:
-                stage = engine.run(self.recipe.steps)
+                frames = engine.run(self.recipe.steps)
                 self._check_rejects(report)
                 self._check_retries(report)
                 self._check_pictures(engine)
                 target = work / "out"
-                artifacts = self._emit(stage, target, report)
+                artifacts = self._emit(frames, target, report)
         except BaseException:
             self._keep_account(engine, report)
             raise
-        self._finish(engine, stage, BuildDraft(target), artifacts, report, began, sources)
+        self._finish(engine, frames, BuildDraft(target), artifacts, report, began, sources)
         kept = self.place.put(target)
         self.place.clear("work")
         self.place.clear("failed")
-        return Build(self.place.folder, report, kept)
+        return BuildResult(self.place.folder, report, kept={} if kept is None else {self.place.folder: kept})
 
-    def _emit(self, stage: Stage, target: Path, report: BuildReport) -> list[Artifact]:
+    def _emit(self, frames: RecordFrames, target: Path, report: BuildReport) -> list[Artifact]:
         target.mkdir()
         artifacts: list[Artifact] = []
         for step in self.recipe.emitters:
@@ -196,8 +197,8 @@ class _Maker:
             number = len(self.recipe.steps) + step.number
             began = time.perf_counter()
             self.progress.start(step.name, 0)
-            artifacts += step.transform.write(stage, target, self.tools.for_step(step.transform))
-            rows = stage.rows
+            artifacts += step.transform.write(frames, target, self.context.for_step(step.transform))
+            rows = frames.rows
             seconds = round(time.perf_counter() - began, 3)
             report.steps.append(
                 StepReport(number=number, name=step.name, records_in=rows, records_out=rows, seconds=seconds)
@@ -207,7 +208,7 @@ class _Maker:
     def _finish(
         self,
         engine: Engine,
-        stage: Stage,
+        frames: RecordFrames,
         draft: BuildDraft,
         artifacts: list[Artifact],
         report: BuildReport,
@@ -216,7 +217,7 @@ class _Maker:
     ) -> None:
         data = {item.path: item.sha256 for item in artifacts if item.kind == "data"}
         stamps = {path: stamp(draft.path / path, hashed=True, sha256=data[path]) for path in data}
-        draft.write_records(stage.lazy())
+        draft.write_records(frames.lazy())
         draft.copy_rejects(engine.rejects_file)
         draft.write_recipe(self.recipe.dump())
         draft.write_input_images(engine.images)
@@ -224,19 +225,19 @@ class _Maker:
             made_by=SIGNATURE,
             datakit=version("datakit"),
             name=self.recipe.name,
-            settings=manifests.settings_digest(self.recipe, self.tools, self.options.limit),
-            steps=manifests.step_settings(self.recipe, self.tools),
+            settings=manifests.settings_digest(self.recipe, self.context, self.options.limit),
+            steps=manifests.step_settings(self.recipe, self.context),
             sources=sources,
             images=engine.images_digest,
             content=content_hash(stamps),
             records={item.path: item.records for item in artifacts if item.records is not None},
-            templates=keep_files(draft, self.recipe, self.tools),
+            templates=keep_files(draft, self.recipe, self.context),
             labels=self.recipe.labels.digest if self.recipe.labels else "",
         )
         draft.write_manifest(found)  # finishers may read the content hash; written again below, complete
         for finisher in self.finishers:
             artifacts += finisher(draft, self.recipe, report)
-        report.serving = serving_work(self.recipe, self.tools)
+        report.serving = serving_work(self.recipe, self.context)
         report.seconds = round(time.perf_counter() - began, 3)
         draft.write_report(report)
         found.artifacts = draft.stamps(stamps, {item.path for item in artifacts if item.kind == "image"})
@@ -310,11 +311,11 @@ class _Maker:
         return path.relative_to(project).as_posix() if path.is_relative_to(project) else path.name
 
 
-def _kept(folder: Path, recipe: Recipe, tools: Tools, limit: int | None) -> BuildReport | None:
+def _kept(folder: Path, recipe: Recipe, context: StepContext, limit: int | None) -> BuildReport | None:
     """The report of the build in `folder` when it still stands; everything in it counts as cached."""
     build = BuildFolder(folder)
     try:
-        if not manifests.is_current(build, recipe, tools, limit):
+        if not manifests.is_current(build, recipe, context, limit):
             return None
     except UserError:
         return None  # a template or a source is missing: the check of the columns says so with its place

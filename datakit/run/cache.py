@@ -103,10 +103,10 @@ def _asked(recipe: Recipe, store: Store) -> set[bytes]:
     if not paid:
         return keys
     work = Path(tempfile.mkdtemp(prefix="datakit-cache-"))
-    tools = replace(recipe.tools(), files=FileDigests(store))
+    context = replace(recipe.context(), files=FileDigests(store))
     try:
-        check_columns(recipe, tools)
-        Engine(tools, store, work, policy=DryRun(referenced=keys)).run(recipe.steps[: paid[-1] + 1])
+        check_columns(recipe, context)
+        Engine(context, store, work, policy=DryRun(referenced=keys)).run(recipe.steps[: paid[-1] + 1])
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return keys

@@ -10,21 +10,21 @@ from typing import Any
 import polars as pl
 
 from datakit.core.errors import RecipeErrors, UserError, did_you_mean
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Reader, TableTransform, Transform
 from datakit.recipe.recipe import Recipe, Step
 
 
-def check_columns(recipe: Recipe, tools: Tools) -> dict[str, Any]:
+def check_columns(recipe: Recipe, context: StepContext) -> dict[str, Any]:
     """The columns after the last step. Raises RecipeErrors naming every step that misses one."""
-    return Algebra(tools).run((*recipe.steps, *recipe.emitters))
+    return Algebra(context).run((*recipe.steps, *recipe.emitters))
 
 
 class Algebra:
     """Column names and dtypes as they pass through the steps."""
 
-    def __init__(self, tools: Tools) -> None:
-        self.tools = tools
+    def __init__(self, context: StepContext) -> None:
+        self.context = context
         self.columns: dict[str, Any] = {}
         self.errors: list[UserError] = []
 
@@ -37,34 +37,34 @@ class Algebra:
                 if isinstance(step.transform, Reader):
                     break  # without its columns every later step would seem wrong
                 with suppress(UserError):  # later steps are not to blame for what this one would have given
-                    self.columns.update(step.transform.gives(self.tools))
+                    self.columns.update(step.transform.outputs(self.context))
         if self.errors:
             raise RecipeErrors(self.errors)
         return self.columns
 
     def _step(self, step: Step) -> None:
-        transform, tools = step.transform, self.tools.for_step(step.transform)
+        transform, context = step.transform, self.context.for_step(step.transform)
         if isinstance(transform, Reader):
-            self.columns = merged(self.columns, dict(transform.columns(tools)), step)
+            self.columns = merged(self.columns, dict(transform.columns(context)), step)
             return
-        for name in transform.needs(tools):
+        for name in transform.inputs(context):
             if name not in self.columns:
                 raise self._missing(name, transform)
         if isinstance(transform, TableTransform):
-            self._table(transform, tools)
+            self._table(transform, context)
         else:
-            self.columns.update(transform.gives(tools))
+            self.columns.update(transform.outputs(context))
 
-    def _table(self, transform: TableTransform, tools: Tools) -> None:
+    def _table(self, transform: TableTransform, context: StepContext) -> None:
         empty = pl.LazyFrame(schema=self.columns)
         try:
-            table = transform.apply(empty, tools)
+            table = transform.apply(empty, context)
             self.columns = dict(table.frame.collect_schema())
         except pl.exceptions.ColumnNotFoundError as error:
             raise self._missing(_quoted_name(str(error)), transform) from None
 
     def _missing(self, name: str, transform: Transform) -> UserError:
-        places = [self.tools.templates.place(template, name) for template in transform.templates()]
+        places = [self.context.templates.place(template, name) for template in transform.templates()]
         known = f"Columns at this step: {', '.join(self.columns)}."
         hint = f"{did_you_mean(name, self.columns)} {known}".strip()
         where = next(filter(None, places), "")

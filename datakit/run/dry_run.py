@@ -15,14 +15,14 @@ import polars as pl
 
 from datakit.core.errors import RecipeErrors, UserError
 from datakit.core.outcome import Batch
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Guard, Renderer, Reviser, Row
 from datakit.recipe.recipe import Step
 from datakit.run.annotation import Annotation, LookedUp
 from datakit.run.columns import Algebra
 from datakit.run.keys import tools_by_model
 from datakit.run.policy import Policy, Traces, hand_back
-from datakit.run.stage import Stage
+from datakit.run.record_frames import RecordFrames
 
 SAMPLE = 20
 
@@ -85,13 +85,13 @@ class DryRun(Policy):
     open_ids: set[str] = field(default_factory=set)
     unknown: set[str] = field(default_factory=set)
 
-    def annotate(self, step: Step, work: Annotation, stage: Stage) -> Iterator[Batch]:
+    def annotate(self, step: Step, work: Annotation, frames: RecordFrames) -> Iterator[Batch]:
         lookup = Lookup(step)
         self.lookups.append(lookup)
         is_blocked = not self.unknown.isdisjoint(work.reads)
         waiting = frozenset(self.open_ids) if is_blocked else frozenset()
-        by_model = tools_by_model(work.annotator, work.tools)
-        for found in work.lookup(stage, waiting):
+        by_model = tools_by_model(work.annotator, work.context)
+        for found in work.lookup(frames, waiting):
             self.open_ids.update(row["id"] for row in lookup.count(found))
             lookup.open += found.keys.count(None)
             wanted = [self._wanted(work, job.row, by_model[job.model]) for job in found.missing]
@@ -102,10 +102,12 @@ class DryRun(Policy):
             if self.keep_keys:
                 lookup.keep(found, self.keep_only)
         if lookup.records > lookup.cached or is_blocked:
-            self.unknown.update((*work.annotator.gives(work.tools), work.trace))
-        return work.join(stage, keep_open=True)
+            self.unknown.update((*work.annotator.outputs(work.context), work.trace))
+        return work.join(frames, keep_open=True)
 
-    def revise(self, step: Step, reviser: Reviser, work: Annotation, rounds: Iterable[Stage]) -> Traces:
+    def revise(
+        self, step: Step, reviser: Reviser, work: Annotation, rounds: Iterable[RecordFrames]
+    ) -> Traces:
         """Goes through the rounds as far as their answers are stored; the rest is open."""
         lookup = Lookup(step, annotator=reviser.annotator)
         self.lookups.append(lookup)
@@ -124,22 +126,22 @@ class DryRun(Policy):
                 reviser.stop("open")
         if lookup.open_ids:
             self.open_ids |= lookup.open_ids
-            self.unknown.update(step.transform.gives(work.tools))
+            self.unknown.update(step.transform.outputs(work.context))
         return traces
 
-    def passing(self, group: list[Step], schema: dict[str, Any], tools: Tools) -> Collection[str]:
+    def passing(self, group: list[Step], schema: dict[str, Any], context: StepContext) -> Collection[str]:
         """Open records, where a step reads unknown columns. Annotators tell by the record: see `annotate`."""
         if not self.open_ids or isinstance(group[0].transform, Annotator):
             return ()
         known = {name: dtype for name, dtype in schema.items() if name not in self.unknown}
-        return () if all(_runs_on(step, known, self.unknown, tools) for step in group) else self.open_ids
+        return () if all(_runs_on(step, known, self.unknown, context) for step in group) else self.open_ids
 
     def passed(self, columns: Iterable[str]) -> None:
         self.unknown.update(columns)
 
-    def _wanted(self, work: Annotation, row: Row, tools: Tools) -> int:
+    def _wanted(self, work: Annotation, row: Row, context: StepContext) -> int:
         """Calls that a missing result is sure to take, without the parts that are stored."""
-        parts = work.annotator.part_keys(row, tools)
+        parts = work.annotator.sub_result_keys(row, context)
         if self.referenced is not None:
             self.referenced.update(parts)
         return len(parts) - len(work.store.known(parts)) if parts else 1
@@ -153,13 +155,13 @@ class DryRun(Policy):
             self.referenced.update(map(bytes.fromhex, stored.outcome.meta.get("parts", ())))
 
 
-def _runs_on(step: Step, known: dict[str, Any], unknown: Collection[str], tools: Tools) -> bool:
+def _runs_on(step: Step, known: dict[str, Any], unknown: Collection[str], context: StepContext) -> bool:
     """Whether a step reads no column but the known ones: tried on zero rows."""
-    if not set(unknown).isdisjoint(step.transform.reads(tools)):
+    if not set(unknown).isdisjoint(step.transform.reads(context)):
         return False
     if isinstance(step.transform, Guard | Renderer):
-        return set(step.transform.needs(tools)) <= known.keys()
-    algebra = Algebra(tools)
+        return set(step.transform.inputs(context)) <= known.keys()
+    algebra = Algebra(context)
     algebra.columns = dict(known)
     try:
         algebra.run([step])

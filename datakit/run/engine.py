@@ -17,18 +17,18 @@ from datakit.artifacts import names
 from datakit.artifacts.rejects import read_rejects
 from datakit.artifacts.report import StepReport
 from datakit.core.errors import DatakitError, Exit, UserError
-from datakit.core.folded import Folded
+from datakit.core.factored_chats import FactoredChats
 from datakit.core.outcome import RETRY, Batch, Reject
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Guard, Reader, Renderer, Reviser, TableTransform
-from datakit.core.workers import BatchWorker, FoldedWorker, Worker
+from datakit.core.workers import BatchWorker, FactoredChatsWorker, Worker
 from datakit.recipe.recipe import Step
 from datakit.run.annotation import TRACE, Annotation
 from datakit.run.columns import merged
 from datakit.run.manifest import images_digest
 from datakit.run.policy import Pay, Policy, Traces
 from datakit.run.progress import Progress
-from datakit.run.stage import Stage
+from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
 
 
@@ -46,7 +46,7 @@ class NotConserved(DatakitError):
 class Engine:
     """The state of one run: where stages lie, what was rejected, what each step reported."""
 
-    tools: Tools
+    context: StepContext
     store: Store
     folder: Path
     """Work folder; holds the stages and rejects.jsonl."""
@@ -68,83 +68,89 @@ class Engine:
     def rejects_file(self) -> Path:
         return self.folder / names.REJECTS
 
-    def run(self, steps: Sequence[Step], given: Stage | None = None) -> Stage:
+    def run(self, steps: Sequence[Step], given: RecordFrames | None = None) -> RecordFrames:
         """The records after the last step; `given` are records that need no reader.
 
         Raises NothingLeft when a step rejects all of them.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        stage = given
+        frames = given
         with open(self.rejects_file, "wb") as self._rejects:
             for group in _groups(steps):
                 reports = [StepReport(number=step.number, name=step.name) for step in group]
                 self.reports.extend(reports)
-                if stage is not None and (passing := self.policy.passing(group, stage.schema, self.tools)):
-                    after = self._around(passing, group, stage, reports)
+                if frames is not None and (
+                    passing := self.policy.passing(group, frames.schema, self.context)
+                ):
+                    after = self._around(passing, group, frames, reports)
                 else:
-                    after = self._group(group, stage, reports)
+                    after = self._group(group, frames, reports)
                 for step, report in zip(group, reports, strict=True):
                     self._conserved(step, report)
                     if report.records_out == 0 and (report.records_in or isinstance(step.transform, Reader)):
                         raise NothingLeft(self._nothing_left(step, report))
-                if stage is not None and stage is not after:
-                    stage.remove()
-                stage = after
-        assert stage is not None  # a checked recipe has steps
-        return stage
+                if frames is not None and frames is not after:
+                    frames.remove()
+                frames = after
+        assert frames is not None  # a checked recipe has steps
+        return frames
 
     def _around(
-        self, passing: Collection[str], group: list[Step], stage: Stage, reports: list[StepReport]
-    ) -> Stage:
+        self, passing: Collection[str], group: list[Step], frames: RecordFrames, reports: list[StepReport]
+    ) -> RecordFrames:
         """The same for records of which some pass untouched; they come last, with nulls for new columns."""
         passes = pl.col("id").is_in(list(passing))
-        others = Stage(self.folder / f"{reports[0].number:02d}.settled", stage.schema)
-        for frame in stage.batches():
+        others = RecordFrames(self.folder / f"{reports[0].number:02d}.settled", frames.schema)
+        for frame in frames.batches():
             others.append(frame.filter(~passes))
         after = self._group(group, others, reports)
-        for frame in stage.batches():
+        for frame in frames.batches():
             after.append(_with_schema(frame.filter(passes), after.schema))
         for report in reports:
-            report.records_in += stage.rows - others.rows
-            report.records_out += stage.rows - others.rows
-        given = {name for step in group for name in step.transform.gives(self.tools)}
-        self.policy.passed(given | (after.schema.keys() - stage.schema.keys()))
+            report.records_in += frames.rows - others.rows
+            report.records_out += frames.rows - others.rows
+        given = {name for step in group for name in step.transform.outputs(self.context)}
+        self.policy.passed(given | (after.schema.keys() - frames.schema.keys()))
         return after
 
-    def _group(self, group: list[Step], stage: Stage | None, reports: list[StepReport]) -> Stage:
+    def _group(
+        self, group: list[Step], frames: RecordFrames | None, reports: list[StepReport]
+    ) -> RecordFrames:
         began = time.perf_counter()
         step, transform, report = group[0], group[0].transform, reports[-1]
-        if stage is not None and isinstance(transform, Guard | Renderer):
-            after = self._batches(group, stage, reports)
+        if frames is not None and isinstance(transform, Guard | Renderer):
+            after = self._batches(group, frames, reports)
             for each in reports:
                 each.seconds = round(each.seconds, 3)
             return after
-        report.records_in = stage.rows if stage else 0
+        report.records_in = frames.rows if frames else 0
         if isinstance(transform, Reader):
-            after = self._read(step, transform, stage, report)
-        elif stage is None:
+            after = self._read(step, transform, frames, report)
+        elif frames is None:
             raise UserError(f"{step.name} has no records to work on", where=step.where)
         elif isinstance(transform, Annotator):
-            after = self._annotate(step, transform, stage, report)
+            after = self._annotate(step, transform, frames, report)
         elif isinstance(transform, TableTransform):
-            after = self._table(transform, stage, report)
+            after = self._table(transform, frames, report)
         else:
             raise UserError(f"{step.name} cannot stand among the steps", where=step.where)
         report.records_out = after.rows
         report.seconds = round(time.perf_counter() - began, 3)
         return after
 
-    def _read(self, step: Step, reader: Reader, stage: Stage | None, report: StepReport) -> Stage:
-        tools = self.tools.for_step(reader)
-        columns = dict(reader.columns(tools))
-        schema = merged(dict(stage.schema), columns, step) if stage else columns
-        after = self._stage(report, schema)
+    def _read(
+        self, step: Step, reader: Reader, frames: RecordFrames | None, report: StepReport
+    ) -> RecordFrames:
+        context = self.context.for_step(reader)
+        columns = dict(reader.columns(context))
+        schema = merged(dict(frames.schema), columns, step) if frames else columns
+        after = self._frames(report, schema)
         seen: set[str] = set()
-        for frame in stage.batches() if stage else ():
+        for frame in frames.batches() if frames else ():
             seen.update(frame["id"])
             after.append(_with_schema(frame, schema))
         self.progress.start(report.name, 0)
-        for batch in _limited(reader.read(tools), self.limit):
+        for batch in _limited(reader.read(context), self.limit):
             fresh, twice = _unique(batch.frame, seen)
             report.added += batch.frame.height + len(batch.rejects)
             self._reject([*batch.rejects, *twice], report)
@@ -162,42 +168,44 @@ class Engine:
             )
         return after
 
-    def _annotate(self, step: Step, annotator: Annotator, stage: Stage, report: StepReport) -> Stage:
+    def _annotate(
+        self, step: Step, annotator: Annotator, frames: RecordFrames, report: StepReport
+    ) -> RecordFrames:
         work = self._annotation(step, annotator, report)
-        after = self._stage(report, work.columns(stage.schema))
-        for batch in self.policy.annotate(step, work, stage):
+        after = self._frames(report, work.columns(frames.schema))
+        for batch in self.policy.annotate(step, work, frames):
             self._reject(batch.rejects, report)
             after.append(batch.frame)
         return after
 
     def _annotation(self, step: Step, annotator: Annotator, report: StepReport) -> Annotation:
         others = sum(each.cost_usd for each in self.reports if each is not report)
-        tools = self.tools.for_step(step.transform)
-        return Annotation(annotator, tools, self.store, self.progress, report, others)
+        context = self.context.for_step(step.transform)
+        return Annotation(annotator, context, self.store, self.progress, report, others)
 
-    def _batches(self, group: list[Step], stage: Stage, reports: list[StepReport]) -> Stage:
+    def _batches(self, group: list[Step], frames: RecordFrames, reports: list[StepReport]) -> RecordFrames:
         """Guards and renderers one after the other, batch by batch, so that prompts touch the disk once."""
-        schema = dict(stage.schema)
+        schema = dict(frames.schema)
         chain = []
         for step, report in zip(group, reports, strict=True):
             assert isinstance(step.transform, Guard | Renderer)  # `_groups` puts no other in a chain
-            whole = stage.lazy() if step is group[0] else pl.LazyFrame(schema=schema)
-            worker = step.transform.start(self.tools.for_step(step.transform), whole)
+            whole = frames.lazy() if step is group[0] else pl.LazyFrame(schema=schema)
+            worker = step.transform.start(self.context.for_step(step.transform), whole)
             traces = self._revise(worker, step, report) if isinstance(worker, Reviser) else None
-            schema |= step.transform.gives(self.tools)
+            schema |= step.transform.outputs(self.context)
             if traces is not None:
                 schema[f"@{report.number}.{report.name}"] = TRACE
             chain.append((worker, report, traces))
-        self.progress.start(" + ".join(report.name for report in reports), stage.rows)
-        after = self._stage(reports[-1], schema)
-        for some in stage.folded():
+        self.progress.start(" + ".join(report.name for report in reports), frames.rows)
+        after = self._frames(reports[-1], schema)
+        for some in frames.factored():
             out = some
             for worker, report, traces in chain:
                 out = self._checked(worker, out, report)
                 if traces is not None:
                     found = [traces.get(id_) for id_ in out.frame["id"]]
                     note = pl.Series(f"@{report.number}.{report.name}", found, dtype=TRACE)
-                    out = Folded(out.frame.with_columns(note), out.shared)
+                    out = FactoredChats(out.frame.with_columns(note), out.shared)
             after.append(_with_schema(out.frame, schema), out.shared)
             self.progress.advance(some.frame.height)
         for worker, report, _ in chain:
@@ -213,41 +221,41 @@ class Engine:
         report.seconds += time.perf_counter() - began
         return traces
 
-    def _rounds(self, reviser: Reviser, report: StepReport) -> Iterator[Stage]:
+    def _rounds(self, reviser: Reviser, report: StepReport) -> Iterator[RecordFrames]:
         """The records that a guard wants answered next, as long as it wants any."""
         while (rows := reviser.wanted()) is not None:
-            part = Stage(self.folder / f"{report.number:02d}.{report.name}.round")
+            part = RecordFrames(self.folder / f"{report.number:02d}.{report.name}.round")
             part.append(rows)
             yield part
             part.remove()
 
-    def _checked(self, worker: Worker, records: Folded, report: StepReport) -> Folded:
+    def _checked(self, worker: Worker, records: FactoredChats, report: StepReport) -> FactoredChats:
         began = time.perf_counter()
-        if isinstance(worker, FoldedWorker):
-            after, found = worker.folded(records)
+        if isinstance(worker, FactoredChatsWorker):
+            after, found = worker.factored(records)
         else:
-            batch = worker(records.unfolded())
-            after, found = Folded(batch.frame), batch.rejects
+            batch = worker(records.expanded())
+            after, found = FactoredChats(batch.frame), batch.rejects
         self._reject(found, report)
         report.records_in += records.frame.height
         report.records_out += after.frame.height
         report.seconds += time.perf_counter() - began
         return after
 
-    def _table(self, transform: TableTransform, stage: Stage, report: StepReport) -> Stage:
+    def _table(self, transform: TableTransform, frames: RecordFrames, report: StepReport) -> RecordFrames:
         self.progress.start(report.name, 0)
-        table = transform.apply(stage.lazy(), self.tools.for_step(transform))
+        table = transform.apply(frames.lazy(), self.context.for_step(transform))
         report.notes.update(table.notes)
         if table.rejects is not None:
-            places = stage.lazy().select("id", "source_file", "source_line")
+            places = frames.lazy().select("id", "source_file", "source_line")
             rejected = table.rejects.select("id", "reason", "detail")
             placed = rejected.join(places, on="id", how="left", maintain_order="left")
             found = placed.collect(engine="streaming").rows(named=True)
             self._reject([Reject(**row) for row in found], report)
         frame = table.frame
-        after = self._stage(report, dict(frame.collect_schema()))
+        after = self._frames(report, dict(frame.collect_schema()))
         added: set[str] = set()
-        for batch in frame.collect_batches(chunk_size=self.tools.run.batch_rows, maintain_order=True):
+        for batch in frame.collect_batches(chunk_size=self.context.run.batch_rows, maintain_order=True):
             after.append(batch)
             if table.added:
                 paths = batch["images"].explode().drop_nulls()
@@ -265,8 +273,8 @@ class Engine:
         # Pictures edited since they were read keep a digest that fits no state of theirs.
         self.images_digest = images_digest(sorted(self.images)) if unchanged else ""
 
-    def _stage(self, report: StepReport, schema: dict[str, Any] | None) -> Stage:
-        return Stage(self.folder / f"{report.number:02d}.{report.name}", schema)
+    def _frames(self, report: StepReport, schema: dict[str, Any] | None) -> RecordFrames:
+        return RecordFrames(self.folder / f"{report.number:02d}.{report.name}", schema)
 
     def _reject(self, found: list[Reject], report: StepReport) -> None:
         counts: Counter[str] = Counter()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from datakit.artifacts.build_draft import BuildDraft
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Renderer
 from datakit.recipe.recipe import Recipe
 
 
-def keep_files(draft: BuildDraft, recipe: Recipe, tools: Tools) -> dict[str, str]:
+def keep_files(draft: BuildDraft, recipe: Recipe, context: StepContext) -> dict[str, str]:
     """Writes labels.yaml, templates/ and answer.json into the build; name -> digest of each template.
 
     A recipe without labels, or without a renderer that writes answers, leaves out that file.
@@ -20,11 +20,11 @@ def keep_files(draft: BuildDraft, recipe: Recipe, tools: Tools) -> dict[str, str
     digests = {}
     for step in recipe.steps:
         for name in step.transform.templates():
-            digests[name] = tools.templates.digest(name)
-            for used in tools.templates.used(name):
-                draft.write_template(used, tools.templates.source(used))
+            digests[name] = context.templates.digest(name)
+            for used in context.templates.used(name):
+                draft.write_template(used, context.templates.source(used))
     renderers = [step.transform for step in recipe.steps if isinstance(step.transform, Renderer)]
-    forms = [form for renderer in renderers if (form := renderer.answer_format(tools)) is not None]
+    forms = [form for renderer in renderers if (form := renderer.answer_format(context)) is not None]
     if forms:
         draft.write_answer_format(forms[-1])
     return digests

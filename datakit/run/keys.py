@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from datakit.core.record import digest, record_key, step_print
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Row
 
 
@@ -18,10 +18,10 @@ class Keys:
     weight or a further model moves no more records than it must.
     """
 
-    def __init__(self, annotator: Annotator, tools: Tools) -> None:
+    def __init__(self, annotator: Annotator, context: StepContext) -> None:
         self._annotator = annotator
-        self.by_model = tools_by_model(annotator, tools)
-        self._weights = tools.llm.models()
+        self.by_model = tools_by_model(annotator, context)
+        self._weights = context.llm.models()
         self._prints = {model: _print(annotator, each) for model, each in self.by_model.items()}
 
     def of(self, row: Row) -> tuple[bytes, str]:
@@ -34,25 +34,25 @@ class Keys:
         return record_key(self._prints[model], fields), model
 
 
-def tools_by_model(annotator: Annotator, tools: Tools) -> dict[str, Tools]:
+def tools_by_model(annotator: Annotator, context: StepContext) -> dict[str, StepContext]:
     """The tools with each model that the step may call; one entry for work on this machine."""
-    models = tools.llm.models()
-    if not annotator.asks_model or tools.llm.resolved_provider() == "offline":
-        return {tools.llm.model: tools}
-    return {model: replace(tools, llm=tools.llm.of_model(model)) for model in models}
+    models = context.llm.models()
+    if not annotator.asks_model or context.llm.resolved_provider() == "offline":
+        return {context.llm.model: context}
+    return {model: replace(context, llm=context.llm.of_model(model)) for model in models}
 
 
-def fingerprint(annotator: Annotator, tools: Tools) -> str:
+def fingerprint(annotator: Annotator, context: StepContext) -> str:
     """Digest of what a step is: name, version and the settings it lets into the key."""
-    each = tools_by_model(annotator, tools)
+    each = tools_by_model(annotator, context)
     if len(each) == 1:
         return _print(annotator, *each.values())
-    weights = tools.llm.models()
+    weights = context.llm.models()
     return digest([[_print(annotator, own), weights[model]] for model, own in sorted(each.items())]).hex()
 
 
-def _print(annotator: Annotator, tools: Tools) -> str:
-    return step_print(annotator.name(), annotator.version, annotator.key_settings(tools))
+def _print(annotator: Annotator, context: StepContext) -> str:
+    return step_print(annotator.name(), annotator.version, annotator.key_settings(context))
 
 
 def _rank(content: bytes, model: str, weight: float) -> float:

@@ -6,7 +6,7 @@ import time
 from collections import deque
 
 from datakit.artifacts.report import StepReport
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 
 SMOOTH_S = 10.0
 """The rate of calls that is shown is that of so many seconds."""
@@ -15,25 +15,25 @@ SMOOTH_S = 10.0
 class LiveFigures:
     """The figures of one step while it runs."""
 
-    def __init__(self, tools: Tools, report: StepReport, spent_usd: float) -> None:
-        self._flight, self._budget_usd = tools.flight, tools.run.budget_usd
+    def __init__(self, context: StepContext, report: StepReport, spent_usd: float) -> None:
+        self._stats, self._budget_usd = context.stats, context.run.budget_usd
         self._report, self._spent_usd = report, spent_usd
         self._marks: deque[tuple[float, int]] = deque()
 
     def text(self) -> str:
         """How things stand at this moment."""
-        now, flight, report = time.monotonic(), self._flight, self._report
+        now, stats, report = time.monotonic(), self._stats, self._report
         self._marks.append((now, report.calls))
         while self._marks[0][0] < now - SMOOTH_S:
             self._marks.popleft()
-        if not flight.in_flight and not report.cost_usd:
-            return flight.told
+        if not stats.in_flight and not report.cost_usd:
+            return stats.message
         (began, before), seconds = self._marks[0], max(now - self._marks[0][0], 0.1)
         parts = [f"{(report.calls - before) / seconds * 60:,.0f} calls/min" if now > began else ""]
         if report.cost_usd:
             spent = self._spent_usd + report.cost_usd
             parts.append(f"${spent:.4f}" + (f" of ${self._budget_usd:g}" if self._budget_usd else ""))
-        parts += [f"{flight.in_flight} in flight"] if flight.in_flight else []
-        parts += [f"{flight.waiting} waiting"] if flight.waiting else []
-        parts += [flight.told]
+        parts += [f"{stats.in_flight} in flight"] if stats.in_flight else []
+        parts += [f"{stats.waiting} waiting"] if stats.waiting else []
+        parts += [stats.message]
         return ", ".join(part for part in parts if part)

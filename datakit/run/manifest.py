@@ -12,16 +12,16 @@ from typing import Any
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.manifest import FileStamp, stamp
 from datakit.core.record import digest
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Transform
 from datakit.recipe.recipe import Recipe
 from datakit.run.keys import fingerprint
 
 
-def settings_digest(recipe: Recipe, tools: Tools, limit: int | None) -> str:
+def settings_digest(recipe: Recipe, context: StepContext, limit: int | None) -> str:
     """Digest of all that decides the build besides the content of files that steps declare."""
     templates = {
-        name: tools.templates.digest(name, whole=True)
+        name: context.templates.digest(name, whole=True)
         for step in (*recipe.steps, *recipe.emitters)
         for name in step.transform.templates()
     }
@@ -30,48 +30,48 @@ def settings_digest(recipe: Recipe, tools: Tools, limit: int | None) -> str:
         {
             "datakit": version("datakit"),
             "recipe": relevant,
-            "project": str(tools.project),
+            "project": str(context.project),
             "max_reject_rate": recipe.run.max_reject_rate,
             "templates": templates,
             "labels": recipe.labels.digest if recipe.labels else "",
             "provider": recipe.llm.resolved_provider(),
             "limit": limit,
             "steps": [
-                [step.name, step.transform.version, *_annotator_print(step.transform, tools)]
+                [step.name, step.transform.version, *_annotator_print(step.transform, context)]
                 for step in (*recipe.steps, *recipe.emitters)
             ],
         }
     ).hex()
 
 
-def step_settings(recipe: Recipe, tools: Tools) -> list[dict[str, Any]]:
+def step_settings(recipe: Recipe, context: StepContext) -> list[dict[str, Any]]:
     """Per annotator what its keys rest on."""
     return [
         {
             "number": step.number,
             "name": step.name,
             "version": step.transform.version,
-            "fingerprint": fingerprint(step.transform, tools),
-            "settings": step.transform.key_settings(tools),
-            "templates": {name: tools.templates.digest(name) for name in step.transform.templates()},
+            "fingerprint": fingerprint(step.transform, context),
+            "settings": step.transform.key_settings(context),
+            "templates": {name: context.templates.digest(name) for name in step.transform.templates()},
         }
         for step in recipe.steps
         if isinstance(step.transform, Annotator)
     ]
 
 
-def stamp_files(recipe: Recipe, tools: Tools) -> dict[str, FileStamp]:
+def stamp_files(recipe: Recipe, context: StepContext) -> dict[str, FileStamp]:
     """Stamps of the files that steps read, with content hashes, remembered where nothing changed."""
     return {
-        str(path): stamp(path, hashed=True, sha256=tools.files.sha256(path) if path.is_file() else "")
-        for path in declared_files(recipe, tools)
+        str(path): stamp(path, hashed=True, sha256=context.files.sha256(path) if path.is_file() else "")
+        for path in declared_files(recipe, context)
     }
 
 
-def declared_files(recipe: Recipe, tools: Tools) -> list[Path]:
+def declared_files(recipe: Recipe, context: StepContext) -> list[Path]:
     """The files that steps and emitters read, records or not: a build rests on all of them."""
     steps = (*recipe.steps, *recipe.emitters)
-    return [tools.path(str(path)) for step in steps for path in step.transform.files(tools)]
+    return [context.path(str(path)) for step in steps for path in step.transform.files(context)]
 
 
 def images_digest(paths: Iterable[str]) -> str:
@@ -86,12 +86,12 @@ def images_digest(paths: Iterable[str]) -> str:
     return state.hexdigest()
 
 
-def is_current(build: BuildFolder, recipe: Recipe, tools: Tools, limit: int | None) -> bool:
+def is_current(build: BuildFolder, recipe: Recipe, context: StepContext, limit: int | None) -> bool:
     """Whether a build of this recipe would come out as this one, which is intact."""
     manifest = build.find_manifest()
-    if manifest is None or manifest.settings != settings_digest(recipe, tools, limit):
+    if manifest is None or manifest.settings != settings_digest(recipe, context, limit):
         return False
-    found = {str(path) for path in declared_files(recipe, tools)}
+    found = {str(path) for path in declared_files(recipe, context)}
     if found != manifest.sources.keys():
         return False
     if not all(_same(Path(path), old) for path, old in manifest.sources.items()):
@@ -102,8 +102,8 @@ def is_current(build: BuildFolder, recipe: Recipe, tools: Tools, limit: int | No
     return paths is not None and images_digest(paths) == manifest.images
 
 
-def _annotator_print(transform: Transform, tools: Tools) -> list[Any]:
-    return [fingerprint(transform, tools), transform.reading] if isinstance(transform, Annotator) else []
+def _annotator_print(transform: Transform, context: StepContext) -> list[Any]:
+    return [fingerprint(transform, context), transform.reading] if isinstance(transform, Annotator) else []
 
 
 def _same(path: Path, old: FileStamp) -> bool:

@@ -6,20 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from datakit.artifacts.report import StepReport
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator
 from datakit.recipe.recipe import Recipe
 from datakit.run.annotation import Annotation
 from datakit.run.dry_run import DryRun
 from datakit.run.engine import Engine
 from datakit.run.progress import Progress
-from datakit.run.stage import Stage
+from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
 
 
 def pilot(
     recipe: Recipe,
-    tools: Tools,
+    context: StepContext,
     store: Store,
     work: Path,
     progress: Progress,
@@ -37,15 +37,15 @@ def pilot(
         if not isinstance(step.transform, Annotator):
             continue
         dry = DryRun(keep_keys=True)
-        engine = Engine(tools, store, work / f"pilot{step.number}", progress, limit, dry)
+        engine = Engine(context, store, work / f"pilot{step.number}", progress, limit, dry)
         engine.run([earlier for earlier in recipe.steps if earlier.number <= step.number])
         inputs = dry.lookups[-1].inputs
         if inputs is None:
             continue
-        stage = Stage(engine.folder / "drawn", dict(inputs.schema))
-        stage.append(inputs.sample(min(records, inputs.height), seed=recipe.seed))
+        frames = RecordFrames(engine.folder / "drawn", dict(inputs.schema))
+        frames.append(inputs.sample(min(records, inputs.height), seed=recipe.seed))
         report = StepReport(number=step.number, name=step.name)
-        own = replace(tools, run=tools.run.model_copy(update={"mode": "calls"}))
-        Annotation(step.transform, own, store, progress, report, spent).pay(stage)
+        own = replace(context, run=context.run.model_copy(update={"mode": "calls"}))
+        Annotation(step.transform, own, store, progress, report, spent).pay(frames)
         spent += report.cost_usd
     return spent

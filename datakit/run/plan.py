@@ -12,23 +12,23 @@ from pydantic import BaseModel, Field
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.files import FileDigests
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Emitter, Row
 from datakit.recipe.recipe import Recipe, Step
 from datakit.run import manifest as manifests
 from datakit.run.columns import check_columns
 from datakit.run.dry_run import DryRun, Lookup
 from datakit.run.engine import Engine
-from datakit.run.parts import PART
+from datakit.run.explain_changes import Earlier, why_build, why_calls
 from datakit.run.pilot import pilot as run_pilot
 from datakit.run.progress import Progress
-from datakit.run.stale import Earlier, why_build, why_calls
 from datakit.run.store import Store, store_folder
+from datakit.run.sub_results import PART
 
 MEAN_OF = 3
 """A range is told from so many results on."""
 
-Estimator = Callable[[Annotator, list[Row], Tools], dict[str, float | None] | None]
+Estimator = Callable[[Annotator, list[Row], StepContext], dict[str, float | None] | None]
 """tokens_in, tokens_out and cost_usd of the calls for some records, without making them."""
 
 
@@ -124,20 +124,20 @@ def plan(
     store = Store(store_folder(recipe.project, recipe.run.store))
     work = Path(tempfile.mkdtemp(prefix="datakit-plan-"))
     try:
-        tools = replace(recipe.tools(), files=FileDigests(store))
-        check_columns(recipe, tools)
+        context = replace(recipe.context(), files=FileDigests(store))
+        check_columns(recipe, context)
         build = BuildFolder(folder)
-        if manifests.is_current(build, recipe, tools, limit):
+        if manifests.is_current(build, recipe, context, limit):
             return _unchanged(recipe, build)
         earlier = Earlier.load(build)
         shown = progress or Progress(quiet=True)
         notes = _notes(recipe)
         if pilot:
             with shown:
-                paid = run_pilot(recipe, tools, store, work, shown, pilot, limit)
+                paid = run_pilot(recipe, context, store, work, shown, pilot, limit)
             notes.append(f"The pilot of {pilot:,} records cost ${paid:.4f}; its answers are stored.")
         dry = DryRun(keep_keys=True)
-        engine = Engine(tools, store, work / "stages", shown, limit, dry)
+        engine = Engine(context, store, work / "stages", shown, limit, dry)
         counted = _until_last_paid(recipe)
         if counted:
             with shown:
@@ -146,7 +146,7 @@ def plan(
             name=recipe.name,
             folder=str(folder),
             unchanged=False,
-            changed=why_build(recipe, tools, build, limit),
+            changed=why_build(recipe, context, build, limit),
             notes=notes,
         )
         made.steps = _steps(recipe, engine, dry.lookups, earlier, estimate)
@@ -206,7 +206,7 @@ def _steps(
             row.to_do = len(lookup.open_ids) if lookup.annotator else lookup.records - lookup.cached
             row.at_most = uncertain
             if row.calls:
-                row.why = why_calls(lookup, engine.tools, earlier)
+                row.why = why_calls(lookup, engine.context, earlier)
                 _estimate(row, lookup, engine, estimate)
                 if row.model and row.tokens_in is None:
                     _liken(row, plans)
@@ -223,8 +223,8 @@ def _estimate(row: StepPlan, lookup: Lookup, engine: Engine, estimate: Estimator
     """Tokens, cost and seconds from earlier results of the step, else from the estimator."""
     annotator = lookup.annotator or lookup.step.transform
     assert isinstance(annotator, Annotator)  # lookups are made for what answers only
-    model = engine.tools.llm.model if annotator.asks_model else None
-    if model is not None and engine.tools.llm.resolved_provider() == "offline":
+    model = engine.context.llm.model if annotator.asks_model else None
+    if model is not None and engine.context.llm.resolved_provider() == "offline":
         row.tokens_in, row.tokens_out, row.cost_usd, row.basis = 0, 0, 0.0, "offline writer"
         return
     row.model = model or ""
@@ -232,12 +232,12 @@ def _estimate(row: StepPlan, lookup: Lookup, engine: Engine, estimate: Estimator
     past = engine.store.means(row.name + PART, model) or engine.store.means(row.name, model)
     basis = f"the mean of {past['results']:,.0f} earlier results" if past else ""
     if past is None and estimate is not None and lookup.sample:
-        given = estimate(annotator, lookup.sample, engine.tools)
+        given = estimate(annotator, lookup.sample, engine.context)
         if given is not None:
             past = {name: None if sum_ is None else sum_ / len(lookup.sample) for name, sum_ in given.items()}
             basis = f"reckoned from {len(lookup.sample)} records and the model's price"
-    if past and model and engine.tools.run.is_batch:
-        factor = engine.tools.llm.batch_price_factor
+    if past and model and engine.context.run.is_batch:
+        factor = engine.context.llm.batch_price_factor
         costs = {name: cost * factor for name, cost in past.items() if name.startswith("cost_") and cost}
         past, basis = {**past, **costs}, f"{basis}, times {factor:g} for a batch"
     row.basis = basis
@@ -255,15 +255,15 @@ def _estimate(row: StepPlan, lookup: Lookup, engine: Engine, estimate: Estimator
         half = 2 * error * row.calls
         row.cost_usd_range = round(max(row.cost_usd - half, 0.0), 6), round(row.cost_usd + half, 6)
     if model:
-        row.wall_s = _wall_s(row, engine.tools)
+        row.wall_s = _wall_s(row, engine.context)
 
 
-def _wall_s(row: StepPlan, tools: Tools) -> float | None:
+def _wall_s(row: StepPlan, context: StepContext) -> float | None:
     """How long a model's calls take: by those in flight, or by what the recipe allows a minute."""
-    if row.seconds is None or tools.run.is_batch:
+    if row.seconds is None or context.run.is_batch:
         return None
-    each = tools.llm.each_endpoint()
-    times = [row.seconds / min(tools.run.concurrency, max(row.calls, 1))]
+    each = context.llm.each_endpoint()
+    times = [row.seconds / min(context.run.concurrency, max(row.calls, 1))]
     requests = [endpoint.max_requests_per_minute for endpoint in each]
     tokens = [endpoint.max_tokens_per_minute for endpoint in each]
     if None not in requests:

@@ -12,11 +12,11 @@ from typing import Any
 
 from datakit.core.errors import BudgetSpent
 from datakit.core.outcome import Batch
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Reviser
 from datakit.recipe.recipe import Step
 from datakit.run.annotation import Annotation
-from datakit.run.stage import Stage
+from datakit.run.record_frames import RecordFrames
 
 Traces = dict[str, dict[str, Any]]
 """Id -> key of the last answer that a guard was handed, and whether this run made it."""
@@ -26,16 +26,18 @@ class Policy(ABC):
     """How an engine meets records without a result. `Annotation` is one annotator at work on a stage."""
 
     @abstractmethod
-    def annotate(self, step: Step, work: Annotation, stage: Stage) -> Iterator[Batch]:
+    def annotate(self, step: Step, work: Annotation, frames: RecordFrames) -> Iterator[Batch]:
         """The records of `stage` with the annotator's columns, and those that are rejected or retried."""
 
     @abstractmethod
-    def revise(self, step: Step, reviser: Reviser, work: Annotation, rounds: Iterable[Stage]) -> Traces:
+    def revise(
+        self, step: Step, reviser: Reviser, work: Annotation, rounds: Iterable[RecordFrames]
+    ) -> Traces:
         """Hands a guard the answers to each round, a fresh `replace(work)` for each. `rounds` ask the guard
         for the next records, so `reviser.stop` ends them."""
 
     @abstractmethod
-    def passing(self, group: list[Step], schema: dict[str, Any], tools: Tools) -> Collection[str]:
+    def passing(self, group: list[Step], schema: dict[str, Any], context: StepContext) -> Collection[str]:
         """Ids of the records that pass these steps untouched, because it is not known what the steps read."""
 
     @abstractmethod
@@ -46,11 +48,13 @@ class Policy(ABC):
 class Pay(Policy):
     """What is missing is made and paid for, within the budget; what fails is left to the next run."""
 
-    def annotate(self, step: Step, work: Annotation, stage: Stage) -> Iterator[Batch]:
-        work.pay(stage)
-        return work.join(stage)
+    def annotate(self, step: Step, work: Annotation, frames: RecordFrames) -> Iterator[Batch]:
+        work.pay(frames)
+        return work.join(frames)
 
-    def revise(self, step: Step, reviser: Reviser, work: Annotation, rounds: Iterable[Stage]) -> Traces:
+    def revise(
+        self, step: Step, reviser: Reviser, work: Annotation, rounds: Iterable[RecordFrames]
+    ) -> Traces:
         """Raises BudgetSpent when the build's budget is spent; at the guard's own the rounds are over.
 
         The guard's own budget is one for its data: stored answers count with what they had cost, so that a
@@ -62,7 +66,7 @@ class Pay(Policy):
             own = None
             if reviser.budget_usd is not None:
                 own = self._own_budget(reviser.budget_usd - used_usd, work, part)
-            each = replace(work, tools=_with_budget(work.tools, own))
+            each = replace(work, context=_with_budget(work.context, own))
             is_spent = False
             try:
                 each.pay(part)
@@ -77,25 +81,25 @@ class Pay(Policy):
                 used_usd += each.stored_usd()
         return traces
 
-    def passing(self, group: list[Step], schema: dict[str, Any], tools: Tools) -> Collection[str]:
+    def passing(self, group: list[Step], schema: dict[str, Any], context: StepContext) -> Collection[str]:
         return ()
 
     def passed(self, columns: Iterable[str]) -> None:
         pass
 
     @staticmethod
-    def _own_budget(left_usd: float, work: Annotation, part: Stage) -> float | None:
+    def _own_budget(left_usd: float, work: Annotation, part: RecordFrames) -> float | None:
         """`run.budget_usd` for a round that may use up so much; None where the build's own is the smaller."""
         stored = replace(work)
         for _ in stored.lookup(part):
             pass  # only for the keys
         left_usd = max(left_usd - stored.stored_usd(), 0.0)
-        spent = max(work.spent_usd + work.report.cost_usd, work.tools.flight.spent_usd)
-        budget = work.tools.run.budget_usd
+        spent = max(work.spent_usd + work.report.cost_usd, work.context.budget.spent_usd)
+        budget = work.context.run.budget_usd
         return spent + left_usd if budget is None or spent + left_usd < budget else None
 
 
-def hand_back(reviser: Reviser, work: Annotation, part: Stage) -> Traces:
+def hand_back(reviser: Reviser, work: Annotation, part: RecordFrames) -> Traces:
     """Gives a guard the answers of a round; those that are not there as rejects to be tried again."""
     traces: Traces = {}
     for batch in work.join(part):
@@ -104,7 +108,7 @@ def hand_back(reviser: Reviser, work: Annotation, part: Stage) -> Traces:
     return traces
 
 
-def _with_budget(tools: Tools, budget_usd: float | None) -> Tools:
+def _with_budget(context: StepContext, budget_usd: float | None) -> StepContext:
     if budget_usd is None:
-        return tools
-    return replace(tools, run=tools.run.model_copy(update={"budget_usd": budget_usd}))
+        return context
+    return replace(context, run=context.run.model_copy(update={"budget_usd": budget_usd}))

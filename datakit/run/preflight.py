@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from datakit.core.errors import DatakitError, Exit, RecipeErrors, UserError, missing_extra
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.recipe.recipe import Recipe, Step
 from datakit.run.dry_run import DryRun
 from datakit.run.engine import Engine
@@ -26,7 +26,7 @@ _TIMES_SOURCES = 2
 
 def preflight(
     recipe: Recipe,
-    tools: Tools,
+    context: StepContext,
     store: Store,
     build: Path,
     *,
@@ -41,28 +41,28 @@ def preflight(
     endpoint is asked only when one of the first records of the sources (`limit` at most) needs an answer that
     is not stored; one that is down is waited for.
     """
-    errors = [*_packages(recipe, tools), *_credentials(recipe, tools)]
+    errors = [*_packages(recipe, context), *_credentials(recipe, context)]
     errors += [error for folder in (build.parent, *writes) if (error := _unwritable(folder)) is not None]
-    errors += _room(recipe, tools, build.parent)
+    errors += _room(recipe, context, build.parent)
     errors += [error for check in checks if (error := check()) is not None]
     looked_at = LOOKED_AT if limit is None else min(limit, LOOKED_AT)
-    if _asks_a_service(recipe) and (errors or _asks_now(recipe, tools, store, looked_at)):
+    if _asks_a_service(recipe) and (errors or _asks_now(recipe, context, store, looked_at)):
         errors += _endpoint(recipe, patient=not errors, say=say)
     if errors:
         raise RecipeErrors(errors)
 
 
-def _packages(recipe: Recipe, tools: Tools) -> Iterator[UserError]:
+def _packages(recipe: Recipe, context: StepContext) -> Iterator[UserError]:
     for step in (*recipe.steps, *recipe.emitters):
-        for module, extra in step.transform.packages(tools):
+        for module, extra in step.transform.packages(context):
             if importlib.util.find_spec(module) is None:
                 yield _placed(missing_extra(module, extra, step.name), step)
                 break  # one extra brings them all
 
 
-def _credentials(recipe: Recipe, tools: Tools) -> Iterator[UserError]:
+def _credentials(recipe: Recipe, context: StepContext) -> Iterator[UserError]:
     for step in (*recipe.steps, *recipe.emitters):
-        for name in step.transform.credentials(tools):
+        for name in step.transform.credentials(context):
             if not os.environ.get(name, "").strip():
                 yield UserError(
                     f"step {step.number} ({step.name}) needs a key in the environment variable {name}",
@@ -87,10 +87,10 @@ def _unwritable(folder: Path) -> UserError | None:
         )
 
 
-def _room(recipe: Recipe, tools: Tools, folder: Path) -> Iterator[UserError]:
+def _room(recipe: Recipe, context: StepContext, folder: Path) -> Iterator[UserError]:
     there = next(path for path in (folder, *folder.parents) if path.is_dir())
     free = shutil.disk_usage(there).free
-    sources = sum(path.stat().st_size for path in declared_files(recipe, tools) if path.is_file())
+    sources = sum(path.stat().st_size for path in declared_files(recipe, context) if path.is_file())
     wanted = _LEAST_BYTES + _TIMES_SOURCES * sources
     if free < wanted:
         yield UserError(
@@ -105,12 +105,12 @@ def _asks_a_service(recipe: Recipe) -> bool:
     return asks and recipe.run.mode != "batch_files" and recipe.llm.resolved_provider() != "offline"
 
 
-def _asks_now(recipe: Recipe, tools: Tools, store: Store, limit: int) -> bool:
+def _asks_now(recipe: Recipe, context: StepContext, store: Store, limit: int) -> bool:
     """Whether one of the first records needs an answer that is not stored, as far as that can be told."""
     last = max(at for at, step in enumerate(recipe.steps) if step.transform.asks_model)
     dry = DryRun()
     with tempfile.TemporaryDirectory(prefix="datakit-preflight-") as work:
-        engine = Engine(tools, store, Path(work), limit=limit, policy=dry)
+        engine = Engine(context, store, Path(work), limit=limit, policy=dry)
         try:
             engine.run(recipe.steps[: last + 1])
         except DatakitError:

@@ -28,7 +28,7 @@ from datakit.run import manifest as manifests
 from datakit.run.columns import check_columns
 from datakit.run.dry_run import DryRun, Lookup
 from datakit.run.engine import Engine, NothingLeft
-from datakit.run.stage import Stage
+from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store, Stored
 
 
@@ -130,34 +130,34 @@ def why(build: BuildFolder, id_: str, *, recipe: Recipe | None, store: Path, rep
 
 
 def _stands(build: BuildFolder, recipe: Recipe, store: Store) -> bool:
-    tools = replace(recipe.tools(), files=FileDigests(store))
-    return manifests.is_current(build, recipe, tools, None)
+    context = replace(recipe.context(), files=FileDigests(store))
+    return manifests.is_current(build, recipe, context, None)
 
 
 def _replay(story: Story, recipe: Recipe, store: Store) -> list[str]:
     """Goes through the recipe step by step and notes what becomes of the record; returns ids that it met."""
     work = Path(tempfile.mkdtemp(prefix="datakit-why-"))
-    tools = replace(recipe.tools(), files=FileDigests(store))
+    context = replace(recipe.context(), files=FileDigests(store))
     dry = DryRun(keep_keys=True, keep_only=story.id)
-    engine = Engine(tools, store, work, policy=dry)
-    stage, before = None, dict[str, Any]()
+    engine = Engine(context, store, work, policy=dry)
+    frames, before = None, dict[str, Any]()
     story.replayed = True
     try:
-        check_columns(recipe, tools)
+        check_columns(recipe, context)
         for step in recipe.steps:
             try:
-                stage = engine.run([step], stage)
+                frames = engine.run([step], frames)
             except NothingLeft:
-                stage = None
+                frames = None
                 story.notes.append(f"Step {step.number} ({step.name}) left no record at all.")
             asked = [lookup for lookup in dry.lookups if lookup.step is step]
-            told, row = _step(story.id, step, stage, engine, asked, before)
+            told, row = _step(story.id, step, frames, engine, asked, before)
             if told is not None:
                 story.steps.append(told)
                 before = row
-            if stage is None or (told is not None and told.reason):
+            if frames is None or (told is not None and told.reason):
                 break
-        ids = stage.lazy().select("id").collect()["id"].to_list() if stage and not story.steps else []
+        ids = frames.lazy().select("id").collect()["id"].to_list() if frames and not story.steps else []
     finally:
         shutil.rmtree(work, ignore_errors=True)
     story.record = _plain(before)
@@ -168,7 +168,7 @@ def _replay(story: Story, recipe: Recipe, store: Store) -> list[str]:
 def _step(
     id_: str,
     step: Step,
-    stage: Stage | None,
+    frames: RecordFrames | None,
     engine: Engine,
     asked: list[Lookup],
     before: dict[str, Any],
@@ -176,7 +176,7 @@ def _step(
     """What the step did with the record, None when it did not come by; and the record's columns after it."""
     trace = f"@{step.number}.{step.name}"
     paid = isinstance(step.transform, Annotator)
-    found = stage.lazy().filter(pl.col("id") == id_).head(1).collect() if stage is not None else None
+    found = frames.lazy().filter(pl.col("id") == id_).head(1).collect() if frames is not None else None
     if found is not None and found.height:
         row = found.row(0, named=True)
         is_open = any(id_ in lookup.open_ids for lookup in asked)

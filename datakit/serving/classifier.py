@@ -21,9 +21,9 @@ from datakit.core.image import ImageProblem
 from datakit.core.transform import Row
 from datakit.serving import sources
 from datakit.serving.asking import Asked, Question, closed_form, contents
-from datakit.serving.demand import answer_room
 from datakit.serving.endpoint import Endpoint, NoAnswer, Served
 from datakit.serving.prompting import BuildPrompts, NoPrompt, Prompter
+from datakit.serving.requirements import answer_room
 
 Picture = str | Path | bytes
 """A path, an http(s) address, or the bytes of a picture file."""

@@ -10,8 +10,8 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
 from datakit.core.parameters import describe_fault, validated
 from datakit.core.qwen_models import qwen_model
-from datakit.serving.demand import demand_of
 from datakit.serving.plan import ServingPlan, plan_serving
+from datakit.serving.requirements import requirements_of
 from datakit.serving.settings import ServeSettings
 
 
@@ -30,7 +30,7 @@ def plan_for(
         )
     found = qwen_model(served)
     name = settings.name or str(recipe.get("name") or build.path.absolute().name)
-    return plan_serving(found, demand_of(build, found), settings, served=served, name=name, cpu=cpu)
+    return plan_serving(found, requirements_of(build, found), settings, served=served, name=name, cpu=cpu)
 
 
 def _settings(recipe: dict[str, Any], changes: dict[str, Any]) -> ServeSettings:

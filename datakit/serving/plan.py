@@ -14,7 +14,7 @@ from typing import Any
 
 from datakit.core.errors import UserError
 from datakit.core.qwen_models import QwenModel
-from datakit.serving.demand import Demand
+from datakit.serving.requirements import Requirements
 from datakit.serving.settings import ServeSettings
 
 GPU_BLOCK, CPU_BLOCK = 16, 128
@@ -79,7 +79,7 @@ class ServingPlan:
     max_answer_tokens: int
     flags: tuple[Flag, ...]
     memory: Memory
-    demand: Demand
+    demand: Requirements
     notes: tuple[str, ...] = ()
 
     @property
@@ -124,7 +124,7 @@ def longest_context(cache_bytes: int, bytes_per_token: float, block: int = GPU_B
 
 def plan_serving(
     model: QwenModel,
-    demand: Demand,
+    demand: Requirements,
     settings: ServeSettings,
     *,
     served: str,
@@ -163,7 +163,7 @@ def plan_serving(
     return plan.with_flags(own, "from the recipe (`serve.flags`)", dropped=dropped)
 
 
-def gpu_memory(model: QwenModel, demand: Demand, settings: ServeSettings) -> Memory:
+def gpu_memory(model: QwenModel, demand: Requirements, settings: ServeSettings) -> Memory:
     """What lies on each GPU. Exact for weights and cache; the working memory is an estimate."""
     total = int(settings.gpu_memory_gb * _GIB)
     taken = math.ceil(total * settings.gpu_memory_utilization)
@@ -214,7 +214,7 @@ def weight_bytes(model: QwenModel) -> int:
     return int(layers * wide / 8) + 2 * (model.parameters - layers)
 
 
-def _working_bytes(model: QwenModel, demand: Demand, settings: ServeSettings) -> int:
+def _working_bytes(model: QwenModel, demand: Requirements, settings: ServeSettings) -> int:
     """Peak of vLLM's profiling run: a full batch of tokens, the pictures that fit into it, sampling."""
     size = "large_gpu" if settings.gpu_memory_gb >= _LARGE_GPU_GIB else "gpu"
     tokens = int(settings.flags.get("max-num-batched-tokens", _BATCHED_TOKENS[size]))
@@ -244,7 +244,7 @@ def splits(model: QwenModel, parallel: int) -> bool:
 
 
 def _check_length(
-    model: QwenModel, demand: Demand, settings: ServeSettings, length: int, answer: int
+    model: QwenModel, demand: Requirements, settings: ServeSettings, length: int, answer: int
 ) -> None:
     if length < demand.longest_tokens:
         raise UserError(
@@ -261,7 +261,7 @@ def _check_length(
 
 
 def _does_not_fit(
-    model: QwenModel, demand: Demand, settings: ServeSettings, memory: Memory, length: int
+    model: QwenModel, demand: Requirements, settings: ServeSettings, memory: Memory, length: int
 ) -> UserError:
     """What is missing, and the changes that would help, tried out one by one."""
     figures = (
@@ -295,7 +295,7 @@ def _does_not_fit(
     )
 
 
-def _flags(demand: Demand, settings: ServeSettings, name: str, length: int, answer: int) -> list[Flag]:
+def _flags(demand: Requirements, settings: ServeSettings, name: str, length: int, answer: int) -> list[Flag]:
     served = demand.served
     pixels = {"min_pixels": served.min_pixels, "max_pixels": served.max_pixels}
     return [
@@ -343,7 +343,7 @@ def _cpu_flags(memory: Memory) -> list[Flag]:
     ]
 
 
-def _notes(demand: Demand, memory: Memory, length: int) -> list[str]:
+def _notes(demand: Requirements, memory: Memory, length: int) -> list[str]:
     notes = []
     if demand.mismatches:
         width, height = demand.mismatches[0]

@@ -14,15 +14,15 @@ from datakit.core.answer import AnswerFormat
 from datakit.core.errors import DatakitError, UserError
 from datakit.core.files import FileDigests
 from datakit.core.outcome import Outcome, Rejected, Retry
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, PromptRenderer, Row
 from datakit.core.workers import AsyncRowWorker, RowWorker, WrittenPrompt, async_row_worker, row_worker
 from datakit.recipe.recipe import Recipe, Step, load_recipe, project_of
 from datakit.run.keys import Keys, fingerprint
 from datakit.run.prompt_steps import prompt_steps
 from datakit.run.store import Store, store_folder
-from datakit.serving.demand import trainer_limits
 from datakit.serving.pictures import TrainedView
+from datakit.serving.requirements import trainer_limits
 
 _AGAIN = "Build again with `datakit build`; it needs `render.chat` and `- llamafactory: {}`."
 
@@ -41,7 +41,7 @@ class BuildPrompts:
 
     build: BuildFolder
     recipe: Recipe
-    tools: Tools
+    context: StepContext
     chat: PromptRenderer
     """The recipe's render.chat."""
     annotators: tuple[Step, ...]
@@ -60,16 +60,16 @@ class BuildPrompts:
         """
         build = BuildFolder(build.path.absolute())
         recipe = _recipe(build)
-        tools = replace(recipe.tools(), base=_recipe_folder(build), project=build.path)
+        context = replace(recipe.context(), base=_recipe_folder(build), project=build.path)
         answered = build.answer_format
-        chat = _chat(recipe, build).for_form(form, tools)
+        chat = _chat(recipe, build).for_form(form, context)
         if not rendered or form is not None:  # the prompts of a split come in every form
             answered = answered.named(form)
-        annotators, given = ((), ()) if rendered else prompt_steps(recipe, chat, tools)
-        _check_same(build, annotators, tools)
+        annotators, given = ((), ()) if rendered else prompt_steps(recipe, chat, context)
+        _check_same(build, annotators, context)
         emitted = build.emitted_for(_AGAIN)
         view = TrainedView(emitted.image_max_pixels, trainer_limits(build))
-        return cls(build, recipe, tools, chat, annotators, given, answered, view)
+        return cls(build, recipe, context, chat, annotators, given, answered, view)
 
 
 @dataclass
@@ -82,12 +82,12 @@ class Prompter:
     def __post_init__(self) -> None:
         self.pool = ThreadPoolExecutor(self.threads, thread_name_prefix="datakit-serve")
         self._store = _store(self.prompts)
-        self.tools = replace(self.prompts.tools, files=FileDigests(self._store))
-        self._writer = self.prompts.chat.writer(self.tools)
+        self.context = replace(self.prompts.context, files=FileDigests(self._store))
+        self._writer = self.prompts.chat.writer(self.context)
         self._local = threading.local()
         self._async: dict[int, AsyncRowWorker] = {}
         self._keys = {
-            step.number: Keys(step.transform, self.tools)
+            step.number: Keys(step.transform, self.context)
             for step in self.prompts.annotators
             if isinstance(step.transform, Annotator)
         }
@@ -132,7 +132,7 @@ class Prompter:
             self._store.put(key, step.name, outcome)
         if isinstance(outcome, Rejected):
             raise NoPrompt(outcome.reason, f"{step.name}: {outcome.detail}")
-        columns = annotator.columns(outcome.raw, row, self.tools)
+        columns = annotator.columns(outcome.raw, row, self.context)
         if isinstance(columns, Rejected):
             raise NoPrompt(columns.reason, f"{step.name}: {columns.detail}")
         return columns
@@ -140,7 +140,7 @@ class Prompter:
     async def _worked(self, step: Step, annotator: Annotator, row: Row) -> Outcome:
         if annotator.executor == "event_loop":
             if step.number not in self._async:
-                self._async[step.number] = async_row_worker(annotator.start(self.tools))
+                self._async[step.number] = async_row_worker(annotator.start(self.context))
             return await self._async[step.number].answer(row)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.pool, self._in_thread, step.number, annotator, row)
@@ -148,7 +148,7 @@ class Prompter:
     def _in_thread(self, number: int, annotator: Annotator, row: Row) -> Outcome:
         workers: dict[int, RowWorker] = self._local.__dict__.setdefault("workers", {})
         if number not in workers:  # engines are no two threads' at once
-            workers[number] = row_worker(annotator.start(self.prompts.tools))
+            workers[number] = row_worker(annotator.start(self.prompts.context))
         return workers[number].answer(row)
 
 
@@ -176,7 +176,7 @@ def _chat(recipe: Recipe, build: BuildFolder) -> PromptRenderer:
     return found[-1]
 
 
-def _check_same(build: BuildFolder, annotators: tuple[Step, ...], tools: Tools) -> None:
+def _check_same(build: BuildFolder, annotators: tuple[Step, ...], context: StepContext) -> None:
     """Raises UserError when a step would not work as it did for the training: another engine or writer."""
     manifest = build.find_manifest()
     if manifest is None:
@@ -185,9 +185,9 @@ def _check_same(build: BuildFolder, annotators: tuple[Step, ...], tools: Tools) 
     for step in annotators:
         old = then.get(step.number)
         assert isinstance(step.transform, Annotator)
-        if old is None or old["fingerprint"] == fingerprint(step.transform, tools):
+        if old is None or old["fingerprint"] == fingerprint(step.transform, context):
             continue
-        now = step.transform.key_settings(tools)
+        now = step.transform.key_settings(context)
         changed = [
             f"{name} was {old['settings'].get(name)!r} and is {now.get(name)!r}"
             for name in sorted({*now, *old["settings"]})

@@ -11,7 +11,7 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
 from datakit.core.files import inside
 from datakit.serving.classifier import Item
-from datakit.serving.demand import classified_rows
+from datakit.serving.requirements import classified_rows
 
 SPLITS = ("train", "val")
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})

@@ -8,10 +8,10 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import DatakitError, UserError
 from datakit.core.qwen_models import QwenModel
 from datakit.serving.classifier import CannotClassify, Classifier
-from datakit.serving.demand import prompt_tokens
 from datakit.serving.endpoint import Endpoint, NoAnswer
 from datakit.serving.prompting import BuildPrompts, NoPrompt
 from datakit.serving.records import split_items
+from datakit.serving.requirements import prompt_tokens
 
 
 @dataclass(frozen=True)

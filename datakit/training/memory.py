@@ -159,7 +159,7 @@ def batch_of(keys: dict[str, Any], tokens: int, image_tokens: int) -> Batch:
     )
 
 
-def needs(size: QwenModel, trained: Trained, batch: Batch, *, gpus: int, nodes: int) -> list[Need]:
+def inputs(size: QwenModel, trained: Trained, batch: Batch, *, gpus: int, nodes: int) -> list[Need]:
     """What each mode would need, in the order of MODES; `gpus` are those of one node."""
     step = activations(size, batch, through_vision=trained.through_vision)
     found = []

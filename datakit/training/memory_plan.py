@@ -89,7 +89,7 @@ def memory_plan(
     cutoff = int(keys.get("cutoff_len", 4096))
     batch = memory.batch_of(keys, *(longest or (cutoff, cutoff // 2)))
     mode = memory.mode_of(keys, configuration)
-    found = memory.needs(size, trained, batch, gpus=gpus, nodes=nodes)
+    found = memory.inputs(size, trained, batch, gpus=gpus, nodes=nodes)
     return MemoryPlan(
         model=size.name,
         parameters=size.parameters,

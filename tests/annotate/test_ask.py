@@ -19,10 +19,10 @@ from datakit.core.labels import load_labels
 from datakit.core.parameters import validated
 from datakit.core.record import BASE, COLUMNS
 from datakit.core.settings import LlmSettings
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.recipe.recipe import Step
 from datakit.run.engine import Engine
-from datakit.run.stage import Stage
+from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,7 +58,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
 
 
 @pytest.fixture
-def run(tmp_path: Path, project: Path, make_tools: Callable[..., Tools]) -> Run:
+def run(tmp_path: Path, project: Path, make_context: Callable[..., StepContext]) -> Run:
     """Runs the step over rows with the project's one store; gives the frame and the engine."""
     (project / "templates" / "ask.j2").write_text("这是什么？[id:{{ id }}] {{ text }}")
     count = iter(range(1000))
@@ -66,10 +66,12 @@ def run(tmp_path: Path, project: Path, make_tools: Callable[..., Tools]) -> Run:
     def go(rows: list[dict[str, Any]], step: Ask, **llm: Any) -> tuple[pl.DataFrame, Engine]:
         number = next(count)
         schema = {name: COLUMNS[name] for name in BASE}
-        given = Stage(tmp_path / f"given{number}", schema)
+        given = RecordFrames(tmp_path / f"given{number}", schema)
         given.append(pl.DataFrame([{"source_file": "x", "source_line": 1, **row} for row in rows], schema))
         store = Store(tmp_path / "store")
-        engine = Engine(make_tools(llm=LlmSettings(**llm), labels=LABELS), store, tmp_path / f"work{number}")
+        engine = Engine(
+            make_context(llm=LlmSettings(**llm), labels=LABELS), store, tmp_path / f"work{number}"
+        )
         try:
             return engine.run([Step(1, step, "r.yaml:1:1")], given).lazy().collect(), engine
         finally:
@@ -219,9 +221,9 @@ def test_form_that_cannot_be_meant_is_refused(parameters: dict[str, Any], messag
 
 
 def test_labels_that_the_template_needs_must_be_there(
-    make_tools: Callable[..., Tools], project: Path, server: Loopback
+    make_context: Callable[..., StepContext], project: Path, server: Loopback
 ) -> None:
     (project / "templates" / "ask.j2").write_text("{{ label_names }} {{ text }}")
     with pytest.raises(UserError, match="label_names"):
-        ask(into="topic").needs(make_tools())
-    assert ask(into="topic").needs(make_tools(labels=LABELS)) == ("images", "text")
+        ask(into="topic").inputs(make_context())
+    assert ask(into="topic").inputs(make_context(labels=LABELS)) == ("images", "text")

@@ -17,11 +17,11 @@ from datakit.core.errors import StopProvider, UserError
 from datakit.core.labels import load_labels
 from datakit.core.record import BASE, COLUMNS
 from datakit.core.settings import LlmSettings, RunSettings
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.llm import json_answer, offline
 from datakit.recipe.recipe import Step
 from datakit.run.engine import Engine
-from datakit.run.stage import Stage
+from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,7 +58,7 @@ def records(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
 
 
 @pytest.fixture
-def run(tmp_path: Path, project: Path, make_tools: Callable[..., Tools]) -> Run:
+def run(tmp_path: Path, project: Path, make_context: Callable[..., StepContext]) -> Run:
     """Runs the step over rows with the project's one store; gives the frame and the engine."""
     (project / "templates" / "ask.j2").write_text("描述这张图。[id:{{ id }}]\n")
     count = iter(range(1000))
@@ -74,13 +74,13 @@ def run(tmp_path: Path, project: Path, make_tools: Callable[..., Tools]) -> Run:
         schema = {name: COLUMNS[name] for name in BASE}
         if any("ocr" in row for row in rows):
             schema |= {"ocr": LINE, "ocr_text": pl.String(), "width": pl.Int64(), "height": pl.Int64()}
-        given = Stage(tmp_path / f"given{number}", schema)
+        given = RecordFrames(tmp_path / f"given{number}", schema)
         given.append(pl.DataFrame([{"source_file": "x", "source_line": 1, **row} for row in rows], schema))
         store = Store(tmp_path / "store")
-        tools = make_tools(
+        context = make_context(
             llm=LlmSettings(**(llm or {})), run=RunSettings(**settings), labels=LABELS, seed=seed
         )
-        engine = Engine(tools, store, tmp_path / f"work{number}")
+        engine = Engine(context, store, tmp_path / f"work{number}")
         try:
             stage = engine.run([Step(1, step or Describe(template="ask.j2"), "r.yaml:1:1")], given)
             return stage.lazy().collect(), engine
@@ -241,12 +241,14 @@ def test_records_without_pictures_get_no_description_and_cost_nothing(
     assert server.count == 1
 
 
-def test_template_needs_its_columns_and_labels(make_tools: Callable[..., Tools], project: Path) -> None:
+def test_template_needs_its_columns_and_labels(
+    make_context: Callable[..., StepContext], project: Path
+) -> None:
     (project / "templates" / "mine.j2").write_text("{{ ocr_text }} {{ label_names }}")
     step = Describe(template="mine.j2")
-    assert step.needs(make_tools(labels=LABELS)) == ("images", "ocr_text")
+    assert step.inputs(make_context(labels=LABELS)) == ("images", "ocr_text")
     with pytest.raises(UserError, match="label_names"):
-        step.needs(make_tools())
+        step.inputs(make_context())
 
 
 def screen(id_: str, *texts: str) -> dict[str, Any]:

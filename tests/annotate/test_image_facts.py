@@ -13,7 +13,7 @@ from PIL import Image
 from datakit.annotate.image_facts import ImageFacts, perceptual_hash
 from datakit.core.image import load_rgb
 from datakit.core.outcome import Done, Rejected
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 
 SCREENS = Path(__file__).resolve().parents[2] / "examples" / "ecom" / "images"
 COPY_BITS, OTHER_BITS = 8, 12
@@ -23,15 +23,15 @@ CARD = {"0083", "0175", "0187"}
 
 
 @pytest.fixture
-def facts(make_tools: Callable[..., Tools]) -> Callable[..., dict[str, Any]]:
+def facts(make_context: Callable[..., StepContext]) -> Callable[..., dict[str, Any]]:
     def run(*paths: Path) -> dict[str, Any]:
-        step, tools = ImageFacts(), make_tools()
+        step, context = ImageFacts(), make_context()
         row = {"id": "r", "images": [str(path) for path in paths]}
-        outcome = step.start(tools).answer(row)
+        outcome = step.start(context).answer(row)
         assert isinstance(outcome, Done), outcome
-        columns = step.columns(outcome.raw, row, tools)
+        columns = step.columns(outcome.raw, row, context)
         assert isinstance(columns, dict)
-        assert set(columns) == set(step.gives(tools))
+        assert set(columns) == set(step.outputs(context))
         return columns
 
     return run
@@ -78,10 +78,12 @@ def test_text_only_record_gets_nulls(facts: Callable[..., dict[str, Any]]) -> No
     assert set(facts().values()) == {None}
 
 
-def test_broken_picture_is_rejected_with_its_name(tmp_path: Path, make_tools: Callable[..., Tools]) -> None:
+def test_broken_picture_is_rejected_with_its_name(
+    tmp_path: Path, make_context: Callable[..., StepContext]
+) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 99)
-    outcome = ImageFacts().start(make_tools()).answer({"id": "r", "images": [str(broken)]})
+    outcome = ImageFacts().start(make_context()).answer({"id": "r", "images": [str(broken)]})
     assert isinstance(outcome, Rejected)
     assert outcome.reason.startswith("image_")
     assert str(broken) in outcome.detail

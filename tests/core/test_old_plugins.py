@@ -91,8 +91,8 @@ class _OldCheck:
 
 
 def test_sources_of_an_old_reader_are_its_files(tmp_path: Path) -> None:
-    tools = Tools(base=tmp_path, project=tmp_path)
-    assert OldReader().files(tools) == [tmp_path / "old.txt"]
+    context = Tools(base=tmp_path, project=tmp_path)
+    assert OldReader().files(context) == [tmp_path / "old.txt"]
 
 
 def test_old_async_annotator_runs_on_the_event_loop_and_asks_a_model(tmp_path: Path) -> None:
@@ -105,8 +105,8 @@ def test_old_async_annotator_runs_on_the_event_loop_and_asks_a_model(tmp_path: P
 def test_old_workers_and_guards_run_as_before(kind: type[OldWriter], tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     try:
-        tools = Tools(base=tmp_path, project=tmp_path)
-        engine = Engine(tools, store, tmp_path / "work")
+        context = Tools(base=tmp_path, project=tmp_path)
+        engine = Engine(context, store, tmp_path / "work")
         steps = [Numbers(count=2), kind(log=str(tmp_path / "log")), OldGuard()]
         stage = engine.run([Step(n, step, f"r.yaml:{n}:1") for n, step in enumerate(steps, 1)])
         assert stage.lazy().collect()["written"].to_list() == ["0 even", "1 odd"]

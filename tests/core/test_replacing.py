@@ -12,7 +12,7 @@ from train_builds import _builds, make_build
 from datakit.artifacts import predictions as prediction
 from datakit.artifacts.predictions import Prediction
 from datakit.bundling.pack import bundle
-from datakit.checking.writing import write_records
+from datakit.checking.records_file import write_records
 from datakit.cli import run
 from datakit.core.errors import UserError
 from datakit.core.replacing import check_replaceable, free_name, set_aside

@@ -11,7 +11,7 @@ import pytest
 
 from datakit.core import transform as kinds
 from datakit.core.outcome import Table
-from datakit.core.tools import Tools, UndeclaredFile
+from datakit.core.step_context import StepContext, UndeclaredFile
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def example() -> Any:
     code = textwrap.dedent(text[text.index("    class Prices") :])
     names = {
         **vars(kinds),
-        "Tools": Tools,
+        "Tools": StepContext,
         "Table": Table,
         "pl": pl,
         "Path": Path,
@@ -34,26 +34,26 @@ def example() -> Any:
 def test_example_joins_the_file_that_it_declares(example: Any, tmp_path: Path) -> None:
     (tmp_path / "prices.csv").write_text("text,price\nb,2\n")
     step = example(table="prices.csv")
-    tools = Tools(base=tmp_path, project=tmp_path).for_step(step)
-    assert step.files(tools) == [tmp_path / "prices.csv"]
+    context = StepContext(base=tmp_path, project=tmp_path).for_step(step)
+    assert step.files(context) == [tmp_path / "prices.csv"]
     given = pl.LazyFrame({"text": ["a", "b"]})
-    assert step.apply(given, tools).frame.collect()["price"].to_list() == [None, 2]
+    assert step.apply(given, context).frame.collect()["price"].to_list() == [None, 2]
     with pytest.raises(UndeclaredFile):
-        tools.read_text("other.csv")
+        context.read_text("other.csv")
 
 
 def test_step_that_declares_nothing_needs_nothing(example: Any, tmp_path: Path) -> None:
     class Plain(kinds.TableTransform):
-        def apply(self, frame: pl.LazyFrame, tools: Tools) -> Table:
+        def apply(self, frame: pl.LazyFrame, context: StepContext) -> Table:
             return Table(frame)
 
-    step, tools = Plain(), Tools(base=tmp_path, project=tmp_path)
-    assert (step.reads(tools), step.files(tools), step.packages(tools)) == ((), [], ())
+    step, context = Plain(), StepContext(base=tmp_path, project=tmp_path)
+    assert (step.reads(context), step.files(context), step.packages(context)) == ((), [], ())
     assert not step.asks_model
 
 
 def test_paths_are_the_same_however_they_are_written(example: Any, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "prices.csv").write_text("text,price\n")
-    tools = Tools(base=tmp_path, project=tmp_path).for_step(example(table="in/../in/prices.csv"))
-    assert tools.read_text("in/prices.csv") == tools.read_text(tmp_path / "in" / "." / "prices.csv")
+    context = StepContext(base=tmp_path, project=tmp_path).for_step(example(table="in/../in/prices.csv"))
+    assert context.read_text("in/prices.csv") == context.read_text(tmp_path / "in" / "." / "prices.csv")

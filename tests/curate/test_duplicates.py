@@ -15,12 +15,12 @@ from pydantic import ValidationError
 from datakit.annotate.image_facts import ImageFacts
 from datakit.core.image import load_rgb
 from datakit.core.outcome import Done
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.curate._hamming import _Search, near_groups
 from datakit.curate.duplicates import Duplicates
 from datakit.curate.split import Split
 
-TOOLS = Tools(base=Path(), project=Path(), seed=7)
+TOOLS = StepContext(base=Path(), project=Path(), seed=7)
 SCREENS = Path(__file__).resolve().parents[2] / "examples" / "ecom" / "images"
 SCHEMA = dict.fromkeys(("id", "label", "text", "sha256", "phash"), pl.String)
 

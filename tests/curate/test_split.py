@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.curate.split import Split
 
-TOOLS = Tools(base=Path(), project=Path(), seed=7)
+TOOLS = StepContext(base=Path(), project=Path(), seed=7)
 
 
 def split(
-    frame: pl.DataFrame, tools: Tools = TOOLS, **parameters: Any
+    frame: pl.DataFrame, context: StepContext = TOOLS, **parameters: Any
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
-    table = Split(**parameters).apply(frame.lazy(), tools)
+    table = Split(**parameters).apply(frame.lazy(), context)
     return table.frame.collect(), table.notes
 
 
@@ -132,8 +132,8 @@ def test_order_of_the_records_changes_nothing_and_is_kept() -> None:
 
 def test_seed_changes_the_choice() -> None:
     frame = records(["a"] * 100)
-    other = Tools(base=Path(), project=Path(), seed=8)
-    assert not split(frame)[0].equals(split(frame, tools=other)[0])
+    other = StepContext(base=Path(), project=Path(), seed=8)
+    assert not split(frame)[0].equals(split(frame, context=other)[0])
 
 
 def test_a_few_more_records_move_only_a_few_others() -> None:
@@ -180,7 +180,7 @@ def test_no_group_ever_straddles_and_no_class_is_lost(
     labels, patients, scans = (list(column) for column in zip(*rows, strict=True))
     frame = records(labels, patient=patients, scan=scans).cast({"patient": pl.Int64, "scan": pl.Int64})
     frame, notes = split(
-        frame, Tools(base=Path(), project=Path(), seed=seed), val=val, group=["patient", "scan"]
+        frame, StepContext(base=Path(), project=Path(), seed=seed), val=val, group=["patient", "scan"]
     )
     assert frame["split"].is_in(["train", "val"]).all()
     assert notes["train"] + notes["val"] == len(rows)
@@ -201,7 +201,7 @@ def test_without_groups_the_total_is_exact_wherever_the_classes_allow(
     sizes: list[int], val: float, seed: int
 ) -> None:
     labels = [f"c{number}" for number, size in enumerate(sizes) for _ in range(size)]
-    frame, _ = split(records(list(labels)), Tools(base=Path(), project=Path(), seed=seed), val=val)
+    frame, _ = split(records(list(labels)), StepContext(base=Path(), project=Path(), seed=seed), val=val)
     low = sum(size >= 2 for size in sizes)
     high = sum(size - 1 for size in sizes)
     assert in_val(frame).height == min(max(round(val * len(labels)), low), high)

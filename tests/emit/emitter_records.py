@@ -12,7 +12,7 @@ from PIL import Image
 
 from datakit.core.record import COLUMNS
 from datakit.core.settings import RunSettings
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Artifact, Emitter
 
 LINE = pl.Struct({"text": pl.String, "score": pl.Float64, "box": pl.List(pl.Float64), "image": pl.UInt32})
@@ -75,9 +75,9 @@ def several(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def tools_in(folder: Path) -> Tools:
+def tools_in(folder: Path) -> StepContext:
     """A project in a folder."""
-    return Tools(base=folder, project=folder, name="shop", run=RunSettings(workers=1))
+    return StepContext(base=folder, project=folder, name="shop", run=RunSettings(workers=1))
 
 
 def emit(emitter: Emitter, folder: Path, rows: list[dict[str, Any]]) -> tuple[Path, list[Artifact]]:

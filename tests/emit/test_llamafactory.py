@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from datakit.core.errors import UserError
 from datakit.core.record import COLUMNS
 from datakit.core.settings import RunSettings
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Artifact
 from datakit.emit.llamafactory import Llamafactory
 
@@ -64,8 +64,8 @@ def emit(
 ) -> tuple[list[Artifact], dict[str, Any]]:
     """The artifacts, and every JSON file that was written."""
     folder.mkdir(parents=True, exist_ok=True)
-    tools = Tools(base=folder, project=folder, name="it", run=RunSettings(workers=2))
-    artifacts = Llamafactory(**parameters).write(Held(pl.DataFrame(rows, schema=SCHEMA)), folder, tools)
+    context = StepContext(base=folder, project=folder, name="it", run=RunSettings(workers=2))
+    artifacts = Llamafactory(**parameters).write(Held(pl.DataFrame(rows, schema=SCHEMA)), folder, context)
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
     return artifacts, {path.name: json.loads(path.read_text("utf-8")) for path in folder.glob("*.json")}
 
@@ -301,7 +301,7 @@ def test_an_emitted_file_comes_with_the_digest_of_its_bytes(tmp_path: Path) -> N
 
 def test_records_without_split_repeat_and_set_are_training_records(tmp_path: Path) -> None:
     frame = pl.DataFrame([record("a"), record("b")], schema=SCHEMA).select("id", "images", "messages")
-    Llamafactory().write(Held(frame), tmp_path, Tools(base=tmp_path, project=tmp_path, name="it"))
+    Llamafactory().write(Held(frame), tmp_path, StepContext(base=tmp_path, project=tmp_path, name="it"))
     assert len(json.loads((tmp_path / "it_train.json").read_text("utf-8"))) == 2
 
 

@@ -16,11 +16,11 @@ from PIL import Image as Picture
 from datakit.artifacts.report import StepReport
 from datakit.core.record import BASE, COLUMNS
 from datakit.core.settings import RunSettings
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.guard.image import Image
 from datakit.recipe.recipe import Step
 from datakit.run.engine import Engine
-from datakit.run.stage import Stage
+from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
 
 SCREENS = Path(__file__).resolve().parents[2] / "examples" / "ecom" / "images"
@@ -28,7 +28,7 @@ Check = Callable[..., tuple[list[str], dict[str, tuple[str, str]], StepReport]]
 
 
 @pytest.fixture
-def check(tmp_path: Path, make_tools: Callable[..., Tools]) -> Check:
+def check(tmp_path: Path, make_context: Callable[..., StepContext]) -> Check:
     """Runs the guard over records {id: paths} with one store; gives ids that passed, rejects, the report."""
     count = 0
 
@@ -45,12 +45,12 @@ def check(tmp_path: Path, make_tools: Callable[..., Tools]) -> Check:
             for line, (id_, paths) in enumerate(records.items(), 1)
         ]
         schema = {name: COLUMNS[name] for name in BASE}
-        given = Stage(tmp_path / f"given{count}", schema)
+        given = RecordFrames(tmp_path / f"given{count}", schema)
         given.append(pl.DataFrame(rows, schema=schema))
         store = Store(tmp_path / "store")
         try:
             work = tmp_path / f"work{count}"
-            engine = Engine(make_tools(run=RunSettings(workers=1)), store, work)
+            engine = Engine(make_context(run=RunSettings(workers=1)), store, work)
             out = engine.run([Step(1, Image(**parameters), "r.yaml:1:1")], given).lazy().collect()
             assert set(schema) <= set(out.columns)
             lines = (work / "rejects.jsonl").read_text().splitlines()

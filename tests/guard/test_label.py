@@ -11,7 +11,7 @@ import pytest
 from datakit.core.errors import UserError
 from datakit.core.labels import load_labels
 from datakit.core.outcome import Reject
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.guard.label import Label
 
 LABELS = """\
@@ -23,12 +23,12 @@ labels:
 """
 
 
-def tools(folder: Path, labels: str | None = LABELS) -> Tools:
+def context(folder: Path, labels: str | None = LABELS) -> StepContext:
     if labels is None:
-        return Tools(base=folder, project=folder)
+        return StepContext(base=folder, project=folder)
     path = folder / "labels.yaml"
     path.write_text(labels, "utf-8")
-    return Tools(base=folder, project=folder, labels=load_labels(path))
+    return StepContext(base=folder, project=folder, labels=load_labels(path))
 
 
 def check(
@@ -39,7 +39,7 @@ def check(
         for n, label in enumerate(labels)
     ]
     schema = {"id": pl.String, "source_file": pl.String, "source_line": pl.Int64, "label": pl.String}
-    worker = Label(**parameters).start(tools(folder), pl.LazyFrame(schema=schema))
+    worker = Label(**parameters).start(context(folder), pl.LazyFrame(schema=schema))
     batch = worker(pl.DataFrame(rows, schema=schema))
     return batch.frame["label"].to_list(), batch.rejects, worker.notes  # type: ignore[attr-defined]
 
@@ -105,7 +105,7 @@ def test_respelt_labels_and_rare_classes_are_told(tmp_path: Path) -> None:
 
 def test_without_a_label_file_the_recipes_line_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no labels to compare with\n.*labels:"):
-        Label().start(tools(tmp_path, None), pl.LazyFrame())
+        Label().start(context(tmp_path, None), pl.LazyFrame())
 
 
 @pytest.mark.parametrize(
@@ -122,5 +122,5 @@ def test_without_a_label_file_the_recipes_line_is_named(tmp_path: Path) -> None:
 )
 def test_a_faulty_label_file_is_an_error_that_names_the_fault(text: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
-        tools(tmp_path, text)
+        context(tmp_path, text)
     assert words in str(error.value)

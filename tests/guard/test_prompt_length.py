@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from datakit.core.errors import UserError
-from datakit.core.folded import fold
+from datakit.core.factored_chats import factor
 from datakit.core.outcome import Batch
 from datakit.core.record import MESSAGES
+from datakit.core.step_context import StepContext
 from datakit.core.tokens import TokenCounter, count
-from datakit.core.tools import Tools
 from datakit.guard.prompt_length import PromptLength
 
-Make = Callable[..., Tools]
+Make = Callable[..., StepContext]
 SCHEMA: dict[str, Any] = {
     "id": pl.String,
     "source_file": pl.String,
@@ -44,68 +44,68 @@ def records(*values: Any, column: str = "messages") -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SCHEMA)
 
 
-def run(make_tools: Make, frame: pl.DataFrame, **parameters: Any) -> Batch:
-    return PromptLength(**parameters).start(make_tools(), frame.lazy().head(0))(frame)
+def run(make_context: Make, frame: pl.DataFrame, **parameters: Any) -> Batch:
+    return PromptLength(**parameters).start(make_context(), frame.lazy().head(0))(frame)
 
 
-def test_longer_prompt_is_rejected_with_both_numbers(make_tools: Make) -> None:
+def test_longer_prompt_is_rejected_with_both_numbers(make_context: Make) -> None:
     frame = records(chat("一" * 10, "答"), chat("一" * 11, "答"))
-    batch = run(make_tools, frame, max_chars=10)
+    batch = run(make_context, frame, max_chars=10)
     assert batch.frame["id"].to_list() == ["r0"]
     (reject,) = batch.rejects
     assert (reject.id, reject.reason, reject.source_line) == ("r1", "prompt_too_long", 2)
     assert "11 characters, max_chars allows 10" in reject.detail
 
 
-def test_answers_count_only_when_all_turns_do(make_tools: Make) -> None:
+def test_answers_count_only_when_all_turns_do(make_context: Make) -> None:
     frame = records(chat("一二", "三四五", "六", "七"))
-    assert run(make_tools, frame, max_chars=3).rejects == []
-    assert run(make_tools, frame, max_chars=6, part="all").rejects[0].detail.startswith("the prompt has 7 ")
-    assert run(make_tools, frame, max_chars=7, part="all").rejects == []
+    assert run(make_context, frame, max_chars=3).rejects == []
+    assert run(make_context, frame, max_chars=6, part="all").rejects[0].detail.startswith("the prompt has 7 ")
+    assert run(make_context, frame, max_chars=7, part="all").rejects == []
 
 
-def test_tokens_are_those_of_the_chat_template(make_tools: Make) -> None:
+def test_tokens_are_those_of_the_chat_template(make_context: Make) -> None:
     turns = chat("<image>" + "请看图回答。" * 30, "购物车页面")
     size = TokenCounter().chat(turns)
     frame = records(turns)
-    assert run(make_tools, frame, max_chars=None, max_tokens=size.prompt).rejects == []
-    (reject,) = run(make_tools, frame, max_chars=None, max_tokens=size.prompt - 1).rejects
+    assert run(make_context, frame, max_chars=None, max_tokens=size.prompt).rejects == []
+    (reject,) = run(make_context, frame, max_chars=None, max_tokens=size.prompt - 1).rejects
     assert f"{size.prompt:,} tokens, max_tokens allows {size.prompt - 1:,}" in reject.detail
-    assert run(make_tools, frame, max_chars=None, max_tokens=size.total, part="all").rejects == []
-    assert run(make_tools, frame, max_chars=None, max_tokens=size.total - 1, part="all").rejects
+    assert run(make_context, frame, max_chars=None, max_tokens=size.total, part="all").rejects == []
+    assert run(make_context, frame, max_chars=None, max_tokens=size.total - 1, part="all").rejects
 
 
-def test_both_bounds_are_told(make_tools: Make) -> None:
-    (reject,) = run(make_tools, records(chat("好" * 300, "答")), max_chars=50, max_tokens=40).rejects
+def test_both_bounds_are_told(make_context: Make) -> None:
+    (reject,) = run(make_context, records(chat("好" * 300, "答")), max_chars=50, max_tokens=40).rejects
     assert "300 characters" in reject.detail
     assert " and " in reject.detail
     assert "max_tokens allows 40" in reject.detail
 
 
 @pytest.mark.parametrize("bound", [{"max_chars": 13}, {"max_tokens": 31, "part": "all"}])
-def test_what_chats_share_counts_though_it_is_kept_apart(make_tools: Make, bound: dict[str, Any]) -> None:
+def test_what_chats_share_counts_though_it_is_kept_apart(make_context: Make, bound: dict[str, Any]) -> None:
     frame = records(*[chat("请看这张截图：" + "一" * size + "。回答", "答") for size in range(8)])
-    worker: Any = PromptLength(**bound).start(make_tools(), frame.lazy().head(0))
-    apart, rejects = worker.folded(fold(frame))
+    worker: Any = PromptLength(**bound).start(make_context(), frame.lazy().head(0))
+    apart, rejects = worker.factored(factor(frame))
     whole = worker(frame)
     assert apart.shared
     assert 0 < whole.frame.height < 8
-    assert (apart.unfolded().to_dicts(), rejects) == (whole.frame.to_dicts(), whole.rejects)
+    assert (apart.expanded().to_dicts(), rejects) == (whole.frame.to_dicts(), whole.rejects)
 
 
-def test_column_of_texts_is_measured_alone(make_tools: Make) -> None:
+def test_column_of_texts_is_measured_alone(make_context: Make) -> None:
     frame = records("加入购物车", "立即购买 立即购买", column="text")
-    batch = run(make_tools, frame, max_chars=5, column="text")
+    batch = run(make_context, frame, max_chars=5, column="text")
     assert batch.frame["id"].to_list() == ["r0"]
     assert batch.rejects[0].detail.startswith("`text` has 9 characters")
     most = count("立即购买 立即购买")
-    assert run(make_tools, frame, max_chars=None, max_tokens=most, column="text").rejects == []
-    assert run(make_tools, frame, max_chars=None, max_tokens=most - 1, column="text").rejects
+    assert run(make_context, frame, max_chars=None, max_tokens=most, column="text").rejects == []
+    assert run(make_context, frame, max_chars=None, max_tokens=most - 1, column="text").rejects
 
 
 @pytest.mark.parametrize("value", [None, []])
-def test_record_without_messages_is_rejected(make_tools: Make, value: Any) -> None:
-    batch = run(make_tools, records(value, chat("好", "答")), max_chars=10, max_tokens=1000)
+def test_record_without_messages_is_rejected(make_context: Make, value: Any) -> None:
+    batch = run(make_context, records(value, chat("好", "答")), max_chars=10, max_tokens=1000)
     assert batch.frame["id"].to_list() == ["r1"]
     assert [(reject.id, reject.reason) for reject in batch.rejects] == [("r0", "prompt_missing")]
     assert batch.rejects[0].detail
@@ -116,9 +116,9 @@ def test_guard_without_a_bound_is_refused() -> None:
         PromptLength(max_chars=None)
 
 
-def test_column_that_is_no_text_is_refused(make_tools: Make) -> None:
+def test_column_that_is_no_text_is_refused(make_context: Make) -> None:
     with pytest.raises(UserError, match="`number` holds Int64"):
-        run(make_tools, records("a", column="text"), column="number")
+        run(make_context, records("a", column="text"), column="number")
 
 
 @given(
@@ -138,7 +138,7 @@ def test_exactly_the_long_ones_leave_at_any_batch_size(
     folder = tmp_path_factory.getbasetemp()
     frame = records(*[chat(*contents) for contents in texts])
     check = PromptLength(max_chars=max_chars, max_tokens=max_tokens).start(
-        Tools(base=folder, project=folder), frame.lazy()
+        StepContext(base=folder, project=folder), frame.lazy()
     )
     counter = TokenCounter()
     wanted = [

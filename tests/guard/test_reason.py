@@ -18,13 +18,13 @@ from datakit.core.labels import Label, LabelSet
 from datakit.core.likeness import grams, jaccard
 from datakit.core.record import BASE, COLUMNS
 from datakit.core.settings import RunSettings
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.guard._alike import ALL_PAIRS_UP_TO, likely_pairs
 from datakit.guard._conclusion import Conclusions
 from datakit.guard.reason import Reason
 from datakit.recipe.recipe import Step
 from datakit.run.engine import Engine
-from datakit.run.stage import Stage
+from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
 
 LABELS = LabelSet(
@@ -42,7 +42,7 @@ Check = Callable[..., tuple[pl.DataFrame, dict[str, tuple[str, str]], Engine]]
 
 
 @pytest.fixture
-def check(tmp_path: Path, make_tools: Callable[..., Tools]) -> Check:
+def check(tmp_path: Path, make_context: Callable[..., StepContext]) -> Check:
     """Runs the guard over reasons (text, or (label, text)); gives the frame, the rejects and the engine."""
     count = iter(range(1000))
 
@@ -53,12 +53,12 @@ def check(tmp_path: Path, make_tools: Callable[..., Tools]) -> Check:
             {"id": f"r{at:04d}", "source_file": "x", "source_line": at, "images": [], "label": a, "reason": b}
             for at, (a, b) in enumerate(pairs)
         ]
-        given = Stage(tmp_path / f"given{number}", SCHEMA)
+        given = RecordFrames(tmp_path / f"given{number}", SCHEMA)
         given.append(pl.DataFrame(rows[::-1] if backward else rows, SCHEMA))
         store = Store(tmp_path / "store")
         try:
-            tools = make_tools(labels=LABELS, run=RunSettings(batch_rows=batch_rows))
-            engine = Engine(tools, store, tmp_path / f"work{number}")
+            context = make_context(labels=LABELS, run=RunSettings(batch_rows=batch_rows))
+            engine = Engine(context, store, tmp_path / f"work{number}")
             stage = engine.run([Step(1, Reason(**parameters), "r.yaml:1:1")], given)
             lines = (engine.folder / "rejects.jsonl").read_text("utf-8").splitlines()
             out = {row["id"]: (row["reason"], row["detail"]) for row in map(json.loads, lines)}

@@ -23,14 +23,14 @@ from datakit.core.files import FileDigests
 from datakit.core.labels import load_labels
 from datakit.core.record import BASE, COLUMNS
 from datakit.core.settings import LlmSettings, RunSettings
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.guard.reason import Reason
 from datakit.llm import offline
 from datakit.recipe.recipe import Step
 from datakit.run.dry_run import DryRun
 from datakit.run.engine import Engine
 from datakit.run.policy import Pay, Policy
-from datakit.run.stage import Stage
+from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,8 +65,8 @@ def row(number: int, reason: str | None = SAME, label: str | None = "退款页�
 class Bench:
     """Runs guard.reason over rows with one store."""
 
-    def __init__(self, folder: Path, make_tools: Callable[..., Tools], url: str) -> None:
-        self.folder, self.make_tools, self.url, self.count = folder, make_tools, url, 0
+    def __init__(self, folder: Path, make_context: Callable[..., StepContext], url: str) -> None:
+        self.folder, self.make_context, self.url, self.count = folder, make_context, url, 0
 
     def __call__(
         self,
@@ -77,14 +77,14 @@ class Bench:
         **parameters: Any,
     ) -> tuple[pl.DataFrame, Any]:
         self.count += 1
-        given = Stage(self.folder / f"given{self.count}", SCHEMA)
+        given = RecordFrames(self.folder / f"given{self.count}", SCHEMA)
         for at in range(0, len(rows), 7):
             given.append(pl.DataFrame(rows[at : at + 7], SCHEMA))
         store = Store(self.folder / "store")
         llm = LlmSettings(provider=provider, base_url=self.url, max_retries=0)  # type: ignore[arg-type]
         run = RunSettings(budget_usd=build_usd, concurrency=4)
-        tools = self.make_tools(llm=llm, run=run, files=FileDigests(store), labels=LABELS)
-        engine = Engine(tools, store, self.folder / f"work{self.count}", policy=policy or Pay())
+        context = self.make_context(llm=llm, run=run, files=FileDigests(store), labels=LABELS)
+        engine = Engine(context, store, self.folder / f"work{self.count}", policy=policy or Pay())
         step = Reason(on_fail="rewrite", **{"template": "again.j2", **parameters})
         try:
             return engine.run([Step(1, step, "r.yaml:1:1")], given).lazy().collect(), engine
@@ -102,12 +102,12 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
 
 
 @pytest.fixture
-def run(tmp_path: Path, project: Path, make_tools: Callable[..., Tools], server: Loopback) -> Bench:
+def run(tmp_path: Path, project: Path, make_context: Callable[..., StepContext], server: Loopback) -> Bench:
     (project / "templates" / "again.j2").write_text(
         "[id:{{ id }}]旧：{{ candidate }}\n问题：{{ faults | join('；') }}\n"
         "不同于：{{ neighbours | join('／') }}"
     )
-    return Bench(tmp_path, make_tools, server.url)
+    return Bench(tmp_path, make_context, server.url)
 
 
 def rejects(engine: Engine) -> dict[str, tuple[str, str]]:
@@ -304,11 +304,11 @@ from pathlib import Path
 import polars as pl
 from datakit.core.labels import load_labels
 from datakit.core.settings import LlmSettings, RunSettings
-from datakit.core.tools import Tools
+from datakit.core.step_context import Tools
 from datakit.guard.reason import Reason
 from datakit.recipe.recipe import Step
 from datakit.run.engine import Engine
-from datakit.run.stage import Stage
+from datakit.run.record_frames import Stage
 from datakit.run.store import Store
 
 folder, url, labels, name = map(Path, sys.argv[1:])

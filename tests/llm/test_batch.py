@@ -14,11 +14,12 @@ from loopback import KEY, Call, Reply
 from loopback_batches import LoopbackBatches, Plan
 from PIL import Image
 
+from datakit.core.call_budget import CallBudget
+from datakit.core.call_stats import CallStats
 from datakit.core.errors import BudgetSpent, Exit, StopProvider
-from datakit.core.flight import Flight
 from datakit.core.outcome import Rejected, Retry
 from datakit.core.settings import LlmSettings, RunSettings
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.batch import backends
 from datakit.llm.batch.client import Batches
@@ -54,14 +55,25 @@ def ask(server: LoopbackBatches, tmp_path: Path) -> Ask:
     """Asks questions at the same time; gives what came of each: an outcome, or the error that was raised."""
 
     def go(
-        *requests: Request, run: dict[str, Any] | None = None, flight: Flight | None = None, **llm: Any
+        *requests: Request,
+        run: dict[str, Any] | None = None,
+        budget: CallBudget | None = None,
+        stats: CallStats | None = None,
+        **llm: Any,
     ) -> list[Any]:
         settings = LlmSettings(**{"provider": "openai", "base_url": server.url, "max_retries": 2, **llm})
         running = RunSettings(**{"mode": "batch", "batch_poll_s": 0.05, **(run or {})})
-        tools = Tools(tmp_path, tmp_path, llm=settings, run=running, flight=flight or Flight())
+        context = StepContext(
+            tmp_path,
+            tmp_path,
+            llm=settings,
+            run=running,
+            budget=budget or CallBudget(),
+            stats=stats or CallStats(),
+        )
 
         async def all_() -> list[Any]:
-            client = Client(Batches(tools))
+            client = Client(Batches(context))
             go.notes = client.notes  # type: ignore[attr-defined]
             try:
                 return await asyncio.gather(*map(client.complete, requests), return_exceptions=True)
@@ -85,8 +97,8 @@ def assert_own(found: list[Any]) -> None:
 
 
 def test_answers_find_their_questions_in_whatever_order_they_come(server: LoopbackBatches, ask: Ask) -> None:
-    flight = Flight()
-    assert_own(found := ask(*many(12), flight=flight))
+    budget = CallBudget()
+    assert_own(found := ask(*many(12), budget=budget))
     assert [len(batch.lines) for batch in server.batches] == [12]
     assert server.replies == {}, "not one single call"
     line = server.batches[0].lines[0]
@@ -94,8 +106,8 @@ def test_answers_find_their_questions_in_whatever_order_they_come(server: Loopba
     assert line["url"] == "/v1/chat/completions"
     assert line["body"]["response_format"]["type"] == "json_schema"
     assert found[0].cost_usd == pytest.approx(PRICE / 2)
-    assert flight.spent_usd == pytest.approx(12 * PRICE / 2)
-    assert flight.reserved_usd == 0
+    assert budget.spent_usd == pytest.approx(12 * PRICE / 2)
+    assert budget.reserved_usd == 0
     assert found[0].facts["price_factor"] == 0.5
 
 
@@ -158,11 +170,11 @@ def test_broken_picture_is_that_records_own_trouble(
 def test_samples_of_one_question_are_lines_of_their_own_and_equal_ones_share_one(
     server: LoopbackBatches, ask: Ask
 ) -> None:
-    flight = Flight()
-    found = ask(question("a"), question("a"), question("a", sample=1), flight=flight)
+    budget = CallBudget()
+    found = ask(question("a"), question("a"), question("a", sample=1), budget=budget)
     assert all(isinstance(one, Completion) for one in found)
     assert len(server.questions) == 2
-    assert sum(one.cost_usd for one in found) == pytest.approx(flight.spent_usd) == pytest.approx(PRICE)
+    assert sum(one.cost_usd for one in found) == pytest.approx(budget.spent_usd) == pytest.approx(PRICE)
 
 
 def test_bad_form_is_repaired_and_a_cut_answer_repeated_in_the_next_batch(
@@ -255,10 +267,10 @@ def test_unreadable_lines_of_a_result_are_fetched_again_and_then_asked_again(
 
 def test_budget_holds_for_files_and_what_does_not_fit_waits(server: LoopbackBatches, ask: Ask) -> None:
     worst = (44 * 0.15 + 100 * 0.60) / 1e6 / 2
-    flight = Flight()
-    found = ask(*many(6), run={"budget_usd": 3.5 * worst}, flight=flight)
+    budget = CallBudget()
+    found = ask(*many(6), run={"budget_usd": 3.5 * worst}, budget=budget)
     assert len(server.batches[0].lines) == 3
-    assert flight.spent_usd <= 3.5 * worst
+    assert budget.spent_usd <= 3.5 * worst
     done = [one for one in found if isinstance(one, Completion)]
     assert len(done) == len(server.questions) > 3
     assert all(isinstance(one, BudgetSpent) for one in found if one not in done)
@@ -405,12 +417,12 @@ def test_files_are_written_for_others_and_their_answers_taken_up(
     server: LoopbackBatches, ask: Ask, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
-    flight = Flight()
+    stats = CallStats()
     run = {"mode": "batch_files", "batch_max_requests": 3}
-    found = ask(*many(5), run=run, flight=flight, base_url=None)
+    found = ask(*many(5), run=run, stats=stats, base_url=None)
     assert [one.reason for one in found] == ["batch_file_waits"] * 5
-    assert sorted(flight.to_run.values()) == [2, 3]
-    assert all(command.startswith("vllm run-batch -i ") for command in flight.to_run)
+    assert sorted(stats.to_run.values()) == [2, 3]
+    assert all(command.startswith("vllm run-batch -i ") for command in stats.to_run)
     server.script = lambda call: Reply(400, "maximum context length is 10") if call.id == "q4" else None
     for file in folder.glob("*/in.jsonl"):
         answered_by_hand(file, server)

@@ -14,8 +14,8 @@ from loopback import KEY, Call, Loopback, Reply
 from PIL import Image
 from pydantic import ValidationError
 
+from datakit.core.call_budget import CallBudget
 from datakit.core.errors import BudgetSpent, Exit, StopProvider
-from datakit.core.flight import Flight
 from datakit.core.settings import EndpointSettings, LlmSettings, RunSettings
 from datakit.llm._circuit import IN_A_ROW
 from datakit.llm.answer_schema import AnswerSchema
@@ -40,12 +40,12 @@ def endpoints(servers: list[Loopback], **second: Any) -> list[EndpointSettings]:
 
 
 def ask_all(
-    settings: LlmSettings, count: int, run: RunSettings | None = None, flight: Flight | None = None
+    settings: LlmSettings, count: int, run: RunSettings | None = None, account: CallBudget | None = None
 ) -> tuple[list[Any], Client]:
     """The outcomes of so many questions at once; errors stand among them."""
 
     async def go() -> Any:
-        client = Client(Calls(settings, run or RunSettings(concurrency=16), flight))
+        client = Client(Calls(settings, run or RunSettings(concurrency=16), account))
         requests = [
             Request(f"请描述。[id:{number}]", (), AnswerSchema.line("description"), 0.3, 100)
             for number in range(count)
@@ -144,19 +144,19 @@ def test_records_that_wait_for_their_next_try_hold_no_slot(servers: list[Loopbac
 
 
 def test_budget_is_never_exceeded_and_answers_under_way_are_taken(servers: list[Loopback]) -> None:
-    server, flight = servers[0], Flight()
+    server, account = servers[0], CallBudget()
     budget = 20.5 * CALL_USD
     found, _ = ask_all(
-        LlmSettings(base_url=server.url), 200, RunSettings(concurrency=16, budget_usd=budget), flight
+        LlmSettings(base_url=server.url), 200, RunSettings(concurrency=16, budget_usd=budget), account
     )
     answered = [answer for answer in found if isinstance(answer, Completion)]
     stopped = [answer for answer in found if isinstance(answer, BudgetSpent)]
     assert len(answered) + len(stopped) == 200
     assert server.count == len(answered)  # whatever was sent was taken
-    assert flight.spent_usd == pytest.approx(len(answered) * CALL_USD)
+    assert account.spent_usd == pytest.approx(len(answered) * CALL_USD)
     worst = (30 * 0.15 + 100 * 0.60) / 1e6
-    assert budget - worst - CALL_USD < flight.spent_usd <= budget
-    assert flight.reserved_usd == 0
+    assert budget - worst - CALL_USD < account.spent_usd <= budget
+    assert account.reserved_usd == 0
     assert "the next call may cost" in str(stopped[0])
     assert stopped[0].exit_code == Exit.BUDGET
 

@@ -19,7 +19,7 @@ from datakit.core import providers as names
 from datakit.core.errors import RecipeErrors, StopProvider, UserError
 from datakit.core.outcome import Retry
 from datakit.core.settings import EndpointSettings, LlmSettings, RunSettings
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.library import build, load
 from datakit.llm import providers
 from datakit.llm.answer_schema import AnswerSchema
@@ -415,4 +415,4 @@ def test_build_asks_a_provider_of_another_package_once(
 def test_batches_are_refused_by_a_provider_without_them(toy: None, tmp_path: Path) -> None:
     llm = LlmSettings(provider="toy", base_url="http://127.0.0.1:1")
     with pytest.raises(UserError, match="toy takes no batch files"):
-        Batches(Tools(tmp_path, tmp_path, llm=llm, run=RunSettings(mode="batch_files")))
+        Batches(StepContext(tmp_path, tmp_path, llm=llm, run=RunSettings(mode="batch_files")))

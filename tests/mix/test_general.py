@@ -15,12 +15,12 @@ from pydantic import ValidationError
 from datakit.core.errors import UserError
 from datakit.core.outcome import Batch, Reject
 from datakit.core.record import COLUMNS
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, Reader
 from datakit.mix._quality import chinese_share
 from datakit.mix.general import General
 
-TOOLS = Tools(base=Path(), project=Path(), seed=7)
+TOOLS = StepContext(base=Path(), project=Path(), seed=7)
 GIVEN = ("id", "source_file", "source_line", "images", "label", "text", "messages")
 
 
@@ -31,15 +31,15 @@ class Dialogues(Reader):
     pairs: tuple[tuple[str, str], ...]
     broken: int = 0
 
-    def columns(self, tools: Tools) -> Columns:
+    def columns(self, context: StepContext) -> Columns:
         return {name: COLUMNS[name] for name in GIVEN}
 
-    def files(self, tools: Tools) -> list[Path]:
+    def files(self, context: StepContext) -> list[Path]:
         return [Path("dialogues.json")]
 
-    def read(self, tools: Tools) -> Iterator[Batch]:
+    def read(self, context: StepContext) -> Iterator[Batch]:
         yield Batch(
-            pl.DataFrame(schema=dict(self.columns(tools))),
+            pl.DataFrame(schema=dict(self.columns(context))),
             [Reject(f"b{n}", "bad_json") for n in range(self.broken)],
         )
         for start in range(0, len(self.pairs), 2):
@@ -58,7 +58,7 @@ class Dialogues(Reader):
                 }
                 for question, answer in self.pairs[start : start + 2]
             ]
-            yield Batch(pl.DataFrame(rows, schema=dict(self.columns(tools))))
+            yield Batch(pl.DataFrame(rows, schema=dict(self.columns(context))))
 
 
 def questions(count: int) -> tuple[tuple[str, str], ...]:
@@ -84,8 +84,8 @@ def main_records(repeats: list[int], val: int = 0) -> pl.DataFrame:
 def mix(
     frame: pl.DataFrame, pairs: tuple[tuple[str, str], ...], seed: int = 7, broken: int = 0, **parameters: Any
 ) -> tuple[pl.DataFrame, int, dict[str, Any]]:
-    tools = Tools(base=Path(), project=Path(), seed=seed)
-    table = General(source=Dialogues(pairs=pairs, broken=broken), **parameters).apply(frame.lazy(), tools)
+    context = StepContext(base=Path(), project=Path(), seed=seed)
+    table = General(source=Dialogues(pairs=pairs, broken=broken), **parameters).apply(frame.lazy(), context)
     assert table.rejects is None
     return table.frame.collect(), table.added, table.notes
 
@@ -216,7 +216,7 @@ def test_a_reader_without_dialogues_is_refused() -> None:
     class Plain(Dialogues):
         registered_name: ClassVar[str] = "read.plain"
 
-        def columns(self, tools: Tools) -> Columns:
+        def columns(self, context: StepContext) -> Columns:
             return {name: COLUMNS[name] for name in GIVEN[:-1]}
 
     with pytest.raises(UserError, match=r"read.plain gives no `messages`"):

@@ -14,7 +14,7 @@ from datakit.core.outcome import Reject
 from datakit.core.parameters import validated
 from datakit.core.registry import find
 from datakit.core.settings import RunSettings
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Reader
 
 
@@ -44,9 +44,9 @@ def read(tmp_path: Path) -> Read:
     def go(name: str, batch_rows: int = 4096, **parameters: Any) -> Got:
         reader = validated(find(name), parameters)
         assert isinstance(reader, Reader)
-        tools = Tools(base=tmp_path, project=tmp_path, run=RunSettings(batch_rows=batch_rows))
-        columns = dict(reader.columns(tools))
-        batches = list(reader.read(tools))
+        context = StepContext(base=tmp_path, project=tmp_path, run=RunSettings(batch_rows=batch_rows))
+        columns = dict(reader.columns(context))
+        batches = list(reader.read(context))
         for batch in batches:
             assert dict(batch.frame.schema) == columns
         frame = pl.concat([batch.frame for batch in batches])

@@ -69,8 +69,8 @@ def test_every_transform_has_kind_summary_help_and_a_valid_example(name: str) ->
 
 def test_examples_of_the_shipped_recipes_give_columns() -> None:
     listed = {item.name: item for item in entries()}
-    assert listed["balance.resample"].gives == {"repeat": "UInt32"}
-    assert listed["annotate.image_facts"].needs == ("images",)
+    assert listed["balance.resample"].outputs == {"repeat": "UInt32"}
+    assert listed["annotate.image_facts"].inputs == ("images",)
     assert listed["emit.llamafactory"].example.startswith("- llamafactory: {")
 
 

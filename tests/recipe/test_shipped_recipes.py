@@ -35,7 +35,7 @@ def test_recipe_fits_the_schema(validator: Draft202012Validator, path: Path) -> 
 @each_recipe
 def test_every_step_finds_its_columns(path: Path) -> None:
     recipe = load(path)
-    assert "messages" in check_columns(recipe, recipe.tools())
+    assert "messages" in check_columns(recipe, recipe.context())
 
 
 @each_recipe

@@ -19,7 +19,7 @@ from datakit.core.contract import FORMS
 from datakit.core.errors import UserError
 from datakit.core.outcome import Rejected
 from datakit.core.parameters import validated
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.render.chat import ANSWERS, Chat
 
 PROMPT = "ecom/classify_by_form.j2"
@@ -38,12 +38,12 @@ def chat_of(**parameters: Any) -> Chat:
 
 
 @pytest.fixture
-def tools(make_tools: Callable[..., Tools]) -> Tools:
-    return make_tools(labels=LABELS)
+def context(make_context: Callable[..., StepContext]) -> StepContext:
+    return make_context(labels=LABELS)
 
 
-def test_prompt_and_answer_come_from_one_contract(tools: Tools) -> None:
-    _, user, answer = contents(run(chat_of(prompt=PROMPT, answer="reason_first"), tools, record()))
+def test_prompt_and_answer_come_from_one_contract(context: StepContext) -> None:
+    _, user, answer = contents(run(chat_of(prompt=PROMPT, answer="reason_first"), context, record()))
     assert user.endswith(
         "全选\n结算(2)\n按下面两行的格式回答，不要添加其他内容：\n理由：依据图片内容的判断理由\n"
         "类别：类别名称，写法与上面完全一致"
@@ -51,32 +51,32 @@ def test_prompt_and_answer_come_from_one_contract(tools: Tools) -> None:
     assert answer == f"理由：底部有全选和结算\n类别：{CART}"
 
 
-def test_english_template_is_answered_in_english(tools: Tools) -> None:
-    name = write(tools, "<image>Which label fits?\n{{ label_json }}\n{{ answer_format }}")
-    _, user, answer = contents(run(chat_of(prompt=name, answer="label_first"), tools, record()))
+def test_english_template_is_answered_in_english(context: StepContext) -> None:
+    name = write(context, "<image>Which label fits?\n{{ label_json }}\n{{ answer_format }}")
+    _, user, answer = contents(run(chat_of(prompt=name, answer="label_first"), context, record()))
     assert user.endswith(
         "Label: the name of the label, spelt as above\nReason: why, from what the picture shows"
     )
     assert answer == f"Label: {CART}\nReason: 底部有全选和结算"
     chinese = chat_of(prompt=name, answer={"form": "label_first", "language": "zh"})
-    assert contents(run(chinese, tools, record()))[2].startswith("类别：")
+    assert contents(run(chinese, context, record()))[2].startswith("类别：")
 
 
-def test_fields_columns_and_bounds_are_the_recipes(tools: Tools) -> None:
+def test_fields_columns_and_bounds_are_the_recipes(context: StepContext) -> None:
     fields = ["evidence", {"name": "reason", "max_chars": 12, "heading": "依据"}, "label"]
     chat = chat_of(prompt=PROMPT, answer={"fields": fields, "columns": {"evidence": "description"}})
-    assert set(chat.needs(tools)) == {"images", "ocr_text", "description", "reason", "label"}
-    batch = run(chat, tools, record(), record(1, reason="一二三四五六七八九十一二三"))
+    assert set(chat.inputs(context)) == {"images", "ocr_text", "description", "reason", "label"}
+    batch = run(chat, context, record(), record(1, reason="一二三四五六七八九十一二三"))
     assert contents(batch)[2] == f"证据：手机界面，底部有结算按钮。\n依据：底部有全选和结算\n类别：{CART}"
     (reject,) = batch.rejects
     assert (reject.id, reject.reason) == ("r1", "answer_too_long")
 
 
-def test_two_turns_ask_for_each_turn(tools: Tools) -> None:
-    first = write(tools, "<image>{{ answer_format }}", "first.j2")
-    second = write(tools, "{{ label_names }}\n{{ answer_format }}判断。", "second.j2")
+def test_two_turns_ask_for_each_turn(context: StepContext) -> None:
+    first = write(context, "<image>{{ answer_format }}", "first.j2")
+    second = write(context, "{{ label_names }}\n{{ answer_format }}判断。", "second.j2")
     _, ask, described, again, label = contents(
-        run(chat_of(prompt=[first, second], answer="two_turn"), tools, record())
+        run(chat_of(prompt=[first, second], answer="two_turn"), context, record())
     )
     assert ask == "<image>只写对图片的客观描述，不要添加其他内容。"
     assert described == "手机界面，底部有结算按钮。"
@@ -84,10 +84,10 @@ def test_two_turns_ask_for_each_turn(tools: Tools) -> None:
     assert label == CART
 
 
-def test_several_forms_have_their_shares_and_a_column(tools: Tools) -> None:
+def test_several_forms_have_their_shares_and_a_column(context: StepContext) -> None:
     chat = chat_of(**MIXED)
     frame = frame_of(*[record(number) for number in range(50)])
-    worker = chat.start(tools, frame.lazy())
+    worker = chat.start(context, frame.lazy())
     batch = worker(frame)
     forms = batch.frame["answer_form"].to_list()
     assert [Counter(forms)[form] for form in ("reason_first", "label_only", "describe_then_label")] == counts(
@@ -104,84 +104,88 @@ def test_several_forms_have_their_shares_and_a_column(tools: Tools) -> None:
             assert user.endswith("类别：类别名称，写法与上面完全一致")
             assert answer.endswith(f"\n类别：{CART}")
             assert answer.startswith("理由：" if form == "reason_first" else "描述：")
-    assert chat.gives(tools)["answer_form"] == pl.String()
+    assert chat.outputs(context)["answer_form"] == pl.String()
 
 
-def test_form_of_a_record_depends_on_id_and_seed_alone(tools: Tools) -> None:
+def test_form_of_a_record_depends_on_id_and_seed_alone(context: StepContext) -> None:
     frame = frame_of(*[record(number) for number in range(40)])
     other = frame.reverse().with_columns(ocr_text=pl.lit("别的"))
     chat = chat_of(**MIXED)
 
     def forms(frame: pl.DataFrame, size: int) -> dict[str, str]:
-        worker = chat.start(tools, frame.lazy())
+        worker = chat.start(context, frame.lazy())
         parts = [worker(part).frame.select("id", "answer_form") for part in frame.iter_slices(size)]
         return dict(pl.concat(parts).rows())
 
     assert forms(frame, 40) == forms(other, 7)
 
 
-def test_served_prompt_of_each_form_is_that_of_training(tools: Tools) -> None:
+def test_served_prompt_of_each_form_is_that_of_training(context: StepContext) -> None:
     chat = chat_of(**MIXED)
     frame = frame_of(*[record(number) for number in range(20)])
-    batch = chat.start(tools, frame.lazy())(frame)
+    batch = chat.start(context, frame.lazy())(frame)
     for at, form in enumerate(batch.frame["answer_form"]):
-        served = chat.for_form(form, tools)
-        prompted = served.prompt_for({"images": ["/a.jpg"], "ocr_text": "全选\n结算(2)"}, tools)
+        served = chat.for_form(form, context)
+        prompted = served.prompt_for({"images": ["/a.jpg"], "ocr_text": "全选\n结算(2)"}, context)
         assert not isinstance(prompted, Rejected)
         assert prompted.messages == batch.frame["messages"][at].to_list()[:2]
-    first = chat.writer(tools).prompt(record())
-    assert first == chat.for_form(None, tools).writer(tools).prompt(record())
+    first = chat.writer(context).prompt(record())
+    assert first == chat.for_form(None, context).writer(context).prompt(record())
     with pytest.raises(UserError, match="no answer form `cot`"):
-        chat.for_form("cot", tools)
+        chat.for_form("cot", context)
 
 
 @pytest.mark.parametrize("answer", ["label_first", "describe_reason_label", "label_only"])
-def test_shipped_prompt_with_another_answer_is_refused_with_its_line(tools: Tools, answer: str) -> None:
+def test_shipped_prompt_with_another_answer_is_refused_with_its_line(
+    context: StepContext, answer: str
+) -> None:
     with pytest.raises(UserError, match="the prompt says") as caught:
-        Chat(**{**V3, "answer": answer}).needs(tools)
+        Chat(**{**V3, "answer": answer}).inputs(context)
     assert caught.value.where.rpartition(":")[0].endswith("templates/ecom/classify.j2")
     assert caught.value.where.rpartition(":")[2] in ("10", "11")
     assert "{{ answer_format }}" in caught.value.remedy
 
 
-def test_own_answer_template_in_another_order_is_refused(tools: Tools) -> None:
-    write(tools, "类别：{{ label }}\n理由：{{ reason }}", "turned.j2")
+def test_own_answer_template_in_another_order_is_refused(context: StepContext) -> None:
+    write(context, "类别：{{ label }}\n理由：{{ reason }}", "turned.j2")
     with pytest.raises(UserError, match="the answer writes 类别, then 理由"):
-        Chat(prompt="ecom/classify.j2", answer="turned.j2").needs(tools)
-    write(tools, "理由：{{ reason }}\n类别：{{ label }}", "same.j2")
-    assert "reason" in Chat(prompt="ecom/classify.j2", answer="same.j2").needs(tools)
+        Chat(prompt="ecom/classify.j2", answer="turned.j2").inputs(context)
+    write(context, "理由：{{ reason }}\n类别：{{ label }}", "same.j2")
+    assert "reason" in Chat(prompt="ecom/classify.j2", answer="same.j2").inputs(context)
 
 
-def test_contract_beside_a_form_by_hand_is_refused(tools: Tools) -> None:
-    name = write(tools, "<image>\n类别：名称\n理由：依据\n{{ answer_format }}")
+def test_contract_beside_a_form_by_hand_is_refused(context: StepContext) -> None:
+    name = write(context, "<image>\n类别：名称\n理由：依据\n{{ answer_format }}")
     with pytest.raises(UserError, match="the form `reason_first` writes 理由, then 类别") as caught:
-        Chat(prompt=name, answer="reason_first").needs(tools)
+        Chat(prompt=name, answer="reason_first").inputs(context)
     assert caught.value.where.endswith("mine.j2:2")
 
 
-def test_instruction_that_says_something_else_is_refused(tools: Tools) -> None:
+def test_instruction_that_says_something_else_is_refused(context: StepContext) -> None:
     chat = chat_of(prompt=PROMPT, answer={"form": "reason_first", "instruction": "只回答类别名称"})
     with pytest.raises(UserError, match="instruction of the form `reason_first`"):
-        chat.needs(tools)
+        chat.inputs(context)
 
 
 @pytest.mark.parametrize("form", sorted(set(FORMS) - set(ANSWERS)))
-def test_prompt_that_does_not_ask_for_the_contract_is_refused_with_its_line(tools: Tools, form: str) -> None:
-    name = write(tools, "<image>\n回答。")
+def test_prompt_that_does_not_ask_for_the_contract_is_refused_with_its_line(
+    context: StepContext, form: str
+) -> None:
+    name = write(context, "<image>\n回答。")
     with pytest.raises(UserError, match="does not ask for the answer's form") as caught:
-        Chat(prompt=name, answer=form).needs(tools)
+        Chat(prompt=name, answer=form).inputs(context)
     assert caught.value.where.endswith("mine.j2:2")
 
 
-def test_description_of_the_student_may_not_stand_in_the_prompt(tools: Tools) -> None:
-    name = write(tools, "<image>{{ description }}\n{{ answer_format }}")
+def test_description_of_the_student_may_not_stand_in_the_prompt(context: StepContext) -> None:
+    name = write(context, "<image>{{ description }}\n{{ answer_format }}")
     with pytest.raises(UserError, match="`description`, which gives the answer away"):
-        Chat(prompt=name, answer="describe_then_label").needs(tools)
+        Chat(prompt=name, answer="describe_then_label").inputs(context)
 
 
-def test_lines_of_a_contract_are_refused_beside_an_answer_template(tools: Tools) -> None:
+def test_lines_of_a_contract_are_refused_beside_an_answer_template(context: StepContext) -> None:
     with pytest.raises(UserError, match="`answer` is a template of its own") as caught:
-        Chat(prompt=PROMPT, answer="ecom/reason_then_label.j2").needs(tools)
+        Chat(prompt=PROMPT, answer="ecom/reason_then_label.j2").inputs(context)
     assert caught.value.where.endswith("classify_by_form.j2:9")
 
 
@@ -222,7 +226,7 @@ FEW: dict[str, Any] = {
 def test_batches_made_by_column_equal_records_made_one_by_one(
     tmp_path: Path, answer: str | dict[str, Any]
 ) -> None:
-    tools = Tools(base=ROOT, project=tmp_path, labels=LABELS)
+    context = StepContext(base=ROOT, project=tmp_path, labels=LABELS)
     chat = chat_of(prompt=PROMPT, answer=answer)
 
     @given(ROWS)
@@ -230,8 +234,8 @@ def test_batches_made_by_column_equal_records_made_one_by_one(
     def check(rows: list[Any]) -> None:
         names = ("ocr_text", "description", "reason", "label")
         frame = frame_of(*[record(at, **dict(zip(names, row, strict=True))) for at, row in enumerate(rows)])
-        by_column: Any = chat.start(tools, frame.lazy())
-        one_by_one: Any = chat.start(tools, frame.lazy())
+        by_column: Any = chat.start(context, frame.lazy())
+        one_by_one: Any = chat.start(context, frame.lazy())
         assert by_column.plain is not None
         one_by_one.plain = None
         fast, slow = by_column(frame), one_by_one(frame)
@@ -241,16 +245,16 @@ def test_batches_made_by_column_equal_records_made_one_by_one(
     check()
 
 
-def test_several_labels_and_numbers_come_out_of_typed_columns(tools: Tools) -> None:
+def test_several_labels_and_numbers_come_out_of_typed_columns(context: StepContext) -> None:
     rows = [
         {**record(at), "labels": names, "number": 1.5 * at} for at, names in enumerate([LABELS.names[:2], []])
     ]
     frame = pl.DataFrame(rows, strict=False)
-    many = chat_of(prompt=PROMPT, answer="multi_label").start(tools, frame.lazy())(frame)
+    many = chat_of(prompt=PROMPT, answer="multi_label").start(context, frame.lazy())(frame)
     assert [turns[-1]["content"] for turns in many.frame["messages"].to_list()] == [
         "、".join(LABELS.names[:2]),
         "无",
     ]
-    name = write(tools, "<image>多长？{{ answer_format }}")
-    numbers = chat_of(prompt=name, answer="number").start(tools, frame.lazy())(frame)
+    name = write(context, "<image>多长？{{ answer_format }}")
+    numbers = chat_of(prompt=name, answer="number").start(context, frame.lazy())(frame)
     assert [turns[-1]["content"] for turns in numbers.frame["messages"].to_list()] == ["0", "1.5"]

@@ -30,22 +30,22 @@ from hypothesis import strategies as st
 from jinja2 import Environment, FileSystemLoader
 
 from datakit.core.errors import RecipeErrors, UserError
-from datakit.core.folded import Folded
+from datakit.core.factored_chats import FactoredChats
 from datakit.core.labels import LabelSet
+from datakit.core.step_context import StepContext
 from datakit.core.tokens import TokenCounter, token_ids
-from datakit.core.tools import Tools
 from datakit.recipe.recipe import Step
 from datakit.render.chat import ANSWERS, Chat
 from datakit.run.columns import Algebra
 
 
 @pytest.fixture
-def tools(make_tools: Callable[..., Tools]) -> Tools:
-    return make_tools(labels=LABELS)
+def context(make_context: Callable[..., StepContext]) -> StepContext:
+    return make_context(labels=LABELS)
 
 
-def test_baseline_prompt_reads_as_published(tools: Tools) -> None:
-    batch = run(Chat(prompt="ecom/classify_v1.j2", answer="label_only"), tools, record())
+def test_baseline_prompt_reads_as_published(context: StepContext) -> None:
+    batch = run(Chat(prompt="ecom/classify_v1.j2", answer="label_only"), context, record())
     system, user, answer = contents(batch)
     assert roles(batch) == ["system", "user", "assistant"]
     assert system == "You are a helpful assistant."
@@ -60,8 +60,8 @@ def test_baseline_prompt_reads_as_published(tools: Tools) -> None:
     assert "prompt_tokens" not in batch.frame.columns
 
 
-def test_full_prompt_and_answer(tools: Tools) -> None:
-    _, user, answer = contents(run(Chat(**V3), tools, record()))
+def test_full_prompt_and_answer(context: StepContext) -> None:
+    _, user, answer = contents(run(Chat(**V3), context, record()))
     assert user.endswith(
         "图片描述：手机界面，底部有结算按钮。\n图中文字（OCR 识别，可能有误）：\n全选\n结算(2)\n"
         "先写判断理由，再写类别名称，名称的写法与上面完全一致。按下面两行的格式回答：\n"
@@ -71,8 +71,8 @@ def test_full_prompt_and_answer(tools: Tools) -> None:
     assert answer == f"理由：底部有全选和结算\n类别：{CART}"
 
 
-def test_two_turns_make_four_messages(tools: Tools) -> None:
-    batch = run(Chat(**TWO_TURNS, system=None), tools, record())
+def test_two_turns_make_four_messages(context: StepContext) -> None:
+    batch = run(Chat(**TWO_TURNS, system=None), context, record())
     first, described, second, label = contents(batch)
     assert roles(batch) == ["user", "assistant", "user", "assistant"]
     assert first.startswith("<image>你是")
@@ -98,9 +98,9 @@ def test_prompts_are_what_plain_jinja_writes(
         lstrip_blocks=True,
         finalize=lambda value: "" if value is None else value,
     )
-    tools = Tools(base=tmp_path, project=tmp_path, labels=labels)
+    context = StepContext(base=tmp_path, project=tmp_path, labels=labels)
     chat = Chat(**parameters, max_chars=None)
-    worker = chat.start(tools, frame_of().lazy())
+    worker = chat.start(context, frame_of().lazy())
     names = (chat.prompt,) if isinstance(chat.prompt, str) else chat.prompt
 
     @given(SOMETIMES, SOMETIMES, st.integers(0, 3))
@@ -130,8 +130,8 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("column", ["ocr_text", "description", "reason"])
-def test_tokens_in_data_are_escaped(tools: Tools, column: str) -> None:
-    batch = run(Chat(**V3), tools, record(**{column: HOSTILE}))
+def test_tokens_in_data_are_escaped(context: StepContext, column: str) -> None:
+    batch = run(Chat(**V3), context, record(**{column: HOSTILE}))
     text = "".join(contents(batch)[1:])
     assert "看＜image＞和＜video＞＜audio＞ ＜|im_start|＞system" in text
     assert "｛｛idx｝｝" in text
@@ -139,30 +139,30 @@ def test_tokens_in_data_are_escaped(tools: Tools, column: str) -> None:
     assert [token for token in token_ids(text) if token >= 151_643] == []
 
 
-def test_image_places_of_a_dialogue_are_meant(make_tools: Callable[..., Tools]) -> None:
-    tools = make_tools(labels=FINDINGS)
+def test_image_places_of_a_dialogue_are_meant(make_context: Callable[..., StepContext]) -> None:
+    context = make_context(labels=FINDINGS)
     text = "<image>正位，<image>侧位，<|im_end|>请阅片。"
     row = record(text=text, images=["/a.jpg", "/b.jpg"], label=FINDINGS.names[1])
-    _, user, answer = contents(run(Chat(**MEDICAL), tools, row))
+    _, user, answer = contents(run(Chat(**MEDICAL), context, row))
     assert user.startswith("<image>正位，<image>侧位，＜|im_end|＞请阅片。\n")
     assert answer == f"所见：底部有全选和结算\n印象：{FINDINGS.names[1]}"
-    _, user, _ = contents(run(Chat(**MEDICAL), tools, row | {"text": "请阅片。"}))
+    _, user, _ = contents(run(Chat(**MEDICAL), context, row | {"text": "请阅片。"}))
     assert user.startswith("<image><image>请阅片。\n")
 
 
-def test_places_that_do_not_match_the_pictures_are_rejected(make_tools: Callable[..., Tools]) -> None:
-    tools = make_tools(labels=FINDINGS)
+def test_places_that_do_not_match_the_pictures_are_rejected(make_context: Callable[..., StepContext]) -> None:
+    context = make_context(labels=FINDINGS)
     row = record(text="<image>正位，<image>侧位。", label=FINDINGS.names[1])
-    batch = run(Chat(**MEDICAL), tools, row)
+    batch = run(Chat(**MEDICAL), context, row)
     assert batch.frame.height == 0
     (reject,) = batch.rejects
     assert (reject.reason, reject.source_file, reject.source_line) == ("image_places", "train.jsonl", 1)
     assert "2 <image> places for 1 pictures" in reject.detail
 
 
-def test_places_in_a_later_turn_are_rejected(tools: Tools) -> None:
-    chat = Chat(prompt=("ecom/ask_description.j2", write(tools, "<image>再看")), answer="two_turn")
-    assert [reject.reason for reject in run(chat, tools, record()).rejects] == ["image_places"]
+def test_places_in_a_later_turn_are_rejected(context: StepContext) -> None:
+    chat = Chat(prompt=("ecom/ask_description.j2", write(context, "<image>再看")), answer="two_turn")
+    assert [reject.reason for reject in run(chat, context, record()).rejects] == ["image_places"]
 
 
 @pytest.mark.parametrize(
@@ -176,25 +176,25 @@ def test_places_in_a_later_turn_are_rejected(tools: Tools) -> None:
         ({"reason": "甲\n类别：乙"}, "answer_unreadable"),
     ],
 )
-def test_record_without_a_whole_answer_is_rejected(tools: Tools, changes: Any, reason: str) -> None:
-    batch = run(Chat(**V3), tools, record(), record(1, **changes))
+def test_record_without_a_whole_answer_is_rejected(context: StepContext, changes: Any, reason: str) -> None:
+    batch = run(Chat(**V3), context, record(), record(1, **changes))
     assert batch.frame["id"].to_list() == ["r0"]
     assert [(reject.id, reject.reason) for reject in batch.rejects] == [("r1", reason)]
     assert batch.rejects[0].detail
 
 
-def test_label_is_written_as_the_label_file_spells_it(tools: Tools) -> None:
-    batch = run(Chat(**V2), tools, record(label="实物拍摄（含售后）"), record(1, label="买家实拍"))
+def test_label_is_written_as_the_label_file_spells_it(context: StepContext) -> None:
+    batch = run(Chat(**V2), context, record(label="实物拍摄（含售后）"), record(1, label="买家实拍"))
     assert [contents(batch, at)[-1] for at in (0, 1)] == ["实物拍摄(含售后)"] * 2
 
 
-def test_ladder_cuts_lines_then_drops_then_takes_the_next_column(tools: Tools) -> None:
-    name = write(tools, "{% for _ in images %}<image>{% endfor %}题\n{{ ocr_text }}\n{{ description }}")
+def test_ladder_cuts_lines_then_drops_then_takes_the_next_column(context: StepContext) -> None:
+    name = write(context, "{% for _ in images %}<image>{% endfor %}题\n{{ ocr_text }}\n{{ description }}")
     row = record(ocr_text="一一一\n二二二\n三三三", description="甲甲甲。乙乙乙。")
     rungs, texts = [], []
     for most in (29, 28, 24, 20, 19, 17, 15, 14, 13, 12, 11, 10, 9):
         chat = Chat(prompt=name, answer="label_only", max_chars=most, shrink=("ocr_text", "description"))
-        batch = run(chat, tools, row)
+        batch = run(chat, context, row)
         if batch.rejects:
             assert most == 9  # the constant part alone has 10
             detail = "10 characters, max_chars allows 9, even without ocr_text, description (29 characters"
@@ -215,29 +215,29 @@ def test_ladder_cuts_lines_then_drops_then_takes_the_next_column(tools: Tools) -
     assert set(rungs) == {0, 1, 2, 3, 4}
 
 
-def test_list_of_lines_loses_those_of_lowest_score(tools: Tools) -> None:
-    name = write(tools, "<image>{% for line in lines %}{{ line.text }}|{% endfor %}")
+def test_list_of_lines_loses_those_of_lowest_score(context: StepContext) -> None:
+    name = write(context, "<image>{% for line in lines %}{{ line.text }}|{% endfor %}")
     lines = [{"text": text, "score": score} for text, score in [("甲", 0.5), ("乙", 0.9), ("丙", 0.7)]]
     chat = Chat(prompt=name, answer="label_only", max_chars=11, shrink=("lines",))
-    batch = run(chat, tools, record(lines=lines))
+    batch = run(chat, context, record(lines=lines))
     assert contents(batch)[1] == "<image>乙|丙|"
     assert batch.frame["shrink_rung"][0] == 1
-    batch = run(chat.model_copy(update={"max_chars": 8}), tools, record(lines=lines))
+    batch = run(chat.model_copy(update={"max_chars": 8}), context, record(lines=lines))
     assert (contents(batch)[1], batch.frame["shrink_rung"][0]) == ("<image>", 2)
 
 
-def test_token_bound_is_kept_and_counted(tools: Tools) -> None:
+def test_token_bound_is_kept_and_counted(context: StepContext) -> None:
     free = Chat(**V2, max_chars=None, count_tokens=True)
     row = record(ocr_text="\n".join(f"第{n}行 ¥{n}9.90" for n in range(40)))
-    full = run(free, tools, row).frame["prompt_tokens"][0]
-    bare = run(free, tools, row | {"ocr_text": None}).frame["prompt_tokens"][0]
+    full = run(free, context, row).frame["prompt_tokens"][0]
+    bare = run(free, context, row | {"ocr_text": None}).frame["prompt_tokens"][0]
     most = (full + bare) // 2
-    batch = run(Chat(**V2, max_chars=None, max_tokens=most, shrink=("ocr_text",)), tools, row)
+    batch = run(Chat(**V2, max_chars=None, max_tokens=most, shrink=("ocr_text",)), context, row)
     assert batch.frame["shrink_rung"][0] == 1
     assert bare < batch.frame["prompt_tokens"][0] <= most
     counted = TokenCounter().chat(batch.frame["messages"][0].to_list()).prompt
     assert batch.frame["prompt_tokens"][0] == counted
-    (reject,) = run(Chat(**V2, max_chars=None, max_tokens=bare - 1), tools, row).rejects
+    (reject,) = run(Chat(**V2, max_chars=None, max_tokens=bare - 1), context, row).rejects
     assert f"{full:,} tokens, max_tokens allows {bare - 1:,}" in reject.detail
 
 
@@ -253,9 +253,9 @@ def test_never_too_long_the_ladder_is_monotone_and_batches_do_not_matter(
 ) -> None:
     folder = tmp_path_factory.getbasetemp() / "ladder"
     (folder / "templates").mkdir(parents=True, exist_ok=True)
-    tools = Tools(base=folder, project=folder, labels=LABELS)
+    context = StepContext(base=folder, project=folder, labels=LABELS)
     name = write(
-        tools, "<image>{% if description %}{{ description }}\n{% endif %}{{ ocr_text }}\n请" + "答" * 45
+        context, "<image>{% if description %}{{ description }}\n{% endif %}{{ ocr_text }}\n请" + "答" * 45
     )
     rows = [
         record(at, ocr_text=text * 4, description=text[::-1] or None, reason=f"因{at}")
@@ -264,23 +264,23 @@ def test_never_too_long_the_ladder_is_monotone_and_batches_do_not_matter(
     frame = frame_of(*rows)
     shrink = ("ocr_text", "description")
     chat = Chat(prompt=name, answer="reason_first", max_chars=most, shrink=shrink)
-    worker = chat.start(tools, frame.lazy())
+    worker = chat.start(context, frame.lazy())
     whole, parts = worker(frame), [worker(part) for part in frame.iter_slices(size)]
     assert whole.frame.equals(pl.concat([part.frame for part in parts]))
     assert whole.rejects == [reject for part in parts for reject in part.rejects]
     assert whole.frame.height + len(whole.rejects) == len(texts)
-    smaller = chat.model_copy(update={"max_chars": max(1, most - less)}).start(tools, frame.lazy())(frame)
+    smaller = chat.model_copy(update={"max_chars": max(1, most - less)}).start(context, frame.lazy())(frame)
     rungs = dict(whole.frame.select("id", "shrink_rung").rows())
     for id_, rung in smaller.frame.select("id", "shrink_rung").rows():
         assert rung >= rungs[id_]
-    form = chat.answer_format(tools)
+    form = chat.answer_format(context)
     for at, turns in enumerate(whole.frame["messages"].to_list()):
         assert len(turns[1]["content"]) == whole.frame["prompt_chars"][at] <= most
         answer = form.parse(turns[2]["content"], LABELS)
         assert (answer.label, answer.reason) == (CART, whole.frame["reason"][at])
 
 
-def test_given_messages_are_kept_escaped_and_checked(tools: Tools) -> None:
+def test_given_messages_are_kept_escaped_and_checked(context: StepContext) -> None:
     def chat(user: str, answer: str) -> list[dict[str, str]]:
         return [{"role": "user", "content": user}, {"role": "assistant", "content": answer}]
 
@@ -291,7 +291,7 @@ def test_given_messages_are_kept_escaped_and_checked(tools: Tools) -> None:
         record(3, images=[], messages=chat("长" * 2501, "好")),
         record(4, images=[], messages=chat("问", " ")),
     ]
-    batch = run(Chat(**V2, keep_messages=True), tools, *rows)
+    batch = run(Chat(**V2, keep_messages=True), context, *rows)
     assert batch.frame["id"].to_list() == ["r0", "r1"]
     assert contents(batch) == ["写诗＜|im_end|＞", "春眠"]
     assert roles(batch, 1) == ["system", "user", "assistant"]
@@ -300,15 +300,15 @@ def test_given_messages_are_kept_escaped_and_checked(tools: Tools) -> None:
         "prompt_too_long",
         "answer_incomplete",
     ]
-    replaced = run(Chat(**V2), tools, record(0, messages=chat("<image>旧", "旧")))
+    replaced = run(Chat(**V2), context, record(0, messages=chat("<image>旧", "旧")))
     assert contents(replaced)[-1] == CART
 
 
-def test_empty_answer_within_a_given_dialogue_is_that_records_own_trouble(tools: Tools) -> None:
+def test_empty_answer_within_a_given_dialogue_is_that_records_own_trouble(context: StepContext) -> None:
     said = [("user", "搜"), ("assistant", ""), ("observation", "结果"), ("assistant", "猫")]
     turns = [{"role": role, "content": content} for role, content in said]
     good, call = record(0, images=[], messages=[turns[0], turns[3]]), record(1, images=[], messages=turns)
-    batch = run(Chat(**V2, keep_messages=True), tools, good, call)
+    batch = run(Chat(**V2, keep_messages=True), context, good, call)
     assert batch.frame["id"].to_list() == ["r0"]
     (reject,) = batch.rejects
     assert (reject.reason, reject.detail) == (
@@ -318,12 +318,12 @@ def test_empty_answer_within_a_given_dialogue_is_that_records_own_trouble(tools:
 
 
 @pytest.mark.parametrize("parameters", [V2, V3, TWO_TURNS])
-def test_serving_writes_the_prompt_of_training(tools: Tools, parameters: dict[str, Any]) -> None:
+def test_serving_writes_the_prompt_of_training(context: StepContext, parameters: dict[str, Any]) -> None:
     chat = Chat(**parameters, max_chars=2200, shrink=("ocr_text",))
     for row in (record(), record(ocr_text="很长的一行\n" * 60), record(ocr_text=None)):
-        batch = run(chat, tools, row)
+        batch = run(chat, context, row)
         asked = {key: value for key, value in row.items() if key not in ("label", "reason")}
-        prompted = chat.prompt_for(asked, tools)
+        prompted = chat.prompt_for(asked, context)
         turns = batch.frame["messages"][0].to_list()
         assert prompted.messages == turns[:2]
         assert prompted.users == tuple(turn["content"] for turn in turns if turn["role"] == "user")
@@ -331,44 +331,44 @@ def test_serving_writes_the_prompt_of_training(tools: Tools, parameters: dict[st
 
 
 @pytest.mark.parametrize("answer", sorted(ANSWERS))
-def test_every_named_answer_is_written_and_read_back(tools: Tools, answer: str) -> None:
-    prompt: Any = TWO_TURNS["prompt"] if answer == "two_turn" else write(tools, "<image>判断类别。")
+def test_every_named_answer_is_written_and_read_back(context: StepContext, answer: str) -> None:
+    prompt: Any = TWO_TURNS["prompt"] if answer == "two_turn" else write(context, "<image>判断类别。")
     chat = Chat(prompt=prompt, answer=answer)
-    parsed = chat.answer_format(tools).parse(contents(run(chat, tools, record()))[-1], LABELS)
+    parsed = chat.answer_format(context).parse(contents(run(chat, context, record()))[-1], LABELS)
     assert (parsed.label, parsed.exact) == (CART, True)
 
 
-def test_needs_follow_the_templates(tools: Tools) -> None:
-    assert set(Chat(**V3).needs(tools)) == {"images", "description", "ocr_text", "reason", "label"}
-    assert set(Chat(**V2).needs(tools)) == {"images", "ocr_text", "label"}
-    assert set(Chat(prompt="ecom/classify_v1.j2", answer="label_only").needs(tools)) == {"images", "label"}
+def test_needs_follow_the_templates(context: StepContext) -> None:
+    assert set(Chat(**V3).inputs(context)) == {"images", "description", "ocr_text", "reason", "label"}
+    assert set(Chat(**V2).inputs(context)) == {"images", "ocr_text", "label"}
+    assert set(Chat(prompt="ecom/classify_v1.j2", answer="label_only").inputs(context)) == {"images", "label"}
 
 
 @pytest.mark.parametrize("name", ["label", "label_info", "reason"])
-def test_prompt_that_gives_the_answer_away_is_refused(tools: Tools, name: str) -> None:
-    chat = Chat(prompt=write(tools, f"<image>\n{{{{ {name} }}}}"), answer="reason_first")
+def test_prompt_that_gives_the_answer_away_is_refused(context: StepContext, name: str) -> None:
+    chat = Chat(prompt=write(context, f"<image>\n{{{{ {name} }}}}"), answer="reason_first")
     with pytest.raises(UserError, match=f"`{name}`, which gives the answer away") as caught:
-        chat.needs(tools)
+        chat.inputs(context)
     assert caught.value.where.endswith("mine.j2:2")
 
 
-def test_label_block_without_labels_is_refused(make_tools: Callable[..., Tools]) -> None:
+def test_label_block_without_labels_is_refused(make_context: Callable[..., StepContext]) -> None:
     with pytest.raises(UserError, match="no `labels:`"):
-        Chat(**V2).needs(make_tools())
+        Chat(**V2).inputs(make_context())
 
 
-def test_column_that_is_not_there_is_named_with_its_line(tools: Tools) -> None:
-    chat = Chat(prompt=write(tools, "<image>\n{{ ocr_txt }}"), answer="label_only")
+def test_column_that_is_not_there_is_named_with_its_line(context: StepContext) -> None:
+    chat = Chat(prompt=write(context, "<image>\n{{ ocr_txt }}"), answer="label_only")
     with pytest.raises(UserError, match="`ocr_txt`") as caught:
-        chat.start(tools, frame_of().lazy())
+        chat.start(context, frame_of().lazy())
     assert caught.value.where.endswith("mine.j2:2")
     assert "ocr_text" in caught.value.remedy
 
 
-def test_recipe_check_names_the_template_line_of_a_missing_column(tools: Tools) -> None:
-    algebra = Algebra(tools)
+def test_recipe_check_names_the_template_line_of_a_missing_column(context: StepContext) -> None:
+    algebra = Algebra(context)
     algebra.columns = dict(SCHEMA)
-    chat = Chat(prompt=write(tools, "<image>\n{{ ocr_txt }}"), answer="label_only")
+    chat = Chat(prompt=write(context, "<image>\n{{ ocr_txt }}"), answer="label_only")
     with pytest.raises(RecipeErrors) as caught:
         algebra.run([Step(4, chat, "recipes/mine.yaml:9:5")])
     (error,) = caught.value.errors
@@ -378,21 +378,21 @@ def test_recipe_check_names_the_template_line_of_a_missing_column(tools: Tools) 
     assert "Did you mean `ocr_text`" in error.remedy
 
 
-def test_failing_template_names_line_and_record(tools: Tools) -> None:
-    chat = Chat(prompt=write(tools, "<image>\n{{ ocr_text|length }}"), answer="label_only")
+def test_failing_template_names_line_and_record(context: StepContext) -> None:
+    chat = Chat(prompt=write(context, "<image>\n{{ ocr_text|length }}"), answer="label_only")
     with pytest.raises(UserError, match="r1") as caught:
-        run(chat, tools, record(), record(1, ocr_text=None))
+        run(chat, context, record(), record(1, ocr_text=None))
     assert caught.value.where.endswith("mine.j2:2")
 
 
-def test_turns_of_prompt_and_answer_must_match(tools: Tools) -> None:
+def test_turns_of_prompt_and_answer_must_match(context: StepContext) -> None:
     with pytest.raises(UserError, match="1 prompt templates, but 2 answer templates"):
-        Chat(prompt="ecom/ask_label.j2", answer="two_turn").needs(tools)
+        Chat(prompt="ecom/ask_label.j2", answer="two_turn").inputs(context)
 
 
-def test_shrinking_a_column_that_the_prompt_does_not_use_is_refused(tools: Tools) -> None:
+def test_shrinking_a_column_that_the_prompt_does_not_use_is_refused(context: StepContext) -> None:
     with pytest.raises(UserError, match="`ocr`") as caught:
-        Chat(**V2, shrink=("ocr",)).needs(tools)
+        Chat(**V2, shrink=("ocr",)).inputs(context)
     assert "ocr_text" in caught.value.remedy
 
 
@@ -415,14 +415,14 @@ def test_batches_made_by_column_equal_records_made_one_by_one(
 ) -> None:
     folder = tmp_path_factory.getbasetemp() / "columns"
     (folder / "templates").mkdir(parents=True, exist_ok=True)
-    tools = Tools(base=folder, project=folder, labels=LABELS)
+    context = StepContext(base=folder, project=folder, labels=LABELS)
     if parameters == "dialogue":
-        name = write(tools, "{{ text }}。{{ ocr_text }}{% if description and not images %}有{% endif %}")
+        name = write(context, "{{ text }}。{{ ocr_text }}{% if description and not images %}有{% endif %}")
         parameters, most = {"prompt": name, "answer": "reason_first"}, most - 1840
     frame = frame_of(*[record(at, **change) for at, change in enumerate(changes)])
     shrink = ("ocr_text",)
     chat = Chat(**parameters, max_chars=most, shrink=shrink)
-    by_column, one_by_one = (chat.start(tools, frame.lazy()) for _ in range(2))
+    by_column, one_by_one = (chat.start(context, frame.lazy()) for _ in range(2))
     assert by_column.plain is not None
     one_by_one.plain = None
     fast, slow = by_column(frame), one_by_one(frame)
@@ -431,18 +431,18 @@ def test_batches_made_by_column_equal_records_made_one_by_one(
     assert fast.rejects == slow.rejects
 
 
-def test_plain_records_are_made_by_column(tools: Tools) -> None:
-    worker: Any = Chat(**V3).start(tools, frame_of().lazy())
+def test_plain_records_are_made_by_column(context: StepContext) -> None:
+    worker: Any = Chat(**V3).start(context, frame_of().lazy())
     made = worker.plain.make(frame_of(record(), record(1, ocr_text=None), record(2, label=None)))
     assert made.done.to_list() == [True, True, False]
     assert len(made.messages) == 2
 
 
-def test_the_constant_text_of_plain_records_is_kept_once(tools: Tools) -> None:
+def test_the_constant_text_of_plain_records_is_kept_once(context: StepContext) -> None:
     frame = frame_of(*[record(number) for number in range(3)])
-    worker: Any = Chat(**V3).start(tools, frame.lazy())
-    records, _ = worker.folded(Folded(frame))
+    worker: Any = Chat(**V3).start(context, frame.lazy())
+    records, _ = worker.factored(FactoredChats(frame))
     constant = sum(len(start) + len(end) for start, end in records.shared)
     chars = records.frame["messages"].explode().struct.field("content").str.len_chars().max()
     assert constant > 1000 > chars
-    assert records.unfolded()["messages"].to_list() == worker(frame).frame["messages"].to_list()
+    assert records.expanded()["messages"].to_list() == worker(frame).frame["messages"].to_list()

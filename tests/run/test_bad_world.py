@@ -45,12 +45,12 @@ def run(project: Path, number: int) -> tuple[Engine, dict[str, Any], Store]:
     """One run of the recipe up to its last step."""
     loaded = load(project / "recipes" / "calls.yaml")
     store = Store(project / ".datakit")
-    tools = replace(loaded.tools(), files=FileDigests(store))
-    engine = Engine(tools, store, project / f"work{number}")
-    stage = engine.run(loaded.steps)
+    context = replace(loaded.context(), files=FileDigests(store))
+    engine = Engine(context, store, project / f"work{number}")
+    frames = engine.run(loaded.steps)
     rejects = (engine.folder / "rejects.jsonl").read_bytes().splitlines()
     found = {
-        "rows": stage.lazy().select("id", "answer").collect().rows(),
+        "rows": frames.lazy().select("id", "answer").collect().rows(),
         "rejects": [orjson.loads(line) for line in rejects],
         "attempts": engine.reports[-1].attempts,
     }

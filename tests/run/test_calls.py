@@ -121,7 +121,7 @@ def test_another_weight_moves_few_records(server: Loopback, make: Make) -> None:
         ends = [{"base_url": "http://a/v1", "model": "a"}, {"base_url": "http://b/v1", "model": "b"}]
         ends[1]["weight"] = weight  # type: ignore[assignment]
         recipe = load(make(endpoints=ends))
-        keys = Keys(recipe.steps[1].transform, recipe.tools())  # type: ignore[arg-type]
+        keys = Keys(recipe.steps[1].transform, recipe.context())  # type: ignore[arg-type]
         rows = ({"id": f"r{n}", "label": "物流", "images": [], "text": ""} for n in range(1000))
         return {n: keys.of(row)[1] for n, row in enumerate(rows)}
 

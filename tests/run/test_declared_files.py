@@ -19,12 +19,12 @@ from datakit.artifacts.build_draft import BuildDraft
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
 from datakit.core.settings import LlmSettings, RunSettings
-from datakit.core.tools import UndeclaredFile
+from datakit.core.step_context import UndeclaredFile
 from datakit.core.transform import Emitter, Reader, Transform
 from datakit.recipe.recipe import Recipe, Step, load_recipe
 from datakit.run import manifest as manifests
 from datakit.run.build import build
-from datakit.run.stale import why_build
+from datakit.run.explain_changes import why_build
 
 Make = Callable[..., Recipe]
 
@@ -101,7 +101,7 @@ def test_edit_of_a_declared_file_makes_the_build_anew(name: str, recipe: Make, b
     assert made_of(kind, first.folder) == kind.made[0]
     assert build(it).report.reused
     beside.write_text(kind.after, "utf-8")
-    (why,) = why_build(it, it.tools(), BuildFolder(first.folder), None)
+    (why,) = why_build(it, it.context(), BuildFolder(first.folder), None)
     assert why.endswith("beside.txt was edited")
     again = build(it)
     assert not again.report.reused
@@ -219,7 +219,7 @@ def test_edit_of_a_general_picture_makes_the_build_anew(project: Path) -> None:
     folder = build(it).folder
     assert build(it).report.reused
     shutil.copyfile(ROOT / "examples" / "ecom" / "images" / "0007.jpg", picture)
-    reasons = why_build(it, it.tools(), BuildFolder(folder), None)
+    reasons = why_build(it, it.context(), BuildFolder(folder), None)
     assert reasons == ["pictures were edited, moved or touched"]
     assert not build(it).report.reused
     assert build(it).report.reused
@@ -233,13 +233,13 @@ def test_picture_edited_between_reading_and_mixing_leaves_no_build_that_passes_f
     mixed = next(step.transform for step in it.steps if step.name == "mix.general")
     apply = type(mixed).apply
 
-    def edit_first(self: Any, frame: pl.LazyFrame, tools: Any) -> Any:
+    def edit_first(self: Any, frame: pl.LazyFrame, context: Any) -> Any:
         if frame.select(pl.len()).collect().item():
             shutil.copyfile(ROOT / "examples" / "ecom" / "images" / "0007.jpg", project / "recipes" / "1.jpg")
-        return apply(self, frame, tools)
+        return apply(self, frame, context)
 
     with monkeypatch.context() as patch:
         patch.setattr(type(mixed), "apply", edit_first)
         folder = build(it).folder
-    assert not manifests.is_current(BuildFolder(folder), it, it.tools(), None)
+    assert not manifests.is_current(BuildFolder(folder), it, it.context(), None)
     assert not build(it).report.reused

@@ -11,7 +11,7 @@ import pytest
 from toys import DropShort, Numbers, OnlyOdd, Shout, Work
 
 from datakit.core.outcome import Done, Outcome, Rejected
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, Row, RowWorker, Transform
 from datakit.recipe.recipe import Step
 from datakit.run.dry_run import DryRun
@@ -25,13 +25,13 @@ class After(Work):
 
     registered_name: ClassVar[str] = "toy.after"
 
-    def needs(self, tools: Tools) -> tuple[str, ...]:
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("worked",)
 
-    def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
+    def columns(self, raw: Any, row: Row, context: StepContext) -> Row | Rejected:
         return {self.into: raw}
 
-    def start(self, tools: Tools) -> Any:
+    def start(self, context: StepContext) -> Any:
         return _After(self)
 
 
@@ -49,16 +49,16 @@ Run = Callable[..., tuple[Engine, pl.DataFrame]]
 
 
 @pytest.fixture
-def run(tmp_path: Path, make_tools: Callable[..., Tools]) -> Run:
+def run(tmp_path: Path, make_context: Callable[..., StepContext]) -> Run:
     """Runs steps, paying for them or not; returns the engine and the records."""
     count = iter(range(100))
 
     def go(policy: type[Pay | DryRun], *transforms: Transform) -> tuple[Engine, pl.DataFrame]:
         store = Store(tmp_path / ".datakit")
-        engine = Engine(make_tools(), store, tmp_path / f"work{next(count)}", policy=policy())
+        engine = Engine(make_context(), store, tmp_path / f"work{next(count)}", policy=policy())
         try:
-            stage = engine.run([Step(n, item, f"r.yaml:{n}:1") for n, item in enumerate(transforms, 1)])
-            return engine, stage.lazy().collect()
+            frames = engine.run([Step(n, item, f"r.yaml:{n}:1") for n, item in enumerate(transforms, 1)])
+            return engine, frames.lazy().collect()
         finally:
             store.close()
 
@@ -124,10 +124,10 @@ class Check(Work):
 
     registered_name: ClassVar[str] = "toy.check"
 
-    def gives(self, tools: Tools) -> Columns:
+    def outputs(self, context: StepContext) -> Columns:
         return {}
 
-    def columns(self, raw: Any, row: Row, tools: Tools) -> Row | Rejected:
+    def columns(self, raw: Any, row: Row, context: StepContext) -> Row | Rejected:
         return {}
 
 
@@ -151,8 +151,8 @@ def test_record_that_is_open_twice_leaves_both_columns_unknown(run: Run, tmp_pat
 
 def test_equal_inputs_count_as_one_call(run: Run, tmp_path: Path) -> None:
     class Same(Numbers):
-        def read(self, tools: Tools) -> Any:
-            for batch in super().read(tools):
+        def read(self, context: StepContext) -> Any:
+            for batch in super().read(context):
                 yield type(batch)(batch.frame.with_columns(text=batch.frame["label"]), batch.rejects)
 
     engine, _ = run(DryRun, Same(count=6), OnlyOdd(), Work(log=str(tmp_path / "log")))

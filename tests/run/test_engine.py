@@ -14,7 +14,7 @@ from toys import AsyncWork, DropShort, Lossy, Numbers, OnlyOdd, ProcessWork, Rar
 
 from datakit.core.errors import BudgetSpent, UserError
 from datakit.core.settings import RunSettings
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Transform
 from datakit.recipe.recipe import Step
 from datakit.run.engine import Engine, NotConserved, NothingLeft
@@ -24,18 +24,18 @@ Run = Callable[..., tuple[Any, Engine]]
 
 
 @pytest.fixture
-def run(tmp_path: Path, make_tools: Callable[..., Tools]) -> Run:
+def run(tmp_path: Path, make_context: Callable[..., StepContext]) -> Run:
     """Runs steps in the test's project; returns the frame and the engine."""
     count = iter(range(1000))
 
     def go(*transforms: Transform, limit: int | None = None, **settings: Any) -> tuple[Any, Engine]:
         store = Store(tmp_path / ".datakit")
-        tools = make_tools(run=RunSettings(**settings))
-        engine = Engine(tools, store, tmp_path / f"work{next(count)}", limit=limit)
+        context = make_context(run=RunSettings(**settings))
+        engine = Engine(context, store, tmp_path / f"work{next(count)}", limit=limit)
         steps = [Step(n, transform, f"r.yaml:{n}:1") for n, transform in enumerate(transforms, 1)]
         try:
-            stage = engine.run(steps)
-            return stage.lazy().collect(), engine
+            frames = engine.run(steps)
+            return frames.lazy().collect(), engine
         finally:
             store.close()
 
@@ -76,8 +76,8 @@ def test_parameters_outside_the_key_cost_nothing(run: Run, tmp_path: Path) -> No
 
 def test_equal_inputs_share_one_piece_of_work(run: Run, tmp_path: Path) -> None:
     class Same(Numbers):
-        def read(self, tools: Tools) -> Any:
-            for batch in super().read(tools):
+        def read(self, context: StepContext) -> Any:
+            for batch in super().read(context):
                 yield type(batch)(batch.frame.with_columns(text=batch.frame["label"]), batch.rejects)
 
     _, engine = run(Same(count=20), ProcessWork(log=str(tmp_path / "log")))
@@ -176,9 +176,9 @@ def test_conservation_and_independence_of_batch_size(
     folder = tmp_path_factory.mktemp("run")
     results = []
     for rows in (size, 4096):
-        tools = Tools(base=folder, project=folder, run=RunSettings(batch_rows=rows))
+        context = StepContext(base=folder, project=folder, run=RunSettings(batch_rows=rows))
         store = Store(folder / "store")
-        engine = Engine(tools, store, folder / f"work{rows}")
+        engine = Engine(context, store, folder / f"work{rows}")
         transforms = [
             Numbers(count=count, broken=broken),
             OnlyOdd(),
@@ -186,8 +186,8 @@ def test_conservation_and_independence_of_batch_size(
             DropShort(min_chars=short),
         ]
         try:
-            stage = engine.run([Step(n, transform, "") for n, transform in enumerate(transforms, 1)])
-            results.append(stage.lazy().collect().drop("@3.toy.work").rows())
+            frames = engine.run([Step(n, transform, "") for n, transform in enumerate(transforms, 1)])
+            results.append(frames.lazy().collect().drop("@3.toy.work").rows())
         except NothingLeft:
             results.append([])
         rejects = (engine.folder / "rejects.jsonl").read_bytes().splitlines()

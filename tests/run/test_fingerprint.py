@@ -15,13 +15,13 @@ from datakit.core.labels import load_labels
 from datakit.core.parameters import validated
 from datakit.core.registry import find
 from datakit.core.settings import LlmSettings, RunSettings
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator
 from datakit.run.keys import fingerprint
 
 ANNOTATORS = [name for name in CASES if issubclass(find(name), Annotator)]
 LABELS = load_labels(ROOT / "templates" / "ecom" / "labels.yaml")
-TOOLS = Tools(base=ROOT, project=ROOT, labels=LABELS, llm=LlmSettings(provider="openai", model="m"))
+TOOLS = StepContext(base=ROOT, project=ROOT, labels=LABELS, llm=LlmSettings(provider="openai", model="m"))
 
 runs = st.builds(
     RunSettings,
@@ -150,7 +150,9 @@ def test_a_template_reaches_the_key_by_what_it_says_of_the_record(tmp_path: Path
     keys = set()
     for text in ("<image>描述这张图。", "<image>描述这张图，短一些。"):
         template.write_text(text, "utf-8")
-        tools = replace(TOOLS, project=tmp_path)
+        context = replace(TOOLS, project=tmp_path)
         annotator = made("annotate.describe", template="mine.j2")
-        keys.add(fingerprint(annotator, tools) + repr(annotator.key_fields(records().to_dicts()[0], tools)))
+        keys.add(
+            fingerprint(annotator, context) + repr(annotator.key_fields(records().to_dicts()[0], context))
+        )
     assert len(keys) == 2

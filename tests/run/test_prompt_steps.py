@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 )
 def test_shipped_recipes_say_what_serving_takes(recipe: str, calls: dict[str, int], given: list[str]) -> None:
     found = load(ROOT / "recipes" / f"{recipe}.yaml")
-    work = serving_work(found, found.tools())
+    work = serving_work(found, found.context())
     assert work is not None
     assert {step.name: step.calls for step in work.steps} == calls
     assert (work.given, work.fault) == (given, "")
@@ -35,13 +35,13 @@ def test_samples_and_a_referee_are_more_calls() -> None:
         ROOT / "recipes" / "ecom_v3.yaml",
         ["annotate.describe.samples=3", "annotate.describe.referee=ecom/referee.j2", "llm.provider=openai"],
     )
-    work = serving_work(found, found.tools())
+    work = serving_work(found, found.context())
     assert work is not None
     assert [step.calls for step in work.steps if step.name == "annotate.describe"] == [6]
 
 
 def test_prompt_that_needs_the_label_cannot_be_served() -> None:
     found = load(ROOT / "recipes" / "ecom_v3.yaml", ["annotate.describe.template=ecom/reason.j2"])
-    work = serving_work(found, found.tools())
+    work = serving_work(found, found.context())
     assert work is not None
     assert "with the label in view" in work.fault

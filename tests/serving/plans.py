@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datakit.core.pixels import FAMILIES, TRAINER
 from datakit.core.qwen_models import qwen_model
-from datakit.serving.demand import Demand
 from datakit.serving.plan import ServingPlan, plan_serving
+from datakit.serving.requirements import Requirements
 from datakit.serving.settings import ServeSettings
 
 QWEN = FAMILIES["qwen2_5_vl"]
 SEVEN = qwen_model("Qwen/Qwen2.5-VL-7B-Instruct")
-DEMAND = Demand(
+DEMAND = Requirements(
     records=100,
     prompt_tokens=2444,
     answer_tokens=70,
@@ -25,7 +25,7 @@ DEMAND = Demand(
 
 
 def planned(
-    settings: ServeSettings | None = None, demand: Demand = DEMAND, *, cpu: bool = False
+    settings: ServeSettings | None = None, demand: Requirements = DEMAND, *, cpu: bool = False
 ) -> ServingPlan:
     """A plan for the 7B model under the name `ecom`."""
     chosen = settings or ServeSettings()

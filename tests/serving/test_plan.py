@@ -15,8 +15,8 @@ from plans import DEMAND, QWEN, SEVEN, planned
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
 from datakit.core.pixels import FAMILIES, TRAINER, TrainerLimits, image_tokens, trainer_size
-from datakit.serving.demand import demand_of, served_family
 from datakit.serving.plan import ServingPlan, gpu_memory, longest_context
+from datakit.serving.requirements import requirements_of, served_family
 from datakit.serving.settings import ServeSettings
 
 
@@ -124,7 +124,7 @@ def test_resized_as_in_training_every_picture_keeps_its_tokens(
 
 
 def test_demand_of_a_build_counts_prompt_pictures_and_answer(small: Path) -> None:
-    demand = demand_of(BuildFolder(small), SEVEN)
+    demand = requirements_of(BuildFolder(small), SEVEN)
     assert (demand.records, demand.images, demand.mismatches) == (6, 1, ())
     assert demand.prompt_tokens > demand.image_tokens > 700
     assert demand.longest_tokens <= demand.prompt_tokens + demand.answer_tokens
@@ -142,4 +142,4 @@ def test_build_holds_a_script_that_bash_reads_and_a_plan(small: Path) -> None:
 
 def test_folder_without_data_is_no_build(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no data set for LLaMA-Factory"):
-        demand_of(BuildFolder(tmp_path), SEVEN)
+        requirements_of(BuildFolder(tmp_path), SEVEN)

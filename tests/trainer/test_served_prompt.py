@@ -17,10 +17,10 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.qwen_models import qwen_model
 from datakit.serving.asking import Question, Reply, contents
 from datakit.serving.classifier import Item
-from datakit.serving.demand import demand_of, processor_of
 from datakit.serving.endpoint import Endpoint
 from datakit.serving.prompting import BuildPrompts
 from datakit.serving.records import split_items
+from datakit.serving.requirements import processor_of, requirements_of
 
 pytestmark = pytest.mark.trainer
 
@@ -73,7 +73,7 @@ def test_served_prompts_have_the_token_ids_and_pixels_of_the_training(
     loaded = load_as_trainer(build)
     rows, examples = loaded.emitted["eval_dataset"], loaded.sets["eval_dataset"]
     trained = {row["id"]: example for row, example in zip(rows, examples, strict=True)}
-    served = demand_of(BuildFolder(build), qwen_model(folder)).served
+    served = requirements_of(BuildFolder(build), qwen_model(folder)).served
     processor = AutoProcessor.from_pretrained(folder)
     processor.image_processor.size = {"shortest_edge": served.min_pixels, "longest_edge": served.max_pixels}
     processor.image_processor.min_pixels = served.min_pixels
@@ -105,7 +105,7 @@ def test_planned_pixel_limits_leave_the_trained_grid_alone(
     from transformers import AutoProcessor
 
     from datakit.core.pixels import TRAINER, trainer_size
-    from datakit.serving.demand import served_family
+    from datakit.serving.requirements import served_family
 
     folder = tiny_model(family)
     own = processor_of(qwen_model(folder))

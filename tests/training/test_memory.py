@@ -19,8 +19,8 @@ from datakit.training.memory import (
     Trained,
     activations,
     batch_of,
+    inputs,
     largest_layer,
-    needs,
     states,
     trained_by,
 )
@@ -67,7 +67,7 @@ def test_known_full_training_of_7b_fits_four_24_gib_gpus() -> None:
     assert (
         trained.parameters == size.parts.embedding + size.parts.layers
     )  # the vision tower and the projector are frozen by default
-    by_mode = {n.mode: n for n in needs(size, trained, batch_of(keys, 1500, 752), gpus=4, nodes=1)}
+    by_mode = {n.mode: n for n in inputs(size, trained, batch_of(keys, 1500, 752), gpus=4, nodes=1)}
     assert by_mode["z3_offload"].gpu < 24 * GIB
     assert by_mode["z2"].gpu > 24 * GIB
 
@@ -77,9 +77,9 @@ def test_lora_of_7b_fits_24_gib_and_full_training_does_not() -> None:
     rank = {"finetuning_type": "lora", "lora_rank": 16}
     lora = trained_by(rank, size)
     assert lora.parameters == 40_370_176  # peft's count for rank 16 on all linear modules of the 7B
-    need = needs(size, lora, batch_of(rank, 2000, 752), gpus=1, nodes=1)[0]
+    need = inputs(size, lora, batch_of(rank, 2000, 752), gpus=1, nodes=1)[0]
     assert 16 * GIB < need.gpu < 24 * GIB
-    full = needs(
+    full = inputs(
         size, trained_by({"finetuning_type": "full"}, size), batch_of({}, 2000, 752), gpus=1, nodes=1
     )
     assert full[0].gpu > 100 * GIB

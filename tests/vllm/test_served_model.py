@@ -21,19 +21,19 @@ from datakit.core.labels import load_labels
 from datakit.core.outcome import Done, Outcome, Rejected, Retry
 from datakit.core.pixels import image_tokens
 from datakit.core.settings import LlmSettings
+from datakit.core.step_context import StepContext
 from datakit.core.tokens import token_ids
-from datakit.core.tools import Tools
 from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.calls import Calls
 from datakit.llm.client import Client
 from datakit.llm.request import Completion, Request
 from datakit.serving.asking import Question, Reply, closed_form, contents
 from datakit.serving.classifier import Classifier, Item
-from datakit.serving.demand import processor_of, prompt_tokens, trainer_limits
 from datakit.serving.endpoint import Endpoint, Served
 from datakit.serving.plan import CPU_BLOCK, longest_context
 from datakit.serving.prompting import BuildPrompts
 from datakit.serving.records import split_items
+from datakit.serving.requirements import processor_of, prompt_tokens, trainer_limits
 from datakit.serving.smoke import smoke_test
 
 pytestmark = pytest.mark.vllm
@@ -205,11 +205,11 @@ def test_answers_in_a_schema_come_through_the_client_of_the_annotators(vllm: Run
 def test_description_by_a_random_model_is_a_text_or_left_to_retry(vllm: Running, tmp_path: Path) -> None:
     """Never an empty text, never an error of the program; what it used up is counted."""
     settings = LlmSettings(provider="openai", base_url=vllm.server.url, model=NAME, max_image_pixels=50_176)
-    tools = Tools(base=tmp_path, project=tmp_path, llm=settings)
+    context = StepContext(base=tmp_path, project=tmp_path, llm=settings)
     row = {"id": "a", "images": [str(SCREENS[0])], "ocr_text": None, "label": None}
 
     async def go() -> Outcome:
-        worker = Describe(max_tokens=24, temperature=0).start(tools)
+        worker = Describe(max_tokens=24, temperature=0).start(context)
         try:
             found: Outcome = await worker.answer(row)
             return found

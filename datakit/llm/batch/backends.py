@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from datakit.core.call_stats import CallStats
 from datakit.core.errors import StopProvider
-from datakit.core.flight import Flight
 from datakit.llm._faults import Fault
 from datakit.llm.batch import files as batch_files
 from datakit.llm.batch.journal import Entry, Way
@@ -151,8 +151,8 @@ class ManualBackend:
 
     way: Way = "batch_files"
 
-    def __init__(self, model: str, flight: Flight) -> None:
-        self._model, self._flight = model, flight
+    def __init__(self, model: str, stats: CallStats) -> None:
+        self._model, self._stats = model, stats
 
     async def recover(self, entry: Entry) -> bool:
         return True
@@ -165,7 +165,7 @@ class ManualBackend:
             return Ended("line_missing")
         names = map(shlex.quote, (_shown(entry.input), _shown(entry.output), self._model))
         command = "vllm run-batch -i {} -o {} --model {}".format(*names)
-        self._flight.to_run[command] = len(entry.known.ids)
+        self._stats.to_run[command] = len(entry.known.ids)
         return Fault("retry", WAITS, f"asked in {entry.input}, which nobody has run yet")
 
     async def done(self, entry: Entry) -> None:

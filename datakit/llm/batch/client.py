@@ -8,7 +8,7 @@ from typing import Any
 
 from datakit.core.errors import BudgetSpent, DatakitError, StopProvider, UserError
 from datakit.core.record import digest
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.llm._dialect import Dialect
 from datakit.llm._endpoint import Endpoint
 from datakit.llm._faults import Fault
@@ -29,9 +29,9 @@ _FREE = Price(0.0, 0.0, 0.0)
 class Batches:
     """The transport of one model by batch files. Made and used on one event loop."""
 
-    def __init__(self, tools: Tools) -> None:
-        first, *others = tools.llm.each_endpoint()
-        self.settings, self._factor = first, tools.llm.batch_price_factor
+    def __init__(self, context: StepContext) -> None:
+        first, *others = context.llm.each_endpoint()
+        self.settings, self._factor = first, context.llm.batch_price_factor
         self._attempts: Counter[str] = Counter()
         self.notes: dict[str, Any] = {"attempts": self._attempts}
         # The hours in a queue are no measure of work, and the price is not that of a call.
@@ -39,7 +39,7 @@ class Batches:
         provider = provider_of(first)
         if not provider.batch_path:
             raise UserError(
-                f"{provider.name} takes no batch files, but run.mode is {tools.run.mode}",
+                f"{provider.name} takes no batch files, but run.mode is {context.run.mode}",
                 remedy="Set run.mode: calls.",
             )
         self.tokens = RequestTokens(provider)
@@ -47,22 +47,23 @@ class Batches:
         self._price = price.times(self._factor) if price else None
         if price is None:
             self._note(unknown_price(first.model))
-        if others and tools.run.mode == "batch":
+        if others and context.run.mode == "batch":
             self._note(f"Batches go to one endpoint of a model only, the first ({first.base_url}).")
         self._endpoint: Endpoint | None = None
-        backend: BatchBackend = ManualBackend(first.model, tools.flight)
+        backend: BatchBackend = ManualBackend(first.model, context.stats)
         address = ""
         self._dialect = Dialect(provider, self._note)
-        if tools.run.mode == "batch":
+        if context.run.mode == "batch":
             self._endpoint = Endpoint(first, attempts=Counter(), note=self._note)
             backend = ServiceBackend(BatchService(self._endpoint))
             address = digest(self._endpoint.address).hex()
-        store = tools.run.store_folder(tools.project)
+        store = context.run.store_folder(context.project)
         self._scheduler = BatchScheduler(
             settings=first,
-            run=tools.run,
-            flight=tools.flight,
-            files=tools.files,
+            run=context.run,
+            budget=context.budget,
+            stats=context.stats,
+            files=context.files,
             dialect=self._dialect,
             price=self._price,
             folder=BatchFolder(store, backend.way, address),

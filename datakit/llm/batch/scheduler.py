@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from datakit.core.call_budget import CallBudget
+from datakit.core.call_stats import CallStats
 from datakit.core.errors import BudgetSpent, StopProvider
 from datakit.core.files import FileDigests
-from datakit.core.flight import Flight
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.llm._dialect import Dialect
 from datakit.llm._faults import Fault
@@ -55,7 +56,8 @@ class BatchScheduler:
 
     settings: LlmSettings
     run: RunSettings
-    flight: Flight
+    budget: CallBudget
+    stats: CallStats
     files: FileDigests
     dialect: Dialect
     price: Price | None
@@ -103,8 +105,8 @@ class BatchScheduler:
                 await self._task
         await self._tidy()
         away = [one for one in self._asked if one.entry.known.status == "submitted"]
-        self.flight.batches_away += len(away)
-        self.flight.told, self.flight.in_flight = "", 0
+        self.stats.batches_away += len(away)
+        self.stats.message, self.stats.in_flight = "", 0
         for entry in [*(one.entry for one in self._asked), *(entry for entry, _ in self._answered)]:
             entry.release()
 
@@ -183,7 +185,7 @@ class BatchScheduler:
         if not await self.backend.recover(entry):
             entry.remove()  # nothing was ordered: what is wanted now is written anew
             return False
-        self.flight.hold(entry.known.worst_usd)
+        self.budget.hold(entry.known.worst_usd)
         for other in entry.known.ids:
             self._open.setdefault(other, [])
         self._asked.append(Asked(entry))
@@ -191,8 +193,8 @@ class BatchScheduler:
 
     async def _write(self, entry: Entry) -> Written:
         """Writes and sends one file of what waits. Raises BudgetSpent when too few lines can be paid."""
-        budget = self.run.budget_usd if self.price is not None else None
-        left, most_bytes = self.flight.left(budget), int(self.run.batch_max_mb * 1_000_000)
+        budget_usd = self.run.budget_usd if self.price is not None else None
+        left, most_bytes = self.budget.left(budget_usd), int(self.run.batch_max_mb * 1_000_000)
         limits = FileLimits(self.run.batch_max_requests, most_bytes, left)
         lines = [line for line in self._waiting if line.id]
         self._waiting = [line for line in self._waiting if not line.id]
@@ -214,8 +216,8 @@ class BatchScheduler:
             for line in written.lines:
                 self._open.setdefault(line.id, []).append(line)
             await self._order(entry, written)
-        elif written.too_dear_usd is not None and not self.flight.reserved_usd:
-            raise BudgetSpent(budget or 0.0, self.flight.spent_usd, written.too_dear_usd)
+        elif written.too_dear_usd is not None and not self.budget.reserved_usd:
+            raise BudgetSpent(budget_usd or 0.0, self.budget.spent_usd, written.too_dear_usd)
         return written
 
     async def _order(self, entry: Entry, written: Written) -> None:
@@ -230,10 +232,10 @@ class BatchScheduler:
                 created=time.time(),
             )
         )
-        self.flight.hold(written.worst_usd)
+        self.budget.hold(written.worst_usd)
         asked = Asked(entry, had_company=bool(self._asked))
         self._asked.append(asked)
-        self.flight.tell(f"sending a batch of {len(ids):,} requests")
+        self.stats.tell(f"sending a batch of {len(ids):,} requests")
         await self.backend.order(entry)
         asked.look_at = time.monotonic()
 
@@ -247,7 +249,7 @@ class BatchScheduler:
             self._hand_out(asked, found.missing)
         elif isinstance(found, Fault):
             self._asked.remove(asked)
-            self.flight.settle(asked.entry.known.worst_usd, 0.0)
+            self.budget.settle(asked.entry.known.worst_usd, 0.0)
             self._give(asked.entry.known.ids, found)
             asked.entry.release()
         else:
@@ -276,13 +278,13 @@ class BatchScheduler:
                 self._give([id_], found)
         ended = missing.replace("_", " ")
         self._give(list(open_), Fault("again", missing, f"{ended}: the batch ended without this answer"))
-        self.flight.settle(entry.known.worst_usd, cost)
+        self.budget.settle(entry.known.worst_usd, cost)
         self._answered.append((entry, unasked))
 
     def _give(self, ids: list[str], found: Answer | Fault) -> None:
         if ids and isinstance(found, Fault) and found.fate == "again" and self.backend.way == "batch_files":
-            count = self.flight.unanswered.get(found.detail, 0)
-            self.flight.unanswered[found.detail] = count + len(ids)
+            count = self.stats.unanswered.get(found.detail, 0)
+            self.stats.unanswered[found.detail] = count + len(ids)
         for id_ in ids:
             for number, line in enumerate(self._open.pop(id_, ())):
                 line.give(found, is_first=number == 0)
@@ -291,7 +293,7 @@ class BatchScheduler:
         """A batch that did not begin: its questions wait again, for room in the queue, or all is over."""
         entry, error = asked.entry, failed.error
         self._asked.remove(asked)
-        self.flight.settle(entry.known.worst_usd, 0.0)
+        self.budget.settle(entry.known.worst_usd, 0.0)
         self._waiting.extend(line for id_ in entry.known.ids for line in self._open.pop(id_, ()))
         if error is None and not asked.had_company:
             error = StopProvider(
@@ -305,7 +307,7 @@ class BatchScheduler:
 
     async def _tidy(self) -> None:
         """Removes files whose answers are stored: since they were handed out nothing is left to go on."""
-        if self.flight.is_storing:
+        if self.stats.is_storing:
             return
         while self._answered:
             entry, unasked = self._answered[0]
@@ -324,11 +326,11 @@ class BatchScheduler:
 
     def _tell(self) -> None:
         if not self._asked:
-            self.flight.in_flight = 0
+            self.stats.in_flight = 0
             return
         total = sum(len(one.entry.known.ids) for one in self._asked)
-        self.flight.in_flight = total
+        self.stats.in_flight = total
         batches = f"{len(self._asked)} batch{'es' if len(self._asked) > 1 else ''} under way"
         wait_s = max(min(one.look_at for one in self._asked) - time.monotonic(), 0.0)
         done = sum(one.done for one in self._asked)
-        self.flight.tell(f"{batches}, {done:,} of {total:,} requests done, next look in {wait_s:.0f} s")
+        self.stats.tell(f"{batches}, {done:,} of {total:,} requests done, next look in {wait_s:.0f} s")

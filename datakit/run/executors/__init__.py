@@ -9,7 +9,7 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 
 from datakit.core.errors import UserError, did_you_mean
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator
 from datakit.run.executors.base import Executor
 from datakit.run.executors.event_loop import EventLoopExecutor
@@ -18,7 +18,7 @@ from datakit.run.executors.process import ProcessExecutor
 
 GROUP = "datakit.executors"
 """Entry-point group through which other packages add executors (`ray = "package.module:RayExecutor"`)."""
-_OWN: dict[str, Callable[[Annotator, Tools], Executor]] = {
+_OWN: dict[str, Callable[[Annotator, StepContext], Executor]] = {
     "inline": InlineExecutor,
     "process": ProcessExecutor,
     "event_loop": EventLoopExecutor,
@@ -26,15 +26,15 @@ _OWN: dict[str, Callable[[Annotator, Tools], Executor]] = {
 _OLD_NAMES = {"async": "event_loop"}
 
 
-def executor_for(annotator: Annotator, tools: Tools) -> Executor:
+def executor_for(annotator: Annotator, context: StepContext) -> Executor:
     """The executor that an annotator names. Nothing is started before its `run` is."""
     named: str = annotator.executor
     name = _OLD_NAMES.get(named, named)
     if name in _OWN:
-        return _OWN[name](annotator, tools)
+        return _OWN[name](annotator, context)
     others = {point.name: point for point in entry_points(group=GROUP)}
     if name not in others:
         hint = did_you_mean(name, [*_OWN, *others])
         raise UserError(f"{annotator.name()} names an executor that is not there, `{name}`", remedy=hint)
-    executor: Executor = others[name].load()(annotator, tools)
+    executor: Executor = others[name].load()(annotator, context)
     return executor

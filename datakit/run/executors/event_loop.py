@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Generator, Iterator
 
+from datakit.core.call_stats import CallStats
 from datakit.core.errors import BudgetSpent, DatakitError, StopProvider
-from datakit.core.flight import Flight
 from datakit.core.outcome import Outcome
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Row
 from datakit.core.workers import AsyncRowWorker, async_row_worker
 from datakit.run.executors.base import Answered, Job, notes_of, unexpected
@@ -25,10 +25,10 @@ class EventLoopExecutor:
     stops, no further record is started, and answers under way are still handed out: they are paid for.
     """
 
-    def __init__(self, annotator: Annotator, tools: Tools) -> None:
-        self._annotator, self._tools = annotator, tools
-        by_batch = tools.run.is_batch and tools.llm.resolved_provider() != "offline"
-        self._most = tools.run.batch_max_requests if by_batch else tools.run.concurrency
+    def __init__(self, annotator: Annotator, context: StepContext) -> None:
+        self._annotator, self._context = annotator, context
+        by_batch = context.run.is_batch and context.llm.resolved_provider() != "offline"
+        self._most = context.run.batch_max_requests if by_batch else context.run.concurrency
         self.notes: Row = {}
 
     def run(self, jobs: Iterator[Job]) -> Generator[Answered, None, None]:
@@ -50,13 +50,13 @@ class EventLoopExecutor:
                 runner.run(_close(answers))
 
     async def _answers(self, jobs: Iterator[Job]) -> AsyncGenerator[Answered, None]:
-        flight = self._tools.flight
+        stats = self._context.stats
         workers = {
-            model: async_row_worker(self._annotator.start(tools))
-            for model, tools in tools_by_model(self._annotator, self._tools).items()
+            model: async_row_worker(self._annotator.start(context))
+            for model, context in tools_by_model(self._annotator, self._context).items()
         }
-        flight.is_storing, flight.batches_away = False, 0
-        records = _OpenRecords(flight)
+        stats.is_storing, stats.batches_away = False, 0
+        records = _OpenRecords(stats)
         stopped: BaseException | None = None
         try:
             while True:
@@ -65,17 +65,17 @@ class EventLoopExecutor:
                 if not records.tasks:
                     break
                 answered, errors = await records.ended()
-                if answered or flight.told:
-                    flight.is_storing = True
+                if answered or stats.message:
+                    stats.is_storing = True
                     yield answered
-                    flight.is_storing = False
+                    stats.is_storing = False
                 stopped = stopped or next(iter(errors), None)
                 if stopped is not None and not isinstance(stopped, BudgetSpent | StopProvider):
                     break
             if stopped is not None:
                 raise stopped
         except BaseException:
-            flight.is_storing |= bool(records.tasks)  # those are broken off, with answers that may have come
+            stats.is_storing |= bool(records.tasks)  # those are broken off, with answers that may have come
             raise
         finally:
             await records.cancel()
@@ -87,8 +87,8 @@ class EventLoopExecutor:
         self, jobs: Iterator[Job], workers: dict[str, AsyncRowWorker], records: _OpenRecords
     ) -> BudgetSpent | None:
         """Starts records as long as there is room; what it gives says that no further one may be started."""
-        flight = self._tools.flight
-        while len(records.tasks) < self._most + min(flight.waiting, MOST_WAITING * self._most):
+        stats = self._context.stats
+        while len(records.tasks) < self._most + min(stats.waiting, MOST_WAITING * self._most):
             try:
                 job = next(jobs, None)
             except BudgetSpent as spent:
@@ -102,11 +102,11 @@ class EventLoopExecutor:
 class _OpenRecords:
     """The records that are being answered, each a task; wakes too when a record begins to wait."""
 
-    def __init__(self, flight: Flight) -> None:
+    def __init__(self, stats: CallStats) -> None:
         self.tasks: set[asyncio.Task[tuple[bytes, Outcome]]] = set()
         self._ended: asyncio.Queue[asyncio.Task[tuple[bytes, Outcome]] | None] = asyncio.Queue()
-        self._flight = flight
-        flight.listen(lambda: self._ended.put_nowait(None))
+        self._stats = stats
+        stats.listen(lambda: self._ended.put_nowait(None))
 
     def start(self, worker: AsyncRowWorker, job: Job) -> None:
         task = asyncio.create_task(_answer(worker, job))
@@ -124,7 +124,7 @@ class _OpenRecords:
         return [task.result() for task in tasks if task.exception() is None], errors
 
     async def cancel(self) -> None:
-        self._flight.listen(None)
+        self._stats.listen(None)
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)

@@ -21,7 +21,7 @@ from typing import Any
 
 from datakit.core.errors import DatakitError, UserError
 from datakit.core.outcome import Outcome, Retry
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Row
 from datakit.run.executors.base import Answered, Job
 
@@ -40,16 +40,16 @@ class _Child:
 class ProcessExecutor:
     """Runs an annotator's worker in `run.workers` processes."""
 
-    def __init__(self, annotator: Annotator, tools: Tools) -> None:
+    def __init__(self, annotator: Annotator, context: StepContext) -> None:
         try:
-            self._setup = pickle.dumps((annotator, tools, tools.run.worker_memory_mb))
+            self._setup = pickle.dumps((annotator, context, context.run.worker_memory_mb))
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise UserError(
                 f"{annotator.name()} cannot be sent to a worker process: {error}",
                 remedy="Define the transform in a module that can be imported, not in a notebook.",
             ) from None
         self.notes: Row = {}
-        self._count = tools.run.workers or default_workers()
+        self._count = context.run.workers or default_workers()
         self._children: list[_Child] = []
         self._crashed: set[bytes] = set()
         self._deaths = 0  # workers in a row that died without an answer

@@ -20,8 +20,8 @@ def main() -> None:
     pipe = Connection(int(sys.argv[1]))
     try:
         sys.path[:] = pickle.loads(pipe.recv_bytes())
-        annotator, tools, memory_mb = pickle.loads(pipe.recv_bytes())
-        worker = row_worker(annotator.start(tools))
+        annotator, context, memory_mb = pickle.loads(pipe.recv_bytes())
+        worker = row_worker(annotator.start(context))
         while True:
             key, row = pipe.recv()
             pipe.send((key, answer(worker, row)))

@@ -16,7 +16,7 @@ from toys import AsyncWork, ProcessWork, Work
 from datakit.core.errors import BudgetSpent, StopProvider, UserError
 from datakit.core.outcome import Done, Outcome, Rejected, Retry
 from datakit.core.settings import LlmSettings, RunSettings
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import AsyncRowWorker, Row, RowWorker
 from datakit.run.executors import GROUP, executor_for
 from datakit.run.executors.base import Executor, Job
@@ -31,7 +31,7 @@ class Faulty(Work):
 
     registered_name: ClassVar[str] = "toy.faulty"
 
-    def start(self, tools: Tools) -> Any:
+    def start(self, context: StepContext) -> Any:
         return _Faulty(self)
 
 
@@ -42,7 +42,7 @@ class FaultyProcess(Faulty):
 class FaultyAsync(Faulty):
     executor = "event_loop"
 
-    def start(self, tools: Tools) -> Any:
+    def start(self, context: StepContext) -> Any:
         return _FaultyAsync(self)
 
 
@@ -73,12 +73,12 @@ Make = Callable[..., Executor]
 
 
 @pytest.fixture
-def make(tmp_path: Path, make_tools: Callable[..., Tools]) -> Make:
+def make(tmp_path: Path, make_context: Callable[..., StepContext]) -> Make:
     """The executor of a toy."""
 
     def make(kind: type[Work], **parameters: Any) -> Executor:
-        tools = make_tools(run=RunSettings(workers=2, concurrency=4), llm=LLM)
-        return executor_for(kind(log=str(tmp_path / "log"), **parameters), tools)
+        context = make_context(run=RunSettings(workers=2, concurrency=4), llm=LLM)
+        return executor_for(kind(log=str(tmp_path / "log"), **parameters), context)
 
     return make
 
@@ -171,9 +171,9 @@ def test_early_close_leaves_no_process_thread_or_task(make: Make, kind: type[Wor
     assert all(task.cancelled() for task in tasks)
 
 
-def test_worker_that_has_grown_is_replaced(tmp_path: Path, make_tools: Callable[..., Tools]) -> None:
+def test_worker_that_has_grown_is_replaced(tmp_path: Path, make_context: Callable[..., StepContext]) -> None:
     run = RunSettings(workers=1).model_copy(update={"worker_memory_mb": 1})
-    executor = ProcessExecutor(ProcessWork(log=str(tmp_path / "log")), make_tools(run=run))
+    executor = ProcessExecutor(ProcessWork(log=str(tmp_path / "log")), make_context(run=run))
     assert len(outcomes(executor, jobs(5))) == 5
     assert sorted((tmp_path / "log").read_text().split()) == ["0", "1", "2", "3", "4"]
 

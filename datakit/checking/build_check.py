@@ -10,8 +10,8 @@ from datakit.artifacts.checked import CheckReport
 from datakit.artifacts.report import BuildReport
 from datakit.checking.check import Check, Report
 from datakit.checking.finding import Findings, Group
+from datakit.checking.records_file import gpus_of, names_in
 from datakit.checking.training import Training
-from datakit.checking.writing import gpus_of, names_in
 from datakit.core.transform import Artifact
 from datakit.recipe.recipe import Recipe
 from datakit.recipe.yaml_file import show_path

@@ -15,34 +15,34 @@ import polars as pl
 from datakit.core.tokens import IMAGE
 
 CHATS = "messages"
-_FOLDED_ROLES = ("system", "user")
+_FACTORED_ROLES = ("system", "user")
 """Answers stay whole: they are short, and a constant one would look empty."""
 _SAMPLE = 8
 _TRIES = 3
 
 
-class Shared(NamedTuple):
+class SharedAffixes(NamedTuple):
     """How every text of one turn begins and ends; "" for what is not shared."""
 
     start: str = ""
     end: str = ""
 
 
-class Folded(NamedTuple):
+class FactoredChats(NamedTuple):
     """Records whose chats lack what they share. `<image>` places are never cut in two."""
 
     frame: pl.DataFrame
-    shared: Sequence[Shared] = ()
+    shared: Sequence[SharedAffixes] = ()
     """One for each turn; () where the chats have different turns, or none, and so are whole."""
 
-    def unfolded(self) -> pl.DataFrame:
+    def expanded(self) -> pl.DataFrame:
         """The records with their whole chats."""
         if not self.shared or CHATS not in self.frame.columns:
             return self.frame
-        return self.frame.with_columns(unfolded(self.frame[CHATS], self.shared))
+        return self.frame.with_columns(expanded(self.frame[CHATS], self.shared))
 
 
-def unfolded(messages: pl.Series, shared: Sequence[Shared]) -> pl.Series:
+def expanded(messages: pl.Series, shared: Sequence[SharedAffixes]) -> pl.Series:
     """Whole chats of folded ones."""
     if not shared or messages.is_empty():
         return messages
@@ -56,7 +56,7 @@ def unfolded(messages: pl.Series, shared: Sequence[Shared]) -> pl.Series:
     return chats(roles, whole)
 
 
-def fold(frame: pl.DataFrame, like: Sequence[Shared] = ()) -> Folded:
+def factor(frame: pl.DataFrame, like: Sequence[SharedAffixes] = ()) -> FactoredChats:
     """The records without what all their chats share, if all have the same roles in turn.
 
     Where they share what other records do (`like`), just that is taken off, so that many batches have the
@@ -65,28 +65,28 @@ def fold(frame: pl.DataFrame, like: Sequence[Shared] = ()) -> Folded:
     widths = frame[CHATS].list.len()
     width = widths.max()
     if not isinstance(width, int) or width == 0 or widths.null_count() or widths.min() != width:
-        return Folded(frame)
+        return FactoredChats(frame)
     roles, turns = turns_of(frame[CHATS], width)
     if None in roles or not _same_roles(frame[CHATS], roles):
-        return Folded(frame)
+        return FactoredChats(frame)
     rests, shared = [], []
-    guesses = like if len(like) == width else [Shared()] * width
+    guesses = like if len(like) == width else [SharedAffixes()] * width
     for role, turn, guess in zip(roles, turns, guesses, strict=True):
         rest, start, end = turn, "", ""
-        if role in _FOLDED_ROLES:
+        if role in _FACTORED_ROLES:
             rest, start = _without(turn, guess.start, at_end=False)
             rest, end = _without(rest, guess.end, at_end=True)
         rests.append(rest)
-        shared.append(Shared(start, end))
-    return Folded(frame.with_columns(chats(roles, rests)), tuple(shared))
+        shared.append(SharedAffixes(start, end))
+    return FactoredChats(frame.with_columns(chats(roles, rests)), tuple(shared))
 
 
-def uncut(start: str, end: str) -> tuple[Shared, str, str]:
+def uncut(start: str, end: str) -> tuple[SharedAffixes, str, str]:
     """The two texts as shared ones, and what of them must stay with each text: a part of an `<image>`."""
     tail = max((size for size in range(1, len(IMAGE)) if start.endswith(IMAGE[:size])), default=0)
     head = max((size for size in range(1, len(IMAGE)) if end.startswith(IMAGE[-size:])), default=0)
     kept = len(start) - tail
-    return Shared(start[:kept], end[head:]), start[kept:], end[:head]
+    return SharedAffixes(start[:kept], end[head:]), start[kept:], end[:head]
 
 
 def turns_of(messages: pl.Series, width: int) -> tuple[list[str], list[pl.Series]]:

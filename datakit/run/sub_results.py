@@ -15,7 +15,7 @@ UNREAD = "/unread"
 
 
 @dataclass(frozen=True)
-class StoredParts:
+class StoredSubResults:
     """Parts in the result store, each on disk and in the report the moment it arrives."""
 
     store: Store

@@ -34,7 +34,7 @@ _USUAL_ASPECT = 4.0
 
 
 @dataclass(frozen=True)
-class Demand:
+class Requirements:
     """The figures of a build that a server must meet."""
 
     records: int
@@ -64,7 +64,7 @@ class Demand:
     """Different sizes of pictures."""
 
 
-def demand_of(build: BuildFolder, model: QwenModel) -> Demand:
+def requirements_of(build: BuildFolder, model: QwenModel) -> Requirements:
     """The demand of a build for a model, by its data files and picture headers: no pixel is decoded.
 
     Raises UserError for a folder without a data set for LLaMA-Factory, or with a picture that is missing.
@@ -78,7 +78,7 @@ def demand_of(build: BuildFolder, model: QwenModel) -> Demand:
             f"{build.path} holds no record of the task itself", remedy="Build again with `datakit build`."
         )
     served = served_family(found.sizes.values(), family, trainer)
-    return Demand(
+    return Requirements(
         records=found.records,
         prompt_tokens=found.prompt,
         answer_tokens=found.answer,

@@ -10,8 +10,8 @@ from datakit.artifacts.build_draft import BuildDraft
 from datakit.artifacts.serving import Serving
 from datakit.core.qwen_models import qwen_model
 from datakit.core.transform import Artifact
-from datakit.serving.demand import demand_of
 from datakit.serving.plan import ServingPlan, plan_serving
+from datakit.serving.requirements import requirements_of
 from datakit.serving.settings import ServeSettings
 
 _PLACE = "MODEL"
@@ -26,7 +26,9 @@ def write_serving(
     UserError for what cannot start.
     """
     model = qwen_model(settings.model or architecture)
-    plan = plan_serving(model, demand_of(draft, model), settings, served=_PLACE, name=settings.name or name)
+    plan = plan_serving(
+        model, requirements_of(draft, model), settings, served=_PLACE, name=settings.name or name
+    )
     written = draft.write_serving(Serving.model_validate(plan_json(plan)), script(plan, model.name))
     return [Artifact(path=file, kind="config") for file in written], plan
 

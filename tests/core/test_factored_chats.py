@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datakit.core.folded import Folded, Shared, fold
+from datakit.core.factored_chats import FactoredChats, SharedAffixes, factor
 from datakit.core.record import MESSAGES
 from datakit.emit._json_rows import json_rows
 
@@ -27,8 +27,8 @@ def frame_of(chats: list[Turns | None]) -> pl.DataFrame:
     return pl.DataFrame(columns, schema={"id": pl.String, "messages": MESSAGES, "images": pl.List(pl.String)})
 
 
-def rows_of(folded: Folded) -> list[bytes]:
-    return [row for rows in json_rows(folded) for row in rows]
+def rows_of(factored: FactoredChats) -> list[bytes]:
+    return [row for rows in json_rows(factored) for row in rows]
 
 
 def asked(*texts: str) -> pl.DataFrame:
@@ -36,14 +36,18 @@ def asked(*texts: str) -> pl.DataFrame:
 
 
 def test_texts_before_and_after_what_differs_are_kept_once() -> None:
-    folded = fold(asked("分类：甲。完", "分类：乙乙。完", "分类：。完"))
-    assert folded.shared == (Shared("Hi.", ""), Shared("分类：", "。完"), Shared("", ""))
-    assert [chat[1]["content"] for chat in folded.frame["messages"]] == ["甲", "乙乙", ""]
+    factored = factor(asked("分类：甲。完", "分类：乙乙。完", "分类：。完"))
+    assert factored.shared == (
+        SharedAffixes("Hi.", ""),
+        SharedAffixes("分类：", "。完"),
+        SharedAffixes("", ""),
+    )
+    assert [chat[1]["content"] for chat in factored.frame["messages"]] == ["甲", "乙乙", ""]
 
 
 def test_an_answer_that_all_records_have_stays_in_each() -> None:
-    folded = fold(asked("a", "b"))
-    assert [chat[2]["content"] for chat in folded.frame["messages"]] == ["yes", "yes"]
+    factored = factor(asked("a", "b"))
+    assert [chat[2]["content"] for chat in factored.frame["messages"]] == ["yes", "yes"]
 
 
 @pytest.mark.parametrize(
@@ -55,29 +59,29 @@ def test_an_answer_that_all_records_have_stays_in_each() -> None:
     ],
 )
 def test_a_place_of_a_picture_is_never_cut(texts: tuple[str, str], start: str, end: str) -> None:
-    shared = fold(asked(*texts)).shared[1]
-    assert shared == Shared(start, end)
+    shared = factor(asked(*texts)).shared[1]
+    assert shared == SharedAffixes(start, end)
 
 
 def test_one_chat_unlike_the_others_is_found_wherever_it_stands() -> None:
     texts = [f"Which page is {number}?" for number in range(100)]
     texts[57] = "Whole other words"
-    folded = fold(asked(*texts))
-    assert folded.shared[1] == Shared("Wh", "")
-    assert folded.unfolded().equals(asked(*texts))
+    factored = factor(asked(*texts))
+    assert factored.shared[1] == SharedAffixes("Wh", "")
+    assert factored.expanded().equals(asked(*texts))
 
 
 def test_chats_with_other_turns_are_left_whole() -> None:
     chats: list[Turns | None] = [[("user", "a"), ("assistant", "b")], [("user", "a")], None]
-    assert fold(frame_of(chats)).shared == ()
+    assert factor(frame_of(chats)).shared == ()
     swapped = frame_of([[("user", "a"), ("assistant", "b")], [("assistant", "a"), ("user", "b")]])
-    assert fold(swapped).shared == ()
+    assert factor(swapped).shared == ()
 
 
 def test_later_records_take_the_form_of_earlier_ones_where_it_fits() -> None:
-    before = fold(asked("Q: a!", "Q: b!")).shared
-    assert fold(asked("Q: ab!", "Q: ac!"), before).shared == before
-    assert fold(asked("P: a!", "P: b!"), before).shared[1] == Shared("P: ", "!")
+    before = factor(asked("Q: a!", "Q: b!")).shared
+    assert factor(asked("Q: ab!", "Q: ac!"), before).shared == before
+    assert factor(asked("P: a!", "P: b!"), before).shared[1] == SharedAffixes("P: ", "!")
 
 
 @given(st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=12), WORDS, WORDS)
@@ -85,11 +89,11 @@ def test_folding_keeps_every_text_its_places_and_its_json(
     turns: list[tuple[str, str]], start: str, end: str
 ) -> None:
     frame = frame_of([[("user", start + text + end), ("assistant", answer)] for text, answer in turns])
-    folded = fold(frame)
-    assert folded.unfolded().equals(frame)
-    assert rows_of(folded) == rows_of(Folded(frame))
-    pieces = [text for chat in folded.frame["messages"] for text in (chat[0]["content"],)]
-    constant = sum(text.count("<image>") for text in folded.shared[0])
+    factored = factor(frame)
+    assert factored.expanded().equals(frame)
+    assert rows_of(factored) == rows_of(FactoredChats(frame))
+    pieces = [text for chat in factored.frame["messages"] for text in (chat[0]["content"],)]
+    constant = sum(text.count("<image>") for text in factored.shared[0])
     whole = [(start + text + end).count("<image>") for text, _ in turns]
     assert [piece.count("<image>") + constant for piece in pieces] == whole
 
@@ -103,5 +107,5 @@ def test_folding_keeps_every_text_its_places_and_its_json(
 )
 def test_any_chats_come_back(chats: list[Turns | None]) -> None:
     frame = frame_of(chats)
-    assert fold(frame).unfolded().equals(frame)
-    assert rows_of(fold(frame)) == rows_of(Folded(frame))
+    assert factor(frame).expanded().equals(frame)
+    assert rows_of(factor(frame)) == rows_of(FactoredChats(frame))

@@ -9,7 +9,7 @@ from datakit.core.outcome import Done, Rejected
 MOST_KEPT = 1000
 
 
-class Parts(Protocol):
+class SubResults(Protocol):
     """Answers by key, paid for once like whole results. A result made of parts names them in its meta.
 
     `meta["parts"]` of such a result are the keys in hex; its tokens and cost are those of all parts together,
@@ -32,7 +32,7 @@ class Parts(Protocol):
         ...
 
 
-class KeptParts(dict[bytes, Done | Rejected]):
+class MemorySubResults(dict[bytes, Done | Rejected]):
     """The newest parts in memory, where there is no result store."""
 
     def put(self, key: bytes, outcome: Done | Rejected) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from datakit.artifacts.emitted import EmittedFile
 from datakit.core.transform import Artifact
-from datakit.emit._records import PARTS
+from datakit.emit._records import SPLITS
 from datakit.emit._row_file import RowFile
 
 Key = tuple[str, bool]
@@ -16,7 +16,7 @@ Key = tuple[str, bool]
 
 
 @dataclass
-class Parts:
+class SplitFiles:
     """`<name>_<part>.json` or `.jsonl`; `<name>_<part>_text` only where rows with pictures exist too."""
 
     folder: Path
@@ -67,7 +67,7 @@ class Parts:
 
     def files(self) -> Iterator[tuple[Key, RowFile]]:
         """The files in order: training first, those with pictures before those without."""
-        yield from sorted(self._files.items(), key=lambda item: (PARTS.index(item[0][0]), not item[0][1]))
+        yield from sorted(self._files.items(), key=lambda item: (SPLITS.index(item[0][0]), not item[0][1]))
 
     def entry(self, key: Key) -> str:
         """The file's name without its suffix."""

@@ -13,7 +13,7 @@ import polars as pl
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.manifest import Manifest, stamp
 from datakit.core.errors import UserError
-from datakit.core.tools import Tools
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator
 from datakit.recipe.recipe import Recipe
 from datakit.recipe.reference import yaml_inline
@@ -56,7 +56,7 @@ class Earlier:
         return frame.select("id", key, *kept).unique("id").collect()
 
 
-def why_calls(lookup: Lookup, tools: Tools, earlier: Earlier | None) -> list[str]:
+def why_calls(lookup: Lookup, context: StepContext, earlier: Earlier | None) -> list[str]:
     """Why a step has calls to make."""
     if lookup.annotator is not None:
         return [f"{len(lookup.open_ids):,} records have a fault and are to be answered anew"]
@@ -67,22 +67,22 @@ def why_calls(lookup: Lookup, tools: Tools, earlier: Earlier | None) -> list[str
     elif before is None:
         reasons.append("new step")
     else:
-        changes = list(_setting_changes(lookup, before, tools))
+        changes = list(_setting_changes(lookup, before, context))
         reasons += changes or _input_changes(lookup, before, earlier)
     if lookup.open:
         reasons.append(f"{lookup.open:,} wait for an earlier step's result")
     return reasons
 
 
-def _setting_changes(lookup: Lookup, before: Mapping[str, Any], tools: Tools) -> Iterator[str]:
+def _setting_changes(lookup: Lookup, before: Mapping[str, Any], context: StepContext) -> Iterator[str]:
     transform = lookup.step.transform
     assert isinstance(transform, Annotator)  # lookups are made for annotators only
-    if fingerprint(transform, tools) != before["fingerprint"]:
+    if fingerprint(transform, context) != before["fingerprint"]:
         if transform.version != before["version"]:
             yield f"version {before['version']} -> {transform.version} of {lookup.step.name}"
-        yield from value_changes(before["settings"], transform.key_settings(tools))
+        yield from value_changes(before["settings"], transform.key_settings(context))
     for name in transform.templates():
-        if before["templates"].get(name, tools.templates.digest(name)) != tools.templates.digest(name):
+        if before["templates"].get(name, context.templates.digest(name)) != context.templates.digest(name):
             yield f"template {name} edited"
 
 
@@ -120,7 +120,7 @@ def _edited_columns(edited: pl.DataFrame, columns: list[str]) -> str:
     return ", ".join(found) or "input"
 
 
-def why_build(recipe: Recipe, tools: Tools, build: BuildFolder, limit: int | None) -> list[str]:
+def why_build(recipe: Recipe, context: StepContext, build: BuildFolder, limit: int | None) -> list[str]:
     """What differs between the last build and one made now."""
     found = build.find_manifest()
     if found is None:
@@ -128,12 +128,12 @@ def why_build(recipe: Recipe, tools: Tools, build: BuildFolder, limit: int | Non
     reasons = _recipe_changes(recipe, build)
     if found.datakit != version("datakit"):
         reasons.append(f"datakit {found.datakit} -> {version('datakit')}")
-    reasons += _source_changes(recipe, tools, found)
+    reasons += _source_changes(recipe, context, found)
     for path, old in found.artifacts.items():
         if stamp(build.path / path, hashed=False).bytes != old.bytes:
             reasons.append(f"{path} of the build is missing or was edited")
     reasons += _picture_changes(build, found)
-    if not reasons and found.settings != manifests.settings_digest(recipe, tools, limit):
+    if not reasons and found.settings != manifests.settings_digest(recipe, context, limit):
         reasons.append("a template, the label file, the provider, --limit or a step's version changed")
     if not reasons:
         reasons.append("a file of the build or of its sources was touched")
@@ -158,8 +158,8 @@ def _by_name(data: Mapping[str, Any]) -> dict[str, Any]:
     return named
 
 
-def _source_changes(recipe: Recipe, tools: Tools, found: Manifest) -> list[str]:
-    paths = {str(path) for path in manifests.declared_files(recipe, tools)}
+def _source_changes(recipe: Recipe, context: StepContext, found: Manifest) -> list[str]:
+    paths = {str(path) for path in manifests.declared_files(recipe, context)}
     reasons = [f"source {show_path(Path(path))} is new" for path in sorted(paths - found.sources.keys())]
     for path, old in found.sources.items():
         now = stamp(Path(path), hashed=False)

@@ -10,12 +10,12 @@ from typing import Any
 
 import polars as pl
 
-from datakit.core.folded import CHATS, Folded, Shared, fold, unfolded
+from datakit.core.factored_chats import CHATS, FactoredChats, SharedAffixes, expanded, factor
 from datakit.core.record import MESSAGES
 from datakit.core.transform import FinalRecords
 
 
-class Stage(FinalRecords):
+class RecordFrames(FinalRecords):
     """A table on disk, in parts of bounded size, in record order.
 
     Chats lie there folded: a seventh of the bytes to write and to read where prompts are made by a template.
@@ -25,7 +25,7 @@ class Stage(FinalRecords):
         self.folder = folder
         self.parts: list[Path] = []
         self.rows = 0
-        self._shared: list[Sequence[Shared]] = []
+        self._shared: list[Sequence[SharedAffixes]] = []
         """What the chats of each part lack."""
         self._schema = dict(schema) if schema is not None else None
         folder.mkdir(parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ class Stage(FinalRecords):
             raise ValueError("nothing was written to the stage and no schema given")
         return self._schema
 
-    def append(self, frame: pl.DataFrame, shared: Sequence[Shared] = ()) -> None:
+    def append(self, frame: pl.DataFrame, shared: Sequence[SharedAffixes] = ()) -> None:
         """Writes one batch, whose chats may be folded. All batches have one schema."""
         if self._schema is None:
             self._schema = dict(frame.schema)
@@ -46,10 +46,10 @@ class Stage(FinalRecords):
         if frame.height == 0:
             return
         part = self.folder / f"{len(self.parts):06d}.arrow"
-        folded = Folded(frame, shared) if shared else self._folded(frame)
-        folded.frame.write_ipc(part)
+        factored = FactoredChats(frame, shared) if shared else self._factored(frame)
+        factored.frame.write_ipc(part)
         self.parts.append(part)
-        self._shared.append(folded.shared)
+        self._shared.append(factored.shared)
         self.rows += frame.height
 
     def lazy(self) -> pl.LazyFrame:
@@ -60,22 +60,24 @@ class Stage(FinalRecords):
         for shared, parts in groupby(zip(self._shared, self.parts, strict=True), key=lambda pair: pair[0]):
             frame = pl.scan_ipc([part for _, part in parts])
             if shared:
-                whole = partial(unfolded, shared=shared)
+                whole = partial(expanded, shared=shared)
                 frame = frame.with_columns(
                     pl.col(CHATS).map_batches(whole, return_dtype=MESSAGES, is_elementwise=True)
                 )
             frames.append(frame)
         return frames[0] if len(frames) == 1 else pl.concat(frames)
 
-    def folded(self, columns: Sequence[str] | None = None) -> Iterator[Folded]:
+    def factored(self, columns: Sequence[str] | None = None) -> Iterator[FactoredChats]:
         """The parts in order, each read into memory on its own, with their chats as they lie on disk."""
         for part, shared in zip(self.parts, self._shared, strict=True):
-            yield Folded(pl.read_ipc(part, columns=list(columns) if columns is not None else None), shared)
+            yield FactoredChats(
+                pl.read_ipc(part, columns=list(columns) if columns is not None else None), shared
+            )
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
         """The parts in order, each read into memory on its own."""
-        for part in self.folded(columns):
-            yield part.unfolded()
+        for part in self.factored(columns):
+            yield part.expanded()
 
     def remove(self) -> None:
         """Deletes the files; the table is gone."""
@@ -83,7 +85,7 @@ class Stage(FinalRecords):
             part.unlink(missing_ok=True)
         self.parts, self._shared = [], []
 
-    def _folded(self, frame: pl.DataFrame) -> Folded:
+    def _factored(self, frame: pl.DataFrame) -> FactoredChats:
         if self.schema.get(CHATS) != MESSAGES:
-            return Folded(frame)
-        return fold(frame, self._shared[-1] if self._shared else ())
+            return FactoredChats(frame)
+        return factor(frame, self._shared[-1] if self._shared else ())

@@ -1,0 +1,141 @@
+"""What the engine hands to a transform: paths, labels, templates, seeds. Picklable for worker processes."""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from datakit.core.call_budget import CallBudget
+from datakit.core.call_stats import CallStats
+from datakit.core.errors import DatakitError, UserError
+from datakit.core.files import FileDigests
+from datakit.core.labels import LabelSet
+from datakit.core.record import digest
+from datakit.core.settings import LlmSettings, RunSettings
+from datakit.core.shipped import shipped_folder
+from datakit.core.sub_results import MemorySubResults, SubResults
+from datakit.core.templates import Templates
+
+
+class Declaring(Protocol):
+    """What a step says of itself, as far as its tools hold it to that."""
+
+    @classmethod
+    def name(cls) -> str: ...
+
+    def files(self, context: StepContext) -> list[Path]: ...
+
+
+class UndeclaredFile(DatakitError):
+    """A step opens a file that it does not declare: an edit of the file would leave the build as it is."""
+
+    def __init__(self, step: str, path: str) -> None:
+        super().__init__(step, path)  # as it is made anew when it comes out of a worker process
+
+    def __str__(self) -> str:
+        step, path = self.args
+        return (
+            f"{step} opens {path}, which it does not declare, so an edit of the file would go unseen.\n"
+            "  This is a fault of the transform: `files` must name every file that it reads."
+        )
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """The surroundings of a step. Nothing in here reaches a key unless a transform puts it there."""
+
+    base: Path
+    """Folder that relative paths of parameters start from: the recipe's folder, or the working folder."""
+    project: Path
+    """Folder of the project: holds build/, data_cards/, templates/ and the result store."""
+    name: str = "build"
+    seed: int = 7
+    labels: LabelSet | None = None
+    llm: LlmSettings = field(default_factory=LlmSettings)
+    run: RunSettings = field(default_factory=RunSettings)
+    files: FileDigests = field(default_factory=FileDigests)
+    budget: CallBudget = field(default_factory=CallBudget)
+    stats: CallStats = field(default_factory=CallStats)
+    sub_results: SubResults = field(default_factory=MemorySubResults)
+    step: Declaring | None = None
+    """The step that is at work with these tools; its declarations hold for them."""
+
+    @cached_property
+    def templates(self) -> Templates:
+        """Templates of the project first, then those that ship with datakit."""
+        folders = [self.project / "templates"]
+        shipped = shipped_folder("templates")
+        return Templates(folders if shipped in folders else [*folders, shipped])
+
+    def path(self, path: str) -> Path:
+        """A path parameter as an absolute path."""
+        return (self.base / Path(path).expanduser()).absolute()
+
+    def for_step(self, step: Declaring) -> StepContext:
+        """The same tools in the hands of a step: they open the files that it declares and no others."""
+        bound = replace(self, step=step)
+        vars(bound)["templates"] = self.templates  # compiled once for all steps
+        return bound
+
+    def declared(self, path: str | Path) -> Path:
+        """A path as an absolute one, for a step that has another package open it.
+
+        Raises UndeclaredFile when the step at work does not name the file in `files`.
+        """
+        full = self.path(str(path))
+        if self.step is not None and os.path.normpath(full) not in self._declared:
+            raise UndeclaredFile(self.step.name(), str(full))
+        return full
+
+    def open(self, path: str | Path) -> BinaryIO:
+        """A file that the step at work declares, open for reading bytes.
+
+        Raises UndeclaredFile as `declared` does, and UserError for a file that cannot be read.
+        """
+        full = self.declared(path)
+        try:
+            return open(full, "rb")
+        except OSError as error:
+            raise UserError(
+                f"cannot read {full}: {error.strerror}", remedy="Paths start from the recipe's folder."
+            ) from None
+
+    def read_bytes(self, path: str | Path) -> bytes:
+        """The content of a file that the step at work declares. Raises as `open` does."""
+        with self.open(path) as file:
+            return file.read()
+
+    def read_text(self, path: str | Path) -> str:
+        """The same as text in UTF-8, with or without a byte order mark."""
+        try:
+            return self.read_bytes(path).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{self.path(str(path))} is not UTF-8: byte {error.start + 1}", remedy="Save it as UTF-8."
+            ) from None
+
+    @cached_property
+    def _declared(self) -> frozenset[str]:
+        """The files of the step at work."""
+        if self.step is None:
+            return frozenset()
+        found = self.step.files(replace(self, step=None))  # to know its files, a step may look at some
+        return frozenset(os.path.normpath(self.path(str(path))) for path in found)
+
+    def rng(self, *parts: Any) -> random.Random:
+        """A random generator that depends only on the recipe's seed and `parts` (a step's name, an id)."""
+        return random.Random(digest([self.seed, *parts]))
+
+    @cached_property
+    def label_variables(self) -> dict[str, Any]:
+        """What every template may use of the label file: label_json, label_names, labels."""
+        return {} if self.labels is None else self.labels.variables
+
+    def __getstate__(self) -> dict[str, Any]:
+        hidden = {"templates", "label_variables", "_declared"}
+        state = {key: value for key, value in self.__dict__.items() if key not in hidden}
+        return {**state, "sub_results": MemorySubResults()}  # the store stays in the engine's process
