@@ -155,9 +155,9 @@ def _ocr(project: Path) -> Iterator[Check]:
 def _draw(text: str, path: Path) -> None:
     from PIL import Image, ImageDraw, ImageFont
 
-    picture = Image.new("RGB", (480, 160), "white")
-    ImageDraw.Draw(picture).text((40, 50), text, fill="black", font=ImageFont.load_default(48))
-    picture.save(path)
+    image = Image.new("RGB", (480, 160), "white")
+    ImageDraw.Draw(image).text((40, 50), text, fill="black", font=ImageFont.load_default(48))
+    image.save(path)
 
 
 def _providers(_: Path) -> Iterator[Check]:

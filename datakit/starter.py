@@ -109,8 +109,8 @@ def _data(text: str, whole: bool) -> tuple[dict[str, str], dict[str, Path], int]
         rows = list(_chosen(path, labels[f"../examples/{found}"], whole))
         texts[f"data/{path.name}"] = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         records += len(rows)
-        for picture in {picture for row in rows for picture in _pictures(row)}:
-            copies[f"data/{picture}"] = path.parent / picture
+        for image in {image for row in rows for image in _pictures(row)}:
+            copies[f"data/{image}"] = path.parent / image
     return texts, copies, records
 
 

@@ -241,7 +241,7 @@ def picture(task: dict[str, Any]) -> list[Any]:
     from PIL import Image
 
     from datakit.core.pixels import FAMILIES, TrainerLimits, image_tokens
-    from datakit.serving.pictures import TrainedView
+    from datakit.serving.images import TrainedView
 
     found: list[Any] = []
     for most in (10_000_000, 100_000):

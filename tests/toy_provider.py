@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from datakit.llm.pictures import picture_bytes
+from datakit.llm.images import picture_bytes
 from datakit.llm.provider import Answer, Fault, Headers, Price, Provider, Question
 
 

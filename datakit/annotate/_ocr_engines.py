@@ -68,9 +68,9 @@ def make_engine(name: EngineName, weights: WeightPair | str, gpu: bool) -> Engin
         ) from error
 
 
-def read_picture(engine: Engine, picture: Image.Image, long_side_px: int) -> list[Line]:
+def read_picture(engine: Engine, image: Image.Image, long_side_px: int) -> list[Line]:
     """Every line on a picture, in no particular order; tall pictures are read in overlapping tiles."""
-    pixels = np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])
+    pixels = np.ascontiguousarray(np.asarray(image)[:, :, ::-1])
     height, width = pixels.shape[:2]
     limit = _search_side(width, height, long_side_px)
     pieces = tiles(width, height, long_side_px)

@@ -94,9 +94,9 @@ class _Reader(RowWorker):
         }
 
 
-def perceptual_hash(picture: Image.Image) -> str:
+def perceptual_hash(image: Image.Image) -> str:
     """256 bits as 64 hex digits: which low frequencies of the grey picture are above their median."""
-    small = picture.convert("L").resize((_GREY_SIDE, _GREY_SIDE), Image.Resampling.LANCZOS)
+    small = image.convert("L").resize((_GREY_SIDE, _GREY_SIDE), Image.Resampling.LANCZOS)
     waves = _cosines()
     frequencies = waves @ np.asarray(small, dtype=np.float64) @ waves.T
     # Rounded, because a plain area gives zeros with noise in the last digits, which differs between machines.

@@ -99,7 +99,7 @@ class BuildDraft(BuildFolder):
         (self.path / name).chmod(0o755)
         return self._write(names.SERVING, serving.to_json()), name
 
-    def stamps(self, known: Mapping[str, FileStamp], pictures: Collection[str]) -> dict[str, FileStamp]:
+    def stamps(self, known: Mapping[str, FileStamp], images: Collection[str]) -> dict[str, FileStamp]:
         """Name -> stamp of every file but the manifest, those in `known` as given.
 
         `pictures` and what stands in images/ are not hashed: their names say their content.
@@ -108,7 +108,7 @@ class BuildDraft(BuildFolder):
         for path in sorted(self.path.rglob("*")):
             name = path.relative_to(self.path).as_posix()
             if path.is_file() and name != names.MANIFEST:
-                hashed = name not in pictures and not name.startswith(f"{names.IMAGES}/")
+                hashed = name not in images and not name.startswith(f"{names.IMAGES}/")
                 found[name] = known.get(name) or stamp(path, hashed=hashed)
         return found
 

@@ -68,7 +68,7 @@ MODULES = (
     "datakit.serving",
     "datakit.serving.asking",
     "datakit.serving.confidence",
-    "datakit.serving.pictures",
+    "datakit.serving.images",
 )
 """Closed under import: each imports of datakit only what stands here (a package stands for its __init__)."""
 

@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from datakit.artifacts import names
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.manifest import Manifest
-from datakit.bundling.pictures import at_training_size
+from datakit.bundling.images import at_training_size
 from datakit.bundling.serving import serve_script
 from datakit.core.errors import UserError
 from datakit.core.pixels import TrainerLimits

@@ -18,7 +18,7 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.cards.parts import PART_NAMES
 from datakit.cards.quality import rung_name
 from datakit.core.image import ImageProblem, load_rgb
-from datakit.pages.blocks import Part, Picture, Sample, Turn
+from datakit.pages.blocks import Part, Sample, Thumbnail, Turn
 from datakit.pages.figures import collect
 
 LOOK = 2_000
@@ -121,11 +121,9 @@ def _sample(build: BuildFolder, part: str, row: Row, record: Row) -> Sample:
         facts.append(("written", f"{record['repeat']} times"))
     if record.get("shrink_rung"):
         facts.append(("prompt shortened", rung_name(build, record["shrink_rung"])))
-    pictures = [
-        thumbnail(build.path / path, number) for number, path in enumerate(row.get("images") or (), 1)
-    ]
+    images = [thumbnail(build.path / path, number) for number, path in enumerate(row.get("images") or (), 1)]
     turns = [Turn(message["role"], parts(message["content"] or "")) for message in row["messages"]]
-    return Sample(str(row["id"]), facts, pictures, turns)
+    return Sample(str(row["id"]), facts, images, turns)
 
 
 def parts(text: str) -> list[Part]:
@@ -146,15 +144,15 @@ def _long(text: str) -> list[Part]:
     return [Part(text[:LONG_TEXT]), Part(text[LONG_TEXT:], f"{len(text) - LONG_TEXT:,} more characters")]
 
 
-def thumbnail(path: Path, number: int) -> Picture:
+def thumbnail(path: Path, number: int) -> Thumbnail:
     """A picture small enough for a page, or the words that stand for one that cannot be read."""
     try:
         image = load_rgb(path, max_side_px=THUMBNAIL_PX * 4)
     except ImageProblem:
-        return Picture("", f"picture {number} is not in the build folder any more")
+        return Thumbnail("", f"picture {number} is not in the build folder any more")
     image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
     target = io.BytesIO()
     image.save(target, "JPEG", quality=72)
-    return Picture(
+    return Thumbnail(
         "data:image/jpeg;base64," + base64.b64encode(target.getvalue()).decode(), f"picture {number}"
     )

@@ -122,11 +122,11 @@ def _tokens(build: BuildFolder) -> dict[str, _Tokens]:
     for row in islice(_rows(build), COUNTED):
         one = found[forms.get(row["id"], ONE_FORM)]
         chat = counter.chat(row["messages"])
-        pictures = [_picture(build, path, family, limits) for path in row.get("images") or ()]
+        images = [_picture(build, path, family, limits) for path in row.get("images") or ()]
         one.requests += 1
         one.turns = max(one.turns, sum(turn["role"] == "user" for turn in row["messages"]))
-        one.text += chat.prompt - FRAME_TOKENS * len(pictures)  # `chat` counts the frames
-        one.pictures += sum(pictures)
+        one.text += chat.prompt - FRAME_TOKENS * len(images)  # `chat` counts the frames
+        one.pictures += sum(images)
         one.answers.append(chat.answer)
     return dict(sorted(found.items()))
 

@@ -99,16 +99,14 @@ def _lead(
         counts.append(f"{records['val']['records']:,} validation records")
     if "general" in records:
         counts.append(f"{records['general']['records']:,} general records against forgetting")
-    pictures = int(parts["pictures"].sum())
+    images = int(parts["pictures"].sum())
     purpose = "classify a picture into one of" if "image-classification" in tasks else "choose one of"
-    text = (
-        f"{build.report.name} is a data set for fine-tuning a {'vision-' if pictures else ''}language model"
-    )
+    text = f"{build.report.name} is a data set for fine-tuning a {'vision-' if images else ''}language model"
     if not classes.is_empty():
         text += f" to {purpose} {classes.height:,} classes"
     counted = ", ".join(counts[:-1]) + (" and " if len(counts) > 1 else "") + counts[-1]
     text += f". It has {counted}"
-    text += f", with {pictures:,} pictures in all." if pictures else "; all are text only."
+    text += f", with {images:,} pictures in all." if images else "; all are text only."
     if languages:
         names = " and ".join(_LANGUAGES[language] for language in languages)
         text += f" The texts are in {names} (told by the script)."
@@ -148,11 +146,11 @@ def _tags(build: BuildFolder, parts: pl.DataFrame) -> Iterable[str]:
 
 
 def _tasks(parts: pl.DataFrame, classes: pl.DataFrame) -> list[str]:
-    pictures = bool(parts["pictures"].sum())
+    images = bool(parts["pictures"].sum())
     tasks = []
     if not classes.is_empty():
-        tasks.append("image-classification" if pictures else "text-classification")
-    tasks.append("image-text-to-text" if pictures else "text-generation")
+        tasks.append("image-classification" if images else "text-classification")
+    tasks.append("image-text-to-text" if images else "text-generation")
     return tasks
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from datakit.checking.columns import NULL, ColumnTypes
 from datakit.checking.data_set import DataSet, data_sets, load_index
 from datakit.checking.finding import SEVERITIES, Finding, Findings
+from datakit.checking.images import ImageFiles
 from datakit.checking.nulls import NullRule
-from datakit.checking.pictures import Pictures
 from datakit.checking.proposal import Proposal, propose
 from datakit.checking.record import Checker, RecordCheck
 from datakit.checking.rows import rows_of
@@ -83,7 +83,7 @@ class Check:
         if not self._parts["train"] and not self._parts["eval"]:
             raise UserError("no data set is named", remedy="Name it: --dataset a,b")
         self._report = Report(settings=self._settings(media))
-        self._checker = Checker(training.how(), Pictures(media, decode=decode))
+        self._checker = Checker(training.how(), ImageFiles(media, decode=decode))
         self._lengths = Lengths()
 
     def run(self) -> Report:

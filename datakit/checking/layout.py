@@ -75,7 +75,7 @@ PLAIN = Habits()
 FRAME = START + END
 
 
-def turns_of(dialogue: Dialogue, layout: Layout, habits: Habits = PLAIN, picture: str = FRAME) -> list[Turn]:
+def turns_of(dialogue: Dialogue, layout: Layout, habits: Habits = PLAIN, image: str = FRAME) -> list[Turn]:
     """The turns, with `picture` in place of each `<image>`. Raises Stops for what is no text."""
     found = []
     default = layout.default_system if habits.default_system is None else habits.default_system
@@ -89,11 +89,11 @@ def turns_of(dialogue: Dialogue, layout: Layout, habits: Habits = PLAIN, picture
         early = habits.drops_thoughts and number < last
         if layout.thinks and (habits.enable_thinking is False or early):
             answer = _THOUGHT.sub("", answer).lstrip("\n")
-        source = _framed(asker, question, picture)
+        source = _framed(asker, question, image)
         if asker == USER:  # the trainer puts the turn's number in, once
             source = source.replace("{{idx}}", str(number // 2), 1)
         pieces: tuple[str, ...] = (_system(head), source) if head and number == 0 else (source,)
-        target: tuple[str, ...] = (_framed(answerer, answer, picture),)
+        target: tuple[str, ...] = (_framed(answerer, answer, image),)
         if layout.thinks and not early and "<think>" not in answer and "</think>" not in answer:
             if habits.enable_thinking:
                 target = (EMPTY_THOUGHT, *target)
@@ -107,11 +107,11 @@ def _system(content: str) -> str:
     return f"<|im_start|>system\n{content}<|im_end|>\n"
 
 
-def _framed(role: str, content: str, picture: str) -> str:
+def _framed(role: str, content: str, image: str) -> str:
     if role == FUNCTION:
         content = _calls(content)
     before, after = _FRAMES[role].split("{}")
-    return f"{before}{content.replace(IMAGE, picture)}{after}"
+    return f"{before}{content.replace(IMAGE, image)}{after}"
 
 
 def _tool_text(tools: Any) -> str:

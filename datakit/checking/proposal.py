@@ -74,14 +74,14 @@ def _choice(
     import numpy as np
 
     per_shape = np.array([_tokens(sizes, family, limits) for sizes in lengths.shapes], dtype=np.int64)
-    pictures = per_shape[np.asarray(lengths.shape)]
-    rows = np.sort(pictures + np.asarray(lengths.text))
+    images = per_shape[np.asarray(lengths.shape)]
+    rows = np.sort(images + np.asarray(lengths.text))
     total = int(rows.sum())
     most = int(rows[-1])
     usual = int(rows[max(0, -(-99 * len(rows) // 100) - 1)])
     return Choice(
         image_max_pixels=limits.max_pixels,
-        image_tokens=int(pictures.sum()),
+        image_tokens=int(images.sum()),
         tokens=total,
         cost=round(total / base, 3) if base else 1.0,
         fits_all=_up(most) + packed,

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from datakit.checking.convert import ASSISTANT, Dialogue, Dropped, Stops, dialogue_of
 from datakit.checking.cutting import Lengths, cut
 from datakit.checking.data_set import DataSet
+from datakit.checking.images import ImageFiles
 from datakit.checking.layout import Habits, Layout, Turn, turns_of
-from datakit.checking.pictures import Pictures
 from datakit.checking.pieces import Piece, answer_cut, pictures_cut
 from datakit.core.pixels import TRAINER, TrainerLimits, image_tokens
 from datakit.core.tokens import IMAGE, TokenCounter
@@ -67,8 +67,8 @@ class RecordCheck:
 class Checker:
     """Checks rows one after another; remembers pictures and lines of text."""
 
-    def __init__(self, how: How, pictures: Pictures) -> None:
-        self.how, self.pictures = how, pictures
+    def __init__(self, how: How, images: ImageFiles) -> None:
+        self.how, self.pictures = how, images
         self._counter = TokenCounter(how.layout.vocabulary if how.layout else "qwen2_5")
 
     def check(self, row: dict[str, Any], data_set: DataSet) -> RecordCheck:
@@ -125,13 +125,13 @@ class Checker:
         if dialogue.images and layout is not None and layout.family is None:
             raise Stops("template_blind", f"{len(dialogue.images)} pictures")
         for place in dialogue.images:
-            picture = self.pictures.look(place)
-            found.faults += picture.doubts
-            if picture.problem:
-                raise Stops(picture.problem, picture.detail)
-            if not picture.width:
+            image = self.pictures.look(place)
+            found.faults += image.doubts
+            if image.problem:
+                raise Stops(image.problem, image.detail)
+            if not image.width:
                 continue
-            size = picture.width, picture.height
+            size = image.width, image.height
             found.sizes.append(size)
             if max(size) > _LONG * min(size):
                 found.faults.append(("picture_long", f"{place}: {size[0]}x{size[1]}"))

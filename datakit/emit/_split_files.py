@@ -28,12 +28,12 @@ class SplitFiles:
     def append(self, rows: list[bytes], keys: list[tuple[str, bool, int]]) -> None:
         """Adds rows, JSON each, by their keys of `part_keys`."""
         if len(set(keys)) == 1:  # nearly always, and 5 times quicker
-            part, pictures, copies = keys[0]
-            self._file((part, pictures)).append(rows, [copies] * len(rows))
+            part, images, copies = keys[0]
+            self._file((part, images)).append(rows, [copies] * len(rows))
             return
         groups: dict[Key, tuple[list[bytes], list[int]]] = {}
-        for row, (part, pictures, copies) in zip(rows, keys, strict=True):
-            mine = groups.setdefault((part, pictures), ([], []))
+        for row, (part, images, copies) in zip(rows, keys, strict=True):
+            mine = groups.setdefault((part, images), ([], []))
             mine[0].append(row)
             mine[1].append(copies)
         for key, group in groups.items():
@@ -71,8 +71,8 @@ class SplitFiles:
 
     def entry(self, key: Key) -> str:
         """The file's name without its suffix."""
-        part, pictures = key
-        apart = not pictures and (part, True) in self._files
+        part, images = key
+        apart = not images and (part, True) in self._files
         return f"{self.name}_{part}{'_text' if apart else ''}"
 
     def summary(self) -> dict[str, EmittedFile]:

@@ -12,10 +12,10 @@ import polars as pl
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.step_context import StepContext
 from datakit.core.transform import FinalRecords
-from datakit.emit._pictures import Pictures
+from datakit.emit._images import ImageFiles
 from datakit.emit._records import CHOSEN, batches, check, split_keys, with_places
 
-PictureForm = Literal["bytes", "link", "copy", "resize"]
+ImageForm = Literal["bytes", "link", "copy", "resize"]
 _OWN = {"split", "repeat", "set", "source_file", "source_line"}
 """Columns that are left out unless named: the parts say the first three, the others name this machine."""
 _PICTURE = pl.Struct({"bytes": pl.Binary, "path": pl.String})
@@ -42,8 +42,8 @@ class Tables:
 
     folder: Path
     columns: list[str]
-    form: PictureForm
-    pictures: Pictures
+    form: ImageForm
+    pictures: ImageFiles
     trainer: str
     shard_bytes: int | None = None
     """A file is ended when it holds so much; None for one file a part."""
@@ -121,15 +121,15 @@ class Tables:
 
 
 def placing(
-    form: PictureForm, folder: Path, hidden: Path, max_pixels: int | None, context: StepContext
-) -> Pictures:
+    form: ImageForm, folder: Path, hidden: Path, max_pixels: int | None, context: StepContext
+) -> ImageFiles:
     """Where the pictures go: the build's `images/`, or a folder that is removed once they are in the rows."""
     if form == "bytes":
-        return Pictures.into(hidden, "resize" if max_pixels else "link", max_pixels, context)
-    return Pictures.into(folder, form, max_pixels, context)
+        return ImageFiles.into(hidden, "resize" if max_pixels else "link", max_pixels, context)
+    return ImageFiles.into(folder, form, max_pixels, context)
 
 
-def limit_fault(form: PictureForm, max_pixels: int | None) -> str:
+def limit_fault(form: ImageForm, max_pixels: int | None) -> str:
     """What is wrong with the two parameters together; "" when nothing is."""
     if max_pixels is not None and form not in ("bytes", "resize"):
         return f"`image_max_pixels` belongs to `bytes` or `resize`, not to `{form}`"

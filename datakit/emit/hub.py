@@ -16,7 +16,7 @@ from datakit.core.record import TRAIN, VAL
 from datakit.core.step_context import StepContext
 from datakit.core.transform import EVERY, Artifact, Emitter, FinalRecords, Package
 from datakit.emit._records import PLACED, SPLITS, nothing_to_train
-from datakit.emit._tables import PictureForm, Tables, chosen_columns, limit_fault, placing
+from datakit.emit._tables import ImageForm, Tables, chosen_columns, limit_fault, placing
 
 FOLDER = "hub"
 TOKEN = "HF_TOKEN"
@@ -77,11 +77,11 @@ class Hub(Emitter):
         target = folder / FOLDER
         data = target / "data"
         data.mkdir(parents=True)
-        form: PictureForm = "bytes"
+        form: ImageForm = "bytes"
         hidden = folder / ".hub-pictures"
-        pictures = placing(form, hidden, hidden, self.image_max_pixels, context)
+        images = placing(form, hidden, hidden, self.image_max_pixels, context)
         columns = chosen_columns(records, self.columns)
-        tables = Tables(data, columns, form, pictures, "a trainer", shard_bytes=_SHARD_BYTES)
+        tables = Tables(data, columns, form, images, "a trainer", shard_bytes=_SHARD_BYTES)
         try:
             tables.fill(records)
             if not tables.rows.get(TRAIN):

@@ -15,8 +15,8 @@ from datakit.core.factored_chats import FactoredChats
 from datakit.core.record import TRAIN
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Artifact, Emitter, FinalRecords
+from datakit.emit._images import How, ImageFiles
 from datakit.emit._json_rows import json_rows
-from datakit.emit._pictures import How, Pictures
 from datakit.emit._records import PLACED, check, factored_batches, nothing_to_train, split_keys, with_places
 from datakit.emit._split_files import SplitFiles
 
@@ -73,12 +73,12 @@ class Llamafactory(Emitter):
         return PLACED
 
     def write(self, records: FinalRecords, folder: Path, context: StepContext) -> list[Artifact]:
-        pictures = Pictures.into(folder / names.IMAGES, self.images, self._max_pixels(), context)
+        images = ImageFiles.into(folder / names.IMAGES, self.images, self._max_pixels(), context)
         parts = SplitFiles(folder, context.name)
         try:
             for batch, shared in factored_batches(records):
                 check(batch, "LLaMA-Factory", shared)
-                places = pictures.place(batch["images"].explode().drop_nulls())
+                places = images.place(batch["images"].explode().drop_nulls())
                 placed = with_places(batch, places)
                 keys = iter(split_keys(placed))
                 for rows in json_rows(FactoredChats(placed, shared)):
@@ -91,18 +91,18 @@ class Llamafactory(Emitter):
         draft = BuildDraft(folder)
         written = [
             draft.write_dataset_info(_dataset_info(parts)),
-            draft.write_emitted(self._summary(parts, pictures)),
+            draft.write_emitted(self._summary(parts, images)),
         ]
         return [*artifacts, *(Artifact(path=name, kind="config") for name in written)]
 
     def _max_pixels(self) -> int | None:
         return (self.image_max_pixels or TRAINER_MAX_PIXELS) if self.images == "resize" else None
 
-    def _summary(self, parts: SplitFiles, pictures: Pictures) -> Emitted:
+    def _summary(self, parts: SplitFiles, images: ImageFiles) -> Emitted:
         return Emitted(
             image_max_pixels=self._max_pixels(),
-            pictures_saved_anew=pictures.saved_anew,
-            pictures_linked_softly=pictures.linked_softly,
+            pictures_saved_anew=images.saved_anew,
+            pictures_linked_softly=images.linked_softly,
             files=parts.summary(),
         )
 

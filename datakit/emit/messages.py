@@ -15,7 +15,7 @@ from datakit.core.errors import UserError
 from datakit.core.record import TRAIN
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Artifact, Emitter, FinalRecords
-from datakit.emit._pictures import How, Pictures
+from datakit.emit._images import How, ImageFiles
 from datakit.emit._records import PLACED, batches, check, nothing_to_train, split_keys, with_places
 from datakit.emit._split_files import SplitFiles
 
@@ -79,7 +79,7 @@ class Messages(Emitter):
         name = f"{context.name}_{self.form}"
         embedded = self.how == "base64"
         place = folder / (f".{name}.pictures" if embedded else "images")
-        pictures = Pictures.into(place, self._placing(), self.image_max_pixels, context)
+        images = ImageFiles.into(place, self._placing(), self.image_max_pixels, context)
         parts = SplitFiles(folder, name, lines=True)
         rows = _Rows(self.form, place if embedded else None)
         try:
@@ -87,7 +87,7 @@ class Messages(Emitter):
                 check(batch, {"openai": "OpenAI", "trl": "TRL"}[self.form])
                 _check_roles(batch)
                 for some in batch.iter_slices(_SLICE["base64" if embedded else "path"]):
-                    placed = with_places(some, pictures.place(some["images"].explode().drop_nulls()))
+                    placed = with_places(some, images.place(some["images"].explode().drop_nulls()))
                     parts.append([rows.row(row) for row in placed.iter_rows(named=True)], split_keys(placed))
             artifacts = parts.close()
         finally:

@@ -16,7 +16,7 @@ from datakit.core.record import TRAIN
 from datakit.core.step_context import StepContext
 from datakit.core.templates import escape_tokens
 from datakit.core.transform import Artifact, Emitter, FinalRecords
-from datakit.emit._pictures import How, Pictures
+from datakit.emit._images import How, ImageFiles
 from datakit.emit._records import PLACED, batches, check, nothing_to_train, split_keys, with_places
 from datakit.emit._split_files import SplitFiles
 
@@ -67,13 +67,13 @@ class MsSwift(Emitter):
         return PLACED
 
     def write(self, records: FinalRecords, folder: Path, context: StepContext) -> list[Artifact]:
-        pictures = Pictures.into(folder / "images", self.images, self.image_max_pixels, context)
+        images = ImageFiles.into(folder / "images", self.images, self.image_max_pixels, context)
         parts = SplitFiles(folder, f"{context.name}_swift", lines=True)
         try:
             for batch in batches(records, [self.boxes] if self.boxes else []):
                 check(batch, "ms-swift")
                 for some in batch.iter_slices(_SLICE):
-                    placed = with_places(some, pictures.place(some["images"].explode().drop_nulls()))
+                    placed = with_places(some, images.place(some["images"].explode().drop_nulls()))
                     rows = [
                         self._row(record, sources or ())
                         for record, sources in zip(

@@ -11,7 +11,7 @@ from datakit.core.record import TRAIN
 from datakit.core.step_context import StepContext
 from datakit.core.transform import EVERY, Artifact, Emitter, FinalRecords
 from datakit.emit._records import PLACED, SPLITS, nothing_to_train
-from datakit.emit._tables import PictureForm, Tables, chosen_columns, limit_fault, placing
+from datakit.emit._tables import ImageForm, Tables, chosen_columns, limit_fault, placing
 
 
 class Parquet(Emitter):
@@ -28,7 +28,7 @@ class Parquet(Emitter):
     Raises UserError for records that a trainer would stop at, as emit.llamafactory does.
     """
 
-    images: PictureForm = "link"
+    images: ImageForm = "link"
     """`bytes` puts the pictures into the files; `link` makes hard links, `copy` copies, `resize` copies and
     scales down what is over `image_max_pixels`."""
     image_max_pixels: int | None = Field(default=None, ge=784)
@@ -52,8 +52,8 @@ class Parquet(Emitter):
     def write(self, records: FinalRecords, folder: Path, context: StepContext) -> list[Artifact]:
         work = folder / ".parquet"
         work.mkdir()
-        pictures = placing(self.images, folder / "images", work / "pictures", self.image_max_pixels, context)
-        tables = Tables(work, chosen_columns(records, self.columns), self.images, pictures, "a trainer")
+        images = placing(self.images, folder / "images", work / "pictures", self.image_max_pixels, context)
+        tables = Tables(work, chosen_columns(records, self.columns), self.images, images, "a trainer")
         try:
             tables.fill(records)
             if not tables.rows.get(TRAIN):

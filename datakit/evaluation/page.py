@@ -215,9 +215,9 @@ def _samples(pairs: Sequence[Pair], build: BuildFolder) -> list[Sample]:
         if example.confidence is not None:
             facts.append(("confidence", percent(example.confidence)))
         paths = [build.path / path for path in example.images]
-        pictures = [thumbnail(path, number) for number, path in enumerate(paths, 1)]
+        images = [thumbnail(path, number) for number, path in enumerate(paths, 1)]
         turns = [Turn("answer", [Part(example.answer)])] if example.answer else []
-        found.append(Sample(example.id, facts, pictures, turns))
+        found.append(Sample(example.id, facts, images, turns))
     return found
 
 

@@ -152,10 +152,10 @@ def _figure(name: str, value: float | None) -> str:
 def _sample(one: Worst, names: list[str], build: BuildFolder) -> Sample:
     facts = [("truth", _truth(one)), ("answered", _answered(one))]
     facts.append((_title(names[0]), _figure(names[0], one.scores[names[0]])))
-    pictures = [thumbnail(build.path / path, number) for number, path in enumerate(one.images, 1)]
+    images = [thumbnail(build.path / path, number) for number, path in enumerate(one.images, 1)]
     turns = [Turn("answer", [Part(one.answer)])] if one.answer and one.answer != one.answered else []
     turns += [Turn("referee", [Part(one.verdict)])] if one.verdict else []
-    return Sample(one.id, facts, pictures, turns)
+    return Sample(one.id, facts, images, turns)
 
 
 def _truth(one: Worst) -> str:

@@ -72,7 +72,7 @@ class _Decoder(RowWorker):
 
 def _found(path: str) -> dict[str, Any]:
     try:
-        picture = load_rgb(path)
+        image = load_rgb(path)
     except ImageProblem as problem:
         return {"reason": problem.reason, "words": problem.detail.removeprefix(f"{path}: ")}
-    return {"width": picture.width, "height": picture.height}
+    return {"width": image.width, "height": image.height}

@@ -15,7 +15,7 @@ from datakit.llm._dialect import Dialect
 from datakit.llm._faults import Fault
 from datakit.llm._pace import Limiter
 from datakit.llm.answer import Answer
-from datakit.llm.pictures import fits_as_it_is
+from datakit.llm.images import fits_as_it_is
 from datakit.llm.providers import provider_of
 from datakit.llm.request import Request, Turn
 

@@ -152,17 +152,17 @@ class Light:
 
 def light_of(path: str) -> Light:
     """Brightness and colours of a picture, from a small copy. Raises ImageProblem."""
-    picture = load_rgb(path, max_side_px=96)
-    grey = picture.convert("L")
+    image = load_rgb(path, max_side_px=96)
+    grey = image.convert("L")
     cells = list(grey.resize((3, 3), Image.Resampling.BOX).tobytes())
     values = grey.tobytes()
     mean = sum(values) / len(values)
     spread = (sum((value - mean) ** 2 for value in values) / len(values)) ** 0.5
-    return Light(tuple(float(cell) for cell in cells), _colours(picture), mean, spread)
+    return Light(tuple(float(cell) for cell in cells), _colours(image), mean, spread)
 
 
-def _colours(picture: Image.Image) -> tuple[str, ...]:
-    small = picture.resize((16, 16), Image.Resampling.BOX).tobytes()
+def _colours(image: Image.Image) -> tuple[str, ...]:
+    small = image.resize((16, 16), Image.Resampling.BOX).tobytes()
     found: dict[str, int] = {}
     vivid = 0
     for at in range(0, len(small), 3):

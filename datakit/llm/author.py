@@ -174,11 +174,11 @@ class TextGenerator(AsyncRowWorker):
 
     def _unread_key(self, request: Request) -> bytes:
         """Where an answer to this question that nobody could read is kept."""
-        pictures = [self._context.files.sha256(path) for path in request.images]
+        images = [self._context.files.sha256(path) for path in request.images]
         llm = self._context.llm
         model = [self._model, llm.key_settings(), llm.max_image_pixels]
         asked = [request.text, request.system, request.temperature, request.sample, request.schema.example()]
-        return digest(["unread", model, asked, pictures])
+        return digest(["unread", model, asked, images])
 
     def _read_now(self, key: bytes, request: Request) -> Done | None:
         """An answer that an earlier version paid for and could not read, if this one can; free of cost."""

@@ -10,7 +10,7 @@ import orjson
 from datakit.llm import chat_answer
 from datakit.llm._faults import Fault, fault_of
 from datakit.llm.answer import Answer
-from datakit.llm.pictures import picture_bytes
+from datakit.llm.images import picture_bytes
 from datakit.llm.provider import Question
 from datakit.llm.request import Turn, parts_of
 

@@ -93,8 +93,8 @@ def parts_of(request: Request) -> Sequence[Part]:
     """
     pieces = request.text.split(IMAGE_PLACE)
     if len(pieces) - 1 != len(request.images) or not request.images:
-        pictures, text = range(len(request.images)), "".join(pieces)
-        return [*pictures, text] if request.image_first else [text, *pictures]
+        images, text = range(len(request.images)), "".join(pieces)
+        return [*images, text] if request.image_first else [text, *images]
     parts: list[Part] = []
     for number, piece in enumerate(pieces):
         if piece:

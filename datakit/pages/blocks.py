@@ -91,7 +91,7 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Thumbnail:
     """A thumbnail as data URI, or the words that stand for it."""
 
     uri: str
@@ -105,7 +105,7 @@ class Sample:
     kind: ClassVar[str] = "sample"
     title: str
     facts: Sequence[tuple[str, str]]
-    pictures: Sequence[Picture]
+    images: Sequence[Thumbnail]
     turns: Sequence[Turn]
 
 

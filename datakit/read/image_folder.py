@@ -76,12 +76,12 @@ class ImageFolder(Reader):
                 rejects.append(Reject(name, "not_a_picture", words, str(file)))
                 continue
             try:
-                picture = paths.one(name)
+                image = paths.one(name)
             except ImageFault as fault:
                 rejects.append(Reject(name, fault.reason, fault.detail, str(file)))
                 continue
             label = file.parent.name if self.labelled and file.parent != root else None
-            rows.append((name, str(file), None, [picture], label, None))
+            rows.append((name, str(file), None, [image], label, None))
         return Batch(pl.DataFrame(rows, schema=_SCHEMA, orient="row"), rejects)
 
 

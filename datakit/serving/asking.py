@@ -218,7 +218,7 @@ def closed_form(form: AnswerFormat, names: Sequence[str]) -> dict[str, Any] | No
     return {"regex": "".join(parts)}
 
 
-def _parts(text: str, pictures: list[str]) -> str | list[dict[str, Any]]:
+def _parts(text: str, images: list[str]) -> str | list[dict[str, Any]]:
     """The turn as a server takes it: pictures where `<image>` stands. Takes them from `pictures`."""
     if IMAGE not in text:
         return text
@@ -227,7 +227,7 @@ def _parts(text: str, pictures: list[str]) -> str | list[dict[str, Any]]:
     if first:
         parts.append({"type": "text", "text": first})
     for piece in rest:
-        parts.append({"type": "image_url", "image_url": {"url": pictures.pop(0)}})
+        parts.append({"type": "image_url", "image_url": {"url": images.pop(0)}})
         if piece:
             parts.append({"type": "text", "text": piece})
     return parts

@@ -240,7 +240,7 @@ class Classifier:
         id_ = item.id if item.id is not None else await asyncio.to_thread(_content_id, paths)
         system, users = await self._turns(working, item, id_, paths)
         try:
-            pictures = await asyncio.gather(
+            images = await asyncio.gather(
                 *(
                     self._loop.run_in_executor(working.prompter.pool, self.prompts.view.data_url, path)
                     for path in paths
@@ -248,7 +248,7 @@ class Classifier:
             )
         except ImageProblem as problem:
             raise NoPrompt(problem.reason, problem.detail) from problem
-        question = Question(id_, system, users, tuple(pictures))
+        question = Question(id_, system, users, tuple(images))
         return await question.ask(
             self._endpoint, working.served.name, working.max_tokens, self._form_wanted()
         )

@@ -21,7 +21,7 @@ from datakit.recipe.recipe import Recipe, Step, load_recipe, project_of
 from datakit.run.keys import Keys, fingerprint
 from datakit.run.prompt_steps import prompt_steps
 from datakit.run.store import Store, store_folder
-from datakit.serving.pictures import TrainedView
+from datakit.serving.images import TrainedView
 from datakit.serving.requirements import trainer_limits
 
 _AGAIN = "Build again with `datakit build`; it needs `render.chat` and `- llamafactory: {}`."

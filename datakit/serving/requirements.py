@@ -174,10 +174,10 @@ class _Longest:
         self._seen.add(row["id"])
         self.records += 1
         tokens = self._counter.chat(row["messages"], self.template)
-        pictures = [self._picture(path) for path in row.get("images") or ()]
-        prompt = tokens.prompt + sum(pictures) - FRAME_TOKENS * len(pictures)  # chat counts the frames
+        images = [self._picture(path) for path in row.get("images") or ()]
+        prompt = tokens.prompt + sum(images) - FRAME_TOKENS * len(images)  # chat counts the frames
         self.prompt, self.answer = max(self.prompt, prompt), max(self.answer, tokens.answer)
-        self.images, self.image = max(self.images, len(pictures)), max([self.image, *pictures])
+        self.images, self.image = max(self.images, len(images)), max([self.image, *images])
         if prompt + tokens.answer > self.both:
             self.both, self.longest = prompt + tokens.answer, row["id"]
 

@@ -34,6 +34,6 @@ def longest_row(build: BuildFolder, keys: dict[str, Any], token_px: int = 28) ->
         if not row.startswith(b"{"):
             continue
         record = orjson.loads(row)
-        pictures = most * len(record.get("images") or ())
-        best = max(best, (counter.chat(record["messages"]).total + pictures, pictures))
+        images = most * len(record.get("images") or ())
+        best = max(best, (counter.chat(record["messages"]).total + images, images))
     return best

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from datakit.bundling.images import at_training_size
 from datakit.bundling.pack import SUMS, bundle
-from datakit.bundling.pictures import at_training_size
 from datakit.cli import run
 from datakit.core.errors import UserError
 from datakit.core.pixels import TrainerLimits, trainer_size

@@ -17,7 +17,7 @@ import pytest
 from broken_records import alpaca, pictures, records
 
 from datakit.checking.data_set import COLUMNS, DataSet
-from datakit.checking.pictures import Pictures
+from datakit.checking.images import Pictures
 from datakit.checking.record import Checker, RecordCheck
 from datakit.checking.training import Training
 from datakit.core.tokens import encoding

@@ -51,8 +51,8 @@ def check_data(data: Path) -> list[str]:
         rows = json.loads((data / entry["file"]).read_text("utf-8"))
         if len(rows) != entry["rows"]:
             wrong.append(f"{entry['file']} has {len(rows)} rows, the build had {entry['rows']}")
-        pictures = {picture for row in rows for picture in row.get("images") or ()}
-        missing |= {picture for picture in pictures if not (data / picture).is_file()}
+        images = {image for row in rows for image in row.get("images") or ()}
+        missing |= {image for image in images if not (data / image).is_file()}
     if missing:
         wrong.append(f"{len(missing)} pictures are missing, such as {min(missing)}")
     return wrong

@@ -92,12 +92,12 @@ def rows_of(data: Path, split: str) -> list[Row]:
     return list(found.values())
 
 
-def content(text: str, pictures: list[str], data: Path) -> list[Row]:
+def content(text: str, images: list[str], data: Path) -> list[Row]:
     """A user turn as the server takes it: texts, and the pictures where `<image>` stands."""
     parts: list[Row] = []
     for number, piece in enumerate(re.split("<image>", text)):
         if number:
-            path = data / pictures.pop(0)
+            path = data / images.pop(0)
             kind = KINDS.get(path.suffix.lower(), "jpeg")
             encoded = base64.b64encode(path.read_bytes()).decode("ascii")
             parts.append({"type": "image_url", "image_url": {"url": f"data:image/{kind};base64,{encoded}"}})
@@ -142,7 +142,7 @@ class Server:
 def ask(row: Row, server: Server, answers: Answers, data: Path) -> Row:
     """One record's line. In a dialogue the model's own earlier answers stand before the last question."""
     began = time.monotonic()
-    pictures, text = list(row.get("images") or ()), ""
+    images, text = list(row.get("images") or ()), ""
     messages: list[Row] = []
     usage: Row = {}
     for turn in row["messages"]:
@@ -152,7 +152,7 @@ def ask(row: Row, server: Server, answers: Answers, data: Path) -> Row:
             usage = reply.get("usage") or {}
             messages.append({"role": "assistant", "content": text})
         elif turn["role"] == "user":
-            messages.append({"role": "user", "content": content(turn["content"], pictures, data)})
+            messages.append({"role": "user", "content": content(turn["content"], images, data)})
         else:
             messages.append({"role": turn["role"], "content": turn["content"]})
     predicted, problem = answers.read(text)

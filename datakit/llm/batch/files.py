@@ -46,9 +46,9 @@ class Line:
         """Gives the line the `custom_id` of its content, the same in every run."""
         request = self.request
         frame = dialect.body(replace(request, images=()), self.further).decode()
-        pictures = [files.sha256(path) for path in request.images]
+        images = [files.sha256(path) for path in request.images]
         placed = [request.text, request.image_first, max_pixels]
-        self.id = digest([frame, pictures, placed if pictures else None, request.sample]).hex()
+        self.id = digest([frame, images, placed if images else None, request.sample]).hex()
         self.version = dialect.version
 
     def give(self, what: Answer | Fault, *, is_first: bool = True) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from datakit.core.image import ImageProblem
 from datakit.core.pixels import TrainerLimits
-from datakit.serving.pictures import TrainedView
+from datakit.serving.images import TrainedView
 
 
 def drawn(width: int, height: int, mode: str = "RGB") -> Image.Image:

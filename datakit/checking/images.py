@@ -14,7 +14,7 @@ _JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class SeenImage:
     """A picture, or what is wrong with it."""
 
     width: int = 0
@@ -27,19 +27,19 @@ class Picture:
     """Codes and words of findings that do not stop it."""
 
 
-class Pictures:
+class ImageFiles:
     """Looks at each file once."""
 
     def __init__(self, folder: Path, *, decode: bool = False) -> None:
         self.folder, self.decode = folder, decode
-        self._known: dict[str, Picture] = {}
+        self._known: dict[str, SeenImage] = {}
 
-    def look(self, place: Any) -> Picture:
+    def look(self, place: Any) -> SeenImage:
         """The picture of a path in `media_dir` (or of an absolute one), or of a Parquet cell."""
         if isinstance(place, dict):
             return self._embedded(place)
         if not isinstance(place, str):
-            return Picture(
+            return SeenImage(
                 problem="picture_broken", detail=f"a picture is {type(place).__name__}, not a path"
             )
         found = self._known.get(place)
@@ -48,18 +48,18 @@ class Pictures:
             self._known[place] = found = self._read(path, place)
         return found
 
-    def _embedded(self, cell: dict[str, Any]) -> Picture:
+    def _embedded(self, cell: dict[str, Any]) -> SeenImage:
         if cell.get("bytes") is None:
             return self.look(cell.get("path"))
         from PIL import Image
 
         try:
             with Image.open(BytesIO(cell["bytes"])) as image:
-                return Picture(*image.size)
+                return SeenImage(*image.size)
         except Exception as error:  # decoders raise anything; the finding names the record
-            return Picture(problem="picture_broken", detail=f"embedded picture: {error}")
+            return SeenImage(problem="picture_broken", detail=f"embedded picture: {error}")
 
-    def _read(self, path: str, place: str) -> Picture:
+    def _read(self, path: str, place: str) -> SeenImage:
         try:
             header = read_header(path)
             if self.decode:
@@ -76,16 +76,16 @@ class Pictures:
             doubts.append(("picture_unfinished", f"{place}: no end marker after {header.bytes:,} bytes"))
         if os.path.isabs(place):
             doubts.append(("picture_absolute", place))
-        return Picture(width, height, doubts=tuple(doubts))
+        return SeenImage(width, height, doubts=tuple(doubts))
 
 
-def _problem(error: ImageProblem, path: str, place: str) -> Picture:
+def _problem(error: ImageProblem, path: str, place: str) -> SeenImage:
     detail = error.detail.replace(path, place)
     if error.reason in ("image_missing", "image_path_is_folder"):
-        return Picture(problem="picture_missing", detail=detail)
+        return SeenImage(problem="picture_missing", detail=detail)
     if error.reason == "image_unreadable" and _another_format(path):
-        return Picture(doubts=(("picture_format", f"{place}: none of {', '.join(FORMATS)}"),))
-    return Picture(problem="picture_broken", detail=detail)
+        return SeenImage(doubts=(("picture_format", f"{place}: none of {', '.join(FORMATS)}"),))
+    return SeenImage(problem="picture_broken", detail=detail)
 
 
 def _another_format(path: str) -> bool:

@@ -31,18 +31,18 @@ class TrainedView:
 
     def png(self, path: str | Path) -> bytes:
         """The picture after the trainer's own resize. Raises ImageProblem for one that cannot be used."""
-        picture = self._as_trainer_reads(Path(path))
+        image = self._as_trainer_reads(Path(path))
         try:
-            size = trainer_size(*picture.size, self.trainer)
+            size = trainer_size(*image.size, self.trainer)
         except ValueError as error:
             raise ImageProblem("image_too_long", f"{path}: {error}") from None
-        if size != picture.size:
+        if size != image.size:
             # LLaMA-Factory resizes first and converts then, with Pillow's own default (bicubic).
-            picture = picture.resize(size)
-        if picture.mode != "RGB":
-            picture = picture.convert("RGB")
+            image = image.resize(size)
+        if image.mode != "RGB":
+            image = image.convert("RGB")
         buffer = io.BytesIO()
-        picture.save(buffer, "PNG", compress_level=_PNG_LEVEL)
+        image.save(buffer, "PNG", compress_level=_PNG_LEVEL)
         return buffer.getvalue()
 
     def data_url(self, path: str | Path) -> str:

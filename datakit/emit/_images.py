@@ -24,7 +24,7 @@ _REMEMBERED = 20_000
 
 
 @dataclass
-class Pictures:
+class ImageFiles:
     """The folder of a build's pictures as it fills."""
 
     folder: Path
@@ -39,7 +39,7 @@ class Pictures:
     _places: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def into(cls, folder: Path, how: How, max_pixels: int | None, context: StepContext) -> Pictures:
+    def into(cls, folder: Path, how: How, max_pixels: int | None, context: StepContext) -> ImageFiles:
         """An empty folder of pictures, with as many workers as the run allows."""
         return cls(folder, how, max_pixels, context.files, context.run.workers or os.cpu_count() or 1)
 
