@@ -49,7 +49,7 @@ def build(
     Unless `check` is False, a build at which the trainer would stop or drop records raises BuildFailed.
     """
     checked = recipe if isinstance(recipe, Recipe) else load(recipe, overrides)
-    finishers = [_training, _serving, *([_checking] if check else [])]
+    finishers = [_training, _serving, *([_checking] if check else []), _verdict]
     writes = [checked.project / "data_cards"] if card and not _is_look(options) else []
     checks = [partial(_unknown_family, checked)]
     result = run_build(checked, options, finishers=finishers, progress=progress, writes=writes, checks=checks)
@@ -110,6 +110,15 @@ def _checking(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Ar
     from datakit.checking.build_check import check_build
 
     return check_build(draft, recipe, report)
+
+
+def _verdict(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Artifact]:
+    """What is worse than the user may believe, into the report."""
+    from datakit.verdict import verdict
+
+    draft.write_report(report)  # the steps' account is looked at too
+    report.verdict = verdict(draft)
+    return []
 
 
 def _is_look(options: Options) -> bool:

@@ -25,10 +25,11 @@ ALLOWED = {
     "pages": {"core", "pages"},
     **{folder: {*BASE, "llm", folder} for folder in TRANSFORMS},
     "run": {*BASE, "recipe", "llm", "run"},
-    "cards": {*BASE, "pages", "cards"},
+    "verdict": {*BASE, "pages", "verdict"},
+    "cards": {*BASE, "pages", "verdict", "cards"},
     "training": {*BASE, "recipe", "training"},
     "checking": {*BASE, "recipe", "run", "training", "checking"},
-    "evaluation": {*BASE, "pages", "cards", "evaluation"},
+    "evaluation": {*BASE, "pages", "verdict", "cards", "evaluation"},
     "serving": {*BASE, "recipe", "llm", "run", "serving"},
     "bundling": {*BASE, "training", "bundling"},
 }

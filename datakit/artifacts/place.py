@@ -107,6 +107,14 @@ class BuildPlace:
             shutil.rmtree(old)
         return kept
 
+    def fail(self, new: Path) -> Path:
+        """Lays a finished build that may not take the place beside it; the folder where it lies then."""
+        self.clear("failed")
+        (new / MARK).touch()
+        folder = self.beside("failed")
+        os.rename(new, folder)
+        return folder
+
     def make(self, what: str) -> Path:
         """The neighbour `work` or `failed`, empty."""
         self.clear(what)
@@ -124,7 +132,8 @@ class BuildPlace:
         if what == "old":
             own = own and not strangers(folder)
         elif what == "failed":  # people read there what went wrong, and may put their notes beside it
-            own = own and {path.name for path in folder.iterdir()} <= {MARK, REJECTS, REPORT}
+            account = {path.name for path in folder.iterdir()} <= {MARK, REJECTS, REPORT}
+            own = own and (account or (read_signed(folder) is not None and not strangers(folder)))
         if own:
             shutil.rmtree(folder)
         else:

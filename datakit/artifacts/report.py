@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -67,6 +67,20 @@ class ServingWork(BaseModel):
     """Why the prompt cannot be served at all; "" when it can."""
 
 
+class Finding(BaseModel):
+    """One line of a build's verdict."""
+
+    kind: str
+    """Such as label_conflict; `run.fail_on` takes these names."""
+    state: Literal["failed", "warned", "passed"]
+    count: int = 0
+    """Records (classes, steps) that speak against the statement."""
+    statement: str
+    """What should hold."""
+    words: str
+    """What was found."""
+
+
 class BuildReport(Document):
     """The account of a whole build."""
 
@@ -79,6 +93,8 @@ class BuildReport(Document):
     notes: list[str] = Field(default_factory=list)
     """What a reader of the card must know first, such as that no model wrote the texts."""
     warnings: list[str] = Field(default_factory=list)
+    verdict: list[Finding] = Field(default_factory=list)
+    """Failed ones first, then warned, then passed. Empty for builds of older versions."""
     serving: ServingWork | None = None
     """What serving a picture takes; None for builds of older versions and those without a prompt."""
 

@@ -7,34 +7,11 @@ from collections.abc import Mapping
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.core.record import TRAIN, VAL
 from datakit.pages import charts
 from datakit.pages.blocks import Block, Cell, Chart, Section, Table, Text
-from datakit.pages.figures import collect
 
 MOST_BARS = 40
 MOST_ROWS = 200
-
-
-def class_table(build: BuildFolder) -> pl.DataFrame:
-    """Label -> train and val records and train rows; labels of the label file without records too."""
-    counted = (
-        build.main.select("label", "part", "rows")
-        .drop_nulls("label")
-        .group_by("label")
-        .agg(
-            train=(pl.col("part") == TRAIN).sum(),
-            val=(pl.col("part") == VAL).sum(),
-            rows=pl.col("rows").filter(pl.col("part") == TRAIN).cast(pl.Int64).sum(),
-        )
-    )
-    table = collect(counted)
-    if build.labels is not None and table.height:
-        names = pl.DataFrame({"label": list(build.labels.names)}, schema={"label": pl.String})
-        table = table.join(names, on="label", how="full", coalesce=True).with_columns(
-            pl.col("train", "val", "rows").fill_null(0)
-        )
-    return table.sort(["train", "val", "label"], descending=[True, True, False])
 
 
 def classes_section(build: BuildFolder, table: pl.DataFrame, block: Mapping[str, str]) -> Section:

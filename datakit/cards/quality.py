@@ -10,6 +10,7 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.pages import charts
 from datakit.pages.blocks import Block, Cell, Chart, Code, Section, Table, Text
 from datakit.pages.figures import Spread, collect, counts, histogram, spreads
+from datakit.verdict.texts import rung_name
 
 MOST_DOTS = 1_500
 FEW_SIZES = 8
@@ -55,16 +56,6 @@ def _rungs(build: BuildFolder) -> list[Block]:
         ),
         Table(["prompt", "records"], [[rung_name(build, rung), number] for rung, number in rungs]),
     ]
-
-
-def rung_name(build: BuildFolder, number: int) -> str:
-    """How far a prompt was shortened: render.chat cuts each column of `shrink`, then drops it."""
-    columns = build.parameters("render.chat").get("shrink") or []
-    if not number:
-        return "whole"
-    column, dropped = divmod(number - 1, 2)
-    name = columns[column] if column < len(columns) else f"column {column + 1} of shrink"
-    return f"{name} {'dropped' if dropped else 'cut'}"
 
 
 def pictures_section(build: BuildFolder) -> Section:

@@ -16,10 +16,10 @@ import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.cards.parts import PART_NAMES
-from datakit.cards.quality import rung_name
 from datakit.core.image import ImageProblem, load_rgb
 from datakit.pages.blocks import Part, Sample, Thumbnail, Turn
 from datakit.pages.figures import collect
+from datakit.verdict.texts import rung_name
 
 LOOK = 2_000
 """Samples come from the first rows of each data file: these are different records, in source order."""

@@ -10,18 +10,18 @@ from typing import Any
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.cards.checks import Check
+from datakit.artifacts.report import Finding
 from datakit.cards.overview import NOTE_CHARS, flat
 from datakit.core.record import VAL
 from datakit.pages.blocks import Block, Bullets, Cell, Code, CodeBlock, Section, Table, Text
+from datakit.verdict import command_of
+from datakit.verdict.labels import FEW
 
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
-FEW = 10
-"""Classes with fewer training records are named as weak."""
 
 
 def limits_section(
-    build: BuildFolder, parts: pl.DataFrame, classes: pl.DataFrame, checks: Sequence[Check]
+    build: BuildFolder, parts: pl.DataFrame, classes: pl.DataFrame, verdict: Sequence[Finding]
 ) -> Section:
     """Intended use and limits, as far as the build itself can know them."""
     names = dict(parts.select("part", "records").rows())
@@ -38,7 +38,9 @@ def limits_section(
             "points (95% interval, at an accuracy of one half)."
         )
     items += _class_limits(classes)
-    items += [f"Failed check: {check.what.lower()}: {check.found}." for check in checks if not check.passed]
+    items += [
+        f"Failed check: {line.statement.lower()}: {line.words}." for line in verdict if line.state == "failed"
+    ]
     if not build.has_step("guard.personal_data"):
         items.append("No step looked for personal data in the records.")
     if any(
@@ -75,12 +77,19 @@ def _some(names: list[str], most: int = 12) -> str:
     return "、".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def checks_section(checks: Sequence[Check]) -> Section:
-    """The checks as a table."""
+def verdict_section(build: BuildFolder, verdict: Sequence[Finding]) -> Section:
+    """The verdict as a table, with the commands that show the records."""
+    folder = build.clean(str(build.path.absolute()))
     rows: list[list[Cell]] = [
-        [check.what, "passed" if check.passed else "FAILED", check.found] for check in checks
+        [
+            line.statement,
+            line.state if line.state == "passed" else line.state.upper(),
+            line.words,
+            "" if line.state == "passed" else Code(command_of(line.kind, folder)),
+        ]
+        for line in verdict
     ]
-    return Section("Checks", [Table(["check", "result", "found"], rows)])
+    return Section("Verdict", [Table(["what should hold", "result", "found", "show the records"], rows)])
 
 
 def training_section(build: BuildFolder) -> Section:

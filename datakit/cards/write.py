@@ -12,8 +12,7 @@ import polars as pl
 import yaml
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.cards.checks import checks
-from datakit.cards.classes import class_table, classes_section
+from datakit.cards.classes import classes_section
 from datakit.cards.overview import flow_section, licences, part_table, parts_section, sources_section
 from datakit.cards.quality import (
     duplicates_section,
@@ -26,9 +25,11 @@ from datakit.cards.quality import (
 from datakit.cards.samples import first_rows, label_block, samples
 from datakit.cards.scores import scores_section
 from datakit.cards.serving import answers_section, serving_section
-from datakit.cards.usage import checks_section, limits_section, reproduce_section, training_section
+from datakit.cards.usage import limits_section, reproduce_section, training_section, verdict_section
 from datakit.pages.blocks import Card, Section
 from datakit.pages.writing import Kept, write_pages
+from datakit.verdict import verdict
+from datakit.verdict.labels import class_table
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _SCRIPTS = {
@@ -56,13 +57,13 @@ def make_card(build: BuildFolder) -> Card:
     parts, classes, rows = part_table(build), class_table(build), first_rows(build)
     languages = _languages(rows)
     tasks = _tasks(parts, classes)
-    checked = checks(build, classes)
+    lines = build.report.verdict or verdict(build)
     shown = samples(build, rows)
     sections = [
+        verdict_section(build, lines),
         parts_section(build, parts),
         scores_section(build),
-        limits_section(build, parts, classes, checked),
-        checks_section(checked),
+        limits_section(build, parts, classes, lines),
         sources_section(build),
         flow_section(build),
         classes_section(build, classes, label_block(rows)),
@@ -78,7 +79,7 @@ def make_card(build: BuildFolder) -> Card:
         training_section(build),
         reproduce_section(build),
     ]
-    failed = [f"Failed check: {check.what}: {check.found}." for check in checked if not check.passed]
+    failed = [f"Failed check: {line.statement}: {line.words}." for line in lines if line.state == "failed"]
     return Card(
         name=build.report.name,
         lead=_lead(build, parts, classes, languages, tasks),

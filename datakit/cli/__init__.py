@@ -17,6 +17,7 @@ COMMANDS = {
     "build": "Make the data set of a recipe.",
     "plan": "Say what a build would do: cached, to do, why, calls, cost; with --train, what fits.",
     "check": "Say what the trainer would do with a data set, before it starts.",
+    "verdict": "Say what is worse about a build than it looks, with the records.",
     "why": "Tell the whole story of one record of a build.",
     "diff": "Say what differs between two builds.",
     "train": "Train the model of a build, resumable.",

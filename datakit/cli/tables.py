@@ -11,6 +11,7 @@ import orjson
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.report import BuildReport, StepReport
+from datakit.cli.verdict_lines import as_plain, lines_of
 from datakit.recipe.yaml_file import show_path
 from datakit.run.build import BuildResult
 
@@ -58,6 +59,8 @@ def print_build(result: BuildResult, *, as_json: bool, quiet: bool) -> None:
     )
     for line in _tail(result.report):
         click.echo(line)
+    for line in lines_of(result.report.verdict, result.folder):
+        click.echo(line)
     if result.report.rejected or result.report.retry:
         click.echo(f"Each with its source line: {show_path(BuildFolder(result.folder).rejects_file)}")
     state = "Nothing has changed; the build stands" if result.report.reused else "Built"
@@ -73,7 +76,7 @@ def print_kept(path: Path, now: Path, *, err: bool = False) -> None:
 
 
 def _plain(result: BuildResult) -> dict[str, Any]:
-    return result.report.model_dump()
+    return {**result.report.model_dump(), "verdict": as_plain(result.report.verdict, result.folder)}
 
 
 def _row(step: StepReport) -> tuple[str, ...]:

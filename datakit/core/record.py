@@ -31,6 +31,8 @@ BASE = ("id", "source_file", "source_line", "images", "label", "text")
 
 TRAIN, VAL = "train", "val"
 GENERAL = "general"
+OFFLINE_WRITER = "offline-writer"
+"""What a `<column>_by` says of texts that no model wrote."""
 
 
 def empty(columns: dict[str, Any] | None = None) -> pl.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
@@ -197,6 +197,29 @@ class LlmSettings(Settings):
         return self.model_copy(update={"model": model, "endpoints": kept})
 
 
+VerdictKind = Literal[
+    "unbalanced",
+    "image_leak",
+    "text_leak",
+    "label_conflict",
+    "label_unknown",
+    "near_leak",
+    "prompt_names_record",
+    "no_image",
+    "retry",
+    "offline_texts",
+    "reason_fails",
+    "prompt_shortened",
+    "no_validation",
+    "few_records",
+    "untested_class",
+    "rejected",
+    "trainer_check",
+]
+VERDICT_KINDS: tuple[str, ...] = get_args(VerdictKind)
+"""What a build's verdict speaks of, the worst first."""
+
+
 class RunSettings(Settings):
     """How the recipe runs. Nothing here can reach a key of the result store."""
 
@@ -221,6 +244,9 @@ class RunSettings(Settings):
     """A worker process that has grown beyond this is replaced."""
     max_reject_rate: float = Field(default=0.02, ge=0, le=1)
     """The build fails when more of the records than this are rejected."""
+    fail_on: tuple[VerdictKind, ...] = ()
+    """Findings of the verdict that make the build fail (exit 1): the build before stays in its place, the
+    new one lies beside it in `.<name>.failed`. `datakit verdict BUILD` lists the kinds."""
     budget_usd: float | None = Field(default=None, gt=0)
     """The worst price of a call, or of a whole batch file, is set aside before it is sent: what is spent
     stays within this."""

@@ -11,10 +11,11 @@ import random
 import re
 
 from datakit.core.labels import Label
+from datakit.core.record import OFFLINE_WRITER
 from datakit.core.transform import Row
 from datakit.llm._offline_facts import Facts, Light, Piece, facts_of, light_of
 
-NAME = "offline-writer"
+NAME = OFFLINE_WRITER
 """Stands where a model's name would stand."""
 VERSION = 3
 """Raised when the same record gets another text."""

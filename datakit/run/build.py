@@ -19,7 +19,7 @@ from datakit.artifacts.build_draft import BuildDraft
 from datakit.artifacts.build_folder import BuildFolder, failed_build
 from datakit.artifacts.manifest import FileStamp, Manifest, content_hash, stamp
 from datakit.artifacts.place import SIGNATURE, BuildPlace
-from datakit.artifacts.report import BuildReport, StepReport
+from datakit.artifacts.report import BuildReport, Finding, StepReport
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.files import FileDigests
 from datakit.core.step_context import StepContext
@@ -104,6 +104,8 @@ def build(
             place.mend()
             kept = None if options.force else _kept(folder, recipe, context, options.limit)
             if kept is not None:
+                if failing := failing_kinds(kept, recipe):
+                    raise BuildFailed(f"{_failing_words(failing)}\n  The build stands as it is: {folder}")
                 kept.seconds = round(time.perf_counter() - began, 3)
                 return BuildResult(folder, kept)
             check_columns(recipe, context)
@@ -152,6 +154,16 @@ def _says_full(error: Exception) -> bool:
     return full or any(words in str(error) for words in ("No space left", "disk is full"))
 
 
+def failing_kinds(report: BuildReport, recipe: Recipe) -> list[Finding]:
+    """The findings of the verdict that `run.fail_on` names."""
+    return [line for line in report.verdict if line.state != "passed" and line.kind in recipe.run.fail_on]
+
+
+def _failing_words(findings: Sequence[Finding]) -> str:
+    lines = [f"  {line.kind}: {line.statement}: {line.words}" for line in findings]
+    return "\n".join(["the build has what `run.fail_on` names:", *lines])
+
+
 @dataclass
 class _Maker:
     recipe: Recipe
@@ -183,6 +195,12 @@ class _Maker:
             self._keep_account(engine, report)
             raise
         self._finish(engine, frames, BuildDraft(target), artifacts, report, began, sources)
+        if failing := failing_kinds(report, self.recipe):
+            failed = self.place.fail(target)
+            self.place.clear("work")
+            raise BuildFailed(
+                f"{_failing_words(failing)}\n  The build before stays as it was; this one lies in {failed}"
+            )
         kept = self.place.put(target)
         self.place.clear("work")
         self.place.clear("failed")

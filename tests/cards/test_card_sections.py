@@ -14,12 +14,11 @@ from card_builds import ROOT, SCHEMA, Draft, ecom
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.report import ServedStep, ServingWork, StepReport
 from datakit.cards import write_card
-from datakit.cards.checks import checks
-from datakit.cards.classes import class_table
 from datakit.core.answer_forms import ContractFormat
 from datakit.core.contract import AnswerContract
 from datakit.pages.charts import shorten
 from datakit.pages.figures import histogram, spread
+from datakit.verdict import verdict
 
 BASE = {"id", "source_file", "source_line", "images", "label", "text", "messages", "split"}
 ASK = "你好吗？"
@@ -75,9 +74,9 @@ def test_baseline_recipe_without_optional_columns_gives_a_card_without_empty_sec
     draft.recipe = {}
     text = card(draft)
     assert headings(text) == [
+        "Verdict",
         "Parts",
         "Intended use and limits",
-        "Checks",
         "Sources and licences",
         "How it was made",
         "Classes",
@@ -140,7 +139,8 @@ def test_picture_in_both_parts_fails_the_check_and_is_the_first_thing_said(tmp_p
     val["images"], val["sha256"] = [str(copy)], train["sha256"]
     text = card(draft)
     found = "No validation picture stands in training (by content, from the emitted files)"
-    assert f"| {found} | FAILED | 1 of 14 validation pictures do |" in text
+    command = "datakit verdict build/ecom_v3 --kind image_leak"
+    assert f"| {found} | FAILED | 1 of 14 validation pictures do | `{command}` |" in text
     assert f"> **Note.** Failed check: {found}: 1 of 14" in text.split("## ")[0]
 
 
@@ -154,9 +154,9 @@ def test_same_picture_is_found_by_records_alone(tmp_path: Path, drop: tuple[str,
     build = draft.write()
     (build / "emitted.json").unlink()
     folder = BuildFolder.open(build, tmp_path / "cards")
-    found = [check for check in checks(folder, class_table(folder)) if "picture" in check.what]
-    assert [(check.passed, check.found) for check in found] == [(False, "1 of 14 validation pictures do")]
-    assert ("sha256" in found[0].what) is (not drop)
+    (leak,) = [line for line in verdict(folder) if line.kind == "image_leak"]
+    assert (leak.state, leak.words) == ("failed", "1 of 14 validation pictures do")
+    assert ("sha256" in leak.statement) is (not drop)
 
 
 def test_text_in_both_parts_fails_the_check(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_label_outside_the_label_file_and_label_without_records_are_named(tmp_pa
     rare = next(record for record in draft.records if record["label"] == "个人信息页面")
     rare["label"] = "个人中心"
     text = card(draft)
-    assert "| Every label stands in the label file | FAILED | 个人中心 |" in text
+    assert "| Every label stands in the label file | FAILED | not 个人中心 |" in text
     assert "Classes without training records: 个人信息页面." in text
 
 

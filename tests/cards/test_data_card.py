@@ -15,9 +15,9 @@ from datakit.cards import write_card
 from datakit.core.errors import UserError
 
 SECTIONS = [
+    "Verdict",
     "Parts",
     "Intended use and limits",
-    "Checks",
     "Sources and licences",
     "How it was made",
     "Classes",
@@ -114,7 +114,7 @@ def test_paths_of_all_written_files_are_returned(tmp_path: Path) -> None:
 
 def test_notices_stand_before_everything_else(whole: Path) -> None:
     body = markdown(whole).split("\n---\n", 1)[1]
-    assert body.split("\n\n")[1] == f"> **Note.** {OFFLINE}"
+    assert body.split("\n\n")[1].splitlines()[0] == f"> **Note.** {OFFLINE}"
     assert body.index(OFFLINE) < body.index("is a data set")
     html = page(whole)
     assert html.index(OFFLINE) < html.index('class="lead"') < html.index("<h2>")

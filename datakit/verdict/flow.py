@@ -1,0 +1,68 @@
+"""Whether every record is accounted for, and what became of those that are not in the data set."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.checked import CheckReport
+from datakit.verdict.seen import SHOWN, Seen, height, records
+
+
+def unbalanced(build: BuildFolder) -> Seen | None:
+    """In = out + rejected + retry, in every step."""
+    wrong = [f"{step.number} ({step.name})" for step in build.report.steps if not step.balanced]
+    words = f"not in step {', '.join(wrong)}" if wrong else "yes"
+    return Seen("Every record is accounted for in every step", len(wrong), words)
+
+
+def rejected(build: BuildFolder) -> Seen | None:
+    """Records that steps dropped, by reason."""
+    reasons: dict[str, int] = {}
+    for step in build.report.steps:
+        for reason, count in step.rejected.items():
+            reasons[reason] = reasons.get(reason, 0) + count
+    count = sum(reasons.values())
+    worst_first = sorted(reasons.items(), key=lambda reason: -reason[1])
+    parts = ", ".join(f"{reason} {number:,}" for reason, number in worst_first)
+    words = f"{records(count)} dropped: {parts}" if count else "none was dropped"
+    return Seen("No record was dropped", count, words, _rejects(build, "rejected"))
+
+
+def retry(build: BuildFolder) -> Seen | None:
+    """Records that no answer came for (--allow-partial)."""
+    count = build.report.retry
+    words = f"{records(count)} left out until the next run" if count else "all were"
+    return Seen("Every record was answered", count, words, _rejects(build, "retry"))
+
+
+def no_image(build: BuildFolder) -> Seen | None:
+    """A task with pictures, and records that have none."""
+    without = build.main.filter(pl.col("images").list.len().fill_null(0) == 0)
+    count, total = height(without), height(build.main)
+    if not total or (count == total and not build.has_step("guard.image")):
+        return None
+    words = f"{count:,} of {total:,} have none" if count else f"all {total:,} have one"
+    return Seen(
+        "Every record has a picture", count, words, without.select(*SHOWN, "source_file", "source_line")
+    )
+
+
+def trainer_check(build: BuildFolder) -> Seen | None:
+    """What `datakit check` warned of."""
+    check: CheckReport | None = build.check
+    if check is None:
+        return None
+    codes: dict[str, int] = {}
+    for finding in check.findings:
+        if finding.severity in ("warning", "error"):
+            codes[finding.code] = codes.get(finding.code, 0) + 1
+    count = sum(codes.values())
+    words = ", ".join(f"{code} {number:,}" for code, number in codes.items()) if count else "nothing"
+    return Seen("The trainer has nothing to warn of", count, words)
+
+
+def _rejects(build: BuildFolder, state: str) -> pl.LazyFrame | None:
+    if not build.rejects_file.is_file():
+        return None
+    return build.rejects.filter(pl.col("state") == state)

@@ -1,0 +1,79 @@
+"""All kinds of finding, the worst first."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.report import Finding
+from datakit.core.errors import UserError, did_you_mean
+from datakit.core.settings import VERDICT_KINDS
+from datakit.verdict import flow, labels, splits, texts
+from datakit.verdict.seen import Seen
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A way in which a build is worse than its user may believe."""
+
+    look: Callable[[BuildFolder], Seen | None]
+    """None where this build cannot have it."""
+    fails: bool = False
+    """Whether it makes the data wrong; else it makes it weaker, and is a warning."""
+
+
+KINDS: dict[str, Kind] = {
+    "unbalanced": Kind(flow.unbalanced, fails=True),
+    "image_leak": Kind(splits.image_leak, fails=True),
+    "text_leak": Kind(splits.text_leak, fails=True),
+    "label_conflict": Kind(labels.label_conflict, fails=True),
+    "label_unknown": Kind(labels.label_unknown, fails=True),
+    "near_leak": Kind(splits.near_leak),
+    "prompt_names_record": Kind(texts.prompt_names_record),
+    "no_image": Kind(flow.no_image),
+    "retry": Kind(flow.retry),
+    "offline_texts": Kind(texts.offline_texts),
+    "reason_fails": Kind(texts.reason_fails),
+    "prompt_shortened": Kind(texts.prompt_shortened),
+    "no_validation": Kind(splits.validation),
+    "few_records": Kind(labels.few_records),
+    "untested_class": Kind(labels.untested),
+    "rejected": Kind(flow.rejected),
+    "trainer_check": Kind(flow.trainer_check),
+}
+assert tuple(KINDS) == VERDICT_KINDS  # `run.fail_on` takes these
+
+
+def verdict(build: BuildFolder) -> list[Finding]:
+    """A finding for each kind that the build can have: failed ones first, then warned, then passed."""
+    looked = ((name, kind.look(build)) for name, kind in KINDS.items())
+    findings = [_finding(name, seen) for name, seen in looked if seen is not None]
+    order = ("failed", "warned", "passed")
+    return sorted(findings, key=lambda finding: order.index(finding.state))
+
+
+def records_of(build: BuildFolder, kind: str) -> tuple[Finding, pl.LazyFrame | None]:
+    """What is found of a kind and the records that show it. Raises UserError for a kind that there is not."""
+    if kind not in KINDS:
+        remedy = did_you_mean(kind, KINDS) or f"Kinds: {', '.join(KINDS)}."
+        raise UserError(f"there is no finding `{kind}`", remedy=remedy)
+    seen = KINDS[kind].look(build) or Seen("This build cannot have it", 0, "nothing")
+    return _finding(kind, seen), seen.records
+
+
+def _finding(kind: str, seen: Seen) -> Finding:
+    bad: Literal["failed", "warned"] = "failed" if KINDS[kind].fails else "warned"
+    state = bad if seen.count else "passed"
+    return Finding(kind=kind, state=state, count=seen.count, statement=seen.statement, words=seen.words)
+
+
+def command_of(kind: str, build: str) -> str:
+    """The command that shows the records of a finding; `build` is the folder as the user says it."""
+    if kind == "trainer_check":
+        return f"datakit check {shlex.quote(build)}"
+    return f"datakit verdict {shlex.quote(build)} --kind {kind}"

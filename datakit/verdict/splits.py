@@ -1,0 +1,116 @@
+"""Whether anything of validation stands in training: equal pictures, equal texts, near-duplicates."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.core.record import TRAIN, VAL
+from datakit.pages.figures import collect
+from datakit.verdict.seen import SHOWN, Seen, height, records
+
+
+def image_leak(build: BuildFolder) -> Seen | None:
+    """Compares by what the trainer reads when the build's own picture files allow it, else by the records."""
+    if not _has_validation(build):
+        return None
+    keys, how = _image_keys(build)
+    val = keys.filter(pl.col("part") == VAL)
+    total = height(val.unique("key"))
+    if not total:
+        return None
+    train = keys.filter(pl.col("part") == TRAIN)
+    shared = val.join(train, on="key", how="semi")
+    count = height(shared.unique("key"))
+    return Seen(
+        f"No validation picture stands in training ({how})",
+        count,
+        f"{count:,} of {total:,} validation pictures do" if count else f"none of {total:,}",
+        build.main.join(shared.unique("id"), on="id", how="semi").select(*SHOWN, "images"),
+    )
+
+
+def text_leak(build: BuildFolder) -> Seen | None:
+    """Records without pictures are their text: the same text must not stand on both sides."""
+    if not _has_validation(build) or "text" not in build.columns:
+        return None
+    plain = build.main.filter(pl.col("images").list.len() == 0).drop_nulls("text")
+    plain = plain.select(*SHOWN, "text", key=pl.col("text").hash())
+    val = plain.filter(pl.col("part") == VAL)
+    total = height(val.unique("key"))
+    if not total:
+        return None
+    shared = val.join(plain.filter(pl.col("part") == TRAIN), on="key", how="semi")
+    count = height(shared.unique("key"))
+    words = f"{count:,} of {total:,} texts do" if count else f"none of {total:,}"
+    return Seen("No text-only validation record stands in training", count, words, shared.drop("key"))
+
+
+def near_leak(build: BuildFolder) -> Seen | None:
+    """Near-duplicates, as curate.duplicates grouped them, must not stand on both sides."""
+    if not _has_validation(build) or "duplicate_of" not in build.columns:
+        return None
+    grouped = build.main.select(*SHOWN, "duplicate_of").drop_nulls("duplicate_of")
+    train = grouped.filter(pl.col("part") == TRAIN)
+    val = grouped.filter(pl.col("part") == VAL)
+    shared = val.join(train, on="duplicate_of", how="semi")
+    count, total = height(shared), height(val)
+    return Seen(
+        "No validation record has a near-duplicate in training (curate.duplicates)",
+        count,
+        f"{count:,} of {total:,} validation records do" if count else f"none of {total:,}",
+        shared,
+    )
+
+
+def validation(build: BuildFolder) -> Seen | None:
+    """Without validation records nothing measures what a model has learnt."""
+    total = height(build.main)
+    if not total:
+        return None
+    has = _has_validation(build)
+    words = "there is one" if has else f"all {records(total)} stand in training"
+    return Seen("There is a validation split", 0 if has else total, words)
+
+
+def _has_validation(build: BuildFolder) -> bool:
+    return bool(collect(build.main.select((pl.col("part") == VAL).any())).item())
+
+
+def _image_keys(build: BuildFolder) -> tuple[pl.LazyFrame, str]:
+    """id, part and a key of each picture, and what the key is."""
+    if any(facts.pictures for facts in build.data_files.values()):
+        parts = [_emitted_keys(build, part) for part in (TRAIN, VAL)]
+        return pl.concat(parts), "by content, from the emitted files"
+    if "sha256" in build.columns:
+        key, how = pl.col("sha256"), "by content (sha256)"
+        keys = build.main.select("id", "part", key=key)
+    else:
+        how = "by file path alone"
+        keys = build.main.select("id", "part", key=pl.col("images")).explode("key")
+    return keys.drop_nulls("key").with_columns(pl.col("key").hash()), how  # 8 bytes each
+
+
+def _emitted_keys(build: BuildFolder, part: str) -> pl.LazyFrame:
+    """The same from the data files, whose picture names are made of their content, read as a stream."""
+    line = pl.col("line")
+    scans = [
+        pl.scan_csv(
+            build.path / facts.file,
+            has_header=False,
+            separator="\x01",
+            quote_char=None,
+            new_columns=["line"],
+            schema={"line": pl.String},
+        ).select(
+            id=line.str.extract(r'^\{"id":("(?:[^"\\]|\\.)*")').str.json_decode(pl.String()),
+            part=pl.lit(part),
+            key=line.str.extract(r'"images":\[([^\]]*)\]\},?$').str.split(","),
+        )
+        for facts in build.data_files.values()
+        if facts.part == part and facts.pictures
+    ]
+    empty = pl.LazyFrame(schema={"id": pl.String, "part": pl.String, "key": pl.UInt64})
+    if not scans:
+        return empty
+    return pl.concat(scans).explode("key").drop_nulls("key").with_columns(pl.col("key").hash())

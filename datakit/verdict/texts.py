@@ -1,0 +1,146 @@
+"""Whether prompts are whole and give nothing away, and whether written texts are worth training on."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Any
+
+import polars as pl
+from jinja2 import meta, nodes
+from jinja2.sandbox import SandboxedEnvironment
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.core.record import OFFLINE_WRITER, TRAIN
+from datakit.pages.figures import collect, counts
+from datakit.verdict.seen import SHOWN, Seen, height
+
+_NAMING = {"id", "source_file", "source_line", "images", "sha256", "phash"}
+"""Columns that tell which record it is."""
+_LOOKED_AT = 2_000
+"""Rows of the training file that are looked into."""
+_SHORTEST = 4
+"""Ids of fewer characters stand in a text by chance."""
+
+
+def prompt_shortened(build: BuildFolder) -> Seen | None:
+    """Prompts that lost something to the length limit, by column."""
+    if "shrink_rung" not in build.columns:
+        return None
+    shortened = build.main.filter(pl.col("shrink_rung") > 0)
+    rungs = sorted((int(rung), number) for rung, number in counts(shortened, pl.col("shrink_rung")))
+    count, total = sum(number for _, number in rungs), height(build.main)
+    parts = ", ".join(f"{rung_name(build, rung)} {number:,}" for rung, number in rungs)
+    words = f"{count:,} of {total:,} are not: {parts}" if count else f"all {total:,} are"
+    shown = shortened.select(*SHOWN, "shrink_rung").sort("shrink_rung", "id", descending=[True, False])
+    return Seen("Prompts are whole", count, words, shown)
+
+
+def rung_name(build: BuildFolder, number: int) -> str:
+    """How far a prompt was shortened: render.chat cuts each column of `shrink`, then drops it."""
+    columns = build.parameters("render.chat").get("shrink") or []
+    if not number:
+        return "whole"
+    column, dropped = divmod(number - 1, 2)
+    name = columns[column] if column < len(columns) else f"column {column + 1} of shrink"
+    return f"{name} {'dropped' if dropped else 'cut'}"
+
+
+def prompt_names_record(build: BuildFolder) -> Seen | None:
+    """A prompt with an id or a path leaks the label when ids or folders are sorted by class."""
+    statement = "No prompt names its record by id or path"
+    by_template = _rendered(build) & _NAMING
+    if by_template:
+        names = ", ".join(f"`{name}`" for name in sorted(by_template))
+        total = height(build.main)
+        return Seen(
+            statement, total, f"the template renders {names} into every prompt", build.main.select(*SHOWN)
+        )
+    looked, named = _named_in_rows(build)
+    if not looked:
+        return None
+    words = f"{len(named):,} of {looked:,} looked at do" if named else f"none of {looked:,} looked at"
+    frame = build.main.filter(pl.col("id").is_in(named)).select(*SHOWN)
+    return Seen(statement, len(named), words, frame)
+
+
+def reason_fails(build: BuildFolder) -> Seen | None:
+    """Reasons that guard.reason marked and that were not mended."""
+    flags = [
+        name
+        for name, dtype in build.columns.items()
+        if name.endswith("_flags") and dtype == pl.List(pl.String)
+    ]
+    if not flags:
+        return None
+    any_flag = pl.any_horizontal(pl.col(name).list.len().fill_null(0) > 0 for name in flags)
+    failing = build.main.filter(any_flag)
+    kinds = pl.concat_list(pl.col(name).fill_null([]) for name in flags).explode()
+    found = sorted(counts(failing.select(kind=kinds).drop_nulls(), pl.col("kind")), key=lambda pair: -pair[1])
+    count = height(failing)
+    parts = ", ".join(f"{kind} {number:,}" for kind, number in found)
+    words = f"{count:,} of {height(build.main):,} do not: {parts}" if count else "all do"
+    texts = [name.removesuffix("_flags") for name in flags if name.removesuffix("_flags") in build.columns]
+    return Seen("Written reasons pass their guard", count, words, failing.select(*SHOWN, *flags, *texts))
+
+
+def offline_texts(build: BuildFolder) -> Seen | None:
+    """Texts of the built-in writer are for a first look, not for training."""
+    writers = [name for name, dtype in build.columns.items() if name.endswith("_by") and dtype == pl.String]
+    if not writers:
+        return None
+    written = build.main.filter(pl.any_horizontal(pl.col(name) == OFFLINE_WRITER for name in writers))
+    count, total = height(written), height(build.main)
+    words = (
+        f"{count:,} of {total:,} records have texts of the built-in offline writer" if count else "all are"
+    )
+    return Seen("Texts are written by a model", count, words, written.select(*SHOWN, *writers))
+
+
+def _rendered(build: BuildFolder) -> set[str]:
+    """Names that the prompt's templates put into their text; a name in a condition is none."""
+    folder, prompt = build.templates_folder, build.parameters("render.chat").get("prompt")
+    todo = [prompt] if isinstance(prompt, str) else list(prompt or ())
+    if folder is None:
+        return set()
+    environment, names = SandboxedEnvironment(), set[str]()
+    seen = set[str]()
+    while todo:
+        current = todo.pop()
+        path = folder / PurePosixPath(current)
+        if current in seen or not path.is_file():
+            continue
+        seen.add(current)
+        tree = environment.parse(path.read_text("utf-8-sig"))
+        todo += [other for other in meta.find_referenced_templates(tree) if other is not None]
+        outside = meta.find_undeclared_variables(tree)
+        for output in tree.find_all(nodes.Output):
+            for value in output.nodes:
+                # `images | length` counts pictures and names none
+                if isinstance(value, nodes.Filter) and value.name in ("length", "count"):
+                    continue
+                used = [value] if isinstance(value, nodes.Name) else list(value.find_all(nodes.Name))
+                names |= {node.name for node in used if node.name in outside}
+    return names
+
+
+def _named_in_rows(build: BuildFolder) -> tuple[int, list[str]]:
+    """Rows of training that were looked into, and the ids of those whose prompt holds their id or a path."""
+    rows = [row for row, _ in zip(build.rows(TRAIN), range(_LOOKED_AT), strict=False)]
+    ids = [str(row.get("id", "")) for row in rows]
+    images = collect(build.main.filter(pl.col("id").is_in(ids)).select("id", "images"))
+    paths = dict(images.iter_rows())
+    named = []
+    for id_, row in zip(ids, rows, strict=True):
+        prompt = _prompt(row)
+        stems = [PurePosixPath(path.replace("\\", "/")) for path in paths.get(id_) or ()]
+        words = [id_, *(stem.name for stem in stems)]
+        if any(len(word) >= _SHORTEST and word in prompt for word in words):
+            named.append(id_)
+    return len(rows), list(dict.fromkeys(named))
+
+
+def _prompt(row: dict[str, Any]) -> str:
+    turns = row.get("messages") or ()
+    return "\n".join(
+        str(turn.get("content") or "") for turn in turns if turn.get("role") in ("system", "user")
+    )

@@ -1,0 +1,219 @@
+"""Each kind of finding is planted in a build and found with its records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from card_builds import Draft, ecom
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.report import Finding
+from datakit.core.errors import UserError
+from datakit.core.settings import VERDICT_KINDS
+from datakit.verdict import KINDS, command_of, records_of, verdict
+
+
+def judged(draft: Draft) -> tuple[BuildFolder, dict[str, Finding]]:
+    build = BuildFolder.open(draft.write())
+    return build, {finding.kind: finding for finding in verdict(build)}
+
+
+def of(draft: Draft, split: str) -> list[dict[str, Any]]:
+    return [record for record in draft.records if record["split"] == split and record["set"] != "general"]
+
+
+def unbalance(draft: Draft) -> int:
+    draft.steps[3].records_out -= 1
+    return 1
+
+
+def leak_image(draft: Draft) -> int:
+    copy = draft.project / "another name.jpg"
+    copy.write_bytes(Path(of(draft, "train")[0]["images"][0]).read_bytes())
+    of(draft, "val")[0]["images"] = [str(copy)]
+    return 1
+
+
+def leak_text(draft: Draft) -> int:
+    for record in (of(draft, "train")[0], of(draft, "val")[0]):
+        record["images"], record["text"] = [], "两边都有"
+        record["messages"][0]["content"] = "两边都有"
+    return 1
+
+
+def conflict(draft: Draft) -> int:
+    one, other = of(draft, "train")[:2]
+    other["duplicate_of"] = one["duplicate_of"] = one["id"]
+    one["label"], other["label"] = "物流页面-物流列表页面", "平台介入页面"
+    return 2
+
+
+def unknown(draft: Draft) -> int:
+    of(draft, "train")[0]["label"] = "不在文件里"
+    return 1
+
+
+def leak_near(draft: Draft) -> int:
+    train, val = of(draft, "train")[0], of(draft, "val")[0]
+    train["duplicate_of"] = val["duplicate_of"] = train["id"]
+    train["label"] = val["label"]
+    return 1
+
+
+def name_in_prompt(draft: Draft) -> int:
+    for record in of(draft, "train"):
+        record["messages"][0]["content"] += f"\n编号：{record['id']}"
+    return len(of(draft, "train"))
+
+
+def without_image(draft: Draft) -> int:
+    record = of(draft, "train")[0]
+    record["images"] = []
+    record["messages"][0]["content"] = record["messages"][0]["content"].removeprefix("<image>")
+    return 1
+
+
+def unanswered(draft: Draft) -> int:
+    draft.steps[6].retry, draft.steps[6].records_out = 2, draft.steps[6].records_out - 2
+    return 2
+
+
+def offline(draft: Draft) -> int:
+    for record in of(draft, "train"):
+        record["reason_by"] = "offline-writer"
+    return len(of(draft, "train"))
+
+
+def bad_reason(draft: Draft) -> int:
+    for record in of(draft, "train")[:3]:
+        record["reason_flags"] = ["reason_too_similar", "reason_opening"]
+    return 3
+
+
+def shortened(draft: Draft) -> int:
+    of(draft, "train")[0]["shrink_rung"] = 1
+    return 1
+
+
+def no_validation(draft: Draft) -> int:
+    for record in of(draft, "val"):
+        record["split"] = "train"
+    return 140
+
+
+PLANTED: dict[str, tuple[Callable[[Draft], int], str]] = {
+    "unbalanced": (unbalance, "failed"),
+    "image_leak": (leak_image, "failed"),
+    "text_leak": (leak_text, "failed"),
+    "label_conflict": (conflict, "failed"),
+    "label_unknown": (unknown, "failed"),
+    "near_leak": (leak_near, "warned"),
+    "prompt_names_record": (name_in_prompt, "warned"),
+    "no_image": (without_image, "warned"),
+    "retry": (unanswered, "warned"),
+    "offline_texts": (offline, "warned"),
+    "reason_fails": (bad_reason, "warned"),
+    "prompt_shortened": (shortened, "warned"),
+    "no_validation": (no_validation, "warned"),
+}
+
+
+def clean(project: Path) -> Draft:
+    """A build that fails nothing of what is planted."""
+    draft = ecom(project)
+    for record in draft.records:
+        record["reason_by"], record["reason_flags"], record["shrink_rung"] = "m", [], 0
+        record["duplicate_of"] = record["id"]
+    return draft
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+def test_planted_fault_is_found_with_its_records(tmp_path: Path, kind: str) -> None:
+    plant, state = PLANTED[kind]
+    draft = clean(tmp_path)
+    count = plant(draft)
+    build, findings = judged(draft)
+    assert (findings[kind].state, findings[kind].count) == (state, count)
+    finding, records = records_of(build, kind)
+    assert finding == findings[kind]
+    if records is not None and kind != "retry":
+        assert records.collect().height == count
+
+
+def test_clean_build_passes_all_that_can_be_planted(tmp_path: Path) -> None:
+    _, findings = judged(clean(tmp_path))
+    absent = {"text_leak", "no_validation"}  # the first needs records of text, the second is looked at below
+    assert {kind for kind in PLANTED if kind in findings and findings[kind].state != "passed"} == set()
+    assert set(PLANTED) - set(findings) <= absent
+
+
+def test_findings_come_failed_first(tmp_path: Path) -> None:
+    draft = clean(tmp_path)
+    bad_reason(draft)
+    conflict(draft)
+    build = BuildFolder.open(draft.write())
+    states = [finding.state for finding in verdict(build)]
+    assert states == sorted(states, key=["failed", "warned", "passed"].index)
+    assert states[0] == "failed"
+
+
+def test_columns_of_shortened_prompts_are_named(tmp_path: Path) -> None:
+    draft = clean(tmp_path)
+    rungs = (1, 1, 2)
+    for record, rung in zip(of(draft, "train"), rungs, strict=False):
+        record["shrink_rung"] = rung
+    first = next(step["render.chat"]["shrink"][0] for step in draft.recipe["steps"] if "render.chat" in step)
+    _, findings = judged(draft)
+    assert findings["prompt_shortened"].words == f"3 of 140 are not: {first} cut 2, {first} dropped 1"
+
+
+@pytest.mark.parametrize(
+    ("template", "named"),
+    [
+        ("<image>{{ id }}", True),
+        ("<image>{{ images[0] }} 属于？", True),
+        ("<image>文件 {{ source_file | upper }}", True),
+        ("<image>{% if images %}有图{% endif %}{{ ocr_text }}", False),
+        ("<image>{{ images | length }} 张图", False),
+        ("{% set id = label_json %}<image>{{ id }}", False),
+        ("{% include 'inner.j2' %}", True),
+    ],
+)
+def test_template_that_renders_an_id_or_a_path_is_found(tmp_path: Path, template: str, named: bool) -> None:
+    draft = clean(tmp_path)
+    name = next(step["render.chat"]["prompt"] for step in draft.recipe["steps"] if "render.chat" in step)
+    folder = draft.write()
+    path = folder / "templates" / name
+    path.parent.mkdir(parents=True)
+    path.write_text(template, "utf-8")
+    (folder / "templates" / "inner.j2").write_text("{{ source_line }}", "utf-8")
+    (finding,) = [line for line in verdict(BuildFolder.open(folder)) if line.kind == "prompt_names_record"]
+    assert (finding.state == "warned") is named
+
+
+def test_other_questions_about_one_picture_are_no_conflict(tmp_path: Path) -> None:
+    draft = clean(tmp_path)
+    conflict(draft)
+    for number, record in enumerate(of(draft, "train")[:2]):
+        record["text"] = f"第{number}问"
+    assert judged(draft)[1]["label_conflict"].state == "passed"
+
+
+def test_rejects_and_weak_classes_are_told(tmp_path: Path) -> None:
+    build, findings = judged(clean(tmp_path))
+    assert findings["rejected"].words == "3 records dropped: image_truncated 2, image_too_small 1"
+    assert records_of(build, "rejected")[1].collect().height == 3  # type: ignore[union-attr]
+    assert findings["few_records"].state == "warned"
+
+
+def test_kinds_are_those_that_a_recipe_may_name(tmp_path: Path) -> None:
+    assert tuple(KINDS) == VERDICT_KINDS
+    with pytest.raises(UserError, match="no finding `label_conflic`"):
+        records_of(BuildFolder.open(clean(tmp_path).write()), "label_conflic")
+
+
+def test_command_can_be_pasted() -> None:
+    assert command_of("no_image", "build/店 1") == "datakit verdict 'build/店 1' --kind no_image"
