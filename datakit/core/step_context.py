@@ -123,8 +123,8 @@ class StepContext:
         """The files of the step at work."""
         if self.step is None:
             return frozenset()
-        found = self.step.files(replace(self, step=None))  # to know its files, a step may look at some
-        return frozenset(os.path.normpath(self.path(str(path))) for path in found)
+        files = self.step.files(replace(self, step=None))  # to know its files, a step may look at some
+        return frozenset(os.path.normpath(self.path(str(path))) for path in files)
 
     def rng(self, *parts: Any) -> random.Random:
         """A random generator that depends only on the recipe's seed and `parts` (a step's name, an id)."""
