@@ -67,15 +67,15 @@ def answer(worker: RowWorker, row: Row) -> Outcome:
 def notes_of(workers: Iterable[RowWorker | AsyncRowWorker]) -> Row:
     """What the workers have to say besides their names; of several models, only the warnings."""
     attempts: Counter[str] = Counter()
-    found = [dict(worker.notes) for worker in workers]
-    for notes in found:
+    all_notes = [dict(worker.notes) for worker in workers]
+    for notes in all_notes:
         attempts.update(notes.pop("attempts", {}))
         notes.pop("writer", None)
-    if len(found) > 1:
-        warnings = [warning for notes in found for warning in notes.get("warnings", [])]
-        found = [{"warnings": warnings}] if warnings else []
+    if len(all_notes) > 1:
+        warnings = [warning for notes in all_notes for warning in notes.get("warnings", [])]
+        all_notes = [{"warnings": warnings}] if warnings else []
     merged: Row = {"attempts": dict(attempts)}
-    for notes in found:
+    for notes in all_notes:
         merged.update(notes)
     return merged
 
