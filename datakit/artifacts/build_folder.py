@@ -255,7 +255,7 @@ class BuildFolder:
                     raise UserError("this line is no record", where=where, remedy=REMEDY) from None
 
     def rows(self, *splits: str) -> Iterator[dict[str, Any]]:
-        """The emitted rows of `parts`, in order, repeats included."""
+        """The emitted rows of `splits`, in order, repeats included."""
         if self.emitted is not None:
             for file in self.emitted.files.values():
                 if file.part in splits:

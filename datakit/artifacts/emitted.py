@@ -32,10 +32,10 @@ class Emitted(Document):
     files: dict[str, EmittedFile] = Field(default_factory=dict)
 
     def entries(self, *splits: str) -> list[str]:
-        """Entries of `parts` (of all when none is given), those with pictures first, for the trainer."""
+        """Entries of `splits` (of all when none is given), those with pictures first, for the trainer."""
         names = [name for name, file in self.files.items() if not splits or file.part in splits]
         return sorted(names, key=lambda name: not self.files[name].pictures)
 
     def rows(self, *splits: str) -> int:
-        """Rows of `parts` together."""
+        """Rows of `splits` together."""
         return sum(self.files[name].rows for name in self.entries(*splits))

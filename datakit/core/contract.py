@@ -246,8 +246,8 @@ class AnswerContract(BaseModel):
         For EasyR1 and verl (`compute_score`):
 
             def compute_score(reward_inputs):
-                found = [contract.reward(one["response"], one["ground_truth"]) for one in reward_inputs]
-                return [{"overall": 0.9 * r["accuracy"] + 0.1 * r["format"], **r} for r in found]
+                rewards = [contract.reward(row["response"], row["ground_truth"]) for row in reward_inputs]
+                return [{"overall": 0.9 * r["accuracy"] + 0.1 * r["format"], **r} for r in rewards]
         """
         target = self.target
         wanted = truth.get(target.source, truth.get(target.name)) if isinstance(truth, Mapping) else truth

@@ -82,7 +82,7 @@ def check(batch: pl.DataFrame, trainer: str, shared: Sequence[SharedAffixes] = (
 
 
 def split_keys(batch: pl.DataFrame) -> list[tuple[str, bool, int]]:
-    """For each record its part (train, val, general), whether it has pictures, and copies."""
+    """For each record its split (train, val, general), whether it has pictures, and copies."""
     keys = batch.select(
         part=pl.when(pl.col("set") == GENERAL).then(pl.lit(GENERAL)).otherwise("split"),
         pictures=pl.col("images").list.len().fill_null(0) > 0,

@@ -1,4 +1,4 @@
-"""The data files of an emitter as they fill: one for each part, text-only rows in a file of their own."""
+"""The data files of an emitter as they fill: one for each split, text-only rows in a file of their own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records as Parquet files, one or more for each part, written as a stream."""
+"""Records as Parquet files, one or more for each split, written as a stream."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def chosen_columns(records: FinalRecords, wanted: Sequence[str] | None) -> list[
 
 @dataclass
 class Tables:
-    """The files of each part as they fill. A record with `repeat` 3 has three rows, first copies first."""
+    """The files of each split as they fill. A record with `repeat` 3 has three rows, first copies first."""
 
     folder: Path
     columns: list[str]
@@ -46,7 +46,7 @@ class Tables:
     pictures: ImageFiles
     trainer: str
     shard_bytes: int | None = None
-    """A file is ended when it holds so much; None for one file a part."""
+    """A file is ended when it holds so much; None for one file a split."""
     records: dict[str, int] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     _chunks: dict[tuple[str, int], list[Path]] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Tables:
                 self._add(portion)
 
     def close(self, name: str = "{part}.parquet") -> dict[str, list[Path]]:
-        """Part -> its files. `name` may hold {part}, {number} and {count}."""
+        """Split -> its files. `name` may hold {part}, {number} and {count}."""
         files: dict[str, list[Path]] = {}
         for split in self.rows:
             rounds = sorted(key for key in self._chunks if key[0] == split)

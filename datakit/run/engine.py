@@ -69,7 +69,7 @@ class Engine:
         return self.folder / names.REJECTS
 
     def run(self, steps: Sequence[Step], records: RecordFrames | None = None) -> RecordFrames:
-        """The records after the last step; `given` are records that need no reader.
+        """The records after the last step; `records` need no reader.
 
         Raises NothingLeft when a step rejects all of them.
         """
