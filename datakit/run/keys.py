@@ -35,7 +35,7 @@ class Keys:
 
 
 def tools_by_model(annotator: Annotator, context: StepContext) -> dict[str, StepContext]:
-    """The tools with each model that the step may call; one entry for work on this machine."""
+    """The context with each model that the step may call; one entry for work on this machine."""
     models = context.llm.models()
     if not annotator.asks_model or context.llm.resolved_provider() == "offline":
         return {context.llm.model: context}
