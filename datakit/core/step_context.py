@@ -76,7 +76,7 @@ class StepContext:
         return (self.base / Path(path).expanduser()).absolute()
 
     def for_step(self, step: Declaring) -> StepContext:
-        """The same context in the hands of a step: it opens the files that the step declares and no others."""
+        """The same context in the hands of a step: it opens the files that the step declares only."""
         bound = replace(self, step=step)
         vars(bound)["templates"] = self.templates  # compiled once for all steps
         return bound

@@ -334,9 +334,11 @@ schema = {{name: COLUMNS[name] for name in BASE}}
 rows = json.loads((folder / "rows.json").read_text())
 given = RecordFrames(folder / ("given-" + sys.argv[1]), schema)
 given.append(pl.DataFrame(rows, schema))
-context = StepContext(base=folder, project=folder, llm=LlmSettings(base_url={url!r}), run=RunSettings(concurrency=4))
+llm, run = LlmSettings(base_url={url!r}), RunSettings(concurrency=4)
+context = StepContext(base=folder, project=folder, llm=llm, run=run)
 step = Describe(template="ask.j2", samples=3, banned=("坏",))
-Engine(context, Store(folder / "store"), folder / ("work-" + sys.argv[1])).run([Step(1, step, "r:1:1")], given)
+engine = Engine(context, Store(folder / "store"), folder / ("work-" + sys.argv[1]))
+engine.run([Step(1, step, "r:1:1")], given)
 """
 
 

@@ -320,7 +320,8 @@ context = StepContext(
     llm=LlmSettings(base_url=sys.argv[2]), run=RunSettings(concurrency=3),
 )
 step = Reason(on_fail="rewrite", template="again.j2", max_rewrites=3)
-records = Engine(context, Store(folder / "store"), folder / f"work-{name}").run([Step(1, step, "r:1:1")], given)
+engine = Engine(context, Store(folder / "store"), folder / f"work-{name}")
+records = engine.run([Step(1, step, "r:1:1")], given)
 records.lazy().collect().write_parquet(folder / f"{name}.parquet")
 """
 
