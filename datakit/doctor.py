@@ -63,8 +63,8 @@ def examine(project: Path) -> Iterator[Check]:
 
 
 def _python(_: Path) -> Iterator[Check]:
-    found = ".".join(str(part) for part in sys.version_info[:3])
-    yield Check(name="python", state="ok", message=f"{found} at {sys.executable}")
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    yield Check(name="python", state="ok", message=f"{version} at {sys.executable}")
 
 
 def _packages(_: Path) -> Iterator[Check]:
@@ -94,27 +94,27 @@ def _extras(_: Path) -> Iterator[Check]:
 
 def _requirements(extra: str | None) -> list[str]:
     """The requirements of datakit itself, or of one extra, without their markers."""
-    found = []
+    requirements = []
     for line in metadata.requires("datakit") or []:
         requirement, _, marker = line.partition(";")
-        named = re.search(r"extra == ['\"]([\w-]+)['\"]", marker)
-        if (named[1] if named else None) == extra:
-            found.append(requirement.strip())
-    return found
+        match = re.search(r"extra == ['\"]([\w-]+)['\"]", marker)
+        if (match[1] if match else None) == extra:
+            requirements.append(requirement.strip())
+    return requirements
 
 
 def _fault(requirement: str) -> str:
     """What is wrong with an installed package; empty when it is there in a fitting version."""
     name = re.split(r"[\s<>=!~\[]", requirement, maxsplit=1)[0]
     try:
-        found = metadata.version(name)
+        installed = metadata.version(name)
     except metadata.PackageNotFoundError:
         return f"{name} is missing"
     for sign, bound in re.findall(r"(>=|<|==)\s*([\w.]+)", requirement):
-        have, want = _numbers(found), _numbers(bound)
+        have, want = _numbers(installed), _numbers(bound)
         fits = have >= want if sign == ">=" else have < want if sign == "<" else have[: len(want)] == want
         if not fits:
-            return f"{name} is {found}, needed is {requirement}"
+            return f"{name} is {installed}, needed is {requirement}"
     return ""
 
 
@@ -287,17 +287,17 @@ def _store(project: Path) -> Iterator[Check]:
     try:
         store = Store(path.parent)
         try:
-            found, count = store.sound(), sum(step["results"] for step in store.usage())
+            verdict, count = store.sound(), sum(step["results"] for step in store.usage())
         finally:
             store.close()
     except DatakitError as error:
         yield Check(name="store", state="fail", message=error.args[0], remedy=remedy)
         return
-    if found == "ok":
+    if verdict == "ok":
         message = f"{path}: sound, {count:,} results, {path.stat().st_size / 1e6:.1f} MB"
         yield Check(name="store", state="ok", message=message)
     else:
-        yield Check(name="store", state="fail", message=f"{path} is damaged: {found}", remedy=remedy)
+        yield Check(name="store", state="fail", message=f"{path} is damaged: {verdict}", remedy=remedy)
 
 
 def _recipes(project: Path) -> Iterator[Check]:

@@ -116,12 +116,12 @@ def _apply(
         with tempfile.TemporaryDirectory(prefix="datakit-") as folder, progress:
             engine = Engine(context, store, Path(folder) / "work", progress, limit=take)
             algebra = Algebra(context)
-            given = None
+            records = None
             if isinstance(frame, pl.DataFrame):
-                given = _given(frame if take is None else frame.head(take), Path(folder) / "given")
-                algebra.columns = dict(given.schema)
+                records = _given(frame if take is None else frame.head(take), Path(folder) / "given")
+                algebra.columns = dict(records.schema)
             algebra.run(plan)
-            frames = engine.run(plan, given)
+            frames = engine.run(plan, records)
             rejects = scan_rejects(engine.rejects_file).collect()
             return Records(frames.lazy().collect(), rejects, engine.reports)
     finally:

@@ -129,8 +129,8 @@ class OpenedBuild:
         return diff(self.folder, after.folder)
 
     def __repr__(self) -> str:
-        parts = self.folder.records.group_by("part").len().sort("len", descending=True).collect()
-        counted = ", ".join(f"{count:,} {part}" for part, count in parts.iter_rows())
+        counts = self.folder.records.group_by("part").len().sort("len", descending=True).collect()
+        counted = ", ".join(f"{count:,} {split}" for split, count in counts.iter_rows())
         return f"build {self.name} in {self.path}: {counted} records; {self.report.rejected:,} rejected"
 
 

@@ -100,30 +100,30 @@ class Referee:
         """The surroundings of the build's recipe, as far as a question needs them."""
         project = self.build.projects[0]
         sections = {name: dict(self.build.section(name)) for name in ("llm", "run")}
-        given = apply_overrides(sections, self.overrides)
+        settings = apply_overrides(sections, self.overrides)
         return StepContext(
             base=project / "recipes",
             project=project,
             name=self.build.report.name,
             seed=int(self.build.recipe.get("seed", 7)),
             labels=self.build.labels,
-            llm=_section(LlmSettings, given, "llm"),
-            run=_section(RunSettings, given, "run"),
+            llm=_section(LlmSettings, settings, "llm"),
+            run=_section(RunSettings, settings, "run"),
         )
 
     def _records(self, outcomes: ValueOutcomes) -> pl.DataFrame:
         """The answered records with what is asked about. Raises UserError for columns that they have not."""
-        asked, pictures = self._emitted()
+        prompts, pictures = self._emitted()
         rows = {
-            id_: (given[0], truth_texts(truth), asked.get(id_, ""))
-            for id_, truth, given in zip(outcomes.ids, outcomes.truth, outcomes.given, strict=True)
-            if isinstance(given, tuple)
+            id_: (answer[0], truth_texts(truth), prompts.get(id_, ""))
+            for id_, truth, answer in zip(outcomes.ids, outcomes.truth, outcomes.given, strict=True)
+            if isinstance(answer, tuple)
         }
-        given = pl.DataFrame(
+        answers = pl.DataFrame(
             [(id_, *row) for id_, row in rows.items()], schema={"id": pl.String, **GIVEN}, orient="row"
         )
         names = [name for name in self.build.columns if name[:1] != "@" and name not in ("messages", *GIVEN)]
-        records = given.join(self.build.main.select(names).collect(), on="id", maintain_order="left")
+        records = answers.join(self.build.main.select(names).collect(), on="id", maintain_order="left")
         missing = [name for name in self._ask.inputs(self._context) if name not in records.columns]
         if missing:
             raise UserError(
@@ -137,17 +137,17 @@ class Referee:
 
     def _emitted(self) -> tuple[dict[str, str], dict[str, list[str]]]:
         """Id -> the last question without its picture places, and the build's own copies of the pictures."""
-        asked, pictures = {}, {}
+        prompts, pictures = {}, {}
         for file in self.build.data_files.values():
             for row in self.build.lines(file.file):
                 users = [turn["content"] for turn in row["messages"] if turn["role"] == "user"]
-                asked[row["id"]] = users[-1].replace(IMAGE, "").strip() if users else ""
+                prompts[row["id"]] = users[-1].replace(IMAGE, "").strip() if users else ""
                 pictures[row["id"]] = [str(self.build.path / path) for path in row.get("images") or ()]
-        return asked, pictures
+        return prompts, pictures
 
     def _plan(self, work: Annotation, frames: RecordFrames, context: StepContext) -> None:
         """Says what is judged already, and what the others will cost."""
-        missing = [job.row for some in work.lookup(frames) for job in some.missing]
+        missing = [job.row for looked_up in work.lookup(frames) for job in looked_up.missing]
         words = f"Referee: {frames.rows:,} answers, {len(missing):,} calls"
         if missing:
             figures = estimate_calls(self._ask, missing, context) or {}
@@ -171,17 +171,17 @@ class Referee:
 
 def _verdicts(work: Annotation, frames: RecordFrames) -> dict[str, tuple[float, str]]:
     """Id -> score and why, of the answers whose verdict is stored; one that is not from 0 to 1 is none."""
-    found: dict[str, tuple[float, str]] = {}
+    verdicts: dict[str, tuple[float, str]] = {}
     for batch in work.join(frames, keep_open=True):
         for id_, score, why in batch.frame.select("id", "score", "why").iter_rows():
             if score is not None and 0 <= score <= 1:
-                found[id_] = (float(score), why)
-    return found
+                verdicts[id_] = (float(score), why)
+    return verdicts
 
 
-def _section(model: type[Any], given: Mapping[str, Any], name: str) -> Any:
+def _section(model: type[Any], sections: Mapping[str, Any], name: str) -> Any:
     try:
-        return validated(model, given.get(name) or {})
+        return validated(model, sections.get(name) or {})
     except ValidationError as error:
         what, remedy = describe_fault(error.errors(include_url=False)[0], model)
         raise UserError(f"{name}: {what}", remedy=remedy) from None
@@ -189,5 +189,5 @@ def _section(model: type[Any], given: Mapping[str, Any], name: str) -> Any:
 
 def _there(originals: list[str], copies: list[str]) -> list[str]:
     """The original pictures, or the build's copies where they have gone."""
-    gone = not all(Path(path).is_file() for path in originals)
-    return copies if gone and copies and all(Path(path).is_file() for path in copies) else originals
+    is_lost = not all(Path(path).is_file() for path in originals)
+    return copies if is_lost and copies and all(Path(path).is_file() for path in copies) else originals

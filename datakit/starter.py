@@ -89,7 +89,7 @@ def _recipe_text(text: str, old: str, name: str) -> str:
     """The shipped recipe under another name, reading data/ of its project."""
     text = text.replace(f"recipes/{old}.yaml", f"recipes/{name}.yaml")
     text = re.sub(rf"^name: {old}$", f"name: {name}", text, flags=re.MULTILINE)
-    return _DATA.sub(lambda found: f"../data/{Path(found[1]).name}", text)
+    return _DATA.sub(lambda match: f"../data/{Path(match[1]).name}", text)
 
 
 def _data(text: str, whole: bool) -> tuple[dict[str, str], dict[str, Path], int]:
@@ -99,14 +99,14 @@ def _data(text: str, whole: bool) -> tuple[dict[str, str], dict[str, Path], int]
     copies: dict[str, Path] = {}
     records = 0
     labels = {row["path"]: row.get("label", "label") for row in _readers(text)}
-    for found in dict.fromkeys(_DATA.findall(text)):
-        path = examples / found
+    for name in dict.fromkeys(_DATA.findall(text)):
+        path = examples / name
         if path.suffix != ".jsonl":
             copies[f"data/{path.name}"] = path
             licence = path.with_name(f"{path.stem}.README.md")
             copies |= {f"data/{licence.name}": licence} if licence.is_file() else {}
             continue
-        rows = list(_chosen(path, labels[f"../examples/{found}"], whole))
+        rows = list(_chosen(path, labels[f"../examples/{name}"], whole))
         texts[f"data/{path.name}"] = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         records += len(rows)
         for image in {image for row in rows for image in _pictures(row)}:
@@ -123,11 +123,11 @@ def _readers(text: str) -> Iterator[dict[str, Any]]:
 
 def _chosen(path: Path, label: str, whole: bool) -> Iterator[dict[str, Any]]:
     """The records of an example file, or the first few of each label."""
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        seen[row[label]] += 1
-        if whole or seen[row[label]] <= PER_LABEL:
+        counts[row[label]] += 1
+        if whole or counts[row[label]] <= PER_LABEL:
             yield row
 
 
@@ -139,10 +139,10 @@ def _pictures(row: dict[str, Any]) -> list[str]:
 def _check_free(folder: Path, paths: list[str]) -> None:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file", remedy="Name a folder: datakit init FOLDER")
-    there = [path for path in sorted(paths) if os.path.lexists(folder / path)]
-    if there:
-        shown = "\n    ".join(there[:SHOWN])
-        more = f"\n    and {len(there) - SHOWN} more" if len(there) > SHOWN else ""
+    existing = [path for path in sorted(paths) if os.path.lexists(folder / path)]
+    if existing:
+        shown = "\n    ".join(existing[:SHOWN])
+        more = f"\n    and {len(existing) - SHOWN} more" if len(existing) > SHOWN else ""
         raise UserError(
             f"{folder} holds files that would be written over:\n    {shown}{more}",
             remedy="Nothing was written. Choose another folder: datakit init FOLDER",

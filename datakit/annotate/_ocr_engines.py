@@ -39,12 +39,12 @@ def engine_version(name: EngineName) -> str:
     """The installed version. Raises UserError when the package is missing."""
     extra = extra_of(name)
     try:
-        found = version(name)
+        installed = version(name)
     except PackageNotFoundError:
         raise missing_extra(name, extra, f"annotate.ocr with engine: {name}") from None
     if importlib.util.find_spec("onnxruntime") is None:
         raise missing_extra("onnxruntime", extra, f"annotate.ocr with engine: {name}")
-    return found
+    return installed
 
 
 def make_engine(name: EngineName, weights: WeightPair | str, gpu: bool) -> Engine:
@@ -134,12 +134,12 @@ class RapidEngine:
         search = self._engine.text_det
         if search.limit_side_len != long_side_px:  # read first, so that a renamed setting cannot go unnoticed
             search.limit_side_len = long_side_px
-        found = self._engine(pixels, use_det=True, use_cls=False, use_rec=True)
-        if found.boxes is None or found.txts is None:
+        output = self._engine(pixels, use_det=True, use_cls=False, use_rec=True)
+        if output.boxes is None or output.txts is None:
             return []
         return [
             Line(text, float(score), *_hull(box))
-            for box, text, score in zip(found.boxes, found.txts, found.scores, strict=True)
+            for box, text, score in zip(output.boxes, output.txts, output.scores, strict=True)
         ]
 
 
@@ -168,12 +168,10 @@ class PaddleEngine:
         )
 
     def read(self, pixels: Pixels, long_side_px: int) -> list[Line]:
-        (found,) = self._engine.predict(np.ascontiguousarray(pixels), text_det_limit_side_len=long_side_px)
+        (page,) = self._engine.predict(np.ascontiguousarray(pixels), text_det_limit_side_len=long_side_px)
         return [
             Line(text, float(score), *_hull(box))
-            for box, text, score in zip(
-                found["rec_polys"], found["rec_texts"], found["rec_scores"], strict=True
-            )
+            for box, text, score in zip(page["rec_polys"], page["rec_texts"], page["rec_scores"], strict=True)
             if text.strip()
         ]
 
@@ -183,16 +181,16 @@ def _paddle_models(weights: WeightPair | str, folder: Path) -> dict[str, str]:
     if isinstance(weights, str):
         names = (f"{weights}_det", f"{weights}_rec")
         return {"text_detection_model_name": names[0], "text_recognition_model_name": names[1]}
-    found = {}
-    parts: dict[str, Weights] = {"text_detection": weights.det, "text_recognition": weights.rec}
-    for part, one in parts.items():
-        place = folder / part
+    options = {}
+    roles: dict[str, Weights] = {"text_detection": weights.det, "text_recognition": weights.rec}
+    for role, model in roles.items():
+        place = folder / role
         place.mkdir()
-        (place / "inference.onnx").symlink_to(one.onnx.resolve())
-        (place / "inference.yml").symlink_to(one.config.resolve())
-        found[f"{part}_model_name"] = one.settings()["Global"]["model_name"]
-        found[f"{part}_model_dir"] = str(place)
-    return found
+        (place / "inference.onnx").symlink_to(model.onnx.resolve())
+        (place / "inference.yml").symlink_to(model.config.resolve())
+        options[f"{role}_model_name"] = model.settings()["Global"]["model_name"]
+        options[f"{role}_model_dir"] = str(place)
+    return options
 
 
 def _operations(settings: dict[str, Any]) -> list[dict[str, Any]]:

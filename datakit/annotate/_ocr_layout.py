@@ -67,14 +67,14 @@ class _Found:
 
 def merged(pieces: list[tuple[Tile, list[Line]]], height: int) -> list[Line]:
     """The lines of all tiles (given in pixels of their tile) on the picture, each once."""
-    found = [
+    candidates = [
         _found(line, tile, number, height) for number, (tile, lines) in enumerate(pieces) for line in lines
     ]
     kept: list[_Found] = []
-    for one in sorted(found, key=lambda one: one.rank):
-        if not any(other.tile != one.tile and _same(one.line, other.line) for other in kept):
-            kept.append(one)
-    return [one.line for one in kept]
+    for candidate in sorted(candidates, key=lambda candidate: candidate.rank):
+        if not any(other.tile != candidate.tile and _same(candidate.line, other.line) for other in kept):
+            kept.append(candidate)
+    return [candidate.line for candidate in kept]
 
 
 def _found(line: Line, tile: Tile, number: int, height: int) -> _Found:

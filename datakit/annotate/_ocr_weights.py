@@ -34,14 +34,14 @@ class Weights:
         """The folder's `inference.yml`. Raises UserError when it is not one."""
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         try:
-            found = yaml.load(self.config.read_text("utf-8"), loader)
-            found["Global"]["model_name"], found["PostProcess"]["name"]
+            document = yaml.load(self.config.read_text("utf-8"), loader)
+            document["Global"]["model_name"], document["PostProcess"]["name"]
         except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
             raise UserError(
                 f"{self.config}: not an inference.yml of PaddleOCR ({type(error).__name__}: {error})",
                 remedy="Export the model with PaddleOCR again, or name another folder.",
             ) from error
-        return dict(found)
+        return dict(document)
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,10 @@ def in_folder(folder: Path) -> Weights:
     remedy = "A weights folder holds one .onnx file and the inference.yml that PaddleOCR exports with it."
     if not folder.is_dir():
         raise UserError(f"there is no weights folder {folder}", remedy=remedy)
-    found, config = sorted(folder.glob("*.onnx")), folder / "inference.yml"
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
+    paths, config = sorted(folder.glob("*.onnx")), folder / "inference.yml"
+    if len(paths) != 1:
+        names = ", ".join(path.name for path in paths) or "none"
         raise UserError(f"{folder} must hold one .onnx file, it has: {names}", remedy=remedy)
     if not config.is_file():
         raise UserError(f"{folder} holds no inference.yml", remedy=remedy)
-    return Weights(found[0], config)
+    return Weights(paths[0], config)

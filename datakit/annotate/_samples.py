@@ -40,8 +40,8 @@ class Rules:
     def word_faults(self, text: str) -> list[Fault]:
         """Banned words that are there and required ones that are not; width, case and white space apart."""
         form = normal_form(text)
-        found: list[Fault] = [("banned_word", word) for word in self.banned if normal_form(word) in form]
-        return found + [("missing_word", word) for word in self.required if normal_form(word) not in form]
+        faults: list[Fault] = [("banned_word", word) for word in self.banned if normal_form(word) in form]
+        return faults + [("missing_word", word) for word in self.required if normal_form(word) not in form]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Try:
 def tries_of(raw: Any, field_name: str, rules: Rules) -> list[list[Try | Rejected]]:
     """Every try of every sample, with its faults."""
     return [
-        [_read(each, sample, number, field_name, rules) for number, each in enumerate(tries)]
+        [_read(entry, sample, number, field_name, rules) for number, entry in enumerate(tries)]
         for sample, tries in enumerate(raw["samples"])
     ]
 
@@ -71,8 +71,8 @@ def _read(raw: Any, sample: int, number: int, field_name: str, rules: Rules) -> 
         return text
     faults = rules.word_faults(text)
     verdict = raw.get("verdict")
-    if verdict is not None and not (found := _verdict(verdict))["ok"]:
-        faults.append((REFUSED, found["why"]))
+    if verdict is not None and not (judgement := _verdict(verdict))["ok"]:
+        faults.append((REFUSED, judgement["why"]))
     return Try(sample, number, text, tuple(faults), verdict is not None)
 
 
@@ -84,20 +84,23 @@ def _verdict(raw: Any) -> dict[str, Any]:
 
 def by_rank(tries: Iterable[Try]) -> list[Try]:
     """Fewest faults first, then the most central by character 3-grams, then in order of the samples."""
-    found = list(tries)
-    middle = dict(zip(map(id, found), centrality([one.text for one in found]), strict=True))
-    return sorted(found, key=lambda one: (len(one.faults), -middle[id(one)], one.sample, one.number))
+    all_tries = list(tries)
+    middle = dict(zip(map(id, all_tries), centrality([attempt.text for attempt in all_tries]), strict=True))
+    return sorted(
+        all_tries,
+        key=lambda attempt: (len(attempt.faults), -middle[id(attempt)], attempt.sample, attempt.number),
+    )
 
 
 def choose(raw: Any, field_name: str, rules: Rules, *, keep: bool) -> Try | Rejected:
     """The answer that stands; without one that keeps to the rules the best of all (`keep`) or a reject."""
     tries = tries_of(raw, field_name, rules)
-    read = [one for sample in tries for one in sample if isinstance(one, Try)]
-    clean = [one for one in read if not one.faults and (one.judged or not rules.has_referee)]
+    read = [attempt for sample in tries for attempt in sample if isinstance(attempt, Try)]
+    clean = [attempt for attempt in read if not attempt.faults and (attempt.judged or not rules.has_referee)]
     if clean:
         return by_rank(clean)[0]
     if not read:
-        return next(one for sample in tries for one in sample if isinstance(one, Rejected))
+        return next(attempt for sample in tries for attempt in sample if isinstance(attempt, Rejected))
     best = by_rank(read)[0]
     if keep or not best.faults:
         return best
@@ -131,23 +134,25 @@ class Sampling:
         self.raw = {"samples": [[] for _ in range(self.samples)], "by": ""}
         for number in range(self.max_tries):
             tries = tries_of(self.raw, self.field_name, self.rules)
-            wanted = [at for at, sample in enumerate(tries) if not sample or _again(sample[-1])]
-            if not wanted or (self.judge is not None and self._accepted(tries)):
+            open_samples = [at for at, sample in enumerate(tries) if not sample or _again(sample[-1])]
+            if not open_samples or (self.judge is not None and self._accepted(tries)):
                 break
-            hints = [_hint(one for one in tries[at] if isinstance(one, Try)) for at in wanted]
+            hints = [
+                _hint(attempt for attempt in tries[at] if isinstance(attempt, Try)) for at in open_samples
+            ]
             written = await together(
-                self.write(at, number, hint) for at, hint in zip(wanted, hints, strict=True)
+                self.write(at, number, hint) for at, hint in zip(open_samples, hints, strict=True)
             )
             failed = [outcome for _, outcome in written if isinstance(outcome, Retry)]
             if failed:
                 return replace(failed[0], meta=_spent(failed))
-            for at, (key, outcome) in zip(wanted, written, strict=True):
+            for at, (key, outcome) in zip(open_samples, written, strict=True):
                 assert not isinstance(outcome, Retry)  # seen to above
                 self.raw["samples"][at].append(self._kept(key, outcome))
             stopped = await self._gate()
             if stopped is not None:
                 return stopped
-        by = [each["by"] for tries in self.raw["samples"] for each in tries if "by" in each]
+        by = [entry["by"] for tries in self.raw["samples"] for entry in tries if "by" in entry]
         self.raw["by"] = by[0] if by else ""
         return Done(self.raw, summed(self.parts))
 
@@ -159,8 +164,8 @@ class Sampling:
 
     @staticmethod
     def _accepted(tries: list[list[Try | Rejected]]) -> bool:
-        read = (one for sample in tries for one in sample if isinstance(one, Try))
-        return any(one.judged and not one.faults for one in read)
+        read = (attempt for sample in tries for attempt in sample if isinstance(attempt, Try))
+        return any(attempt.judged and not attempt.faults for attempt in read)
 
     async def _gate(self) -> Retry | None:
         """Has answers judged, the best first, until one is accepted."""
@@ -168,8 +173,8 @@ class Sampling:
             return None
         while True:
             tries = tries_of(self.raw, self.field_name, self.rules)
-            read = [one for sample in tries for one in sample if isinstance(one, Try)]
-            open_ = [one for one in by_rank(read) if not one.faults and not one.judged]
+            read = [attempt for sample in tries for attempt in sample if isinstance(attempt, Try)]
+            open_ = [attempt for attempt in by_rank(read) if not attempt.faults and not attempt.judged]
             if self._accepted(tries) or not open_:
                 return None
             key, outcome = await self.judge(open_[0].text)
@@ -184,7 +189,7 @@ def _again(last: Try | Rejected) -> bool:
 
 def _hint(tries: Iterable[Try]) -> str:
     """What the model is told after answers with faults; "" before the first."""
-    faults = [fault for one in tries for fault in one.faults]
+    faults = [fault for attempt in tries for fault in attempt.faults]
 
     def words(reason: str) -> str:
         return "、".join(dict.fromkeys(f"“{word}”" for kind, word in faults if kind == reason and word))
@@ -203,9 +208,9 @@ async def paid_once(
     parts: SubResults, key: bytes, ask: Callable[[], Coroutine[Any, Any, Outcome]]
 ) -> tuple[bytes, Outcome]:
     """The part under a key: as it is stored, else asked for and stored."""
-    known = parts.get(key)
-    if known is not None:
-        return key, known
+    stored = parts.get(key)
+    if stored is not None:
+        return key, stored
     outcome = await ask()
     if not isinstance(outcome, Retry):
         parts.put(key, outcome)
@@ -217,11 +222,11 @@ async def together(calls: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]
 
     When one raises, the others are waited for all the same: they are being paid for.
     """
-    found = await asyncio.gather(*calls, return_exceptions=True)
-    for one in found:
-        if isinstance(one, BaseException):
-            raise one
-    return [one for one in found if not isinstance(one, BaseException)]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if not isinstance(result, BaseException)]
 
 
 def summed(parts: dict[str, Done | Rejected]) -> dict[str, Any]:
@@ -231,11 +236,11 @@ def summed(parts: dict[str, Done | Rejected]) -> dict[str, Any]:
 
 def _spent(outcomes: Iterable[Outcome]) -> dict[str, Any]:
     metas = [outcome.meta for outcome in outcomes]
-    found: dict[str, Any] = {"model": metas[0].get("model") if metas else None}
+    totals: dict[str, Any] = {"model": metas[0].get("model") if metas else None}
     costs = [meta["cost_usd"] for meta in metas if "cost_usd" in meta]
     if costs:
         names = ("tokens_in", "tokens_out", "tokens_cached", "requests")
-        found |= {name: sum(int(meta.get(name) or 0) for meta in metas) for name in names}
-        found["cost_usd"] = None if None in costs else sum(costs)
-        found["seconds"] = round(sum(float(meta.get("seconds") or 0) for meta in metas), 3)
-    return found
+        totals |= {name: sum(int(meta.get(name) or 0) for meta in metas) for name in names}
+        totals["cost_usd"] = None if None in costs else sum(costs)
+        totals["seconds"] = round(sum(float(meta.get("seconds") or 0) for meta in metas), 3)
+    return totals

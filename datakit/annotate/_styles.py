@@ -15,10 +15,10 @@ def styles_in(templates: Templates, name: str) -> tuple[str, ...]:
     """The list `styles:` of a YAML file that lies among the templates. Raises UserError."""
     text = templates.source(name)
     try:
-        found = yaml.safe_load(text)
+        document = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UserError(f"the styles in `{name}` are not YAML: {error}") from None
-    rows = found.get("styles") if isinstance(found, dict) else None
+    rows = document.get("styles") if isinstance(document, dict) else None
     if not isinstance(rows, list) or not rows or not all(isinstance(r, str) and r.strip() for r in rows):
         raise UserError(
             f"`{name}` holds no list `styles:` of texts", remedy="See templates/ecom/styles.yaml."

@@ -32,8 +32,8 @@ def _type(value: Any) -> Any:
     if value in _DTYPES:
         return value
     hint = did_you_mean(str(value), _DTYPES)
-    known = ", ".join(_DTYPES)
-    raise ValueError(f"{value!r} is no type. {hint} Types: {known}, or a list of texts to choose from.")
+    types = ", ".join(_DTYPES)
+    raise ValueError(f"{value!r} is no type. {hint} Types: {types}, or a list of texts to choose from.")
 
 
 ColumnName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
@@ -89,9 +89,9 @@ class Ask(Annotator):
     def _one_form(self) -> Self:
         if (self.into is None) == (self.answer is None):
             raise ValueError("give either `into` (the name of one text column) or `answer` (column: type)")
-        taken = sorted(_PLACES & set(self.form.names))
-        if taken:
-            raise ValueError(f"the column `{taken[0]}` says where a record comes from; choose another name")
+        clashes = sorted(_PLACES & set(self.form.names))
+        if clashes:
+            raise ValueError(f"the column `{clashes[0]}` says where a record comes from; choose another name")
         for name, kind in self.form.values:
             if isinstance(kind, tuple) and (len(set(kind)) < 2 or not all(map(str.strip, kind))):
                 raise ValueError(f"`answer.{name}` needs at least two texts to choose from, none blank")

@@ -171,10 +171,10 @@ class Describe(Annotator):
                 return chosen
             text, faults = chosen.text, [f"{reason}: {word}" for reason, word in chosen.faults]
         else:
-            found = author.text_of(raw, FIELD)
-            if isinstance(found, Rejected):
-                return found
-            text = found
+            answer = author.text_of(raw, FIELD)
+            if isinstance(answer, Rejected):
+                return answer
+            text = answer
         by = raw["by"] if raw is not None else None
         return {self.into: text, f"{self.into}_by": by, f"{self.into}_faults": faults}
 
@@ -198,11 +198,11 @@ class Describe(Annotator):
 
     def _label(self, row: Row, context: StepContext) -> Any:
         """The label, when a template asks for it; the offline writer is never told."""
-        asked = any("label_info" in context.templates.variables(name) for name in self.templates())
-        if author.is_offline(context) or not asked:
+        uses_label = any("label_info" in context.templates.variables(name) for name in self.templates())
+        if author.is_offline(context) or not uses_label:
             return None
-        found = author.label_of(row, context)
-        return None if isinstance(found, Rejected) else found
+        label = author.label_of(row, context)
+        return None if isinstance(label, Rejected) else label
 
 
 class _Describer(author.TextGenerator):

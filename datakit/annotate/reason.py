@@ -94,8 +94,8 @@ class Reason(Annotator):
     def key_fields(self, row: Row, context: StepContext) -> Any:
         label = author.label_of(row, context)
         if isinstance(label, Rejected):
-            known = context.labels.digest if context.labels else ""
-            return {"no_label": row["label"], "labels": known}
+            labels_digest = context.labels.digest if context.labels else ""
+            return {"no_label": row["label"], "labels": labels_digest}
         return author.key_fields(self.template, row, context, label, style=self.style(row, context))
 
     def start(self, context: StepContext) -> AsyncRowWorker:
@@ -118,8 +118,8 @@ class Reason(Annotator):
         return has_style(context.templates, self.template)
 
     def _all_styles(self, context: StepContext) -> tuple[str, ...]:
-        named = isinstance(self.styles, str)
-        return styles_in(context.templates, str(self.styles)) if named else tuple(self.styles)
+        is_template = isinstance(self.styles, str)
+        return styles_in(context.templates, str(self.styles)) if is_template else tuple(self.styles)
 
     def request(self, row: Row, context: StepContext) -> Request:
         """What is sent for a record."""

@@ -104,13 +104,13 @@ class BuildDraft(BuildFolder):
 
         `pictures` and what stands in images/ are not hashed: their names say their content.
         """
-        found = {}
+        stamps = {}
         for path in sorted(self.path.rglob("*")):
             name = path.relative_to(self.path).as_posix()
             if path.is_file() and name != names.MANIFEST:
                 hashed = name not in images and not name.startswith(f"{names.IMAGES}/")
-                found[name] = known.get(name) or stamp(path, hashed=hashed)
-        return found
+                stamps[name] = known.get(name) or stamp(path, hashed=hashed)
+        return stamps
 
     def _write(self, name: str, data: bytes) -> str:
         draft = self.path / f".{name}.part"

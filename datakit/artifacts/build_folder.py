@@ -113,8 +113,8 @@ class BuildFolder:
 
     def section(self, name: str) -> dict[str, Any]:
         """A section of the recipe, such as `train`; empty when it has none."""
-        found = self.recipe.get(name)
-        return found if isinstance(found, dict) else {}
+        section = self.recipe.get(name)
+        return section if isinstance(section, dict) else {}
 
     def has_step(self, step: str) -> bool:
         return any(report.name == step for report in self.report.steps)
@@ -254,11 +254,11 @@ class BuildFolder:
                     where = f"{path}:{number}"
                     raise UserError("this line is no record", where=where, remedy=REMEDY) from None
 
-    def rows(self, *parts: str) -> Iterator[dict[str, Any]]:
-        """The emitted rows of `parts`, in order, repeats included."""
+    def rows(self, *splits: str) -> Iterator[dict[str, Any]]:
+        """The emitted rows of `splits`, in order, repeats included."""
         if self.emitted is not None:
             for file in self.emitted.files.values():
-                if file.part in parts:
+                if file.part in splits:
                     yield from self.lines(file.file)
 
     @property
@@ -314,9 +314,9 @@ class BuildFolder:
                 f"the build {self.path} lacks {names.ANSWER_FORMAT}, which says how an answer is read",
                 remedy="Build again with `datakit build RECIPE --force`; answers are written by render.chat.",
             )
-        found = AnswerFormat.from_json(data := path.read_bytes())
+        answer_format = AnswerFormat.from_json(data := path.read_bytes())
         refuse_newer(orjson.loads(data), NEWEST, str(path))
-        return found
+        return answer_format
 
     @cached_property
     def answer_target(self) -> dict[str, str]:
@@ -325,8 +325,8 @@ class BuildFolder:
             document = orjson.loads((self.path / names.ANSWER_FORMAT).read_bytes())
         except (OSError, orjson.JSONDecodeError):
             return {}
-        found = document.get("target") if isinstance(document, dict) else None
-        return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+        target = document.get("target") if isinstance(document, dict) else None
+        return {str(key): str(value) for key, value in target.items()} if isinstance(target, dict) else {}
 
     def input_images(self) -> list[str] | None:
         """The paths of every picture that the sources name; None where the build does not say."""
@@ -384,14 +384,14 @@ class BuildFolder:
     def _yaml(self, name: str) -> dict[str, Any]:
         path = self.path / name
         try:
-            found = yaml.safe_load(path.read_text("utf-8"))
+            document = yaml.safe_load(path.read_text("utf-8"))
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}", remedy=REMEDY) from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UserError(f"{path} is not YAML: {error}", remedy=REMEDY) from None
-        if not isinstance(found, dict):
+        if not isinstance(document, dict):
             raise UserError(f"{path} holds no settings", remedy=REMEDY)
-        return found
+        return document
 
 
 def _is_project(folder: Path) -> bool:

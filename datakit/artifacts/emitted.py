@@ -31,11 +31,11 @@ class Emitted(Document):
     pictures_linked_softly: int = 0
     files: dict[str, EmittedFile] = Field(default_factory=dict)
 
-    def entries(self, *parts: str) -> list[str]:
-        """Entries of `parts` (of all when none is given), those with pictures first, for the trainer."""
-        mine = [name for name, file in self.files.items() if not parts or file.part in parts]
-        return sorted(mine, key=lambda name: not self.files[name].pictures)
+    def entries(self, *splits: str) -> list[str]:
+        """Entries of `splits` (of all when none is given), those with pictures first, for the trainer."""
+        names = [name for name, file in self.files.items() if not splits or file.part in splits]
+        return sorted(names, key=lambda name: not self.files[name].pictures)
 
-    def rows(self, *parts: str) -> int:
-        """Rows of `parts` together."""
-        return sum(self.files[name].rows for name in self.entries(*parts))
+    def rows(self, *splits: str) -> int:
+        """Rows of `splits` together."""
+        return sum(self.files[name].rows for name in self.entries(*splits))

@@ -96,8 +96,8 @@ class Score(BaseModel):
 
 def ledger_of(projects: Iterable[Path]) -> Path | None:
     """The ledger of the first project that has one; None where there is none yet."""
-    found = (project / names.LEDGER for project in projects)
-    return next((path for path in found if path.is_file()), None)
+    paths = (project / names.LEDGER for project in projects)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def read_scores(path: Path) -> list[Score]:

@@ -61,13 +61,13 @@ class BuildPlace:
             return
         if not self.folder.is_dir():
             raise self._taken("is a file")
-        there = sorted(os.listdir(self.folder))
-        if not there:
+        entries = sorted(os.listdir(self.folder))
+        if not entries:
             return
         signed = read_signed(self.folder)
         if signed is None:
-            unsigned = "manifest.json is not datakit's" if MANIFEST in there else "it has no manifest.json"
-            names = f"{', '.join(there[:5])}{' …' if len(there) > 5 else ''}"
+            unsigned = "manifest.json is not datakit's" if MANIFEST in entries else "it has no manifest.json"
+            names = f"{', '.join(entries[:5])}{' …' if len(entries) > 5 else ''}"
             raise self._taken(f"is no build: {unsigned}; it holds {names}")
         for what, path in needed.items():
             if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.folder)):
@@ -143,15 +143,17 @@ class BuildPlace:
 def read_signed(folder: Path) -> dict[str, Any] | None:
     """The manifest of a build folder; None where datakit signed none there."""
     try:
-        found = orjson.loads((folder / MANIFEST).read_bytes())
+        manifest = orjson.loads((folder / MANIFEST).read_bytes())
     except (OSError, orjson.JSONDecodeError):
         return None
-    if not isinstance(found, dict) or not isinstance(found.get("artifacts"), dict):
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("artifacts"), dict):
         return None
-    if not {"report.json", "records.parquet"} <= found["artifacts"].keys():
+    if not {"report.json", "records.parquet"} <= manifest["artifacts"].keys():
         return None
-    unsigned = found.keys() == _UNSIGNED and re.fullmatch(r"[0-9a-f]{64}", str(found["content"])) is not None
-    return found if found.get("made_by") == SIGNATURE or unsigned else None
+    unsigned = (
+        manifest.keys() == _UNSIGNED and re.fullmatch(r"[0-9a-f]{64}", str(manifest["content"])) is not None
+    )
+    return manifest if manifest.get("made_by") == SIGNATURE or unsigned else None
 
 
 def strangers(folder: Path) -> list[str]:
@@ -166,7 +168,7 @@ def strangers(folder: Path) -> list[str]:
 
 
 def _strangers(folder: Path, below: str, own: Mapping[str, Any]) -> Iterator[str]:
-    found: list[str] = []
+    strangers: list[str] = []
     ours = False
     with os.scandir(folder / below) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
@@ -175,13 +177,13 @@ def _strangers(folder: Path, below: str, own: Mapping[str, Any]) -> Iterator[str
                 inner = list(_strangers(folder, path, own))
                 whole = inner == [path]
                 ours |= not whole
-                found += inner
+                strangers += inner
             elif path in (MANIFEST, MARK) or _untouched(entry, path, own.get(path)):
                 ours = True
             else:
-                found.append(path)
+                strangers.append(path)
     # A folder in which nothing is ours, empty ones included, goes as a whole.
-    yield from found if ours or not below else [below]
+    yield from strangers if ours or not below else [below]
 
 
 def _untouched(entry: os.DirEntry[str], path: str, stamp: Any) -> bool:
@@ -238,9 +240,9 @@ def _last_copies(old: Path, new: Path) -> list[str]:
         return []
     import polars as pl
 
-    known = (old / INPUTS).is_file()
-    originals = pl.read_parquet(old / INPUTS)["path"].to_list() if known else []
-    if known and all(map(os.path.exists, originals)):
+    has_inputs = (old / INPUTS).is_file()
+    originals = pl.read_parquet(old / INPUTS)["path"].to_list() if has_inputs else []
+    if has_inputs and all(map(os.path.exists, originals)):
         return []
     return [f"{IMAGES}/{name}" for name in sorted(alone)]
 

@@ -112,8 +112,8 @@ def check_place(path: Path) -> None:
 
 
 def _answers(predictions: Iterable[Prediction]) -> set[str]:
-    answered = (one for one in predictions if one.problem != NOT_ANSWERED)
-    return {one.model_dump_json(exclude={"seconds"}) for one in answered}
+    answered = (prediction for prediction in predictions if prediction.problem != NOT_ANSWERED)
+    return {prediction.model_dump_json(exclude={"seconds"}) for prediction in answered}
 
 
 def append(path: Path, predictions: Iterable[Prediction]) -> None:
@@ -137,9 +137,9 @@ def mend(path: Path) -> bool:
         while end:
             start = max(0, end - 65_536)
             file.seek(start)
-            found = file.read(end - start).rfind(b"\n")
-            if found >= 0:
-                end = start + found + 1
+            newline = file.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                end = start + newline + 1
                 break
             end = start
         file.truncate(end)
@@ -169,13 +169,13 @@ def _line(prediction: Prediction) -> bytes:
 
 def _read_line(line: bytes, where: str) -> Prediction:
     try:
-        found = Prediction.model_validate_json(line)
+        prediction = Prediction.model_validate_json(line)
     except ValidationError as error:
         fault: Any = error.errors(include_url=False)[0]
     else:
-        if found.version > FORMAT:
-            refuse_newer({"version": found.version}, FORMAT, where, UPGRADE)
-        return found
+        if prediction.version > FORMAT:
+            refuse_newer({"version": prediction.version}, FORMAT, where, UPGRADE)
+        return prediction
     if fault["type"] == "json_invalid":
         ended = line.endswith(b"\n")
         what = f"this line is not JSON: {fault['ctx']['error']}" if ended else "this line was never finished"

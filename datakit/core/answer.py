@@ -87,9 +87,9 @@ class TurnFormat:
 
     def read(self, text: str) -> tuple[dict[str, str], bool]:
         """The values that the text states, and whether it has the template's form exactly."""
-        found = self._exact.fullmatch(text.strip())
-        if found:
-            values = {name: value.strip() for name, value in zip(self.variables, found.groups(), strict=True)}
+        match = self._exact.fullmatch(text.strip())
+        if match:
+            values = {name: value.strip() for name, value in zip(self.variables, match.groups(), strict=True)}
             if not any(self._marked_again(value) for value in values.values()):
                 return {name: value for name, value in values.items() if value}, True
         return self._loosely(text), False
@@ -99,9 +99,9 @@ class TurnFormat:
         marker = self._markers.get(LABEL)
         if marker is None:
             return [self._loosely(text).get(LABEL, "")]
-        found = list(marker.finditer(text))
-        starts = [match for match in found if not text[: match.start()].rpartition("\n")[2].strip()]
-        return [self._until_marker(text[match.end() :]) for match in starts or found]
+        matches = list(marker.finditer(text))
+        starts = [match for match in matches if not text[: match.start()].rpartition("\n")[2].strip()]
+        return [self._until_marker(text[match.end() :]) for match in starts or matches]
 
     def _marked_again(self, value: str) -> bool:
         return any(separator.strip() and separator in value for separator in self.separators)
@@ -226,27 +226,31 @@ class AnswerFormat:
 def _chosen(form: TurnFormat, values: dict[str, str], text: str, labels: LabelSet | None) -> Answer:
     """The one label that an answer of a loose form states, or the problem."""
     others = {name: value for name, value in values.items() if name != LABEL}
-    stated = [part for part in form.label_statements(text) if part]
-    if not stated and labels and _known(_first_line(text), labels):
-        stated, others = [text], {}  # the label, and nothing that announces it
-    if not stated:
+    statements = [statement for statement in form.label_statements(text) if statement]
+    if not statements and labels and _known(_first_line(text), labels):
+        statements, others = [text], {}  # the label, and nothing that announces it
+    if not statements:
         return Answer(others, "label_missing", "the answer states no label", exact=False)
     if labels is None:
-        lines = {_first_line(part) for part in stated}
+        lines = {_first_line(statement) for statement in statements}
         if len(lines) == 1:
             return Answer({**others, LABEL: lines.pop()}, exact=False)
         return Answer(others, "label_ambiguous", f"the answer states {_listed(lines)}", exact=False)
-    known = [_known(part, labels) or _known(_first_line(part), labels) for part in stated]
-    strangers = [_first_line(part) for part, label in zip(stated, known, strict=True) if label is None]
-    found = {label for label in known if label is not None}
+    matched = [
+        _known(statement, labels) or _known(_first_line(statement), labels) for statement in statements
+    ]
+    strangers = [
+        _first_line(statement) for statement, label in zip(statements, matched, strict=True) if label is None
+    ]
+    names = {label for label in matched if label is not None}
     if strangers:
         hint = labels.suggest(strangers[0])
         detail = f"`{strangers[0][:40]}` is not one of the {len(labels.labels)} labels. {hint}".strip()
         return Answer(others, "label_unknown", detail, exact=False)
-    found |= _named_in_other_lines(stated[-1], labels)
-    if len(found) > 1:
-        return Answer(others, "label_ambiguous", f"the answer states {_listed(found)}", exact=False)
-    return Answer({**others, LABEL: found.pop()}, exact=False)
+    names |= _named_in_other_lines(statements[-1], labels)
+    if len(names) > 1:
+        return Answer(others, "label_ambiguous", f"the answer states {_listed(names)}", exact=False)
+    return Answer({**others, LABEL: names.pop()}, exact=False)
 
 
 def _named_in_other_lines(statement: str, labels: LabelSet) -> set[str]:

@@ -36,8 +36,8 @@ class ContractFormat(AnswerFormat):
         cls, contracts: Sequence[AnswerContract], shares: Sequence[float] = ()
     ) -> ContractFormat:
         """The format of these forms. Without shares each has as many records as the others."""
-        given = tuple(shares) or (1 / len(contracts),) * len(contracts)
-        return cls(contracts[0].format.turns, tuple(contracts), given)
+        weights = tuple(shares) or (1 / len(contracts),) * len(contracts)
+        return cls(contracts[0].format.turns, tuple(contracts), weights)
 
     @property
     def contract(self) -> AnswerContract:
@@ -60,12 +60,12 @@ class ContractFormat(AnswerFormat):
 
     def fitting(self, text: str) -> ContractFormat:
         """The form that the text has to the letter, else the one that announces the most fields."""
-        exact = [one for one in self._by_headings if one.read(text).exact]
+        exact = [contract for contract in self._by_headings if contract.read(text).exact]
         return self.of_contracts([*exact, *self._by_headings][:1])
 
     def parse(self, text: str, labels: LabelSet | None = None, turn: int = -1) -> Answer:
-        found = [contract.read(text, labels, turn) for contract in self._by_headings]
-        return next((answer for answer in found if answer.exact), found[0])
+        answers = [contract.read(text, labels, turn) for contract in self._by_headings]
+        return next((answer for answer in answers if answer.exact), answers[0])
 
     def to_json(self) -> bytes:
         """The contracts, and the constant texts of the form with most headings for readers of format 1."""
@@ -96,7 +96,7 @@ class ContractFormat(AnswerFormat):
     @cached_property
     def _by_headings(self) -> list[AnswerContract]:
         """The forms, those that announce the most fields first: any text is an answer without headings."""
-        return sorted(self.contracts, key=lambda one: -len(one.headings(one.turns)))
+        return sorted(self.contracts, key=lambda contract: -len(contract.headings(contract.turns)))
 
 
 def contract_of(form: AnswerFormat) -> AnswerContract:

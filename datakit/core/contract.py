@@ -63,10 +63,10 @@ class AnswerField(BaseModel):
     @classmethod
     def _kind_by_name(cls, data: Any) -> Any:
         """A field may be its bare name; `label`, `labels`, `number` and `boxes` are of the kind they say."""
-        given = {"name": data} if isinstance(data, str) else data
-        if isinstance(given, dict) and "kind" not in given and given.get("name") in _SCORED:
-            given = {**given, "kind": given["name"]}
-        return given
+        entry = {"name": data} if isinstance(data, str) else data
+        if isinstance(entry, dict) and "kind" not in entry and entry.get("name") in _SCORED:
+            entry = {**entry, "kind": entry["name"]}
+        return entry
 
     @model_validator(mode="after")
     def _is_writable(self) -> AnswerField:
@@ -127,15 +127,15 @@ class AnswerContract(BaseModel):
         cls, form: str | Mapping[str, Any], *, language: Language = "zh", instruction: str = ""
     ) -> AnswerContract:
         """A named form, or one of `fields`. Raises UserError with a did-you-mean for an unknown name."""
-        given: dict[str, Any] = {"form": form} if isinstance(form, str) else dict(form)
-        name = given.setdefault("form", "own")
-        if "fields" not in given:
+        settings: dict[str, Any] = {"form": form} if isinstance(form, str) else dict(form)
+        name = settings.setdefault("form", "own")
+        if "fields" not in settings:
             if name not in FORMS:
                 hint = did_you_mean(name, FORMS) or f"Known: {', '.join(FORMS)}."
                 raise UserError(f"no answer form `{name}`", remedy=hint)
-            given["fields"] = FORMS[name]
-        given["fields"] = tuple(given["fields"])
-        return cls(**{"language": language, "instruction": instruction, **given})
+            settings["fields"] = FORMS[name]
+        settings["fields"] = tuple(settings["fields"])
+        return cls(**{"language": language, "instruction": instruction, **settings})
 
     @property
     def target(self) -> AnswerField:
@@ -158,8 +158,8 @@ class AnswerContract(BaseModel):
 
     def prompt_lines(self, turn: int = 1) -> str:
         """What `{{ answer_format }}` becomes in the prompt of a turn."""
-        said = self.instruction if turn == self.turns else ""
-        return format_lines(self.in_turn(turn), self.language, said)
+        instruction = self.instruction if turn == self.turns else ""
+        return format_lines(self.in_turn(turn), self.language, instruction)
 
     @cached_property
     def format(self) -> AnswerFormat:
@@ -189,34 +189,34 @@ class AnswerContract(BaseModel):
         form, fields = self.format.turns[number - 1], self.in_turn(number)
         if LABEL in form.variables or not text.strip():
             answer = self.format.parse(text, labels, number - 1)
-            found, problem, detail, exact = dict(answer.values), answer.problem, answer.detail, answer.exact
+            texts, problem, detail, exact = dict(answer.values), answer.problem, answer.detail, answer.exact
         else:
-            (found, exact), problem, detail = form.read(text), "", ""
-            if not found and len(fields) > 1:
-                found = {self._last(number).name: text.strip()}  # the value, and nothing that announces it
+            (texts, exact), problem, detail = form.read(text), "", ""
+            if not texts and len(fields) > 1:
+                texts = {self._last(number).name: text.strip()}  # the value, and nothing that announces it
         for field in fields:
-            if field.name in found:
-                spelt, wrong, why = values.canonical(field, found.pop(field.name), self.language, labels)
-                found |= {field.name: spelt} if spelt else {}
+            if field.name in texts:
+                spelt, wrong, why = values.canonical(field, texts.pop(field.name), self.language, labels)
+                texts |= {field.name: spelt} if spelt else {}
                 problem, detail = problem or wrong, detail or why
                 exact = exact and not wrong
             elif not problem and field.name == self._last(number).name:
                 problem, detail = "form", f"the answer does not state `{field.name}`"
-        exact = exact and not problem and all(self._kept(field, found) for field in fields)
-        ordered = {field.name: found[field.name] for field in fields if field.name in found}
+        exact = exact and not problem and all(self._kept(field, texts) for field in fields)
+        ordered = {field.name: texts[field.name] for field in fields if field.name in texts}
         return Answer(ordered, problem, detail, exact)
 
     def typed(self, answer: Answer) -> dict[str, Any]:
         """The values of an answer as what they are: lists of labels, numbers, boxes, else texts."""
-        found = {
+        typed = {
             field.name: values.typed(field, answer.values[field.name], self.language)
             for field in self.fields
             if field.name in answer.values
         }
         target = self.target
-        if target.kind == "labels" and target.optional and not answer.problem and target.name not in found:
-            found[target.name] = []  # `none of them` is an answer
-        return found
+        if target.kind == "labels" and target.optional and not answer.problem and target.name not in typed:
+            typed[target.name] = []  # `none of them` is an answer
+        return typed
 
     def json_schema(self, names: Sequence[str] = ()) -> dict[str, Any]:
         """The JSON schema of `typed`; `names` are the labels."""
@@ -246,8 +246,8 @@ class AnswerContract(BaseModel):
         For EasyR1 and verl (`compute_score`):
 
             def compute_score(reward_inputs):
-                found = [contract.reward(one["response"], one["ground_truth"]) for one in reward_inputs]
-                return [{"overall": 0.9 * r["accuracy"] + 0.1 * r["format"], **r} for r in found]
+                rewards = [contract.reward(row["response"], row["ground_truth"]) for row in reward_inputs]
+                return [{"overall": 0.9 * r["accuracy"] + 0.1 * r["format"], **r} for r in rewards]
         """
         target = self.target
         wanted = truth.get(target.source, truth.get(target.name)) if isinstance(truth, Mapping) else truth
@@ -256,11 +256,11 @@ class AnswerContract(BaseModel):
         accuracy = 0.0
         if not answer.problem and not isinstance(spelt, Rejected):
             right, _, _ = values.canonical(target, spelt, self.language, labels)
-            known = {target.name: right} if right else {}
+            texts = {target.name: right} if right else {}
             accuracy = agreement(
                 target.kind,
                 self.typed(answer).get(target.name),
-                self.typed(Answer(known)).get(target.name),
+                self.typed(Answer(texts)).get(target.name),
             )
         return {"format": float(answer.exact and not answer.problem), "accuracy": accuracy}
 
@@ -276,9 +276,9 @@ class AnswerContract(BaseModel):
         fields = self.in_turn(turn)
         return self.target if self.target in fields else fields[-1]
 
-    def _kept(self, field: AnswerField, found: Mapping[str, str]) -> bool:
+    def _kept(self, field: AnswerField, texts: Mapping[str, str]) -> bool:
         """Whether a field is there, of its kind, and within its bounds."""
-        text = found.get(field.name)
+        text = texts.get(field.name)
         if text is None:
             return field.optional
         short = field.max_chars is None or len(text) <= field.max_chars
@@ -292,8 +292,8 @@ def _without_separators(text: str, separators: Sequence[str]) -> str:
     return text
 
 
-def _fields(*given: str | Mapping[str, Any]) -> tuple[AnswerField, ...]:
-    return tuple(AnswerField.model_validate(field) for field in given)
+def _fields(*fields: str | Mapping[str, Any]) -> tuple[AnswerField, ...]:
+    return tuple(AnswerField.model_validate(field) for field in fields)
 
 
 FORMS: dict[str, tuple[AnswerField, ...]] = {

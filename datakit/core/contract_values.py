@@ -88,9 +88,9 @@ def canonical(
     if field.kind == "number":
         return _read_number(text)
     if field.kind == "boxes":
-        found = _boxes(_json_in(text))
+        boxes = _boxes(_json_in(text))
         return (
-            (found, "", "") if found else ("", "boxes_unreadable", "the answer holds no JSON array of boxes")
+            (boxes, "", "") if boxes else ("", "boxes_unreadable", "the answer holds no JSON array of boxes")
         )
     return text, "", ""
 
@@ -130,30 +130,30 @@ def schema_of(field: AnswerField, names: Sequence[str]) -> dict[str, Any]:
 def _label_text(text: str, labels: LabelSet | None) -> str | Rejected:
     if labels is None or not text:
         return escape_tokens(one_line(text)).strip()
-    found = labels.find(text)
-    if found is None:
+    label = labels.find(text)
+    if label is None:
         hint = labels.suggest(text)
         return Rejected("label_unknown", f"`{text}` is not in the label file. {hint}".strip())
-    return found.name
+    return label.name
 
 
 def _labels_text(value: Any, language: Language, labels: LabelSet | None) -> str | Rejected:
     """Several labels in the order of the label file, each once."""
     between = BETWEEN[language]
     parts = _split(value, between, labels) if isinstance(value, str) else [str(part) for part in value]
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for part in filter(None, parts):
         name = _label_text(one_line(part), labels)
         if isinstance(name, Rejected):
             return name
         if between.strip() in name:
             return Rejected("answer_unreadable", f"the label `{name}` holds `{between.strip()}`")
-        found[name] = None
-    return between.join(_in_order(found, labels))
+        names[name] = None
+    return between.join(_in_order(names, labels))
 
 
-def _in_order(found: dict[str, None], labels: LabelSet | None) -> list[str]:
-    return list(found) if labels is None else [name for name in labels.names if name in found]
+def _in_order(names: dict[str, None], labels: LabelSet | None) -> list[str]:
+    return list(names) if labels is None else [name for name in labels.names if name in names]
 
 
 def _split(text: str, between: str, labels: LabelSet | None) -> list[str]:
@@ -165,21 +165,21 @@ def _split(text: str, between: str, labels: LabelSet | None) -> list[str]:
 
 
 def _read_labels(text: str, language: Language, labels: LabelSet | None) -> tuple[str, str, str]:
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     between = BETWEEN[language]
     if labels is None:  # nothing tells where a label ends but the very separator
-        found = {part.strip(): None for part in text.split(between.strip())}
-        return between.join(filter(None, found)), "", ""
+        names = {part.strip(): None for part in text.split(between.strip())}
+        return between.join(filter(None, names)), "", ""
     for part in filter(None, _split(text, between, labels)):
         label = labels.find(part) or labels.find(part.strip(_AROUND))
         if label is None:
             hint = labels.suggest(part)
             detail = f"`{part[:40]}` is not one of the {len(labels.labels)} labels. {hint}".strip()
             return "", "label_unknown", detail
-        found[label.name] = None
-    if not found:
+        names[label.name] = None
+    if not names:
         return "", "label_missing", "the answer states no label"
-    return between.join(_in_order(found, labels)), "", ""
+    return between.join(_in_order(names, labels)), "", ""
 
 
 def _number_text(value: Any, name: str) -> str | Rejected:
@@ -205,12 +205,12 @@ def _decimal(text: str) -> str:
 def _read_number(text: str) -> tuple[str, str, str]:
     """The one number of a text. Several different ones are a problem and no guess."""
     plain = unicodedata.normalize("NFKC", text).replace("−", "-")
-    found = {_decimal(match) for match in _NUMBER.findall(plain)} - {""}
-    if len(found) == 1:
-        return found.pop(), "", ""
-    if not found:
+    numbers = {_decimal(match) for match in _NUMBER.findall(plain)} - {""}
+    if len(numbers) == 1:
+        return numbers.pop(), "", ""
+    if not numbers:
         return "", "number_missing", "the answer states no number"
-    return "", "number_ambiguous", f"the answer states {' and '.join(sorted(found)[:3])}"
+    return "", "number_ambiguous", f"the answer states {' and '.join(sorted(numbers)[:3])}"
 
 
 def _boxes_text(value: Any, name: str) -> str | Rejected:
@@ -236,7 +236,7 @@ def _boxes(value: Any) -> str:
     """Boxes as one line of JSON, in the keys of Qwen2.5-VL; "" for what is no list of boxes."""
     if not isinstance(value, list) or not value:
         return ""
-    found = []
+    boxes = []
     for item in value:
         box = next((item[key] for key in _BOX_KEYS if key in item), None) if isinstance(item, dict) else item
         if not isinstance(box, list | tuple) or len(box) != 4 or not all(map(_is_number, box)):
@@ -244,8 +244,8 @@ def _boxes(value: Any) -> str:
         name = next((item[key] for key in _NAME_KEYS if item.get(key)), "") if isinstance(item, dict) else ""
         entry: dict[str, Any] = {"bbox_2d": [int(side) if float(side).is_integer() else side for side in box]}
         name = one_line(escape_tokens(str(name)))
-        found.append({**entry, "label": name} if name else entry)
-    return json.dumps(found, ensure_ascii=False)
+        boxes.append({**entry, "label": name} if name else entry)
+    return json.dumps(boxes, ensure_ascii=False)
 
 
 def _is_number(side: Any) -> bool:

@@ -54,8 +54,8 @@ BETWEEN = {"zh": "、", "en": ", "}
 
 def heading_of(name: str, language: Language) -> str:
     """The heading of a field; its name, where it has no word of its own."""
-    known = HEADINGS.get(name)
-    return known[language == "en"] if known else name
+    pair = HEADINGS.get(name)
+    return pair[language == "en"] if pair else name
 
 
 def announced(heading: str, language: Language) -> str:
@@ -76,8 +76,8 @@ def format_lines(fields: Sequence[AnswerField], language: Language, instruction:
 def asked_for(field: AnswerField, language: Language) -> str:
     """What is to stand in a field, with its bounds."""
     english = language == "en"
-    known = _HINTS.get(field.name) or _HINTS.get(field.kind)
-    text = field.hint or (known[english] if known else field.heading_in(language))
+    hints = _HINTS.get(field.name) or _HINTS.get(field.kind)
+    text = field.hint or (hints[english] if hints else field.heading_in(language))
     if field.max_chars is not None:
         limit = field.max_chars
         text += f" (at most {limit} characters)" if english else f"（不超过{limit}个字）"

@@ -125,8 +125,8 @@ def _without(texts: pl.Series, guess: str, *, at_end: bool) -> tuple[pl.Series, 
         return texts, ""
     sizes = texts.str.len_bytes()
     column = pl.col("x").str
-    found = [texts[at] for at in range(0, len(texts), max(1, len(texts) // _SAMPLE))]
-    common = guess or _common(found, at_end=at_end)
+    sample = [texts[at] for at in range(0, len(texts), max(1, len(texts) // _SAMPLE))]
+    common = guess or _common(sample, at_end=at_end)
     for _ in range(_TRIES):
         if not common:
             break
@@ -135,8 +135,8 @@ def _without(texts: pl.Series, guess: str, *, at_end: bool) -> tuple[pl.Series, 
         others = sizes - rest.str.len_bytes() != len(common.encode())
         if not others.any():
             return rest, common
-        found += texts.filter(others).head(_SAMPLE).to_list()
-        common = _common(found, at_end=at_end)
+        sample += texts.filter(others).head(_SAMPLE).to_list()
+        common = _common(sample, at_end=at_end)
     return texts, ""
 
 

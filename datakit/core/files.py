@@ -34,9 +34,9 @@ class FileDigests:
         try:
             status = os.stat(path)
             stamp = (status.st_size, status.st_mtime_ns)
-            seen = self._seen.get(path)
-            if seen and seen[0] == stamp:
-                return seen[1]
+            entry = self._seen.get(path)
+            if entry and entry[0] == stamp:
+                return entry[1]
             digest = self._memory.known_digest(path, stamp) if self._memory else None
             if digest is None:
                 with open(path, "rb") as file:

@@ -41,10 +41,12 @@ def any_of(guides: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
     if len(guides) == 1:
         return guides[0]
     patterns = []
-    for one in guides:
-        if one is None:
+    for constraint in guides:
+        if constraint is None:
             return None
-        patterns.append(one["regex"] if "regex" in one else "|".join(map(literal, one["choice"])))
+        patterns.append(
+            constraint["regex"] if "regex" in constraint else "|".join(map(literal, constraint["choice"]))
+        )
     return {"regex": f"({'|'.join(f'({pattern})' for pattern in patterns)})"}
 
 

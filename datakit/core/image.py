@@ -191,8 +191,8 @@ def _problem(path: str | Path, error: Exception) -> ImageProblem:
     if "truncated" in str(error).lower() or _webp_is_short(path, size) or _png_is_short(path):
         return ImageProblem("image_truncated", f"{path}: cut short, the file ends after {size:,} bytes")
     if isinstance(error, UnidentifiedImageError):
-        known = ", ".join(FORMATS)
-        return ImageProblem("image_unreadable", f"{path}: is none of {known} ({size:,} bytes)")
+        formats = ", ".join(FORMATS)
+        return ImageProblem("image_unreadable", f"{path}: is none of {formats} ({size:,} bytes)")
     return ImageProblem("image_unreadable", f"{path}: cannot be decoded ({_words(error)})")
 
 

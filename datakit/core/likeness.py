@@ -23,6 +23,6 @@ def centrality(texts: Sequence[str]) -> list[float]:
     if len(sets) < 2:
         return [1.0] * len(sets)
     return [
-        sum(jaccard(one, two) for at, two in enumerate(sets) if at != index) / (len(sets) - 1)
-        for index, one in enumerate(sets)
+        sum(jaccard(own, other) for at, other in enumerate(sets) if at != index) / (len(sets) - 1)
+        for index, own in enumerate(sets)
     ]

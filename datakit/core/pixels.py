@@ -76,10 +76,10 @@ def trainer_size(width: int, height: int, limits: TrainerLimits = TRAINER) -> tu
 
 
 def _scaled(width: int, height: int, by: float) -> tuple[int, int]:
-    found = int(width * by), int(height * by)
-    if 0 in found:
-        raise ValueError(f"{width}x{height} pixels shrink to {found[0]}x{found[1]}")
-    return found
+    size = int(width * by), int(height * by)
+    if 0 in size:
+        raise ValueError(f"{width}x{height} pixels shrink to {size[0]}x{size[1]}")
+    return size
 
 
 def smart_resize(width: int, height: int, family: Family) -> tuple[int, int]:

@@ -75,10 +75,10 @@ class Prompt:
         self.name = name
         self.template: Template = templates.get(name)
         self.constant = dict(constant)
-        taken = templates.variables(name)
-        self.variables = tuple(sorted(taken - self.constant.keys()))
+        variables = templates.variables(name)
+        self.variables = tuple(sorted(variables - self.constant.keys()))
         tree = self.template.environment.parse(templates.source(name))
-        simple = _Simple(frozenset(texts) & taken, frozenset(self.constant))
+        simple = _Simple(frozenset(texts) & variables, frozenset(self.constant))
         self.texts = tuple(sorted(simple.texts)) if simple.all(tree.body) else None
         """The columns that stand in the prompt; None for a template that is left to Jinja."""
         self.escapes = [_escape(column) for column in self.texts or ()]
@@ -87,8 +87,8 @@ class Prompt:
     def fill(self, record: Mapping[str, Any]) -> Filled:
         """The turn in parts. Raises UserError naming the template's line where it fails on this record."""
         if self.texts is None:
-            given = {name: _trusted(name, record[name]) for name in self.variables if name in record}
-            return Filled(_WHOLE, (self._jinja(given, record),))
+            trusted = {name: _trusted(name, record[name]) for name in self.variables if name in record}
+            return Filled(_WHOLE, (self._jinja(trusted, record),))
         values = [record[name] for name in self.texts]
         shape = self.shape(record["images"], values)
         return Filled(shape, tuple([self.escapes[place](values[place]) for place in shape.places]))
@@ -96,10 +96,10 @@ class Prompt:
     def shape(self, images: list[str], values: list[Any]) -> Shape:
         """The constants for a record with these pictures and texts; for simple templates only."""
         key = (len(images), *map(bool, values))
-        known = self._shapes.get(key)
-        if known is None:
-            known = self._shapes[key] = self._shape(images, values)
-        return known
+        shape = self._shapes.get(key)
+        if shape is None:
+            shape = self._shapes[key] = self._shape(images, values)
+        return shape
 
     def _shape(self, images: list[str], values: list[Any]) -> Shape:
         assert self.texts is not None  # called for simple templates only
@@ -107,9 +107,9 @@ class Prompt:
             name: TrustedText(f"\x00{number}\x00") if value else None
             for number, (name, value) in enumerate(zip(self.texts, values, strict=True))
         }
-        found = _MARK.split(self._jinja({**marks, "images": images}, {}))
-        constants = tuple(found[::2])
-        places = tuple(int(number) for number in found[1::2])
+        pieces = _MARK.split(self._jinja({**marks, "images": images}, {}))
+        constants = tuple(pieces[::2])
+        places = tuple(int(number) for number in pieces[1::2])
         images_places = sum(constant.count(IMAGE) for constant in constants)
         return Shape(constants, places, sum(map(len, constants)), images_places)
 
@@ -146,8 +146,8 @@ class _Simple:
     def __init__(self, texts: frozenset[str], constant: frozenset[str]) -> None:
         self.texts, self.constant = texts, constant
 
-    def all(self, found: list[nodes.Node]) -> bool:
-        return all(self._node(node) for node in found)
+    def all(self, body: list[nodes.Node]) -> bool:
+        return all(self._node(node) for node in body)
 
     def _node(self, node: nodes.Node) -> bool:
         if isinstance(node, nodes.Output):

@@ -79,8 +79,8 @@ class QwenModel:
 @cache
 def known_models() -> dict[str, dict[str, Any]]:
     """Name at the hub -> the part of its config.json that says how it is built."""
-    found: dict[str, dict[str, Any]] = orjson.loads(_TABLE.read_bytes())
-    return found
+    models: dict[str, dict[str, Any]] = orjson.loads(_TABLE.read_bytes())
+    return models
 
 
 def qwen_model(model: str | Path) -> QwenModel:
@@ -91,16 +91,17 @@ def qwen_model(model: str | Path) -> QwenModel:
     path = Path(model)
     if path.is_dir():
         return _from_folder(path)
-    known = known_models()
+    models = known_models()
     word = str(model).lower()
-    for name in known:  # quantised and base variants are built like their Instruct sibling
+    for name in models:  # quantised and base variants are built like their Instruct sibling
         stem = name.removesuffix("-Instruct").lower()
         short = stem.rpartition("/")[2]
         if word == name.lower() or _variant(word, stem) or _variant(word.rpartition("/")[2], short):
-            return model_of(str(model), known[name])
+            return model_of(str(model), models[name])
     raise UserError(
         f"the architecture of `{model}` is not known: it is no folder here and not in the table",
-        remedy=did_you_mean(str(model), known) or f"Give a folder with config.json, or: {', '.join(known)}.",
+        remedy=did_you_mean(str(model), models)
+        or f"Give a folder with config.json, or: {', '.join(models)}.",
     )
 
 

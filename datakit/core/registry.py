@@ -22,13 +22,13 @@ GROUP = "datakit.transforms"
 def names() -> tuple[str, ...]:
     """Every transform's name, in the order of the flow."""
     root = Path(__file__).resolve().parent.parent
-    found = [
+    shipped = [
         f"{folder}.{module.name}"
         for folder in FOLDERS
         for module in sorted(pkgutil.iter_modules([str(root / folder)]), key=lambda module: module.name)
         if not module.name.startswith("_") and not module.ispkg
     ]
-    return tuple(found) + tuple(sorted(_plugins().keys() - set(found)))
+    return tuple(shipped) + tuple(sorted(_plugins().keys() - set(shipped)))
 
 
 @cache

@@ -27,8 +27,8 @@ def agreement(kind: str, answer: Any, truth: Any) -> float:
         return _f1(_same_boxes(answer, truth), len(answer), len(truth))
     if kind == "label":
         return float(answer == truth)
-    said, wanted = (Counter("".join(str(text).casefold().split())) for text in (answer, truth))
-    return _f1((said & wanted).total(), said.total(), wanted.total())
+    answered, right = (Counter("".join(str(text).casefold().split())) for text in (answer, truth))
+    return _f1((answered & right).total(), answered.total(), right.total())
 
 
 def _f1(shared: int, answered: int, wanted: int) -> float:
@@ -38,10 +38,10 @@ def _f1(shared: int, answered: int, wanted: int) -> float:
 
 def _same_boxes(answer: Sequence[dict[str, Any]], truth: Sequence[dict[str, Any]]) -> int:
     pairs = [
-        (overlap(one["bbox_2d"], other["bbox_2d"]), i, j)
-        for i, one in enumerate(answer)
+        (overlap(box["bbox_2d"], other["bbox_2d"]), i, j)
+        for i, box in enumerate(answer)
         for j, other in enumerate(truth)
-        if one.get("label") == other.get("label")
+        if box.get("label") == other.get("label")
     ]
     used: tuple[set[int], set[int]] = (set(), set())
     for share, i, j in sorted(pairs, key=lambda pair: (-pair[0], *pair[1:])):
@@ -51,16 +51,16 @@ def _same_boxes(answer: Sequence[dict[str, Any]], truth: Sequence[dict[str, Any]
     return len(used[0])
 
 
-def overlap(one: Sequence[float], other: Sequence[float]) -> float:
+def overlap(box: Sequence[float], other: Sequence[float]) -> float:
     """Intersection over union of two boxes [left, top, right, bottom]; 1 for a box and itself."""
-    if list(one) == list(other):
+    if list(box) == list(other):
         return 1.0  # also of one without an area
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
+    width = min(box[2], other[2]) - max(box[0], other[0])
+    height = min(box[3], other[3]) - max(box[1], other[1])
     if width <= 0 or height <= 0:
         return 0.0
     shared = width * height
-    return shared / (_area(one) + _area(other) - shared)
+    return shared / (_area(box) + _area(other) - shared)
 
 
 def _area(box: Sequence[float]) -> float:

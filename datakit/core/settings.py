@@ -124,10 +124,10 @@ class LlmSettings(Settings):
     @field_validator("provider")
     @classmethod
     def _known(cls, name: str) -> str:
-        known = [AUTO, *provider_names()]
-        if name not in known:
-            hint = did_you_mean(name, known)
-            raise ValueError(f"no provider is called `{name}`. {hint} Known: {', '.join(known)}.")
+        providers = [AUTO, *provider_names()]
+        if name not in providers:
+            hint = did_you_mean(name, providers)
+            raise ValueError(f"no provider is called `{name}`. {hint} Known: {', '.join(providers)}.")
         return name
 
     @field_validator("extra_headers")
@@ -163,33 +163,33 @@ class LlmSettings(Settings):
         """The provider in force, after `auto` has looked at the environment."""
         if self.provider != AUTO:
             return self.provider
-        found = (
+        has_openai = (
             self.base_url
             or self.endpoints
             or os.environ.get(self.api_key_env or "OPENAI_API_KEY")
             or os.environ.get("OPENAI_BASE_URL")
         )
-        return "openai" if found else "offline"
+        return "openai" if has_openai else "offline"
 
     def each_endpoint(self) -> list[LlmSettings]:
         """These settings as every endpoint has them, without further endpoints."""
         if not self.endpoints:
             return [self]
         prices = ("price_in", "price_out", "price_cached")
-        found = []
+        endpoints = []
         for endpoint in self.endpoints:
             own = ("max_requests_per_minute", "max_tokens_per_minute", *(prices if endpoint.model else ()))
-            given = endpoint.model_dump(exclude={"weight", "concurrency"}, exclude_none=True)
-            found.append(self.model_copy(update={"endpoints": [], **dict.fromkeys(own), **given}))
-        return found
+            own_values = endpoint.model_dump(exclude={"weight", "concurrency"}, exclude_none=True)
+            endpoints.append(self.model_copy(update={"endpoints": [], **dict.fromkeys(own), **own_values}))
+        return endpoints
 
     def models(self) -> dict[str, float]:
         """Every model that is asked, with the weight of its endpoints."""
-        found: dict[str, float] = {}
+        weights: dict[str, float] = {}
         for endpoint in self.endpoints:
             name = endpoint.model or self.model
-            found[name] = found.get(name, 0.0) + endpoint.weight
-        return found or {self.model: 1.0}
+            weights[name] = weights.get(name, 0.0) + endpoint.weight
+        return weights or {self.model: 1.0}
 
     def of_model(self, model: str) -> LlmSettings:
         """These settings with the endpoints of one model only."""

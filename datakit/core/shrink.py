@@ -22,9 +22,9 @@ def longest_that_fits(value: Any, fits: Fits) -> Any:
     if isinstance(value, str):
         for pattern in _BOUNDARIES:
             ends = [match.end() for match in pattern.finditer(value) if match.end() < len(value)]
-            found = _largest(len(ends), partial(_start, value, ends), fits)
-            if found:
-                return found
+            longest = _largest(len(ends), partial(_start, value, ends), fits)
+            if longest:
+                return longest
         return None
     if isinstance(value, list):
         order = sorted(range(len(value)), key=lambda at: (-_score(value[at]), at))

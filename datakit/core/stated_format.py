@@ -78,12 +78,12 @@ class Stated(NamedTuple):
 
 def headings_of(turn: TurnFormat) -> tuple[str, ...]:
     """What stands in front of each variable of an answer, without its punctuation; "" for nothing."""
-    found = []
+    headings = []
     for constant in turn.constants[:-1]:
         last = constant.rstrip().rpartition("\n")[2]
         keys = _JSON.findall(last)
-        found.append(keys[-1] if keys else _bare(last))
-    return tuple(found)
+        headings.append(keys[-1] if keys else _bare(last))
+    return tuple(headings)
 
 
 def is_json(turn: TurnFormat) -> bool:
@@ -100,15 +100,17 @@ def statements(source: str, own: Collection[str] = ()) -> list[Stated]:
     """
     lines = plain_lines(source)
     known = {_bare(word) for word in (*_USUAL, *own) if word}
-    found = [*_blocks(lines, known), *_objects(lines), *_only(lines), *_orders(lines, known)]
-    return sorted(found, key=lambda one: one.line)
+    stated = [*_blocks(lines, known), *_objects(lines), *_only(lines), *_orders(lines, known)]
+    return sorted(stated, key=lambda statement: statement.line)
 
 
 def conflict(source: str, turn: TurnFormat) -> Stated | None:
     """The first statement of a template that contradicts the answer; None where all agree."""
     own = headings_of(turn)
     headed = tuple(_bare(head) for head in own if head)
-    return next((one for one in statements(source, own) if not _agrees(one, turn, headed)), None)
+    return next(
+        (statement for statement in statements(source, own) if not _agrees(statement, turn, headed)), None
+    )
 
 
 def plain_lines(source: str) -> list[str]:
@@ -118,16 +120,16 @@ def plain_lines(source: str) -> list[str]:
     return _OUTPUT.sub(lambda match: _VALUE + "\n" * match[0].count("\n"), text).splitlines()
 
 
-def _agrees(one: Stated, turn: TurnFormat, headed: Sequence[str]) -> bool:
-    if one.kind == "only":
+def _agrees(statement: Stated, turn: TurnFormat, headed: Sequence[str]) -> bool:
+    if statement.kind == "only":
         return turn.variables == ("label",) or "label" not in turn.variables
-    if one.kind == "order":
-        places = [_place(word, turn) for word in one.fields]
-        known = [place for place in places if place is not None]
-        return len(turn.variables) > 1 and known == sorted(known)
-    if (one.kind == "json") != is_json(turn):
+    if statement.kind == "order":
+        places = [_place(word, turn) for word in statement.fields]
+        present = [place for place in places if place is not None]
+        return len(turn.variables) > 1 and present == sorted(present)
+    if (statement.kind == "json") != is_json(turn):
         return False
-    return bool(headed) and one.fields == tuple(headed) * (len(one.fields) // len(headed))
+    return bool(headed) and statement.fields == tuple(headed) * (len(statement.fields) // len(headed))
 
 
 def _place(word: str, turn: TurnFormat) -> int | None:

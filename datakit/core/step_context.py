@@ -22,7 +22,7 @@ from datakit.core.templates import Templates
 
 
 class Declaring(Protocol):
-    """What a step says of itself, as far as its tools hold it to that."""
+    """What a step says of itself, as far as its context holds it to that."""
 
     @classmethod
     def name(cls) -> str: ...
@@ -62,7 +62,7 @@ class StepContext:
     stats: CallStats = field(default_factory=CallStats)
     sub_results: SubResults = field(default_factory=MemorySubResults)
     step: Declaring | None = None
-    """The step that is at work with these tools; its declarations hold for them."""
+    """The step that is at work with this context; its declarations hold for them."""
 
     @cached_property
     def templates(self) -> Templates:
@@ -76,7 +76,7 @@ class StepContext:
         return (self.base / Path(path).expanduser()).absolute()
 
     def for_step(self, step: Declaring) -> StepContext:
-        """The same tools in the hands of a step: they open the files that it declares and no others."""
+        """The same context in the hands of a step: it opens the files that the step declares only."""
         bound = replace(self, step=step)
         vars(bound)["templates"] = self.templates  # compiled once for all steps
         return bound
@@ -123,8 +123,8 @@ class StepContext:
         """The files of the step at work."""
         if self.step is None:
             return frozenset()
-        found = self.step.files(replace(self, step=None))  # to know its files, a step may look at some
-        return frozenset(os.path.normpath(self.path(str(path))) for path in found)
+        files = self.step.files(replace(self, step=None))  # to know its files, a step may look at some
+        return frozenset(os.path.normpath(self.path(str(path))) for path in files)
 
     def rng(self, *parts: Any) -> random.Random:
         """A random generator that depends only on the recipe's seed and `parts` (a step's name, an id)."""

@@ -108,9 +108,9 @@ class Templates:
     def variables(self, name: str) -> set[str]:
         """Names that the template takes from outside."""
         template = self.get(name)
-        known = self._variables.get(name)
-        if known is not None and known[0] is template:
-            return set(known[1])  # asked for with every record; parsing takes 0.5 ms
+        cached = self._variables.get(name)
+        if cached is not None and cached[0] is template:
+            return set(cached[1])  # asked for with every record; parsing takes 0.5 ms
         names: set[str] = set()
         for used in self.used(name):
             names |= meta.find_undeclared_variables(self._environment.parse(self.source(used)))
@@ -150,12 +150,12 @@ class Templates:
 
     def _files(self) -> dict[str, Path]:
         """Every file that can be included, sorted by the name that would include it."""
-        found = {
+        files = {
             path.relative_to(folder).as_posix(): path
             for folder in reversed(self.folders)
             for path in _files_below(folder, set())
         }
-        return dict(sorted(found.items()))
+        return dict(sorted(files.items()))
 
     def _missing(self, name: str) -> UserError:
         places = ", ".join(str(folder) for folder in self.folders)

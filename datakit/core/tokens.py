@@ -114,9 +114,9 @@ class TokenCounter:
         total = 0
         fresh = []
         for line in _lines(text):
-            found = self._lines.get(line)
-            if found is not None:
-                total += found
+            count = self._lines.get(line)
+            if count is not None:
+                total += count
             elif line in self._met:
                 total += self._remembered(line)
             else:
@@ -131,8 +131,8 @@ class TokenCounter:
     def _remembered(self, line: str) -> int:
         if len(self._lines) >= _REMEMBERED:
             self._lines.clear()  # shared lines come back at once
-        found = self._lines[line] = self._encoded(line)
-        return found
+        count = self._lines[line] = self._encoded(line)
+        return count
 
     def _encoded(self, text: str) -> int:
         return len(encoding(self.vocabulary).encode(text, allowed_special="all"))

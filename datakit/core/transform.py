@@ -11,17 +11,17 @@ A step declares all that it touches, and the engine holds it to that. A plug-in 
         table: str
         "CSV file with the columns `text` and `price`, from the recipe's folder."
 
-        def needs(self, tools: Tools) -> tuple[str, ...]:
+        def inputs(self, context: StepContext) -> tuple[str, ...]:
             return ("text",)
 
-        def gives(self, tools: Tools) -> Columns:
+        def outputs(self, context: StepContext) -> Columns:
             return {"price": pl.Int64()}
 
-        def files(self, tools: Tools) -> list[Path]:
-            return [tools.path(self.table)]  # edited: the build is made anew
+        def files(self, context: StepContext) -> list[Path]:
+            return [context.path(self.table)]  # edited: the build is made anew
 
-        def apply(self, frame: pl.LazyFrame, tools: Tools) -> Table:
-            prices = pl.read_csv(tools.read_bytes(self.table)).lazy()
+        def apply(self, frame: pl.LazyFrame, context: StepContext) -> Table:
+            prices = pl.read_csv(context.read_bytes(self.table)).lazy()
             return Table(frame.join(prices, on="text", how="left", maintain_order="left"))
 """
 
@@ -122,7 +122,7 @@ class Transform(BaseModel, ABC):
     def files(self, context: StepContext) -> list[Path]:
         """The files that this step reads: an edit of one of them makes the build anew.
 
-        What is not declared here cannot be opened through `tools`. Templates and the label file are watched
+        What is not declared here cannot be opened through `context`. Templates and the label file are watched
         without it, and so are the pictures of records.
         """
         return []

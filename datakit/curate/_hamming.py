@@ -125,10 +125,14 @@ class _Search:
         together = max(1, _PAIRS_AT_ONCE // size**2)
         lines = max(1, _PAIRS_AT_ONCE // size) if together == 1 else size
         for start in range(0, count, together):
-            some = runs[start : start + together]
+            portion = runs[start : start + together]
             for line in range(0, size, lines):
-                self._compare_portion(some[:, line : line + lines], some[:, line:])
-                if count == 1 and self._pending == 0 and (self.group[some] == self.group[some[0, 0]]).all():
+                self._compare_portion(portion[:, line : line + lines], portion[:, line:])
+                if (
+                    count == 1
+                    and self._pending == 0
+                    and (self.group[portion] == self.group[portion[0, 0]]).all()
+                ):
                     return
 
     def _compare_portion(self, left: Numbers, right: Numbers) -> None:
@@ -136,8 +140,8 @@ class _Search:
         differing = np.zeros((*left.shape, right.shape[1]), dtype=np.uint16)
         for word in self.words:
             differing += np.bitwise_count(word[left][:, :, None] ^ word[right][:, None, :])
-        run, one, other = np.nonzero(differing <= self.max_bits)
-        ends = left[run, one], right[run, other]
+        run, own, other = np.nonzero(differing <= self.max_bits)
+        ends = left[run, own], right[run, other]
         apart = self.group[ends[0]] != self.group[ends[1]]
         if apart.any():
             self._found.append((ends[0][apart], ends[1][apart]))

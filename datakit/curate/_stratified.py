@@ -86,9 +86,9 @@ class Choice:
         """Takes as many groups of one record as each class still lacks."""
         for number in range(len(target)):
             own = self.groups.single[self.groups.single_class == number]
-            taken = own[: max(int(target[number] - self.have[number]), 0)]
-            self.chosen[taken] = True
-            self.have[number] += len(taken)
+            rows = own[: max(int(target[number] - self.have[number]), 0)]
+            self.chosen[rows] = True
+            self.have[number] += len(rows)
 
     def approach(self, target: NDArray[np.int64]) -> None:
         """Takes further groups while that brings the classes nearer to their targets."""
@@ -149,15 +149,15 @@ def _targets(groups: Groups, share: float, min_val: int) -> NDArray[np.int64]:
     """Validation records per class: the share by largest remainders, within each class's bounds."""
     high = np.where(groups.groups >= 2, groups.totals - 1, 0)
     low = np.minimum(min_val, high)
-    wanted = share * groups.totals
-    target: NDArray[np.int64] = np.clip(np.floor(wanted).astype(np.int64), low, high)
+    ideal = share * groups.totals
+    target: NDArray[np.int64] = np.clip(np.floor(ideal).astype(np.int64), low, high)
     left = round(share * int(groups.totals.sum())) - int(target.sum())
     while left:
         step = 1 if left > 0 else -1
         free = target < high if left > 0 else target > low
         if not free.any():
             break
-        gap: NDArray[Any] = np.where(free, (wanted - target) * step, -np.inf)
+        gap: NDArray[Any] = np.where(free, (ideal - target) * step, -np.inf)
         target[int(np.argmax(gap))] += step
         left -= step
     return target

@@ -111,10 +111,10 @@ def _alike(hashes: pl.Series, max_hamming: int) -> list[tuple[Numbers, Numbers]]
     table = pl.DataFrame({"hash": hashes}).with_row_index("row").drop_nulls("hash")
     firsts = table.unique("hash", keep="first", maintain_order=True)
     edges = [_same(hashes)]
-    for _, some in firsts.group_by(pl.col("hash").str.len_bytes(), maintain_order=True):
-        raw = b"".join(some["hash"].str.decode("hex").to_list())
-        matrix = np.frombuffer(raw, dtype=np.uint8).reshape(some.height, -1)
-        group, rows = near_groups(matrix, max_hamming), some["row"].cast(pl.Int64).to_numpy()
+    for _, same_length in firsts.group_by(pl.col("hash").str.len_bytes(), maintain_order=True):
+        raw = b"".join(same_length["hash"].str.decode("hex").to_list())
+        matrix = np.frombuffer(raw, dtype=np.uint8).reshape(same_length.height, -1)
+        group, rows = near_groups(matrix, max_hamming), same_length["row"].cast(pl.Int64).to_numpy()
         _, first = np.unique(group, return_index=True)
         edges.append((rows, rows[first][group]))
     return edges

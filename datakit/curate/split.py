@@ -53,8 +53,8 @@ class Split(TableTransform):
         groups = Groups.of(numbers, classes, len(names), random_ranks(firsts, context.seed))
         choice = choose(groups, self.val, self.min_val)
         side = pl.Series(np.where(choice.chosen[numbers], VAL, TRAIN), dtype=pl.String)
-        parts = small.select("id", split=side).lazy()
-        joined = frame.drop("split", strict=False).join(parts, on="id", how="left", maintain_order="left")
+        splits = small.select("id", split=side).lazy()
+        joined = frame.drop("split", strict=False).join(splits, on="id", how="left", maintain_order="left")
         return Table(joined, notes=_notes(side, names, classes, groups, choice))
 
     def _columns(self) -> list[str]:

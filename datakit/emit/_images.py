@@ -51,8 +51,8 @@ class ImageFiles:
         wanted = list(dict.fromkeys(paths))
         unknown = [path for path in wanted if path not in self._places]
         if len(self._places) + len(unknown) > _REMEMBERED:
-            known = {path: self._places[path] for path in wanted if path in self._places}
-            self._places = known
+            places = {path: self._places[path] for path in wanted if path in self._places}
+            self._places = places
         # One path per content: two threads must not write one file.
         contents: dict[str, list[str]] = {}
         for path in unknown:

@@ -19,8 +19,8 @@ def json_rows(factored: FactoredChats) -> Iterator[list[bytes]]:
     frame = factored.frame.select("id", CHATS, "images")
     if not factored.shared:
         row = _json("id", CHATS, "images").cast(pl.Binary)
-        for some in frame.iter_slices(_SLICE):
-            yield some.select(row).to_series().to_list()
+        for portion in frame.iter_slices(_SLICE):
+            yield portion.select(row).to_series().to_list()
         return
     roles, turns = turns_of(frame[CHATS], len(factored.shared))
     parts = _parts(roles, turns, factored.shared)

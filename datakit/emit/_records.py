@@ -28,18 +28,18 @@ def batches(records: FinalRecords, others: Sequence[str] = ()) -> Iterator[pl.Da
 
     Columns: id, messages, images, split, repeat, set and `others`.
     """
-    for some in factored_batches(records, others):
-        yield some.expanded()
+    for chats in factored_batches(records, others):
+        yield chats.expanded()
 
 
 def factored_batches(records: FinalRecords, others: Sequence[str] = ()) -> Iterator[FactoredChats]:
     """The same with what their chats share apart."""
     have = [name for name in (*CHOSEN, *others) if name in records.schema]
     absent = [pl.lit(value, COLUMNS[name]).alias(name) for name, value in _ABSENT.items() if name not in have]
-    for part in records.factored(have):
-        frame = part.frame.with_columns(absent).select([*CHOSEN, *others])
-        for some in frame.with_columns(pl.col("set").fill_null("")).iter_slices(_CHUNK):
-            yield FactoredChats(some, part.shared)
+    for chunk in records.factored(have):
+        frame = chunk.frame.with_columns(absent).select([*CHOSEN, *others])
+        for portion in frame.with_columns(pl.col("set").fill_null("")).iter_slices(_CHUNK):
+            yield FactoredChats(portion, chunk.shared)
 
 
 def check(batch: pl.DataFrame, trainer: str, shared: Sequence[SharedAffixes] = ()) -> None:
@@ -73,16 +73,16 @@ def check(batch: pl.DataFrame, trainer: str, shared: Sequence[SharedAffixes] = (
         "the set general, but not the split train": general & (pl.col("split") != TRAIN),
     }
     for what, wrong in faults.items():
-        found = facts.filter(wrong)["id"]
-        if len(found):
+        ids = facts.filter(wrong)["id"]
+        if len(ids):
             raise UserError(
-                f"{named(found)} {what}; {trainer} would drop or stop at such a record",
+                f"{named(ids)} {what}; {trainer} would drop or stop at such a record",
                 remedy="Put render.chat before emitting, or reject these records with a guard.",
             )
 
 
 def split_keys(batch: pl.DataFrame) -> list[tuple[str, bool, int]]:
-    """For each record its part (train, val, general), whether it has pictures, and copies."""
+    """For each record its split (train, val, general), whether it has pictures, and copies."""
     keys = batch.select(
         part=pl.when(pl.col("set") == GENERAL).then(pl.lit(GENERAL)).otherwise("split"),
         pictures=pl.col("images").list.len().fill_null(0) > 0,

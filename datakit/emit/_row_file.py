@@ -32,18 +32,18 @@ class RowFile:
         """Adds rows, already JSON without line breaks, and how often each is written (at least once)."""
         self.records += len(lines)
         for number in range(max(copies, default=0)):
-            mine = [line for line, count in zip(lines, copies, strict=True) if count > number]
-            self._write(number, mine)
+            due = [line for line, count in zip(lines, copies, strict=True) if count > number]
+            self._write(number, due)
 
     def close(self) -> None:
         """Puts the copies behind the firsts and ends the file."""
         first, *others = self._rounds
-        for part in others:
-            part.seek(0)
-            while some := part.read(1 << 18):
-                self._put(first, some)
-            part.close()
-            Path(part.name).unlink()
+        for file in others:
+            file.seek(0)
+            while data := file.read(1 << 18):
+                self._put(first, data)
+            file.close()
+            Path(file.name).unlink()
         self._put(first, self._end)
         first.close()
 
@@ -54,21 +54,21 @@ class RowFile:
 
     def release(self) -> None:
         """Closes the files as they are, after a failure."""
-        for part in self._rounds:
-            part.close()
+        for file in self._rounds:
+            file.close()
 
     def _write(self, number: int, lines: list[bytes]) -> None:
         if number == len(self._rounds):
             name = self.path if number == 0 else self.path.with_name(f".{self.path.name}.{number}")
             self._rounds.append(open(name, "w+b"))  # noqa: SIM115 (closed in `close`)
         for at in range(0, len(lines), _WRITTEN):
-            some = lines[at : at + _WRITTEN]
+            portion = lines[at : at + _WRITTEN]
             if self.rows == 0:
-                data = self._start + self._between.join(some)
+                data = self._start + self._between.join(portion)
             else:
-                data = self._between.join((b"", *some))
+                data = self._between.join((b"", *portion))
             self._put(self._rounds[number], data)
-            self.rows += len(some)
+            self.rows += len(portion)
 
     def _put(self, file: BinaryIO, data: bytes) -> None:
         file.write(data)

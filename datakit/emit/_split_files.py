@@ -1,4 +1,4 @@
-"""The data files of an emitter as they fill: one for each part, text-only rows in a file of their own."""
+"""The data files of an emitter as they fill: one for each split, text-only rows in a file of their own."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class SplitFiles:
     def append(self, rows: list[bytes], keys: list[tuple[str, bool, int]]) -> None:
         """Adds rows, JSON each, by their keys of `part_keys`."""
         if len(set(keys)) == 1:  # nearly always, and 5 times quicker
-            part, images, copies = keys[0]
-            self._file((part, images)).append(rows, [copies] * len(rows))
+            split, images, copies = keys[0]
+            self._file((split, images)).append(rows, [copies] * len(rows))
             return
         groups: dict[Key, tuple[list[bytes], list[int]]] = {}
-        for row, (part, images, copies) in zip(rows, keys, strict=True):
-            mine = groups.setdefault((part, images), ([], []))
-            mine[0].append(row)
-            mine[1].append(copies)
+        for row, (split, images, copies) in zip(rows, keys, strict=True):
+            lines_and_copies = groups.setdefault((split, images), ([], []))
+            lines_and_copies[0].append(row)
+            lines_and_copies[1].append(copies)
         for key, group in groups.items():
             self._file(key).append(*group)
 
@@ -62,8 +62,8 @@ class SplitFiles:
         for file in self._files.values():
             file.release()
 
-    def rows(self, part: str) -> int:
-        return sum(file.rows for (mine, _), file in self._files.items() if mine == part)
+    def rows(self, split: str) -> int:
+        return sum(file.rows for (own, _), file in self._files.items() if own == split)
 
     def files(self) -> Iterator[tuple[Key, RowFile]]:
         """The files in order: training first, those with pictures before those without."""
@@ -71,9 +71,9 @@ class SplitFiles:
 
     def entry(self, key: Key) -> str:
         """The file's name without its suffix."""
-        part, images = key
-        apart = not images and (part, True) in self._files
-        return f"{self.name}_{part}{'_text' if apart else ''}"
+        split, images = key
+        apart = not images and (split, True) in self._files
+        return f"{self.name}_{split}{'_text' if apart else ''}"
 
     def summary(self) -> dict[str, EmittedFile]:
         """Entry -> what its file holds."""

@@ -1,4 +1,4 @@
-"""Records as Parquet files, one or more for each part, written as a stream."""
+"""Records as Parquet files, one or more for each split, written as a stream."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _ROWS = {"bytes": 64, "path": 2048}
 
 def chosen_columns(records: FinalRecords, wanted: Sequence[str] | None) -> list[str]:
     """The columns that are written. Raises UserError for one that is not there."""
-    found = [name for name in records.schema if not name.startswith("@")]
+    names = [name for name in records.schema if not name.startswith("@")]
     if wanted is None:
-        return [name for name in found if name not in _OWN]
+        return [name for name in names if name not in _OWN]
     for name in wanted:
-        if name not in found:
-            hint = did_you_mean(name, found) or f"Columns there: {', '.join(found)}."
+        if name not in names:
+            hint = did_you_mean(name, names) or f"Columns there: {', '.join(names)}."
             raise UserError(f"`columns` names `{name}`, which is no column here", remedy=hint)
     return list(dict.fromkeys(["id", "messages", "images", *wanted]))
 
 
 @dataclass
 class Tables:
-    """The files of each part as they fill. A record with `repeat` 3 has three rows, first copies first."""
+    """The files of each split as they fill. A record with `repeat` 3 has three rows, first copies first."""
 
     folder: Path
     columns: list[str]
@@ -46,7 +46,7 @@ class Tables:
     pictures: ImageFiles
     trainer: str
     shard_bytes: int | None = None
-    """A file is ended when it holds so much; None for one file a part."""
+    """A file is ended when it holds so much; None for one file a split."""
     records: dict[str, int] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     _chunks: dict[tuple[str, int], list[Path]] = field(default_factory=dict)
@@ -57,22 +57,22 @@ class Tables:
         size = _ROWS["bytes" if self.form == "bytes" else "path"]
         for batch in batches(records, others):
             check(batch, self.trainer)
-            for some in batch.iter_slices(size):
-                self._add(some)
+            for portion in batch.iter_slices(size):
+                self._add(portion)
 
     def close(self, name: str = "{part}.parquet") -> dict[str, list[Path]]:
-        """Part -> its files. `name` may hold {part}, {number} and {count}."""
-        found: dict[str, list[Path]] = {}
-        for part in self.rows:
-            rounds = sorted(key for key in self._chunks if key[0] == part)
+        """Split -> its files. `name` may hold {part}, {number} and {count}."""
+        files: dict[str, list[Path]] = {}
+        for split in self.rows:
+            rounds = sorted(key for key in self._chunks if key[0] == split)
             shards = self._shards([path for key in rounds for path in self._chunks[key]])
             for number, chunks in enumerate(shards):
-                target = self.folder / name.format(part=part, number=number, count=len(shards))
+                target = self.folder / name.format(part=split, number=number, count=len(shards))
                 rows = _ROWS["bytes" if self.form == "bytes" else "path"]
                 pl.scan_parquet(chunks).sink_parquet(target, compression="zstd", row_group_size=rows)
-                found.setdefault(part, []).append(target)
+                files.setdefault(split, []).append(target)
         self.release()
-        return found
+        return files
 
     def release(self) -> None:
         """Removes the chunks."""
@@ -81,21 +81,21 @@ class Tables:
                 path.unlink(missing_ok=True)
         self._chunks.clear()
 
-    def _add(self, some: pl.DataFrame) -> None:
-        placed = with_places(some, self.pictures.place(some["images"].explode().drop_nulls()))
+    def _add(self, portion: pl.DataFrame) -> None:
+        placed = with_places(portion, self.pictures.place(portion["images"].explode().drop_nulls()))
         if self.form == "bytes":
             placed = placed.with_columns(images=self._embedded(placed["images"].to_list()))
-        keys = split_keys(some)
-        for part in dict.fromkeys(key[0] for key in keys):
-            copies = [key[2] if key[0] == part else 0 for key in keys]
-            self.records[part] = self.records.get(part, 0) + sum(count > 0 for count in copies)
+        keys = split_keys(portion)
+        for split in dict.fromkeys(key[0] for key in keys):
+            copies = [key[2] if key[0] == split else 0 for key in keys]
+            self.records[split] = self.records.get(split, 0) + sum(count > 0 for count in copies)
             for number in range(max(copies)):
-                mine = placed.filter(pl.Series([count > number for count in copies])).select(self.columns)
-                chunks = self._chunks.setdefault((part, number), [])
-                path = self.folder / f".{part}.{number}.{len(chunks):06d}.chunk"
-                mine.write_parquet(path, compression="lz4")
+                repeated = placed.filter(pl.Series([count > number for count in copies])).select(self.columns)
+                chunks = self._chunks.setdefault((split, number), [])
+                path = self.folder / f".{split}.{number}.{len(chunks):06d}.chunk"
+                repeated.write_parquet(path, compression="lz4")
                 chunks.append(path)
-                self.rows[part] = self.rows.get(part, 0) + mine.height
+                self.rows[split] = self.rows.get(split, 0) + repeated.height
 
     def _embedded(self, rows: Sequence[Sequence[str]]) -> pl.Series:
         values = [

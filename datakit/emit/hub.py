@@ -98,8 +98,8 @@ class Hub(Emitter):
         return [
             *(
                 Artifact(path=path.relative_to(folder).as_posix(), kind="data", records=_height(path))
-                for part in SPLITS
-                for path in files.get(part, ())
+                for split in SPLITS
+                for path in files.get(split, ())
             ),
             Artifact(path=f"{FOLDER}/README.md", kind="card"),
         ]
@@ -107,7 +107,7 @@ class Hub(Emitter):
     def _readme(
         self, name: str, schema: Any, columns: list[str], tables: Tables, files: dict[str, list[Path]]
     ) -> str:
-        parts = [part for part in SPLITS if part in files]
+        splits = [split for split in SPLITS if split in files]
         rows = sum(tables.rows.values())
         size = next((name_ for most, name_ in _SIZES if rows < most), "n>1M")
         front: dict[str, Any] = {
@@ -119,14 +119,16 @@ class Hub(Emitter):
             "dataset_info": {
                 "features": _features(next(iter(files.values()))[0]),
                 "splits": [
-                    {"name": _SPLITS.get(part, part), "num_examples": tables.rows[part]} for part in parts
+                    {"name": _SPLITS.get(split, split), "num_examples": tables.rows[split]}
+                    for split in splits
                 ],
             },
             "configs": [
                 {
                     "config_name": "default",
                     "data_files": [
-                        {"split": _SPLITS.get(part, part), "path": f"data/{part}-*.parquet"} for part in parts
+                        {"split": _SPLITS.get(split, split), "path": f"data/{split}-*.parquet"}
+                        for split in splits
                     ],
                 }
             ],
@@ -139,8 +141,8 @@ class Hub(Emitter):
             "| split | records | rows |",
             "| --- | ---: | ---: |",
             *(
-                f"| {_SPLITS.get(part, part)} | {tables.records[part]:,} | {tables.rows[part]:,} |"
-                for part in parts
+                f"| {_SPLITS.get(split, split)} | {tables.records[split]:,} | {tables.rows[split]:,} |"
+                for split in splits
             ),
             "\n`messages` is the chat that is learnt, with `<image>` where a picture stands; `images` are "
             "its pictures in that order. A record has more rows than one where its class is rare.\n",
@@ -160,9 +162,9 @@ def _features(path: Path) -> Any:
     import datasets
     import pyarrow.parquet
 
-    found = datasets.Features.from_arrow_schema(pyarrow.parquet.read_schema(path))
-    found["images"] = datasets.Sequence(datasets.Image())
-    return found._to_yaml_list()
+    features = datasets.Features.from_arrow_schema(pyarrow.parquet.read_schema(path))
+    features["images"] = datasets.Sequence(datasets.Image())
+    return features._to_yaml_list()
 
 
 def _height(path: Path) -> int:
@@ -203,9 +205,9 @@ def _upload(folder: Path, repository: str, token: str, *, private: bool) -> None
             delete_patterns=["data/*.parquet"],
         )
     except HfHubHTTPError as error:
-        said = str(error).strip().splitlines()
+        lines = str(error).strip().splitlines()
         raise UserError(
-            f"the hub refused the upload to {repository}: {said[0] if said else error}",
+            f"the hub refused the upload to {repository}: {lines[0] if lines else error}",
             remedy=f"Check {TOKEN} (it must be allowed to write) and the repository's owner.",
             exit_code=Exit.PROVIDER,
         ) from None

@@ -74,7 +74,7 @@ class Llamafactory(Emitter):
 
     def write(self, records: FinalRecords, folder: Path, context: StepContext) -> list[Artifact]:
         images = ImageFiles.into(folder / names.IMAGES, self.images, self._max_pixels(), context)
-        parts = SplitFiles(folder, context.name)
+        split_files = SplitFiles(folder, context.name)
         try:
             for batch, shared in factored_batches(records):
                 check(batch, "LLaMA-Factory", shared)
@@ -82,39 +82,39 @@ class Llamafactory(Emitter):
                 placed = with_places(batch, places)
                 keys = iter(split_keys(placed))
                 for rows in json_rows(FactoredChats(placed, shared)):
-                    parts.append(rows, list(islice(keys, len(rows))))
-            artifacts = parts.close()
+                    split_files.append(rows, list(islice(keys, len(rows))))
+            artifacts = split_files.close()
         finally:
-            parts.release()
-        if not parts.rows(TRAIN):
+            split_files.release()
+        if not split_files.rows(TRAIN):
             raise nothing_to_train()
         draft = BuildDraft(folder)
         written = [
-            draft.write_dataset_info(_dataset_info(parts)),
-            draft.write_emitted(self._summary(parts, images)),
+            draft.write_dataset_info(_dataset_info(split_files)),
+            draft.write_emitted(self._summary(split_files, images)),
         ]
         return [*artifacts, *(Artifact(path=name, kind="config") for name in written)]
 
     def _max_pixels(self) -> int | None:
         return (self.image_max_pixels or TRAINER_MAX_PIXELS) if self.images == "resize" else None
 
-    def _summary(self, parts: SplitFiles, images: ImageFiles) -> Emitted:
+    def _summary(self, split_files: SplitFiles, images: ImageFiles) -> Emitted:
         return Emitted(
             image_max_pixels=self._max_pixels(),
             pictures_saved_anew=images.saved_anew,
             pictures_linked_softly=images.linked_softly,
-            files=parts.summary(),
+            files=split_files.summary(),
         )
 
 
-def _dataset_info(parts: SplitFiles) -> dict[str, Any]:
+def _dataset_info(split_files: SplitFiles) -> dict[str, Any]:
     """The trainer's index. A mapping resets whatever it does not name, so all tags are named."""
     return {
-        parts.entry(key): {
+        split_files.entry(key): {
             "file_name": file.path.name,
             "formatting": "sharegpt",
             "columns": {"messages": "messages", **({"images": "images"} if key[1] else {})},
             "tags": _TAGS,
         }
-        for key, file in parts.files()
+        for key, file in split_files.files()
     }

@@ -80,21 +80,23 @@ class Messages(Emitter):
         embedded = self.how == "base64"
         place = folder / (f".{name}.pictures" if embedded else "images")
         images = ImageFiles.into(place, self._placing(), self.image_max_pixels, context)
-        parts = SplitFiles(folder, name, lines=True)
+        split_files = SplitFiles(folder, name, lines=True)
         rows = _Rows(self.form, place if embedded else None)
         try:
             for batch in batches(records):
                 check(batch, {"openai": "OpenAI", "trl": "TRL"}[self.form])
                 _check_roles(batch)
-                for some in batch.iter_slices(_SLICE["base64" if embedded else "path"]):
-                    placed = with_places(some, images.place(some["images"].explode().drop_nulls()))
-                    parts.append([rows.row(row) for row in placed.iter_rows(named=True)], split_keys(placed))
-            artifacts = parts.close()
+                for portion in batch.iter_slices(_SLICE["base64" if embedded else "path"]):
+                    placed = with_places(portion, images.place(portion["images"].explode().drop_nulls()))
+                    split_files.append(
+                        [rows.row(row) for row in placed.iter_rows(named=True)], split_keys(placed)
+                    )
+            artifacts = split_files.close()
         finally:
-            parts.release()
+            split_files.release()
             if embedded and place.exists():
                 shutil.rmtree(place)
-        if not parts.rows(TRAIN):
+        if not split_files.rows(TRAIN):
             raise nothing_to_train()
         return artifacts
 
@@ -106,10 +108,10 @@ class Messages(Emitter):
 
 def _check_roles(batch: pl.DataFrame) -> None:
     roles = pl.col("messages").list.eval(pl.element().struct.field("role").is_in(_ROLES)).list.all()
-    found = batch.filter(~roles)["id"]
-    if len(found):
+    ids = batch.filter(~roles)["id"]
+    if len(ids):
         raise UserError(
-            f"record {found[0]} has turns of tools, which emit.messages does not write",
+            f"record {ids[0]} has turns of tools, which emit.messages does not write",
             remedy="Emit such records with emit.llamafactory or emit.ms_swift.",
         )
 

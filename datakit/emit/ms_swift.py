@@ -68,23 +68,23 @@ class MsSwift(Emitter):
 
     def write(self, records: FinalRecords, folder: Path, context: StepContext) -> list[Artifact]:
         images = ImageFiles.into(folder / "images", self.images, self.image_max_pixels, context)
-        parts = SplitFiles(folder, f"{context.name}_swift", lines=True)
+        split_files = SplitFiles(folder, f"{context.name}_swift", lines=True)
         try:
             for batch in batches(records, [self.boxes] if self.boxes else []):
                 check(batch, "ms-swift")
-                for some in batch.iter_slices(_SLICE):
-                    placed = with_places(some, images.place(some["images"].explode().drop_nulls()))
+                for portion in batch.iter_slices(_SLICE):
+                    placed = with_places(portion, images.place(portion["images"].explode().drop_nulls()))
                     rows = [
                         self._row(record, sources or ())
                         for record, sources in zip(
-                            placed.iter_rows(named=True), some["images"].to_list(), strict=True
+                            placed.iter_rows(named=True), portion["images"].to_list(), strict=True
                         )
                     ]
-                    parts.append(rows, split_keys(placed))
-            artifacts = parts.close()
+                    split_files.append(rows, split_keys(placed))
+            artifacts = split_files.close()
         finally:
-            parts.release()
-        if not parts.rows(TRAIN):
+            split_files.release()
+        if not split_files.rows(TRAIN):
             raise nothing_to_train()
         return artifacts
 
@@ -110,17 +110,17 @@ class MsSwift(Emitter):
         places, names = text.count(_BOX), text.count(_REF)
         if not places and not names:
             return None
-        found = list(record[self.boxes or ""] or ())
-        if places != len(found) or names not in (0, len(found)):
+        boxes = list(record[self.boxes or ""] or ())
+        if places != len(boxes) or names not in (0, len(boxes)):
             raise UserError(
-                f"record {record['id']} has {places} {_BOX} and {names} {_REF} places for {len(found)} boxes",
+                f"record {record['id']} has {places} {_BOX} and {names} {_REF} places for {len(boxes)} boxes",
                 remedy=f"The prompt must name every box of `{self.boxes}` once, or none.",
             )
         sizes = [_size(path) for path in sources]
-        numbers = [int(box.get("image") or 0) for box in found]
+        numbers = [int(box.get("image") or 0) for box in boxes]
         return {
-            "ref": [_plain(str(box["text"])) for box in found] if names else [],
-            "bbox": [_shares(box["box"], sizes[number]) for box, number in zip(found, numbers, strict=True)],
+            "ref": [_plain(str(box["text"])) for box in boxes] if names else [],
+            "bbox": [_shares(box["box"], sizes[number]) for box, number in zip(boxes, numbers, strict=True)],
             "bbox_type": "norm1",
             "image_id": numbers,
         }

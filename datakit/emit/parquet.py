@@ -60,11 +60,11 @@ class Parquet(Emitter):
                 raise nothing_to_train()
             artifacts = []
             files = tables.close()
-            for part in (part for part in SPLITS if part in files):
-                (path,) = files[part]
-                name = f"{context.name}_{part}.parquet"
+            for split in (split for split in SPLITS if split in files):
+                (path,) = files[split]
+                name = f"{context.name}_{split}.parquet"
                 path.rename(folder / name)
-                artifacts.append(Artifact(path=name, kind="data", records=tables.rows[part]))
+                artifacts.append(Artifact(path=name, kind="data", records=tables.rows[split]))
         finally:
             shutil.rmtree(work)
         return artifacts

@@ -64,20 +64,20 @@ def _signatures(sets: Sequence[frozenset[str]], size: int) -> npt.NDArray[np.uin
     return out
 
 
-def _number(gram: str, known: dict[str, int]) -> int:
+def _number(gram: str, numbers: dict[str, int]) -> int:
     """A stable 31-bit number of a gram (Python's own hash differs from run to run)."""
-    found = known.get(gram)
-    if found is None:
+    number = numbers.get(gram)
+    if number is None:
         digest = hashlib.blake2b(gram.encode("utf-8", "surrogatepass"), digest_size=4).digest()
-        found = known[gram] = int.from_bytes(digest, "little") % _PRIME
-    return found
+        number = numbers[gram] = int.from_bytes(digest, "little") % _PRIME
+    return number
 
 
-def _once(parts: Iterable[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+def _once(chunks: Iterable[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
     """Every number of the parts once, ascending; sorted now and then, so that little is held twice."""
     held: list[npt.NDArray[np.int64]] = []
-    for part in parts:
-        held.append(part)
+    for chunk in chunks:
+        held.append(chunk)
         if sum(map(len, held)) > _HELD:
             held = [_sorted_once(held)]
     return _sorted_once(held)
@@ -88,8 +88,8 @@ def _sorted_once(held: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
     whole.sort()  # np.unique hashes first, which took seven times as long here (numpy 2.4)
     first: npt.NDArray[np.bool_] = np.ones(len(whole), dtype=np.bool_)
     first[1:] = whole[1:] != whole[:-1]
-    found: npt.NDArray[np.int64] = whole[first]
-    return found
+    unique: npt.NDArray[np.int64] = whole[first]
+    return unique
 
 
 def _codes(band: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
@@ -99,9 +99,9 @@ def _codes(band: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
     starts = np.flatnonzero(np.concatenate(([True], keys[order][1:] != keys[order][:-1])))
     ends = np.append(starts[1:], len(order))
     shared = ends - starts > 1
-    found = [np.empty(0, dtype=np.int64)]
+    pairs = [np.empty(0, dtype=np.int64)]
     for start, end in zip(starts[shared].tolist(), ends[shared].tolist(), strict=True):
         members = order[start:end].astype(np.int64)
         firsts = range(min(len(members) - 1, _BUCKET_PAIRS_UP_TO))
-        found += [members[at] * len(order) + members[at + 1 :] for at in firsts]
-    return np.concatenate(found)
+        pairs += [members[at] * len(order) + members[at + 1 :] for at in firsts]
+    return np.concatenate(pairs)

@@ -50,14 +50,14 @@ class Conclusions:
         strangers: list[str] = []
         for number, sentence in enumerate(sentences):
             last = number == len(sentences) - 1
-            found = self._concluded(sentence, last)
-            if own_name in found:
+            names = self._concluded(sentence, last)
+            if own_name in names:
                 return None
-            strangers += found
+            strangers += names
         return strangers[0] if strangers else None
 
     def _concluded(self, sentence: str, last: bool) -> list[str]:
-        found = []
+        names = []
         for clause in _CLAUSES.split(sentence):
             if not (last or _CONCLUDES.search(clause)):
                 continue
@@ -67,6 +67,6 @@ class Conclusions:
                 denied = _DENIES.search(form[before : match.start()])
                 told_apart = re.match(r"(?:不同|有别|相区别|无关|区分)", form[match.end() :])
                 if not denied and not told_apart:
-                    found.append(self._forms[match[0]])  # type: ignore[attr-defined]
+                    names.append(self._forms[match[0]])  # type: ignore[attr-defined]
                     before = match.end()
-        return found
+        return names

@@ -123,19 +123,21 @@ class Findings:
         self._openings([ids[at] for at in single], [texts[at] for at in single], len(ids))
 
     def _near(self, id_: str, others: Sequence[str]) -> None:
-        found = self.neighbours.setdefault(id_, [])
-        found += [other for other in others if other not in found][: MOST_NEIGHBOURS - len(found)]
+        neighbours = self.neighbours.setdefault(id_, [])
+        neighbours += [other for other in others if other not in neighbours][
+            : MOST_NEIGHBOURS - len(neighbours)
+        ]
 
     def _likeness(self, ids: Sequence[str], texts: Sequence[str]) -> None:
         most = self.limits.max_similarity
         near: dict[int, list[tuple[int, float]]] = {}
         sets = [grams(text) for text in texts]
-        for one, two in likely_pairs(sets, most or 1.0):
-            likeness = jaccard(sets[one], sets[two])
-            for id_ in (ids[one], ids[two]):
+        for left, right in likely_pairs(sets, most or 1.0):
+            likeness = jaccard(sets[left], sets[right])
+            for id_ in (ids[left], ids[right]):
                 self.similarity[id_] = max(self.similarity.get(id_, 0.0), likeness)
             if most is not None and likeness > most:
-                near.setdefault(max(one, two), []).append((min(one, two), likeness))
+                near.setdefault(max(left, right), []).append((min(left, right), likeness))
         out: set[int] = set()
         for at in sorted(near):
             standing = sorted(((likeness, -other) for other, likeness in near[at] if other not in out))
@@ -149,10 +151,10 @@ class Findings:
         if self.limits.max_equal_openings is None:
             return
         allowed = max(3, int(of * self.limits.max_equal_openings))
-        seen: dict[str, list[str]] = {}
+        by_opening: dict[str, list[str]] = {}
         for id_, text in zip(ids, texts, strict=True):
             opening = "".join(text.split())[: self.limits.opening_chars]
-            same = seen.setdefault(opening, [])
+            same = by_opening.setdefault(opening, [])
             if len(same) >= allowed:
                 detail = f"“{opening}” opens more than {allowed} of {of} reasons of the label"
                 self._flag(id_, "reason_opening", detail)
@@ -162,5 +164,5 @@ class Findings:
 
 def counted(findings: Sequence[Findings]) -> dict[str, int]:
     """How often each flag was raised."""
-    found = Counter(flag for one in findings for flags in one.flags.values() for flag in flags)
-    return dict(sorted(found.items()))
+    counts = Counter(flag for group in findings for flags in group.flags.values() for flag in flags)
+    return dict(sorted(counts.items()))

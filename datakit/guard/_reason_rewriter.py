@@ -98,9 +98,9 @@ class _Writer(author.TextGenerator):
 
 
 def _label(row: Row, context: StepContext) -> Label:
-    found = author.label_of(row, context)
-    assert isinstance(found, Label)  # `wanted` leaves the others out
-    return found
+    label = author.label_of(row, context)
+    assert isinstance(label, Label)  # `wanted` leaves the others out
+    return label
 
 
 class ReasonRewriter(Reviser):
@@ -130,7 +130,7 @@ class ReasonRewriter(Reviser):
     def notes(self) -> Row:
         """For the report: what was written again, and what still fails."""
         failing = [id_ for id_ in self._reasons.flagged() if id_ not in self._retries]
-        found = {
+        notes = {
             **self._reasons.notes,
             "flagged_before": self._flagged_before,
             "rewritten": len(self._reasons.rewrites),
@@ -138,8 +138,8 @@ class ReasonRewriter(Reviser):
             "still_failing": len(failing),
         }
         if self._stopped == "budget":
-            found["budget_spent"] = f"guard.reason stopped at its budget_usd of {self.budget_usd:g}"
-        return found
+            notes["budget_spent"] = f"guard.reason stopped at its budget_usd of {self.budget_usd:g}"
+        return notes
 
     def wanted(self) -> pl.DataFrame | None:
         if self._stopped or self._retries:
@@ -173,7 +173,7 @@ class ReasonRewriter(Reviser):
         column = self.guard.column
         ids = frame["id"].to_list()
         by = frame[f"{column}_by"].to_list() if f"{column}_by" in frame.columns else [None] * len(ids)
-        found = frame.with_columns(
+        answered = frame.with_columns(
             pl.Series(column, [self._reasons.texts[id_] for id_ in ids], dtype=pl.String()),
             pl.Series(
                 f"{column}_by",
@@ -186,9 +186,11 @@ class ReasonRewriter(Reviser):
         )
         waiting = [self._waiting(row) for row in frame.select("id", "source_file", "source_line").to_dicts()]
         kept = pl.Series([reject is None for reject in waiting], dtype=pl.Boolean())
-        going = found.filter(kept)
+        going = answered.filter(kept)
         checked = self._reasons(going, but=self._open)
-        return replace(checked, rejects=[*checked.rejects, *(one for one in waiting if one is not None)])
+        return replace(
+            checked, rejects=[*checked.rejects, *(left_out for left_out in waiting if left_out is not None)]
+        )
 
     def _may(self, id_: str) -> bool:
         """Whether a record with a fault is written again in this round."""
@@ -197,9 +199,9 @@ class ReasonRewriter(Reviser):
 
     def _waiting(self, row: Row) -> Reject | None:
         """Why the record is left to the next run, when it is."""
-        found = self._retries.get(row["id"])
-        if found is not None or not self._retries:
-            return found
+        reject = self._retries.get(row["id"])
+        if reject is not None or not self._retries:
+            return reject
         faulty = row["id"] in self._reasons.of(row["id"]).flags
         if not faulty or not self._may(row["id"]):
             return None
@@ -217,21 +219,21 @@ class ReasonRewriter(Reviser):
             name for name in dict.fromkeys(("id", "source_file", "source_line", *read)) if name in schema
         ]
         rows = self._frame.filter(pl.col("id").is_in(ids)).select(names).sort("id").collect().to_dicts()
-        known = [row for row in rows if isinstance(author.label_of(row, context), Label)]
-        self._given_up |= {row["id"] for row in rows} - {row["id"] for row in known}
-        told = [{**row, **self._told(row["id"])} for row in known]
+        labelled = [row for row in rows if isinstance(author.label_of(row, context), Label)]
+        self._given_up |= {row["id"] for row in rows} - {row["id"] for row in labelled}
+        prompt_rows = [{**row, **self._told(row["id"])} for row in labelled]
         texts = pl.List(pl.String())
         own = {"candidate": pl.String(), "faults": texts, "neighbours": texts, TRY: pl.Int64()}
-        return pl.DataFrame(told, schema={**{name: schema[name] for name in names}, **own})
+        return pl.DataFrame(prompt_rows, schema={**{name: schema[name] for name in names}, **own})
 
     def _told(self, id_: str) -> Row:
         """What the writer of the next reason is told."""
-        found = self._reasons.of(id_)
+        findings = self._reasons.of(id_)
         bounds = {"min_chars": self.guard.min_chars, "max_chars": self.guard.max_chars}
         return {
             self.guard.column: self._reasons.texts[id_],
             "candidate": self._reasons.texts[id_],
-            "faults": [_SAID[flag].format(**bounds) for flag in found.flags[id_]],
-            "neighbours": [self._reasons.texts[other] for other in found.neighbours.get(id_, [])],
+            "faults": [_SAID[flag].format(**bounds) for flag in findings.flags[id_]],
+            "neighbours": [self._reasons.texts[other] for other in findings.neighbours.get(id_, [])],
             TRY: self._asked.get(id_, 0) + 1,
         }

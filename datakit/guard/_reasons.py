@@ -48,14 +48,14 @@ class Reasons:
 
     def flagged(self) -> list[str]:
         """Ids of the records with a fault, in order."""
-        return sorted(id_ for found in self._found.values() for id_ in found.flags)
+        return sorted(id_ for findings in self._found.values() for id_ in findings.flags)
 
     @property
     def notes(self) -> dict[str, Any]:
         """For the report."""
-        found = list(self._found.values())
-        flagged = sum(len(one.flags) for one in found)
-        return {"flagged": flagged, "of": len(self.texts), "flags": counted(found)}
+        all_findings = list(self._found.values())
+        flagged = sum(len(findings.flags) for findings in all_findings)
+        return {"flagged": flagged, "of": len(self.texts), "flags": counted(all_findings)}
 
     def __call__(self, frame: pl.DataFrame, but: Container[str] = ()) -> Batch:
         """The batch with its faults marked, or without the records that have one; those in `but` stay."""
@@ -74,21 +74,21 @@ class Reasons:
         rejects = []
         for row in frame.filter(bad).iter_slices(1):
             (id_,) = row["id"]
-            found = self.of(id_)
-            flag = found.flags[id_][0]
-            rejects += reject_rows(row, flag, [found.detail(id_, flag)])
+            findings = self.of(id_)
+            flag = findings.flags[id_][0]
+            rejects += reject_rows(row, flag, [findings.detail(id_, flag)])
         return Batch(frame.filter(~bad), rejects)
 
     def _look(self, label: str | None) -> Findings:
-        found = Findings(self.guard)
+        findings = Findings(self.guard)
         ids = self._ordered(self._members[label])
         texts = [self.texts[id_] for id_ in ids]
-        found.shape(ids, texts)
+        findings.shape(ids, texts)
         if self._conclusions is not None and label:
-            found.contradictions(label, ids, texts, self._conclusions)
+            findings.contradictions(label, ids, texts, self._conclusions)
         usable = [(id_, text) for id_, text in zip(ids, texts, strict=True) if text and text.strip()]
-        found.compare([id_ for id_, _ in usable], [text for _, text in usable])
-        return found
+        findings.compare([id_ for id_, _ in usable], [text for _, text in usable])
+        return findings
 
     def _ordered(self, ids: Iterable[str]) -> list[str]:
         return sorted(ids, key=lambda id_: (self.rewrites.get(id_, 0), id_))

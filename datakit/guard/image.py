@@ -43,16 +43,16 @@ class Image(Annotator):
             return Rejected(
                 "no_image", "the record has no picture; drop `require` to let text-only records pass"
             )
-        for path, found in zip(row["images"], raw, strict=True):
-            fault = self._fault(path, found)
+        for path, facts in zip(row["images"], raw, strict=True):
+            fault = self._fault(path, facts)
             if fault:
                 return fault
         return {}
 
-    def _fault(self, path: str, found: dict[str, Any]) -> Rejected | None:
-        if "reason" in found:
-            return Rejected(found["reason"], f"{path}: {found['words']}")
-        width, height = found["width"], found["height"]
+    def _fault(self, path: str, facts: dict[str, Any]) -> Rejected | None:
+        if "reason" in facts:
+            return Rejected(facts["reason"], f"{path}: {facts['words']}")
+        width, height = facts["width"], facts["height"]
         short, long = min(width, height), max(width, height)
         size = f"{path}: {width} x {height} px"
         if short < self.min_side_px:

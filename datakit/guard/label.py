@@ -54,9 +54,9 @@ class _Check(BatchWorker):
         names = [self._name(label) for label in written]
         missing = pl.Series([label is None or not label.strip() for label in written], dtype=pl.Boolean)
         unknown = pl.Series([name is None for name in names], dtype=pl.Boolean) & ~missing
-        gone = unknown if self.allow_missing else unknown | missing
-        named = frame.with_columns(label=pl.Series(names, dtype=pl.String))
-        kept = named.filter(~gone)
+        dropped = unknown if self.allow_missing else unknown | missing
+        labelled = frame.with_columns(label=pl.Series(names, dtype=pl.String))
+        kept = labelled.filter(~dropped)
         self._counts.update(kept["label"].drop_nulls())
         self._respelt += sum(
             name is not None and name != label for name, label in zip(names, written, strict=True)
@@ -92,8 +92,8 @@ class _Check(BatchWorker):
         if label is None:
             return None
         if label not in self._names:
-            found = self.labels.find(label) if label.strip() else None
-            self._names[label] = found.name if found else None
+            match = self.labels.find(label) if label.strip() else None
+            self._names[label] = match.name if match else None
         return self._names[label]
 
     def _words(self, label: str) -> str:

@@ -81,19 +81,19 @@ class _Check(FactoredChatsWorker):
             whole = expanded(column, records.shared) if self.chats else column
             self._count_tokens(whole, faults, self.guard.max_tokens)
         missing = {at for at, size in enumerate(chars) if size is None}
-        gone = sorted(missing | faults.keys())
-        if not gone:
+        dropped = sorted(missing | faults.keys())
+        if not dropped:
             return records, []
         rejects = [
             _missing(reject, self.guard.column) if at in missing else reject
-            for at, reject in zip(gone, self._rejects(frame[gone], gone, faults), strict=True)
+            for at, reject in zip(dropped, self._rejects(frame[dropped], dropped, faults), strict=True)
         ]
-        kept = frame.filter(~pl.int_range(frame.height, eager=True).is_in(gone))
+        kept = frame.filter(~pl.int_range(frame.height, eager=True).is_in(dropped))
         return FactoredChats(kept, records.shared), rejects
 
-    def _rejects(self, frame: pl.DataFrame, gone: list[int], faults: dict[int, str]) -> list[Reject]:
+    def _rejects(self, frame: pl.DataFrame, dropped: list[int], faults: dict[int, str]) -> list[Reject]:
         what = "the prompt" if self.chats else f"`{self.guard.column}`"
-        return reject_rows(frame, "prompt_too_long", [f"{what} has {faults.get(at, '')}" for at in gone])
+        return reject_rows(frame, "prompt_too_long", [f"{what} has {faults.get(at, '')}" for at in dropped])
 
     def _chars(self, column: pl.Series, shared: Sequence[SharedAffixes]) -> list[int | None]:
         """Characters of each record, null where there is nothing to look at."""
@@ -117,16 +117,16 @@ class _Check(FactoredChatsWorker):
         for at, value in enumerate(column.to_list()):
             if not value or self._most_tokens(value) <= most:
                 continue
-            found = self._tokens(value)
-            if found > most:
-                words = f"{found:,} tokens, max_tokens allows {most:,}"
+            tokens = self._tokens(value)
+            if tokens > most:
+                words = f"{tokens:,} tokens, max_tokens allows {most:,}"
                 over[at] = f"{over[at]} and {words}" if at in over else words
 
     def _tokens(self, value: Any) -> int:
         if not self.chats:
             return self.counter.count(value)
-        found = self.counter.chat(value)
-        return found.prompt if self.guard.part == "prompt" else found.total
+        size = self.counter.chat(value)
+        return size.prompt if self.guard.part == "prompt" else size.total
 
     def _most_tokens(self, value: Any) -> int:
         if not self.chats:

@@ -63,8 +63,8 @@ class Connection:
     def of(cls, provider: Provider) -> Self:
         """Connections to a provider's address. Raises UserError where its key is not set."""
         own, extra = provider.headers(), provider.extra_headers()
-        named = {name.lower() for name in extra}
-        kept = {name: value for name, value in own.items() if name.lower() not in named}
+        extra_names = {name.lower() for name in extra}
+        kept = {name: value for name, value in own.items() if name.lower() not in extra_names}
         return cls(
             provider.url,
             {**kept, **extra},

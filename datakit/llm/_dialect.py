@@ -22,8 +22,8 @@ class Dialect:
     def __init__(self, provider: Provider, note: Callable[[str], None], *, stream: bool = False) -> None:
         settings = provider.settings
         self.provider, self._note = provider, note
-        known = provider.structured
-        self.structured: Structured = settings.structured if settings.structured in known else known[0]
+        ways = provider.structured
+        self.structured: Structured = settings.structured if settings.structured in ways else ways[0]
         self.left_out: set[str] = set()
         self.version = 0
         """Goes up whenever something is left out."""
@@ -55,8 +55,8 @@ class Dialect:
         if version != self.version:
             return True
         if fault.reason == "response_format":
-            known = self.provider.structured
-            lower = known[known.index(self.structured) + 1 :]
+            ways = self.provider.structured
+            lower = ways[ways.index(self.structured) + 1 :]
             if not lower:
                 return False
             before, self.structured = self.structured, lower[0]

@@ -76,28 +76,28 @@ class Endpoint:
         reply = await self.connection.post(body)
         now = time.monotonic()
         if isinstance(reply, Fault):
-            found: Answer | Fault = reply
+            outcome: Answer | Fault = reply
         elif reply.status == 200:
             self.limiter.heard(self.provider.limits(reply.headers), now)
-            found = self.provider.decode(reply.data)
+            outcome = self.provider.decode(reply.data)
         else:
             self.limiter.heard(self.provider.limits(reply.headers), now)
-            found = self.provider.fault(reply.status, reply.headers, self.connection.scrubbed(reply.data))
-        if isinstance(found, Fault):
-            found = self.connection.safe(found)
-        reason = found.reason if isinstance(found, Fault) else "answered"
+            outcome = self.provider.fault(reply.status, reply.headers, self.connection.scrubbed(reply.data))
+        if isinstance(outcome, Fault):
+            outcome = self.connection.safe(outcome)
+        reason = outcome.reason if isinstance(outcome, Fault) else "answered"
         self.attempts[reason] += 1
         if reason in DOWN:
-            self.last_fault = found.detail if isinstance(found, Fault) else ""
+            self.last_fault = outcome.detail if isinstance(outcome, Fault) else ""
             self.circuit.failed(now, sent_at)
             self.limiter.overloaded(now, sent_at)
         else:
             self.circuit.answered()
-        if reason == "rate_limited" and isinstance(found, Fault):
-            self.limiter.throttled(now, sent_at, found.wait_s, "token" in found.detail.lower())
+        if reason == "rate_limited" and isinstance(outcome, Fault):
+            self.limiter.throttled(now, sent_at, outcome.wait_s, "token" in outcome.detail.lower())
         elif reason == "answered":
             self.limiter.accepted(now)
-        return found
+        return outcome
 
     async def close(self) -> None:
         await self.connection.close()

@@ -163,8 +163,8 @@ def _words(value: Any, depth: int = 0) -> list[str]:
         return [text for item in value[:5] for text in _words(item, depth + 1)]
     if isinstance(value, dict):
         place = value.get("loc")  # FastAPI's: body, messages, 0
-        told = {**value, "loc": ".".join(map(str, place))} if isinstance(place, list) else value
-        return [text for name in _SAYING if name in told for text in _words(told[name], depth + 1)]
+        entry = {**value, "loc": ".".join(map(str, place))} if isinstance(place, list) else value
+        return [text for name in _SAYING if name in entry for text in _words(entry[name], depth + 1)]
     return []
 
 

@@ -64,8 +64,8 @@ def judge(answer: Answer, request: Request, spent: Spent) -> Completion | Reject
         return Rejected("content_filter", "the provider's content filter withheld the answer", meta)
     if answer.refusal.strip():
         return Rejected("refused", f"the model refused: {answer.refusal[:200]}", meta)
-    said = answer.parted
-    if said.cut and answer.finish_reason == "length":
+    parted = answer.parted
+    if parted.cut and answer.finish_reason == "length":
         detail = (
             f"the model was still thinking at {request.max_tokens} tokens; raise max_tokens of the step, "
         )

@@ -58,9 +58,9 @@ class Facts:
     @property
     def words(self) -> list[Piece]:
         """Lines that say something, each text once, without a phone's status bar."""
-        found = {piece.text: piece for piece in reversed(self.pieces) if quotable(piece.text)}
+        by_text = {piece.text: piece for piece in reversed(self.pieces) if quotable(piece.text)}
         bar = 0.045 if self.has_clock else 0.0
-        return sorted((piece for piece in found.values() if piece.y >= bar), key=lambda piece: piece.y)
+        return sorted((piece for piece in by_text.values() if piece.y >= bar), key=lambda piece: piece.y)
 
     @property
     def form(self) -> str:
@@ -78,8 +78,8 @@ class Facts:
     @property
     def prices(self) -> list[str]:
         """Amounts of money, each once."""
-        found = [amount for piece in self.pieces for amount in _MONEY.findall(piece.text)]
-        return list(dict.fromkeys(found))
+        amounts = [amount for piece in self.pieces for amount in _MONEY.findall(piece.text)]
+        return list(dict.fromkeys(amounts))
 
     def band(self, low: float, high: float) -> list[Piece]:
         """Lines with words whose middle lies between two heights."""
@@ -163,16 +163,16 @@ def light_of(path: str) -> Light:
 
 def _colours(image: Image.Image) -> tuple[str, ...]:
     small = image.resize((16, 16), Image.Resampling.BOX).tobytes()
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     vivid = 0
     for at in range(0, len(small), 3):
         red, green, blue = small[at : at + 3]
         vivid += max(red, green, blue) - min(red, green, blue) > 12
         name = min(_COLOURS, key=lambda name: _distance(_COLOURS[name], (red, green, blue)))
-        found[name] = found.get(name, 0) + 1
+        counts[name] = counts.get(name, 0) + 1
     if vivid < 8:
         return ()
-    return tuple(sorted(found, key=lambda name: (-found[name], name))[:2])
+    return tuple(sorted(counts, key=lambda name: (-counts[name], name))[:2])
 
 
 def _distance(first: tuple[int, int, int], second: tuple[int, int, int]) -> int:

@@ -151,25 +151,25 @@ class Limiter:
         self.requests.take(now, 1.0)
         self.tokens.take(now, tokens)
 
-    def back(self, taken: float, used: float | None) -> None:
+    def back(self, reserved: float, used: float | None) -> None:
         """A call came back. `used` is None when it did not count at the server (refused, lost)."""
         self.open -= 1
         if used is None:
-            self.tokens.give_back(taken)
+            self.tokens.give_back(reserved)
         elif self.refunds:
-            self.tokens.give_back(taken - used)
+            self.tokens.give_back(reserved - used)
 
     def heard(self, limits: Mapping[str, Headers | None], now: float) -> None:
         """Learns limits from what an answer says of them."""
         for what, pace in (("requests", self.requests), ("tokens", self.tokens)):
-            found = limits.get(what)
-            limit = found.per_minute if found else None
+            headers = limits.get(what)
+            limit = headers.per_minute if headers else None
             if limit is None or self._learnt.get(what) == limit:
                 continue
             self._learnt[what] = limit
             self._slowness = 1.0
-            given = self._given[what]
-            pace.set_rate(min(limit, given or limit) * SHARE / 60, now)
+            configured = self._given[what]
+            pace.set_rate(min(limit, configured or limit) * SHARE / 60, now)
             if what == "requests":
                 self._guessed = False
 
@@ -201,12 +201,12 @@ class Limiter:
             return
         self._recent.append("throttled")
         many = self._recent.count("throttled") >= _MANY_THROTTLED
-        known = self.requests.rate is not None or self.needs_tokens
-        if not many and (not known or now - self._cut_at < _SELDOM_S):
+        is_paced = self.requests.rate is not None or self.needs_tokens
+        if not many and (not is_paced or now - self._cut_at < _SELDOM_S):
             return
         if self._guessed and not many:
             self.requests.scale(_SLOWER)
-        elif known and not self._guessed:
+        elif is_paced and not self._guessed:
             self._slow(now)
         else:
             self._guess(now, _SLOWER if self._cuts else 0.5)

@@ -123,7 +123,7 @@ class Pool:
 
     def _set_timer(self, now: float) -> None:
         times = [e.ready_at() for e in self.endpoints if e.out is None]
-        known = [at for at in times if at is not None]
-        if known:
-            delay = max(min(known) - now, 0.0) + 0.0005
+        due = [at for at in times if at is not None]
+        if due:
+            delay = max(min(due) - now, 0.0) + 0.0005
             self._timer = asyncio.get_running_loop().call_later(delay, self.pump)

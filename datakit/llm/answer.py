@@ -40,7 +40,7 @@ class Answer:
 
 def parted_reply(content: str, reasoning: str = "", finish_reason: str = "stop") -> Parted:
     """Answer and thinking of one reply; thinking that used up all tokens was cut."""
-    found = parted(content)
-    thinking = "\n".join(text for text in (reasoning.strip(), found.thinking) if text)
-    cut = found.cut or bool(thinking and not found.answer and finish_reason == "length")
-    return Parted(found.answer, thinking, cut)
+    reply = parted(content)
+    thinking = "\n".join(text for text in (reasoning.strip(), reply.thinking) if text)
+    cut = reply.cut or bool(thinking and not reply.answer and finish_reason == "length")
+    return Parted(reply.answer, thinking, cut)

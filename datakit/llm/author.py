@@ -75,8 +75,8 @@ def key_fields(template: str, row: Row, context: StepContext, label: Label | Non
     if not is_offline(context):
         return {"text": rendered(template, row, context, label, **given), "images": images}
     read = {name: row.get(name) for name in offline.READS}
-    told = [label.name, label.description, *label.confusable_with] if label else None
-    return {"id": row["id"], "images": images, "label": told, **read}
+    label_facts = [label.name, label.description, *label.confusable_with] if label else None
+    return {"id": row["id"], "images": images, "label": label_facts, **read}
 
 
 def rendered(template: str, row: Row, context: StepContext, label: Label | None, **given: Any) -> str:
@@ -97,11 +97,11 @@ def label_of(row: Row, context: StepContext) -> Label | Rejected:
         return Rejected("label_missing", "the record has no label, so there is nothing to give a reason for")
     if context.labels is None:
         return Label(name)
-    found = context.labels.find(name)
-    if found is None:
+    label = context.labels.find(name)
+    if label is None:
         hint = context.labels.suggest(name)
         return Rejected("label_unknown", f"`{name}` is not in the label file. {hint}".strip())
-    return found
+    return label
 
 
 def client_of(context: StepContext) -> ModelClient:
@@ -146,39 +146,45 @@ class TextGenerator(AsyncRowWorker):
                 return Done({"text": compose(), "by": offline.NAME}, {"model": offline.NAME})
             request = ask()
             key = self._unread_key(request)
-            known = self._read_now(key, request)
-            if known is not None:
-                return known
-            found = await self._client.complete(request)
+            stored = self._read_now(key, request)
+            if stored is not None:
+                return stored
+            reply = await self._client.complete(request)
         except ImageProblem as problem:
             return Rejected(problem.reason, problem.detail)
-        if isinstance(found, Retry) and found.meta.get("raw"):
-            kept = {"raw": found.meta["raw"], "reason": found.reason, "reading": json_answer.VERSION}
-            meta = {name: value for name, value in found.meta.items() if name != "raw"}
+        if isinstance(reply, Retry) and reply.meta.get("raw"):
+            kept = {"raw": reply.meta["raw"], "reason": reply.reason, "reading": json_answer.VERSION}
+            meta = {name: value for name, value in reply.meta.items() if name != "raw"}
             self._context.sub_results.keep_unread(key, Done(kept, meta))
-        if isinstance(found, Rejected | Retry):
-            return found
+        if isinstance(reply, Rejected | Retry):
+            return reply
         meta = {
             "model": self._model,
-            "served_by": found.model,
-            "tokens_in": found.tokens_in,
-            "tokens_out": found.tokens_out,
-            "tokens_cached": found.tokens_cached,
-            "cost_usd": found.cost_usd,
-            "seconds": round(found.seconds, 3),
-            "finish_reason": found.finish_reason,
-            "requests": found.calls,
-            **found.facts,
+            "served_by": reply.model,
+            "tokens_in": reply.tokens_in,
+            "tokens_out": reply.tokens_out,
+            "tokens_cached": reply.tokens_cached,
+            "cost_usd": reply.cost_usd,
+            "seconds": round(reply.seconds, 3),
+            "finish_reason": reply.finish_reason,
+            "requests": reply.calls,
+            **reply.facts,
         }
-        return Done({"raw": found.raw, "by": self._model}, meta)
+        return Done({"raw": reply.raw, "by": self._model}, meta)
 
     def _unread_key(self, request: Request) -> bytes:
         """Where an answer to this question that nobody could read is kept."""
         images = [self._context.files.sha256(path) for path in request.images]
         llm = self._context.llm
         model = [self._model, llm.key_settings(), llm.max_image_pixels]
-        asked = [request.text, request.system, request.temperature, request.sample, request.schema.example()]
-        return digest(["unread", model, asked, images])
+        question = [
+            request.text,
+            request.system,
+            request.temperature,
+            request.sample,
+            request.schema.example(),
+        ]
+        return digest(["unread", model, question, images])
 
     def _read_now(self, key: bytes, request: Request) -> Done | None:
         """An answer that an earlier version paid for and could not read, if this one can; free of cost."""

@@ -42,13 +42,15 @@ class Calls:
         weights = [(e.weight, e.concurrency) for e in settings.endpoints] or [(1.0, None)]
         self._endpoints = [
             Endpoint(
-                each,
+                endpoint_settings,
                 weight=weight,
                 most_open=min(concurrency or run.concurrency, run.concurrency),
                 attempts=self._attempts,
                 note=self._note,
             )
-            for each, (weight, concurrency) in zip(settings.each_endpoint(), weights, strict=True)
+            for endpoint_settings, (weight, concurrency) in zip(
+                settings.each_endpoint(), weights, strict=True
+            )
         ]
         self.tokens = RequestTokens(self._endpoints[0].provider)
         self._pool = Pool(self._endpoints, run.concurrency)
@@ -72,23 +74,23 @@ class Calls:
             slot = await pool.turn((tokens or 0) + request.max_tokens, avoid)
             endpoint = slot.endpoint
             try:
-                found, version = await self._call(endpoint, request, further, tokens or 0, spent)
-                if isinstance(found, Answer):
-                    used = found.tokens_in + found.tokens_out
+                outcome, version = await self._call(endpoint, request, further, tokens or 0, spent)
+                if isinstance(outcome, Answer):
+                    used = outcome.tokens_in + outcome.tokens_out
             finally:
                 pool.back(slot, used)
-            if isinstance(found, Answer):
-                return found
-            if found.fate == "stop":
-                await self._out(endpoint, found)
-            elif found.fate == "adapt":
-                if not endpoint.dialect.adapt(found, version):
-                    return replace(found, fate="retry", reason="request_refused")
-            elif not found.may_pass or tries >= self.settings.max_retries:
-                return found
+            if isinstance(outcome, Answer):
+                return outcome
+            if outcome.fate == "stop":
+                await self._out(endpoint, outcome)
+            elif outcome.fate == "adapt":
+                if not endpoint.dialect.adapt(outcome, version):
+                    return replace(outcome, fate="retry", reason="request_refused")
+            elif not outcome.may_pass or tries >= self.settings.max_retries:
+                return outcome
             else:
                 if tries or not pool.others(endpoint):
-                    await self._wait(found, tries)
+                    await self._wait(outcome, tries)
                 tries, avoid = tries + 1, endpoint
 
     async def _call(
@@ -110,12 +112,12 @@ class Calls:
             spent.calls += 1
             self._stats.in_flight += 1
             try:
-                found = await endpoint.send(body)
+                outcome = await endpoint.send(body)
             finally:
                 self._stats.in_flight -= 1
-            if isinstance(found, Answer):
-                cost = spent.add(found, price)
-            return found, version
+            if isinstance(outcome, Answer):
+                cost = spent.add(outcome, price)
+            return outcome, version
         finally:
             self._budget.settle(worst, cost)
 
@@ -123,9 +125,9 @@ class Calls:
         """Goes on without the endpoint. Raises StopProvider when it was the last."""
         error = await endpoint.stop(fault)
         self._pool.pump()
-        said = f"Went on without {endpoint.address}: {error}"
-        if len(self._endpoints) > 1 and said not in self.notes.get("warnings", ()):
-            self._note(said)
+        warning = f"Went on without {endpoint.address}: {error}"
+        if len(self._endpoints) > 1 and warning not in self.notes.get("warnings", ()):
+            self._note(warning)
         if all(other.out is not None for other in self._endpoints):
             raise error
 

@@ -84,8 +84,8 @@ def read(value: Any) -> Answer | None:
     )
     if choice is None:
         return None
-    said = spoken(choice)
-    content, reasoning, refusal = said["content"], said["reasoning"], said["refusal"]
+    message = spoken(choice)
+    content, reasoning, refusal = message["content"], message["reasoning"], message["refusal"]
     finish_reason = finish_word(choice.get("finish_reason")) or "stop"
     if not content.strip() and finish_reason == "stop" and not refusal.strip():
         content, reasoning = reasoning, ""

@@ -106,9 +106,9 @@ def _joined(data: bytes) -> dict[str, Any] | Fault:
         for choice in chunk.get("choices") or ():
             for name, text in chat_answer.spoken(choice).items():
                 message[name] += text
-            found = choice.get("logprobs")
-            given = found.get("content") if isinstance(found, dict) else None
-            tokens += given if isinstance(given, list) else ()
+            choice_logprobs = choice.get("logprobs")
+            entries = choice_logprobs.get("content") if isinstance(choice_logprobs, dict) else None
+            tokens += entries if isinstance(entries, list) else ()
             finish_reason = choice.get("finish_reason") or finish_reason
     if finish_reason is None:
         raise ValueError("the stream ends before the answer does")
@@ -134,7 +134,7 @@ async def models_of(face: AsyncOpenAI) -> list[str]:
     from openai import OpenAIError
 
     try:
-        found = await face.models.list(timeout=15)
+        models = await face.models.list(timeout=15)
     except (OpenAIError, AttributeError, TypeError, ValueError):
         return []  # the last three: the package makes no list of a body that is none, such as a proxy's page
-    return sorted(str(model.id) for model in found.data)[:50]
+    return sorted(str(model.id) for model in models.data)[:50]

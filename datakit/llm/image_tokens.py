@@ -87,9 +87,9 @@ def rule_of(model: str) -> str:
 
 
 def _rule(model: str) -> _Tiles | _Patches | _Grid:
-    found = _OPENAI.get(family_of(model))
-    if found is not None:
-        return found
+    rule = _OPENAI.get(family_of(model))
+    if rule is not None:
+        return rule
     return _Grid("qwen3_vl" if "qwen3" in model.lower() else "qwen2_5_vl")
 
 

@@ -41,15 +41,15 @@ def read(raw: str, schema: AnswerSchema) -> dict[str, Any] | None:
     and prose without any object, which may be a refusal or a question.
     """
     for text in _without_thoughts(raw):
-        found = None
+        values = None
         for value in _objects(text):
-            found = _matched(value, schema) or found
-        if found is None and len(schema.values) == 1:
-            found = _bare_quotes(text, schema)
-        if found is None and (inner := _decoded_text(text)) is not None:
-            found = read(inner, schema)
-        if found is not None:
-            return found
+            values = _matched(value, schema) or values
+        if values is None and len(schema.values) == 1:
+            values = _bare_quotes(text, schema)
+        if values is None and (inner := _decoded_text(text)) is not None:
+            values = read(inner, schema)
+        if values is not None:
+            return values
     return None
 
 
@@ -92,8 +92,8 @@ def _objects(text: str) -> Iterator[Any]:
 
 
 def _next_brace(text: str, start: int) -> int:
-    found = [place for place in (text.find("{", start), text.find("[", start)) if place >= 0]
-    return min(found, default=-1)
+    places = [place for place in (text.find("{", start), text.find("[", start)) if place >= 0]
+    return min(places, default=-1)
 
 
 def _decoded(text: str, at: int) -> tuple[Any, int]:
@@ -122,11 +122,11 @@ def _matched(value: Any, schema: AnswerSchema, depth: int = 0) -> dict[str, Any]
         value = value[0]
     if not isinstance(value, dict):
         return None
-    found = {name: _value(value.get(name), kind) for name, kind in schema.values}
-    if all(item is not None for item in found.values()):
-        only = found[schema.names[0]]
-        twice = _object_in(only) if len(found) == 1 and isinstance(only, str) and depth < _DEEPEST else None
-        return (_matched(twice, schema, depth + 1) or found) if _names(twice, schema) else found
+    values = {name: _value(value.get(name), kind) for name, kind in schema.values}
+    if all(item is not None for item in values.values()):
+        only = values[schema.names[0]]
+        twice = _object_in(only) if len(values) == 1 and isinstance(only, str) and depth < _DEEPEST else None
+        return (_matched(twice, schema, depth + 1) or values) if _names(twice, schema) else values
     if len(value) != 1 or schema.names[0] in value:
         return None
     (inner,) = value.values()
@@ -211,10 +211,10 @@ def _bare_quotes(text: str, schema: AnswerSchema) -> dict[str, Any] | None:
     first, last = text.find("{"), text.rfind("}")
     if kind not in ("text", "line") or not 0 <= first < last:
         return None
-    found = _ONE_TEXT.match(text[first : last + 1])
-    if found is None or _NEXT_VALUE.search(found[1]):
+    match = _ONE_TEXT.match(text[first : last + 1])
+    if match is None or _NEXT_VALUE.search(match[1]):
         return None
-    value = _value(found[1].replace('\\"', '"').replace("\\n", "\n"), kind)
+    value = _value(match[1].replace('\\"', '"').replace("\\n", "\n"), kind)
     return None if value is None else {name: value}
 
 

@@ -196,17 +196,17 @@ def _demand(label: Label, read: str, rng: random.Random) -> str:
         return ""
     matched = [at for at, clause in enumerate(positive) if _shares(clause, read)]
     at = rng.choice(matched or range(len(positive)))
-    said, after = positive[at], at + 1
-    longer = f"{said}，{positive[after]}" if after < len(positive) else ""
-    if longer in label.description and (len(said) < 9 or (after in matched and rng.random() < 0.4)):
-        said = longer or said
-    said = said.replace("“", "").replace("”", "")
-    return rng.choice(_MATCHED if matched else _TOLD).format(said)
+    phrase, after = positive[at], at + 1
+    longer = f"{phrase}，{positive[after]}" if after < len(positive) else ""
+    if longer in label.description and (len(phrase) < 9 or (after in matched and rng.random() < 0.4)):
+        phrase = longer or phrase
+    phrase = phrase.replace("“", "").replace("”", "")
+    return rng.choice(_MATCHED if matched else _TOLD).format(phrase)
 
 
-def _shares(one: str, other: str) -> bool:
+def _shares(text: str, other: str) -> bool:
     """Whether two texts have two Chinese characters in a row in common."""
-    return any(pair in other for pair in _HAN_PAIRS.findall(one))
+    return any(pair in other for pair in _HAN_PAIRS.findall(text))
 
 
 def _conclusion(label: Label, rng: random.Random) -> str:

@@ -96,13 +96,13 @@ class Provider:
     @cached_property
     def base_url(self) -> str:
         """Address of the service. Raises UserError when nothing names one."""
-        found = self.settings.base_url or os.environ.get(self.base_url_env) or self.default_base_url
-        if not found:
+        url = self.settings.base_url or os.environ.get(self.base_url_env) or self.default_base_url
+        if not url:
             also = f" or {self.base_url_env}" if self.base_url_env else ""
             raise UserError(
                 f"llm.provider is {self.name}, but no address is given", remedy=f"Set llm.base_url{also}."
             )
-        return found.rstrip("/")
+        return url.rstrip("/")
 
     @property
     def url(self) -> str:
@@ -122,13 +122,13 @@ class Provider:
     @property
     def key(self) -> str:
         """The key; empty for a service without keys. Raises UserError when it is not set."""
-        found = os.environ.get(self.key_name, "")
-        if self.key_name and not found:
+        key = os.environ.get(self.key_name, "")
+        if self.key_name and not key:
             raise UserError(
                 f"llm.provider is {self.name}, but {self.key_name} is not set",
                 remedy=f"Set {self.key_name}, or name another variable with llm.api_key_env.",
             )
-        return found
+        return key
 
     def headers(self) -> dict[str, str]:
         """Headers of every request, the key among them. Raises UserError."""

@@ -43,18 +43,18 @@ async def _unreachable(
     endpoints: Sequence[LlmSettings], say: Callable[[str], None], by_batch: bool
 ) -> list[UserError]:
     until = time.monotonic() + endpoints[0].max_down_s
-    models = dict.fromkeys(each.model for each in endpoints)
-    found = await asyncio.gather(
+    models = dict.fromkeys(endpoint.model for endpoint in endpoints)
+    errors = await asyncio.gather(
         *(_model_fault([e for e in endpoints if e.model == model], until, say, by_batch) for model in models)
     )
-    return [error for error in found if error is not None]
+    return [error for error in errors if error is not None]
 
 
 async def _model_fault(
     endpoints: Sequence[LlmSettings], until: float, say: Callable[[str], None], by_batch: bool
 ) -> UserError | None:
     """Why a model can be asked at none of its endpoints; they stand in for each other."""
-    tasks = [asyncio.create_task(_fault(each, until, say, by_batch)) for each in endpoints]
+    tasks = [asyncio.create_task(_fault(endpoint, until, say, by_batch)) for endpoint in endpoints]
     error = None
     try:
         for task in asyncio.as_completed(tasks):
@@ -62,8 +62,8 @@ async def _model_fault(
             if error is None:
                 break
     finally:
-        for each in tasks:
-            each.cancel()
+        for task in tasks:
+            task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     return error
 
@@ -128,15 +128,15 @@ async def _asked_one_word(settings: LlmSettings, offered: Sequence[str]) -> User
     endpoint = Endpoint(settings, attempts=Counter(), note=lambda _: None)
     try:
         question = Request("ping", (), AnswerSchema.line("text"), 0.0, 1)
-        found = await endpoint.send(await endpoint.body(question, ()))
-        if not isinstance(found, Fault):
+        outcome = await endpoint.send(await endpoint.body(question, ()))
+        if not isinstance(outcome, Fault):
             return None
-        if found.reason in DOWN:
-            raise _Down(found.detail)
+        if outcome.reason in DOWN:
+            raise _Down(outcome.detail)
         # A server that lists models is there, whatever it thinks of a question without a picture.
-        if found.fate != "stop" or (offered and found.reason not in _FINAL):
+        if outcome.fate != "stop" or (offered and outcome.reason not in _FINAL):
             return None
-        message, _, remedy = str(await endpoint.stop(found)).partition("\n")
+        message, _, remedy = str(await endpoint.stop(outcome)).partition("\n")
         return _error(message, f"{remedy.strip()} {did_you_mean(settings.model, offered)}")
     finally:
         await endpoint.close()

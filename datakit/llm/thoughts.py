@@ -57,7 +57,7 @@ def has_tag(text: str) -> bool:
 
 
 def _last_close(text: str, start: int) -> re.Match[str] | None:
-    found = None
-    for found in _CLOSE.finditer(text, start):  # noqa: B007 (the last one is wanted)
+    match = None
+    for match in _CLOSE.finditer(text, start):  # noqa: B007 (the last one is wanted)
         pass
-    return found
+    return match

@@ -58,14 +58,14 @@ def chinese_share(text: str) -> float:
 
 def asked_before(messages: pl.Series, ids: pl.Series) -> pl.Series:
     """Whether a record with a smaller id asks the same, white space and case aside."""
-    asked = messages.list.eval(
+    questions = messages.list.eval(
         pl.element()
         .filter(pl.element().struct.field("role") == "user")
         .struct.field("content")
         .str.replace_all(r"\s+", "")
         .str.to_lowercase()
     ).list.join("\n")
-    table = pl.DataFrame({"id": ids, "asked": asked})
+    table = pl.DataFrame({"id": ids, "asked": questions})
     return table.select(pl.col("id") != pl.col("id").min().over("asked")).to_series()
 
 

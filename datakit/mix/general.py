@@ -76,8 +76,8 @@ class General(TableTransform):
             return values
         readers = [key for key in values if str(key).startswith("read.")]
         if len(readers) != 1:
-            known = ", ".join(name for name in names() if name.startswith("read."))
-            raise ValueError(f"exactly one reader must stand here ({known}), not {len(readers)}")
+            listing = ", ".join(name for name in names() if name.startswith("read."))
+            raise ValueError(f"exactly one reader must stand here ({listing}), not {len(readers)}")
         others = {key: value for key, value in values.items() if key != readers[0]}
         return {**others, "source": _reader(readers[0], values[readers[0]])}
 
@@ -114,10 +114,10 @@ class General(TableTransform):
         wanted = round(self.share / (1 - self.share) * (rows or 0))
         if not wanted:
             return Table(main)
-        found, left_out = self._read(context)
-        chosen = _drawn(found, wanted, context.seed)
+        records, left_out = self._read(context)
+        chosen = _drawn(records, wanted, context.seed)
         mixed = pl.concat([main, _shaped(chosen, schema).lazy()])
-        notes = self._notes(wanted, found.height, chosen.height, rows, left_out)
+        notes = self._notes(wanted, records.height, chosen.height, rows, left_out)
         return Table(mixed, added=chosen.height, notes=notes)
 
     def _read(self, context: StepContext) -> tuple[pl.DataFrame, Counter[str]]:
@@ -134,10 +134,10 @@ class General(TableTransform):
             frames.append(
                 batch.frame.filter(pl.Series([fault is None for fault in faults], dtype=pl.Boolean))
             )
-        found = pl.concat(frames) if frames else pl.DataFrame(schema=dict(self.source.columns(context)))
-        again = asked_before(found["messages"], found["id"])
+        records = pl.concat(frames) if frames else pl.DataFrame(schema=dict(self.source.columns(context)))
+        again = asked_before(records["messages"], records["id"])
         left_out.update({"asked_before": int(again.sum())} if again.any() else {})
-        return found.filter(~again), left_out
+        return records.filter(~again), left_out
 
     def _notes(
         self, wanted: int, usable: int, added: int, rows: int, left_out: Counter[str]
@@ -185,11 +185,11 @@ def _with_parts(frame: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _drawn(found: pl.DataFrame, wanted: int, seed: int) -> pl.DataFrame:
+def _drawn(records: pl.DataFrame, wanted: int, seed: int) -> pl.DataFrame:
     """`wanted` records at random, in the order of the source."""
     key = digest([seed, "mix.general"])
-    ranks = [hashlib.blake2b(id_.encode(), digest_size=8, key=key).digest() for id_ in found["id"]]
-    ranked = found.with_columns(rank=pl.Series(ranks, dtype=pl.Binary)).with_row_index("place")
+    ranks = [hashlib.blake2b(id_.encode(), digest_size=8, key=key).digest() for id_ in records["id"]]
+    ranked = records.with_columns(rank=pl.Series(ranks, dtype=pl.Binary)).with_row_index("place")
     return ranked.sort("rank", "id").head(wanted).sort("place").drop("place", "rank")
 
 

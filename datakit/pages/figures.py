@@ -53,7 +53,7 @@ def spreads(frame: pl.LazyFrame, values: Mapping[str, pl.Expr]) -> dict[str, Spr
         return {}
     names = {f"x{number}": name for number, name in enumerate(values)}
     numbers = [value.cast(pl.Float64).alias(x) for x, value in zip(names, values.values(), strict=True)]
-    wanted: dict[str, Callable[[pl.Expr], pl.Expr]] = {
+    measures: dict[str, Callable[[pl.Expr], pl.Expr]] = {
         "count": pl.Expr.count,
         "missing": pl.Expr.null_count,
         "least": pl.Expr.min,
@@ -62,24 +62,24 @@ def spreads(frame: pl.LazyFrame, values: Mapping[str, pl.Expr]) -> dict[str, Spr
         "high": partial(pl.Expr.quantile, quantile=0.95, interpolation="nearest"),
         "most": pl.Expr.max,
     }
-    every = [found(pl.col(x)).alias(f"{x}.{key}") for x in names for key, found in wanted.items()]
+    every = [measure(pl.col(x)).alias(f"{x}.{key}") for x in names for key, measure in measures.items()]
     row = collect(frame.select(numbers).select(every)).row(0, named=True)
-    facts = {name: {key: row[f"{x}.{key}"] for key in wanted} for x, name in names.items()}
+    facts = {name: {key: row[f"{x}.{key}"] for key in measures} for x, name in names.items()}
     return {name: Spread(**fact) for name, fact in facts.items() if fact["count"]}
 
 
 def histogram(
-    frame: pl.LazyFrame, value: pl.Expr, found: Spread, *, whole: bool = True, beside: float | None = None
+    frame: pl.LazyFrame, value: pl.Expr, spread: Spread, *, whole: bool = True, beside: float | None = None
 ) -> Histogram:
     """Histogram of a number with round bin widths; `whole` numbers get bins of at least one.
 
     With `beside`, a number that the plot shows too, no bin is too narrow to be seen next to it.
     """
-    width = (found.most - found.least) / BINS
+    width = (spread.most - spread.least) / BINS
     if beside is not None:
-        width = max(width, (max(found.most, beside) - min(found.least, beside)) / NARROWEST)
+        width = max(width, (max(spread.most, beside) - min(spread.least, beside)) / NARROWEST)
     width = _round_width(width, whole=whole)
-    first = floor(found.least / width)
+    first = floor(spread.least / width)
     bins = (value.cast(pl.Float64) / width).floor().cast(pl.Int64)
     counted = collect(frame.select(bins.alias("bin")).drop_nulls().group_by("bin").len())
     by_bin = dict(counted.rows())

@@ -27,7 +27,7 @@ class AlpacaColumns:
 
         Raises DialogueFault: instruction_missing, output_missing, messages_format.
         """
-        question = [text for part in ("instruction", "input") if (text := self._text(row, part))]
+        question = [text for field in ("instruction", "input") if (text := self._text(row, field))]
         answer = self._text(row, "output")
         if not question:
             raise DialogueFault("instruction_missing", f"`{self.instruction}` and `{self.input}` are empty")
@@ -41,8 +41,8 @@ class AlpacaColumns:
         check_order(turns)
         return turns
 
-    def _text(self, row: dict[str, Any], part: str) -> str:
-        name = getattr(self, part)
+    def _text(self, row: dict[str, Any], field: str) -> str:
+        name = getattr(self, field)
         value = row.get(name) if name else None
         if value is None or isinstance(value, str):
             return value if value and value.strip() else ""

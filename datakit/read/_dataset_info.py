@@ -53,10 +53,10 @@ def load_entry(index: Path, name: str) -> Entry:
     """The entry of that name. Raises UserError for a faulty index and for what cannot be read."""
     document = _document(index)
     if name not in document:
-        known = ", ".join(document) or "none"
+        names = ", ".join(document) or "none"
         raise UserError(
             f"{index} has no data set `{name}`",
-            remedy=f"{did_you_mean(name, document)} It has {known}.".strip(),
+            remedy=f"{did_you_mean(name, document)} It has {names}.".strip(),
         )
     raw = document[name]
     if not isinstance(raw, dict):
@@ -86,12 +86,12 @@ def _entry(index: Path, name: str, raw: dict[str, Any]) -> Entry:
             remedy="Known: alpaca, sharegpt, openai.",
         )
     columns = raw.get("columns")
-    given = {key: value for key, value in (columns or {}).items() if value}
-    file = _file(index, name, raw, given)
+    mapping = {key: value for key, value in (columns or {}).items() if value}
+    file = _file(index, name, raw, mapping)
     # the trainer sets every column that `columns` does not name to none, so its defaults hold only without it
     alpaca = AlpacaColumns(history=None, system=None)
     if columns is not None:
-        names = (given.get(key) for key in ("prompt", "query", "response", "system", "history"))
+        names = (mapping.get(key) for key in ("prompt", "query", "response", "system", "history"))
         alpaca = AlpacaColumns(*names)
     tags = {**_TAGS, **(_OPENAI if formatting == "openai" else {}), **(raw.get("tags") or {})}
     return Entry(
@@ -99,9 +99,9 @@ def _entry(index: Path, name: str, raw: dict[str, Any]) -> Entry:
         file=file,
         formatting="alpaca" if formatting == "alpaca" else "sharegpt",
         alpaca=alpaca,
-        messages=given.get("messages") if columns is not None else "conversations",
-        system=given.get("system"),
-        images=given.get("images"),
+        messages=mapping.get("messages") if columns is not None else "conversations",
+        system=mapping.get("system"),
+        images=mapping.get("images"),
         role_key=tags["role_tag"],
         content_key=tags["content_tag"],
         roles={
@@ -111,9 +111,9 @@ def _entry(index: Path, name: str, raw: dict[str, Any]) -> Entry:
     )
 
 
-def _file(index: Path, name: str, raw: dict[str, Any], given: dict[str, str]) -> Path:
+def _file(index: Path, name: str, raw: dict[str, Any], mapping: dict[str, str]) -> Path:
     """The data file. Raises UserError for an entry that records cannot hold, or without a file."""
-    odd = [key for key in _UNREADABLE if key in given]
+    odd = [key for key in _UNREADABLE if key in mapping]
     if raw.get("ranking") or odd:
         what = f"`{odd[0]}`" if odd else "ranked answers"
         raise UserError(

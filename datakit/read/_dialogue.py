@@ -74,8 +74,8 @@ def pictures_in(value: Any) -> list[Any]:
         turn[name] for turn in turns for name in ("content", "value") if isinstance(turn.get(name), list)
     ]
     parts = [part for cell in cells for part in cell if isinstance(part, dict)]
-    named = [part.get(str(part.get("type"))) for part in parts if part.get("type") in _PICTURES]
-    paths = [item.get("url") if isinstance(item, dict) else item for item in named if item]
+    pictures = [part.get(str(part.get("type"))) for part in parts if part.get("type") in _PICTURES]
+    paths = [item.get("url") if isinstance(item, dict) else item for item in pictures if item]
     return [path.removeprefix("file://") if isinstance(path, str) else path for path in paths]
 
 
@@ -104,8 +104,8 @@ def _turn(
     if isinstance(role, str) and role not in roles and roles is ROLES:
         role = role.lower()
     if not isinstance(role, str) or role not in roles:
-        known = ", ".join(dict.fromkeys(roles))
-        raise DialogueFault("messages_format", f"turn {at}: `{role_key}` is {role!r}, not one of {known}")
+        allowed = ", ".join(dict.fromkeys(roles))
+        raise DialogueFault("messages_format", f"turn {at}: `{role_key}` is {role!r}, not one of {allowed}")
     if isinstance(content, list):
         content = "".join(_part(part, at) for part in content)
     if not isinstance(content, str):

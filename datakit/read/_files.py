@@ -54,10 +54,10 @@ def missing(path: Path) -> UserError:
     folder = path.parent
     while not folder.is_dir() and folder != folder.parent:
         path, folder = folder, folder.parent
-    there = sorted(os.listdir(folder))
-    hint = did_you_mean(path.name, there)
-    shown = ", ".join(there[:8]) + (" …" if len(there) > 8 else "")
-    words = f"{folder} holds {shown}." if there else f"{folder} is empty."
+    names = sorted(os.listdir(folder))
+    hint = did_you_mean(path.name, names)
+    shown = ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
+    words = f"{folder} holds {shown}." if names else f"{folder} is empty."
     return UserError(f"{path} does not exist", remedy=f"{hint} {words}".strip())
 
 

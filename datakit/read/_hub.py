@@ -58,19 +58,19 @@ def loaded(source: HubSource, split: str | None) -> Any:
         raise missing_extra(*DATASETS, "Reading data sets of the hub") from None
     try:
         if source.stamps:
-            found = datasets.load_from_disk(source.path)
+            dataset = datasets.load_from_disk(source.path)
         else:
-            found = datasets.load_dataset(source.path, name=source.subset, revision=source.revision)
+            dataset = datasets.load_dataset(source.path, name=source.subset, revision=source.revision)
     except Exception as error:  # the package raises anything, even IndexError for a set without rows
         words = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
             f"cannot load the data set {source.path}: {words[0]}", remedy=_remedy(source)
         ) from None
-    if isinstance(found, datasets.DatasetDict):
-        return _part(found, source.path, split)
+    if isinstance(dataset, datasets.DatasetDict):
+        return _part(dataset, source.path, split)
     if split is not None:
         raise UserError(f"{source.path} is one part without splits", remedy="Leave out `split`.")
-    return found
+    return dataset
 
 
 def frames(dataset: Any, rows: int) -> Iterator[pl.DataFrame]:
@@ -95,12 +95,12 @@ def _remedy(source: HubSource) -> str:
     return "Check its name, subset and revision, and the network. A folder of that name is not there either."
 
 
-def _part(parts: Any, path: str, split: str | None) -> Any:
+def _part(splits: Any, path: str, split: str | None) -> Any:
     if split is None:
-        split = "train" if "train" in parts or len(parts) > 1 else next(iter(parts))
-    if split not in parts:
+        split = "train" if "train" in splits or len(splits) > 1 else next(iter(splits))
+    if split not in splits:
         raise UserError(
             f"the data set {path} has no split `{split}`",
-            remedy=f"{did_you_mean(split, parts)} It has {', '.join(parts)}.".strip(),
+            remedy=f"{did_you_mean(split, splits)} It has {', '.join(splits)}.".strip(),
         )
-    return parts[split]
+    return splits[split]

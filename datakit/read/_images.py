@@ -48,10 +48,10 @@ class ImagePaths:
         folder, _, name = path.rpartition("/")
         if folder == "" and path[0] == "/":
             folder = "/"
-        known = self._folders.get(folder)
-        if known is None:
-            known = self._look(folder, path)
-        prefix, links = known
+        entry = self._folders.get(folder)
+        if entry is None:
+            entry = self._look(folder, path)
+        prefix, links = entry
         if name in links or name in ("", ".", ".."):
             return self._single(path)
         return prefix + name
@@ -71,9 +71,9 @@ class ImagePaths:
                 links = frozenset(entry.name for entry in entries if entry.is_symlink())
         except OSError:
             links = frozenset()  # a picture that is not there is found by guard.image, which says more
-        known = (os.path.join(str(full), ""), links)
-        self._folders[folder] = known
-        return known
+        place = (os.path.join(str(full), ""), links)
+        self._folders[folder] = place
+        return place
 
     def _single(self, path: str) -> str:
         try:

@@ -77,9 +77,9 @@ def _list_in(value: Any, path: Path) -> list[Any]:
         raise UserError(f"{path} holds a {type(value).__name__}, not a list of rows")
     lists = [name for name, inner in value.items() if isinstance(inner, list)]
     if len(lists) != 1:
-        found = f"the lists {', '.join(lists)}" if lists else "no list"
+        content = f"the lists {', '.join(lists)}" if lists else "no list"
         raise UserError(
-            f"{path} is an object with {found}, so its rows cannot be told",
+            f"{path} is an object with {content}, so its rows cannot be told",
             remedy="Keep one list in it, or write the rows as an array. One object a line: read.jsonl.",
         )
     found_list: list[Any] = value[lists[0]]

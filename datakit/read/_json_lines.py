@@ -24,11 +24,11 @@ def json_lines(path: Path, rows: int) -> Iterator[Block]:
         with open(path, "rb") as file:
             while lines := file.readlines(_BYTES):
                 for start in range(0, len(lines), rows):
-                    part = lines[start : start + rows]
+                    chunk = lines[start : start + rows]
                     if first == 1:
-                        part[0] = part[0].removeprefix(BOM)
-                    yield _block(str(path), part, first, encoding)
-                    first += len(part)
+                        chunk[0] = chunk[0].removeprefix(BOM)
+                    yield _block(str(path), chunk, first, encoding)
+                    first += len(chunk)
     except OSError as error:
         raise unreadable(path, error) from None
 

@@ -79,8 +79,8 @@ def transposed(rows: Sequence[dict[str, Any]]) -> dict[str, Sequence[Any]]:
     if len(orders) == 1:
         names = next(iter(orders))
         return dict(zip(names, zip(*map(dict.values, rows), strict=True), strict=True))
-    found = dict.fromkeys(name for row in rows for name in row)
-    return {name: [row.get(name) for row in rows] for name in found}
+    columns = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row.get(name) for row in rows] for name in columns}
 
 
 def column(name: str, values: Sequence[Any], dtype: Any) -> pl.Series:

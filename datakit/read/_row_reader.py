@@ -91,14 +91,14 @@ class TableReader(Reader):
     def read(self, context: StepContext) -> Iterator[Batch]:
         files = self._declared(context)
         plan, survey = self._planned(files)
-        known: dict[Path, ImagePaths] = {}
+        by_root: dict[Path, ImagePaths] = {}
 
         def image_paths(file: str) -> ImagePaths:
             asked = self.image_root
             root = context.path(asked) if asked is not None else self._image_folder(file, files)
-            if root not in known:
-                known[root] = self._image_paths(root, context)
-            return known[root]
+            if root not in by_root:
+                by_root[root] = self._image_paths(root, context)
+            return by_root[root]
 
         records = Records(plan, image_paths, survey.ids, self._turns(files))
         for block in self._blocks(files, context.run.batch_rows):
@@ -110,9 +110,9 @@ class TableReader(Reader):
             raise empty_source(files or (Path(self.path),))
         return self._plan(survey, str(files[0]) if files else self.path), survey
 
-    def _extra(self, survey: Survey, source: str, taken: set[str]) -> dict[str, tuple[str, Any]]:
+    def _extra(self, survey: Survey, source: str, used_names: set[str]) -> dict[str, tuple[str, Any]]:
         """The further columns: name in the record -> name in the source and kind."""
-        names = [name for name, kind in survey.kinds.items() if name not in taken and kind != BYTES]
+        names = [name for name, kind in survey.kinds.items() if name not in used_names and kind != BYTES]
         if self.keep is not None:
             for name in self.keep:
                 if name not in survey.kinds and survey.rows:
@@ -141,16 +141,16 @@ class RowReader(TableReader):
     def _plan(self, survey: Survey, source: str) -> Plan:
         find = partial(self._found, survey, source)
         images = (self.image,) if isinstance(self.image, str) else self.image or ()
-        given = [find("image", name, "images" if len(images) == 1 else None) for name in images]
+        picture_columns = [find("image", name, "images" if len(images) == 1 else None) for name in images]
         used = {
             "id": find("id", self.id),
             "label": find("label", self.label),
             "text": find("text", self.text),
             "messages": find("messages", self.messages, "conversations"),
         }
-        pictures = tuple(name for name in given if name)
-        taken = {*pictures, *(name for name in used.values() if name)}
-        return Plan(images=pictures, extra=self._extra(survey, source, taken), **used)
+        pictures = tuple(name for name in picture_columns if name)
+        used_names = {*pictures, *(name for name in used.values() if name)}
+        return Plan(images=pictures, extra=self._extra(survey, source, used_names), **used)
 
     def _found(
         self, survey: Survey, source: str, parameter: str, name: str | None, instead: str | None = None
@@ -166,10 +166,10 @@ class RowReader(TableReader):
 
 
 def missing_column(name: str, parameter: str, names: list[str], source: str) -> UserError:
-    there = f"Columns there: {', '.join(names)}."
+    listing = f"Columns there: {', '.join(names)}."
     return UserError(
         f"{source} has no column `{name}` (parameter `{parameter}`)",
-        remedy=f"{did_you_mean(name, names)} {there}".strip(),
+        remedy=f"{did_you_mean(name, names)} {listing}".strip(),
     )
 
 
@@ -191,15 +191,15 @@ def _surveyed(reader: TableReader, files: tuple[Path, ...], _stamps: tuple[Stamp
         for row in columns.get(DIALOGUE, ()):
             dialogue.update(row)
         if reader.id in columns:
-            given = given_ids(columns[reader.id], len(block.rows))
-            ids.append(pl.Series(given, dtype=pl.String).drop_nulls())
-    found = {name: kinds.dtype(name) for name in kinds.names()}
-    return Survey(found, _needing_care(ids, rows), rows, rejects, frozenset(dialogue))
+            block_ids = given_ids(columns[reader.id], len(block.rows))
+            ids.append(pl.Series(block_ids, dtype=pl.String).drop_nulls())
+    dtypes = {name: kinds.dtype(name) for name in kinds.names()}
+    return Survey(dtypes, _needing_care(ids, rows), rows, rejects, frozenset(dialogue))
 
 
 def _needing_care(ids: list[pl.Series], rows: int) -> GivenIds:
-    given = pl.concat(ids) if ids else pl.Series(dtype=pl.String)
-    twice = frozenset(given.filter(given.is_duplicated()).unique())
+    all_ids = pl.concat(ids) if ids else pl.Series(dtype=pl.String)
+    twice = frozenset(all_ids.filter(all_ids.is_duplicated()).unique())
     # Made ids come back as given ones, when rows are added to data that datakit wrote.
-    claimed = given.filter(given.str.contains(_MADE)) if len(given) < rows else given.clear()
+    claimed = all_ids.filter(all_ids.str.contains(_MADE)) if len(all_ids) < rows else all_ids.clear()
     return GivenIds(twice, frozenset(claimed))

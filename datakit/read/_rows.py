@@ -57,12 +57,12 @@ def reserved(name: str) -> bool:
     return name in COLUMNS or name.startswith("@") or not name
 
 
-def free_name(name: str, taken: Sequence[str]) -> str:
+def free_name(name: str, used_names: Sequence[str]) -> str:
     """The name that a further column of the source has in the record: `source_label` for `label`."""
     if not reserved(name):
         return name
     free = f"source_{name.lstrip('@')}"
-    while free in taken or reserved(free):
+    while free in used_names or reserved(free):
         free = f"source_{free}"
     return free
 
@@ -134,25 +134,25 @@ class Records:
         if not faults:
             return Batch(frame, block.rejects)
         kept = [at for at in range(len(ids)) if at not in faults]
-        found = [
+        new_rejects = [
             Reject(ids[at] or place_name(block.file, block.lines[at]), *why, block.file, block.lines[at])
             for at, why in faults.items()
         ]
-        rejects = sorted([*block.rejects, *found], key=lambda reject: reject.source_line or 0)
+        rejects = sorted([*block.rejects, *new_rejects], key=lambda reject: reject.source_line or 0)
         return Batch(frame[kept], rejects)
 
     def _pictures(
         self, columns: dict[str, Sequence[Any]], block: Block, faults: dict[int, tuple[str, str]]
     ) -> list[list[str]]:
         paths = self._images(block.file)
-        found: list[list[str]] = [[] for _ in block.rows]
+        pictures: list[list[str]] = [[] for _ in block.rows]
         for name in self.plan.images:
             for at, value in enumerate(columns.get(name, ())):
                 try:
-                    found[at] += paths.of(value)
+                    pictures[at] += paths.of(value)
                 except ImageFault as fault:
                     faults.setdefault(at, (fault.reason, fault.detail))
-        return found
+        return pictures
 
     def _pictures_within(
         self,
@@ -174,14 +174,14 @@ class Records:
     def _dialogues(
         self, values: Sequence[Any], faults: dict[int, tuple[str, str]]
     ) -> list[list[dict[str, str]] | None]:
-        found: list[list[dict[str, str]] | None] = []
+        dialogues: list[list[dict[str, str]] | None] = []
         for at, value in enumerate(values):
             try:
-                found.append(self.turns(value))
+                dialogues.append(self.turns(value))
             except DialogueFault as fault:
                 faults.setdefault(at, (fault.reason, fault.detail))
-                found.append(None)
-        return found
+                dialogues.append(None)
+        return dialogues
 
     def _ids(
         self,
@@ -191,18 +191,18 @@ class Records:
         faults: dict[int, tuple[str, str]],
     ) -> list[str]:
         """Given ids as text; where none is given, one made of the record's content."""
-        given = given_ids(_values(columns, self.plan.id, None), len(block.rows))
+        source_ids = given_ids(_values(columns, self.plan.id, None), len(block.rows))
         if self._twice:
-            self._reject_second(given, block, faults)
+            self._reject_second(source_ids, block, faults)
         return [
             id_ if id_ is not None else self._made_id(columns, parts, at, at in faults)
-            for at, id_ in enumerate(given)
+            for at, id_ in enumerate(source_ids)
         ]
 
     def _reject_second(
-        self, given: list[str | None], block: Block, faults: dict[int, tuple[str, str]]
+        self, source_ids: list[str | None], block: Block, faults: dict[int, tuple[str, str]]
     ) -> None:
-        for at, id_ in enumerate(given):
+        for at, id_ in enumerate(source_ids):
             if id_ not in self._twice or id_ is None or at in faults:
                 continue
             file, line = self._first.setdefault(id_, (block.file, block.lines[at]))
@@ -225,22 +225,22 @@ class Records:
             facts = [
                 [name, as_json(cells[at])] for name, cells in sorted(columns.items()) if cells[at] is not None
             ]
-        made = content_id(facts)
+        base_id = content_id(facts)
         while True:
-            count = self._made[made] = self._made.get(made, 0) + 1
-            free = made if count == 1 else f"{made}-{count}"
+            count = self._made[base_id] = self._made.get(base_id, 0) + 1
+            free = base_id if count == 1 else f"{base_id}-{count}"
             if free not in self._claimed:
                 return free
 
     def _written(self, columns: dict[str, Sequence[Any]], images: Sequence[list[str]], at: int) -> list[Any]:
         """What the row says of its pictures. Nothing of other rows enters, so that it may be moved."""
-        found: list[Any] = []
+        facts: list[Any] = []
         for name in self.plan.images:
             cell = columns[name][at] if name in columns else None
             if cell:
-                told = cell if type(cell) is str or _all_text(cell) else _file_names(images[at])
-                found.append([name, told] if len(self.plan.images) > 1 else told)
-        return found
+                fact = cell if type(cell) is str or _all_text(cell) else _file_names(images[at])
+                facts.append([name, fact] if len(self.plan.images) > 1 else fact)
+        return facts
 
 
 def _all_text(cell: Any) -> bool:
@@ -284,20 +284,22 @@ def place_name(file: str, line: int | None) -> str:
     return f"{file.rsplit('/', 1)[-1]}:{line}"
 
 
-def _texts(values: Sequence[Any], part: str, faults: dict[int, tuple[str, str]]) -> Sequence[str | None]:
+def _texts(values: Sequence[Any], column: str, faults: dict[int, tuple[str, str]]) -> Sequence[str | None]:
     """Texts as they are, numbers and truth values written out; blank ones are null."""
     if set(map(type, values)) == {str} and "" not in values:
         return values
-    found: list[str | None] = []
+    texts: list[str | None] = []
     for at, value in enumerate(values):
         if value is None or isinstance(value, str):
-            found.append(value if value and value.strip() else None)
+            texts.append(value if value and value.strip() else None)
         elif isinstance(value, bool | int | float):
-            found.append(str(value).lower() if isinstance(value, bool) else str(value))
+            texts.append(str(value).lower() if isinstance(value, bool) else str(value))
         else:
-            faults.setdefault(at, (f"{part}_not_text", f"the {part} is a {type(value).__name__}, not a text"))
-            found.append(None)
-    return found
+            faults.setdefault(
+                at, (f"{column}_not_text", f"the {column} is a {type(value).__name__}, not a text")
+            )
+            texts.append(None)
+    return texts
 
 
 def _check_places(parts: dict[str, Sequence[Any]], faults: dict[int, tuple[str, str]]) -> None:

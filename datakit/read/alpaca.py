@@ -56,8 +56,8 @@ class Alpaca(TableReader):
     def _plan(self, survey: Survey, source: str) -> Plan:
         if survey.rows and not survey.dialogue >= {"instruction", "output"}:
             absent = "output" if "instruction" in survey.dialogue else "instruction"
-            there = [name for name in survey.kinds if name != DIALOGUE] + sorted(survey.dialogue)
-            raise missing_column(absent, "path", there, source)
+            names = [name for name in survey.kinds if name != DIALOGUE] + sorted(survey.dialogue)
+            raise missing_column(absent, "path", names, source)
         id_ = self.id if self.id in survey.kinds else None
         extra = self._extra(survey, source, {DIALOGUE, *([id_] if id_ else [])})
         return Plan(id=id_, messages=DIALOGUE, extra=extra)

@@ -36,14 +36,14 @@ class Build(Reader):
     """Columns that the records keep besides those that every record has; all when not given."""
 
     def columns(self, context: StepContext) -> Columns:
-        found = parquet_schema(context.declared(self._records(context)))
-        absent = [name for name in BASE if name not in found]
+        schema = parquet_schema(context.declared(self._records(context)))
+        absent = [name for name in BASE if name not in schema]
         if absent:
             raise UserError(
                 f"{self._records(context)} has no column `{absent[0]}`: it holds no records of a build",
                 remedy="Name a folder that datakit build made.",
             )
-        kept = [name for name in found if name not in BASE and not name.startswith("@")]
+        kept = [name for name in schema if name not in BASE and not name.startswith("@")]
         if self.keep is not None:
             strange = [name for name in self.keep if name not in kept]
             if strange:
@@ -52,27 +52,27 @@ class Build(Reader):
                     remedy=f"Columns there: {', '.join(kept)}.",
                 )
             kept = [name for name in kept if name in self.keep]
-        return {name: COLUMNS[name] for name in BASE} | {name: found[name] for name in kept}
+        return {name: COLUMNS[name] for name in BASE} | {name: schema[name] for name in kept}
 
     def files(self, context: StepContext) -> list[Path]:
         return [self._records(context)]
 
     def read(self, context: StepContext) -> Iterator[Batch]:
         path, schema = context.declared(self._records(context)), dict(self.columns(context))
-        size, found = context.run.batch_rows, 0
+        size, count = context.run.batch_rows, 0
         try:
-            parts = (
+            chunks = (
                 self._wanted(path).select(list(schema)).collect_batches(chunk_size=size, maintain_order=True)
             )
-            for part in parts:
-                for frame in part.iter_slices(size):
-                    found += frame.height
+            for chunk in chunks:
+                for frame in chunk.iter_slices(size):
+                    count += frame.height
                     yield Batch(
                         frame.with_columns(pl.col(name).cast(dtype) for name, dtype in schema.items())
                     )
         except (pl.exceptions.PolarsError, OSError) as error:
             raise not_parquet(path, error) from None
-        if not found:
+        if not count:
             raise empty_source([path])
 
     def _wanted(self, path: Path) -> pl.LazyFrame:

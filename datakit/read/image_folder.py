@@ -50,11 +50,11 @@ class ImageFolder(Reader):
     def read(self, context: StepContext) -> Iterator[Batch]:
         root = self._root(context)
         paths, files = ImagePaths(root), map(context.declared, _files_below(root))
-        found = 0
-        while part := list(islice(files, context.run.batch_rows)):
-            found += len(part)
-            yield self._batch(part, root, paths)
-        if not found:
+        count = 0
+        while chunk := list(islice(files, context.run.batch_rows)):
+            count += len(chunk)
+            yield self._batch(chunk, root, paths)
+        if not count:
             raise empty_source([root], "no picture")
 
     def _root(self, context: StepContext) -> Path:

@@ -51,15 +51,15 @@ class Llamafactory(TableReader):
 
     def _plan(self, survey: Survey, source: str) -> Plan:
         entry = load_entry(Path(source), self.dataset)
-        part = entry.alpaca.output if entry.formatting == "alpaca" else entry.messages
-        there = sorted(survey.dialogue | survey.kinds.keys() - {DIALOGUE})
-        for name in (part, entry.images):
-            if survey.rows and name and name not in there:
-                raise missing_column(name, "dataset", there, str(entry.file))
+        text_column = entry.alpaca.output if entry.formatting == "alpaca" else entry.messages
+        names = sorted(survey.dialogue | survey.kinds.keys() - {DIALOGUE})
+        for name in (text_column, entry.images):
+            if survey.rows and name and name not in names:
+                raise missing_column(name, "dataset", names, str(entry.file))
         id_ = self.id if self.id in survey.kinds else None
         images = (entry.images,) if entry.images else ()
-        taken = {DIALOGUE, *images, *([id_] if id_ else [])}
-        return Plan(id=id_, images=images, messages=DIALOGUE, extra=self._extra(survey, source, taken))
+        used_names = {DIALOGUE, *images, *([id_] if id_ else [])}
+        return Plan(id=id_, images=images, messages=DIALOGUE, extra=self._extra(survey, source, used_names))
 
     def _turns(self, files: tuple[Path, ...]) -> Turns:
         entry = load_entry(files[0], self.dataset)

@@ -21,8 +21,8 @@ def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str,
     """
     changed = copy.deepcopy(data)
     for text in overrides:
-        key, found, value = text.partition("=")
-        if not found or not key:
+        key, equals_sign, value = text.partition("=")
+        if not equals_sign or not key:
             raise UserError(f"--set {text!r} is not key=value", remedy=EXAMPLE)
         try:
             parsed = yaml.safe_load(value)
@@ -55,19 +55,20 @@ def _step_parameters(data: dict[str, Any], key: str) -> tuple[dict[str, Any], li
     parts = key.split(".")
     if len(parts) < 3 or (parts[0] in data and parts[0] != "emit"):
         return None
-    wanted, _, nth = ".".join(parts[:2]).partition("#")
+    step_name, _, nth = ".".join(parts[:2]).partition("#")
     steps = _steps(data)
-    found = [(rows, index) for name, rows, index in steps if name == wanted]
-    if not found:
-        hint = did_you_mean(wanted, [name for name, *_ in steps])
-        raise UserError(f"--set {key}: no step `{wanted}` in the recipe", remedy=hint)
-    if nth and not (nth.isdigit() and 1 <= int(nth) <= len(found)):
-        raise UserError(f"--set {key}: there are {len(found)} steps `{wanted}`")
-    if len(found) > 1 and not nth:
+    matches = [(rows, index) for name, rows, index in steps if name == step_name]
+    if not matches:
+        hint = did_you_mean(step_name, [name for name, *_ in steps])
+        raise UserError(f"--set {key}: no step `{step_name}` in the recipe", remedy=hint)
+    if nth and not (nth.isdigit() and 1 <= int(nth) <= len(matches)):
+        raise UserError(f"--set {key}: there are {len(matches)} steps `{step_name}`")
+    if len(matches) > 1 and not nth:
         raise UserError(
-            f"--set {key}: {len(found)} steps are called `{wanted}`", remedy=f"Say which: {wanted}#1.…"
+            f"--set {key}: {len(matches)} steps are called `{step_name}`",
+            remedy=f"Say which: {step_name}#1.…",
         )
-    rows, index = found[int(nth) - 1 if nth else 0]
+    rows, index = matches[int(nth) - 1 if nth else 0]
     row = rows[index]
     if isinstance(row, str):
         row = rows[index] = {row: {}}
@@ -81,7 +82,7 @@ def _step_parameters(data: dict[str, Any], key: str) -> tuple[dict[str, Any], li
 
 def _steps(data: dict[str, Any]) -> list[tuple[str, list[Any], int]]:
     """Name, list and place of every step; emitters by their full name."""
-    found: list[tuple[str, list[Any], int]] = []
+    steps: list[tuple[str, list[Any], int]] = []
     for section, prefix in (("steps", ""), ("emit", "emit.")):
         rows = data.get(section)
         if not isinstance(rows, list):
@@ -89,5 +90,5 @@ def _steps(data: dict[str, Any]) -> list[tuple[str, list[Any], int]]:
         for index, row in enumerate(rows):
             name = row if isinstance(row, str) else next(iter(row), None) if isinstance(row, dict) else None
             if isinstance(name, str):
-                found.append((prefix + name.removeprefix(prefix), rows, index))
-    return found
+                steps.append((prefix + name.removeprefix(prefix), rows, index))
+    return steps

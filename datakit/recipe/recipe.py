@@ -151,8 +151,8 @@ class _Checker:
     def _top(self, data: dict[str, Any]) -> None:
         for key in data:
             if key not in TOP:
-                known = f"All keys: {', '.join(TOP)}"
-                self._fault((key,), f"unknown key `{key}`", did_you_mean(str(key), TOP) or known)
+                all_keys = f"All keys: {', '.join(TOP)}"
+                self._fault((key,), f"unknown key `{key}`", did_you_mean(str(key), TOP) or all_keys)
         if data.get("version", VERSION) != VERSION:
             self._fault(
                 ("version",),

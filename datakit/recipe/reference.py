@@ -137,8 +137,8 @@ def _array_text(part: dict[str, Any], defs: dict[str, Any]) -> str:
 
 def _bounds(part: dict[str, Any]) -> str:
     signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-    found = [f"{sign} {part[key]:g}" for key, sign in signs.items() if key in part]
-    return f" {', '.join(found)}" if found else ""
+    bounds = [f"{sign} {part[key]:g}" for key, sign in signs.items() if key in part]
+    return f" {', '.join(bounds)}" if bounds else ""
 
 
 def yaml_inline(value: Any) -> str:
@@ -161,8 +161,8 @@ def _example(
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
         for row in (*document.get("steps", ()), *document.get("emit", ())):
             if isinstance(row, dict) and next(iter(row)) in (name, short):
-                ((found, values),) = row.items()
-                return f"- {found}: {yaml_inline(values or {})}", _try(kind, values or {}), path.parent
+                ((step_name, values),) = row.items()
+                return f"- {step_name}: {yaml_inline(values or {})}", _try(kind, values or {}), path.parent
     if kind.example is not None:
         return f"- {short}: {yaml_inline(kind.example)}", _try(kind, kind.example), recipes
     needed = ", ".join(f"{item.name}: <{item.type}>" for item in parameters if item.required)

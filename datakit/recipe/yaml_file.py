@@ -114,14 +114,14 @@ class _Walk:
                 self.visit(item, (*key, index))
 
     def _mapping(self, node: yaml.MappingNode, key: Key) -> None:
-        seen: dict[str, int] = {}
+        first_lines: dict[str, int] = {}
         for name_node, value in node.value:
             name = str(name_node.value)
             line, column = _place(name_node)
-            if name in seen:
+            if name in first_lines:
                 place = f"{show_path(self.file.path)}:{line}:{column}"
-                raise UserError(f"key `{name}` stands twice (first in line {seen[name]})", where=place)
-            seen[name] = line
+                raise UserError(f"key `{name}` stands twice (first in line {first_lines[name]})", where=place)
+            first_lines[name] = line
             self.file.places[(*key, name)] = (line, column)
             self._check(name_node)
             self.visit(value, (*key, name))

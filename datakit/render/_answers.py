@@ -78,17 +78,17 @@ def language_of(prompts: Sequence[str], templates: Templates) -> Language:
 
 def shares_of(forms: Sequence[AnswerForm]) -> tuple[float, ...]:
     """The share of each form. Raises ValueError for shares that are no whole."""
-    given = sum(form.share or 0 for form in forms)
+    total = sum(form.share or 0 for form in forms)
     open_ = sum(form.share is None for form in forms)
-    if given > 1 + 1e-9 or (open_ and given > 1 - 1e-9) or (not open_ and given < 1 - 1e-9):
-        raise ValueError(f"the shares of `answers` are {given:g} together; they must be 1, or leave a rest")
+    if total > 1 + 1e-9 or (open_ and total > 1 - 1e-9) or (not open_ and total < 1 - 1e-9):
+        raise ValueError(f"the shares of `answers` are {total:g} together; they must be 1, or leave a rest")
     names = [form.form or "own" for form in forms]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ValueError(f"`answers` has two forms `{twice}`; give one with `fields` a `form` of its own")
     if len({form.contract("zh").turns for form in forms}) > 1:
         raise ValueError("the forms of `answers` must have as many turns as each other")
-    return tuple(form.share if form.share is not None else (1 - given) / open_ for form in forms)
+    return tuple(form.share if form.share is not None else (1 - total) / open_ for form in forms)
 
 
 def check_agreement(prompts: Sequence[str], form: AnswerFormat, templates: Templates) -> None:
@@ -100,10 +100,10 @@ def check_agreement(prompts: Sequence[str], form: AnswerFormat, templates: Templ
     for contract in form.contracts:
         for name, turn in zip(prompts, contract.format.turns, strict=True):
             _check(name, turn, templates, f"the form `{contract.form}` writes")
-        found = conflict(contract.instruction, contract.format.turns[-1])
-        if found is not None:
+        clash = conflict(contract.instruction, contract.format.turns[-1])
+        if clash is not None:
             raise UserError(
-                f"the instruction of the form `{contract.form}` says `{found.words}`, but the form writes "
+                f"the instruction of the form `{contract.form}` says `{clash.words}`, but the form writes "
                 f"{_described(contract.format.turns[-1])}",
                 remedy="Say what the form is, or leave `instruction` out.",
             )
@@ -128,12 +128,12 @@ def prompt_lines(form: AnswerFormat, turn: int) -> Mapping[str, str]:
 
 def _check(name: str, turn: TurnFormat, templates: Templates, who: str) -> None:
     for used in templates.used(name):
-        found = conflict(templates.source(used), turn)
-        if found is not None:
+        clash = conflict(templates.source(used), turn)
+        if clash is not None:
             raise UserError(
-                f"the prompt says `{found.words}`, but {who} {_described(turn)}",
+                f"the prompt says `{clash.words}`, but {who} {_described(turn)}",
                 remedy="Write {{ answer_format }} there instead, or choose the answer that it asks for.",
-                where=f"{templates.get(used).filename or used}:{found.line}",
+                where=f"{templates.get(used).filename or used}:{clash.line}",
             )
 
 

@@ -36,17 +36,17 @@ class Batches(FactoredChatsWorker):
         if self.plain is None or frame.is_empty():
             batch = self._each(frame)[0]
             return FactoredChats(batch.frame), batch.rejects
-        made = self.plain.make(frame)
-        done = (frame if made.done.all() else frame.filter(made.done)).with_columns(
-            made.messages,
-            made.chars.alias("prompt_chars"),
+        plain = self.plain.make(frame)
+        done = (frame if plain.done.all() else frame.filter(plain.done)).with_columns(
+            plain.messages,
+            plain.chars.alias("prompt_chars"),
             pl.lit(0, dtype=pl.UInt8).alias("shrink_rung"),
         )
         if done.height == frame.height:
-            return FactoredChats(done, made.shared), []
-        done = FactoredChats(done, made.shared).expanded()
-        rest, kept = self._each(frame.filter(~made.done))
-        places = pl.concat([made.done.arg_true(), (~made.done).arg_true().gather(kept)])
+            return FactoredChats(done, plain.shared), []
+        done = FactoredChats(done, plain.shared).expanded()
+        rest, kept = self._each(frame.filter(~plain.done))
+        places = pl.concat([plain.done.arg_true(), (~plain.done).arg_true().gather(kept)])
         return FactoredChats(pl.concat([done, rest.frame])[places.arg_sort()]), rest.rejects
 
     def _each(self, frame: pl.DataFrame) -> tuple[Batch, list[int]]:
@@ -56,11 +56,11 @@ class Batches(FactoredChatsWorker):
         for at, values in enumerate(frame.select(self.columns).iter_rows()):
             record = dict(zip(self.columns, values, strict=True))
             record["images"] = record["images"] or []
-            found = self._one(record, chats)
-            if isinstance(found, Rejected):
-                rejected[at] = found
+            size = self._one(record, chats)
+            if isinstance(size, Rejected):
+                rejected[at] = size
             else:
-                sizes.append(found)
+                sizes.append(size)
         chars, tokens, rungs = zip(*sizes, strict=True) if sizes else ((), (), ())
         added = [chats.series(), pl.Series("prompt_chars", chars, dtype=pl.UInt32)]
         if self.counts:
@@ -72,12 +72,12 @@ class Batches(FactoredChatsWorker):
 
     def _one(self, record: dict[str, Any], chats: Chats) -> Size | Rejected:
         if self.keep and record["messages"]:
-            given = [
+            turns = [
                 (turn["role"], escape_except_images(turn["content"] or "")) for turn in record["messages"]
             ]
-            size = self.writer.given(given, len(record["images"]))
+            size = self.writer.given(turns, len(record["images"]))
             if not isinstance(size, Rejected):
-                chats.add_given(given)
+                chats.add_given(turns)
             return size
         answers = self.writer.answers(record)
         if isinstance(answers, Rejected):
@@ -99,13 +99,13 @@ class Forms(BatchWorker):
     def __call__(self, frame: pl.DataFrame) -> Batch:
         forms = [self.assigned(id_) for id_ in frame["id"]]
         numbered = frame.with_columns(pl.Series(_FORM_NUMBER, forms, dtype=pl.UInt32)).with_row_index(_PLACE)
-        made, rejects = [], list[Reject]()
+        frames, rejects = [], list[Reject]()
         for number, (name, worker) in enumerate(self.workers.items()):
-            some = worker(numbered.filter(pl.col(_FORM_NUMBER) == number))
-            self.counts[name] += some.frame.height
-            made.append(some.frame.with_columns(pl.lit(name, dtype=pl.String).alias(self.column)))
-            rejects += some.rejects
-        whole = pl.concat(made).sort(_PLACE).drop(_PLACE, _FORM_NUMBER)
+            batch = worker(numbered.filter(pl.col(_FORM_NUMBER) == number))
+            self.counts[name] += batch.frame.height
+            frames.append(batch.frame.with_columns(pl.lit(name, dtype=pl.String).alias(self.column)))
+            rejects += batch.rejects
+        whole = pl.concat(frames).sort(_PLACE).drop(_PLACE, _FORM_NUMBER)
         order = {id_: at for at, id_ in enumerate(frame["id"])}
         return Batch(whole, sorted(rejects, key=lambda reject: order[reject.id]))
 
@@ -118,6 +118,6 @@ class Forms(BatchWorker):
 def _rejects(frame: pl.DataFrame, rejected: dict[int, Rejected]) -> list[Reject]:
     places = frame[list(rejected)].select("id", "source_file", "source_line").rows()
     return [
-        Reject(id_, found.reason, found.detail, file or "", line)
-        for (id_, file, line), found in zip(places, rejected.values(), strict=True)
+        Reject(id_, rejection.reason, rejection.detail, file or "", line)
+        for (id_, file, line), rejection in zip(places, rejected.values(), strict=True)
     ]

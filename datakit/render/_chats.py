@@ -37,11 +37,13 @@ class Chats:
         if not self._given:
             return rendered
         values = [[{"role": role, "content": text} for role, text in turns] for _, turns in self._given]
-        given = pl.Series(NAME, values, dtype=MESSAGES)
+        given_chats = pl.Series(NAME, values, dtype=MESSAGES)
         places = {at: len(rendered) + number for number, (at, _) in enumerate(self._given)}
         others = iter(range(len(rendered)))
-        order = [places[at] if at in places else next(others) for at in range(len(rendered) + len(given))]
-        return pl.concat([rendered, given]).gather(order)
+        order = [
+            places[at] if at in places else next(others) for at in range(len(rendered) + len(given_chats))
+        ]
+        return pl.concat([rendered, given_chats]).gather(order)
 
     def _rendered_series(self) -> pl.Series:
         if not self._rendered:

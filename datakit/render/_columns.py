@@ -90,9 +90,9 @@ class PlainRecords:
         if labels is None or LABEL not in names:
             return values
         spelt = {
-            text: found.name
+            text: label.name
             for text in values[LABEL].unique().drop_nulls()
-            if (found := labels.find(text)) is not None
+            if (label := labels.find(text)) is not None
         }
         return values.with_columns(pl.col(LABEL).replace_strict(spelt, default=None, return_dtype=pl.String))
 
@@ -110,18 +110,18 @@ def _user_turn(
     parts, places, orders, around = [], [], [], SharedAffixes()
     for value in kinds:
         rows = (key == value).arg_true()
-        mine = texts if len(kinds) == 1 else [text.gather(rows) for text in texts]
-        shape = prompt.shape([""] * images[rows[0]], [text[0] for text in mine])
-        chosen = [mine[place] for place in shape.places]
+        own_texts = texts if len(kinds) == 1 else [text.gather(rows) for text in texts]
+        shape = prompt.shape([""] * images[rows[0]], [text[0] for text in own_texts])
+        chosen = [own_texts[place] for place in shape.places]
         constants = shape.constants
         if len(kinds) == 1 and len(constants) > 1:
             around, first, last = uncut(constants[0], constants[-1])
             constants = (first, *constants[1:-1], last)
         parts.append(joined(constants, chosen, len(rows)))
-        found = pl.repeat(shape.images, len(rows), dtype=pl.Int64, eager=True)
+        counts = pl.repeat(shape.images, len(rows), dtype=pl.Int64, eager=True)
         for text in chosen:
-            found += text.str.count_matches("<image>", literal=True).cast(pl.Int64)
-        places.append(found)
+            counts += text.str.count_matches("<image>", literal=True).cast(pl.Int64)
+        places.append(counts)
         orders.append(rows)
     if len(parts) == 1:
         return parts[0], places[0], around

@@ -110,7 +110,7 @@ class Chat(PromptRenderer):
         return (*self._prompts, *self._answers)
 
     def inputs(self, context: StepContext) -> tuple[str, ...]:
-        wanted: dict[str, None] = {"images": None}
+        columns: dict[str, None] = {"images": None}
         form = self.answer_format(context)
         if len(self._prompts) != len(form.turns):
             raise UserError(
@@ -118,16 +118,16 @@ class Chat(PromptRenderer):
                 remedy="Give as many user turns as the answer has turns: `prompt: [first.j2, second.j2]`.",
             )
         for name in self._prompts:
-            wanted |= dict.fromkeys(self._prompt_columns(name, form, context))
+            columns |= dict.fromkeys(self._prompt_columns(name, form, context))
         if isinstance(form, ContractFormat):
             _answers.check_stated(self._prompts, context.templates)
         _answers.check_agreement(self._prompts, form, context.templates)
-        self._check_shrink(wanted)
-        for each in self._forms(form):
-            wanted |= dict.fromkeys(each.columns.values())
+        self._check_shrink(columns)
+        for answer_form in self._forms(form):
+            columns |= dict.fromkeys(answer_form.columns.values())
         if self.keep_messages:
-            wanted["messages"] = None
-        return tuple(wanted)
+            columns["messages"] = None
+        return tuple(columns)
 
     def outputs(self, context: StepContext) -> Columns:
         columns: dict[str, Any] = {"messages": MESSAGES, "prompt_chars": pl.UInt32()}
@@ -146,8 +146,8 @@ class Chat(PromptRenderer):
             return self._batches(form, needed, context, texts)
         assert isinstance(form, ContractFormat)  # `answers` are contracts
         ids = frame.select("id").collect()["id"].to_list()
-        batches = [self._batches(one, needed, context, texts) for one in self._forms(form)]
-        workers = dict(zip((one.form for one in form.contracts), batches, strict=True))
+        batches = [self._batches(answer_form, needed, context, texts) for answer_form in self._forms(form)]
+        workers = dict(zip((answer_form.form for answer_form in form.contracts), batches, strict=True))
         return Forms(workers, Assignment.of(ids, form.shares, context.seed), FORM)
 
     def answer_format(self, context: StepContext) -> AnswerFormat:
@@ -166,15 +166,17 @@ class Chat(PromptRenderer):
         self.answer_format(context).named(form)
         if self.answers is None:
             return self
-        chosen = next((one for one in self.answers if form in (None, one.form or "own")), None)
+        chosen = next(
+            (answer_form for answer_form in self.answers if form in (None, answer_form.form or "own")), None
+        )
         assert chosen is not None  # `named` refuses it
         return self.model_copy(update={"answers": None, "answer": chosen.model_copy(update={"share": None})})
 
     def prompt_columns(self, context: StepContext) -> tuple[str, ...]:
         """The columns that the prompts alone take, without those of the answer."""
         form = self.answer_format(context)
-        taken = (name for template in self._prompts for name in self._prompt_columns(template, form, context))
-        return tuple(dict.fromkeys(taken))
+        names = (name for template in self._prompts for name in self._prompt_columns(template, form, context))
+        return tuple(dict.fromkeys(names))
 
     def writer(self, context: StepContext) -> Writer:
         """What writes prompts for records given as dicts, for serving: the very code that training uses.
@@ -204,8 +206,8 @@ class Chat(PromptRenderer):
         """Whether the answer is a contract: not a template, nor a form that the prompt states by hand."""
         if not self._answers:
             return True
-        stated = (ANSWER_FORMAT in context.templates.variables(name) for name in self._prompts)
-        return isinstance(self.answer, str) and self.answer in ANSWERS and any(stated)
+        uses = (ANSWER_FORMAT in context.templates.variables(name) for name in self._prompts)
+        return isinstance(self.answer, str) and self.answer in ANSWERS and any(uses)
 
     @staticmethod
     def _forms(form: AnswerFormat) -> list[AnswerFormat]:
@@ -225,14 +227,14 @@ class Chat(PromptRenderer):
         return Batches(writer, needed, set(texts), keep=self.keep_messages, counts=self._counts)
 
     def _writer(self, form: AnswerFormat, context: StepContext, texts: tuple[str, ...] | list[str]) -> Writer:
-        said = [
+        format_texts = [
             {name: TrustedText(text) for name, text in _answers.prompt_lines(form, turn).items()}
             for turn in range(1, len(self._prompts) + 1)
         ]
         return Writer(
             prompts=tuple(
                 Prompt(name, context.templates, {**context.label_variables, **lines}, texts)
-                for name, lines in zip(self._prompts, said, strict=True)
+                for name, lines in zip(self._prompts, format_texts, strict=True)
             ),
             form=form,
             labels=context.labels,
@@ -245,44 +247,46 @@ class Chat(PromptRenderer):
 
     def _prompt_columns(self, name: str, form: AnswerFormat, context: StepContext) -> list[str]:
         """The columns that a prompt takes. Raises UserError where it would give the answer away."""
-        taken = context.templates.variables(name)
+        variables = context.templates.variables(name)
         answered = {"reason"} & set(form.variables)
         if isinstance(form, ContractFormat):
-            taken.discard(ANSWER_FORMAT)
-            answered = {column for one in self._forms(form) for column in one.columns.values()}
-        elif ANSWER_FORMAT in taken:
+            variables.discard(ANSWER_FORMAT)
+            answered = {
+                column for answer_form in self._forms(form) for column in answer_form.columns.values()
+            }
+        elif ANSWER_FORMAT in variables:
             raise UserError(
                 f"the prompt uses `{ANSWER_FORMAT}`, but `answer` is a template of its own",
                 remedy=f"Name a form, such as `answer: reason_first`; known: {', '.join(FORMS)}.",
                 where=context.templates.place(name, ANSWER_FORMAT),
             )
-        told = sorted(taken & {LABEL, _OWN_LABEL, *answered})
-        if told:
+        leaks = sorted(variables & {LABEL, _OWN_LABEL, *answered})
+        if leaks:
             raise UserError(
-                f"the prompt uses `{told[0]}`, which gives the answer away",
+                f"the prompt uses `{leaks[0]}`, which gives the answer away",
                 remedy="Prompts may use `labels`, `label_json` and `label_names`.",
-                where=context.templates.place(name, told[0]),
+                where=context.templates.place(name, leaks[0]),
             )
-        unknown = sorted(taken & {"label_json", "label_names", "labels"} - context.label_variables.keys())
+        unknown = sorted(variables & {"label_json", "label_names", "labels"} - context.label_variables.keys())
         if unknown:
             raise UserError(
                 f"the prompt uses `{unknown[0]}`, but the recipe has no `labels:`",
                 remedy="Name the label file: `labels: ../templates/ecom/labels.yaml`.",
                 where=context.templates.place(name, unknown[0]),
             )
-        return sorted(taken - context.label_variables.keys())
+        return sorted(variables - context.label_variables.keys())
 
     def _check_shrink(self, columns: dict[str, None]) -> None:
         for column in self.shrink:
             if column not in columns or column == "images":
-                known = [name for name in columns if name != "images"]
-                hint = did_you_mean(column, known) or f"It uses {', '.join(known) or 'none'}."
+                texts = [name for name in columns if name != "images"]
+                hint = did_you_mean(column, texts) or f"It uses {', '.join(texts) or 'none'}."
                 raise UserError(f"`shrink` names `{column}`, which the prompt does not use", remedy=hint)
 
     def _check_columns(self, columns: list[str], context: StepContext) -> None:
-        given = {*context.label_variables, ANSWER_FORMAT}
+        provided = {*context.label_variables, ANSWER_FORMAT}
         for name in self._prompts:
-            for column in sorted(context.templates.variables(name) - given):
+            for column in sorted(context.templates.variables(name) - provided):
                 if column not in columns:
                     raise UserError(
                         f"template {name} uses `{column}`, which is no column here",

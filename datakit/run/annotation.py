@@ -84,19 +84,19 @@ class Annotation:
         not known yet. Records are read as they are asked for."""
         keys = Keys(self.annotator, self.context)
         names = [name for name in dict.fromkeys((*PLACE, *self.reads)) if name in frames.schema]
-        asked: set[bytes] = set()
+        queued: set[bytes] = set()
         for frame in frames.batches(names):
             rows = frame.to_dicts()
             jobs = [None if row["id"] in waiting else _job(keys, row) for row in rows]
-            found = [job.key if job else None for job in jobs]
-            self.keys.extend(found)
-            known = self.store.known(dict.fromkeys(key for key in found if key is not None))
+            row_keys = [job.key if job else None for job in jobs]
+            self.keys.extend(row_keys)
+            stored_keys = self.store.known(dict.fromkeys(key for key in row_keys if key is not None))
             missing: list[Job] = []
             for job in jobs:
-                if job is not None and job.key not in known and job.key not in asked:
-                    asked.add(job.key)
+                if job is not None and job.key not in stored_keys and job.key not in queued:
+                    queued.add(job.key)
                     missing.append(job)
-            yield LookedUp(frame, rows, found, known, missing)
+            yield LookedUp(frame, rows, row_keys, stored_keys, missing)
 
     def pay(self, frames: RecordFrames) -> None:
         """Makes the store hold a result for every record, as far as that succeeds.
@@ -121,7 +121,9 @@ class Annotation:
             keys = self.keys[at : at + frame.height]
             at += frame.height
             stored = self.store.get_many(dict.fromkeys(key for key in keys if key is not None))
-            writers |= {str(model) for found in stored.values() if (model := found.outcome.meta.get("model"))}
+            writers |= {
+                str(model) for result in stored.values() if (model := result.outcome.meta.get("model"))
+            }
             yield self._joined(frame, keys, stored, keep_open)
         if writers and self.annotator.asks_model:
             # Told by what is stored, so that a build from the store says the same.
@@ -130,12 +132,12 @@ class Annotation:
     def stored_usd(self) -> float:
         """What the results of the looked up records had cost, as far as they are stored."""
         stored = self.store.get_many(dict.fromkeys(key for key in self.keys if key is not None))
-        return sum(float(found.outcome.meta.get("cost_usd") or 0.0) for found in stored.values())
+        return sum(float(result.outcome.meta.get("cost_usd") or 0.0) for result in stored.values())
 
     def _missing(self, frames: RecordFrames) -> Iterator[Job]:
-        for found in self.lookup(frames):
-            self.progress.advance(len(found.rows) - len(found.missing))
-            yield from found.missing
+        for lookup in self.lookup(frames):
+            self.progress.advance(len(lookup.rows) - len(lookup.missing))
+            yield from lookup.missing
 
     def _within_budget(self, jobs: Iterator[Job]) -> Iterator[Job]:
         """The jobs, until what is spent reaches the budget (a client stops before that by itself)."""
@@ -191,15 +193,15 @@ class Annotation:
         stored: dict[bytes, Stored],
         keep_open: bool,
     ) -> Batch:
-        given = self.annotator.outputs(self.context)
+        dtypes = self.annotator.outputs(self.context)
         names = [name for name in dict.fromkeys((*PLACE, *self.reads)) if name in frame.columns]
         kept: list[int] = []
-        values: dict[str, list[Any]] = {name: [] for name in given}
+        values: dict[str, list[Any]] = {name: [] for name in dtypes}
         traces: list[dict[str, Any] | None] = []
         rejects: list[Reject] = []
         for at, (key, row) in enumerate(zip(keys, frame.select(names).to_dicts(), strict=True)):
-            found = stored.get(key) if key is not None else None
-            outcome = self._columns(found, key, row, keep_open)
+            result = stored.get(key) if key is not None else None
+            outcome = self._columns(result, key, row, keep_open)
             if isinstance(outcome, Rejected | Retry):
                 rejects.append(_reject(row, outcome))
                 continue
@@ -207,7 +209,7 @@ class Annotation:
             traces.append(None if outcome is None else {"key": key, "new": self._is_new(key)})
             for name, column in values.items():
                 column.append(None if outcome is None else outcome.get(name))
-        added = [pl.Series(name, values[name], dtype=dtype) for name, dtype in given.items()]
+        added = [pl.Series(name, values[name], dtype=dtype) for name, dtype in dtypes.items()]
         base = frame if len(kept) == frame.height else frame[kept]
         note = pl.Series(self.trace, traces, dtype=TRACE)
         return Batch(base.with_columns(*added, note).select(list(self.columns(frame.schema))), rejects)

@@ -239,7 +239,7 @@ class _Maker:
         draft.copy_rejects(engine.rejects_file)
         draft.write_recipe(self.recipe.dump())
         draft.write_input_images(engine.images)
-        found = Manifest(
+        manifest = Manifest(
             made_by=SIGNATURE,
             datakit=version("datakit"),
             name=self.recipe.name,
@@ -252,14 +252,14 @@ class _Maker:
             templates=keep_files(draft, self.recipe, self.context),
             labels=self.recipe.labels.digest if self.recipe.labels else "",
         )
-        draft.write_manifest(found)  # finishers may read the content hash; written again below, complete
+        draft.write_manifest(manifest)  # finishers may read the content hash; written again below, complete
         for finisher in self.finishers:
             artifacts += finisher(draft, self.recipe, report)
         report.serving = serving_work(self.recipe, self.context)
         report.seconds = round(time.perf_counter() - began, 3)
         draft.write_report(report)
-        found.artifacts = draft.stamps(stamps, {item.path for item in artifacts if item.kind == "image"})
-        draft.write_manifest(found)
+        manifest.artifacts = draft.stamps(stamps, {item.path for item in artifacts if item.kind == "image"})
+        draft.write_manifest(manifest)
 
     def _check_rejects(self, report: BuildReport) -> None:
         intended = {step.number for step in self.recipe.steps if isinstance(step.transform, TableTransform)}

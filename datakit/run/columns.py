@@ -65,16 +65,16 @@ class Algebra:
 
     def _missing(self, name: str, transform: Transform) -> UserError:
         places = [self.context.templates.place(template, name) for template in transform.templates()]
-        known = f"Columns at this step: {', '.join(self.columns)}."
-        hint = f"{did_you_mean(name, self.columns)} {known}".strip()
+        listing = f"Columns at this step: {', '.join(self.columns)}."
+        hint = f"{did_you_mean(name, self.columns)} {listing}".strip()
         where = next(filter(None, places), "")
         return UserError(f"column `{name}` is given by no earlier step", remedy=hint, where=where)
 
 
 def _quoted_name(message: str) -> str:
     """The column that polars' message names first, in quotes; the message itself when none is."""
-    found = re.search(r'"([^"\n]+)"', message)
-    return found[1] if found else message.split("\n", 1)[0]
+    match = re.search(r'"([^"\n]+)"', message)
+    return match[1] if match else message.split("\n", 1)[0]
 
 
 def merged(first: dict[str, Any], second: dict[str, Any], step: Step) -> dict[str, Any]:

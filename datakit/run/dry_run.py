@@ -53,22 +53,24 @@ class Lookup:
     inputs: pl.DataFrame | None = None
     """The columns that those records are read by; kept when asked for."""
 
-    def count(self, found: LookedUp) -> list[Row]:
+    def count(self, looked_up: LookedUp) -> list[Row]:
         """Takes some records into the account; gives those that have no result."""
-        rows = [row for row, key in zip(found.rows, found.keys, strict=True) if key not in found.known]
-        self.records += len(found.rows)
-        self.cached += len(found.rows) - len(rows)
+        rows = [
+            row for row, key in zip(looked_up.rows, looked_up.keys, strict=True) if key not in looked_up.known
+        ]
+        self.records += len(looked_up.rows)
+        self.cached += len(looked_up.rows) - len(rows)
         return rows
 
-    def keep(self, found: LookedUp, only: str | None) -> None:
+    def keep(self, looked_up: LookedUp, only: str | None) -> None:
         """Notes keys and inputs of the records that need a call, or the key of the one record asked for."""
-        ids, keys = found.frame["id"].to_list(), found.keys
-        missing = [at for at, key in enumerate(keys) if key is not None and key not in found.known]
-        wanted = missing if only is None else [at for at, id_ in enumerate(ids) if id_ == only]
-        self.keys.update((ids[at], key) for at in wanted if (key := keys[at]) is not None)
+        ids, keys = looked_up.frame["id"].to_list(), looked_up.keys
+        missing = [at for at, key in enumerate(keys) if key is not None and key not in looked_up.known]
+        kept = missing if only is None else [at for at, id_ in enumerate(ids) if id_ == only]
+        self.keys.update((ids[at], key) for at in kept if (key := keys[at]) is not None)
         if only is None and missing:
-            part, before = found.frame[missing], self.inputs
-            self.inputs = part if before is None else pl.concat([before, part])
+            inputs, before = looked_up.frame[missing], self.inputs
+            self.inputs = inputs if before is None else pl.concat([before, inputs])
 
 
 @dataclass
@@ -91,16 +93,16 @@ class DryRun(Policy):
         is_blocked = not self.unknown.isdisjoint(work.reads)
         waiting = frozenset(self.open_ids) if is_blocked else frozenset()
         by_model = tools_by_model(work.annotator, work.context)
-        for found in work.lookup(frames, waiting):
-            self.open_ids.update(row["id"] for row in lookup.count(found))
-            lookup.open += found.keys.count(None)
-            wanted = [self._wanted(work, job.row, by_model[job.model]) for job in found.missing]
-            lookup.calls += sum(max(count, 1) for count in wanted)
-            lookup.sure += sum(wanted)
-            lookup.sample += [job.row for job in found.missing][: SAMPLE - len(lookup.sample)]
-            self._refer(work, found)
+        for looked_up in work.lookup(frames, waiting):
+            self.open_ids.update(row["id"] for row in lookup.count(looked_up))
+            lookup.open += looked_up.keys.count(None)
+            calls = [self._wanted(work, job.row, by_model[job.model]) for job in looked_up.missing]
+            lookup.calls += sum(max(count, 1) for count in calls)
+            lookup.sure += sum(calls)
+            lookup.sample += [job.row for job in looked_up.missing][: SAMPLE - len(lookup.sample)]
+            self._refer(work, looked_up)
             if self.keep_keys:
-                lookup.keep(found, self.keep_only)
+                lookup.keep(looked_up, self.keep_only)
         if lookup.records > lookup.cached or is_blocked:
             self.unknown.update((*work.annotator.outputs(work.context), work.trace))
         return work.join(frames, keep_open=True)
@@ -112,16 +114,16 @@ class DryRun(Policy):
         lookup = Lookup(step, annotator=reviser.annotator)
         self.lookups.append(lookup)
         traces: Traces = {}
-        for part in rounds:
-            each = replace(work)
-            for found in each.lookup(part):
-                missing = lookup.count(found)
-                lookup.calls += len(found.missing)
-                lookup.sure += len(found.missing)
+        for frames in rounds:
+            round_work = replace(work)
+            for looked_up in round_work.lookup(frames):
+                missing = lookup.count(looked_up)
+                lookup.calls += len(looked_up.missing)
+                lookup.sure += len(looked_up.missing)
                 lookup.open_ids.update(row["id"] for row in missing)
                 lookup.sample += missing[: SAMPLE - len(lookup.sample)]
-                self._refer(each, found)
-            traces |= hand_back(reviser, each, part)
+                self._refer(round_work, looked_up)
+            traces |= hand_back(reviser, round_work, frames)
             if lookup.calls:
                 reviser.stop("open")
         if lookup.open_ids:
@@ -133,36 +135,36 @@ class DryRun(Policy):
         """Open records, where a step reads unknown columns. Annotators tell by the record: see `annotate`."""
         if not self.open_ids or isinstance(group[0].transform, Annotator):
             return ()
-        known = {name: dtype for name, dtype in schema.items() if name not in self.unknown}
-        return () if all(_runs_on(step, known, self.unknown, context) for step in group) else self.open_ids
+        dtypes = {name: dtype for name, dtype in schema.items() if name not in self.unknown}
+        return () if all(_runs_on(step, dtypes, self.unknown, context) for step in group) else self.open_ids
 
     def passed(self, columns: Iterable[str]) -> None:
         self.unknown.update(columns)
 
     def _wanted(self, work: Annotation, row: Row, context: StepContext) -> int:
         """Calls that a missing result is sure to take, without the parts that are stored."""
-        parts = work.annotator.sub_result_keys(row, context)
+        keys = work.annotator.sub_result_keys(row, context)
         if self.referenced is not None:
-            self.referenced.update(parts)
-        return len(parts) - len(work.store.known(parts)) if parts else 1
+            self.referenced.update(keys)
+        return len(keys) - len(work.store.known(keys)) if keys else 1
 
-    def _refer(self, work: Annotation, found: LookedUp) -> None:
+    def _refer(self, work: Annotation, looked_up: LookedUp) -> None:
         """Notes the keys that were looked up, and those of the parts that stored results are made of."""
         if self.referenced is None:
             return
-        self.referenced.update(key for key in found.keys if key is not None)
-        for stored in work.store.get_many(found.known).values():
+        self.referenced.update(key for key in looked_up.keys if key is not None)
+        for stored in work.store.get_many(looked_up.known).values():
             self.referenced.update(map(bytes.fromhex, stored.outcome.meta.get("parts", ())))
 
 
-def _runs_on(step: Step, known: dict[str, Any], unknown: Collection[str], context: StepContext) -> bool:
+def _runs_on(step: Step, dtypes: dict[str, Any], unknown: Collection[str], context: StepContext) -> bool:
     """Whether a step reads no column but the known ones: tried on zero rows."""
     if not set(unknown).isdisjoint(step.transform.reads(context)):
         return False
     if isinstance(step.transform, Guard | Renderer):
-        return set(step.transform.inputs(context)) <= known.keys()
+        return set(step.transform.inputs(context)) <= dtypes.keys()
     algebra = Algebra(context)
-    algebra.columns = dict(known)
+    algebra.columns = dict(dtypes)
     try:
         algebra.run([step])
     except (RecipeErrors, UserError, pl.exceptions.PolarsError):

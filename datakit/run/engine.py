@@ -68,13 +68,13 @@ class Engine:
     def rejects_file(self) -> Path:
         return self.folder / names.REJECTS
 
-    def run(self, steps: Sequence[Step], given: RecordFrames | None = None) -> RecordFrames:
-        """The records after the last step; `given` are records that need no reader.
+    def run(self, steps: Sequence[Step], records: RecordFrames | None = None) -> RecordFrames:
+        """The records after the last step; `records` need no reader.
 
         Raises NothingLeft when a step rejects all of them.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        frames = given
+        frames = records
         with open(self.rejects_file, "wb") as self._rejects:
             for group in _groups(steps):
                 reports = [StepReport(number=step.number, name=step.name) for step in group]
@@ -109,8 +109,8 @@ class Engine:
         for report in reports:
             report.records_in += frames.rows - others.rows
             report.records_out += frames.rows - others.rows
-        given = {name for step in group for name in step.transform.outputs(self.context)}
-        self.policy.passed(given | (after.schema.keys() - frames.schema.keys()))
+        names = {name for step in group for name in step.transform.outputs(self.context)}
+        self.policy.passed(names | (after.schema.keys() - frames.schema.keys()))
         return after
 
     def _group(
@@ -120,8 +120,8 @@ class Engine:
         step, transform, report = group[0], group[0].transform, reports[-1]
         if frames is not None and isinstance(transform, Guard | Renderer):
             after = self._batches(group, frames, reports)
-            for each in reports:
-                each.seconds = round(each.seconds, 3)
+            for own_report in reports:
+                own_report.seconds = round(own_report.seconds, 3)
             return after
         report.records_in = frames.rows if frames else 0
         if isinstance(transform, Reader):
@@ -145,13 +145,13 @@ class Engine:
         columns = dict(reader.columns(context))
         schema = merged(dict(frames.schema), columns, step) if frames else columns
         after = self._frames(report, schema)
-        seen: set[str] = set()
+        seen_ids: set[str] = set()
         for frame in frames.batches() if frames else ():
-            seen.update(frame["id"])
+            seen_ids.update(frame["id"])
             after.append(_with_schema(frame, schema))
         self.progress.start(report.name, 0)
         for batch in _limited(reader.read(context), self.limit):
-            fresh, twice = _unique(batch.frame, seen)
+            fresh, twice = _unique(batch.frame, seen_ids)
             report.added += batch.frame.height + len(batch.rejects)
             self._reject([*batch.rejects, *twice], report)
             self.images.update(fresh["images"].explode().drop_nulls())
@@ -179,7 +179,7 @@ class Engine:
         return after
 
     def _annotation(self, step: Step, annotator: Annotator, report: StepReport) -> Annotation:
-        others = sum(each.cost_usd for each in self.reports if each is not report)
+        others = sum(other.cost_usd for other in self.reports if other is not report)
         context = self.context.for_step(step.transform)
         return Annotation(annotator, context, self.store, self.progress, report, others)
 
@@ -198,16 +198,16 @@ class Engine:
             chain.append((worker, report, traces))
         self.progress.start(" + ".join(report.name for report in reports), frames.rows)
         after = self._frames(reports[-1], schema)
-        for some in frames.factored():
-            out = some
+        for records in frames.factored():
+            out = records
             for worker, report, traces in chain:
                 out = self._checked(worker, out, report)
                 if traces is not None:
-                    found = [traces.get(id_) for id_ in out.frame["id"]]
-                    note = pl.Series(f"@{report.number}.{report.name}", found, dtype=TRACE)
+                    notes = [traces.get(id_) for id_ in out.frame["id"]]
+                    note = pl.Series(f"@{report.number}.{report.name}", notes, dtype=TRACE)
                     out = FactoredChats(out.frame.with_columns(note), out.shared)
             after.append(_with_schema(out.frame, schema), out.shared)
-            self.progress.advance(some.frame.height)
+            self.progress.advance(records.frame.height)
         for worker, report, _ in chain:
             if isinstance(worker, BatchWorker):
                 report.notes.update(worker.notes)
@@ -224,19 +224,19 @@ class Engine:
     def _rounds(self, reviser: Reviser, report: StepReport) -> Iterator[RecordFrames]:
         """The records that a guard wants answered next, as long as it wants any."""
         while (rows := reviser.wanted()) is not None:
-            part = RecordFrames(self.folder / f"{report.number:02d}.{report.name}.round")
-            part.append(rows)
-            yield part
-            part.remove()
+            frames = RecordFrames(self.folder / f"{report.number:02d}.{report.name}.round")
+            frames.append(rows)
+            yield frames
+            frames.remove()
 
     def _checked(self, worker: Worker, records: FactoredChats, report: StepReport) -> FactoredChats:
         began = time.perf_counter()
         if isinstance(worker, FactoredChatsWorker):
-            after, found = worker.factored(records)
+            after, rejects = worker.factored(records)
         else:
             batch = worker(records.expanded())
-            after, found = FactoredChats(batch.frame), batch.rejects
-        self._reject(found, report)
+            after, rejects = FactoredChats(batch.frame), batch.rejects
+        self._reject(rejects, report)
         report.records_in += records.frame.height
         report.records_out += after.frame.height
         report.seconds += time.perf_counter() - began
@@ -250,8 +250,8 @@ class Engine:
             places = frames.lazy().select("id", "source_file", "source_line")
             rejected = table.rejects.select("id", "reason", "detail")
             placed = rejected.join(places, on="id", how="left", maintain_order="left")
-            found = placed.collect(engine="streaming").rows(named=True)
-            self._reject([Reject(**row) for row in found], report)
+            rows = placed.collect(engine="streaming").rows(named=True)
+            self._reject([Reject(**row) for row in rows], report)
         frame = table.frame
         after = self._frames(report, dict(frame.collect_schema()))
         added: set[str] = set()
@@ -276,9 +276,9 @@ class Engine:
     def _frames(self, report: StepReport, schema: dict[str, Any] | None) -> RecordFrames:
         return RecordFrames(self.folder / f"{report.number:02d}.{report.name}", schema)
 
-    def _reject(self, found: list[Reject], report: StepReport) -> None:
+    def _reject(self, rejects: list[Reject], report: StepReport) -> None:
         counts: Counter[str] = Counter()
-        for reject in found:
+        for reject in rejects:
             retry = reject.reason.startswith(RETRY)
             reason = reject.reason.removeprefix(RETRY)
             counts[RETRY if retry else reason] += 1
@@ -346,14 +346,14 @@ def _limited(batches: Iterator[Batch], limit: int | None) -> Iterator[Batch]:
             return
 
 
-def _unique(frame: pl.DataFrame, seen: set[str]) -> tuple[pl.DataFrame, list[Reject]]:
+def _unique(frame: pl.DataFrame, seen_ids: set[str]) -> tuple[pl.DataFrame, list[Reject]]:
     """The records whose id no earlier source used, and the others as rejects."""
     ids = frame["id"].to_list()
-    if seen.isdisjoint(ids):
-        seen.update(ids)
+    if seen_ids.isdisjoint(ids):
+        seen_ids.update(ids)
         return frame, []
-    twice = [index for index, id_ in enumerate(ids) if id_ in seen]
-    seen.update(ids)
+    twice = [index for index, id_ in enumerate(ids) if id_ in seen_ids]
+    seen_ids.update(ids)
     rejects = [
         Reject(
             row["id"],

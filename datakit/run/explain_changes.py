@@ -36,8 +36,8 @@ class Earlier:
     @classmethod
     def load(cls, build: BuildFolder) -> Earlier | None:
         """The last build's record; None when there is no build."""
-        found = build.find_manifest()
-        return cls(found, build.records_file) if found is not None and build.is_finished else None
+        manifest = build.find_manifest()
+        return cls(manifest, build.records_file) if manifest is not None and build.is_finished else None
 
     def step(self, lookup: Lookup) -> Mapping[str, Any] | None:
         """The same step in the last build: of that name, as near as possible to its number."""
@@ -109,31 +109,31 @@ def _input_changes(lookup: Lookup, before: Mapping[str, Any], earlier: Earlier) 
 
 
 def _edited_columns(edited: pl.DataFrame, columns: list[str]) -> str:
-    found = [
+    names = [
         name
         for name in columns
         if f"{name}@old" in edited.columns
         and edited.select((pl.col(name).ne_missing(pl.col(f"{name}@old"))).any()).item()
     ]
-    if not found and "images" in columns:
+    if not names and "images" in columns:
         return "picture content"
-    return ", ".join(found) or "input"
+    return ", ".join(names) or "input"
 
 
 def why_build(recipe: Recipe, context: StepContext, build: BuildFolder, limit: int | None) -> list[str]:
     """What differs between the last build and one made now."""
-    found = build.find_manifest()
-    if found is None:
+    manifest = build.find_manifest()
+    if manifest is None:
         return [f"there is no build in {show_path(build.path)}"]
     reasons = _recipe_changes(recipe, build)
-    if found.datakit != version("datakit"):
-        reasons.append(f"datakit {found.datakit} -> {version('datakit')}")
-    reasons += _source_changes(recipe, context, found)
-    for path, old in found.artifacts.items():
+    if manifest.datakit != version("datakit"):
+        reasons.append(f"datakit {manifest.datakit} -> {version('datakit')}")
+    reasons += _source_changes(recipe, context, manifest)
+    for path, old in manifest.artifacts.items():
         if stamp(build.path / path, hashed=False).bytes != old.bytes:
             reasons.append(f"{path} of the build is missing or was edited")
-    reasons += _picture_changes(build, found)
-    if not reasons and found.settings != manifests.settings_digest(recipe, context, limit):
+    reasons += _picture_changes(build, manifest)
+    if not reasons and manifest.settings != manifests.settings_digest(recipe, context, limit):
         reasons.append("a template, the label file, the provider, --limit or a step's version changed")
     if not reasons:
         reasons.append("a file of the build or of its sources was touched")
@@ -150,18 +150,18 @@ def _recipe_changes(recipe: Recipe, build: BuildFolder) -> list[str]:
 
 def _by_name(data: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe's data without `run:`, its steps by name, so that an inserted step moves no other."""
-    named = {key: value for key, value in data.items() if key not in ("run", "steps", "emit")}
+    by_name = {key: value for key, value in data.items() if key not in ("run", "steps", "emit")}
     for row in [*(data.get("steps") or []), *(data.get("emit") or [])]:
         name, parameters = (row, {}) if isinstance(row, str) else next(iter(row.items()))
-        count = sum(key.split("#")[0] == name for key in named)
-        named[f"{name}#{count + 1}" if count else str(name)] = parameters or {}
-    return named
+        count = sum(key.split("#")[0] == name for key in by_name)
+        by_name[f"{name}#{count + 1}" if count else str(name)] = parameters or {}
+    return by_name
 
 
-def _source_changes(recipe: Recipe, context: StepContext, found: Manifest) -> list[str]:
+def _source_changes(recipe: Recipe, context: StepContext, manifest: Manifest) -> list[str]:
     paths = {str(path) for path in manifests.declared_files(recipe, context)}
-    reasons = [f"source {show_path(Path(path))} is new" for path in sorted(paths - found.sources.keys())]
-    for path, old in found.sources.items():
+    reasons = [f"source {show_path(Path(path))} is new" for path in sorted(paths - manifest.sources.keys())]
+    for path, old in manifest.sources.items():
         now = stamp(Path(path), hashed=False)
         if path not in paths:
             reasons.append(f"source {show_path(Path(path))} is no longer read")
@@ -174,9 +174,9 @@ def _content(path: str) -> str:
     return stamp(Path(path), hashed=True).sha256
 
 
-def _picture_changes(build: BuildFolder, found: Manifest) -> list[str]:
+def _picture_changes(build: BuildFolder, manifest: Manifest) -> list[str]:
     paths = build.input_images()
-    same = paths is None or manifests.images_digest(paths) == found.images
+    same = paths is None or manifests.images_digest(paths) == manifest.images
     return [] if same else ["pictures were edited, moved or touched"]
 
 

@@ -22,7 +22,7 @@ class Keys:
         self._annotator = annotator
         self.by_model = tools_by_model(annotator, context)
         self._weights = context.llm.models()
-        self._prints = {model: _print(annotator, each) for model, each in self.by_model.items()}
+        self._prints = {model: _print(annotator, own) for model, own in self.by_model.items()}
 
     def of(self, row: Row) -> tuple[bytes, str]:
         """The store's key of one record (16 bytes), and its model."""
@@ -35,7 +35,7 @@ class Keys:
 
 
 def tools_by_model(annotator: Annotator, context: StepContext) -> dict[str, StepContext]:
-    """The tools with each model that the step may call; one entry for work on this machine."""
+    """The context with each model that the step may call; one entry for work on this machine."""
     models = context.llm.models()
     if not annotator.asks_model or context.llm.resolved_provider() == "offline":
         return {context.llm.model: context}
@@ -44,11 +44,11 @@ def tools_by_model(annotator: Annotator, context: StepContext) -> dict[str, Step
 
 def fingerprint(annotator: Annotator, context: StepContext) -> str:
     """Digest of what a step is: name, version and the settings it lets into the key."""
-    each = tools_by_model(annotator, context)
-    if len(each) == 1:
-        return _print(annotator, *each.values())
+    contexts = tools_by_model(annotator, context)
+    if len(contexts) == 1:
+        return _print(annotator, *contexts.values())
     weights = context.llm.models()
-    return digest([[_print(annotator, own), weights[model]] for model, own in sorted(each.items())]).hex()
+    return digest([[_print(annotator, own), weights[model]] for model, own in sorted(contexts.items())]).hex()
 
 
 def _print(annotator: Annotator, context: StepContext) -> str:

@@ -91,8 +91,8 @@ def is_current(build: BuildFolder, recipe: Recipe, context: StepContext, limit: 
     manifest = build.find_manifest()
     if manifest is None or manifest.settings != settings_digest(recipe, context, limit):
         return False
-    found = {str(path) for path in declared_files(recipe, context)}
-    if found != manifest.sources.keys():
+    sources = {str(path) for path in declared_files(recipe, context)}
+    if sources != manifest.sources.keys():
         return False
     if not all(_same(Path(path), old) for path, old in manifest.sources.items()):
         return False

@@ -88,10 +88,10 @@ class Plan(BaseModel):
     def cost_usd_range(self) -> tuple[float, float] | None:
         """Range of the cost of all calls; None when that of some step is not known."""
         ranges = [step.cost_usd_range for step in self.steps if step.calls and step.model]
-        known = [found for found in ranges if found is not None]
-        if not known or len(known) < len(ranges):
+        known_ranges = [bounds for bounds in ranges if bounds is not None]
+        if not known_ranges or len(known_ranges) < len(ranges):
             return None
-        return sum(low for low, _ in known), sum(high for _, high in known)
+        return sum(low for low, _ in known_ranges), sum(high for _, high in known_ranges)
 
     @property
     def wall_s(self) -> float | None:
@@ -142,15 +142,15 @@ def plan(
         if counted:
             with shown:
                 engine.run(counted)
-        made = Plan(
+        plan = Plan(
             name=recipe.name,
             folder=str(folder),
             unchanged=False,
             changed=why_build(recipe, context, build, limit),
             notes=notes,
         )
-        made.steps = _steps(recipe, engine, dry.lookups, earlier, estimate)
-        return made
+        plan.steps = _steps(recipe, engine, dry.lookups, earlier, estimate)
+        return plan
     finally:
         store.close()
         shutil.rmtree(work, ignore_errors=True)
@@ -232,9 +232,11 @@ def _estimate(row: StepPlan, lookup: Lookup, engine: Engine, estimate: Estimator
     past = engine.store.means(row.name + PART, model) or engine.store.means(row.name, model)
     basis = f"the mean of {past['results']:,.0f} earlier results" if past else ""
     if past is None and estimate is not None and lookup.sample:
-        given = estimate(annotator, lookup.sample, engine.context)
-        if given is not None:
-            past = {name: None if sum_ is None else sum_ / len(lookup.sample) for name, sum_ in given.items()}
+        estimates = estimate(annotator, lookup.sample, engine.context)
+        if estimates is not None:
+            past = {
+                name: None if sum_ is None else sum_ / len(lookup.sample) for name, sum_ in estimates.items()
+            }
             basis = f"reckoned from {len(lookup.sample)} records and the model's price"
     if past and model and engine.context.run.is_batch:
         factor = engine.context.llm.batch_price_factor
@@ -262,10 +264,10 @@ def _wall_s(row: StepPlan, context: StepContext) -> float | None:
     """How long a model's calls take: by those in flight, or by what the recipe allows a minute."""
     if row.seconds is None or context.run.is_batch:
         return None
-    each = context.llm.each_endpoint()
+    endpoints = context.llm.each_endpoint()
     times = [row.seconds / min(context.run.concurrency, max(row.calls, 1))]
-    requests = [endpoint.max_requests_per_minute for endpoint in each]
-    tokens = [endpoint.max_tokens_per_minute for endpoint in each]
+    requests = [endpoint.max_requests_per_minute for endpoint in endpoints]
+    tokens = [endpoint.max_tokens_per_minute for endpoint in endpoints]
     if None not in requests:
         times.append(row.calls * 60 / sum(limit or 0.0 for limit in requests))
     if None not in tokens and row.tokens_in is not None:

@@ -62,23 +62,23 @@ class Pay(Policy):
         """
         traces: Traces = {}
         used_usd = 0.0
-        for part in rounds:
+        for frames in rounds:
             own = None
             if reviser.budget_usd is not None:
-                own = self._own_budget(reviser.budget_usd - used_usd, work, part)
-            each = replace(work, context=_with_budget(work.context, own))
+                own = self._own_budget(reviser.budget_usd - used_usd, work, frames)
+            round_work = replace(work, context=_with_budget(work.context, own))
             is_spent = False
             try:
-                each.pay(part)
+                round_work.pay(frames)
             except BudgetSpent:
                 if own is None:
                     raise
                 is_spent = True
-            traces |= hand_back(reviser, each, part)
+            traces |= hand_back(reviser, round_work, frames)
             if is_spent:
                 reviser.stop("budget")
             if reviser.budget_usd is not None:
-                used_usd += each.stored_usd()
+                used_usd += round_work.stored_usd()
         return traces
 
     def passing(self, group: list[Step], schema: dict[str, Any], context: StepContext) -> Collection[str]:
@@ -88,10 +88,10 @@ class Pay(Policy):
         pass
 
     @staticmethod
-    def _own_budget(left_usd: float, work: Annotation, part: RecordFrames) -> float | None:
+    def _own_budget(left_usd: float, work: Annotation, frames: RecordFrames) -> float | None:
         """`run.budget_usd` for a round that may use up so much; None where the build's own is the smaller."""
         stored = replace(work)
-        for _ in stored.lookup(part):
+        for _ in stored.lookup(frames):
             pass  # only for the keys
         left_usd = max(left_usd - stored.stored_usd(), 0.0)
         spent = max(work.spent_usd + work.report.cost_usd, work.context.budget.spent_usd)
@@ -99,10 +99,10 @@ class Pay(Policy):
         return spent + left_usd if budget is None or spent + left_usd < budget else None
 
 
-def hand_back(reviser: Reviser, work: Annotation, part: RecordFrames) -> Traces:
+def hand_back(reviser: Reviser, work: Annotation, frames: RecordFrames) -> Traces:
     """Gives a guard the answers of a round; those that are not there as rejects to be tried again."""
     traces: Traces = {}
-    for batch in work.join(part):
+    for batch in work.join(frames):
         reviser.take(batch)
         traces |= dict(batch.frame.select("id", work.trace).iter_rows())
     return traces

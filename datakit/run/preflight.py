@@ -74,11 +74,11 @@ def _credentials(recipe: Recipe, context: StepContext) -> Iterator[UserError]:
 
 def _unwritable(folder: Path) -> UserError | None:
     """Why nothing can be written into a folder that may have to be made first."""
-    there = folder
-    while not os.path.lexists(there):
-        there = there.parent
+    existing = folder
+    while not os.path.lexists(existing):
+        existing = existing.parent
     try:
-        with tempfile.TemporaryFile(dir=there):
+        with tempfile.TemporaryFile(dir=existing):
             return None
     except OSError as error:
         return UserError(
@@ -88,14 +88,14 @@ def _unwritable(folder: Path) -> UserError | None:
 
 
 def _room(recipe: Recipe, context: StepContext, folder: Path) -> Iterator[UserError]:
-    there = next(path for path in (folder, *folder.parents) if path.is_dir())
-    free = shutil.disk_usage(there).free
+    existing = next(path for path in (folder, *folder.parents) if path.is_dir())
+    free = shutil.disk_usage(existing).free
     sources = sum(path.stat().st_size for path in declared_files(recipe, context) if path.is_file())
-    wanted = _LEAST_BYTES + _TIMES_SOURCES * sources
-    if free < wanted:
+    needed_bytes = _LEAST_BYTES + _TIMES_SOURCES * sources
+    if free < needed_bytes:
         yield UserError(
             f"no space for the build: {free / 1e6:,.0f} MB are free on the disk of {folder}, and its records "
-            f"alone take about {wanted / 1e6:,.0f} MB",
+            f"alone take about {needed_bytes / 1e6:,.0f} MB",
             remedy="Free some, or choose another disk with --out.",
         )
 

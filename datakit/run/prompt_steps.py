@@ -35,8 +35,8 @@ def prompt_steps(
             )
         chosen.append(step)
         needed = needed - outputs | reads | (set(kind.optional(context)) & _made(recipe, step, context))
-    given = sorted(needed - BASE_COLUMNS)
-    return tuple(reversed(chosen)), tuple(given)
+    columns = sorted(needed - BASE_COLUMNS)
+    return tuple(reversed(chosen)), tuple(columns)
 
 
 def serving_work(recipe: Recipe, context: StepContext) -> ServingWork | None:
@@ -45,10 +45,10 @@ def serving_work(recipe: Recipe, context: StepContext) -> ServingWork | None:
     if not chats:
         return None
     try:
-        steps, given = prompt_steps(recipe, chats[-1], context)
+        steps, columns = prompt_steps(recipe, chats[-1], context)
     except UserError as error:
         return ServingWork(fault=error.message)
-    return ServingWork(steps=[_served(step, context) for step in steps], given=list(given))
+    return ServingWork(steps=[_served(step, context) for step in steps], given=list(columns))
 
 
 def _served(step: Step, context: StepContext) -> ServedStep:

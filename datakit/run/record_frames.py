@@ -45,10 +45,10 @@ class RecordFrames(FinalRecords):
             raise ValueError(f"batch has columns {dict(frame.schema)}, the stage {self._schema}")
         if frame.height == 0:
             return
-        part = self.folder / f"{len(self.parts):06d}.arrow"
+        path = self.folder / f"{len(self.parts):06d}.arrow"
         factored = FactoredChats(frame, shared) if shared else self._factored(frame)
-        factored.frame.write_ipc(part)
-        self.parts.append(part)
+        factored.frame.write_ipc(path)
+        self.parts.append(path)
         self._shared.append(factored.shared)
         self.rows += frame.height
 
@@ -58,7 +58,7 @@ class RecordFrames(FinalRecords):
             return pl.LazyFrame(schema=self.schema)
         frames = []
         for shared, parts in groupby(zip(self._shared, self.parts, strict=True), key=lambda pair: pair[0]):
-            frame = pl.scan_ipc([part for _, part in parts])
+            frame = pl.scan_ipc([path for _, path in parts])
             if shared:
                 whole = partial(expanded, shared=shared)
                 frame = frame.with_columns(
@@ -69,20 +69,20 @@ class RecordFrames(FinalRecords):
 
     def factored(self, columns: Sequence[str] | None = None) -> Iterator[FactoredChats]:
         """The parts in order, each read into memory on its own, with their chats as they lie on disk."""
-        for part, shared in zip(self.parts, self._shared, strict=True):
+        for path, shared in zip(self.parts, self._shared, strict=True):
             yield FactoredChats(
-                pl.read_ipc(part, columns=list(columns) if columns is not None else None), shared
+                pl.read_ipc(path, columns=list(columns) if columns is not None else None), shared
             )
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
         """The parts in order, each read into memory on its own."""
-        for part in self.factored(columns):
-            yield part.expanded()
+        for chats in self.factored(columns):
+            yield chats.expanded()
 
     def remove(self) -> None:
         """Deletes the files; the table is gone."""
-        for part in self.parts:
-            part.unlink(missing_ok=True)
+        for path in self.parts:
+            path.unlink(missing_ok=True)
         self.parts, self._shared = [], []
 
     def _factored(self, frame: pl.DataFrame) -> FactoredChats:

@@ -93,10 +93,10 @@ class Store:
             ) from None
 
     def _open(self) -> None:
-        (found,) = self._db.execute("PRAGMA user_version").fetchone()
-        if found > FORMAT:
+        (user_version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if user_version > FORMAT:
             raise UserError(
-                f"the result store {self.path} was written by a newer datakit (format {found})",
+                f"the result store {self.path} was written by a newer datakit (format {user_version})",
                 remedy="Upgrade datakit, or name another folder with `run.store`.",
             )
         self._db.executescript(_SCHEMA)
@@ -107,7 +107,7 @@ class Store:
 
     def get_many(self, keys: Iterable[bytes]) -> dict[bytes, Stored]:
         """The stored results among `keys`."""
-        found: dict[bytes, Stored] = {}
+        results: dict[bytes, Stored] = {}
         today = int(time.time()) // _DAY_S * _DAY_S
         stale: list[bytes] = []
         for chunk in _chunks(list(keys)):
@@ -116,24 +116,24 @@ class Store:
                 f"SELECT key, step, rejected, value, meta, created, used FROM results WHERE key IN ({marks})"
             )
             for key, step, rejected, value, meta, created, used in self._db.execute(query, chunk):
-                found[key] = Stored(_unpack(rejected, value, meta), step, created)
+                results[key] = Stored(_unpack(rejected, value, meta), step, created)
                 if used < today:
                     stale.append(key)
         for chunk in _chunks(stale):
             self._db.execute(
                 f"UPDATE results SET used={today} WHERE key IN ({','.join('?' * len(chunk))})", chunk
             )
-        return found
+        return results
 
     def known(self, keys: Iterable[bytes]) -> set[bytes]:
         """Which of `keys` have a result."""
-        found: set[bytes] = set()
+        stored_keys: set[bytes] = set()
         for chunk in _chunks(list(keys)):
             marks = ",".join("?" * len(chunk))
-            found.update(
+            stored_keys.update(
                 key for (key,) in self._db.execute(f"SELECT key FROM results WHERE key IN ({marks})", chunk)
             )
-        return found
+        return stored_keys
 
     def put(self, key: bytes, step: str, outcome: Done | Rejected) -> None:
         """Stores a result; it is on disk when this returns."""
@@ -185,11 +185,11 @@ class Store:
                   ORDER BY created DESC LIMIT 200)""",
             {"step": step, "model": model},
         ).fetchone()
-        found = dict(zip(("results", *fields), row, strict=True))
-        squares, mean = found.pop("squares"), found["cost_usd"]
+        figures = dict(zip(("results", *fields), row, strict=True))
+        squares, mean = figures.pop("squares"), figures["cost_usd"]
         variance = max(squares - mean**2, 0.0) if mean is not None else 0.0
-        found["cost_usd_error"] = (variance / row[0]) ** 0.5 if row[0] else 0.0
-        return found if row[0] else None
+        figures["cost_usd_error"] = (variance / row[0]) ** 0.5 if row[0] else 0.0
+        return figures if row[0] else None
 
     def entries(self) -> Iterator[Entry]:
         """Every result without its value."""
@@ -207,8 +207,8 @@ class Store:
 
     def sound(self) -> str:
         """The word ok, or what SQLite's quick check finds wrong with the file."""
-        (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
-        return str(found)
+        (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        return str(verdict)
 
 
 def store_folder(project: Path, setting: str | None) -> Path:

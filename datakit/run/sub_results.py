@@ -22,8 +22,8 @@ class StoredSubResults:
     report: StepReport
 
     def get(self, key: bytes) -> Done | Rejected | None:
-        found = self.store.get_many([key]).get(key)
-        return found.outcome if found is not None else None
+        stored = self.store.get_many([key]).get(key)
+        return stored.outcome if stored is not None else None
 
     def put(self, key: bytes, outcome: Done | Rejected) -> None:
         self.store.put(key, self.report.name + PART, outcome)

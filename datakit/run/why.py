@@ -101,28 +101,28 @@ def why(build: BuildFolder, id_: str, *, recipe: Recipe | None, store: Path, rep
 
     Raises UserError with a did-you-mean for an id that neither knows.
     """
-    found = build.find_manifest()
-    if recipe is None and found is None and not failed_build(build.path).path.is_dir():
+    manifest = build.find_manifest()
+    if recipe is None and manifest is None and not failed_build(build.path).path.is_dir():
         raise UserError(
             f"there is no build in {build.path}",
             remedy="Name a recipe or a build folder, such as build/ecom_v3.",
         )
     met: list[str] = []
     opened = Store(store) if (store / "results.sqlite").is_file() or recipe is not None else None
-    story = Story(id=id_, build=str(build.path) if found is not None else "")
+    story = Story(id=id_, build=str(build.path) if manifest is not None else "")
     try:
         if recipe is not None and replay and opened is not None:
             met = _replay(story, recipe, opened)
-            current = found is not None and _stands(build, recipe, opened)
-            if found is not None and not current:
+            current = manifest is not None and _stands(build, recipe, opened)
+            if manifest is not None and not current:
                 story.notes.append("The recipe or its data differ from the build: its rows may be older.")
         else:
             _recorded(story, build, opened)
     finally:
         if opened is not None:
             opened.close()
-    if found is not None:
-        story.places = list(_places(build.path, found, id_))
+    if manifest is not None:
+        story.places = list(_places(build.path, manifest, id_))
     if not story.steps and not story.places:
         raise _unknown(story, [*met, *_known_ids(build)])
     _source(story)
@@ -150,12 +150,12 @@ def _replay(story: Story, recipe: Recipe, store: Store) -> list[str]:
             except NothingLeft:
                 frames = None
                 story.notes.append(f"Step {step.number} ({step.name}) left no record at all.")
-            asked = [lookup for lookup in dry.lookups if lookup.step is step]
-            told, row = _step(story.id, step, frames, engine, asked, before)
-            if told is not None:
-                story.steps.append(told)
+            lookups = [lookup for lookup in dry.lookups if lookup.step is step]
+            step_story, row = _step(story.id, step, frames, engine, lookups, before)
+            if step_story is not None:
+                story.steps.append(step_story)
                 before = row
-            if frames is None or (told is not None and told.reason):
+            if frames is None or (step_story is not None and step_story.reason):
                 break
         ids = frames.lazy().select("id").collect()["id"].to_list() if frames and not story.steps else []
     finally:
@@ -170,16 +170,16 @@ def _step(
     step: Step,
     frames: RecordFrames | None,
     engine: Engine,
-    asked: list[Lookup],
+    lookups: list[Lookup],
     before: dict[str, Any],
 ) -> tuple[StepStory | None, dict[str, Any]]:
     """What the step did with the record, None when it did not come by; and the record's columns after it."""
     trace = f"@{step.number}.{step.name}"
     paid = isinstance(step.transform, Annotator)
-    found = frames.lazy().filter(pl.col("id") == id_).head(1).collect() if frames is not None else None
-    if found is not None and found.height:
-        row = found.row(0, named=True)
-        is_open = any(id_ in lookup.open_ids for lookup in asked)
+    found_rows = frames.lazy().filter(pl.col("id") == id_).head(1).collect() if frames is not None else None
+    if found_rows is not None and found_rows.height:
+        row = found_rows.row(0, named=True)
+        is_open = any(id_ in lookup.open_ids for lookup in lookups)
         state = "open" if is_open or (paid and row[trace] is None) else "passed"
         answer = _answer(row.get(trace), engine.store)
         changes = _changes(before, row)
@@ -187,10 +187,10 @@ def _step(
     reject = _reject_of(read_rejects(engine.rejects_file), id_)
     if reject is None:
         return None, before
-    told = _left(reject, step.number, step.name)
+    step_story = _left(reject, step.number, step.name)
     if paid:
-        told.answer = _answer({"key": asked[-1].keys.get(id_)}, engine.store)
-    return told, before or reject
+        step_story.answer = _answer({"key": lookups[-1].keys.get(id_)}, engine.store)
+    return step_story, before or reject
 
 
 def _recorded(story: Story, build: BuildFolder, store: Store | None) -> None:
@@ -214,17 +214,17 @@ def _recorded(story: Story, build: BuildFolder, store: Store | None) -> None:
 
 
 def _told(step: StepReport, row: dict[str, Any], store: Store | None) -> StepStory:
-    told = StepStory(number=step.number, name=step.name, state="passed")
-    told.answer = _answer(row.get(f"@{step.number}.{step.name}"), store)
-    return told
+    step_story = StepStory(number=step.number, name=step.name, state="passed")
+    step_story.answer = _answer(row.get(f"@{step.number}.{step.name}"), store)
+    return step_story
 
 
 def _record(build: BuildFolder, id_: str) -> dict[str, Any] | None:
     path = build.records_file
     if not path.is_file():
         return None
-    found = pl.scan_parquet(path).filter(pl.col("id") == id_).head(1).collect()
-    return found.row(0, named=True) if found.height else None
+    rows = pl.scan_parquet(path).filter(pl.col("id") == id_).head(1).collect()
+    return rows.row(0, named=True) if rows.height else None
 
 
 def _answer(trace: dict[str, Any] | None, store: Store | None) -> Answer | None:
@@ -283,10 +283,10 @@ def _source(story: Story) -> None:
                 return
 
 
-def _places(folder: Path, found: Manifest, id_: str) -> Iterator[Place]:
+def _places(folder: Path, manifest: Manifest, id_: str) -> Iterator[Place]:
     """Rows of the data files that bear the id; files hold one row a line."""
     marks = {json.dumps(id_, ensure_ascii=ascii_).encode() for ascii_ in (True, False)}
-    for name in found.records:
+    for name in manifest.records:
         path = folder / name
         if path.suffix not in (".json", ".jsonl") or not path.is_file():
             continue
@@ -311,14 +311,16 @@ DID_YOU_MEAN_MAX = 100_000
 
 
 def _unknown(story: Story, ids: list[str]) -> UserError:
-    known = sorted(set(ids))
+    known_ids = sorted(set(ids))
     near = (
-        difflib.get_close_matches(story.id, known, n=3, cutoff=0.6) if len(known) <= DID_YOU_MEAN_MAX else []
+        difflib.get_close_matches(story.id, known_ids, n=3, cutoff=0.6)
+        if len(known_ids) <= DID_YOU_MEAN_MAX
+        else []
     )
-    near = near or [other for other in known if story.id in other][:3]
+    near = near or [other for other in known_ids if story.id in other][:3]
     remedy = f"Did you mean {' or '.join(f'`{other}`' for other in near)}?" if near else ""
-    if not remedy and known:
-        remedy = f"Ids look like `{known[0]}`."
+    if not remedy and known_ids:
+        remedy = f"Ids look like `{known_ids[0]}`."
     what = "no step of the recipe" if story.replayed else f"nothing in {story.build or 'the failed build'}"
     return UserError(f"{what} knows a record `{story.id}`", remedy=remedy)
 

@@ -319,24 +319,26 @@ sys.path[:0] = [{tests!r}, {root!r}]
 from pathlib import Path
 import json
 from datakit.core.settings import LlmSettings, RunSettings
-from datakit.core.step_context import Tools
+from datakit.core.step_context import StepContext
 from datakit.annotate.describe import Describe
 from datakit.recipe.recipe import Step
 from datakit.run.dry_run import DryRun
 from datakit.run.engine import Engine
 from datakit.run.policy import Pay, Policy
-from datakit.run.record_frames import Stage
+from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
 import polars as pl
 from datakit.core.record import BASE, COLUMNS
 folder = Path({folder!r})
 schema = {{name: COLUMNS[name] for name in BASE}}
 rows = json.loads((folder / "rows.json").read_text())
-given = Stage(folder / ("given-" + sys.argv[1]), schema)
+given = RecordFrames(folder / ("given-" + sys.argv[1]), schema)
 given.append(pl.DataFrame(rows, schema))
-tools = Tools(base=folder, project=folder, llm=LlmSettings(base_url={url!r}), run=RunSettings(concurrency=4))
+llm, run = LlmSettings(base_url={url!r}), RunSettings(concurrency=4)
+context = StepContext(base=folder, project=folder, llm=llm, run=run)
 step = Describe(template="ask.j2", samples=3, banned=("坏",))
-Engine(tools, Store(folder / "store"), folder / ("work-" + sys.argv[1])).run([Step(1, step, "r:1:1")], given)
+engine = Engine(context, Store(folder / "store"), folder / ("work-" + sys.argv[1]))
+engine.run([Step(1, step, "r:1:1")], given)
 """
 
 

@@ -21,7 +21,7 @@ def example() -> Any:
     code = textwrap.dedent(text[text.index("    class Prices") :])
     names = {
         **vars(kinds),
-        "Tools": StepContext,
+        "StepContext": StepContext,
         "Table": Table,
         "pl": pl,
         "Path": Path,

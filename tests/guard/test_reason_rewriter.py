@@ -304,24 +304,25 @@ from pathlib import Path
 import polars as pl
 from datakit.core.labels import load_labels
 from datakit.core.settings import LlmSettings, RunSettings
-from datakit.core.step_context import Tools
+from datakit.core.step_context import StepContext
 from datakit.guard.reason import Reason
 from datakit.recipe.recipe import Step
 from datakit.run.engine import Engine
-from datakit.run.record_frames import Stage
+from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
 
 folder, url, labels, name = map(Path, sys.argv[1:])
 frame = pl.read_parquet(folder / "rows.parquet")
-given = Stage(folder / f"given-{name}", dict(frame.schema))
+given = RecordFrames(folder / f"given-{name}", dict(frame.schema))
 given.append(frame)
-tools = Tools(
+context = StepContext(
     base=folder, project=folder, labels=load_labels(labels),
     llm=LlmSettings(base_url=sys.argv[2]), run=RunSettings(concurrency=3),
 )
 step = Reason(on_fail="rewrite", template="again.j2", max_rewrites=3)
-stage = Engine(tools, Store(folder / "store"), folder / f"work-{name}").run([Step(1, step, "r:1:1")], given)
-stage.lazy().collect().write_parquet(folder / f"{name}.parquet")
+engine = Engine(context, Store(folder / "store"), folder / f"work-{name}")
+records = engine.run([Step(1, step, "r:1:1")], given)
+records.lazy().collect().write_parquet(folder / f"{name}.parquet")
 """
 
 

@@ -87,18 +87,18 @@ class Batches:
         """One answer, after as many batches as the settings allow."""
         tries = 0
         while True:
-            found = await self._scheduler.answer(request, further)
-            what = found.what
+            delivery = await self._scheduler.answer(request, further)
+            what = delivery.what
             if not (isinstance(what, Fault) and what.reason == WAITS):
                 spent.calls += 1
                 self._attempts[what.reason if isinstance(what, Fault) else "answered"] += 1
             if isinstance(what, Answer):
-                spent.add(what, self._price if found.is_first or self._price is None else _FREE)
+                spent.add(what, self._price if delivery.is_first or self._price is None else _FREE)
                 return what
             if what.fate == "stop":
                 raise await self._stopped(what)
             if what.fate == "adapt":
-                if not self._dialect.adapt(what, found.version):
+                if not self._dialect.adapt(what, delivery.version):
                     return replace(what, fate="retry", reason="request_refused")
             elif what.fate != "again" or tries >= self.settings.max_retries:
                 return what

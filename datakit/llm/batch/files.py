@@ -93,11 +93,11 @@ def write(
 ) -> Written:
     """A batch file of as many of the named lines as may stand in it, in their order. It is closed then."""
     written, size, full = Written(), 0, False
-    seen: set[str] = set()
+    ids: set[str] = set()
     with open(path, "wb") as file:
         for line in lines:
             assert line.id  # nothing could be joined on it
-            if line.id in seen:  # asked twice: one line answers both
+            if line.id in ids:  # asked twice: one line answers both
                 written.lines.append(line)
                 continue
             if full:
@@ -115,12 +115,12 @@ def write(
             elif written.worst_usd + worst > limits.usd:
                 written.left.append(line)
                 written.too_dear_usd, full = worst, True
-            elif size + len(data) > limits.max_bytes or len(seen) >= limits.max_requests:
+            elif size + len(data) > limits.max_bytes or len(ids) >= limits.max_requests:
                 written.left.append(line)
                 full = True
             else:
                 file.write(data)
-                seen.add(line.id)
+                ids.add(line.id)
                 written.lines.append(line)
                 size, written.worst_usd = size + len(data), written.worst_usd + worst
     return written
@@ -156,8 +156,8 @@ def _value(line: bytes) -> Any:
 
 
 def _found(provider: Provider, value: dict[str, Any]) -> Answer | Fault:
-    given, error = value.get("response"), value.get("error")
-    response = given if isinstance(given, dict) else {}
+    reply, error = value.get("response"), value.get("error")
+    response = reply if isinstance(reply, dict) else {}
     status, body = chat_answer.count(response.get("status_code")), response.get("body")
     if status in (None, 0) and "choices" in response:  # a completion without a frame around it
         status, body = 200, response

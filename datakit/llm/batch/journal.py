@@ -115,7 +115,7 @@ class BatchFolder:
         folder = self._found.get(id_)
         if folder is None:
             return None
-        self._found = {known: place for known, place in self._found.items() if place != folder}
+        self._found = {other: place for other, place in self._found.items() if place != folder}
         lock = _locked(folder) if folder.is_dir() else None
         state = _state(folder)  # read under the lock
         if lock is None and state is not None:
@@ -137,17 +137,17 @@ class BatchFolder:
 
     def _scan(self) -> dict[str, Path]:
         """`custom_id` -> folder, of what was left behind. What never left this machine is removed."""
-        found: dict[str, Path] = {}
+        folders: dict[str, Path] = {}
         if not self.folder.is_dir():
-            return found
+            return folders
         with self._guard():
             for folder in sorted(path for path in self.folder.iterdir() if path.is_dir()):
                 state = _state(folder)
                 if state is None:
                     _remove_unsent(folder)
                 elif (state.way, state.endpoint) == (self._way, self.endpoint) and not _is_forgotten(state):
-                    found |= dict.fromkeys(state.ids, folder)
-        return found
+                    folders |= dict.fromkeys(state.ids, folder)
+        return folders
 
     @contextmanager
     def _guard(self) -> Iterator[None]:

@@ -70,9 +70,9 @@ class BatchService:
             try:
                 return await self._safely(go)
             except Unreachable:
-                found = await self.find(file_id, name, since)
-                if found is not None:
-                    return found
+                batch = await self.find(file_id, name, since)
+                if batch is not None:
+                    return batch
                 if not left:
                     raise
         raise AssertionError("a loop of at least one try ends in it")
@@ -136,7 +136,7 @@ class BatchService:
     def _address(self) -> str:
         return self._endpoint.address
 
-    async def _safely(self, call: Callable[[], Awaitable[Result]], known: str = "") -> Result:
+    async def _safely(self, call: Callable[[], Awaitable[Result]], batch_id: str = "") -> Result:
         """The result of a call; `known` is the id of something that was there before."""
         from openai import APIConnectionError, APIResponseValidationError, APIStatusError
 
@@ -152,12 +152,12 @@ class BatchService:
         fault = self._endpoint.connection.safe(fault)
         if fault.fate == "again":
             raise Unreachable(fault)
-        raise await self._stopped(fault, known)
+        raise await self._stopped(fault, batch_id)
 
-    async def _stopped(self, fault: Fault, known: str) -> StopProvider:
-        if fault.reason == "address" and known:
+    async def _stopped(self, fault: Fault, batch_id: str) -> StopProvider:
+        if fault.reason == "address" and batch_id:
             return StopProvider(
-                f"{self._address} does not know {known} any more. {fault.detail}",
+                f"{self._address} does not know {batch_id} any more. {fault.detail}",
                 "Is the key that of another account? Nothing is sent again while the batch's folder stands.",
             )
         if fault.reason == "address":

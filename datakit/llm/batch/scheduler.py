@@ -104,26 +104,28 @@ class BatchScheduler:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         await self._tidy()
-        away = [one for one in self._asked if one.entry.known.status == "submitted"]
+        away = [batch for batch in self._asked if batch.entry.known.status == "submitted"]
         self.stats.batches_away += len(away)
         self.stats.message, self.stats.in_flight = "", 0
-        for entry in [*(one.entry for one in self._asked), *(entry for entry, _ in self._answered)]:
+        for entry in [*(batch.entry for batch in self._asked), *(entry for entry, _ in self._answered)]:
             entry.release()
 
     async def _work(self) -> None:
         try:
             while self._stopped is None:
                 await self._quiet()
-                seen = self._questions
+                questions_before = self._questions
                 await self._tidy()
                 if self._waiting and self._has_room:
                     await self._send()
-                for asked in [one for one in self._asked if one.look_at <= time.monotonic()]:
-                    await self._look(asked)
+                for batch in [
+                    open_batch for open_batch in self._asked if open_batch.look_at <= time.monotonic()
+                ]:
+                    await self._look(batch)
                     if self._answered:
                         break  # one file's answers are stored and forgotten before the next one's are read
                 self._tell()
-                if seen == self._questions and not self._answered:
+                if questions_before == self._questions and not self._answered:
                     await self._sleep()
         except Exception as error:  # whoever waits for an answer gets it, and the build tells it
             self.halt(error)
@@ -145,7 +147,7 @@ class BatchScheduler:
     async def _sleep(self) -> None:
         """Until something is asked, a batch is to be looked after, or money of others may be free again."""
         self._news.clear()
-        times = [one.look_at for one in self._asked]
+        times = [batch.look_at for batch in self._asked]
         if not times and self._waiting:
             times = [time.monotonic() + _FIRST_LOOK_S]
         delay_s = max(min(times) - time.monotonic(), 0.0) if times else None
@@ -233,69 +235,74 @@ class BatchScheduler:
             )
         )
         self.budget.hold(written.worst_usd)
-        asked = Asked(entry, had_company=bool(self._asked))
-        self._asked.append(asked)
+        batch = Asked(entry, had_company=bool(self._asked))
+        self._asked.append(batch)
         self.stats.tell(f"sending a batch of {len(ids):,} requests")
         await self.backend.order(entry)
-        asked.look_at = time.monotonic()
+        batch.look_at = time.monotonic()
 
-    async def _look(self, asked: Asked) -> None:
+    async def _look(self, batch: Asked) -> None:
         try:
-            found = await self.backend.look(asked.entry)
+            state = await self.backend.look(batch.entry)
         except BatchFailed as failed:
-            await self._failed(asked, failed)
+            await self._failed(batch, failed)
             return
-        if isinstance(found, Ended):
-            self._hand_out(asked, found.missing)
-        elif isinstance(found, Fault):
-            self._asked.remove(asked)
-            self.budget.settle(asked.entry.known.worst_usd, 0.0)
-            self._give(asked.entry.known.ids, found)
-            asked.entry.release()
+        if isinstance(state, Ended):
+            self._hand_out(batch, state.missing)
+        elif isinstance(state, Fault):
+            self._asked.remove(batch)
+            self.budget.settle(batch.entry.known.worst_usd, 0.0)
+            self._give(batch.entry.known.ids, state)
+            batch.entry.release()
         else:
-            asked.done = max(found, asked.done)
-            asked.look_at = time.monotonic() + min(asked.pause_s, self.run.batch_poll_s)
-            asked.pause_s = min(asked.pause_s * _SLOWER, self.run.batch_poll_s)
+            batch.done = max(state, batch.done)
+            batch.look_at = time.monotonic() + min(batch.pause_s, self.run.batch_poll_s)
+            batch.pause_s = min(batch.pause_s * _SLOWER, self.run.batch_poll_s)
 
-    def _hand_out(self, asked: Asked, missing: str) -> None:
+    def _hand_out(self, batch: Asked, missing: str) -> None:
         """Gives every answer to who asked for it; questions without one fail for the reason `missing`.
 
         Answers that nobody has asked for in this run (another recipe, --limit, a record that comes later)
         stay where they are: they are paid for.
         """
-        entry, cost = asked.entry, 0.0
-        self._asked.remove(asked)
+        entry, cost = batch.entry, 0.0
+        self._asked.remove(batch)
         open_, unasked = set(entry.known.ids), list[str]()
-        for id_, found in batch_files.read(self.dialect.provider, entry.output, entry.errors):
+        for id_, outcome in batch_files.read(self.dialect.provider, entry.output, entry.errors):
             if id_ in open_:
                 open_.discard(id_)
-                if isinstance(found, Answer) and not self._open.get(id_):
+                if isinstance(outcome, Answer) and not self._open.get(id_):
                     unasked.append(id_)
                     self._open.pop(id_, None)
                     continue
-                if isinstance(found, Answer) and self.price is not None:
-                    cost += self.price.cost(found.tokens_in, found.tokens_out, found.cached)
-                self._give([id_], found)
+                if isinstance(outcome, Answer) and self.price is not None:
+                    cost += self.price.cost(outcome.tokens_in, outcome.tokens_out, outcome.cached)
+                self._give([id_], outcome)
         ended = missing.replace("_", " ")
         self._give(list(open_), Fault("again", missing, f"{ended}: the batch ended without this answer"))
         self.budget.settle(entry.known.worst_usd, cost)
         self._answered.append((entry, unasked))
 
-    def _give(self, ids: list[str], found: Answer | Fault) -> None:
-        if ids and isinstance(found, Fault) and found.fate == "again" and self.backend.way == "batch_files":
-            count = self.stats.unanswered.get(found.detail, 0)
-            self.stats.unanswered[found.detail] = count + len(ids)
+    def _give(self, ids: list[str], outcome: Answer | Fault) -> None:
+        if (
+            ids
+            and isinstance(outcome, Fault)
+            and outcome.fate == "again"
+            and self.backend.way == "batch_files"
+        ):
+            count = self.stats.unanswered.get(outcome.detail, 0)
+            self.stats.unanswered[outcome.detail] = count + len(ids)
         for id_ in ids:
             for number, line in enumerate(self._open.pop(id_, ())):
-                line.give(found, is_first=number == 0)
+                line.give(outcome, is_first=number == 0)
 
-    async def _failed(self, asked: Asked, failed: BatchFailed) -> None:
+    async def _failed(self, batch: Asked, failed: BatchFailed) -> None:
         """A batch that did not begin: its questions wait again, for room in the queue, or all is over."""
-        entry, error = asked.entry, failed.error
-        self._asked.remove(asked)
+        entry, error = batch.entry, failed.error
+        self._asked.remove(batch)
         self.budget.settle(entry.known.worst_usd, 0.0)
         self._waiting.extend(line for id_ in entry.known.ids for line in self._open.pop(id_, ()))
-        if error is None and not asked.had_company:
+        if error is None and not batch.had_company:
             error = StopProvider(
                 f"the account's queue of batches has no room for {len(entry.known.ids):,} requests",
                 "Wait for its other batches or lower run.batch_max_requests, then run the same command.",
@@ -328,9 +335,9 @@ class BatchScheduler:
         if not self._asked:
             self.stats.in_flight = 0
             return
-        total = sum(len(one.entry.known.ids) for one in self._asked)
+        total = sum(len(batch.entry.known.ids) for batch in self._asked)
         self.stats.in_flight = total
         batches = f"{len(self._asked)} batch{'es' if len(self._asked) > 1 else ''} under way"
-        wait_s = max(min(one.look_at for one in self._asked) - time.monotonic(), 0.0)
-        done = sum(one.done for one in self._asked)
+        wait_s = max(min(batch.look_at for batch in self._asked) - time.monotonic(), 0.0)
+        done = sum(batch.done for batch in self._asked)
         self.stats.tell(f"{batches}, {done:,} of {total:,} requests done, next look in {wait_s:.0f} s")

@@ -39,10 +39,10 @@ def find(name: str) -> type[Provider]:
     if point is None:
         hint = did_you_mean(name, provider_names()) or f"Known: {', '.join(provider_names())}."
         raise UserError(f"no provider is called `{name}`", remedy=hint)
-    found = point.load()
-    if not _is_provider(found):
+    provider = point.load()
+    if not _is_provider(provider):
         raise UserError(f"entry point {point.name} = {point.value} is not a datakit provider")
-    return found
+    return provider
 
 
 def _is_provider(value: object) -> TypeGuard[type[Provider]]:

@@ -56,14 +56,14 @@ class Azure(Provider):
     @property
     def key_name(self) -> str:
         """Azure's own variable, else OpenAI's where only that is set."""
-        given = self.settings.api_key_env
-        names = [given] if given else [self.key_env, "OPENAI_API_KEY"]
+        own_name = self.settings.api_key_env
+        names = [own_name] if own_name else [self.key_env, "OPENAI_API_KEY"]
         return next((name for name in names if name in os.environ), names[0])
 
     @property
     def key(self) -> str:
-        given = {name.lower() for name in self.settings.extra_headers}
-        return "" if given & {"authorization", "api-key"} else super().key
+        header_names = {name.lower() for name in self.settings.extra_headers}
+        return "" if header_names & {"authorization", "api-key"} else super().key
 
     def headers(self) -> dict[str, str]:
         return {"api-key": self.key} if self.key else {}
@@ -94,9 +94,9 @@ class Azure(Provider):
     def _place(self) -> dict[str, str | None]:
         """The parts of the address's path."""
         path = urllib.parse.urlsplit(self.base_url).path.rstrip("/")
-        found = _PLACE.match(path) or _PLACE.match(path + "/openai")
-        assert found is not None  # the second form always fits
-        return found.groupdict()
+        match = _PLACE.match(path) or _PLACE.match(path + "/openai")
+        assert match is not None  # the second form always fits
+        return match.groupdict()
 
     @property
     def _root(self) -> str:
@@ -106,5 +106,5 @@ class Azure(Provider):
 
     @property
     def _version(self) -> str:
-        given = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.base_url).query))
-        return given.get("api-version") or os.environ.get("OPENAI_API_VERSION") or API_VERSION
+        query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.base_url).query))
+        return query.get("api-version") or os.environ.get("OPENAI_API_VERSION") or API_VERSION

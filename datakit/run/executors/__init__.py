@@ -28,8 +28,8 @@ _OLD_NAMES = {"async": "event_loop"}
 
 def executor_for(annotator: Annotator, context: StepContext) -> Executor:
     """The executor that an annotator names. Nothing is started before its `run` is."""
-    named: str = annotator.executor
-    name = _OLD_NAMES.get(named, named)
+    declared: str = annotator.executor
+    name = _OLD_NAMES.get(declared, declared)
     if name in _OWN:
         return _OWN[name](annotator, context)
     others = {point.name: point for point in entry_points(group=GROUP)}

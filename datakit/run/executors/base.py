@@ -29,7 +29,7 @@ Answered = list[tuple[bytes, Outcome]]
 
 
 class Executor(Protocol):
-    """Has an annotator's worker answer jobs, one run for each; made by `executor_for(annotator, tools)`.
+    """Has an annotator's worker answer jobs, one run for each; made by `executor_for(annotator, context)`.
 
     An executor starts workers and says what they answered. It neither looks results up nor stores them, and
     counts neither records nor money: whoever calls it does that between two batches.
@@ -42,7 +42,7 @@ class Executor(Protocol):
     - Batches are handed out as soon as they are there and are stored before the next one is asked for. One
       may be empty: nothing came, but the progress line has something to tell.
     - Closing the generator before its end, as Ctrl-C does, leaves no process, thread or task behind.
-    - Workers share nothing with the caller but what is pickled to them (annotator, tools, rows), unless
+    - Workers share nothing with the caller but what is pickled to them (annotator, context, rows), unless
       they live in the caller's process.
     """
 
@@ -67,15 +67,15 @@ def answer(worker: RowWorker, row: Row) -> Outcome:
 def notes_of(workers: Iterable[RowWorker | AsyncRowWorker]) -> Row:
     """What the workers have to say besides their names; of several models, only the warnings."""
     attempts: Counter[str] = Counter()
-    found = [dict(worker.notes) for worker in workers]
-    for notes in found:
+    all_notes = [dict(worker.notes) for worker in workers]
+    for notes in all_notes:
         attempts.update(notes.pop("attempts", {}))
         notes.pop("writer", None)
-    if len(found) > 1:
-        warnings = [warning for notes in found for warning in notes.get("warnings", [])]
-        found = [{"warnings": warnings}] if warnings else []
+    if len(all_notes) > 1:
+        warnings = [warning for notes in all_notes for warning in notes.get("warnings", [])]
+        all_notes = [{"warnings": warnings}] if warnings else []
     merged: Row = {"attempts": dict(attempts)}
-    for notes in found:
+    for notes in all_notes:
         merged.update(notes)
     return merged
 
