@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+from packaging.requirements import Requirement
 from pydantic import BaseModel
 
 from datakit.core.errors import DatakitError
@@ -92,34 +93,28 @@ def _extras(_: Path) -> Iterator[Check]:
         yield Check(name=f"extra {extra}", state=state, message=f"{message}, for {purpose}", remedy=remedy)
 
 
-def _requirements(extra: str | None) -> list[str]:
-    """The requirements of datakit itself, or of one extra, without their markers."""
-    requirements = []
-    for line in metadata.requires("datakit") or []:
-        requirement, _, marker = line.partition(";")
-        match = re.search(r"extra == ['\"]([\w-]+)['\"]", marker)
-        if (match[1] if match else None) == extra:
-            requirements.append(requirement.strip())
-    return requirements
+def _requirements(extra: str | None) -> list[Requirement]:
+    """The requirements of datakit itself, or of one extra, that hold on this machine."""
+
+    def holds(requirement: Requirement, extra: str) -> bool:
+        return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
+
+    match = map(Requirement, metadata.requires("datakit") or [])
+    if extra is None:
+        return [requirement for requirement in match if holds(requirement, "")]
+    return [requirement for requirement in match if holds(requirement, extra) and not holds(requirement, "")]
 
 
-def _fault(requirement: str) -> str:
+def _fault(requirement: Requirement) -> str:
     """What is wrong with an installed package; empty when it is there in a fitting version."""
-    name = re.split(r"[\s<>=!~\[]", requirement, maxsplit=1)[0]
+    name = requirement.name
     try:
-        installed = metadata.version(name)
+        version = metadata.version(name)
     except metadata.PackageNotFoundError:
         return f"{name} is missing"
-    for sign, bound in re.findall(r"(>=|<|==)\s*([\w.]+)", requirement):
-        have, want = _numbers(installed), _numbers(bound)
-        fits = have >= want if sign == ">=" else have < want if sign == "<" else have[: len(want)] == want
-        if not fits:
-            return f"{name} is {installed}, needed is {requirement}"
-    return ""
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+    if requirement.specifier.contains(version, prereleases=True):
+        return ""
+    return f"{name} is {version}, needed is {name}{requirement.specifier}"
 
 
 def _ocr(project: Path) -> Iterator[Check]:

@@ -89,7 +89,7 @@ def apply(
     base = Path.cwd()
     context = StepContext(
         base=base,
-        project=project_of(base / "notebook"),
+        project=project_of(base),
         name="notebook",
         seed=seed,
         labels=load_labels(base / labels) if labels is not None else None,

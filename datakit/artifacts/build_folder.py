@@ -12,7 +12,6 @@ from typing import Any
 
 import orjson
 import polars as pl
-import yaml
 
 from datakit.artifacts import names, predictions
 from datakit.artifacts.checked import CheckReport
@@ -28,6 +27,7 @@ from datakit.core.answer import AnswerFormat
 from datakit.core.answer_forms import NEWEST
 from datakit.core.errors import UserError
 from datakit.core.labels import LabelSet, load_labels
+from datakit.core.plain_yaml import YamlFault, parse
 from datakit.core.record import COLUMNS, GENERAL, TRAIN
 
 _ABSOLUTE = re.compile(r"(?<![\w.:/<])/(?:[^\s/:'\"`|<>,;()]+/)+([^\s/:'\"`|<>,;()]+)")
@@ -384,10 +384,10 @@ class BuildFolder:
     def _yaml(self, name: str) -> dict[str, Any]:
         path = self.path / name
         try:
-            document = yaml.safe_load(path.read_text("utf-8"))
+            document = parse(path.read_text("utf-8"))
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}", remedy=REMEDY) from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (YamlFault, UnicodeDecodeError) as error:
             raise UserError(f"{path} is not YAML: {error}", remedy=REMEDY) from None
         if not isinstance(document, dict):
             raise UserError(f"{path} holds no settings", remedy=REMEDY)

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import polars as pl
-import yaml
 from pydantic import BaseModel
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.labels import Label
+from datakit.core.plain_yaml import dump
 from datakit.core.record import TRAIN
 from datakit.evaluation.confusion import Pair, label_named
 
@@ -85,9 +85,7 @@ def snippet(entries: Sequence[Proposal]) -> str:
         row = {"name": entry.name, "description": entry.description}
         lists = {"aliases": entry.aliases, "confusable_with": entry.confusable_with}
         plain = {key: value for key, value in {**row, **lists}.items() if value}
-        text = yaml.safe_dump(
-            [plain], allow_unicode=True, sort_keys=False, width=1000, default_flow_style=None
-        )
+        text = dump([plain], width=1000, flow=None)
         comment = " ".join("; ".join(entry.why).split())
         lines += [f"# {comment}", text.rstrip()]
     return "\n".join(lines) + "\n"

@@ -18,7 +18,7 @@ from datakit.artifacts.rejects import read_rejects
 from datakit.artifacts.report import StepReport
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.factored_chats import FactoredChats
-from datakit.core.outcome import RETRY, Batch, Reject
+from datakit.core.outcome import RETRY, Batch, Reject, reject_rows
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Guard, Reader, Renderer, Reviser, TableTransform
 from datakit.core.workers import BatchWorker, FactoredChatsWorker, Worker
@@ -251,7 +251,7 @@ class Engine:
             rejected = table.rejects.select("id", "reason", "detail")
             placed = rejected.join(places, on="id", how="left", maintain_order="left")
             rows = placed.collect(engine="streaming").rows(named=True)
-            self._reject([Reject(**row) for row in rows], report)
+            self._reject([Reject.of(row, row["reason"], row["detail"]) for row in rows], report)
         frame = table.frame
         after = self._frames(report, dict(frame.collect_schema()))
         added: set[str] = set()
@@ -354,16 +354,8 @@ def _unique(frame: pl.DataFrame, seen_ids: set[str]) -> tuple[pl.DataFrame, list
         return frame, []
     twice = [index for index, id_ in enumerate(ids) if id_ in seen_ids]
     seen_ids.update(ids)
-    rejects = [
-        Reject(
-            row["id"],
-            "duplicate_id",
-            "an earlier source has a record of this id",
-            row["source_file"],
-            row["source_line"],
-        )
-        for row in frame[twice].select("id", "source_file", "source_line").to_dicts()
-    ]
+    words = "an earlier source has a record of this id"
+    rejects = reject_rows(frame[twice], "duplicate_id", [words] * len(twice))
     dropped = set(twice)
     return frame[[index for index in range(len(ids)) if index not in dropped]], rejects
 

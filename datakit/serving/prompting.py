@@ -162,7 +162,7 @@ def _recipe_folder(build: BuildFolder) -> Path:
     """Where relative paths of the recipe start: its own folder, while it is still there."""
     if not build.has_report:
         return build.path
-    return (project_of(build.recipe_file) / build.report.recipe).parent
+    return (project_of(build.path) / build.report.recipe).parent
 
 
 def _chat(recipe: Recipe, build: BuildFolder) -> PromptRenderer:
@@ -202,5 +202,5 @@ def _check_same(build: BuildFolder, annotators: tuple[Step, ...], context: StepC
 
 def _store(prompts: BuildPrompts) -> Store | None:
     """The project's result store, when the build still lies in its project."""
-    folder = store_folder(project_of(prompts.build.recipe_file), prompts.recipe.run.store)
+    folder = store_folder(project_of(prompts.build.path), prompts.recipe.run.store)
     return Store(folder) if folder.is_dir() else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -62,6 +64,22 @@ def test_an_answer_that_is_no_label_costs_recall_but_no_precision() -> None:
 def test_interval_of_accuracy_is_wilsons(right: int, total: int, low: float, high: float) -> None:
     found = wilson(right, total)
     assert (found.low, found.high) == (pytest.approx(low, abs=5e-4), pytest.approx(high, abs=5e-4))
+
+
+def test_interval_of_accuracy_is_the_formula_of_wilson_for_any_count() -> None:
+    z = 1.959963984540054
+    counts = [
+        (right, total) for total in (*range(1, 40), 999, 100_000) for right in {0, 1, total // 3, total}
+    ]
+    for right, total in counts:
+        share, spread = right / total, z * z / total
+        centre = (share + spread / 2) / (1 + spread)
+        half = z * math.sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)
+        interval = wilson(right, total)
+        assert interval.value == share
+        assert interval.low == pytest.approx(max(0.0, centre - half), abs=1e-12)
+        assert interval.high == pytest.approx(min(1.0, centre + half), abs=1e-12)
+        assert 0 <= interval.low <= share <= interval.high <= 1
 
 
 def test_bootstrap_over_pairs_is_the_bootstrap_over_records() -> None:

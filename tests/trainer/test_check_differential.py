@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 from broken_records import alpaca, pictures, records
 
-from datakit.checking.data_set import COLUMNS, DataSet
+from datakit.checking.data_set import DataSet
 from datakit.checking.images import Pictures
 from datakit.checking.record import Checker, RecordCheck
 from datakit.checking.training import Training
+from datakit.core.dataset_info import COLUMNS
 from datakit.core.tokens import encoding
 from datakit.recipe.yaml_file import YamlFile
 
