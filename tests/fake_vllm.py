@@ -3,7 +3,7 @@
     install(folder)      makes folder/vllm; what it was asked is listed in folder/asked.jsonl
 
 `FAKE_VLLM` chooses what happens: "" serves; "dies" ends at once with vLLM's words about a full cache;
-"fails:N" answers the first N questions with 500.
+"fails:N" answers the first N questions with 500; "refuses:N" with a 400 that says nothing.
 """
 
 from __future__ import annotations
@@ -38,17 +38,30 @@ class _Handler(BaseHTTPRequestHandler):
     name = "it"
     root = ""
     failures = 0
+    failure = 500
+
+    def _refused(self) -> bool:
+        """Whether the key is missing that VLLM_API_KEY names; /health needs none, as at vLLM itself."""
+        key = os.environ.get("VLLM_API_KEY")
+        refused = bool(key) and self.path != "/health" and self.headers["Authorization"] != f"Bearer {key}"
+        if refused:
+            self.send_error(401)
+        return refused
 
     def do_GET(self) -> None:
+        if self._refused():
+            return
         self._reply({"data": [{"id": self.name, "root": self.root}]})
 
     def do_POST(self) -> None:
+        if self._refused():
+            return
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with open(Path(os.environ["FAKE_VLLM_FOLDER"]) / "asked.jsonl", "a") as file:
             file.write(json.dumps(body) + "\n")
         if _Handler.failures:
             _Handler.failures -= 1
-            self.send_error(500)
+            self.send_error(_Handler.failure)
             return
         message = {"role": "assistant", "content": os.environ.get("FAKE_ANSWER", "购物车页面")}
         usage = {"prompt_tokens": 10, "completion_tokens": 3}
@@ -70,7 +83,8 @@ def main() -> int:
     if how == "dies":
         print("ValueError: the estimated maximum model length is 4096", file=sys.stderr)
         return 1
-    _Handler.failures = int(how.removeprefix("fails:")) if how.startswith("fails:") else 0
+    kind, _, count = how.partition(":")
+    _Handler.failures, _Handler.failure = int(count or 0), 400 if kind == "refuses" else 500
     _Handler.name = words[words.index("--served-model-name") + 1]
     _Handler.root = words[1]
     places = [at for at, word in enumerate(words) if word == "--port"]

@@ -41,6 +41,7 @@ def work(folder: Path) -> dict[str, Any]:
         "json_answers": json_answers(task),
         "asked": asyncio.run(asked(folder, task)),
         "scores": scores(folder, task),
+        "stages": stages(folder),
         "values": values(),
         "picture": picture(task),
     }
@@ -49,7 +50,7 @@ def work(folder: Path) -> dict[str, Any]:
 def labels_of(folder: Path) -> Any:
     from datakit.core.labels import LabelSet
 
-    return LabelSet.from_json((folder / "labels.json").read_bytes())
+    return LabelSet.from_json((folder / "build" / "labels.json").read_bytes())
 
 
 def prompts(folder: Path, task: dict[str, Any]) -> list[Any]:
@@ -162,40 +163,29 @@ async def asked(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     return {"bodies": bodies, "prediction": prediction.model_dump(mode="json")}
 
 
-def scores(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
-    """The figures of two files of predictions, and their difference."""
-    from datakit.artifacts import predictions as prediction
-    from datakit.evaluation import metrics
-    from datakit.evaluation.calibration import calibration
-    from datakit.evaluation.confusion import class_scores, pairs
-    from datakit.evaluation.outcomes import Truths, join
+def scores(folder: Path, task: dict[str, Any]) -> list[Any]:
+    """The evaluations of two files of predictions, the second compared with the first."""
+    from datakit.artifacts.packed import PackedData
+    from datakit.evaluation.evaluation import Options, score
+    from datakit.evaluation.packed import PackedSource
 
-    labels, images = labels_of(folder), task["images"]
-    truths = Truths.of("small", "val", labels, [tuple(row) for row in task["truths"]])
-    found, codes = [], []
-    for file in task["predictions"]:
-        outcomes = join(truths, prediction.read(Path(file)))
-        truth, answer = outcomes.codes()
-        table = metrics.Table.of(truth, answer, len(outcomes.classes))
-        intervals = metrics.intervals(table, task["seed"])
-        calibrated = calibration(outcomes)
-        codes.append((truth, answer, len(outcomes.classes)))
-        found.append(
-            {
-                "metrics": {name: asdict(interval) for name, interval in intervals.items()},
-                "classes": [score.model_dump() for score in class_scores(outcomes, table)],
-                "counts": table.matrix().tolist(),
-                "problems": outcomes.problems(),
-                "calibration": calibrated and calibrated.model_dump(),
-                "pairs": [
-                    pair.model_dump()
-                    for pair in pairs(outcomes, labels, lambda ids: {i: images[i] for i in ids})
-                ],
-            }
-        )
-    (truth, first, classes), (_, second, _) = codes
-    differences = metrics.differences(truth, first, second, classes, seed=task["seed"])
-    return {"files": found, "differences": {name: asdict(one) for name, one in differences.items()}}
+    source = PackedSource(PackedData(folder / "build"))
+    scored = score(source, [Path(file) for file in task["predictions"]], Options())
+    return [{**one.evaluation.document(), "date": ""} for one in scored]
+
+
+def stages(folder: Path) -> dict[str, Any]:
+    """What a bundle's own stages take out of its data."""
+    from datakit.artifacts.packed import PackedData
+    from datakit.bundling.stages import asking_of
+    from datakit.serving.items import rendered_items
+
+    data = PackedData(folder / "build")
+    items = rendered_items(data, "val", data.label_of, by_name=True)
+    asking = asking_of(data)
+    beside = data.packed.prompt_tokens + 100
+    rooms = [asking.room(*limits) for limits in ((None, None), (None, 7), (100_000, None), (beside, 512))]
+    return {"rooms": rooms, "items": [[item.id, item.label, item.shown_images] for item in items]}
 
 
 def values() -> dict[str, Any]:

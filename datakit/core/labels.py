@@ -95,7 +95,7 @@ class LabelSet:
             rows, digest = list(document["labels"]), str(document["digest"])
         except (ValueError, KeyError, TypeError):
             raise UserError("this is no label set in JSON", remedy="It is made of labels.yaml.") from None
-        return cls(_labels(rows, where="labels.json"), digest)
+        return cls(_labels(rows, where="the label set in JSON"), digest)
 
 
 def load_labels(path: Path) -> LabelSet:

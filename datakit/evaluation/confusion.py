@@ -91,6 +91,16 @@ class Pair(BaseModel):
     examples: list[Example]
 
 
+class Proposal(BaseModel):
+    """A label's entry as it might read, so that the prompt tells it from its neighbours."""
+
+    name: str
+    description: str
+    aliases: list[str]
+    confusable_with: list[str]
+    why: list[str]
+
+
 def pairs(outcomes: Outcomes, labels: LabelSet | None, images_of: Images) -> list[Pair]:
     """The most frequent mistakes between classes; of their records the surest first."""
     wrong: dict[tuple[str, str], list[Prediction]] = defaultdict(list)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -13,7 +12,7 @@ import polars as pl
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.predictions import Prediction, write
 from datakit.evaluation.confusion import Pair, pairs
-from datakit.evaluation.from_build import images_of, truths_of
+from datakit.evaluation.from_build import BuildSource
 from datakit.evaluation.outcomes import join
 from datakit.library import build
 
@@ -116,4 +115,5 @@ def mixed(build: BuildFolder, changes: dict[str, str], split: str = "train") -> 
 
 def mistakes(build: BuildFolder, items: Iterable[Prediction], split: str = "train") -> list[Pair]:
     """The pairs that the answers mix up."""
-    return pairs(join(truths_of(build, split), items), build.labels, partial(images_of, build))
+    source = BuildSource(build)
+    return pairs(join(source.truths(split), items), build.labels, source.images_of)

@@ -9,7 +9,8 @@ from evaluated_builds import make_build, make_project, truths, write_generated
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
-from datakit.evaluation.evaluation import Options, evaluate
+from datakit.evaluation.evaluation import Options
+from datakit.evaluation.from_build import evaluate
 from datakit.evaluation.generated import is_generated, read_generated
 
 

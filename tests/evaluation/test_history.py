@@ -14,7 +14,8 @@ from datakit.artifacts.ledger import Score, add_score
 from datakit.artifacts.names import LEDGER
 from datakit.cards.inputs import inputs_of
 from datakit.cards.write import write_card
-from datakit.evaluation.evaluation import Options, evaluate
+from datakit.evaluation.evaluation import Options
+from datakit.evaluation.from_build import evaluate
 from datakit.evaluation.ledger import family, history, score_of
 from datakit.evaluation.page import write_evaluation
 

@@ -15,7 +15,8 @@ from datakit.core.answer import AnswerFormat, TurnFormat
 from datakit.core.labels import Label, LabelSet
 from datakit.serving.asking import Asked
 from datakit.serving.asking import Reply as ModelReply
-from datakit.serving.classifier import CannotClassify, Classifier, Item
+from datakit.serving.classifier import CannotClassify, Classifier
+from datakit.serving.items import Item
 from datakit.serving.records import split_items
 
 SCREENS = sorted((ROOT / "examples" / "ecom" / "images").glob("*.jpg"))

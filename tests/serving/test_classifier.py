@@ -21,7 +21,8 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import StopProvider, UserError
 from datakit.core.labels import LabelSet
 from datakit.serving.asking import closed_form
-from datakit.serving.classifier import CannotClassify, Classifier, Item
+from datakit.serving.classifier import CannotClassify, Classifier
+from datakit.serving.items import Item
 from datakit.serving.records import split_items
 
 SCREENS = sorted((Path(__file__).resolve().parents[2] / "examples" / "ecom" / "images").glob("*.jpg"))

@@ -28,8 +28,9 @@ from datakit.llm.calls import Calls
 from datakit.llm.client import Client
 from datakit.llm.request import Completion, Request
 from datakit.serving.asking import Question, Reply, closed_form, contents
-from datakit.serving.classifier import Classifier, Item
+from datakit.serving.classifier import Classifier
 from datakit.serving.endpoint import Endpoint, Served
+from datakit.serving.items import Item
 from datakit.serving.plan import CPU_BLOCK, longest_context
 from datakit.serving.prompting import BuildPrompts
 from datakit.serving.records import split_items
