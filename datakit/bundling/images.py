@@ -27,7 +27,7 @@ def at_training_size(path: Path, view: TrainedView) -> bytes | None:
         smaller = size[0] * size[1] < header.width * header.height
         if not smaller or trainer_size(*size, view.trainer) != size:
             return None
-        picture = view.picture(path)
+        picture = view.image(path)
     except (ValueError, ImageProblem) as error:
         raise UserError(f"{path} cannot be packed: {error}", remedy="Build again.") from None
     buffer = io.BytesIO()

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import datakit
 
-PACKAGES = ("jinja2", "numpy", "PIL", "pydantic", "scipy")
-"""What the modules import at most, besides the standard library; scipy where answers are scored."""
+PACKAGES = ("jinja2", "numpy", "PIL", "pydantic")
+"""What the modules import at most, besides the standard library."""
 
 MODULES = (
     "datakit",

@@ -43,7 +43,7 @@ class TrainedView:
 
     def png(self, path: str | Path) -> bytes:
         """The same as a file, of its pixels alone. Raises ImageProblem for one that cannot be used."""
-        image = self.picture(path)
+        image = self.image(path)
         image.info.clear()  # a colour profile, which no trainer and no server reads
         buffer = io.BytesIO()
         image.save(buffer, "PNG", compress_level=_PNG_LEVEL)
