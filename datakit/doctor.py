@@ -29,6 +29,7 @@ EXTRAS = {
     "train": "training, on the GPU machine",
     "serve": "serving, on the GPU machine",
     "test": "the tests",
+    "docs": "the documentation site",
 }
 PROBE_TIMEOUT_S = 5.0
 LITTLE_DISK, NO_DISK = 5e9, 2e8
@@ -90,7 +91,7 @@ def _extras(_: Path) -> Iterator[Check]:
             f"not installed ({'; '.join(missing)}); for {purpose}" if missing else f"there, for {purpose}"
         )
         remedy = f'pip install "datakit[{extra}]"' if missing else ""
-        yield Check(name=f"extra {extra}", state=state, message=f"{message}, for {purpose}", remedy=remedy)
+        yield Check(name=f"extra {extra}", state=state, message=message, remedy=remedy)
 
 
 def _requirements(extra: str | None) -> list[Requirement]:

@@ -1,4 +1,4 @@
-"""What a transform is, does and takes, in words: for `datakit transforms`, the README's table and editors."""
+"""What a transform is, does and takes, in words: for `datakit transforms`, docs/reference and editors."""
 
 from __future__ import annotations
 
@@ -154,7 +154,8 @@ def _example(
                 ((step_name, values),) = row.items()
                 return f"- {step_name}: {yaml_inline(values or {})}", _try(kind, values or {}), path.parent
     if kind.example is not None:
-        return f"- {short}: {yaml_inline(kind.example)}", _try(kind, kind.example), recipes
+        step = None if issubclass(kind, Reader) else _try(kind, kind.example)  # its source is not here
+        return f"- {short}: {yaml_inline(kind.example)}", step, recipes
     needed = ", ".join(f"{item.name}: <{item.type}>" for item in parameters if item.required)
     return f"- {short}: {{{needed}}}", _try(kind, {}), recipes
 

@@ -17,10 +17,9 @@ import polars as pl
 import pytest
 from loopback import KEY, Call, Loopback, Reply
 from PIL import Image
-from pydantic import ValidationError
 
 from datakit.annotate.describe import Describe
-from datakit.core.errors import UserError
+from datakit.core.errors import RecipeErrors, UserError
 from datakit.core.files import FileDigests
 from datakit.core.likeness import centrality
 from datakit.core.record import BASE, COLUMNS
@@ -309,7 +308,7 @@ def test_referee_needs_a_model(run: Bench, make_context: Callable[..., StepConte
     ],
 )
 def test_rules_that_cannot_be_kept_are_refused(parameters: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValidationError, match=message):
+    with pytest.raises(RecipeErrors, match=message):
         Describe(**parameters)
 
 

@@ -15,9 +15,8 @@ from final_records import Held
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from pydantic import ValidationError
 
-from datakit.core.errors import UserError
+from datakit.core.errors import RecipeErrors, UserError
 from datakit.core.record import COLUMNS
 from datakit.core.settings import RunSettings
 from datakit.core.step_context import StepContext
@@ -234,7 +233,7 @@ def test_resize_scales_down_what_is_over_the_limit_and_tells_the_training(tmp_pa
 
 
 def test_a_limit_without_resizing_is_refused() -> None:
-    with pytest.raises(ValidationError, match="belongs to `images: resize`"):
+    with pytest.raises(RecipeErrors, match="belongs to `images: resize`"):
         Llamafactory(image_max_pixels=100_000)
 
 
