@@ -10,7 +10,7 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from typing import Any, Literal
 from packaging.requirements import Requirement
 from pydantic import BaseModel
 
-from datakit.core.errors import DatakitError
+from datakit.core.errors import DatakitError, UserError
 
 State = Literal["ok", "warn", "fail"]
 EXTRAS = {
@@ -53,6 +53,7 @@ def examine(project: Path) -> Iterator[Check]:
         _extras,
         _ocr,
         _providers,
+        _plugins,
         _endpoint,
         _machine,
         _disk,
@@ -158,18 +159,35 @@ def _draw(text: str, path: Path) -> None:
 
 def _providers(_: Path) -> Iterator[Check]:
     """What `llm.provider` may name; a plug-in that does not load is named."""
-    from datakit.core.providers import own_providers, plugin_providers, provider_names
+    from datakit.core.providers import own_providers, provider_names
     from datakit.llm.providers import find
 
-    for name in provider_names()[len(own_providers()) :]:
+    faulty = list(_unloadable("providers", provider_names()[len(own_providers()) :], find))
+    yield from faulty
+    if not faulty:
+        yield Check(name="providers", state="ok", message=", ".join(provider_names()))
+
+
+def _plugins(_: Path) -> Iterator[Check]:
+    """The transforms and card sections of other packages; one that does not load is named."""
+    from datakit.core.plugins import CARD_SECTIONS, load, plugins
+    from datakit.core.registry import find, names, own_names
+
+    others, sections = names()[len(own_names()) :], plugins(CARD_SECTIONS)
+    faulty = list(_unloadable("plugins", others, find))
+    faulty += _unloadable("plugins", sections, lambda name: load(sections[name]))
+    yield from faulty
+    if not faulty:
+        found = ", ".join([*others, *sections]) or "no package adds transforms or card sections"
+        yield Check(name="plugins", state="ok", message=found)
+
+
+def _unloadable(check: str, names: Iterable[str], load: Callable[[str], object]) -> Iterator[Check]:
+    for name in names:
         try:
-            find(name)
-        except Exception as error:  # of another package: whatever importing it raises is shown
-            value = plugin_providers()[name].value
-            message = f"{name} ({value}) does not load: {type(error).__name__}: {error}"
-            yield Check(name="providers", state="fail", message=message, remedy="Install its package again.")
-            return
-    yield Check(name="providers", state="ok", message=", ".join(provider_names()))
+            load(name)
+        except UserError as error:
+            yield Check(name=check, state="fail", message=error.message, remedy=error.remedy)
 
 
 def _endpoint(_: Path) -> Iterator[Check]:

@@ -32,6 +32,7 @@ ALLOWED = {
     "evaluation": {*BASE, "pages", "verdict", "cards", "evaluation"},
     "serving": {*BASE, "recipe", "llm", "run", "serving"},
     "bundling": {*BASE, "llm", "run", "training", "evaluation", "serving", "bundling"},
+    "testing": {*BASE, "llm", "recipe", "run", "testing"},
 }
 """Folder -> folders that it may import. Files at the top and the command may import everything."""
 

@@ -11,12 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import light_work
 import orjson
 import polars as pl
 import pytest
-from evaluated_builds import write_answers
-from light_python import bare_python_3_10
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.bundling import light
@@ -28,6 +25,9 @@ from datakit.library import build
 from datakit.render.chat import ANSWERS
 from datakit.serving.records import split_items
 from datakit.serving.requirements import answer_room, longest_prompt
+from tests.support import light_work
+from tests.support.evaluated_builds import write_answers
+from tests.support.light_python import bare_python_3_10
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = """\

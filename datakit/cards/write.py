@@ -24,6 +24,7 @@ from datakit.cards.quality import (
 from datakit.cards.samples import first_rows, label_block, samples
 from datakit.cards.scores import scores_section
 from datakit.cards.serving import answers_section, serving_section
+from datakit.cards.steps import step_sections
 from datakit.cards.usage import limits_section, reproduce_section, training_section, verdict_section
 from datakit.core.plain_yaml import dump
 from datakit.pages.blocks import Card, Section
@@ -75,6 +76,7 @@ def make_card(build: BuildFolder) -> Card:
         texts_section(build),
         duplicates_section(build),
         rejects_section(build),
+        *step_sections(build),
         Section("Samples", shown),
         training_section(build),
         reproduce_section(build),

@@ -49,6 +49,8 @@ from datakit.core.workers import Worker as Worker
 
 if TYPE_CHECKING:
     from datakit.core.answer import AnswerFormat
+    from datakit.core.blocks import Section
+    from datakit.core.step_account import StepAccount
     from datakit.core.step_context import StepContext
 
 Columns = Mapping[str, Any]
@@ -158,6 +160,13 @@ class Transform(BaseModel, ABC):
 
     def templates(self) -> tuple[str, ...]:
         """Names of the templates that this step renders."""
+        return ()
+
+    def card_sections(self, account: StepAccount) -> Sequence[Section]:
+        """Sections that the step has on the card of a build, made of the blocks of datakit.core.blocks.
+
+        Called when the card is written, with what came of the step. Whatever the blocks hold is escaped.
+        """
         return ()
 
     @property

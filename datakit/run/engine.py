@@ -77,7 +77,7 @@ class Engine:
         frames = records
         with open(self.rejects_file, "wb") as self._rejects:
             for group in _groups(steps):
-                reports = [StepReport(number=step.number, name=step.name) for step in group]
+                reports = [self._report(step) for step in group]
                 self.reports.extend(reports)
                 if frames is not None and (
                     passing := self.policy.passing(group, frames.schema, self.context)
@@ -94,6 +94,11 @@ class Engine:
                 frames = after
         assert frames is not None  # a checked recipe has steps
         return frames
+
+    def _report(self, step: Step) -> StepReport:
+        """The step's account before it works."""
+        columns = list(step.transform.outputs(self.context))
+        return StepReport(number=step.number, name=step.name, columns=columns)
 
     def _around(
         self, passing: Collection[str], group: list[Step], frames: RecordFrames, reports: list[StepReport]
@@ -143,6 +148,7 @@ class Engine:
     ) -> RecordFrames:
         context = self.context.for_step(reader)
         columns = dict(reader.columns(context))
+        report.columns = list(columns)
         schema = merged(dict(frames.schema), columns, step) if frames else columns
         after = self._frames(report, schema)
         seen_ids: set[str] = set()

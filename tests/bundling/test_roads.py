@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from light_python import bare_python_3_10
-from loopback import KEY, Call, Loopback, Reply
-from roads import LABELS, SAY, Roads, answering, completion, make_build, place, rows
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.cli import run
 from datakit.serving.requirements import longest_prompt, trained_room
+from tests.support.light_python import bare_python_3_10
+from tests.support.loopback import KEY, Call, Loopback, Reply
+from tests.support.roads import LABELS, SAY, Roads, answering, completion, make_build, place, rows
 
 Get = Callable[[str], Roads]
 

@@ -9,17 +9,17 @@ import socket
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_trainer import calls, write_checkpoint
-from fake_vllm import asked, install
 
 from datakit.artifacts import predictions
 from datakit.bundling.pack import bundle
+from tests.support.fake_trainer import calls, write_checkpoint
+from tests.support.fake_vllm import asked, install
+from tests.support.waiting import until
 
 Make = Callable[..., Path]
 PAYLOAD = Path(bundle.__code__.co_filename).parent / "payload"
@@ -33,13 +33,12 @@ def free_port() -> int:
 
 def wait_for(port: int) -> None:
     """Returns when something listens on the port."""
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
+
+    def listens() -> bool:
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    until(listens)
 
 
 class Unpacked:

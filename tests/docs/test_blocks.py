@@ -22,9 +22,14 @@ import orjson
 import pytest
 import yaml
 from jinja2 import Environment
-from loopback import KEY, Call, Loopback, Reply
-from loopback_batches import LoopbackBatches
-from markdown_blocks import (
+
+import datakit as dk
+from datakit.core.labels import load_labels
+from datakit.core.registry import names
+from datakit.recipe.recipe import TOP
+from tests.support.loopback import KEY, Call, Loopback, Reply
+from tests.support.loopback_batches import LoopbackBatches
+from tests.support.markdown_blocks import (
     PAGES,
     ROOT,
     Block,
@@ -35,11 +40,6 @@ from markdown_blocks import (
     server_of,
     shown_commands,
 )
-
-import datakit as dk
-from datakit.core.labels import load_labels
-from datakit.core.registry import names
-from datakit.recipe.recipe import TOP
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 RUN, WRITTEN, PLAIN = {"bash", "python"}, {"yaml", "jinja", "json", "csv", "toml"}, {"text"}

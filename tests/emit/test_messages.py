@@ -10,13 +10,13 @@ from typing import Any
 
 import datasets
 import pytest
-from emitter_records import emit, picture, record, several
 from openai.types.chat import ChatCompletionMessageParam
 from PIL import Image
 from pydantic import TypeAdapter
 
 from datakit.core.errors import RecipeErrors, UserError
 from datakit.emit.messages import Messages
+from tests.support.emitter_records import emit, picture, record, several
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

@@ -8,10 +8,10 @@ from typing import Any
 
 import datasets
 import pytest
-from emitter_records import emit, picture, record, several
 
 from datakit.core.errors import RecipeErrors, UserError
 from datakit.emit.ms_swift import MsSwift
+from tests.support.emitter_records import emit, picture, record, several
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

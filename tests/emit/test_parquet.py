@@ -9,12 +9,12 @@ from typing import Any
 import datasets
 import polars as pl
 import pytest
-from emitter_records import SCHEMA, emit, picture, record, several
 from PIL import Image
 
 from datakit.core.errors import RecipeErrors, UserError
 from datakit.emit import _tables
 from datakit.emit.parquet import Parquet
+from tests.support.emitter_records import SCHEMA, emit, picture, record, several
 
 
 def test_rows_are_the_records_with_all_columns(tmp_path: Path) -> None:

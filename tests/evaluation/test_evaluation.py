@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from evaluated_builds import answers, every_fifth_wrong, right, truths, write_answers
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.predictions import write
@@ -19,6 +18,7 @@ from datakit.evaluation.evaluation import Evaluation, Options
 from datakit.evaluation.from_build import BuildSource, evaluate
 from datakit.evaluation.outcomes import join
 from datakit.evaluation.page import write_evaluation
+from tests.support.evaluated_builds import answers, every_fifth_wrong, right, truths, write_answers
 
 
 def test_unreadable_answers_count_as_wrong(small: BuildFolder, tmp_path: Path) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 
 import pytest
-from evaluated_builds import answers, every_fifth_wrong, right, truths
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.predictions import Prediction
 from datakit.core.errors import UserError
 from datakit.evaluation.from_build import BuildSource
 from datakit.evaluation.outcomes import join
+from tests.support.evaluated_builds import answers, every_fifth_wrong, right, truths
 
 
 def test_order_of_the_file_does_not_matter(small: BuildFolder) -> None:

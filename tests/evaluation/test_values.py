@@ -8,7 +8,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-from value_builds import ROWS, make_value_build, truths_in, write_values
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.predictions import Prediction
@@ -20,6 +19,7 @@ from datakit.evaluation.outcomes import Truths, join
 from datakit.evaluation.page import write_evaluation
 from datakit.evaluation.tasks import Target, Task, Value, read_labels, read_number, read_texts
 from datakit.evaluation.value_outcomes import ValueTruths, join_values, plain
+from tests.support.value_builds import ROWS, make_value_build, truths_in, write_values
 
 SET = LabelSet((Label("cat", aliases=("kitty",)), Label("dog"), Label("a,b")))
 FIELD = {"labels": "found", "number": "price", "text": "caption"}

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from loopback import KEY, Loopback, Reply
 
 from datakit.core.outcome import Retry
 from datakit.core.settings import LlmSettings
@@ -19,6 +18,7 @@ from datakit.llm.calls import Calls
 from datakit.llm.client import Client
 from datakit.llm.provider import Answer
 from datakit.llm.request import Completion, Request
+from tests.support.loopback import KEY, Loopback, Reply
 
 GOOD = '{"description": "一段描述"}'
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from vllm_server import Running
 
 import datakit
 from datakit.annotate.describe import Describe
@@ -36,6 +35,7 @@ from datakit.serving.prompting import BuildPrompts
 from datakit.serving.records import split_items
 from datakit.serving.requirements import processor_of, prompt_tokens, trainer_limits
 from datakit.serving.smoke import smoke_test
+from tests.support.vllm_server import Running
 
 pytestmark = pytest.mark.vllm
 

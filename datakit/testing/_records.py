@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from datakit.core.factored_chats import FactoredChats, factor
+from datakit.core.factored_chats import CHATS, FactoredChats, factor
+from datakit.core.record import MESSAGES
 from datakit.core.transform import Columns, FinalRecords
 
 PART = 3000
 
 
 @dataclass(frozen=True)
-class Held(FinalRecords):
+class HeldRecords(FinalRecords):
     """Records that need no disk."""
 
     frame: pl.DataFrame
@@ -25,7 +26,7 @@ class Held(FinalRecords):
 
     def factored(self, columns: Sequence[str] | None = None) -> Iterator[FactoredChats]:
         for part in self.frame.select(columns or self.frame.columns).iter_slices(PART):
-            yield factor(part)
+            yield factor(part) if part.schema.get(CHATS) == MESSAGES else FactoredChats(part)
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
         for part in self.factored(columns):

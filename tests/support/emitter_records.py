@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from final_records import Held
 from PIL import Image
 
 from datakit.core.record import COLUMNS
 from datakit.core.settings import RunSettings
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Artifact, Emitter
+from datakit.testing import HeldRecords
 
 LINE = pl.Struct({"text": pl.String, "score": pl.Float64, "box": pl.List(pl.Float64), "image": pl.UInt32})
 SCHEMA: dict[str, Any] = {
@@ -85,7 +85,7 @@ def emit(emitter: Emitter, folder: Path, rows: list[dict[str, Any]]) -> tuple[Pa
     target = folder / "build"
     target.mkdir()
     frame = pl.DataFrame(rows, schema=SCHEMA)
-    artifacts = emitter.write(Held(frame), target, tools_in(folder))
+    artifacts = emitter.write(HeldRecords(frame), target, tools_in(folder))
     assert [path for path in target.rglob(".*") if path.name.startswith(".")] == []
     assert {item.path for item in artifacts} <= {
         path.relative_to(target).as_posix() for path in target.rglob("*")

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from loopback import Call, Reply
-
 from datakit.library import build
+from tests.support.loopback import Call, Reply
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = """\

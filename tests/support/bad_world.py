@@ -9,7 +9,7 @@ import random
 from collections import Counter
 from typing import Any
 
-from loopback import Call, Reply
+from tests.support.loopback import Call, Reply
 
 SHARE = 0.2
 SLOW_S = 3.0

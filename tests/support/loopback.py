@@ -10,8 +10,8 @@ answer. A good answer echoes the id that stands in the question as `[id:...]`, s
 answers land on their own records.
 
 `server.limits` are enforced as providers do: a token bucket or a sliding window, told in `x-ratelimit-*`
-headers or not. `python tests/loopback.py --latency-s 0.2` runs the server in a process of its own, prints its
-address and ends with its standard input; GET /stats tells what it saw.
+headers or not. `python -m tests.support.loopback --latency-s 0.2` runs the server in a process of its own,
+prints its address and ends with its standard input; GET /stats tells what it saw.
 
 Answers are streamed as server-sent events when the body says `stream`. Under `/openai/` the server speaks as
 Azure does: deployments in the path, `api-version` in the query, the key in `api-key`.
@@ -21,17 +21,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import re
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import orjson
+
+from tests.support.waiting import until
 
 KEY = "sk-loopback-5f1e77c0"
 _AZURE = re.compile(
@@ -254,6 +259,13 @@ class Loopback:
         self._thread.join()
         self._loop.close()
 
+    def settle(self) -> None:
+        """Returns when all that clients sent has been counted; they must have ended before."""
+        asked = urllib.request.Request(f"{self.url}/models", headers={"Authorization": f"Bearer {self.key}"})
+        with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(asked) as reply:
+            reply.read()  # connections are taken in their order, so those before it have been taken
+        until(lambda: not self._writers)
+
     def ids(self) -> list[str]:
         """The ids asked about, in the order of arrival."""
         return [call.id for call in self.calls]
@@ -456,7 +468,7 @@ def main() -> None:
     with Loopback(latency_s=given.latency_s) as server:
         server.keep_calls = False
         if given.bad:
-            from bad_world import script
+            from tests.support.bad_world import script
 
             server.script = script
         if given.requests or given.tokens:

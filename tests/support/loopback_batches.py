@@ -19,7 +19,8 @@ from email.parser import BytesParser
 from typing import Any, Literal
 
 import orjson
-from loopback import Call, Loopback, Reply, _completion_of
+
+from tests.support.loopback import Call, Loopback, Reply, _completion_of
 
 Status = Literal["completed", "expired", "cancelled", "failed"]
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 import os
 import site
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import polars as pl
-import pytest
-from every import ROOT
 
+from datakit.core.shipped import shipped_folder
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Transform
 
@@ -28,7 +30,7 @@ MODULES_OF_EXTRAS = {
 _OWN = (
     *map(Path, {sys.prefix, sys.base_prefix, *site.getsitepackages()}),
     *(Path(folder) for folder in ("/proc", "/sys", "/dev", "/etc", "/usr")),
-    *(ROOT / folder for folder in ("datakit", "tests")),
+    Path(__file__).resolve().parents[1],
 )
 """Folders of programs: what is read there is code, not data."""
 _recorders: list[tuple[list[Path], set[Path]]] = []
@@ -49,12 +51,15 @@ def _heard(event: str, args: tuple[Any, ...]) -> None:
             read.append(full)
 
 
-sys.addaudithook(_heard)  # cannot be taken away again, so it is added once and mostly says nothing
+@cache
+def _listen() -> None:
+    sys.addaudithook(_heard)  # cannot be taken away again, so it is added once and mostly says nothing
 
 
 @contextmanager
 def opened_files() -> Iterator[list[Path]]:
     """The files that Python opens for reading within the block; not those that polars opens by itself."""
+    _listen()
     recorder: tuple[list[Path], set[Path]] = ([], set())
     _recorders.append(recorder)
     try:
@@ -63,15 +68,19 @@ def opened_files() -> Iterator[list[Path]]:
         _recorders.remove(recorder)
 
 
-def strange_files(opened: Iterable[Path], step: Transform, context: StepContext) -> list[Path]:
-    """Those of the opened files that are not declared; templates, labels and pictures are watched besides."""
+def strange_files(opened: Iterable[Path], step: Transform, context: StepContext, scratch: Path) -> list[Path]:
+    """Those of the opened files that are not declared; templates, labels and pictures are watched besides.
+
+    What lies in folders `work-…` of `scratch` was made by the run itself.
+    """
     templates = [
         Path(str(context.templates.get(used).filename))
         for name in step.templates()
         if name.endswith(".j2")
         for used in context.templates.used(name)
     ]
-    others = [ROOT / "templates" / name for name in step.templates()]
+    others = [shipped_folder("templates") / name for name in step.templates()]
+    own = (*_OWN, Path(inspect.getfile(type(step))).resolve().parent)
     labels = [Path(context.labels.path)] if context.labels is not None else []
     known = {*step.files(context), *templates, *others, *labels}
     return sorted(
@@ -79,9 +88,9 @@ def strange_files(opened: Iterable[Path], step: Transform, context: StepContext)
             path
             for path in opened
             if path not in known
-            and path.suffix not in (".jpg", ".png")
-            and not any(folder in path.parents for folder in _OWN)
-            and not any(part.startswith((".datakit", "store", "work")) for part in path.parts)
+            and path.suffix not in (".jpg", ".png", ".webp", ".py", ".pyc")
+            and not any(folder in path.parents for folder in own)
+            and not any(part.parent == scratch and part.name.startswith("work-") for part in path.parents)
         }
     )
 
@@ -107,10 +116,11 @@ def absent_packages(modules: set[str]) -> Iterator[None]:
             raise importlib.metadata.PackageNotFoundError(name)
         return from_name(name)
 
-    with pytest.MonkeyPatch.context() as world:
-        for module in modules:
-            world.setitem(sys.modules, module, None)
-        world.setattr(importlib.metadata.Distribution, "from_name", found)
+    absent: dict[str, Any] = dict.fromkeys(modules)
+    with (
+        patch.dict(sys.modules, absent),
+        patch.object(importlib.metadata.Distribution, "from_name", found),
+    ):
         yield
 
 

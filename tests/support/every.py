@@ -12,10 +12,14 @@ from typing import Any
 
 import polars as pl
 
+from datakit import testing
+from datakit.core.labels import load_labels
 from datakit.core.record import COLUMNS
+from datakit.core.registry import find
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SCREENS = ROOT / "examples" / "ecom"
+GOLDEN = ROOT / "tests" / "golden"
 
 
 @dataclass(frozen=True)
@@ -105,17 +109,6 @@ def _record(row: dict[str, Any], number: int) -> dict[str, Any]:
         "duplicate_of": row["id"],
         "extra": f"value {number}",
     }
-
-
-def with_nulls(frame: pl.DataFrame) -> pl.DataFrame:
-    """Every second record has null in every column that may be null."""
-    solid = {"id", "source_file", "source_line", "images", "split", "repeat", "set"}
-    second = pl.int_range(pl.len()) % 2 == 1
-    return frame.with_columns(
-        pl.when(second).then(pl.lit(None, dtype=frame.schema[name])).otherwise(pl.col(name)).alias(name)
-        for name in frame.columns
-        if name not in solid
-    )
 
 
 def _rows() -> list[dict[str, Any]]:
@@ -252,4 +245,27 @@ CASES: dict[str, Case] = {
     "emit.parquet": Case({"images": "bytes"}),
     "emit.hub": Case(),
 }
-"""Every transform's case. One without is an error of the suite."""
+"""Every transform's case. One without fails a test of the suite."""
+
+
+def case_of(name: str) -> testing.Case:
+    """The case of a transform, as the suite takes it. Raises AssertionError for one that has none."""
+    case = CASES.get(name)
+    if case is None:
+        raise AssertionError(
+            f'{name} has no case: write "{name}": Case(...) with its parameters into CASES of '
+            "tests/support/every.py, and run DATAKIT_GOLDEN=write python -m pytest "
+            "tests/test_every_transform.py once for its golden file"
+        )
+    return testing.Case(
+        find(name),
+        records=case.records,
+        parameters=case.parameters,
+        write_files=case.source,
+        labels=load_labels(ROOT / "templates" / "ecom" / "labels.yaml"),
+        answers=case.answers,
+        by_neighbours=case.by_neighbours,
+        golden=GOLDEN / f"{name}.json",
+        golden_columns=case.golden,
+        golden_root=ROOT,
+    )

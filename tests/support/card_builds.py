@@ -11,7 +11,6 @@ from typing import Any
 import orjson
 import polars as pl
 import yaml
-from final_records import Held
 from PIL import Image
 
 from datakit.artifacts.build_draft import BuildDraft
@@ -22,6 +21,7 @@ from datakit.core.labels import load_labels
 from datakit.core.record import COLUMNS
 from datakit.core.step_context import StepContext
 from datakit.emit.llamafactory import Llamafactory
+from datakit.testing import HeldRecords
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SCREENS = ROOT / "examples" / "ecom"
@@ -53,7 +53,7 @@ class Draft:
         several = {"answer_form": pl.String()} if any("answer_form" in row for row in self.records) else {}
         frame = pl.DataFrame(self.records, schema={**SCHEMA, **several}).drop(self.drop)
         context = StepContext(base=self.project / "recipes", project=self.project, name=self.name)
-        artifacts = Llamafactory(images="copy").write(Held(frame), folder, context)
+        artifacts = Llamafactory(images="copy").write(HeldRecords(frame), folder, context)
         frame.drop("messages").write_parquet(folder / "records.parquet")
         rejects = b"".join(orjson.dumps(row) + b"\n" for row in self.rejects)
         (folder / "rejects.jsonl").write_bytes(rejects)

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
-from fake_trainer import install, write_base
 
 from datakit.library import build
 from datakit.run.build import Options
+from tests.support.fake_trainer import install, write_base
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RECIPE = f"""\
 name: screens
 labels: {ROOT}/templates/ecom/labels.yaml

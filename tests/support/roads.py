@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from loopback import Call, Loopback, Reply
 from PIL import Image
 
 from datakit.bundling.pack import bundle
 from datakit.cli import run
 from datakit.library import build
+from tests.support.loopback import Call, Loopback, Reply
 
 RECORDS = 28
 LABELS = ("购物车页面", "退款页面", "退货页面", "首页")

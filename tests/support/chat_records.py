@@ -13,7 +13,7 @@ from datakit.core.record import MESSAGES
 from datakit.core.step_context import StepContext
 from datakit.render.chat import Chat
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 LABELS = load_labels(ROOT / "templates" / "ecom" / "labels.yaml")
 FINDINGS = load_labels(ROOT / "templates" / "medical" / "labels.yaml")
 CART = "购物车页面"
