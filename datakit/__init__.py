@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from datakit.run.build import BuildResult, Options
     from datakit.serving.classifier import Classifier
 
+__version__ = "0.2.0"
+
 _FACE = {
     "BuildResult": "datakit.run.build",
     "Classifier": "datakit.serving.classifier",

@@ -10,14 +10,15 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+from packaging.requirements import Requirement
 from pydantic import BaseModel
 
-from datakit.core.errors import DatakitError
+from datakit.core.errors import DatakitError, UserError
 
 State = Literal["ok", "warn", "fail"]
 EXTRAS = {
@@ -28,6 +29,7 @@ EXTRAS = {
     "train": "training, on the GPU machine",
     "serve": "serving, on the GPU machine",
     "test": "the tests",
+    "docs": "the documentation site",
 }
 PROBE_TIMEOUT_S = 5.0
 LITTLE_DISK, NO_DISK = 5e9, 2e8
@@ -51,6 +53,7 @@ def examine(project: Path) -> Iterator[Check]:
         _extras,
         _ocr,
         _providers,
+        _plugins,
         _endpoint,
         _machine,
         _disk,
@@ -89,37 +92,31 @@ def _extras(_: Path) -> Iterator[Check]:
             f"not installed ({'; '.join(missing)}); for {purpose}" if missing else f"there, for {purpose}"
         )
         remedy = f'pip install "datakit[{extra}]"' if missing else ""
-        yield Check(name=f"extra {extra}", state=state, message=f"{message}, for {purpose}", remedy=remedy)
+        yield Check(name=f"extra {extra}", state=state, message=message, remedy=remedy)
 
 
-def _requirements(extra: str | None) -> list[str]:
-    """The requirements of datakit itself, or of one extra, without their markers."""
-    requirements = []
-    for line in metadata.requires("datakit") or []:
-        requirement, _, marker = line.partition(";")
-        match = re.search(r"extra == ['\"]([\w-]+)['\"]", marker)
-        if (match[1] if match else None) == extra:
-            requirements.append(requirement.strip())
-    return requirements
+def _requirements(extra: str | None) -> list[Requirement]:
+    """The requirements of datakit itself, or of one extra, that hold on this machine."""
+
+    def holds(requirement: Requirement, extra: str) -> bool:
+        return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
+
+    match = map(Requirement, metadata.requires("datakit") or [])
+    if extra is None:
+        return [requirement for requirement in match if holds(requirement, "")]
+    return [requirement for requirement in match if holds(requirement, extra) and not holds(requirement, "")]
 
 
-def _fault(requirement: str) -> str:
+def _fault(requirement: Requirement) -> str:
     """What is wrong with an installed package; empty when it is there in a fitting version."""
-    name = re.split(r"[\s<>=!~\[]", requirement, maxsplit=1)[0]
+    name = requirement.name
     try:
-        installed = metadata.version(name)
+        version = metadata.version(name)
     except metadata.PackageNotFoundError:
         return f"{name} is missing"
-    for sign, bound in re.findall(r"(>=|<|==)\s*([\w.]+)", requirement):
-        have, want = _numbers(installed), _numbers(bound)
-        fits = have >= want if sign == ">=" else have < want if sign == "<" else have[: len(want)] == want
-        if not fits:
-            return f"{name} is {installed}, needed is {requirement}"
-    return ""
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+    if requirement.specifier.contains(version, prereleases=True):
+        return ""
+    return f"{name} is {version}, needed is {name}{requirement.specifier}"
 
 
 def _ocr(project: Path) -> Iterator[Check]:
@@ -162,18 +159,35 @@ def _draw(text: str, path: Path) -> None:
 
 def _providers(_: Path) -> Iterator[Check]:
     """What `llm.provider` may name; a plug-in that does not load is named."""
-    from datakit.core.providers import own_providers, plugin_providers, provider_names
+    from datakit.core.providers import own_providers, provider_names
     from datakit.llm.providers import find
 
-    for name in provider_names()[len(own_providers()) :]:
+    faulty = list(_unloadable("providers", provider_names()[len(own_providers()) :], find))
+    yield from faulty
+    if not faulty:
+        yield Check(name="providers", state="ok", message=", ".join(provider_names()))
+
+
+def _plugins(_: Path) -> Iterator[Check]:
+    """The transforms and card sections of other packages; one that does not load is named."""
+    from datakit.core.plugins import CARD_SECTIONS, load, plugins
+    from datakit.core.registry import find, names, own_names
+
+    others, sections = names()[len(own_names()) :], plugins(CARD_SECTIONS)
+    faulty = list(_unloadable("plugins", others, find))
+    faulty += _unloadable("plugins", sections, lambda name: load(sections[name]))
+    yield from faulty
+    if not faulty:
+        found = ", ".join([*others, *sections]) or "no package adds transforms or card sections"
+        yield Check(name="plugins", state="ok", message=found)
+
+
+def _unloadable(check: str, names: Iterable[str], load: Callable[[str], object]) -> Iterator[Check]:
+    for name in names:
         try:
-            find(name)
-        except Exception as error:  # of another package: whatever importing it raises is shown
-            value = plugin_providers()[name].value
-            message = f"{name} ({value}) does not load: {type(error).__name__}: {error}"
-            yield Check(name="providers", state="fail", message=message, remedy="Install its package again.")
-            return
-    yield Check(name="providers", state="ok", message=", ".join(provider_names()))
+            load(name)
+        except UserError as error:
+            yield Check(name=check, state="fail", message=error.message, remedy=error.remedy)
 
 
 def _endpoint(_: Path) -> Iterator[Check]:

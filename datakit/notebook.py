@@ -89,7 +89,7 @@ def apply(
     base = Path.cwd()
     context = StepContext(
         base=base,
-        project=project_of(base / "notebook"),
+        project=project_of(base),
         name="notebook",
         seed=seed,
         labels=load_labels(base / labels) if labels is not None else None,
@@ -150,21 +150,24 @@ def outside_loop(work: Callable[[], T], cancel: Callable[[], None]) -> T:
     except RuntimeError:
         return work()
     box: list[Any] = []
+    finished = threading.Event()  # Python 3.11 holds a thread whose `join` was interrupted to have ended
 
     def target() -> None:
         try:
             box.append((True, work()))
         except BaseException as error:  # raised again below, in the caller's thread
             box.append((False, error))
+        finally:
+            finished.set()
 
     thread = threading.Thread(target=target, name="datakit")
     thread.start()
     try:
         with _interrupt_raises():
-            thread.join()
+            finished.wait()
     except KeyboardInterrupt:
         cancel()
-        thread.join()
+        finished.wait()
         raise
     fine, value = box[0]
     if not fine:

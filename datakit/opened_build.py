@@ -95,7 +95,7 @@ class OpenedBuild:
         The one file of answers in the build's runs is read, LLaMA-Factory's own form included. Raises
         UserError when there is none, or more than one.
         """
-        from datakit.evaluation.evaluation import read_answers
+        from datakit.evaluation.from_build import read_answers
         from datakit.evaluation.runs import find_predictions
 
         answers = read_answers(find_predictions(self.folder, split), self.folder, split)

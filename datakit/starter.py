@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from datakit.core.errors import UserError
+from datakit.core.plain_yaml import Key, parse, with_values
 from datakit.core.shipped import shipped_folder
 
 STARTS = {"ecom": "ecom_v3", "medical": "medical"}
 """What `datakit init --from` knows: folder of templates and examples -> recipe."""
 PER_LABEL = 2
 """Records of each label that a project starts with: one may validate, one may train."""
-_DATA = re.compile(r"\.\./examples/([\w./-]+)")
+_EXAMPLES = "../examples/"
 SHOWN = 10
 
 README = """# {name}
@@ -88,8 +87,17 @@ def start_project(folder: Path, start: str = "ecom", *, whole: bool = False) -> 
 def _recipe_text(text: str, old: str, name: str) -> str:
     """The shipped recipe under another name, reading data/ of its project."""
     text = text.replace(f"recipes/{old}.yaml", f"recipes/{name}.yaml")
-    text = re.sub(rf"^name: {old}$", f"name: {name}", text, flags=re.MULTILINE)
-    return _DATA.sub(lambda match: f"../data/{Path(match[1]).name}", text)
+    files = {key: f"../data/{path.name}" for key, path in _examples(parse(text))}
+    return with_values(text, {("name",): name, **files})
+
+
+def _examples(value: Any, key: Key = ()) -> Iterator[tuple[Key, Path]]:
+    """Where a recipe names files of the shipped examples, and which, from the folder of examples."""
+    if isinstance(value, str) and value.startswith(_EXAMPLES):
+        yield key, Path(value.removeprefix(_EXAMPLES))
+    elif isinstance(value, dict | list):
+        for part, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _examples(inner, (*key, part))
 
 
 def _data(text: str, whole: bool) -> tuple[dict[str, str], dict[str, Path], int]:
@@ -99,7 +107,7 @@ def _data(text: str, whole: bool) -> tuple[dict[str, str], dict[str, Path], int]
     copies: dict[str, Path] = {}
     records = 0
     labels = {row["path"]: row.get("label", "label") for row in _readers(text)}
-    for name in dict.fromkeys(_DATA.findall(text)):
+    for name in dict.fromkeys(path for _, path in _examples(parse(text))):
         path = examples / name
         if path.suffix != ".jsonl":
             copies[f"data/{path.name}"] = path
@@ -115,7 +123,7 @@ def _data(text: str, whole: bool) -> tuple[dict[str, str], dict[str, Path], int]
 
 
 def _readers(text: str) -> Iterator[dict[str, Any]]:
-    for row in yaml.safe_load(text)["steps"]:
+    for row in parse(text)["steps"]:
         ((name, parameters),) = row.items()
         if name.startswith("read."):
             yield parameters

@@ -7,9 +7,9 @@
 
 Sections: speed (64 in flight, 200 ms), images (256 in flight, 100 KB each), memory (512 in flight), limits
 (servers that allow so many requests or tokens a minute), worlds (every failure mixed at 20%), kill (kill -9
-at half way, then again), peers. The server is tests/loopback.py in a process of its own. The client is the
-whole engine with its result store, in a process of its own, unless a line says otherwise. CPU seconds are
-those of the client's process; wall time depends on what else the machine does: compare lines of one run.
+at half way, then again), peers. The server is tests/support/loopback.py in a process of its own. The client
+is the whole engine with its result store, in a process of its own, unless a line says otherwise. CPU seconds
+are those of the client's process; wall time depends on what else the machine does: compare lines of one run.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = ("speed", "images", "memory", "limits", "worlds", "kill", "peers")
 LATENCY_S = 0.2
 PICTURE_BYTES, PICTURES = 100_000, 64
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT))
 
 
 def main() -> int:
@@ -124,7 +124,7 @@ def _limited(name: str, options: list[str], llm: dict[str, Any], seconds: float)
 
 
 def worlds(records: int) -> None:
-    from bad_world import TIMEOUT_S, faults
+    from tests.support.bad_world import TIMEOUT_S, faults
 
     with server("--bad", "--latency-s", "0.05") as url:
         llm = {"timeout_s": TIMEOUT_S, "max_retries": 3}
@@ -351,7 +351,7 @@ def _cpu_s() -> float:
 
 def environment() -> dict[str, str]:
     """Of the processes: the server's key, this checkout, and compiled bytecode."""
-    from loopback import KEY
+    from tests.support.loopback import KEY
 
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {**kept, "OPENAI_API_KEY": KEY, "PYTHONPATH": str(ROOT)}
@@ -367,8 +367,10 @@ def child(**work: Any) -> dict[str, Any]:
 @contextmanager
 def server(*options: str) -> Iterator[str]:
     """The address of a server in a process of its own."""
-    command = [sys.executable, str(ROOT / "tests" / "loopback.py"), *options]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "tests.support.loopback", *options]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:

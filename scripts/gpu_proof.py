@@ -164,13 +164,14 @@ def predict(model: Path, data: Path, out: Path, pixels: int) -> None:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     sys.path.insert(0, str(data.parent))
-    from predict import Answers  # the bundle's own reader of answers
+    from datakit.artifacts.packed import PackedData  # the bundle's own reader of answers
+    from datakit.artifacts.predictions import Prediction, write
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     net = AutoModelForImageTextToText.from_pretrained(model, dtype=dtype).to(device).eval()
     processor = AutoProcessor.from_pretrained(model)
-    answers = Answers(data)
+    packed = PackedData(data)
     rows = json.loads((data / f"{HELD_OUT}_train.json").read_text("utf-8"))
     lines = []
     for row in rows:
@@ -187,10 +188,10 @@ def predict(model: Path, data: Path, out: Path, pixels: int) -> None:
         with torch.no_grad():
             tokens = net.generate(**given, max_new_tokens=32, do_sample=False, repetition_penalty=1.0)
         answer = processor.decode(tokens[0, given["input_ids"].shape[1] :], skip_special_tokens=True)
-        label, problem = answers.read(answer)
+        stated = packed.answer_format.parse(answer, packed.labels)
         line = {"id": row["id"], "label": truth["content"], "answer": answer}
-        lines.append({**line, **({"predicted": label} if label else {"problem": problem})})
-    out.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
+        lines.append(Prediction(**line, predicted=stated.label, problem=stated.problem))
+    write(out, lines)
     print(f"{len(lines)} held-out screens answered on {device}")
 
 

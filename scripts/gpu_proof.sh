@@ -102,7 +102,8 @@ sed -n '1p;$p' "$results/zero2_log.jsonl"
 say "asking about the held-out screens"
 "$python" "$here/gpu_proof.py" predict "$model" "$here/proof_heldout-bundle/proof_heldout" \
   "$results/predictions.jsonl" --pixels "$pixels" 2>"$results/predict.log" || { tail -20 "$results/predict.log"; exit 1; }
-"$python" "$here/proof-bundle/evaluate.py" "$results/predictions.jsonl" --out "$results/evaluation.json"
+"$python" "$here/proof_heldout-bundle/evaluate.py" "$results/predictions.jsonl" --split train \
+  --out "$results/evaluation.json"
 
 if [ -z "${CPU:-}" ] && [ "${ZERO3_STEPS:-20}" != 0 ]; then
   say "the first steps again under ZeRO-3${OFFLOAD:+, and with parameters and optimizer in host memory}"
@@ -137,7 +138,9 @@ say "done"
 "$python" - "$results/evaluation.json" "${CPU:-}" <<'PY'
 import json, sys
 found = json.load(open(sys.argv[1]))
-low, high = found["accuracy_95"]
-print(f"held-out accuracy {found['accuracy']:.3f} (95%: {low:.3f} to {high:.3f}), chance {found['chance']:.3f}")
-raise SystemExit(0 if low > found["chance"] or sys.argv[2] else 1)
+accuracy = found["metrics"]["accuracy"]
+low, high = accuracy["low"], accuracy["high"]
+chance = max(score["support"] for score in found["classes"]) / found["records"]
+print(f"held-out accuracy {accuracy['value']:.3f} (95%: {low:.3f} to {high:.3f}), chance {chance:.3f}")
+raise SystemExit(0 if low > chance or sys.argv[2] else 1)
 PY

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from datakit.core import registry
+from datakit.core.plugins import plugins
 from datakit.core.step_context import StepContext
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))  # so that toy transforms can be imported, by worker processes too
 
 
 @pytest.fixture(autouse=True)
@@ -53,20 +50,20 @@ POINTS = {
 
 
 def _forget() -> None:
-    for function in (registry.names, registry.find, registry._own, registry._plugins):
+    for function in (registry.names, registry.find, plugins):
         function.cache_clear()
 
 
 @pytest.fixture
 def toys(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Installs tests/toys.py as a package with entry points, for the length of a test."""
+    """Installs tests/support/toys.py as a package with entry points, for the length of a test."""
     site = tmp_path_factory.mktemp("site")
     info = site / "toys-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toys\nVersion: 1.0\n")
-    points = "\n".join(f"{name} = toys:{kind}" for name, kind in POINTS.items())
+    points = "\n".join(f"{name} = tests.support.toys:{kind}" for name, kind in POINTS.items())
     (info / "entry_points.txt").write_text(f"[{registry.GROUP}]\n{points}\n")
-    import toys
+    from tests.support import toys
 
     names = {kind: getattr(toys, kind).registered_name for kind in POINTS.values()}
     monkeypatch.syspath_prepend(str(site))

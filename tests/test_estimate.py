@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from toys import AsyncWork, Work
 
 from datakit.core.settings import LlmSettings
 from datakit.core.step_context import StepContext
 from datakit.estimate import ANSWER_TOKENS, estimate_calls
+from tests.support.toys import AsyncWork, Work
 
 
 class Describe(AsyncWork):

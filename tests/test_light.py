@@ -11,19 +11,23 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import light_work
 import orjson
 import polars as pl
 import pytest
-from evaluated_builds import write_answers
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.bundling import light
+from datakit.bundling.packed import packed_of
 from datakit.core.contract import FORMS
-from datakit.evaluation.evaluation import Options, evaluate
-from datakit.evaluation.metrics import differences
+from datakit.evaluation.evaluation import Options
+from datakit.evaluation.from_build import evaluate
 from datakit.library import build
 from datakit.render.chat import ANSWERS
+from datakit.serving.records import split_items
+from datakit.serving.requirements import answer_room, longest_prompt
+from tests.support import light_work
+from tests.support.evaluated_builds import write_answers
+from tests.support.light_python import bare_python_3_10
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = """\
@@ -86,12 +90,13 @@ def folder(made: BuildFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, file in light.carried().items():
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, place / name)
-    for name in ("answer.json", "emitted.json"):
+    for name in ("answer.json", "emitted.json", *made.entries.values()):
         (place / "build").mkdir(exist_ok=True)
         shutil.copyfile(made.path / name, place / "build" / name)
     shutil.copytree(made.path / "templates", place / "build" / "templates")
     assert made.labels is not None
-    (place / "labels.json").write_bytes(made.labels.to_json())
+    (place / "build" / "labels.json").write_bytes(made.labels.to_json())
+    (place / "build" / "packed.json").write_bytes(packed_of(made).to_line())
     (place / "task.json").write_text(json.dumps(task_of(made, place)), "utf-8")
     shutil.copyfile(light_work.__file__, place / "light_work.py")
     return place
@@ -198,18 +203,26 @@ def test_every_contract_is_written_read_and_rewarded(here: dict[str, Any]) -> No
 
 def test_scores_are_those_of_the_evaluation(here: dict[str, Any], folder: Path, made: BuildFolder) -> None:
     task = json.loads((folder / "task.json").read_text("utf-8"))
-    found = evaluate(made, [Path(file) for file in task["predictions"]], Options())
-    for one, scored in zip(found, here["scores"]["files"], strict=True):
-        wanted = json.loads(one.evaluation.model_dump_json())
-        assert scored == {
-            **{name: wanted[name] for name in ("metrics", "classes", "problems", "calibration", "pairs")},
-            "counts": wanted["confusion"]["counts"],
-        }
-    (truth, first), (_, second) = (one.outcomes.codes() for one in found)
-    classes = len(found[0].outcomes.classes)
-    for name, difference in differences(truth, first, second, classes, seed=7).items():
-        assert here["scores"]["differences"][name]["p"] == difference.p
-    assert here["scores"]["files"][1]["pairs"]
+    scored = evaluate(made, [Path(file) for file in task["predictions"]], Options())
+    for one, there in zip(scored, here["scores"], strict=True):
+        wanted = json.loads(json.dumps(one.evaluation.document()))
+        own = {"date": "", "proposals": [], "run": there["run"]}
+        compared = [
+            {**each, "run": other["run"]}
+            for each, other in zip(wanted["compared_with"], there["compared_with"], strict=True)
+        ]
+        assert there == {**wanted, **own, "compared_with": compared}
+    assert here["scores"][1]["pairs"]
+    assert here["scores"][1]["compared_with"]
+
+
+def test_stages_take_records_and_rooms_out_of_what_is_packed(here: dict[str, Any], made: BuildFolder) -> None:
+    trained, wanted, wide, narrow = here["stages"]["rooms"]
+    assert (trained, wanted) == (answer_room(made, None), 7)
+    assert wide == trained
+    assert narrow == answer_room(made, longest_prompt(made) + 100, 512) == 100
+    labels = {id_: label for id_, label, _ in here["stages"]["items"]}
+    assert labels == {item.id: item.label for item in split_items(made, "val")}
 
 
 def test_labels_numbers_and_texts_are_scored(here: dict[str, Any]) -> None:
@@ -238,25 +251,11 @@ def test_carried_modules_name_nothing_newer_than_python_3_10() -> None:
             assert not names & NEWER, f"{file.name}:{node.lineno}"
 
 
-def python_3_10() -> Path:
-    """An interpreter of Python 3.10; the test is skipped where there is none."""
-    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    places = [shutil.which("python3.10"), *sorted(versions.glob("3.10.*/bin/python3.10"))]
-    for place in filter(None, places):
-        done = subprocess.run([str(place), "--version"], capture_output=True, text=True, check=False)
-        if done.returncode == 0 and done.stdout.startswith("Python 3.10."):  # a shim may have no such version
-            return Path(place)
-    pytest.skip("there is no python3.10 on this machine, so only the present Python was tried")
-
-
 @pytest.mark.clean_install
 def test_carried_modules_work_on_python_3_10(
     here: dict[str, Any], folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    place = tmp_path_factory.mktemp("python3.10")
-    packages = ["pillow" if name == "PIL" else name for name in light.PACKAGES]
-    subprocess.run([python_3_10(), "-m", "venv", place], check=True)
-    subprocess.run([place / "bin" / "pip", "install", "-q", *packages], check=True, timeout=600)
-    found = run(place / "bin" / "python", folder)
+    python = bare_python_3_10(tmp_path_factory.mktemp("python3.10"))
+    found = run(python, folder)
     assert found["python"] == [3, 10]
     assert found["work"] == here

@@ -12,10 +12,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 from PIL import Image
-from toys import AsyncWork, Numbers, OnlyOdd, Work
 
 import datakit as dk
 from datakit.core.errors import RecipeErrors, UserError
+from datakit.notebook import outside_loop
+from tests.support.toys import AsyncWork, Numbers, OnlyOdd, Work
+from tests.support.waiting import until
 
 
 @pytest.fixture(autouse=True)
@@ -83,17 +85,36 @@ def test_interrupt_in_a_running_loop_stops_the_paid_work(project: Path) -> None:
         dk.apply([slow], Numbers(count=400), quiet=True)
 
     def interrupt() -> None:
-        while len(answers(log)) < 3:
-            time.sleep(0.01)
+        until(lambda: len(answers(log)) >= 3)
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
         asyncio.run(cell())
     paid = answers(log)
-    time.sleep(0.3)
-    assert answers(log) == paid
     assert 3 <= len(paid) < 100
     again = dk.apply([Work(log=str(log))], Numbers(count=len(paid) - 1), quiet=True)
     assert answers(log) == paid
     assert len(again) == len(paid) - 1
+
+
+def test_interrupt_waits_until_the_work_has_ended() -> None:
+    started, cancelled, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        started.set()
+        assert cancelled.wait(60)
+        time.sleep(0.1)  # the last call takes its time, which nobody may miss
+        ended.set()
+
+    def interrupt() -> None:
+        assert started.wait(60)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    async def cell() -> None:
+        outside_loop(work, cancelled.set)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(cell())
+    assert ended.is_set()

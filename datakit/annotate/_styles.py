@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import yaml
-
 from datakit.core.errors import UserError
+from datakit.core.plain_yaml import YamlFault, parse
 from datakit.core.templates import Templates
 
 
@@ -15,8 +14,8 @@ def styles_in(templates: Templates, name: str) -> tuple[str, ...]:
     """The list `styles:` of a YAML file that lies among the templates. Raises UserError."""
     text = templates.source(name)
     try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        document = parse(text)
+    except YamlFault as error:
         raise UserError(f"the styles in `{name}` are not YAML: {error}") from None
     rows = document.get("styles") if isinstance(document, dict) else None
     if not isinstance(rows, list) or not rows or not all(isinstance(r, str) and r.strip() for r in rows):

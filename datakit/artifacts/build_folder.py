@@ -12,22 +12,21 @@ from typing import Any
 
 import orjson
 import polars as pl
-import yaml
 
 from datakit.artifacts import names, predictions
 from datakit.artifacts.checked import CheckReport
+from datakit.artifacts.data_set import DataSet
 from datakit.artifacts.document import REMEDY
-from datakit.artifacts.emitted import Emitted, EmittedFile
-from datakit.artifacts.format_version import NewerFormat, refuse_newer
+from datakit.artifacts.emitted import Emitted
+from datakit.artifacts.format_version import NewerFormat
 from datakit.artifacts.manifest import Manifest
 from datakit.artifacts.predictions import Prediction
 from datakit.artifacts.rejects import read_rejects, scan_rejects
 from datakit.artifacts.report import BuildReport
 from datakit.artifacts.serving import Serving
-from datakit.core.answer import AnswerFormat
-from datakit.core.answer_forms import NEWEST
 from datakit.core.errors import UserError
 from datakit.core.labels import LabelSet, load_labels
+from datakit.core.plain_yaml import YamlFault, parse
 from datakit.core.record import COLUMNS, GENERAL, TRAIN
 
 _ABSOLUTE = re.compile(r"(?<![\w.:/<])/(?:[^\s/:'\"`|<>,;()]+/)+([^\s/:'\"`|<>,;()]+)")
@@ -37,13 +36,12 @@ _MAKE = "Make it: datakit build recipes/<name>.yaml"
 
 
 @dataclass(frozen=True)
-class BuildFolder:
+class BuildFolder(DataSet):
     """A build folder. What it lacks is told by a UserError where it is asked for; `open` asks for the whole.
 
     Files that only some builds have (`emitted`, `check`, `serving`, `labels`) are None where they are absent.
     """
 
-    path: Path
     near: Path | None = None
     """A further folder in whose project the recipe and its label file may be found, such as that of cards."""
 
@@ -205,12 +203,6 @@ class BuildFolder:
     def images_folder(self) -> Path:
         return self.path / names.IMAGES
 
-    @cached_property
-    def emitted(self) -> Emitted | None:
-        """What emit.llamafactory wrote; None where the recipe does not emit for it."""
-        path = self.path / names.EMITTED
-        return Emitted.load(path) if path.is_file() else None
-
     def emitted_for(self, need: str) -> Emitted:
         """What emit.llamafactory wrote. Raises UserError that says `need` where there is none."""
         if self.emitted is None:
@@ -218,12 +210,6 @@ class BuildFolder:
                 f"{self.path} holds no data set for LLaMA-Factory ({names.EMITTED} is missing)", remedy=need
             )
         return self.emitted
-
-    @property
-    def data_files(self) -> dict[str, EmittedFile]:
-        """Entry -> file of the LLaMA-Factory data set, of those that are there; empty without one."""
-        files = self.emitted.files if self.emitted is not None else {}
-        return {name: file for name, file in files.items() if (self.path / file.file).is_file()}
 
     @property
     def has_data_set(self) -> bool:
@@ -235,31 +221,6 @@ class BuildFolder:
         """Entry of the trainer's index -> data file, in its order."""
         index = orjson.loads((self.path / names.DATASET_INFO).read_bytes())
         return {name: str(entry["file_name"]) for name, entry in index.items()}
-
-    def lines(self, file: str) -> Iterator[dict[str, Any]]:
-        """The rows of a data file (a JSON array, one row a line), from the first on."""
-        path = self.path / file
-        try:
-            stream = open(path, "rb")  # noqa: SIM115 (closed by the with below)
-        except OSError as error:
-            raise UserError(f"cannot read {path}: {error.strerror}", remedy=REMEDY) from None
-        with stream:
-            for number, line in enumerate(stream, 1):
-                text = line.strip().rstrip(b",")
-                if text in (b"", b"[", b"]"):
-                    continue
-                try:
-                    yield orjson.loads(text)
-                except orjson.JSONDecodeError:
-                    where = f"{path}:{number}"
-                    raise UserError("this line is no record", where=where, remedy=REMEDY) from None
-
-    def rows(self, *splits: str) -> Iterator[dict[str, Any]]:
-        """The emitted rows of `splits`, in order, repeats included."""
-        if self.emitted is not None:
-            for file in self.emitted.files.values():
-                if file.part in splits:
-                    yield from self.lines(file.file)
 
     @property
     def training_file(self) -> Path | None:
@@ -300,33 +261,6 @@ class BuildFolder:
     def serve_script(self) -> Path | None:
         path = self.path / names.SERVE_SCRIPT
         return path if path.is_file() else None
-
-    @property
-    def has_answer_format(self) -> bool:
-        return (self.path / names.ANSWER_FORMAT).is_file()
-
-    @cached_property
-    def answer_format(self) -> AnswerFormat:
-        """How answers are read. Raises UserError where the build does not say."""
-        path = self.path / names.ANSWER_FORMAT
-        if not path.is_file():
-            raise UserError(
-                f"the build {self.path} lacks {names.ANSWER_FORMAT}, which says how an answer is read",
-                remedy="Build again with `datakit build RECIPE --force`; answers are written by render.chat.",
-            )
-        answer_format = AnswerFormat.from_json(data := path.read_bytes())
-        refuse_newer(orjson.loads(data), NEWEST, str(path))
-        return answer_format
-
-    @cached_property
-    def answer_target(self) -> dict[str, str]:
-        """The field by which answers are scored, where the build says it: kind, name, column, references."""
-        try:
-            document = orjson.loads((self.path / names.ANSWER_FORMAT).read_bytes())
-        except (OSError, orjson.JSONDecodeError):
-            return {}
-        target = document.get("target") if isinstance(document, dict) else None
-        return {str(key): str(value) for key, value in target.items()} if isinstance(target, dict) else {}
 
     def input_images(self) -> list[str] | None:
         """The paths of every picture that the sources name; None where the build does not say."""
@@ -384,10 +318,10 @@ class BuildFolder:
     def _yaml(self, name: str) -> dict[str, Any]:
         path = self.path / name
         try:
-            document = yaml.safe_load(path.read_text("utf-8"))
+            document = parse(path.read_text("utf-8"))
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}", remedy=REMEDY) from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (YamlFault, UnicodeDecodeError) as error:
             raise UserError(f"{path} is not YAML: {error}", remedy=REMEDY) from None
         if not isinstance(document, dict):
             raise UserError(f"{path} holds no settings", remedy=REMEDY)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, TypeVar
 
-import orjson
 from pydantic import BaseModel, ValidationError
 
 from datakit.artifacts.format_version import refuse_newer
@@ -13,6 +13,7 @@ from datakit.core.errors import UserError
 from datakit.core.parameters import describe_fault
 
 REMEDY = "Build again: datakit build RECIPE --force"
+_D = TypeVar("_D", bound="Document")
 
 
 class Document(BaseModel):
@@ -26,17 +27,19 @@ class Document(BaseModel):
 
     def to_json(self, *, sort_keys: bool = False) -> bytes:
         """The file's content."""
+        import orjson  # here, because a bundle carries this module to machines without it
+
         option = orjson.OPT_INDENT_2 | (orjson.OPT_SORT_KEYS if sort_keys else 0)
         return orjson.dumps(self.model_dump(), option=option) + b"\n"
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls: type[_D], path: Path) -> _D:
         """The content of a file. Raises UserError for one that is missing, damaged or of a newer format."""
         try:
-            document = orjson.loads(path.read_bytes())
+            document = json.loads(path.read_bytes())
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}", remedy=REMEDY) from None
-        except orjson.JSONDecodeError as error:
+        except ValueError as error:
             raise UserError(f"{path} cannot be read: it is not JSON: {error}", remedy=REMEDY) from None
         refuse_newer(document, cls.FORMAT, str(path))
         try:

@@ -12,7 +12,6 @@ class Metric:
     title: str
     is_share: bool = True
     """Between 0 and 1, shown in percent; else in the unit of the numbers, or none."""
-    lower_is_better: bool = False
 
 
 METRICS = {
@@ -21,10 +20,10 @@ METRICS = {
     "micro_f1": Metric("micro F1"),
     "macro_f1": Metric("macro F1"),
     "weighted_f1": Metric("weighted F1"),
-    "hamming_loss": Metric("Hamming loss", lower_is_better=True),
-    "mae": Metric("mean absolute error", is_share=False, lower_is_better=True),
-    "rmse": Metric("root mean squared error", is_share=False, lower_is_better=True),
-    "median_absolute_error": Metric("median absolute error", is_share=False, lower_is_better=True),
+    "hamming_loss": Metric("Hamming loss"),
+    "mae": Metric("mean absolute error", is_share=False),
+    "rmse": Metric("root mean squared error", is_share=False),
+    "median_absolute_error": Metric("median absolute error", is_share=False),
     "spearman": Metric("Spearman", is_share=False),
     "within_tolerance": Metric("within tolerance"),
     "readable": Metric("answers that are a number"),

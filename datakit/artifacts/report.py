@@ -37,6 +37,8 @@ class StepReport(BaseModel):
     tokens_cached: int = 0
     """Of `tokens_in`, those that the provider took from its prefix cache."""
     cost_usd: float = 0.0
+    columns: list[str] = Field(default_factory=list)
+    """Columns that the step gave; empty in reports of older versions."""
     notes: dict[str, Any] = Field(default_factory=dict)
     """Facts for the card: the writer used, licences of mixed data …"""
 

@@ -5,37 +5,31 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from PIL import Image
-
 from datakit.core.errors import UserError
-from datakit.core.image import ImageProblem, load_rgb
-from datakit.core.pixels import TrainerLimits, trainer_size
+from datakit.core.image import ImageProblem, read_header
+from datakit.core.pixels import trainer_size
+from datakit.serving.images import TrainedView
 
-_SAVED: dict[str, dict[str, int]] = {
-    ".jpg": {"quality": 95, "subsampling": 0},
-    ".png": {"compress_level": 6},
-    ".webp": {"quality": 95, "method": 4},
-}
-_FORMATS = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
+_LEVEL = 6
 
 
-def at_training_size(path: Path, limits: TrainerLimits) -> bytes | None:
-    """The file's new content in its own format; None where the trainer would leave the picture as it is.
+def at_training_size(path: Path, view: TrainedView) -> bytes | None:
+    """The file's new content, a PNG whatever its name says; None where the file itself is to be packed.
 
-    Resized as LLaMA-Factory does (Pillow's bicubic), so that the trainer's first resize finds nothing to do.
-    A picture that is to grow stays: growing is cheap there, and would only make the archive larger. Raises
-    UserError for a picture that cannot be decoded.
+    Resized as LLaMA-Factory does and kept without a loss, so that trainer and server get the very pixels that
+    they would get from the file: readers go by the content, not by the name. A picture that the trainer
+    leaves as it is or makes larger stays, and so does one that would be a larger file. Raises UserError for a
+    picture that cannot be decoded.
     """
     try:
-        with Image.open(path) as image:
-            size = image.size
-        wanted = trainer_size(*size, limits)
-        if wanted[0] * wanted[1] >= size[0] * size[1] or trainer_size(*wanted, limits) != wanted:
+        header = read_header(path)
+        size = trainer_size(header.width, header.height, view.trainer)
+        smaller = size[0] * size[1] < header.width * header.height
+        if not smaller or trainer_size(*size, view.trainer) != size:
             return None
-        picture = load_rgb(path)
-    except (OSError, ValueError, ImageProblem) as error:
+        picture = view.image(path)
+    except (ValueError, ImageProblem) as error:
         raise UserError(f"{path} cannot be packed: {error}", remedy="Build again.") from None
     buffer = io.BytesIO()
-    suffix = path.suffix.lower()
-    picture.resize(wanted, Image.Resampling.BICUBIC).save(buffer, _FORMATS[suffix], **_SAVED[suffix])
-    return buffer.getvalue()
+    picture.save(buffer, "PNG", compress_level=_LEVEL)
+    return buffer.getvalue() if buffer.tell() < header.bytes else None

@@ -1,4 +1,4 @@
-"""The modules that a bundle can carry: they render a prompt, read an answer and score answers.
+"""The modules that a bundle carries: they render a prompt, read an answer and score answers.
 
 They run on Python 3.10 with the packages of `PACKAGES` alone, so that a machine with a model and a bundle
 needs no datakit: what it asks and what it counts is then the very code of the build. Whatever else they
@@ -6,12 +6,12 @@ need (YAML, tokens) they import where that work starts.
 
     prompt       Templates, LabelSet.from_json and Prompt into a Writer; Writer.prompt(record)
     picture      TrainedView.data_url(path), at the size of the training
-    question     Question.ask(server), with any `chat` that carries the requests
+    question     Question.ask(server); Asker puts many of them, over PlainConnection instead of aiohttp
     reply        Reply.of(chat_answer.read(completion), seconds): content, thinking, finish, tokens, logprobs
     answer       AnswerFormat.from_json(answer.json).parse(text, labels); Asked.prediction adds the confidence
     reward       AnswerContract.of(form).reward(text, truth): format and accuracy, for reinforcement learning
-    score        join(truths, predictions); metrics.intervals, class_scores, pairs and calibration of that;
-                 of other tasks join_values(truths, predictions); bootstrap.intervals(outcomes.figures)
+    score        score(PackedSource(PackedData(folder)), paths, Options()), as `datakit evaluate` does
+    stages       predict and evaluate as a bundle's predict.py and evaluate.py call them
 """
 
 from __future__ import annotations
@@ -26,8 +26,16 @@ PACKAGES = ("jinja2", "numpy", "PIL", "pydantic")
 MODULES = (
     "datakit",
     "datakit.artifacts",
+    "datakit.artifacts.data_set",
+    "datakit.artifacts.document",
+    "datakit.artifacts.emitted",
     "datakit.artifacts.format_version",
+    "datakit.artifacts.metric_names",
+    "datakit.artifacts.names",
+    "datakit.artifacts.packed",
     "datakit.artifacts.predictions",
+    "datakit.bundling",
+    "datakit.bundling.stages",
     "datakit.core",
     "datakit.core.answer",
     "datakit.core.answer_forms",
@@ -37,6 +45,7 @@ MODULES = (
     "datakit.core.errors",
     "datakit.core.guided",
     "datakit.core.image",
+    "datakit.core.json_bytes",
     "datakit.core.labels",
     "datakit.core.outcome",
     "datakit.core.parameters",
@@ -52,23 +61,37 @@ MODULES = (
     "datakit.evaluation.bootstrap",
     "datakit.evaluation.calibration",
     "datakit.evaluation.confusion",
+    "datakit.evaluation.evaluation",
     "datakit.evaluation.metrics",
     "datakit.evaluation.metrics_labels",
     "datakit.evaluation.metrics_numbers",
     "datakit.evaluation.metrics_text",
     "datakit.evaluation.outcomes",
+    "datakit.evaluation.packed",
+    "datakit.evaluation.source",
     "datakit.evaluation.tasks",
     "datakit.evaluation.value_outcomes",
+    "datakit.evaluation.worst",
     "datakit.llm",
+    "datakit.llm._faults",
+    "datakit.llm._plain_connection",
+    "datakit.llm._wire",
     "datakit.llm.answer",
     "datakit.llm.answer_schema",
     "datakit.llm.chat_answer",
+    "datakit.llm.chat_reply",
     "datakit.llm.json_answer",
     "datakit.llm.thoughts",
+    "datakit.run",
+    "datakit.run.progress",
     "datakit.serving",
+    "datakit.serving.asker",
     "datakit.serving.asking",
     "datakit.serving.confidence",
+    "datakit.serving.endpoint",
+    "datakit.serving.items",
     "datakit.serving.images",
+    "datakit.serving.predict",
 )
 """Closed under import: each imports of datakit only what stands here (a package stands for its __init__)."""
 

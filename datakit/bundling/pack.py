@@ -22,11 +22,14 @@ from pydantic import BaseModel
 from datakit.artifacts import names
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.manifest import Manifest
+from datakit.bundling import light
 from datakit.bundling.images import at_training_size
+from datakit.bundling.packed import packed_of
 from datakit.bundling.serving import serve_script
 from datakit.core.errors import UserError
-from datakit.core.pixels import TrainerLimits
 from datakit.core.replacing import check_replaceable
+from datakit.serving.images import TrainedView
+from datakit.serving.requirements import NEED, trainer_limits
 from datakit.training.launch import gpus_and_nodes
 from datakit.training.run_folder import RunFolder
 
@@ -54,7 +57,7 @@ class Bundle(BaseModel):
     files: int
     pictures: int
     resized: int
-    """Pictures that were larger than the training takes."""
+    """Pictures that were larger than the training takes, and are smaller files now."""
     starts_with: str
     """The folder inside."""
 
@@ -62,8 +65,9 @@ class Bundle(BaseModel):
 def bundle(build: Path, out: Path) -> Bundle:
     """Writes the archive `out` (.tar, or .tar.gz) of a build; whole or not at all.
 
-    Pictures over the trainer's limit are made as small as its first resize would make them, so that it has
-    nothing left to do; answers with boxes stay right, because boxes count in the pixels after both resizes.
+    Pictures over the trainer's limit are made as small as its first resize would make them, without a loss
+    and where that makes the file smaller, so that training and asking see the very pixels of the build;
+    answers with boxes stay right, because boxes count in the pixels after both resizes.
     Raises UserError for a folder that is no build, was changed since, or misses a file, and where `out` is
     a file of another kind.
     """
@@ -102,9 +106,10 @@ def _fill(writer: _Writer, run: RunFolder, made: Manifest) -> None:
     if run.keys.get("deepspeed"):
         wanted.append(str(run.keys["deepspeed"]))
     contents: dict[str, bytes | Path] = {f"{name}/{file}": build.path / file for file in set(wanted)}
-    labels = _labels(build)
-    if labels is not None:
-        contents[f"{name}/labels.json"] = labels
+    if build.labels is not None:
+        contents[f"{name}/{names.LABEL_SET}"] = build.labels.to_json()
+    contents[f"{name}/{names.PACKED}"] = packed_of(build).to_line()
+    contents.update(light.carried())
     for file in _PAYLOAD:
         contents[file] = (files("datakit.bundling") / "payload" / file).read_bytes()
     contents[names.SERVE_SCRIPT] = serve_script(run, name)
@@ -113,18 +118,18 @@ def _fill(writer: _Writer, run: RunFolder, made: Manifest) -> None:
     for path in sorted(contents):
         found = contents[path]
         writer.add(path, found.read_bytes() if isinstance(found, Path) else found)
-    limits = TrainerLimits(int(run.keys["image_max_pixels"]), int(run.keys["image_min_pixels"]))
-    _add_pictures(writer, build, f"{name}/images", limits)
+    view = TrainedView(build.emitted_for(NEED).image_max_pixels, trainer_limits(build))
+    _add_pictures(writer, build, f"{name}/images", view)
     sums = "".join(f"{digest}  {path}\n" for path, digest in sorted(writer.sums.items()))
     writer.add(SUMS, sums.encode())
 
 
-def _add_pictures(writer: _Writer, build: BuildFolder, target: str, limits: TrainerLimits) -> None:
+def _add_pictures(writer: _Writer, build: BuildFolder, target: str, view: TrainedView) -> None:
     """Some at a time, in order: Pillow works without the interpreter's lock, and memory stays bounded."""
     waiting = iter(sorted(build.images_folder.glob("*")))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         while some := list(islice(waiting, _AT_ONCE)):
-            for path, made in zip(some, pool.map(lambda p: at_training_size(p, limits), some), strict=True):
+            for path, made in zip(some, pool.map(lambda p: at_training_size(p, view), some), strict=True):
                 writer.pictures += 1
                 writer.resized += made is not None
                 writer.add(f"{target}/{path.name}", path.read_bytes() if made is None else made)
@@ -153,17 +158,9 @@ def _about(made: Manifest) -> bytes:
         "content": made.content,
         "records": made.records,
         "start": "./run.sh (its head says what can be set)",
-        "pictures": "at the size of the trainer's first resize; boxes count in the pixels after both resizes",
+        "pictures": "as the build has them, or resized as the trainer would, whichever is the smaller file",
     }
     return orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n"
-
-
-def _labels(build: BuildFolder) -> bytes | None:
-    """The label set for predict.py, which has no YAML."""
-    if build.labels_file is None or build.labels is None:
-        return None
-    labels = [{"name": label.name, "aliases": list(label.aliases)} for label in build.labels.labels]
-    return orjson.dumps(labels, option=orjson.OPT_INDENT_2) + b"\n"
 
 
 def _check_whole(build: Path, made: Manifest) -> None:

@@ -20,7 +20,7 @@ def inputs_of(build: BuildFolder) -> Inputs:
     manifest = build.manifest
     recipe = {key: value for key, value in build.recipe.items() if key != "run"}
     return Inputs(
-        recipe=_clean(recipe, build),
+        recipe=cleaned(recipe, build),
         templates=manifest.templates,
         labels={label.name: _digests(label) for label in build.labels.labels} if build.labels else {},
         sources={build.place(path): found.sha256 for path, found in sorted(manifest.sources.items())},
@@ -35,14 +35,15 @@ def _digests(label: Label) -> tuple[str, str, str]:
     return one, two, three
 
 
-def _clean(value: Any, build: BuildFolder) -> Any:
+def cleaned(value: Any, build: BuildFolder) -> Any:
+    """Values of a recipe without secrets and paths of this machine."""
     if isinstance(value, dict):
         return {
-            key: "hidden" if _SECRET.search(str(key)) and inner else _clean(inner, build)
+            key: "hidden" if _SECRET.search(str(key)) and inner else cleaned(inner, build)
             for key, inner in value.items()
         }
     if isinstance(value, list):
-        return [_clean(inner, build) for inner in value]
+        return [cleaned(inner, build) for inner in value]
     return build.clean(_without_user(value)) if isinstance(value, str) else value
 
 

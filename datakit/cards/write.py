@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.cards.classes import classes_section
@@ -25,7 +24,9 @@ from datakit.cards.quality import (
 from datakit.cards.samples import first_rows, label_block, samples
 from datakit.cards.scores import scores_section
 from datakit.cards.serving import answers_section, serving_section
+from datakit.cards.steps import step_sections
 from datakit.cards.usage import limits_section, reproduce_section, training_section, verdict_section
+from datakit.core.plain_yaml import dump
 from datakit.pages.blocks import Card, Section
 from datakit.pages.writing import Kept, write_pages
 from datakit.verdict import verdict
@@ -75,6 +76,7 @@ def make_card(build: BuildFolder) -> Card:
         texts_section(build),
         duplicates_section(build),
         rejects_section(build),
+        *step_sections(build),
         Section("Samples", shown),
         training_section(build),
         reproduce_section(build),
@@ -134,7 +136,7 @@ def _front(build: BuildFolder, parts: pl.DataFrame, languages: list[str], tasks:
             {"split": part, "path": names if len(names) > 1 else names[0]} for part, names in files.items()
         ]
         front["configs"] = [{"config_name": "default", "data_files": data}]
-    return yaml.safe_dump(front, allow_unicode=True, sort_keys=False, width=110)
+    return dump(front, width=110)
 
 
 def _tags(build: BuildFolder, parts: pl.DataFrame) -> Iterable[str]:

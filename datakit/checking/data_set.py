@@ -11,21 +11,11 @@ from typing import Any
 from datakit.artifacts.names import DATASET_INFO
 from datakit.checking.finding import Findings
 from datakit.checking.rows import KINDS, READ
+from datakit.core.dataset_info import COLUMNS, FORMATTINGS, TAGS
 from datakit.core.errors import did_you_mean
 from datakit.recipe.yaml_file import show_path
 
-COLUMNS: tuple[str, ...] = ("prompt", "query", "response", "history", "messages", "system", "tools")
-COLUMNS += ("images", "videos", "audios", "chosen", "rejected", "kto_tag")
-TAGS = (
-    "role_tag",
-    "content_tag",
-    "user_tag",
-    "assistant_tag",
-    "observation_tag",
-    "function_tag",
-    "system_tag",
-)
-_VITAL = TAGS[:4]
+_VITAL = tuple(TAGS)[:4]
 _KEYS = ("formatting", "ranking", "subset", "split", "folder", "num_samples", "columns", "tags", "file_name")
 _REMOTE = ("hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name")
 
@@ -40,26 +30,8 @@ class DataSet:
     formatting: str = "alpaca"
     ranking: bool = False
     num_samples: int | None = None
-    columns: dict[str, str | None] = field(
-        default_factory=lambda: {
-            **dict.fromkeys(COLUMNS),
-            "prompt": "instruction",
-            "query": "input",
-            "response": "output",
-            "messages": "conversations",
-        }
-    )
-    tags: dict[str, str | None] = field(
-        default_factory=lambda: {
-            "role_tag": "from",
-            "content_tag": "value",
-            "user_tag": "human",
-            "assistant_tag": "gpt",
-            "observation_tag": "observation",
-            "function_tag": "function_call",
-            "system_tag": "system",
-        }
-    )
+    columns: dict[str, str | None] = field(default_factory=lambda: dict(COLUMNS))
+    tags: dict[str, str | None] = field(default_factory=lambda: dict[str, str | None](TAGS))
 
     def mapped(self) -> dict[str, str]:
         """The columns that this formatting reads -> their names in the rows."""
@@ -133,12 +105,12 @@ def _entry(folder: Path, name: str, raw: dict[str, Any], where: str, findings: F
     for key in raw.keys() - {*_KEYS, *_REMOTE}:
         add("entry_unknown_key", f"`{key}`. {did_you_mean(key, (*_KEYS, *_REMOTE))}".strip())
     found = DataSet(name, formatting=raw.get("formatting", "alpaca"), ranking=bool(raw.get("ranking", False)))
-    if found.formatting not in ("alpaca", "sharegpt", "openai"):
-        hint = did_you_mean(str(found.formatting), ("alpaca", "sharegpt", "openai"))
+    if found.formatting not in FORMATTINGS:
+        hint = did_you_mean(str(found.formatting), FORMATTINGS)
         add(
             "entry_wrong",
             f"unknown formatting `{found.formatting}`",
-            f"{hint} Known: alpaca, sharegpt, openai.",
+            f"{hint} Known: {', '.join(FORMATTINGS)}.",
         )
         return found
     if found.formatting == "openai":

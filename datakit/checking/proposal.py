@@ -7,9 +7,9 @@ from typing import Any
 
 from datakit.checking.tally import Lengths
 from datakit.checking.training import Training
-from datakit.core.pixels import Family, TrainerLimits, image_tokens
+from datakit.core.pixels import TRAINER, Family, TrainerLimits, image_tokens
 
-STEPS = (200_704, 401_408, 589_824, 802_816, 1_003_520, 1_605_632)
+STEPS = (200_704, 401_408, TRAINER.max_pixels, 802_816, 1_003_520, 1_605_632)
 """Limits to choose from: 256 to 2,048 picture tokens of Qwen2.5-VL, and the trainer's own default."""
 _ROUND = 16
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import yaml
 
 from datakit.checking.layout import LAYOUTS, Habits, Layout
 from datakit.checking.record import How
 from datakit.core.errors import UserError
 from datakit.core.pixels import TRAINER, TrainerLimits
+from datakit.core.plain_yaml import YamlFault, parse
 from datakit.recipe.yaml_file import YamlFile, load_yaml, show_path
 from datakit.training import deepspeed
 
@@ -157,6 +157,6 @@ def _change(text: str) -> tuple[str, Any]:
     if not equals or not key.strip():
         raise UserError(f"`{text}` is no KEY=VALUE", remedy="For example: --set cutoff_len=4096")
     try:
-        return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError:
+        return key.strip(), parse(value)
+    except YamlFault:
         raise UserError(f"`{value}` is no YAML value") from None

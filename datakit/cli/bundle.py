@@ -25,8 +25,9 @@ There:
 def command(build: Path, out: Path, as_json: bool) -> int:
     """Pack BUILD for a machine that has LLaMA-Factory and vLLM, but not datakit.
 
-    The archive holds the data, pictures at the size of the training, the configuration, checksums and run.sh,
-    which checks, trains, exports, serves, predicts and evaluates. The same build gives the same bytes.
+    The archive holds the data, pictures at the size of the training, the configuration, checksums, the code
+    that asks and scores, and run.sh, which checks, trains, exports, serves, predicts and evaluates. The same
+    build gives the same bytes.
     """
     from datakit.bundling.pack import bundle
     from datakit.cli.tables import print_json

@@ -100,10 +100,10 @@ def _open(project: Path, *, by_use: bool) -> tuple[Store, list[Recipe], Path]:
     """
     from datakit.core.errors import DatakitError, UserError
     from datakit.library import load
-    from datakit.recipe.recipe import project_around
+    from datakit.recipe.recipe import project_of
     from datakit.run.store import Store, store_folder
 
-    root = project_around(project)
+    root = project_of(project)
     recipes: list[Recipe] = []
     for path in sorted((root / "recipes").glob("*.y*ml")):
         try:

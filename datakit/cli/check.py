@@ -180,8 +180,3 @@ def _print_proposal(report: Report) -> None:
         print_table(head, rows, right=range(1, 5))
     for line in found.advice:
         click.echo(line)
-
-
-def _mark(own: bool) -> str:
-    """A star at the configuration's own limit."""
-    return " *" if own else "  "

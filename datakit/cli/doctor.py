@@ -29,10 +29,10 @@ def command(project: Path, as_json: bool) -> int:
     from datakit.cli.tables import print_json
     from datakit.core.errors import Exit
     from datakit.doctor import examine
-    from datakit.recipe.recipe import project_around
+    from datakit.recipe.recipe import project_of
 
     found = []
-    for check in examine(project_around(project)):
+    for check in examine(project_of(project)):
         found.append(check)
         if not as_json:
             head, *more = check.message.splitlines()

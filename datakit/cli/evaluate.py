@@ -95,7 +95,8 @@ def command(
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.cli.tables import print_json, print_kept
     from datakit.core.errors import Exit
-    from datakit.evaluation.evaluation import Options, evaluate
+    from datakit.evaluation.evaluation import Options
+    from datakit.evaluation.from_build import evaluate
     from datakit.evaluation.page import write_evaluation
     from datakit.evaluation.runs import find_predictions, page_names
 

@@ -27,17 +27,14 @@ def command(build: Path, python: str | None, dry_run: bool, as_json: bool) -> in
     Afterwards the weights' names and shapes are compared with the base model, and tokenizer, processor and
     chat template must be there; a model that is not right is not put in place (exit code 1).
     """
-    from datakit.cli.tables import print_json
+    from datakit.cli.tables import print_call, print_json
     from datakit.training.export import export, export_call
     from datakit.training.run_folder import RunFolder
 
     run = RunFolder.of(build)
     if dry_run:
         call = export_call(run, python)
-        if as_json:
-            print_json({"command": call.words, "folder": str(call.folder), "environment": call.settings})
-        else:
-            click.echo(call.shown())
+        print_call(call, as_json=as_json)
         return 0
     done = export(run, python, lambda line: click.echo(line, err=as_json))
     if as_json:

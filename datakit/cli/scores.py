@@ -63,10 +63,10 @@ def command(recipe_or_name: str, project: Path | None, as_json: bool) -> int:
 
 def _resolve(text: str, project: Path | None) -> tuple[Path, str]:
     """The project, and the name to look for."""
-    from datakit.recipe.recipe import project_around
+    from datakit.recipe.recipe import project_of
 
     if Path(text).suffix not in (".yaml", ".yml"):
-        return project or project_around(Path.cwd()), text
+        return project or project_of(Path.cwd()), text
     from datakit.library import load
 
     recipe = load(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,9 +76,12 @@ def command(
 
 
 def _show(plan: ServingPlan) -> None:
-    from datakit.serving.serve_files import explained, figures
+    from datakit.cli.tables import print_pairs
+    from datakit.serving.serve_files import figures
 
-    click.echo(f"{explained(plan)}\n{figures(plan)}")
+    click.echo(f"vllm serve {shlex.quote(plan.model)}")
+    print_pairs([(shlex.join(flag.words), flag.why) for flag in plan.flags])
+    click.echo(figures(plan))
     for note in plan.notes:
         click.echo(f"Note: {note}.")
 

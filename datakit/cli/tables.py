@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
@@ -15,6 +17,15 @@ from datakit.cli.verdict_lines import as_plain, lines_of
 from datakit.recipe.yaml_file import show_path
 from datakit.run.build import BuildResult
 
+if TYPE_CHECKING:
+    from rich.table import Column
+
+    from datakit.training.trainer import Call
+
+_ENDLESS = 1 << 20
+"""Cells of a line that no row fills."""
+_GAP = 2
+
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
@@ -22,23 +33,60 @@ def print_json(value: Any) -> None:
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
-    """Columns padded to their width (Chinese characters count two); `right` lists right-aligned columns."""
-    widths = [max(cell_width(row[at]) for row in (head, *rows)) for at in range(len(head))]
-    for row in (head, *rows):
-        cells = [
-            " " * (width - cell_width(cell)) + cell
-            if at in right
-            else cell + " " * (width - cell_width(cell))
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        click.echo("  ".join(cells).rstrip())
+    """Columns under their heads; `right` lists right-aligned columns.
+
+    On a terminal long cells wrap between words, and heads are bold unless NO_COLOR is set. Anything else gets
+    plain text with one line for each row, however long.
+    """
+    columns = zip(head, *rows, strict=True)
+    _print_rows(rows, [_column(cells, right=at in right) for at, cells in enumerate(columns)], head)
 
 
-def cell_width(text: str) -> int:
-    """Columns that a text takes on a terminal."""
-    import unicodedata
+def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
+    """Indented lines of two columns: words to copy, which no line end breaks, and what they are for."""
+    names, texts = zip(*pairs, strict=True)
+    _print_rows(pairs, [_column(names, whole=True), _column(texts)], indent=2)
 
-    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+
+def _column(cells: Sequence[str], *, right: bool = False, whole: bool = False) -> Column:
+    """A column of these cells that is never narrower than its longest word (`whole`: than a cell)."""
+    from rich.cells import cell_len
+    from rich.table import Column
+
+    cell = max(map(cell_len, cells))
+    word = max((cell_len(word) for text in cells for word in text.split()), default=0)
+    least = cell if whole else word
+    return Column(justify="right" if right else "left", min_width=least, no_wrap=cell == least)
+
+
+def _print_rows(
+    rows: Sequence[Sequence[str]], columns: Sequence[Column], head: Sequence[str] = (), indent: int = 0
+) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    live = sys.stdout.isatty()
+    styled = live and not os.environ.get("NO_COLOR")
+    console = Console(color_system="auto" if styled else None)
+    least = sum((column.min_width or 0) + _GAP for column in columns)  # rich would leave columns out below it
+    console.width = max(console.width - indent, least) if live else _ENDLESS
+    table = Table(*columns, box=None, padding=(0, _GAP, 0, 0), pad_edge=False, show_header=False)
+    for row in (head, *rows) if head else rows:
+        style = "bold" if row is head else None
+        table.add_row(*map(Text, row), style=style)  # as texts, because square brackets are no markup
+    with console.capture() as capture:
+        console.print(table, crop=False)  # a terminal breaks what is too long for it
+    for line in capture.get().splitlines():
+        click.echo(f"{' ' * indent}{line}".rstrip())
+
+
+def print_call(call: Call, *, as_json: bool) -> None:
+    """The trainer's command, as it would be run."""
+    if as_json:
+        print_json({"command": call.words, "folder": str(call.folder), "environment": call.settings})
+    else:
+        click.echo(call.shown())
 
 
 def print_build(result: BuildResult, *, as_json: bool, quiet: bool) -> None:

@@ -49,7 +49,7 @@ def command(
     The trainer may live in an environment of its own (--python). Its log stands in the run's folder beside
     the build; Ctrl-C ends it with all its processes, and the same command goes on.
     """
-    from datakit.cli.tables import print_json
+    from datakit.cli.tables import print_call, print_json
     from datakit.training.launch import Place, train, train_call
     from datakit.training.run_folder import RunFolder
 
@@ -66,10 +66,7 @@ def command(
     )
     if dry_run:
         call = train_call(run, place)
-        if as_json:
-            print_json({"command": call.words, "folder": str(call.folder), "environment": call.settings})
-        else:
-            click.echo(call.shown())
+        print_call(call, as_json=as_json)
         return 0
     done = train(run, place, lambda line: click.echo(line, err=as_json))
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import click
@@ -42,20 +43,13 @@ def command(name: str | None, as_json: bool) -> int:
 
 
 def _list(listed: list[Entry]) -> None:
-    from datakit.cli.tables import page_width
+    from datakit.cli.tables import print_pairs
 
-    width = max((len(item.name) for item in listed), default=0)
-    folder = ""
-    for item in listed:
-        if item.name.split(".")[0] != folder:
-            folder = item.name.split(".")[0]
-            click.echo(("" if item is listed[0] else "\n") + folder)
-        room = max(page_width() - width - 4, 30)
-        first, *rest = _wrap(item.summary, room)
-        click.echo(f"  {item.name.ljust(width)}  {first}")
-        for line in rest:
-            click.echo(f"  {' ' * width}  {line}")
-    click.echo("\nOne in detail: datakit transforms NAME")
+    for folder, items in groupby(listed, lambda item: item.name.split(".")[0]):
+        click.echo(folder)
+        print_pairs([(item.name, item.summary) for item in items])
+        click.echo()
+    click.echo("One in detail: datakit transforms NAME")
 
 
 def _explain(item: Entry) -> None:

@@ -8,15 +8,16 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """Exit codes of every command (the table stands in the README)."""
+    """Exit codes of every command."""
 
     FINE = 0
+    """All is well."""
     FAILED = 1
     """A guard, check or diff failed."""
     USAGE = 2
     """The recipe or the call is wrong."""
     PARTIAL = 3
-    """Records are left to retry: run the same command again."""
+    """Records are left to retry, or batch files are to be run: then run the same command again."""
     BUDGET = 4
     """Stopped at the budget; resumable."""
     PROVIDER = 5

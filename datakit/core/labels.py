@@ -95,7 +95,7 @@ class LabelSet:
             rows, digest = list(document["labels"]), str(document["digest"])
         except (ValueError, KeyError, TypeError):
             raise UserError("this is no label set in JSON", remedy="It is made of labels.yaml.") from None
-        return cls(_labels(rows, where="labels.json"), digest)
+        return cls(_labels(rows, where="the label set in JSON"), digest)
 
 
 def load_labels(path: Path) -> LabelSet:
@@ -103,7 +103,7 @@ def load_labels(path: Path) -> LabelSet:
 
     Raises UserError naming every fault of the file at once.
     """
-    import yaml  # here, because a bundle carries this module to machines without it
+    from datakit.core.plain_yaml import YamlFault, parse  # a bundle carries this module, and no YAML
 
     try:
         data = path.read_bytes()
@@ -112,9 +112,11 @@ def load_labels(path: Path) -> LabelSet:
             f"cannot read the label file {path}: {error.strerror}", remedy="Check `labels:`."
         ) from None
     try:
-        document = yaml.safe_load(data.decode("utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        document = parse(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
         raise UserError(f"{path} is not YAML in UTF-8: {error}") from None
+    except YamlFault as fault:
+        raise UserError(f"the label file is not YAML: {fault.problem}", where=fault.at(path)) from None
     rows = document.get("labels") if isinstance(document, dict) else None
     if not isinstance(rows, list) or not rows:
         raise UserError(f"{path} holds no list `labels:`", remedy="See templates/ecom/labels.yaml.")

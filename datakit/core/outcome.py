@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,11 @@ class Reject:
     source_file: str = ""
     source_line: int | None = None
 
+    @classmethod
+    def of(cls, row: Mapping[str, Any], reason: str, detail: str = "") -> Reject:
+        """The record of a row (`id`, and where it has them `source_file` and `source_line`), rejected."""
+        return cls(row["id"], reason, detail, row.get("source_file") or "", row.get("source_line"))
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -81,8 +87,5 @@ class Table:
 
 def reject_rows(frame: pl.DataFrame, reason: str, details: list[str]) -> list[Reject]:
     """One Reject per row of `frame`, with its place in the source."""
-    places = frame.select("id", "source_file", "source_line").rows()
-    return [
-        Reject(id_, reason, detail, file or "", line)
-        for (id_, file, line), detail in zip(places, details, strict=True)
-    ]
+    rows = frame.select("id", "source_file", "source_line").iter_rows(named=True)
+    return [Reject.of(row, reason, detail) for row, detail in zip(rows, details, strict=True)]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from datakit.core.errors import did_you_mean
 
@@ -19,16 +19,43 @@ def validated(model: type[Model], values: Any) -> Model:
     Checked as JSON: strict about types as Python values are, but a YAML list may fill a tuple, a number may
     be a mapping's key (a label called 3), and a date is the text that was written.
     """
-    return model.model_validate_json(json.dumps(with_text_keys(values), default=str))
+    return model.model_validate_json(as_json(values))
+
+
+def as_json(values: Any) -> str:
+    """Values out of YAML or Python as JSON text; a path or a date as it is written, a model as its fields."""
+    return json.dumps(with_text_keys(values), default=_as_written)
+
+
+def as_plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Python values for strict fields: lists as tuples. Models stay as they are."""
+    return {key: _without_lists(value) for key, value in with_text_keys(values).items()}
 
 
 def with_text_keys(value: Any) -> Any:
     """`value` with every mapping key as text: YAML reads a label called 3 as a number."""
     if isinstance(value, dict):
         return {str(key): with_text_keys(inner) for key, inner in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [with_text_keys(inner) for inner in value]
     return value
+
+
+def _without_lists(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_without_lists(inner) for inner in value)
+    if isinstance(value, dict):
+        return {key: _without_lists(inner) for key, inner in value.items()}
+    return value
+
+
+def _as_written(value: Any) -> Any:
+    return value.model_dump(mode="json", exclude_unset=True) if isinstance(value, BaseModel) else str(value)
+
+
+def described_faults(error: ValidationError, model: type[BaseModel]) -> list[tuple[str, str]]:
+    """Every fault of a validation in words."""
+    return [describe_fault(fault, model) for fault in error.errors(include_url=False, include_context=False)]
 
 
 def describe_fault(fault: Mapping[str, Any], model: type[BaseModel]) -> tuple[str, str]:

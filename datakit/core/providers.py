@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pkgutil
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
-GROUP = "datakit.providers"
+from datakit.core.plugins import PROVIDERS, plugins
+
+GROUP = PROVIDERS
 """Entry-point group through which other packages add providers (`mine = "package.module:Mine"`)."""
 AUTO = "auto"
 
@@ -24,7 +26,6 @@ def own_providers() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules([str(folder)])))
 
 
-@cache
 def plugin_providers() -> dict[str, EntryPoint]:
     """Those of other packages. A name of datakit's own cannot be taken."""
-    return {point.name: point for point in entry_points(group=GROUP)}
+    return plugins(GROUP)

@@ -6,42 +6,55 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 from datakit.core.errors import UserError, did_you_mean
+from datakit.core.plugins import TRANSFORMS, broken, load, plugins
 from datakit.core.transform import Transform
 
 FOLDERS = ("read", "annotate", "guard", "curate", "balance", "render", "mix", "emit")
 """The packages that hold transforms, in the order of the flow."""
-GROUP = "datakit.transforms"
+GROUP = TRANSFORMS
 """Entry-point group through which other packages add transforms (`guard.mine = "package.module:Mine"`)."""
 
 
 @cache
 def names() -> tuple[str, ...]:
-    """Every transform's name, in the order of the flow."""
+    """Every transform's name, in the order of the flow, then those of other packages."""
+    return (*own_names(), *sorted(_plugins().keys() - set(own_names())))
+
+
+@cache
+def own_names() -> tuple[str, ...]:
+    """The names of datakit's own transforms."""
     root = Path(__file__).resolve().parent.parent
-    shipped = [
+    return tuple(
         f"{folder}.{module.name}"
         for folder in FOLDERS
         for module in sorted(pkgutil.iter_modules([str(root / folder)]), key=lambda module: module.name)
         if not module.name.startswith("_") and not module.ispkg
-    ]
-    return tuple(shipped) + tuple(sorted(_plugins().keys() - set(shipped)))
+    )
 
 
 @cache
 def find(name: str) -> type[Transform]:
     """The class of a transform. Raises UserError with a did-you-mean for an unknown name."""
-    folder, _, module = name.partition(".")
     plugin = _plugins().get(name)
-    if plugin is not None and not (folder in FOLDERS and name in _own()):
-        return _load_plugin(plugin)
-    if name not in _own():
+    if name in own_names():
+        if plugin is not None:
+            raise broken(plugin, f"takes the name of datakit's own `{name}`")
+        folder, _, module = name.partition(".")
+        return _class_in(f"datakit.{folder}.{module}")
+    if plugin is None:
         hint = did_you_mean(name, names()) or "All transforms: datakit transforms"
         raise UserError(f"unknown step `{name}`", remedy=hint)
-    return _class_in(f"datakit.{folder}.{module}")
+    return _load_plugin(plugin)
+
+
+def plugin_of(name: str) -> EntryPoint | None:
+    """The entry point of another package's transform; None for datakit's own, and for one that is absent."""
+    return None if name in own_names() else _plugins().get(name)
 
 
 def classes_of(package: str) -> tuple[Callable[[str], type[Transform]], Callable[[], list[str]]]:
@@ -60,11 +73,6 @@ def classes_of(package: str) -> tuple[Callable[[str], type[Transform]], Callable
     return get, lambda: sorted(classes())
 
 
-@cache
-def _own() -> frozenset[str]:
-    return frozenset(name for name in names() if name not in _plugins())
-
-
 def _class_in(module_name: str) -> type[Transform]:
     module = importlib.import_module(module_name)
     classes = [
@@ -80,14 +88,13 @@ def _class_in(module_name: str) -> type[Transform]:
     return classes[0]
 
 
-@cache
 def _plugins() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
+    return plugins(GROUP)
 
 
 def _load_plugin(point: EntryPoint) -> type[Transform]:
-    loaded = point.load()
+    loaded = load(point)
     if not (isinstance(loaded, type) and issubclass(loaded, Transform)):
-        raise UserError(f"entry point {point.name} = {point.value} is not a datakit transform")
+        raise broken(point, f"is no transform, but {loaded!r}")
     loaded.registered_name = point.name
     return loaded

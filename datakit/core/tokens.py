@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -136,14 +136,6 @@ class TokenCounter:
 
     def _encoded(self, text: str) -> int:
         return len(encoding(self.vocabulary).encode(text, allowed_special="all"))
-
-    def count_many(self, texts: Iterable[str]) -> list[int]:
-        """The count of each text."""
-        return [self.count(text) for text in texts]
-
-    def exceeds(self, text: str, max_tokens: int) -> bool:
-        """Whether the text has more tokens, without counting where its bytes rule that out."""
-        return upper_bound(text) > max_tokens and self.count(text) > max_tokens
 
     def chat(self, messages: Sequence[Mapping[str, str]], template: Template = "qwen2_vl") -> ChatTokens:
         """The tokens of a chat as LLaMA-Factory lays it out, turn by turn:

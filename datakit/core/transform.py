@@ -33,11 +33,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from datakit.core.errors import UserError
+from datakit.core.errors import RecipeErrors, UserError
 from datakit.core.factored_chats import FactoredChats
 from datakit.core.outcome import Batch, Rejected, Table
+from datakit.core.parameters import as_json, as_plain, described_faults
 from datakit.core.workers import AsyncRowWorker as AsyncRowWorker
 from datakit.core.workers import BatchWorker as BatchWorker
 from datakit.core.workers import FactoredChatsWorker as FactoredChatsWorker
@@ -48,6 +49,8 @@ from datakit.core.workers import Worker as Worker
 
 if TYPE_CHECKING:
     from datakit.core.answer import AnswerFormat
+    from datakit.core.blocks import Section
+    from datakit.core.step_account import StepAccount
     from datakit.core.step_context import StepContext
 
 Columns = Mapping[str, Any]
@@ -94,6 +97,26 @@ class Transform(BaseModel, ABC):
     example: ClassVar[dict[str, Any] | None] = None
     """Parameters for the reference page, when no shipped recipe has the step."""
 
+    if not TYPE_CHECKING:  # type checkers read the fields, which say more than **parameters
+
+        def __init__(self, **parameters: Any) -> None:
+            """Takes what a recipe takes, lists and all. Raises RecipeErrors with every fault."""
+            validator = type(self).__pydantic_validator__
+            try:
+                if any(isinstance(value, BaseModel) for value in parameters.values()):  # kept as it is
+                    validator.validate_python(as_plain(parameters), self_instance=self)
+                else:
+                    validator.validate_json(as_json(parameters), self_instance=self)
+            except ValidationError as error:
+                raise RecipeErrors(
+                    [
+                        UserError(f"{type(self).name()}: {text}", remedy=remedy)
+                        for text, remedy in described_faults(error, type(self))
+                    ]
+                ) from None
+
+        __init__.__pydantic_base_init__ = True  # as in pydantic's RootModel: validation goes without it
+
     @classmethod
     def name(cls) -> str:
         """The name in a recipe, such as `guard.prompt_length`."""
@@ -137,6 +160,13 @@ class Transform(BaseModel, ABC):
 
     def templates(self) -> tuple[str, ...]:
         """Names of the templates that this step renders."""
+        return ()
+
+    def card_sections(self, account: StepAccount) -> Sequence[Section]:
+        """Sections that the step has on the card of a build, made of the blocks of datakit.core.blocks.
+
+        Called when the card is written, with what came of the step. Whatever the blocks hold is escaped.
+        """
         return ()
 
     @property

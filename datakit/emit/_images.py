@@ -25,7 +25,16 @@ _REMEMBERED = 20_000
 
 @dataclass
 class ImageFiles:
-    """The folder of a build's pictures as it fills."""
+    """The folder of a build's pictures as it fills.
+
+    >>> import tempfile
+    >>> from datakit.testing import example_records
+    >>> build = Path(tempfile.mkdtemp())
+    >>> images = ImageFiles(build / "images", "copy", None, FileDigests(), workers=1)
+    >>> places = images.place(example_records()["images"].explode().drop_nulls())
+    >>> len(places), all((build / place).is_file() for place in places.values())
+    (3, True)
+    """
 
     folder: Path
     how: How

@@ -15,7 +15,13 @@ _SLICE = 256
 
 
 def json_rows(factored: FactoredChats) -> Iterator[list[bytes]]:
-    """`{"id", "messages", "images"}` of each record, without line breaks, some records at a time."""
+    """`{"id", "messages", "images"}` of each record, without line breaks, some records at a time.
+
+    >>> from datakit.testing import example_records
+    >>> rows = next(json_rows(FactoredChats(example_records().tail(1))))
+    >>> rows[0].decode()[:62]
+    '{"id":"example-12","messages":[{"role":"user","content":"Which'
+    """
     frame = factored.frame.select("id", CHATS, "images")
     if not factored.shared:
         row = _json("id", CHATS, "images").cast(pl.Binary)

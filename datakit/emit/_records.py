@@ -82,7 +82,12 @@ def check(batch: pl.DataFrame, trainer: str, shared: Sequence[SharedAffixes] = (
 
 
 def split_keys(batch: pl.DataFrame) -> list[tuple[str, bool, int]]:
-    """For each record its split (train, val, general), whether it has pictures, and copies."""
+    """For each record its split (train, val, general), whether it has pictures, and copies.
+
+    >>> from datakit.testing import HeldRecords, example_records
+    >>> split_keys(next(batches(HeldRecords(example_records().tail(2)))))
+    [('train', True, 1), ('val', False, 1)]
+    """
     keys = batch.select(
         part=pl.when(pl.col("set") == GENERAL).then(pl.lit(GENERAL)).otherwise("split"),
         pictures=pl.col("images").list.len().fill_null(0) > 0,
@@ -92,7 +97,12 @@ def split_keys(batch: pl.DataFrame) -> list[tuple[str, bool, int]]:
 
 
 def with_places(batch: pl.DataFrame, places: dict[str, str]) -> pl.DataFrame:
-    """The records with the paths of their pictures in the build."""
+    """The records with the paths of their pictures in the build.
+
+    >>> frame = pl.DataFrame({"id": ["a"], "images": [["/data/a.jpg"]]})
+    >>> with_places(frame, {"/data/a.jpg": "images/0af3.jpg"})["images"].to_list()
+    [['images/0af3.jpg']]
+    """
     images = pl.col("images").fill_null([])
     if places:
         new = pl.element().replace_strict(list(places), list(places.values()), return_dtype=pl.String)

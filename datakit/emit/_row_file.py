@@ -18,6 +18,18 @@ class RowFile:
     """A file of rows, which may have further copies; these follow after the firsts of all.
 
     Copies of a row stand far apart, so that the first n rows are n different records.
+
+    >>> import tempfile
+    >>> file = RowFile(Path(tempfile.mkdtemp()) / "rows.json")
+    >>> file.append([b'{"id":1}', b'{"id":2}'], copies=[2, 1])
+    >>> file.close()
+    >>> print(file.path.read_text(), file.records, file.rows)
+    [
+    {"id":1},
+    {"id":2},
+    {"id":1}
+    ]
+     2 3
     """
 
     def __init__(self, path: Path, *, lines: bool = False) -> None:

@@ -17,7 +17,14 @@ Key = tuple[str, bool]
 
 @dataclass
 class SplitFiles:
-    """`<name>_<part>.json` or `.jsonl`; `<name>_<part>_text` only where rows with pictures exist too."""
+    """`<name>_<part>.json` or `.jsonl`; `<name>_<part>_text` only where rows with pictures exist too.
+
+    >>> import tempfile
+    >>> files = SplitFiles(Path(tempfile.mkdtemp()), "shop")
+    >>> files.append([b'{"id":1}', b'{"id":2}'], [("train", True, 3), ("val", True, 1)])
+    >>> [(artifact.path, artifact.records) for artifact in files.close()]
+    [('shop_train.json', 3), ('shop_val.json', 1)]
+    """
 
     folder: Path
     name: str
@@ -26,7 +33,7 @@ class SplitFiles:
     _files: dict[Key, RowFile] = field(default_factory=dict)
 
     def append(self, rows: list[bytes], keys: list[tuple[str, bool, int]]) -> None:
-        """Adds rows, JSON each, by their keys of `part_keys`."""
+        """Adds rows, JSON each, by their keys of `split_keys`."""
         if len(set(keys)) == 1:  # nearly always, and 5 times quicker
             split, images, copies = keys[0]
             self._file((split, images)).append(rows, [copies] * len(rows))

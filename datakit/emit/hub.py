@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 from pydantic import Field, model_validator
 
 from datakit.core.errors import Exit, UserError, missing_extra
+from datakit.core.plain_yaml import dump
 from datakit.core.record import TRAIN, VAL
 from datakit.core.step_context import StepContext
 from datakit.core.transform import EVERY, Artifact, Emitter, FinalRecords, Package
@@ -133,7 +133,7 @@ class Hub(Emitter):
                 }
             ],
         }
-        head = yaml.safe_dump(front, allow_unicode=True, sort_keys=False, width=110)
+        head = dump(front, width=110)
         lines = [
             f"---\n{head}---\n",
             f"# {name}\n",

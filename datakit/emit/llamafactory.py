@@ -12,6 +12,7 @@ from datakit.artifacts import names
 from datakit.artifacts.build_draft import BuildDraft
 from datakit.artifacts.emitted import Emitted
 from datakit.core.factored_chats import FactoredChats
+from datakit.core.pixels import TRAINER
 from datakit.core.record import TRAIN
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Artifact, Emitter, FinalRecords
@@ -19,9 +20,6 @@ from datakit.emit._images import How, ImageFiles
 from datakit.emit._json_rows import json_rows
 from datakit.emit._records import PLACED, check, factored_batches, nothing_to_train, split_keys, with_places
 from datakit.emit._split_files import SplitFiles
-
-TRAINER_MAX_PIXELS = 589_824
-"""LLaMA-Factory's own default of `image_max_pixels` (768 x 768)."""
 
 _TAGS = {
     "role_tag": "role",
@@ -96,7 +94,7 @@ class Llamafactory(Emitter):
         return [*artifacts, *(Artifact(path=name, kind="config") for name in written)]
 
     def _max_pixels(self) -> int | None:
-        return (self.image_max_pixels or TRAINER_MAX_PIXELS) if self.images == "resize" else None
+        return (self.image_max_pixels or TRAINER.max_pixels) if self.images == "resize" else None
 
     def _summary(self, split_files: SplitFiles, images: ImageFiles) -> Emitted:
         return Emitted(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -43,24 +44,15 @@ class Matrix(BaseModel):
 
 def class_scores(outcomes: Outcomes, table: Table) -> list[ClassScore]:
     """The figures of every class, in the order of the classes."""
-    figures = metrics.per_class(table)
-    said = table.matrix().sum(axis=0)
-    return [
-        ClassScore(
-            label=label,
-            precision=float(figures["precision"][at]),
-            recall=float(figures["recall"][at]),
-            f1=float(figures["f1"][at]),
-            support=int(figures["support"][at]),
-            answered=int(said[at]),
-        )
-        for at, label in enumerate(outcomes.classes)
-    ]
+    return _scores(outcomes.classes, {**metrics.per_class(table), "answered": table.matrix().sum(axis=0)})
 
 
 def scores_of_sets(sets: LabelSets) -> list[ClassScore]:
     """The figures of every label of records that have several."""
-    figures = sets.per_class()
+    return _scores(sets.classes, sets.per_class())
+
+
+def _scores(labels: Sequence[str], figures: Mapping[str, Any]) -> list[ClassScore]:
     return [
         ClassScore(
             label=label,
@@ -70,7 +62,7 @@ def scores_of_sets(sets: LabelSets) -> list[ClassScore]:
             support=int(figures["support"][at]),
             answered=int(figures["answered"][at]),
         )
-        for at, label in enumerate(sets.classes)
+        for at, label in enumerate(labels)
     ]
 
 
@@ -97,6 +89,16 @@ class Pair(BaseModel):
     known: bool
     """Whether the label file says that the two are confusable."""
     examples: list[Example]
+
+
+class Proposal(BaseModel):
+    """A label's entry as it might read, so that the prompt tells it from its neighbours."""
+
+    name: str
+    description: str
+    aliases: list[str]
+    confusable_with: list[str]
+    why: list[str]
 
 
 def pairs(outcomes: Outcomes, labels: LabelSet | None, images_of: Images) -> list[Pair]:

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from functools import partial
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from pydantic import BaseModel
 
-from datakit.artifacts import predictions as answers
-from datakit.artifacts.build_folder import BuildFolder
-from datakit.artifacts.predictions import Prediction
+from datakit.artifacts.predictions import NOT_ANSWERED
 from datakit.core.errors import UserError
 from datakit.evaluation import bootstrap, metrics
 from datakit.evaluation.calibration import Calibration, calibration
-from datakit.evaluation.confusion import ClassScore, Matrix, Pair, class_scores, pairs, scores_of_sets
-from datakit.evaluation.from_build import images_of, target_of, truths_of, value_truths_of
-from datakit.evaluation.generated import is_generated, read_generated
+from datakit.evaluation.confusion import (
+    ClassScore,
+    Matrix,
+    Pair,
+    Proposal,
+    class_scores,
+    pairs,
+    scores_of_sets,
+)
 from datakit.evaluation.metrics import Difference, Interval, Table
 from datakit.evaluation.metrics_labels import LabelSets
 from datakit.evaluation.outcomes import Outcomes, Trouble, join
-from datakit.evaluation.proposals import Proposal, proposals
+from datakit.evaluation.source import Source
 from datakit.evaluation.tasks import Target, Task
-from datakit.evaluation.value_outcomes import ValueOutcomes, comparable, join_values, paired, plain
+from datakit.evaluation.value_outcomes import ValueOutcomes, comparable, join_values, paired
 from datakit.evaluation.worst import Worst, worst
 
 
@@ -108,7 +110,7 @@ class Evaluation(BaseModel):
     @property
     def answered(self) -> int:
         """Records that have an answer of any kind."""
-        return self.records - self.problems.get(answers.NOT_ANSWERED, 0)
+        return self.records - self.problems.get(NOT_ANSWERED, 0)
 
 
 _OF_VALUES = ("task", "field", "tolerance", "worst", "referee")
@@ -144,23 +146,23 @@ class Evaluated:
     outcomes: Outcomes | ValueOutcomes
 
 
-def evaluate(build: BuildFolder, paths: Sequence[Path], options: Options) -> list[Evaluated]:
+def score(source: Source, paths: Sequence[Path], options: Options) -> list[Evaluated]:
     """The evaluation of each file; the later ones are compared with the first.
 
-    The same build, files and options give the same figures. Raises UserError for files that cannot be read
+    The same source, files and options give the same figures. Raises UserError for files that cannot be read
     or joined.
     """
     found: list[Evaluated] = []
-    target = target_of(build)
+    target = source.target()
     if options.judge is not None and target.task is not Task.TEXT:
         raise UserError(
-            f"a referee judges free text, but answers to {build.path.name} are scored by `{target.field}`: "
+            f"a referee judges free text, but answers to {source.folder} are scored by `{target.field}`: "
             f"{_KINDS[target.task]}",
             remedy="Leave --referee out.",
         )
     for path in paths:
         label = target.task is Task.LABEL
-        one = _one(build, path, options) if label else _one_of_values(build, path, options, target)
+        one = _one(source, path, options) if label else _one_of_values(source, path, options, target)
         if found:
             compared = compare(found[0], one, one.evaluation.seed, options.resamples)
             one = replace(one, evaluation=one.evaluation.model_copy(update={"compared_with": [compared]}))
@@ -221,48 +223,6 @@ def _nothing_shared(first: Evaluated, second: Evaluated) -> UserError:
     )
 
 
-def scored_frame(outcomes: Outcomes | ValueOutcomes) -> pl.DataFrame:
-    """One row for each record: id, label, predicted, confidence, problem; of other tasks `VALUES` and each
-    record's own figures."""
-    if isinstance(outcomes, ValueOutcomes):
-        return _values_frame(outcomes)
-    rows = [
-        (id_, truth, item.predicted, item.confidence, item.problem)
-        for id_, truth, item in zip(outcomes.ids, outcomes.truth, outcomes.answers, strict=True)
-    ]
-    return pl.DataFrame(rows, schema=SCORED, orient="row")
-
-
-SCORED: dict[str, Any] = {
-    "id": pl.String,
-    "label": pl.String,
-    "predicted": pl.String,
-    "confidence": pl.Float64,
-    "problem": pl.String,
-}
-
-
-VALUES: dict[str, Any] = {
-    "id": pl.String,
-    "truth": pl.String,
-    "answered": pl.String,
-    "score": pl.Float64,
-    "problem": pl.String,
-}
-"""Truth and answer are JSON; the score is the record's share in the task's first figure."""
-
-
-def _values_frame(outcomes: ValueOutcomes) -> pl.DataFrame:
-    rows = [
-        (id_, plain(truth), plain(given), next(iter(scores.values())), item.problem)
-        for id_, truth, given, scores, item in zip(
-            outcomes.ids, outcomes.truth, outcomes.given, outcomes.scores, outcomes.answers, strict=True
-        )
-    ]
-    figures = pl.DataFrame(outcomes.scores, schema=dict.fromkeys(outcomes.scores[0], pl.Float64))
-    return pl.DataFrame(rows, schema=VALUES, orient="row").hstack(figures)
-
-
 def _by_id(outcomes: Outcomes) -> dict[str, tuple[str, str | None]]:
     return {
         id_: (truth, item.predicted)
@@ -270,37 +230,35 @@ def _by_id(outcomes: Outcomes) -> dict[str, tuple[str, str | None]]:
     }
 
 
-def _one(build: BuildFolder, path: Path, options: Options) -> Evaluated:
-    truths = truths_of(build, options.split)
-    answers = read_answers(path, build, options.split)
-    outcomes = join(truths, answers, answered_only=options.answered_only)
+def _one(source: Source, path: Path, options: Options) -> Evaluated:
+    truths = source.truths(options.split)
+    outcomes = join(truths, source.answers(path, options.split), answered_only=options.answered_only)
     truth, answer = outcomes.codes()
     table = Table.of(truth, answer, len(outcomes.classes))
-    mistakes = pairs(outcomes, build.labels, partial(images_of, build))
+    mistakes = pairs(outcomes, source.labels, source.images_of)
     evaluation = Evaluation(
-        **_circumstances(build, path, options, outcomes),
-        metrics=metrics.intervals(table, _seed(build), options.resamples),
+        **_circumstances(source, path, options, outcomes),
+        metrics=metrics.intervals(table, source.seed, options.resamples),
         classes=class_scores(outcomes, table),
         confusion=Matrix(labels=list(outcomes.classes), counts=table.matrix().tolist()),
         calibration=calibration(outcomes),
         pairs=mistakes,
-        proposals=proposals(mistakes, build),
+        proposals=source.proposals(mistakes),
     )
     return Evaluated(path, evaluation, outcomes)
 
 
-def _one_of_values(build: BuildFolder, path: Path, options: Options, target: Target) -> Evaluated:
-    truths = value_truths_of(build, options.split, target)
-    answers = read_answers(path, build, options.split)
-    outcomes = join_values(truths, answers, answered_only=options.answered_only)
+def _one_of_values(source: Source, path: Path, options: Options, target: Target) -> Evaluated:
+    truths = source.value_truths(options.split, target)
+    outcomes = join_values(truths, source.answers(path, options.split), answered_only=options.answered_only)
     outcomes = replace(outcomes, tolerance=options.tolerance)
     facts = None
     if options.judge is not None:
         outcomes, facts = options.judge(outcomes)
     figures = outcomes.figures
     evaluation = Evaluation(
-        **_circumstances(build, path, options, outcomes),
-        metrics=bootstrap.intervals(figures, _seed(build), options.resamples),
+        **_circumstances(source, path, options, outcomes),
+        metrics=bootstrap.intervals(figures, source.seed, options.resamples),
         classes=scores_of_sets(figures) if isinstance(figures, LabelSets) else [],
         confusion=Matrix(labels=[], counts=[]),
         calibration=None,
@@ -309,44 +267,32 @@ def _one_of_values(build: BuildFolder, path: Path, options: Options, target: Tar
         task=target.task,
         field=target.field,
         tolerance=options.tolerance if target.task is Task.NUMBER else None,
-        worst=worst(outcomes, partial(images_of, build)),
+        worst=worst(outcomes, source.images_of),
         referee=facts,
     )
     return Evaluated(path, evaluation, outcomes)
 
 
-def _seed(build: BuildFolder) -> int:
-    return int(build.recipe.get("seed", 7))
-
-
 def _circumstances(
-    build: BuildFolder, path: Path, options: Options, outcomes: Outcomes | ValueOutcomes
+    source: Source, path: Path, options: Options, outcomes: Outcomes | ValueOutcomes
 ) -> dict[str, Any]:
     """The fields that every task has."""
     return {
-        "build": build.report.name,
-        "content": build.manifest.content,
+        "build": source.name,
+        "content": source.content,
         "split": options.split,
         "model": options.model or _models(outcomes),
-        "run": build.place(str(path.absolute())),
+        "run": source.place(path),
         "predictions_sha256": _sha256(path),
-        "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),  # noqa: UP017 (a bundle runs on Python 3.10)
         "records": outcomes.count,
         "answered_only": options.answered_only,
-        "seed": _seed(build),
+        "seed": source.seed,
         "resamples": options.resamples,
         "problems": outcomes.problems(),
         "trouble": outcomes.trouble,
         **_cost(outcomes),
     }
-
-
-def read_answers(path: Path, build: BuildFolder, split: str) -> Iterator[Prediction]:
-    """The answers of a file to a split: those of `datakit predict`, or LLaMA-Factory's own form."""
-    if is_generated(path):
-        yield from read_generated(path, build, split)
-    else:
-        yield from answers.read(path)
 
 
 def _models(outcomes: Outcomes | ValueOutcomes) -> str:
@@ -367,5 +313,8 @@ def _cost(outcomes: Outcomes | ValueOutcomes) -> dict[str, Any]:
 
 
 def _sha256(path: Path) -> str:
+    state = hashlib.sha256()
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while chunk := file.read(1 << 20):
+            state.update(chunk)
+    return state.hexdigest()

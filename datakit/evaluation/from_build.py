@@ -1,114 +1,80 @@
-"""What an evaluation takes out of a build: the truths of a split and the pictures of records."""
+"""The evaluation of answers to a build folder."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from datakit.artifacts import predictions
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.core.answer import LABEL
-from datakit.core.errors import UserError
-from datakit.evaluation.outcomes import Truths
-from datakit.evaluation.tasks import Target, Task, Value, read_labels, read_number, read_texts
-from datakit.evaluation.value_outcomes import ValueTruths, whole_text
+from datakit.artifacts.predictions import Prediction
+from datakit.core.labels import LabelSet
+from datakit.evaluation.confusion import Pair, Proposal
+from datakit.evaluation.evaluation import Evaluated, Options, score
+from datakit.evaluation.generated import is_generated, read_generated
+from datakit.evaluation.proposals import proposals
+from datakit.evaluation.source import Source
 
 
-def target_of(build: BuildFolder) -> Target:
-    """What answers to the build are scored by.
+def evaluate(build: BuildFolder, paths: Sequence[Path], options: Options) -> list[Evaluated]:
+    """The evaluation of each file; the later ones are compared with the first.
 
-    The build's own word, else the label. A build without labels whose answers hold none is one of free text:
-    the last field of the answer. Raises UserError for a kind that is not scored.
+    The same build, files and options give the same figures. Raises UserError for files that cannot be read
+    or joined.
     """
-    said = build.answer_target
-    if said:
-        kinds = {task.value: task for task in Task}
-        kinds["line"] = Task.TEXT
-        if said.get("kind") not in kinds:
-            raise UserError(
-                f"answers of the kind `{said.get('kind')}` are not scored",
-                remedy=f"Scored are {', '.join(task.value for task in Task)}.",
-            )
-        name = said.get("name", LABEL)
-        return Target(kinds[said["kind"]], name, said.get("column") or name, said.get("references", ""))
-    fields = build.answer_format.turns[-1].variables if build.has_answer_format else (LABEL,)
-    if LABEL in fields or build.main.select(pl.col(LABEL).is_not_null().any()).collect().item():
-        return Target()
-    return Target(Task.TEXT, fields[-1], fields[-1])
+    return score(BuildSource(build), paths, options)
 
 
-def truths_of(build: BuildFolder, split: str) -> Truths:
-    """The true labels of a split. Raises UserError for a split without labelled records."""
-    mine, elsewhere = _split_of(build, split, ["label"])
-    return Truths.of(build.path.name, split, build.labels, mine.select("id", "label").iter_rows(), elsewhere)
+class BuildSource(Source):
+    """The truths of a build folder."""
+
+    data: BuildFolder
+
+    @property
+    def name(self) -> str:
+        return self.data.report.name
+
+    @property
+    def content(self) -> str:
+        return self.data.manifest.content
+
+    @property
+    def seed(self) -> int:
+        return int(self.data.recipe.get("seed", 7))
+
+    @property
+    def labels(self) -> LabelSet | None:
+        return self.data.labels
+
+    @property
+    def columns(self) -> Sequence[str]:
+        return list(self.data.columns)
+
+    def records(self, *columns: str) -> Iterator[tuple[Any, ...]]:
+        return self.data.main.select("part", "id", *columns).collect().iter_rows()
+
+    def images_of(self, ids: Sequence[str]) -> dict[str, list[str]]:
+        """Id -> the build's own copies, relative to it; the originals where it has none."""
+        frame = self.data.main.filter(pl.col("id").is_in(list(set(ids)))).select("id", "images").collect()
+        originals = {id_: [self.data.place(path) for path in paths or ()] for id_, paths in frame.iter_rows()}
+        return originals | self.data.images_of(ids)
+
+    def answers(self, path: Path, split: str) -> Iterator[Prediction]:
+        return read_answers(path, self.data, split)
+
+    def proposals(self, mistakes: Sequence[Pair]) -> list[Proposal]:
+        return proposals(mistakes, self.data)
+
+    def place(self, path: Path) -> str:
+        return self.data.place(str(path.absolute()))
 
 
-def value_truths_of(build: BuildFolder, split: str, target: Target) -> ValueTruths:
-    """The true values of a split. Raises UserError for a split without any, and for an absent column."""
-    columns = [name for name in (target.column, target.references) if name]
-    for name in columns:
-        if name not in build.columns:
-            raise UserError(
-                f"answers are scored by `{name}`, which the records of {build.path.name} do not have",
-                remedy=f"Columns there: {', '.join(name for name in build.columns if name[:1] != '@')}.",
-            )
-    mine, elsewhere = _split_of(build, split, columns)
-    truth_of: dict[str, Value] = {}
-    without: list[str] = []
-    for id_, *values in mine.select("id", *columns).iter_rows():
-        truth = _truth(values, target, build)
-        if truth is None:
-            without.append(id_)
-        else:
-            truth_of[id_] = truth
-    if not truth_of:
-        raise UserError(
-            f"no record of the split `{split}` has a true `{target.column}`, so nothing can be scored",
-            remedy=f"The column holds the truth of answers that are scored as {target.task.value}.",
-        )
-    read = partial(_read, build, target) if build.has_answer_format else whole_text
-    return ValueTruths(build.path.name, split, target, build.labels, truth_of, read, elsewhere, without)
-
-
-def _read(build: BuildFolder, target: Target, text: str) -> tuple[Any, str, str]:
-    answer = build.answer_format.parse(text, build.labels)
-    return answer.values.get(target.field), answer.problem, answer.detail
-
-
-def _truth(values: Sequence[Any], target: Target, build: BuildFolder) -> Value | None:
-    if target.task is Task.NUMBER:
-        return read_number(values[0])
-    if target.task is Task.LABELS:
-        return read_labels(values[0], build.labels)
-    texts = [text for value in values for text in read_texts(value) or ()]
-    return tuple(dict.fromkeys(texts)) or None
-
-
-def _split_of(build: BuildFolder, split: str, columns: Sequence[str]) -> tuple[pl.DataFrame, set[str]]:
-    """Id and columns of a split's records, and the ids of the others. Raises UserError for an empty split."""
-    records = build.main.select("id", "part", *columns).collect()
-    mine = records.filter(pl.col("part") == split)
-    if mine.is_empty():
-        parts = ", ".join(records["part"].unique(maintain_order=True)) or "none"
-        raise UserError(
-            f"{build.path.name} has no records in the split `{split}`",
-            remedy=f"Splits there: {parts}. A validation part comes from curate.split.",
-        )
-    return mine, set(records.filter(pl.col("part") != split)["id"])
-
-
-def images_of(build: BuildFolder, ids: Sequence[str]) -> dict[str, list[str]]:
-    """Id -> the build's own copies of its pictures, relative to it; the originals where it has none."""
-    wanted = set(ids)
-    frame = build.main.filter(pl.col("id").is_in(list(wanted))).select("id", "images").collect()
-    found = {id_: [build.place(path) for path in paths or ()] for id_, paths in frame.iter_rows()}
-    for file in build.data_files.values():
-        for row in build.lines(file.file):
-            if row["id"] in wanted:
-                found[row["id"]] = list(row.get("images") or ())
-                wanted.discard(row["id"])
-            if not wanted:
-                return found
-    return found
+def read_answers(path: Path, build: BuildFolder, split: str) -> Iterator[Prediction]:
+    """The answers of a file to a split: those of `datakit predict`, or LLaMA-Factory's own form."""
+    if is_generated(path):
+        yield from read_generated(path, build, split)
+    else:
+        yield from predictions.read(path)

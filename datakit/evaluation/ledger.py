@@ -18,7 +18,8 @@ from datakit.cards.changes import changes
 from datakit.cards.inputs import inputs_of
 from datakit.evaluation import bootstrap, metrics
 from datakit.evaluation.bootstrap import Means
-from datakit.evaluation.evaluation import SCORED, VALUES, Evaluation
+from datakit.evaluation.evaluation import Evaluation
+from datakit.evaluation.frames import SCORED, VALUES
 from datakit.evaluation.metrics import Difference
 from datakit.evaluation.tasks import Task
 

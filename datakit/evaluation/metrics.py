@@ -2,8 +2,8 @@
 
 An answer that is no label is wrong: it costs its class recall, and no class precision. Formulas as in
 scikit-learn's user guide 3.4.4 (checked against it in the tests); macro and weighted averages go over the
-labels that are true or answered, which is its rule too. numpy alone, because importing scikit-learn takes
-longer than all the figures.
+labels that are true or answered, which is its rule too. No scikit-learn, because importing it takes longer
+than all the figures.
 """
 
 from __future__ import annotations
@@ -94,7 +94,10 @@ def intervals(table: Table, seed: int, resamples: int = RESAMPLES) -> dict[str, 
 
 
 def wilson(right: int, total: int) -> Interval:
-    """The score interval of a share at 95% (Wilson 1927)."""
+    """The score interval of a share at 95% (Wilson 1927), as scipy's `proportion_ci(method="wilson")`.
+
+    Written out, because bundles score with this code where scipy need not be (tested against it).
+    """
     z = 1.959963984540054
     share, spread = right / total, z * z / total
     centre = (share + spread / 2) / (1 + spread)

@@ -15,7 +15,8 @@ from datakit.artifacts.predictions import NOT_ANSWERED
 from datakit.cards.samples import thumbnail
 from datakit.core.replacing import check_replaceable
 from datakit.evaluation.confusion import Pair
-from datakit.evaluation.evaluation import SCORED, VALUES, Evaluated, Evaluation, scored_frame
+from datakit.evaluation.evaluation import Evaluated, Evaluation
+from datakit.evaluation.frames import SCORED, VALUES, scored_frame
 from datakit.evaluation.page_of_values import lead_of_values, method, notices_of_values, sections_of_values
 from datakit.evaluation.page_parts import class_table, comparison_section, percent, points, unread_section
 from datakit.evaluation.proposals import snippet

@@ -8,13 +8,12 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import polars as pl
-import yaml
-from pydantic import BaseModel
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.labels import Label
+from datakit.core.plain_yaml import dump
 from datakit.core.record import TRAIN
-from datakit.evaluation.confusion import Pair, label_named
+from datakit.evaluation.confusion import Pair, Proposal, label_named
 
 AT_LEAST = 2
 """Mistakes between two classes from which on an entry is proposed: one alone may be chance."""
@@ -27,16 +26,6 @@ _COMMON, _RARE = 0.5, 0.1
 _CHINESE = re.compile(r"[\u4e00-\u9fff]+")
 _TEXTS = ("ocr_text", "text")
 _MOST_READ = 2_000
-
-
-class Proposal(BaseModel):
-    """A label's entry as it might read, so that the prompt tells it from its neighbours."""
-
-    name: str
-    description: str
-    aliases: list[str]
-    confusable_with: list[str]
-    why: list[str]
 
 
 def proposals(found: Sequence[Pair], build: BuildFolder) -> list[Proposal]:
@@ -85,9 +74,7 @@ def snippet(entries: Sequence[Proposal]) -> str:
         row = {"name": entry.name, "description": entry.description}
         lists = {"aliases": entry.aliases, "confusable_with": entry.confusable_with}
         plain = {key: value for key, value in {**row, **lists}.items() if value}
-        text = yaml.safe_dump(
-            [plain], allow_unicode=True, sort_keys=False, width=1000, default_flow_style=None
-        )
+        text = dump([plain], width=1000, flow=None)
         comment = " ".join("; ".join(entry.why).split())
         lines += [f"# {comment}", text.rstrip()]
     return "\n".join(lines) + "\n"

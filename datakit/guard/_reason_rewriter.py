@@ -206,9 +206,7 @@ class ReasonRewriter(Reviser):
         if not faulty or not self._may(row["id"]):
             return None
         detail = "its reason waits for others of this round that were not answered"
-        return Reject(
-            row["id"], f"{RETRY}rewrite_waits", detail, row["source_file"] or "", row["source_line"]
-        )
+        return Reject.of(row, f"{RETRY}rewrite_waits", detail)
 
     def _rows(self, ids: list[str]) -> pl.DataFrame:
         """The records of these ids with the columns that the annotator reads."""

@@ -6,14 +6,13 @@ the CPU (measured 2026-11).
 
 from __future__ import annotations
 
-import contextlib
 import urllib.parse
 import urllib.request
-from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Self
 
 from datakit.llm._faults import Fault
+from datakit.llm._wire import Body, Reply, Wire, in_utf8
 from datakit.llm.provider import Provider
 
 if TYPE_CHECKING:
@@ -24,25 +23,7 @@ if TYPE_CHECKING:
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What came back from the server, whatever its status. Header names do not mind their case."""
-
-    status: int
-    headers: Mapping[str, str]
-    data: bytes
-
-
-class Body:
-    """The bytes of a request, let go as soon as the network has them: an answer may take minutes, and 512
-    pictures of 100 KB are 70 MB."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.size = len(data)
-
-
-class Connection:
+class Connection(Wire):
     """Connections to one endpoint, opened when they are needed."""
 
     def __init__(
@@ -54,8 +35,7 @@ class Connection:
         secrets: Sequence[str] = (),
         by_proxy: bool = True,
     ) -> None:
-        self.url, self._timeout_s, self._secrets = url, timeout_s, secrets
-        self._headers = {**headers, "Content-Type": "application/json"}
+        super().__init__(url, headers, timeout_s=timeout_s, secrets=secrets)
         self._session: aiohttp.ClientSession | None = None
         self._proxy = _proxy(url) if by_proxy else None
 
@@ -73,53 +53,29 @@ class Connection:
         )
 
     async def post(self, body: Body) -> Reply | Fault:
-        """The server's reply, or why there is none."""
         import aiohttp
 
         session = self._open()
         try:
             async with session.post(self.url, data=_payload_class()(body), proxy=self._proxy) as response:
                 return Reply(
-                    response.status, response.headers, _in_utf8(await response.read(), response.charset)
+                    response.status, response.headers, in_utf8(await response.read(), response.charset)
                 )
-        except TimeoutError:
-            return Fault("again", "timed_out", f"no answer within {self._timeout_s:g} s")
-        except (aiohttp.ClientError, OSError) as error:
-            words = str(error) or type(error).__name__
-            return self.safe(Fault("again", "connection_lost", f"{type(error).__name__}: {words[:300]}"))
+        except (aiohttp.ClientError, OSError) as error:  # a timeout is one of the latter
+            return self.lost(error)
 
     async def get(self, url: str) -> Reply | Fault:
-        """What stands at an address of the same service, or why there is none: `unreachable` where nobody
-        takes the connection."""
         import aiohttp
 
         try:
             async with self._open().get(url, proxy=self._proxy) as response:
                 return Reply(
-                    response.status, response.headers, _in_utf8(await response.read(), response.charset)
+                    response.status, response.headers, in_utf8(await response.read(), response.charset)
                 )
         except aiohttp.ClientConnectorError as error:
-            return self.safe(Fault("again", "unreachable", f"{type(error).__name__}: {str(error)[:300]}"))
-        except TimeoutError:
-            return Fault("again", "timed_out", f"no answer within {self._timeout_s:g} s")
+            return self.lost(error, "unreachable")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return self.safe(Fault("again", "connection_lost", f"{type(error).__name__}: {str(error)[:300]}"))
-
-    def safe(self, fault: Fault) -> Fault:
-        """Without the key and the recipe's own headers, which some servers repeat in their messages."""
-        detail = fault.detail
-        for secret in self._secrets:
-            detail = detail.replace(secret, "***")
-            for size in range(len(secret) - 1, 4, -1):  # one that was cut with the message
-                if detail.endswith(secret[:size]):
-                    detail = detail[:-size] + "***"
-        return replace(fault, detail=detail)
-
-    def scrubbed(self, data: bytes) -> bytes:
-        """The same for what came from a server, before any of it is cut off in the middle of a key."""
-        for secret in self._secrets:
-            data = data.replace(secret.encode(), b"***")
-        return data
+            return self.lost(error)
 
     async def close(self) -> None:
         if self._session is not None:
@@ -136,18 +92,6 @@ class Connection:
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
-
-
-def _in_utf8(data: bytes, charset: str | None) -> bytes:
-    """A body in UTF-8, which JSON has to be, whichever encoding its header names."""
-    if charset is None:
-        return data
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        with contextlib.suppress(LookupError, UnicodeError):  # no such encoding, or the header is wrong
-            return data.decode(charset).encode()
-    return data
 
 
 _CHUNK_BYTES = 1 << 16

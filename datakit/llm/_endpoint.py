@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from datakit.core.errors import StopProvider
 from datakit.core.settings import LlmSettings
 from datakit.llm._circuit import Circuit
-from datakit.llm._connection import Body, Connection
+from datakit.llm._connection import Connection
 from datakit.llm._dialect import Dialect
 from datakit.llm._faults import Fault
 from datakit.llm._pace import Limiter
+from datakit.llm._wire import Body
 from datakit.llm.answer import Answer
 from datakit.llm.images import fits_as_it_is
 from datakit.llm.providers import provider_of

@@ -74,24 +74,8 @@ def picture_tokens(model: str, width: int, height: int) -> int:
     return _rule(model).tokens(max(width, 1), max(height, 1))
 
 
-def rule_of(model: str) -> str:
-    """The rule in words, for the plan."""
-    rule = _rule(model)
-    if isinstance(rule, _Tiles):
-        return f"OpenAI's tiles of 512 px: {rule.base} + {rule.tile} each"
-    if isinstance(rule, _Patches):
-        return f"OpenAI's patches of 32 px, times {rule.factor:g}"
-    side = FAMILIES[rule.family].factor
-    words = f"Qwen's squares of {side} px"
-    return words if _is_qwen(model) else f"{words}, for want of a rule of {model}"
-
-
 def _rule(model: str) -> _Tiles | _Patches | _Grid:
     rule = _OPENAI.get(family_of(model))
     if rule is not None:
         return rule
     return _Grid("qwen3_vl" if "qwen3" in model.lower() else "qwen2_5_vl")
-
-
-def _is_qwen(model: str) -> bool:
-    return "qwen" in model.lower() or "qvq" in model.lower()

@@ -1,4 +1,4 @@
-"""What a call costs: USD per million tokens, by model."""
+"""What a call costs: USD per million tokens, by model, as OpenAI published them in June 2026."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from datakit.core.settings import LlmSettings
-
-AS_OF = "2026-06"
-"""When the table was last compared with OpenAI's published list (platform.openai.com/docs/pricing)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,8 @@ def fence(text: str, language: str = "") -> str:
     """`text` as a code block of Markdown that nothing in it can close."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     marks = "`" * max(3, longest + 1)
-    return f"{marks}{language}\n{text}\n{marks}"
+    word = re.sub(r"[^\w+-]", "", language)  # more would end the line, or the block
+    return f"{marks}{word}\n{text}\n{marks}"
 
 
 def _html_cell(cell: Cell) -> str:

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datakit.core.errors import UserError
-from datakit.core.outcome import Reject
 from datakit.read._files import BOM, encoding_of, unreadable
-from datakit.read._rows import Block, place_name
+from datakit.read._rows import Block, reject_at
 
 _DELIMITERS = ",\t;|"
 _DAMAGED = range(0xDC80, 0xDD00)
@@ -28,12 +27,6 @@ def csv_rows(path: Path, rows: int, delimiter: str | None = None) -> Iterator[Bl
                 yield from _blocks(path, lines, header, delimiter, rows)
     except OSError as error:
         raise unreadable(path, error) from None
-
-
-def csv_header(path: Path, delimiter: str | None = None) -> list[str]:
-    """The column names; none for an empty file."""
-    with open(path, encoding=encoding_of(path), errors="surrogateescape", newline="") as file:
-        return _header(path, _Lines(iter(_split(file))), delimiter or _delimiter_of(path))
 
 
 class _Lines:
@@ -90,8 +83,7 @@ def _blocks(path: Path, lines: _Lines, header: list[str], delimiter: str, rows: 
             continue
         fault = fault or _fault(cells, header, lines.first)
         if fault:
-            place = place_name(str(path), lines.first)
-            rejects.append(Reject(place, *fault, str(path), lines.first))
+            rejects.append(reject_at(str(path), lines.first, *fault))
         else:
             block.rows.append({name: cell or None for name, cell in zip(header, cells, strict=True)})
             numbers.append(lines.first)

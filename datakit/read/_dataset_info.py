@@ -8,19 +8,11 @@ from typing import Any, Literal
 
 import orjson
 
+from datakit.core.dataset_info import FORMATTINGS, TAGS
 from datakit.core.errors import UserError, did_you_mean
 from datakit.read._alpaca import AlpacaColumns
 from datakit.read._files import missing, unreadable
 
-_TAGS = {
-    "role_tag": "from",
-    "content_tag": "value",
-    "user_tag": "human",
-    "assistant_tag": "gpt",
-    "observation_tag": "observation",
-    "function_tag": "function_call",
-    "system_tag": "system",
-}
 _OPENAI = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
 _UNREADABLE = ("kto_tag", "videos", "audios", "chosen", "rejected")
 """Columns of an entry whose meaning a record cannot hold."""
@@ -80,10 +72,10 @@ def _document(index: Path) -> dict[str, Any]:
 
 def _entry(index: Path, name: str, raw: dict[str, Any]) -> Entry:
     formatting = raw.get("formatting", "alpaca")
-    if formatting not in ("alpaca", "sharegpt", "openai"):
+    if formatting not in FORMATTINGS:
         raise UserError(
             f"{index}: `{name}` has the formatting {formatting!r}",
-            remedy="Known: alpaca, sharegpt, openai.",
+            remedy=f"Known: {', '.join(FORMATTINGS)}.",
         )
     columns = raw.get("columns")
     mapping = {key: value for key, value in (columns or {}).items() if value}
@@ -93,7 +85,7 @@ def _entry(index: Path, name: str, raw: dict[str, Any]) -> Entry:
     if columns is not None:
         names = (mapping.get(key) for key in ("prompt", "query", "response", "system", "history"))
         alpaca = AlpacaColumns(*names)
-    tags = {**_TAGS, **(_OPENAI if formatting == "openai" else {}), **(raw.get("tags") or {})}
+    tags = {**TAGS, **(_OPENAI if formatting == "openai" else {}), **(raw.get("tags") or {})}
     return Entry(
         name=name,
         file=file,

@@ -9,9 +9,8 @@ from typing import Any
 import orjson
 
 from datakit.core.errors import UserError
-from datakit.core.outcome import Reject
 from datakit.read._files import BOM, encoding_of, unreadable
-from datakit.read._rows import Block, place_name
+from datakit.read._rows import Block, reject_at
 
 
 def json_array(path: Path, rows: int) -> Iterator[Block]:
@@ -96,5 +95,5 @@ def _block(file: str, values: list[Any], first: int) -> Block:
             numbers.append(number)
             continue
         words = f"element {number} is a {type(value).__name__}, not an object with named values"
-        rejects.append(Reject(place_name(file, number), "not_an_object", words, file, number))
+        rejects.append(reject_at(file, number, "not_an_object", words))
     return Block(file, rows, numbers, rejects)

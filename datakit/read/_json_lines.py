@@ -8,9 +8,8 @@ from typing import Any
 
 import orjson
 
-from datakit.core.outcome import Reject
 from datakit.read._files import BOM, UTF8, encoding_of, unreadable
-from datakit.read._rows import Block, place_name
+from datakit.read._rows import Block, reject_at
 
 _BYTES = 4 << 20
 """Bytes of lines held at once, so that rows with long texts stay cheap too."""
@@ -56,7 +55,7 @@ def _line_by_line(file: str, lines: list[bytes], first: int, encoding: str) -> B
             numbers.append(number)
             continue
         reason, detail = value
-        rejects.append(Reject(place_name(file, number), reason, f"line {number}{detail}", file, number))
+        rejects.append(reject_at(file, number, reason, f"line {number}{detail}"))
     return Block(file, rows, numbers, rejects)
 
 

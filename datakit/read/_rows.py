@@ -284,6 +284,11 @@ def place_name(file: str, line: int | None) -> str:
     return f"{file.rsplit('/', 1)[-1]}:{line}"
 
 
+def reject_at(file: str, line: int, reason: str, detail: str) -> Reject:
+    """What stands in a line (or is the element of that number) and is no row, rejected."""
+    return Reject(place_name(file, line), reason, detail, file, line)
+
+
 def _texts(values: Sequence[Any], column: str, faults: dict[int, tuple[str, str]]) -> Sequence[str | None]:
     """Texts as they are, numbers and truth values written out; blank ones are null."""
     if set(map(type, values)) == {str} and "" not in values:

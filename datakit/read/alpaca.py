@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Package
@@ -30,6 +31,8 @@ class Alpaca(TableReader):
     image_places (a literal `<image>` in a text), and for files those of their format: bad_json, bad_encoding,
     bad_csv, ragged_row. `source_line` is the line, or the row from 1 in JSON arrays, Parquet and hub sets.
     """
+
+    example: ClassVar[dict[str, Any] | None] = {"path": "../data/general.json"}
 
     subset: str | None = None
     """Hub only: name of the configuration."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import polars as pl
 
@@ -27,6 +27,8 @@ class Build(Reader):
     from. Pictures are the originals, not the build's own copies. `source_file` and `source_line` stay
     those of the first source.
     """
+
+    example: ClassVar[dict[str, Any] | None] = {"path": "../build/ecom_v2"}
 
     path: str
     """The build's folder, such as `../build/ecom_v2`, from the recipe's folder."""

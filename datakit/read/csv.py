@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 from pydantic import Field
@@ -29,6 +29,8 @@ class Csv(RowReader):
     image_not_a_path, image_outside, image_places, messages_format, messages_order. `source_line` is the line
     on which the row begins, counted as an editor does: a line break inside quotes counts too.
     """
+
+    example: ClassVar[dict[str, Any] | None] = {"path": "../data/train.csv", "label": "class"}
 
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     """The sign between values. When not given: tab for .tsv, else whichever of `,`, tab, `;` and `|` stands

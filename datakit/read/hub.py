@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Package
@@ -25,6 +26,8 @@ class Hub(RowReader):
 
     Reasons of rejection: those of read.parquet. `source_file` is the `path`, `source_line` the row, from 1.
     """
+
+    example: ClassVar[dict[str, Any] | None] = {"path": "uoft-cs/cifar10", "image": "img", "split": "train"}
 
     path: str
     """Name on the hub (`owner/name`), or a saved data set's folder, from the recipe's folder."""

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any, ClassVar
 
 import polars as pl
 
@@ -34,6 +35,8 @@ class ImageFolder(Reader):
     Reasons of rejection: not_a_picture (by suffix), image_outside (a link to somewhere else).
     `source_file` is the picture, `source_line` null.
     """
+
+    example: ClassVar[dict[str, Any] | None] = {"path": "../data/train"}
 
     path: str
     """The folder, from the recipe's folder."""

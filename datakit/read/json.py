@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
 from datakit.read._json_array import json_array
 from datakit.read._row_reader import RowReader
@@ -21,6 +22,8 @@ class Json(RowReader):
     image_outside, image_places, messages_format, messages_order. `source_line` is the place in the array,
     from 1. A file that is not JSON is an error with its line and column.
     """
+
+    example: ClassVar[dict[str, Any] | None] = {"path": "../data/train.json", "text": "question"}
 
     def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:
         for file in files:

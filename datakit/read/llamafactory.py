@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from datakit.artifacts.names import DATASET_INFO
 from datakit.core.step_context import StepContext
@@ -29,6 +29,8 @@ class Llamafactory(TableReader):
     and those of the file's format. `source_line` is the line, or the row from 1 in JSON arrays and
     Parquet.
     """
+
+    example: ClassVar[dict[str, Any] | None] = {"path": "../LLaMA-Factory/data", "dataset": "mllm_demo"}
 
     path: str
     """The folder that holds `dataset_info.json`, or that file, from the recipe's folder."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
 from datakit.core.step_context import StepContext
 from datakit.read._embedded import EmbeddedImages
@@ -23,6 +24,8 @@ class Parquet(RowReader):
     Reasons of rejection: duplicate_id, label_not_text, text_not_text, image_not_a_path, image_outside,
     image_empty, image_places, messages_format, messages_order. `source_line` is the row, from 1.
     """
+
+    example: ClassVar[dict[str, Any] | None] = {"path": "../data/part-*.parquet", "id": None}
 
     def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:
         for file in files:

@@ -6,9 +6,8 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
-import yaml
-
 from datakit.core.errors import UserError, did_you_mean
+from datakit.core.plain_yaml import YamlFault, parse
 
 EXAMPLE = "Example: --set run.concurrency=8"
 
@@ -25,8 +24,8 @@ def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str,
         if not equals_sign or not key:
             raise UserError(f"--set {text!r} is not key=value", remedy=EXAMPLE)
         try:
-            parsed = yaml.safe_load(value)
-        except yaml.YAMLError:
+            parsed = parse(value)
+        except YamlFault:
             raise UserError(f"--set {text!r}: the value is not YAML") from None
         _set(changed, key.strip(), parsed, text)
     return changed

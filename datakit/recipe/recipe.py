@@ -11,18 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from datakit.core.errors import RecipeErrors, UserError, did_you_mean
 from datakit.core.labels import LabelSet, load_labels
 from datakit.core.parameters import describe_fault, validated, with_text_keys
+from datakit.core.plain_yaml import Key, dump
 from datakit.core.registry import find
 from datakit.core.settings import LlmSettings, RunSettings, Settings
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Emitter, Reader, Transform
 from datakit.recipe.overrides import apply_overrides
-from datakit.recipe.yaml_file import Key, YamlFile, load_yaml
+from datakit.recipe.yaml_file import YamlFile, load_yaml
 
 VERSION = 1
 TOP = ("version", "name", "seed", "labels", "llm", "steps", "emit", "train", "serve", "run")
@@ -63,7 +63,7 @@ class Recipe:
     @property
     def project(self) -> Path:
         """The folder that holds build/, data_cards/, templates/ and the result store."""
-        return project_of(self.path)
+        return project_of(self.path.parent)
 
     def context(self) -> StepContext:
         """What the steps of this recipe get."""
@@ -79,16 +79,11 @@ class Recipe:
 
     def dump(self) -> str:
         """The recipe as YAML that loads to the same steps."""
-        return yaml.safe_dump(dict(self.data), allow_unicode=True, sort_keys=False, width=110)
+        return dump(dict(self.data), width=110)
 
 
-def project_of(path: Path) -> Path:
-    """The project of a recipe: the nearest folder above it that holds `recipes/` or `.datakit/`."""
-    return project_around(path.absolute().parent)
-
-
-def project_around(folder: Path) -> Path:
-    """The project of a folder: itself or the nearest above it; the folder itself where there is none."""
+def project_of(folder: Path) -> Path:
+    """The nearest folder, itself or above, with `recipes/` or `.datakit/`; itself where there is none."""
     folder = folder.absolute()
     for candidate in (folder, *folder.parents):
         if (candidate / "recipes").is_dir() or (candidate / ".datakit").is_dir():

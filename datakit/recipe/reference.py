@@ -1,4 +1,4 @@
-"""What a transform is, does and takes, in words: for `datakit transforms`, the README's table and editors."""
+"""What a transform is, does and takes, in words: for `datakit transforms`, docs/reference and editors."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from datakit.core.errors import UserError
 from datakit.core.parameters import validated
+from datakit.core.plain_yaml import parse, yaml_inline
 from datakit.core.registry import find, names
 from datakit.core.shipped import shipped_folder
 from datakit.core.step_context import StepContext
@@ -141,16 +141,6 @@ def _bounds(part: dict[str, Any]) -> str:
     return f" {', '.join(bounds)}" if bounds else ""
 
 
-def yaml_inline(value: Any) -> str:
-    """A value as it stands in a recipe, on one line."""
-    if isinstance(value, tuple):
-        value = list(value)
-    text: str = yaml.safe_dump(
-        value, default_flow_style=True, allow_unicode=True, width=10_000, sort_keys=False
-    )
-    return text.removesuffix("\n").removesuffix("\n...").strip()
-
-
 def _example(
     name: str, kind: type[Transform], parameters: tuple[Parameter, ...]
 ) -> tuple[str, Transform | None, Path]:
@@ -158,13 +148,14 @@ def _example(
     short = name.removeprefix("emit.") if issubclass(kind, Emitter) else name
     recipes = shipped_folder("recipes")
     for path in sorted(recipes.glob("*.yaml"), reverse=True):
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = parse(path.read_text(encoding="utf-8"))
         for row in (*document.get("steps", ()), *document.get("emit", ())):
             if isinstance(row, dict) and next(iter(row)) in (name, short):
                 ((step_name, values),) = row.items()
                 return f"- {step_name}: {yaml_inline(values or {})}", _try(kind, values or {}), path.parent
     if kind.example is not None:
-        return f"- {short}: {yaml_inline(kind.example)}", _try(kind, kind.example), recipes
+        step = None if issubclass(kind, Reader) else _try(kind, kind.example)  # its source is not here
+        return f"- {short}: {yaml_inline(kind.example)}", step, recipes
     needed = ", ".join(f"{item.name}: <{item.type}>" for item in parameters if item.required)
     return f"- {short}: {{{needed}}}", _try(kind, {}), recipes
 

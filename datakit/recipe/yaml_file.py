@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from datakit.core.errors import UserError
+from datakit.core.plain_yaml import Key, YamlFault, compose, value_of
 
-Key = tuple[str | int, ...]
 Place = tuple[int, int]
 MAX_NODES = 100_000  # an alias bomb would expand beyond this
 
@@ -52,20 +52,15 @@ def load_yaml(path: Path) -> YamlFile:
             f"{show_path(path)} is not UTF-8 (byte {error.start})", remedy="Save the recipe as UTF-8."
         ) from None
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = compose(text)
         file = YamlFile(path, None, text)
         if root is not None:
             _Walk(file).visit(root, ())
-            file.data = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f"{show_path(path)}:{mark.line + 1}:{mark.column + 1}" if mark else show_path(path)
-        remedy = "Indent with spaces, not with tabs." if "'\\t'" in str(error.problem) else ""
-        raise UserError(f"not valid YAML: {error.problem}", remedy=remedy, where=place) from None
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        message = f"not valid YAML: character #x{ord(text[error.position]):04x} cannot stand in a text file"
-        raise UserError(message, where=f"{show_path(path)}:{line}") from None
+            file.data = value_of(root)
+    except YamlFault as fault:
+        remedy = "Indent with spaces, not with tabs." if "'\\t'" in fault.problem else ""
+        place = fault.at(show_path(path))
+        raise UserError(f"not valid YAML: {fault.problem}", remedy=remedy, where=place) from None
     except RecursionError:
         raise UserError("values are nested too deeply", where=show_path(path)) from None
     return file
@@ -81,9 +76,9 @@ MAX_DIGITS = 18  # what a 64-bit number surely holds
 class _Walk:
     def __init__(self, file: YamlFile) -> None:
         self.file, self.count = file, 0
-        self.above: list[yaml.Node] = []
+        self.above: list[Node] = []
 
-    def visit(self, node: yaml.Node, key: Key) -> None:
+    def visit(self, node: Node, key: Key) -> None:
         self.count += 1
         if self.count > MAX_NODES:
             raise UserError("the file expands to too many values", where=show_path(self.file.path))
@@ -93,41 +88,36 @@ class _Walk:
         self._inside(node, key)
         self.above.pop()
 
-    def _check(self, node: yaml.Node) -> None:
-        if node.tag not in PLAIN_TAGS:
-            tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+    def _check(self, node: Node) -> None:
+        tag = str(node.tag)
+        if tag not in PLAIN_TAGS:
+            tag = tag.replace("tag:yaml.org,2002:", "!!")
             self._stop(node, f"the tag `{tag}` is not allowed", "A recipe is plain data: take the tag away.")
         if any(node is other for other in self.above):
             self._stop(node, "an alias stands inside its own anchor", "Write the value out.")
-        if node.tag.endswith(":int") and sum(char.isalnum() for char in node.value) > MAX_DIGITS:
+        if tag.endswith(":int") and sum(char.isalnum() for char in node.value) > MAX_DIGITS:
             self._stop(node, f"the number {node.value} is too large", "Put it in quotes if it is a text.")
 
-    def _stop(self, node: yaml.Node, message: str, remedy: str) -> None:
+    def _stop(self, node: Node, message: str, remedy: str) -> None:
         line, column = _place(node)
         raise UserError(message, remedy=remedy, where=f"{show_path(self.file.path)}:{line}:{column}")
 
-    def _inside(self, node: yaml.Node, key: Key) -> None:
-        if isinstance(node, yaml.MappingNode):
+    def _inside(self, node: Node, key: Key) -> None:
+        if isinstance(node, MappingNode):
             self._mapping(node, key)
-        elif isinstance(node, yaml.SequenceNode):
+        elif isinstance(node, SequenceNode):
             for index, item in enumerate(node.value):
                 self.visit(item, (*key, index))
 
-    def _mapping(self, node: yaml.MappingNode, key: Key) -> None:
-        first_lines: dict[str, int] = {}
+    def _mapping(self, node: MappingNode, key: Key) -> None:
         for name_node, value in node.value:
             name = str(name_node.value)
-            line, column = _place(name_node)
-            if name in first_lines:
-                place = f"{show_path(self.file.path)}:{line}:{column}"
-                raise UserError(f"key `{name}` stands twice (first in line {first_lines[name]})", where=place)
-            first_lines[name] = line
-            self.file.places[(*key, name)] = (line, column)
+            self.file.places.setdefault((*key, name), _place(name_node))
             self._check(name_node)
             self.visit(value, (*key, name))
 
 
-def _place(node: yaml.Node) -> Place:
+def _place(node: Node) -> Place:
     return node.start_mark.line + 1, node.start_mark.column + 1
 
 

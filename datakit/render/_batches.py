@@ -120,8 +120,8 @@ def _given_text(role: str, content: str | None) -> str:
 
 
 def _rejects(frame: pl.DataFrame, rejected: dict[int, Rejected]) -> list[Reject]:
-    places = frame[list(rejected)].select("id", "source_file", "source_line").rows()
+    rows = frame[list(rejected)].select("id", "source_file", "source_line").iter_rows(named=True)
     return [
-        Reject(id_, rejection.reason, rejection.detail, file or "", line)
-        for (id_, file, line), rejection in zip(places, rejected.values(), strict=True)
+        Reject.of(row, outcome.reason, outcome.detail)
+        for row, outcome in zip(rows, rejected.values(), strict=True)
     ]

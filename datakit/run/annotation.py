@@ -241,10 +241,4 @@ def _job(keys: Keys, row: Row) -> Job:
 
 def _reject(row: Row, outcome: Rejected | Retry) -> Reject:
     prefix = RETRY if isinstance(outcome, Retry) else ""
-    return Reject(
-        row["id"],
-        prefix + outcome.reason,
-        outcome.detail,
-        row.get("source_file") or "",
-        row.get("source_line"),
-    )
+    return Reject.of(row, prefix + outcome.reason, outcome.detail)

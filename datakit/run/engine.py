@@ -18,7 +18,7 @@ from datakit.artifacts.rejects import read_rejects
 from datakit.artifacts.report import StepReport
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.factored_chats import FactoredChats
-from datakit.core.outcome import RETRY, Batch, Reject
+from datakit.core.outcome import RETRY, Batch, Reject, reject_rows
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Guard, Reader, Renderer, Reviser, TableTransform
 from datakit.core.workers import BatchWorker, FactoredChatsWorker, Worker
@@ -77,7 +77,7 @@ class Engine:
         frames = records
         with open(self.rejects_file, "wb") as self._rejects:
             for group in _groups(steps):
-                reports = [StepReport(number=step.number, name=step.name) for step in group]
+                reports = [self._report(step) for step in group]
                 self.reports.extend(reports)
                 if frames is not None and (
                     passing := self.policy.passing(group, frames.schema, self.context)
@@ -94,6 +94,11 @@ class Engine:
                 frames = after
         assert frames is not None  # a checked recipe has steps
         return frames
+
+    def _report(self, step: Step) -> StepReport:
+        """The step's account before it works."""
+        columns = list(step.transform.outputs(self.context))
+        return StepReport(number=step.number, name=step.name, columns=columns)
 
     def _around(
         self, passing: Collection[str], group: list[Step], frames: RecordFrames, reports: list[StepReport]
@@ -143,6 +148,7 @@ class Engine:
     ) -> RecordFrames:
         context = self.context.for_step(reader)
         columns = dict(reader.columns(context))
+        report.columns = list(columns)
         schema = merged(dict(frames.schema), columns, step) if frames else columns
         after = self._frames(report, schema)
         seen_ids: set[str] = set()
@@ -251,7 +257,7 @@ class Engine:
             rejected = table.rejects.select("id", "reason", "detail")
             placed = rejected.join(places, on="id", how="left", maintain_order="left")
             rows = placed.collect(engine="streaming").rows(named=True)
-            self._reject([Reject(**row) for row in rows], report)
+            self._reject([Reject.of(row, row["reason"], row["detail"]) for row in rows], report)
         frame = table.frame
         after = self._frames(report, dict(frame.collect_schema()))
         added: set[str] = set()
@@ -354,16 +360,8 @@ def _unique(frame: pl.DataFrame, seen_ids: set[str]) -> tuple[pl.DataFrame, list
         return frame, []
     twice = [index for index, id_ in enumerate(ids) if id_ in seen_ids]
     seen_ids.update(ids)
-    rejects = [
-        Reject(
-            row["id"],
-            "duplicate_id",
-            "an earlier source has a record of this id",
-            row["source_file"],
-            row["source_line"],
-        )
-        for row in frame[twice].select("id", "source_file", "source_line").to_dicts()
-    ]
+    words = "an earlier source has a record of this id"
+    rejects = reject_rows(frame[twice], "duplicate_id", [words] * len(twice))
     dropped = set(twice)
     return frame[[index for index in range(len(ids)) if index not in dropped]], rejects
 

@@ -13,10 +13,10 @@ import polars as pl
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.manifest import Manifest, stamp
 from datakit.core.errors import UserError
+from datakit.core.plain_yaml import yaml_inline
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator
 from datakit.recipe.recipe import Recipe
-from datakit.recipe.reference import yaml_inline
 from datakit.recipe.yaml_file import show_path
 from datakit.run import manifest as manifests
 from datakit.run.dry_run import Lookup

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
 
@@ -15,7 +16,8 @@ class Progress:
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._live = not quiet and sys.stderr.isatty()
+        # A bundle carries this to machines that may have no `rich`.
+        self._live = not quiet and sys.stderr.isatty() and find_spec("rich") is not None
         self._bar: Any = None
         self._task: Any = None
         self._title, self._total, self._done, self._note = "", 0, 0, ""

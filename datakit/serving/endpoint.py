@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
-
-import orjson
+from typing import Any, Protocol
 
 from datakit.core.errors import DatakitError, Exit, StopProvider, UserError, did_you_mean
-from datakit.llm import chat_answer, chat_completions
-from datakit.llm._connection import Body, Connection
+from datakit.core.json_bytes import json_bytes
+from datakit.llm import chat_answer, chat_reply
 from datakit.llm._faults import Fault, fault_of, pause_s
+from datakit.llm._wire import Body, Wire
 from datakit.serving.asking import Reply
 
 KEY_ENV = "VLLM_API_KEY"
@@ -46,6 +46,21 @@ class Served:
     max_model_len: int | None
 
 
+class Connect(Protocol):
+    """Makes the way to a server."""
+
+    def __call__(
+        self, url: str, headers: dict[str, str], *, timeout_s: float, secrets: list[str]
+    ) -> Wire: ...
+
+
+def by_aiohttp(url: str, headers: dict[str, str], *, timeout_s: float, secrets: list[str]) -> Wire:
+    """Connections that many requests share."""
+    from datakit.llm._connection import Connection  # here, because a bundle has another way
+
+    return Connection(url, headers, timeout_s=timeout_s, secrets=secrets, by_proxy=False)
+
+
 @dataclass
 class Endpoint:
     """A server. Used on one event loop."""
@@ -55,6 +70,7 @@ class Endpoint:
     max_retries: int = 4
     left_out: set[str] = field(default_factory=set)
     """What the server refused: `logprobs`."""
+    connect: Connect = by_aiohttp
 
     def __post_init__(self) -> None:
         self.base_url = self.base_url.rstrip("/")
@@ -120,19 +136,23 @@ class Endpoint:
         if "logprobs" in fault.detail and "logprobs" in body and fault.fate != "again":
             self.left_out.add("logprobs")
             return True
+        room = _room_left(fault)
+        if room is not None and room < body.get("max_tokens", 0):
+            body["max_tokens"] = room
+            return True
         return False
 
     async def _ask(self, body: dict[str, Any], began: float) -> Reply | Fault:
         for name in self.left_out:
             body.pop(name, None)
             body.pop(f"top_{name}", None)
-        reply = await self._connection.post(Body(orjson.dumps(body)))
+        reply = await self._connection.post(Body(json_bytes(body)))
         if isinstance(reply, Fault):
             return reply
         if reply.status == 200:
-            found = chat_completions.decode(reply.data)
+            found = chat_reply.decode(reply.data)
         else:
-            found = fault_of(reply.status, reply.headers, reply.data)
+            found = fault_of(reply.status, reply.headers, self._connection.scrubbed(reply.data))
         if isinstance(found, Fault):
             return self._connection.safe(found)
         return Reply.of(found, round(time.perf_counter() - began, 3))
@@ -160,15 +180,30 @@ class Endpoint:
         )
 
     @cached_property
-    def _connection(self) -> Connection:
+    def _connection(self) -> Wire:
         key = os.environ.get(KEY_ENV)
-        return Connection(
+        return self.connect(
             f"{self.base_url}/chat/completions",
             {"Authorization": f"Bearer {key}"} if key else {},
             timeout_s=self.timeout_s,
             secrets=[key] if key else [],
-            by_proxy=False,
         )
+
+
+_CONTEXT = re.compile(r"context length is (?:only )?(\d+)")
+_ASKED = re.compile(r"\((\d+) in the messages|(?:has|passed) (\d+) input tokens")
+
+
+def _room_left(fault: Fault) -> int | None:
+    """Tokens that the context leaves for an answer, where a server refused a request for more and says so.
+
+    The words are those of vLLM 0.4 to 0.12, which differ by version.
+    """
+    context, asked = _CONTEXT.search(fault.detail), _ASKED.search(fault.detail)
+    if fault.reason != "context_too_long" or context is None or asked is None:
+        return None
+    left = int(context[1]) - int(asked[1] or asked[2])
+    return left if left > 0 else None
 
 
 _STOPPED = {

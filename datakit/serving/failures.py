@@ -25,10 +25,6 @@ class Failure:
     dropped: tuple[str, ...] = ()
     """Flags to leave out."""
 
-    @property
-    def can_retry(self) -> bool:
-        return bool(self.changes or self.dropped)
-
 
 def read_failure(log: str) -> Failure | None:
     """The reason that a log names; None when it names no known one. The most specific is taken."""

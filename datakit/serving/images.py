@@ -29,8 +29,8 @@ class TrainedView:
     """What emit.llamafactory scales down to (`images: resize`); None where it only links or copies."""
     trainer: TrainerLimits
 
-    def png(self, path: str | Path) -> bytes:
-        """The picture after the trainer's own resize. Raises ImageProblem for one that cannot be used."""
+    def image(self, path: str | Path) -> Image.Image:
+        """The picture after the trainer's own resize, in RGB. Raises ImageProblem."""
         image = self._as_trainer_reads(Path(path))
         try:
             size = trainer_size(*image.size, self.trainer)
@@ -39,8 +39,12 @@ class TrainedView:
         if size != image.size:
             # LLaMA-Factory resizes first and converts then, with Pillow's own default (bicubic).
             image = image.resize(size)
-        if image.mode != "RGB":
-            image = image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
+
+    def png(self, path: str | Path) -> bytes:
+        """The same as a file, of its pixels alone. Raises ImageProblem for one that cannot be used."""
+        image = self.image(path)
+        image.info.clear()  # a colour profile, which no trainer and no server reads
         buffer = io.BytesIO()
         image.save(buffer, "PNG", compress_level=_PNG_LEVEL)
         return buffer.getvalue()

@@ -140,7 +140,7 @@ def plan_serving(
     answer = settings.max_answer_tokens or _up(demand.answer_tokens * _ANSWER_ROOM, 16)
     needed = demand.prompt_tokens + max(answer, demand.answer_tokens)
     length = settings.max_model_len or _up(needed, _ROUND)
-    _check_length(model, demand, settings, length, answer)
+    _check_length(model, demand, length, answer)
     memory = cpu_memory(model, settings, length) if cpu else gpu_memory(model, demand, settings)
     if memory.longest_context < length:
         raise _does_not_fit(model, demand, settings, memory, length)
@@ -243,9 +243,7 @@ def splits(model: QwenModel, parallel: int) -> bool:
     return kv and model.heads % parallel == 0 and model.vision_heads % parallel == 0
 
 
-def _check_length(
-    model: QwenModel, demand: Requirements, settings: ServeSettings, length: int, answer: int
-) -> None:
+def _check_length(model: QwenModel, demand: Requirements, length: int, answer: int) -> None:
     if length < demand.longest_tokens:
         raise UserError(
             f"serve.max_model_len is {length:,}, but record {demand.longest} has {demand.longest_tokens:,} "

@@ -10,13 +10,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import orjson
-
 from datakit.artifacts import predictions as files
 from datakit.artifacts.predictions import NOT_ANSWERED, Prediction
 from datakit.core.errors import DatakitError, Exit
+from datakit.core.json_bytes import json_bytes
 from datakit.run.progress import Progress
-from datakit.serving.classifier import Classifier, Item
+from datakit.serving.asker import Asker
+from datakit.serving.items import Item
 
 _APPENDED_AT_ONCE = 32
 
@@ -77,7 +77,7 @@ class Account:
 
 
 def predict(
-    classifier: Classifier,
+    asker: Asker,
     items: Sequence[Item],
     out: Path,
     *,
@@ -95,7 +95,7 @@ def predict(
     progress = progress or Progress(quiet=True)
     out = Path(os.path.realpath(out))
     files.check_place(out)
-    kept = _kept_file(classifier, items, out, options)
+    kept = _kept_file(asker, items, out, options)
     files.mend(kept)
     known = {found.id: found for found in (files.read(kept) if kept.exists() else ())}
     account = Account(len(items), resumed=len(known), out=out)
@@ -106,7 +106,7 @@ def predict(
         progress.start("predict", len(items))
         progress.advance(len(known))
         try:
-            for found in _as_made(classifier, missing):
+            for found in _as_made(asker, missing):
                 progress.advance(1)
                 if found.problem == NOT_ANSWERED:
                     unanswered[found.id] = found
@@ -131,14 +131,14 @@ def predict(
     return account
 
 
-def _as_made(classifier: Classifier, items: Sequence[Item]) -> Iterator[Prediction]:
+def _as_made(asker: Asker, items: Sequence[Item]) -> Iterator[Prediction]:
     """Predictions as they are made, with at most `concurrency` records at work."""
     left = iter(items)
     working: set[Future[Prediction]] = set()
     try:
         while True:
-            while len(working) < classifier.concurrency and (item := next(left, None)) is not None:
-                working.add(classifier.submit(item))
+            while len(working) < asker.concurrency and (item := next(left, None)) is not None:
+                working.add(asker.submit(item))
             if not working:
                 return
             done, working = wait(working, return_when=FIRST_COMPLETED)
@@ -149,12 +149,12 @@ def _as_made(classifier: Classifier, items: Sequence[Item]) -> Iterator[Predicti
             future.cancel()
 
 
-def _kept_file(classifier: Classifier, items: Sequence[Item], out: Path, options: str) -> Path:
+def _kept_file(asker: Asker, items: Sequence[Item], out: Path, options: str) -> Path:
     """The file of unfinished answers; its name changes with everything that changes an answer."""
-    state = hashlib.blake2b(orjson.dumps([classifier.identity, options]), digest_size=6)
+    state = hashlib.blake2b(json_bytes([asker.identity, options]), digest_size=6)
     if not all(item.messages for item in items):  # their prompts are made by the build's steps
-        state.update(classifier.prompts.build.fingerprint())
+        state.update(asker.prompt_state())
     for item in items:
         parts = [item.id, list(map(str, item.images)), item.label, item.messages, dict(item.columns)]
-        state.update(orjson.dumps(parts, default=str))
+        state.update(json_bytes(parts, default=str))
     return out.with_name(f".{out.name}.{state.hexdigest()}.part.jsonl")

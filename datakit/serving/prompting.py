@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.answer import AnswerFormat
-from datakit.core.errors import DatakitError, UserError
+from datakit.core.errors import UserError
 from datakit.core.files import FileDigests
 from datakit.core.outcome import Outcome, Rejected, Retry
 from datakit.core.step_context import StepContext
@@ -22,17 +21,10 @@ from datakit.run.keys import Keys, fingerprint
 from datakit.run.prompt_steps import prompt_steps
 from datakit.run.store import Store, store_folder
 from datakit.serving.images import TrainedView
+from datakit.serving.items import NoPrompt
 from datakit.serving.requirements import trainer_limits
 
 _AGAIN = "Build again with `datakit build`; it needs `render.chat` and `- llamafactory: {}`."
-
-
-class NoPrompt(DatakitError):
-    """A record that has no prompt: `reason` is a word, `detail` a sentence. `again`: another try may help."""
-
-    def __init__(self, reason: str, detail: str, *, again: bool = False) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason, self.detail, self.again = reason, detail, again
 
 
 @dataclass(frozen=True)
@@ -77,10 +69,9 @@ class Prompter:
     """Makes prompts, on one event loop. OCR and other work of the CPU runs in threads."""
 
     prompts: BuildPrompts
-    threads: int = field(default_factory=lambda: min(4, os.cpu_count() or 1))
+    pool: ThreadPoolExecutor
 
     def __post_init__(self) -> None:
-        self.pool = ThreadPoolExecutor(self.threads, thread_name_prefix="datakit-serve")
         self._store = _store(self.prompts)
         self.context = replace(self.prompts.context, files=FileDigests(self._store))
         self._writer = self.prompts.chat.writer(self.context)
@@ -113,10 +104,9 @@ class Prompter:
         return row
 
     async def close(self) -> None:
-        """Ends threads, connections and the store."""
+        """Ends connections and the store."""
         for worker in self._async.values():
             await worker.close()
-        self.pool.shutdown(wait=False, cancel_futures=True)
         if self._store is not None:
             self._store.close()
 
@@ -162,7 +152,7 @@ def _recipe_folder(build: BuildFolder) -> Path:
     """Where relative paths of the recipe start: its own folder, while it is still there."""
     if not build.has_report:
         return build.path
-    return (project_of(build.recipe_file) / build.report.recipe).parent
+    return (project_of(build.path) / build.report.recipe).parent
 
 
 def _chat(recipe: Recipe, build: BuildFolder) -> PromptRenderer:
@@ -202,5 +192,5 @@ def _check_same(build: BuildFolder, annotators: tuple[Step, ...], context: StepC
 
 def _store(prompts: BuildPrompts) -> Store | None:
     """The project's result store, when the build still lies in its project."""
-    folder = store_folder(project_of(prompts.build.recipe_file), prompts.recipe.run.store)
+    folder = store_folder(project_of(prompts.build.path), prompts.recipe.run.store)
     return Store(folder) if folder.is_dir() else None

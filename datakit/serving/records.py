@@ -10,8 +10,8 @@ import orjson
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
 from datakit.core.files import inside
-from datakit.serving.classifier import Item
-from datakit.serving.requirements import classified_rows
+from datakit.serving.items import Item, rendered_items
+from datakit.serving.requirements import NEED
 
 SPLITS = ("train", "val")
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
@@ -43,17 +43,8 @@ def items_of(build: BuildFolder, wanted: str) -> list[Item]:
 
 def split_items(build: BuildFolder, split: str) -> list[Item]:
     """The records of one split, in the order of the data files, each once, with their truth."""
-    truths = _truths(build)
-    form = build.answer_format
-    found: dict[str, Item] = {}
-    for row in classified_rows(build, split):
-        if row["id"] in found:
-            continue
-        turns = row["messages"]
-        truth = truths.get(row["id"]) or form.parse(turns[-1]["content"]).label
-        images = tuple(str(build.path.absolute() / path) for path in row.get("images") or ())
-        found[row["id"]] = Item(images, row["id"], truth, messages=tuple(turns[:-1]))
-    return list(found.values())
+    build.emitted_for(NEED)
+    return rendered_items(build, split, _truths(build))
 
 
 def _truths(build: BuildFolder) -> dict[str, str]:

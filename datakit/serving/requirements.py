@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,11 @@ from datakit.core.pixels import (
 )
 from datakit.core.qwen_models import QwenModel
 from datakit.core.tokens import Template, TokenCounter
+from datakit.serving.asker import room_within
 
 Size = tuple[int, int]
 """Width and height in pixels."""
-_NEED = "Serving needs a build with `- llamafactory: {}` under `emit:`."
+NEED = "Serving needs a build with `- llamafactory: {}` under `emit:`."
 _ANSWERS_COUNTED = 20_000
 _USUAL_ASPECT = 4.0
 """Pictures up to this aspect pass a server unchanged even when the data has none so long."""
@@ -120,7 +123,7 @@ def served_family(sizes: Iterable[Size], family: Family, trainer: TrainerLimits)
 def trainer_limits(build: BuildFolder) -> TrainerLimits:
     """LLaMA-Factory's pixel limits in a build: those of its training, else of what was emitted."""
     keys = build.training if build.training_file is not None else {}
-    most = keys.get("image_max_pixels") or build.emitted_for(_NEED).image_max_pixels
+    most = keys.get("image_max_pixels") or build.emitted_for(NEED).image_max_pixels
     least = keys.get("image_min_pixels")
     plain = TrainerLimits()
     return TrainerLimits(most or plain.max_pixels, least or plain.min_pixels)
@@ -145,7 +148,7 @@ def classified_rows(build: BuildFolder, *parts: str) -> Iterator[dict[str, Any]]
 
     Raises UserError for a build without a data set for LLaMA-Factory.
     """
-    build.emitted_for(_NEED)
+    build.emitted_for(NEED)
     yield from build.rows(*(parts or ("train", "val")))
 
 
@@ -207,16 +210,41 @@ def _pixels(size: Size) -> int:
     return size[0] * size[1]
 
 
-def answer_room(build: BuildFolder) -> int:
-    """Tokens that an answer may take: what the serving plan says, else twice the longest trained answer."""
+def answer_room(build: BuildFolder, context: int | None, wanted: int | None = None) -> int:
+    """Tokens that an answer may take at a server of this context, None where it does not say.
+
+    What is wanted, else what the serving plan says, else twice the longest trained answer.
+    """
+    trained = trained_room(build) if wanted is None else wanted
+    planned = build.serving.max_model_len if build.serving is not None else 0
+    if context is None or (wanted is None and planned and planned <= context):
+        return trained
+    return room_within(trained, longest_prompt(build), context, wanted)
+
+
+def trained_room(build: BuildFolder) -> int:
+    """Tokens for an answer: what the serving plan says, else twice the longest trained one of any turn."""
     if build.serving is not None:
         return build.serving.max_answer_tokens
     counter, longest = TokenCounter(), 0
-    for number, row in enumerate(classified_rows(build)):
-        if number == _ANSWERS_COUNTED:
-            break
-        longest = max(longest, counter.count(row["messages"][-1]["content"]))
+    for row in islice(classified_rows(build), _ANSWERS_COUNTED):
+        answers = [turn["content"] for turn in row["messages"] if turn["role"] == "assistant"]
+        longest = max([longest, *map(counter.count, answers)])
     return max(16, math.ceil(2 * longest / 16) * 16)
+
+
+def longest_prompt(build: BuildFolder) -> int:
+    """Tokens of the longest prompt with its pictures: by the plan, else by the template of the training."""
+    known = build.serving.demand.get("prompt_tokens") if build.serving is not None else None
+    if isinstance(known, int):
+        return known
+    trained = build.training if build.training_file is not None else {}
+    template: Template = "qwen3_vl" if "qwen3" in str(trained.get("template")) else "qwen2_vl"
+    longest = _Longest(build.path, FAMILIES[template], trainer_limits(build), template)
+    for row in classified_rows(build):
+        with suppress(UserError):  # of a lost picture its own prediction tells
+            longest.add(row)
+    return longest.prompt
 
 
 def prompt_tokens(

@@ -72,10 +72,3 @@ def figures(plan: ServingPlan) -> str:
         f"{memory.cache / gib:.2f} GiB = {memory.longest_context:,} tokens at {memory.bytes_per_token:,.0f} "
         f"bytes; the longest request has {plan.max_model_len:,}."
     )
-
-
-def explained(plan: ServingPlan) -> str:
-    """The command over several lines with the reason for each flag, for the terminal."""
-    width = max(len(shlex.join(flag.words)) for flag in plan.flags)
-    rows = [f"  {shlex.join(flag.words):<{width}}  {flag.why}" for flag in plan.flags]
-    return "\n".join([f"vllm serve {shlex.quote(plan.model)}", *rows])

@@ -9,7 +9,8 @@ from datakit.core.errors import DatakitError, UserError
 from datakit.core.qwen_models import QwenModel
 from datakit.serving.classifier import CannotClassify, Classifier
 from datakit.serving.endpoint import Endpoint, NoAnswer
-from datakit.serving.prompting import BuildPrompts, NoPrompt
+from datakit.serving.items import NoPrompt
+from datakit.serving.prompting import BuildPrompts
 from datakit.serving.records import split_items
 from datakit.serving.requirements import prompt_tokens
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import orjson
-import yaml
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from datakit.artifacts.build_draft import BuildDraft
 from datakit.artifacts.emitted import Emitted
 from datakit.core.errors import UserError, did_you_mean
+from datakit.core.pixels import TRAINER
+from datakit.core.plain_yaml import parse
 from datakit.core.record import digest
 from datakit.core.settings import Settings
 from datakit.core.transform import Artifact
@@ -21,8 +22,6 @@ from datakit.training import deepspeed
 from datakit.training.keys import checked_key, checked_value, conflict
 from datakit.training.yaml_text import export_text, train_text
 
-TRAINER_MAX_PIXELS = 589_824
-"""LLaMA-Factory's own default of `image_max_pixels` (768 x 768)."""
 _PRESETS = Path(__file__).with_name("presets")
 
 Value = bool | int | float | str | list[Any] | None
@@ -100,7 +99,7 @@ class TrainSettings(Settings):
     def _preset(self) -> dict[str, Any]:
         if self.preset is None:
             return {}
-        found: dict[str, Any] = yaml.safe_load((_PRESETS / f"{self.preset}.yaml").read_text("utf-8"))
+        found: dict[str, Any] = parse((_PRESETS / f"{self.preset}.yaml").read_text("utf-8"))
         if self.method not in (None, found["finetuning_type"]):  # LoRA's figures mean nothing elsewhere
             return {key: value for key, value in found.items() if not key.startswith("lora_")}
         return found
@@ -208,7 +207,7 @@ def model_path(model: str, base: Path) -> str:
 
 def _max_pixels(wanted: int | None, emitted: int | None) -> int:
     if wanted is None:
-        return emitted or TRAINER_MAX_PIXELS
+        return emitted or TRAINER.max_pixels
     if emitted is not None and wanted > emitted:
         raise UserError(
             f"`train:` wants pictures of {wanted:,} pixels, but emit.llamafactory leaves only {emitted:,}",

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.core.pixels import TRAINER
 from datakit.core.tokens import TokenCounter
 
 _CANDIDATES = 16
@@ -20,7 +21,7 @@ def longest_row(build: BuildFolder, keys: dict[str, Any], token_px: int = 28) ->
 
     A picture's token covers `token_px` pixels square.
     """
-    most = math.ceil(int(keys.get("image_max_pixels") or 589_824) / token_px**2) + 2
+    most = math.ceil(int(keys.get("image_max_pixels") or TRAINER.max_pixels) / token_px**2) + 2
     lines: list[tuple[int, bytes]] = []
     for name in str(keys["dataset"]).split(","):
         with open(build.path / build.entries[name], "rb") as file:

@@ -169,7 +169,7 @@ def inputs(size: QwenModel, trained: Trained, batch: Batch, *, gpus: int, nodes:
     return found
 
 
-def mode_of(keys: dict[str, Any], configuration: dict[str, Any] | None) -> str:
+def mode_of(configuration: dict[str, Any] | None) -> str:
     """The mode that a training runs in; `configuration` is the DeepSpeed JSON, if there is one."""
     if configuration is None:
         return "none"

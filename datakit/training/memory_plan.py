@@ -88,7 +88,7 @@ def memory_plan(
     trained = memory.trained_by(keys, size)
     cutoff = int(keys.get("cutoff_len", 4096))
     batch = memory.batch_of(keys, *(longest or (cutoff, cutoff // 2)))
-    mode = memory.mode_of(keys, configuration)
+    mode = memory.mode_of(configuration)
     found = memory.inputs(size, trained, batch, gpus=gpus, nodes=nodes)
     return MemoryPlan(
         model=size.name,

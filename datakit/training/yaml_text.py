@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
+from datakit.core.plain_yaml import dump
 
 _SECTIONS = {
     "model": ("model_name_or_path", "trust_remote_code", "image_max_pixels", "image_min_pixels"),
@@ -57,7 +57,7 @@ def train_text(head: Sequence[str], keys: dict[str, Any]) -> str:
     sections = {**_SECTIONS, "training": tuple(key for key in keys if key not in named)}
     for title in ("model", "method", "data", "training", "evaluation and saving"):
         mine = {key: keys[key] for key in sections[title] if key in keys}
-        lines += ["", f"### {title}", yaml.safe_dump(mine, sort_keys=False, allow_unicode=True).rstrip()]
+        lines += ["", f"### {title}", dump(mine).rstrip()]
     return "\n".join(lines) + "\n"
 
 
@@ -77,4 +77,4 @@ def export_text(keys: dict[str, Any], target: str) -> str:
     head = (
         "# The served model, made of the trained one. run in this folder: llamafactory-cli export export.yaml"
     )
-    return f"{head}\n{yaml.safe_dump(found, sort_keys=False, allow_unicode=True)}"
+    return f"{head}\n{dump(found)}"

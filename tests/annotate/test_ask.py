@@ -9,7 +9,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-from loopback import KEY, Call, Loopback, Reply
 from PIL import Image
 from pydantic import ValidationError
 
@@ -24,6 +23,7 @@ from datakit.recipe.recipe import Step
 from datakit.run.engine import Engine
 from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
+from tests.support.loopback import KEY, Call, Loopback, Reply
 
 ROOT = Path(__file__).resolve().parents[2]
 LABELS = load_labels(ROOT / "templates" / "ecom" / "labels.yaml")

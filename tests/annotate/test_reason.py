@@ -10,7 +10,6 @@ from typing import Any
 import polars as pl
 import pytest
 import yaml
-from loopback import KEY, Loopback
 
 from datakit.annotate.reason import Reason
 from datakit.core.errors import UserError
@@ -24,6 +23,7 @@ from datakit.recipe.recipe import Step
 from datakit.run.engine import Engine
 from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
+from tests.support.loopback import KEY, Loopback
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENS = ROOT / "examples" / "ecom"

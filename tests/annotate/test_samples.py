@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,12 +14,10 @@ from typing import Any
 
 import polars as pl
 import pytest
-from loopback import KEY, Call, Loopback, Reply
 from PIL import Image
-from pydantic import ValidationError
 
 from datakit.annotate.describe import Describe
-from datakit.core.errors import UserError
+from datakit.core.errors import RecipeErrors, UserError
 from datakit.core.files import FileDigests
 from datakit.core.likeness import centrality
 from datakit.core.record import BASE, COLUMNS
@@ -34,6 +31,8 @@ from datakit.run.engine import Engine
 from datakit.run.policy import Pay, Policy
 from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
+from tests.support.loopback import KEY, Call, Loopback, Reply
+from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = {name: COLUMNS[name] for name in BASE}
@@ -309,13 +308,13 @@ def test_referee_needs_a_model(run: Bench, make_context: Callable[..., StepConte
     ],
 )
 def test_rules_that_cannot_be_kept_are_refused(parameters: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValidationError, match=message):
+    with pytest.raises(RecipeErrors, match=message):
         Describe(**parameters)
 
 
 KILLED = """
 import sys
-sys.path[:0] = [{tests!r}, {root!r}]
+sys.path.insert(0, {root!r})
 from pathlib import Path
 import json
 from datakit.core.settings import LlmSettings, RunSettings
@@ -350,17 +349,13 @@ def test_killed_run_repeats_no_sample_that_was_answered(
     many = [{"source_file": "x", "source_line": 1, **rows[0], "id": f"k{n}"} for n in range(30)]
     (tmp_path / "rows.json").write_text(json.dumps(many))
     script = tmp_path / "killed.py"
-    script.write_text(
-        KILLED.format(tests=str(ROOT / "tests"), root=str(ROOT), folder=str(tmp_path), url=server.url)
-    )
+    script.write_text(KILLED.format(root=str(ROOT), folder=str(tmp_path), url=server.url))
     command = [sys.executable, str(script)]
-    process = subprocess.Popen([*command, "first"], start_new_session=True)
-    deadline = time.monotonic() + 60
-    while server.count < 40 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    process = subprocess.Popen([*command, "first"], start_new_session=True, text=True)
+    until(lambda: server.count >= 40, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    time.sleep(0.3)
+    server.settle()
     before = server.count
     stored = run.store()
     known = sum(1 for entry in stored.entries() if entry.step.endswith("/part"))

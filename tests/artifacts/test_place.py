@@ -11,7 +11,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from toys import Lines, Numbers
 
 from datakit.artifacts.place import MARK, BuildPlace, read_signed, strangers
 from datakit.core.errors import Exit, UserError
@@ -19,6 +18,7 @@ from datakit.core.replacing import seal
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.recipe.recipe import Recipe, Step
 from datakit.run.build import BuildResult, Options, build
+from tests.support.toys import Lines, Numbers
 
 Make = Callable[..., BuildResult]
 

@@ -7,10 +7,9 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from datakit.balance.resample import Resample
-from datakit.core.errors import UserError
+from datakit.core.errors import RecipeErrors, UserError
 from datakit.core.step_context import StepContext
 
 TOOLS = StepContext(base=Path(), project=Path(), seed=7)
@@ -127,7 +126,7 @@ def test_count_for_an_unknown_class_suggests_the_nearest() -> None:
     ],
 )
 def test_parameters_that_do_not_fit_are_errors(parameters: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValidationError, match=message):
+    with pytest.raises(RecipeErrors, match=message):
         Resample(**parameters)
 
 

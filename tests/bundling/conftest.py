@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from train_builds import _builds, make_build, trainer
+from tests.support.train_builds import _builds, make_build, trainer
 
 __all__ = ["_builds", "make_build", "trainer"]

@@ -13,13 +13,18 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.packed import PackedData
 from datakit.bundling.images import at_training_size
+from datakit.bundling.light import carried
 from datakit.bundling.pack import SUMS, bundle
 from datakit.cli import run
 from datakit.core.errors import UserError
 from datakit.core.pixels import TrainerLimits, trainer_size
+from datakit.serving.images import TrainedView
 
 Make = Callable[..., Path]
+VIEW = TrainedView(None, TrainerLimits())
 
 
 def unpacked(build: Path, folder: Path) -> Path:
@@ -53,33 +58,51 @@ def test_archive_names_no_owner_no_time_and_only_its_own_folder(make_build: Make
     assert all(entry.isfile() for entry in entries)
 
 
-def test_pictures_are_as_the_trainers_first_resize_makes_them(make_build: Make, tmp_path: Path) -> None:
+def as_the_trainer_reads(path: Path, limits: TrainerLimits) -> bytes:
+    """The pixels that LLaMA-Factory's own first resize makes of a file."""
+    with Image.open(path) as image:
+        size = trainer_size(*image.size, limits)
+        return (image if size == image.size else image.resize(size)).convert("RGB").tobytes()
+
+
+def test_pictures_have_the_pixels_that_the_trainers_first_resize_makes(
+    make_build: Make, tmp_path: Path
+) -> None:
     build = make_build(image_max_pixels=50_176)
     folder = unpacked(build, tmp_path)
     limits = TrainerLimits(50_176, 1_024)
     paths = sorted((build / "images").iterdir())
     assert paths
     for path in paths:
-        with Image.open(path) as before, Image.open(folder / "screens" / "images" / path.name) as after:
-            assert after.size == trainer_size(*before.size, limits)
+        there = folder / "screens" / "images" / path.name
+        assert as_the_trainer_reads(there, limits) == as_the_trainer_reads(path, limits)
+        with Image.open(there) as after:
             assert trainer_size(*after.size, limits) == after.size  # nothing is left to do
-            assert after.format == before.format
+        assert there.stat().st_size < path.stat().st_size
 
 
 def test_small_pictures_are_packed_byte_for_byte(tmp_path: Path) -> None:
     for size in ((300, 300), (10, 10), (2000, 28)):
         Image.new("RGB", size).save(tmp_path / "it.png")
-        assert at_training_size(tmp_path / "it.png", TrainerLimits(589_824, 1_024)) is None
+        assert at_training_size(tmp_path / "it.png", VIEW) is None
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
-def test_large_pictures_keep_their_format(tmp_path: Path, suffix: str) -> None:
-    Image.new("RGB", (1080, 2340), "red").save(tmp_path / f"it.{suffix}")
-    made = at_training_size(tmp_path / f"it.{suffix}", TrainerLimits())
+def test_large_pictures_become_smaller_files_without_a_loss(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"it.{suffix}"
+    noise = Image.effect_noise((1080, 2340), 40).convert("RGB")
+    noise.save(path, quality=100, lossless=True)
+    made = at_training_size(path, VIEW)
     assert made is not None
-    (tmp_path / f"new.{suffix}").write_bytes(made)
-    with Image.open(tmp_path / f"new.{suffix}") as picture:
-        assert picture.size == trainer_size(1080, 2340)
+    assert len(made) < path.stat().st_size
+    (tmp_path / "new").write_bytes(made)
+    assert as_the_trainer_reads(tmp_path / "new", VIEW.trainer) == as_the_trainer_reads(path, VIEW.trainer)
+
+
+def test_picture_that_would_be_a_larger_file_is_packed_as_it_is(tmp_path: Path) -> None:
+    noise = Image.effect_noise((1080, 2340), 40).convert("RGB")
+    noise.save(tmp_path / "it.jpg", quality=5)
+    assert at_training_size(tmp_path / "it.jpg", VIEW) is None
 
 
 def test_check_passes_a_whole_bundle_with_a_bare_python(make_build: Make, tmp_path: Path) -> None:
@@ -108,12 +131,27 @@ def test_checksums_are_those_that_sha256sum_reads(make_build: Make, tmp_path: Pa
     assert present - listed == {SUMS}
 
 
-def test_labels_and_answer_form_come_along_for_predict(make_build: Make, tmp_path: Path) -> None:
-    folder = unpacked(make_build(), tmp_path) / "screens"
-    labels = json.loads((folder / "labels.json").read_text())
-    assert len(labels) == 25
-    assert {"name", "aliases"} == labels[0].keys()
-    assert json.loads((folder / "answer.json").read_text())["turns"][-1]["variables"] == ["label"]
+def test_labels_truths_and_answer_form_come_along_for_predict(make_build: Make, tmp_path: Path) -> None:
+    build = make_build()
+    folder = unpacked(build, tmp_path) / "screens"
+    data = PackedData(folder)
+    labels = BuildFolder(build).labels
+    assert data.labels is not None
+    assert labels is not None
+    assert data.labels.labels == labels.labels
+    assert data.answer_format.turns[-1].variables == ("label",)
+    assert [row[1:] for row in data.packed.records] == [
+        list(row) for row in BuildFolder(build).main.select("id", "label").collect().rows()
+    ]
+    assert data.packed.answer_tokens >= 16
+    assert data.packed.prompt_tokens > 100
+
+
+def test_datakits_own_code_comes_along(make_build: Make, tmp_path: Path) -> None:
+    folder = unpacked(make_build(), tmp_path)
+    for name, file in carried().items():
+        assert (folder / name).read_bytes() == file.read_bytes()
+    assert len(carried()) > 60
 
 
 def test_changed_build_is_refused(make_build: Make, tmp_path: Path) -> None:

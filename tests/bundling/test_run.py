@@ -1,4 +1,4 @@
-"""run.sh, predict.py and evaluate.py of a bundle: the whole way, on a machine without datakit."""
+"""run.sh of a bundle: the whole way, on a machine without datakit."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import socket
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_trainer import calls, write_checkpoint
-from fake_vllm import asked, install
 
 from datakit.artifacts import predictions
 from datakit.bundling.pack import bundle
+from tests.support.fake_trainer import calls, write_checkpoint
+from tests.support.fake_vllm import asked, install
+from tests.support.waiting import until
 
 Make = Callable[..., Path]
 PAYLOAD = Path(bundle.__code__.co_filename).parent / "payload"
@@ -33,13 +33,12 @@ def free_port() -> int:
 
 def wait_for(port: int) -> None:
     """Returns when something listens on the port."""
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
+
+    def listens() -> bool:
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    until(listens)
 
 
 class Unpacked:
@@ -185,20 +184,30 @@ def test_pictures_are_sent_where_they_stand_in_the_prompt(unpacked: Unpacked) ->
     assert (body["model"], body["temperature"]) == ("screens", 0)
     user = next(turn for turn in body["messages"] if turn["role"] == "user")
     assert [part["type"] for part in user["content"]] == ["image_url", "text"]
-    assert user["content"][0]["image_url"]["url"].startswith("data:image/jpeg;base64,")
+    assert user["content"][0]["image_url"]["url"].startswith("data:image/png;base64,")
     assert "<image>" not in user["content"][1]["text"]
     assert body["messages"][-1]["role"] == "user"  # the true answer is never sent
 
 
 def test_answers_that_are_there_are_not_asked_again(unpacked: Unpacked) -> None:
-    assert unpacked.go("train", "export", "predict").returncode == 0
-    first = unpacked.lines()
-    kept = "".join(json.dumps(line) + "\n" for line in first[:-1])
-    (unpacked.run / "predictions.jsonl").write_text(kept + '{"id": "half')
+    assert unpacked.go("train", "export").returncode == 0
+    done = unpacked.go("predict", FAKE_VLLM="refuses:1")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert [line["problem"] for line in unpacked.lines() if "problem" in line] == ["not_answered"]
     before = len(asked(unpacked.tools))
-    assert unpacked.go("--again", "predict").returncode == 0
+    assert unpacked.go("predict").returncode == 0
     assert len(asked(unpacked.tools)) == before + 1
-    assert {line["id"] for line in unpacked.lines()} == {line["id"] for line in first}
+    assert not any("problem" in line for line in unpacked.lines())
+
+
+def test_model_that_was_trained_anew_is_asked_anew(unpacked: Unpacked) -> None:
+    assert unpacked.go("train", "export", "predict").returncode == 0
+    before = len(asked(unpacked.tools))
+    done = unpacked.go("--again", "predict", "evaluate", FAKE_ANSWER="退款页面")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(asked(unpacked.tools)) == 2 * before
+    assert {line["predicted"] for line in unpacked.lines()} == {"退款页面"}
+    assert "Kept: predictions with other answers" in done.stdout
 
 
 def test_failed_questions_are_tried_again(unpacked: Unpacked) -> None:
@@ -207,70 +216,42 @@ def test_failed_questions_are_tried_again(unpacked: Unpacked) -> None:
     assert not any(line.get("problem") for line in unpacked.lines())
 
 
+def test_server_with_a_key_is_started_asked_and_scored(unpacked: Unpacked) -> None:
+    key = "sk-bundle-77c1e0"
+    done = unpacked.go(VLLM_API_KEY=key)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads((unpacked.run / "evaluation.json").read_text())["metrics"]["accuracy"]
+    files = [path for path in unpacked.folder.rglob("*") if path.is_file()]
+    assert not [path for path in files if key.encode() in path.read_bytes()]
+    assert key not in done.stdout + done.stderr
+
+
+def test_python_of_the_trainer_asks_where_the_usual_one_lacks_packages(
+    unpacked: Unpacked, tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare" / "python3"
+    bare.parent.mkdir()
+    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
+    bare.chmod(0o755)
+    path = f"{bare.parent}:{unpacked.tools}:/usr/bin:/bin"
+    none = unpacked.go("check", PATH=path)
+    assert none.returncode == 1
+    assert "with numpy, jinja2, pydantic and pillow" in none.stderr
+    (unpacked.tools / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (unpacked.tools / "python3").chmod(0o755)
+    done = unpacked.go(PATH=path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"predict and evaluate take {unpacked.tools}/python3" in done.stdout
+    told = unpacked.go("check", PATH=path, PYTHON=str(bare))
+    assert told.returncode == 1  # what was named is never replaced
+    assert f"tried: {bare}" in told.stderr
+
+
 def test_unknown_stage_and_no_gpu_are_told(unpacked: Unpacked) -> None:
     assert "unknown stage tarin" in unpacked.go("tarin").stderr
     done = unpacked.go("check", CPU="")
     assert done.returncode == 1
     assert "GPU" in done.stdout
-
-
-def evaluated(tmp_path: Path, lines: list[dict[str, Any]]) -> dict[str, Any]:
-    path = tmp_path / "predictions.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    command = [sys.executable, "-I", "-S", str(PAYLOAD / "evaluate.py"), str(path), "--out", f"{path}.out"]
-    subprocess.run(command, check=True, capture_output=True)
-    found: dict[str, Any] = json.loads(Path(f"{path}.out").read_text())
-    return found
-
-
-def test_scores_are_those_that_sklearn_computes(tmp_path: Path) -> None:
-    from sklearn.metrics import accuracy_score, f1_score
-
-    truth = list("aaaabbbccd")
-    named = [*"aaab", *"bba", "c", "x", None]
-    lines = [
-        {"id": str(at), "label": label, **({"predicted": name} if name else {"problem": "empty"})}
-        for at, (label, name) in enumerate(zip(truth, named, strict=True))
-    ]
-    found = evaluated(tmp_path, lines)
-    given = [name or "none" for name in named]
-    assert found["accuracy"] == pytest.approx(accuracy_score(truth, given))
-    for average in ("macro", "weighted"):
-        score = f1_score(truth, given, labels=sorted(set(truth)), average=average, zero_division=0)
-        assert found[f"{average}_f1"] == pytest.approx(score)
-    assert (found["chance"], found["problems"]) == (0.4, {"empty": 1})
-    low, high = found["accuracy_95"]
-    assert low < found["accuracy"] < high
-
-
-ANSWERS = [
-    ("购物车页面", "购物车页面", ""),
-    ("  购物车页面。\n", "购物车页面", ""),
-    ("实物拍摄（含售后）", "实物拍摄(含售后)", ""),
-    ("购物车", "购物车页面", ""),
-    ("别的页面", None, "label_unknown"),
-    ("", None, "empty"),
-]
-
-
-@pytest.mark.parametrize(("text", "label", "problem"), ANSWERS)
-def test_answers_are_read_as_datakit_reads_them(
-    unpacked: Unpacked, text: str, label: str | None, problem: str
-) -> None:
-    data = unpacked.folder / "screens"
-    code = (
-        "import sys, pathlib; sys.path.insert(0, sys.argv[1]); import predict; "
-        "print(repr(predict.Answers(pathlib.Path(sys.argv[2])).read(sys.argv[3])))"
-    )
-    command = [sys.executable, "-I", "-S", "-c", code, str(unpacked.folder), str(data), text]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == repr((label, problem))
-    from datakit.core.answer import AnswerFormat
-    from datakit.core.labels import load_labels
-
-    form = AnswerFormat.from_json((data / "answer.json").read_bytes())
-    labels = load_labels(Path(__file__).parent.parent.parent / "templates" / "ecom" / "labels.yaml")
-    assert form.parse(text, labels).label == label
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")

@@ -9,7 +9,6 @@ from typing import Any
 import polars as pl
 import pytest
 import yaml
-from card_builds import ROOT, SCHEMA, Draft, ecom
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.report import ServedStep, ServingWork, StepReport
@@ -19,6 +18,7 @@ from datakit.core.contract import AnswerContract
 from datakit.pages.charts import shorten
 from datakit.pages.figures import histogram, spread
 from datakit.verdict import verdict
+from tests.support.card_builds import ROOT, SCHEMA, Draft, ecom
 
 BASE = {"id", "source_file", "source_line", "images", "label", "text", "messages", "split"}
 ASK = "你好吗？"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from card_builds import OFFLINE, ROOT, Draft, ecom
 
 from datakit.cards import write_card
 from datakit.core.errors import UserError
+from tests.support.card_builds import OFFLINE, ROOT, Draft, ecom
 
 SECTIONS = [
     "Verdict",

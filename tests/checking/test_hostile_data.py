@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from data_folder import SETTINGS, SHARED, DataFolder, good, picture
 
 from datakit.checking.check import Check
 from datakit.checking.training import Training
+from tests.support.data_folder import SETTINGS, SHARED, DataFolder, good, picture
 
 JUNK = [
     None,

@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from data_folder import SHARED, TAGS, DataFolder, good, picture, row
 
 from datakit.checking.check import Check, Report
 from datakit.checking.training import Training
 from datakit.core.tokens import TokenCounter
+from tests.support.data_folder import SHARED, TAGS, DataFolder, good, picture, row
 
 
 def check(folder: DataFolder, *args: Any, decode: bool = False, **more: Any) -> Report:

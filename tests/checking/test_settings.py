@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from data_folder import DataFolder, good, picture
 
 from datakit.checking.check import Check, Report
 from datakit.checking.training import Training
 from datakit.core.errors import UserError
+from tests.support.data_folder import DataFolder, good, picture
 
 
 def check(folder: DataFolder, settings: dict[str, Any], rows: int = 64, **more: Any) -> Report:

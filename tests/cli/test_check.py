@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from data_folder import DataFolder, good, picture, row
+
+from tests.support.data_folder import DataFolder, good, picture, row
 
 Run = Callable[..., Any]
 

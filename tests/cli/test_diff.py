@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evaluated_builds import ROOT, make_project
 
 from datakit.library import build
+from tests.support.evaluated_builds import ROOT, make_project
 
 Run = Callable[..., Any]
 

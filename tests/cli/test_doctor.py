@@ -6,10 +6,12 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 import datakit.doctor as doctor
 
@@ -56,6 +58,37 @@ def test_doctor_of_a_sound_project_ends_with_0(datakit: Run, recipe: Path) -> No
     assert checks.keys() >= {"python", "packages", "endpoint", "disk", "folders", "store", "recipes", "gpu"}
     assert checks["recipes"]["message"] == "toy: no error found"
     assert not (recipe.parent.parent / ".datakit").exists(), "looking makes nothing"
+
+
+@pytest.mark.parametrize(
+    ("needed", "version", "fault"),
+    [
+        ("toy>=2.1,<3", "2.10", ""),
+        ("toy<3,>=2.1", "2.1.dev3", "toy is 2.1.dev3, needed is toy<3,>=2.1"),
+        ("toy>=2.0", "2.0rc1", "toy is 2.0rc1, needed is toy>=2.0"),
+        ("toy>=2.0", "2.1rc1", ""),
+        ("toy==0.9.5", "0.9.5.post1", "toy is 0.9.5.post1, needed is toy==0.9.5"),
+        ("toy[fast]~=1.4", "1.10+cu121", ""),
+        ("toy!=1.5", "1.5", "toy is 1.5, needed is toy!=1.5"),
+        ('toy>=9; python_version < "3"', "1.0", ""),
+        ("toy>=1", None, "toy is missing"),
+    ],
+)
+def test_versions_are_compared_as_the_package_index_does(
+    needed: str, version: str | None, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def installed(name: str) -> str:
+        if version is None:
+            raise metadata.PackageNotFoundError(name)
+        return version
+
+    extra = [f"{needed}{' and' if ';' in needed else ';'} extra == 'own'", "other>=1; extra == 'other'"]
+    monkeypatch.setattr(metadata, "version", installed)
+    for lines, of in (([needed], None), (extra, "own")):
+        monkeypatch.setattr(metadata, "requires", lambda _, lines=lines: lines)
+        assert [words for line in doctor._requirements(of) if (words := doctor._fault(line))] == [
+            *filter(None, [fault])
+        ]
 
 
 def test_wrong_recipe_ends_with_1_and_shows_its_line(datakit: Run, recipe: Path) -> None:
@@ -137,7 +170,7 @@ def test_without_a_key_the_offline_writer_is_announced() -> None:
     ],
 )
 def test_versions_are_compared_with_what_is_needed(requirement: str, words: str) -> None:
-    fault = doctor._fault(requirement)
+    fault = doctor._fault(Requirement(requirement))
     assert words in fault
     assert bool(fault) == bool(words)
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evaluated_builds import (
+
+from datakit.artifacts.predictions import write
+from tests.support.evaluated_builds import (
     answers,
     every_fifth_wrong,
     make_build,
@@ -17,8 +19,6 @@ from evaluated_builds import (
     write_answers,
     write_generated,
 )
-
-from datakit.artifacts.predictions import write
 
 Run = Callable[..., Any]
 

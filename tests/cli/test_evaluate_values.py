@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback import KEY, Call, Loopback, Reply
-from value_builds import make_value_build, truths_in, write_values
 
 from datakit.artifacts.build_folder import BuildFolder
+from tests.support.loopback import KEY, Call, Loopback, Reply
+from tests.support.value_builds import make_value_build, truths_in, write_values
 
 Run = Callable[..., Any]
 FIELD = {"labels": "found", "number": "price", "text": "caption"}

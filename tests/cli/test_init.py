@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from datakit.recipe.yaml_file import load_yaml
 from datakit.starter import STARTS
 
 Run = Callable[..., Any]
@@ -57,6 +58,14 @@ def test_sample_has_every_label_and_demo_has_every_record(datakit: Run, tmp_path
     rows = (tmp_path / "small" / "data" / "train.jsonl").read_text().splitlines()
     assert {json.loads(line)["label"] for line in rows} == labels
     assert len(labels) < sample["records"] <= 2 * len(labels)
+
+
+@pytest.mark.parametrize("name", ["2024", "yes", "1e5", "0x1f", "null"])
+def test_a_folder_whose_name_yaml_would_take_for_something_else_makes_a_good_recipe(
+    datakit: Run, tmp_path: Path, name: str
+) -> None:
+    assert datakit("init", name).code == 0
+    assert load_yaml(tmp_path / name / "recipes" / f"{name}.yaml").data["name"] == name
 
 
 def test_nothing_is_written_over(datakit: Run, tmp_path: Path) -> None:

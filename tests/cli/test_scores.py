@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evaluated_builds import every_fifth_wrong, make_build, make_project, right, write_answers
+
+from tests.support.evaluated_builds import every_fifth_wrong, make_build, make_project, right, write_answers
 
 Run = Callable[..., Any]
 

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import polars as pl
 import pytest
-from toys import Numbers
 
 from datakit.core.errors import DatakitError
 from datakit.core.outcome import Batch, Done
@@ -19,6 +18,7 @@ from datakit.core.workers import AsyncRowWorker, RowWorker, async_row_worker, ro
 from datakit.recipe.recipe import Step
 from datakit.run.engine import Engine
 from datakit.run.store import Store
+from tests.support.toys import Numbers
 
 
 class OldReader(Reader):

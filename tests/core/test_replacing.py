@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from train_builds import _builds, make_build
 
 from datakit.artifacts import predictions as prediction
 from datakit.artifacts.predictions import Prediction
@@ -16,6 +15,7 @@ from datakit.checking.records_file import write_records
 from datakit.cli import run
 from datakit.core.errors import UserError
 from datakit.core.replacing import check_replaceable, free_name, set_aside
+from tests.support.train_builds import _builds, make_build
 
 __all__ = ["_builds", "make_build"]
 

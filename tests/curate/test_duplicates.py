@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from datakit.annotate.image_facts import ImageFacts
+from datakit.core.errors import RecipeErrors
 from datakit.core.image import load_rgb
 from datakit.core.outcome import Done
 from datakit.core.step_context import StepContext
@@ -211,7 +211,7 @@ def test_zero_records_give_the_columns() -> None:
 
 
 def test_max_hamming_is_bounded() -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(RecipeErrors):
         Duplicates(max_hamming=65)
 
 

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import datasets
 import pytest
-from emitter_records import emit, record, several
-from hub_server import TOKEN, HubServer
 from PIL.Image import Image
 
 from datakit.core.errors import Exit, UserError
 from datakit.emit import hub
 from datakit.emit.hub import Hub
+from tests.support.emitter_records import emit, record, several
+from tests.support.hub_server import TOKEN, HubServer
 
 PUSH = """
 import sys
 from pathlib import Path
-from emitter_records import emit, several
+from tests.support.emitter_records import emit, several
 from datakit.core.errors import UserError
 from datakit.emit.hub import Hub
 folder = Path(sys.argv[1])
@@ -38,8 +38,7 @@ def push(folder: Path, url: str, token: str | None) -> subprocess.CompletedProce
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
     environment |= {"HF_ENDPOINT": url, "HF_HOME": str(folder / "home"), "HF_HUB_DISABLE_XET": "1"}
     environment |= {"HF_TOKEN": token} if token else {}
-    tests = Path(__file__).resolve().parent
-    environment["PYTHONPATH"] = os.pathsep.join([str(tests), str(tests.parent), str(tests.parent.parent)])
+    environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
     return subprocess.run(
         [sys.executable, "-c", PUSH, str(folder)],
         capture_output=True,

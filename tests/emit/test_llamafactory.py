@@ -11,18 +11,17 @@ from typing import Any
 
 import polars as pl
 import pytest
-from final_records import Held
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from pydantic import ValidationError
 
-from datakit.core.errors import UserError
+from datakit.core.errors import RecipeErrors, UserError
 from datakit.core.record import COLUMNS
 from datakit.core.settings import RunSettings
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Artifact
 from datakit.emit.llamafactory import Llamafactory
+from datakit.testing import HeldRecords
 
 SCHEMA = {name: COLUMNS[name] for name in ("id", "images", "messages", "split", "repeat", "set")}
 TAGS = {
@@ -65,7 +64,9 @@ def emit(
     """The artifacts, and every JSON file that was written."""
     folder.mkdir(parents=True, exist_ok=True)
     context = StepContext(base=folder, project=folder, name="it", run=RunSettings(workers=2))
-    artifacts = Llamafactory(**parameters).write(Held(pl.DataFrame(rows, schema=SCHEMA)), folder, context)
+    artifacts = Llamafactory(**parameters).write(
+        HeldRecords(pl.DataFrame(rows, schema=SCHEMA)), folder, context
+    )
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
     return artifacts, {path.name: json.loads(path.read_text("utf-8")) for path in folder.glob("*.json")}
 
@@ -234,7 +235,7 @@ def test_resize_scales_down_what_is_over_the_limit_and_tells_the_training(tmp_pa
 
 
 def test_a_limit_without_resizing_is_refused() -> None:
-    with pytest.raises(ValidationError, match="belongs to `images: resize`"):
+    with pytest.raises(RecipeErrors, match="belongs to `images: resize`"):
         Llamafactory(image_max_pixels=100_000)
 
 
@@ -301,7 +302,9 @@ def test_an_emitted_file_comes_with_the_digest_of_its_bytes(tmp_path: Path) -> N
 
 def test_records_without_split_repeat_and_set_are_training_records(tmp_path: Path) -> None:
     frame = pl.DataFrame([record("a"), record("b")], schema=SCHEMA).select("id", "images", "messages")
-    Llamafactory().write(Held(frame), tmp_path, StepContext(base=tmp_path, project=tmp_path, name="it"))
+    Llamafactory().write(
+        HeldRecords(frame), tmp_path, StepContext(base=tmp_path, project=tmp_path, name="it")
+    )
     assert len(json.loads((tmp_path / "it_train.json").read_text("utf-8"))) == 2
 
 

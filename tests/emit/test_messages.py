@@ -10,13 +10,13 @@ from typing import Any
 
 import datasets
 import pytest
-from emitter_records import emit, picture, record, several
 from openai.types.chat import ChatCompletionMessageParam
 from PIL import Image
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from datakit.core.errors import UserError
+from datakit.core.errors import RecipeErrors, UserError
 from datakit.emit.messages import Messages
+from tests.support.emitter_records import emit, picture, record, several
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -152,5 +152,5 @@ def test_turns_of_tools_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_parameters_that_contradict_each_other_are_refused(parameters: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(RecipeErrors):
         Messages(**parameters)

@@ -8,11 +8,10 @@ from typing import Any
 
 import datasets
 import pytest
-from emitter_records import emit, picture, record, several
-from pydantic import ValidationError
 
-from datakit.core.errors import UserError
+from datakit.core.errors import RecipeErrors, UserError
 from datakit.emit.ms_swift import MsSwift
+from tests.support.emitter_records import emit, picture, record, several
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -117,5 +116,5 @@ def test_datasets_loads_rows_with_and_without_boxes_together(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("parameters", [{"images": "resize"}, {"image_max_pixels": 1000}])
 def test_limit_and_resize_belong_together(parameters: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(RecipeErrors):
         MsSwift(**parameters)

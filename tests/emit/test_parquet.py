@@ -9,13 +9,12 @@ from typing import Any
 import datasets
 import polars as pl
 import pytest
-from emitter_records import SCHEMA, emit, picture, record, several
 from PIL import Image
-from pydantic import ValidationError
 
-from datakit.core.errors import UserError
+from datakit.core.errors import RecipeErrors, UserError
 from datakit.emit import _tables
 from datakit.emit.parquet import Parquet
+from tests.support.emitter_records import SCHEMA, emit, picture, record, several
 
 
 def test_rows_are_the_records_with_all_columns(tmp_path: Path) -> None:
@@ -100,5 +99,5 @@ def test_schema_of_the_test_has_a_trace_column() -> None:
 
 @pytest.mark.parametrize("parameters", [{"images": "resize"}, {"image_max_pixels": 1000}])
 def test_limit_belongs_to_bytes_or_resize(parameters: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(RecipeErrors):
         Parquet(**parameters)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from card_builds import ecom
-from evaluated_builds import make_build, make_project
 
 from datakit.artifacts.build_folder import BuildFolder
+from tests.support.card_builds import ecom
+from tests.support.evaluated_builds import make_build, make_project
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from evaluated_builds import REFUND, RETURN, answers, mistakes, mixed, right
-
 from datakit.artifacts.build_folder import BuildFolder
+from tests.support.evaluated_builds import REFUND, RETURN, answers, mistakes, mixed, right
 
 
 def test_pairs_are_counted_one_way_and_the_other(screens: BuildFolder) -> None:

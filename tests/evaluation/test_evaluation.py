@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from evaluated_builds import answers, every_fifth_wrong, right, truths, write_answers
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.predictions import write
 from datakit.core.errors import UserError
 from datakit.evaluation.calibration import calibration
-from datakit.evaluation.evaluation import Evaluation, Options, evaluate
-from datakit.evaluation.from_build import truths_of
+from datakit.evaluation.evaluation import Evaluation, Options
+from datakit.evaluation.from_build import BuildSource, evaluate
 from datakit.evaluation.outcomes import join
 from datakit.evaluation.page import write_evaluation
+from tests.support.evaluated_builds import answers, every_fifth_wrong, right, truths, write_answers
 
 
 def test_unreadable_answers_count_as_wrong(small: BuildFolder, tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_ece_is_the_weighted_gap_of_ten_bins(small: BuildFolder) -> None:
         item if item.predicted is None else item.model_copy(update={"confidence": float(rng.random())})
         for item in items
     ]
-    outcomes = join(truths_of(small, "val"), items)
+    outcomes = join(BuildSource(small).truths("val"), items)
     found = calibration(outcomes)
     assert found is not None
     gap, count = 0.0, 0
@@ -84,7 +84,7 @@ def test_ece_is_the_weighted_gap_of_ten_bins(small: BuildFolder) -> None:
 
 def test_answers_without_confidence_have_no_calibration(small: BuildFolder) -> None:
     items = [item.model_copy(update={"confidence": None}) for item in answers(small.path, right)]
-    assert calibration(join(truths_of(small, "val"), items)) is None
+    assert calibration(join(BuildSource(small).truths("val"), items)) is None
 
 
 def test_files_hold_the_evaluation_each_outcome_and_the_page(small: BuildFolder, tmp_path: Path) -> None:

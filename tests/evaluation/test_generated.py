@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from evaluated_builds import make_build, make_project, truths, write_generated
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
-from datakit.evaluation.evaluation import Options, evaluate
+from datakit.evaluation.evaluation import Options
+from datakit.evaluation.from_build import evaluate
 from datakit.evaluation.generated import is_generated, read_generated
+from tests.support.evaluated_builds import make_build, make_project, truths, write_generated
 
 
 def test_rows_get_the_ids_of_the_emitted_set(small: BuildFolder, tmp_path: Path) -> None:

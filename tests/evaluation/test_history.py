@@ -7,16 +7,17 @@ import shutil
 from pathlib import Path
 
 import pytest
-from evaluated_builds import every_fifth_wrong, make_build, make_project, right, write_answers
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.ledger import Score, add_score
 from datakit.artifacts.names import LEDGER
 from datakit.cards.inputs import inputs_of
 from datakit.cards.write import write_card
-from datakit.evaluation.evaluation import Options, evaluate
+from datakit.evaluation.evaluation import Options
+from datakit.evaluation.from_build import evaluate
 from datakit.evaluation.ledger import family, history, score_of
 from datakit.evaluation.page import write_evaluation
+from tests.support.evaluated_builds import every_fifth_wrong, make_build, make_project, right, write_answers
 
 
 def entered(project: Path, folder: Path, path: Path, date: str) -> Score:

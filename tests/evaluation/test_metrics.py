@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
 from datakit.evaluation import metrics
@@ -62,6 +63,19 @@ def test_an_answer_that_is_no_label_costs_recall_but_no_precision() -> None:
 def test_interval_of_accuracy_is_wilsons(right: int, total: int, low: float, high: float) -> None:
     found = wilson(right, total)
     assert (found.low, found.high) == (pytest.approx(low, abs=5e-4), pytest.approx(high, abs=5e-4))
+
+
+def test_interval_of_accuracy_is_scipys_for_any_count() -> None:
+    counts = [
+        (right, total) for total in (*range(1, 40), 999, 100_000) for right in {0, 1, total // 3, total}
+    ]
+    for right, total in counts:
+        ends = binomtest(right, total).proportion_ci(0.95, method="wilson")
+        interval = wilson(right, total)
+        assert interval.value == right / total
+        assert interval.low == pytest.approx(float(ends.low), abs=1e-12)
+        assert interval.high == pytest.approx(float(ends.high), abs=1e-12)
+        assert 0 <= interval.low <= interval.value <= interval.high <= 1
 
 
 def test_bootstrap_over_pairs_is_the_bootstrap_over_records() -> None:

@@ -5,24 +5,24 @@ from __future__ import annotations
 import random
 
 import pytest
-from evaluated_builds import answers, every_fifth_wrong, right, truths
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.predictions import Prediction
 from datakit.core.errors import UserError
-from datakit.evaluation.from_build import truths_of
+from datakit.evaluation.from_build import BuildSource
 from datakit.evaluation.outcomes import join
+from tests.support.evaluated_builds import answers, every_fifth_wrong, right, truths
 
 
 def test_order_of_the_file_does_not_matter(small: BuildFolder) -> None:
     found = list(answers(small.path, every_fifth_wrong))
     shuffled = random.Random(1).sample(found, len(found))
-    assert join(truths_of(small, "val"), shuffled) == join(truths_of(small, "val"), found)
+    assert join(BuildSource(small).truths("val"), shuffled) == join(BuildSource(small).truths("val"), found)
 
 
 def test_record_without_an_answer_is_a_wrong_answer(small: BuildFolder) -> None:
     found = list(answers(small.path, right))
-    outcomes = join(truths_of(small, "val"), found[3:])
+    outcomes = join(BuildSource(small).truths("val"), found[3:])
     assert outcomes.count == len(found)
     assert outcomes.problems() == {"not_answered": 3}
     assert outcomes.trouble["missing"].count == 3
@@ -31,7 +31,7 @@ def test_record_without_an_answer_is_a_wrong_answer(small: BuildFolder) -> None:
 
 def test_answered_only_scores_what_the_file_has(small: BuildFolder) -> None:
     found = list(answers(small.path, right))
-    outcomes = join(truths_of(small, "val"), found[3:], answered_only=True)
+    outcomes = join(BuildSource(small).truths("val"), found[3:], answered_only=True)
     assert (outcomes.count, outcomes.problems()) == (len(found) - 3, {})
     assert outcomes.trouble["missing"].count == 3
 
@@ -45,7 +45,7 @@ def test_strange_doubled_and_other_answers_are_counted_and_named(small: BuildFol
         Prediction(id=other, predicted=found[0].label),
         wrong,
     ]
-    outcomes = join(truths_of(small, "val"), [*found, *extra])
+    outcomes = join(BuildSource(small).truths("val"), [*found, *extra])
     assert outcomes.count == len(found)
     assert outcomes.trouble["unknown_id"].ids == ("stranger",)
     assert outcomes.trouble["other_split"].ids == (other,)
@@ -56,7 +56,7 @@ def test_strange_doubled_and_other_answers_are_counted_and_named(small: BuildFol
 def test_the_builds_label_is_the_truth_and_a_differing_one_is_named(small: BuildFolder) -> None:
     found = list(answers(small.path, right))
     stale = found[0].model_copy(update={"label": next(x for x in found if x.label != found[0].label).label})
-    outcomes = join(truths_of(small, "val"), [stale, *found[1:]])
+    outcomes = join(BuildSource(small).truths("val"), [stale, *found[1:]])
     assert outcomes.trouble["other_truth"].ids == (found[0].id,)
     assert outcomes.truth[0] == found[0].label
 
@@ -67,7 +67,7 @@ def test_aliases_and_widths_are_the_label_and_a_stranger_is_none(small: BuildFol
     found[item.id] = item.model_copy(update={"predicted": "实物拍摄（含售后）"})
     stranger = next(other for other in found.values() if other.id != item.id)
     found[stranger.id] = stranger.model_copy(update={"predicted": "无此类"})
-    outcomes = join(truths_of(small, "val"), found.values())
+    outcomes = join(BuildSource(small).truths("val"), found.values())
     by_id = dict(zip(outcomes.ids, outcomes.answers, strict=True))
     assert by_id[item.id].predicted == "实物拍摄(含售后)"
     assert by_id[stranger.id].predicted is None
@@ -75,7 +75,7 @@ def test_aliases_and_widths_are_the_label_and_a_stranger_is_none(small: BuildFol
 
 
 def test_classes_stand_in_the_order_of_the_label_file(small: BuildFolder) -> None:
-    outcomes = join(truths_of(small, "val"), answers(small.path, right))
+    outcomes = join(BuildSource(small).truths("val"), answers(small.path, right))
     assert small.labels is not None
     assert list(outcomes.classes) == [name for name in small.labels.names if name in set(outcomes.truth)]
 
@@ -84,14 +84,14 @@ def test_file_of_another_build_is_refused_with_a_near_id(small: BuildFolder) -> 
     first = next(iter(truths(small.path)))
     strangers = [Prediction(id=f"{first}x", predicted="首页")]
     with pytest.raises(UserError, match=f"Did you mean `{first}`"):
-        join(truths_of(small, "val"), strangers)
+        join(BuildSource(small).truths("val"), strangers)
     with pytest.raises(UserError, match="no prediction"):
-        join(truths_of(small, "val"), [])
+        join(BuildSource(small).truths("val"), [])
     other = [Prediction(id=id_, predicted="首页") for id_ in truths(small.path, "train")]
     with pytest.raises(UserError, match="--split"):
-        join(truths_of(small, "val"), other)
+        join(BuildSource(small).truths("val"), other)
 
 
 def test_split_that_is_not_there_is_refused(small: BuildFolder) -> None:
     with pytest.raises(UserError, match="no records in the split `test`"):
-        join(truths_of(small, "test"), [])
+        join(BuildSource(small).truths("test"), [])

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
-from evaluated_builds import CART, RETURN, answers, mistakes, mixed
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.labels import load_labels
 from datakit.evaluation.proposals import proposals, snippet
+from tests.support.evaluated_builds import CART, RETURN, answers, mistakes, mixed
 
 
 def test_no_mistakes_make_no_proposals(small: BuildFolder) -> None:

@@ -8,18 +8,18 @@ from typing import Any
 
 import polars as pl
 import pytest
-from value_builds import ROWS, make_value_build, truths_in, write_values
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.predictions import Prediction
 from datakit.core.errors import UserError
 from datakit.core.labels import Label, LabelSet
-from datakit.evaluation.evaluation import Evaluation, Options, evaluate
-from datakit.evaluation.from_build import target_of
+from datakit.evaluation.evaluation import Evaluation, Options
+from datakit.evaluation.from_build import BuildSource, evaluate
 from datakit.evaluation.outcomes import Truths, join
 from datakit.evaluation.page import write_evaluation
 from datakit.evaluation.tasks import Target, Task, Value, read_labels, read_number, read_texts
 from datakit.evaluation.value_outcomes import ValueTruths, join_values, plain
+from tests.support.value_builds import ROWS, make_value_build, truths_in, write_values
 
 SET = LabelSet((Label("cat", aliases=("kitty",)), Label("dog"), Label("a,b")))
 FIELD = {"labels": "found", "number": "price", "text": "caption"}
@@ -123,17 +123,19 @@ def test_one_label_may_stand_among_values() -> None:
 
 def test_build_says_what_is_scored(made: tuple[str, BuildFolder]) -> None:
     kind, build = made
-    target = target_of(build)
+    target = BuildSource(build).target()
     assert (target.task.value, target.field, target.column) == (kind, FIELD[kind], FIELD[kind])
     answer = build.path / "answer.json"
     whole = answer.read_bytes()
     try:
         answer.write_text(json.dumps({**json.loads(whole), "target": {"kind": "boxes"}}), "utf-8")
         with pytest.raises(UserError, match="boxes"):
-            target_of(BuildFolder.open(build.path))
+            BuildSource(BuildFolder.open(build.path)).target()
         answer.write_text(json.dumps({**json.loads(whole), "target": None}), "utf-8")
         plain_build = BuildFolder.open(build.path)
-        assert target_of(plain_build) == Target(Task.TEXT, FIELD[kind], FIELD[kind])  # it has no label
+        assert BuildSource(plain_build).target() == Target(
+            Task.TEXT, FIELD[kind], FIELD[kind]
+        )  # it has no label
     finally:
         answer.write_bytes(whole)
 

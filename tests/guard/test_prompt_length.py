@@ -9,9 +9,8 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
-from datakit.core.errors import UserError
+from datakit.core.errors import RecipeErrors, UserError
 from datakit.core.factored_chats import factor
 from datakit.core.outcome import Batch
 from datakit.core.record import MESSAGES
@@ -112,7 +111,7 @@ def test_record_without_messages_is_rejected(make_context: Make, value: Any) -> 
 
 
 def test_guard_without_a_bound_is_refused() -> None:
-    with pytest.raises(ValidationError, match="max_chars"):
+    with pytest.raises(RecipeErrors, match="max_chars"):
         PromptLength(max_chars=None)
 
 

@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +15,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-from loopback import KEY, Call, Loopback, Reply
 
 from datakit.core.errors import BudgetSpent
 from datakit.core.files import FileDigests
@@ -32,6 +30,8 @@ from datakit.run.engine import Engine
 from datakit.run.policy import Pay, Policy
 from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
+from tests.support.loopback import KEY, Call, Loopback, Reply
+from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 LABELS = load_labels(ROOT / "templates" / "ecom" / "labels.yaml")
@@ -340,13 +340,11 @@ def test_killed_run_goes_through_the_same_rounds_and_pays_for_no_answer_twice(
     labels = ROOT / "templates" / "ecom" / "labels.yaml"
     command = [sys.executable, str(tmp_path / "go.py"), str(tmp_path), server.url, str(labels)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen([*command, "first"], start_new_session=True, env=environment)
-    deadline = time.monotonic() + 60
-    while server.count < 48 and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.005)
+    process = subprocess.Popen([*command, "first"], start_new_session=True, env=environment, text=True)
+    until(lambda: server.count >= 48, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    time.sleep(0.3)
+    server.settle()
     store = Store(tmp_path / "store")
     known = sum(1 for _ in store.entries())
     store.close()

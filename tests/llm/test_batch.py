@@ -10,8 +10,6 @@ from typing import Any
 
 import orjson
 import pytest
-from loopback import KEY, Call, Reply
-from loopback_batches import LoopbackBatches, Plan
 from PIL import Image
 
 from datakit.core.call_budget import CallBudget
@@ -26,6 +24,8 @@ from datakit.llm.batch.client import Batches
 from datakit.llm.batch.journal import BatchFolder, State
 from datakit.llm.client import Client
 from datakit.llm.request import Completion, Request
+from tests.support.loopback import KEY, Call, Reply
+from tests.support.loopback_batches import LoopbackBatches, Plan
 
 DESCRIPTION = AnswerSchema.line("description")
 PRICE = (60 * 0.15 + 40 * 0.075 + 20 * 0.60) / 1e6

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from datakit.core.answer import AnswerFormat, TurnFormat
 from datakit.core.labels import Label, LabelSet
-from datakit.llm import chat_answer, chat_completions
+from datakit.llm import chat_answer, chat_reply
 from datakit.llm._faults import Fault
 from datakit.llm._judge import Spent, judge
 from datakit.llm.answer import Answer
@@ -132,7 +132,7 @@ def test_the_completion_as_it_should_be_is_read_whole() -> None:
 @given(st.sampled_from(PLACES), anything)
 def test_any_value_in_any_place_never_voids_a_readable_content(path: tuple[Any, ...], value: Any) -> None:
     body = json.dumps(changed(path, value)).encode()
-    found = chat_completions.decode(body)
+    found = chat_reply.decode(body)
     if path in ON_THE_WAY:
         if isinstance(found, Answer):
             predicted(found).model_dump_json()
@@ -153,7 +153,7 @@ def test_any_value_in_any_place_never_voids_a_readable_content(path: tuple[Any, 
 def test_any_value_in_any_place_of_a_streamed_answer_never_raises(path: tuple[Any, ...], value: Any) -> None:
     chunk = changed(path, value)
     body = b"data: " + json.dumps(chunk).encode() + b"\n\ndata: [DONE]\n\n"
-    found = chat_completions.decode(body)
+    found = chat_reply.decode(body)
     assert isinstance(found, Answer | Fault)
     if path not in ON_THE_WAY and path[-1] not in ("finish_reason", "error"):
         assert isinstance(found, Answer)
@@ -169,7 +169,7 @@ def test_any_value_in_any_place_never_voids_what_annotation_reads(path: tuple[An
         return
     whole = changed(path, value)
     whole["choices"][0]["message"]["content"] = '{"description": "红"}'
-    answer = chat_completions.decode(json.dumps(whole).encode())
+    answer = chat_reply.decode(json.dumps(whole).encode())
     assert isinstance(answer, Answer)
     request, spent = Request("问", (), AnswerSchema.line("description"), 0.3, 100), Spent("m")
     spent.add(answer, Price(1.0, 2.0, 0.5))
@@ -283,7 +283,7 @@ def test_counts_are_numbers_or_none(value: Any, wanted: int | None) -> None:
 )
 def test_body_without_a_message_is_no_answer(value: Any) -> None:
     assert chat_answer.read(value) is None
-    found = chat_completions.decode(json.dumps(value).encode())
+    found = chat_reply.decode(json.dumps(value).encode())
     assert isinstance(found, Fault)
     assert found.reason == "body_malformed"
 
@@ -303,20 +303,20 @@ def test_body_without_a_message_is_no_answer(value: Any) -> None:
     ids=["mark", "utf-16", "gb18030", "encoded twice", "list", "NaN", "Infinity", "half a character"],
 )
 def test_body_in_any_clothes_is_read(body: bytes) -> None:
-    found = chat_completions.decode(body)
+    found = chat_reply.decode(body)
     assert isinstance(found, Answer)
     assert found.content == CONTENT
 
 
 def test_one_broken_character_spoils_no_other() -> None:
     body = json.dumps({"choices": [{"message": {"content": "一个红色的矩形"}}]}, ensure_ascii=False).encode()
-    found = chat_completions.decode(body.replace("矩".encode(), "矩".encode()[:2]))
+    found = chat_reply.decode(body.replace("矩".encode(), "矩".encode()[:2]))
     assert isinstance(found, Answer)
     assert found.content.startswith("一个红色的")
 
 
 def test_error_in_a_body_of_200_has_its_words() -> None:
-    found = chat_completions.decode(b'{"error": {"code": "429", "message": "slow down"}}')
+    found = chat_reply.decode(b'{"error": {"code": "429", "message": "slow down"}}')
     assert isinstance(found, Fault)
     assert (found.reason, found.detail) == ("rate_limited", "HTTP 429: 429: slow down")
 
@@ -328,9 +328,7 @@ def test_streamed_thinking_parts_and_log_probabilities_are_joined() -> None:
         {"delta": {"content": "甲"}, "logprobs": {"content": [TOKEN]}, "finish_reason": "STOP"},
     ]
     body = "".join(f"data: {json.dumps({'choices': [piece]})}\n\n" for piece in pieces).encode()
-    assert chat_completions.decode(body) == Answer(
-        CONTENT, reasoning="想", logprobs={"content": [TOKEN, TOKEN]}
-    )
+    assert chat_reply.decode(body) == Answer(CONTENT, reasoning="想", logprobs={"content": [TOKEN, TOKEN]})
 
 
 def test_what_is_read_holds_no_tag() -> None:

@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from loopback import KEY, Loopback, Reply
 
 from datakit.core.outcome import Retry
 from datakit.core.settings import LlmSettings
-from datakit.llm import chat_completions
+from datakit.llm import chat_reply
 from datakit.llm._faults import Fault
 from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.calls import Calls
 from datakit.llm.client import Client
 from datakit.llm.provider import Answer
 from datakit.llm.request import Completion, Request
+from tests.support.loopback import KEY, Loopback, Reply
 
 GOOD = '{"description": "一段描述"}'
 
@@ -74,7 +74,7 @@ def test_refused_stream_options_are_left_out(server: Loopback) -> None:
     ],
 )
 def test_stream_that_breaks_off_is_no_answer(stream: bytes, outcome: str) -> None:
-    found = chat_completions.decode(stream)
+    found = chat_reply.decode(stream)
     assert isinstance(found, Fault)
     assert found.reason == outcome
 
@@ -82,7 +82,7 @@ def test_stream_that_breaks_off_is_no_answer(stream: bytes, outcome: str) -> Non
 def test_stream_with_comments_and_carriage_returns_is_read() -> None:
     stream = b': hello\r\n\r\ndata:{"model":"m","choices":[{"delta":{"content":"\xe4\xb8\x80"}}]}\r\n\r\n'
     stream += b'event: x\r\ndata: {"choices":[{"delta":{"content":"b"},"finish_reason":"length"}]}\r\n\r\n'
-    assert chat_completions.decode(stream) == Answer("一b", finish_reason="length", model="m")
+    assert chat_reply.decode(stream) == Answer("一b", finish_reason="length", model="m")
 
 
 def completion(**changes: Any) -> dict[str, Any]:

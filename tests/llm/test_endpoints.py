@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback import KEY, Call, Loopback, Reply
 from PIL import Image
 from pydantic import ValidationError
 
@@ -22,6 +21,7 @@ from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.calls import Calls
 from datakit.llm.client import Client
 from datakit.llm.request import Completion, Request
+from tests.support.loopback import KEY, Call, Loopback, Reply
 
 CALL_USD = (60 * 0.15 + 40 * 0.075 + 20 * 0.60) / 1e6
 """Of the loopback server's answers, at the price of gpt-4o-mini."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from datakit.llm.image_tokens import picture_tokens, rule_of
+from datakit.llm.image_tokens import picture_tokens
 
 
 @pytest.mark.parametrize(
@@ -28,9 +28,3 @@ from datakit.llm.image_tokens import picture_tokens, rule_of
 )
 def test_tokens_of_a_picture(model: str, width: int, height: int, tokens: int) -> None:
     assert picture_tokens(model, width, height) == tokens
-
-
-def test_rule_for_want_of_another_says_so() -> None:
-    assert "28 px" in rule_of("qwen-vl-max")
-    assert "for want of" not in rule_of("qwen-vl-max")
-    assert "for want of a rule of my-own-model" in rule_of("my-own-model")

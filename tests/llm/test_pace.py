@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from loopback import Limit, Limits
 
 from datakit.llm._pace import Limiter, Pace, duration_s, limits_of
+from tests.support.loopback import Limit, Limits
 
 LATENCY_S, USED, WORST = 0.2, 120.0, 612.0
 MINUTES = 10

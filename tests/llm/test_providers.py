@@ -11,13 +11,13 @@ from typing import Any
 
 import orjson
 import pytest
-from loopback import KEY, Call, Loopback, Reply
 from PIL import Image
 
 from datakit import doctor
 from datakit.core import providers as names
 from datakit.core.errors import RecipeErrors, StopProvider, UserError
 from datakit.core.outcome import Retry
+from datakit.core.plugins import plugins
 from datakit.core.settings import EndpointSettings, LlmSettings, RunSettings
 from datakit.core.step_context import StepContext
 from datakit.library import build, load
@@ -28,6 +28,7 @@ from datakit.llm.calls import Calls
 from datakit.llm.client import Client
 from datakit.llm.provider import Provider
 from datakit.llm.request import Completion, Request
+from tests.support.loopback import KEY, Call, Loopback, Reply
 
 DESCRIPTION = AnswerSchema.line("description")
 
@@ -93,13 +94,13 @@ CHATTING = [name for name in CASES if name != "toy"]
 
 @pytest.fixture
 def toy(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Installs tests/toy_provider.py as a package with an entry point, for the length of a test."""
+    """Installs tests/support/toy_provider.py as a package with an entry point, for the length of a test."""
     site = tmp_path_factory.mktemp("site")
     info = site / "toy_provider-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy_provider\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
-        f"[{names.GROUP}]\ntoy = toy_provider:Toy\nbroken = toy_provider:KEY\n"
+        f"[{names.GROUP}]\ntoy = tests.support.toy_provider:Toy\nbroken = tests.support.toy_provider:KEY\n"
     )
     monkeypatch.syspath_prepend(str(site))
     _forget()
@@ -109,7 +110,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatc
 
 
 def _forget() -> None:
-    names.plugin_providers.cache_clear()
+    plugins.cache_clear()
     providers.find.cache_clear()
 
 
@@ -251,10 +252,10 @@ def test_unknown_provider_gets_a_hint_with_its_line(toy: None, tmp_path: Path) -
 
 
 def test_entry_point_that_is_no_provider_is_refused(toy: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    import toy_provider
+    from tests.support import toy_provider
 
     monkeypatch.setattr(toy_provider, "KEY", "text", raising=False)
-    with pytest.raises(UserError, match="is not a datakit provider"):
+    with pytest.raises(UserError, match=r"plug-in toy_provider 1\.0: entry point broken .* is no provider"):
         providers.find("broken")
 
 
@@ -364,7 +365,7 @@ def test_header_whose_variable_is_not_set_is_named() -> None:
 def test_doctor_lists_providers_and_names_the_one_that_does_not_load(toy: None) -> None:
     (check,) = doctor._providers(Path())
     assert check.state == "fail"
-    assert "broken (toy_provider:KEY) does not load" in check.message
+    assert 'plug-in toy_provider 1.0: entry point broken = "tests.support.toy_provider:KEY"' in check.message
     names.plugin_providers().pop("broken")
     (check,) = doctor._providers(Path())
     assert (check.state, check.message) == ("ok", "azure, offline, openai, toy")

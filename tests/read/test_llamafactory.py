@@ -9,12 +9,12 @@ from typing import Any
 
 import polars as pl
 import pytest
-from final_records import Held
 
 from datakit.core.errors import UserError
 from datakit.core.record import COLUMNS
 from datakit.core.step_context import StepContext
 from datakit.emit.llamafactory import Llamafactory
+from datakit.testing import HeldRecords
 
 SCREENS = Path(__file__).resolve().parents[2] / "examples" / "ecom" / "images"
 TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
@@ -143,7 +143,7 @@ def test_what_datakit_emitted_comes_back_with_ids_messages_and_pictures(tmp_path
     )
     build = tmp_path / "build"
     build.mkdir()
-    Llamafactory().write(Held(records), build, StepContext(base=tmp_path, project=tmp_path, name="it"))
+    Llamafactory().write(HeldRecords(records), build, StepContext(base=tmp_path, project=tmp_path, name="it"))
     got = read("read.llamafactory", path="build", dataset="it_train")
     assert got.column("id") == ["a", "b"]
     assert got.column("messages") == [TURNS, TURNS]

@@ -1,4 +1,4 @@
-"""Every transform is explained: in the command, in the README, in the words of its own docstrings."""
+"""Every transform is explained: in the command, on its page, in the words of its own docstrings."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import yaml
-from every import CASES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -16,6 +15,7 @@ from datakit.core.parameters import validated
 from datakit.core.registry import find
 from datakit.core.transform import Emitter, Reader
 from datakit.recipe.recipe import Recipe, load_recipe
+from tests.support.every import CASES
 
 READERS = [name for name in CASES if issubclass(find(name), Reader)]
 EMITTERS = [name for name in CASES if issubclass(find(name), Emitter)]

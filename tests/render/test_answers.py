@@ -9,7 +9,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-from chat_records import CART, LABELS, ROOT, V3, contents, frame_of, record, run, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -21,6 +20,7 @@ from datakit.core.outcome import Rejected
 from datakit.core.parameters import validated
 from datakit.core.step_context import StepContext
 from datakit.render.chat import ANSWERS, Chat
+from tests.support.chat_records import CART, LABELS, ROOT, V3, contents, frame_of, record, run, write
 
 PROMPT = "ecom/classify_by_form.j2"
 MIXED: dict[str, Any] = {

@@ -8,7 +8,19 @@ from typing import Any
 
 import polars as pl
 import pytest
-from chat_records import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jinja2 import Environment, FileSystemLoader
+
+from datakit.core.errors import RecipeErrors, UserError
+from datakit.core.factored_chats import FactoredChats
+from datakit.core.labels import LabelSet
+from datakit.core.step_context import StepContext
+from datakit.core.tokens import TokenCounter, token_ids
+from datakit.recipe.recipe import Step
+from datakit.render.chat import ANSWERS, Chat
+from datakit.run.columns import Algebra
+from tests.support.chat_records import (
     CART,
     FINDINGS,
     LABELS,
@@ -25,18 +37,6 @@ from chat_records import (
     run,
     write,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from jinja2 import Environment, FileSystemLoader
-
-from datakit.core.errors import RecipeErrors, UserError
-from datakit.core.factored_chats import FactoredChats
-from datakit.core.labels import LabelSet
-from datakit.core.step_context import StepContext
-from datakit.core.tokens import TokenCounter, token_ids
-from datakit.recipe.recipe import Step
-from datakit.render.chat import ANSWERS, Chat
-from datakit.run.columns import Algebra
 
 
 @pytest.fixture

@@ -7,16 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import bad_world
 import orjson
 import psutil
 import pytest
-from loopback import KEY, Loopback
 
 from datakit.core.files import FileDigests
 from datakit.library import load
 from datakit.run.engine import Engine
 from datakit.run.store import Store
+from tests.support import bad_world
+from tests.support.loopback import KEY, Loopback
 
 RECORDS = 1500
 RECIPE = """\

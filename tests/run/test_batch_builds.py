@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,12 @@ from typing import Any
 import orjson
 import polars as pl
 import pytest
-from loopback import KEY, Call, Reply
-from loopback_batches import LoopbackBatches
 from PIL import Image
 
 from datakit.core.errors import Exit
+from tests.support.loopback import KEY, Call, Reply
+from tests.support.loopback_batches import LoopbackBatches
+from tests.support.waiting import until
 
 RECORDS = 40
 PATIENCE_S = 60.0
@@ -284,14 +284,6 @@ def test_calls_beside_a_batch_that_is_away_say_that_it_is_paid_for(
     finish(batched, "run.mode=calls")
     report = (batched / "build" / "batched" / "report.json").read_text("utf-8")
     assert "60 requests of earlier runs are under way in batches" in report
-
-
-def until(reached: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    at = time.monotonic() + PATIENCE_S
-    while not reached():
-        assert process.poll() is None, "the build ended before it could be stopped"
-        assert time.monotonic() < at
-        time.sleep(0.02)
 
 
 def test_second_build_is_told_that_the_first_one_waits(batched: Path, server: LoopbackBatches) -> None:

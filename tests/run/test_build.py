@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toys import DropShort, Lines, Numbers, Work
 
 from datakit.core.errors import Exit, RecipeErrors, UserError
 from datakit.core.settings import LlmSettings, RunSettings
@@ -18,6 +17,7 @@ from datakit.core.transform import Transform
 from datakit.recipe.recipe import Recipe, Step
 from datakit.run.build import BuildFailed, Options, build
 from datakit.run.engine import NothingLeft
+from tests.support.toys import DropShort, Lines, Numbers, Work
 
 Make = Callable[..., Recipe]
 

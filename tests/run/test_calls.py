@@ -8,7 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback import KEY, Loopback, Reply
 
 from datakit.library import load
 from datakit.llm import json_answer
 from datakit.run.build import BuildFailed, Options, build
 from datakit.run.keys import Keys
 from datakit.run.plan import plan
+from tests.support.loopback import KEY, Loopback, Reply
+from tests.support.waiting import until
 
 Make = Callable[..., Path]
 CALL_USD = (60 * 0.15 + 40 * 0.075 + 20 * 0.60) / 1e6
@@ -188,8 +188,7 @@ def test_ctrl_c_keeps_what_was_answered_and_says_nothing_odd(server: Loopback, m
     path = make(records=200, steps=1)
     command = [sys.executable, "-m", "datakit.cli", "build", str(path), "--no-card"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
-    while server.count < 50:
-        time.sleep(0.02)
+    until(lambda: server.count >= 50, process)
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
     told = process.stderr.read()

@@ -11,9 +11,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-from every import ROOT
-from file_toys import Banned, Glossary, Letter, Prices, ProcessGlossary, Signed, Words
-from toys import Lines, Numbers
 
 from datakit.artifacts.build_draft import BuildDraft
 from datakit.artifacts.build_folder import BuildFolder
@@ -25,6 +22,9 @@ from datakit.recipe.recipe import Recipe, Step, load_recipe
 from datakit.run import manifest as manifests
 from datakit.run.build import build
 from datakit.run.explain_changes import why_build
+from tests.support.every import ROOT
+from tests.support.file_toys import Banned, Glossary, Letter, Prices, ProcessGlossary, Signed, Words
+from tests.support.toys import Lines, Numbers
 
 Make = Callable[..., Recipe]
 

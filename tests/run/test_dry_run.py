@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import polars as pl
 import pytest
-from toys import DropShort, Numbers, OnlyOdd, Shout, Work
 
 from datakit.core.outcome import Done, Outcome, Rejected
 from datakit.core.step_context import StepContext
@@ -18,6 +17,7 @@ from datakit.run.dry_run import DryRun
 from datakit.run.engine import Engine
 from datakit.run.policy import Pay
 from datakit.run.store import Store
+from tests.support.toys import DropShort, Numbers, OnlyOdd, Shout, Work
 
 
 class After(Work):

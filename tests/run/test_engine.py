@@ -10,7 +10,6 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import AsyncWork, DropShort, Lossy, Numbers, OnlyOdd, ProcessWork, Rare, Shout, Work
 
 from datakit.core.errors import BudgetSpent, UserError
 from datakit.core.settings import RunSettings
@@ -19,6 +18,7 @@ from datakit.core.transform import Transform
 from datakit.recipe.recipe import Step
 from datakit.run.engine import Engine, NotConserved, NothingLeft
 from datakit.run.store import Store
+from tests.support.toys import AsyncWork, DropShort, Lossy, Numbers, OnlyOdd, ProcessWork, Rare, Shout, Work
 
 Run = Callable[..., tuple[Any, Engine]]
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from every import CASES, ROOT, records
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator
 from datakit.run.keys import fingerprint
+from tests.support.every import CASES, ROOT, records
 
 ANNOTATORS = [name for name in CASES if issubclass(find(name), Annotator)]
 LABELS = load_labels(ROOT / "templates" / "ecom" / "labels.yaml")

@@ -16,16 +16,17 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import psutil
 import pytest
-from loopback import KEY, Loopback
 from PIL import Image
 
 from datakit.core.errors import Exit
+from tests.support.loopback import KEY, Loopback
+from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RECORDS = 90
@@ -111,15 +112,6 @@ def finish(project: Path) -> None:
     process = start(project)
     _, told = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, told
-
-
-def until(reached: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    """Waits for the point at which the build is to be stopped, which it must not outrun."""
-    end = time.monotonic() + PATIENCE_S
-    while not reached():
-        assert process.poll() is None, "the build ended before it could be stopped"
-        assert time.monotonic() < end, "the point of the stop was never reached"
-        time.sleep(0.005)
 
 
 def stop(process: subprocess.Popen[str], how: signal.Signals) -> tuple[float, str]:

@@ -6,18 +6,18 @@ import errno
 import importlib.util
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback import KEY, Loopback, Reply
 
 from datakit.core.errors import Exit, RecipeErrors, UserError
 from datakit.library import load
 from datakit.run.build import Options, build
+from datakit.run.progress import Progress
+from tests.support.loopback import KEY, Loopback, Reply
 
 RECIPE = """\
 name: shop
@@ -155,7 +155,7 @@ def test_model_that_is_served_but_not_listed_is_good(make: Make, server: Loopbac
 def test_endpoint_that_is_down_is_told_after_so_long(make: Make, project: Path, server: Loopback) -> None:
     began = time.monotonic()
     (error,) = told(make("http://127.0.0.1:9/v1", down=1.0), project)
-    assert 1.0 <= time.monotonic() - began < 6.0
+    assert 1.0 <= time.monotonic() - began < 30.0
     assert "http://127.0.0.1:9/v1 is down" in error.message
     assert "max_down_s" in error.remedy
 
@@ -169,16 +169,14 @@ def test_endpoint_that_comes_up_in_time_is_waited_for(
     port = int(url.split(":")[2].partition("/")[0])
     late = Loopback()
 
-    def start() -> None:
-        time.sleep(1.0)
-        late.__enter__(port)
+    class Starting(Progress):
+        def say(self, text: str) -> None:
+            assert "waiting for it" in text
+            late.__enter__(port)
 
-    thread = threading.Thread(target=start)
-    thread.start()
     try:
-        assert build(load(make(url, down=30.0))).exit_code == Exit.FINE
+        assert build(load(make(url, down=60.0)), progress=Starting(quiet=True)).exit_code == Exit.FINE
     finally:
-        thread.join()
         late.__exit__()
 
 
@@ -198,7 +196,7 @@ def test_other_faults_do_not_wait_for_an_endpoint_that_is_down(
     began = time.monotonic()
     errors = told(make("http://127.0.0.1:9/v1", down=60.0, emit="  - hub: {push: a/b}\n"), project)
     assert len(errors) == 2
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30  # of the 60 that an endpoint that is down is waited for
 
 
 def test_server_that_lists_nothing_and_answers_is_good(make: Make, server: Loopback) -> None:

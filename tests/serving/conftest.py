@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from loopback import KEY, Loopback
-from served import ROOT, made_build, saying
 
 from datakit.core.labels import LabelSet, load_labels
+from tests.support.loopback import KEY, Loopback
+from tests.support.served import ROOT, made_build, saying
 
 
 @pytest.fixture(scope="session")

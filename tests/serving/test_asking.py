@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from loopback import KEY, Loopback, Reply
-from served import ROOT, made_build, saying
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.answer import AnswerFormat, TurnFormat
 from datakit.core.labels import Label, LabelSet
 from datakit.serving.asking import Asked
 from datakit.serving.asking import Reply as ModelReply
-from datakit.serving.classifier import CannotClassify, Classifier, Item
+from datakit.serving.classifier import CannotClassify, Classifier
+from datakit.serving.items import Item
 from datakit.serving.records import split_items
+from tests.support.loopback import KEY, Loopback, Reply
+from tests.support.served import ROOT, made_build, saying
 
 SCREENS = sorted((ROOT / "examples" / "ecom" / "images").glob("*.jpg"))
 

@@ -12,17 +12,18 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from loopback import Loopback, Reply
 from PIL import Image
-from served import asked_images, asked_text, made_build, saying
 
 import datakit
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import StopProvider, UserError
 from datakit.core.labels import LabelSet
 from datakit.serving.asking import closed_form
-from datakit.serving.classifier import CannotClassify, Classifier, Item
+from datakit.serving.classifier import CannotClassify, Classifier
+from datakit.serving.items import Item
 from datakit.serving.records import split_items
+from tests.support.loopback import Loopback, Reply
+from tests.support.served import asked_images, asked_text, made_build, saying
 
 SCREENS = sorted((Path(__file__).resolve().parents[2] / "examples" / "ecom" / "images").glob("*.jpg"))
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from plans import planned
 
 from datakit.serving.failures import read_failure
 from datakit.serving.launch import next_plan
+from tests.support.plans import planned
 
 OLD_LENGTH = (
     "ValueError: The model's max seq len (128000) is larger than the maximum number of tokens that can be "

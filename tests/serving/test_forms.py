@@ -6,8 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-from loopback import Call, Loopback, Reply
-from served import ROOT, asked_text, made_build, saying
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.cli import run
@@ -16,6 +14,8 @@ from datakit.core.errors import UserError
 from datakit.core.labels import LabelSet
 from datakit.serving.classifier import Classifier
 from datakit.serving.records import split_items
+from tests.support.loopback import Call, Loopback, Reply
+from tests.support.served import ROOT, asked_text, made_build, saying
 
 SCREENS = sorted((ROOT / "examples" / "ecom" / "images").glob("*.jpg"))
 CART = "购物车页面"

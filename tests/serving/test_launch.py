@@ -9,13 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
-from plans import planned
 
 from datakit.core.errors import UserError
 from datakit.core.qwen_models import known_models
 from datakit.serving.launch import ServerFailed, running
 from datakit.serving.plan import ServingPlan
 from datakit.serving.settings import ServeSettings
+from tests.support.plans import planned
 
 PROGRAM = """\
 import http.server, pathlib, sys

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plans import DEMAND, QWEN, SEVEN, planned
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
@@ -18,6 +17,7 @@ from datakit.core.pixels import FAMILIES, TRAINER, TrainerLimits, image_tokens, 
 from datakit.serving.plan import ServingPlan, gpu_memory, longest_context
 from datakit.serving.requirements import requirements_of, served_family
 from datakit.serving.settings import ServeSettings
+from tests.support.plans import DEMAND, QWEN, SEVEN, planned
 
 
 def flags_of(plan: ServingPlan) -> dict[str, str | None]:

@@ -7,8 +7,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from loopback import Call, Loopback, Reply
-from served import ROOT, asked_text, saying
 
 from datakit.artifacts import predictions as files
 from datakit.artifacts.build_folder import BuildFolder
@@ -19,6 +17,8 @@ from datakit.serving.endpoint import Endpoint
 from datakit.serving.predict import predict
 from datakit.serving.prompting import BuildPrompts
 from datakit.serving.records import items_of, split_items
+from tests.support.loopback import Call, Loopback, Reply
+from tests.support.served import ROOT, asked_text, saying
 
 SCREENS = ROOT / "examples" / "ecom" / "images"
 

@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from broken_records import alpaca, pictures, records
 
-from datakit.checking.data_set import COLUMNS, DataSet
-from datakit.checking.images import Pictures
+from datakit.checking.data_set import DataSet
+from datakit.checking.images import ImageFiles
 from datakit.checking.record import Checker, RecordCheck
 from datakit.checking.training import Training
+from datakit.core.dataset_info import COLUMNS
 from datakit.core.tokens import encoding
 from datakit.recipe.yaml_file import YamlFile
+from tests.support.broken_records import alpaca, pictures, records
 
 pytestmark = pytest.mark.trainer
 
@@ -190,7 +191,7 @@ def test_every_record_fares_as_foretold(
     plain = DataSet("set", columns={**nothing, **ALPACA_COLUMNS})
     pairs = [(row, tabled(row), convert, shared) for row in rows]
     pairs += [(row, tabled(row), convert_more, plain) for row in more]
-    looked_at, wrong, seen = Pictures(folder, decode=True), [], Counter[str]()
+    looked_at, wrong, seen = ImageFiles(folder, decode=True), [], Counter[str]()
     for settings in SETTINGS[template]:
         trainer.configure(settings)
         checker = Checker(_training(template, settings).how(), looked_at)

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
-from data_folder import SETTINGS, SHARED, TAGS, good, picture
 
 from datakit.checking.check import Check
 from datakit.checking.training import Training
+from tests.support.data_folder import SETTINGS, SHARED, TAGS, good, picture
 
 pytestmark = pytest.mark.trainer
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from datakit.training.export import export
 from datakit.training.launch import Place, train
 from datakit.training.run_folder import RunFolder, checkpoints
 from datakit.training.safetensors import shapes
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.trainer
 
@@ -66,12 +66,8 @@ def test_trained_and_exported_model_has_the_tensors_of_its_base(small_build: Mak
 def test_killed_training_resumes_from_its_checkpoint_and_makes_no_step_twice(small_build: Make) -> None:
     run = small_build("train.max_steps=6")
     command = [PYTHON, "-m", "datakit.cli", "train", str(run.build.path), "--cpu", "--python", PYTHON]
-    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
-    until = time.monotonic() + 240
-    while not checkpoints(run.trained)[0]:
-        assert process.poll() is None
-        assert time.monotonic() < until
-        time.sleep(0.2)
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, text=True)
+    until(lambda: checkpoints(run.trained)[0], process, within_s=240)
     import psutil
 
     for child in psutil.Process(process.pid).children(recursive=True):

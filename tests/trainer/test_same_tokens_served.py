@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
-from data_folder import SHARED, picture, row
 from PIL import Image
 
 from datakit.core.pixels import FAMILIES, TRAINER, image_tokens, trainer_size
+from tests.support.data_folder import SHARED, picture, row
 
 pytestmark = pytest.mark.trainer
 

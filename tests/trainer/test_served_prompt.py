@@ -16,8 +16,8 @@ from PIL import Image
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.qwen_models import qwen_model
 from datakit.serving.asking import Question, Reply, contents
-from datakit.serving.classifier import Item
 from datakit.serving.endpoint import Endpoint
+from datakit.serving.items import Item
 from datakit.serving.prompting import BuildPrompts
 from datakit.serving.records import split_items
 from datakit.serving.requirements import processor_of, requirements_of

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from final_records import Held
 from PIL import Image
+
+from datakit.testing import HeldRecords
 
 swift: Any = pytest.importorskip("swift")
 pytestmark = pytest.mark.trainer
@@ -36,9 +37,9 @@ def template(tiny_model: Callable[..., Path]) -> Any:
 def emitted(tmp_path: Path) -> Path:
     """A build's folder with one record with boxes, one without pictures and one with two."""
     import polars as pl
-    from emitter_records import SCHEMA, picture, record, tools_in
 
     from datakit.emit.ms_swift import MsSwift
+    from tests.support.emitter_records import SCHEMA, picture, record, tools_in
 
     one, two = picture(tmp_path / "1.jpg", (560, 840)), picture(tmp_path / "2.png", (1120, 280))
     ocr = [
@@ -52,7 +53,7 @@ def emitted(tmp_path: Path) -> Path:
     folder = tmp_path / "build"
     folder.mkdir()
     MsSwift(boxes="ocr", images="copy").write(
-        Held(pl.DataFrame(rows, schema=SCHEMA)), folder, tools_in(tmp_path)
+        HeldRecords(pl.DataFrame(rows, schema=SCHEMA)), folder, tools_in(tmp_path)
     )
     return folder
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from train_builds import _builds, make_build, trainer
+
+from tests.support.train_builds import _builds, make_build, trainer
 
 __all__ = ["_builds", "make_build", "own_threads", "trainer"]
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fake_trainer import calls
 
 from datakit.cli import run
+from tests.support.fake_trainer import calls
 
 Make = Callable[..., Path]
 Captured = pytest.CaptureFixture[str]

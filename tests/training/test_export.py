@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fake_trainer import calls, write_model
 
 from datakit.core.errors import UserError
 from datakit.training.export import Exported, ExportFailed, export
 from datakit.training.launch import Place, train
 from datakit.training.run_folder import RunFolder
+from tests.support.fake_trainer import calls, write_model
 
 Make = Callable[..., Path]
 

@@ -6,18 +6,18 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
-from fake_trainer import calls, install, write_checkpoint
 
 from datakit.core.errors import UserError
 from datakit.training.launch import Place, Trained, TrainerFailed, train, train_call
 from datakit.training.run_folder import RunFolder
 from datakit.training.trainer import explain, find_trainer
+from tests.support.fake_trainer import calls, install, write_checkpoint
+from tests.support.waiting import until
 
 CPU = Place(cpu=True)
 Make = Callable[..., Path]
@@ -229,10 +229,7 @@ def test_interrupting_ends_the_trainer_and_says_how_to_go_on(
         command, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=_heeding_ctrl_c
     )
     trained_folder = RunFolder.of(build).trained
-    until = time.monotonic() + 20
-    while not (trained_folder / "checkpoint-1" / "trainer_state.json").exists():
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    until((trained_folder / "checkpoint-1" / "trainer_state.json").exists, process)
     children = psutil.Process(process.pid).children(recursive=True)
     assert children
     process.send_signal(number)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fake_trainer import write_checkpoint, write_model
 
 from datakit.core.errors import UserError
 from datakit.training.run_folder import RunFolder, checkpoints, has_weights
+from tests.support.fake_trainer import write_checkpoint, write_model
 
 
 def test_checkpoints_are_told_whole_from_half_written_in_order_of_their_steps(tmp_path: Path) -> None:

@@ -22,11 +22,10 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))  # for the loopback server
-
-from loopback import KEY, Call, Loopback, Reply  # noqa: E402
+sys.path.insert(0, str(HERE.parent.parent))  # for the loopback server
 
 from datakit.library import build  # noqa: E402
+from tests.support.loopback import KEY, Call, Loopback, Reply  # noqa: E402
 
 PAID = ("paid", "two_models")
 RECIPES = ("ecom_v1", "ecom_v2", "ecom_v3", "medical", *PAID)

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from card_builds import Draft, ecom
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.report import Finding
 from datakit.core.errors import UserError
 from datakit.core.settings import VERDICT_KINDS
 from datakit.verdict import KINDS, command_of, records_of, verdict
+from tests.support.card_builds import Draft, ecom
 
 
 def judged(draft: Draft) -> tuple[BuildFolder, dict[str, Finding]]:

@@ -7,13 +7,13 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from served import made_build
-from vllm_server import Running
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.qwen_models import qwen_model
 from datakit.serving.from_build import plan_for
 from datakit.serving.launch import running
+from tests.support.served import made_build
+from tests.support.vllm_server import Running
 
 CACHE = "16M"
 TOO_LONG = "32768"

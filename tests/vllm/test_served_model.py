@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from vllm_server import Running
 
 import datakit
 from datakit.annotate.describe import Describe
@@ -28,13 +27,15 @@ from datakit.llm.calls import Calls
 from datakit.llm.client import Client
 from datakit.llm.request import Completion, Request
 from datakit.serving.asking import Question, Reply, closed_form, contents
-from datakit.serving.classifier import Classifier, Item
+from datakit.serving.classifier import Classifier
 from datakit.serving.endpoint import Endpoint, Served
+from datakit.serving.items import Item
 from datakit.serving.plan import CPU_BLOCK, longest_context
 from datakit.serving.prompting import BuildPrompts
 from datakit.serving.records import split_items
 from datakit.serving.requirements import processor_of, prompt_tokens, trainer_limits
 from datakit.serving.smoke import smoke_test
+from tests.support.vllm_server import Running
 
 pytestmark = pytest.mark.vllm
 

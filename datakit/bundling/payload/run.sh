@@ -5,10 +5,13 @@
 #   ./run.sh train export       some stages alone
 #   ./run.sh --again predict    a stage anew
 #
-# Needed here: LLaMA-Factory (train, export), vLLM (serve), python3 without further packages (the rest).
+# Needed here: LLaMA-Factory (train, export), vLLM (serve), and a Python of 3.10 or later. To predict and evaluate
+# it needs numpy, jinja2, pydantic and pillow: without PYTHON, that of LLaMA-Factory or of vLLM is taken where
+# python3 lacks them.
 # Settings come from the environment:
 #   MODEL         folder of the base model, in place of the name in train.yaml
 #   TRAINER       the command llamafactory-cli;  VLLM: the command vllm;  PYTHON: a Python of 3.10 or later
+#   VLLM_API_KEY  the server's key, if it is to have one; it is written nowhere
 #   GPUS          GPUs of this node;  NNODES, NODE_RANK, MASTER_ADDR, MASTER_PORT: more nodes than one
 #                 (the same command on each; stages after train run on node 0 alone)
 #   PORT          port of the server on this machine
@@ -63,8 +66,24 @@ trap stop_server EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+able() { "$1" -c 'import sys, numpy, jinja2, pydantic, PIL; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; }
+
+asking=""
+find_asking() { # asking: the Python that predicts and evaluates
+  [ -z "$asking" ] || return 0
+  local known=("$python") candidate
+  [ -n "${PYTHON:-}" ] || known+=("$(dirname "$trainer")/python3" "$(dirname "$vllm")/python3")
+  for candidate in "${known[@]}"; do
+    if able "$candidate"; then asking=$candidate; return 0; fi
+  done
+  fail "to predict and evaluate, PYTHON must name a Python of 3.10 or later with numpy, jinja2, pydantic and" \
+    "pillow, such as that of LLaMA-Factory or vLLM; tried: ${known[*]}"
+}
+
 stage_check() {
   local words=("$here")
+  find_asking
+  say "predict and evaluate take $asking"
   [ -z "${CPU:-}" ] || words+=(--cpu)
   logged check "$python" "$here/check.py" "${words[@]}" --gpus "$gpus"
 }
@@ -134,6 +153,8 @@ answering() { # who answers on the port: none, ours (it serves this run's model)
   "$python" - "$port" "$run/served" <<'PY'
 import json, os, sys, urllib.request
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+key = os.environ.get("VLLM_API_KEY")
+opener.addheaders = [("Authorization", f"Bearer {key}")] if key else []
 place = f"http://127.0.0.1:{sys.argv[1]}"
 try:
     opener.open(f"{place}/health", timeout=5)
@@ -175,12 +196,14 @@ stage_serve() {
 }
 
 stage_predict() {
-  logged predict "$python" "$here/predict.py" "$data" --split "${SPLIT:-val}" \
+  logged predict "$asking" "$here/predict.py" "$data" --split "${SPLIT:-val}" \
     --url "http://127.0.0.1:$port/v1" --out "$run/predictions.jsonl"
 }
 
 stage_evaluate() {
-  logged evaluate "$python" "$here/evaluate.py" "$run/predictions.jsonl" --out "$run/evaluation.json"
+  find_asking
+  logged evaluate "$asking" "$here/evaluate.py" "$run/predictions.jsonl" --split "${SPLIT:-val}" \
+    --out "$run/evaluation.json"
 }
 
 wanted=()
@@ -206,7 +229,10 @@ for stage in "${wanted[@]}"; do
     continue
   fi
   say "== $stage"
-  if [ "$stage" = predict ]; then stage_serve; fi
+  if [ "$stage" = predict ]; then
+    find_asking # before a server takes minutes to start
+    stage_serve
+  fi
   rm -f "$stamp"
   "stage_$stage"
   date >"$stamp"

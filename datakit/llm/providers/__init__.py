@@ -8,6 +8,7 @@ from functools import cache
 from typing import TypeGuard
 
 from datakit.core.errors import UserError, did_you_mean
+from datakit.core.plugins import broken, load
 from datakit.core.providers import AUTO, own_providers, plugin_providers, provider_names
 from datakit.core.settings import LlmSettings
 from datakit.llm.provider import Provider
@@ -27,7 +28,10 @@ def provider_of(settings: LlmSettings) -> Provider:
 @cache
 def find(name: str) -> type[Provider]:
     """The class of a provider. Raises UserError with a did-you-mean for an unknown name."""
+    point = plugin_providers().get(name)
     if name in own_providers():
+        if point is not None:
+            raise broken(point, f"takes the name of datakit's own `{name}`")
         module = f"{__name__}.{name}"
         (kind,) = (
             value
@@ -35,13 +39,12 @@ def find(name: str) -> type[Provider]:
             if _is_provider(value) and value.__module__ == module
         )
         return kind
-    point = plugin_providers().get(name)
     if point is None:
         hint = did_you_mean(name, provider_names()) or f"Known: {', '.join(provider_names())}."
         raise UserError(f"no provider is called `{name}`", remedy=hint)
-    provider = point.load()
+    provider = load(point)
     if not _is_provider(provider):
-        raise UserError(f"entry point {point.name} = {point.value} is not a datakit provider")
+        raise broken(point, f"is no provider, but {provider!r}")
     return provider
 
 

@@ -8,7 +8,7 @@ import urllib.parse
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from datakit.llm import chat_completions
+from datakit.llm import chat_completions, chat_reply
 from datakit.llm._faults import Fault
 from datakit.llm.provider import Answer, Provider, Question
 from datakit.llm.thinking import reasoning_effort
@@ -72,7 +72,7 @@ class Azure(Provider):
         return chat_completions.encode(question)
 
     def decode(self, data: bytes) -> Answer | Fault:
-        return chat_completions.decode(data)
+        return chat_reply.decode(data)
 
     def thinking(self, on: bool) -> dict[str, Any]:
         return reasoning_effort(self.settings.model, on)

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from datakit.core.errors import UserError
-from datakit.llm import chat_completions
+from datakit.llm import chat_completions, chat_reply
 from datakit.llm._faults import Fault
 from datakit.llm.provider import Answer, Provider, Question
 from datakit.llm.thinking import reasoning_effort
@@ -65,7 +65,7 @@ class OpenAI(Provider):
         return chat_completions.encode(question)
 
     def decode(self, data: bytes) -> Answer | Fault:
-        return chat_completions.decode(data)
+        return chat_reply.decode(data)
 
     def thinking(self, on: bool) -> dict[str, Any]:
         host = urllib.parse.urlsplit(self._address or "https://api.openai.com").hostname or ""

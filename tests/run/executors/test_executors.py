@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 import psutil
 import pytest
-from toys import AsyncWork, ProcessWork, Work
 
 from datakit.core.errors import BudgetSpent, StopProvider, UserError
 from datakit.core.outcome import Done, Outcome, Rejected, Retry
@@ -21,6 +20,7 @@ from datakit.core.transform import AsyncRowWorker, Row, RowWorker
 from datakit.run.executors import GROUP, executor_for
 from datakit.run.executors.base import Executor, Job
 from datakit.run.executors.process import ProcessExecutor
+from tests.support.toys import AsyncWork, ProcessWork, Work
 
 COUNT = 30
 LLM = LlmSettings(provider="offline")

@@ -1,0 +1,58 @@
+"""packed.json: what a bundle's stages must know of a build beside its data set; and the two together."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from datakit.artifacts import names
+from datakit.artifacts.data_set import DataSet
+from datakit.artifacts.document import Document
+from datakit.core.json_bytes import json_bytes
+from datakit.core.labels import LabelSet
+
+
+class Packed(Document):
+    """Figures and truths of a build, for machines without its recipe, its records and a tokenizer."""
+
+    name: str
+    """The build's name in its report."""
+    content: str
+    """Content hash of the build's data."""
+    seed: int
+    emitted_max_pixels: int | None
+    """What emit.llamafactory scales pictures down to; None where it does not."""
+    trainer_max_pixels: int
+    trainer_min_pixels: int
+    answer_tokens: int
+    """Room for an answer, by the trained ones."""
+    prompt_tokens: int
+    """Longest prompt with its pictures."""
+    columns: list[str]
+    """Columns that hold a truth; `label` is one of them."""
+    records: list[list[Any]]
+    """Split, id and `columns` of the records of the task itself, in the build's order."""
+
+    def to_line(self) -> bytes:
+        """The file's content, on one line: it has as many entries as the build has records."""
+        return json_bytes(self.model_dump(), default=str) + b"\n"
+
+
+class PackedData(DataSet):
+    """A build's data set as a bundle carries it."""
+
+    @cached_property
+    def packed(self) -> Packed:
+        return Packed.load(self.path / names.PACKED)
+
+    @cached_property
+    def labels(self) -> LabelSet | None:
+        """The label set as it was built with; None without one."""
+        path = self.path / names.LABEL_SET
+        return LabelSet.from_json(path.read_bytes()) if path.is_file() else None
+
+    @property
+    def label_of(self) -> dict[str, str]:
+        """Id -> true label, of the records that have one."""
+        place = 2 + self.packed.columns.index("label")
+        return {row[1]: row[place] for row in self.packed.records if row[place] is not None}

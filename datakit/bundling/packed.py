@@ -1,0 +1,34 @@
+"""packed.json of a build: what its stages need on a machine without datakit."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.packed import Packed
+from datakit.core.answer import LABEL
+from datakit.core.errors import UserError
+from datakit.evaluation.from_build import BuildSource
+from datakit.serving.requirements import NEED, longest_prompt, trained_room, trainer_limits
+
+
+def packed_of(build: BuildFolder) -> Packed:
+    """The figures and truths of a build. Raises UserError for one that is not for LLaMA-Factory."""
+    source, limits = BuildSource(build), trainer_limits(build)
+    columns = {LABEL: None}
+    with suppress(UserError):  # answers of a kind that is not scored can still be had
+        target = source.target()
+        columns |= dict.fromkeys(name for name in (target.column, target.references) if name)
+    known = [name for name in columns if name in build.columns]
+    return Packed(
+        name=source.name,
+        content=source.content,
+        seed=source.seed,
+        emitted_max_pixels=build.emitted_for(NEED).image_max_pixels,
+        trainer_max_pixels=limits.max_pixels,
+        trainer_min_pixels=limits.min_pixels,
+        answer_tokens=trained_room(build),
+        prompt_tokens=longest_prompt(build),
+        columns=known,
+        records=[list(row) for row in source.records(*known)],
+    )

@@ -1,0 +1,150 @@
+"""What pages are made of: sections of text, tables, charts and samples, which Markdown and HTML lay out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+PROSE_CHARS = 24
+
+
+@dataclass(frozen=True)
+class Code:
+    """A table cell in fixed width."""
+
+    text: str
+
+
+Cell = str | int | float | Code | None
+"""Numbers stand to the right, with thousands separated; None is an empty cell."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    kind: ClassVar[str] = "text"
+    text: str
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """A list of sentences."""
+
+    kind: ClassVar[str] = "bullets"
+    items: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under a head."""
+
+    kind: ClassVar[str] = "table"
+    head: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+    def numeric(self, column: int) -> bool:
+        """Whether the column holds numbers, which stand to the right."""
+        cells = [row[column] for row in self.rows if row[column] not in (None, "")]
+        return bool(cells) and all(isinstance(cell, (int, float)) for cell in cells)
+
+    def prose(self, column: int) -> bool:
+        """Whether the column holds sentences, which need room."""
+        cells = [row[column] for row in self.rows]
+        return any(isinstance(cell, str) and len(cell) > PROSE_CHARS for cell in cells)
+
+
+@dataclass(frozen=True)
+class CodeBlock:
+    """Lines to copy, or text shown as it is."""
+
+    kind: ClassVar[str] = "code"
+    text: str
+    language: str = ""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A plot: `<name>.svg` beside the Markdown card, in the page itself in the HTML card."""
+
+    kind: ClassVar[str] = "chart"
+    name: str
+    alt: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a message; `summary` folds it away behind these words, or stands for an empty text."""
+
+    text: str
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message of a chat."""
+
+    role: str
+    parts: Sequence[Part]
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A thumbnail as data URI, or the words that stand for it."""
+
+    uri: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A record as the trainer reads it."""
+
+    kind: ClassVar[str] = "sample"
+    title: str
+    facts: Sequence[tuple[str, str]]
+    images: Sequence[Thumbnail]
+    turns: Sequence[Turn]
+
+
+Block = Text | Bullets | Table | CodeBlock | Chart | Sample
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with its blocks; one without blocks is left out."""
+
+    title: str
+    blocks: Sequence[Block]
+
+    @property
+    def anchor(self) -> str:
+        """The heading as the fragment of an address."""
+        return "-".join(self.title.lower().split())
+
+
+@dataclass(frozen=True)
+class Card:
+    """All that a card says."""
+
+    name: str
+    lead: str
+    notices: Sequence[str]
+    front: str
+    """YAML for the head of the Markdown file, as dataset hubs read it; "" for none."""
+    sections: Sequence[Section] = field(default_factory=tuple)
+    title: str = "Data card"
+    """What kind of page it is."""
+    file: str = ""
+    """Name of its files, when it is not `name`."""
+
+    @property
+    def stem(self) -> str:
+        """Name of the card's files, without their suffix."""
+        return self.file or self.name
+
+    @property
+    def charts(self) -> list[Chart]:
+        return [block for section in self.sections for block in section.blocks if isinstance(block, Chart)]

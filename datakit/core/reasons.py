@@ -1,0 +1,96 @@
+"""The words that say why a record does not come out of a step, and what helps: for the reference and readers.
+
+A test holds that every word which the code uses stands here, and no other.
+"""
+
+from __future__ import annotations
+
+REJECTED = {
+    # read
+    "bad_csv": "The line breaks the rules of CSV: mostly an open quotation mark. Mend the line.",
+    "bad_encoding": "Bytes that are not in the encoding of the rest of the file. Save the file as UTF-8.",
+    "bad_json": "The line is no JSON; the column of the fault is named. Mend the line.",
+    "duplicate_id": "An earlier record has this id. Make ids unique, or set `id: null`: rows get their own.",
+    "instruction_missing": "A row of the alpaca format asks nothing.",
+    "label_not_text": "The label is a list or an object.",
+    "messages_format": "The turns are not in a form that the reader knows; the turn is named.",
+    "messages_order": "Turns do not alternate, or the last is no answer.",
+    "not_a_picture": "A file in the folder is no picture. Move it away.",
+    "not_an_object": "The line or element is JSON, but no object with named values.",
+    "output_missing": "A row of the alpaca format has no answer.",
+    "ragged_row": "A row has more or fewer values than the header has names.",
+    "text_not_text": "The text is a list or an object.",
+    # pictures
+    "image_empty": "The file has no bytes. Copy it again.",
+    "image_missing": "There is no such file. Mend the path, or `image_root`, the folder that it starts from.",
+    "image_no_access": "The file may not be read. Mend its permissions.",
+    "image_not_a_path": "The value is no path, such as a web address. Download the pictures first.",
+    "image_outside": "The path leaves its root. Set `image_root` to a folder above all pictures.",
+    "image_path_is_folder": "The path is a folder.",
+    "image_places": "The places `<image>` in the text are not as many as the pictures.",
+    "image_ratio": "Longer than `max_ratio` allows: Qwen-VL's own resizing refuses more than 200.",
+    "image_refused": "The endpoint refuses the picture; its words are told.",
+    "image_too_large": "More pixels than a decompression bomb is suspected from (179 million).",
+    "image_too_long": "The resizing of the training refuses a picture so long.",
+    "image_too_small": "A side is below `min_side_px`.",
+    "image_truncated": "The file ends before its picture does. Copy it again.",
+    "image_unreadable": "Not a picture of a format that is read, or damaged.",
+    "no_image": "The record has no picture, and `guard.image` has `require: true`.",
+    # labels, prompts and answers
+    "answer_incomplete": "The answer needs a column that is empty for this record.",
+    "answer_too_long": "A field is over its `max_chars`; `guard.reason` can have it written again.",
+    "answer_unreadable": "The record's answer could not be read back without doubt, or a model's stored "
+    "answer holds no JSON object as it was asked for.",
+    "boxes_unreadable": "The boxes are no list of four numbers each.",
+    "label_missing": "The record has no label. `allow_missing` lets it pass where it is to be predicted.",
+    "label_unknown": "The label is not in the label file; the nearest is proposed. Add it, or an alias.",
+    "number_unreadable": "The value is no number.",
+    "prompt_missing": "The column that `guard.prompt_length` looks at is empty.",
+    "prompt_too_long": "Over `max_chars` or `max_tokens`, after all that `shrink` names has given way.",
+    # duplicates and reasons
+    "duplicate": "The same picture, label and text as an earlier record (`drop`).",
+    "label_conflict": "The same picture has different labels (`on_label_conflict: reject`).",
+    "reason_contradicts": "The reason concludes another label than the record's.",
+    "reason_language": "Too few of its letters are Chinese (`min_chinese`).",
+    "reason_missing": "The record has no reason.",
+    "reason_opening": "Too many reasons of the label open with the same words (`max_equal_openings`).",
+    "reason_repeated": "Another record of the label has the same words.",
+    "reason_too_long": "Longer than `max_chars`.",
+    "reason_too_short": "Shorter than `min_chars`.",
+    "reason_too_similar": "Another reason of the label is more alike than `max_similarity`.",
+    # answers of models
+    "banned_word": "Every try says a word that is `banned`.",
+    "content_filter": "The provider's content filter withheld the answer.",
+    "context_too_long": "Over the model's context. Shorten the template, or lower `llm.max_image_pixels`.",
+    "missing_word": "No try says a word that is `required`.",
+    "referee_refused": "The referee let no try pass; its words are told.",
+    "refused": "The model refused to answer.",
+    "request_too_large": "The request has more bytes than the endpoint takes. Lower `llm.max_image_pixels`.",
+}
+"""Stored with the record: the step is not tried, and nothing paid, again."""
+
+RETRIED = {
+    "answer_empty": "The model wrote nothing.",
+    "answer_malformed": "The answer was no JSON as asked for, and neither was the repaired one.",
+    "answer_truncated": "Cut off even at twice the room. Raise the step's `max_tokens`.",
+    "batch_cancelled": "Somebody cancelled the batch.",
+    "batch_expired": "The batch was not done within a day.",
+    "batch_file_waits": "The question stands in a batch file that nobody has run yet.",
+    "body_malformed": "The endpoint answered 200 with something that is no completion.",
+    "budget_spent": "The budget is used up. Raise `run.budget_usd`.",
+    "connection_lost": "The connection broke, through every try.",
+    "line_failed": "The batch answered this line with an error.",
+    "line_missing": "The batch ended without an answer to this line.",
+    "not_answered": "The build was stopped before this record had its turn.",
+    "rate_limited": "The endpoint's limit held, through every try. Set `llm.max_requests_per_minute`.",
+    "request_refused": "The endpoint refuses the request, for a reason that may pass; its words are told.",
+    "rewrite_waits": "The reason waits for others of its round that were not answered.",
+    "server_error": "The endpoint failed with 5xx, through every try.",
+    "thinking_cut": "The model was still thinking at the end of its room. Raise `max_tokens`, or set "
+    "`llm.thinking: disabled`.",
+    "timed_out": "No answer within `llm.timeout_s`, through every try.",
+    "unexpected_error": "A step raised an error of its own making; its words are told. Tell its author.",
+    "unreachable": "No connection to the endpoint, through every try.",
+    "worker_crashed": "A worker process died twice here, mostly of memory: `run.worker_memory_mb`.",
+}
+"""Not stored: the next run tries again. In rejects.jsonl their `state` is `retry`."""

@@ -1,0 +1,71 @@
+"""The way to one address with the standard library alone, for machines that have a bundle and no aiohttp."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from datakit.llm._faults import Fault
+from datakit.llm._wire import Body, Reply, Wire, in_utf8
+
+_CHUNK_BYTES = 1 << 16
+
+
+class PlainConnection(Wire):
+    """A thread and a connection for each request in flight; no proxy is asked."""
+
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        timeout_s: float,
+        secrets: Sequence[str] = (),
+        threads: int = 32,
+    ) -> None:
+        super().__init__(url, headers, timeout_s=timeout_s, secrets=secrets)
+        # A proxy of the environment must not get between this machine and itself.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="datakit-http")
+
+    async def post(self, body: Body) -> Reply | Fault:
+        return await self._sent(urllib.request.Request(self.url, body.data, self._headers))
+
+    async def get(self, url: str) -> Reply | Fault:
+        return await self._sent(urllib.request.Request(url, None, self._headers))
+
+    async def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _sent(self, request: urllib.request.Request) -> Reply | Fault:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._reply, request)
+
+    def _reply(self, request: urllib.request.Request) -> Reply | Fault:
+        until = time.monotonic() + self._timeout_s
+        try:
+            try:
+                response = self._opener.open(request, timeout=self._timeout_s)
+            except urllib.error.HTTPError as error:  # a reply like any other
+                response = error
+            with response:
+                data = b""
+                while chunk := response.read(_CHUNK_BYTES):
+                    data += chunk
+                    if time.monotonic() > until:
+                        raise TimeoutError
+                missing = response.headers.get("Content-Length")
+                if missing is not None and missing.isdigit() and len(data) < int(missing):
+                    raise http.client.IncompleteRead(data, int(missing) - len(data))
+                charset = response.headers.get_content_charset()
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                return Reply(response.status, headers, in_utf8(data, charset))
+        except urllib.error.URLError as error:
+            cause = error.reason if isinstance(error.reason, OSError) else error
+            return self.lost(cause, "unreachable" if request.data is None else "connection_lost")
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            return self.lost(error)

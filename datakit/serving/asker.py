@@ -1,0 +1,211 @@
+"""Records put to a served model, many in flight: the one way from a prompt to a prediction.
+
+Works on rendered prompts and pictures on this machine, so that a bundle can carry it; `classifier.py` adds
+the recipe's steps, and pictures from elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from datakit.artifacts.predictions import NOT_ANSWERED, Prediction
+from datakit.core.answer import AnswerFormat
+from datakit.core.answer_forms import contract_of
+from datakit.core.errors import DatakitError, UserError
+from datakit.core.image import ImageProblem
+from datakit.core.labels import LabelSet
+from datakit.serving.asking import Asked, Question, closed_form, contents
+from datakit.serving.endpoint import Endpoint, NoAnswer, Served
+from datakit.serving.images import TrainedView
+from datakit.serving.items import Item, NoPrompt, Picture
+
+_T = TypeVar("_T")
+_S = TypeVar("_S", bound="Asker")
+
+Room = Callable[[int | None, int | None], int]
+"""The context of the server and what the caller wants, in tokens -> tokens that an answer may take."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How a build asks, and how it reads answers."""
+
+    form: AnswerFormat
+    labels: LabelSet | None
+    view: TrainedView
+    room: Room
+
+
+def room_within(trained: int, longest_prompt: int, context: int | None, wanted: int | None) -> int:
+    """Tokens for an answer: what is wanted, else what the trained answers need, but never more than the
+    context leaves beside the longest prompt. Of a prompt that leaves nothing the server decides."""
+    most = trained if wanted is None else wanted
+    if context is None:
+        return most
+    left = context - longest_prompt
+    return min(most, left if left > 0 else max(context - 1, 1))
+
+
+class Asker:
+    """Asks about records on an event loop of its own. A context manager; or call `close`."""
+
+    def __init__(
+        self,
+        asking: Asking,
+        endpoint: Endpoint,
+        *,
+        model: str | None = None,
+        closed: bool = False,
+        max_answer_tokens: int | None = None,
+        concurrency: int = 32,
+        threads: int | None = None,
+    ) -> None:
+        self.concurrency, self.labels = concurrency, asking.labels
+        self._asking, self._endpoint, self._model = asking, endpoint, model
+        self._closed, self._wanted = closed, max_answer_tokens
+        self.pool = ThreadPoolExecutor(
+            threads or min(4, os.cpu_count() or 1), thread_name_prefix="datakit-serve"
+        )
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="datakit-asker", daemon=True)
+        self._thread.start()
+        self._opened: asyncio.Task[_Ready] | None = None
+
+    def submit(self, item: Item) -> Future[Prediction]:
+        """The prediction to come of one record, for callers that take them as they are made."""
+        return self._submit(self._judged(item))
+
+    @property
+    def model(self) -> str:
+        """The served name that is asked."""
+        return self.identity[0]
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """The served name and where its weights come from, as the server says."""
+        served = self._call(self._ready()).served
+        return served.name, served.root
+
+    def ask(self, item: Item) -> Asked:
+        """The reply as it came, with the tokens of its prompt, for checks of the server."""
+        return self._call(self._asked(item))
+
+    def prompt_state(self) -> bytes:
+        """What the prompts of records that bring none depend on."""
+        return b""
+
+    def close(self) -> None:
+        """Gives threads, connections and files back."""
+        if not self._thread.is_alive():
+            return
+        self._call(self._shut())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def __enter__(self: _S) -> _S:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _submit(self, work: Coroutine[Any, Any, _T]) -> Future[_T]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def _call(self, work: Coroutine[Any, Any, _T]) -> _T:
+        return self._submit(work).result()
+
+    async def _ready(self) -> _Ready:
+        if self._opened is None:
+            self._opened = asyncio.ensure_future(self._open())
+        try:
+            return await asyncio.shield(self._opened)
+        except DatakitError:
+            self._opened = None  # the next call tries again
+            raise
+
+    async def _open(self) -> _Ready:
+        served = await self._endpoint.served(self._model)
+        room = await asyncio.to_thread(self._asking.room, served.max_model_len, self._wanted)
+        return _Ready(served, room)
+
+    async def _shut(self) -> None:
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        await self._endpoint.close()
+
+    async def _judged(self, item: Item) -> Prediction:
+        name = (await self._ready()).served.name
+        try:
+            asked = await self._asked(item)
+        except (NoPrompt, NoAnswer) as problem:
+            return Prediction(
+                id=item.id or "picture",
+                label=item.label,
+                problem=NOT_ANSWERED if problem.again else problem.reason,
+                detail=f"{problem.reason}: {problem.detail}" if problem.again else problem.detail,
+                images=item.shown_images,
+                model=name,
+            )
+        return asked.prediction(self._asking.form, self.labels, item.label, item.shown_images, name)
+
+    async def _asked(self, item: Item) -> Asked:
+        ready = await self._ready()
+        try:
+            paths = await self._paths(item.images)
+            id_ = item.id if item.id is not None else await asyncio.to_thread(_content_id, paths)
+            system, users = await self._turns(item, id_, paths)
+            view = self._asking.view
+            images = await asyncio.gather(
+                *(self._loop.run_in_executor(self.pool, view.data_url, path) for path in paths)
+            )
+        except ImageProblem as problem:
+            raise NoPrompt(problem.reason, problem.detail) from problem
+        question = Question(id_, system, users, tuple(images))
+        return await question.ask(self._endpoint, ready.served.name, ready.room, self._form_wanted())
+
+    async def _turns(self, item: Item, id_: str, paths: list[str]) -> tuple[str | None, tuple[str, ...]]:
+        """The system turn and the user turns. Raises NoPrompt."""
+        return contents(item.messages)
+
+    async def _paths(self, images: Sequence[Picture]) -> list[str]:
+        """Files of the pictures. Raises ImageProblem."""
+        return [str(image) for image in images]
+
+    def _form_wanted(self) -> dict[str, Any] | None:
+        if not self._closed:
+            return None
+        form = self._asking.form
+        scored = contract_of(form).target.kind
+        if self.labels is None and scored in ("label", "labels"):
+            raise UserError("a closed answer needs a label file, which the recipe does not name")
+        return closed_form(form, self.labels.names if self.labels is not None else ())
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """What the server said of itself."""
+
+    served: Served
+    room: int
+
+
+def _content_id(paths: Sequence[str]) -> str:
+    """An id for a record that has none: the digest of its pictures."""
+    state = hashlib.sha256()
+    for path in paths:
+        try:
+            with open(path, "rb") as file:
+                image = hashlib.sha256()
+                while chunk := file.read(1 << 20):
+                    image.update(chunk)
+            state.update(image.digest())
+        except OSError:
+            state.update(path.encode())
+    return state.hexdigest()[:16]

@@ -1,0 +1,64 @@
+"""The tasks of CONTRIBUTING.md, which CI runs too: nox --list.
+
+lint, types, tests and docs use the environment that nox runs in, so that they start at once without network;
+wheel, trainer, swift and vllm make environments of their own.
+"""
+
+from __future__ import annotations
+
+import nox
+
+nox.options.sessions = ["lint", "types", "tests", "docs"]
+nox.options.default_venv_backend = "none"
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff: rules and layout."""
+    session.run("python", "-m", "ruff", "check", ".")
+    session.run("python", "-m", "ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Mypy, strict."""
+    session.run("python", "-m", "mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The tests without those that install the project; `-- PATH` runs some."""
+    session.run(
+        "python", "-m", "pytest", "-m", "not trainer and not vllm and not clean_install", *session.posargs
+    )
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The generated pages, then the site in site/."""
+    session.run("python", "scripts/make_reference.py", "--check")
+    session.run("python", "-m", "mkdocs", "build", "--strict", "--quiet", env={"NO_MKDOCS_2_WARNING": "1"})
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """The wheel in an empty environment and an empty folder; the README's two commands."""
+    session.run("python", "-m", "pytest", "-m", "clean_install", *session.posargs)
+
+
+@nox.session
+def trainer(session: nox.Session) -> None:
+    """The suite with the real LLaMA-Factory."""
+    session.run("scripts/test_trainer.sh", *session.posargs, external=True)
+
+
+@nox.session
+def swift(session: nox.Session) -> None:
+    """Ms-swift loads what emit.ms_swift wrote."""
+    session.run("scripts/test_swift.sh", *session.posargs, external=True)
+
+
+@nox.session
+def vllm(session: nox.Session) -> None:
+    """The suite with a real vLLM."""
+    session.run("scripts/test_vllm.sh", *session.posargs, external=True)

@@ -1,0 +1,1 @@
+"""All tests; a package, so that their helpers are one too."""

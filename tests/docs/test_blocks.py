@@ -1,0 +1,324 @@
+"""Every command, recipe, template and Python block of the documents does what it says.
+
+A page is one scenario: its blocks run in order in a project of their own, made of the shipped recipes,
+templates and examples. A block with a title is written to that file. A page may ask for a server by a comment
+at its end.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import yaml
+from jinja2 import Environment
+
+import datakit as dk
+from datakit.core.labels import load_labels
+from datakit.core.registry import names
+from datakit.recipe.recipe import TOP
+from tests.support.loopback import KEY, Call, Loopback, Reply
+from tests.support.loopback_batches import LoopbackBatches
+from tests.support.markdown_blocks import (
+    PAGES,
+    ROOT,
+    Block,
+    blocks_of,
+    command_lines,
+    fault_of,
+    inline_commands,
+    server_of,
+    shown_commands,
+)
+
+BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+RUN, WRITTEN, PLAIN = {"bash", "python"}, {"yaml", "jinja", "json", "csv", "toml"}, {"text"}
+RUN_ELSEWHERE = {"build-command", "test-command"}
+"""Markers of the two commands that tests/test_readme_commands.py runs in clean environments."""
+OTHER_PROGRAMS = {"tar", "pip", "vllm", "nox", "pre-commit", "export", "python3", "python", "."}
+"""What a block that is not run may call besides datakit and the files of this repository."""
+BLOCK_S = 300
+SERVED = "http://127.0.0.1:8000/v1"
+"""The address that pages show; where a served model stands in, its own address takes its place."""
+
+
+def runs(block: Block) -> bool:
+    return block.language in RUN and not block.not_run and block.marker not in RUN_ELSEWHERE
+
+
+def ids(block: Block) -> str:
+    return block.where
+
+
+def test_there_are_blocks_of_every_kind_on_many_pages() -> None:
+    assert len(PAGES) > 20
+    assert len([block for block in BLOCKS if runs(block)]) > 30
+    assert {block.language for block in BLOCKS} >= RUN | {"yaml", "jinja"}
+    tutorials = {page for page in PAGES if page.parent.name in ("tutorials", "how-to")}
+    assert {block.page for block in BLOCKS if runs(block)} >= tutorials | {ROOT / "README.md"}
+
+
+def test_every_block_is_of_a_kind_that_is_looked_at() -> None:
+    assert [block.where for block in BLOCKS if block.language not in RUN | WRITTEN | PLAIN] == []
+    assert [block.where for block in BLOCKS if block.marker.startswith("not run") and not block.not_run] == []
+    elsewhere = [block for block in BLOCKS if block.marker in RUN_ELSEWHERE]
+    assert len(elsewhere) == 2
+    assert all(
+        f'"{block.marker}"' in (ROOT / "tests/test_readme_commands.py").read_text() for block in elsewhere
+    )
+
+
+def test_command_lines_are_taken_apart() -> None:
+    text = "A=1 datakit build x --limit 2 > y || test $? = 1\ndatakit cache ls  # all\n"
+    commands = [words for words in command_lines(text) if words]
+    assert commands == [
+        ["datakit", "build", "x", "--limit", "2"],
+        ["test", "$?", "=", "1"],
+        ["datakit", "cache", "ls"],
+    ]
+    assert fault_of(["datakit", "build", "x", "--limit", "2"]) == ""
+    assert "No such option" in fault_of(["datakit", "build", "x", "--limits", "2"])
+    assert fault_of(["datakit", "bild", "x"]) == "no command bild"
+    assert fault_of(["datakit", "cache", "gc", "x"]) == "['x'] is too much"
+
+
+# every command line, run or not
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.language in {"bash", "text"}], ids=ids)
+def test_commands_have_only_options_that_exist(block: Block) -> None:
+    lines = [block.text] if block.language == "bash" else shown_commands(block)
+    for words in (words for line in lines for words in command_lines(line) if words):
+        program = words[0].removeprefix(".venv/bin/").removeprefix(".venv-test/bin/")
+        if program == "datakit":
+            assert fault_of([program, *words[1:]]) == "", f"{block.where}: {' '.join(words)}"
+        elif block.not_run:
+            known = program in OTHER_PROGRAMS or (ROOT / program).is_file() or "-bundle/" in program
+            assert known, f"{block.where}: {program} is neither of this repository nor known"
+
+
+def test_commands_in_running_text_have_only_options_that_exist() -> None:
+    sessions = set(re.findall(r"^def (\w+)\(session", (ROOT / "noxfile.py").read_text(), re.MULTILINE))
+    found = [(page, command) for page in PAGES for command in inline_commands(page)]
+    assert len(found) > 30
+    for page, command in found:
+        words = next(command_lines(command))
+        if words[0] == "nox":
+            assert words[1:3] in ([], ["--list"], ["-s"]) or words[2] in sessions, (page, command)
+        else:
+            fault = fault_of(words)  # prose may name an option without a value
+            assert fault == "" or fault.endswith("requires an argument."), (page, command, fault)
+
+
+# recipes, templates, data
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.language in WRITTEN - {"csv"}], ids=ids)
+def test_written_blocks_are_valid(block: Block, project: Path) -> None:
+    if block.language == "jinja":
+        Environment().parse(block.text)
+    elif block.language == "toml":
+        tomllib.loads(block.text)
+    elif block.language == "json":
+        assert [yaml.safe_load(line) for line in block.text.splitlines()]
+    elif "labels" in block.title:
+        (project / "labels.yaml").write_text(block.text, "utf-8")
+        assert load_labels(project / "labels.yaml").names
+    elif not _of_a_plugin(block):
+        _check_recipe(yaml.safe_load(block.text), project, block)
+
+
+def _of_a_plugin(block: Block) -> bool:
+    """Whether the page brings a step of its own: its recipe is built there instead."""
+    return any(other.title == "pyproject.toml" for other in blocks_of(block.page))
+
+
+def _check_recipe(value: Any, project: Path, block: Block) -> None:
+    """A recipe, or a part of one in the place where it belongs, loads."""
+    if isinstance(value, list):
+        ((name, _),) = value[0].items()
+        value = {"emit": value} if f"emit.{name}" in names() else {"steps": value}
+    assert set(value) <= set(TOP), block.where
+    steps = value.get("steps", [])
+    if not steps or not next(iter(steps[0])).startswith("read."):
+        steps = [{"read.jsonl": {"path": "train.jsonl"}}, *steps]
+    whole = {
+        "labels": str(ROOT / "templates/ecom/labels.yaml"),
+        "emit": ["llamafactory"],
+        **value,
+        "steps": steps,
+    }
+    if "labels" in value:
+        whole["labels"] = str(ROOT / "templates/ecom/labels.yaml")
+    (project / "recipes" / "page.yaml").write_text(yaml.safe_dump(whole, allow_unicode=True), "utf-8")
+    assert dk.load(project / "recipes" / "page.yaml").steps
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.title.startswith("recipes/")], ids=ids)
+def test_recipe_with_a_title_is_used_by_a_command_of_its_page(block: Block) -> None:
+    others = [other.text for other in blocks_of(block.page) if runs(other) or other.language == "yaml"]
+    name = block.title if block.title.endswith(".yaml") else Path(block.title).name
+    assert any(name in text for text in others if text != block.text)
+
+
+# the scenarios
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One result store for all pages: OCR of a picture is done once."""
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if any(map(runs, blocks_of(page)))],
+    ids=lambda page: page.relative_to(ROOT).as_posix(),
+)
+def test_page_runs_from_top_to_bottom(page: Path, tmp_path: Path, store: Path) -> None:
+    scenario = Scenario(tmp_path, store)
+    with serving(server_of(page)) as (environment, address):
+        scenario.environment |= environment
+        scenario.address = address
+        for block in blocks_of(page):
+            scenario.take(block)
+
+
+class Scenario:
+    """A project in which the blocks of a page run one after the other."""
+
+    def __init__(self, folder: Path, store: Path) -> None:
+        self.project, self.site, self.place = folder / "project", folder / "site", folder / "cwd"
+        for name in ("recipes", "templates", "examples"):
+            shutil.copytree(ROOT / name, self.project / name)
+        (self.project / "scripts").symlink_to(ROOT / "scripts")
+        self.place.write_text(str(self.project))
+        programs = folder / "bin"
+        programs.mkdir()
+        for name, words in {"datakit": "-m datakit.cli", "python": ""}.items():
+            (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
+            (programs / name).chmod(0o755)
+        paths = [str(self.project), str(self.site), str(ROOT)]
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "DATAKIT_"))
+        }
+        self.environment = {
+            **kept,
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "PYTHONPATH": ":".join(paths),
+            "DATAKIT_STORE": str(store),
+        }
+        self.address = SERVED
+        self.python: list[str] = []
+
+    def take(self, block: Block) -> None:
+        """Writes the block to its file, or runs it."""
+        if block.title:
+            path = self.project / block.title
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text, "utf-8")
+            if block.title == "pyproject.toml":
+                self._install(tomllib.loads(block.text)["project"])
+        elif runs(block) and block.language == "bash":
+            self._bash(block)
+        elif runs(block):
+            self._python(block)
+        elif block.language == "python":
+            compile(block.text, block.where, "exec")
+
+    def _install(self, project: dict[str, Any]) -> None:
+        """What `pip install -e .` leaves of the entry points."""
+        info = self.site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+        )
+        sections = [
+            "\n".join([f"[{group}]", *(f"{name} = {target}" for name, target in points.items())])
+            for group, points in project["entry-points"].items()
+        ]
+        (info / "entry_points.txt").write_text("\n\n".join(sections) + "\n")
+
+    def _bash(self, block: Block) -> None:
+        script = f'cd "$(cat {self.place})"\n{block.text}\npwd > {self.place}\n'
+        self._run(block, ["bash", "-euo", "pipefail", "-c", script])
+
+    def _python(self, block: Block) -> None:
+        self.python.append(block.text)
+        self._run(block, [sys.executable, "-c", "\n".join(self.python)])
+
+    def _run(self, block: Block, command: list[str]) -> None:
+        command[-1] = command[-1].replace(SERVED, self.address)
+        done = subprocess.run(
+            command,
+            cwd=self.place.read_text().strip(),
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=BLOCK_S,
+        )
+        assert done.returncode == 0, (
+            f"{block.where}\n{block.text}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        )
+
+
+# what pages talk to
+
+
+@contextmanager
+def serving(what: str) -> Iterator[tuple[dict[str, str], str]]:
+    """A server of the kind that a page asks for: (environment, address of a served model)."""
+    if not what:
+        yield {}, SERVED
+        return
+    kind, key_names = SERVERS[what]
+    with kind() as server:
+        environment = dict.fromkeys(key_names, KEY)
+        if what == "a served model":
+            server.script = lambda call: Reply(content=_as_trained(call))
+        else:
+            environment |= {"OPENAI_BASE_URL": server.url, "OURS_URL": server.url.removesuffix("/v1")}
+        yield environment, server.url
+        assert server.count or getattr(server, "batches", ()), f"nothing was asked of {what}"
+
+
+def _as_trained(call: Call) -> str:
+    """An answer in the form that the prompt asks for."""
+    return "理由：底部有去结算按钮。\n类别：购物车页面" if "理由：" in call.text else "购物车页面"
+
+
+class OwnForm(Loopback):
+    """Takes {prompt, room} at /generate and gives {text}."""
+
+    def _shown_key(self, path: str, headers: dict[str, str]) -> str:
+        return headers.get("x-key", "")
+
+    async def _elsewhere(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
+        question = orjson.loads(body)
+        if path != "/generate" or question["room"] <= 0:
+            return Reply(404, "Not Found")
+        self.count += 1
+        words = f"第{self.count}张图里能看清的文字和按钮，与这个类别的说明相合，所以归入此类。"
+        name = "reason" if '"reason"' in question["prompt"][0] else "description"
+        text = orjson.dumps({name: words}).decode()
+        return Reply(raw=orjson.dumps({"text": text}))
+
+
+SERVERS: dict[str, tuple[type[Loopback], tuple[str, ...]]] = {
+    "a model server": (Loopback, ("OPENAI_API_KEY",)),
+    "a batch server": (LoopbackBatches, ("OPENAI_API_KEY",)),
+    "a served model": (Loopback, ("VLLM_API_KEY",)),
+    "a service of its own form": (OwnForm, ("OURS_KEY",)),
+}

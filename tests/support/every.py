@@ -1,0 +1,271 @@
+"""The input and the parameters with which tests/test_every_transform.py tries every transform."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from datakit import testing
+from datakit.core.labels import load_labels
+from datakit.core.record import COLUMNS
+from datakit.core.registry import find
+
+ROOT = Path(__file__).resolve().parents[2]
+SCREENS = ROOT / "examples" / "ecom"
+GOLDEN = ROOT / "tests" / "golden"
+
+
+@dataclass(frozen=True)
+class Case:
+    """How one transform is tried."""
+
+    parameters: dict[str, Any] = field(default_factory=dict)
+    source: Callable[[Path], None] | None = None
+    """Readers: writes the source into a folder, from which the parameters' paths start."""
+    golden: tuple[str, ...] | None = None
+    """Columns in the golden file; all that it gives when not named. Digits of scores differ on machines."""
+    by_neighbours: bool = False
+    """A record's fate depends on the other records, so half the records may give another output."""
+    answers: dict[str, Any] | None = None
+    """What a model at a loopback server answers to every question; without it the offline writer works."""
+    few: bool = False
+    """Three records are enough (one picture, two, none): each costs seconds, or gives pages."""
+    changes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Record -> values in place of its own."""
+
+    def records(self) -> pl.DataFrame:
+        """The records that the transform is tried with."""
+        found = pl.concat([records()[1:3], records()[-1:]]) if self.few else records()
+        rows = [{**row, **self.changes.get(row["id"], {})} for row in found.to_dicts()]
+        return pl.DataFrame(rows, schema=SCHEMA)
+
+
+@cache
+def records() -> pl.DataFrame:
+    """Twelve records with every column that a step may read: pictures, two pictures, text only, nulls."""
+    rows = [json.loads(line) for line in (SCREENS / "train.jsonl").read_text("utf-8").splitlines()]
+    chosen = sorted(rows, key=lambda row: row["label"])[:11]
+    chosen += [{"id": "text-only", "image": None, "label": chosen[0]["label"]}]
+    return pl.DataFrame([_record(row, number) for number, row in enumerate(chosen, 1)], schema=SCHEMA)
+
+
+LINE = pl.Struct({"text": pl.String, "score": pl.Float64, "box": pl.List(pl.Float64), "image": pl.UInt32})
+SCHEMA: dict[str, Any] = {
+    **COLUMNS,
+    "ocr": pl.List(LINE),
+    "ocr_text": pl.String(),
+    "description": pl.String(),
+    "reason": pl.String(),
+    "sha256": pl.String(),
+    "phash": pl.String(),
+    "width": pl.Int64(),
+    "height": pl.Int64(),
+    "bytes": pl.Int64(),
+    "duplicate_of": pl.String(),
+    "extra": pl.String(),
+}
+
+
+def _record(row: dict[str, Any], number: int) -> dict[str, Any]:
+    images = [str(SCREENS / row["image"])] if row["image"] else []
+    words = [f"第{number}行", "加入购物车" if number % 2 else "立即购买", f"¥{number * 13}.50"]
+    lines = [
+        {"text": word, "score": 0.9, "box": [10.0, 40.0 * at, 200.0, 40.0 * at + 30], "image": 0}
+        for at, word in enumerate(words)
+    ]
+    return {
+        "id": row["id"],
+        "source_file": "train.jsonl",
+        "source_line": number,
+        "images": images * (2 if number == 3 else 1),
+        "label": row["label"],
+        "text": "请看图回答。" if number % 2 else None,
+        "messages": [
+            {
+                "role": "user",
+                "content": "<image>" * len(images) * (2 if number == 3 else 1) + f"问题{number}",
+            },
+            {"role": "assistant", "content": row["label"]},
+        ],
+        "split": "val" if number % 4 == 0 else "train",
+        "repeat": 1,
+        "set": "",
+        "ocr": lines if images else [],
+        "ocr_text": "\n".join(words) if images else None,
+        "description": f"手机界面，顶部是标题栏，中间列出{number}件商品，底部是按钮“{words[1]}”。",
+        "reason": f"页面中部写着“{words[0]}”，价格为{words[2]}，按钮是{words[1]}，可见属于{row['label']}。",
+        "sha256": f"{number // 2 * 2:064x}",
+        "phash": f"{(1 << (5 * number)) - 1:064x}",
+        "width": 600 + number,
+        "height": 1300,
+        "bytes": 40_000 + number,
+        "duplicate_of": row["id"],
+        "extra": f"value {number}",
+    }
+
+
+def _rows() -> list[dict[str, Any]]:
+    return [
+        {"image": "1.jpg", "label": "购物车页面", "note": "一"},
+        {"image": ["1.jpg", "2.jpg"], "label": "退货页面", "note": None},
+        {"image": None, "label": None, "note": "三"},
+    ]
+
+
+def _pictures(folder: Path) -> None:
+    shutil.copyfile(SCREENS / "images" / "0001.jpg", folder / "1.jpg")
+    shutil.copyfile(SCREENS / "images" / "0004.jpg", folder / "2.jpg")
+
+
+def _jsonl(folder: Path) -> None:
+    _pictures(folder)
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in _rows())
+    (folder / "rows.jsonl").write_text(text, "utf-8")
+
+
+def _json(folder: Path) -> None:
+    _pictures(folder)
+    (folder / "rows.json").write_text(json.dumps(_rows(), ensure_ascii=False), "utf-8")
+
+
+def _csv(folder: Path) -> None:
+    _pictures(folder)
+    (folder / "rows.csv").write_text("image,label,note\n1.jpg,购物车页面,一\n2.jpg,退货页面,\n", "utf-8")
+
+
+def _parquet(folder: Path) -> None:
+    _pictures(folder)
+    pl.DataFrame({"image": ["1.jpg", "2.jpg"], "label": ["购物车页面", "退货页面"]}).write_parquet(
+        folder / "rows.parquet"
+    )
+
+
+def _image_folder(folder: Path) -> None:
+    for label, name in (("购物车页面", "0001.jpg"), ("退货页面", "0004.jpg")):
+        (folder / "set" / label).mkdir(parents=True)
+        shutil.copyfile(SCREENS / "images" / name, folder / "set" / label / name)
+
+
+def _alpaca(folder: Path) -> None:
+    rows = [
+        {"instruction": "写一句问候。", "input": "", "output": "你好，很高兴见到你。"},
+        {"instruction": "翻译成英文。", "input": "苹果", "output": "apple"},
+    ]
+    (folder / "general.json").write_text(json.dumps(rows, ensure_ascii=False), "utf-8")
+
+
+def _llamafactory(folder: Path) -> None:
+    _pictures(folder)
+    row = {
+        "messages": [
+            {"role": "user", "content": "<image>这是什么页面？"},
+            {"role": "assistant", "content": "购物车页面"},
+        ],
+        "images": ["1.jpg"],
+    }
+    (folder / "mine.json").write_text(json.dumps([row], ensure_ascii=False), "utf-8")
+    info = {
+        "mine": {
+            "file_name": "mine.json",
+            "formatting": "sharegpt",
+            "columns": {"messages": "messages", "images": "images"},
+            "tags": {
+                "role_tag": "role",
+                "content_tag": "content",
+                "user_tag": "user",
+                "assistant_tag": "assistant",
+            },
+        }
+    }
+    (folder / "dataset_info.json").write_text(json.dumps(info), "utf-8")
+
+
+def _build(folder: Path) -> None:
+    (folder / "done").mkdir()
+    records().head(3).drop("messages").write_parquet(folder / "done" / "records.parquet")
+    (folder / "done" / "manifest.json").write_text("{}")
+
+
+def _hub(folder: Path) -> None:
+    import datasets
+
+    rows = {"picture": [str(SCREENS / "images" / "0001.jpg")] * 2, "label": ["购物车页面", "退货页面"]}
+    features = datasets.Features({"picture": datasets.Image(), "label": datasets.Value("string")})
+    datasets.Dataset.from_dict(rows, features=features).save_to_disk(str(folder / "disk"))
+
+
+CASES: dict[str, Case] = {
+    "read.jsonl": Case({"path": "rows.jsonl", "image": "image", "label": "label"}, _jsonl),
+    "read.json": Case({"path": "rows.json", "image": "image", "label": "label"}, _json),
+    "read.csv": Case({"path": "rows.csv", "image": "image", "label": "label"}, _csv),
+    "read.parquet": Case({"path": "rows.parquet", "image": "image", "label": "label"}, _parquet),
+    "read.image_folder": Case({"path": "set"}, _image_folder),
+    "read.alpaca": Case({"path": "general.json"}, _alpaca),
+    "read.llamafactory": Case({"path": ".", "dataset": "mine"}, _llamafactory),
+    "read.build": Case({"path": "done"}, _build),
+    "read.hub": Case({"path": "disk", "image": "picture", "label": "label"}, _hub),
+    "guard.image": Case(
+        {"min_side_px": 700},
+        changes={
+            "screen-0036": {"images": [str(ROOT / "examples" / "medical" / "images" / "0001.jpg")]},
+            "screen-0066": {"images": ["/no/such.jpg"]},
+        },
+    ),
+    "guard.label": Case(
+        changes={"screen-0036": {"label": "购物 车页面"}, "screen-0066": {"label": "购物车页"}}
+    ),
+    "guard.prompt_length": Case({"max_chars": 12}),
+    "guard.reason": Case({"max_similarity": 0.6}, by_neighbours=True),
+    "annotate.image_facts": Case(),
+    "annotate.ocr": Case(golden=("ocr_text",), few=True),
+    "annotate.ask": Case(
+        {
+            "template": "ecom/judge_picture.j2",
+            "answer": {"kind": ["手机界面", "相机照片"], "legible": "boolean"},
+        },
+        answers={"kind": "相机照片", "legible": False},
+    ),
+    "annotate.describe": Case({"template": "ecom/describe.j2"}),
+    "annotate.reason": Case({"template": "ecom/reason.j2"}),
+    "curate.duplicates": Case(by_neighbours=True),
+    "curate.split": Case({"val": 0.25}, by_neighbours=True),
+    "balance.resample": Case({"by": "label", "strategy": "uniform"}, by_neighbours=True),
+    "mix.general": Case({"read.alpaca": {"path": str(ROOT / "examples" / "general_zh.json")}, "share": 0.2}),
+    "render.chat": Case({"prompt": "ecom/classify.j2", "answer": "ecom/reason_then_label.j2"}, few=True),
+    "emit.llamafactory": Case({"images": "copy"}),
+    "emit.messages": Case({"form": "trl", "images": "copy"}),
+    "emit.ms_swift": Case({"images": "copy"}),
+    "emit.parquet": Case({"images": "bytes"}),
+    "emit.hub": Case(),
+}
+"""Every transform's case. One without fails a test of the suite."""
+
+
+def case_of(name: str) -> testing.Case:
+    """The case of a transform, as the suite takes it. Raises AssertionError for one that has none."""
+    case = CASES.get(name)
+    if case is None:
+        raise AssertionError(
+            f'{name} has no case: write "{name}": Case(...) with its parameters into CASES of '
+            "tests/support/every.py, and run DATAKIT_GOLDEN=write python -m pytest "
+            "tests/test_every_transform.py once for its golden file"
+        )
+    return testing.Case(
+        find(name),
+        records=case.records,
+        parameters=case.parameters,
+        write_files=case.source,
+        labels=load_labels(ROOT / "templates" / "ecom" / "labels.yaml"),
+        answers=case.answers,
+        by_neighbours=case.by_neighbours,
+        golden=GOLDEN / f"{name}.json",
+        golden_columns=case.golden,
+        golden_root=ROOT,
+    )

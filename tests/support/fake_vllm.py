@@ -1,0 +1,96 @@
+"""A stand-in for `vllm`: serves /health, /v1/models, and the `FAKE_ANSWER` of the environment as answers.
+
+    install(folder)      makes folder/vllm; what it was asked is listed in folder/asked.jsonl
+
+`FAKE_VLLM` chooses what happens: "" serves; "dies" ends at once with vLLM's words about a full cache;
+"fails:N" answers the first N questions with 500; "refuses:N" with a 400 that says nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+
+def install(folder: Path) -> Path:
+    """The program."""
+    folder.mkdir(parents=True, exist_ok=True)
+    program = folder / "vllm"
+    code = f"import os, runpy\nos.environ['FAKE_VLLM_FOLDER'] = {str(folder)!r}\n"
+    code += f"runpy.run_path({__file__!r}, run_name='__main__')\n"
+    program.write_text(f"#!{sys.executable}\n{code}")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    return program
+
+
+def asked(folder: Path) -> list[dict[str, Any]]:
+    """The bodies of all questions."""
+    path = folder / "asked.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+class _Handler(BaseHTTPRequestHandler):
+    name = "it"
+    root = ""
+    failures = 0
+    failure = 500
+
+    def _refused(self) -> bool:
+        """Whether the key is missing that VLLM_API_KEY names; /health needs none, as at vLLM itself."""
+        key = os.environ.get("VLLM_API_KEY")
+        refused = bool(key) and self.path != "/health" and self.headers["Authorization"] != f"Bearer {key}"
+        if refused:
+            self.send_error(401)
+        return refused
+
+    def do_GET(self) -> None:
+        if self._refused():
+            return
+        self._reply({"data": [{"id": self.name, "root": self.root}]})
+
+    def do_POST(self) -> None:
+        if self._refused():
+            return
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with open(Path(os.environ["FAKE_VLLM_FOLDER"]) / "asked.jsonl", "a") as file:
+            file.write(json.dumps(body) + "\n")
+        if _Handler.failures:
+            _Handler.failures -= 1
+            self.send_error(_Handler.failure)
+            return
+        message = {"role": "assistant", "content": os.environ.get("FAKE_ANSWER", "购物车页面")}
+        usage = {"prompt_tokens": 10, "completion_tokens": 3}
+        self._reply({"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage})
+
+    def _reply(self, value: Any) -> None:
+        data = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def main() -> int:
+    words, how = sys.argv[1:], os.environ.get("FAKE_VLLM", "")
+    if how == "dies":
+        print("ValueError: the estimated maximum model length is 4096", file=sys.stderr)
+        return 1
+    kind, _, count = how.partition(":")
+    _Handler.failures, _Handler.failure = int(count or 0), 400 if kind == "refuses" else 500
+    _Handler.name = words[words.index("--served-model-name") + 1]
+    _Handler.root = words[1]
+    places = [at for at, word in enumerate(words) if word == "--port"]
+    ThreadingHTTPServer(("127.0.0.1", int(words[places[-1] + 1])), _Handler).serve_forever()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,30 @@
+"""A Python 3.10 with the packages that a bundle may need, and no others."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from datakit.bundling import light
+
+
+def bare_python_3_10(folder: Path) -> Path:
+    """The interpreter of a fresh environment; the test is skipped where there is no Python 3.10."""
+    packages = ["pillow" if name == "PIL" else name for name in light.PACKAGES]
+    subprocess.run([_python_3_10(), "-m", "venv", folder], check=True)
+    subprocess.run([folder / "bin" / "pip", "install", "-q", *packages], check=True, timeout=600)
+    return folder / "bin" / "python"
+
+
+def _python_3_10() -> Path:
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    places = [shutil.which("python3.10"), *sorted(versions.glob("3.10.*/bin/python3.10"))]
+    for place in filter(None, places):
+        done = subprocess.run([str(place), "--version"], capture_output=True, text=True, check=False)
+        if done.returncode == 0 and done.stdout.startswith("Python 3.10."):  # a shim may have no such version
+            return Path(place)
+    pytest.skip("there is no python3.10 on this machine, so only the present Python was tried")

