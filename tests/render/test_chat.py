@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader
 from datakit.core.errors import RecipeErrors, UserError
 from datakit.core.factored_chats import FactoredChats
 from datakit.core.labels import LabelSet
+from datakit.core.outcome import Batch
 from datakit.core.step_context import StepContext
 from datakit.core.tokens import TokenCounter, token_ids
 from datakit.recipe.recipe import Step
@@ -146,14 +147,8 @@ TARGETS = (
     "公式 {{x}}^{{2}} 与 {{idx}}，<|vision_start|>",
 )
 BREAKS = (
-    "<image>",
-    "<video>",
-    "<audio>",
-    "<|im_start|>",
-    "<|im_end|>",
-    "<|endoftext|>",
-    "<|image_pad|>",
-    "<|video_pad|>",
+    *("<image>", "<video>", "<audio>", "<|im_start|>", "<|im_end|>"),
+    *("<|endoftext|>", "<|image_pad|>", "<|video_pad|>"),
 )
 
 
@@ -163,7 +158,7 @@ def test_targets_keep_every_byte(context: StepContext, text: str) -> None:
     kept = run(Chat(**V2, keep_messages=True), context, record(messages=chat))
     assert contents(kept)[-1] == text
     for batch in (run(Chat(**V3), context, record(reason=text)), rendered_singly(context, text)):
-        assert contents(batch)[-1].startswith(f"判断理由：{text}") or text in contents(batch)[-1]
+        assert text in contents(batch)[-1]
 
 
 def rendered_singly(context: StepContext, reason: str) -> Batch:
