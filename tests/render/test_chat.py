@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader
 from datakit.core.errors import RecipeErrors, UserError
 from datakit.core.factored_chats import FactoredChats
 from datakit.core.labels import LabelSet
+from datakit.core.outcome import Batch
 from datakit.core.step_context import StepContext
 from datakit.core.tokens import TokenCounter, token_ids
 from datakit.recipe.recipe import Step
