@@ -1,6 +1,6 @@
 """Every transform of datakit passes the conformance suite of datakit.testing, and some rules of the house.
 
-A changed golden file needs a raised `version` of the transform:
+A changed golden file needs a raised `version` of the transform, or `reading` of an annotator:
     DATAKIT_GOLDEN=write python -m pytest tests/test_every_transform.py
 """
 

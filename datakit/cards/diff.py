@@ -88,8 +88,8 @@ def diff(before: BuildFolder, after: BuildFolder) -> Diff:
         if columns
         else pl.Series([], dtype=pl.String)
     )
-    gone = [name for name in names_before if name not in names_after]
-    new = [name for name in names_after if name not in names_before]
+    gone = _with_values(before, [name for name in names_before if name not in names_after])
+    new = _with_values(after, [name for name in names_after if name not in names_before])
     return Diff(
         before=before.report.name,
         after=after.report.name,
@@ -115,6 +115,14 @@ def _columns(build: BuildFolder) -> list[str]:
     return [
         name for name in build.columns if not name.startswith("@") and name not in hidden and name != "id"
     ]
+
+
+def _with_values(build: BuildFolder, columns: list[str]) -> list[str]:
+    """Those that say something of some record: a column of nulls is no difference."""
+    if not columns:
+        return []
+    counts = collect(build.records.select(pl.col(columns).count())).row(0, named=True)
+    return [name for name in columns if counts[name]]
 
 
 def _differing(before: BuildFolder, after: BuildFolder, name: str) -> pl.Series:

@@ -72,24 +72,38 @@ class ImageHeader:
     bytes: int
     """Size of the file."""
 
+    @property
+    def stored_width(self) -> int:
+        """Pixels, as the file has them, before it is turned upright."""
+        return self.height if self.exif_orientation >= 5 else self.width
+
+    @property
+    def stored_height(self) -> int:
+        return self.width if self.exif_orientation >= 5 else self.height
+
 
 def read_header(path: str | Path) -> ImageHeader:
     """The header, without decoding pixels. Raises ImageProblem."""
-    with _opened(path) as image:
-        orientation = _orientation(image)
-        width, height = image.size
-        if orientation >= 5:
-            width, height = height, width
-        return ImageHeader(
-            width=width,
-            height=height,
-            format=str(image.format),
-            mode=image.mode,
-            frames=getattr(image, "n_frames", 1),
-            exif_orientation=orientation,
-            transparent=image.has_transparency_data,
-            bytes=os.path.getsize(path),
-        )
+    with opened(path) as image:
+        return header_of(image, os.path.getsize(path))
+
+
+def header_of(image: Image.Image, size: int) -> ImageHeader:
+    """The header of an opened picture; `size` in bytes is that of its file."""
+    orientation = _orientation(image)
+    width, height = image.size
+    if orientation >= 5:
+        width, height = height, width
+    return ImageHeader(
+        width=width,
+        height=height,
+        format=str(image.format),
+        mode=image.mode,
+        frames=getattr(image, "n_frames", 1),
+        exif_orientation=orientation,
+        transparent=image.has_transparency_data,
+        bytes=size,
+    )
 
 
 def is_plain(header: ImageHeader) -> bool:
@@ -111,7 +125,7 @@ def load_rgb(path: str | Path, *, max_side_px: int | None = None) -> Image.Image
 
     Raises ImageProblem.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         if max_side_px is None or max(image.size) <= max_side_px:
             return _upright_rgb(image)
         return _downscaled(image, max_side_px / max(image.size))
@@ -125,7 +139,7 @@ def save_upright(
     Holds the upright RGB picture, downscaled to at most `max_pixels` in all. The same source always gives
     the same bytes. Raises ImageProblem.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         lossless = _is_lossless(path, str(image.format))
         picture = _within(image, max_pixels)
     written = Path(f"{target}.png" if lossless else f"{target}.jpg")
@@ -142,19 +156,32 @@ def jpeg_within(path: str | Path, max_pixels: int, quality: int = 85) -> bytes:
 
     Large JPEG files are decoded at a half, a quarter or an eighth of their size. Raises ImageProblem.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         picture = _within(image, max_pixels)
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
 
 
-@contextmanager
-def _opened(path: str | Path) -> Iterator[Image.Image]:
-    """The opened file; whatever a decoder raises inside the block becomes an ImageProblem."""
+def read_bytes(path: str | Path) -> bytes:
+    """The whole file. Raises ImageProblem."""
     _check_file(path)
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ImageProblem("image_no_access", f"{path}: {_words(error)}") from error
+
+
+@contextmanager
+def opened(path: str | Path, data: bytes | None = None) -> Iterator[Image.Image]:
+    """The opened file, or its bytes where they are read already.
+
+    Whatever a decoder raises inside the block becomes an ImageProblem.
+    """
+    if data is None:
+        _check_file(path)
+    try:
+        with Image.open(path if data is None else io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             yield image
@@ -231,11 +258,16 @@ def _orientation(image: Image.Image) -> int:
 def _upright_rgb(image: Image.Image) -> Image.Image:
     orientation = _orientation(image)
     image.load()
-    picture = _rgb(image)
-    return picture.transpose(_TRANSPOSE[orientation]) if orientation != 1 else picture
+    return upright(rgb(image), orientation)
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """The picture turned by its EXIF orientation."""
+    return image.transpose(_TRANSPOSE[orientation]) if orientation != 1 else image
+
+
+def rgb(image: Image.Image) -> Image.Image:
+    """A decoded picture as RGB with 8 bits a channel, transparency laid on white."""
     if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion cuts everything above 255
         return _from_16_bit(image)
     if image.has_transparency_data:

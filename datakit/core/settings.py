@@ -204,6 +204,7 @@ VerdictKind = Literal[
     "label_conflict",
     "label_unknown",
     "near_leak",
+    "near_text_leak",
     "prompt_names_record",
     "no_image",
     "retry",

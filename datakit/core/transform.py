@@ -37,7 +37,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from datakit.core.errors import RecipeErrors, UserError
 from datakit.core.factored_chats import FactoredChats
-from datakit.core.outcome import Batch, Rejected, Table
+from datakit.core.outcome import Batch, Done, Rejected, Table
 from datakit.core.parameters import as_json, as_plain, described_faults
 from datakit.core.workers import AsyncRowWorker as AsyncRowWorker
 from datakit.core.workers import BatchWorker as BatchWorker
@@ -228,6 +228,14 @@ class Annotator(Transform):
     def sub_result_keys(self, row: Row, context: StepContext) -> list[bytes]:
         """Keys of the parts that the record's result is sure to need; see `StepContext.sub_results`."""
         return []
+
+    def other_keys(self, row: Row, context: StepContext) -> list[bytes]:
+        """Keys of other steps' results that may answer this record as well; see `take_over`."""
+        return []
+
+    def take_over(self, raw: Any) -> Done | None:
+        """This step's result made of another step's stored raw one, so that no work is done twice."""
+        return None
 
     def key_settings(self, context: StepContext) -> Row:
         """What of the step reaches the key besides name and version, such as the engine's version."""

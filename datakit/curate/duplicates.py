@@ -2,82 +2,109 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import polars as pl
 from pydantic import Field
 
+from datakit.core.groups import Numbers, components
 from datakit.core.outcome import Table
+from datakit.core.record import MESSAGES
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, TableTransform
-from datakit.curate._groups import Numbers, components
-from datakit.curate._hamming import near_groups
+from datakit.curate._pictures import picture_numbers
 
 CONFLICT = "label_conflict"
+_OPTIONAL: Columns = {"phash": pl.String(), "looks": pl.List(pl.Null), "messages": MESSAGES}
 
 
 class Duplicates(TableTransform):
-    """Columns `duplicate_of`, the id of the group's first record, and `review`, what a person should look at.
+    """Columns `duplicate_of`, `shares_picture_with` and `review`, what a person should look at.
 
-    Records are in one group when their files are equal (`sha256`) or their pictures look alike (`phash` at
-    most `max_hamming` bits apart), directly or through others. The first record is the one with the
-    smallest id; a record without a duplicate is its own group, so that `curate.split` can keep groups
-    whole with `group: duplicate_of`. Records without pictures are never duplicates.
+    Records are duplicates when they ask the same (`text`, and what users say in `messages`) about the same
+    pictures in the same order. `duplicate_of` is the id of the group's first record, the one with the
+    smallest id; a record without a duplicate is its own group. `shares_picture_with` is the first of all
+    records that have a picture in common, whatever they ask, directly or through others; null where those
+    are the duplicates alone. `curate.split` keeps both kinds of groups whole. Records without pictures are
+    never duplicates.
+
+    Two pictures are the same when their files or pixels are equal, or when they look alike: perceptual hashes
+    at most `max_hamming` bits apart and colours at most `max_colour` levels. Of plain pictures, gradients and
+    simple drawn shapes only equal ones are the same, for many different ones look alike.
 
     A group whose records have different labels is a conflict. `review` then names the other labels and a
-    record of each; it is null elsewhere. Needs the columns of annotate.image_facts. The same for any order
-    of the records.
+    record of each; it is null elsewhere. Needs the columns of annotate.image_facts; of facts that datakit 0.1
+    stored, pictures that may have a duplicate are looked at again. The same for any order of the records.
     """
 
+    version: ClassVar[int] = 2
+
     max_hamming: int | None = Field(default=8, ge=0, le=64)
-    """Bits of 256 that the perceptual hashes of duplicates differ in at most; null for equal files only.
+    """Bits of 256 that the perceptual hashes of duplicates differ in at most; null for equal pictures only.
     Copies saved again or resized are up to 8 bits apart, different screens 12 and more (measured on
-    examples/ecom, 2026-11-24)."""
+    examples/ecom, 2026-11-26)."""
+    max_colour: int = Field(default=16, ge=0, le=255)
+    """Levels of 255 by which the mean red, green or blue of each of 8 x 8 places differs at most; 255 for any
+    colour. Copies saved again or resized differ by up to 15, a shirt in red and in orange by 60."""
     on_label_conflict: Literal["review", "reject", "keep"] = "review"
     """`review` keeps the records and fills `review`, `reject` rejects them, `keep` only counts them."""
     drop: Literal["none", "equal", "alike"] = "none"
-    """Which duplicates are rejected when label and text are the same too: of equal files, or of pictures
-    that look alike, only the first record stays. Records in a conflict are not dropped."""
+    """Which duplicates are rejected when label, text and dialogue are the same too: of equal files, or of
+    pictures that look alike, only the first record stays. Records in a conflict are not dropped."""
 
     def inputs(self, context: StepContext) -> tuple[str, ...]:
-        return ("id", "label", "text", "sha256", *(("phash",) if self.max_hamming is not None else ()))
+        return ("id", "images", "label", "text", "sha256")
+
+    def optional(self, context: StepContext) -> tuple[str, ...]:
+        return tuple(_OPTIONAL)
 
     def outputs(self, context: StepContext) -> Columns:
-        return {"duplicate_of": pl.String(), "review": pl.String()}
+        return {"duplicate_of": pl.String(), "shares_picture_with": pl.String(), "review": pl.String()}
 
     def apply(self, frame: pl.LazyFrame, context: StepContext) -> Table:
         # Sorted by id, so that nothing below can depend on the order of the records.
-        small = frame.select(self.inputs(context)).sort("id").collect()
-        small = small.with_columns(group=pl.Series(self._groups(small), dtype=pl.Int64))
+        there = frame.collect_schema()
+        small = frame.select(name for name in self.reads(context) if name in there).sort("id").collect()
+        missing = [pl.lit(None, kind).alias(name) for name, kind in _OPTIONAL.items() if name not in there]
+        small = self._grouped(small.with_columns(missing))
         small = small.with_columns(
             duplicate_of=pl.col("id").first().over("group"),
+            shares_picture_with=pl.when(pl.col("group").n_unique().over("shared") > 1).then(
+                pl.col("id").first().over("shared")
+            ),
             conflict=pl.col("label").drop_nulls().n_unique().over("group") > 1,
         )
         small = small.with_columns(review=_reviews(small), lost=self._reason())
-        facts = small.select("id", "duplicate_of", "review", "lost")
+        facts = small.select("id", *self.outputs(context), "lost")
         if self.on_label_conflict != "review":
             facts = facts.with_columns(review=pl.lit(None, pl.String))
-        joined = frame.drop("duplicate_of", "review", strict=False).join(
+        joined = frame.drop(self.outputs(context), strict=False).join(
             facts.lazy(), on="id", how="left", maintain_order="left"
         )
         kept = joined.filter(pl.col("lost").is_null()).drop("lost")
         return Table(kept, _rejects(small), notes=self._notes(small))
 
-    def _groups(self, small: pl.DataFrame) -> Numbers:
-        """Group number per record."""
-        edges = [_same(small["sha256"])]
-        if self.max_hamming is not None:
-            edges += _alike(small["phash"], self.max_hamming)
-        left = np.concatenate([pair[0] for pair in edges])
-        right = np.concatenate([pair[1] for pair in edges])
-        return components(left, right, small.height)
+    def _grouped(self, small: pl.DataFrame) -> pl.DataFrame:
+        """Columns `pictures`, `shared` and `group`, numbers that are equal for records with the same
+        pictures, a picture in common, and the same pictures and question; and what they ask and say."""
+        numbers = picture_numbers(small, self.max_hamming, self.max_colour)
+        lists = numbers.group_by("row", maintain_order=True).agg(pl.col("number").cast(pl.String))
+        keys = lists.select("row", key=pl.col("number").list.join(","))
+        rows = small.with_row_index("row").join(keys, on="row", how="left", maintain_order="left")
+        same = [_edges(rows, "sha256"), _edges(rows, "key")]
+        has = (numbers["row"].cast(pl.Int64).to_numpy(), numbers["number"].to_numpy() + small.height)
+        nodes = small.height + numbers.height
+        rows = rows.with_columns(pictures=_components(same, nodes)[: small.height])
+        rows = rows.with_columns(shared=_components([*same, has], nodes)[: small.height])
+        rows = rows.with_columns(question=_QUESTION, dialogue=_turns("user", "assistant"))
+        return rows.with_columns(group=pl.struct("pictures", "question").rank("dense"))
 
     def _reason(self) -> pl.Expr:
         """Why a record is rejected; null for one that stays."""
         reason = pl.lit(None, pl.String)
         if self.drop != "none":
-            same = ["sha256" if self.drop == "equal" else "group", "label", "text"]
+            same = ["sha256" if self.drop == "equal" else "pictures", "label", "question", "dialogue"]
             later = pl.col("id") != pl.col("id").first().over(same)
             # Null shares nothing with null: records without pictures have no sha256, and groups of their own.
             drop = later & ~pl.col("conflict") & pl.col("sha256").is_not_null()
@@ -97,27 +124,30 @@ class Duplicates(TableTransform):
         }
 
 
-def _same(values: pl.Series) -> tuple[Numbers, Numbers]:
+def _turns(*roles: str) -> pl.Expr:
+    """What these say in a record's dialogue, as one text."""
+    turn = pl.element().filter(pl.element().struct.field("role").is_in(roles))
+    return pl.col("messages").list.eval(turn.struct.field("content")).list.join("\x1f")
+
+
+_QUESTION = (
+    pl.concat_str([pl.col("text"), _turns("user")], separator="\x1f", ignore_nulls=True)
+    .str.replace_all(r"<image>|\s", "")
+    .fill_null("")
+)
+"""What a record asks about its pictures; places of pictures and white space make no difference."""
+
+
+def _edges(rows: pl.DataFrame, column: str) -> tuple[Numbers, Numbers]:
     """Edges from each row to the first one with the same value; null is like nothing."""
-    table = pl.DataFrame({"value": values}).with_row_index("row").drop_nulls("value")
-    table = table.with_columns(first=pl.col("row").first().over("value")).filter(
-        pl.col("row") != pl.col("first")
-    )
+    table = rows.select("row", value=column).drop_nulls("value")
+    table = table.with_columns(first=pl.col("row").first().over("value"))
     return table["row"].cast(pl.Int64).to_numpy(), table["first"].cast(pl.Int64).to_numpy()
 
 
-def _alike(hashes: pl.Series, max_hamming: int) -> list[tuple[Numbers, Numbers]]:
-    """Edges between rows whose perceptual hashes are equal or near. Hashes of one length are compared."""
-    table = pl.DataFrame({"hash": hashes}).with_row_index("row").drop_nulls("hash")
-    firsts = table.unique("hash", keep="first", maintain_order=True)
-    edges = [_same(hashes)]
-    for _, same_length in firsts.group_by(pl.col("hash").str.len_bytes(), maintain_order=True):
-        raw = b"".join(same_length["hash"].str.decode("hex").to_list())
-        matrix = np.frombuffer(raw, dtype=np.uint8).reshape(same_length.height, -1)
-        group, rows = near_groups(matrix, max_hamming), same_length["row"].cast(pl.Int64).to_numpy()
-        _, first = np.unique(group, return_index=True)
-        edges.append((rows, rows[first][group]))
-    return edges
+def _components(edges: list[tuple[Numbers, Numbers]], nodes: int) -> pl.Series:
+    left, right = (np.concatenate([pair[side] for pair in edges]) for side in (0, 1))
+    return pl.Series(components(left, right, nodes))
 
 
 def _reviews(small: pl.DataFrame) -> pl.Series:

@@ -6,12 +6,15 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
+from datakit.core.groups import Numbers, shared_values
+from datakit.core.near_texts import MIN_GRAMS, SAME_TEXT, near_text_groups, texts_to_compare
 from datakit.core.outcome import Table
 from datakit.core.record import TRAIN, VAL
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, TableTransform
-from datakit.curate._groups import shared_values
 from datakit.curate._stratified import UNCLASSED, Choice, Groups, choose, random_ranks
+
+SHARED = "shares_picture_with"
 
 
 class Split(TableTransform):
@@ -22,6 +25,9 @@ class Split(TableTransform):
     where that exceeds the share: a class that validation never sees has no score. A class of one group
     stays in training, and a warning names it. Records without a class stay in training (they cannot be
     scored) unless a record of their group is in validation.
+
+    With a `group`, records that share a picture (curate.duplicates) never straddle either, nor do records
+    that read nearly the same: a screen photographed again or cropped has another hash and the same text.
 
     Seeded by the recipe's seed; the same for any order of the records, and a few more records move only a
     few others. scikit-learn's StratifiedGroupKFold gives fixed folds only, depends on the order of the
@@ -35,27 +41,54 @@ class Split(TableTransform):
     group: str | list[str] | None = None
     """Column or columns: records that share a value in any of them never straddle. In a list column each
     element counts (`images`: records with a picture in common). Null belongs to no group."""
+    ocr_text: str = "ocr_text"
+    """Column of what OCR read on a record's pictures, where there is one. Text-only records are compared with
+    one another by `text`."""
+    same_text: float | None = Field(default=SAME_TEXT, gt=0, le=1)
+    """Jaccard similarity of character 3-grams from which such texts, of 24 characters and more, belong
+    together; null for never. Two screens of examples/ecom are at most 0.54 alike, and a screen 0.62 to 1 like
+    itself read with 2% of the characters wrong and a tenth of the lines cut off (2026-11-26)."""
     min_val: int = Field(default=1, ge=0)
     """Records that each class of at least two groups has in validation at the least."""
 
     def inputs(self, context: StepContext) -> tuple[str, ...]:
         return tuple(dict.fromkeys(["id", *([self.stratify] if self.stratify else []), *self._columns()]))
 
+    def optional(self, context: StepContext) -> tuple[str, ...]:
+        if self.group is None:
+            return ()
+        texts = ("images", "text", self.ocr_text) if self.same_text is not None else ()
+        return (SHARED, *texts)
+
     def outputs(self, context: StepContext) -> Columns:
         return {"split": pl.String()}
 
     def apply(self, frame: pl.LazyFrame, context: StepContext) -> Table:
         # Sorted by id, so that nothing below can depend on the order of the records.
-        small = frame.select(self.inputs(context)).sort("id").collect()
+        there = frame.collect_schema()
+        small = frame.select(name for name in self.reads(context) if name in there).sort("id").collect()
         names, classes = self._classes(small)
-        numbers = shared_values(small, self._columns())
+        numbers, alike = self._numbers(small)
         firsts = small["id"].gather(np.unique(numbers, return_index=True)[1])
         groups = Groups.of(numbers, classes, len(names), random_ranks(firsts, context.seed))
         choice = choose(groups, self.val, self.min_val)
         side = pl.Series(np.where(choice.chosen[numbers], VAL, TRAIN), dtype=pl.String)
         splits = small.select("id", split=side).lazy()
         joined = frame.drop("split", strict=False).join(splits, on="id", how="left", maintain_order="left")
-        return Table(joined, notes=_notes(side, names, classes, groups, choice))
+        return Table(joined, notes={**_notes(side, names, classes, groups, choice), **alike})
+
+    def _numbers(self, small: pl.DataFrame) -> tuple[Numbers, dict[str, object]]:
+        """Group number per record, and for the report how many read like another one."""
+        if self.group is None:
+            return np.arange(small.height, dtype=np.int64), {}
+        columns = [*self._columns(), *([SHARED] if SHARED in small.columns else [])]
+        texts = () if self.same_text is None else texts_to_compare(small, self.ocr_text)
+        groups = [near_text_groups(some, self.same_text or 1, MIN_GRAMS) for some in texts]
+        several = sum(int((np.bincount(numbers)[numbers] > 1).sum()) for numbers in groups)
+        read = [pl.Series(f"@{at}", numbers) for at, numbers in enumerate(groups)]
+        with_texts = small.with_columns(read)
+        notes: dict[str, object] = {"near_duplicate_texts": several} if several else {}
+        return shared_values(with_texts, [*columns, *(series.name for series in read)]), notes
 
     def _columns(self) -> list[str]:
         if self.group is None:

@@ -10,7 +10,7 @@ from typing import Protocol
 import polars as pl
 
 from datakit.core.likeness import grams, jaccard
-from datakit.guard._alike import likely_pairs
+from datakit.core.near_texts import likely_pairs
 from datakit.guard._conclusion import Conclusions
 
 _LETTER = r"\p{L}"

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from datakit.core.image import ImageProblem, load_rgb
+from datakit.core.image import ImageProblem
+from datakit.core.image_pass import are_whole, image_facts, other_keys
 from datakit.core.outcome import Done, Outcome, Rejected
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Executor, Row, RowWorker
@@ -17,7 +18,8 @@ class Image(Annotator):
 
     Each picture is decoded to its last byte, once per content: the finding goes into the result store, so a
     later build looks only at new and changed files. Changed limits are applied to stored sizes, without
-    decoding again. That is why this guard runs like an annotator (it adds no column).
+    decoding again. That is why this guard runs like an annotator (it adds no column). annotate.image_facts
+    takes its facts from what is stored here, and the other way about.
 
     Reasons of rejection: image_missing, image_path_is_folder, image_no_access, image_empty, image_unreadable,
     image_truncated, image_too_large, image_too_small, image_ratio, no_image. The detail names the file.
@@ -37,6 +39,12 @@ class Image(Annotator):
 
     def start(self, context: StepContext) -> RowWorker:
         return _Decoder()
+
+    def other_keys(self, row: Row, context: StepContext) -> list[bytes]:
+        return other_keys(self.name(), self.key_fields(row, context)["images"])
+
+    def take_over(self, raw: Any) -> Done | None:
+        return Done(raw) if are_whole(raw) else None
 
     def columns(self, raw: Any, row: Row, context: StepContext) -> Row | Rejected:
         if self.require and not row["images"]:
@@ -72,7 +80,6 @@ class _Decoder(RowWorker):
 
 def _found(path: str) -> dict[str, Any]:
     try:
-        image = load_rgb(path)
+        return image_facts(path)
     except ImageProblem as problem:
         return {"reason": problem.reason, "words": problem.detail.removeprefix(f"{path}: ")}
-    return {"width": image.width, "height": image.height}

@@ -13,7 +13,7 @@ import polars as pl
 
 from datakit.artifacts.report import StepReport
 from datakit.core.errors import BatchFilesWritten, BudgetSpent
-from datakit.core.outcome import RETRY, Batch, Reject, Rejected, Retry
+from datakit.core.outcome import RETRY, Batch, Done, Reject, Rejected, Retry
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Row
 from datakit.run.executors import executor_for
@@ -136,8 +136,24 @@ class Annotation:
 
     def _missing(self, frames: RecordFrames) -> Iterator[Job]:
         for lookup in self.lookup(frames):
-            self.progress.advance(len(lookup.rows) - len(lookup.missing))
-            yield from lookup.missing
+            missing = self._without_taken_over(lookup.missing)
+            self.progress.advance(len(lookup.rows) - len(missing))
+            yield from missing
+
+    def _without_taken_over(self, jobs: list[Job]) -> list[Job]:
+        """The jobs that no stored result of another step answers; the others' results are stored."""
+        others = [(job, self.annotator.other_keys(job.row, self.context)) for job in jobs]
+        stored = self.store.get_many(dict.fromkeys(key for _, keys in others for key in keys))
+        left = []
+        for job, keys in others:
+            done = [stored[key].outcome for key in keys if key in stored]
+            raws = [outcome.raw for outcome in done if isinstance(outcome, Done)]
+            taken = next(filter(None, map(self.annotator.take_over, raws)), None)
+            if taken is None:
+                left.append(job)
+            else:
+                self.store.put(job.key, self.report.name, taken)
+        return left
 
     def _within_budget(self, jobs: Iterator[Job]) -> Iterator[Job]:
         """The jobs, until what is spent reaches the budget (a client stops before that by itself)."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.core.near_texts import MIN_GRAMS, SAME_TEXT, near_text_groups, texts_to_compare
 from datakit.core.record import TRAIN, VAL
 from datakit.pages.figures import collect
 from datakit.verdict.seen import SHOWN, Seen, height, records
@@ -47,20 +49,45 @@ def text_leak(build: BuildFolder) -> Seen | None:
 
 
 def near_leak(build: BuildFolder) -> Seen | None:
-    """Near-duplicates, as curate.duplicates grouped them, must not stand on both sides."""
-    if not _has_validation(build) or "duplicate_of" not in build.columns:
+    """Groups that curate.duplicates found: the split, or what came after it, may have torn them."""
+    columns = [name for name in ("duplicate_of", "shares_picture_with") if name in build.columns]
+    if not columns or not _has_validation(build):
         return None
-    grouped = build.main.select(*SHOWN, "duplicate_of").drop_nulls("duplicate_of")
-    train = grouped.filter(pl.col("part") == TRAIN)
-    val = grouped.filter(pl.col("part") == VAL)
-    shared = val.join(train, on="duplicate_of", how="semi")
-    count, total = height(shared), height(val)
-    return Seen(
-        "No validation record has a near-duplicate in training (curate.duplicates)",
-        count,
-        f"{count:,} of {total:,} validation records do" if count else f"none of {total:,}",
-        shared,
+    sides = build.main.select(*SHOWN, *columns)
+    torn = [pl.col(name).is_not_null() & (pl.col("part") == TRAIN).any().over(name) for name in columns]
+    sides = sides.with_columns(torn=pl.any_horizontal(torn)).filter(pl.col("part") == VAL)
+    shared = sides.filter("torn").drop("torn")
+    count, total = height(shared), height(sides)
+    words = f"{count:,} of {total:,} have one; let curate.split keep them together (`group: duplicate_of`)"
+    statement = "No look-alike of a validation record stands in training"
+    return Seen(statement, count, words if count else f"none of {total:,}", shared)
+
+
+def near_text_leak(build: BuildFolder) -> Seen | None:
+    """Whatever the split did, by the rule that it has: the same screen photographed again reads alike."""
+    if not _has_validation(build):
+        return None
+    texts = [name for name in build.columns if name.endswith("_text")]
+    ocr = [name for name in texts if name.removesuffix("_text") in build.columns]
+    wanted = [name for name in ("text", *ocr) if name in build.columns]
+    both = collect(build.main.select(*SHOWN, "images", *wanted))
+    is_val = (both["part"] == VAL).to_numpy()
+    compared, torn = np.zeros(both.height, dtype=bool), np.zeros(both.height, dtype=bool)
+    for column in ocr or ["text"]:
+        for values in texts_to_compare(both, column):
+            numbers = near_text_groups(values, SAME_TEXT, MIN_GRAMS)
+            in_train = np.bincount(numbers[~is_val], minlength=both.height) > 0
+            compared |= is_val & np.array([value is not None for value in values], dtype=bool)
+            torn |= is_val & in_train[numbers]
+    total, count = int(compared.sum()), int(torn.sum())
+    if not total:
+        return None
+    words = f"{count:,} of {total:,} do; let curate.split keep them together (`group`, `same_text`)"
+    statement = (
+        f"No validation record reads like one in training ({SAME_TEXT:.0%} alike, OCR text or text alone)"
     )
+    shown = both.filter(pl.Series(torn)).select(*SHOWN, *wanted).lazy()
+    return Seen(statement, count, words if count else f"none of {total:,}", shown)
 
 
 def validation(build: BuildFolder) -> Seen | None:

@@ -159,6 +159,35 @@ def test_same_picture_is_found_by_records_alone(tmp_path: Path, drop: tuple[str,
     assert ("sha256" in leak.statement) is (not drop)
 
 
+def test_a_look_alike_in_both_splits_is_warned_of(tmp_path: Path) -> None:
+    draft = ecom(tmp_path)
+    what = "No look-alike of a validation record stands in training"
+    assert f"| {what} | passed | none of 14 |" in card(draft)
+    draft.project = tmp_path / "second"
+    draft.project.mkdir()
+    train = next(record for record in draft.records if record["split"] == "train")
+    next(record for record in draft.records if record["split"] == "val")["duplicate_of"] = train[
+        "duplicate_of"
+    ]
+    assert f"| {what} | WARNED | 1 of 14 have one; let curate.split keep them together" in card(draft)
+
+
+def test_a_screen_that_reads_like_one_in_training_is_warned_of(tmp_path: Path) -> None:
+    draft = ecom(tmp_path)
+    train = max(
+        (record for record in draft.records if record["split"] == "train"),
+        key=lambda record: len(record["ocr_text"] or ""),
+    )
+    what = "No validation record reads like one in training (60% alike, OCR text or text alone)"
+    val = next(record for record in draft.records if record["split"] == "val")
+    val["ocr_text"] = "转发 " + train["ocr_text"].replace("1", "7")
+    assert f"| {what} | WARNED | 1 of 14 do; let curate.split keep them together" in card(draft)
+    draft.project = tmp_path / "second"
+    draft.project.mkdir()
+    val["ocr_text"] = "另一个页面的文字，与训练数据里的都不一样，谁也没有见过它，也不会再见到它"
+    assert f"| {what} | passed | none of 14 |" in card(draft)
+
+
 def test_text_in_both_parts_fails_the_check(tmp_path: Path) -> None:
     draft = texts_only(tmp_path)
     draft.records[4]["split"] = "val"

@@ -13,16 +13,26 @@ from hypothesis import strategies as st
 
 from datakit.annotate.image_facts import ImageFacts
 from datakit.core.errors import RecipeErrors
+from datakit.core.groups import components
 from datakit.core.image import load_rgb
+from datakit.core.image_pass import image_facts
+from datakit.core.near_hashes import _Search, near_groups
 from datakit.core.outcome import Done
+from datakit.core.record import MESSAGES
 from datakit.core.step_context import StepContext
-from datakit.curate._hamming import _Search, near_groups
 from datakit.curate.duplicates import Duplicates
 from datakit.curate.split import Split
 
 TOOLS = StepContext(base=Path(), project=Path(), seed=7)
 SCREENS = Path(__file__).resolve().parents[2] / "examples" / "ecom" / "images"
-SCHEMA = dict.fromkeys(("id", "label", "text", "sha256", "phash"), pl.String)
+LOOK = dict.fromkeys(("pixels", "phash", "colours"), pl.String) | {"detail": pl.Float64, "flat": pl.Float64}
+SCHEMA: dict[str, Any] = {
+    **dict.fromkeys(("id", "label", "text", "sha256", "phash"), pl.String),
+    "images": pl.List(pl.String),
+    "looks": pl.List(pl.Struct(LOOK)),
+    "messages": MESSAGES,
+}
+GREY = "80" * 192
 
 
 def phash(number: int) -> str:
@@ -34,15 +44,17 @@ def flipped(hash_: str, *bits: int) -> str:
     return f"{int(hash_, 16) ^ sum(1 << bit for bit in bits):064x}"
 
 
-def record(id_: str, **columns: str | None) -> dict[str, Any]:
+def record(id_: str, **columns: Any) -> dict[str, Any]:
+    """A record with one picture for each 64 digits of `phash`; `colours` and `detail` are those of each."""
     number = sum(id_.encode())
-    return {
-        "id": id_,
-        "label": "购物车页面",
-        "text": None,
-        "sha256": f"{number:064x}",
-        "phash": phash(number),
-    } | columns
+    looks = {"colours": columns.pop("colours", GREY), "detail": columns.pop("detail", 0.5)}
+    looks["flat"] = columns.pop("flat", 0.5)
+    row = {"id": id_, "label": "购物车页面", "text": None, "messages": None}
+    row |= {"sha256": f"{number:064x}", "phash": phash(number), **columns}
+    hashes = [row["phash"][at : at + 64] for at in range(0, len(row["phash"] or ""), 64)]
+    paths = [f"/{id_}/{at}" for at in range(len(hashes))]
+    pictures = [{"pixels": path, "phash": hash_, **looks} for path, hash_ in zip(paths, hashes, strict=True)]
+    return {"images": paths, "looks": pictures or None, **row}
 
 
 def apply(rows: list[dict[str, Any]], **parameters: Any) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
@@ -120,7 +132,8 @@ def test_copies_of_real_screens_are_found_and_different_screens_are_not(tmp_path
         assert isinstance(answer, Done)
         columns = facts.columns(answer.raw, row, TOOLS)
         assert isinstance(columns, dict)
-        records.append(record(id_, sha256=columns["sha256"], phash=columns["phash"]))
+        names = ("sha256", "phash", "looks")
+        records.append(record(id_, images=row["images"], **{name: columns[name] for name in names}))
     frame, _, notes = apply(records)
     assert notes["groups_of_duplicates"] == 5
     for id_, group in groups(frame).items():
@@ -187,6 +200,116 @@ def test_another_question_on_the_same_picture_is_not_dropped() -> None:
     assert rejects.height == 0
 
 
+def test_another_question_on_the_same_picture_makes_neither_duplicate_nor_conflict() -> None:
+    rows = [
+        record("a", sha256="1", text="<image>有几件商品？", label="2"),
+        record("b", sha256="1", text="总价是多少？", label="30"),
+        record("c", sha256="1", text="有几件 商品？<image>", label="3"),
+    ]
+    frame, rejects, notes = apply(rows, on_label_conflict="reject")
+    assert groups(frame) == {"b": "b"}
+    assert sorted(rejects["id"]) == ["a", "c"]
+    assert (notes["duplicates"], notes["label_conflicts"]) == (1, 1)
+    frame, _, _ = apply(rows)
+    assert set(frame["shares_picture_with"]) == {"a"}
+
+
+def dialogue(*contents: str) -> list[dict[str, str]]:
+    roles = ("user", "assistant")
+    return [{"role": roles[at % 2], "content": content} for at, content in enumerate(contents)]
+
+
+def test_other_dialogues_on_the_same_picture_are_not_dropped() -> None:
+    rows = [
+        record("a", sha256="1", label=None, messages=dialogue("<image>这是什么？", "一件外套。")),
+        record("b", sha256="1", label=None, messages=dialogue("<image>多少钱？", "三百元。")),
+        record("c", sha256="1", label=None, messages=dialogue("<image>这是什么？", "一件大衣。")),
+        record("d", sha256="1", label=None, messages=dialogue("<image>这是什么？", "一件外套。")),
+    ]
+    frame, rejects, notes = apply(rows, drop="equal")
+    assert frame["id"].to_list() == ["a", "b", "c"]
+    assert rejects["id"].to_list() == ["d"]
+    assert groups(frame) == {"a": "a", "b": "b", "c": "a"}
+    assert notes["duplicates"] == 2
+
+
+def test_records_that_have_one_of_several_pictures_in_common_share_it_but_are_no_duplicates() -> None:
+    one, two, three = phash(1), phash(2), phash(3)
+    rows = [record("a", phash=one + two), record("b", phash=two + three), record("c", phash=three)]
+    rows += [record("d", phash=phash(4)), record("e", phash=flipped(one, 3) + two)]
+    frame, _, _ = apply(rows)
+    assert groups(frame) == {"a": "a", "b": "b", "c": "c", "d": "d", "e": "a"}
+    shares = dict(frame.select("id", "shares_picture_with").iter_rows())
+    assert shares == {"a": "a", "b": "a", "c": "a", "d": None, "e": "a"}
+    frame, _, _ = apply([record("a", phash=one), record("b", phash=one), record("c", phash=two)])
+    assert groups(frame) == {"a": "a", "b": "a", "c": "c"}
+    assert set(frame["shares_picture_with"]) == {None}  # `duplicate_of` says it all
+
+
+def test_pictures_of_another_colour_are_others() -> None:
+    red, other = "c82828" * 64, "c82828" * 63 + "c83a28"
+    rows = [record("a", phash=phash(1), colours=red), record("b", phash=phash(1), colours=other)]
+    assert groups(apply(rows)[0]) == {"a": "a", "b": "b"}
+    assert groups(apply(rows, max_colour=18)[0]) == {"a": "a", "b": "a"}
+
+
+def test_plain_pictures_are_the_same_only_when_their_pixels_are() -> None:
+    for plain in ({"detail": 0.01}, {"detail": 0.2, "flat": 0.9}):
+        rows = [record(id_, phash=phash(1), **plain) for id_ in "abc"]
+        rows[2]["looks"][0]["pixels"] = rows[0]["looks"][0]["pixels"]
+        assert groups(apply(rows)[0]) == {"a": "a", "b": "b", "c": "a"}
+
+
+def test_many_colours_of_one_shape_stay_apart() -> None:
+    levels = np.random.default_rng(1).integers(0, 256, (1500, 3))
+    rows = [
+        record(f"r{at:04d}", sha256=f"{at}", phash=phash(1), colours=bytes(colour).hex() * 64)
+        for at, colour in enumerate(levels.astype(np.uint8).tolist())
+    ]
+    frame, _, _ = apply(rows, max_colour=2)
+    apart = np.abs(levels[:, None] - levels[None]).max(axis=2) <= 2
+    assert frame["duplicate_of"].n_unique() == len(partition(components(*np.nonzero(apart), 1500)))
+
+
+def old(id_: str, path: Path, original: Path, *bits: int) -> dict[str, Any]:
+    """A record whose facts datakit 0.1 stored: no looks, and a hash that was made of the whole picture."""
+    hash_ = flipped(image_facts(str(original))["phash"], *bits)
+    return record(id_, images=[str(path)], phash=hash_, looks=None)
+
+
+def test_old_facts_are_looked_at_again_where_a_duplicate_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screens = [SCREENS / f"{number:04d}.jpg" for number in (1, 4, 7)]
+    load_rgb(screens[0]).save(tmp_path / "copy.jpg", quality=60)
+    load_rgb(screens[0]).convert("L").save(tmp_path / "grey.jpg")
+    seen: list[str] = []
+
+    def noted(path: str) -> Any:
+        seen.append(path)
+        return image_facts(path)
+
+    monkeypatch.setattr("datakit.curate._pictures.image_facts", noted)
+    rows = [old(f"o{at}", path, path, 2, 9) for at, path in enumerate(screens)]
+    assert groups(apply(rows)[0]) == {"o0": "o0", "o1": "o1", "o2": "o2"}
+    assert seen == []
+    rows.append(old("oc", tmp_path / "copy.jpg", screens[0], 40))
+    rows.append(old("og", tmp_path / "grey.jpg", screens[0], 50))
+    assert groups(apply(rows)[0]) == {"o0": "o0", "o1": "o1", "o2": "o2", "oc": "o0", "og": "og"}
+    assert set(seen) == {str(screens[0]), str(tmp_path / "copy.jpg"), str(tmp_path / "grey.jpg")}
+    facts = image_facts(str(tmp_path / "copy.jpg"))
+    rows.append(record("n", phash=facts["phash"], looks=[facts], images=[str(tmp_path / "copy.jpg")]))
+    assert groups(apply(rows)[0])["n"] == "n"  # the first of its group, with o0 and oc
+    assert groups(apply(rows)[0])["o0"] == "n"
+
+
+def test_old_facts_of_a_picture_that_is_gone_say_nothing_of_what_it_shows(tmp_path: Path) -> None:
+    screen = SCREENS / "0001.jpg"
+    rows = [old("a", tmp_path / "gone.jpg", screen), old("b", screen, screen)]
+    assert groups(apply(rows)[0]) == {"a": "a", "b": "b"}
+    assert groups(apply([{**row, "sha256": "1"} for row in rows])[0]) == {"a": "a", "b": "a"}
+
+
 def test_records_in_a_conflict_are_not_dropped() -> None:
     rows = [record("a", sha256="1"), record("b", sha256="1"), record("c", sha256="1", label="退货页面")]
     frame, _, _ = apply(rows, drop="alike")
@@ -206,6 +329,7 @@ def test_zero_records_give_the_columns() -> None:
     assert dict(table.frame.collect_schema()) == {
         **SCHEMA,
         "duplicate_of": pl.String(),
+        "shares_picture_with": pl.String(),
         "review": pl.String(),
     }
 
@@ -229,8 +353,8 @@ def test_near_groups_are_those_of_comparing_all(
 ) -> None:
     hashes = clustered(seed, count, bits, spread)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("datakit.curate._hamming._FEW", few)
-        patch.setattr("datakit.curate._hamming._PAIRS_AT_ONCE", few * 10)
+        patch.setattr("datakit.core.near_hashes._FEW", few)
+        patch.setattr("datakit.core.near_hashes._PAIRS_AT_ONCE", few * 10)
         found = near_groups(hashes, max_bits)
     assert partition(found) == brute_force(hashes, max_bits)
 

@@ -1,5 +1,6 @@
 """curate.split: no leak, exact shares, every class scored, nothing depends on row order."""
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -209,3 +210,69 @@ def test_without_groups_the_total_is_exact_wherever_the_classes_allow(
         count = in_val(frame).filter(label=f"c{number}").height
         assert (count >= 1) == (size >= 2)
         assert abs(count - val * size) <= 1 + low
+
+
+def screens(count: int) -> list[str]:
+    """What OCR read on screens of one template."""
+    rng = random.Random(1)
+    rows = ["".join(chr(rng.randrange(0x4E00, 0x5200)) for _ in range(50)) for _ in range(count)]
+    return [f"订单编号\n商品名称\n{row}\n立即付款" for row in rows]
+
+
+def photographed_again(text: str) -> str:
+    """The same with the first lines cut off and a character read wrongly."""
+    return text[2:].replace("商品", "商晶")
+
+
+def straddling(frame: pl.DataFrame, pairs: int) -> int:
+    sides = dict(frame.select("id", "split").iter_rows())
+    return sum(sides[f"r{at:05d}"] != sides[f"r{at + pairs:05d}"] for at in range(pairs))
+
+
+def test_screens_that_read_alike_never_straddle() -> None:
+    texts = screens(100)
+    frame = records(
+        ["a"] * 200,
+        images=[[f"/{number}.jpg"] for number in range(200)],
+        ocr_text=texts + [photographed_again(text) for text in texts],
+        duplicate_of=[f"r{number:05d}" for number in range(200)],
+    )
+    found, notes = split(frame, val=0.2, group="duplicate_of")
+    assert straddling(found, 100) == 0
+    assert in_val(found).height == 40
+    assert notes["near_duplicate_texts"] == 200
+    found, notes = split(frame, val=0.2, group="duplicate_of", same_text=None)
+    assert straddling(found, 100) > 10
+    assert "near_duplicate_texts" not in notes
+    renamed = frame.rename({"ocr_text": "words_text"})
+    assert straddling(split(renamed, val=0.2, group="duplicate_of", ocr_text="words_text")[0], 100) == 0
+
+
+def test_a_question_that_many_pictures_share_groups_nothing_but_texts_alone_are_compared() -> None:
+    question = "这张图里的商品一共有多少件？请只回答一个数字，不要写任何解释。"
+    frame = records(
+        ["a"] * 60,
+        images=[["/1.jpg"]] * 30 + [[]] * 30,
+        text=[question] * 30 + [question] * 2 + screens(28),
+        patient=[f"p{number}" for number in range(60)],
+    )
+    found, notes = split(frame, val=0.5, group="patient")
+    assert notes["near_duplicate_texts"] == 2
+    sides = found["split"].to_list()
+    assert sides[30] == sides[31]
+    assert set(sides[:30]) == {"train", "val"}
+
+
+def test_records_that_share_a_picture_never_straddle() -> None:
+    shared = [f"r{number // 3 * 3:05d}" if number < 60 else None for number in range(100)]
+    frame = records(
+        ["a"] * 100, duplicate_of=[f"r{number:05d}" for number in range(100)], shares_picture_with=shared
+    )
+    found, _ = split(frame, val=0.2, group="duplicate_of")
+    torn = (
+        found.drop_nulls("shares_picture_with")
+        .group_by("shares_picture_with")
+        .agg(pl.col("split").n_unique())
+    )
+    assert torn["split"].max() == 1
+    assert in_val(found).height == 20

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from datakit.core.labels import Label, LabelSet
 from datakit.core.likeness import grams, jaccard
+from datakit.core.near_texts import ALL_PAIRS_UP_TO, likely_pairs
 from datakit.core.record import BASE, COLUMNS
 from datakit.core.settings import RunSettings
 from datakit.core.step_context import StepContext
-from datakit.guard._alike import ALL_PAIRS_UP_TO, likely_pairs
 from datakit.guard._conclusion import Conclusions
 from datakit.guard.reason import Reason
 from datakit.recipe.recipe import Step

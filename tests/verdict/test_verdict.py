@@ -63,6 +63,12 @@ def leak_near(draft: Draft) -> int:
     return 1
 
 
+def leak_near_text(draft: Draft) -> int:
+    train = max(of(draft, "train"), key=lambda record: len(record["ocr_text"] or ""))
+    of(draft, "val")[0]["ocr_text"] = "转发 " + train["ocr_text"].replace("1", "7")
+    return 1
+
+
 def name_in_prompt(draft: Draft) -> int:
     for record in of(draft, "train"):
         record["messages"][0]["content"] += f"\n编号：{record['id']}"
@@ -111,6 +117,7 @@ PLANTED: dict[str, tuple[Callable[[Draft], int], str]] = {
     "label_conflict": (conflict, "failed"),
     "label_unknown": (unknown, "failed"),
     "near_leak": (leak_near, "warned"),
+    "near_text_leak": (leak_near_text, "warned"),
     "prompt_names_record": (name_in_prompt, "warned"),
     "no_image": (without_image, "warned"),
     "retry": (unanswered, "warned"),

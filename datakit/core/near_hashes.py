@@ -10,10 +10,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from datakit.curate._groups import Numbers, components
+from datakit.core.groups import Numbers, components
 
 Hashes = NDArray[np.uint8]
 """(n, bytes): one hash a row."""
+Levels = NDArray[np.uint8]
+"""(n, values): what further must be near, value by value, for two hashes to be."""
 
 _FEW = 256
 """So many hashes are compared all with all; more are cut into pieces, if that pays."""
@@ -21,8 +23,10 @@ _PAIRS_AT_ONCE = 1 << 18
 """A portion of comparisons fits the processor's cache."""
 
 
-def near_groups(hashes: Hashes, max_bits: int) -> Numbers:
+def near_groups(hashes: Hashes, max_bits: int, levels: Levels | None = None, max_levels: int = 0) -> Numbers:
     """Group number per row: rows at most `max_bits` bits apart, directly or through others, share one.
+
+    With `levels`, no value of the two rows may differ by more than `max_levels` either.
 
     Exact for any input. Hashes of pictures share few pieces, so time grows with n; where so many share
     pieces that cutting does not pay, at most all n²/2 pairs are compared, at 5 ns each, and none inside what
@@ -32,9 +36,11 @@ def near_groups(hashes: Hashes, max_bits: int) -> Numbers:
     CPU seconds, 8 of 256 bits (2026-11-24): 100,000 random hashes 0.3, with 10% near copies 0.4; 20,000
     that share three quarters of their bits 0.2, in two clusters 2.0; 100,000 in one cluster 0.1.
     """
-    rows = np.ascontiguousarray(hashes).view(f"V{hashes.shape[1]}").ravel()
+    levels = np.zeros((len(hashes), 0), dtype=np.uint8) if levels is None else levels
+    whole = np.ascontiguousarray(np.concatenate([hashes, levels], axis=1))
+    rows = whole.view(f"V{whole.shape[1]}").ravel()
     _, first, number = np.unique(rows, return_index=True, return_inverse=True)
-    search = _Search(hashes[first], max_bits)
+    search = _Search(hashes[first], max_bits, levels[first], max_levels)
     search.among(np.arange(len(first), dtype=np.int64))
     return search.settled()[number]
 
@@ -42,11 +48,12 @@ def near_groups(hashes: Hashes, max_bits: int) -> Numbers:
 class _Search:
     """The groups of distinct hashes, joined while near pairs are found."""
 
-    def __init__(self, hashes: Hashes, max_bits: int) -> None:
+    def __init__(self, hashes: Hashes, max_bits: int, levels: Levels, max_levels: int) -> None:
         padded = np.pad(hashes, ((0, 0), (0, -hashes.shape[1] % 8)))
         self.words = np.ascontiguousarray(padded.view(np.uint64).T)
         """(words, n): each hash as whole numbers of 64 bits."""
-        self.max_bits = max_bits
+        self.max_bits, self.max_levels = max_bits, max_levels
+        self.levels = np.ascontiguousarray(levels.T.astype(np.int16))
         self.group = np.arange(len(hashes), dtype=np.int64)
         self._found: list[tuple[Numbers, Numbers]] = []
         self._pending = 0
@@ -125,14 +132,10 @@ class _Search:
         together = max(1, _PAIRS_AT_ONCE // size**2)
         lines = max(1, _PAIRS_AT_ONCE // size) if together == 1 else size
         for start in range(0, count, together):
-            portion = runs[start : start + together]
+            some = runs[start : start + together]
             for line in range(0, size, lines):
-                self._compare_portion(portion[:, line : line + lines], portion[:, line:])
-                if (
-                    count == 1
-                    and self._pending == 0
-                    and (self.group[portion] == self.group[portion[0, 0]]).all()
-                ):
+                self._compare_portion(some[:, line : line + lines], some[:, line:])
+                if count == 1 and self._pending == 0 and (self.group[some] == self.group[some[0, 0]]).all():
                     return
 
     def _compare_portion(self, left: Numbers, right: Numbers) -> None:
@@ -140,12 +143,16 @@ class _Search:
         differing = np.zeros((*left.shape, right.shape[1]), dtype=np.uint16)
         for word in self.words:
             differing += np.bitwise_count(word[left][:, :, None] ^ word[right][:, None, :])
-        run, own, other = np.nonzero(differing <= self.max_bits)
-        ends = left[run, own], right[run, other]
+        run, one, other = np.nonzero(differing <= self.max_bits)
+        ends = left[run, one], right[run, other]
         apart = self.group[ends[0]] != self.group[ends[1]]
-        if apart.any():
-            self._found.append((ends[0][apart], ends[1][apart]))
-            self._pending += int(apart.sum())
+        ones, others = ends[0][apart], ends[1][apart]
+        for values in self.levels:
+            near = np.abs(values[ones] - values[others]) <= self.max_levels
+            ones, others = ones[near], others[near]
+        if len(ones):
+            self._found.append((ones, others))
+            self._pending += len(ones)
         # Settling costs a pass over all hashes: it is worth one where at least as many pairs wait.
         if self._pending >= len(self.group):
             self.settled()

@@ -1,0 +1,105 @@
+"""Measures the one pass over a picture: JPEG files a second and core, beside floors in the same run.
+
+    python scripts/bench_images.py
+    python scripts/bench_images.py --take 100 --rounds 5 --json
+
+The pictures are those of examples/ecom, saved again at quality 85 as 720 x 1560 and as 1080 x 2400. Floors
+are Pillow's whole decode and, where simplejpeg is installed (it is no part of datakit), its grey decode at
+1/8. All read the same files in turns, so that a busy machine slows them alike; the best round counts. `apart`
+is how guard.image and annotate.image_facts of datakit 0.1 did it: a whole decode, a header, a digest, and a
+decode for the hash.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+
+from datakit.core.image import load_rgb, read_header
+from datakit.core.image_pass import image_facts
+
+IMAGES = Path(__file__).resolve().parent.parent / "examples" / "ecom" / "images"
+SIZES = {"720x1560": (720, 1560), "1080x2400": (1080, 2400)}
+WANTED = {"720x1560": 400, "1080x2400": 250}
+"""Pictures a second and core that the pass must reach."""
+
+Look = Callable[[str], object]
+
+
+def whole(path: str) -> object:
+    """Pillow's decode of every pixel, and nothing else."""
+    with Image.open(path) as image:
+        return image.load()
+
+
+def apart(path: str) -> object:
+    """All facts of datakit 0.1, file by file and decode by decode."""
+    load_rgb(path)
+    read_header(path)
+    hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    picture = load_rgb(path, max_side_px=2048).convert("L")
+    return picture.resize((64, 64), Image.Resampling.LANCZOS)
+
+
+def looks() -> dict[str, Look]:
+    """What is measured, by name."""
+    found: dict[str, Look] = {"pass": image_facts, "pillow whole": whole, "apart": apart}
+    try:
+        import simplejpeg
+    except ImportError:
+        return found
+
+    def eighth(path: str) -> object:
+        data = Path(path).read_bytes()
+        return simplejpeg.decode_jpeg(data, "GRAY", min_height=1, min_width=1, min_factor=8)
+
+    return {**found, "simplejpeg grey 1/8": eighth}
+
+
+def measure(paths: list[str], rounds: int) -> dict[str, float]:
+    """Name -> pictures a CPU second, of the best round."""
+    best = dict.fromkeys(looks(), 0.0)
+    for _ in range(rounds):
+        for name, look in looks().items():
+            began = time.process_time()
+            for path in paths:
+                look(path)
+            best[name] = max(best[name], len(paths) / (time.process_time() - began))
+    return best
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--take", type=int, default=60, help="pictures of each size")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, size in SIZES.items():
+            paths = []
+            for source in sorted(IMAGES.glob("*.jpg"))[: given.take]:
+                paths.append(f"{folder}/{name}-{source.name}")
+                load_rgb(source).resize(size, Image.Resampling.LANCZOS).save(paths[-1], quality=85)
+            found[name] = {way: round(rate) for way, rate in measure(paths, given.rounds).items()}
+    if given.json:
+        print(json.dumps(found))
+    else:
+        for name, rates in found.items():
+            print(name, " ".join(f"| {way} {rate}/s" for way, rate in rates.items()))
+    slow = [name for name, rates in found.items() if rates["pass"] < WANTED[name]]
+    for name in slow:
+        print(f"{name}: the pass is below {WANTED[name]} pictures a second and core", file=sys.stderr)
+    return 1 if slow else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
