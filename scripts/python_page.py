@@ -92,12 +92,15 @@ def _prose(text: str) -> str:
 def _members(kind: type) -> list[tuple[str, str]]:
     documented = _field_docs(kind)
     rows = [(f"`{name}`", with_code(text)) for name, text in documented.items() if text]
+    listed: list[Any] = []
     for name, member in vars(kind).items():
         inner = member.fget if isinstance(member, property) else getattr(member, "func", member)
         inner = getattr(inner, "__func__", inner)
         text = inspect.getdoc(inner) if callable(inner) else None
-        if name.startswith("_") or not text or inspect.isclass(member):
+        is_alias = any(inner is other for other in listed)  # methods of plug-ins for datakit 0.1
+        if name.startswith("_") or not text or inspect.isclass(member) or is_alias:
             continue
+        listed.append(inner)
         shown = f"`{name}`" if inner is not member and not _is_method(member) else f"`{name}{_short(inner)}`"
         rows.append((shown, with_code(" ".join(text.split("\n\n")[0].split()))))
     return rows

@@ -85,9 +85,9 @@ def _folder(folder: str, listed: list[Entry]) -> list[str]:
 def _transform(item: Entry) -> list[str]:
     columns = []
     if item.inputs:
-        columns.append(f"Reads {', '.join(f'`{name}`' for name in item.needs)}.")
+        columns.append(f"Reads {', '.join(f'`{name}`' for name in item.inputs)}.")
     if item.outputs:
-        columns.append(f"Gives {', '.join(f'`{name}`' for name in item.gives)}.")
+        columns.append(f"Gives {', '.join(f'`{name}`' for name in item.outputs)}.")
     return [
         f"### {item.name} {{ #{anchor(item.name)} }}",
         with_code(item.text),

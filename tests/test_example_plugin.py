@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -16,10 +15,10 @@ import pytest
 from datakit.core import registry
 from datakit.core.errors import UserError
 from datakit.core.plugins import plugins
+from tests.support.markdown_blocks import PAGES, blocks_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PLUGIN = ROOT / "examples" / "plugin"
-GUIDES = ROOT / "docs" / "how-to"
 
 
 @pytest.fixture(scope="module")
@@ -118,15 +117,23 @@ def test_broken_plugin_is_named_with_its_package_and_entry_point(
     assert "Install brittle 1.2 again" in message
 
 
-BLOCK = re.compile(r"<!-- from examples/plugin/(\S+) -->\n```\w+\n(.*?)\n```\n", re.DOTALL)
+FROM = "from examples/plugin/"
+MARKER = f"\n<!-- {FROM}"
+SHOWING = [page for page in PAGES if MARKER in page.read_text("utf-8")]
 
 
-@pytest.mark.parametrize("kind", ["a_transform", "an_emitter", "a_provider", "a_card_section"])
-def test_blocks_of_the_guides_are_those_of_the_package(kind: str) -> None:
-    text = (GUIDES / f"write_{kind}.md").read_text("utf-8")
-    blocks = BLOCK.findall(text)
-    assert len(blocks) >= 2
-    assert len(blocks) == text.count("```") / 2, "a block that says not where it is from"
-    for file, block in blocks:
+def test_each_kind_of_plugin_has_a_guide_that_shows_the_package() -> None:
+    guides = {f"write-{kind}.md" for kind in ("a-transform", "an-emitter", "a-provider", "a-card-section")}
+    assert {page.name for page in SHOWING} >= guides
+
+
+@pytest.mark.parametrize("page", SHOWING, ids=lambda page: page.stem)
+def test_blocks_from_the_package_are_those_of_the_package(page: Path) -> None:
+    shown = [block for block in blocks_of(page) if block.marker.startswith(FROM)]
+    assert len(shown) == page.read_text("utf-8").count(MARKER) >= 2, (
+        "a marker that is not right before a block"
+    )
+    for block in shown:
+        file = block.marker.removeprefix(FROM)
         source = (PLUGIN / file).read_text("utf-8")
-        assert block in source or indent(block, "    ") in source, f"{file} differs from write_{kind}.md"
+        assert block.text in source or indent(block.text, "    ") in source, f"{block.where} is not in {file}"

@@ -47,13 +47,17 @@ RUN_ELSEWHERE = {"build-command", "test-command"}
 """Markers of the two commands that tests/test_readme_commands.py runs in clean environments."""
 OTHER_PROGRAMS = {"tar", "pip", "vllm", "nox", "pre-commit", "export", "python3", "python", "."}
 """What a block that is not run may call besides datakit and the files of this repository."""
+IN_PLUGIN = "from examples/plugin/"
+"""Marker of a block that is a part of that package: tests/test_example_plugin.py holds it equal and runs it.
+In a page's scenario the package is installed where its entry points are shown."""
 BLOCK_S = 300
 SERVED = "http://127.0.0.1:8000/v1"
 """The address that pages show; where a served model stands in, its own address takes its place."""
 
 
 def runs(block: Block) -> bool:
-    return block.language in RUN and not block.not_run and block.marker not in RUN_ELSEWHERE
+    elsewhere = block.marker in RUN_ELSEWHERE or block.marker.startswith(IN_PLUGIN)
+    return block.language in RUN and not block.not_run and not elsewhere
 
 
 def ids(block: Block) -> str:
@@ -134,13 +138,8 @@ def test_written_blocks_are_valid(block: Block, project: Path) -> None:
     elif "labels" in block.title:
         (project / "labels.yaml").write_text(block.text, "utf-8")
         assert load_labels(project / "labels.yaml").names
-    elif not _of_a_plugin(block):
+    elif not block.marker.startswith(IN_PLUGIN):
         _check_recipe(yaml.safe_load(block.text), project, block)
-
-
-def _of_a_plugin(block: Block) -> bool:
-    """Whether the page brings a step of its own: its recipe is built there instead."""
-    return any(other.title == "pyproject.toml" for other in blocks_of(block.page))
 
 
 def _check_recipe(value: Any, project: Path, block: Block) -> None:
@@ -227,8 +226,8 @@ class Scenario:
             path = self.project / block.title
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, "utf-8")
-            if block.title == "pyproject.toml":
-                self._install(tomllib.loads(block.text)["project"])
+        elif block.marker == f"{IN_PLUGIN}pyproject.toml":
+            self._install(self.project / "examples" / "plugin")
         elif runs(block) and block.language == "bash":
             self._bash(block)
         elif runs(block):
@@ -236,8 +235,10 @@ class Scenario:
         elif block.language == "python":
             compile(block.text, block.where, "exec")
 
-    def _install(self, project: dict[str, Any]) -> None:
-        """What `pip install -e .` leaves of the entry points."""
+    def _install(self, package: Path) -> None:
+        """What `pip install -e .` leaves: the package on the path, and its entry points."""
+        self.environment["PYTHONPATH"] += f":{package}"
+        project = tomllib.loads((package / "pyproject.toml").read_text("utf-8"))["project"]
         info = self.site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
         info.mkdir(parents=True)
         (info / "METADATA").write_text(
@@ -289,7 +290,7 @@ def serving(what: str) -> Iterator[tuple[dict[str, str], str]]:
         if what == "a served model":
             server.script = lambda call: Reply(content=_as_trained(call))
         else:
-            environment |= {"OPENAI_BASE_URL": server.url, "OURS_URL": server.url.removesuffix("/v1")}
+            environment |= {"OPENAI_BASE_URL": server.url, "PARROT_URL": server.url.removesuffix("/v1")}
         yield environment, server.url
         assert server.count or getattr(server, "batches", ()), f"nothing was asked of {what}"
 
@@ -299,26 +300,23 @@ def _as_trained(call: Call) -> str:
     return "理由：底部有去结算按钮。\n类别：购物车页面" if "理由：" in call.text else "购物车页面"
 
 
-class OwnForm(Loopback):
-    """Takes {prompt, room} at /generate and gives {text}."""
+class Parrot(Loopback):
+    """The service of examples/plugin: takes {text} at /say, without a key, and gives {said}."""
 
     def _shown_key(self, path: str, headers: dict[str, str]) -> str:
-        return headers.get("x-key", "")
+        return self.key
 
     async def _elsewhere(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
-        question = orjson.loads(body)
-        if path != "/generate" or question["room"] <= 0:
+        if (method, path) != ("POST", "/say"):
             return Reply(404, "Not Found")
         self.count += 1
-        words = f"第{self.count}张图里能看清的文字和按钮，与这个类别的说明相合，所以归入此类。"
-        name = "reason" if '"reason"' in question["prompt"][0] else "description"
-        text = orjson.dumps({name: words}).decode()
-        return Reply(raw=orjson.dumps({"text": text}))
+        echo = orjson.dumps({"echo": f"heard {len(orjson.loads(body)['text'])} characters"}).decode()
+        return Reply(raw=orjson.dumps({"said": echo}))
 
 
 SERVERS: dict[str, tuple[type[Loopback], tuple[str, ...]]] = {
     "a model server": (Loopback, ("OPENAI_API_KEY",)),
     "a batch server": (LoopbackBatches, ("OPENAI_API_KEY",)),
     "a served model": (Loopback, ("VLLM_API_KEY",)),
-    "a service of its own form": (OwnForm, ("OURS_KEY",)),
+    "a parrot": (Parrot, ()),
 }

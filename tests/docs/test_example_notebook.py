@@ -9,6 +9,8 @@ from typing import Any
 import nbformat
 import pytest
 
+from datakit.run import progress
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
@@ -40,6 +42,25 @@ def test_notebook_runs_and_shows_what_is_committed(
     assert kinds(ran) == kinds(committed), "run python scripts/run_notebook.py"
     sources = [cell.source for cell in ran.cells]
     assert sources == [cell.source for cell in committed.cells]
+
+
+def test_progress_of_a_slow_machine_is_left_out_and_a_warning_stays(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "PLAIN_EVERY_S", 0.0)
+    with progress.Progress() as shown:
+        shown.start("annotate.ocr", 4)
+        shown.advance(1, "$0.02")
+        shown.advance(1)
+    text = capsys.readouterr().err
+    assert text.count("\n") == 2
+    assert run_notebook._is_progress(nbformat.v4.new_output("stream", name="stderr", text=text))
+    for other in (
+        nbformat.v4.new_output("stream", name="stderr", text=f"{text}Warning: 2 labels"),
+        nbformat.v4.new_output("stream", name="stdout", text=text),
+        nbformat.v4.new_output("display_data", data={"text/plain": text}),
+    ):
+        assert not run_notebook._is_progress(other)
 
 
 def test_committed_cells_were_run_in_order_without_errors(committed: Any) -> None:

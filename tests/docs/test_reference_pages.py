@@ -17,6 +17,7 @@ import datakit as dk
 from datakit.core.reasons import REJECTED, RETRIED
 from datakit.core.registry import find, names
 from datakit.recipe.reference import entry
+from datakit.verdict import KINDS
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -158,3 +159,21 @@ def test_decisions_stand_by_area_and_in_their_order() -> None:
 def test_decision_without_area_is_an_error_that_names_it() -> None:
     with pytest.raises(ValueError, match=r"no area under b\. Write `Area: <name>`"):
         decision_page.page("## 2026-11-24 a\nArea: store\nx\n\n## 2026-11-25 b\nContext: y\n")
+
+
+def test_contributing_lists_the_areas_of_decisions() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    assert dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", text.partition("| area |")[2], re.MULTILINE)) == {
+        area: name[0].lower() + name[1:] for area, name in decision_page.AREAS.items()
+    }
+
+
+# the verdict
+
+
+def test_guide_to_the_verdict_has_every_kind_and_says_which_fail() -> None:
+    guide = (ROOT / "docs" / "how-to" / "read-the-verdict.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`.*`) \|", guide, re.MULTILINE)
+    assert [kind for row in rows for kind in re.findall(r"`(\w+)`", row)] == list(KINDS)
+    assert "The first five fail" in guide
+    assert [kind.fails for kind in KINDS.values()] == [True] * 5 + [False] * (len(KINDS) - 5)
