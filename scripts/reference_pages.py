@@ -84,18 +84,18 @@ def _folder(folder: str, listed: list[Entry]) -> list[str]:
     return [f"## {folder}", *(block for entry in own for block in _transform(entry))]
 
 
-def _transform(entry: Entry) -> list[str]:
+def _transform(item: Entry) -> list[str]:
     columns = []
-    if entry.inputs:
-        columns.append(f"Reads {', '.join(f'`{name}`' for name in entry.needs)}.")
-    if entry.outputs:
-        columns.append(f"Gives {', '.join(f'`{name}`' for name in entry.gives)}.")
+    if item.inputs:
+        columns.append(f"Reads {', '.join(f'`{name}`' for name in item.needs)}.")
+    if item.outputs:
+        columns.append(f"Gives {', '.join(f'`{name}`' for name in item.gives)}.")
     return [
-        f"### {entry.name} {{ #{anchor(entry.name)} }}",
-        with_code(entry.text),
+        f"### {item.name} {{ #{anchor(item.name)} }}",
+        with_code(item.text),
         " ".join(columns),
-        f"```yaml\n{entry.example}\n```",
-        parameter_table(entry.parameters),
+        f"```yaml\n{item.example}\n```",
+        parameter_table(item.parameters),
     ]
 
 
