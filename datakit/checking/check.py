@@ -113,13 +113,7 @@ class Check:
         train = [tally for tally in report.tallies if tally.part == "train"]
         report.steps = steps_of(training, train)
         report.proposal = propose(self._lengths, training)
-        seeing = sum(tally.pictures > 0 for tally in train)
-        if training.stage3 and seeing and self._blind_rows:
-            message = f"{self._blind_rows:,} rows without a picture"
-            report.findings.add("zero3_text", message, where=training.where("deepspeed"))
         return report
-
-    _blind_rows = 0
 
     def _settings(self, media: Path) -> dict[str, Any]:
         training = self.training
@@ -193,7 +187,6 @@ class Check:
             finding = Finding(code, words, where=place, data_set=data_set.name, record=record)
             self._report.findings.all.append(finding)
         if account.verdict == "kept" and tally.part == "train":
-            self._blind_rows += not account.sizes
             self._lengths.add(account)
         return Placed(data_set.name, record, place, account)
 

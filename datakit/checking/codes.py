@@ -193,7 +193,7 @@ CODES: dict[str, Code] = {
     # the configuration
     "setting_unknown": Code("error", "The trainer does not know a key and stops", "Mend the spelling."),
     "setting_type": Code("error", "A value has the wrong type", "Mend the value."),
-    "setting_deprecated": Code("warning", "A key is on its way out", "Use its successor."),
+    "setting_deprecated": Code("note", "A key is on its way out", "Use its successor."),
     "setting_clash": Code("error", "Settings that exclude each other", "Drop one of them."),
     "setting_file": Code("error", "A file that the configuration names is missing", "Mend the path."),
     "setting_missing": Code("error", "A setting is missing", "Add it."),
@@ -209,11 +209,6 @@ CODES: dict[str, Code] = {
         "warning", "An older state of the data may be used", "Take the key out, or name a new folder."
     ),
     "mixing": Code("warning", "Interleaving repeats or drops rows", "Use `mix_strategy: concat`."),
-    "zero3_text": Code(
-        "warning",
-        "Text-only rows beside pictures can hang ZeRO-3 on several GPUs",
-        "Use ZeRO-2, or train with pictures in every row.",
-    ),
     "quantised": Code(
         "error", "Quantisation does not fit the rest", "Quantise after merging, from full weights."
     ),

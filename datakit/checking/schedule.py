@@ -55,8 +55,11 @@ def _idle(training: Training, total: int) -> list[tuple[str, str]]:
     keys = training.keys
     run = f"the training has {total:,} step{'s' if total != 1 else ''}"
     idle = []
-    watched = [("logging_steps", "logging_strategy", "steps")]
-    watched += [("eval_steps", "eval_strategy", "no"), ("save_steps", "save_strategy", "steps")]
+    # Not save_steps: the trainer saves after the last step whatever it says.
+    watched = [] if training.on("logging_first_step") else [("logging_steps", "logging_strategy", "steps")]
+    # LLaMA-Factory evaluates once more in the end; what is missed before matters to these alone.
+    if training.on("load_best_model_at_end") or training.on("early_stopping_steps"):
+        watched.append(("eval_steps", "eval_strategy", "no"))
     for key, strategy, usual in watched:
         if key in keys and keys.get(strategy, usual) == "steps" and training.number(key, 0) > total:
             idle.append((key, f"`{key}` is {training.number(key, 0):g}, but {run}"))

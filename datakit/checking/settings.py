@@ -14,7 +14,8 @@ from datakit.training.keys import checked_value, known_keys
 
 _GONE = {
     "evaluation_strategy": "It is `eval_strategy` since transformers 4.46.",
-    "warmup_ratio": "Give `warmup_steps`: transformers 5.2 and later drop `warmup_ratio`.",
+    "warmup_ratio": "It works with the transformers that LLaMA-Factory 0.9.5 takes (up to 5.6); later ones "
+    "refuse it. `warmup_steps` works with all.",
 }
 _SEVERAL = ("dataset", "eval_dataset", "interleave_probs")
 """Keys of the type text that may hold a list."""
@@ -210,8 +211,6 @@ def _costs(training: Training, findings: Findings) -> None:
     tokenized = keys.get("tokenized_path")
     if isinstance(tokenized, str) and (Path(tokenized).exists() or training.path(tokenized).exists()):
         add("stale_cache", "tokenized_path", f"{tokenized} exists: data and its settings are ignored")
-    if keys.get("max_samples") is not None:
-        add("stale_cache", "max_samples", "the trainer's cache does not notice `max_samples`")
     if (
         str(keys.get("mix_strategy", "concat")).startswith("interleave")
         and len(training.names("dataset")) > 1
@@ -220,5 +219,6 @@ def _costs(training: Training, findings: Findings) -> None:
     if training.on("packing") and not training.on("neat_packing"):
         add("packing", "packing", "`packing` without `neat_packing`")
     tower = keys.get("freeze_vision_tower")
-    if keys.get("finetuning_type") == "full" and tower is None and training.on("do_train"):
+    sees = training.layout is not None and training.layout.family is not None
+    if keys.get("finetuning_type") == "full" and tower is None and training.on("do_train") and sees:
         add("vision_frozen", "finetuning_type", "`freeze_vision_tower` is not given")

@@ -29,16 +29,20 @@ class Training:
     file: YamlFile | None = None
     """None when no configuration was given: then nothing is said about length and settings."""
     gpus: int = 1
+    build: Path | None = None
+    """The build that is trained with it: relative paths begin there, as training starts in its folder."""
 
     @classmethod
-    def load(cls, path: Path | None, changes: Iterable[str] = (), *, gpus: int = 1) -> Training:
+    def load(
+        cls, path: Path | None, changes: Iterable[str] = (), *, gpus: int = 1, build: Path | None = None
+    ) -> Training:
         """The configuration of a file, with `KEY=VALUE` changes. Raises UserError."""
         file = load_yaml(path) if path else None
         data = file.data if file else {}
         if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
             where = show_path(path) if path else ""
             raise UserError("is no configuration of keys and values", where=where)
-        return cls({**data, **dict(map(_change, changes))}, file, gpus)
+        return cls({**data, **dict(map(_change, changes))}, file, gpus, build)
 
     def where(self, key: str) -> str:
         """`file:line` of a key, or the file when the key is not in it."""
@@ -73,7 +77,9 @@ class Training:
         return [str(name) for name in value] if isinstance(value, list) else []
 
     def path(self, value: str) -> Path:
-        """A path of the configuration: beside it, else in the working folder."""
+        """A path of the configuration: in the build, beside the file, else in the working folder."""
+        if self.build is not None and (self.build / value).exists():
+            return self.build / value
         beside = self.folder / value
         return beside if beside.exists() or not Path(value).exists() else Path(value)
 

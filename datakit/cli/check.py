@@ -71,10 +71,14 @@ def command(
     from datakit.cli.tables import print_json
     from datakit.core.errors import Exit, UserError
 
-    if (build is None) == (dataset_dir is None and train_yaml is None):
+    if build is None and dataset_dir is None and train_yaml is None:
         raise UserError(
             "name a build, or a data set with --dataset-dir or --train-yaml",
             remedy="See: datakit check --help",
+        )
+    if build is not None and dataset_dir is not None:
+        raise UserError(
+            f"both {build} and --dataset-dir {dataset_dir} are data sets", remedy="Leave one of them out."
         )
     folder = None if build is None else BuildFolder(build)
     if folder is not None and not folder.has_data_set:
@@ -101,7 +105,8 @@ def _training(
 
     if path is None and build is not None:
         path = build.training_file
-    return Training.load(path, changes, gpus=gpus or (gpus_of(build) if build else 1))
+    gpus = gpus or (gpus_of(build) if build else 1)
+    return Training.load(path, changes, gpus=gpus, build=build.path if build else None)
 
 
 def _all_names(build: BuildFolder | None, training: Training) -> list[str]:

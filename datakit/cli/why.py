@@ -111,6 +111,8 @@ def _print_step(step: StepStory, width: int | None) -> None:
     for change in step.changes:
         before = "" if change.before is None else f"{_value(change.before, width)} -> "
         click.echo(f"     {change.column}: {before}{_value(change.after, width)}")
+    if step.note:
+        click.echo(f"     {step.note}")
     if step.answer is not None:
         click.echo(f"     {_answer(step.answer)}")
 

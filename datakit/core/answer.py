@@ -14,7 +14,7 @@ from jinja2 import nodes
 
 from datakit.core.errors import UserError
 from datakit.core.labels import LabelSet
-from datakit.core.templates import Templates, escape_tokens
+from datakit.core.templates import Templates
 
 LABEL = "label"
 """The variable whose value is one of the closed set."""
@@ -52,10 +52,10 @@ class TurnFormat:
     constants: tuple[str, ...]
 
     def render(self, values: Mapping[str, str]) -> str:
-        """The turn's text; the values must be there and are escaped as templates escape data."""
+        """The turn's text; the values must be there. Targets are never rewritten."""
         parts = [self.constants[0]]
         for name, constant in zip(self.variables, self.constants[1:], strict=True):
-            parts += (escape_tokens(values[name].strip()), constant)
+            parts += (values[name].strip(), constant)
         return "".join(parts)
 
     def clash(self, values: Mapping[str, str]) -> str:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from datakit.core.contract_words import BETWEEN, EMPTY, Language
 from datakit.core.labels import LabelSet
 from datakit.core.outcome import Rejected
-from datakit.core.templates import escape_tokens
 
 if TYPE_CHECKING:
     from datakit.core.contract import AnswerField
@@ -65,7 +64,7 @@ def _plain(field: AnswerField, value: Any, language: Language, labels: LabelSet 
     text = str(value).strip()
     if field.kind == "label":
         return _label_text(text, labels)
-    return escape_tokens(one_line(text) if field.kind == "line" else text).strip()
+    return (one_line(text) if field.kind == "line" else text).strip()
 
 
 def _is_empty(text: str, language: Language) -> bool:
@@ -129,7 +128,7 @@ def schema_of(field: AnswerField, names: Sequence[str]) -> dict[str, Any]:
 
 def _label_text(text: str, labels: LabelSet | None) -> str | Rejected:
     if labels is None or not text:
-        return escape_tokens(one_line(text)).strip()
+        return one_line(text).strip()
     label = labels.find(text)
     if label is None:
         hint = labels.suggest(text)
@@ -243,7 +242,7 @@ def _boxes(value: Any) -> str:
             return ""
         name = next((item[key] for key in _NAME_KEYS if item.get(key)), "") if isinstance(item, dict) else ""
         entry: dict[str, Any] = {"bbox_2d": [int(side) if float(side).is_integer() else side for side in box]}
-        name = one_line(escape_tokens(str(name)))
+        name = one_line(str(name))
         boxes.append({**entry, "label": name} if name else entry)
     return json.dumps(boxes, ensure_ascii=False)
 

@@ -38,6 +38,8 @@ REJECTED = {
     "no_image": "The record has no picture, and `guard.image` has `require: true`.",
     # labels, prompts and answers
     "answer_incomplete": "The answer needs a column that is empty for this record.",
+    "answer_tokens": "The answer holds a token that breaks the trainer, such as `<|im_end|>`. Targets are "
+    "never rewritten: mend the answer.",
     "answer_too_long": "A field is over its `max_chars`; `guard.reason` can have it written again.",
     "answer_unreadable": "The record's answer could not be read back without doubt, or a model's stored "
     "answer holds no JSON object as it was asked for.",

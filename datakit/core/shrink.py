@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 _BOUNDARIES = (re.compile(r"\n+"), re.compile(r"[。！？!?；;…]+[”’」』\"')）]*|\.(?=\s)"))
 """Where a text may end: at a line, else at a sentence."""
+
+
+def rung_words(columns: Sequence[str], rung: int) -> str:
+    """How far a prompt was shortened: each column of `shrink` in turn is cut, then dropped.
+
+    >>> [rung_words(["ocr_text", "description"], rung) for rung in (0, 1, 2, 3)]
+    ['whole', 'ocr_text cut', 'ocr_text dropped', 'description cut']
+    """
+    if not rung:
+        return "whole"
+    place, dropped = divmod(rung - 1, 2)
+    name = columns[place] if place < len(columns) else f"column {place + 1} of shrink"
+    return f"{name} {'dropped' if dropped else 'cut'}"
+
 
 Fits = Callable[[Any], bool]
 

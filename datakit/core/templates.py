@@ -25,7 +25,12 @@ class TrustedText(str):
 _MEDIA = re.compile(r"<(image|video|audio)>")
 _SPECIAL = re.compile(r"<\|([^<>|]{1,40})\|>")
 _TOOL = re.compile(r"<(/?(?:tool_call|tool_response|think))>")
-_TURN = re.compile(r"\{\{(\w{1,20})\}\}")
+_TURN = re.compile(r"\{\{(idx)\}\}")
+"""The one slot that LLaMA-Factory fills in a prompt; other double braces are text (LaTeX, templates)."""
+BREAKING = r"<(?:image|video|audio)>|<\|(?:im_start|im_end|endoftext|image_pad|video_pad)\|>"
+"""What the trainer takes for a place of a medium, for the end of a turn or for pixels, wherever it stands."""
+_BREAKING = re.compile(BREAKING)
+_BREAKING_BUT_IMAGES = re.compile(BREAKING.replace("image|", "", 1))
 
 
 def escape_tokens(text: str) -> str:
@@ -41,6 +46,22 @@ def escape_tokens(text: str) -> str:
     if "{{" in text:
         text = _TURN.sub(r"｛｛\1｝｝", text)
     return text
+
+
+def breaking_token(text: str, *, images: bool = False) -> str:
+    """The first token of a target at which the trainer would break, "" for a text that has none.
+
+    Targets are never rewritten: thinking, tool calls, boxes and vision marks stay as they are, and a record
+    whose answer holds one of these is rejected. `images`: `<image>` places are counted elsewhere.
+    """
+    match = (_BREAKING_BUT_IMAGES if images else _BREAKING).search(text) if "<" in text else None
+    return match.group() if match else ""
+
+
+def escape_breaking(text: str) -> str:
+    """A prompt that came with its record: as it is, but for what breaks the trainer besides `<image>`."""
+    text = _BREAKING_BUT_IMAGES.sub(lambda match: f"＜{match.group()[1:-1]}＞", text) if "<" in text else text
+    return _TURN.sub(r"｛｛\1｝｝", text) if "{{" in text else text
 
 
 def escape_except_images(text: str) -> TrustedText:

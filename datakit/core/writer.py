@@ -12,7 +12,9 @@ from datakit.core.answer_forms import ContractFormat
 from datakit.core.labels import LabelSet
 from datakit.core.outcome import Rejected
 from datakit.core.prompt import Filled, Prompt
+from datakit.core.record import PROMPT_ROLES
 from datakit.core.shrink import longest_that_fits
+from datakit.core.templates import breaking_token
 from datakit.core.tokens import IMAGE, TokenCounter
 
 Record = Mapping[str, Any]
@@ -72,7 +74,13 @@ class Writer:
         return self._shortened(dict(record), chars)
 
     def answers(self, record: Record) -> tuple[str, ...] | Rejected:
-        """The assistant turns of a record, or what is missing for them."""
+        """The assistant turns of a record, or what is missing for them, or breaks the trainer."""
+        answers = self._answers(record)
+        if isinstance(answers, Rejected):
+            return answers
+        return next((fault for text in answers if (fault := _broken(text))), answers)
+
+    def _answers(self, record: Record) -> tuple[str, ...] | Rejected:
         if isinstance(self.form, ContractFormat):
             return self.form.contract.write(record, self.labels)
         values = {}
@@ -111,6 +119,9 @@ class Writer:
             return Rejected(
                 "answer_incomplete", f"turn {silent[0]} of the record's messages is an empty answer"
             )
+        targets = (text for role, text in turns if role not in PROMPT_ROLES)
+        if fault := next((fault for text in targets if (fault := _broken(text, images=True))), None):
+            return fault
         places = sum(text.count(IMAGE) for _, text in turns)
         if places != images:
             return Rejected(
@@ -186,6 +197,16 @@ class Writer:
         if self.max_tokens is not None and (tokens or 0) > self.max_tokens:
             over.append(f"{tokens:,} tokens, max_tokens allows {self.max_tokens:,}")
         return Rejected("prompt_too_long", f"the prompt has {' and '.join(over)}{after}")
+
+
+def _broken(answer: str, *, images: bool = False) -> Rejected | None:
+    token = breaking_token(answer, images=images)
+    if not token:
+        return None
+    return Rejected(
+        "answer_tokens",
+        f"the answer holds {token}, which the trainer takes for a token of its own: {answer[:60]}",
+    )
 
 
 def _places(turns: tuple[Filled, ...], images: int, name: str) -> Rejected | None:

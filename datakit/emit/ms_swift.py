@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from datakit.core.errors import UserError
 from datakit.core.image import ImageProblem, read_header
-from datakit.core.record import TRAIN
+from datakit.core.record import PROMPT_ROLES, TRAIN
 from datakit.core.step_context import StepContext
 from datakit.core.templates import escape_tokens
 from datakit.core.transform import Artifact, Emitter, FinalRecords
@@ -90,10 +90,11 @@ class MsSwift(Emitter):
 
     def _row(self, record: dict[str, Any], sources: Sequence[str]) -> bytes:
         objects = self._objects(record, sources) if self.boxes and sources else None
+        prompts = () if objects else PROMPT_ROLES  # ms-swift fills tags of prompts; targets keep every byte
         messages = [
             {
                 "role": _ROLES.get(turn["role"], turn["role"]),
-                "content": turn["content"] if objects else _without_tags(turn["content"]),
+                "content": _without_tags(turn["content"]) if turn["role"] in prompts else turn["content"],
             }
             for turn in record["messages"]
         ]

@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, ClassVar, cast
 
 import polars as pl
 from pydantic import (
@@ -22,10 +22,10 @@ from pydantic import (
 from datakit.core.errors import UserError
 from datakit.core.outcome import Table
 from datakit.core.parameters import describe_fault, validated
-from datakit.core.record import COLUMNS, GENERAL, TRAIN, digest
+from datakit.core.record import COLUMNS, GENERAL, PROMPT_ROLES, TRAIN, digest
 from datakit.core.registry import find, names
 from datakit.core.step_context import StepContext
-from datakit.core.templates import escape_except_images, escape_tokens
+from datakit.core.templates import breaking_token, escape_breaking
 from datakit.core.transform import Columns, Package, Reader, TableTransform
 from datakit.mix._quality import asked_before, fault_of
 
@@ -57,6 +57,8 @@ class General(TableTransform):
     source: Annotated[Reader, WithJsonSchema({"type": "object"})] = Field(exclude=True)
     """The reader with its parameters, under its own name: read.alpaca, read.llamafactory or another one that
     gives dialogues."""
+    version: ClassVar[int] = 2
+
     share: float = Field(gt=0, lt=1)
     """General rows as a share of all training rows, repeats counted."""
     max_chars: int = Field(default=2500, ge=1)
@@ -127,8 +129,8 @@ class General(TableTransform):
         for batch in self.source.read(context):
             left_out.update(reject.reason for reject in batch.rejects)
             faults = [
-                fault_of(turns, self.max_chars, self.min_chinese)
-                for turns in batch.frame["messages"].to_list()
+                fault_of(turns, self.max_chars, self.min_chinese) or _broken(turns, bool(images))
+                for turns, images in batch.frame.select("messages", "images").iter_rows()
             ]
             left_out.update(fault for fault in faults if fault)
             frames.append(
@@ -196,7 +198,7 @@ def _drawn(records: pl.DataFrame, wanted: int, seed: int) -> pl.DataFrame:
 def _shaped(chosen: pl.DataFrame, schema: Mapping[str, Any]) -> pl.DataFrame:
     """The general records with exactly the columns of the main ones."""
     texts = [
-        [{"role": turn["role"], "content": _escaped(turn["content"], bool(images))} for turn in turns]
+        [{"role": turn["role"], "content": _text(**turn, has_images=bool(images))} for turn in turns]
         for turns, images in chosen.select("messages", "images").iter_rows()
     ]
     ready = chosen.with_columns(
@@ -212,5 +214,14 @@ def _shaped(chosen: pl.DataFrame, schema: Mapping[str, Any]) -> pl.DataFrame:
     )
 
 
-def _escaped(text: str, has_images: bool) -> str:
-    return str(escape_except_images(text)) if has_images else escape_tokens(text)
+def _broken(turns: list[dict[str, str]], has_images: bool) -> str | None:
+    targets = (turn["content"] for turn in turns if turn["role"] not in PROMPT_ROLES)
+    return "answer_tokens" if any(breaking_token(text, images=has_images) for text in targets) else None
+
+
+def _text(role: str, content: str, *, has_images: bool) -> str:
+    """A turn of a general record: an answer keeps every byte, a prompt all but what breaks the trainer."""
+    if role not in PROMPT_ROLES:
+        return content
+    text = escape_breaking(content)
+    return text if has_images else text.replace("<image>", "＜image＞")

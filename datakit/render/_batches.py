@@ -9,7 +9,8 @@ import polars as pl
 from datakit.core.answer_forms import Assignment
 from datakit.core.factored_chats import FactoredChats
 from datakit.core.outcome import Batch, Reject, Rejected
-from datakit.core.templates import escape_except_images
+from datakit.core.record import PROMPT_ROLES
+from datakit.core.templates import escape_breaking
 from datakit.core.transform import BatchWorker, FactoredChatsWorker
 from datakit.core.writer import Writer
 from datakit.render._chats import Chats
@@ -72,9 +73,7 @@ class Batches(FactoredChatsWorker):
 
     def _one(self, record: dict[str, Any], chats: Chats) -> Size | Rejected:
         if self.keep and record["messages"]:
-            turns = [
-                (turn["role"], escape_except_images(turn["content"] or "")) for turn in record["messages"]
-            ]
+            turns = [(turn["role"], _given_text(**turn)) for turn in record["messages"]]
             size = self.writer.given(turns, len(record["images"]))
             if not isinstance(size, Rejected):
                 chats.add_given(turns)
@@ -113,6 +112,11 @@ class Forms(BatchWorker):
     def notes(self) -> dict[str, Any]:
         """Form -> records."""
         return {"answer forms": dict(self.counts)}
+
+
+def _given_text(role: str, content: str | None) -> str:
+    """A turn that came with its record: answers keep every byte."""
+    return escape_breaking(content or "") if role in PROMPT_ROLES else content or ""
 
 
 def _rejects(frame: pl.DataFrame, rejected: dict[int, Rejected]) -> list[Reject]:

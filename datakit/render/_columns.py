@@ -12,7 +12,7 @@ from datakit.core.answer import LABEL, AnswerFormat, TurnFormat
 from datakit.core.answer_forms import ContractFormat
 from datakit.core.factored_chats import SharedAffixes, uncut
 from datakit.core.prompt import Prompt
-from datakit.core.templates import escape_tokens
+from datakit.core.templates import BREAKING
 from datakit.core.writer import Writer
 from datakit.render._chats import joined, woven
 
@@ -130,13 +130,13 @@ def _user_turn(
 
 
 def _answer_turn(form: TurnFormat, values: pl.DataFrame) -> pl.Series:
-    texts = [_changed(values[name], escape_tokens) for name in form.variables]
-    return joined(form.constants, texts, values.height)
+    return joined(form.constants, [values[name] for name in form.variables], values.height)
 
 
 def _readable(form: TurnFormat, values: pl.DataFrame) -> pl.Series:
-    """Whether no value holds a separator of the turn."""
-    held = [
+    """Whether no value holds a separator of the turn, or a token that breaks the trainer."""
+    held = [pl.col(name).str.contains(BREAKING).fill_null(False) for name in form.variables]
+    held += [
         pl.col(name).str.contains(separator, literal=True).fill_null(False)
         for name in form.variables
         for separator in form.separators

@@ -59,10 +59,11 @@ class Chat(PromptRenderer):
     answer template (Jinja) must be constant text around variables, because it is read backwards.
 
     Reasons of rejection: prompt_too_long (with both numbers), label_missing, label_unknown,
-    answer_incomplete, answer_too_long, answer_unreadable, number_unreadable, boxes_unreadable, image_places.
+    answer_incomplete, answer_too_long, answer_unreadable, answer_tokens, number_unreadable, boxes_unreadable,
+    image_places.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     prompt: str | tuple[str, ...]
     """Template of the user turn, such as `ecom/classify.j2`; a list of one template per user turn for a

@@ -6,7 +6,7 @@ import difflib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from datakit.artifacts.report import StepReport
 from datakit.core.errors import UserError
 from datakit.core.files import FileDigests
 from datakit.core.outcome import RETRY, Done
+from datakit.core.shrink import rung_words
 from datakit.core.transform import Annotator
 from datakit.recipe.recipe import Recipe, Step
 from datakit.run import manifest as manifests
@@ -64,6 +65,8 @@ class StepStory(BaseModel):
     state: str
     """passed, open (its result is not paid for yet), rejected or retry."""
     changes: list[Change] = Field(default_factory=list)
+    note: str = ""
+    """What the figures mean, such as how a prompt was shortened."""
     answer: Answer | None = None
     reason: str = ""
     detail: str = ""
@@ -183,7 +186,13 @@ def _step(
         state = "open" if is_open or (paid and row[trace] is None) else "passed"
         answer = _answer(row.get(trace), engine.store)
         changes = _changes(before, row)
-        return StepStory(number=step.number, name=step.name, state=state, changes=changes, answer=answer), row
+        note = _note(changes, step.transform.model_dump().get("shrink") or ())
+        return (
+            StepStory(
+                number=step.number, name=step.name, state=state, changes=changes, note=note, answer=answer
+            ),
+            row,
+        )
     reject = _reject_of(read_rejects(engine.rejects_file), id_)
     if reject is None:
         return None, before
@@ -210,6 +219,9 @@ def _recorded(story: Story, build: BuildFolder, store: Store | None) -> None:
             break
         story.steps.append(_told(step, row or {}, store))
     story.record = _plain(row or {})
+    if rung := story.record.get("shrink_rung"):
+        shortened = rung_words(build.parameters("render.chat").get("shrink") or (), rung)
+        story.notes.append(f"The prompt was shortened: {shortened}.")
     _note_source(story, row or reject or {})
 
 
@@ -257,6 +269,11 @@ def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
         for name in dict.fromkeys(names)
         if before.get(name) != after.get(name)
     ]
+
+
+def _note(changes: Iterable[Change], shrink: Sequence[str]) -> str:
+    rung = next((change.after for change in changes if change.column == "shrink_rung"), None)
+    return f"prompt shortened: {rung_words(shrink, rung)}" if rung else ""
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.record import OFFLINE_WRITER, TRAIN
+from datakit.core.shrink import rung_words
 from datakit.pages.figures import collect, counts
 from datakit.verdict.seen import SHOWN, Seen, height
 
@@ -35,14 +36,9 @@ def prompt_shortened(build: BuildFolder) -> Seen | None:
     return Seen("Prompts are whole", count, words, shown)
 
 
-def rung_name(build: BuildFolder, number: int) -> str:
-    """How far a prompt was shortened: render.chat cuts each column of `shrink`, then drops it."""
-    columns = build.parameters("render.chat").get("shrink") or []
-    if not number:
-        return "whole"
-    column, dropped = divmod(number - 1, 2)
-    name = columns[column] if column < len(columns) else f"column {column + 1} of shrink"
-    return f"{name} {'dropped' if dropped else 'cut'}"
+def rung_name(build: BuildFolder, rung: int) -> str:
+    """How far a prompt of the build was shortened."""
+    return rung_words(build.parameters("render.chat").get("shrink") or [], rung)
 
 
 def prompt_names_record(build: BuildFolder) -> Seen | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,3 +89,37 @@ def test_wrong_call_ends_with_two(
     done = datakit("check", *args)
     assert done.code == 2
     assert words in done.err
+
+
+SMALL = """
+name: small
+steps:
+  - read.jsonl: {path: d.jsonl}
+  - render.chat: {prompt: p.j2, answer: label_only}
+emit: [llamafactory]
+train: {model: Qwen/Qwen2.5-VL-7B-Instruct, method: lora}
+"""
+
+
+def test_build_is_checked_with_another_configuration(datakit: Run, folder: DataFolder) -> None:
+    shown = picture(folder.path, "a.png", 900, 900)
+    (folder.path / "templates").mkdir()
+    (folder.path / "templates" / "p.j2").write_text("<image>类别？", "utf-8")
+    (folder.path / "d.jsonl").write_text(json.dumps({"id": "1", "image": shown, "label": "甲"}), "utf-8")
+    (folder.path / "small.yaml").write_text(SMALL, "utf-8")
+    assert datakit("build", "small.yaml", "--no-card").code == 0
+    other = folder.path / "mine" / "other.yaml"
+    other.parent.mkdir()
+    text = (folder.path / "build" / "small" / "train.yaml").read_text("utf-8")
+    other.write_text(text, "utf-8")
+    assert datakit("check", "build/small", "--train-yaml", other).code == 0
+    other.write_text(re.sub(r"(?m)^cutoff_len: .*$", "cutoff_len: 100", text), "utf-8")
+    done = datakit("check", "build/small", "--train-yaml", other, "--json")
+    assert {finding["code"] for finding in json.loads(done.out)["findings"]} >= {"image_cut"}
+
+
+def test_build_beside_a_data_set_folder_is_refused(datakit: Run, folder: DataFolder) -> None:
+    (folder.path / "build" / "x").mkdir(parents=True)
+    done = datakit("check", "build/x", "--dataset-dir", ".")
+    assert done.code == 2
+    assert "Leave one of them out" in done.err

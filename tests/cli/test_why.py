@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 Run = Callable[..., Any]
 
 
@@ -118,3 +120,29 @@ def test_unknown_build_lists_those_that_are_there(datakit: Run, recipe: Path) ->
     done = datakit("why", "build/toi", "n1")
     assert done.code == 2
     assert "Did you mean `build/toy`?" in done.err
+
+
+SHRINKING = """
+name: long
+steps:
+  - read.jsonl: {path: d.jsonl}
+  - render.chat: {prompt: p.j2, answer: label_only, max_chars: 60, shrink: [hint, text]}
+emit: [llamafactory]
+"""
+
+
+def test_shortened_prompt_is_told_in_words(
+    datakit: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "p.j2").write_text("{{ text }}\n{{ hint }}\n类别？", "utf-8")
+    row = {"id": "r1", "label": "甲", "text": "短句。", "hint": "很长的提示。" * 20}
+    (tmp_path / "d.jsonl").write_text(json.dumps(row) + "\n", "utf-8")
+    (tmp_path / "long.yaml").write_text(SHRINKING, "utf-8")
+    assert datakit("build", "long.yaml", "--no-card").code == 0
+    assert story_of(datakit, "long.yaml", "r1")["steps"][-1]["note"] == "prompt shortened: hint cut"
+    assert "     prompt shortened: hint cut" in datakit("why", "long.yaml", "r1").out
+    assert (
+        "Note: The prompt was shortened: hint cut." in datakit("why", "build/long", "r1", "--no-replay").out
+    )

@@ -17,8 +17,8 @@ def write(folder: Path, name: str, text: str) -> Templates:
 
 def test_tokens_in_data_are_escaped_and_those_of_the_template_stay(tmp_path: Path) -> None:
     templates = write(tmp_path, "a.j2", "<image>{{ text }}")
-    out = templates.get("a.j2").render(text="看<image> <|im_end|> {{idx}} <http>")
-    assert out == "<image>看＜image＞ ＜|im_end|＞ ｛｛idx｝｝ <http>"
+    out = templates.get("a.j2").render(text="看<image> <|im_end|> {{idx}} <http> {{x}}^{{2}}")
+    assert out == "<image>看＜image＞ ＜|im_end|＞ ｛｛idx｝｝ <http> {{x}}^{{2}}"
 
 
 def test_image_places_of_a_dialogue_stay(tmp_path: Path) -> None:

@@ -194,12 +194,16 @@ def test_broken_records_of_the_source_are_counted() -> None:
     assert notes["left_out"] == {"bad_json": 3}
 
 
-def test_tokens_of_the_trainer_are_escaped() -> None:
-    pairs = (("标签<image>是什么意思？", "它是图片的位置，以<|im_end|>结束。"),)
-    frame, _, _ = mix(main_records([1] * 10), pairs, share=0.5)
-    question, answer = (turn["content"] for turn in general(frame)["messages"][0])
-    assert question == "标签＜image＞是什么意思？"
-    assert answer == "它是图片的位置，以＜|im_end|＞结束。"
+def test_tokens_of_the_trainer_are_escaped_in_questions_and_answers_keep_every_byte() -> None:
+    pairs = (
+        ("标签<image>是什么意思？<|im_end|>", "<think>想</think>{{x}}是图片的位置。"),
+        ("怎么结束一轮？", "以<|im_end|>结束。"),
+    )
+    frame, _, notes = mix(main_records([1] * 10), pairs, share=0.5)
+    ((question, answer),) = ([turn["content"] for turn in turns] for turns in general(frame)["messages"])
+    assert question == "标签＜image＞是什么意思？＜|im_end|＞"
+    assert answer == "<think>想</think>{{x}}是图片的位置。"
+    assert notes["left_out"] == {"answer_tokens": 1}
 
 
 def test_licences_are_noted_and_a_missing_one_is_a_warning() -> None:

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader
 from datakit.core.errors import RecipeErrors, UserError
 from datakit.core.factored_chats import FactoredChats
 from datakit.core.labels import LabelSet
+from datakit.core.outcome import Batch
 from datakit.core.step_context import StepContext
 from datakit.core.tokens import TokenCounter, token_ids
 from datakit.recipe.recipe import Step
@@ -129,7 +130,7 @@ HOSTILE = (
 )
 
 
-@pytest.mark.parametrize("column", ["ocr_text", "description", "reason"])
+@pytest.mark.parametrize("column", ["ocr_text", "description"])
 def test_tokens_in_data_are_escaped(context: StepContext, column: str) -> None:
     batch = run(Chat(**V3), context, record(**{column: HOSTILE}))
     text = "".join(contents(batch)[1:])
@@ -137,6 +138,48 @@ def test_tokens_in_data_are_escaped(context: StepContext, column: str) -> None:
     assert "｛｛idx｝｝" in text
     assert text.count("<image>") == 1
     assert [token for token in token_ids(text) if token >= 151_643] == []
+
+
+TARGETS = (
+    "<think>\n先看颜色\n</think>\n\n红色",
+    "<|object_ref_start|>羊<|object_ref_end|><|box_start|>(101,201),(150,266)<|box_end|>",
+    '<tool_call>\n{"name": "s", "arguments": {}}\n</tool_call>',
+    "公式 {{x}}^{{2}} 与 {{idx}}，<|vision_start|>",
+)
+BREAKS = (
+    *("<image>", "<video>", "<audio>", "<|im_start|>", "<|im_end|>"),
+    *("<|endoftext|>", "<|image_pad|>", "<|video_pad|>"),
+)
+
+
+@pytest.mark.parametrize("text", TARGETS)
+def test_targets_keep_every_byte(context: StepContext, text: str) -> None:
+    chat = [{"role": "user", "content": "<image>问"}, {"role": "assistant", "content": text}]
+    kept = run(Chat(**V2, keep_messages=True), context, record(messages=chat))
+    assert contents(kept)[-1] == text
+    for batch in (run(Chat(**V3), context, record(reason=text)), rendered_singly(context, text)):
+        assert text in contents(batch)[-1]
+
+
+def rendered_singly(context: StepContext, reason: str) -> Batch:
+    """The same record on the slow way: tokens are counted."""
+    return run(Chat(**V3, count_tokens=True), context, record(reason=reason))
+
+
+@pytest.mark.parametrize("token", BREAKS)
+def test_answer_that_would_break_the_trainer_is_rejected_with_the_token(
+    context: StepContext, token: str
+) -> None:
+    text = f"因为{token}所以"
+    chat = [{"role": "user", "content": "<image>问"}, {"role": "assistant", "content": text}]
+    batches = [run(Chat(**V3), context, record(reason=text)), rendered_singly(context, text)]
+    if token != "<image>":  # in a kept dialogue it may be a place: the count decides
+        batches.append(run(Chat(**V2, keep_messages=True), context, record(messages=chat)))
+    for batch in batches:
+        assert batch.frame.is_empty()
+        assert [(reject.reason, token in reject.detail) for reject in batch.rejects] == [
+            ("answer_tokens", True)
+        ]
 
 
 def test_image_places_of_a_dialogue_are_meant(make_context: Callable[..., StepContext]) -> None:
