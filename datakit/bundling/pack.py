@@ -34,7 +34,7 @@ from datakit.training.launch import gpus_and_nodes
 from datakit.training.run_folder import RunFolder
 
 SUMS = "SHA256SUMS"
-_PAYLOAD = ("run.sh", "check.py", "predict.py", "evaluate.py")
+_PAYLOAD = ("run.sh", "stages.sh", "check.py", "predict.py", "evaluate.py")
 _KEPT = (
     names.ANSWER_FORMAT,
     names.EMITTED,

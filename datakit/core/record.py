@@ -29,9 +29,6 @@ COLUMNS: dict[str, Any] = {
 BASE = ("id", "source_file", "source_line", "images", "label", "text")
 """What every reader gives. A reader of chats gives `messages` as well."""
 
-PROMPT_ROLES = ("system", "user", "observation")
-"""Roles whose turns are read and not learnt; every other turn is a target."""
-
 TRAIN, VAL = "train", "val"
 GENERAL = "general"
 OFFLINE_WRITER = "offline-writer"

@@ -22,6 +22,9 @@ class TrustedText(str):
     __slots__ = ()
 
 
+PROMPT_ROLES = ("system", "user", "observation")
+"""Roles whose turns are read and not learnt; every other turn is a target."""
+
 _MEDIA = re.compile(r"<(image|video|audio)>")
 _SPECIAL = re.compile(r"<\|([^<>|]{1,40})\|>")
 _TOOL = re.compile(r"<(/?(?:tool_call|tool_response|think))>")

@@ -12,9 +12,8 @@ from datakit.core.answer_forms import ContractFormat
 from datakit.core.labels import LabelSet
 from datakit.core.outcome import Rejected
 from datakit.core.prompt import Filled, Prompt
-from datakit.core.record import PROMPT_ROLES
 from datakit.core.shrink import longest_that_fits
-from datakit.core.templates import breaking_token
+from datakit.core.templates import PROMPT_ROLES, breaking_token
 from datakit.core.tokens import IMAGE, TokenCounter
 
 Record = Mapping[str, Any]

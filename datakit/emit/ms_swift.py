@@ -12,9 +12,9 @@ from pydantic import Field, model_validator
 
 from datakit.core.errors import UserError
 from datakit.core.image import ImageProblem, read_header
-from datakit.core.record import PROMPT_ROLES, TRAIN
+from datakit.core.record import TRAIN
 from datakit.core.step_context import StepContext
-from datakit.core.templates import escape_tokens
+from datakit.core.templates import PROMPT_ROLES, escape_tokens
 from datakit.core.transform import Artifact, Emitter, FinalRecords
 from datakit.emit._images import How, ImageFiles
 from datakit.emit._records import PLACED, batches, check, nothing_to_train, split_keys, with_places

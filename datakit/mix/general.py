@@ -22,10 +22,10 @@ from pydantic import (
 from datakit.core.errors import UserError
 from datakit.core.outcome import Table
 from datakit.core.parameters import describe_fault, validated
-from datakit.core.record import COLUMNS, GENERAL, PROMPT_ROLES, TRAIN, digest
+from datakit.core.record import COLUMNS, GENERAL, TRAIN, digest
 from datakit.core.registry import find, names
 from datakit.core.step_context import StepContext
-from datakit.core.templates import breaking_token, escape_breaking
+from datakit.core.templates import PROMPT_ROLES, breaking_token, escape_breaking
 from datakit.core.transform import Columns, Package, Reader, TableTransform
 from datakit.mix._quality import asked_before, fault_of
 

@@ -9,8 +9,7 @@ import polars as pl
 from datakit.core.answer_forms import Assignment
 from datakit.core.factored_chats import FactoredChats
 from datakit.core.outcome import Batch, Reject, Rejected
-from datakit.core.record import PROMPT_ROLES
-from datakit.core.templates import escape_breaking
+from datakit.core.templates import PROMPT_ROLES, escape_breaking
 from datakit.core.transform import BatchWorker, FactoredChatsWorker
 from datakit.core.writer import Writer
 from datakit.render._chats import Chats

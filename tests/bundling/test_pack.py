@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -152,6 +153,16 @@ def test_datakits_own_code_comes_along(make_build: Make, tmp_path: Path) -> None
     for name, file in carried().items():
         assert (folder / name).read_bytes() == file.read_bytes()
     assert len(carried()) > 60
+
+
+def test_scripts_come_along_as_they_are_and_may_be_executed(make_build: Make, tmp_path: Path) -> None:
+    folder = unpacked(make_build(), tmp_path)
+    payload = Path(bundle.__code__.co_filename).parent / "payload"
+    scripts = [path for path in payload.iterdir() if path.is_file()]
+    assert {"run.sh", "stages.sh", "check.py"} <= {path.name for path in scripts}
+    for path in scripts:
+        assert (folder / path.name).read_bytes() == path.read_bytes()
+    assert all(os.access(path, os.X_OK) for path in folder.glob("*.sh"))
 
 
 def test_changed_build_is_refused(make_build: Make, tmp_path: Path) -> None:

@@ -20,9 +20,13 @@
 #   SPLIT         what is asked: val (default) or train
 #   CPU=1         without a GPU, for trials with tiny models
 # Logs and results: runs are in <name>-runs/ beside the data; every stage's output is kept in its logs/.
+# The exit code is that of the command that failed; 1 for what did not work, 2 for a wrong call or setting.
+# stages.sh goes through the stages and starts and stops the server; here stands what each of them does.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=datakit/bundling/payload/stages.sh
+source "$here/stages.sh"
 # shellcheck source=/dev/null
 source "$here/settings.env" # NAME, RUN, TRAIN_GPUS, TRAIN_NODES, METHOD, SERVE_PORT, DISTRIBUTED
 data=$here/$NAME
@@ -35,36 +39,10 @@ nodes=${NNODES:-$TRAIN_NODES}
 rank=${NODE_RANK:-0}
 gpus=${GPUS:-$((TRAIN_GPUS / TRAIN_NODES))}
 port=${PORT:-$SERVE_PORT}
-again=0
-server=""
 # The trainer's preprocessing workers share the cores: with every core each, 12 of them read 3 records/s instead of 110.
 workers=$(sed -n 's/^preprocessing_num_workers: *//p' "$data/train.yaml")
 cores=$("$python" -c 'import os; print(os.cpu_count() or 1)')
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((cores / ${workers:-1} > 0 ? cores / ${workers:-1} : 1))}
-mkdir -p "$run/logs" "$run/stages"
-
-say() { printf '%s %s\n' "$(date +%H:%M:%S)" "$*"; }
-fail() { say "error: $*" >&2; exit 1; }
-
-logged() { # logged NAME COMMAND...: output on the terminal and in the log, the command's own exit code
-  local log
-  log="$run/logs/$1-$(date +%Y%m%dT%H%M%S)-$$.log"
-  shift
-  say "log: $log"
-  "$@" 2>&1 | tee "$log"
-}
-
-stop_server() {
-  [ -n "$server" ] || return 0
-  say "stopping the server"
-  kill -TERM -- "-$server" 2>/dev/null || true
-  for _ in $(seq 20); do kill -0 "$server" 2>/dev/null || break; sleep 1; done
-  kill -KILL -- "-$server" 2>/dev/null || true
-  server=""
-}
-trap stop_server EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
 
 able() { "$1" -c 'import sys, numpy, jinja2, pydantic, PIL; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; }
 
@@ -101,11 +79,11 @@ half_written_aside() { # the trainer would go on from the last checkpoint, whole
 }
 
 stage_train() {
-  local words=("$trainer" train train.yaml) extra=()
+  local words=("$trainer" train train.yaml)
   local settings=("PATH=$(dirname "$trainer"):$PATH") # torchrun lies beside the trainer
   [ -z "${MODEL:-}" ] || words+=("model_name_or_path=$MODEL")
   [ -z "${CPU:-}" ] || words+=(use_cpu=true bf16=false fp16=false dataloader_num_workers=0)
-  read -r -a extra <<<"${TRAIN_FLAGS:-}"
+  read_flags "${TRAIN_FLAGS:-}"
   if [ $((gpus * nodes)) != "$TRAIN_GPUS" ]; then
     say "warning: the steps were reckoned for $TRAIN_GPUS GPUs, $((gpus * nodes)) train"
   fi
@@ -113,12 +91,12 @@ stage_train() {
     settings+=(FORCE_TORCHRUN=1 "NPROC_PER_NODE=$gpus")
   fi
   if [ "$nodes" -gt 1 ]; then
-    [ -n "${MASTER_ADDR:-}" ] || fail "$nodes nodes train: set MASTER_ADDR (node 0) and NODE_RANK on each"
+    [ -n "${MASTER_ADDR:-}" ] || usage_error "$nodes nodes train: set MASTER_ADDR (node 0) and NODE_RANK on each"
     settings+=("NNODES=$nodes" "NODE_RANK=$rank" "MASTER_ADDR=$MASTER_ADDR" "MASTER_PORT=${MASTER_PORT:-29500}")
   fi
   [ "$rank" != 0 ] || half_written_aside
   cd "$data"
-  logged train env "${settings[@]}" "${words[@]}" ${extra[@]+"${extra[@]}"}
+  logged train env "${settings[@]}" "${words[@]}" ${flags[@]+"${flags[@]}"}
   [ "$rank" != 0 ] || [ -s "$run/trained/train_results.json" ] || fail "the trainer left no result in $run/trained"
 }
 
@@ -149,55 +127,21 @@ stage_export() {
   listing "$run/served" >"$run/served/.datakit-export"
 }
 
-answering() { # who answers on the port: none, ours (it serves this run's model) or other
-  "$python" - "$port" "$run/served" <<'PY'
-import json, os, sys, urllib.request
-opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-key = os.environ.get("VLLM_API_KEY")
-opener.addheaders = [("Authorization", f"Bearer {key}")] if key else []
-place = f"http://127.0.0.1:{sys.argv[1]}"
-try:
-    opener.open(f"{place}/health", timeout=5)
-    roots = [model.get("root") or "" for model in json.load(opener.open(f"{place}/v1/models", timeout=5))["data"]]
-except urllib.error.HTTPError:
-    print("other")
-except (OSError, ValueError, LookupError, AttributeError):
-    print("none")
-else:
-    print("ours" if os.path.realpath(sys.argv[2]) in map(os.path.realpath, roots) else "other")
-PY
+server_command() {
+  [ -s "$run/served/config.json" ] || usage_error "there is no served model in $run/served: ./run.sh export"
+  read_flags "${SERVE_FLAGS:-}"
+  serving=(env "PATH=$(dirname "$vllm"):$PATH" "$here/serve.sh" "$run/served" --port "$port")
+  serving+=(${flags[@]+"${flags[@]}"})
 }
 
-stage_serve() {
-  local log extra=()
-  case $(answering) in
-    ours) say "a server of this model answers on port $port: it is used"; return ;;
-    other) fail "port $port is taken by a server of something else: stop it, or set PORT" ;;
-  esac
-  [ -s "$run/served/config.json" ] || fail "there is no served model in $run/served: ./run.sh export"
-  log="$run/logs/serve-$(date +%Y%m%dT%H%M%S)-$$.log"
-  read -r -a extra <<<"${SERVE_FLAGS:-}"
-  say "log: $log"
-  set -m # a process group of its own, so that the server ends with all its workers
-  PATH="$(dirname "$vllm"):$PATH" \
-    "$here/serve.sh" "$run/served" --port "$port" ${extra[@]+"${extra[@]}"} >"$log" 2>&1 &
-  server=$!
-  set +m
-  for _ in $(seq "${SERVE_WAIT_S:-900}"); do
-    if [ "$(answering)" = ours ]; then say "serving on port $port"; return; fi
-    if ! kill -0 "$server" 2>/dev/null; then
-      server=""
-      tail -n 25 "$log" >&2
-      fail "the server ended before it was ready"
-    fi
-    sleep 1
-  done
-  fail "the server was not ready within ${SERVE_WAIT_S:-900} s (SERVE_WAIT_S)"
-}
+server_ready() { [ "$(answering)" = ours ]; }
 
 stage_predict() {
+  find_asking # before a server takes minutes to start
+  start_server
   logged predict "$asking" "$here/predict.py" "$data" --split "${SPLIT:-val}" \
     --url "http://127.0.0.1:$port/v1" --out "$run/predictions.jsonl"
+  stop_server
 }
 
 stage_evaluate() {
@@ -206,35 +150,4 @@ stage_evaluate() {
     --out "$run/evaluation.json"
 }
 
-wanted=()
-for word in "$@"; do
-  case $word in
-    --again) again=1 ;;
-    check | train | export | serve | predict | evaluate) wanted+=("$word") ;;
-    *) fail "unknown stage $word; there are check, train, export, serve, predict, evaluate" ;;
-  esac
-done
-[ ${#wanted[@]} -gt 0 ] || wanted=(check train export predict evaluate)
-
-for stage in "${wanted[@]}"; do
-  if [ "$rank" != 0 ] && [ "$stage" != check ] && [ "$stage" != train ]; then continue; fi
-  if [ "$stage" = serve ]; then # alone, it serves until it is stopped
-    stage_serve
-    [ -z "$server" ] || wait "$server"
-    continue
-  fi
-  stamp=$run/stages/$stage-$rank.done
-  if [ "$again" = 0 ] && [ "$stage" != check ] && [ -e "$stamp" ]; then
-    say "$stage is done"
-    continue
-  fi
-  say "== $stage"
-  if [ "$stage" = predict ]; then
-    find_asking # before a server takes minutes to start
-    stage_serve
-  fi
-  rm -f "$stamp"
-  "stage_$stage"
-  date >"$stamp"
-  if [ "$stage" = predict ]; then stop_server; fi
-done
+run_stages "$@"
