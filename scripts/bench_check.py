@@ -119,9 +119,9 @@ def preprocessed(path: Path) -> Callable[[], Any]:
     from llamafactory.model import load_tokenizer
 
     model, data, training, finetuning, _ = get_train_args(yaml.safe_load(path.read_text("utf-8")))
-    parts = load_tokenizer(model)
-    template = get_template_and_fix_tokenizer(parts["tokenizer"], data)
-    return lambda: get_dataset(template, model, data, training, stage=finetuning.stage, **parts)
+    loaded = load_tokenizer(model)
+    template = get_template_and_fix_tokenizer(loaded["tokenizer"], data)
+    return lambda: get_dataset(template, model, data, training, stage=finetuning.stage, **loaded)
 
 
 def main() -> None:

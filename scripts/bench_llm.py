@@ -46,21 +46,21 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=5000)
     parser.add_argument("--seconds", type=float, default=75.0, help="length of each run of limits")
     parser.add_argument("--child", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.child:
-        work = json.loads(given.child)
+    arguments = parser.parse_args()
+    if arguments.child:
+        work = json.loads(arguments.child)
         print(json.dumps(CHILDREN[work.pop("way")](**work)))
         return 0
     sections: dict[str, Callable[[], None]] = {
-        "speed": lambda: speed(given.calls),
-        "images": lambda: images(given.calls),
+        "speed": lambda: speed(arguments.calls),
+        "images": lambda: images(arguments.calls),
         "memory": lambda: memory(),
-        "limits": lambda: limits(given.seconds),
-        "worlds": lambda: worlds(given.calls),
+        "limits": lambda: limits(arguments.seconds),
+        "worlds": lambda: worlds(arguments.calls),
         "kill": lambda: kill(),
-        "peers": lambda: peers(given.peers),
+        "peers": lambda: peers(arguments.peers),
     }
-    for name in given.only.split(","):
+    for name in arguments.only.split(","):
         print(f"\n{name}")
         sections[name]()
     return 0
@@ -69,24 +69,26 @@ def main() -> int:
 def speed(calls: int) -> None:
     ideal = calls * LATENCY_S / 64
     with server() as url:
-        found = child(way="engine", url=url, records=calls, concurrency=64)
-        show("64 in flight, 200 ms, engine and store", found, calls, ideal)
-        found = child(way="plain", url=url, records=calls, concurrency=64)
-        show("  plain AsyncOpenAI and a semaphore", found, calls, ideal)
+        figures = child(way="engine", url=url, records=calls, concurrency=64)
+        show("64 in flight, 200 ms, engine and store", figures, calls, ideal)
+        figures = child(way="plain", url=url, records=calls, concurrency=64)
+        show("  plain AsyncOpenAI and a semaphore", figures, calls, ideal)
 
 
 def images(calls: int) -> None:
     with server() as url:
         for way, name in (("engine", "256 in flight, 100 KB each, engine and store"), ("plain", "  plain")):
-            found = child(way=way, url=url, records=calls, concurrency=256, pictures=True)
-            show(name, found, calls, calls * LATENCY_S / 256)
+            figures = child(way=way, url=url, records=calls, concurrency=256, pictures=True)
+            show(name, figures, calls, calls * LATENCY_S / 256)
 
 
 def memory() -> None:
     with server("--latency-s", "2") as url:
-        found = child(way="engine", url=url, records=2048, concurrency=512, pictures=True)
-        grown = found["peak_mb"] - found["base_mb"]
-        print(f"  512 in flight, 100 KB each: {grown:.0f} MB over {found['base_mb']:.0f} MB before the calls")
+        figures = child(way="engine", url=url, records=2048, concurrency=512, pictures=True)
+        grown = figures["peak_mb"] - figures["base_mb"]
+        print(
+            f"  512 in flight, 100 KB each: {grown:.0f} MB over {figures['base_mb']:.0f} MB before the calls"
+        )
 
 
 def limits(seconds: float) -> None:
@@ -114,12 +116,12 @@ def limits(seconds: float) -> None:
 def _limited(name: str, options: list[str], llm: dict[str, Any], seconds: float) -> None:
     with server(*options) as url:
         child(way="engine", url=url, records=20_000, concurrency=64, llm=llm, stop_after_s=seconds)
-        seen = stats(url)
-    answered, refused = seen["replies"].get("200", 0), seen["replies"].get("429", 0)
-    rate = answered / max(seen["seconds"], 1e-9)
+        statistics = stats(url)
+    answered, refused = statistics["replies"].get("200", 0), statistics["replies"].get("429", 0)
+    rate = answered / max(statistics["seconds"], 1e-9)
     print(
-        f"  {name}: {rate / 50:.1%} of the allowed rate over {seen['seconds']:.0f} s, "
-        f"{refused / seen['count']:.2%} of {seen['count']:,} answers were 429"
+        f"  {name}: {rate / 50:.1%} of the allowed rate over {statistics['seconds']:.0f} s, "
+        f"{refused / statistics['count']:.2%} of {statistics['count']:,} answers were 429"
     )
 
 
@@ -128,14 +130,14 @@ def worlds(records: int) -> None:
 
     with server("--bad", "--latency-s", "0.05") as url:
         llm = {"timeout_s": TIMEOUT_S, "max_retries": 3}
-        found = child(way="engine", url=url, records=records, concurrency=256, llm=llm, read_back=True)
-        wrong = faults(records, stats(url), found)
+        figures = child(way="engine", url=url, records=records, concurrency=256, llm=llm, read_back=True)
+        wrong = faults(records, stats(url), figures)
     print(
-        f"  {records:,} records, a fifth of all calls failing, 256 in flight: {found['seconds']:.1f} s, "
-        f"memory grew by {found['peak_mb'] - found['base_mb']:.0f} MB; {wrong or 'no fault found'}"
+        f"  {records:,} records, a fifth of all calls failing, 256 in flight: {figures['seconds']:.1f} s, "
+        f"memory grew by {figures['peak_mb'] - figures['base_mb']:.0f} MB; {wrong or 'no fault found'}"
     )
-    print(f"  records: {found['states']}")
-    print(f"  requests: {found['attempts']}, {sum(found['attempts'].values()):,} in all")
+    print(f"  records: {figures['states']}")
+    print(f"  requests: {figures['attempts']}, {sum(figures['attempts'].values()):,} in all")
 
 
 def kill() -> None:
@@ -150,10 +152,10 @@ def kill() -> None:
         child(**work)
         again = stats(url)["count"] - 2000
         began = time.monotonic()
-        found = child(**work)
+        figures = child(**work)
         print(
             f"  kill -9 at half of 2,000 calls: {again} calls repeated (64 were in flight); a run with "
-            f"nothing to do: {time.monotonic() - began:.1f} s with start-up, {found['calls']} calls"
+            f"nothing to do: {time.monotonic() - began:.1f} s with start-up, {figures['calls']} calls"
         )
 
 
@@ -163,11 +165,11 @@ def peers(install: bool) -> None:
     compare(install, server, stats, environment(), ours(__file__))
 
 
-def show(name: str, found: dict[str, Any], calls: int, ideal_s: float) -> None:
+def show(name: str, figures: dict[str, Any], calls: int, ideal_s: float) -> None:
     """One line of figures."""
     print(
-        f"  {name}: {found['seconds']:.2f} s, {found['seconds'] / ideal_s:.3f} of ideal, "
-        f"{calls / found['seconds']:.0f} requests/s, {found['cpu_s'] / calls * 1000:.2f} ms CPU a call"
+        f"  {name}: {figures['seconds']:.2f} s, {figures['seconds'] / ideal_s:.3f} of ideal, "
+        f"{calls / figures['seconds']:.0f} requests/s, {figures['cpu_s'] / calls * 1000:.2f} ms CPU a call"
     )
 
 
@@ -209,7 +211,7 @@ def engine(
         except KeyboardInterrupt:
             return {}
     step = run.reports[-1]
-    found = {
+    figures = {
         "seconds": step.seconds,
         "cpu_s": clock.cpu_s,
         "calls": step.calls,
@@ -221,8 +223,8 @@ def engine(
     if read_back:
         rows = stage.lazy().select("id", "answer").collect().rows()
         rejects = (project / "work" / "rejects.jsonl").read_text(encoding="utf-8").splitlines()
-        found |= {"rows": rows, "rejects": [json.loads(line) for line in rejects]}
-    return found
+        figures |= {"rows": rows, "rejects": [json.loads(line) for line in rejects]}
+    return figures
 
 
 def _project(
@@ -287,7 +289,7 @@ def plain(url: str, records: int, concurrency: int, pictures: bool = False) -> d
     async def go() -> None:
         client, gate = AsyncOpenAI(base_url=url), asyncio.Semaphore(concurrency)
 
-        async def one(number: int) -> str | None:
+        async def ask(number: int) -> str | None:
             async with gate:
                 content: Any = f"请看图，说说它是什么。[id:r{number}]"
                 if names:
@@ -297,12 +299,12 @@ def plain(url: str, records: int, concurrency: int, pictures: bool = False) -> d
                         {"type": "text", "text": content},
                         {"type": "image_url", "image_url": address},
                     ]
-                found = await client.chat.completions.create(
+                reply = await client.chat.completions.create(
                     model="gpt-4o-mini", messages=[{"role": "user", "content": content}], max_tokens=512
                 )
-                return found.choices[0].message.content
+                return reply.choices[0].message.content
 
-        await asyncio.gather(*(one(number) for number in range(records)))
+        await asyncio.gather(*(ask(number) for number in range(records)))
 
     with Clock() as clock:
         asyncio.run(go())
@@ -353,15 +355,15 @@ def environment() -> dict[str, str]:
     """Of the processes: the server's key, this checkout, and compiled bytecode."""
     from tests.support.loopback import KEY
 
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {**kept, "OPENAI_API_KEY": KEY, "PYTHONPATH": str(ROOT)}
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**variables, "OPENAI_API_KEY": KEY, "PYTHONPATH": str(ROOT)}
 
 
 def child(**work: Any) -> dict[str, Any]:
     """The figures of some work in a process of its own."""
     command = [sys.executable, __file__, "--child", json.dumps(work)]
-    done = subprocess.run(command, env=environment(), stdout=subprocess.PIPE, check=True)
-    return dict(json.loads(done.stdout))
+    process = subprocess.run(command, env=environment(), stdout=subprocess.PIPE, check=True)
+    return dict(json.loads(process.stdout))
 
 
 @contextmanager

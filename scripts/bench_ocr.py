@@ -32,12 +32,12 @@ def rapidocr_reader() -> Read:
     engine: Any = RapidOCR(params={"Global.log_level": "error"})
 
     def read(path: str) -> list[Line]:
-        found = engine(np.ascontiguousarray(np.asarray(load_rgb(path))[:, :, ::-1]))
-        if found.boxes is None:
+        result = engine(np.ascontiguousarray(np.asarray(load_rgb(path))[:, :, ::-1]))
+        if result.boxes is None:
             return []
         return [
             Line(text, score, *box.min(0).tolist(), *box.max(0).tolist())
-            for box, text, score in zip(found.boxes, found.txts, found.scores, strict=True)
+            for box, text, score in zip(result.boxes, result.txts, result.scores, strict=True)
         ]
 
     return read
@@ -53,8 +53,8 @@ def compare(take: int) -> dict[str, dict[str, float]]:
     for path, lines in truth:
         for name, read in readers.items():
             start = time.process_time()
-            found = read(path)
-            scores[name].add(lines, found, time.process_time() - start)
+            read_lines = read(path)
+            scores[name].add(lines, read_lines, time.process_time() - start)
     return {name: score.table() for name, score in scores.items()}
 
 

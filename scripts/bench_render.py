@@ -70,12 +70,12 @@ def main() -> int:
         by_hand(arguments.hand)
         return 0
     with tempfile.TemporaryDirectory(prefix="bench_render.") as folder:
-        found = compare(Path(folder), arguments.records, arguments.rounds)
-    print(json.dumps(found, indent=2) if arguments.json else table(found))
+        figures = compare(Path(folder), arguments.records, arguments.rounds)
+    print(json.dumps(figures, indent=2) if arguments.json else table(figures))
     bounds = [
-        found["ratio"] <= MAX_RATIO,
-        found["build"]["peak_mb"] < MAX_MB,
-        found["rebuild"]["wall_s"] < MAX_REBUILD_S,
+        figures["ratio"] <= MAX_RATIO,
+        figures["build"]["peak_mb"] < MAX_MB,
+        figures["rebuild"]["wall_s"] < MAX_REBUILD_S,
     ]
     return int(arguments.check and not all(bounds))
 
@@ -184,26 +184,28 @@ def same(hand: Path, built: Path, records: int) -> None:
 
     count = 0
     with open(hand, "rb") as first, open(built, "rb") as second:
-        for one, two in zip(first, second, strict=True):
-            if one.startswith(b"{"):
-                mine, other = (orjson.loads(line.rstrip(b",\n")) for line in (one, two))
-                if orjson.dumps([mine["id"], mine["messages"]]) != orjson.dumps(
-                    [other["id"], other["messages"]]
+        for hand_line, built_line in zip(first, second, strict=True):
+            if hand_line.startswith(b"{"):
+                hand_row, built_row = (orjson.loads(line.rstrip(b",\n")) for line in (hand_line, built_line))
+                if orjson.dumps([hand_row["id"], hand_row["messages"]]) != orjson.dumps(
+                    [built_row["id"], built_row["messages"]]
                 ):
-                    raise SystemExit(f"record {mine['id']} differs: {mine['messages']} {other['messages']}")
+                    raise SystemExit(
+                        f"record {hand_row['id']} differs: {hand_row['messages']} {built_row['messages']}"
+                    )
                 count += 1
     if count != records:
         raise SystemExit(f"compared {count} records of {records}")
 
 
-def table(found: dict[str, Any]) -> str:
+def table(figures: dict[str, Any]) -> str:
     """The numbers for people."""
-    lines = [f"{found['records']:,} records, messages equal", f"{'':10}{'CPU s':>8}{'wall s':>8}{'MB':>8}"]
+    lines = [f"{figures['records']:,} records, messages equal", f"{'':10}{'CPU s':>8}{'wall s':>8}{'MB':>8}"]
     for name in ("hand", "build", "quarter", "checked", "rebuild"):
-        cost = found[name]
+        cost = figures[name]
         lines.append(f"{name:10}{cost['cpu_s']:8.2f}{cost['wall_s']:8.2f}{cost['peak_mb']:8.0f}")
-    lines.append(f"ratio     {found['ratio']:8.2f}{found['ratio_wall']:8.2f}   (at most {MAX_RATIO} CPU)")
-    lines.append("steps     " + ", ".join(f"{name} {s} s" for name, s in found["steps_s"].items()))
+    lines.append(f"ratio     {figures['ratio']:8.2f}{figures['ratio_wall']:8.2f}   (at most {MAX_RATIO} CPU)")
+    lines.append("steps     " + ", ".join(f"{name} {s} s" for name, s in figures["steps_s"].items()))
     return "\n".join(lines)
 
 

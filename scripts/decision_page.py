@@ -41,19 +41,19 @@ class Decision:
 def decisions(text: str) -> list[Decision]:
     """Every entry in order. Raises ValueError naming those whose area is not one of AREAS."""
     _, *pieces = _HEAD.split(text)
-    found, homeless = [], []
+    entries, homeless = [], []
     for number, (date, title, body) in enumerate(zip(*[iter(pieces)] * 3, strict=True), 1):
         line, _, rest = body.strip().partition("\n")
         area = line.removeprefix("Area: ").strip()
         if area not in AREAS or line == area:
             homeless.append(title)
-        found.append(Decision(date, title[0].upper() + title[1:], area, rest.strip(), number))
+        entries.append(Decision(date, title[0].upper() + title[1:], area, rest.strip(), number))
     if homeless:
         raise ValueError(
             f"DECISIONS.md: no area under {'; '.join(homeless)}. "
             f"Write `Area: <name>` as the first line below the title, one of: {', '.join(AREAS)}."
         )
-    return found
+    return entries
 
 
 def page(text: str) -> str:
@@ -65,12 +65,12 @@ def page(text: str) -> str:
         blocks += [f"## {name}"] if own else []
         for decision in own:
             blocks += [f"### {decision.title} {{ #{decision.anchor} }}", _paragraphs(decision)]
-    history = [f"- {item.date} [{item.title}](#{item.anchor})" for item in listed]
+    history = [f"- {decision.date} [{decision.title}](#{decision.anchor})" for decision in listed]
     return "\n\n".join([*blocks, "## History", "\n".join(history)]) + "\n"
 
 
 def _paragraphs(decision: Decision) -> str:
     """One paragraph for each of context, choice, cost; lists stay as they are."""
-    text = _PART.sub(lambda part: f"\n**{part[1]}.** {part[2].upper()}", decision.text)
+    text = _PART.sub(lambda match: f"\n**{match[1]}.** {match[2].upper()}", decision.text)
     text = re.sub(r"\n{3,}", "\n\n", text).strip()
     return f"{text}\n\n*{decision.date}*"

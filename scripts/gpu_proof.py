@@ -65,9 +65,9 @@ def prepare(out: Path) -> None:
     for name, data in ((NAME, ROOT / "examples/ecom/train.jsonl"), (HELD_OUT, _held_out(project))):
         recipe = project / "recipes" / f"{name}.yaml"
         recipe.write_text(RECIPE.format(name=name, data=data, root=ROOT, pixels=PIXELS), "utf-8")
-        made = build(recipe, options=Options(force=True), card=False)
+        result = build(recipe, options=Options(force=True), card=False)
         archive = out / f"{name}.tar"
-        print(bundle(made.folder, archive))
+        print(bundle(result.folder, archive))
         shutil.rmtree(out / f"{name}-bundle", ignore_errors=True)
         with tarfile.open(archive) as tar:
             tar.extractall(out, filter="data")
@@ -116,23 +116,25 @@ def augment(data: Path, out: Path, per_class: int, pixels: int, seed: int = 0) -
     by_label: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         by_label.setdefault(row["messages"][-1]["content"], []).append(row)
-    made, jobs = [], []
-    for label, mine in sorted(by_label.items()):
+    varied, jobs = [], []
+    for label, label_rows in sorted(by_label.items()):
         for number in range(per_class):
-            row = mine[number % len(mine)]
-            name = f"images/{len(made):05}.jpg"
+            row = label_rows[number % len(label_rows)]
+            name = f"images/{len(varied):05}.jpg"
             source = str(data / row["images"][0])
-            jobs.append((source, str(out / name), pixels, seed * 1_000_003 + len(made), number >= len(mine)))
-            made.append({"id": f"{row['id']}#{number}", "messages": row["messages"], "images": [name]})
+            jobs.append(
+                (source, str(out / name), pixels, seed * 1_000_003 + len(varied), number >= len(label_rows))
+            )
+            varied.append({"id": f"{row['id']}#{number}", "messages": row["messages"], "images": [name]})
         assert label
     with ProcessPoolExecutor() as pool:
         list(pool.map(_vary, jobs, chunksize=32))
-    random.Random(seed).shuffle(made)
-    (out / "augmented.json").write_text(json.dumps(made, ensure_ascii=False), "utf-8")
+    random.Random(seed).shuffle(varied)
+    (out / "augmented.json").write_text(json.dumps(varied, ensure_ascii=False), "utf-8")
     info = json.loads((data / "dataset_info.json").read_text("utf-8"))
     entry = {**info[f"{NAME}_train"], "file_name": "augmented.json"}
     (out / "dataset_info.json").write_text(json.dumps({"augmented": entry}, indent=2), "ascii")
-    print(f"{len(made)} pictures of {len(by_label)} classes, made of {len(rows)}")
+    print(f"{len(varied)} pictures of {len(by_label)} classes, made of {len(rows)}")
 
 
 def _vary(job: tuple[str, str, int, int, bool]) -> None:
@@ -184,10 +186,10 @@ def predict(model: Path, data: Path, out: Path, pixels: int) -> None:
         *prompt, truth = row["messages"]
         chat = [{"role": turn["role"], "content": _parts(turn["content"])} for turn in prompt]
         text = processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-        given = processor(text=[text], images=[picture], return_tensors="pt").to(device)
+        inputs = processor(text=[text], images=[picture], return_tensors="pt").to(device)
         with torch.no_grad():
-            tokens = net.generate(**given, max_new_tokens=32, do_sample=False, repetition_penalty=1.0)
-        answer = processor.decode(tokens[0, given["input_ids"].shape[1] :], skip_special_tokens=True)
+            tokens = net.generate(**inputs, max_new_tokens=32, do_sample=False, repetition_penalty=1.0)
+        answer = processor.decode(tokens[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         stated = packed.answer_format.parse(answer, packed.labels)
         line = {"id": row["id"], "label": truth["content"], "answer": answer}
         lines.append(Prediction(**line, predicted=stated.label, problem=stated.problem))
@@ -196,13 +198,13 @@ def predict(model: Path, data: Path, out: Path, pixels: int) -> None:
 
 
 def _parts(text: str) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = []
+    content: list[dict[str, str]] = []
     for number, piece in enumerate(text.split("<image>")):
         if number:
-            found.append({"type": "image"})
+            content.append({"type": "image"})
         if piece:
-            found.append({"type": "text", "text": piece})
-    return found
+            content.append({"type": "text", "text": piece})
+    return content
 
 
 def main() -> None:
@@ -220,8 +222,8 @@ def main() -> None:
     third.add_argument("model", type=Path)
     third.add_argument("data", type=Path)
     third.add_argument("out", type=Path)
-    for one in (second, third):
-        one.add_argument("--pixels", type=int, default=50_176)
+    for command in (second, third):
+        command.add_argument("--pixels", type=int, default=50_176)
     options = parser.parse_args()
     if options.command == "prepare":
         prepare(options.out.absolute())

@@ -96,9 +96,9 @@ def _python_of(name: str, packages: list[str], install: bool) -> Path | None:
         [str(python), "-m", "pip", "install", "-q", *packages],
     ]
     for step in steps:
-        done = subprocess.run(step, capture_output=True, text=True)
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no word"])[-1]
+        result = subprocess.run(step, capture_output=True, text=True)
+        if result.returncode:
+            last = (result.stderr.strip().splitlines() or ["no word"])[-1]
             print(f"  {name}: skipped, cannot be installed: {last}")
             return None
     (folder / "ready").touch()

@@ -28,13 +28,15 @@ def count(config: dict[str, Any]) -> dict[str, int]:
     import torch
     from transformers import AutoConfig, AutoModelForImageTextToText
 
-    made = AutoConfig.for_model(
+    configuration = AutoConfig.for_model(
         config["model_type"], **{k: v for k, v in config.items() if k != "model_type"}
     )
     text = config.get("text_config", config)
-    made.tie_word_embeddings = config.get("tie_word_embeddings", text.get("tie_word_embeddings", False))
+    configuration.tie_word_embeddings = config.get(
+        "tie_word_embeddings", text.get("tie_word_embeddings", False)
+    )
     with torch.device("meta"):
-        model = AutoModelForImageTextToText.from_config(made)
+        model = AutoModelForImageTextToText.from_config(configuration)
         model.tie_weights()
     unique = {id(parameter): parameter.numel() for parameter in model.parameters()}
     names = {"vision": 0, "projector": 0}
@@ -47,16 +49,16 @@ def count(config: dict[str, Any]) -> dict[str, int]:
 
 def estimators(folder: Path) -> dict[str, Any]:
     """DeepSpeed's two functions, taken out of its files: importing the package would look for compilers."""
-    wanted = {
+    functions = {
         "stage3.py": "estimate_zero3_model_states_mem_needs",
         "stage_1_and_2.py": "estimate_zero2_model_states_mem_needs",
     }
-    found: dict[str, Any] = {}
-    for file, name in wanted.items():
+    namespace: dict[str, Any] = {}
+    for file, name in functions.items():
         tree = ast.parse((folder / "runtime" / "zero" / file).read_text("utf-8"))
         body = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
-        exec(compile(ast.Module(body, []), file, "exec"), found)
-    return found
+        exec(compile(ast.Module(body, []), file, "exec"), namespace)
+    return namespace
 
 
 def states(sizes: dict[str, int], functions: dict[str, Any]) -> list[dict[str, Any]]:
@@ -81,12 +83,12 @@ def main() -> None:
     options = parser.parse_args()
     table = json.loads((ROOT / "datakit" / "core" / "qwen_models.json").read_text("utf-8"))
     functions = estimators(options.deepspeed)
-    found = {}
+    models = {}
     for name, config in table.items():
         sizes = count(config)
-        found[name] = {**sizes, "states": states(sizes, functions)}
+        models[name] = {**sizes, "states": states(sizes, functions)}
         print(name, sizes)
-    OUT.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    OUT.write_text(json.dumps(models, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -94,20 +94,21 @@ def vocabulary() -> dict[bytes, int]:
 
 def merges(ranks: Mapping[bytes, int]) -> list[tuple[bytes, bytes]]:
     """The pairs that byte-pair encoding joins, in order: a token is split by the merges of lower ranks."""
-    found = []
-    for token, rank in sorted(ranks.items(), key=lambda item: item[1]):
-        parts = [bytes([byte]) for byte in token]
-        while len(parts) > 2:
-            known = [
-                (ranks.get(parts[place] + parts[place + 1], rank), place) for place in range(len(parts) - 1)
+    pairs = []
+    for token, rank in sorted(ranks.items(), key=lambda ranked: ranked[1]):
+        pieces = [bytes([byte]) for byte in token]
+        while len(pieces) > 2:
+            candidates = [
+                (ranks.get(pieces[place] + pieces[place + 1], rank), place)
+                for place in range(len(pieces) - 1)
             ]
-            best, place = min(known)
+            best, place = min(candidates)
             if best >= rank:
                 raise ValueError(f"no merges make {token!r}")
-            parts[place : place + 2] = [parts[place] + parts[place + 1]]
-        if len(parts) == 2:
-            found.append((parts[0], parts[1]))
-    return found
+            pieces[place : place + 2] = [pieces[place] + pieces[place + 1]]
+        if len(pieces) == 2:
+            pairs.append((pieces[0], pieces[1]))
+    return pairs
 
 
 def letters() -> dict[int, str]:
@@ -291,9 +292,9 @@ def check_tokenizer(folder: Path) -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
     for number, token in enumerate(SPECIAL):
-        found = tokenizer.convert_tokens_to_ids(token)
-        if found != FIRST_SPECIAL + number:
-            raise SystemExit(f"{token} has the id {found} in place of {FIRST_SPECIAL + number}")
+        id_ = tokenizer.convert_tokens_to_ids(token)
+        if id_ != FIRST_SPECIAL + number:
+            raise SystemExit(f"{token} has the id {id_} in place of {FIRST_SPECIAL + number}")
     tokenizer.save_pretrained(folder)
 
 

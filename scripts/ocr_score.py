@@ -57,14 +57,14 @@ class Score:
 
     def add(self, truth: list[Line], lines: list[Line], cpu: float) -> None:
         """Counts one picture."""
-        wanted, got, everywhere = plain(truth), plain(inside(truth, lines)), plain(lines)
+        true_text, read_text, everywhere = plain(truth), plain(inside(truth, lines)), plain(lines)
         self.pictures += 1
-        self.true += len(wanted)
-        self.found += len(got)
-        self.right += shared(wanted, got)
+        self.true += len(true_text)
+        self.found += len(read_text)
+        self.right += shared(true_text, read_text)
         self.found_everywhere += len(everywhere)
-        self.right_everywhere += shared(wanted, everywhere)
-        self.edits += edit_distance(wanted, got)
+        self.right_everywhere += shared(true_text, everywhere)
+        self.edits += edit_distance(true_text, read_text)
         self.cpu += cpu
 
     def table(self) -> dict[str, float]:
@@ -131,8 +131,8 @@ def score(read: Read, truth: Iterable[tuple[str, list[Line]]]) -> Score:
     total = Score()
     for path, lines in truth:
         start = time.process_time()
-        found = read(path)
-        total.add(lines, found, time.process_time() - start)
+        read_lines = read(path)
+        total.add(lines, read_lines, time.process_time() - start)
     return total
 
 

@@ -61,21 +61,21 @@ def issubclass_of(thing: Any, kind: type) -> bool:
 
 def _signature(thing: Any) -> str:
     text = str(inspect.signature(thing)).replace("'", "")
-    parts = [part.strip() for part in _split(text[1 : text.rindex(")")])]
-    if len(text) <= 90 or not parts:
+    pieces = [piece.strip() for piece in _split(text[1 : text.rindex(")")])]
+    if len(text) <= 90 or not pieces:
         return text
-    return "(\n" + "".join(f"    {part},\n" for part in parts) + ")" + text[text.rindex(")") + 1 :]
+    return "(\n" + "".join(f"    {piece},\n" for piece in pieces) + ")" + text[text.rindex(")") + 1 :]
 
 
 def _split(text: str) -> list[str]:
     """Parameters, parted at commas outside brackets."""
-    parts, depth, start = [], 0, 0
+    pieces, depth, start = [], 0, 0
     for at, char in enumerate(text):
         depth += (char in "([") - (char in ")]")
         if char == "," and not depth:
-            parts.append(text[start:at])
+            pieces.append(text[start:at])
             start = at + 1
-    return [*parts, text[start:]]
+    return [*pieces, text[start:]]
 
 
 def _prose(text: str) -> str:
@@ -113,7 +113,11 @@ def _is_method(member: Any) -> bool:
 def _short(function: Any) -> str:
     stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
     parameters = inspect.signature(function).parameters.values()
-    names = [stars.get(item.kind, "") + item.name for item in parameters if item.name not in ("self", "cls")]
+    names = [
+        stars.get(parameter.kind, "") + parameter.name
+        for parameter in parameters
+        if parameter.name not in ("self", "cls")
+    ]
     return f"({', '.join(names)})"
 
 

@@ -29,7 +29,7 @@ PYPROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
 
 def pages() -> dict[str, str]:
     """Every page of the reference."""
-    made: dict[str, Callable[[], str]] = {
+    makers: dict[str, Callable[[], str]] = {
         "transforms.md": transforms,
         "recipe.md": recipe,
         "commands.md": commands,
@@ -40,19 +40,19 @@ def pages() -> dict[str, str]:
         "python.md": python_page.python,
         "extras.md": extras,
     }
-    return {name: page() for name, page in made.items()}
+    return {name: page() for name, page in makers.items()}
 
 
 def parameter_table(parameters: Iterable[Parameter]) -> str:
     """Names, types, defaults and meaning; empty where there are none."""
     rows = [
         (
-            f"`{item.name}`",
-            item.type,
-            "required" if item.required else f"`{item.default_text}`",
-            with_code(item.help),
+            f"`{parameter.name}`",
+            parameter.type,
+            "required" if parameter.required else f"`{parameter.default_text}`",
+            with_code(parameter.help),
         )
-        for item in parameters
+        for parameter in parameters
     ]
     return table(("parameter", "type", "default", "meaning"), rows) if rows else "It takes no parameters."
 
@@ -63,7 +63,9 @@ def parameter_table(parameters: Iterable[Parameter]) -> str:
 def transforms() -> str:
     """One table of all, then each with its parameters, columns and an example."""
     listed = entries()
-    rows = [(f"[`{item.name}`](#{anchor(item.name)})", item.kind, with_code(item.summary)) for item in listed]
+    rows = [
+        (f"[`{entry.name}`](#{anchor(entry.name)})", entry.kind, with_code(entry.summary)) for entry in listed
+    ]
     sections = [block for folder in FLOW for block in _folder(folder, listed)]
     intro = (
         "A step of a recipe is a transform with its parameters. `datakit transforms NAME` says the same in "
@@ -78,8 +80,8 @@ def anchor(name: str) -> str:
 
 
 def _folder(folder: str, listed: list[Entry]) -> list[str]:
-    own = [item for item in listed if item.name.startswith(f"{folder}.")]
-    return [f"## {folder}", *(block for item in own for block in _transform(item))]
+    own = [entry for entry in listed if entry.name.startswith(f"{folder}.")]
+    return [f"## {folder}", *(block for entry in own for block in _transform(entry))]
 
 
 def _transform(item: Entry) -> list[str]:
@@ -165,7 +167,9 @@ def _help(command: click.Command, name: str) -> str:
 def build_folder() -> str:
     """The files of a build."""
     files = [(f"`{value}`", with_code(text)) for value, text in _constants().items()]
-    emitted = [(f"`{item.name}`", with_code(item.summary)) for item in entries() if item.kind == "emitter"]
+    emitted = [
+        (f"`{entry.name}`", with_code(entry.summary)) for entry in entries() if entry.kind == "emitter"
+    ]
     return page(
         "Build folder",
         "A build is complete or absent: it is made beside its place and moved there when its manifest is "

@@ -34,18 +34,18 @@ def documented_constants(module: Any) -> dict[str, str]:
     body = ast.parse(textwrap.dedent(inspect.getsource(module))).body
     if len(body) == 1 and isinstance(body[0], ast.ClassDef):
         body = body[0].body
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     name = ""
     for node in body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             name = node.targets[0].id
-            found[name] = ""
+            texts[name] = ""
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             name = node.target.id
-            found[name] = ""
+            texts[name] = ""
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and name:
-            found[name] = " ".join(str(node.value.value).split())
+            texts[name] = " ".join(str(node.value.value).split())
             name = ""
         else:
             name = ""
-    return found
+    return texts

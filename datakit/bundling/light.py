@@ -99,9 +99,9 @@ MODULES = (
 def carried() -> dict[str, Path]:
     """Path in a bundle, such as `datakit/core/answer.py` -> the module's file."""
     root = Path(datakit.__file__).parent.parent
-    found = {}
+    modules = {}
     for name in MODULES:
         place = root.joinpath(*name.split("."))
         file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-        found[file.relative_to(root).as_posix()] = file
-    return found
+        modules[file.relative_to(root).as_posix()] = file
+    return modules

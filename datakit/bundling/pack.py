@@ -72,20 +72,20 @@ def bundle(build: Path, out: Path) -> Bundle:
     a file of another kind.
     """
     run = RunFolder.of(build)
-    made = run.build.find_manifest()
-    if made is None:
+    manifest = run.build.find_manifest()
+    if manifest is None:
         raise UserError(f"{build} is no finished build", remedy="Make it: datakit build recipes/<name>.yaml")
-    _check_whole(run.build.path, made)
+    _check_whole(run.build.path, manifest)
     check_replaceable(out, "a bundle as datakit packed it", _is_bundle)
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f".{out.name}.part")
+    draft = out.with_name(f".{out.name}.part")
     try:
-        writer = _Writer(part, f"{made.name}-bundle")
+        writer = _Writer(draft, f"{manifest.name}-bundle")
         with writer:
-            _fill(writer, run, made)
-        os.replace(part, out)
+            _fill(writer, run, manifest)
+        os.replace(draft, out)
     finally:
-        part.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
     with open(out, "rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return Bundle(
@@ -99,10 +99,10 @@ def bundle(build: Path, out: Path) -> Bundle:
     )
 
 
-def _fill(writer: _Writer, run: RunFolder, made: Manifest) -> None:
-    name, build = made.name, run.build
+def _fill(writer: _Writer, run: RunFolder, manifest: Manifest) -> None:
+    name, build = manifest.name, run.build
     wanted = [names.TRAINING, names.EXPORT, *build.entries.values()]
-    wanted += [kept for kept in _KEPT if (build.path / kept).is_file()]
+    wanted += [kept_name for kept_name in _KEPT if (build.path / kept_name).is_file()]
     if run.keys.get("deepspeed"):
         wanted.append(str(run.keys["deepspeed"]))
     contents: dict[str, bytes | Path] = {f"{name}/{file}": build.path / file for file in set(wanted)}
@@ -114,10 +114,10 @@ def _fill(writer: _Writer, run: RunFolder, made: Manifest) -> None:
         contents[file] = (files("datakit.bundling") / "payload" / file).read_bytes()
     contents[names.SERVE_SCRIPT] = serve_script(run, name)
     contents["settings.env"] = _settings(run, name)
-    contents["bundle.json"] = _about(made)
+    contents["bundle.json"] = _about(manifest)
     for path in sorted(contents):
-        found = contents[path]
-        writer.add(path, found.read_bytes() if isinstance(found, Path) else found)
+        content = contents[path]
+        writer.add(path, content.read_bytes() if isinstance(content, Path) else content)
     view = TrainedView(build.emitted_for(NEED).image_max_pixels, trainer_limits(build))
     _add_pictures(writer, build, f"{name}/images", view)
     sums = "".join(f"{digest}  {path}\n" for path, digest in sorted(writer.sums.items()))
@@ -128,18 +128,20 @@ def _add_pictures(writer: _Writer, build: BuildFolder, target: str, view: Traine
     """Some at a time, in order: Pillow works without the interpreter's lock, and memory stays bounded."""
     waiting = iter(sorted(build.images_folder.glob("*")))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        while some := list(islice(waiting, _AT_ONCE)):
-            for path, made in zip(some, pool.map(lambda p: at_training_size(p, view), some), strict=True):
+        while paths := list(islice(waiting, _AT_ONCE)):
+            for path, smaller in zip(
+                paths, pool.map(lambda p: at_training_size(p, view), paths), strict=True
+            ):
                 writer.pictures += 1
-                writer.resized += made is not None
-                writer.add(f"{target}/{path.name}", path.read_bytes() if made is None else made)
+                writer.resized += smaller is not None
+                writer.add(f"{target}/{path.name}", path.read_bytes() if smaller is None else smaller)
 
 
 def _settings(run: RunFolder, name: str) -> bytes:
     """What run.sh sources. The run's folder is named in train.yaml relative to the data."""
     gpus, nodes = gpus_and_nodes(run)
     place = Path(str(run.keys["output_dir"])).parent
-    found = {
+    settings = {
         "NAME": name,
         "RUN": str(place).removeprefix("../"),
         "METHOD": run.method,
@@ -148,25 +150,25 @@ def _settings(run: RunFolder, name: str) -> bytes:
         "DISTRIBUTED": int(bool(run.keys.get("deepspeed"))),
         "SERVE_PORT": 8000,
     }
-    return "".join(f"{key}={shlex.quote(str(value))}\n" for key, value in found.items()).encode()
+    return "".join(f"{key}={shlex.quote(str(value))}\n" for key, value in settings.items()).encode()
 
 
-def _about(made: Manifest) -> bytes:
-    found = {
-        "name": made.name,
+def _about(manifest: Manifest) -> bytes:
+    about = {
+        "name": manifest.name,
         "datakit": version("datakit"),
-        "content": made.content,
-        "records": made.records,
+        "content": manifest.content,
+        "records": manifest.records,
         "start": "./run.sh (its head says what can be set)",
         "pictures": "as the build has them, or resized as the trainer would, whichever is the smaller file",
     }
-    return orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n"
+    return orjson.dumps(about, option=orjson.OPT_INDENT_2) + b"\n"
 
 
-def _check_whole(build: Path, made: Manifest) -> None:
+def _check_whole(build: Path, manifest: Manifest) -> None:
     """Raises UserError for files that were changed or lost since the build."""
     wrong = []
-    for name, stamp in made.artifacts.items():
+    for name, stamp in manifest.artifacts.items():
         path = build / name
         if not path.is_file():
             wrong.append(f"{name} is missing")

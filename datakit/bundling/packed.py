@@ -19,7 +19,7 @@ def packed_of(build: BuildFolder) -> Packed:
     with suppress(UserError):  # answers of a kind that is not scored can still be had
         target = source.target()
         columns |= dict.fromkeys(name for name in (target.column, target.references) if name)
-    known = [name for name in columns if name in build.columns]
+    present = [name for name in columns if name in build.columns]
     return Packed(
         name=source.name,
         content=source.content,
@@ -29,6 +29,6 @@ def packed_of(build: BuildFolder) -> Packed:
         trainer_min_pixels=limits.min_pixels,
         answer_tokens=trained_room(build),
         prompt_tokens=longest_prompt(build),
-        columns=known,
-        records=[list(row) for row in source.records(*known)],
+        columns=present,
+        records=[list(row) for row in source.records(*present)],
     )

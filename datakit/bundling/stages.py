@@ -111,7 +111,7 @@ def _print(evaluation: Evaluation) -> None:
     for name, figure in evaluation.metrics.items():
         low, high = shown(name, figure.low), shown(name, figure.high)
         print(f"{metric(name).title} {shown(name, figure.value)} (95%: {low} to {high})")
-    support = Counter({one.label: one.support for one in evaluation.classes})
+    support = Counter({figures.label: figures.support for figures in evaluation.classes})
     if evaluation.confusion.labels:
         (label, count), *_ = support.most_common(1)
         print(f"always saying {label} would be right for {shown('accuracy', count / evaluation.records)}")

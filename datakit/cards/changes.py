@@ -53,15 +53,15 @@ def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[s
 
 def _numbered(rows: Any) -> dict[str, Any]:
     """Step -> parameters; a step that comes again is `name (2)`."""
-    found: dict[str, Any] = {}
+    steps: dict[str, Any] = {}
     for row in rows or ():
         ((name, values),) = row.items() if isinstance(row, dict) else ((str(row), {}),)
         number, key = 1, str(name)
-        while key in found:
+        while key in steps:
             number += 1
             key = f"{name} ({number})"
-        found[key] = values or {}
-    return found
+        steps[key] = values or {}
+    return steps
 
 
 def _values(place: str, before: Any, after: Any) -> Iterator[str]:
@@ -96,17 +96,17 @@ def _templates(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[
 def _labels(before: Mapping[str, tuple[str, ...]], after: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
     yield from _listed("label", "added", (name for name in after if name not in before))
     yield from _listed("label", "removed", (name for name in before if name not in after))
-    both = [name for name in after if name in before]
-    for at, what in enumerate(("description", "aliases", "confusable_with")):
-        changed = (name for name in both if before[name][at] != after[name][at])
-        yield from _listed(f"{what} of", "changed", changed)
+    shared = [name for name in after if name in before]
+    for at, field in enumerate(("description", "aliases", "confusable_with")):
+        changed = (name for name in shared if before[name][at] != after[name][at])
+        yield from _listed(f"{field} of", "changed", changed)
 
 
 def _listed(what: str, how: str, names: Iterable[str]) -> Iterator[str]:
-    found = list(names)
-    if found:
-        more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""
-        yield f"{what} {'、'.join(found[:_MOST])}{more} {how}"
+    listed = list(names)
+    if listed:
+        more = f" and {len(listed) - _MOST} more" if len(listed) > _MOST else ""
+        yield f"{what} {'、'.join(listed[:_MOST])}{more} {how}"
 
 
 def _data(before: Inputs, after: Inputs) -> Iterator[str]:
@@ -119,10 +119,10 @@ def _data(before: Inputs, after: Inputs) -> Iterator[str]:
     for path in old:
         if path not in new:
             yield f"source {PurePosixPath(path).name} removed"
-    for part in dict.fromkeys([*before.records, *after.records]):
-        one, other = before.records.get(part, 0), after.records.get(part, 0)
-        if one != other:
-            yield f"{PART_NAMES.get(part, part)} records {one:,} → {other:,}"
+    for split in dict.fromkeys([*before.records, *after.records]):
+        count_before, count_after = before.records.get(split, 0), after.records.get(split, 0)
+        if count_before != count_after:
+            yield f"{PART_NAMES.get(split, split)} records {count_before:,} → {count_after:,}"
 
 
 def _moved(what: str, before: str, after: str) -> Iterator[str]:

@@ -79,30 +79,30 @@ def diff(before: BuildFolder, after: BuildFolder) -> Diff:
     removed = ids_before.filter(~ids_before.is_in(ids_after.implode()))
     names_before, names_after = _columns(before), _columns(after)
     common = [name for name in names_before if name in names_after]
-    columns = {name: found for name in common if len(found := _differing(before, after, name))}
+    columns = {name: ids for name in common if len(ids := _differing(before, after, name))}
     chats = _chats(before, after)
     if chats:
         columns["messages"] = pl.Series(chats, dtype=pl.String)
     changed = (
-        pl.concat([found.cast(pl.String) for found in columns.values()]).unique(maintain_order=True)
+        pl.concat([ids.cast(pl.String) for ids in columns.values()]).unique(maintain_order=True)
         if columns
         else pl.Series([], dtype=pl.String)
     )
-    gone = _with_values(before, [name for name in names_before if name not in names_after])
-    new = _with_values(after, [name for name in names_after if name not in names_before])
+    lost_columns = _with_values(before, [name for name in names_before if name not in names_after])
+    new_columns = _with_values(after, [name for name in names_after if name not in names_before])
     return Diff(
         before=before.report.name,
         after=after.report.name,
-        same=not (len(added) or len(removed) or len(changed) or gone or new),
+        same=not (len(added) or len(removed) or len(changed) or lost_columns or new_columns),
         settings=changes(inputs_of(before), inputs_of(after)),
         records_before=len(ids_before),
         records_after=len(ids_after),
         added=_some(added),
         removed=_some(removed),
         changed=_some(changed),
-        columns={name: _some(found) for name, found in columns.items()},
-        columns_added=new,
-        columns_removed=gone,
+        columns={name: _some(ids) for name, ids in columns.items()},
+        columns_added=new_columns,
+        columns_removed=lost_columns,
         labels=_moves(before, after, "label"),
         splits=_moves(before, after, "part"),
         classes=_classes(before, after),
@@ -127,12 +127,12 @@ def _with_values(build: BuildFolder, columns: list[str]) -> list[str]:
 
 def _differing(before: BuildFolder, after: BuildFolder, name: str) -> pl.Series:
     """Ids of the records of both in which a column differs."""
-    one, other = (_column(build, name) for build in (before, after))
-    both = one.join(other, on="id", suffix="_after", maintain_order="left")
-    if one.collect_schema()[name] == other.collect_schema()[name]:
+    column_before, column_after = (_column(build, name) for build in (before, after))
+    joined = column_before.join(column_after, on="id", suffix="_after", maintain_order="left")
+    if column_before.collect_schema()[name] == column_after.collect_schema()[name]:
         different = pl.col(name).ne_missing(pl.col(f"{name}_after"))
-        return collect(both.filter(different).select("id"))["id"]
-    rows = collect(both.select("id", name, f"{name}_after")).rows()
+        return collect(joined.filter(different).select("id"))["id"]
+    rows = collect(joined.select("id", name, f"{name}_after")).rows()
     return pl.Series([id_ for id_, value, later in rows if value != later], dtype=pl.String)
 
 
@@ -145,26 +145,30 @@ def _column(build: BuildFolder, name: str) -> pl.LazyFrame:
 
 def _chats(before: BuildFolder, after: BuildFolder) -> list[str]:
     """Ids whose emitted chats differ, where both builds have emitted ones."""
-    one, other = _emitted(before), _emitted(after)
-    return [id_ for id_, digest in one.items() if id_ in other and other[id_] != digest]
+    digests_before, digests_after = _emitted(before), _emitted(after)
+    return [
+        id_ for id_, digest in digests_before.items() if id_ in digests_after and digests_after[id_] != digest
+    ]
 
 
 def _emitted(build: BuildFolder) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
+    digests: dict[str, bytes] = {}
     for facts in build.data_files.values():
         for row in build.lines(facts.file):
-            found.setdefault(
+            digests.setdefault(
                 row["id"], hashlib.blake2b(orjson.dumps(row["messages"]), digest_size=8).digest()
             )
-    return found
+    return digests
 
 
 def _moves(before: BuildFolder, after: BuildFolder, name: str) -> list[Moved]:
-    one, other = (build.records.select("id", pl.col(name).cast(pl.String)) for build in (before, after))
-    both = one.join(other, on="id", suffix="_after", maintain_order="left")
+    records_before, records_after = (
+        build.records.select("id", pl.col(name).cast(pl.String)) for build in (before, after)
+    )
+    joined = records_before.join(records_after, on="id", suffix="_after", maintain_order="left")
     later = f"{name}_after"
     moved = collect(
-        both.filter(pl.col(name).ne_missing(pl.col(later)))
+        joined.filter(pl.col(name).ne_missing(pl.col(later)))
         .group_by(name, later)
         .agg(count=pl.len(), ids=pl.col("id").head(NAMED))
         .sort(["count", name, later], descending=[True, False, False])
@@ -176,20 +180,20 @@ def _moves(before: BuildFolder, after: BuildFolder, name: str) -> list[Moved]:
 
 
 def _classes(before: BuildFolder, after: BuildFolder) -> list[ClassShare]:
-    one, other = _rows(before), _rows(after)
-    total_before, total_after = sum(one.values()) or 1, sum(other.values()) or 1
-    found = [
+    rows_before, rows_after = _rows(before), _rows(after)
+    total_before, total_after = sum(rows_before.values()) or 1, sum(rows_after.values()) or 1
+    shares = [
         ClassShare(
             label=label,
-            before=one.get(label, 0),
-            after=other.get(label, 0),
-            share_before=one.get(label, 0) / total_before,
-            share_after=other.get(label, 0) / total_after,
+            before=rows_before.get(label, 0),
+            after=rows_after.get(label, 0),
+            share_before=rows_before.get(label, 0) / total_before,
+            share_after=rows_after.get(label, 0) / total_after,
         )
-        for label in dict.fromkeys([*one, *other])
-        if one.get(label, 0) != other.get(label, 0)
+        for label in dict.fromkeys([*rows_before, *rows_after])
+        if rows_before.get(label, 0) != rows_after.get(label, 0)
     ]
-    return sorted(found, key=lambda one: (-abs(one.share_after - one.share_before), one.label))
+    return sorted(shares, key=lambda share: (-abs(share.share_after - share.share_before), share.label))
 
 
 def _rows(build: BuildFolder) -> dict[str, int]:

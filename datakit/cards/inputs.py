@@ -23,16 +23,16 @@ def inputs_of(build: BuildFolder) -> Inputs:
         recipe=cleaned(recipe, build),
         templates=manifest.templates,
         labels={label.name: _digests(label) for label in build.labels.labels} if build.labels else {},
-        sources={build.place(path): found.sha256 for path, found in sorted(manifest.sources.items())},
-        records={part: int(count) for part, count in sorted(counted.iter_rows())},
+        sources={build.place(path): stamp.sha256 for path, stamp in sorted(manifest.sources.items())},
+        records={split: int(count) for split, count in sorted(counted.iter_rows())},
         datakit=manifest.datakit,
     )
 
 
 def _digests(label: Label) -> tuple[str, str, str]:
-    parts = (label.description, list(label.aliases), list(label.confusable_with))
-    one, two, three = (digest(part, size=4).hex() for part in parts)
-    return one, two, three
+    fields = (label.description, list(label.aliases), list(label.confusable_with))
+    description, aliases, confusables = (digest(field, size=4).hex() for field in fields)
+    return description, aliases, confusables
 
 
 def cleaned(value: Any, build: BuildFolder) -> Any:
@@ -51,5 +51,5 @@ def _without_user(text: str) -> str:
     """An address without user, password and query; any other text as it is."""
     if "://" not in text:
         return text
-    parts = urlsplit(text)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    url = urlsplit(text)
+    return urlunsplit((url.scheme, url.netloc.rpartition("@")[2], url.path, "", ""))

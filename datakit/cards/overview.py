@@ -34,8 +34,8 @@ def part_table(build: BuildFolder) -> pl.DataFrame:
     return table.sort(pl.col("part").replace_strict(order, default=len(order)))
 
 
-def parts_section(build: BuildFolder, parts: pl.DataFrame) -> Section:
-    """Records, rows and pictures of each part, and the file that holds them."""
+def parts_section(build: BuildFolder, splits: pl.DataFrame) -> Section:
+    """Records, rows and pictures of each split, and the file that holds them."""
     files: dict[str, list[str]] = {}
     for facts in build.data_files.values():
         files.setdefault(facts.part, []).append(facts.file)
@@ -48,13 +48,13 @@ def parts_section(build: BuildFolder, parts: pl.DataFrame) -> Section:
             row["text_only"],
             Code(", ".join(files.get(row["part"], ()))),
         ]
-        for row in parts.iter_rows(named=True)
+        for row in splits.iter_rows(named=True)
     ]
     head = ["part", "records", "rows in the file", "pictures", "text-only records", "file"]
     if not files:
         head, rows = head[:-1], [row[:-1] for row in rows]
     blocks: list[Block] = [Table(head, rows)]
-    if any(row["rows"] > row["records"] for row in parts.iter_rows(named=True)):
+    if any(row["rows"] > row["records"] for row in splits.iter_rows(named=True)):
         blocks.append(Text("Rows exceed records where a record of a rare class is written more than once."))
     return Section("Parts", blocks)
 
@@ -77,9 +77,9 @@ def sources_section(build: BuildFolder) -> Section:
     if not any(isinstance(row[3], Code) and row[3].text for row in rows):
         head, rows = head[:-1], [row[:-1] for row in rows]
     blocks: list[Block] = [Table(head, rows)]
-    found = licences(build)
-    if found:
-        lines: list[list[Cell]] = [[Code(step), _readable(key), value] for step, key, value in found]
+    declared = licences(build)
+    if declared:
+        lines: list[list[Cell]] = [[Code(step), _readable(key), value] for step, key, value in declared]
         blocks.append(Table(["step", "of what", "licence"], lines))
     else:
         blocks.append(Text("No step declares a licence."))
@@ -94,12 +94,12 @@ def sources_section(build: BuildFolder) -> Section:
 
 def licences(build: BuildFolder) -> list[tuple[str, str, str]]:
     """Step, key and value of every note about a licence."""
-    found = []
+    rows = []
     for report in build.report.steps:
         for key, value in flat(report.notes):
             if "licen" in key.lower() and value not in (None, ""):
-                found.append((report.name, key, build.clean(str(value))))
-    return found
+                rows.append((report.name, key, build.clean(str(value))))
+    return rows
 
 
 def flat(notes: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -107,9 +107,9 @@ def flat(notes: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(notes, dict):
         for key, value in notes.items():
             yield from flat(value, f"{prefix}.{key}" if prefix else str(key))
-    elif isinstance(notes, list) and any(isinstance(item, (dict, list)) for item in notes):
-        for number, item in enumerate(notes, 1):
-            yield from flat(item, f"{prefix}.{number}")
+    elif isinstance(notes, list) and any(isinstance(element, (dict, list)) for element in notes):
+        for number, element in enumerate(notes, 1):
+            yield from flat(element, f"{prefix}.{number}")
     else:
         yield prefix, ", ".join(map(str, notes)) if isinstance(notes, list) else notes
 
@@ -178,11 +178,11 @@ def _notes(build: BuildFolder) -> list[Block]:
     return blocks
 
 
-def _few(items: list[str]) -> list[str]:
-    rest = len(items) - MOST_WARNINGS
-    return items if rest <= 0 else [*items[:MOST_WARNINGS], f"and {rest:,} more: see report.json"]
+def _few(lines: list[str]) -> list[str]:
+    rest = len(lines) - MOST_WARNINGS
+    return lines if rest <= 0 else [*lines[:MOST_WARNINGS], f"and {rest:,} more: see report.json"]
 
 
 def _readable(key: str) -> str:
     """`left_out.too_long` as words."""
-    return " ".join(part for part in key.replace("_", " ").split(".") if not part.isdigit())
+    return " ".join(word for word in key.replace("_", " ").split(".") if not word.isdigit())

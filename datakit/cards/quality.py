@@ -27,18 +27,18 @@ def prompt_section(build: BuildFolder) -> Section:
     names = {"prompt_chars": "prompt, characters", "prompt_tokens": "prompt, tokens"}
     values = {words: pl.col(name) for name, words in names.items() if name in build.columns}
     rows = spreads(build.main, values)
-    found = rows.get(names["prompt_chars"])
-    if found is None:
+    spread = rows.get(names["prompt_chars"])
+    if spread is None:
         return Section("Prompts", [])
     limit = build.parameters("render.chat").get("max_chars")
     text = "Length of the rendered prompt, label block included. A steady length helps: very long prompts "
     text += "make small models repeat themselves."
     if limit:
-        text += f" The recipe allows {limit:,} characters; the longest prompt has {found.most:,.0f}."
+        text += f" The recipe allows {limit:,} characters; the longest prompt has {spread.most:,.0f}."
     mark = (float(limit), f"max_chars {limit:,}") if limit else None
-    shape = histogram(build.main, pl.col("prompt_chars"), found, beside=limit)
+    shape = histogram(build.main, pl.col("prompt_chars"), spread, beside=limit)
     svg = charts.columns("Prompt length", shape, "characters", "records", limit=mark)
-    chart = Chart("prompt-length", f"Prompt length: {_words(found)} characters", svg)
+    chart = Chart("prompt-length", f"Prompt length: {_words(spread)} characters", svg)
     blocks: list[Block] = [Text(text), _spread_table(rows), chart]
     if "shrink_rung" in build.columns:
         blocks += _rungs(build)
@@ -123,40 +123,40 @@ def ocr_section(build: BuildFolder) -> Section:
             scores = pl.col(into).list.eval(pl.element().struct.field("score"))
             values["mean confidence per record (0 to 1)"] = scores.list.mean()
     rows = spreads(pictured, values)
-    found = rows.get(CHARACTERS)
-    if found is None:
+    spread = rows.get(CHARACTERS)
+    if spread is None:
         return Section("OCR text", [])
     empty = int(collect(pictured.select((length == 0).sum())).item())
-    text = f"Text was found on {found.count - empty:,} of {found.count:,} records with pictures."
+    text = f"Text was found on {spread.count - empty:,} of {spread.count:,} records with pictures."
     svg = charts.columns(
-        "Text per record", histogram(pictured, length, found), "characters of OCR text", "records"
+        "Text per record", histogram(pictured, length, spread), "characters of OCR text", "records"
     )
     return Section(
         "OCR text",
         [
             Text(text),
             _spread_table(rows),
-            Chart("ocr-text", f"OCR text per record: {_words(found)} characters", svg),
+            Chart("ocr-text", f"OCR text per record: {_words(spread)} characters", svg),
         ],
     )
 
 
 def texts_section(build: BuildFolder) -> Section:
     """Length of written descriptions and reasons, the flags of the reasons and how alike they are."""
-    written = {
+    columns = {
         step: str(build.parameters(step).get("into", default))
         for step, default in (("annotate.describe", "description"), ("annotate.reason", "reason"))
     }
     values = {
         f"{name}, characters": pl.col(name).str.len_chars()
-        for name in written.values()
+        for name in columns.values()
         if build.columns.get(name) == pl.String
     }
-    reason = written["annotate.reason"]
+    reason = columns["annotate.reason"]
     numeric = [name for name, kind in build.columns.items() if kind.is_numeric()]
     values |= {name: pl.col(name) for name in numeric if name.startswith(f"{reason}_")}
     rows = spreads(build.main, values)
-    blocks: list[Block] = [*_writers(build, list(written.values())), *([_spread_table(rows)] if rows else [])]
+    blocks: list[Block] = [*_writers(build, list(columns.values())), *([_spread_table(rows)] if rows else [])]
     name = f"{reason}_similarity"
     if name in rows:
         limit = build.parameters("guard.reason").get("max_similarity")
@@ -183,7 +183,7 @@ def _writers(build: BuildFolder, texts: Sequence[str]) -> list[Block]:
 def _flags(build: BuildFolder, reason: str) -> list[Block]:
     """Counts of the words that checks put into columns beside the reason, such as its flags."""
     rows: list[list[Cell]] = []
-    asked = False
+    has_columns = False
     for name, kind in build.columns.items():
         if (
             name in (f"{reason}_by", f"{reason}_style")
@@ -191,13 +191,13 @@ def _flags(build: BuildFolder, reason: str) -> list[Block]:
             or kind not in (pl.String, pl.Boolean, pl.List(pl.String))
         ):
             continue
-        asked = True
+        has_columns = True
         words = pl.col(name).explode() if kind == pl.List(pl.String) else pl.col(name)
         if kind == pl.Boolean:
             words = pl.when(pl.col(name)).then(pl.lit("yes"))
-        found = [(word, number) for word, number in counts(build.main, words) if word]
-        rows += [[Code(name), Code(word), number] for word, number in found[:MOST_WORDS]]
-    if not asked:
+        word_counts = [(word, number) for word, number in counts(build.main, words) if word]
+        rows += [[Code(name), Code(word), number] for word, number in word_counts[:MOST_WORDS]]
+    if not has_columns:
         return []
     if not rows:
         return [Text("The checks of the reasons flagged none.")]
@@ -286,10 +286,13 @@ def _spread_table(rows: Mapping[str, Spread]) -> Table:
     cells: list[list[Cell]] = [
         [
             name,
-            found.count,
-            *(_number(value) for value in (found.least, found.median, found.mean, found.high, found.most)),
+            spread.count,
+            *(
+                _number(value)
+                for value in (spread.least, spread.median, spread.mean, spread.high, spread.most)
+            ),
         ]
-        for name, found in rows.items()
+        for name, spread in rows.items()
     ]
     return Table(head, cells)
 
@@ -300,6 +303,6 @@ def _number(value: float) -> int | float:
     return round(value, 1) if abs(value) >= 10 else round(value, 3)
 
 
-def _words(found: Spread) -> str:
-    least, median, most = (_number(value) for value in (found.least, found.median, found.most))
+def _words(spread: Spread) -> str:
+    least, median, most = (_number(value) for value in (spread.least, spread.median, spread.most))
     return f"{least:,} to {most:,}, median {median:,}"

@@ -43,26 +43,26 @@ def first_rows(build: BuildFolder) -> dict[str, list[Row]]:
 
 def samples(build: BuildFolder, rows: dict[str, list[Row]]) -> list[Sample]:
     """A few records: classes from frequent to rare, one with several pictures, validation, general data."""
-    labels = _labels(build, [row["id"] for part in rows.values() for row in part])
+    labels = _labels(build, [row["id"] for split_rows in rows.values() for row in split_rows])
     return _each_block_once(
-        _sample(build, part, row, labels.get(row["id"], {}))
-        for part, count in WANTED.items()
-        for row in _spread_out(rows.get(part, []), labels, count)
+        _sample(build, split, row, labels.get(row["id"], {}))
+        for split, count in WANTED.items()
+        for row in _spread_out(rows.get(split, []), labels, count)
     )
 
 
-def _each_block_once(found: Iterable[Sample]) -> list[Sample]:
+def _each_block_once(samples: Iterable[Sample]) -> list[Sample]:
     """The samples, the text of a label block standing only where it comes first."""
-    seen: dict[str, str] = {}
+    titles: dict[str, str] = {}
     shown = []
-    for sample in found:
+    for sample in samples:
         turns = []
         for turn in sample.turns:
             pieces = [
-                Part("", f"{part.summary}, as in {seen[part.text]}") if part.text in seen else part
+                Part("", f"{part.summary}, as in {titles[part.text]}") if part.text in titles else part
                 for part in turn.parts
             ]
-            seen |= {part.text: sample.title for part in pieces if part.text and part.summary}
+            titles |= {part.text: sample.title for part in pieces if part.text and part.summary}
             turns.append(Turn(turn.role, pieces))
         shown.append(replace(sample, turns=turns))
     return shown
@@ -70,29 +70,29 @@ def _each_block_once(found: Iterable[Sample]) -> list[Sample]:
 
 def label_block(rows: dict[str, list[Row]]) -> dict[str, str]:
     """Label -> description out of the prompts' own JSON block; empty when they hold none."""
-    for part in rows.values():
-        for row in part[:1]:
+    for split_rows in rows.values():
+        for row in split_rows[:1]:
             for message in row["messages"]:
-                found = _LABEL_BLOCK.search(message["content"] or "")
-                if found:
-                    return _json_object(found.group())
+                match = _LABEL_BLOCK.search(message["content"] or "")
+                if match:
+                    return _json_object(match.group())
     return {}
 
 
 def _json_object(text: str) -> dict[str, str]:
     try:
-        found = orjson.loads(text)
+        parsed = orjson.loads(text)
     except orjson.JSONDecodeError:
         return {}
-    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+    return {str(key): str(value) for key, value in parsed.items()} if isinstance(parsed, dict) else {}
 
 
 def _labels(build: BuildFolder, ids: Sequence[str]) -> dict[str, Row]:
     frame = build.records.filter(pl.col("id").is_in(list(ids)))
     rung = ["shrink_rung"] if "shrink_rung" in build.columns else []
-    wanted = ["id", "label", "source_file", "source_line", "repeat", *rung]
-    found = collect(frame.select(name for name in wanted if name in build.columns))
-    return {row["id"]: row for row in found.iter_rows(named=True)}
+    columns = ["id", "label", "source_file", "source_line", "repeat", *rung]
+    records = collect(frame.select(name for name in columns if name in build.columns))
+    return {row["id"]: row for row in records.iter_rows(named=True)}
 
 
 def _spread_out(rows: list[Row], labels: dict[str, Row], count: int) -> list[Row]:
@@ -111,13 +111,13 @@ def _spread_out(rows: list[Row], labels: dict[str, Row], count: int) -> list[Row
     return chosen
 
 
-def _sample(build: BuildFolder, part: str, row: Row, record: Row) -> Sample:
-    facts = [("part", PART_NAMES[part])]
+def _sample(build: BuildFolder, split: str, row: Row, record: Row) -> Sample:
+    facts = [("part", PART_NAMES[split])]
     if record.get("label"):
         facts.append(("label", str(record["label"])))
     if record.get("source_file"):
         facts.append(("source", f"{build.place(record['source_file'])}:{record.get('source_line') or '?'}"))
-    if part == "train" and (record.get("repeat") or 1) > 1:
+    if split == "train" and (record.get("repeat") or 1) > 1:
         facts.append(("written", f"{record['repeat']} times"))
     if record.get("shrink_rung"):
         facts.append(("prompt shortened", rung_name(build, record["shrink_rung"])))
@@ -128,13 +128,13 @@ def _sample(build: BuildFolder, part: str, row: Row, record: Row) -> Sample:
 
 def parts(text: str) -> list[Part]:
     """A message in pieces, with its label block and what is very long folded away."""
-    found = _LABEL_BLOCK.search(text)
-    if found is None:
+    match = _LABEL_BLOCK.search(text)
+    if match is None:
         return _long(text)
-    block = found.group()
+    block = match.group()
     count = len(_json_object(block))
     fold = Part(block, f"{count} labels with their descriptions ({len(block):,} characters)")
-    before, after = text[: found.start()].removesuffix("\n"), text[found.end() :].removeprefix("\n")
+    before, after = text[: match.start()].removesuffix("\n"), text[match.end() :].removeprefix("\n")
     return [piece for piece in (*_long(before), fold, *_long(after)) if piece.text]
 
 

@@ -35,15 +35,15 @@ def answers_section(build: BuildFolder) -> Section:
     if form is None:
         return Section("Answers", [])
     counted = _counted(build)
-    parts = [part for part in PART_NAMES if any(part in one for one in counted.values())]
+    splits = [split for split in PART_NAMES if any(split in by_split for by_split in counted.values())]
     several = len(form.contracts) > 1
     rows: list[list[Cell]] = []
     for contract, share in zip(form.contracts, form.shares, strict=True):
-        fields = ", then ".join(one.name for one in contract.fields)
-        found = counted.get(contract.form if several else ONE_FORM, {})
+        fields = ", then ".join(field.name for field in contract.fields)
+        by_split = counted.get(contract.form if several else ONE_FORM, {})
         row: list[Cell] = [Code(contract.form), fields, contract.target.name]
-        rows.append([*row, f"{share:.0%}", *(found.get(part, 0) for part in parts)])
-    head = ["form", "fields in order", "scored", "share", *(PART_NAMES[part] for part in parts)]
+        rows.append([*row, f"{share:.0%}", *(by_split.get(split, 0) for split in splits)])
+    head = ["form", "fields in order", "scored", "share", *(PART_NAMES[split] for split in splits)]
     text = "The prompt asks for the form, and the answer has it: both come from one contract (answer.json)."
     if several:
         text += f" One model serves all of them; `{form.contracts[0].form}` is asked for when none is named."
@@ -80,10 +80,15 @@ def serving_section(build: BuildFolder) -> Section:
 
 def _step_row(build: BuildFolder, step: ServedStep) -> list[Cell]:
     where = "a paid model" if step.calls else "this machine"
-    done = next((one for one in build.report.steps if one.number == step.number), None)
+    step_report = next((entry for entry in build.report.steps if entry.number == step.number), None)
     tokens = None
-    if step.calls and done is not None and done.tokens_in and (answered := done.attempts.get("answered")):
-        tokens = f"{done.tokens_in / answered:,.0f} in, {done.tokens_out / answered:,.0f} out"
+    if (
+        step.calls
+        and step_report is not None
+        and step_report.tokens_in
+        and (answered := step_report.attempts.get("answered"))
+    ):
+        tokens = f"{step_report.tokens_in / answered:,.0f} in, {step_report.tokens_out / answered:,.0f} out"
     return [Code(step.name), ", ".join(step.columns), where, step.calls, tokens]
 
 
@@ -100,12 +105,17 @@ class _Tokens:
 
 def _request(build: BuildFolder) -> Iterator[Block]:
     """The tokens of the request to the trained model, by form."""
-    found = _tokens(build)
+    by_form = _tokens(build)
     rows: list[list[Cell]] = []
-    for name, one in found.items():
-        count = one.requests
-        shown = (one.text / count, one.pictures / count, sum(one.answers) / count, max(one.answers))
-        rows.append([Code(name), count, one.turns, *(round(value) for value in shown)])
+    for name, tokens in by_form.items():
+        count = tokens.requests
+        shown = (
+            tokens.text / count,
+            tokens.pictures / count,
+            sum(tokens.answers) / count,
+            max(tokens.answers),
+        )
+        rows.append([Code(name), count, tokens.turns, *(round(value) for value in shown)])
     if rows:
         yield Text(
             "The request to the trained model, as its training had it, in tokens (means over the records "
@@ -118,26 +128,26 @@ def _request(build: BuildFolder) -> Iterator[Block]:
 def _tokens(build: BuildFolder) -> dict[str, _Tokens]:
     counter, family, limits = TokenCounter(), _family(build), _limits(build)
     forms = _form_of(build)
-    found: defaultdict[str, _Tokens] = defaultdict(_Tokens)
+    by_form: defaultdict[str, _Tokens] = defaultdict(_Tokens)
     for row in islice(_rows(build), COUNTED):
-        one = found[forms.get(row["id"], ONE_FORM)]
+        tokens = by_form[forms.get(row["id"], ONE_FORM)]
         chat = counter.chat(row["messages"])
         images = [_picture(build, path, family, limits) for path in row.get("images") or ()]
-        one.requests += 1
-        one.turns = max(one.turns, sum(turn["role"] == "user" for turn in row["messages"]))
-        one.text += chat.prompt - FRAME_TOKENS * len(images)  # `chat` counts the frames
-        one.pictures += sum(images)
-        one.answers.append(chat.answer)
-    return dict(sorted(found.items()))
+        tokens.requests += 1
+        tokens.turns = max(tokens.turns, sum(turn["role"] == "user" for turn in row["messages"]))
+        tokens.text += chat.prompt - FRAME_TOKENS * len(images)  # `chat` counts the frames
+        tokens.pictures += sum(images)
+        tokens.answers.append(chat.answer)
+    return dict(sorted(by_form.items()))
 
 
 def _rows(build: BuildFolder) -> Iterator[dict[str, Any]]:
     """The emitted rows of the task, each record once, validation first."""
-    seen: set[str] = set()
-    for part in ("val", "train"):
-        for row in build.rows(part):
-            if row["id"] not in seen:
-                seen.add(row["id"])
+    seen_ids: set[str] = set()
+    for split in ("val", "train"):
+        for row in build.rows(split):
+            if row["id"] not in seen_ids:
+                seen_ids.add(row["id"])
                 yield row
 
 
@@ -173,13 +183,13 @@ def _format(build: BuildFolder) -> ContractFormat | None:
 
 
 def _counted(build: BuildFolder) -> dict[str, dict[str, int]]:
-    """Form -> part -> records."""
+    """Form -> split -> records."""
     name = pl.col(FORM).fill_null(ONE_FORM) if FORM in build.columns else pl.lit(ONE_FORM)
     table = collect(build.main.group_by(name.alias("form"), "part").len())
-    found: dict[str, dict[str, int]] = {}
-    for form, part, count in table.rows():
-        found.setdefault(form, {})[part] = count
-    return found
+    counts: dict[str, dict[str, int]] = {}
+    for form, split, count in table.rows():
+        counts.setdefault(form, {})[split] = count
+    return counts
 
 
 def _form_of(build: BuildFolder) -> dict[str, str]:

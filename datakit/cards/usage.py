@@ -21,56 +21,56 @@ _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 
 
 def limits_section(
-    build: BuildFolder, parts: pl.DataFrame, classes: pl.DataFrame, verdict: Sequence[Finding]
+    build: BuildFolder, splits: pl.DataFrame, classes: pl.DataFrame, verdict: Sequence[Finding]
 ) -> Section:
     """Intended use and limits, as far as the build itself can know them."""
-    names = dict(parts.select("part", "records").rows())
-    items = [
+    names = dict(splits.select("part", "records").rows())
+    texts = [
         "Made to fine-tune a vision-language model on the task above, and to compare recipes with each other."
     ]
-    items += [note for note in build.report.notes if note.startswith("No model wrote")]
+    texts += [note for note in build.report.notes if note.startswith("No model wrote")]
     if VAL not in names:
-        items.append("There is no validation part: nothing in here measures what a model has learnt.")
+        texts.append("There is no validation part: nothing in here measures what a model has learnt.")
     elif names[VAL] < 200:
         half = 98 / names[VAL] ** 0.5
-        items.append(
+        texts.append(
             f"Validation has {names[VAL]:,} records, so that a score on it is uncertain by up to ±{half:.0f} "
             "points (95% interval, at an accuracy of one half)."
         )
-    items += _class_limits(classes)
-    items += [
+    texts += _class_limits(classes)
+    texts += [
         f"Failed check: {line.statement.lower()}: {line.words}." for line in verdict if line.state == "failed"
     ]
     if not build.has_step("guard.personal_data"):
-        items.append("No step looked for personal data in the records.")
+        texts.append("No step looked for personal data in the records.")
     if any(
         step.name.startswith("annotate.") and step.name.split(".")[1] in ("describe", "reason", "predict")
         for step in build.report.steps
     ):
-        items.append("Descriptions and reasons are written by a program, not by people, and may be wrong.")
-    return Section("Intended use and limits", [Bullets(items)])
+        texts.append("Descriptions and reasons are written by a program, not by people, and may be wrong.")
+    return Section("Intended use and limits", [Bullets(texts)])
 
 
 def _class_limits(classes: pl.DataFrame) -> list[str]:
     if classes.is_empty():
         return []
-    items = []
+    texts = []
     absent = classes.filter(pl.col("train") == 0)["label"].to_list()
     if absent:
-        items.append(f"Classes without training records: {_some(absent)}.")
+        texts.append(f"Classes without training records: {_some(absent)}.")
     few = classes.filter((pl.col("train") > 0) & (pl.col("train") < FEW))["label"].to_list()
     if few:
-        some = len(few) < classes.height
-        who = f"{len(few)} of {classes.height} classes have" if some else "All classes have"
-        items.append(
+        partly = len(few) < classes.height
+        who = f"{len(few)} of {classes.height} classes have" if partly else "All classes have"
+        texts.append(
             f"{who} fewer than {FEW} training records; expect mistakes on them"
-            f"{': ' + _some(few) if some else ''}. Repeats make them seen more often, but add nothing new."
+            f"{': ' + _some(few) if partly else ''}. Repeats make them seen more often, but add nothing new."
         )
     if classes["val"].sum():
         blind = classes.filter((pl.col("val") == 0) & (pl.col("train") > 0))["label"].to_list()
         if blind:
-            items.append(f"Classes that validation does not test: {_some(blind)}.")
-    return items
+            texts.append(f"Classes that validation does not test: {_some(blind)}.")
+    return texts
 
 
 def _some(names: list[str], most: int = 12) -> str:

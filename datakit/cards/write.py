@@ -55,16 +55,16 @@ def write_card(build: Path, folder: Path, kept: Kept | None = None) -> list[Path
 
 def make_card(build: BuildFolder) -> Card:
     """All that the card says, before it is laid out."""
-    parts, classes, rows = part_table(build), class_table(build), first_rows(build)
+    splits, classes, rows = part_table(build), class_table(build), first_rows(build)
     languages = _languages(rows)
-    tasks = _tasks(parts, classes)
+    tasks = _tasks(splits, classes)
     lines = build.report.verdict or verdict(build)
     shown = samples(build, rows)
     sections = [
         verdict_section(build, lines),
-        parts_section(build, parts),
+        parts_section(build, splits),
         scores_section(build),
-        limits_section(build, parts, classes, lines),
+        limits_section(build, splits, classes, lines),
         sources_section(build),
         flow_section(build),
         classes_section(build, classes, label_block(rows)),
@@ -84,17 +84,17 @@ def make_card(build: BuildFolder) -> Card:
     failed = [f"Failed check: {line.statement}: {line.words}." for line in lines if line.state == "failed"]
     return Card(
         name=build.report.name,
-        lead=_lead(build, parts, classes, languages, tasks),
+        lead=_lead(build, splits, classes, languages, tasks),
         notices=[build.clean(note) for note in (*build.report.notes, *failed, *build.report.warnings)],
-        front=_front(build, parts, languages, tasks),
+        front=_front(build, splits, languages, tasks),
         sections=[section for section in sections if section.blocks],
     )
 
 
 def _lead(
-    build: BuildFolder, parts: pl.DataFrame, classes: pl.DataFrame, languages: list[str], tasks: list[str]
+    build: BuildFolder, splits: pl.DataFrame, classes: pl.DataFrame, languages: list[str], tasks: list[str]
 ) -> str:
-    records = {row["part"]: row for row in parts.iter_rows(named=True)}
+    records = {row["part"]: row for row in splits.iter_rows(named=True)}
     train = records.get("train", {"records": 0, "rows": 0})
     rows = f" ({train['rows']:,} rows with repeats)" if train["rows"] != train["records"] else ""
     counts = [f"{train['records']:,} training records{rows}"]
@@ -102,7 +102,7 @@ def _lead(
         counts.append(f"{records['val']['records']:,} validation records")
     if "general" in records:
         counts.append(f"{records['general']['records']:,} general records against forgetting")
-    images = int(parts["pictures"].sum())
+    images = int(splits["pictures"].sum())
     purpose = "classify a picture into one of" if "image-classification" in tasks else "choose one of"
     text = f"{build.report.name} is a data set for fine-tuning a {'vision-' if images else ''}language model"
     if not classes.is_empty():
@@ -116,8 +116,8 @@ def _lead(
     return text
 
 
-def _front(build: BuildFolder, parts: pl.DataFrame, languages: list[str], tasks: list[str]) -> str:
-    records = int(parts["records"].sum())
+def _front(build: BuildFolder, splits: pl.DataFrame, languages: list[str], tasks: list[str]) -> str:
+    records = int(splits["records"].sum())
     stated = sorted({value for _, _, value in licences(build)})
     size = next((name for most, name in _SIZES if records < most), "n>1M")
     front: dict[str, Any] = {"pretty_name": build.report.name}
@@ -127,20 +127,20 @@ def _front(build: BuildFolder, parts: pl.DataFrame, languages: list[str], tasks:
     if stated:
         front["license_name"] = "see-sources"
     front |= {"task_categories": tasks, "size_categories": [size]}
-    front["tags"] = ["datakit", *(["llama-factory"] if build.data_files else []), *_tags(build, parts)]
+    front["tags"] = ["datakit", *(["llama-factory"] if build.data_files else []), *_tags(build, splits)]
     files: dict[str, list[str]] = {}
     for facts in build.data_files.values():
         files.setdefault({"val": "validation"}.get(facts.part, facts.part), []).append(facts.file)
     if files:
         data = [
-            {"split": part, "path": names if len(names) > 1 else names[0]} for part, names in files.items()
+            {"split": split, "path": names if len(names) > 1 else names[0]} for split, names in files.items()
         ]
         front["configs"] = [{"config_name": "default", "data_files": data}]
     return dump(front, width=110)
 
 
-def _tags(build: BuildFolder, parts: pl.DataFrame) -> Iterable[str]:
-    if int(parts["pictures"].sum()):
+def _tags(build: BuildFolder, splits: pl.DataFrame) -> Iterable[str]:
+    if int(splits["pictures"].sum()):
         yield "vision-language"
     if any(note.startswith("No model wrote") for note in build.report.notes):
         yield "placeholder-texts"
@@ -148,8 +148,8 @@ def _tags(build: BuildFolder, parts: pl.DataFrame) -> Iterable[str]:
         yield "synthetic"
 
 
-def _tasks(parts: pl.DataFrame, classes: pl.DataFrame) -> list[str]:
-    images = bool(parts["pictures"].sum())
+def _tasks(splits: pl.DataFrame, classes: pl.DataFrame) -> list[str]:
+    images = bool(splits["pictures"].sum())
     tasks = []
     if not classes.is_empty():
         tasks.append("image-classification" if images else "text-classification")
@@ -159,11 +159,11 @@ def _tasks(parts: pl.DataFrame, classes: pl.DataFrame) -> list[str]:
 
 def _languages(rows: Mapping[str, list[dict[str, Any]]]) -> list[str]:
     """Languages that make up at least a tenth of the words in the first rows' texts, by their script."""
-    found: Counter[str] = Counter()
-    for part in rows.values():
-        for row in part[:500]:
+    counts: Counter[str] = Counter()
+    for split_rows in rows.values():
+        for row in split_rows[:500]:
             text = "\n".join(message["content"] or "" for message in row["messages"]).replace("<image>", "")
             for language, script in _SCRIPTS.items():
-                found[language] += len(script.findall(text))
-    total = sum(found.values())
-    return [language for language, count in found.most_common() if total and count / total >= 0.1]
+                counts[language] += len(script.findall(text))
+    total = sum(counts.values())
+    return [language for language, count in counts.most_common() if total and count / total >= 0.1]

@@ -27,19 +27,19 @@ def check_build(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[
     """
     if not draft.has_data_set:
         return []
-    found = checked(draft)
-    groups = list(found.findings.groups())
+    result = checked(draft)
+    groups = list(result.findings.groups())
     errors = [group for group in groups if group.severity == "error"]
     if errors:
         lines = "\n".join(line for group in errors for line in _lines(group))
         raise BuildFailed(
-            f"the check found {found.errors:,} errors: LLaMA-Factory would drop records or stop.\n{lines}\n"
+            f"the check found {result.errors:,} errors: LLaMA-Factory would drop records or stop.\n{lines}\n"
             "  Mend them in the recipe, or build all the same: --no-check"
         )
     report.warnings += [
         f"check, {group.code}: {group.headline}" for group in groups if group.severity == "warning"
     ]
-    name = draft.write_check(CheckReport.model_validate(found.plain()))
+    name = draft.write_check(CheckReport.model_validate(result.plain()))
     return [Artifact(path=name, kind="report")]
 
 
@@ -47,17 +47,17 @@ def checked(build: BuildFolder) -> Report:
     """The check of a build that is not in its place yet: paths are relative to the build."""
     training = Training.load(build.training_file, gpus=gpus_of(build))
     names = names_in(build) if training.file is None else []
-    found = Check(training, dataset_dir=build.path, dataset=names).run()
+    report = Check(training, dataset_dir=build.path, dataset=names).run()
     prefix = show_path(build.path)
     settings = {
         key: _inside(value, prefix) if isinstance(value, str) else value
-        for key, value in found.settings.items()
+        for key, value in report.settings.items()
     }
     findings = [
         replace(finding, where=_inside(finding.where, prefix), message=_inside(finding.message, prefix))
-        for finding in found.findings.all
+        for finding in report.findings.all
     ]
-    return replace(found, settings=settings, findings=Findings(findings))
+    return replace(report, settings=settings, findings=Findings(findings))
 
 
 def _inside(text: str, prefix: str) -> str:
@@ -68,6 +68,6 @@ def _lines(group: Group) -> list[str]:
     """A kind of error: what, the first places, what to do."""
     lines = [f"  {group.title} ({len(group.findings):,})"]
     for finding in group.findings[:_EXAMPLES]:
-        place = " ".join(part for part in (finding.where, finding.record) if part)
+        place = " ".join(text for text in (finding.where, finding.record) if text)
         lines.append(f"    {place}: {finding.message}")
     return [*lines, f"    {group.remedy}"]

@@ -78,9 +78,9 @@ class Check:
         self.training = training
         self._folder = training.data_folder(dataset_dir)
         media = training.media_folder(self._folder)
-        self._parts = {"train": list(dataset) or training.names("dataset")}
-        self._parts["eval"] = [] if dataset else training.names("eval_dataset")
-        if not self._parts["train"] and not self._parts["eval"]:
+        self._splits = {"train": list(dataset) or training.names("dataset")}
+        self._splits["eval"] = [] if dataset else training.names("eval_dataset")
+        if not self._splits["train"] and not self._splits["eval"]:
             raise UserError("no data set is named", remedy="Name it: --dataset a,b")
         self._report = Report(settings=self._settings(media))
         self._checker = Checker(training.how(), ImageFiles(media, decode=decode))
@@ -96,11 +96,11 @@ class Check:
         """The account of each row, in order."""
         check_settings(self.training, self._report.findings)
         index = load_index(self._folder, self._report.findings)
-        for part, names in self._parts.items() if index is not None else ():
+        for split, names in self._splits.items() if index is not None else ():
             sets = data_sets(self._folder, index or {}, names, self._report.findings)
             rule = NullRule(self.training)
             for data_set in sets:
-                tally = Tally(data_set.name, part)
+                tally = Tally(data_set.name, split)
                 self._report.tallies.append(tally)
                 yield from self._data_set(data_set, tally, rule)
             for message, where in rule.broken():
@@ -179,24 +179,24 @@ class Check:
     def _row(
         self, row: dict[str, Any], number: int, place: str, data_set: DataSet, tally: Tally, rule: NullRule
     ) -> Placed:
-        found = self._checker.check(row, data_set)
-        tally.add(found)
-        rule.add(row, kept=found.verdict == "kept", where=place)
+        account = self._checker.check(row, data_set)
+        tally.add(account)
+        rule.add(row, kept=account.verdict == "kept", where=place)
         record = _name(row, number)
-        for code, words in found.faults:
+        for code, words in account.faults:
             finding = Finding(code, words, where=place, data_set=data_set.name, record=record)
             self._report.findings.all.append(finding)
-        if found.verdict == "kept" and tally.part == "train":
-            self._lengths.add(found)
-        return Placed(data_set.name, record, place, found)
+        if account.verdict == "kept" and tally.part == "train":
+            self._lengths.add(account)
+        return Placed(data_set.name, record, place, account)
 
     def _unread(self, path: Path, types: ColumnTypes, data_set: DataSet) -> None:
         """Columns of the rows that mean something elsewhere and that this entry does not name."""
-        known = set(data_set.mapped().values())
+        mapped = set(data_set.mapped().values())
         names = _READ_BY_NAME + (_ALPACA if data_set.formatting == "alpaca" else ())
         for name in names:
             kind = types.kinds.get(name, NULL)
-            if name in known or kind in (NULL, ("list", NULL)):
+            if name in mapped or kind in (NULL, ("list", NULL)):
                 continue
             code = "pictures_without_column" if name == "images" else "columns_partial"
             message = f"`{data_set.name}` does not name the column `{name}`"

@@ -24,11 +24,11 @@ class ColumnTypes:
         """Takes a row in. Says what is wrong with the first value that has no common type with its column."""
         kinds = self.kinds
         for name, value in row.items():
-            known = kinds.get(name)
-            if known is not None and _fits(known, value):
+            kind = kinds.get(name)
+            if kind is not None and _fits(kind, value):
                 continue
             try:
-                kinds[name] = _merged(known or NULL, _kind(value))
+                kinds[name] = _merged(kind or NULL, _kind(value))
             except Mixed as error:
                 return f"`{name}`: {error}"
         return None
@@ -75,20 +75,20 @@ def _fits(kind: Kind, value: Any) -> bool:
         return type(value) is list and all(_fits(inner, element) for element in value)
     if type(value) is not dict:
         return False
-    return all(name in inner and _fits(inner[name], part) for name, part in value.items())
+    return all(name in inner and _fits(inner[name], member) for name, member in value.items())
 
 
-def _merged(one: Kind, two: Kind) -> Kind:
-    if one == two or two == NULL:
-        return one
-    if one == NULL:
-        return two
-    if isinstance(one, str) or isinstance(two, str) or one[0] != two[0]:
-        raise Mixed(f"{_word(two)} beside {_word(one)}")
-    if one[0] == "list":
-        return ("list", _merged(one[1], two[1]))
-    names = {**one[1], **two[1]}
-    return ("object", {name: _merged(one[1].get(name, NULL), two[1].get(name, NULL)) for name in names})
+def _merged(first: Kind, second: Kind) -> Kind:
+    if first == second or second == NULL:
+        return first
+    if first == NULL:
+        return second
+    if isinstance(first, str) or isinstance(second, str) or first[0] != second[0]:
+        raise Mixed(f"{_word(second)} beside {_word(first)}")
+    if first[0] == "list":
+        return ("list", _merged(first[1], second[1]))
+    names = {**first[1], **second[1]}
+    return ("object", {name: _merged(first[1].get(name, NULL), second[1].get(name, NULL)) for name in names})
 
 
 def _word(kind: Kind) -> str:

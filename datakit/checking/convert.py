@@ -83,8 +83,8 @@ def _alpaca(value: Any, *, ranking: bool) -> list[tuple[str, Any]]:
             if not isinstance(pair, list) or len(pair) != 2:
                 raise Stops("not_text", "`history` must hold pairs of question and answer")
             turns += [(USER, pair[0]), (ASSISTANT, pair[1])]
-    query = [part for part in (value("prompt"), value("query")) if part]
-    if not all(isinstance(part, str) for part in query):
+    query = [piece for piece in (value("prompt"), value("query")) if piece]
+    if not all(isinstance(piece, str) for piece in query):
         raise Stops("not_text", "the question is no string")
     turns.append((USER, "\n".join(query)))
     if isinstance(value("kto_tag"), bool) or ranking:
@@ -128,16 +128,16 @@ def _in_order(
     }
     odd = (tags["user_tag"], tags["observation_tag"])
     even = (tags["assistant_tag"], tags["function_tag"])
-    found = []
+    ordered = []
     for number, (role, content) in enumerate(turns):
         if role not in (even if number % 2 else odd):
             if openai and role not in names:
                 raise Stops("role_order", f"turn {number + 1} has the unknown role {_quoted(role)}")
             raise Dropped("role_order", f"turn {number + 1} is that of {_quoted(role)}")
-        found.append((names[role], content))
-    if len(found) % 2:
-        raise Dropped("turn_count", f"{len(found)} turns, the last one a question")
-    return found
+        ordered.append((names[role], content))
+    if len(ordered) % 2:
+        raise Dropped("turn_count", f"{len(ordered)} turns, the last one a question")
+    return ordered
 
 
 def _openai(messages: list[dict[str, Any]], tags: dict[str, str | None]) -> list[tuple[Any, Any]]:

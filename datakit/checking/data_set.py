@@ -47,20 +47,20 @@ def data_sets(
 ) -> list[DataSet]:
     """The named entries in order, each once; those that cannot be loaded are reported and left out."""
     index = folder / DATASET_INFO
-    found: dict[str, DataSet] = {}
+    by_name: dict[str, DataSet] = {}
     for name in names:
         where = f"{show_path(index)}:{_line_of(index, name)}"
-        if name in found:
+        if name in by_name:
             findings.add("data_set_twice", f"`{name}` is named more than once", data_set=name, where=where)
         elif not isinstance(document.get(name), dict):
-            known = ", ".join(document) or "none"
-            remedy = f"{did_you_mean(name, document)} It has {known}.".strip()
+            defined = ", ".join(document) or "none"
+            remedy = f"{did_you_mean(name, document)} It has {defined}.".strip()
             findings.add(
                 "data_set_undefined", f"`{name}` is not there", data_set=name, where=str(index), remedy=remedy
             )
         else:
-            found[name] = _entry(folder, name, document[name], where, findings)
-    return list(found.values())
+            by_name[name] = _entry(folder, name, document[name], where, findings)
+    return list(by_name.values())
 
 
 def load_index(folder: Path, findings: Findings) -> dict[str, Any] | None:
@@ -104,38 +104,40 @@ def _entry(folder: Path, name: str, raw: dict[str, Any], where: str, findings: F
 
     for key in raw.keys() - {*_KEYS, *_REMOTE}:
         add("entry_unknown_key", f"`{key}`. {did_you_mean(key, (*_KEYS, *_REMOTE))}".strip())
-    found = DataSet(name, formatting=raw.get("formatting", "alpaca"), ranking=bool(raw.get("ranking", False)))
-    if found.formatting not in FORMATTINGS:
-        hint = did_you_mean(str(found.formatting), FORMATTINGS)
+    data_set = DataSet(
+        name, formatting=raw.get("formatting", "alpaca"), ranking=bool(raw.get("ranking", False))
+    )
+    if data_set.formatting not in FORMATTINGS:
+        hint = did_you_mean(str(data_set.formatting), FORMATTINGS)
         add(
             "entry_wrong",
-            f"unknown formatting `{found.formatting}`",
+            f"unknown formatting `{data_set.formatting}`",
             f"{hint} Known: {', '.join(FORMATTINGS)}.",
         )
-        return found
-    if found.formatting == "openai":
+        return data_set
+    if data_set.formatting == "openai":
         add("formatting_openai", "its system turns change")
-    for key, known in (("columns", COLUMNS), ("tags", TAGS)):
+    for key, allowed in (("columns", COLUMNS), ("tags", TAGS)):
         if key not in raw:
             continue
-        given = raw[key] if isinstance(raw[key], dict) else {}
-        odd = [word for word in known if not isinstance(given.get(word), str | None)]
-        if odd or given is not raw[key]:
-            what = ", ".join(f"`{key}.{word}`" for word in odd) or f"`{key}`"
-            add("entry_wrong", f"{what} must be {'a name' if odd else 'an object of names'}")
-            return found
-        for word in given.keys() - set(known):
-            add("entry_unknown_key", f"`{key}.{word}`. {did_you_mean(word, known)}".strip())
-        named = {word: given.get(word) for word in known}
-        found = replace(found, columns=named) if key == "columns" else replace(found, tags=named)
-        lacking = [word for word in TAGS if not given.get(word)] if key == "tags" else []
-        if lacking and found.formatting != "alpaca":
+        mapping = raw[key] if isinstance(raw[key], dict) else {}
+        odd = [word for word in allowed if not isinstance(mapping.get(word), str | None)]
+        if odd or mapping is not raw[key]:
+            subject = ", ".join(f"`{key}.{word}`" for word in odd) or f"`{key}`"
+            add("entry_wrong", f"{subject} must be {'a name' if odd else 'an object of names'}")
+            return data_set
+        for word in mapping.keys() - set(allowed):
+            add("entry_unknown_key", f"`{key}.{word}`. {did_you_mean(word, allowed)}".strip())
+        chosen = {word: mapping.get(word) for word in allowed}
+        data_set = replace(data_set, columns=chosen) if key == "columns" else replace(data_set, tags=chosen)
+        lacking = [word for word in TAGS if not mapping.get(word)] if key == "tags" else []
+        if lacking and data_set.formatting != "alpaca":
             vital = [word for word in lacking if word in _VITAL]
             add("entry_wrong" if vital else "tags_partial", f"`tags` lacks {', '.join(vital or lacking)}")
     if raw.get("num_samples") is not None:
         add("num_samples", f"{raw['num_samples']}")
-        found = replace(found, num_samples=raw["num_samples"])
-    return replace(found, files=_files(folder, raw, add))
+        data_set = replace(data_set, num_samples=raw["num_samples"])
+    return replace(data_set, files=_files(folder, raw, add))
 
 
 def _files(folder: Path, raw: dict[str, Any], add: Any) -> tuple[Path, ...]:

@@ -89,6 +89,6 @@ class Findings:
         for finding in self.all:
             by_code.setdefault(finding.code, []).append(finding)
         for severity in SEVERITIES:
-            for code, found in by_code.items():
+            for code, findings in by_code.items():
                 if CODES[code].severity == severity:
-                    yield Group(code, found)
+                    yield Group(code, findings)

@@ -42,11 +42,11 @@ class ImageFiles:
             return SeenImage(
                 problem="picture_broken", detail=f"a picture is {type(place).__name__}, not a path"
             )
-        found = self._known.get(place)
-        if found is None:
+        image = self._known.get(place)
+        if image is None:
             path = os.path.join(self.folder, place)
-            self._known[place] = found = self._read(path, place)
-        return found
+            self._known[place] = image = self._read(path, place)
+        return image
 
     def _embedded(self, cell: dict[str, Any]) -> SeenImage:
         if cell.get("bytes") is None:

@@ -77,7 +77,7 @@ FRAME = START + END
 
 def turns_of(dialogue: Dialogue, layout: Layout, habits: Habits = PLAIN, image: str = FRAME) -> list[Turn]:
     """The turns, with `picture` in place of each `<image>`. Raises Stops for what is no text."""
-    found = []
+    turns = []
     default = layout.default_system if habits.default_system is None else habits.default_system
     system = dialogue.system or default
     if not isinstance(system, str):
@@ -99,8 +99,8 @@ def turns_of(dialogue: Dialogue, layout: Layout, habits: Habits = PLAIN, image: 
                 target = (EMPTY_THOUGHT, *target)
             else:
                 pieces = (*pieces, EMPTY_THOUGHT)
-        found.append(Turn(pieces, target))
-    return found
+        turns.append(Turn(pieces, target))
+    return turns
 
 
 def _system(content: str) -> str:
@@ -141,10 +141,10 @@ def _calls(content: str) -> str:
     body = inside.group(1) if inside and is_call else content.replace(thought, "") if thought else content
     try:
         calls = json.loads(body)
-        found = [
+        texts = [
             json.dumps({"name": call["name"], "arguments": call["arguments"]}, ensure_ascii=False)
             for call in (calls if isinstance(calls, list) else [calls])
         ]
     except (ValueError, TypeError, KeyError):
         raise Stops("not_text", "a tool call is no JSON with `name` and `arguments`") from None
-    return thought + "\n".join(f"<tool_call>\n{call}\n</tool_call>" for call in found)
+    return thought + "\n".join(f"<tool_call>\n{call}\n</tool_call>" for call in texts)

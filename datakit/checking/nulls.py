@@ -39,14 +39,14 @@ class NullRule:
         """What breaks, and where the first value stands that does not fit."""
         if self._idle:
             return
-        told = False
+        images_named = False
         for data_set in self._sets:
             for name, flags in data_set.filled.items():
                 at = self._first_misfit(flags, _WRITTEN)
                 if at is not None and not data_set.shuffled:
-                    told = told or name == "images"
+                    images_named = images_named or name == "images"
                     yield _words(name, at), data_set.place(at)
-        if told or self._alone or any(data_set.shuffled for data_set in self._sets):
+        if images_named or self._alone or any(data_set.shuffled for data_set in self._sets):
             return
         flags = bytearray()
         owners: list[tuple[_Set, int]] = []

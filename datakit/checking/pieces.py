@@ -29,15 +29,15 @@ class Piece:
     @classmethod
     def of(cls, texts: Sequence[str], vocabulary: Vocabulary, pads: Iterator[int]) -> Piece:
         """The tokens of texts; `pads` gives the token count of each picture in turn."""
-        made = cls(vocabulary=vocabulary)
+        piece = cls(vocabulary=vocabulary)
         for text in texts:
-            for number, part in enumerate(text.split(_MARK)):
+            for number, fragment in enumerate(text.split(_MARK)):
                 if number:
-                    begin = len(made.ids)
-                    made.ids += [-1] * next(pads, 0)
-                    made.pictures.append((begin, len(made.ids)))
-                made.ids += token_ids(part, vocabulary)
-        return made
+                    begin = len(piece.ids)
+                    piece.ids += [-1] * next(pads, 0)
+                    piece.pictures.append((begin, len(piece.ids)))
+                piece.ids += token_ids(fragment, vocabulary)
+        return piece
 
 
 def pictures_cut(piece: Piece, kept: int) -> Iterator[str]:

@@ -54,18 +54,20 @@ def propose(lengths: Lengths, training: Training) -> Proposal | None:
     if layout is None or not len(lengths.text):
         return None
     limits, own_cutoff = training.limits, training.cutoff
-    asked = None if own_cutoff is None else own_cutoff + training.packed
-    found = Proposal(cutoff_len=asked, image_max_pixels=limits.max_pixels)
+    cutoff = None if own_cutoff is None else own_cutoff + training.packed
+    proposal = Proposal(cutoff_len=cutoff, image_max_pixels=limits.max_pixels)
     now = _choice(lengths, layout.family, limits, None, training.packed)
-    found.fits_all, found.fits_99 = now.fits_all, now.fits_99
+    proposal.fits_all, proposal.fits_99 = now.fits_all, now.fits_99
     if layout.family is not None and any(lengths.shapes):
         steps = sorted({*STEPS, limits.max_pixels})
         for pixels in steps:
             if pixels >= limits.min_pixels:
-                other = TrainerLimits(pixels, limits.min_pixels)
-                found.choices.append(_choice(lengths, layout.family, other, now.tokens, training.packed))
-    found.advice = list(_advice(found, lengths))
-    return found
+                changed_limits = TrainerLimits(pixels, limits.min_pixels)
+                proposal.choices.append(
+                    _choice(lengths, layout.family, changed_limits, now.tokens, training.packed)
+                )
+    proposal.advice = list(_advice(proposal, lengths))
+    return proposal
 
 
 def _choice(
@@ -104,25 +106,27 @@ def _up(tokens: int) -> int:
     return -(-tokens // _ROUND) * _ROUND
 
 
-def _advice(found: Proposal, lengths: Lengths) -> list[str]:
+def _advice(proposal: Proposal, lengths: Lengths) -> list[str]:
     advice = []
-    cutoff = found.cutoff_len
+    cutoff = proposal.cutoff_len
     if cutoff is None:
-        advice.append(f"cutoff_len: {found.fits_all} fits every row, {found.fits_99} fits 99% of them.")
-    elif cutoff < found.fits_99:
+        advice.append(f"cutoff_len: {proposal.fits_all} fits every row, {proposal.fits_99} fits 99% of them.")
+    elif cutoff < proposal.fits_99:
         advice.append(
-            f"cutoff_len: {found.fits_all} fits every row, {found.fits_99} fits 99% of them; it is {cutoff}."
+            f"cutoff_len: {proposal.fits_all} fits every row, {proposal.fits_99} fits 99% of them; "
+            f"it is {cutoff}."
         )
-    elif cutoff < found.fits_all:
-        advice.append(f"cutoff_len: {found.fits_all} fits every row; {cutoff} fits 99% of them.")
-    elif cutoff >= 2 * found.fits_all:
+    elif cutoff < proposal.fits_all:
+        advice.append(f"cutoff_len: {proposal.fits_all} fits every row; {cutoff} fits 99% of them.")
+    elif cutoff >= 2 * proposal.fits_all:
         advice.append(
-            f"cutoff_len: {found.fits_all} fits every row; {cutoff} does no harm, and packing would fill it."
+            f"cutoff_len: {proposal.fits_all} fits every row; {cutoff} does no harm, "
+            "and packing would fill it."
         )
     shrunk = sum(
-        any(width * height > found.image_max_pixels for width, height in sizes) for sizes in lengths.shapes
+        any(width * height > proposal.image_max_pixels for width, height in sizes) for sizes in lengths.shapes
     )
-    larger = [choice for choice in found.choices if choice.image_max_pixels > found.image_max_pixels]
+    larger = [choice for choice in proposal.choices if choice.image_max_pixels > proposal.image_max_pixels]
     if shrunk and larger:
         fitting = [choice for choice in larger if cutoff is None or choice.fits_all <= cutoff]
         best = fitting[-1] if fitting else larger[0]

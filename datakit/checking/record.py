@@ -73,98 +73,98 @@ class Checker:
 
     def check(self, row: dict[str, Any], data_set: DataSet) -> RecordCheck:
         """The account of one row."""
-        found = RecordCheck()
+        account = RecordCheck()
         try:
             dialogue = dialogue_of(row, data_set)
-            self._texts(dialogue, found)
-            self._pictures(dialogue, found)
-            if self.how.layout is not None and len(found.sizes) == len(dialogue.images):
-                self._length(dialogue, self.how.layout, found)
+            self._texts(dialogue, account)
+            self._pictures(dialogue, account)
+            if self.how.layout is not None and len(account.sizes) == len(dialogue.images):
+                self._length(dialogue, self.how.layout, account)
         except Dropped as error:
-            found.verdict = "dropped"
-            found.faults.append((error.code, str(error)))
+            account.verdict = "dropped"
+            account.faults.append((error.code, str(error)))
         except Stops as error:
-            found.verdict = "stops"
-            found.faults.append((error.code, str(error)))
-        return found
+            account.verdict = "stops"
+            account.faults.append((error.code, str(error)))
+        return account
 
-    def _texts(self, dialogue: Dialogue, found: RecordCheck) -> None:
+    def _texts(self, dialogue: Dialogue, account: RecordCheck) -> None:
         places = 0
         for number, (role, content) in enumerate(dialogue.turns, 1):
             if not isinstance(content, str):
                 raise Stops("not_text", f"the content of turn {number} is a {type(content).__name__}")
             places += content.count(IMAGE)
             if role == ASSISTANT and not content.strip():
-                found.faults.append(("empty_answer", f"turn {number}"))
+                account.faults.append(("empty_answer", f"turn {number}"))
             if "{{idx}}" in content and role != ASSISTANT:
-                found.faults.append(("turn_number", f"turn {number}"))
+                account.faults.append(("turn_number", f"turn {number}"))
             if "<" in content:
-                self._tokens_in(content, f"turn {number}", found)
+                self._tokens_in(content, f"turn {number}", account)
                 if (media := _MEDIA.search(content)) and not (dialogue.videos or dialogue.audios):
                     raise Stops("media_place", f"`{media.group()}` in turn {number}")
         if isinstance(dialogue.system, str) and "<" in dialogue.system:
-            self._tokens_in(dialogue.system, "the system turn", found)
+            self._tokens_in(dialogue.system, "the system turn", account)
             if IMAGE in dialogue.system:
-                found.faults.append(("image_in_system", f"{dialogue.system.count(IMAGE)} times"))
+                account.faults.append(("image_in_system", f"{dialogue.system.count(IMAGE)} times"))
         if places != len(dialogue.images):
             raise Stops("picture_count", f"{places} `<image>` for {len(dialogue.images)} pictures")
         if dialogue.videos or dialogue.audios:
-            found.faults.append(("media_unchecked", f"{len(dialogue.videos) + len(dialogue.audios)} files"))
+            account.faults.append(("media_unchecked", f"{len(dialogue.videos) + len(dialogue.audios)} files"))
 
-    def _tokens_in(self, text: str, place: str, found: RecordCheck) -> None:
+    def _tokens_in(self, text: str, place: str, account: RecordCheck) -> None:
         if "<|" not in text:
             return
         if control := _CONTROL.search(text):
-            found.faults.append(("control_token", f"`{control.group()}` in {place}"))
+            account.faults.append(("control_token", f"`{control.group()}` in {place}"))
         if pad := _PAD.search(text):
-            found.faults.append(("pad_token", f"`{pad.group()}` in {place}"))
-            found.crashes = True
+            account.faults.append(("pad_token", f"`{pad.group()}` in {place}"))
+            account.crashes = True
 
-    def _pictures(self, dialogue: Dialogue, found: RecordCheck) -> None:
+    def _pictures(self, dialogue: Dialogue, account: RecordCheck) -> None:
         layout = self.how.layout
         if dialogue.images and layout is not None and layout.family is None:
             raise Stops("template_blind", f"{len(dialogue.images)} pictures")
         for place in dialogue.images:
             image = self.pictures.look(place)
-            found.faults += image.doubts
+            account.faults += image.doubts
             if image.problem:
                 raise Stops(image.problem, image.detail)
             if not image.width:
                 continue
             size = image.width, image.height
-            found.sizes.append(size)
+            account.sizes.append(size)
             if max(size) > _LONG * min(size):
-                found.faults.append(("picture_long", f"{place}: {size[0]}x{size[1]}"))
+                account.faults.append(("picture_long", f"{place}: {size[0]}x{size[1]}"))
             if layout is None or layout.family is None:
                 continue
             try:
-                found.image_tokens.append(image_tokens(*size, layout.family, self.how.limits))
+                account.image_tokens.append(image_tokens(*size, layout.family, self.how.limits))
             except ValueError as error:
                 raise Stops("picture_vanishes", f"{place}: {error}") from None
 
-    def _length(self, dialogue: Dialogue, layout: Layout, found: RecordCheck) -> None:
+    def _length(self, dialogue: Dialogue, layout: Layout, account: RecordCheck) -> None:
         turns = turns_of(dialogue, layout, self.how.habits)
         count = self._counter.count
         lengths: list[Lengths] = []
-        pads = iter(found.image_tokens)
+        pads = iter(account.image_tokens)
         for number, turn in enumerate(turns):
             source = sum([count(piece) for piece in turn.source])
             target = sum([count(piece) for piece in turn.target])
-            found.text_tokens += source + target
-            for role in (0, 1) if found.image_tokens else ():
+            account.text_tokens += source + target
+            for role in (0, 1) if account.image_tokens else ():
                 places = dialogue.turns[2 * number + role][1].count(IMAGE)
                 more = sum(next(pads, 0) for _ in range(places))
                 source, target = (source, target + more) if role else (source + more, target)
             lengths.append((source, target))
         kept = lengths
-        if self.how.cutoff is not None and found.tokens > self.how.cutoff:
+        if self.how.cutoff is not None and account.tokens > self.how.cutoff:
             kept = cut(lengths, self.how.cutoff, last_first=self.how.last_only)
-            self._cuts(dialogue, layout, lengths, kept, found)
-        found.input_tokens = sum(map(sum, kept))
+            self._cuts(dialogue, layout, lengths, kept, account)
+        account.input_tokens = sum(map(sum, kept))
         learnt = kept[-1:] if self.how.last_only else kept
-        found.label_tokens = sum(target for _, target in learnt)
+        account.label_tokens = sum(target for _, target in learnt)
         if self.how.learns_prompt:
-            found.label_tokens = found.input_tokens
+            account.label_tokens = account.input_tokens
 
     def _cuts(
         self,
@@ -172,25 +172,25 @@ class Checker:
         layout: Layout,
         lengths: list[Lengths],
         kept: list[Lengths],
-        found: RecordCheck,
+        account: RecordCheck,
     ) -> None:
         """Says what each cut takes away. Slow and exact; only rows over the limit come here."""
-        pads = iter(found.image_tokens)
+        pads = iter(account.image_tokens)
         turns: list[Turn] = turns_of(dialogue, layout, self.how.habits, Piece.PICTURE)
-        for number, (turn, full, left) in enumerate(zip(turns, lengths, kept, strict=True)):
+        for number, (turn, full, stays) in enumerate(zip(turns, lengths, kept, strict=True)):
             place = f"turn {2 * number + 1}"
             source = Piece.of(turn.source, layout.vocabulary, pads)
             target = Piece.of(turn.target, layout.vocabulary, pads)
-            for part, most in ((source, left[0]), (target, left[1])):
-                for words in pictures_cut(part, most):
-                    found.faults.append(("image_cut", f"{place}: {words}"))
-                    found.crashes = True
-            if left == (0, 0):
-                found.faults.append(("turns_lost", f"turns {2 * number + 1} and {2 * number + 2}"))
+            for piece, most in ((source, stays[0]), (target, stays[1])):
+                for words in pictures_cut(piece, most):
+                    account.faults.append(("image_cut", f"{place}: {words}"))
+                    account.crashes = True
+            if stays == (0, 0):
+                account.faults.append(("turns_lost", f"turns {2 * number + 1} and {2 * number + 2}"))
                 continue
-            if left[0] < full[0]:
-                words = f"{place}: {full[0] - left[0]:,} of {full[0]:,} tokens"
-                found.faults.append(("prompt_cut", words))
-            if left[1] < full[1]:
-                words = answer_cut(target, left[1], dialogue.turns[2 * number + 1][1])
-                found.faults.append(("answer_cut", f"turn {2 * number + 2}: {words}"))
+            if stays[0] < full[0]:
+                words = f"{place}: {full[0] - stays[0]:,} of {full[0]:,} tokens"
+                account.faults.append(("prompt_cut", words))
+            if stays[1] < full[1]:
+                words = answer_cut(target, stays[1], dialogue.turns[2 * number + 1][1])
+                account.faults.append(("answer_cut", f"turn {2 * number + 2}: {words}"))

@@ -31,18 +31,18 @@ def write_records(rows: Iterable[Placed], path: Path) -> None:
 
 
 def _line(row: Placed) -> dict[str, Any]:
-    found = row.found
+    account = row.found
     return {
         "data_set": row.data_set,
         "record": row.record,
         "where": row.where,
-        "verdict": found.verdict,
-        "crashes": found.crashes,
-        "text_tokens": found.text_tokens,
-        "image_tokens": found.image_tokens,
-        "input_tokens": found.input_tokens,
-        "label_tokens": found.label_tokens,
-        "faults": [{"code": code, "message": words} for code, words in found.faults],
+        "verdict": account.verdict,
+        "crashes": account.crashes,
+        "text_tokens": account.text_tokens,
+        "image_tokens": account.image_tokens,
+        "input_tokens": account.input_tokens,
+        "label_tokens": account.label_tokens,
+        "faults": [{"code": code, "message": words} for code, words in account.faults],
     }
 
 
@@ -56,8 +56,8 @@ def _is_list(path: Path) -> bool:
 
 def gpus_of(build: BuildFolder) -> int:
     """The GPUs that a build's recipe trains on; 1 when it says nothing."""
-    found = build.section("train").get("gpus")
-    return found if isinstance(found, int) and found > 0 else 1
+    gpus = build.section("train").get("gpus")
+    return gpus if isinstance(gpus, int) and gpus > 0 else 1
 
 
 def names_in(build: BuildFolder) -> list[str]:

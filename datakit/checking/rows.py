@@ -88,12 +88,12 @@ def _lines(path: Path, report: Report) -> Iterator[Row]:
 
 def _array(path: Path, report: Report) -> Iterator[Row]:
     """One row a line is read as a stream; any other layout as a whole, from where the stream ends."""
-    given = 0
+    count = 0
     for line, value in _row_lines(path):
-        given += 1
+        count += 1
         yield line, 0, value
-    if given >= 0 and not _ends_well(path, given):
-        yield from _array_as_a_whole(path, given, report)
+    if count >= 0 and not _ends_well(path, count):
+        yield from _array_as_a_whole(path, count, report)
 
 
 def _row_lines(path: Path) -> Iterator[tuple[int, Any]]:

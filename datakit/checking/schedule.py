@@ -28,10 +28,10 @@ def steps_of(training: Training, tallies: Sequence[Tally]) -> int | None:
         return None
     rows = sum(_used(training, tally) for tally in tallies)
     val_size = training.number("val_size", 0)
-    held = int(val_size) if val_size > 1 else -int(-rows * val_size // 1)
+    held_out = int(val_size) if val_size > 1 else -int(-rows * val_size // 1)
     keys = {key: training.number(key, default) for key, default in _DEFAULTS.items()}
     try:
-        return total_steps(keys, max(0, rows - held), training.gpus) if rows else None
+        return total_steps(keys, max(0, rows - held_out), training.gpus) if rows else None
     except (ValueError, ZeroDivisionError):
         return None  # a batch size of 0 and the like: reported by type and range
 
@@ -54,7 +54,7 @@ def check_schedule(training: Training, tallies: Sequence[Tally], findings: Findi
 def _idle(training: Training, total: int) -> list[tuple[str, str]]:
     keys = training.keys
     run = f"the training has {total:,} step{'s' if total != 1 else ''}"
-    found = []
+    idle = []
     # Not save_steps: the trainer saves after the last step whatever it says.
     watched = [] if training.on("logging_first_step") else [("logging_steps", "logging_strategy", "steps")]
     # LLaMA-Factory evaluates once more in the end; what is missed before matters to these alone.
@@ -62,12 +62,12 @@ def _idle(training: Training, total: int) -> list[tuple[str, str]]:
         watched.append(("eval_steps", "eval_strategy", "no"))
     for key, strategy, usual in watched:
         if key in keys and keys.get(strategy, usual) == "steps" and training.number(key, 0) > total:
-            found.append((key, f"`{key}` is {training.number(key, 0):g}, but {run}"))
+            idle.append((key, f"`{key}` is {training.number(key, 0):g}, but {run}"))
     warm_up = training.number("warmup_steps", 0)
     if warm_up >= total and warm_up >= 1:
         message = f"`warmup_steps` is {warm_up:g}, but {run}: the learning rate is never reached"
-        found.append(("warmup_steps", message))
-    return found
+        idle.append(("warmup_steps", message))
+    return idle
 
 
 def _split(training: Training, rows: int, findings: Findings) -> None:

@@ -43,12 +43,14 @@ def check_settings(training: Training, findings: Findings) -> None:
 
 
 def _keys(training: Training, findings: Findings) -> None:
-    known = known_keys()
+    valid_keys = known_keys()
     for key, value in training.keys.items():
         where = training.where(key)
-        if key not in known:
+        if key not in valid_keys:
             remedy = (
-                _GONE.get(key) or did_you_mean(key, known) or "Take it out: LLaMA-Factory 0.9.5 has none."
+                _GONE.get(key)
+                or did_you_mean(key, valid_keys)
+                or "Take it out: LLaMA-Factory 0.9.5 has none."
             )
             findings.add("setting_unknown", f"`{key}`", where=where, remedy=remedy)
             continue
@@ -120,32 +122,32 @@ def _best(training: Training) -> Iterator[tuple[str, str]]:
         yield "load_best_model_at_end", message
     elif evaluate == "steps":
         every = training.number("eval_steps", training.number("logging_steps", 500))
-        kept = training.number("save_steps", 500)
-        if every > 0 and round(kept * 1e6) % round(every * 1e6):
-            message = f"`save_steps` ({kept:g}) is no multiple of `eval_steps` ({every:g})"
+        save_every = training.number("save_steps", 500)
+        if every > 0 and round(save_every * 1e6) % round(every * 1e6):
+            message = f"`save_steps` ({save_every:g}) is no multiple of `eval_steps` ({every:g})"
             yield "save_steps", f"{message}, which `load_best_model_at_end` needs"
 
 
 def _mixing(training: Training) -> Iterator[tuple[str, str]]:
     names, strategy = training.names("dataset"), training.keys.get("mix_strategy", "concat")
-    given = training.keys.get("interleave_probs")
-    if given is None:
+    probs = training.keys.get("interleave_probs")
+    if probs is None:
         return
     if strategy == "concat":
         yield "interleave_probs", "`interleave_probs` needs an interleaving `mix_strategy`"
         return
     try:
-        shares = [float(share) for share in (given if isinstance(given, list) else str(given).split(","))]
+        shares = [float(share) for share in (probs if isinstance(probs, list) else str(probs).split(","))]
     except (TypeError, ValueError):
-        yield "interleave_probs", f"`interleave_probs` is {given!r}, not numbers with commas between them"
+        yield "interleave_probs", f"`interleave_probs` is {probs!r}, not numbers with commas between them"
         return
     if len(shares) != len(names):
         yield "interleave_probs", f"{len(shares)} `interleave_probs` for {len(names)} data sets"
     elif abs(sum(shares) - 1) > 1e-6:
         yield "interleave_probs", f"`interleave_probs` sum to {sum(shares):g}, not to 1"
-    others = training.names("eval_dataset")
-    if others and len(others) != len(shares):
-        yield "interleave_probs", f"{len(shares)} `interleave_probs` for {len(others)} evaluation sets"
+    eval_names = training.names("eval_dataset")
+    if eval_names and len(eval_names) != len(shares):
+        yield "interleave_probs", f"{len(shares)} `interleave_probs` for {len(eval_names)} evaluation sets"
 
 
 def _template(training: Training, findings: Findings) -> None:
@@ -163,14 +165,14 @@ def _template(training: Training, findings: Findings) -> None:
     model = str(training.keys.get("model_name_or_path", ""))
     path = training.path(model)
     try:
-        wanted = template_of(str(path) if path.is_dir() else model)
+        model_template = template_of(str(path) if path.is_dir() else model)
     except ValueError:
         return
-    if template == "qwen3_vl" and wanted == "qwen3_vl_nothink":
+    if template == "qwen3_vl" and model_template == "qwen3_vl_nothink":
         if training.keys.get("enable_thinking", True):
             findings.add("template_thinks", f"{model} does not think", where=where)
-    elif template.removesuffix("_nothink") != wanted.removesuffix("_nothink"):
-        remedy = f"Use `template: {wanted}`."
+    elif template.removesuffix("_nothink") != model_template.removesuffix("_nothink"):
+        remedy = f"Use `template: {model_template}`."
         findings.add("template_family", f"`{template}` for {model}", where=where, remedy=remedy)
 
 

@@ -32,18 +32,18 @@ class Tally:
     longest: int = 0
     """Tokens of the longest row before any cut."""
 
-    def add(self, found: RecordCheck) -> None:
+    def add(self, account: RecordCheck) -> None:
         """Counts a row in."""
         self.rows += 1
-        if found.verdict == "kept":
+        if account.verdict == "kept":
             self.kept += 1
-            self.crashes += found.crashes
-            self.cut += found.input_tokens < found.tokens
-            self.pictures += len(found.sizes)
-            self.text_tokens += found.text_tokens
-            self.image_tokens += sum(found.image_tokens)
-            self.longest = max(self.longest, found.tokens)
-        elif found.verdict == "dropped":
+            self.crashes += account.crashes
+            self.cut += account.input_tokens < account.tokens
+            self.pictures += len(account.sizes)
+            self.text_tokens += account.text_tokens
+            self.image_tokens += sum(account.image_tokens)
+            self.longest = max(self.longest, account.tokens)
+        elif account.verdict == "dropped":
             self.dropped += 1
         else:
             self.stops += 1
@@ -62,8 +62,8 @@ class Lengths:
     """Number of the row's picture sizes in `shapes`."""
     shapes: dict[tuple[Size, ...], int] = field(default_factory=dict)
 
-    def add(self, found: RecordCheck) -> None:
+    def add(self, account: RecordCheck) -> None:
         """Takes a kept row in."""
-        sizes = tuple(found.sizes)
-        self.text.append(found.text_tokens)
+        sizes = tuple(account.sizes)
+        self.text.append(account.text_tokens)
         self.shape.append(self.shapes.setdefault(sizes, len(self.shapes)))

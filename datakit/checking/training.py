@@ -148,9 +148,9 @@ class Training:
             learns_prompt=self.on("train_on_prompt"),
         )
 
-    def data_folder(self, given: Path | None) -> Path:
+    def data_folder(self, folder: Path | None) -> Path:
         """The folder of dataset_info.json."""
-        return given or self.path(str(self.keys.get("dataset_dir", "data" if self.file else ".")))
+        return folder or self.path(str(self.keys.get("dataset_dir", "data" if self.file else ".")))
 
     def media_folder(self, data: Path) -> Path:
         """The folder that picture paths are relative to."""

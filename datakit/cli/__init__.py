@@ -108,9 +108,9 @@ def run(args: list[str] | None = None) -> int:
         error.show()
         return int(Exit.USAGE)
     except (KeyboardInterrupt, click.Abort) as error:
-        told = str(error.__cause__ or "")  # click's Abort comes from the interrupt, which may have words
-        told = told or "Interrupted. What was finished is stored: run the same command to go on."
-        click.echo(f"\n{told}", err=True)
+        words = str(error.__cause__ or "")  # click's Abort comes from the interrupt, which may have words
+        words = words or "Interrupted. What was finished is stored: run the same command to go on."
+        click.echo(f"\n{words}", err=True)
         return int(Exit.INTERRUPTED)
     except BrokenPipeError:
         return int(Exit.FINE)

@@ -51,8 +51,8 @@ def command(
 
     options = Options(out=out, limit=limit, force=force, allow_partial=allow_partial)
     progress = Progress(quiet=quiet or as_json)
-    made = build(
+    result = build(
         recipe, overrides=overrides, options=options, progress=progress, card=not no_card, check=not no_check
     )
-    print_build(made, as_json=as_json, quiet=quiet)
-    return int(made.exit_code)
+    print_build(result, as_json=as_json, quiet=quiet)
+    return int(result.exit_code)

@@ -35,14 +35,14 @@ def command(build: Path, out: Path, as_json: bool) -> int:
 
     if not out.name.endswith((".tar", ".tar.gz", ".tgz")):
         raise UserError(f"{out} is no name of an archive", remedy="End it with .tar or .tar.gz.")
-    made = bundle(build, out)
+    archive = bundle(build, out)
     if as_json:
-        print_json(made.model_dump())
+        print_json(archive.model_dump())
     else:
         click.echo(
-            f"Packed: {made.path} ({made.bytes / 1e6:,.1f} MB, {made.files:,} files, "
-            f"{made.pictures:,} pictures, {made.resized:,} made smaller)"
+            f"Packed: {archive.path} ({archive.bytes / 1e6:,.1f} MB, {archive.files:,} files, "
+            f"{archive.pictures:,} pictures, {archive.resized:,} made smaller)"
         )
-        click.echo(f"sha256 {made.sha256}")
-        click.echo(f"There: tar xf {out.name} && {made.starts_with}/run.sh")
+        click.echo(f"sha256 {archive.sha256}")
+        click.echo(f"There: tar xf {out.name} && {archive.starts_with}/run.sh")
     return 0

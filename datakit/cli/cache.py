@@ -160,10 +160,10 @@ def _table(steps: list[StepUsage], unused: bool) -> None:
 def _print(swept: Sweep) -> None:
     if swept.steps:
         _table(swept.steps, unused=False)
-    done = "Removed" if swept.removed else "Would remove"
+    verb = "Removed" if swept.removed else "Would remove"
     lost = _cost(swept.cost_usd, swept.unpriced)
     cost = f", which had cost {lost}" if swept.cost_usd or swept.unpriced else ""
-    click.echo(f"{done} {swept.results:,} results, {_size(swept.bytes)}{cost}.")
+    click.echo(f"{verb} {swept.results:,} results, {_size(swept.bytes)}{cost}.")
     if swept.kept_paid:
         click.echo(
             f"Kept {swept.kept_paid:,} results that had cost "
@@ -175,9 +175,9 @@ def _print(swept: Sweep) -> None:
 
 def _cost(usd: float, unpriced: int) -> str:
     """Money that is known, and how many results have an unknown price, which counts as paid."""
-    known = f"${usd:.4f}" if usd or not unpriced else ""
+    amount = f"${usd:.4f}" if usd or not unpriced else ""
     unknown = f"an unknown price ({unpriced:,})" if unpriced else ""
-    return " and ".join(filter(None, (known, unknown))) if usd or unpriced else "·"
+    return " and ".join(filter(None, (amount, unknown))) if usd or unpriced else "·"
 
 
 def _size(count: float) -> str:

@@ -120,12 +120,12 @@ def _print(report: Report) -> None:
     from datakit.cli.tables import print_table
 
     settings = report.settings
-    given = [
+    facts = [
         f"{key} {value:,}" if isinstance(value, int) else f"{key} {value}"
         for key in ("template", "cutoff_len", "image_max_pixels", "gpus")
         if (value := settings[key]) is not None
     ]
-    click.echo(f"{settings['train_yaml'] or settings['dataset_dir']}: {', '.join(given)}")
+    click.echo(f"{settings['train_yaml'] or settings['dataset_dir']}: {', '.join(facts)}")
     head: tuple[str, ...] = ("data set", "part", "rows", "kept", "dropped", "stops", "crashes", "cut")
     head += ("text tokens", "image tokens", "longest")
     rows = [
@@ -155,7 +155,7 @@ def _group(group: Group) -> Iterator[str]:
     times = f" ({count:,} times)" if count > 1 else ""
     yield f"{group.severity.capitalize()} {group.code}: {group.title}{times}"
     for finding in group.findings[:_EXAMPLES]:
-        place = " ".join(part for part in (finding.where, finding.record) if part)
+        place = " ".join(text for text in (finding.where, finding.record) if text)
         yield f"  {place}: {finding.message}" if place else f"  {finding.message}"
     if count > _EXAMPLES:
         yield f"  and {count - _EXAMPLES:,} more (--json shows all)"
@@ -166,22 +166,22 @@ def _group(group: Group) -> Iterator[str]:
 def _print_proposal(report: Report) -> None:
     from datakit.cli.tables import print_table
 
-    found = report.proposal
-    if found is None:
+    proposal = report.proposal
+    if proposal is None:
         return
-    if found.choices:
+    if proposal.choices:
         rows = [
             (
                 f"{choice.image_max_pixels:,}"
-                + (" *" if choice.image_max_pixels == found.image_max_pixels else ""),
+                + (" *" if choice.image_max_pixels == proposal.image_max_pixels else ""),
                 f"{choice.image_tokens:,}",
                 f"{choice.cost:.2f}",
                 f"{choice.fits_99:,}",
                 f"{choice.fits_all:,}",
             )
-            for choice in found.choices
+            for choice in proposal.choices
         ]
         head = ("image_max_pixels", "image tokens", "cost", "cutoff_len for 99%", "for all rows")
         print_table(head, rows, right=range(1, 5))
-    for line in found.advice:
+    for line in proposal.advice:
         click.echo(line)

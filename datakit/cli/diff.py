@@ -36,55 +36,57 @@ def command(before: Path, after: Path, as_json: bool) -> int:
     from datakit.cli.tables import print_json
     from datakit.core.errors import Exit
 
-    found = diff(BuildFolder.open(before), BuildFolder.open(after))
+    differences = diff(BuildFolder.open(before), BuildFolder.open(after))
     if as_json:
-        print_json(found.model_dump())
+        print_json(differences.model_dump())
     else:
-        _print(found)
-    return int(Exit.FINE if found.same else Exit.FAILED)
+        _print(differences)
+    return int(Exit.FINE if differences.same else Exit.FAILED)
 
 
-def _print(found: Diff) -> None:
+def _print(diff: Diff) -> None:
     from datakit.cli.tables import print_table
 
-    names = (found.before, found.after) if found.before != found.after else ("before", "after")
-    click.echo("Settings: " + ("the same" if not found.settings else ""))
-    for change in found.settings:
+    names = (diff.before, diff.after) if diff.before != diff.after else ("before", "after")
+    click.echo("Settings: " + ("the same" if not diff.settings else ""))
+    for change in diff.settings:
         click.echo(f"  {change}")
-    same = found.records_before - found.removed.count - found.changed.count
+    same = diff.records_before - diff.removed.count - diff.changed.count
     click.echo(
-        f"Records: {found.records_before:,} → {found.records_after:,} ({found.added.count:,} added, "
-        f"{found.removed.count:,} removed, {found.changed.count:,} changed, {same:,} the same)"
+        f"Records: {diff.records_before:,} → {diff.records_after:,} ({diff.added.count:,} added, "
+        f"{diff.removed.count:,} removed, {diff.changed.count:,} changed, {same:,} the same)"
     )
-    for word, some in (("added", found.added), ("removed", found.removed)):
-        if some.count:
-            click.echo(f"  {word}: {_ids(some.ids, some.count)}")
-    for word, columns in (("added", found.columns_added), ("removed", found.columns_removed)):
+    for word, group in (("added", diff.added), ("removed", diff.removed)):
+        if group.count:
+            click.echo(f"  {word}: {_ids(group.ids, group.count)}")
+    for word, columns in (("added", diff.columns_added), ("removed", diff.columns_removed)):
         if columns:
             click.echo(f"  columns {word}: {', '.join(columns)}")
-    if found.columns:
+    if diff.columns:
         click.echo()
-        rows = [(name, f"{some.count:,}", _ids(some.ids, some.count)) for name, some in found.columns.items()]
+        rows = [
+            (name, f"{group.count:,}", _ids(group.ids, group.count)) for name, group in diff.columns.items()
+        ]
         print_table(("column", "records changed", "such as"), rows, right=(1,))
-    _print_moves("label", found.labels)
-    _print_moves("part", found.splits)
-    if found.classes:
+    _print_moves("label", diff.labels)
+    _print_moves("part", diff.splits)
+    if diff.classes:
         click.echo()
         classes = [
             (
-                one.label,
-                f"{one.before:,}",
-                f"{one.after:,}",
-                f"{100 * one.share_before:.1f}%",
-                f"{100 * one.share_after:.1f}%",
+                class_share.label,
+                f"{class_share.before:,}",
+                f"{class_share.after:,}",
+                f"{100 * class_share.share_before:.1f}%",
+                f"{100 * class_share.share_after:.1f}%",
             )
-            for one in found.classes[:MOST_ROWS]
+            for class_share in diff.classes[:MOST_ROWS]
         ]
         head = ("class, rows in training", *names, "share", "share")
         print_table(head, classes, right=(1, 2, 3, 4))
-        if len(found.classes) > MOST_ROWS:
-            click.echo(f"and {len(found.classes) - MOST_ROWS} more classes, see --json")
-    if found.same:
+        if len(diff.classes) > MOST_ROWS:
+            click.echo(f"and {len(diff.classes) - MOST_ROWS} more classes, see --json")
+    if diff.same:
         click.echo("Both hold the same records and chats.")
 
 

@@ -31,9 +31,9 @@ def command(project: Path, as_json: bool) -> int:
     from datakit.doctor import examine
     from datakit.recipe.recipe import project_of
 
-    found = []
+    checks = []
     for check in examine(project_of(project)):
-        found.append(check)
+        checks.append(check)
         if not as_json:
             head, *more = check.message.splitlines()
             click.echo(f"{check.state:<5} {check.name}: {head}")
@@ -41,7 +41,7 @@ def command(project: Path, as_json: bool) -> int:
                 click.echo(f"        {line}")
             if check.remedy:
                 click.echo(f"        {check.remedy}")
-    failed = any(check.state == "fail" for check in found)
+    failed = any(check.state == "fail" for check in checks)
     if as_json:
-        print_json({"ok": not failed, "checks": [check.model_dump() for check in found]})
+        print_json({"ok": not failed, "checks": [check.model_dump() for check in checks]})
     return int(Exit.FAILED if failed else Exit.FINE)

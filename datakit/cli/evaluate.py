@@ -100,34 +100,34 @@ def command(
     from datakit.evaluation.page import write_evaluation
     from datakit.evaluation.runs import find_predictions, page_names
 
-    found = BuildFolder.open(build)
+    build_folder = BuildFolder.open(build)
     paths = list(files) or [find_predictions(BuildFolder(build), split)]
     options = Options(split=split, answered_only=answered_only, model=model, tolerance=tolerance)
     judge = None
     if referee is not None:
-        judge = _referee(found, referee, overrides, plan=plan, quiet=as_json)
+        judge = _referee(build_folder, referee, overrides, plan=plan, quiet=as_json)
         options = replace(options, judge=judge)
     elif plan or overrides:
         raise click.UsageError("--plan and --set belong to --referee")
-    done = evaluate(found, paths, options)
+    results = evaluate(build_folder, paths, options)
     if plan:
         return int(Exit.FINE)
     names = page_names(paths, out)
     written = [
-        write_evaluation(one, found, folder, name, print_kept if not as_json else None)
-        for one, (folder, name) in zip(done, names, strict=True)
+        write_evaluation(result, build_folder, folder, name, print_kept if not as_json else None)
+        for result, (folder, name) in zip(results, names, strict=True)
     ]
     if not as_json:
-        for one, files_ in zip(done, written, strict=True):
-            _print(one, files_)
-    ledger = None if no_ledger else _enter(done, written, found, quiet=as_json)
+        for result, files_ in zip(results, written, strict=True):
+            _print(result, files_)
+    ledger = None if no_ledger else _enter(results, written, build_folder, quiet=as_json)
     if as_json:
-        evaluations = [one.evaluation.document() for one in done]
+        evaluations = [result.evaluation.document() for result in results]
         print_json({"evaluations": evaluations, "ledger": None if ledger is None else str(ledger)})
     if judge is not None and judge.stopped is not None:
         click.echo(str(judge.stopped), err=True)
         return int(judge.stopped.exit_code)
-    missing = any("missing" in one.evaluation.trouble for one in done)
+    missing = any("missing" in result.evaluation.trouble for result in results)
     return int(Exit.PARTIAL if missing and not answered_only else Exit.FINE)
 
 
@@ -142,7 +142,7 @@ def _referee(
 
 
 def _enter(
-    done: list[Evaluated], written: list[list[Path]], build: BuildFolder, *, quiet: bool
+    results: list[Evaluated], written: list[list[Path]], build: BuildFolder, *, quiet: bool
 ) -> Path | None:
     """Enters the scores into the project's ledger and its data card; the ledger, None without a project."""
     from datakit.artifacts.ledger import add_score
@@ -159,61 +159,64 @@ def _enter(
         return None
     ledger = project / LEDGER
     added = 0
-    for one, files in zip(done, written, strict=True):
+    for result, files in zip(results, written, strict=True):
         outcomes = next(path for path in files if path.suffix == ".parquet")
-        added += add_score(ledger, score_of(one.evaluation, build, outcomes))
+        added += add_score(ledger, score_of(result.evaluation, build, outcomes))
     cards, own = ledger.parent, project / "build" / build.report.name
     if added and own == build.path and (cards / f"{build.report.name}.md").is_file():
         write_card(build.path, cards, print_kept if not quiet else None)  # its scores are new
     if not quiet:
-        said = f"{added} added" if added else "these answers are in it already"
-        click.echo(f"Ledger: {show_path(ledger)} ({said}; see datakit scores)")
+        state = f"{added} added" if added else "these answers are in it already"
+        click.echo(f"Ledger: {show_path(ledger)} ({state}; see datakit scores)")
     return ledger
 
 
-def _print(one: Evaluated, written: list[Path]) -> None:
+def _print(result: Evaluated, written: list[Path]) -> None:
     from datakit.artifacts.metric_names import metric, shown
     from datakit.cli.tables import print_table
     from datakit.evaluation.page import lead, notices
     from datakit.evaluation.page_parts import percent
     from datakit.recipe.yaml_file import show_path
 
-    found = one.evaluation
-    click.echo(lead(found))
-    for notice in notices(found):
+    evaluation = result.evaluation
+    click.echo(lead(evaluation))
+    for notice in notices(evaluation):
         click.echo(f"Note: {notice}")
     click.echo()
     rows = []
-    for name, figure in found.metrics.items():
+    for name, figure in evaluation.metrics.items():
         value, low, high = (shown(name, end) for end in (figure.value, figure.low, figure.high))
         rows.append((metric(name).title, value, f"{low} to {high}"))
     print_table(("score", "", "95% interval"), rows, right=(1, 2))
-    _print_comparisons(found)
-    if found.classes:
-        _print_classes(found)
-    _print_mistakes(found)
-    _print_worst(found)
-    if found.calibration is not None:
+    _print_comparisons(evaluation)
+    if evaluation.classes:
+        _print_classes(evaluation)
+    _print_mistakes(evaluation)
+    _print_worst(evaluation)
+    if evaluation.calibration is not None:
         click.echo(
-            f"\nConfidence: {percent(found.calibration.mean_confidence)} on average, "
-            f"{percent(found.calibration.accuracy)} right, calibration error {percent(found.calibration.ece)}"
+            f"\nConfidence: {percent(evaluation.calibration.mean_confidence)} on average, "
+            f"{percent(evaluation.calibration.accuracy)} right, "
+            f"calibration error {percent(evaluation.calibration.ece)}"
         )
     page = next(path for path in written if path.suffix == ".html")
     click.echo(f"\nPage: {show_path(page)}")
-    if found.proposals:
+    if evaluation.proposals:
         click.echo("It proposes entries for the label file.")
 
 
-def _print_comparisons(found: Evaluation) -> None:
+def _print_comparisons(evaluation: Evaluation) -> None:
     from datakit.artifacts.metric_names import metric, shown_change
     from datakit.cli.tables import print_table
     from datakit.evaluation.tasks import Task
 
-    for one in found.compared_with:
-        test = "" if one.mcnemar_p is None else f" (McNemar's exact test: p {one.mcnemar_p:.3g})"
+    for comparison in evaluation.compared_with:
+        test = (
+            "" if comparison.mcnemar_p is None else f" (McNemar's exact test: p {comparison.mcnemar_p:.3g})"
+        )
         click.echo(
-            f"\nAgainst {one.run}, {one.records:,} records: {one.only_second:,} right here alone, "
-            f"{one.only_first:,} there alone{test}"
+            f"\nAgainst {comparison.run}, {comparison.records:,} records: "
+            f"{comparison.only_second:,} right here alone, {comparison.only_first:,} there alone{test}"
         )
         rows = [
             (
@@ -223,20 +226,26 @@ def _print_comparisons(found: Evaluation) -> None:
                 f"{value.p:.3g}",
                 "yes" if value.significant else "no",
             )
-            for name, value in one.differences.items()
+            for name, value in comparison.differences.items()
         ]
-        unit = "" if found.task is Task.NUMBER else "points"
+        unit = "" if evaluation.task is Task.NUMBER else "points"
         print_table(("difference", unit, "95% interval", "p", "told from chance"), rows, right=(1, 2, 3))
 
 
-def _print_classes(found: Evaluation) -> None:
+def _print_classes(evaluation: Evaluation) -> None:
     from datakit.cli.tables import print_table
     from datakit.evaluation.page_parts import percent
 
-    order = sorted(found.classes, key=lambda one: (one.f1, -one.support))
+    order = sorted(evaluation.classes, key=lambda figures: (figures.f1, -figures.support))
     rows = [
-        (one.label, str(one.support), percent(one.precision), percent(one.recall), percent(one.f1))
-        for one in order[:MOST_ROWS]
+        (
+            figures.label,
+            str(figures.support),
+            percent(figures.precision),
+            percent(figures.recall),
+            percent(figures.f1),
+        )
+        for figures in order[:MOST_ROWS]
     ]
     click.echo()
     print_table(("class, weakest first", "records", "precision", "recall", "F1"), rows, right=(1, 2, 3, 4))
@@ -244,37 +253,37 @@ def _print_classes(found: Evaluation) -> None:
         click.echo(f"and {len(order) - MOST_ROWS} more, see the page")
 
 
-def _print_mistakes(found: Evaluation) -> None:
+def _print_mistakes(evaluation: Evaluation) -> None:
     from datakit.cli.tables import print_table
     from datakit.evaluation.page_parts import PROBLEMS, WITHOUT, percent
 
-    if found.pairs:
+    if evaluation.pairs:
         click.echo()
         rows = [
             (pair.truth, pair.answered, str(pair.count), percent(pair.share), pair.examples[0].id)
-            for pair in found.pairs[:MOST_ROWS]
+            for pair in evaluation.pairs[:MOST_ROWS]
         ]
         print_table(("truth", "answered", "records", "of the class", "such as"), rows, right=(2, 3))
-    for kind, count in found.problems.items():
-        what = WITHOUT[found.task]
+    for kind, count in evaluation.problems.items():
+        what = WITHOUT[evaluation.task]
         click.echo(f"{count:,} without a {what}: {kind} ({PROBLEMS.get(kind, 'see the file')})")
 
 
-def _print_worst(found: Evaluation) -> None:
+def _print_worst(evaluation: Evaluation) -> None:
     from datakit.artifacts.metric_names import shown
     from datakit.cli.tables import print_table
 
-    if not found.worst:
+    if not evaluation.worst:
         return
-    name = next(iter(found.worst[0].scores))
+    name = next(iter(evaluation.worst[0].scores))
     rows = [
         (
-            one.id,
-            _short(" / ".join(one.truth)),
-            _short(one.answered or f"({one.problem})"),
-            "·" if (value := one.scores[name]) is None else shown(name, value),
+            worst.id,
+            _short(" / ".join(worst.truth)),
+            _short(worst.answered or f"({worst.problem})"),
+            "·" if (value := worst.scores[name]) is None else shown(name, value),
         )
-        for one in found.worst[:MOST_ROWS]
+        for worst in evaluation.worst[:MOST_ROWS]
     ]
     click.echo()
     print_table(("worst answers", "truth", "answered", "score"), rows, right=(3,))

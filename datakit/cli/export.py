@@ -36,9 +36,9 @@ def command(build: Path, python: str | None, dry_run: bool, as_json: bool) -> in
         call = export_call(run, python)
         print_call(call, as_json=as_json)
         return 0
-    done = export(run, python, lambda line: click.echo(line, err=as_json))
+    result = export(run, python, lambda line: click.echo(line, err=as_json))
     if as_json:
-        print_json(done.model_dump())
+        print_json(result.model_dump())
     else:
-        click.echo(f"Served model: {done.served} ({done.tensors:,} tensors, {done.bytes / 1e9:.2f} GB)")
+        click.echo(f"Served model: {result.served} ({result.tensors:,} tensors, {result.bytes / 1e9:.2f} GB)")
     return 0

@@ -38,31 +38,31 @@ def command(folder: Path, start: str, demo: bool, as_json: bool) -> int:
     from datakit.cli.tables import print_json
     from datakit.starter import start_project
 
-    made = start_project(folder, start, whole=demo)
+    project = start_project(folder, start, whole=demo)
     if as_json:
         print_json(
             {
-                "project": str(made.folder),
-                "recipe": str(made.recipe),
-                "records": made.records,
-                "files": [path.relative_to(made.folder).as_posix() for path in made.files],
-                "next": _next(made),
+                "project": str(project.folder),
+                "recipe": str(project.recipe),
+                "records": project.records,
+                "files": [path.relative_to(project.folder).as_posix() for path in project.files],
+                "next": _next(project),
             }
         )
         return 0
-    click.echo(f"Made the project {made.folder}:")
-    recipe = made.recipe.relative_to(made.folder).as_posix()
+    click.echo(f"Made the project {project.folder}:")
+    recipe = project.recipe.relative_to(project.folder).as_posix()
     click.echo(f"  {recipe}  the steps from pictures to data set")
     click.echo(f"  templates/{start}/  prompts, answers and labels.yaml")
-    click.echo(f"  data/  {made.records} example records: put yours in their place (see README.md)")
+    click.echo(f"  data/  {project.records} example records: put yours in their place (see README.md)")
     click.echo("\nNext:")
-    for line in _next(made):
+    for line in _next(project):
         click.echo(f"  {line}")
     return 0
 
 
-def _next(made: Started) -> list[str]:
-    recipe = made.recipe.relative_to(made.folder).as_posix()
-    place = os.path.relpath(made.folder)
+def _next(project: Started) -> list[str]:
+    recipe = project.recipe.relative_to(project.folder).as_posix()
+    place = os.path.relpath(project.folder)
     moves = [] if place == "." else [f"cd {place}"]
     return [*moves, "datakit doctor", f"datakit plan {recipe}", f"datakit build {recipe}"]

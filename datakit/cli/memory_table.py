@@ -28,22 +28,22 @@ def show_memory(
     from datakit.cli.tables import print_json
     from datakit.training.memory_plan import of_recipe
 
-    made = of_recipe(recipe, overrides, out, machine, gpus=gpus)
+    plan = of_recipe(recipe, overrides, out, machine, gpus=gpus)
     if as_json:
-        print_json(made.model_dump())
+        print_json(plan.model_dump())
     else:
-        _print(made)
-    return int(Exit.FINE if made.choice.fits or not made.gpu_memory_gb else Exit.FAILED)
+        _print(plan)
+    return int(Exit.FINE if plan.choice.fits or not plan.gpu_memory_gb else Exit.FAILED)
 
 
-def _print(made: MemoryPlan) -> None:
+def _print(plan: MemoryPlan) -> None:
     from datakit.cli.tables import print_table
 
-    nodes = f" on each of {made.nodes} nodes" if made.nodes > 1 else ""
-    click.echo(f"{made.model}: {made.parameters:,} parameters, {made.trained:,} trained")
+    nodes = f" on each of {plan.nodes} nodes" if plan.nodes > 1 else ""
+    click.echo(f"{plan.model}: {plan.parameters:,} parameters, {plan.trained:,} trained")
     click.echo(
-        f"{made.gpus} GPUs of {made.gpu_memory_gb:g} GiB{nodes}, {made.host_memory_gb:g} GiB of host memory; "
-        f"{made.rows} rows of {made.tokens:,} tokens at a time ({made.tokens_from})"
+        f"{plan.gpus} GPUs of {plan.gpu_memory_gb:g} GiB{nodes}, {plan.host_memory_gb:g} GiB of host memory; "
+        f"{plan.rows} rows of {plan.tokens:,} tokens at a time ({plan.tokens_from})"
     )
     head = ("", "mode", "states", "activations", "GPU GiB", "host GiB", "fits")
     rows = [
@@ -54,23 +54,23 @@ def _print(made: MemoryPlan) -> None:
             f"{row.activations_gb:,.1f}",
             f"{row.gpu_gb:,.1f}",
             f"{row.host_gb:,.1f}",
-            ("yes" if row.fits else "no") if made.gpu_memory_gb else "?",
+            ("yes" if row.fits else "no") if plan.gpu_memory_gb else "?",
         )
-        for row in made.modes
+        for row in plan.modes
     ]
     print_table(head, rows, right=(2, 3, 4, 5))
-    for note in made.notes:
+    for note in plan.notes:
         click.echo(f"Note: {note}")
-    if made.gpu_memory_gb:
-        click.echo(_verdict(made))
+    if plan.gpu_memory_gb:
+        click.echo(_verdict(plan))
 
 
-def _verdict(made: MemoryPlan) -> str:
+def _verdict(plan: MemoryPlan) -> str:
     from datakit.training.memory_plan import refuse_what_cannot_fit
 
-    if made.choice.fits:
-        return f"The recipe's mode `{made.chosen}` fits."
+    if plan.choice.fits:
+        return f"The recipe's mode `{plan.chosen}` fits."
     try:
-        return f"Warning: {refuse_what_cannot_fit(made)}"
+        return f"Warning: {refuse_what_cannot_fit(plan)}"
     except UserError as error:
         return str(error)

@@ -74,30 +74,30 @@ def command(
     from datakit.run.progress import Progress
 
     checked, progress = load(recipe, overrides), Progress(quiet=as_json)
-    made = plan(checked, out=out, limit=limit, estimate=estimate_calls, progress=progress, pilot=pilot or 0)
+    result = plan(checked, out=out, limit=limit, estimate=estimate_calls, progress=progress, pilot=pilot or 0)
     if as_json:
-        figures = {name: getattr(made, name) for name in ("calls", "cost_usd", "cost_usd_range", "wall_s")}
-        print_json({**made.model_dump(), **figures})
+        figures = {name: getattr(result, name) for name in ("calls", "cost_usd", "cost_usd_range", "wall_s")}
+        print_json({**result.model_dump(), **figures})
     else:
-        _print(made)
+        _print(result)
     return 0
 
 
-def _print(made: Plan) -> None:
+def _print(plan: Plan) -> None:
     from datakit.cli.tables import print_table
 
     head = ("step", "records", "rejected", "cached", "to do", "calls", "tokens", "cost")
-    print_table(head, [_row(step) for step in made.steps], right=range(1, len(head)))
-    for step in made.steps:
+    print_table(head, [_row(step) for step in plan.steps], right=range(1, len(head)))
+    for step in plan.steps:
         for reason in step.why:
             click.echo(f"   {step.name}: {reason}")
         if step.cost_usd and step.basis:
             click.echo(f"   {step.name}: cost is {step.basis}")
-    for note in made.notes:
+    for note in plan.notes:
         click.echo(f"Note: {note}")
-    for change in made.changed:
+    for change in plan.changed:
         click.echo(f"Changed: {change}")
-    click.echo(_verdict(made))
+    click.echo(_verdict(plan))
 
 
 def _row(step: StepPlan) -> tuple[str, ...]:
@@ -122,25 +122,25 @@ def _figure(most: str, value: float | None, form: str) -> str:
     return most + form.format(value) if value else "·"
 
 
-def _verdict(made: Plan) -> str:
+def _verdict(plan: Plan) -> str:
     from datakit.recipe.yaml_file import show_path
 
-    place = show_path(Path(made.folder))
-    if made.unchanged:
+    place = show_path(Path(plan.folder))
+    if plan.unchanged:
         return f"Nothing has changed: a build would keep {place} as it is."
-    if not made.calls:
+    if not plan.calls:
         return f"A build would make {place} anew without a call."
-    asked = [step for step in made.steps if step.model and step.calls]
-    local = made.calls - sum(step.calls for step in asked)
+    paid_steps = [step for step in plan.steps if step.model and step.calls]
+    local = plan.calls - sum(step.calls for step in paid_steps)
     work = [f"{local:,} pieces of work on this machine"] if local else []
-    if asked:
-        cost = "of unknown cost" if made.cost_usd is None else f"for about ${made.cost_usd:.2f}"
-        if made.cost_usd_range is not None:
-            cost += " (${:.2f} to ${:.2f})".format(*made.cost_usd_range)
-        if made.wall_s is not None:
-            cost += f" in about {_duration(made.wall_s)}"
-        work.append(f"{made.calls - local:,} calls of {asked[0].model} {cost}")
-    most = "at most " if made.at_most else ""
+    if paid_steps:
+        cost = "of unknown cost" if plan.cost_usd is None else f"for about ${plan.cost_usd:.2f}"
+        if plan.cost_usd_range is not None:
+            cost += " (${:.2f} to ${:.2f})".format(*plan.cost_usd_range)
+        if plan.wall_s is not None:
+            cost += f" in about {_duration(plan.wall_s)}"
+        work.append(f"{plan.calls - local:,} calls of {paid_steps[0].model} {cost}")
+    most = "at most " if plan.at_most else ""
     return f"A build would make {place} with {most}{' and '.join(work)}."
 
 

@@ -110,7 +110,7 @@ def _row(entry: Entry, first: str, others: Sequence[str]) -> tuple[str, ...]:
 
     score = entry.score
     figure = score.metrics.get(first)
-    rest = [score.metrics.get(name) for name in others]
+    other_figures = [score.metrics.get(name) for name in others]
     return (
         score.date[:10],
         score.name,
@@ -120,7 +120,10 @@ def _row(entry: Entry, first: str, others: Sequence[str]) -> tuple[str, ...]:
         f"{score.records:,}",
         shown(first, figure.value) if figure else "·",
         shown_ends(first, figure.low, figure.high) if figure else "·",
-        *(shown(name, one.value) if one else "·" for name, one in zip(others, rest, strict=True)),
+        *(
+            shown(name, other_figure.value) if other_figure else "·"
+            for name, other_figure in zip(others, other_figures, strict=True)
+        ),
         _moved(entry, first),
     )
 
@@ -149,13 +152,13 @@ def _print_changes(entry: Entry) -> None:
     from datakit.artifacts.metric_names import main_metrics, metric, shown_change
 
     name = main_metrics(entry.score.task)[0]
-    found = entry.difference.interval
+    interval = entry.difference.interval
     verdict = "told from chance" if entry.difference.significant else "may be chance"
-    if found.low == found.high == 0:
+    if interval.low == interval.high == 0:
         verdict = "the same records are right"
     title, unit = metric(name).title, " points" if metric(name).is_share else ""
-    ends = f"{shown_change(name, found.low)} to {shown_change(name, found.high)}"
+    ends = f"{shown_change(name, interval.low)} to {shown_change(name, interval.high)}"
     click.echo(
-        f"  {title[0].upper()}{title[1:]} {shown_change(name, found.value)}{unit} ({ends}, "
+        f"  {title[0].upper()}{title[1:]} {shown_change(name, interval.value)}{unit} ({ends}, "
         f"p {entry.difference.p:.3g}) on the {entry.compared:,} records that both have: {verdict}."
     )

@@ -107,10 +107,10 @@ def _serve(
     log = build.runs / "logs" / "serve.log"
     say(f"Starting vLLM; its log: {log}")
     with running(plan, log, program=program, timeout_s=timeout_s, say=say) as server:
-        found = smoke_test(build, server.url, server.plan.name, qwen_model(plan.model))
-        say(found.text)
-        if check_only or not found.good:
-            return 0 if found.good else 1
+        result = smoke_test(build, server.url, server.plan.name, qwen_model(plan.model))
+        say(result.text)
+        if check_only or not result.good:
+            return 0 if result.good else 1
         say(f"Serving at {server.url} as `{server.plan.name}`. Ctrl-C ends it.")
         code = server.process.wait()
     say(f"The server ended by itself (code {code}); its log: {server.log}")

@@ -68,10 +68,10 @@ def command(
         call = train_call(run, place)
         print_call(call, as_json=as_json)
         return 0
-    done = train(run, place, lambda line: click.echo(line, err=as_json))
+    result = train(run, place, lambda line: click.echo(line, err=as_json))
     if as_json:
-        print_json(done.model_dump())
+        print_json(result.model_dump())
     else:
-        loss = "" if done.loss is None else f", loss {done.loss:.4f}"
-        click.echo(f"Trained: {done.trained} ({done.steps:,} steps{loss})")
+        loss = "" if result.loss is None else f", loss {result.loss:.4f}"
+        click.echo(f"Trained: {result.trained} ({result.steps:,} steps{loss})")
     return 0

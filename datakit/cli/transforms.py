@@ -28,15 +28,15 @@ def command(name: str | None, as_json: bool) -> int:
     from datakit.recipe.reference import entries, entry
 
     if name is not None:
-        found = entry(name)
+        chosen = entry(name)
         if as_json:
-            print_json(asdict(found))
+            print_json(asdict(chosen))
         else:
-            _explain(found)
+            _explain(chosen)
         return 0
     listed = entries()
     if as_json:
-        print_json([asdict(item) for item in listed])
+        print_json([asdict(transform) for transform in listed])
     else:
         _list(listed)
     return 0
@@ -45,28 +45,28 @@ def command(name: str | None, as_json: bool) -> int:
 def _list(listed: list[Entry]) -> None:
     from datakit.cli.tables import print_pairs
 
-    for folder, items in groupby(listed, lambda item: item.name.split(".")[0]):
+    for folder, transforms in groupby(listed, lambda transform: transform.name.split(".")[0]):
         click.echo(folder)
-        print_pairs([(item.name, item.summary) for item in items])
+        print_pairs([(transform.name, transform.summary) for transform in transforms])
         click.echo()
     click.echo("One in detail: datakit transforms NAME")
 
 
-def _explain(item: Entry) -> None:
+def _explain(transform: Entry) -> None:
     from datakit.cli.tables import page_width
 
-    click.echo(f"{item.name} ({item.kind}, version {item.version})\n")
-    click.echo(item.text)
-    click.echo("\nParameters:" if item.parameters else "\nNo parameters.")
-    for parameter in item.parameters:
+    click.echo(f"{transform.name} ({transform.kind}, version {transform.version})\n")
+    click.echo(transform.text)
+    click.echo("\nParameters:" if transform.parameters else "\nNo parameters.")
+    for parameter in transform.parameters:
         click.echo(f"  {parameter.name}: {parameter.type} ({_default(parameter.default_text)})")
         for line in _wrap(parameter.help, page_width() - 6):
             click.echo(f"      {line}")
-    click.echo("\nExample:\n  " + item.example)
-    if item.inputs:
-        click.echo(f"  reads the columns {', '.join(item.inputs)}")
-    if item.outputs:
-        click.echo(f"  gives {', '.join(f'{name} {dtype}' for name, dtype in item.outputs.items())}")
+    click.echo("\nExample:\n  " + transform.example)
+    if transform.inputs:
+        click.echo(f"  reads the columns {', '.join(transform.inputs)}")
+    if transform.outputs:
+        click.echo(f"  gives {', '.join(f'{name} {dtype}' for name, dtype in transform.outputs.items())}")
 
 
 def _default(text: str) -> str:

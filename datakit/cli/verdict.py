@@ -68,5 +68,5 @@ def _show(finding: Finding, records: list[dict[str, Any]], limit: int) -> None:
 
 def _cell(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(str(item) for item in value)
+        return ", ".join(str(element) for element in value)
     return "" if value is None else str(value).replace("\n", " ")

@@ -72,9 +72,9 @@ def _no_build(place: Path) -> UserError:
     from datakit.core.errors import UserError, did_you_mean
 
     builds = [build.path.as_posix() for build in builds_in(place.parent) if build.is_finished]
-    known = f"Builds there: {', '.join(builds)}." if builds else "Make one: datakit build RECIPE"
+    hint = f"Builds there: {', '.join(builds)}." if builds else "Make one: datakit build RECIPE"
     return UserError(
-        f"there is no build {place}", remedy=f"{did_you_mean(place.as_posix(), builds)} {known}".strip()
+        f"there is no build {place}", remedy=f"{did_you_mean(place.as_posix(), builds)} {hint}".strip()
     )
 
 
@@ -104,8 +104,8 @@ def _print(story: Story, width: int | None) -> None:
 
 
 def _print_step(step: StepStory, width: int | None) -> None:
-    said = {"passed": "", "open": ": no result yet, a build would ask for it"}
-    click.echo(f"{step.number:>2} {step.name}" + said.get(step.state, f": {step.state}, {step.reason}"))
+    endings = {"passed": "", "open": ": no result yet, a build would ask for it"}
+    click.echo(f"{step.number:>2} {step.name}" + endings.get(step.state, f": {step.state}, {step.reason}"))
     if step.detail:
         click.echo(f"     {step.detail}")
     for change in step.changes:
@@ -123,15 +123,15 @@ def _answer(answer: Answer) -> str:
     if not answer.stored:
         return f"stored under {answer.key}, but no longer in the result store"
     meta = dict(answer.meta)
-    parts = [str(meta.pop("model"))] if meta.get("model") else []
+    texts = [str(meta.pop("model"))] if meta.get("model") else []
     tokens = int(meta.pop("tokens_in", 0) or 0) + int(meta.pop("tokens_out", 0) or 0)
     cost, seconds = float(meta.pop("cost_usd", 0) or 0), float(meta.pop("seconds", 0) or 0)
-    parts += [f"{tokens:,} tokens"] if tokens else []
-    parts += [f"${cost:.5f}"] if cost else []
-    parts += [f"{seconds:.2f} s"] if seconds else []
-    parts += [f"{name} {value}" for name, value in meta.items() if isinstance(value, str | int | float)]
+    texts += [f"{tokens:,} tokens"] if tokens else []
+    texts += [f"${cost:.5f}"] if cost else []
+    texts += [f"{seconds:.2f} s"] if seconds else []
+    texts += [f"{name} {value}" for name, value in meta.items() if isinstance(value, str | int | float)]
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(answer.created))
-    return f"answer of {when} ({', '.join(parts) or 'no figures'}), key {answer.key}"
+    return f"answer of {when} ({', '.join(texts) or 'no figures'}), key {answer.key}"
 
 
 def _value(value: Any, width: int | None) -> str:

@@ -57,8 +57,8 @@ class Means:
 
     @property
     def right(self) -> Right:
-        found: Right = self.scores == 1
-        return found
+        right: Right = self.scores == 1
+        return right
 
     def of(self, weights: Floats) -> dict[str, Floats]:
         return {self.name: weights @ self.scores / weights.sum(axis=1)}
@@ -66,8 +66,8 @@ class Means:
 
 def values(figures: Figures) -> dict[str, float]:
     """Name -> the figure of all records once; undefined ones are left out."""
-    found = figures.of(np.ones((1, figures.records)))
-    return {name: float(one[0]) for name, one in found.items() if not math.isnan(one[0])}
+    figure_values = figures.of(np.ones((1, figures.records)))
+    return {name: float(column[0]) for name, column in figure_values.items() if not math.isnan(column[0])}
 
 
 def intervals(figures: Figures, seed: int, resamples: int = RESAMPLES) -> dict[str, Interval]:
@@ -82,8 +82,8 @@ def intervals(figures: Figures, seed: int, resamples: int = RESAMPLES) -> dict[s
         if name in figures.shares:
             result[name] = wilson(round(value * figures.records), figures.records)
             continue
-        some = drawn[name][~np.isnan(drawn[name])]
-        low, high = np.percentile(some, (2.5, 97.5)) if len(some) else (value, value)
+        defined = drawn[name][~np.isnan(drawn[name])]
+        low, high = np.percentile(defined, (2.5, 97.5)) if len(defined) else (value, value)
         result[name] = Interval(value, float(low), float(high))
     return result
 
@@ -102,8 +102,8 @@ def differences(
     result = {}
     for name in [name for name in before if name in after]:
         drawn = drawn_after[name] - drawn_before[name]
-        if len(some := drawn[~np.isnan(drawn)]):
-            result[name] = difference(after[name] - before[name], some, resamples)
+        if len(defined := drawn[~np.isnan(drawn)]):
+            result[name] = difference(after[name] - before[name], defined, resamples)
     return result
 
 
@@ -121,27 +121,27 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def resampled(records: int, seed: int, resamples: int) -> Iterator[Floats]:
-    """How often each record is drawn, some resamples at a time: `(some, records)`."""
+    """How often each record is drawn, some resamples at a time: `(draws, records)`."""
     rng = np.random.default_rng(seed)
     step = max(1, _AT_ONCE // records)
     for start in range(0, resamples, step):
-        some = min(step, resamples - start)
-        drawn = rng.integers(0, records, size=(some, records))
-        drawn += np.arange(some)[:, None] * records
-        yield np.bincount(drawn.ravel(), minlength=some * records).reshape(some, records).astype(float)
+        draws = min(step, resamples - start)
+        drawn = rng.integers(0, records, size=(draws, records))
+        drawn += np.arange(draws)[:, None] * records
+        yield np.bincount(drawn.ravel(), minlength=draws * records).reshape(draws, records).astype(float)
 
 
 def ratio(part: Floats, whole: Floats) -> Floats:
     """`part / whole`, NaN where there is nothing to divide by."""
-    found: Floats = np.full(np.broadcast(part, whole).shape, np.nan)
-    np.divide(part, whole, out=found, where=whole != 0)
-    return found
+    quotients: Floats = np.full(np.broadcast(part, whole).shape, np.nan)
+    np.divide(part, whole, out=quotients, where=whole != 0)
+    return quotients
 
 
 def _drawn(figures: Figures, seed: int, resamples: int) -> dict[str, Floats]:
-    parts = [figures.of(weights) for weights in resampled(figures.records, seed, resamples)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    batches = [figures.of(weights) for weights in resampled(figures.records, seed, resamples)]
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
-def _log_choose(count: int, some: int) -> float:
-    return math.lgamma(count + 1) - math.lgamma(some + 1) - math.lgamma(count - some + 1)
+def _log_choose(count: int, chosen: int) -> float:
+    return math.lgamma(count + 1) - math.lgamma(chosen + 1) - math.lgamma(count - chosen + 1)

@@ -70,7 +70,7 @@ def calibration(outcomes: Outcomes) -> Calibration | None:
         without=labels - len(pairs),
         mean_confidence=float(confidence.mean()),
         accuracy=float(right.mean()),
-        ece=sum(found.count * abs(found.accuracy - found.confidence) for found in bins) / len(pairs),
+        ece=sum(bin_.count * abs(bin_.accuracy - bin_.confidence) for bin_ in bins) / len(pairs),
         bins=bins,
         thresholds=_thresholds(confidence, right),
     )
@@ -78,31 +78,31 @@ def calibration(outcomes: Outcomes) -> Calibration | None:
 
 def _bins(confidence: np.ndarray, right: np.ndarray) -> list[Bin]:
     places = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
-    found = []
+    bins = []
     for number in range(BINS):
-        mine = places == number
-        if mine.any():
-            found.append(
+        inside = places == number
+        if inside.any():
+            bins.append(
                 Bin(
                     low=number / BINS,
                     high=(number + 1) / BINS,
-                    count=int(mine.sum()),
-                    confidence=float(confidence[mine].mean()),
-                    accuracy=float(right[mine].mean()),
+                    count=int(inside.sum()),
+                    confidence=float(confidence[inside].mean()),
+                    accuracy=float(right[inside].mean()),
                 )
             )
-    return found
+    return bins
 
 
 def _thresholds(
     confidence: np.ndarray, right: np.ndarray, levels: Sequence[float] = THRESHOLDS
 ) -> list[Threshold]:
-    found = []
+    thresholds = []
     for level in levels:
-        mine = confidence >= level
-        count = int(mine.sum())
-        accuracy = float(right[mine].mean()) if count else None
-        found.append(
+        sure = confidence >= level
+        count = int(sure.sum())
+        accuracy = float(right[sure].mean()) if count else None
+        thresholds.append(
             Threshold(confidence=level, count=count, share=count / len(confidence), accuracy=accuracy)
         )
-    return found
+    return thresholds

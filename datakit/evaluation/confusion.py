@@ -104,16 +104,17 @@ class Proposal(BaseModel):
 def pairs(outcomes: Outcomes, labels: LabelSet | None, images_of: Images) -> list[Pair]:
     """The most frequent mistakes between classes; of their records the surest first."""
     wrong: dict[tuple[str, str], list[Prediction]] = defaultdict(list)
-    for truth, item in zip(outcomes.truth, outcomes.answers, strict=True):
-        if item.predicted is not None and item.predicted != truth:
-            wrong[truth, item.predicted].append(item)
+    for truth, prediction in zip(outcomes.truth, outcomes.answers, strict=True):
+        if prediction.predicted is not None and prediction.predicted != truth:
+            wrong[truth, prediction.predicted].append(prediction)
     support = Counter(outcomes.truth)
     place = {name: at for at, name in enumerate(outcomes.classes)}
     order = sorted(wrong, key=lambda pair: (-len(wrong[pair]), place[pair[0]], place[pair[1]]))[:MOST_PAIRS]
     shown = {
-        pair: sorted(wrong[pair], key=lambda item: -(item.confidence or 0))[:MOST_EXAMPLES] for pair in order
+        pair: sorted(wrong[pair], key=lambda prediction: -(prediction.confidence or 0))[:MOST_EXAMPLES]
+        for pair in order
     }
-    images = images_of([item.id for items in shown.values() for item in items])
+    images = images_of([prediction.id for predictions in shown.values() for prediction in predictions])
     return [
         Pair(
             truth=truth,
@@ -124,24 +125,24 @@ def pairs(outcomes: Outcomes, labels: LabelSet | None, images_of: Images) -> lis
             known=_known(labels, truth, answered),
             examples=[
                 Example(
-                    id=item.id,
-                    images=images.get(item.id, []),
-                    confidence=item.confidence,
-                    answer=item.answer[:300],
+                    id=prediction.id,
+                    images=images.get(prediction.id, []),
+                    confidence=prediction.confidence,
+                    answer=prediction.answer[:300],
                 )
-                for item in shown[truth, answered]
+                for prediction in shown[truth, answered]
             ],
         )
         for truth, answered in order
     ]
 
 
-def _known(labels: LabelSet | None, one: str, other: str) -> bool:
-    confusable = label_named(one, labels).confusable_with, label_named(other, labels).confusable_with
-    return other in confusable[0] or one in confusable[1]
+def _known(labels: LabelSet | None, truth: str, answered: str) -> bool:
+    confusable = label_named(truth, labels).confusable_with, label_named(answered, labels).confusable_with
+    return answered in confusable[0] or truth in confusable[1]
 
 
 def label_named(name: str, labels: LabelSet | None) -> Label:
     """The label of a set; one of this name alone where the set has none."""
-    found = labels.find(name) if labels else None
-    return found or Label(name)
+    label = labels.find(name) if labels else None
+    return label or Label(name)

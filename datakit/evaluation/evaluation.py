@@ -152,7 +152,7 @@ def score(source: Source, paths: Sequence[Path], options: Options) -> list[Evalu
     The same source, files and options give the same figures. Raises UserError for files that cannot be read
     or joined.
     """
-    found: list[Evaluated] = []
+    evaluated: list[Evaluated] = []
     target = source.target()
     if options.judge is not None and target.task is not Task.TEXT:
         raise UserError(
@@ -162,12 +162,14 @@ def score(source: Source, paths: Sequence[Path], options: Options) -> list[Evalu
         )
     for path in paths:
         label = target.task is Task.LABEL
-        one = _one(source, path, options) if label else _one_of_values(source, path, options, target)
-        if found:
-            compared = compare(found[0], one, one.evaluation.seed, options.resamples)
-            one = replace(one, evaluation=one.evaluation.model_copy(update={"compared_with": [compared]}))
-        found.append(one)
-    return found
+        result = _one(source, path, options) if label else _one_of_values(source, path, options, target)
+        if evaluated:
+            compared = compare(evaluated[0], result, result.evaluation.seed, options.resamples)
+            result = replace(
+                result, evaluation=result.evaluation.model_copy(update={"compared_with": [compared]})
+            )
+        evaluated.append(result)
+    return evaluated
 
 
 def compare(first: Evaluated, second: Evaluated, seed: int, resamples: int = metrics.RESAMPLES) -> Comparison:
@@ -176,14 +178,18 @@ def compare(first: Evaluated, second: Evaluated, seed: int, resamples: int = met
         assert isinstance(first.outcomes, ValueOutcomes)  # one build has one target
         assert isinstance(second.outcomes, ValueOutcomes)
         return _compare_values(first, first.outcomes, second, second.outcomes, seed, resamples)
-    one = _by_id(first.outcomes)
-    two = _by_id(second.outcomes)
-    common = [id_ for id_, (truth, _) in two.items() if id_ in one and one[id_][0] == truth]
+    first_by_id = _by_id(first.outcomes)
+    second_by_id = _by_id(second.outcomes)
+    common = [
+        id_ for id_, (truth, _) in second_by_id.items() if id_ in first_by_id and first_by_id[id_][0] == truth
+    ]
     if not common:
         raise _nothing_shared(first, second)
-    classes = sorted({label for id_ in common for label in (*one[id_], two[id_][1]) if label is not None})
+    classes = sorted(
+        {label for id_ in common for label in (*first_by_id[id_], second_by_id[id_][1]) if label is not None}
+    )
     place = {name: at for at, name in enumerate(classes)}
-    columns = zip(*[(*one[id_], two[id_][1]) for id_ in common], strict=True)
+    columns = zip(*[(*first_by_id[id_], second_by_id[id_][1]) for id_ in common], strict=True)
     truth, before, after = (
         metrics.codes([-1 if label is None else place[label] for label in labels]) for labels in columns
     )
@@ -198,12 +204,17 @@ def compare(first: Evaluated, second: Evaluated, seed: int, resamples: int = met
 
 
 def _compare_values(
-    first: Evaluated, one: ValueOutcomes, second: Evaluated, two: ValueOutcomes, seed: int, resamples: int
+    first: Evaluated,
+    first_outcomes: ValueOutcomes,
+    second: Evaluated,
+    second_outcomes: ValueOutcomes,
+    seed: int,
+    resamples: int,
 ) -> Comparison:
-    places, places_two = paired(one, two)
+    places, places_two = paired(first_outcomes, second_outcomes)
     if not places:
         raise _nothing_shared(first, second)
-    before, after = comparable(one.figures_of(places), two.figures_of(places_two))
+    before, after = comparable(first_outcomes.figures_of(places), second_outcomes.figures_of(places_two))
     only_first = int((before.right & ~after.right).sum())
     only_second = int((~before.right & after.right).sum())
     return Comparison(
@@ -225,8 +236,8 @@ def _nothing_shared(first: Evaluated, second: Evaluated) -> UserError:
 
 def _by_id(outcomes: Outcomes) -> dict[str, tuple[str, str | None]]:
     return {
-        id_: (truth, item.predicted)
-        for id_, truth, item in zip(outcomes.ids, outcomes.truth, outcomes.answers, strict=True)
+        id_: (truth, prediction.predicted)
+        for id_, truth, prediction in zip(outcomes.ids, outcomes.truth, outcomes.answers, strict=True)
     }
 
 
@@ -297,14 +308,16 @@ def _circumstances(
 
 def _models(outcomes: Outcomes | ValueOutcomes) -> str:
     """The models that answered, in order of their names."""
-    return ", ".join(sorted({item.model for item in outcomes.answers if item.model}))
+    return ", ".join(sorted({prediction.model for prediction in outcomes.answers if prediction.model}))
 
 
 def _cost(outcomes: Outcomes | ValueOutcomes) -> dict[str, Any]:
     """Tokens and time, where the file has them."""
-    tokens_in = [item.tokens_in for item in outcomes.answers if item.tokens_in is not None]
-    tokens_out = [item.tokens_out for item in outcomes.answers if item.tokens_out is not None]
-    seconds = [item.seconds for item in outcomes.answers if item.seconds is not None]
+    tokens_in = [prediction.tokens_in for prediction in outcomes.answers if prediction.tokens_in is not None]
+    tokens_out = [
+        prediction.tokens_out for prediction in outcomes.answers if prediction.tokens_out is not None
+    ]
+    seconds = [prediction.seconds for prediction in outcomes.answers if prediction.seconds is not None]
     return {
         "tokens_in": sum(tokens_in) if tokens_in else None,
         "tokens_out": sum(tokens_out) if tokens_out else None,

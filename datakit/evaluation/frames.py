@@ -16,8 +16,8 @@ def scored_frame(outcomes: Outcomes | ValueOutcomes) -> pl.DataFrame:
     if isinstance(outcomes, ValueOutcomes):
         return _values_frame(outcomes)
     rows = [
-        (id_, truth, item.predicted, item.confidence, item.problem)
-        for id_, truth, item in zip(outcomes.ids, outcomes.truth, outcomes.answers, strict=True)
+        (id_, truth, prediction.predicted, prediction.confidence, prediction.problem)
+        for id_, truth, prediction in zip(outcomes.ids, outcomes.truth, outcomes.answers, strict=True)
     ]
     return pl.DataFrame(rows, schema=SCORED, orient="row")
 
@@ -43,8 +43,8 @@ VALUES: dict[str, Any] = {
 
 def _values_frame(outcomes: ValueOutcomes) -> pl.DataFrame:
     rows = [
-        (id_, plain(truth), plain(given), next(iter(scores.values())), item.problem)
-        for id_, truth, given, scores, item in zip(
+        (id_, plain(truth), plain(answer), next(iter(scores.values())), prediction.problem)
+        for id_, truth, answer, scores, prediction in zip(
             outcomes.ids, outcomes.truth, outcomes.given, outcomes.scores, outcomes.answers, strict=True
         )
     ]

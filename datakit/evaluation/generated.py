@@ -90,16 +90,16 @@ def _prediction(
             remedy="The file was made for another build, or the trainer left out or cut a row "
             "(`cutoff_len`). Predict the split of this very build, or use `datakit predict`.",
         )
-    found = form.parse(line["predict"], build.labels)
+    answer = form.parse(line["predict"], build.labels)
     return Prediction(
         id=row["id"],
         label=form.parse(truth, build.labels).label,
-        predicted=found.label,
-        problem=found.problem,
-        detail=found.detail,
+        predicted=answer.label,
+        problem=answer.problem,
+        detail=answer.detail,
         answer=line["predict"],
-        reason=found.reason,
-        values=None if found.label or found.problem else dict(found.values),
+        reason=answer.reason,
+        values=None if answer.label or answer.problem else dict(answer.values),
         images=tuple(row.get("images") or ()),
     )
 

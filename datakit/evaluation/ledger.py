@@ -38,8 +38,8 @@ def score_of(evaluation: Evaluation, build: BuildFolder, outcomes: Path) -> Scor
         answered_only=evaluation.answered_only,
         task=evaluation.task.value,
         metrics={
-            name: Figure(value=_six(found.value), low=_six(found.low), high=_six(found.high))
-            for name, found in evaluation.metrics.items()
+            name: Figure(value=_six(figure.value), low=_six(figure.low), high=_six(figure.high))
+            for name, figure in evaluation.metrics.items()
         },
         problems=evaluation.problems,
         run=evaluation.run,
@@ -74,18 +74,18 @@ def history(scores: Sequence[Score], project: Path, *, name: str = "") -> list[E
     """
     versions: dict[str, list[str]] = {}
     last: dict[tuple[str, str, str], Score] = {}
-    found = []
+    entries = []
     for score in sorted(scores, key=lambda score: score.date):
-        mine = versions.setdefault(score.name, [])
-        if score.inputs.version not in mine:
-            mine.append(score.inputs.version)
+        own_versions = versions.setdefault(score.name, [])
+        if score.inputs.version not in own_versions:
+            own_versions.append(score.inputs.version)
         key = (family(score.name), score.split, score.task)
         before = last.get(key)
         last[key] = score
         if name and name not in (score.name, key[0]) and not fnmatchcase(score.name, name):
             continue
-        found.append(_entry(score, before, mine.index(score.inputs.version) + 1, project))
-    return found
+        entries.append(_entry(score, before, own_versions.index(score.inputs.version) + 1, project))
+    return entries
 
 
 def family(name: str) -> str:
@@ -96,11 +96,11 @@ def family(name: str) -> str:
 def _entry(score: Score, before: Score | None, number: int, project: Path) -> Entry:
     if before is None:
         return Entry(score, number, None)
-    said = changes(before.inputs, score.inputs)
+    texts = changes(before.inputs, score.inputs)
     if before.model != score.model:
-        said.append(f"model {before.model or 'unnamed'} → {score.model or 'unnamed'}")
+        texts.append(f"model {before.model or 'unnamed'} → {score.model or 'unnamed'}")
     difference, compared = _difference(before, score, project)
-    return Entry(score, number, before, tuple(said), difference, compared)
+    return Entry(score, number, before, tuple(texts), difference, compared)
 
 
 def _difference(before: Score, after: Score, project: Path) -> tuple[Difference | None, int]:
@@ -109,17 +109,21 @@ def _difference(before: Score, after: Score, project: Path) -> tuple[Difference 
         return None, 0
     if after.task != Task.LABEL:
         return _difference_of_values(first, second, after)
-    both = first.join(second, on=["id", "label"], suffix="_after")
-    if both.is_empty():
+    joined = first.join(second, on=["id", "label"], suffix="_after")
+    if joined.is_empty():
         return None, 0
-    labels = sorted({*both["label"], *both["predicted"].drop_nulls(), *both["predicted_after"].drop_nulls()})
+    labels = sorted(
+        {*joined["label"], *joined["predicted"].drop_nulls(), *joined["predicted_after"].drop_nulls()}
+    )
     place = {label: at for at, label in enumerate(labels)}
-    truth, one, two = (
-        metrics.codes([-1 if label is None else place[label] for label in both[column]])
+    truth, codes_before, codes_after = (
+        metrics.codes([-1 if label is None else place[label] for label in joined[column]])
         for column in ("label", "predicted", "predicted_after")
     )
     seed = int(after.inputs.recipe.get("seed", 7))
-    return metrics.differences(truth, one, two, len(labels), seed=seed)["accuracy"], both.height
+    return metrics.differences(truth, codes_before, codes_after, len(labels), seed=seed)[
+        "accuracy"
+    ], joined.height
 
 
 def _outcomes(score: Score, project: Path) -> pl.DataFrame | None:
@@ -142,13 +146,15 @@ def _difference_of_values(
     first: pl.DataFrame, second: pl.DataFrame, after: Score
 ) -> tuple[Difference | None, int]:
     """Of the first figure, which is the mean of the records' scores, where both have one."""
-    both = first.join(second, on=["id", "truth"], suffix="_after").drop_nulls()
+    joined = first.join(second, on=["id", "truth"], suffix="_after").drop_nulls()
     name = main_metrics(after.task)[0] if main_metrics(after.task) else ""
-    if both.is_empty() or not name:
+    if joined.is_empty() or not name:
         return None, 0
-    one, two = (Means(name, both[column].to_numpy()) for column in ("score", "score_after"))
+    means_before, means_after = (
+        Means(name, joined[column].to_numpy()) for column in ("score", "score_after")
+    )
     seed = int(after.inputs.recipe.get("seed", 7))
-    return bootstrap.differences(one, two, seed=seed)[name], both.height
+    return bootstrap.differences(means_before, means_after, seed=seed)[name], joined.height
 
 
 def _six(value: float) -> float:

@@ -56,18 +56,18 @@ class Table:
 
     def matrix(self) -> Counts:
         """`(classes, classes + 1)`: rows are truths, columns answers, the last those that are no label."""
-        found = np.zeros((self.classes, self.classes + 1), dtype=np.int64)
-        found[self.truth, self.answer] = self.counts  # -1 is the last column
-        return found
+        matrix = np.zeros((self.classes, self.classes + 1), dtype=np.int64)
+        matrix[self.truth, self.answer] = self.counts  # -1 is the last column
+        return matrix
 
 
 def per_class(table: Table) -> dict[str, Floats]:
     """precision, recall, f1 and support of every class; 0 where nothing was answered or true."""
-    right, said, true = _sums(table, table.counts[None, :])
+    right, answered, true = _sums(table, table.counts[None, :])
     return {
-        "precision": _ratio(right, said)[0],
+        "precision": _ratio(right, answered)[0],
         "recall": _ratio(right, true)[0],
-        "f1": _ratio(2 * right, said + true)[0],
+        "f1": _ratio(2 * right, answered + true)[0],
         "support": true[0],
     }
 
@@ -83,13 +83,13 @@ def intervals(table: Table, seed: int, resamples: int = RESAMPLES) -> dict[str, 
     F1: percentiles of the bootstrap over records (Efron and Tibshirani 1993, chapter 13). Accuracy: the
     score interval (Wilson 1927), because a bootstrap of a perfect result has no width.
     """
-    found = scores(table)
+    figures = scores(table)
     drawn = _joined(_scores(table, counts) for counts in _resampled(table.counts, seed, resamples))
     total = int(table.counts.sum())
-    result = {"accuracy": wilson(round(found["accuracy"] * total), total)}
+    result = {"accuracy": wilson(round(figures["accuracy"] * total), total)}
     for name in NAMES[1:]:
         low, high = np.percentile(drawn[name], (2.5, 97.5))
-        result[name] = Interval(found[name], float(low), float(high))
+        result[name] = Interval(figures[name], float(low), float(high))
     return result
 
 
@@ -129,15 +129,15 @@ def differences(
     wide = classes + 1
     keys, counts = np.unique((truth * wide + first + 1) * wide + second + 1, return_counts=True)
     rest, after = keys // wide, keys % wide - 1
-    one = Table(rest // wide, rest % wide - 1, counts, classes)
-    two = Table(one.truth, after, counts, classes)
-    drawn_one: list[dict[str, Floats]] = []
-    drawn_two: list[dict[str, Floats]] = []
+    first_table = Table(rest // wide, rest % wide - 1, counts, classes)
+    second_table = Table(first_table.truth, after, counts, classes)
+    drawn_first: list[dict[str, Floats]] = []
+    drawn_second: list[dict[str, Floats]] = []
     for drawn in _resampled(counts, seed, resamples):
-        drawn_one.append(_scores(one, drawn))
-        drawn_two.append(_scores(two, drawn))
-    before, now = _joined(iter(drawn_one)), _joined(iter(drawn_two))
-    at_first, at_last = scores(one), scores(two)
+        drawn_first.append(_scores(first_table, drawn))
+        drawn_second.append(_scores(second_table, drawn))
+    before, now = _joined(iter(drawn_first)), _joined(iter(drawn_second))
+    at_first, at_last = scores(first_table), scores(second_table)
     return {
         name: difference(at_last[name] - at_first[name], now[name] - before[name], resamples)
         for name in NAMES
@@ -165,10 +165,10 @@ def _resampled(counts: Counts, seed: int, resamples: int) -> Iterator[Counts]:
 
 def _scores(table: Table, counts: Counts) -> dict[str, Floats]:
     """The scores for each row of `counts`."""
-    right, said, true = _sums(table, counts)
+    right, answered, true = _sums(table, counts)
     total = counts.sum(axis=1)
-    f1 = _ratio(2 * right, said + true)
-    present = (said + true) > 0
+    f1 = _ratio(2 * right, answered + true)
+    present = (answered + true) > 0
     return {
         "accuracy": right.sum(axis=1) / total,
         "macro_f1": f1.sum(axis=1) / present.sum(axis=1),
@@ -188,19 +188,19 @@ def _sums(table: Table, counts: Counts) -> tuple[Floats, Floats, Floats]:
 
 def _by_class(counts: Counts, codes: Counts, classes: int) -> Floats:
     """For each row of `counts` the sum over the pairs of every class; the code -1 belongs to none."""
-    found = np.zeros((len(counts), classes))
-    mine = np.flatnonzero(codes >= 0)
-    if len(mine):
-        order = mine[np.argsort(codes[mine], kind="stable")]
+    sums = np.zeros((len(counts), classes))
+    places = np.flatnonzero(codes >= 0)
+    if len(places):
+        order = places[np.argsort(codes[places], kind="stable")]
         present, starts = np.unique(codes[order], return_index=True)
-        found[:, present] = np.add.reduceat(counts[:, order], starts, axis=1)
-    return found
+        sums[:, present] = np.add.reduceat(counts[:, order], starts, axis=1)
+    return sums
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
-def _joined(parts: Iterator[dict[str, Floats]]) -> dict[str, Floats]:
-    found = list(parts)
-    return {name: np.concatenate([part[name] for part in found]) for name in NAMES}
+def _joined(batches: Iterator[dict[str, Floats]]) -> dict[str, Floats]:
+    all_batches = list(batches)
+    return {name: np.concatenate([batch[name] for batch in all_batches]) for name in NAMES}

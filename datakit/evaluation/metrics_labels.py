@@ -47,9 +47,9 @@ class LabelSets:
 
     def of(self, weights: Floats) -> dict[str, Floats]:
         """subset_accuracy, micro_f1, macro_f1, weighted_f1 and hamming_loss for each row of weights."""
-        hit, said, true = self._sums(weights)
+        hit, answered, true = self._sums(weights)
         total = weights.sum(axis=1)
-        both = said + true
+        both = answered + true
         f1 = np.nan_to_num(ratio(2 * hit, both))  # 0 for a class that no drawn record has
         support = true.sum(axis=1)
         weighted = np.where(support > 0, np.nan_to_num(ratio((f1 * true).sum(axis=1), support)), 0.0)
@@ -64,31 +64,31 @@ class LabelSets:
 
     def per_class(self) -> dict[str, Floats]:
         """precision, recall, f1, support and answered of every class; 0 for a ratio of nothing."""
-        hit, said, true = (sums[0] for sums in self._sums(np.ones((1, self.records))))
+        hit, answered, true = (sums[0] for sums in self._sums(np.ones((1, self.records))))
         return {
-            "precision": np.nan_to_num(ratio(hit, said)),
+            "precision": np.nan_to_num(ratio(hit, answered)),
             "recall": np.nan_to_num(ratio(hit, true)),
-            "f1": np.nan_to_num(ratio(2 * hit, said + true)),
+            "f1": np.nan_to_num(ratio(2 * hit, answered + true)),
             "support": true,
-            "answered": said,
+            "answered": answered,
         }
 
     def _sums(self, weights: Floats) -> tuple[Floats, Floats, Floats]:
-        hit, said, true = self._members
-        return hit.sums(weights), said.sums(weights), true.sums(weights)
+        hit, answered, true = self._members
+        return hit.sums(weights), answered.sums(weights), true.sums(weights)
 
     @cached_property
     def _members(self) -> tuple[_Members, _Members, _Members]:
-        said = [answer or frozenset() for answer in self.answers]
-        hits = [truth & answer for truth, answer in zip(self.truth, said, strict=True)]
-        return tuple(_Members.of(sets, self.classes) for sets in (hits, said, self.truth))  # type: ignore[return-value]
+        answers = [answer or frozenset() for answer in self.answers]
+        hits = [truth & answer for truth, answer in zip(self.truth, answers, strict=True)]
+        return tuple(_Members.of(sets, self.classes) for sets in (hits, answers, self.truth))  # type: ignore[return-value]
 
 
 def classes_of(sets: Iterable[Labels | None], order: Sequence[str] = ()) -> tuple[str, ...]:
     """Every label of the sets: those of `order` as they stand there, the others behind them by name."""
-    seen = {label for labels in sets if labels for label in labels}
-    named = [label for label in order if label in seen]
-    return (*named, *sorted(seen - set(named)))
+    present = {label for labels in sets if labels for label in labels}
+    ordered = [label for label in order if label in present]
+    return (*ordered, *sorted(present - set(ordered)))
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class _Members:
 
     def sums(self, weights: Floats) -> Floats:
         """The weight of the records of every class, for each row of weights."""
-        found = np.zeros((len(weights), self.classes))
+        sums = np.zeros((len(weights), self.classes))
         if len(self.rows):
-            found[:, self.present] = np.add.reduceat(weights[:, self.rows], self.starts, axis=1)
-        return found
+            sums[:, self.present] = np.add.reduceat(weights[:, self.rows], self.starts, axis=1)
+        return sums

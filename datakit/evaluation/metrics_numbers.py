@@ -52,8 +52,8 @@ class Numbers:
     def right(self) -> Right:
         """Whether each answer is within the tolerance."""
         slack = ROUNDING * np.maximum(np.abs(self.truth), np.abs(self.answers))
-        found: Right = self.errors <= self.tolerance + slack  # False for NaN
-        return found
+        right: Right = self.errors <= self.tolerance + slack  # False for NaN
+        return right
 
     def beside(self, other: Numbers) -> Numbers:
         """The same with the errors of those records alone for which `other` has a number too."""
@@ -94,9 +94,9 @@ def _spearman(first: Floats, second: Floats, weights: Floats) -> Floats:
         return np.full(len(weights), np.nan)
     total = weights.sum(axis=1, keepdims=True)
     mean = (total + 1) / 2  # of ranks from 1 to total, ties or none
-    one, two = _ranks(first, weights) - mean, _ranks(second, weights) - mean
-    together = (weights * one * two).sum(axis=1)
-    spread = (weights * one**2).sum(axis=1) * (weights * two**2).sum(axis=1)
+    first_ranks, second_ranks = _ranks(first, weights) - mean, _ranks(second, weights) - mean
+    together = (weights * first_ranks * second_ranks).sum(axis=1)
+    spread = (weights * first_ranks**2).sum(axis=1) * (weights * second_ranks**2).sum(axis=1)
     return np.clip(ratio(together, np.sqrt(spread)), -1.0, 1.0)
 
 

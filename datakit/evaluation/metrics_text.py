@@ -73,7 +73,7 @@ class Texts:
         """char_f1, anls and exact_match for each row of weights; referee, over the records it has judged."""
         total = weights.sum(axis=1)
         char_f1, anls = self._columns
-        found = {
+        figures = {
             "char_f1": weights @ char_f1 / total,
             "anls": weights @ anls / total,
             "exact_match": weights @ self.right / total,
@@ -81,8 +81,8 @@ class Texts:
         if self.referee is not None:
             judged = ~np.isnan(self.referee)
             drawn = weights[:, judged]
-            found["referee"] = ratio(drawn @ self.referee[judged], drawn.sum(axis=1))
-        return found
+            figures["referee"] = ratio(drawn @ self.referee[judged], drawn.sum(axis=1))
+        return figures
 
 
 def text_score(answer: str, references: Sequence[str]) -> TextScore:
@@ -103,11 +103,11 @@ def normal(text: str) -> str:
     digits, `-` in front of a number, `%` behind one.
     """
     text = _PERCENT.sub("", unicodedata.normalize("NFKC", text).casefold().replace("\N{MINUS SIGN}", "-"))
-    kept = {found.start() for found in _KEPT.finditer(text)}
+    places = {match.start() for match in _KEPT.finditer(text)}
     return "".join(
         char
         for at, char in enumerate(text)
-        if not char.isspace() and (at in kept or not unicodedata.category(char).startswith("P"))
+        if not char.isspace() and (at in places or not unicodedata.category(char).startswith("P"))
     )
 
 

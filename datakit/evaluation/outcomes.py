@@ -27,8 +27,8 @@ class Trouble:
 
     @classmethod
     def of(cls, ids: Iterable[str]) -> Trouble:
-        found = list(ids)
-        return cls(len(found), tuple(found[:NAMED]))
+        all_ids = list(ids)
+        return cls(len(all_ids), tuple(all_ids[:NAMED]))
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ def canonical(label: str, labels: LabelSet | None) -> str | None:
     """The label as the set spells it, None for a stranger; as it is where there is no set."""
     if labels is None:
         return label
-    found = labels.find(label)
-    return found.name if found else None
+    match = labels.find(label)
+    return match.name if match else None
 
 
 @dataclass(frozen=True)
@@ -103,12 +103,16 @@ class Outcomes:
         """Truth and answer as places in `classes`; the answer -1 where it is no label."""
         place = {name: at for at, name in enumerate(self.classes)}
         truth = np.array([place[label] for label in self.truth], dtype=np.int64)
-        answer = np.array([place.get(item.predicted or "", -1) for item in self.answers], dtype=np.int64)
+        answer = np.array(
+            [place.get(prediction.predicted or "", -1) for prediction in self.answers], dtype=np.int64
+        )
         return truth, answer
 
     def problems(self) -> dict[str, int]:
         """Problem -> answers that have it, the most frequent first."""
-        return dict(Counter(item.problem for item in self.answers if item.problem).most_common())
+        return dict(
+            Counter(prediction.problem for prediction in self.answers if prediction.problem).most_common()
+        )
 
 
 @dataclass(frozen=True)
@@ -146,26 +150,26 @@ def match(records: Records, predictions: Iterable[Prediction], *, answered_only:
     answers: dict[str, Prediction] = {}
     doubled: dict[str, None] = {}
     unknown: dict[str, None] = {}
-    other: dict[str, None] = {}
-    for item in predictions:
-        if item.id not in ids:
-            (other if item.id in records.elsewhere else unknown)[item.id] = None
+    elsewhere: dict[str, None] = {}
+    for prediction in predictions:
+        if prediction.id not in ids:
+            (elsewhere if prediction.id in records.elsewhere else unknown)[prediction.id] = None
             continue
-        if item.id in answers:
-            doubled[item.id] = None
-        answers[item.id] = item
+        if prediction.id in answers:
+            doubled[prediction.id] = None
+        answers[prediction.id] = prediction
     if not answers:
-        raise _strangers(list(unknown), list(other), records)
+        raise _strangers(list(unknown), list(elsewhere), records)
     missing = [id_ for id_ in ids if id_ not in answers]
-    kept = [id_ for id_ in ids if id_ in answers] if answered_only else list(ids)
+    scored_ids = [id_ for id_ in ids if id_ in answers] if answered_only else list(ids)
     absent = {id_: Prediction(id=id_, problem=NOT_ANSWERED) for id_ in missing}
     return Matched(
-        ids=tuple(kept),
-        answers=tuple(answers.get(id_) or absent[id_] for id_ in kept),
+        ids=tuple(scored_ids),
+        answers=tuple(answers.get(id_) or absent[id_] for id_ in scored_ids),
         trouble={
             "missing": missing,
             "unknown_id": unknown,
-            "other_split": other,
+            "other_split": elsewhere,
             "doubled": doubled,
             "without_truth": records.without,
         },
@@ -185,53 +189,55 @@ def join(truths: Truths, predictions: Iterable[Prediction], *, answered_only: bo
     records = Records(truths.build, truths.split, tuple(truth), truths.elsewhere, truths.without)
     matched = match(records, predictions, answered_only=answered_only)
     ids = matched.ids
-    found = tuple(_known(item, labels) for item in matched.answers)
+    answers = tuple(_known(prediction, labels) for prediction in matched.answers)
     differing = [
-        item.id
-        for item in found
-        if item.label is not None and canonical(item.label, labels) != truth[item.id]
+        prediction.id
+        for prediction in answers
+        if prediction.label is not None and canonical(prediction.label, labels) != truth[prediction.id]
     ]
     without = matched.trouble.pop("without_truth")
     trouble = {**matched.trouble, "other_truth": differing, "without_truth": without}
     return Outcomes(
         ids=ids,
         truth=tuple(truth[id_] for id_ in ids),
-        answers=found,
-        classes=_classes({*(truth[id_] for id_ in ids), *(item.predicted for item in found)}, labels),
+        answers=answers,
+        classes=_classes(
+            {*(truth[id_] for id_ in ids), *(prediction.predicted for prediction in answers)}, labels
+        ),
         trouble={name: Trouble.of(ids) for name, ids in trouble.items() if ids},
     )
 
 
-def _known(item: Prediction, labels: LabelSet | None) -> Prediction:
+def _known(prediction: Prediction, labels: LabelSet | None) -> Prediction:
     """The prediction with its label in the set's spelling; with a problem where the set has no such label."""
-    if item.predicted is None and item.problem:
-        return item
-    if item.predicted is None:  # it states other fields
-        label = (item.values or {}).get("label")
+    if prediction.predicted is None and prediction.problem:
+        return prediction
+    if prediction.predicted is None:  # it states other fields
+        label = (prediction.values or {}).get("label")
         if not isinstance(label, str):
             detail = "the answer states no label"
-            return item.model_copy(update={"problem": "label_missing", "detail": detail})
-        return _known(item.model_copy(update={"predicted": label}), labels)
-    label = canonical(item.predicted, labels)
-    if label == item.predicted:
-        return item
+            return prediction.model_copy(update={"problem": "label_missing", "detail": detail})
+        return _known(prediction.model_copy(update={"predicted": label}), labels)
+    label = canonical(prediction.predicted, labels)
+    if label == prediction.predicted:
+        return prediction
     if label is not None:
-        return item.model_copy(update={"predicted": label})
-    detail = f"`{item.predicted}` is not in the build's label file"
-    return item.model_copy(update={"predicted": None, "problem": "label_unknown", "detail": detail})
+        return prediction.model_copy(update={"predicted": label})
+    detail = f"`{prediction.predicted}` is not in the build's label file"
+    return prediction.model_copy(update={"predicted": None, "problem": "label_unknown", "detail": detail})
 
 
-def _classes(seen: set[str | None], labels: LabelSet | None) -> tuple[str, ...]:
-    named = [name for name in labels.names if name in seen] if labels else []
-    return (*named, *sorted({label for label in seen if label is not None} - set(named)))
+def _classes(present: set[str | None], labels: LabelSet | None) -> tuple[str, ...]:
+    ordered = [name for name in labels.names if name in present] if labels else []
+    return (*ordered, *sorted({label for label in present if label is not None} - set(ordered)))
 
 
-def _strangers(unknown: Sequence[str], other: Sequence[str], records: Records) -> UserError:
-    if not unknown and not other:
+def _strangers(unknown: Sequence[str], others: Sequence[str], records: Records) -> UserError:
+    if not unknown and not others:
         return UserError("the file holds no prediction", remedy="Make it with `datakit predict`.")
-    if other:
+    if others:
         return UserError(
-            f"none of the answers is for the split `{records.split}` of {records.build}; {len(other):,} are "
+            f"none of the answers is for the split `{records.split}` of {records.build}; {len(others):,} are "
             "for another",
             remedy="Choose the split that was predicted with --split.",
         )

@@ -52,7 +52,7 @@ TROUBLES = {
 
 
 def write_evaluation(
-    one: Evaluated, build: BuildFolder, folder: Path, name: str, kept: Kept | None = None
+    evaluated: Evaluated, build: BuildFolder, folder: Path, name: str, kept: Kept | None = None
 ) -> list[Path]:
     """`<name>.json`, `<name>.parquet` (each record's outcome), `<name>.md`, `<name>.html` and the plots.
 
@@ -60,9 +60,9 @@ def write_evaluation(
     written, where one of the first two is no evaluation.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    data = orjson.dumps(one.evaluation.document(), option=orjson.OPT_INDENT_2) + b"\n"
+    data = orjson.dumps(evaluated.evaluation.document(), option=orjson.OPT_INDENT_2) + b"\n"
     document, table = folder / f"{name}.json", folder / f"{name}.parquet"
-    scored = scored_frame(one.outcomes)
+    scored = scored_frame(evaluated.outcomes)
     check_replaceable(document, "an evaluation", _is_evaluation)
     check_replaceable(table, "an evaluation's outcomes", _is_outcomes)
     draft = folder / f".{name}.part"
@@ -70,7 +70,7 @@ def write_evaluation(
     os.replace(draft, table)
     draft.write_bytes(data)
     os.replace(draft, document)
-    return [document, table, *write_pages(page(one.evaluation, build, name), folder, kept)]
+    return [document, table, *write_pages(page(evaluated.evaluation, build, name), folder, kept)]
 
 
 def _is_evaluation(path: Path) -> bool:
@@ -132,38 +132,38 @@ def lead(evaluation: Evaluation) -> str:
 
 def notices(evaluation: Evaluation) -> list[str]:
     """What a reader must know first: records and answers that did not find each other."""
-    found = []
+    texts = []
     for kind, trouble in evaluation.trouble.items():
-        some = ", ".join(trouble.ids) + (", …" if trouble.count > len(trouble.ids) else "")
-        found.append(f"{trouble.count:,} {TROUBLES[kind]}: {some}.")
+        ids = ", ".join(trouble.ids) + (", …" if trouble.count > len(trouble.ids) else "")
+        texts.append(f"{trouble.count:,} {TROUBLES[kind]}: {ids}.")
     if evaluation.task is not Task.LABEL:
-        return [*found, *notices_of_values(evaluation)]
+        return [*texts, *notices_of_values(evaluation)]
     if "missing" in evaluation.trouble and evaluation.problems.get(NOT_ANSWERED):
-        found.append("Records without an answer count as wrong.")
+        texts.append("Records without an answer count as wrong.")
     if evaluation.records < 200:
         accuracy = evaluation.metrics["accuracy"]
         half = (accuracy.high - accuracy.low) / 2
-        found.append(
+        texts.append(
             f"{evaluation.records:,} records leave the accuracy uncertain by ±{100 * half:.0f} points."
         )
-    return found
+    return texts
 
 
 def _scores(evaluation: Evaluation) -> Table:
     if evaluation.task is Task.LABEL:
         rows: list[list[Cell]] = [
-            [metric(name).title, points(found.value), shown_ends(name, found.low, found.high)]
-            for name, found in evaluation.metrics.items()
+            [metric(name).title, points(figure.value), shown_ends(name, figure.low, figure.high)]
+            for name, figure in evaluation.metrics.items()
         ]
         return Table(["score", "%", "95% interval"], rows)
     figures = evaluation.metrics.items()
     texts: list[list[Cell]] = [
         [
             metric(name).title,
-            shown(name, found.value),
-            f"{shown(name, found.low)} to {shown(name, found.high)}",
+            shown(name, figure.value),
+            f"{shown(name, figure.low)} to {shown(name, figure.high)}",
         ]
-        for name, found in figures
+        for name, figure in figures
     ]
     return Table(["score", "", "95% interval"], texts)
 
@@ -174,15 +174,15 @@ def _confusion(evaluation: Evaluation) -> Section:
         sum(counts[at]) - counts[at][at] + sum(row[at] for row in counts) - counts[at][at]
         for at in range(len(labels))
     ]
-    kept = sorted(sorted(range(len(labels)), key=lambda at: -mistakes[at])[:MOST_CELLS])
-    cells = [[counts[down][right] for right in kept] + [counts[down][-1]] for down in kept]
-    names = [labels[at] for at in kept]
+    places = sorted(sorted(range(len(labels)), key=lambda at: -mistakes[at])[:MOST_CELLS])
+    cells = [[counts[down][right] for right in places] + [counts[down][-1]] for down in places]
+    names = [labels[at] for at in places]
     unread = any(row[-1] for row in cells)
     if not unread:
         cells = [row[:-1] for row in cells]
     title = "Truth against answer"
-    if len(kept) < len(labels):
-        title += f" (the {len(kept)} classes with most mistakes of {len(labels):,})"
+    if len(places) < len(labels):
+        title += f" (the {len(places)} classes with most mistakes of {len(labels):,})"
     svg = charts.matrix(title, names, cells, ("truth", "answer"), "none")
     alt = f"{title}: {sum(sum(row) for row in counts) - sum(counts[at][at] for at in range(len(labels))):,} "
     return Section("Confusion", [Chart("confusion", f"{alt}answers off the diagonal.", svg)])
@@ -209,7 +209,7 @@ def _pairs(evaluation: Evaluation, build: BuildFolder) -> Section:
 
 
 def _samples(pairs: Sequence[Pair], build: BuildFolder) -> list[Sample]:
-    found = []
+    samples = []
     for pair in pairs[:MOST_SAMPLES]:
         example = pair.examples[0]
         facts = [("truth", pair.truth), ("answered", pair.answered)]
@@ -218,8 +218,8 @@ def _samples(pairs: Sequence[Pair], build: BuildFolder) -> list[Sample]:
         paths = [build.path / path for path in example.images]
         images = [thumbnail(path, number) for number, path in enumerate(paths, 1)]
         turns = [Turn("answer", [Part(example.answer)])] if example.answer else []
-        found.append(Sample(example.id, facts, images, turns))
-    return found
+        samples.append(Sample(example.id, facts, images, turns))
+    return samples
 
 
 def _labels(evaluation: Evaluation) -> Section:
@@ -239,29 +239,29 @@ def _labels(evaluation: Evaluation) -> Section:
 
 
 def _calibration(evaluation: Evaluation) -> Section:
-    found = evaluation.calibration
-    if found is None:
+    figures = evaluation.calibration
+    if figures is None:
         return Section("Confidence", [])
     words = (
-        f"{found.count:,} answers have a confidence, on average {percent(found.mean_confidence)}; "
-        f"{percent(found.accuracy)} of them are right. The expected calibration error is "
-        f"{points(found.ece)} points."
+        f"{figures.count:,} answers have a confidence, on average {percent(figures.mean_confidence)}; "
+        f"{percent(figures.accuracy)} of them are right. The expected calibration error is "
+        f"{points(figures.ece)} points."
     )
-    if found.without:
-        words += f" {found.without:,} labels came without a confidence."
+    if figures.without:
+        words += f" {figures.without:,} labels came without a confidence."
     chart = charts.against_diagonal(
         "Confidence against accuracy",
-        [(one.confidence, one.accuracy, one.count) for one in found.bins],
+        [(bin_.confidence, bin_.accuracy, bin_.count) for bin_ in figures.bins],
         ("mean confidence", "share that is right"),
     )
     rows: list[list[Cell]] = [
         [
-            points(one.confidence),
-            one.count,
-            points(one.share),
-            None if one.accuracy is None else points(one.accuracy),
+            points(threshold.confidence),
+            threshold.count,
+            points(threshold.share),
+            None if threshold.accuracy is None else points(threshold.accuracy),
         ]
-        for one in found.thresholds
+        for threshold in figures.thresholds
     ]
     return Section(
         "Confidence",
@@ -275,15 +275,15 @@ def _calibration(evaluation: Evaluation) -> Section:
 
 
 def _about(evaluation: Evaluation) -> Section:
-    items = [
+    bullets = [
         f"Answers: {evaluation.run} (sha256 {evaluation.predictions_sha256[:12]}), scored {evaluation.date}.",
         f"Build: {evaluation.build}, content {evaluation.content[:12]}.",
         method(evaluation),
     ]
     if evaluation.tokens_in is not None or evaluation.tokens_out is not None:
-        items.append(
+        bullets.append(
             f"{evaluation.tokens_in or 0:,} tokens went in and {evaluation.tokens_out or 0:,} came out."
         )
     if evaluation.seconds_per_record is not None:
-        items.append(f"An answer took {evaluation.seconds_per_record:.2f} s on average.")
-    return Section("How it was made", [Bullets(items)])
+        bullets.append(f"An answer took {evaluation.seconds_per_record:.2f} s on average.")
+    return Section("How it was made", [Bullets(bullets)])

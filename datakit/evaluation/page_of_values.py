@@ -44,27 +44,27 @@ def lead_of_values(evaluation: Evaluation) -> str:
 
 def notices_of_values(evaluation: Evaluation) -> list[str]:
     """What a reader must know first of answers that could not be scored, and of few records."""
-    found = []
+    texts = []
     missing = evaluation.problems.get(NOT_ANSWERED, 0) if "missing" in evaluation.trouble else 0
     unread = sum(evaluation.problems.values()) - missing
     if missing:
-        found.append("Records without an answer count like answers with a problem.")
+        texts.append("Records without an answer count like answers with a problem.")
     if evaluation.task is Task.NUMBER and unread + missing:
-        found.append(
+        texts.append(
             f"{unread + missing:,} answers are no number: they are not within the tolerance, and errors and "
             "Spearman's coefficient leave them out."
         )
     elif unread:
-        found.append(f"{unread:,} answers could not be read and count as wrong.")
+        texts.append(f"{unread:,} answers could not be read and count as wrong.")
     if evaluation.task is Task.NUMBER and "spearman" not in evaluation.metrics:
-        found.append("Spearman's coefficient is left out: all true or all answered numbers are alike.")
+        texts.append("Spearman's coefficient is left out: all true or all answered numbers are alike.")
     if evaluation.referee is not None and evaluation.referee.open:
-        found.append(f"{evaluation.referee.open:,} answers have no verdict of the referee yet.")
+        texts.append(f"{evaluation.referee.open:,} answers have no verdict of the referee yet.")
     if evaluation.records < _FEW_RECORDS:
         name, figure = next(iter(evaluation.metrics.items()))
         ends = f"{shown(name, figure.low)} to {shown(name, figure.high)}"
-        found.append(f"{evaluation.records:,} records are few: {metric(name).title} may be {ends}.")
-    return found
+        texts.append(f"{evaluation.records:,} records are few: {metric(name).title} may be {ends}.")
+    return texts
 
 
 def sections_of_values(evaluation: Evaluation, build: BuildFolder) -> list[Section]:
@@ -121,15 +121,15 @@ def _worst(evaluation: Evaluation, build: BuildFolder) -> Section:
     names = list(evaluation.worst[0].scores)
     rows: list[list[Cell]] = [
         [
-            Code(one.id),
-            _short(_truth(one)),
-            _short(_answered(one)),
-            *(_figure(name, one.scores[name]) for name in names),
+            Code(worst.id),
+            _short(_truth(worst)),
+            _short(_answered(worst)),
+            *(_figure(name, worst.scores[name]) for name in names),
         ]
-        for one in evaluation.worst
+        for worst in evaluation.worst
     ]
     head = ["record", "truth", "answered", *map(_title, names)]
-    samples = [_sample(one, names, build) for one in evaluation.worst[:MOST_SAMPLES]]
+    samples = [_sample(worst, names, build) for worst in evaluation.worst[:MOST_SAMPLES]]
     referee: list[Block] = []
     if evaluation.referee is not None:
         facts = evaluation.referee
@@ -149,21 +149,21 @@ def _figure(name: str, value: float | None) -> str:
     return ("yes" if value else "no") if name in _YES_OR_NO else shown(name, value)
 
 
-def _sample(one: Worst, names: list[str], build: BuildFolder) -> Sample:
-    facts = [("truth", _truth(one)), ("answered", _answered(one))]
-    facts.append((_title(names[0]), _figure(names[0], one.scores[names[0]])))
-    images = [thumbnail(build.path / path, number) for number, path in enumerate(one.images, 1)]
-    turns = [Turn("answer", [Part(one.answer)])] if one.answer and one.answer != one.answered else []
-    turns += [Turn("referee", [Part(one.verdict)])] if one.verdict else []
-    return Sample(one.id, facts, images, turns)
+def _sample(worst: Worst, names: list[str], build: BuildFolder) -> Sample:
+    facts = [("truth", _truth(worst)), ("answered", _answered(worst))]
+    facts.append((_title(names[0]), _figure(names[0], worst.scores[names[0]])))
+    images = [thumbnail(build.path / path, number) for number, path in enumerate(worst.images, 1)]
+    turns = [Turn("answer", [Part(worst.answer)])] if worst.answer and worst.answer != worst.answered else []
+    turns += [Turn("referee", [Part(worst.verdict)])] if worst.verdict else []
+    return Sample(worst.id, facts, images, turns)
 
 
-def _truth(one: Worst) -> str:
-    return " / ".join(one.truth)
+def _truth(worst: Worst) -> str:
+    return " / ".join(worst.truth)
 
 
-def _answered(one: Worst) -> str:
-    return one.answered or f"({one.problem})"
+def _answered(worst: Worst) -> str:
+    return worst.answered or f"({worst.problem})"
 
 
 def _short(text: str) -> str:

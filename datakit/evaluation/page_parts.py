@@ -46,24 +46,26 @@ def points(value: float) -> float:
 def comparison_section(evaluation: Evaluation) -> Section:
     """What is better and worse than in the evaluation that this one is compared with."""
     blocks: list[Block] = []
-    for one in evaluation.compared_with:
+    for comparison in evaluation.compared_with:
         words = (
-            f"Against {one.run}, on {one.records:,} records that both have: {one.only_second:,} are "
-            f"right here alone, {one.only_first:,} there alone"
+            f"Against {comparison.run}, on {comparison.records:,} records that both have: "
+            f"{comparison.only_second:,} are right here alone, {comparison.only_first:,} there alone"
         )
-        words += "." if one.mcnemar_p is None else f" (McNemar's exact test: p {one.mcnemar_p:.3g})."
+        words += (
+            "." if comparison.mcnemar_p is None else f" (McNemar's exact test: p {comparison.mcnemar_p:.3g})."
+        )
         blocks.append(Text(words))
         rows: list[list[Cell]] = [
             [
                 metric(name).title,
-                points(found.interval.value)
+                points(difference.interval.value)
                 if evaluation.task is Task.LABEL
-                else shown_change(name, found.interval.value) + _unit(evaluation.task, name),
-                shown_ends(name, found.interval.low, found.interval.high),
-                f"{found.p:.3g}",
-                "yes" if found.significant else "no",
+                else shown_change(name, difference.interval.value) + _unit(evaluation.task, name),
+                shown_ends(name, difference.interval.low, difference.interval.high),
+                f"{difference.p:.3g}",
+                "yes" if difference.significant else "no",
             ]
-            for name, found in one.differences.items()
+            for name, difference in comparison.differences.items()
         ]
         head = "difference, points" if evaluation.task is not Task.NUMBER else "difference"
         blocks.append(Table(["score", head, "95% interval", "p", "told from chance"], rows))
@@ -90,9 +92,16 @@ def unread_section(evaluation: Evaluation) -> Section:
 
 def class_table(evaluation: Evaluation) -> Table:
     """The figures of every class."""
-    order = sorted(evaluation.classes, key=lambda one: (one.f1, -one.support))
+    order = sorted(evaluation.classes, key=lambda figures: (figures.f1, -figures.support))
     rows: list[list[Cell]] = [
-        [one.label, one.support, one.answered, points(one.precision), points(one.recall), points(one.f1)]
-        for one in order
+        [
+            figures.label,
+            figures.support,
+            figures.answered,
+            points(figures.precision),
+            points(figures.recall),
+            points(figures.f1),
+        ]
+        for figures in order
     ]
     return Table(["class, weakest first", "records", "answered", "precision, %", "recall, %", "F1, %"], rows)

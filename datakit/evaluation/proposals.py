@@ -28,28 +28,28 @@ _TEXTS = ("ocr_text", "text")
 _MOST_READ = 2_000
 
 
-def proposals(found: Sequence[Pair], build: BuildFolder) -> list[Proposal]:
+def proposals(pairs: Sequence[Pair], build: BuildFolder) -> list[Proposal]:
     """Entries for the labels of every pair that was mixed up more than once, in either direction.
 
     The words that tell two classes apart come from the texts in the training records' pictures; none are
     proposed where too few records have texts. They are a start for a person, who reads them first.
     """
-    mixed = _mixed(found)
+    mixed = _mixed(pairs)
     if not mixed:
         return []
     words = _Words(build)
     entries: dict[str, Proposal] = {}
-    told: dict[str, dict[tuple[str, ...], list[str]]] = defaultdict(dict)
-    for (one, other), count in mixed.items():
-        for name, rival in ((one, other), (other, one)):
+    rivals_by_words: dict[str, dict[tuple[str, ...], list[str]]] = defaultdict(dict)
+    for (first, second), count in mixed.items():
+        for name, rival in ((first, second), (second, first)):
             entry = entries.setdefault(name, _entry(label_named(name, build.labels)))
             if rival not in entry.confusable_with:
                 entry.confusable_with.append(rival)
             entry.why.append(f"{count} mistakes with {rival}")
-            found_words = tuple(words.telling(name, rival))
-            if found_words and rival not in entry.description:
-                told[name].setdefault(found_words, []).append(rival)
-    for name, differences in told.items():
+            telling_words = tuple(words.telling(name, rival))
+            if telling_words and rival not in entry.description:
+                rivals_by_words[name].setdefault(telling_words, []).append(rival)
+    for name, differences in rivals_by_words.items():
         for telling, rivals in differences.items():
             entries[name].description += _wording(entries[name].description, rivals, telling)
     return list(entries.values())
@@ -80,10 +80,10 @@ def snippet(entries: Sequence[Proposal]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _mixed(found: Iterable[Pair]) -> dict[tuple[str, str], int]:
+def _mixed(pairs: Iterable[Pair]) -> dict[tuple[str, str], int]:
     """Two classes -> mistakes in either direction, where they are more than one."""
     counts: dict[tuple[str, str], int] = {}
-    for pair in found:
+    for pair in pairs:
         if (pair.answered, pair.truth) not in counts:
             counts[pair.truth, pair.answered] = pair.count + pair.back
     often = sorted(counts, key=lambda pair: -counts[pair])[:MOST_PROPOSED]
@@ -94,8 +94,8 @@ def _wording(description: str, rivals: Sequence[str], words: Sequence[str]) -> s
     """What is added to a description, in the language that it has."""
     if _CHINESE.search(description or rivals[0]):
         mark = "" if not description or description[-1] in "。；;.!！" else "；"
-        named = "、".join(f"「{rival}」" for rival in rivals)
-        return f"{mark}与{named}不同，本类画面常见{'、'.join(f'“{word}”' for word in words)}字样"
+        quoted = "、".join(f"「{rival}」" for rival in rivals)
+        return f"{mark}与{quoted}不同，本类画面常见{'、'.join(f'“{word}”' for word in words)}字样"
     mark = "" if not description or description[-1] in ".;" else ";"
     listed = ", ".join(f'"{word}"' for word in words)
     return f"{mark} unlike {' and '.join(rivals)}, these pictures often show {listed}".lstrip()
@@ -118,29 +118,29 @@ class _Words:
             .drop_nulls()
             .collect()
         )
-        found: dict[str, list[str]] = defaultdict(list)
+        texts: dict[str, list[str]] = defaultdict(list)
         for label, text in frame.iter_rows():
-            if len(found[label]) < _MOST_READ:
-                found[label].append(text)
-        return found
+            if len(texts[label]) < _MOST_READ:
+                texts[label].append(text)
+        return texts
 
     def telling(self, name: str, rival: str, most: int = 3) -> list[str]:
         """Chinese words of two to six characters that are common in one class and rare in the other."""
-        mine, others = self._texts.get(name, []), self._texts.get(rival, [])
-        if len(mine) < _FEW or len(others) < _FEW:
+        texts, rival_texts = self._texts.get(name, []), self._texts.get(rival, [])
+        if len(texts) < _FEW or len(rival_texts) < _FEW:
             return []
-        counted = Counter(piece for text in mine for piece in set(_pieces(text)))
-        found = []
+        counted = Counter(piece for text in texts for piece in set(_pieces(text)))
+        candidates = []
         for piece, count in counted.items():
-            share = count / len(mine)
+            share = count / len(texts)
             if share >= _COMMON:
-                rare = sum(piece in text for text in others) / len(others)
+                rare = sum(piece in text for text in rival_texts) / len(rival_texts)
                 if rare <= _RARE:
-                    found.append((share - rare, piece))
-        found.sort(key=lambda item: (-item[0], -len(item[1]), item[1]))
+                    candidates.append((share - rare, piece))
+        candidates.sort(key=lambda candidate: (-candidate[0], -len(candidate[1]), candidate[1]))
         chosen: list[str] = []
-        for _, piece in found:
-            if not any(piece in other or other in piece for other in chosen):
+        for _, piece in candidates:
+            if not any(piece in word or word in piece for word in chosen):
                 chosen.append(piece)
         return chosen[:most]
 

@@ -23,18 +23,18 @@ def find_predictions(build: BuildFolder, split: str) -> Path:
     """
     folders = [build.path, build.runs]
     called = (PREDICTIONS, build.predictions_file(split).name, generated.FILE)
-    found = sorted(path for folder in folders for name in called for path in folder.rglob(name))
-    if len(found) == 1:
-        return found[0]
-    if not found:
+    files = sorted(path for folder in folders for name in called for path in folder.rglob(name))
+    if len(files) == 1:
+        return files[0]
+    if not files:
         raise UserError(
             f"no answers for {build.path}: there is no {PREDICTIONS} and no {called[1]} in it or in "
             f"{build.runs.name}/",
             remedy="Make them with `datakit predict`, or name a file with --predictions.",
         )
     raise UserError(
-        f"there are {len(found)} files of answers for {build.path}",
-        remedy="Name one with --predictions: " + ", ".join(str(path) for path in found),
+        f"there are {len(files)} files of answers for {build.path}",
+        remedy="Name one with --predictions: " + ", ".join(str(path) for path in files),
     )
 
 

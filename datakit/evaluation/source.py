@@ -84,17 +84,22 @@ class Source(ABC):
         The build's own word, else the label. A build without labels whose answers hold none is one of free
         text: the last field of the answer. Raises UserError for a kind that is not scored.
         """
-        said = self.data.answer_target
-        if said:
+        answer_target = self.data.answer_target
+        if answer_target:
             kinds = {task.value: task for task in Task}
             kinds["line"] = Task.TEXT
-            if said.get("kind") not in kinds:
+            if answer_target.get("kind") not in kinds:
                 raise UserError(
-                    f"answers of the kind `{said.get('kind')}` are not scored",
+                    f"answers of the kind `{answer_target.get('kind')}` are not scored",
                     remedy=f"Scored are {', '.join(task.value for task in Task)}.",
                 )
-            name = said.get("name", LABEL)
-            return Target(kinds[said["kind"]], name, said.get("column") or name, said.get("references", ""))
+            name = answer_target.get("name", LABEL)
+            return Target(
+                kinds[answer_target["kind"]],
+                name,
+                answer_target.get("column") or name,
+                answer_target.get("references", ""),
+            )
         data = self.data
         fields = data.answer_format.turns[-1].variables if data.has_answer_format else (LABEL,)
         if LABEL in fields or any(label is not None for *_, label in self.records(LABEL)):
@@ -149,18 +154,18 @@ class Source(ABC):
 
     def _split(self, split: str, columns: Sequence[str]) -> tuple[list[Any], set[str]]:
         """Id and columns of a split's records, and the ids of the others. Raises UserError for no records."""
-        parts: dict[str, None] = {}
-        mine, others = [], set()
-        for part, *row in self.records(*columns):
-            parts[part] = None
-            if part == split:
-                mine.append(tuple(row))
+        splits: dict[str, None] = {}
+        rows, other_ids = [], set()
+        for record_split, *row in self.records(*columns):
+            splits[record_split] = None
+            if record_split == split:
+                rows.append(tuple(row))
             else:
-                others.add(row[0])
-        if not mine:
+                other_ids.add(row[0])
+        if not rows:
             raise UserError(
                 f"{self.folder} has no records in the split `{split}`",
-                remedy=f"Splits there: {', '.join(parts) or 'none'}. "
+                remedy=f"Splits there: {', '.join(splits) or 'none'}. "
                 "A validation part comes from curate.split.",
             )
-        return mine, others
+        return rows, other_ids

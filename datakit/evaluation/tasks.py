@@ -88,5 +88,5 @@ def read_texts(value: Any) -> tuple[str, ...] | None:
 
 
 def _spelt(name: str, labels: LabelSet | None) -> str:
-    found = labels.find(name) if labels else None
-    return found.name if found else name
+    label = labels.find(name) if labels else None
+    return label.name if label else name

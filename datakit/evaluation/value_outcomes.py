@@ -71,7 +71,9 @@ class ValueOutcomes:
 
     def problems(self) -> dict[str, int]:
         """Problem -> answers that have it, the most frequent first."""
-        return dict(Counter(item.problem for item in self.answers if item.problem).most_common())
+        return dict(
+            Counter(prediction.problem for prediction in self.answers if prediction.problem).most_common()
+        )
 
     @cached_property
     def figures(self) -> Figures:
@@ -80,11 +82,11 @@ class ValueOutcomes:
 
     def figures_of(self, places: Sequence[int]) -> Figures:
         """The same of some records, in the order of `places`."""
-        truth, given = [self.truth[at] for at in places], [self.given[at] for at in places]
+        truth, values = [self.truth[at] for at in places], [self.given[at] for at in places]
         if self.target.task is Task.LABELS:
-            return self._label_sets(truth, given)
+            return self._label_sets(truth, values)
         if self.target.task is Task.NUMBER:
-            numbers = [np.nan if one is None else one for one in given]
+            numbers = [np.nan if value is None else value for value in values]
             return Numbers(np.array(truth, dtype=float), np.array(numbers, dtype=float), self.tolerance)
         referee = None
         if self.verdicts is not None:
@@ -96,22 +98,22 @@ class ValueOutcomes:
     def text_scores(self) -> list[TextScore]:
         """The figures of every text."""
         return [
-            NOTHING if given is None else text_score(given[0], truth)  # type: ignore[index, arg-type]
-            for truth, given in zip(self.truth, self.given, strict=True)
+            NOTHING if answer is None else text_score(answer[0], truth)  # type: ignore[index, arg-type]
+            for truth, answer in zip(self.truth, self.given, strict=True)
         ]
 
     @cached_property
     def scores(self) -> list[dict[str, float | None]]:
         """Every record's own share in the figures, the task's first figure in front; None where undefined."""
         if self.target.task is Task.TEXT:
-            found: list[dict[str, float | None]] = [
+            rows: list[dict[str, float | None]] = [
                 {"char_f1": score.char_f1, "anls": score.anls, "exact_match": float(score.exact)}
                 for score in self.text_scores
             ]
             if self.verdicts is not None:
-                for at, scores in enumerate(found):
+                for at, scores in enumerate(rows):
                     scores["referee"] = self._verdict(at)
-            return found
+            return rows
         figures = self.figures
         if isinstance(figures, Numbers):
             return [
@@ -124,12 +126,12 @@ class ValueOutcomes:
         """What the referee gives a record: nothing for an answer with a problem, which it is not shown."""
         if self.given[at] is None:
             return 0.0
-        found = (self.verdicts or {}).get(self.ids[at])
-        return found[0] if found else None
+        verdict = (self.verdicts or {}).get(self.ids[at])
+        return verdict[0] if verdict else None
 
-    def _label_sets(self, truth: list[Any], given: list[Any]) -> LabelSets:
+    def _label_sets(self, truth: list[Any], answers: list[Any]) -> LabelSets:
         names = self.labels.names if self.labels else ()
-        return LabelSets(tuple(truth), tuple(given), classes_of([*truth, *given], names), len(names))
+        return LabelSets(tuple(truth), tuple(answers), classes_of([*truth, *answers], names), len(names))
 
 
 def join_values(
@@ -141,13 +143,13 @@ def join_values(
     """
     records = Records(truths.build, truths.split, tuple(truths.truth_of), truths.elsewhere, truths.without)
     matched = match(records, predictions, answered_only=answered_only)
-    read = [_stated(item, truths) for item in matched.answers]
+    read = [_stated(prediction, truths) for prediction in matched.answers]
     return ValueOutcomes(
         target=truths.target,
         ids=matched.ids,
         truth=tuple(truths.truth_of[id_] for id_ in matched.ids),
         given=tuple(value for _, value in read),
-        answers=tuple(item for item, _ in read),
+        answers=tuple(prediction for prediction, _ in read),
         labels=truths.labels,
         trouble={name: Trouble.of(ids) for name, ids in matched.trouble.items() if ids},
     )
@@ -161,7 +163,7 @@ def paired(first: ValueOutcomes, second: ValueOutcomes) -> tuple[list[int], list
         for at, id_ in enumerate(second.ids)
         if id_ in places and first.truth[places[id_]] == second.truth[at]
     ]
-    return [one for one, _ in pairs], [two for _, two in pairs]
+    return [before for before, _ in pairs], [after for _, after in pairs]
 
 
 def comparable(first: Figures, second: Figures) -> tuple[Figures, Figures]:
@@ -181,11 +183,11 @@ def plain(value: Value | None) -> str | None:
     return json.dumps(sorted(value) if isinstance(value, frozenset) else value, ensure_ascii=False)
 
 
-def _stated(item: Prediction, truths: ValueTruths) -> tuple[Prediction, Value | None]:
+def _stated(prediction: Prediction, truths: ValueTruths) -> tuple[Prediction, Value | None]:
     """The prediction, with a problem where it states no value of the kind, and the value."""
-    if item.problem:
-        return item, None
-    raw, problem, detail = _raw(item, truths)
+    if prediction.problem:
+        return prediction, None
+    raw, problem, detail = _raw(prediction, truths)
     value: Value | None = None
     if raw is None:
         pass
@@ -202,24 +204,24 @@ def _stated(item: Prediction, truths: ValueTruths) -> tuple[Prediction, Value | 
         value = (raw,) if raw.strip() else None
         problem, detail = "empty", "the answer is empty"
     if value is not None:
-        return item, value
+        return prediction, value
     detail = detail or f"the answer states no `{truths.target.field}`"
-    return item.model_copy(update={"problem": problem or "form", "detail": detail}), None
+    return prediction.model_copy(update={"problem": problem or "form", "detail": detail}), None
 
 
-def _raw(item: Prediction, truths: ValueTruths) -> tuple[Any, str, str]:
+def _raw(prediction: Prediction, truths: ValueTruths) -> tuple[Any, str, str]:
     """The value as the file has it: by name, as the one that was predicted, or in the answer's own text."""
     name = truths.target.field
-    if item.values is not None and name in item.values:
-        return item.values[name], "", ""
-    if item.predicted is not None:
-        return item.predicted, "", ""
-    return truths.read(item.answer)
+    if prediction.values is not None and name in prediction.values:
+        return prediction.values[name], "", ""
+    if prediction.predicted is not None:
+        return prediction.predicted, "", ""
+    return truths.read(prediction.answer)
 
 
 def _strangers(value: frozenset[str] | None, labels: LabelSet | None) -> list[str]:
-    known = set(labels.names) if labels else set()
-    return sorted(value - known) if value and labels else []
+    names = set(labels.names) if labels else set()
+    return sorted(value - names) if value and labels else []
 
 
 def answered_text(value: Value | None) -> str:

@@ -53,16 +53,16 @@ def _is_perfect(outcomes: ValueOutcomes, at: int) -> bool:
 
 
 def _badness(outcomes: ValueOutcomes, at: int) -> tuple[bool, float, int]:
-    truth, given, score = outcomes.truth[at], outcomes.given[at], _first(outcomes, at)
-    if isinstance(truth, frozenset) and isinstance(given, frozenset):
-        bad = float(len(truth ^ given))
+    truth, answer, score = outcomes.truth[at], outcomes.given[at], _first(outcomes, at)
+    if isinstance(truth, frozenset) and isinstance(answer, frozenset):
+        bad = float(len(truth ^ answer))
     else:
         bad = 0.0 if score is None else score if outcomes.target.task is Task.NUMBER else 1.0 - score
-    return given is None, bad, -at
+    return answer is None, bad, -at
 
 
 def _one(outcomes: ValueOutcomes, at: int, images: list[str]) -> Worst:
-    item = outcomes.answers[at]
+    prediction = outcomes.answers[at]
     verdict = (outcomes.verdicts or {}).get(outcomes.ids[at])
     return Worst(
         id=outcomes.ids[at],
@@ -70,7 +70,7 @@ def _one(outcomes: ValueOutcomes, at: int, images: list[str]) -> Worst:
         truth=[text[:_LONGEST] for text in truth_texts(outcomes.truth[at])],
         answered=answered_text(outcomes.given[at])[:_LONGEST],
         scores=outcomes.scores[at],
-        problem=item.problem,
-        answer=item.answer[:_LONGEST],
+        problem=prediction.problem,
+        answer=prediction.answer[:_LONGEST],
         verdict=verdict[1] if verdict else "",
     )

@@ -49,8 +49,8 @@ def room_within(trained: int, longest_prompt: int, context: int | None, wanted: 
     most = trained if wanted is None else wanted
     if context is None:
         return most
-    left = context - longest_prompt
-    return min(most, left if left > 0 else max(context - 1, 1))
+    room = context - longest_prompt
+    return min(most, room if room > 0 else max(context - 1, 1))
 
 
 class Asker:

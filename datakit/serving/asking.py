@@ -99,28 +99,28 @@ class Asked:
         model: str,
     ) -> Prediction:
         """What the answer states, with the label's probability where the server gave log-probabilities."""
-        said = self.reply.parted(form)
-        answer = form.parse(said.answer, labels)
-        problem, detail = self._problem(said, answer)
+        parted = self.reply.parted(form)
+        answer = form.parse(parted.answer, labels)
+        problem, detail = self._problem(parted, answer)
         probabilities = None
         if labels is not None:
-            form = form.fitting(said.answer)
+            form = form.fitting(parted.answer)
             probabilities = label_probabilities(tokens_of(self.reply.logprobs), form, labels)
         label = answer.label
         if probabilities is not None and label is not None:
             probabilities = {name: round(value, 6) for name, value in probabilities.items()}
-        known = labels.find(truth) if labels is not None and truth is not None else None
+        true_label = labels.find(truth) if labels is not None and truth is not None else None
         return Prediction(
             id=self.id,
-            label=known.name if known is not None else truth,
+            label=true_label.name if true_label is not None else truth,
             predicted=label,
             values=dict(answer.values) if label is None and not problem else None,
             confidence=probabilities.get(label) if probabilities and label else None,
             probabilities=probabilities if label is not None else None,
             problem=problem,
             detail=detail,
-            answer=said.answer,
-            thinking=said.thinking,
+            answer=parted.answer,
+            thinking=parted.thinking,
             reason=answer.reason,
             images=images,
             model=model,
@@ -129,14 +129,14 @@ class Asked:
             seconds=self.seconds,
         )
 
-    def _problem(self, said: Parted, answer: FormAnswer) -> tuple[str, str]:
+    def _problem(self, parted: Parted, answer: FormAnswer) -> tuple[str, str]:
         """The word and the sentence for an answer that states nothing; "" and "" for one that does."""
         reply = self.reply
-        if said.cut:
+        if parted.cut:
             return THINKING_CUT, f"the model was still thinking{self._at}; {_THINKS}"
-        if not said.answer.strip() and reply.refusal.strip():
+        if not parted.answer.strip() and reply.refusal.strip():
             return REFUSED, f"the model refused: {reply.refusal.strip()[:200]}"
-        if not said.answer.strip() and reply.finish_reason == "content_filter":
+        if not parted.answer.strip() and reply.finish_reason == "content_filter":
             return REFUSED, "the server's content filter withheld the answer"
         if answer.problem and reply.finish_reason == "length":
             return answer.problem, f"{answer.detail}; it was cut off{self._at}"
@@ -169,11 +169,11 @@ class Question:
         messages: list[dict[str, Any]] = []
         if self.system:
             messages.append({"role": "system", "content": self.system})
-        left = list(self.pictures)
+        pictures = list(self.pictures)
         tokens_in = tokens_out = 0
         seconds = 0.0
         for number, user in enumerate(self.users):
-            messages.append({"role": "user", "content": _parts(user, left)})
+            messages.append({"role": "user", "content": _parts(user, pictures)})
             last = number == len(self.users) - 1
             body: dict[str, Any] = {
                 "model": model,
@@ -209,25 +209,25 @@ def closed_form(form: AnswerFormat, names: Sequence[str]) -> dict[str, Any] | No
     turn = form.turns[-1]
     if turn.variables == (LABEL,):
         return {"choice": [turn.render({LABEL: name}).strip() for name in names]}
-    parts = [literal(turn.constants[0].lstrip())]
+    pieces = [literal(turn.constants[0].lstrip())]
     for at, name in enumerate(turn.variables):
         last = at == len(turn.variables) - 1
         after = turn.constants[at + 1]
-        parts.append(f"({'|'.join(literal(label) for label in names)})" if name == LABEL else _FREE)
-        parts.append(literal(after.rstrip() if last else after))
-    return {"regex": "".join(parts)}
+        pieces.append(f"({'|'.join(literal(label) for label in names)})" if name == LABEL else _FREE)
+        pieces.append(literal(after.rstrip() if last else after))
+    return {"regex": "".join(pieces)}
 
 
 def _parts(text: str, images: list[str]) -> str | list[dict[str, Any]]:
     """The turn as a server takes it: pictures where `<image>` stands. Takes them from `pictures`."""
     if IMAGE not in text:
         return text
-    parts: list[dict[str, Any]] = []
+    content: list[dict[str, Any]] = []
     first, *rest = text.split(IMAGE)
     if first:
-        parts.append({"type": "text", "text": first})
+        content.append({"type": "text", "text": first})
     for piece in rest:
-        parts.append({"type": "image_url", "image_url": {"url": images.pop(0)}})
+        content.append({"type": "image_url", "image_url": {"url": images.pop(0)}})
         if piece:
-            parts.append({"type": "text", "text": piece})
-    return parts
+            content.append({"type": "text", "text": piece})
+    return content

@@ -124,8 +124,8 @@ class Classifier(Asker):
         waiting: deque[Future[Prediction]] = deque()
         try:
             for item in items:
-                given = item if isinstance(item, Item) else _item(item, {})
-                waiting.append(self._submit(self._judged(given)))
+                record = item if isinstance(item, Item) else _item(item, {})
+                waiting.append(self._submit(self._judged(record)))
                 if len(waiting) >= self.concurrency:
                     yield waiting.popleft().result()
             while waiting:
@@ -171,8 +171,12 @@ def _item(image: Picture | Sequence[Picture] | None, columns: Mapping[str, Any])
     return Item(images, plain.pop("id", None), plain.pop("label", None), plain)
 
 
-def _answered(found: Prediction) -> Prediction:
+def _answered(prediction: Prediction) -> Prediction:
     """The prediction; raises CannotClassify for a record that the model never answered."""
-    if found.problem and not found.answer and found.problem not in (EMPTY, REFUSED, THINKING_CUT):
-        raise CannotClassify(found.problem, found.detail)
-    return found
+    if (
+        prediction.problem
+        and not prediction.answer
+        and prediction.problem not in (EMPTY, REFUSED, THINKING_CUT)
+    ):
+        raise CannotClassify(prediction.problem, prediction.detail)
+    return prediction

@@ -30,20 +30,20 @@ class Token:
 def tokens_of(logprobs: Any) -> list[Token]:
     """The tokens of a choice's `logprobs`; none when the server gave none, or gave them in another form."""
     content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
-    found = []
+    tokens = []
     for entry in content if isinstance(content, list) else ():
         if not isinstance(entry, Mapping):
             return []
         chosen = _bytes(entry)
         tops = entry.get("top_logprobs")
-        listed = [other for other in tops if isinstance(other, Mapping)] if isinstance(tops, list) else []
-        given = [*((_bytes(other), _probability(other)) for other in listed)]
-        others = {text: probability for text, probability in given if probability is not None}
+        listed = [top for top in tops if isinstance(top, Mapping)] if isinstance(tops, list) else []
+        pairs = [*((_bytes(top), _probability(top)) for top in listed)]
+        probabilities = {text: probability for text, probability in pairs if probability is not None}
         own = _probability(entry)
         if own is not None:
-            others.setdefault(chosen, own)
-        found.append(Token(chosen, tuple(others.items()) if chosen in others else ()))
-    return found
+            probabilities.setdefault(chosen, own)
+        tokens.append(Token(chosen, tuple(probabilities.items()) if chosen in probabilities else ()))
+    return tokens
 
 
 def label_probabilities(
@@ -101,16 +101,16 @@ class _Walk:
         total = sum(probability for _, probability in fitting)
         if total <= 0:
             return reach
-        rest = reach
+        remaining = reach
         for text, probability in fitting:
             if text == token.text:
                 continue
-            part = reach * probability / total
-            rest -= part
+            share = reach * probability / total
+            remaining -= share
             names = self._led_to(prefix + text[len(before) :])
             for name in names:
-                self.mass[name] += part / len(names)
-        return max(rest, 0.0)
+                self.mass[name] += share / len(names)
+        return max(remaining, 0.0)
 
     def _fits(self, prefix: bytes, step: bytes) -> bool:
         """Whether a token leads to a label: on towards one, or to the end of a whole one."""
@@ -118,8 +118,8 @@ class _Walk:
 
     def _led_to(self, prefix: bytes) -> set[str]:
         """Labels of which a spelling begins with `prefix`, or is at its beginning and ends there."""
-        found = {name for spelling, name in self.spellings.items() if spelling.startswith(prefix)}
-        return found or ({self._longest(prefix)} if self._ended(prefix) else set())
+        names = {name for spelling, name in self.spellings.items() if spelling.startswith(prefix)}
+        return names or ({self._longest(prefix)} if self._ended(prefix) else set())
 
     def _ended(self, prefix: bytes) -> bool:
         """Whether a whole spelling stands in front and what follows belongs to no longer one."""
@@ -129,8 +129,8 @@ class _Walk:
         return whole is not None and not _is_word(prefix[len(whole) :])
 
     def _longest_spelling(self, prefix: bytes) -> bytes | None:
-        found = [spelling for spelling in self.spellings if prefix.startswith(spelling)]
-        return max(found, key=len) if found else None
+        fitting = [spelling for spelling in self.spellings if prefix.startswith(spelling)]
+        return max(fitting, key=len) if fitting else None
 
     def _longest(self, prefix: bytes) -> str:
         spelling = self._longest_spelling(prefix)
@@ -173,9 +173,9 @@ def _label_start(text: bytes, form: AnswerFormat) -> int | None:
 
 
 def _bytes(entry: Mapping[str, Any]) -> bytes:
-    given = entry.get("bytes")
-    if isinstance(given, list) and all(type(byte) is int and 0 <= byte < 256 for byte in given):
-        return bytes(given)
+    numbers = entry.get("bytes")
+    if isinstance(numbers, list) and all(type(byte) is int and 0 <= byte < 256 for byte in numbers):
+        return bytes(numbers)
     return str(entry.get("token") or "").encode("utf-8", "replace")
 
 

@@ -150,12 +150,12 @@ class Endpoint:
         if isinstance(reply, Fault):
             return reply
         if reply.status == 200:
-            found = chat_reply.decode(reply.data)
+            answer = chat_reply.decode(reply.data)
         else:
-            found = fault_of(reply.status, reply.headers, self._connection.scrubbed(reply.data))
-        if isinstance(found, Fault):
-            return self._connection.safe(found)
-        return Reply.of(found, round(time.perf_counter() - began, 3))
+            answer = fault_of(reply.status, reply.headers, self._connection.scrubbed(reply.data))
+        if isinstance(answer, Fault):
+            return self._connection.safe(answer)
+        return Reply.of(answer, round(time.perf_counter() - began, 3))
 
     async def _get(self, path: str) -> Any:
         """The JSON at a path of the server. Raises StopProvider."""
@@ -202,8 +202,8 @@ def _room_left(fault: Fault) -> int | None:
     context, asked = _CONTEXT.search(fault.detail), _ASKED.search(fault.detail)
     if fault.reason != "context_too_long" or context is None or asked is None:
         return None
-    left = int(context[1]) - int(asked[1] or asked[2])
-    return left if left > 0 else None
+    room = int(context[1]) - int(asked[1] or asked[2])
+    return room if room > 0 else None
 
 
 _STOPPED = {

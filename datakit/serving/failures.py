@@ -29,14 +29,14 @@ class Failure:
 def read_failure(log: str) -> Failure | None:
     """The reason that a log names; None when it names no known one. The most specific is taken."""
     for pattern, make in _KNOWN:
-        found = pattern.search(log)
-        if found:
-            return make(found)
+        match = pattern.search(log)
+        if match:
+            return make(match)
     return None
 
 
-def _length(found: re.Match[str]) -> Failure:
-    most = int(found[1])
+def _length(match: re.Match[str]) -> Failure:
+    most = int(match[1])
     fits = most if most < _BLOCK else most // _BLOCK * _BLOCK
     return Failure(
         "context_too_long",
@@ -46,16 +46,16 @@ def _length(found: re.Match[str]) -> Failure:
     )
 
 
-def _positions(found: re.Match[str]) -> Failure:
+def _positions(match: re.Match[str]) -> Failure:
     return Failure(
         "context_over_model",
-        f"the model takes at most {int(found[1]):,} tokens",
-        f"Serve with --max-model-len {found[1]}.",
-        {"--max-model-len": found[1]},
+        f"the model takes at most {int(match[1]):,} tokens",
+        f"Serve with --max-model-len {match[1]}.",
+        {"--max-model-len": match[1]},
     )
 
 
-def _no_cache(found: re.Match[str]) -> Failure:
+def _no_cache(match: re.Match[str]) -> Failure:
     return Failure(
         "no_cache_memory",
         "weights and profiling left no memory for the cache",
@@ -64,8 +64,8 @@ def _no_cache(found: re.Match[str]) -> Failure:
     )
 
 
-def _not_free(found: re.Match[str]) -> Failure:
-    free, total = float(found[1]), float(found[2])
+def _not_free(match: re.Match[str]) -> Failure:
+    free, total = float(match[1]), float(match[2])
     share = int(free / total * 100 - 1) / 100
     retry = {"--gpu-memory-utilization": f"{share:g}"} if share >= 0.3 else {}
     return Failure(
@@ -76,17 +76,17 @@ def _not_free(found: re.Match[str]) -> Failure:
     )
 
 
-def _out_of_memory(found: re.Match[str]) -> Failure:
+def _out_of_memory(match: re.Match[str]) -> Failure:
     return Failure(
         "out_of_memory",
-        found[0].splitlines()[0][:200],
+        match[0].splitlines()[0][:200],
         "Serve on more GPUs, or lower image_max_pixels: the profiling run did not fit.",
         {"--enforce-eager": None, "--max-num-seqs": "32", "--max-num-batched-tokens": "2048"},
     )
 
 
-def _unknown_flags(found: re.Match[str]) -> Failure:
-    dropped = tuple(word.split("=")[0] for word in found[1].split() if word.startswith("--"))
+def _unknown_flags(match: re.Match[str]) -> Failure:
+    dropped = tuple(word.split("=")[0] for word in match[1].split() if word.startswith("--"))
     return Failure(
         "unknown_flags",
         f"this vLLM does not know {', '.join(dropped)}",
@@ -95,11 +95,11 @@ def _unknown_flags(found: re.Match[str]) -> Failure:
     )
 
 
-def _port(found: re.Match[str]) -> Failure:
+def _port(match: re.Match[str]) -> Failure:
     return Failure("port_taken", "the port is in use", "Choose another with --port, or end the other server.")
 
 
-def _old_limit(found: re.Match[str]) -> Failure:
+def _old_limit(match: re.Match[str]) -> Failure:
     return Failure(
         "old_limit_syntax",
         "this vLLM takes --limit-mm-per-prompt as image=N",
@@ -108,23 +108,23 @@ def _old_limit(found: re.Match[str]) -> Failure:
     )
 
 
-def _heads(found: re.Match[str]) -> Failure:
+def _heads(match: re.Match[str]) -> Failure:
     return Failure(
         "heads_not_divisible",
-        found[0],
-        f"Set serve.gpus to a number that divides {found[1]}.",
+        match[0],
+        f"Set serve.gpus to a number that divides {match[1]}.",
     )
 
 
-def _world(found: re.Match[str]) -> Failure:
+def _world(match: re.Match[str]) -> Failure:
     return Failure(
         "too_few_gpus",
-        f"the plan wants {found[1]} GPUs, this machine shows {found[2]}",
-        f"Set serve.gpus: {found[2]}, or CUDA_VISIBLE_DEVICES.",
+        f"the plan wants {match[1]} GPUs, this machine shows {match[2]}",
+        f"Set serve.gpus: {match[2]}, or CUDA_VISIBLE_DEVICES.",
     )
 
 
-def _bfloat16(found: re.Match[str]) -> Failure:
+def _bfloat16(match: re.Match[str]) -> Failure:
     return Failure(
         "no_bfloat16",
         "this GPU cannot compute in bfloat16",
@@ -133,24 +133,24 @@ def _bfloat16(found: re.Match[str]) -> Failure:
     )
 
 
-def _no_device(found: re.Match[str]) -> Failure:
+def _no_device(match: re.Match[str]) -> Failure:
     return Failure(
         "no_gpu", "vLLM finds no GPU", "Run it where a GPU is, or with --cpu and the CPU build of vLLM."
     )
 
 
-def _no_model(found: re.Match[str]) -> Failure:
+def _no_model(match: re.Match[str]) -> Failure:
     return Failure(
         "no_model",
-        found[0].strip()[:200],
+        match[0].strip()[:200],
         "Is the model's folder whole? A LoRA adapter must be merged first: datakit export BUILD.",
     )
 
 
-def _half_written(found: re.Match[str]) -> Failure:
+def _half_written(match: re.Match[str]) -> Failure:
     return Failure(
         "weights_damaged",
-        found[0].strip()[:200],
+        match[0].strip()[:200],
         "A weight file is not whole: export the model again (datakit export BUILD).",
     )
 

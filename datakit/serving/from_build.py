@@ -28,17 +28,19 @@ def plan_for(
             "there is no trained model to serve",
             remedy="Export it first (datakit export BUILD), or give --model with the merged folder.",
         )
-    found = qwen_model(served)
+    architecture = qwen_model(served)
     name = settings.name or str(recipe.get("name") or build.path.absolute().name)
-    return plan_serving(found, requirements_of(build, found), settings, served=served, name=name, cpu=cpu)
+    return plan_serving(
+        architecture, requirements_of(build, architecture), settings, served=served, name=name, cpu=cpu
+    )
 
 
 def _settings(recipe: dict[str, Any], changes: dict[str, Any]) -> ServeSettings:
     try:
-        found: ServeSettings = validated(ServeSettings, {**(recipe.get("serve") or {}), **changes})
+        settings: ServeSettings = validated(ServeSettings, {**(recipe.get("serve") or {}), **changes})
     except ValidationError as error:
         text, remedy = describe_fault(
             error.errors(include_url=False, include_context=False)[0], ServeSettings
         )
         raise UserError(f"`serve:` of the build's recipe: {text}", remedy=remedy) from None
-    return found
+    return settings

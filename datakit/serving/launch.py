@@ -189,5 +189,5 @@ def _changed(old: ServingPlan, new: ServingPlan) -> str:
     before = {flag.name: flag.words for flag in old.flags}
     after = {flag.name: flag.words for flag in new.flags}
     changed = [shlex.join(words) for name, words in after.items() if before.get(name) != words]
-    gone = [f"no {name}" for name in before if name not in after]
-    return ", ".join([*changed, *gone])
+    removed = [f"no {name}" for name in before if name not in after]
+    return ", ".join([*changed, *removed])

@@ -166,20 +166,20 @@ def plan_serving(
 def gpu_memory(model: QwenModel, demand: Requirements, settings: ServeSettings) -> Memory:
     """What lies on each GPU. Exact for weights and cache; the working memory is an estimate."""
     total = int(settings.gpu_memory_gb * _GIB)
-    taken = math.ceil(total * settings.gpu_memory_utilization)
+    usable = math.ceil(total * settings.gpu_memory_utilization)
     weights = weight_bytes(model) // settings.gpus
     working = _working_bytes(model, demand, settings)
-    cache = max(0, taken - weights - working)
+    cache = max(0, usable - weights - working)
     per_token = model.kv_bytes_per_token(settings.gpus)
-    return Memory(total, taken, weights, working, cache, per_token, longest_context(cache, per_token))
+    return Memory(total, usable, weights, working, cache, per_token, longest_context(cache, per_token))
 
 
 def cpu_memory(model: QwenModel, settings: ServeSettings, length: int) -> Memory:
     """The cache on CPU: room for a few of the longest requests, in float32."""
     per_token = model.kv_bytes_per_token(element_bytes=4)
-    given = settings.flags.get("kv-cache-memory-bytes")
+    flag = settings.flags.get("kv-cache-memory-bytes")
     blocks = math.ceil(length / CPU_BLOCK) * _CPU_REQUESTS + 1
-    cache = _bytes_of(str(given)) if given else max(_CPU_LEAST, math.ceil(blocks * CPU_BLOCK * per_token))
+    cache = _bytes_of(str(flag)) if flag else max(_CPU_LEAST, math.ceil(blocks * CPU_BLOCK * per_token))
     weights = 4 * model.parameters
     longest = longest_context(cache, per_token, CPU_BLOCK)
     return Memory(weights + cache, weights + cache, weights, 0, cache, per_token, longest)

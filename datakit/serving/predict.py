@@ -49,26 +49,26 @@ class Account:
     def exit_code(self) -> Exit:
         return Exit.PARTIAL if self.retry else Exit.FINE
 
-    def add(self, found: Prediction) -> None:
-        if found.problem == NOT_ANSWERED:
+    def add(self, prediction: Prediction) -> None:
+        if prediction.problem == NOT_ANSWERED:
             self.retry += 1
             return
-        if found.problem:
-            self.problems[found.problem] += 1
+        if prediction.problem:
+            self.problems[prediction.problem] += 1
         else:
             self.answered += 1
-        if found.label is not None:
+        if prediction.label is not None:
             self.known += 1
-            self.correct += found.predicted == found.label
+            self.correct += prediction.predicted == prediction.label
 
     @property
     def text(self) -> str:
         """The account in one line."""
-        parts = [f"{self.answered:,} answered"]
-        parts += [f"{count:,} {reason}" for reason, count in sorted(self.problems.items())]
+        counts = [f"{self.answered:,} answered"]
+        counts += [f"{count:,} {reason}" for reason, count in sorted(self.problems.items())]
         if self.retry:
-            parts.append(f"{self.retry:,} to retry")
-        line = f"{self.records:,} records = {' + '.join(parts)}"
+            counts.append(f"{self.retry:,} to retry")
+        line = f"{self.records:,} records = {' + '.join(counts)}"
         if self.resumed:
             line += f" ({self.resumed:,} from an earlier run)"
         if self.known:
@@ -95,49 +95,52 @@ def predict(
     progress = progress or Progress(quiet=True)
     out = Path(os.path.realpath(out))
     files.check_place(out)
-    kept = _kept_file(asker, items, out, options)
-    files.mend(kept)
-    known = {found.id: found for found in (files.read(kept) if kept.exists() else ())}
-    account = Account(len(items), resumed=len(known), out=out)
-    missing = [item for item in items if item.id not in known]
+    answers_file = _kept_file(asker, items, out, options)
+    files.mend(answers_file)
+    by_id = {
+        prediction.id: prediction
+        for prediction in (files.read(answers_file) if answers_file.exists() else ())
+    }
+    account = Account(len(items), resumed=len(by_id), out=out)
+    missing = [item for item in items if item.id not in by_id]
     unanswered: dict[str, Prediction] = {}
     draft: list[Prediction] = []
     with progress:
         progress.start("predict", len(items))
-        progress.advance(len(known))
+        progress.advance(len(by_id))
         try:
-            for found in _as_made(asker, missing):
+            for prediction in _as_made(asker, missing):
                 progress.advance(1)
-                if found.problem == NOT_ANSWERED:
-                    unanswered[found.id] = found
+                if prediction.problem == NOT_ANSWERED:
+                    unanswered[prediction.id] = prediction
                     continue
-                known[found.id] = found
-                draft.append(found)
+                by_id[prediction.id] = prediction
+                draft.append(prediction)
                 if len(draft) >= _APPENDED_AT_ONCE:
-                    files.append(kept, draft)
+                    files.append(answers_file, draft)
                     draft = []
         finally:
             if draft:
-                files.append(kept, draft)
-    ordered = [known.get(item.id or "") or unanswered[item.id or ""] for item in items]
-    for found in ordered:
-        account.add(found)
+                files.append(answers_file, draft)
+    ordered = [by_id.get(item.id or "") or unanswered[item.id or ""] for item in items]
+    for prediction in ordered:
+        account.add(prediction)
     total = account.answered + sum(account.problems.values()) + account.retry
-    if total != account.records or len({found.id for found in ordered}) != len(items):
+    if total != account.records or len({prediction.id for prediction in ordered}) != len(items):
         raise NotConserved(f"{account.records} records became {total} predictions; please report it.")
     account.kept = files.replace(out, ordered)
     if not account.retry:
-        kept.unlink(missing_ok=True)
+        answers_file.unlink(missing_ok=True)
     return account
 
 
 def _as_made(asker: Asker, items: Sequence[Item]) -> Iterator[Prediction]:
     """Predictions as they are made, with at most `concurrency` records at work."""
-    left = iter(items)
+    waiting = iter(items)
     working: set[Future[Prediction]] = set()
     try:
         while True:
-            while len(working) < asker.concurrency and (item := next(left, None)) is not None:
+            while len(working) < asker.concurrency and (item := next(waiting, None)) is not None:
                 working.add(asker.submit(item))
             if not working:
                 return
@@ -155,6 +158,6 @@ def _kept_file(asker: Asker, items: Sequence[Item], out: Path, options: str) -> 
     if not all(item.messages for item in items):  # their prompts are made by the build's steps
         state.update(asker.prompt_state())
     for item in items:
-        parts = [item.id, list(map(str, item.images)), item.label, item.messages, dict(item.columns)]
-        state.update(json_bytes(parts, default=str))
+        fields = [item.id, list(map(str, item.images)), item.label, item.messages, dict(item.columns)]
+        state.update(json_bytes(fields, default=str))
     return out.with_name(f".{out.name}.{state.hexdigest()}.part.jsonl")

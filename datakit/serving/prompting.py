@@ -53,15 +53,15 @@ class BuildPrompts:
         build = BuildFolder(build.path.absolute())
         recipe = _recipe(build)
         context = replace(recipe.context(), base=_recipe_folder(build), project=build.path)
-        answered = build.answer_format
+        answer_format = build.answer_format
         chat = _chat(recipe, build).for_form(form, context)
         if not rendered or form is not None:  # the prompts of a split come in every form
-            answered = answered.named(form)
+            answer_format = answer_format.named(form)
         annotators, given = ((), ()) if rendered else prompt_steps(recipe, chat, context)
         _check_same(build, annotators, context)
         emitted = build.emitted_for(_AGAIN)
         view = TrainedView(emitted.image_max_pixels, trainer_limits(build))
-        return cls(build, recipe, context, chat, annotators, given, answered, view)
+        return cls(build, recipe, context, chat, annotators, given, answer_format, view)
 
 
 @dataclass
@@ -86,10 +86,10 @@ class Prompter:
     async def turns(self, row: Row) -> WrittenPrompt:
         """The prompt of a record: system and user turns as render.chat writes them. Raises NoPrompt."""
         row = await self.columns(row)
-        found = self._writer.prompt(row)
-        if isinstance(found, Rejected):
-            raise NoPrompt(found.reason, found.detail)
-        return found
+        prompt = self._writer.prompt(row)
+        if isinstance(prompt, Rejected):
+            raise NoPrompt(prompt.reason, prompt.detail)
+        return prompt
 
     async def columns(self, row: Row) -> Row:
         """The record with the columns that the steps before the prompt make. Raises NoPrompt."""
@@ -156,14 +156,14 @@ def _recipe_folder(build: BuildFolder) -> Path:
 
 
 def _chat(recipe: Recipe, build: BuildFolder) -> PromptRenderer:
-    found = [step.transform for step in recipe.steps if isinstance(step.transform, PromptRenderer)]
-    if not found:
+    renderers = [step.transform for step in recipe.steps if isinstance(step.transform, PromptRenderer)]
+    if not renderers:
         raise UserError(f"the recipe of {build.path} has no render.chat, so there is no prompt to serve with")
     if build.templates_folder is None:
         raise UserError(
             f"the build {build.path} keeps no templates", remedy="Build again with `datakit build`."
         )
-    return found[-1]
+    return renderers[-1]
 
 
 def _check_same(build: BuildFolder, annotators: tuple[Step, ...], context: StepContext) -> None:

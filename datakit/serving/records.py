@@ -18,25 +18,25 @@ _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif",
 _KEYS = frozenset({"id", "image", "images", "label"})
 
 
-def items_of(build: BuildFolder, wanted: str) -> list[Item]:
+def items_of(build: BuildFolder, source: str) -> list[Item]:
     """The records of `train`, `val`, a folder of pictures, or a .jsonl file, each id once.
 
     Those of a split carry the prompts that the build holds: they are asked to the letter. Those of a file
     have `id`, `image` or `images` (relative to the file), and maybe `label` and further columns. Raises
     UserError with file and line.
     """
-    if wanted in SPLITS:
-        found = split_items(build, wanted)
-        if not found:
-            raise UserError(f"{build.path} has no records in `{wanted}`", remedy="curate.split makes `val`.")
-        return found
-    path = Path(wanted)
+    if source in SPLITS:
+        items = split_items(build, source)
+        if not items:
+            raise UserError(f"{build.path} has no records in `{source}`", remedy="curate.split makes `val`.")
+        return items
+    path = Path(source)
     if path.is_dir():
         return _folder(path)
     if path.is_file():
         return _file(path)
     raise UserError(
-        f"`{wanted}` is neither a split nor a folder or file here",
+        f"`{source}` is neither a split nor a folder or file here",
         remedy="Give train, val, a folder of pictures, or a .jsonl file.",
     )
 
@@ -64,7 +64,7 @@ def _folder(folder: Path) -> list[Item]:
 
 
 def _file(path: Path) -> list[Item]:
-    found: dict[str, Item] = {}
+    items: dict[str, Item] = {}
     with open(path, "rb") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
@@ -72,14 +72,14 @@ def _file(path: Path) -> list[Item]:
             where = f"{path}:{number}"
             item = _item(line, where, path.absolute().parent)
             assert item.id is not None  # `_item` gives one
-            if item.id in found:
+            if item.id in items:
                 raise UserError(
                     f"id `{item.id}` stands twice", where=where, remedy="Give each record its own."
                 )
-            found[item.id] = item
-    if not found:
+            items[item.id] = item
+    if not items:
         raise UserError(f"{path} holds no record", remedy='One a line: {"id": "a", "image": "a.png"}')
-    return list(found.values())
+    return list(items.values())
 
 
 def _item(line: bytes, where: str, root: Path) -> Item:

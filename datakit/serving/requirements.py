@@ -73,32 +73,32 @@ def requirements_of(build: BuildFolder, model: QwenModel) -> Requirements:
     Raises UserError for a folder without a data set for LLaMA-Factory, or with a picture that is missing.
     """
     family, trainer = processor_of(model), trainer_limits(build)
-    found = _Longest(build.path, family, trainer, template_of(model))
+    longest = _Longest(build.path, family, trainer, template_of(model))
     for row in classified_rows(build):
-        found.add(row)
-    if not found.records:
+        longest.add(row)
+    if not longest.records:
         raise UserError(
             f"{build.path} holds no record of the task itself", remedy="Build again with `datakit build`."
         )
-    served = served_family(found.sizes.values(), family, trainer)
+    served = served_family(longest.sizes.values(), family, trainer)
     return Requirements(
-        records=found.records,
-        prompt_tokens=found.prompt,
-        answer_tokens=found.answer,
-        longest=found.longest,
-        longest_tokens=found.both,
-        images=found.images,
-        image_tokens=found.image,
+        records=longest.records,
+        prompt_tokens=longest.prompt,
+        answer_tokens=longest.answer,
+        longest=longest.longest,
+        longest_tokens=longest.both,
+        images=longest.images,
+        image_tokens=longest.image,
         trainer=trainer,
         family=family,
         served=served,
         mismatches=tuple(
-            sorted({size for size in found.sizes.values() if not _same(size, family, served, trainer)})
+            sorted({size for size in longest.sizes.values() if not _same(size, family, served, trainer)})
         ),
         untreated=sum(
-            not _same_untreated(size, family, served, trainer) for size in set(found.sizes.values())
+            not _same_untreated(size, family, served, trainer) for size in set(longest.sizes.values())
         ),
-        sizes=len(set(found.sizes.values())),
+        sizes=len(set(longest.sizes.values())),
     )
 
 
@@ -110,11 +110,11 @@ def served_family(sizes: Iterable[Size], family: Family, trainer: TrainerLimits)
     pictures once more (a picture of 521 x 1129 by a row), so the limit has that much room, for the longest
     aspect of the data and at least 4:1.
     """
-    known = set(sizes)
-    aspect = max([_USUAL_ASPECT, *(max(size) / min(size) for size in known)])
+    distinct = set(sizes)
+    aspect = max([_USUAL_ASPECT, *(max(size) / min(size) for size in distinct)])
     long_side, short_side = math.sqrt(trainer.max_pixels * aspect), math.sqrt(trainer.max_pixels / aspect)
     room = (long_side + family.factor / 2) * (short_side + family.factor / 2)
-    trained = [_pixels(smart_resize(*trainer_size(*size, trainer), family)) for size in known]
+    trained = [_pixels(smart_resize(*trainer_size(*size, trainer), family)) for size in distinct]
     cell = family.factor**2
     most = math.ceil(max([room, *trained]) / cell) * cell
     return family.within(max_pixels=min(family.max_pixels, most))
@@ -143,13 +143,13 @@ def processor_of(model: QwenModel) -> Family:
     )
 
 
-def classified_rows(build: BuildFolder, *parts: str) -> Iterator[dict[str, Any]]:
-    """The emitted rows of the task itself (train and val, or only `parts`), in order, repeats included.
+def classified_rows(build: BuildFolder, *splits: str) -> Iterator[dict[str, Any]]:
+    """The emitted rows of the task itself (train and val, or only `splits`), in order, repeats included.
 
     Raises UserError for a build without a data set for LLaMA-Factory.
     """
     build.emitted_for(NEED)
-    yield from build.rows(*(parts or ("train", "val")))
+    yield from build.rows(*(splits or ("train", "val")))
 
 
 @dataclass
@@ -235,9 +235,9 @@ def trained_room(build: BuildFolder) -> int:
 
 def longest_prompt(build: BuildFolder) -> int:
     """Tokens of the longest prompt with its pictures: by the plan, else by the template of the training."""
-    known = build.serving.demand.get("prompt_tokens") if build.serving is not None else None
-    if isinstance(known, int):
-        return known
+    planned = build.serving.demand.get("prompt_tokens") if build.serving is not None else None
+    if isinstance(planned, int):
+        return planned
     trained = build.training if build.training_file is not None else {}
     template: Template = "qwen3_vl" if "qwen3" in str(trained.get("template")) else "qwen2_vl"
     longest = _Longest(build.path, FAMILIES[template], trainer_limits(build), template)
@@ -252,9 +252,9 @@ def prompt_tokens(
 ) -> int:
     """Tokens of a prompt with its pictures in training: what a server must count too."""
     family, trainer = processor_of(model), trainer_limits(build)
-    found = _Longest(build.path, family, trainer, template_of(model))
-    found.add({"id": "", "messages": list(messages), "images": list(images)})
-    return found.prompt
+    longest = _Longest(build.path, family, trainer, template_of(model))
+    longest.add({"id": "", "messages": list(messages), "images": list(images)})
+    return longest.prompt
 
 
 def template_of(model: QwenModel) -> Template:

@@ -35,11 +35,11 @@ def write_serving(
 
 def plan_json(plan: ServingPlan) -> dict[str, Any]:
     """The plan as JSON: command, reasons, figures."""
-    found = asdict(plan)
-    found["flags"] = [asdict(flag) for flag in plan.flags]
-    found["command"] = plan.command()
-    found["url"] = plan.url
-    return found
+    document = asdict(plan)
+    document["flags"] = [asdict(flag) for flag in plan.flags]
+    document["command"] = plan.command()
+    document["url"] = plan.url
+    return document
 
 
 def script(plan: ServingPlan, architecture: str) -> str:

@@ -43,9 +43,9 @@ def smoke_test(build: BuildFolder, url: str, name: str, model: QwenModel | None 
     except DatakitError as error:
         return Smoke(False, f"The smoke test failed: {error}")
     answer = asked.reply.parted(prompts.form).answer
-    found = prompts.form.parse(answer, prompts.recipe.labels)
-    said = found.label or f"no label ({found.problem}: {answer[:80]!r})"
-    text = f"Record {asked.id}: truth {item.label}, answered {said} in {asked.seconds:g} s"
+    parsed = prompts.form.parse(answer, prompts.recipe.labels)
+    stated = parsed.label or f"no label ({parsed.problem}: {answer[:80]!r})"
+    text = f"Record {asked.id}: truth {item.label}, answered {stated} in {asked.seconds:g} s"
     if model is None or asked.tokens_in is None or len(prompts.form.turns) > 1:
         return Smoke(True, f"{text}.")
     expected = prompt_tokens(build, item.messages, tuple(map(str, item.images)), model)

@@ -70,14 +70,14 @@ class Bench:
     def context(self, batch_rows: int = WHOLE, folder: Path | None = None, **changes: Any) -> StepContext:
         """The surroundings of the step."""
         offline, nobody = LlmSettings(provider="offline"), LlmSettings(provider="openai", base_url=NOBODY)
-        given = {"llm": offline if self.case.answers is None else nobody, **changes}
+        settings = {"llm": offline if self.case.answers is None else nobody, **changes}
         place = folder or self.folder
         return StepContext(
             base=place,
             project=place,
             labels=self.case.labels,
             run=RunSettings(batch_rows=batch_rows, workers=1),
-            **given,
+            **settings,
         )
 
     @contextmanager
@@ -93,15 +93,15 @@ class Bench:
     def run(self, records: pl.DataFrame | None = None, batch_rows: int = WHOLE) -> Ran:
         """What the step makes of these records; a reader takes none."""
         with self.working(batch_rows) as (context, place):
-            given = None
+            frames = None
             if records is not None:
-                given = RecordFrames(place / "given", dict(records.schema))
-                for some in records.iter_slices(batch_rows):
-                    given.append(some)
+                frames = RecordFrames(place / "given", dict(records.schema))
+                for batch in records.iter_slices(batch_rows):
+                    frames.append(batch)
             store = Store(place / "store")
             try:
                 engine = Engine(context, store, place / "work")
-                stage = engine.run([Step(1, self.transform, PLACE)], given)
+                stage = engine.run([Step(1, self.transform, PLACE)], frames)
                 file = engine.rejects_file
                 lines = file.read_text("utf-8").splitlines() if file.exists() else []
                 (report,) = engine.reports

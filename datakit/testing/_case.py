@@ -75,8 +75,8 @@ def _completed(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
         for number, row in enumerate(rows, 1)
     ]
     frame = pl.DataFrame(full, infer_schema_length=None)
-    known = [name for name in COLUMNS if name in frame.columns]
-    frame = frame.with_columns(pl.col(name).cast(COLUMNS[name]) for name in known)
+    typed = [name for name in COLUMNS if name in frame.columns]
+    frame = frame.with_columns(pl.col(name).cast(COLUMNS[name]) for name in typed)
     return frame.select(*BASE, *(name for name in frame.columns if name not in BASE))
 
 

@@ -23,7 +23,7 @@ def writes_the_files_that_it_names(bench: Bench) -> None:
     """Every artifact stands in the build's folder, and something does."""
     artifacts, files = bench.emit()
     expect(artifacts, "`write` names no file that it wrote")
-    absent = {item.path for item in artifacts} - files.keys()
+    absent = {artifact.path for artifact in artifacts} - files.keys()
     expect(not absent, f"`write` names files that are not there: {', '.join(sorted(absent))}")
 
 
@@ -44,8 +44,8 @@ def writes_no_column_that_it_does_not_declare(bench: Bench) -> None:
         emitter = emitter.model_copy(update={"columns": ("label",)})
     moved = with_others_moved(bench.records, emitter, bench.context())
     _, files = bench.emit(emitter=emitter)
-    _, others = bench.emit(moved, emitter)
-    expect(others == files, "its files depend on a column that neither `inputs` nor `optional` names")
+    _, moved_files = bench.emit(moved, emitter)
+    expect(moved_files == files, "its files depend on a column that neither `inputs` nor `optional` names")
 
 
 def touches_no_file_and_no_package_that_it_does_not_declare(bench: Bench) -> None:
@@ -59,13 +59,13 @@ def touches_no_file_and_no_package_that_it_does_not_declare(bench: Bench) -> Non
 
 def says_in_words_what_it_cannot_write(bench: Bench) -> None:
     """No records, nulls, or no chats: it writes them, or raises UserError."""
-    given = bench.records
+    valid = bench.records
     hard = {
-        "no records": given.clear(),
-        "records with nulls": with_nulls(given),
-        "records without messages": given.with_columns(messages=pl.lit(None, given.schema["messages"])),
+        "no records": valid.clear(),
+        "records with nulls": with_nulls(valid),
+        "records without messages": valid.with_columns(messages=pl.lit(None, valid.schema["messages"])),
     }
-    for what, records in hard.items():
+    for case, records in hard.items():
         try:
             bench.emit(records)
         except UserError:
@@ -74,7 +74,7 @@ def says_in_words_what_it_cannot_write(bench: Bench) -> None:
             raise
         except Exception as error:  # the author sees it, with what brought it about
             raise AssertionError(
-                f"{what} raise {type(error).__name__}: {error}; raise UserError with words for the user"
+                f"{case} raise {type(error).__name__}: {error}; raise UserError with words for the user"
             ) from error
 
 

@@ -12,9 +12,9 @@ def expect(holds: object, message: str) -> None:
         raise AssertionError(message)
 
 
-def expect_same(frame: pl.DataFrame, wanted: pl.DataFrame, message: str) -> None:
+def expect_same(frame: pl.DataFrame, expected: pl.DataFrame, message: str) -> None:
     """Raises AssertionError when two frames differ, with the place."""
     try:
-        assert_frame_equal(frame, wanted)
+        assert_frame_equal(frame, expected)
     except AssertionError as error:
         raise AssertionError(f"{message}\n{error}") from None

@@ -20,10 +20,10 @@ def gives_the_columns_it_names(bench: Bench) -> None:
     reader, context = _reader(bench), bench.context()
     absent = [str(path) for path in reader.files(context) if not path.is_file()]
     expect(not absent, f"`files` names what is no file: {', '.join(absent)}")
-    named = dict(reader.columns(context))
+    declared = dict(reader.columns(context))
     for batch in reader.read(context):
         real = dict(batch.frame.schema)
-        expect(real == named, f"`columns` says {named}, but a batch has {real}")
+        expect(real == declared, f"`columns` says {declared}, but a batch has {real}")
 
 
 def gives_the_same_for_any_batch_size(bench: Bench) -> None:
@@ -45,8 +45,8 @@ def gives_the_same_ids_in_another_folder(bench: Bench) -> None:
     with tempfile.TemporaryDirectory(prefix="moved, 第二 ") as place:
         moved = Path(place).resolve() / "files"
         shutil.copytree(bench.folder, moved)
-        here, there = _ids(bench, bench.context()), _ids(bench, bench.context(folder=moved))
-    expect(here == there, f"the same source in another folder gives other ids: {here[:2]}, {there[:2]}")
+        ids, moved_ids = _ids(bench, bench.context()), _ids(bench, bench.context(folder=moved))
+    expect(ids == moved_ids, f"the same source in another folder gives other ids: {ids[:2]}, {moved_ids[:2]}")
 
 
 def touches_no_file_and_no_package_that_it_does_not_declare(bench: Bench) -> None:

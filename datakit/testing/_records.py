@@ -25,9 +25,9 @@ class HeldRecords(FinalRecords):
         return self.frame.schema
 
     def factored(self, columns: Sequence[str] | None = None) -> Iterator[FactoredChats]:
-        for part in self.frame.select(columns or self.frame.columns).iter_slices(PART):
-            yield factor(part) if part.schema.get(CHATS) == MESSAGES else FactoredChats(part)
+        for batch in self.frame.select(columns or self.frame.columns).iter_slices(PART):
+            yield factor(batch) if batch.schema.get(CHATS) == MESSAGES else FactoredChats(batch)
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        for part in self.factored(columns):
-            yield part.expanded()
+        for chats in self.factored(columns):
+            yield chats.expanded()

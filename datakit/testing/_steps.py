@@ -67,26 +67,26 @@ def a_record_gives_the_same_without_the_others(bench: Bench) -> None:
 def keeps_ids_and_touches_only_its_own_columns(bench: Bench) -> None:
     """Every record comes out or is rejected, and only columns of `outputs` are added or changed."""
     before, ran = bench.records, bench.whole
-    given = dict(bench.transform.outputs(bench.context()))
+    outputs = dict(bench.transform.outputs(bench.context()))
     ids = ran.frame["id"]
     lost = set(before["id"]) - {*ids, *_rejected(ran)}
     expect(not lost, f"records vanish without a reject: {', '.join(sorted(lost)[:3])}")
     expect(ids.n_unique() == len(ids), "an id stands for two records")
-    added = set(plain(ran.frame).columns) - set(before.columns) - set(given)
+    added = set(plain(ran.frame).columns) - set(before.columns) - set(outputs)
     expect(not added, f"columns come out that `outputs` does not name: {', '.join(sorted(added))}")
     kept = before.filter(pl.col("id").is_in(ids.to_list()))
     after = ran.frame.filter(pl.col("id").is_in(kept["id"].to_list()))
-    same = [column for column in before.columns if column not in given]
+    same = [column for column in before.columns if column not in outputs]
     expect_same(after.select(same), kept.select(same), "columns change that `outputs` does not name")
-    for column, dtype in given.items():
+    for column, dtype in outputs.items():
         real = ran.frame.schema.get(column)
         expect(real == dtype, f"`outputs` says that {column} is {dtype}, but it comes out as {real}")
 
 
 def needs_no_column_that_it_does_not_declare(bench: Bench) -> None:
     """It works on records that have the columns of `inputs` and `optional` and no others."""
-    wanted = {*bench.transform.reads(bench.context()), *BASE}
-    columns = [column for column in bench.records.columns if column in wanted]
+    declared = {*bench.transform.reads(bench.context()), *BASE}
+    columns = [column for column in bench.records.columns if column in declared]
     try:
         ran = bench.run(bench.records.select(columns))
     except pl.exceptions.ColumnNotFoundError as error:

@@ -79,18 +79,20 @@ def strange_files(opened: Iterable[Path], step: Transform, context: StepContext,
         if name.endswith(".j2")
         for used in context.templates.used(name)
     ]
-    others = [shipped_folder("templates") / name for name in step.templates()]
+    shipped = [shipped_folder("templates") / name for name in step.templates()]
     own = (*_OWN, Path(inspect.getfile(type(step))).resolve().parent)
     labels = [Path(context.labels.path)] if context.labels is not None else []
-    known = {*step.files(context), *templates, *others, *labels}
+    declared = {*step.files(context), *templates, *shipped, *labels}
     return sorted(
         {
             path
             for path in opened
-            if path not in known
+            if path not in declared
             and path.suffix not in (".jpg", ".png", ".webp", ".py", ".pyc")
             and not any(folder in path.parents for folder in own)
-            and not any(part.parent == scratch and part.name.startswith("work-") for part in path.parents)
+            and not any(
+                parent.parent == scratch and parent.name.startswith("work-") for parent in path.parents
+            )
         }
     )
 
@@ -124,9 +126,9 @@ def absent_packages(modules: set[str]) -> Iterator[None]:
         yield
 
 
-def with_others_moved(given: pl.DataFrame, step: Transform, context: StepContext) -> pl.DataFrame:
+def with_others_moved(records: pl.DataFrame, step: Transform, context: StepContext) -> pl.DataFrame:
     """The records, each with its neighbour's values in columns that the step does not declare."""
     declared = {"id", "source_file", "source_line", *step.reads(context)}
-    others = [name for name in given.columns if name not in declared]
-    moved = pl.concat([given.select(others).tail(1), given.select(others).head(-1)])
-    return given.with_columns(moved)
+    undeclared = [name for name in records.columns if name not in declared]
+    moved = pl.concat([records.select(undeclared).tail(1), records.select(undeclared).head(-1)])
+    return records.with_columns(moved)

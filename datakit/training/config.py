@@ -86,12 +86,12 @@ class TrainSettings(Settings):
     @property
     def keys(self) -> dict[str, Any]:
         """LLaMA-Factory's keys from the preset and from the recipe, which wins."""
-        mine = {key: checked_value(key, value) for key, value in (self.__pydantic_extra__ or {}).items()}
-        found = {**_METHODS[self._method()], **self._preset(), **mine}
-        found["finetuning_type"] = self._method()
+        own = {key: checked_value(key, value) for key, value in (self.__pydantic_extra__ or {}).items()}
+        keys = {**_METHODS[self._method()], **self._preset(), **own}
+        keys["finetuning_type"] = self._method()
         if self.deepspeed is not None:
-            found["deepspeed"] = self.deepspeed
-        return found
+            keys["deepspeed"] = self.deepspeed
+        return keys
 
     def _method(self) -> str:
         return self.method or str(self._preset().get("finetuning_type", "lora"))
@@ -99,10 +99,10 @@ class TrainSettings(Settings):
     def _preset(self) -> dict[str, Any]:
         if self.preset is None:
             return {}
-        found: dict[str, Any] = parse((_PRESETS / f"{self.preset}.yaml").read_text("utf-8"))
-        if self.method not in (None, found["finetuning_type"]):  # LoRA's figures mean nothing elsewhere
-            return {key: value for key, value in found.items() if not key.startswith("lora_")}
-        return found
+        preset: dict[str, Any] = parse((_PRESETS / f"{self.preset}.yaml").read_text("utf-8"))
+        if self.method not in (None, preset["finetuning_type"]):  # LoRA's figures mean nothing elsewhere
+            return {key: value for key, value in preset.items() if not key.startswith("lora_")}
+        return preset
 
 
 _METHODS: dict[str, dict[str, Any]] = {
@@ -217,37 +217,37 @@ def _max_pixels(wanted: int | None, emitted: int | None) -> int:
 
 
 def _data_keys(emitted: Emitted) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    data_keys: dict[str, Any] = {
         "dataset": ",".join(emitted.entries("train", "general")),
         "dataset_dir": ".",
         "media_dir": ".",
     }
     if emitted.rows("val"):
-        found["eval_dataset"] = ",".join(emitted.entries("val"))
-    return found
+        data_keys["eval_dataset"] = ",".join(emitted.entries("val"))
+    return data_keys
 
 
 def _steps(keys: dict[str, Any], emitted: Emitted, settings: TrainSettings) -> dict[str, Any]:
     """Warm-up, logging, evaluation and saving in steps that fire, as the trainer will count them."""
     total = total_steps(keys, emitted.rows("train", "general"), settings.gpus)
-    found: dict[str, Any] = {}
+    steps: dict[str, Any] = {}
     # A whole number: transformers reads a `warmup_steps` below 1 as a share, and refuses `warmup_ratio`.
     share = float(keys.get("warmup_ratio") or 0)
-    found["warmup_steps"] = int(keys.get("warmup_steps", math.ceil(total * share)))
-    if found["warmup_steps"] >= total > 1:
+    steps["warmup_steps"] = int(keys.get("warmup_steps", math.ceil(total * share)))
+    if steps["warmup_steps"] >= total > 1:
         raise UserError(
-            f"the warm-up of {found['warmup_steps']:,} steps never ends: the training has {total:,} steps",
+            f"the warm-up of {steps['warmup_steps']:,} steps never ends: the training has {total:,} steps",
             remedy="Give `warmup_ratio` (such as 0.1) instead; the steps are computed from the data.",
         )
-    found["logging_steps"] = keys.get("logging_steps", max(1, min(10, total // 20)))
-    given = keys.get("eval_steps", keys.get("save_steps"))
-    if keys.get("save_steps", given) != given:
+    steps["logging_steps"] = keys.get("logging_steps", max(1, min(10, total // 20)))
+    interval = keys.get("eval_steps", keys.get("save_steps"))
+    if keys.get("save_steps", interval) != interval:
         raise UserError(
-            f"`eval_steps` {given:g} and `save_steps` {keys['save_steps']:g} differ: "
+            f"`eval_steps` {interval:g} and `save_steps` {keys['save_steps']:g} differ: "
             "the best step may have no checkpoint",
             remedy="Give one of them, or leave both out; they are computed from the data.",
         )
-    every = given if given is not None else max(1, total // settings.evaluations)
+    every = interval if interval is not None else max(1, total // settings.evaluations)
     packed = bool(keys.get("packing") or keys.get("neat_packing"))
     if every > total and not packed:
         raise UserError(
@@ -255,19 +255,19 @@ def _steps(keys: dict[str, Any], emitted: Emitted, settings: TrainSettings) -> d
             remedy="Leave `eval_steps` and `save_steps` out of `train:`; they are computed from the data.",
         )
     # Packing joins rows, so that only the trainer knows the number of steps.
-    found["save_strategy"] = keys.get("save_strategy", "epoch" if packed else "steps")
-    if found["save_strategy"] == "steps":
-        found["save_steps"] = every
+    steps["save_strategy"] = keys.get("save_strategy", "epoch" if packed else "steps")
+    if steps["save_strategy"] == "steps":
+        steps["save_steps"] = every
     if emitted.rows("val"):
-        found["eval_strategy"] = keys.get("eval_strategy", found["save_strategy"])
-        found["per_device_eval_batch_size"] = keys.get("per_device_eval_batch_size", 1)
-        if found["eval_strategy"] == "steps":
-            found["eval_steps"] = every
-        best = found["eval_strategy"] == found["save_strategy"]
-        found["load_best_model_at_end"] = keys.get("load_best_model_at_end", best)
-        found["metric_for_best_model"] = keys.get("metric_for_best_model", "eval_loss")
-        found["greater_is_better"] = keys.get("greater_is_better", False)
-    return found
+        steps["eval_strategy"] = keys.get("eval_strategy", steps["save_strategy"])
+        steps["per_device_eval_batch_size"] = keys.get("per_device_eval_batch_size", 1)
+        if steps["eval_strategy"] == "steps":
+            steps["eval_steps"] = every
+        best = steps["eval_strategy"] == steps["save_strategy"]
+        steps["load_best_model_at_end"] = keys.get("load_best_model_at_end", best)
+        steps["metric_for_best_model"] = keys.get("metric_for_best_model", "eval_loss")
+        steps["greater_is_better"] = keys.get("greater_is_better", False)
+    return steps
 
 
 def total_steps(keys: dict[str, Any], rows: int, gpus: int) -> int:
@@ -296,10 +296,10 @@ def _text(name: str, keys: dict[str, Any], settings: TrainSettings, emitted: Emi
 
 
 def _warnings(keys: dict[str, Any], emitted: Emitted) -> list[str]:
-    found = []
+    warnings = []
     if not emitted.rows("val"):
-        found.append("there are no validation records, so nothing is evaluated.")
+        warnings.append("there are no validation records, so nothing is evaluated.")
     texts = [file for file in emitted.files.values() if not file.pictures]
     if "z3" in str(keys.get("deepspeed", "")) and texts and len(texts) < len(emitted.files):
-        found.append("text-only rows beside pictures can hang ZeRO-3 on several GPUs; ZeRO-2 is safe.")
-    return found
+        warnings.append("text-only rows beside pictures can hang ZeRO-3 on several GPUs; ZeRO-2 is safe.")
+    return warnings

@@ -69,10 +69,10 @@ def settings_of(wanted: str | None, base: Path) -> dict[str, Any] | None:
     if wanted in NAMES:
         return configuration(wanted)
     try:
-        found: dict[str, Any] = orjson.loads((base / wanted).read_bytes())
+        settings: dict[str, Any] = orjson.loads((base / wanted).read_bytes())
     except (OSError, orjson.JSONDecodeError) as error:
         raise UserError(
             f"`train.deepspeed` names {base / wanted}, which cannot be read: {error}",
             remedy=f"Give a JSON file relative to the recipe, or one of {', '.join(NAMES)}.",
         ) from None
-    return found
+    return settings

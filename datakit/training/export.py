@@ -64,23 +64,23 @@ def export(run: RunFolder, python: str | None, say: Say) -> Exported:
             f"{run.trained} holds no trained model", remedy=f"Train first: datakit train {run.build.path}"
         )
     began = time.monotonic()
-    part = run.served.with_name(f"{run.served.name}.part")
-    _clear(part, say)
-    part.mkdir(parents=True)
-    (part / MARK).touch()
-    words = (*call.words, f"export_dir={_relative(part, run.build.path)}")
+    draft = run.served.with_name(f"{run.served.name}.part")
+    _clear(draft, say)
+    draft.mkdir(parents=True)
+    (draft / MARK).touch()
+    words = (*call.words, f"export_dir={_relative(draft, run.build.path)}")
     log = run_logged(trainer.Call(words, call.folder, {}), run.logs, "export", say)
-    complete(part, run, say)
-    found = problems(part, run)
-    if found:
-        listed = "\n".join(f"    {problem}" for problem in found)
-        raise ExportFailed(f"the exported model in {part} is not right:\n{listed}\n  Its log: {log}")
+    complete(draft, run, say)
+    faults = problems(draft, run)
+    if faults:
+        listed = "\n".join(f"    {problem}" for problem in faults)
+        raise ExportFailed(f"the exported model in {draft} is not right:\n{listed}\n  Its log: {log}")
     _clear(run.served, say)
-    part.rename(run.served)
+    draft.rename(run.served)
     (run.served / MARK).write_text(_listing(run.served), "utf-8")
-    made = _exported(run.served)
-    made.log, made.seconds = str(log), round(time.monotonic() - began, 1)
-    return made
+    exported = _exported(run.served)
+    exported.log, exported.seconds = str(log), round(time.monotonic() - began, 1)
+    return exported
 
 
 def _clear(folder: Path, say: Say) -> None:
@@ -110,10 +110,10 @@ def complete(folder: Path, run: RunFolder, say: Say) -> None:
         if any((folder / name).is_file() for name in names):
             continue
         for source in (run.trained, base):
-            found = next((source / name for name in names if (source / name).is_file()), None)
-            if found is not None:
-                shutil.copyfile(found, folder / found.name)
-                say(f"{found.name} was copied from {source}")
+            source_file = next((source / name for name in names if (source / name).is_file()), None)
+            if source_file is not None:
+                shutil.copyfile(source_file, folder / source_file.name)
+                say(f"{source_file.name} was copied from {source}")
                 break
 
 
@@ -123,47 +123,51 @@ def problems(folder: Path, run: RunFolder) -> list[str]:
     Weights are compared by name and shape with the base model where that is a local folder: a merge that
     renamed a tensor loads with random values in its place, and without an error.
     """
-    found = []
+    faults = []
     config = _config(folder)
     if config is None:
-        found.append("config.json is missing or no JSON")
+        faults.append("config.json is missing or no JSON")
     if not has_weights(folder):
-        found.append("the weights are missing or cut short")
+        faults.append("the weights are missing or cut short")
     for what, names in (("processor", _PROCESSOR), ("tokenizer", _TOKENIZER)):
         if not any((folder / name).is_file() for name in names):
-            found.append(f"the {what} is missing: none of {', '.join(names)}")
+            faults.append(f"the {what} is missing: none of {', '.join(names)}")
     if not _has_template(folder):
-        found.append(
+        faults.append(
             f"the chat template is missing: none of {', '.join(_TEMPLATES)}, nor tokenizer_config.json"
         )
     if (folder / "adapter_config.json").is_file():
-        found.append("adapter_config.json is there: the adapter was not merged")
+        faults.append("adapter_config.json is there: the adapter was not merged")
     base = Path(str(run.keys["model_name_or_path"]))
     if config is not None and base.is_dir():
-        found += _differences(folder, base, config)
-    return found
+        faults += _differences(folder, base, config)
+    return faults
 
 
 def _differences(folder: Path, base: Path, config: dict[str, Any]) -> list[str]:
-    found = []
-    other = _config(base) or {}
-    if config.get("architectures") != other.get("architectures"):
-        found.append(f"the architecture is {config.get('architectures')}, not {other.get('architectures')}")
-    mine, theirs = (_canonical(shapes(place)) for place in (folder, base))
-    if not theirs:
-        return found  # weights of the base in another format
+    differences = []
+    base_config = _config(base) or {}
+    if config.get("architectures") != base_config.get("architectures"):
+        differences.append(
+            f"the architecture is {config.get('architectures')}, not {base_config.get('architectures')}"
+        )
+    own_shapes, base_shapes = (_canonical(shapes(place)) for place in (folder, base))
+    if not base_shapes:
+        return differences  # weights of the base in another format
     tied = {"lm_head.weight"} if _is_tied(config) else set()
     for words, names in (
-        ("missing", theirs.keys() - mine.keys() - tied),
-        ("new", mine.keys() - theirs.keys() - tied),
+        ("missing", base_shapes.keys() - own_shapes.keys() - tied),
+        ("new", own_shapes.keys() - base_shapes.keys() - tied),
     ):
         if names:
             shown = ", ".join(sorted(names)[:3])
-            found.append(f"{len(names)} tensors are {words} against the base model, such as {shown}")
-    wrong = [name for name in mine.keys() & theirs.keys() if mine[name] != theirs[name]]
+            differences.append(f"{len(names)} tensors are {words} against the base model, such as {shown}")
+    wrong = [name for name in own_shapes.keys() & base_shapes.keys() if own_shapes[name] != base_shapes[name]]
     if wrong:
-        found.append(f"{len(wrong)} tensors have another shape than in the base model, such as {min(wrong)}")
-    return found
+        differences.append(
+            f"{len(wrong)} tensors have another shape than in the base model, such as {min(wrong)}"
+        )
+    return differences
 
 
 _RENAMED = (
@@ -176,14 +180,14 @@ _RENAMED = (
 
 
 def _canonical(tensors: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    found = {}
+    renamed = {}
     for name, shape in tensors.items():
         for old, new in _RENAMED:
             if name.startswith(old):
                 name = new + name.removeprefix(old)
                 break
-        found[name] = shape
-    return found
+        renamed[name] = shape
+    return renamed
 
 
 def _is_tied(config: dict[str, Any]) -> bool:
@@ -217,10 +221,10 @@ def _has_template(folder: Path) -> bool:
 
 def _config(folder: Path) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = orjson.loads((folder / "config.json").read_bytes())
+        config: dict[str, Any] = orjson.loads((folder / "config.json").read_bytes())
     except (OSError, orjson.JSONDecodeError):
         return None
-    return found
+    return config
 
 
 def _relative(path: Path, start: Path) -> str:

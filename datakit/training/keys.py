@@ -28,8 +28,8 @@ OWNED = {
 @cache
 def known_keys() -> dict[str, Any]:
     """Key -> bool, int, float, str, any, or a list of the words that it takes."""
-    found: dict[str, Any] = orjson.loads(Path(__file__).with_name("llamafactory_keys.json").read_bytes())
-    keys: dict[str, Any] = found["keys"]
+    document: dict[str, Any] = orjson.loads(Path(__file__).with_name("llamafactory_keys.json").read_bytes())
+    keys: dict[str, Any] = document["keys"]
     return keys
 
 

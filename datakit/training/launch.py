@@ -106,9 +106,9 @@ def train(run: RunFolder, place: Place, say: Say) -> Trained:
     log = run_logged(call, run.logs, "train", say, progress=run.progress)
     if first and not run.finished():
         raise TrainerFailed(f"the trainer ended without a model in {run.trained}\n  Its log: {log}")
-    found = Trained(trained=str(run.trained), log=str(log), resumed_from=resumed)
-    found.seconds = round(time.monotonic() - began, 1)
-    return _account(run, found)
+    trained = Trained(trained=str(run.trained), log=str(log), resumed_from=resumed)
+    trained.seconds = round(time.monotonic() - began, 1)
+    return _account(run, trained)
 
 
 def run_logged(
@@ -171,13 +171,13 @@ def plan_of(run: RunFolder, machine: Machine, *, gpus: int, nodes: int) -> Memor
 
 def _share(run: RunFolder, place: Place) -> tuple[int, int]:
     gpus, nodes = gpus_and_nodes(run)
-    wanted, across = place.gpus or gpus, place.nodes or nodes
-    if wanted * across != gpus * nodes:
+    per_node, across = place.gpus or gpus, place.nodes or nodes
+    if per_node * across != gpus * nodes:
         raise UserError(
-            f"the steps were reckoned for {gpus * nodes} GPUs in all, and {wanted * across} would train",
-            remedy=f"Build again for them: --set train.gpus={wanted * across} --set train.nodes={across}",
+            f"the steps were reckoned for {gpus * nodes} GPUs in all, and {per_node * across} would train",
+            remedy=f"Build again for them: --set train.gpus={per_node * across} --set train.nodes={across}",
         )
-    return wanted, across
+    return per_node, across
 
 
 def _check_machine(run: RunFolder, place: Place, say: Say) -> None:
@@ -218,22 +218,22 @@ def _set_half_written_aside(run: RunFolder, say: Say) -> list[Path]:
 
 
 def _wait(process: subprocess.Popen[bytes], say: Say, progress: Callable[[], dict[str, Any] | None]) -> int:
-    told: Any = progress()
+    last_account: Any = progress()
     while True:
         try:
             return process.wait(_LOOK_EVERY_S)
         except subprocess.TimeoutExpired:
-            found = progress()
-            if found is not None and found != told:
-                say(_told(found))
-                told = found
+            account = progress()
+            if account is not None and account != last_account:
+                say(_told(account))
+                last_account = account
 
 
-def _told(found: dict[str, Any]) -> str:
-    steps = f"step {found.get('current_steps', '?')} of {found.get('total_steps', '?')}"
-    losses = [f"{name} {found[name]:.4f}" for name in ("loss", "eval_loss") if name in found]
-    left = f"{found['remaining_time']} left" if "remaining_time" in found else ""
-    return ", ".join(part for part in (steps, *losses, left) if part)
+def _told(account: dict[str, Any]) -> str:
+    steps = f"step {account.get('current_steps', '?')} of {account.get('total_steps', '?')}"
+    losses = [f"{name} {account[name]:.4f}" for name in ("loss", "eval_loss") if name in account]
+    time_left = f"{account['remaining_time']} left" if "remaining_time" in account else ""
+    return ", ".join(text for text in (steps, *losses, time_left) if text)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -259,7 +259,7 @@ def _failure(name: str, code: int, log: Path) -> str:
     return f"llamafactory-cli {name} {how}. The end of its log, {log}:\n{tail}\n  {remedy}".rstrip()
 
 
-def _account(run: RunFolder, found: Trained) -> Trained:
+def _account(run: RunFolder, trained: Trained) -> Trained:
     """Steps and losses out of the trainer's own log."""
     import orjson
 
@@ -269,7 +269,7 @@ def _account(run: RunFolder, found: Trained) -> Trained:
             entry = orjson.loads(line)
         except orjson.JSONDecodeError:
             continue
-        found.steps = int(entry.get("current_steps", found.steps))
-        found.loss = entry.get("loss", found.loss)
-        found.eval_loss = entry.get("eval_loss", found.eval_loss)
-    return found
+        trained.steps = int(entry.get("current_steps", trained.steps))
+        trained.loss = entry.get("loss", trained.loss)
+        trained.eval_loss = entry.get("eval_loss", trained.eval_loss)
+    return trained

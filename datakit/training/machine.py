@@ -27,11 +27,11 @@ def this_machine(
     """This machine, with the given figures (GiB) in place of what is found."""
     import psutil
 
-    found = gpu_memories()
-    size = min(found, default=0) if gpu_memory_gb is None else int(gpu_memory_gb * GIB)
+    memories = gpu_memories()
+    size = min(memories, default=0) if gpu_memory_gb is None else int(gpu_memory_gb * GIB)
     host = psutil.virtual_memory().total if host_memory_gb is None else int(host_memory_gb * GIB)
-    given = any(figure is not None for figure in (gpus, gpu_memory_gb, host_memory_gb))
-    return Machine(len(found) if gpus is None else gpus, size, host, measured=not given)
+    any_given = any(figure is not None for figure in (gpus, gpu_memory_gb, host_memory_gb))
+    return Machine(len(memories) if gpus is None else gpus, size, host, measured=not any_given)
 
 
 def gpu_memories() -> list[int]:
@@ -41,8 +41,8 @@ def gpu_memories() -> list[int]:
         return []
     query = [program, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     try:
-        done = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True)
+        result = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True)
     except (OSError, subprocess.SubprocessError):
         return []  # a driver that does not answer gives no GPU to train on either
-    sizes = [line.strip() for line in done.stdout.splitlines()]
+    sizes = [line.strip() for line in result.stdout.splitlines()]
     return [int(size) << 20 for size in sizes if size.isdigit()]

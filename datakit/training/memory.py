@@ -162,11 +162,11 @@ def batch_of(keys: dict[str, Any], tokens: int, image_tokens: int) -> Batch:
 def inputs(size: QwenModel, trained: Trained, batch: Batch, *, gpus: int, nodes: int) -> list[Need]:
     """What each mode would need, in the order of MODES; `gpus` are those of one node."""
     step = activations(size, batch, through_vision=trained.through_vision)
-    found = []
+    needs = []
     for mode in MODES:
         gpu, host = states(mode, trained, largest_layer(size), gpus, nodes)
-        found.append(Need(mode, gpu, step, host))
-    return found
+        needs.append(Need(mode, gpu, step, host))
+    return needs
 
 
 def mode_of(configuration: dict[str, Any] | None) -> str:

@@ -89,7 +89,7 @@ def memory_plan(
     cutoff = int(keys.get("cutoff_len", 4096))
     batch = memory.batch_of(keys, *(longest or (cutoff, cutoff // 2)))
     mode = memory.mode_of(configuration)
-    found = memory.inputs(size, trained, batch, gpus=gpus, nodes=nodes)
+    needs = memory.inputs(size, trained, batch, gpus=gpus, nodes=nodes)
     return MemoryPlan(
         model=size.name,
         parameters=size.parameters,
@@ -102,7 +102,7 @@ def memory_plan(
         rows=batch.rows,
         tokens=batch.tokens,
         tokens_from="the longest row of the build" if longest else "cutoff_len, because nothing is built",
-        modes=[_row(need, machine, chosen=need.mode == mode) for need in found],
+        modes=[_row(need, machine, chosen=need.mode == mode) for need in needs],
         chosen=mode,
         notes=_notes(keys, machine),
     )
@@ -124,8 +124,8 @@ def of_recipe(
     longest = None
     if build.training_file is not None:
         built = {**build.training, **{key: keys[key] for key in ("image_max_pixels",) if key in keys}}
-        found = longest_row(build, built, 2 * size.patch)
-        longest = found if found[0] else None
+        row_tokens = longest_row(build, built, 2 * size.patch)
+        longest = row_tokens if row_tokens[0] else None
     return memory_plan(
         size,
         keys,
@@ -157,9 +157,9 @@ def refuse_what_cannot_fit(plan: MemoryPlan) -> str:
 
 
 def _remedy(plan: MemoryPlan) -> str:
-    other = plan.quickest
-    if other is not None and not other.chosen:
-        change = "no `deepspeed`" if other.mode == "none" else f"`deepspeed: {other.mode}`"
+    quickest = plan.quickest
+    if quickest is not None and not quickest.chosen:
+        change = "no `deepspeed`" if quickest.mode == "none" else f"`deepspeed: {quickest.mode}`"
         return f"What fits: {change} in the recipe's `train:`, then build again."
     return (
         "No mode fits: train `method: lora` (with `quantization_bit: 4` if need be) or a smaller model, on "

@@ -79,13 +79,13 @@ class RunFolder:
         if not name:
             return None
         try:
-            found: dict[str, Any] = orjson.loads((self.build.path / str(name)).read_bytes())
+            settings: dict[str, Any] = orjson.loads((self.build.path / str(name)).read_bytes())
         except (OSError, orjson.JSONDecodeError) as error:
             raise UserError(
                 f"{names.TRAINING} names {name}, which cannot be read: {error}",
                 remedy="Build again: datakit build",
             ) from None
-        return found
+        return settings
 
     def finished(self) -> bool:
         """Whether the training came to its end: weights and the trainer's last file are there."""
@@ -99,33 +99,35 @@ class RunFolder:
             return None
         for line in reversed(lines):  # the very last one may be half-written
             try:
-                found: dict[str, Any] = orjson.loads(line)
+                entry: dict[str, Any] = orjson.loads(line)
             except orjson.JSONDecodeError:
                 continue
-            return found
+            return entry
         return None
 
 
 def has_weights(folder: Path) -> bool:
     """Whether the folder holds a model or an adapter, with every file that its index names."""
-    found = next((folder / name for name in _WEIGHTS if (folder / name).is_file()), None)
-    if found is None:
+    weights = next((folder / name for name in _WEIGHTS if (folder / name).is_file()), None)
+    if weights is None:
         return False
-    if not found.name.endswith("index.json"):
-        return _whole(found)
+    if not weights.name.endswith("index.json"):
+        return _whole(weights)
     try:
-        named = set(orjson.loads(found.read_bytes())["weight_map"].values())
+        shards = set(orjson.loads(weights.read_bytes())["weight_map"].values())
     except (orjson.JSONDecodeError, KeyError):
         return False
-    return all((folder / name).is_file() and _whole(folder / name) for name in named)
+    return all((folder / name).is_file() and _whole(folder / name) for name in shards)
 
 
 def checkpoints(trained: Path) -> tuple[list[Path], list[Path]]:
     """Whole checkpoints and half-written ones, each in order of their steps."""
-    found = [path for path in trained.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdigit()]
-    found.sort(key=lambda path: int(path.name.removeprefix("checkpoint-")))
-    whole = [path for path in found if _is_whole(path)]
-    return whole, [path for path in found if path not in whole]
+    folders = [
+        path for path in trained.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdigit()
+    ]
+    folders.sort(key=lambda path: int(path.name.removeprefix("checkpoint-")))
+    whole = [path for path in folders if _is_whole(path)]
+    return whole, [path for path in folders if path not in whole]
 
 
 def _is_whole(checkpoint: Path) -> bool:

@@ -22,27 +22,27 @@ def header(path: Path) -> dict[str, Any] | None:
             (length,) = struct.unpack("<Q", start)
             if not 0 < length <= _LONGEST_HEADER:
                 return None
-            found: dict[str, Any] = orjson.loads(file.read(length))
+            tensors: dict[str, Any] = orjson.loads(file.read(length))
     except (OSError, orjson.JSONDecodeError):
         return None
-    found.pop("__metadata__", None)
-    return found
+    tensors.pop("__metadata__", None)
+    return tensors
 
 
 def data_bytes(path: Path) -> int | None:
     """How long the file must be by its header; None where the header cannot be read."""
-    found = header(path)
-    if found is None:
+    tensors = header(path)
+    if tensors is None:
         return None
     with open(path, "rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
-    return 8 + int(length) + max((int(tensor["data_offsets"][1]) for tensor in found.values()), default=0)
+    return 8 + int(length) + max((int(tensor["data_offsets"][1]) for tensor in tensors.values()), default=0)
 
 
 def shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     """Tensor name -> shape over all safetensors files of a model's folder."""
-    found: dict[str, tuple[int, ...]] = {}
+    by_name: dict[str, tuple[int, ...]] = {}
     for path in sorted(folder.glob("*.safetensors")):
         for name, tensor in (header(path) or {}).items():
-            found[name] = tuple(tensor["shape"])
-    return found
+            by_name[name] = tuple(tensor["shape"])
+    return by_name

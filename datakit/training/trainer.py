@@ -43,14 +43,14 @@ def find_trainer(given: str | None = None) -> Path:
     """llamafactory-cli of the `given` Python, of the variable DATAKIT_TRAINER, or of the PATH."""
     source, place = ("--python", given) if given else (VARIABLE, os.environ.get(VARIABLE))
     if not place:
-        found = shutil.which(_PROGRAM)
-        if found is None:
+        on_path = shutil.which(_PROGRAM)
+        if on_path is None:
             raise UserError(
                 f"{_PROGRAM} is not on the PATH",
                 remedy='Install it here (pip install "llamafactory==0.9.5"), or name the Python of an '
                 f"environment that has it: --python /envs/trainer/bin/python, or {VARIABLE}.",
             )
-        return Path(found).absolute()
+        return Path(on_path).absolute()
     path = Path(place).expanduser().absolute()
     program = path if path.name == _PROGRAM else path.parent / _PROGRAM
     if path.is_dir():
@@ -72,7 +72,7 @@ def distributed(
     """
     if nodes == 1 and gpus <= 1 and not deepspeed:
         return {}
-    found = {"FORCE_TORCHRUN": "1", "NPROC_PER_NODE": str(max(1, gpus))}
+    variables = {"FORCE_TORCHRUN": "1", "NPROC_PER_NODE": str(max(1, gpus))}
     if nodes > 1:
         rank = _from_environment("NODE_RANK", node_rank)
         address = _from_environment("MASTER_ADDR", master)
@@ -84,11 +84,11 @@ def distributed(
             )
         if not rank.isdigit() or int(rank) >= nodes:
             raise UserError(f"node rank {rank} is not in 0 to {nodes - 1}")
-        found |= {"NNODES": str(nodes), "NODE_RANK": rank, "MASTER_ADDR": address}
-        found["MASTER_PORT"] = _from_environment("MASTER_PORT", port) or "29500"
+        variables |= {"NNODES": str(nodes), "NODE_RANK": rank, "MASTER_ADDR": address}
+        variables["MASTER_PORT"] = _from_environment("MASTER_PORT", port) or "29500"
     elif port is not None:
-        found["MASTER_PORT"] = str(port)
-    return found
+        variables["MASTER_PORT"] = str(port)
+    return variables
 
 
 def threads(workers: int, processes: int) -> dict[str, str]:
@@ -103,8 +103,8 @@ def threads(workers: int, processes: int) -> dict[str, str]:
     return {"OMP_NUM_THREADS": str(max(1, cores // max(1, workers, processes)))}
 
 
-def _from_environment(name: str, given: int | str | None) -> str | None:
-    return str(given) if given is not None else os.environ.get(name)
+def _from_environment(name: str, value: int | str | None) -> str | None:
+    return str(value) if value is not None else os.environ.get(name)
 
 
 _FAILURES: Mapping[str, str] = {

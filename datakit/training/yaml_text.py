@@ -53,18 +53,18 @@ _SECTIONS = {
 def train_text(head: Sequence[str], keys: dict[str, Any]) -> str:
     """train.yaml: the lines of `head` as comments, then the keys; those of no section count as training."""
     lines = [f"# {line}" for line in head]
-    named = {key for section in _SECTIONS.values() for key in section}
-    sections = {**_SECTIONS, "training": tuple(key for key in keys if key not in named)}
+    sectioned = {key for section in _SECTIONS.values() for key in section}
+    sections = {**_SECTIONS, "training": tuple(key for key in keys if key not in sectioned)}
     for title in ("model", "method", "data", "training", "evaluation and saving"):
-        mine = {key: keys[key] for key in sections[title] if key in keys}
-        lines += ["", f"### {title}", dump(mine).rstrip()]
+        entries = {key: keys[key] for key in sections[title] if key in keys}
+        lines += ["", f"### {title}", dump(entries).rstrip()]
     return "\n".join(lines) + "\n"
 
 
 def export_text(keys: dict[str, Any], target: str) -> str:
     """An adapter is merged into its base model; any other method left a whole model, to be halved."""
     adapter = keys["finetuning_type"] == "lora"
-    found = {
+    export_keys = {
         "model_name_or_path": keys["model_name_or_path"] if adapter else keys["output_dir"],
         **({"adapter_name_or_path": keys["output_dir"], "finetuning_type": "lora"} if adapter else {}),
         "template": keys["template"],
@@ -77,4 +77,4 @@ def export_text(keys: dict[str, Any], target: str) -> str:
     head = (
         "# The served model, made of the trained one. run in this folder: llamafactory-cli export export.yaml"
     )
-    return f"{head}\n{dump(found)}"
+    return f"{head}\n{dump(export_keys)}"

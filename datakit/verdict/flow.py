@@ -24,8 +24,8 @@ def rejected(build: BuildFolder) -> Seen | None:
             reasons[reason] = reasons.get(reason, 0) + count
     count = sum(reasons.values())
     worst_first = sorted(reasons.items(), key=lambda reason: -reason[1])
-    parts = ", ".join(f"{reason} {number:,}" for reason, number in worst_first)
-    words = f"{records(count)} dropped: {parts}" if count else "none was dropped"
+    listed = ", ".join(f"{reason} {number:,}" for reason, number in worst_first)
+    words = f"{records(count)} dropped: {listed}" if count else "none was dropped"
     return Seen("No record was dropped", count, words, _rejects(build, "rejected"))
 
 

@@ -107,8 +107,8 @@ def _has_validation(build: BuildFolder) -> bool:
 def _image_keys(build: BuildFolder) -> tuple[pl.LazyFrame, str]:
     """id, part and a key of each picture, and what the key is."""
     if any(facts.pictures for facts in build.data_files.values()):
-        parts = [_emitted_keys(build, part) for part in (TRAIN, VAL)]
-        return pl.concat(parts), "by content, from the emitted files"
+        frames = [_emitted_keys(build, split) for split in (TRAIN, VAL)]
+        return pl.concat(frames), "by content, from the emitted files"
     if "sha256" in build.columns:
         key, how = pl.col("sha256"), "by content (sha256)"
         keys = build.main.select("id", "part", key=key)
@@ -118,7 +118,7 @@ def _image_keys(build: BuildFolder) -> tuple[pl.LazyFrame, str]:
     return keys.drop_nulls("key").with_columns(pl.col("key").hash()), how  # 8 bytes each
 
 
-def _emitted_keys(build: BuildFolder, part: str) -> pl.LazyFrame:
+def _emitted_keys(build: BuildFolder, split: str) -> pl.LazyFrame:
     """The same from the data files, whose picture names are made of their content, read as a stream."""
     line = pl.col("line")
     scans = [
@@ -131,11 +131,11 @@ def _emitted_keys(build: BuildFolder, part: str) -> pl.LazyFrame:
             schema={"line": pl.String},
         ).select(
             id=line.str.extract(r'^\{"id":("(?:[^"\\]|\\.)*")').str.json_decode(pl.String()),
-            part=pl.lit(part),
+            part=pl.lit(split),
             key=line.str.extract(r'"images":\[([^\]]*)\]\},?$').str.split(","),
         )
         for facts in build.data_files.values()
-        if facts.part == part and facts.pictures
+        if facts.part == split and facts.pictures
     ]
     empty = pl.LazyFrame(schema={"id": pl.String, "part": pl.String, "key": pl.UInt64})
     if not scans:

@@ -30,8 +30,8 @@ def prompt_shortened(build: BuildFolder) -> Seen | None:
     shortened = build.main.filter(pl.col("shrink_rung") > 0)
     rungs = sorted((int(rung), number) for rung, number in counts(shortened, pl.col("shrink_rung")))
     count, total = sum(number for _, number in rungs), height(build.main)
-    parts = ", ".join(f"{rung_name(build, rung)} {number:,}" for rung, number in rungs)
-    words = f"{count:,} of {total:,} are not: {parts}" if count else f"all {total:,} are"
+    listed = ", ".join(f"{rung_name(build, rung)} {number:,}" for rung, number in rungs)
+    words = f"{count:,} of {total:,} are not: {listed}" if count else f"all {total:,} are"
     shown = shortened.select(*SHOWN, "shrink_rung").sort("shrink_rung", "id", descending=[True, False])
     return Seen("Prompts are whole", count, words, shown)
 
@@ -51,12 +51,14 @@ def prompt_names_record(build: BuildFolder) -> Seen | None:
         return Seen(
             statement, total, f"the template renders {names} into every prompt", build.main.select(*SHOWN)
         )
-    looked, named = _named_in_rows(build)
+    looked, leaking_ids = _named_in_rows(build)
     if not looked:
         return None
-    words = f"{len(named):,} of {looked:,} looked at do" if named else f"none of {looked:,} looked at"
-    frame = build.main.filter(pl.col("id").is_in(named)).select(*SHOWN)
-    return Seen(statement, len(named), words, frame)
+    words = (
+        f"{len(leaking_ids):,} of {looked:,} looked at do" if leaking_ids else f"none of {looked:,} looked at"
+    )
+    frame = build.main.filter(pl.col("id").is_in(leaking_ids)).select(*SHOWN)
+    return Seen(statement, len(leaking_ids), words, frame)
 
 
 def reason_fails(build: BuildFolder) -> Seen | None:
@@ -71,10 +73,12 @@ def reason_fails(build: BuildFolder) -> Seen | None:
     any_flag = pl.any_horizontal(pl.col(name).list.len().fill_null(0) > 0 for name in flags)
     failing = build.main.filter(any_flag)
     kinds = pl.concat_list(pl.col(name).fill_null([]) for name in flags).explode()
-    found = sorted(counts(failing.select(kind=kinds).drop_nulls(), pl.col("kind")), key=lambda pair: -pair[1])
+    kind_counts = sorted(
+        counts(failing.select(kind=kinds).drop_nulls(), pl.col("kind")), key=lambda pair: -pair[1]
+    )
     count = height(failing)
-    parts = ", ".join(f"{kind} {number:,}" for kind, number in found)
-    words = f"{count:,} of {height(build.main):,} do not: {parts}" if count else "all do"
+    listed = ", ".join(f"{kind} {number:,}" for kind, number in kind_counts)
+    words = f"{count:,} of {height(build.main):,} do not: {listed}" if count else "all do"
     texts = [name.removesuffix("_flags") for name in flags if name.removesuffix("_flags") in build.columns]
     return Seen("Written reasons pass their guard", count, words, failing.select(*SHOWN, *flags, *texts))
 
@@ -99,15 +103,15 @@ def _rendered(build: BuildFolder) -> set[str]:
     if folder is None:
         return set()
     environment, names = SandboxedEnvironment(), set[str]()
-    seen = set[str]()
+    visited = set[str]()
     while todo:
         current = todo.pop()
         path = folder / PurePosixPath(current)
-        if current in seen or not path.is_file():
+        if current in visited or not path.is_file():
             continue
-        seen.add(current)
+        visited.add(current)
         tree = environment.parse(path.read_text("utf-8-sig"))
-        todo += [other for other in meta.find_referenced_templates(tree) if other is not None]
+        todo += [template for template in meta.find_referenced_templates(tree) if template is not None]
         outside = meta.find_undeclared_variables(tree)
         for output in tree.find_all(nodes.Output):
             for value in output.nodes:
@@ -125,14 +129,14 @@ def _named_in_rows(build: BuildFolder) -> tuple[int, list[str]]:
     ids = [str(row.get("id", "")) for row in rows]
     images = collect(build.main.filter(pl.col("id").is_in(ids)).select("id", "images"))
     paths = dict(images.iter_rows())
-    named = []
+    leaking_ids = []
     for id_, row in zip(ids, rows, strict=True):
         prompt = _prompt(row)
         stems = [PurePosixPath(path.replace("\\", "/")) for path in paths.get(id_) or ()]
         words = [id_, *(stem.name for stem in stems)]
         if any(len(word) >= _SHORTEST and word in prompt for word in words):
-            named.append(id_)
-    return len(rows), list(dict.fromkeys(named))
+            leaking_ids.append(id_)
+    return len(rows), list(dict.fromkeys(leaking_ids))
 
 
 def _prompt(row: dict[str, Any]) -> str:

@@ -28,16 +28,16 @@ def check_sums(folder: Path) -> list[str]:
     """Files that are missing or were changed since the bundle was packed."""
     wrong = []
     for line in (folder / SUMS).read_text("utf-8").splitlines():
-        wanted, _, name = line.partition("  ")
+        expected, _, name = line.partition("  ")
         path = folder / name
         if not path.is_file():
             wrong.append(f"{name} is missing")
             continue
         with open(path, "rb") as file:
-            found = hashlib.sha256()
+            digest = hashlib.sha256()
             for piece in iter(lambda: file.read(1 << 20), b""):
-                found.update(piece)
-        if found.hexdigest() != wanted:
+                digest.update(piece)
+        if digest.hexdigest() != expected:
             wrong.append(f"{name} was changed since the bundle was packed")
     return wrong
 
@@ -71,17 +71,17 @@ def check_machine(gpus: int, cpu: bool) -> list[str]:
     if program is None:
         return ["nvidia-smi is not here: is there a GPU? CPU=1 trains a tiny model without"]
     query = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
-    done = subprocess.run(query, capture_output=True, text=True, check=False)
-    found = [line for line in done.stdout.splitlines() if line.strip()]
-    print("\n".join(found))
-    if len(found) < gpus:
-        return [f"the training wants {gpus} GPUs on this node, nvidia-smi lists {len(found)}"]
+    result = subprocess.run(query, capture_output=True, text=True, check=False)
+    listed = [line for line in result.stdout.splitlines() if line.strip()]
+    print("\n".join(listed))
+    if len(listed) < gpus:
+        return [f"the training wants {gpus} GPUs on this node, nvidia-smi lists {len(listed)}"]
     return []
 
 
 def tensors(folder: Path) -> dict[str, list[int]]:
     """Tensor name -> shape of a model's safetensors files, from their headers."""
-    found: dict[str, Any] = {}
+    shapes: dict[str, Any] = {}
     for path in sorted(folder.glob("*.safetensors")):
         with open(path, "rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
@@ -90,8 +90,8 @@ def tensors(folder: Path) -> dict[str, list[int]]:
         end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
         if path.stat().st_size != 8 + length + end:
             raise SystemExit(f"error: {path} is cut short")
-        found.update({_plain(name): entry["shape"] for name, entry in header.items()})
-    return found
+        shapes.update({_plain(name): entry["shape"] for name, entry in header.items()})
+    return shapes
 
 
 def _plain(name: str) -> str:
@@ -112,8 +112,8 @@ def check_model(folder: Path, base: Path | None) -> list[str]:
     wrong = []
     if not (folder / "config.json").is_file():
         return [f"{folder} has no config.json"]
-    found = tensors(folder)
-    if not found:
+    shapes = tensors(folder)
+    if not shapes:
         wrong.append("there are no weights")
     for what, names in (
         ("processor", PROCESSOR),
@@ -126,13 +126,13 @@ def check_model(folder: Path, base: Path | None) -> list[str]:
         expected = tensors(base)
         config = json.loads((folder / "config.json").read_text("utf-8"))
         tied = {"lm_head.weight"} if config.get("tie_word_embeddings") else set()
-        gone = set(expected) - set(found) - tied
-        new = set(found) - set(expected) - tied if expected else set()
-        other = [name for name in found if name in expected and found[name] != expected[name]]
+        missing = set(expected) - set(shapes) - tied
+        extra = set(shapes) - set(expected) - tied if expected else set()
+        reshaped = [name for name in shapes if name in expected and shapes[name] != expected[name]]
         for words, odd in (
-            ("missing", gone),
-            ("not in the base model", new),
-            ("of another shape", set(other)),
+            ("missing", missing),
+            ("not in the base model", extra),
+            ("of another shape", set(reshaped)),
         ):
             if odd:
                 wrong.append(f"{len(odd)} tensors are {words}, such as {min(odd)}")
