@@ -19,6 +19,7 @@ from datakit.core.sub_results import SubResults
 from datakit.llm import json_answer
 from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.author import text_of
+from datakit.llm.second_tries import SecondTries
 
 VERDICT = AnswerSchema.of({"why": "note", "ok": "boolean"})
 REFUSED = "referee_refused"
@@ -125,6 +126,8 @@ class Sampling:
     max_tries: int
     write: Write
     judge: Judge | None
+    second: SecondTries | None = None
+    """Whether it is worth asking again after faults; None: always."""
     raw: dict[str, Any] = field(default_factory=dict)
     parts: dict[str, Done | Rejected] = field(default_factory=dict)
     """Every answer and verdict that the result rests on, by its key in hex."""
@@ -137,24 +140,47 @@ class Sampling:
             open_samples = [at for at, sample in enumerate(tries) if not sample or _again(sample[-1])]
             if not open_samples or (self.judge is not None and self._accepted(tries)):
                 break
-            hints = [
-                _hint(attempt for attempt in tries[at] if isinstance(attempt, Try)) for at in open_samples
+            faults = [
+                attempt.faults[0][0]
+                for at in open_samples
+                for attempt in tries[at][-1:]
+                if isinstance(attempt, Try)
             ]
-            written = await together(
-                self.write(at, number, hint) for at, hint in zip(open_samples, hints, strict=True)
-            )
-            failed = [outcome for _, outcome in written if isinstance(outcome, Retry)]
-            if failed:
-                return replace(failed[0], meta=_spent(failed))
-            for at, (key, outcome) in zip(open_samples, written, strict=True):
-                assert not isinstance(outcome, Retry)  # seen to above
-                self.raw["samples"][at].append(self._kept(key, outcome))
-            stopped = await self._gate()
+            if number and self.second is not None:
+                if not await self.second.worth(faults[0]):
+                    break
+                with self.second.under_way(faults[0]) as this:
+                    stopped = await self._written(open_samples, tries, number)
+                    if stopped is None:
+                        now = tries_of(self.raw, self.field_name, self.rules)
+                        left = [
+                            attempt.faults
+                            for at in open_samples
+                            for attempt in now[at][-1:]
+                            if isinstance(attempt, Try)
+                        ]
+                        this.failed_for = faults[0] if left and all(left) else ""
+            else:
+                stopped = await self._written(open_samples, tries, number)
             if stopped is not None:
                 return stopped
         by = [entry["by"] for tries in self.raw["samples"] for entry in tries if "by" in entry]
         self.raw["by"] = by[0] if by else ""
         return Done(self.raw, summed(self.parts))
+
+    async def _written(
+        self, wanted: list[int], tries: list[list[Try | Rejected]], number: int
+    ) -> Retry | None:
+        """Has the samples in `wanted` written and judged; a Retry when one answer does not come."""
+        hints = [_hint(one for one in tries[at] if isinstance(one, Try)) for at in wanted]
+        written = await together(self.write(at, number, hint) for at, hint in zip(wanted, hints, strict=True))
+        failed = [outcome for _, outcome in written if isinstance(outcome, Retry)]
+        if failed:
+            return replace(failed[0], meta=_spent(failed))
+        for at, (key, outcome) in zip(wanted, written, strict=True):
+            assert not isinstance(outcome, Retry)  # seen to above
+            self.raw["samples"][at].append(self._kept(key, outcome))
+        return await self._gate()
 
     def _kept(self, key: bytes, outcome: Done | Rejected) -> dict[str, Any]:
         self.parts[key.hex()] = outcome

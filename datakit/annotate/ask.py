@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from datakit.core.errors import did_you_mean
 from datakit.core.outcome import Outcome, Rejected
 from datakit.core.step_context import StepContext
-from datakit.core.transform import Annotator, AsyncRowWorker, Columns, Executor, Row
+from datakit.core.transform import Annotator, Asked, AsyncRowWorker, Columns, Executor, Row
 from datakit.llm import author, json_answer
 from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.request import Request
@@ -117,6 +117,9 @@ class Ask(Annotator):
         return {
             name: pl.String() if isinstance(kind, tuple) else _DTYPES[kind] for name, kind in self.form.values
         }
+
+    def questions(self) -> tuple[Asked, ...]:
+        return (Asked(1, self.max_tokens),)
 
     def key_settings(self, context: StepContext) -> Row:
         form = [[name, kind] for name, kind in self.form.values]

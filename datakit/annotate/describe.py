@@ -11,15 +11,18 @@ from datakit.annotate import _samples as sampling
 from datakit.core.outcome import Done, Outcome, Rejected
 from datakit.core.record import record_key, step_print
 from datakit.core.step_context import StepContext
-from datakit.core.transform import Annotator, AsyncRowWorker, Columns, Executor, Row
+from datakit.core.transform import Annotator, Asked, AsyncRowWorker, Columns, Executor, Row
 from datakit.llm import author, json_answer, offline
 from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.request import Request
+from datakit.llm.second_tries import FIRST, SecondTries
 
 FIELD = "description"
 CANDIDATE = "candidate"
 """The referee's template sees the description that it judges under this name."""
 _VERDICT_TOKENS = 256
+_PARAMETERS = {"banned_word": "banned", "missing_word": "required", sampling.REFUSED: "referee"}
+"""Fault of an answer -> the parameter that finds it."""
 
 
 class Describe(Annotator):
@@ -135,6 +138,11 @@ class Describe(Annotator):
             return None
         return author.key_fields(self.template, row, context, self._label(row, context))
 
+    def questions(self) -> tuple[Asked, ...]:
+        answers = self.samples * (self.max_tries if self._has_rules else 1)
+        verdicts = (Asked(answers, _VERDICT_TOKENS),) if self.referee else ()
+        return (Asked(answers, self.max_tokens), *verdicts)
+
     def sub_result_keys(self, row: Row, context: StepContext) -> list[bytes]:
         if self.is_single or not row["images"]:
             return []
@@ -210,11 +218,20 @@ class _Describer(author.TextGenerator):
         super().__init__(context)
         self._step, self._context = step, context
         self._tried_again = self._judged = 0
+        self._futile: list[str] = []
+        self._second = SecondTries(self._stop_trying)
 
     @property
     def notes(self) -> Row:
         counts = {"tried_again": self._tried_again, "judged": self._judged}
-        return {**super().notes, **{name: count for name, count in counts.items() if count}}
+        notes = {**super().notes, **{name: count for name, count in counts.items() if count}}
+        return {**notes, "warnings": [*notes.get("warnings", ()), *self._futile]} if self._futile else notes
+
+    def _stop_trying(self, fault: str, _: str) -> None:
+        self._futile.append(
+            f"{fault} stayed the fault of the first {FIRST} answers that were asked for again; no other is. "
+            f"Mend `{_PARAMETERS[fault]}` of the step, or its template."
+        )
 
     async def answer(self, row: Row) -> Outcome:
         if not row["images"]:
@@ -229,6 +246,7 @@ class _Describer(author.TextGenerator):
             step.max_tries if step._has_rules else 1,
             write=lambda sample, number, hint: self._part(row, sample, number, hint),
             judge=(lambda text: self._verdict(row, text)) if step.referee else None,
+            second=self._second,
         ).run()
 
     async def _part(self, row: Row, sample: int, number: int, hint: str) -> tuple[bytes, Outcome]:

@@ -12,7 +12,7 @@ from datakit.core.errors import UserError
 from datakit.core.labels import Label
 from datakit.core.outcome import Outcome, Rejected
 from datakit.core.step_context import StepContext
-from datakit.core.transform import Annotator, AsyncRowWorker, Columns, Executor, Row
+from datakit.core.transform import Annotator, Asked, AsyncRowWorker, Columns, Executor, Row
 from datakit.llm import author, json_answer, offline
 from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.request import Request
@@ -87,6 +87,9 @@ class Reason(Annotator):
     def outputs(self, context: StepContext) -> Columns:
         columns = {self.into: pl.String(), f"{self.into}_by": pl.String()}
         return {**columns, f"{self.into}_style": pl.String()} if self._has_style(context) else columns
+
+    def questions(self) -> tuple[Asked, ...]:
+        return (Asked(1, self.max_tokens),)
 
     def key_settings(self, context: StepContext) -> Row:
         return author.key_settings(context, FIELD, super().key_settings(context))

@@ -73,6 +73,7 @@ MODULES = (
     "datakit.evaluation.value_outcomes",
     "datakit.evaluation.worst",
     "datakit.llm",
+    "datakit.llm._client_setup",
     "datakit.llm._faults",
     "datakit.llm._plain_connection",
     "datakit.llm._wire",

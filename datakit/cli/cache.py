@@ -1,4 +1,4 @@
-"""`datakit cache ls` and `datakit cache gc`."""
+"""`datakit cache ls`, `datakit cache gc` and `datakit cache forget`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.recipe.recipe import Recipe
     from datakit.run.cache import StepUsage, Sweep
+    from datakit.run.forget import Forgotten
     from datakit.run.store import Store
 
 EPILOG = """\b
@@ -19,6 +20,7 @@ Examples:
   datakit cache gc                          what would go; nothing is removed
   datakit cache gc --yes                    remove it, but keep what cost money or may have
   datakit cache gc --unused-days 90 --paid --yes
+  datakit cache forget --step annotate.describe --reason refused --dry-run
 """
 _project = click.option(
     "--project",
@@ -31,7 +33,9 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdo
 
 @click.group(epilog=EPILOG)
 def command() -> None:
-    """Show or shrink the result store, where OCR results and paid answers stand."""
+    """Show or shrink the result store, or have answers asked for again.
+
+    OCR results and paid answers stand in it."""
 
 
 @command.command("ls")
@@ -91,6 +95,95 @@ def gc(
     else:
         _print(swept)
     return 0
+
+
+@command.command("forget")
+@_project
+@click.option("--step", required=True, metavar="NAME", help="The step, such as annotate.describe.")
+@click.option("--reason", metavar="WORD", help="Only what rejects its record for this reason.")
+@click.option(
+    "--ids",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True),
+    metavar="FILE",
+    help="Only these records: an id a line, or lines of JSON with an id, such as rejects.jsonl.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would go and what asking again may cost.")
+@click.option("--yes", is_flag=True, help="Also forget what was paid for, without asking.")
+@_json
+def forget(
+    project: Path,
+    step: str,
+    reason: str | None,
+    ids: Path | None,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Forget results of a step, so that the next build asks for them again.
+
+    Answers that were paid for are paid for again: they go only with --yes, or when you say so.
+    """
+    from datakit.cli.tables import print_json
+    from datakit.run.forget import forget as take_out
+
+    wanted = None if ids is None else _ids(ids)
+    store, recipes, _ = _open(project, by_use=ids is not None)
+    try:
+        seen = take_out(store, step, recipes, reason=reason, ids=wanted, remove=False)
+        goes = seen.results > 0 and not dry_run and (yes or not seen.paid or _agreed(seen, as_json))
+        if goes:
+            seen = take_out(store, step, recipes, reason=reason, ids=wanted, remove=True)
+    finally:
+        store.close()
+    if as_json:
+        print_json(seen.model_dump())
+    else:
+        _print_forgotten(seen)
+    return 0
+
+
+def _ids(path: Path) -> set[str]:
+    """The ids of a file."""
+    import orjson
+
+    from datakit.core.errors import UserError
+
+    with click.open_file(str(path), encoding="utf-8-sig") as file:
+        lines = [line.strip() for line in file if line.strip()]
+    try:
+        ids = {str(orjson.loads(line)["id"]) if line.startswith("{") else line for line in lines}
+    except (orjson.JSONDecodeError, KeyError) as error:
+        raise UserError(
+            f"{path} holds a line of JSON without an id: {error}", remedy="Give an id a line."
+        ) from None
+    if not ids:
+        raise UserError(f"{path} names no id", remedy="Give an id a line.")
+    return ids
+
+
+def _agreed(seen: Forgotten, as_json: bool) -> bool:
+    """Whether somebody at the terminal wants paid answers forgotten. Raises UserError where nobody is."""
+    import sys
+
+    from datakit.core.errors import UserError
+
+    cost = f"{seen.paid:,} of {seen.results:,} results had cost {_cost(seen.cost_usd, seen.unpriced)}"
+    if as_json or not sys.stdin.isatty():
+        raise UserError(
+            f"{cost}; the next build would pay for them again", remedy="Say so: --yes. Or look: --dry-run."
+        )
+    return click.confirm(f"{cost}; the next build pays for them again. Forget them?", err=True)
+
+
+def _print_forgotten(seen: Forgotten) -> None:
+    done = "Forgot" if seen.removed else "Would forget"
+    rejected = f", {seen.rejected:,} of them rejects" if seen.rejected else ""
+    click.echo(f"{done} {seen.results:,} results of {seen.step}{rejected}.")
+    if seen.paid:
+        click.echo(f"Asking again may cost what it had cost: {_cost(seen.cost_usd, seen.unpriced)}.")
+    if seen.unknown_ids:
+        some = ", ".join(seen.unknown_ids[:5])
+        click.echo(f"{len(seen.unknown_ids):,} ids reach the step in no recipe of the project: {some}")
 
 
 def _open(project: Path, *, by_use: bool) -> tuple[Store, list[Recipe], Path]:

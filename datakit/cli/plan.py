@@ -20,6 +20,9 @@ Examples:
   datakit plan recipes/ecom_v3.yaml --json | jq '.steps[] | select(.calls > 0)'
 """
 
+_FIGURES = ("calls", "calls_at_most", "cost_usd", "cost_usd_at_most", "cost_usd_range", "wall_s")
+"""What the JSON tells of the whole plan."""
+
 
 @click.command(epilog=EPILOG)
 @click.argument("recipe", type=click.Path(path_type=Path))
@@ -54,7 +57,8 @@ def command(
     """Say what a build of RECIPE would do: what is cached, what is to do and why, calls, tokens, cost.
 
     Nothing is paid, unless with --pilot. Free steps are run up to the last paid one, paid ones are looked up
-    in the result store; behind a step that is still to do, figures are upper bounds ("at most").
+    in the result store; behind a step that is still to do, figures are upper bounds ("at most"). They count
+    every answer that may have to be repaired, judged, tried again or written anew.
 
     With --train: the memory that each way to share out the training needs on every GPU and host, for this
     machine or the one described; ends with 1 when the chosen way does not fit.
@@ -76,7 +80,7 @@ def command(
     checked, progress = load(recipe, overrides), Progress(quiet=as_json)
     result = plan(checked, out=out, limit=limit, estimate=estimate_calls, progress=progress, pilot=pilot or 0)
     if as_json:
-        figures = {name: getattr(result, name) for name in ("calls", "cost_usd", "cost_usd_range", "wall_s")}
+        figures = {name: getattr(result, name) for name in _FIGURES}
         print_json({**result.model_dump(), **figures})
     else:
         _print(result)
@@ -105,14 +109,15 @@ def _row(step: StepPlan) -> tuple[str, ...]:
     if step.records is None:
         return (f"{step.number:>2} {step.name}", *("·" * 7))
     tokens = None if step.tokens_in is None else step.tokens_in + (step.tokens_out or 0)
+    cost = step.cost_usd_at_most if step.at_most and step.model else step.cost_usd
     counts = (step.rejected, step.cached, step.to_do)
     return (
         f"{step.number:>2} {step.name}",
         f"{most}{step.records:,}",
         *(f"{count:,}" if count else "·" for count in counts),
-        _figure(most, step.calls, "{:,}"),
-        _figure(most, tokens if step.calls else 0, "{:,}"),
-        _figure(most, step.cost_usd if step.calls else 0.0, "${:.4f}"),
+        _figure(most, step.calls_at_most if most else step.calls, "{:,}"),
+        _figure("" if step.model else most, tokens if step.calls else 0, "{:,}"),
+        _figure(most, cost if step.calls else 0.0, "${:.4f}"),
     )
 
 
@@ -131,7 +136,7 @@ def _verdict(plan: Plan) -> str:
     if not plan.calls:
         return f"A build would make {place} anew without a call."
     paid_steps = [step for step in plan.steps if step.model and step.calls]
-    local = plan.calls - sum(step.calls for step in paid_steps)
+    local = sum(step.calls for step in plan.steps if not step.model)
     work = [f"{local:,} pieces of work on this machine"] if local else []
     if paid_steps:
         cost = "of unknown cost" if plan.cost_usd is None else f"for about ${plan.cost_usd:.2f}"
@@ -139,9 +144,19 @@ def _verdict(plan: Plan) -> str:
             cost += " (${:.2f} to ${:.2f})".format(*plan.cost_usd_range)
         if plan.wall_s is not None:
             cost += f" in about {_duration(plan.wall_s)}"
-        work.append(f"{plan.calls - local:,} calls of {paid_steps[0].model} {cost}")
+        calls = plan.calls_at_most if plan.at_most else plan.calls
+        work.append(f"{calls - local:,} calls of {paid_steps[0].model} {cost}")
     most = "at most " if plan.at_most else ""
-    return f"A build would make {place} with {most}{' and '.join(work)}."
+    bound = _bound(plan, local) if paid_steps else ""
+    return f"A build would make {place} with {most}{' and '.join(work)}.{bound}"
+
+
+def _bound(made: Plan, local: int) -> str:
+    """The most that a model's calls can come to."""
+    usd = made.cost_usd_at_most
+    cost = "an unknown cost" if usd is None else f"${usd:.2f}"
+    calls = made.calls_at_most - local
+    return f"\nAt most {calls:,} calls and {cost}, if every answer must be repaired and written again."
 
 
 def _duration(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from datakit.core.call_stats import CallStats
 from datakit.core.errors import DatakitError, UserError
 from datakit.core.files import FileDigests
 from datakit.core.labels import LabelSet
+from datakit.core.language import Language, language_of
 from datakit.core.record import digest
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.shipped import shipped_folder
@@ -61,6 +63,8 @@ class StepContext:
     budget: CallBudget = field(default_factory=CallBudget)
     stats: CallStats = field(default_factory=CallStats)
     sub_results: SubResults = field(default_factory=MemorySubResults)
+    writers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Column -> the templates that have a model write it. Under "" the recipe's prompts."""
     step: Declaring | None = None
     """The step that is at work with this context; its declarations hold for them."""
 
@@ -70,6 +74,15 @@ class StepContext:
         folders = [self.project / "templates"]
         shipped = shipped_folder("templates")
         return Templates(folders if shipped in folders else [*folders, shipped])
+
+    def language(self, column: str, *own: str) -> Language:
+        """The language of a column: that of the templates that have it written, else of the step's `own`,
+        else of the prompts. Chinese where nothing tells, as datakit's templates are."""
+        for names in (self.writers.get(column, ()), own, self.writers.get("", ())):
+            found = language_of(self.templates.source(name) for name in names)
+            if found is not None:
+                return found
+        return "zh"
 
     def path(self, path: str) -> Path:
         """A path parameter as an absolute path."""

@@ -30,7 +30,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -196,6 +196,13 @@ class Reader(Transform):
         """The files that the records come from: when none has changed, a build can be reused."""
 
 
+class Asked(NamedTuple):
+    """How often a step asks one of its questions about a record, at most, and how long each answer may be."""
+
+    times: int
+    max_tokens: int
+
+
 class Annotator(Transform):
     """Adds columns by work that costs money or time, one record at a time, through the result store."""
 
@@ -237,6 +244,10 @@ class Annotator(Transform):
         """This step's result made of another step's stored raw one, so that no work is done twice."""
         return None
 
+    def questions(self) -> tuple[Asked, ...]:
+        """What a record's result may take of a model at most; empty for work on this machine, or unknown."""
+        return ()
+
     def key_settings(self, context: StepContext) -> Row:
         """What of the step reaches the key besides name and version, such as the engine's version."""
         return {name: getattr(self, name) for name in self.keyed}
@@ -266,6 +277,9 @@ class Reviser(BatchWorker):
     budget_usd: float | None
     """The most that the answers may cost, stored ones included. None: what the build has left."""
 
+    probes: bool = False
+    """Whether it may first ask for a few records of a round, to see whether the others are worth it."""
+
     @abstractmethod
     def wanted(self) -> pl.DataFrame | None:
         """Records of the next round, with the columns that the annotator reads; None when it is over."""
@@ -273,6 +287,11 @@ class Reviser(BatchWorker):
     @abstractmethod
     def take(self, batch: Batch) -> None:
         """The answers of a round: records with the annotator's columns, and rejects for the others."""
+
+    @abstractmethod
+    def most_wanted(self, others: int) -> int:
+        """Answers that may be wanted at most; besides the records at hand, `others` may come whose input is
+        not known yet."""
 
     @abstractmethod
     def stop(self, why: Literal["budget", "open"]) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import polars as pl
 
 from datakit.core.likeness import grams, jaccard
 from datakit.core.near_texts import likely_pairs
+from datakit.core.step_context import StepContext
 from datakit.guard._conclusion import Conclusions
 
 _LETTER = r"\p{L}"
@@ -28,17 +29,26 @@ FLAGS = {
 MOST_NEIGHBOURS = 3
 
 
+class Bounds(NamedTuple):
+    """What depends on the language of the reasons."""
+
+    min_chars: int
+    max_chars: int
+    min_chinese: float
+    opening_chars: int
+
+
+BY_LANGUAGE = {"zh": Bounds(12, 300, 0.5, 8), "en": Bounds(30, 1000, 0.0, 24)}
+"""A Chinese character says about what three or four letters say."""
+
+
 class ReasonSettings(Protocol):
     """The parameters of guard.reason: what reasons are held to, and how they are written again."""
 
     column: str
     max_similarity: float | None
     max_equal_openings: float | None
-    opening_chars: int
     consistent: bool
-    min_chars: int
-    max_chars: int
-    min_chinese: float
     template: str
     max_rewrites: int
     budget_usd: float | None
@@ -50,12 +60,17 @@ class ReasonSettings(Protocol):
         """Whether records that have a fault in the end are marked; else they are rejected."""
         ...
 
+    def bounds(self, context: StepContext) -> Bounds:
+        """The lengths and shares that are in force."""
+        ...
+
 
 @dataclass
 class Findings:
     """The faults of one label's reasons, by record id."""
 
     limits: ReasonSettings
+    bounds: Bounds
     flags: dict[str, list[str]] = field(default_factory=dict)
     details: dict[tuple[str, str], str] = field(default_factory=dict)
     """(id, flag) -> the figures, for the user."""
@@ -82,7 +97,7 @@ class Findings:
             chars=text.str.len_chars(),
             chinese=text.str.count_matches(_HAN) / pl.max_horizontal(letters, 1),
         )
-        least, most = self.limits.min_chars, self.limits.max_chars
+        least, most = self.bounds.min_chars, self.bounds.max_chars
         for id_, chars, chinese in measured.iter_rows():
             if not chars:
                 self._flag(id_, "reason_missing")
@@ -91,7 +106,7 @@ class Findings:
                 self._flag(id_, "reason_too_short", f"{chars} characters, min_chars is {least}")
             if chars > most:
                 self._flag(id_, "reason_too_long", f"{chars} characters, max_chars is {most}")
-            if chinese < self.limits.min_chinese:
+            if chinese < self.bounds.min_chinese:
                 self._flag(
                     id_, "reason_language", f"{chinese:.0%} of its letters are Chinese, see min_chinese"
                 )
@@ -153,7 +168,7 @@ class Findings:
         allowed = max(3, int(of * self.limits.max_equal_openings))
         by_opening: dict[str, list[str]] = {}
         for id_, text in zip(ids, texts, strict=True):
-            opening = "".join(text.split())[: self.limits.opening_chars]
+            opening = "".join(text.split())[: self.bounds.opening_chars]
             same = by_opening.setdefault(opening, [])
             if len(same) >= allowed:
                 detail = f"“{opening}” opens more than {allowed} of {of} reasons of the label"

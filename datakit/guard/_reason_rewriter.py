@@ -10,7 +10,7 @@ import polars as pl
 from datakit.core.labels import Label
 from datakit.core.outcome import RETRY, Batch, Outcome, Reject, Rejected
 from datakit.core.step_context import StepContext
-from datakit.core.transform import Annotator, AsyncRowWorker, Columns, Executor, Reviser, Row
+from datakit.core.transform import Annotator, Asked, AsyncRowWorker, Columns, Executor, Reviser, Row
 from datakit.guard._findings import ReasonSettings
 from datakit.guard._reasons import Reasons
 from datakit.llm import author, json_answer, offline
@@ -22,6 +22,19 @@ OWN = ("candidate", "faults", "neighbours")
 """Template variables that come from the check: the reason as it is, what is wrong with it (a list of
 sentences), and the reasons that it must differ from."""
 TRY = "try"
+PROBE = 20
+"""Records that are written again first; when all of them fail again for one reason, the others would too."""
+_MENDS = {
+    "reason_missing": "the template",
+    "reason_too_short": "`min_chars` or the length that the template asks for",
+    "reason_too_long": "`max_chars` or the length that the template asks for",
+    "reason_language": "`min_chinese` or the language of the template",
+    "reason_contradicts": "`consistent`, or the label file",
+    "reason_repeated": "`temperature` or the template",
+    "reason_too_similar": "`max_similarity` or the template",
+    "reason_opening": "`max_equal_openings` or the template",
+}
+"""Flag -> the setting that mends it."""
 _SAID = {
     "reason_missing": "还没有写理由",
     "reason_too_short": "太短，至少写{min_chars}个字",
@@ -59,6 +72,9 @@ class _Question(Annotator):
 
     def outputs(self, context: StepContext) -> Columns:
         return {self.column: pl.String(), f"{self.column}_by": pl.String()}
+
+    def questions(self) -> tuple[Asked, ...]:
+        return (Asked(1, self.max_tokens),)
 
     def key_settings(self, context: StepContext) -> Row:
         return author.key_settings(context, FIELD, {"temperature": self.temperature})
@@ -125,6 +141,11 @@ class ReasonRewriter(Reviser):
         self._open: set[str] = set()
         """Records whose answer a dry run does not find: what becomes of them is not known."""
         self._stopped = ""
+        self._later: pl.DataFrame | None = None
+        """The rest of a round whose first records show whether it is worth it."""
+        self._held: dict[str, str] = {}
+        """What those first records were answered; put in place with the others of their round."""
+        self._futile = ""
 
     @property
     def notes(self) -> Row:
@@ -137,6 +158,12 @@ class ReasonRewriter(Reviser):
             "rewrites": sum(self._asked.values()),
             "still_failing": len(failing),
         }
+        if self._futile:
+            others = max(len(failing) - PROBE, 0)
+            notes["warnings"] = [
+                f"the first {PROBE} reasons that were written again failed again for {self._futile}; "
+                f"the other {others:,} were not asked for. Mend {_MENDS[self._futile]}."
+            ]
         if self._stopped == "budget":
             notes["budget_spent"] = f"guard.reason stopped at its budget_usd of {self.budget_usd:g}"
         return notes
@@ -144,10 +171,18 @@ class ReasonRewriter(Reviser):
     def wanted(self) -> pl.DataFrame | None:
         if self._stopped or self._retries:
             return None
+        if self._later is not None:
+            later, self._later = self._later, None
+            return self._asked_for(later)
         ids = [id_ for id_ in self._reasons.flagged() if self._may(id_)]
         rows = self._rows(ids) if ids else None
         if rows is None or rows.is_empty():
             return None
+        if self.probes and not self._reasons.rewrites and rows.height > PROBE:
+            rows, self._later = rows.head(PROBE), rows.slice(PROBE)
+        return self._asked_for(rows)
+
+    def _asked_for(self, rows: pl.DataFrame) -> pl.DataFrame:
         for id_ in rows["id"]:
             self._asked[id_] = self._asked.get(id_, 0) + 1
         return rows
@@ -162,9 +197,26 @@ class ReasonRewriter(Reviser):
                 self._retries[reject.id] = reject
             else:
                 self._given_up.add(reject.id)
-        self._reasons.replace({id_: text for id_, text, _ in answered})
+        self._held |= {id_: text for id_, text, _ in answered}
+        if self._later is not None and not self._retries:
+            # The round goes on as if it had not been parted: what it asks rests on the texts before it.
+            self._futile = self._reasons.shared_fault(self._held) if len(self._held) >= PROBE else ""
+            if not self._futile:
+                return
+            self._later, self._stopped = None, "futile"
+        self._reasons.replace(self._held)
+        self._held = {}
+
+    def most_wanted(self, others: int) -> int:
+        # A reason that is written anew may free another that was out because of it, so any may be wanted.
+        own = len(self._reasons.texts) if others or self._flagged_before else 0
+        return (own + others) * self.guard.max_rewrites
 
     def stop(self, why: Literal["budget", "open"]) -> None:
+        if self._held:  # the rest of their round is not to come
+            self._reasons.replace(self._held)
+            self._held = {}
+        self._later = None
         if why == "open":
             self._open = set(self._retries)
         self._stopped, self._retries = why, {}
@@ -227,7 +279,7 @@ class ReasonRewriter(Reviser):
     def _told(self, id_: str) -> Row:
         """What the writer of the next reason is told."""
         findings = self._reasons.of(id_)
-        bounds = {"min_chars": self.guard.min_chars, "max_chars": self.guard.max_chars}
+        bounds = self._reasons.bounds._asdict()
         return {
             self.guard.column: self._reasons.texts[id_],
             "candidate": self._reasons.texts[id_],

@@ -22,7 +22,7 @@ class Reasons:
 
     def __init__(self, guard: ReasonSettings, context: StepContext, frame: pl.LazyFrame) -> None:
         table = frame.select("id", "label", text=guard.column).collect()
-        self.guard = guard
+        self.guard, self.bounds = guard, guard.bounds(context)
         self.texts: dict[str, str | None] = dict(table.select("id", "text").iter_rows())
         self.rewrites: dict[str, int] = {}
         """How often a reason was written again, where it was."""
@@ -41,6 +41,16 @@ class Reasons:
             self.rewrites[id_] = self.rewrites.get(id_, 0) + 1
         for label in {self.labels[id_] for id_ in texts}:
             self._found[label] = self._look(label)
+
+    def shared_fault(self, texts: dict[str, str]) -> str:
+        """A fault that all of these texts would have in place of the present ones; "" for none."""
+        before = {id_: self.texts[id_] for id_ in texts}
+        rewrites, found = dict(self.rewrites), dict(self._found)
+        self.replace(texts)
+        flags = [set(self.of(id_).flags.get(id_, ())) for id_ in texts]
+        self.texts |= before
+        self.rewrites, self._found = rewrites, found
+        return min(set.intersection(*flags), default="") if flags else ""
 
     def of(self, id_: str) -> Findings:
         """The findings among which those about a record are."""
@@ -80,7 +90,7 @@ class Reasons:
         return Batch(frame.filter(~bad), rejects)
 
     def _look(self, label: str | None) -> Findings:
-        findings = Findings(self.guard)
+        findings = Findings(self.guard, self.bounds)
         ids = self._ordered(self._members[label])
         texts = [self.texts[id_] for id_ in ids]
         findings.shape(ids, texts)

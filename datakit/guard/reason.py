@@ -9,6 +9,7 @@ from pydantic import Field
 
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, Guard, Worker
+from datakit.guard._findings import BY_LANGUAGE, Bounds
 from datakit.guard._reason_rewriter import OWN, ReasonRewriter
 from datakit.guard._reasons import Reasons
 from datakit.llm import author, offline
@@ -31,6 +32,8 @@ class Reason(Guard):
     - reason_too_similar: its similarity to another reason of the label exceeds `max_similarity`
     - reason_opening: more than `max_equal_openings` of a label's reasons begin with the same `opening_chars`
 
+    The language is that of the template that has the reasons written (annotate.reason), else of `template`.
+
     Of reasons that are alike, the one with the smallest id stands and the others are flagged. Compared
     within a label: up to 300 reasons each with each, more by MinHash, which misses about one in a hundred
     pairs at the bound and fewer above it.
@@ -52,16 +55,17 @@ class Reason(Guard):
     """Highest similarity of two reasons of a label. null: any."""
     max_equal_openings: float | None = Field(default=0.3, gt=0, le=1)
     """Largest share of a label's reasons that may begin alike (three may always). null: any."""
-    opening_chars: int = Field(default=8, ge=1)
-    """Length of the beginning that is compared."""
+    opening_chars: int | None = Field(default=None, ge=1)
+    """Length of the beginning that is compared. null: by the language, 8 for Chinese, else 24."""
     consistent: bool = True
     """Whether a reason may not conclude another label of the closed set. Needs `labels:`."""
-    min_chars: int = Field(default=12, ge=0)
-    """Fewest characters."""
-    max_chars: int = Field(default=300, ge=1)
-    """Most characters."""
-    min_chinese: float = Field(default=0.5, ge=0, le=1)
-    """Smallest share of Chinese characters among the letters. 0: any language."""
+    min_chars: int | None = Field(default=None, ge=0)
+    """Fewest characters. null: by the language, 12 for Chinese, else 30."""
+    max_chars: int | None = Field(default=None, ge=1)
+    """Most characters. null: by the language, 300 for Chinese, else 1000."""
+    min_chinese: float | None = Field(default=None, ge=0, le=1)
+    """Smallest share of Chinese characters among the letters. 0: any language. null: by the language, 0.5 for
+    Chinese, else 0."""
     on_fail: Literal["mark", "reject", "rewrite"] = "mark"
     """`mark` keeps every record and adds the two columns; `reject` drops records with a fault; `rewrite` has
     their reasons written again."""
@@ -112,6 +116,13 @@ class Reason(Guard):
         if self.marks:
             columns |= {f"{name}_flags": pl.List(pl.String()), f"{name}_similarity": pl.Float64()}
         return columns
+
+    def bounds(self, context: StepContext) -> Bounds:
+        """The lengths and shares that are in force, those by the language among them."""
+        own = (self.template,) if self.on_fail == "rewrite" else ()
+        usual = BY_LANGUAGE[context.language(self.column, *own)]
+        given = {name: getattr(self, name) for name in Bounds._fields}
+        return usual._replace(**{name: value for name, value in given.items() if value is not None})
 
     def start(self, context: StepContext, frame: pl.LazyFrame) -> Worker:
         rewrites = self.on_fail == "rewrite"

@@ -6,11 +6,17 @@ the CPU (measured 2026-11).
 
 from __future__ import annotations
 
-import urllib.parse
-import urllib.request
 from functools import cache
 from typing import TYPE_CHECKING, Self
 
+from datakit.llm._client_setup import (
+    check_address,
+    check_certificates,
+    check_headers,
+    check_key,
+    is_socks,
+    proxy_of,
+)
 from datakit.llm._faults import Fault
 from datakit.llm._wire import Body, Reply, Wire, in_utf8
 from datakit.llm.provider import Provider
@@ -20,11 +26,13 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
 
 class Connection(Wire):
-    """Connections to one endpoint, opened when they are needed."""
+    """Connections to one endpoint, opened when they are needed.
+
+    Made only where requests can leave the machine: raises UserError for an address, a header, a proxy or
+    certificates that cannot be used.
+    """
 
     def __init__(
         self,
@@ -37,11 +45,15 @@ class Connection(Wire):
     ) -> None:
         super().__init__(url, headers, timeout_s=timeout_s, secrets=secrets)
         self._session: aiohttp.ClientSession | None = None
-        self._proxy = _proxy(url) if by_proxy else None
+        check_address(url)
+        check_headers(self._headers)
+        check_certificates(url)
+        self._proxy = proxy_of(url) if by_proxy else None
 
     @classmethod
     def of(cls, provider: Provider) -> Self:
-        """Connections to a provider's address. Raises UserError where its key is not set."""
+        """Connections to a provider's address. Raises UserError where its key is not set, or is no key."""
+        check_key(provider.key_name, provider.key)
         own, extra = provider.headers(), provider.extra_headers()
         extra_names = {name.lower() for name in extra}
         kept = {name: value for name, value in own.items() if name.lower() not in extra_names}
@@ -57,10 +69,14 @@ class Connection(Wire):
 
         session = self._open()
         try:
-            async with session.post(self.url, data=_payload_class()(body), proxy=self._proxy) as response:
+            async with session.post(
+                self.url, data=_payload_class()(body), proxy=self._http_proxy
+            ) as response:
                 return Reply(
                     response.status, response.headers, in_utf8(await response.read(), response.charset)
                 )
+        except aiohttp.ClientConnectorCertificateError as error:
+            return self.safe(_untrusted(error))
         except (aiohttp.ClientError, OSError) as error:  # a timeout is one of the latter
             return self.lost(error)
 
@@ -68,14 +84,20 @@ class Connection(Wire):
         import aiohttp
 
         try:
-            async with self._open().get(url, proxy=self._proxy) as response:
+            async with self._open().get(url, proxy=self._http_proxy) as response:
                 return Reply(
                     response.status, response.headers, in_utf8(await response.read(), response.charset)
                 )
+        except aiohttp.ClientConnectorCertificateError as error:
+            return self.safe(_untrusted(error))
         except aiohttp.ClientConnectorError as error:
             return self.lost(error, "unreachable")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return self.lost(error)
+
+    @property
+    def _http_proxy(self) -> str | None:
+        return None if is_socks(self._proxy) else self._proxy
 
     async def close(self) -> None:
         if self._session is not None:
@@ -85,13 +107,25 @@ class Connection(Wire):
         if self._session is None:
             import aiohttp
 
+            connector: aiohttp.BaseConnector
+            if self._proxy is not None and is_socks(self._proxy):
+                from aiohttp_socks import ProxyConnector
+
+                connector = ProxyConnector.from_url(self._proxy, limit=0, keepalive_timeout=60)
+            else:
+                connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
+                connector=connector,
                 timeout=aiohttp.ClientTimeout(total=self._timeout_s),
                 headers=self._headers,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
+
+
+def _untrusted(error: Exception) -> Fault:
+    """A certificate that this machine does not trust: no other try will."""
+    return Fault("stop", "certificate", str(error)[:300])
 
 
 _CHUNK_BYTES = 1 << 16
@@ -123,12 +157,3 @@ def _payload_class() -> type[aiohttp.Payload]:
             self._value.data = b""
 
     return Once
-
-
-def _proxy(url: str) -> str | None:
-    """The proxy that the environment names for this address; never one for this machine itself."""
-    parts = urllib.parse.urlsplit(url)
-    host = parts.hostname or ""
-    if host in _LOOPBACK or urllib.request.proxy_bypass(host):
-        return None
-    return urllib.request.getproxies().get(parts.scheme)

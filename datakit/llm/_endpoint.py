@@ -12,6 +12,7 @@ from datakit.core.settings import LlmSettings
 from datakit.llm._circuit import Circuit
 from datakit.llm._connection import Connection
 from datakit.llm._dialect import Dialect
+from datakit.llm._evidence import OF_RECORD, Evidence, remedy_of
 from datakit.llm._faults import Fault
 from datakit.llm._pace import Limiter
 from datakit.llm._wire import Body
@@ -43,6 +44,7 @@ class Endpoint:
         self.dialect = Dialect(self.provider, note, stream=settings.stream)
         self.limiter = Limiter(most_open, settings.max_requests_per_minute, settings.max_tokens_per_minute)
         self.circuit = Circuit(settings.max_down_s)
+        self.evidence = Evidence()
         self.share_used = 0.0
         """Calls by weight so far, on the clock of its pool."""
         self.out: StopProvider | None = None
@@ -52,6 +54,9 @@ class Endpoint:
 
     def ready_at(self) -> float | None:
         """The moment (time.monotonic) from which a call may go; None when another must come back first."""
+        most = self.evidence.most_open
+        if most is not None and self.limiter.open >= most:
+            return None
         up, free = self.circuit.ready_at(), self.limiter.ready_at()
         return None if up is None or free is None else max(up, free)
 
@@ -88,6 +93,10 @@ class Endpoint:
             outcome = self.connection.safe(outcome)
         reason = outcome.reason if isinstance(outcome, Fault) else "answered"
         self.attempts[reason] += 1
+        if isinstance(outcome, Fault):
+            self.evidence.heard(outcome)
+        else:
+            self.evidence.answered()
         if reason in DOWN:
             self.last_fault = outcome.detail if isinstance(outcome, Fault) else ""
             self.circuit.failed(now, sent_at)
@@ -124,7 +133,7 @@ class Endpoint:
         )
 
     async def _stopped(self, fault: Fault) -> StopProvider:
-        settings, address, provider = self.settings, self.address, self.provider
+        settings, address, provider = self.settings, self.address.rstrip("/"), self.provider
         if fault.reason == "key":
             return StopProvider(
                 f"{address} refused the key. {fault.detail}",
@@ -141,8 +150,18 @@ class Endpoint:
                 f"{address} does not know the model {settings.model}. {fault.detail}",
                 f"{remedy} Set llm.model.",
             )
-        also = f" or {provider.base_url_env}" if provider.base_url_env else ""
+        if fault.reason == "certificate":
+            return StopProvider(
+                f"the certificate of {address} is not trusted here. {fault.detail}",
+                "Set SSL_CERT_FILE to the certificates of its owner, or mend the address.",
+            )
+        if fault.reason in OF_RECORD:
+            also = f" or {provider.base_url_env}" if provider.base_url_env else ""
+            return StopProvider(
+                f"nothing answers at {self.connection.url}. {fault.detail}",
+                f"Check llm.base_url{also}; {provider.address_hint}",
+            )
         return StopProvider(
-            f"nothing answers at {self.connection.url}. {fault.detail}",
-            f"Check llm.base_url{also}; {provider.address_hint}",
+            f"{address} refuses every request, and has taken none. {fault.detail}",
+            f"{remedy_of(fault)} What was answered before is stored: run the same command again then.",
         )

@@ -28,7 +28,8 @@ class Fault:
     """One failed call.
 
     `again`: wait and repeat; `reject`: the record can never pass; `adapt`: leave out what the server does
-    not know and repeat; `stop`: no call can succeed; `retry`: leave the record to the next run.
+    not know and repeat; `stop`: no call can succeed, if others fail so too (`_evidence`); `retry`: leave the
+    record to the next run, as the server's settings are no fact about a record.
     """
 
     fate: Fate
@@ -41,7 +42,7 @@ class Fault:
     @property
     def may_pass(self) -> bool:
         """Whether waiting for the next try is worth it."""
-        return self.fate == "again" and (self.wait_s or 0.0) <= LONGEST_WAIT_S
+        return self.fate in ("again", "stop") and (self.wait_s or 0.0) <= LONGEST_WAIT_S
 
 
 _CONTEXT = re.compile(
@@ -60,7 +61,7 @@ _IMAGE = re.compile(
     r"invalid_image|image_parse|image_url|unsupported image|invalid image|cannot identify image"
     r"|failed to (?:load|decode|download) image|image (?:is )?too (?:large|small)"
     r"|\bimages?\b.{0,40}\b(?:invalid|corrupt|unsupported|not supported|exceed|too large|too small"
-    r"|failed|illegal)|at most \d+ image",
+    r"|failed|illegal)",
     re.I,
 )
 _STREAM_ONLY = re.compile(r"only supports? stream|stream mode|(?:enable|use|set) (?:the )?stream", re.I)
@@ -91,6 +92,28 @@ _UNSEEN = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->", re.I | re.S)
 _TAG = re.compile(r"<[^>]*>")
 
 
+_OF_SERVER = re.compile(
+    r"at most \d+ image|unknown variant|unexpected keyword|not a multimodal model|limit.mm.per.prompt|mmproj"
+    r"|multimodal (?:inputs?|content)|text.only|only (?:accepts?|supports?) text|expected `?(?:text|str)"
+    r"|\b(?:images?|image_url|vision)\b.{0,30}\b(?:disabled"
+    r"|(?:is|are) not (?:supported|enabled|allowed|available))"
+    r"|(?:does not|doesn't|do not|cannot|can't) (?:support|accept|process|handle|take|see) (?:\w+ ){0,2}"
+    r"(?:image|vision|picture|multimodal)|no (?:support for|endpoints found that support) (?:image|vision)",
+    re.I,
+)
+"""Words about a server that takes no pictures, or fewer: true of how it was started, not of a picture."""
+
+
+def of_server(reason: str, detail: str) -> bool:
+    """Whether a reason is a fact about the server and its settings, which another start of it may change.
+
+    Stored results of earlier versions hold such reasons as rejects of their records.
+    """
+    if reason == "image_refused":
+        return _OF_SERVER.search(detail) is not None
+    return reason in ("context_too_long", "request_too_large", "images_off")
+
+
 def fault_of(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     """The meaning of an answer that is not 200."""
     message = message_of(body)
@@ -107,17 +130,19 @@ def fault_of(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
         return Fault("again", reason, detail, retry_after(headers))
     if status in (400, 404) and _MODEL.search(message):
         return Fault("stop", "model", detail)
+    if status == 404 and of_server("image_refused", message):  # OpenRouter's, for a model that sees nothing
+        return Fault("retry", "images_off", detail)
     if status in (404, 405):
         return Fault("stop", "address", detail)
     if status == 413:
-        return Fault("reject", "request_too_large", detail)
+        return Fault("retry", "request_too_large", detail)
     return _refused(message, detail)
 
 
 def _refused(message: str, detail: str) -> Fault:
     """The meaning of a 400 or 422: something about this request."""
     if _CONTEXT.search(message):
-        return Fault("reject", "context_too_long", detail)
+        return Fault("retry", "context_too_long", detail)
     if _FILTER.search(message):
         return Fault("reject", "content_filter", detail)
     if _FORMAT.search(message):
@@ -130,6 +155,8 @@ def _refused(message: str, detail: str) -> Fault:
         return Fault("adapt", "max_tokens", detail)
     if re.search(r"\btemperature\b", message):
         return Fault("adapt", "temperature", detail)
+    if of_server("image_refused", message):
+        return Fault("retry", "images_off", detail)
     if _IMAGE.search(message):
         return Fault("reject", "image_refused", detail)
     return Fault("retry", "request_refused", detail)

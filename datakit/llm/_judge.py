@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from datakit.core.language import language_of
 from datakit.core.outcome import Rejected, Retry
 from datakit.llm.answer import Answer
 from datakit.llm.json_answer import read
@@ -16,6 +17,10 @@ from datakit.llm.prices import Price
 from datakit.llm.request import Completion, Request, Turn
 
 _REPAIR = "上面的回答不是要求的格式。请把同样的内容只写成一个 JSON 对象：{example}，不要输出其他文字。"
+_REPAIR_EN = (
+    "That answer is not in the form that was asked for. Write the same content as one JSON object, "
+    "with nothing around it: {example}"
+)
 _SHOWN_CHARS = 500
 
 
@@ -105,5 +110,6 @@ def _nothing(answer: Answer) -> str:
 
 def repair_turns(answer: Answer, request: Request) -> tuple[Turn, ...]:
     """The turns that ask once more for the same content in the right form."""
-    words = _REPAIR.format(example=request.schema.example())
+    repair = _REPAIR_EN if language_of([request.text]) == "en" else _REPAIR
+    words = repair.format(example=request.schema.example())
     return {"role": "assistant", "content": answer.content}, {"role": "user", "content": words}

@@ -13,6 +13,7 @@ from datakit.core.call_stats import CallStats
 from datakit.core.errors import DatakitError
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.llm._endpoint import Endpoint
+from datakit.llm._evidence import CONFIRMED, OF_RECORD
 from datakit.llm._faults import Fault, pause_s
 from datakit.llm._judge import Spent
 from datakit.llm._pool import Pool
@@ -81,17 +82,24 @@ class Calls:
                 pool.back(slot, used)
             if isinstance(outcome, Answer):
                 return outcome
-            if outcome.fate == "stop":
-                await self._out(endpoint, outcome)
-            elif outcome.fate == "adapt":
-                if not endpoint.dialect.adapt(outcome, version):
-                    return replace(outcome, fate="retry", reason="request_refused")
-            elif not outcome.may_pass or tries >= self.settings.max_retries:
-                return outcome
+            if outcome.fate == "adapt":
+                if endpoint.dialect.adapt(outcome, version):
+                    continue
+                outcome = replace(outcome, fate="retry", reason="request_refused")
+                endpoint.evidence.heard(outcome)
+            if (end := endpoint.evidence.ends(outcome)) is not None:
+                await self._out(endpoint, end)
+            elif not outcome.may_pass or tries >= self._most_tries(outcome):
+                return outcome if outcome.fate != "stop" else _of_its_record(outcome)
             else:
                 if tries or not pool.others(endpoint):
                     await self._wait(outcome, tries)
                 tries, avoid = tries + 1, endpoint
+
+    def _most_tries(self, fault: Fault) -> int:
+        """Further tries after a fault. What would stop the build is seen more than once, whatever is set."""
+        most = self.settings.max_retries
+        return max(most, CONFIRMED - 1) if fault.fate == "stop" else most
 
     async def _call(
         self, endpoint: Endpoint, request: Request, further: tuple[Turn, ...], tokens: int, spent: Spent
@@ -144,3 +152,8 @@ class Calls:
 
     def _note(self, text: str) -> None:
         self.notes.setdefault("warnings", []).append(text)
+
+
+def _of_its_record(fault: Fault) -> Fault:
+    """What would have stopped the build, as the trouble of one record: others were answered meanwhile."""
+    return replace(fault, fate="retry", reason=OF_RECORD.get(fault.reason, fault.reason))

@@ -53,12 +53,6 @@ def _picture(path: str, max_pixels: int) -> Turn:
     return {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}}
 
 
-def headers_of(face: AsyncOpenAI) -> dict[str, str]:
-    """The headers that the `openai` package sends, the key among them."""
-    headers = {**face.default_headers, **face.auth_headers}
-    return {name: value for name, value in headers.items() if isinstance(value, str)}
-
-
 async def models_of(face: AsyncOpenAI) -> list[str]:
     """Names of the models that an endpoint lists; empty when it lists none."""
     from openai import OpenAIError

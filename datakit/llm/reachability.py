@@ -13,7 +13,8 @@ from datakit.core.errors import Exit, UserError, did_you_mean
 from datakit.core.settings import LlmSettings
 from datakit.llm._connection import Connection
 from datakit.llm._endpoint import DOWN, Endpoint
-from datakit.llm._faults import Fault
+from datakit.llm._evidence import CONFIRMED
+from datakit.llm._faults import Fault, pause_s
 from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.provider import Provider
 from datakit.llm.providers import provider_of
@@ -112,32 +113,43 @@ async def _looked_at(
         reply = Fault("again", "timed_out", f"no list of models within {_LIST_S:g} s")
     if isinstance(reply, Fault) and reply.reason == "unreachable":
         raise _Down(reply.detail)
+    is_refused = not isinstance(reply, Fault) and reply.status in (401, 403)
     offered = [] if isinstance(reply, Fault) else _names(reply.data)
     if by_batch or settings.model in offered:
         return None
     patience_s = max(until - time.monotonic(), _WORD_S)
     try:
         async with asyncio.timeout(patience_s):
-            return await _asked_one_word(settings, offered)
+            return await _asked_one_word(settings, offered, is_refused)
     except TimeoutError:
         raise _Down(f"no answer to one word within {patience_s:.0f} s") from None
 
 
-async def _asked_one_word(settings: LlmSettings, offered: Sequence[str]) -> UserError | None:
-    """The same, by a question: for servers that list no models, or not all of them. Raises _Down."""
+async def _asked_one_word(
+    settings: LlmSettings, offered: Sequence[str], is_refused: bool
+) -> UserError | None:
+    """The same, by a question: for servers that list no models, or not all of them. Raises _Down.
+
+    A refusal of the key or the account is believed when the list was refused too, or else when it comes again
+    and again: some servers say so of a single request, or for a moment.
+    """
     endpoint = Endpoint(settings, attempts=Counter(), note=lambda _: None)
+    question = Request("ping", (), AnswerSchema.line("text"), 0.0, 1)
     try:
-        question = Request("ping", (), AnswerSchema.line("text"), 0.0, 1)
-        outcome = await endpoint.send(await endpoint.body(question, ()))
-        if not isinstance(outcome, Fault):
-            return None
-        if outcome.reason in DOWN:
-            raise _Down(outcome.detail)
-        # A server that lists models is there, whatever it thinks of a question without a picture.
-        if outcome.fate != "stop" or (offered and outcome.reason not in _FINAL):
-            return None
-        message, _, remedy = str(await endpoint.stop(outcome)).partition("\n")
-        return _error(message, f"{remedy.strip()} {did_you_mean(settings.model, offered)}")
+        for tries in range(CONFIRMED):
+            outcome = await endpoint.send(await endpoint.body(question, ()))
+            if not isinstance(outcome, Fault):
+                return None
+            if outcome.reason in DOWN:
+                raise _Down(outcome.detail)
+            # A server that lists models is there, whatever it thinks of a question without a picture.
+            if outcome.fate != "stop" or (offered and outcome.reason not in _FINAL):
+                return None
+            if is_refused or outcome.reason not in ("key", "account") or tries + 1 == CONFIRMED:
+                message, _, remedy = str(await endpoint.stop(outcome)).partition("\n")
+                return _error(message, f"{remedy.strip()} {did_you_mean(settings.model, offered)}")
+            await asyncio.sleep(pause_s(outcome, tries))
+        return None
     finally:
         await endpoint.close()
 

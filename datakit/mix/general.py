@@ -38,6 +38,10 @@ def _show_reader_by_name(schema: dict[str, Any]) -> None:
     schema["required"].remove("source")
 
 
+_MIN_CHINESE = 0.3
+"""Of general data for Chinese prompts."""
+
+
 class General(TableTransform):
     """General records (`set: general`) beside the main ones, as the given share of all training rows.
 
@@ -63,9 +67,10 @@ class General(TableTransform):
     """General rows as a share of all training rows, repeats counted."""
     max_chars: int = Field(default=2500, ge=1)
     """Longest dialogue, all turns together."""
-    min_chinese: float = Field(default=0.3, ge=0, le=1)
+    min_chinese: float | None = Field(default=None, ge=0, le=1)
     """Least share of Chinese characters among Chinese characters and Latin words; 0 takes any language.
-    Translations and code with a Chinese question stay above 0.3."""
+    Translations and code with a Chinese question stay above 0.3. null: 0.3 where the recipe's prompts are
+    Chinese, else 0."""
     licence: str | None = None
     """Licence that the data set declares, such as CC-BY-4.0; it goes on the data card."""
     upstream_licence: str | None = None
@@ -126,10 +131,12 @@ class General(TableTransform):
         """The usable records of the source, and how many others there were, by reason."""
         left_out: Counter[str] = Counter()
         frames = []
+        usual = _MIN_CHINESE if context.language("") == "zh" else 0.0
+        min_chinese = usual if self.min_chinese is None else self.min_chinese
         for batch in self.source.read(context):
             left_out.update(reject.reason for reject in batch.rejects)
             faults = [
-                fault_of(turns, self.max_chars, self.min_chinese) or _broken(turns, bool(images))
+                fault_of(turns, self.max_chars, min_chinese) or _broken(turns, bool(images))
                 for turns, images in batch.frame.select("messages", "images").iter_rows()
             ]
             left_out.update(fault for fault in faults if fault)

@@ -20,7 +20,7 @@ from datakit.core.plain_yaml import Key, dump
 from datakit.core.registry import find
 from datakit.core.settings import LlmSettings, RunSettings, Settings
 from datakit.core.step_context import StepContext
-from datakit.core.transform import Emitter, Reader, Transform
+from datakit.core.transform import Annotator, Emitter, Reader, Renderer, Transform
 from datakit.recipe.overrides import apply_overrides
 from datakit.recipe.yaml_file import YamlFile, load_yaml
 
@@ -75,7 +75,17 @@ class Recipe:
             labels=self.labels,
             llm=self.llm,
             run=self.run,
+            writers=self._writers(),
         )
+
+    def _writers(self) -> dict[str, tuple[str, ...]]:
+        """Column -> the templates that have a model write it; under "" those of the prompts."""
+        kinds = [step.transform for step in self.steps]
+        asking = [kind for kind in kinds if isinstance(kind, Annotator) and kind.asks_model]
+        columns = [(getattr(kind, "into", None), kind.templates()[:1]) for kind in asking]
+        written = {column: templates for column, templates in columns if isinstance(column, str)}
+        prompts = [name for kind in kinds if isinstance(kind, Renderer) for name in kind.templates()]
+        return {**written, "": tuple(prompts)}
 
     def dump(self) -> str:
         """The recipe as YAML that loads to the same steps."""

@@ -22,6 +22,8 @@ from datakit.artifacts.place import SIGNATURE, BuildPlace
 from datakit.artifacts.report import BuildReport, Finding, StepReport
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.files import FileDigests
+from datakit.core.providers import AUTO
+from datakit.core.settings import LlmSettings
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Artifact, Emitter, TableTransform
 from datakit.recipe.recipe import Recipe
@@ -102,7 +104,7 @@ def build(
         context = replace(recipe.context(), files=FileDigests(store))
         with _lock(place):
             place.mend()
-            kept = None if options.force else _kept(folder, recipe, context, options.limit)
+            kept = None if options.force else _kept(folder, recipe, context, options.limit, store)
             if kept is not None:
                 if failing := failing_kinds(kept, recipe):
                     raise BuildFailed(f"{_failing_words(failing)}\n  The build stands as it is: {folder}")
@@ -319,8 +321,7 @@ class _Maker:
         if writes and self.recipe.llm.resolved_provider() == "offline":
             notes.append(
                 "No model wrote the texts: the built-in offline writer composed descriptions and reasons, "
-                "because neither OPENAI_API_KEY nor OPENAI_BASE_URL is set. "
-                "Good for a first look, not for training."
+                f"because {_why_offline(self.recipe.llm)}. Good for a first look, not for training."
             )
         return notes
 
@@ -329,11 +330,19 @@ class _Maker:
         return path.relative_to(project).as_posix() if path.is_relative_to(project) else path.name
 
 
-def _kept(folder: Path, recipe: Recipe, context: StepContext, limit: int | None) -> BuildReport | None:
+def _why_offline(llm: LlmSettings) -> str:
+    if llm.provider != AUTO:
+        return f"llm.provider is {llm.provider}"
+    return f"neither {llm.api_key_env or 'OPENAI_API_KEY'} nor OPENAI_BASE_URL is set"
+
+
+def _kept(
+    folder: Path, recipe: Recipe, context: StepContext, limit: int | None, store: Store
+) -> BuildReport | None:
     """The report of the build in `folder` when it still stands; everything in it counts as cached."""
     build = BuildFolder(folder)
     try:
-        if not manifests.is_current(build, recipe, context, limit):
+        if not manifests.is_current(build, recipe, context, limit, store):
             return None
     except UserError:
         return None  # a template or a source is missing: the check of the columns says so with its place

@@ -73,7 +73,7 @@ class CannotTell(DatakitError):
 def usage(store: Store, used_keys: set[bytes] | None = None) -> list[StepUsage]:
     """Per step what the store holds; with `used_keys` also how much of it nothing asks for."""
     entries = list(store.entries())
-    return _by_step(entries, _prices(entries), used_keys)
+    return _by_step(entries, prices_of(entries), used_keys)
 
 
 def used_keys(store: Store, recipes: Sequence[Recipe], builds: Iterable[BuildFolder]) -> set[bytes]:
@@ -141,7 +141,7 @@ def sweep(store: Store, chosen: Iterable[Entry], *, paid: bool, remove: bool) ->
 
     Those that cost money stay unless `paid`, and so do those whose price is not known.
     """
-    prices = _prices(store.entries())
+    prices = prices_of(store.entries())
     going, kept = list[Entry](), list[Entry]()
     for entry in chosen:
         (going if paid or prices[entry.key] == 0 else kept).append(entry)
@@ -160,7 +160,7 @@ def sweep(store: Store, chosen: Iterable[Entry], *, paid: bool, remove: bool) ->
     )
 
 
-def _prices(entries: Iterable[Entry]) -> dict[bytes, float | None]:
+def prices_of(entries: Iterable[Entry]) -> dict[bytes, float | None]:
     """What it would cost to make each result again; None where that is not known, which counts as paid."""
     every = list(entries)
     stored = {entry.key for entry in every}

@@ -40,8 +40,14 @@ class Lookup:
     """Results that are missing; equal inputs count once."""
     sure: int = 0
     """Of `calls`, those that must be made: a result whose parts are all stored may need none."""
+    results: int = 0
+    """Records that need a call and whose input is known; equal inputs count once."""
     open: int = 0
     """Records whose input is not known yet: each is one more call at most."""
+    most: int = 0
+    """Results that may be made at most, those among them whose input is not known yet."""
+    budget_usd: float | None = None
+    """What the step may spend at most, of its own."""
     sample: list[Row] = field(default_factory=list)
     """Some of the records that need a call."""
     keys: dict[str, bytes] = field(default_factory=dict)
@@ -99,10 +105,12 @@ class DryRun(Policy):
             calls = [self._wanted(work, job.row, by_model[job.model]) for job in looked_up.missing]
             lookup.calls += sum(max(count, 1) for count in calls)
             lookup.sure += sum(calls)
+            lookup.results += len(looked_up.missing)
             lookup.sample += [job.row for job in looked_up.missing][: SAMPLE - len(lookup.sample)]
             self._refer(work, looked_up)
             if self.keep_keys:
                 lookup.keep(looked_up, self.keep_only)
+        lookup.most = lookup.results + lookup.open
         if lookup.records > lookup.cached or is_blocked:
             self.unknown.update((*work.annotator.outputs(work.context), work.trace))
         return work.join(frames, keep_open=True)
@@ -111,8 +119,9 @@ class DryRun(Policy):
         self, step: Step, reviser: Reviser, work: Annotation, rounds: Iterable[RecordFrames]
     ) -> Traces:
         """Goes through the rounds as far as their answers are stored; the rest is open."""
-        lookup = Lookup(step, annotator=reviser.annotator)
+        lookup = Lookup(step, annotator=reviser.annotator, budget_usd=reviser.budget_usd)
         self.lookups.append(lookup)
+        others = len(self.open_ids)
         traces: Traces = {}
         for frames in rounds:
             round_work = replace(work)
@@ -126,6 +135,8 @@ class DryRun(Policy):
             traces |= hand_back(reviser, round_work, frames)
             if lookup.calls:
                 reviser.stop("open")
+        if lookup.calls or others:
+            lookup.most = max(reviser.most_wanted(others) - lookup.cached, 0)
         if lookup.open_ids:
             self.open_ids |= lookup.open_ids
             self.unknown.update(step.transform.outputs(work.context))

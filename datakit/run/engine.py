@@ -35,7 +35,9 @@ from datakit.run.store import Store
 class NothingLeft(DatakitError):
     """A step left no record, so there is nothing to build."""
 
-    exit_code = Exit.FAILED
+    def __init__(self, message: str, exit_code: Exit = Exit.FAILED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class NotConserved(DatakitError):
@@ -55,6 +57,8 @@ class Engine:
     """At most so many records of the readers."""
     policy: Policy = field(default_factory=Pay)
     """What is done about results that the store does not hold."""
+    only: Collection[str] | None = None
+    """Ids of the records that readers give; others are as if they were not there."""
     reports: list[StepReport] = field(default_factory=list)
     needs_images: bool = False
     """Whether a picture that is missing would stop the emitter: told when all records are read."""
@@ -88,7 +92,9 @@ class Engine:
                 for step, report in zip(group, reports, strict=True):
                     self._conserved(step, report)
                     if report.records_out == 0 and (report.records_in or isinstance(step.transform, Reader)):
-                        raise NothingLeft(self._nothing_left(step, report))
+                        only_retries = report.retry > 0 and not report.rejected
+                        code = Exit.PARTIAL if only_retries else Exit.FAILED
+                        raise NothingLeft(self._nothing_left(step, report), code)
                 if frames is not None and frames is not after:
                     frames.remove()
                 frames = after
@@ -156,7 +162,7 @@ class Engine:
             seen_ids.update(frame["id"])
             after.append(_with_schema(frame, schema))
         self.progress.start(report.name, 0)
-        for batch in _limited(reader.read(context), self.limit):
+        for batch in self._chosen(reader.read(context)):
             fresh, twice = _unique(batch.frame, seen_ids)
             report.added += batch.frame.height + len(batch.rejects)
             self._reject([*batch.rejects, *twice], report)
@@ -173,6 +179,14 @@ class Engine:
                 where=step.where,
             )
         return after
+
+    def _chosen(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """What a reader gives, as far as it is wanted."""
+        for batch in _limited(batches, self.limit):
+            if self.only is None:
+                yield batch
+            else:
+                yield Batch(batch.frame.filter(pl.col("id").is_in(list(self.only))))
 
     def _annotate(
         self, step: Step, annotator: Annotator, frames: RecordFrames, report: StepReport
@@ -318,8 +332,8 @@ class Engine:
         return next((line for line in read_rejects(self.rejects_file) if line["step"] == number), {})
 
     def _nothing_left(self, step: Step, report: StepReport) -> str:
-        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(report.rejected.items()))
-        reasons += f", retry {report.retry}" if report.retry else ""
+        counts = [*sorted(report.rejected.items()), *([(RETRY[:-1], report.retry)] if report.retry else [])]
+        reasons = ", ".join(f"{reason} {count}" for reason, count in counts)
         first = self._first_reject(report.number)
         example = f"\n  For example {first['id']}: {first['detail']}" if first else ""
         what = f"step {step.number} ({step.name}) left no record: {reasons or 'none came in'}"

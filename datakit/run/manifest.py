@@ -9,13 +9,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from datakit.artifacts import names
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.manifest import FileStamp, stamp
+from datakit.artifacts.rejects import read_rejects
 from datakit.core.record import digest
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Transform
+from datakit.llm._faults import of_server
 from datakit.recipe.recipe import Recipe
 from datakit.run.keys import fingerprint
+from datakit.run.store import Store
+
+_ANY_SERVER = "at most 0 images"
+"""Words of a server that takes no pictures, to ask whether a reason may be a fact about one at all."""
 
 
 def settings_digest(recipe: Recipe, context: StepContext, limit: int | None) -> str:
@@ -86,8 +93,11 @@ def images_digest(paths: Iterable[str]) -> str:
     return state.hexdigest()
 
 
-def is_current(build: BuildFolder, recipe: Recipe, context: StepContext, limit: int | None) -> bool:
-    """Whether a build of this recipe would come out as this one, which is intact."""
+def is_current(
+    build: BuildFolder, recipe: Recipe, context: StepContext, limit: int | None, store: Store | None = None
+) -> bool:
+    """Whether a build of this recipe would come out as this one, which is intact; with the store also whether
+    nothing that it rests on was taken out of that."""
     manifest = build.find_manifest()
     if manifest is None or manifest.settings != settings_digest(recipe, context, limit):
         return False
@@ -98,8 +108,27 @@ def is_current(build: BuildFolder, recipe: Recipe, context: StepContext, limit: 
         return False
     if not all(_intact(build.path / path, old) for path, old in manifest.artifacts.items()):
         return False
+    if _lacks_answers(build) or (store is not None and _is_forgotten(build, recipe, store)):
+        return False
     paths = build.input_images()
     return paths is not None and images_digest(paths) == manifest.images
+
+
+def _lacks_answers(build: BuildFolder) -> bool:
+    """Whether records wait for another try, or were left out for what a server was (`of_server`)."""
+    if build.report.retry:
+        return True
+    reasons = {reason for step in build.report.steps for reason in step.rejected}
+    if not any(of_server(reason, _ANY_SERVER) for reason in reasons):
+        return False
+    return any(of_server(line["reason"], line["detail"]) for line in read_rejects(build.rejects_file))
+
+
+def _is_forgotten(build: BuildFolder, recipe: Recipe, store: Store) -> bool:
+    """Whether results that the build rests on may have been taken out of the store since (`cache forget`)."""
+    at = store.forgotten()
+    latest = max((at[step.name] for step in recipe.steps if step.name in at), default=0.0)
+    return latest > (build.path / names.MANIFEST).stat().st_mtime
 
 
 def _annotator_print(transform: Transform, context: StepContext) -> list[Any]:

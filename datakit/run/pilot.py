@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from datakit.artifacts.report import StepReport
 from datakit.core.step_context import StepContext
-from datakit.core.transform import Annotator
-from datakit.recipe.recipe import Recipe
+from datakit.core.transform import Reviser
+from datakit.recipe.recipe import Recipe, Step
 from datakit.run.annotation import Annotation
 from datakit.run.dry_run import DryRun
-from datakit.run.engine import Engine
+from datakit.run.engine import Engine, NothingLeft
+from datakit.run.policy import Pay, Traces
 from datakit.run.progress import Progress
 from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
@@ -25,27 +27,40 @@ def pilot(
     progress: Progress,
     records: int,
     limit: int | None,
-) -> float:
-    """What it cost to do every paid step of a recipe for so many records that need it; USD.
+) -> tuple[float, str]:
+    """What it cost to do the paid steps of a recipe for so many records that need it, in USD, and why it
+    ended early; "" when it did not.
 
-    The records are drawn by the recipe's seed. Behind a step that is piloted, only its records can go on, so
-    that all steps see the same ones. Models are asked by calls even where the build asks by batches, which
-    may take a day. Raises BudgetSpent or StopProvider as a build would.
+    The records are drawn once, by the recipe's seed, and go through all steps as if there were no others, so
+    that work behind a step that compares or drops records is paid for too. Answers that a guard would have
+    written anew are not: those depend on all records. Models are asked by calls even where the build asks by
+    batches, which may take a day. Raises BudgetSpent or StopProvider as a build would.
     """
-    spent = 0.0
-    for step in recipe.steps:
-        if not isinstance(step.transform, Annotator):
-            continue
-        dry = DryRun(keep_keys=True)
-        engine = Engine(context, store, work / f"pilot{step.number}", progress, limit, dry)
-        engine.run([earlier for earlier in recipe.steps if earlier.number <= step.number])
-        inputs = dry.lookups[-1].inputs
-        if inputs is None:
-            continue
-        frames = RecordFrames(engine.folder / "drawn", dict(inputs.schema))
-        frames.append(inputs.sample(min(records, inputs.height), seed=recipe.seed))
-        report = StepReport(number=step.number, name=step.name)
-        own = replace(context, run=context.run.model_copy(update={"mode": "calls"}))
-        Annotation(step.transform, own, store, progress, report, spent).pay(frames)
-        spent += report.cost_usd
-    return spent
+    paid = [at for at, step in enumerate(recipe.steps) if step.transform.is_paid]
+    if not paid:
+        return 0.0, ""
+    steps = recipe.steps[: paid[-1] + 1]
+    dry = DryRun()
+    Engine(context, store, work / "pilot.looked", progress, limit, dry).run(steps)
+    rewrites = {id_ for lookup in dry.lookups if lookup.annotator is not None for id_ in lookup.open_ids}
+    needing = sorted(dry.open_ids - rewrites)
+    drawn = random.Random(recipe.seed).sample(needing, min(records, len(needing)))
+    own = replace(context, run=context.run.model_copy(update={"mode": "calls"}))
+    engine = Engine(own, store, work / "pilot", progress, limit, _PilotPolicy(), only=frozenset(drawn))
+    why = ""
+    try:
+        if drawn:
+            engine.run(steps)
+    except NothingLeft as nothing:
+        why = str(nothing)
+    return sum(report.cost_usd for report in engine.reports), why
+
+
+class _PilotPolicy(Pay):
+    """Pays for what annotators miss, and for no rewriting."""
+
+    def revise(
+        self, step: Step, reviser: Reviser, work: Annotation, rounds: Iterable[RecordFrames]
+    ) -> Traces:
+        reviser.stop("open")
+        return {}

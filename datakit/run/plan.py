@@ -21,6 +21,7 @@ from datakit.run.dry_run import DryRun, Lookup
 from datakit.run.engine import Engine
 from datakit.run.explain_changes import Earlier, why_build, why_calls
 from datakit.run.pilot import pilot as run_pilot
+from datakit.run.plan_bounds import Bounds
 from datakit.run.progress import Progress
 from datakit.run.store import Store, store_folder
 from datakit.run.sub_results import PART
@@ -45,7 +46,11 @@ class StepPlan(BaseModel):
     cached: int = 0
     to_do: int = 0
     calls: int = 0
-    """Pieces of work: calls of a model, or pictures read by OCR and the like. Equal inputs share one."""
+    """Pieces of work: questions to a model, or pictures read by OCR and the like. Equal inputs share one.
+    With `at_most` as many as can come, rewrites among them."""
+    calls_at_most: int = 0
+    """Answers of a model that can come, with those that are repaired, judged, tried again or written anew.
+    For work on this machine its pieces."""
     model: str = ""
     """Whom the step would call; empty for work on this machine."""
     at_most: bool = False
@@ -53,6 +58,9 @@ class StepPlan(BaseModel):
     tokens_in: int | None = None
     tokens_out: int | None = None
     cost_usd: float | None = None
+    """What the calls cost if they go as those that the figure rests on."""
+    cost_usd_at_most: float | None = None
+    """The highest price of `calls_at_most`; None when that of the model is not known."""
     cost_usd_range: tuple[float, float] | None = None
     """Where the cost lies 19 times of 20, as far as the results that it rests on are like the others."""
     seconds: float | None = None
@@ -74,11 +82,28 @@ class Plan(BaseModel):
     changed: list[str] = Field(default_factory=list)
     """What differs from the last build."""
     steps: list[StepPlan] = Field(default_factory=list)
+    budget_usd: float | None = None
+    """The recipe's `run.budget_usd`: more is never spent."""
     notes: list[str] = Field(default_factory=list)
 
     @property
     def calls(self) -> int:
+        """Questions and pieces of work of all steps."""
         return sum(step.calls for step in self.steps)
+
+    @property
+    def calls_at_most(self) -> int:
+        """All that can come; see `StepPlan.calls_at_most`."""
+        return sum(step.calls_at_most for step in self.steps)
+
+    @property
+    def cost_usd_at_most(self) -> float | None:
+        """What all of them can cost; None when that of some step is not known."""
+        costs = [step.cost_usd_at_most for step in self.steps if step.calls_at_most]
+        if any(cost is None for cost in costs):
+            return None
+        total = sum(cost or 0.0 for cost in costs)
+        return total if self.budget_usd is None else min(total, self.budget_usd)
 
     @property
     def at_most(self) -> bool:
@@ -127,15 +152,16 @@ def plan(
         context = replace(recipe.context(), files=FileDigests(store))
         check_columns(recipe, context)
         build = BuildFolder(folder)
-        if manifests.is_current(build, recipe, context, limit):
+        if manifests.is_current(build, recipe, context, limit, store):
             return _unchanged(recipe, build)
         earlier = Earlier.load(build)
         shown = progress or Progress(quiet=True)
         notes = _notes(recipe)
         if pilot:
             with shown:
-                paid = run_pilot(recipe, context, store, work, shown, pilot, limit)
+                paid, why = run_pilot(recipe, context, store, work, shown, pilot, limit)
             notes.append(f"The pilot of {pilot:,} records cost ${paid:.4f}; its answers are stored.")
+            notes += [f"The pilot ended early: {why}"] if why else []
         dry = DryRun(keep_keys=True)
         engine = Engine(context, store, work / "stages", shown, limit, dry)
         counted = _until_last_paid(recipe)
@@ -146,6 +172,7 @@ def plan(
             name=recipe.name,
             folder=str(folder),
             unchanged=False,
+            budget_usd=recipe.run.budget_usd,
             changed=why_build(recipe, context, build, limit),
             notes=notes,
         )
@@ -194,6 +221,7 @@ def _steps(
     reports = {report.number: report for report in engine.reports}
     lookups = {lookup.step.number: lookup for lookup in looked_up}
     plans: list[StepPlan] = []
+    bounds = Bounds(engine.context)
     uncertain = False
     for step in recipe.steps:
         report, lookup = reports.get(step.number), lookups.get(step.number)
@@ -203,6 +231,8 @@ def _steps(
             row.rejected, row.at_most = sum(report.rejected.values()), uncertain
         if lookup is not None:
             row.cached, row.calls = lookup.cached, lookup.calls + lookup.open
+            if lookup.annotator is not None and uncertain:
+                row.calls = lookup.most
             row.to_do = len(lookup.open_ids) if lookup.annotator else lookup.records - lookup.cached
             row.at_most = uncertain
             if row.calls:
@@ -210,6 +240,7 @@ def _steps(
                 _estimate(row, lookup, engine, estimate)
                 if row.model and row.tokens_in is None:
                     _liken(row, plans)
+                _bound(row, lookup, bounds)
             if lookup.annotator is not None and uncertain:
                 row.why.append("records whose earlier results are to do are compared when those are there")
             uncertain = uncertain or row.to_do > 0
@@ -217,6 +248,17 @@ def _steps(
     first = len(recipe.steps)
     emitters = [step for step in recipe.emitters if isinstance(step.transform, Emitter)]
     return plans + [StepPlan(number=first + step.number, name=step.name, paid=False) for step in emitters]
+
+
+def _bound(row: StepPlan, lookup: Lookup, bounds: Bounds) -> None:
+    """The most that the step can come to."""
+    annotator = lookup.annotator or lookup.step.transform
+    assert isinstance(annotator, Annotator)  # lookups are made for what answers only
+    row.calls_at_most = max(bounds.calls(annotator, lookup.most), row.calls)
+    usd = bounds.usd(annotator, lookup.most, lookup.sample)
+    if usd is not None and lookup.budget_usd is not None:
+        usd = min(usd, lookup.budget_usd)
+    row.cost_usd_at_most = None if usd is None else round(usd, 6)
 
 
 def _estimate(row: StepPlan, lookup: Lookup, engine: Engine, estimate: Estimator | None) -> None:

@@ -62,6 +62,7 @@ class Pay(Policy):
         """
         traces: Traces = {}
         used_usd = 0.0
+        reviser.probes = True
         for frames in rounds:
             own = None
             if reviser.budget_usd is not None:

@@ -20,6 +20,7 @@ from datakit.core.errors import UserError
 from datakit.core.files import Stamp
 from datakit.core.outcome import Done, Rejected
 from datakit.core.settings import RunSettings
+from datakit.llm._faults import of_server
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS results (
@@ -27,6 +28,7 @@ CREATE TABLE IF NOT EXISTS results (
     meta BLOB NOT NULL, created INTEGER NOT NULL, used INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS files (
     path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS forgotten (step TEXT PRIMARY KEY, at REAL NOT NULL);
 """
 FORMAT = 1
 _COMPRESS_ABOVE = 1024
@@ -106,7 +108,7 @@ class Store:
         self._db.close()
 
     def get_many(self, keys: Iterable[bytes]) -> dict[bytes, Stored]:
-        """The stored results among `keys`."""
+        """The stored results among `keys`, without those that do not count (`_counts`)."""
         results: dict[bytes, Stored] = {}
         today = int(time.time()) // _DAY_S * _DAY_S
         stale: list[bytes] = []
@@ -116,7 +118,10 @@ class Store:
                 f"SELECT key, step, rejected, value, meta, created, used FROM results WHERE key IN ({marks})"
             )
             for key, step, rejected, value, meta, created, used in self._db.execute(query, chunk):
-                results[key] = Stored(_unpack(rejected, value, meta), step, created)
+                outcome = _unpack(rejected, value, meta)
+                if not _counts(outcome):
+                    continue
+                results[key] = Stored(outcome, step, created)
                 if used < today:
                     stale.append(key)
         for chunk in _chunks(stale):
@@ -126,12 +131,17 @@ class Store:
         return results
 
     def known(self, keys: Iterable[bytes]) -> set[bytes]:
-        """Which of `keys` have a result."""
+        """Which of `keys` have a result that counts."""
         stored_keys: set[bytes] = set()
+        # Values are read only of what may not count: rejects, and results of parts, which name their parts.
+        value = "CASE WHEN rejected OR instr(CAST(meta AS TEXT), '\"parts\"') THEN value END"
         for chunk in _chunks(list(keys)):
             marks = ",".join("?" * len(chunk))
+            query = f"SELECT key, rejected, {value}, meta FROM results WHERE key IN ({marks})"
             stored_keys.update(
-                key for (key,) in self._db.execute(f"SELECT key FROM results WHERE key IN ({marks})", chunk)
+                key
+                for key, rejected, body, meta in self._db.execute(query, chunk)
+                if body is None or _counts(_unpack(rejected, body, meta))
             )
         return stored_keys
 
@@ -205,6 +215,22 @@ class Store:
         self._db.execute("COMMIT")
         self._db.execute("VACUUM")
 
+    def rejects(self, steps: Sequence[str], reason: str) -> set[bytes]:
+        """The keys of the results of these steps that reject their record for a reason."""
+        marks = ",".join("?" * len(steps))
+        query = f"SELECT key, value, meta FROM results WHERE rejected AND step IN ({marks})"
+        rows = self._db.execute(query, tuple(steps)).fetchall()
+        found = {key: _unpack(1, value, meta) for key, value, meta in rows}
+        return {key for key, one in found.items() if isinstance(one, Rejected) and one.reason == reason}
+
+    def note_forgotten(self, step: str) -> None:
+        """Remembers that somebody wants results of a step made again: builds of before lack them."""
+        self._db.execute("INSERT OR REPLACE INTO forgotten VALUES (?,?)", (step, time.time()))
+
+    def forgotten(self) -> dict[str, float]:
+        """Step -> when somebody last had results of it forgotten, in seconds since 1970."""
+        return dict(self._db.execute("SELECT step, at FROM forgotten"))
+
     def sound(self) -> str:
         """The word ok, or what SQLite's quick check finds wrong with the file."""
         (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
@@ -222,6 +248,18 @@ def _unpack(rejected: int, value: bytes, meta: bytes) -> Done | Rejected:
         reason, detail = body
         return Rejected(reason, detail, orjson.loads(meta))
     return Done(body, orjson.loads(meta))
+
+
+def _counts(outcome: Done | Rejected) -> bool:
+    """Whether a stored result stands. One that rests on a fact about a server (its context was too small, it
+    took no pictures) does not: versions before 0.2 stored those as rejects of their records."""
+    if isinstance(outcome, Rejected):
+        return not of_server(outcome.reason, outcome.detail)
+    if not isinstance(outcome.raw, dict) or "samples" not in outcome.raw:
+        return True
+    answers = [one for sample in outcome.raw["samples"] for one in sample]
+    answers += [one["verdict"] for one in answers if one.get("verdict")]
+    return not any(of_server(*answer["rejected"]) for answer in answers if "rejected" in answer)
 
 
 def _costs(text: str) -> tuple[float | None, int, str | None, tuple[Key, ...]]:

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 from datakit.core.errors import DatakitError, Exit, StopProvider, UserError, did_you_mean
 from datakit.core.json_bytes import json_bytes
 from datakit.llm import chat_answer, chat_reply
-from datakit.llm._faults import Fault, fault_of, pause_s
+from datakit.llm._client_setup import check_key, joined
+from datakit.llm._faults import Fault, fault_of, of_server, pause_s
 from datakit.llm._wire import Body, Wire
 from datakit.serving.asking import Reply
 
@@ -121,7 +122,8 @@ class Endpoint:
             if fault.fate == "stop":
                 raise StopProvider(f"{self.base_url}: {fault.detail}", _STOPPED.get(fault.reason, ""))
             if not fault.may_pass or tries >= self.max_retries:
-                raise NoAnswer(fault.reason, fault.detail, again=fault.fate != "reject")
+                is_final = fault.fate == "reject" or of_server(fault.reason, fault.detail)
+                raise NoAnswer(fault.reason, fault.detail, again=not is_final)
             await asyncio.sleep(pause_s(fault, tries))
             tries += 1
 
@@ -161,7 +163,7 @@ class Endpoint:
         """The JSON at a path of the server. Raises StopProvider."""
         most = min(self.max_retries, _LOOKS - 1)
         for tries in range(most + 1):
-            reply = await self._connection.get(self.base_url + path)
+            reply = await self._connection.get(joined(self.base_url, path))
             if isinstance(reply, Fault):
                 fault = reply
             elif reply.status != 200:
@@ -182,8 +184,9 @@ class Endpoint:
     @cached_property
     def _connection(self) -> Wire:
         key = os.environ.get(KEY_ENV)
+        check_key(KEY_ENV, key or "")
         return self.connect(
-            f"{self.base_url}/chat/completions",
+            joined(self.base_url, "/chat/completions"),
             {"Authorization": f"Bearer {key}"} if key else {},
             timeout_s=self.timeout_s,
             secrets=[key] if key else [],

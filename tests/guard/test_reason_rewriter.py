@@ -361,3 +361,59 @@ def test_killed_run_goes_through_the_same_rounds_and_pays_for_no_answer_twice(
     third, _ = run(rows, max_rewrites=3)
     assert third["reason"].to_list() == second["reason"].to_list()
     assert server.count - before == everything - known
+
+
+ENGLISH = "The header shows a refund notice and the list names the amount and the account, so it is a refund."
+
+
+def test_rewriting_stops_when_the_first_twenty_fail_again_for_one_reason(
+    run: Bench, server: Loopback
+) -> None:
+    rows = [row(number, f"{number}，{distinct(number)}") for number in range(60)]
+    server.answer = lambda call: {"reason": distinct(int(call.id[1:]) + 400)}
+    frame, engine = run(rows, min_chars=250)
+    assert server.count == 20
+    (report,) = engine.reports
+    (warning,) = report.notes["warnings"]
+    assert "the first 20 reasons that were written again failed again for reason_too_short" in warning
+    assert "the other 40 were not asked for" in warning
+    assert "`min_chars`" in warning
+    assert report.balanced
+    assert frame["reason_flags"].to_list() == [["reason_too_short"]] * 60
+    run(rows, min_chars=250)
+    assert server.count == 20
+
+
+def test_rewriting_goes_on_as_before_when_some_of_the_first_succeed(run: Bench, server: Loopback) -> None:
+    rows = [row(number) for number in range(60)]
+    frame, engine = run(rows)
+    assert server.count == 59
+    assert "warnings" not in engine.reports[0].notes
+    first = [call for call in server.calls if call.id == "r45"]
+    assert SAME in first[0].text.split("不同于：")[1], "the round is one: it is told of the texts before it"
+    assert frame["reason_flags"].to_list() == [[]] * 60
+
+
+@pytest.mark.parametrize(("template", "flagged"), [("Write the reason anew. ", 0), ("请重新写理由。", 12)])
+def test_bounds_follow_the_language_of_the_template(
+    run: Bench, server: Loopback, project: Path, template: str, flagged: int
+) -> None:
+    (project / "templates" / "again.j2").write_text(template + "[id:{{ id }}]{{ faults | join }}")
+    rows = [
+        row(number, f"{chr(65 + number) * 40} {number}: {distinct_english(number)}") for number in range(12)
+    ]
+    _, engine = run(rows, consistent=False, max_rewrites=1)
+    assert engine.reports[0].notes["flagged_before"] == flagged
+    assert server.count == flagged
+
+
+def test_bounds_that_are_given_stand_in_any_language(run: Bench, server: Loopback, project: Path) -> None:
+    (project / "templates" / "again.j2").write_text("Write the reason anew. [id:{{ id }}]")
+    _, engine = run([row(0, ENGLISH)], min_chinese=0.5, consistent=False)
+    assert engine.reports[0].notes["flagged_before"] == 1
+
+
+def distinct_english(number: int) -> str:
+    """An English reason that resembles no other one's."""
+    draw = random.Random(number)
+    return " ".join("".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=6)) for _ in range(40))

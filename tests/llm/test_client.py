@@ -17,6 +17,7 @@ from datakit.core.errors import Exit, StopProvider, UserError
 from datakit.core.outcome import Rejected, Retry
 from datakit.core.settings import LlmSettings
 from datakit.llm._circuit import IN_A_ROW
+from datakit.llm._evidence import CONFIRMED
 from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.calls import Calls
 from datakit.llm.client import Client
@@ -282,9 +283,7 @@ def test_empty_answer_is_no_answer(server: Loopback, ask: Ask) -> None:
             Reply(400, "May contain inappropriate content", "data_inspection_failed"),
             "content_filter",
         ),
-        (Reply(400, "This model's maximum context length is 8192 tokens", None), "context_too_long"),
         (Reply(400, "Failed to load image: broken data", None), "image_refused"),
-        (Reply(413, "payload too large"), "request_too_large"),
     ],
 )
 def test_record_that_can_never_pass_is_rejected_at_once(
@@ -295,6 +294,29 @@ def test_record_that_can_never_pass_is_rejected_at_once(
     assert isinstance(found, Rejected)
     assert found.reason == reason
     assert found.detail
+    assert server.count == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (Reply(400, "This model's maximum context length is 8192 tokens"), "context_too_long"),
+        (Reply(413, "payload too large"), "request_too_large"),
+        (Reply(400, "At most 0 image(s) may be provided in one prompt."), "images_off"),
+        (Reply(400, "messages[0]: unknown variant `image_url`, expected `text`"), "images_off"),
+        (Reply(400, "qwen3 does not support image inputs"), "images_off"),
+        (Reply(404, "No endpoints found that support image input"), "images_off"),
+        (Reply(400, "parameter.enable_thinking must be set to false"), "request_refused"),
+    ],
+)
+def test_fact_about_the_server_is_left_to_a_server_that_is_started_otherwise(
+    server: Loopback, ask: Ask, reply: Reply, reason: str
+) -> None:
+    server.script = lambda call: reply
+    found, _ = ask()
+    assert isinstance(found, Retry)
+    assert found.reason == reason
+    assert str(reply.content) in found.detail
     assert server.count == 1
 
 
@@ -310,19 +332,19 @@ def test_wrong_key_stops_at_once_and_is_not_shown(
     assert server.count == 0
 
 
-def test_unknown_model_stops_at_once_with_the_models_on_offer(server: Loopback, ask: Ask) -> None:
+def test_unknown_model_stops_before_long_with_the_models_on_offer(server: Loopback, ask: Ask) -> None:
     server.models = ("qwen-vl-plus", "qwen-vl-max")
     with pytest.raises(StopProvider, match="It offers: qwen-vl-max, qwen-vl-plus") as stopped:
         ask(model="gpt-5-nano")
     assert "gpt-5-nano" in str(stopped.value)
-    assert server.count == 1
+    assert server.count == CONFIRMED
 
 
-def test_empty_account_stops_at_once(server: Loopback, ask: Ask) -> None:
+def test_empty_account_stops_before_long(server: Loopback, ask: Ask) -> None:
     server.script = lambda call: Reply(429, "You exceeded your current quota", "insufficient_quota")
     with pytest.raises(StopProvider, match="bill"):
         ask()
-    assert server.count == 1
+    assert server.count == CONFIRMED
 
 
 def test_wrong_address_stops_at_once(server: Loopback, ask: Ask) -> None:

@@ -45,7 +45,7 @@ def script(call: Call) -> Reply | None:
     return Reply(**{**vars(reply), "headers": dict(reply.headers)})
 
 
-STORED_REJECTS = {"refused", "content_filter", "context_too_long", "image_refused"}
+STORED_REJECTS = {"refused", "content_filter", "image_refused"}
 
 
 def faults(records: int, seen: dict[str, Any], report: dict[str, Any]) -> list[str]:

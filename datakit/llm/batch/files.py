@@ -111,7 +111,7 @@ def write(
             worst = worst_usd(line)
             if len(data) > limits.max_bytes:
                 detail = f"{len(data):,} bytes are more than a batch file holds; lower llm.max_image_pixels"
-                written.broken.append((line, Fault("reject", "request_too_large", detail)))
+                written.broken.append((line, Fault("retry", "request_too_large", detail)))
             elif written.worst_usd + worst > limits.usd:
                 written.left.append(line)
                 written.too_dear_usd, full = worst, True

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from datakit.core.call_budget import CallBudget
 from datakit.core.call_stats import CallStats
@@ -268,9 +268,15 @@ class BatchScheduler:
         entry, cost = batch.entry, 0.0
         self._asked.remove(batch)
         open_, unasked = set(entry.known.ids), list[str]()
+        refused: list[tuple[str, Fault]] = []
+        has_answers = False
         for id_, outcome in batch_files.read(self.dialect.provider, entry.output, entry.errors):
             if id_ in open_:
                 open_.discard(id_)
+                has_answers |= isinstance(outcome, Answer)
+                if isinstance(outcome, Fault) and outcome.fate == "stop":
+                    refused.append((id_, outcome))
+                    continue
                 if isinstance(outcome, Answer) and not self._open.get(id_):
                     unasked.append(id_)
                     self._open.pop(id_, None)
@@ -278,6 +284,8 @@ class BatchScheduler:
                 if isinstance(outcome, Answer) and self.price is not None:
                     cost += self.price.cost(outcome.tokens_in, outcome.tokens_out, outcome.cached)
                 self._give([id_], outcome)
+        for id_, fault in refused:  # a line among answered ones was refused for its own sake
+            self._give([id_], replace(fault, fate="again") if has_answers else fault)
         ended = missing.replace("_", " ")
         self._give(list(open_), Fault("again", missing, f"{ended}: the batch ended without this answer"))
         self.budget.settle(entry.known.worst_usd, cost)

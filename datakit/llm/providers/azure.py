@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from datakit.llm import chat_completions, chat_reply
+from datakit.llm._client_setup import http_client
 from datakit.llm._faults import Fault
 from datakit.llm.provider import Answer, Provider, Question
 from datakit.llm.thinking import reasoning_effort
@@ -84,6 +85,7 @@ class Azure(Provider):
         return AsyncOpenAI(
             api_key=self.key or "none",
             base_url=self._root,
+            http_client=http_client(self.url),
             default_query={} if self._place["v1"] else {"api-version": self._version},
             default_headers={**self.headers(), **self.extra_headers()},
             max_retries=0,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from datakit.core.errors import UserError
 from datakit.llm import chat_completions, chat_reply
+from datakit.llm._client_setup import http_client
 from datakit.llm._faults import Fault
 from datakit.llm.provider import Answer, Provider, Question
 from datakit.llm.thinking import reasoning_effort
@@ -33,17 +34,21 @@ class OpenAI(Provider):
 
     @cached_property
     def base_url(self) -> str:
-        return str(self.face.base_url)
+        """Without its query, which goes behind the path of every request."""
+        address = self._address or "https://api.openai.com/v1"
+        return address.partition("?")[0].rstrip("/").removesuffix("/chat/completions")
 
     @property
     def url(self) -> str:
-        query = urllib.parse.urlencode(self._query)
-        return self.base_url.rstrip("/") + "/chat/completions" + (f"?{query}" if query else "")
+        return self._with_query("/chat/completions")
 
     @property
     def models_url(self) -> str:
-        query = urllib.parse.urlencode(self._query)
-        return self.base_url.rstrip("/") + "/models" + (f"?{query}" if query else "")
+        return self._with_query("/models")
+
+    def _with_query(self, path: str) -> str:
+        query = (self._address or "").partition("?")[2]
+        return self.base_url + path + (f"?{query}" if query else "")
 
     @property
     def key(self) -> str:
@@ -59,7 +64,10 @@ class OpenAI(Provider):
         return key
 
     def headers(self) -> dict[str, str]:
-        return chat_completions.headers_of(self.face)
+        own = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
+        given = {name: os.environ[variable] for name, variable in own.items() if os.environ.get(variable)}
+        azure = {"api-key": self.key} if "/openai/deployments/" in self.base_url else {}  # it takes no other
+        return {"Authorization": f"Bearer {self.key}", "Accept": "application/json", **azure, **given}
 
     def encode(self, question: Question) -> dict[str, Any]:
         return chat_completions.encode(question)
@@ -86,10 +94,10 @@ class OpenAI(Provider):
     def face(self) -> AsyncOpenAI:
         from openai import AsyncOpenAI
 
-        base_url = self._address.partition("?")[0] if self._address else None
         return AsyncOpenAI(
             api_key=self.key,
-            base_url=base_url,
+            base_url=self.base_url,
+            http_client=http_client(self.url),
             default_query=self._query,
             default_headers=self.extra_headers(),
             max_retries=0,
@@ -103,4 +111,5 @@ class OpenAI(Provider):
     @property
     def _query(self) -> dict[str, str]:
         """The parameters of the address, such as `api-version`."""
-        return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self._address or "").query))
+        query = urllib.parse.urlsplit(self._address or "").query
+        return dict(urllib.parse.parse_qsl(query, keep_blank_values=True))

@@ -1,0 +1,114 @@
+"""What the replies of an endpoint show together: one reply decides about its own record alone."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import replace
+
+from datakit.llm._faults import Fault
+
+FIRST_OPEN = 4
+"""Calls in flight until an endpoint has answered once: few where it never does."""
+CONFIRMED = 3
+"""Refusals of a key, an account, a model or an address that are believed of an endpoint which never answered.
+They come from several records where there are several: one that waits for its next try lets others go."""
+TURNED = 20
+"""The same in a row, for one that has answered before: a key that was revoked, an account that is empty."""
+SAME = 20
+"""First replies that refuse in the same words, after which all others will too."""
+LIKE = 32
+"""The same where only the kind of refusal is the same, as the words repeat what was sent."""
+
+_OWN = re.compile(r"\S*\d\S*|`[^`]*`|'[^']*'|\"[^\"]*\"")
+"""Words of a message that are about one request: counts, ids, quotes."""
+_OF_ITS_RECORD = frozenset({"content_filter"})
+"""Refusals that are verdicts about what was sent, however many there are."""
+OF_RECORD = {
+    "key": "key_refused",
+    "account": "account_refused",
+    "model": "model_refused",
+    "address": "address_refused",
+}
+"""What would stop the build -> the reason of a record that alone was refused so."""
+
+_REMEDIES = (
+    (
+        "context_too_long",
+        r"",
+        "Serve the model with a longer context, or shorten the template or max_tokens.",
+    ),
+    (
+        "request_too_large",
+        r"",
+        "Let the server or its proxy take larger requests, or lower llm.max_image_pixels.",
+    ),
+    (
+        "images_off|image_refused",
+        r"",
+        "Take a model that sees pictures, or start the server so that it takes them "
+        "(vLLM: --limit-mm-per-prompt).",
+    ),
+    ("", r"think", "Set llm.thinking: disabled (or enabled), as the message asks."),
+    ("", r"stream", "Set llm.stream: true, or take another model."),
+    ("", r"response_format|json_schema|json_object|guided", "Set llm.structured: none."),
+    (
+        "",
+        r"",
+        "What the request says besides can be changed with llm.extra_body, llm.structured and llm.thinking.",
+    ),
+)
+"""Reason, words of the message -> what its owner can do."""
+
+
+def remedy_of(fault: Fault) -> str:
+    """The setting that mends a refusal of every request."""
+    return next(
+        remedy
+        for reason, words, remedy in _REMEDIES
+        if re.fullmatch(reason or ".*", fault.reason) and re.search(words, fault.detail, re.I)
+    )
+
+
+class Evidence:
+    """The replies of one endpoint so far. Faults of passing trouble (lost, timed out, 5xx) show nothing."""
+
+    def __init__(self) -> None:
+        self.has_answered = False
+        self._is_open = False
+        self._in_a_row: Counter[str] = Counter()
+        self._words: Counter[str] = Counter()
+        self._kinds: Counter[str] = Counter()
+
+    @property
+    def most_open(self) -> int | None:
+        """Calls that may be in flight; None for as many as the settings allow."""
+        return None if self._is_open else FIRST_OPEN
+
+    def answered(self) -> None:
+        """An answer came, whatever it is worth: requests are taken as they are sent."""
+        self.has_answered = self._is_open = True
+        self._in_a_row.clear()
+
+    def heard(self, fault: Fault) -> None:
+        """No answer came. What is left out and asked again is not heard of before that fails too."""
+        if fault.fate == "again":
+            self._is_open = True  # whoever is slow or busy does not refuse
+        elif fault.fate == "stop":
+            self._in_a_row[fault.reason] += 1
+        elif fault.fate != "adapt" and fault.reason not in _OF_ITS_RECORD:
+            self._words[_OWN.sub("#", fault.detail)] += 1
+            self._kinds[f"{fault.reason} {fault.detail[:8]}"] += 1
+
+    def ends(self, fault: Fault) -> Fault | None:
+        """Why no call can succeed at the endpoint, as `fault` is the newest sign of it; else None."""
+        if fault.reason == "certificate":
+            return fault  # found out by this machine, not told by a server
+        if fault.fate == "stop":
+            enough = TURNED if self.has_answered else CONFIRMED
+            return fault if self._in_a_row[fault.reason] >= enough else None
+        if self.has_answered or fault.fate == "again":
+            return None
+        same = self._words[_OWN.sub("#", fault.detail)]
+        like = self._kinds[f"{fault.reason} {fault.detail[:8]}"]
+        return replace(fault, fate="stop") if same >= SAME or like >= LIKE else None

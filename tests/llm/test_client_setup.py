@@ -1,0 +1,193 @@
+"""The way to the endpoint is looked at before anything is asked; what is wrong is its owner's to mend."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datakit.core.errors import Exit, UserError
+from datakit.core.settings import LlmSettings
+from datakit.llm._client_setup import joined, proxy_of
+from datakit.llm.answer_schema import AnswerSchema
+from datakit.llm.calls import Calls
+from datakit.llm.client import Client
+from datakit.llm.reachability import unreachable
+from datakit.llm.request import Completion, Request
+from tests.support.loopback import KEY, Loopback
+
+REMOTE = "https://models.example.org/v1"
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http", "https", "all", "no"):
+        monkeypatch.delenv(f"{name}_proxy", raising=False)
+        monkeypatch.delenv(f"{name.upper()}_PROXY", raising=False)
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+
+
+@pytest.fixture
+def server() -> Iterator[Loopback]:
+    with Loopback() as server:
+        yield server
+
+
+def ask(**settings: Any) -> Any:
+    async def go() -> Any:
+        client = Client(Calls(LlmSettings(max_retries=0, **settings)))
+        try:
+            return await client.complete(Request("[id:a]", (), AnswerSchema.line("description"), 0.3, 100))
+        finally:
+            await client.close()
+
+    return asyncio.run(go())
+
+
+def fault(**settings: Any) -> UserError:
+    """Why nothing can be asked, as the look before a build tells it."""
+    (error,) = unreachable(LlmSettings(max_down_s=0.0, **settings), lambda _: None)
+    assert error.exit_code == Exit.PROVIDER
+    assert error.remedy
+    return error
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:7890", "socks://127.0.0.1:7890", "nonsense://x"])
+def test_server_on_this_machine_is_asked_past_any_proxy(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent.pem")
+    assert unreachable(LlmSettings(base_url=server.url), lambda _: None) == []
+    assert isinstance(ask(base_url=server.url), Completion)
+
+
+@pytest.mark.parametrize(
+    ("variable", "proxy", "words"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:7890", "ALL_PROXY names a SOCKS proxy (socks5://127.0.0.1:7890)"),
+        ("ALL_PROXY", "socks://127.0.0.1:7890", "ALL_PROXY names a proxy of an unknown kind"),
+        ("HTTPS_PROXY", "socks5h://me:secret@127.0.0.1:7890", "HTTPS_PROXY names a SOCKS proxy"),
+        ("HTTPS_PROXY", "http://127.0.0.1:x", "HTTPS_PROXY is no address of a proxy"),
+        ("HTTPS_PROXY", "ftp://127.0.0.1:21", "HTTPS_PROXY names a proxy of an unknown kind"),
+    ],
+)
+def test_proxy_that_cannot_be_used_is_told_with_its_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, proxy: str, words: str
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "aiohttp_socks" else find(name)
+    )
+    monkeypatch.setenv(variable, proxy)
+    error = fault(base_url=REMOTE)
+    assert words in error.message
+    assert "NO_PROXY=models.example.org" in error.remedy
+    assert "secret" not in str(error)
+
+
+def test_proxy_without_a_scheme_speaks_http_and_all_proxy_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "127.0.0.1:7890")
+    assert proxy_of(REMOTE) == "http://127.0.0.1:7890"
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    assert proxy_of(REMOTE) == "http://127.0.0.1:1"
+    monkeypatch.setenv("NO_PROXY", "example.org")
+    assert proxy_of(REMOTE) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("sk-secret-4711\r", "begins or ends with a line end"),
+        ("sk-secret-4711\n", "begins or ends with a line end"),
+        (" sk-secret-4711", "begins or ends with white space"),
+        ("sk-secret\r\n-4711", "holds a control character"),
+        ("sk-secret 4711", "holds a control character or white space"),
+        ("sk-secret\x01-4711", "holds a control character"),
+        ("“sk-secret-4711”", "holds `“` (U+201C)"),
+        ("sk-secret\u200b-4711", "holds a control character"),
+    ],
+)
+def test_key_that_no_request_can_carry_is_told_and_never_shown(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch, key: str, words: str
+) -> None:
+    monkeypatch.setenv("MY_KEY", key)
+    error = fault(base_url=server.url, api_key_env="MY_KEY")
+    assert "MY_KEY" in error.message
+    assert words in error.message
+    assert "secret" not in str(error)
+    assert server.count == 0
+
+
+def test_header_with_a_line_end_is_named_without_its_value(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TICKET", "secret\r\nX-Other: 1")
+    error = fault(base_url=server.url, extra_headers={"X-Pass": "${TICKET}"})
+    assert "the header `X-Pass` cannot be sent" in error.message
+    assert "secret" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1:8000/v1", "localhost", "http://host:port/v1", "ftp://a/v1", "http://a/v1\r"],
+)
+def test_address_that_is_none_is_shown(address: str) -> None:
+    error = fault(base_url=address)
+    assert "is no address of a server" in error.message
+    assert address.strip() in error.message
+
+
+def test_certificates_that_cannot_be_read_are_told_with_their_variable(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    assert "No such file" in fault(base_url=REMOTE).message
+    (tmp_path / "none.pem").write_text("no certificate")
+    assert "it holds no certificate in PEM" in fault(base_url=REMOTE).message
+    monkeypatch.delenv("SSL_CERT_FILE")
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "nowhere"))
+    assert "SSL_CERT_DIR" in fault(base_url=REMOTE).message
+
+
+def test_certificate_that_is_not_trusted_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from datakit.llm import _connection
+    from datakit.llm._evidence import Evidence
+
+    refused = _connection._untrusted(ssl.SSLCertVerificationError("self-signed certificate"))
+    assert Evidence().ends(refused) is refused
+
+
+@pytest.mark.parametrize(
+    ("path", "posted"),
+    [
+        ("/v1?api-version=2024-10-21&x=a%20b", "/v1/chat/completions?api-version=2024-10-21&x=a%20b"),
+        ("/v1/?tag=&tag=2", "/v1/chat/completions?tag=&tag=2"),
+        ("/v1/chat/completions?k=v", "/v1/chat/completions?k=v"),
+        ("/v1/chat/completions", "/v1/chat/completions"),
+        ("/v1/", "/v1/chat/completions"),
+    ],
+)
+def test_query_of_the_address_goes_with_every_request(server: Loopback, path: str, posted: str) -> None:
+    address = server.url.removesuffix("/v1") + path
+    assert isinstance(ask(base_url=address), Completion)
+    assert [call.path for call in server.calls] == [posted]
+
+
+def test_deployment_of_azure_is_asked_with_its_own_header_under_any_provider(server: Loopback) -> None:
+    address = server.url.removesuffix("/v1") + "/openai/deployments/gpt-4o-mini?api-version=2024-10-21"
+    assert isinstance(ask(base_url=address, provider="openai"), Completion)
+    (call,) = server.calls
+    assert call.path == "/openai/deployments/gpt-4o-mini/chat/completions?api-version=2024-10-21"
+
+
+def test_path_goes_between_an_address_and_its_query() -> None:
+    assert joined("http://a:1/v1/?k=v", "/models") == "http://a:1/v1/models?k=v"
+    assert joined("http://a:1", "/models") == "http://a:1/models"
