@@ -55,6 +55,7 @@ MODULES = (
     "datakit.core.rewards",
     "datakit.core.shrink",
     "datakit.core.templates",
+    "datakit.core.text_encoding",
     "datakit.core.tokens",
     "datakit.core.writer",
     "datakit.evaluation",

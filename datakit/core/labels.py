@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -25,12 +26,50 @@ class Label:
     confusable_with: tuple[str, ...] = ()
 
 
-def normal_form(text: str) -> str:
-    """`text` without differences of width, case and white space: two spellings of one label are equal.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    "\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e01ef]"
+)
+"""Signs that no screen shows: zero width, marks of byte order and direction, soft hyphens, fillers, variation
+selectors, controls (Unicode's Default_Ignorable_Code_Point, controls and blanks)."""
+_UNSEEN = re.compile(
+    f"(?<![\u0600-\u0dff\u2190-\u2bff\U0001f000-\U0001faff\ufe0f])[\u200c\u200d]|(?![\u200c\u200d]){_INVISIBLE.pattern}"
+)
+_ODD_SPACE = re.compile(r"[^\S \t\r\n]")
 
-    NFKC folds full-width brackets, digits and letters into half-width ones (Unicode Annex 15).
+
+def normal_form(text: str) -> str:
+    """`text` without differences of width, case and white space, and without signs that cannot be seen.
+
+    Two spellings of one label are equal. NFKC folds full-width brackets, digits and letters into half-width
+    ones, and composes what stands in parts (Unicode Annex 15).
     """
-    return "".join(unicodedata.normalize("NFKC", text).casefold().split())
+    form = unicodedata.normalize("NFKC", text).casefold()
+    return "".join((form if form.isascii() and form.isprintable() else _INVISIBLE.sub("", form)).split())
+
+
+def visible_form(text: str) -> str:
+    """`text` as a screen shows it: without signs that cannot be seen, composed (NFC), with plain spaces.
+
+    Joiners stay where they shape what is seen: in emoji, and in scripts from Arabic to Sinhala.
+    """
+    seen = _ODD_SPACE.sub(" ", _UNSEEN.sub("", text))
+    return unicodedata.normalize("NFC", seen).strip()
+
+
+def shown(text: str) -> str:
+    """`text` with what cannot be seen written out, such as `购物车\\u200b`."""
+    parts = unicodedata.normalize("NFC", text) != text
+    return "".join(_escaped(sign) if _hides(sign, parts) else sign for sign in text)
+
+
+def _hides(sign: str, parts: bool) -> bool:
+    odd_space = sign != " " and sign.isspace()
+    return odd_space or _INVISIBLE.match(sign) is not None or (parts and unicodedata.combining(sign) > 0)
+
+
+def _escaped(sign: str) -> str:
+    return f"\\u{ord(sign):04x}" if ord(sign) < 0x10000 else f"\\U{ord(sign):08x}"
 
 
 @dataclass(frozen=True)
@@ -104,6 +143,7 @@ def load_labels(path: Path) -> LabelSet:
     Raises UserError naming every fault of the file at once.
     """
     from datakit.core.plain_yaml import YamlFault, parse  # a bundle carries this module, and no YAML
+    from datakit.core.text_encoding import decoded
 
     try:
         data = path.read_bytes()
@@ -112,9 +152,7 @@ def load_labels(path: Path) -> LabelSet:
             f"cannot read the label file {path}: {error.strerror}", remedy="Check `labels:`."
         ) from None
     try:
-        document = parse(data.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not YAML in UTF-8: {error}") from None
+        document = parse(decoded(data, path, "the label file"))
     except YamlFault as fault:
         raise UserError(f"the label file is not YAML: {fault.problem}", where=fault.at(path)) from None
     rows = document.get("labels") if isinstance(document, dict) else None
@@ -162,7 +200,7 @@ def _check_set(labels: tuple[Label, ...], faults: list[str]) -> None:
         for text in (label.name, *label.aliases):
             other = owner.setdefault(normal_form(text), label.name)
             if other != label.name:
-                faults.append(f"`{text}` names both {other} and {label.name}")
+                faults.append(f"`{shown(text)}` names both {shown(other)} and {shown(label.name)}")
     names = [label.name for label in labels]
     faults += [
         f"label {name} stands twice" for name in sorted({name for name in names if names.count(name) > 1})

@@ -71,6 +71,8 @@ class Batch:
 
     frame: pl.DataFrame
     rejects: list[Reject] = field(default_factory=list)
+    notes: dict[str, Any] = field(default_factory=dict)
+    """Of a reader: facts for the report and the card, such as `warnings`, a list of sentences."""
 
 
 @dataclass(frozen=True, slots=True)

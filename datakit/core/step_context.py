@@ -21,6 +21,7 @@ from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.shipped import shipped_folder
 from datakit.core.sub_results import MemorySubResults, SubResults
 from datakit.core.templates import Templates
+from datakit.core.text_encoding import decoded
 
 
 class Declaring(Protocol):
@@ -123,13 +124,8 @@ class StepContext:
             return file.read()
 
     def read_text(self, path: str | Path) -> str:
-        """The same as text in UTF-8, with or without a byte order mark."""
-        try:
-            return self.read_bytes(path).decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"{self.path(str(path))} is not UTF-8: byte {error.start + 1}", remedy="Save it as UTF-8."
-            ) from None
+        """The same as text in UTF-8 or an encoding that can be told, without a byte order mark."""
+        return decoded(self.read_bytes(path), self.path(str(path)))
 
     @cached_property
     def _declared(self) -> frozenset[str]:

@@ -5,15 +5,25 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateNotFound, TemplateSyntaxError, meta
+from jinja2 import (
+    BaseLoader,
+    Environment,
+    StrictUndefined,
+    Template,
+    TemplateNotFound,
+    TemplateSyntaxError,
+    meta,
+)
+from jinja2.loaders import split_template_path
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from datakit.core.errors import UserError, did_you_mean
+from datakit.core.text_encoding import decoded
 
 
 class TrustedText(str):
@@ -80,6 +90,24 @@ def _finalize(value: Any) -> Any:
     return value
 
 
+class _TextLoader(BaseLoader):
+    """Templates out of files, in UTF-8 or another encoding that can be told, without byte order marks."""
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        self.folders = tuple(folders)
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
+        """The text, the file, and whether it is the same still. Raises UserError for an unknown encoding."""
+        parts = split_template_path(template)
+        path = next((file for folder in self.folders if (file := folder.joinpath(*parts)).is_file()), None)
+        if path is None:
+            raise TemplateNotFound(template)
+        changed, file = path.stat().st_mtime_ns, path
+        text = decoded(path.read_bytes(), path, "the template")
+        lines = text.replace("\r\n", "\n").replace("\r", "\n")
+        return lines, os.path.normpath(path), lambda: file.is_file() and file.stat().st_mtime_ns == changed
+
+
 class Templates:
     """Templates of some folders, the first that has a name wins."""
 
@@ -90,7 +118,7 @@ class Templates:
     @cached_property
     def _environment(self) -> ImmutableSandboxedEnvironment:
         return ImmutableSandboxedEnvironment(
-            loader=FileSystemLoader([str(folder) for folder in self.folders]),
+            loader=_TextLoader(self.folders),
             undefined=StrictUndefined,
             finalize=_finalize,
             trim_blocks=True,

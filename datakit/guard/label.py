@@ -18,8 +18,9 @@ class Label(Guard):
     """The same records with their label spelt as in the label file, without those of another label.
 
     The recipe's `labels:` is the closed set. Names and aliases are found in any width (`（` for `(`), case
-    and white space; the record gets the file's own spelling. A class that fewer than two records have is a
-    warning in the report, for it cannot be both learnt and measured.
+    and white space, with or without signs that cannot be seen; the record gets the file's own spelling. A
+    class that fewer than two records have is a warning in the report, for it cannot be both learnt and
+    measured.
 
     Reasons of rejection: label_unknown (the detail has the nearest label), label_missing.
     """

@@ -121,20 +121,23 @@ class General(TableTransform):
         wanted = round(self.share / (1 - self.share) * (rows or 0))
         if not wanted:
             return Table(main)
-        records, left_out = self._read(context)
+        records, left_out, source_warnings = self._read(context)
         chosen = _drawn(records, wanted, context.seed)
         mixed = pl.concat([main, _shaped(chosen, schema).lazy()])
         notes = self._notes(wanted, records.height, chosen.height, rows, left_out)
+        if warnings := [*source_warnings, *notes.pop("warnings", [])]:
+            notes["warnings"] = warnings
         return Table(mixed, added=chosen.height, notes=notes)
 
-    def _read(self, context: StepContext) -> tuple[pl.DataFrame, Counter[str]]:
-        """The usable records of the source, and how many others there were, by reason."""
+    def _read(self, context: StepContext) -> tuple[pl.DataFrame, Counter[str], list[str]]:
+        """The usable records of the source, the reasons of all others, and what its reader warns of."""
         left_out: Counter[str] = Counter()
-        frames = []
+        frames, warnings = [], list[str]()
         usual = _MIN_CHINESE if context.language("") == "zh" else 0.0
         min_chinese = usual if self.min_chinese is None else self.min_chinese
         for batch in self.source.read(context):
             left_out.update(reject.reason for reject in batch.rejects)
+            warnings += batch.notes.get("warnings", ())
             faults = [
                 fault_of(turns, self.max_chars, min_chinese) or _broken(turns, bool(images))
                 for turns, images in batch.frame.select("messages", "images").iter_rows()
@@ -146,7 +149,7 @@ class General(TableTransform):
         records = pl.concat(frames) if frames else pl.DataFrame(schema=dict(self.source.columns(context)))
         again = asked_before(records["messages"], records["id"])
         left_out.update({"asked_before": int(again.sum())} if again.any() else {})
-        return records.filter(~again), left_out
+        return records.filter(~again), left_out, warnings
 
     def _notes(
         self, wanted: int, usable: int, added: int, rows: int, left_out: Counter[str]

@@ -8,29 +8,35 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datakit.core.errors import UserError
-from datakit.read._files import BOM, encoding_of, unreadable
+from datakit.core.text_encoding import BOM
+from datakit.read._encoded_lines import line_fault, opened
+from datakit.read._files import encoding_of, unreadable
 from datakit.read._rows import Block, reject_at
 
 _DELIMITERS = ",\t;|"
-_DAMAGED = range(0xDC80, 0xDD00)
-"""Code points that stand for bytes that could not be decoded (PEP 383)."""
 
 
-def csv_rows(path: Path, rows: int, delimiter: str | None = None) -> Iterator[Block]:
+def csv_rows(
+    path: Path, rows: int, delimiter: str | None = None, encoding: str | None = None
+) -> Iterator[Block]:
     """The rows of one file: every value a text, an empty one null. Raises UserError for a faulty header."""
-    delimiter = delimiter or _delimiter_of(path)
+    encoding = encoding_of(path, encoding)
+    delimiter = delimiter or _delimiter_of(path, encoding)
     try:
-        with open(path, encoding=encoding_of(path), errors="surrogateescape", newline="") as file:
-            lines = _Lines(iter(_split(file)))
-            header = _header(path, lines, delimiter)
+        with opened(path, encoding, "") as file:
+            lines = _Lines(file)
+            header = _header(path, lines, delimiter, encoding)
             if header:
-                yield from _blocks(path, lines, header, delimiter, rows)
+                yield from _blocks(path, lines, header, delimiter, rows, encoding)
     except OSError as error:
         raise unreadable(path, error) from None
 
 
 class _Lines:
-    """Physical lines with their numbers; lines of a broken record can be given back."""
+    """Physical lines with their numbers; lines of a broken record can be given back.
+
+    A record may begin with a byte order mark, where files were put together.
+    """
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
@@ -45,6 +51,8 @@ class _Lines:
 
     def __next__(self) -> str:
         line = self._back.popleft() if self._back else next(self._lines)
+        if not self.taken and line[0] == BOM:
+            line = line.lstrip(BOM)
         self.taken.append(line)
         return line
 
@@ -59,12 +67,9 @@ class _Lines:
         del self.taken[1:]
 
 
-def _split(file: Iterator[str]) -> Iterator[str]:
-    for number, line in enumerate(file):
-        yield line.removeprefix(BOM.decode()) if number == 0 else line
-
-
-def _blocks(path: Path, lines: _Lines, header: list[str], delimiter: str, rows: int) -> Iterator[Block]:
+def _blocks(
+    path: Path, lines: _Lines, header: list[str], delimiter: str, rows: int, encoding: str
+) -> Iterator[Block]:
     block = Block(str(path), [], numbers := [], rejects := [])
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
@@ -81,7 +86,7 @@ def _blocks(path: Path, lines: _Lines, header: list[str], delimiter: str, rows: 
             reader = csv.reader(lines, delimiter=delimiter, strict=True)
         if fault is None and not cells:
             continue
-        fault = fault or _fault(cells, header, lines.first)
+        fault = fault or _fault(cells, header, lines, encoding)
         if fault:
             rejects.append(reject_at(str(path), lines.first, *fault))
         else:
@@ -94,15 +99,19 @@ def _blocks(path: Path, lines: _Lines, header: list[str], delimiter: str, rows: 
         yield block
 
 
-def _fault(cells: list[str], header: list[str], line: int) -> tuple[str, str] | None:
+def _fault(cells: list[str], header: list[str], lines: _Lines, encoding: str) -> tuple[str, str] | None:
+    for number, line in enumerate(lines.taken, lines.first):
+        if not line.isascii() and (words := line_fault(line, encoding)):
+            return "bad_encoding", f"line {number}, {words}"
     if len(cells) != len(header):
-        return "ragged_row", f"line {line} has {len(cells)} values, the header names {len(header)} columns"
-    if any(not cell.isascii() and any(ord(sign) in _DAMAGED for sign in cell) for cell in cells):
-        return "bad_encoding", f"line {line} has bytes that are not in the encoding of the rest of the file"
+        words = f"line {lines.first} has {len(cells)} values, the header names {len(header)} columns"
+        return "ragged_row", words
+    if cells == header:
+        return "repeated_header", f"line {lines.first} is the header again: were files put together?"
     return None
 
 
-def _header(path: Path, lines: _Lines, delimiter: str) -> list[str]:
+def _header(path: Path, lines: _Lines, delimiter: str, encoding: str) -> list[str]:
     """The names of the first line that is not blank. Raises UserError for names that are empty or twice."""
     names: list[str] = []
     try:
@@ -112,6 +121,12 @@ def _header(path: Path, lines: _Lines, delimiter: str) -> list[str]:
     except csv.Error as error:
         raise UserError(f"the header cannot be read: {error}", where=f"{path}:1") from None
     names = [name.strip() for name in names]
+    if fault := next((fault for line in lines.taken if (fault := line_fault(line, encoding))), ""):
+        raise UserError(
+            f"the header cannot be read: {fault}",
+            where=f"{path}:1",
+            remedy="Name its `encoding:`.",
+        )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         what = "an empty column name" if "" in twice else f"two columns `{twice[0]}`"
@@ -124,11 +139,11 @@ def _header(path: Path, lines: _Lines, delimiter: str) -> list[str]:
     return names
 
 
-def _delimiter_of(path: Path) -> str:
+def _delimiter_of(path: Path, encoding: str) -> str:
     """Tab for .tsv; else the sign that stands most often in the header, outside quotes."""
     if path.suffix.lower() == ".tsv":
         return "\t"
-    with open(path, encoding=encoding_of(path), errors="surrogateescape", newline="") as file:
+    with opened(path, encoding, "") as file:
         header = next((line for line in file if line.strip("\ufeff \t\r\n")), "")
     bare = "".join(header.split('"')[::2])
     counts = {sign: bare.count(sign) for sign in _DELIMITERS}

@@ -14,11 +14,21 @@ import polars as pl
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.files import Stamp
 from datakit.core.step_context import StepContext
+from datakit.core.text_encoding import (
+    BOM,
+    UTF8,
+    codec_of,
+    doubtful_encodings,
+    fitting_encodings,
+    is_surely_utf8,
+    marked_encoding,
+    said_encoding,
+)
 
-UTF8, GB18030 = "utf-8", "gb18030"
-BOM = b"\xef\xbb\xbf"
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+BOM_BYTES = BOM.encode()
 _BLOCK = 1 << 20
+_SAMPLE = 1 << 16
+"""Bytes of lines beyond ASCII that an old encoding is told by."""
 
 
 def found_files(path: str, context: StepContext) -> list[Path]:
@@ -83,43 +93,93 @@ def unreadable(path: Path, error: OSError) -> UserError:
     return UserError(f"cannot read {path}: {error.strerror}", remedy="Check the file's permissions.")
 
 
-def encoding_of(path: Path) -> str:
-    """utf-8 or gb18030, whichever more of the file's non-ASCII lines are valid in.
+def encoding_of(path: Path, named: str | None = None) -> str:
+    """The encoding of a file, as users call it: the one named in the recipe, else the one that is found.
 
-    By majority, because one damaged byte must not turn a UTF-8 file into other characters: Chinese text in
-    one of the two encodings is hardly ever valid in the other one as UTF-8. Raises UserError for UTF-16.
+    By a byte order mark, else UTF-8 where most lines beyond ASCII are valid in it (one damaged byte must not
+    turn a file into other characters), else the old encoding that a sample of lines reads well in. Raises
+    UserError where two read well, or none does.
     """
-    return _encoding_of(path, stamp_of(path))
+    return _encoding_of(path, stamp_of(path)) if named is None else said_encoding(named)
+
+
+def is_bytewise(encoding: str) -> bool:
+    """Whether lines end at the byte of a line feed, so that they can be taken apart before they are read."""
+    return "\n".encode(codec_of(encoding)) == b"\n"
 
 
 @lru_cache(maxsize=256)
 def _encoding_of(path: Path, _stamp: Stamp) -> str:
     try:
         with open(path, "rb") as file:
-            if file.read(2) in _UTF16:
-                raise UserError(f"{path} is in UTF-16", remedy="Save it as UTF-8 or GB18030.")
+            marked = marked_encoding(file.read(_BLOCK // 16))
+            if marked is not None and marked != UTF8:
+                return marked
+            if marked == UTF8:
+                return marked
             file.seek(0)
-            if _all_utf8(file):
+            valid, sure = _all_utf8(file)
+            if valid and sure:
                 return UTF8
             file.seek(0)
-            utf8 = other = 0
-            while lines := file.readlines(_BLOCK):
-                for line in lines:
-                    if not line.isascii():
-                        utf8, other = (utf8 + 1, other) if _is_utf8(line) else (utf8, other + 1)
+            return _sampled(path, file)
     except OSError as error:
         raise unreadable(path, error) from None
-    return GB18030 if other > utf8 else UTF8
 
 
-def _all_utf8(file: BinaryIO) -> bool:
-    """Whether the file is UTF-8 throughout. Polars looks at 3 GB/s, Python's decoder at 0.5 (2026-11-24)."""
+def _sampled(path: Path, file: BinaryIO) -> str:
+    """The encoding of a file that is not UTF-8 throughout, or hardly says so."""
+    plain = utf8 = other = size = 0
+    sample: list[bytes] = []
+    while lines := file.readlines(_BLOCK):
+        for line in lines:
+            if line.isascii():
+                plain += not line.isspace()
+                continue
+            valid = _is_utf8(line)
+            other, utf8 = other + (not valid), utf8 + (valid and is_surely_utf8(line))
+            if size < _SAMPLE:
+                sample.append(line[:_SAMPLE])
+                size += len(line)
+    if other == 0 and (doubts := doubtful_encodings(sample)):
+        raise _unsure(path, [UTF8, *doubts])
+    if utf8 >= other:
+        return UTF8
+    fitting = fitting_encodings(sample)
+    if len(fitting) == 1:
+        return fitting[0]
+    if not fitting and other < plain:
+        return UTF8  # some damaged lines among plain ones: each of them is a reject
+    raise _unsure(path, fitting)
+
+
+def _unsure(path: Path, fitting: Sequence[str]) -> UserError:
+    if not fitting:
+        return UserError(
+            f"{path} is not UTF-8, and in no encoding that can be told",
+            remedy="Name it in the step, such as `encoding: euc_jp`, or save the file as UTF-8.",
+        )
+    named = " or ".join(f"`encoding: {name}`" for name in fitting)
+    return UserError(
+        f"too little in {path} says whether it is {' or '.join(fitting)}",
+        remedy=f"Say which in the step: {named}. Or save the file as UTF-8.",
+    )
+
+
+def _all_utf8(file: BinaryIO) -> tuple[bool, bool]:
+    """Whether the file is valid UTF-8, and whether something in it is hardly anything else.
+
+    Polars looks at 3 GB/s, Python's decoder at 0.5 (2026-11-24).
+    """
+    plain, sure = True, False
     try:
         while block := file.read(_BLOCK // 4) + file.readline():
             pl.Series([block], dtype=pl.Binary).cast(pl.String)
+            if not sure and not block.isascii():
+                plain, sure = False, is_surely_utf8(block)
     except pl.exceptions.PolarsError:
-        return False
-    return True
+        return False, False
+    return True, plain or sure
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -14,6 +14,7 @@ import polars as pl
 from datakit.core.errors import UserError, did_you_mean, missing_extra
 from datakit.core.files import Stamp
 from datakit.core.step_context import StepContext
+from datakit.read._class_names import with_class_names
 from datakit.read._files import missing
 
 DATASETS = ("datasets", "hub")
@@ -76,17 +77,10 @@ def loaded(source: HubSource, split: str | None) -> Any:
 def frames(dataset: Any, rows: int) -> Iterator[pl.DataFrame]:
     """The data set as frames, class numbers as their names; pictures stay encoded (bytes and path)."""
     plain = dataset.with_format("arrow")
-    classes = {
-        name: dict(enumerate(feature.names))
-        for name, feature in dataset.features.items()
-        if hasattr(feature, "names") and hasattr(feature, "int2str")
-    }
+    features = dataset.features.to_dict()
     for start in range(0, len(plain), rows):
         frame = pl.DataFrame(pl.from_arrow(plain[start : start + rows]))
-        yield frame.with_columns(
-            pl.col(name).replace_strict(names, default=None, return_dtype=pl.String)
-            for name, names in classes.items()
-        )
+        yield with_class_names(frame, features)
 
 
 def _remedy(source: HubSource) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,11 @@ from datakit.core.errors import UserError
 from datakit.core.files import inside
 
 _ADDRESSES = ("http:", "https:", "data:", "s3:", "oss:", "gs:")
+_LONG_PATH, _MOST_PATH = 64, 4096
+"""Characters from which a path is looked at twice, and from which no system takes it."""
+_BASE64 = re.compile(r"[A-Za-z0-9+/_\s-]+={0,2}")
+_BASE64_HEADS = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR", "Qk", "SUkq", "TU0AK", "AAAA")
+"""How JPEG, PNG, GIF, WebP, BMP, TIFF and AVIF begin in base64."""
 
 
 class ImageFault(Exception):
@@ -45,6 +51,8 @@ class ImagePaths:
         """The absolute path of one picture. Raises ImageFault."""
         if type(path) is not str or not path or "\0" in path:
             raise ImageFault("image_not_a_path", f"a picture is {_shown(path)}, not a path")
+        if len(path) > _LONG_PATH or path.startswith("data:"):
+            _check_no_base64(path)
         folder, _, name = path.rpartition("/")
         if folder == "" and path[0] == "/":
             folder = "/"
@@ -82,12 +90,31 @@ class ImagePaths:
             raise ImageFault("image_outside", _outside(path, self.root, error)) from None
 
 
+def _check_no_base64(path: str) -> None:
+    """Raises ImageFault for a picture that stands in the data itself; its bytes are never printed."""
+    head, comma, data = path.partition(",") if path[:5].lower() == "data:" else ("", "", path)
+    if comma:
+        kind = f"a data URI ({head[5:45]})"
+    elif _BASE64.fullmatch(data[:4096].rstrip()) and (
+        len(data) > _MOST_PATH or data.startswith(_BASE64_HEADS)
+    ):
+        kind = "raw base64"
+    else:
+        return
+    raise ImageFault(
+        "image_not_a_path",
+        f"a picture is {kind} of {len(data):,} characters, not a path: write pictures to files and name them",
+    )
+
+
 def _outside(path: str, root: Path, error: Exception) -> str:
     if isinstance(error, UserError):
-        return f"picture {path!r} leaves its root {root}; set `image_root` to a folder that holds it"
-    return f"picture {path!r} is no path: {error}"
+        return (
+            f"picture {_shown(path, 200)} leaves its root {root}; set `image_root` to a folder that holds it"
+        )
+    return f"picture {_shown(path)} is no path: {type(error).__name__}"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, most: int = 60) -> str:
     text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"
+    return text if len(text) <= most else f"{text[:most]}…"

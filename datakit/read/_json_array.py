@@ -9,24 +9,27 @@ from typing import Any
 import orjson
 
 from datakit.core.errors import UserError
-from datakit.read._files import BOM, encoding_of, unreadable
+from datakit.core.text_encoding import BOM, UTF8, codec_of
+from datakit.read._encoded_lines import opened
+from datakit.read._files import BOM_BYTES, encoding_of, unreadable
+from datakit.read._json_values import has_surrogates, json_value
 from datakit.read._rows import Block, reject_at
 
 
-def json_array(path: Path, rows: int) -> Iterator[Block]:
+def json_array(path: Path, rows: int, encoding: str | None = None) -> Iterator[Block]:
     """The rows of one file; a row's line is its number in the list. The file is in memory as a whole.
 
     Raises UserError with line and column for a file that is not JSON, or holds no list.
     """
-    values = _rows_of(path)
+    values, lenient = _rows_of(path, encoding)
     for start in range(0, len(values), rows):
-        yield _block(str(path), values[start : start + rows], start + 1)
+        yield _block(str(path), values[start : start + rows], start + 1, lenient)
 
 
-def is_json_lines(path: Path) -> bool:
+def is_json_lines(path: Path, encoding: str | None = None) -> bool:
     """Whether a file's first line is an object by itself, and others follow, as in JSON Lines."""
     try:
-        with open(path, "rb") as file:
+        with opened(path, encoding_of(path, encoding)) as file:
             first = file.readline().removeprefix(BOM)
             while first and not first.strip():
                 first = file.readline()
@@ -35,21 +38,21 @@ def is_json_lines(path: Path) -> bool:
     except OSError as error:
         raise unreadable(path, error) from None
     try:
-        return isinstance(orjson.loads(first.decode(encoding_of(path))), dict)
-    except (orjson.JSONDecodeError, UnicodeDecodeError):
+        return isinstance(json_value(first)[0], dict)
+    except ValueError:
         return False
 
 
-def _rows_of(path: Path) -> list[Any]:
+def _rows_of(path: Path, named: str | None) -> tuple[list[Any], bool]:
     try:
         data = path.read_bytes()
     except OSError as error:
         raise unreadable(path, error) from None
-    if not data.removeprefix(BOM).strip():
-        return []
-    encoding = encoding_of(path)
+    if not data.removeprefix(BOM_BYTES).strip():
+        return [], False
+    encoding = encoding_of(path, named)
     try:
-        text = data.removeprefix(BOM).decode(encoding)
+        text = data.decode(codec_of(encoding)).removeprefix(BOM)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise UserError(
@@ -58,15 +61,15 @@ def _rows_of(path: Path) -> list[Any]:
             remedy="Save the file as UTF-8.",
         ) from None
     try:
-        value = orjson.loads(text)
+        value, lenient = json_value(data.removeprefix(BOM_BYTES) if encoding == UTF8 else text)
     except orjson.JSONDecodeError as error:
-        lines = is_json_lines(path)
+        lines = is_json_lines(path, named)
         raise UserError(
             f"not JSON: {error.msg}",
             where=f"{path}:{error.lineno}:{error.colno}",
             remedy="Each line is an object of its own: use read.jsonl." if lines else "Mend the file there.",
         ) from None
-    return _list_in(value, path)
+    return _list_in(value, path), lenient
 
 
 def _list_in(value: Any, path: Path) -> list[Any]:
@@ -85,15 +88,18 @@ def _list_in(value: Any, path: Path) -> list[Any]:
     return found_list
 
 
-def _block(file: str, values: list[Any], first: int) -> Block:
-    if set(map(type, values)) == {dict}:
+def _block(file: str, values: list[Any], first: int, lenient: bool) -> Block:
+    if set(map(type, values)) == {dict} and not (lenient and has_surrogates(values)):
         return Block(file, values, range(first, first + len(values)))
     rows, numbers, rejects = [], [], []
     for number, value in enumerate(values, first):
-        if isinstance(value, dict):
+        if isinstance(value, dict) and not has_surrogates(value):
             rows.append(value)
             numbers.append(number)
             continue
-        words = f"element {number} is a {type(value).__name__}, not an object with named values"
-        rejects.append(reject_at(file, number, "not_an_object", words))
+        reason = "bad_encoding" if isinstance(value, dict) else "not_an_object"
+        words = f"is a {type(value).__name__}, not an object with named values"
+        if reason == "bad_encoding":
+            words = "holds half of a surrogate pair, which is no character"
+        rejects.append(reject_at(file, number, reason, f"element {number} {words}"))
     return Block(file, rows, numbers, rejects)

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from datakit.core.errors import UserError
+from datakit.read._class_names import parquet_features, with_class_names
 from datakit.read._frames import frame_blocks
 from datakit.read._rows import Block
 
@@ -25,8 +26,10 @@ def parquet_rows(path: Path, rows: int) -> Iterator[Block]:
     """The rows of one file, a part at a time. Raises UserError for a damaged file."""
     parquet_schema(path)
     try:
+        features = parquet_features(path)
         batches = pl.scan_parquet(path, glob=False).collect_batches(chunk_size=rows, maintain_order=True)
-        yield from frame_blocks(_cut(batches, rows), str(path))
+        frames = (with_class_names(batch, features) for batch in _cut(batches, rows))
+        yield from frame_blocks(frames, str(path))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise not_parquet(path, error) from None
 

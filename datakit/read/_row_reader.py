@@ -79,6 +79,10 @@ class TableReader(Reader):
     def _image_paths(self, root: Path, context: StepContext) -> ImagePaths:
         return ImagePaths(root)
 
+    def _warnings(self, files: tuple[Path, ...], plan: Plan) -> list[str]:
+        """What whoever builds should know of how the files were read, one line for each fact."""
+        return []
+
     def _survey(self, files: tuple[Path, ...]) -> Survey:
         return _surveyed(self, files, tuple(stamp_of(file) for file in files))
 
@@ -100,9 +104,12 @@ class TableReader(Reader):
                 by_root[root] = self._image_paths(root, context)
             return by_root[root]
 
-        records = Records(plan, image_paths, survey.ids, self._turns(files))
+        records = Records(plan, image_paths, survey.ids, self._turns(files), context.labels)
         for block in self._blocks(files, context.run.batch_rows):
             yield records.batch(block)
+        warnings = [*self._warnings(files, plan), *records.labels.warnings()]
+        if warnings:
+            yield Batch(pl.DataFrame(schema=plan.schema()), notes={"warnings": warnings})
 
     def _planned(self, files: tuple[Path, ...]) -> tuple[Plan, Survey]:
         survey = self._survey(files)
@@ -131,7 +138,9 @@ class RowReader(TableReader):
     """Column of the pictures: a path or a list of paths a row. Several columns: their pictures in this order.
     When not given and there is no `image`, the column `images`."""
     label: str | None = "label"
-    """Column of the labels. Numbers become texts, a blank label is null."""
+    """Column of the labels. Numbers become texts; a blank label is null, and so is a word that says that
+    there is none (nan, NULL, None, N/A, 无), unless the label file has it as a class. Signs that nobody sees,
+    such as zero-width spaces, are taken out and told."""
     text: str | None = "text"
     """Column of the text that comes with the pictures: a question, or a dialogue with `<image>` places."""
     messages: str | None = "messages"

@@ -15,15 +15,15 @@ from datakit.read._parquet import parquet_rows
 from datakit.read._rows import DIALOGUE, Block
 
 
-def table_rows(path: Path, rows: int) -> Iterator[Block]:
+def table_rows(path: Path, rows: int, encoding: str | None = None) -> Iterator[Block]:
     """The rows of a JSON, JSON Lines, CSV or Parquet file. JSON is told by content, the others by suffix."""
     suffix = path.suffix.lower()
-    if suffix in (".jsonl", ".ndjson") or (suffix == ".json" and is_json_lines(path)):
-        yield from json_lines(path, rows)
+    if suffix in (".jsonl", ".ndjson") or (suffix == ".json" and is_json_lines(path, encoding)):
+        yield from json_lines(path, rows, encoding)
     elif suffix == ".json":
-        yield from json_array(path, rows)
+        yield from json_array(path, rows, encoding)
     elif suffix in (".csv", ".tsv"):
-        yield from csv_rows(path, rows)
+        yield from csv_rows(path, rows, encoding=encoding)
     elif suffix == ".parquet":
         yield from parquet_rows(path, rows)
     else:

@@ -12,14 +12,15 @@ from datakit.read._alpaca import AlpacaColumns
 from datakit.read._files import found_files
 from datakit.read._frames import frame_blocks
 from datakit.read._hub import DATASETS, HubSource, frames, is_hub_name, loaded
-from datakit.read._row_reader import Survey, TableReader, missing_column
+from datakit.read._row_reader import Survey, missing_column
 from datakit.read._rows import DIALOGUE, Block, Plan, Turns
 from datakit.read._tables import table_rows, with_dialogue
+from datakit.read._text_reader import TextReader
 
 _COLUMNS = AlpacaColumns()
 
 
-class Alpaca(TableReader):
+class Alpaca(TextReader):
     """One text-only dialogue (`messages`) per row of the alpaca format, in order.
 
     The question is `instruction` and, on a line of its own, `input`; the answer is `output`; `system` and
@@ -49,7 +50,7 @@ class Alpaca(TableReader):
 
     def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:
         for file in files:
-            for block in table_rows(file, rows):
+            for block in table_rows(file, rows, self.encoding):
                 yield with_dialogue(block, _COLUMNS.names())
         if not files:
             dataset = loaded(HubSource(self.path, self.subset, self.revision), self.split)

@@ -9,16 +9,18 @@ from typing import Any, ClassVar
 from datakit.read._json_array import json_array
 from datakit.read._row_reader import RowReader
 from datakit.read._rows import Block
+from datakit.read._text_reader import TextReader
 
 
-class Json(RowReader):
+class Json(RowReader, TextReader):
     """One record per object of a JSON array, in order, with every further column of theirs.
 
     The file holds an array, or an object with exactly one. A further column becomes Boolean, Int64, Float64,
     String or a list of one of them if every value fits; else each value is kept as its JSON text. A file is
-    read as a whole: for more than some gigabytes use read.jsonl. UTF-8 and GB18030 are recognised.
+    read as a whole: for more than some gigabytes use read.jsonl.
 
-    Reasons of rejection: not_an_object, duplicate_id, label_not_text, text_not_text, image_not_a_path,
+    Reasons of rejection: not_an_object, bad_encoding (half of a surrogate pair), duplicate_id, id_rounded (a
+    number such as 1.23E+18), label_not_text, text_not_text, image_not_a_path,
     image_outside, image_places, messages_format, messages_order. `source_line` is the place in the array,
     from 1. A file that is not JSON is an error with its line and column.
     """
@@ -27,4 +29,4 @@ class Json(RowReader):
 
     def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:
         for file in files:
-            yield from json_array(file, rows)
+            yield from json_array(file, rows, self.encoding)

@@ -10,12 +10,13 @@ from datakit.artifacts.names import DATASET_INFO
 from datakit.core.step_context import StepContext
 from datakit.read._dataset_info import Entry, load_entry
 from datakit.read._dialogue import check_order, turns_of
-from datakit.read._row_reader import Survey, TableReader, missing_column
+from datakit.read._row_reader import Survey, missing_column
 from datakit.read._rows import DIALOGUE, Block, Plan, Turns
 from datakit.read._tables import table_rows, with_dialogue
+from datakit.read._text_reader import TextReader
 
 
-class Llamafactory(TableReader):
+class Llamafactory(TextReader):
     """One dialogue (`messages`, `images`) per row of a LLaMA-Factory data set, in order.
 
     The data set is an entry of `dataset_info.json`, in the formatting alpaca, sharegpt or openai, with
@@ -48,7 +49,7 @@ class Llamafactory(TableReader):
 
     def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:
         entry = load_entry(files[0], self.dataset)
-        for block in table_rows(entry.file, rows):
+        for block in table_rows(entry.file, rows, self.encoding):
             yield with_dialogue(block, entry.dialogue_columns())
 
     def _plan(self, survey: Survey, source: str) -> Plan:

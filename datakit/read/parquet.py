@@ -17,12 +17,14 @@ class Parquet(RowReader):
     """One record per row of Parquet files, in order, with every further column of theirs.
 
     Whole numbers become Int64, other numbers Float64; dates and categories become texts, nested values their
-    JSON text. A picture may be a path, or bytes inside the file (as the Hugging Face hub keeps them): those
-    are written once each, by content, to `pictures/` in the result store's folder. Columns of bytes that are
-    no pictures are left out.
+    JSON text. Class numbers become their names where the `datasets` package wrote them into the file. A
+    picture may be a path, or bytes inside the file (as the Hugging Face hub keeps them): those are written
+    once each, by content, to `pictures/` in the result store's folder. Columns of bytes that are no pictures
+    are left out.
 
-    Reasons of rejection: duplicate_id, label_not_text, text_not_text, image_not_a_path, image_outside,
-    image_empty, image_places, messages_format, messages_order. `source_line` is the row, from 1.
+    Reasons of rejection: duplicate_id, id_rounded, label_not_text, text_not_text, image_not_a_path,
+    image_outside, image_empty, image_places, messages_format, messages_order. `source_line` is the row,
+    from 1.
     """
 
     example: ClassVar[dict[str, Any] | None] = {"path": "../data/part-*.parquet", "id": None}

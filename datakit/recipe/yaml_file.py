@@ -10,6 +10,7 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from datakit.core.errors import UserError
 from datakit.core.plain_yaml import Key, YamlFault, compose, value_of
+from datakit.core.text_encoding import decoded
 
 Place = tuple[int, int]
 MAX_NODES = 100_000  # an alias bomb would expand beyond this
@@ -44,13 +45,9 @@ def show_path(path: Path) -> str:
 def load_yaml(path: Path) -> YamlFile:
     """The parsed file. Raises UserError with line and column for bad YAML, repeated keys, unknown tags."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = decoded(path.read_bytes(), Path(show_path(path)), "the recipe")
     except OSError as error:
         raise UserError(f"cannot read {show_path(path)}: {error.strerror}", remedy=_siblings(path)) from None
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{show_path(path)} is not UTF-8 (byte {error.start})", remedy="Save the recipe as UTF-8."
-        ) from None
     try:
         root = compose(text)
         file = YamlFile(path, None, text)

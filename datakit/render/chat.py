@@ -141,7 +141,7 @@ class Chat(PromptRenderer):
         columns = frame.collect_schema()
         self._check_columns(list(columns), context)
         texts = [name for name, dtype in columns.items() if dtype == pl.String]
-        needed = ("id", *self.inputs(context))
+        needed = tuple(dict.fromkeys(("id", *self.inputs(context))))  # a prompt may name the id too
         form = self.answer_format(context)
         if self.answers is None:
             return self._batches(form, needed, context, texts)

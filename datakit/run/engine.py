@@ -166,6 +166,7 @@ class Engine:
             fresh, twice = _unique(batch.frame, seen_ids)
             report.added += batch.frame.height + len(batch.rejects)
             self._reject([*batch.rejects, *twice], report)
+            report.notes.update(batch.notes)
             self.images.update(fresh["images"].explode().drop_nulls())
             after.append(_with_schema(fresh, schema))
         self.images_digest = images_digest(sorted(self.images))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import orjson
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datakit.core.errors import UserError
-from datakit.core.labels import Label, LabelSet, load_labels
+from datakit.core.labels import Label, LabelSet, load_labels, normal_form, shown, visible_form
 from datakit.core.templates import TrustedText
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,3 +51,42 @@ def test_every_fault_of_a_label_file_is_named_at_once(tmp_path: Path) -> None:
     assert text.startswith(str(path))
     for part in ("Did you mean `aliases`", "a stands twice", "names `c`", "label 4 has no `name`"):
         assert part in text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "gb18030"])
+@pytest.mark.parametrize(
+    "text", ["labels: [购物车页面, 订单, 退货页面]\n", '{"labels": ["购物车页面", "订单", "退货页面"]}\n']
+)
+def test_a_label_file_is_read_in_the_encoding_that_it_is_in(text: str, encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "labels.yaml").write_bytes(text.encode(encoding))
+    assert load_labels(tmp_path / "labels.yaml").names == ("购物车页面", "订单", "退货页面")
+
+
+def test_a_label_file_whose_encoding_cannot_be_told_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "labels.yaml").write_bytes("labels: [狗]".encode("gb18030"))
+    with pytest.raises(UserError, match=r"labels.yaml is not UTF-8 .*\n  Save the label file as UTF-8."):
+        load_labels(tmp_path / "labels.yaml")
+
+
+@pytest.mark.parametrize("twin", ["\u200b", "\ufeff", "\u00ad", "\ufe0f", "\u00a0", "\u202c", "\u3000"])
+def test_names_that_look_the_same_are_an_error_that_shows_both(twin: str, tmp_path: Path) -> None:
+    path = tmp_path / "labels.yaml"
+    path.write_text(json.dumps({"labels": ["购物车", f"购物车{twin}", "订单"]}), "utf-8")
+    with pytest.raises(UserError) as caught:
+        load_labels(path)
+    assert f"names both 购物车 and 购物车\\u{ord(twin):04x}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "written", ["购物车\u200b", "\ufeff购物车", "购\u00ad物车", "\u3000购物车", "购物车\ufe0f"]
+)
+def test_the_label_files_spelling_wins_over_invisible_signs(written: str) -> None:
+    assert LabelSet((Label("购物车"), Label("订单"))).find(written) == Label("购物车")
+    assert LabelSet((Label("购物车\u200b"),)).find("购物车") == Label("购物车\u200b")
+
+
+@given(st.text())
+def test_a_text_as_shown_holds_nothing_that_cannot_be_seen(text: str) -> None:
+    assert visible_form(visible_form(text)) == visible_form(text)
+    assert normal_form(visible_form(text)) == normal_form(text)
+    assert shown(text) == shown(text).strip("\ufeff\u200b\u00a0\t\n")

@@ -1,5 +1,6 @@
 """Templates: strict, sandboxed, and safe against tokens in the data."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,33 @@ def test_place_of_a_variable_is_found_in_included_templates_too(tmp_path: Path) 
     assert templates.place("a.j2", "size").endswith("a.j2:2")
     assert templates.place("a.j2", "price").endswith("b.j2:3")
     assert templates.place("a.j2", "pric") == ""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "gb18030", "big5"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_template_in_another_encoding_is_the_same_template(encoding: str, end: str, tmp_path: Path) -> None:
+    text = f"請判斷圖片屬於哪一個類別：{end}{{{{ label_names }}}}{end}只回答類別名稱，不要解釋。"
+    (tmp_path / "plain").mkdir()
+    plain = write(tmp_path / "plain", "a.j2", text.replace(end, "\n"))
+    (tmp_path / "a.j2").write_bytes(text.encode(encoding))
+    templates = Templates([tmp_path])
+    assert templates.source("a.j2") == plain.source("a.j2")
+    assert templates.digest("a.j2") == plain.digest("a.j2")
+
+
+def test_a_template_whose_encoding_cannot_be_told_is_refused_with_its_remedy(tmp_path: Path) -> None:
+    (tmp_path / "a.j2").write_bytes("狗".encode("gb18030"))
+    with pytest.raises(UserError, match=r"a.j2 is not UTF-8 .*\n  Save the template as UTF-8."):
+        Templates([tmp_path]).get("a.j2")
+
+
+def test_an_edited_template_is_read_again_and_none_outside_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    templates = write(tmp_path / "in", "a.j2", "one")
+    assert templates.get("a.j2").render() == "one"
+    write(tmp_path / "in", "a.j2", "two")
+    os.utime(tmp_path / "in" / "a.j2", ns=(1, 1))
+    assert templates.get("a.j2").render() == "two"
+    write(tmp_path, "b.j2", "outside")
+    with pytest.raises(UserError, match="no template"):
+        templates.get("../b.j2")

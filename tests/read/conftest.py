@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from datakit.core.labels import LabelSet
 from datakit.core.outcome import Reject
 from datakit.core.parameters import validated
 from datakit.core.registry import find
@@ -24,6 +25,7 @@ class Got:
 
     frame: pl.DataFrame
     rejects: list[Reject]
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def reasons(self) -> dict[str, str]:
@@ -41,15 +43,17 @@ Read = Callable[..., Got]
 def read(tmp_path: Path) -> Read:
     """Reads with a reader by name; paths start from the test's folder."""
 
-    def go(name: str, batch_rows: int = 4096, **parameters: Any) -> Got:
+    def go(name: str, batch_rows: int = 4096, labels: LabelSet | None = None, **parameters: Any) -> Got:
         reader = validated(find(name), parameters)
         assert isinstance(reader, Reader)
-        context = StepContext(base=tmp_path, project=tmp_path, run=RunSettings(batch_rows=batch_rows))
+        run = RunSettings(batch_rows=batch_rows)
+        context = StepContext(base=tmp_path, project=tmp_path, labels=labels, run=run)
         columns = dict(reader.columns(context))
         batches = list(reader.read(context))
         for batch in batches:
             assert dict(batch.frame.schema) == columns
         frame = pl.concat([batch.frame for batch in batches])
-        return Got(frame, [reject for batch in batches for reject in batch.rejects])
+        warnings = [words for batch in batches for words in batch.notes.get("warnings", ())]
+        return Got(frame, [reject for batch in batches for reject in batch.rejects], warnings)
 
     return go

@@ -184,12 +184,6 @@ def test_a_damaged_byte_costs_its_line_and_not_the_file(tmp_path: Path, read: An
     assert (reject.reason, reject.source_line) == ("bad_encoding", 3)
 
 
-def test_utf_16_is_refused_with_a_remedy(tmp_path: Path, read: Any) -> None:
-    write(tmp_path, {"id": "a"}, encoding="utf-16")
-    with pytest.raises(UserError, match=r"UTF-16\n.*Save it as UTF-8"):
-        read("read.jsonl", path="rows.jsonl")
-
-
 @pytest.mark.parametrize("content", [b"", b"\n\n  \n", b"\xef\xbb\xbf"])
 def test_an_empty_source_is_an_error(content: bytes, tmp_path: Path, read: Any) -> None:
     (tmp_path / "rows.jsonl").write_bytes(content)

@@ -7,10 +7,12 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import orjson
 import polars as pl
 import pytest
 
 from datakit.core.errors import UserError
+from datakit.core.labels import Label, LabelSet
 
 SCREENS = Path(__file__).resolve().parents[2] / "examples" / "ecom" / "images"
 ONE, TWO = ((SCREENS / f"000{n}.jpg").read_bytes() for n in (1, 4))
@@ -146,3 +148,55 @@ def test_duplicate_ids_are_rejected(tmp_path: Path, read: Any) -> None:
     pl.DataFrame({"id": ["a", "b", "a"]}).write_parquet(tmp_path / "rows.parquet")
     (reject,) = read("read.parquet", path="rows.parquet").rejects
     assert (reject.id, reject.reason, reject.source_line) == ("a", "duplicate_id", 3)
+
+
+NAMES = {"_type": "ClassLabel", "names": ["购物车", "订单", "首页"]}
+FEATURES = [
+    (pl.Series([2, 0, -1, 9]), NAMES, ["首页", "购物车", None, "9"]),
+    (
+        pl.Series([[0, 1], [], None, [2]]),
+        {"_type": "Sequence", "feature": NAMES},
+        [["购物车", "订单"], [], None, ["首页"]],
+    ),
+    (pl.Series([[0], [], None, [2]]), [NAMES], [["购物车"], [], None, ["首页"]]),
+    (
+        pl.Series([{"kind": 1, "n": 5}, None, {"kind": None, "n": 6}, {"kind": 0, "n": 7}]),
+        {"kind": NAMES, "n": {"_type": "Value", "dtype": "int64"}},
+        ['{"kind":"订单","n":5}', None, '{"kind":null,"n":6}', '{"kind":"购物车","n":7}'],
+    ),
+    (
+        pl.Series([[{"kind": 1}], [], None, [{"kind": 0}, {"kind": 2}]]),
+        {"_type": "List", "feature": {"kind": NAMES}},
+        ['[{"kind":"订单"}]', "[]", None, '[{"kind":"购物车"},{"kind":"首页"}]'],
+    ),
+    (
+        pl.Series([{"kind": [1, 0]}, None, {"kind": []}, {"kind": None}]),
+        {"_type": "Sequence", "feature": {"kind": NAMES}},
+        ['{"kind":["订单","购物车"]}', None, '{"kind":[]}', '{"kind":null}'],
+    ),
+]
+
+
+@pytest.mark.parametrize(("values", "feature", "names"), FEATURES, ids=range(len(FEATURES)))
+def test_class_numbers_become_names_at_any_depth(
+    values: pl.Series, feature: Any, names: Any, tmp_path: Path, read: Any
+) -> None:
+    frame = pl.DataFrame({"id": ["a", "b", "c", "d"], "kinds": values})
+    info = {"huggingface": orjson.dumps({"info": {"features": {"kinds": feature}}}).decode()}
+    frame.write_parquet(tmp_path / "rows.parquet", metadata=info)
+    assert read("read.parquet", path="rows.parquet").column("kinds") == names
+
+
+@pytest.mark.parametrize("note", ["", "{", "[]", '{"info": null}', '{"info": {"features": [1]}}'])
+def test_labels_without_names_are_told_and_odd_notes_ignored(note: str, tmp_path: Path, read: Any) -> None:
+    pl.DataFrame({"label": [2, 0]}).write_parquet(tmp_path / "rows.parquet", metadata={"huggingface": note})
+    got = read("read.parquet", path="rows.parquet")
+    assert got.column("label") == ["2", "0"]
+    (told,) = got.warnings
+    assert told.startswith("the labels are numbers without names (0, 2): ")
+
+
+def test_numbers_that_the_label_file_knows_are_not_told(tmp_path: Path, read: Any) -> None:
+    pl.DataFrame({"label": [2, 0]}).write_parquet(tmp_path / "rows.parquet")
+    labels = LabelSet((Label("首页", aliases=("2",)), Label("购物车", aliases=("0",))))
+    assert read("read.parquet", path="rows.parquet", labels=labels).warnings == []

@@ -140,9 +140,17 @@ def test_endless_nesting_is_stopped(fault: Fault) -> None:
     assert "nested too deeply" in fault("steps: " + "[" * depth + "]" * depth)
 
 
-@pytest.mark.parametrize("data", ["name: 数据".encode("gb18030"), "name: x".encode("utf-16")])
-def test_recipe_in_another_encoding_is_told(fault: Fault, data: bytes) -> None:
-    assert "is not UTF-8" in fault(data)
+def test_recipe_whose_encoding_cannot_be_told_is_refused_with_file_and_remedy(fault: Fault) -> None:
+    told = fault("name: 狗".encode("gb18030"))
+    assert "recipes/r.yaml is not UTF-8 (byte 7, line 1)" in told
+    assert "Save the recipe as UTF-8." in told
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "gb18030", "big5"])
+def test_recipe_in_another_encoding_is_read(encoding: str, project: Path) -> None:
+    path = project / "r.yaml"
+    path.write_bytes("# 購物車頁面分類，訂單與退貨\nname: 電商截圖\n".encode(encoding))
+    assert load_yaml(path).data == {"name": "電商截圖"}
 
 
 def test_byte_order_mark_is_read(project: Path) -> None:

@@ -489,3 +489,11 @@ def test_the_constant_text_of_plain_records_is_kept_once(context: StepContext) -
     chars = records.frame["messages"].explode().struct.field("content").str.len_chars().max()
     assert constant > 1000 > chars
     assert records.expanded()["messages"].to_list() == worker(frame).frame["messages"].to_list()
+
+
+@pytest.mark.parametrize("shrink", [(), ("ocr_text",)])  # made by column, and one by one
+def test_a_prompt_may_name_the_id(context: StepContext, shrink: tuple[str, ...]) -> None:
+    text = "{% for _ in images %}<image>{% endfor %}{{ id }} {{ ocr_text }}"
+    chat = Chat(prompt=write(context, text), answer="label_only", max_chars=20, shrink=shrink)
+    batch = run(chat, context, record(ocr_text="x" if not shrink else "x\n" * 200))
+    assert contents(batch)[1].startswith("<image>r0 x")
