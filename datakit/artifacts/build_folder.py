@@ -83,6 +83,11 @@ class BuildFolder(DataSet):
         except UserError:
             return None
 
+    @property
+    def made_at(self) -> float:
+        """When its manifest was written, in seconds since the epoch."""
+        return (self.path / names.MANIFEST).stat().st_mtime
+
     def fingerprint(self) -> bytes:
         """What tells this build from any other: its manifest as it stands."""
         return (self.path / names.MANIFEST).read_bytes()

@@ -11,6 +11,7 @@ REJECTED = {
     "bad_encoding": "Bytes that are not in the encoding of the rest of the file. Save the file as UTF-8.",
     "bad_json": "The line is no JSON; the column of the fault is named. Mend the line.",
     "duplicate_id": "An earlier record has this id. Make ids unique, or set `id: null`: rows get their own.",
+    "id_rounded": "A spreadsheet has rounded the id (1.23E+18). Export the column as text.",
     "instruction_missing": "A row of the alpaca format asks nothing.",
     "label_not_text": "The label is a list or an object.",
     "messages_format": "The turns are not in a form that the reader knows; the turn is named.",
@@ -19,6 +20,7 @@ REJECTED = {
     "not_an_object": "The line or element is JSON, but no object with named values.",
     "output_missing": "A row of the alpaca format has no answer.",
     "ragged_row": "A row has more or fewer values than the header has names.",
+    "repeated_header": "The header stands again within the file: files were joined. Take the line out.",
     "text_not_text": "The text is a list or an object.",
     # pictures
     "image_empty": "The file has no bytes. Copy it again.",
@@ -63,11 +65,9 @@ REJECTED = {
     # answers of models
     "banned_word": "Every try says a word that is `banned`.",
     "content_filter": "The provider's content filter withheld the answer.",
-    "context_too_long": "Over the model's context. Shorten the template, or lower `llm.max_image_pixels`.",
     "missing_word": "No try says a word that is `required`.",
     "referee_refused": "The referee let no try pass; its words are told.",
     "refused": "The model refused to answer.",
-    "request_too_large": "The request has more bytes than the endpoint takes. Lower `llm.max_image_pixels`.",
 }
 """Stored with the record: the step is not tried, and nothing paid, again."""
 
@@ -80,11 +80,16 @@ RETRIED = {
     "batch_file_waits": "The question stands in a batch file that nobody has run yet.",
     "body_malformed": "The endpoint answered 200 with something that is no completion.",
     "budget_spent": "The budget is used up. Raise `run.budget_usd`.",
+    "certificate": "The server's certificate is not trusted here. Set SSL_CERT_FILE to your authority's.",
     "connection_lost": "The connection broke, through every try.",
+    "context_too_long": "Over the model's context. Shorten the template, or lower `llm.max_image_pixels`.",
+    "images_off": "The server takes no pictures, or fewer. Start it so that it does (--limit-mm-per-prompt).",
     "line_failed": "The batch answered this line with an error.",
     "line_missing": "The batch ended without an answer to this line.",
     "not_answered": "The build was stopped before this record had its turn.",
+    "provider_stopped": "The endpoint refused key, account or model this once, while it answered others.",
     "rate_limited": "The endpoint's limit held, through every try. Set `llm.max_requests_per_minute`.",
+    "request_too_large": "The request has more bytes than the endpoint takes. Lower `llm.max_image_pixels`.",
     "request_refused": "The endpoint refuses the request, for a reason that may pass; its words are told.",
     "rewrite_waits": "The reason waits for others of its round that were not answered.",
     "server_error": "The endpoint failed with 5xx, through every try.",

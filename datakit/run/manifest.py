@@ -9,7 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from datakit.artifacts import names
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.manifest import FileStamp, stamp
 from datakit.artifacts.rejects import read_rejects
@@ -128,7 +127,7 @@ def _is_forgotten(build: BuildFolder, recipe: Recipe, store: Store) -> bool:
     """Whether results that the build rests on may have been taken out of the store since (`cache forget`)."""
     at = store.forgotten()
     latest = max((at[step.name] for step in recipe.steps if step.name in at), default=0.0)
-    return latest > (build.path / names.MANIFEST).stat().st_mtime
+    return latest > build.made_at
 
 
 def _annotator_print(transform: Transform, context: StepContext) -> list[Any]:

@@ -20,7 +20,7 @@ from datakit.annotate import _ocr_weights
 from datakit.annotate._ocr_engines import engine_version
 from datakit.annotate._ocr_layout import Line, Tile, merged, reading_order, tiles
 from datakit.annotate.ocr import Ocr
-from datakit.core.errors import UserError
+from datakit.core.errors import RecipeErrors, UserError
 from datakit.core.image import load_rgb
 from datakit.core.outcome import Done, Rejected
 from datakit.core.record import BASE, COLUMNS
@@ -264,7 +264,7 @@ def test_wrong_weights_folder_is_named(make_context: Callable[..., StepContext],
         with pytest.raises(UserError, match=words) as caught:
             step.start(make_context())
         assert str(tmp_path / folder) in str(caught.value)
-    with pytest.raises(ValueError, match="given together"):
+    with pytest.raises(RecipeErrors, match="given together"):
         Ocr(det_folder="x")
 
 

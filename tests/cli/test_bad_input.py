@@ -303,7 +303,6 @@ def test_files_of_chinese_windows_are_read(encoding: str, project: Project) -> N
     [
         ("", "train.jsonl holds no record"),
         ("\n\n", "train.jsonl holds no record"),
-        ('{"id": "a"}'.encode("utf-16"), "Save it as UTF-8"),
     ],
 )
 def test_a_source_with_nothing_to_read_is_refused(content: Any, words: str, project: Project) -> None:
