@@ -51,6 +51,8 @@ class Describe(Annotator):
     timed_out, connection_lost, answer_malformed, answer_truncated, answer_empty.
     """
 
+    needs_images: ClassVar[bool] = True
+
     keyed: ClassVar[tuple[str, ...]] = ("temperature",)
     reading: ClassVar[int] = json_answer.VERSION
     executor: ClassVar[Executor] = "event_loop"

@@ -54,7 +54,7 @@ class ImageFacts(Annotator):
     """
 
     reading: ClassVar[int] = 2
-
+    needs_images: ClassVar[bool] = True
     executor: ClassVar[Executor] = "process"
 
     def inputs(self, context: StepContext) -> tuple[str, ...]:

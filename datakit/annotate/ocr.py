@@ -35,6 +35,8 @@ class Ocr(Annotator):
     own defaults take 8 to 11 times the CPU (scripts/bench_ocr.py).
     """
 
+    needs_images: ClassVar[bool] = True
+
     keyed: ClassVar[tuple[str, ...]] = ("engine", "long_side_px")
     executor: ClassVar[Executor] = "process"
 

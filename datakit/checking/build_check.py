@@ -12,6 +12,8 @@ from datakit.checking.check import Check, Report
 from datakit.checking.finding import Findings, Group
 from datakit.checking.records_file import gpus_of, names_in
 from datakit.checking.training import Training
+from datakit.core.errors import UserError
+from datakit.core.registry import find
 from datakit.core.transform import Artifact
 from datakit.recipe.recipe import Recipe
 from datakit.recipe.yaml_file import show_path
@@ -47,7 +49,9 @@ def checked(build: BuildFolder) -> Report:
     """The check of a build that is not in its place yet: paths are relative to the build."""
     training = Training.load(build.training_file, gpus=gpus_of(build))
     names = names_in(build) if training.file is None else []
-    report = Check(training, dataset_dir=build.path, dataset=names).run()
+    report = Check(
+        training, dataset_dir=build.path, dataset=names, picture_task=is_picture_task(build, training)
+    ).run()
     prefix = show_path(build.path)
     settings = {
         key: _inside(value, prefix) if isinstance(value, str) else value
@@ -58,6 +62,28 @@ def checked(build: BuildFolder) -> Report:
         for finding in report.findings.all
     ]
     return replace(report, settings=settings, findings=Findings(findings))
+
+
+def is_picture_task(build: BuildFolder, training: Training) -> bool:
+    """Whether a build's rows must have pictures: a step works on them or the model sees, as its recipe says.
+
+    A reader with `images: none` says that text only is meant.
+    """
+    if training.layout is None or training.layout.family is None:
+        return False
+    steps = [entry for entry in build.recipe.get("steps", ()) if isinstance(entry, dict)]
+    parameters = {str(name): own for entry in steps for name, own in entry.items()}
+    readers = [own for name, own in parameters.items() if name.startswith("read.")]
+    if any(isinstance(own, dict) and own.get("images") == "none" for own in readers):
+        return False
+    return training.file is not None or any(_works_on_pictures(name) for name in parameters)
+
+
+def _works_on_pictures(step: str) -> bool:
+    try:
+        return find(step).needs_images
+    except UserError:  # a plug-in that is not here
+        return False
 
 
 def _inside(text: str, prefix: str) -> str:

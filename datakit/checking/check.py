@@ -74,8 +74,11 @@ class Check:
         dataset_dir: Path | None = None,
         dataset: Sequence[str] = (),
         decode: bool = False,
+        picture_task: bool = False,
     ) -> None:
+        """`picture_task` is whether some row must have a picture, as the recipe of a build says."""
         self.training = training
+        self._picture_task = picture_task
         self._folder = training.data_folder(dataset_dir)
         media = training.media_folder(self._folder)
         self._splits = {"train": list(dataset) or training.names("dataset")}
@@ -113,6 +116,11 @@ class Check:
         train = [tally for tally in report.tallies if tally.part == "train"]
         report.steps = steps_of(training, train)
         report.proposal = propose(self._lengths, training)
+        seeing = sum(tally.pictures > 0 for tally in train)
+        kept = sum(tally.kept for tally in train)
+        if self._picture_task and kept and not seeing:
+            message = f"none of {kept:,} rows has a picture"
+            report.findings.add("no_pictures", message, where=training.where("template"))
         return report
 
     def _settings(self, media: Path) -> dict[str, Any]:

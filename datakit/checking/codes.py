@@ -135,6 +135,11 @@ CODES: dict[str, Code] = {
         "Escape it when the text is made.",
     ),
     "media_unchecked": Code("note", "Videos and audio are not counted", "Check those rows with the trainer."),
+    "no_pictures": Code(
+        "error",
+        "A vision-language model would be trained on rows of which none has a picture",
+        "Name the column of the pictures (`image:` at the reader); or say `images: none` there.",
+    ),
     "pictures_without_column": Code(
         "error",
         "Rows have pictures in a column that `columns` does not name",

@@ -66,6 +66,7 @@ def command(
     image headers and counts tokens; needs no GPU and no trainer. Exit code 1 when there are errors.
     """
     from datakit.artifacts.build_folder import BuildFolder
+    from datakit.checking.build_check import is_picture_task
     from datakit.checking.check import Check
     from datakit.checking.records_file import write_records
     from datakit.cli.tables import print_json
@@ -86,7 +87,14 @@ def command(
         raise UserError(f"{build} holds no data set for LLaMA-Factory", remedy=remedy)
     training = _training(folder, train_yaml, changes, gpus)
     dataset = [name.strip() for name in names.split(",")] if names else _all_names(folder, training)
-    check = Check(training, dataset_dir=build or dataset_dir, dataset=dataset, decode=decode)
+    picture_task = folder is not None and is_picture_task(folder, training)
+    check = Check(
+        training,
+        dataset_dir=build or dataset_dir,
+        dataset=dataset,
+        decode=decode,
+        picture_task=picture_task,
+    )
     if records is not None:
         write_records(check.rows(), records)
     report = check.report() if records is not None else check.run()

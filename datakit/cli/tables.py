@@ -155,6 +155,9 @@ def _tail(report: BuildReport) -> list[str]:
     if tokens:
         lines.append(f"   {tokens:,} tokens, ${cost:.4f}")
     lines += [f"Note: {note}" for note in report.notes]
+    lines += [
+        f"Note: {step.name} {step.notes['columns']}" for step in report.steps if "columns" in step.notes
+    ]
     warnings = [f"{step.name}: {words}" for step in report.steps for words in step.notes.get("warnings", ())]
     lines += [f"Warning: {warning}" for warning in (*warnings, *report.warnings)]
     return lines

@@ -5,6 +5,7 @@ The table holds what the published config.json files say (2026-11); parameters a
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -205,3 +206,18 @@ def _vision(family: str, vision: dict[str, Any], hidden: int) -> tuple[int, int]
     tower = pixels * width + width + vision.get("num_position_embeddings", 2304) * width + depth * block
     deep = len(vision.get("deepstack_visual_indexes", ())) * (merge + 2 * four)
     return tower, merge + 2 * width + deep
+
+
+_SEES = re.compile(r"(?<![a-z])(vl|vlm|vision|llava|omni|internvl|minicpm-?v)(?![a-z])", re.IGNORECASE)
+
+
+def is_vision_model(name: str, base: Path = Path()) -> bool:
+    """Whether a model sees, by its config.json (a folder's, relative to `base`) or by its name."""
+    config = base / name / "config.json"
+    try:
+        facts = orjson.loads(config.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return _SEES.search(name) is not None
+    return isinstance(facts, dict) and (
+        "vision_config" in facts or _SEES.search(str(facts.get("model_type", ""))) is not None
+    )

@@ -30,6 +30,8 @@ BASE = ("id", "source_file", "source_line", "images", "label", "text")
 """What every reader gives. A reader of chats gives `messages` as well."""
 
 TRAIN, VAL = "train", "val"
+GIVEN_SPLIT = "given_split"
+"""The column that says which split a source has a record in; null where it does not say."""
 GENERAL = "general"
 OFFLINE_WRITER = "offline-writer"
 """What a `<column>_by` says of texts that no model wrote."""

@@ -144,6 +144,9 @@ class TokenCounter:
             user       <|im_start|>user\\n{content}<|im_end|>\\n<|im_start|>assistant\\n
             assistant  {content}<|im_end|>\\n
 
+        Calls of tools and their results stand in `<tool_call>` and `<tool_response>`.
+
+
         `qwen2_vl` adds the system turn "You are a helpful assistant." when there is none or an empty one.
         Each `<image>` counts as 2 (vision start and end); what stands between them depends on the picture's
         size and on the trainer's pixel limits. The prompt is everything before the last assistant turn.
@@ -158,7 +161,7 @@ class TokenCounter:
             frame = _FRAMES.get(role)
             if frame is None:
                 raise UserError(
-                    f"cannot count a turn of the role `{role}`", remedy="Known: system, user, assistant."
+                    f"cannot count a turn of the role `{role}`", remedy=f"Known: {', '.join(_FRAMES)}."
                 )
             answer = self.count(frame.format(content.replace(IMAGE, _IMAGE_FRAME)))
             total += answer
@@ -170,6 +173,10 @@ _FRAMES = {
     "system": "<|im_start|>system\n{}<|im_end|>\n",
     "user": "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n",
     "assistant": "{}<|im_end|>\n",
+    "function_call": "<tool_call>\n{}\n</tool_call><|im_end|>\n",
+    "observation": (
+        "<|im_start|>user\n<tool_response>\n{}\n</tool_response><|im_end|>\n<|im_start|>assistant\n"
+    ),
 }
 
 

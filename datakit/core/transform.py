@@ -39,6 +39,8 @@ from datakit.core.errors import RecipeErrors, UserError
 from datakit.core.factored_chats import FactoredChats
 from datakit.core.outcome import Batch, Done, Rejected, Table
 from datakit.core.parameters import as_json, as_plain, described_faults
+from datakit.core.record import BASE
+from datakit.core.training_columns import SourceColumn
 from datakit.core.workers import AsyncRowWorker as AsyncRowWorker
 from datakit.core.workers import BatchWorker as BatchWorker
 from datakit.core.workers import FactoredChatsWorker as FactoredChatsWorker
@@ -93,6 +95,9 @@ class Transform(BaseModel, ABC):
     """Raised when the same parameters and input give another output."""
     registered_name: ClassVar[str] = ""
     """Set by transforms that live outside datakit; inside, the file's place is the name."""
+
+    needs_images: ClassVar[bool] = False
+    """Whether the step has nothing to do where no record has a picture."""
 
     example: ClassVar[dict[str, Any] | None] = None
     """Parameters for the reference page, when no shipped recipe has the step."""
@@ -194,6 +199,14 @@ class Reader(Transform):
     @abstractmethod
     def files(self, context: StepContext) -> list[Path]:
         """The files that the records come from: when none has changed, a build can be reused."""
+
+    def source_columns(self, context: StepContext) -> list[str]:
+        """What the columns are called in the source, for people; those of the records when not given."""
+        return [name for name in self.columns(context) if name not in BASE]
+
+    def training_columns(self, context: StepContext) -> list[SourceColumn]:
+        """Columns of the source that mean something to a trainer (core.training_columns) and have values."""
+        return []
 
 
 class Asked(NamedTuple):
@@ -380,6 +393,10 @@ class FinalRecords(ABC):
 
 class Emitter(Transform):
     """Writes the build's files."""
+
+    def carries(self, context: StepContext) -> tuple[str, ...]:
+        """Columns of core.training_columns that the files have a place for; EVERY for all columns."""
+        return ()
 
     @abstractmethod
     def write(self, records: FinalRecords, folder: Path, context: StepContext) -> list[Artifact]:

@@ -39,6 +39,7 @@ class Duplicates(TableTransform):
     """
 
     version: ClassVar[int] = 2
+    needs_images: ClassVar[bool] = True
 
     max_hamming: int | None = Field(default=8, ge=0, le=64)
     """Bits of 256 that the perceptual hashes of duplicates differ in at most; null for equal pictures only.

@@ -9,7 +9,7 @@ from pydantic import Field
 from datakit.core.groups import Numbers, shared_values
 from datakit.core.near_texts import MIN_GRAMS, SAME_TEXT, near_text_groups, texts_to_compare
 from datakit.core.outcome import Table
-from datakit.core.record import TRAIN, VAL
+from datakit.core.record import GIVEN_SPLIT, TRAIN, VAL
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, TableTransform
 from datakit.curate._stratified import UNCLASSED, Choice, Groups, choose, random_ranks
@@ -32,6 +32,9 @@ class Split(TableTransform):
     Seeded by the recipe's seed; the same for any order of the records, and a few more records move only a
     few others. scikit-learn's StratifiedGroupKFold gives fixed folds only, depends on the order of the
     rows and promises no class anything, so the rule is our own.
+
+    Records whose source has a validation part (folders `train/` and `test/`) stay where they are; only those
+    whose source does not say are split.
     """
 
     val: float = Field(default=0.1, gt=0, lt=1)
@@ -56,26 +59,33 @@ class Split(TableTransform):
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
         if self.group is None:
-            return ()
+            return (GIVEN_SPLIT,)
         texts = ("images", "text", self.ocr_text) if self.same_text is not None else ()
-        return (SHARED, *texts)
+        return (GIVEN_SPLIT, SHARED, *texts)
 
     def outputs(self, context: StepContext) -> Columns:
         return {"split": pl.String()}
 
     def apply(self, frame: pl.LazyFrame, context: StepContext) -> Table:
         # Sorted by id, so that nothing below can depend on the order of the records.
-        there = frame.collect_schema()
-        small = frame.select(name for name in self.reads(context) if name in there).sort("id").collect()
+        columns = [name for name in self.reads(context) if name in frame.collect_schema()]
+        small = frame.select(columns).sort("id").collect()
+        given = _given(small)
+        if not given.is_empty():
+            small = small.join(given, on="id", how="anti", maintain_order="left")
+            if small.is_empty():
+                return _joined(frame, given, {**_sizes(given["split"]), "given": given.height})
         names, classes = self._classes(small)
         numbers, alike = self._numbers(small)
         firsts = small["id"].gather(np.unique(numbers, return_index=True)[1])
         groups = Groups.of(numbers, classes, len(names), random_ranks(firsts, context.seed))
         choice = choose(groups, self.val, self.min_val)
         side = pl.Series(np.where(choice.chosen[numbers], VAL, TRAIN), dtype=pl.String)
-        splits = small.select("id", split=side).lazy()
-        joined = frame.drop("split", strict=False).join(splits, on="id", how="left", maintain_order="left")
-        return Table(joined, notes={**_notes(side, names, classes, groups, choice), **alike})
+        notes = {**_notes(side, names, classes, groups, choice), **alike}
+        if not given.is_empty():
+            notes["given"] = given.height
+        splits = small.select("id", split=side)
+        return _joined(frame, splits if given.is_empty() else pl.concat([given, splits]), notes)
 
     def _numbers(self, small: pl.DataFrame) -> tuple[Numbers, dict[str, object]]:
         """Group number per record, and for the report how many read like another one."""
@@ -83,7 +93,7 @@ class Split(TableTransform):
             return np.arange(small.height, dtype=np.int64), {}
         columns = [*self._columns(), *([SHARED] if SHARED in small.columns else [])]
         texts = () if self.same_text is None else texts_to_compare(small, self.ocr_text)
-        groups = [near_text_groups(some, self.same_text or 1, MIN_GRAMS) for some in texts]
+        groups = [near_text_groups(values, self.same_text or 1, MIN_GRAMS) for values in texts]
         several = sum(int((np.bincount(numbers)[numbers] > 1).sum()) for numbers in groups)
         read = [pl.Series(f"@{at}", numbers) for at, numbers in enumerate(groups)]
         with_texts = small.with_columns(read)
@@ -106,6 +116,24 @@ class Split(TableTransform):
         return names, coded.to_numpy()
 
 
+def _given(small: pl.DataFrame) -> pl.DataFrame:
+    """Id and split of the records whose source says it; none where no source has a validation part."""
+    if GIVEN_SPLIT not in small.columns or not (small[GIVEN_SPLIT] == VAL).any():
+        return pl.DataFrame(schema={"id": pl.String, "split": pl.String})
+    return small.filter(pl.col(GIVEN_SPLIT).is_not_null()).select("id", split=GIVEN_SPLIT)
+
+
+def _joined(frame: pl.LazyFrame, splits: pl.DataFrame, notes: dict[str, object]) -> Table:
+    """The records with their splits."""
+    others = frame.drop("split", strict=False)
+    return Table(others.join(splits.lazy(), on="id", how="left", maintain_order="left"), notes=notes)
+
+
+def _sizes(side: pl.Series) -> dict[str, object]:
+    in_val = int((side == VAL).sum())
+    return {TRAIN: len(side) - in_val, VAL: in_val}
+
+
 def _notes(
     side: pl.Series,
     names: list[str],
@@ -114,8 +142,7 @@ def _notes(
     choice: Choice,
 ) -> dict[str, object]:
     """Facts for the report: sizes of both parts, and the classes that validation lacks."""
-    in_val = int((side == VAL).sum())
-    notes: dict[str, object] = {TRAIN: len(side) - in_val, VAL: in_val}
+    notes = _sizes(side)
     unclassed = int((classes == UNCLASSED).sum())
     if unclassed:
         notes["without_class"] = unclassed

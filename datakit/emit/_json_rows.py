@@ -14,22 +14,22 @@ _SLICE = 256
 """Rows encoded at a time: larger pieces leave the processor's cache and cost 30% more (2026-11-24)."""
 
 
-def json_rows(factored: FactoredChats) -> Iterator[list[bytes]]:
-    """`{"id", "messages", "images"}` of each record, without line breaks, some records at a time.
+def json_rows(factored: FactoredChats, others: Sequence[str] = ()) -> Iterator[list[bytes]]:
+    """`{"id", "messages", "images"}` and `others` of each record, without line breaks, some at a time.
 
     >>> from datakit.testing import example_records
     >>> rows = next(json_rows(FactoredChats(example_records().tail(1))))
     >>> rows[0].decode()[:62]
     '{"id":"example-12","messages":[{"role":"user","content":"Which'
     """
-    frame = factored.frame.select("id", CHATS, "images")
+    frame = factored.frame.select("id", CHATS, "images", *others)
     if not factored.shared:
-        row = _json("id", CHATS, "images").cast(pl.Binary)
+        row = _json("id", CHATS, "images", *others).cast(pl.Binary)
         for portion in frame.iter_slices(_SLICE):
             yield portion.select(row).to_series().to_list()
         return
     roles, turns = turns_of(frame[CHATS], len(factored.shared))
-    parts = _parts(roles, turns, factored.shared)
+    parts = _parts(roles, turns, factored.shared, others)
     texts = frame.with_columns(turn.alias(_name(number)) for number, turn in enumerate(turns))
     # Constant parts are repeated, not copied into a column: half the time of `concat_str`.
     pieces = [
@@ -42,7 +42,10 @@ def json_rows(factored: FactoredChats) -> Iterator[list[bytes]]:
 
 
 def _parts(
-    roles: Sequence[str], turns: Sequence[pl.Series], shared: Sequence[SharedAffixes]
+    roles: Sequence[str],
+    turns: Sequence[pl.Series],
+    shared: Sequence[SharedAffixes],
+    others: Sequence[str],
 ) -> list[bytes | pl.Expr]:
     """What a row is put together of: constant texts, and columns of the turns' own texts."""
     constant = f',"{CHATS}":['
@@ -54,7 +57,7 @@ def _parts(
             parts += [constant.encode(), text]
             constant = ""
         constant += f'{_escaped(end)}"}}'
-    return [*parts, f"{constant}],".encode(), _json("images").str.strip_prefix("{")]
+    return [*parts, f"{constant}],".encode(), _json("images", *others).str.strip_prefix("{")]
 
 
 def _name(number: int) -> str:

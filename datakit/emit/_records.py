@@ -10,6 +10,7 @@ from datakit.core.errors import UserError
 from datakit.core.factored_chats import FactoredChats, SharedAffixes
 from datakit.core.record import COLUMNS, GENERAL, TRAIN, VAL
 from datakit.core.tokens import IMAGE
+from datakit.core.training_columns import LOSS, OBJECTS, TOOLS
 from datakit.core.transform import FinalRecords
 
 SPLITS = (TRAIN, VAL, GENERAL)
@@ -21,6 +22,7 @@ PLACED = tuple(_ABSENT)
 """The columns that say which file a record goes to and how often, where records have them."""
 CHOSEN = ("id", "messages", "images", *PLACED)
 """The columns that every emitter reads."""
+_CARRIED = {TOOLS: pl.String(), OBJECTS: pl.String(), LOSS: pl.List(pl.Boolean())}
 
 
 def batches(records: FinalRecords, others: Sequence[str] = ()) -> Iterator[pl.DataFrame]:
@@ -40,6 +42,11 @@ def factored_batches(records: FinalRecords, others: Sequence[str] = ()) -> Itera
         frame = chunk.frame.with_columns(absent).select([*CHOSEN, *others])
         for portion in frame.with_columns(pl.col("set").fill_null("")).iter_slices(_CHUNK):
             yield FactoredChats(portion, chunk.shared)
+
+
+def carried_columns(records: FinalRecords, names: Sequence[str]) -> list[str]:
+    """Those of the columns that readers make (core.training_columns) which the records have."""
+    return [name for name in names if name in records.schema and records.schema[name] == _CARRIED[name]]
 
 
 def check(batch: pl.DataFrame, trainer: str, shared: Sequence[SharedAffixes] = ()) -> None:

@@ -10,14 +10,15 @@ from typing import Literal
 import polars as pl
 
 from datakit.core.errors import UserError, did_you_mean
+from datakit.core.record import GIVEN_SPLIT
 from datakit.core.step_context import StepContext
 from datakit.core.transform import FinalRecords
 from datakit.emit._images import ImageFiles
 from datakit.emit._records import CHOSEN, batches, check, split_keys, with_places
 
 ImageForm = Literal["bytes", "link", "copy", "resize"]
-_OWN = {"split", "repeat", "set", "source_file", "source_line"}
-"""Columns that are left out unless named: the parts say the first three, the others name this machine."""
+_OWN = {"split", GIVEN_SPLIT, "repeat", "set", "source_file", "source_line"}
+"""Columns that are left out unless named: the files say the first four, the others name this machine."""
 _PICTURE = pl.Struct({"bytes": pl.Binary, "path": pl.String})
 """A picture as Hugging Face's `datasets` stores one."""
 _ROWS = {"bytes": 64, "path": 2048}

@@ -62,6 +62,9 @@ class Hub(Emitter):
     def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("id", "messages", "images", *(self.columns or ()))
 
+    def carries(self, context: StepContext) -> tuple[str, ...]:
+        return EVERY if self.columns is None else self.columns
+
     def optional(self, context: StepContext) -> tuple[str, ...]:
         return EVERY if self.columns is None else PLACED
 

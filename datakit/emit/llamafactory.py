@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from pydantic import Field, model_validator
 
 from datakit.artifacts import names
@@ -15,10 +17,19 @@ from datakit.core.factored_chats import FactoredChats
 from datakit.core.pixels import TRAINER
 from datakit.core.record import TRAIN
 from datakit.core.step_context import StepContext
+from datakit.core.training_columns import TOOLS
 from datakit.core.transform import Artifact, Emitter, FinalRecords
 from datakit.emit._images import How, ImageFiles
 from datakit.emit._json_rows import json_rows
-from datakit.emit._records import PLACED, check, factored_batches, nothing_to_train, split_keys, with_places
+from datakit.emit._records import (
+    PLACED,
+    carried_columns,
+    check,
+    factored_batches,
+    nothing_to_train,
+    split_keys,
+    with_places,
+)
 from datakit.emit._split_files import SplitFiles
 
 _TAGS = {
@@ -35,8 +46,9 @@ _TAGS = {
 class Llamafactory(Emitter):
     """A LLaMA-Factory data set: `<name>_train.json`, `_val.json`, `_general.json`, pictures and index.
 
-    Each file is a JSON array with one row `{"id", "messages", "images"}` a line, in record order; general
-    data has its own file. A training record with `repeat` 3 is written three times: the first copies of all
+    Each file is a JSON array with one row `{"id", "messages", "images"}` a line, in record order, and with
+    `tools` (the functions that the model may call, as JSON) where the records have that column; general data
+    has its own file. A training record with `repeat` 3 is written three times: the first copies of all
     records, then the second ones, so that the first n rows are n different records (the trainer shuffles
     by itself). Where a part has records with pictures and records without, the latter get a file of their
     own (`<name>_train_text.json`): the trainer cannot load the two from one file. A part without records
@@ -67,19 +79,24 @@ class Llamafactory(Emitter):
     def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("id", "messages", "images")
 
+    def carries(self, context: StepContext) -> tuple[str, ...]:
+        return (TOOLS,)
+
     def optional(self, context: StepContext) -> tuple[str, ...]:
-        return PLACED
+        return (*PLACED, *self.carries(context))
 
     def write(self, records: FinalRecords, folder: Path, context: StepContext) -> list[Artifact]:
         images = ImageFiles.into(folder / names.IMAGES, self.images, self._max_pixels(), context)
         split_files = SplitFiles(folder, context.name)
+        others = carried_columns(records, self.carries(context))
         try:
-            for batch, shared in factored_batches(records):
+            for batch, shared in factored_batches(records, others):
                 check(batch, "LLaMA-Factory", shared)
                 places = images.place(batch["images"].explode().drop_nulls())
                 placed = with_places(batch, places)
                 keys = iter(split_keys(placed))
-                for rows in json_rows(FactoredChats(placed, shared)):
+                placed = placed.with_columns(pl.col(others).fill_null("")) if others else placed
+                for rows in json_rows(FactoredChats(placed, shared), others):
                     split_files.append(rows, list(islice(keys, len(rows))))
             artifacts = split_files.close()
         finally:
@@ -88,7 +105,7 @@ class Llamafactory(Emitter):
             raise nothing_to_train()
         draft = BuildDraft(folder)
         written = [
-            draft.write_dataset_info(_dataset_info(split_files)),
+            draft.write_dataset_info(_dataset_info(split_files, others)),
             draft.write_emitted(self._summary(split_files, images)),
         ]
         return [*artifacts, *(Artifact(path=name, kind="config") for name in written)]
@@ -105,13 +122,17 @@ class Llamafactory(Emitter):
         )
 
 
-def _dataset_info(split_files: SplitFiles) -> dict[str, Any]:
+def _dataset_info(split_files: SplitFiles, others: Sequence[str]) -> dict[str, Any]:
     """The trainer's index. A mapping resets whatever it does not name, so all tags are named."""
     return {
         split_files.entry(key): {
             "file_name": file.path.name,
             "formatting": "sharegpt",
-            "columns": {"messages": "messages", **({"images": "images"} if key[1] else {})},
+            "columns": {
+                "messages": "messages",
+                **({"images": "images"} if key[1] else {}),
+                **{name: name for name in others},
+            },
             "tags": _TAGS,
         }
         for key, file in split_files.files()

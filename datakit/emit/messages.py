@@ -8,18 +8,26 @@ from pathlib import Path
 from typing import Any, Literal
 
 import orjson
-import polars as pl
 from pydantic import Field, model_validator
 
 from datakit.core.errors import UserError
 from datakit.core.record import TRAIN
 from datakit.core.step_context import StepContext
+from datakit.core.training_columns import LOSS, TOOLS
 from datakit.core.transform import Artifact, Emitter, FinalRecords
 from datakit.emit._images import How, ImageFiles
-from datakit.emit._records import PLACED, batches, check, nothing_to_train, split_keys, with_places
+from datakit.emit._records import (
+    PLACED,
+    batches,
+    carried_columns,
+    check,
+    nothing_to_train,
+    split_keys,
+    with_places,
+)
 from datakit.emit._split_files import SplitFiles
+from datakit.emit._tool_turns import ToolTurns
 
-_ROLES = ("system", "user", "assistant")
 _MOST_PICTURES = 10
 """Pictures that OpenAI takes in one example (vision fine-tuning guide, 2026-11)."""
 _MOST_BYTES = 10_000_000
@@ -42,8 +50,11 @@ class Messages(Emitter):
     exist too: one file holds one type of column. A training record with `repeat` 3 is written three times,
     first copies first. Pictures are upright RGB as in emit.llamafactory, which shares `images/`.
 
-    Raises UserError for records that a trainer would stop at, for turns of tools, and, for OpenAI, for more
-    than 10 pictures in a record or one above 10 MB.
+    Turns of tools become `tool_calls` and `tool`, `tools` stands beside the messages, and in form `openai` a
+    turn that is not trained on has the weight 0.
+
+    Raises UserError for records that a trainer would stop at, for several calls in one turn, and, for OpenAI,
+    for more than 10 pictures in a record or one above 10 MB.
     """
 
     form: Literal["openai", "trl"] = "openai"
@@ -72,8 +83,11 @@ class Messages(Emitter):
     def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("id", "messages", "images")
 
+    def carries(self, context: StepContext) -> tuple[str, ...]:
+        return (TOOLS, LOSS) if self.form == "openai" else (TOOLS,)
+
     def optional(self, context: StepContext) -> tuple[str, ...]:
-        return PLACED
+        return (*PLACED, *self.carries(context))
 
     def write(self, records: FinalRecords, folder: Path, context: StepContext) -> list[Artifact]:
         name = f"{context.name}_{self.form}"
@@ -82,10 +96,10 @@ class Messages(Emitter):
         images = ImageFiles.into(place, self._placing(), self.image_max_pixels, context)
         split_files = SplitFiles(folder, name, lines=True)
         rows = _Rows(self.form, place if embedded else None)
+        others = carried_columns(records, self.carries(context))
         try:
-            for batch in batches(records):
+            for batch in batches(records, others):
                 check(batch, {"openai": "OpenAI", "trl": "TRL"}[self.form])
-                _check_roles(batch)
                 for portion in batch.iter_slices(_SLICE["base64" if embedded else "path"]):
                     placed = with_places(portion, images.place(portion["images"].explode().drop_nulls()))
                     split_files.append(
@@ -106,16 +120,6 @@ class Messages(Emitter):
         return self.how  # type: ignore[return-value]  # one of the three
 
 
-def _check_roles(batch: pl.DataFrame) -> None:
-    roles = pl.col("messages").list.eval(pl.element().struct.field("role").is_in(_ROLES)).list.all()
-    ids = batch.filter(~roles)["id"]
-    if len(ids):
-        raise UserError(
-            f"record {ids[0]} has turns of tools, which emit.messages does not write",
-            remedy="Emit such records with emit.llamafactory or emit.ms_swift.",
-        )
-
-
 class _Rows:
     """Writes one row at a time."""
 
@@ -130,15 +134,21 @@ class _Rows:
                 remedy="Leave such records out with a guard, or keep fewer pictures.",
             )
         urls = iter(images)
+        tools = ToolTurns(record["id"], arguments_as_text=self.form == "openai")
+        losses = record.get(LOSS) or [None] * len(record["messages"])
         messages = [
-            {"role": turn["role"], "content": self._content(turn["content"], urls, record)}
-            if images
-            else {"role": turn["role"], "content": turn["content"]}
-            for turn in record["messages"]
+            {
+                **tools.turn(
+                    turn, self._content(turn["content"], urls, record) if images else turn["content"]
+                ),
+                **({} if loss is None else {"weight": int(loss)}),
+            }
+            for turn, loss in zip(record["messages"], losses, strict=True)
         ]
+        given = {TOOLS: orjson.loads(record[TOOLS])} if record.get(TOOLS) else {}
         if self.form == "openai":
-            return orjson.dumps({"messages": messages})
-        row = {"id": record["id"], "prompt": messages[:-1], "completion": messages[-1:]}
+            return orjson.dumps({"messages": messages, **given})
+        row = {"id": record["id"], "prompt": messages[:-1], "completion": messages[-1:], **given}
         return orjson.dumps({**row, "images": images} if images else row)
 
     def _content(self, text: str, urls: Any, record: dict[str, Any]) -> list[dict[str, Any]]:

@@ -15,9 +15,18 @@ from datakit.core.image import ImageProblem, read_header
 from datakit.core.record import TRAIN
 from datakit.core.step_context import StepContext
 from datakit.core.templates import PROMPT_ROLES, escape_tokens
+from datakit.core.training_columns import LOSS, OBJECTS, TOOLS
 from datakit.core.transform import Artifact, Emitter, FinalRecords
 from datakit.emit._images import How, ImageFiles
-from datakit.emit._records import PLACED, batches, check, nothing_to_train, split_keys, with_places
+from datakit.emit._records import (
+    PLACED,
+    batches,
+    carried_columns,
+    check,
+    nothing_to_train,
+    split_keys,
+    with_places,
+)
 from datakit.emit._split_files import SplitFiles
 
 _ROLES = {"function_call": "tool_call", "observation": "tool_response"}
@@ -34,8 +43,10 @@ class MsSwift(Emitter):
     A row is `{"id", "messages", "images"}`. With `boxes`, rows with pictures have `objects` as well: `ref`
     (the texts), `bbox` (`[x1, y1, x2, y2]`, shares of the upright picture's sides, so that no resizing moves
     them), `bbox_type` "norm1" and `image_id`. ms-swift puts them where the messages say `<ref-object>` and
-    `<bbox>`, in the model's own notation; a prompt template writes such places. Without `boxes` these tags
-    are written in full-width brackets, so that a text which holds one by chance is no place.
+    `<bbox>`, in the model's own notation; a prompt template writes such places. Without `boxes`, records of
+    chats that came with `objects` keep them, and elsewhere these tags are written in full-width brackets, so
+    that a text which holds one by chance is no place. `tools`, and the `loss` of turns, stand where ms-swift
+    has them.
 
     Rows without pictures have a file of their own where rows with pictures exist too. A training record
     with `repeat` 3 is written three times, first copies first. Pictures are upright RGB, as in
@@ -63,14 +74,18 @@ class MsSwift(Emitter):
     def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("id", "messages", "images", *([self.boxes] if self.boxes else []))
 
+    def carries(self, context: StepContext) -> tuple[str, ...]:
+        return (TOOLS, LOSS) if self.boxes else (TOOLS, LOSS, OBJECTS)
+
     def optional(self, context: StepContext) -> tuple[str, ...]:
-        return PLACED
+        return (*PLACED, *self.carries(context))
 
     def write(self, records: FinalRecords, folder: Path, context: StepContext) -> list[Artifact]:
         images = ImageFiles.into(folder / "images", self.images, self.image_max_pixels, context)
         split_files = SplitFiles(folder, f"{context.name}_swift", lines=True)
+        others = carried_columns(records, self.carries(context))
         try:
-            for batch in batches(records, [self.boxes] if self.boxes else []):
+            for batch in batches(records, [*([self.boxes] if self.boxes else []), *others]):
                 check(batch, "ms-swift")
                 for portion in batch.iter_slices(_SLICE):
                     placed = with_places(portion, images.place(portion["images"].explode().drop_nulls()))
@@ -89,19 +104,23 @@ class MsSwift(Emitter):
         return artifacts
 
     def _row(self, record: dict[str, Any], sources: Sequence[str]) -> bytes:
-        objects = self._objects(record, sources) if self.boxes and sources else None
+        objects = self._objects(record, sources) if self.boxes and sources else _given(record, sources)
+        losses = record.get(LOSS) or [None] * len(record["messages"])
         prompts = () if objects else PROMPT_ROLES  # ms-swift fills tags of prompts; targets keep every byte
         messages = [
             {
                 "role": _ROLES.get(turn["role"], turn["role"]),
                 "content": _without_tags(turn["content"]) if turn["role"] in prompts else turn["content"],
+                **({} if loss is None else {"loss": loss}),
             }
-            for turn in record["messages"]
+            for turn, loss in zip(record["messages"], losses, strict=True)
         ]
         row: dict[str, Any] = {"id": record["id"], "messages": messages}
+        if record.get(TOOLS):
+            row[TOOLS] = record[TOOLS]
         if sources:
             row["images"] = record["images"]
-            if self.boxes:
+            if self.boxes or objects:
                 row["objects"] = objects or {"ref": [], "bbox": [], "bbox_type": "norm1", "image_id": []}
         return orjson.dumps(row)
 
@@ -127,6 +146,20 @@ class MsSwift(Emitter):
         }
 
 
+def _given(record: dict[str, Any], sources: Sequence[str]) -> dict[str, Any] | None:
+    """The boxes that a record came with, those in pixels as shares of the sides, which no resizing moves."""
+    if not record.get(OBJECTS) or not sources:
+        return None
+    objects: dict[str, Any] = orjson.loads(record[OBJECTS])
+    if not isinstance(objects.get("bbox"), list) or objects.get("bbox_type", "real") != "real":
+        return objects
+    boxes = objects["bbox"]
+    numbers = objects.get("image_id") or [0] * len(boxes)
+    sizes = [_size(path) for path in sources]
+    shares = [_shares(box, sizes[number]) for box, number in zip(boxes, numbers, strict=True)]
+    return {**objects, "bbox": shares, "bbox_type": "norm1"}
+
+
 def _without_tags(text: str) -> str:
     return _TAGS.sub(r"＜\1＞", text)
 
@@ -149,6 +182,4 @@ def _size(path: str) -> tuple[int, int]:
 
 def _shares(box: Sequence[float], size: tuple[int, int]) -> list[float]:
     """A box in pixels as shares of the picture's sides, within it."""
-    return [
-        round(min(max(value / side, 0.0), 1.0), 6) for value, side in zip(box, (*size, *size), strict=True)
-    ]
+    return [round(min(max(value / size[at % 2], 0.0), 1.0), 6) for at, value in enumerate(box)]

@@ -22,7 +22,7 @@ class Parquet(Emitter):
     without pictures has an empty list. A training record with `repeat` 3 has three rows, first copies
     first. Pictures are upright RGB, as in emit.llamafactory, which shares `images/`.
 
-    Left out unless `columns` names them: `split`, `repeat` and `set`, which the files say, and
+    Left out unless `columns` names them: `split`, `given_split`, `repeat` and `set`, which the files say, and
     `source_file` and `source_line`, which name places on this machine. Traces of steps are never written.
 
     Raises UserError for records that a trainer would stop at, as emit.llamafactory does.
@@ -45,6 +45,9 @@ class Parquet(Emitter):
 
     def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("id", "messages", "images", *(self.columns or ()))
+
+    def carries(self, context: StepContext) -> tuple[str, ...]:
+        return EVERY if self.columns is None else self.columns
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
         return EVERY if self.columns is None else PLACED

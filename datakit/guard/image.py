@@ -25,6 +25,7 @@ class Image(Annotator):
     image_truncated, image_too_large, image_too_small, image_ratio, no_image. The detail names the file.
     """
 
+    needs_images: ClassVar[bool] = True
     executor: ClassVar[Executor] = "process"
 
     min_side_px: int = Field(default=28, ge=1)

@@ -15,7 +15,8 @@ from datakit.read._alpaca import AlpacaColumns
 from datakit.read._files import missing, unreadable
 
 _OPENAI = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
-_UNREADABLE = ("kto_tag", "videos", "audios", "chosen", "rejected")
+_PREFERENCE = ("kto_tag", "chosen", "rejected")
+_UNREADABLE = (*_PREFERENCE, "videos", "audios")
 """Columns of an entry whose meaning a record cannot hold."""
 
 
@@ -30,6 +31,7 @@ class Entry:
     messages: str | None = None
     system: str | None = None
     images: str | None = None
+    tools: str | None = None
     role_key: str = "from"
     content_key: str = "value"
     roles: dict[str, str] = field(default_factory=dict)
@@ -42,8 +44,11 @@ class Entry:
         return {name for name in (self.messages, self.system) if name}
 
 
-def load_entry(index: Path, name: str) -> Entry:
-    """The entry of that name. Raises UserError for a faulty index and for what cannot be read."""
+def load_entry(index: Path, name: str, drop: tuple[str, ...] = ()) -> Entry:
+    """The entry of that name, without the columns `drop`.
+
+    Raises UserError for a faulty index and for what cannot be read.
+    """
     document = _document(index)
     if name not in document:
         names = ", ".join(document) or "none"
@@ -54,6 +59,8 @@ def load_entry(index: Path, name: str) -> Entry:
     raw = document[name]
     if not isinstance(raw, dict):
         raise UserError(f"{index}: `{name}` is not an object")
+    if drop and isinstance(raw.get("columns"), dict):
+        raw = {**raw, "columns": {key: column for key, column in raw["columns"].items() if key not in drop}}
     return _entry(index, name, raw)
 
 
@@ -95,6 +102,7 @@ def _entry(index: Path, name: str, raw: dict[str, Any]) -> Entry:
         messages=mapping.get("messages") if columns is not None else "conversations",
         system=mapping.get("system"),
         images=mapping.get("images"),
+        tools=mapping.get("tools"),
         role_key=tags["role_tag"],
         content_key=tags["content_tag"],
         roles={
@@ -107,10 +115,15 @@ def _entry(index: Path, name: str, raw: dict[str, Any]) -> Entry:
 def _file(index: Path, name: str, raw: dict[str, Any], mapping: dict[str, str]) -> Path:
     """The data file. Raises UserError for an entry that records cannot hold, or without a file."""
     odd = [key for key in _UNREADABLE if key in mapping]
-    if raw.get("ranking") or odd:
-        what = f"`{odd[0]}`" if odd else "ranked answers"
+    if raw.get("ranking") or any(key in _PREFERENCE for key in odd):
         raise UserError(
-            f"{index}: `{name}` has {what}, which records do not hold", remedy="Name a data set of dialogues."
+            f"{index}: `{name}` is preference data ({', '.join(map(_ticked, odd)) or '`ranking: true`'})",
+            remedy="datakit makes data for supervised training: name a data set of dialogues.",
+        )
+    if odd:
+        raise UserError(
+            f"{index}: `{name}` has {', '.join(map(_ticked, odd))}, which records do not hold",
+            remedy=f"Read it without them (`drop: [{', '.join(odd)}]`), or name a data set of dialogues.",
         )
     if "file_name" not in raw:
         raise UserError(
@@ -123,3 +136,7 @@ def _file(index: Path, name: str, raw: dict[str, Any], mapping: dict[str, str]) 
     if not file.is_file():
         raise missing(file)
     return file
+
+
+def _ticked(name: str) -> str:
+    return f"`{name}`"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from datakit.core.errors import UserError
 from datakit.core.files import inside
@@ -30,31 +33,40 @@ class ImagePaths:
     """Absolute paths of pictures under one root.
 
     The rule is that of core.files.inside. It is applied once per folder, and to each file only where the
-    folder holds links: 30 µs a path would be most of the time of reading (2026-11-24).
+    folder holds links: 30 µs a path would be most of the time of reading (2026-11-24). With a `base`, paths
+    start there, and what counts is where a picture really lies: below the base or below the root.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, base: Path | None = None, beside: Path | None = None) -> None:
+        """`beside` is where the data lies: a folder that is there, but not below the root, is named."""
+        self.root, self.base, self.beside = root, base, beside
         self._folders: dict[str, tuple[str, frozenset[str]]] = {}
 
     def of(self, value: Any) -> list[str]:
-        """The pictures of one cell: null, a path, or a list of paths. Raises ImageFault."""
+        """The pictures of one cell: null, a path, or a list of them, also as text. Raises ImageFault."""
         if type(value) is str:
+            if value[:1] == "[" and (items := _packed(value)) is not None:
+                return self.of(items)
             return [self.one(value)] if value else []
         if value is None:
             return []
         if isinstance(value, list | tuple):
-            return [self.one(item) for item in value]
+            return [
+                path
+                for item in value
+                for path in (self.of(item) if isinstance(item, list) else (self.one(item),))
+            ]
         raise ImageFault("image_not_a_path", f"a picture is {_shown(value)}, not a path")
 
     def one(self, path: Any) -> str:
         """The absolute path of one picture. Raises ImageFault."""
         if type(path) is not str or not path or "\0" in path:
             raise ImageFault("image_not_a_path", f"a picture is {_shown(path)}, not a path")
+        path = path.removeprefix("file://")
         if len(path) > _LONG_PATH or path.startswith("data:"):
             _check_no_base64(path)
         folder, _, name = path.rpartition("/")
-        if folder == "" and path[0] == "/":
+        if folder == "" and path[:1] == "/":
             folder = "/"
         entry = self._folders.get(folder)
         if entry is None:
@@ -62,18 +74,24 @@ class ImagePaths:
         prefix, links = entry
         if name in links or name in ("", ".", ".."):
             return self._single(path)
-        return prefix + name
+        return f"{prefix}{name}"
 
     def _look(self, folder: str, path: str) -> tuple[str, frozenset[str]]:
         """Absolute prefix of a folder, and the names in it that are links. Raises ImageFault."""
         if path.startswith(_ADDRESSES):
             raise ImageFault("image_not_a_path", f"{path[:80]} is not a file: download the pictures first")
         try:
-            full = inside(self.root, folder or ".")
-            if full.resolve() != full and not full.resolve().is_relative_to(self.root.resolve()):
-                raise UserError(f"folder {folder!r} is a link that leaves its root {self.root}")
+            full = self._inside(folder or ".")
+            if self.base is None and full.resolve() != full:
+                self._check_target(folder, full)
         except (UserError, ValueError) as error:
-            raise ImageFault("image_outside", _outside(path, self.root, error)) from None
+            raise ImageFault("image_outside", self._outside(path, error)) from None
+        if self.beside is not None and not full.is_dir() and (self.beside / folder).is_dir():
+            raise ImageFault(
+                "image_outside",
+                f"picture {_shown(path, 200)} is not below {self.root}, where `image_root` lets paths start, "
+                f"but beside its data: add `image_base` with the folder {self.beside}",
+            )
         try:
             with os.scandir(full) as entries:
                 links = frozenset(entry.name for entry in entries if entry.is_symlink())
@@ -85,9 +103,50 @@ class ImagePaths:
 
     def _single(self, path: str) -> str:
         try:
-            return str(inside(self.root, path))
+            return str(self._inside(path))
         except (UserError, ValueError, RuntimeError) as error:
-            raise ImageFault("image_outside", _outside(path, self.root, error)) from None
+            raise ImageFault("image_outside", self._outside(path, error)) from None
+
+    def _inside(self, path: str) -> Path:
+        """The absolute path. Raises UserError for one that lies outside."""
+        if self.base is None:
+            return inside(self.root, path)
+        full = Path(os.path.normpath(self.base / path))
+        self._check_target(path, full)
+        return full
+
+    def _check_target(self, path: str, full: Path) -> None:
+        target = full.resolve()
+        if not any(target.is_relative_to(root.resolve()) for root in {self.root, self.base or self.root}):
+            raise UserError(f"{path!r} lies outside of {self.root}")
+
+    def _outside(self, path: str, error: Exception) -> str:
+        if not isinstance(error, UserError):
+            return f"picture {_shown(path)} is no path: {type(error).__name__}"
+        base = self.base or self.root
+        full = Path(os.path.normpath(base / path))
+        target = full.resolve()
+        if full.is_relative_to(base) and target != full:
+            return (
+                f"picture {_shown(path, 200)} leaves its root {self.root}: it is a link to {target}; allow "
+                f"that with `image_root: {target.parent}`, and let paths start here: `image_base: {base}`"
+            )
+        return (
+            f"picture {_shown(path, 200)} leaves its root {self.root}; set `image_root` to a folder that "
+            "holds it, and `image_base` to the folder that paths start from if that is another one"
+        )
+
+
+def _packed(text: str) -> list[Any] | None:
+    """A list that stands in a text as JSON or as Python writes it; None for a name that begins so."""
+    try:
+        items = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        try:
+            items = ast.literal_eval(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return None
+    return items if isinstance(items, list) else None
 
 
 def _check_no_base64(path: str) -> None:
@@ -105,14 +164,6 @@ def _check_no_base64(path: str) -> None:
         "image_not_a_path",
         f"a picture is {kind} of {len(data):,} characters, not a path: write pictures to files and name them",
     )
-
-
-def _outside(path: str, root: Path, error: Exception) -> str:
-    if isinstance(error, UserError):
-        return (
-            f"picture {_shown(path, 200)} leaves its root {root}; set `image_root` to a folder that holds it"
-        )
-    return f"picture {_shown(path)} is no path: {type(error).__name__}"
 
 
 def _shown(value: Any, most: int = 60) -> str:

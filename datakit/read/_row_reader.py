@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -15,28 +15,15 @@ from datakit.core.errors import UserError, did_you_mean
 from datakit.core.files import Stamp
 from datakit.core.outcome import Batch
 from datakit.core.step_context import StepContext
+from datakit.core.training_columns import KTO, LOSS, WEIGHTS, SourceColumn, column_meaning, turn_meaning
 from datakit.core.transform import Columns, Reader
+from datakit.read._column_names import ColumnChooser
 from datakit.read._dialogue import turns_of
+from datakit.read._embedded import EmbeddedImages
 from datakit.read._files import empty_source, found_files, stamp_of
-from datakit.read._images import ImagePaths
-from datakit.read._kinds import BYTES, Kinds, transposed
-from datakit.read._rows import DIALOGUE, Block, GivenIds, Plan, Records, Turns, free_name, given_ids
-
-_SURVEY_ROWS = 4096
-_MADE = r"^[0-9a-f]{16}(-\d+)?$"
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What a first pass over a source found."""
-
-    kinds: dict[str, Any] = field(default_factory=dict)
-    """Column of the source -> its kind (`_kinds`), in the order of the source."""
-    ids: GivenIds = field(default_factory=GivenIds)
-    rows: int = 0
-    rejects: int = 0
-    dialogue: frozenset[str] = frozenset()
-    """Columns that make up a dialogue together."""
+from datakit.read._kinds import BYTES
+from datakit.read._rows import DIALOGUE, Block, Plan, Records, Turns, free_name
+from datakit.read._survey import Survey, survey_of
 
 
 class TableReader(Reader):
@@ -50,8 +37,17 @@ class TableReader(Reader):
     keep: tuple[str, ...] | None = None
     """Further columns that the records keep; all when not given. One with a name that datakit uses itself
     gets `source_` before it."""
+    drop: tuple[str, ...] = ()
+    """Columns, or keys of turns, that are left out although they mean something to a trainer, such as
+    `[videos, reasoning_content]`."""
+    images: Literal["none"] | None = None
+    """`none` for data without pictures: none are looked for, and steps for pictures may find none."""
     image_root: str | None = None
-    """Folder that picture paths start from and may not leave; that of the data file when not given."""
+    """Folder that pictures may not leave, and that their paths start from unless `image_base` says otherwise;
+    that of the data file when not given."""
+    image_base: str | None = None
+    """Folder that picture paths start from, where it is not `image_root`: pictures of links in it may lie
+    anywhere in either folder."""
 
     @abstractmethod
     def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:
@@ -76,8 +72,10 @@ class TableReader(Reader):
         """Where picture paths of a data file start, unless `image_root` says otherwise."""
         return Path(file).parent
 
-    def _image_paths(self, root: Path, context: StepContext) -> ImagePaths:
-        return ImagePaths(root)
+    def _image_paths(
+        self, root: Path, context: StepContext, base: Path | None = None, beside: Path | None = None
+    ) -> EmbeddedImages:
+        return EmbeddedImages(root, context, base, beside)
 
     def _warnings(self, files: tuple[Path, ...], plan: Plan) -> list[str]:
         """What whoever builds should know of how the files were read, one line for each fact."""
@@ -95,16 +93,21 @@ class TableReader(Reader):
     def read(self, context: StepContext) -> Iterator[Batch]:
         files = self._declared(context)
         plan, survey = self._planned(files)
-        by_root: dict[Path, ImagePaths] = {}
+        by_folder: dict[Path, EmbeddedImages] = {}
 
-        def image_paths(file: str) -> ImagePaths:
+        def image_paths(file: str) -> EmbeddedImages:
             asked = self.image_root
-            root = context.path(asked) if asked is not None else self._image_folder(file, files)
-            if root not in by_root:
-                by_root[root] = self._image_paths(root, context)
-            return by_root[root]
+            own = self._image_folder(file, files)
+            if own not in by_folder:
+                base = None if self.image_base is None else context.path(self.image_base)
+                root = context.path(asked) if asked is not None else base or own
+                beside = own if asked is not None and base is None else None
+                by_folder[own] = self._image_paths(root, context, base, beside)
+            return by_folder[own]
 
         records = Records(plan, image_paths, survey.ids, self._turns(files), context.labels)
+        if plan.note:
+            yield Batch(pl.DataFrame(schema=plan.schema()), notes={"columns": plan.note})
         for block in self._blocks(files, context.run.batch_rows):
             yield records.batch(block)
         warnings = [*self._warnings(files, plan), *records.labels.warnings()]
@@ -115,7 +118,38 @@ class TableReader(Reader):
         survey = self._survey(files)
         if survey.rows + survey.rejects == 0:
             raise empty_source(files or (Path(self.path),))
-        return self._plan(survey, str(files[0]) if files else self.path), survey
+        source = str(files[0]) if files else self.path
+        there = [*survey.kinds, *sorted(survey.dialogue), *survey.turn_keys]
+        for name in self.drop:
+            if name not in there and survey.rows:
+                raise missing_column(name, "drop", [other for other in there if other != DIALOGUE], source)
+        plan = self._plan(survey.without(self.drop), source)
+        losses = plan.messages is not None and any(key in survey.turn_keys for key in WEIGHTS)
+        return replace(plan, turn_losses=losses and not {*WEIGHTS} & {*self.drop}), survey
+
+    def training_columns(self, context: StepContext) -> list[SourceColumn]:
+        """Columns that mean something to a trainer and that no part of the records has taken up."""
+        plan, survey = self._planned(self._declared(context))
+        survey, chats = survey.without(self.drop), plan.messages is not None
+        columns = {source: name for name, (source, _) in plan.extra.items()}
+        found = [
+            SourceColumn(name, survey.filled[name], meaning, columns[name])
+            for name in survey.kinds
+            if name in columns
+            and survey.filled.get(name)
+            and (meaning := column_meaning(name, chats=chats)) is not None
+        ]
+        if chats and plan.label is not None and survey.kinds.get(plan.label) == pl.Boolean():
+            found.append(SourceColumn(plan.label, survey.rows, KTO, ""))
+        for key, count in survey.turn_keys.items() if chats else ():
+            meaning = turn_meaning(key)
+            if meaning is not None:
+                found.append(SourceColumn(key, count, meaning, LOSS if key in WEIGHTS else "", of_turns=True))
+        return found
+
+    def source_columns(self, context: StepContext) -> list[str]:
+        survey = self._survey(self._declared(context))
+        return [name for name in (*survey.kinds, *sorted(survey.dialogue)) if name != DIALOGUE]
 
     def _extra(self, survey: Survey, source: str, used_names: set[str]) -> dict[str, tuple[str, Any]]:
         """The further columns: name in the record -> name in the source and kind."""
@@ -136,30 +170,54 @@ class RowReader(TableReader):
 
     image: str | tuple[str, ...] | None = "image"
     """Column of the pictures: a path or a list of paths a row. Several columns: their pictures in this order.
-    When not given and there is no `image`, the column `images`."""
+    When not given and there is no `image`: `images`, or another usual name such as `file_name`, `img_path`,
+    `path` or `图片`, in any case; which was taken is noted."""
     label: str | None = "label"
     """Column of the labels. Numbers become texts; a blank label is null, and so is a word that says that
     there is none (nan, NULL, None, N/A, 无), unless the label file has it as a class. Signs that nobody sees,
-    such as zero-width spaces, are taken out and told."""
+    such as zero-width spaces, are taken out and told. When not given and there are neither `label` nor chats:
+    `category`, `class`, `gt`, `类别`, `标签` or another usual name."""
     text: str | None = "text"
     """Column of the text that comes with the pictures: a question, or a dialogue with `<image>` places."""
     messages: str | None = "messages"
-    """Column of chats: a list of turns with `role` and `content`, or `from` and `value`. When not given and
-    there is no `messages`, the column `conversations`."""
+    """Column of chats: a list of turns with `role` and `content`, or `from` and `value`, whose contents may
+    hold pictures. When not given and there is no `messages`: `conversations`, or `prompt` with `completion`.
+    A column `system` beside it becomes the first turn."""
 
     def _plan(self, survey: Survey, source: str) -> Plan:
         find = partial(self._found, survey, source)
-        images = (self.image,) if isinstance(self.image, str) else self.image or ()
-        picture_columns = [find("image", name, "images" if len(images) == 1 else None) for name in images]
-        used = {
-            "id": find("id", self.id),
-            "label": find("label", self.label),
-            "text": find("text", self.text),
-            "messages": find("messages", self.messages, "conversations"),
-        }
-        pictures = tuple(name for name in picture_columns if name)
-        used_names = {*pictures, *(name for name in used.values() if name)}
-        return Plan(images=pictures, extra=self._extra(survey, source, used_names), **used)
+        chooser = ColumnChooser(source, survey.kinds, survey.filled, survey.pictures)
+        asked = self.model_fields_set
+        messages = find("messages", self.messages) if "messages" in asked else chooser.messages()
+        used = [name for name in (find("id", self.id), messages) if name]
+        text = find("text", self.text) if "text" in asked else chooser.text(used)
+        if "label" in asked or messages:  # beside chats a `category` is that of the chat
+            label = find("label", self.label)
+        else:
+            label = chooser.label([*used, *([text] if text else [])])
+        images = self._image_columns(find, chooser)
+        id_, system = find("id", self.id), chooser.system() if messages else None
+        completion = chooser.completion(messages)
+        used_names = {*images, *(name for name in (id_, label, text, messages, completion, system) if name)}
+        return Plan(
+            id=id_,
+            images=images,
+            label=label,
+            text=text,
+            messages=messages,
+            completion=completion,
+            system=system,
+            extra=self._extra(survey, source, used_names - chooser.renamed()),
+            note=chooser.note(),
+        )
+
+    def _image_columns(self, find: Callable[..., str | None], chooser: ColumnChooser) -> tuple[str, ...]:
+        if self.images == "none" or self.image is None:
+            return ()
+        if "image" in self.model_fields_set:
+            names = (self.image,) if isinstance(self.image, str) else self.image
+            return tuple(name for given in names if (name := find("image", given)))
+        return chooser.image()
 
     def _found(
         self, survey: Survey, source: str, parameter: str, name: str | None, instead: str | None = None
@@ -184,31 +242,5 @@ def missing_column(name: str, parameter: str, names: list[str], source: str) -> 
 
 @lru_cache(maxsize=16)
 def _surveyed(reader: TableReader, files: tuple[Path, ...], _stamps: tuple[Stamp, ...]) -> Survey:
-    """One pass over every value: types and ids. Remembered until a file changes."""
-    kinds, ids, dialogue = Kinds(), [], set()
-    rows = rejects = 0
-    for block in reader._blocks(files, _SURVEY_ROWS):
-        rows += len(block.rows)
-        rejects += len(block.rejects)
-        if not block.rows:
-            continue
-        columns = transposed(block.rows)
-        if block.kinds is None:
-            kinds.add(columns)
-        else:
-            kinds.declare(block.kinds)
-        for row in columns.get(DIALOGUE, ()):
-            dialogue.update(row)
-        if reader.id in columns:
-            block_ids = given_ids(columns[reader.id], len(block.rows))
-            ids.append(pl.Series(block_ids, dtype=pl.String).drop_nulls())
-    dtypes = {name: kinds.dtype(name) for name in kinds.names()}
-    return Survey(dtypes, _needing_care(ids, rows), rows, rejects, frozenset(dialogue))
-
-
-def _needing_care(ids: list[pl.Series], rows: int) -> GivenIds:
-    all_ids = pl.concat(ids) if ids else pl.Series(dtype=pl.String)
-    twice = frozenset(all_ids.filter(all_ids.is_duplicated()).unique())
-    # Made ids come back as given ones, when rows are added to data that datakit wrote.
-    claimed = all_ids.filter(all_ids.str.contains(_MADE)) if len(all_ids) < rows else all_ids.clear()
-    return GivenIds(twice, frozenset(claimed))
+    """The survey of the files, remembered until one of them changes."""
+    return survey_of(partial(reader._blocks, files), reader.id, getattr(reader, "messages", None))

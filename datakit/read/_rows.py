@@ -12,8 +12,21 @@ import polars as pl
 from datakit.core.labels import LabelSet
 from datakit.core.outcome import Batch, Reject
 from datakit.core.record import BASE, COLUMNS, MESSAGES, content_id
-from datakit.read._dialogue import PLACE, DialogueFault, pictures_in, places_in, turns_of
-from datakit.read._images import ImageFault, ImagePaths
+from datakit.core.training_columns import LOSS
+from datakit.read._beside_chats import faults_beside_chats
+from datakit.read._dialogue import (
+    PLACE,
+    DialogueFault,
+    chat_of,
+    check_order,
+    joined_chat,
+    losses_in,
+    pictures_in,
+    places_in,
+    turns_of,
+)
+from datakit.read._embedded import EmbeddedImages
+from datakit.read._images import ImageFault
 from datakit.read._kinds import as_json, column, transposed
 from datakit.read._label_column import LabelColumn, without_blank_lists
 
@@ -42,14 +55,24 @@ class Plan:
     label: str | None = None
     text: str | None = None
     messages: str | None = None
+    completion: str | None = None
+    """Column of the turns that follow those of `messages`."""
+    system: str | None = None
+    """Column of the system's texts, for dialogues that have no system turn."""
+    turn_losses: bool = False
+    """Whether turns say that they are not trained on."""
     extra: dict[str, tuple[str, Any]] = field(default_factory=dict)
     """Column of the record -> column of the source and its kind (`_kinds`)."""
+    note: str = ""
+    """Which columns were taken by other names than the usual ones."""
 
     def schema(self) -> dict[str, Any]:
         """The columns that the records have."""
         schema = {name: COLUMNS[name] for name in BASE}
         if self.messages:
             schema["messages"] = MESSAGES
+        if self.turn_losses:
+            schema[LOSS] = pl.List(pl.Boolean)
         return schema | {
             name: pl.String() if isinstance(kind, str) else kind for name, (_, kind) in self.extra.items()
         }
@@ -91,7 +114,7 @@ class Records:
     def __init__(
         self,
         plan: Plan,
-        images: Callable[[str], ImagePaths],
+        images: Callable[[str], EmbeddedImages],
         ids: GivenIds,
         turns: Turns = turns_of,
         labels: LabelSet | None = None,
@@ -123,8 +146,15 @@ class Records:
         }
         if self.plan.messages:
             dialogues = columns.get(self.plan.messages, empty)
-            parts["messages"] = self._dialogues(dialogues, faults)
+            if self.plan.completion:
+                rests = columns.get(self.plan.completion, empty)
+                dialogues = [joined_chat(*both) for both in zip(dialogues, rests, strict=True)]
+            parts["messages"] = self._dialogues(dialogues, _values(columns, self.plan.system, empty), faults)
+            if self.plan.turn_losses:
+                parts[LOSS] = self._losses(dialogues, parts["messages"], faults)
             self._pictures_within(dialogues, parts, block, faults)
+            for at, *why in faults_beside_chats(self.plan.extra, columns, parts["messages"], parts["images"]):
+                faults.setdefault(at, (why[0], why[1]))
         _check_places(parts, faults)
         ids = self._ids(columns, parts, block, faults)
         series = [
@@ -181,21 +211,37 @@ class Records:
             if images or at in faults or not turns or not places_in(turns):
                 continue
             try:
-                images += paths.of(pictures_in(dialogues[at]))
+                images += paths.within(pictures_in(dialogues[at]))
             except ImageFault as fault:
                 faults.setdefault(at, (fault.reason, fault.detail))
 
     def _dialogues(
-        self, values: Sequence[Any], faults: dict[int, tuple[str, str]]
+        self, values: Sequence[Any], systems: Sequence[Any], faults: dict[int, tuple[str, str]]
     ) -> list[list[dict[str, str]] | None]:
         dialogues: list[list[dict[str, str]] | None] = []
-        for at, value in enumerate(values):
+        for at, (value, system) in enumerate(zip(values, systems, strict=True)):
+            turns = None
             try:
-                dialogues.append(self.turns(value))
+                turns = self.turns(value)
+                if turns and isinstance(system, str) and system.strip() and turns[0]["role"] != "system":
+                    turns = [{"role": "system", "content": system}, *turns]
+                    check_order(turns)
             except DialogueFault as fault:
                 faults.setdefault(at, (fault.reason, fault.detail))
-                dialogues.append(None)
+            dialogues.append(turns)
         return dialogues
+
+    def _losses(
+        self, values: Sequence[Any], dialogues: Sequence[Any], faults: dict[int, tuple[str, str]]
+    ) -> list[list[bool | None] | None]:
+        losses: list[list[bool | None] | None] = []
+        for at, (value, turns) in enumerate(zip(values, dialogues, strict=True)):
+            try:
+                losses.append(losses_in(chat_of(value), turns) if turns else None)
+            except DialogueFault as fault:
+                faults.setdefault(at, (fault.reason, fault.detail))
+                losses.append(None)
+        return losses
 
     def _ids(
         self,

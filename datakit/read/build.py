@@ -34,6 +34,8 @@ class Build(Reader):
     """The build's folder, such as `../build/ecom_v2`, from the recipe's folder."""
     split: Literal["train", "val"] | None = None
     """Only the records of this part; all when not given."""
+    images: Literal["none"] | None = None
+    """`none` for a build without pictures, so that steps for pictures may find none."""
     keep: tuple[str, ...] | None = None
     """Columns that the records keep besides those that every record has; all when not given."""
 

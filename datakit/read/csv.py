@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
-import orjson
 from pydantic import Field
 
-from datakit.core.step_context import StepContext
 from datakit.read._csv import csv_rows
-from datakit.read._images import ImagePaths
 from datakit.read._row_reader import RowReader
 from datakit.read._rows import Block
 from datakit.read._text_reader import TextReader
@@ -28,8 +24,8 @@ class Csv(RowReader, TextReader):
     Reasons of rejection: ragged_row (more or fewer values than columns), bad_csv (a quote that is not closed
     or stands inside a value, or a value of more than 131,072 characters), repeated_header, bad_encoding,
     duplicate_id, id_rounded (a spreadsheet wrote 1.23E+18 for it), image_not_a_path, image_outside,
-    image_places, messages_format, messages_order. `source_line` is the line on which the row begins, counted
-    as an editor does: a line break inside quotes counts too.
+    image_places, messages_format, messages_order, answer_empty, tools_format, objects_format. `source_line`
+    is the line on which the row begins, counted as an editor does: a line break inside quotes counts too.
     """
 
     example: ClassVar[dict[str, Any] | None] = {"path": "../data/train.csv", "label": "class"}
@@ -41,17 +37,3 @@ class Csv(RowReader, TextReader):
     def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:
         for file in files:
             yield from csv_rows(file, rows, self.delimiter, self.encoding)
-
-    def _image_paths(self, root: Path, context: StepContext) -> ImagePaths:
-        return _ListedPaths(root)
-
-
-class _ListedPaths(ImagePaths):
-    """Paths of pictures, of which a value may hold several as a JSON list."""
-
-    def of(self, value: Any) -> list[str]:
-        """The pictures of one cell. Raises ImageFault."""
-        if type(value) is str and value.startswith("["):
-            with suppress(orjson.JSONDecodeError):  # a name may begin so too
-                value = orjson.loads(value)
-        return super().of(value)

@@ -52,5 +52,8 @@ class Hub(RowReader):
             source = HubSource(name, stamps=tuple(stamp_of(file) for file in files))
         yield from frame_blocks(frames(loaded(source, self.split), rows), name)
 
-    def _image_paths(self, root: Path, context: StepContext) -> EmbeddedImages:
-        return EmbeddedImages(context.path(self.path) if self.image_root is None else root, context)
+    def _image_paths(
+        self, root: Path, context: StepContext, base: Path | None = None, beside: Path | None = None
+    ) -> EmbeddedImages:
+        own = self.image_root is None and base is None
+        return EmbeddedImages(context.path(self.path) if own else root, context, base)

@@ -8,10 +8,12 @@ from typing import Any, ClassVar
 
 from datakit.artifacts.names import DATASET_INFO
 from datakit.core.step_context import StepContext
+from datakit.core.training_columns import TOOLS
 from datakit.read._dataset_info import Entry, load_entry
 from datakit.read._dialogue import check_order, turns_of
-from datakit.read._row_reader import Survey, missing_column
+from datakit.read._row_reader import missing_column
 from datakit.read._rows import DIALOGUE, Block, Plan, Turns
+from datakit.read._survey import Survey
 from datakit.read._tables import table_rows, with_dialogue
 from datakit.read._text_reader import TextReader
 
@@ -38,34 +40,36 @@ class Llamafactory(TextReader):
     dataset: str
     """Name of the data set in `dataset_info.json`."""
     image_root: str | None = None
-    """Folder that picture paths start from and may not leave: the trainer's `media_dir`. The folder of
-    `dataset_info.json` when not given."""
+    """Folder that pictures may not leave, and that their paths start from unless `image_base` says otherwise:
+    the trainer's `media_dir`. The folder of `dataset_info.json` when not given."""
 
     def _files(self, context: StepContext) -> tuple[Path, ...]:
         """The index and the data file."""
         index = context.path(self.path)
         index = index if index.name == DATASET_INFO else index / DATASET_INFO
-        return (index, load_entry(index, self.dataset).file)
+        return (index, load_entry(index, self.dataset, self.drop).file)
 
     def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:
-        entry = load_entry(files[0], self.dataset)
+        entry = load_entry(files[0], self.dataset, self.drop)
         for block in table_rows(entry.file, rows, self.encoding):
             yield with_dialogue(block, entry.dialogue_columns())
 
     def _plan(self, survey: Survey, source: str) -> Plan:
-        entry = load_entry(Path(source), self.dataset)
+        entry = load_entry(Path(source), self.dataset, self.drop)
         text_column = entry.alpaca.output if entry.formatting == "alpaca" else entry.messages
         names = sorted(survey.dialogue | survey.kinds.keys() - {DIALOGUE})
         for name in (text_column, entry.images):
             if survey.rows and name and name not in names:
                 raise missing_column(name, "dataset", names, str(entry.file))
         id_ = self.id if self.id in survey.kinds else None
-        images = (entry.images,) if entry.images else ()
-        used_names = {DIALOGUE, *images, *([id_] if id_ else [])}
-        return Plan(id=id_, images=images, messages=DIALOGUE, extra=self._extra(survey, source, used_names))
+        images = (entry.images,) if entry.images and self.images != "none" else ()
+        extra = self._extra(survey, source, {DIALOGUE, *images, *([id_] if id_ else [])})
+        if entry.tools in extra and TOOLS not in extra:
+            extra = {TOOLS if name == entry.tools else name: column for name, column in extra.items()}
+        return Plan(id=id_, images=images, messages=DIALOGUE, extra=extra)
 
     def _turns(self, files: tuple[Path, ...]) -> Turns:
-        entry = load_entry(files[0], self.dataset)
+        entry = load_entry(files[0], self.dataset, self.drop)
         return entry.alpaca.turns if entry.formatting == "alpaca" else _Sharegpt(entry)
 
     def _image_folder(self, file: str, files: tuple[Path, ...]) -> Path:

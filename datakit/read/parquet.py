@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from datakit.core.step_context import StepContext
-from datakit.read._embedded import EmbeddedImages
 from datakit.read._parquet import parquet_rows
 from datakit.read._row_reader import RowReader
 from datakit.read._rows import Block
@@ -23,8 +21,8 @@ class Parquet(RowReader):
     are left out.
 
     Reasons of rejection: duplicate_id, id_rounded, label_not_text, text_not_text, image_not_a_path,
-    image_outside, image_empty, image_places, messages_format, messages_order. `source_line` is the row,
-    from 1.
+    image_outside, image_empty, image_places, messages_format, messages_order, answer_empty, tools_format,
+    objects_format. `source_line` is the row, from 1.
     """
 
     example: ClassVar[dict[str, Any] | None] = {"path": "../data/part-*.parquet", "id": None}
@@ -32,6 +30,3 @@ class Parquet(RowReader):
     def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:
         for file in files:
             yield from parquet_rows(file, rows)
-
-    def _image_paths(self, root: Path, context: StepContext) -> EmbeddedImages:
-        return EmbeddedImages(root, context)

@@ -31,6 +31,7 @@ from datakit.run import manifest as manifests
 from datakit.run.columns import check_columns
 from datakit.run.engine import Engine
 from datakit.run.kept_files import keep_files
+from datakit.run.picture_task import picture_need
 from datakit.run.preflight import preflight
 from datakit.run.progress import Progress
 from datakit.run.prompt_steps import serving_work
@@ -180,6 +181,7 @@ class _Maker:
         work = self.place.make("work")
         engine = Engine(self.context, self.store, work, self.progress, self.options.limit)
         engine.needs_images = self._needs_images()
+        engine.picture_need = picture_need(self.recipe.steps, self.recipe)
         report = BuildReport(name=self.recipe.name, recipe=self._recipe_path(), notes=self._notes())
         report.steps = engine.reports  # the same list, so that a failed run has its account too
         for note in report.notes:

@@ -13,11 +13,18 @@ from datakit.core.errors import RecipeErrors, UserError, did_you_mean
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Reader, TableTransform, Transform
 from datakit.recipe.recipe import Recipe, Step
+from datakit.run.lost_columns import lost_columns
 
 
 def check_columns(recipe: Recipe, context: StepContext) -> dict[str, Any]:
-    """The columns after the last step. Raises RecipeErrors naming every step that misses one."""
-    return Algebra(context).run((*recipe.steps, *recipe.emitters))
+    """The columns after the last step.
+
+    Raises RecipeErrors naming every step that misses one, and every source whose columns would be lost.
+    """
+    columns = Algebra(context).run((*recipe.steps, *recipe.emitters))
+    if errors := lost_columns(recipe, context):
+        raise RecipeErrors(errors)
+    return columns
 
 
 class Algebra:

@@ -26,6 +26,7 @@ from datakit.recipe.recipe import Step
 from datakit.run.annotation import TRACE, Annotation
 from datakit.run.columns import merged
 from datakit.run.manifest import images_digest
+from datakit.run.picture_task import no_pictures, picture_need, says_text_only
 from datakit.run.policy import Pay, Policy, Traces
 from datakit.run.progress import Progress
 from datakit.run.record_frames import RecordFrames
@@ -64,6 +65,8 @@ class Engine:
     """Whether a picture that is missing would stop the emitter: told when all records are read."""
     images: set[str] = field(default_factory=set)
     """Every picture that a record names."""
+    picture_need: str = ""
+    """What beyond the steps is about pictures, so that a source without any is a mistake."""
     images_digest: str = ""
     """Digest over their stamps when they were read, so that a later change shows."""
     _rejects: BinaryIO = field(init=False, repr=False)
@@ -79,6 +82,7 @@ class Engine:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         frames = records
+        readers = [step for step in steps if isinstance(step.transform, Reader)]
         with open(self.rejects_file, "wb") as self._rejects:
             for group in _groups(steps):
                 reports = [self._report(step) for step in group]
@@ -98,6 +102,8 @@ class Engine:
                 if frames is not None and frames is not after:
                     frames.remove()
                 frames = after
+                if readers and group[-1] is readers[-1]:
+                    self._check_pictures(readers, steps, frames)
         assert frames is not None  # a checked recipe has steps
         return frames
 
@@ -105,6 +111,14 @@ class Engine:
         """The step's account before it works."""
         columns = list(step.transform.outputs(self.context))
         return StepReport(number=step.number, name=step.name, columns=columns)
+
+    def _check_pictures(self, readers: Sequence[Step], steps: Sequence[Step], frames: RecordFrames) -> None:
+        """Raises UserError when the steps are about pictures and no record has one."""
+        cut_off = self.limit is not None and frames.rows >= self.limit
+        if self.images or cut_off or says_text_only(readers):
+            return
+        if need := picture_need(steps) or self.picture_need:
+            raise no_pictures(need, readers, frames.rows, self.context)
 
     def _around(
         self, passing: Collection[str], group: list[Step], frames: RecordFrames, reports: list[StepReport]
@@ -361,7 +375,7 @@ def _limited(batches: Iterator[Batch], limit: int | None) -> Iterator[Batch]:
         if left is None:
             yield batch
             continue
-        yield Batch(batch.frame.head(left), batch.rejects)
+        yield Batch(batch.frame.head(left), batch.rejects, batch.notes)
         left -= min(left, batch.frame.height)
         if left == 0:
             return

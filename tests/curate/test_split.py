@@ -276,3 +276,24 @@ def test_records_that_share_a_picture_never_straddle() -> None:
     )
     assert torn["split"].max() == 1
     assert in_val(found).height == 20
+
+
+def test_records_stay_in_the_split_that_their_source_says() -> None:
+    given_split = ["train"] * 20 + ["val"] * 10 + [None] * 20
+    frame, notes = split(records(["a"] * 50, given_split=given_split), val=0.5)
+    sides = frame["split"].to_list()
+    assert sides[:30] == given_split[:30]
+    assert sides[30:].count("val") == 10
+    assert notes["given"] == 30
+
+
+def test_a_source_with_a_training_part_alone_is_split() -> None:
+    frame, notes = split(records(["a"] * 20, given_split=["train"] * 20), val=0.5)
+    assert in_val(frame).height == 10
+    assert "given" not in notes
+
+
+def test_a_source_that_is_wholly_split_stays_as_it_is() -> None:
+    frame, notes = split(records(["a"] * 4, given_split=["val", "train", "train", "val"]))
+    assert frame["split"].to_list() == ["val", "train", "train", "val"]
+    assert notes == {"train": 2, "val": 2, "given": 4}

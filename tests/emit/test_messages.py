@@ -132,14 +132,14 @@ def test_too_many_or_too_large_pictures_are_refused_for_openai_with_the_record(t
         emit(Messages(), tmp_path / "b", [record("large", tmp_path / "large.png")])
 
 
-def test_turns_of_tools_are_refused(tmp_path: Path) -> None:
+def test_a_call_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     turns = [
         {"role": "user", "content": "查一下"},
         {"role": "function_call", "content": "{}"},
         {"role": "observation", "content": "晴"},
         {"role": "assistant", "content": "晴天"},
     ]
-    with pytest.raises(UserError, match="record tools has turns of tools"):
+    with pytest.raises(UserError, match="record tools has a turn of tools that is not one call"):
         emit(Messages(), tmp_path, [record("tools", messages=turns)])
 
 

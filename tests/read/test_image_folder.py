@@ -69,3 +69,78 @@ def test_no_folder_a_file_and_an_empty_folder_are_errors(tmp_path: Path, read: A
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="holds no picture"):
         read("read.image_folder", path="empty")
+
+
+def folders_of(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "labels"),
+    [
+        ({}, ["女装/其他", "连衣裙", "男装/其他"]),
+        ({"class_from": "leaf"}, ["其他", "连衣裙", "其他"]),
+        ({"class_from": "path"}, ["女装/其他", "女装/连衣裙", "男装/其他"]),
+        ({"class_from": "top"}, ["女装", "女装", "男装"]),
+        ({"labelled": False}, [None, None, None]),
+    ],
+)
+def test_nested_folders_of_one_name_stay_two_classes(
+    parameters: dict[str, Any], labels: list[str | None], tmp_path: Path, read: Any
+) -> None:
+    folders_of(tmp_path / "p", "女装/其他/1.jpg", "女装/连衣裙/1.jpg", "男装/其他/1.jpg")
+    got = read("read.image_folder", path="p", **parameters)
+    assert got.column("id") == ["女装/其他/1.jpg", "女装/连衣裙/1.jpg", "男装/其他/1.jpg"]
+    assert got.column("label") == labels
+
+
+@pytest.mark.parametrize(
+    ("train", "other"),
+    [
+        ("train", "test"),
+        ("Train", "VAL"),
+        ("training", "validation"),
+        ("训练集", "测试集"),
+        ("训练集", "验证集"),
+    ],
+)
+def test_folders_of_splits_are_splits(train: str, other: str, tmp_path: Path, read: Any) -> None:
+    folders_of(tmp_path / "p", f"{train}/猫/1.jpg", f"{train}/2.jpg", f"{other}/猫/1.jpg")
+    got = read("read.image_folder", path="p")
+    splits = dict(got.frame.select("id", "split").rows())
+    assert splits == {f"{train}/猫/1.jpg": "train", f"{train}/2.jpg": "train", f"{other}/猫/1.jpg": "val"}
+    labels = dict(got.frame.select("id", "label").rows())
+    assert labels == {f"{train}/猫/1.jpg": "猫", f"{train}/2.jpg": None, f"{other}/猫/1.jpg": "猫"}
+    whole = read("read.image_folder", path="p", split_folders=False)
+    assert "split" not in whole.frame.columns
+
+
+def test_a_class_that_is_called_test_is_a_class(tmp_path: Path, read: Any) -> None:
+    folders_of(tmp_path / "p", "test/1.jpg", "猫/1.jpg")
+    got = read("read.image_folder", path="p")
+    assert "split" not in got.frame.columns
+    assert sorted(got.column("label")) == ["test", "猫"]
+
+
+def test_links_inside_the_root_are_followed_and_end(tmp_path: Path, read: Any) -> None:
+    folders_of(tmp_path / "p", "store/1.jpg", "other/2.jpg")
+    (tmp_path / "p/猫").symlink_to("store")
+    (tmp_path / "p/store/up").symlink_to("..")
+    (tmp_path / "p/store/side").symlink_to("../other")
+    (tmp_path / "p/other/back").symlink_to("../store")
+    ids = read("read.image_folder", path="p").column("id")
+    assert {"猫/1.jpg", "store/1.jpg", "store/side/2.jpg", "other/back/1.jpg"} <= set(ids)
+    assert len(ids) == len(set(ids)) < 12
+
+
+def test_links_out_of_the_root_are_refused_unless_it_is_allowed(tmp_path: Path, read: Any) -> None:
+    folders_of(tmp_path / "nas", "cats/1.jpg")
+    folders_of(tmp_path / "p", "狗/1.jpg")
+    (tmp_path / "p/猫").symlink_to("../nas/cats")
+    assert read("read.image_folder", path="p").reasons == {"猫": "image_outside"}
+    got = read("read.image_folder", path="p", image_root="nas")
+    assert got.rejects == []
+    assert sorted(got.column("label")) == ["狗", "猫"]
+    assert read("read.image_folder", path="p", image_root="p").reasons == {"猫": "image_outside"}

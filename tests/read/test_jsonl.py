@@ -243,7 +243,7 @@ def test_several_pictures_come_in_their_order_from_one_column_or_from_two(tmp_pa
     ]
 
 
-@pytest.mark.parametrize("picture", [5, {"path": "1.jpg"}, ["1.jpg", None], [["1.jpg"]], True, "a\0b.jpg"])
+@pytest.mark.parametrize("picture", [5, {"path": 5}, ["1.jpg", None], [[5]], True, "a\0b.jpg"])
 def test_pictures_that_are_no_paths_are_rejected(picture: Any, tmp_path: Path, read: Any) -> None:
     write(tmp_path, {"id": "a", "image": picture}, {"id": "b", "image": "1.jpg"})
     got = read("read.jsonl", path="rows.jsonl")

@@ -99,7 +99,7 @@ def test_rows_at_which_the_trainer_would_stop_are_rejected(tmp_path: Path, read:
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        ({"ranking": True}, "ranked answers"),
+        ({"ranking": True}, "preference data"),
         ({"columns": {"videos": "v"}}, "`videos`"),
         ({"formatting": "odd"}, "Known: alpaca, sharegpt, openai"),
         ({"formatting": "sharegpt", "columns": {"messages": "talk"}}, "no column `talk`"),

@@ -165,17 +165,23 @@ PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"\0" * 3000).decode()
 JPEG = base64.b64encode(b"\xff\xd8\xff\xe0" + bytes(range(256)) * 12).decode()
 
 
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [
-        (f"data:image/png;base64,{PNG}", f"a data URI (image/png;base64) of {len(PNG):,} characters"),
+URI = f"data:image/png;base64,{PNG}"
+RAW = [
+    (value, words, column)
+    for column in ("image", "messages")
+    for value, words in (
         (PNG, f"raw base64 of {len(PNG):,} characters"),
         (JPEG, f"raw base64 of {len(JPEG):,} characters"),
         ([JPEG], f"raw base64 of {len(JPEG):,} characters"),
         ("QUJD" * 2000, "raw base64 of 8,000 characters"),
-    ],
+    )
+]
+
+
+@pytest.mark.parametrize(  # inside a chat a data URI is a picture, as OpenAI has it
+    ("value", "words", "column"),
+    [(URI, f"a data URI (image/png;base64) of {len(PNG):,} characters", "image"), *RAW],
 )
-@pytest.mark.parametrize("column", ["image", "messages"])
 def test_base64_is_named_and_never_printed(
     value: Any, words: str, column: str, tmp_path: Path, read: Any
 ) -> None:

@@ -38,6 +38,8 @@ class Case:
     """What a model at a loopback server answers to every question; without it the offline writer works."""
     few: bool = False
     """Three records are enough (one picture, two, none): each costs seconds, or gives pages."""
+    more: dict[str, Any] = field(default_factory=dict)
+    """Further columns, which are null."""
     changes: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Record -> values in place of its own."""
 
@@ -45,7 +47,7 @@ class Case:
         """The records that the transform is tried with."""
         found = pl.concat([records()[1:3], records()[-1:]]) if self.few else records()
         rows = [{**row, **self.changes.get(row["id"], {})} for row in found.to_dicts()]
-        return pl.DataFrame(rows, schema=SCHEMA)
+        return pl.DataFrame(rows, schema={**SCHEMA, **self.more})
 
 
 @cache
@@ -246,7 +248,7 @@ CASES: dict[str, Case] = {
         by_neighbours=True,
         changes={name: {"text": None, "messages": None} for name in ("screen-0015", "screen-0036")},
     ),
-    "curate.split": Case({"val": 0.25}, by_neighbours=True),
+    "curate.split": Case({"val": 0.25}, by_neighbours=True, more={"given_split": pl.String()}),
     "balance.resample": Case({"by": "label", "strategy": "uniform"}, by_neighbours=True),
     "mix.general": Case({"read.alpaca": {"path": str(ROOT / "examples" / "general_zh.json")}, "share": 0.2}),
     "render.chat": Case({"prompt": "ecom/classify.j2", "answer": "ecom/reason_then_label.j2"}, few=True),

@@ -1,0 +1,206 @@
+"""Chats as the field writes them: parts of contents, packed lists, roles, tools, and one odd record."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+ANSWER = {"role": "assistant", "content": "红"}
+TEXT = {"type": "text", "text": "是什么"}
+
+
+def lines(folder: Path, *rows: Any) -> None:
+    text = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    (folder / "rows.jsonl").write_text(text, encoding="utf-8")
+
+
+def user(*parts: Any) -> list[Any]:
+    return [{"role": "user", "content": list(parts)}, ANSWER]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "image", "image": "i/a.png"},
+        {"type": "image", "image": "file://ROOT/i/a.png"},
+        {"type": "image_url", "image_url": {"url": "i/a.png"}},
+        {"type": "image_url", "image_url": "i/a.png"},
+        {"type": "input_image", "image_url": "i/a.png"},
+        {"type": "image", "path": "i/a.png"},
+        {"type": "image", "url": "i/a.png"},
+        {"type": "image", "value": "i/a.png"},
+        {"type": "image", "image": {"bytes": None, "path": "i/a.png"}},
+        {"image": "i/a.png"},
+    ],
+)
+def test_a_picture_inside_a_content_is_a_picture_of_the_record(part: Any, tmp_path: Path, read: Any) -> None:
+    part = json.loads(json.dumps(part).replace("ROOT", str(tmp_path)))
+    lines(tmp_path, {"id": "a", "messages": user(part, TEXT)})
+    got = read("read.jsonl", path="rows.jsonl")
+    assert got.column("images") == [[str(tmp_path / "i/a.png")]]
+    assert got.column("messages")[0][0] == {"role": "user", "content": "<image>是什么"}
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {
+            "type": "image_url",
+            "image_url": {"url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}"},
+        },
+        {
+            "type": "image",
+            "source": {"media_type": "image/png", "data": base64.b64encode(PNG).decode()},
+        },
+        {"type": "image", "image": {"bytes": base64.b64encode(PNG).decode()}},
+    ],
+)
+def test_a_picture_in_base64_inside_a_content_is_written_to_a_file(
+    part: Any, tmp_path: Path, read: Any
+) -> None:
+    lines(tmp_path, {"id": "a", "messages": user(part, TEXT)})
+    ((path,),) = read("read.jsonl", path="rows.jsonl").column("images")
+    assert Path(path).read_bytes() == PNG
+    assert path.endswith(".png")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "text", "text": "红"},
+        {"type": "text", "value": "红"},
+        {"type": "text", "content": "红"},
+        {"type": "output_text", "text": "红"},
+        {"text": "红"},
+        {"type": "text", "text": "红", "image": None},
+        "红",
+    ],
+)
+def test_a_text_inside_a_content_is_read(part: Any, tmp_path: Path, read: Any) -> None:
+    turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": [part]}]
+    lines(tmp_path, {"id": "a", "messages": turns})
+    assert read("read.jsonl", path="rows.jsonl").column("messages")[0][1]["content"] == "红"
+
+
+@pytest.mark.parametrize(
+    ("asker", "answerer"),
+    [("User", "Assistant"), ("HUMAN", "GPT"), ("human", "bot"), (" user ", "model"), ("用户", "助手")],
+)
+def test_roles_are_known_in_any_case_and_by_their_other_names(
+    asker: str, answerer: str, tmp_path: Path, read: Any
+) -> None:
+    lines(
+        tmp_path,
+        {"id": "a", "conversations": [{"from": asker, "value": "q"}, {"from": answerer, "value": "a"}]},
+    )
+    roles = [turn["role"] for turn in read("read.jsonl", path="rows.jsonl").column("messages")[0]]
+    assert roles == ["user", "assistant"]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ['["i/a.png", "i/b.png"]', "['i/a.png', 'i/b.png']", ["i/a.png", "i/b.png"], [["i/a.png"], ["i/b.png"]]],
+)
+def test_packed_lists_of_pictures_are_read(cell: Any, tmp_path: Path, read: Any) -> None:
+    lines(tmp_path, {"id": "a", "images": cell})
+    assert read("read.jsonl", path="rows.jsonl").column("images") == [
+        [str(tmp_path / "i/a.png"), str(tmp_path / "i/b.png")]
+    ]
+
+
+def test_one_list_for_each_key_of_turns_is_read(tmp_path: Path, read: Any) -> None:
+    packed = {"role": ["user", "assistant"], "content": ["q", "a"]}
+    pl.DataFrame({"id": ["a"], "messages": [packed]}).write_parquet(tmp_path / "rows.parquet")
+    turns = read("read.parquet", path="rows.parquet").column("messages")
+    assert turns == [[{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]]
+
+
+def test_pictures_as_bytes_and_path_are_read_from_json(tmp_path: Path, read: Any) -> None:
+    held = {"bytes": base64.b64encode(PNG).decode(), "path": "x.png"}
+    lines(
+        tmp_path, {"id": "a", "images": [held]}, {"id": "b", "images": [{"bytes": None, "path": "i/a.png"}]}
+    )
+    (first,), (second,) = read("read.jsonl", path="rows.jsonl").column("images")
+    assert Path(first).read_bytes() == PNG
+    assert second == str(tmp_path / "i/a.png")
+
+
+def test_calls_of_tools_become_turns(tmp_path: Path, read: Any) -> None:
+    function = {"name": "search", "arguments": '{"q": "猫"}'}
+    turns = [
+        {"role": "user", "content": "搜"},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "c", "type": "function", "function": function}],
+        },
+        {"role": "tool", "tool_call_id": "c", "name": "search", "content": "结果"},
+        ANSWER,
+    ]
+    lines(tmp_path, {"id": "a", "messages": turns})
+    messages = read("read.jsonl", path="rows.jsonl").column("messages")[0]
+    assert [turn["role"] for turn in messages] == ["user", "function_call", "observation", "assistant"]
+    assert json.loads(messages[1]["content"]) == {"name": "search", "arguments": {"q": "猫"}}
+
+
+QUESTION = {"role": "user", "content": "q"}
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"messages": [QUESTION, {"role": "assistant", "content": ""}]}, "answer_empty"),
+        ({"messages": [QUESTION, {"role": "assistant", "content": None}]}, "messages_format"),
+        (
+            {"messages": [QUESTION, {"role": "assistant", "content": [{"type": "video", "video": "v"}]}]},
+            "messages_format",
+        ),
+        ({"messages": [QUESTION, {"role": "function_call", "content": "no json"}]}, "messages_format"),
+        ({"messages": [QUESTION, {"role": "narrator", "content": "x"}]}, "messages_format"),
+        ({"messages": {"role": ["user"], "content": ["q", "a"]}}, "messages_format"),
+        ({"messages": [QUESTION, {**ANSWER, "weight": 0.5}]}, "messages_format"),
+        (
+            {"messages": [QUESTION, {**ANSWER, "tool_calls": [{"function": {"name": "f"}}]}]},
+            "messages_format",
+        ),
+        ({"messages": [QUESTION, ANSWER], "tools": "not json"}, "tools_format"),
+        (
+            {"messages": user({"type": "image_url", "image_url": {"url": "data:image/png;base64,!"}})},
+            "image_not_a_path",
+        ),
+    ],
+)
+def test_one_odd_record_is_a_reject(row: Any, reason: str, tmp_path: Path, read: Any) -> None:
+    good = {"id": "good", "messages": [QUESTION, {**ANSWER, "weight": 0}, QUESTION, ANSWER], "tools": "[]"}
+    lines(tmp_path, good, {"id": "odd", **row})
+    got = read("read.jsonl", path="rows.jsonl")
+    assert got.reasons == {"odd": reason}
+    assert got.column("id") == ["good"]
+
+
+def test_turns_that_are_not_trained_on_are_told(tmp_path: Path, read: Any) -> None:
+    turns = [QUESTION, {**ANSWER, "loss": False}, QUESTION, {**ANSWER, "loss": True}]
+    lines(
+        tmp_path,
+        {"id": "a", "messages": turns, "system": "专家"},
+        {"id": "b", "messages": [QUESTION, ANSWER]},
+    )
+    got = read("read.jsonl", path="rows.jsonl")
+    assert got.column("turn_loss") == [[None, None, False, None, True], None]
+    assert got.column("messages")[0][0] == {"role": "system", "content": "专家"}
+
+
+def test_pictures_of_alpaca_rows_are_read(tmp_path: Path, read: Any) -> None:
+    row = {"instruction": "<image>图里是什么", "input": "", "output": "狗", "images": ["i/a.png"]}
+    lines(tmp_path, row, {**row, "instruction": "图里是什么"})
+    got = read("read.alpaca", path="rows.jsonl")
+    assert got.column("images") == [[str(tmp_path / "i/a.png")]]
+    assert list(got.reasons.values()) == ["image_places"]
