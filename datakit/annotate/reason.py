@@ -36,7 +36,7 @@ class Reason(Annotator):
 
     Stored and keyed as in annotate.describe.
 
-    Reasons of rejection: label_missing, label_unknown, refused, content_filter, context_too_long,
+    Reasons of rejection: label_missing, label_unknown, refused, content_filter,
     image_refused, image_* of a broken file. To be tried again: as in annotate.describe.
     """
 

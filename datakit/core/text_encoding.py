@@ -159,6 +159,8 @@ def is_surely_utf8(data: bytes) -> bool:
 def doubtful_encodings(lines: Sequence[bytes]) -> list[str]:
     """The old encodings that lines of valid UTF-8 read well in too, when nothing says that they are UTF-8."""
     signs = set(b"".join(lines).decode(UTF8, "replace")) - set("µªº")  # units are letters for Unicode
+    if all(sign < "\u0100" for sign in signs):
+        return []  # é and ü alone: the usual text of Western Europe, and rare pairs of old encodings
     if any(map(is_surely_utf8, lines)) or not any(sign > "\x7f" and sign.isalpha() for sign in signs):
         return []
     return fitting_encodings(lines)

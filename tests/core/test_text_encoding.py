@@ -135,3 +135,8 @@ def test_an_encoding_has_one_name_here(name: str, said: str) -> None:
 def test_a_name_that_is_no_encoding_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"is no encoding; some are utf-8"):
         known_encoding(name)
+
+
+@pytest.mark.parametrize("text", ["id,label\n1,é\n", "café\n", "ü", "5 µm ± 2°"])
+def test_western_letters_alone_are_utf8(text: str) -> None:
+    assert decoded(text.encode(), Path("labels.csv")) == text

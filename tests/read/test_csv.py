@@ -164,6 +164,6 @@ def test_what_pythons_writer_writes_comes_back(
     table.writerow(["id", "one", "two"])
     table.writerows([f"r{n}", *pair] for n, pair in enumerate(cells))
     write(tmp_path, out.getvalue())
-    got = read("read.csv", path="rows.csv", delimiter=",", batch_rows=batch_rows)
+    got = read("read.csv", path="rows.csv", delimiter=",", batch_rows=batch_rows, encoding="utf-8")
     assert got.rejects == []
     assert list(got.frame.select("one", "two").rows()) == [(a or None, b or None) for a, b in cells]
