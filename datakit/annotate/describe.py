@@ -46,8 +46,9 @@ class Describe(Annotator):
     the template that leaves the rendered text as it was. Every sample, try and verdict is stored on its own:
     more samples or other words pay only for the answers that are not there yet.
 
-    Reasons of rejection: banned_word, missing_word, referee_refused, refused, content_filter, image_refused, image_* of a broken file. To be tried again: rate_limited, server_error,
-    timed_out, connection_lost, answer_malformed, answer_truncated, answer_empty.
+    Reasons of rejection: banned_word, missing_word, referee_refused, refused, content_filter, image_refused,
+    image_* of a broken file. To be tried again: rate_limited, server_error, timed_out, connection_lost,
+    context_too_long, images_off, answer_malformed, answer_truncated, answer_empty.
     """
 
     needs_images: ClassVar[bool] = True
