@@ -73,7 +73,7 @@ def near_text_leak(build: BuildFolder) -> Seen | None:
     both = collect(build.main.select(*SHOWN, "images", *wanted))
     is_val = (both["part"] == VAL).to_numpy()
     compared, torn = np.zeros(both.height, dtype=bool), np.zeros(both.height, dtype=bool)
-    for column in ocr or ["text"]:
+    for column in ocr or [""]:  # without OCR, records of text alone are compared
         for values in texts_to_compare(both, column):
             numbers = near_text_groups(values, SAME_TEXT, MIN_GRAMS)
             in_train = np.bincount(numbers[~is_val], minlength=both.height) > 0

@@ -209,6 +209,15 @@ def test_other_questions_about_one_picture_are_no_conflict(tmp_path: Path) -> No
     assert judged(draft)[1]["label_conflict"].state == "passed"
 
 
+def test_a_question_that_many_pictures_share_is_no_near_text(tmp_path: Path) -> None:
+    draft = clean(tmp_path)
+    draft.drop = ("ocr_text", "ocr")
+    for record in draft.records:
+        record["text"] = "<image>这张片子有什么异常？请阅片并给出影像印象，不要写别的。"
+    findings = judged(draft)[1]
+    assert "near_text_leak" not in findings or findings["near_text_leak"].state == "passed"
+
+
 def test_rejects_and_weak_classes_are_told(tmp_path: Path) -> None:
     build, findings = judged(clean(tmp_path))
     assert findings["rejected"].words == "3 records dropped: image_truncated 2, image_too_small 1"
