@@ -46,13 +46,23 @@ def command(
     """
     from datakit.cli.tables import print_build
     from datakit.library import build
-    from datakit.run.build import Options
+    from datakit.run.build import FailedOn, Options
     from datakit.run.progress import Progress
 
     options = Options(out=out, limit=limit, force=force, allow_partial=allow_partial)
     progress = Progress(quiet=quiet or as_json)
-    result = build(
-        recipe, overrides=overrides, options=options, progress=progress, card=not no_card, check=not no_check
-    )
+    try:
+        result = build(
+            recipe,
+            overrides=overrides,
+            options=options,
+            progress=progress,
+            card=not no_card,
+            check=not no_check,
+        )
+    except FailedOn as error:
+        if as_json:
+            print_build(error.result, as_json=True, quiet=quiet)
+        raise
     print_build(result, as_json=as_json, quiet=quiet)
     return int(result.exit_code)

@@ -147,9 +147,11 @@ def _ids(path: Path) -> set[str]:
     import orjson
 
     from datakit.core.errors import UserError
+    from datakit.core.text_encoding import decoded
 
-    with click.open_file(str(path), encoding="utf-8-sig") as file:
-        lines = [line.strip() for line in file if line.strip()]
+    with click.open_file(str(path), "rb") as file:
+        text = decoded(file.read(), path, "the file of ids")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     try:
         ids = {str(orjson.loads(line)["id"]) if line.startswith("{") else line for line in lines}
     except (orjson.JSONDecodeError, KeyError) as error:

@@ -34,6 +34,12 @@ def check_address(url: str, source: str = "llm.base_url") -> None:
         fault, has_place, parts = f" ({error})", False, urllib.parse.SplitResult("", "", "", "", "")
     if any(char.isspace() or not char.isprintable() for char in url):
         fault, has_place = " (white space or a line end stands in it)", False
+    if parts.username or parts.password:
+        raise UserError(
+            f"the address in {source} holds a name or a password, which would stand in logs and cards",
+            remedy="Take it out of the address; give it as a header by llm.extra_headers and a ${VARIABLE}.",
+            exit_code=Exit.PROVIDER,
+        )
     if not has_place or parts.scheme not in ("http", "https"):
         raise UserError(
             f"`{shown}` is no address of a server{fault}",

@@ -48,6 +48,14 @@ class BuildFailed(DatakitError):
     exit_code = Exit.FAILED
 
 
+class FailedOn(BuildFailed):
+    """The verdict has what `run.fail_on` names."""
+
+    def __init__(self, words: str, folder: Path, report: BuildReport) -> None:
+        super().__init__(words)
+        self.result = BuildResult(folder, report)
+
+
 @dataclass(frozen=True)
 class BuildResult:
     """A finished build, and its data card."""
@@ -108,7 +116,8 @@ def build(
             kept = None if options.force else _kept(folder, recipe, context, options.limit, store)
             if kept is not None:
                 if failing := failing_kinds(kept, recipe):
-                    raise BuildFailed(f"{_failing_words(failing)}\n  The build stands as it is: {folder}")
+                    words = f"{_failing_words(failing)}\n  The build stands as it is: {folder}"
+                    raise FailedOn(words, folder, kept)
                 kept.seconds = round(time.perf_counter() - began, 3)
                 return BuildResult(folder, kept)
             check_columns(recipe, context)
@@ -202,9 +211,9 @@ class _Maker:
         if failing := failing_kinds(report, self.recipe):
             failed = self.place.fail(target)
             self.place.clear("work")
-            raise BuildFailed(
-                f"{_failing_words(failing)}\n  The build before stays as it was; this one lies in {failed}"
-            )
+            words = _failing_words(failing)
+            words += f"\n  The build before stays as it was; this one lies in {failed}"
+            raise FailedOn(words, failed, report)
         kept = self.place.put(target)
         self.place.clear("work")
         self.place.clear("failed")

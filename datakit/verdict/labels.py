@@ -36,15 +36,17 @@ def class_table(build: BuildFolder) -> pl.DataFrame:
 
 def label_conflict(build: BuildFolder) -> Seen | None:
     """Records that a model cannot tell apart must have one label."""
-    key = next((name for name in ("duplicate_of", "sha256") if name in build.columns), None)
-    labelled = build.main.drop_nulls("label")
-    if key is None:
-        labelled = labelled.with_columns(key=pl.col("images").list.join("\n"))
-        labelled = labelled.filter(pl.col("key") != "")
-        how = "the same picture file"
-    else:
-        labelled = labelled.with_columns(key=pl.col(key)).drop_nulls("key")
-        how = "pictures that are equal or look alike" if key == "duplicate_of" else "equal pictures"
+    column = next((name for name in ("duplicate_of", "sha256") if name in build.columns), None)
+    how = {"duplicate_of": "pictures that are equal or look alike", "sha256": "equal pictures"}
+    seen = pl.col("images").list.join("\n") if column is None else pl.col(column)
+    has_text = "text" in build.columns
+    alone = pl.lit("text") if has_text else pl.lit(None, pl.String)  # its text, compared below, is all of it
+    labelled = build.main.drop_nulls("label").with_columns(
+        key=pl.when(pl.col("images").list.len() > 0).then(seen).otherwise(alone)
+    )
+    if has_text:
+        labelled = labelled.filter(pl.col("images").list.len() + pl.col("text").is_not_null() > 0)
+    labelled = labelled.drop_nulls("key")
     if not height(labelled.limit(1)):
         return None
     group = ["key", *(["text"] if "text" in build.columns else [])]  # another question is another record
@@ -55,7 +57,10 @@ def label_conflict(build: BuildFolder) -> Seen | None:
     shown = conflicts.select(*SHOWN, "key", *(["review"] if "review" in build.columns else [])).sort(
         "key", "id"
     )
-    return Seen(f"No records of {how} have different labels", count, words, shown)
+    what = how.get(column or "", "the same picture file")
+    return Seen(
+        f"No records of {what}, or of the same text alone, have different labels", count, words, shown
+    )
 
 
 def label_unknown(build: BuildFolder) -> Seen | None:

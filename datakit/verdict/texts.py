@@ -113,8 +113,10 @@ def _rendered(build: BuildFolder) -> set[str]:
         tree = environment.parse(path.read_text("utf-8-sig"))
         todo += [template for template in meta.find_referenced_templates(tree) if template is not None]
         outside = meta.find_undeclared_variables(tree)
-        for output in tree.find_all(nodes.Output):
-            for value in output.nodes:
+        shown = [value for output in tree.find_all(nodes.Output) for value in output.nodes]
+        kept = [assigned.node for assigned in tree.find_all(nodes.Assign)]  # `{% set k = id %}{{ k }}`
+        for values in (shown, kept):
+            for value in values:
                 # `images | length` counts pictures and names none
                 if isinstance(value, nodes.Filter) and value.name in ("length", "count"):
                     continue

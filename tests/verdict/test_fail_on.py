@@ -72,6 +72,8 @@ def test_build_with_a_named_finding_fails_and_the_build_before_stays(project: Pa
     done = build("[text_leak]")
     assert done.exit_code == 1
     assert "text_leak" in done.output
+    again = build("[text_leak]", "--json", "--force")
+    assert '"kind": "text_leak"' in again.output
     assert ".toy.failed" in done.output
     assert (project / "build" / "toy" / "toy_train.json").read_bytes() == before
     assert (project / "build" / ".toy.failed" / "toy_train.json").is_file()

@@ -187,6 +187,7 @@ def test_columns_of_shortened_prompts_are_named(tmp_path: Path) -> None:
         ("<image>{{ images | length }} 张图", False),
         ("{% set id = label_json %}<image>{{ id }}", False),
         ("{% include 'inner.j2' %}", True),
+        ("<image>{% set k = id %}{{ k }}", True),
     ],
 )
 def test_template_that_renders_an_id_or_a_path_is_found(tmp_path: Path, template: str, named: bool) -> None:
@@ -199,6 +200,15 @@ def test_template_that_renders_an_id_or_a_path_is_found(tmp_path: Path, template
     (folder / "templates" / "inner.j2").write_text("{{ source_line }}", "utf-8")
     (finding,) = [line for line in verdict(BuildFolder.open(folder)) if line.kind == "prompt_names_record"]
     assert (finding.state == "warned") is named
+
+
+def test_texts_alone_with_two_labels_are_a_conflict(tmp_path: Path) -> None:
+    draft = clean(tmp_path)
+    for record, label in zip(of(draft, "train")[:2], ("物流页面-物流列表页面", "平台介入页面"), strict=True):
+        record["images"], record["text"], record["label"] = [], "同一句话", label
+        record["messages"][0]["content"] = "同一句话"
+    finding = judged(draft)[1]["label_conflict"]
+    assert (finding.state, finding.count) == ("failed", 2)
 
 
 def test_other_questions_about_one_picture_are_no_conflict(tmp_path: Path) -> None:
