@@ -161,13 +161,14 @@ def outside_loop(work: Callable[[], T], cancel: Callable[[], None]) -> T:
             finished.set()
 
     thread = threading.Thread(target=target, name="datakit")
-    thread.start()
     try:
-        with _interrupt_raises():
+        with _interrupt_raises():  # from before it starts: work may be interrupted at once
+            thread.start()
             finished.wait()
     except KeyboardInterrupt:
         cancel()
-        finished.wait()
+        if thread.ident is not None:
+            finished.wait()
         raise
     fine, value = box[0]
     if not fine:
