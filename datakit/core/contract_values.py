@@ -139,7 +139,11 @@ def _label_text(text: str, labels: LabelSet | None) -> str | Rejected:
 def _labels_text(value: Any, language: Language, labels: LabelSet | None) -> str | Rejected:
     """Several labels in the order of the label file, each once."""
     between = BETWEEN[language]
-    parts = _split(value, between, labels) if isinstance(value, str) else [str(part) for part in value]
+    parts = (
+        _split(value, between, labels)
+        if isinstance(value, str)
+        else [str(part) for part in value if part is not None]
+    )
     names: dict[str, None] = {}
     for part in filter(None, parts):
         name = _label_text(one_line(part), labels)
@@ -160,6 +164,9 @@ def _split(text: str, between: str, labels: LabelSet | None) -> list[str]:
     exact = [part.strip() for part in text.split(between.strip())]
     if labels is not None and all(labels.find(part) for part in exact if part):
         return exact
+    listed = _json_in(text) if labels is not None else None
+    if isinstance(listed, list) and all(isinstance(name, str) for name in listed):
+        return [name.strip() for name in listed]
     return [part.strip(_AROUND) for part in re.split(r"[、,，;；\n|]", text)]
 
 

@@ -345,3 +345,22 @@ def test_reward_functions_of_the_documentation_run() -> None:
         {"overall": 1.0, "accuracy": 1.0, "format": 1.0},
         {"overall": 0.0, "accuracy": 0.0, "format": 0.0},
     ]
+
+
+@pytest.mark.parametrize(
+    "text", ['["购物车页面", "支付页面"]', "购物车页面、支付页面。", "支付页面，购物车页面"]
+)
+def test_several_labels_are_read_in_the_forms_that_models_use(text: str) -> None:
+    contract = AnswerContract.of("multi_label")
+    headed = contract.write({"labels": ["购物车页面", "支付页面"]}, LABELS)
+    assert not isinstance(headed, Rejected)
+    wanted = contract.typed(contract.read(headed[0], LABELS))
+    answer = contract.read(headed[0].replace("购物车页面、支付页面", text), LABELS)
+    assert (answer.problem, contract.typed(answer)) == ("", wanted)
+
+
+def test_labels_of_a_cell_that_holds_a_json_list_are_its_names() -> None:
+    contract = AnswerContract.of("multi_label")
+    same = contract.write({"labels": ["购物车页面", "支付页面"]}, LABELS)
+    assert contract.write({"labels": '["购物车页面", "支付页面"]'}, LABELS) == same
+    assert contract.write({"labels": ["购物车页面", None, "支付页面"]}, LABELS) == same
