@@ -14,6 +14,7 @@ from typing import Any
 from datakit.artifacts.data_set import DataSet
 from datakit.artifacts.predictions import Prediction
 from datakit.core.answer import LABEL
+from datakit.core.answer_forms import ContractFormat
 from datakit.core.errors import UserError
 from datakit.core.labels import LabelSet
 from datakit.evaluation.confusion import Pair, Proposal
@@ -101,6 +102,12 @@ class Source(ABC):
                 answer_target.get("references", ""),
             )
         data = self.data
+        form = data.answer_format if data.has_answer_format else None
+        if isinstance(form, ContractFormat) and form.contracts[0].target.kind == "boxes":
+            raise UserError(
+                "answers of the kind `boxes` are not scored yet",
+                remedy="The predictions hold them; compare by a program of your own.",
+            )
         fields = data.answer_format.turns[-1].variables if data.has_answer_format else (LABEL,)
         if LABEL in fields or any(label is not None for *_, label in self.records(LABEL)):
             return Target()
