@@ -40,16 +40,15 @@ def label_conflict(build: BuildFolder) -> Seen | None:
     how = {"duplicate_of": "pictures that are equal or look alike", "sha256": "equal pictures"}
     seen = pl.col("images").list.join("\n") if column is None else pl.col(column)
     has_text = "text" in build.columns
-    alone = pl.lit("text") if has_text else pl.lit(None, pl.String)  # its text, compared below, is all of it
+    # Of a record without pictures its text, compared below, is all there is.
+    alone = pl.when(pl.col("text").is_not_null()).then(pl.lit("text")) if has_text else pl.lit(None)
     labelled = build.main.drop_nulls("label").with_columns(
         key=pl.when(pl.col("images").list.len() > 0).then(seen).otherwise(alone)
     )
-    if has_text:
-        labelled = labelled.filter(pl.col("images").list.len() + pl.col("text").is_not_null() > 0)
     labelled = labelled.drop_nulls("key")
     if not height(labelled.limit(1)):
         return None
-    group = ["key", *(["text"] if "text" in build.columns else [])]  # another question is another record
+    group = ["key", *(["text"] if has_text else [])]  # another question is another record
     conflicts = labelled.filter(pl.col("label").n_unique().over(group) > 1)
     count = height(conflicts)
     groups = height(conflicts.unique(group))

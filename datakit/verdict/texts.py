@@ -115,13 +115,12 @@ def _rendered(build: BuildFolder) -> set[str]:
         outside = meta.find_undeclared_variables(tree)
         shown = [value for output in tree.find_all(nodes.Output) for value in output.nodes]
         kept = [assigned.node for assigned in tree.find_all(nodes.Assign)]  # `{% set k = id %}{{ k }}`
-        for values in (shown, kept):
-            for value in values:
-                # `images | length` counts pictures and names none
-                if isinstance(value, nodes.Filter) and value.name in ("length", "count"):
-                    continue
-                used = [value] if isinstance(value, nodes.Name) else list(value.find_all(nodes.Name))
-                names |= {node.name for node in used if node.name in outside}
+        for value in (*shown, *kept):
+            # `images | length` counts pictures and names none
+            if isinstance(value, nodes.Filter) and value.name in ("length", "count"):
+                continue
+            used = [value] if isinstance(value, nodes.Name) else list(value.find_all(nodes.Name))
+            names |= {node.name for node in used if node.name in outside}
     return names
 
 
