@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import orjson
 
 from datakit.core.errors import Exit, UserError, did_you_mean
+from datakit.core.interrupts import interruptible
 from datakit.core.settings import LlmSettings
 from datakit.llm._connection import Connection
 from datakit.llm._endpoint import DOWN, Endpoint
@@ -37,7 +38,8 @@ def unreachable(
     """
     if not settings.resolved_provider() or not provider_of(settings).asks:
         return []
-    return asyncio.run(_unreachable(settings.each_endpoint(), say, by_batch))
+    with asyncio.Runner() as runner:
+        return interruptible(runner, _unreachable(settings.each_endpoint(), say, by_batch))
 
 
 async def _unreachable(

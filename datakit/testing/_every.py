@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import pickle
 
-import yaml
 from pydantic import ValidationError
 
+from datakit.core import plain_yaml
 from datakit.core.parameters import validated
 from datakit.testing._bench import Bench
 from datakit.testing._expect import expect
@@ -32,8 +32,8 @@ def survives_yaml(bench: Bench) -> None:
     transform = bench.transform
     for unset in (True, False):
         values = transform.model_dump(mode="json", by_alias=True, exclude_unset=unset)
-        text = yaml.safe_dump(values, allow_unicode=True)
-        again = validated(type(transform), yaml.safe_load(text))
+        text = plain_yaml.dump(values)
+        again = validated(type(transform), plain_yaml.parse(text))
         expect(again == transform, f"written as YAML it is read back as another step:\n{text}{again!r}")
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Generator, Iterator
 
 from datakit.core.call_stats import CallStats
 from datakit.core.errors import BudgetSpent, DatakitError, StopProvider
+from datakit.core.interrupts import interruptible
 from datakit.core.outcome import Outcome
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Row
@@ -36,18 +37,17 @@ class EventLoopExecutor:
 
         Everything stays in the caller's thread, so an answer is in the store before the next is looked at.
         """
-        # A Runner turns Ctrl-C into a cancellation: connections are closed and nothing is left running.
         with asyncio.Runner(loop_factory=_new_loop) as runner:
             answers = self._answers(jobs)
             try:
                 while True:
                     try:
-                        answered = runner.run(_next(answers))
+                        answered = interruptible(runner, _next(answers))
                     except StopAsyncIteration:
                         return
                     yield answered
             finally:
-                runner.run(_close(answers))
+                interruptible(runner, _close(answers))
 
     async def _answers(self, jobs: Iterator[Job]) -> AsyncGenerator[Answered, None]:
         stats = self._context.stats
