@@ -68,7 +68,7 @@ class Engine:
     picture_need: str = ""
     """What beyond the steps is about pictures, so that a source without any is a mistake."""
     images_digest: str = ""
-    """Digest over their stamps when they were read, so that a later change shows."""
+    """Digest over them as they were when they were read, so that a later change shows."""
     _rejects: BinaryIO = field(init=False, repr=False)
 
     @property
@@ -183,7 +183,7 @@ class Engine:
             report.notes.update(batch.notes)
             self.images.update(fresh["images"].explode().drop_nulls())
             after.append(_with_schema(fresh, schema))
-        self.images_digest = images_digest(sorted(self.images))
+        self.images_digest = images_digest(sorted(self.images), self.context.files)
         missing = (
             [path for path in sorted(self.images) if not os.path.exists(path)] if self.needs_images else []
         )
@@ -303,10 +303,10 @@ class Engine:
         """Takes pictures of added records among those whose change makes the build anew."""
         if not added:
             return
-        unchanged = images_digest(sorted(self.images)) == self.images_digest
+        unchanged = images_digest(sorted(self.images), self.context.files) == self.images_digest
         self.images |= added
         # Pictures edited since they were read keep a digest that fits no state of theirs.
-        self.images_digest = images_digest(sorted(self.images)) if unchanged else ""
+        self.images_digest = images_digest(sorted(self.images), self.context.files) if unchanged else ""
 
     def _frames(self, report: StepReport, schema: dict[str, Any] | None) -> RecordFrames:
         return RecordFrames(self.folder / f"{report.number:02d}.{report.name}", schema)
