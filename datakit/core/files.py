@@ -10,8 +10,8 @@ from typing import Protocol
 from datakit.core.errors import UserError
 
 Stamp = tuple[int, int, int, int]
-"""Size in bytes, time of change in ns, inode, and the time in ns at which any of that changed. No program sets
-the last, so an edit shows that restores size and time; so do hard links made and removed, and then the
+"""Size in bytes, time of change in ns, inode, and the time in ns at which any of that changed. No program
+sets the last, so an edit shows that restores size and time; so do hard links made and removed, and then the
 content decides."""
 
 

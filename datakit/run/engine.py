@@ -6,7 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,7 +19,7 @@ from datakit.artifacts.report import StepReport
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.factored_chats import FactoredChats
 from datakit.core.outcome import RETRY, Batch, Reject, reject_rows
-from datakit.core.step_context import StepContext
+from datakit.core.step_context import Declaring, StepContext
 from datakit.core.transform import Annotator, Guard, Reader, Renderer, Reviser, TableTransform
 from datakit.core.workers import BatchWorker, FactoredChatsWorker, Worker
 from datakit.recipe.recipe import Step
@@ -70,6 +70,8 @@ class Engine:
     images_digest: str = ""
     """Digest over them as they were when they were read, so that a later change shows."""
     _rejects: BinaryIO = field(init=False, repr=False)
+    _later: tuple[Declaring, ...] = ()
+    """The steps after those at work."""
 
     @property
     def rejects_file(self) -> Path:
@@ -85,6 +87,7 @@ class Engine:
         readers = [step for step in steps if isinstance(step.transform, Reader)]
         with open(self.rejects_file, "wb") as self._rejects:
             for group in _groups(steps):
+                self._later = tuple(step.transform for step in steps[steps.index(group[-1]) + 1 :])
                 reports = [self._report(step) for step in group]
                 self.reports.extend(reports)
                 if frames is not None and (
@@ -279,7 +282,8 @@ class Engine:
 
     def _table(self, transform: TableTransform, frames: RecordFrames, report: StepReport) -> RecordFrames:
         self.progress.start(report.name, 0)
-        table = transform.apply(frames.lazy(), self.context.for_step(transform))
+        context = replace(self.context.for_step(transform), later=self._later)
+        table = transform.apply(frames.lazy(), context)
         report.notes.update(table.notes)
         if table.rejects is not None:
             places = frames.lazy().select("id", "source_file", "source_line")
