@@ -76,6 +76,8 @@ MODULES = (
     "datakit.llm",
     "datakit.llm._client_setup",
     "datakit.llm._faults",
+    "datakit.llm._json_objects",
+    "datakit.llm._no_answer",
     "datakit.llm._plain_connection",
     "datakit.llm._wire",
     "datakit.llm.answer",
