@@ -54,6 +54,7 @@ MODULES = (
     "datakit.core.replacing",
     "datakit.core.rewards",
     "datakit.core.shrink",
+    "datakit.core.statements",
     "datakit.core.templates",
     "datakit.core.text_encoding",
     "datakit.core.tokens",
