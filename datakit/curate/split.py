@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import polars as pl
 from pydantic import Field
 
+from datakit.core.chat_columns import chat_columns
+from datakit.core.compared import compared
 from datakit.core.groups import Numbers, shared_values
 from datakit.core.near_texts import MIN_GRAMS, SAME_TEXT, near_text_groups, texts_to_compare
 from datakit.core.outcome import Table
@@ -26,8 +30,9 @@ class Split(TableTransform):
     stays in training, and a warning names it. Records without a class stay in training (they cannot be
     scored) unless a record of their group is in validation.
 
-    With a `group`, records that share a picture (curate.duplicates) never straddle either, nor do records
-    that read nearly the same: a screen photographed again or cropped has another hash and the same text.
+    Records that read nearly the same never straddle, with a `group` or without (`same_text`): a screen
+    photographed again or cropped has another hash and the same text. With a `group`, neither do records that
+    share a picture (curate.duplicates).
 
     Seeded by the recipe's seed; the same for any order of the records, and a few more records move only a
     few others. scikit-learn's StratifiedGroupKFold gives fixed folds only, depends on the order of the
@@ -36,6 +41,8 @@ class Split(TableTransform):
     Records whose source has a validation part (folders `train/` and `test/`) stay where they are; only those
     whose source does not say are split.
     """
+
+    version: ClassVar[int] = 2
 
     val: float = Field(default=0.1, gt=0, lt=1)
     """Share of the records that go to validation."""
@@ -46,7 +53,7 @@ class Split(TableTransform):
     element counts (`images`: records with a picture in common). Null belongs to no group."""
     ocr_text: str = "ocr_text"
     """Column of what OCR read on a record's pictures, where there is one. Text-only records are compared with
-    one another by `text`."""
+    one another by the columns that enter their prompt, or what users say in the messages that they keep."""
     same_text: float | None = Field(default=SAME_TEXT, gt=0, le=1)
     """Jaccard similarity of character 3-grams from which such texts, of 24 characters and more, belong
     together; null for never. Two screens of examples/ecom are at most 0.54 alike, and a screen 0.62 to 1 like
@@ -58,10 +65,14 @@ class Split(TableTransform):
         return tuple(dict.fromkeys(["id", *([self.stratify] if self.stratify else []), *self._columns()]))
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
-        if self.group is None:
-            return (GIVEN_SPLIT,)
-        texts = ("images", "text", self.ocr_text) if self.same_text is not None else ()
-        return (GIVEN_SPLIT, SHARED, *texts)
+        shared = () if self.group is None else (SHARED,)
+        if self.same_text is None:
+            return (GIVEN_SPLIT, *shared)
+        return tuple(
+            dict.fromkeys(
+                [GIVEN_SPLIT, *shared, "images", self.ocr_text, *chat_columns(context).question_names]
+            )
+        )
 
     def outputs(self, context: StepContext) -> Columns:
         return {"split": pl.String()}
@@ -76,7 +87,7 @@ class Split(TableTransform):
             if small.is_empty():
                 return _joined(frame, given, {**_sizes(given["split"]), "given": given.height})
         names, classes = self._classes(small)
-        numbers, alike = self._numbers(small)
+        numbers, alike = self._numbers(small, context)
         firsts = small["id"].gather(np.unique(numbers, return_index=True)[1])
         groups = Groups.of(numbers, classes, len(names), random_ranks(firsts, context.seed))
         choice = choose(groups, self.val, self.min_val)
@@ -87,18 +98,25 @@ class Split(TableTransform):
         splits = small.select("id", split=side)
         return _joined(frame, splits if given.is_empty() else pl.concat([given, splits]), notes)
 
-    def _numbers(self, small: pl.DataFrame) -> tuple[Numbers, dict[str, object]]:
+    def _numbers(self, small: pl.DataFrame, context: StepContext) -> tuple[Numbers, dict[str, object]]:
         """Group number per record, and for the report how many read like another one."""
-        if self.group is None:
-            return np.arange(small.height, dtype=np.int64), {}
-        columns = [*self._columns(), *([SHARED] if SHARED in small.columns else [])]
-        texts = () if self.same_text is None else texts_to_compare(small, self.ocr_text)
-        groups = [near_text_groups(values, self.same_text or 1, MIN_GRAMS) for values in texts]
+        columns = self._columns()
+        if columns and SHARED in small.columns:
+            columns.append(SHARED)
+        groups = self._alike(small, context)
         several = sum(int((np.bincount(numbers)[numbers] > 1).sum()) for numbers in groups)
         read = [pl.Series(f"@{at}", numbers) for at, numbers in enumerate(groups)]
         with_texts = small.with_columns(read)
         notes: dict[str, object] = {"near_duplicate_texts": several} if several else {}
         return shared_values(with_texts, [*columns, *(series.name for series in read)]), notes
+
+    def _alike(self, small: pl.DataFrame, context: StepContext) -> list[Numbers]:
+        """A number per record for each kind of text, the same for texts that are nearly equal."""
+        if self.same_text is None or "images" not in small.columns:
+            return []
+        question = compared(small, chat_columns(context), context.labels)["question"]
+        texts = texts_to_compare(small, self.ocr_text, question)
+        return [near_text_groups(values, self.same_text, MIN_GRAMS) for values in texts]
 
     def _columns(self) -> list[str]:
         if self.group is None:
