@@ -18,6 +18,8 @@ from datakit.curate._pictures import picture_numbers
 
 CONFLICT = "label_conflict"
 _OPTIONAL: Columns = {"phash": pl.String(), "looks": pl.List(pl.Null)}
+_LOST = "@lost"
+"""A name that no column of a source has."""
 _PICTURES = ("id", "images", "sha256", *_OPTIONAL)
 _SHOWN = 40
 """Characters of an answer that `review` shows."""
@@ -91,13 +93,13 @@ class Duplicates(TableTransform):
         )
         what = columns.target.kind if columns.target.is_closed else "answer"
         small = small.with_columns(review=_reviews(small, what), lost=self._reason())
-        facts = small.select("id", *self.outputs(context), "lost")
+        facts = small.select("id", *self.outputs(context), pl.col("lost").alias(_LOST))
         if self.on_label_conflict != "review":
             facts = facts.with_columns(review=pl.lit(None, pl.String))
         joined = frame.drop(self.outputs(context), strict=False).join(
             facts.lazy(), on="id", how="left", maintain_order="left"
         )
-        kept = joined.filter(pl.col("lost").is_null()).drop("lost")
+        kept = joined.filter(pl.col(_LOST).is_null()).drop(_LOST)
         return Table(kept, _rejects(small, what), notes=self._notes(small))
 
     @property

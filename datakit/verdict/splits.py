@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 
@@ -70,8 +72,8 @@ def near_text_leak(build: BuildFolder) -> Seen | None:
     """Whatever the split did, by the rule that it has: the same screen photographed again reads alike."""
     if not _has_validation(build):
         return None
-    texts = [name for name in build.columns if name.endswith("_text")]
-    ocr = [name for name in texts if name.removesuffix("_text") in build.columns]
+    texts = [name for name in build.columns if name.endswith("_text") and name != "question_text"]
+    ocr = [name for name in texts if _is_ocr(build.columns.get(name.removesuffix("_text")))]
     alone = chat_keys(build).select("id", "question_text")
     both = collect(build.main.select(*SHOWN, "images", *ocr).join(alone, on="id", how="left"))
     is_val = (both["part"] == VAL).to_numpy()
@@ -91,6 +93,11 @@ def near_text_leak(build: BuildFolder) -> Seen | None:
     )
     shown = both.filter(pl.Series(torn)).select(*SHOWN, "question_text", *ocr).lazy()
     return Seen(statement, count, words if count else f"none of {total:,}", shown)
+
+
+def _is_ocr(dtype: Any) -> bool:
+    """Whether a column holds lines with their boxes, as annotate.ocr gives them."""
+    return isinstance(dtype, pl.List) and isinstance(dtype.inner, pl.Struct)
 
 
 def validation(build: BuildFolder) -> Seen | None:

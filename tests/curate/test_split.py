@@ -297,3 +297,17 @@ def test_a_source_that_is_wholly_split_stays_as_it_is() -> None:
     frame, notes = split(records(["a"] * 4, given_split=["val", "train", "train", "val"]))
     assert frame["split"].to_list() == ["val", "train", "train", "val"]
     assert notes == {"train": 2, "val": 2, "given": 4}
+
+
+@pytest.mark.parametrize("same_text", [None, 0.6])
+def test_texts_that_read_alike_never_straddle_without_a_group_either(same_text: float | None) -> None:
+    texts = screens(100)
+    columns = {"text": texts + [photographed_again(text) for text in texts], "images": [[]] * 200}
+    found, notes = split(records(["a"] * 200, **columns), val=0.2, same_text=same_text)
+    assert (straddling(found, 100) == 0) is (same_text is not None)
+    assert notes.get("near_duplicate_texts") == (200 if same_text else None)
+    assert in_val(found).height == 40
+    with_picture = {**columns, "images": [["/a.jpg"]] * 200}  # whose text is a question
+    found, notes = split(records(["a"] * 200, **with_picture), val=0.2, same_text=same_text)
+    assert straddling(found, 100) > 10
+    assert "near_duplicate_texts" not in notes
