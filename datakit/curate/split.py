@@ -30,9 +30,9 @@ class Split(TableTransform):
     stays in training, and a warning names it. Records without a class stay in training (they cannot be
     scored) unless a record of their group is in validation.
 
-    Records that read nearly the same never straddle, with a `group` or without (`same_text`): a screen
-    photographed again or cropped has another hash and the same text. With a `group`, neither do records that
-    share a picture (curate.duplicates).
+    With a `group`, records that share a picture (curate.duplicates) never straddle either, nor do records
+    that read nearly the same: a screen photographed again or cropped has another hash and the same text.
+    `same_text` does that without a `group` too where the recipe names it.
 
     Seeded by the recipe's seed; the same for any order of the records, and a few more records move only a
     few others. scikit-learn's StratifiedGroupKFold gives fixed folds only, depends on the order of the
@@ -56,18 +56,24 @@ class Split(TableTransform):
     one another by the columns that enter their prompt, or what users say in the messages that they keep."""
     same_text: float | None = Field(default=SAME_TEXT, gt=0, le=1)
     """Jaccard similarity of character 3-grams from which such texts, of 24 characters and more, belong
-    together, with a `group` or without; null for never. Two screens of examples/ecom are at most 0.54 alike,
-    and a screen 0.62 to 1 like itself read with 2% of the characters wrong and a tenth of the lines cut off
-    (2026-11-26)."""
+    together; null for never. Without a `group` only where it is named, so that a plain split stays as it is.
+    Two screens of examples/ecom are at most 0.54 alike, and a screen 0.62 to 1 like itself read with 2% of
+    the characters wrong and a tenth of the lines cut off (2026-11-26)."""
     min_val: int = Field(default=1, ge=0)
     """Records that each class of at least two groups has in validation at the least."""
+
+    @property
+    def _same_text(self) -> float | None:
+        """The similarity that is gone by."""
+        named = self.group is not None or "same_text" in self.model_fields_set
+        return self.same_text if named else None
 
     def inputs(self, context: StepContext) -> tuple[str, ...]:
         return tuple(dict.fromkeys(["id", *([self.stratify] if self.stratify else []), *self._columns()]))
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
         shared = () if self.group is None else (SHARED,)
-        if self.same_text is None:
+        if self._same_text is None:
             return (GIVEN_SPLIT, *shared)
         return tuple(
             dict.fromkeys(
@@ -113,11 +119,11 @@ class Split(TableTransform):
 
     def _alike(self, small: pl.DataFrame, context: StepContext) -> list[Numbers]:
         """A number per record for each kind of text, the same for texts that are nearly equal."""
-        if self.same_text is None or "images" not in small.columns:
+        if self._same_text is None or "images" not in small.columns:
             return []
         question = compared(small, chat_columns(context), context.labels)["question"]
         texts = texts_to_compare(small, self.ocr_text, question)
-        return [near_text_groups(values, self.same_text, MIN_GRAMS) for values in texts]
+        return [near_text_groups(values, self._same_text, MIN_GRAMS) for values in texts]
 
     def _columns(self) -> list[str]:
         if self.group is None:

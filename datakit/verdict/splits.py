@@ -87,7 +87,7 @@ def near_text_leak(build: BuildFolder) -> Seen | None:
     total, count = int(compared.sum()), int(torn.sum())
     if not total:
         return None
-    words = f"{count:,} of {total:,} do; let curate.split keep them together (`same_text`)"
+    words = f"{count:,} of {total:,} do; let curate.split keep them together (`same_text: {SAME_TEXT}`)"
     statement = (
         f"No validation record reads like one in training ({SAME_TEXT:.0%} alike, OCR text or text alone)"
     )

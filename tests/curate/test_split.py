@@ -311,3 +311,11 @@ def test_texts_that_read_alike_never_straddle_without_a_group_either(same_text: 
     found, notes = split(records(["a"] * 200, **with_picture), val=0.2, same_text=same_text)
     assert straddling(found, 100) > 10
     assert "near_duplicate_texts" not in notes
+
+
+def test_a_split_that_names_neither_group_nor_texts_stays_a_plain_one() -> None:
+    texts = screens(100)
+    columns = {"text": texts + [photographed_again(text) for text in texts], "images": [[]] * 200}
+    found, notes = split(records(["a"] * 200, **columns), val=0.2)
+    assert "near_duplicate_texts" not in notes
+    assert found["split"].equals(split(records(["a"] * 200), val=0.2)[0]["split"])
