@@ -55,8 +55,8 @@ REJECTED = {
     "prompt_missing": "The column that `guard.prompt_length` looks at is empty.",
     "prompt_too_long": "Over `max_chars` or `max_tokens`, after all that `shrink` names has given way.",
     # duplicates and reasons
-    "duplicate": "The same picture, label and text as an earlier record (`drop`).",
-    "label_conflict": "The same picture has different labels (`on_label_conflict: reject`).",
+    "duplicate": "The same picture, question and answer as an earlier record (`drop`).",
+    "label_conflict": "One question about one picture has different answers (`on_label_conflict: reject`).",
     "reason_contradicts": "The reason concludes another label than the record's.",
     "reason_language": "Too few of its letters are Chinese (`min_chinese`).",
     "reason_missing": "The record has no reason.",

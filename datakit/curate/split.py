@@ -8,6 +8,8 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
+from datakit.core.chat_columns import chat_columns
+from datakit.core.compared import compared
 from datakit.core.files import FileDigests
 from datakit.core.groups import Numbers, shared_values
 from datakit.core.near_texts import MIN_GRAMS, SAME_TEXT, near_text_groups, texts_to_compare
@@ -33,6 +35,7 @@ class Split(TableTransform):
 
     With a `group`, records that share a picture (curate.duplicates) never straddle either, nor do records
     that read nearly the same: a screen photographed again or cropped has another hash and the same text.
+    `same_text` does that without a `group` too where the recipe names it.
 
     Seeded by the recipe's seed; the same for any order of the records, and a few more records move only a
     few others. scikit-learn's StratifiedGroupKFold gives fixed folds only, depends on the order of the
@@ -54,22 +57,30 @@ class Split(TableTransform):
     counts by what its file holds: one picture in common, under whatever name, keeps two records together."""
     ocr_text: str = "ocr_text"
     """Column of what OCR read on a record's pictures, where there is one. Text-only records are compared with
-    one another by `text`."""
+    one another by the columns that enter their prompt, or what users say in the messages that they keep."""
     same_text: float | None = Field(default=SAME_TEXT, gt=0, le=1)
     """Jaccard similarity of character 3-grams from which such texts, of 24 characters and more, belong
-    together; null for never. Two screens of examples/ecom are at most 0.54 alike, and a screen 0.62 to 1 like
-    itself read with 2% of the characters wrong and a tenth of the lines cut off (2026-11-26)."""
+    together; null for never. Without a `group` only where it is named, so that a plain split stays as it is.
+    Two screens of examples/ecom are at most 0.54 alike, and a screen 0.62 to 1 like itself read with 2% of
+    the characters wrong and a tenth of the lines cut off (2026-11-26)."""
     min_val: int = Field(default=1, ge=0)
     """Records that each class of at least two groups has in validation at the least."""
+
+    @property
+    def _same_text(self) -> float | None:
+        """The similarity that is gone by."""
+        named = self.group is not None or "same_text" in self.model_fields_set
+        return self.same_text if named else None
 
     def inputs(self, context: StepContext) -> tuple[str, ...]:
         return tuple(dict.fromkeys(["id", *([self.stratify] if self.stratify else []), *self._columns()]))
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
-        if self.group is None:
-            return (GIVEN_SPLIT, "set")
-        texts = ("text", self.ocr_text) if self.same_text is not None else ()
-        return (GIVEN_SPLIT, "set", SHARED, "images", "looks", *texts)
+        shared = () if self.group is None else (SHARED, "images", "looks")
+        texts: tuple[str, ...] = ()
+        if self._same_text is not None:
+            texts = ("images", self.ocr_text, *chat_columns(context).question_names)
+        return tuple(dict.fromkeys([GIVEN_SPLIT, "set", *shared, *texts]))
 
     def outputs(self, context: StepContext) -> Columns:
         return {"split": pl.String()}
@@ -85,7 +96,7 @@ class Split(TableTransform):
             if small.is_empty() and not given.is_empty():
                 return _joined(frame, settled, {**_sizes(given["split"]), "given": given.height})
         names, classes = self._classes(small)
-        numbers, alike = self._numbers(small, context.files)
+        numbers, alike = self._numbers(small, context)
         firsts = small["id"].gather(np.unique(numbers, return_index=True)[1])
         groups = Groups.of(numbers, classes, len(names), random_ranks(firsts, context.seed))
         choice = choose(groups, self.val, self.min_val)
@@ -96,20 +107,27 @@ class Split(TableTransform):
         splits = small.select("id", split=side)
         return _joined(frame, splits if settled.is_empty() else pl.concat([settled, splits]), notes)
 
-    def _numbers(self, small: pl.DataFrame, files: FileDigests) -> tuple[Numbers, dict[str, object]]:
+    def _numbers(self, small: pl.DataFrame, context: StepContext) -> tuple[Numbers, dict[str, object]]:
         """Group number per record, and for the report how many read like another one."""
-        if self.group is None:
-            return np.arange(small.height, dtype=np.int64), {}
-        if not _OF_PICTURES.isdisjoint(self._columns()):
-            small = small.with_columns(_pictures(small, files))
-        columns = [*self._columns(), *(name for name in (SHARED, *_PICTURES) if name in small.columns)]
-        texts = () if self.same_text is None else texts_to_compare(small, self.ocr_text)
-        groups = [near_text_groups(values, self.same_text or 1, MIN_GRAMS) for values in texts]
+        groups = self._alike(small, context)
+        columns = self._columns()
+        if not _OF_PICTURES.isdisjoint(columns):
+            small = small.with_columns(_pictures(small, context.files))
+        if columns:
+            columns += [name for name in (SHARED, *_PICTURES) if name in small.columns]
         several = sum(int((np.bincount(numbers)[numbers] > 1).sum()) for numbers in groups)
         read = [pl.Series(f"@{at}", numbers) for at, numbers in enumerate(groups)]
         with_texts = small.with_columns(read)
         notes: dict[str, object] = {"near_duplicate_texts": several} if several else {}
         return shared_values(with_texts, [*columns, *(series.name for series in read)]), notes
+
+    def _alike(self, small: pl.DataFrame, context: StepContext) -> list[Numbers]:
+        """A number per record for each kind of text, the same for texts that are nearly equal."""
+        if self._same_text is None or "images" not in small.columns:
+            return []
+        question = compared(small, chat_columns(context), context.labels)["question"]
+        texts = texts_to_compare(small, self.ocr_text, question)
+        return [near_text_groups(values, self._same_text, MIN_GRAMS) for values in texts]
 
     def _columns(self) -> list[str]:
         if self.group is None:

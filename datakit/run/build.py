@@ -29,6 +29,7 @@ from datakit.core.transform import Artifact, Emitter, TableTransform
 from datakit.recipe.recipe import Recipe
 from datakit.run import manifest as manifests
 from datakit.run.columns import check_columns
+from datakit.run.compared_records import compared_records, image_digests
 from datakit.run.engine import Engine
 from datakit.run.kept_files import keep_files
 from datakit.run.picture_task import picture_need
@@ -252,7 +253,8 @@ class _Maker:
         draft.write_records(frames.lazy())
         draft.copy_rejects(engine.rejects_file)
         draft.write_recipe(self.recipe.dump())
-        draft.write_input_images(engine.images)
+        draft.write_input_images(image_digests(engine.images, self.context.files))
+        draft.write_compared(compared_records(frames, self.context, engine.chats))
         manifest = Manifest(
             made_by=SIGNATURE,
             datakit=version("datakit"),

@@ -16,8 +16,9 @@ import polars as pl
 from datakit.artifacts import names
 from datakit.artifacts.rejects import read_rejects
 from datakit.artifacts.report import StepReport
+from datakit.core.chat_columns import chat_columns
 from datakit.core.errors import DatakitError, Exit, UserError
-from datakit.core.factored_chats import FactoredChats
+from datakit.core.factored_chats import CHATS, FactoredChats
 from datakit.core.outcome import RETRY, Batch, Reject, reject_rows
 from datakit.core.step_context import Declaring, StepContext
 from datakit.core.transform import Annotator, Guard, Reader, Renderer, Reviser, TableTransform
@@ -67,6 +68,8 @@ class Engine:
     """Every picture that a record names."""
     picture_need: str = ""
     """What beyond the steps is about pictures, so that a source without any is a mistake."""
+    chats: set[str] = field(default_factory=set)
+    """Ids of the records that come with messages, where these are kept."""
     images_digest: str = ""
     """Digest over them as they were when they were read, so that a later change shows."""
     _rejects: BinaryIO = field(init=False, repr=False)
@@ -178,6 +181,7 @@ class Engine:
         for frame in frames.batches() if frames else ():
             seen_ids.update(frame["id"])
             after.append(_with_schema(frame, schema))
+        keeps = CHATS in columns and chat_columns(self.context).messages == "instead"
         self.progress.start(report.name, 0)
         for batch in self._chosen(reader.read(context)):
             fresh, twice = _unique(batch.frame, seen_ids)
@@ -185,6 +189,8 @@ class Engine:
             self._reject([*batch.rejects, *twice], report)
             report.notes.update(batch.notes)
             self.images.update(fresh["images"].explode().drop_nulls())
+            if keeps:
+                self.chats.update(fresh.filter(pl.col(CHATS).list.len() > 0)["id"])
             after.append(_with_schema(fresh, schema))
         self.images_digest = images_digest(sorted(self.images), self.context.files)
         missing = (

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.data_folder import DataFolder, good, picture, row
+from tests.support.data_folder import TAGS, DataFolder, good, picture, row
 
 Run = Callable[..., Any]
 
@@ -145,3 +145,45 @@ def test_build_beside_a_data_set_folder_is_refused(datakit: Run, folder: DataFol
     done = datakit("check", "build/x", "--dataset-dir", ".")
     assert done.code == 2
     assert "Leave one of them out" in done.err
+
+
+TEXT_ONLY = {"formatting": "sharegpt", "columns": {"messages": "messages"}, "tags": TAGS}
+
+
+def codes(done: Any) -> set[str]:
+    return {finding["code"] for finding in json.loads(done.out)["findings"] if finding["severity"] == "error"}
+
+
+@pytest.mark.parametrize("entry", [None, TEXT_ONLY])
+def test_a_data_set_for_a_model_that_sees_needs_a_picture(
+    datakit: Run, folder: DataFolder, entry: dict[str, Any] | None
+) -> None:
+    path = folder.write([good(), good()], entry)
+    done = datakit("check", "--train-yaml", path, "--json")
+    assert (done.code, codes(done)) == (1, {"no_pictures"})
+    assert "--text-only" in datakit("check", "--train-yaml", path).out
+    assert datakit("check", "--train-yaml", path, "--text-only").code == 0
+    path = folder.write([good(), good()], entry, {"template": "qwen3", "model_name_or_path": "Qwen/Qwen3-8B"})
+    assert "no_pictures" not in codes(datakit("check", "--train-yaml", path, "--json"))
+    if entry is None:
+        path = folder.write([good(), good([picture(folder.path, "a.png")])])
+        assert datakit("check", "--train-yaml", path).code == 0
+
+
+@pytest.mark.parametrize(("entry", "code"), [(None, 1), (TEXT_ONLY, 0)])
+def test_a_folder_alone_needs_a_picture_where_its_index_names_them(
+    datakit: Run, folder: DataFolder, entry: dict[str, Any] | None, code: int
+) -> None:
+    folder.write([good(), good()], entry)
+    done = datakit("check", "--dataset-dir", ".", "--dataset", "set", "--json")
+    assert (done.code, codes(done)) == (code, {"no_pictures"} if code else set())
+
+
+def test_a_build_named_by_its_configuration_is_judged_by_its_recipe(datakit: Run, folder: DataFolder) -> None:
+    (folder.path / "templates").mkdir()
+    (folder.path / "templates" / "p.j2").write_text("{{ text }}", "utf-8")
+    (folder.path / "d.jsonl").write_text(json.dumps({"id": "1", "text": "红裙", "label": "甲"}), "utf-8")
+    (folder.path / "small.yaml").write_text(SMALL.replace("d.jsonl}", "d.jsonl, images: none}"), "utf-8")
+    assert datakit("build", "small.yaml", "--no-card").code == 0
+    for words in (("build/small",), ("--train-yaml", "build/small/train.yaml")):
+        assert datakit("check", *words).code == 0
