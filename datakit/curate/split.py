@@ -10,15 +10,18 @@ from pydantic import Field
 
 from datakit.core.chat_columns import chat_columns
 from datakit.core.compared import compared
+from datakit.core.files import FileDigests
 from datakit.core.groups import Numbers, shared_values
 from datakit.core.near_texts import MIN_GRAMS, SAME_TEXT, near_text_groups, texts_to_compare
 from datakit.core.outcome import Table
-from datakit.core.record import GIVEN_SPLIT, TRAIN, VAL
+from datakit.core.record import GENERAL, GIVEN_SPLIT, TRAIN, VAL
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, TableTransform
 from datakit.curate._stratified import UNCLASSED, Choice, Groups, choose, random_ranks
 
 SHARED = "shares_picture_with"
+_OF_PICTURES = frozenset({"images", "sha256", "phash"})
+_PICTURES = ("@files", "@pixels", "@hashes")
 
 
 class Split(TableTransform):
@@ -38,8 +41,8 @@ class Split(TableTransform):
     few others. scikit-learn's StratifiedGroupKFold gives fixed folds only, depends on the order of the
     rows and promises no class anything, so the rule is our own.
 
-    Records whose source has a validation part (folders `train/` and `test/`) stay where they are; only those
-    whose source does not say are split.
+    General records (mix.general) stay in training. Records whose source has a validation part (folders
+    `train/` and `test/`) stay where they are; only those whose source does not say are split.
     """
 
     version: ClassVar[int] = 2
@@ -50,7 +53,8 @@ class Split(TableTransform):
     """Column of the class whose shares are kept; null for none."""
     group: str | list[str] | None = None
     """Column or columns: records that share a value in any of them never straddle. In a list column each
-    element counts (`images`: records with a picture in common). Null belongs to no group."""
+    element counts. Null belongs to no group. With `images`, `sha256` or `phash` each of a record's pictures
+    counts by what its file holds: one picture in common, under whatever name, keeps two records together."""
     ocr_text: str = "ocr_text"
     """Column of what OCR read on a record's pictures, where there is one. Text-only records are compared with
     one another by the columns that enter their prompt, or what users say in the messages that they keep."""
@@ -72,14 +76,14 @@ class Split(TableTransform):
         return tuple(dict.fromkeys(["id", *([self.stratify] if self.stratify else []), *self._columns()]))
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
-        shared = () if self.group is None else (SHARED,)
+        if self.group is None:
+            shared: tuple[str, ...] = (GIVEN_SPLIT, "set")
+        else:
+            shared = (GIVEN_SPLIT, "set", SHARED, "images", "looks")
         if self._same_text is None:
-            return (GIVEN_SPLIT, *shared)
-        return tuple(
-            dict.fromkeys(
-                [GIVEN_SPLIT, *shared, "images", self.ocr_text, *chat_columns(context).question_names]
-            )
-        )
+            return shared
+        texts = ("images", self.ocr_text, *chat_columns(context).question_names)
+        return tuple(dict.fromkeys((*shared, *texts)))
 
     def outputs(self, context: StepContext) -> Columns:
         return {"split": pl.String()}
@@ -88,11 +92,12 @@ class Split(TableTransform):
         # Sorted by id, so that nothing below can depend on the order of the records.
         columns = [name for name in self.reads(context) if name in frame.collect_schema()]
         small = frame.select(columns).sort("id").collect()
-        given = _given(small)
-        if not given.is_empty():
-            small = small.join(given, on="id", how="anti", maintain_order="left")
-            if small.is_empty():
-                return _joined(frame, given, {**_sizes(given["split"]), "given": given.height})
+        given, general = _given(small), _general(small)
+        settled = pl.concat([given, general])
+        if not settled.is_empty():
+            small = small.join(settled, on="id", how="anti", maintain_order="left")
+            if small.is_empty() and not given.is_empty():
+                return _joined(frame, settled, {**_sizes(given["split"]), "given": given.height})
         names, classes = self._classes(small)
         numbers, alike = self._numbers(small, context)
         firsts = small["id"].gather(np.unique(numbers, return_index=True)[1])
@@ -103,14 +108,16 @@ class Split(TableTransform):
         if not given.is_empty():
             notes["given"] = given.height
         splits = small.select("id", split=side)
-        return _joined(frame, splits if given.is_empty() else pl.concat([given, splits]), notes)
+        return _joined(frame, splits if settled.is_empty() else pl.concat([settled, splits]), notes)
 
     def _numbers(self, small: pl.DataFrame, context: StepContext) -> tuple[Numbers, dict[str, object]]:
         """Group number per record, and for the report how many read like another one."""
-        columns = self._columns()
-        if columns and SHARED in small.columns:
-            columns.append(SHARED)
         groups = self._alike(small, context)
+        columns = self._columns()
+        if not _OF_PICTURES.isdisjoint(columns):
+            small = small.with_columns(_pictures(small, context.files))
+        if columns:
+            columns += [name for name in (SHARED, *_PICTURES) if name in small.columns]
         several = sum(int((np.bincount(numbers)[numbers] > 1).sum()) for numbers in groups)
         read = [pl.Series(f"@{at}", numbers) for at, numbers in enumerate(groups)]
         with_texts = small.with_columns(read)
@@ -139,6 +146,27 @@ class Split(TableTransform):
         numbers = {name: number for number, name in enumerate(names)}
         coded = column.replace_strict(numbers, default=UNCLASSED, return_dtype=pl.Int64)
         return names, coded.to_numpy()
+
+
+def _pictures(small: pl.DataFrame, files: FileDigests) -> list[pl.Series | pl.Expr]:
+    """Columns of lists with a value for each of a record's pictures, equal for equal pictures."""
+    columns: list[pl.Series | pl.Expr] = []
+    if "images" in small.columns:
+        digests = [[files.sha256(path) for path in paths or ()] for paths in small["images"].to_list()]
+        columns.append(pl.Series("@files", digests, dtype=pl.List(pl.String)))
+    if "looks" in small.columns:
+        pixels = pl.element().struct.field("pixels")
+        columns.append(pl.col("looks").list.eval(pixels).alias("@pixels"))
+    if "phash" in small.columns:  # 64 digits a picture
+        columns.append(pl.col("phash").str.extract_all(r"\w{64}").alias("@hashes"))
+    return columns
+
+
+def _general(small: pl.DataFrame) -> pl.DataFrame:
+    """Id and split of the general records that an earlier step mixed in."""
+    if "set" not in small.columns:
+        return pl.DataFrame(schema={"id": pl.String, "split": pl.String})
+    return small.filter(pl.col("set") == GENERAL).select("id", split=pl.lit(TRAIN))
 
 
 def _given(small: pl.DataFrame) -> pl.DataFrame:
