@@ -76,11 +76,14 @@ class Split(TableTransform):
         return tuple(dict.fromkeys(["id", *([self.stratify] if self.stratify else []), *self._columns()]))
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
-        shared = () if self.group is None else (SHARED, "images", "looks")
-        texts: tuple[str, ...] = ()
-        if self._same_text is not None:
-            texts = ("images", self.ocr_text, *chat_columns(context).question_names)
-        return tuple(dict.fromkeys([GIVEN_SPLIT, "set", *shared, *texts]))
+        if self.group is None:
+            shared: tuple[str, ...] = (GIVEN_SPLIT, "set")
+        else:
+            shared = (GIVEN_SPLIT, "set", SHARED, "images", "looks")
+        if self._same_text is None:
+            return shared
+        texts = ("images", self.ocr_text, *chat_columns(context).question_names)
+        return tuple(dict.fromkeys((*shared, *texts)))
 
     def outputs(self, context: StepContext) -> Columns:
         return {"split": pl.String()}

@@ -304,6 +304,28 @@ def test_a_source_that_is_wholly_split_stays_as_it_is() -> None:
     assert notes == {"train": 2, "val": 2, "given": 4}
 
 
+@pytest.mark.parametrize("same_text", [None, 0.6])
+def test_texts_that_read_alike_never_straddle_without_a_group_either(same_text: float | None) -> None:
+    texts = screens(100)
+    columns = {"text": texts + [photographed_again(text) for text in texts], "images": [[]] * 200}
+    found, notes = split(records(["a"] * 200, **columns), val=0.2, same_text=same_text)
+    assert (straddling(found, 100) == 0) is (same_text is not None)
+    assert notes.get("near_duplicate_texts") == (200 if same_text else None)
+    assert in_val(found).height == 40
+    with_picture = {**columns, "images": [["/a.jpg"]] * 200}  # whose text is a question
+    found, notes = split(records(["a"] * 200, **with_picture), val=0.2, same_text=same_text)
+    assert straddling(found, 100) > 10
+    assert "near_duplicate_texts" not in notes
+
+
+def test_a_split_that_names_neither_group_nor_texts_stays_a_plain_one() -> None:
+    texts = screens(100)
+    columns = {"text": texts + [photographed_again(text) for text in texts], "images": [[]] * 200}
+    found, notes = split(records(["a"] * 200, **columns), val=0.2)
+    assert "near_duplicate_texts" not in notes
+    assert found["split"].equals(split(records(["a"] * 200), val=0.2)[0]["split"])
+
+
 @pytest.mark.parametrize("group", ["duplicate_of", "images", "sha256", "phash"])
 def test_a_picture_that_records_of_several_have_in_common_keeps_them_together(
     project: Path, group: str
@@ -341,25 +363,3 @@ def test_general_records_stay_in_training_and_count_for_no_share() -> None:
     sides, notes = split(frame, val=0.5, stratify=None)
     assert sides.filter(set="general")["split"].unique().to_list() == ["train"]
     assert notes["val"] == sides.filter(split="val").height == 10
-
-
-@pytest.mark.parametrize("same_text", [None, 0.6])
-def test_texts_that_read_alike_never_straddle_without_a_group_either(same_text: float | None) -> None:
-    texts = screens(100)
-    columns = {"text": texts + [photographed_again(text) for text in texts], "images": [[]] * 200}
-    found, notes = split(records(["a"] * 200, **columns), val=0.2, same_text=same_text)
-    assert (straddling(found, 100) == 0) is (same_text is not None)
-    assert notes.get("near_duplicate_texts") == (200 if same_text else None)
-    assert in_val(found).height == 40
-    with_picture = {**columns, "images": [["/a.jpg"]] * 200}  # whose text is a question
-    found, notes = split(records(["a"] * 200, **with_picture), val=0.2, same_text=same_text)
-    assert straddling(found, 100) > 10
-    assert "near_duplicate_texts" not in notes
-
-
-def test_a_split_that_names_neither_group_nor_texts_stays_a_plain_one() -> None:
-    texts = screens(100)
-    columns = {"text": texts + [photographed_again(text) for text in texts], "images": [[]] * 200}
-    found, notes = split(records(["a"] * 200, **columns), val=0.2)
-    assert "near_duplicate_texts" not in notes
-    assert found["split"].equals(split(records(["a"] * 200), val=0.2)[0]["split"])
