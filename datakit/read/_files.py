@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,6 +33,7 @@ BOM_BYTES = BOM.encode()
 _BLOCK = 1 << 20
 _SAMPLE = 1 << 16
 """Bytes of lines beyond ASCII that an old encoding is told by."""
+_BETWEEN_OBJECTS = re.compile(rb"\}\s*,\s*\{")
 _ESCAPED_LINES = 400
 """Lines of ASCII that one of disguised signs is told by."""
 
@@ -137,15 +140,15 @@ def _sampled(path: Path, file: BinaryIO) -> str:
     plain = utf8 = other = size = 0
     sample: list[bytes] = []
     while lines := file.readlines(_BLOCK):
-        for line in lines:
-            if line.isascii():
-                plain += not line.isspace()
+        for part in chain.from_iterable(map(_parts, lines)):
+            if part.isascii():
+                plain += not part.isspace()
                 continue
-            valid = _is_utf8(line)
-            other, utf8 = other + (not valid), utf8 + (valid and is_surely_utf8(line))
+            valid = _is_utf8(part)
+            other, utf8 = other + (not valid), utf8 + (valid and is_surely_utf8(part))
             if size < _SAMPLE:
-                sample.append(line[:_SAMPLE])
-                size += len(line)
+                sample.append(part[:_SAMPLE])
+                size += len(part)
     if other == 0 and (doubts := doubtful_encodings(sample)):
         raise _unsure(path, [UTF8, *doubts])
     if utf8 >= other:
@@ -154,6 +157,11 @@ def _sampled(path: Path, file: BinaryIO) -> str:
     if not fitting and other < plain:
         return UTF8  # some damaged lines among plain ones: each of them is a reject
     return _told(path, fitting)
+
+
+def _parts(line: bytes) -> list[bytes]:
+    """A line, or the objects in it: a JSON array may be one line."""
+    return _BETWEEN_OBJECTS.split(line)
 
 
 def _told(path: Path, fitting: Sequence[str]) -> str:
