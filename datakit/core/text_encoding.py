@@ -128,8 +128,8 @@ def _unmarked_utf16(head: bytes) -> str | None:
     encoding, zeros, others = ("utf-16-le", odd, even) if odd > even else ("utf-16-be", even, odd)
     if zeros < max(2, len(head) // 40) or others > zeros // 4:
         return None
-    if zeros < len(head) * 2 // 5 and _begins_utf8(head):
-        return None  # plain text with some zero bytes in it
+    if zeros * (5 if others == 0 else 2.5) <= len(head) and _begins_utf8(head):
+        return None  # plain text with some zero bytes in it; both bytes of `登` and `录` are letters of ASCII
     text = head.decode(encoding, "replace")
     strange = sum(1 for sign in text if unicodedata.category(sign) in ("Cn", "Co", "Cs") or sign == "\ufffd")
     return encoding if strange <= len(text) // 50 + 1 else None

@@ -142,6 +142,11 @@ def test_unicode_is_told_by_its_mark_or_its_zero_bytes(encoding: str, text: str,
     assert decoded(text.encode(encoding), tmp_path) == text
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_whose_bytes_are_all_ascii_is_told(encoding: str) -> None:
+    assert marked_encoding("id,label\n0,登录\n1,登录\n2,登录\n".encode(encoding)) == encoding
+
+
 @pytest.mark.parametrize("data", [b'{"a": "\0\0\0"}\n', b"\0" * 40, b"id,label\n1,\0x\0\n", b""])
 def test_zero_bytes_in_plain_text_are_no_utf_16(data: bytes) -> None:
     assert marked_encoding(data) is None
