@@ -122,7 +122,7 @@ def _usual_names(text: str) -> set[str]:
     places = [gap.end() for gap, _ in zip(_NEXT.finditer(text), range(_LOOKED_AT), strict=False)]
     values = (_value_at(text, place) for place in places)
     objects = [(end - place, value) for place, (value, end, _) in zip(places, values, strict=True) if value]
-    return set(max(objects, key=lambda found: found[0])[1]) if objects else set()
+    return set(max(objects, key=lambda sized: sized[0])[1]) if objects else set()
 
 
 def _is_end(rest: str, opening: str) -> bool:

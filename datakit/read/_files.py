@@ -128,7 +128,7 @@ def _encoding_of(path: Path, _stamp: Stamp) -> str:
             file.seek(0)
             valid, sure, escaped = _all_utf8(file)
             if valid and sure:
-                return _told(path, disguised_encodings(escaped))
+                return _only_one(path, disguised_encodings(escaped))
             file.seek(0)
             return _sampled(path, file)
     except OSError as error:
@@ -156,7 +156,7 @@ def _sampled(path: Path, file: BinaryIO) -> str:
     fitting = fitting_encodings(sample)
     if not fitting and other < plain:
         return UTF8  # some damaged lines among plain ones: each of them is a reject
-    return _told(path, fitting)
+    return _only_one(path, fitting)
 
 
 def _parts(line: bytes) -> list[bytes]:
@@ -164,7 +164,7 @@ def _parts(line: bytes) -> list[bytes]:
     return _BETWEEN_OBJECTS.split(line)
 
 
-def _told(path: Path, fitting: Sequence[str]) -> str:
+def _only_one(path: Path, fitting: Sequence[str]) -> str:
     """The only encoding that fits. Raises UserError for none, and for several."""
     if len(fitting) == 1:
         return fitting[0]

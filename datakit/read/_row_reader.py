@@ -110,8 +110,8 @@ class TableReader(Reader):
             yield Batch(pl.DataFrame(schema=plan.schema()), notes={"columns": plan.note})
         for block in self._blocks(files, context.run.batch_rows):
             yield records.batch(block)
-        told = records.labels.warnings() + records.texts.warnings()
-        warnings = [*self._warnings(files, plan), *told]
+        notes = records.labels.warnings() + records.texts.warnings()
+        warnings = [*self._warnings(files, plan), *notes]
         if warnings:
             yield Batch(pl.DataFrame(schema=plan.schema()), notes={"warnings": warnings})
 

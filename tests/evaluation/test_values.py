@@ -206,7 +206,6 @@ def test_record_of_a_missing_column_is_named(tmp_path: Path) -> None:
 
 
 def test_words_for_no_value_are_no_true_labels() -> None:
-    from datakit.core.labels import Label, LabelSet
 
     assert read_labels(["a", "nan", "null", "无", " "], None) == {"a"}
     assert read_labels("a、None", None) == {"a"}

@@ -329,7 +329,8 @@ def test_an_answer_of_a_dialogue_that_a_program_wrote_for_none_is_rejected(
     word: str, tmp_path: Path, read: Any
 ) -> None:
     chats = [
-        [{"role": "user", "content": "?"}, {"role": "assistant", "content": said}] for said in (word, "无")
+        [{"role": "user", "content": "?"}, {"role": "assistant", "content": answer}]
+        for answer in (word, "无")
     ]
     write(tmp_path, *(json.dumps({"id": str(at), "messages": chat}) for at, chat in enumerate(chats)))
     got = read("read.jsonl", path="rows.jsonl")
