@@ -57,6 +57,22 @@ def visible_form(text: str) -> str:
     return unicodedata.normalize("NFC", seen).strip()
 
 
+_NO_VALUE = frozenset(
+    '|nan|-nan|nat|null|none|na|n/a|<na>|#n/a|#na|#null!|[]|{}|""|无|無'.split("|")  # noqa: SIM905
+)
+"""What tables write where there is no value (those of pandas, spreadsheets and databases), casefolded."""
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a text is blank or a word for no value, as it is seen."""
+    return len(text) < 100 and visible_form(text).casefold() in _NO_VALUE
+
+
+def says_no_text(text: str) -> bool:
+    """Whether a text is blank or a word for no value that nobody answers with, as they do with 无 and []."""
+    return says_nothing(text) and text.strip() not in ("无", "無", "[]", "{}", '""')
+
+
 def shown(text: str) -> str:
     """`text` with what cannot be seen written out, such as `购物车\\u200b`."""
     parts = unicodedata.normalize("NFC", text) != text

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 REJECTED = {
     # read
-    "answer_empty": "An answer of the dialogue is blank, so there is nothing to learn.",
+    "answer_empty": "An answer of the dialogue is blank, or nan or null, so there is nothing to learn.",
     "bad_csv": "The line breaks the rules of CSV: mostly an open quotation mark. Mend the line.",
     "bad_encoding": "Bytes that are not in the encoding of the rest of the file. Save the file as UTF-8.",
     "bad_json": "The line is no JSON; the column of the fault is named. Mend the line.",
     "duplicate_id": "An earlier record has this id. Make ids unique, or set `id: null`: rows get their own.",
     "id_rounded": "A spreadsheet has rounded the id (1.23E+18). Export the column as text.",
-    "instruction_missing": "A row of the alpaca format asks nothing.",
+    "instruction_missing": "A row of the alpaca format asks nothing (blank, or nan, NULL, None, N/A).",
     "label_not_text": "The label is a list or an object.",
     "messages_format": "The turns are not in a form that the reader knows; the turn is named.",
     "messages_order": "Turns do not alternate, or the last is no answer.",
     "not_a_picture": "A file in the folder is no picture. Move it away.",
     "not_an_object": "The line or element is JSON, but no object with named values.",
     "objects_format": "The boxes are not in ms-swift's form (`ref`, `bbox`).",
-    "output_missing": "A row of the alpaca format has no answer.",
+    "output_missing": "A row of the alpaca format has no answer (blank, or nan, NULL, None, N/A).",
     "ragged_row": "A row has more or fewer values than the header has names.",
     "repeated_header": "The header stands again within the file: files were joined. Take the line out.",
     "tools_format": "`tools` is no list of functions, nor the JSON of one.",
