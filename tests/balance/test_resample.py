@@ -198,7 +198,9 @@ def test_who_stays_under_a_cap_depends_on_the_seed() -> None:
     before = records({"a": 50})
     kept = {
         seed: frozenset(
-            resample(before, StepContext(base=Path(), project=Path(), seed=seed), strategy="cap", cap=20)[0]["id"]
+            resample(before, StepContext(base=Path(), project=Path(), seed=seed), strategy="cap", cap=20)[0][
+                "id"
+            ]
         )
         for seed in range(4)
     }
