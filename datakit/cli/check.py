@@ -135,6 +135,7 @@ def _print(report: Report) -> None:
     ]
     click.echo(f"{settings['train_yaml'] or settings['dataset_dir']}: {', '.join(facts)}")
     head: tuple[str, ...] = ("data set", "part", "rows", "kept", "dropped", "stops", "crashes", "cut")
+    head += ("uncounted",)
     head += ("text tokens", "image tokens", "longest")
     rows = [
         (tally.name, tally.part, *(f"{value:,}" if value else "·" for value in _figures(tally)))
@@ -153,7 +154,7 @@ def _print(report: Report) -> None:
 
 
 def _figures(tally: Tally) -> tuple[int, ...]:
-    counts = (tally.rows, tally.kept, tally.dropped, tally.stops, tally.crashes, tally.cut)
+    counts = (tally.rows, tally.kept, tally.dropped, tally.stops, tally.crashes, tally.cut, tally.uncounted)
     return (*counts, tally.text_tokens, tally.image_tokens, tally.longest)
 
 
