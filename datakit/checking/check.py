@@ -137,9 +137,13 @@ class Check:
 
     def _settings(self, media: Path) -> dict[str, Any]:
         training = self.training
+        path = show_path(training.file.path) if training.file else None
+        if training.purpose in FOREIGN:
+            named = ("dataset_dir", "media_dir", "template", "cutoff_len", "image_max_pixels")
+            return {"train_yaml": path, **dict.fromkeys((*named, "image_min_pixels", "gpus"))}
         return {
-            "train_yaml": show_path(training.file.path) if training.file else None,
-            "dataset_dir": show_path(self._folder),
+            "train_yaml": path,
+            "dataset_dir": self._remote or show_path(self._folder),
             "media_dir": show_path(media),
             "template": training.template,
             "cutoff_len": None if training.cutoff is None else training.cutoff + training.packed,

@@ -133,7 +133,7 @@ def _print(report: Report) -> None:
         for key in ("template", "cutoff_len", "image_max_pixels", "gpus")
         if (value := settings[key]) is not None
     ]
-    click.echo(f"{settings['train_yaml'] or settings['dataset_dir']}: {', '.join(facts)}")
+    click.echo(": ".join(filter(None, (settings["train_yaml"] or settings["dataset_dir"], ", ".join(facts)))))
     head: tuple[str, ...] = ("data set", "part", "rows", "kept", "dropped", "stops", "crashes", "cut")
     head += ("uncounted",)
     head += ("text tokens", "image tokens", "longest")

@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 
 from datakit.checking.check import Check
+from datakit.checking.finding import Findings
+from datakit.checking.purpose import FOREIGN
+from datakit.checking.settings import check_settings
 from datakit.checking.training import Training
 from datakit.recipe.yaml_file import YamlFile
 from tests.support.trainer_fates import Trainer, difference
@@ -84,3 +87,32 @@ def test_every_row_of_every_entry_fares_as_foretold(
         rows += len(accounts)
     assert wrong[:3] == []
     assert rows > 1_000
+
+
+def test_settings_of_its_examples_fare_as_foretold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every YAML file of the folder `examples` beside the data, where it is there. No GPU is asked for."""
+    from llamafactory.hparams import get_train_args, parser
+
+    paths = sorted((FOLDER.parent / "examples").rglob("*.yaml"))
+    if not paths:
+        pytest.skip(f"there is no folder {FOLDER.parent / 'examples'}")
+    monkeypatch.setattr(parser, "_check_extra_dependencies", lambda *_: None)
+    monkeypatch.setattr(parser, "is_torch_bf16_gpu_available", lambda: True)
+    foreign, wrong = 0, []
+    for path in paths:
+        training, findings = Training.load(path), Findings()
+        check_settings(training, findings)
+        if training.purpose in FOREIGN:
+            foreign += 1
+            wrong += [path] if findings.count("error") else []
+            continue
+        keys = {key: value for key, value in training.keys.items() if key not in ("bf16", "deepspeed")}
+        try:
+            get_train_args(dict(keys))
+            runs = True
+        except Exception:  # whatever it is, the run ends
+            runs = False
+        if runs == bool(findings.count("error")):
+            wrong.append((path, runs, [finding.message for finding in findings.all]))
+    assert wrong == []
+    assert 0 < foreign < len(paths)
