@@ -93,9 +93,10 @@ def test_settings_of_its_examples_fare_as_foretold(monkeypatch: pytest.MonkeyPat
     """Every YAML file of the folder `examples` beside the data, where it is there. No GPU is asked for."""
     from llamafactory.hparams import get_train_args, parser
 
-    paths = sorted((FOLDER.parent / "examples").rglob("*.yaml"))
+    paths = sorted((FOLDER.parent / "examples").resolve().rglob("*.yaml"))
     if not paths:
         pytest.skip(f"there is no folder {FOLDER.parent / 'examples'}")
+    monkeypatch.chdir(FOLDER.parent)  # where their paths begin
     monkeypatch.setattr(parser, "_check_extra_dependencies", lambda *_: None)
     monkeypatch.setattr(parser, "is_torch_bf16_gpu_available", lambda: True)
     foreign, wrong = 0, []
