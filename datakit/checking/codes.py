@@ -272,7 +272,11 @@ CODES: dict[str, Code] = {
         "The configuration names no data set, so there are no rows to check",
         "Name one: --dataset a,b",
     ),
-    "not_training": Code("note", "The file is none of LLaMA-Factory's own, so nothing in it was checked", ""),
+    "not_training": Code(
+        "note",
+        "The file is none of LLaMA-Factory's own, so nothing in it was checked",
+        "Name the configuration of the training.",
+    ),
     "model_misspelt": Code(
         "warning", "The model's name looks misspelt", "Mend it; the hub refuses names that it does not have."
     ),

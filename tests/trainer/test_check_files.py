@@ -131,21 +131,6 @@ CASES: dict[str, tuple[Files, dict[str, Any], bool]] = {
         {},
         False,
     ),
-    "a place in a text model's row": (
-        {
-            "a.json": (
-                [
-                    {
-                        **good(),
-                        "messages": [{"role": "user", "content": "<video><image>"}, TEXT["messages"][1]],
-                    }
-                ],
-                SHARED,
-            )
-        },
-        {"template": "qwen"},
-        True,
-    ),
     "no marks for `stage: kto`": ({"a.json": ([TEXT], SHARED)}, {"stage": "kto"}, False),
     "undefined set": ({"a.json": ([TEXT], SHARED)}, {"dataset": "z"}, False),
     "val_size as large as the set": ({"a.json": ([TEXT] * 3, SHARED)}, {"val_size": 3}, False),
