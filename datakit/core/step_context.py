@@ -22,6 +22,7 @@ from datakit.core.shipped import shipped_folder
 from datakit.core.sub_results import MemorySubResults, SubResults
 from datakit.core.templates import Templates
 from datakit.core.text_encoding import decoded
+from datakit.core.tokens import Template
 
 if TYPE_CHECKING:
     from datakit.core.transform import Transform
@@ -67,6 +68,8 @@ class StepContext:
     budget: CallBudget = field(default_factory=CallBudget)
     stats: CallStats = field(default_factory=CallStats)
     sub_results: SubResults = field(default_factory=MemorySubResults)
+    chat_layout: Template = "qwen2_vl"
+    """How the model that the recipe trains has a chat laid out: what tokens of chats are counted by."""
     writers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Column -> the templates that have a model write it. Under "" the recipe's prompts."""
     steps: tuple[Transform, ...] = ()

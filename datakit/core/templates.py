@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from contextlib import suppress
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -19,6 +20,7 @@ from jinja2 import (
     TemplateNotFound,
     TemplateSyntaxError,
     meta,
+    nodes,
 )
 from jinja2.loaders import split_template_path
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -44,6 +46,7 @@ _TURN = re.compile(r"\{\{(idx)\}\}")
 BREAKING = r"<(?:image|video|audio)>|<\|(?:im_start|im_end|endoftext|image_pad|video_pad)\|>"
 """What the trainer takes for a place of a medium, for the end of a turn or for pixels, wherever it stands."""
 _BREAKING = re.compile(BREAKING)
+_NAMED = (nodes.Const, nodes.List, nodes.Tuple)
 _BREAKING_BUT_IMAGES = re.compile(BREAKING.replace("image|", "", 1))
 
 
@@ -238,16 +241,47 @@ class Templates:
         )
 
     def used(self, name: str) -> list[str]:
-        """The template and all that it includes by name."""
+        """The template and all that it includes by name, as far as they are there where they need not be."""
         return self._used(name, {})
+
+    def kept(self, name: str) -> dict[str, str]:
+        """Name -> text of all that is needed to render the template elsewhere.
+
+        Where a variable names a part, that is every text of the folders.
+        """
+        seen: dict[str, bool] = {}
+        texts = {used: self.source(used) for used in self._used(name, seen)}
+        loader = self._environment.loader
+        assert loader is not None  # set in the constructor
+        for other in self._files() if any(seen.values()) else ():
+            with suppress(UserError):  # a file that is no text cannot be a part
+                texts.setdefault(other, loader.get_source(self._environment, other)[0])
+        return texts
 
     def _used(self, name: str, seen: dict[str, bool]) -> list[str]:
         """The templates not seen before; `seen` tells of each whether a variable names what it includes."""
         if name in seen:
             return []
-        inner = list(meta.find_referenced_templates(self._environment.parse(self.source(name))))
+        tree = self._environment.parse(self.source(name))
+        free = {other for node in tree.find_all(nodes.Include) for other in self._absent(node)}
+        inner = list(meta.find_referenced_templates(tree))
         seen[name] = None in inner
-        return [name, *(used for other in inner if other is not None for used in self._used(other, seen))]
+        parts = [other for other in inner if other is not None and other not in free]
+        return [name, *(used for other in parts for used in self._used(other, seen))]
+
+    def _absent(self, include: nodes.Include) -> list[str]:
+        """The parts that are not there and need not be: by `ignore missing`, or for another of a list."""
+        named = include.template.as_const() if isinstance(include.template, _NAMED) else ""
+        choices = [named] if isinstance(named, str) else list(named)
+        absent = [name for name in choices if not self._is_there(name)]
+        return absent if include.ignore_missing or len(absent) < len(choices) else []
+
+    def _is_there(self, name: str) -> bool:
+        try:
+            parts = split_template_path(name)
+        except TemplateNotFound:  # a name that leaves the folder
+            return False
+        return any(folder.joinpath(*parts).is_file() for folder in self.folders)
 
     def _files(self) -> dict[str, Path]:
         """Every file that can be included, sorted by the name that would include it."""
