@@ -13,7 +13,7 @@ from datakit.llm._circuit import Circuit
 from datakit.llm._connection import Connection
 from datakit.llm._dialect import Dialect
 from datakit.llm._evidence import OF_RECORD, Evidence, remedy_of
-from datakit.llm._faults import Fault
+from datakit.llm._faults import SAID_200, Fault
 from datakit.llm._pace import Limiter
 from datakit.llm._wire import Body
 from datakit.llm.answer import Answer
@@ -23,6 +23,13 @@ from datakit.llm.request import Request, Turn
 
 DOWN = frozenset({"server_error", "timed_out", "connection_lost", "body_malformed"})
 """Faults that count towards the circuit: nobody who makes sense is there."""
+
+
+def trouble(address: str, last_fault: str) -> str:
+    """What is wrong with an endpoint of which nothing but failures came; somebody who says 200 is not down."""
+    if last_fault.startswith(SAID_200):
+        return f"{address} answers, but with nothing that could be used; the last: {last_fault}"
+    return f"{address} is down; the last failure: {last_fault}"
 
 
 class Endpoint:
@@ -95,7 +102,7 @@ class Endpoint:
         self.attempts[reason] += 1
         if isinstance(outcome, Fault):
             self.evidence.heard(outcome)
-        else:
+        elif not outcome.is_withheld:
             self.evidence.answered()
         if reason in DOWN:
             self.last_fault = outcome.detail if isinstance(outcome, Fault) else ""
@@ -128,7 +135,7 @@ class Endpoint:
     def down(self) -> StopProvider:
         """The error for an endpoint that stays down."""
         return StopProvider(
-            f"{self.address} is down; the last failure: {self.last_fault}",
+            trouble(self.address, self.last_fault),
             "What was answered is stored. Run the same command again when the endpoint is well.",
         )
 

@@ -17,10 +17,14 @@ from datakit.llm._evidence import CONFIRMED, OF_RECORD
 from datakit.llm._faults import Fault, pause_s
 from datakit.llm._judge import Spent
 from datakit.llm._pool import Pool
+from datakit.llm._refusals import UNKNOWN, Refusals
 from datakit.llm.answer import Answer
 from datakit.llm.prices import unknown_price
 from datakit.llm.request import Request, Turn
 from datakit.llm.transport import RequestTokens
+
+_LOOK_S, _QUIET_LOOKS = 0.1, 2
+"""How often a refused record looks whether others are answered, and at how many looks nobody may be at work."""
 
 
 class Calls:
@@ -66,6 +70,7 @@ class Calls:
     async def ask(self, request: Request, further: tuple[Turn, ...], spent: Spent) -> Answer | Fault:
         """One answer, after as many tries as the settings allow."""
         pool, tries = self._pool, 0
+        refusals = Refusals()
         avoid: Endpoint | None = None
         tokens: int | None = None
         while True:
@@ -85,16 +90,36 @@ class Calls:
             if outcome.fate == "adapt":
                 if endpoint.dialect.adapt(outcome, version):
                     continue
-                outcome = replace(outcome, fate="retry", reason="request_refused")
+                outcome = replace(outcome, fate="retry", reason=UNKNOWN)
                 endpoint.evidence.heard(outcome)
             if (end := endpoint.evidence.ends(outcome)) is not None:
                 await self._out(endpoint, end)
-            elif not outcome.may_pass or tries >= self._most_tries(outcome):
+                continue
+            if outcome.reason == UNKNOWN:
+                refusals.add(outcome, endpoint)
+                if not refusals.is_open or not await self._others_answered(endpoint):
+                    return refusals.fate(endpoint)
+                avoid = await self._before_next(endpoint, outcome, len(refusals.faults) - 1)
+                continue
+            if not outcome.may_pass or tries >= self._most_tries(outcome):
                 return outcome if outcome.fate != "stop" else _of_its_record(outcome)
-            else:
-                if tries or not pool.others(endpoint):
-                    await self._wait(outcome, tries)
-                tries, avoid = tries + 1, endpoint
+            avoid = await self._before_next(endpoint, outcome, tries)
+            tries += 1
+
+    async def _before_next(self, endpoint: Endpoint, fault: Fault, tries: int) -> Endpoint:
+        """Waits for the next try as long as makes sense; the endpoint that it should avoid."""
+        if tries or not self._pool.others(endpoint):
+            await self._wait(fault, tries)
+        return endpoint
+
+    async def _others_answered(self, endpoint: Endpoint) -> bool:
+        """Whether the endpoint has given an answer, at the latest when no call is under way any more."""
+        quiet = 0
+        with self._stats.aside():
+            while not endpoint.evidence.has_answered and self._stopped is None and quiet < _QUIET_LOOKS:
+                await asyncio.sleep(_LOOK_S)
+                quiet = 0 if any(other.limiter.open for other in self._endpoints) else quiet + 1
+        return endpoint.evidence.has_answered
 
     def _most_tries(self, fault: Fault) -> int:
         """Further tries after a fault. What would stop the build is seen more than once, whatever is set."""
