@@ -6,10 +6,12 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
 
 from datakit.core.errors import StopProvider
 from datakit.core.settings import LlmSettings
 from datakit.llm._circuit import Circuit
+from datakit.llm._client_setup import proxy_variable
 from datakit.llm._connection import Connection
 from datakit.llm._dialect import Dialect
 from datakit.llm._evidence import OF_RECORD, Evidence, remedy_of
@@ -26,9 +28,12 @@ DOWN = frozenset({"server_error", "timed_out", "connection_lost", "body_malforme
 
 
 def trouble(address: str, last_fault: str) -> str:
-    """What is wrong with an endpoint of which nothing but failures came; somebody who says 200 is not down."""
+    """What is wrong with an endpoint of which nothing but failures came. One that says 200 is not down, and one
+    behind a proxy that is down need not be."""
     if last_fault.startswith(SAID_200):
         return f"{address} answers, but with nothing that could be used; the last: {last_fault}"
+    if last_fault.startswith("the proxy "):
+        return f"{address} cannot be reached: {last_fault}"
     return f"{address} is down; the last failure: {last_fault}"
 
 
@@ -156,6 +161,12 @@ class Endpoint:
             return StopProvider(
                 f"{address} does not know the model {settings.model}. {fault.detail}",
                 f"{remedy} Set llm.model.",
+            )
+        if fault.reason == "proxy":
+            variable, host = proxy_variable(self.connection.url), urlsplit(self.connection.url).hostname
+            return StopProvider(
+                f"{address} cannot be reached: {fault.detail}",
+                f"Set {variable} to scheme://NAME:PASSWORD@HOST:PORT of your proxy, or NO_PROXY={host}.",
             )
         if fault.reason == "certificate":
             return StopProvider(
