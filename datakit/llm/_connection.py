@@ -114,7 +114,9 @@ class Connection(Wire):
             if self._proxy is not None and is_socks(self._proxy):
                 from aiohttp_socks import ProxyConnector
 
-                scheme, _, place = self._proxy.partition("://")  # socks5h, socks4a: names are the proxy's to look up
+                scheme, _, place = self._proxy.partition(
+                    "://"
+                )  # socks5h, socks4a: names are the proxy's to look up
                 connector = ProxyConnector.from_url(
                     f"{scheme.rstrip('ha')}://{place}",
                     rdns=scheme[-1] in "ha" or None,

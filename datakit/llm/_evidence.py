@@ -130,3 +130,8 @@ class Evidence:
 def likeness(fault: Fault) -> str:
     """A fault's words without those that are about one request."""
     return _OWN.sub("#", fault.detail)
+
+
+def of_its_record(fault: Fault) -> Fault:
+    """What would have stopped the build, as the trouble of one record: others were answered meanwhile."""
+    return replace(fault, fate="retry", reason=OF_RECORD.get(fault.reason, fault.reason))

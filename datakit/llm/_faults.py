@@ -99,7 +99,10 @@ _NO_MONEY = re.compile(
 
 
 _SPOKEN = (
-    (re.compile(r"invalid_api_key|(?:incorrect|invalid) (?:api )?key|unauthori[sz]ed|authenticat", re.I), 401),
+    (
+        re.compile(r"invalid_api_key|(?:incorrect|invalid) (?:api )?key|unauthori[sz]ed|authenticat", re.I),
+        401,
+    ),
     (_NO_MONEY, 402),
     (_THROTTLED, 429),
     (_MODEL, 404),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from datakit.llm._endpoint import Endpoint
-from datakit.llm._evidence import CONFIRMED, likeness
+from datakit.llm._evidence import CONFIRMED, Evidence, likeness
 from datakit.llm._faults import Fault
 
 UNKNOWN = "request_refused"
@@ -19,11 +18,11 @@ class Refusals:
     _answers: int = 0
     """That the endpoint had given when it first refused this record."""
 
-    def add(self, fault: Fault, endpoint: Endpoint) -> None:
-        """One more."""
+    def add(self, fault: Fault, evidence: Evidence) -> None:
+        """One more, of the endpoint that shows this evidence."""
         if not self.faults:
-            self._answers = endpoint.evidence.answers
-            endpoint.evidence.refused_in_a_row += 1
+            self._answers = evidence.answers
+            evidence.refused_in_a_row += 1
         self.faults.append(fault)
 
     @property
@@ -31,13 +30,13 @@ class Refusals:
         """Whether another try would show more."""
         return len(self.faults) < CONFIRMED and len(set(map(likeness, self.faults))) == 1
 
-    def fate(self, endpoint: Endpoint) -> Fault:
+    def fate(self, evidence: Evidence) -> Fault:
         """A reject when the words were the same each time and others were answered meanwhile, else the next run's.
 
         Without an answer since, few records refused in a row may be their own; an endpoint that refuses
         whatever comes, as after a change of its settings, shows nothing about a record.
         """
-        newest, evidence = self.faults[-1], endpoint.evidence
+        newest = self.faults[-1]
         few = evidence.has_answered and evidence.refused_in_a_row <= CONFIRMED
         is_same = len(self.faults) >= CONFIRMED and len(set(map(likeness, self.faults))) == 1
         if not is_same or not (evidence.answers > self._answers or few):

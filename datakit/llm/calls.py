@@ -13,7 +13,7 @@ from datakit.core.call_stats import CallStats
 from datakit.core.errors import DatakitError
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.llm._endpoint import Endpoint
-from datakit.llm._evidence import CONFIRMED, OF_RECORD
+from datakit.llm._evidence import CONFIRMED, of_its_record
 from datakit.llm._faults import Fault, pause_s
 from datakit.llm._judge import Spent
 from datakit.llm._pool import Pool
@@ -96,13 +96,13 @@ class Calls:
                 await self._out(endpoint, end)
                 continue
             if outcome.reason == UNKNOWN:
-                refusals.add(outcome, endpoint)
+                refusals.add(outcome, endpoint.evidence)
                 if not refusals.is_open or not await self._others_answered(endpoint):
-                    return refusals.fate(endpoint)
+                    return refusals.fate(endpoint.evidence)
                 avoid = await self._before_next(endpoint, outcome, len(refusals.faults) - 1)
                 continue
             if not outcome.may_pass or tries >= self._most_tries(outcome):
-                return outcome if outcome.fate != "stop" else _of_its_record(outcome)
+                return outcome if outcome.fate != "stop" else of_its_record(outcome)
             avoid = await self._before_next(endpoint, outcome, tries)
             tries += 1
 
@@ -177,8 +177,3 @@ class Calls:
 
     def _note(self, text: str) -> None:
         self.notes.setdefault("warnings", []).append(text)
-
-
-def _of_its_record(fault: Fault) -> Fault:
-    """What would have stopped the build, as the trouble of one record: others were answered meanwhile."""
-    return replace(fault, fate="retry", reason=OF_RECORD.get(fault.reason, fault.reason))

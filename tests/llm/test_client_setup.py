@@ -153,20 +153,26 @@ def test_proxy_that_fails_is_named_in_a_sentence(
         place = f"127.0.0.1:{port if says is not None else 9}"
         monkeypatch.setenv("ALL_PROXY", f"{scheme}://me:secret-4711@{place}")
         if scheme == "socks4":
-            url = url.replace("models.example.org", "192.0.2.1")  # it takes no names: this machine looks them up
+            url = url.replace(
+                "models.example.org", "192.0.2.1"
+            )  # it takes no names: this machine looks them up
         error = fault(base_url=url)
         assert f"the proxy {scheme}://{place} {words}" in str(error)
         assert "is down" not in str(error)
         assert "secret-4711" not in str(error)
         monkeypatch.setattr("datakit.llm._circuit.NEVER_UP_S", 0.0)
         outcome = ask(base_url=url) if words != CREDENTIALS else None
-        assert outcome is None or (isinstance(outcome, Retry) and f"the proxy {scheme}://{place}" in outcome.detail)
+        assert outcome is None or (
+            isinstance(outcome, Retry) and f"the proxy {scheme}://{place}" in outcome.detail
+        )
 
 
 def test_proxy_whose_name_nobody_knows_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for scheme in ("socks5", "http"):
         monkeypatch.setenv("ALL_PROXY", f"{scheme}://no-such-host.invalid:1080")
-        assert f"the proxy {scheme}://no-such-host.invalid:1080 cannot be reached" in str(fault(base_url=REMOTE))
+        assert f"the proxy {scheme}://no-such-host.invalid:1080 cannot be reached" in str(
+            fault(base_url=REMOTE)
+        )
 
 
 def test_proxy_that_cannot_reach_the_server_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,7 +133,9 @@ def test_pause_is_what_the_server_asks_for_else_grows() -> None:
         ("Clé d'accès refusée", "latin-1"),
     ],
 )
-@pytest.mark.parametrize("form", ["{}", "<html><title>400</title><p>{}</p>", '{{"error": {{"message": "{}"}}}}'])
+@pytest.mark.parametrize(
+    "form", ["{}", "<html><title>400</title><p>{}</p>", '{{"error": {{"message": "{}"}}}}']
+)
 def test_words_in_an_old_encoding_are_read(words: str, encoding: str, form: str) -> None:
     message = message_of(form.format(words).encode(encoding))
     assert words in message
