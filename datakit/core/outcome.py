@@ -45,7 +45,7 @@ class Retry:
 Outcome = Done | Rejected | Retry
 
 
-REFUSED = "refused"
+REFUSAL = "refusal"
 """In the `meta` of a reject: a model's refusal, which an answer to another record must show to be its own."""
 
 RETRY = "retry:"

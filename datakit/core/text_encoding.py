@@ -207,8 +207,9 @@ def decoded(data: bytes, path: Path, what: str = "the file") -> str:
 
 
 def readable(data: bytes) -> str:
-    """The text of a message, such as a server's error, whose encoding nobody names: the likeliest one, with marks
-    for what cannot be read. For people to read; data are never guessed so.
+    """The text of a message, such as a server's error, in the likeliest encoding, with marks for what is none.
+
+    For people to read; data are never guessed so.
     """
     marked = marked_encoding(data)
     if marked is None and not _begins_utf8(data):

@@ -91,7 +91,7 @@ class Connection(Wire):
                 return Reply(response.status, response.headers, data)
         except aiohttp.ClientConnectorCertificateError as error:
             return self.safe(_untrusted(error))
-        except (aiohttp.ClientError, OSError, ValueError, *socks_errors()) as error:  # OSError: timeouts too
+        except _lost_by(aiohttp.ClientError) as error:
             fault = None if self._proxy is None else proxy_fault(error, self._proxy, no_connection)
             if fault is not None:
                 return self.safe(fault)
@@ -114,9 +114,8 @@ class Connection(Wire):
             if self._proxy is not None and is_socks(self._proxy):
                 from aiohttp_socks import ProxyConnector
 
-                scheme, _, place = self._proxy.partition(
-                    "://"
-                )  # socks5h, socks4a: names are the proxy's to look up
+                # socks5h, socks4a: names are the proxy's to look up
+                scheme, _, place = self._proxy.partition("://")
                 connector = ProxyConnector.from_url(
                     f"{scheme.rstrip('ha')}://{place}",
                     rdns=scheme[-1] in "ha" or None,
@@ -132,6 +131,11 @@ class Connection(Wire):
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
+
+
+def _lost_by(client_error: type[Exception]) -> tuple[type[Exception], ...]:
+    """The errors of a call without a reply; a timeout is an OSError."""
+    return client_error, OSError, ValueError, *socks_errors()
 
 
 def _untrusted(error: Exception) -> Fault:

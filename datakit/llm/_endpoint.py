@@ -28,8 +28,8 @@ DOWN = frozenset({"server_error", "timed_out", "connection_lost", "body_malforme
 
 
 def trouble(address: str, last_fault: str) -> str:
-    """What is wrong with an endpoint of which nothing but failures came. One that says 200 is not down, and one
-    behind a proxy that is down need not be."""
+    """What is wrong with an endpoint of which nothing but failures came. One that says 200 is not down, and
+    one behind a proxy that is down need not be."""
     if last_fault.startswith(SAID_200):
         return f"{address} answers, but with nothing that could be used; the last: {last_fault}"
     if last_fault.startswith("the proxy "):

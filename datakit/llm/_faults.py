@@ -38,7 +38,7 @@ class Fault:
 
     fate: Fate
     reason: str
-    """For a record: the word counted in the report. To adapt: what to leave out. To stop: key, model, proxy …"""
+    """For a record: the word counted in the report. To adapt: what to leave out. To stop: key, model …"""
     detail: str
     wait_s: float | None = None
     """What the server asked for with Retry-After."""

@@ -12,7 +12,7 @@ UNKNOWN = "request_refused"
 
 @dataclass
 class Refusals:
-    """The refusals of one record so far. One is never believed: it is asked again while others are answered."""
+    """The refusals of one record so far. One is never believed: it is asked again, while others are answered."""
 
     faults: list[Fault] = field(default_factory=list)
     _answers: int = 0
@@ -31,7 +31,7 @@ class Refusals:
         return len(self.faults) < CONFIRMED and len(set(map(likeness, self.faults))) == 1
 
     def fate(self, evidence: Evidence) -> Fault:
-        """A reject when the words were the same each time and others were answered meanwhile, else the next run's.
+        """A reject when the words were the same each time and others were answered meanwhile, else a retry.
 
         Without an answer since, few records refused in a row may be their own; an endpoint that refuses
         whatever comes, as after a change of its settings, shows nothing about a record.

@@ -24,7 +24,7 @@ from datakit.llm.request import Request, Turn
 from datakit.llm.transport import RequestTokens
 
 _LOOK_S, _QUIET_LOOKS = 0.1, 2
-"""How often a refused record looks whether others are answered, and at how many looks nobody may be at work."""
+"""How often a refused record looks whether others are answered; after so many looks at nobody it ends."""
 
 
 class Calls:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from datakit.core.errors import BudgetSpent, StopProvider
-from datakit.core.outcome import REFUSED, Rejected, Retry
+from datakit.core.outcome import REFUSAL, Rejected, Retry
 from datakit.llm._faults import Fault
 from datakit.llm._judge import Spent, judge, repair_turns
 from datakit.llm.answer import Answer
@@ -82,7 +82,7 @@ class Client:
             outcome.facts.update(transport.marks)
             return outcome
         self._weigh(outcome)
-        refused = {REFUSED: True} if isinstance(outcome, Rejected) else {}
+        refused = {REFUSAL: True} if isinstance(outcome, Rejected) else {}
         return replace(outcome, meta={**outcome.meta, **transport.marks, **refused})
 
     async def close(self) -> None:

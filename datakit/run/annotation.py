@@ -176,7 +176,7 @@ class Annotation:
                 for answered in batches:
                     self._keep(answered, results)
                     self.progress.advance(len(answered), live.text())
-            results.settle()
+                results.settle()
         except BudgetSpent:
             results.settle()
             raise

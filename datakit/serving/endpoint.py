@@ -150,7 +150,7 @@ class Endpoint:
             await connection.close()
 
     async def _others_answered(self) -> bool:
-        """Whether the server has given an answer, at the latest when no other request is under way any more."""
+        """Whether the server has given an answer, at the latest when no other request is under way."""
         while not self.evidence.has_answered and self._under_way:
             await asyncio.sleep(_LOOK_S)
         return self.evidence.has_answered

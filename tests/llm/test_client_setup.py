@@ -153,9 +153,7 @@ def test_proxy_that_fails_is_named_in_a_sentence(
         place = f"127.0.0.1:{port if says is not None else 9}"
         monkeypatch.setenv("ALL_PROXY", f"{scheme}://me:secret-4711@{place}")
         if scheme == "socks4":
-            url = url.replace(
-                "models.example.org", "192.0.2.1"
-            )  # it takes no names: this machine looks them up
+            url = url.replace("models.example.org", "192.0.2.1")  # it takes no names
         error = fault(base_url=url)
         assert f"the proxy {scheme}://{place} {words}" in str(error)
         assert "is down" not in str(error)
