@@ -71,8 +71,8 @@ REJECTED = {
     "missing_word": "No try says a word that is `required`.",
     "referee_refused": "The referee let no try pass; its words are told.",
     "refused": "The model refused to answer.",
-    "request_refused": "The endpoint refuses this record each time in the same words, which are told, while it "
-    "answers others. `datakit cache forget` has it asked again.",
+    "request_refused": "The endpoint refuses this record each time in the same words, which are told, while "
+    "it answers others. `datakit cache forget` has it asked again.",
 }
 """Stored with the record: the step is not tried, and nothing paid, again."""
 

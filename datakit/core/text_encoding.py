@@ -207,7 +207,7 @@ def decoded(data: bytes, path: Path, what: str = "the file") -> str:
 
 
 def readable(data: bytes) -> str:
-    """The text of a message, such as a server's error, in the likeliest encoding, with marks for what is none.
+    """The text of a message, such as a server's error, in the likeliest encoding, with marks for the rest.
 
     For people to read; data are never guessed so.
     """

@@ -111,7 +111,7 @@ class Endpoint:
             self.evidence.answered()
         if reason in DOWN:
             self.last_fault = outcome.detail if isinstance(outcome, Fault) else ""
-            self.circuit.failed(now, sent_at)
+            self.circuit.failed(now, sent_at, outcome.wait_s if isinstance(outcome, Fault) else None)
             self.limiter.overloaded(now, sent_at)
         else:
             self.circuit.answered()
@@ -161,6 +161,11 @@ class Endpoint:
             return StopProvider(
                 f"{address} does not know the model {settings.model}. {fault.detail}",
                 f"{remedy} Set llm.model.",
+            )
+        if fault.is_far:
+            return StopProvider(
+                f"{address} asks to come back in {(fault.wait_s or 0) / 60:,.0f} minutes. {fault.detail}",
+                "What was answered is stored. Run the same command again then.",
             )
         if fault.reason == "proxy":
             variable, host = proxy_variable(self.connection.url), urlsplit(self.connection.url).hostname

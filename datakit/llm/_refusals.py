@@ -12,7 +12,7 @@ UNKNOWN = "request_refused"
 
 @dataclass
 class Refusals:
-    """The refusals of one record so far. One is never believed: it is asked again, while others are answered."""
+    """The refusals of one record so far. One is never believed: the record is asked about again."""
 
     faults: list[Fault] = field(default_factory=list)
     _answers: int = 0

@@ -232,8 +232,7 @@ class TextGenerator(AsyncRowWorker):
 
 
 def unreadable(reply: Retry) -> Rejected:
-    """An answer that is not asked for again. Where no other one can be read either, it is the model's way, and
-    the reject is not stored."""
+    """An answer that is not asked for again. Where no other can be read either, the reject is not stored."""
     meta = {name: value for name, value in reply.meta.items() if name != "raw"}
     return Rejected(NOT_READ, f"{reply.reason}: {reply.detail}", {**meta, REFUSAL: True})
 

@@ -19,7 +19,7 @@ from datakit.llm._judge import Spent
 from datakit.llm._pool import Pool
 from datakit.llm._refusals import UNKNOWN, Refusals
 from datakit.llm.answer import Answer
-from datakit.llm.prices import unknown_price
+from datakit.llm.prices import check_budget, unknown_price
 from datakit.llm.request import Request, Turn
 from datakit.llm.transport import RequestTokens
 
@@ -59,6 +59,8 @@ class Calls:
         ]
         self.tokens = RequestTokens(self._endpoints[0].provider)
         self._pool = Pool(self._endpoints, run.concurrency)
+        for endpoint in self._endpoints:
+            check_budget(endpoint.settings.model, endpoint.price, run.budget_usd)
         if any(endpoint.price is None for endpoint in self._endpoints):
             self._note(unknown_price(settings.model))
 

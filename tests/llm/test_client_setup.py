@@ -158,7 +158,6 @@ def test_proxy_that_fails_is_named_in_a_sentence(
         assert f"the proxy {scheme}://{place} {words}" in str(error)
         assert "is down" not in str(error)
         assert "secret-4711" not in str(error)
-        monkeypatch.setattr("datakit.llm._circuit.NEVER_UP_S", 0.0)
         outcome = ask(base_url=url) if words != CREDENTIALS else None
         assert outcome is None or (
             isinstance(outcome, Retry) and f"the proxy {scheme}://{place}" in outcome.detail
