@@ -14,6 +14,7 @@ from jinja2 import nodes
 
 from datakit.core.errors import UserError
 from datakit.core.labels import LabelSet
+from datakit.core.statements import announcements, correction, second_thought
 from datakit.core.templates import Templates
 
 LABEL = "label"
@@ -94,14 +95,12 @@ class TurnFormat:
                 return {name: value for name, value in values.items() if value}, True
         return self._loosely(text), False
 
-    def label_statements(self, text: str) -> list[str]:
-        """Every text that stands where the label is announced: at line starts, else anywhere."""
-        marker = self._markers.get(LABEL)
+    def statements(self, name: str, text: str) -> list[str]:
+        """Every text that stands where a variable is announced: at line starts, else within a line."""
+        marker = self._markers.get(name)
         if marker is None:
-            return [self._loosely(text).get(LABEL, "")]
-        matches = list(marker.finditer(text))
-        starts = [match for match in matches if not text[: match.start()].rpartition("\n")[2].strip()]
-        return [self._until_marker(text[match.end() :]) for match in starts or matches]
+            return [self._loosely(text).get(name, "")]
+        return [self._until_marker(text[match.end() :]) for match in announcements(marker, text)]
 
     def _marked_again(self, value: str) -> bool:
         return any(separator.strip() and separator in value for separator in self.separators)
@@ -111,8 +110,8 @@ class TurnFormat:
         for name, before in zip(self.variables, self.constants, strict=False):
             marker = self._markers.get(name)
             if marker is not None:
-                match = marker.search(text)
-                value = self._until_marker(text[match.end() :]) if match else ""
+                matches = announcements(marker, text)
+                value = self._until_marker(text[matches[0].end() :]) if matches else ""
             else:
                 value = self._until_marker(text) if not before.strip() else ""
             if value:
@@ -120,7 +119,9 @@ class TurnFormat:
         return values
 
     def _until_marker(self, text: str) -> str:
-        starts = [match.start() for marker in self._markers.values() if (match := marker.search(text))]
+        starts = [
+            match.start() for marker in self._markers.values() for match in announcements(marker, text)[:1]
+        ]
         ending = self.constants[-1].strip()
         text = text[: min(starts)] if starts else text
         return text.strip().removesuffix(ending).strip() if ending else text.strip()
@@ -192,7 +193,7 @@ class AnswerFormat:
             return Answer(values, "form", f"the answer has not the form {form.constants}", exact=False)
         if exact and LABEL in values:
             label = _known(values[LABEL], labels)
-            if label is not None:
+            if label is not None and not _taken_back(form, text, values, label, labels):
                 return Answer({**values, LABEL: label})
         return _chosen(form, values, text, labels)
 
@@ -226,7 +227,7 @@ class AnswerFormat:
 def _chosen(form: TurnFormat, values: dict[str, str], text: str, labels: LabelSet | None) -> Answer:
     """The one label that an answer of a loose form states, or the problem."""
     others = {name: value for name, value in values.items() if name != LABEL}
-    statements = [statement for statement in form.label_statements(text) if statement]
+    statements = [statement for statement in form.statements(LABEL, text) if statement]
     if not statements and labels and _known(_first_line(text), labels):
         statements, others = [text], {}  # the label, and nothing that announces it
     if not statements:
@@ -247,16 +248,29 @@ def _chosen(form: TurnFormat, values: dict[str, str], text: str, labels: LabelSe
         hint = labels.suggest(strangers[0])
         detail = f"`{strangers[0][:40]}` is not one of the {len(labels.labels)} labels. {hint}".strip()
         return Answer(others, "label_unknown", detail, exact=False)
-    names |= _named_in_other_lines(statements[-1], labels)
     if len(names) > 1:
         return Answer(others, "label_ambiguous", f"the answer states {_listed(names)}", exact=False)
-    return Answer({**others, LABEL: names.pop()}, exact=False)
+    label = names.pop()
+    afterwards = "\n".join(statements[-1].splitlines()[1:])
+    doubt = second_thought(afterwards, label, labels) or _taken_back(form, text, values, label, labels)
+    if doubt:
+        return Answer(
+            others, "label_ambiguous", f"the answer states {label} and then `{doubt[:40]}`", exact=False
+        )
+    return Answer({**others, LABEL: label}, exact=False)
 
 
-def _named_in_other_lines(statement: str, labels: LabelSet) -> set[str]:
-    """Labels that stand alone on a further line of the statement: a second answer."""
-    lines = statement.splitlines()[1:]
-    return {label for line in lines if line.strip() and (label := _known(line, labels)) is not None}
+def _taken_back(
+    form: TurnFormat, text: str, values: Mapping[str, str], label: str, labels: LabelSet | None
+) -> str:
+    """The words of a field behind the label that put another one in its place; "" for none."""
+    place = text.find(values.get(LABEL, label).split("\n")[0])
+    for name in form.variables:
+        value = values.get(name, "")
+        is_later = name != LABEL and value != "" and text.rfind(value) > place >= 0
+        if is_later and (words := correction(value, label, labels)):
+            return words
+    return ""
 
 
 def _known(text: str, labels: LabelSet | None) -> str | None:

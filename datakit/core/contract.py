@@ -28,6 +28,7 @@ from datakit.core.guided import guide
 from datakit.core.labels import LabelSet
 from datakit.core.outcome import Rejected
 from datakit.core.rewards import agreement
+from datakit.core.statements import announced_elsewhere
 
 Kind = Literal["text", "line", "label", "labels", "number", "boxes"]
 _SCORED = ("label", "labels", "number", "boxes")
@@ -82,6 +83,11 @@ class AnswerField(BaseModel):
     def source(self) -> str:
         """The column that holds the value."""
         return self.column or self.name
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether one value alone can be right; several texts may be."""
+        return self.kind in _SCORED
 
     def heading_in(self, language: Language, *, alone: bool = False) -> str:
         """The heading as the answer has it; "" for a field that stands alone and was given none."""
@@ -192,11 +198,14 @@ class AnswerContract(BaseModel):
             texts, problem, detail, exact = dict(answer.values), answer.problem, answer.detail, answer.exact
         else:
             (texts, exact), problem, detail = form.read(text), "", ""
-            if not texts and len(fields) > 1:
+            if not texts and len(fields) > 1 and not self._is_elsewhere(text):
                 texts = {self._last(number).name: text.strip()}  # the value, and nothing that announces it
         for field in fields:
             if field.name in texts:
                 spelt, wrong, why = values.canonical(field, texts.pop(field.name), self.language, labels)
+                if not exact and not wrong and field.kind in ("labels", "number"):
+                    wrong, why = self._differs(field, spelt, form.statements(field.name, text), labels)
+                    spelt = "" if wrong else spelt
                 texts |= {field.name: spelt} if spelt else {}
                 problem, detail = problem or wrong, detail or why
                 exact = exact and not wrong
@@ -263,6 +272,21 @@ class AnswerContract(BaseModel):
                 self.typed(Answer(texts)).get(target.name),
             )
         return {"format": float(answer.exact and not answer.problem), "accuracy": accuracy}
+
+    def _is_elsewhere(self, text: str) -> bool:
+        """Whether a text that lacks the headings states a number of something else."""
+        return self.target.kind == "number" and announced_elsewhere(text)
+
+    def _differs(
+        self, field: AnswerField, spelt: str, statements: Sequence[str], labels: LabelSet | None
+    ) -> tuple[str, str]:
+        """A problem and its sentence when a field is stated twice and differently; else two empty texts."""
+        others = [values.canonical(field, text, self.language, labels)[0] for text in statements]
+        other = next((text for text in others if text not in ("", spelt)), "")
+        if not other:
+            return "", ""
+        problem = "number_ambiguous" if field.kind == "number" else "label_ambiguous"
+        return problem, f"the answer states {spelt} and {other}"
 
     def _turn(self, turn: int) -> TurnFormat:
         fields = self.in_turn(turn)

@@ -13,9 +13,27 @@ _CLAUSES = re.compile(r"[，,；;：:]")
 _CONCLUDES = re.compile(
     r"因此|所以|故|可见|由此|综上|属于|归入|归为|归类|判断为|判定为|判断是|认定|应为|应是|结论|类别是|类别为|确定为|即为"
 )
-_DENIES = re.compile(
-    r"不是|并非|而非|非|不属于|不属|不同于|区别于|有别于|不像|排除|区分|不应|不能|不等于|不会|不算|不归|没有|无关|混淆|相比|而不"
+_NO_DENIAL = (
+    r"(?:并非|不是|不会|不能|不得|无法|难道|不能说)不(?:是|属于|归为|归入)?|难道不是|(?:无法|不能|不可|不容)(?:否认|置疑|怀疑)"
+    r"|(?:毫无|没有|并无|无)(?:任何|什么)?(?:疑问|疑义|异议|争议|悬念)|无疑|不(?:仅|只|光|单|但)仅?是?|不如说是?|非[常但凡]"
 )
+"""What holds a word of denial and affirms."""
+_DENIALS = (
+    r"是不是|是否|不是|并非|绝非|而非|(?<![除是莫])非(?![常但凡得])|不(?:太|再|完全)?(?:是|像|属于?)|不同于|区别于|有别于"
+    r"|排除|区分|不应该?当?(?:是|为|归[为入类])?|不该|不宜|不能(?:归[为入类]|算作?|认定为?|判[断定]为|是|为)?|不等于|不会(?:是|为)?"
+    r"|不算|不归[为入类]?|没有|无关|混淆|相比|而不(?:是|属于)?|与其说?是?|尚未|未能?"
+)
+_AFFIRMS = (
+    r"而是|属于|归入|归为|归类为?|判断(?:为|是)|判定(?:为|是)|认定(?:为|是)?|应该?当?(?:为|是)|就是|正是"
+    r"|确定为|即为|是|为"
+)
+_TURNS = re.compile(f"{_NO_DENIAL}|(?P<denies>{_DENIALS})|{_AFFIRMS}")
+_TOLD_APART = re.compile(
+    r"的?(?:可能性?|特征|情况|样式|场景)?(?:[均都也可被应已并]|可以|予以|明显|截然|完全)*"
+    r"(?:不同|有别|相?区别|无关|区分|排除|不符|不一致|不成立|不匹配|混淆)"
+)
+_NONE_ELSE = "莫属"
+"""Behind a label it turns `非` round: none but this one."""
 _SHORTEST_ALIAS = 4
 """Shorter aliases (直播, 正常) are everyday words."""
 
@@ -40,7 +58,8 @@ class Conclusions:
         """The label that the reason concludes in place of its own; None when there is none.
 
         Looked at: clauses with a word of conclusion, and the last sentence. Quoted words are evidence, not
-        conclusions. A neighbour behind 不是, 而非, 不同于, 区别于 and the like is named to tell it apart.
+        conclusions. A neighbour behind 不是, 而非, 不同于, 区别于 and the like is named to tell it apart, up
+        to a word that affirms (而是, 属于). 非常, 没有疑问 and 不能不 deny nothing.
         """
         own = self.labels.find(label)
         own_name = own.name if own else label
@@ -62,11 +81,12 @@ class Conclusions:
             if not (last or _CONCLUDES.search(clause)):
                 continue
             form = normal_form(clause)
-            before = 0
+            denied, before = False, 0
             for match in self._any.finditer(form):  # type: ignore[attr-defined]
-                denied = _DENIES.search(form[before : match.start()])
-                told_apart = re.match(r"(?:不同|有别|相区别|无关|区分)", form[match.end() :])
-                if not denied and not told_apart:
+                for turn in _TURNS.finditer(form, before, match.start()):
+                    denied = turn["denies"] is not None
+                before = match.end()
+                is_only = form.startswith(_NONE_ELSE, before)
+                if is_only or not (denied or _TOLD_APART.match(form, before)):
                     names.append(self._forms[match[0]])  # type: ignore[attr-defined]
-                    before = match.end()
         return names

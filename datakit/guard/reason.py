@@ -47,6 +47,7 @@ class Reason(Guard):
     endpoint the offline writer composes another text.
     """
 
+    version: ClassVar[int] = 2
     compares: ClassVar[bool] = True
 
     column: str = "reason"

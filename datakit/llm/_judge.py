@@ -82,7 +82,7 @@ def judge(answer: Answer, request: Request, spent: Spent) -> Completion | Reject
         return Retry("answer_truncated", detail, {**meta, "raw": answer.content})
     if not answer.content.strip():
         return Retry("answer_empty", _nothing(answer), meta)
-    values = read(answer.content, request.schema)
+    values = read(answer.content, request.schema, request.text)
     if values is None:
         detail = f"no JSON like {request.schema.example()} in: {answer.content[:200]}"
         return Retry("answer_malformed", detail, {**meta, "raw": answer.content})

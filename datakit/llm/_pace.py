@@ -25,7 +25,7 @@ _NEARLY = 0.8
 """A 429 about tokens when less than this share of the limit was used in a minute is the sign of a server that
 counts what calls may use at most."""
 _DOUBT_S = 90.0
-"""For so long that is counted then; twice as long whenever the sign comes again: others may share the limit."""
+"""For so long that is counted then; twice as long when the sign comes again: others may share the limit."""
 _LEARNT_FROM = 50
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|us|µs|ns|s|m|h|d)?")
 _UNIT_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

@@ -211,7 +211,7 @@ class TextGenerator(AsyncRowWorker):
             return None
         if (
             kept.raw["reading"] == json_answer.VERSION
-            or json_answer.read(kept.raw["raw"], request.schema) is None
+            or json_answer.read(kept.raw["raw"], request.schema, request.text) is None
         ):
             return None
         free = {

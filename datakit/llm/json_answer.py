@@ -1,70 +1,99 @@
-"""A model's answer read against the schema that was asked for, however it was wrapped."""
+"""A model's answer read against the schema that was asked for, however it was wrapped; never guessed at."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from datakit.core.labels import normal_form
+from datakit.llm._json_objects import begins_json, decoded, objects
+from datakit.llm._no_answer import is_apology, is_other_name, is_placeholder
 from datakit.llm.answer_schema import AnswerSchema, Kind
 from datakit.llm.thoughts import parted
 
-VERSION = 3
+VERSION = 4
 """Raised when the same raw answer is read as other values. Not part of any key of the result store: answers
 are stored raw, and reading them again is free. Builds are made anew."""
 
-_THOUGHT = re.compile(r"\A\s*<think>.*?</think>|\A.*</think>", re.DOTALL)
-_TRAILING_COMMA = re.compile(r",(\s*[}\]])")
-_ONE_TEXT = re.compile(r'\{\s*"[^"\n]{1,64}"\s*[:：]\s*"(.+)"\s*,?\s*\}\s*\Z', re.DOTALL)
+_ONE_TEXT = re.compile(r'\{\s*"([^"\n]{1,64})"\s*[:：]\s*"(.+)"\s*,?\s*\}\s*\Z', re.DOTALL)
 _NEXT_VALUE = re.compile(r'"\s*[,:，：]\s*"|"\s*[:：]\s*[\[{\d]|[}\]]\s*,?\s*"')
 _FENCED = re.compile(r"\A```\w*\s*(.*?)\s*```\Z", re.DOTALL)
+_EXAMPLE = re.compile(
+    r"例如|比如|譬如|示例|样例|范例|例子|举例|反例|错误(?:的)?(?:写法|回答|答案)|草稿|初稿"
+    r"|\bexamples?\b|\be\.g\.|\bfor instance\b|\bsuch as\b|\bdraft\b",
+    re.IGNORECASE,
+)
+_FORMAT = re.compile(r"格式|模板|形式|\bformat\b|\btemplate\b|\bschema\b", re.IGNORECASE)
+_FINAL = re.compile(
+    r"最终|最后|修正|更正|订正|改为|(?:我|正式|正确)的?(?:回答|答案)|答案|结果|\bfinal\b|\bcorrect(?:ed|ion)?\b"
+    r"|\brevised\b|\banswer\b|\bresult\b",
+    re.IGNORECASE,
+)
 _DEEPEST = 2
 """Single names that are looked under, one inside another."""
-_MOST_OBJECTS = 200
-"""Opening braces that are tried: an endless answer of braces must not cost seconds."""
 
 
-def read(raw: str, schema: AnswerSchema) -> dict[str, Any] | None:
-    """The values that the schema names; None when the answer holds no such object.
+def read(raw: str, schema: AnswerSchema, question: str = "") -> dict[str, Any] | None:
+    """The values that the schema names; None when the answer does not state them.
 
-    Taken are a bare JSON object, one in a code fence, one with words or thoughts around it (of several the
-    last: models repeat the format first), one inside a list or under a single name, one that is written as a
-    JSON text (encoded twice), one with line breaks or bare quotes inside a text or with a comma too many. An
-    object with one text under another name is taken for the one text that was asked for (models translate
-    names). Surplus names are dropped, and NaN is no value.
+    Taken are a bare JSON object, one in a code fence, one with words or thoughts around it, one inside a list
+    or under a single name, one that is written as a JSON text (encoded twice), one with line breaks or bare
+    quotes inside a text or with a comma too many. An object with one text under another name is taken for the
+    one text that was asked for (models translate names). Surplus names are dropped, and NaN is no value.
+
+    Of several objects those that the words before them call an example or the format are left out; then all
+    must say the same, or the last be called the final one.
 
     Faults, so that nothing wrong passes for an answer: a missing value, a blank text, a value of another
     type (the text "3" is no number), a text outside the choices (width, case and white space are forgiven),
-    and prose without any object, which may be a refusal or a question.
+    prose without any object, a draft inside thinking, an object out of one that cannot be read, a name that
+    denies or that names an error, a text that is a place to fill in or the example of the `question`, and an
+    apology in the place of the one text that was asked for.
     """
-    for text in _without_thoughts(raw):
-        values = None
-        for value in _objects(text):
-            values = _matched(value, schema) or values
-        if values is None and len(schema.values) == 1:
-            values = _bare_quotes(text, schema)
-        if values is None and (inner := _decoded_text(text)) is not None:
-            values = read(inner, schema)
-        if values is not None:
-            return values
-    return None
+    text = parted(raw).answer
+    if (inner := _decoded_text(text)) is not None:
+        return read(inner, schema, question)
+    values, is_open = _stated(text, schema)
+    if values is None and is_open and len(schema.values) == 1:
+        values = _bare_quotes(text, schema)
+    if values is None and is_open and text != raw.strip() and _is_one_object(raw):
+        values, _ = _stated(raw, schema)  # a text of it speaks of the tags of thinking
+    return None if values is None or _repeats_example(values, schema, question) else values
 
 
-def _without_thoughts(raw: str) -> Iterator[str]:
-    """What follows the model's thinking; else where version 2, which knew `<think>` alone, found answers.
+def _stated(text: str, schema: AnswerSchema) -> tuple[dict[str, Any] | None, bool]:
+    """The one answer among the objects of a text, and whether other ways of reading may still find one."""
+    candidates: list[tuple[str, dict[str, Any]]] = []
+    end = 0
+    for held in objects(text):
+        before, end = text[end : held.start], held.end
+        values = _matched(held.value, schema)
+        if values is not None and not _EXAMPLE.search(_last_clause(before)):
+            candidates.append((before, values))
+    if not candidates:
+        return None, not end
+    if any(values != candidates[0][1] for _, values in candidates):
+        candidates = [item for item in candidates if not _FORMAT.search(_last_clause(item[0]))] or candidates
+    before, last = candidates[-1]
+    if all(values == last for _, values in candidates) or _FINAL.search(_last_clause(before)):
+        return last, False
+    return None, False
 
-    Those are in a thought that was never closed, in front of another tag, and the whole of what begins as an
-    answer does. What it read and a store keeps must stay readable.
-    """
-    answer = parted(raw).answer
-    yield answer
-    if answer != raw.strip():
-        yield _THOUGHT.sub("", raw, count=1).strip()
-        if "</think>" in raw and raw.lstrip().startswith(("{", "[", "```")):
-            yield raw
+
+def _last_clause(text: str) -> str:
+    """The words right in front of an object."""
+    return re.split(r"[。！？!?；;，,]|\n\s*\n", text.strip().removesuffix("```json").removesuffix("```"))[
+        -1
+    ][-60:]
+
+
+def _is_one_object(raw: str) -> bool:
+    """Whether the whole text, in a code fence or not, is one JSON value."""
+    fenced = _FENCED.match(raw.strip())
+    text = fenced[1] if fenced else raw.strip()
+    return text.startswith(("{", "[")) and decoded(text, 0)[1] == len(text)
 
 
 def _decoded_text(text: str) -> str | None:
@@ -74,47 +103,22 @@ def _decoded_text(text: str) -> str | None:
     if not quoted.startswith('"'):
         return None
     try:
-        value = _DECODER.decode(quoted)
+        value = json.loads(quoted, strict=False)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, str) and "{" in value and value != text else None
 
 
-def _objects(text: str) -> Iterator[Any]:
-    """JSON objects and lists in the text, outermost first found, in order."""
-    at, tried = 0, 0
-    while (at := _next_brace(text, at)) >= 0 and tried < _MOST_OBJECTS:
-        tried += 1
-        value, end = _decoded(text, at)
-        if end:
-            yield value
-        at = end or at + 1
-
-
-def _next_brace(text: str, start: int) -> int:
-    places = [place for place in (text.find("{", start), text.find("[", start)) if place >= 0]
-    return min(places, default=-1)
-
-
-def _decoded(text: str, at: int) -> tuple[Any, int]:
-    """The JSON value that begins at a place and where it ends; (None, 0) when there is none."""
-    try:
-        return _DECODER.raw_decode(text, at)
-    except (ValueError, RecursionError):
-        pass
-    mended = _TRAILING_COMMA.sub(r"\1", text[at:])
-    if len(mended) == len(text) - at:
-        return None, 0
-    try:
-        value, _ = _DECODER.raw_decode(mended)
-    except (ValueError, RecursionError):
-        return None, 0
-    return value, len(text)
-
-
-_DECODER = json.JSONDecoder(strict=False, parse_constant=lambda name: None)
-"""Not strict: line breaks inside a text are the commonest fault of small models. NaN and Infinity are read as
-null, so that they void no value beside them."""
+def _repeats_example(values: dict[str, Any], schema: AnswerSchema, question: str) -> bool:
+    """Whether a text is the one that the question's own example shows in its place."""
+    texts = [name for name, kind in schema.values if kind in ("text", "line")]
+    for held in objects(question):
+        shown = held.value if isinstance(held.value, dict) else {}
+        if not set(schema.names) <= shown.keys():
+            continue
+        if any(isinstance(shown[name], str) and shown[name].strip() == values[name] for name in texts):
+            return True
+    return False
 
 
 def _matched(value: Any, schema: AnswerSchema, depth: int = 0) -> dict[str, Any] | None:
@@ -122,14 +126,16 @@ def _matched(value: Any, schema: AnswerSchema, depth: int = 0) -> dict[str, Any]
         value = value[0]
     if not isinstance(value, dict):
         return None
-    values = {name: _value(value.get(name), kind) for name, kind in schema.values}
+    values = {name: _said(value.get(name), name, kind, schema) for name, kind in schema.values}
     if all(item is not None for item in values.values()):
         only = values[schema.names[0]]
         twice = _object_in(only) if len(values) == 1 and isinstance(only, str) and depth < _DEEPEST else None
         return (_matched(twice, schema, depth + 1) or values) if _names(twice, schema) else values
     if len(value) != 1 or schema.names[0] in value:
         return None
-    (inner,) = value.values()
+    ((other, inner),) = value.items()
+    if is_other_name(other):
+        return None
     if isinstance(inner, str) and (held := _object_in(inner)) is not None:
         within = _matched(held, schema, depth + 1) if depth < _DEEPEST else None
         if within is not None:
@@ -138,9 +144,22 @@ def _matched(value: Any, schema: AnswerSchema, depth: int = 0) -> dict[str, Any]
         return _matched(inner, schema, depth + 1)
     if len(schema.values) == 1:
         ((name, kind),) = schema.values
-        text = _value(inner, kind)
+        text = _said(inner, other, kind, schema) if kind in ("text", "line", "note") else None
         return None if text is None else {name: text}
     return None
+
+
+def _said(value: Any, name: str, kind: Kind, schema: AnswerSchema) -> Any:
+    """The value as the kind demands it; None when it is something else, or says nothing."""
+    item = _value(value, kind)
+    if kind == "note" and isinstance(item, str) and is_placeholder(item, name):
+        return ""
+    if kind in ("text", "line") and item is not None:
+        is_void = is_placeholder(item, name) or (len(schema.values) == 1 and is_apology(item))
+        return None if is_void else item
+    if kind == "list" and item is not None and any(is_placeholder(entry, name) for entry in item):
+        return None
+    return item
 
 
 def _names(value: Any, schema: AnswerSchema) -> bool:
@@ -152,7 +171,7 @@ def _object_in(text: str) -> Any:
     text = text.strip()
     if not text.startswith(("{", "[")):
         return None
-    value, end = _decoded(text, 0)
+    value, end = decoded(text, 0)
     return value if end == len(text) else None
 
 
@@ -209,12 +228,13 @@ def _bare_quotes(text: str, schema: AnswerSchema) -> dict[str, Any] | None:
     """One text whose inner quotes were not escaped: {"reason": "写着"已签收"字样"}."""
     ((name, kind),) = schema.values
     first, last = text.find("{"), text.rfind("}")
-    if kind not in ("text", "line") or not 0 <= first < last:
+    is_part = begins_json(text[: first + 1]) or _EXAMPLE.search(_last_clause(text[: max(first, 0)]))
+    if kind not in ("text", "line") or not 0 <= first < last or is_part:
         return None
     match = _ONE_TEXT.match(text[first : last + 1])
-    if match is None or _NEXT_VALUE.search(match[1]):
+    if match is None or _NEXT_VALUE.search(match[2]) or (match[1] != name and is_other_name(match[1])):
         return None
-    value = _value(match[1].replace('\\"', '"').replace("\\n", "\n"), kind)
+    value = _said(match[2].replace('\\"', '"').replace("\\n", "\n"), match[1], kind, schema)
     return None if value is None else {name: value}
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from datakit.llm import json_answer
+from datakit.llm._no_answer import is_apology, is_placeholder
 from datakit.llm.answer_schema import AnswerSchema, Kind
 from datakit.llm.json_answer import one_line, read
+from datakit.llm.thoughts import parted
 
 LINE = AnswerSchema.line("reason")
 MANY = AnswerSchema.of(
@@ -48,7 +48,9 @@ WRAPPINGS = (
     "见 [图1] 与 {{备注}}：{}",
 )
 
-texts = st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda text: bool(text.strip()))
+texts = st.text(st.characters(codec="utf-8"), min_size=1).filter(
+    lambda text: bool(text.strip()) and not is_placeholder(text, "") and not is_apology(text)
+)
 
 
 @st.composite
@@ -77,7 +79,13 @@ def asked(draw: st.DrawFn) -> tuple[AnswerSchema, dict[str, Any]]:
                 "boolean": st.booleans(),
             }[kind]
         )
+    assume(not {str(value).strip().casefold() for value in values.values()} & set(_spelled(names)))
     return AnswerSchema.of(kinds), values
+
+
+def _spelled(names: list[str]) -> list[str]:
+    """Names of fields as a text may repeat them: that is no text."""
+    return [form for name in names for form in (name.casefold(), name.replace("_", " ").casefold().strip())]
 
 
 def read_as(schema: AnswerSchema, values: dict[str, Any]) -> dict[str, Any]:
@@ -216,16 +224,6 @@ def test_schema_and_example_name_every_value_in_order() -> None:
     assert AnswerSchema.line("理由").title == "answer"
 
 
-_OLD_THOUGHT = re.compile(r"\A\s*<think>.*?</think>|\A.*</think>", re.DOTALL)
-
-
-def could_be_read(raw: str) -> bool:
-    """Whether version 2, which knew but one kind of thoughts, found an answer."""
-    whole = [raw] if "</think>" in raw and raw.lstrip().startswith(("{", "[", "```")) else []
-    texts = [_OLD_THOUGHT.sub("", raw, count=1).strip(), *whole]
-    return any(json_answer._matched(value, LINE) for text in texts for value in json_answer._objects(text))
-
-
 PIECES = (
     *(
         "<think>",
@@ -244,9 +242,10 @@ PIECES = (
 
 @settings(max_examples=1000)
 @given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join))
-def test_answer_that_an_earlier_version_could_read_is_still_read(raw: str) -> None:
-    if could_be_read(raw):
-        assert read(raw, LINE) is not None
+def test_nothing_inside_a_thought_is_an_answer(raw: str) -> None:
+    answer = parted(raw).answer
+    if read(raw, LINE) is not None:
+        assert '"reason": ' in answer
 
 
 @given(asked(), st.integers(1, 2), st.booleans(), st.booleans())
@@ -267,7 +266,7 @@ def test_object_that_was_encoded_again_is_read(
 def test_text_under_its_own_name_that_was_encoded_again_is_read() -> None:
     inner = json.dumps({"reason": "写着已签收"}, ensure_ascii=False)
     assert read(json.dumps({"reason": inner}, ensure_ascii=False), LINE) == {"reason": "写着已签收"}
-    assert read('{"reason": "{备注}"}', LINE) == {"reason": "{备注}"}
+    assert read('{"reason": "{备注}在上方"}', LINE) == {"reason": "{备注}在上方"}
 
 
 def test_nan_voids_no_value_beside_it() -> None:
@@ -280,3 +279,172 @@ def test_draft_in_a_thought_is_not_the_answer(opening: str, closing: str) -> Non
     draft, good = '{"reason": "草稿"}', '{"reason": "写着已签收"}'
     assert read(f"{opening}{draft}{closing}{good}", LINE) == {"reason": "写着已签收"}
     assert read(f"{draft}{closing}{good}", LINE) == {"reason": "写着已签收"}
+
+
+DESCRIPTION = AnswerSchema.line("description")
+ASKED = '只输出一个 JSON 对象：{"description": "一段对图片的描述"}'
+LEGIBLE = AnswerSchema.of({"legible": "boolean"})
+VERDICT = AnswerSchema.of({"why": "line", "ok": "boolean"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "……",
+            "...",
+            "图片描述",
+            "<描述>",
+            "<description>",
+            "[description]",
+            "{{ description }}",
+            "【描述】",
+        ),
+        *(
+            "description",
+            "Description",
+            "string",
+            "your description",
+            "请在这里填写描述",
+            "TODO",
+            "一段对图片的描述",
+        ),
+    ],
+)
+def test_place_to_fill_in_is_no_answer(text: str) -> None:
+    assert read(json.dumps({"description": text}, ensure_ascii=False), DESCRIPTION, ASKED) is None
+
+
+def test_text_of_the_question_s_own_example_is_no_answer_beside_others() -> None:
+    question = '只输出：{"why": "文字与图片不符的地方", "ok": true}'
+    assert read('{"why": "文字与图片不符的地方", "ok": false}', VERDICT, question) is None
+    assert read('{"why": "缺少按钮", "ok": true}', VERDICT, question) == {"why": "缺少按钮", "ok": True}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '{"error": "image could not be loaded"}',
+        '{"error": "写着"x"字样"}',
+        '{"message": "rate limit exceeded"}',
+        '{"detail": "internal error"}',
+        '{"抱歉": "我看不到图片"}',
+        '{"error": {"description": "图片太大"}}',
+        '{"answer": {"error": "图片太大"}}',
+        '{"示例": {"description": "首页截图"}}',
+        '{"description": "抱歉，我无法查看这张图片。"}',
+        '{"description": "很抱歉，由于图片不清晰，我无法描述。"}',
+        '{"description": "作为AI，我无法直接查看图片。"}',
+        '{"description": "无法加载图片"}',
+        '{"description": "未检测到图片"}',
+        '{"description": "I\'m sorry, but I can\'t view images."}',
+        '{"description": "Unable to load the image."}',
+        '{"description": "No image was provided."}',
+    ],
+)
+def test_error_or_apology_is_no_answer(raw: str) -> None:
+    assert read(raw, DESCRIPTION) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "页面提示“抱歉，系统繁忙，无法加载图片”",
+        "我的订单页，无法使用优惠券",
+        "无法看到图片底部的文字，其余清楚",
+        "对话中客服说对不起",
+        "Unable to load: an error page of a shop",
+        "Sorry page of a shop, with a button to go back",
+    ],
+)
+def test_words_of_the_picture_are_no_apology(text: str) -> None:
+    assert read(json.dumps({"description": text}, ensure_ascii=False), DESCRIPTION) == {"description": text}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '{"is_unreadable": true}',
+        '{"not_legible": true}',
+        '{"illegible": false}',
+        '{"legibility": true}',
+        '{"不清晰": true}',
+    ],
+)
+def test_boolean_under_another_name_is_unknown(raw: str) -> None:
+    assert read(raw, LEGIBLE) is None
+
+
+def test_number_or_choice_under_another_name_is_unknown() -> None:
+    assert read('{"penalty": 3}', AnswerSchema.of({"score": "number"})) is None
+    assert read('{"排除类别": "甲"}', AnswerSchema.of({"label": ("甲", "乙")})) is None
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '{"result": {"description": "草稿"}, "note": "写着"x"字样", "a": }',
+        '{"outer": [{"description": "草稿"}, bad]}',
+        '{"a": {"description": "草稿"}',
+        '[{"description": "草稿"}, {"description": ',
+        '{"draft": "he said "hi {"description": "inner"}", "x": 1}',
+    ],
+)
+def test_object_inside_one_that_cannot_be_read_is_no_answer(raw: str) -> None:
+    assert read(raw, DESCRIPTION) is None
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '{"description": "写着已签收"}\n例如：{"description": "写着已发货"}',
+        '{"description": "写着已签收"}\n\nFor example: {"description": "a cart"}',
+        '{"description": "写着已签收"}\n格式示例：{"description": "……"}',
+        '格式：{"description": "首页"}\n{"description": "写着已签收"}',
+        '初稿：{"description": "写着已发货"}\n最终：{"description": "写着已签收"}',
+        '{"description": "写着已发货"}\n更正后：{"description": "写着已签收"}',
+        '按要求的格式输出：{"description": "写着已签收"}',
+        '{"description": "写着已签收"}{"description": "写着已签收"}',
+        '{{"description": "写着已签收"}}',
+    ],
+)
+def test_answer_among_several_objects_is_the_one_that_is_called_so(raw: str) -> None:
+    assert read(raw, DESCRIPTION) == {"description": "写着已签收"}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '{"description": "写着已签收"}\n{"description": "写着已发货"}',
+        '例如：{"description": "首页截图"}',
+        'For example: {"description": "a home page"}',
+        '无法判断。示例：{"description": "写着"已签收"字样"}',
+    ],
+)
+def test_objects_that_differ_or_are_examples_are_unknown(raw: str) -> None:
+    assert read(raw, DESCRIPTION) is None
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '<think>草稿 {"description": "草稿"}',
+        '<think>{"description": "草稿"}',
+        '[THINK]{"description": "草稿"}',
+        '{"description": "草稿"}</think>',
+        '先想：{"description": "草稿"}</think>',
+    ],
+)
+def test_draft_of_thinking_that_gave_no_answer_is_unknown(raw: str) -> None:
+    assert read(raw, DESCRIPTION) is None
+
+
+def test_text_that_speaks_of_a_tag_of_thinking_is_read() -> None:
+    assert read('{"description": "写着</think>字样"}', DESCRIPTION) == {"description": "写着</think>字样"}
+
+
+@given(st.lists(st.sampled_from([",", "}", "]", "写着", '\\"', " ", "{", "["]), min_size=1, max_size=12))
+def test_comma_too_many_changes_no_text(parts: list[str]) -> None:
+    text = "甲" + "".join(parts) + "乙"
+    raw = f'{{"description": "{text}", }}'
+    assert read(raw, DESCRIPTION) == {"description": one_line(text.replace('\\"', '"'))}

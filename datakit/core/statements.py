@@ -1,0 +1,111 @@
+"""What an answer states, told from what it quotes, rules out, supposes or takes back."""
+
+from __future__ import annotations
+
+import re
+
+from datakit.core.labels import LabelSet, normal_form
+
+_DECORATION = re.compile(r"[\s>#*_\-+•·\d.)）、]*")
+_SENTENCE_END = re.compile(r"[。．.！!；;？?）)】\]>*]\s*$")
+_PAUSE = re.compile(r"[，,、（(]\s*$")
+_CLAUSE = re.compile(r"[。．.！!；;？?，,\n]")
+_LEADING = re.compile(
+    r"(?:^|[\s，,。.；;：:])(?:\s*(?:因此|所以|故|则|综上|最终|最后|预测|所属|正确|答案|图片|截图|图像)的?)+\s*$"
+    r"|(?:^|[\s,.;:])(?:(?:so|thus|therefore|hence|the|final|predicted|correct|answer|image|is)\s+)+$",
+    re.IGNORECASE,
+)
+_NOT_STATED = re.compile(
+    r"排除|不属|不是|并非|不选|不应|若|如果|假如|假设|要是|例如|比如|写着|写有|显示|标题|字样|印着|标着"
+    r"|\b(?:exclud\w*|not|no|never|if|unless|example|e\.g|wrong|incorrect|reads?|says?|titled?|shows?|other)\b",
+    re.IGNORECASE,
+)
+_OPENING, _CLOSING = "“「『《‘", "”」』》’"
+_SHORTEST_CLAUSE = 3
+"""A shorter word in front of a heading belongs to it (`商品 类别：`)."""
+_TAKES_BACK = re.compile(
+    r"更正|修正|订正|纠正|不对(?![称应齐等])|有误|错了|搞错|弄错|说错|判错|改为|改成|收回|^\s*等等|等一下|重新(?:判断|考虑|看)|再(?:想|看)一?[想看下]"
+    r"|\b(?:wait|actually|correction|correcting|i was wrong|mistake\w*|on second thoughts?|scratch that)\b",
+    re.IGNORECASE,
+)
+_REPLACES = re.compile(
+    rf"{_TAKES_BACK.pattern}|应为|应该是|应当是|应是|其实是|其实为|实际上?(?:应|是|为)|更像是"
+    r"|\b(?:should be|rather|instead)\b",
+    re.IGNORECASE,
+)
+_DENIES = re.compile(
+    r"不是|并非|而非|不属|不同于|区别|有别|不像|排除|不应|不能|不会|不算|不归|没有|无关|混淆|相比|而不|\bnot\b|\bunlike\b",
+    re.IGNORECASE,
+)
+
+
+_CALLED_ANSWER = re.compile(
+    r"\s*(?:所以|因此)?(?:最终)?(?:答案|结果)(?:是|为)?|\s*(?:the )?(?:final )?answer(?: is)?", re.IGNORECASE
+)
+
+
+def announced_elsewhere(text: str) -> bool:
+    """Whether the text announces its value by another heading than that of an answer (`商品数量：5`)."""
+    before, colon, _ = text.replace(":", "：").rpartition("：")
+    return bool(colon) and _CALLED_ANSWER.fullmatch(before.rpartition("\n")[2]) is None
+
+
+def announcements(marker: re.Pattern[str], text: str) -> list[re.Match[str]]:
+    """Where a heading stands as a heading: those at line starts; without one those within a line.
+
+    A longer word that ends like the heading (`商品类别：`, `Excluded category:`), one in quotes, and one
+    behind words that rule out, suppose or tell what a screen shows, announce nothing.
+    """
+    starts, inner = [], []
+    for match in marker.finditer(text):
+        before = text[: match.start()].rpartition("\n")[2]
+        if _DECORATION.fullmatch(before):
+            starts.append(match)
+        elif _announces(before):
+            inner.append(match)
+    return starts or inner
+
+
+def _announces(before: str) -> bool:
+    """Whether a heading behind these words of its line is one."""
+    if sum(map(before.count, _OPENING)) > sum(map(before.count, _CLOSING)) or before.count('"') % 2:
+        return _DECORATION.fullmatch(before.strip(_OPENING + '"')) is not None  # the whole answer is quoted
+    if _LEADING.search(before) or _SENTENCE_END.search(before):
+        return True
+    clause = _CLAUSE.split(before.rstrip("，,、（( \t\u3000"))[-1]
+    if _NOT_STATED.search(clause):
+        return False
+    if _PAUSE.search(before):
+        return True
+    is_apart = before != before.rstrip() and not before.rstrip()[-1:].isascii()
+    return is_apart and len(re.split("[：:]", clause)[-1].strip()) >= _SHORTEST_CLAUSE
+
+
+def second_thought(text: str, label: str, labels: LabelSet) -> str:
+    """The words behind a stated label that take it back or name another one; "" for none."""
+    for clause in filter(str.strip, _CLAUSE.split(text)):
+        if _TAKES_BACK.search(clause) or _other(clause, label, labels):
+            return clause.strip()
+    return ""
+
+
+def correction(text: str, label: str, labels: LabelSet | None) -> str:
+    """The words of an explanation that put another label in the place of the stated one; "" for none."""
+    for clause in _CLAUSE.split(text):
+        match = _REPLACES.search(clause)
+        if match and labels is not None and _other(clause[match.end() :], label, labels):
+            return clause.strip()
+    return ""
+
+
+def _other(clause: str, label: str, labels: LabelSet) -> bool:
+    """Whether a clause names another label, and not to tell it apart."""
+    form, own = normal_form(clause), normal_form(label)
+    for name in sorted(labels.names, key=len, reverse=True):
+        at = form.find(normal_form(name))
+        if at < 0:
+            continue
+        if normal_form(name) != own and name not in label and not _DENIES.search(form[:at]):
+            return True
+        form = form.replace(normal_form(name), "\0")
+    return False
