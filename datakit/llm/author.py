@@ -10,7 +10,7 @@ from jinja2 import UndefinedError
 from datakit.core.errors import UserError
 from datakit.core.image import ImageProblem
 from datakit.core.labels import Label
-from datakit.core.outcome import Done, Outcome, Rejected, Retry
+from datakit.core.outcome import REFUSAL, Done, Outcome, Rejected, Retry
 from datakit.core.record import digest
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Row
@@ -19,6 +19,11 @@ from datakit.llm import json_answer, offline
 from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.request import ModelClient, Request
 
+NOT_READ = "answer_unreadable"
+UNREADABLE = frozenset({"answer_empty", "answer_malformed", "answer_truncated", "thinking_cut"})
+"""Reasons for which an answer that was paid for is none."""
+MOST_RUNS = 3
+"""That pay for the same question, when no answer to it is in the form that was asked for."""
 LABEL_VARIABLES = frozenset({"label_json", "label_names", "labels", "label_info"})
 """Template variables that come from the label file, not from a record."""
 
@@ -153,9 +158,7 @@ class TextGenerator(AsyncRowWorker):
         except ImageProblem as problem:
             return Rejected(problem.reason, problem.detail)
         if isinstance(reply, Retry) and reply.meta.get("raw"):
-            kept = {"raw": reply.meta["raw"], "reason": reply.reason, "reading": json_answer.VERSION}
-            meta = {name: value for name, value in reply.meta.items() if name != "raw"}
-            self._context.sub_results.keep_unread(key, Done(kept, meta))
+            return self._unread(key, reply)
         if isinstance(reply, Rejected | Retry):
             return reply
         meta = {
@@ -171,6 +174,21 @@ class TextGenerator(AsyncRowWorker):
             **reply.facts,
         }
         return Done({"raw": reply.raw, "by": self._model}, meta)
+
+    def _unread(self, key: bytes, reply: Retry) -> Outcome:
+        """Keeps an answer that cannot be read. One run more, until the question was paid for often enough."""
+        before = self._context.sub_results.get(key)
+        runs = 1 + (before.raw.get("runs", 1) if isinstance(before, Done) else 0)
+        kept = {
+            "raw": reply.meta["raw"],
+            "reason": reply.reason,
+            "reading": json_answer.VERSION,
+            "runs": runs,
+        }
+        meta = {name: value for name, value in reply.meta.items() if name != "raw"}
+        self._context.sub_results.keep_unread(key, Done(kept, meta))
+        is_last = reply.reason == "answer_malformed" and runs >= MOST_RUNS
+        return unreadable(reply) if is_last else reply
 
     def _unread_key(self, request: Request) -> bytes:
         """Where an answer to this question that nobody could read is kept."""
@@ -211,6 +229,12 @@ class TextGenerator(AsyncRowWorker):
         """Closes the client's connections."""
         if self._client is not None:
             await self._client.close()
+
+
+def unreadable(reply: Retry) -> Rejected:
+    """An answer that is not asked for again. Where no other can be read either, the reject is not stored."""
+    meta = {name: value for name, value in reply.meta.items() if name != "raw"}
+    return Rejected(NOT_READ, f"{reply.reason}: {reply.detail}", {**meta, REFUSAL: True})
 
 
 def text_of(raw: Any, field: str) -> str | Rejected:

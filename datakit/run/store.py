@@ -21,6 +21,7 @@ from datakit.core.files import Stamp
 from datakit.core.outcome import Done, Rejected
 from datakit.core.settings import RunSettings
 from datakit.llm._faults import of_server
+from datakit.run.patient_connection import PatientConnection
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS results (
@@ -82,7 +83,7 @@ class Store:
         self.path = folder / "results.sqlite"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=60)
+            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=1, factory=PatientConnection)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._open()
