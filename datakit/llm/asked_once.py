@@ -35,25 +35,37 @@ FREE = {
 """What an answer takes that was paid for before."""
 
 
+class _UnderWay:
+    """A question that somebody asks; it is gone when nobody waits for it."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.retry: Retry | None = None
+        """Why no answer came, without what that took: it is counted for the record that asked."""
+
+
 class AskedOnce:
     """The questions of one model. Made and used on one event loop."""
 
     def __init__(self, context: StepContext) -> None:
         self._context, self._model = context, context.llm.model
         self._dialect = Dialect(provider_of(context.llm.each_endpoint()[0]), lambda _: None)
-        self._under_way: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+        self._under_way: WeakValueDictionary[bytes, _UnderWay] = WeakValueDictionary()
         self._latest: OrderedDict[bytes, Done | Rejected] = OrderedDict()
 
     async def answer(self, request: Request, ask: Callable[[], Awaitable[Outcome]]) -> Outcome:
         """What is known of the question, else what comes when it is asked. Raises ImageProblem."""
         question = await self._digest(request)
-        lock = self._under_way.setdefault(question, asyncio.Lock())
-        async with lock:  # the same question of another record is under way: its answer is this one's
+        under_way = self._under_way.setdefault(question, _UnderWay())
+        async with under_way.lock:  # another record asks the same: what comes of that is this one's too
+            if under_way.retry is not None:
+                return under_way.retry
             known = self._known(question, request)
             if known is not None:
                 return known
             outcome = await ask()
             if isinstance(outcome, Retry):
+                under_way.retry = Retry(outcome.reason, outcome.detail)
                 return outcome
             outcome.meta[QUESTION] = question.hex()
             self._latest[question] = outcome

@@ -18,12 +18,16 @@ from PIL import Image, PngImagePlugin
 from datakit.annotate.ask import Ask
 from datakit.annotate.describe import Describe
 from datakit.annotate.reason import Reason
+from datakit.core.errors import BatchFilesWritten, UserError
 from datakit.core.files import FileDigests
+from datakit.core.image import jpeg_within
 from datakit.core.labels import load_labels
 from datakit.core.record import BASE, COLUMNS
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator
+from datakit.guard._reason_rewriter import _Question
+from datakit.llm import images
 from datakit.recipe.recipe import Step
 from datakit.run.cache import prices_of
 from datakit.run.engine import Engine
@@ -297,10 +301,10 @@ def test_questions_that_have_one_key_are_one_question(bench: Bench) -> None:
         for step in steps:
             keys = Keys(step, context)
             for text in ("甲", "乙", " 甲"):
-                for images in PICTURES[1:]:
+                for names in PICTURES[1:]:
                     for label in ("甲", "乙"):
                         row = {"id": "r", "text": text, "label": label, "shop": "x"}
-                        row["images"] = [str(bench.folder / image) for image in images]
+                        row["images"] = [str(bench.folder / name) for name in names]
                         key, _ = keys.of(row)
                         request = step.request(row, context)
                         digests = [context.files.sha256(path) for path in request.images]
@@ -351,3 +355,79 @@ def test_more_samples_never_take_one_answer_for_two(bench: Bench) -> None:
     more, *_ = bench("store", Describe(**step, samples=3), [row])
     assert len(first) == 6
     assert len(more) == 3
+
+
+def test_a_rewriting_is_keyed_by_what_is_sent(bench: Bench) -> None:
+    context = bench.make_context(llm=LlmSettings(base_url=bench.server.url))
+    context = context.changed(labels=load_labels(bench.folder / "labels.yaml"))
+    template = context.project / "templates" / "again.j2"
+    template.write_text(
+        "{{ candidate }}{{ faults | join }}{{ neighbours | join }}{{ label_info.name }}", "utf-8"
+    )
+    step = _Question(column="reason", template="again.j2", temperature=0.9, max_tokens=64)
+    rows = [
+        {
+            "id": id_,
+            "label": label,
+            "images": [],
+            "candidate": text,
+            "faults": [fault],
+            "neighbours": [],
+            "try": n,
+        }
+        for id_ in ("r1", "r2")
+        for label in ("甲", "乙")
+        for text in ("旧", "旧的")
+        for fault in ("太短", "的太短")
+        for n in (1, 2)
+    ]
+    keys = Keys(step, context)
+    asked = {(step.request(row, context).text, row["try"]): keys.of(row)[0] for row in rows}
+    assert [keys.of(row)[0] for row in rows] == [
+        asked[step.request(row, context).text, row["try"]] for row in rows
+    ]
+    assert len(set(asked.values())) == len(asked) < len(rows)
+
+
+@pytest.mark.parametrize("text", ["{{ [1, 2] | random }}", "{{ lipsum() }}"])
+def test_template_whose_text_is_another_each_time_is_refused(bench: Bench, project: Path, text: str) -> None:
+    (project / "templates" / "dice.j2").write_text(text, "utf-8")
+    with pytest.raises(UserError, match="another text each time"):
+        bench("store", Ask(template="dice.j2", into="a"), [{**PLAIN[1], "images": []}])
+    assert bench.server.count == 0
+
+
+def test_a_picture_is_encoded_once_for_its_digest_and_its_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw(tmp_path)
+    encoded: list[str] = []
+
+    def counted(path: str, max_pixels: int) -> bytes:
+        encoded.append(path)
+        return jpeg_within(path, max_pixels)
+
+    monkeypatch.setattr(images, "jpeg_within", counted)
+    first = images.picture_bytes(str(tmp_path / "a.png"), 2_000)
+    assert images.picture_bytes(str(tmp_path / "a.png"), 2_000) == first
+    assert images.picture_bytes(str(tmp_path / "a.png"), 900) != first
+    (tmp_path / "a.png").write_bytes((tmp_path / "other.png").read_bytes())
+    assert images.picture_bytes(str(tmp_path / "a.png"), 2_000) != first
+    assert len(encoded) == 3
+
+
+def test_batch_files_hold_a_question_of_several_records_once(bench: Bench) -> None:
+    rows = [
+        {**PLAIN[1], "id": name, "images": [str(bench.folder / name)]}
+        for name in ("a.png", "copy.png", "noted.png", "as_sent.jpg", "other.png")
+    ]
+    with pytest.raises(BatchFilesWritten):
+        bench("store", Ask(**PLAIN[0]), rows, mode="batch_files")
+    files = list(bench.folder.rglob("in.jsonl"))
+    lines = [json.loads(line) for file in files for line in file.read_bytes().splitlines()]
+    assert len(lines) == 2
+    assert bench.server.count == 0
+    by_call, *_ = bench("other", Ask(**PLAIN[0]), rows)
+    assert sorted(json.dumps(line["body"]["messages"]) for line in lines) == sorted(
+        json.dumps(json.loads(body)["messages"]) for body in by_call
+    )
