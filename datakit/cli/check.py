@@ -37,7 +37,8 @@ _EXAMPLES = 3
 @click.option(
     "--train-yaml",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="LLaMA-Factory's configuration; that of the build if not given.",
+    help="LLaMA-Factory's configuration; that of the build if not given. One that names no data set is for "
+    "those of the build.",
 )
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Try another value of a setting.")
 @click.option("--gpus", type=click.IntRange(min=1), help="GPUs of the run; from the build, else 1.")
@@ -108,13 +109,14 @@ def command(
 def _training(
     build: BuildFolder | None, path: Path | None, changes: tuple[str, ...], gpus: int | None
 ) -> Training:
-    from datakit.checking.records_file import gpus_of
+    from datakit.checking.records_file import gpus_of, with_own_sets
     from datakit.checking.training import Training
 
-    if path is None and build is not None:
-        path = build.training_file
-    gpus = gpus or (gpus_of(build) if build else 1)
-    return Training.load(path, changes, gpus=gpus, build=build.path if build else None)
+    if build is None:
+        return Training.load(path, changes, gpus=gpus or 1)
+    file = path or build.training_file
+    training = Training.load(file, changes, gpus=gpus or gpus_of(build), build=build.path)
+    return training if path is None else with_own_sets(training, build)
 
 
 def _all_names(build: BuildFolder | None, training: Training) -> list[str]:

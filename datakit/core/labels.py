@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from datakit.core.errors import UserError, did_you_mean
-from datakit.core.templates import TrustedText
+from datakit.core.templates import TrustedText, escape_tokens
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,8 @@ class LabelSet:
     def variables(self) -> dict[str, Any]:
         """What every template may use of the set: label_json, label_names, labels."""
         return {
-            "label_json": TrustedText(self.json_block),
-            "label_names": TrustedText(self.name_block),
+            "label_json": TrustedText(escape_tokens(self.json_block)),
+            "label_names": TrustedText(escape_tokens(self.name_block)),
             "labels": self.labels,
         }
 

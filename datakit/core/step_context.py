@@ -69,6 +69,9 @@ class StepContext:
     step: Declaring | None = None
     """The step that is at work with this context; its declarations hold for them."""
 
+    later: tuple[Declaring, ...] = ()
+    """The recipe's steps after the one at work, for one whose parameters speak of the finished build."""
+
     @cached_property
     def templates(self) -> Templates:
         """Templates of the project first, then those that ship with datakit."""

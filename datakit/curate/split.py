@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import polars as pl
 from pydantic import Field
 
+from datakit.core.files import FileDigests
 from datakit.core.groups import Numbers, shared_values
 from datakit.core.near_texts import MIN_GRAMS, SAME_TEXT, near_text_groups, texts_to_compare
 from datakit.core.outcome import Table
-from datakit.core.record import GIVEN_SPLIT, TRAIN, VAL
+from datakit.core.record import GENERAL, GIVEN_SPLIT, TRAIN, VAL
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, TableTransform
 from datakit.curate._stratified import UNCLASSED, Choice, Groups, choose, random_ranks
 
 SHARED = "shares_picture_with"
+_OF_PICTURES = frozenset({"images", "sha256", "phash"})
+_PICTURES = ("@files", "@pixels", "@hashes")
 
 
 class Split(TableTransform):
@@ -33,9 +38,11 @@ class Split(TableTransform):
     few others. scikit-learn's StratifiedGroupKFold gives fixed folds only, depends on the order of the
     rows and promises no class anything, so the rule is our own.
 
-    Records whose source has a validation part (folders `train/` and `test/`) stay where they are; only those
-    whose source does not say are split.
+    General records (mix.general) stay in training. Records whose source has a validation part (folders
+    `train/` and `test/`) stay where they are; only those whose source does not say are split.
     """
+
+    version: ClassVar[int] = 2
 
     val: float = Field(default=0.1, gt=0, lt=1)
     """Share of the records that go to validation."""
@@ -43,7 +50,8 @@ class Split(TableTransform):
     """Column of the class whose shares are kept; null for none."""
     group: str | list[str] | None = None
     """Column or columns: records that share a value in any of them never straddle. In a list column each
-    element counts (`images`: records with a picture in common). Null belongs to no group."""
+    element counts. Null belongs to no group. With `images`, `sha256` or `phash` each of a record's pictures
+    counts by what its file holds: one picture in common, under whatever name, keeps two records together."""
     ocr_text: str = "ocr_text"
     """Column of what OCR read on a record's pictures, where there is one. Text-only records are compared with
     one another by `text`."""
@@ -59,9 +67,9 @@ class Split(TableTransform):
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
         if self.group is None:
-            return (GIVEN_SPLIT,)
-        texts = ("images", "text", self.ocr_text) if self.same_text is not None else ()
-        return (GIVEN_SPLIT, SHARED, *texts)
+            return (GIVEN_SPLIT, "set")
+        texts = ("text", self.ocr_text) if self.same_text is not None else ()
+        return (GIVEN_SPLIT, "set", SHARED, "images", "looks", *texts)
 
     def outputs(self, context: StepContext) -> Columns:
         return {"split": pl.String()}
@@ -70,13 +78,14 @@ class Split(TableTransform):
         # Sorted by id, so that nothing below can depend on the order of the records.
         columns = [name for name in self.reads(context) if name in frame.collect_schema()]
         small = frame.select(columns).sort("id").collect()
-        given = _given(small)
-        if not given.is_empty():
-            small = small.join(given, on="id", how="anti", maintain_order="left")
-            if small.is_empty():
-                return _joined(frame, given, {**_sizes(given["split"]), "given": given.height})
+        given, general = _given(small), _general(small)
+        settled = pl.concat([given, general])
+        if not settled.is_empty():
+            small = small.join(settled, on="id", how="anti", maintain_order="left")
+            if small.is_empty() and not given.is_empty():
+                return _joined(frame, settled, {**_sizes(given["split"]), "given": given.height})
         names, classes = self._classes(small)
-        numbers, alike = self._numbers(small)
+        numbers, alike = self._numbers(small, context.files)
         firsts = small["id"].gather(np.unique(numbers, return_index=True)[1])
         groups = Groups.of(numbers, classes, len(names), random_ranks(firsts, context.seed))
         choice = choose(groups, self.val, self.min_val)
@@ -85,13 +94,15 @@ class Split(TableTransform):
         if not given.is_empty():
             notes["given"] = given.height
         splits = small.select("id", split=side)
-        return _joined(frame, splits if given.is_empty() else pl.concat([given, splits]), notes)
+        return _joined(frame, splits if settled.is_empty() else pl.concat([settled, splits]), notes)
 
-    def _numbers(self, small: pl.DataFrame) -> tuple[Numbers, dict[str, object]]:
+    def _numbers(self, small: pl.DataFrame, files: FileDigests) -> tuple[Numbers, dict[str, object]]:
         """Group number per record, and for the report how many read like another one."""
         if self.group is None:
             return np.arange(small.height, dtype=np.int64), {}
-        columns = [*self._columns(), *([SHARED] if SHARED in small.columns else [])]
+        if not _OF_PICTURES.isdisjoint(self._columns()):
+            small = small.with_columns(_pictures(small, files))
+        columns = [*self._columns(), *(name for name in (SHARED, *_PICTURES) if name in small.columns)]
         texts = () if self.same_text is None else texts_to_compare(small, self.ocr_text)
         groups = [near_text_groups(values, self.same_text or 1, MIN_GRAMS) for values in texts]
         several = sum(int((np.bincount(numbers)[numbers] > 1).sum()) for numbers in groups)
@@ -114,6 +125,27 @@ class Split(TableTransform):
         numbers = {name: number for number, name in enumerate(names)}
         coded = column.replace_strict(numbers, default=UNCLASSED, return_dtype=pl.Int64)
         return names, coded.to_numpy()
+
+
+def _pictures(small: pl.DataFrame, files: FileDigests) -> list[pl.Series | pl.Expr]:
+    """Columns of lists with a value for each of a record's pictures, equal for equal pictures."""
+    columns: list[pl.Series | pl.Expr] = []
+    if "images" in small.columns:
+        digests = [[files.sha256(path) for path in paths or ()] for paths in small["images"].to_list()]
+        columns.append(pl.Series("@files", digests, dtype=pl.List(pl.String)))
+    if "looks" in small.columns:
+        pixels = pl.element().struct.field("pixels")
+        columns.append(pl.col("looks").list.eval(pixels).alias("@pixels"))
+    if "phash" in small.columns:  # 64 digits a picture
+        columns.append(pl.col("phash").str.extract_all(r"\w{64}").alias("@hashes"))
+    return columns
+
+
+def _general(small: pl.DataFrame) -> pl.DataFrame:
+    """Id and split of the general records that an earlier step mixed in."""
+    if "set" not in small.columns:
+        return pl.DataFrame(schema={"id": pl.String, "split": pl.String})
+    return small.filter(pl.col("set") == GENERAL).select("id", split=pl.lit(TRAIN))
 
 
 def _given(small: pl.DataFrame) -> pl.DataFrame:

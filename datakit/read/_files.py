@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import polars as pl
 
+from datakit.core import files
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.files import Stamp
 from datakit.core.step_context import StepContext
@@ -78,14 +79,13 @@ def empty_source(files: Sequence[Path], what: str = "no record") -> UserError:
 
 
 def stamp_of(path: Path) -> Stamp:
-    """Size and time of change. Raises UserError for a file that cannot be looked at."""
+    """What differs after an edit. Raises UserError for a file that cannot be looked at."""
     try:
-        status = os.stat(path)
+        return files.stamp_of(os.stat(path))
     except FileNotFoundError:
         raise missing(path) from None
     except OSError as error:
         raise unreadable(path, error) from None
-    return status.st_size, status.st_mtime_ns
 
 
 def unreadable(path: Path, error: OSError) -> UserError:

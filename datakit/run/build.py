@@ -80,7 +80,8 @@ class Options:
     limit: int | None = None
     """At most so many records of each reader, for a first look."""
     force: bool = False
-    """Build even when nothing has changed (the result store is still used)."""
+    """Build even when nothing has changed, and read every file anew to tell (results of the same content are
+    still used)."""
     allow_partial: bool = False
     """Put the build in place although records are left to retry."""
 
@@ -110,7 +111,7 @@ def build(
     place.check(_needed(recipe))
     store = Store(store_folder(recipe.project, recipe.run.store))
     try:
-        context = replace(recipe.context(), files=FileDigests(store))
+        context = replace(recipe.context(), files=FileDigests(store, again=options.force))
         with _lock(place):
             place.mend()
             kept = None if options.force else _kept(folder, recipe, context, options.limit, store)

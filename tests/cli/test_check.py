@@ -118,6 +118,28 @@ def test_build_is_checked_with_another_configuration(datakit: Run, folder: DataF
     assert {finding["code"] for finding in json.loads(done.out)["findings"]} >= {"image_cut"}
 
 
+def test_configuration_without_a_data_set_is_for_those_of_the_build(datakit: Run, folder: DataFolder) -> None:
+    shown = picture(folder.path, "a.png", 900, 900)
+    (folder.path / "templates").mkdir()
+    (folder.path / "templates" / "p.j2").write_text("<image>类别？", "utf-8")
+    rows = [{"id": f"{at}", "image": shown, "label": "甲乙"[at % 2]} for at in range(20)]
+    (folder.path / "d.jsonl").write_text("\n".join(json.dumps(row) for row in rows), "utf-8")
+    recipe = SMALL.replace("  - render.chat", "  - curate.split: {val: 0.2}\n  - render.chat")
+    (folder.path / "small.yaml").write_text(recipe, "utf-8")
+    assert datakit("build", "small.yaml", "--no-card").code == 0
+    text = (folder.path / "build" / "small" / "train.yaml").read_text("utf-8")
+    folder.path.joinpath("mine.yaml").write_text(re.sub(r"(?m)^(eval_)?dataset: .*\n", "", text), "utf-8")
+
+    own = json.loads(datakit("check", "build/small", "--json").out)["data_sets"]
+    done = datakit("check", "build/small", "--train-yaml", "mine.yaml", "--json")
+    assert json.loads(done.out)["data_sets"] == own
+    assert {row["part"]: row["rows"] for row in own} == {"train": 16, "eval": 4}
+    sized = re.sub(r"(?m)^(eval_)?dataset: .*\n", "", text) + "val_size: 0.1\n"
+    folder.path.joinpath("sized.yaml").write_text(sized, "utf-8")
+    done = datakit("check", "build/small", "--train-yaml", "sized.yaml", "--json")
+    assert [row["part"] for row in json.loads(done.out)["data_sets"]] == ["train"]
+
+
 def test_build_beside_a_data_set_folder_is_refused(datakit: Run, folder: DataFolder) -> None:
     (folder.path / "build" / "x").mkdir(parents=True)
     done = datakit("check", "build/x", "--dataset-dir", ".")
