@@ -102,9 +102,19 @@ class StepContext:
 
     def for_step(self, step: Declaring) -> StepContext:
         """The same context in the hands of a step: it opens the files that the step declares only."""
-        bound = replace(self, step=step)
-        vars(bound)["templates"] = self.templates  # compiled once for all steps
-        return bound
+        return self.changed(step=step)
+
+    def changed(self, **changes: Any) -> StepContext:
+        """The same context with other values and the very same templates, compiled once for all."""
+        changed = replace(self, **changes)
+        vars(changed)["templates"] = self.templates
+        return changed
+
+    def pinned(self) -> StepContext:
+        """The same context whose templates stay as they are first rendered, whatever is edited meanwhile."""
+        pinned = replace(self)
+        vars(pinned)["templates"] = self.templates.pinned()
+        return pinned
 
     def declared(self, path: str | Path) -> Path:
         """A path as an absolute one, for a step that has another package open it.

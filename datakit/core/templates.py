@@ -134,6 +134,14 @@ def escape_except_images(text: str) -> TrustedText:
     return TrustedText("<image>".join(escape_tokens(part) for part in text.split("<image>")))
 
 
+def _another_each_time(*given: Any, **settings: Any) -> str:
+    """Stands for `random` and `lipsum`, with which a text would not be the one that its key was made of."""
+    raise UserError(
+        "`random` and `lipsum` give another text each time, so no answer to it could be found again",
+        remedy="Choose by a column of the record, or by the variable `style` of annotate.reason.",
+    )
+
+
 def _finalize(value: Any) -> Any:
     if value is None:
         return ""
@@ -166,17 +174,27 @@ class Templates:
     def __init__(self, folders: Iterable[Path]) -> None:
         self.folders = tuple(Path(folder) for folder in folders)
         self._variables: dict[str, tuple[Template, set[str]]] = {}
+        self._reloads = True
+
+    def pinned(self) -> Templates:
+        """The same templates, each as it is when it is first rendered: an edit later on changes nothing."""
+        pinned = Templates(self.folders)
+        pinned._reloads = False
+        return pinned
 
     @cached_property
     def _environment(self) -> ImmutableSandboxedEnvironment:
-        return ImmutableSandboxedEnvironment(
+        environment = ImmutableSandboxedEnvironment(
             loader=_TextLoader(self.folders),
             undefined=StrictUndefined,
             finalize=_finalize,
             trim_blocks=True,
             lstrip_blocks=True,
             autoescape=False,
+            auto_reload=self._reloads,
         )
+        environment.filters["random"] = environment.globals["lipsum"] = _another_each_time
+        return environment
 
     def get(self, name: str) -> Template:
         """The compiled template. Raises UserError for a missing file or a syntax error, with its line."""

@@ -94,8 +94,8 @@ class _Question(Annotator):
         return author.key_settings(context, FIELD, {"temperature": self.temperature})
 
     def key_fields(self, row: Row, context: StepContext) -> Any:
-        own = {name: row[name] for name in OWN}
-        fields = author.key_fields(self.template, row, context, _label(row, context), **own)
+        label = _label(row, context)
+        fields = author.key_fields(row, context, label, lambda: self.request(row, context))
         return {**fields, TRY: row[TRY]}
 
     def start(self, context: StepContext) -> AsyncRowWorker:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -65,6 +65,9 @@ class Annotation:
     _counted: set[bytes] = field(init=False, default_factory=set)
     """The keys of the records that were joined."""
     _retries: dict[bytes, Retry] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.context = self.context.pinned()  # a record's key and its question come of the same template
 
     @property
     def reads(self) -> list[str]:
@@ -168,7 +171,7 @@ class Annotation:
     def _answer(self, jobs: Iterator[Job]) -> None:
         """Has the jobs answered and stores what comes."""
         results = ProvenResults(self.store)
-        context = replace(self.context, sub_results=StoredSubResults(self.store, self.report, results))
+        context = self.context.changed(sub_results=StoredSubResults(self.store, self.report, results))
         executor = executor_for(self.annotator, context)
         live = LiveFigures(context, self.report, self.spent_usd)
         try:

@@ -32,6 +32,9 @@ class StoredSubResults:
         self.results.put(key, self.report.name + PART, outcome)
         account(self.report, outcome)
 
+    def answers_to(self, question: bytes) -> list[Done | Rejected]:
+        return self.store.answers_to(question)
+
     def keep_unread(self, key: bytes, answer: Done) -> None:
         self.store.put(key, self.report.name + UNREAD, answer)
 

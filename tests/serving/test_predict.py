@@ -145,6 +145,25 @@ def test_answers_for_another_prompt_are_not_taken_over(small: Path, server: Loop
         assert predict(classify, changed, out).resumed == 0
 
 
+def test_answer_about_a_picture_that_was_changed_since_is_not_taken_over(
+    small: Path, server: Loopback, tmp_path: Path
+) -> None:
+    items = [
+        replace(item, images=(shutil.copy(item.images[0], tmp_path / f"{item.id}.jpg"),))
+        for item in split_items(BuildFolder(small), "train")
+    ]
+    out = tmp_path / "predictions.jsonl"
+    refused = items[-1].messages[-1]["content"]
+    server.script = lambda call: Reply(503) if asked_text(call) == refused else saying("店铺页面")
+    with classifier(small, server) as classify:
+        predict(classify, items, out)
+    shutil.copy(items[1].images[0], items[0].images[0])
+    server.script, server.count = (lambda call: saying("店铺页面")), 0
+    with classifier(small, server) as classify:
+        assert predict(classify, items, out).resumed == len(items) - 2
+    assert server.count == 2
+
+
 def test_folder_and_file_go_through_the_recipes_ocr(small: Path, server: Loopback, tmp_path: Path) -> None:
     folder = tmp_path / "screens"
     (folder / "more").mkdir(parents=True)
