@@ -56,6 +56,12 @@ COLUMNS = (
         only_chats=False,
     ),
     TrainingColumn(("kto_tag",), "marks of wanted and unwanted answers", _PREFERENCE, only_chats=False),
+    TrainingColumn(
+        ("reward", "rewards", "reward_score"),
+        "how good the answers are",
+        "This is reward data; datakit makes data for supervised training, which learns every answer.",
+    ),
+    TrainingColumn((LOSS,), "which answers are trained on"),
     TrainingColumn(("loss", "weight", "weights", "loss_scale"), "how much a record weighs in training"),
     TrainingColumn(
         ("reasoning_content", "reasoning", "thinking"),

@@ -9,6 +9,8 @@ from typing import Any
 import orjson
 
 from datakit.read._content_parts import is_picture, picture_of, text_of
+from datakit.read._json_values import json_value
+from datakit.read._kinds import as_json
 
 PLACE = "<image>"
 ROLES = {
@@ -61,7 +63,7 @@ def unpacked(value: Any) -> Any:
         return None
     if isinstance(value, str):
         try:
-            value = orjson.loads(value)
+            value = json_value(value)[0]
         except orjson.JSONDecodeError as error:
             raise DialogueFault("messages_format", f"the messages are no JSON: {error}") from None
     if isinstance(value, dict) and value and all(isinstance(inner, list) for inner in value.values()):
@@ -189,13 +191,13 @@ def _calls(calls: Any, at: int) -> str:
         arguments = function.get("arguments")
         if isinstance(arguments, str):
             try:
-                arguments = orjson.loads(arguments or "{}")
+                arguments = json_value(arguments or "{}")[0]
             except orjson.JSONDecodeError:
                 raise DialogueFault(
                     "messages_format", f"turn {at}: the arguments of {function['name']} are no JSON"
                 ) from None
         plain.append({"name": function["name"], "arguments": {} if arguments is None else arguments})
-    return orjson.dumps(plain[0] if len(plain) == 1 else plain).decode()
+    return as_json(plain[0] if len(plain) == 1 else plain) or ""
 
 
 def _part(part: Any, at: int) -> str:
