@@ -124,13 +124,22 @@ def check_order(turns: list[dict[str, str]]) -> None:
     if not _ORDER.fullmatch("".join(turn["role"][0] for turn in turns)):
         order = ", ".join(turn["role"] for turn in turns[:8]) + (" …" if len(turns) > 8 else "")
         raise DialogueFault(
-            "messages_order", f"the turns are {order}; user and assistant must take turns, an answer last"
+            "messages_order",
+            f"the turns are {order}; user and assistant must take turns, an answer last{_form_of(turns)}",
         )
     for at, turn in enumerate(turns, 1):
         if turn["role"] == "assistant" and not turn["content"].strip():
             raise DialogueFault(
                 "answer_empty", f"turn {at}: the answer is blank, so there is nothing to learn"
             )
+
+
+def _form_of(turns: list[dict[str, str]]) -> str:
+    """What chats are that only one side speaks in; "" for others."""
+    speakers = {turn["role"] for turn in turns} - {"system"}
+    if speakers == {"user"}:
+        return ": this is a prompt without an answer, as GRPO and preference data have them"
+    return ": this is a text as pre-training takes it" if speakers == {"assistant"} else ""
 
 
 def places_in(turns: list[dict[str, str]]) -> int:

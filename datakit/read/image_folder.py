@@ -18,6 +18,7 @@ from datakit.read._class_folders import ClassFolders, ClassFrom
 from datakit.read._column_names import PICTURE_SUFFIXES
 from datakit.read._files import empty_source, missing
 from datakit.read._images import ImageFault, ImagePaths
+from datakit.read._known_files import boxes_beside_pictures
 
 _LEFT_BY_SYSTEMS = frozenset({"thumbs.db", "desktop.ini"})
 _SPLITS = {"split": COLUMNS["split"], GIVEN_SPLIT: COLUMNS["split"]}
@@ -62,6 +63,8 @@ class ImageFolder(Reader):
         root, allowed = self._root(context), self._allowed(context)
         files = list(_below(root, allowed))
         folders = self._folders(self._names(context))
+        if self.labelled and (fault := boxes_beside_pictures(file for file, refused in files if not refused)):
+            raise fault
         if note := folders.note():
             yield Batch(pl.DataFrame(schema=self._schema(folders)), notes={"columns": note})
         paths = ImagePaths(root) if self.image_root is None else ImagePaths(allowed[-1], root)
