@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from datakit.core.labels import normal_form
+from datakit.core.language import Language
 from datakit.core.likeness import centrality
 from datakit.core.outcome import Done, Outcome, Rejected, Retry
 from datakit.core.sub_results import SubResults
@@ -126,6 +127,8 @@ class Sampling:
     max_tries: int
     write: Write
     judge: Judge | None
+    language: Language = "zh"
+    """Of the template: what later tries are told is written in it."""
     second: SecondTries | None = None
     """Whether it is worth asking again after faults; None: always."""
     raw: dict[str, Any] = field(default_factory=dict)
@@ -172,8 +175,13 @@ class Sampling:
         self, wanted: list[int], tries: list[list[Try | Rejected]], number: int
     ) -> Retry | None:
         """Has the samples in `wanted` written and judged; a Retry when one answer does not come."""
-        hints = [_hint(one for one in tries[at] if isinstance(one, Try)) for at in wanted]
-        written = await together(self.write(at, number, hint) for at, hint in zip(wanted, hints, strict=True))
+        hints = [
+            hint((attempt for attempt in tries[at] if isinstance(attempt, Try)), self.language)
+            for at in wanted
+        ]
+        written = await together(
+            self.write(at, number, words) for at, words in zip(wanted, hints, strict=True)
+        )
         failed = [outcome for _, outcome in written if isinstance(outcome, Retry)]
         if failed:
             return replace(failed[0], meta=_spent(failed))
@@ -213,21 +221,56 @@ def _again(last: Try | Rejected) -> bool:
     return isinstance(last, Try) and bool(last.faults)
 
 
-def _hint(tries: Iterable[Try]) -> str:
+@dataclass(frozen=True)
+class _HintWords:
+    """How a hint says what was wrong."""
+
+    head: str
+    banned: str
+    missing: str
+    refused: str
+    refused_why: str
+    between: str
+
+
+_HINTS: dict[Language, _HintWords] = {
+    "zh": _HintWords(
+        "注意：",
+        "不要出现这些词：{}。",
+        "必须写到这些词：{}。",
+        "上一次的回答没有通过审核。",
+        "上一次的回答没有通过审核：{}。",
+        "、",
+    ),
+    "en": _HintWords(
+        "Note:",
+        "Do not use these words: {}.",
+        "Do mention: {}.",
+        "The last answer did not pass the review.",
+        "The last answer did not pass the review: {}.",
+        ", ",
+    ),
+}
+
+
+def hint(tries: Iterable[Try], language: Language) -> str:
     """What the model is told after answers with faults; "" before the first."""
     faults = [fault for attempt in tries for fault in attempt.faults]
+    say = _HINTS[language]
 
     def words(reason: str) -> str:
-        return "、".join(dict.fromkeys(f"“{word}”" for kind, word in faults if kind == reason and word))
+        quoted = dict.fromkeys(f"“{word}”" for kind, word in faults if kind == reason and word)
+        return say.between.join(quoted)
 
     lines = []
     if banned := words("banned_word"):
-        lines.append(f"不要出现这些词：{banned}。")
+        lines.append(say.banned.format(banned))
     if missing := words("missing_word"):
-        lines.append(f"必须写到这些词：{missing}。")
+        lines.append(say.missing.format(missing))
     if any(kind == REFUSED for kind, _ in faults):
-        lines.append(f"上一次的回答没有通过审核{'：' + why if (why := words(REFUSED)) else ''}。")
-    return "\n".join(["注意：", *lines]) if lines else ""
+        why = words(REFUSED)
+        lines.append(say.refused_why.format(why) if why else say.refused)
+    return "\n".join([say.head, *lines]) if lines else ""
 
 
 async def paid_once(

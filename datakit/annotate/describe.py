@@ -8,6 +8,7 @@ import polars as pl
 from pydantic import Field, model_validator
 
 from datakit.annotate import _samples as sampling
+from datakit.core.language import language_of
 from datakit.core.outcome import Done, Outcome, Rejected
 from datakit.core.record import record_key, step_print
 from datakit.core.step_context import StepContext
@@ -248,6 +249,7 @@ class _Describer(author.TextGenerator):
             step.max_tries if step._has_rules else 1,
             write=lambda sample, number, hint: self._part(row, sample, number, hint),
             judge=(lambda text: self._verdict(row, text)) if step.referee else None,
+            language=language_of([self._context.templates.source(step.template)]) or "zh",
             second=self._second,
         ).run()
 

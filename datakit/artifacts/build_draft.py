@@ -13,13 +13,14 @@ from typing import Any
 import polars as pl
 
 from datakit.artifacts import names
-from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.build_folder import IMAGE_DIGESTS, BuildFolder
 from datakit.artifacts.checked import CheckReport
 from datakit.artifacts.emitted import Emitted
 from datakit.artifacts.manifest import FileStamp, Manifest, stamp
 from datakit.artifacts.report import BuildReport
 from datakit.artifacts.serving import Serving
 from datakit.core.answer import AnswerFormat
+from datakit.core.compared import KEYS
 
 _ROW_GROUP = 16_384
 """Records of a row group, which is in memory while it is written."""
@@ -54,10 +55,15 @@ class BuildDraft(BuildFolder):
         """Writes the recipe as resolved, in YAML."""
         self._write(names.RECIPE, text.encode())
 
-    def write_input_images(self, paths: Iterable[str]) -> None:
-        """Writes the paths of every picture that the sources name, sorted."""
-        frame = pl.DataFrame({"path": sorted(paths)}, schema={"path": pl.String})
+    def write_input_images(self, digests: Mapping[str, str | None]) -> None:
+        """Writes the paths of every picture that the sources name, sorted, with their sha256."""
+        frame = pl.DataFrame(sorted(digests.items()), schema=IMAGE_DIGESTS, orient="row")
         frame.write_parquet(self.path / names.INPUTS)
+
+    def write_compared(self, frames: Iterable[pl.DataFrame]) -> None:
+        """Writes what the records ask and answer, in the columns of core.compared."""
+        schema = {"id": pl.String(), **KEYS}
+        pl.concat([pl.DataFrame(schema=schema), *frames]).write_parquet(self.path / names.COMPARED)
 
     def copy_labels(self, path: Path) -> None:
         shutil.copyfile(path, self.path / names.LABELS)

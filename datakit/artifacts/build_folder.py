@@ -32,6 +32,7 @@ from datakit.core.record import COLUMNS, GENERAL, TRAIN
 _ABSOLUTE = re.compile(r"(?<![\w.:/<])/(?:[^\s/:'\"`|<>,;()]+/)+([^\s/:'\"`|<>,;()]+)")
 _BACK = re.compile(r"[^\s/]+(?<!\.\.)/\.\./")
 """A step into a folder and out again, as paths relative to a recipe have."""
+IMAGE_DIGESTS = {"path": pl.String(), "sha256": pl.String()}
 _MAKE = "Make it: datakit build recipes/<name>.yaml"
 
 
@@ -270,9 +271,22 @@ class BuildFolder(DataSet):
     def input_images(self) -> list[str] | None:
         """The paths of every picture that the sources name; None where the build does not say."""
         try:
-            return pl.read_parquet(self.path / names.INPUTS)["path"].to_list()
+            return pl.read_parquet(self.path / names.INPUTS, columns=["path"])["path"].to_list()
         except (OSError, pl.exceptions.PolarsError):
             return None
+
+    @cached_property
+    def image_digests(self) -> pl.LazyFrame | None:
+        """Path and sha256 of every picture; None in builds that do not say."""
+        path = self.path / names.INPUTS
+        frame = pl.scan_parquet(path) if path.is_file() else None
+        return frame if frame is not None and dict(frame.collect_schema()) == IMAGE_DIGESTS else None
+
+    @cached_property
+    def compared(self) -> pl.LazyFrame | None:
+        """What each record asks and answers, in the columns of core.compared; None in older builds."""
+        path = self.path / names.COMPARED
+        return pl.scan_parquet(path) if path.is_file() else None
 
     @property
     def runs(self) -> Path:

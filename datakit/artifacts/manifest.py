@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from datakit.artifacts.document import Document
+from datakit.core.files import stamp_of
 
 
 class FileStamp(BaseModel):
@@ -18,6 +19,15 @@ class FileStamp(BaseModel):
     bytes: int
     mtime_ns: int
     sha256: str = ""
+    inode: int = 0
+    ctime_ns: int = 0
+    """0, as `inode` is, in builds of datakit 0.1."""
+
+    def unchanged(self, now: FileStamp) -> bool:
+        """Whether a file that looks like `now` was not touched since, as far as this stamp can say."""
+        if (self.bytes, self.mtime_ns) != (now.bytes, now.mtime_ns):
+            return False
+        return not self.ctime_ns or (self.inode, self.ctime_ns) == (now.inode, now.ctime_ns)
 
 
 class Manifest(Document):
@@ -33,7 +43,8 @@ class Manifest(Document):
     """Per annotator: number, name, fingerprint and the settings behind it, for `datakit plan`."""
     sources: dict[str, FileStamp] = Field(default_factory=dict)
     images: str = ""
-    """Digest over path, size and time of change of every picture."""
+    """Digest over the path and content of every picture; that of datakit 0.1 is over path, size and time of
+    change."""
     artifacts: dict[str, FileStamp] = Field(default_factory=dict)
     """Path in the build -> stamp; sha256 for data and configuration, pictures are named by theirs."""
     content: str = ""
@@ -46,7 +57,7 @@ class Manifest(Document):
 
 
 def stamp(path: Path, *, hashed: bool, sha256: str = "") -> FileStamp:
-    """Size and time of change of a file, and its sha256 when asked: the one given, or the file's content."""
+    """What a file looks like, and its sha256 when asked: the one given, or that of the file's content."""
     try:
         status = path.stat()
     except OSError:
@@ -54,7 +65,8 @@ def stamp(path: Path, *, hashed: bool, sha256: str = "") -> FileStamp:
     if hashed and not sha256 and path.is_file():
         with open(path, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileStamp(bytes=status.st_size, mtime_ns=status.st_mtime_ns, sha256=sha256)
+    size, mtime_ns, inode, ctime_ns = stamp_of(status)
+    return FileStamp(bytes=size, mtime_ns=mtime_ns, sha256=sha256, inode=inode, ctime_ns=ctime_ns)
 
 
 def content_hash(stamps: Mapping[str, FileStamp]) -> str:

@@ -194,11 +194,15 @@ def _untouched(entry: os.DirEntry[str], path: str, stamp: Any) -> bool:
     status = entry.stat()
     if not stat.S_ISREG(status.st_mode):
         return False
-    linked = path.startswith(f"{IMAGES}/") and status.st_nlink > 1
-    if linked or (status.st_size, status.st_mtime_ns) == (stamp.get("bytes"), stamp.get("mtime_ns")):
+    if path.startswith(f"{IMAGES}/") and status.st_nlink > 1:
+        return True
+    sha256 = stamp.get("sha256")
+    # Pictures have no sha256 in their stamps, and backups and links change their ctime.
+    status_fits = not sha256 or stamp.get("ctime_ns", 0) in (0, status.st_ctime_ns)
+    if status_fits and (status.st_size, status.st_mtime_ns) == (stamp.get("bytes"), stamp.get("mtime_ns")):
         return True
     same_size = status.st_size == stamp.get("bytes")
-    return same_size and bool(stamp.get("sha256")) and FileDigests().sha256(entry.path) == stamp["sha256"]
+    return same_size and bool(sha256) and FileDigests().sha256(entry.path) == sha256
 
 
 def _keep(folder: Path, place: Path, kept: Path | None = None) -> Path | None:

@@ -74,11 +74,13 @@ class Check:
         dataset_dir: Path | None = None,
         dataset: Sequence[str] = (),
         decode: bool = False,
-        picture_task: bool = False,
+        picture_task: bool | None = False,
     ) -> None:
-        """`picture_task` is whether some row must have a picture, as the recipe of a build says."""
+        """`picture_task` is whether some row must have a picture, as the recipe of a build says. None: where
+        the configuration trains a model that sees, or an entry of the index names a column of pictures."""
         self.training = training
         self._picture_task = picture_task
+        self._names_pictures = False
         self._folder = training.data_folder(dataset_dir)
         media = training.media_folder(self._folder)
         self._splits = {"train": list(dataset) or training.names("dataset")}
@@ -103,6 +105,7 @@ class Check:
             sets = data_sets(self._folder, index or {}, names, self._report.findings)
             rule = NullRule(self.training)
             for data_set in sets:
+                self._names_pictures |= "images" in data_set.mapped()
                 tally = Tally(data_set.name, split)
                 self._report.tallies.append(tally)
                 yield from self._data_set(data_set, tally, rule)
@@ -118,10 +121,21 @@ class Check:
         report.proposal = propose(self._lengths, training)
         seeing = sum(tally.pictures > 0 for tally in train)
         kept = sum(tally.kept for tally in train)
-        if self._picture_task and kept and not seeing:
+        if self._is_picture_task and kept and not seeing:
             message = f"none of {kept:,} rows has a picture"
             report.findings.add("no_pictures", message, where=training.where("template"))
         return report
+
+    @property
+    def _is_picture_task(self) -> bool:
+        """Whether some row must have a picture; known once all rows were looked at."""
+        if self._picture_task is not None:
+            return self._picture_task
+        layout = self.training.layout
+        sees = layout is not None and layout.family is not None
+        # Rows that fall away are the fault to mend first: theirs may be the pictures.
+        whole = all(tally.kept == tally.rows for tally in self._report.tallies)
+        return sees and whole and (self.training.file is not None or self._names_pictures)
 
     def _settings(self, media: Path) -> dict[str, Any]:
         training = self.training

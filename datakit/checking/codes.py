@@ -138,7 +138,8 @@ CODES: dict[str, Code] = {
     "no_pictures": Code(
         "error",
         "A vision-language model would be trained on rows of which none has a picture",
-        "Name the column of the pictures (`image:` at the reader); or say `images: none` there.",
+        "Name the column of the pictures: `image:` at the reader, `images` in dataset_info.json's `columns`. "
+        "Or say that text is meant: `images: none` at the reader, --text-only here.",
     ),
     "pictures_without_column": Code(
         "error",

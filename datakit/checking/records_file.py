@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import orjson
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.checking.check import Placed
+from datakit.checking.training import Training
 from datakit.core.errors import UserError
 from datakit.core.replacing import check_replaceable
 
@@ -58,6 +60,17 @@ def gpus_of(build: BuildFolder) -> int:
     """The GPUs that a build's recipe trains on; 1 when it says nothing."""
     gpus = build.section("train").get("gpus")
     return gpus if isinstance(gpus, int) and gpus > 0 else 1
+
+
+def with_own_sets(training: Training, build: BuildFolder) -> Training:
+    """A configuration that names no data set, with those of the build as the build's own would name them."""
+    if training.names("dataset") or training.names("eval_dataset"):
+        return training
+    emitted = build.emitted
+    sets = {"dataset": names_in(build) if emitted is None else emitted.entries("train", "general")}
+    if emitted is not None and training.number("val_size", 0) <= 0:  # beside it the trainer takes no other
+        sets["eval_dataset"] = emitted.entries("val")
+    return replace(training, keys={**training.keys, **{key: names for key, names in sets.items() if names}})
 
 
 def names_in(build: BuildFolder) -> list[str]:

@@ -107,6 +107,12 @@ def gc(
     metavar="FILE",
     help="Only these records: an id a line, or lines of JSON with an id, such as rejects.jsonl.",
 )
+@click.option(
+    "--recipe",
+    "recipe_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The recipe whose records are meant; else those in recipes/ and those that builds were made of.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would go and what asking again may cost.")
 @click.option("--yes", is_flag=True, help="Also forget what was paid for, without asking.")
 @_json
@@ -115,6 +121,7 @@ def forget(
     step: str,
     reason: str | None,
     ids: Path | None,
+    recipe_file: Path | None,
     dry_run: bool,
     yes: bool,
     as_json: bool,
@@ -127,7 +134,7 @@ def forget(
     from datakit.run.forget import forget as take_out
 
     wanted = None if ids is None else _ids(ids)
-    store, recipes, _ = _open(project, by_use=ids is not None)
+    store, recipes, _ = _open(project, by_use=ids is not None, recipe_file=recipe_file)
     try:
         seen = take_out(store, step, recipes, reason=reason, ids=wanted, remove=False)
         goes = seen.results > 0 and not dry_run and (yes or not seen.paid or _agreed(seen, as_json))
@@ -138,7 +145,7 @@ def forget(
     if as_json:
         print_json(seen.model_dump())
     else:
-        _print_forgotten(seen)
+        _print_forgotten(seen, dry_run)
     return 0
 
 
@@ -177,30 +184,38 @@ def _agreed(seen: Forgotten, as_json: bool) -> bool:
     return click.confirm(f"{cost}; the next build pays for them again. Forget them?", err=True)
 
 
-def _print_forgotten(seen: Forgotten) -> None:
-    done = "Forgot" if seen.removed else "Would forget"
+def _print_forgotten(seen: Forgotten, dry_run: bool) -> None:
+    done = "Forgot" if seen.removed else "Would forget" if dry_run else "Forgot nothing of"
     rejected = f", {seen.rejected:,} of them rejects" if seen.rejected else ""
-    click.echo(f"{done} {seen.results:,} results of {seen.step}{rejected}.")
+    if seen.results:
+        click.echo(f"{done} {seen.results:,} results of {seen.step}{rejected}.")
+    else:
+        click.echo(f"The store holds no such result of {seen.step}: nothing to forget.")
     if seen.paid:
         click.echo(f"Asking again may cost what it had cost: {_cost(seen.cost_usd, seen.unpriced)}.")
     if seen.unknown_ids:
         some = ", ".join(seen.unknown_ids[:5])
-        click.echo(f"{len(seen.unknown_ids):,} ids reach the step in no recipe of the project: {some}")
+        looked = ", ".join(seen.recipes) or "no recipe"
+        click.echo(f"{len(seen.unknown_ids):,} ids do not reach the step (looked at: {looked}): {some}")
+        click.echo("Name another recipe with --recipe.")
 
 
-def _open(project: Path, *, by_use: bool) -> tuple[Store, list[Recipe], Path]:
+def _open(
+    project: Path, *, by_use: bool, recipe_file: Path | None = None
+) -> tuple[Store, list[Recipe], Path]:
     """The store, the project's recipes and its folder. Raises UserError when there is no store.
 
-    A recipe that cannot be read is an error only where `by_use` decides what goes.
+    With `recipe_file` the store and the folder are that recipe's, and it stands for all. A recipe that cannot
+    be read is an error only where `by_use` decides what goes.
     """
     from datakit.core.errors import DatakitError, UserError
     from datakit.library import load
     from datakit.recipe.recipe import project_of
     from datakit.run.store import Store, store_folder
 
-    root = project_of(project)
-    recipes: list[Recipe] = []
-    for path in sorted((root / "recipes").glob("*.y*ml")):
+    recipes: list[Recipe] = [] if recipe_file is None else [load(recipe_file)]
+    root = project_of(project) if recipe_file is None else recipes[0].project
+    for path in _recipe_files(root) if recipe_file is None else ():
         try:
             recipes.append(load(path))
         except DatakitError:
@@ -215,6 +230,19 @@ def _open(project: Path, *, by_use: bool) -> tuple[Store, list[Recipe], Path]:
             remedy="Go to the project's folder or name it with --project; a first build makes the store.",
         )
     return Store(folder), [recipe for recipe in recipes if recipe.run.store == setting], root
+
+
+def _recipe_files(root: Path) -> list[Path]:
+    """The recipes in recipes/ and below, and those elsewhere in the project that its builds were made of."""
+    from contextlib import suppress
+
+    from datakit.core.errors import UserError
+
+    files = set((root / "recipes").rglob("*.y*ml"))
+    for build in _builds(root):
+        with suppress(UserError):  # of a newer datakit, or without its report: nothing says what made it
+            files.add(root / build.report.recipe)
+    return sorted(path for path in files if path.is_file())
 
 
 def _builds(root: Path) -> list[BuildFolder]:

@@ -37,10 +37,14 @@ _EXAMPLES = 3
 @click.option(
     "--train-yaml",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="LLaMA-Factory's configuration; that of the build if not given.",
+    help="LLaMA-Factory's configuration; that of the build if not given. One that names no data set is for "
+    "those of the build.",
 )
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Try another value of a setting.")
 @click.option("--gpus", type=click.IntRange(min=1), help="GPUs of the run; from the build, else 1.")
+@click.option(
+    "--text-only", is_flag=True, help="No row is meant to have a picture (no_pictures is no error)."
+)
 @click.option("--decode", is_flag=True, help="Decode every picture: finds truncated ones for sure.")
 @click.option(
     "--records",
@@ -55,6 +59,7 @@ def command(
     train_yaml: Path | None,
     changes: tuple[str, ...],
     gpus: int | None,
+    text_only: bool,
     decode: bool,
     records: Path | None,
     as_json: bool,
@@ -87,13 +92,14 @@ def command(
         raise UserError(f"{build} holds no data set for LLaMA-Factory", remedy=remedy)
     training = _training(folder, train_yaml, changes, gpus)
     dataset = [name.strip() for name in names.split(",")] if names else _all_names(folder, training)
-    picture_task = folder is not None and is_picture_task(folder, training)
+    recipe = folder or _build_of(training, dataset_dir)
+    picture_task = is_picture_task(recipe, training) if recipe is not None else None
     check = Check(
         training,
         dataset_dir=build or dataset_dir,
         dataset=dataset,
         decode=decode,
-        picture_task=picture_task,
+        picture_task=False if text_only else picture_task,
     )
     if records is not None:
         write_records(check.rows(), records)
@@ -108,13 +114,22 @@ def command(
 def _training(
     build: BuildFolder | None, path: Path | None, changes: tuple[str, ...], gpus: int | None
 ) -> Training:
-    from datakit.checking.records_file import gpus_of
+    from datakit.checking.records_file import gpus_of, with_own_sets
     from datakit.checking.training import Training
 
-    if path is None and build is not None:
-        path = build.training_file
-    gpus = gpus or (gpus_of(build) if build else 1)
-    return Training.load(path, changes, gpus=gpus, build=build.path if build else None)
+    if build is None:
+        return Training.load(path, changes, gpus=gpus or 1)
+    file = path or build.training_file
+    training = Training.load(file, changes, gpus=gpus or gpus_of(build), build=build.path)
+    return training if path is None else with_own_sets(training, build)
+
+
+def _build_of(training: Training, dataset_dir: Path | None) -> BuildFolder | None:
+    """The build that lies where a data set was named, whose recipe then says what it is about."""
+    from datakit.artifacts.build_folder import BuildFolder
+
+    build = BuildFolder(training.data_folder(dataset_dir))
+    return build if build.is_finished and build.recipe_file.is_file() else None
 
 
 def _all_names(build: BuildFolder | None, training: Training) -> list[str]:

@@ -84,6 +84,11 @@ class AnswerField(BaseModel):
         """The column that holds the value."""
         return self.column or self.name
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether one value alone can be right; several texts may be."""
+        return self.kind in _SCORED
+
     def heading_in(self, language: Language, *, alone: bool = False) -> str:
         """The heading as the answer has it; "" for a field that stands alone and was given none."""
         if self.heading is not None:

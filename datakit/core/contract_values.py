@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from datakit.core.contract_words import BETWEEN, EMPTY, Language
-from datakit.core.labels import LabelSet
+from datakit.core.labels import LabelSet, says_nothing
 from datakit.core.outcome import Rejected
 
 if TYPE_CHECKING:
@@ -147,6 +147,8 @@ def _labels_text(value: Any, language: Language, labels: LabelSet | None) -> str
     names: dict[str, None] = {}
     for part in filter(None, parts):
         name = _label_text(one_line(part), labels)
+        if says_nothing(part) and (labels is None or labels.find(part) is None):
+            continue
         if isinstance(name, Rejected):
             return name
         if between.strip() in name:

@@ -1,4 +1,4 @@
-"""Content hashes of files, remembered by path, size and time of change; safe paths out of data."""
+"""Content hashes of files, remembered by path and stamp; safe paths out of data."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ from typing import Protocol
 
 from datakit.core.errors import UserError
 
-Stamp = tuple[int, int]
-"""Size in bytes, time of change in ns."""
+Stamp = tuple[int, int, int, int]
+"""Size in bytes, time of change in ns, inode, and the time in ns at which any of that changed. No program
+sets the last, so an edit shows that restores size and time; so do hard links made and removed, and then the
+content decides."""
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """What of a file's status differs after any edit."""
+    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns
 
 
 class DigestMemory(Protocol):
@@ -22,22 +29,26 @@ class DigestMemory(Protocol):
 
 
 class FileDigests:
-    """sha256 of files. A file is read again only when its size or time of change differ."""
+    """sha256 of files. A file is read again only when its stamp differs."""
 
-    def __init__(self, memory: DigestMemory | None = None) -> None:
+    def __init__(self, memory: DigestMemory | None = None, *, again: bool = False) -> None:
+        """`again`: every file is read once more, whatever the memory holds."""
         self._memory = memory
-        self._seen: dict[str, tuple[Stamp, str]] = {}
+        self._again = again
+        self._seen: dict[tuple[int, Stamp], str] = {}
+        """By device and stamp, so that a hard link is not read again."""
 
     def sha256(self, path: str | Path) -> str:
         """Hex digest of the bytes; "missing:<path>" for a file that cannot be read."""
         path = str(path)
         try:
             status = os.stat(path)
-            stamp = (status.st_size, status.st_mtime_ns)
-            entry = self._seen.get(path)
-            if entry and entry[0] == stamp:
-                return entry[1]
-            digest = self._memory.known_digest(path, stamp) if self._memory else None
+            stamp = stamp_of(status)
+            digest = self._seen.get((status.st_dev, stamp))
+            if digest is not None:
+                return digest
+            if self._memory and not self._again:
+                digest = self._memory.known_digest(path, stamp)
             if digest is None:
                 with open(path, "rb") as file:
                     digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -45,11 +56,11 @@ class FileDigests:
                     self._memory.keep_digest(path, stamp, digest)
         except (OSError, ValueError):  # ValueError: a zero byte in the name
             return f"missing:{path}"
-        self._seen[path] = (stamp, digest)
+        self._seen[status.st_dev, stamp] = digest
         return digest
 
     def __getstate__(self) -> dict[str, object]:
-        return {"_memory": None, "_seen": {}}  # worker processes never touch the store
+        return {"_memory": None, "_again": False, "_seen": {}}  # worker processes never touch the store
 
 
 def inside(root: Path, path: str) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from datakit.core.errors import UserError, did_you_mean
-from datakit.core.templates import TrustedText
+from datakit.core.templates import TrustedText, escape_tokens
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,22 @@ def visible_form(text: str) -> str:
     """
     seen = _ODD_SPACE.sub(" ", _UNSEEN.sub("", text))
     return unicodedata.normalize("NFC", seen).strip()
+
+
+_NO_VALUE = frozenset(
+    '|nan|-nan|nat|null|none|na|n/a|<na>|#n/a|#na|#null!|[]|{}|""|无|無'.split("|")  # noqa: SIM905
+)
+"""What tables write where there is no value (those of pandas, spreadsheets and databases), casefolded."""
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a text is blank or a word for no value, as it is seen."""
+    return len(text) < 100 and visible_form(text).casefold() in _NO_VALUE
+
+
+def says_no_text(text: str) -> bool:
+    """Whether a text is blank or a word for no value that nobody answers with, as they do with 无 and []."""
+    return says_nothing(text) and text.strip() not in ("无", "無", "[]", "{}", '""')
 
 
 def shown(text: str) -> str:
@@ -116,8 +132,8 @@ class LabelSet:
     def variables(self) -> dict[str, Any]:
         """What every template may use of the set: label_json, label_names, labels."""
         return {
-            "label_json": TrustedText(self.json_block),
-            "label_names": TrustedText(self.name_block),
+            "label_json": TrustedText(escape_tokens(self.json_block)),
+            "label_names": TrustedText(escape_tokens(self.name_block)),
             "labels": self.labels,
         }
 

@@ -64,17 +64,16 @@ def near_text_groups(texts: Sequence[str | None], threshold: float, min_grams: i
     return components(np.append(left, np.arange(len(texts))), np.append(right, numbers), len(texts))
 
 
-def texts_to_compare(records: pl.DataFrame, ocr_text: str) -> list[list[str | None]]:
-    """Per record what OCR read on its pictures, and the text of a text-only one: kinds that are not compared.
+def texts_to_compare(records: pl.DataFrame, ocr_text: str, question: pl.Series) -> list[list[str | None]]:
+    """Per record what OCR read on its pictures, and the question of a text-only one: kinds that are not
+    compared with each other.
 
-    The text that comes with a picture is a question, which many records share.
+    The question that comes with a picture is one that many records share.
     """
-    kinds = []
-    pictures = pl.col("images").list.len() > 0
-    for column, asked in ((ocr_text, pictures), ("text", ~pictures)):
-        if column in records.columns and "images" in records.columns:
-            kinds.append(records.select(pl.when(asked).then(pl.col(column))).to_series().to_list())
-    return kinds
+    pictures = pl.col("images").list.len().fill_null(0) > 0
+    kinds = [pl.when(pictures).then(ocr_text)] if ocr_text in records.columns else []
+    kinds.append(pl.when(~pictures).then(question))
+    return [records.select(kind).to_series().to_list() for kind in kinds]
 
 
 def likely_pairs(sets: Sequence[frozenset[str]], threshold: float) -> Iterator[tuple[int, int]]:

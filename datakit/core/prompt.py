@@ -10,7 +10,15 @@ from typing import Any, NamedTuple
 from jinja2 import Template, TemplateError, nodes
 
 from datakit.core.errors import UserError
-from datakit.core.templates import Templates, TrustedText, escape_except_images, escape_tokens
+from datakit.core.templates import (
+    Templates,
+    TrustedText,
+    escape_except_images,
+    escape_tokens,
+    escape_unless,
+    joined,
+    tokens_of,
+)
 from datakit.core.tokens import IMAGE
 
 DIALOGUE = "text"
@@ -44,7 +52,7 @@ class Filled(NamedTuple):
         parts = [constants[0]]
         for text, constant in zip(self.texts, constants[1:], strict=True):
             parts += (text, constant)
-        return "".join(parts)
+        return joined(parts)
 
     @property
     def chars(self) -> int:
@@ -82,13 +90,14 @@ class Prompt:
         self.texts = tuple(sorted(simple.texts)) if simple.all(tree.body) else None
         """The columns that stand in the prompt; None for a template that is left to Jinja."""
         self.escapes = [_escape(column) for column in self.texts or ()]
+        self._meant = self._tokens_of_constants(templates) if self.texts is None else frozenset()
         self._shapes: dict[tuple[Any, ...], Shape] = {}
 
     def fill(self, record: Mapping[str, Any]) -> Filled:
         """The turn in parts. Raises UserError naming the template's line where it fails on this record."""
         if self.texts is None:
             trusted = {name: _trusted(name, record[name]) for name in self.variables if name in record}
-            return Filled(_WHOLE, (self._jinja(trusted, record),))
+            return Filled(_WHOLE, (escape_unless(self._jinja(trusted, record), self._meant),))
         values = [record[name] for name in self.texts]
         shape = self.shape(record["images"], values)
         return Filled(shape, tuple([self.escapes[place](values[place]) for place in shape.places]))
@@ -112,6 +121,14 @@ class Prompt:
         places = tuple(int(number) for number in pieces[1::2])
         images_places = sum(constant.count(IMAGE) for constant in constants)
         return Shape(constants, places, sum(map(len, constants)), images_places)
+
+    def _tokens_of_constants(self, templates: Templates) -> frozenset[str]:
+        """Tokens that the template's own text holds, and the places that a dialogue brings."""
+        tokens = tokens_of("".join(text for text in self.constant.values() if isinstance(text, TrustedText)))
+        for used in templates.used(self.name):
+            tree = self.template.environment.parse(templates.source(used))
+            tokens |= tokens_of("\0".join(node.data for node in tree.find_all(nodes.TemplateData)))
+        return frozenset(tokens | ({IMAGE} if DIALOGUE in self.variables else set()))
 
     def _jinja(self, values: Mapping[str, Any], record: Mapping[str, Any]) -> str:
         try:

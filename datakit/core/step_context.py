@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from datakit.core.call_budget import CallBudget
 from datakit.core.call_stats import CallStats
@@ -22,6 +22,9 @@ from datakit.core.shipped import shipped_folder
 from datakit.core.sub_results import MemorySubResults, SubResults
 from datakit.core.templates import Templates
 from datakit.core.text_encoding import decoded
+
+if TYPE_CHECKING:
+    from datakit.core.transform import Transform
 
 
 class Declaring(Protocol):
@@ -66,8 +69,13 @@ class StepContext:
     sub_results: SubResults = field(default_factory=MemorySubResults)
     writers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Column -> the templates that have a model write it. Under "" the recipe's prompts."""
+    steps: tuple[Transform, ...] = ()
+    """The recipe's steps, for those that must know what the prompts are made of; none in worker processes."""
     step: Declaring | None = None
     """The step that is at work with this context; its declarations hold for them."""
+
+    later: tuple[Declaring, ...] = ()
+    """The recipe's steps after the one at work, for one whose parameters speak of the finished build."""
 
     @cached_property
     def templates(self) -> Templates:
@@ -145,6 +153,6 @@ class StepContext:
         return {} if self.labels is None else self.labels.variables
 
     def __getstate__(self) -> dict[str, Any]:
-        hidden = {"templates", "label_variables", "_declared"}
+        hidden = {"templates", "label_variables", "_declared", "steps"}
         state = {key: value for key, value in self.__dict__.items() if key not in hidden}
         return {**state, "sub_results": MemorySubResults()}  # the store stays in the engine's process

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,54 @@ def escape_tokens(text: str) -> str:
     return text
 
 
+_WORDS = (
+    *("image>", "video>", "audio>", "tool_call>", "/tool_call>", "tool_response>", "/tool_response>"),
+    *("think>", "/think>"),
+)
+_STARTS = sorted(
+    {word[:end] for word in _WORDS for end in range(1, len(word))}, key=lambda start: -len(start)
+)
+UNFINISHED = rf"(?:<(?:{'|'.join(_STARTS)}|\|[^<>|]{{0,40}}\|?)?|\{{(?:\{{(?:i(?:d(?:x\}}?)?)?)?)?)"
+"""How a text ends that another could make a token of."""
+_UNFINISHED = re.compile(UNFINISHED + r"\Z")
+_ANY = re.compile("|".join(pattern.pattern for pattern in (_MEDIA, _SPECIAL, _TOOL, _TURN)))
+
+
+def is_unfinished(text: str) -> bool:
+    """Whether what follows the text could make a token of its end (`<ima`, `<|im_`, `{{id`)."""
+    return _UNFINISHED.search(text, max(0, len(text) - 44)) is not None
+
+
+def joined(parts: Sequence[str]) -> str:
+    """The parts as one text; tokens that only their joining makes are escaped, those within a part stay.
+
+    >>> joined(["a <im", "age> b", "<image>"])
+    'a ＜image＞ b<image>'
+    """
+    text = "".join(parts)
+    if not any(is_unfinished(part) for part in parts):
+        return text
+    ends = set(accumulate(map(len, parts)))
+
+    def replaced(match: re.Match[str]) -> str:
+        is_split = any(match.start() < end < match.end() for end in ends)
+        return escape_tokens(match.group()) if is_split else match.group()
+
+    return _ANY.sub(replaced, text)
+
+
+def escape_unless(text: str, meant: Set[str]) -> str:
+    """`text` without the tokens that are not `meant`; `<image>` places are counted elsewhere."""
+    return _ANY.sub(
+        lambda match: match.group() if match.group() in meant else escape_tokens(match.group()), text
+    )
+
+
+def tokens_of(text: str) -> set[str]:
+    """Every media place, control token and slot of a text."""
+    return {match.group() for match in _ANY.finditer(text)}
+
+
 def breaking_token(text: str, *, images: bool = False) -> str:
     """The first token of a target at which the trainer would break, "" for a text that has none.
 
@@ -83,11 +132,11 @@ def escape_except_images(text: str) -> TrustedText:
 
 
 def _finalize(value: Any) -> Any:
-    if type(value) is str:
-        return escape_tokens(value)
     if value is None:
         return ""
-    return value
+    if isinstance(value, TrustedText | int | float):
+        return value
+    return escape_tokens(str(value))
 
 
 class _TextLoader(BaseLoader):

@@ -167,12 +167,19 @@ class Writer:
             if not value:
                 continue
             cut = longest_that_fits(value, partial(self._fits_with, record, column))
-            if cut is not None:
-                return self._fitted({**record, column: cut}, 2 * at + 1)
-            record[column] = [] if isinstance(value, list) else None
+            if cut is not None and self._keeps_places(shortened := {**record, column: cut}):
+                return self._fitted(shortened, 2 * at + 1)
+            shortened = {**record, column: [] if isinstance(value, list) else None}
+            if not self._keeps_places(shortened):
+                continue  # the text has the places of the pictures, and a longer form does not fit
+            record = shortened
             if self._fits(record):
                 return self._fitted(record, 2 * at + 2)
         return self._too_long(record, full)
+
+    def _keeps_places(self, record: Record) -> bool:
+        """Whether a shortened prompt still has a place for each picture."""
+        return _places(self._filled(record), len(record["images"]), self.prompts[0].name) is None
 
     def _fits(self, record: Record) -> bool:
         return self._within(*self._size(self._filled(record)))

@@ -8,37 +8,47 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
+from datakit.core.chat_columns import chat_columns
+from datakit.core.compared import compared
 from datakit.core.groups import Numbers, components
 from datakit.core.outcome import Table
-from datakit.core.record import MESSAGES
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, TableTransform
 from datakit.curate._pictures import picture_numbers
 
 CONFLICT = "label_conflict"
-_OPTIONAL: Columns = {"phash": pl.String(), "looks": pl.List(pl.Null), "messages": MESSAGES}
+_OPTIONAL: Columns = {"phash": pl.String(), "looks": pl.List(pl.Null)}
+_LOST = "@lost"
+"""A name that no column of a source has."""
+_PICTURES = ("id", "images", "sha256", *_OPTIONAL)
+_SHOWN = 40
+"""Characters of an answer that `review` shows."""
 
 
 class Duplicates(TableTransform):
     """Columns `duplicate_of`, `shares_picture_with` and `review`, what a person should look at.
 
-    Records are duplicates when they ask the same (`text`, and what users say in `messages`) about the same
-    pictures in the same order. `duplicate_of` is the id of the group's first record, the one with the
-    smallest id; a record without a duplicate is its own group. `shares_picture_with` is the first of all
-    records that have a picture in common, whatever they ask, directly or through others; null where those
-    are the duplicates alone. `curate.split` keeps both kinds of groups whole. Records without pictures are
-    never duplicates.
+    Records are duplicates when they ask the same about the same pictures in the same order. What a record
+    asks are the columns that the prompt of the recipe's renderer uses (what OCR or a model made of the
+    picture is none of them), or what users say in the messages that it keeps; where nothing is rendered,
+    `text` and the messages. `duplicate_of` is the id of the group's first record, the one with the smallest
+    id; a record without a duplicate is its own group. `shares_picture_with` is the first of all records that
+    have a picture in common, whatever they ask, directly or through others; null where those are the
+    duplicates alone. `curate.split` keeps both kinds of groups whole. Records without pictures are never
+    duplicates.
 
     Two pictures are the same when their files or pixels are equal, or when they look alike: perceptual hashes
     at most `max_hamming` bits apart and colours at most `max_colour` levels. Of plain pictures, gradients and
     simple drawn shapes only equal ones are the same, for many different ones look alike.
 
-    A group whose records have different labels is a conflict. `review` then names the other labels and a
-    record of each; it is null elsewhere. Needs the columns of annotate.image_facts; of facts that datakit 0.1
-    stored, pictures that may have a duplicate are looked at again. The same for any order of the records.
+    A group whose records are answered differently is a conflict: by what is scored (the label, labels,
+    number or boxes of the answer's form, else its last text), or by the answers of the messages. `review`
+    then names the other answers and a record of each; it is null elsewhere. Needs the columns of
+    annotate.image_facts; of facts that datakit 0.1 stored, pictures that may have a duplicate are looked at
+    again. The same for any order of the records.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs_images: ClassVar[bool] = True
 
     max_hamming: int | None = Field(default=8, ge=0, le=64)
@@ -51,14 +61,15 @@ class Duplicates(TableTransform):
     on_label_conflict: Literal["review", "reject", "keep"] = "review"
     """`review` keeps the records and fills `review`, `reject` rejects them, `keep` only counts them."""
     drop: Literal["none", "equal", "alike"] = "none"
-    """Which duplicates are rejected when label, text and dialogue are the same too: of equal files, or of
-    pictures that look alike, only the first record stays. Records in a conflict are not dropped."""
+    """Which duplicates are rejected when all that is answered is the same too: of equal files, or of pictures
+    that look alike, only the first record stays. Records whose labels, numbers or boxes conflict are not
+    dropped; of texts several may be right."""
 
     def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("id", "images", "label", "text", "sha256")
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
-        return tuple(_OPTIONAL)
+        return tuple(dict.fromkeys([*_OPTIONAL, *chat_columns(context).names]))
 
     def outputs(self, context: StepContext) -> Columns:
         return {"duplicate_of": pl.String(), "shares_picture_with": pl.String(), "review": pl.String()}
@@ -68,27 +79,37 @@ class Duplicates(TableTransform):
         there = frame.collect_schema()
         small = frame.select(name for name in self.reads(context) if name in there).sort("id").collect()
         missing = [pl.lit(None, kind).alias(name) for name, kind in _OPTIONAL.items() if name not in there]
-        small = self._grouped(small.with_columns(missing))
+        columns = chat_columns(context)
+        chats = compared(small, columns, context.labels)
+        # Without the columns that make the chats: those may have any name, such as `group`.
+        small = self._grouped(small.with_columns(missing).select(*_PICTURES).hstack(chats))
         small = small.with_columns(
             duplicate_of=pl.col("id").first().over("group"),
             shares_picture_with=pl.when(pl.col("group").n_unique().over("shared") > 1).then(
                 pl.col("id").first().over("shared")
             ),
-            conflict=pl.col("label").drop_nulls().n_unique().over("group") > 1,
+            equal_to=pl.col("id").first().over(self._same),
+            conflict=pl.col("answer").drop_nulls().n_unique().over("group") > 1,
         )
-        small = small.with_columns(review=_reviews(small), lost=self._reason())
-        facts = small.select("id", *self.outputs(context), "lost")
+        what = columns.target.kind if columns.target.is_closed else "answer"
+        small = small.with_columns(review=_reviews(small, what), lost=self._reason())
+        facts = small.select("id", *self.outputs(context), pl.col("lost").alias(_LOST))
         if self.on_label_conflict != "review":
             facts = facts.with_columns(review=pl.lit(None, pl.String))
         joined = frame.drop(self.outputs(context), strict=False).join(
             facts.lazy(), on="id", how="left", maintain_order="left"
         )
-        kept = joined.filter(pl.col("lost").is_null()).drop("lost")
-        return Table(kept, _rejects(small), notes=self._notes(small))
+        kept = joined.filter(pl.col(_LOST).is_null()).drop(_LOST)
+        return Table(kept, _rejects(small, what), notes=self._notes(small))
+
+    @property
+    def _same(self) -> list[str]:
+        """What records have in common of which one is enough."""
+        return ["sha256" if self.drop == "equal" else "pictures", "question", "answer", "whole"]
 
     def _grouped(self, small: pl.DataFrame) -> pl.DataFrame:
         """Columns `pictures`, `shared` and `group`, numbers that are equal for records with the same
-        pictures, a picture in common, and the same pictures and question; and what they ask and say."""
+        pictures, a picture in common, and the same pictures and question."""
         numbers = picture_numbers(small, self.max_hamming, self.max_colour)
         lists = numbers.group_by("row", maintain_order=True).agg(pl.col("number").cast(pl.String))
         keys = lists.select("row", key=pl.col("number").list.join(","))
@@ -98,17 +119,16 @@ class Duplicates(TableTransform):
         nodes = small.height + numbers.height
         rows = rows.with_columns(pictures=_components(same, nodes)[: small.height])
         rows = rows.with_columns(shared=_components([*same, has], nodes)[: small.height])
-        rows = rows.with_columns(question=_QUESTION, dialogue=_turns("user", "assistant"))
         return rows.with_columns(group=pl.struct("pictures", "question").rank("dense"))
 
     def _reason(self) -> pl.Expr:
         """Why a record is rejected; null for one that stays."""
         reason = pl.lit(None, pl.String)
         if self.drop != "none":
-            same = ["sha256" if self.drop == "equal" else "pictures", "label", "question", "dialogue"]
-            later = pl.col("id") != pl.col("id").first().over(same)
+            later = pl.col("id") != pl.col("equal_to")
             # Null shares nothing with null: records without pictures have no sha256, and groups of their own.
-            drop = later & ~pl.col("conflict") & pl.col("sha256").is_not_null()
+            torn = pl.col("conflict") & pl.col("closed").any().over("group")
+            drop = later & ~torn & pl.col("sha256").is_not_null()
             reason = pl.when(drop).then(pl.lit("duplicate")).otherwise(reason)
         if self.on_label_conflict == "reject":
             reason = pl.when(pl.col("conflict")).then(pl.lit(CONFLICT)).otherwise(reason)
@@ -125,20 +145,6 @@ class Duplicates(TableTransform):
         }
 
 
-def _turns(*roles: str) -> pl.Expr:
-    """What these say in a record's dialogue, as one text."""
-    turn = pl.element().filter(pl.element().struct.field("role").is_in(roles))
-    return pl.col("messages").list.eval(turn.struct.field("content")).list.join("\x1f")
-
-
-_QUESTION = (
-    pl.concat_str([pl.col("text"), _turns("user")], separator="\x1f", ignore_nulls=True)
-    .str.replace_all(r"<image>|\s", "")
-    .fill_null("")
-)
-"""What a record asks about its pictures; places of pictures and white space make no difference."""
-
-
 def _edges(rows: pl.DataFrame, column: str) -> tuple[Numbers, Numbers]:
     """Edges from each row to the first one with the same value; null is like nothing."""
     table = rows.select("row", value=column).drop_nulls("value")
@@ -151,28 +157,32 @@ def _components(edges: list[tuple[Numbers, Numbers]], nodes: int) -> pl.Series:
     return pl.Series(components(left, right, nodes))
 
 
-def _reviews(small: pl.DataFrame) -> pl.Series:
-    """Per record the labels that others of its group have, each with the first record that has it."""
-    conflicts = small.filter(pl.col("conflict") & pl.col("label").is_not_null())
-    firsts = conflicts.group_by("group", "label").agg(pl.col("id").first()).sort("group", "id")
+def _short(answer: str) -> str:
+    return answer if len(answer) <= _SHOWN else f"{answer[:_SHOWN]}…"
+
+
+def _reviews(small: pl.DataFrame, what: str) -> pl.Series:
+    """Per record what others of its group answer, each with the first record that does."""
+    conflicts = small.filter(pl.col("conflict") & pl.col("answer").is_not_null())
+    firsts = conflicts.group_by("group", "answer").agg(pl.col("id").first()).sort("group", "id")
     others: dict[int, list[tuple[str, str]]] = {}
-    for group, label, id_ in firsts.iter_rows():
-        others.setdefault(group, []).append((label, id_))
+    for group, answer, id_ in firsts.iter_rows():
+        others.setdefault(group, []).append((answer, id_))
     texts = [
-        "another label on the same picture: "
-        + ", ".join(f"{other} ({id_})" for other, id_ in others[group] if other != label)
+        f"another {what} on the same picture: "
+        + ", ".join(f"{_short(other)} ({id_})" for other, id_ in others[group] if other != answer)
         if conflict
         else None
-        for group, label, conflict in small.select("group", "label", "conflict").iter_rows()
+        for group, answer, conflict in small.select("group", "answer", "conflict").iter_rows()
     ]
     return pl.Series(texts, dtype=pl.String)
 
 
-def _rejects(small: pl.DataFrame) -> pl.LazyFrame:
+def _rejects(small: pl.DataFrame, what: str) -> pl.LazyFrame:
     lost = small.filter(pl.col("lost").is_not_null())
     detail = (
         pl.when(pl.col("lost") == CONFLICT)
         .then("review")
-        .otherwise(pl.format("same picture, label and text as {}", "duplicate_of"))
+        .otherwise(pl.format(f"same picture, {what} and text as {{}}", "equal_to"))
     )
     return lost.select("id", reason="lost", detail=detail).lazy()

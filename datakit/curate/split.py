@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import polars as pl
 from pydantic import Field
 
+from datakit.core.chat_columns import chat_columns
+from datakit.core.compared import compared
+from datakit.core.files import FileDigests
 from datakit.core.groups import Numbers, shared_values
 from datakit.core.near_texts import MIN_GRAMS, SAME_TEXT, near_text_groups, texts_to_compare
 from datakit.core.outcome import Table
-from datakit.core.record import GIVEN_SPLIT, TRAIN, VAL
+from datakit.core.record import GENERAL, GIVEN_SPLIT, TRAIN, VAL
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, TableTransform
 from datakit.curate._stratified import UNCLASSED, Choice, Groups, choose, random_ranks
 
 SHARED = "shares_picture_with"
+_OF_PICTURES = frozenset({"images", "sha256", "phash"})
+_PICTURES = ("@files", "@pixels", "@hashes")
 
 
 class Split(TableTransform):
@@ -28,14 +35,17 @@ class Split(TableTransform):
 
     With a `group`, records that share a picture (curate.duplicates) never straddle either, nor do records
     that read nearly the same: a screen photographed again or cropped has another hash and the same text.
+    `same_text` does that without a `group` too where the recipe names it.
 
     Seeded by the recipe's seed; the same for any order of the records, and a few more records move only a
     few others. scikit-learn's StratifiedGroupKFold gives fixed folds only, depends on the order of the
     rows and promises no class anything, so the rule is our own.
 
-    Records whose source has a validation part (folders `train/` and `test/`) stay where they are; only those
-    whose source does not say are split.
+    General records (mix.general) stay in training. Records whose source has a validation part (folders
+    `train/` and `test/`) stay where they are; only those whose source does not say are split.
     """
+
+    version: ClassVar[int] = 2
 
     val: float = Field(default=0.1, gt=0, lt=1)
     """Share of the records that go to validation."""
@@ -43,25 +53,37 @@ class Split(TableTransform):
     """Column of the class whose shares are kept; null for none."""
     group: str | list[str] | None = None
     """Column or columns: records that share a value in any of them never straddle. In a list column each
-    element counts (`images`: records with a picture in common). Null belongs to no group."""
+    element counts. Null belongs to no group. With `images`, `sha256` or `phash` each of a record's pictures
+    counts by what its file holds: one picture in common, under whatever name, keeps two records together."""
     ocr_text: str = "ocr_text"
     """Column of what OCR read on a record's pictures, where there is one. Text-only records are compared with
-    one another by `text`."""
+    one another by the columns that enter their prompt, or what users say in the messages that they keep."""
     same_text: float | None = Field(default=SAME_TEXT, gt=0, le=1)
     """Jaccard similarity of character 3-grams from which such texts, of 24 characters and more, belong
-    together; null for never. Two screens of examples/ecom are at most 0.54 alike, and a screen 0.62 to 1 like
-    itself read with 2% of the characters wrong and a tenth of the lines cut off (2026-11-26)."""
+    together; null for never. Without a `group` only where it is named, so that a plain split stays as it is.
+    Two screens of examples/ecom are at most 0.54 alike, and a screen 0.62 to 1 like itself read with 2% of
+    the characters wrong and a tenth of the lines cut off (2026-11-26)."""
     min_val: int = Field(default=1, ge=0)
     """Records that each class of at least two groups has in validation at the least."""
+
+    @property
+    def _same_text(self) -> float | None:
+        """The similarity that is gone by."""
+        named = self.group is not None or "same_text" in self.model_fields_set
+        return self.same_text if named else None
 
     def inputs(self, context: StepContext) -> tuple[str, ...]:
         return tuple(dict.fromkeys(["id", *([self.stratify] if self.stratify else []), *self._columns()]))
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
         if self.group is None:
-            return (GIVEN_SPLIT,)
-        texts = ("images", "text", self.ocr_text) if self.same_text is not None else ()
-        return (GIVEN_SPLIT, SHARED, *texts)
+            shared: tuple[str, ...] = (GIVEN_SPLIT, "set")
+        else:
+            shared = (GIVEN_SPLIT, "set", SHARED, "images", "looks")
+        if self._same_text is None:
+            return shared
+        texts = ("images", self.ocr_text, *chat_columns(context).question_names)
+        return tuple(dict.fromkeys((*shared, *texts)))
 
     def outputs(self, context: StepContext) -> Columns:
         return {"split": pl.String()}
@@ -70,13 +92,14 @@ class Split(TableTransform):
         # Sorted by id, so that nothing below can depend on the order of the records.
         columns = [name for name in self.reads(context) if name in frame.collect_schema()]
         small = frame.select(columns).sort("id").collect()
-        given = _given(small)
-        if not given.is_empty():
-            small = small.join(given, on="id", how="anti", maintain_order="left")
-            if small.is_empty():
-                return _joined(frame, given, {**_sizes(given["split"]), "given": given.height})
+        given, general = _given(small), _general(small)
+        settled = pl.concat([given, general])
+        if not settled.is_empty():
+            small = small.join(settled, on="id", how="anti", maintain_order="left")
+            if small.is_empty() and not given.is_empty():
+                return _joined(frame, settled, {**_sizes(given["split"]), "given": given.height})
         names, classes = self._classes(small)
-        numbers, alike = self._numbers(small)
+        numbers, alike = self._numbers(small, context)
         firsts = small["id"].gather(np.unique(numbers, return_index=True)[1])
         groups = Groups.of(numbers, classes, len(names), random_ranks(firsts, context.seed))
         choice = choose(groups, self.val, self.min_val)
@@ -85,20 +108,29 @@ class Split(TableTransform):
         if not given.is_empty():
             notes["given"] = given.height
         splits = small.select("id", split=side)
-        return _joined(frame, splits if given.is_empty() else pl.concat([given, splits]), notes)
+        return _joined(frame, splits if settled.is_empty() else pl.concat([settled, splits]), notes)
 
-    def _numbers(self, small: pl.DataFrame) -> tuple[Numbers, dict[str, object]]:
+    def _numbers(self, small: pl.DataFrame, context: StepContext) -> tuple[Numbers, dict[str, object]]:
         """Group number per record, and for the report how many read like another one."""
-        if self.group is None:
-            return np.arange(small.height, dtype=np.int64), {}
-        columns = [*self._columns(), *([SHARED] if SHARED in small.columns else [])]
-        texts = () if self.same_text is None else texts_to_compare(small, self.ocr_text)
-        groups = [near_text_groups(values, self.same_text or 1, MIN_GRAMS) for values in texts]
+        groups = self._alike(small, context)
+        columns = self._columns()
+        if not _OF_PICTURES.isdisjoint(columns):
+            small = small.with_columns(_pictures(small, context.files))
+        if columns:
+            columns += [name for name in (SHARED, *_PICTURES) if name in small.columns]
         several = sum(int((np.bincount(numbers)[numbers] > 1).sum()) for numbers in groups)
         read = [pl.Series(f"@{at}", numbers) for at, numbers in enumerate(groups)]
         with_texts = small.with_columns(read)
         notes: dict[str, object] = {"near_duplicate_texts": several} if several else {}
         return shared_values(with_texts, [*columns, *(series.name for series in read)]), notes
+
+    def _alike(self, small: pl.DataFrame, context: StepContext) -> list[Numbers]:
+        """A number per record for each kind of text, the same for texts that are nearly equal."""
+        if self._same_text is None or "images" not in small.columns:
+            return []
+        question = compared(small, chat_columns(context), context.labels)["question"]
+        texts = texts_to_compare(small, self.ocr_text, question)
+        return [near_text_groups(values, self._same_text, MIN_GRAMS) for values in texts]
 
     def _columns(self) -> list[str]:
         if self.group is None:
@@ -114,6 +146,27 @@ class Split(TableTransform):
         numbers = {name: number for number, name in enumerate(names)}
         coded = column.replace_strict(numbers, default=UNCLASSED, return_dtype=pl.Int64)
         return names, coded.to_numpy()
+
+
+def _pictures(small: pl.DataFrame, files: FileDigests) -> list[pl.Series | pl.Expr]:
+    """Columns of lists with a value for each of a record's pictures, equal for equal pictures."""
+    columns: list[pl.Series | pl.Expr] = []
+    if "images" in small.columns:
+        digests = [[files.sha256(path) for path in paths or ()] for paths in small["images"].to_list()]
+        columns.append(pl.Series("@files", digests, dtype=pl.List(pl.String)))
+    if "looks" in small.columns:
+        pixels = pl.element().struct.field("pixels")
+        columns.append(pl.col("looks").list.eval(pixels).alias("@pixels"))
+    if "phash" in small.columns:  # 64 digits a picture
+        columns.append(pl.col("phash").str.extract_all(r"\w{64}").alias("@hashes"))
+    return columns
+
+
+def _general(small: pl.DataFrame) -> pl.DataFrame:
+    """Id and split of the general records that an earlier step mixed in."""
+    if "set" not in small.columns:
+        return pl.DataFrame(schema={"id": pl.String, "split": pl.String})
+    return small.filter(pl.col("set") == GENERAL).select("id", split=pl.lit(TRAIN))
 
 
 def _given(small: pl.DataFrame) -> pl.DataFrame:

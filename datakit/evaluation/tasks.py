@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from datakit.core.labels import LabelSet
+from datakit.core.labels import LabelSet, says_nothing
 
 Value = frozenset[str] | float | tuple[str, ...]
 """A set of labels, a number, or texts: the references of a truth, the one text of an answer."""
@@ -78,7 +78,8 @@ def read_labels(value: Any, labels: LabelSet | None) -> frozenset[str] | None:
     if not all(isinstance(part, str) for part in parts):
         return None
     names = [str(part).strip() for part in parts]
-    return frozenset(_spelt(name, labels) for name in names if name)
+    known = [name for name in names if (labels and labels.find(name)) or not says_nothing(name)]
+    return frozenset(_spelt(name, labels) for name in known)
 
 
 def read_texts(value: Any) -> tuple[str, ...] | None:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 import polars as pl
 
 from datakit.core.labels import Label
+from datakit.core.language import Language, language_of
 from datakit.core.outcome import RETRY, Batch, Outcome, Reject, Rejected
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Asked, AsyncRowWorker, Columns, Executor, Reviser, Row
@@ -35,16 +36,29 @@ _MENDS = {
     "reason_opening": "`max_equal_openings` or the template",
 }
 """Flag -> the setting that mends it."""
-_SAID = {
-    "reason_missing": "还没有写理由",
-    "reason_too_short": "太短，至少写{min_chars}个字",
-    "reason_too_long": "太长，最多写{max_chars}个字",
-    "reason_language": "没有用中文写",
-    "reason_contradicts": "结论成了别的类别，结论必须是给定的类别",
-    "reason_repeated": "与同类另一张图的理由完全相同",
-    "reason_too_similar": "与同类其他图的理由太相似",
-    "reason_opening": "开头与同类许多理由相同，要换一种开头",
+_SAID: dict[Language, dict[str, str]] = {
+    "zh": {
+        "reason_missing": "还没有写理由",
+        "reason_too_short": "太短，至少写{min_chars}个字",
+        "reason_too_long": "太长，最多写{max_chars}个字",
+        "reason_language": "没有用中文写",
+        "reason_contradicts": "结论成了别的类别，结论必须是给定的类别",
+        "reason_repeated": "与同类另一张图的理由完全相同",
+        "reason_too_similar": "与同类其他图的理由太相似",
+        "reason_opening": "开头与同类许多理由相同，要换一种开头",
+    },
+    "en": {
+        "reason_missing": "there is no reason yet",
+        "reason_too_short": "too short: write at least {min_chars} characters",
+        "reason_too_long": "too long: write at most {max_chars} characters",
+        "reason_language": "it is not written in Chinese",
+        "reason_contradicts": "it concludes another label; it must conclude the given one",
+        "reason_repeated": "it is word for word that of another picture of the label",
+        "reason_too_similar": "it is too much like those of other pictures of the label",
+        "reason_opening": "it begins as many reasons of the label do; begin differently",
+    },
 }
+"""What the writer is told, in the language of its template."""
 
 
 class _Question(Annotator):
@@ -280,10 +294,11 @@ class ReasonRewriter(Reviser):
         """What the writer of the next reason is told."""
         findings = self._reasons.of(id_)
         bounds = self._reasons.bounds._asdict()
+        words = _SAID[language_of([self._context.templates.source(self.guard.template)]) or "zh"]
         return {
             self.guard.column: self._reasons.texts[id_],
             "candidate": self._reasons.texts[id_],
-            "faults": [_SAID[flag].format(**bounds) for flag in findings.flags[id_]],
+            "faults": [words[flag].format(**bounds) for flag in findings.flags[id_]],
             "neighbours": [self._reasons.texts[other] for other in findings.neighbours.get(id_, [])],
             TRY: self._asked.get(id_, 0) + 1,
         }

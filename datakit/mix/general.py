@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, cast
 
@@ -26,7 +28,8 @@ from datakit.core.record import COLUMNS, GENERAL, TRAIN, digest
 from datakit.core.registry import find, names
 from datakit.core.step_context import StepContext
 from datakit.core.templates import PROMPT_ROLES, breaking_token, escape_breaking
-from datakit.core.transform import Columns, Package, Reader, TableTransform
+from datakit.core.transform import Columns, Guard, Package, Reader, TableTransform
+from datakit.mix._ahead import Mix, left_of, passing, rows_at_the_end
 from datakit.mix._quality import asked_before, fault_of
 
 
@@ -45,15 +48,20 @@ _MIN_CHINESE = 0.3
 class General(TableTransform):
     """General records (`set: general`) beside the main ones, as the given share of all training rows.
 
+    The share is that of the finished build, wherever the step stands: what later steps make of the rows
+    (repeats, rejects, a split, another mix) is reckoned ahead, but for records that a later annotator or
+    rewriting rejects.
+
     The records come from a reader of dialogues, which stands among the parameters with its own:
     `mix.general: {read.alpaca: {path: general.json}, share: 0.15}`. Left out, and counted by reason, are
-    texts that are empty, too long, looping, not Chinese, asked before, or whose answer is a refusal. The
-    rest is drawn by the recipe's seed, by id: the same for any order of the source, and a few more records
-    in it change few of those drawn. Where the source holds too few, all are taken, with a warning.
+    texts that are empty, too long, looping, not Chinese, asked before (by an earlier mix too), whose answer
+    is a refusal, or that a later guard rejects. The rest is drawn by the recipe's seed, by id: the same for
+    any order of the source, and a few more records in it change few of those drawn. Where the source holds
+    too few, all are taken, with a warning.
 
-    Added records are training data (`split: train`, `repeat: 1`), have ids that begin with "general-", and
-    null in columns that their reader does not give. Tokens that the trainer would take for its own
-    (`<image>`, `<|im_end|>`) are escaped in their texts.
+    Added records are training data (`split: train`, `repeat: 1`), have ids that begin with "general-" (and
+    end with "-2" where that id is taken), and null in columns that their reader does not give. Tokens that
+    the trainer would take for its own (`<image>`, `<|im_end|>`) are escaped in their texts.
     """
 
     model_config = ConfigDict(json_schema_extra=_show_reader_by_name)
@@ -61,7 +69,7 @@ class General(TableTransform):
     source: Annotated[Reader, WithJsonSchema({"type": "object"})] = Field(exclude=True)
     """The reader with its parameters, under its own name: read.alpaca, read.llamafactory or another one that
     gives dialogues."""
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     share: float = Field(gt=0, lt=1)
     """General rows as a share of all training rows, repeats counted."""
@@ -116,18 +124,68 @@ class General(TableTransform):
                 remedy="Use a reader of dialogues: read.alpaca or read.llamafactory.",
             )
         main = _with_parts(frame)
-        schema = main.collect_schema()
-        rows = main.filter(pl.col("split") == TRAIN).select(pl.col("repeat").sum()).collect().item()
-        wanted = round(self.share / (1 - self.share) * (rows or 0))
+        self._check_shares(context)
+        others = (step for step in context.later if not isinstance(step, General))
+        rows = _rows(left_of(main, others, context))
+        if not rows:
+            return Table(main)
+        records, left_out, source_warnings = self._usable(main, context)
+        mixes = self._later_mixes(main, context)
+        # Without other mixes as it always was, to the last bit: rounding decides about a record.
+        besides = (1 - self.share) * rows_at_the_end(rows, [(self.share, None), *mixes]) if mixes else rows
+        wanted = round(self.share / (1 - self.share) * besides)
         if not wanted:
             return Table(main)
-        records, left_out, source_warnings = self._read(context)
         chosen = _drawn(records, wanted, context.seed)
-        mixed = pl.concat([main, _shaped(chosen, schema).lazy()])
-        notes = self._notes(wanted, records.height, chosen.height, rows, left_out)
+        mixed = pl.concat([main, _with_free_ids(_shaped(chosen, main.collect_schema()), main).lazy()])
+        total = rows_at_the_end(rows, [(self.share, chosen.height), *mixes])
+        notes = self._notes(wanted, records.height, chosen.height, total, left_out)
         if warnings := [*source_warnings, *notes.pop("warnings", [])]:
             notes["warnings"] = warnings
         return Table(mixed, added=chosen.height, notes=notes)
+
+    def _later_mixes(self, main: pl.LazyFrame, context: StepContext) -> list[Mix]:
+        """Share and usable records of the mixes after this one."""
+        mixes: list[Mix] = []
+        for at, step in enumerate(context.later):
+            if isinstance(step, General):
+                own = replace(context.for_step(step), later=context.later[at + 1 :])
+                mixes.append((step.share, step._usable(main, own)[0].height))
+        return mixes
+
+    def _check_shares(self, context: StepContext) -> None:
+        """Raises UserError where this and the later mixes leave no row for the main records."""
+        shares = [self.share, *(step.share for step in context.later if isinstance(step, General))]
+        if sum(shares) >= 1:
+            raise UserError(
+                f"the shares of general data ({' + '.join(f'{share:g}' for share in shares)}) leave no row "
+                "for the recipe's own records",
+                remedy="Each `share` is of all training rows; together they must stay below 1.",
+            )
+
+    def _usable(
+        self, main: pl.LazyFrame, context: StepContext
+    ) -> tuple[pl.DataFrame, Counter[str], list[str]]:
+        """What `_read` gives, without records that earlier mixes have or that later guards reject."""
+        records, left_out, warnings = self._read(context)
+        shaped = _shaped(records, main.collect_schema())
+        earlier = main.filter(pl.col("set") == GENERAL).select("id", "messages").collect()
+        both = pl.concat([earlier.with_columns(id=pl.lit("")), shaped.select("id", "messages")])
+        fresh = ~asked_before(both["messages"], both["id"])[earlier.height :]
+        left_out.update({"asked_before": int((~fresh).sum())} if not fresh.all() else {})
+        shaped = shaped.filter(fresh)
+        for guard in context.later:
+            own = context.for_step(guard)
+            if (
+                isinstance(guard, Guard)
+                and not guard.compares
+                and set(guard.inputs(own)) <= {*shaped.columns}
+            ):
+                kept, reasons = passing(shaped.lazy(), guard, own)
+                left_out.update(reasons)
+                shaped = shaped if kept is None else shaped.join(kept, on="id", how="semi")
+        ids = pl.format("general-{}", "id")
+        return records.filter(ids.is_in(shaped["id"].implode())), left_out, warnings
 
     def _read(self, context: StepContext) -> tuple[pl.DataFrame, Counter[str], list[str]]:
         """The usable records of the source, the reasons of all others, and what its reader warns of."""
@@ -152,14 +210,14 @@ class General(TableTransform):
         return records.filter(~again), left_out, warnings
 
     def _notes(
-        self, wanted: int, usable: int, added: int, rows: int, left_out: Counter[str]
+        self, wanted: int, usable: int, added: int, total: float, left_out: Counter[str]
     ) -> dict[str, Any]:
         notes: dict[str, Any] = {
             "source": self.source.name(),
             "licence": self.licence,
             "upstream_licence": self.upstream_licence,
             "added": added,
-            "share": round(added / (added + rows), 4),
+            "share": round(added / total, 4),
             "usable": usable,
             "left_out": dict(sorted(left_out.items())),
         }
@@ -186,6 +244,23 @@ def _reader(name: str, parameters: Any) -> Reader:
         faults = [describe_fault(fault, kind) for fault in error.errors(include_url=False)]
         raise ValueError("; ".join(f"{name}: {text} {remedy}".rstrip() for text, remedy in faults)) from None
     return cast(Reader, reader)
+
+
+def _rows(frame: pl.LazyFrame) -> int:
+    """The rows that training records make."""
+    return int(frame.filter(pl.col("split") == TRAIN).select(pl.col("repeat").sum()).collect().item() or 0)
+
+
+def _with_free_ids(records: pl.DataFrame, main: pl.LazyFrame) -> pl.DataFrame:
+    """The records, those with a number behind the id whose id another record has."""
+    there = set(main.select("id").collect()["id"])
+    own = set(records["id"])
+    free: dict[str, str] = {}
+    for id_ in sorted(own & there):
+        numbered = (f"{id_}-{number}" for number in count(2))
+        free[id_] = next(name for name in numbered if name not in there | own)
+        there.add(free[id_])
+    return records.with_columns(id=pl.col("id").replace(free)) if free else records
 
 
 def _with_parts(frame: pl.LazyFrame) -> pl.LazyFrame:

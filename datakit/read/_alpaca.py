@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from datakit.core.labels import says_no_text
 from datakit.read._dialogue import DialogueFault, check_order
 
 
@@ -45,7 +46,7 @@ class AlpacaColumns:
         name = getattr(self, field)
         value = row.get(name) if name else None
         if value is None or isinstance(value, str):
-            return value if value and value.strip() else ""
+            return "" if value is None or says_no_text(value) else value
         if isinstance(value, int | float) and not isinstance(value, bool):
             return str(value)
         words = f"`{name}` is a {type(value).__name__}, not a text"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Literal
 
+from datakit.core.labels import visible_form
 from datakit.core.record import TRAIN, VAL
 
 ClassFrom = Literal["leaf", "path", "top"]
@@ -22,7 +23,7 @@ _MOST_NAMED = 3
 
 @dataclass(frozen=True)
 class ClassFolders:
-    """What the folders above each picture mean."""
+    """What the folders above each picture mean; names that look the same are one, as é in two signs is."""
 
     class_from: ClassFrom | None = None
     splits: dict[str, str] = field(default_factory=dict)
@@ -33,7 +34,7 @@ class ClassFolders:
     @classmethod
     def of(cls, names: Iterable[str], class_from: ClassFrom | None, *, splits: bool) -> ClassFolders:
         """From the paths of all pictures below the root."""
-        folders = {PurePosixPath(name).parent for name in names}
+        folders = {_visible(PurePosixPath(name).parent) for name in names}
         tops = {folder.parts[0] for folder in folders if folder.parts}
         known = {top: split for top in tops if (split := _SPLITS.get(top.strip().casefold()))}
         if not splits or len(known) < len(tops):
@@ -47,18 +48,15 @@ class ClassFolders:
 
     def split(self, name: str) -> str | None:
         """The split of a picture."""
-        return self.splits.get(PurePosixPath(name).parts[0])
+        return self.splits.get(visible_form(PurePosixPath(name).parts[0]))
 
-    def label(self, name: str) -> str | None:
-        """The class of a picture; None for one that lies in no folder of a class."""
+    def label(self, name: str) -> tuple[str, ...]:
+        """The folders that are the class of a picture; none for one that lies in no folder of a class."""
         folder = _own(PurePosixPath(name).parent, self.splits)
-        if not folder.parts:
-            return None
         if self.class_from == "top":
-            return folder.parts[0]
-        if self.class_from == "path" or (self.class_from is None and folder.name in self.ambiguous):
-            return str(folder)
-        return folder.name
+            return folder.parts[:1]
+        whole = self.class_from is None and visible_form(folder.name) in self.ambiguous
+        return folder.parts if self.class_from == "path" or whole else folder.parts[-1:]
 
     def note(self) -> str:
         """What was made of the folders, in one line; "" where each is a class."""
@@ -75,4 +73,9 @@ class ClassFolders:
 
 def _own(folder: PurePosixPath, splits: dict[str, str]) -> PurePosixPath:
     """The folder without that of its split."""
-    return PurePosixPath(*folder.parts[1:]) if folder.parts and folder.parts[0] in splits else folder
+    is_split = bool(folder.parts) and visible_form(folder.parts[0]) in splits
+    return PurePosixPath(*folder.parts[1:]) if is_split else folder
+
+
+def _visible(folder: PurePosixPath) -> PurePosixPath:
+    return PurePosixPath(*map(visible_form, folder.parts))

@@ -23,6 +23,8 @@ ROLES = {
 """What a turn's role is called in data -> its role in `messages`."""
 _TAGGED_CALL = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
 _THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
+_NO_ANSWER = ("", "nan", "null", "<na>", "#n/a")
+"""What programs write for no value. None, N/A and 无 are answers that people write."""
 _ORDER = re.compile(r"(s)?([uo][af])+")
 
 
@@ -128,9 +130,10 @@ def check_order(turns: list[dict[str, str]]) -> None:
             f"the turns are {order}; user and assistant must take turns, an answer last{_form_of(turns)}",
         )
     for at, turn in enumerate(turns, 1):
-        if turn["role"] == "assistant" and not turn["content"].strip():
+        if turn["role"] == "assistant" and turn["content"].strip().casefold() in _NO_ANSWER:
+            words = f"`{turn['content'].strip()}`" if turn["content"].strip() else "blank"
             raise DialogueFault(
-                "answer_empty", f"turn {at}: the answer is blank, so there is nothing to learn"
+                "answer_empty", f"turn {at}: the answer is {words}, so there is nothing to learn"
             )
 
 

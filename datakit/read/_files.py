@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
 import polars as pl
 
+from datakit.core import files
 from datakit.core.errors import UserError, did_you_mean
+from datakit.core.escaped_encodings import has_states, may_escape
 from datakit.core.files import Stamp
 from datakit.core.step_context import StepContext
 from datakit.core.text_encoding import (
     BOM,
     UTF8,
     codec_of,
+    disguised_encodings,
     doubtful_encodings,
     fitting_encodings,
     is_surely_utf8,
@@ -30,6 +35,9 @@ BOM_BYTES = BOM.encode()
 _BLOCK = 1 << 20
 _SAMPLE = 1 << 16
 """Bytes of lines beyond ASCII that an old encoding is told by."""
+_BETWEEN_OBJECTS = re.compile(rb"\}\s*,\s*\{")
+_ESCAPED_LINES = 400
+"""Lines of ASCII that one of disguised signs is told by."""
 
 
 def found_files(path: str, context: StepContext) -> list[Path]:
@@ -79,14 +87,13 @@ def empty_source(files: Sequence[Path], what: str = "no record") -> UserError:
 
 
 def stamp_of(path: Path) -> Stamp:
-    """Size and time of change. Raises UserError for a file that cannot be looked at."""
+    """What differs after an edit. Raises UserError for a file that cannot be looked at."""
     try:
-        status = os.stat(path)
+        return files.stamp_of(os.stat(path))
     except FileNotFoundError:
         raise missing(path) from None
     except OSError as error:
         raise unreadable(path, error) from None
-    return status.st_size, status.st_mtime_ns
 
 
 def unreadable(path: Path, error: OSError) -> UserError:
@@ -105,8 +112,9 @@ def encoding_of(path: Path, named: str | None = None) -> str:
 
 
 def is_bytewise(encoding: str) -> bool:
-    """Whether lines end at the byte of a line feed, so that they can be taken apart before they are read."""
-    return "\n".encode(codec_of(encoding)) == b"\n"
+    """Whether lines end at the byte of a line feed, and damaged bytes can be kept as they are."""
+    codec = codec_of(encoding)
+    return "\n".encode(codec) == b"\n" and not has_states(codec)
 
 
 @lru_cache(maxsize=256)
@@ -119,9 +127,9 @@ def _encoding_of(path: Path, _stamp: Stamp) -> str:
             if marked == UTF8:
                 return marked
             file.seek(0)
-            valid, sure = _all_utf8(file)
+            valid, sure, escaped = _all_utf8(file)
             if valid and sure:
-                return UTF8
+                return _only_one(path, disguised_encodings(escaped))
             file.seek(0)
             return _sampled(path, file)
     except OSError as error:
@@ -133,24 +141,34 @@ def _sampled(path: Path, file: BinaryIO) -> str:
     plain = utf8 = other = size = 0
     sample: list[bytes] = []
     while lines := file.readlines(_BLOCK):
-        for line in lines:
-            if line.isascii():
-                plain += not line.isspace()
+        for part in chain.from_iterable(map(_parts, lines)):
+            if part.isascii():
+                plain += not part.isspace()
                 continue
-            valid = _is_utf8(line)
-            other, utf8 = other + (not valid), utf8 + (valid and is_surely_utf8(line))
+            valid = _is_utf8(part)
+            other, utf8 = other + (not valid), utf8 + (valid and is_surely_utf8(part))
             if size < _SAMPLE:
-                sample.append(line[:_SAMPLE])
-                size += len(line)
+                sample.append(part[:_SAMPLE])
+                size += len(part)
     if other == 0 and (doubts := doubtful_encodings(sample)):
         raise _unsure(path, [UTF8, *doubts])
     if utf8 >= other:
         return UTF8
     fitting = fitting_encodings(sample)
-    if len(fitting) == 1:
-        return fitting[0]
     if not fitting and other < plain:
         return UTF8  # some damaged lines among plain ones: each of them is a reject
+    return _only_one(path, fitting)
+
+
+def _parts(line: bytes) -> list[bytes]:
+    """A line, or the objects in it: a JSON array may be one line."""
+    return _BETWEEN_OBJECTS.split(line)
+
+
+def _only_one(path: Path, fitting: Sequence[str]) -> str:
+    """The only encoding that fits. Raises UserError for none, and for several."""
+    if len(fitting) == 1:
+        return fitting[0]
     raise _unsure(path, fitting)
 
 
@@ -158,7 +176,7 @@ def _unsure(path: Path, fitting: Sequence[str]) -> UserError:
     if not fitting:
         return UserError(
             f"{path} is not UTF-8, and in no encoding that can be told",
-            remedy="Name it in the step, such as `encoding: euc_jp`, or save the file as UTF-8.",
+            remedy="Name it in the step, such as `encoding: cp1252`, or save the file as UTF-8.",
         )
     named = " or ".join(f"`encoding: {name}`" for name in fitting)
     return UserError(
@@ -167,20 +185,25 @@ def _unsure(path: Path, fitting: Sequence[str]) -> UserError:
     )
 
 
-def _all_utf8(file: BinaryIO) -> tuple[bool, bool]:
+def _all_utf8(file: BinaryIO) -> tuple[bool, bool, list[bytes]]:
     """Whether the file is valid UTF-8, and whether something in it is hardly anything else.
 
-    Polars looks at 3 GB/s, Python's decoder at 0.5 (2026-11-24).
+    Where all is ASCII, with lines that may be signs in disguise (`disguised_encodings`). Polars looks at
+    3 GB/s, Python's decoder at 0.5 (2026-11-24).
     """
     plain, sure = True, False
+    escaped: list[bytes] = []
     try:
         while block := file.read(_BLOCK // 4) + file.readline():
             pl.Series([block], dtype=pl.Binary).cast(pl.String)
             if not sure and not block.isascii():
                 plain, sure = False, is_surely_utf8(block)
+            if plain and len(escaped) < _ESCAPED_LINES and may_escape(block):
+                lines = [line[:_SAMPLE] for line in block.splitlines() if may_escape(line)]
+                escaped += lines[: _ESCAPED_LINES - len(escaped)]
     except pl.exceptions.PolarsError:
-        return False, False
-    return True, plain or sure
+        return False, False, []
+    return True, plain or sure, escaped if plain else []
 
 
 def _is_utf8(data: bytes) -> bool:

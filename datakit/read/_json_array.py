@@ -10,8 +10,9 @@ import orjson
 
 from datakit.core.errors import UserError
 from datakit.core.text_encoding import BOM, UTF8, codec_of
+from datakit.read._damaged_array import Element, elements_of
 from datakit.read._encoded_lines import opened
-from datakit.read._files import BOM_BYTES, encoding_of, unreadable
+from datakit.read._files import BOM_BYTES, encoding_of, is_bytewise, unreadable
 from datakit.read._json_values import has_surrogates, json_value
 from datakit.read._known_files import BOXES
 from datakit.read._rows import Block, reject_at
@@ -22,9 +23,9 @@ def json_array(path: Path, rows: int, encoding: str | None = None) -> Iterator[B
 
     Raises UserError with line and column for a file that is not JSON, or holds no list.
     """
-    values, lenient = _rows_of(path, encoding)
-    for start in range(0, len(values), rows):
-        yield _block(str(path), values[start : start + rows], start + 1, lenient)
+    elements, lenient = _elements_of(path, encoding)
+    for start in range(0, len(elements), rows):
+        yield _block(str(path), elements[start : start + rows], start + 1, lenient)
 
 
 def is_json_lines(path: Path, encoding: str | None = None) -> bool:
@@ -44,7 +45,8 @@ def is_json_lines(path: Path, encoding: str | None = None) -> bool:
         return False
 
 
-def _rows_of(path: Path, named: str | None) -> tuple[list[Any], bool]:
+def _elements_of(path: Path, named: str | None) -> tuple[list[Any], bool]:
+    """The elements, the damaged ones as `Element`, and whether texts may hold halves of surrogate pairs."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -52,25 +54,43 @@ def _rows_of(path: Path, named: str | None) -> tuple[list[Any], bool]:
     if not data.removeprefix(BOM_BYTES).strip():
         return [], False
     encoding = encoding_of(path, named)
+    if encoding != UTF8 and (elements := _one_by_one(data, encoding)) is not None:
+        return elements, True  # a line of UTF-8 among them is only told by itself
     try:
         text = data.decode(codec_of(encoding)).removeprefix(BOM)
-    except UnicodeDecodeError as error:
+        value, lenient = json_value(data.removeprefix(BOM_BYTES) if encoding == UTF8 else text)
+    except (UnicodeDecodeError, orjson.JSONDecodeError) as error:
+        if (elements := _one_by_one(data, encoding)) is not None:
+            return elements, True
+        raise _fault(path, data, encoding, error) from None
+    return _list_in(value, path), lenient
+
+
+def _one_by_one(data: bytes, encoding: str) -> list[Any] | None:
+    """The values of the elements, or the damaged elements themselves; None where there is no list."""
+    errors = "surrogateescape" if is_bytewise(encoding) else "replace"
+    elements = elements_of(data.decode(codec_of(encoding), errors), encoding)
+    if elements is None:
+        return None
+    return [element if element.reason else element.value for element in elements]
+
+
+def _fault(
+    path: Path, data: bytes, encoding: str, error: UnicodeDecodeError | orjson.JSONDecodeError
+) -> UserError:
+    if isinstance(error, UnicodeDecodeError):
         line = data.count(b"\n", 0, error.start) + 1
-        raise UserError(
+        return UserError(
             f"not {encoding}, as the rest of the file is: byte {error.start + 1}",
             where=f"{path}:{line}",
             remedy="Save the file as UTF-8.",
-        ) from None
-    try:
-        value, lenient = json_value(data.removeprefix(BOM_BYTES) if encoding == UTF8 else text)
-    except orjson.JSONDecodeError as error:
-        lines = is_json_lines(path, named)
-        raise UserError(
-            f"not JSON: {error.msg}",
-            where=f"{path}:{error.lineno}:{error.colno}",
-            remedy="Each line is an object of its own: use read.jsonl." if lines else "Mend the file there.",
-        ) from None
-    return _list_in(value, path), lenient
+        )
+    lines = is_json_lines(path, encoding)
+    return UserError(
+        f"not JSON: {error.msg}",
+        where=f"{path}:{error.lineno}:{error.colno}",
+        remedy="Each line is an object of its own: use read.jsonl." if lines else "Mend the file there.",
+    )
 
 
 def _list_in(value: Any, path: Path) -> list[Any]:
@@ -96,13 +116,15 @@ def _block(file: str, values: list[Any], first: int, lenient: bool) -> Block:
         return Block(file, values, range(first, first + len(values)))
     rows, numbers, rejects = [], [], []
     for number, value in enumerate(values, first):
-        if isinstance(value, dict) and not has_surrogates(value):
+        if isinstance(value, Element):
+            rejects.append(reject_at(file, number, value.reason, f"element {number}, {value.detail}"))
+        elif not isinstance(value, dict):
+            words = f"is a {type(value).__name__}, not an object with named values"
+            rejects.append(reject_at(file, number, "not_an_object", f"element {number} {words}"))
+        elif has_surrogates(value):
+            words = "holds half of a surrogate pair, which is no character"
+            rejects.append(reject_at(file, number, "bad_encoding", f"element {number} {words}"))
+        else:
             rows.append(value)
             numbers.append(number)
-            continue
-        reason = "bad_encoding" if isinstance(value, dict) else "not_an_object"
-        words = f"is a {type(value).__name__}, not an object with named values"
-        if reason == "bad_encoding":
-            words = "holds half of a surrogate pair, which is no character"
-        rejects.append(reject_at(file, number, reason, f"element {number} {words}"))
     return Block(file, rows, numbers, rejects)

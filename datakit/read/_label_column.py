@@ -6,12 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from datakit.core.labels import LabelSet, shown, visible_form
+from datakit.core.labels import LabelSet, says_nothing, shown, visible_form
 
-_MISSING = frozenset(
-    '|nan|-nan|nat|null|none|na|n/a|<na>|#n/a|#na|#null!|[]|{}|""|无|無'.split("|")  # noqa: SIM905
-)
-"""What tables write where there is no value (those of pandas, spreadsheets and databases), casefolded."""
 _MOST_NAMED = 5
 _CLASS_CHARS = 100
 """A label that is longer, or has several lines, is a text and no class: it stays as it is."""
@@ -20,8 +16,8 @@ _CLASS_CHARS = 100
 class LabelColumn:
     """Cleans the labels of a source, block by block, and counts what was changed."""
 
-    def __init__(self, labels: LabelSet | None) -> None:
-        self._labels = labels
+    def __init__(self, labels: LabelSet | None, *, words_for_none: bool = True) -> None:
+        self._labels, self._words_for_none = labels, words_for_none
         self._same: set[str] = set()
         self._changed: dict[str, str | None] = {}
         self._counts: Counter[str] = Counter()
@@ -68,7 +64,7 @@ class LabelColumn:
         is_class = len(label) <= _CLASS_CHARS and "\n" not in label.strip()
         clean = visible_form(label) if is_class else label
         known = self._labels is not None and self._labels.find(clean) is not None
-        if clean.casefold() in _MISSING and not known:
+        if self._words_for_none and says_nothing(clean) and not known:
             self._changed[label] = None
         elif clean != label:
             self._changed[label] = clean

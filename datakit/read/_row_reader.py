@@ -111,7 +111,8 @@ class TableReader(Reader):
             yield Batch(pl.DataFrame(schema=plan.schema()), notes={"columns": plan.note})
         for block in self._blocks(files, context.run.batch_rows):
             yield records.batch(block)
-        warnings = [*self._warnings(files, plan), *records.labels.warnings()]
+        notes = records.labels.warnings() + records.texts.warnings()
+        warnings = [*self._warnings(files, plan), *notes]
         if warnings:
             yield Batch(pl.DataFrame(schema=plan.schema()), notes={"warnings": warnings})
 
@@ -197,7 +198,9 @@ class RowReader(TableReader):
     such as zero-width spaces, are taken out and told. When not given and there are neither `label` nor chats:
     `category`, `class`, `gt`, `类别`, `标签` or another usual name."""
     text: str | None = "text"
-    """Column of the text that comes with the pictures: a question, or a dialogue with `<image>` places."""
+    """Column of the text that comes with the pictures: a question, or a dialogue with `<image>` places.
+    In it, and in columns called `reason`, `description`, `question`, `answer` and the like, words that say
+    that there is nothing (nan, NULL, None, N/A; in reasons and descriptions 无 too) are null, and counted."""
     messages: str | None = "messages"
     """Column of chats: a list of turns with `role` and `content`, or `from` and `value`, whose contents may
     hold pictures. When not given and there is no `messages`: `conversations`, or `prompt` with `completion`.

@@ -27,8 +27,9 @@ from datakit.read._dialogue import (
 )
 from datakit.read._embedded import EmbeddedImages
 from datakit.read._images import ImageFault
-from datakit.read._kinds import as_json, column, transposed
+from datakit.read._kinds import as_json, transposed
 from datakit.read._label_column import LabelColumn, without_blank_lists
+from datakit.read._text_columns import TextColumns
 
 DIALOGUE = "\0dialogue"
 """Column that gathers several of the source which make up a dialogue. No file's column is called so."""
@@ -120,7 +121,7 @@ class Records:
         labels: LabelSet | None = None,
     ) -> None:
         self.plan, self.turns = plan, turns
-        self.labels = LabelColumn(labels)
+        self.labels, self.texts = LabelColumn(labels), TextColumns(labels)
         self.schema = plan.schema()
         self._images = images
         self._twice, self._claimed = ids.twice, ids.claimed
@@ -136,13 +137,14 @@ class Records:
         """The block's records, and its faulty rows as rejects in the order of their lines."""
         if not block.rows:
             return Batch(pl.DataFrame(schema=self.schema), block.rejects)
-        columns = transposed(block.rows)
+        columns, empty = transposed(block.rows), [None] * len(block.rows)
         faults: dict[int, tuple[str, str]] = {}
-        empty = [None] * len(block.rows)
         parts: dict[str, Sequence[Any]] = {
             "images": self._pictures(columns, block, faults),
             "label": self._labels_of(_values(columns, self.plan.label, empty), block, faults),
-            "text": _texts(_values(columns, self.plan.text, empty), "text", faults),
+            "text": self.texts.cleaned(
+                "text", _texts(_values(columns, self.plan.text, empty), "text", faults)
+            ),
         }
         if self.plan.messages:
             dialogues = columns.get(self.plan.messages, empty)
@@ -163,7 +165,7 @@ class Records:
             pl.Series("source_line", block.lines, dtype=pl.Int64),
             *(_series(name, values, self.schema[name]) for name, values in parts.items()),
             *(
-                column(name, columns.get(source, empty), kind)
+                self.texts.column(name, columns.get(source, empty), kind)
                 for name, (source, kind) in self.plan.extra.items()
             ),
         ]
@@ -374,9 +376,8 @@ def _texts(values: Sequence[Any], column: str, faults: dict[int, tuple[str, str]
         elif isinstance(value, bool | int | float):
             texts.append(str(value).lower() if isinstance(value, bool) else str(value))
         else:
-            faults.setdefault(
-                at, (f"{column}_not_text", f"the {column} is a {type(value).__name__}, not a text")
-            )
+            words = f"the {column} is a {type(value).__name__}, not a text"
+            faults.setdefault(at, (f"{column}_not_text", words))
             texts.append(None)
     return texts
 

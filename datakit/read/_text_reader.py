@@ -17,11 +17,12 @@ _MOST_NAMED = 3
 
 
 class TextReader(TableReader):
-    """Records out of text files in UTF-8, UTF-16 or an old encoding."""
+    """Records out of text files in one of Unicode's encodings or an old one."""
 
     encoding: Annotated[str, AfterValidator(known_encoding)] | None = None
-    """Encoding of the files, by any name that Python knows. When not given: UTF-8, UTF-16, GB18030, Big5,
-    Shift-JIS or CP949 as the file itself says; one that fits two of them is an error that names both."""
+    """Encoding of the files, by any name that Python knows. When not given: UTF-8, UTF-16, UTF-32, GB18030,
+    Big5, Shift-JIS, EUC-JP, ISO-2022-JP, CP949 or ISO-2022-KR as the file itself says; one that fits two,
+    such as one of UTF-7 or HZ, is an error that names both."""
 
     def _warnings(self, files: tuple[Path, ...], plan: Plan) -> list[str]:
         texts = [file for file in files if file.suffix.lower() not in _TYPED]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,10 +20,23 @@ from datakit.read._column_names import PICTURE_SUFFIXES
 from datakit.read._files import empty_source, missing
 from datakit.read._images import ImageFault, ImagePaths
 from datakit.read._known_files import boxes_beside_pictures
+from datakit.read._label_column import LabelColumn
 
 _LEFT_BY_SYSTEMS = frozenset({"thumbs.db", "desktop.ini"})
 _SPLITS = {"split": COLUMNS["split"], GIVEN_SPLIT: COLUMNS["split"]}
 _SCHEMA = {name: COLUMNS[name] for name in BASE}
+
+
+@dataclass(frozen=True)
+class _Source:
+    root: Path
+    paths: ImagePaths
+    folders: ClassFolders
+    labels: LabelColumn
+
+    def label(self, name: str) -> str | None:
+        folders = self.labels.cleaned(self.folders.label(name))
+        return "/".join(filter(None, folders)) or None
 
 
 class ImageFolder(Reader):
@@ -33,7 +47,8 @@ class ImageFolder(Reader):
     column `split`, which curate.split respects, and no part of a label; `test` is validation. Pictures in no
     folder of a class have a null label. The id is the path below `path`, such as `购物车页面/0001.jpg`.
     Hidden files and folders, `Thumbs.db` and `desktop.ini` are passed over. Folders that are links are
-    followed where they lead to a place below `path` or `image_root`.
+    followed where they lead to a place below `path` or `image_root`. Signs in folders' names that nobody
+    sees, such as zero-width spaces, are taken out of labels and told, and é in two signs is é in one.
 
     Reasons of rejection: not_a_picture (by suffix), image_outside (a link to somewhere else).
     `source_file` is the picture, `source_line` null.
@@ -62,6 +77,7 @@ class ImageFolder(Reader):
     def read(self, context: StepContext) -> Iterator[Batch]:
         root, allowed = self._root(context), self._allowed(context)
         files = list(_below(root, allowed))
+        labels = LabelColumn(context.labels, words_for_none=False)  # somebody made a folder called `none`
         folders = self._folders(self._names(context))
         if self.labelled and (fault := boxes_beside_pictures(file for file, refused in files if not refused)):
             raise fault
@@ -69,7 +85,10 @@ class ImageFolder(Reader):
             yield Batch(pl.DataFrame(schema=self._schema(folders)), notes={"columns": note})
         paths = ImagePaths(root) if self.image_root is None else ImagePaths(allowed[-1], root)
         for start in range(0, len(files), context.run.batch_rows):
-            yield self._batch(files[start : start + context.run.batch_rows], root, paths, folders, context)
+            part = files[start : start + context.run.batch_rows]
+            yield self._batch(part, _Source(root, paths, folders, labels), context)
+        if warnings := labels.warnings():
+            yield Batch(pl.DataFrame(schema=self._schema(folders)), notes={"warnings": warnings})
         if not files:
             raise empty_source([root], "no picture")
 
@@ -103,24 +122,17 @@ class ImageFolder(Reader):
             )
         raise missing(root)
 
-    def _batch(
-        self,
-        files: list[tuple[Path, bool]],
-        root: Path,
-        paths: ImagePaths,
-        folders: ClassFolders,
-        context: StepContext,
-    ) -> Batch:
+    def _batch(self, files: list[tuple[Path, bool]], source: _Source, context: StepContext) -> Batch:
         rows: list[tuple[Any, ...]] = []
-        rejects = []
+        rejects, folders = [], source.folders
         for file, refused in files:
-            name = file.relative_to(root).as_posix()
+            name = file.relative_to(source.root).as_posix()
             if refused:
                 words = f"the folder {name} is a link to {file.resolve()}; allow that place with `image_root`"
                 rejects.append(Reject(name, "image_outside", words, str(file)))
                 continue
             try:
-                image = paths.one(name)
+                image = source.paths.one(name)
             except ImageFault as fault:
                 rejects.append(Reject(name, fault.reason, fault.detail, str(file)))
                 continue
@@ -129,7 +141,7 @@ class ImageFolder(Reader):
                 rejects.append(Reject(name, "not_a_picture", words, str(file)))
                 continue
             context.declared(file)
-            label = folders.label(name) if self.labelled else None
+            label = source.label(name) if self.labelled else None
             split = (folders.split(name),) * len(_SPLITS) if folders.splits else ()
             rows.append((name, str(file), None, [image], label, None, *split))
         return Batch(pl.DataFrame(rows, schema=self._schema(folders), orient="row"), rejects)

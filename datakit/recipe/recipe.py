@@ -76,6 +76,7 @@ class Recipe:
             llm=self.llm,
             run=self.run,
             writers=self._writers(),
+            steps=tuple(step.transform for step in self.steps),
         )
 
     def _writers(self) -> dict[str, tuple[str, ...]]:

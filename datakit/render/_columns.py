@@ -12,7 +12,7 @@ from datakit.core.answer import LABEL, AnswerFormat, TurnFormat
 from datakit.core.answer_forms import ContractFormat
 from datakit.core.factored_chats import SharedAffixes, uncut
 from datakit.core.prompt import Prompt
-from datakit.core.templates import BREAKING
+from datakit.core.templates import BREAKING, UNFINISHED, is_unfinished
 from datakit.core.writer import Writer
 from datakit.render._chats import joined, woven
 
@@ -61,6 +61,7 @@ class PlainRecords:
         ):
             user, places, around = _user_turn(prompt, frame, images)
             done &= places == (images if number == 0 else 0)
+            done &= _finished(prompt, frame)
             chars += user.str.len_chars() + len(around.start) + len(around.end)
             shared += [around, SharedAffixes()]
             answer = _answer_turn(form, answers)
@@ -121,12 +122,22 @@ def _user_turn(
         counts = pl.repeat(shape.images, len(rows), dtype=pl.Int64, eager=True)
         for text in chosen:
             counts += text.str.count_matches("<image>", literal=True).cast(pl.Int64)
+        if any(map(is_unfinished, shape.constants[:-1])):
+            counts = pl.repeat(-1, len(rows), dtype=pl.Int64, eager=True)  # never as many as the pictures
         places.append(counts)
         orders.append(rows)
     if len(parts) == 1:
         return parts[0], places[0], around
     order = pl.concat(orders).arg_sort()
     return pl.concat(parts).gather(order), pl.concat(places).gather(order), around
+
+
+def _finished(prompt: Prompt, frame: pl.DataFrame) -> pl.Series:
+    """Which records have no text of whose end what follows could make a token."""
+    ends = [pl.col(name).str.contains(UNFINISHED + "$").fill_null(False) for name in prompt.texts or ()]
+    if not ends:
+        return pl.repeat(True, frame.height, dtype=pl.Boolean, eager=True)
+    return frame.select(~pl.any_horizontal(ends)).to_series()
 
 
 def _answer_turn(form: TurnFormat, values: pl.DataFrame) -> pl.Series:

@@ -29,6 +29,7 @@ from datakit.core.transform import Artifact, Emitter, TableTransform
 from datakit.recipe.recipe import Recipe
 from datakit.run import manifest as manifests
 from datakit.run.columns import check_columns
+from datakit.run.compared_records import compared_records, image_digests
 from datakit.run.engine import Engine
 from datakit.run.kept_files import keep_files
 from datakit.run.picture_task import picture_need
@@ -80,7 +81,8 @@ class Options:
     limit: int | None = None
     """At most so many records of each reader, for a first look."""
     force: bool = False
-    """Build even when nothing has changed (the result store is still used)."""
+    """Build even when nothing has changed, and read every file anew to tell (results of the same content are
+    still used)."""
     allow_partial: bool = False
     """Put the build in place although records are left to retry."""
 
@@ -110,7 +112,7 @@ def build(
     place.check(_needed(recipe))
     store = Store(store_folder(recipe.project, recipe.run.store))
     try:
-        context = replace(recipe.context(), files=FileDigests(store))
+        context = replace(recipe.context(), files=FileDigests(store, again=options.force))
         with _lock(place):
             place.mend()
             kept = None if options.force else _kept(folder, recipe, context, options.limit, store)
@@ -251,7 +253,8 @@ class _Maker:
         draft.write_records(frames.lazy())
         draft.copy_rejects(engine.rejects_file)
         draft.write_recipe(self.recipe.dump())
-        draft.write_input_images(engine.images)
+        draft.write_input_images(image_digests(engine.images, self.context.files))
+        draft.write_compared(compared_records(frames, self.context, engine.chats))
         manifest = Manifest(
             made_by=SIGNATURE,
             datakit=version("datakit"),

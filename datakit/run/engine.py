@@ -6,7 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,10 +16,11 @@ import polars as pl
 from datakit.artifacts import names
 from datakit.artifacts.rejects import read_rejects
 from datakit.artifacts.report import StepReport
+from datakit.core.chat_columns import chat_columns
 from datakit.core.errors import DatakitError, Exit, UserError
-from datakit.core.factored_chats import FactoredChats
+from datakit.core.factored_chats import CHATS, FactoredChats
 from datakit.core.outcome import RETRY, Batch, Reject, reject_rows
-from datakit.core.step_context import StepContext
+from datakit.core.step_context import Declaring, StepContext
 from datakit.core.transform import Annotator, Guard, Reader, Renderer, Reviser, TableTransform
 from datakit.core.workers import BatchWorker, FactoredChatsWorker, Worker
 from datakit.recipe.recipe import Step
@@ -67,9 +68,13 @@ class Engine:
     """Every picture that a record names."""
     picture_need: str = ""
     """What beyond the steps is about pictures, so that a source without any is a mistake."""
+    chats: set[str] = field(default_factory=set)
+    """Ids of the records that come with messages, where these are kept."""
     images_digest: str = ""
-    """Digest over their stamps when they were read, so that a later change shows."""
+    """Digest over them as they were when they were read, so that a later change shows."""
     _rejects: BinaryIO = field(init=False, repr=False)
+    _later: tuple[Declaring, ...] = ()
+    """The steps after those at work."""
 
     @property
     def rejects_file(self) -> Path:
@@ -85,6 +90,7 @@ class Engine:
         readers = [step for step in steps if isinstance(step.transform, Reader)]
         with open(self.rejects_file, "wb") as self._rejects:
             for group in _groups(steps):
+                self._later = tuple(step.transform for step in steps[steps.index(group[-1]) + 1 :])
                 reports = [self._report(step) for step in group]
                 self.reports.extend(reports)
                 if frames is not None and (
@@ -175,6 +181,7 @@ class Engine:
         for frame in frames.batches() if frames else ():
             seen_ids.update(frame["id"])
             after.append(_with_schema(frame, schema))
+        keeps = CHATS in columns and chat_columns(self.context).messages == "instead"
         self.progress.start(report.name, 0)
         for batch in self._chosen(reader.read(context)):
             fresh, twice = _unique(batch.frame, seen_ids)
@@ -182,8 +189,10 @@ class Engine:
             self._reject([*batch.rejects, *twice], report)
             report.notes.update(batch.notes)
             self.images.update(fresh["images"].explode().drop_nulls())
+            if keeps:
+                self.chats.update(fresh.filter(pl.col(CHATS).list.len() > 0)["id"])
             after.append(_with_schema(fresh, schema))
-        self.images_digest = images_digest(sorted(self.images))
+        self.images_digest = images_digest(sorted(self.images), self.context.files)
         missing = (
             [path for path in sorted(self.images) if not os.path.exists(path)] if self.needs_images else []
         )
@@ -279,7 +288,8 @@ class Engine:
 
     def _table(self, transform: TableTransform, frames: RecordFrames, report: StepReport) -> RecordFrames:
         self.progress.start(report.name, 0)
-        table = transform.apply(frames.lazy(), self.context.for_step(transform))
+        context = replace(self.context.for_step(transform), later=self._later)
+        table = transform.apply(frames.lazy(), context)
         report.notes.update(table.notes)
         if table.rejects is not None:
             places = frames.lazy().select("id", "source_file", "source_line")
@@ -303,10 +313,10 @@ class Engine:
         """Takes pictures of added records among those whose change makes the build anew."""
         if not added:
             return
-        unchanged = images_digest(sorted(self.images)) == self.images_digest
+        unchanged = images_digest(sorted(self.images), self.context.files) == self.images_digest
         self.images |= added
         # Pictures edited since they were read keep a digest that fits no state of theirs.
-        self.images_digest = images_digest(sorted(self.images)) if unchanged else ""
+        self.images_digest = images_digest(sorted(self.images), self.context.files) if unchanged else ""
 
     def _frames(self, report: StepReport, schema: dict[str, Any] | None) -> RecordFrames:
         return RecordFrames(self.folder / f"{report.number:02d}.{report.name}", schema)

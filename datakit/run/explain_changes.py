@@ -11,8 +11,9 @@ from typing import Any
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.artifacts.manifest import Manifest, stamp
+from datakit.artifacts.manifest import Manifest
 from datakit.core.errors import UserError
+from datakit.core.files import FileDigests
 from datakit.core.plain_yaml import yaml_inline
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator
@@ -130,9 +131,9 @@ def why_build(recipe: Recipe, context: StepContext, build: BuildFolder, limit: i
         reasons.append(f"datakit {manifest.datakit} -> {version('datakit')}")
     reasons += _source_changes(recipe, context, manifest)
     for path, old in manifest.artifacts.items():
-        if stamp(build.path / path, hashed=False).bytes != old.bytes:
+        if not manifests.is_same(build.path / path, old, context.files):
             reasons.append(f"{path} of the build is missing or was edited")
-    reasons += _picture_changes(build, manifest)
+    reasons += _picture_changes(build, manifest, context.files)
     if not reasons and manifest.settings != manifests.settings_digest(recipe, context, limit):
         reasons.append("a template, the label file, the provider, --limit or a step's version changed")
     if not reasons:
@@ -162,21 +163,16 @@ def _source_changes(recipe: Recipe, context: StepContext, manifest: Manifest) ->
     paths = {str(path) for path in manifests.declared_files(recipe, context)}
     reasons = [f"source {show_path(Path(path))} is new" for path in sorted(paths - manifest.sources.keys())]
     for path, old in manifest.sources.items():
-        now = stamp(Path(path), hashed=False)
         if path not in paths:
             reasons.append(f"source {show_path(Path(path))} is no longer read")
-        elif (now.bytes, now.mtime_ns) != (old.bytes, old.mtime_ns) and _content(path) != old.sha256:
+        elif not manifests.is_same(Path(path), old, context.files):
             reasons.append(f"source {show_path(Path(path))} was edited")
     return reasons
 
 
-def _content(path: str) -> str:
-    return stamp(Path(path), hashed=True).sha256
-
-
-def _picture_changes(build: BuildFolder, manifest: Manifest) -> list[str]:
+def _picture_changes(build: BuildFolder, manifest: Manifest, files: FileDigests) -> list[str]:
     paths = build.input_images()
-    same = paths is None or manifests.images_digest(paths) == manifest.images
+    same = paths is None or manifests.same_images(paths, manifest.images, files)
     return [] if same else ["pictures were edited, moved or touched"]
 
 

@@ -14,6 +14,7 @@ from datakit.core.errors import DatakitError, UserError, did_you_mean
 from datakit.core.files import FileDigests
 from datakit.core.outcome import Rejected
 from datakit.recipe.recipe import Recipe
+from datakit.recipe.yaml_file import show_path
 from datakit.run.annotation import Annotation, LookedUp
 from datakit.run.cache import prices_of
 from datakit.run.columns import check_columns
@@ -37,7 +38,9 @@ class Forgotten(BaseModel):
     unpriced: int
     """Of those that are paid, the ones whose price is not known."""
     unknown_ids: list[str] = Field(default_factory=list)
-    """Ids that no recipe of the project brings to the step."""
+    """Ids that none of `recipes` brings to the step."""
+    recipes: list[str] = Field(default_factory=list)
+    """Files of the recipes that were looked at; none where the whole step is meant."""
     removed: bool = False
 
 
@@ -107,6 +110,8 @@ def forget(
             keys |= store.rejects(_names(step), str(reason))
     going = [own[key] for key in _with_parts(keys, own) if key in own]
     forgotten = _account(step, going, prices_of(entries.values()), unknown)
+    if reason is not None or ids is not None:
+        forgotten.recipes = [show_path(recipe.path) for recipe in recipes]
     if remove and going:
         store.remove(entry.key for entry in going)
         store.note_forgotten(step)

@@ -12,6 +12,7 @@ from typing import Any
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.manifest import FileStamp, stamp
 from datakit.artifacts.rejects import read_rejects
+from datakit.core.files import FileDigests
 from datakit.core.record import digest
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Transform
@@ -80,8 +81,26 @@ def declared_files(recipe: Recipe, context: StepContext) -> list[Path]:
     return [context.path(str(path)) for step in steps for path in step.transform.files(context)]
 
 
-def images_digest(paths: Iterable[str]) -> str:
-    """Digest over path, size and time of change; a missing file counts as such."""
+_BY_CONTENT = "content:"
+"""Before a digest over what pictures hold; datakit 0.1 wrote one over their stamps, without a word."""
+
+
+def images_digest(paths: Iterable[str], files: FileDigests) -> str:
+    """Digest over path and content; a missing file counts as such."""
+    state = hashlib.blake2b(digest_size=16)
+    for path in paths:
+        state.update(f"{path}\0{files.sha256(path)}\n".encode())
+    return _BY_CONTENT + state.hexdigest()
+
+
+def same_images(paths: Iterable[str], recorded: str, files: FileDigests) -> bool:
+    """Whether pictures are those of a build that recorded this digest."""
+    now = images_digest(paths, files) if recorded.startswith(_BY_CONTENT) else _old_images_digest(paths)
+    return now == recorded
+
+
+def _old_images_digest(paths: Iterable[str]) -> str:
+    """As datakit 0.1 recorded it: over path, size and time of change."""
     state = hashlib.blake2b(digest_size=16)
     for path in paths:
         try:
@@ -103,14 +122,15 @@ def is_current(
     sources = {str(path) for path in declared_files(recipe, context)}
     if sources != manifest.sources.keys():
         return False
-    if not all(_same(Path(path), old) for path, old in manifest.sources.items()):
+    files = context.files
+    if not all(is_same(Path(path), old, files) for path, old in manifest.sources.items()):
         return False
-    if not all(_intact(build.path / path, old) for path, old in manifest.artifacts.items()):
+    if not all(is_same(build.path / path, old, files) for path, old in manifest.artifacts.items()):
         return False
     if _lacks_answers(build) or (store is not None and _is_forgotten(build, recipe, store)):
         return False
     paths = build.input_images()
-    return paths is not None and images_digest(paths) == manifest.images
+    return paths is not None and same_images(paths, manifest.images, files)
 
 
 def _lacks_answers(build: BuildFolder) -> bool:
@@ -134,15 +154,12 @@ def _annotator_print(transform: Transform, context: StepContext) -> list[Any]:
     return [fingerprint(transform, context), transform.reading] if isinstance(transform, Annotator) else []
 
 
-def _same(path: Path, old: FileStamp) -> bool:
-    now = stamp(path, hashed=False)
-    if now.bytes != old.bytes:
-        return False
-    if now.mtime_ns == old.mtime_ns:
-        return True
-    return bool(old.sha256) and stamp(path, hashed=True).sha256 == old.sha256
+def is_same(path: Path, old: FileStamp, files: FileDigests) -> bool:
+    """Whether a file is what it was: untouched, or of the same content.
 
-
-def _intact(path: Path, old: FileStamp) -> bool:
+    Pictures of a build have no sha256 in their stamps; their names begin with it where they are as they came.
+    """
     now = stamp(path, hashed=False)
-    return now.bytes == old.bytes and (now.mtime_ns == old.mtime_ns or _same(path, old))
+    if now.bytes != old.bytes or old.unchanged(now):
+        return now.bytes == old.bytes
+    return files.sha256(path).startswith(old.sha256 or path.stem)

@@ -174,6 +174,11 @@ class Asker:
         """The system turn and the user turns. Raises NoPrompt."""
         return contents(item.messages)
 
+    @property
+    def answers_labels(self) -> bool:
+        """Whether what is scored in an answer is one label, so that right and wrong can be told at once."""
+        return contract_of(self._asking.form).target.kind == "label"
+
     async def _paths(self, images: Sequence[Picture]) -> list[str]:
         """Files of the pictures. Raises ImageProblem."""
         return [str(image) for image in images]

@@ -42,6 +42,8 @@ class Account:
     known: int = 0
     """Records whose truth is known."""
     out: Path = Path()
+    label_task: bool = True
+    """Whether answers are labels; of others only evaluation says what is right."""
     kept: Path | None = None
     """Where earlier predictions lie that stood at `out` and had other answers."""
 
@@ -57,7 +59,7 @@ class Account:
             self.problems[prediction.problem] += 1
         else:
             self.answered += 1
-        if prediction.label is not None:
+        if self.label_task and prediction.label is not None:
             self.known += 1
             self.correct += prediction.predicted == prediction.label
 
@@ -73,6 +75,8 @@ class Account:
             line += f" ({self.resumed:,} from an earlier run)"
         if self.known:
             line += f"; {self.correct:,} of {self.known:,} right ({self.correct / self.known:.1%})"
+        elif not self.label_task:
+            line += "; the answers are no labels: datakit evaluate scores them"
         return line
 
 
@@ -101,7 +105,7 @@ def predict(
         prediction.id: prediction
         for prediction in (files.read(answers_file) if answers_file.exists() else ())
     }
-    account = Account(len(items), resumed=len(by_id), out=out)
+    account = Account(len(items), resumed=len(by_id), out=out, label_task=asker.answers_labels)
     missing = [item for item in items if item.id not in by_id]
     unanswered: dict[str, Prediction] = {}
     draft: list[Prediction] = []

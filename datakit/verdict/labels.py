@@ -5,8 +5,10 @@ from __future__ import annotations
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.core.groups import shared_values
 from datakit.core.record import TRAIN, VAL
 from datakit.pages.figures import collect
+from datakit.verdict.keys import chat_keys, image_keys
 from datakit.verdict.seen import SHOWN, Seen, height, records, some
 
 FEW = 10
@@ -35,31 +37,33 @@ def class_table(build: BuildFolder) -> pl.DataFrame:
 
 
 def label_conflict(build: BuildFolder) -> Seen | None:
-    """Records that a model cannot tell apart must have one label."""
-    column = next((name for name in ("duplicate_of", "sha256") if name in build.columns), None)
-    how = {"duplicate_of": "pictures that are equal or look alike", "sha256": "equal pictures"}
-    seen = pl.col("images").list.join("\n") if column is None else pl.col(column)
-    has_text = "text" in build.columns
-    # Of a record without pictures its text, compared below, is all there is.
-    alone = pl.when(pl.col("text").is_not_null()).then(pl.lit("text")) if has_text else pl.lit(None)
-    labelled = build.main.drop_nulls("label").with_columns(
-        key=pl.when(pl.col("images").list.len() > 0).then(seen).otherwise(alone)
+    """Records that a model cannot tell apart must be answered the same."""
+    looks = [name for name in ("duplicate_of", "review") if name in build.columns]
+    keys, how = image_keys(build)
+    answered = build.main.select(*SHOWN, *looks, pictures=pl.col("images").list.len().fill_null(0))
+    answered = answered.join(chat_keys(build).drop_nulls("answer"), on="id", maintain_order="left")
+    table = collect(answered.join(keys, on="id", how="left", maintain_order="left"))
+    shown = pl.col("keys").cast(pl.List(pl.String)).list.join(",")
+    same = {"content": pl.format("{} {}", shown, "question")}
+    if "duplicate_of" in looks:
+        same["look"] = pl.format("{} {}", "duplicate_of", "question")
+    seeing = pl.col("pictures") > 0
+    table = table.with_columns(
+        *(pl.when(seeing).then(value).alias(name) for name, value in same.items()),
+        alone=pl.when(~seeing & pl.col("question_text").is_not_null()).then("question"),
     )
-    labelled = labelled.drop_nulls("key")
-    if not height(labelled.limit(1)):
+    table = table.filter(pl.any_horizontal(pl.col(*same, "alone").is_not_null()))
+    if table.is_empty():
         return None
-    group = ["key", *(["text"] if has_text else [])]  # another question is another record
-    conflicts = labelled.filter(pl.col("label").n_unique().over(group) > 1)
-    count = height(conflicts)
-    groups = height(conflicts.unique(group))
-    words = f"{records(count)} in {groups:,} group{'s' if groups != 1 else ''} do" if count else "none do"
-    shown = conflicts.select(*SHOWN, "key", *(["review"] if "review" in build.columns else [])).sort(
-        "key", "id"
-    )
-    what = how.get(column or "", "the same picture file")
-    return Seen(
-        f"No records of {what}, or of the same text alone, have different labels", count, words, shown
-    )
+    table = table.with_columns(group=pl.Series(shared_values(table, [*same, "alone"])))
+    conflicts = table.filter(pl.col("answer").n_unique().over("group") > 1).sort("id")
+    count, groups = conflicts.height, conflicts["group"].n_unique()
+    words = f"{records(count)} in {groups:,} group{'s' if groups != 1 else ''} are" if count else "none are"
+    conflicts = conflicts.with_columns(same_as=pl.col("id").first().over("group")).sort("same_as", "id")
+    review = [name for name in looks if name == "review"]
+    what = "pictures that are equal or look alike" if "look" in same else f"equal pictures ({how})"
+    statement = f"No records that ask the same about {what}, or the same text alone, are answered differently"
+    return Seen(statement, count, words, conflicts.select(*SHOWN, "answer_text", "same_as", *review).lazy())
 
 
 def label_unknown(build: BuildFolder) -> Seen | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 
@@ -9,14 +11,17 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.near_texts import MIN_GRAMS, SAME_TEXT, near_text_groups, texts_to_compare
 from datakit.core.record import TRAIN, VAL
 from datakit.pages.figures import collect
+from datakit.verdict.keys import chat_keys, image_keys
 from datakit.verdict.seen import SHOWN, Seen, height, records
 
 
 def image_leak(build: BuildFolder) -> Seen | None:
-    """Compares by what the trainer reads when the build's own picture files allow it, else by the records."""
+    """Whatever was emitted, by the content of the pictures where the build says it."""
     if not _has_validation(build):
         return None
-    keys, how = _image_keys(build)
+    records_keys, how = image_keys(build)
+    keys = build.main.select("id", "part").join(records_keys, on="id")
+    keys = keys.explode("keys").drop_nulls("keys").rename({"keys": "key"})
     val = keys.filter(pl.col("part") == VAL)
     total = height(val.unique("key"))
     if not total:
@@ -33,11 +38,11 @@ def image_leak(build: BuildFolder) -> Seen | None:
 
 
 def text_leak(build: BuildFolder) -> Seen | None:
-    """Records without pictures are their text: the same text must not stand on both sides."""
-    if not _has_validation(build) or "text" not in build.columns:
+    """Records without pictures are what enters their prompt: the same must not stand on both sides."""
+    if not _has_validation(build):
         return None
-    plain = build.main.filter(pl.col("images").list.len() == 0).drop_nulls("text")
-    plain = plain.select(*SHOWN, "text", key=pl.col("text").hash())
+    texts = chat_keys(build).drop_nulls("question_text").select("id", "question_text", key="question")
+    plain = build.main.select(*SHOWN).join(texts, on="id")
     val = plain.filter(pl.col("part") == VAL)
     total = height(val.unique("key"))
     if not total:
@@ -67,14 +72,14 @@ def near_text_leak(build: BuildFolder) -> Seen | None:
     """Whatever the split did, by the rule that it has: the same screen photographed again reads alike."""
     if not _has_validation(build):
         return None
-    texts = [name for name in build.columns if name.endswith("_text")]
-    ocr = [name for name in texts if name.removesuffix("_text") in build.columns]
-    wanted = [name for name in ("text", *ocr) if name in build.columns]
-    both = collect(build.main.select(*SHOWN, "images", *wanted))
+    texts = [name for name in build.columns if name.endswith("_text") and name != "question_text"]
+    ocr = [name for name in texts if _is_ocr(build.columns.get(name.removesuffix("_text")))]
+    alone = chat_keys(build).select("id", "question_text")
+    both = collect(build.main.select(*SHOWN, "images", *ocr).join(alone, on="id", how="left"))
     is_val = (both["part"] == VAL).to_numpy()
     compared, torn = np.zeros(both.height, dtype=bool), np.zeros(both.height, dtype=bool)
     for column in ocr or [""]:  # without OCR, records of text alone are compared
-        for values in texts_to_compare(both, column):
+        for values in texts_to_compare(both, column, both["question_text"]):
             numbers = near_text_groups(values, SAME_TEXT, MIN_GRAMS)
             in_train = np.bincount(numbers[~is_val], minlength=both.height) > 0
             compared |= is_val & np.array([value is not None for value in values], dtype=bool)
@@ -82,12 +87,17 @@ def near_text_leak(build: BuildFolder) -> Seen | None:
     total, count = int(compared.sum()), int(torn.sum())
     if not total:
         return None
-    words = f"{count:,} of {total:,} do; let curate.split keep them together (`group`, `same_text`)"
+    words = f"{count:,} of {total:,} do; let curate.split keep them together (`same_text: {SAME_TEXT}`)"
     statement = (
         f"No validation record reads like one in training ({SAME_TEXT:.0%} alike, OCR text or text alone)"
     )
-    shown = both.filter(pl.Series(torn)).select(*SHOWN, *wanted).lazy()
+    shown = both.filter(pl.Series(torn)).select(*SHOWN, "question_text", *ocr).lazy()
     return Seen(statement, count, words if count else f"none of {total:,}", shown)
+
+
+def _is_ocr(dtype: Any) -> bool:
+    """Whether a column holds lines with their boxes, as annotate.ocr gives them."""
+    return isinstance(dtype, pl.List) and isinstance(dtype.inner, pl.Struct)
 
 
 def validation(build: BuildFolder) -> Seen | None:
@@ -102,42 +112,3 @@ def validation(build: BuildFolder) -> Seen | None:
 
 def _has_validation(build: BuildFolder) -> bool:
     return bool(collect(build.main.select((pl.col("part") == VAL).any())).item())
-
-
-def _image_keys(build: BuildFolder) -> tuple[pl.LazyFrame, str]:
-    """id, part and a key of each picture, and what the key is."""
-    if any(facts.pictures for facts in build.data_files.values()):
-        frames = [_emitted_keys(build, split) for split in (TRAIN, VAL)]
-        return pl.concat(frames), "by content, from the emitted files"
-    if "sha256" in build.columns:
-        key, how = pl.col("sha256"), "by content (sha256)"
-        keys = build.main.select("id", "part", key=key)
-    else:
-        how = "by file path alone"
-        keys = build.main.select("id", "part", key=pl.col("images")).explode("key")
-    return keys.drop_nulls("key").with_columns(pl.col("key").hash()), how  # 8 bytes each
-
-
-def _emitted_keys(build: BuildFolder, split: str) -> pl.LazyFrame:
-    """The same from the data files, whose picture names are made of their content, read as a stream."""
-    line = pl.col("line")
-    scans = [
-        pl.scan_csv(
-            build.path / facts.file,
-            has_header=False,
-            separator="\x01",
-            quote_char=None,
-            new_columns=["line"],
-            schema={"line": pl.String},
-        ).select(
-            id=line.str.extract(r'^\{"id":("(?:[^"\\]|\\.)*")').str.json_decode(pl.String()),
-            part=pl.lit(split),
-            key=line.str.extract(r'"images":\[([^\]]*)\]\},?$').str.split(","),
-        )
-        for facts in build.data_files.values()
-        if facts.part == split and facts.pictures
-    ]
-    empty = pl.LazyFrame(schema={"id": pl.String, "part": pl.String, "key": pl.UInt64})
-    if not scans:
-        return empty
-    return pl.concat(scans).explode("key").drop_nulls("key").with_columns(pl.col("key").hash())

@@ -367,3 +367,19 @@ def test_killed_run_repeats_no_sample_that_was_answered(
     store.close()
     assert known >= 20
     assert server.count - before == parts - known
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        ("描述这张图。[id:{{ id }}]", "注意：\n不要出现这些词：“可能”。"),
+        ("Describe what the picture shows. [id:{{ id }}]", "Note:\nDo not use these words: “可能”."),
+    ],
+)
+def test_later_tries_are_told_in_the_language_of_the_template(
+    run: Bench, server: Loopback, rows: Any, project: Path, template: str, told: str
+) -> None:
+    (project / "templates" / "ask.j2").write_text(template)
+    server.script = says("可能是购物车。", "是购物车。")
+    run(rows[:1], banned=["可能"], max_tries=2)
+    assert [told in call.text for call in server.calls] == [False, True]

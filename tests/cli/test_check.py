@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.data_folder import DataFolder, good, picture, row
+from tests.support.data_folder import TAGS, DataFolder, good, picture, row
 
 Run = Callable[..., Any]
 
@@ -118,8 +118,72 @@ def test_build_is_checked_with_another_configuration(datakit: Run, folder: DataF
     assert {finding["code"] for finding in json.loads(done.out)["findings"]} >= {"image_cut"}
 
 
+def test_configuration_without_a_data_set_is_for_those_of_the_build(datakit: Run, folder: DataFolder) -> None:
+    shown = picture(folder.path, "a.png", 900, 900)
+    (folder.path / "templates").mkdir()
+    (folder.path / "templates" / "p.j2").write_text("<image>类别？", "utf-8")
+    rows = [{"id": f"{at}", "image": shown, "label": "甲乙"[at % 2]} for at in range(20)]
+    (folder.path / "d.jsonl").write_text("\n".join(json.dumps(row) for row in rows), "utf-8")
+    recipe = SMALL.replace("  - render.chat", "  - curate.split: {val: 0.2}\n  - render.chat")
+    (folder.path / "small.yaml").write_text(recipe, "utf-8")
+    assert datakit("build", "small.yaml", "--no-card").code == 0
+    text = (folder.path / "build" / "small" / "train.yaml").read_text("utf-8")
+    folder.path.joinpath("mine.yaml").write_text(re.sub(r"(?m)^(eval_)?dataset: .*\n", "", text), "utf-8")
+
+    own = json.loads(datakit("check", "build/small", "--json").out)["data_sets"]
+    done = datakit("check", "build/small", "--train-yaml", "mine.yaml", "--json")
+    assert json.loads(done.out)["data_sets"] == own
+    assert {row["part"]: row["rows"] for row in own} == {"train": 16, "eval": 4}
+    sized = re.sub(r"(?m)^(eval_)?dataset: .*\n", "", text) + "val_size: 0.1\n"
+    folder.path.joinpath("sized.yaml").write_text(sized, "utf-8")
+    done = datakit("check", "build/small", "--train-yaml", "sized.yaml", "--json")
+    assert [row["part"] for row in json.loads(done.out)["data_sets"]] == ["train"]
+
+
 def test_build_beside_a_data_set_folder_is_refused(datakit: Run, folder: DataFolder) -> None:
     (folder.path / "build" / "x").mkdir(parents=True)
     done = datakit("check", "build/x", "--dataset-dir", ".")
     assert done.code == 2
     assert "Leave one of them out" in done.err
+
+
+TEXT_ONLY = {"formatting": "sharegpt", "columns": {"messages": "messages"}, "tags": TAGS}
+
+
+def codes(done: Any) -> set[str]:
+    return {finding["code"] for finding in json.loads(done.out)["findings"] if finding["severity"] == "error"}
+
+
+@pytest.mark.parametrize("entry", [None, TEXT_ONLY])
+def test_a_data_set_for_a_model_that_sees_needs_a_picture(
+    datakit: Run, folder: DataFolder, entry: dict[str, Any] | None
+) -> None:
+    path = folder.write([good(), good()], entry)
+    done = datakit("check", "--train-yaml", path, "--json")
+    assert (done.code, codes(done)) == (1, {"no_pictures"})
+    assert "--text-only" in datakit("check", "--train-yaml", path).out
+    assert datakit("check", "--train-yaml", path, "--text-only").code == 0
+    path = folder.write([good(), good()], entry, {"template": "qwen3", "model_name_or_path": "Qwen/Qwen3-8B"})
+    assert "no_pictures" not in codes(datakit("check", "--train-yaml", path, "--json"))
+    if entry is None:
+        path = folder.write([good(), good([picture(folder.path, "a.png")])])
+        assert datakit("check", "--train-yaml", path).code == 0
+
+
+@pytest.mark.parametrize(("entry", "code"), [(None, 1), (TEXT_ONLY, 0)])
+def test_a_folder_alone_needs_a_picture_where_its_index_names_them(
+    datakit: Run, folder: DataFolder, entry: dict[str, Any] | None, code: int
+) -> None:
+    folder.write([good(), good()], entry)
+    done = datakit("check", "--dataset-dir", ".", "--dataset", "set", "--json")
+    assert (done.code, codes(done)) == (code, {"no_pictures"} if code else set())
+
+
+def test_a_build_named_by_its_configuration_is_judged_by_its_recipe(datakit: Run, folder: DataFolder) -> None:
+    (folder.path / "templates").mkdir()
+    (folder.path / "templates" / "p.j2").write_text("{{ text }}", "utf-8")
+    (folder.path / "d.jsonl").write_text(json.dumps({"id": "1", "text": "红裙", "label": "甲"}), "utf-8")
+    (folder.path / "small.yaml").write_text(SMALL.replace("d.jsonl}", "d.jsonl, images: none}"), "utf-8")
+    assert datakit("build", "small.yaml", "--no-card").code == 0
+    for words in (("build/small",), ("--train-yaml", "build/small/train.yaml")):
+        assert datakit("check", *words).code == 0

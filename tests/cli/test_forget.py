@@ -109,6 +109,39 @@ def test_only_the_named_records_are_asked_again(
     assert sorted(server.ids()[before:]) == ["t1", "t3"]
 
 
+@pytest.mark.parametrize("named", [False, True], ids=["by its build", "by its name"])
+@pytest.mark.parametrize("place", ["shop.yaml", "mine/shop.yaml", "recipes/team/shop.yaml"])
+def test_records_of_a_recipe_in_any_folder_are_found(
+    datakit: Run, shop: Path, server: Loopback, project: Path, place: str, named: bool
+) -> None:
+    elsewhere = project / place
+    elsewhere.parent.mkdir(exist_ok=True)
+    text = shop.read_text().replace("../rows.jsonl", str(project / "rows.jsonl"))
+    elsewhere.write_text(text)
+    shop.unlink()
+    out = ("--out", project / "elsewhere") if named else ()
+    assert datakit("build", elsewhere, "--no-card", "--no-check", *out).code == 0
+    (project / "ids").write_text("r1\nr3\n")
+    options = ("--recipe", elsewhere) if named else ()
+    done = datakit("cache", "forget", "--step", "annotate.ask", "--ids", project / "ids", "--yes", *options)
+    assert done.out.startswith("Forgot 2 results of annotate.ask.\n")
+    before = server.count
+    assert datakit("build", elsewhere, "--no-card", "--no-check", *out).code == 0
+    assert sorted(server.ids()[before:]) == ["t1", "t3"]
+
+
+def test_ids_that_no_recipe_has_are_said_with_the_recipes_and_the_option(
+    datakit: Run, shop: Path, server: Loopback, project: Path
+) -> None:
+    calls_of_a_build(datakit, shop, server)
+    (project / "ids").write_text("r99\n")
+    done = datakit("cache", "forget", "--step", "annotate.ask", "--ids", project / "ids", "--yes")
+    assert "nothing to forget" in done.out
+    assert "1 ids do not reach the step (looked at: recipes/shop.yaml): r99" in done.out
+    assert "--recipe" in done.out
+    assert "Would" not in done.out
+
+
 def test_refusals_of_one_reason_go_without_asking(datakit: Run, shop: Path, server: Loopback) -> None:
     def script(call: Call) -> Reply | None:
         if call.id == "t1" and "seen" in str(call.body["response_format"]):
@@ -142,5 +175,8 @@ def test_unknown_step_gets_a_hint(datakit: Run, shop: Path, server: Loopback) ->
 def test_nothing_that_fits_is_said(datakit: Run, shop: Path, server: Loopback) -> None:
     calls_of_a_build(datakit, shop, server)
     done = datakit("cache", "forget", "--step", "annotate.ask", "--reason", "refused")
-    assert (done.code, done.out) == (0, "Would forget 0 results of annotate.ask.\n")
+    assert (done.code, done.out) == (
+        0,
+        "The store holds no such result of annotate.ask: nothing to forget.\n",
+    )
     assert calls_of_a_build(datakit, shop, server) == 0

@@ -359,6 +359,25 @@ def test_several_labels_are_read_in_the_forms_that_models_use(text: str) -> None
     assert (answer.problem, contract.typed(answer)) == ("", wanted)
 
 
+@pytest.mark.parametrize("labels", [None, LABELS])
+@pytest.mark.parametrize("word", ["nan", "null", "None", "N/A", "", " ", float("nan"), "无"])
+def test_items_that_say_nothing_are_no_labels(word: Any, labels: LabelSet | None) -> None:
+    contract = AnswerContract.of("multi_label")
+    same = contract.write({"labels": ["购物车页面", "支付页面"]}, labels)
+    assert contract.write({"labels": ["购物车页面", word, "支付页面"]}, labels) == same
+    assert contract.write({"labels": [word]}, labels) == contract.write({"labels": []}, labels)
+    assert contract.write({"labels": str(word)}, labels) == contract.write({"labels": []}, labels)
+
+
+def test_an_item_that_the_label_file_names_is_a_label() -> None:
+    contract = AnswerContract.of("multi_label")
+    labels = LabelSet(values_of("None", "a"))
+    assert contract.write({"labels": ["a", "None"]}, labels) == contract.write(
+        {"labels": ["None", "a"]}, labels
+    )
+    assert contract.write({"labels": ["a", "None"]}, labels) != contract.write({"labels": ["a"]}, labels)
+
+
 def test_labels_of_a_cell_that_holds_a_json_list_are_its_names() -> None:
     contract = AnswerContract.of("multi_label")
     same = contract.write({"labels": ["购物车页面", "支付页面"]}, LABELS)

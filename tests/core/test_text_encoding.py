@@ -20,13 +20,17 @@ from datakit.core.text_encoding import (
     strange_place,
 )
 
+JAPANESE = (
+    "カート画面 注文 ホーム 返品 商品詳細 支払い完了 レディース その他 問い合わせ クーポン "
+    "検索結果 ログイン マイページ 配送 レビュー ライブ セール お気に入り 住所 領収書 正常 肺炎 骨折"
+)
 WORDS = {
     "gb18030": "购物车页面 订单 首页 退货页面 商品详情 支付成功 女装 其他 客服 优惠券 搜索结果 登录 个人中心 "
     "物流 评价 直播 秒杀 收藏夹 地址 发票 正常 肺炎 骨折 良性 恶性 结节 購物車頁面 訂單 商品詳情",
     "big5": "購物車頁面 訂單 首頁 退貨頁面 商品詳情 付款成功 女裝 其他 客服 優惠券 搜尋結果 登入 個人中心 "
     "物流 評價 直播 秒殺 收藏夾 地址 發票 正常 肺炎 骨折 良性 惡性 結節",
-    "shift_jis": "カート画面 注文 ホーム 返品 商品詳細 支払い完了 レディース その他 問い合わせ クーポン "
-    "検索結果 ログイン マイページ 配送 レビュー ライブ セール お気に入り 住所 領収書 正常 肺炎 骨折",
+    "shift_jis": JAPANESE,
+    "euc_jp": JAPANESE,
     "cp949": "장바구니 주문 홈 반품 상품상세 결제완료 여성의류 기타 고객센터 쿠폰 검색결과 로그인 마이페이지 "
     "배송 리뷰 라이브 특가 찜 주소 영수증 정상 폐렴 골절 양성 악성 결절",
 }
@@ -64,6 +68,59 @@ def test_a_damaged_line_among_many_changes_nothing(encoding: str) -> None:
     assert fitting_encodings([*lines, b"9,i/9.jpg,\xff\xfe\xff"]) == [encoding]
 
 
+OTHERS = {
+    "cp1251": "Пятница|Выберите записи для удаления|Добавить в корзину|Страница товара|Заказ оплачен|Чек",
+    "koi8_r": "Пятница|Выберите записи для удаления|Добавить в корзину|Страница товара|Заказ оплачен|Чек",
+    "cp866": "Пятница|Выберите записи для удаления|Добавить в корзину|Страница товара|Заказ оплачен|Чек",
+    "cp1252": "Booléen (vrai ou faux)|Modèle épuisé|Größe wählen|Niño pequeño|Ærøskøbing|Maçã",
+    "cp1250": "Wielokąt|Określa czy użytkownik może się zalogować|Łódź|Přidat do košíku|Žluťoučký kůň",
+    "mac_roman": "Macédonien|Fenêtre de débogage|Août|Barre latérale|Déjà payé|L’équipe",
+    "cp874": "บันทึกและเพิ่ม|ลืมรหัสผ่านหรือชื่อผู้ใช้ของคุณหรือไม่|เคลียร์ตัวเลือก|ขณะนี้",
+    "cp1256": "عنوان بريد إلكتروني|العنصر غير موجود|سلة المشتريات|الدفع",
+    "cp1255": "אחר הצהריים|עגלת קניות|נא לבחור פריט|תשלום",
+    "cp1253": "Κλείσιμο παραθύρου|Καλάθι αγορών|Η παραγγελία ολοκληρώθηκε",
+    "johab": "장바구니 화면|주문 내역|반품 신청|상품상세 정보",
+}
+
+
+@given(
+    st.sampled_from(sorted(OTHERS)).flatmap(
+        lambda name: st.tuples(
+            st.just(name), st.lists(st.sampled_from(OTHERS[name].split("|")), min_size=1, max_size=20)
+        )
+    )
+)
+@settings(max_examples=300, deadline=None)
+def test_texts_in_encodings_of_elsewhere_are_never_taken_for_one_known_here(
+    file: tuple[str, list[str]],
+) -> None:
+    encoding, labels = file
+    fitting = fitting_encodings(lines_of(labels, encoding))
+    assert len(fitting) != 1
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["正常", "肺炎", "骨折", "注文", "返品", "商品詳細", "検索結果", "配送", "住所", "領収書", "良性"]
+        ),
+        min_size=1,
+    )
+)
+@settings(max_examples=200, deadline=None)
+def test_japanese_without_kana_in_euc_jp_is_never_taken_for_chinese(labels: list[str]) -> None:
+    fitting = fitting_encodings(lines_of(labels, "euc_jp"))
+    assert fitting == ["euc_jp"] or len(fitting) != 1
+
+
+@pytest.mark.parametrize(
+    ("encoding", "signs"), [("big5hkscs", "嘅 啲 咗 嚟 喺 瞓 啱"), ("euc_jis_2004", "① ② ㈱ № ㌔ Ⅲ")]
+)
+def test_signs_beyond_an_encoding_name_the_wider_one_of_its_family(encoding: str, signs: str) -> None:
+    words = WORDS["big5" if encoding == "big5hkscs" else "euc_jp"].split()
+    assert fitting_encodings(lines_of([*words, *signs.split()], encoding)) == [encoding]
+
+
 def test_text_that_fits_two_encodings_is_left_open_with_both() -> None:
     fitting = fitting_encodings(["1,i/1.jpg,쿠폰".encode("cp949")])
     assert {"cp949", "gb18030"} <= set(fitting)
@@ -75,12 +132,19 @@ def test_bytes_of_no_such_language_fit_none() -> None:
     )
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
+)
 @pytest.mark.parametrize(
     "text", ["id,label\n1,购物车\n", '{"id": "1"}\n', "{% for x in y %}类别？{% endfor %}\n"]
 )
 def test_unicode_is_told_by_its_mark_or_its_zero_bytes(encoding: str, text: str, tmp_path: Path) -> None:
     assert decoded(text.encode(encoding), tmp_path) == text
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_whose_bytes_are_all_ascii_is_told(encoding: str) -> None:
+    assert marked_encoding("id,label\n0,登录\n1,登录\n2,登录\n".encode(encoding)) == encoding
 
 
 @pytest.mark.parametrize("data", [b'{"a": "\0\0\0"}\n', b"\0" * 40, b"id,label\n1,\0x\0\n", b""])
@@ -113,6 +177,17 @@ def test_a_line_of_utf_8_in_a_file_of_an_old_encoding_is_seen(encoding: str) -> 
     assert "\ufffd" in read or strange_place(read, encoding) >= 0 or is_foreign(read, encoding)
     for line in lines_of(WORDS[encoding].split(), encoding):
         assert not is_foreign(line.decode(codec_of(encoding)), encoding)
+
+
+@pytest.mark.parametrize(("encoding", "text"), [("iso2022_jp", "注文画面です"), ("iso2022_kr", "주문 화면")])
+def test_escape_sequences_say_their_encoding(encoding: str, text: str) -> None:
+    assert decoded(f"a: {text}\n".encode(encoding), Path("x")) == f"a: {text}\n"
+
+
+@pytest.mark.parametrize("encoding", ["hz", "utf-7"])
+def test_a_template_that_is_plain_text_in_disguise_is_refused(encoding: str) -> None:
+    with pytest.raises(UserError, match=f"is hardly UTF-8; it may be in utf-8 or in {encoding}"):
+        decoded("购物车页面的类别\n".encode(encoding), Path("x.j2"))
 
 
 def test_a_file_that_cannot_be_told_is_named_with_its_byte_and_remedy() -> None:

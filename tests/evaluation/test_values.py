@@ -203,3 +203,10 @@ def test_record_of_a_missing_column_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="legend") as raised:
         evaluate(build, [path], Options())
     assert "caption" in raised.value.remedy
+
+
+def test_words_for_no_value_are_no_true_labels() -> None:
+
+    assert read_labels(["a", "nan", "null", "无", " "], None) == {"a"}
+    assert read_labels("a、None", None) == {"a"}
+    assert read_labels(["a", "None"], LabelSet((Label("a"), Label("None")))) == {"a", "None"}

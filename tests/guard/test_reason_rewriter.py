@@ -417,3 +417,13 @@ def distinct_english(number: int) -> str:
     """An English reason that resembles no other one's."""
     draw = random.Random(number)
     return " ".join("".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=6)) for _ in range(40))
+
+
+def test_writer_is_told_in_the_language_of_its_template(run: Bench, server: Loopback, project: Path) -> None:
+    (project / "templates" / "again.j2").write_text(
+        "Write the reason again. [id:{{ id }}] Before: {{ candidate }} Faults: {{ faults | join('; ') }}"
+    )
+    run([row(0), row(1), row(2, "太短")])
+    asked = {call.id: call.text for call in server.calls}
+    assert "it is word for word that of another picture of the label" in asked["r01"]
+    assert "too short: write at least 30 characters" in asked["r02"]

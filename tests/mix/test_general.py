@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,8 +18,11 @@ from datakit.core.outcome import Batch, Reject
 from datakit.core.record import COLUMNS
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, Reader
+from datakit.mix._ahead import rows_at_the_end
 from datakit.mix._quality import chinese_share
 from datakit.mix.general import General
+from datakit.recipe.recipe import Recipe, load_recipe
+from datakit.run.build import build
 
 TOOLS = StepContext(base=Path(), project=Path(), seed=7)
 GIVEN = ("id", "source_file", "source_line", "images", "label", "text", "messages")
@@ -258,3 +262,131 @@ def test_share_is_met_within_half_a_row_or_all_are_taken(
     assert general(frame).height == added
     assert frame.height == len(repeats) + added
     assert added == available or abs(added - share / (1 - share) * rows) <= 0.5
+
+
+@given(
+    rows=st.integers(1, 2000),
+    mixes=st.lists(st.tuples(st.floats(0.01, 0.3), st.one_of(st.none(), st.integers(0, 300))), max_size=3),
+)
+def test_rows_at_the_end_give_each_mix_its_share_or_all_that_it_has(
+    rows: int, mixes: list[tuple[float, int | None]]
+) -> None:
+    total = rows_at_the_end(rows, mixes)
+    added = [share * total if have is None else min(share * total, have) for share, have in mixes]
+    assert sum(added) + rows == pytest.approx(total, abs=len(mixes))
+
+
+def recipe(project: Path, steps: list[str]) -> Recipe:
+    """A recipe of shipped steps on 100 labelled chats in unequal classes, with two files of general data."""
+    folder = project / "recipes"
+    labels = ["甲"] * 80 + ["乙"] * 15 + ["丙"] * 5
+    rows = [
+        {
+            "id": f"r{number}",
+            "label": label,
+            "length": number,
+            "messages": [
+                {"role": "user", "content": f"第{number}个是什么？" + "长" * (100 * (number % 10 == 0))},
+                {"role": "assistant", "content": label},
+            ],
+        }
+        for number, label in enumerate(labels)
+    ]
+    (folder / "rows.jsonl").write_text("\n".join(json.dumps(row) for row in rows), "utf-8")
+    for name, start in (("g1", 0), ("g2", 1000)):
+        talks = [
+            {
+                "instruction": f"请说说第{start + number}件事{'，越长越好' * 20 * (number % 3 == 0)}。",
+                "output": "好的，这件事是这样的。",
+            }
+            for number in range(400)
+        ]
+        (folder / f"{name}.json").write_text(json.dumps(talks), "utf-8")
+    path = folder / "mixed.yaml"
+    read = "  - read.jsonl: {path: rows.jsonl, label: label, messages: messages, images: none}\n"
+    path.write_text(
+        f"steps:\n{read}" + "".join(f"  - {step}\n" for step in steps) + "emit: [llamafactory: {}]\n"
+        "run: {max_reject_rate: 0.9}\n",
+        "utf-8",
+    )
+    return load_recipe(path)
+
+
+SPLIT, SPLIT_BLINDLY = "curate.split: {val: 0.1}", "curate.split: {val: 0.1, stratify: null}"
+BALANCE = "balance.resample: {by: label, strategy: uniform, max_repeat: 10}"
+CAP = "balance.resample: {by: label, strategy: cap, cap: 10}"
+SHORT = "guard.prompt_length: {max_chars: 60}"
+MIX = "mix.general: {read.alpaca: {path: g1.json}, share: 0.2, licence: MIT}"
+OTHER = "mix.general: {read.alpaca: {path: g2.json}, share: 0.1, licence: MIT}"
+
+
+@pytest.mark.parametrize(
+    ("steps", "shares"),
+    [
+        ([SPLIT, BALANCE, MIX], [0.2]),
+        ([SPLIT, MIX, BALANCE], [0.2]),
+        ([MIX, SPLIT, BALANCE], [0.2]),
+        ([MIX, SPLIT_BLINDLY], [0.2]),
+        ([SPLIT, MIX, CAP], [0.2]),
+        ([SPLIT, MIX, SHORT], [0.2]),
+        ([SPLIT, MIX, SHORT, BALANCE], [0.2]),
+        ([SPLIT, BALANCE, MIX, OTHER], [0.2, 0.1]),
+        ([MIX, OTHER, SPLIT, BALANCE], [0.2, 0.1]),
+        ([SPLIT, MIX, BALANCE, OTHER], [0.2, 0.1]),
+        ([SPLIT, BALANCE, MIX, MIX], [0.2, 0.2]),
+    ],
+)
+def test_share_is_that_of_the_finished_build_wherever_the_step_stands(
+    project: Path, steps: list[str], shares: list[float]
+) -> None:
+    made = build(recipe(project, steps))
+    records = pl.read_parquet(made.folder / "records.parquet")
+    assert records["id"].n_unique() == records.height
+    train = records.filter(pl.col("split") == "train")
+    added = general(train)
+    assert added.height == general(records).height, "general records are training data"
+    total = train["repeat"].sum()
+    assert abs(added["repeat"].sum() - sum(shares) * total) <= len(shares) / 2 + 0.5
+    if OTHER in steps:
+        for name, share in (("g1", 0.2), ("g2", 0.1)):
+            own = added.filter(pl.col("source_file").str.ends_with(f"{name}.json"))
+            assert abs(own.height - share * total) <= 1
+    notes = [step.notes for step in made.report.steps if step.name == "mix.general"]
+    assert [note["share"] for note in notes] == pytest.approx(shares, abs=1 / total)
+    (file,) = made.folder.glob("*_general.json")
+    texts = [str(row) for row in json.loads(file.read_bytes())]
+    assert len(set(texts)) == len(texts) == added.height, "nothing is asked twice"
+    assert build(recipe(project, steps)).report.reused
+
+
+def test_a_mix_that_has_too_little_leaves_the_other_its_share(project: Path) -> None:
+    few = OTHER.replace("share: 0.1", "share: 0.1, max_chars: 20").replace("g2", "g3")
+    it = [SPLIT, MIX, few]
+    (project / "recipes" / "g3.json").write_text(
+        json.dumps([{"instruction": "请说一件事。", "output": "好的。"}]), "utf-8"
+    )
+    records = pl.read_parquet(build(recipe(project, it)).folder / "records.parquet")
+    train = records.filter(pl.col("split") == "train")
+    own = train.filter(pl.col("source_file").str.ends_with("g1.json"))
+    assert abs(own.height - 0.2 * train.height) <= 0.5
+
+
+def test_shares_that_leave_nothing_are_refused(project: Path) -> None:
+    both = [SPLIT, MIX.replace("0.2", "0.6"), OTHER.replace("0.1", "0.4")]
+    with pytest.raises(UserError, match=r"0\.6 \+ 0\.4.* leave no row"):
+        build(recipe(project, both))
+
+
+def test_id_that_a_record_has_is_numbered() -> None:
+    main = main_records([1] * 10).with_columns(
+        id=pl.Series([f"general-g第{n}个问题是什么？" for n in range(2)] + [f"m{n}" for n in range(8)])
+    )
+    frame, added, _ = mix(main, questions(4), share=0.5, licence="MIT")
+    assert added == 4
+    assert frame["id"].n_unique() == frame.height
+    assert general(frame)["id"].sort().to_list() == [
+        "general-g第0个问题是什么？-2",
+        "general-g第1个问题是什么？-2",
+        "general-g第2个问题是什么？",
+        "general-g第3个问题是什么？",
+    ]

@@ -20,10 +20,12 @@ TEXTS = {
     "gb18030": ["购物车页面", "订单", "退货页面", "商品详情"],
     "big5": ["購物車頁面", "訂單", "退貨頁面", "商品詳情"],
     "shift_jis": ["カート画面", "注文", "返品", "商品詳細"],
+    "euc_jp": ["カート画面", "注文", "返品", "商品詳細"],
     "cp949": ["장바구니 화면", "주문 내역", "반품 신청", "상품상세 정보"],
 }
-UNICODE = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
-PAIRS = [(name, name) for name in TEXTS] + [(encoding, "gb18030") for encoding in UNICODE]
+UNICODE = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
+ESCAPED = [("iso2022_jp", "shift_jis"), ("iso2022_kr", "cp949")]
+PAIRS = [(name, name) for name in TEXTS] + [(encoding, "gb18030") for encoding in UNICODE] + ESCAPED
 Table = Callable[[list[dict[str, Any]]], str]
 
 
@@ -104,9 +106,37 @@ def test_two_encodings_that_fit_are_refused_with_both_until_one_is_named(
         assert got.warnings == [f"{file} is read as cp949, not UTF-8"]
 
 
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize(("encoding", "texts"), [("utf-7", "cp949"), ("utf-7", "gb18030"), ("hz", "gb18030")])
+def test_signs_that_are_plain_text_too_are_refused_until_one_encoding_is_named(
+    name: str, encoding: str, texts: str, tmp_path: Path, read: Any
+) -> None:
+    file, write = WRITERS[name]
+    rows = [{"id": str(at), "label": text} for at, text in enumerate(TEXTS[texts])]
+    (tmp_path / file).write_bytes(write(rows).encode(encoding))
+    with pytest.raises(UserError, match=f"`encoding: utf-8` or `encoding: {encoding}`"):
+        read(name, path=file)
+    assert read(name, path=file, encoding=encoding).column("label") == TEXTS[texts]
+
+
+@pytest.mark.parametrize("name", ["read.csv", "read.jsonl"])
+@pytest.mark.parametrize(("encoding", "texts"), ESCAPED)
+def test_a_damaged_escape_costs_its_line(
+    name: str, encoding: str, texts: str, tmp_path: Path, read: Any
+) -> None:
+    file, write = WRITERS[name]
+    rows = [{"id": str(at), "label": TEXTS[texts][at % 4]} for at in range(40)]
+    lines = write(rows).encode(encoding).splitlines(keepends=True)
+    lines[8] = lines[8][:-8] + b"\xff" + lines[8][-8:]
+    (tmp_path / file).write_bytes(b"".join(lines))
+    got = read(name, path=file, encoding=encoding)
+    assert len(got.frame) == 39
+    assert [(reject.reason, reject.source_line) for reject in got.rejects] == [("bad_encoding", 9)]
+
+
 def test_an_encoding_that_is_none_of_the_known_ones_is_asked_for(tmp_path: Path, read: Any) -> None:
     (tmp_path / "rows.csv").write_bytes("id,label\n1,café\n2,naïve\n".encode("latin-1"))
-    with pytest.raises(UserError, match=r"in no encoding that can be told\n.*encoding: euc_jp"):
+    with pytest.raises(UserError, match=r"in no encoding that can be told\n.*encoding: cp1252"):
         read("read.csv", path="rows.csv")
     assert read("read.csv", path="rows.csv", encoding="latin-1").column("label") == ["café", "naïve"]
 

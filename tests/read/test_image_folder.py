@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from datakit.core.errors import UserError
+from datakit.core.labels import Label, LabelSet
 
 
 def put(root: Path, *names: str) -> None:
@@ -144,3 +145,54 @@ def test_links_out_of_the_root_are_refused_unless_it_is_allowed(tmp_path: Path, 
     assert got.rejects == []
     assert sorted(got.column("label")) == ["狗", "猫"]
     assert read("read.image_folder", path="p", image_root="p").reasons == {"猫": "image_outside"}
+
+
+@pytest.mark.parametrize(
+    ("folder", "label"),
+    [
+        ("购物车​", "购物车"),
+        ("﻿购物车", "购物车"),
+        ("购物⁠车", "购物车"),
+        ("shopping cart", "shopping cart"),
+        ("café", "café"),
+        ("がま", "がま"),
+        ("购物车 ", "购物车"),
+    ],
+)
+def test_folders_that_look_the_same_are_one_class_and_are_shown(
+    folder: str, label: str, tmp_path: Path, read: Any
+) -> None:
+    put(tmp_path / "set", f"{folder}/1.jpg", f"{label}/2.jpg")
+    got = read("read.image_folder", path="set")
+    assert got.column("label") == [label, label]
+    assert {*got.column("id")} == {f"{folder}/1.jpg", f"{label}/2.jpg"}
+    assert [Path(images[0]).exists() for images in got.column("images")] == [True, True]
+    (warning,) = got.warnings
+    assert warning.startswith("1 label is read without the signs that nobody sees: `")
+
+
+def test_folders_that_look_the_same_are_compared_as_they_look(tmp_path: Path, read: Any) -> None:
+    put(tmp_path / "set", "女装/其他/1.jpg", "男装/其他​/1.jpg", "男装﻿/鞋/1.jpg", "男装/鞋/2.jpg")
+    got = read("read.image_folder", path="set")
+    assert dict(zip(got.column("id"), got.column("label"), strict=True)) == {
+        "女装/其他/1.jpg": "女装/其他",
+        "男装/其他​/1.jpg": "男装/其他",
+        "男装﻿/鞋/1.jpg": "鞋",
+        "男装/鞋/2.jpg": "鞋",
+    }
+
+
+def test_folders_of_splits_are_known_however_they_are_written(tmp_path: Path, read: Any) -> None:
+    put(tmp_path / "set", "train​/a/1.jpg", "训练集/a/2.jpg", "test/a/3.jpg")
+    got = read("read.image_folder", path="set")
+    assert sorted(zip(got.column("split"), got.column("label"), strict=True)) == [
+        ("train", "a"),
+        ("train", "a"),
+        ("val", "a"),
+    ]
+
+
+@pytest.mark.parametrize("labels", [None, LabelSet((Label("a"),))])
+def test_a_folder_called_none_is_a_class(labels: LabelSet | None, tmp_path: Path, read: Any) -> None:
+    put(tmp_path / "set", "none/1.jpg", "无/1.jpg")
+    assert read("read.image_folder", path="set", labels=labels).column("label") == ["none", "无"]

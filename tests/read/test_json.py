@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from datakit.core.errors import UserError
 
@@ -81,11 +83,21 @@ def test_elements_that_are_no_objects_are_rejected_with_their_place(tmp_path: Pa
         ]
 
 
-def test_a_file_that_is_no_json_is_an_error_with_line_and_column(tmp_path: Path, read: Any) -> None:
-    path = write(tmp_path, '[\n  {"id": "a"},\n  {"id": }\n]\n')
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('[\n  {"id": "a"},\n  {"id": "b"', "3:13"),
+        ('[\n  {"id": "a"}\n  {"id": "b"}\n]\n', "3:3"),
+        ('{"data":\n nothing}', "2:2"),
+    ],
+)
+def test_a_file_that_is_no_json_is_an_error_with_line_and_column(
+    text: str, place: str, tmp_path: Path, read: Any
+) -> None:
+    path = write(tmp_path, text)
     with pytest.raises(UserError) as error:
         read("read.json", path="rows.json")
-    assert error.value.where == f"{path}:3:10"
+    assert error.value.where == f"{path}:{place}"
 
 
 def test_json_lines_are_told_apart_with_the_reader_for_them(tmp_path: Path, read: Any) -> None:
@@ -94,15 +106,106 @@ def test_json_lines_are_told_apart_with_the_reader_for_them(tmp_path: Path, read
         read("read.json", path="rows.json")
 
 
-def test_a_damaged_byte_is_an_error_with_its_line(tmp_path: Path, read: Any) -> None:
-    path = write(tmp_path, ROWS, indent=1)
-    path.write_bytes(path.read_bytes().replace("购物车".encode(), b"\xe8\xb4\xe8"))
-    with pytest.raises(UserError) as error:
-        read("read.json", path="rows.json")
-    line = (
-        path.read_bytes().split(b"\n").index(next(x for x in path.read_bytes().split(b"\n") if b"\xe8" in x))
+MANY = [
+    {"id": f"g{at}", "label": "购物车页面", "messages": None, "facts": [{"x": 1}, {"x": 2}]}
+    for at in range(5)
+]
+TEXTS = [json.dumps(row, ensure_ascii=False) for row in MANY]
+DAMAGED = {
+    "a broken byte in a text": (TEXTS[2].encode().replace(b"\xe8\xb4", b"\xe8\xff"), "bad_encoding"),
+    "a broken byte between texts": (TEXTS[2].encode().replace(b'"id": ', b'"id": \xff'), "bad_encoding"),
+    "a broken byte before it": (b"\xff" + TEXTS[2].encode(), "bad_encoding"),
+    "half a surrogate pair": (TEXTS[2].replace("购", "\\ud83d").encode(), "bad_encoding"),
+    "a control character": (TEXTS[2].replace("购", "\x01").encode(), "bad_json"),
+    "a line break in a text": (TEXTS[2].replace("购", "\n").encode(), "bad_json"),
+    "no value": (TEXTS[2].replace("null", "").encode(), "bad_json"),
+    "no comma": (TEXTS[2].replace(", ", " ").encode(), "bad_json"),
+    "no quotation mark at an end": (TEXTS[2].replace('页面"', "页面").encode(), "bad_json"),
+    "no quotation mark at a start": (TEXTS[2].replace('"购', "购").encode(), "bad_json"),
+    "no brace at its end": (TEXTS[2][:-1].encode(), "bad_json"),
+    "no bracket inside": (TEXTS[2].replace("[", "").encode(), "bad_json"),
+    "a word of Python": (TEXTS[2].replace("null", "None").encode(), "bad_json"),
+    "an unknown escape": (TEXTS[2].replace("购", "\\x").encode(), "bad_json"),
+    "too many digits": (TEXTS[2].replace("null", "9" * 5000).encode(), "bad_json"),
+    "no end of brackets": (b"[" * 5000 + b"]" * 5000, "bad_json"),
+    "nothing": (b"", "bad_json"),
+    "a text without quotation marks": (b"oops", "bad_json"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+@pytest.mark.parametrize("between", [b", ", b",\n  "])
+@pytest.mark.parametrize("around", [(b"[", b"]"), (b'{"version": "1", "data": [', b'], "about": {"x": 1}}')])
+@pytest.mark.parametrize("first", [False, True])
+def test_a_damaged_element_is_a_reject_and_the_others_are_read(
+    damage: str, between: bytes, around: tuple[bytes, bytes], first: bool, tmp_path: Path, read: Any
+) -> None:
+    odd, reason = DAMAGED[damage]
+    others = [text.encode() for at, text in enumerate(TEXTS) if at != 2]
+    place = 0 if first else 2
+    elements = [*others[:place], odd, *others[place:]]
+    path = tmp_path / "rows.json"
+    path.write_bytes(around[0] + between.join(elements) + around[1])
+    for batch_rows in (1, 4096):
+        got = read("read.json", path="rows.json", batch_rows=batch_rows)
+        assert got.column("id") == ["g0", "g1", "g3", "g4"]
+        assert got.column("label") == ["购物车页面"] * 4
+        (reject,) = got.rejects
+        assert (reject.reason, reject.source_line, reject.source_file) == (reason, place + 1, str(path))
+        line = place + 1 if b"\n" in between else 1
+        if "surrogate" not in damage:
+            assert reject.detail.startswith(f"element {place + 1}, line {line}")
+
+
+def test_two_damaged_elements_are_two_rejects(tmp_path: Path, read: Any) -> None:
+    path = tmp_path / "rows.json"
+    odd = TEXTS[2].encode().replace(b"\xe8\xb4", b"\xe8\xff")
+    path.write_bytes(b"[" + b",\n".join([TEXTS[0].encode(), odd, odd, TEXTS[1].encode()]) + b"]")
+    got = read("read.json", path="rows.json")
+    assert got.column("id") == ["g0", "g1"]
+    assert [reject.source_line for reject in got.rejects] == [2, 3]
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "utf-16", "utf-8"])
+def test_a_damaged_byte_costs_its_element_in_any_encoding(encoding: str, tmp_path: Path, read: Any) -> None:
+    labels = ["购物车页面", "订单", "退货页面", "商品详情", "支付成功", "搜索结果"]
+    rows = [{"id": str(at), "label": labels[at % 6]} for at in range(30)]
+    data = json.dumps(rows, ensure_ascii=False, indent=1).encode(encoding)
+    codec = "utf-16-le" if encoding == "utf-16" else encoding
+    at = data.index("退货页面".encode(codec))
+    broken = b"\x00\xd8" if encoding == "utf-16" else b"\xff\xff"
+    (tmp_path / "rows.json").write_bytes(data[:at] + broken + data[at + 2 :])
+    got = read("read.json", path="rows.json")
+    assert got.column("id") == [str(number) for number in range(30) if number != 2]
+    assert [(reject.reason, reject.source_line) for reject in got.rejects] == [("bad_encoding", 3)]
+
+
+def test_an_element_of_utf_8_in_an_old_array_is_rejected(tmp_path: Path, read: Any) -> None:
+    labels = ["购物车页面", "订单", "退货页面", "商品详情", "支付成功", "搜索结果"]
+    old = [json.dumps({"id": str(at), "label": label}, ensure_ascii=False) for at, label in enumerate(labels)]
+    strange = '{"id": "x", "label": "购物车页面的商品"}'.encode()
+    (tmp_path / "rows.json").write_bytes(
+        b"[" + b",".join([*(row.encode("gbk") for row in old), strange]) + b"]"
     )
-    assert error.value.where == f"{path}:{line + 1}"
+    got = read("read.json", path="rows.json")
+    assert got.column("label") == labels
+    assert [(reject.reason, reject.source_line) for reject in got.rejects] == [("bad_encoding", 7)]
+
+
+@given(at=st.integers(0, 10_000), sign=st.binary(min_size=1, max_size=1), indent=st.sampled_from([None, 1]))
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_byte_of_one_element_may_be_another(
+    at: int, sign: bytes, indent: int | None, tmp_path: Path, read: Any
+) -> None:
+    texts = [json.dumps(row, ensure_ascii=False, indent=indent).encode() for row in MANY]
+    at %= len(texts[2])
+    texts[2] = texts[2][:at] + sign + texts[2][at + 1 :]
+    (tmp_path / "rows.json").write_bytes(b"[" + b",\n".join(texts) + b"]")
+    got = read("read.json", path="rows.json")
+    ids = [id_ for id_ in got.column("id") if id_ in ("g0", "g1", "g3", "g4")]
+    assert ids[:2] == ["g0", "g1"]
+    assert ids[-2:] == ["g3", "g4"]
+    assert len(got.frame) + len(got.rejects) == 5
 
 
 @pytest.mark.parametrize("content", ["", "  \n", "[]", '{"data": []}'])

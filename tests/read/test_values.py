@@ -274,3 +274,80 @@ def test_one_odd_line_of_a_table_is_a_reject_with_its_place(
     got = read("read.csv", path="rows.csv")
     assert got.column("label") == ["1", "2", "3"]
     assert [(reject.reason, reject.source_line) for reject in got.rejects] == [(reason, 3)]
+
+
+WORDS_FOR_NO_TEXT = ["nan", "NaN", "None", "NULL", "n/a", "N/A", "<NA>", "#N/A", " null ", "nan\u200b"]
+
+
+@pytest.mark.parametrize("word", [*WORDS_FOR_NO_TEXT, "无", "無"])
+@pytest.mark.parametrize("column", ["reason", "description", "label_reason", "理由", "商品描述"])
+def test_a_word_for_no_reason_is_none_and_counted(word: str, column: str, tmp_path: Path, read: Any) -> None:
+    rows = [{"id": "a", column: word}, {"id": "b", column: "有购物车图标"}, {"id": "c", column: word}]
+    write(tmp_path, *map(json.dumps, rows))
+    got = read("read.jsonl", path="rows.jsonl")
+    assert got.column(column) == [None, "有购物车图标", None]
+    assert got.warnings == [
+        f"2 texts are read as none in `{column}`, by a word for no value: `{word.strip()}` 2"
+    ]
+
+
+@pytest.mark.parametrize("column", ["text", "question", "answer", "问题"])
+def test_an_answer_that_says_nothing_is_none_but_people_answer_so(
+    column: str, tmp_path: Path, read: Any
+) -> None:
+    texts = [*WORDS_FOR_NO_TEXT, "无", "[]", "没有"]
+    write(tmp_path, *(json.dumps({"id": str(at), column: text}) for at, text in enumerate(texts)))
+    got = read("read.jsonl", path="rows.jsonl")
+    assert got.column(column) == [None] * len(WORDS_FOR_NO_TEXT) + ["无", "[]", "没有"]
+    assert got.warnings[0].startswith(f"10 texts are read as none in `{column}`")
+
+
+def test_such_a_word_in_the_label_file_or_in_another_column_stays(tmp_path: Path, read: Any) -> None:
+    write(tmp_path, '{"id": "a", "answer": "None", "reason": "nan", "colour": "None", "label": "None"}')
+    got = read("read.jsonl", path="rows.jsonl", labels=LabelSet((Label("None"),)))
+    assert [got.column(name)[0] for name in ("answer", "reason", "colour", "label")] == [
+        "None",
+        None,
+        "None",
+        "None",
+    ]
+
+
+@pytest.mark.parametrize("name", ["read.csv", "read.json", "read.parquet"])
+def test_every_table_reads_such_words_so(name: str, tmp_path: Path, read: Any) -> None:
+    frame = pl.DataFrame({"id": ["a", "b"], "reason": ["nan", "有图标"]})
+    file = {"read.csv": "r.csv", "read.json": "r.json", "read.parquet": "r.parquet"}[name]
+    writers = {"r.csv": frame.write_csv, "r.json": frame.write_json, "r.parquet": frame.write_parquet}
+    writers[file](tmp_path / file)
+    got = read(name, path=file)
+    assert got.column("reason") == [None, "有图标"]
+    assert len(got.warnings) == 1
+
+
+@pytest.mark.parametrize("word", ["nan", "null", "NaN", "<NA>"])
+def test_an_answer_of_a_dialogue_that_a_program_wrote_for_none_is_rejected(
+    word: str, tmp_path: Path, read: Any
+) -> None:
+    chats = [
+        [{"role": "user", "content": "?"}, {"role": "assistant", "content": answer}]
+        for answer in (word, "无")
+    ]
+    write(tmp_path, *(json.dumps({"id": str(at), "messages": chat}) for at, chat in enumerate(chats)))
+    got = read("read.jsonl", path="rows.jsonl")
+    assert got.column("id") == ["1"]
+    assert got.reasons == {"0": "answer_empty"}
+
+
+@pytest.mark.parametrize("word", WORDS_FOR_NO_TEXT[:7])
+def test_an_answer_or_question_of_alpaca_that_says_nothing_is_missing(
+    word: str, tmp_path: Path, read: Any
+) -> None:
+    rows = [
+        {"instruction": "?", "output": word},
+        {"instruction": word, "output": "x"},
+        {"instruction": "?", "output": "无"},
+    ]
+    (tmp_path / "rows.json").write_text(json.dumps(rows), "utf-8")
+    got = read("read.alpaca", path="rows.json")
+    assert [turns[-1]["content"] for turns in got.column("messages")] == ["无"]
+    assert sorted(got.reasons.values()) == ["instruction_missing", "output_missing"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +17,14 @@ import pytest
 
 from datakit.artifacts.build_draft import BuildDraft
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.manifest import FileStamp
 from datakit.core.errors import UserError
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.step_context import UndeclaredFile
 from datakit.core.transform import Emitter, Reader, Transform
 from datakit.recipe.recipe import Recipe, Step, load_recipe
 from datakit.run import manifest as manifests
-from datakit.run.build import build
+from datakit.run.build import Options, build
 from datakit.run.explain_changes import why_build
 from tests.support.every import ROOT
 from tests.support.file_toys import Banned, Glossary, Letter, Prices, ProcessGlossary, Signed, Words
@@ -108,6 +112,31 @@ def test_edit_of_a_declared_file_makes_the_build_anew(name: str, recipe: Make, b
     assert made_of(kind, again.folder) == kind.made[1]
 
 
+def rewrite_unseen(path: Path, data: bytes) -> None:
+    """Puts other bytes of the same number into a file, and its time of change back."""
+    before = os.stat(path)
+    assert len(data) == before.st_size
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    now = os.stat(path)
+    assert (now.st_size, now.st_mtime_ns, now.st_ino) == (before.st_size, before.st_mtime_ns, before.st_ino)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_edit_of_a_declared_file_that_restores_size_and_time_makes_the_build_anew(
+    name: str, recipe: Make, beside: Path
+) -> None:
+    kind = KINDS[name]
+    size = max(len(kind.before), len(kind.after))
+    before, after = (f"{text:{size}}" for text in (kind.before, kind.after))
+    beside.write_text(before, "utf-8")
+    it = recipe(kind.with_file())
+    build(it)
+    assert build(it).report.reused
+    rewrite_unseen(beside, after.encode())
+    assert not build(it).report.reused
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_touched_file_of_the_same_content_leaves_the_build(name: str, recipe: Make, beside: Path) -> None:
     kind = KINDS[name]
@@ -158,7 +187,7 @@ def test_build_of_before_that_stamped_no_such_file_is_made_once_from_the_store(
     assert build(it).report.reused
 
 
-def shown(project: Path, steps: str) -> Recipe:
+def shown(project: Path, steps: str, images: str = "copy") -> Recipe:
     """A recipe of shipped steps on one screenshot, whose column `variant` says which template is included."""
     shutil.copyfile(ROOT / "examples" / "ecom" / "images" / "0001.jpg", project / "recipes" / "1.jpg")
     row = {"id": "a", "image": "1.jpg", "label": "购物车页面", "variant": "short.j2"}
@@ -172,7 +201,7 @@ def shown(project: Path, steps: str) -> Recipe:
         "steps:\n"
         "  - read.jsonl: {path: rows.jsonl, image: image, label: label}\n"
         f"  - render.chat: {{prompt: ask.j2, answer: label_only}}\n{steps}"
-        "emit:\n  - llamafactory: {images: copy}\n",
+        f"emit:\n  - llamafactory: {{images: {images}}}\n",
         "utf-8",
     )
     return load_recipe(path)
@@ -242,4 +271,76 @@ def test_picture_edited_between_reading_and_mixing_leaves_no_build_that_passes_f
         patch.setattr(type(mixed), "apply", edit_first)
         folder = build(it).folder
     assert not manifests.is_current(BuildFolder(folder), it, it.context(), None)
+    assert not build(it).report.reused
+
+
+@pytest.mark.parametrize("how", ["link", "copy"])
+@pytest.mark.parametrize("which", ["record", "general"])
+def test_edit_of_a_picture_that_restores_size_and_time_makes_the_build_anew(
+    project: Path, which: str, how: str
+) -> None:
+    general = general_picture(project)
+    it = shown(project, GENERAL, images=how)
+    folder = build(it).folder
+    assert build(it).report.reused, "links to pictures change their time of status alone"
+    picture = general if which == "general" else project / "recipes" / "1.jpg"
+    data = bytearray(picture.read_bytes())
+    data[-9] ^= 1
+    rewrite_unseen(picture, bytes(data))
+    reasons = why_build(it, it.context(), BuildFolder(folder), None)
+    assert "pictures were edited, moved or touched" in reasons
+    assert not build(it).report.reused
+    digest = hashlib.sha256(picture.read_bytes()).hexdigest()
+    assert (folder / "images" / f"{digest[:32]}.jpg").read_bytes() == picture.read_bytes()
+    assert build(it).report.reused
+
+
+@pytest.mark.parametrize("name", ["shown_train.json", "picture"])
+def test_edit_of_a_builds_file_that_restores_size_and_time_makes_the_build_anew(
+    project: Path, name: str
+) -> None:
+    it = shown(project, "")
+    folder = build(it).folder
+    path = folder / name if name.endswith("json") else next((folder / "images").iterdir())
+    data = bytearray(path.read_bytes())
+    data[-9] ^= 1
+    rewrite_unseen(path, bytes(data))
+    assert why_build(it, it.context(), BuildFolder(folder), None) == [
+        f"{path.relative_to(folder)} of the build is missing or was edited"
+    ]
+    assert not build(it).report.reused
+
+
+def test_force_reads_every_file_anew(project: Path) -> None:
+    it = shown(project, "")
+    folder = build(it).folder
+    digest = hashlib.sha256((project / "recipes" / "1.jpg").read_bytes()).hexdigest()
+    wrong = "0" * 64
+    with sqlite3.connect(next(project.rglob("results.sqlite"))) as store:  # as a disk that keeps no ctime
+        store.execute("UPDATE digests SET sha256 = ?", (wrong,))
+    build(it, Options(force=True))
+    assert [path.stem for path in (folder / "images").iterdir()] == [digest[:32]]
+    assert build(it).report.reused
+    with sqlite3.connect(next(project.rglob("results.sqlite"))) as store:
+        assert store.execute("SELECT count(*) FROM digests WHERE sha256 = ?", (wrong,)).fetchone() == (0,)
+
+
+def test_build_of_0_1_with_stamps_of_size_and_time_stays_current_until_an_edit(project: Path) -> None:
+    it = shown(project, "")
+    folder = build(it).folder
+    manifest = BuildFolder(folder).find_manifest()
+    assert manifest is not None
+    picture = project / "recipes" / "1.jpg"
+    status = os.stat(picture)
+    line = f"{picture}\0{status.st_size}\0{status.st_mtime_ns}\n".encode()
+    plain = {"images": hashlib.blake2b(line, digest_size=16).hexdigest()}
+    for kind in ("sources", "artifacts"):
+        stamps: dict[str, FileStamp] = getattr(manifest, kind)
+        plain[kind] = {  # type: ignore[assignment]
+            path: FileStamp(bytes=old.bytes, mtime_ns=old.mtime_ns, sha256=old.sha256)
+            for path, old in stamps.items()
+        }
+    BuildDraft(folder).write_manifest(manifest.model_copy(update=plain))
+    assert build(it).report.reused
+    os.utime(picture, ns=(0, 0))
     assert not build(it).report.reused

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import sqlite3
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datakit.core.errors import UserError
-from datakit.core.files import FileDigests
+from datakit.core.files import FileDigests, stamp_of
 from datakit.core.outcome import Done, Rejected
 from datakit.run.cache import choose
 from datakit.run.store import Store, store_folder
@@ -118,7 +119,41 @@ def test_digests_are_read_again_only_when_the_file_changes(tmp_path: Path) -> No
     file = tmp_path / "a.bin"
     file.write_bytes(b"one")
     first = FileDigests(store).sha256(file)
-    assert store.known_digest(str(file), (3, os.stat(file).st_mtime_ns)) == first
+    assert store.known_digest(str(file), stamp_of(os.stat(file))) == first
     file.write_bytes(b"two!")
     assert FileDigests(store).sha256(file) != first
     assert FileDigests(store).sha256(tmp_path / "none") == f"missing:{tmp_path / 'none'}"
+
+
+def test_edit_that_restores_size_and_time_has_another_digest(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    file = tmp_path / "a.bin"
+    file.write_bytes(b"one")
+    digests = FileDigests(store)
+    first, before = digests.sha256(file), os.stat(file)
+    file.write_bytes(b"two")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    two = hashlib.sha256(b"two").hexdigest()
+    assert digests.sha256(file) == FileDigests(store).sha256(file) == two != first
+
+
+def test_digests_of_0_1_which_know_size_and_time_alone_are_not_believed(tmp_path: Path) -> None:
+    file, folder = tmp_path / "a.bin", tmp_path / "store"
+    file.write_bytes(b"one")
+    status = os.stat(file)
+    folder.mkdir()
+    with sqlite3.connect(folder / "results.sqlite") as db:
+        db.execute(
+            "CREATE TABLE files (path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,"
+            " sha256 TEXT NOT NULL)"
+        )
+        db.execute("INSERT INTO files VALUES (?,?,?,?)", (str(file), 3, status.st_mtime_ns, "0" * 64))
+    assert FileDigests(Store(folder)).sha256(file) == hashlib.sha256(b"one").hexdigest()
+
+
+def test_inode_of_64_bits_is_held(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    stamp = (3, 5, (1 << 64) - 2, 7)
+    store.keep_digest("a", stamp, "f" * 64)
+    assert store.known_digest("a", stamp) == "f" * 64
+    assert store.known_digest("a", (3, 5, 2, 7)) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from datakit.serving.predict import predict
 from datakit.serving.prompting import BuildPrompts
 from datakit.serving.records import items_of, split_items
 from tests.support.loopback import Call, Loopback, Reply
-from tests.support.served import ROOT, asked_text, saying
+from tests.support.served import ROOT, asked_text, made_build, saying
 
 SCREENS = ROOT / "examples" / "ecom" / "images"
 
@@ -183,3 +184,13 @@ def test_wrong_call_ends_with_2_and_words(
         assert "Traceback" not in capsys.readouterr().err
     assert run(["predict", str(small), "--base-url", "http://127.0.0.1:9/v1"]) == 5
     assert "datakit serve" in capsys.readouterr().err
+
+
+def test_answers_that_are_no_labels_are_not_called_wrong(server: Loopback, tmp_path: Path) -> None:
+    built = made_build(tmp_path / "project", answers="[{fields: [{name: seen, kind: text, column: id}]}]")
+    items = [replace(item, label="购物车页面") for item in split_items(BuildFolder(built), "train")]
+    with classifier(built, server) as classify:
+        account = predict(classify, items, tmp_path / "predictions.jsonl")
+    assert (account.answered, account.known, account.correct) == (len(items), 0, 0)
+    assert "right" not in account.text
+    assert "datakit evaluate" in account.text

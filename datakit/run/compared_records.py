@@ -1,0 +1,33 @@
+"""What the records of a build ask, answer and show, kept so that the verdict can compare them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+
+import polars as pl
+
+from datakit.core.chat_columns import chat_columns
+from datakit.core.compared import compared_keys
+from datakit.core.files import FileDigests
+from datakit.core.record import GENERAL
+from datakit.core.step_context import StepContext
+from datakit.run.record_frames import RecordFrames
+
+
+def compared_records(
+    frames: RecordFrames, context: StepContext, chats: Collection[str]
+) -> Iterator[pl.DataFrame]:
+    """Keys of the task's own records, a batch at a time. `chats` are those that keep a chat of their own."""
+    columns = chat_columns(context)
+    names = [name for name in frames.schema if name in {"id", "images", "set", *columns.names}]
+    own = pl.Series(list(chats), dtype=pl.String)
+    for batch in frames.batches(names):
+        records = batch.filter(pl.col("set").fill_null("") != GENERAL) if "set" in names else batch
+        given = records["id"].is_in(own.implode()) if columns.messages == "instead" else None
+        yield compared_keys(records, columns, context.labels, given)
+
+
+def image_digests(paths: Iterable[str], files: FileDigests) -> dict[str, str | None]:
+    """Path -> sha256 of its content; None for a picture that is not there."""
+    digests = {path: files.sha256(path) for path in paths}
+    return {path: None if digest.startswith("missing:") else digest for path, digest in digests.items()}
