@@ -62,6 +62,12 @@ COLUMNS = (
         only_chats=False,
     ),
     MARKS,
+    TrainingColumn(
+        ("reward", "rewards", "reward_score"),
+        "how good the answers are",
+        "This is reward data; datakit makes data for supervised training, which learns every answer.",
+    ),
+    TrainingColumn((LOSS,), "which answers are trained on"),
     TrainingColumn(("loss", "weight", "weights", "loss_scale"), "how much a record weighs in training"),
     TrainingColumn(
         ("reasoning_content", "reasoning", "thinking"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,7 @@ _PICTURE = pl.Struct({"bytes": pl.Binary, "path": pl.String})
 """A picture as Hugging Face's `datasets` stores one."""
 _ROWS = {"bytes": 64, "path": 2048}
 """Rows encoded at a time, and rows of a row group: with pictures in them, 64 are some 10 MB."""
+Write = Callable[[list[Path], Path], None]
 
 
 def chosen_columns(records: FinalRecords, wanted: Sequence[str] | None) -> list[str]:
@@ -50,27 +51,34 @@ class Tables:
     """A file is ended when it holds so much; None for one file a split."""
     records: dict[str, int] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
+    filled: set[str] = field(default_factory=set)
+    """Columns in which some record has a value."""
     _chunks: dict[tuple[str, int], list[Path]] = field(default_factory=dict)
 
     def fill(self, records: FinalRecords) -> None:
         """Writes all records into chunks. Raises UserError as every emitter does."""
         others = [name for name in self.columns if name not in CHOSEN]
-        size = _ROWS["bytes" if self.form == "bytes" else "path"]
         for batch in batches(records, others):
             check(batch, self.trainer)
-            for portion in batch.iter_slices(size):
+            self.filled.update(name for name in batch.columns if batch[name].null_count() < batch.height)
+            for portion in batch.iter_slices(self.group_rows):
                 self._add(portion)
 
-    def close(self, name: str = "{part}.parquet") -> dict[str, list[Path]]:
-        """Split -> its files. `name` may hold {part}, {number} and {count}."""
+    @property
+    def group_rows(self) -> int:
+        """Rows of a row group."""
+        return _ROWS["bytes" if self.form == "bytes" else "path"]
+
+    def close(self, name: str = "{part}.parquet", write: Write | None = None) -> dict[str, list[Path]]:
+        """Split -> its files, each made by `write`. `name` may hold {part}, {number} and {count}."""
+        write = write or self._sink
         files: dict[str, list[Path]] = {}
         for split in self.rows:
             rounds = sorted(key for key in self._chunks if key[0] == split)
             shards = self._shards([path for key in rounds for path in self._chunks[key]])
             for number, chunks in enumerate(shards):
                 target = self.folder / name.format(part=split, number=number, count=len(shards))
-                rows = _ROWS["bytes" if self.form == "bytes" else "path"]
-                pl.scan_parquet(chunks).sink_parquet(target, compression="zstd", row_group_size=rows)
+                write(chunks, target)
                 files.setdefault(split, []).append(target)
         self.release()
         return files
@@ -97,6 +105,9 @@ class Tables:
                 repeated.write_parquet(path, compression="lz4")
                 chunks.append(path)
                 self.rows[split] = self.rows.get(split, 0) + repeated.height
+
+    def _sink(self, chunks: list[Path], target: Path) -> None:
+        pl.scan_parquet(chunks).sink_parquet(target, compression="zstd", row_group_size=self.group_rows)
 
     def _embedded(self, rows: Sequence[Sequence[str]]) -> pl.Series:
         values = [

@@ -11,20 +11,22 @@ import polars as pl
 from pydantic import Field, model_validator
 
 from datakit.core.errors import Exit, UserError, missing_extra
-from datakit.core.plain_yaml import dump
-from datakit.core.record import TRAIN, VAL
+from datakit.core.record import TRAIN
 from datakit.core.step_context import StepContext
 from datakit.core.transform import EVERY, Artifact, Emitter, FinalRecords, Package
+from datakit.emit._hub_card import HubCard, SplitFacts
+from datakit.emit._plain_parquet import PlainParquet
 from datakit.emit._records import PLACED, SPLITS, nothing_to_train
 from datakit.emit._tables import ImageForm, Tables, chosen_columns, limit_fault, placing
 
 FOLDER = "hub"
 TOKEN = "HF_TOKEN"
 """Environment variable with the key of the hub."""
-_SPLITS = {VAL: "validation"}
 _SHARD_BYTES = 500_000_000
 """Largest file, about what the hub recommends."""
-_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+_ALWAYS = ("id", "messages", "images")
+Files = dict[str, list[Path]]
+"""Split -> its files."""
 
 
 class Hub(Emitter):
@@ -36,7 +38,9 @@ class Hub(Emitter):
     repository unless `private: false`; the key comes from the environment variable HF_TOKEN. An unchanged
     build is not pushed again. Files are of 500 MB at most.
 
-    Left out unless `columns` names them: `split`, `repeat`, `set`, `source_file`, `source_line`.
+    Left out unless `columns` names them: `split`, `repeat`, `set`, `source_file`, `source_line`; and in any
+    case columns in which no record has a value. The card says the sizes, and of the task: image-text-to-text,
+    image-classification where every answer is the record's label alone, text-generation without pictures.
     Needs the extra `hub`. Raises UserError for records that a trainer would stop at, and for an upload that
     the hub refuses.
     """
@@ -89,12 +93,14 @@ class Hub(Emitter):
             tables.fill(records)
             if not tables.rows.get(TRAIN):
                 raise nothing_to_train()
-            files = tables.close("{part}-{number:05d}-of-{count:05d}.parquet")
+            filled = {*_ALWAYS, *tables.filled}
+            parquet = PlainParquet([name for name in columns if name in filled], tables.group_rows)
+            files = tables.close("{part}-{number:05d}-of-{count:05d}.parquet", parquet.write)
         finally:
             tables.release()
             if hidden.exists():
                 shutil.rmtree(hidden)
-        readme = self._readme(context.name, records.schema, columns, tables, files)
+        readme = self._card(context.name, records.schema, columns, tables, parquet, files).text()
         (target / "README.md").write_text(readme, encoding="utf-8", newline="\n")
         if self.push and token:
             _upload(target, self.push, token, private=self.private)
@@ -107,67 +113,31 @@ class Hub(Emitter):
             Artifact(path=f"{FOLDER}/README.md", kind="card"),
         ]
 
-    def _readme(
-        self, name: str, schema: Any, columns: list[str], tables: Tables, files: dict[str, list[Path]]
-    ) -> str:
-        splits = [split for split in SPLITS if split in files]
-        rows = sum(tables.rows.values())
-        size = next((name_ for most, name_ in _SIZES if rows < most), "n>1M")
-        front: dict[str, Any] = {
-            "pretty_name": name,
-            "license": self.licence or "unknown",
-            "task_categories": ["image-text-to-text"],
-            "size_categories": [size],
-            "tags": ["datakit", "vision-language"],
-            "dataset_info": {
-                "features": _features(next(iter(files.values()))[0]),
-                "splits": [
-                    {"name": _SPLITS.get(split, split), "num_examples": tables.rows[split]}
-                    for split in splits
-                ],
-            },
-            "configs": [
-                {
-                    "config_name": "default",
-                    "data_files": [
-                        {"split": _SPLITS.get(split, split), "path": f"data/{split}-*.parquet"}
-                        for split in splits
-                    ],
-                }
+    def _card(
+        self, name: str, schema: Any, columns: list[str], tables: Tables, parquet: PlainParquet, files: Files
+    ) -> HubCard:
+        return HubCard(
+            name=name,
+            licence=self.licence,
+            task=parquet.task.word(),
+            features=parquet.features,
+            types={column: _type(column, schema[column]) for column in parquet.columns},
+            empty=[column for column in columns if column not in parquet.columns],
+            splits=[
+                SplitFacts(
+                    split,
+                    tables.records[split],
+                    tables.rows[split],
+                    [parquet.sizes[path] for path in files[split]],
+                )
+                for split in SPLITS
+                if split in files
             ],
-        }
-        head = dump(front, width=110)
-        lines = [
-            f"---\n{head}---\n",
-            f"# {name}\n",
-            "Made by datakit for fine-tuning a vision-language model.\n",
-            "| split | records | rows |",
-            "| --- | ---: | ---: |",
-            *(
-                f"| {_SPLITS.get(split, split)} | {tables.records[split]:,} | {tables.rows[split]:,} |"
-                for split in splits
-            ),
-            "\n`messages` is the chat that is learnt, with `<image>` where a picture stands; `images` are "
-            "its pictures in that order. A record has more rows than one where its class is rare.\n",
-            "| column | type |",
-            "| --- | --- |",
-            *(f"| `{column}` | {_type(column, schema[column])} |" for column in columns),
-        ]
-        return "\n".join(lines) + "\n"
+        )
 
 
 def _type(column: str, dtype: Any) -> str:
     return "list of pictures" if column == "images" else str(dtype).replace("|", "\\|")
-
-
-def _features(path: Path) -> Any:
-    """The columns' types in the hub's own words, so that pictures are decoded."""
-    import datasets
-    import pyarrow.parquet
-
-    features = datasets.Features.from_arrow_schema(pyarrow.parquet.read_schema(path))
-    features["images"] = datasets.Sequence(datasets.Image())
-    return features._to_yaml_list()
 
 
 def _height(path: Path) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import orjson
 from pydantic import Field, model_validator
 
 from datakit.core.errors import UserError
@@ -26,7 +27,7 @@ from datakit.emit._records import (
     with_places,
 )
 from datakit.emit._split_files import SplitFiles
-from datakit.emit._tool_turns import ToolTurns
+from datakit.emit._tool_turns import ToolTurns, json_line
 
 _MOST_PICTURES = 10
 """Pictures that OpenAI takes in one example (vision fine-tuning guide, 2026-11)."""
@@ -53,8 +54,8 @@ class Messages(Emitter):
     Turns of tools become `tool_calls` and `tool`, `tools` stands beside the messages, and in form `openai` a
     turn that is not trained on has the weight 0.
 
-    Raises UserError for records that a trainer would stop at, for several calls in one turn, and, for OpenAI,
-    for more than 10 pictures in a record or one above 10 MB.
+    Raises UserError for records that a trainer would stop at, for several calls in one turn, for a picture in
+    a call, and, for OpenAI, for more than 10 pictures in a record, one above 10 MB, or one in an answer.
     """
 
     form: Literal["openai", "trl"] = "openai"
@@ -134,27 +135,40 @@ class _Rows:
                 remedy="Leave such records out with a guard, or keep fewer pictures.",
             )
         urls = iter(images)
-        tools = ToolTurns(record["id"], arguments_as_text=self.form == "openai")
+        openai = self.form == "openai"
+        tools = ToolTurns(
+            record["id"],
+            arguments_as_text=openai,
+            content_of_calls="" if not images else None if openai else [],
+        )
         losses = record.get(LOSS) or [None] * len(record["messages"])
         messages = [
             {
-                **tools.turn(
-                    turn, self._content(turn["content"], urls, record) if images else turn["content"]
-                ),
+                **tools.turn(turn, self._content(turn, urls, record) if images else turn["content"]),
                 **({} if loss is None else {"weight": int(loss)}),
             }
             for turn, loss in zip(record["messages"], losses, strict=True)
         ]
-        given = {TOOLS: orjson.loads(record[TOOLS])} if record.get(TOOLS) else {}
-        if self.form == "openai":
-            return orjson.dumps({"messages": messages, **given})
+        given = {TOOLS: json.loads(record[TOOLS])} if record.get(TOOLS) else {}
+        if openai:
+            return json_line({"messages": messages, **given})
         row = {"id": record["id"], "prompt": messages[:-1], "completion": messages[-1:], **given}
-        return orjson.dumps({**row, "images": images} if images else row)
+        return json_line({**row, "images": images} if images else row)
 
-    def _content(self, text: str, urls: Any, record: dict[str, Any]) -> list[dict[str, Any]]:
+    def _content(
+        self, turn: dict[str, Any], urls: Iterator[str], record: dict[str, Any]
+    ) -> list[dict[str, Any]]:
         """The parts of a turn: texts, and a picture at each `<image>`."""
         parts: list[dict[str, Any]] = []
-        for number, piece in enumerate(text.split("<image>")):
+        pieces = turn["content"].split("<image>")
+        refusing = ("assistant", "function_call") if self.form == "openai" else ("function_call",)
+        if len(pieces) > 1 and turn["role"] in refusing:
+            place = "an answer" if turn["role"] == "assistant" else "a call of a tool"
+            raise UserError(
+                f"record {record['id']} has a picture in {place}, which the form {self.form} does not take",
+                remedy="Leave such records out with a guard, or emit them in another format.",
+            )
+        for number, piece in enumerate(pieces):
             if number:
                 parts.append(self._picture(next(urls), record))
             if piece:

@@ -49,7 +49,10 @@ class AlpacaColumns:
             return "" if value is None or says_no_text(value) else value
         if isinstance(value, int | float) and not isinstance(value, bool):
             return str(value)
-        raise DialogueFault("messages_format", f"`{name}` is a {type(value).__name__}, not a text")
+        words = f"`{name}` is a {type(value).__name__}, not a text"
+        if field == "output" and isinstance(value, list):
+            words += ": this is preference data, which nothing in datakit reads"
+        raise DialogueFault("messages_format", words)
 
     def _history(self, row: dict[str, Any]) -> list[tuple[str, str]]:
         pairs = row.get(self.history) if self.history else None

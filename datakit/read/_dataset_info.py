@@ -13,6 +13,7 @@ from datakit.core.errors import UserError, did_you_mean
 from datakit.core.text_encoding import decoded
 from datakit.read._alpaca import AlpacaColumns
 from datakit.read._files import missing, unreadable
+from datakit.read._known_forms import PRE_TRAINING
 
 _OPENAI = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
 _PREFERENCE = ("kto_tag", "chosen", "rejected")
@@ -124,6 +125,15 @@ def _file(index: Path, name: str, raw: dict[str, Any], mapping: dict[str, str]) 
         raise UserError(
             f"{index}: `{name}` has {', '.join(map(_ticked, odd))}, which records do not hold",
             remedy=f"Read it without them (`drop: [{', '.join(odd)}]`), or name a data set of dialogues.",
+        )
+    if (
+        raw.get("formatting", "alpaca") == "alpaca"
+        and mapping.keys() & {"prompt", "query"}
+        and "response" not in mapping
+    ):
+        raise UserError(
+            f"{index}: `{name}` names no column of answers (`response`): this is {PRE_TRAINING}",
+            remedy="datakit makes data for supervised training: name a data set of dialogues.",
         )
     if "file_name" not in raw:
         raise UserError(

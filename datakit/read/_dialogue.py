@@ -9,6 +9,8 @@ from typing import Any
 import orjson
 
 from datakit.read._content_parts import is_picture, picture_of, text_of
+from datakit.read._json_values import json_value
+from datakit.read._kinds import as_json
 
 PLACE = "<image>"
 ROLES = {
@@ -63,7 +65,7 @@ def unpacked(value: Any) -> Any:
         return None
     if isinstance(value, str):
         try:
-            value = orjson.loads(value)
+            value = json_value(value)[0]
         except orjson.JSONDecodeError as error:
             raise DialogueFault("messages_format", f"the messages are no JSON: {error}") from None
     if isinstance(value, dict) and value and all(isinstance(inner, list) for inner in value.values()):
@@ -124,7 +126,8 @@ def check_order(turns: list[dict[str, str]]) -> None:
     if not _ORDER.fullmatch("".join(turn["role"][0] for turn in turns)):
         order = ", ".join(turn["role"] for turn in turns[:8]) + (" …" if len(turns) > 8 else "")
         raise DialogueFault(
-            "messages_order", f"the turns are {order}; user and assistant must take turns, an answer last"
+            "messages_order",
+            f"the turns are {order}; user and assistant must take turns, an answer last{_form_of(turns)}",
         )
     for at, turn in enumerate(turns, 1):
         if turn["role"] == "assistant" and turn["content"].strip().casefold() in _NO_ANSWER:
@@ -132,6 +135,14 @@ def check_order(turns: list[dict[str, str]]) -> None:
             raise DialogueFault(
                 "answer_empty", f"turn {at}: the answer is {words}, so there is nothing to learn"
             )
+
+
+def _form_of(turns: list[dict[str, str]]) -> str:
+    """What chats are that only one side speaks in; "" for others."""
+    speakers = {turn["role"] for turn in turns} - {"system"}
+    if speakers == {"user"}:
+        return ": this is a prompt without an answer, as GRPO and preference data have them"
+    return ": this is a text as pre-training takes it" if speakers == {"assistant"} else ""
 
 
 def places_in(turns: list[dict[str, str]]) -> int:
@@ -192,13 +203,13 @@ def _calls(calls: Any, at: int) -> str:
         arguments = function.get("arguments")
         if isinstance(arguments, str):
             try:
-                arguments = orjson.loads(arguments or "{}")
+                arguments = json_value(arguments or "{}")[0]
             except orjson.JSONDecodeError:
                 raise DialogueFault(
                     "messages_format", f"turn {at}: the arguments of {function['name']} are no JSON"
                 ) from None
         plain.append({"name": function["name"], "arguments": {} if arguments is None else arguments})
-    return orjson.dumps(plain[0] if len(plain) == 1 else plain).decode()
+    return as_json(plain[0] if len(plain) == 1 else plain) or ""
 
 
 def _part(part: Any, at: int) -> str:

@@ -29,6 +29,7 @@ from datakit.core.text_encoding import (
     marked_encoding,
     said_encoding,
 )
+from datakit.read._known_files import check_file, folder_remedy
 
 BOM_BYTES = BOM.encode()
 _BLOCK = 1 << 20
@@ -46,11 +47,10 @@ def found_files(path: str, context: StepContext) -> list[Path]:
     """
     full = Path(os.path.normpath(context.path(path)))
     if full.is_dir():
-        raise UserError(
-            f"{full} is a folder, not a file",
-            remedy=f"Name a file or a pattern, such as `path: {path.rstrip('/')}/*{_suffix_in(full)}`.",
-        )
+        pattern = f"Name a file or a pattern, such as `path: {path.rstrip('/')}/*{_suffix_in(full)}`."
+        raise UserError(f"{full} is a folder, not a file", remedy=folder_remedy(full) or pattern)
     if full.is_file():
+        check_file(full)
         return [full]
     if full.exists():
         raise UserError(
@@ -60,6 +60,7 @@ def found_files(path: str, context: StepContext) -> list[Path]:
         files = [Path(name) for name in sorted(glob.glob(str(full), recursive=True))]
         files = [file for file in files if file.is_file()]
         if files:
+            check_file(files[0])
             return files
         raise UserError(
             f"no file matches {full}", remedy="`path` starts from the recipe's folder; `**` goes deeper."

@@ -38,28 +38,49 @@ def is_hub_name(path: str, context: StepContext) -> bool:
     return bool(_NAME.fullmatch(path)) and not _FILE.search(path) and not context.path(path).exists()
 
 
-def saved_files(folder: Path) -> tuple[Path, ...]:
-    """The files of a data set that `save_to_disk` wrote. Raises UserError for another folder."""
+def folder_files(folder: Path) -> tuple[Path, ...]:
+    """The files of a data set that `save_to_disk` or emit.hub wrote, or that was fetched from a hub.
+
+    Raises UserError for another folder.
+    """
     if not folder.exists():
         raise missing(folder)
-    if not (folder / "dataset_dict.json").is_file() and not (folder / "state.json").is_file():
+    if _is_saved(folder):
+        return tuple(sorted(path for path in folder.rglob("*") if path.suffix in {".arrow", ".json"}))
+    below = [path for path in folder.rglob("*") if not _is_hidden(path.relative_to(folder))]
+    tables = sorted(path for path in below if _FILE.search(path.name))
+    card = folder / "README.md"
+    if not tables or not (card.is_file() or any(path.suffix == ".parquet" for path in tables)):
         raise UserError(
-            f"{folder} is not a data set that `save_to_disk` wrote",
-            remedy="Name such a folder, or a data set of the hub as `owner/name`.",
+            f"{folder} is not a data set that `save_to_disk` wrote, nor one as a hub holds it",
+            remedy="Name such a folder (README.md, data/*.parquet), or a data set as `owner/name`.",
         )
-    return tuple(sorted(path for path in folder.rglob("*") if path.suffix in {".arrow", ".json"}))
+    return (*([card] if card.is_file() else []), *tables)
+
+
+def _is_saved(folder: Path) -> bool:
+    return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 @lru_cache(maxsize=8)
 def loaded(source: HubSource, split: str | None) -> Any:
-    """The `datasets.Dataset`. Raises UserError for what the package or the hub refuses."""
+    """The `datasets.Dataset`, or an IterableDataset of a folder's tables.
+
+    Raises UserError for what the package or the hub refuses.
+    """
     try:
         import datasets
     except ImportError:
         raise missing_extra(*DATASETS, "Reading data sets of the hub") from None
     try:
-        if source.stamps:
+        if source.stamps and _is_saved(Path(source.path)):
             dataset = datasets.load_from_disk(source.path)
+        elif source.stamps:  # streamed: the package's cache keeps what a file held before it was changed
+            dataset = datasets.load_dataset(source.path, name=source.subset, streaming=True)
         else:
             dataset = datasets.load_dataset(source.path, name=source.subset, revision=source.revision)
     except Exception as error:  # the package raises anything, even IndexError for a set without rows
@@ -67,7 +88,7 @@ def loaded(source: HubSource, split: str | None) -> Any:
         raise UserError(
             f"cannot load the data set {source.path}: {words[0]}", remedy=_remedy(source)
         ) from None
-    if isinstance(dataset, datasets.DatasetDict):
+    if isinstance(dataset, dict):
         return _part(dataset, source.path, split)
     if split is not None:
         raise UserError(f"{source.path} is one part without splits", remedy="Leave out `split`.")
@@ -77,10 +98,14 @@ def loaded(source: HubSource, split: str | None) -> Any:
 def frames(dataset: Any, rows: int) -> Iterator[pl.DataFrame]:
     """The data set as frames, class numbers as their names; pictures stay encoded (bytes and path)."""
     plain = dataset.with_format("arrow")
-    features = dataset.features.to_dict()
-    for start in range(0, len(plain), rows):
-        frame = pl.DataFrame(pl.from_arrow(plain[start : start + rows]))
-        yield with_class_names(frame, features)
+    features = dataset.features.to_dict() if dataset.features is not None else {}
+    tables = (
+        (plain[start : start + rows] for start in range(0, len(plain), rows))
+        if hasattr(plain, "__len__")
+        else plain.iter(rows)
+    )
+    for table in tables:
+        yield with_class_names(pl.DataFrame(pl.from_arrow(table)), features)
 
 
 def _remedy(source: HubSource) -> str:

@@ -22,6 +22,7 @@ from datakit.read._dialogue import turns_of
 from datakit.read._embedded import EmbeddedImages
 from datakit.read._files import empty_source, found_files, stamp_of
 from datakit.read._kinds import BYTES
+from datakit.read._known_forms import PRE_TRAINING, other_form
 from datakit.read._rows import DIALOGUE, Block, Plan, Records, Turns, free_name
 from datakit.read._survey import Survey, survey_of
 
@@ -152,6 +153,24 @@ class TableReader(Reader):
         survey = self._survey(self._declared(context))
         return [name for name in (*survey.kinds, *sorted(survey.dialogue)) if name != DIALOGUE]
 
+    def _check_form(self, survey: Survey, source: str, plan: Plan) -> Plan:
+        """The plan. Raises UserError for data of another form, told by columns that no parameter names."""
+        parameters = ("image", "label", "text", "messages", "keep")
+        values = [getattr(self, name) for name in parameters if name in self.model_fields_set]
+        named = {name for value in values for name in ([value] if isinstance(value, str) else value or ())}
+        columns = {**dict.fromkeys(survey.dialogue), **survey.kinds}
+        fault = other_form(
+            source,
+            {name: kind for name, kind in columns.items() if name not in named and name != DIALOGUE},
+            survey.filled,
+            rows=survey.rows,
+            has_chats=plan.messages is not None,
+            has_pictures=any(survey.filled.get(name) for name in plan.images),
+        )
+        if fault is not None:
+            raise fault
+        return plan
+
     def _extra(self, survey: Survey, source: str, used_names: set[str]) -> dict[str, tuple[str, Any]]:
         """The further columns: name in the record -> name in the source and kind."""
         names = [name for name, kind in survey.kinds.items() if name not in used_names and kind != BYTES]
@@ -202,7 +221,7 @@ class RowReader(TableReader):
         id_, system = find("id", self.id), chooser.system() if messages else None
         completion = chooser.completion(messages)
         used_names = {*images, *(name for name in (id_, label, text, messages, completion, system) if name)}
-        return Plan(
+        plan = Plan(
             id=id_,
             images=images,
             label=label,
@@ -213,6 +232,17 @@ class RowReader(TableReader):
             extra=self._extra(survey, source, used_names - chooser.renamed()),
             note=chooser.note(),
         )
+        return self._check_form(survey, source, plan)
+
+    def _warnings(self, files: tuple[Path, ...], plan: Plan) -> list[str]:
+        words = super()._warnings(files, plan)
+        bare = plan.text and not (plan.images or plan.label or plan.messages)
+        if bare and "text" not in self.model_fields_set:
+            words.append(
+                f"the rows have a text and no picture, label or chat: this is {PRE_TRAINING}, "
+                "unless templates read it"
+            )
+        return words
 
     def _image_columns(self, find: Callable[..., str | None], chooser: ColumnChooser) -> tuple[str, ...]:
         if self.images == "none" or self.image is None:

@@ -13,6 +13,7 @@ from datakit.core.training_columns import TURN_NAMES, WEIGHTS, column_meaning, p
 from datakit.read._column_names import MESSAGES_NAMES, may_hold_pictures, names_picture
 from datakit.read._dialogue import ROLES, DialogueFault, unpacked
 from datakit.read._kinds import Kinds, transposed
+from datakit.read._known_forms import is_telling
 from datakit.read._rows import DIALOGUE, Block, GivenIds, given_ids
 
 _SURVEY_ROWS = 4096
@@ -32,7 +33,7 @@ class Survey:
     dialogue: frozenset[str] = frozenset()
     """Columns that make up a dialogue together."""
     filled: Mapping[str, int] = field(default_factory=dict)
-    """Rows with a value, of columns that may hold pictures or mean something to a trainer."""
+    """Rows with a value, of columns that may hold pictures, mean something to a trainer or tell a form."""
     pictures: Mapping[str, int] = field(default_factory=dict)
     """Of columns that may hold pictures: rows that name or hold one."""
     turn_keys: Mapping[str, int] = field(default_factory=dict)
@@ -94,7 +95,7 @@ class _Tally:
     def add(self, columns: Mapping[str, Sequence[Any]]) -> None:
         for name, values in columns.items():
             pictures = may_hold_pictures(name)
-            if pictures or column_meaning(name, chats=True) is not None:
+            if pictures or is_telling(name) or column_meaning(name, chats=True) is not None:
                 self.filled[name] += sum(1 for value in values if _is_filled(value))
             if pictures:
                 self.pictures[name] += sum(map(names_picture, values))
@@ -108,7 +109,8 @@ class _Tally:
         for row in rows:
             self._add_chats(row.values())
             for name, value in row.items():
-                if (may_hold_pictures(name) or column_meaning(name, chats=True)) and _is_filled(value):
+                counted = may_hold_pictures(name) or is_telling(name) or column_meaning(name, chats=True)
+                if counted and _is_filled(value):
                     self.filled[name] += 1
 
     def _add_chats(self, cells: Iterable[Any]) -> None:

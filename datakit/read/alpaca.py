@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+from datakit.core.errors import UserError
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Package
 from datakit.read._alpaca import AlpacaColumns
 from datakit.read._files import found_files
 from datakit.read._frames import frame_blocks
 from datakit.read._hub import DATASETS, HubSource, frames, is_hub_name, loaded
+from datakit.read._known_forms import PRE_TRAINING
 from datakit.read._row_reader import missing_column
 from datakit.read._rows import DIALOGUE, Block, Plan, Turns
 from datakit.read._survey import Survey
@@ -62,14 +64,18 @@ class Alpaca(TextReader):
 
     def _plan(self, survey: Survey, source: str) -> Plan:
         if survey.rows and not survey.dialogue >= {"instruction", "output"}:
+            self._check_form(survey, source, Plan())
             absent = "output" if "instruction" in survey.dialogue else "instruction"
             names = [name for name in survey.kinds if name != DIALOGUE] + sorted(survey.dialogue)
-            raise missing_column(absent, "path", names, source)
+            fault = missing_column(absent, "path", names, source)
+            if "text" in survey.kinds and not survey.dialogue:
+                raise UserError(f"{fault.message}: this is {PRE_TRAINING}", remedy=fault.remedy)
+            raise fault
         id_ = self.id if self.id in survey.kinds else None
         usual = [name for name in ("images", "image") if survey.filled.get(name)]
         images = tuple(usual[:1]) if self.images != "none" else ()
         extra = self._extra(survey, source, {DIALOGUE, *images, *([id_] if id_ else [])})
-        return Plan(id=id_, images=images, messages=DIALOGUE, extra=extra)
+        return self._check_form(survey, source, Plan(id=id_, images=images, messages=DIALOGUE, extra=extra))
 
     def _turns(self, files: tuple[Path, ...]) -> Turns:
         return _COLUMNS.turns

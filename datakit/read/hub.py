@@ -12,7 +12,7 @@ from datakit.core.transform import Package
 from datakit.read._embedded import EmbeddedImages
 from datakit.read._files import stamp_of
 from datakit.read._frames import frame_blocks
-from datakit.read._hub import DATASETS, HubSource, frames, is_hub_name, loaded, saved_files
+from datakit.read._hub import DATASETS, HubSource, folder_files, frames, is_hub_name, loaded
 from datakit.read._row_reader import RowReader
 from datakit.read._rows import Block
 
@@ -20,9 +20,10 @@ from datakit.read._rows import Block
 class Hub(RowReader):
     """One record per row of a Hugging Face data set, in order, with every further column of its.
 
-    `path` is the name of a data set on the hub (`owner/name`) or a folder that `save_to_disk` wrote. Needs
-    the extra `hub`. Class numbers become their names. Pictures inside the data set are written once each, by
-    content, to `pictures/` in the result store's folder; further columns are kept as read.parquet does.
+    `path` is the name of a data set on the hub (`owner/name`) or a folder: one that `save_to_disk` wrote, one
+    that emit.hub wrote, or a copy of a hub's (README.md and its tables). Needs the extra `hub`. Class numbers
+    become their names. Pictures inside the data set are written once each, by content, to `pictures/` in the
+    result store's folder; further columns are kept as read.parquet does.
 
     Reasons of rejection: those of read.parquet. `source_file` is the `path`, `source_line` the row, from 1.
     """
@@ -30,9 +31,9 @@ class Hub(RowReader):
     example: ClassVar[dict[str, Any] | None] = {"path": "uoft-cs/cifar10", "image": "img", "split": "train"}
 
     path: str
-    """Name on the hub (`owner/name`), or a saved data set's folder, from the recipe's folder."""
+    """Name on the hub (`owner/name`), or a data set's folder, from the recipe's folder."""
     subset: str | None = None
-    """Name of the configuration; hub only."""
+    """Name of the configuration; not for what `save_to_disk` wrote."""
     split: str | None = None
     """The part that is read; `train` when not given."""
     revision: str | None = None
@@ -42,14 +43,14 @@ class Hub(RowReader):
         return (DATASETS,)
 
     def _files(self, context: StepContext) -> tuple[Path, ...]:
-        """The files of a saved data set; none of the hub's."""
-        return () if is_hub_name(self.path, context) else saved_files(context.path(self.path))
+        """The files of a folder; none of the hub's."""
+        return () if is_hub_name(self.path, context) else folder_files(context.path(self.path))
 
     def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:
         source, name = HubSource(self.path, self.subset, self.revision), self.path
         if files:
             name = os.path.commonpath([file.parent for file in files])
-            source = HubSource(name, stamps=tuple(stamp_of(file) for file in files))
+            source = HubSource(name, self.subset, stamps=tuple(stamp_of(file) for file in files))
         yield from frame_blocks(frames(loaded(source, self.split), rows), name)
 
     def _image_paths(

@@ -19,6 +19,7 @@ from datakit.read._class_folders import ClassFolders, ClassFrom
 from datakit.read._column_names import PICTURE_SUFFIXES
 from datakit.read._files import empty_source, missing
 from datakit.read._images import ImageFault, ImagePaths
+from datakit.read._known_files import boxes_beside_pictures
 from datakit.read._label_column import LabelColumn
 
 _LEFT_BY_SYSTEMS = frozenset({"thumbs.db", "desktop.ini"})
@@ -78,6 +79,8 @@ class ImageFolder(Reader):
         files = list(_below(root, allowed))
         labels = LabelColumn(context.labels, words_for_none=False)  # somebody made a folder called `none`
         folders = self._folders(self._names(context))
+        if self.labelled and (fault := boxes_beside_pictures(file for file, refused in files if not refused)):
+            raise fault
         if note := folders.note():
             yield Batch(pl.DataFrame(schema=self._schema(folders)), notes={"columns": note})
         paths = ImagePaths(root) if self.image_root is None else ImagePaths(allowed[-1], root)

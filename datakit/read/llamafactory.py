@@ -66,7 +66,8 @@ class Llamafactory(TextReader):
         extra = self._extra(survey, source, {DIALOGUE, *images, *([id_] if id_ else [])})
         if entry.tools in extra and TOOLS not in extra:
             extra = {TOOLS if name == entry.tools else name: column for name, column in extra.items()}
-        return Plan(id=id_, images=images, messages=DIALOGUE, extra=extra)
+        plan = Plan(id=id_, images=images, messages=DIALOGUE, extra=extra)
+        return self._check_form(survey, str(entry.file), plan)
 
     def _turns(self, files: tuple[Path, ...]) -> Turns:
         entry = load_entry(files[0], self.dataset, self.drop)

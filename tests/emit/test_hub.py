@@ -8,13 +8,17 @@ import sys
 from pathlib import Path
 
 import datasets
+import polars as pl
+import pyarrow.parquet
 import pytest
+from huggingface_hub import DatasetCard
 from PIL.Image import Image
 
 from datakit.core.errors import Exit, UserError
 from datakit.emit import hub
+from datakit.emit._hub_card import Task
 from datakit.emit.hub import Hub
-from tests.support.emitter_records import emit, record, several
+from tests.support.emitter_records import emit, picture, record, several
 from tests.support.hub_server import TOKEN, HubServer
 
 PUSH = """
@@ -84,6 +88,77 @@ def test_card_counts_records_and_rows_and_names_the_licence(tmp_path: Path) -> N
     assert "| `images` | list of pictures |" in text
     assert "/home/someone" not in text
     assert str(tmp_path) not in text
+
+
+def test_card_says_what_datasets_finds_in_the_files(tmp_path: Path) -> None:
+    folder, _ = emit(Hub(), tmp_path, several(tmp_path))
+    said = DatasetCard.load(folder / "hub" / "README.md").data.to_dict()["dataset_info"]
+    loaded_ones = loaded(folder / "hub", tmp_path / "cache")
+    info = loaded_ones["train"].info
+    assert info.splits is not None
+    assert said["splits"] == [
+        {"name": split.name, "num_bytes": split.num_bytes, "num_examples": split.num_examples}
+        for split in info.splits.values()
+    ]
+    assert min(split["num_bytes"] for split in said["splits"]) > 0
+    assert said["dataset_size"] == info.dataset_size
+    files = (folder / "hub" / "data").iterdir()
+    assert said["download_size"] == info.download_size == sum(path.stat().st_size for path in files)
+    assert datasets.Features._from_yaml_list(said["features"]) == loaded_ones["train"].features
+
+
+def test_files_have_plain_types_and_no_column_without_a_value(tmp_path: Path) -> None:
+    folder, artifacts = emit(Hub(), tmp_path, several(tmp_path))
+    for path in (folder / "hub" / "data").iterdir():
+        schema = pyarrow.parquet.read_schema(path)
+        types = " ".join(str(kind) for kind in schema.types)
+        assert not any(word in types for word in ("large", "dictionary", "view", "null")), types
+        assert schema.names == ["id", "images", "label", "messages", "reason"]
+    assert "no record has a value: `text`, `ocr`" in (folder / "hub" / "README.md").read_text("utf-8")
+    assert any(item.kind == "card" for item in artifacts)
+
+
+def test_pictures_are_decoded_without_the_card_too(tmp_path: Path) -> None:
+    folder, _ = emit(Hub(), tmp_path, several(tmp_path))
+    (folder / "hub" / "README.md").unlink()
+    rows = loaded(folder / "hub", tmp_path / "cache")["train"]
+    assert all(isinstance(image, Image) for row in rows for image in row["images"])
+
+
+def chat(answer: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": "<image>?"}, {"role": "assistant", "content": answer}]
+
+
+@pytest.mark.parametrize(
+    ("pictures", "answers", "task"),
+    [
+        (1, ["购物车页面", "购物车页面"], "image-classification"),
+        (1, ["购物车页面", "因为有按钮。购物车页面"], "image-text-to-text"),
+        (0, ["购物车页面"], "text-generation"),
+    ],
+)
+def test_card_names_the_task_that_the_rows_teach(
+    pictures: int, answers: list[str], task: str, tmp_path: Path
+) -> None:
+    image = picture(tmp_path / "1.jpg")
+    rows = [
+        record(str(at), image, messages=chat(answer)) if pictures else record(str(at))
+        for at, answer in enumerate(answers)
+    ]
+    folder, _ = emit(Hub(), tmp_path, rows)
+    assert DatasetCard.load(folder / "hub" / "README.md").data.to_dict()["task_categories"] == [task]
+
+
+def test_task_of_pictures_beside_general_texts_is_that_of_the_pictures() -> None:
+    task = Task()
+    texts = {"messages": [chat("好")], "images": [[]], "label": [None]}
+    schema = {"images": pl.List(pl.String), "label": pl.String}
+    task.add(pl.DataFrame(texts, schema_overrides=schema))
+    assert task.word() == "text-generation"
+    task.add(pl.DataFrame({"messages": [chat("猫")], "images": [["a"]], "label": ["猫"]}))
+    assert task.word() == "image-classification"
+    task.add(pl.DataFrame({"messages": [chat("猫")], "images": [["a"]]}))
+    assert task.word() == "image-text-to-text"
 
 
 def test_large_parts_are_split_into_files_of_a_bounded_size(

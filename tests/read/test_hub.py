@@ -39,6 +39,30 @@ def test_class_numbers_become_names_and_pictures_are_written_once(tmp_path: Path
         assert Path(first[0]).read_bytes() == Path(ONE).read_bytes()
 
 
+def hub_folder(folder: Path, **splits: list[dict[str, Any]]) -> None:
+    """A folder as a hub holds it: the tables in data/, and a card that says which are which."""
+    for split, rows in splits.items():
+        (folder / "data").mkdir(parents=True, exist_ok=True)
+        datasets.Dataset.from_list(rows).to_parquet(folder / "data" / f"{split}-00000-of-00001.parquet")
+    files = "".join(f"  - split: {split}\n    path: data/{split}-*\n" for split in splits)
+    (folder / "README.md").write_text(f"---\nconfigs:\n- config_name: default\n  data_files:\n{files}---\n")
+
+
+def test_a_copy_of_a_hub_s_folder_is_read_by_its_splits(tmp_path: Path, read: Any) -> None:
+    hub_folder(tmp_path / "copy", train=[{"text": "a"}, {"text": "b"}], other=[{"text": "c"}])
+    assert read("read.hub", path="copy").column("text") == ["a", "b"]
+    assert read("read.hub", path="copy", split="other").column("text") == ["c"]
+    with pytest.raises(UserError, match="no split `othr`"):
+        read("read.hub", path="copy", split="othr")
+
+
+def test_a_changed_hub_s_folder_is_read_anew(tmp_path: Path, read: Any) -> None:
+    hub_folder(tmp_path / "copy", train=[{"text": "a"}])
+    assert read("read.hub", path="copy").column("text") == ["a"]
+    hub_folder(tmp_path / "copy", train=[{"text": "b"}])
+    assert read("read.hub", path="copy").column("text") == ["b"]
+
+
 def test_ids_are_made_of_the_content_so_that_they_stay_in_another_order(tmp_path: Path, read: Any) -> None:
     dataset = saved(tmp_path / "disk")
     dataset.select([1, 2, 0]).save_to_disk(str(tmp_path / "other"))
