@@ -5,6 +5,7 @@
 #   scripts/test_trainer.sh ../venv                       another place for the environment
 #   scripts/test_trainer.sh .venv-trainer -k medical      further words go to pytest
 #
+# With LLAMAFACTORY_DATA, the folder `data` of LLaMA-Factory's repository, its own data are checked row by row.
 # No GPU and no model is needed: about 2 GB of packages and ten minutes on two cores the first time. PYTHON names
 # the Python (3.11 or 3.12) that the environment is made from.
 set -euo pipefail
@@ -20,7 +21,7 @@ torch=(torch==2.13.0)
 bare=(llamafactory==0.9.5 torchvision==0.28.0)
 rest=(
   transformers==5.6.0 datasets==4.0.0 accelerate==1.11.0 peft==0.18.1 trl==0.24.0
-  omegaconf scipy matplotlib sentencepiece pillow 'pytest>=8.3'
+  av omegaconf scipy matplotlib sentencepiece pillow 'pytest>=8.3'
 )
 mark=$(printf '%s\n' "${torch[@]}" "${bare[@]}" "${rest[@]}" | cat - "$root/pyproject.toml" | cksum)
 

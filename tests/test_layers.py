@@ -41,7 +41,6 @@ HEAVY = {
     "cv2",
     "datasets",
     "deepspeed",
-    "imblearn",
     "IPython",
     "llamafactory",
     "matplotlib",

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from datakit.core.labels import normal_form
 from datakit.core.language import Language
 from datakit.core.likeness import centrality
-from datakit.core.outcome import Done, Outcome, Rejected, Retry
+from datakit.core.outcome import REFUSAL, Done, Outcome, Rejected, Retry
 from datakit.core.sub_results import SubResults
 from datakit.llm import json_answer
 from datakit.llm.answer_schema import AnswerSchema
@@ -300,7 +300,8 @@ async def together(calls: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]
 
 def summed(parts: dict[str, Done | Rejected]) -> dict[str, Any]:
     """The meta of a result that is made of parts: their keys, and what all of them took."""
-    return {**_spent(parts.values()), "parts": list(parts)}
+    refused = {REFUSAL: True} if parts and all(REFUSAL in part.meta for part in parts.values()) else {}
+    return {**_spent(parts.values()), "parts": list(parts), **refused}
 
 
 def _spent(outcomes: Iterable[Outcome]) -> dict[str, Any]:

@@ -77,7 +77,8 @@ class Ask(Annotator):
     system: str | None = Field(default=None, min_length=1)
     """Constant words in a system turn, in front of the question."""
     images: bool = True
-    """Whether the record's pictures are sent. Without them a question costs a fraction."""
+    """Whether the record's pictures are sent. Without them a question costs a fraction, and the template
+    sees none."""
     image_first: bool = False
     """Pictures in front of the text: several questions about one picture then share its cached prefix."""
     temperature: float = Field(default=0.0, ge=0, le=2)
@@ -131,9 +132,7 @@ class Ask(Annotator):
         label = self._label(row, context)
         if isinstance(label, Rejected):
             return {"no_label": row["label"], "labels": context.labels.digest if context.labels else ""}
-        sent = row if self.images else {**row, "images": []}
-        fields = author.key_fields(self.template, sent, context, label)
-        return {**fields, "system": self.system} if self.system else fields
+        return author.request_fields(self.request(row, context), context)
 
     def start(self, context: StepContext) -> AsyncRowWorker:
         return _Asker(self, context)
@@ -144,9 +143,10 @@ class Ask(Annotator):
     def request(self, row: Row, context: StepContext) -> Request:
         """What is sent for a record."""
         label = self._label(row, context)
+        seen = row if self.images else {**row, "images": []}
         return Request(
-            author.rendered(self.template, row, context, None if isinstance(label, Rejected) else label),
-            tuple(row["images"] or ()) if self.images else (),
+            author.rendered(self.template, seen, context, None if isinstance(label, Rejected) else label),
+            tuple(seen["images"] or ()),
             self.form,
             self.temperature,
             self.max_tokens,

@@ -12,6 +12,7 @@ from datakit.core.language import language_of
 from datakit.core.outcome import Done, Outcome, Rejected
 from datakit.core.record import record_key, step_print
 from datakit.core.step_context import StepContext
+from datakit.core.templates import escape_tokens
 from datakit.core.transform import Annotator, Asked, AsyncRowWorker, Columns, Executor, Row
 from datakit.llm import author, json_answer, offline
 from datakit.llm.answer_schema import AnswerSchema
@@ -22,6 +23,7 @@ FIELD = "description"
 CANDIDATE = "candidate"
 """The referee's template sees the description that it judges under this name."""
 _VERDICT_TOKENS = 256
+_MOST_SAMPLES = 32
 _PARAMETERS = {"banned_word": "banned", "missing_word": "required", sampling.REFUSED: "referee"}
 """Fault of an answer -> the parameter that finds it."""
 
@@ -66,7 +68,7 @@ class Describe(Annotator):
     """Freedom of the model's wording; low, because a description should keep to what is seen."""
     max_tokens: int = Field(default=512, ge=16)
     """Longest answer. A longer one is asked for once more with twice the room. Not part of the key."""
-    samples: int = Field(default=1, ge=1, le=32)
+    samples: int = Field(default=1, ge=1, le=_MOST_SAMPLES)
     """Answers to each question, of which one stands. They need a `temperature` above 0."""
     banned: tuple[str, ...] = ()
     """Words that a description may not have; width, case and white space do not matter."""
@@ -132,14 +134,37 @@ class Describe(Annotator):
         if self.is_single:
             return single
         rules = {"samples": self.samples, "banned": self.banned, "required": self.required}
-        judged = {"referee": context.templates.digest(self.referee)} if self.referee else {}
+        judged = {"referee": context.templates.digest(self.referee, whole=True)} if self.referee else {}
         tried = {"max_tries": self.max_tries} if self._has_rules else {}
         return {**single, **rules, **judged, **tried}
 
     def key_fields(self, row: Row, context: StepContext) -> Any:
         if not row["images"]:
             return None
-        return author.key_fields(self.template, row, context, self._label(row, context))
+        fields = self._question_fields(row, context)
+        judged = self._judged_by(row, context, str(fields.get("text")))
+        return {**fields, "judged": judged} if judged else fields
+
+    def _question_fields(self, row: Row, context: StepContext, hint: str = "") -> Row:
+        label = self._label(row, context)
+        return author.key_fields(row, context, label, lambda: self.request(row, context, hint))
+
+    def _judged_by(self, row: Row, context: StepContext, question: str) -> Row:
+        """What the referee is told that the question does not tell: verdicts differ with it."""
+        if self.referee is None:
+            return {}
+        sees = context.templates.variables(self.referee) - {CANDIDATE, "images"}
+        of_labels, asked = sees & author.LABEL_VARIABLES, context.templates.variables(self.template)
+        told: Row = {
+            name: repr(row.get(name))
+            for name in sorted(sees - author.LABEL_VARIABLES)
+            if name not in asked or not _is_told(row.get(name), question)
+        }
+        if "label_info" in of_labels:
+            told["label"] = row.get("label")
+        if of_labels:
+            told["labels"] = context.labels.digest if context.labels else ""
+        return told
 
     def questions(self) -> tuple[Asked, ...]:
         answers = self.samples * (self.max_tries if self._has_rules else 1)
@@ -153,9 +178,7 @@ class Describe(Annotator):
 
     def part_key(self, row: Row, context: StepContext, sample: int, number: int = 0, hint: str = "") -> bytes:
         """The key of one answer. That of the first is the key of the whole result when there is no other."""
-        fields = self.key_fields(row, context)
-        if hint and "text" in fields:
-            fields = {**fields, "text": f"{fields['text']}\n{hint}"}
+        fields = self._question_fields(row, context, hint)
         if sample or number:
             fields = {**fields, "sample": sample, "try": number}
         settings = author.key_settings(context, FIELD, super().key_settings(context))
@@ -164,9 +187,7 @@ class Describe(Annotator):
     def verdict_key(self, row: Row, context: StepContext, candidate: str) -> bytes:
         """The key of the referee's verdict on a description."""
         settings = author.key_settings(context, "verdict", {"temperature": 0.0})
-        fields = author.key_fields(
-            str(self.referee), row, context, self._label(row, context), **{CANDIDATE: candidate}
-        )
+        fields = author.request_fields(self.verdict_request(row, context, candidate), context)
         return record_key(step_print(f"{self.name()}/referee", self.version, settings), fields)
 
     def start(self, context: StepContext) -> AsyncRowWorker:
@@ -214,6 +235,11 @@ class Describe(Annotator):
             return None
         label = author.label_of(row, context)
         return None if isinstance(label, Rejected) else label
+
+
+def _is_told(value: Any, question: str) -> bool:
+    """Whether a question that a value went into holds all of it."""
+    return not value or (isinstance(value, str) and escape_tokens(value).strip() in question)
 
 
 class _Describer(author.TextGenerator):
@@ -264,7 +290,7 @@ class _Describer(author.TextGenerator):
         step, context = self._step, self._context
         drawn = [sample, number] if sample or number else []
         return await self.write(
-            ask=lambda: step.request(row, context, hint, sample + step.samples * number),
+            ask=lambda: step.request(row, context, hint, sample + _MOST_SAMPLES * number),
             compose=lambda: offline.describe(row, context.rng("annotate.describe", row["id"], *drawn)),
         )
 

@@ -99,7 +99,7 @@ class Reason(Annotator):
         if isinstance(label, Rejected):
             labels_digest = context.labels.digest if context.labels else ""
             return {"no_label": row["label"], "labels": labels_digest}
-        return author.key_fields(self.template, row, context, label, style=self.style(row, context))
+        return author.key_fields(row, context, label, lambda: self.request(row, context))
 
     def start(self, context: StepContext) -> AsyncRowWorker:
         return _Reasoner(self, context)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from math import sqrt
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.outcome import Table
+from datakit.core.record import digest
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, TableTransform
 
@@ -28,10 +29,12 @@ class Resample(TableTransform):
     - `explicit`: the numbers in `counts`; classes that are not named stay as they are.
 
     Rows are spread evenly: the records of a class are repeated equally often, give or take one, and at most
-    `max_repeat` times; imbalanced-learn draws the records that get one more, or that stay. Records without a
-    class, of other parts and of the general set are never touched. Seeded by the recipe's seed; the same for
-    any order of the records.
+    `max_repeat` times. Which get one more, or stay, follows from the recipe's seed and their ids: a record
+    that is added displaces at most one other. Records without a class, of other parts and of the general set
+    are never touched.
     """
+
+    version: ClassVar[int] = 2
 
     by: str = "label"
     """Column of the class."""
@@ -77,10 +80,7 @@ class Resample(TableTransform):
         }
         self._check_counts(sizes)
         rows = {name: self._rows(name, size, max(sizes.values())) for name, size in sizes.items()}
-        repeat = _spread(
-            small["class"], sizes, rows, context.rng("balance.resample", self.by).getrandbits(32)
-        )
-        small = small.with_columns(repeat=pl.Series(repeat, dtype=pl.UInt32))
+        small = _spread(small, sizes, rows, digest([context.seed, "balance.resample", self.by]))
         kept = frame.drop("repeat", strict=False).join(
             small.select("id", "repeat").lazy(), on="id", how="left", maintain_order="left"
         )
@@ -134,36 +134,36 @@ class Resample(TableTransform):
         return held
 
 
-def _spread(classes: pl.Series, sizes: dict[str, int], rows: dict[str, int], seed: int) -> NDArray[np.int64]:
-    """How often each record is written: equally often within a class, give or take one."""
-    number = classes.replace_strict(
-        {name: i for i, name in enumerate(sizes)}, default=-1, return_dtype=pl.Int64
-    )
-    codes = number.to_numpy()
-    repeat = np.ones(len(codes), dtype=np.int64)
-    draws: dict[int, int] = {}
-    for code, (name, size) in enumerate(sizes.items()):
-        whole, more = divmod(rows[name], size)
-        repeat[codes == code] = whole
-        if more:
-            draws[code] = more
-    repeat[_draw(codes, draws, seed)] += 1
-    return repeat
+def _spread(small: pl.DataFrame, sizes: dict[str, int], rows: dict[str, int], key: bytes) -> pl.DataFrame:
+    """The records with `repeat`: equally often within a class, the first in the class's order once more."""
+    ranks = [hashlib.blake2b(id_.encode(), digest_size=8, key=key).digest() for id_ in small["id"]]
+    whole = {name: rows[name] // size for name, size in sizes.items()}
+    more = _draws({name: rows[name] % size for name, size in sizes.items()}, sizes)
+    ranked = small.with_columns(rank=pl.Series(ranks, dtype=pl.Binary)).sort("rank", "id")
+    place = pl.int_range(pl.len()).over("class")
+    counts = [
+        pl.col("class").replace_strict(numbers, default=default, return_dtype=pl.UInt32)
+        for numbers, default in ((whole, 1), (more, 0))
+    ]
+    repeat = (counts[0] + (place < counts[1])).cast(pl.UInt32)
+    return ranked.with_columns(repeat=repeat).sort("id").drop("rank")
 
 
-def _draw(codes: NDArray[np.int64], draws: dict[int, int], seed: int) -> NDArray[np.int64]:
-    """Positions of `draws[code]` records of each class, drawn without replacement by imbalanced-learn."""
-    positions = np.flatnonzero(np.isin(codes, list(draws)))
-    if not len(positions):
-        return positions
-    from imblearn.under_sampling import RandomUnderSampler
+def _draws(more: dict[str, int], sizes: dict[str, int]) -> dict[str, int]:
+    """How many records of each class are drawn, held by imbalanced-learn to what the class has.
 
+    Its samplers draw places, so that one more record would exchange a whole class; which records are drawn
+    is decided by their ids.
+    """
+    from imblearn.utils import check_sampling_strategy
+
+    wanted = {code: count for code, count in enumerate(more.values()) if count}
+    if not wanted:
+        return more
     # One record more, of no class: imbalanced-learn refuses data of a single class.
-    classes = np.append(codes[positions], -2)
-    sampler = RandomUnderSampler(sampling_strategy=draws, random_state=seed, replacement=False)
-    sampler.fit_resample(np.arange(len(classes)).reshape(-1, 1), classes)
-    drawn = np.asarray(sampler.sample_indices_, dtype=np.int64)
-    return np.asarray(positions[drawn[drawn < len(positions)]], dtype=np.int64)
+    codes = np.append(np.repeat(np.arange(len(sizes)), list(sizes.values())), -1)
+    checked = check_sampling_strategy(wanted, codes, "under-sampling")
+    return {name: int(checked.get(code, 0)) for code, name in enumerate(more)}
 
 
 def _left_out(small: pl.DataFrame, sizes: dict[str, int], rows: dict[str, int]) -> pl.LazyFrame:

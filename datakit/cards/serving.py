@@ -18,7 +18,7 @@ from datakit.core.answer_forms import ContractFormat
 from datakit.core.errors import UserError
 from datakit.core.image import ImageProblem, read_header
 from datakit.core.pixels import FAMILIES, FRAME_TOKENS, Family, TrainerLimits, image_tokens
-from datakit.core.qwen_models import qwen_model
+from datakit.core.qwen_models import chat_layout, qwen_model
 from datakit.core.tokens import TokenCounter
 from datakit.pages.blocks import Block, Cell, Code, Section, Table, Text
 from datakit.pages.figures import collect
@@ -126,7 +126,10 @@ def _request(build: BuildFolder) -> Iterator[Block]:
 
 
 def _tokens(build: BuildFolder) -> dict[str, _Tokens]:
-    counter, family, limits = TokenCounter(), _family(build), _limits(build)
+    family, limits = _family(build), _limits(build)
+    train = build.section("train")
+    layout = chat_layout(str(train.get("model") or ""), train.get("template"), build.path)
+    counter = TokenCounter(template=layout)
     forms = _form_of(build)
     by_form: defaultdict[str, _Tokens] = defaultdict(_Tokens)
     for row in islice(_rows(build), COUNTED):

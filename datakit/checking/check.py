@@ -14,6 +14,7 @@ from datakit.checking.finding import SEVERITIES, Finding, Findings
 from datakit.checking.images import ImageFiles
 from datakit.checking.nulls import NullRule
 from datakit.checking.proposal import Proposal, propose
+from datakit.checking.purpose import FOREIGN
 from datakit.checking.record import Checker, RecordCheck
 from datakit.checking.rows import rows_of
 from datakit.checking.schedule import check_schedule, steps_of
@@ -82,10 +83,11 @@ class Check:
         self._picture_task = picture_task
         self._names_pictures = False
         self._folder = training.data_folder(dataset_dir)
+        self._remote = training.remote_folder if dataset_dir is None else ""
         media = training.media_folder(self._folder)
         self._splits = {"train": list(dataset) or training.names("dataset")}
         self._splits["eval"] = [] if dataset else training.names("eval_dataset")
-        if not self._splits["train"] and not self._splits["eval"]:
+        if training.file is None and not self._splits["train"] and not self._splits["eval"]:
             raise UserError("no data set is named", remedy="Name it: --dataset a,b")
         self._report = Report(settings=self._settings(media))
         self._checker = Checker(training.how(), ImageFiles(media, decode=decode))
@@ -99,8 +101,18 @@ class Check:
 
     def rows(self) -> Iterator[Placed]:
         """The account of each row, in order."""
-        check_settings(self.training, self._report.findings)
-        index = load_index(self._folder, self._report.findings)
+        findings, training = self._report.findings, self.training
+        check_settings(training, findings)
+        if training.purpose in FOREIGN:
+            return
+        if not self._splits["train"] and not self._splits["eval"]:
+            words = f"a configuration for {'an ' * (training.purpose == 'export')}{training.purpose}"
+            findings.add("no_data_set", words, where=training.where("dataset"))
+            return
+        if self._remote:
+            findings.add("data_set_remote", _elsewhere(self._remote), where=training.where("dataset_dir"))
+            return
+        index = load_index(self._folder, findings)
         for split, names in self._splits.items() if index is not None else ():
             sets = data_sets(self._folder, index or {}, names, self._report.findings)
             rule = NullRule(self.training)
@@ -139,9 +151,13 @@ class Check:
 
     def _settings(self, media: Path) -> dict[str, Any]:
         training = self.training
+        path = show_path(training.file.path) if training.file else None
+        if training.purpose in FOREIGN:
+            named = ("dataset_dir", "media_dir", "template", "cutoff_len", "image_max_pixels")
+            return {"train_yaml": path, **dict.fromkeys((*named, "image_min_pixels", "gpus"))}
         return {
-            "train_yaml": show_path(training.file.path) if training.file else None,
-            "dataset_dir": show_path(self._folder),
+            "train_yaml": path,
+            "dataset_dir": self._remote or show_path(self._folder),
             "media_dir": show_path(media),
             "template": training.template,
             "cutoff_len": None if training.cutoff is None else training.cutoff + training.packed,
@@ -153,8 +169,8 @@ class Check:
     def _data_set(self, data_set: DataSet, tally: Tally, rule: NullRule) -> Iterator[Placed]:
         findings = self._report.findings
         stage = str(self.training.keys.get("stage", "sft"))
-        if data_set.ranking and stage not in ("rm", "dpo"):
-            findings.add("ranked", f"`{data_set.name}` in `stage: {stage}`", data_set=data_set.name)
+        if (misfit := _misfit(data_set, stage)) is not None:
+            findings.add(misfit, f"`{data_set.name}` in `stage: {stage}`", data_set=data_set.name)
             return
         if stage != "sft":
             findings.add("stage_unchecked", f"`stage: {stage}`", where=self.training.where("stage"))
@@ -216,6 +232,12 @@ class Check:
         """Columns of the rows that mean something elsewhere and that this entry does not name."""
         mapped = set(data_set.mapped().values())
         names = _READ_BY_NAME + (_ALPACA if data_set.formatting == "alpaca" else ())
+        compared = [(data_set.columns.get(key) or key) for key in ("chosen", "rejected")]
+        if all(name in types.kinds for name in compared):
+            message = f"`{data_set.name}` has `{compared[0]}` and `{compared[1]}`, without `ranking: true`"
+            self._report.findings.add(
+                "preference_ignored", message, where=show_path(path), data_set=data_set.name
+            )
         for name in names:
             kind = types.kinds.get(name, NULL)
             if name in mapped or kind in (NULL, ("list", NULL)):
@@ -225,13 +247,24 @@ class Check:
             self._report.findings.add(code, message, where=show_path(path), data_set=data_set.name)
 
 
+def _misfit(data_set: DataSet, stage: str) -> str | None:
+    """Code of what keeps a whole data set from a stage."""
+    if stage in ("rm", "dpo") and not data_set.ranking:
+        return "not_ranked"
+    if data_set.ranking and stage not in ("rm", "dpo"):
+        return "ranked"
+    return "not_marked" if stage == "kto" and not data_set.columns.get("kto_tag") else None
+
+
+def _elsewhere(folder: str) -> str:
+    if folder == "ONLINE":
+        return "`dataset_dir: ONLINE`: each name is that of a data set at the hub"
+    return f"`dataset_dir: {folder}`: the index and the data lie at the hub"
+
+
 def _lacking(types: ColumnTypes, data_set: DataSet) -> Iterable[str]:
     lenient = ("system", "tools") if data_set.formatting == "openai" else ()
-    return [
-        name
-        for key, name in data_set.mapped().items()
-        if name not in types.kinds and key not in (*lenient, "kto_tag")
-    ]
+    return [name for key, name in data_set.mapped().items() if name not in types.kinds and key not in lenient]
 
 
 def _name(row: dict[str, Any], number: int) -> str:

@@ -36,6 +36,11 @@ CODES: dict[str, Code] = {
     "data_set_remote": Code(
         "note", "A data set lies elsewhere and is not checked", "Download it, and name its file."
     ),
+    "data_set_script": Code(
+        "warning",
+        "A data set is made by a loading script, which `datasets` 4.0 and later refuse",
+        "Run the script where it still runs, save the rows as JSON, and name that file.",
+    ),
     "entry_wrong": Code("error", "An entry of dataset_info.json cannot be loaded", "Mend the entry."),
     "entry_unknown_key": Code(
         "warning", "A key of dataset_info.json is ignored", "Mend the spelling, or take the key out."
@@ -98,7 +103,29 @@ CODES: dict[str, Code] = {
         "error", "A row whose answer is no string is dropped", "Make the answer a string."
     ),
     "ranked": Code(
-        "error", "Rows with ranked answers do not fit this stage", "Use `stage: dpo` or `rm`, or another set."
+        "error",
+        "This is preference data, with ranked answers, which this stage does not take",
+        "Use `stage: dpo` or `rm`, or another set.",
+    ),
+    "not_ranked": Code(
+        "error",
+        "The stage takes preference data alone, and the training stops",
+        "Give the entry `ranking: true`, `chosen` and `rejected`; or use `stage: sft`.",
+    ),
+    "marked": Code(
+        "error",
+        "This is preference data (KTO): supervised training drops rows with a marked answer",
+        "Use `stage: kto`; or take out the unwanted answers, and `kto_tag` of the entry.",
+    ),
+    "not_marked": Code(
+        "error",
+        "`stage: kto` takes marked answers alone, and drops every other row",
+        "Name their column as `kto_tag`; or use `stage: sft`.",
+    ),
+    "preference_ignored": Code(
+        "warning",
+        "This is preference data, of which supervised training takes neither answer that is compared",
+        "Use `stage: dpo` with `ranking: true`; or write the answer to learn into the dialogue.",
     ),
     "empty_answer": Code(
         "warning",
@@ -131,10 +158,18 @@ CODES: dict[str, Code] = {
     ),
     "media_place": Code(
         "error",
-        "A literal `<video>` or `<audio>` in a text stops the training",
-        "Escape it when the text is made.",
+        "The `<video>` or `<audio>` places of a row do not match its files, and the training stops",
+        "One place in the turns for each file; a literal `<video>` or `<audio>` in a text must be escaped.",
     ),
-    "media_unchecked": Code("note", "Videos and audio are not counted", "Check those rows with the trainer."),
+    "media_missing": Code("error", "A video or a sound is missing", "Mend the path, or `media_dir`."),
+    "media_broken": Code(
+        "error", "A video or a sound cannot be opened", "Save it anew, or take the row out."
+    ),
+    "media_unchecked": Code(
+        "warning",
+        "Rows with videos or sound were not counted: nobody knows whether `cutoff_len` cuts them",
+        "Try them with the trainer; no figure and no proposal here holds for them.",
+    ),
     "no_pictures": Code(
         "error",
         "A vision-language model would be trained on rows of which none has a picture",
@@ -228,14 +263,32 @@ CODES: dict[str, Code] = {
         "Only supervised training is checked row by row",
         "The rest of this report holds for any stage.",
     ),
+    "template_absent": Code(
+        "note",
+        "Without `template` the trainer makes one of the tokenizer's own, which takes texts alone",
+        "Name the template of the model's family; then tokens are counted too.",
+    ),
+    "no_data_set": Code(
+        "note",
+        "The configuration names no data set, so there are no rows to check",
+        "Name one: --dataset a,b",
+    ),
+    "not_training": Code(
+        "note",
+        "The file is none of LLaMA-Factory's own, so nothing in it was checked",
+        "Name the configuration of the training.",
+    ),
+    "model_misspelt": Code(
+        "warning", "The model's name looks misspelt", "Mend it; the hub refuses names that it does not have."
+    ),
     "template_unknown": Code("error", "The trainer has no such template", "Mend the name."),
     "template_family": Code(
         "error", "Template and model do not belong together", "Use the model's template."
     ),
     "template_blind": Code(
         "error",
-        "The template takes no pictures, and the training stops",
-        "Use the template of the model's family.",
+        "The template does not take such pictures, videos or sound, and the training stops",
+        "Use the template of the model's family (of Qwen's, `qwen2_omni` and `qwen3_omni` take sound).",
     ),
     "template_thinks": Code(
         "warning",

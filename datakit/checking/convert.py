@@ -5,6 +5,7 @@ A value that a row lacks is null here, as it is in the trainer's table once anot
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,11 +63,18 @@ def dialogue_of(row: dict[str, Any], data_set: DataSet) -> Dialogue:
     return Dialogue(
         turns,
         system,
-        value("tools") if columns["tools"] else "",
+        _tools(value, data_set),
         _medias(value("images")),
         _medias(value("videos")),
         _medias(value("audios")),
     )
+
+
+def _tools(value: Any, data_set: DataSet) -> Any:
+    tools = value("tools") if data_set.columns["tools"] else ""
+    if data_set.formatting == "openai" and isinstance(tools, dict | list):
+        return json.dumps(tools, ensure_ascii=False)
+    return tools
 
 
 def _medias(value: Any) -> list[Any]:
@@ -87,7 +95,9 @@ def _alpaca(value: Any, *, ranking: bool) -> list[tuple[str, Any]]:
     if not all(isinstance(piece, str) for piece in query):
         raise Stops("not_text", "the question is no string")
     turns.append((USER, "\n".join(query)))
-    if isinstance(value("kto_tag"), bool) or ranking:
+    if isinstance(mark := value("kto_tag"), bool):
+        raise Dropped("marked", _marked(mark))
+    if ranking:
         raise Dropped("ranked", "two answers stand side by side")
     answer = value("response")
     if not isinstance(answer, str):
@@ -110,10 +120,17 @@ def _shared(value: Any, data_set: DataSet) -> tuple[list[tuple[str, Any]], Any]:
         system = value("system") if data_set.columns["system"] else ""
     if data_set.formatting == "openai":
         turns = _openai(messages, tags)
-        system = _openai_system(system, value("tools") if data_set.columns["tools"] else "")
+        system = _openai_system(system, _tools(value, data_set))
     else:
         turns = [(message.get(role_tag), message.get(content_tag)) for message in messages]
-    return _in_order(turns, tags, openai=data_set.formatting == "openai"), system
+    ordered = _in_order(turns, tags, openai=data_set.formatting == "openai")
+    if ordered and isinstance(mark := value("kto_tag"), bool):
+        raise Dropped("marked", _marked(mark))
+    return ordered, system
+
+
+def _marked(wanted: bool) -> str:
+    return f"the answer is marked as {'wanted' if wanted else 'unwanted'}"
 
 
 def _in_order(
@@ -142,8 +159,6 @@ def _in_order(
 
 def _openai(messages: list[dict[str, Any]], tags: dict[str, str | None]) -> list[tuple[Any, Any]]:
     """Tool calls become JSON, and answers of several tools one turn."""
-    import json
-
     turns: list[tuple[Any, Any]] = []
     replies: list[Any] = []
     for message in messages:

@@ -17,7 +17,14 @@ from datakit.recipe.yaml_file import show_path
 
 _VITAL = tuple(TAGS)[:4]
 _KEYS = ("formatting", "ranking", "subset", "split", "folder", "num_samples", "columns", "tags", "file_name")
-_REMOTE = ("hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name")
+_REMOTE = {
+    "hf_hub_url": "read from the Hugging Face hub",
+    "ms_hub_url": "read from ModelScope (needs the package modelscope)",
+    "om_hub_url": "read from openMind (needs the package openmind)",
+    "script_url": "a script in the data folder",
+    "cloud_file_name": "read from a cloud's store",
+}
+"""Keys that name a data set elsewhere, in the trainer's order -> where."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ class DataSet:
         alpaca = ("prompt", "query", "response", "history")
         own = alpaca if self.formatting == "alpaca" else ("messages",)
         shared = ("system", "tools", "images", "videos", "audios", "kto_tag")
-        ranked = ("chosen", "rejected") if self.ranking else ()
+        ranked = ("chosen", "rejected") if self.ranking else ()  # the trainer looks at them there alone
         return {key: name for key in (*own, *shared, *ranked) if (name := self.columns.get(key))}
 
 
@@ -141,9 +148,10 @@ def _entry(folder: Path, name: str, raw: dict[str, Any], where: str, findings: F
 
 
 def _files(folder: Path, raw: dict[str, Any], add: Any) -> tuple[Path, ...]:
-    remote = [key for key in _REMOTE if key in raw]
-    if remote:
-        add("data_set_remote", f"`{remote[0]}`")
+    remote = next((key for key in _REMOTE if key in raw), None)
+    if remote is not None:
+        code = "data_set_script" if remote == "script_url" else "data_set_remote"
+        add(code, f"`{remote}: {raw[remote]}`, {_REMOTE[remote]}")
         return ()
     if "file_name" not in raw:
         add("entry_wrong", "names no file", "Give it a `file_name`.")
@@ -161,6 +169,6 @@ def _files(folder: Path, raw: dict[str, Any], add: Any) -> tuple[Path, ...]:
         add("entry_wrong", "its files are not all of one kind", f"Known: {', '.join(KINDS)}.")
         return ()
     if not kinds <= set(READ):
-        add("data_set_remote", f"{show_path(path)} is neither JSON nor CSV nor Parquet")
+        add("data_set_remote", f"{show_path(path)} is neither JSON nor CSV, Parquet or text")
         return ()
     return tuple(files)

@@ -82,7 +82,9 @@ def turns_of(dialogue: Dialogue, layout: Layout, habits: Habits = PLAIN, image: 
     system = dialogue.system or default
     if not isinstance(system, str):
         raise Stops("not_text", "the system turn is no string")
-    head = system + _tool_text(dialogue.tools) if system or dialogue.tools else ""
+    image = image if layout.family is not None else IMAGE  # for a text model the place is text
+    head = system + _tool_text(dialogue.tools)
+    opens = bool(system or dialogue.tools)  # tools that are an empty list open a system turn too
     last = len(dialogue.turns) - 2
     for number in range(0, last + 1, 2):
         (asker, question), (answerer, answer) = dialogue.turns[number], dialogue.turns[number + 1]
@@ -92,7 +94,7 @@ def turns_of(dialogue: Dialogue, layout: Layout, habits: Habits = PLAIN, image: 
         source = _framed(asker, question, image)
         if asker == USER:  # the trainer puts the turn's number in, once
             source = source.replace("{{idx}}", str(number // 2), 1)
-        pieces: tuple[str, ...] = (_system(head), source) if head and number == 0 else (source,)
+        pieces: tuple[str, ...] = (_system(head), source) if opens and number == 0 else (source,)
         target: tuple[str, ...] = (_framed(answerer, answer, image),)
         if layout.thinks and not early and "<think>" not in answer and "</think>" not in answer:
             if habits.enable_thinking:

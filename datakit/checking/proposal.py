@@ -39,6 +39,8 @@ class Proposal:
     """The configuration's own; None when it gives none."""
     fits_all: int = 0
     fits_99: int = 0
+    uncounted: int = 0
+    """Rows that no figure here holds for."""
     image_max_pixels: int = 0
     choices: list[Choice] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
@@ -55,7 +57,7 @@ def propose(lengths: Lengths, training: Training) -> Proposal | None:
         return None
     limits, own_cutoff = training.limits, training.cutoff
     cutoff = None if own_cutoff is None else own_cutoff + training.packed
-    proposal = Proposal(cutoff_len=cutoff, image_max_pixels=limits.max_pixels)
+    proposal = Proposal(cutoff_len=cutoff, uncounted=lengths.uncounted, image_max_pixels=limits.max_pixels)
     now = _choice(lengths, layout.family, limits, None, training.packed)
     proposal.fits_all, proposal.fits_99 = now.fits_all, now.fits_99
     if layout.family is not None and any(lengths.shapes):
@@ -109,20 +111,22 @@ def _up(tokens: int) -> int:
 def _advice(proposal: Proposal, lengths: Lengths) -> list[str]:
     advice = []
     cutoff = proposal.cutoff_len
+    rows = "every counted row" if proposal.uncounted else "every row"
     if cutoff is None:
-        advice.append(f"cutoff_len: {proposal.fits_all} fits every row, {proposal.fits_99} fits 99% of them.")
+        advice.append(f"cutoff_len: {proposal.fits_all} fits {rows}, {proposal.fits_99} fits 99% of them.")
     elif cutoff < proposal.fits_99:
         advice.append(
-            f"cutoff_len: {proposal.fits_all} fits every row, {proposal.fits_99} fits 99% of them; "
+            f"cutoff_len: {proposal.fits_all} fits {rows}, {proposal.fits_99} fits 99% of them; "
             f"it is {cutoff}."
         )
     elif cutoff < proposal.fits_all:
-        advice.append(f"cutoff_len: {proposal.fits_all} fits every row; {cutoff} fits 99% of them.")
-    elif cutoff >= 2 * proposal.fits_all:
+        advice.append(f"cutoff_len: {proposal.fits_all} fits {rows}; {cutoff} fits 99% of them.")
+    elif cutoff >= 2 * proposal.fits_all and not proposal.uncounted:
         advice.append(
-            f"cutoff_len: {proposal.fits_all} fits every row; {cutoff} does no harm, "
-            "and packing would fill it."
+            f"cutoff_len: {proposal.fits_all} fits {rows}; {cutoff} does no harm, and packing would fill it."
         )
+    if proposal.uncounted:
+        advice.append(f"{proposal.uncounted:,} rows were not counted: they may need more.")
     shrunk = sum(
         any(width * height > proposal.image_max_pixels for width, height in sizes) for sizes in lengths.shapes
     )

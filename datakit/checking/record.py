@@ -11,6 +11,7 @@ from datakit.checking.cutting import Lengths, cut
 from datakit.checking.data_set import DataSet
 from datakit.checking.images import ImageFiles
 from datakit.checking.layout import Habits, Layout, Turn, turns_of
+from datakit.checking.media import PLACES, media_fault
 from datakit.checking.pieces import Piece, answer_cut, pictures_cut
 from datakit.core.pixels import TRAINER, TrainerLimits, image_tokens
 from datakit.core.tokens import IMAGE, TokenCounter
@@ -18,7 +19,6 @@ from datakit.core.tokens import IMAGE, TokenCounter
 Verdict = Literal["kept", "dropped", "stops"]
 _CONTROL = re.compile(r"<\|(?:im_start|im_end|endoftext|vision_start|vision_end|vision_pad)\|>")
 _PAD = re.compile(r"<\|(?:image|video)_pad\|>")
-_MEDIA = re.compile(r"<(?:video|audio)>")
 _LONG = 200
 
 
@@ -30,6 +30,8 @@ class How:
     """None for a template whose tokens are not counted."""
     cutoff: int | None = None
     """Tokens that a row may have, with what packing takes already off; None leaves the length open."""
+    media: frozenset[str] | None = None
+    """What of `images`, `videos` and `audios` the template takes; None when that is not known."""
     limits: TrainerLimits = TRAINER
     habits: Habits = field(default_factory=Habits)
     last_only: bool = False
@@ -55,6 +57,9 @@ class RecordCheck:
     """What it learns."""
     crashes: bool = False
     """Preprocessing keeps the row, and a training step fails at it."""
+    counted: bool = False
+    """Whether the figures of tokens are those of the whole row: videos, sound, pictures of rare formats and
+    rows of other templates are not counted."""
     faults: list[tuple[str, str]] = field(default_factory=list)
     """Codes and words of findings."""
 
@@ -77,9 +82,15 @@ class Checker:
         try:
             dialogue = dialogue_of(row, data_set)
             self._texts(dialogue, account)
+            self._media(dialogue)
             self._pictures(dialogue, account)
-            if self.how.layout is not None and len(account.sizes) == len(dialogue.images):
+            known = len(account.sizes) == len(dialogue.images) and not (dialogue.videos or dialogue.audios)
+            if self.how.layout is not None and known:
                 self._length(dialogue, self.how.layout, account)
+                account.counted = True
+            elif dialogue.videos or dialogue.audios:
+                words = f"{len(dialogue.videos)} videos, {len(dialogue.audios)} sounds"
+                account.faults.append(("media_unchecked", words))
         except Dropped as error:
             account.verdict = "dropped"
             account.faults.append((error.code, str(error)))
@@ -89,41 +100,49 @@ class Checker:
         return account
 
     def _texts(self, dialogue: Dialogue, account: RecordCheck) -> None:
-        places = 0
         for number, (role, content) in enumerate(dialogue.turns, 1):
             if not isinstance(content, str):
                 raise Stops("not_text", f"the content of turn {number} is a {type(content).__name__}")
-            places += content.count(IMAGE)
             if role == ASSISTANT and not content.strip():
                 account.faults.append(("empty_answer", f"turn {number}"))
             if "{{idx}}" in content and role != ASSISTANT:
                 account.faults.append(("turn_number", f"turn {number}"))
             if "<" in content:
                 self._tokens_in(content, f"turn {number}", account)
-                if (media := _MEDIA.search(content)) and not (dialogue.videos or dialogue.audios):
-                    raise Stops("media_place", f"`{media.group()}` in turn {number}")
         if isinstance(dialogue.system, str) and "<" in dialogue.system:
             self._tokens_in(dialogue.system, "the system turn", account)
-            if IMAGE in dialogue.system:
+            if IMAGE in dialogue.system and self.how.media != frozenset():
                 account.faults.append(("image_in_system", f"{dialogue.system.count(IMAGE)} times"))
-        if places != len(dialogue.images):
-            raise Stops("picture_count", f"{places} `<image>` for {len(dialogue.images)} pictures")
-        if dialogue.videos or dialogue.audios:
-            account.faults.append(("media_unchecked", f"{len(dialogue.videos) + len(dialogue.audios)} files"))
+
+    def _media(self, dialogue: Dialogue) -> None:
+        """Raises Stops for a medium that the template lacks, for places that do not match, for lost files."""
+        taken = self.how.media
+        for medium in PLACES:
+            count = len(getattr(dialogue, medium))
+            if count and taken is not None and medium not in taken:
+                raise Stops("template_blind", f"{count} {medium}")
+        for medium, place in PLACES.items() if taken != frozenset() else ():
+            count = len(getattr(dialogue, medium))
+            places = sum(content.count(place) for _, content in dialogue.turns)
+            if places != count:
+                code = "picture_count" if medium == "images" else "media_place"
+                raise Stops(code, f"{places} `{place}` for {count} {medium}")
+        for medium in ("videos", "audios"):
+            for path in getattr(dialogue, medium):
+                if fault := media_fault(self.pictures.folder, medium, path):
+                    raise Stops(*fault)
 
     def _tokens_in(self, text: str, place: str, account: RecordCheck) -> None:
         if "<|" not in text:
             return
         if control := _CONTROL.search(text):
             account.faults.append(("control_token", f"`{control.group()}` in {place}"))
-        if pad := _PAD.search(text):
+        if self.how.media != frozenset() and (pad := _PAD.search(text)):
             account.faults.append(("pad_token", f"`{pad.group()}` in {place}"))
             account.crashes = True
 
     def _pictures(self, dialogue: Dialogue, account: RecordCheck) -> None:
         layout = self.how.layout
-        if dialogue.images and layout is not None and layout.family is None:
-            raise Stops("template_blind", f"{len(dialogue.images)} pictures")
         for place in dialogue.images:
             image = self.pictures.look(place)
             account.faults += image.doubts

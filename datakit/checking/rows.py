@@ -13,7 +13,7 @@ from datakit.recipe.yaml_file import show_path
 
 KINDS = {"json": "json", "jsonl": "json", "csv": "csv", "parquet": "parquet", "arrow": "arrow", "txt": "text"}
 """File endings that the trainer reads -> its loader."""
-READ = ("json", "csv", "parquet")
+READ = ("json", "csv", "parquet", "text")
 """Loaders whose files are read here."""
 CHUNK = 10 << 20
 """Bytes of JSON Lines that the loader turns into one table; later tables must fit the first one's types."""
@@ -30,10 +30,22 @@ def rows_of(path: Path, report: Report) -> Iterator[Row]:
     try:
         if kind == "json":
             yield from _json(path, report)
+        elif kind == "text":
+            yield from _text(path, report)
         else:
             yield from _table(path, kind, report)
     except OSError as error:
         report("file_missing", f"cannot read {show_path(path)}: {error.strerror}", where=show_path(path))
+
+
+def _text(path: Path, report: Report) -> Iterator[Row]:
+    """A row for each line, with the one column `text`."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                yield number, 0, {"text": line.removesuffix("\n")}
+    except UnicodeDecodeError as error:
+        report("file_encoding", f"not UTF-8: {error.reason}", where=show_path(path))
 
 
 def _table(path: Path, kind: str, report: Report) -> Iterator[Row]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import orjson
+
 from datakit.checking.finding import Findings
-from datakit.checking.templates import TEMPLATES
+from datakit.checking.purpose import FOREIGN
+from datakit.checking.templates import TEMPLATES, media_of
 from datakit.checking.training import Training
 from datakit.core.errors import did_you_mean
+from datakit.core.qwen_models import misspelt
+from datakit.recipe.yaml_file import show_path
 from datakit.training.config import template_of
 from datakit.training.keys import checked_value, known_keys
 
@@ -17,6 +23,10 @@ _GONE = {
     "warmup_ratio": "It works with the transformers that LLaMA-Factory 0.9.5 takes (up to 5.6); later ones "
     "refuse it. `warmup_steps` works with all.",
 }
+_MEGATRON_KEYS = re.compile(
+    r"_parallel(_size)?$|_fusion$|^moe_|^overlap_(param|grad)_|^recompute_|^use_distributed_optimizer$"
+)
+_MEGATRON = "A key of Megatron training, which LLaMA-Factory knows under USE_MCA=1 alone."
 _SEVERAL = ("dataset", "eval_dataset", "interleave_probs")
 """Keys of the type text that may hold a list."""
 
@@ -25,18 +35,22 @@ def check_settings(training: Training, findings: Findings) -> None:
     """Notes every fault."""
     if training.file is None:
         return
+    if training.purpose in FOREIGN:
+        remedy = FOREIGN[training.purpose]
+        findings.add("not_training", remedy, where=show_path(training.file.path))
+        return
     _keys(training, findings)
     for key, message in _clashes(training):
         findings.add("setting_clash", message, where=training.where(key))
-    for key in ("model_name_or_path", "output_dir"):
-        if key not in training.keys:
-            findings.add("setting_missing", f"`{key}`", where=training.where(key))
+    if "model_name_or_path" not in training.keys:
+        findings.add("setting_missing", "`model_name_or_path`", where=training.where("model_name_or_path"))
     if training.on("do_train") and not training.names("dataset"):
         findings.add("setting_missing", "`dataset`", where=training.where("dataset"))
     deepspeed = training.keys.get("deepspeed")
     if isinstance(deepspeed, str) and training.zero_stage is None:
         message = f"cannot read a ZeRO stage in {deepspeed}"
         findings.add("setting_file", message, where=training.where("deepspeed"))
+    _model(training, findings)
     _template(training, findings)
     _quantisation(training, findings)
     _costs(training, findings)
@@ -49,6 +63,7 @@ def _keys(training: Training, findings: Findings) -> None:
         if key not in valid_keys:
             remedy = (
                 _GONE.get(key)
+                or (_MEGATRON if _MEGATRON_KEYS.search(key) else "")
                 or did_you_mean(key, valid_keys)
                 or "Take it out: LLaMA-Factory 0.9.5 has none."
             )
@@ -150,10 +165,21 @@ def _mixing(training: Training) -> Iterator[tuple[str, str]]:
         yield "interleave_probs", f"{len(shares)} `interleave_probs` for {len(eval_names)} evaluation sets"
 
 
+def _model(training: Training, findings: Findings) -> None:
+    model = str(training.keys.get("model_name_or_path", ""))
+    meant = "" if training.path(model).is_dir() else misspelt(model)
+    if meant:
+        remedy = f"Did you mean `{meant}`?"
+        findings.add(
+            "model_misspelt", f"`{model}`", where=training.where("model_name_or_path"), remedy=remedy
+        )
+
+
 def _template(training: Training, findings: Findings) -> None:
     template, where = training.template, training.where("template")
     if template is None:
-        findings.add("setting_missing", "`template`", where=where)
+        if training.keys.get("stage") != "pt":  # which lays no chats out
+            findings.add("template_absent", "`template` is not given", where=where)
         return
     if template not in TEMPLATES:
         hints = {"qwen2_5_vl": "Qwen2.5-VL takes `qwen2_vl`.", "qwen2.5_vl": "Qwen2.5-VL takes `qwen2_vl`."}
@@ -167,6 +193,9 @@ def _template(training: Training, findings: Findings) -> None:
     try:
         model_template = template_of(str(path) if path.is_dir() else model)
     except ValueError:
+        if media_of(template) and _is_text_model(path, model):
+            words = f"`{template}` for {model}, which takes texts alone: the training stops"
+            findings.add("template_family", words, where=where)
         return
     if template == "qwen3_vl" and model_template == "qwen3_vl_nothink":
         if training.keys.get("enable_thinking", True):
@@ -174,6 +203,21 @@ def _template(training: Training, findings: Findings) -> None:
     elif template.removesuffix("_nothink") != model_template.removesuffix("_nothink"):
         remedy = f"Use `template: {model_template}`."
         findings.add("template_family", f"`{template}` for {model}", where=where, remedy=remedy)
+
+
+def _is_text_model(path: Path, model: str) -> bool:
+    """Whether a model has no processor for pictures or sound, by its config.json or by its name."""
+    if path.is_dir():
+        try:
+            config = orjson.loads((path / "config.json").read_bytes())
+        except (OSError, orjson.JSONDecodeError):
+            return False
+        return isinstance(config, dict) and config.get("model_type") in _TEXT_TYPES
+    return _TEXT_NAMES.search(model.lower()) is not None
+
+
+_TEXT_TYPES = ("qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "llama", "mistral")
+_TEXT_NAMES = re.compile(r"(?:^|/)qwen(?:2|2\.5|3)-[\d.]+b(?:-|$)|(?:^|/)(?:meta-)?llama-[23]-")
 
 
 def _quantisation(training: Training, findings: Findings) -> None:

@@ -26,6 +26,8 @@ class Tally:
     crashes: int = 0
     """Kept rows at which a training step fails."""
     cut: int = 0
+    uncounted: int = 0
+    """Kept rows whose tokens are not known: they may be longer than anything said here."""
     pictures: int = 0
     text_tokens: int = 0
     image_tokens: int = 0
@@ -39,6 +41,7 @@ class Tally:
             self.kept += 1
             self.crashes += account.crashes
             self.cut += account.input_tokens < account.tokens
+            self.uncounted += not account.counted
             self.pictures += len(account.sizes)
             self.text_tokens += account.text_tokens
             self.image_tokens += sum(account.image_tokens)
@@ -62,8 +65,14 @@ class Lengths:
     """Number of the row's picture sizes in `shapes`."""
     shapes: dict[tuple[Size, ...], int] = field(default_factory=dict)
 
+    uncounted: int = 0
+    """Kept rows that are in none of the figures."""
+
     def add(self, account: RecordCheck) -> None:
         """Takes a kept row in."""
+        if not account.counted:
+            self.uncounted += 1
+            return
         sizes = tuple(account.sizes)
         self.text.append(account.text_tokens)
         self.shape.append(self.shapes.setdefault(sizes, len(self.shapes)))

@@ -10,7 +10,9 @@ from typing import Any
 import orjson
 
 from datakit.checking.layout import LAYOUTS, Habits, Layout
+from datakit.checking.purpose import Purpose, purpose_of
 from datakit.checking.record import How
+from datakit.checking.templates import media_of
 from datakit.core.errors import UserError
 from datakit.core.pixels import TRAINER, TrainerLimits
 from datakit.core.plain_yaml import YamlFault, parse
@@ -138,6 +140,7 @@ class Training:
         return How(
             layout=self.layout,
             cutoff=self.cutoff,
+            media=media_of(self.template),
             limits=self.limits,
             habits=Habits(
                 default_system=system if isinstance(system, str) else None,
@@ -147,6 +150,16 @@ class Training:
             last_only=last_only,
             learns_prompt=self.on("train_on_prompt"),
         )
+
+    @property
+    def remote_folder(self) -> str:
+        """`dataset_dir` where it is no folder: `ONLINE`, or `REMOTE:` and a hub repository; else ""."""
+        folder = str(self.keys.get("dataset_dir", ""))
+        return folder if folder == "ONLINE" or folder.startswith("REMOTE:") else ""
+
+    @property
+    def purpose(self) -> Purpose:
+        return purpose_of(self.keys)
 
     def data_folder(self, folder: Path | None) -> Path:
         """The folder of dataset_info.json."""

@@ -148,8 +148,9 @@ def _print(report: Report) -> None:
         for key in ("template", "cutoff_len", "image_max_pixels", "gpus")
         if (value := settings[key]) is not None
     ]
-    click.echo(f"{settings['train_yaml'] or settings['dataset_dir']}: {', '.join(facts)}")
+    click.echo(": ".join(filter(None, (settings["train_yaml"] or settings["dataset_dir"], ", ".join(facts)))))
     head: tuple[str, ...] = ("data set", "part", "rows", "kept", "dropped", "stops", "crashes", "cut")
+    head += ("uncounted",)
     head += ("text tokens", "image tokens", "longest")
     rows = [
         (tally.name, tally.part, *(f"{value:,}" if value else "·" for value in _figures(tally)))
@@ -168,7 +169,7 @@ def _print(report: Report) -> None:
 
 
 def _figures(tally: Tally) -> tuple[int, ...]:
-    counts = (tally.rows, tally.kept, tally.dropped, tally.stops, tally.crashes, tally.cut)
+    counts = (tally.rows, tally.kept, tally.dropped, tally.stops, tally.crashes, tally.cut, tally.uncounted)
     return (*counts, tally.text_tokens, tally.image_tokens, tally.longest)
 
 

@@ -45,6 +45,9 @@ class Retry:
 Outcome = Done | Rejected | Retry
 
 
+REFUSAL = "refusal"
+"""In the `meta` of a reject: a model's refusal, which an answer to another record must show to be its own."""
+
 RETRY = "retry:"
 """Prefix of a reject's reason that means: not stored, the next run tries again."""
 

@@ -5,7 +5,9 @@ The table holds what the published config.json files say (2026-11); parameters a
 
 from __future__ import annotations
 
+import difflib
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,8 +16,14 @@ from typing import Any
 import orjson
 
 from datakit.core.errors import UserError, did_you_mean
+from datakit.core.tokens import Template
 
 _TABLE = Path(__file__).with_name("qwen_models.json")
+_VARIANTS = (
+    *("instruct", "thinking", "base", "chat", "awq", "gptq", "int4", "int8", "fp8", "gguf", "bnb", "4bit"),
+    *("8bit", "bf16", "lora", "merged", "unsloth"),
+)
+"""Words that names of known models go on with."""
 _LINEAGE = ("qwen2_5_vl", "qwen2_vl", "qwen3_vl_moe", "qwen3_vl")
 
 
@@ -108,6 +116,60 @@ def qwen_model(model: str | Path) -> QwenModel:
 
 def _variant(word: str, stem: str) -> bool:
     return word == stem or word.startswith(f"{stem}-")
+
+
+def misspelt(model: str) -> str:
+    """The name that was meant by that of a model at the hub, "" where nothing looks misspelt.
+
+    Names of other owners and further words pass: only what is near a known name and is none is told.
+    """
+    owner, _, name = model.rpartition("/")
+    if model.startswith((".", "/", "~")) or "/" in owner or not name:
+        return ""
+    known_names = {known.partition("/")[2].lower(): known for known in known_models()}
+    stems = [short.removesuffix("-instruct") for short in known_names]
+    stem = max((stem for stem in stems if _variant(name.lower(), stem)), key=len, default=None)
+    if stem is None:
+        near = difflib.get_close_matches(name.lower(), known_names, n=1, cutoff=_NEAR)
+        if not near or ("vl" not in name.lower() and _likeness(name.lower(), near[0]) < _VERY_NEAR):
+            return ""
+        if re.findall(r"\d", name) != re.findall(r"\d", near[0]):
+            return ""  # a size that the table does not have
+        return known_names[near[0]]
+    words = name[len(stem) :].split("-")
+    mended = [_mended(word) for word in words]
+    own = "Qwen" if owner and difflib.get_close_matches(owner.lower(), ["qwen"], cutoff=0.7) else owner
+    meant = f"{own}/" * bool(own) + name[: len(stem)] + "-".join(mended)
+    return meant if meant.lower() != model.lower() else ""
+
+
+_NEAR, _VERY_NEAR = 0.85, 0.95
+"""Likeness of two names. That of Qwen2.5-7B, a text model, to Qwen2.5-VL-7B lies between the two."""
+
+
+def _likeness(first: str, second: str) -> float:
+    return difflib.SequenceMatcher(None, first, second).ratio()
+
+
+def _mended(word: str) -> str:
+    if word.lower() in _VARIANTS or len(word) < 4:
+        return word
+    near = difflib.get_close_matches(word.lower(), _VARIANTS, n=1, cutoff=0.75)
+    return near[0].capitalize() if near and near[0].isalpha() else near[0] if near else word
+
+
+def chat_layout(model: str, template: str | None, base: Path) -> Template:
+    """The chat layout that a training with this model, and LLaMA-Factory's `template`, counts tokens by.
+
+    `base` is where a model's folder is looked for. That of Qwen2.5-VL where nothing tells.
+    """
+    name = template or model
+    config = base / model / "config.json"
+    if template is None and config.is_file():
+        with suppress(OSError, orjson.JSONDecodeError):
+            name = str(orjson.loads(config.read_bytes()).get("model_type", ""))
+    plain = re.sub(r"[-_.]", "", name.lower())
+    return "qwen3_vl" if "qwen3" in plain else "qwen2_vl"
 
 
 def _from_folder(path: Path) -> QwenModel:

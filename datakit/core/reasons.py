@@ -8,6 +8,7 @@ from __future__ import annotations
 REJECTED = {
     # read
     "answer_empty": "An answer of the dialogue is blank, or nan or null, so there is nothing to learn.",
+    "answer_unwanted": "`label` or `kto_tag` is false: the answer is an example of what not to say (KTO).",
     "bad_csv": "The line breaks the rules of CSV: mostly an open quotation mark. Mend the line.",
     "bad_encoding": "Bytes that are not in the encoding of the rest of the file. Save the file as UTF-8.",
     "bad_json": "The line is no JSON; the column of the fault is named. Mend the line.",
@@ -71,10 +72,14 @@ REJECTED = {
     "missing_word": "No try says a word that is `required`.",
     "referee_refused": "The referee let no try pass; its words are told.",
     "refused": "The model refused to answer.",
+    "request_refused": "The endpoint refuses this record each time in the same words, which are told, while "
+    "it answers others. `datakit cache forget` has it asked again.",
 }
 """Stored with the record: the step is not tried, and nothing paid, again."""
 
 RETRIED = {
+    "account_refused": "The endpoint would not bill this record's call, while it answered others.",
+    "address_refused": "The endpoint knew no such address for this record's call, while it answered others.",
     "answer_empty": "The model wrote nothing.",
     "answer_malformed": "The answer was no JSON as asked for, and neither was the repaired one.",
     "answer_truncated": "Cut off even at twice the room. Raise the step's `max_tokens`.",
@@ -89,8 +94,11 @@ RETRIED = {
     "images_off": "The server takes no pictures, or fewer. Start it so that it does (--limit-mm-per-prompt).",
     "line_failed": "The batch answered this line with an error.",
     "line_missing": "The batch ended without an answer to this line.",
+    "model_refused": "The endpoint did not know the model for this record's call, while it answered others.",
     "not_answered": "The build was stopped before this record had its turn.",
+    "proxy_refused": "The proxy refused the credentials for this record's call, while it let others pass.",
     "provider_stopped": "The endpoint refused key, account or model this once, while it answered others.",
+    "key_refused": "The endpoint refused the key for this record's call, while it answered others.",
     "rate_limited": "The endpoint's limit held, through every try. Set `llm.max_requests_per_minute`.",
     "request_too_large": "The request has more bytes than the endpoint takes. Lower `llm.max_image_pixels`.",
     "request_refused": "The endpoint refuses the request, for a reason that may pass; its words are told.",

@@ -183,6 +183,12 @@ class LlmSettings(Settings):
             endpoints.append(self.model_copy(update={"endpoints": [], **dict.fromkeys(own), **own_values}))
         return endpoints
 
+    def shares(self) -> list[tuple[LlmSettings, float]]:
+        """Every endpoint with its share of the calls while each has room; the shares add up to 1."""
+        weights = [endpoint.weight for endpoint in self.endpoints] or [1.0]
+        total = sum(weights)
+        return [(one, weight / total) for one, weight in zip(self.each_endpoint(), weights, strict=True)]
+
     def models(self) -> dict[str, float]:
         """Every model that is asked, with the weight of its endpoints."""
         weights: dict[str, float] = {}

@@ -22,6 +22,7 @@ from datakit.core.shipped import shipped_folder
 from datakit.core.sub_results import MemorySubResults, SubResults
 from datakit.core.templates import Templates
 from datakit.core.text_encoding import decoded
+from datakit.core.tokens import Template
 
 if TYPE_CHECKING:
     from datakit.core.transform import Transform
@@ -67,6 +68,8 @@ class StepContext:
     budget: CallBudget = field(default_factory=CallBudget)
     stats: CallStats = field(default_factory=CallStats)
     sub_results: SubResults = field(default_factory=MemorySubResults)
+    chat_layout: Template = "qwen2_vl"
+    """How the model that the recipe trains has a chat laid out: what tokens of chats are counted by."""
     writers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Column -> the templates that have a model write it. Under "" the recipe's prompts."""
     steps: tuple[Transform, ...] = ()
@@ -99,9 +102,19 @@ class StepContext:
 
     def for_step(self, step: Declaring) -> StepContext:
         """The same context in the hands of a step: it opens the files that the step declares only."""
-        bound = replace(self, step=step)
-        vars(bound)["templates"] = self.templates  # compiled once for all steps
-        return bound
+        return self.changed(step=step)
+
+    def changed(self, **changes: Any) -> StepContext:
+        """The same context with other values and the very same templates, compiled once for all."""
+        changed = replace(self, **changes)
+        vars(changed)["templates"] = self.templates
+        return changed
+
+    def pinned(self) -> StepContext:
+        """The same context whose templates stay as they are first rendered, whatever is edited meanwhile."""
+        pinned = replace(self)
+        vars(pinned)["templates"] = self.templates.pinned()
+        return pinned
 
     def declared(self, path: str | Path) -> Path:
         """A path as an absolute one, for a step that has another package open it.

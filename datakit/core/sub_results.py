@@ -7,6 +7,8 @@ from typing import Protocol
 from datakit.core.outcome import Done, Rejected
 
 MOST_KEPT = 1000
+QUESTION = "question"
+"""In the meta of an answer: the digest, in hex, of what was sent for it."""
 
 
 class SubResults(Protocol):
@@ -24,6 +26,10 @@ class SubResults(Protocol):
         """Stores a part; it is on disk when this returns."""
         ...
 
+    def answers_to(self, question: bytes) -> list[Done | Rejected]:
+        """What is stored of the same question, under whatever key and for whatever step it was asked."""
+        ...
+
     def keep_unread(self, key: bytes, answer: Done) -> None:
         """Stores an answer that came and could not be read: it was paid for, and a later version may read it.
 
@@ -39,6 +45,9 @@ class MemorySubResults(dict[bytes, Done | Rejected]):
         while len(self) >= MOST_KEPT:
             del self[next(iter(self))]
         self[key] = outcome
+
+    def answers_to(self, question: bytes) -> list[Done | Rejected]:
+        return [outcome for outcome in self.values() if outcome.meta.get(QUESTION) == question.hex()]
 
     def keep_unread(self, key: bytes, answer: Done) -> None:
         self.put(key, answer)

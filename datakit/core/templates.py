@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from contextlib import suppress
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -19,6 +20,7 @@ from jinja2 import (
     TemplateNotFound,
     TemplateSyntaxError,
     meta,
+    nodes,
 )
 from jinja2.loaders import split_template_path
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -44,6 +46,7 @@ _TURN = re.compile(r"\{\{(idx)\}\}")
 BREAKING = r"<(?:image|video|audio)>|<\|(?:im_start|im_end|endoftext|image_pad|video_pad)\|>"
 """What the trainer takes for a place of a medium, for the end of a turn or for pixels, wherever it stands."""
 _BREAKING = re.compile(BREAKING)
+_NAMED = (nodes.Const, nodes.List, nodes.Tuple)
 _BREAKING_BUT_IMAGES = re.compile(BREAKING.replace("image|", "", 1))
 
 
@@ -131,6 +134,14 @@ def escape_except_images(text: str) -> TrustedText:
     return TrustedText("<image>".join(escape_tokens(part) for part in text.split("<image>")))
 
 
+def _another_each_time(*given: Any, **settings: Any) -> str:
+    """Stands for `random` and `lipsum`, with which a text would not be the one that its key was made of."""
+    raise UserError(
+        "`random` and `lipsum` give another text each time, so no answer to it could be found again",
+        remedy="Choose by a column of the record, or by the variable `style` of annotate.reason.",
+    )
+
+
 def _finalize(value: Any) -> Any:
     if value is None:
         return ""
@@ -163,17 +174,27 @@ class Templates:
     def __init__(self, folders: Iterable[Path]) -> None:
         self.folders = tuple(Path(folder) for folder in folders)
         self._variables: dict[str, tuple[Template, set[str]]] = {}
+        self._reloads = True
+
+    def pinned(self) -> Templates:
+        """The same templates, each as it is when it is first rendered: an edit later on changes nothing."""
+        pinned = Templates(self.folders)
+        pinned._reloads = False
+        return pinned
 
     @cached_property
     def _environment(self) -> ImmutableSandboxedEnvironment:
-        return ImmutableSandboxedEnvironment(
+        environment = ImmutableSandboxedEnvironment(
             loader=_TextLoader(self.folders),
             undefined=StrictUndefined,
             finalize=_finalize,
             trim_blocks=True,
             lstrip_blocks=True,
             autoescape=False,
+            auto_reload=self._reloads,
         )
+        environment.filters["random"] = environment.globals["lipsum"] = _another_each_time
+        return environment
 
     def get(self, name: str) -> Template:
         """The compiled template. Raises UserError for a missing file or a syntax error, with its line."""
@@ -238,16 +259,47 @@ class Templates:
         )
 
     def used(self, name: str) -> list[str]:
-        """The template and all that it includes by name."""
+        """The template and all that it includes by name, as far as they are there where they need not be."""
         return self._used(name, {})
+
+    def kept(self, name: str) -> dict[str, str]:
+        """Name -> text of all that is needed to render the template elsewhere.
+
+        Where a variable names a part, that is every text of the folders.
+        """
+        seen: dict[str, bool] = {}
+        texts = {used: self.source(used) for used in self._used(name, seen)}
+        loader = self._environment.loader
+        assert loader is not None  # set in the constructor
+        for other in self._files() if any(seen.values()) else ():
+            with suppress(UserError):  # a file that is no text cannot be a part
+                texts.setdefault(other, loader.get_source(self._environment, other)[0])
+        return texts
 
     def _used(self, name: str, seen: dict[str, bool]) -> list[str]:
         """The templates not seen before; `seen` tells of each whether a variable names what it includes."""
         if name in seen:
             return []
-        inner = list(meta.find_referenced_templates(self._environment.parse(self.source(name))))
+        tree = self._environment.parse(self.source(name))
+        free = {other for node in tree.find_all(nodes.Include) for other in self._absent(node)}
+        inner = list(meta.find_referenced_templates(tree))
         seen[name] = None in inner
-        return [name, *(used for other in inner if other is not None for used in self._used(other, seen))]
+        parts = [other for other in inner if other is not None and other not in free]
+        return [name, *(used for other in parts for used in self._used(other, seen))]
+
+    def _absent(self, include: nodes.Include) -> list[str]:
+        """The parts that are not there and need not be: by `ignore missing`, or for another of a list."""
+        named = include.template.as_const() if isinstance(include.template, _NAMED) else ""
+        choices = [named] if isinstance(named, str) else list(named)
+        absent = [name for name in choices if not self._is_there(name)]
+        return absent if include.ignore_missing or len(absent) < len(choices) else []
+
+    def _is_there(self, name: str) -> bool:
+        try:
+            parts = split_template_path(name)
+        except TemplateNotFound:  # a name that leaves the folder
+            return False
+        return any(folder.joinpath(*parts).is_file() for folder in self.folders)
 
     def _files(self) -> dict[str, Path]:
         """Every file that can be included, sorted by the name that would include it."""

@@ -246,6 +246,31 @@ def decoded(data: bytes, path: Path, what: str = "the file") -> str:
     raise UserError(f"{path} {fault}{maybe}", remedy=f"Save {what} as UTF-8.")
 
 
+def readable(data: bytes) -> str:
+    """The text of a message, such as a server's error, in the likeliest encoding, with marks for the rest.
+
+    For people to read; data are never guessed so.
+    """
+    marked = marked_encoding(data)
+    if marked is None and not _begins_utf8(data):
+        text = data.decode(UTF8, "replace")
+        if 2 * text.count("\ufffd") <= sum(not sign.isascii() for sign in text):
+            return text  # UTF-8 with a broken sign in it, which mostly is valid GB 18030 too, and nonsense
+        for encoding in (*_likeliest(data), "cp1252"):
+            with suppress(UnicodeDecodeError):
+                return data.decode(codec_of(encoding))
+    return data.decode(marked or UTF8, "replace").removeprefix(BOM)
+
+
+def _likeliest(data: bytes) -> list[str]:
+    lines = [line for line in data.splitlines() if not line.isascii()]
+    try:
+        return fitting_encodings(lines)
+    except ImportError:  # a bundle has no chardet: the encoding of whose script it holds most
+        shares = {name: _share(name, data.decode(codec, "ignore")) for name, codec in _OLD.items()}
+        return sorted(_OLD, key=lambda name: -shares[name])
+
+
 def _reads_well(text: str) -> bool:
     """Whether the letters of a text beyond ASCII are common ones of some encoding."""
     return max(_share(name, text) for name in _OLD) >= _MIN_COMMON

@@ -101,8 +101,10 @@ class TokenCounter:
     which are encoded together: one by one they would take two thirds more.
     """
 
-    def __init__(self, vocabulary: Vocabulary = "qwen2_5") -> None:
-        self.vocabulary = vocabulary
+    def __init__(self, vocabulary: Vocabulary = "qwen2_5", template: Template | None = None) -> None:
+        """`template` lays out what `chat` counts, and has its own vocabulary."""
+        self.template: Template = template or "qwen2_vl"
+        self.vocabulary: Vocabulary = "qwen3" if template == "qwen3_vl" else vocabulary
         self._lines: dict[str, int] = {}
         self._met: set[str] = set()
         """Lines that came once; most of them never come again."""
@@ -137,15 +139,15 @@ class TokenCounter:
     def _encoded(self, text: str) -> int:
         return len(encoding(self.vocabulary).encode(text, allowed_special="all"))
 
-    def chat(self, messages: Sequence[Mapping[str, str]], template: Template = "qwen2_vl") -> ChatTokens:
+    def chat(self, messages: Sequence[Mapping[str, str]], template: Template | None = None) -> ChatTokens:
         """The tokens of a chat as LLaMA-Factory lays it out, turn by turn:
 
             system     <|im_start|>system\\n{content}<|im_end|>\\n
             user       <|im_start|>user\\n{content}<|im_end|>\\n<|im_start|>assistant\\n
             assistant  {content}<|im_end|>\\n
 
-        Calls of tools and their results stand in `<tool_call>` and `<tool_response>`.
-
+        Calls of tools and their results stand in `<tool_call>` and `<tool_response>`. The layout is that of
+        `template`, or of the counter.
 
         `qwen2_vl` adds the system turn "You are a helpful assistant." when there is none or an empty one.
         Each `<image>` counts as 2 (vision start and end); what stands between them depends on the picture's
@@ -153,7 +155,7 @@ class TokenCounter:
         """
         turns = [(turn["role"], turn["content"]) for turn in messages]
         system = turns.pop(0)[1] if turns and turns[0][0] == "system" else ""
-        if not system and template == "qwen2_vl":
+        if not system and (template or self.template) == "qwen2_vl":
             system = DEFAULT_SYSTEM
         total = self.count(_FRAMES["system"].format(system)) if system else 0
         answer = 0

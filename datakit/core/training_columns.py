@@ -38,6 +38,12 @@ _PREFERENCE = (
     "This is preference data; datakit makes data for supervised training: name the answers to learn."
 )
 
+_MARKED = (
+    "This is preference data; datakit makes data for supervised training. Without the column the wanted "
+    "answers are learnt, and the unwanted ones rejected (answer_unwanted)."
+)
+MARKS = TrainingColumn(("kto_tag",), "marks of wanted and unwanted answers", _MARKED, only_chats=False)
+
 COLUMNS = (
     TrainingColumn(("videos",), "videos", only_chats=False),
     TrainingColumn(("video",), "a video"),
@@ -55,7 +61,7 @@ COLUMNS = (
         _PREFERENCE,
         only_chats=False,
     ),
-    TrainingColumn(("kto_tag",), "marks of wanted and unwanted answers", _PREFERENCE, only_chats=False),
+    MARKS,
     TrainingColumn(
         ("reward", "rewards", "reward_score"),
         "how good the answers are",
@@ -72,7 +78,7 @@ COLUMNS = (
     TrainingColumn(("system",), "the system's text"),
     TrainingColumn(("history",), "earlier turns"),
 )
-KTO = TrainingColumn(("label",), "marks of wanted and unwanted answers", _PREFERENCE)
+KTO = TrainingColumn(("label",), "marks of wanted and unwanted answers", _MARKED)
 """What a label that is true or false means beside a chat."""
 TURN_KEYS = (
     TrainingColumn(WEIGHTS, "which answers are trained on"),

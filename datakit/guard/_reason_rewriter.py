@@ -9,7 +9,7 @@ import polars as pl
 
 from datakit.core.labels import Label
 from datakit.core.language import Language, language_of
-from datakit.core.outcome import RETRY, Batch, Outcome, Reject, Rejected
+from datakit.core.outcome import RETRY, Batch, Outcome, Reject, Rejected, Retry
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Asked, AsyncRowWorker, Columns, Executor, Reviser, Row
 from datakit.guard._findings import ReasonSettings
@@ -94,8 +94,8 @@ class _Question(Annotator):
         return author.key_settings(context, FIELD, {"temperature": self.temperature})
 
     def key_fields(self, row: Row, context: StepContext) -> Any:
-        own = {name: row[name] for name in OWN}
-        fields = author.key_fields(self.template, row, context, _label(row, context), **own)
+        label = _label(row, context)
+        fields = author.key_fields(row, context, label, lambda: self.request(row, context))
         return {**fields, TRY: row[TRY]}
 
     def start(self, context: StepContext) -> AsyncRowWorker:
@@ -121,10 +121,13 @@ class _Writer(author.TextGenerator):
 
     async def answer(self, row: Row) -> Outcome:
         rng = self._context.rng("guard.reason", row["id"], row[TRY])
-        return await self.write(
+        outcome = await self.write(
             ask=lambda: self._step.request(row, self._context),
             compose=lambda: offline.reason(row, _label(row, self._context), rng),
         )
+        if isinstance(outcome, Retry) and outcome.reason in author.UNREADABLE:
+            return author.unreadable(outcome)  # paid for: it counts as one of `max_rewrites`
+        return outcome
 
 
 def _label(row: Row, context: StepContext) -> Label:
@@ -209,7 +212,7 @@ class ReasonRewriter(Reviser):
             if reject.reason.startswith(RETRY):
                 self._asked[reject.id] -= 1
                 self._retries[reject.id] = reject
-            else:
+            elif reject.reason != author.NOT_READ:  # which used up a try; others may be left
                 self._given_up.add(reject.id)
         self._held |= {id_: text for id_, text, _ in answered}
         if self._later is not None and not self._retries:

@@ -14,7 +14,7 @@ from datakit.core.factored_chats import FactoredChats, SharedAffixes, expanded, 
 from datakit.core.outcome import Reject, reject_rows
 from datakit.core.record import MESSAGES
 from datakit.core.step_context import StepContext
-from datakit.core.tokens import TokenCounter, upper_bound
+from datakit.core.tokens import Template, TokenCounter, upper_bound
 from datakit.core.transform import FactoredChatsWorker, Guard, Worker
 
 MESSAGES_COLUMN = "messages"
@@ -61,13 +61,13 @@ class PromptLength(Guard):
                 f"`{self.column}` holds {dtype}, neither messages nor texts",
                 remedy="Name a column of texts with `column:`.",
             )
-        return _Check(self, dtype == MESSAGES)
+        return _Check(self, dtype == MESSAGES, context.chat_layout)
 
 
 class _Check(FactoredChatsWorker):
-    def __init__(self, guard: PromptLength, chats: bool) -> None:
+    def __init__(self, guard: PromptLength, chats: bool, layout: Template) -> None:
         self.guard, self.chats = guard, chats
-        self.counter = TokenCounter()
+        self.counter = TokenCounter(template=layout)
 
     def factored(self, records: FactoredChats) -> tuple[FactoredChats, list[Reject]]:
         frame, column = records.frame, records.frame[self.guard.column]

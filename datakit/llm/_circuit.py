@@ -9,8 +9,8 @@ IN_A_ROW = 20
 _LAST, _SHARE = 100, 0.6
 """Or so large a share of the last calls."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
-NEVER_UP_S = 8.0
-"""An endpoint that has not answered once is given up sooner: more likely its address is wrong."""
+MOST_TOLD_S = 300.0
+"""So long an endpoint is waited for that says itself how long (Retry-After), whatever the recipe says."""
 
 
 class Circuit:
@@ -28,7 +28,8 @@ class Circuit:
         self._probe_at = 0.0
         self._pause_s = _FIRST_PAUSE_S
         self._probing = False
-        self._ever_up = False
+        self._patience_s = max_down_s
+        self._is_given_up = False
 
     @property
     def is_open(self) -> bool:
@@ -51,29 +52,37 @@ class Circuit:
 
     def answered(self) -> None:
         """Somebody is there."""
-        self._ever_up = True
         self._in_a_row = 0
         self._last.append(True)
         if self.is_open:
             self._down_since, self._pause_s = None, _FIRST_PAUSE_S
+            self._patience_s = self._max_down_s
             self._last.clear()
 
-    def failed(self, now: float, sent_at: float) -> None:
-        """A call came to nothing."""
+    def failed(self, now: float, sent_at: float, wait_s: float | None = None) -> None:
+        """A call came to nothing; `wait_s` is what the server asked to wait, where it did."""
         if self._down_since is not None:
             if sent_at >= self._down_since:
                 self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
-                self._probe_at = now + self._pause_s
+                self._plan_probe(now, wait_s)
             return
         self._in_a_row += 1
         self._last.append(False)
         share = self._last.count(False) / _LAST
         if self._in_a_row >= IN_A_ROW or (len(self._last) == _LAST and share >= _SHARE):
-            self._down_since, self._probe_at = now, now + self._pause_s
+            self._down_since = now
+            self._plan_probe(now, wait_s)
 
     def given_up(self, now: float) -> bool:
         """Whether the endpoint has been down for longer than is waited for."""
-        if self._down_since is None:
-            return False
-        patience = self._max_down_s if self._ever_up else min(self._max_down_s, NEVER_UP_S)
-        return self._probe_at > self._down_since + patience
+        return self._down_since is not None and self._is_given_up
+
+    def _plan_probe(self, now: float, wait_s: float | None) -> None:
+        """Sets the clock for the next probe; the last one comes when all that is waited for has passed."""
+        assert self._down_since is not None
+        told_s = now - self._down_since + (wait_s or 0.0)
+        if wait_s and told_s <= MOST_TOLD_S:
+            self._patience_s = max(self._patience_s, told_s)
+        until = self._down_since + self._patience_s
+        self._is_given_up = now >= until
+        self._probe_at = min(now + max(self._pause_s, wait_s or 0.0), until)

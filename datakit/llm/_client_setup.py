@@ -87,17 +87,31 @@ def proxy_of(url: str) -> str | None:
 
     Raises UserError for a proxy that cannot be used.
     """
+    host = urllib.parse.urlsplit(url).hostname or ""
+    variable = proxy_variable(url)
+    if variable is None:
+        return None
+    address = urllib.request.getproxies()[variable.removesuffix("_PROXY").lower()]
+    proxy = address if "://" in address else f"http://{address}"
+    _check_proxy(proxy, variable, host)
+    return proxy
+
+
+def proxy_variable(url: str) -> str | None:
+    """The environment variable that names the proxy for this address; None where none is asked."""
     parts = urllib.parse.urlsplit(url)
     host = parts.hostname or ""
     if host in _LOOPBACK or urllib.request.proxy_bypass(host):
         return None
     proxies = urllib.request.getproxies()
     which = next((name for name in (parts.scheme, "all") if proxies.get(name)), None)
-    if which is None:
-        return None
-    proxy = proxies[which] if "://" in proxies[which] else f"http://{proxies[which]}"
-    _check_proxy(proxy, f"{which.upper()}_PROXY", host)
-    return proxy
+    return None if which is None else f"{which.upper()}_PROXY"
+
+
+def shown_proxy(proxy: str) -> str:
+    """A proxy's address without name and password."""
+    parts = urllib.parse.urlsplit(proxy)
+    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
 
 
 def _check_proxy(proxy: str, variable: str, host: str) -> None:
@@ -109,7 +123,7 @@ def _check_proxy(proxy: str, variable: str, host: str) -> None:
         raise UserError(
             f"{variable} is no address of a proxy", remedy=remedy, exit_code=Exit.PROVIDER
         ) from None
-    shown = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+    shown = shown_proxy(proxy)
     if parts.scheme in ("socks5", "socks5h", "socks4", "socks4a"):
         if importlib.util.find_spec("aiohttp_socks") is None:
             raise UserError(

@@ -18,11 +18,13 @@ from datakit.llm._client_setup import (
     proxy_of,
 )
 from datakit.llm._faults import Fault
+from datakit.llm._proxy_faults import AUTHENTICATION, proxy_fault, refused_by_proxy, socks_errors
 from datakit.llm._wire import Body, Reply, Wire, in_utf8
 from datakit.llm.provider import Provider
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     import aiohttp
 
@@ -65,35 +67,36 @@ class Connection(Wire):
         )
 
     async def post(self, body: Body) -> Reply | Fault:
-        import aiohttp
-
-        session = self._open()
-        try:
-            async with session.post(
-                self.url, data=_payload_class()(body), proxy=self._http_proxy
-            ) as response:
-                return Reply(
-                    response.status, response.headers, in_utf8(await response.read(), response.charset)
-                )
-        except aiohttp.ClientConnectorCertificateError as error:
-            return self.safe(_untrusted(error))
-        except (aiohttp.ClientError, OSError) as error:  # a timeout is one of the latter
-            return self.lost(error)
+        payload = _payload_class()(body)
+        return await self._replied(
+            lambda session: session.post(self.url, data=payload, proxy=self._http_proxy), "connection_lost"
+        )
 
     async def get(self, url: str) -> Reply | Fault:
+        return await self._replied(lambda session: session.get(url, proxy=self._http_proxy), "unreachable")
+
+    async def _replied(
+        self,
+        request: Callable[[aiohttp.ClientSession], AbstractAsyncContextManager[aiohttp.ClientResponse]],
+        no_connection: str,
+    ) -> Reply | Fault:
+        """The reply to a request; `no_connection` is the reason where nobody takes the connection."""
         import aiohttp
 
         try:
-            async with self._open().get(url, proxy=self._http_proxy) as response:
-                return Reply(
-                    response.status, response.headers, in_utf8(await response.read(), response.charset)
-                )
+            async with request(self._open()) as response:
+                if self._proxy is not None and response.status == AUTHENTICATION:
+                    return refused_by_proxy(self._proxy)
+                data = in_utf8(await response.read(), response.charset)
+                return Reply(response.status, response.headers, data)
         except aiohttp.ClientConnectorCertificateError as error:
             return self.safe(_untrusted(error))
-        except aiohttp.ClientConnectorError as error:
-            return self.lost(error, "unreachable")
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            return self.lost(error)
+        except _lost_by(aiohttp.ClientError) as error:
+            fault = None if self._proxy is None else proxy_fault(error, self._proxy, no_connection)
+            if fault is not None:
+                return self.safe(fault)
+            is_connection = isinstance(error, aiohttp.ClientConnectorError)
+            return self.lost(error, no_connection if is_connection else "connection_lost")
 
     @property
     def _http_proxy(self) -> str | None:
@@ -111,7 +114,14 @@ class Connection(Wire):
             if self._proxy is not None and is_socks(self._proxy):
                 from aiohttp_socks import ProxyConnector
 
-                connector = ProxyConnector.from_url(self._proxy, limit=0, keepalive_timeout=60)
+                # socks5h, socks4a: names are the proxy's to look up
+                scheme, _, place = self._proxy.partition("://")
+                connector = ProxyConnector.from_url(
+                    f"{scheme.rstrip('ha')}://{place}",
+                    rdns=scheme[-1] in "ha" or None,
+                    limit=0,
+                    keepalive_timeout=60,
+                )
             else:
                 connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
             self._session = aiohttp.ClientSession(
@@ -121,6 +131,11 @@ class Connection(Wire):
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
+
+
+def _lost_by(client_error: type[Exception]) -> tuple[type[Exception], ...]:
+    """The errors of a call without a reply; a timeout is an OSError."""
+    return client_error, OSError, ValueError, *socks_errors()
 
 
 def _untrusted(error: Exception) -> Fault:

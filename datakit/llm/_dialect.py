@@ -14,6 +14,7 @@ from datakit.llm.request import Request, Turn
 
 _SWITCHED_ON = "stream"
 """The one fault whose remedy is to ask for more: an endpoint that only streams."""
+_LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
 
 
 class Dialect:
@@ -46,6 +47,15 @@ class Dialect:
         )
         body = self.provider.encode(question)
         return orjson.dumps(merged(body, self._extra) if self._extra else body)
+
+    def question(self, request: Request) -> dict[str, Any]:
+        """The body as it would be sent, without what changes no answer: the limit of its length, streaming
+        and the way in which JSON is asked for. Reads the pictures. Raises ImageProblem."""
+        settings = self.provider.settings
+        strictest = self.provider.structured[0]
+        question = Question(request, settings.model, strictest, settings.max_image_pixels)
+        body = merged(self.provider.encode(question), self._extra)
+        return {name: value for name, value in body.items() if name not in _LIMITS}
 
     def adapt(self, fault: Fault, version: int) -> bool:
         """Leaves out what a body of this version was refused for; False when nothing is left to leave out.

@@ -6,14 +6,16 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
 
 from datakit.core.errors import StopProvider
 from datakit.core.settings import LlmSettings
 from datakit.llm._circuit import Circuit
+from datakit.llm._client_setup import proxy_variable
 from datakit.llm._connection import Connection
 from datakit.llm._dialect import Dialect
 from datakit.llm._evidence import OF_RECORD, Evidence, remedy_of
-from datakit.llm._faults import Fault
+from datakit.llm._faults import SAID_200, Fault
 from datakit.llm._pace import Limiter
 from datakit.llm._wire import Body
 from datakit.llm.answer import Answer
@@ -23,6 +25,16 @@ from datakit.llm.request import Request, Turn
 
 DOWN = frozenset({"server_error", "timed_out", "connection_lost", "body_malformed"})
 """Faults that count towards the circuit: nobody who makes sense is there."""
+
+
+def trouble(address: str, last_fault: str) -> str:
+    """What is wrong with an endpoint of which nothing but failures came. One that says 200 is not down, and
+    one behind a proxy that is down need not be."""
+    if last_fault.startswith(SAID_200):
+        return f"{address} answers, but with nothing that could be used; the last: {last_fault}"
+    if last_fault.startswith("the proxy "):
+        return f"{address} cannot be reached: {last_fault}"
+    return f"{address} is down; the last failure: {last_fault}"
 
 
 class Endpoint:
@@ -95,11 +107,11 @@ class Endpoint:
         self.attempts[reason] += 1
         if isinstance(outcome, Fault):
             self.evidence.heard(outcome)
-        else:
+        elif not outcome.is_withheld:
             self.evidence.answered()
         if reason in DOWN:
             self.last_fault = outcome.detail if isinstance(outcome, Fault) else ""
-            self.circuit.failed(now, sent_at)
+            self.circuit.failed(now, sent_at, outcome.wait_s if isinstance(outcome, Fault) else None)
             self.limiter.overloaded(now, sent_at)
         else:
             self.circuit.answered()
@@ -128,7 +140,7 @@ class Endpoint:
     def down(self) -> StopProvider:
         """The error for an endpoint that stays down."""
         return StopProvider(
-            f"{self.address} is down; the last failure: {self.last_fault}",
+            trouble(self.address, self.last_fault),
             "What was answered is stored. Run the same command again when the endpoint is well.",
         )
 
@@ -149,6 +161,17 @@ class Endpoint:
             return StopProvider(
                 f"{address} does not know the model {settings.model}. {fault.detail}",
                 f"{remedy} Set llm.model.",
+            )
+        if fault.is_far:
+            return StopProvider(
+                f"{address} asks to come back in {(fault.wait_s or 0) / 60:,.0f} minutes. {fault.detail}",
+                "What was answered is stored. Run the same command again then.",
+            )
+        if fault.reason == "proxy":
+            variable, host = proxy_variable(self.connection.url), urlsplit(self.connection.url).hostname
+            return StopProvider(
+                f"{address} cannot be reached: {fault.detail}",
+                f"Set {variable} to scheme://NAME:PASSWORD@HOST:PORT of your proxy, or NO_PROXY={host}.",
             )
         if fault.reason == "certificate":
             return StopProvider(

@@ -22,13 +22,14 @@ LIKE = 32
 
 _OWN = re.compile(r"\S*\d\S*|`[^`]*`|'[^']*'|\"[^\"]*\"")
 """Words of a message that are about one request: counts, ids, quotes."""
-_OF_ITS_RECORD = frozenset({"content_filter"})
-"""Refusals that are verdicts about what was sent, however many there are."""
+_LATER = "later"
+"""Counts what asks to come back after longer than a record is waited for."""
 OF_RECORD = {
     "key": "key_refused",
     "account": "account_refused",
     "model": "model_refused",
     "address": "address_refused",
+    "proxy": "proxy_refused",
 }
 """What would stop the build -> the reason of a record that alone was refused so."""
 
@@ -48,6 +49,11 @@ _REMEDIES = (
         r"",
         "Take a model that sees pictures, or start the server so that it takes them "
         "(vLLM: --limit-mm-per-prompt).",
+    ),
+    (
+        "content_filter",
+        r"",
+        "Look at the template, which goes with every request, or take another model or service.",
     ),
     ("", r"think", "Set llm.thinking: disabled (or enabled), as the message asks."),
     ("", r"stream", "Set llm.stream: true, or take another model."),
@@ -79,6 +85,9 @@ class Evidence:
         self._in_a_row: Counter[str] = Counter()
         self._words: Counter[str] = Counter()
         self._kinds: Counter[str] = Counter()
+        self.answers = 0
+        self.refused_in_a_row = 0
+        """Records refused in words of no known meaning since the last answer."""
 
     @property
     def most_open(self) -> int | None:
@@ -89,26 +98,40 @@ class Evidence:
         """An answer came, whatever it is worth: requests are taken as they are sent."""
         self.has_answered = self._is_open = True
         self._in_a_row.clear()
+        self.refused_in_a_row = 0
+        self.answers += 1
 
     def heard(self, fault: Fault) -> None:
         """No answer came. What is left out and asked again is not heard of before that fails too."""
         if fault.fate == "again":
             self._is_open = True  # whoever is slow or busy does not refuse
+            self._in_a_row[_LATER] += fault.is_far
         elif fault.fate == "stop":
             self._in_a_row[fault.reason] += 1
-        elif fault.fate != "adapt" and fault.reason not in _OF_ITS_RECORD:
-            self._words[_OWN.sub("#", fault.detail)] += 1
+        elif fault.fate != "adapt":
+            self._words[likeness(fault)] += 1
             self._kinds[f"{fault.reason} {fault.detail[:8]}"] += 1
 
     def ends(self, fault: Fault) -> Fault | None:
         """Why no call can succeed at the endpoint, as `fault` is the newest sign of it; else None."""
         if fault.reason == "certificate":
             return fault  # found out by this machine, not told by a server
-        if fault.fate == "stop":
+        if fault.fate == "stop" or fault.is_far:
             enough = TURNED if self.has_answered else CONFIRMED
-            return fault if self._in_a_row[fault.reason] >= enough else None
+            kind = _LATER if fault.is_far else fault.reason
+            return fault if self._in_a_row[kind] >= enough else None
         if self.has_answered or fault.fate == "again":
             return None
-        same = self._words[_OWN.sub("#", fault.detail)]
+        same = self._words[likeness(fault)]
         like = self._kinds[f"{fault.reason} {fault.detail[:8]}"]
         return replace(fault, fate="stop") if same >= SAME or like >= LIKE else None
+
+
+def likeness(fault: Fault) -> str:
+    """A fault's words without those that are about one request."""
+    return _OWN.sub("#", fault.detail)
+
+
+def of_its_record(fault: Fault) -> Fault:
+    """What would have stopped the build, as the trouble of one record: others were answered meanwhile."""
+    return replace(fault, fate="retry", reason=OF_RECORD.get(fault.reason, fault.reason))

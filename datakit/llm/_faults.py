@@ -11,10 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from datakit.core.text_encoding import readable
 from datakit.llm import chat_answer
 
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 """Statuses that a later try may turn into an answer. Others of 500 and above count too."""
+
+SAID_200 = "HTTP 200"
+"""How the detail of a fault begins that came with the status of an answer."""
 
 LONGEST_WAIT_S = 300.0
 """A longer Retry-After leaves the record to the next run."""
@@ -44,18 +48,32 @@ class Fault:
         """Whether waiting for the next try is worth it."""
         return self.fate in ("again", "stop") and (self.wait_s or 0.0) <= LONGEST_WAIT_S
 
+    @property
+    def is_far(self) -> bool:
+        """Whether the server asks to come back later than a record is waited for."""
+        return self.fate == "again" and (self.wait_s or 0.0) > LONGEST_WAIT_S
+
 
 _CONTEXT = re.compile(
     r"context_length_exceeded|maximum context length|context length|context window|input is too long"
     r"|prompt is too long|range of input length|longer than the maximum model length|max_model_len",
     re.I,
 )
-_FILTER = re.compile(
-    r"content_filter|content_policy|content management policy|data_inspection_failed|inappropriate content"
-    r"|safety system|moderation",
-    re.I,
+_FILTER_WORDS = (
+    r"content[_ ]?filter|content[_ ]?policy|content management policy|data_?inspection_?failed"
+    r"|inappropriate content|prohibited_content|image_safety|safety system|moderation"
 )
-_FLAGGED = re.compile(rf"{_FILTER.pattern}|input was flagged|flagged_input|flagged (?:as|for|by)", re.I)
+_FILTER_CODE = re.compile(rf"(?i:{_FILTER_WORDS})|\bSAFETY\b")
+"""Codes and words by which services say that they will not have what was sent."""
+_FILTER = re.compile(
+    rf"{_FILTER_CODE.pattern}|(?i:(?:unsafe|sensitive|harmful|prohibited) (?:content|information|image|text)"
+    r"|(?:violates?|against|breach(?:es)? of) (?:our |the )?(?:\w+ ){0,2}(?:polic|guideline|law)"
+    r"|safety (?:filter|polic|check|reason|setting|guideline)"
+    r"|(?:blocked|refused|rejected) (?:by|for|due to) (?:\w+ ){0,3}(?:safety|polic|legal))"
+    r"|敏感|违规|違規|不安全|不合规|内容安全|内容审核|涉黄|涉政|不当内容|法律法规"
+)
+"""The same in other words, where nothing but what was sent can be meant."""
+_FLAGGED = re.compile(rf"{_FILTER_CODE.pattern}|(?i:input was flagged|flagged_input|flagged (?:as|for|by))")
 """Words of a 403 about what was sent, not about the key (OpenRouter's moderation)."""
 _IMAGE = re.compile(
     r"invalid_image|image_parse|image_url|unsupported image|invalid image|cannot identify image"
@@ -79,6 +97,18 @@ _NO_MONEY = re.compile(
     r"insufficient_quota|billing|arrearage|exceeded your current quota|insufficient balance", re.I
 )
 
+
+_SPOKEN = (
+    (
+        re.compile(r"invalid_api_key|(?:incorrect|invalid) (?:api )?key|unauthori[sz]ed|authenticat", re.I),
+        401,
+    ),
+    (_NO_MONEY, 402),
+    (_THROTTLED, 429),
+    (_MODEL, 404),
+    (re.compile(r"invalid.?(?:request|parameter)|bad request", re.I), 400),
+)
+"""Words of an error that came with 200 -> the status that it should have had."""
 
 _SAYING = (
     *("code", "error_code", "type", "param", "loc", "message", "error_msg", "msg", "detail", "details"),
@@ -117,7 +147,25 @@ def of_server(reason: str, detail: str) -> bool:
 def fault_of(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     """The meaning of an answer that is not 200."""
     message = message_of(body)
-    detail = f"HTTP {status}: {message[:_SHOWN_CHARS]}"
+    return _meaning(status, message, f"HTTP {status}: {message[:_SHOWN_CHARS]}", retry_after(headers))
+
+
+def fault_within(code: int | None, body: bytes) -> Fault:
+    """The meaning of an error that the body of a 200 holds; `code` is its own where that may be a status.
+
+    Its words say what it is about; where they do not, the server failed.
+    """
+    message = message_of(body)
+    detail = f"{SAID_200} with an error in its body: {message[:_SHOWN_CHARS]}"
+    if code is not None and 400 <= code < 600:
+        return _meaning(code, message, detail, None)
+    if (refused := _refused(message, detail)).reason != "request_refused":
+        return refused
+    status = next((status for words, status in _SPOKEN if words.search(message)), 500)
+    return _meaning(status, message, detail, None)
+
+
+def _meaning(status: int, message: str, detail: str, wait_s: float | None) -> Fault:
     if status == 403 and _FLAGGED.search(message):
         return Fault("reject", "content_filter", detail)
     if status in (401, 403):
@@ -127,20 +175,22 @@ def fault_of(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
         return Fault("stop", "account", detail)
     if status in AGAIN or status >= 500:
         reason = "rate_limited" if status == 429 else "timed_out" if status == 408 else "server_error"
-        return Fault("again", reason, detail, retry_after(headers))
+        return Fault("again", reason, detail, wait_s)
     if status in (400, 404) and _MODEL.search(message):
         return Fault("stop", "model", detail)
     if status == 404 and of_server("image_refused", message):  # OpenRouter's, for a model that sees nothing
         return Fault("retry", "images_off", detail)
     if status in (404, 405):
         return Fault("stop", "address", detail)
+    if status == 407:
+        return Fault("stop", "proxy", detail)
     if status == 413:
         return Fault("retry", "request_too_large", detail)
     return _refused(message, detail)
 
 
 def _refused(message: str, detail: str) -> Fault:
-    """The meaning of a 400 or 422: something about this request."""
+    """The meaning of a 400, a 422 or a status without a meaning of its own: something about this request."""
     if _CONTEXT.search(message):
         return Fault("retry", "context_too_long", detail)
     if _FILTER.search(message):
@@ -170,7 +220,7 @@ def message_of(body: bytes) -> str:
     try:
         value = chat_answer.parse(body)
     except ValueError:
-        value = body.decode("utf-8", "replace")
+        value = readable(body)
     inner = value.get("error") if isinstance(value, dict) else None
     words = (_words(inner) if isinstance(inner, dict) else []) or _words(value)
     if not words and isinstance(value, dict | list) and value:

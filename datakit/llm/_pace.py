@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from datakit.llm._faults import LONGEST_WAIT_S
+
 SHARE = 0.98
 """Of an allowed rate is used: clocks differ, and calls arrive in another rhythm than they left in."""
 _BURST_S = 0.5
@@ -19,6 +21,12 @@ _RECENT, _MANY_THROTTLED, _MANY_FAILED = 20, 6, 10
 """Of so many answers so many 429 or failures are a sign; fewer are accidents, and slow little down."""
 _SELDOM_S = 5.0
 _SLOWER, _LEAST_SHARE, _RECOVERY, _PAUSE_S = 0.97, 0.3, 0.001, 0.5
+_NEARLY = 0.8
+"""A 429 about tokens when less than this share of the limit was used in a minute is the sign of a server that
+counts what calls may use at most."""
+_DOUBT_S = 90.0
+"""For so long that is counted then; twice as long when the sign comes again: others may share the limit."""
+_LEARNT_FROM = 50
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|us|µs|ns|s|m|h|d)?")
 _UNIT_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -34,6 +42,11 @@ class Pace:
         self._due = 0.0
         self._sent: deque[list[float]] = deque()
 
+    @property
+    def per_minute(self) -> float:
+        """Units a minute; 0 while no limit is known."""
+        return (self.rate or 0.0) * 60
+
     def ready_at(self) -> float:
         """The moment from which the next call may go."""
         return self._due if self.rate else 0.0
@@ -47,7 +60,8 @@ class Pace:
                 self._sent.popleft()
         self._sent[-1][1] += units
         if self.rate:
-            self._due = max(self._due, now - self.burst_s) + units / self.rate
+            seconds = units / self.rate
+            self._due = max(self._due, now - self.burst_s) + seconds
 
     def give_back(self, units: float) -> None:
         """A call used so many units less than was taken (or more, when negative)."""
@@ -69,6 +83,43 @@ class Pace:
         if self.rate is None and self._sent:
             self._due = max(self._sent[0][0] + sum(units for _, units in self._sent) / rate, now - _BURST_S)
         self.rate = rate
+
+
+class _Usage:
+    """Which share of what calls may use at most they really use, so that limits of tokens are used up."""
+
+    def __init__(self) -> None:
+        self._share, self._answers = 1.0, 0
+        self._taken: dict[float, deque[float]] = {}
+        self._used: deque[tuple[float, float]] = deque()
+        self._used_units = 0.0
+        self.now = 0.0
+
+    def used_within(self, now: float) -> float:
+        """Tokens that were used in the last minute."""
+        while self._used and self._used[0][0] < now - _WINDOW_S:
+            self._used_units -= self._used.popleft()[1]
+        return self._used_units
+
+    def taken(self, most: float, *, all_of_it: bool) -> float:
+        """What to count for a call that goes: what it is expected to use, once answers have shown that."""
+        units = most if all_of_it else most * self._share
+        self._taken.setdefault(most, deque()).append(units)
+        return units
+
+    def back(self, most: float, used: float | None) -> float:
+        """What had been counted for a call that came back."""
+        waiting = self._taken.get(most)
+        units = waiting.popleft() if waiting else most
+        if not waiting:
+            self._taken.pop(most, None)
+        if used and most:
+            self._used.append((self.now, used))
+            self._used_units += used
+            self.used_within(self.now)  # forgets what is older
+            self._answers += 1
+            self._share += (used / most - self._share) / min(self._answers, _LEARNT_FROM)
+        return units
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +169,8 @@ class Limiter:
         self.requests, self.tokens = Pace(requests_per_minute), Pace(tokens_per_minute)
         self.refunds = True
         """Whether a call counts by the tokens that it used; else by those that it might have used."""
+        self._usage = _Usage()
+        self._doubted_at, self._doubt_s = 0.0, _DOUBT_S
         self._given = {"requests": requests_per_minute, "tokens": tokens_per_minute}
         self._learnt: dict[str, float] = {}
         self._window = float(min(most_open, _FIRST_OPEN))
@@ -146,18 +199,22 @@ class Limiter:
     def sent(self, now: float, tokens: float) -> None:
         """A call goes; `tokens` is what it may use at most."""
         self.open += 1
+        self._usage.now = now
         if not self._since:
             self._since = now
         self.requests.take(now, 1.0)
-        self.tokens.take(now, tokens)
+        if not self.refunds and now - self._doubted_at > self._doubt_s:
+            self.refunds, self._doubt_s = True, 2 * self._doubt_s
+        self.tokens.take(now, self._usage.taken(tokens, all_of_it=not self.refunds))
 
     def back(self, reserved: float, used: float | None) -> None:
         """A call came back. `used` is None when it did not count at the server (refused, lost)."""
         self.open -= 1
+        taken = self._usage.back(reserved, used)
         if used is None:
-            self.tokens.give_back(reserved)
-        elif self.refunds:
-            self.tokens.give_back(reserved - used)
+            self.tokens.give_back(taken)
+        elif self.refunds and used > 0:  # a server that does not count says 0
+            self.tokens.give_back(taken - used)
 
     def heard(self, limits: Mapping[str, Headers | None], now: float) -> None:
         """Learns limits from what an answer says of them."""
@@ -175,6 +232,7 @@ class Limiter:
 
     def accepted(self, now: float) -> None:
         """A call was answered."""
+        self._usage.now = now
         self._recent.append("answered")
         self._accepted += 1
         if self.open + 1 >= self._window * 0.8 and self._window < self.most_open:
@@ -192,12 +250,14 @@ class Limiter:
 
     def throttled(self, now: float, sent_at: float, wait_s: float | None, about_tokens: bool) -> None:
         """A call was refused with 429; `about_tokens` when the server's words speak of tokens."""
-        if wait_s is not None:
+        if wait_s is not None and wait_s <= LONGEST_WAIT_S:  # beyond it one record waits for the next run
             self._not_before = max(self._not_before, now + wait_s)
         if sent_at < self._cut_at + _CUT_AFTER_S:
             return  # an echo of what the last cut answers
-        if about_tokens and self.needs_tokens and self.refunds:
-            self.refunds, self._cut_at = False, now  # this server counts what a call may use at most
+        is_odd = self._usage.used_within(now) < _NEARLY * self.tokens.per_minute
+        if about_tokens and self.needs_tokens and self.refunds and is_odd:
+            self.refunds, self._doubted_at = False, now  # it seems to count what calls may use at most
+            self._cut_at = now
             return
         self._recent.append("throttled")
         many = self._recent.count("throttled") >= _MANY_THROTTLED

@@ -76,8 +76,11 @@ class Wire(ABC):
 
 
 def in_utf8(data: bytes, charset: str | None) -> bytes:
-    """A body in UTF-8, which JSON has to be, whichever encoding its header names."""
-    if charset is None:
+    """A body in UTF-8, which JSON has to be, whichever encoding its header names.
+
+    A header that names Latin-1 mostly is the default of a server that knows of none: it is not believed.
+    """
+    if charset is None or charset.lower() in _DEFAULTS:
         return data
     try:
         data.decode()
@@ -85,3 +88,6 @@ def in_utf8(data: bytes, charset: str | None) -> bytes:
         with contextlib.suppress(LookupError, UnicodeError):  # no such encoding, or the header is wrong
             return data.decode(charset).encode()
     return data
+
+
+_DEFAULTS = ("iso-8859-1", "latin-1", "latin1", "us-ascii", "ascii", "windows-1252")

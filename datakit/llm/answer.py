@@ -33,6 +33,11 @@ class Answer:
     """The prompt's token ids, when they were asked for and the server gives them."""
 
     @property
+    def is_withheld(self) -> bool:
+        """Whether a filter, or the model itself, refused to answer."""
+        return self.finish_reason == "content_filter" or bool(self.refusal.strip())
+
+    @property
     def parted(self) -> Parted:
         """Answer and thinking."""
         return parted_reply(self.content, self.reasoning, self.finish_reason)

@@ -10,15 +10,21 @@ from jinja2 import UndefinedError
 from datakit.core.errors import UserError
 from datakit.core.image import ImageProblem
 from datakit.core.labels import Label
-from datakit.core.outcome import Done, Outcome, Rejected, Retry
+from datakit.core.outcome import REFUSAL, Done, Outcome, Rejected, Retry
 from datakit.core.record import digest
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Row
 from datakit.core.workers import AsyncRowWorker
 from datakit.llm import json_answer, offline
 from datakit.llm.answer_schema import AnswerSchema
+from datakit.llm.asked_once import FREE, AskedOnce
 from datakit.llm.request import ModelClient, Request
 
+NOT_READ = "answer_unreadable"
+UNREADABLE = frozenset({"answer_empty", "answer_malformed", "answer_truncated", "thinking_cut"})
+"""Reasons for which an answer that was paid for is none."""
+MOST_RUNS = 3
+"""That pay for the same question, when no answer to it is in the form that was asked for."""
 LABEL_VARIABLES = frozenset({"label_json", "label_names", "labels", "label_info"})
 """Template variables that come from the label file, not from a record."""
 
@@ -69,14 +75,21 @@ def key_settings(context: StepContext, field: str, keyed: Row) -> Row:
     }
 
 
-def key_fields(template: str, row: Row, context: StepContext, label: Label | None, **given: Any) -> Row:
-    """The content of the request: the rendered text and the pictures' digests, or what the writer reads."""
-    images = [context.files.sha256(path) for path in row["images"] or []]
+def key_fields(row: Row, context: StepContext, label: Label | None, ask: Callable[[], Request]) -> Row:
+    """The content of the very request that is sent, or what the offline writer reads."""
     if not is_offline(context):
-        return {"text": rendered(template, row, context, label, **given), "images": images}
+        return request_fields(ask(), context)
+    images = [context.files.sha256(path) for path in row["images"] or []]
     read = {name: row.get(name) for name in offline.READS}
     label_facts = [label.name, label.description, *label.confusable_with] if label else None
     return {"id": row["id"], "images": images, "label": label_facts, **read}
+
+
+def request_fields(request: Request, context: StepContext) -> Row:
+    """The request's words and its pictures' digests. Pictures enter by content, never by path."""
+    images = [context.files.sha256(path) for path in request.images]
+    fields: Row = {"text": request.text, "images": images}
+    return {**fields, "system": request.system} if request.system else fields
 
 
 def rendered(template: str, row: Row, context: StepContext, label: Label | None, **given: Any) -> str:
@@ -129,6 +142,7 @@ class TextGenerator(AsyncRowWorker):
 
     def __init__(self, context: StepContext) -> None:
         self._client = None if is_offline(context) else client_of(context)
+        self._asked_once = None if self._client is None else AskedOnce(context)
         self._model, self._context = context.llm.model, context
 
     @property
@@ -141,21 +155,24 @@ class TextGenerator(AsyncRowWorker):
     async def write(self, ask: Callable[[], Request], compose: Callable[[], str] | None = None) -> Outcome:
         """The raw answer with its writer, or the reason why there is none."""
         try:
-            if self._client is None:
+            if self._asked_once is None:
                 assert compose is not None  # steps that cannot be composed are refused by `need_model`
                 return Done({"text": compose(), "by": offline.NAME}, {"model": offline.NAME})
             request = ask()
-            key = self._unread_key(request)
-            stored = self._read_now(key, request)
-            if stored is not None:
-                return stored
-            reply = await self._client.complete(request)
+            return await self._asked_once.answer(request, lambda: self._asked(request))
         except ImageProblem as problem:
             return Rejected(problem.reason, problem.detail)
+
+    async def _asked(self, request: Request) -> Outcome:
+        """The answer of the model; one that was paid for and can be read by now comes first."""
+        assert self._client is not None  # `write` composes the text then
+        key = self._unread_key(request)
+        stored = self._read_now(key, request)
+        if stored is not None:
+            return stored
+        reply = await self._client.complete(request)
         if isinstance(reply, Retry) and reply.meta.get("raw"):
-            kept = {"raw": reply.meta["raw"], "reason": reply.reason, "reading": json_answer.VERSION}
-            meta = {name: value for name, value in reply.meta.items() if name != "raw"}
-            self._context.sub_results.keep_unread(key, Done(kept, meta))
+            return self._unread(key, reply)
         if isinstance(reply, Rejected | Retry):
             return reply
         meta = {
@@ -172,18 +189,36 @@ class TextGenerator(AsyncRowWorker):
         }
         return Done({"raw": reply.raw, "by": self._model}, meta)
 
+    def _unread(self, key: bytes, reply: Retry) -> Outcome:
+        """Keeps an answer that cannot be read. One run more, until the question was paid for often enough."""
+        before = self._context.sub_results.get(key)
+        runs = 1 + (before.raw.get("runs", 1) if isinstance(before, Done) else 0)
+        kept = {
+            "raw": reply.meta["raw"],
+            "reason": reply.reason,
+            "reading": json_answer.VERSION,
+            "runs": runs,
+        }
+        meta = {name: value for name, value in reply.meta.items() if name != "raw"}
+        self._context.sub_results.keep_unread(key, Done(kept, meta))
+        is_last = reply.reason == "answer_malformed" and runs >= MOST_RUNS
+        return unreadable(reply) if is_last else reply
+
     def _unread_key(self, request: Request) -> bytes:
         """Where an answer to this question that nobody could read is kept."""
         images = [self._context.files.sha256(path) for path in request.images]
         llm = self._context.llm
         model = [self._model, llm.key_settings(), llm.max_image_pixels]
-        question = [
+        question: list[Any] = [
             request.text,
             request.system,
             request.temperature,
             request.sample,
             request.schema.example(),
         ]
+        choices = [kind for _, kind in request.schema.values if isinstance(kind, tuple)]
+        if request.image_first or any("|" in choice for kind in choices for choice in kind):
+            question += [request.image_first, choices]  # the example alone does not tell these apart
         return digest(["unread", model, question, images])
 
     def _read_now(self, key: bytes, request: Request) -> Done | None:
@@ -196,21 +231,19 @@ class TextGenerator(AsyncRowWorker):
             or json_answer.read(kept.raw["raw"], request.schema, request.text) is None
         ):
             return None
-        free = {
-            "tokens_in": 0,
-            "tokens_out": 0,
-            "tokens_cached": 0,
-            "cost_usd": 0.0,
-            "seconds": 0.0,
-            "requests": 0,
-        }
-        meta = {"model": self._model, **free, "paid_earlier": kept.meta}
+        meta = {"model": self._model, **FREE, "paid_earlier": kept.meta}
         return Done({"raw": kept.raw["raw"], "by": self._model}, meta)
 
     async def close(self) -> None:
         """Closes the client's connections."""
         if self._client is not None:
             await self._client.close()
+
+
+def unreadable(reply: Retry) -> Rejected:
+    """An answer that is not asked for again. Where no other can be read either, the reject is not stored."""
+    meta = {name: value for name, value in reply.meta.items() if name != "raw"}
+    return Rejected(NOT_READ, f"{reply.reason}: {reply.detail}", {**meta, REFUSAL: True})
 
 
 def text_of(raw: Any, field: str) -> str | Rejected:

@@ -13,14 +13,18 @@ from datakit.core.call_stats import CallStats
 from datakit.core.errors import DatakitError
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.llm._endpoint import Endpoint
-from datakit.llm._evidence import CONFIRMED, OF_RECORD
+from datakit.llm._evidence import CONFIRMED, of_its_record
 from datakit.llm._faults import Fault, pause_s
 from datakit.llm._judge import Spent
 from datakit.llm._pool import Pool
+from datakit.llm._refusals import UNKNOWN, Refusals
 from datakit.llm.answer import Answer
-from datakit.llm.prices import unknown_price
+from datakit.llm.prices import check_budget, unknown_price
 from datakit.llm.request import Request, Turn
 from datakit.llm.transport import RequestTokens
+
+_LOOK_S, _QUIET_LOOKS = 0.1, 2
+"""How often a refused record looks whether others are answered; after so many looks at nobody it ends."""
 
 
 class Calls:
@@ -55,6 +59,8 @@ class Calls:
         ]
         self.tokens = RequestTokens(self._endpoints[0].provider)
         self._pool = Pool(self._endpoints, run.concurrency)
+        for endpoint in self._endpoints:
+            check_budget(endpoint.settings.model, endpoint.price, run.budget_usd)
         if any(endpoint.price is None for endpoint in self._endpoints):
             self._note(unknown_price(settings.model))
 
@@ -66,6 +72,7 @@ class Calls:
     async def ask(self, request: Request, further: tuple[Turn, ...], spent: Spent) -> Answer | Fault:
         """One answer, after as many tries as the settings allow."""
         pool, tries = self._pool, 0
+        refusals = Refusals()
         avoid: Endpoint | None = None
         tokens: int | None = None
         while True:
@@ -85,16 +92,36 @@ class Calls:
             if outcome.fate == "adapt":
                 if endpoint.dialect.adapt(outcome, version):
                     continue
-                outcome = replace(outcome, fate="retry", reason="request_refused")
+                outcome = replace(outcome, fate="retry", reason=UNKNOWN)
                 endpoint.evidence.heard(outcome)
             if (end := endpoint.evidence.ends(outcome)) is not None:
                 await self._out(endpoint, end)
-            elif not outcome.may_pass or tries >= self._most_tries(outcome):
-                return outcome if outcome.fate != "stop" else _of_its_record(outcome)
-            else:
-                if tries or not pool.others(endpoint):
-                    await self._wait(outcome, tries)
-                tries, avoid = tries + 1, endpoint
+                continue
+            if outcome.reason == UNKNOWN:
+                refusals.add(outcome, endpoint.evidence)
+                if not refusals.is_open or not await self._others_answered(endpoint):
+                    return refusals.fate(endpoint.evidence)
+                avoid = await self._before_next(endpoint, outcome, len(refusals.faults) - 1)
+                continue
+            if not outcome.may_pass or tries >= self._most_tries(outcome):
+                return outcome if outcome.fate != "stop" else of_its_record(outcome)
+            avoid = await self._before_next(endpoint, outcome, tries)
+            tries += 1
+
+    async def _before_next(self, endpoint: Endpoint, fault: Fault, tries: int) -> Endpoint:
+        """Waits for the next try as long as makes sense; the endpoint that it should avoid."""
+        if tries or not self._pool.others(endpoint):
+            await self._wait(fault, tries)
+        return endpoint
+
+    async def _others_answered(self, endpoint: Endpoint) -> bool:
+        """Whether the endpoint has given an answer, at the latest when no call is under way any more."""
+        quiet = 0
+        with self._stats.aside():
+            while not endpoint.evidence.has_answered and self._stopped is None and quiet < _QUIET_LOOKS:
+                await asyncio.sleep(_LOOK_S)
+                quiet = 0 if any(other.limiter.open for other in self._endpoints) else quiet + 1
+        return endpoint.evidence.has_answered
 
     def _most_tries(self, fault: Fault) -> int:
         """Further tries after a fault. What would stop the build is seen more than once, whatever is set."""
@@ -152,8 +179,3 @@ class Calls:
 
     def _note(self, text: str) -> None:
         self.notes.setdefault("warnings", []).append(text)
-
-
-def _of_its_record(fault: Fault) -> Fault:
-    """What would have stopped the build, as the trouble of one record: others were answered meanwhile."""
-    return replace(fault, fate="retry", reason=OF_RECORD.get(fault.reason, fault.reason))

@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from datakit.core.text_encoding import readable
 from datakit.llm.answer import Answer
 
 Object = dict[str, Any]
@@ -46,27 +47,13 @@ def parse(data: bytes) -> Any:
         try:
             value = json.loads(data)
         except UnicodeDecodeError:
-            value = json.loads(_text_of(data))
+            value = json.loads(readable(data))
         if isinstance(value, str):
             with contextlib.suppress(ValueError):
                 return json.loads(value)
     except RecursionError:
         raise ValueError("the JSON is nested too deep") from None
     return value
-
-
-def _text_of(data: bytes) -> str:
-    """Bytes that are not UTF-8: with marks for what cannot be read, or GB 18030 where that is most of it.
-
-    UTF-8 with one broken character mostly is valid GB 18030 too, and nonsense.
-    """
-    text = data.decode("utf-8", "replace")
-    if 2 * text.count("\ufffd") > sum(not char.isascii() for char in text):
-        try:
-            return data.decode("gb18030")
-        except UnicodeDecodeError:
-            pass
-    return text
 
 
 def read(value: Any) -> Answer | None:

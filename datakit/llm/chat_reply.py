@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from datakit.core.text_encoding import readable
 from datakit.llm import chat_answer
-from datakit.llm._faults import Fault, fault_of
+from datakit.llm._faults import SAID_200, Fault, fault_within
 from datakit.llm.answer import Answer
 
 
@@ -22,8 +23,8 @@ def decode(data: bytes) -> Answer | Fault:
         return answer
     if isinstance(value, dict) and value.get("error"):
         return _fault_within(value, data)
-    start = data[:120].decode("utf-8", "replace")
-    return Fault("again", "body_malformed", f"the endpoint answered 200 with no completion: {start!r}")
+    start = readable(data)[:120]
+    return Fault("again", "body_malformed", f"{SAID_200} with no completion: {start!r}")
 
 
 def _value_of(data: bytes) -> Any:
@@ -63,7 +64,7 @@ def _joined(data: bytes) -> dict[str, Any] | Fault:
 
 
 def _fault_within(chunk: dict[str, Any], event: bytes) -> Fault:
-    """What an error in a body of 200 means: its code may be a status, else the server failed."""
+    """What an error in a body of 200 means; its code may be a status."""
     error = chunk["error"]
     code = chat_answer.count(error.get("code")) if isinstance(error, dict) else None
-    return fault_of(code if code is not None and 400 <= code < 600 else 500, {}, event)
+    return fault_within(code, event)

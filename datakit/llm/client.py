@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from datakit.core.errors import BudgetSpent, StopProvider
-from datakit.core.outcome import Rejected, Retry
+from datakit.core.outcome import REFUSAL, Rejected, Retry
 from datakit.llm._faults import Fault
 from datakit.llm._judge import Spent, judge, repair_turns
 from datakit.llm.answer import Answer
@@ -28,7 +28,15 @@ _TOLD = {
     _CUT: "An answer that was cut off was cut off with twice the room too,",
     _FORM: "An answer in another form than was asked for stayed so,",
 }
-_USELESS = {_CUT: _LONGER, "thinking_cut": _THINK, _FORM: _NAMED, "answer_empty": _THINK}
+_OTHERS = "Look at the template, which goes with every question, or take another model."
+_USELESS = {
+    _CUT: _LONGER,
+    "thinking_cut": _THINK,
+    _FORM: _NAMED,
+    "answer_empty": _THINK,
+    "content_filter": _OTHERS,
+    "refused": _OTHERS,
+}
 """Reasons for which an answer that was paid for cannot be used -> the setting that mends it."""
 MOST_ANSWERS = 3
 """To one question: the first, one with twice the room, one in the right form."""
@@ -74,7 +82,8 @@ class Client:
             outcome.facts.update(transport.marks)
             return outcome
         self._weigh(outcome)
-        return replace(outcome, meta={**outcome.meta, **transport.marks})
+        refused = {REFUSAL: True} if isinstance(outcome, Rejected) else {}
+        return replace(outcome, meta={**outcome.meta, **transport.marks, **refused})
 
     async def close(self) -> None:
         """Gives connections back."""
@@ -116,7 +125,7 @@ class Client:
     def _weigh(self, outcome: Rejected | Retry) -> None:
         """Ends the run when none of the first answers could be used, all for one reason: others cost the same
         and would be worth as little."""
-        if isinstance(outcome, Rejected) or self._has_used or outcome.reason not in _USELESS:
+        if self._has_used or outcome.reason not in _USELESS:
             return
         self._useless[outcome.reason] += 1
         if self._useless[outcome.reason] >= FIRST:

@@ -75,7 +75,7 @@ def picture_tokens(model: str, width: int, height: int) -> int:
 
 
 def _rule(model: str) -> _Tiles | _Patches | _Grid:
-    rule = _OPENAI.get(family_of(model))
+    rule = _OPENAI.get(family_of(model.partition(":")[0]))  # OpenRouter's `:free` and the like
     if rule is not None:
         return rule
     return _Grid("qwen3_vl" if "qwen3" in model.lower() else "qwen2_5_vl")

@@ -1,10 +1,47 @@
-"""The bytes of pictures as they are sent: read here, and they live no longer than the call."""
+"""The bytes of pictures as they are sent: read here, and they live hardly longer than the call."""
 
 from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
 
 from datakit.core.image import ImageProblem, jpeg_within, read_header
 
 _PIXELS_BEGIN = b"\xff\xda"
+_MOST_KEPT_BYTES = 32 << 20
+
+
+class _Encoded:
+    """The pictures that were encoded last: a question is looked up by what would be sent, then sent."""
+
+    def __init__(self) -> None:
+        self._pictures: OrderedDict[tuple[str, int, int, int], bytes] = OrderedDict()
+        self._bytes, self._lock = 0, threading.Lock()
+
+    def get(self, path: str, max_pixels: int) -> bytes:
+        """The picture, encoded unless it was lately. Raises ImageProblem."""
+        try:
+            status = os.stat(path)
+        except (OSError, ValueError):
+            return jpeg_within(path, max_pixels)  # says what is wrong
+        key = (path, status.st_size, status.st_mtime_ns, max_pixels)
+        with self._lock:
+            data = self._pictures.get(key)
+        return data if data is not None else self._kept(key, jpeg_within(path, max_pixels))
+
+    def _kept(self, key: tuple[str, int, int, int], data: bytes) -> bytes:
+        with self._lock:
+            if key not in self._pictures:
+                self._pictures[key] = data
+                self._bytes += len(data)
+            while self._bytes > _MOST_KEPT_BYTES:
+                _, oldest = self._pictures.popitem(last=False)
+                self._bytes -= len(oldest)
+        return data
+
+
+_encoded = _Encoded()
 
 
 def picture_bytes(path: str, max_pixels: int) -> bytes:
@@ -23,7 +60,7 @@ def picture_bytes(path: str, max_pixels: int) -> bytes:
         private = b"Exif\0" in head or b"ns.adobe.com" in head
         if not private and data.rstrip(b"\0").endswith(b"\xff\xd9"):
             return data
-    return jpeg_within(path, max_pixels)
+    return _encoded.get(path, max_pixels)
 
 
 def fits_as_it_is(path: str, max_pixels: int) -> bool:

@@ -13,7 +13,7 @@ from datakit.core.errors import Exit, UserError, did_you_mean
 from datakit.core.interrupts import interruptible
 from datakit.core.settings import LlmSettings
 from datakit.llm._connection import Connection
-from datakit.llm._endpoint import DOWN, Endpoint
+from datakit.llm._endpoint import DOWN, Endpoint, trouble
 from datakit.llm._evidence import CONFIRMED
 from datakit.llm._faults import Fault, pause_s
 from datakit.llm.answer_schema import AnswerSchema
@@ -92,7 +92,7 @@ async def _fault(
                 left = until - time.monotonic()
                 if left <= 0:
                     return _error(
-                        f"{address} is down; the last failure: {down}",
+                        trouble(address, str(down)),
                         "Nothing was done yet. Run the same command again when the endpoint is well; "
                         "llm.max_down_s says how long it is waited for.",
                     )

@@ -8,8 +8,12 @@ from typing import Any
 import orjson
 import polars as pl
 
-from datakit.core.training_columns import OBJECTS, TOOLS
+from datakit.core.training_columns import KTO, MARKS, OBJECTS, TOOLS, plain_name
 from datakit.read._kinds import JSON_TEXT
+
+_OWN_NAMES = frozenset(map(plain_name, MARKS.names))
+_MARKS = _OWN_NAMES | frozenset(map(plain_name, KTO.names))
+"""Columns that say of an answer whether it is wanted. Whoever drops one still learns no unwanted one."""
 
 
 def faults_beside_chats(
@@ -18,10 +22,16 @@ def faults_beside_chats(
     chats: Sequence[list[dict[str, str]] | None],
     images: Sequence[list[str]],
 ) -> Iterator[tuple[int, str, str]]:
-    """Number of a row, reason and sentence, for each row that a trainer would stop at.
+    """Number of a row, reason and sentence, for each row that a trainer would stop at, or learn what is bad.
 
     `extra` are the further columns of the records: name -> name in the source and kind.
     """
+    for name, values in columns.items():
+        if (plain := plain_name(name)) in _MARKS:
+            texts = ("false", "False") if plain in _OWN_NAMES else ()  # tables of text have no other false
+            for at, value in enumerate(values):
+                if (value is False or value in texts) and chats[at]:
+                    yield at, "answer_unwanted", f"`{name}` is false: the answer is marked as unwanted"
     for name in (TOOLS, OBJECTS):
         source, kind = extra.get(name, ("", None))
         if kind not in (JSON_TEXT, pl.String()):

@@ -39,9 +39,16 @@ def elements_of(text: str, encoding: str) -> list[Element] | None:
     start = _LIST.match(text)
     if start is None:
         return None
+    opening = start[1] or ""
+    elements = _one_after_another(text, encoding, start.end(), opening)
+    return elements or _between_like_ones(text, encoding, start.end(), opening)
+
+
+def _one_after_another(text: str, encoding: str, start: int, opening: str) -> list[Element] | None:
+    """The elements by their commas and brackets; None where these do not come out even."""
     elements: list[Element] = []
     names: set[str] = set()
-    at = _after_gap(text, start.end())
+    at = _after_gap(text, start)
     line, counted = 1, 0
     while text[at : at + 1] not in ("]", ""):
         line, counted = line + text.count("\n", counted, at), at
@@ -50,13 +57,42 @@ def elements_of(text: str, encoding: str) -> list[Element] | None:
             if isinstance(value, dict) and text[_after_gap(text, end)] == "{":
                 return None  # no comma between two that are whole
             fault = "more follows after the value"
-        if fault and (end := _end_of(text, at, names or _usual_names(text), start[1] or "")) < 0:
+        if fault and (end := _end_of(text, at, names or _usual_names(text), opening)) < 0:
             return None
         elements.append(_element(value, fault, text[at:end], encoding, line))
         names |= value.keys() if isinstance(value, dict) and not fault else set()
         end = _after_gap(text, end)
         at = _after_gap(text, end + 1) if text[end] == "," else end
-    return elements if _is_end(text[at:], start[1] or "") else None
+    return elements if _is_end(text[at:], opening) else None
+
+
+def _between_like_ones(text: str, encoding: str, start: int, opening: str) -> list[Element] | None:
+    """The elements by their names: what stands between two with the usual ones is one that is damaged."""
+    names = _usual_names(text)
+    last = text.rfind("]")
+    if not names or last < start or not _is_end(text[last:], opening):
+        return None
+    elements: list[Element] = []
+    at = _after_gap(text, start)
+    while at < last:
+        value, end, fault = _value_at(text, at)
+        if fault or not _is_like(value, names) or not _is_followed(text, end):
+            gaps = (
+                gap
+                for gap in _NEXT.finditer(text, at, last)
+                if _is_like(_value_at(text, gap.end())[0], names)
+            )
+            gap = next(gaps, None)
+            end, value, fault = gap.start() if gap else last, None, fault or "more follows after the value"
+        elements.append(_element(value, fault, text[at:end], encoding, 1 + text.count("\n", 0, at)))
+        end = _after_gap(text, end)
+        at = _after_gap(text, end + 1) if text[end] == "," else end
+    return elements
+
+
+def _is_like(value: Any, names: set[str]) -> bool:
+    """Whether a value is an object with at least three quarters of the names."""
+    return isinstance(value, dict) and 4 * len(names & value.keys()) >= 3 * len(names)
 
 
 def _value_at(text: str, at: int) -> tuple[Any, int, str]:
@@ -88,8 +124,7 @@ def _end_of(text: str, at: int, names: set[str], opening: str) -> int:
     if end < 0 or not _is_whole(text, end):
         end = -1
     for gap in _NEXT.finditer(text, at, end if end >= 0 else len(text)):
-        value = _value_at(text, gap.end())[0]
-        if isinstance(value, dict) and 2 * len(names & value.keys()) >= len(names):
+        if _is_like(_value_at(text, gap.end())[0], names):
             return gap.start()
     last = text.rfind("]")
     return end if end >= 0 else last if last > at and _is_end(text[last:], opening) else -1
@@ -113,7 +148,7 @@ def _balanced_end(text: str, at: int) -> int:
         elif depth == 0 and mark[0] in (",", "]"):
             return mark.start()
         elif mark[0] in ("}", "]"):
-            depth -= 1
+            depth = max(0, depth - 1)  # a bracket too many closes nothing
     return -1
 
 

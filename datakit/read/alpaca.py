@@ -32,10 +32,10 @@ class Alpaca(TextReader):
     `path: shibing624/alpaca-zh`. Pictures are those of the column `images` (or `image`), one for each
     `<image>` in the texts. Further columns are kept as read.json does.
 
-    Reasons of rejection: instruction_missing, output_missing, messages_format, not_an_object, duplicate_id,
-    image_places (another number of `<image>` in the texts than pictures), and for files those of their
-    format: bad_json, bad_encoding, bad_csv, ragged_row. `source_line` is the line, or the row from 1 in JSON
-    arrays, Parquet and hub sets.
+    Reasons of rejection: instruction_missing, output_missing, answer_unwanted, messages_format,
+    not_an_object, duplicate_id, image_places (another number of `<image>` in the texts than pictures),
+    and for files those of their format: bad_json, bad_encoding, bad_csv, ragged_row. `source_line` is the
+    line, or the row from 1 in JSON arrays, Parquet and hub sets.
     """
 
     example: ClassVar[dict[str, Any] | None] = {"path": "../data/general.json"}

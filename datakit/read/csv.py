@@ -21,11 +21,12 @@ class Csv(RowReader, TextReader):
     one is null. A value that is a JSON list may stand for several pictures or for a chat. Blank lines are no
     records and are not counted.
 
-    Reasons of rejection: ragged_row (more or fewer values than columns), bad_csv (a quote that is not closed
-    or stands inside a value, or a value of more than 131,072 characters), repeated_header, bad_encoding,
-    duplicate_id, id_rounded (a spreadsheet wrote 1.23E+18 for it), image_not_a_path, image_outside,
-    image_places, messages_format, messages_order, answer_empty, tools_format, objects_format. `source_line`
-    is the line on which the row begins, counted as an editor does: a line break inside quotes counts too.
+    Reasons of rejection: ragged_row (more or fewer values than columns), bad_csv (a quote that is not
+    closed or stands inside a value, or a value of more than 131,072 characters), repeated_header,
+    bad_encoding, duplicate_id, id_rounded (a spreadsheet wrote 1.23E+18 for it), image_not_a_path,
+    image_outside, image_places, messages_format, messages_order, answer_empty, answer_unwanted,
+    tools_format, objects_format. `source_line` is the line on which the row begins, counted as an editor
+    does: a line break inside quotes counts too.
     """
 
     example: ClassVar[dict[str, Any] | None] = {"path": "../data/train.csv", "label": "class"}

@@ -22,8 +22,8 @@ class Json(RowReader, TextReader):
     Reasons of rejection: not_an_object, bad_json and bad_encoding (a damaged element, whose line is told; the
     others are read), duplicate_id, id_rounded (a number such as 1.23E+18), label_not_text, text_not_text,
     image_not_a_path, image_outside, image_places, messages_format, messages_order, answer_empty,
-    tools_format, objects_format. `source_line` is the place in the array, from 1. A file of which more is
-    damaged, such as one that ends too early, is an error with its line and column.
+    answer_unwanted, tools_format, objects_format. `source_line` is the place in the array, from 1. A file of
+    which more is damaged, such as one that ends too early, is an error with its line and column.
     """
 
     example: ClassVar[dict[str, Any] | None] = {"path": "../data/train.json", "text": "question"}

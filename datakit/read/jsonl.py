@@ -21,7 +21,7 @@ class Jsonl(RowReader, TextReader):
     Reasons of rejection: bad_json, bad_encoding, not_an_object, duplicate_id, id_rounded (a number such as
     1.23E+18), label_not_text, text_not_text, image_not_a_path, image_outside, image_places (a dialogue's
     `<image>` places are not as many as its pictures), messages_format, messages_order, answer_empty,
-    tools_format, objects_format. `source_line` is the line in the file.
+    answer_unwanted, tools_format, objects_format. `source_line` is the line in the file.
     """
 
     def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:

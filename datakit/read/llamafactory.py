@@ -28,9 +28,9 @@ class Llamafactory(TextReader):
     are refused.
 
     Reasons of rejection: image_places (the trainer would stop at such a row), messages_format,
-    messages_order, instruction_missing, output_missing, image_not_a_path, image_outside, duplicate_id,
-    and those of the file's format. `source_line` is the line, or the row from 1 in JSON arrays and
-    Parquet.
+    messages_order, answer_unwanted, instruction_missing, output_missing, image_not_a_path, image_outside,
+    duplicate_id, and those of the file's format. `source_line` is the line, or the row from 1 in JSON
+    arrays and Parquet.
     """
 
     example: ClassVar[dict[str, Any] | None] = {"path": "../LLaMA-Factory/data", "dataset": "mllm_demo"}

@@ -21,8 +21,8 @@ class Parquet(RowReader):
     are left out.
 
     Reasons of rejection: duplicate_id, id_rounded, label_not_text, text_not_text, image_not_a_path,
-    image_outside, image_empty, image_places, messages_format, messages_order, answer_empty, tools_format,
-    objects_format. `source_line` is the row, from 1.
+    image_outside, image_empty, image_places, messages_format, messages_order, answer_empty,
+    answer_unwanted, tools_format, objects_format. `source_line` is the row, from 1.
     """
 
     example: ClassVar[dict[str, Any] | None] = {"path": "../data/part-*.parquet", "id": None}

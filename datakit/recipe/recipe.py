@@ -17,9 +17,11 @@ from datakit.core.errors import RecipeErrors, UserError, did_you_mean
 from datakit.core.labels import LabelSet, load_labels
 from datakit.core.parameters import describe_fault, validated, with_text_keys
 from datakit.core.plain_yaml import Key, dump
+from datakit.core.qwen_models import chat_layout
 from datakit.core.registry import find
 from datakit.core.settings import LlmSettings, RunSettings, Settings
 from datakit.core.step_context import StepContext
+from datakit.core.tokens import Template
 from datakit.core.transform import Annotator, Emitter, Reader, Renderer, Transform
 from datakit.recipe.overrides import apply_overrides
 from datakit.recipe.yaml_file import YamlFile, load_yaml
@@ -75,9 +77,16 @@ class Recipe:
             labels=self.labels,
             llm=self.llm,
             run=self.run,
+            chat_layout=self._chat_layout(),
             writers=self._writers(),
             steps=tuple(step.transform for step in self.steps),
         )
+
+    def _chat_layout(self) -> Template:
+        train = self.data.get("train")
+        train = train if isinstance(train, Mapping) else {}
+        template = train.get("template")
+        return chat_layout(str(train.get("model", "")), str(template) if template else None, self.path.parent)
 
     def _writers(self) -> dict[str, tuple[str, ...]]:
         """Column -> the templates that have a model write it; under "" those of the prompts."""

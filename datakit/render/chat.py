@@ -16,7 +16,7 @@ from datakit.core.prompt import Prompt
 from datakit.core.record import MESSAGES
 from datakit.core.step_context import StepContext
 from datakit.core.templates import TrustedText
-from datakit.core.tokens import DEFAULT_SYSTEM
+from datakit.core.tokens import DEFAULT_SYSTEM, TokenCounter
 from datakit.core.transform import Columns, PromptRenderer, Row, Worker
 from datakit.core.writer import Prompted, Writer
 from datakit.render import _answers
@@ -81,8 +81,8 @@ class Chat(PromptRenderer):
     """Most characters of the user turns together; longer prompts make models repeat themselves. null: no
     bound."""
     max_tokens: int | None = Field(default=None, ge=1)
-    """Most tokens of the system and user turns with the chat template's own, without pictures. Counting costs
-    about 0.1 ms a record."""
+    """Most tokens of the system and user turns with those of `train.model`'s chat template, without pictures.
+    Counting costs about 0.1 ms a record."""
     shrink: tuple[str, ...] = ()
     """Columns that give way when the prompt is too long, the least important first."""
     count_tokens: bool = False
@@ -244,6 +244,7 @@ class Chat(PromptRenderer):
             max_tokens=self.max_tokens,
             shrink=self.shrink,
             count_tokens=self.count_tokens,
+            counter=TokenCounter(template=context.chat_layout),
         )
 
     def _prompt_columns(self, name: str, form: AnswerFormat, context: StepContext) -> list[str]:

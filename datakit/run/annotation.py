@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
 import polars as pl
 
 from datakit.artifacts.report import StepReport
-from datakit.core.errors import BatchFilesWritten, BudgetSpent
+from datakit.core.errors import BatchFilesWritten, BudgetSpent, StopProvider
 from datakit.core.outcome import RETRY, Batch, Done, Reject, Rejected, Retry
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Row
@@ -21,6 +21,7 @@ from datakit.run.executors.base import Answered, Executor, Job
 from datakit.run.keys import Keys
 from datakit.run.live_figures import LiveFigures
 from datakit.run.progress import Progress
+from datakit.run.proven_results import ProvenResults
 from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store, Stored
 from datakit.run.sub_results import StoredSubResults, account
@@ -64,6 +65,9 @@ class Annotation:
     _counted: set[bytes] = field(init=False, default_factory=set)
     """The keys of the records that were joined."""
     _retries: dict[bytes, Retry] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.context = self.context.pinned()  # a record's key and its question come of the same template
 
     @property
     def reads(self) -> list[str]:
@@ -166,14 +170,23 @@ class Annotation:
 
     def _answer(self, jobs: Iterator[Job]) -> None:
         """Has the jobs answered and stores what comes."""
-        context = replace(self.context, sub_results=StoredSubResults(self.store, self.report))
+        results = ProvenResults(self.store)
+        context = self.context.changed(sub_results=StoredSubResults(self.store, self.report, results))
         executor = executor_for(self.annotator, context)
         live = LiveFigures(context, self.report, self.spent_usd)
         try:
             with closing(executor.run(jobs)) as batches:
                 for answered in batches:
-                    self._keep(answered)
+                    self._keep(answered, results)
                     self.progress.advance(len(answered), live.text())
+                results.settle()
+        except BudgetSpent:
+            results.settle()
+            raise
+        except StopProvider as error:
+            for key, refusal in results.drop():
+                self._retries[key] = Retry("provider_stopped", refusal.detail or str(error))
+            raise
         except KeyboardInterrupt:
             if not (away := context.stats.batches_away):
                 raise
@@ -185,14 +198,14 @@ class Annotation:
         finally:
             self._take_notes(executor)
 
-    def _keep(self, answered: Answered) -> None:
+    def _keep(self, answered: Answered, results: ProvenResults) -> None:
         for key, outcome in answered:
             if "parts" not in outcome.meta:  # those were counted when they came
                 account(self.report, outcome)
             if isinstance(outcome, Retry):
                 self._retries[key] = outcome
             else:
-                self.store.put(key, self.report.name, outcome)
+                results.put(key, self.report.name, outcome)
                 self._new.add(key)
 
     def _take_notes(self, executor: Executor) -> None:

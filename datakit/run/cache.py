@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import DatakitError
 from datakit.core.files import FileDigests
+from datakit.llm.prices import TABLE, family_of
 from datakit.recipe.recipe import Recipe
 from datakit.run.columns import check_columns
 from datakit.run.dry_run import DryRun
@@ -174,9 +175,15 @@ def _price(entry: Entry, stored: set[bytes]) -> float | None:
         return entry.cost_usd
     if entry.model is None:
         return 0.0 if entry.step in FREE_STEPS else entry.cost_usd
-    # A cost of nothing is believed where tokens were counted: their price was given as 0.
-    counted = entry.cost_usd is not None and entry.tokens > 0
+    # A cost of nothing is believed where tokens were counted: their price was given as 0. Not of a model that
+    # is sold: half a price was given then, and the other half taken for nothing (before datakit 0.3).
+    counted = entry.cost_usd is not None and entry.tokens > 0 and not _is_sold(entry.model)
     return 0.0 if counted or entry.model in FREE_WRITERS else None
+
+
+def _is_sold(model: str) -> bool:
+    """Whether a model, under its own name or a gateway's, stands in the price table."""
+    return family_of(model.rpartition("/")[2]) in TABLE
 
 
 def _by_step(

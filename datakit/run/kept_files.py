@@ -21,8 +21,8 @@ def keep_files(draft: BuildDraft, recipe: Recipe, context: StepContext) -> dict[
     for step in recipe.steps:
         for name in step.transform.templates():
             digests[name] = context.templates.digest(name)
-            for used in context.templates.used(name):
-                draft.write_template(used, context.templates.source(used))
+            for used, text in context.templates.kept(name).items():
+                draft.write_template(used, text)
     renderers = [step.transform for step in recipe.steps if isinstance(step.transform, Renderer)]
     forms = [form for renderer in renderers if (form := renderer.answer_format(context)) is not None]
     if forms:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from datakit.core.record import digest, record_key, step_print
 from datakit.core.step_context import StepContext
@@ -39,7 +38,7 @@ def tools_by_model(annotator: Annotator, context: StepContext) -> dict[str, Step
     models = context.llm.models()
     if not annotator.asks_model or context.llm.resolved_provider() == "offline":
         return {context.llm.model: context}
-    return {model: replace(context, llm=context.llm.of_model(model)) for model in models}
+    return {model: context.changed(llm=context.llm.of_model(model)) for model in models}
 
 
 def fingerprint(annotator: Annotator, context: StepContext) -> str:

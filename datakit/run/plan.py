@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from operator import mul
 from pathlib import Path
 
 from pydantic import BaseModel, Field
@@ -265,13 +266,13 @@ def _estimate(row: StepPlan, lookup: Lookup, engine: Engine, estimate: Estimator
     """Tokens, cost and seconds from earlier results of the step, else from the estimator."""
     annotator = lookup.annotator or lookup.step.transform
     assert isinstance(annotator, Annotator)  # lookups are made for what answers only
-    model = engine.context.llm.model if annotator.asks_model else None
-    if model is not None and engine.context.llm.resolved_provider() == "offline":
+    models = engine.context.llm.models() if annotator.asks_model else {}
+    model = ", ".join(models)
+    if model and engine.context.llm.resolved_provider() == "offline":
         row.tokens_in, row.tokens_out, row.cost_usd, row.basis = 0, 0, 0.0, "offline writer"
         return
-    row.model = model or ""
-    # What is made of parts has the cost of all of them; calls are counted by the part.
-    past = engine.store.means(row.name + PART, model) or engine.store.means(row.name, model)
+    row.model = model
+    past = _past(engine.store, row.name, models)
     basis = f"the mean of {past['results']:,.0f} earlier results" if past else ""
     if past is None and estimate is not None and lookup.sample:
         estimates = estimate(annotator, lookup.sample, engine.context)
@@ -300,6 +301,30 @@ def _estimate(row: StepPlan, lookup: Lookup, engine: Engine, estimate: Estimator
         row.cost_usd_range = round(max(row.cost_usd - half, 0.0), 6), round(row.cost_usd + half, 6)
     if model:
         row.wall_s = _wall_s(row, engine.context)
+
+
+def _past(store: Store, name: str, models: Mapping[str, float]) -> dict[str, float | None] | None:
+    """The means of a step's earlier results, of several models by their weights; None where one has none.
+
+    What is made of parts has the cost of all of them; calls are counted by the part.
+    """
+    if not models:
+        return store.means(name + PART) or store.means(name)
+    each = [store.means(name + PART, model) or store.means(name, model) for model in models]
+    means = [one for one in each if one is not None]
+    if len(means) < len(each):
+        return None
+    shares = [weight / sum(models.values()) for weight in models.values()]
+
+    def mean(figure: str) -> float | None:
+        values = [one[figure] for one in means]
+        known = [value for value in values if value is not None]
+        return sum(map(mul, shares, known)) if len(known) == len(values) else None
+
+    figures = {figure: mean(figure) for figure in means[0]}
+    errors = [one["cost_usd_error"] or 0.0 for one in means]
+    error = sum((share * one) ** 2 for share, one in zip(shares, errors, strict=True)) ** 0.5
+    return {**figures, "results": sum(one["results"] or 0.0 for one in means), "cost_usd_error": error}
 
 
 def _wall_s(row: StepPlan, context: StepContext) -> float | None:

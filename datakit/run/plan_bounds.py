@@ -68,14 +68,15 @@ class Bounds:
         context = self.context
         sources = sum(count(context.templates.source(name)) for name in annotator.templates())
         found = [self._longest_in, sources]
-        provider = provider_of(context.llm)
+        providers = [provider_of(endpoint) for endpoint in context.llm.each_endpoint()]
         for row in rows:
             try:
                 texts = count(str(annotator.key_fields(row, context)))
             except DatakitError:
                 continue  # the build meets it too, and says so in its place
-            pictures = (picture_tokens(provider, path) for path in row.get("images") or ())
-            found.append(texts + sum(pictures))
+            paths = row.get("images") or ()
+            pictures = (sum(picture_tokens(provider, path) for path in paths) for provider in providers)
+            found.append(texts + max(pictures))
         return max(found) + _REPAIR_TOKENS
 
 

@@ -124,12 +124,31 @@ def _asks_now(recipe: Recipe, context: StepContext, store: Store, limit: int) ->
 def _endpoint(recipe: Recipe, *, patient: bool, say: Callable[[str], None]) -> list[UserError]:
     from datakit.llm.reachability import unreachable
 
+    if void := list(_void_budgets(recipe)):
+        return void
     settings = recipe.llm if patient else recipe.llm.model_copy(update={"max_down_s": 0.0})
     where = recipe.places.get("llm", "")
     return [
         UserError(error.message, remedy=error.remedy, where=where, exit_code=error.exit_code)
         for error in unreachable(settings, say, by_batch=recipe.run.is_batch)
     ]
+
+
+def _void_budgets(recipe: Recipe) -> Iterator[UserError]:
+    """Budgets of the recipe that cannot hold, as the price of a model is not known."""
+    from datakit.llm.prices import check_budget
+    from datakit.llm.providers import provider_of
+
+    budgets = [(recipe.run.budget_usd, recipe.places.get("run", ""))]
+    asking = [step for step in recipe.steps if step.transform.asks_model]
+    budgets += [(getattr(step.transform, "budget_usd", None), step.where) for step in asking]
+    endpoints = {endpoint.model: endpoint for endpoint in recipe.llm.each_endpoint()}
+    for budget_usd, where in budgets:
+        for model, endpoint in endpoints.items():
+            try:
+                check_budget(model, provider_of(endpoint).price(), budget_usd)
+            except UserError as error:
+                yield UserError(error.message, remedy=error.remedy, where=where, exit_code=error.exit_code)
 
 
 def _placed(error: UserError, step: Step) -> UserError:

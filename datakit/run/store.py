@@ -20,7 +20,9 @@ from datakit.core.errors import UserError
 from datakit.core.files import Stamp
 from datakit.core.outcome import Done, Rejected
 from datakit.core.settings import RunSettings
+from datakit.core.sub_results import QUESTION
 from datakit.llm._faults import of_server
+from datakit.run.patient_connection import PatientConnection
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS results (
@@ -29,6 +31,9 @@ CREATE TABLE IF NOT EXISTS results (
 CREATE TABLE IF NOT EXISTS digests (
     path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
     ctime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS questions (
+    question BLOB NOT NULL, key BLOB NOT NULL, PRIMARY KEY (question, key)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS questions_by_key ON questions (key);
 CREATE TABLE IF NOT EXISTS forgotten (step TEXT PRIMARY KEY, at REAL NOT NULL);
 """
 """Stores of datakit 0.1 have a table `files` of digests by size and time of change alone. It stays for that
@@ -82,7 +87,7 @@ class Store:
         self.path = folder / "results.sqlite"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=60)
+            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=1, factory=PatientConnection)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._open()
@@ -149,7 +154,9 @@ class Store:
         return stored_keys
 
     def put(self, key: bytes, step: str, outcome: Done | Rejected) -> None:
-        """Stores a result; it is on disk when this returns."""
+        """Stores a result; it is on disk when this returns. `meta["question"]` is kept beside it."""
+        meta = dict(outcome.meta)
+        question = meta.pop(QUESTION, None)
         rejected = isinstance(outcome, Rejected)
         body = [outcome.reason, outcome.detail] if isinstance(outcome, Rejected) else outcome.raw
         value = orjson.dumps(body)
@@ -158,8 +165,15 @@ class Store:
         now = int(time.time())
         self._db.execute(
             "INSERT OR REPLACE INTO results VALUES (?,?,?,?,?,?,?)",
-            (key, step, rejected, value, orjson.dumps(outcome.meta), now, now // _DAY_S * _DAY_S),
+            (key, step, rejected, value, orjson.dumps(meta), now, now // _DAY_S * _DAY_S),
         )
+        if question is not None:
+            self._db.execute("INSERT OR IGNORE INTO questions VALUES (?,?)", (bytes.fromhex(question), key))
+
+    def answers_to(self, question: bytes) -> list[Done | Rejected]:
+        """The stored results of one and the same question, under whatever keys they came."""
+        rows = self._db.execute("SELECT key FROM questions WHERE question=?", (question,))
+        return [stored.outcome for stored in self.get_many(key for (key,) in rows).values()]
 
     def known_digest(self, path: str, stamp: Stamp) -> str | None:
         row = self._db.execute(
@@ -214,9 +228,13 @@ class Store:
             yield Entry(key, step, bool(rejected), size, *_costs(meta), created, used)
 
     def remove(self, keys: Iterable[bytes]) -> None:
-        """Deletes results for good and gives the space back."""
+        """Deletes results for good and gives the space back. Answers to their questions under other keys stay
+        those keys' results, and answer nobody else any more: who forgets an answer wants it made again."""
+        gone = [(key,) for key in keys]
         self._db.execute("BEGIN IMMEDIATE")
-        self._db.executemany("DELETE FROM results WHERE key=?", ((key,) for key in keys))
+        same = "SELECT question FROM questions WHERE key=?"
+        self._db.executemany(f"DELETE FROM questions WHERE question IN ({same})", gone)
+        self._db.executemany("DELETE FROM results WHERE key=?", gone)
         self._db.execute("COMMIT")
         self._db.execute("VACUUM")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from datakit.artifacts.report import StepReport
 from datakit.core.outcome import Done, Outcome, Rejected
+from datakit.run.proven_results import ProvenResults
 from datakit.run.store import Store
 
 PART = "/part"
@@ -20,14 +21,19 @@ class StoredSubResults:
 
     store: Store
     report: StepReport
+    results: ProvenResults
+    """What the step writes to the store."""
 
     def get(self, key: bytes) -> Done | Rejected | None:
         stored = self.store.get_many([key]).get(key)
         return stored.outcome if stored is not None else None
 
     def put(self, key: bytes, outcome: Done | Rejected) -> None:
-        self.store.put(key, self.report.name + PART, outcome)
+        self.results.put(key, self.report.name + PART, outcome)
         account(self.report, outcome)
+
+    def answers_to(self, question: bytes) -> list[Done | Rejected]:
+        return self.store.answers_to(question)
 
     def keep_unread(self, key: bytes, answer: Done) -> None:
         self.store.put(key, self.report.name + UNREAD, answer)

@@ -14,7 +14,9 @@ from datakit.core.errors import DatakitError, Exit, StopProvider, UserError, did
 from datakit.core.json_bytes import json_bytes
 from datakit.llm import chat_answer, chat_reply
 from datakit.llm._client_setup import check_key, joined
+from datakit.llm._evidence import CONFIRMED, Evidence, of_its_record, remedy_of
 from datakit.llm._faults import Fault, fault_of, of_server, pause_s
+from datakit.llm._refusals import UNKNOWN, Refusals
 from datakit.llm._wire import Body, Wire
 from datakit.serving.asking import Reply
 
@@ -22,6 +24,8 @@ KEY_ENV = "VLLM_API_KEY"
 """Environment variable with the server's key (`vllm serve --api-key`). No other key is ever sent."""
 _LOOKS = 3
 """Tries to have the models listed."""
+_LOOK_S = 0.1
+"""How often a request that was refused looks whether others are answered."""
 
 
 class NoAnswer(DatakitError):
@@ -72,6 +76,10 @@ class Endpoint:
     left_out: set[str] = field(default_factory=set)
     """What the server refused: `logprobs`."""
     connect: Connect = by_aiohttp
+    evidence: Evidence = field(default_factory=Evidence, init=False)
+    """What all its replies show together: one refusal alone stops nothing."""
+
+    _under_way: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self.base_url = self.base_url.rstrip("/")
@@ -112,18 +120,26 @@ class Endpoint:
 
     async def chat(self, body: dict[str, Any]) -> Reply:
         """The answer to one request. Raises NoAnswer, or StopProvider when no request can succeed."""
-        began, tries = time.perf_counter(), 0
+        began, tries, refusals = time.perf_counter(), 0, Refusals()
         while True:
             fault = await self._ask(body, began)
             if isinstance(fault, Reply):
+                self.evidence.answered()
                 return fault
             if self._adapts(fault, body):
                 continue
-            if fault.fate == "stop":
-                raise StopProvider(f"{self.base_url}: {fault.detail}", _STOPPED.get(fault.reason, ""))
-            if not fault.may_pass or tries >= self.max_retries:
-                is_final = fault.fate == "reject" or of_server(fault.reason, fault.detail)
-                raise NoAnswer(fault.reason, fault.detail, again=not is_final)
+            self.evidence.heard(fault)
+            if self.evidence.ends(fault) is not None:
+                remedy = _STOPPED.get(fault.reason) or remedy_of(fault)
+                raise StopProvider(f"{self.base_url}: {fault.detail}", remedy)
+            if fault.reason == UNKNOWN:
+                refusals.add(fault, self.evidence)
+                if not refusals.is_open or not await self._others_answered():
+                    raise _no_answer(refusals.fate(self.evidence))
+            else:
+                most = max(self.max_retries, CONFIRMED - 1) if fault.fate == "stop" else self.max_retries
+                if not fault.may_pass or tries >= most:
+                    raise _no_answer(of_its_record(fault) if fault.fate == "stop" else fault)
             await asyncio.sleep(pause_s(fault, tries))
             tries += 1
 
@@ -132,6 +148,12 @@ class Endpoint:
         connection = self.__dict__.pop("_connection", None)
         if connection is not None:
             await connection.close()
+
+    async def _others_answered(self) -> bool:
+        """Whether the server has given an answer, at the latest when no other request is under way."""
+        while not self.evidence.has_answered and self._under_way:
+            await asyncio.sleep(_LOOK_S)
+        return self.evidence.has_answered
 
     def _adapts(self, fault: Fault, body: dict[str, Any]) -> bool:
         """Whether the request, without what the server does not know, is worth another try."""
@@ -148,7 +170,11 @@ class Endpoint:
         for name in self.left_out:
             body.pop(name, None)
             body.pop(f"top_{name}", None)
-        reply = await self._connection.post(Body(json_bytes(body)))
+        self._under_way += 1
+        try:
+            reply = await self._connection.post(Body(json_bytes(body)))
+        finally:
+            self._under_way -= 1
         if isinstance(reply, Fault):
             return reply
         if reply.status == 200:
@@ -193,6 +219,12 @@ class Endpoint:
         )
 
 
+def _no_answer(fault: Fault) -> NoAnswer:
+    """The error of a request that was given up."""
+    is_final = fault.fate == "reject" or of_server(fault.reason, fault.detail)
+    return NoAnswer(fault.reason, fault.detail, again=not is_final)
+
+
 _CONTEXT = re.compile(r"context length is (?:only )?(\d+)")
 _ASKED = re.compile(r"\((\d+) in the messages|(?:has|passed) (\d+) input tokens")
 
@@ -211,6 +243,7 @@ def _room_left(fault: Fault) -> int | None:
 
 _STOPPED = {
     "key": f"Put the server's key into {KEY_ENV}.",
+    "account": "See the billing page of the service.",
     "model": "The request's model must be the served name: see --served-model-name.",
     "address": "The address usually ends in /v1.",
 }

@@ -16,7 +16,7 @@ from datakit.core.errors import DatakitError, Exit
 from datakit.core.json_bytes import json_bytes
 from datakit.run.progress import Progress
 from datakit.serving.asker import Asker
-from datakit.serving.items import Item
+from datakit.serving.items import Item, Picture
 
 _APPENDED_AT_ONCE = 32
 
@@ -100,11 +100,7 @@ def predict(
     out = Path(os.path.realpath(out))
     files.check_place(out)
     answers_file = _kept_file(asker, items, out, options)
-    files.mend(answers_file)
-    by_id = {
-        prediction.id: prediction
-        for prediction in (files.read(answers_file) if answers_file.exists() else ())
-    }
+    by_id = _kept_answers(answers_file, items)
     account = Account(len(items), resumed=len(by_id), out=out, label_task=asker.answers_labels)
     missing = [item for item in items if item.id not in by_id]
     unanswered: dict[str, Prediction] = {}
@@ -136,6 +132,25 @@ def predict(
     if not account.retry:
         answers_file.unlink(missing_ok=True)
     return account
+
+
+def _kept_answers(file: Path, items: Sequence[Item]) -> dict[str, Prediction]:
+    """Answers of an earlier run by id, but for records with a picture that was changed since."""
+    if not file.exists():
+        return {}
+    kept_at = file.stat().st_mtime_ns  # before it is mended
+    files.mend(file)
+    stale = {item.id for item in items if any(_changed_at(image) > kept_at for image in item.images)}
+    return {prediction.id: prediction for prediction in files.read(file) if prediction.id not in stale}
+
+
+def _changed_at(image: Picture) -> int:
+    """When a picture's file was last written or put in its place, in ns; 0 for bytes, addresses and none."""
+    try:
+        status = os.stat(image) if isinstance(image, str | Path) else None
+    except (OSError, ValueError):
+        return 0
+    return max(status.st_mtime_ns, status.st_ctime_ns) if status else 0
 
 
 def _as_made(asker: Asker, items: Sequence[Item]) -> Iterator[Prediction]:

@@ -169,14 +169,17 @@ class _Longest:
     image: int = 0
     sizes: dict[str, Size] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
-    _counter: TokenCounter = field(default_factory=TokenCounter)
+    _counter: TokenCounter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._counter = TokenCounter(template=self.template)
 
     def add(self, row: dict[str, Any]) -> None:
         if row["id"] in self._seen:
             return
         self._seen.add(row["id"])
         self.records += 1
-        tokens = self._counter.chat(row["messages"], self.template)
+        tokens = self._counter.chat(row["messages"])
         images = [self._picture(path) for path in row.get("images") or ()]
         prompt = tokens.prompt + sum(images) - FRAME_TOKENS * len(images)  # chat counts the frames
         self.prompt, self.answer = max(self.prompt, prompt), max(self.answer, tokens.answer)

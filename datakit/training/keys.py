@@ -18,7 +18,7 @@ OWNED = {
     "dataset_dir": "the build's own folder is used",
     "media_dir": "the build's own folder is used",
     "val_size": "use the step curate.split: the trainer would split repeated records apart",
-    "max_samples": "use `datakit build --limit`: the trainer's cache does not notice it",
+    "max_samples": "use `datakit build --limit`: steps and evaluations are computed from all rows",
     "output_dir": "it is named after the content of data and settings, so that no run meets an old cache",
     "evaluation_strategy": "it is `eval_strategy` since transformers 4.46",
 }

@@ -10,6 +10,7 @@ import orjson
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.pixels import TRAINER
+from datakit.core.qwen_models import chat_layout
 from datakit.core.tokens import TokenCounter
 
 _CANDIDATES = 16
@@ -28,7 +29,8 @@ def longest_row(build: BuildFolder, keys: dict[str, Any], token_px: int = 28) ->
             for line in file:  # one row a line, see emit.llamafactory
                 heap = heapq.heappush if len(lines) < _CANDIDATES else heapq.heappushpop
                 heap(lines, (len(line) + 4000 * line.count(b"<image>"), line))
-    counter = TokenCounter()
+    layout = chat_layout(str(keys.get("model_name_or_path", "")), keys.get("template"), build.path)
+    counter = TokenCounter(template=layout)
     best = (0, 0)
     for _, line in lines:
         row = line.strip().rstrip(b",")

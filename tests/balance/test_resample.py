@@ -179,3 +179,29 @@ def test_every_record_is_kept_or_rejected_and_repeats_differ_by_at_most_one(
         assert isinstance(high, int)
         assert 1 <= low <= high <= max_repeat
         assert high - low <= 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(size=st.integers(2, 60), cap=st.integers(1, 40), seed=st.integers(0, 9))
+def test_an_added_record_displaces_at_most_one_of_those_kept(size: int, cap: int, seed: int) -> None:
+    context = StepContext(base=Path(), project=Path(), seed=seed)
+    before = records({"a": size, "b": 3})
+    added = pl.concat([pl.DataFrame({"label": ["a"], "split": ["train"], "id": ["new"]}), before])
+    kept = set(resample(before, context, strategy="cap", cap=cap)[0].filter(label="a")["id"])
+    later = set(resample(added, context, strategy="cap", cap=cap)[0].filter(label="a")["id"])
+    assert len(kept) == min(size, cap)
+    assert len(kept - later) <= 1
+    assert later - kept <= {"new"} or len(later) > len(kept)
+
+
+def test_who_stays_under_a_cap_depends_on_the_seed() -> None:
+    before = records({"a": 50})
+    kept = {
+        seed: frozenset(
+            resample(before, StepContext(base=Path(), project=Path(), seed=seed), strategy="cap", cap=20)[0][
+                "id"
+            ]
+        )
+        for seed in range(4)
+    }
+    assert len(set(kept.values())) == 4

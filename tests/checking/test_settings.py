@@ -66,8 +66,10 @@ EVAL = {"eval_dataset": "set", "eval_strategy": "steps"}
         ({"mix_strategy": "interleave_over", "interleave_probs": "0.5"}, "setting_clash", "sum to 0.5"),
         ({"image_max_pixels": 100}, "setting_clash", "`image_min_pixels`"),
         ({"deepspeed": "gone.json"}, "setting_file", "gone.json"),
-        ({"template": None}, "setting_missing", "`template`"),
-        ({"output_dir": None}, "setting_missing", "`output_dir`"),
+        ({"template": None}, "template_absent", "`template`"),
+        ({"model_name_or_path": None}, "setting_missing", "`model_name_or_path`"),
+        ({"model_name_or_path": "Qwen/Qwen2.5-VL-7B-Instrct"}, "model_misspelt", "Instrct"),
+        ({"model_name_or_path": "Qwen/Qwen2.5-7B-Instruct"}, "template_family", "texts alone"),
         ({"template": "qwen2_5_vl"}, "template_unknown", "`qwen2_5_vl`"),
         ({"template": "llava"}, "template_family", "`llava`"),
         ({"template": "qwen3_vl_nothink"}, "template_family", "Qwen2.5-VL-7B-Instruct"),
@@ -84,7 +86,9 @@ EVAL = {"eval_dataset": "set", "eval_strategy": "steps"}
         ({"packing": True}, "packing", "`neat_packing`"),
         ({"tokenized_path": "."}, "stale_cache", "exists"),
         ({"finetuning_type": "full"}, "vision_frozen", "`freeze_vision_tower`"),
-        ({"stage": "dpo"}, "stage_unchecked", "dpo"),
+        ({"stage": "pt"}, "stage_unchecked", "pt"),
+        ({"stage": "dpo"}, "not_ranked", "dpo"),
+        ({"stage": "kto"}, "not_marked", "kto"),
     ],
 )
 def test_fault_of_a_setting_is_found(

@@ -86,6 +86,14 @@ def test_gc_never_takes_what_cost_money_unasked(datakit: Run, recipe: Path) -> N
 
 UNPRICED = {
     "price not known": {"model": "qwen-vl", "cost_usd": None, "tokens_in": 900, "tokens_out": 80},
+    "gateway's name": {"model": "openai/gpt-4o-mini", "cost_usd": None, "tokens_in": 900, "tokens_out": 8},
+    "half a price, taken for 0": {"model": "gpt-4o-mini", "cost_usd": 0.0, "tokens_in": 900},
+    "the same of a gateway's and a dated name": {
+        "model": "openai/gpt-4o-mini-2024-07-18",
+        "cost_usd": 0.0,
+        "tokens_in": 900,
+    },
+    "answer found under another key": {"model": "m", "cost_usd": 0.0, "paid_earlier": {"cost_usd": None}},
     "cost not noted": {"model": "qwen-vl", "tokens_in": 900},
     "tokens not counted": {"model": "gpt-4o-mini", "cost_usd": 0.0, "tokens_in": 0, "tokens_out": 0},
     "step of somebody else's that notes nothing": {},

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from datakit.core.errors import UserError
-from datakit.core.qwen_models import known_models, qwen_model
+from datakit.core.qwen_models import known_models, misspelt, qwen_model
 
 PARAMETERS = {
     "Qwen/Qwen2-VL-2B-Instruct": 2_208_985_600,
@@ -42,6 +42,51 @@ def test_quantised_and_thinking_variants_are_found_by_their_sibling() -> None:
     for name in ("Qwen/Qwen2.5-VL-7B-Instruct-AWQ", "qwen/qwen2.5-vl-7b", "Qwen2.5-VL-7B-Instruct"):
         assert qwen_model(name).parameters == PARAMETERS["Qwen/Qwen2.5-VL-7B-Instruct"]
     assert qwen_model("Qwen/Qwen3-VL-8B-Thinking").size_family == "qwen3_vl"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("Qwen/Qwen2.5-VL-7B-Instrct", "Qwen/Qwen2.5-VL-7B-Instruct"),
+        ("Qwen/Qwen2.5-VL-7B-Instuct-AWQ", "Qwen/Qwen2.5-VL-7B-Instruct-AWQ"),
+        ("Qwen/Qwen2.5VL-7B-Instruct", "Qwen/Qwen2.5-VL-7B-Instruct"),
+        ("Qwen/Qwen2.5-LV-7B-Instruct", "Qwen/Qwen2.5-VL-7B-Instruct"),
+        ("Qwne/Qwen2.5-VL-7B-Instruct", "Qwen/Qwen2.5-VL-7B-Instruct"),
+        ("Qwen/Qwen3-VL-8B-Thinkng", "Qwen/Qwen3-VL-8B-Thinking"),
+        ("Qwen/Qwen3_VL-8B-Instruct", "Qwen/Qwen3-VL-8B-Instruct"),
+    ],
+)
+def test_a_misspelt_name_is_told_with_the_one_that_was_meant(name: str, meant: str) -> None:
+    assert misspelt(name) == meant
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *known_models(),
+        *(
+            "Qwen/Qwen2.5-VL-7B-Instruct-AWQ",
+            "Qwen/Qwen2-VL-7B-Instruct-GPTQ-Int4",
+            "qwen/qwen2.5-vl-7b-instruct",
+        ),
+        *(
+            "unsloth/Qwen2.5-VL-7B-Instruct-bnb-4bit",
+            "me/Qwen2.5-VL-7B-ecom",
+            "Qwen/Qwen3-VL-8B-Instruct-FP8",
+        ),
+        *(
+            "Qwen/Qwen2.5-7B-Instruct",
+            "Qwen/Qwen3-8B",
+            "Qwen/Qwen2-7B",
+            "OpenGVLab/InternVL2_5-8B",
+            "gpt-4o-mini",
+        ),
+        *("./Qwen2.5-VL-7B-Instrct", "/models/Qwen2.5-VL-7B-Instrct", "Qwen/Qwen3-VL-Embedding-2B"),
+        *("meta-llama/Meta-Llama-3-8B-Instruct", "Qwen/Qwen2.5-Omni-7B", "Qwen/Qwen3-VL-235B-A22B-Instruct"),
+    ],
+)
+def test_names_of_models_that_are_no_mistake_pass(name: str) -> None:
+    assert misspelt(name) == ""
 
 
 def test_unknown_name_gets_a_near_one() -> None:

@@ -75,6 +75,37 @@ def test_whole_digest_follows_templates_that_a_variable_names(tmp_path: Path) ->
     assert templates.digest("free.j2", whole=True) != whole
 
 
+def test_a_part_that_need_not_be_there_is_left_out_and_watched_for(tmp_path: Path) -> None:
+    text = "A {% include 'more.j2' ignore missing %}{% include ['none.j2', 'part.j2'] %}"
+    templates = write(tmp_path, "a.j2", text + "{% include ['x.j2', 'y.j2'] ignore missing %}")
+    write(tmp_path, "part.j2", "{{ p }}")
+    assert templates.get("a.j2").render(p="B") == "A B"
+    assert templates.used("a.j2") == ["a.j2", "part.j2"]
+    assert templates.variables("a.j2") == {"p"}
+    before = templates.digest("a.j2")
+    write(tmp_path, "more.j2", "C")
+    assert Templates([tmp_path]).digest("a.j2") != before
+    assert Templates([tmp_path]).get("a.j2").render(p="B") == "A CB"
+
+
+@pytest.mark.parametrize("include", ["'none.j2'", "['none.j2', 'nor.j2']"])
+def test_a_part_that_must_be_there_is_missed_by_name(include: str, tmp_path: Path) -> None:
+    templates = write(tmp_path, "a.j2", f"{{% include {include} %}}")
+    with pytest.raises(UserError, match=r"no template `none\.j2`"):
+        templates.used("a.j2")
+
+
+def test_a_build_keeps_the_parts_of_a_template_and_all_that_a_variable_may_name(tmp_path: Path) -> None:
+    templates = write(tmp_path, "a.j2", "{% include 'part.j2' %}{% include 'none.j2' ignore missing %}")
+    write(tmp_path, "part.j2", "P")
+    write(tmp_path, "free.j2", "{% include which %}")
+    (tmp_path / "zh.txt").write_text("词", "utf-8")
+    (tmp_path / "picture.bin").write_bytes(b"\xff\x00\x9f")
+    assert templates.kept("a.j2").keys() == {"a.j2", "part.j2"}
+    assert templates.kept("free.j2").keys() >= {"a.j2", "part.j2", "free.j2", "zh.txt"}
+    assert templates.kept("free.j2")["zh.txt"] == "词"
+
+
 def test_place_of_a_variable_is_found_in_included_templates_too(tmp_path: Path) -> None:
     templates = write(tmp_path, "a.j2", "price\n{% include 'b.j2' %}{% if size %}x{% endif %}")
     write(tmp_path, "b.j2", "\n\n{{ price }}")

@@ -89,7 +89,7 @@ def test_every_file_of_a_build_is_described(tmp_path: Path, monkeypatch: pytest.
 CALLS = {"Rejected", "Retry", "ImageProblem", "ImageFault", "DialogueFault", "Fault", "Reject", "reject_rows"}
 FATES = {"again", "adapt", "reject", "stop", "retry"}
 NOT_OF_RECORDS = {
-    *("key", "account", "model", "address"),  # the whole build stops
+    *("key", "account", "model", "address", "proxy"),  # the whole build stops
     *("response_format", "stream_options", "stream", "max_tokens", "temperature"),  # the request is adapted
 }
 SERVING = ROOT / "datakit" / "serving"

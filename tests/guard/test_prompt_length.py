@@ -74,6 +74,15 @@ def test_tokens_are_those_of_the_chat_template(make_context: Make) -> None:
     assert run(make_context, frame, max_chars=None, max_tokens=size.total - 1, part="all").rejects
 
 
+def test_a_model_without_a_default_system_turn_has_shorter_prompts(make_context: Make) -> None:
+    frame = records(chat("<image>这是什么", "购物车"))
+    for layout, heights in (("qwen3_vl", 1), ("qwen2_vl", 0)):
+        worker = PromptLength(max_chars=None, max_tokens=12).start(
+            make_context(chat_layout=layout), frame.lazy().head(0)
+        )
+        assert worker(frame).frame.height == heights
+
+
 def test_both_bounds_are_told(make_context: Make) -> None:
     (reject,) = run(make_context, records(chat("好" * 300, "答")), max_chars=50, max_tokens=40).rejects
     assert "300 characters" in reject.detail

@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datakit.core.errors import BudgetSpent
+from datakit.core.errors import BudgetSpent, StopProvider
 from datakit.core.files import FileDigests
 from datakit.core.labels import load_labels
 from datakit.core.record import BASE, COLUMNS
@@ -242,6 +242,50 @@ def test_rounds_wait_for_answers_that_did_not_come(run: Bench, server: Loopback)
     _, engine = run(rows)
     assert rejects(engine) == {"r01": ("retry", "server_error"), "r02": ("retry", "rewrite_waits")}
     assert server.count == 3
+
+
+@pytest.mark.parametrize("then", ["mark", "reject"])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Reply(content="说不清楚"),
+        Reply(content=""),
+        Reply(content='{"reason": "很', finish_reason="length"),
+        Reply(content="<think>这是", finish_reason="length"),
+    ],
+    ids=["in no form", "empty", "cut off", "cut off in thought"],
+)
+def test_answer_that_cannot_be_read_uses_up_a_try_and_a_second_run_asks_nobody(
+    run: Bench, server: Loopback, bad: Reply, then: str
+) -> None:
+    rows = [row(number) for number in range(18)]
+    server.script = lambda call: Reply(**vars(bad)) if call.id == "r03" else None
+    frame, engine = run(rows, then=then)
+    (report,) = engine.reports
+    assert (report.retry, report.balanced) == (0, True), "nobody waits for it"
+    assert report.notes["still_failing"] == 1
+    if then == "mark":
+        assert frame.filter(pl.col("id") == "r03")["reason_flags"].to_list() == [["reason_repeated"]]
+        assert frame.filter(pl.col("id") == "r03")["reason"].to_list() == [SAME]
+    else:
+        assert rejects(engine) == {"r03": ("rejected", "reason_repeated")}
+    asked = server.count
+    assert sum(call.id == "r03" for call in server.calls) <= 2 * 2  # two tries, each with its second one
+    run(rows, then=then)
+    assert server.count == asked
+
+
+def test_model_whose_answers_can_never_be_read_is_asked_again_when_it_is_mended(
+    run: Bench, server: Loopback
+) -> None:
+    rows = [row(number) for number in range(40)]
+    server.script = lambda call: Reply(content="说不清楚")
+    with pytest.raises(StopProvider):
+        run(rows)
+    server.script, server.count = (lambda call: None), 0
+    frame, _ = run(rows)
+    assert server.count == 39
+    assert frame["reason_rewrites"].sum() == 39
 
 
 def test_own_budget_ends_the_rewriting_and_a_second_run_spends_no_second_one(

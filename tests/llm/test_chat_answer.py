@@ -318,7 +318,10 @@ def test_one_broken_character_spoils_no_other() -> None:
 def test_error_in_a_body_of_200_has_its_words() -> None:
     found = chat_reply.decode(b'{"error": {"code": "429", "message": "slow down"}}')
     assert isinstance(found, Fault)
-    assert (found.reason, found.detail) == ("rate_limited", "HTTP 429: 429: slow down")
+    assert (found.reason, found.detail) == (
+        "rate_limited",
+        "HTTP 200 with an error in its body: 429: slow down",
+    )
 
 
 def test_streamed_thinking_parts_and_log_probabilities_are_joined() -> None:

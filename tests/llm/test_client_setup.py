@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
+import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from typing import Any
 import pytest
 
 from datakit.core.errors import Exit, UserError
+from datakit.core.outcome import Retry
 from datakit.core.settings import LlmSettings
 from datakit.llm._client_setup import joined, proxy_of
 from datakit.llm.answer_schema import AnswerSchema
@@ -100,6 +104,79 @@ def test_proxy_without_a_scheme_speaks_http_and_all_proxy_counts(monkeypatch: py
     assert proxy_of(REMOTE) == "http://127.0.0.1:1"
     monkeypatch.setenv("NO_PROXY", "example.org")
     assert proxy_of(REMOTE) is None
+
+
+@contextlib.contextmanager
+def talker(*words: bytes) -> Iterator[int]:
+    """The port of a server that says these words, each after it has heard something, and hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection, contextlib.suppress(OSError):
+                        for word in words:
+                            connection.recv(1 << 16)
+                            connection.sendall(word)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+CREDENTIALS = "refuses the credentials"
+REFUSES = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+BUSY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize("url", [REMOTE, REMOTE.replace("https:", "http:")])
+@pytest.mark.parametrize(
+    ("scheme", "says", "words"),
+    [
+        ("socks5", None, "cannot be reached"),
+        ("socks4", None, "cannot be reached"),
+        ("http", None, "cannot be reached"),
+        ("https", None, "cannot be reached"),
+        ("socks5", (b"\x05\xff",), CREDENTIALS),
+        ("socks5", (b"\x05\x02", b"\x01\x01"), CREDENTIALS),
+        ("http", (REFUSES,), CREDENTIALS),
+        ("socks5h", (b"HTTP/1.1 400 Bad Request\r\n\r\n",), "does not pass requests on"),
+    ],
+)
+def test_proxy_that_fails_is_named_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, says: tuple[bytes, ...] | None, words: str, url: str
+) -> None:
+    with talker(*(says or ())) as port:
+        place = f"127.0.0.1:{port if says is not None else 9}"
+        monkeypatch.setenv("ALL_PROXY", f"{scheme}://me:secret-4711@{place}")
+        if scheme == "socks4":
+            url = url.replace("models.example.org", "192.0.2.1")  # it takes no names
+        error = fault(base_url=url)
+        assert f"the proxy {scheme}://{place} {words}" in str(error)
+        assert "is down" not in str(error)
+        assert "secret-4711" not in str(error)
+        outcome = ask(base_url=url) if words != CREDENTIALS else None
+        assert outcome is None or (
+            isinstance(outcome, Retry) and f"the proxy {scheme}://{place}" in outcome.detail
+        )
+
+
+def test_proxy_whose_name_nobody_knows_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for scheme in ("socks5", "http"):
+        monkeypatch.setenv("ALL_PROXY", f"{scheme}://no-such-host.invalid:1080")
+        assert f"the proxy {scheme}://no-such-host.invalid:1080 cannot be reached" in str(
+            fault(base_url=REMOTE)
+        )
+
+
+def test_proxy_that_cannot_reach_the_server_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    with talker(BUSY) as port:
+        monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{port}")
+        error = fault(base_url=REMOTE)
+        assert f"the proxy http://127.0.0.1:{port} does not pass requests on: HTTP 502" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from datakit.core.call_budget import CallBudget
-from datakit.core.errors import BudgetSpent, Exit, StopProvider
+from datakit.core.errors import BudgetSpent, Exit, StopProvider, UserError
 from datakit.core.settings import EndpointSettings, LlmSettings, RunSettings
 from datakit.llm._circuit import IN_A_ROW
 from datakit.llm.answer_schema import AnswerSchema
@@ -180,12 +180,22 @@ def test_pictures_and_answers_are_reserved_at_worst(servers: list[Loopback], tmp
     assert isinstance(asyncio.run(go(worst * 1.02)), Completion)
 
 
-def test_budget_without_a_price_is_said_not_to_hold(servers: list[Loopback]) -> None:
-    servers[0].models = ("my-model",)
-    settings = LlmSettings(base_url=servers[0].url, model="my-model")
-    found, client = ask_all(settings, 5, RunSettings(budget_usd=1e-9))
-    assert all(isinstance(answer, Completion) for answer in found)
-    assert "run.budget_usd does not hold" in client.notes["warnings"][0]
+def test_budget_without_a_price_is_refused_before_anything_is_asked(servers: list[Loopback]) -> None:
+    servers[0].models = ("Qwen/Qwen2.5-VL-7B-Instruct",)
+    settings = LlmSettings(base_url=servers[0].url, model="Qwen/Qwen2.5-VL-7B-Instruct")
+    with pytest.raises(UserError, match=r"price of Qwen/Qwen2\.5-VL-7B-Instruct is not known"):
+        ask_all(settings, 5, RunSettings(budget_usd=1.0))
+    assert servers[0].count == 0
+
+
+def test_budget_holds_for_a_model_behind_the_name_of_a_gateway(servers: list[Loopback]) -> None:
+    servers[0].models = ("openai/gpt-4o-mini-2024-07-18",)
+    settings = LlmSettings(base_url=servers[0].url, model="openai/gpt-4o-mini-2024-07-18")
+    account = CallBudget()
+    budget = 22.5 * CALL_USD
+    ask_all(settings, 60, RunSettings(concurrency=4, budget_usd=budget), account)
+    assert 16 <= servers[0].count <= 22
+    assert account.spent_usd <= budget
 
 
 def test_own_prices_count_cached_tokens_apart(servers: list[Loopback]) -> None:
@@ -212,3 +222,25 @@ def test_endpoints_take_from_llm_what_they_do_not_give() -> None:
     assert settings.resolved_provider() == "openai"
     with pytest.raises(ValidationError, match="weight"):
         EndpointSettings(base_url="http://one/v1", weight=0.0)
+
+
+def test_one_long_wait_leaves_one_record_and_not_the_endpoint_to_the_next_run(
+    servers: list[Loopback],
+) -> None:
+    server = servers[0]
+    far = {"Retry-After": "3600"}
+    server.script = lambda call: Reply(429, "slow down", headers=dict(far)) if call.id == "7" else None
+    began = time.monotonic()
+    found, _ = ask_all(LlmSettings(base_url=server.url), 60)
+    assert time.monotonic() - began < 20
+    assert [answer.reason for answer in found if not isinstance(answer, Completion)] == ["rate_limited"]
+    assert server.count == 60
+
+
+def test_endpoint_that_asks_everybody_to_come_back_in_an_hour_ends_the_run(servers: list[Loopback]) -> None:
+    server = servers[0]
+    server.script = lambda call: Reply(429, "quota of the day", headers={"Retry-After": "3600"})
+    found, _ = ask_all(LlmSettings(base_url=server.url), 60)
+    stopped = [answer for answer in found if isinstance(answer, StopProvider)]
+    assert "asks to come back in 60 minutes. HTTP 429: error: quota of the day" in str(stopped[0])
+    assert server.count <= 32

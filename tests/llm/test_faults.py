@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datakit.llm import chat_reply
 from datakit.llm._faults import LONGEST_WAIT_S, Fault, fault_of, message_of, pause_s
 
 PAGE = b"""<!DOCTYPE html><html><head><title>502 Bad Gateway</title><style>p {color: red}</style></head>
@@ -119,3 +120,50 @@ def test_pause_is_what_the_server_asks_for_else_grows() -> None:
     assert Fault("again", "x", "", LONGEST_WAIT_S).may_pass
     assert not Fault("again", "x", "", LONGEST_WAIT_S + 1).may_pass
     assert not Fault("retry", "x", "").may_pass
+
+
+@pytest.mark.parametrize(
+    ("words", "encoding"),
+    [
+        ("您的账户余额不足，请充值", "gbk"),
+        ("請求太長，請縮短後重試", "big5"),
+        ("リクエストが長すぎます", "shift_jis"),
+        ("요청이 너무 깁니다", "cp949"),
+        ("请求太长", "utf-16"),
+        ("Clé d'accès refusée", "latin-1"),
+    ],
+)
+@pytest.mark.parametrize(
+    "form", ["{}", "<html><title>400</title><p>{}</p>", '{{"error": {{"message": "{}"}}}}']
+)
+def test_words_in_an_old_encoding_are_read(words: str, encoding: str, form: str) -> None:
+    message = message_of(form.format(words).encode(encoding))
+    assert words in message
+    assert "\ufffd" not in message
+
+
+def test_utf8_with_a_broken_sign_stays_utf8() -> None:
+    assert message_of("账户余额不足，请充".encode()[:-1]).startswith("账户余额不足，请")
+
+
+@pytest.mark.parametrize(
+    ("error", "fate", "reason"),
+    [
+        ({"code": "data_inspection_failed", "message": "bad input"}, "reject", "content_filter"),
+        ({"code": "invalid_api_key", "message": "Incorrect API key provided"}, "stop", "key"),
+        ({"code": "rate_limit_exceeded", "message": "Rate limit reached"}, "again", "rate_limited"),
+        ({"code": "insufficient_quota", "message": "You exceeded your current quota"}, "stop", "account"),
+        ({"message": "The model `m` does not exist"}, "stop", "model"),
+        ({"message": "maximum context length is 10 tokens"}, "retry", "context_too_long"),
+        ({"code": "InvalidParameter", "message": "seed"}, "retry", "request_refused"),
+        ({"message": "upstream broke"}, "again", "server_error"),
+        ("upstream broke", "again", "server_error"),
+    ],
+)
+def test_error_in_the_body_of_a_200_is_told_as_that_and_judged_by_its_words(
+    error: Any, fate: str, reason: str
+) -> None:
+    fault = chat_reply.decode(json.dumps({"error": error}).encode())
+    assert isinstance(fault, Fault)
+    assert (fault.fate, fault.reason) == (fate, reason)
+    assert fault.detail.startswith("HTTP 200 with an error in its body: ")

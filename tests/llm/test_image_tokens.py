@@ -22,6 +22,10 @@ from datakit.llm.image_tokens import picture_tokens
         # Qwen: squares of 28 or 32 pixels, and two frame tokens.
         ("qwen2.5-vl-72b-instruct", 1120, 896, 40 * 32 + 2),
         ("Qwen/Qwen3-VL-8B-Instruct", 1280, 960, 40 * 30 + 2),
+        # The model behind a gateway's name.
+        ("openai/gpt-4o-mini", 1024, 1024, 2833 + 4 * 5667),
+        ("openai/gpt-4.1-mini:nitro", 1024, 1024, 1659),
+        ("gpt-4o-mini-latest", 1024, 1024, 2833 + 4 * 5667),
         ("my-own-model", 280, 280, 100 + 2),
         ("my-own-model", 10_000, 10, 2),
     ],

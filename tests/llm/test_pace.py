@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from datakit.llm._pace import Limiter, Pace, duration_s, limits_of
-from tests.support.loopback import Limit, Limits
+from tests.support.loopback import Limit, Limits, Reply
 
 LATENCY_S, USED, WORST = 0.2, 120.0, 612.0
 MINUTES = 10
@@ -28,8 +28,11 @@ class Seen:
         return self.refused / (self.answered + self.refused)
 
 
-def simulate(limiter: Limiter, limits: Limits, minutes: float = MINUTES) -> Seen:
-    """Sends as the limiter allows; each call takes 0.2 s, and reaches the server after half of them."""
+def simulate(
+    limiter: Limiter, limits: Limits, minutes: float = MINUTES, *, latency_s: float = LATENCY_S, odd: int = -1
+) -> Seen:
+    """Sends as the limiter allows; calls reach the server after half of their time. The call of the number
+    `odd` is refused for tokens, whatever the limits."""
     seen, now, back = Seen(), 1000.0, list[tuple[float, int, float, Any]]()
     end, number = now + 60 * minutes, 0
     while now < end:
@@ -37,9 +40,11 @@ def simulate(limiter: Limiter, limits: Limits, minutes: float = MINUTES) -> Seen
         if at is not None and (not back or max(at, now) <= back[0][0]):
             now = max(at, now)
             limiter.sent(now, WORST)
-            reply = limits.admit(now + LATENCY_S / 2, WORST if limits.worst else USED)
-            headers = limits.headers(now + LATENCY_S / 2)
-            heapq.heappush(back, (now + LATENCY_S, number, now, (reply, headers)))
+            reply = limits.admit(now + latency_s / 2, WORST if limits.worst else USED)
+            if number == odd:
+                reply = Reply(429, "too many tokens", headers={"Retry-After": "1"})
+            headers = limits.headers(now + latency_s / 2)
+            heapq.heappush(back, (now + latency_s, number, now, (reply, headers)))
             number += 1
             seen.most_open = max(seen.most_open, len(back))
             continue
@@ -140,3 +145,29 @@ def test_calls_of_before_the_limit_was_known_count_against_it() -> None:
 )
 def test_durations_of_headers_are_read(text: str, seconds: float | None) -> None:
     assert duration_s(text) == (None if seconds is None else pytest.approx(seconds))
+
+
+@pytest.mark.parametrize("latency_s", [0.2, 1.0, 5.0])
+@pytest.mark.parametrize("kind", ["bucket", "window"])
+@pytest.mark.parametrize("per_minute", [60_000, 200_000])
+def test_whole_limit_of_tokens_is_used_however_slow_the_answers_are(
+    kind: Any, per_minute: float, latency_s: float
+) -> None:
+    limits = Limits(tokens=Limit(per_minute, kind), tells=False)
+    seen = simulate(Limiter(256, None, per_minute), limits, latency_s=latency_s)
+    assert seen.answered * USED >= 0.93 * per_minute * MINUTES
+    assert seen.share_refused <= 0.01
+
+
+def test_one_refusal_for_tokens_does_not_take_the_refunds_away_for_good() -> None:
+    limits = Limits(tokens=Limit(360_000), tells=False)
+    seen = simulate(Limiter(64, None, 360_000), limits, odd=20)
+    assert seen.answered * USED >= 0.85 * 360_000 * MINUTES  # 20% with all that calls may use
+
+
+def test_server_that_counts_no_tokens_is_no_server_without_a_limit() -> None:
+    limiter = Limiter(64, None, 60_000)
+    for _ in range(20):
+        limiter.sent(100.0, 1000.0)
+        limiter.back(1000.0, 0.0)
+    assert limiter.ready_at() == pytest.approx(100 + 20 * 1000 / (60_000 * 0.98 / 60), abs=1.0)

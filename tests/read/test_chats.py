@@ -204,3 +204,65 @@ def test_pictures_of_alpaca_rows_are_read(tmp_path: Path, read: Any) -> None:
     got = read("read.alpaca", path="rows.jsonl")
     assert got.column("images") == [[str(tmp_path / "i/a.png")]]
     assert list(got.reasons.values()) == ["image_places"]
+
+
+DIALOGUE = [{"role": "user", "content": "问"}, ANSWER]
+MARKED: dict[str, tuple[str, dict[str, Any]]] = {
+    "chats": ("read.jsonl", {"messages": DIALOGUE}),
+    "chats without the column": ("read.jsonl", {"messages": DIALOGUE}),
+    "question and answer apart": ("read.jsonl", {"prompt": DIALOGUE[:1], "completion": [ANSWER]}),
+    "an array of chats": ("read.json", {"messages": DIALOGUE}),
+    "alpaca": ("read.alpaca", {"instruction": "问", "output": "红"}),
+    "an entry of alpaca": ("read.llamafactory", {"instruction": "问", "output": "红"}),
+    "an entry of chats": ("read.llamafactory", {"messages": DIALOGUE}),
+}
+
+
+@pytest.mark.parametrize("mark", ["label", "kto_tag"])
+@pytest.mark.parametrize("form", list(MARKED))
+def test_an_answer_that_is_marked_as_unwanted_is_never_learnt(
+    form: str, mark: str, tmp_path: Path, read: Any
+) -> None:
+    reader, row = MARKED[form]
+    rows = [{"id": f"r{at}", **row, mark: wanted} for at, wanted in enumerate((True, False, None, True))]
+    parameters: dict[str, Any] = {"path": "rows.json"}
+    if reader == "read.llamafactory":
+        entry = {"file_name": "rows.json"}
+        if "messages" in row:
+            tags = {"role_tag": "role", "content_tag": "content", "user_tag": "user"}
+            columns = {"messages": "messages"}
+            entry |= {
+                "formatting": "sharegpt",
+                "columns": columns,
+                "tags": {**tags, "assistant_tag": "assistant"},
+            }
+        (tmp_path / "dataset_info.json").write_text(json.dumps({"set": entry}))
+        parameters = {"path": ".", "dataset": "set"}
+    elif reader == "read.jsonl":
+        parameters = {"path": "rows.jsonl"}
+    if form == "chats without the column":
+        parameters["drop"] = [mark]
+    lines(tmp_path, *rows)
+    (tmp_path / "rows.json").write_text(json.dumps(rows), "utf-8")
+    got = read(reader, **parameters)
+    assert got.column("id") == ["r0", "r2", "r3"]
+    (reject,) = got.rejects
+    assert (reject.id, reject.reason) == ("r1", "answer_unwanted")
+    assert f"`{mark}` is false" in reject.detail
+
+
+def test_a_class_that_is_called_false_is_no_mark(tmp_path: Path, read: Any) -> None:
+    lines(
+        tmp_path,
+        {"id": "a", "messages": DIALOGUE, "label": "false"},
+        {"id": "b", "text": "问", "label": False},
+    )
+    got = read("read.jsonl", path="rows.jsonl")
+    assert got.column("id") == ["a", "b"]
+
+
+def test_marks_in_a_table_of_texts_count_too(tmp_path: Path, read: Any) -> None:
+    (tmp_path / "a.csv").write_text("id,instruction,output,kto_tag\na,问,答,True\nb,问,坏,False\n", "utf-8")
+    got = read("read.alpaca", path="a.csv")
+    assert got.column("id") == ["a"]
+    assert [reject.reason for reject in got.rejects] == ["answer_unwanted"]

@@ -284,6 +284,19 @@ def test_token_bound_is_kept_and_counted(context: StepContext) -> None:
     assert f"{full:,} tokens, max_tokens allows {bare - 1:,}" in reject.detail
 
 
+def test_tokens_are_those_of_the_model_that_is_trained(make_context: Callable[..., StepContext]) -> None:
+    """Qwen3-VL's layout has no system turn of its own, Qwen2.5-VL's has one of eleven tokens."""
+    for layout, tokens in (("qwen2_vl", 23), ("qwen3_vl", 12)):
+        context = make_context(labels=LABELS, chat_layout=layout)
+        name = write(context, "<image>这是什么")
+        chat = Chat(prompt=name, answer="label_only", system=None, count_tokens=True)
+        batch = run(chat, context, record())
+        assert batch.frame["prompt_tokens"][0] == tokens
+        assert roles(batch) == ["user", "assistant"]
+        bound = chat.model_copy(update={"max_tokens": 12})
+        assert len(run(bound, context, record()).rejects) == (layout == "qwen2_vl")
+
+
 TEXTS = st.lists(
     st.text(st.sampled_from("加入购物车，。\n <image>{{a}}"), max_size=60), min_size=1, max_size=6
 )

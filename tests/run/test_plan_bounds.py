@@ -215,3 +215,37 @@ def test_flagship_pays_for_its_pilot(
     recipe = load(project / "recipes" / "ecom_v3.yaml")
     named = plan(recipe, estimate=estimate_calls, pilot=3, limit=12)
     assert server.count == 2 * 3, named.notes
+
+
+@pytest.mark.parametrize("weights", [(1.0, 1.0), (3.0, 1.0)])
+def test_plan_prices_each_endpoint_with_its_own_model(
+    project: Path, monkeypatch: pytest.MonkeyPatch, weights: tuple[float, float]
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    (project / "templates" / "ask.j2").write_text("什么？[id:{{ id }}]", "utf-8")
+    (project / "templates" / "reply.j2").write_text("{{ seen }}", "utf-8")
+    (project / "rows.jsonl").write_text("".join(f'{{"id": "r{at}", "text": "t"}}\n' for at in range(20)))
+
+    def planned(llm: str) -> float:
+        path = project / "recipes" / "shop.yaml"
+        tail = (
+            "  - render.chat: {prompt: ask.j2, answer: reply.j2}\nemit:\n  - llamafactory: {images: link}\n"
+        )
+        path.write_text(
+            f"llm: {llm}\nname: shop\nsteps:\n  - read.jsonl: {{path: ../rows.jsonl}}\n{SEEN}{tail}", "utf-8"
+        )
+        (step,) = (step for step in plan(load(path), estimate=estimate_calls).steps if step.calls)
+        assert step.cost_usd is not None
+        assert step.cost_usd_at_most is not None
+        assert step.cost_usd_at_most >= step.cost_usd
+        return step.cost_usd
+
+    place = "http://127.0.0.1:9/v1"
+    dear = planned(f'{{base_url: "{place}", model: gpt-4o}}')
+    cheap = planned(f'{{base_url: "{place}", model: gpt-4o-mini}}')
+    ends = ", ".join(
+        f'{{base_url: "{place}", model: {model}, weight: {weight}}}'
+        for model, weight in zip(("gpt-4o", "openai/gpt-4o-mini"), weights, strict=True)
+    )
+    both = planned(f"{{model: unknown, endpoints: [{ends}]}}")
+    assert both == pytest.approx((weights[0] * dear + weights[1] * cheap) / sum(weights), rel=0.01)

@@ -285,3 +285,84 @@ def test_note_says_why_no_model_wrote(
     )
     recipe.write_text(text.replace("prompt: ask.j2", "prompt: shown.j2"))
     assert words in build(load(recipe)).report.notes[0]
+
+
+FILTERS = [
+    Reply(400, "The response was filtered due to the prompt", "content_filter"),
+    Reply(400, "Input data may contain inappropriate content.", "data_inspection_failed"),
+    Reply(400, "DataInspectionFailed"),
+    Reply(400, "blocked: SAFETY"),
+    Reply(403, "Your input was flagged."),
+    Reply(451, "输入内容包含敏感信息"),
+    Reply(200, raw=b'{"error": {"code": "data_inspection_failed", "message": "inappropriate content"}}'),
+    Reply(200, "", finish_reason="content_filter"),
+    Reply(200, "", finish_reason="SAFETY"),
+    Reply(200, "", refusal="I cannot help with that."),
+]
+
+
+@pytest.mark.parametrize("concurrency", [1, 64])
+@pytest.mark.parametrize("reply", FILTERS, ids=lambda reply: f"{reply.status} {reply.finish_reason}")
+def test_filter_that_refuses_everything_ends_the_run_and_nothing_is_stored_of_it(
+    make: Make, server: Loopback, reply: Reply, concurrency: int
+) -> None:
+    server.script = lambda call: Reply(**vars(reply))
+    recipe = make(60, concurrency=concurrency)
+    error = ended(recipe)
+    assert error.exit_code == Exit.PROVIDER
+    assert server.count <= 40
+    server.script, server.count = (lambda call: None), 0
+    assert build(load(recipe)).exit_code == Exit.FINE
+    assert server.count == 60, "what refused everything was no fact about a record"
+
+
+@pytest.mark.parametrize("concurrency", [1, 64])
+@pytest.mark.parametrize("reply", FILTERS, ids=lambda reply: f"{reply.status} {reply.finish_reason}")
+def test_filter_that_refuses_a_few_rejects_those_for_good(
+    make: Make, server: Loopback, reply: Reply, concurrency: int
+) -> None:
+    refused = {"t0", "t1", "t20", "t39"}
+    server.script = lambda call: Reply(**vars(reply)) if call.id in refused else None
+    recipe = make(40, concurrency=concurrency)
+    made = build(load(recipe))
+    assert made.exit_code == Exit.FINE
+    assert (made.report.steps[1].records_out, sum(made.report.steps[1].rejected.values())) == (36, 4)
+    assert server.count == 40
+    build(load(recipe), Options(force=True))
+    assert server.count == 40
+
+
+@pytest.mark.parametrize("concurrency", [1, 64])
+@pytest.mark.parametrize("status", [400, 409 + 2, 418, 422, 451, 499])
+def test_record_that_is_refused_in_unknown_words_again_and_again_is_rejected(
+    make: Make, server: Loopback, status: int, concurrency: int
+) -> None:
+    refused = {"t0", "t7", "t39"}
+    server.script = lambda call: Reply(status, "we will not have this one") if call.id in refused else None
+    recipe = make(40, concurrency=concurrency)
+    made = build(load(recipe))
+    assert made.report.steps[1].rejected == {"request_refused": 3}
+    assert server.count == 37 + 3 * 3
+    assert "we will not have this one" in (made.folder / "rejects.jsonl").read_text()
+    build(load(recipe), Options(force=True))
+    assert server.count == 37 + 3 * 3, "asked to the end once"
+
+
+def test_words_that_change_from_try_to_try_are_no_verdict_about_a_record(
+    make: Make, server: Loopback
+) -> None:
+    words = iter(["not this", "nor that", "nothing"])
+    server.script = lambda call: Reply(418, next(words, "else")) if call.id == "t3" else None
+    made = build(load(make(20)), Options(allow_partial=True))
+    assert (made.report.retry, made.report.steps[1].rejected) == (1, {})
+
+
+def test_server_that_refuses_whatever_comes_from_a_moment_on_says_nothing_about_records(
+    make: Make, server: Loopback
+) -> None:
+    server.script = lambda call: Reply(418, "closed") if call.number >= 20 else None
+    recipe = make(40, concurrency=4)
+    made = build(load(recipe), Options(allow_partial=True))
+    assert (made.report.retry, made.report.steps[1].rejected) == (20, {})
+    server.script = lambda call: None
+    assert build(load(recipe)).report.steps[1].records_out == 40

@@ -121,3 +121,18 @@ def test_words_that_no_answer_keeps_to_are_not_asked_for_forever(make: Make, ser
     (warning,) = made.report.steps[1].notes["warnings"]
     assert "banned_word" in warning
     assert "`banned`" in warning
+
+
+def test_question_without_a_readable_answer_is_paid_for_in_three_runs_at_most(
+    make: Make, server: Loopback
+) -> None:
+    recipe = make()
+    server.script = lambda call: Reply(content="说不清楚") if call.id == "t7" else None
+    for number in range(3):
+        made = build(load(recipe), Options(allow_partial=True))
+        report = made.report.steps[1]
+        assert (report.retry, sum(report.rejected.values())) == ((1, 0) if number < 2 else (0, 1))
+    assert report.rejected == {"answer_unreadable": 1}
+    asked = server.count
+    build(load(recipe), Options(force=True))
+    assert server.count == asked

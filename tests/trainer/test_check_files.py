@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from datakit.checking.check import Check
+from datakit.checking.templates import TEMPLATES, media_of
 from datakit.checking.training import Training
 from tests.support.data_folder import SETTINGS, SHARED, TAGS, good, picture
 
@@ -90,6 +91,47 @@ CASES: dict[str, tuple[Files, dict[str, Any], bool]] = {
     ),
     "unknown formatting": ({"a.json": ([TEXT], {**SHARED, "formatting": "chat"})}, {}, False),
     "ranked": ({"a.json": ([TEXT], {**SHARED, "ranking": True})}, {}, False),
+    "marked answers alone": (
+        {
+            "a.json": (
+                [{**TEXT, "label": False}],
+                {**SHARED, "columns": {"messages": "messages", "kto_tag": "label"}},
+            )
+        },
+        {},
+        False,
+    ),
+    "compared answers": (
+        {"a.json": ([{"instruction": "问", "input": "", "chosen": "好", "rejected": "坏"}], PLAIN)},
+        {},
+        False,
+    ),
+    "no template": ({"a.json": ([TEXT], SHARED)}, {"template": None}, True),
+    "pictures without a template": ({"a.json": ([SEEN], SHARED)}, {"template": None}, False),
+    "sound that the template lacks": (
+        {
+            "a.json": (
+                [{**TEXT, "audios": ["a.png"]}],
+                {**SHARED, "columns": {**SHARED["columns"], "audios": "audios"}},
+            )
+        },
+        {},
+        False,
+    ),
+    "a place without its video": (
+        {
+            "a.json": (
+                [
+                    good(),
+                    {**good(), "messages": [{"role": "user", "content": "<video>"}, TEXT["messages"][1]]},
+                ],
+                SHARED,
+            )
+        },
+        {},
+        False,
+    ),
+    "no marks for `stage: kto`": ({"a.json": ([TEXT], SHARED)}, {"stage": "kto"}, False),
     "undefined set": ({"a.json": ([TEXT], SHARED)}, {"dataset": "z"}, False),
     "val_size as large as the set": ({"a.json": ([TEXT] * 3, SHARED)}, {"val_size": 3}, False),
 }
@@ -112,6 +154,7 @@ def load(
             index[name.partition(".")[0]] = {"file_name": name, **entry}
         (tmp_path / "dataset_info.json").write_text(json.dumps(index))
         keys = {**SETTINGS, "dataset": ",".join(index), **settings, "report_to": "none"}
+        keys = {key: value for key, value in keys.items() if value is not None}
         keys["model_name_or_path"] = str(tiny_model("qwen2_5_vl"))
         (tmp_path / "train.yaml").write_text(yaml.safe_dump(keys))
         workers = settings.get("preprocessing_num_workers")
@@ -131,6 +174,16 @@ def test_check_and_trainer_agree_on_a_data_set(
 ) -> None:
     files, settings, loads = CASES[case]
     assert load(files, settings) == (loads, loads)
+
+
+def test_media_of_every_template_are_the_trainers() -> None:
+    from llamafactory.data.template import TEMPLATES as THEIRS
+
+    assert THEIRS.keys() == TEMPLATES
+    for name, template in THEIRS.items():
+        plugin = template.mm_plugin
+        tokens = {"images": plugin.image_token, "videos": plugin.video_token, "audios": plugin.audio_token}
+        assert media_of(name) == {medium for medium, token in tokens.items() if token}, name
 
 
 STOPS: list[dict[str, Any]] = [
@@ -181,6 +234,8 @@ RUNS: list[dict[str, Any]] = [
     {"mask_history": True},
     {"neat_packing": True},
     {"max_samples": 3},
+    {"output_dir": None},
+    {"template": None},
     {"warmup_steps": 0.1},
     {"num_train_epochs": 2},
     {"learning_rate": 1},

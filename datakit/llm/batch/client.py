@@ -18,7 +18,7 @@ from datakit.llm.batch.backends import WAITS, BatchBackend, ManualBackend, Servi
 from datakit.llm.batch.journal import BatchFolder
 from datakit.llm.batch.openai_service import BatchService
 from datakit.llm.batch.scheduler import BatchScheduler
-from datakit.llm.prices import Price, unknown_price
+from datakit.llm.prices import Price, check_budget, unknown_price
 from datakit.llm.providers import provider_of
 from datakit.llm.request import Request, Turn
 from datakit.llm.transport import RequestTokens
@@ -45,6 +45,7 @@ class Batches:
         self.tokens = RequestTokens(provider)
         price = provider.price()
         self._price = price.times(self._factor) if price else None
+        check_budget(first.model, price, context.run.budget_usd)
         if price is None:
             self._note(unknown_price(first.model))
         if others and context.run.mode == "batch":
