@@ -20,8 +20,8 @@ EXAMPLES = 3
 MOST_REASONS = 40
 MOST_WORDS = 12
 _LACKING = (
-    "What a step of emit rejected is lacking in its own files alone: the records are in the build, and in the "
-    "files of emitters that have a place for them."
+    "What a step of emit rejected is lacking in its own files alone: the records are in the build, and in "
+    "the files of emitters that have a place for them."
 )
 CHARACTERS = "characters per record"
 

@@ -59,7 +59,7 @@ def touches_no_file_and_no_package_that_it_does_not_declare(bench: Bench) -> Non
 
 
 def says_in_words_what_it_cannot_write(bench: Bench) -> None:
-    """No records, nulls, or no chats: it writes them, leaves records out with a reason, or raises UserError."""
+    """No records, nulls, or no chats: it writes them, leaves some out with a reason, or raises UserError."""
     valid = bench.records
     hard = {
         "no records": valid.clear(),
