@@ -22,6 +22,7 @@ _NUMBER = re.compile(
     r"[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?|[-+]?\.[0-9]+"
 )
 _MOST_DIGITS = 40
+_SEPARATORS = re.compile(r"[、,，;；\n|]")
 _BOX_KEYS = ("bbox_2d", "bbox", "box")
 _NAME_KEYS = ("label", "text")
 
@@ -29,7 +30,8 @@ _NAME_KEYS = ("label", "text")
 def written(field: AnswerField, value: Any, language: Language, labels: LabelSet | None) -> str | Rejected:
     """The text that stands for a record's value in the answer, or why there is none.
 
-    A `line` is one line: white space runs become one space. Special tokens are escaped as everywhere.
+    A `line` is one line: white space runs become one space. What a value loses by such a change, and that it
+    does, `contract_changes` says.
     """
     empty = EMPTY[language]
     text = _plain(field, value, language, labels)
@@ -71,6 +73,11 @@ def _is_empty(text: str, language: Language) -> bool:
     return text.strip(_AROUND) in ("", EMPTY[language])
 
 
+def becomes_empty(text: str, language: Language) -> bool:
+    """Whether an optional field would say of a text that there is none, though it has marks."""
+    return text not in ("", EMPTY[language]) and _is_empty(text, language)
+
+
 def one_line(text: str) -> str:
     """The text with every run of white space as one space."""
     return " ".join(text.split())
@@ -87,7 +94,7 @@ def canonical(
     if field.kind == "number":
         return _read_number(text)
     if field.kind == "boxes":
-        boxes = _boxes(_json_in(text))
+        boxes = _boxes(json_in(text))
         return (
             (boxes, "", "") if boxes else ("", "boxes_unreadable", "the answer holds no JSON array of boxes")
         )
@@ -166,10 +173,20 @@ def _split(text: str, between: str, labels: LabelSet | None) -> list[str]:
     exact = [part.strip() for part in text.split(between.strip())]
     if labels is not None and all(labels.find(part) for part in exact if part):
         return exact
-    listed = _json_in(text) if labels is not None else None
-    if isinstance(listed, list) and all(isinstance(name, str) for name in listed):
-        return [name.strip() for name in listed]
-    return [part.strip(_AROUND) for part in re.split(r"[、,，;；\n|]", text)]
+    names = json_in(text) if labels is not None else None
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        return [name.strip() for name in names]
+    return [without_marks(part) for part in listed(text)]
+
+
+def listed(text: str) -> list[str]:
+    """The texts between any of the usual separators."""
+    return [part.strip() for part in _SEPARATORS.split(text)]
+
+
+def without_marks(label: str) -> str:
+    """A label without quotation marks and the like around it."""
+    return label.strip(_AROUND)
 
 
 def _read_labels(text: str, language: Language, labels: LabelSet | None) -> tuple[str, str, str]:
@@ -223,7 +240,7 @@ def _read_number(text: str) -> tuple[str, str, str]:
 
 def _boxes_text(value: Any, name: str) -> str | Rejected:
     if isinstance(value, str):
-        value = _json_in(value) if value.strip() else []
+        value = json_in(value) if value.strip() else []
     if isinstance(value, list) and not value:
         return ""
     return _boxes(value) or Rejected(
@@ -231,7 +248,7 @@ def _boxes_text(value: Any, name: str) -> str | Rejected:
     )
 
 
-def _json_in(text: str) -> Any:
+def json_in(text: str) -> Any:
     """The JSON array in a text, with or without a fence or words around it."""
     start, end = text.find("["), text.rfind("]")
     try:
@@ -246,14 +263,33 @@ def _boxes(value: Any) -> str:
         return ""
     boxes = []
     for item in value:
-        box = next((item[key] for key in _BOX_KEYS if key in item), None) if isinstance(item, dict) else item
+        box = item[_sides_key(item)] if isinstance(item, dict) and _sides_key(item) else item
         if not isinstance(box, list | tuple) or len(box) != 4 or not all(map(_is_number, box)):
             return ""
-        name = next((item[key] for key in _NAME_KEYS if item.get(key)), "") if isinstance(item, dict) else ""
+        name = name_of_box(item) if isinstance(item, dict) else ""
         entry: dict[str, Any] = {"bbox_2d": [int(side) if float(side).is_integer() else side for side in box]}
         name = one_line(str(name))
         boxes.append({**entry, "label": name} if name else entry)
     return json.dumps(boxes, ensure_ascii=False)
+
+
+def name_of_box(box: dict[str, Any]) -> Any:
+    """What a box is named; "" for one without a name."""
+    return box.get(_name_key(box), "")
+
+
+def keys_left_out(box: dict[str, Any]) -> list[str]:
+    """The keys with a value that the written box has no place for."""
+    kept = (_sides_key(box), _name_key(box))
+    return [key for key, value in box.items() if key not in kept and value not in (None, "")]
+
+
+def _sides_key(box: dict[str, Any]) -> str:
+    return next((key for key in _BOX_KEYS if key in box), "")
+
+
+def _name_key(box: dict[str, Any]) -> str:
+    return next((key for key in _NAME_KEYS if box.get(key) not in (None, "")), "")
 
 
 def _is_number(side: Any) -> bool:
