@@ -94,10 +94,9 @@ def canonical(
     if field.kind == "number":
         return _read_number(text)
     if field.kind == "boxes":
-        boxes = _boxes(json_in(text))
-        return (
-            (boxes, "", "") if boxes else ("", "boxes_unreadable", "the answer holds no JSON array of boxes")
-        )
+        boxes = "" if _NOT_THE_BOXES.search(text) else _boxes(json_in(text))
+        problem = ("", "boxes_unreadable", "the answer holds no JSON array of boxes, or does not stand by it")
+        return (boxes, "", "") if boxes else problem
     return text, "", ""
 
 
@@ -227,15 +226,43 @@ def _decimal(text: str) -> str:
     return format(number.normalize(), "f") if number else "0"
 
 
+_NOT_THE_BOXES = re.compile(r"(?:不是|并非|例如|比如|示例)[^\[]*\[|\][^\]]*(?:更正|不对|有误|错了|抱歉)")
+_NOT_THE_NUMBER = re.compile(
+    r"(?:不是|并非|不到|不足|至少|至多|最多|最少|超过|多于|少于|大于|小于|[<>≤≥]"
+    r"|\b(?:at least|at most|more than|less than|over|under|error|http|code)\b|代码|错误码|编号)\s*$",
+    re.IGNORECASE,
+)
+_FACTOR = re.compile(r"\s*(?:[万亿千百]|million\b|billion\b|thousand\b|hundred\b|[kKmM]\b|[²³⁰-⁹])")
+_TAKEN_BACK = re.compile(
+    r"更正|不对|有误|错了|抱歉|应[为是]|\b(?:wait|actually|correction|sorry|wrong)\b", re.IGNORECASE
+)
+
+
 def _read_number(text: str) -> tuple[str, str, str]:
-    """The one number of a text. Several different ones are a problem and no guess."""
-    plain = unicodedata.normalize("NFKC", text).replace("−", "-")
-    numbers = {_decimal(match) for match in _NUMBER.findall(plain)} - {""}
+    """The one number of a text. Several different ones, a bound, a part of a word and a factor in words are a
+    problem and no guess."""
+    plain = re.sub("[−–﹣－]|负|零下|\bminus ", "-", "".join(map(_folded, text)))
+    numbers: set[str] = set()
+    for match in _NUMBER.finditer(plain):
+        before, after = plain[: match.start()], plain[match.end() :]
+        if before[-1:].isascii() and before[-1:].isalpha():
+            continue  # iPhone15, A-5
+        if _NOT_THE_NUMBER.search(before) or _FACTOR.match(after):
+            return "", "number_ambiguous", f"the answer states no plain number: {text.strip()[:40]}"
+        numbers.add(_decimal(match[0]))
+    numbers -= {""}
     if len(numbers) == 1:
+        if _TAKEN_BACK.search(plain):
+            return "", "number_ambiguous", f"the answer takes a number back: {text.strip()[:40]}"
         return numbers.pop(), "", ""
     if not numbers:
         return "", "number_missing", "the answer states no number"
     return "", "number_ambiguous", f"the answer states {' and '.join(sorted(numbers)[:3])}"
+
+
+def _folded(char: str) -> str:
+    """A character in its plain width; raised digits stay what they are."""
+    return char if char in "²³¹⁰⁴⁵⁶⁷⁸⁹" else unicodedata.normalize("NFKC", char)
 
 
 def _boxes_text(value: Any, name: str) -> str | Rejected:
