@@ -43,6 +43,7 @@ REJECTED = {
     "image_unreadable": "Not a picture of a format that is read, or damaged.",
     "no_image": "The record has no picture, and `guard.image` has `require: true`.",
     # labels, prompts and answers
+    "answer_holds_key": "The model's answer repeats the key that it was asked with. Neither is kept.",
     "answer_incomplete": "The answer needs a column that is empty for this record.",
     "answer_tokens": "The answer holds a token that breaks the trainer, such as `<|im_end|>`. Targets are "
     "never rewritten: mend the answer.",
