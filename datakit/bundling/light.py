@@ -44,6 +44,7 @@ MODULES = (
     "datakit.core.contract_words",
     "datakit.core.credentials",
     "datakit.core.errors",
+    "datakit.core.escaped_encodings",
     "datakit.core.guided",
     "datakit.core.image",
     "datakit.core.json_bytes",

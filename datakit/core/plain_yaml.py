@@ -232,8 +232,8 @@ class _Emitter(Emitter):
     def choose_scalar_style(self) -> str:
         """Single quotes wherever they do, as in the files that datakit has written so far."""
         style: str = super().choose_scalar_style()
-        if re.search("[\x85\u2028\u2029]", self.event.value):
-            return '"'  # in any other style these line ends are read back as spaces
+        if re.search(r"[\x85\u2028\u2029]|\n(?:---|\.\.\.)", self.event.value):
+            return '"'  # in any other style they are read back as spaces, or end the document
         if style == "" and self.flow_level and re.search("[:?]", self.event.value):
             return "'"  # PyYAML takes no `{:0: x}` and no `[?0]`
         inline = self.analysis.multiline and (self.simple_key_context or self.flow_level)

@@ -138,9 +138,9 @@ def _lost_by(client_error: type[Exception]) -> tuple[type[Exception], ...]:
     return client_error, OSError, ValueError, *socks_errors()
 
 
-def _untrusted(words: str) -> Fault:
+def _untrusted(error: object) -> Fault:
     """A certificate that this machine does not trust: no other try will."""
-    return Fault("stop", "certificate", words[:300])
+    return Fault("stop", "certificate", str(error)[:300])
 
 
 _CHUNK_BYTES = 1 << 16
