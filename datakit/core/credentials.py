@@ -71,7 +71,7 @@ def credentials(names: Collection[str] = (), environ: Mapping[str, str] | None =
 
 def credentials_of_address(address: str) -> list[str]:
     """Password (or the name that stands alone for it) and secret parameters of an address."""
-    if "://" not in address:
+    if "://" not in address or len(address.split()) > 1:
         return []
     try:
         parts = urlsplit(address)

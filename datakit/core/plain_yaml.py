@@ -94,7 +94,9 @@ def yaml_inline(value: Any) -> str:
 def with_values(text: str, changes: Mapping[Key, Any]) -> str:
     """The text with other values at keys that hold single ones; comments and layout stay as they are."""
     root = compose(text)
-    spans = [(*_span(root, key), yaml_inline(value)) for key, value in changes.items()]
+    # In a list, where more has to be quoted: a value may stand between brackets in the text too.
+    inline = {key: yaml_inline([value])[1:-1] for key, value in changes.items()}
+    spans = [(*_span(root, key), written) for key, written in inline.items()]
     for start, end, written in sorted(spans, reverse=True):  # from the end, so that earlier places hold
         text = text[:start] + written + text[end:]
     return text
