@@ -213,3 +213,15 @@ def test_number_of_workers_is_never_run_by_the_script_of_a_bundle(tmp_path: Path
     )
     (threads,) = run(text, tmp_path)
     assert int(threads) >= 1
+
+
+def test_log_of_a_stage_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    stages = Path(__file__).parents[2] / "datakit" / "bundling" / "payload" / "stages.sh"
+    (tmp_path / "logs").mkdir()
+    text = (
+        f"umask 022; {assignment('run', tmp_path)}source {shell_words([str(stages)])}\nlogged train echo a\n"
+    )
+    done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("\na\n")
+    (log,) = (tmp_path / "logs").iterdir()
+    assert (log.read_text(), log.stat().st_mode & 0o777) == ("a\n", 0o600)

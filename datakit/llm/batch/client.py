@@ -63,7 +63,7 @@ class Batches:
         if context.run.mode == "batch":
             self._endpoint = Endpoint(first, attempts=Counter(), note=self._note)
             backend = ServiceBackend(BatchService(self._endpoint))
-            address = digest(self._endpoint.address).hex()
+            address = digest(provider.base_url).hex()
         store = context.run.store_folder(context.project)
         self._scheduler = BatchScheduler(
             settings=first,
