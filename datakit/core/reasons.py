@@ -55,6 +55,7 @@ REJECTED = {
     "tool_call_form": "A turn of tools is several calls, or none with a name and arguments, for which "
     "emit.messages has no place; emit.llamafactory and emit.ms_swift have.",
     # labels, prompts and answers
+    "answer_holds_key": "The model's answer repeats the key that it was asked with. Neither is kept.",
     "answer_incomplete": "The answer needs a column that is empty for this record.",
     "answer_tokens": "The answer holds a token that breaks the trainer, such as `<|im_end|>`. Targets are "
     "never rewritten: mend the answer.",

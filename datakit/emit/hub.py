@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 from pydantic import Field, model_validator
 
+from datakit.core.credentials import masked
 from datakit.core.errors import Exit, UserError, missing_extra
 from datakit.core.record import TRAIN
 from datakit.core.step_context import StepContext
@@ -178,7 +179,7 @@ def _upload(folder: Path, repository: str, token: str, *, private: bool) -> None
             delete_patterns=["data/*.parquet"],
         )
     except HfHubHTTPError as error:
-        lines = str(error).strip().splitlines()
+        lines = masked(str(error)).strip().splitlines()
         raise UserError(
             f"the hub refused the upload to {repository}: {lines[0] if lines else error}",
             remedy=f"Check {TOKEN} (it must be allowed to write) and the repository's owner.",
@@ -186,7 +187,8 @@ def _upload(folder: Path, repository: str, token: str, *, private: bool) -> None
         ) from None
     except Exception as error:  # requests, httpx or httpx2, by the library's version; the user sees it
         raise UserError(
-            f"the hub cannot be reached for the upload to {repository}: {type(error).__name__}: {error}",
+            f"the hub cannot be reached for the upload to {repository}: "
+            f"{type(error).__name__}: {masked(str(error))}",
             remedy="Check the network; or leave out `push` and upload hub/ later.",
             exit_code=Exit.PROVIDER,
         ) from None
