@@ -18,8 +18,9 @@ TOOLS = "tools"
 OBJECTS = "objects"
 """Column of records: boxes and names that a chat refers to, as JSON of `bbox`, `ref` and more (ms-swift)."""
 
-WEIGHTS = ("loss", "weight", "train")
-"""Keys of turns that say whether the turn is trained on."""
+_MASKS = ("masked", "is_masked")
+WEIGHTS = ("loss", "weight", "train", "trainable", "loss_scale", "loss_weight", "loss_mask", *_MASKS)
+"""Keys of turns that say whether the turn is trained on: a loss mask is 1 there, and what is masked is not."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,12 @@ def mark_of(value: Any) -> bool | None:
     if isinstance(value, str):
         return {"true": True, "1": True, "false": False, "0": False}.get(value.strip().casefold())
     return bool(value) if isinstance(value, int | float) and value in (0, 1) else None
+
+
+def is_trained(key: str, value: Any) -> bool | None:
+    """Whether a turn is trained on, by one of the keys WEIGHTS; None for a value that says neither."""
+    mark = mark_of(value)
+    return mark if mark is None or key not in _MASKS else not mark
 
 
 def are_marks(values: Collection[Any]) -> bool:

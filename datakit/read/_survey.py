@@ -14,6 +14,7 @@ from datakit.core.training_columns import (
     WEIGHTS,
     are_marks,
     column_meaning,
+    is_trained,
     plain_name,
     turn_meaning,
 )
@@ -157,7 +158,7 @@ def _counts(key: str, value: Any, turn: Mapping[str, Any]) -> bool:
     if turn_meaning(key) is None:
         return False
     if key in WEIGHTS:  # every answer is trained on where nothing is said
-        return value is not None and not value
+        return is_trained(key, value) is False
     if key == "name":  # answers of tools bear the tool's name
         role = turn.get("role", turn.get("from"))
         return bool(value) and ROLES.get(str(role).strip().casefold()) in ("user", "assistant")

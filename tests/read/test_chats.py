@@ -198,6 +198,35 @@ def test_turns_that_are_not_trained_on_are_told(tmp_path: Path, read: Any) -> No
     assert got.column("messages")[0][0] == {"role": "system", "content": "专家"}
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("loss", False),
+        ("loss", "false"),
+        ("weight", 0.0),
+        ("train", "False"),
+        ("trainable", False),
+        ("loss_scale", 0),
+        ("loss_weight", 0),
+        ("loss_mask", 0),
+        ("masked", True),
+        ("masked", 1),
+    ],
+)
+def test_every_way_to_say_that_a_turn_is_not_trained_on_is_told(
+    key: str, value: Any, tmp_path: Path, read: Any
+) -> None:
+    lines(tmp_path, {"messages": [QUESTION, {**ANSWER, key: value}, QUESTION, ANSWER]})
+    assert read("read.jsonl", path="rows.jsonl").column("turn_loss") == [[None, False, None, None]]
+
+
+def test_turns_that_say_that_they_are_trained_on_need_no_column(tmp_path: Path, read: Any) -> None:
+    lines(
+        tmp_path, {"messages": [QUESTION, {**ANSWER, "masked": False, "trainable": True, "loss_scale": 1.0}]}
+    )
+    assert "turn_loss" not in read("read.jsonl", path="rows.jsonl").frame.columns
+
+
 def test_pictures_of_alpaca_rows_are_read(tmp_path: Path, read: Any) -> None:
     row = {"instruction": "<image>图里是什么", "input": "", "output": "狗", "images": ["i/a.png"]}
     lines(tmp_path, row, {**row, "instruction": "图里是什么"})
