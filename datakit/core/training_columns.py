@@ -20,7 +20,7 @@ OBJECTS = "objects"
 
 _MASKS = ("masked", "is_masked")
 WEIGHTS = ("loss", "weight", "train", "trainable", "loss_scale", "loss_weight", "loss_mask", *_MASKS)
-"""Keys of turns that say whether the turn is trained on. A loss mask is 1 where it is; masked turns are not."""
+"""Keys of turns that say whether they are trained on. Loss masks are 1 where so; masked turns are not."""
 
 
 @dataclass(frozen=True)
