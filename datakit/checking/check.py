@@ -12,6 +12,7 @@ from datakit.checking.columns import NULL, ColumnTypes
 from datakit.checking.data_set import DataSet, data_sets, load_index
 from datakit.checking.finding import SEVERITIES, Finding, Findings
 from datakit.checking.images import ImageFiles
+from datakit.checking.marks import Marks
 from datakit.checking.nulls import NullRule
 from datakit.checking.proposal import Proposal, propose
 from datakit.checking.purpose import FOREIGN
@@ -179,20 +180,23 @@ class Check:
         for path in data_set.files:
             report = partial(findings.add, data_set=data_set.name)
             begin = len(findings.all)
-            types = ColumnTypes()
-            yield from self._file(path, data_set, tally, types, rule)
+            types, marks = ColumnTypes(), Marks(data_set)
+            yield from self._file(path, data_set, tally, (types, marks), rule)
             lacking = _lacking(types, data_set)
             if lacking and types.kinds:
                 del findings.all[begin:]  # each row would tell the same
                 for name in lacking:
                     report("column_missing", f"`{name}`", where=show_path(path))
             self._unread(path, types, data_set)
+            for words in marks.ignored(types):
+                report("marks_ignored", words, where=show_path(path))
         if data_set.files and not tally.rows:
             findings.add("no_rows", f"`{data_set.name}`", data_set=data_set.name)
 
     def _file(
-        self, path: Path, data_set: DataSet, tally: Tally, types: ColumnTypes, rule: NullRule
+        self, path: Path, data_set: DataSet, tally: Tally, seen: tuple[ColumnTypes, Marks], rule: NullRule
     ) -> Iterator[Placed]:
+        types, marks = seen
         report = partial(self._report.findings.add, data_set=data_set.name)
         shown, place, mixed, last_chunk = show_path(path), "", False, 0
         for line, chunk, row in rows_of(path, report):
@@ -205,6 +209,7 @@ class Check:
             if chunk and not last_chunk:
                 types.end_first_chunk()
                 last_chunk = chunk
+            marks.add(row)
             if not mixed and (message := types.add(row)) is not None:
                 mixed = True
                 report("mixed_column", message, where=place, record=_name(row, number))

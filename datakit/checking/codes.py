@@ -127,6 +127,11 @@ CODES: dict[str, Code] = {
         "This is preference data, of which supervised training takes neither answer that is compared",
         "Use `stage: dpo` with `ranking: true`; or write the answer to learn into the dialogue.",
     ),
+    "marks_ignored": Code(
+        "warning",
+        "This is preference data, of which supervised training looks at no mark",
+        "Take the unwanted answers out; or use `stage: kto`, its `kto_tag` true or false, or `stage: dpo`.",
+    ),
     "empty_answer": Code(
         "warning",
         "An empty answer teaches the model to say nothing",

@@ -16,7 +16,7 @@ from datakit.core.errors import did_you_mean
 from datakit.core.qwen_models import misspelt
 from datakit.recipe.yaml_file import show_path
 from datakit.training.config import template_of
-from datakit.training.keys import checked_value, known_keys
+from datakit.training.keys import check_as_written, known_keys
 
 _GONE = {
     "evaluation_strategy": "It is `eval_strategy` since transformers 4.46.",
@@ -74,7 +74,7 @@ def _keys(training: Training, findings: Findings) -> None:
         if key in _SEVERAL and isinstance(value, list):
             continue
         try:
-            checked_value(key, value)
+            check_as_written(key, value)
         except ValueError as error:
             findings.add("setting_type", str(error), where=where)
 

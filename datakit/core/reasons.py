@@ -8,7 +8,7 @@ from __future__ import annotations
 REJECTED = {
     # read
     "answer_empty": "An answer of the dialogue is blank, or nan or null, so there is nothing to learn.",
-    "answer_unwanted": "`label` or `kto_tag` is false: the answer is an example of what not to say (KTO).",
+    "answer_unwanted": "`label`, `kto_tag` or `desirable` is false: an example of what not to say (KTO).",
     "bad_csv": "The line breaks the rules of CSV: mostly an open quotation mark. Mend the line.",
     "bad_encoding": "Bytes that are not in the encoding of the rest of the file. Save the file as UTF-8.",
     "bad_json": "The line is no JSON; the column of the fault is named. Mend the line.",

@@ -20,8 +20,11 @@ OWN_FIELDS = {
     "messages": "write it into the step's template",
     "stream": "set llm.stream",
     "n": "set `samples` of annotate.describe",
+    "best_of": "set `samples` of annotate.describe",
 }
 """Fields of a body that `llm.extra_body` must not hold -> what to do instead."""
+ANSWER_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens")
+"""What services call the field of a body that bounds the tokens of an answer."""
 _SECRET = re.compile(r"auth|cookie|key|secret|token|passw|credential|signature", re.I)
 _SCHEME = re.compile(r"(?:bearer|basic|token)\s|sk-\w", re.I)
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -117,7 +120,7 @@ class LlmSettings(Settings):
     stay out of the recipe. Not part of a key."""
     extra_body: dict[str, JsonValue] = Field(default_factory=dict)
     """Fields that are merged into the body of every request, such as `{top_p: 0.9}`. They change answers, so
-    they are part of the key."""
+    they are part of the key. A `max_tokens` here stands over that of the step, for `run.budget_usd` too."""
     thinking: Literal["default", "enabled", "disabled"] = "default"
     """Whether the model thinks before it answers, in the words of the service: `chat_template_kwargs` (vLLM),
     `enable_thinking` (DashScope), `reasoning_effort` (OpenAI) and others. `default` says nothing of it. Part
@@ -183,7 +186,19 @@ class LlmSettings(Settings):
                 f"`{name}` looks like a secret, which would stand in the build; give it as a header: "
                 "llm.extra_headers with ${NAME_OF_THE_VARIABLE}"
             )
+        for name in ANSWER_LIMITS:
+            limit = body.get(name, 1)
+            if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+                raise ValueError(
+                    f"`{name}` is {limit!r}, so no answer would have an end that a budget could count with; "
+                    "take it out and set `max_tokens` of the step"
+                )
         return body
+
+    def most_answer_tokens(self, max_tokens: int) -> int:
+        """Tokens that an answer may have at most: a step's limit, or what `extra_body` writes over it."""
+        limits = (self.extra_body.get(name) for name in ANSWER_LIMITS)
+        return max([max_tokens, *(limit for limit in limits if isinstance(limit, int))])
 
     @field_validator("base_url")
     @classmethod

@@ -46,7 +46,6 @@ _TURN = re.compile(r"\{\{(idx)\}\}")
 BREAKING = r"<(?:image|video|audio)>|<\|(?:im_start|im_end|endoftext|image_pad|video_pad)\|>"
 """What the trainer takes for a place of a medium, for the end of a turn or for pixels, wherever it stands."""
 _BREAKING = re.compile(BREAKING)
-_NAMED = (nodes.Const, nodes.List, nodes.Tuple)
 _BREAKING_BUT_IMAGES = re.compile(BREAKING.replace("image|", "", 1))
 
 
@@ -288,10 +287,12 @@ class Templates:
         return [name, *(used for other in parts for used in self._used(other, seen))]
 
     def _absent(self, include: nodes.Include) -> list[str]:
-        """The parts that are not there and need not be: by `ignore missing`, or for another of a list."""
-        named = include.template.as_const() if isinstance(include.template, _NAMED) else ""
-        choices = [named] if isinstance(named, str) else list(named)
-        absent = [name for name in choices if not self._is_there(name)]
+        """The parts that are not there and need not be: by `ignore missing`, or for another of a list, be it
+        one that a variable names."""
+        listed = include.template
+        choices = listed.items if isinstance(listed, nodes.List | nodes.Tuple) else [listed]
+        names = [choice.value for choice in choices if isinstance(choice, nodes.Const)]
+        absent = [name for name in names if isinstance(name, str) and not self._is_there(name)]
         return absent if include.ignore_missing or len(absent) < len(choices) else []
 
     def _is_there(self, name: str) -> bool:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 LOSS = "turn_loss"
 """Column of records: for each turn of `messages` whether it is trained on; null where data does not say."""
@@ -16,8 +18,9 @@ TOOLS = "tools"
 OBJECTS = "objects"
 """Column of records: boxes and names that a chat refers to, as JSON of `bbox`, `ref` and more (ms-swift)."""
 
-WEIGHTS = ("loss", "weight", "train")
-"""Keys of turns that say whether the turn is trained on."""
+_MASKS = ("masked", "is_masked")
+WEIGHTS = ("loss", "weight", "train", "trainable", "loss_scale", "loss_weight", "loss_mask", *_MASKS)
+"""Keys of turns that say whether they are trained on. Loss masks are 1 where so; masked turns are not."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ _MARKED = (
     "answers are learnt, and the unwanted ones rejected (answer_unwanted)."
 )
 MARKS = TrainingColumn(("kto_tag",), "marks of wanted and unwanted answers", _MARKED, only_chats=False)
+WANTED = TrainingColumn(("desirable", "is_desirable"), "marks of wanted and unwanted answers", _MARKED)
 
 COLUMNS = (
     TrainingColumn(("videos",), "videos", only_chats=False),
@@ -62,6 +66,7 @@ COLUMNS = (
         only_chats=False,
     ),
     MARKS,
+    WANTED,
     TrainingColumn(
         ("reward", "rewards", "reward_score"),
         "how good the answers are",
@@ -93,6 +98,33 @@ TURN_KEYS = (
     TrainingColumn(("refusal",), "a refusal"),
 )
 """Keys of turns besides their role, their content and calls of tools, which become turns."""
+
+
+MARK_NAMES = frozenset({*MARKS.names, *WANTED.names})
+"""Columns that are marks of answers whatever else they hold; a `label` may be a class."""
+
+
+def mark_of(value: Any) -> bool | None:
+    """Whether a value says that an answer is wanted: true, 1 and their texts; None for what is no mark."""
+    if isinstance(value, str):
+        return {"true": True, "1": True, "false": False, "0": False}.get(value.strip().casefold())
+    return bool(value) if isinstance(value, int | float) and value in (0, 1) else None
+
+
+def is_trained(key: str, value: Any) -> bool | None:
+    """Whether a turn is trained on, by one of the keys WEIGHTS; None for a value that says neither."""
+    mark = mark_of(value)
+    return mark if mark is None or key not in _MASKS else not mark
+
+
+def are_marks(values: Collection[Any]) -> bool:
+    """Whether the different values of a `label` beside chats are marks: none but true and false, 0 and 1.
+
+    Texts are marks where both stand there: a class may be called "false".
+    """
+    marks = {mark_of(value) for value in values}
+    texts = any(isinstance(value, str) for value in values)
+    return marks == {True, False} or (not texts and None not in marks)
 
 
 def plain_name(name: str) -> str:

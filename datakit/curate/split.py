@@ -42,7 +42,8 @@ class Split(TableTransform):
     rows and promises no class anything, so the rule is our own.
 
     General records (mix.general) stay in training. Records whose source has a validation part (folders
-    `train/` and `test/`) stay where they are; only those whose source does not say are split.
+    `train/` and `test/`) stay where they are; only those whose source does not say are split. One that is
+    of a group with a record that stays goes where that is; in training, where its group stands on both sides.
     """
 
     version: ClassVar[int] = 2
@@ -94,19 +95,22 @@ class Split(TableTransform):
         small = frame.select(columns).sort("id").collect()
         given, general = _given(small), _general(small)
         settled = pl.concat([given, general])
-        if not settled.is_empty():
-            small = small.join(settled, on="id", how="anti", maintain_order="left")
-            if small.is_empty() and not given.is_empty():
-                return _joined(frame, settled, {**_sizes(given["split"]), "given": given.height})
-        names, classes = self._classes(small)
+        if settled.height == small.height and not given.is_empty():
+            return _joined(frame, settled, {**_sizes(given["split"]), "given": given.height})
         numbers, alike = self._numbers(small, context)
+        following = _following(small["id"], numbers, settled)
+        if not settled.is_empty():
+            settled = pl.concat([settled, following])
+            is_free = ~small["id"].is_in(settled["id"].implode())
+            small, numbers = small.filter(is_free), _renumbered(numbers[is_free.to_numpy()])
+        names, classes = self._classes(small)
         firsts = small["id"].gather(np.unique(numbers, return_index=True)[1])
         groups = Groups.of(numbers, classes, len(names), random_ranks(firsts, context.seed))
         choice = choose(groups, self.val, self.min_val)
         side = pl.Series(np.where(choice.chosen[numbers], VAL, TRAIN), dtype=pl.String)
+        counts = {"given": given.height, "with_given": following.height}
         notes = {**_notes(side, names, classes, groups, choice), **alike}
-        if not given.is_empty():
-            notes["given"] = given.height
+        notes |= {name: count for name, count in counts.items() if count}
         splits = small.select("id", split=side)
         return _joined(frame, splits if settled.is_empty() else pl.concat([settled, splits]), notes)
 
@@ -174,6 +178,22 @@ def _given(small: pl.DataFrame) -> pl.DataFrame:
     if GIVEN_SPLIT not in small.columns or not (small[GIVEN_SPLIT] == VAL).any():
         return pl.DataFrame(schema={"id": pl.String, "split": pl.String})
     return small.filter(pl.col(GIVEN_SPLIT).is_not_null()).select("id", split=GIVEN_SPLIT)
+
+
+def _following(ids: pl.Series, numbers: Numbers, settled: pl.DataFrame) -> pl.DataFrame:
+    """Id and split of the records that are free and of a group with settled ones, where those are."""
+    if settled.is_empty():
+        return settled
+    groups = pl.DataFrame({"id": ids, "group": numbers}).join(settled, on="id", how="left")
+    # "train" < "val". Who knows both sides leaks on either; validation scores it on neither.
+    groups = groups.with_columns(theirs=pl.col("split").min().over("group"))
+    following = groups.filter(pl.col("split").is_null(), pl.col("theirs").is_not_null())
+    return following.select("id", split="theirs")
+
+
+def _renumbered(numbers: Numbers) -> Numbers:
+    """The same groups, numbered from 0 on without gaps."""
+    return np.unique(numbers, return_inverse=True)[1].astype(np.int64)
 
 
 def _joined(frame: pl.LazyFrame, splits: pl.DataFrame, notes: dict[str, object]) -> Table:

@@ -79,7 +79,9 @@ class Calls:
             if tokens is None and (self._budget_usd is not None or pool.needs_tokens):
                 tokens = self.tokens.of(request, further)
             used: float | None = None
-            slot = await pool.turn((tokens or 0) + request.max_tokens, avoid)
+            slot = await pool.turn(
+                (tokens or 0) + self.settings.most_answer_tokens(request.max_tokens), avoid
+            )
             endpoint = slot.endpoint
             try:
                 outcome, version = await self._call(endpoint, request, further, tokens or 0, spent)
@@ -136,7 +138,8 @@ class Calls:
         Body and money are set aside only while the call is under way.
         """
         price = endpoint.price
-        worst = price.cost(tokens, request.max_tokens) if price and self._budget_usd is not None else 0.0
+        most = endpoint.settings.most_answer_tokens(request.max_tokens)
+        worst = price.cost(tokens, most) if price and self._budget_usd is not None else 0.0
         await self._budget.reserve(worst, self._budget_usd if price else None)
         cost = 0.0
         try:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 import polars as pl
 
-from datakit.core.training_columns import KTO, MARKS, OBJECTS, TOOLS, plain_name
+from datakit.core.training_columns import KTO, MARK_NAMES, OBJECTS, TOOLS, mark_of, plain_name
 from datakit.read._kinds import JSON_TEXT
 
-_OWN_NAMES = frozenset(map(plain_name, MARKS.names))
-_MARKS = _OWN_NAMES | frozenset(map(plain_name, KTO.names))
-"""Columns that say of an answer whether it is wanted. Whoever drops one still learns no unwanted one."""
+_OWN_NAMES = frozenset(map(plain_name, MARK_NAMES))
+_LABELS = frozenset(map(plain_name, KTO.names))
+"""Columns that may say of an answer whether it is wanted. Whoever drops one still learns no unwanted one."""
 
 
 def faults_beside_chats(
@@ -21,17 +21,24 @@ def faults_beside_chats(
     columns: Mapping[str, Sequence[Any]],
     chats: Sequence[list[dict[str, str]] | None],
     images: Sequence[list[str]],
+    marks: Collection[str] = (),
 ) -> Iterator[tuple[int, str, str]]:
     """Number of a row, reason and sentence, for each row that a trainer would stop at, or learn what is bad.
 
-    `extra` are the further columns of the records: name -> name in the source and kind.
+    `extra` are the further columns of the records: name -> name in the source and kind. `marks` are the
+    labels that hold nothing else than marks in the whole source; of others only a plain false is one.
     """
     for name, values in columns.items():
-        if (plain := plain_name(name)) in _MARKS:
-            texts = ("false", "False") if plain in _OWN_NAMES else ()  # tables of text have no other false
-            for at, value in enumerate(values):
-                if (value is False or value in texts) and chats[at]:
-                    yield at, "answer_unwanted", f"`{name}` is false: the answer is marked as unwanted"
+        if not is_mark(name):
+            continue
+        certain = plain_name(name) in _OWN_NAMES or name in marks
+        for at, value in enumerate(values):
+            if (value is False or (certain and mark_of(value) is False)) and chats[at]:
+                shown = "false" if value is False else repr(value)
+                words = f"`{name}` is {shown}: the answer is marked as unwanted"
+                if value is not False and may_be_class(name):
+                    words += f" (where it is a class, name it: `label: {name}` or `keep: [{name}]`)"
+                yield at, "answer_unwanted", words
     for name in (TOOLS, OBJECTS):
         source, kind = extra.get(name, ("", None))
         if kind not in (JSON_TEXT, pl.String()):
@@ -44,6 +51,16 @@ def faults_beside_chats(
                 yield at, "objects_format", fault
             elif name == TOOLS and not are_tools(value):
                 yield at, "tools_format", f"`{source}` is no list of functions, nor the JSON of one"
+
+
+def is_mark(name: str) -> bool:
+    """Whether a column of this name may say of answers whether they are wanted."""
+    return plain_name(name) in _OWN_NAMES | _LABELS
+
+
+def may_be_class(name: str) -> bool:
+    """Whether it may as well hold the class of a picture or a chat."""
+    return plain_name(name) in _LABELS
 
 
 def are_tools(value: Any) -> bool:

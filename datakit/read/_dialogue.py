@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from datakit.core.training_columns import WEIGHTS, is_trained
 from datakit.read._content_parts import is_picture, picture_of, text_of
 from datakit.read._json_values import json_value
 from datakit.read._kinds import as_json
@@ -90,18 +91,18 @@ def pictures_in(value: Any) -> list[Any]:
 
 
 def losses_in(value: Any, turns: list[dict[str, str]]) -> list[bool | None] | None:
-    """For each turn whether it is trained on, as `loss`, `weight` or `train` say; None where none says.
+    """For each turn whether it is trained on, as `loss`, `weight` and others (WEIGHTS) say; None without.
 
     Raises DialogueFault for a weight between 0 and 1.
     """
     cells = [turn for turn in unpacked(value) or () if isinstance(turn, dict)]
     losses: list[bool | None] = [None] * (len(turns) - len(cells))  # a system turn of another column
     for at, turn in enumerate(cells, 1):
-        key = next((key for key in ("loss", "weight", "train") if turn.get(key) is not None), None)
-        loss = None if key is None else turn[key]
-        if loss is not None and loss not in (0, 1):
-            raise DialogueFault("messages_format", f"turn {at}: `{key}` is {loss!r}; only 0 and 1 are read")
-        losses.append(None if loss is None else bool(loss))
+        trained = {key: is_trained(key, turn[key]) for key in WEIGHTS if turn.get(key) is not None}
+        for key in (key for key, loss in trained.items() if loss is None):
+            words = f"turn {at}: `{key}` is {turn[key]!r}; only 0 and 1 are read"
+            raise DialogueFault("messages_format", words)
+        losses.append(all(trained.values()) if trained else None)
     return losses if any(loss is not None for loss in losses) else None
 
 

@@ -15,7 +15,15 @@ from datakit.core.errors import UserError, did_you_mean
 from datakit.core.files import Stamp
 from datakit.core.outcome import Batch
 from datakit.core.step_context import StepContext
-from datakit.core.training_columns import KTO, LOSS, WEIGHTS, SourceColumn, column_meaning, turn_meaning
+from datakit.core.training_columns import (
+    KTO,
+    LOSS,
+    WEIGHTS,
+    SourceColumn,
+    column_meaning,
+    mark_of,
+    turn_meaning,
+)
 from datakit.core.transform import Columns, Reader
 from datakit.read._column_names import ColumnChooser
 from datakit.read._dialogue import turns_of
@@ -110,6 +118,8 @@ class TableReader(Reader):
                 by_folder[own] = self._image_paths(root, context, base, beside)
             return by_folder[own]
 
+        if context.labels is not None and any(mark_of(name) is not None for name in context.labels.names):
+            plan = replace(plan, marks=frozenset())  # classes are called so
         records = Records(plan, image_paths, survey.ids, self._turns(files), context.labels)
         if plan.note:
             yield Batch(pl.DataFrame(schema=plan.schema()), notes={"columns": plan.note})
@@ -131,7 +141,9 @@ class TableReader(Reader):
                 raise missing_column(name, "drop", [other for other in there if other != DIALOGUE], source)
         plan = self._plan(survey.without(self.drop), source)
         losses = plan.messages is not None and any(key in survey.turn_keys for key in WEIGHTS)
-        return replace(plan, turn_losses=losses and not {*WEIGHTS} & {*self.drop}), survey
+        marks = survey.marks - self._named_columns()
+        losses = losses and not {*WEIGHTS} & {*self.drop}
+        return replace(plan, turn_losses=losses, marks=marks), survey
 
     def training_columns(self, context: StepContext) -> list[SourceColumn]:
         """Columns that mean something to a trainer and that no part of the records has taken up."""
@@ -159,9 +171,7 @@ class TableReader(Reader):
 
     def _check_form(self, survey: Survey, source: str, plan: Plan) -> Plan:
         """The plan. Raises UserError for data of another form, told by columns that no parameter names."""
-        parameters = ("image", "label", "text", "messages", "keep")
-        values = [getattr(self, name) for name in parameters if name in self.model_fields_set]
-        named = {name for value in values for name in ([value] if isinstance(value, str) else value or ())}
+        named = self._named_columns()
         columns = {**dict.fromkeys(survey.dialogue), **survey.kinds}
         fault = other_form(
             source,
@@ -174,6 +184,12 @@ class TableReader(Reader):
         if fault is not None:
             raise fault
         return plan
+
+    def _named_columns(self) -> set[str]:
+        """The columns that the recipe names, each for what it is."""
+        parameters = ("image", "label", "text", "messages", "keep")
+        values = [getattr(self, name) for name in parameters if name in self.model_fields_set]
+        return {name for value in values for name in ([value] if isinstance(value, str) else value or ())}
 
     def _extra(self, survey: Survey, source: str, used_names: set[str]) -> dict[str, tuple[str, Any]]:
         """The further columns: name in the record -> name in the source and kind."""

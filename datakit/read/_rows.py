@@ -62,6 +62,8 @@ class Plan:
     """Column of the system's texts, for dialogues that have no system turn."""
     turn_losses: bool = False
     """Whether turns say that they are not trained on."""
+    marks: frozenset[str] = frozenset()
+    """Labels that are marks of wanted and unwanted answers, as all their values are."""
     extra: dict[str, tuple[str, Any]] = field(default_factory=dict)
     """Column of the record -> column of the source and its kind (`_kinds`)."""
     note: str = ""
@@ -155,7 +157,8 @@ class Records:
             if self.plan.turn_losses:
                 parts[LOSS] = self._losses(dialogues, parts["messages"], faults)
             self._pictures_within(dialogues, parts, block, faults)
-            for at, *why in faults_beside_chats(self.plan.extra, columns, parts["messages"], parts["images"]):
+            beside = (parts["messages"], parts["images"], self.plan.marks)
+            for at, *why in faults_beside_chats(self.plan.extra, columns, *beside):
                 faults.setdefault(at, (why[0], why[1]))
         _check_places(parts, faults)
         ids = self._ids(columns, parts, block, faults)
@@ -301,13 +304,10 @@ class Records:
         for name in self.plan.images:
             cell = columns[name][at] if name in columns else None
             if cell:
-                fact = cell if type(cell) is str or _all_text(cell) else _file_names(images[at])
+                is_paths = isinstance(cell, list) and all(type(item) is str for item in cell)
+                fact = cell if type(cell) is str or is_paths else _file_names(images[at])
                 facts.append([name, fact] if len(self.plan.images) > 1 else fact)
         return facts
-
-
-def _all_text(cell: Any) -> bool:
-    return isinstance(cell, list) and all(type(item) is str for item in cell)
 
 
 def _file_names(paths: list[str]) -> list[str]:

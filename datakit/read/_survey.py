@@ -9,7 +9,16 @@ from typing import Any
 
 import polars as pl
 
-from datakit.core.training_columns import TURN_NAMES, WEIGHTS, column_meaning, plain_name, turn_meaning
+from datakit.core.training_columns import (
+    TURN_NAMES,
+    WEIGHTS,
+    are_marks,
+    column_meaning,
+    is_trained,
+    plain_name,
+    turn_meaning,
+)
+from datakit.read._beside_chats import may_be_class
 from datakit.read._column_names import MESSAGES_NAMES, may_hold_pictures, names_picture
 from datakit.read._dialogue import ROLES, DialogueFault, unpacked
 from datakit.read._kinds import Kinds, transposed
@@ -17,6 +26,8 @@ from datakit.read._known_forms import is_telling
 from datakit.read._rows import DIALOGUE, Block, GivenIds, given_ids
 
 _SURVEY_ROWS = 4096
+_MOST_MARKS = 12
+"""Different ways to write a mark that a column may mix."""
 _MADE = r"^[0-9a-f]{16}(-\d+)?$"
 _CHATS = frozenset(map(plain_name, (*MESSAGES_NAMES, "prompt", "completion")))
 
@@ -38,6 +49,8 @@ class Survey:
     """Of columns that may hold pictures: rows that name or hold one."""
     turn_keys: Mapping[str, int] = field(default_factory=dict)
     """Key of turns that means something to a trainer -> rows that have it."""
+    marks: frozenset[str] = frozenset()
+    """Columns called label whose every value may be a mark of a wanted or unwanted answer."""
 
     def without(self, names: Collection[str]) -> Survey:
         """The same as if the source had no columns, and no keys of turns, of these names."""
@@ -80,6 +93,7 @@ def survey_of(
         tally.filled,
         tally.pictures,
         tally.turn_keys,
+        frozenset(name for name, values in tally.labels.items() if values and are_marks(values)),
     )
 
 
@@ -91,9 +105,13 @@ class _Tally:
         self.filled: Counter[str] = Counter()
         self.pictures: Counter[str] = Counter()
         self.turn_keys: Counter[str] = Counter()
+        self.labels: dict[str, set[Any]] = {}
+        """Label -> its different values, a few of them."""
 
     def add(self, columns: Mapping[str, Sequence[Any]]) -> None:
         for name, values in columns.items():
+            if may_be_class(name):
+                self._add_labels(self.labels.setdefault(name, set()), values)
             pictures = may_hold_pictures(name)
             if pictures or is_telling(name) or column_meaning(name, chats=True) is not None:
                 self.filled[name] += sum(1 for value in values if _is_filled(value))
@@ -103,6 +121,13 @@ class _Tally:
                 self._add_chats(values)
             elif name == DIALOGUE:
                 self._add_dialogues(values)
+
+    def _add_labels(self, known: set[Any], values: Sequence[Any]) -> None:
+        for value in values:
+            if len(known) > _MOST_MARKS:
+                return  # one of them is no mark
+            if value is not None:
+                known.add(value if isinstance(value, str | int | float) else str(value))
 
     def _add_dialogues(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Rows of several columns that make one dialogue: their chats, and what else has a meaning."""
@@ -133,7 +158,7 @@ def _counts(key: str, value: Any, turn: Mapping[str, Any]) -> bool:
     if turn_meaning(key) is None:
         return False
     if key in WEIGHTS:  # every answer is trained on where nothing is said
-        return value is not None and not value
+        return is_trained(key, value) is False
     if key == "name":  # answers of tools bear the tool's name
         role = turn.get("role", turn.get("from"))
         return bool(value) and ROLES.get(str(role).strip().casefold()) in ("user", "assistant")

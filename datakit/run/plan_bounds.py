@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datakit.core.errors import DatakitError
 from datakit.core.step_context import StepContext
 from datakit.core.tokens import count
-from datakit.core.transform import Annotator, Row
+from datakit.core.transform import Annotator, Asked, Row
 from datakit.llm.client import MOST_ANSWERS
 from datakit.llm.prices import Price
 from datakit.llm.providers import provider_of
@@ -49,17 +49,27 @@ class Bounds:
         questions = annotator.questions()
         tokens_in = self._tokens_in(annotator, rows) + self._unwritten
         self._longest_in = max(self._longest_in, tokens_in)
-        self._unwritten += sum(2 * question.max_tokens for question in questions) * (results > 0)
+        self._unwritten += sum(self._most_out(question) for question in questions) * (results > 0)
         prices = [provider_of(each).price() for each in self.context.llm.each_endpoint()]
         known = [price for price in prices if price is not None]
         if not questions or len(known) < len(prices):
             return None
         worst = max(
-            sum(question.times * _worst_usd(price, tokens_in, question.max_tokens) for question in questions)
+            sum(question.times * self._worst_usd(price, tokens_in, question) for question in questions)
             for price in known
         )
         run = self.context.run
         return results * worst * (self.context.llm.batch_price_factor if run.is_batch else 1.0)
+
+    def _most_out(self, question: Asked, times: int = 2) -> int:
+        """Tokens of the longest answer to a question that is asked with so many times its room."""
+        return self.context.llm.most_answer_tokens(times * question.max_tokens)
+
+    def _worst_usd(self, price: Price, tokens_in: int, question: Asked) -> float:
+        """Of one question: cut off at its limit, asked with twice the room, not in its form, and repaired."""
+        first, longer = self._most_out(question, 1), self._most_out(question)
+        repaired = price.cost(tokens_in + longer + _REPAIR_TOKENS, longer)
+        return price.cost(tokens_in, first) + price.cost(tokens_in, longer) + repaired
 
     def _asks(self, annotator: Annotator) -> bool:
         return annotator.asks_model and self.context.llm.resolved_provider() != "offline"
@@ -78,11 +88,3 @@ class Bounds:
             pictures = (sum(picture_tokens(provider, path) for path in paths) for provider in providers)
             found.append(texts + max(pictures))
         return max(found) + _REPAIR_TOKENS
-
-
-def _worst_usd(price: Price, tokens_in: int, max_tokens: int) -> float:
-    """Of one question: cut off at its limit, asked with twice the room, not in its form, and repaired."""
-    first = price.cost(tokens_in, max_tokens)
-    longer = price.cost(tokens_in, 2 * max_tokens)
-    repaired = price.cost(tokens_in + 2 * max_tokens + _REPAIR_TOKENS, 2 * max_tokens)
-    return first + longer + repaired

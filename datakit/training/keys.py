@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,22 @@ def checked_value(key: str, value: Any) -> Any:
     return int(number) if kind == "int" else number
 
 
+def check_as_written(key: str, value: Any) -> None:
+    """Raises ValueError for a value of a trainer's own file that it does not take as it stands there.
+
+    LLaMA-Factory converts nothing: a number in quotes is a text to it, 2048.0 no whole number, and either
+    ends in a TypeError. What it only compares or divides by may be a float.
+    """
+    checked_value(key, value)
+    kind = known_keys()[key]
+    if kind not in ("int", "float") or value is None:
+        return
+    if isinstance(value, str) and _PLAIN_NUMBER.fullmatch(value.strip()):
+        raise ValueError(f"`{key}` is the text {value!r}; it must be {_WORDS[kind]}, without quotes")
+    if kind == "int" and not isinstance(value, int) and key not in _MAY_BE_FLOAT:
+        raise ValueError(f"`{key}` is {value}; it must be a whole number, without a point or an exponent")
+
+
 def conflict(keys: dict[str, Any]) -> str:
     """What the trainer would refuse about keys that are each right by themselves; "" when nothing."""
     zero3 = "z3" in str(keys.get("deepspeed") or "")
@@ -109,4 +126,7 @@ def conflict(keys: dict[str, Any]) -> str:
     return next((words for wrong, words in rules if wrong), "")
 
 
+_PLAIN_NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?")
+"""A text that would be a number without its quotes; YAML reads `1e-4` as a text without any."""
+_MAY_BE_FLOAT = ("image_max_pixels", "image_min_pixels", "video_max_pixels", "video_min_pixels", "lora_alpha")
 _WORDS = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "a text"}

@@ -186,6 +186,49 @@ def test_preference_data_is_called_so(
         assert "preference data" in titles[0]
 
 
+CHAT = row(("user", "问"), A)
+
+
+@pytest.mark.parametrize(
+    ("line", "entry"),
+    [
+        ({**ROW, "label": False}, {}),
+        ({**ROW, "label": 0}, {}),
+        ({**ROW, "kto_tag": False}, {}),
+        ({**ROW, "desirable": "false"}, {}),
+        ({**CHAT, "label": False}, SHARED),
+        ({**CHAT, "kto_tag": 0}, SHARED),
+        ({**CHAT, "rejected_response": "坏"}, SHARED),
+        ({**ROW, "rejected": "坏"}, {}),
+        ({**CHAT, "label": 0}, KTO),
+        ({**CHAT, "label": "false"}, KTO),
+        ({**ROW, "label": "False"}, PLAIN_KTO),
+    ],
+)
+def test_marks_that_the_trainer_does_not_look_at_are_told(
+    folder: DataFolder, line: dict[str, Any], entry: dict[str, Any]
+) -> None:
+    assert "marks_ignored" in codes(check(folder, [line], entry))
+
+
+@pytest.mark.parametrize(
+    ("line", "entry"),
+    [
+        ({**ROW, "label": "false"}, {}),
+        ({**ROW, "label": "购物车"}, {}),
+        ({**ROW, "label": 3}, {}),
+        ({**ROW, "label": True}, {}),
+        ({**ROW, "label": None, "kto_tag": None, "rejected": None}, {}),
+        ({**ROW, "label": [0]}, {}),
+        ({**ROW, "label": False}, PLAIN_KTO),
+    ],
+)
+def test_classes_and_marks_of_wanted_answers_alone_are_no_finding(
+    folder: DataFolder, line: dict[str, Any], entry: dict[str, Any]
+) -> None:
+    assert "marks_ignored" not in codes(check(folder, [line], entry))
+
+
 @pytest.mark.parametrize(
     ("formatting", "template", "more"),
     [("sharegpt", "qwen3_vl_nothink", 5), ("sharegpt", "qwen2_vl", 0), ("openai", "qwen3_vl_nothink", None)],

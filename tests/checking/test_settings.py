@@ -17,6 +17,14 @@ def check(folder: DataFolder, settings: dict[str, Any], rows: int = 64, **more: 
     return Check(Training.load(folder.write(lines, None, settings), **more)).run()
 
 
+@pytest.mark.parametrize("lines", ["learning_rate: 1e-4", "image_max_pixels: 589824.0", "val_size: 0.1"])
+def test_numbers_as_the_trainer_takes_them_are_right(folder: DataFolder, lines: str) -> None:
+    path = folder.write([{**good(), "images": []}] * 4)
+    path.write_text(f"{path.read_text()}{lines}\n")
+    findings = Check(Training.load(path)).run().findings.all
+    assert not [finding for finding in findings if finding.code == "setting_type"]
+
+
 ZERO3 = {"zero_optimization": {"stage": 3}}
 EVAL = {"eval_dataset": "set", "eval_strategy": "steps"}
 
@@ -28,6 +36,11 @@ EVAL = {"eval_dataset": "set", "eval_strategy": "steps"}
         ({"evaluation_strategy": "steps"}, "setting_unknown", "`evaluation_strategy`"),
         ({"warmup_ratio": 0.1}, "setting_deprecated", "`warmup_ratio`"),
         ({"cutoff_len": "many"}, "setting_type", "`cutoff_len` is 'many'"),
+        ({"cutoff_len": "64"}, "setting_type", "`cutoff_len` is the text '64'"),
+        ({"max_samples": "5"}, "setting_type", "without quotes"),
+        ({"val_size": "0.1"}, "setting_type", "`val_size` is the text '0.1'"),
+        ({"learning_rate": "0.0001"}, "setting_type", "without quotes"),
+        ({"cutoff_len": 2048.0}, "setting_type", "`cutoff_len` is 2048.0; it must be a whole number"),
         ({"bf16": "yes please"}, "setting_type", "`bf16`"),
         ({"mix_strategy": "concatt"}, "setting_type", "concat"),
         ({"val_size": 0.1, "eval_dataset": "set"}, "setting_clash", "`val_size` beside `eval_dataset`"),

@@ -88,6 +88,23 @@ def test_a_part_that_need_not_be_there_is_left_out_and_watched_for(tmp_path: Pat
     assert Templates([tmp_path]).get("a.j2").render(p="B") == "A CB"
 
 
+@pytest.mark.parametrize(
+    "listed", ["['opt.j2', which]", "('opt.j2', which)", "[which, 'opt.j2']", "[which ~ '']"]
+)
+def test_a_list_of_parts_may_hold_a_variable(listed: str, tmp_path: Path) -> None:
+    templates = write(tmp_path, "a.j2", f"{{% include {listed} %}}")
+    write(tmp_path, "z.j2", "Z")
+    assert templates.used("a.j2") == ["a.j2"]
+    assert templates.variables("a.j2") == {"which"}
+    assert templates.get("a.j2").render(which="z.j2") == "Z"
+    before = templates.digest("a.j2", whole=True)
+    write(tmp_path, "z.j2", "changed")
+    assert Templates([tmp_path]).digest("a.j2", whole=True) != before
+    if "opt.j2" in listed:
+        write(tmp_path, "opt.j2", "O")
+        assert Templates([tmp_path]).used("a.j2") == ["a.j2", "opt.j2"]
+
+
 @pytest.mark.parametrize("include", ["'none.j2'", "['none.j2', 'nor.j2']"])
 def test_a_part_that_must_be_there_is_missed_by_name(include: str, tmp_path: Path) -> None:
     templates = write(tmp_path, "a.j2", f"{{% include {include} %}}")

@@ -292,6 +292,45 @@ def test_records_stay_in_the_split_that_their_source_says() -> None:
     assert notes["given"] == 30
 
 
+@pytest.mark.parametrize("column", ["sha256", "duplicate_of", "patient"])
+def test_free_records_follow_the_record_of_their_group_that_stays(column: str) -> None:
+    given_split = ["train"] * 14 + ["val"] * 6 + [None] * 30
+    values = [f"{number % 20:064x}" for number in range(40)] + [f"{number:064x}" for number in range(40, 50)]
+    frame, notes = split(
+        records(list("ab") * 25, given_split=given_split, **{column: values}), val=0.5, group=column
+    )
+    assert frame["split"].to_list()[:40] == (["train"] * 14 + ["val"] * 6) * 2
+    assert frame["split"].to_list()[40:].count("val") == 5, "the others are split as ever"
+    assert (notes["given"], notes["with_given"]) == (20, 20)
+
+
+def test_record_that_shares_with_both_given_parts_stays_in_training() -> None:
+    frame, _ = split(
+        records(["a"] * 4, given_split=["val", "train", None, None], pages=[["p"], ["q"], ["p", "q"], ["r"]]),
+        group="pages",
+    )
+    assert frame["split"].to_list()[:3] == ["val", "train", "train"]
+
+
+def test_records_follow_through_others_although_none_is_left_to_split() -> None:
+    frame, notes = split(
+        records(["a"] * 4, given_split=["train", "val", None, None], pages=[["z"], ["p"], ["p", "q"], ["q"]]),
+        group="pages",
+    )
+    assert frame["split"].to_list() == ["train", "val", "val", "val"]
+    assert notes["with_given"] == 2
+
+
+def test_records_that_share_with_a_general_one_stay_in_training_with_it() -> None:
+    kinds = ["general"] * 5 + ["task"] * 45
+    frame, _ = split(
+        records(["a"] * 50, set=kinds, page=[f"p{number % 45}" for number in range(50)]),
+        val=0.8,
+        group="page",
+    )
+    assert set(frame["split"].to_list()[:5] + frame["split"].to_list()[45:]) == {"train"}
+
+
 def test_a_source_with_a_training_part_alone_is_split() -> None:
     frame, notes = split(records(["a"] * 20, given_split=["train"] * 20), val=0.5)
     assert in_val(frame).height == 10

@@ -285,6 +285,12 @@ def test_budget_for_not_one_line_sends_nothing(server: LoopbackBatches, ask: Ask
     assert server.uploads == []
 
 
+def test_budget_of_a_line_is_that_of_the_room_in_its_body(server: LoopbackBatches, ask: Ask) -> None:
+    (answer,) = ask(question("a"), run={"budget_usd": 0.001}, extra_body={"max_tokens": 50_000})
+    assert isinstance(answer, BudgetSpent)
+    assert server.batches == []
+
+
 def test_wrong_key_stops_at_once(server: LoopbackBatches, ask: Ask) -> None:
     server.key = "another"
     found = ask(*many(2))

@@ -349,6 +349,9 @@ def test_thinking_of_a_service_that_has_no_word_for_it_is_refused() -> None:
         ({"extra_body": {"model": "other"}}, "set llm.model"),
         ({"extra_body": {"stream": True}}, "set llm.stream"),
         ({"extra_body": {"n": 2}}, "samples"),
+        ({"extra_body": {"best_of": 4}}, "samples"),
+        ({"extra_body": {"max_tokens": None}}, "set `max_tokens` of the step"),
+        ({"extra_body": {"max_completion_tokens": 0}}, "set `max_tokens` of the step"),
     ],
 )
 def test_settings_that_would_leak_or_contradict_are_refused(llm: dict[str, Any], fault: str) -> None:

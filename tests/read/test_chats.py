@@ -198,6 +198,35 @@ def test_turns_that_are_not_trained_on_are_told(tmp_path: Path, read: Any) -> No
     assert got.column("messages")[0][0] == {"role": "system", "content": "专家"}
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("loss", False),
+        ("loss", "false"),
+        ("weight", 0.0),
+        ("train", "False"),
+        ("trainable", False),
+        ("loss_scale", 0),
+        ("loss_weight", 0),
+        ("loss_mask", 0),
+        ("masked", True),
+        ("masked", 1),
+    ],
+)
+def test_every_way_to_say_that_a_turn_is_not_trained_on_is_told(
+    key: str, value: Any, tmp_path: Path, read: Any
+) -> None:
+    lines(tmp_path, {"messages": [QUESTION, {**ANSWER, key: value}, QUESTION, ANSWER]})
+    assert read("read.jsonl", path="rows.jsonl").column("turn_loss") == [[None, False, None, None]]
+
+
+def test_turns_that_say_that_they_are_trained_on_need_no_column(tmp_path: Path, read: Any) -> None:
+    lines(
+        tmp_path, {"messages": [QUESTION, {**ANSWER, "masked": False, "trainable": True, "loss_scale": 1.0}]}
+    )
+    assert "turn_loss" not in read("read.jsonl", path="rows.jsonl").frame.columns
+
+
 def test_pictures_of_alpaca_rows_are_read(tmp_path: Path, read: Any) -> None:
     row = {"instruction": "<image>图里是什么", "input": "", "output": "狗", "images": ["i/a.png"]}
     lines(tmp_path, row, {**row, "instruction": "图里是什么"})
@@ -249,6 +278,52 @@ def test_an_answer_that_is_marked_as_unwanted_is_never_learnt(
     (reject,) = got.rejects
     assert (reject.id, reject.reason) == ("r1", "answer_unwanted")
     assert f"`{mark}` is false" in reject.detail
+
+
+BAD_AND_GOOD: list[tuple[Any, Any]] = [(0, 1), ("False", "True"), ("false", "true"), ("0", "1"), (0.0, 1.0)]
+
+
+@pytest.mark.parametrize("mark", ["label", "Label", "kto_tag", "desirable"])
+@pytest.mark.parametrize("values", BAD_AND_GOOD, ids=repr)
+@pytest.mark.parametrize(
+    ("reader", "row"),
+    [("read.jsonl", {"messages": DIALOGUE}), ("read.alpaca", {"instruction": "问", "output": "红"})],
+)
+def test_marks_that_are_no_truth_values_are_marks_too(
+    reader: str, row: dict[str, Any], values: tuple[Any, Any], mark: str, tmp_path: Path, read: Any
+) -> None:
+    bad, good = values
+    lines(tmp_path, *({"id": f"r{at}", **row, mark: value} for at, value in enumerate((bad, good, None))))
+    got = read(reader, path="rows.jsonl")
+    assert got.column("id") == ["r1", "r2"]
+    assert got.reasons == {"r0": "answer_unwanted"}
+
+
+def test_a_column_of_nothing_but_zeros_beside_answers_is_no_good_answer(tmp_path: Path, read: Any) -> None:
+    lines(tmp_path, {"id": "a", "instruction": "问", "output": "坏", "label": 0})
+    assert read("read.alpaca", path="rows.jsonl").reasons == {"a": "answer_unwanted"}
+
+
+@pytest.mark.parametrize(
+    ("values", "parameters"),
+    [
+        (("false", "true", "unsure"), {}),
+        ((0, 1, 2), {}),
+        (("0", "1", "2"), {}),
+        ((0, 1), {"label": "label"}),
+        (("false", "true"), {"label": "label"}),
+        ((0, 1), {"keep": ["label"]}),
+    ],
+)
+def test_a_label_that_is_a_class_is_no_mark(
+    values: tuple[Any, ...], parameters: dict[str, Any], tmp_path: Path, read: Any
+) -> None:
+    lines(
+        tmp_path, *({"id": f"r{at}", "messages": DIALOGUE, "label": value} for at, value in enumerate(values))
+    )
+    got = read("read.jsonl", path="rows.jsonl", **parameters)
+    assert len(got.column("id")) == len(values)
+    assert not got.rejects
 
 
 def test_a_class_that_is_called_false_is_no_mark(tmp_path: Path, read: Any) -> None:

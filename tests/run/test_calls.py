@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from datakit.core.errors import BudgetSpent
 from datakit.library import load
 from datakit.llm import json_answer
 from datakit.run.build import BuildFailed, Options, build
@@ -181,6 +182,21 @@ def test_budget_ends_the_build_with_4_and_the_next_run_goes_on(server: Loopback,
     assert sent * CALL_USD <= budget
     build(load(path, overrides=["run.budget_usd=1"]))
     assert server.count == 40
+
+
+@pytest.mark.parametrize("limit", ["max_tokens", "max_completion_tokens"])
+def test_budget_sets_aside_the_room_that_further_fields_of_the_body_give(
+    server: Loopback, make: Make, limit: str
+) -> None:
+    path = make(steps=1, run=", budget_usd: 0.0005", extra_body={limit: 50_000})
+    with pytest.raises(BudgetSpent):
+        build(load(path))
+    assert server.count == 0, "an answer of 50,000 tokens costs 60 times the budget"
+    assert plan(load(path, overrides=["run.budget_usd=null"])).cost_usd_at_most == pytest.approx(
+        40 * 3 * 50_000 * 0.60 / 1e6, rel=0.1
+    )
+    build(load(path, overrides=["run.budget_usd=10"]))
+    assert {call.body[limit] for call in server.calls} == {50_000}
 
 
 def test_ctrl_c_keeps_what_was_answered_and_says_nothing_odd(server: Loopback, make: Make) -> None:

@@ -58,6 +58,8 @@ LLAMAFACTORY, SWIFT, OPENAI, TRL = (
         ({"Bbox": [1, 2, 3, 4]}, "Bbox", OPENAI),
         ({"messages": [CHAT[0], {**CHAT[1], "loss": False}]}, "loss", LLAMAFACTORY),
         ({"messages": [CHAT[0], {**CHAT[1], "loss": False}]}, "loss", TRL),
+        ({"messages": [CHAT[0], {**CHAT[1], "trainable": False}]}, "trainable", LLAMAFACTORY),
+        ({"messages": [CHAT[0], {**CHAT[1], "masked": True}]}, "masked", LLAMAFACTORY),
         ({"messages": [CHAT[0], {**CHAT[1], "reasoning_content": "想"}]}, "reasoning_content", SWIFT),
         ({"messages": [{**CHAT[0], "name": "小明"}, CHAT[1]]}, "name", LLAMAFACTORY),
     ],

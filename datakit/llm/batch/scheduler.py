@@ -337,7 +337,8 @@ class BatchScheduler:
         """The highest price of a line; free of the work of counting where no budget holds."""
         if self.price is None or self.run.budget_usd is None:
             return 0.0
-        return self.price.cost(self.tokens(line.request, line.further), line.request.max_tokens)
+        most = self.settings.most_answer_tokens(line.request.max_tokens)
+        return self.price.cost(self.tokens(line.request, line.further), most)
 
     def _tell(self) -> None:
         if not self._asked:
