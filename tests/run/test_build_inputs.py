@@ -226,7 +226,7 @@ def test_what_is_said_of_another_picture_is_not_stored_under_the_key_of_the_one_
 ) -> None:
     path = tmp_path / "a.png"
     _other(path)
-    schema = {
+    schema: dict[str, Any] = {
         "id": pl.String,
         "source_file": pl.String,
         "source_line": pl.Int64,
