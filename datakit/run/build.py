@@ -38,7 +38,8 @@ from datakit.run.preflight import preflight
 from datakit.run.progress import Progress
 from datakit.run.prompt_steps import serving_work
 from datakit.run.record_frames import RecordFrames
-from datakit.run.store import Store, store_folder
+from datakit.run.store import Store, StoreDamaged, store_folder
+from datakit.run.store_repair import sound_store
 
 Finisher = Callable[[BuildDraft, Recipe, BuildReport], list[Artifact]]
 """Adds files to a build before its manifest is written, such as the training configuration."""
@@ -111,7 +112,7 @@ def build(
     folder = place.folder
     began = time.perf_counter()
     place.check(_needed(recipe))
-    store = Store(store_folder(recipe.project, recipe.run.store))
+    store = sound_store(store_folder(recipe.project, recipe.run.store), progress.say)
     try:
         context = replace(recipe.context(), files=FileDigests(store, again=options.force)).pinned()
         with _lock(place):
@@ -138,6 +139,8 @@ def build(
             maker = _Maker(recipe, options, context, store, place, progress, list(finishers))
             return maker.make(began)
     except (OSError, pl.exceptions.PolarsError, sqlite3.Error) as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise StoreDamaged(store.path, str(error)) from None
         if not _says_full(error):
             raise
         with suppress(UserError), _lock(place):  # another build may have begun meanwhile
@@ -207,6 +210,9 @@ class _Maker:
                 self._check_pictures(engine)
                 target = work / "out"
                 artifacts = self._emit(frames, target, report)
+            if damage := self.store.damage():
+                report.notes.append(damage)
+                self.progress.say(f"Note: {damage}")
             self._finish(engine, frames, BuildDraft(target), artifacts, report, began, inputs)
         except BaseException as error:
             self._keep_account(engine, report)
