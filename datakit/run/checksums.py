@@ -35,6 +35,8 @@ class StoredRow(NamedTuple):
 
     def sealed(self) -> StoredRow:
         """The row with its checksum; `meta` has none yet."""
+        if isinstance(self.meta, str):
+            return self._replace(meta=self.meta.encode()).sealed()
         comma = b"" if self.meta == b"{}" else b","
         seal = comma + b'"checksum":"' + self._checksum().encode() + b'"}'
         return self._replace(meta=self.meta[:-1] + seal)
@@ -44,6 +46,8 @@ class StoredRow(NamedTuple):
 
         Raises Damaged for a row that is not as it was written, as far as its checksum or its form can tell.
         """
+        if isinstance(self.meta, str):  # as other programs write JSON
+            return self._replace(meta=self.meta.encode()).opened()
         kinds = (bytes, str, int, bytes, bytes, int, int)
         if not all(isinstance(value, kind) for value, kind in zip(self, kinds, strict=True)):
             raise Damaged("a value of another type")
