@@ -43,6 +43,7 @@ MODULES = (
     "datakit.core.contract_values",
     "datakit.core.contract_words",
     "datakit.core.errors",
+    "datakit.core.escaped_encodings",
     "datakit.core.guided",
     "datakit.core.image",
     "datakit.core.json_bytes",

@@ -82,6 +82,10 @@ class TableReader(Reader):
         """What whoever builds should know of how the files were read, one line for each fact."""
         return []
 
+    def _form_warnings(self, plan: Plan) -> list[str]:
+        """What the rows may be besides data to learn."""
+        return []
+
     def _survey(self, files: tuple[Path, ...]) -> Survey:
         return _surveyed(self, files, tuple(stamp_of(file) for file in files))
 
@@ -112,7 +116,7 @@ class TableReader(Reader):
         for block in self._blocks(files, context.run.batch_rows):
             yield records.batch(block)
         notes = records.labels.warnings() + records.texts.warnings()
-        warnings = [*self._warnings(files, plan), *notes]
+        warnings = [*self._warnings(files, plan), *notes, *self._form_warnings(plan)]
         if warnings:
             yield Batch(pl.DataFrame(schema=plan.schema()), notes={"warnings": warnings})
 
@@ -234,15 +238,12 @@ class RowReader(TableReader):
         )
         return self._check_form(survey, source, plan)
 
-    def _warnings(self, files: tuple[Path, ...], plan: Plan) -> list[str]:
-        words = super()._warnings(files, plan)
+    def _form_warnings(self, plan: Plan) -> list[str]:
         bare = plan.text and not (plan.images or plan.label or plan.messages)
-        if bare and "text" not in self.model_fields_set:
-            words.append(
-                f"the rows have a text and no picture, label or chat: this is {PRE_TRAINING}, "
-                "unless templates read it"
-            )
-        return words
+        if not bare or "text" in self.model_fields_set:
+            return []
+        words = f"this is {PRE_TRAINING}, unless templates read it"
+        return [f"the rows have a text and no picture, label or chat: {words}"]
 
     def _image_columns(self, find: Callable[..., str | None], chooser: ColumnChooser) -> tuple[str, ...]:
         if self.images == "none" or self.image is None:

@@ -23,6 +23,7 @@ from datakit.training.keys import checked_key, checked_value, conflict
 from datakit.training.yaml_text import export_text, train_text
 
 _PRESETS = Path(__file__).with_name("presets")
+_NO_VAL = "Warning: there are no validation records, so nothing is evaluated."
 
 Value = bool | int | float | str | list[Any] | None
 
@@ -290,16 +291,6 @@ def _text(name: str, keys: dict[str, Any], settings: TrainSettings, emitted: Emi
         f"Training of {name}, written by datakit for LLaMA-Factory 0.9.5; a new build writes it anew.",
         f"run in this folder: {command}",
         f"{rows:,} rows, {steps:,} steps on {settings.gpus} GPU{'s' if settings.gpus > 1 else ''}.",
-        *(f"Warning: {warning}" for warning in _warnings(keys, emitted)),
+        *(() if emitted.rows("val") else (_NO_VAL,)),
     )
     return train_text(head, keys)
-
-
-def _warnings(keys: dict[str, Any], emitted: Emitted) -> list[str]:
-    warnings = []
-    if not emitted.rows("val"):
-        warnings.append("there are no validation records, so nothing is evaluated.")
-    texts = [file for file in emitted.files.values() if not file.pictures]
-    if "z3" in str(keys.get("deepspeed", "")) and texts and len(texts) < len(emitted.files):
-        warnings.append("text-only rows beside pictures can hang ZeRO-3 on several GPUs; ZeRO-2 is safe.")
-    return warnings

@@ -141,9 +141,15 @@ def test_every_preset_trains_and_the_recipe_wins_over_it(preset: str, tmp_path: 
         assert orjson.loads((folder / keys["deepspeed"]).read_bytes())["zero_optimization"]
 
 
-def test_texts_beside_pictures_warn_under_zero_3(tmp_path: Path) -> None:
+def test_texts_beside_pictures_are_no_warning_under_zero_3(tmp_path: Path) -> None:
+    """LLaMA-Factory 0.9.5 puts a picture of its own into batches without one."""
     written(emitted(tmp_path, train=90, general=20, val=9), deepspeed="z3", method="full")
-    assert "can hang ZeRO-3" in (tmp_path / "train.yaml").read_text("utf-8")
+    assert "Warning" not in (tmp_path / "train.yaml").read_text("utf-8")
+
+
+def test_missing_validation_records_are_a_warning(tmp_path: Path) -> None:
+    written(emitted(tmp_path, train=90))
+    assert "no validation records" in (tmp_path / "train.yaml").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
