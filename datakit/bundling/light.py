@@ -40,6 +40,7 @@ MODULES = (
     "datakit.core.answer",
     "datakit.core.answer_forms",
     "datakit.core.contract",
+    "datakit.core.contract_changes",
     "datakit.core.contract_values",
     "datakit.core.contract_words",
     "datakit.core.errors",

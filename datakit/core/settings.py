@@ -217,6 +217,7 @@ VerdictKind = Literal[
     "offline_texts",
     "reason_fails",
     "prompt_shortened",
+    "not_emitted",
     "no_validation",
     "few_records",
     "untested_class",

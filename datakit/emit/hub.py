@@ -41,8 +41,8 @@ class Hub(Emitter):
     Left out unless `columns` names them: `split`, `repeat`, `set`, `source_file`, `source_line`; and in any
     case columns in which no record has a value. The card says the sizes, and of the task: image-text-to-text,
     image-classification where every answer is the record's label alone, text-generation without pictures.
-    Needs the extra `hub`. Raises UserError for records that a trainer would stop at, and for an upload that
-    the hub refuses.
+    Needs the extra `hub`. Leaves out records that a trainer would stop at, as emit.llamafactory does. Raises
+    UserError for an upload that the hub refuses.
     """
 
     push: str | None = Field(default=None, pattern=r"^[\w.-]+/[\w.-]+$")
@@ -88,11 +88,11 @@ class Hub(Emitter):
         hidden = folder / ".hub-pictures"
         images = placing(form, hidden, hidden, self.image_max_pixels, context)
         columns = chosen_columns(records, self.columns)
-        tables = Tables(data, columns, form, images, "a trainer", shard_bytes=_SHARD_BYTES)
+        tables = Tables(data, columns, form, images, "a trainer", context.left_out, shard_bytes=_SHARD_BYTES)
         try:
             tables.fill(records)
             if not tables.rows.get(TRAIN):
-                raise nothing_to_train()
+                raise nothing_to_train(context.left_out)
             filled = {*_ALWAYS, *tables.filled}
             parquet = PlainParquet([name for name in columns if name in filled], tables.group_rows)
             files = tables.close("{part}-{number:05d}-of-{count:05d}.parquet", parquet.write)

@@ -41,6 +41,7 @@ KINDS: dict[str, Kind] = {
     "offline_texts": Kind(texts.offline_texts),
     "reason_fails": Kind(texts.reason_fails),
     "prompt_shortened": Kind(texts.prompt_shortened),
+    "not_emitted": Kind(flow.not_emitted),
     "no_validation": Kind(splits.validation),
     "few_records": Kind(labels.few_records),
     "untested_class": Kind(labels.untested),
