@@ -297,7 +297,7 @@ def _store(project: Path) -> Iterator[Check]:
     if not path.is_file():
         yield Check(name="store", state="ok", message=f"none yet in {path.parent}; a first build makes it")
         return
-    remedy = f"Move {path} away and build again; results are then made anew."
+    remedy = "Run `datakit build`: sound results are taken over, and only the others are made anew."
     try:
         store = Store(path.parent)
         try:

@@ -65,8 +65,9 @@ class BuildDraft(BuildFolder):
         schema = {"id": pl.String(), **KEYS}
         pl.concat([pl.DataFrame(schema=schema), *frames]).write_parquet(self.path / names.COMPARED)
 
-    def copy_labels(self, path: Path) -> None:
-        shutil.copyfile(path, self.path / names.LABELS)
+    def write_labels(self, content: bytes) -> None:
+        """Writes the label file as it was read."""
+        self._write(names.LABELS, content)
 
     def write_template(self, name: str, source: str) -> None:
         """Writes a template under the name that the recipe gives it."""

@@ -20,6 +20,10 @@ def stamp_of(status: os.stat_result) -> Stamp:
     return status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns
 
 
+_READINGS = 20
+"""How often a file is read that others write meanwhile. Hard links made of it cost a reading as well."""
+
+
 class DigestMemory(Protocol):
     """Where digests survive the process (the result store)."""
 
@@ -50,8 +54,7 @@ class FileDigests:
             if self._memory and not self._again:
                 digest = self._memory.known_digest(path, stamp)
             if digest is None:
-                with open(path, "rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                stamp, digest = _read_digest(path)
                 if self._memory:
                     self._memory.keep_digest(path, stamp, digest)
         except (OSError, ValueError):  # ValueError: a zero byte in the name
@@ -61,6 +64,21 @@ class FileDigests:
 
     def __getstate__(self) -> dict[str, object]:
         return {"_memory": None, "_again": False, "_seen": {}}  # worker processes never touch the store
+
+
+def _read_digest(path: str) -> tuple[Stamp, str]:
+    """A file's digest, and the stamp of the very bytes that it is of: one that is being written is read again
+    until it keeps still, so that no digest is remembered under another content's stamp."""
+    for _ in range(_READINGS):
+        with open(path, "rb") as file:
+            before = stamp_of(os.fstat(file.fileno()))
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if stamp_of(os.fstat(file.fileno())) == before:
+                return before, digest
+    raise UserError(
+        f"{path} is being written and does not keep still",
+        remedy="Run the same command again when it is finished.",
+    )
 
 
 def inside(root: Path, path: str) -> Path:

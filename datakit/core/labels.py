@@ -7,7 +7,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,8 @@ class LabelSet:
     digest: str = ""
     """sha256 of the file's bytes."""
     path: str = ""
+    content: bytes = field(default=b"", repr=False, compare=False)
+    """The file's bytes: what a build keeps, so that it never holds other labels than it was made with."""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -174,7 +176,7 @@ def load_labels(path: Path) -> LabelSet:
     rows = document.get("labels") if isinstance(document, dict) else None
     if not isinstance(rows, list) or not rows:
         raise UserError(f"{path} holds no list `labels:`", remedy="See templates/ecom/labels.yaml.")
-    return LabelSet(_labels(rows, where=str(path)), hashlib.sha256(data).hexdigest(), str(path))
+    return LabelSet(_labels(rows, where=str(path)), hashlib.sha256(data).hexdigest(), str(path), data)
 
 
 def _labels(rows: Iterable[Any], where: str) -> tuple[Label, ...]:

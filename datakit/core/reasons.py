@@ -106,6 +106,7 @@ RETRIED = {
     "context_too_long": "Over the model's context. Shorten the template, or lower `llm.max_image_pixels`.",
     "images_off": "The server takes no pictures, or fewer. Start it so that it does (--limit-mm-per-prompt).",
     "line_failed": "The batch answered this line with an error.",
+    "image_changed": "The picture was edited while it was asked about. Run again when nobody writes there.",
     "line_missing": "The batch ended without an answer to this line.",
     "model_refused": "The endpoint did not know the model for this record's call, while it answered others.",
     "not_answered": "The build was stopped before this record had its turn.",

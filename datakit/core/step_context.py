@@ -115,7 +115,8 @@ class StepContext:
         return changed
 
     def pinned(self) -> StepContext:
-        """The same context whose templates stay as they are first rendered, whatever is edited meanwhile."""
+        """The same context whose templates stay as they are first read, whatever is edited meanwhile; in all
+        contexts that are made of it and in worker processes too."""
         pinned = replace(self)
         vars(pinned)["templates"] = self.templates.pinned()
         return pinned
@@ -157,7 +158,7 @@ class StepContext:
         """The files of the step at work."""
         if self.step is None:
             return frozenset()
-        files = self.step.files(replace(self, step=None))  # to know its files, a step may look at some
+        files = self.step.files(self.changed(step=None))  # to know its files, a step may look at some
         return frozenset(os.path.normpath(self.path(str(path))) for path in files)
 
     def rng(self, *parts: Any) -> random.Random:
@@ -170,6 +171,11 @@ class StepContext:
         return {} if self.labels is None else self.labels.variables
 
     def __getstate__(self) -> dict[str, Any]:
-        hidden = {"templates", "label_variables", "_declared", "steps"}
+        hidden = {
+            "label_variables",
+            "_declared",
+            "steps",
+            *(() if self.templates.is_pinned else ("templates",)),
+        }
         state = {key: value for key, value in self.__dict__.items() if key not in hidden}
         return {**state, "sub_results": MemorySubResults()}  # the store stays in the engine's process

@@ -149,22 +149,45 @@ def _finalize(value: Any) -> Any:
     return escape_tokens(str(value))
 
 
+KeptFile = tuple[Path, bytes, int]
+KeptFiles = dict[str, KeptFile | None]
+"""Name -> the file as it was read; None for one that was not there."""
+
+
 class _TextLoader(BaseLoader):
     """Templates out of files, in UTF-8 or another encoding that can be told, without byte order marks."""
 
-    def __init__(self, folders: Iterable[Path]) -> None:
-        self.folders = tuple(folders)
+    def __init__(self, folders: Iterable[Path], kept: KeptFiles | None = None) -> None:
+        """`kept`: files that were read before, which are not read again; each further one is added."""
+        self.folders, self._kept = tuple(folders), kept
 
     def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
         """The text, the file, and whether it is the same still. Raises UserError for an unknown encoding."""
-        parts = split_template_path(template)
-        path = next((file for folder in self.folders if (file := folder.joinpath(*parts)).is_file()), None)
-        if path is None:
+        file = self.file(template)
+        if file is None:
             raise TemplateNotFound(template)
-        changed, file = path.stat().st_mtime_ns, path
-        text = decoded(path.read_bytes(), path, "the template")
+        path, data, changed = file
+        text = decoded(data, path, "the template")
         lines = text.replace("\r\n", "\n").replace("\r", "\n")
-        return lines, os.path.normpath(path), lambda: file.is_file() and file.stat().st_mtime_ns == changed
+        return lines, os.path.normpath(path), lambda: path.is_file() and path.stat().st_mtime_ns == changed
+
+    def file(self, template: str) -> KeptFile | None:
+        """The file of a name, its bytes and time of change; None where no folder has it.
+
+        Raises TemplateNotFound for a name that leaves the folders.
+        """
+        if self._kept is not None and template in self._kept:
+            return self._kept[template]
+        parts = split_template_path(template)
+        places = (folder.joinpath(*parts) for folder in self.folders)
+        path = next((place for place in places if place.is_file()), None)
+        file: KeptFile | None = None
+        if path is not None:
+            changed = path.stat().st_mtime_ns  # before the bytes: an edit in between must show
+            file = path, path.read_bytes(), changed
+        if self._kept is not None:
+            self._kept[template] = file
+        return file
 
 
 class Templates:
@@ -173,24 +196,41 @@ class Templates:
     def __init__(self, folders: Iterable[Path]) -> None:
         self.folders = tuple(Path(folder) for folder in folders)
         self._variables: dict[str, tuple[Template, set[str]]] = {}
-        self._reloads = True
+        self._kept: KeptFiles | None = None
+        self._listed: list[str] = []
+        """The names of all files of pinned templates, once somebody has asked for them."""
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether an edit of a template that was read changes nothing."""
+        return self._kept is not None
 
     def pinned(self) -> Templates:
-        """The same templates, each as it is when it is first rendered: an edit later on changes nothing."""
+        """The same templates, each file as it is when it is first read: for texts, digests and copies alike,
+        and in worker processes too."""
+        if self.is_pinned:
+            return self
         pinned = Templates(self.folders)
-        pinned._reloads = False
+        pinned._kept = {}
         return pinned
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"folders": self.folders, "_variables": {}, "_kept": self._kept, "_listed": self._listed}
+
+    @cached_property
+    def _loader(self) -> _TextLoader:
+        return _TextLoader(self.folders, self._kept)
 
     @cached_property
     def _environment(self) -> ImmutableSandboxedEnvironment:
         environment = ImmutableSandboxedEnvironment(
-            loader=_TextLoader(self.folders),
+            loader=self._loader,
             undefined=StrictUndefined,
             finalize=_finalize,
             trim_blocks=True,
             lstrip_blocks=True,
             autoescape=False,
-            auto_reload=self._reloads,
+            auto_reload=not self.is_pinned,
         )
         environment.filters["random"] = environment.globals["lipsum"] = _another_each_time
         return environment
@@ -208,9 +248,7 @@ class Templates:
     def source(self, name: str) -> str:
         """The template's text."""
         self.get(name)
-        loader = self._environment.loader
-        assert loader is not None  # set in the constructor
-        return loader.get_source(self._environment, name)[0]
+        return self._loader.get_source(self._environment, name)[0]
 
     def digest(self, name: str, *, whole: bool = False) -> str:
         """sha256 over the template and every template that it includes, imports or extends by name.
@@ -222,8 +260,8 @@ class Templates:
         for used in self._used(name, seen):
             state.update(used.encode() + b"\0" + self.source(used).encode() + b"\0")
         if whole and any(seen.values()):
-            for other, path in self._files().items():
-                state.update(other.encode() + b"\0" + path.read_bytes() + b"\0")
+            for other, data in self._files().items():
+                state.update(other.encode() + b"\0" + data + b"\0")
         return state.hexdigest()
 
     def variables(self, name: str) -> set[str]:
@@ -268,11 +306,9 @@ class Templates:
         """
         seen: dict[str, bool] = {}
         texts = {used: self.source(used) for used in self._used(name, seen)}
-        loader = self._environment.loader
-        assert loader is not None  # set in the constructor
         for other in self._files() if any(seen.values()) else ():
             with suppress(UserError):  # a file that is no text cannot be a part
-                texts.setdefault(other, loader.get_source(self._environment, other)[0])
+                texts.setdefault(other, self._loader.get_source(self._environment, other)[0])
         return texts
 
     def _used(self, name: str, seen: dict[str, bool]) -> list[str]:
@@ -297,19 +333,23 @@ class Templates:
 
     def _is_there(self, name: str) -> bool:
         try:
-            parts = split_template_path(name)
+            return self._loader.file(name) is not None
         except TemplateNotFound:  # a name that leaves the folder
             return False
-        return any(folder.joinpath(*parts).is_file() for folder in self.folders)
 
-    def _files(self) -> dict[str, Path]:
+    def _files(self) -> dict[str, bytes]:
         """Every file that can be included, sorted by the name that would include it."""
-        files = {
-            path.relative_to(folder).as_posix(): path
-            for folder in reversed(self.folders)
-            for path in _files_below(folder, set())
-        }
-        return dict(sorted(files.items()))
+        listed = self._listed or sorted(
+            {
+                path.relative_to(folder).as_posix()
+                for folder in self.folders
+                for path in _files_below(folder, set())
+            }
+        )
+        if self.is_pinned:
+            self._listed = listed
+        files = {name: self._loader.file(name) for name in listed}
+        return {name: file[1] for name, file in files.items() if file is not None}
 
     def _missing(self, name: str) -> UserError:
         places = ", ".join(str(folder) for folder in self.folders)

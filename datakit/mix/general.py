@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, cast
@@ -149,7 +148,7 @@ class General(TableTransform):
         mixes: list[Mix] = []
         for at, step in enumerate(context.later):
             if isinstance(step, General):
-                own = replace(context.for_step(step), later=context.later[at + 1 :])
+                own = context.for_step(step).changed(later=context.later[at + 1 :])
                 mixes.append((step.share, step._usable(main, own)[0].height))
         return mixes
 

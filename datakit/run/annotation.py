@@ -65,6 +65,8 @@ class Annotation:
     _counted: set[bytes] = field(init=False, default_factory=set)
     """The keys of the records that were joined."""
     _retries: dict[bytes, Retry] = field(init=False, default_factory=dict)
+    _under_way: dict[bytes, Row] = field(init=False, default_factory=dict)
+    """Records with pictures that are being answered."""
 
     def __post_init__(self) -> None:
         self.context = self.context.pinned()  # a record's key and its question come of the same template
@@ -170,14 +172,14 @@ class Annotation:
 
     def _answer(self, jobs: Iterator[Job]) -> None:
         """Has the jobs answered and stores what comes."""
-        results = ProvenResults(self.store)
+        results, keys = ProvenResults(self.store), Keys(self.annotator, self.context)
         context = self.context.changed(sub_results=StoredSubResults(self.store, self.report, results))
         executor = executor_for(self.annotator, context)
         live = LiveFigures(context, self.report, self.spent_usd)
         try:
-            with closing(executor.run(jobs)) as batches:
+            with closing(executor.run(self._noted(jobs))) as batches:
                 for answered in batches:
-                    self._keep(answered, results)
+                    self._keep(answered, results, keys)
                     self.progress.advance(len(answered), live.text())
                 results.settle()
         except BudgetSpent:
@@ -198,10 +200,19 @@ class Annotation:
         finally:
             self._take_notes(executor)
 
-    def _keep(self, answered: Answered, results: ProvenResults) -> None:
+    def _noted(self, jobs: Iterator[Job]) -> Iterator[Job]:
+        for job in jobs:
+            if job.row.get("images"):
+                self._under_way[job.key] = job.row
+            yield job
+
+    def _keep(self, answered: Answered, results: ProvenResults, keys: Keys) -> None:
         for key, outcome in answered:
             if "parts" not in outcome.meta:  # those were counted when they came
                 account(self.report, outcome)
+            row = self._under_way.pop(key, None)
+            if row is not None and keys.of(row)[0] != key:  # perhaps of another picture than its key says
+                outcome = Retry("image_changed", f"{', '.join(row['images'])} was edited meanwhile")
             if isinstance(outcome, Retry):
                 self._retries[key] = outcome
             else:

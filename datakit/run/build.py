@@ -17,7 +17,7 @@ import polars as pl
 
 from datakit.artifacts.build_draft import BuildDraft
 from datakit.artifacts.build_folder import BuildFolder, failed_build
-from datakit.artifacts.manifest import FileStamp, Manifest, content_hash, stamp
+from datakit.artifacts.manifest import Manifest, content_hash, stamp
 from datakit.artifacts.place import SIGNATURE, BuildPlace
 from datakit.artifacts.report import BuildReport, Finding, StepReport
 from datakit.core.errors import DatakitError, Exit, UserError
@@ -28,6 +28,7 @@ from datakit.core.step_context import StepContext
 from datakit.core.transform import Artifact, TableTransform
 from datakit.recipe.recipe import Recipe
 from datakit.run import manifest as manifests
+from datakit.run.build_inputs import BuildInputs
 from datakit.run.columns import check_columns
 from datakit.run.compared_records import compared_records, image_digests
 from datakit.run.emission import emit
@@ -38,7 +39,8 @@ from datakit.run.preflight import preflight
 from datakit.run.progress import Progress
 from datakit.run.prompt_steps import serving_work
 from datakit.run.record_frames import RecordFrames
-from datakit.run.store import Store, store_folder
+from datakit.run.store import Store, StoreDamaged, store_folder
+from datakit.run.store_repair import sound_store
 
 Finisher = Callable[[BuildDraft, Recipe, BuildReport], list[Artifact]]
 """Adds files to a build before its manifest is written, such as the training configuration."""
@@ -111,9 +113,9 @@ def build(
     folder = place.folder
     began = time.perf_counter()
     place.check(_needed(recipe))
-    store = Store(store_folder(recipe.project, recipe.run.store))
+    store = sound_store(store_folder(recipe.project, recipe.run.store), progress.say)
     try:
-        context = replace(recipe.context(), files=FileDigests(store, again=options.force))
+        context = replace(recipe.context(), files=FileDigests(store, again=options.force)).pinned()
         with _lock(place):
             place.mend()
             kept = None if options.force else _kept(folder, recipe, context, options.limit, store)
@@ -138,6 +140,8 @@ def build(
             maker = _Maker(recipe, options, context, store, place, progress, list(finishers))
             return maker.make(began)
     except (OSError, pl.exceptions.PolarsError, sqlite3.Error) as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise StoreDamaged(store.path, str(error)) from None
         if not _says_full(error):
             raise
         with suppress(UserError), _lock(place):  # another build may have begun meanwhile
@@ -198,7 +202,7 @@ class _Maker:
         report.steps = engine.reports  # the same list, so that a failed run has its account too
         for note in report.notes:
             self.progress.say(f"Note: {note}")
-        sources = manifests.stamp_files(self.recipe, self.context)  # an edit during the run must show later
+        inputs = BuildInputs.read(self.recipe, self.context, self.options.limit)
         try:
             with self.progress:
                 frames = engine.run(self.recipe.steps)
@@ -207,10 +211,15 @@ class _Maker:
                 self._check_pictures(engine)
                 target = work / "out"
                 artifacts = self._emit(engine, frames, target, report)
-        except BaseException:
+            if damage := self.store.damage():
+                report.notes.append(damage)
+                self.progress.say(f"Note: {damage}")
+            self._finish(engine, frames, BuildDraft(target), artifacts, report, began, inputs)
+        except BaseException as error:
             self._keep_account(engine, report)
+            if isinstance(error, DatakitError) and error.exit_code in (Exit.FAILED, Exit.USAGE, Exit.PARTIAL):
+                inputs.check(engine.images)  # an edit meanwhile is the better explanation
             raise
-        self._finish(engine, frames, BuildDraft(target), artifacts, report, began, sources)
         if failing := failing_kinds(report, self.recipe):
             failed = self.place.fail(target)
             self.place.clear("work")
@@ -240,23 +249,23 @@ class _Maker:
         artifacts: list[Artifact],
         report: BuildReport,
         began: float,
-        sources: dict[str, FileStamp],
+        inputs: BuildInputs,
     ) -> None:
         data = {item.path: item.sha256 for item in artifacts if item.kind == "data"}
         stamps = {path: stamp(draft.path / path, hashed=True, sha256=data[path]) for path in data}
         draft.write_records(frames.lazy())
         draft.copy_rejects(engine.rejects_file)
         draft.write_recipe(self.recipe.dump())
-        draft.write_input_images(image_digests(engine.images, self.context.files))
+        draft.write_input_images(image_digests(engine.images))
         draft.write_compared(compared_records(frames, self.context, engine.chats))
         manifest = Manifest(
             made_by=SIGNATURE,
             datakit=version("datakit"),
             name=self.recipe.name,
-            settings=manifests.settings_digest(self.recipe, self.context, self.options.limit),
+            settings=inputs.settings,
             steps=manifests.step_settings(self.recipe, self.context),
-            sources=sources,
-            images=engine.images_digest,
+            sources=dict(inputs.sources),
+            images=manifests.images_digest(sorted(engine.images.items())),
             content=content_hash(stamps),
             records={item.path: item.records for item in artifacts if item.records is not None},
             templates=keep_files(draft, self.recipe, self.context),
@@ -268,6 +277,7 @@ class _Maker:
         report.serving = serving_work(self.recipe, self.context)
         report.seconds = round(time.perf_counter() - began, 3)
         draft.write_report(report)
+        inputs.check(engine.images)
         manifest.artifacts = draft.stamps(stamps, {item.path for item in artifacts if item.kind == "image"})
         draft.write_manifest(manifest)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 import polars as pl
 
 from datakit.core.chat_columns import chat_columns
 from datakit.core.compared import compared_keys
-from datakit.core.files import FileDigests
 from datakit.core.record import GENERAL
 from datakit.core.step_context import StepContext
 from datakit.run.record_frames import RecordFrames
@@ -27,7 +26,6 @@ def compared_records(
         yield compared_keys(records, columns, context.labels, given)
 
 
-def image_digests(paths: Iterable[str], files: FileDigests) -> dict[str, str | None]:
+def image_digests(digests: Mapping[str, str]) -> dict[str, str | None]:
     """Path -> sha256 of its content; None for a picture that is not there."""
-    digests = {path: files.sha256(path) for path in paths}
     return {path: None if digest.startswith("missing:") else digest for path, digest in digests.items()}

@@ -6,7 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,7 +26,6 @@ from datakit.core.workers import BatchWorker, FactoredChatsWorker, Worker
 from datakit.recipe.recipe import Step
 from datakit.run.annotation import TRACE, Annotation
 from datakit.run.columns import merged
-from datakit.run.manifest import images_digest
 from datakit.run.picture_task import no_pictures, picture_need, says_text_only
 from datakit.run.policy import Pay, Policy, Traces
 from datakit.run.progress import Progress
@@ -64,14 +63,12 @@ class Engine:
     reports: list[StepReport] = field(default_factory=list)
     needs_images: bool = False
     """Whether a picture that is missing would stop the emitter: told when all records are read."""
-    images: set[str] = field(default_factory=set)
-    """Every picture that a record names."""
+    images: dict[str, str] = field(default_factory=dict)
+    """Every picture that a record names -> `FileDigests.sha256` when it was first read."""
     picture_need: str = ""
     """What beyond the steps is about pictures, so that a source without any is a mistake."""
     chats: set[str] = field(default_factory=set)
     """Ids of the records that come with messages, where these are kept."""
-    images_digest: str = ""
-    """Digest over them as they were when they were read, so that a later change shows."""
     _rejects: BinaryIO = field(init=False, repr=False)
     _later: tuple[Declaring, ...] = ()
     """The steps after those at work."""
@@ -183,6 +180,7 @@ class Engine:
         schema = merged(dict(frames.schema), columns, step) if frames else columns
         after = self._frames(report, schema)
         seen_ids: set[str] = set()
+        named: set[str] = set()
         for frame in frames.batches() if frames else ():
             seen_ids.update(frame["id"])
             after.append(_with_schema(frame, schema))
@@ -193,11 +191,11 @@ class Engine:
             report.added += batch.frame.height + len(batch.rejects)
             self._reject([*batch.rejects, *twice], report)
             report.notes.update(batch.notes)
-            self.images.update(fresh["images"].explode().drop_nulls())
+            named.update(fresh["images"].explode().drop_nulls())
             if keeps:
                 self.chats.update(fresh.filter(pl.col(CHATS).list.len() > 0)["id"])
             after.append(_with_schema(fresh, schema))
-        self.images_digest = images_digest(sorted(self.images), self.context.files)
+        self._watch(named)
         missing = (
             [path for path in sorted(self.images) if not os.path.exists(path)] if self.needs_images else []
         )
@@ -293,7 +291,7 @@ class Engine:
 
     def _table(self, transform: TableTransform, frames: RecordFrames, report: StepReport) -> RecordFrames:
         self.progress.start(report.name, 0)
-        context = replace(self.context.for_step(transform), later=self._later)
+        context = self.context.for_step(transform).changed(later=self._later)
         table = transform.apply(frames.lazy(), context)
         report.notes.update(table.notes)
         if table.rejects is not None:
@@ -309,19 +307,15 @@ class Engine:
             after.append(batch)
             if table.added:
                 paths = batch["images"].explode().drop_nulls()
-                added.update(path for path in paths if path not in self.images)
+                added.update(paths)
         self._watch(added)
         report.added = table.added
         return after
 
-    def _watch(self, added: set[str]) -> None:
-        """Takes pictures of added records among those whose change makes the build anew."""
-        if not added:
-            return
-        unchanged = images_digest(sorted(self.images), self.context.files) == self.images_digest
-        self.images |= added
-        # Pictures edited since they were read keep a digest that fits no state of theirs.
-        self.images_digest = images_digest(sorted(self.images), self.context.files) if unchanged else ""
+    def _watch(self, named: set[str]) -> None:
+        """Takes pictures of new records among those whose change makes the build anew."""
+        for path in sorted(named - self.images.keys()):
+            self.images[path] = self.context.files.sha256(path)
 
     def _frames(self, report: StepReport, schema: dict[str, Any] | None) -> RecordFrames:
         return RecordFrames(self.folder / f"{report.number:02d}.{report.name}", schema)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from datakit.artifacts.build_draft import BuildDraft
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Renderer
@@ -16,7 +14,7 @@ def keep_files(draft: BuildDraft, recipe: Recipe, context: StepContext) -> dict[
     A recipe without labels, or without a renderer that writes answers, leaves out that file.
     """
     if recipe.labels is not None:
-        draft.copy_labels(Path(recipe.labels.path))
+        draft.write_labels(recipe.labels.content)
     digests = {}
     for step in recipe.steps:
         for name in step.transform.templates():

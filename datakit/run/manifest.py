@@ -85,18 +85,19 @@ _BY_CONTENT = "content:"
 """Before a digest over what pictures hold; datakit 0.1 wrote one over their stamps, without a word."""
 
 
-def images_digest(paths: Iterable[str], files: FileDigests) -> str:
-    """Digest over path and content; a missing file counts as such."""
+def images_digest(digests: Iterable[tuple[str, str]]) -> str:
+    """Digest over pairs of path and content, sorted by path; a missing file counts as such."""
     state = hashlib.blake2b(digest_size=16)
-    for path in paths:
-        state.update(f"{path}\0{files.sha256(path)}\n".encode())
+    for path, sha256 in digests:
+        state.update(f"{path}\0{sha256}\n".encode())
     return _BY_CONTENT + state.hexdigest()
 
 
 def same_images(paths: Iterable[str], recorded: str, files: FileDigests) -> bool:
     """Whether pictures are those of a build that recorded this digest."""
-    now = images_digest(paths, files) if recorded.startswith(_BY_CONTENT) else _old_images_digest(paths)
-    return now == recorded
+    if not recorded.startswith(_BY_CONTENT):
+        return _old_images_digest(paths) == recorded
+    return images_digest((path, files.sha256(path)) for path in paths) == recorded
 
 
 def _old_images_digest(paths: Iterable[str]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from datakit.core.step_context import StepContext
@@ -45,7 +44,7 @@ def pilot(
     rewrites = {id_ for lookup in dry.lookups if lookup.annotator is not None for id_ in lookup.open_ids}
     needing = sorted(dry.open_ids - rewrites)
     drawn = random.Random(recipe.seed).sample(needing, min(records, len(needing)))
-    own = replace(context, run=context.run.model_copy(update={"mode": "calls"}))
+    own = context.changed(run=context.run.model_copy(update={"mode": "calls"}))
     engine = Engine(own, store, work / "pilot", progress, limit, _PilotPolicy(), only=frozenset(drawn))
     why = ""
     try:

@@ -112,4 +112,4 @@ def hand_back(reviser: Reviser, work: Annotation, frames: RecordFrames) -> Trace
 def _with_budget(context: StepContext, budget_usd: float | None) -> StepContext:
     if budget_usd is None:
         return context
-    return replace(context, run=context.run.model_copy(update={"budget_usd": budget_usd}))
+    return context.changed(run=context.run.model_copy(update={"budget_usd": budget_usd}))

@@ -6,9 +6,11 @@ flight. Keys are 16-byte digests, values the raw results (zlib above 1 KB); no i
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,7 @@ from datakit.core.private_files import close_to_others, private_folder
 from datakit.core.settings import RunSettings
 from datakit.core.sub_results import QUESTION
 from datakit.llm._faults import of_server
+from datakit.run.checksums import Damaged, StoredRow, digest_check
 from datakit.run.patient_connection import PatientConnection
 
 _SCHEMA = """
@@ -32,6 +35,7 @@ CREATE TABLE IF NOT EXISTS results (
 CREATE TABLE IF NOT EXISTS digests (
     path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
     ctime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS digest_checks (path TEXT PRIMARY KEY, checksum BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS questions (
     question BLOB NOT NULL, key BLOB NOT NULL, PRIMARY KEY (question, key)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS questions_by_key ON questions (key);
@@ -40,6 +44,10 @@ CREATE TABLE IF NOT EXISTS forgotten (step TEXT PRIMARY KEY, at REAL NOT NULL);
 """Stores of datakit 0.1 have a table `files` of digests by size and time of change alone. It stays for that
 datakit; what it says is not taken over, since an edit that restores both would stay hidden for good."""
 FORMAT = 1
+_BELIEVABLE = 99
+"""No datakit will write a format above this: it is a damaged byte."""
+FILE = "results.sqlite"
+_COLUMNS = ", ".join(StoredRow._fields)
 _COMPRESS_ABOVE = 1024
 _SIZE = "length(value) + length(meta)"
 _DAY_S = 86_400
@@ -81,31 +89,46 @@ class Entry:
     """Day of last use, in seconds since 1970."""
 
 
+class StoreDamaged(UserError):
+    """SQLite cannot read the file."""
+
+    def __init__(self, path: Path, fault: str) -> None:
+        super().__init__(
+            f"the result store {path} is damaged: {fault}",
+            remedy="Run `datakit build`: it sets the file aside and takes over what can be read of it.",
+        )
+        self.fault = fault
+
+
 class Store:
     """Results by key, and digests of files. Several processes may share the file."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / "results.sqlite"
+        self.path = folder / FILE
+        self.damaged: dict[Key, str] = {}
+        """Results that were looked up and are not what was stored -> their step. They count as absent."""
         try:
             private_folder(folder)
             self._db = sqlite3.connect(self.path, isolation_level=None, timeout=1, factory=PatientConnection)
             close_to_others(self.path)  # the files beside it get its mode
+            self._db.text_factory = lambda data: data.decode(errors="replace")  # a damaged step is no end
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._open()
         except (OSError, sqlite3.OperationalError) as error:
+            if _says_damaged(str(error), self.path):
+                raise StoreDamaged(self.path, str(error)) from None
             raise UserError(
                 f"cannot use the result store {self.path}: {error}",
                 remedy="Make the folder writable, or name another with `run.store` or DATAKIT_STORE.",
             ) from None
         except sqlite3.DatabaseError as error:
-            raise UserError(
-                f"the result store {self.path} is damaged: {error}",
-                remedy="Put a copy of it back, or move it away: what it held is then made and paid again.",
-            ) from None
+            raise StoreDamaged(self.path, str(error)) from None
 
     def _open(self) -> None:
         (user_version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if user_version > _BELIEVABLE:
+            raise StoreDamaged(self.path, f"format {user_version}")
         if user_version > FORMAT:
             raise UserError(
                 f"the result store {self.path} was written by a newer datakit (format {user_version})",
@@ -118,22 +141,17 @@ class Store:
         self._db.close()
 
     def get_many(self, keys: Iterable[bytes]) -> dict[bytes, Stored]:
-        """The stored results among `keys`, without those that do not count (`_counts`)."""
+        """The stored results among `keys`, without those that do not count (`_counts`) or are damaged."""
         results: dict[bytes, Stored] = {}
         today = int(time.time()) // _DAY_S * _DAY_S
         stale: list[bytes] = []
-        for chunk in _chunks(list(keys)):
-            marks = ",".join("?" * len(chunk))
-            query = (
-                f"SELECT key, step, rejected, value, meta, created, used FROM results WHERE key IN ({marks})"
-            )
-            for key, step, rejected, value, meta, created, used in self._db.execute(query, chunk):
-                outcome = _unpack(rejected, value, meta)
-                if not _counts(outcome):
-                    continue
-                results[key] = Stored(outcome, step, created)
-                if used < today:
-                    stale.append(key)
+        for row in self._sound_rows(keys):
+            outcome = row.outcome()
+            if not _counts(outcome):
+                continue
+            results[row.key] = Stored(outcome, row.step, row.created)
+            if row.used < today:
+                stale.append(row.key)
         for chunk in _chunks(stale):
             self._db.execute(
                 f"UPDATE results SET used={today} WHERE key IN ({','.join('?' * len(chunk))})", chunk
@@ -141,19 +159,40 @@ class Store:
         return results
 
     def known(self, keys: Iterable[bytes]) -> set[bytes]:
-        """Which of `keys` have a result that counts."""
-        stored_keys: set[bytes] = set()
-        # Values are read only of what may not count: rejects, and results of parts, which name their parts.
-        value = "CASE WHEN rejected OR instr(CAST(meta AS TEXT), '\"parts\"') THEN value END"
+        """Which of `keys` have a result that counts and is sound."""
+        # Unpacked is only what may not count: rejects, and results of parts, which name their parts.
+        return {
+            row.key
+            for row in self._sound_rows(keys)
+            if not (row.rejected or b'"parts"' in row.meta) or _counts(row.outcome())
+        }
+
+    def _sound_rows(self, keys: Iterable[bytes]) -> Iterator[StoredRow]:
+        """The rows of keys without their checksums. A damaged one is noted and left out, and what has no
+        checksum gets one, as it was read soundly."""
         for chunk in _chunks(list(keys)):
             marks = ",".join("?" * len(chunk))
-            query = f"SELECT key, rejected, {value}, meta FROM results WHERE key IN ({marks})"
-            stored_keys.update(
-                key
-                for key, rejected, body, meta in self._db.execute(query, chunk)
-                if body is None or _counts(_unpack(rejected, body, meta))
-            )
-        return stored_keys
+            rows = self._db.execute(
+                f"SELECT {_COLUMNS} FROM results WHERE key IN ({marks})", chunk
+            ).fetchall()
+            unsealed: list[StoredRow] = []
+            for row in map(StoredRow._make, rows):
+                try:
+                    bare, is_sealed = row.opened()
+                except Damaged:
+                    self.damaged[row.key] = str(row.step)
+                    continue
+                if not is_sealed:
+                    unsealed.append(row)
+                yield bare
+            self._seal(unsealed)
+
+    def _seal(self, rows: Sequence[StoredRow]) -> None:
+        if rows:
+            with self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                changes = [(row.sealed().meta, row.key, row.value, row.meta) for row in rows]
+                self._db.executemany("UPDATE results SET meta=? WHERE key=? AND value=? AND meta=?", changes)
 
     def put(self, key: bytes, step: str, outcome: Done | Rejected) -> None:
         """Stores a result; it is on disk when this returns. `meta["question"]` is kept beside it."""
@@ -165,10 +204,8 @@ class Store:
         if len(value) > _COMPRESS_ABOVE:
             value = b"z" + zlib.compress(value, 1)
         now = int(time.time())
-        self._db.execute(
-            "INSERT OR REPLACE INTO results VALUES (?,?,?,?,?,?,?)",
-            (key, step, rejected, value, orjson.dumps(meta), now, now // _DAY_S * _DAY_S),
-        )
+        row = StoredRow(key, step, rejected, value, orjson.dumps(meta), now, now // _DAY_S * _DAY_S)
+        self._db.execute("INSERT OR REPLACE INTO results VALUES (?,?,?,?,?,?,?)", row.sealed())
         if question is not None:
             self._db.execute("INSERT OR IGNORE INTO questions VALUES (?,?)", (bytes.fromhex(question), key))
 
@@ -179,14 +216,19 @@ class Store:
 
     def known_digest(self, path: str, stamp: Stamp) -> str | None:
         row = self._db.execute(
-            "SELECT sha256 FROM digests WHERE path=? AND size=? AND mtime_ns=? AND inode=? AND ctime_ns=?",
+            """SELECT sha256, checksum FROM digests LEFT JOIN digest_checks USING (path)
+               WHERE path=? AND size=? AND mtime_ns=? AND inode=? AND ctime_ns=?""",
             (path, *map(_signed, stamp)),
         ).fetchone()
-        return row[0] if row else None
+        if row is None or (row[1] is not None and row[1] != digest_check(path, str(row[0]))):
+            return None
+        return str(row[0])
 
     def keep_digest(self, path: str, stamp: Stamp, digest: str) -> None:
         row = (path, *map(_signed, stamp), digest)
         self._db.execute("INSERT OR REPLACE INTO digests VALUES (?,?,?,?,?,?)", row)
+        check = path, digest_check(path, digest)
+        self._db.execute("INSERT OR REPLACE INTO digest_checks VALUES (?,?)", check)
 
     def usage(self) -> list[dict[str, Any]]:
         """Per step: results, rejected ones, bytes, first written and last used (seconds since 1970)."""
@@ -211,7 +253,7 @@ class Store:
         row = self._db.execute(
             f"""SELECT count(*), {means} FROM (
                   SELECT CAST(meta AS TEXT) AS meta, json_extract(CAST(meta AS TEXT), '$.model') AS model
-                  FROM results WHERE step=:step
+                  FROM results WHERE step=:step AND json_valid(CAST(meta AS TEXT))
                   AND (:model IS NULL OR model=:model OR model LIKE :model || '-____-__-__')
                   ORDER BY created DESC LIMIT 200)""",
             {"step": step, "model": model},
@@ -243,23 +285,72 @@ class Store:
     def rejects(self, steps: Sequence[str], reason: str) -> set[bytes]:
         """The keys of the results of these steps that reject their record for a reason."""
         marks = ",".join("?" * len(steps))
-        query = f"SELECT key, value, meta FROM results WHERE rejected AND step IN ({marks})"
-        rows = self._db.execute(query, tuple(steps)).fetchall()
-        found = {key: _unpack(1, value, meta) for key, value, meta in rows}
-        return {key for key, one in found.items() if isinstance(one, Rejected) and one.reason == reason}
+        query = f"SELECT key FROM results WHERE rejected AND step IN ({marks})"
+        keys = [key for (key,) in self._db.execute(query, tuple(steps))]
+        outcomes = {row.key: row.outcome() for row in self._sound_rows(keys)}
+        return {
+            key
+            for key, outcome in outcomes.items()
+            if isinstance(outcome, Rejected) and outcome.reason == reason
+        }
 
-    def note_forgotten(self, step: str) -> None:
+    def take(self, rows: Sequence[StoredRow]) -> None:
+        """Takes rows over from another store, as they are but with checksums; of one key the newest stays."""
+        sealed = [row if row.opened()[1] else row.sealed() for row in rows]
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(
+                """INSERT INTO results VALUES (?,?,?,?,?,?,?) ON CONFLICT (key) DO UPDATE
+                   SET step=excluded.step, rejected=excluded.rejected, value=excluded.value,
+                   meta=excluded.meta, created=excluded.created WHERE excluded.created > created""",
+                sealed,
+            )
+
+    def take_questions(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+        """Takes over which question each result answers: pairs of question and key."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("INSERT OR IGNORE INTO questions VALUES (?,?)", pairs)
+
+    def note_forgotten(self, step: str, at: float | None = None) -> None:
         """Remembers that somebody wants results of a step made again: builds of before lack them."""
-        self._db.execute("INSERT OR REPLACE INTO forgotten VALUES (?,?)", (step, time.time()))
+        row = step, time.time() if at is None else at
+        self._db.execute("INSERT OR REPLACE INTO forgotten VALUES (?,?)", row)
 
     def forgotten(self) -> dict[str, float]:
         """Step -> when somebody last had results of it forgotten, in seconds since 1970."""
         return dict(self._db.execute("SELECT step, at FROM forgotten"))
 
     def sound(self) -> str:
-        """The word ok, or what SQLite's quick check finds wrong with the file."""
-        (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        """The word ok, or what is wrong: with the file by SQLite's check, with results by their checksums."""
+        if (verdict := self.quick_check()) != "ok":
+            return verdict
+        count = damaged = 0
+        for row in self._db.execute(f"SELECT {_COLUMNS} FROM results"):
+            count += 1
+            try:
+                StoredRow._make(row).opened()
+            except Damaged:
+                damaged += 1
+        return f"{damaged:,} of {count:,} results are not what was stored" if damaged else "ok"
+
+    def quick_check(self) -> str:
+        """The word ok, or what SQLite finds wrong with its own structures in the file."""
+        try:
+            (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.DatabaseError as error:
+            return str(error)
         return str(verdict)
+
+    def damage(self) -> str:
+        """What was damaged among the results that were looked up, for people; "" where nothing was."""
+        counts = sorted(Counter(self.damaged.values()).items())
+        if not counts:
+            return ""
+        steps = ", ".join(f"{step} {count:,}" for step, count in counts)
+        return (
+            f"{len(self.damaged):,} results in {self.path} were damaged; only these are made anew: {steps}."
+        )
 
 
 def store_folder(project: Path, setting: str | None) -> Path:
@@ -267,12 +358,10 @@ def store_folder(project: Path, setting: str | None) -> Path:
     return RunSettings(store=setting).store_folder(project)
 
 
-def _unpack(rejected: int, value: bytes, meta: bytes) -> Done | Rejected:
-    body = orjson.loads(zlib.decompress(value[1:]) if value[:1] == b"z" else value)
-    if rejected:
-        reason, detail = body
-        return Rejected(reason, detail, orjson.loads(meta))
-    return Done(body, orjson.loads(meta))
+def _says_damaged(fault: str, path: Path) -> bool:
+    """Whether SQLite takes a damaged header for a file that it may not write, or of another version."""
+    may_write = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    return "unsupported file format" in fault or ("readonly" in fault and may_write)
 
 
 def _counts(outcome: Done | Rejected) -> bool:

@@ -347,8 +347,10 @@ def test_a_damaged_store_is_told_from_one_that_cannot_be_opened(project: Project
     (project.folder / ".datakit").mkdir()
     project.write(".datakit/results.sqlite", b"this is no database " * 300)
     done = project.build()
-    assert done.code == 2
-    assert "is damaged: file is not a database" in done.err
+    assert done.code == 0
+    assert "The result store was damaged (file is not a database). 0 results were taken over" in done.err
+    (aside,) = (project.folder / ".datakit").glob("damaged-*.sqlite")
+    assert aside.read_bytes() == b"this is no database " * 300
 
 
 def test_a_failed_build_leaves_the_last_good_one_as_it_is(project: Project) -> None:

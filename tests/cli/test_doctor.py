@@ -105,7 +105,7 @@ def test_damaged_store_is_found(datakit: Run, recipe: Path) -> None:
     assert "sound, 6 results" in next(doctor._store(path.parent.parent)).message
     path.write_bytes(b"not a database at all" * 400)
     check = next(doctor._store(path.parent.parent))
-    assert (check.state, "Move" in check.remedy) == ("fail", True)
+    assert (check.state, "taken over" in check.remedy) == ("fail", True)
 
 
 def test_endpoint_that_answers_is_ok_and_the_key_is_not_shown(

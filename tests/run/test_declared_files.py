@@ -23,8 +23,8 @@ from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.step_context import UndeclaredFile
 from datakit.core.transform import Emitter, Reader, Transform
 from datakit.recipe.recipe import Recipe, Step, load_recipe
-from datakit.run import manifest as manifests
 from datakit.run.build import Options, build
+from datakit.run.build_inputs import InputsChanged
 from datakit.run.explain_changes import why_build
 from tests.support.every import ROOT
 from tests.support.file_toys import Banned, Glossary, Letter, Prices, ProcessGlossary, Signed, Words
@@ -254,7 +254,7 @@ def test_edit_of_a_general_picture_makes_the_build_anew(project: Path) -> None:
     assert build(it).report.reused
 
 
-def test_picture_edited_between_reading_and_mixing_leaves_no_build_that_passes_for_current(
+def test_picture_edited_between_reading_and_mixing_ends_the_build_with_its_name(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     general_picture(project)
@@ -269,8 +269,9 @@ def test_picture_edited_between_reading_and_mixing_leaves_no_build_that_passes_f
 
     with monkeypatch.context() as patch:
         patch.setattr(type(mixed), "apply", edit_first)
-        folder = build(it).folder
-    assert not manifests.is_current(BuildFolder(folder), it, it.context(), None)
+        with pytest.raises(InputsChanged, match=r"recipes/1\.jpg"):
+            build(it)
+    assert not (project / "build" / it.name).exists()
     assert not build(it).report.reused
 
 

@@ -217,7 +217,7 @@ def test_reject_of_an_earlier_version_that_was_the_servers_no_longer_counts(
     with sqlite3.connect(project / ".datakit" / "results.sqlite") as db:
         (key,) = db.execute("SELECT key FROM results LIMIT 1").fetchone()
         body = orjson.dumps([reason, detail])
-        db.execute("UPDATE results SET rejected=1, value=? WHERE key=?", (body, key))
+        db.execute("UPDATE results SET rejected=1, value=?, meta=X'7B7D' WHERE key=?", (body, key))
     made = build(load(recipe), Options(force=True))
     assert server.count == 3 + (not counts)
     assert made.report.steps[1].records_out == 3 - counts
@@ -231,7 +231,7 @@ def test_finished_build_without_such_records_is_made_anew(
     with sqlite3.connect(project / ".datakit" / "results.sqlite") as db:
         (key,) = db.execute("SELECT key FROM results LIMIT 1").fetchone()
         body = orjson.dumps(["image_refused", "HTTP 400: broken picture"])
-        db.execute("UPDATE results SET rejected=1, value=? WHERE key=?", (body, key))
+        db.execute("UPDATE results SET rejected=1, value=?, meta=X'7B7D' WHERE key=?", (body, key))
     assert build(load(recipe), Options(force=True)).report.steps[1].records_out == 2
     assert build(load(recipe)).report.reused
     folder = project / "build" / "shop"
@@ -244,7 +244,8 @@ def test_finished_build_without_such_records_is_made_anew(
         (folder / path).write_text(text.replace(old, new))
     with sqlite3.connect(project / ".datakit" / "results.sqlite") as db:
         db.execute(
-            "UPDATE results SET value=? WHERE key=?", (orjson.dumps(["context_too_long", CONTEXT]), key)
+            "UPDATE results SET value=?, meta=X'7B7D' WHERE key=?",
+            (orjson.dumps(["context_too_long", CONTEXT]), key),
         )
     made = build(load(recipe))
     assert (made.report.reused, made.report.steps[1].records_out, server.count) == (False, 3, 4)

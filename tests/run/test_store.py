@@ -77,9 +77,9 @@ def test_least_recently_used_results_are_chosen_first(tmp_path: Path) -> None:
     db = sqlite3.connect(store.path)
     db.execute("UPDATE results SET used = used - 86400 * 10 WHERE key < ?", ((5).to_bytes(16, "big"),))
     db.commit()
-    chosen = choose(store, max_bytes=5 * 104)
+    chosen = choose(store, max_bytes=5 * 133)
     assert [entry.key[-1] for entry in chosen] == [0, 1, 2, 3, 4]
-    assert sum(entry.bytes for entry in chosen) == 5 * 104
+    assert sum(entry.bytes for entry in chosen) == 5 * 133
     assert len(choose(store, unused_days=5)) == 5
 
 
