@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from typing import Any, Literal
 from packaging.requirements import Requirement
 from pydantic import BaseModel
 
+from datakit.core.credentials import masked
 from datakit.core.errors import DatakitError, UserError
 
 State = Literal["ok", "warn", "fail"]
@@ -208,7 +208,7 @@ def _endpoint(_: Path) -> Iterator[Check]:
 
 def _probe(base: str, key: str | None) -> Check:
     """Asks the endpoint for its models. The key is sent, never shown."""
-    shown = re.sub(r"//[^/@]*@", "//", base)
+    shown = masked(base)
     if not base.startswith(("http://", "https://")):
         remedy = "Write it with its scheme, such as https://host/v1."
         return Check(name="endpoint", state="fail", message=f"OPENAI_BASE_URL is {shown}", remedy=remedy)
@@ -231,7 +231,7 @@ def _probe(base: str, key: str | None) -> Check:
         message = f"{shown} answers, but does not list its models ({error.code})"
         return Check(name="endpoint", state="ok", message=message)
     except (urllib.error.URLError, OSError) as error:
-        reason = getattr(error, "reason", error)
+        reason = masked(str(getattr(error, "reason", error)))
         remedy = "Check OPENAI_BASE_URL, the network and the proxy settings."
         return Check(
             name="endpoint", state="fail", message=f"{shown} cannot be reached: {reason}", remedy=remedy

@@ -1,14 +1,15 @@
 """What an emitter is written with: records on their way out, one file for each split, images, files of rows.
 
-An emitter goes through the records some at a time, so that their texts are never all in memory:
+An emitter goes through the records some at a time, so that their texts are never all in memory. A record that
+its files have no place for joins `context.left_out`: the build counts it, and other emitters may write it.
 
     def write(self, records, folder, context):
         images = ImageFiles.into(folder / "images", "copy", None, context)
         files = SplitFiles(folder, context.name, lines=True)
         try:
             for batch in record_batches(records, others=("label",)):
-                check_chats(batch, "my trainer")
-                placed = with_places(batch, images.place(batch["images"].explode().drop_nulls()))
+                fit = fitting_chats(batch, "my trainer", context.left_out)
+                placed = with_places(*images.place_for(fit, context.left_out))
                 files.append(as_rows(placed), split_keys(placed))
             return files.close()
         finally:
@@ -20,7 +21,7 @@ An emitter goes through the records some at a time, so that their texts are neve
 >>> folder = Path(tempfile.mkdtemp())
 >>> files = SplitFiles(folder, "shop", lines=True)
 >>> for batch in record_batches(HeldRecords(example_records()), others=("label",)):
-...     check_chats(batch, "my trainer")
+...     batch = fitting_chats(batch, "my trainer", [])
 ...     rows = [json.dumps({"label": label}).encode() for label in batch["label"]]
 ...     files.append(rows, split_keys(batch))
 >>> [(artifact.path, artifact.records) for artifact in files.close()]
@@ -43,6 +44,7 @@ from datakit.emit._records import SPLITS as SPLITS
 from datakit.emit._records import batches as record_batches
 from datakit.emit._records import check as check_chats
 from datakit.emit._records import factored_batches as factored_batches
+from datakit.emit._records import fitting as fitting_chats
 from datakit.emit._records import nothing_to_train as nothing_to_train
 from datakit.emit._records import split_keys as split_keys
 from datakit.emit._records import with_places as with_places
@@ -66,6 +68,7 @@ __all__ = [
     "SplitFiles",
     "check_chats",
     "factored_batches",
+    "fitting_chats",
     "json_rows",
     "nothing_to_train",
     "record_batches",

@@ -20,6 +20,7 @@ import orjson
 from datakit.artifacts.names import IMAGES, INPUTS, MANIFEST, REJECTS, REPORT
 from datakit.core.errors import UserError
 from datakit.core.files import FileDigests
+from datakit.core.private_files import private_folder
 from datakit.core.replacing import free_name, is_untouched, set_aside, stamp_now
 
 SIGNATURE = "datakit build"
@@ -113,13 +114,14 @@ class BuildPlace:
         (new / MARK).touch()
         folder = self.beside("failed")
         os.rename(new, folder)
+        folder.chmod(0o700)
         return folder
 
     def make(self, what: str) -> Path:
         """The neighbour `work` or `failed`, empty."""
         self.clear(what)
         folder = self.beside(what)
-        folder.mkdir(parents=True)
+        private_folder(folder)
         (folder / MARK).touch()
         return folder
 

@@ -15,6 +15,9 @@ class StepReport(BaseModel):
     number: int
     """Place in the recipe, from 1; the emitters follow the steps."""
     name: str
+    emits: bool = False
+    """Whether it wrote files. What such a step rejects is lacking in its files alone: the records stay in the
+    build, and other emitters write them."""
     records_in: int = 0
     records_out: int = 0
     added: int = 0
@@ -102,7 +105,13 @@ class BuildReport(Document):
 
     @property
     def rejected(self) -> int:
-        return sum(sum(step.rejected.values()) for step in self.steps)
+        """Records that steps dropped; those that only files of an emitter lack are in the build."""
+        return sum(sum(step.rejected.values()) for step in self.steps if not step.emits)
+
+    @property
+    def not_emitted(self) -> int:
+        """Records that files lack, counted for each emitter that left them out."""
+        return sum(sum(step.rejected.values()) for step in self.steps if step.emits)
 
     @property
     def retry(self) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import shlex
 import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +27,7 @@ from datakit.bundling.packed import packed_of
 from datakit.bundling.serving import serve_script
 from datakit.core.errors import UserError
 from datakit.core.replacing import check_replaceable
+from datakit.core.scripts import assignment
 from datakit.serving.images import TrainedView
 from datakit.serving.requirements import NEED, trainer_limits
 from datakit.training.launch import gpus_and_nodes
@@ -150,7 +150,7 @@ def _settings(run: RunFolder, name: str) -> bytes:
         "DISTRIBUTED": int(bool(run.keys.get("deepspeed"))),
         "SERVE_PORT": 8000,
     }
-    return "".join(f"{key}={shlex.quote(str(value))}\n" for key, value in settings.items()).encode()
+    return "".join(assignment(key, value) for key, value in settings.items()).encode()
 
 
 def _about(manifest: Manifest) -> bytes:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import shlex
 
 from datakit.core.pixels import FAMILIES
+from datakit.core.scripts import comment, flag_words, shell_words
 from datakit.training.run_folder import RunFolder
 
 
@@ -26,8 +26,7 @@ def _plain(run: RunFolder, name: str) -> str:
         "max_pixels": min(family.max_pixels, math.ceil(max(side**2, limit * 1.1) / 28**2) * 28**2),
     }
     words = [
-        "--served-model-name",
-        name,
+        *flag_words("--served-model-name", name),
         "--host",
         "127.0.0.1",
         "--max-model-len",
@@ -39,14 +38,15 @@ def _plain(run: RunFolder, name: str) -> str:
         "--generation-config",
         "vllm",
     ]
+    head = f"Serves {name} with vLLM: the pixels of its training, none of the model's own sampling settings."
     return (
         "#!/usr/bin/env bash\n"
-        f"# Serves {name} with vLLM: the pixels of its training, none of the model's own sampling settings.\n"
-        "# run: ./serve.sh FOLDER_OF_THE_SERVED_MODEL [further flags of vllm serve]\n"
+        f"{comment(head)}\n"
+        f"{comment('run: ./serve.sh FOLDER_OF_THE_SERVED_MODEL [further flags of vllm serve]')}\n"
         "set -euo pipefail\n"
         'model=${1:?"give the folder of the served model"}\n'
         "shift\n"
-        f'exec "${{VLLM:-vllm}}" serve "$model" {shlex.join(words)} "$@"\n'
+        f'exec "${{VLLM:-vllm}}" serve "$model" {shell_words(words)} "$@"\n'
     )
 
 

@@ -19,6 +19,10 @@ EXAMPLES = 3
 """Examples of each kind of reject."""
 MOST_REASONS = 40
 MOST_WORDS = 12
+_LACKING = (
+    "What a step of emit rejected is lacking in its own files alone: the records are in the build, and in "
+    "the files of emitters that have a place for them."
+)
 CHARACTERS = "characters per record"
 
 
@@ -274,6 +278,7 @@ def rejects_section(build: BuildFolder) -> Section:
         "Left out",
         [
             Text("Records that a step rejected; each stands in rejects.jsonl with its place in the source."),
+            *([Text(_LACKING)] if build.report.not_emitted else []),
             Table(["step", "transform", "reason", "records"], kinds),
             Text(f"Examples, at most {EXAMPLES} of each kind:"),
             Table(["record", "source", "reason", "detail"], examples),

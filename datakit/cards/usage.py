@@ -13,6 +13,7 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.report import Finding
 from datakit.cards.overview import NOTE_CHARS, flat
 from datakit.core.record import VAL
+from datakit.core.scripts import shell_words
 from datakit.pages.blocks import Block, Bullets, Cell, Code, CodeBlock, Section, Table, Text
 from datakit.verdict import command_of
 from datakit.verdict.labels import FEW
@@ -132,7 +133,7 @@ def reproduce_section(build: BuildFolder) -> Section:
         rows.append(["label file (sha256)", Code(build.labels.digest)])
     blocks: list[Block] = [
         Text("Two builds with one content hash train the same."),
-        CodeBlock(f"datakit build {build.clean(build.report.recipe)}", "bash"),
+        CodeBlock(shell_words(["datakit", "build", build.clean(build.report.recipe)]), "bash"),
         Table(["what", "value"], rows),
     ]
     steps: list[list[Cell]] = [

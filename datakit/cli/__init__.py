@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import importlib
+import io
 import signal
 import sys
 from typing import Any
 
 import click
 
+from datakit.core.credentials import masked
 from datakit.core.errors import DatakitError, Exit
 
 COMMANDS = {
@@ -102,10 +104,13 @@ def run(args: list[str] | None = None) -> int:
         result = cli.main(args=args, prog_name="datakit", standalone_mode=False)
         return result if isinstance(result, int) else int(Exit.FINE)
     except DatakitError as error:
-        click.echo(f"Error: {error}" if "\n" not in str(error) else f"Error:\n{error}", err=True)
+        text = masked(str(error))
+        click.echo(f"Error: {text}" if "\n" not in text else f"Error:\n{text}", err=True)
         return int(error.exit_code)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        click.echo(masked(shown.getvalue()), err=True, nl=False)
         return int(Exit.USAGE)
     except (KeyboardInterrupt, click.Abort) as error:
         words = str(error.__cause__ or "")  # click's Abort comes from the interrupt, which may have words
@@ -117,6 +122,6 @@ def run(args: list[str] | None = None) -> int:
     except OSError as error:
         # A full disk, a folder that was taken away: wherever it happens, the user mends it.
         where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"Error: {where}{error.strerror or error}", err=True)
+        click.echo(masked(f"Error: {where}{error.strerror or error}"), err=True)
         click.echo("  What was finished is stored: mend this and run the same command to go on.", err=True)
         return int(Exit.USAGE)

@@ -62,7 +62,14 @@ def command(folder: Path, start: str, demo: bool, as_json: bool) -> int:
 
 
 def _next(project: Started) -> list[str]:
+    from datakit.core.scripts import shell_words
+
     recipe = project.recipe.relative_to(project.folder).as_posix()
     place = os.path.relpath(project.folder)
-    moves = [] if place == "." else [f"cd {place}"]
-    return [*moves, "datakit doctor", f"datakit plan {recipe}", f"datakit build {recipe}"]
+    moves = [] if place == "." else [shell_words(["cd", place])]
+    return [
+        *moves,
+        "datakit doctor",
+        shell_words(["datakit", "plan", recipe]),
+        shell_words(["datakit", "build", recipe]),
+    ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from datakit.core.errors import UserError
+from datakit.core.scripts import shell_words
 
 if TYPE_CHECKING:
     from datakit.artifacts.build_folder import BuildFolder
@@ -79,8 +79,8 @@ def _show(plan: ServingPlan) -> None:
     from datakit.cli.tables import print_pairs
     from datakit.serving.serve_files import figures
 
-    click.echo(f"vllm serve {shlex.quote(plan.model)}")
-    print_pairs([(shlex.join(flag.words), flag.why) for flag in plan.flags])
+    click.echo(f"vllm serve {shell_words([plan.model])}")
+    print_pairs([(shell_words(flag.words), flag.why) for flag in plan.flags])
     click.echo(figures(plan))
     for note in plan.notes:
         click.echo(f"Note: {note}.")

@@ -109,7 +109,7 @@ def print_build(result: BuildResult, *, as_json: bool, quiet: bool) -> None:
         click.echo(line)
     for line in lines_of(result.report.verdict, result.folder):
         click.echo(line)
-    if result.report.rejected or result.report.retry:
+    if result.report.rejected or result.report.not_emitted or result.report.retry:
         click.echo(f"Each with its source line: {show_path(BuildFolder(result.folder).rejects_file)}")
     state = "Nothing has changed; the build stands" if result.report.reused else "Built"
     click.echo(f"{state}: {show_path(result.folder)} ({result.report.seconds:.1f} s)")

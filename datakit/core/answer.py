@@ -277,6 +277,8 @@ def _known(text: str, labels: LabelSet | None) -> str | None:
     """The canonical label that the text is, with or without punctuation around it; any text without a set."""
     if labels is None:
         return text.strip() or None
+    if "\n" in text.strip():
+        return None  # a label stands on one line; two lines are never read as one word
     label = labels.find(text) or labels.find(text.strip(_AROUND))
     return label.name if label else None
 

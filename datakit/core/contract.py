@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from datakit.core import contract_values as values
 from datakit.core.answer import LABEL, Answer, AnswerFormat, TurnFormat
+from datakit.core.contract_changes import Change, changes
 from datakit.core.contract_words import Language, announced, format_lines, heading_of
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.guided import guide
@@ -45,7 +46,8 @@ class AnswerField(BaseModel):
     """Name of the field."""
     kind: Kind = "line"
     """`line`: one line of text; `text`: any text; `label`: one of the label file, `labels`: several of them;
-    `number`; `boxes`: a list of {box, label}, whose numbers are written as they come."""
+    `number`; `boxes`: a list of {box, label}, whose numbers are written as they come. What a kind has no
+    place for (line breaks, the spelling 007, further keys of boxes) is counted and said; `text` keeps it."""
     column: str = ""
     """Column that holds the value; the field's name when not given."""
     heading: str | None = None
@@ -184,6 +186,21 @@ class AnswerContract(BaseModel):
             for name in form.variables:
                 texts[name] = _without_separators(texts[name], form.separators)
         return self.format.render(texts)
+
+    def changes(
+        self, record: Mapping[str, Any], labels: LabelSet | None = None
+    ) -> list[tuple[AnswerField, Change]]:
+        """What `write` changes in the values of a record that has an answer."""
+        changed = []
+        for turn in range(1, self.turns + 1):
+            separators = self.format.turns[turn - 1].separators
+            for field in self.in_turn(turn):
+                value = record.get(field.source)
+                changed += [(field, change) for change in changes(field, value, self.language, labels)]
+                text = str(value).strip() if field.kind == "text" else ""
+                if any(separator in text for separator in separators):
+                    changed.append((field, Change("next_heading")))
+        return changed
 
     def read(self, text: str, labels: LabelSet | None = None, turn: int = -1) -> Answer:
         """What an answer states; by default that of the last turn.

@@ -22,6 +22,7 @@ _NUMBER = re.compile(
     r"[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?|[-+]?\.[0-9]+"
 )
 _MOST_DIGITS = 40
+_SEPARATORS = re.compile(r"[、,，;；\n|]")
 _BOX_KEYS = ("bbox_2d", "bbox", "box")
 _NAME_KEYS = ("label", "text")
 
@@ -29,7 +30,8 @@ _NAME_KEYS = ("label", "text")
 def written(field: AnswerField, value: Any, language: Language, labels: LabelSet | None) -> str | Rejected:
     """The text that stands for a record's value in the answer, or why there is none.
 
-    A `line` is one line: white space runs become one space. Special tokens are escaped as everywhere.
+    A `line` is one line: white space runs become one space. What a value loses by such a change, and that it
+    does, `contract_changes` says.
     """
     empty = EMPTY[language]
     text = _plain(field, value, language, labels)
@@ -71,6 +73,11 @@ def _is_empty(text: str, language: Language) -> bool:
     return text.strip(_AROUND) in ("", EMPTY[language])
 
 
+def becomes_empty(text: str, language: Language) -> bool:
+    """Whether an optional field would say of a text that there is none, though it has marks."""
+    return text not in ("", EMPTY[language]) and _is_empty(text, language)
+
+
 def one_line(text: str) -> str:
     """The text with every run of white space as one space."""
     return " ".join(text.split())
@@ -87,10 +94,9 @@ def canonical(
     if field.kind == "number":
         return _read_number(text)
     if field.kind == "boxes":
-        boxes = _boxes(_json_in(text))
-        return (
-            (boxes, "", "") if boxes else ("", "boxes_unreadable", "the answer holds no JSON array of boxes")
-        )
+        boxes = "" if _NOT_THE_BOXES.search(text) else _boxes(json_in(text))
+        problem = ("", "boxes_unreadable", "the answer holds no JSON array of boxes, or does not stand by it")
+        return (boxes, "", "") if boxes else problem
     return text, "", ""
 
 
@@ -166,10 +172,20 @@ def _split(text: str, between: str, labels: LabelSet | None) -> list[str]:
     exact = [part.strip() for part in text.split(between.strip())]
     if labels is not None and all(labels.find(part) for part in exact if part):
         return exact
-    listed = _json_in(text) if labels is not None else None
-    if isinstance(listed, list) and all(isinstance(name, str) for name in listed):
-        return [name.strip() for name in listed]
-    return [part.strip(_AROUND) for part in re.split(r"[、,，;；\n|]", text)]
+    names = json_in(text) if labels is not None else None
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        return [name.strip() for name in names]
+    return [without_marks(part) for part in listed(text)]
+
+
+def listed(text: str) -> list[str]:
+    """The texts between any of the usual separators."""
+    return [part.strip() for part in _SEPARATORS.split(text)]
+
+
+def without_marks(label: str) -> str:
+    """A label without quotation marks and the like around it."""
+    return label.strip(_AROUND)
 
 
 def _read_labels(text: str, language: Language, labels: LabelSet | None) -> tuple[str, str, str]:
@@ -210,20 +226,48 @@ def _decimal(text: str) -> str:
     return format(number.normalize(), "f") if number else "0"
 
 
+_NOT_THE_BOXES = re.compile(r"(?:不是|并非|例如|比如|示例)[^\[]*\[|\][^\]]*(?:更正|不对|有误|错了|抱歉)")
+_NOT_THE_NUMBER = re.compile(
+    r"(?:不是|并非|不到|不足|至少|至多|最多|最少|超过|多于|少于|大于|小于|[<>≤≥]"
+    r"|\b(?:at least|at most|more than|less than|over|under|error|http|code)\b|代码|错误码|编号)\s*$",
+    re.IGNORECASE,
+)
+_FACTOR = re.compile(r"\s*(?:[万亿千百]|million\b|billion\b|thousand\b|hundred\b|[kKmM]\b|[²³⁰-⁹])")
+_TAKEN_BACK = re.compile(
+    r"更正|不对|有误|错了|抱歉|应[为是]|\b(?:wait|actually|correction|sorry|wrong)\b", re.IGNORECASE
+)
+
+
 def _read_number(text: str) -> tuple[str, str, str]:
-    """The one number of a text. Several different ones are a problem and no guess."""
-    plain = unicodedata.normalize("NFKC", text).replace("−", "-")
-    numbers = {_decimal(match) for match in _NUMBER.findall(plain)} - {""}
+    """The one number of a text. Several different ones, a bound, a part of a word and a factor in words are a
+    problem and no guess."""
+    plain = re.sub("[−–﹣－]|负|零下|\bminus ", "-", "".join(map(_folded, text)))
+    numbers: set[str] = set()
+    for match in _NUMBER.finditer(plain):
+        before, after = plain[: match.start()], plain[match.end() :]
+        if before[-1:].isascii() and before[-1:].isalpha():
+            continue  # iPhone15, A-5
+        if _NOT_THE_NUMBER.search(before) or _FACTOR.match(after):
+            return "", "number_ambiguous", f"the answer states no plain number: {text.strip()[:40]}"
+        numbers.add(_decimal(match[0]))
+    numbers -= {""}
     if len(numbers) == 1:
+        if _TAKEN_BACK.search(plain):
+            return "", "number_ambiguous", f"the answer takes a number back: {text.strip()[:40]}"
         return numbers.pop(), "", ""
     if not numbers:
         return "", "number_missing", "the answer states no number"
     return "", "number_ambiguous", f"the answer states {' and '.join(sorted(numbers)[:3])}"
 
 
+def _folded(char: str) -> str:
+    """A character in its plain width; raised digits stay what they are."""
+    return char if char in "²³¹⁰⁴⁵⁶⁷⁸⁹" else unicodedata.normalize("NFKC", char)
+
+
 def _boxes_text(value: Any, name: str) -> str | Rejected:
     if isinstance(value, str):
-        value = _json_in(value) if value.strip() else []
+        value = json_in(value) if value.strip() else []
     if isinstance(value, list) and not value:
         return ""
     return _boxes(value) or Rejected(
@@ -231,7 +275,7 @@ def _boxes_text(value: Any, name: str) -> str | Rejected:
     )
 
 
-def _json_in(text: str) -> Any:
+def json_in(text: str) -> Any:
     """The JSON array in a text, with or without a fence or words around it."""
     start, end = text.find("["), text.rfind("]")
     try:
@@ -246,14 +290,33 @@ def _boxes(value: Any) -> str:
         return ""
     boxes = []
     for item in value:
-        box = next((item[key] for key in _BOX_KEYS if key in item), None) if isinstance(item, dict) else item
+        box = item[_sides_key(item)] if isinstance(item, dict) and _sides_key(item) else item
         if not isinstance(box, list | tuple) or len(box) != 4 or not all(map(_is_number, box)):
             return ""
-        name = next((item[key] for key in _NAME_KEYS if item.get(key)), "") if isinstance(item, dict) else ""
+        name = name_of_box(item) if isinstance(item, dict) else ""
         entry: dict[str, Any] = {"bbox_2d": [int(side) if float(side).is_integer() else side for side in box]}
         name = one_line(str(name))
         boxes.append({**entry, "label": name} if name else entry)
     return json.dumps(boxes, ensure_ascii=False)
+
+
+def name_of_box(box: dict[str, Any]) -> Any:
+    """What a box is named; "" for one without a name."""
+    return box.get(_name_key(box), "")
+
+
+def keys_left_out(box: dict[str, Any]) -> list[str]:
+    """The keys with a value that the written box has no place for."""
+    kept = (_sides_key(box), _name_key(box))
+    return [key for key, value in box.items() if key not in kept and value not in (None, "")]
+
+
+def _sides_key(box: dict[str, Any]) -> str:
+    return next((key for key in _BOX_KEYS if key in box), "")
+
+
+def _name_key(box: dict[str, Any]) -> str:
+    return next((key for key in _NAME_KEYS if box.get(key) not in (None, "")), "")
 
 
 def _is_number(side: Any) -> bool:

@@ -15,7 +15,8 @@ _ISO2022 = (
 )
 """Escape sequences, which are not text in themselves -> codecs that know them."""
 _HZ = re.compile(rb"~\{(?:[\x21-\x77][\x21-\x7e])+~\}")
-_UTF7 = re.compile(rb"\+([A-Za-z0-9+/]+)")
+_UTF7 = re.compile(rb"(?<![A-Za-z0-9+/]{12})\+([A-Za-z0-9+/]+)")
+"""A plus behind a long run of its own signs stands in base64."""
 _ESCAPES = (b"\x1b$", b"\x1b(", b"~{", b"+")
 _MIN_GOOD = 0.9
 """Share of pluses that must begin a text in UTF-7: one in `a+b` or in base64 begins none."""
@@ -74,4 +75,5 @@ def _utf16_in(text: bytes) -> str | None:
     data = base64.b64decode(text + b"A" * (-len(text) % 4))
     if any(data[units * 2 :]):
         return None
-    return _decoded(data[: units * 2], "utf-16-be")
+    plain = _decoded(data[: units * 2], "utf-16-be")
+    return plain if plain is not None and plain.isprintable() else None

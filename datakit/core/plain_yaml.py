@@ -94,7 +94,9 @@ def yaml_inline(value: Any) -> str:
 def with_values(text: str, changes: Mapping[Key, Any]) -> str:
     """The text with other values at keys that hold single ones; comments and layout stay as they are."""
     root = compose(text)
-    spans = [(*_span(root, key), yaml_inline(value)) for key, value in changes.items()]
+    # In a list, where more has to be quoted: a value may stand between brackets in the text too.
+    inline = {key: yaml_inline([value])[1:-1] for key, value in changes.items()}
+    spans = [(*_span(root, key), written) for key, written in inline.items()]
     for start, end, written in sorted(spans, reverse=True):  # from the end, so that earlier places hold
         text = text[:start] + written + text[end:]
     return text
@@ -232,6 +234,8 @@ class _Emitter(Emitter):
     def choose_scalar_style(self) -> str:
         """Single quotes wherever they do, as in the files that datakit has written so far."""
         style: str = super().choose_scalar_style()
+        if re.search(r"[\x85\u2028\u2029]|\n(?:---|\.\.\.)", self.event.value):
+            return '"'  # in any other style they are read back as spaces, or end the document
         if style == "" and self.flow_level and re.search("[:?]", self.event.value):
             return "'"  # PyYAML takes no `{:0: x}` and no `[?0]`
         inline = self.analysis.multiline and (self.simple_key_context or self.flow_level)

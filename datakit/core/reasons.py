@@ -42,7 +42,20 @@ REJECTED = {
     "image_truncated": "The file ends before its picture does. Copy it again.",
     "image_unreadable": "Not a picture of a format that is read, or damaged.",
     "no_image": "The record has no picture, and `guard.image` has `require: true`.",
+    # emitters: the record stays in the build, and other emitters write it
+    "box_places": "The places `<bbox>` or `<ref-object>` are not as many as the boxes (emit.ms_swift).",
+    "general_outside_train": "General data in another split than train.",
+    "image_in_answer": "A picture stands in an answer or a call of a tool, where the format takes none.",
+    "image_too_many_bytes": "A picture's file is larger than the format takes (OpenAI: 10 MB). Set "
+    "`image_max_pixels`.",
+    "images_too_many": "More pictures than the format takes in an example (OpenAI: 10).",
+    "messages_missing": "The record has no chat. Put render.chat before emitting.",
+    "repeat_below_one": "`repeat` is below 1 or empty, so that no row would be written.",
+    "split_unknown": "`split` is neither train nor val.",
+    "tool_call_form": "A turn of tools is several calls, or none with a name and arguments, for which "
+    "emit.messages has no place; emit.llamafactory and emit.ms_swift have.",
     # labels, prompts and answers
+    "answer_holds_key": "The model's answer repeats the key that it was asked with. Neither is kept.",
     "answer_incomplete": "The answer needs a column that is empty for this record.",
     "answer_tokens": "The answer holds a token that breaks the trainer, such as `<|im_end|>`. Targets are "
     "never rewritten: mend the answer.",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
+from datakit.core.credentials import credentials_of_address, is_credential_field
 from datakit.core.errors import did_you_mean
 from datakit.core.providers import AUTO, provider_names
 
@@ -23,13 +25,37 @@ OWN_FIELDS = {
 """Fields of a body that `llm.extra_body` must not hold -> what to do instead."""
 ANSWER_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens")
 """What services call the field of a body that bounds the tokens of an answer."""
-_SECRET = re.compile(r"authorization|cookie|key|secret|token", re.I)
+_SECRET = re.compile(r"auth|cookie|key|secret|token|passw|credential|signature", re.I)
+_SCHEME = re.compile(r"(?:bearer|basic|token)\s|sk-\w", re.I)
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 class Settings(BaseModel):
     """Base of the sections: frozen, strict, no unknown names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+def open_address(address: str) -> str:
+    """The address, which a build may show. Raises ValueError for one with a password or a key."""
+    if credentials_of_address(address):
+        raise ValueError(
+            "the address holds a name, a password or a key, which would stand in builds and logs. Take it "
+            "out; give it as a header by llm.extra_headers and a ${VARIABLE}"
+        )
+    return address
+
+
+def _secret_fields(value: JsonValue) -> Iterator[str]:
+    """Names of fields that hold credentials, however deep."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if is_credential_field(name) and isinstance(inner, str):
+                yield name
+            yield from _secret_fields(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _secret_fields(inner)
 
 
 class EndpointSettings(Settings):
@@ -58,6 +84,11 @@ class EndpointSettings(Settings):
     """USD per million output tokens here."""
     price_cached: float | None = Field(default=None, ge=0)
     """USD per million input tokens from the provider's prefix cache."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _open_address(cls, address: str) -> str:
+        return open_address(address)
 
 
 def _choices(schema: dict[str, Any]) -> None:
@@ -137,7 +168,7 @@ class LlmSettings(Settings):
     @classmethod
     def _without_secrets(cls, headers: dict[str, str]) -> dict[str, str]:
         for name, value in headers.items():
-            if _SECRET.search(name) and "${" not in value:
+            if "${" not in value and (_SECRET.search(name) or _SCHEME.match(value)):
                 raise ValueError(
                     f"the value of `{name}` looks like a secret; put it into an environment variable and "
                     "write ${NAME_OF_THE_VARIABLE} here"
@@ -157,7 +188,17 @@ class LlmSettings(Settings):
                     f"`{name}` is {limit!r}, so no answer would have an end that a budget could count with; "
                     "take it out and set `max_tokens` of the step"
                 )
+        for name in _secret_fields(body):
+            raise ValueError(
+                f"`{name}` looks like a secret, which would stand in the build; give it as a header: "
+                "llm.extra_headers with ${NAME_OF_THE_VARIABLE}"
+            )
         return body
+
+    @field_validator("base_url")
+    @classmethod
+    def _open_address(cls, address: str | None) -> str | None:
+        return address if address is None else open_address(address)
 
     def most_answer_tokens(self, max_tokens: int) -> int:
         """Tokens that an answer may have at most: a step's limit, or what `extra_body` writes over it."""
@@ -173,6 +214,12 @@ class LlmSettings(Settings):
             for name, value in values.items()
             if value != fields[name].get_default(call_default_factory=True)
         }
+
+    def key_names(self) -> set[str]:
+        """The environment variables that these settings name as holding credentials."""
+        texts = self.extra_headers.values()
+        names = {name for text in texts for name in _VARIABLE.findall(text)}
+        return names | {key for key in (self.api_key_env, *(e.api_key_env for e in self.endpoints)) if key}
 
     def resolved_provider(self) -> str:
         """The provider in force, after `auto` has looked at the environment."""
@@ -232,6 +279,7 @@ VerdictKind = Literal[
     "offline_texts",
     "reason_fails",
     "prompt_shortened",
+    "not_emitted",
     "no_validation",
     "few_records",
     "untested_class",

@@ -16,7 +16,7 @@ _LEADING = re.compile(
     re.IGNORECASE,
 )
 _NOT_STATED = re.compile(
-    r"排除|不属|不是|并非|不选|不应|若|如果|假如|假设|要是|例如|比如|写着|写有|显示|标题|字样|印着|标着"
+    r"排除|不属|不是|并非|不选|不应|若|如果|假如|假设|要是|例如|比如|写着|写有|显示|标题|字样|印着|标着|出现|含有?$|内容|有$"
     r"|\b(?:exclud\w*|not|no|never|if|unless|example|e\.g|wrong|incorrect|reads?|says?|titled?|shows?|other)\b",
     re.IGNORECASE,
 )
@@ -24,15 +24,22 @@ _OPENING, _CLOSING = "“「『《‘", "”」』》’"
 _SHORTEST_CLAUSE = 3
 """A shorter word in front of a heading belongs to it (`商品 类别：`)."""
 _TAKES_BACK = re.compile(
-    r"更正|修正|订正|纠正|不对(?![称应齐等])|有误|错了|搞错|弄错|说错|判错|改为|改成|收回|^\s*等等|等一下|重新(?:判断|考虑|看)|再(?:想|看)一?[想看下]"
-    r"|\b(?:wait|actually|correction|correcting|i was wrong|mistake\w*|on second thoughts?|scratch that)\b",
+    r"更正|修正|订正|纠正|不对(?![称应齐等])|有误|错了|搞错|弄错|说错|判错|改为|改成|收回|^\s*等等|等一下|作废"
+    r"|重新(?:判断|考虑|看)|再(?:想|看)一?[想看下]|(?:请|可)忽略|忽略(?:以上|上面|前面)|判断错误|抱歉|看不[到清]图"
+    r"|(?:以上|上述|上面|前面|刚才|判断|答案|结论|回答).{0,6}(?:错|误|不正确|有问题)"
+    r"|\b(?:wait|actually|correction|correcting|i was wrong|mistake\w*|on second thoughts?|scratch that)\b"
+    r"|\b(?:that|this|above|i) (?:is|was|am) (?:wrong|incorrect|mistaken)\b|\bignore (?:the |that|previous)"
+    r"|\bdisregard\b",
     re.IGNORECASE,
 )
 _REPLACES = re.compile(
-    rf"{_TAKES_BACK.pattern}|应为|应该是|应当是|应是|其实是|其实为|实际上?(?:应|是|为)|更像是"
+    rf"{_TAKES_BACK.pattern}|(?<![不非])(?:应为|应该是|应当是|应是)|其实是|其实为|实际上?(?:应|是|为)|更像是"
+    r"|(?:正确|真正)的?(?:类别|答案|标签)(?:是|为|应)|(?:综上|因此|所以|可见).{0,4}(?:属于|应为|是)"
     r"|\b(?:should be|rather|instead)\b",
     re.IGNORECASE,
 )
+_SUPPOSES = re.compile(r"如果|假如|假设|若|要是|倘若|\bif\b", re.IGNORECASE)
+_DENIES_OWN = r"(?:不是|并非|不属于?|绝非|不应(?:归为|归入|为|是)|不能归为|\b(?:is|are) not)[\s“「\"']{0,2}"
 _DENIES = re.compile(
     r"不是|并非|而非|不属|不同于|区别|有别|不像|排除|不应|不能|不会|不算|不归|没有|无关|混淆|相比|而不|\bnot\b|\bunlike\b",
     re.IGNORECASE,
@@ -58,12 +65,21 @@ def announcements(marker: re.Pattern[str], text: str) -> list[re.Match[str]]:
     """
     starts, inner = [], []
     for match in marker.finditer(text):
-        before = text[: match.start()].rpartition("\n")[2]
+        earlier, _, before = text[: match.start()].rpartition("\n")
         if _DECORATION.fullmatch(before):
-            starts.append(match)
+            if not _is_led_off(earlier):
+                starts.append(match)
         elif _announces(before):
             inner.append(match)
     return starts or inner
+
+
+def _is_led_off(earlier: str) -> bool:
+    """Whether what stands on the lines before quotes, supposes or rules out the line that follows."""
+    if sum(map(earlier.count, _OPENING)) > sum(map(earlier.count, _CLOSING)):
+        return True
+    line = earlier.rstrip().rpartition("\n")[2]
+    return line.endswith(("：", ":")) and _NOT_STATED.search(line) is not None
 
 
 def _announces(before: str) -> bool:
@@ -84,18 +100,28 @@ def _announces(before: str) -> bool:
 def second_thought(text: str, label: str, labels: LabelSet) -> str:
     """The words behind a stated label that take it back or name another one; "" for none."""
     for clause in filter(str.strip, _CLAUSE.split(text)):
-        if _TAKES_BACK.search(clause) or _other(clause, label, labels):
+        if _TAKES_BACK.search(clause) or _other(clause, label, labels) or _denies(clause, label):
             return clause.strip()
     return ""
 
 
 def correction(text: str, label: str, labels: LabelSet | None) -> str:
     """The words of an explanation that put another label in the place of the stated one; "" for none."""
-    for clause in _CLAUSE.split(text):
-        match = _REPLACES.search(clause)
-        if match and labels is not None and _other(clause[match.end() :], label, labels):
-            return clause.strip()
+    for sentence in re.split(r"[。！？!?\n]", text):
+        is_supposed = False
+        for clause in _CLAUSE.split(sentence):
+            is_supposed = is_supposed or _SUPPOSES.search(clause) is not None
+            match = None if is_supposed else _REPLACES.search(clause)
+            if match and labels is not None and _other(clause[match.end() :], label, labels):
+                return clause.strip()
+            if not is_supposed and _denies(clause, label):
+                return clause.strip()
     return ""
+
+
+def _denies(clause: str, label: str) -> bool:
+    """Whether a clause says that it is not this label."""
+    return re.search(_DENIES_OWN + re.escape(label), clause, re.IGNORECASE) is not None
 
 
 def _other(clause: str, label: str, labels: LabelSet) -> bool:

@@ -16,6 +16,7 @@ from datakit.core.errors import DatakitError, UserError
 from datakit.core.files import FileDigests
 from datakit.core.labels import LabelSet
 from datakit.core.language import Language, language_of
+from datakit.core.outcome import Reject
 from datakit.core.record import digest
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.shipped import shipped_folder
@@ -76,6 +77,9 @@ class StepContext:
     """The recipe's steps, for those that must know what the prompts are made of; none in worker processes."""
     step: Declaring | None = None
     """The step that is at work with this context; its declarations hold for them."""
+
+    left_out: list[Reject] = field(default_factory=list)
+    """Records that the emitter at work has no place for: it appends them and writes the others."""
 
     later: tuple[Declaring, ...] = ()
     """The recipe's steps after the one at work, for one whose parameters speak of the finished build."""

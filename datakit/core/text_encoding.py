@@ -265,7 +265,9 @@ def readable(data: bytes) -> str:
 def _likeliest(data: bytes) -> list[str]:
     lines = [line for line in data.splitlines() if not line.isascii()]
     try:
-        return fitting_encodings(lines)
+        fitting = fitting_encodings(lines)
+        is_kanji = not _KANA.search(data.decode("euc_jp", "ignore"))  # mostly Chinese in GB18030
+        return sorted(fitting, key=lambda name: name == "euc_jp" and is_kanji)
     except ImportError:  # a bundle has no chardet: the encoding of whose script it holds most
         shares = {name: _share(name, data.decode(codec, "ignore")) for name, codec in _OLD.items()}
         return sorted(_OLD, key=lambda name: -shares[name])

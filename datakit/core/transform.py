@@ -400,4 +400,8 @@ class Emitter(Transform):
 
     @abstractmethod
     def write(self, records: FinalRecords, folder: Path, context: StepContext) -> list[Artifact]:
-        """The files written. `folder` becomes the build only when everything succeeded."""
+        """The files written. `folder` becomes the build only when everything succeeded.
+
+        A record that the files have no place for joins `context.left_out` with its reason, once, and the
+        others are written: another emitter may have a place for it, and the build accounts for both.
+        """

@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import polars as pl
+
 from datakit.core.errors import UserError
 from datakit.core.files import FileDigests
 from datakit.core.image import ImageProblem, is_plain, read_header, save_upright
+from datakit.core.outcome import Reject
 from datakit.core.record import digest
 from datakit.core.step_context import StepContext
 
@@ -57,6 +60,29 @@ class ImageFiles:
 
         Raises UserError for a picture that cannot be read.
         """
+        places, problems = self._tried(paths)
+        for problem in problems.values():
+            raise UserError(
+                f"a picture cannot be emitted: {problem.detail}",
+                remedy="Put guard.image before emitting: it rejects such records with their reason.",
+            ) from problem
+        return places
+
+    def place_for(self, batch: pl.DataFrame, left_out: list[Reject]) -> tuple[pl.DataFrame, dict[str, str]]:
+        """The records whose pictures all stand in the build, and where; the others join those left out."""
+        places, problems = self._tried(batch["images"].explode().drop_nulls())
+        if not problems:
+            return batch, places
+        is_broken = pl.element().is_in(list(problems))
+        broken = batch["images"].list.eval(is_broken).list.any().fill_null(False)
+        for id_, paths in batch.filter(broken).select("id", "images").iter_rows():
+            problem = next(problems[path] for path in paths if path in problems)
+            left_out.append(Reject(id_, problem.reason, problem.detail))
+        return batch.filter(~broken), places
+
+    def _tried(self, paths: Iterable[str]) -> tuple[dict[str, str], dict[str, ImageProblem]]:
+        """Source path -> path in the build, and source path -> why it cannot stand there."""
+        problems: dict[str, ImageProblem] = {}
         wanted = list(dict.fromkeys(paths))
         unknown = [path for path in wanted if path not in self._places]
         if len(self._places) + len(unknown) > _REMEMBERED:
@@ -73,10 +99,13 @@ class ImageFiles:
                 for place, same in zip(
                     pool.map(lambda pair: self._put(*pair), firsts), contents.values(), strict=True
                 ):
-                    self._places.update(dict.fromkeys(same, place))
-        return {path: self._places[path] for path in wanted}
+                    if isinstance(place, ImageProblem):
+                        problems.update(dict.fromkeys(same, place))
+                    else:
+                        self._places.update(dict.fromkeys(same, place))
+        return {path: self._places[path] for path in wanted if path not in problems}, problems
 
-    def _put(self, path: str, sha256: str) -> str:
+    def _put(self, path: str, sha256: str) -> str | ImageProblem:
         try:
             header = read_header(path)
             pixels = header.width * header.height
@@ -86,10 +115,7 @@ class ImageFiles:
             else:
                 target = self._save_anew(path, sha256)
         except ImageProblem as problem:
-            raise UserError(
-                f"a picture cannot be emitted: {problem.detail}",
-                remedy="Put guard.image before emitting: it rejects such records with their reason.",
-            ) from problem
+            return problem
         return f"{self.folder.name}/{target.name}"
 
     def _save_anew(self, path: str, sha256: str) -> Path:

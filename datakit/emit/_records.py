@@ -8,6 +8,7 @@ import polars as pl
 
 from datakit.core.errors import UserError
 from datakit.core.factored_chats import FactoredChats, SharedAffixes
+from datakit.core.outcome import Reject
 from datakit.core.record import COLUMNS, GENERAL, TRAIN, VAL
 from datakit.core.tokens import IMAGE
 from datakit.core.training_columns import LOSS, OBJECTS, TOOLS
@@ -49,11 +50,35 @@ def carried_columns(records: FinalRecords, names: Sequence[str]) -> list[str]:
     return [name for name in names if name in records.schema and records.schema[name] == _CARRIED[name]]
 
 
-def check(batch: pl.DataFrame, trainer: str, shared: Sequence[SharedAffixes] = ()) -> None:
-    """Raises UserError for what a trainer would drop without a word or stop at.
+def fitting(
+    batch: pl.DataFrame, trainer: str, left_out: list[Reject], shared: Sequence[SharedAffixes] = ()
+) -> pl.DataFrame:
+    """The records that a trainer takes; those that it would drop or stop at join the ones left out.
 
     `shared` is what the chats of the batch lack, when they are folded.
     """
+    faults: dict[str, Reject] = {}
+    for reason, words, ids in _faulty(batch, shared):
+        detail = f"the record has {words}; {trainer} would drop or stop at it"
+        for id_ in ids:
+            faults.setdefault(id_, Reject(id_, reason, detail))
+    if not faults:
+        return batch
+    left_out += faults.values()
+    return batch.filter(~pl.col("id").is_in(list(faults)))
+
+
+def check(batch: pl.DataFrame, trainer: str, shared: Sequence[SharedAffixes] = ()) -> None:
+    """Raises UserError for what a trainer would drop without a word or stop at; `fitting` leaves it out."""
+    for _, words, ids in _faulty(batch, shared):
+        raise UserError(
+            f"{named(ids)} {words}; {trainer} would drop or stop at such a record",
+            remedy="Put render.chat before emitting, or reject these records with a guard.",
+        )
+
+
+def _faulty(batch: pl.DataFrame, shared: Sequence[SharedAffixes]) -> Iterator[tuple[str, str, pl.Series]]:
+    """Each fault that records of the batch have: its reason, what they have, and their ids."""
     contents = pl.element().struct.field("content")
     is_answer = pl.element().struct.field("role") == "assistant"
     facts = batch.select(
@@ -68,24 +93,27 @@ def check(batch: pl.DataFrame, trainer: str, shared: Sequence[SharedAffixes] = (
         places=pl.col("messages").list.eval(contents.str.count_matches(IMAGE, literal=True)).list.sum()
         + sum(text.count(IMAGE) for both in shared for text in both),
     )
-    general = pl.col("set") == GENERAL
-    faults = {
-        "no messages": pl.col("turns").is_null() | (pl.col("turns") == ""),
-        "turns that are not user and assistant in turn": ~pl.col("turns").str.contains(_TURNS),
-        "a turn without text": pl.col("untold"),
-        "an empty answer": pl.col("silent"),
-        "another number of <image> places than pictures": pl.col("places") != pl.col("pictures"),
-        "a split that is neither train nor val": ~pl.col("split").is_in([TRAIN, VAL]).fill_null(False),
-        "`repeat` below 1": pl.col("repeat").fill_null(0) < 1,
-        "the set general, but not the split train": general & (pl.col("split") != TRAIN),
-    }
-    for what, wrong in faults.items():
+    known = pl.col("split").is_in([TRAIN, VAL]).fill_null(False)
+    general = (pl.col("set") == GENERAL) & (pl.col("split") != TRAIN)
+    order = "turns that are not user and assistant in turn"
+    faults = (
+        ("messages_missing", "no messages", pl.col("turns").is_null() | (pl.col("turns") == "")),
+        ("messages_order", order, ~pl.col("turns").str.contains(_TURNS)),
+        ("messages_format", "a turn without text", pl.col("untold")),
+        ("answer_empty", "an empty answer", pl.col("silent")),
+        (
+            "image_places",
+            "another number of <image> places than pictures",
+            pl.col("places") != pl.col("pictures"),
+        ),
+        ("split_unknown", "a split that is neither train nor val", ~known),
+        ("repeat_below_one", "`repeat` below 1", pl.col("repeat").fill_null(0) < 1),
+        ("general_outside_train", "the set general, but not the split train", general),
+    )
+    for reason, words, wrong in faults:
         ids = facts.filter(wrong)["id"]
         if len(ids):
-            raise UserError(
-                f"{named(ids)} {what}; {trainer} would drop or stop at such a record",
-                remedy="Put render.chat before emitting, or reject these records with a guard.",
-            )
+            yield reason, words, ids
 
 
 def split_keys(batch: pl.DataFrame) -> list[tuple[str, bool, int]]:
@@ -124,8 +152,15 @@ def named(ids: pl.Series) -> str:
     return f"records {', '.join(ids.head(3))}{' and others' if len(ids) > 3 else ''} have"
 
 
-def nothing_to_train() -> UserError:
-    """The error of a build without training records."""
+def nothing_to_train(left_out: Sequence[Reject] = ()) -> UserError:
+    """The error of a build without training records; `left_out` had no place in the files."""
+    if left_out:
+        first = left_out[0]
+        return UserError(
+            f"no record is left for training: {len(left_out):,} have no place in these files, such as "
+            f"{first.id} ({first.reason}): {first.detail}",
+            remedy="Put render.chat before emitting, or reject these records with a guard.",
+        )
     return UserError(
         "no record is left for training",
         remedy="Look at the steps' rejects; with curate.split, lower `val`.",

@@ -10,11 +10,12 @@ from typing import Literal
 import polars as pl
 
 from datakit.core.errors import UserError, did_you_mean
+from datakit.core.outcome import Reject
 from datakit.core.record import GIVEN_SPLIT
 from datakit.core.step_context import StepContext
 from datakit.core.transform import FinalRecords
 from datakit.emit._images import ImageFiles
-from datakit.emit._records import CHOSEN, batches, check, split_keys, with_places
+from datakit.emit._records import CHOSEN, batches, fitting, split_keys, with_places
 
 ImageForm = Literal["bytes", "link", "copy", "resize"]
 _OWN = {"split", GIVEN_SPLIT, "repeat", "set", "source_file", "source_line"}
@@ -47,6 +48,8 @@ class Tables:
     form: ImageForm
     pictures: ImageFiles
     trainer: str
+    left_out: list[Reject]
+    """Takes the records that have no place in the files."""
     shard_bytes: int | None = None
     """A file is ended when it holds so much; None for one file a split."""
     records: dict[str, int] = field(default_factory=dict)
@@ -56,12 +59,10 @@ class Tables:
     _chunks: dict[tuple[str, int], list[Path]] = field(default_factory=dict)
 
     def fill(self, records: FinalRecords) -> None:
-        """Writes all records into chunks. Raises UserError as every emitter does."""
+        """Writes the records into chunks, without those that a trainer would drop or stop at."""
         others = [name for name in self.columns if name not in CHOSEN]
         for batch in batches(records, others):
-            check(batch, self.trainer)
-            self.filled.update(name for name in batch.columns if batch[name].null_count() < batch.height)
-            for portion in batch.iter_slices(self.group_rows):
+            for portion in fitting(batch, self.trainer, self.left_out).iter_slices(self.group_rows):
                 self._add(portion)
 
     @property
@@ -91,7 +92,9 @@ class Tables:
         self._chunks.clear()
 
     def _add(self, portion: pl.DataFrame) -> None:
-        placed = with_places(portion, self.pictures.place(portion["images"].explode().drop_nulls()))
+        portion, places = self.pictures.place_for(portion, self.left_out)
+        self.filled.update(name for name in portion.columns if portion[name].null_count() < portion.height)
+        placed = with_places(portion, places)
         if self.form == "bytes":
             placed = placed.with_columns(images=self._embedded(placed["images"].to_list()))
         keys = split_keys(portion)

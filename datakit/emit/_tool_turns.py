@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from datakit.core.errors import UserError
+from datakit.emit._faults import RowFault
 
 _CALL = frozenset(("name", "arguments", "id", "type"))
 """What a call may hold. Ids are given anew, the type is always function."""
@@ -16,16 +16,16 @@ _CALL = frozenset(("name", "arguments", "id", "type"))
 class ToolTurns:
     """The turns of one record in order; a result belongs to the call before it."""
 
-    def __init__(self, record: str, *, arguments_as_text: bool, content_of_calls: Any) -> None:
+    def __init__(self, *, arguments_as_text: bool, content_of_calls: Any) -> None:
         """`arguments_as_text`: as OpenAI has them; chat templates of models take them as objects.
 
         `content_of_calls` is the content of a turn that is a call, and so has no text.
         """
-        self._record, self._as_text, self._calls = record, arguments_as_text, 0
+        self._as_text, self._calls = arguments_as_text, 0
         self._content_of_calls = content_of_calls
 
     def turn(self, turn: dict[str, Any], content: Any) -> dict[str, Any]:
-        """The turn with its content. Raises UserError for several calls at once, or none that can be read."""
+        """The turn with its content. Raises RowFault for several calls at once, or none that can be read."""
         if turn["role"] == "observation":
             return {"role": "tool", "tool_call_id": f"call_{self._calls}", "content": content}
         if turn["role"] != "function_call":
@@ -47,10 +47,10 @@ class ToolTurns:
                 arguments = {}
             if isinstance(arguments, dict):
                 return call["name"], arguments
-        raise UserError(
-            f"record {self._record} has a turn of tools that is not one call with `name` and an object of "
-            "`arguments` alone",
-            remedy="Emit such records with emit.llamafactory or emit.ms_swift.",
+        raise RowFault(
+            "tool_call_form",
+            "the record has a turn of tools that is not one call with `name` and an object of `arguments` "
+            f"alone, as emit.llamafactory and emit.ms_swift take it: {text[:60]}",
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 from pydantic import Field, model_validator
 
+from datakit.core.credentials import masked
 from datakit.core.errors import Exit, UserError, missing_extra
 from datakit.core.record import TRAIN
 from datakit.core.step_context import StepContext
@@ -41,8 +42,8 @@ class Hub(Emitter):
     Left out unless `columns` names them: `split`, `repeat`, `set`, `source_file`, `source_line`; and in any
     case columns in which no record has a value. The card says the sizes, and of the task: image-text-to-text,
     image-classification where every answer is the record's label alone, text-generation without pictures.
-    Needs the extra `hub`. Raises UserError for records that a trainer would stop at, and for an upload that
-    the hub refuses.
+    Needs the extra `hub`. Leaves out records that a trainer would stop at, as emit.llamafactory does. Raises
+    UserError for an upload that the hub refuses.
     """
 
     push: str | None = Field(default=None, pattern=r"^[\w.-]+/[\w.-]+$")
@@ -88,11 +89,11 @@ class Hub(Emitter):
         hidden = folder / ".hub-pictures"
         images = placing(form, hidden, hidden, self.image_max_pixels, context)
         columns = chosen_columns(records, self.columns)
-        tables = Tables(data, columns, form, images, "a trainer", shard_bytes=_SHARD_BYTES)
+        tables = Tables(data, columns, form, images, "a trainer", context.left_out, shard_bytes=_SHARD_BYTES)
         try:
             tables.fill(records)
             if not tables.rows.get(TRAIN):
-                raise nothing_to_train()
+                raise nothing_to_train(context.left_out)
             filled = {*_ALWAYS, *tables.filled}
             parquet = PlainParquet([name for name in columns if name in filled], tables.group_rows)
             files = tables.close("{part}-{number:05d}-of-{count:05d}.parquet", parquet.write)
@@ -178,7 +179,7 @@ def _upload(folder: Path, repository: str, token: str, *, private: bool) -> None
             delete_patterns=["data/*.parquet"],
         )
     except HfHubHTTPError as error:
-        lines = str(error).strip().splitlines()
+        lines = masked(str(error)).strip().splitlines()
         raise UserError(
             f"the hub refused the upload to {repository}: {lines[0] if lines else error}",
             remedy=f"Check {TOKEN} (it must be allowed to write) and the repository's owner.",
@@ -186,7 +187,8 @@ def _upload(folder: Path, repository: str, token: str, *, private: bool) -> None
         ) from None
     except Exception as error:  # requests, httpx or httpx2, by the library's version; the user sees it
         raise UserError(
-            f"the hub cannot be reached for the upload to {repository}: {type(error).__name__}: {error}",
+            f"the hub cannot be reached for the upload to {repository}: "
+            f"{type(error).__name__}: {masked(str(error))}",
             remedy="Check the network; or leave out `push` and upload hub/ later.",
             exit_code=Exit.PROVIDER,
         ) from None

@@ -24,8 +24,8 @@ from datakit.emit._json_rows import json_rows
 from datakit.emit._records import (
     PLACED,
     carried_columns,
-    check,
     factored_batches,
+    fitting,
     nothing_to_train,
     split_keys,
     with_places,
@@ -58,9 +58,9 @@ class Llamafactory(Emitter):
     trainer would see otherwise than datakit does (EXIF rotation, CMYK, transparency, animation, a format
     other than JPEG, PNG or WebP) is written anew, upright and RGB, whatever `images` says.
 
-    Paths are relative to the build, so that it can be moved. Raises UserError for records that the trainer
-    would drop or stop at: no messages, turns out of order, an empty answer, `<image>` places that do not
-    match the pictures.
+    Paths are relative to the build, so that it can be moved. Records that the trainer would drop or stop at
+    are left out with their reason: no messages, turns out of order, an empty answer, `<image>` places that do
+    not match the pictures, a picture that cannot be read.
     """
 
     images: How = "link"
@@ -91,9 +91,10 @@ class Llamafactory(Emitter):
         others = carried_columns(records, self.carries(context))
         try:
             for batch, shared in factored_batches(records, others):
-                check(batch, "LLaMA-Factory", shared)
-                places = images.place(batch["images"].explode().drop_nulls())
-                placed = with_places(batch, places)
+                fit = fitting(batch, "LLaMA-Factory", context.left_out, shared)
+                placed = with_places(*images.place_for(fit, context.left_out))
+                if placed.is_empty():
+                    continue
                 keys = iter(split_keys(placed))
                 placed = placed.with_columns(pl.col(others).fill_null("")) if others else placed
                 for rows in json_rows(FactoredChats(placed, shared), others):
@@ -102,7 +103,7 @@ class Llamafactory(Emitter):
         finally:
             split_files.release()
         if not split_files.rows(TRAIN):
-            raise nothing_to_train()
+            raise nothing_to_train(context.left_out)
         draft = BuildDraft(folder)
         written = [
             draft.write_dataset_info(_dataset_info(split_files, others)),

@@ -11,17 +11,17 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from datakit.core.errors import UserError
 from datakit.core.record import TRAIN
 from datakit.core.step_context import StepContext
 from datakit.core.training_columns import LOSS, TOOLS
 from datakit.core.transform import Artifact, Emitter, FinalRecords
+from datakit.emit._faults import RowFault, written_rows
 from datakit.emit._images import How, ImageFiles
 from datakit.emit._records import (
     PLACED,
     batches,
     carried_columns,
-    check,
+    fitting,
     nothing_to_train,
     split_keys,
     with_places,
@@ -54,8 +54,8 @@ class Messages(Emitter):
     Turns of tools become `tool_calls` and `tool`, `tools` stands beside the messages, and in form `openai` a
     turn that is not trained on has the weight 0.
 
-    Raises UserError for records that a trainer would stop at, for several calls in one turn, for a picture in
-    a call, and, for OpenAI, for more than 10 pictures in a record, one above 10 MB, or one in an answer.
+    Left out with their reason are records that a trainer would stop at, those with several calls in one turn
+    or a picture in a call, and, for OpenAI, with more than 10 pictures, one above 10 MB, or one in an answer.
     """
 
     form: Literal["openai", "trl"] = "openai"
@@ -100,19 +100,18 @@ class Messages(Emitter):
         others = carried_columns(records, self.carries(context))
         try:
             for batch in batches(records, others):
-                check(batch, {"openai": "OpenAI", "trl": "TRL"}[self.form])
-                for portion in batch.iter_slices(_SLICE["base64" if embedded else "path"]):
-                    placed = with_places(portion, images.place(portion["images"].explode().drop_nulls()))
-                    split_files.append(
-                        [rows.row(row) for row in placed.iter_rows(named=True)], split_keys(placed)
-                    )
+                fit = fitting(batch, {"openai": "OpenAI", "trl": "TRL"}[self.form], context.left_out)
+                for portion in fit.iter_slices(_SLICE["base64" if embedded else "path"]):
+                    placed = with_places(*images.place_for(portion, context.left_out))
+                    texts, written = written_rows(placed, rows.row, context.left_out)
+                    split_files.append(texts, split_keys(written))
             artifacts = split_files.close()
         finally:
             split_files.release()
             if embedded and place.exists():
                 shutil.rmtree(place)
         if not split_files.rows(TRAIN):
-            raise nothing_to_train()
+            raise nothing_to_train(context.left_out)
         return artifacts
 
     def _placing(self) -> How:
@@ -130,21 +129,20 @@ class _Rows:
     def row(self, record: dict[str, Any]) -> bytes:
         images = list(record["images"] or ())
         if self.form == "openai" and len(images) > _MOST_PICTURES:
-            raise UserError(
-                f"record {record['id']} has {len(images)} pictures; OpenAI takes {_MOST_PICTURES} an example",
-                remedy="Leave such records out with a guard, or keep fewer pictures.",
+            raise RowFault(
+                "images_too_many",
+                f"the record has {len(images)} pictures; OpenAI takes {_MOST_PICTURES} an example",
             )
         urls = iter(images)
         openai = self.form == "openai"
         tools = ToolTurns(
-            record["id"],
             arguments_as_text=openai,
             content_of_calls="" if not images else None if openai else [],
         )
         losses = record.get(LOSS) or [None] * len(record["messages"])
         messages = [
             {
-                **tools.turn(turn, self._content(turn, urls, record) if images else turn["content"]),
+                **tools.turn(turn, self._content(turn, urls) if images else turn["content"]),
                 **({} if loss is None else {"weight": int(loss)}),
             }
             for turn, loss in zip(record["messages"], losses, strict=True)
@@ -155,27 +153,25 @@ class _Rows:
         row = {"id": record["id"], "prompt": messages[:-1], "completion": messages[-1:], **given}
         return json_line({**row, "images": images} if images else row)
 
-    def _content(
-        self, turn: dict[str, Any], urls: Iterator[str], record: dict[str, Any]
-    ) -> list[dict[str, Any]]:
+    def _content(self, turn: dict[str, Any], urls: Iterator[str]) -> list[dict[str, Any]]:
         """The parts of a turn: texts, and a picture at each `<image>`."""
         parts: list[dict[str, Any]] = []
         pieces = turn["content"].split("<image>")
         refusing = ("assistant", "function_call") if self.form == "openai" else ("function_call",)
         if len(pieces) > 1 and turn["role"] in refusing:
             place = "an answer" if turn["role"] == "assistant" else "a call of a tool"
-            raise UserError(
-                f"record {record['id']} has a picture in {place}, which the form {self.form} does not take",
-                remedy="Leave such records out with a guard, or emit them in another format.",
+            raise RowFault(
+                "image_in_answer",
+                f"the record has a picture in {place}, which the form {self.form} does not take",
             )
         for number, piece in enumerate(pieces):
             if number:
-                parts.append(self._picture(next(urls), record))
+                parts.append(self._picture(next(urls)))
             if piece:
                 parts.append({"type": "text", "text": piece})
         return parts
 
-    def _picture(self, path: str, record: dict[str, Any]) -> dict[str, Any]:
+    def _picture(self, path: str) -> dict[str, Any]:
         if self.form == "trl":
             return {"type": "image"}
         if self.embedded is None:
@@ -183,9 +179,10 @@ class _Rows:
         file = self.embedded / Path(path).name
         data = file.read_bytes()
         if len(data) > _MOST_BYTES:
-            raise UserError(
-                f"a picture of record {record['id']} has {len(data) / 1e6:.1f} MB; OpenAI takes 10 MB",
-                remedy="Scale pictures down with `image_max_pixels`.",
+            raise RowFault(
+                "image_too_many_bytes",
+                f"a picture of the record has {len(data) / 1e6:.1f} MB; OpenAI takes 10 MB. Scale pictures "
+                "down with `image_max_pixels`",
             )
         text = base64.b64encode(data).decode()
         return {

@@ -10,19 +10,19 @@ from typing import Any
 import orjson
 from pydantic import Field, model_validator
 
-from datakit.core.errors import UserError
 from datakit.core.image import ImageProblem, read_header
 from datakit.core.record import TRAIN
 from datakit.core.step_context import StepContext
 from datakit.core.templates import PROMPT_ROLES, escape_tokens
 from datakit.core.training_columns import LOSS, OBJECTS, TOOLS
 from datakit.core.transform import Artifact, Emitter, FinalRecords
+from datakit.emit._faults import RowFault, written_rows
 from datakit.emit._images import How, ImageFiles
 from datakit.emit._records import (
     PLACED,
     batches,
     carried_columns,
-    check,
+    fitting,
     nothing_to_train,
     split_keys,
     with_places,
@@ -35,6 +35,8 @@ _TAGS = re.compile(r"<(bbox|ref-object|cot-process|start-image|video|audio)>")
 """What ms-swift replaces in texts besides `<image>`."""
 _BOX, _REF = "<bbox>", "<ref-object>"
 _SLICE = 256
+_SOURCES = "@sources"
+"""The pictures of a record before they were placed: their sizes are those that boxes are measured by."""
 
 
 class MsSwift(Emitter):
@@ -52,8 +54,8 @@ class MsSwift(Emitter):
     with `repeat` 3 is written three times, first copies first. Pictures are upright RGB, as in
     emit.llamafactory, which shares `images/`. Paths are relative to the build: run `swift sft` in it.
 
-    Raises UserError for records that ms-swift would drop or stop at, and where the tags are not as many as
-    the boxes.
+    Left out with their reason are records that ms-swift would drop or stop at, and those whose tags are not
+    as many as the boxes, or whose boxes cannot be placed on their pictures.
     """
 
     images: How = "link"
@@ -86,24 +88,20 @@ class MsSwift(Emitter):
         others = carried_columns(records, self.carries(context))
         try:
             for batch in batches(records, [*([self.boxes] if self.boxes else []), *others]):
-                check(batch, "ms-swift")
-                for portion in batch.iter_slices(_SLICE):
-                    placed = with_places(portion, images.place(portion["images"].explode().drop_nulls()))
-                    rows = [
-                        self._row(record, sources or ())
-                        for record, sources in zip(
-                            placed.iter_rows(named=True), portion["images"].to_list(), strict=True
-                        )
-                    ]
-                    split_files.append(rows, split_keys(placed))
+                for portion in fitting(batch, "ms-swift", context.left_out).iter_slices(_SLICE):
+                    fit, places = images.place_for(portion, context.left_out)
+                    placed = with_places(fit, places).with_columns(fit["images"].alias(_SOURCES))
+                    rows, written = written_rows(placed, self._row, context.left_out)
+                    split_files.append(rows, split_keys(written))
             artifacts = split_files.close()
         finally:
             split_files.release()
         if not split_files.rows(TRAIN):
-            raise nothing_to_train()
+            raise nothing_to_train(context.left_out)
         return artifacts
 
-    def _row(self, record: dict[str, Any], sources: Sequence[str]) -> bytes:
+    def _row(self, record: dict[str, Any]) -> bytes:
+        sources = record[_SOURCES] or ()
         objects = self._objects(record, sources) if self.boxes and sources else _given(record, sources)
         losses = record.get(LOSS) or [None] * len(record["messages"])
         prompts = () if objects else PROMPT_ROLES  # ms-swift fills tags of prompts; targets keep every byte
@@ -132,15 +130,15 @@ class MsSwift(Emitter):
             return None
         boxes = list(record[self.boxes or ""] or ())
         if places != len(boxes) or names not in (0, len(boxes)):
-            raise UserError(
-                f"record {record['id']} has {places} {_BOX} and {names} {_REF} places for {len(boxes)} boxes",
-                remedy=f"The prompt must name every box of `{self.boxes}` once, or none.",
+            raise RowFault(
+                "box_places",
+                f"the record has {places} {_BOX} and {names} {_REF} places for {len(boxes)} boxes: the "
+                f"prompt must name every box of `{self.boxes}` once, or none",
             )
-        sizes = [_size(path) for path in sources]
         numbers = [int(box.get("image") or 0) for box in boxes]
         return {
             "ref": [_plain(str(box["text"])) for box in boxes] if names else [],
-            "bbox": [_shares(box["box"], sizes[number]) for box, number in zip(boxes, numbers, strict=True)],
+            "bbox": _on_pictures([box["box"] for box in boxes], numbers, sources),
             "bbox_type": "norm1",
             "image_id": numbers,
         }
@@ -155,9 +153,7 @@ def _given(record: dict[str, Any], sources: Sequence[str]) -> dict[str, Any] | N
         return objects
     boxes = objects["bbox"]
     numbers = objects.get("image_id") or [0] * len(boxes)
-    sizes = [_size(path) for path in sources]
-    shares = [_shares(box, sizes[number]) for box, number in zip(boxes, numbers, strict=True)]
-    return {**objects, "bbox": shares, "bbox_type": "norm1"}
+    return {**objects, "bbox": _on_pictures(boxes, numbers, sources), "bbox_type": "norm1"}
 
 
 def _without_tags(text: str) -> str:
@@ -173,11 +169,26 @@ def _size(path: str) -> tuple[int, int]:
     try:
         header = read_header(path)
     except ImageProblem as problem:
-        raise UserError(
-            f"a picture cannot be emitted: {problem.detail}",
-            remedy="Put guard.image before emitting: it rejects such records with their reason.",
-        ) from problem
+        raise RowFault(problem.reason, problem.detail) from problem
     return header.width, header.height
+
+
+def _on_pictures(boxes: Sequence[Any], numbers: Any, sources: Sequence[str]) -> list[list[float]]:
+    """Boxes in pixels as shares of the sides of the pictures that the numbers name.
+
+    Raises RowFault for boxes that are no lists of numbers, or without a picture of their own each.
+    """
+    if not isinstance(numbers, list) or len(numbers) != len(boxes):
+        raise RowFault(
+            "objects_format", f"the record names pictures for {numbers} where it has {len(boxes)} boxes"
+        )
+    sizes = [_size(path) for path in sources]
+    for box, number in zip(boxes, numbers, strict=True):
+        if not isinstance(number, int) or number not in range(len(sizes)):
+            raise RowFault("objects_format", f"a box is on picture {number}, but the record has {len(sizes)}")
+        if not isinstance(box, list) or not all(isinstance(value, int | float) for value in box):
+            raise RowFault("boxes_unreadable", f"a box is no list of numbers: {box}")
+    return [_shares(box, sizes[number]) for box, number in zip(boxes, numbers, strict=True)]
 
 
 def _shares(box: Sequence[float], size: tuple[int, int]) -> list[float]:

@@ -25,7 +25,7 @@ class Parquet(Emitter):
     Left out unless `columns` names them: `split`, `given_split`, `repeat` and `set`, which the files say, and
     `source_file` and `source_line`, which name places on this machine. Traces of steps are never written.
 
-    Raises UserError for records that a trainer would stop at, as emit.llamafactory does.
+    Leaves out records that a trainer would stop at, as emit.llamafactory does.
     """
 
     images: ImageForm = "link"
@@ -56,11 +56,12 @@ class Parquet(Emitter):
         work = folder / ".parquet"
         work.mkdir()
         images = placing(self.images, folder / "images", work / "pictures", self.image_max_pixels, context)
-        tables = Tables(work, chosen_columns(records, self.columns), self.images, images, "a trainer")
+        columns = chosen_columns(records, self.columns)
+        tables = Tables(work, columns, self.images, images, "a trainer", context.left_out)
         try:
             tables.fill(records)
             if not tables.rows.get(TRAIN):
-                raise nothing_to_train()
+                raise nothing_to_train(context.left_out)
             artifacts = []
             files = tables.close()
             for split in (split for split in SPLITS if split in files):

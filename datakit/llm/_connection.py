@@ -90,7 +90,7 @@ class Connection(Wire):
                 data = in_utf8(await response.read(), response.charset)
                 return Reply(response.status, response.headers, data)
         except aiohttp.ClientConnectorCertificateError as error:
-            return self.safe(_untrusted(error))
+            return self.safe(_untrusted(self.mask(str(error))))
         except _lost_by(aiohttp.ClientError) as error:
             fault = None if self._proxy is None else proxy_fault(error, self._proxy, no_connection)
             if fault is not None:
@@ -138,7 +138,7 @@ def _lost_by(client_error: type[Exception]) -> tuple[type[Exception], ...]:
     return client_error, OSError, ValueError, *socks_errors()
 
 
-def _untrusted(error: Exception) -> Fault:
+def _untrusted(error: object) -> Fault:
     """A certificate that this machine does not trust: no other try will."""
     return Fault("stop", "certificate", str(error)[:300])
 

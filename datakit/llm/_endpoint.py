@@ -101,8 +101,7 @@ class Endpoint:
         else:
             self.limiter.heard(self.provider.limits(reply.headers), now)
             outcome = self.provider.fault(reply.status, reply.headers, self.connection.scrubbed(reply.data))
-        if isinstance(outcome, Fault):
-            outcome = self.connection.safe(outcome)
+        outcome = self.connection.clean(outcome)
         reason = outcome.reason if isinstance(outcome, Fault) else "answered"
         self.attempts[reason] += 1
         if isinstance(outcome, Fault):
@@ -135,7 +134,7 @@ class Endpoint:
     @property
     def address(self) -> str:
         """For messages."""
-        return self.provider.base_url
+        return self.connection.mask(self.provider.base_url)
 
     def down(self) -> StopProvider:
         """The error for an endpoint that stays down."""
@@ -156,7 +155,7 @@ class Endpoint:
                 f"{address} will not bill this account. {fault.detail}", "See its billing page."
             )
         if fault.reason == "model":
-            offered = await provider.models()
+            offered = [self.connection.mask(name) for name in await provider.models()]
             remedy = f"It offers: {', '.join(offered)}." if offered else "It does not list its models."
             return StopProvider(
                 f"{address} does not know the model {settings.model}. {fault.detail}",
@@ -181,7 +180,7 @@ class Endpoint:
         if fault.reason in OF_RECORD:
             also = f" or {provider.base_url_env}" if provider.base_url_env else ""
             return StopProvider(
-                f"nothing answers at {self.connection.url}. {fault.detail}",
+                f"nothing answers at {self.connection.mask(self.connection.url)}. {fault.detail}",
                 f"Check llm.base_url{also}; {provider.address_hint}",
             )
         return StopProvider(

@@ -10,7 +10,7 @@ from typing import Any
 
 _STRING = r'"(?:[^"\\]|\\.)*"'
 _TRAILING_COMMA = re.compile(rf"({_STRING})|,(\s*[}}\]])", re.DOTALL)
-_BEGINS_AS_JSON = re.compile(r'\{\s*["\'}]|\[\s*[\[{"\'\]\d-]')
+_BEGINS_AS_JSON = re.compile(r'\{\s*(?:["\'}]|\w+\s*:)|\[\s*[\[{"\'\]\d-]')
 _TOKEN = re.compile(rf"{_STRING}|[{{}}\[\]\"]", re.DOTALL)
 _MOST_OBJECTS = 200
 """Opening braces that are tried: an endless answer of braces must not cost seconds."""
@@ -84,6 +84,14 @@ def _end_of_broken(text: str, at: int) -> int:
     return 0
 
 
-_DECODER = json.JSONDecoder(strict=False, parse_constant=lambda name: None)
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object; a name that stands there twice with two values has none."""
+    values: dict[str, Any] = {}
+    for name, value in pairs:
+        values[name] = None if name in values and values[name] != value else value
+    return values
+
+
+_DECODER = json.JSONDecoder(strict=False, parse_constant=lambda name: None, object_pairs_hook=_pairs)
 """Not strict: line breaks inside a text are the commonest fault of small models. NaN and Infinity are read as
 null, so that they void no value beside them."""

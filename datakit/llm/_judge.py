@@ -11,7 +11,7 @@ from typing import Any
 
 from datakit.core.language import language_of
 from datakit.core.outcome import Rejected, Retry
-from datakit.llm.answer import Answer
+from datakit.llm.answer import HOLDS_KEY, Answer
 from datakit.llm.json_answer import read
 from datakit.llm.prices import Price
 from datakit.llm.request import Completion, Request, Turn
@@ -65,6 +65,9 @@ class Spent:
 def judge(answer: Answer, request: Request, spent: Spent) -> Completion | Rejected | Retry:
     """What an answer that arrived whole is worth."""
     meta = spent.meta()
+    if answer.finish_reason == HOLDS_KEY:
+        words = "the answer repeats the key that the question was sent with, or a piece of it; it is not kept"
+        return Rejected("answer_holds_key", words, meta)
     if answer.finish_reason == "content_filter":
         return Rejected("content_filter", "the provider's content filter withheld the answer", meta)
     if answer.refusal.strip():

@@ -7,7 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from datakit.core.credentials import Mask
+from datakit.core.text_encoding import readable
+from datakit.llm._echoes import cleaned
 from datakit.llm._faults import Fault
+from datakit.llm.answer import Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class Wire(ABC):
     def __init__(
         self, url: str, headers: Mapping[str, str], *, timeout_s: float, secrets: Sequence[str] = ()
     ) -> None:
-        self.url, self._timeout_s, self._secrets = url, timeout_s, secrets
+        self.url, self._timeout_s, self.mask = url, timeout_s, Mask(secrets)
         self._headers = {**headers, "Content-Type": "application/json"}
 
     @abstractmethod
@@ -53,25 +57,21 @@ class Wire(ABC):
 
     def safe(self, fault: Fault) -> Fault:
         """Without the key and the recipe's own headers, which some servers repeat in their messages."""
-        detail = fault.detail
-        for secret in self._secrets:
-            detail = detail.replace(secret, "***")
-            for size in range(len(secret) - 1, 4, -1):  # one that was cut with the message
-                if detail.endswith(secret[:size]):
-                    detail = detail[:-size] + "***"
-        return replace(fault, detail=detail)
+        return replace(fault, detail=self.mask(fault.detail))
 
     def scrubbed(self, data: bytes) -> bytes:
         """The same for what came from a server, before any of it is cut off in the middle of a key."""
-        for secret in self._secrets:
-            data = data.replace(secret.encode(), b"***")
-        return data
+        return self.mask.in_bytes(readable(data).encode() if b"\0" in data else data)
+
+    def clean(self, outcome: Answer | Fault) -> Answer | Fault:
+        """What came of a call, without credentials; see `cleaned`."""
+        return cleaned(outcome, self.mask)
 
     def lost(self, error: BaseException, reason: str = "connection_lost") -> Fault:
         """The fault of a call without a reply."""
         if isinstance(error, TimeoutError):
             return Fault("again", "timed_out", f"no answer within {self._timeout_s:g} s")
-        words = (str(error) or type(error).__name__)[:300]
+        words = self.mask(str(error) or type(error).__name__)[:300]
         return self.safe(Fault("again", reason, f"{type(error).__name__}: {words}"))
 
 

@@ -7,6 +7,9 @@ from typing import Any
 
 from datakit.llm.thoughts import Parted, parted
 
+HOLDS_KEY = "answer_holds_key"
+"""The `finish_reason` of an answer whose words were taken out, because a credential of ours stood in them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

@@ -9,7 +9,7 @@ from typing import Any
 
 from datakit.core.labels import normal_form
 from datakit.llm._json_objects import begins_json, decoded, objects
-from datakit.llm._no_answer import is_apology, is_other_name, is_placeholder
+from datakit.llm._no_answer import is_apology, is_failure, is_placeholder, may_hold
 from datakit.llm.answer_schema import AnswerSchema, Kind
 from datakit.llm.thoughts import parted
 
@@ -21,16 +21,29 @@ _ONE_TEXT = re.compile(r'\{\s*"([^"\n]{1,64})"\s*[:：]\s*"(.+)"\s*,?\s*\}\s*\Z'
 _NEXT_VALUE = re.compile(r'"\s*[,:，：]\s*"|"\s*[:：]\s*[\[{\d]|[}\]]\s*,?\s*"')
 _FENCED = re.compile(r"\A```\w*\s*(.*?)\s*```\Z", re.DOTALL)
 _EXAMPLE = re.compile(
-    r"例如|比如|譬如|示例|样例|范例|例子|举例|反例|错误(?:的)?(?:写法|回答|答案)|草稿|初稿"
-    r"|\bexamples?\b|\be\.g\.|\bfor instance\b|\bsuch as\b|\bdraft\b",
+    r"例如|比如|譬如|(?:示例|样例|范例|例子)(?![图页截])|举例|反例|错误(?:的)?(?:写法|回答|答案)|草稿|初稿"
+    r"|不要|勿|别这[样么]|不是|并非|假如|如果|假设|倘若"
+    r"|\bexamples?\b(?! (?:image|picture))|\be\.g\.|\bfor instance\b|\bsuch as\b|\bdraft\b|\bnot\b"
+    r"|\bdon't\b|\bnever\b|\bif\b|\bwould\b",
     re.IGNORECASE,
 )
+"""In front of an object: it is an example, ruled out, or supposed."""
+_SUPPOSED = re.compile(r"假如|如果|假设|倘若|不要这样|\bif\b|\bwould\b|\bdo not\b|\bdon't\b", re.IGNORECASE)
 _FORMAT = re.compile(r"格式|模板|形式|\bformat\b|\btemplate\b|\bschema\b", re.IGNORECASE)
 _FINAL = re.compile(
     r"最终|最后|修正|更正|订正|改为|(?:我|正式|正确)的?(?:回答|答案)|答案|结果|\bfinal\b|\bcorrect(?:ed|ion)?\b"
     r"|\brevised\b|\banswer\b|\bresult\b",
     re.IGNORECASE,
 )
+_DENIED = re.compile(r"不是|并非|\bnot\b", re.IGNORECASE)
+_TAKEN_BACK = re.compile(
+    r"不对(?![称应齐等])|更正|修正|订正|(?<![如若])有误|错了|[说看写判]错|^\s*等等|等一下|忽略|作废|(?:示例|例子|假设)"
+    r"|(?:无法|不能|没法)(?:看|查|识|访|打)|看不[到见清]"
+    r"|\bwait\b|\bwrong\b|\bcorrection\b|\bmistake\w*|\bignore\b|\bactually\b|\bexample\b|\bhypothetical\w*"
+    r"|\bcan(?:'t|not| not) (?:see|view)\b",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""Behind an object: it does not stand."""
 _DEEPEST = 2
 """Single names that are looked under, one inside another."""
 
@@ -43,8 +56,9 @@ def read(raw: str, schema: AnswerSchema, question: str = "") -> dict[str, Any] |
     quotes inside a text or with a comma too many. An object with one text under another name is taken for the
     one text that was asked for (models translate names). Surplus names are dropped, and NaN is no value.
 
-    Of several objects those that the words before them call an example or the format are left out; then all
-    must say the same, or the last be called the final one.
+    Objects that the words before them call an example, suppose or rule out are left out, and of several those
+    called the format; then all must say the same, or the last be called the final one. Words behind it that
+    take it back void it.
 
     Faults, so that nothing wrong passes for an answer: a missing value, a blank text, a value of another
     type (the text "3" is no number), a text outside the choices (width, case and white space are forgiven),
@@ -70,10 +84,15 @@ def _stated(text: str, schema: AnswerSchema) -> tuple[dict[str, Any] | None, boo
     for held in objects(text):
         before, end = text[end : held.start], held.end
         values = _matched(held.value, schema)
-        if values is not None and not _EXAMPLE.search(_last_clause(before)):
+        if candidates and values is not None and _DENIED.search(before):
+            return None, False  # of the one before or of the one behind: nobody can tell
+        is_meant = not (_EXAMPLE.search(_last_clause(before)) or _SUPPOSED.search(_last_sentence(before)))
+        if values is not None and is_meant:
             candidates.append((before, values))
     if not candidates:
         return None, not end
+    if _TAKEN_BACK.search(text[end:]):
+        return None, False
     if any(values != candidates[0][1] for _, values in candidates):
         candidates = [item for item in candidates if not _FORMAT.search(_last_clause(item[0]))] or candidates
     before, last = candidates[-1]
@@ -82,11 +101,19 @@ def _stated(text: str, schema: AnswerSchema) -> tuple[dict[str, Any] | None, boo
     return None, False
 
 
+def _words(text: str) -> str:
+    """The words in front of an object, without what opens a code block and without signs at their end."""
+    return re.sub(r"(?:```\w*|[\s，,：:、*])+$", "", text)
+
+
 def _last_clause(text: str) -> str:
-    """The words right in front of an object."""
-    return re.split(r"[。！？!?；;，,]|\n\s*\n", text.strip().removesuffix("```json").removesuffix("```"))[
-        -1
-    ][-60:]
+    """The last clause in front of an object."""
+    return re.split(r"[。！？!?；;，,]|\n\s*\n", _words(text))[-1][-60:]
+
+
+def _last_sentence(text: str) -> str:
+    """The last sentence in front of an object."""
+    return re.split(r"[。！？!?]|\n", _words(text))[-1][-120:]
 
 
 def _is_one_object(raw: str) -> bool:
@@ -110,31 +137,43 @@ def _decoded_text(text: str) -> str | None:
 
 
 def _repeats_example(values: dict[str, Any], schema: AnswerSchema, question: str) -> bool:
-    """Whether a text is the one that the question's own example shows in its place."""
-    texts = [name for name, kind in schema.values if kind in ("text", "line")]
-    for held in objects(question):
-        shown = held.value if isinstance(held.value, dict) else {}
-        if not set(schema.names) <= shown.keys():
+    """Whether a text, or every text of a list, is one that the question's own example shows in its place."""
+    for name, kind in schema.values:
+        if kind not in ("text", "line", "list") or name not in question:
             continue
-        if any(isinstance(shown[name], str) and shown[name].strip() == values[name] for name in texts):
+        shown = _shown(question, name)
+        texts = values[name] if kind == "list" else [values[name]]
+        if texts and all(text.rstrip("。.") in shown for text in texts):
             return True
     return False
+
+
+def _shown(question: str, name: str) -> set[str]:
+    """The texts that stand behind a name in the JSON, or what is like it, of a question."""
+    texts: set[str] = set()
+    for match in re.finditer(
+        rf"[\"'“]{re.escape(name)}[\"'”]\s*[:：]\s*(\[[^\]]*\]|[\"'“][^\"'”]*)", question
+    ):
+        texts |= {text.strip().rstrip("。.") for text in re.split(r"[\[\],，\"'“”]", match[1])}
+    return texts - {""}
 
 
 def _matched(value: Any, schema: AnswerSchema, depth: int = 0) -> dict[str, Any] | None:
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or is_failure(value, schema.names):
         return None
     values = {name: _said(value.get(name), name, kind, schema) for name, kind in schema.values}
     if all(item is not None for item in values.values()):
         only = values[schema.names[0]]
         twice = _object_in(only) if len(values) == 1 and isinstance(only, str) and depth < _DEEPEST else None
+        if isinstance(twice, dict) and is_failure(twice, schema.names):
+            return None
         return (_matched(twice, schema, depth + 1) or values) if _names(twice, schema) else values
     if len(value) != 1 or schema.names[0] in value:
         return None
     ((other, inner),) = value.items()
-    if is_other_name(other):
+    if not may_hold(other, schema.names[0], is_text=len(schema.values) == 1 and not isinstance(inner, dict)):
         return None
     if isinstance(inner, str) and (held := _object_in(inner)) is not None:
         within = _matched(held, schema, depth + 1) if depth < _DEEPEST else None
@@ -144,7 +183,7 @@ def _matched(value: Any, schema: AnswerSchema, depth: int = 0) -> dict[str, Any]
         return _matched(inner, schema, depth + 1)
     if len(schema.values) == 1:
         ((name, kind),) = schema.values
-        text = _said(inner, other, kind, schema) if kind in ("text", "line", "note") else None
+        text = _said(inner, name, kind, schema) if kind in ("text", "line", "note") else None
         return None if text is None else {name: text}
     return None
 
@@ -152,10 +191,11 @@ def _matched(value: Any, schema: AnswerSchema, depth: int = 0) -> dict[str, Any]
 def _said(value: Any, name: str, kind: Kind, schema: AnswerSchema) -> Any:
     """The value as the kind demands it; None when it is something else, or says nothing."""
     item = _value(value, kind)
+    is_only = len(schema.values) == 1
     if kind == "note" and isinstance(item, str) and is_placeholder(item, name):
         return ""
     if kind in ("text", "line") and item is not None:
-        is_void = is_placeholder(item, name) or (len(schema.values) == 1 and is_apology(item))
+        is_void = is_placeholder(item, name, is_only=is_only) or (is_only and is_apology(item))
         return None if is_void else item
     if kind == "list" and item is not None and any(is_placeholder(entry, name) for entry in item):
         return None
@@ -232,9 +272,9 @@ def _bare_quotes(text: str, schema: AnswerSchema) -> dict[str, Any] | None:
     if kind not in ("text", "line") or not 0 <= first < last or is_part:
         return None
     match = _ONE_TEXT.match(text[first : last + 1])
-    if match is None or _NEXT_VALUE.search(match[2]) or (match[1] != name and is_other_name(match[1])):
+    if match is None or _NEXT_VALUE.search(match[2]) or not may_hold(match[1], name, is_text=True):
         return None
-    value = _said(match[2].replace('\\"', '"').replace("\\n", "\n"), match[1], kind, schema)
+    value = _said(match[2].replace('\\"', '"').replace("\\n", "\n"), name, kind, schema)
     return None if value is None else {name: value}
 
 

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from datakit.core.credentials import credentials_of_address, is_credential_name
 from datakit.core.errors import UserError
 from datakit.core.settings import LlmSettings, Structured
 from datakit.llm import prices
@@ -149,10 +150,13 @@ class Provider:
         return {name: _VARIABLE.sub(value_of, text) for name, text in self.settings.extra_headers.items()}
 
     def secrets(self) -> list[str]:
-        """What no message may show: the key, and the recipe's own headers with all that they hold."""
-        values = self.settings.extra_headers.values()
-        held = [os.environ.get(name, "") for text in values for name in _VARIABLE.findall(text)]
-        return [text for text in (self.key, *self.extra_headers().values(), *held) if len(text) > 4]
+        """What nothing may show: the key, what headers take from the environment, and what addresses hold."""
+        headers = self.settings.extra_headers.items()
+        held = [os.environ.get(name, "") for _, text in headers for name in _VARIABLE.findall(text)]
+        named = [value for name, value in self.extra_headers().items() if is_credential_name(name)]
+        addresses = (self.settings.base_url or "", os.environ.get(self.base_url_env, ""))
+        within = [text for address in addresses for text in credentials_of_address(address)]
+        return [self.key, *named, *held, *within]
 
     def encode(self, question: Question) -> dict[str, Any]:
         """The JSON body of a question. Reads its pictures. Raises ImageProblem."""

@@ -83,7 +83,7 @@ async def _fault(
         connection = Connection.of(provider)
     except UserError as error:  # no address, or no key
         return error
-    address, pause_s = provider.base_url.rstrip("/"), _FIRST_PAUSE_S
+    address, pause_s = connection.mask(provider.base_url.rstrip("/")), _FIRST_PAUSE_S
     try:
         while True:
             try:
@@ -116,7 +116,7 @@ async def _looked_at(
     if isinstance(reply, Fault) and reply.reason == "unreachable":
         raise _Down(reply.detail)
     is_refused = not isinstance(reply, Fault) and reply.status in (401, 403)
-    offered = [] if isinstance(reply, Fault) else _names(reply.data)
+    offered = [] if isinstance(reply, Fault) else _names(connection.scrubbed(reply.data))
     if by_batch or settings.model in offered:
         return None
     patience_s = max(until - time.monotonic(), _WORD_S)

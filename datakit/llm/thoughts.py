@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_NAMES = r"(?:seed:)?think(?:ing)?|thought"
+_NAMES = r"(?:seed:)?think(?:ing)?|thoughts?|scratchpad|analysis|reasoning|reflection|draft"
 _OPEN = re.compile(rf"[\s\ufeff]*(?:<(?:{_NAMES})>|◁think▷|\[THINK\])", re.IGNORECASE)
 """The tags of Qwen, DeepSeek and GLM, of Seed-OSS, of Kimi-VL and of Magistral, in their chat templates."""
 _CLOSE = re.compile(rf"</(?:{_NAMES})>|◁/think▷|\[/THINK\]", re.IGNORECASE)

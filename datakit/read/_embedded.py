@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from datakit.core.private_files import private_folder
 from datakit.core.step_context import StepContext
 from datakit.read._images import ImageFault, ImagePaths
 
@@ -74,6 +75,7 @@ class EmbeddedImages(ImagePaths):
         name = hashlib.sha256(data).hexdigest() + _suffix(data)
         path = self.folder / name[:2] / name
         if not path.exists():
+            private_folder(self.folder.parent)
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
                 file.write(data)

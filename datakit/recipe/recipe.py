@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from datakit.core.credentials import FRAGMENT, credentials, masked
 from datakit.core.errors import RecipeErrors, UserError, did_you_mean
 from datakit.core.labels import LabelSet, load_labels
 from datakit.core.parameters import describe_fault, validated, with_text_keys
@@ -136,6 +137,7 @@ class _Checker:
         if not isinstance(self.file.data, dict):
             raise RecipeErrors([UserError("a recipe is a mapping with `steps:`", where=self.file.where(()))])
         data = self.file.data
+        self._credentials(data, credentials(), ())
         self._top(data)
         steps = self._steps(data.get("steps"), "steps")
         emitters = self._steps(data.get("emit"), "emit")
@@ -161,7 +163,23 @@ class _Checker:
         )
 
     def _fault(self, key: Key, message: str, remedy: str = "") -> None:
-        self.errors.append(UserError(message, remedy=remedy, where=self.file.where(key)))
+        where = self.file.where(key)
+        self.errors.append(UserError(masked(message), remedy=masked(remedy), where=where))
+
+    def _credentials(self, value: Any, held: Mapping[str, str], key: Key) -> None:
+        """A recipe stands in the build and on the card: no value of it may hold a key."""
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                self._credentials(str(name), held, (*key, name))
+                self._credentials(inner, held, (*key, name))
+        elif isinstance(value, list):
+            for index, inner in enumerate(value):
+                self._credentials(inner, held, (*key, index))
+        elif isinstance(value, str) and len(value) >= FRAGMENT:
+            for variable, secret in held.items():
+                if len(secret) >= FRAGMENT and not secret.isalpha() and secret in value:
+                    what = f"the value of the environment variable {variable} stands here"
+                    self._fault(key, what, "Take it out: a recipe is part of the build and of its card.")
 
     def _top(self, data: dict[str, Any]) -> None:
         for key in data:

@@ -6,12 +6,13 @@ from typing import Any
 
 import polars as pl
 
-from datakit.core.answer_forms import Assignment
+from datakit.core.answer_forms import Assignment, ContractFormat
 from datakit.core.factored_chats import FactoredChats
 from datakit.core.outcome import Batch, Reject, Rejected
 from datakit.core.templates import PROMPT_ROLES, escape_breaking
 from datakit.core.transform import BatchWorker, FactoredChatsWorker
 from datakit.core.writer import Writer
+from datakit.render._changes import ChangedAnswers
 from datakit.render._chats import Chats
 from datakit.render._columns import PlainRecords
 
@@ -30,6 +31,11 @@ class Batches(FactoredChatsWorker):
         self.writer, self.columns = writer, columns
         self.keep, self.counts = keep, counts
         self.plain = None if self.keep else PlainRecords.of(writer, texts)
+        self.changed = ChangedAnswers()  # of records made one by one: plain ones are written as they are
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        return self.changed.notes
 
     def factored(self, records: FactoredChats) -> tuple[FactoredChats, list[Reject]]:
         frame = records.expanded()
@@ -84,6 +90,8 @@ class Batches(FactoredChatsWorker):
         if isinstance(prompted, Rejected):
             return prompted
         chats.add(prompted.turns, answers)
+        if isinstance(self.writer.form, ContractFormat):
+            self.changed.count(record, self.writer.form.contract, self.writer.labels)
         return prompted.chars, prompted.tokens, prompted.rung
 
 
@@ -109,8 +117,11 @@ class Forms(BatchWorker):
 
     @property
     def notes(self) -> dict[str, Any]:
-        """Form -> records."""
-        return {"answer forms": dict(self.counts)}
+        """Form -> records, and what the forms changed."""
+        changed = ChangedAnswers()
+        for worker in self.workers.values():
+            changed.add(worker.changed)
+        return {"answer forms": dict(self.counts), **changed.notes}
 
 
 def _given_text(role: str, content: str | None) -> str:

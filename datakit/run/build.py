@@ -25,11 +25,12 @@ from datakit.core.files import FileDigests
 from datakit.core.providers import AUTO
 from datakit.core.settings import LlmSettings
 from datakit.core.step_context import StepContext
-from datakit.core.transform import Artifact, Emitter, TableTransform
+from datakit.core.transform import Artifact, TableTransform
 from datakit.recipe.recipe import Recipe
 from datakit.run import manifest as manifests
 from datakit.run.columns import check_columns
 from datakit.run.compared_records import compared_records, image_digests
+from datakit.run.emission import emit
 from datakit.run.engine import Engine
 from datakit.run.kept_files import keep_files
 from datakit.run.picture_task import picture_need
@@ -205,7 +206,7 @@ class _Maker:
                 self._check_retries(report)
                 self._check_pictures(engine)
                 target = work / "out"
-                artifacts = self._emit(frames, target, report)
+                artifacts = self._emit(engine, frames, target, report)
         except BaseException:
             self._keep_account(engine, report)
             raise
@@ -221,21 +222,14 @@ class _Maker:
         self.place.clear("failed")
         return BuildResult(self.place.folder, report, kept={} if kept is None else {self.place.folder: kept})
 
-    def _emit(self, frames: RecordFrames, target: Path, report: BuildReport) -> list[Artifact]:
+    def _emit(
+        self, engine: Engine, frames: RecordFrames, target: Path, report: BuildReport
+    ) -> list[Artifact]:
         target.mkdir()
         artifacts: list[Artifact] = []
         for step in self.recipe.emitters:
-            if not isinstance(step.transform, Emitter):
-                raise UserError(f"`{step.name}` is no emitter", where=step.where)
-            number = len(self.recipe.steps) + step.number
-            began = time.perf_counter()
-            self.progress.start(step.name, 0)
-            artifacts += step.transform.write(frames, target, self.context.for_step(step.transform))
-            rows = frames.rows
-            seconds = round(time.perf_counter() - began, 3)
-            report.steps.append(
-                StepReport(number=number, name=step.name, records_in=rows, records_out=rows, seconds=seconds)
-            )
+            artifacts += emit(step, len(self.recipe.steps) + step.number, frames, target, engine)
+            self._check_rejects(report, report.steps[-1])
         return artifacts
 
     def _finish(
@@ -277,10 +271,12 @@ class _Maker:
         manifest.artifacts = draft.stamps(stamps, {item.path for item in artifacts if item.kind == "image"})
         draft.write_manifest(manifest)
 
-    def _check_rejects(self, report: BuildReport) -> None:
+    def _check_rejects(self, report: BuildReport, emitter: StepReport | None = None) -> None:
+        """Holds what steps dropped, and the files of an emitter lack besides, against the rate allowed."""
         intended = {step.number for step in self.recipe.steps if isinstance(step.transform, TableTransform)}
-        total = sum(step.added for step in report.steps if step.number not in intended)
         steps = [step for step in report.steps if step.number not in intended]
+        steps = [step for step in steps if not step.emits or step is emitter]
+        total = sum(step.added for step in steps)
         rejected = sum(sum(step.rejected.values()) for step in steps)
         allowed = self.recipe.run.max_reject_rate
         if total and rejected / total > allowed:

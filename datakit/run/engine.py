@@ -113,6 +113,11 @@ class Engine:
         assert frames is not None  # a checked recipe has steps
         return frames
 
+    def leave_out(self, rejects: list[Reject], report: StepReport) -> None:
+        """Accounts for records that an emitter has no place for; `run` is over by then."""
+        with open(self.rejects_file, "ab") as self._rejects:
+            self._reject(rejects, report)
+
     def _report(self, step: Step) -> StepReport:
         """The step's account before it works."""
         columns = list(step.transform.outputs(self.context))

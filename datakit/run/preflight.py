@@ -135,20 +135,22 @@ def _endpoint(recipe: Recipe, *, patient: bool, say: Callable[[str], None]) -> l
 
 
 def _void_budgets(recipe: Recipe) -> Iterator[UserError]:
-    """Budgets of the recipe that cannot hold, as the price of a model is not known."""
+    """Half prices, and budgets of the recipe that cannot hold, as the price of a model is not known."""
     from datakit.llm.prices import check_budget
     from datakit.llm.providers import provider_of
 
     budgets = [(recipe.run.budget_usd, recipe.places.get("run", ""))]
     asking = [step for step in recipe.steps if step.transform.asks_model]
     budgets += [(getattr(step.transform, "budget_usd", None), step.where) for step in asking]
-    endpoints = {endpoint.model: endpoint for endpoint in recipe.llm.each_endpoint()}
-    for budget_usd, where in budgets:
-        for model, endpoint in endpoints.items():
-            try:
-                check_budget(model, provider_of(endpoint).price(), budget_usd)
-            except UserError as error:
-                yield UserError(error.message, remedy=error.remedy, where=where, exit_code=error.exit_code)
+    for endpoint in {each.model: each for each in recipe.llm.each_endpoint()}.values():
+        place = recipe.places.get("llm", "")
+        try:
+            price = provider_of(endpoint).price()
+            for budget_usd, where in budgets:
+                place = where
+                check_budget(endpoint.model, price, budget_usd)
+        except UserError as error:
+            yield UserError(error.message, remedy=error.remedy, where=place, exit_code=error.exit_code)
 
 
 def _placed(error: UserError, step: Step) -> UserError:

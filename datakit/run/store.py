@@ -19,6 +19,7 @@ import orjson
 from datakit.core.errors import UserError
 from datakit.core.files import Stamp
 from datakit.core.outcome import Done, Rejected
+from datakit.core.private_files import close_to_others, private_folder
 from datakit.core.settings import RunSettings
 from datakit.core.sub_results import QUESTION
 from datakit.llm._faults import of_server
@@ -86,8 +87,9 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "results.sqlite"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            private_folder(folder)
             self._db = sqlite3.connect(self.path, isolation_level=None, timeout=1, factory=PatientConnection)
+            close_to_others(self.path)  # the files beside it get its mode
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._open()

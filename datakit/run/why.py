@@ -125,6 +125,7 @@ def why(build: BuildFolder, id_: str, *, recipe: Recipe | None, store: Path, rep
         if opened is not None:
             opened.close()
     if manifest is not None:
+        story.steps += _left_out(story, build)
         story.places = list(_places(build.path, manifest, id_))
     if not story.steps and not story.places:
         raise _unknown(story, [*met, *_known_ids(build)])
@@ -207,13 +208,20 @@ def _recorded(story: Story, build: BuildFolder, store: Store | None) -> None:
     row = _record(build, story.id)
     reject, report = None, None
     for place in (build, failed_build(build.path)):
-        reject = _reject_of(place.reject_lines(), story.id)
-        if place.has_report and (row is not None or reject is not None):
+        if not place.has_report:
+            continue
+        told_apart = {step.number for step in place.report.steps if step.emits} if place is build else set()
+        lines = (line for line in place.reject_lines() if line["step"] not in told_apart)
+        reject = _reject_of(lines, story.id)
+        if row is not None or reject is not None:
             report = place.report
             break
     if report is None:
         return
+    lacking = {line["step"] for line in build.reject_lines() if line["id"] == story.id}
     for step in report.steps:
+        if step.emits and step.number in lacking:
+            continue  # `_left_out` tells it
         if reject is not None and reject["step"] == step.number:
             story.steps.append(_left(reject, step.number, step.name))
             break
@@ -223,6 +231,18 @@ def _recorded(story: Story, build: BuildFolder, store: Store | None) -> None:
         shortened = rung_words(build.parameters("render.chat").get("shrink") or (), rung)
         story.notes.append(f"The prompt was shortened: {shortened}.")
     _note_source(story, row or reject or {})
+
+
+def _left_out(story: Story, build: BuildFolder) -> list[StepStory]:
+    """The emitters whose files lack the record."""
+    if not build.has_report:
+        return []
+    emitters = {step.number: step.name for step in build.report.steps if step.emits}
+    return [
+        _left(line, line["step"], emitters[line["step"]])
+        for line in build.reject_lines()
+        if line["id"] == story.id and line["step"] in emitters
+    ]
 
 
 def _told(step: StepReport, row: dict[str, Any], store: Store | None) -> StepStory:

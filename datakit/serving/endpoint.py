@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
+from datakit.core.credentials import credentials_of_address
 from datakit.core.errors import DatakitError, Exit, StopProvider, UserError, did_you_mean
 from datakit.core.json_bytes import json_bytes
 from datakit.llm import chat_answer, chat_reply
@@ -18,6 +19,7 @@ from datakit.llm._evidence import CONFIRMED, Evidence, of_its_record, remedy_of
 from datakit.llm._faults import Fault, fault_of, of_server, pause_s
 from datakit.llm._refusals import UNKNOWN, Refusals
 from datakit.llm._wire import Body, Wire
+from datakit.llm.answer import HOLDS_KEY
 from datakit.serving.asking import Reply
 
 KEY_ENV = "VLLM_API_KEY"
@@ -83,6 +85,12 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         self.base_url = self.base_url.rstrip("/")
+        if credentials_of_address(self.base_url):
+            raise UserError(
+                "the server's address holds a name, a password or a key, which would stand in logs",
+                remedy=f"Take it out; the server's key goes into {KEY_ENV}.",
+                exit_code=Exit.PROVIDER,
+            )
         if not self.base_url.startswith(("http://", "https://")):
             raise UserError(
                 f"`{self.base_url}` is no address of a server",
@@ -181,8 +189,11 @@ class Endpoint:
             answer = chat_reply.decode(reply.data)
         else:
             answer = fault_of(reply.status, reply.headers, self._connection.scrubbed(reply.data))
+        answer = self._connection.clean(answer)
         if isinstance(answer, Fault):
-            return self._connection.safe(answer)
+            return answer
+        if answer.finish_reason == HOLDS_KEY:
+            return Fault("reject", "answer_holds_key", f"the answer repeats the key of {KEY_ENV}")
         return Reply.of(answer, round(time.perf_counter() - began, 3))
 
     async def _get(self, path: str) -> Any:
@@ -193,10 +204,10 @@ class Endpoint:
             if isinstance(reply, Fault):
                 fault = reply
             elif reply.status != 200:
-                fault = fault_of(reply.status, reply.headers, reply.data)
+                fault = fault_of(reply.status, reply.headers, self._connection.scrubbed(reply.data))
             else:
                 try:
-                    return chat_answer.parse(reply.data)
+                    return chat_answer.parse(self._connection.scrubbed(reply.data))
                 except ValueError:
                     fault = Fault("again", "body_malformed", "the server answered 200 without JSON")
             if not fault.may_pass or tries == most:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -16,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datakit.core.errors import DatakitError, Exit, UserError
+from datakit.core.private_files import open_private, private_folder
+from datakit.core.scripts import shell_words
 from datakit.serving.failures import Failure, read_failure
 from datakit.serving.plan import ServingPlan
 
@@ -118,9 +119,9 @@ def _start(
             f"another server answers on port {plan.port}",
             remedy="End it, or choose another port with --port.",
         )
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "wb") as file:
-        file.write(f"{shlex.join(words)}\n".encode())
+    private_folder(log.parent)
+    with open_private(log) as file:
+        file.write(f"{shell_words(words)}\n".encode())
         file.flush()
         process = subprocess.Popen(
             words,
@@ -188,6 +189,6 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
 def _changed(old: ServingPlan, new: ServingPlan) -> str:
     before = {flag.name: flag.words for flag in old.flags}
     after = {flag.name: flag.words for flag in new.flags}
-    changed = [shlex.join(words) for name, words in after.items() if before.get(name) != words]
+    changed = [shell_words(words) for name, words in after.items() if before.get(name) != words]
     removed = [f"no {name}" for name in before if name not in after]
     return ", ".join([*changed, *removed])

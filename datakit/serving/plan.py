@@ -14,6 +14,7 @@ from typing import Any
 
 from datakit.core.errors import UserError
 from datakit.core.qwen_models import QwenModel
+from datakit.core.scripts import flag_words
 from datakit.serving.requirements import Requirements
 from datakit.serving.settings import ServeSettings
 
@@ -46,7 +47,7 @@ class Flag:
 
     @property
     def words(self) -> list[str]:
-        return [self.name] if self.value is None else [self.name, self.value]
+        return flag_words(self.name, self.value)
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import asdict
 from typing import Any
 
 from datakit.artifacts.build_draft import BuildDraft
 from datakit.artifacts.serving import Serving
 from datakit.core.qwen_models import qwen_model
+from datakit.core.scripts import comment, shell_words
 from datakit.core.transform import Artifact
 from datakit.serving.plan import ServingPlan, plan_serving
 from datakit.serving.requirements import requirements_of
@@ -46,19 +46,19 @@ def script(plan: ServingPlan, architecture: str) -> str:
     """A shell script that serves the model given to it, each flag with its reason."""
     lines = [
         "#!/usr/bin/env bash",
-        f"# Serves {plan.name} with vLLM, written by datakit; a new build writes it anew.",
-        "# run: ./serve.sh FOLDER_OF_THE_MERGED_MODEL [further flags of vllm serve]",
-        f"# Planned for the architecture of {architecture}.",
+        comment(f"Serves {plan.name} with vLLM, written by datakit; a new build writes it anew."),
+        comment("run: ./serve.sh FOLDER_OF_THE_MERGED_MODEL [further flags of vllm serve]"),
+        comment(f"Planned for the architecture of {architecture}."),
+        comment(figures(plan)),
+        *(comment(f"Note: {note}.") for note in plan.notes),
     ]
-    lines.append(f"# {figures(plan)}")
-    lines += [f"# Note: {note}." for note in plan.notes]
     lines += [
         "set -euo pipefail",
         'model=${1:?"give the folder of the merged model (llamafactory-cli export makes it)"}; shift',
         "flags=(",
     ]
     for flag in plan.flags:
-        lines.append(f"  {shlex.join(flag.words)}  # {flag.why}")
+        lines.append(f"  {shell_words(flag.words)}  {comment(flag.why)}")
     lines += [")", 'exec vllm serve "$model" "${flags[@]}" "$@"']
     return "\n".join(lines) + "\n"
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from datakit.core.credentials import is_credential_field
 from datakit.core.settings import Settings
 
 
@@ -30,3 +31,14 @@ class ServeSettings(Settings):
     flags: dict[str, bool | int | float | str] = Field(default_factory=dict)
     """Further flags of `vllm serve`, such as `{max-num-seqs: 64, enforce-eager: true}`; they win over the
     plan's own."""
+
+    @field_validator("flags")
+    @classmethod
+    def _without_keys(cls, flags: dict[str, bool | int | float | str]) -> dict[str, bool | int | float | str]:
+        for name, value in flags.items():
+            if is_credential_field(name) and isinstance(value, str):
+                raise ValueError(
+                    f"`{name}` would stand in serve.sh and in the list of processes; set the environment "
+                    "variable instead (VLLM_API_KEY, HF_TOKEN), which vLLM reads itself"
+                )
+        return flags

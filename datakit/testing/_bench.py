@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from datakit.artifacts.report import StepReport
+from datakit.core.outcome import Reject
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Artifact, Emitter, Reader, Transform
@@ -115,16 +116,24 @@ class Bench:
         return self.run(None if isinstance(self.transform, Reader) else self.records)
 
     def emit(
-        self, records: pl.DataFrame | None = None, emitter: Transform | None = None, name: str = "build"
+        self,
+        records: pl.DataFrame | None = None,
+        emitter: Transform | None = None,
+        name: str = "build",
+        left_out: list[Reject] | None = None,
     ) -> tuple[list[Artifact], dict[str, bytes]]:
-        """What an emitter says that it wrote, and every file that stands there then."""
+        """What an emitter says that it wrote, and every file that stands there then.
+
+        `left_out` takes the records that it has no place for.
+        """
         step = emitter or self.transform
         assert isinstance(step, Emitter)
         with self.working() as (context, place):
             folder = place / name
             folder.mkdir()
             held = HeldRecords(self.records if records is None else records)
-            artifacts = step.write(held, folder, context.for_step(step))
+            left_out = [] if left_out is None else left_out
+            artifacts = step.write(held, folder, context.for_step(step).changed(left_out=left_out))
             beside = sorted(path.name for path in place.iterdir() if path != folder)
             if beside:
                 raise AssertionError(f"it writes beside the build's folder: {', '.join(beside)}")

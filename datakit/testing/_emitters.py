@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from datakit.core.errors import UserError
+from datakit.core.outcome import Reject
 from datakit.core.transform import EVERY
 from datakit.testing._bench import Bench
 from datakit.testing._case import with_nulls
@@ -58,7 +59,7 @@ def touches_no_file_and_no_package_that_it_does_not_declare(bench: Bench) -> Non
 
 
 def says_in_words_what_it_cannot_write(bench: Bench) -> None:
-    """No records, nulls, or no chats: it writes them, or raises UserError."""
+    """No records, nulls, or no chats: it writes them, leaves some out with a reason, or raises UserError."""
     valid = bench.records
     hard = {
         "no records": valid.clear(),
@@ -66,8 +67,9 @@ def says_in_words_what_it_cannot_write(bench: Bench) -> None:
         "records without messages": valid.with_columns(messages=pl.lit(None, valid.schema["messages"])),
     }
     for case, records in hard.items():
+        left_out: list[Reject] = []
         try:
-            bench.emit(records)
+            bench.emit(records, left_out=left_out)
         except UserError:
             continue
         except AssertionError:
@@ -76,6 +78,11 @@ def says_in_words_what_it_cannot_write(bench: Bench) -> None:
             raise AssertionError(
                 f"{case} raise {type(error).__name__}: {error}; raise UserError with words for the user"
             ) from error
+        ids = [reject.id for reject in left_out]
+        expect(len(set(ids)) == len(ids), f"{case}: it leaves a record out twice")
+        expect(set(ids) <= set(records["id"]), f"{case}: it leaves out what is no record")
+        bare = [reject.id for reject in left_out if not (reject.reason and reject.detail)]
+        expect(not bare, f"{case}: left out without a reason or a sentence: {', '.join(bare[:3])}")
 
 
 def golden_files(bench: Bench) -> None:

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from datakit.artifacts.names import EXPORT
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.replacing import set_aside
+from datakit.core.scripts import shell_words
 from datakit.training import trainer
 from datakit.training.launch import Say, run_logged
 from datakit.training.run_folder import RunFolder, has_weights
@@ -61,7 +62,8 @@ def export(run: RunFolder, python: str | None, say: Say) -> Exported:
     call = export_call(run, python)
     if not has_weights(run.trained):
         raise UserError(
-            f"{run.trained} holds no trained model", remedy=f"Train first: datakit train {run.build.path}"
+            f"{run.trained} holds no trained model",
+            remedy=f"Train first: {shell_words(['datakit', 'train', str(run.build.path)])}",
         )
     began = time.monotonic()
     draft = run.served.with_name(f"{run.served.name}.part")

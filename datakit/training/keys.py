@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from datakit.core.credentials import is_credential_field
 from datakit.core.errors import did_you_mean
 
 OWNED = {
@@ -38,6 +39,11 @@ def checked_key(key: str) -> str:
     """The key. Raises ValueError for one that the trainer does not know or that datakit sets."""
     if key in OWNED:
         raise ValueError(f"`{key}` cannot be set here: {OWNED[key]}")
+    if is_credential_field(key):
+        raise ValueError(
+            f"`{key}` would stand in the build for everybody to read; leave it out, and set HF_TOKEN in the "
+            "environment of the training"
+        )
     if key not in known_keys():
         hint = did_you_mean(key, [*known_keys(), "model", "method", "preset", "gpus"])
         raise ValueError(f"unknown key `{key}`. {hint or 'It must be a key of LLaMA-Factory 0.9.5.'}")

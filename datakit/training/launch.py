@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from datakit.artifacts import names
 from datakit.core.errors import DatakitError, Exit, UserError
+from datakit.core.private_files import open_private, private_folder
 from datakit.core.qwen_models import qwen_model
 from datakit.training import trainer
 from datakit.training.longest import longest_row
@@ -122,10 +123,10 @@ def run_logged(
 
     Interrupting ends the whole process group, so that no process keeps a GPU.
     """
-    logs.mkdir(parents=True, exist_ok=True)
+    private_folder(logs)
     log = logs / f"{name}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.log"
     say(f"Log: {log}")
-    with open(log, "wb") as file:
+    with open_private(log) as file:
         file.write(f"$ {call.shown()}\n".encode())
         file.flush()
         process = subprocess.Popen(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from datakit.core.errors import UserError
+from datakit.core.scripts import assignment, shell_words
 
 VARIABLE = "DATAKIT_TRAINER"
 """Environment variable with the trainer's Python (or its llamafactory-cli), where it is not on the PATH."""
@@ -33,10 +34,8 @@ class Call:
 
     def shown(self) -> str:
         """The call as a line for a shell."""
-        import shlex
-
-        settings = [f"{name}={shlex.quote(value)}" for name, value in self.settings.items()]
-        return f"cd {shlex.quote(str(self.folder))} && {' '.join([*settings, shlex.join(self.words)])}"
+        settings = [assignment(name, value).strip("\n") for name, value in self.settings.items()]
+        return f"cd {shell_words([str(self.folder)])} && {' '.join([*settings, shell_words(self.words)])}"
 
 
 def find_trainer(given: str | None = None) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from datakit.core.plain_yaml import dump
+from datakit.core.scripts import comment
 
 _SECTIONS = {
     "model": ("model_name_or_path", "trust_remote_code", "image_max_pixels", "image_min_pixels"),
@@ -52,7 +53,7 @@ _SECTIONS = {
 
 def train_text(head: Sequence[str], keys: dict[str, Any]) -> str:
     """train.yaml: the lines of `head` as comments, then the keys; those of no section count as training."""
-    lines = [f"# {line}" for line in head]
+    lines = [comment(line) for line in head]
     sectioned = {key for section in _SECTIONS.values() for key in section}
     sections = {**_SECTIONS, "training": tuple(key for key in keys if key not in sectioned)}
     for title in ("model", "method", "data", "training", "evaluation and saving"):
@@ -74,7 +75,7 @@ def export_text(keys: dict[str, Any], target: str) -> str:
         "export_size": 5,
         "export_device": "cpu",
     }
-    head = (
-        "# The served model, made of the trained one. run in this folder: llamafactory-cli export export.yaml"
+    head = comment(
+        "The served model, made of the trained one. run in this folder: llamafactory-cli export export.yaml"
     )
     return f"{head}\n{dump(export_keys)}"

@@ -19,14 +19,30 @@ def unbalanced(build: BuildFolder) -> Seen | None:
 def rejected(build: BuildFolder) -> Seen | None:
     """Records that steps dropped, by reason."""
     reasons: dict[str, int] = {}
-    for step in build.report.steps:
+    for step in (step for step in build.report.steps if not step.emits):
         for reason, count in step.rejected.items():
             reasons[reason] = reasons.get(reason, 0) + count
     count = sum(reasons.values())
     worst_first = sorted(reasons.items(), key=lambda reason: -reason[1])
     listed = ", ".join(f"{reason} {number:,}" for reason, number in worst_first)
     words = f"{records(count)} dropped: {listed}" if count else "none was dropped"
-    return Seen("No record was dropped", count, words, _rejects(build, "rejected"))
+    return Seen("No record was dropped", count, words, _rejects(build, "rejected", emitted=False))
+
+
+def not_emitted(build: BuildFolder) -> Seen:
+    """Records of the build that files of an emitter lack."""
+    lacking = []
+    for step in (step for step in build.report.steps if step.emits and step.rejected):
+        worst_first = sorted(step.rejected.items(), key=lambda reason: -reason[1])
+        listed = ", ".join(f"{reason} {number:,}" for reason, number in worst_first)
+        lacking.append(f"{step.name} lacks {sum(step.rejected.values()):,} of {step.records_in:,} ({listed})")
+    words = "; ".join(lacking) or "all have"
+    return Seen(
+        "The files of every emitter have every record",
+        build.report.not_emitted,
+        words,
+        _rejects(build, "rejected", emitted=True),
+    )
 
 
 def retry(build: BuildFolder) -> Seen | None:
@@ -62,7 +78,10 @@ def trainer_check(build: BuildFolder) -> Seen | None:
     return Seen("The trainer has nothing to warn of", count, words)
 
 
-def _rejects(build: BuildFolder, state: str) -> pl.LazyFrame | None:
+def _rejects(build: BuildFolder, state: str, *, emitted: bool | None = None) -> pl.LazyFrame | None:
+    """What left a step in this state: of emitters, of the other steps, or of both."""
     if not build.rejects_file.is_file():
         return None
-    return build.rejects.filter(pl.col("state") == state)
+    emitters = [step.number for step in build.report.steps if step.emits]
+    of_kind = pl.lit(True) if emitted is None else pl.col("step").is_in(emitters) == emitted
+    return build.rejects.filter((pl.col("state") == state) & of_kind)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +11,7 @@ import polars as pl
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.report import Finding
 from datakit.core.errors import UserError, did_you_mean
+from datakit.core.scripts import shell_words
 from datakit.core.settings import VERDICT_KINDS
 from datakit.verdict import flow, labels, splits, texts
 from datakit.verdict.seen import Seen
@@ -41,6 +41,7 @@ KINDS: dict[str, Kind] = {
     "offline_texts": Kind(texts.offline_texts),
     "reason_fails": Kind(texts.reason_fails),
     "prompt_shortened": Kind(texts.prompt_shortened),
+    "not_emitted": Kind(flow.not_emitted),
     "no_validation": Kind(splits.validation),
     "few_records": Kind(labels.few_records),
     "untested_class": Kind(labels.untested),
@@ -76,5 +77,5 @@ def _finding(kind: str, seen: Seen) -> Finding:
 def command_of(kind: str, build: str) -> str:
     """The command that shows the records of a finding; `build` is the folder as the user says it."""
     if kind == "trainer_check":
-        return f"datakit check {shlex.quote(build)}"
-    return f"datakit verdict {shlex.quote(build)} --kind {kind}"
+        return shell_words(["datakit", "check", build])
+    return shell_words(["datakit", "verdict", build, "--kind", kind])

@@ -35,8 +35,24 @@ NOT_STATED = (
     f"理由：商品 类别：{CART}",
     f"理由：如果有结算按钮，类别：{CART}",
     f"理由：例如，类别：{CART}",
+    f"页面显示以下文字：\n类别：{CART}",
+    f"“品牌：华为\n类别：{CART}”",
+    f"理由：截图内容有 类别：{CART}",
+    f"假设：\n类别：{CART}",
+    f"例如：\n类别：{CART}",
+    f"以下都不是答案：\n类别：{CART}",
 )
 TAKEN_BACK = (
+    f"类别：{CART}\n其实不是{CART}",
+    f"类别：{CART}\n以上错误",
+    f"类别：{CART}\n上述判断有问题",
+    f"类别：{CART}\n我判断错误，请忽略",
+    f"类别：{CART}\nThat is wrong.",
+    f"类别：{CART}\nIgnore the above.",
+    f"类别：{CART}\n抱歉，我看不到图片",
+    f"类别：{CART}\n理由：这并不是{CART}，底部没有按钮".replace("并不是", "并非"),
+    f"类别：{CART}\n理由：底部有按钮，正确类别是{RETURN}",
+    f"类别：{CART}\n理由：综上属于{RETURN}",
     f"类别：{CART}\n更正：应为{RETURN}",
     f"类别：{CART}\n不对，应该是{RETURN}",
     f"类别：{CART}\n等等，我看错了。",
@@ -62,6 +78,9 @@ STATED = (
     f"类别：{CART}\n理由：看似{RETURN}，实际是{CART}",
     f"类别：{CART}\n（区别于{RETURN}）",
     f"类别：{CART}\n理由：底部有结算按钮，左右不对称",
+    f"答案如下：\n类别：{CART}",
+    f"类别：{CART}\n理由：与{RETURN}不同，没有退货地址，不应为{RETURN}",
+    f"类别：{CART}\n理由：如果有寄回步骤，则应为{RETURN}，这里没有",
 )
 
 
@@ -103,7 +122,29 @@ def test_english_label_that_is_stated_is_read(text: str) -> None:
     assert ENGLISH.read(text, LABELS).label == CART
 
 
-@pytest.mark.parametrize("text", ["数量：5\n数量：6", "商品数量：5", "数量：5\n更正：应为6", "库存：5"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("数量：5\n数量：6", "商品数量：5", "数量：5\n更正：应为6", "库存：5", "数量：5\n抱歉，应为六"),
+        *(
+            "数量：5万",
+            "数量：3亿",
+            "数量：2 million",
+            "数量：1.5k",
+            "数量：5²",
+            "数量：iPhone15",
+            "数量：A-5",
+        ),
+        *(
+            "数量：不是5",
+            "数量：不到5",
+            "数量：至少5",
+            "数量：>5",
+            "Error 404",
+            "抱歉，我看不到图片，代码 500",
+        ),
+    ],
+)
 def test_number_of_something_else_or_of_two_minds_is_a_problem(text: str) -> None:
     answer = COUNT.read(text)
     assert "count" not in answer.values

@@ -86,7 +86,17 @@ def test_every_file_of_a_build_is_described(tmp_path: Path, monkeypatch: pytest.
 
 # reasons
 
-CALLS = {"Rejected", "Retry", "ImageProblem", "ImageFault", "DialogueFault", "Fault", "Reject", "reject_rows"}
+CALLS = {
+    "Rejected",
+    "Retry",
+    "ImageProblem",
+    "ImageFault",
+    "DialogueFault",
+    "Fault",
+    "Reject",
+    "RowFault",
+    "reject_rows",
+}
 FATES = {"again", "adapt", "reject", "stop", "retry"}
 NOT_OF_RECORDS = {
     *("key", "account", "model", "address", "proxy"),  # the whole build stops

@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from datakit.core.errors import RecipeErrors, UserError
+from datakit.core.outcome import Reject
 from datakit.core.record import COLUMNS
 from datakit.core.settings import RunSettings
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Artifact
 from datakit.emit.llamafactory import Llamafactory
+from datakit.emitting import check_chats
 from datakit.testing import HeldRecords
 
 SCHEMA = {name: COLUMNS[name] for name in ("id", "images", "messages", "split", "repeat", "set")}
@@ -59,15 +61,18 @@ def picture(path: Path, size: tuple[int, int] = (60, 90), **options: Any) -> Pat
 
 
 def emit(
-    folder: Path, rows: list[dict[str, Any]], **parameters: Any
+    folder: Path, rows: list[dict[str, Any]], left_out: list[Reject] | None = None, **parameters: Any
 ) -> tuple[list[Artifact], dict[str, Any]]:
-    """The artifacts, and every JSON file that was written."""
+    """The artifacts, and every JSON file that was written: of all records, unless `left_out` takes some."""
     folder.mkdir(parents=True, exist_ok=True)
     context = StepContext(base=folder, project=folder, name="it", run=RunSettings(workers=2))
     artifacts = Llamafactory(**parameters).write(
         HeldRecords(pl.DataFrame(rows, schema=SCHEMA)), folder, context
     )
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+    assert left_out is not None or context.left_out == []
+    if left_out is not None:
+        left_out += context.left_out
     return artifacts, {path.name: json.loads(path.read_text("utf-8")) for path in folder.glob("*.json")}
 
 
@@ -244,29 +249,37 @@ def say(*turns: tuple[str, str | None]) -> list[dict[str, str | None]]:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "reason", "words"),
     [
-        ({"messages": None}, "no messages"),
-        ({"messages": []}, "no messages"),
-        ({"messages": say(("user", "x"))}, "not user and assistant in turn"),
-        ({"messages": say(("assistant", "x"), ("user", "y"))}, "not user and assistant in turn"),
-        ({"messages": say(("user", "x"), ("user", "y"), ("assistant", "z"))}, "in turn"),
-        ({"messages": say(("user", "x"), ("assistant", " \n"))}, "an empty answer"),
-        ({"messages": say(("user", None), ("assistant", "y"))}, "a turn without text"),
-        ({"messages": say(("user", "<image>"), ("assistant", "y"))}, "<image> places"),
-        ({"split": "test"}, "neither train nor val"),
-        ({"split": None}, "neither train nor val"),
-        ({"repeat": 0}, "`repeat` below 1"),
-        ({"repeat": None}, "`repeat` below 1"),
-        ({"set": "general", "split": "val"}, "general"),
+        ({"messages": None}, "messages_missing", "no messages"),
+        ({"messages": []}, "messages_missing", "no messages"),
+        ({"messages": say(("user", "x"))}, "messages_order", "not user and assistant in turn"),
+        ({"messages": say(("assistant", "x"), ("user", "y"))}, "messages_order", "in turn"),
+        ({"messages": say(("user", "x"), ("user", "y"), ("assistant", "z"))}, "messages_order", "in turn"),
+        ({"messages": say(("user", "x"), ("assistant", " \n"))}, "answer_empty", "an empty answer"),
+        ({"messages": say(("user", None), ("assistant", "y"))}, "messages_format", "a turn without text"),
+        ({"messages": say(("user", "<image>"), ("assistant", "y"))}, "image_places", "<image> places"),
+        ({"split": "test"}, "split_unknown", "neither train nor val"),
+        ({"split": None}, "split_unknown", "neither train nor val"),
+        ({"repeat": 0}, "repeat_below_one", "`repeat` below 1"),
+        ({"repeat": None}, "repeat_below_one", "`repeat` below 1"),
+        ({"set": "general", "split": "val"}, "general_outside_train", "general"),
     ],
 )
-def test_a_record_that_the_trainer_would_drop_or_stop_at_is_refused_by_name(
-    change: dict[str, Any], words: str, tmp_path: Path
+def test_a_record_that_the_trainer_would_drop_or_stop_at_is_left_out_with_its_reason(
+    change: dict[str, Any], reason: str, words: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match=words) as error:
-        emit(tmp_path, [record("good"), record("bad") | change])
-    assert "bad" in error.value.message
+    left_out: list[Reject] = []
+    _, files = emit(tmp_path, [record("good"), record("bad") | change, record("last")], left_out)
+    assert [(reject.id, reject.reason) for reject in left_out] == [("bad", reason)]
+    assert words in left_out[0].detail
+    assert [row["id"] for row in files["it_train.json"]] == ["good", "last"]
+
+
+def test_check_of_plug_ins_names_the_records() -> None:
+    frame = pl.DataFrame([record("good"), record("bad", split="test")], schema=SCHEMA)
+    with pytest.raises(UserError, match="record bad has a split that is neither") as error:
+        check_chats(frame, "my trainer")
     assert error.value.remedy
 
 
@@ -276,12 +289,24 @@ def test_no_record_for_training_is_refused(tmp_path: Path) -> None:
             emit(tmp_path / f"{number}", rows)
 
 
-def test_a_picture_that_cannot_be_read_is_refused_with_its_path(tmp_path: Path) -> None:
-    broken = picture(tmp_path / "broken.png")
+def test_records_with_a_picture_that_cannot_be_read_are_left_out_with_its_path(tmp_path: Path) -> None:
+    one, broken = picture(tmp_path / "1.png"), picture(tmp_path / "broken.png")
     broken.write_bytes(broken.read_bytes()[:20])
-    for path in (broken, tmp_path / "gone.png"):
-        with pytest.raises(UserError, match=rf"{path.name}.*\n.*guard\.image"):
-            emit(tmp_path / "build", [record("a", path)])
+    left_out: list[Reject] = []
+    rows = [
+        record("a", one, broken),
+        record("b", tmp_path / "gone.png"),
+        record("c", one),
+        record("d", broken),
+    ]
+    _, files = emit(tmp_path / "build", rows, left_out)
+    assert [(reject.id, reject.reason) for reject in left_out] == [
+        ("a", "image_truncated"),
+        ("b", "image_missing"),
+        ("d", "image_truncated"),
+    ]
+    assert "gone.png" in left_out[1].detail
+    assert [row["id"] for row in files["it_train.json"]] == ["c"]
 
 
 def test_text_keeps_every_character(tmp_path: Path) -> None:

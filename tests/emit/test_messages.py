@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from PIL import Image
 from pydantic import TypeAdapter
 
 from datakit.core.errors import RecipeErrors, UserError
+from datakit.core.outcome import Reject
 from datakit.emit.messages import Messages
 from tests.support.emitter_records import emit, picture, record, several
 
@@ -121,26 +123,69 @@ def test_openai_rows_may_name_paths_instead(tmp_path: Path) -> None:
     assert (folder / part["image_url"]["url"]).is_file()
 
 
-def test_too_many_or_too_large_pictures_are_refused_for_openai_with_the_record(tmp_path: Path) -> None:
-    one = picture(tmp_path / "1.jpg")
-    with pytest.raises(UserError, match="record many has 11 pictures"):
-        emit(Messages(), tmp_path, [record("many", *[one] * 11)])
-    noise = Image.effect_noise((2600, 2600), 90).convert("RGB")
-    noise.save(tmp_path / "large.png", compress_level=0)
-    (tmp_path / "b").mkdir()
-    with pytest.raises(UserError, match=r"record large has 2\d\.\d MB"):
-        emit(Messages(), tmp_path / "b", [record("large", tmp_path / "large.png")])
-
-
-def test_a_call_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
-    turns = [
+def calling(content: str) -> list[dict[str, str]]:
+    return [
         {"role": "user", "content": "查一下"},
-        {"role": "function_call", "content": "{}"},
+        {"role": "function_call", "content": content},
         {"role": "observation", "content": "晴"},
         {"role": "assistant", "content": "晴天"},
     ]
-    with pytest.raises(UserError, match="record tools has a turn of tools that is not one call"):
-        emit(Messages(), tmp_path, [record("tools", messages=turns)])
+
+
+TWO_CALLS = '[{"name": "a", "arguments": {}}, {"name": "b", "arguments": {}}]'
+
+
+def odd(folder: Path) -> list[dict[str, Any]]:
+    """Records that OpenAI has no place for, each for a reason of its own."""
+    one = picture(folder / "1.jpg")
+    Image.effect_noise((2600, 2600), 90).convert("RGB").save(folder / "large.png", compress_level=0)
+    broken = picture(folder / "broken.png")
+    broken.write_bytes(broken.read_bytes()[:20])
+    shown = [{"role": "user", "content": "画一张"}, {"role": "assistant", "content": "<image>"}]
+    return [
+        record("many", *[one] * 11),
+        record("large", folder / "large.png"),
+        record("shown", one, messages=shown),
+        record("calls", messages=calling(TWO_CALLS)),
+        record("no-call", messages=calling("{}")),
+        record("broken", one, broken),
+        record("silent", messages=[{"role": "user", "content": "x"}, {"role": "assistant", "content": " "}]),
+    ]
+
+
+def test_records_that_openai_has_no_place_for_are_left_out_and_the_others_written(tmp_path: Path) -> None:
+    left_out: list[Reject] = []
+    rows = [record("first"), *odd(tmp_path), record("last", picture(tmp_path / "2.jpg"))]
+    _, artifacts = emit(Messages(), tmp_path, rows, left_out)
+    assert {reject.id: reject.reason for reject in left_out} == {
+        "many": "images_too_many",
+        "large": "image_too_many_bytes",
+        "shown": "image_in_answer",
+        "calls": "tool_call_form",
+        "no-call": "tool_call_form",
+        "broken": "image_truncated",
+        "silent": "answer_empty",
+    }
+    assert len(left_out) == 7
+    details = {reject.id: reject.detail for reject in left_out}
+    assert "11 pictures; OpenAI takes 10" in details["many"]
+    assert re.search(r"2\d\.\d MB.*`image_max_pixels`", details["large"])
+    assert "broken.png" in details["broken"]
+    assert sum(item.records or 0 for item in artifacts) == 2
+
+
+def test_trl_takes_what_openai_alone_has_no_place_for(tmp_path: Path) -> None:
+    left_out: list[Reject] = []
+    emit(Messages(form="trl"), tmp_path, [record("first"), *odd(tmp_path)], left_out)
+    assert [reject.id for reject in left_out] == ["silent", "broken", "calls", "no-call"]
+
+
+def test_words_of_the_first_are_told_where_no_record_is_left(tmp_path: Path) -> None:
+    rows = [record("a", messages=calling(TWO_CALLS)), record("b", messages=calling(TWO_CALLS))]
+    with pytest.raises(
+        UserError, match=r"no record is left.*: 2 have no place.*such as a \(tool_call_form\)"
+    ):
+        emit(Messages(), tmp_path, rows, [])
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from typing import Any
 import datasets
 import pytest
 
-from datakit.core.errors import RecipeErrors, UserError
+from datakit.core.errors import RecipeErrors
+from datakit.core.outcome import Reject
 from datakit.emit.ms_swift import MsSwift
 from tests.support.emitter_records import emit, picture, record, several
 
@@ -18,7 +19,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
-def boxed(id_: str, *images: Path, content: str, boxes: list[tuple[str, list[float], int]]) -> dict[str, Any]:
+def boxed(id_: str, *images: Path, content: str, boxes: list[tuple[str, Any, int]]) -> dict[str, Any]:
     """A record with lines of OCR."""
     ocr = [{"text": text, "score": 0.9, "box": box, "image": image} for text, box, image in boxes]
     messages = [{"role": "user", "content": content}, {"role": "assistant", "content": "购物车页面"}]
@@ -85,8 +86,30 @@ def test_tokens_in_the_texts_of_boxes_are_escaped(tmp_path: Path) -> None:
 def test_places_must_be_as_many_as_boxes(tmp_path: Path, content: str) -> None:
     one = picture(tmp_path / "1.jpg")
     boxes = [("结算", [0.0, 0.0, 9.0, 9.0], 0), ("全选", [0.0, 9.0, 9.0, 19.0], 0)]
-    with pytest.raises(UserError, match="record a has"):
-        emit(MsSwift(boxes="ocr"), tmp_path, [boxed("a", one, content=content, boxes=boxes)])
+    left_out: list[Reject] = []
+    rows = [boxed("a", one, content=content, boxes=boxes), record("b", one)]
+    folder, _ = emit(MsSwift(boxes="ocr"), tmp_path, rows, left_out)
+    assert [(reject.id, reject.reason) for reject in left_out] == [("a", "box_places")]
+    assert [row["id"] for row in lines(folder / "shop_swift_train.jsonl")] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("box", "number", "reason"),
+    [
+        ([0.0, 0.0, 9.0, 9.0], 1, "objects_format"),
+        (None, 0, "boxes_unreadable"),
+        ([0.0, None, 9.0, 9.0], 0, "boxes_unreadable"),
+    ],
+    ids=["no such picture", "no box", "half a box"],
+)
+def test_a_box_that_cannot_be_placed_leaves_its_record_out(
+    tmp_path: Path, box: Any, number: int, reason: str
+) -> None:
+    one = picture(tmp_path / "1.jpg")
+    left_out: list[Reject] = []
+    rows = [boxed("a", one, content="<image><bbox>", boxes=[("x", box, number)]), record("b", one)]
+    emit(MsSwift(boxes="ocr"), tmp_path, rows, left_out)
+    assert [(reject.id, reject.reason) for reject in left_out] == [("a", reason)]
 
 
 def test_turns_of_tools_get_the_names_of_ms_swift(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from datakit.core.errors import RecipeErrors, UserError
+from datakit.core.outcome import Reject
 from datakit.emit import _tables
 from datakit.emit.parquet import Parquet
 from tests.support.emitter_records import SCHEMA, emit, picture, record, several
@@ -87,10 +88,21 @@ def test_many_batches_keep_order_and_copies(tmp_path: Path, monkeypatch: pytest.
 def test_failure_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     target = tmp_path / "build"
-    rows = [record("good", picture(tmp_path / "1.jpg")), record("bad", tmp_path / "broken.jpg")]
-    with pytest.raises(UserError, match="cannot be emitted"):
-        emit(Parquet(images="bytes"), tmp_path, rows)
+    with pytest.raises(UserError, match=r"no record is left for training.*broken\.jpg"):
+        emit(Parquet(images="bytes"), tmp_path, [record("bad", tmp_path / "broken.jpg")], [])
     assert list(target.iterdir()) == []
+
+
+def test_records_that_cannot_be_written_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    one, left_out = picture(tmp_path / "1.jpg"), list[Reject]()
+    rows = [record("good", one), record("bad", one, tmp_path / "broken.jpg"), record("odd", split="test")]
+    folder, _ = emit(Parquet(images="bytes"), tmp_path, rows, left_out)
+    assert pl.read_parquet(folder / "shop_train.parquet")["id"].to_list() == ["good"]
+    assert {(reject.id, reject.reason) for reject in left_out} == {
+        ("odd", "split_unknown"),
+        ("bad", "image_unreadable"),
+    }
 
 
 def test_schema_of_the_test_has_a_trace_column() -> None:

@@ -19,6 +19,7 @@ from datakit.core.errors import UserError
 from datakit.core.outcome import Rejected
 from datakit.core.parameters import validated
 from datakit.core.step_context import StepContext
+from datakit.core.workers import BatchWorker
 from datakit.render.chat import ANSWERS, Chat
 from tests.support.chat_records import CART, LABELS, ROOT, V3, contents, frame_of, record, run, write
 
@@ -87,7 +88,7 @@ def test_two_turns_ask_for_each_turn(context: StepContext) -> None:
 def test_several_forms_have_their_shares_and_a_column(context: StepContext) -> None:
     chat = chat_of(**MIXED)
     frame = frame_of(*[record(number) for number in range(50)])
-    worker = chat.start(context, frame.lazy())
+    worker = noting(chat, context, frame)
     batch = worker(frame)
     forms = batch.frame["answer_form"].to_list()
     assert [Counter(forms)[form] for form in ("reason_first", "label_only", "describe_then_label")] == counts(
@@ -258,3 +259,57 @@ def test_several_labels_and_numbers_come_out_of_typed_columns(context: StepConte
     name = write(context, "<image>多长？{{ answer_format }}")
     numbers = chat_of(prompt=name, answer="number").start(context, frame.lazy())(frame)
     assert [turns[-1]["content"] for turns in numbers.frame["messages"].to_list()] == ["0", "1.5"]
+
+
+def noting(chat: Chat, context: StepContext, frame: pl.DataFrame) -> BatchWorker:
+    worker = chat.start(context, frame.lazy())
+    assert isinstance(worker, BatchWorker)
+    return worker
+
+
+@pytest.mark.parametrize("counted", [False, True], ids=["column by column", "record by record"])
+def test_what_a_form_changes_in_answers_is_counted_and_said(context: StepContext, counted: bool) -> None:
+    chat = chat_of(prompt=PROMPT, answer="describe_reason_label", count_tokens=counted)
+    rows = [
+        record(0),
+        record(1, reason="第一行\n第二行", description=" 两端的空白不算 "),
+        record(2, reason="有按钮\n  有结算", description="a\tb"),
+        record(3, reason="被拒的\n不算", label="没有这一类"),
+    ]
+    frame = frame_of(*rows)
+    worker = noting(chat, context, frame)
+    batch = worker(frame)
+    assert batch.frame.height == 3
+    assert contents(batch, 1)[2].splitlines()[1] == "理由：第一行 第二行"
+    assert worker.notes["changed_answers"] == {"reason line_breaks": 2, "description white_space": 1}
+    first, second = worker.notes["warnings"]
+    assert "`reason` does not fit its place in the answer of 2 records, such as r1: line breaks" in first
+    assert "`{name: reason, kind: text}`" in first
+    assert "1 record, such as r2" in second
+
+
+def test_answers_that_are_as_they_came_are_not_spoken_of(context: StepContext) -> None:
+    frame = frame_of(record(0), record(1, reason=" 有按钮 \n"))
+    worker = noting(chat_of(prompt=PROMPT, answer="reason_first"), context, frame)
+    worker(frame)
+    assert worker.notes == {}
+
+
+def test_remedy_keeps_every_byte(context: StepContext) -> None:
+    fields = {"fields": [{"name": "reason", "kind": "text"}, "label"]}
+    frame = frame_of(record(0, reason="第一行\n\n  第二行\t完"))
+    worker = noting(chat_of(prompt=PROMPT, answer=fields), context, frame)
+    assert "理由：第一行\n\n  第二行\t完\n" in contents(worker(frame))[2]
+    assert worker.notes == {}
+
+
+def test_several_forms_count_what_they_change_together(context: StepContext) -> None:
+    rows = [record(number, reason="一\n二", description="一\n二") for number in range(40)]
+    frame = frame_of(*rows)
+    worker = noting(chat_of(**MIXED), context, frame)
+    worker(frame)
+    forms = worker.notes["answer forms"]
+    assert worker.notes["changed_answers"] == {
+        "reason line_breaks": forms["reason_first"],
+        "description line_breaks": forms["describe_then_label"],
+    }

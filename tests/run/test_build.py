@@ -146,6 +146,20 @@ def test_retries_stop_the_build_with_exit_3_unless_allowed(recipe: Make, project
     assert (made.folder / "ids.txt").read_text().split() == ["n0", "n1", "n3"]
 
 
+def test_run_after_a_partial_build_tries_the_records_that_were_left(recipe: Make, project: Path) -> None:
+    log = str(project / "log")
+    it = recipe(Numbers(count=4), Work(log=log, fail=("2",)))
+    build(it, Options(allow_partial=True))
+    before = log_lines(project)
+    again = build(it, Options(allow_partial=True))
+    assert not again.report.reused
+    assert (again.report.steps[1].cached, again.report.retry) == (3, 1)
+    assert log_lines(project) == before + 1
+    with pytest.raises(BuildFailed, match="1 records could not be answered"):
+        build(it)
+    assert log_lines(project) == before + 2
+
+
 def test_missing_column_is_found_before_anything_is_paid(recipe: Make, project: Path) -> None:
     with pytest.raises(RecipeErrors, match="column `txt`") as caught:
         build(recipe(Numbers(count=4), Work(log=str(project / "log")), DropShort(min_chars=1, by="txt")))

@@ -103,8 +103,8 @@ def test_limit_of_the_recipe_bounds_the_time_of_the_plan(server: Loopback, make:
 
 def test_records_are_bound_to_models_by_content_and_weight(server: Loopback, make: Make) -> None:
     server.models = ("large", "small")
-    one = [{"base_url": server.url, "model": "large", "weight": 3.0, "price_in": 1.0}]
-    two = [*one, {"base_url": server.url, "model": "small", "price_in": 0.1}]
+    one = [{"base_url": server.url, "model": "large", "weight": 3.0, "price_in": 1.0, "price_out": 2.0}]
+    two = [*one, {"base_url": server.url, "model": "small", "price_in": 0.1, "price_out": 0.2}]
     assert build(load(make(steps=1, model="large", endpoints=one))).report.steps[1].calls == 40
     alone = server.count
     report = build(load(make(steps=1, endpoints=two))).report

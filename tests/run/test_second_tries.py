@@ -113,6 +113,22 @@ def test_one_empty_answer_is_one_records_own(make: Make, server: Loopback) -> No
     assert server.count == RECORDS
 
 
+def test_run_after_a_partial_build_asks_only_for_what_was_left_and_completes_it(
+    make: Make, server: Loopback
+) -> None:
+    server.script = lambda call: Reply(content="") if call.id in ("t0", "t7") else None
+    partial = build(load(make()), Options(allow_partial=True))
+    assert (partial.report.retry, partial.report.steps[1].records_out) == (2, RECORDS - 2)
+    asked = server.count
+    server.script = lambda call: None
+    whole = build(load(make()))
+    assert server.count == asked + 2
+    assert (whole.report.reused, whole.report.retry) == (False, 0)
+    assert whole.report.steps[1].records_out == RECORDS
+    assert build(load(make())).report.reused
+    assert server.count == asked + 2
+
+
 def test_words_that_no_answer_keeps_to_are_not_asked_for_forever(make: Make, server: Loopback) -> None:
     step = "annotate.describe: {template: ask.j2, banned: [可能], max_tries: 3, on_fail: keep}"
     server.script = lambda call: Reply(content='{"description": "可能是猫"}')

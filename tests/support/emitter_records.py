@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 from PIL import Image
 
+from datakit.core.outcome import Reject
 from datakit.core.record import COLUMNS
 from datakit.core.settings import RunSettings
 from datakit.core.step_context import StepContext
@@ -80,12 +81,21 @@ def tools_in(folder: Path) -> StepContext:
     return StepContext(base=folder, project=folder, name="shop", run=RunSettings(workers=1))
 
 
-def emit(emitter: Emitter, folder: Path, rows: list[dict[str, Any]]) -> tuple[Path, list[Artifact]]:
-    """The build's folder and what the emitter says it wrote; nothing hidden is left behind."""
+def emit(
+    emitter: Emitter, folder: Path, rows: list[dict[str, Any]], left_out: list[Reject] | None = None
+) -> tuple[Path, list[Artifact]]:
+    """The build's folder and what the emitter says it wrote; nothing hidden is left behind.
+
+    Every record is written unless `left_out` takes those that are not.
+    """
     target = folder / "build"
     target.mkdir()
     frame = pl.DataFrame(rows, schema=SCHEMA)
-    artifacts = emitter.write(HeldRecords(frame), target, tools_in(folder))
+    context = tools_in(folder)
+    artifacts = emitter.write(HeldRecords(frame), target, context)
+    assert left_out is not None or context.left_out == []
+    if left_out is not None:
+        left_out += context.left_out
     assert [path for path in target.rglob(".*") if path.name.startswith(".")] == []
     assert {item.path for item in artifacts} <= {
         path.relative_to(target).as_posix() for path in target.rglob("*")

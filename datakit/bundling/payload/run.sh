@@ -41,6 +41,7 @@ gpus=${GPUS:-$((TRAIN_GPUS / TRAIN_NODES))}
 port=${PORT:-$SERVE_PORT}
 # The trainer's preprocessing workers share the cores: with every core each, 12 of them read 3 records/s instead of 110.
 workers=$(sed -n 's/^preprocessing_num_workers: *//p' "$data/train.yaml")
+case $workers in *[!0-9]*) workers=1 ;; esac # bash would run what stands in a number
 cores=$("$python" -c 'import os; print(os.cpu_count() or 1)')
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((cores / ${workers:-1} > 0 ? cores / ${workers:-1} : 1))}
 

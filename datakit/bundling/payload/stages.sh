@@ -29,7 +29,12 @@ read_flags() { # flags: the words of a setting such as TRAIN_FLAGS, which may ha
   read -r -d '' -a flags <<<"$1" || true # it ends at no delimiter, which read counts as a failure
 }
 
-log_file() { printf '%s/logs/%s-%s-%s.log' "$run" "$1" "$(date +%Y%m%dT%H%M%S)" "$$"; }
+log_file() { # a new log that only its owner may read
+  local path
+  path="$run/logs/$1-$(date +%Y%m%dT%H%M%S)-$$.log"
+  (umask 077 && : >"$path")
+  printf '%s' "$path"
+}
 
 logged() { # logged NAME COMMAND...: output on the terminal and in the log, the command's own exit code
   local log
@@ -153,6 +158,7 @@ run_stages() { # run_stages [--again] [stage ...]: all but serve alone, where no
   [ ${#wanted[@]} -gt 0 ] || wanted=(check train export predict evaluate)
   case ${port:?} in *[!0-9]*) usage_error "PORT is $port, which is no port: give a number" ;; esac
   mkdir -p "${run:?}/logs" "$run/stages"
+  chmod 700 "$run/logs" 2>/dev/null || true # on some mounts modes cannot be set
   lock_run
   for stage in "${wanted[@]}"; do
     case ${rank:?}:$stage in

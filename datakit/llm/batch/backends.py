@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from datakit.core.call_stats import CallStats
 from datakit.core.errors import StopProvider
+from datakit.core.scripts import shell_words
 from datakit.llm._faults import Fault
 from datakit.llm.batch import files as batch_files
 from datakit.llm.batch.journal import Entry, Way
@@ -163,8 +163,8 @@ class ManualBackend:
     async def look(self, entry: Entry) -> Ended | Fault | int:
         if _is_whole(entry.output):
             return Ended("line_missing")
-        names = map(shlex.quote, (_shown(entry.input), _shown(entry.output), self._model))
-        command = "vllm run-batch -i {} -o {} --model {}".format(*names)
+        words = ["-i", _shown(entry.input), "-o", _shown(entry.output), "--model", self._model]
+        command = shell_words(["vllm", "run-batch", *words])
         self._stats.to_run[command] = len(entry.known.ids)
         return Fault("retry", WAITS, f"asked in {entry.input}, which nobody has run yet")
 

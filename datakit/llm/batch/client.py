@@ -6,10 +6,12 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
+from datakit.core.credentials import Mask, credentials, without_user
 from datakit.core.errors import BudgetSpent, DatakitError, StopProvider, UserError
 from datakit.core.record import digest
 from datakit.core.step_context import StepContext
 from datakit.llm._dialect import Dialect
+from datakit.llm._echoes import cleaned
 from datakit.llm._endpoint import Endpoint
 from datakit.llm._faults import Fault
 from datakit.llm._judge import Spent
@@ -36,6 +38,7 @@ class Batches:
         self.notes: dict[str, Any] = {"attempts": self._attempts}
         # The hours in a queue are no measure of work, and the price is not that of a call.
         self.marks: dict[str, Any] = {"seconds": None, "price_factor": self._factor}
+        self._mask = Mask(credentials(context.llm.key_names()).values())
         provider = provider_of(first)
         if not provider.batch_path:
             raise UserError(
@@ -49,7 +52,10 @@ class Batches:
         if price is None:
             self._note(unknown_price(first.model))
         if others and context.run.mode == "batch":
-            self._note(f"Batches go to one endpoint of a model only, the first ({first.base_url}).")
+            self._note(
+                "Batches go to one endpoint of a model only, "
+                f"the first ({without_user(first.base_url or '')})."
+            )
         self._endpoint: Endpoint | None = None
         backend: BatchBackend = ManualBackend(first.model, context.stats)
         address = ""
@@ -57,7 +63,7 @@ class Batches:
         if context.run.mode == "batch":
             self._endpoint = Endpoint(first, attempts=Counter(), note=self._note)
             backend = ServiceBackend(BatchService(self._endpoint))
-            address = digest(self._endpoint.address).hex()
+            address = digest(provider.base_url).hex()
         store = context.run.store_folder(context.project)
         self._scheduler = BatchScheduler(
             settings=first,
@@ -89,7 +95,7 @@ class Batches:
         tries = 0
         while True:
             delivery = await self._scheduler.answer(request, further)
-            what = delivery.what
+            what = cleaned(delivery.what, self._mask)
             if not (isinstance(what, Fault) and what.reason == WAITS):
                 spent.calls += 1
                 self._attempts[what.reason if isinstance(what, Fault) else "answered"] += 1

@@ -19,6 +19,7 @@ from typing import BinaryIO, Literal
 from pydantic import BaseModel, ValidationError
 
 from datakit.core.errors import UserError
+from datakit.core.private_files import private_folder
 
 _FORGET_S = 30 * 86_400
 """Providers keep what a batch answered for so long (OpenAI: 30 days)."""
@@ -152,7 +153,7 @@ class BatchFolder:
     @contextmanager
     def _guard(self) -> Iterator[None]:
         """Keeps others from taking a place that is just being made for one that was left behind."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self.folder)
         with open(self.folder / ".lock", "ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import orjson
 
+from datakit.core.credentials import Mask
 from datakit.core.errors import StopProvider
 from datakit.llm._endpoint import Endpoint
 from datakit.llm._faults import Fault
@@ -100,7 +101,7 @@ class BatchService:
         async def go() -> None:
             partial = target.with_suffix(".part")
             content = await self._face.files.content(file_id)  # whole, so that the package tries again
-            partial.write_bytes(content.content)
+            partial.write_bytes(self._mask.in_answers(content.content))
             os.replace(partial, target)
 
         await self._safely(go, file_id)
@@ -120,6 +121,7 @@ class BatchService:
         if any(error.code == "token_limit_exceeded" for error in errors):
             return None
         words = "; ".join(f"{error.code}: {error.message}" for error in errors[:5]) or "no reason was given"
+        words = self._mask(words)
         fault = self.provider.fault(400, {}, orjson.dumps({"error": {"message": words}}))
         if fault.fate == "stop":
             return await self._endpoint.stop(fault)
@@ -131,6 +133,10 @@ class BatchService:
             f"{self._address} cannot be reached; the last failure: {why}",
             "What was answered is stored, and batches that were sent go on: run the same command later.",
         )
+
+    @property
+    def _mask(self) -> Mask:
+        return self._endpoint.connection.mask
 
     @property
     def _address(self) -> str:
@@ -145,11 +151,11 @@ class BatchService:
         except APIStatusError as error:
             response = error.response
             content = orjson.dumps({"error": error.body}) if error.body else str(error).encode()
+            content = self._mask.in_bytes(content)
             fault = self.provider.fault(response.status_code, response.headers, content)
         except (APIConnectionError, APIResponseValidationError, AttributeError, ValueError) as error:
             # The last two: the package makes no object of a body that is no JSON, such as a proxy's page.
-            fault = Fault("again", "connection_lost", f"{type(error).__name__}: {error}"[:300])
-        fault = self._endpoint.connection.safe(fault)
+            fault = Fault("again", "connection_lost", self._mask(f"{type(error).__name__}: {error}")[:300])
         if fault.fate == "again":
             raise Unreachable(fault)
         raise await self._stopped(fault, batch_id)

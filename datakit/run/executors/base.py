@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
+from datakit.core.credentials import masked
 from datakit.core.errors import DatakitError
 from datakit.core.outcome import Outcome, Retry
 from datakit.core.transform import Row
@@ -83,5 +85,5 @@ def notes_of(workers: Iterable[RowWorker | AsyncRowWorker]) -> Row:
 def unexpected(error: Exception) -> Retry:
     """What becomes of a record at which a worker failed in a way that nobody foresaw."""
     if os.environ.get("DATAKIT_DEBUG"):
-        traceback.print_exception(error)
-    return Retry("unexpected_error", f"{type(error).__name__}: {error}")
+        sys.stderr.write(masked("".join(traceback.format_exception(error))))
+    return Retry("unexpected_error", masked(f"{type(error).__name__}: {error}"))

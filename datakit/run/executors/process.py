@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from datakit.core.credentials import worker_environment
 from datakit.core.errors import DatakitError, UserError
 from datakit.core.outcome import Outcome, Retry
 from datakit.core.step_context import StepContext
@@ -48,6 +49,7 @@ class ProcessExecutor:
                 f"{annotator.name()} cannot be sent to a worker process: {error}",
                 remedy="Define the transform in a module that can be imported, not in a notebook.",
             ) from None
+        self._environment = worker_environment(annotator.credentials(context), context.llm.key_names())
         self.notes: Row = {}
         self._count = context.run.workers or default_workers()
         self._children: list[_Child] = []
@@ -103,7 +105,7 @@ class ProcessExecutor:
             [sys.executable, "-m", "datakit.run.executors.process_worker", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
-            env={**os.environ, **_ONE_THREAD},
+            env={**self._environment, **_ONE_THREAD},
         )
         theirs.close()
         pipe = Connection(ours.detach())
