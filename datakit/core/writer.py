@@ -121,6 +121,10 @@ class Writer:
         targets = (text for role, text in turns if role not in PROMPT_ROLES)
         if fault := next((fault for text in targets if (fault := _broken(text, images=True))), None):
             return fault
+        in_system = sum(text.count(IMAGE) for role, text in turns if role == "system")
+        if in_system:  # trainers keep the system's text apart and look for pictures in the turns alone
+            words = f"the system turn has {in_system} <image> places; write them into the user's turns"
+            return Rejected("image_places", words)
         places = sum(text.count(IMAGE) for _, text in turns)
         if places != images:
             return Rejected(

@@ -360,6 +360,19 @@ def test_given_messages_are_kept_escaped_and_checked(context: StepContext) -> No
     assert contents(replaced)[-1] == CART
 
 
+@pytest.mark.parametrize("user", ["看", "<image>看"])
+def test_place_in_the_system_turn_of_a_kept_chat_is_that_records_own_trouble(
+    context: StepContext, user: str
+) -> None:
+    said = [("system", "参考<image>"), ("user", user), ("assistant", "猫")]
+    turns = [{"role": role, "content": content} for role, content in said]
+    images = ["/a.jpg", "/b.jpg"][: 1 + user.count("<image>")]
+    batch = run(Chat(**V2, keep_messages=True), context, record(0), record(1, images=images, messages=turns))
+    assert batch.frame["id"].to_list() == ["r0"]
+    assert [reject.reason for reject in batch.rejects] == ["image_places"]
+    assert "the system turn has 1 <image> places" in batch.rejects[0].detail
+
+
 def test_empty_answer_within_a_given_dialogue_is_that_records_own_trouble(context: StepContext) -> None:
     said = [("user", "搜"), ("assistant", ""), ("observation", "结果"), ("assistant", "猫")]
     turns = [{"role": role, "content": content} for role, content in said]
