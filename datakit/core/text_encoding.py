@@ -180,6 +180,11 @@ def fitting_encodings(lines: Sequence[bytes]) -> list[str]:
     return [best, others[0], *(name for name in others[1:] if ranks[name] * lead >= ranks[best])]
 
 
+_IN_WORD = re.compile(r"[A-Za-z][\u00c0-\u00ff]|[\u00c0-\u00ff][A-Za-z]")
+_ALONE = re.compile(r"(?<![^\W_])[\u00c0-\u00ff](?![^\W_])")
+"""A letter that is a whole word: 猫 of GB 18030 is è of UTF-8."""
+
+
 def is_surely_utf8(data: bytes) -> bool:
     """Whether bytes that are valid UTF-8 hold what is hardly anything else."""
     return _SURE_UTF8.search(data) is not None
@@ -187,9 +192,10 @@ def is_surely_utf8(data: bytes) -> bool:
 
 def doubtful_encodings(lines: Sequence[bytes]) -> list[str]:
     """The old encodings that lines of valid UTF-8 read well in too, when nothing says that they are UTF-8."""
-    signs = set(b"".join(lines).decode(UTF8, "replace")) - set("µªº")  # units are letters for Unicode
-    if all(sign < "\u0100" for sign in signs):
-        return []  # é and ü alone: the usual text of Western Europe, and rare pairs of old encodings
+    text = b"\n".join(lines).decode(UTF8, "replace")
+    signs = set(text) - set("µªº")  # units are letters for Unicode
+    if all(sign < "\u0100" for sign in signs) and (_IN_WORD.search(text) or not _ALONE.search(text)):
+        return []  # é and ü in words: the usual text of Western Europe, and rare pairs of old encodings
     if any(map(is_surely_utf8, lines)) or not any(sign > "\x7f" and sign.isalpha() for sign in signs):
         return []
     return [name for name in fitting_encodings(lines) if name in _OLD]

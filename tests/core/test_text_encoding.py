@@ -212,6 +212,12 @@ def test_a_name_that_is_no_encoding_is_refused(name: str) -> None:
         known_encoding(name)
 
 
-@pytest.mark.parametrize("text", ["id,label\n1,é\n", "café\n", "ü", "5 µm ± 2°"])
-def test_western_letters_alone_are_utf8(text: str) -> None:
+@pytest.mark.parametrize("text", ["id,label\n1,été\n", "café\n", "über", "à la carte, café", "5 µm ± 2°"])
+def test_western_letters_in_words_are_utf8(text: str) -> None:
     assert decoded(text.encode(), Path("labels.csv")) == text
+
+
+@pytest.mark.parametrize("sign", ["猫", "茅", "眉"])
+def test_a_sign_that_is_a_western_letter_by_itself_is_asked_about(sign: str) -> None:
+    with pytest.raises(UserError, match="it may be in .*gb18030"):
+        decoded(f"id,label\n1,{sign}\n".encode("gb18030"), Path("labels.csv"))
