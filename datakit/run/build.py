@@ -31,6 +31,7 @@ from datakit.run import manifest as manifests
 from datakit.run.build_inputs import BuildInputs
 from datakit.run.columns import check_columns
 from datakit.run.compared_records import compared_records, image_digests
+from datakit.run.dropped import over_reject_rate
 from datakit.run.emission import emit
 from datakit.run.engine import Engine
 from datakit.run.kept_files import keep_files
@@ -206,7 +207,7 @@ class _Maker:
         try:
             with self.progress:
                 frames = engine.run(self.recipe.steps)
-                self._check_rejects(report)
+                self._check_rejects(report, engine.rejects_file)
                 self._check_retries(report)
                 self._check_pictures(engine)
                 target = work / "out"
@@ -238,7 +239,7 @@ class _Maker:
         artifacts: list[Artifact] = []
         for step in self.recipe.emitters:
             artifacts += emit(step, len(self.recipe.steps) + step.number, frames, target, engine)
-            self._check_rejects(report, report.steps[-1])
+            self._check_rejects(report, engine.rejects_file, report.steps[-1])
         return artifacts
 
     def _finish(
@@ -281,25 +282,16 @@ class _Maker:
         manifest.artifacts = draft.stamps(stamps, {item.path for item in artifacts if item.kind == "image"})
         draft.write_manifest(manifest)
 
-    def _check_rejects(self, report: BuildReport, emitter: StepReport | None = None) -> None:
-        """Holds what steps dropped, and the files of an emitter lack besides, against the rate allowed."""
-        intended = {step.number for step in self.recipe.steps if isinstance(step.transform, TableTransform)}
-        steps = [step for step in report.steps if step.number not in intended]
+    def _check_rejects(self, report: BuildReport, rejects: Path, emitter: StepReport | None = None) -> None:
+        tables = {step.number for step in self.recipe.steps if isinstance(step.transform, TableTransform)}
+        steps = [step for step in report.steps if step.number not in tables]
         steps = [step for step in steps if not step.emits or step is emitter]
-        total = sum(step.added for step in steps)
-        rejected = sum(sum(step.rejected.values()) for step in steps)
-        allowed = self.recipe.run.max_reject_rate
-        if total and rejected / total > allowed:
-            reasons = ", ".join(
-                f"{reason} {count} (step {step.number}, {step.name})"
-                for step in steps
-                for reason, count in sorted(step.rejected.items())
-            )
+        words = over_reject_rate(steps, self.recipe.run.max_reject_rate, rejects)
+        if words:
             place = failed_build(self.place.folder).rejects_file
             raise BuildFailed(
-                f"{rejected:,} of {total:,} records were rejected, more than run.max_reject_rate "
-                f"({allowed:.1%}) allows: {reasons}.\n  Each is in {place} with its source line. "
-                "Mend them, or allow more with run.max_reject_rate."
+                f"{words}  Each is in {place} with its source line. Mend them, or allow more with "
+                "run.max_reject_rate."
             )
 
     def _check_pictures(self, engine: Engine) -> None:

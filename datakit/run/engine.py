@@ -14,18 +14,18 @@ import orjson
 import polars as pl
 
 from datakit.artifacts import names
-from datakit.artifacts.rejects import read_rejects
 from datakit.artifacts.report import StepReport
 from datakit.core.chat_columns import chat_columns
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.factored_chats import CHATS, FactoredChats
-from datakit.core.outcome import RETRY, Batch, Reject, reject_rows
+from datakit.core.outcome import RETRY, Batch, Reject
 from datakit.core.step_context import Declaring, StepContext
 from datakit.core.transform import Annotator, Guard, Reader, Renderer, Reviser, TableTransform
 from datakit.core.workers import BatchWorker, FactoredChatsWorker, Worker
 from datakit.recipe.recipe import Step
 from datakit.run.annotation import TRACE, Annotation
 from datakit.run.columns import merged
+from datakit.run.dropped import nothing_left, without_known_ids
 from datakit.run.picture_task import no_pictures, picture_need, says_text_only
 from datakit.run.policy import Pay, Policy, Traces
 from datakit.run.progress import Progress
@@ -101,7 +101,7 @@ class Engine:
                     if report.records_out == 0 and (report.records_in or isinstance(step.transform, Reader)):
                         only_retries = report.retry > 0 and not report.rejected
                         code = Exit.PARTIAL if only_retries else Exit.FAILED
-                        raise NothingLeft(self._nothing_left(step, report), code)
+                        raise NothingLeft(nothing_left(step, report, self.rejects_file), code)
                 if frames is not None and frames is not after:
                     frames.remove()
                 frames = after
@@ -187,7 +187,7 @@ class Engine:
         keeps = CHATS in columns and chat_columns(self.context).messages == "instead"
         self.progress.start(report.name, 0)
         for batch in self._chosen(reader.read(context)):
-            fresh, twice = _unique(batch.frame, seen_ids)
+            fresh, twice = without_known_ids(batch.frame, seen_ids)
             report.added += batch.frame.height + len(batch.rejects)
             self._reject([*batch.rejects, *twice], report)
             report.notes.update(batch.notes)
@@ -352,17 +352,6 @@ class Engine:
                 f"added, but {leaving}. This is a fault of the transform; please report it."
             )
 
-    def _first_reject(self, number: int) -> dict[str, Any]:
-        return next((line for line in read_rejects(self.rejects_file) if line["step"] == number), {})
-
-    def _nothing_left(self, step: Step, report: StepReport) -> str:
-        counts = [*sorted(report.rejected.items()), *([(RETRY[:-1], report.retry)] if report.retry else [])]
-        reasons = ", ".join(f"{reason} {count}" for reason, count in counts)
-        first = self._first_reject(report.number)
-        example = f"\n  For example {first['id']}: {first['detail']}" if first else ""
-        what = f"step {step.number} ({step.name}) left no record: {reasons or 'none came in'}"
-        return f"{step.where}\n  {what}{example}"
-
 
 def _groups(steps: Sequence[Step]) -> Iterator[list[Step]]:
     """Steps that run together: a guard or renderer, and those after it that do not compare records."""
@@ -388,20 +377,6 @@ def _limited(batches: Iterator[Batch], limit: int | None) -> Iterator[Batch]:
         left -= min(left, batch.frame.height)
         if left == 0:
             return
-
-
-def _unique(frame: pl.DataFrame, seen_ids: set[str]) -> tuple[pl.DataFrame, list[Reject]]:
-    """The records whose id no earlier source used, and the others as rejects."""
-    ids = frame["id"].to_list()
-    if seen_ids.isdisjoint(ids):
-        seen_ids.update(ids)
-        return frame, []
-    twice = [index for index, id_ in enumerate(ids) if id_ in seen_ids]
-    seen_ids.update(ids)
-    words = "an earlier source has a record of this id"
-    rejects = reject_rows(frame[twice], "duplicate_id", [words] * len(twice))
-    dropped = set(twice)
-    return frame[[index for index in range(len(ids)) if index not in dropped]], rejects
 
 
 def _with_schema(frame: pl.DataFrame, schema: dict[str, Any]) -> pl.DataFrame:

@@ -1,0 +1,63 @@
+"""What steps drop: records of a known id, more than a recipe allows, all of them; each with an example."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from datakit.artifacts.rejects import read_rejects
+from datakit.artifacts.report import StepReport
+from datakit.core.outcome import RETRY, Reject, reject_rows
+from datakit.recipe.recipe import Step
+
+
+def over_reject_rate(steps: Sequence[StepReport], allowed: float, rejects: Path) -> str:
+    """The words of an error when more than the share `allowed` was rejected; else "".
+
+    `steps` are those whose rejects count, `rejects` the file in which they stand with their source lines.
+    """
+    total = sum(step.added for step in steps)
+    rejected = sum(sum(step.rejected.values()) for step in steps)
+    if not total or rejected / total <= allowed:
+        return ""
+    reasons = ", ".join(
+        f"{reason} {count} (step {step.number}, {step.name})"
+        for step in steps
+        for reason, count in sorted(step.rejected.items())
+    )
+    words = f"{rejected:,} of {total:,} records were rejected, more than run.max_reject_rate "
+    return f"{words}({allowed:.1%}) allows: {reasons}.\n{_example({step.number for step in steps}, rejects)}"
+
+
+def _example(numbers: set[int], rejects: Path) -> str:
+    """The first reject of some steps, on a line of its own; "" where there is none."""
+    for reject in read_rejects(rejects):
+        if reject["step"] in numbers:
+            place = f" ({reject['source_file']}:{reject['source_line']})" if reject["source_file"] else ""
+            return f"  For example {reject['id']}{place}: {reject['detail'] or reject['reason']}\n"
+    return ""
+
+
+def nothing_left(step: Step, report: StepReport, rejects: Path) -> str:
+    """The words of an error for a step behind which there is no record."""
+    counts = [*sorted(report.rejected.items()), *([(RETRY[:-1], report.retry)] if report.retry else [])]
+    reasons = ", ".join(f"{reason} {count}" for reason, count in counts)
+    example = _example({report.number}, rejects).rstrip()
+    what = f"step {step.number} ({step.name}) left no record: {reasons or 'none came in'}"
+    return f"{step.where}\n  {what}" + (f"\n{example}" if example else "")
+
+
+def without_known_ids(frame: pl.DataFrame, seen_ids: set[str]) -> tuple[pl.DataFrame, list[Reject]]:
+    """The records whose id no earlier source used, and the others as rejects."""
+    ids = frame["id"].to_list()
+    if seen_ids.isdisjoint(ids):
+        seen_ids.update(ids)
+        return frame, []
+    twice = [index for index, id_ in enumerate(ids) if id_ in seen_ids]
+    seen_ids.update(ids)
+    words = "an earlier source has a record of this id"
+    rejects = reject_rows(frame[twice], "duplicate_id", [words] * len(twice))
+    dropped = set(twice)
+    return frame[[index for index in range(len(ids)) if index not in dropped]], rejects
