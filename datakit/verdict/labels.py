@@ -58,11 +58,12 @@ def label_conflict(build: BuildFolder) -> Seen | None:
     table = table.with_columns(group=pl.Series(shared_values(table, [*same, "alone"])))
     conflicts = table.filter(pl.col("answer").n_unique().over("group") > 1).sort("id")
     count, groups = conflicts.height, conflicts["group"].n_unique()
-    words = f"{records(count)} in {groups:,} group{'s' if groups != 1 else ''} are" if count else "none are"
+    several = f"{groups:,} group{'s' if groups != 1 else ''}"
+    words = f"{records(count)} in {several} differ" if count else "none differ"
     conflicts = conflicts.with_columns(same_as=pl.col("id").first().over("group")).sort("same_as", "id")
     review = [name for name in looks if name == "review"]
-    what = "pictures that are equal or look alike" if "look" in same else f"equal pictures ({how})"
-    statement = f"No records that ask the same about {what}, or the same text alone, are answered differently"
+    what = "a picture and those like it" if "look" in same else f"a picture ({how})"
+    statement = f"One question about {what} has one answer, and so has one text without a picture"
     return Seen(statement, count, words, conflicts.select(*SHOWN, "answer_text", "same_as", *review).lazy())
 
 
