@@ -133,6 +133,8 @@ def _verdict(plan: Plan) -> str:
     place = show_path(Path(plan.folder))
     if plan.unchanged:
         return f"Nothing has changed: a build would keep {place} as it is."
+    if plan.stops:
+        return f"A build would make nothing: {plan.stops}Mend them, or allow more with run.max_reject_rate."
     if not plan.calls:
         return f"A build would make {place} anew without a call."
     paid_steps = [step for step in plan.steps if step.model and step.calls]

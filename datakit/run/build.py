@@ -25,13 +25,13 @@ from datakit.core.files import FileDigests
 from datakit.core.providers import AUTO
 from datakit.core.settings import LlmSettings
 from datakit.core.step_context import StepContext
-from datakit.core.transform import Artifact, TableTransform
+from datakit.core.transform import Artifact
 from datakit.recipe.recipe import Recipe
 from datakit.run import manifest as manifests
 from datakit.run.build_inputs import BuildInputs
 from datakit.run.columns import check_columns
 from datakit.run.compared_records import compared_records, image_digests
-from datakit.run.dropped import over_reject_rate
+from datakit.run.dropped import counting, over_reject_rate
 from datakit.run.emission import emit
 from datakit.run.engine import Engine
 from datakit.run.kept_files import keep_files
@@ -283,9 +283,7 @@ class _Maker:
         draft.write_manifest(manifest)
 
     def _check_rejects(self, report: BuildReport, rejects: Path, emitter: StepReport | None = None) -> None:
-        tables = {step.number for step in self.recipe.steps if isinstance(step.transform, TableTransform)}
-        steps = [step for step in report.steps if step.number not in tables]
-        steps = [step for step in steps if not step.emits or step is emitter]
+        steps = counting(self.recipe, report.steps, emitter)
         words = over_reject_rate(steps, self.recipe.run.max_reject_rate, rejects)
         if words:
             place = failed_build(self.place.folder).rejects_file

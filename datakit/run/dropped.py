@@ -10,7 +10,17 @@ import polars as pl
 from datakit.artifacts.rejects import read_rejects
 from datakit.artifacts.report import StepReport
 from datakit.core.outcome import RETRY, Reject, reject_rows
-from datakit.recipe.recipe import Step
+from datakit.core.transform import TableTransform
+from datakit.recipe.recipe import Recipe, Step
+
+
+def counting(
+    recipe: Recipe, reports: Sequence[StepReport], emitter: StepReport | None = None
+) -> list[StepReport]:
+    """The steps whose rejects count: no tables, which drop on purpose, and of the emitters the one given."""
+    tables = {step.number for step in recipe.steps if isinstance(step.transform, TableTransform)}
+    steps = [step for step in reports if step.number not in tables]
+    return [step for step in steps if not step.emits or step is emitter]
 
 
 def over_reject_rate(steps: Sequence[StepReport], allowed: float, rejects: Path) -> str:

@@ -18,6 +18,7 @@ from datakit.core.transform import Annotator, Emitter, Row
 from datakit.recipe.recipe import Recipe, Step
 from datakit.run import manifest as manifests
 from datakit.run.columns import check_columns
+from datakit.run.dropped import counting, over_reject_rate
 from datakit.run.dry_run import DryRun, Lookup
 from datakit.run.engine import Engine
 from datakit.run.explain_changes import Earlier, why_build, why_calls
@@ -86,6 +87,9 @@ class Plan(BaseModel):
     budget_usd: float | None = None
     """The recipe's `run.budget_usd`: more is never spent."""
     notes: list[str] = Field(default_factory=list)
+    stops: str = ""
+    """Why a build would end without a data set, as far as the steps up to the last paid one tell: too many
+    rejects."""
 
     @property
     def calls(self) -> int:
@@ -178,6 +182,9 @@ def plan(
             notes=notes,
         )
         plan.steps = _steps(recipe, engine, dry.lookups, earlier, estimate)
+        plan.stops = over_reject_rate(
+            counting(recipe, engine.reports), recipe.run.max_reject_rate, engine.rejects_file
+        )
         return plan
     finally:
         store.close()

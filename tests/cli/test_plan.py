@@ -44,6 +44,15 @@ def test_plan_agrees_with_the_build_that_follows(datakit: Run, recipe: Path) -> 
     assert "keep build/toy as it is" in datakit("plan", recipe).out
 
 
+def test_plan_says_that_a_build_would_stop_at_too_many_rejects(datakit: Run, recipe: Path) -> None:
+    plan = plan_of(datakit, recipe, "--set", "run.max_reject_rate=0.1")
+    assert "3 of 6 records were rejected" in plan["stops"]
+    assert "For example" in plan["stops"]
+    assert "A build would make nothing" in datakit("plan", recipe, "--set", "run.max_reject_rate=0.1").out
+    assert datakit("build", recipe, "--no-card", "--set", "run.max_reject_rate=0.1").code == 1
+    assert plan_of(datakit, recipe)["stops"] == ""
+
+
 def test_changed_parameter_is_named_with_its_cost(datakit: Run, recipe: Path) -> None:
     datakit("build", recipe, "--no-card")
     plan = plan_of(datakit, recipe, "--set", "toy.work.times=3")
