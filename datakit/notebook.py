@@ -139,6 +139,9 @@ def _given(frame: pl.DataFrame, folder: Path) -> RecordFrames:
     return frames
 
 
+_LOOK_S = 0.2
+
+
 def outside_loop(work: Callable[[], T], cancel: Callable[[], None]) -> T:
     """Runs `work` here, or in a thread of its own when an event loop is running (as in notebooks).
 
@@ -164,7 +167,8 @@ def outside_loop(work: Callable[[], T], cancel: Callable[[], None]) -> T:
     try:
         with _interrupt_raises():  # from before it starts: work may be interrupted at once
             thread.start()
-            finished.wait()
+            while not finished.wait(_LOOK_S):  # a signal just before a wait begins is seen at its end only
+                pass
     except KeyboardInterrupt:
         cancel()
         if thread.ident is not None:

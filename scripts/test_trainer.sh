@@ -21,7 +21,7 @@ torch=(torch==2.13.0)
 bare=(llamafactory==0.9.5 torchvision==0.28.0)
 rest=(
   transformers==5.6.0 datasets==4.0.0 accelerate==1.11.0 peft==0.18.1 trl==0.24.0
-  av omegaconf scipy matplotlib sentencepiece pillow 'pytest>=8.3'
+  'av>=10,<=16.0.0' omegaconf scipy matplotlib sentencepiece pillow 'pytest>=8.3'
 )
 mark=$(printf '%s\n' "${torch[@]}" "${bare[@]}" "${rest[@]}" | cat - "$root/pyproject.toml" | cksum)
 

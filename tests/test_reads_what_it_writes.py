@@ -215,7 +215,7 @@ def test_what_a_format_has_no_place_for_is_refused_and_comes_back_elsewhere(
     turns, count, values, refusing = PARTLY[chat]
     before = record(turns, *pictures[:count], **values)
     if way in refusing:
-        with pytest.raises(UserError, match=r"record r1 has|no place for turn_loss"):
+        with pytest.raises(UserError, match=r"such as r1 \(\w+\): the record has|no place for turn_loss"):
             back(way, [before], built(tmp_path))
         return
     (after,) = back(way, [before], built(tmp_path))

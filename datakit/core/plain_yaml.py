@@ -43,6 +43,10 @@ _OWN = {
 """Scalars that ruamel.yaml takes for a truth value (`y`) or a number (`1e5`) and PyYAML for a text."""
 
 
+ONE_LINE = 1 << 20
+"""A width at which no value goes on to a further line: shells and people read files line by line."""
+
+
 class YamlFault(ValueError):
     """A text that is not YAML: the problem, and its line and column (from 1) where they are known."""
 

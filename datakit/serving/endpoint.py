@@ -26,8 +26,8 @@ KEY_ENV = "VLLM_API_KEY"
 """Environment variable with the server's key (`vllm serve --api-key`). No other key is ever sent."""
 _LOOKS = 3
 """Tries to have the models listed."""
-_LOOK_S = 0.1
-"""How often a request that was refused looks whether others are answered."""
+_LOOK_S, _IDLE_LOOKS = 0.1, 10
+"""How often a refused request looks whether others are answered, and how often with none on its way."""
 
 
 class NoAnswer(DatakitError):
@@ -158,8 +158,10 @@ class Endpoint:
             await connection.close()
 
     async def _others_answered(self) -> bool:
-        """Whether the server has given an answer, at the latest when no other request is under way."""
-        while not self.evidence.has_answered and self._under_way:
+        """Whether the server has given an answer, at the latest when none is under way or to be sent soon."""
+        idle = 0
+        while not self.evidence.has_answered and idle < _IDLE_LOOKS:
+            idle = 0 if self._under_way else idle + 1  # the next ones may be reading their pictures
             await asyncio.sleep(_LOOK_S)
         return self.evidence.has_answered
 

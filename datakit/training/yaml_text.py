@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from datakit.core.plain_yaml import dump
+from datakit.core.plain_yaml import ONE_LINE, dump
 from datakit.core.scripts import comment
 
 _SECTIONS = {
@@ -58,7 +58,8 @@ def train_text(head: Sequence[str], keys: dict[str, Any]) -> str:
     sections = {**_SECTIONS, "training": tuple(key for key in keys if key not in sectioned)}
     for title in ("model", "method", "data", "training", "evaluation and saving"):
         entries = {key: keys[key] for key in sections[title] if key in keys}
-        lines += ["", f"### {title}", dump(entries).rstrip()]
+        if entries:
+            lines += ["", f"### {title}", dump(entries, width=ONE_LINE).rstrip()]
     return "\n".join(lines) + "\n"
 
 
@@ -78,4 +79,4 @@ def export_text(keys: dict[str, Any], target: str) -> str:
     head = comment(
         "The served model, made of the trained one. run in this folder: llamafactory-cli export export.yaml"
     )
-    return f"{head}\n{dump(export_keys)}"
+    return f"{head}\n{dump(export_keys, width=ONE_LINE)}"

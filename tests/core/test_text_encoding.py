@@ -219,5 +219,5 @@ def test_western_letters_in_words_are_utf8(text: str) -> None:
 
 @pytest.mark.parametrize("sign", ["猫", "茅", "眉"])
 def test_a_sign_that_is_a_western_letter_by_itself_is_asked_about(sign: str) -> None:
-    with pytest.raises(UserError, match="it may be in .*gb18030"):
+    with pytest.raises(UserError, match=r"it may be in .*gb18030"):
         decoded(f"id,label\n1,{sign}\n".encode("gb18030"), Path("labels.csv"))

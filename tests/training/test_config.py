@@ -147,11 +147,6 @@ def test_texts_beside_pictures_are_no_warning_under_zero_3(tmp_path: Path) -> No
     assert "Warning" not in (tmp_path / "train.yaml").read_text("utf-8")
 
 
-def test_missing_validation_records_are_a_warning(tmp_path: Path) -> None:
-    written(emitted(tmp_path, train=90))
-    assert "no validation records" in (tmp_path / "train.yaml").read_text("utf-8")
-
-
 @pytest.mark.parametrize(
     ("model", "template"),
     [
