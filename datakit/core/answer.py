@@ -14,7 +14,7 @@ from jinja2 import nodes
 
 from datakit.core.errors import UserError
 from datakit.core.labels import LabelSet
-from datakit.core.statements import announcements, correction, second_thought
+from datakit.core.statements import announcements, correction, second_thought, unannounced
 from datakit.core.templates import Templates
 
 LABEL = "label"
@@ -81,7 +81,7 @@ class TurnFormat:
     def _markers(self) -> dict[str, re.Pattern[str]]:
         """Variable -> the visible text in front of it, in any width and spacing, where there is one."""
         return {
-            name: re.compile(_loose(before), re.IGNORECASE)
+            name: re.compile(_heading(before), re.IGNORECASE)
             for name, before in zip(self.variables, self.constants, strict=False)
             if before.strip()
         }
@@ -99,7 +99,7 @@ class TurnFormat:
         """Every text that stands where a variable is announced: at line starts, else within a line."""
         marker = self._markers.get(name)
         if marker is None:
-            return [self._loosely(text).get(name, "")]
+            return [unannounced(self._loosely(text).get(name, ""))]
         return [self._until_marker(text[match.end() :]) for match in announcements(marker, text)]
 
     def _marked_again(self, value: str) -> bool:
@@ -292,6 +292,16 @@ def _first_line(text: str) -> str:
 
 def _listed(labels: set[str]) -> str:
     return " and ".join(sorted(labels))
+
+
+def _heading(constant: str) -> str:
+    """A pattern for a heading in any width, spacing and emphasis: `**类别**：`, `【类别】`, `类别为：`."""
+    text = constant.strip()
+    if len(text) < 2 or unicodedata.normalize("NFKC", text[-1]) != ":":
+        return _loose(constant)
+    colon = _any_width(":")
+    closing = rf"(?:[*_`”\"\]]{{0,3}}\s*[为是]?\s*{colon}|】\s*{colon}?)"
+    return rf"[【\[“\"*_`]{{0,3}}{_loose(text[:-1])}{closing}\s*[*_`]{{0,3}}\s*"
 
 
 def _loose(constant: str) -> str:

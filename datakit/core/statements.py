@@ -51,6 +51,17 @@ _CALLED_ANSWER = re.compile(
 )
 
 
+_ANNOUNCES = re.compile(
+    r"[\s*_【“\"]*(?:最终|预测|正确)?的?(?:类别|答案|标签|分类|label|category|answer)[*_】”\"]*\s*[为是]?\s*[：:][*_\s]*",
+    re.IGNORECASE,
+)
+
+
+def unannounced(text: str) -> str:
+    """An answer that was to be a label alone, without the heading that a model put in front of it."""
+    return _ANNOUNCES.sub("", text, count=1) if _ANNOUNCES.match(text) else text
+
+
 def announced_elsewhere(text: str) -> bool:
     """Whether the text announces its value by another heading than that of an answer (`商品数量：5`)."""
     before, colon, _ = text.replace(":", "：").rpartition("：")
