@@ -273,7 +273,7 @@ def test_all_records_rejected_is_told_with_an_example(project: Project) -> None:
     done = project.build()
     assert done.code == 1
     assert "step 2 (guard.label) left no record: label_unknown 3" in done.err
-    assert "For example r0: `别的` is not among the 2 labels" in done.err
+    assert "train.jsonl:1): `别的` is not among the 2 labels" in done.err
     assert len(project.rejects("build/.shop.failed")) == 3
 
 
