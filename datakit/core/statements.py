@@ -59,7 +59,8 @@ _ANNOUNCES = re.compile(
 
 def unannounced(text: str) -> str:
     """An answer that was to be a label alone, without the heading that a model put in front of it."""
-    return _ANNOUNCES.sub("", text, count=1) if _ANNOUNCES.match(text) else text
+    match = _ANNOUNCES.match(text)
+    return text[match.end() :] if match else text
 
 
 def announced_elsewhere(text: str) -> bool:
