@@ -26,6 +26,7 @@ EXTRAS = {
     "paddleocr": "annotate.ocr with engine: paddleocr",
     "hub": "read.hub",
     "fast": "fewer CPU seconds a call of a model (uvloop)",
+    "socks": "endpoints behind a SOCKS proxy (aiohttp-socks, socksio)",
     "train": "training, on the GPU machine",
     "serve": "serving, on the GPU machine",
     "test": "the tests",

@@ -13,6 +13,7 @@ import pytest
 
 from datakit.core.errors import DatakitError, Exit
 from datakit.library import load
+from datakit.llm._evidence import CONFIRMED, FIRST_OPEN
 from datakit.run.build import Options, build
 from tests.support.loopback import KEY, Loopback, Reply
 
@@ -163,7 +164,7 @@ def test_good_list_of_models_hides_no_refused_chat(make: Make, server: Loopback)
     server.script = lambda call: Reply(401, "chat is not for you")
     error = ended(make())
     assert "chat is not for you" in str(error)
-    assert server.count <= 8
+    assert server.count <= CONFIRMED + 2 * FIRST_OPEN  # those in flight, and those sent as they came back
 
 
 @pytest.mark.parametrize(
