@@ -20,6 +20,7 @@ from datakit.artifacts.document import REMEDY
 from datakit.artifacts.emitted import Emitted
 from datakit.artifacts.format_version import NewerFormat
 from datakit.artifacts.manifest import Manifest
+from datakit.artifacts.place import await_build
 from datakit.artifacts.predictions import Prediction
 from datakit.artifacts.rejects import read_rejects, scan_rejects
 from datakit.artifacts.report import BuildReport
@@ -45,6 +46,10 @@ class BuildFolder(DataSet):
 
     near: Path | None = None
     """A further folder in whose project the recipe and its label file may be found, such as that of cards."""
+
+    def __post_init__(self) -> None:
+        if not self.path.exists():
+            await_build(self.path)
 
     @classmethod
     def open(cls, path: str | Path, near: Path | None = None) -> BuildFolder:

@@ -22,6 +22,7 @@ from datakit.artifacts.place import SIGNATURE, BuildPlace
 from datakit.artifacts.report import BuildReport, Finding, StepReport
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.files import FileDigests
+from datakit.core.interrupts import uninterrupted
 from datakit.core.providers import AUTO
 from datakit.core.settings import LlmSettings
 from datakit.core.step_context import StepContext
@@ -125,7 +126,7 @@ def build(
                     words = f"{_failing_words(failing)}\n  The build stands as it is: {folder}"
                     raise FailedOn(words, folder, kept)
                 kept.seconds = round(time.perf_counter() - began, 3)
-                return BuildResult(folder, kept)
+                return BuildResult(folder, kept, kept=_kept_files(place))
             check_columns(recipe, context)
             place.check({f"file {path.name}": path for path in manifests.declared_files(recipe, context)})
             preflight(
@@ -227,10 +228,11 @@ class _Maker:
             words = _failing_words(failing)
             words += f"\n  The build before stays as it was; this one lies in {failed}"
             raise FailedOn(words, failed, report)
-        kept = self.place.put(target)
+        with uninterrupted():
+            self.place.put(target)
         self.place.clear("work")
         self.place.clear("failed")
-        return BuildResult(self.place.folder, report, kept={} if kept is None else {self.place.folder: kept})
+        return BuildResult(self.place.folder, report, kept=_kept_files(self.place))
 
     def _emit(
         self, engine: Engine, frames: RecordFrames, target: Path, report: BuildReport
@@ -312,9 +314,11 @@ class _Maker:
     def _keep_account(self, engine: Engine, report: BuildReport) -> None:
         """Leaves report and rejects of a failed run where the user can read them."""
         if engine.rejects_file.exists():
-            kept = BuildDraft(self.place.make("failed"))
-            kept.copy_rejects(engine.rejects_file)
-            kept.write_report(report)
+            account = BuildDraft(self.place.beside("work") / "account")
+            account.path.mkdir(exist_ok=True)
+            account.copy_rejects(engine.rejects_file)
+            account.write_report(report)
+            self.place.fail(account.path)
         self.place.clear("work")
 
     def _needs_images(self) -> bool:
@@ -338,6 +342,10 @@ class _Maker:
     def _recipe_path(self) -> str:
         path, project = self.recipe.path, self.recipe.project
         return path.relative_to(project).as_posix() if path.is_relative_to(project) else path.name
+
+
+def _kept_files(place: BuildPlace) -> dict[Path, Path]:
+    return {} if place.kept is None else {place.folder: place.kept}
 
 
 def _why_offline(llm: LlmSettings) -> str:
