@@ -25,6 +25,7 @@ from datakit.artifacts.predictions import Prediction
 from datakit.artifacts.rejects import read_rejects, scan_rejects
 from datakit.artifacts.report import BuildReport
 from datakit.artifacts.serving import Serving
+from datakit.artifacts.written_card import WrittenCard
 from datakit.core.errors import UserError
 from datakit.core.labels import LabelSet, load_labels
 from datakit.core.plain_yaml import YamlFault, parse
@@ -261,6 +262,13 @@ class BuildFolder(DataSet):
         """What the trainer would do with every row; None where the build was not checked."""
         path = self.path / names.CHECK
         return CheckReport.load(path) if path.is_file() else None
+
+    def written_card(self) -> WrittenCard | None:
+        """Which pages are the build's card; None where none was written, or nobody can tell."""
+        try:
+            return WrittenCard.load(self.path / names.CARD)
+        except UserError:
+            return None
 
     @cached_property
     def serving(self) -> Serving | None:

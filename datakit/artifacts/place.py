@@ -20,7 +20,7 @@ from typing import Any
 
 import orjson
 
-from datakit.artifacts.names import IMAGES, INPUTS, MANIFEST, REJECTS, REPORT
+from datakit.artifacts.names import CARD, IMAGES, INPUTS, MANIFEST, REJECTS, REPORT
 from datakit.core.errors import UserError
 from datakit.core.exchange import exchange
 from datakit.core.files import FileDigests
@@ -36,6 +36,8 @@ _UNSIGNED = {
 """What a manifest of datakit 0.1.0 holds, which wrote no signature: just these."""
 MARK = ".datakit-own"
 """Stands in the hidden folders that datakit makes beside a build, and lets it remove them."""
+_UNLISTED = (MANIFEST, MARK, CARD, f".{CARD}.part")
+"""What is datakit's in a build although its manifest does not say so."""
 _LOOKS, _LOOK_EVERY_S = 500, 0.02
 """How long a build may be away while another takes its place."""
 
@@ -55,6 +57,11 @@ class BuildPlace:
             raise UserError(f"{folder} leads nowhere: {error}", remedy="Name another with --out.") from None
         self.kept: Path | None = None
         """Where lies what somebody had put into the builds that were replaced here."""
+
+    @property
+    def kept_files(self) -> dict[Path, Path]:
+        """This place -> `kept`; empty when there was nothing to keep."""
+        return {} if self.kept is None else {self.folder: self.kept}
 
     def beside(self, what: str) -> Path:
         """The hidden neighbour for `what`: work, failed, old, gone or lock."""
@@ -245,7 +252,7 @@ def _strangers(folder: Path, below: str, own: Mapping[str, Any]) -> Iterator[str
                 whole = inner == [path]
                 ours |= not whole
                 strangers += inner
-            elif path in (MANIFEST, MARK) or _untouched(entry, path, own.get(path)):
+            elif path in _UNLISTED or _untouched(entry, path, own.get(path)):
                 ours = True
             else:
                 strangers.append(path)

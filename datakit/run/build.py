@@ -71,9 +71,15 @@ class BuildResult:
     cards: list[Path] = field(default_factory=list)
     kept: dict[Path, Path] = field(default_factory=dict)
     """What somebody had made or edited in the places of the build or its card -> where it lies now."""
+    outdated: dict[Path, str] = field(default_factory=dict)
+    """Pages of a card that are not of this build -> why, and what to do."""
+    card_failed: bool = False
+    """Whether the card was to be written and could not be."""
 
     @property
     def exit_code(self) -> Exit:
+        if self.card_failed:
+            return Exit.USAGE
         return Exit.PARTIAL if self.report.retry else Exit.FINE
 
 
@@ -126,7 +132,7 @@ def build(
                     words = f"{_failing_words(failing)}\n  The build stands as it is: {folder}"
                     raise FailedOn(words, folder, kept)
                 kept.seconds = round(time.perf_counter() - began, 3)
-                return BuildResult(folder, kept, kept=_kept_files(place))
+                return BuildResult(folder, kept, kept=place.kept_files)
             check_columns(recipe, context)
             place.check({f"file {path.name}": path for path in manifests.declared_files(recipe, context)})
             preflight(
@@ -232,7 +238,7 @@ class _Maker:
             self.place.put(target)
         self.place.clear("work")
         self.place.clear("failed")
-        return BuildResult(self.place.folder, report, kept=_kept_files(self.place))
+        return BuildResult(self.place.folder, report, kept=self.place.kept_files)
 
     def _emit(
         self, engine: Engine, frames: RecordFrames, target: Path, report: BuildReport
@@ -342,10 +348,6 @@ class _Maker:
     def _recipe_path(self) -> str:
         path, project = self.recipe.path, self.recipe.project
         return path.relative_to(project).as_posix() if path.is_relative_to(project) else path.name
-
-
-def _kept_files(place: BuildPlace) -> dict[Path, Path]:
-    return {} if place.kept is None else {place.folder: place.kept}
 
 
 def _why_offline(llm: LlmSettings) -> str:
