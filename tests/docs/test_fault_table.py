@@ -75,7 +75,7 @@ def test_marker_that_cannot_be_read_is_named_with_its_line_and_the_form(
     ],
 )
 def test_marker_elsewhere_than_above_a_test_is_named(text: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="test_it.py:1: it does not stand above a test"):
+    with pytest.raises(ValueError, match=r"test_it\.py:1: it does not stand above a test"):
         fault_table.faults(written(tmp_path, text))
 
 
