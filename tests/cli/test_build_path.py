@@ -11,7 +11,9 @@ from datakit.core.errors import Exit
 from tests.cli.conftest import Result
 
 Run = Callable[..., Result]
-COMMANDS = [[name] for name in "check verdict bundle export train serve predict evaluate".split()]
+COMMANDS = [
+    [name] for name in ("check", "verdict", "bundle", "export", "train", "serve", "predict", "evaluate")
+]
 COMMANDS += [["diff", "build/shop"]]
 
 
