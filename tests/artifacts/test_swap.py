@@ -111,6 +111,11 @@ def put_and_die(folder: Path, at: int, has_exchange: bool) -> subprocess.Complet
     return subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
 
 
+@pytest.mark.fault(
+    "kill -9 at any change of a file while a build takes the place of another",
+    "readers find the old build or the new one, whole; the next build mends the rest",
+    kind="signals",
+)
 @pytest.mark.parametrize("has_exchange", [True, False], ids=["exchange", "two renames"])
 def test_run_that_is_killed_at_any_change_of_the_swap_is_mended(
     project: Path, scene: Path, has_exchange: bool
@@ -138,6 +143,11 @@ def test_run_that_is_killed_at_any_change_of_the_swap_is_mended(
     assert seen == {OLD, NEW}
 
 
+@pytest.mark.fault(
+    "a build is read while another takes its place",
+    "its files are there all the time, and those of one manifest fit it",
+    kind="signals",
+)
 @pytest.mark.skipif(sys.platform != "linux", reason="file systems of other systems may lack it")
 def test_reader_in_a_loop_never_sees_no_build_or_half_of_one(project: Path, scene: Path) -> None:
     stop = project / "stop"

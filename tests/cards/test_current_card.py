@@ -79,6 +79,11 @@ def test_card_of_the_build_is_neither_told_nor_written_again(
     assert outdated(capsys) == []
 
 
+@pytest.mark.fault(
+    "a page of the card is of another build, whatever its time",
+    "the verdict tells it, and the next build makes it anew",
+    kind="pages",
+)
 @pytest.mark.parametrize("name", ["toy.md", "toy.html", "toy/classes.svg"])
 def test_page_of_another_build_is_remade_by_a_build_that_changes_nothing(
     project: Path,
@@ -110,6 +115,11 @@ def test_missing_plot_of_a_card_is_drawn_again(project: Path, build: Build) -> N
     assert pages(project) == before
 
 
+@pytest.mark.fault(
+    "kill -9 between a build and its card",
+    "the verdict tells it, and the next build makes the card",
+    kind="signals",
+)
 def test_build_that_was_killed_before_its_card_gets_it_from_the_next_one(
     project: Path, build: Build, records: Callable[[int], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -140,6 +150,11 @@ def test_build_that_came_from_elsewhere_has_not_the_card_that_lies_there(
     assert outdated(capsys) == ["toy.md", "toy.html"]
 
 
+@pytest.mark.fault(
+    "a build with `--no-card` leaves the card of an earlier one",
+    "the card says so at its head, and so do the build and the verdict",
+    kind="pages",
+)
 def test_card_that_no_card_leaves_behind_says_so_itself(
     project: Path, build: Build, records: Callable[[int], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -176,6 +191,11 @@ def test_card_that_somebody_edited_is_told_and_kept(
     assert Path(kept[str(page)]).read_text("utf-8") == edited
 
 
+@pytest.mark.fault(
+    "the folder of the cards cannot be written to",
+    "the build stands, says that its card is not of it, and exits 2",
+    kind="pages",
+)
 def test_build_stands_and_says_that_its_card_cannot_be_written(
     project: Path, build: Build, capsys: pytest.CaptureFixture[str]
 ) -> None:

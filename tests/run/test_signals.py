@@ -147,6 +147,11 @@ def card(project: Path) -> dict[str, list[str]]:
     return {name: [line for line in lines if not _OF_THE_RUN.match(line)] for name, lines in texts.items()}
 
 
+@pytest.mark.fault(
+    "SIGTERM, Ctrl-C or SIGHUP at any moment of a build, one or two of them",
+    "exit code 143, 130 or 129 without a traceback or a process left; no finished call is repeated",
+    kind="signals",
+)
 def test_signals_at_moments_of_a_whole_build_end_it_and_lose_nothing(screens: Path, server: Loopback) -> None:
     whole = screens.with_name("whole")
     shutil.copytree(screens, whole)
@@ -176,6 +181,11 @@ def test_signals_at_moments_of_a_whole_build_end_it_and_lose_nothing(screens: Pa
     assert card(screens) == card(whole)
 
 
+@pytest.mark.fault(
+    "the same during another command",
+    "it ends with the same exit codes and no traceback",
+    kind="signals",
+)
 @pytest.mark.parametrize("words", [("plan", "recipes/killed.yaml"), ("transforms",)], ids=["plan", "list"])
 def test_signals_end_other_commands_alike(screens: Path, words: tuple[str, ...]) -> None:
     length = Counted(screens, -1, *words).length()
@@ -185,6 +195,11 @@ def test_signals_end_other_commands_alike(screens: Path, words: tuple[str, ...])
         assert code in (None, 128 + number), errors
 
 
+@pytest.mark.fault(
+    "the terminal of a build under nohup is closed",
+    "the build goes on",
+    kind="signals",
+)
 def test_ignored_signal_stays_ignored_as_nohup_wants_it(screens: Path) -> None:
     words = [sys.executable, "-m", "datakit.cli", *BUILD, "--no-card"]
     process = subprocess.Popen(
@@ -223,6 +238,11 @@ except KeyboardInterrupt:  # the signal came before
 """
 
 
+@pytest.mark.fault(
+    "a library keeps the main thread, or swallows the interrupt",
+    "the command ends all the same, with the exit code of the signal",
+    kind="signals",
+)
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("work", ["deep", "swallowed"])
 def test_signal_ends_a_command_although_a_library_keeps_it(work: str, number: signal.Signals) -> None:
@@ -251,6 +271,11 @@ list(executor_for(work, context).run(Job(b"%d" % at, {"text": str(at)}) for at i
 """
 
 
+@pytest.mark.fault(
+    "kill -9 of a build whose workers are deep in a picture",
+    "the workers end by themselves",
+    kind="signals",
+)
 def test_workers_end_by_themselves_when_their_parent_is_killed(tmp_path: Path) -> None:
     words = [sys.executable, "-c", ORPHANS, str(tmp_path)]
     process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
@@ -263,6 +288,11 @@ def test_workers_end_by_themselves_when_their_parent_is_killed(tmp_path: Path) -
     assert "Traceback" not in process.communicate(timeout=PATIENCE_S)[1]
 
 
+@pytest.mark.fault(
+    "a signal goes to the whole process group",
+    "the parent ends its workers, which say nothing",
+    kind="signals",
+)
 def test_signal_to_the_whole_process_group_reaches_no_worker(tmp_path: Path) -> None:
     words = [sys.executable, "-c", ORPHANS, str(tmp_path)]
     process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True, process_group=0)
