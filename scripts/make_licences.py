@@ -14,7 +14,7 @@ import sys
 import tomllib
 from collections.abc import Iterable
 from email.message import Message
-from importlib.metadata import Distribution, distribution
+from importlib.metadata import Distribution, PackageMetadata, distribution
 from pathlib import Path
 
 from make_constraints import CONSTRAINTS, differences, pinned
@@ -72,20 +72,22 @@ def known(expression: str) -> bool:
     return bool(names) and names <= PERMISSIVE | WEAK.keys()
 
 
-def licence_of(metadata: Message) -> str:
+def licence_of(metadata: PackageMetadata | Message) -> str:
     """The licence that a package states. Raises ValueError with its words when none is known."""
-    field = (metadata.get("License") or "").strip().partition("\n")[0].strip()
+    (expression, *_), (field, *_) = (
+        metadata.get_all(name) or [""] for name in ("License-Expression", "License")
+    )
     classifiers = [
         line.rpartition(" :: ")[2]
         for line in metadata.get_all("Classifier") or []
         if line.startswith("License :: OSI Approved :: ")
     ]
-    stated = [metadata.get("License-Expression") or "", field, *classifiers]
+    stated = [expression, field.strip().partition("\n")[0].strip(), *classifiers]
     for words in stated:
-        expression = SPELLINGS.get(words.lower(), words)
-        if known(expression):
-            return expression
-        if words and words == stated[0]:
+        licence = SPELLINGS.get(words.lower(), words)
+        if known(licence):
+            return licence
+        if words and words == expression:
             break  # an SPDX expression is exact: no other field may say it more kindly
     raise ValueError(
         f"{metadata['Name']}: licence {' / '.join(filter(None, stated)) or 'not stated'} is not in the lists"
