@@ -26,6 +26,7 @@ from datakit.core.settings import RunSettings
 from datakit.core.sub_results import QUESTION
 from datakit.llm._faults import of_server
 from datakit.run.checksums import Damaged, StoredRow, digest_check
+from datakit.run.leases import Leases
 from datakit.run.patient_connection import PatientConnection
 
 _SCHEMA = """
@@ -107,6 +108,7 @@ class Store:
         self.path = folder / FILE
         self.damaged: dict[Key, str] = {}
         """Results that were looked up and are not what was stored -> their step. They count as absent."""
+        self.leases = Leases(folder)
         try:
             private_folder(folder)
             self._db = sqlite3.connect(self.path, isolation_level=None, timeout=1, factory=PatientConnection)
@@ -138,6 +140,7 @@ class Store:
         self._db.execute(f"PRAGMA user_version={FORMAT}")
 
     def close(self) -> None:
+        self.leases.close()
         self._db.close()
 
     def get_many(self, keys: Iterable[bytes]) -> dict[bytes, Stored]:
@@ -208,6 +211,7 @@ class Store:
         self._db.execute("INSERT OR REPLACE INTO results VALUES (?,?,?,?,?,?,?)", row.sealed())
         if question is not None:
             self._db.execute("INSERT OR IGNORE INTO questions VALUES (?,?)", (bytes.fromhex(question), key))
+            self.leases.release(bytes.fromhex(question))
 
     def answers_to(self, question: bytes) -> list[Done | Rejected]:
         """The stored results of one and the same question, under whatever keys they came."""
