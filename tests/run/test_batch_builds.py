@@ -286,6 +286,9 @@ def test_calls_beside_a_batch_that_is_away_say_that_it_is_paid_for(
     assert "60 requests of earlier runs are under way in batches" in report
 
 
+@pytest.mark.fault(
+    "two builds by batch at once on one store", "each question is sent in one batch", kind="store"
+)
 def test_two_builds_at_once_send_each_batch_once(batched: Path, server: LoopbackBatches) -> None:
     server.is_held = True
     first = start(batched)
@@ -303,6 +306,11 @@ def test_two_builds_at_once_send_each_batch_once(batched: Path, server: Loopback
     assert left_behind(batched) == []
 
 
+@pytest.mark.fault(
+    "kill -9 of one of two builds by batch",
+    "the other collects the batch; nothing is sent twice",
+    kind="store",
+)
 def test_batch_of_a_build_that_was_killed_is_taken_over_by_one_that_waits(
     batched: Path, server: LoopbackBatches
 ) -> None:

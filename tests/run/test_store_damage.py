@@ -243,6 +243,11 @@ def test_a_flipped_byte_of_a_remembered_digest_is_not_believed(tmp_path: Path) -
     store.close()
 
 
+@pytest.mark.fault(
+    "a damaged store that another build writes into",
+    "it is left in its place and the user is told to wait",
+    kind="store",
+)
 def test_damaged_store_that_another_process_works_with_is_left_to_it(filled: Path) -> None:
     other = Store(filled)
     path = filled / "results.sqlite"

@@ -81,6 +81,7 @@ def answered(numbers: range) -> dict[str, str]:
     return {f"t{number}": f"回答 t{number}" for number in numbers}
 
 
+@pytest.mark.fault("two builds at once on one store", "each question is paid for once", kind="store")
 def test_two_builds_at_once_pay_for_each_question_once(both: Path, server: Loopback) -> None:
     write(both, "one", range(60))
     write(both, "two", range(30, 90))
@@ -91,6 +92,11 @@ def test_two_builds_at_once_pay_for_each_question_once(both: Path, server: Loopb
     assert answers(both, "two").keys() == answered(range(30, 90)).keys()
 
 
+@pytest.mark.fault(
+    "two builds that ask the same in opposite orders",
+    "both end; each question is paid for once",
+    kind="store",
+)
 def test_two_builds_in_opposite_orders_do_not_wait_for_each_other_for_good(
     both: Path, server: Loopback
 ) -> None:
@@ -102,6 +108,11 @@ def test_two_builds_in_opposite_orders_do_not_wait_for_each_other_for_good(
     assert answers(both, "one") == answers(both, "two")
 
 
+@pytest.mark.fault(
+    "kill -9 or Ctrl-C of one of two builds on one store",
+    "the other asks what the first had under way, and nothing else twice",
+    kind="store",
+)
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_what_a_build_asked_that_has_ended_is_taken_over_by_the_other(
     both: Path, server: Loopback, how: signal.Signals
@@ -138,6 +149,7 @@ def test_a_build_says_whose_answers_it_waits_for(both: Path, server: Loopback) -
     assert server.count == 6
 
 
+@pytest.mark.fault("one of two builds on one store gets no answer", "the other asks", kind="store")
 def test_what_one_build_failed_to_get_the_other_one_asks(both: Path, server: Loopback) -> None:
     for name in NAMES:
         write(both, name, range(20))
