@@ -27,7 +27,7 @@ from tests.support.loopback_batches import LoopbackBatches
 from tests.support.waiting import until
 
 RECORDS = 40
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 RECIPE = """\
 version: 1
 name: batched
