@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import sqlite3
 import time
@@ -21,6 +20,7 @@ from datakit.artifacts.manifest import Manifest, content_hash, stamp
 from datakit.artifacts.place import SIGNATURE, BuildPlace
 from datakit.artifacts.report import BuildReport, Finding, StepReport
 from datakit.core.errors import DatakitError, Exit, UserError
+from datakit.core.file_locks import taken
 from datakit.core.files import FileDigests
 from datakit.core.interrupts import uninterrupted
 from datakit.core.providers import AUTO
@@ -381,18 +381,16 @@ def _lock(place: BuildPlace) -> Iterator[None]:
     folder, path = place.folder, place.beside("lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, "a+b")  # noqa: SIM115 (closed below; the lock goes with it)
+        lock = taken(path)
     except OSError as error:
         raise UserError(
             f"cannot write to {folder.parent}: {error.strerror}",
             remedy="Make the folder writable, or choose another with --out.",
         ) from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(
-                f"another build is writing {folder}",
-                remedy="Wait for it, or choose another folder with --out.",
-            ) from None
+    if lock is None:
+        raise UserError(
+            f"another build is writing {folder}",
+            remedy="Wait for it, or choose another folder with --out.",
+        )
+    with lock:
         yield
