@@ -90,6 +90,43 @@ def parse(text: str) -> Any:
     return value_of(compose(text))
 
 
+def other_than_text(root: Node | None, key: Key) -> list[YamlFault]:
+    """The words below a key that YAML takes for something else and would write otherwise, with their places:
+    `no` is false and `012` is 10; a 5 stays a 5."""
+    node: Any = root
+    for part in key:
+        node = next((value for name, value in node.value if name.value == part), None)
+    faults = []
+    nodes = [] if node is None else [node]
+    while nodes:
+        inner = nodes.pop()
+        if isinstance(inner, MappingNode):
+            nodes += [value for _, value in inner.value]
+        elif not isinstance(inner, ScalarNode):
+            nodes += inner.value
+        elif (value := value_of(inner)) is not None and not _is_written_so(value, inner.value):
+            kind = str(inner.tag).rpartition(":")[2]
+            faults.append(
+                _fault(f"`{shortened(inner.value)}` is {_KINDS.get(kind, kind)} to YAML", inner.start_mark)
+            )
+    return sorted(faults, key=lambda fault: (fault.line or 0, fault.column or 0))
+
+
+_KINDS = {
+    "bool": "true or false",
+    "int": "a number",
+    "float": "a number",
+    "timestamp": "a date",
+    "binary": "bytes",
+}
+
+
+def _is_written_so(value: Any, text: str) -> bool:
+    """Whether a value is its text again; huge numbers cannot be written out."""
+    is_huge = isinstance(value, int) and value.bit_length() > 1000
+    return not is_huge and str(value) == text
+
+
 def shortened(text: str, chars: int = 40) -> str:
     """The text as it can stand in a sentence."""
     return text if len(text) <= chars else f"{text[:chars]}… ({len(text):,} characters)"
@@ -132,18 +169,24 @@ def _span(node: Any, key: Key) -> tuple[int, int]:
 
 
 def _expanded(node: Node, sizes: dict[int, int]) -> int:
-    """The number of values below a node. Raises YamlFault where aliases repeat too many, or go in a circle."""
+    """How many values stand below a node. Raises YamlFault where aliases repeat too many, or go in a circle."""
     if isinstance(node, ScalarNode):
         return 1
     size = sizes.get(id(node))
     if size is None:
         sizes[id(node)] = 0
-        inner = node.value if not isinstance(node, MappingNode) else [part for pair in node.value for part in pair]
+        inner = (
+            node.value
+            if not isinstance(node, MappingNode)
+            else [part for pair in node.value for part in pair]
+        )
         size = sizes[id(node)] = 1 + sum(_expanded(part, sizes) for part in inner)
     elif size == 0:
         raise _fault("an alias stands inside its own anchor", node.start_mark)
     if size > MAX_VALUES:
-        raise _fault(f"aliases repeat more than {MAX_VALUES:,} values", node.start_mark)
+        raise _fault(
+            f"the file expands to too many values: aliases repeat more than {MAX_VALUES:,}", node.start_mark
+        )
     return size
 
 
