@@ -184,9 +184,9 @@ def _openai(messages: list[dict[str, Any]], tags: dict[str, str | None]) -> list
 
 def _calls(calls: Any, number: int) -> str:
     """The JSON of tool calls. Raises Stops for what is no list of objects with a `function`."""
-    if not isinstance(calls, list) or not all(isinstance(call, dict) and "function" in call for call in calls):
-        words = f"`tool_calls` of turn {number} is no list of objects with a `function`"
-        raise Stops("not_text", words)
+    is_list = isinstance(calls, list)
+    if not is_list or not all(isinstance(call, dict) and "function" in call for call in calls):
+        raise Stops("not_text", f"`tool_calls` of turn {number} is no list of objects with a `function`")
     return json.dumps([call["function"] for call in calls], ensure_ascii=False)
 
 

@@ -169,7 +169,7 @@ def _span(node: Any, key: Key) -> tuple[int, int]:
 
 
 def _expanded(node: Node, sizes: dict[int, int]) -> int:
-    """How many values stand below a node. Raises YamlFault where aliases repeat too many, or go in a circle."""
+    """How many values stand below a node. Raises YamlFault for too many by aliases, and for a circle."""
     if isinstance(node, ScalarNode):
         return 1
     size = sizes.get(id(node))
