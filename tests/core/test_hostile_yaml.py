@@ -34,6 +34,10 @@ emit:
 """
 
 
+@pytest.mark.fault(
+    "100,000 brackets in each other in a recipe, label file or train.yaml",
+    "a sentence with line and column, at once",
+)
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in NESTED.items()])
 def test_deep_nesting_is_a_fault_with_its_place(text: str) -> None:
     with pytest.raises(YamlFault, match="nested too deeply: at most 100") as caught:
@@ -41,6 +45,10 @@ def test_deep_nesting_is_a_fault_with_its_place(text: str) -> None:
     assert caught.value.line is not None
 
 
+@pytest.mark.fault(
+    "aliases of YAML that repeat each other (billion laughs), merge keys too",
+    "a sentence with line and column, before anything is made",
+)
 @pytest.mark.parametrize("text", [LAUGHS, MERGES, LAUGHS + "labels: [{name: a, description: *a11}]"])
 def test_aliases_that_repeat_too_much_are_a_fault(text: str) -> None:
     with pytest.raises(YamlFault, match="aliases repeat more than 100,000") as caught:
@@ -125,6 +133,7 @@ def test_description_must_be_a_text(tmp_path: Path, value: str) -> None:
         load_labels(tmp_path / "labels.yaml")
 
 
+@pytest.mark.fault("a setting is NaN or infinite", "refused at its line; no NaN reaches a report or manifest")
 @pytest.mark.parametrize("number", [".nan", ".inf", "-.inf", "1.0e+400"])
 @pytest.mark.parametrize(
     "setting",
