@@ -232,6 +232,7 @@ def test_labels_that_the_template_needs_must_be_there(
 @pytest.mark.fault(
     "a record's value makes a template of annotate.* go on too long",
     "that record is rejected as template_unbounded, the others are asked about; it has a key of its own",
+    kind="bounds",
 )
 def test_record_that_is_too_much_for_the_template_is_rejected_and_asks_nothing(
     run: Run, server: Loopback, rows: Any, project: Path, tmp_path: Path

@@ -103,6 +103,7 @@ def told(report: Report, code: str) -> list[str]:
 @pytest.mark.fault(
     "tags or columns of dataset_info.json do not fit the rows",
     "`datakit check` names the tag, the keys that are there and the row; no KeyError",
+    kind="bounds",
 )
 @pytest.mark.parametrize("formatting", ["sharegpt", "openai"])
 @pytest.mark.parametrize("tag", ["role_tag", "content_tag"])

@@ -157,6 +157,7 @@ def built(
 @pytest.mark.fault(
     "a picture's text gives the model orders, and it obeys (29 injections)",
     "answers outside of form or set are rejected, tokens escaped or rejected, nothing is rendered",
+    kind="answers",
 )
 def test_what_comes_out_of_every_planted_injection(
     built: tuple[dict[str, str], dict[str, Any], str], project: Path
@@ -200,6 +201,7 @@ def test_key_is_in_no_file_of_the_project(
 @pytest.mark.fault(
     "a picture's text has the model give a valid label that is wrong",
     "not noticed: no contract can tell it from a true one",
+    kind="answers",
 )
 def test_valid_label_that_the_picture_asked_for_cannot_be_told_from_a_true_one(
     built: tuple[dict[str, str], dict[str, Any], str],

@@ -37,6 +37,7 @@ emit:
 @pytest.mark.fault(
     "100,000 brackets in each other in a recipe, label file or train.yaml",
     "a sentence with line and column, at once",
+    kind="bounds",
 )
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in NESTED.items()])
 def test_deep_nesting_is_a_fault_with_its_place(text: str) -> None:
@@ -48,6 +49,7 @@ def test_deep_nesting_is_a_fault_with_its_place(text: str) -> None:
 @pytest.mark.fault(
     "aliases of YAML that repeat each other (billion laughs), merge keys too",
     "a sentence with line and column, before anything is made",
+    kind="bounds",
 )
 @pytest.mark.parametrize("text", [LAUGHS, MERGES, LAUGHS + "labels: [{name: a, description: *a11}]"])
 def test_aliases_that_repeat_too_much_are_a_fault(text: str) -> None:
@@ -133,7 +135,11 @@ def test_description_must_be_a_text(tmp_path: Path, value: str) -> None:
         load_labels(tmp_path / "labels.yaml")
 
 
-@pytest.mark.fault("a setting is NaN or infinite", "refused at its line; no NaN reaches a report or manifest")
+@pytest.mark.fault(
+    "a setting is NaN or infinite",
+    "refused at its line; no NaN reaches a report or manifest",
+    kind="bounds",
+)
 @pytest.mark.parametrize("number", [".nan", ".inf", "-.inf", "1.0e+400"])
 @pytest.mark.parametrize(
     "setting",

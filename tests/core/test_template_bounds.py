@@ -128,6 +128,7 @@ def peak_mb() -> int:
 @pytest.mark.fault(
     "a template would never end or fill the memory: nested ranges, repeats, widths, doubling, recursion",
     "refused with file and line within a bound of rounds and characters, on every machine alike",
+    kind="bounds",
 )
 @pytest.mark.parametrize(
     ("words", "text"),
