@@ -140,7 +140,7 @@ def test_documents_are_read_as_the_trainer_reads_them(text: str) -> None:
         ("a: [1, 2", (1, 9), "expected"),
         ("a: x\x07y", (1, None), "character #x0007 cannot stand in a text file"),
         ("a\nb: \x00", (2, None), "character #x0000 cannot stand in a text file"),
-        ("[" * 5000, (None, None), "nested too deeply"),
+        ("[" * 5000, (1, 101), "nested too deeply"),
     ],
 )
 def test_what_is_no_yaml_has_its_place_and_cause(
