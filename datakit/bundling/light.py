@@ -54,6 +54,7 @@ MODULES = (
     "datakit.core.parameters",
     "datakit.core.pixels",
     "datakit.core.prompt",
+    "datakit.core.regular_files",
     "datakit.core.replacing",
     "datakit.core.rewards",
     "datakit.core.shrink",

@@ -26,6 +26,7 @@ from datakit.bundling.images import at_training_size
 from datakit.bundling.packed import packed_of
 from datakit.bundling.serving import serve_script
 from datakit.core.errors import UserError
+from datakit.core.regular_files import read_regular, regular
 from datakit.core.replacing import check_replaceable
 from datakit.core.scripts import assignment
 from datakit.serving.images import TrainedView
@@ -86,7 +87,7 @@ def bundle(build: Path, out: Path) -> Bundle:
         os.replace(draft, out)
     finally:
         draft.unlink(missing_ok=True)
-    with open(out, "rb") as file:
+    with open(out, "rb", opener=regular) as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return Bundle(
         path=str(out),
@@ -117,7 +118,7 @@ def _fill(writer: _Writer, run: RunFolder, manifest: Manifest) -> None:
     contents["bundle.json"] = _about(manifest)
     for path in sorted(contents):
         content = contents[path]
-        writer.add(path, content.read_bytes() if isinstance(content, Path) else content)
+        writer.add(path, read_regular(content) if isinstance(content, Path) else content)
     view = TrainedView(build.emitted_for(NEED).image_max_pixels, trainer_limits(build))
     _add_pictures(writer, build, f"{name}/images", view)
     sums = "".join(f"{digest}  {path}\n" for path, digest in sorted(writer.sums.items()))
@@ -134,7 +135,7 @@ def _add_pictures(writer: _Writer, build: BuildFolder, target: str, view: Traine
             ):
                 writer.pictures += 1
                 writer.resized += smaller is not None
-                writer.add(f"{target}/{path.name}", path.read_bytes() if smaller is None else smaller)
+                writer.add(f"{target}/{path.name}", read_regular(path) if smaller is None else smaller)
 
 
 def _settings(run: RunFolder, name: str) -> bytes:

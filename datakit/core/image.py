@@ -15,10 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from PIL import Image, UnidentifiedImageError
 
 from datakit.core.errors import DatakitError
+from datakit.core.regular_files import read_regular, regular, special_kind
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 """Formats that are read. A closed list: some of Pillow's other readers start outside programs."""
@@ -167,7 +169,7 @@ def read_bytes(path: str | Path) -> bytes:
     """The whole file. Raises ImageProblem."""
     _check_file(path)
     try:
-        return Path(path).read_bytes()
+        return read_regular(path)
     except OSError as error:
         raise ImageProblem("image_no_access", f"{path}: {_words(error)}") from error
 
@@ -181,7 +183,7 @@ def opened(path: str | Path, data: bytes | None = None) -> Iterator[Image.Image]
     if data is None:
         _check_file(path)
     try:
-        with Image.open(path if data is None else io.BytesIO(data), formats=FORMATS) as image:
+        with _stream(path, data) as stream, Image.open(stream, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             yield image
@@ -196,6 +198,10 @@ def opened(path: str | Path, data: bytes | None = None) -> Iterator[Image.Image]
         raise _problem(path, error) from error
 
 
+def _stream(path: str | Path, data: bytes | None) -> IO[bytes]:
+    return open(path, "rb", opener=regular) if data is None else io.BytesIO(data)
+
+
 def _check_file(path: str | Path) -> None:
     try:
         status = os.stat(path)
@@ -205,8 +211,8 @@ def _check_file(path: str | Path) -> None:
         raise ImageProblem("image_no_access", f"{path}: {_words(error)}") from error
     if stat.S_ISDIR(status.st_mode):
         raise ImageProblem("image_path_is_folder", f"{path}: is a folder, not a picture")
-    if not stat.S_ISREG(status.st_mode):
-        raise ImageProblem("image_unreadable", f"{path}: is not a regular file")
+    if kind := special_kind(status):
+        raise ImageProblem("image_unreadable", f"{path}: is {kind}, not a regular file")
     if status.st_size == 0:
         raise ImageProblem("image_empty", f"{path}: the file is empty (0 bytes)")
 
@@ -229,14 +235,14 @@ def _words(error: Exception) -> str:
 
 def _webp_is_short(path: str | Path, size: int) -> bool:
     """WebP states its length up front; Pillow only says that it cannot identify a shortened file."""
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular) as file:
         head = file.read(12)
     return head[:4] == b"RIFF" and head[8:12] == b"WEBP" and int.from_bytes(head[4:8], "little") + 8 > size
 
 
 def _png_is_short(path: str | Path) -> bool:
     """A whole PNG ends with its IEND chunk."""
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular) as file:
         if file.read(8) != b"\x89PNG\r\n\x1a\n":
             return False
         file.seek(0)
@@ -306,5 +312,5 @@ def _downscaled(image: Image.Image, scale: float) -> Image.Image:
 def _is_lossless(path: str | Path, format_: str) -> bool:
     if format_ != "WEBP":
         return format_ not in ("JPEG", "MPO", "AVIF")
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular) as file:
         return b"VP8L" in file.read(64)

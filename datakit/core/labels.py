@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from datakit.core.errors import UserError, did_you_mean
+from datakit.core.regular_files import read_regular
 from datakit.core.templates import TrustedText, escape_tokens
 
 
@@ -164,7 +165,7 @@ def load_labels(path: Path) -> LabelSet:
     from datakit.core.text_encoding import decoded
 
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except OSError as error:
         raise UserError(
             f"cannot read the label file {path}: {error.strerror}", remedy="Check `labels:`."

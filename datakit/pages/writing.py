@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from datakit.core.regular_files import read_regular_text
 from datakit.core.replacing import is_untouched, seal, set_aside
 from datakit.pages.blocks import Card
 from datakit.pages.layout import render_html, render_markdown
@@ -44,7 +45,7 @@ def _warn(path: Path, now: Path) -> None:
 
 def _is_replaceable(path: Path, new: str) -> bool:
     try:
-        old = path.read_text(encoding="utf-8")
+        old = read_regular_text(path)
     except (OSError, UnicodeDecodeError):
         return False
     if old == new or is_untouched(path):
