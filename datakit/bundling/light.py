@@ -48,6 +48,7 @@ MODULES = (
     "datakit.core.escaped_encodings",
     "datakit.core.guided",
     "datakit.core.image",
+    "datakit.core.image_memory",
     "datakit.core.json_bytes",
     "datakit.core.labels",
     "datakit.core.outcome",

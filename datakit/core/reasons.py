@@ -32,6 +32,8 @@ REJECTED = {
     "image_no_access": "The file may not be read. Mend its permissions.",
     "image_not_a_path": "The value is no path, such as a web address. Download the pictures first.",
     "image_outside": "The path leaves its root. Set `image_root` to a folder above all pictures.",
+    "image_over_memory": "Decoding the picture takes more than `run.worker_memory_mb`; the value that lets "
+    "it in is told. This is not stored: with that value the next build tries it.",
     "image_path_is_folder": "The path is a folder.",
     "image_places": "The places `<image>` in the text are not as many as the pictures.",
     "image_ratio": "Longer than `max_ratio` allows: Qwen-VL's own resizing refuses more than 200.",
@@ -89,6 +91,9 @@ REJECTED = {
     "it answers others. `datakit cache forget` has it asked again.",
 }
 """Stored with the record: the step is not tried, and nothing paid, again."""
+
+NOT_STORED = frozenset({"image_over_memory"})
+"""Rejected as well, but by a setting that is in no key: another value of it is to be tried at once."""
 
 RETRIED = {
     "account_refused": "The endpoint would not bill this record's call, while it answered others.",

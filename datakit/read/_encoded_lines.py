@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from datakit.core.regular_files import open_regular_text
 from datakit.core.text_encoding import BOM, UTF8, codec_of, is_foreign, strange_place

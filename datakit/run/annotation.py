@@ -14,6 +14,7 @@ import polars as pl
 from datakit.artifacts.report import StepReport
 from datakit.core.errors import BatchFilesWritten, BudgetSpent, StopProvider
 from datakit.core.outcome import RETRY, Batch, Done, Reject, Rejected, Retry
+from datakit.core.reasons import NOT_STORED
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Row
 from datakit.run.executors import executor_for
@@ -64,7 +65,7 @@ class Annotation:
     """The keys of the results that were made in this run."""
     _counted: set[bytes] = field(init=False, default_factory=set)
     """The keys of the records that were joined."""
-    _retries: dict[bytes, Retry] = field(init=False, default_factory=dict)
+    _retries: dict[bytes, Retry | Rejected] = field(init=False, default_factory=dict)
     _under_way: dict[bytes, Row] = field(init=False, default_factory=dict)
     """Records with pictures that are being answered."""
 
@@ -213,7 +214,7 @@ class Annotation:
             row = self._under_way.pop(key, None)
             if row is not None and keys.of(row)[0] != key:  # perhaps of another picture than its key says
                 outcome = Retry("image_changed", f"{', '.join(row['images'])} was edited meanwhile")
-            if isinstance(outcome, Retry):
+            if isinstance(outcome, Retry) or (isinstance(outcome, Rejected) and outcome.reason in NOT_STORED):
                 self._retries[key] = outcome
             else:
                 results.put(key, self.report.name, outcome)
