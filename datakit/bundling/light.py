@@ -63,6 +63,7 @@ MODULES = (
     "datakit.core.templates",
     "datakit.core.text_encoding",
     "datakit.core.tokens",
+    "datakit.core.visible",
     "datakit.core.writer",
     "datakit.evaluation",
     "datakit.evaluation.bootstrap",

@@ -29,6 +29,7 @@ from datakit.core.errors import UserError
 from datakit.core.regular_files import read_regular, regular
 from datakit.core.replacing import check_replaceable
 from datakit.core.scripts import assignment
+from datakit.core.visible import has_controls
 from datakit.serving.images import TrainedView
 from datakit.serving.requirements import NEED, trainer_limits
 from datakit.training.launch import gpus_and_nodes
@@ -47,6 +48,9 @@ _KEPT = (
 _TIME = 315_532_800
 """1980-01-01: the same build gives the same archive, and every tool can read the date."""
 _AT_ONCE = 64
+_MOST_UNPACKED, _HEADERS = 100, 1 << 20
+"""Times that a bundle unpacks to at most what it packs to, and bytes besides: JSON packs tenfold."""
+_MOST_SUMS = 1 << 28
 
 
 class Bundle(BaseModel):
@@ -214,6 +218,7 @@ class _Writer:
 
     def add(self, path: str, data: bytes) -> None:
         """One file; scripts may be executed."""
+        _check_member(path)
         entry = tarfile.TarInfo(f"{self.top}/{path}")
         entry.size, entry.mtime = len(data), _TIME
         entry.mode = 0o755 if path.endswith(".sh") else 0o644
@@ -221,17 +226,38 @@ class _Writer:
         self.sums[path] = hashlib.sha256(data).hexdigest()
 
 
+def _check_member(path: str) -> None:
+    """Raises UserError for a name that would be unpacked outside of the bundle's folder, or as another one."""
+    parts = path.split("/")
+    if path.startswith("/") or "\\" in path or has_controls(path) or {"", ".", ".."} & set(parts):
+        raise UserError(
+            f"{path!r} cannot stand in an archive: it would be unpacked elsewhere", remedy="Build again."
+        )
+
+
 def _is_bundle(archive: Path) -> bool:
-    """Whether an archive holds a bundle and no file besides. Raises ValueError for what is no archive."""
+    """Whether an archive holds a bundle and no file besides. Raises ValueError for what is no archive.
+
+    The archive may be anybody's: nothing in it is unpacked, and it is read no further than bundles go.
+    """
+    names: list[str] = []
+    lines: list[str] = []
+    room = _MOST_UNPACKED * archive.stat().st_size + _HEADERS
     try:
-        with tarfile.open(archive) as tar:
-            names = tar.getnames()
-            top = names[0].partition("/")[0] if names else ""
-            sums = tar.extractfile(f"{top}/{SUMS}") if f"{top}/{SUMS}" in names else None
-            lines = sums.read().decode("utf-8").splitlines() if sums is not None else []
+        with open(archive, "rb", opener=regular) as file, tarfile.open(fileobj=file) as tar:
+            for member in tar:
+                room -= member.size
+                if room < 0 or not member.isfile() or member.name in names[:1]:
+                    return False
+                names.append(member.name)
+                if member.name.endswith(f"/{SUMS}") and member.size < _MOST_SUMS:
+                    sums = tar.extractfile(member)
+                    lines = sums.read().decode("utf-8").splitlines() if sums is not None else []
     except tarfile.TarError as error:
         raise ValueError(f"{archive} is no archive: {error}") from None
-    return set(names) == {f"{top}/{SUMS}", *(f"{top}/{line.split('  ', 1)[-1]}" for line in lines)}
+    top = names[0].partition("/")[0] if names else ""
+    expected = [f"{top}/{SUMS}", *(f"{top}/{line.split('  ', 1)[-1]}" for line in lines)]
+    return sorted(names) == sorted(expected)
 
 
 def listed(archive: Path) -> Iterator[str]:

@@ -13,6 +13,7 @@ import click
 
 from datakit.core.credentials import masked
 from datakit.core.errors import DatakitError, Exit
+from datakit.core.visible import visible_output
 
 COMMANDS = {
     "init": "Make a new project: recipe, templates, label file.",
@@ -99,7 +100,15 @@ def _interrupt(number: int, _: object) -> None:
 
 
 def run(args: list[str] | None = None) -> int:
-    """The exit code of a command line. Errors of the user become words on stderr, never a traceback."""
+    """The exit code of a command line. Errors of the user become words on stderr, never a traceback.
+
+    Whatever is printed, by whom ever, shows control characters instead of having the terminal obey them.
+    """
+    with visible_output():
+        return _run(args)
+
+
+def _run(args: list[str] | None) -> int:
     try:
         result = cli.main(args=args, prog_name="datakit", standalone_mode=False)
         return result if isinstance(result, int) else int(Exit.FINE)

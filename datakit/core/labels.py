@@ -15,6 +15,7 @@ from typing import Any
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.regular_files import read_regular
 from datakit.core.templates import TrustedText, escape_tokens
+from datakit.core.visible import has_controls, texts_in, visible
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,12 @@ def load_labels(path: Path) -> LabelSet:
     except YamlFault as fault:
         raise UserError(f"the label file is not YAML: {fault.problem}", where=fault.at(path)) from None
     rows = document.get("labels") if isinstance(document, dict) else None
+    if strange := next((row for row in rows or () if has_controls("".join(texts_in(row)))), None):
+        raise UserError(
+            f"a label holds control characters: {visible(', '.join(texts_in(strange)))[:200]}",
+            remedy="Take them out: a terminal would obey them.",
+            where=str(path),
+        )
     if not isinstance(rows, list) or not rows:
         raise UserError(f"{path} holds no list `labels:`", remedy="See templates/ecom/labels.yaml.")
     return LabelSet(_labels(rows, where=str(path)), hashlib.sha256(data).hexdigest(), str(path), data)

@@ -12,6 +12,7 @@ REJECTED = {
     "bad_csv": "The line breaks the rules of CSV: mostly an open quotation mark. Mend the line.",
     "bad_encoding": "Bytes that are not in the encoding of the rest of the file. Save the file as UTF-8.",
     "bad_json": "The line is no JSON; the column of the fault is named. Mend the line.",
+    "control_characters": "The id, or the name of a picture, holds control characters. Rename it.",
     "duplicate_id": "An earlier record has this id. Make ids unique, or set `id: null`: rows get their own.",
     "id_rounded": "A spreadsheet has rounded the id (1.23E+18). Export the column as text.",
     "instruction_missing": "A row of the alpaca format asks nothing (blank, or nan, NULL, None, N/A).",

@@ -28,6 +28,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.regular_files import read_regular
 from datakit.core.text_encoding import decoded
+from datakit.core.visible import without_controls
 
 
 class TrustedText(str):
@@ -168,7 +169,7 @@ class _TextLoader(BaseLoader):
         if file is None:
             raise TemplateNotFound(template)
         path, data, changed = file
-        text = decoded(data, path, "the template")
+        text = without_controls(decoded(data, path, "the template"))
         lines = text.replace("\r\n", "\n").replace("\r", "\n")
         return lines, os.path.normpath(path), lambda: path.is_file() and path.stat().st_mtime_ns == changed
 

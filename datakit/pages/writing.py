@@ -9,6 +9,7 @@ from pathlib import Path
 
 from datakit.core.regular_files import read_regular_text
 from datakit.core.replacing import is_untouched, seal, set_aside
+from datakit.core.visible import visible
 from datakit.pages.blocks import Card
 from datakit.pages.layout import render_html, render_markdown
 
@@ -29,7 +30,7 @@ def write_pages(card: Card, folder: Path, kept: Kept | None = None) -> list[Path
     texts = {f"{card.stem}.md": render_markdown(card), f"{card.stem}.html": render_html(card)}
     texts |= {f"{card.stem}/{chart.name}.svg": chart.svg for chart in card.charts}
     for name, text in texts.items():
-        path, sealed = folder / name, seal(text)
+        path, sealed = folder / name, seal(visible(text))
         if os.path.lexists(path) and not _is_replaceable(path, sealed):
             (kept or _warn)(path, set_aside(path))
         _write(path, sealed)

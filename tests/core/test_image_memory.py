@@ -123,8 +123,8 @@ def test_no_picture_takes_more_memory_than_was_reckoned(tmp_path: Path) -> None:
         text=True,
         env={
             **os.environ,
-            "MALLOC_MMAP_THRESHOLD_": "1000000",
-        },  # so that what is let go of goes back at once
+            "MALLOC_MMAP_THRESHOLD_": "1000000",  # what is let go of goes back at once
+        },
     )
     assert result.returncode == 0, result.stderr
     lines = [json.loads(line) for line in result.stdout.splitlines()]
@@ -176,7 +176,7 @@ def test_a_claim_over_the_bound_is_rejected_before_a_pixel_is_decoded(tmp_path: 
     path.write_bytes(CLAIMS[kind])
     for read in (image_facts, load_rgb):
         with pytest.raises(ImageProblem) as caught:
-            read(str(path))
+            read(str(path), memory_mb=1000)
         assert caught.value.reason in ("image_over_memory", "image_too_large")
         assert str(path) in caught.value.detail
         if caught.value.reason == "image_over_memory":
