@@ -227,7 +227,7 @@ class _Writer:
 
 
 def _check_member(path: str) -> None:
-    """Raises UserError for a name that would be unpacked outside of the bundle's folder, or as another one."""
+    """Raises UserError for a name that would be unpacked outside of the bundle's folder, or as another."""
     parts = path.split("/")
     if path.startswith("/") or "\\" in path or has_controls(path) or {"", ".", ".."} & set(parts):
         raise UserError(

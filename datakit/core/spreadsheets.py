@@ -1,8 +1,8 @@
 """Cells of CSV files that a spreadsheet shows as the texts that they are, and never computes.
 
-Excel, LibreOffice and Google Sheets take a cell that begins with `=`, `+`, `-`, `@`, a tab or a carriage return
-for a formula (OWASP, CSV injection), full-width forms of the signs included. Emitters of tables guard their
-texts with `text_cell`; `plain_text` gives back what stood there, and the CSV reader knows it.
+Excel, LibreOffice and Google Sheets take a cell that begins with `=`, `+`, `-`, `@`, a tab or a carriage
+return for a formula (OWASP, CSV injection), full-width forms of the signs included. Emitters of tables guard
+their texts with `text_cell`; `plain_text` gives back what stood there, and the CSV reader knows it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 GUARD = "'"
 """Spreadsheets read it as `this is a text`."""
 _FORMULA = re.compile(r"'*[=+\-@\t\r＝＋－＠]")
-"""Texts that begin so are guarded: those with guards of their own too, so that one guard is ever taken off."""
+"""Texts that begin so are guarded, those with guards of their own too: one guard is ever taken off."""
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
 

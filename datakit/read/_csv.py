@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datakit.core.errors import UserError
+from datakit.core.spreadsheets import plain_text
 from datakit.core.text_encoding import BOM
 from datakit.read._encoded_lines import line_fault, opened
 from datakit.read._files import encoding_of, unreadable
@@ -90,7 +91,9 @@ def _blocks(
         if fault:
             rejects.append(reject_at(str(path), lines.first, *fault))
         else:
-            block.rows.append({name: cell or None for name, cell in zip(header, cells, strict=True)})
+            block.rows.append(
+                {name: plain_text(cell) or None for name, cell in zip(header, cells, strict=True)}
+            )
             numbers.append(lines.first)
         if len(block.rows) + len(rejects) >= rows:
             yield block

@@ -61,7 +61,7 @@ def answered() -> Reply:
 
 
 def obeyed(text: str, where: object) -> None:
-    """A terminal obeys nothing in the text; escapes that stand in a source line are shown as they are there."""
+    """A terminal obeys nothing in the text; escapes in a source line are shown as they stand there."""
     assert not [sign for sign in SIGNS[:5] if sign in text], (where, text[:2000])
 
 

@@ -37,7 +37,6 @@ class CsvFiles(Emitter):
         with open(path, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, delimiter=self.delimiter)
             writer.writerow(("id", "label", "copies"))
-            writer.writerows(
-                (text_cell(id_), label and text_cell(label), copies) for id_, label, copies in rows
-            )
+            for id_, label, copies in rows:
+                writer.writerow((text_cell(id_), label and text_cell(label), copies))
         return Artifact(path=path.name, kind="data", records=len(rows))
