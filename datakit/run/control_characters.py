@@ -67,9 +67,9 @@ class ControlCharacters:
         return Batch(self.cleaned(frame), [*batch.rejects, *rejects], batch.notes)
 
     def note(self, notes: dict[str, Any]) -> None:
-        """Adds what was taken out to the notes of a step."""
-        if lines := self._warnings():
-            notes["warnings"] = [*notes.get("warnings", []), *lines]
+        """Adds what was taken out to the notes of a step, whose other warnings may quote such texts."""
+        if lines := [*map(visible, notes.get("warnings", ())), *self._warnings()]:
+            notes["warnings"] = lines
         self._records.clear()
 
     def _warnings(self) -> list[str]:

@@ -66,6 +66,8 @@ def obeyed(text: str, where: object) -> None:
 
 
 def clean(text: str, where: object) -> None:
+    """No sign stands in a document, nor its escape; one that is shown stands behind an escaped backslash."""
+    text = text.replace("\\\\", "")
     assert not [sign for sign in SIGNS if sign in text], (where, text[:2000])
 
 
@@ -82,8 +84,10 @@ def test_no_escape_sequence_reaches_data_terminal_or_page(shop: Path, datakit: R
     obeyed(result.out + result.err, "build")
     build = shop / "build" / "shop"
     for path in [*build.rglob("*"), *(shop / "data_cards").rglob("*")]:
-        if path.is_file() and path.suffix in (".json", ".jsonl", ".md", ".html", ".svg", ".yaml", ".sh"):
+        if path.is_file() and path.suffix in (".json", ".jsonl", ".yaml", ".sh"):
             clean(path.read_text("utf-8"), path)
+        if path.is_file() and path.suffix in (".md", ".html", ".svg"):
+            obeyed(path.read_text("utf-8"), path)
     records = pl.read_parquet(build / "records.parquet")
     assert records["id"].to_list() == ["fine", "listed"]
     clean(repr(records.rows()), "records")
