@@ -148,6 +148,11 @@ def rejects_of(project: Path) -> list[dict[str, str]]:
     return [json.loads(line) for line in lines]
 
 
+@pytest.mark.fault(
+    "A picture's path is a pipe, a socket, a device or a file of the kernel",
+    "The record is rejected by name before anything is opened",
+    kind="bounds",
+)
 def test_pictures_that_are_no_regular_files_are_rejected_and_the_others_stay(shop: Path) -> None:
     write_recipe(shop, "read.jsonl: {path: ../rows.jsonl, image_root: /, image_base: ..}")
     rows = [{"id": "fine", "images": ["0.png"], "label": "a"}]
@@ -167,6 +172,11 @@ def test_pictures_that_are_no_regular_files_are_rejected_and_the_others_stay(sho
     assert len(json.loads((shop / "build/shop/shop.json").read_text())) == 1
 
 
+@pytest.mark.fault(
+    "A recipe, label file, template or source is a pipe, a socket or a device",
+    "Exit 2 with the path; nothing hangs",
+    kind="bounds",
+)
 @pytest.mark.parametrize("name", ["rows.jsonl", "labels.yaml", "recipes/shop.yaml", "templates/ask.j2"])
 def test_no_file_of_a_recipe_holds_a_build_up(shop: Path, name: str) -> None:
     lines = [

@@ -170,6 +170,11 @@ CLAIMS: dict[str, bytes] = {
 }
 
 
+@pytest.mark.fault(
+    "A small file claims a picture of gigabytes",
+    "Rejected by its claim, with the setting that lets it in",
+    kind="bounds",
+)
 @pytest.mark.parametrize("kind", CLAIMS)
 def test_a_claim_over_the_bound_is_rejected_before_a_pixel_is_decoded(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "claim"
