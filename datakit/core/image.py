@@ -287,15 +287,24 @@ def _orientation(image: Image.Image) -> int:
     return value if value in _TRANSPOSE else 1
 
 
-def check_memory(path: str | Path, image: Image.Image, memory_mb: int, *, copies: int, held: int = 0) -> None:
+def check_memory(
+    path: str | Path,
+    image: Image.Image,
+    memory_mb: int,
+    *,
+    copies: int,
+    held: int = 0,
+    size: tuple[int, int] = (0, 0),
+) -> None:
     """Raises ImageProblem where decoding an opened picture would take more than `memory_mb`.
 
     `copies` are the bytes a pixel that its caller needs besides the decoded picture, `held` the bytes
-    that are taken at whatever size it is decoded.
+    that are taken at whatever size it is decoded, `size` what it was before `draft`.
     """
     needed = decoding_bytes(image, os.path.getsize(path), copies) + (held or coefficient_bytes(image))
     if needed > memory_mb * 1_000_000:
-        claim = f"{image.width:,} x {image.height:,} pixels ({image.format} {image.mode})"
+        width, height = size if any(size) else image.size
+        claim = f"{width:,} x {height:,} pixels ({image.format} {image.mode})"
         raise ImageProblem(
             "image_over_memory",
             f"{path}: {claim} take {-(-needed // 1_000_000):,} MB to decode, over the {memory_mb:,} MB that "
@@ -348,9 +357,9 @@ def _within(path: str | Path, image: Image.Image, max_pixels: int | None, memory
 
 def _downscaled(path: str | Path, image: Image.Image, scale: float, memory_mb: int) -> Image.Image:
     width, height = (max(1, math.floor(side * scale + 1e-6)) for side in image.size)
-    held = coefficient_bytes(image)
+    held, size = coefficient_bytes(image), image.size
     image.draft(None, (width, height))  # JPEG decodes to the next larger eighth; other formats ignore it
-    check_memory(path, image, memory_mb, copies=_COPIES, held=held)
+    check_memory(path, image, memory_mb, copies=_COPIES, held=held, size=size)
     turned = (height, width) if _orientation(image) >= 5 else (width, height)
     picture = _upright_rgb(image)
     return picture.resize(turned, Image.Resampling.LANCZOS, reducing_gap=3.0)

@@ -61,10 +61,11 @@ def image_facts(path: str, memory_mb: int = DEFAULT_MB) -> Facts:
     data = read_bytes(path, memory_mb)
     with opened(path, data) as image:
         header = header_of(image, len(data))
-        held = coefficient_bytes(image)
+        held, size = coefficient_bytes(image), image.size
         scale = _reduce(image)
         is_rgb = image.mode == "RGB" and not image.has_transparency_data
-        check_memory(path, image, memory_mb, copies=0 if is_rgb else RGB_BYTES, held=held)
+        copies = 0 if is_rgb else RGB_BYTES
+        check_memory(path, image, memory_mb, copies=copies, held=held, size=size)
         image.load()
         picture = image if is_rgb else rgb(image)
         box: Box = (0, 0, *image.size)

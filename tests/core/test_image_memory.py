@@ -28,7 +28,7 @@ import json, os, sys
 from datakit.core import image, image_memory, image_pass
 
 reckoned = []
-def reckon(path, opened, memory_mb, *, copies, held=0):
+def reckon(path, opened, memory_mb, *, copies, held=0, size=None):
     held = held or image_memory.coefficient_bytes(opened)
     reckoned.append(image_memory.decoding_bytes(opened, os.path.getsize(path), copies) + held)
 image.check_memory = image_pass.check_memory = reckon
