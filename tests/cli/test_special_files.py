@@ -169,7 +169,7 @@ def test_pictures_that_are_no_regular_files_are_rejected_and_the_others_stay(sho
         assert details[kind]["reason"] == reason
         assert words in details[kind]["detail"]
         assert "x.png" in details[kind]["detail"]
-    assert len(json.loads((shop / "build/shop/shop.json").read_text())) == 1
+    assert len(json.loads((shop / "build/shop/shop_train.json").read_text())) == 1
 
 
 @pytest.mark.fault(
