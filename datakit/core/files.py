@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from datakit.core.errors import UserError
+from datakit.core.regular_files import regular
 
 Stamp = tuple[int, int, int, int]
 """Size in bytes, time of change in ns, inode, and the time in ns at which any of that changed. No program
@@ -70,7 +71,7 @@ def _read_digest(path: str) -> tuple[Stamp, str]:
     """A file's digest, and the stamp of the very bytes that it is of: one that is being written is read again
     until it keeps still, so that no digest is remembered under another content's stamp."""
     for _ in range(_READINGS):
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=regular) as file:
             before = stamp_of(os.fstat(file.fileno()))
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             if stamp_of(os.fstat(file.fileno())) == before:
