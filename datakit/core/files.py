@@ -1,7 +1,8 @@
-"""Content hashes of files, remembered by path and stamp; safe paths out of data."""
+"""Content hashes of files, remembered by path and stamp; safe paths out of data; full disks."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -80,6 +81,12 @@ def _read_digest(path: str) -> tuple[Stamp, str]:
         f"{path} is being written and does not keep still",
         remedy="Run the same command again when it is finished.",
     )
+
+
+def says_full(error: Exception) -> bool:
+    """Whether a disk is full, which polars and SQLite tell only in words."""
+    full = getattr(error, "errno", None) == errno.ENOSPC
+    return full or any(words in str(error) for words in ("No space left", "disk is full"))
 
 
 def inside(root: Path, path: str) -> Path:

@@ -125,6 +125,7 @@ class Annotation:
         """The looked up records with the annotator's columns. One without a result is left to the next run,
         or goes on with nulls (`keep_open`)."""
         writers: set[str] = set()
+        summed: set[bytes] = set()
         at = 0
         for frame in frames.batches():
             keys = self.keys[at : at + frame.height]
@@ -133,6 +134,9 @@ class Annotation:
             writers |= {
                 str(model) for result in stored.values() if (model := result.outcome.meta.get("model"))
             }
+            for key in stored.keys() - summed:
+                self._sum(stored[key].outcome.meta)
+            summed |= stored.keys()
             yield self._joined(frame, keys, stored, keep_open)
         self._controls.note(self.report.notes)
         if writers and self.annotator.asks_model:
@@ -223,6 +227,14 @@ class Annotation:
             else:
                 results.put(key, self.report.name, outcome)
                 self._new.add(key)
+
+    def _sum(self, meta: Mapping[str, Any]) -> None:
+        """Counts what a result had taken when it was made, so that a build from the store says the same."""
+        paid = meta.get("paid_earlier", meta)
+        if tokens := int(paid.get("tokens_in") or 0):
+            self.report.answer_calls += int(paid.get("requests") or 1)
+            self.report.answer_tokens_in += tokens
+            self.report.answer_tokens_out += int(paid.get("tokens_out") or 0)
 
     def _take_notes(self, executor: Executor) -> None:
         notes = dict(executor.notes)
