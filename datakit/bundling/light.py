@@ -63,6 +63,7 @@ MODULES = (
     "datakit.core.statements",
     "datakit.core.template_bounds",
     "datakit.core.template_code",
+    "datakit.core.template_names",
     "datakit.core.template_sizes",
     "datakit.core.templates",
     "datakit.core.text_encoding",

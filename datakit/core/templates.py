@@ -27,6 +27,7 @@ from jinja2.loaders import split_template_path
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.regular_files import read_regular
 from datakit.core.template_bounds import BoundedEnvironment
+from datakit.core.template_names import names_from_outside
 from datakit.core.text_encoding import decoded
 from datakit.core.visible import without_controls
 
@@ -297,7 +298,7 @@ class Templates:
             return set(cached[1])  # asked for with every record; parsing takes 0.5 ms
         names: set[str] = set()
         for used in self.used(name):
-            names |= meta.find_undeclared_variables(self._environment.parse(self.source(used)))
+            names |= names_from_outside(self._environment.parse(self.source(used)))
         self._variables[name] = template, names
         return set(names)
 
