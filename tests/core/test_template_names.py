@@ -27,7 +27,7 @@ from datakit.core.template_names import names_from_outside
         ("{% for a in b %}{% set c = a %}{% endfor %}{{ c }}", {"b", "c"}),
         ("{% for a in b %}{% if loop.last %}{{ c }}{% endif %}{% set c = a %}{% endfor %}", {"b", "c"}),
         ("{% for a in a %}{{ a }}{% endfor %}", {"a"}),
-        ("{% for a in b if a > c %}{{ a }}{% else %}{{ a }}{% endfor %}", {"a", "b", "c"}),
+        ("{% for a in b if a > c %}{{ a }}{% else %}{{ d }}{% endfor %}", {"b", "c", "d"}),
         (
             "{% if a %}{% macro m(x, y=z) %}{{ x }}{{ y }}{{ w }}{% endmacro %}{{ m(1) }}{% endif %}",
             {"a", "w", "z"},
