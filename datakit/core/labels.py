@@ -193,8 +193,7 @@ _FIELDS = ("name", "description", "aliases", "confusable_with")
 
 
 def _label(row: Any, number: int, faults: list[str]) -> Label | None:
-    if isinstance(row, str):
-        return Label(row)
+    row = {"name": row} if isinstance(row, str) else row
     if not isinstance(row, dict) or not isinstance(row.get("name"), str) or not row["name"].strip():
         faults.append(f"label {number} has no `name`")
         return None
