@@ -138,6 +138,7 @@ class _Checker:
             raise RecipeErrors([UserError("a recipe is a mapping with `steps:`", where=self.file.where(()))])
         data = self.file.data
         self._credentials(data, credentials(), ())
+        self._texts(data, ())
         self._top(data)
         steps = self._steps(data.get("steps"), "steps")
         emitters = self._steps(data.get("emit"), "emit")
@@ -180,6 +181,15 @@ class _Checker:
                 if len(secret) >= FRAGMENT and not secret.isalpha() and secret in value:
                     what = f"the value of the environment variable {variable} stands here"
                     self._fault(key, what, "Take it out: a recipe is part of the build and of its card.")
+
+    def _texts(self, value: Any, key: Key) -> None:
+        """No name, path or command can hold a NUL."""
+        items = list(enumerate(value)) if isinstance(value, list) else []
+        pairs: list[tuple[Any, Any]] = list(value.items()) if isinstance(value, dict) else items
+        for name, inner in pairs:
+            self._texts(inner, (*key, name))
+            if any(isinstance(text, str) and "\0" in text for text in (name, inner)):
+                self._fault((*key, name), "a NUL character (\\0) stands here", "Take it out.")
 
     def _top(self, data: dict[str, Any]) -> None:
         for key in data:
@@ -252,6 +262,8 @@ class _Checker:
         if not isinstance(value, str):
             self._fault(("labels",), "`labels:` must be the path of a label file")
             return None
+        if "\0" in value:
+            return None  # `_texts` tells of it
         try:
             return load_labels((self.file.path.parent / value).resolve())
         except UserError as error:

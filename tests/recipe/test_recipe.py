@@ -115,6 +115,10 @@ def test_all_errors_come_at_once_sorted_by_line(fault: Fault) -> None:
         ("steps:\n  - emit.llamafactory\n", ":2:5", "`emit.llamafactory` belongs under `emit:`"),
         ("emit:\n  - guard.image\n", ":2:5", "`guard.image` belongs under `steps:`"),
         ("labels: [a]\n", ":1:1", "must be the path of a label file"),
+        ('labels: "a\\0"\n', ":1:1", "a NUL character (\\0) stands here"),
+        ('steps:\n  - read.csv: {path: x, drop: [a, "\\0"]}\n', ":2:35", "a NUL character"),
+        ('run:\n  "\\0": 1\n', ":2:3", "a NUL character"),
+        ('steps:\n  - "read.csv\\0"\n', ":2:5", "a NUL character"),
     ],
 )
 def test_bad_recipe_names_place_and_cause(fault: Fault, text: str, place: str, words: str) -> None:
