@@ -20,7 +20,8 @@ from pydantic import BaseModel
 from datakit.core.credentials import masked
 from datakit.core.errors import DatakitError, UserError
 
-State = Literal["ok", "warn", "fail"]
+State = Literal["ok", "warn", "fail", "none"]
+"""`none`: an extra that is not installed and may not be needed."""
 EXTRAS = {
     "ocr": "annotate.ocr",
     "paddleocr": "annotate.ocr with engine: paddleocr",
@@ -88,7 +89,7 @@ def _extras(_: Path) -> Iterator[Check]:
         if not lines:
             continue
         missing = [fault for line in lines if (fault := _fault(line))]
-        state: State = "warn" if missing and extra == "ocr" else "ok"
+        state: State = "ok" if not missing else "warn" if extra == "ocr" else "none"
         message = (
             f"not installed ({'; '.join(missing)}); for {purpose}" if missing else f"there, for {purpose}"
         )

@@ -1,4 +1,5 @@
-"""Writes docs/reference/ out of the code, the decisions by area out of DECISIONS.md, and README's recipe.
+"""Writes docs/reference/ out of the code, the decisions by area out of DECISIONS.md, README's recipe, and
+SECURITY.md's table of faults out of the markers of the tests.
 
 python scripts/make_reference.py           writes them
 python scripts/make_reference.py --check   ends with 1 and their names when some are not current
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 
 import decision_page
+import fault_table
 import reference_pages
 
 from datakit.core.errors import did_you_mean
@@ -19,15 +21,20 @@ ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 RECIPE = ROOT / "recipes" / "ecom_v3.yaml"
 DECISIONS = ROOT / "DECISIONS.md"
+SECURITY = ROOT / "SECURITY.md"
 
 
 def files() -> dict[Path, str]:
     """Every generated file with its text."""
     recipe = f"```yaml\n{RECIPE.read_text(encoding='utf-8').rstrip()}\n```"
     decisions = decision_page.page(DECISIONS.read_text(encoding="utf-8"))
+    faults = fault_table.fault_table(fault_table.faults(ROOT / "tests"))
+    security = filled(SECURITY.read_text(encoding="utf-8"), {"faults": f"\n{faults}\n"})
     return {
         README: filled(README.read_text(encoding="utf-8"), {"recipe": recipe}),
+        SECURITY: security,
         ROOT / "docs" / "explanation" / "decisions.md": decisions,
+        ROOT / "docs" / "explanation" / "security.md": fault_table.page(security),
         **{ROOT / "docs" / "reference" / name: text for name, text in reference_pages.pages().items()},
     }
 

@@ -212,6 +212,11 @@ def test_bare_install_plans_and_builds_a_recipe_that_needs_no_extra(bare: Bare) 
     assert {step["name"] for step in json.loads(done.stdout)["steps"]} >= {"render.chat", "emit.llamafactory"}
 
 
+@pytest.mark.fault(
+    "a package that a recipe needs is not installed",
+    "told before the work, with the extra to install",
+    kind="dependencies",
+)
 def test_bare_install_says_which_extra_ocr_needs(bare: Bare) -> None:
     done = bare("datakit", "build", "recipes/ecom_v2.yaml", "--no-card")
     assert done.returncode == 2

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from datakit.cli.build_path import BuildPath
+
 EPILOG = """\b
 Examples:
   datakit bundle build/ecom_v3 -o ecom_v3.tar
@@ -17,7 +19,7 @@ There:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("build", type=click.Path(path_type=Path))
+@click.argument("build", type=BuildPath())
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), required=True, help="The archive: .tar or .tar.gz."
 )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from datakit.cli.build_path import BuildPath
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -27,7 +29,7 @@ _EXAMPLES = 3
 
 
 @click.command(epilog=EPILOG)
-@click.argument("build", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("build", required=False, type=BuildPath())
 @click.option(
     "--dataset-dir",
     type=click.Path(path_type=Path, exists=True, file_okay=False),

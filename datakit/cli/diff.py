@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from datakit.cli.build_path import BuildPath
+
 if TYPE_CHECKING:
     from datakit.cards.diff import Diff, Moved
 
@@ -22,8 +24,8 @@ MOST_ROWS = 12
 
 
 @click.command(epilog=EPILOG)
-@click.argument("before", metavar="BUILD_A", type=click.Path(path_type=Path))
-@click.argument("after", metavar="BUILD_B", type=click.Path(path_type=Path))
+@click.argument("before", metavar="BUILD_A", type=BuildPath())
+@click.argument("after", metavar="BUILD_B", type=BuildPath())
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON on stdout.")
 def command(before: Path, after: Path, as_json: bool) -> int:
     """Say what differs between BUILD_A and BUILD_B: settings, records, labels, splits, classes.

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from datakit.cli.build_path import BuildPath
+
 if TYPE_CHECKING:
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.evaluation.evaluation import Evaluated, Evaluation
@@ -31,7 +33,7 @@ MOST_CHARS = 30
 
 
 @click.command(epilog=EPILOG)
-@click.argument("build", type=click.Path(path_type=Path))
+@click.argument("build", type=BuildPath())
 @click.option(
     "--predictions",
     "files",

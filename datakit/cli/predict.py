@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from datakit.cli.build_path import BuildPath
+
 EPILOG = """\b
 Examples:
   datakit predict build/ecom_v3 --split val
@@ -15,7 +17,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("build", type=click.Path(path_type=Path))
+@click.argument("build", type=BuildPath())
 @click.option(
     "--split",
     default="val",

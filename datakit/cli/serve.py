@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from datakit.cli.build_path import BuildPath
 from datakit.core.errors import UserError
 from datakit.core.scripts import shell_words
 
@@ -24,7 +25,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("build", type=click.Path(path_type=Path))
+@click.argument("build", type=BuildPath())
 @click.option(
     "--model", metavar="PATH", help="Folder of the merged model; where the export put it if not given."
 )

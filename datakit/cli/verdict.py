@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from datakit.cli.build_path import BuildPath
+
 if TYPE_CHECKING:
     from datakit.artifacts.report import Finding
 
@@ -21,7 +23,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("build", type=click.Path(path_type=Path))
+@click.argument("build", type=BuildPath())
 @click.option("--kind", metavar="KIND", help="Show the records of one finding, such as label_conflict.")
 @click.option(
     "--limit", type=click.IntRange(0), default=20, show_default=True, help="Records to show; 0: all."

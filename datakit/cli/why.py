@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from datakit.cli.build_path import no_build
+
 if TYPE_CHECKING:
-    from datakit.core.errors import UserError
     from datakit.recipe.recipe import Recipe
     from datakit.run.why import Answer, StepStory, Story
 
@@ -59,23 +60,12 @@ def _resolve(place: Path, overrides: tuple[str, ...]) -> tuple[Recipe | None, Pa
     from datakit.opened_build import recipe_of
 
     if not place.exists() and place.suffix not in (".yaml", ".yml"):
-        raise _no_build(place)
+        raise no_build(place)
     if not place.is_dir():
         recipe = load(place, overrides)
         return recipe, recipe.project / "build" / recipe.name
     folder = place.absolute()
     return recipe_of(BuildFolder(folder), overrides), folder
-
-
-def _no_build(place: Path) -> UserError:
-    from datakit.artifacts.build_folder import builds_in
-    from datakit.core.errors import UserError, did_you_mean
-
-    builds = [build.path.as_posix() for build in builds_in(place.parent) if build.is_finished]
-    hint = f"Builds there: {', '.join(builds)}." if builds else "Make one: datakit build RECIPE"
-    return UserError(
-        f"there is no build {place}", remedy=f"{did_you_mean(place.as_posix(), builds)} {hint}".strip()
-    )
 
 
 def _print(story: Story, width: int | None) -> None:

@@ -78,6 +78,9 @@ def test_newer_format_is_refused_with_the_remedy(name: str, tmp_path: Path) -> N
     assert "build again" in caught.value.remedy
 
 
+@pytest.mark.fault(
+    "a file of a build is damaged, or is something else", "an error in words with its name", kind="bounds"
+)
 @pytest.mark.parametrize("name", OLD)
 @pytest.mark.parametrize("data", [b'{"version": 1', b"[]", b'{"version": "x"}'])
 def test_damaged_file_is_an_error_in_words(name: str, data: bytes, tmp_path: Path) -> None:

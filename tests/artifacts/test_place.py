@@ -104,6 +104,11 @@ def test_path_is_normalised_before_it_is_checked(project: Path, path: str) -> No
     assert not (project / "missing").exists()
 
 
+@pytest.mark.fault(
+    "the build's place is a link to a folder of the user's",
+    "link and folder are left as they are",
+    kind="folders",
+)
 def test_link_to_a_folder_is_left_with_all_that_it_leads_to(project: Path) -> None:
     before = precious(project / "precious")
     (project / "link").symlink_to("precious")
@@ -129,6 +134,11 @@ def test_link_that_leads_to_itself_is_told(project: Path) -> None:
     assert (project / "loop").is_symlink()
 
 
+@pytest.mark.fault(
+    "a person put files into a build, which is built again",
+    "they are moved aside, and the place is told",
+    kind="folders",
+)
 def test_files_that_a_person_put_into_a_build_are_moved_aside(project: Path) -> None:
     place = build(recipe(project)).folder
     (place / "notes.md").write_text("read this")
@@ -209,6 +219,11 @@ def test_hidden_neighbour_that_is_not_datakits_is_set_aside(project: Path, what:
     assert ".kept-" in found.parent.name
 
 
+@pytest.mark.fault(
+    "a run is killed while the builds change places",
+    "the next command puts the last good build back",
+    kind="folders",
+)
 def test_build_that_was_taken_away_when_a_run_was_killed_is_put_back(project: Path) -> None:
     place = build(recipe(project)).folder
     (place / MARK).touch()
@@ -259,6 +274,7 @@ def test_edited_files_that_are_linked_to_each_other_are_kept(project: Path) -> N
     assert contents(kept) == {"ids.txt": b"edited", "report.json": b"edited"}
 
 
+@pytest.mark.fault("a pipe stands where a build has a file", "the build does not wait for it", kind="bounds")
 def test_pipe_in_the_place_of_a_file_does_not_hold_the_build_up(project: Path) -> None:
     place = build(recipe(project)).folder
     (place / "rejects.jsonl").unlink()
@@ -268,6 +284,7 @@ def test_pipe_in_the_place_of_a_file_does_not_hold_the_build_up(project: Path) -
     assert stat.S_ISFIFO((kept / "rejects.jsonl").stat().st_mode)
 
 
+@pytest.mark.fault("files are written into a build while it is replaced", "they are kept", kind="folders")
 def test_files_written_while_the_build_is_replaced_are_kept(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,6 +320,7 @@ def test_place_of_a_file_is_refused(project: Path) -> None:
         BuildPlace(project / "x").check({})
 
 
+@pytest.mark.fault("a build holds the only copy of its pictures", "the copy is kept", kind="folders")
 def test_pictures_that_exist_nowhere_else_are_kept(project: Path) -> None:
     place = build(recipe(project)).folder
     images = place / "images"

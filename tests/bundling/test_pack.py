@@ -50,6 +50,11 @@ def test_same_build_gives_the_same_bytes(make_build: Make, tmp_path: Path) -> No
     assert first.sha256 == hashlib.sha256((tmp_path / "a.tar").read_bytes()).hexdigest()
 
 
+@pytest.mark.fault(
+    "a bundle is unpacked elsewhere",
+    "it writes into its own folder alone, and names no owner",
+    kind="folders",
+)
 def test_archive_names_no_owner_no_time_and_only_its_own_folder(make_build: Make, tmp_path: Path) -> None:
     bundle(make_build(), tmp_path / "a.tar")
     with tarfile.open(tmp_path / "a.tar") as tar:
@@ -111,6 +116,7 @@ def test_check_passes_a_whole_bundle_with_a_bare_python(make_build: Make, tmp_pa
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.fault("files of a bundle are changed or missing", "its check names them", kind="folders")
 def test_check_names_changed_and_missing_files(make_build: Make, tmp_path: Path) -> None:
     folder = unpacked(make_build(), tmp_path)
     (folder / "screens" / "train.yaml").write_text("bf16: false\n")

@@ -140,6 +140,7 @@ def test_odd_answers_give_the_same_row_by_both_roads(roads: Get, server: Loopbac
     assert "cut off" in found[f"r{numbers[-1]:02d}"]["detail"]
 
 
+@pytest.mark.fault("a bundle asks a server that wants a key", "the key is written nowhere", kind="secrets")
 def test_key_of_the_server_is_used_and_written_nowhere(roads: Get, server: Loopback, tmp_path: Path) -> None:
     road = roads("label_only")
     server.script = lambda call: Reply(400, f"no, Bearer {KEY}") if place(call) % 2 else completion(SAID)

@@ -96,6 +96,11 @@ def test_server_is_stopped_when_the_answers_are_there(unpacked: Unpacked) -> Non
         assert probe.connect_ex(("127.0.0.1", unpacked.port)) != 0
 
 
+@pytest.mark.fault(
+    "training is killed while it writes a checkpoint",
+    "half-written checkpoints are set aside; training goes on from a whole one",
+    kind="signals",
+)
 def test_killed_training_goes_on_and_half_written_checkpoints_are_set_aside(unpacked: Unpacked) -> None:
     died = unpacked.go("train", FAKE_TRAINER="die:2")
     assert died.returncode != 0
@@ -132,6 +137,7 @@ def test_server_that_dies_ends_the_run_with_its_last_words(unpacked: Unpacked) -
     assert "ended before it was ready" in done.stderr
 
 
+@pytest.mark.fault("a server of another model answers on the port", "it is never asked", kind="answers")
 def test_server_of_another_model_on_the_port_is_never_asked(unpacked: Unpacked) -> None:
     other = subprocess.Popen(
         [unpacked.tools / "vllm", "serve", "/other", "--served-model-name", "x", "--port", str(unpacked.port)]

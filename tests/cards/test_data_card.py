@@ -174,6 +174,11 @@ def test_seconds_and_stored_answers_do_not_change_the_card(tmp_path: Path) -> No
     assert [path.read_bytes() for path in write_card(draft.write(), tmp_path / "cards2")] == before
 
 
+@pytest.mark.fault(
+    "a card is opened in a browser",
+    "it loads nothing from elsewhere, and no script runs",
+    kind="pages",
+)
 def test_page_loads_nothing_and_runs_nothing(whole: Path) -> None:
     text = page(whole)
     found = Page(text)
@@ -203,6 +208,7 @@ def test_plots_are_xml_with_text_as_text(whole: Path) -> None:
     assert "优惠券领取页面" in {element.text for element in classes.iter("{http://www.w3.org/2000/svg}text")}
 
 
+@pytest.mark.fault("paths of the user's machine", "stand on no card", kind="secrets")
 def test_no_path_of_this_machine_stands_in_a_card(whole: Path, tmp_path: Path) -> None:
     written = [path.read_text("utf-8") for path in whole.rglob("*.*") if path.is_file()]
     assert len(written) == 2 + len(PLOTS)
@@ -243,6 +249,11 @@ def hostile(project: Path) -> Draft:
     return draft
 
 
+@pytest.mark.fault(
+    "labels, ids, answers and notes hold HTML",
+    "they are shown as text; no tag comes of them",
+    kind="pages",
+)
 def test_texts_of_the_data_are_shown_and_never_obeyed(tmp_path: Path) -> None:
     write_card(hostile(tmp_path).write(), tmp_path / "cards")
     found = Page(page(tmp_path / "cards"))
@@ -256,6 +267,11 @@ def test_texts_of_the_data_are_shown_and_never_obeyed(tmp_path: Path) -> None:
     assert any(name.startswith("a|b<script>alert(1)") for name in names)
 
 
+@pytest.mark.fault(
+    "labels, ids, answers and notes hold Markdown, fences and bars",
+    "headings and tables stay as they are",
+    kind="pages",
+)
 def test_hostile_texts_do_not_break_markdown(tmp_path: Path) -> None:
     write_card(hostile(tmp_path).write(), tmp_path / "cards")
     text = markdown(tmp_path / "cards")
@@ -286,6 +302,7 @@ def test_plots_that_a_build_lost_are_removed_and_pictures_of_others_stay(tmp_pat
     assert "drawn by hand" in (cards / "logo.svg").read_text()
 
 
+@pytest.mark.fault("somebody edited a card or a page", "the edited one is kept", kind="folders")
 @pytest.mark.parametrize("name", ["ecom_v3.md", "ecom_v3.html", "ecom_v3/classes.svg"])
 def test_page_that_somebody_made_or_edited_is_kept(tmp_path: Path, name: str) -> None:
     path, build = tmp_path / "cards" / name, ecom(tmp_path).write()

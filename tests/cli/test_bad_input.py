@@ -237,6 +237,11 @@ EXPECTED = {
 }
 
 
+@pytest.mark.fault(
+    "broken records among good ones",
+    "each is a reject with its line; the good ones are built",
+    kind="bounds",
+)
 def test_every_bad_record_is_a_reject_with_its_line_and_the_good_ones_are_built(project: Project) -> None:
     project.records(*spoil(project))
     done = project.build("--set", "run.max_reject_rate=1")
@@ -313,6 +318,7 @@ def test_a_source_with_nothing_to_read_is_refused(content: Any, words: str, proj
     assert "recipes/店 1.yaml:4:5" in done.err
 
 
+@pytest.mark.fault("a folder cannot be written", "told before the work, with its name", kind="folders")
 def test_a_folder_that_cannot_be_written_is_named(project: Project) -> None:
     project.texts_only()
     project.write(".datakit", "a file where a folder is needed")
@@ -332,6 +338,11 @@ def test_a_folder_that_cannot_be_written_is_named(project: Project) -> None:
     assert not (project.folder / "build" / "shop").exists(), "told before the work, not after it"
 
 
+@pytest.mark.fault(
+    "`--out` names a folder or file of the user's",
+    "refused; nothing is moved or deleted",
+    kind="folders",
+)
 @pytest.mark.parametrize("out", ["data", "data/train.jsonl", "."])
 def test_a_build_never_takes_the_place_of_something_else(out: str, project: Project) -> None:
     project.texts_only()
@@ -342,6 +353,11 @@ def test_a_build_never_takes_the_place_of_something_else(out: str, project: Proj
     assert sorted(path.relative_to(project.folder) for path in project.folder.rglob("*")) == before
 
 
+@pytest.mark.fault(
+    "the store is no database, or cannot be opened",
+    "the first is set aside and told; the second ends the build in words",
+    kind="store",
+)
 def test_a_damaged_store_is_told_from_one_that_cannot_be_opened(project: Project) -> None:
     project.texts_only()
     (project.folder / ".datakit").mkdir()
@@ -353,6 +369,7 @@ def test_a_damaged_store_is_told_from_one_that_cannot_be_opened(project: Project
     assert aside.read_bytes() == b"this is no database " * 300
 
 
+@pytest.mark.fault("a build fails", "the last good build stays as it is", kind="folders")
 def test_a_failed_build_leaves_the_last_good_one_as_it_is(project: Project) -> None:
     project.texts_only()
     assert project.build().code == 0

@@ -136,6 +136,11 @@ def leaks(project: Path, *texts: str) -> list[str]:
     return [place for place, text in held.items() if mask.holds(text) or any(form in text for form in forms)]
 
 
+@pytest.mark.fault(
+    "a server repeats the key, whole or in part, plain or encoded, in answers, errors and model names",
+    "it is found in no file, no store and no output",
+    kind="secrets",
+)
 @pytest.mark.parametrize("kind", KINDS)
 def test_planted_key_is_found_nowhere(
     datakit: Run, shop: Path, server: Loopback, kind: str, project: Path
@@ -162,6 +167,7 @@ def test_search_finds_what_is_planted(tmp_path: Path) -> None:
     assert sorted(leaks(tmp_path, QUOTED, STARRED)) == ["a.parquet", "b.log", "c.json", "text 0", "text 1"]
 
 
+@pytest.mark.fault("a server's list of models holds the key", "the list is shown without it", kind="secrets")
 def test_models_that_a_server_lists_are_shown_without_the_key(
     datakit: Run, shop: Path, server: Loopback, project: Path
 ) -> None:
@@ -172,6 +178,7 @@ def test_models_that_a_server_lists_are_shown_without_the_key(
     assert leaks(project, done.out, done.err) == []
 
 
+@pytest.mark.fault("other users of the machine", "cannot read the store or a failed build", kind="secrets")
 def test_store_and_failed_build_are_readable_by_their_owner_only(
     datakit: Run, shop: Path, server: Loopback, project: Path
 ) -> None:
@@ -189,6 +196,7 @@ def test_store_that_a_team_shares_stays_shared(datakit: Run, shop: Path, project
     assert stat.S_IMODE((project / ".datakit").stat().st_mode) == 0o770
 
 
+@pytest.mark.fault("a recipe holds a secret", "refused, and the secret is not shown", kind="secrets")
 @pytest.mark.parametrize(
     ("section", "words"),
     [
@@ -216,6 +224,7 @@ def test_recipe_that_holds_a_secret_is_refused_without_showing_it(
     assert "hunter2pass" not in done.out + done.err
 
 
+@pytest.mark.fault("worker processes need settings", "they get everything except credentials", kind="secrets")
 def test_workers_get_everything_except_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     names = ("OPENAI_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "DB_PASSWORD", "MY_MODEL", "MY_HEADER")
     for name in names:

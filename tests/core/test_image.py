@@ -130,6 +130,11 @@ def test_animation_gives_its_first_frame(tmp_path: Path) -> None:
         assert (red > 240, green < 20, blue < 20) == (True, True, True)
 
 
+@pytest.mark.fault(
+    "a picture is cut short anywhere",
+    "rejected; no part of it is taken for a picture",
+    kind="bounds",
+)
 @pytest.mark.parametrize(
     ("format_", "options"),
     [
@@ -167,6 +172,11 @@ def test_detail_of_a_shortened_file_names_its_size(tmp_path: Path) -> None:
         load_rgb(path)
 
 
+@pytest.mark.fault(
+    "a picture's path is a folder, a pipe, empty, or no picture",
+    "rejected with a reason",
+    kind="bounds",
+)
 def test_what_is_no_picture_fails_with_a_reason(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "text.jpg").write_text("not a picture", encoding="utf-8")
@@ -181,12 +191,18 @@ def test_what_is_no_picture_fails_with_a_reason(tmp_path: Path) -> None:
     assert reason(tmp_path / f"{'x' * 300}.jpg") == "image_no_access"
 
 
+@pytest.mark.fault("a picture is a PostScript program", "rejected; no interpreter is started", kind="bounds")
 def test_postscript_is_never_handed_to_its_interpreter(tmp_path: Path) -> None:
     path = tmp_path / "program.jpg"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n")
     assert reason(path) == "image_unreadable"
 
 
+@pytest.mark.fault(
+    "a small file claims hundreds of millions of pixels",
+    "rejected from its header",
+    kind="bounds",
+)
 def test_decompression_bomb_is_refused_from_its_header(tmp_path: Path) -> None:
     path = tmp_path / "bomb.png"
     Image.new("1", (14_000, 14_000)).save(path)

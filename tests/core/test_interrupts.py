@@ -24,6 +24,11 @@ async def _ends_with(events: list[str]) -> None:
         events.append("closed")
 
 
+@pytest.mark.fault(
+    "Ctrl-C at the moment when the event loop takes over signals",
+    "it is an interrupt like any other",
+    kind="signals",
+)
 def test_interrupt_before_the_runner_counts_signals_is_an_interrupt() -> None:
     """The moment between `signal.signal` and the count's start, hit exactly."""
     handlers: list[Any] = []
@@ -44,6 +49,7 @@ def test_interrupt_before_the_runner_counts_signals_is_an_interrupt() -> None:
     assert handlers
 
 
+@pytest.mark.fault("Ctrl-C in the middle of work", "what is open is closed first", kind="signals")
 def test_interrupt_in_the_middle_closes_what_is_open_first() -> None:
     events: list[str] = []
     with asyncio.Runner() as runner:

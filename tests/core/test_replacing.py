@@ -24,6 +24,11 @@ OTHER = Prediction(id="a", predicted="y", answer="y")
 BOTH = [ONE, Prediction(id="b", predicted="y", answer="y")]
 
 
+@pytest.mark.fault(
+    "an output's place is a folder, a broken link, or a file of another kind",
+    "refused in words",
+    kind="folders",
+)
 def test_file_of_another_kind_a_folder_and_a_broken_link_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "folder").mkdir()
@@ -72,6 +77,11 @@ def test_damaged_predictions_are_kept(tmp_path: Path) -> None:
     assert kept.read_bytes().endswith(b"broken\n")
 
 
+@pytest.mark.fault(
+    "an output option names a file of another kind",
+    "refused; the file is left as it is",
+    kind="folders",
+)
 @pytest.mark.parametrize("text", ["my notes\n", '{"a": 1}\n', "[1, 2]\n", "\0\1\2"])
 def test_no_output_takes_the_place_of_another_file(
     tmp_path: Path, make_build: Callable[..., Path], text: str, capsys: pytest.CaptureFixture[str]

@@ -98,6 +98,11 @@ def run(text: str, folder: Path, *arguments: str, **environ: str) -> list[str]:
     return done.stdout.decode().split("\0")[:-1]
 
 
+@pytest.mark.fault(
+    "a value with quotes, `$(...)`, line breaks or dashes becomes a word of a command",
+    "it reaches the command byte for byte; nothing is executed",
+    kind="scripts",
+)
 @quick
 @given(st.lists(words, min_size=1, max_size=4))
 @example(HOSTILE)
@@ -105,6 +110,7 @@ def test_words_reach_a_command_byte_for_byte(tmp_path: Path, values: list[str]) 
     assert run(f"printf '%s\\0' -- {shell_words(values)}\n", tmp_path)[1:] == values
 
 
+@pytest.mark.fault("such a value stands in a comment of a script", "nothing is executed", kind="scripts")
 @quick
 @given(words)
 @example("\n".join(HOSTILE))
@@ -112,12 +118,14 @@ def test_comment_executes_nothing_in_bash(tmp_path: Path, text: str) -> None:
     assert run(f"{comment(text)}\nx=(a {comment(text)}\n)\nprintf '%s\\0' \"${{x[@]}}\"\n", tmp_path) == ["a"]
 
 
+@pytest.mark.fault("such a value stands in a comment of a YAML file", "no key comes of it", kind="scripts")
 @given(words, words)
 def test_comment_holds_no_key_of_yaml(text: str, value: str) -> None:
     document = f"{comment(text)}\n{dump({'key': value})}{comment(text)}\n"
     assert yaml.safe_load(document) == parse(document) == {"key": value}
 
 
+@pytest.mark.fault("such a value stands in a YAML file", "it is read back as it was", kind="scripts")
 @pytest.mark.parametrize("value", [*HOSTILE, "".join(HOSTILE)])
 def test_yaml_gives_every_value_back(value: str) -> None:
     for document in (
@@ -134,18 +142,25 @@ def test_changed_value_stays_one_value_in_its_file(text: str, value: str) -> Non
     assert yaml.safe_load(changed) == parse(changed) == {"a": {"b": value, "c": 2}}
 
 
+@pytest.mark.fault(
+    "such a value is assigned to a shell variable",
+    "the variable has it; nothing is executed",
+    kind="scripts",
+)
 @quick
 @given(words)
 def test_assignment_sets_the_variable_and_runs_nothing(tmp_path: Path, value: str) -> None:
     assert run(f"{assignment('NAME', value)}printf '%s\\0' \"$NAME\"\n", tmp_path) == [value]
 
 
+@pytest.mark.fault("a variable's name is shell code", "refused", kind="scripts")
 @pytest.mark.parametrize("name", ["a b", "$(touch pwned)", "1a", "", "a\n"])
 def test_name_that_is_none_of_a_variable_is_refused(name: str) -> None:
     with pytest.raises(UserError, match="no name of a shell variable"):
         assignment(name, "x")
 
 
+@pytest.mark.fault("a value holds NUL", "refused in words", kind="scripts")
 def test_value_with_nul_is_refused_as_no_command_can_be_given_it() -> None:
     with pytest.raises(UserError, match="NUL"):
         shell_words(["a\0b"])
@@ -170,6 +185,11 @@ def plan_of(name: str, value: str, why: str) -> ServingPlan:
     )
 
 
+@pytest.mark.fault(
+    "names of models, builds and paths in serve.sh are hostile",
+    "each is one argument",
+    kind="scripts",
+)
 @quick
 @given(words, words, words)
 @example("x\ntouch pwned", "$(touch pwned)", "y\ntouch pwned #")
@@ -186,6 +206,11 @@ def test_serve_script_gives_each_value_as_one_argument(
     assert run(text, tmp_path, model, "--further") == ["serve", model, *expected, "--further"]
 
 
+@pytest.mark.fault(
+    "names and paths in train.yaml and export.yaml are hostile",
+    "each is read back as it was",
+    kind="scripts",
+)
 @given(words, words)
 def test_training_files_give_each_value_back(name: str, path: str) -> None:
     keys: dict[str, Any] = {"model_name_or_path": path, "output_dir": name, "finetuning_type": "lora"}
@@ -215,6 +240,7 @@ def test_number_of_workers_is_never_run_by_the_script_of_a_bundle(tmp_path: Path
     assert int(threads) >= 1
 
 
+@pytest.mark.fault("other users of the machine", "cannot read the logs of a run", kind="secrets")
 def test_log_of_a_stage_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     stages = Path(__file__).parents[2] / "datakit" / "bundling" / "payload" / "stages.sh"
     (tmp_path / "logs").mkdir()

@@ -16,6 +16,11 @@ def write(folder: Path, name: str, text: str) -> Templates:
     return Templates([folder])
 
 
+@pytest.mark.fault(
+    "a text of the data holds `<image>` or a special token",
+    "it is escaped: the trainer sees no place for a picture",
+    kind="answers",
+)
 def test_tokens_in_data_are_escaped_and_those_of_the_template_stay(tmp_path: Path) -> None:
     templates = write(tmp_path, "a.j2", "<image>{{ text }}")
     out = templates.get("a.j2").render(text="看<image> <|im_end|> {{idx}} <http> {{x}}^{{2}}")
@@ -33,6 +38,7 @@ def test_undefined_variable_is_an_error(tmp_path: Path) -> None:
         write(tmp_path, "a.j2", "{{ nothing }}").get("a.j2").render()
 
 
+@pytest.mark.fault("a template reaches for Python's inside", "it is refused by the sandbox", kind="bounds")
 def test_template_cannot_reach_python(tmp_path: Path) -> None:
     with pytest.raises(SecurityError):
         write(tmp_path, "a.j2", "{{ ''.__class__.__mro__ }}").get("a.j2").render()
@@ -149,6 +155,7 @@ def test_a_template_whose_encoding_cannot_be_told_is_refused_with_its_remedy(tmp
         Templates([tmp_path]).get("a.j2")
 
 
+@pytest.mark.fault("a template names one outside the folders", "there is no such template", kind="bounds")
 def test_an_edited_template_is_read_again_and_none_outside_its_folder(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     templates = write(tmp_path / "in", "a.j2", "one")

@@ -48,6 +48,11 @@ def test_every_page_is_in_the_navigation(site: Path) -> None:
     assert [page for page in sorted(pages) if f'href="{page}"' not in index and page != "index.html"] == []
 
 
+@pytest.mark.fault(
+    "the documentation is opened",
+    "nothing comes from elsewhere: no font, no script",
+    kind="dependencies",
+)
 def test_nothing_comes_from_elsewhere(site: Path) -> None:
     pages = list(site.rglob("*.html"))
     assert len(pages) > 20
@@ -90,6 +95,7 @@ def test_tasks_of_contributing_are_those_of_nox_and_of_ci() -> None:
     assert {"lint", "types", "docs"} == set(ran[1].split()) <= sessions
 
 
+@pytest.mark.fault("a commit runs the hooks", "they fetch nothing", kind="dependencies")
 def test_hooks_run_in_the_environment_and_fetch_nothing() -> None:
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))
     assert [entry["repo"] for entry in config["repos"]] == ["local"]

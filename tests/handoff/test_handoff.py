@@ -182,6 +182,7 @@ def test_port_of_something_that_is_no_web_server_counts_as_taken(go: Go, tmp_pat
     assert not (tmp_path / "calls").exists()
 
 
+@pytest.mark.fault("handoff.sh is started twice for one run", "the second is refused", kind="scripts")
 def test_two_calls_never_work_on_one_run_but_a_served_model_may_be_asked(
     go: Go, build: Path, tmp_path: Path
 ) -> None:

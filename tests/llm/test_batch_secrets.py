@@ -55,6 +55,11 @@ def ask(server: LoopbackBatches, tmp_path: Path) -> Ask:
     return go
 
 
+@pytest.mark.fault(
+    "an answer of a batch repeats the key",
+    "the answer is rejected, and its file holds no key",
+    kind="secrets",
+)
 def test_answer_that_repeats_the_key_is_rejected_and_its_file_holds_none(
     server: LoopbackBatches, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,6 +82,11 @@ def test_answer_that_repeats_the_key_is_rejected_and_its_file_holds_none(
     assert not [data for data in kept if KEY.encode() in data]
 
 
+@pytest.mark.fault(
+    "a provider refuses a batch and repeats the key",
+    "it is told without the key",
+    kind="secrets",
+)
 def test_refused_batch_is_told_without_the_key(server: LoopbackBatches, ask: Ask) -> None:
     server.plan = lambda job: Plan("failed", errors=(("bad", f"no batch for {KEY}"),))  # type: ignore[assignment]
     outcomes = ask()
@@ -85,6 +95,7 @@ def test_refused_batch_is_told_without_the_key(server: LoopbackBatches, ask: Ask
     assert KEY not in str(outcomes)
 
 
+@pytest.mark.fault("other users of the machine", "cannot read files of batches", kind="secrets")
 def test_private_folder_and_file_are_closed_to_others(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir(mode=0o755)
     (tmp_path / "team").mkdir()

@@ -61,6 +61,11 @@ def test_words_of_pages_texts_and_other_encodings_are_what_is_seen() -> None:
     assert message_of(b"a < b and c > d") == "a < b and c > d"
 
 
+@pytest.mark.fault(
+    "a server answers with any bytes",
+    "a meaning and words, never a traceback",
+    kind="answers",
+)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

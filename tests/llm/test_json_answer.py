@@ -120,6 +120,7 @@ def test_line_breaks_that_were_not_escaped_are_taken(text: str) -> None:
     assert found == ({"reason": one_line(text)} if one_line(text) else None)
 
 
+@pytest.mark.fault("a model answers with prose", "never an answer, never a traceback", kind="answers")
 @given(st.text())
 def test_prose_is_never_an_answer_and_never_an_error(text: str) -> None:
     if "{" not in text and "[" not in text:
@@ -127,6 +128,11 @@ def test_prose_is_never_an_answer_and_never_an_error(text: str) -> None:
     read(text, MANY)
 
 
+@pytest.mark.fault(
+    "a model's answer has a value outside the schema",
+    "it is a fault, never an answer",
+    kind="answers",
+)
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -206,6 +212,7 @@ def test_comma_too_many_is_forgiven() -> None:
     assert read(raw[:-1] + ",}", MANY) == GOOD
 
 
+@pytest.mark.fault("a model's answer is made to keep the reader busy", "given up soon", kind="answers")
 @pytest.mark.parametrize("raw", ["{" * 100_000, "[" * 100_000, '{"a":' * 50_000, '{"reason": "' * 20_000])
 def test_endless_answer_is_given_up_soon(raw: str) -> None:
     began = time.process_time()
@@ -241,6 +248,7 @@ PIECES = (
 )
 
 
+@pytest.mark.fault("an answer stands inside a thought", "it is not taken", kind="answers")
 @settings(max_examples=1000)
 @given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join))
 def test_nothing_inside_a_thought_is_an_answer(raw: str) -> None:

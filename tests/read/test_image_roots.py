@@ -59,6 +59,7 @@ def test_a_linked_folder_is_refused_with_the_parameters_to_set(
     assert words in reject.detail
 
 
+@pytest.mark.fault("a path leaves the folders of the pictures", "rejected", kind="bounds")
 @pytest.mark.parametrize(
     "picture",
     [

@@ -131,6 +131,7 @@ def test_an_id_may_stand_in_two_files_only_once(tmp_path: Path, read: Any) -> No
     assert "1.jsonl:1" in got.rejects[0].detail
 
 
+@pytest.mark.fault("a line is no JSON", "a reject with line and column", kind="bounds")
 def test_a_malformed_line_is_a_reject_with_line_and_column(tmp_path: Path, read: Any) -> None:
     path = write(
         tmp_path, {"id": "a"}, '{"id": "b", "label": }', {"id": "c"}, "[1, 2]", '"text"', "{}garbage"
@@ -250,6 +251,7 @@ def test_pictures_that_are_no_paths_are_rejected(picture: Any, tmp_path: Path, r
     assert got.reasons == {"a": "image_not_a_path"}
 
 
+@pytest.mark.fault("a record names a picture outside its root", "rejected", kind="bounds")
 @pytest.mark.parametrize(
     "picture", ["../1.jpg", "a/../../1.jpg", "/etc/passwd", "../base/../../x.jpg", "..", "../base2/1.jpg"]
 )
@@ -261,6 +263,7 @@ def test_a_picture_outside_its_root_is_rejected(picture: str, tmp_path: Path, re
     assert got.column("images") == [[str(tmp_path / "base" / "1.jpg")]]
 
 
+@pytest.mark.fault("a link below the root leads out of it", "rejected", kind="bounds")
 def test_links_may_lead_about_but_not_out_of_the_root(tmp_path: Path, read: Any) -> None:
     root, outside = tmp_path / "root", tmp_path / "outside"
     for folder in (root / "real", outside):
@@ -286,6 +289,7 @@ def test_image_root_is_where_paths_start(tmp_path: Path, read: Any) -> None:
     assert got.column("images") == [[str(tmp_path / "pics" / "1.jpg")], [str(tmp_path / "2.jpg")]]
 
 
+@pytest.mark.fault("a record names a picture by an address", "rejected; nothing is fetched", kind="bounds")
 def test_addresses_of_pictures_are_rejected_with_what_to_do(tmp_path: Path, read: Any) -> None:
     write(tmp_path, {"id": "a", "image": "https://example.com/1.jpg"}, {"id": "b"})
     (reject,) = read("read.jsonl", path="rows.jsonl").rejects

@@ -127,18 +127,21 @@ def test_bad_recipe_names_place_and_cause(fault: Fault, text: str, place: str, w
     assert words in found
 
 
+@pytest.mark.fault("a recipe holds a YAML tag that would run code", "refused; nothing runs", kind="bounds")
 def test_tag_that_would_run_code_runs_nothing(fault: Fault, project: Path) -> None:
     text = f"name: !!python/object/apply:os.system ['touch {project}/ran']\n"
     assert "the tag `!!python/object/apply:os.system` is not allowed" in fault(text)
     assert not (project / "ran").exists()
 
 
+@pytest.mark.fault("a recipe's aliases grow without end", "stopped with a sentence", kind="bounds")
 def test_alias_bomb_is_stopped(fault: Fault) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
     assert "expands to too many values" in fault("\n".join(lines))
 
 
+@pytest.mark.fault("a recipe is nested without end", "stopped with a sentence", kind="bounds")
 def test_endless_nesting_is_stopped(fault: Fault) -> None:
     depth = sys.getrecursionlimit() * 3
     assert "nested too deeply" in fault("steps: " + "[" * depth + "]" * depth)
@@ -237,6 +240,7 @@ def test_every_plain_document_loads_as_yaml_reads_it(
     assert all(line >= 1 and column >= 1 for line, column in file.places.values())
 
 
+@pytest.mark.fault("a recipe is any text", "errors with places, never a traceback", kind="bounds")
 @given(
     text=st.text(st.characters(codec="utf-8"), max_size=60)
     | st.text("{}[]&*!-:|>\n\t 'ab\"#?,%@`", max_size=40)

@@ -107,6 +107,11 @@ def stored(project: Path) -> int:
     return count
 
 
+@pytest.mark.fault(
+    "the label file is edited during a build",
+    "prompts and the kept file have the old labels; the next build has the new ones",
+    kind="inputs changed",
+)
 def test_labels_edited_during_a_build_are_those_of_the_next_one_in_prompts_and_in_the_kept_file(
     shop: Shop,
 ) -> None:
@@ -120,6 +125,11 @@ def test_labels_edited_during_a_build_are_those_of_the_next_one_in_prompts_and_i
     assert "NEW words" in shop.asked()
 
 
+@pytest.mark.fault(
+    "a template is edited during a build",
+    "the build keeps it as it was rendered",
+    kind="inputs changed",
+)
 @pytest.mark.parametrize("name", ["ask.j2", "end.j2", "xy.j2"])
 @pytest.mark.parametrize("at", ["annotate.describe", "emit.llamafactory"])
 def test_templates_edited_during_a_build_are_kept_as_they_were_rendered(
@@ -138,6 +148,7 @@ def test_templates_edited_during_a_build_are_kept_as_they_were_rendered(
     assert "NEW" in shop.asked()
 
 
+@pytest.mark.fault("a template is removed or added during a build", "nothing changes", kind="inputs changed")
 def test_a_template_removed_or_added_during_a_build_changes_nothing(shop: Shop) -> None:
     def edit() -> None:
         (shop.project / "templates/end.j2").unlink()
@@ -171,6 +182,11 @@ PICTURE_EDITS: dict[str, Callable[[Path], object]] = {
 }
 
 
+@pytest.mark.fault(
+    "a picture is changed, removed or replaced during a build",
+    "the build ends with its name; no paid answer is lost",
+    kind="inputs changed",
+)
 @pytest.mark.parametrize(
     ("edit", "at", "reader"),
     [
@@ -221,6 +237,11 @@ class _HinderedWorker(RowWorker):
         return Rejected("image_missing", "there is no such file")
 
 
+@pytest.mark.fault(
+    "a picture is replaced while a step reads it",
+    "what is said of the new one is not stored under the old one's key",
+    kind="inputs changed",
+)
 def test_what_is_said_of_another_picture_is_not_stored_under_the_key_of_the_one_before(
     tmp_path: Path,
 ) -> None:
@@ -244,6 +265,7 @@ def test_what_is_said_of_another_picture_is_not_stored_under_the_key_of_the_one_
     store.close()
 
 
+@pytest.mark.fault("an input changed during a build", "the build before stands", kind="inputs changed")
 def test_the_build_before_stands_when_an_input_changed(shop: Shop) -> None:
     folder = build(shop.recipe, card=False).folder
     before = (folder / "manifest.json").read_bytes()
@@ -254,6 +276,11 @@ def test_the_build_before_stands_when_an_input_changed(shop: Shop) -> None:
     assert (folder / "manifest.json").read_bytes() == before
 
 
+@pytest.mark.fault(
+    "a source is edited during a build, even if it is put back",
+    "the build ends with its name",
+    kind="inputs changed",
+)
 @pytest.mark.parametrize("put_back", [False, True])
 def test_a_source_edited_during_a_build_ends_it_even_when_it_was_put_back(shop: Shop, put_back: bool) -> None:
     rows = (shop.project / "rows.jsonl").read_text("utf-8")
@@ -267,6 +294,7 @@ def test_a_source_edited_during_a_build_ends_it_even_when_it_was_put_back(shop: 
         build(shop.recipe, progress=EditAt("read.jsonl", edit), card=False)
 
 
+@pytest.mark.fault("a picture comes into the folder during a build", "it is named", kind="inputs changed")
 def test_a_picture_that_comes_into_the_folder_during_a_build_is_named(shop: Shop) -> None:
     shop.write("recipes/shop.yaml", RECIPE % FOLDER)
     late = shop.picture("red/late.png")

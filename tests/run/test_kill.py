@@ -186,6 +186,11 @@ def steps(project: Path) -> dict[str, dict[str, int]]:
 # model calls
 
 
+@pytest.mark.fault(
+    "kill -9 at any moment of a build that asks a model",
+    "only calls in flight are made again; the outcome is that of an undisturbed build",
+    kind="signals",
+)
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_build_repeats_only_calls_that_were_in_flight(
     llm_project: Path, server: Loopback, seed: int
@@ -222,6 +227,11 @@ def test_killed_build_repeats_no_more_calls_than_were_open(llm_project: Path, se
     assert server.count == count
 
 
+@pytest.mark.fault(
+    "Ctrl-C during a build",
+    "exit 130, a sentence, no traceback; the next run goes on",
+    kind="signals",
+)
 def test_ctrl_c_ends_with_130_and_a_word_and_the_next_run_goes_on(
     llm_project: Path, server: Loopback
 ) -> None:
@@ -245,6 +255,7 @@ def test_ctrl_c_ends_with_130_and_a_word_and_the_next_run_goes_on(
 # OCR
 
 
+@pytest.mark.fault("kill -9 or Ctrl-C during OCR", "no picture is read twice", kind="signals")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_stopped_ocr_reads_no_picture_twice(ocr_project: Path, how: signal.Signals) -> None:
     kept: dict[bytes, tuple[bytes, int]] = {}

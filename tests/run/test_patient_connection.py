@@ -47,6 +47,11 @@ def test_locked_store_is_waited_for_and_told(tmp_path: Path, capsys: pytest.Capt
     store.close()
 
 
+@pytest.mark.fault(
+    "another program holds the store locked for ever",
+    "the build waits, says so, and ends in words",
+    kind="store",
+)
 def test_store_that_stays_locked_is_an_error_in_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,6 +60,11 @@ def ended(recipe: Path) -> DatakitError:
     return error.value
 
 
+@pytest.mark.fault(
+    "a server refuses everything",
+    "the run ends in the server's words; nothing of it is stored",
+    kind="answers",
+)
 @pytest.mark.parametrize("concurrency", [1, 64, 512])
 @pytest.mark.parametrize(
     ("status", "body", "words"),
@@ -152,6 +157,11 @@ def test_record_that_is_always_refused_leaves_the_others_alone(
     assert server.count == 39 + 3 + 1
 
 
+@pytest.mark.fault(
+    "the key is revoked halfway",
+    "the run ends; what was answered stays stored",
+    kind="answers",
+)
 def test_key_that_is_revoked_halfway_ends_the_run(make: Make, server: Loopback) -> None:
     server.script = lambda call: Reply(401, "revoked") if call.number >= 50 else None
     error = ended(make(concurrency=8))

@@ -45,6 +45,7 @@ def test_rejected_results_keep_reason_and_detail(tmp_path: Path) -> None:
     assert store.get_many([b"k" * 16])[b"k" * 16].outcome == Rejected("too_small", "8 px", {"seconds": 1})
 
 
+@pytest.mark.fault("kill -9 right after a result was stored", "the result is there", kind="store")
 def test_results_survive_kill_9_right_after_put(tmp_path: Path) -> None:
     code = f"""
 import os, signal
@@ -92,6 +93,11 @@ def test_reading_a_result_marks_it_as_used(tmp_path: Path) -> None:
     assert choose(store, unused_days=1) == []
 
 
+@pytest.mark.fault(
+    "the store was written by a newer datakit",
+    "it is refused with the remedy, and left as it is",
+    kind="store",
+)
 def test_store_of_a_newer_format_is_refused(tmp_path: Path) -> None:
     Store(tmp_path).close()
     db = sqlite3.connect(tmp_path / "results.sqlite")
@@ -125,6 +131,11 @@ def test_digests_are_read_again_only_when_the_file_changes(tmp_path: Path) -> No
     assert FileDigests(store).sha256(tmp_path / "none") == f"missing:{tmp_path / 'none'}"
 
 
+@pytest.mark.fault(
+    "a picture is replaced by one of the same size and time",
+    "it has another digest: no result of the old one is used",
+    kind="inputs changed",
+)
 def test_edit_that_restores_size_and_time_has_another_digest(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     file = tmp_path / "a.bin"

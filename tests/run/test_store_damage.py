@@ -63,6 +63,11 @@ def sound_results(store: Store) -> int:
     return len(results)
 
 
+@pytest.mark.fault(
+    "a byte of a stored result changes: value, account, step, verdict or key",
+    "the result is not used, it is counted, and it is made again",
+    kind="store",
+)
 @pytest.mark.parametrize("column", ["value", "meta", "step", "rejected", "key"])
 def test_a_flipped_byte_of_any_part_of_a_result_is_found_and_counted(filled: Path, column: str) -> None:
     with sqlite3.connect(filled / "results.sqlite") as db:
@@ -84,6 +89,11 @@ def test_a_flipped_byte_of_any_part_of_a_result_is_found_and_counted(filled: Pat
     store.close()
 
 
+@pytest.mark.fault(
+    "any byte of the store's file changes",
+    "no wrong result; the sound ones are taken over, and the loss is told",
+    kind="store",
+)
 def test_any_flipped_byte_of_the_file_gives_no_wrong_result_and_loses_few(filled: Path) -> None:
     path = filled / "results.sqlite"
     whole = path.read_bytes()
@@ -99,6 +109,11 @@ def test_any_flipped_byte_of_the_file_gives_no_wrong_result_and_loses_few(filled
     assert any("were taken over" in line for line in words)
 
 
+@pytest.mark.fault(
+    "the store's file is cut short",
+    "what is left is taken over with its number; the file is set aside, not deleted",
+    kind="store",
+)
 def test_a_truncated_file_gives_back_what_is_left_of_it_and_is_kept(filled: Path) -> None:
     path = filled / "results.sqlite"
     whole = path.read_bytes()
@@ -113,6 +128,7 @@ def test_a_truncated_file_gives_back_what_is_left_of_it_and_is_kept(filled: Path
     store.close()
 
 
+@pytest.mark.fault("the store's file loses its header", "every result is taken over", kind="store")
 def test_a_file_without_header_gives_back_everything(filled: Path) -> None:
     path = filled / "results.sqlite"
     whole = path.read_bytes()
@@ -126,6 +142,11 @@ def test_a_file_without_header_gives_back_everything(filled: Path) -> None:
     store.close()
 
 
+@pytest.mark.fault(
+    "the store is damaged while results stand in its log alone",
+    "they are taken over too",
+    kind="store",
+)
 def test_results_that_stand_in_the_log_alone_are_taken_over(tmp_path: Path) -> None:
     live = Store(tmp_path / "live")
     for number in range(COUNT):
@@ -141,6 +162,11 @@ def test_results_that_stand_in_the_log_alone_are_taken_over(tmp_path: Path) -> N
     store.close()
 
 
+@pytest.mark.fault(
+    "the store's write-ahead log is lost",
+    "only results that stood in the log are made again",
+    kind="store",
+)
 def test_a_lost_log_loses_its_results_alone(tmp_path: Path) -> None:
     live = Store(tmp_path / "live")
     for number in range(COUNT):
@@ -181,6 +207,11 @@ def test_a_damaged_result_without_checksum_that_is_no_result_any_more_is_made_ag
             StoredRow(b"k" * 16, "s", 0, value, meta, 1, 1).opened()
 
 
+@pytest.mark.fault(
+    "a build meets damaged results",
+    "only those are made again, and the build says how many",
+    kind="store",
+)
 def test_only_damaged_results_are_made_again_and_the_build_says_how_many(
     recipe: Make,
     project: Path,
@@ -197,6 +228,7 @@ def test_only_damaged_results_are_made_again_and_the_build_says_how_many(
     assert not any("damaged" in note for note in build(it, Options(force=True)).report.notes)
 
 
+@pytest.mark.fault("a remembered digest of a picture is damaged", "the picture is read again", kind="store")
 def test_a_flipped_byte_of_a_remembered_digest_is_not_believed(tmp_path: Path) -> None:
     store, file = Store(tmp_path), tmp_path / "a"
     file.write_text("a")

@@ -94,6 +94,11 @@ def test_path_bytes_and_address_are_one_picture(classify: Classifier, server: Lo
     assert len({asked_text(call) for call in server.calls}) == 1
 
 
+@pytest.mark.fault(
+    "a served model answers with no label of the set",
+    "a problem with a hint, never a label",
+    kind="answers",
+)
 def test_answer_outside_the_set_is_a_problem_with_a_hint(classify: Classifier, server: Loopback) -> None:
     server.script = lambda call: saying("购物车页")
     found = classify(SCREENS[0])
@@ -190,6 +195,11 @@ def test_dead_server_wrong_name_and_wrong_key_say_what_to_do(
     assert "wrong-key-123" not in str(error.value)
 
 
+@pytest.mark.fault(
+    "several keys are set and a classifier asks its server",
+    "only the server's own key is sent",
+    kind="secrets",
+)
 def test_only_the_servers_own_key_is_sent(
     small: Path, server: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
