@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "scripts" / "fuzz.py"
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from fuzzing import faults, one_input, run_recipe, shrink, workers  # noqa: E402
+from fuzzing import checks, faults, one_input, shrink, workers  # noqa: E402
 from fuzzing.kinds import KINDS, Kind, drawn  # noqa: E402
 
 ROUND = sum(kind.share for kind in KINDS.values())
@@ -105,7 +105,7 @@ def test_a_row_that_is_nowhere_is_a_fault() -> None:
     lost = StepReport(number=1, name="read.csv", added=3, records_out=2)
     result = BuildResult(Path("nowhere"), BuildReport(name="x", recipe="x", steps=[lost]))
     with pytest.raises(faults.Fault, match="loss"):
-        run_recipe.check_build(result, {"sources": []}, None)
+        checks.check_build(result, {"sources": []}, None)
 
 
 def test_a_worker_that_dies_is_told_with_its_input() -> None:

@@ -109,6 +109,7 @@ class _Drawing:
             "pictures": self.pictures,
             "partial": dice.maybe(0.8),
             "card": dice.maybe(0.5),
+            "onward": dice.one_of("", "read.build", "evaluate", "evaluate"),
             "limit": dice.one_of(None, None, 1, 2, 5),
             "answers": [*[_GOOD_ANSWER] * dice.one_of(1, 4, 12), *dice.some(ANSWERS, 4)],
             "again": {"run.batch_rows": dice.one_of(1, 2, 3, 5), "run.concurrency": dice.one_of(1, 3)},
@@ -269,7 +270,7 @@ class _Drawing:
             name for name in self.columns if name not in ("messages", "images", *answered) or dice.maybe(0.01)
         ]
         names += ["label_json", "label_names"] if self.has_labels else []
-        text = draw_templates.prompt(dice, names, places=see, asks=form != "label_only")
+        text = draw_templates.prompt(dice, names, places=see, asks=form != "label_only" or dice.maybe(0.8))
         prompt: Any = self._template("prompt", text)
         if form == "two_turn":
             prompt = [prompt, self._template("prompt", draw_templates.question(dice, names))]

@@ -16,8 +16,9 @@ def pictures(dice: Dice, count: int) -> list[Tree]:
     drawn = []
     for number in range(count):
         kind = dice.one_of("png", "png", "jpg", "jpg", *PICTURES)
-        wide, high = dice.one_of(
-            (32, 40), (30, 30), (64, 32), (28, 28), (27, 60), (1, 1), (500, 2), (120, 90)
+        odd = ((27, 60), (1, 1), (500, 2), (28, 28))
+        wide, high = (
+            dice.choice(odd) if dice.maybe(0.15) else dice.one_of((32, 40), (30, 30), (64, 32), (120, 90))
         )
         mode = dice.one_of("RGB", "RGB", "RGB", "L", "RGBA", "P", "1", "CMYK")
         mode = "RGB" if kind in ("webp", "bmp") or (mode in ("RGBA", "P") and kind == "jpg") else mode

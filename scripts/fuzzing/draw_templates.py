@@ -15,7 +15,7 @@ def prompt(dice: Dice, columns: list[str], *, places: bool, asks: bool = True) -
     """A prompt template, mostly with a place for each picture and the lines that ask for the answer."""
     opening = "{% for _ in images %}<image>{% endfor %}" if places and not dice.maybe(0.03) else ""
     body = "".join(_piece(dice, columns, 2) for _ in range(dice.randint(0, 3)))
-    ending = "\n{{ answer_format }}" if asks or dice.maybe(0.4) else ""
+    ending = "\n{{ answer_format }}" if asks else ""
     return f"{opening}{dice.one_of('What is this?', '这是什么？')}{body}{ending}"
 
 

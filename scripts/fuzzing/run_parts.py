@@ -16,10 +16,12 @@ from datakit.core.labels import LabelSet, load_labels, normal_form
 from datakit.library import build, load
 from datakit.llm import json_answer
 from datakit.llm.answer_schema import AnswerSchema
+from fuzzing.checks import check_build
+from fuzzing.commands import command
 from fuzzing.dice import Tree
 from fuzzing.faults import Fault
 from fuzzing.projects import label_bytes, write_files, write_project, yaml_bytes
-from fuzzing.run_recipe import Step, check_build, command, run_recipe
+from fuzzing.run_recipe import Step, run_recipe
 
 
 def run_labels(tree: Tree, folder: Path, reach: Step) -> None:

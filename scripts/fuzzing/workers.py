@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import time
 from collections.abc import Iterator
@@ -74,9 +75,10 @@ def work(pipe: Connection) -> None:
     from fuzzing.one_input import account_of
 
     surroundings.prepare()
-    while (job := pipe.recv()) is not None:
-        kind, seed, number = job
-        pipe.send(account_of(kind, number, drawn(kind, seed, number)))
+    with contextlib.suppress(EOFError, BrokenPipeError):  # nobody has further inputs
+        while True:
+            kind, seed, number = pipe.recv()
+            pipe.send(account_of(kind, number, drawn(kind, seed, number)))
 
 
 def _given(worker: _Worker, job: Job) -> _Worker:
