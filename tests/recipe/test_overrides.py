@@ -72,7 +72,7 @@ def test_later_overrides_win() -> None:
         ("steps.0.path=x", "`steps` is not a mapping"),
         ("name.first=x", "`name` is not a mapping"),
         ("name.first=x", "replace it as a whole: --set name=…"),
-        ("emit.hub.private=x", "It has read.jsonl, "),
+        ("qqq.zzz.x=1", "It has read.jsonl, "),
         ("annotate.orc.engine=x", "Did you mean `annotate.ocr`?"),
         ("emit.llamafactori.images=x", "Did you mean `emit.llamafactory`?"),
         ("read.jsonl.path=x", "Say which: read.jsonl#1"),
