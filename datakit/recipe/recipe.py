@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from datakit.core.credentials import FRAGMENT, credentials, masked
 from datakit.core.errors import RecipeErrors, UserError, did_you_mean
-from datakit.core.labels import LabelSet, load_labels
+from datakit.core.labels import LabelSet, load_labels, shown
 from datakit.core.parameters import describe_fault, validated, with_text_keys
 from datakit.core.plain_yaml import Key, dump
 from datakit.core.qwen_models import chat_layout
@@ -265,10 +265,15 @@ class _Checker:
         if "\0" in value:
             return None  # `_texts` tells of it
         try:
-            return load_labels((self.file.path.parent / value).resolve())
+            labels = load_labels((self.file.path.parent / value).resolve())
         except UserError as error:
             self._fault(("labels",), error.message, error.remedy)
             return None
+        for name in labels.names:
+            if len(name.strip().splitlines()) > 1:
+                what = f"the label `{shown(name)}` of {labels.path} has more than one line"
+                self._fault(("labels",), what, "An answer states a label on one line: write it on one.")
+        return labels
 
     def _order(self, steps: list[Step], emitters: list[Step]) -> None:
         for step in steps:

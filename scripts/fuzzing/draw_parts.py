@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from datakit.core.contract import FORMS
 from fuzzing import draw_sources, draw_templates
 from fuzzing.dice import Dice, Tree
@@ -107,6 +109,14 @@ def train_input(dice: Dice) -> Tree:
     }
 
 
+def _rows_of(labels: Tree) -> list[Any]:
+    """The labels of a file, as far as its document is whole."""
+    document = labels["document"]
+    rows = document.get("labels") if isinstance(document, dict) else None
+    rows = rows if isinstance(rows, list) else []
+    return [row for row in rows if isinstance(row, str | dict)]
+
+
 def answers_input(dice: Dice) -> Tree:
     """Texts of a model for a form and for a schema, and a record that the form writes."""
 
@@ -117,19 +127,19 @@ def answers_input(dice: Dice) -> Tree:
 
     names = dice.some(("label", "description", "score", "tags", "ok"), 3) or ["reason"]
     values = [[name, dice.one_of(*_KINDS, ["a", "b"])] for name in names]
-    record = {
-        name: dice.text()
-        for name in ("reason", "description", "answer", "evidence", "exclusion", "conclusion")
-    }
-    record |= {
-        "label": dice.choice(draw_sources.LABELS),
+    labels = label_file(dice, usable=dice.maybe(0.5))
+    known = [row if isinstance(row, str) else row.get("name") for row in _rows_of(labels)] or ["a"]
+    texts = ("reason", "description", "answer", "evidence", "exclusion", "conclusion")
+    record: Tree = {
+        **{name: dice.text() for name in texts},
+        "label": dice.choice(known),
+        "labels": dice.one_of(dice.some(known), "a", None, 3),
         "number": dice.one_of(1, 2.5, "3", "x", None, 1e300),
     }
-    record["labels"] = dice.one_of(dice.some(draw_sources.LABELS), "a", None)
     return {
         "form": dice.choice(sorted(FORMS)),
         "schema": {"values": values},
-        "labels": label_file(dice, usable=True) if dice.maybe(0.8) else None,
+        "labels": labels if dice.maybe(0.8) else None,
         "texts": [text() for _ in range(20)],
         "truth": dice.one_of("a", ["a"], 2.5, "x", None, [], ""),
         "question": dice.text(),

@@ -227,7 +227,9 @@ class _Drawing:
         hints: dict[str, Callable[[], Any]] = {
             "template": self._question,
             "by": lambda: dice.one_of("label", "label", self._column()),
-            "stratify": lambda: dice.one_of("label" if "label" in self.columns else None, None),
+            "stratify": lambda: dice.one_of(
+                "label" if "label" in self.columns else None, None, self._column()
+            ),
             "group": lambda: dice.one_of(None, self._column(), [self._column()]),
             "ocr_text": lambda: NO_VALUE,
             "column": lambda: "messages" if step == "guard.prompt_length" else "reason",
@@ -350,4 +352,8 @@ class _Drawing:
         own = parameters(self.dice, RunSettings, hints, share=0.12)
         if self.dice.maybe(0.05):
             own["fail_on"] = ["label_conflict"]
+        if self.dice.maybe(0.1):
+            own["budget_usd"] = self.dice.one_of(0.0001, 0.01, 5)
+        if self.dice.maybe(0.04):
+            own["mode"] = "batch_files"
         return {**own, **_HARMLESS_RUN}

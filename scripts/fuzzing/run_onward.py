@@ -35,6 +35,23 @@ def read_again(tree: Tree, recipe: Path, finished: Path) -> None:
         raise Fault("loss", words, "read.build")
 
 
+def answers_are_read(tree: Tree, finished: Path) -> None:
+    """What the build trains, its own form reads: no problem, and the record's label."""
+    opened = BuildFolder.open(finished)
+    own = next((step["render.chat"] for step in tree["recipe"]["steps"] if "render.chat" in step), None)
+    if not opened.has_data_set or not opened.has_answer_format or not own or own.get("keep_messages"):
+        return
+    truths = (
+        dict(opened.main.select("id", "label").collect().iter_rows()) if "label" in opened.columns else {}
+    )
+    for row in opened.rows("train", "val"):
+        text = row["messages"][-1]["content"]
+        answer = opened.answer_format.fitting(text).parse(text, opened.labels)
+        wanted = truths.get(row["id"])
+        if answer.problem or (answer.label is not None and opened.labels and answer.label != wanted):
+            raise Fault("answer", f"{row['id']} is trained to say {text!r}, read as {answer}", "trained")
+
+
 def score(tree: Tree, finished: Path) -> None:
     """`datakit evaluate` of a trainer's answers, some right and some as a model may answer."""
     opened = BuildFolder.open(finished)

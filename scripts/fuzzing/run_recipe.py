@@ -17,7 +17,7 @@ from fuzzing.commands import command
 from fuzzing.dice import Tree
 from fuzzing.faults import Fault
 from fuzzing.projects import write_project
-from fuzzing.run_onward import read_again, score
+from fuzzing.run_onward import answers_are_read, read_again, score
 
 Step = Callable[[str], None]
 """Told how far an input has come."""
@@ -40,6 +40,7 @@ def run_recipe(tree: Tree, folder: Path, reach: Step) -> None:
     _after(result, folder)
     if not result.report.retry:
         _twice(tree, path, folder, result, limit)
+    answers_are_read(tree, result.folder)
     if tree.get("onward") == "read.build":
         read_again(tree, path, result.folder)
     if tree.get("onward") == "evaluate":

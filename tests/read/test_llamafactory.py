@@ -107,7 +107,7 @@ def test_rows_at_which_the_trainer_would_stop_are_rejected(tmp_path: Path, read:
         ({"columns": ["messages"]}, "`columns` of `mine` is .*, not an object"),
         ({"columns": {"messages": 3}}, "`messages` of `mine` is 3, not a name"),
         ({"formatting": "sharegpt", "tags": "role"}, "`tags` of `mine` is 'role', not an object"),
-        ({"formatting": "sharegpt", "tags": {"observation_tag": True}}, "`observation_tag` of `mine` is True"),
+        ({"formatting": "sharegpt", "tags": {"user_tag": True}}, "`user_tag` of `mine` is True"),
         ({"formatting": "sharegpt", "tags": {"role_tag": ["role"]}}, "`role_tag` of `mine`"),
         ({"formatting": ["sharegpt"]}, "Known: alpaca, sharegpt, openai"),
     ],

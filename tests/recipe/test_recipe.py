@@ -183,6 +183,15 @@ def test_faults_of_the_label_file_come_with_those_of_the_recipe(fault: Fault, pr
     assert "unknown field `colour`" in text
 
 
+def test_label_of_two_lines_is_refused_because_no_answer_could_state_it(fault: Fault, project: Path) -> None:
+    text = GOOD.replace("labels.yaml", "../labels.yaml")
+    (project / "labels.yaml").write_text('labels: [a, "b\\nc", "d\\u2028e", "f\\n"]\n', "utf-8")
+    message = fault(text)
+    assert message.count("has more than one line") == 2
+    assert "the label `b\\u000ac` of" in message
+    assert "recipes/r.yaml:2:1" in message
+
+
 def test_first_step_is_only_blamed_when_it_is_the_first(fault: Fault) -> None:
     assert "no records to work on" not in fault("steps:\n  - read.nonsense\n  - guard.image\n")
 

@@ -59,6 +59,11 @@ def test_heads_that_do_not_divide_are_refused_with_what_does() -> None:
     assert "1 or 2" in error.value.remedy
 
 
+def test_so_many_gpus_that_nobody_has_them_are_refused_at_once() -> None:
+    with pytest.raises(UserError, match="cannot be split over 1000000000000 GPUs"):
+        planned(ServeSettings(gpus=10**12))
+
+
 def test_too_small_a_gpu_is_refused_with_figures_and_what_helps() -> None:
     with pytest.raises(UserError, match=r"weights 15\.4") as error:
         planned(ServeSettings(gpu_memory_gb=16))
