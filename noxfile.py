@@ -1,7 +1,7 @@
 """The tasks of CONTRIBUTING.md, which CI runs too: nox --list.
 
 lint, types, tests and docs use the environment that nox runs in, so that they start at once without network;
-wheel, trainer, swift and vllm make environments of their own.
+wheel, trainer, swift, vllm and audit make environments of their own.
 """
 
 from __future__ import annotations
@@ -62,3 +62,11 @@ def swift(session: nox.Session) -> None:
 def vllm(session: nox.Session) -> None:
     """The suite with a real vLLM."""
     session.run("scripts/test_vllm.sh", *session.posargs, external=True)
+
+
+@nox.session(venv_backend="virtualenv")
+def audit(session: nox.Session) -> None:
+    """Known vulnerabilities of the pinned packages, or that no advisory database can be reached."""
+    session.install("pip-audit")
+    unreachable = () if "--must-reach" in session.posargs else (75,)
+    session.run("python", "scripts/audit_dependencies.py", success_codes=[0, *unreachable])

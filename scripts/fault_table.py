@@ -89,7 +89,7 @@ def _from_explanation(target: str) -> str:
 
 def _rows(tree: ast.Module, place: str) -> Iterator[tuple[int, Fault | str]]:
     """Line of each marker with its row, or with what is wrong about it."""
-    lines = {node.lineno for node in ast.walk(tree) if _is_marker(node)}
+    lines = {node.lineno for node in ast.walk(tree) if isinstance(node, ast.expr) and _is_marker(node)}
     for test, name in _tests(tree.body, place):
         for decorator in test.decorator_list:
             marker = decorator.func if isinstance(decorator, ast.Call) else decorator
@@ -108,7 +108,7 @@ def _tests(body: list[ast.stmt], place: str) -> Iterator[tuple[ast.FunctionDef |
             yield node, f"{place}::{node.name}"
 
 
-def _is_marker(node: ast.AST) -> bool:
+def _is_marker(node: ast.expr) -> bool:
     return isinstance(node, ast.Attribute) and ast.unparse(node).endswith("mark.fault")
 
 

@@ -6,10 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from datakit.core import registry
 from datakit.core.plugins import plugins
 from datakit.core.step_context import StepContext
+
+settings.register_profile("any machine", deadline=None)  # a busy one takes its time: no test is about seconds
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -9,6 +10,7 @@ import pytest
 
 import datakit as dk
 from datakit.artifacts.predictions import Prediction, write
+from datakit.cli import run
 from datakit.core.errors import UserError
 from datakit.core.replacing import seal
 from tests.support.evaluated_builds import make_build, make_project, truths
@@ -82,3 +84,30 @@ def test_diff_takes_a_build_or_its_folder(opened: dk.OpenedBuild, folder: Path) 
 def test_folder_that_is_no_build_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is no finished build"):
         dk.open_build(tmp_path)
+
+
+CODE = "!!python/object/apply:os.system ['touch {}']"
+REACHING = "{{{{ cycler.__init__.__globals__.os.system('touch {}') }}}}"
+
+
+@pytest.mark.fault(
+    "a build of others holds YAML tags and templates that would run code",
+    "reading, checking, explaining, comparing and describing it runs none of it",
+    kind="bounds",
+)
+@pytest.mark.parametrize("name", ["recipe.yaml", "labels.yaml", "templates/ecom/classify_v1.j2"])
+def test_reading_a_build_of_others_runs_nothing_of_it(
+    folder: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs, mark = tmp_path / "theirs", tmp_path / "ran"
+    shutil.copytree(folder, theirs, symlinks=True)
+    place = theirs / name
+    text = place.read_text("utf-8")
+    planted = REACHING.format(mark) + text if name.endswith(".j2") else f"{text}\nx: {CODE.format(mark)}\n"
+    place.write_text(planted, "utf-8")
+    commands = [["check"], ["verdict"], ["why", "@"], ["card"], ["diff", str(folder)]]
+    for command, *words in commands:
+        id_ = next(iter(truths(folder)))
+        run([command, str(theirs), *(word.replace("@", id_) for word in words)])
+    assert "Traceback" not in capsys.readouterr().err
+    assert not mark.exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -39,12 +40,16 @@ def run(*command: str | Path, folder: Path) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, ROOT, folder=folder)
+def built(source: Path, folder: Path) -> Path:
+    """The wheel of a clone."""
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, source, folder=folder)
     (path,) = folder.glob("datakit-*.whl")
     return path
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(ROOT, tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.mark.clean_install
@@ -59,6 +64,41 @@ def test_wheel_holds_types_and_what_ships_and_nothing_of_the_repository(wheel: P
     assert tops == {"datakit", f"datakit-{dk.__version__}.dist-info"}
     metadata = zipfile.ZipFile(wheel).read(f"datakit-{dk.__version__}.dist-info/METADATA").decode()
     assert f"\nVersion: {dk.__version__}\n" in metadata
+
+
+LEFT_BY_WORK = (
+    *("recipes/.env", "datakit/core/.env.local", "templates/server.pem", "templates/.ask.j2.swp"),
+    *(
+        "examples/ecom/.datakit/results.sqlite",
+        "datakit/.datakit/results.sqlite",
+        "recipes/build/x/train.json",
+    ),
+    *("examples/plugin/dist/a.whl", "examples/plugin/it.egg-info/PKG-INFO", "examples/ecom/.DS_Store"),
+)
+
+
+@pytest.mark.fault(
+    "a wheel is made in a clone that holds a .env, a result store and builds",
+    "none of them is in the wheel, and no file of it is writable by others",
+    kind="secrets",
+)
+@pytest.mark.clean_install
+def test_wheel_of_a_clone_that_was_worked_in_holds_nothing_of_the_work(wheel: Path, tmp_path: Path) -> None:
+    clone, out = tmp_path / "clone", tmp_path / "out"
+    out.mkdir()
+    ignored = [line.strip().rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines()]
+    shutil.copytree(ROOT, clone, ignore=shutil.ignore_patterns(".git", *filter(None, ignored)))
+    for place in LEFT_BY_WORK:
+        (clone / place).parent.mkdir(parents=True, exist_ok=True)
+        (clone / place).write_text("sk-planted")
+        (clone / place).chmod(0o666)
+    (clone / "datakit" / "doctor.py").chmod(0o666)
+    with zipfile.ZipFile(built(clone, out)) as archive:
+        assert sorted(archive.namelist()) == sorted(zipfile.ZipFile(wheel).namelist())
+        modes = {entry.filename: entry.external_attr >> 16 for entry in archive.infolist()}
+    assert {name: oct(mode) for name, mode in modes.items() if mode & 0o022} == {}
+    programs = sorted(name for name, mode in modes.items() if mode & 0o111)
+    assert programs == [f"datakit/bundling/payload/{name}.sh" for name in ("run", "stages")]
 
 
 @pytest.mark.clean_install

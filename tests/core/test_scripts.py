@@ -226,6 +226,11 @@ def test_training_files_give_each_value_back(name: str, path: str) -> None:
     )
 
 
+@pytest.mark.fault(
+    "a number in the environment of run.sh is shell code",
+    "it is not executed",
+    kind="scripts",
+)
 def test_number_of_workers_is_never_run_by_the_script_of_a_bundle(tmp_path: Path) -> None:
     payload = Path(__file__).parents[2] / "datakit" / "bundling" / "payload" / "run.sh"
     lines = payload.read_text("utf-8").splitlines()

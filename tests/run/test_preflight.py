@@ -106,6 +106,7 @@ def test_unwritable_folders_are_told_together(
     ]
 
 
+@pytest.mark.fault("the disk has no room for the build", "told before the work", kind="folders")
 def test_disk_without_room_is_told(
     make: Make, server: Loopback, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
