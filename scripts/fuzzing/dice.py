@@ -103,21 +103,7 @@ class Dice(random.Random):
     def beyond(self, value: Any) -> Any:
         """A value of another type, or far outside, in place of `value`."""
         huge = 10 ** self.one_of(9, 18, 40)
-        strange = (
-            None,
-            -1,
-            0,
-            huge,
-            -huge,
-            float("inf"),
-            float("nan"),
-            "",
-            "x" * 2000,
-            [],
-            {},
-            [[]],
-            True,
-            "\x00",
-        )
+        nothing: tuple[Any, ...] = (None, "", [], {}, "\x00", "x" * 2000)
+        numbers: tuple[Any, ...] = (-1, 0, 1.5, huge, -huge, float("inf"), float("nan"), True)
         deep = {"a": {"b": [{"c": value}]}}
-        return self.one_of(*strange, [value], {"x": value}, str(value), deep, 1.5)
+        return self.one_of(*nothing, *numbers, [value], {"x": value}, str(value), deep)

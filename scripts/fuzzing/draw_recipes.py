@@ -95,6 +95,8 @@ class _Drawing:
             recipe["seed"] = dice.whole(0, None, 7)
         if dice.maybe(0.35):
             recipe["train"] = train_section(dice)
+            if not any("llamafactory" in emitter for emitter in recipe["emit"]):
+                recipe["emit"].append({"llamafactory": {}})
         if dice.maybe(0.2):
             recipe["serve"] = parameters(dice, ServeSettings, {"model": lambda: NO_VALUE})
         recipe["llm"] = self._llm(steps)
@@ -111,7 +113,7 @@ class _Drawing:
             "card": dice.maybe(0.5),
             "onward": dice.one_of("", "read.build", "evaluate", "evaluate"),
             "limit": dice.one_of(None, None, 1, 2, 5),
-            "answers": [*[_GOOD_ANSWER] * dice.one_of(1, 4, 12), *dice.some(ANSWERS, 4)],
+            "answers": [*[_GOOD_ANSWER] * dice.one_of(4, 12, 40), *dice.some(ANSWERS, 4)],
             "again": {"run.batch_rows": dice.one_of(1, 2, 3, 5), "run.concurrency": dice.one_of(1, 3)},
             "change": dice.one_of(
                 "run.max_reject_rate=0", "seed=11", "emit.llamafactory.images=copy", "name=other"
@@ -130,7 +132,7 @@ class _Drawing:
         elif dice.maybe(0.1):
             source = {"name": f"talk{number}.json", "format": "json", "rows": draw_sources.alpaca_rows(dice)}
             hints = self._reader_hints(source)
-            name, columns = "read.alpaca", ["messages", "images"]
+            name, columns = "read.alpaca", ["messages"]
         else:
             source = draw_sources.table(dice, f"rows{number}", names, labels)
             hints = self._reader_hints(source)
@@ -168,6 +170,9 @@ class _Drawing:
     def _fits(self, name: str) -> bool:
         """Whether the columns that the step reads are there; now and then nobody cares."""
         needed = {
+            "guard.image": ("images",),
+            "annotate.image_facts": ("images",),
+            "annotate.ocr": ("images",),
             "curate.duplicates": ("phash",),
             "guard.label": ("label",),
             "annotate.reason": ("label",),
@@ -254,10 +259,12 @@ class _Drawing:
         if step == "annotate.ocr":
             hints["into"] = lambda: "ocr"
         if step == "annotate.ask":
-            one = dice.maybe(0.5)
-            hints["into"] = lambda: "told" if one else NO_VALUE
+            is_text = dice.maybe(0.5)
+            hints["into"] = lambda: "told" if is_text else NO_VALUE
             hints["answer"] = lambda: (
-                NO_VALUE if one else {dice.one_of("seen", "number"): dice.one_of("text", "line", "number")}
+                NO_VALUE
+                if is_text
+                else {dice.one_of("seen", "number"): dice.one_of("text", "line", "number")}
             )
         return hints
 
@@ -280,7 +287,7 @@ class _Drawing:
             "prompt": lambda: prompt,
             "answer": lambda: NO_VALUE,
             "answers": lambda: NO_VALUE,
-            "shrink": lambda: dice.some([name for name in names if f" {name} " in text], 2),
+            "shrink": lambda: dice.some([name for name in self.columns if f"{{{{ {name} }}}}" in text], 2),
             "keep_messages": lambda: "messages" in self.columns and dice.maybe(0.5),
             "max_tokens": lambda: dice.one_of(None, None, 50, 5000),
             "max_chars": lambda: dice.one_of(None, None, 2500, 9000, 60),

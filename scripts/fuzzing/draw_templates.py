@@ -9,6 +9,16 @@ _FILTERS = (
     "replace('a', 'b')", "e", "reverse", "join(', ')", "wordcount", "int", "float", "random", "sort",
 )  # fmt: skip
 _TESTS = ("is none", "is defined", "is string", "== 'a'", "in 'abc'", "> 3", "is mapping", "is sequence", "")
+_SAFE_FILTERS = (
+    "string | trim",
+    "string | upper",
+    "string | length",
+    "default('none')",
+    "tojson",
+    "string | e",
+)
+_SAFE_TESTS = ("is none", "is defined", "is string", "== 'a'", "is mapping", "is sequence", "")
+"""Filters and tests that fail on no value."""
 
 
 def prompt(dice: Dice, columns: list[str], *, places: bool, asks: bool = True) -> str:
@@ -52,9 +62,10 @@ def _piece(dice: Dice, names: list[str], depth: int, *, sets: bool = True) -> st
     variable = _variable(dice, names)
     if kind in (3, 4):
         other = f"{{% else %}}{_piece(dice, names, 0)}" if dice.maybe(0.4) else ""
-        return f"{{% if {variable} {dice.choice(_TESTS)} %}}{inner}{other}{{% endif %}}"
+        test = dice.choice(_TESTS if dice.maybe(0.15) else _SAFE_TESTS)
+        return f"{{% if {variable} {test} %}}{inner}{other}{{% endif %}}"
     if kind == 5:
-        over = dice.one_of("[1, 2]", "range(3)", "images", f"{variable}")
+        over = dice.one_of("[1, 2]", "range(3)", "images", "range(2)", variable if dice.maybe(0.2) else "[3]")
         return f"{{% for item in {over} %}}{inner}{{{{ item }}}}{{% endfor %}}"
     if kind == 6:
         return f"{{% set seen = {_expression(dice, names)} %}}{inner}{{{{ seen }}}}"
@@ -72,8 +83,8 @@ def _expression(dice: Dice, names: list[str]) -> str:
     variable = _variable(dice, names)
     if dice.maybe(0.6):
         return variable
-    if dice.maybe(0.7):
-        return f"{variable} | {dice.choice(_FILTERS)}"
+    if dice.maybe(0.9):
+        return f"{variable} | {dice.choice(_FILTERS if dice.maybe(0.15) else _SAFE_FILTERS)}"
     return dice.one_of(
         f"{variable}[0]", f"{variable} ~ '.'", f"{variable} + 1", f"{variable}.x", f"({variable} or '-')"
     )

@@ -35,35 +35,25 @@ _USUAL: Tree = {
     "per_device_train_batch_size": 1,
     "num_train_epochs": 1.0,
 }
-_ROLES = (
-    "role_tag",
-    "content_tag",
-    "user_tag",
-    "assistant_tag",
-    "observation_tag",
-    "function_tag",
-    "system_tag",
-)
-OPENAI = dict(
-    zip(
-        _ROLES,
-        ("role", "content", "user", "assistant", "observation", "function_call", "system"),
-        strict=True,
-    )
-)
+OPENAI = {f"{name}_tag": name for name in ("role", "content", "user", "assistant", "observation", "system")}
+OPENAI["function_tag"] = "function_call"
+
+
+_VALUES: dict[str, tuple[Any, ...]] = {
+    "bool": (True, False),
+    "int": (0, 1, 2, 64, 1000, 4096),
+    "float": (0.0, 1e-5, 0.1, 1.0, 3.0),
+    "str": ("all", "q_proj,v_proj", "z2", "none"),
+    "any": ("none", None, ["a"], 3),
+}
+"""Type of a key of the trainer -> values of it."""
 
 
 def _key_value(dice: Dice, kind: Any) -> Any:
     """A value of a key of the trainer, of the type that it takes."""
     if isinstance(kind, list):
         return dice.choice(kind)
-    return {
-        "bool": lambda: dice.maybe(0.5),
-        "int": lambda: dice.one_of(0, 1, 2, 64, 1000, 4096),
-        "float": lambda: dice.one_of(0.0, 1e-5, 0.1, 1.0, 3.0),
-        "str": lambda: dice.one_of("all", "q_proj,v_proj", "z2", "none"),
-        "any": lambda: dice.one_of("none", None, ["a"], 3),
-    }[str(kind)]()
+    return dice.choice(_VALUES[str(kind)])
 
 
 def _keys(dice: Dice, most: int) -> Tree:

@@ -46,8 +46,8 @@ def account_of(kind: str, number: int, tree: Tree) -> Account:
         os.chdir(_HOME)
         shutil.rmtree(folder, ignore_errors=True)
     if not fault and surroundings.unexpected:
-        error = surroundings.unexpected[0]
-        fault, detail = f"retry of {type(error).__name__}: {place_of(error)}", classified(error)[1]
+        raised = surroundings.unexpected[0]
+        fault, detail = f"retry of {type(raised).__name__}: {place_of(raised)}", classified(raised)[1]
     peak = _peak_mb()
     if not fault and peak > MOST_MB:
         fault = f"memory: {kind}"

@@ -15,7 +15,7 @@ from datakit.run.columns import check_columns
 from fuzzing.checks import check_build
 from fuzzing.commands import command
 from fuzzing.dice import Tree
-from fuzzing.faults import Fault
+from fuzzing.faults import Fault, poor_words
 from fuzzing.projects import write_project
 from fuzzing.run_onward import answers_are_read, read_again, score
 
@@ -59,7 +59,8 @@ def _set_words(settings: list[str]) -> list[str]:
 
 def _after(result: BuildResult, folder: Path) -> None:
     """Every command that looks at a build."""
-    for words in (["check", result.folder], ["verdict", result.folder], ["verdict", result.folder, "--json"]):
+    place = str(result.folder)
+    for words in (["check", place], ["verdict", place], ["verdict", place, "--json"]):
         if words[0] == "check" and not BuildFolder.open(result.folder).has_data_set:
             continue
         code, output = command(*words)
@@ -107,9 +108,10 @@ def _keeps_the_old(tree: Tree, path: Path, first: BuildResult) -> None:
             options=Options(out=first.folder),
             card=False,
         )
-    except DatakitError:
+    except DatakitError as error:
+        if poor_words(error):
+            raise
         if (first.folder / "manifest.json").read_bytes() != before:
             raise Fault("swap", "a failed build changed the old one", "swap") from None
-        raise
     if not BuildFolder.open(first.folder).is_finished:
         raise Fault("swap", "no finished build stands in the folder", "swap")

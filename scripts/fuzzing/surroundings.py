@@ -8,7 +8,7 @@ import importlib
 import os
 from typing import Any
 
-from datakit.annotate import _ocr_engines, ocr
+from datakit.annotate import ocr
 from datakit.annotate._ocr_layout import Line
 from datakit.core.outcome import Retry
 from datakit.run import executors
@@ -48,14 +48,14 @@ def prepare() -> None:
     os.environ["OPENAI_BASE_URL"], os.environ["OPENAI_API_KEY"] = server.url, KEY
     executors._OWN["process"] = InlineExecutor  # a process for each input would take most of the time
     ocr.make_engine = lambda *_: PaintedTexts()
-    assert _ocr_engines.make_engine is not ocr.make_engine
+    outcome_of = base.unexpected
 
     def noticed(error: Exception) -> Retry:
         unexpected.append(error)
-        return told(error)
+        return outcome_of(error)
 
-    told = base.unexpected
-    base.unexpected = event_loop.unexpected = noticed
+    for module in (base, event_loop):
+        module.unexpected = noticed
 
 
 def answer_with(answers: list[str]) -> None:

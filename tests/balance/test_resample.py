@@ -110,6 +110,11 @@ def test_missing_split_says_what_to_put_before() -> None:
         resample(frame)
 
 
+@pytest.mark.fault(
+    "classes are asked of a column of lists",
+    "refused before a record is read or paid for",
+    kind="bounds",
+)
 @pytest.mark.parametrize(
     ("dtype", "words"),
     [

@@ -53,6 +53,11 @@ def test_every_fault_of_a_label_file_is_named_at_once(tmp_path: Path) -> None:
         assert part in text
 
 
+@pytest.mark.fault(
+    "a label file holds a blank name",
+    "refused with its place",
+    kind="bounds",
+)
 @pytest.mark.parametrize("blank", ['""', '" "', "{name: ''}", "3", "null"])
 def test_a_label_without_a_name_is_refused_in_every_form(blank: str, tmp_path: Path) -> None:
     path = tmp_path / "labels.yaml"

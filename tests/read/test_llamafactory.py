@@ -96,6 +96,11 @@ def test_rows_at_which_the_trainer_would_stop_are_rejected(tmp_path: Path, read:
     }
 
 
+@pytest.mark.fault(
+    "columns or tags of a dataset_info.json are no names",
+    "refused with the entry and the value",
+    kind="bounds",
+)
 @pytest.mark.parametrize(
     ("entry", "words"),
     [

@@ -173,6 +173,11 @@ def test_missing_recipe_lists_its_neighbours(project: Path) -> None:
     assert "there.yaml" in str(caught.value)
 
 
+@pytest.mark.fault(
+    "a label's name has two lines, so that no answer could state it",
+    "refused with what to do",
+    kind="bounds",
+)
 def test_faults_of_the_label_file_come_with_those_of_the_recipe(fault: Fault, project: Path) -> None:
     rows = [{"name": "猫", "aliases": ["狗"]}, {"name": "狗"}, {"name": "马", "colour": "red"}]
     (project / "recipes" / "labels.yaml").write_text(yaml.safe_dump({"labels": rows}, allow_unicode=True))
