@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from datakit.artifacts.build_draft import BuildDraft
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.report import BuildReport
 from datakit.core.errors import UserError
 from datakit.core.settings import Settings
 from datakit.core.transform import Artifact
-from datakit.pages.writing import Kept
 from datakit.recipe.recipe import Recipe, load_recipe
 from datakit.run.build import FULL, BuildResult, Options
 from datakit.run.build import build as run_build
@@ -46,6 +46,8 @@ def build(
 ) -> BuildResult:
     """The build of a recipe with its training configuration and, unless `card` is False, its data card.
 
+    A card of an earlier build that is left says so, and `outdated` of the result names it.
+
     Unless `check` is False, a build at which the trainer would stop or drop records raises BuildFailed.
     """
     checked = recipe if isinstance(recipe, Recipe) else load(recipe, overrides)
@@ -53,11 +55,7 @@ def build(
     writes = [checked.project / "data_cards"] if card and not _is_look(options) else []
     checks = [partial(_unknown_family, checked)]
     result = run_build(checked, options, finishers=finishers, progress=progress, writes=writes, checks=checks)
-    if not card:
-        return result
-    kept = dict(result.kept)
-    cards = _cards(checked, result, options, kept.__setitem__)
-    return replace(result, cards=cards, kept=kept)
+    return _with_card(result, checked.project, write=card, is_look=_is_look(options))
 
 
 def _unknown_family(recipe: Recipe) -> UserError | None:
@@ -125,18 +123,29 @@ def _is_look(options: Options) -> bool:
     return options.limit is not None or options.out is not None
 
 
-def _cards(recipe: Recipe, result: BuildResult, options: Options, kept: Kept) -> list[Path]:
-    """A full build's card goes to data_cards/; that of a look (--limit, --out) stays beside its build."""
-    from datakit.cards import write_card
+def _with_card(result: BuildResult, project: Path, *, write: bool, is_look: bool) -> BuildResult:
+    """The result with its card, which is written where it is not there or not of this build.
 
-    folder = result.folder / "card" if _is_look(options) else recipe.project / "data_cards"
-    expected = [folder / f"{recipe.name}.md", folder / f"{recipe.name}.html"]
-    if result.report.reused and all(path.exists() for path in expected):
-        return expected
+    That of a full build goes to data_cards/; that of a look (--limit, --out) stays beside its build.
+    """
+    from datakit.cards import current
+    from datakit.pages.writing import mark_outdated
+
+    build = BuildFolder.open(result.folder)
+    folder = current.place_of(result.folder, project, is_look=is_look)
+    pages = current.pages_in(folder, build.report.name)
+    if current.is_current(build, folder):
+        return replace(result, cards=pages if write else [])
+    kept = dict(result.kept)
     try:
-        return write_card(result.folder, folder, kept)
+        if write:
+            cards = current.write_current_card(result.folder, folder, kept.__setitem__)
+            return replace(result, cards=cards, kept=kept)
+        pages = current.outdated_pages(build, folder)
+        for page in pages:
+            mark_outdated(page)
+        why = "it is of an earlier build; `datakit build` without --no-card writes it anew"
     except OSError as error:
-        raise UserError(
-            f"the build {result.folder} stands, but not its card: cannot write to {folder}: {error.strerror}",
-            remedy="Make the folder writable and run the same command, or leave the card with --no-card.",
-        ) from None
+        fault = f"cannot write to {folder}: {error.strerror}"
+        why = f"it is not of this build: {fault}. Make the folder writable and run the same command"
+    return replace(result, kept=kept, outdated=dict.fromkeys(pages, why), card_failed=write)

@@ -30,7 +30,8 @@ from datakit.run.columns import Algebra
 from datakit.run.engine import Engine
 from datakit.run.progress import Progress
 from datakit.run.record_frames import RecordFrames
-from datakit.run.store import Store, store_folder
+from datakit.run.store import store_folder
+from datakit.run.store_repair import sound_store
 
 THUMBNAIL_PX = 96
 SHOWN = 20
@@ -110,7 +111,7 @@ def _apply(
     frame = data.frame if isinstance(data, Records) else data
     first = [frame] if isinstance(frame, Transform) else []
     plan = [Step(number, item, f"step {number}") for number, item in enumerate([*first, *steps], 1)]
-    store = Store(store_folder(context.project, context.run.store))
+    store = sound_store(store_folder(context.project, context.run.store), progress.say)
     try:
         context = replace(context, files=FileDigests(store))
         with tempfile.TemporaryDirectory(prefix="datakit-") as folder, progress:

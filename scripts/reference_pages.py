@@ -199,7 +199,7 @@ def exit_codes() -> str:
         "Exit codes",
         "Of every command. In Python the same stand in `DatakitError.exit_code`.",
         table(("code", "name", "meaning"), rows),
-        "After 3, 4, 5 and 130 the same command goes on where it stopped: what was finished is stored.",
+        "From 3 on the same command goes on where it stopped: what was finished is stored.",
     )
 
 

@@ -22,12 +22,14 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from fuzzing import checks, faults, one_input, shrink, workers  # noqa: E402
 from fuzzing.kinds import KINDS, Kind, drawn  # noqa: E402
 
+ROUND = sum(kind.share for kind in KINDS.values())
+
+
 @pytest.mark.fault(
     "recipes, label files, templates, sources, training files and answers are drawn at random",
     "built or refused in words; every row is somewhere, and twice the same",
     kind="bounds",
 )
-ROUND = sum(kind.share for kind in KINDS.values())
 def test_a_short_run_is_mostly_valid_goes_deep_and_finds_no_fault(tmp_path: Path) -> None:
     words = ["--seed", "1", "--inputs", str(ROUND), "--seconds", "1500", "--shrink-s", "0", "--json"]
     done = subprocess.run(

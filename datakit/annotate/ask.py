@@ -132,7 +132,7 @@ class Ask(Annotator):
         label = self._label(row, context)
         if isinstance(label, Rejected):
             return {"no_label": row["label"], "labels": context.labels.digest if context.labels else ""}
-        return author.request_fields(self.request(row, context), context)
+        return author.asked_fields(row, context, lambda: self.request(row, context))
 
     def start(self, context: StepContext) -> AsyncRowWorker:
         return _Asker(self, context)

@@ -19,6 +19,7 @@ from datakit.artifacts.emitted import Emitted
 from datakit.artifacts.manifest import FileStamp, Manifest, stamp
 from datakit.artifacts.report import BuildReport
 from datakit.artifacts.serving import Serving
+from datakit.artifacts.written_card import WrittenCard
 from datakit.core.answer import AnswerFormat
 from datakit.core.compared import KEYS
 
@@ -99,6 +100,10 @@ class BuildDraft(BuildFolder):
     def write_check(self, check: CheckReport) -> str:
         """Writes the check's findings; the file's name."""
         return self._write(names.CHECK, check.to_json())
+
+    def write_card(self, written: WrittenCard) -> str:
+        """Writes which pages are the build's card; the file's name. May be written into a finished build."""
+        return self._write(names.CARD, written.to_json())
 
     def write_serving(self, serving: Serving, script: str) -> tuple[str, str]:
         """Writes the serving plan and the script that follows it; the names of both."""

@@ -20,10 +20,12 @@ from datakit.artifacts.document import REMEDY
 from datakit.artifacts.emitted import Emitted
 from datakit.artifacts.format_version import NewerFormat
 from datakit.artifacts.manifest import Manifest
+from datakit.artifacts.place import await_build
 from datakit.artifacts.predictions import Prediction
 from datakit.artifacts.rejects import read_rejects, scan_rejects
 from datakit.artifacts.report import BuildReport
 from datakit.artifacts.serving import Serving
+from datakit.artifacts.written_card import WrittenCard
 from datakit.core.errors import UserError
 from datakit.core.labels import LabelSet, load_labels
 from datakit.core.plain_yaml import YamlFault, parse
@@ -45,6 +47,10 @@ class BuildFolder(DataSet):
 
     near: Path | None = None
     """A further folder in whose project the recipe and its label file may be found, such as that of cards."""
+
+    def __post_init__(self) -> None:
+        if not self.path.exists():
+            await_build(self.path)
 
     @classmethod
     def open(cls, path: str | Path, near: Path | None = None) -> BuildFolder:
@@ -256,6 +262,13 @@ class BuildFolder(DataSet):
         """What the trainer would do with every row; None where the build was not checked."""
         path = self.path / names.CHECK
         return CheckReport.load(path) if path.is_file() else None
+
+    def written_card(self) -> WrittenCard | None:
+        """Which pages are the build's card; None where none was written, or nobody can tell."""
+        try:
+            return WrittenCard.load(self.path / names.CARD)
+        except UserError:
+            return None
 
     @cached_property
     def serving(self) -> Serving | None:

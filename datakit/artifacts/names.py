@@ -37,6 +37,8 @@ EXPORT = "export.yaml"
 CHECK = "check.json"
 """What the trainer would do with every row; errors keep a build from its place (`--no-check` builds all the
 same)."""
+CARD = "card.json"
+"""Which pages are the card of this build, by their sha256: by them a card of another build is told."""
 SERVING = "serve.json"
 """How the model must be served for this data, each flag with its reason (with a `serve:` section)."""
 SERVE_SCRIPT = "serve.sh"

@@ -1,24 +1,28 @@
 """The place of a build: what a new build may take the place of, and what a person put there, which is kept.
 
-A build is a folder that is written beside its place and renamed when it is whole. It replaces nothing but
-an empty folder or a build that datakit signed, and of that only the files that datakit wrote: every other
-file, and every file that somebody edited, is moved to `<name>.kept/<UTC time>/` first.
+A build is a folder that is written beside its place and changes names with the last one when it is whole. It
+replaces nothing but an empty folder or a build that datakit signed, and of that only the files that datakit
+wrote: every other file, and every file that somebody edited, is moved to `<name>.kept/<UTC time>/`.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import stat
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from datakit.artifacts.names import IMAGES, INPUTS, MANIFEST, REJECTS, REPORT
+from datakit.artifacts.names import CARD, IMAGES, INPUTS, MANIFEST, REJECTS, REPORT
 from datakit.core.errors import UserError
+from datakit.core.exchange import exchange
 from datakit.core.files import FileDigests
 from datakit.core.private_files import private_folder
 from datakit.core.replacing import free_name, is_untouched, set_aside, stamp_now
@@ -32,6 +36,10 @@ _UNSIGNED = {
 """What a manifest of datakit 0.1.0 holds, which wrote no signature: just these."""
 MARK = ".datakit-own"
 """Stands in the hidden folders that datakit makes beside a build, and lets it remove them."""
+_UNLISTED = (MANIFEST, MARK, CARD, f".{CARD}.part")
+"""What is datakit's in a build although its manifest does not say so."""
+_LOOKS, _LOOK_EVERY_S = 500, 0.02
+"""How long a build may be away while another takes its place."""
 
 
 class BuildPlace:
@@ -47,9 +55,16 @@ class BuildPlace:
             self.folder = folder.absolute() if plain else folder.resolve()
         except (OSError, RuntimeError) as error:
             raise UserError(f"{folder} leads nowhere: {error}", remedy="Name another with --out.") from None
+        self.kept: Path | None = None
+        """Where lies what somebody had put into the builds that were replaced here."""
+
+    @property
+    def kept_files(self) -> dict[Path, Path]:
+        """This place -> `kept`; empty when there was nothing to keep."""
+        return {} if self.kept is None else {self.folder: self.kept}
 
     def beside(self, what: str) -> Path:
-        """The hidden neighbour for `what`: work, failed, old or lock."""
+        """The hidden neighbour for `what`: work, failed, old, gone or lock."""
         return self.folder.parent / f".{self.folder.name}.{what}"
 
     def check(self, needed: Mapping[str, Path]) -> None:
@@ -81,32 +96,52 @@ class BuildPlace:
         )
 
     def mend(self) -> None:
-        """Puts the last build back where a run was killed between taking it away and placing the new one."""
-        old = self.beside("old")
-        if not os.path.lexists(self.folder) and (old / MARK).is_file() and read_signed(old) is not None:
-            (old / MARK).unlink()
+        """Ends what a run began that was killed: the last build is put back where it was taken away, or is
+        removed where the new one has its place, and nothing hidden is left."""
+        old, work = self.beside("old"), self.beside("work")
+        if (work / MARK).is_file():
+            for folder in list(work.iterdir()):
+                if _is_replaced(folder):  # the names were exchanged, and the last build did not get its own
+                    self.clear("old")
+                    os.rename(folder, old)
+        if not os.path.lexists(self.folder) and _is_replaced(old):
             os.rename(old, self.folder)
+        if _is_replaced(self.folder):
+            (self.folder / MARK).unlink()
+        self._retire()
+        self.clear("work")
 
-    def put(self, new: Path) -> Path | None:
-        """Puts the whole build `new` here; where lies now what somebody had put into the last one.
+    def put(self, new: Path) -> None:
+        """Puts the whole build `new` here, and what somebody had put into the last one to `kept`.
 
-        A reader sees the old build or the new one, whole. A build of whose sources one is gone could not be
-        made again, and is kept as a whole; pictures whose originals may be gone are kept too.
+        A reader sees the old build or the new one, whole; where names cannot be exchanged there is a moment
+        with neither, for which `await_build` has its reader wait. A build of whose sources one is gone could
+        not be made again, and is kept as a whole; pictures whose originals may be gone are kept too.
         """
-        kept = None
         old = self.beside("old")
         self.clear("old")
-        if self.folder.exists():
-            kept = _keep(self.folder, self.folder)
-            if self.folder.exists():
-                (self.folder / MARK).touch()
-                os.rename(self.folder, old)
-        os.rename(new, self.folder)
+        if not os.path.lexists(self.folder) or not os.listdir(self.folder):
+            os.rename(new, self.folder)
+            return
+        (self.folder / MARK).touch()
+        if exchange(new, self.folder):
+            os.rename(new, old)
+        else:
+            os.rename(self.folder, old)
+            os.rename(new, self.folder)
+        self._retire()
+
+    def _retire(self) -> None:
+        """Keeps what is a person's in the build that was replaced, and removes the rest."""
+        old, gone = self.beside("old"), self.beside("gone")
+        self.clear("gone")
+        if not _is_replaced(old):
+            return
+        self.kept = _keep(old, self.folder, self.kept)
         if old.exists():
-            kept = _keep(old, self.folder, kept)  # what was put there meanwhile
-            kept = _move(old, _last_copies(old, self.folder), self.folder, kept)
-            shutil.rmtree(old)
-        return kept
+            self.kept = _move(old, _last_copies(old, self.folder), self.folder, self.kept)
+            os.rename(old, gone)  # says that nothing in it is a person's, while it loses its manifest too
+            self.clear("gone")
 
     def fail(self, new: Path) -> Path:
         """Lays a finished build that may not take the place beside it; the folder where it lies then."""
@@ -130,6 +165,9 @@ class BuildPlace:
         folder = self.beside(what)
         if not os.path.lexists(folder):
             return
+        if not folder.is_symlink() and folder.is_dir() and not os.listdir(folder):
+            folder.rmdir()  # nobody's, or killed between making it and marking it
+            return
         own = not folder.is_symlink() and (folder / MARK).is_file()
         if what == "old":
             own = own and not strangers(folder)
@@ -137,9 +175,43 @@ class BuildPlace:
             account = {path.name for path in folder.iterdir()} <= {MARK, REJECTS, REPORT}
             own = own and (account or (read_signed(folder) is not None and not strangers(folder)))
         if own:
-            shutil.rmtree(folder)
+            _remove(folder)
         else:
             set_aside(folder)
+
+
+def await_build(folder: Path) -> None:
+    """Returns when a build stands at `folder`, or none is on its way there.
+
+    Where names cannot be exchanged, a build is away for a moment while another takes its place, and for good
+    when that run is killed then: the last build is put back.
+    """
+    place = BuildPlace(folder)
+    for _ in range(_LOOKS):
+        if os.path.lexists(place.folder) or not _is_replaced(place.beside("old")):
+            return
+        with suppress(OSError), open(place.beside("lock"), "r+b") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            place.mend()
+            return
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _is_replaced(folder: Path) -> bool:
+    """Whether a build is marked as one that another takes the place of."""
+    return (folder / MARK).is_file() and read_signed(folder) is not None
+
+
+def _remove(folder: Path) -> None:
+    """Removes a hidden folder, its mark last, by which the next run knows what a killed one leaves."""
+    with os.scandir(folder) as entries:
+        for entry in list(entries):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+            elif entry.name != MARK:
+                os.unlink(entry.path)
+    (folder / MARK).unlink()
+    folder.rmdir()
 
 
 def read_signed(folder: Path) -> dict[str, Any] | None:
@@ -165,7 +237,7 @@ def strangers(folder: Path) -> list[str]:
     """
     signed = read_signed(folder)
     if signed is None:
-        return sorted(os.listdir(folder))
+        return sorted({*os.listdir(folder)} - {MARK})
     return list(_strangers(folder, "", signed["artifacts"]))
 
 
@@ -180,7 +252,7 @@ def _strangers(folder: Path, below: str, own: Mapping[str, Any]) -> Iterator[str
                 whole = inner == [path]
                 ours |= not whole
                 strangers += inner
-            elif path in (MANIFEST, MARK) or _untouched(entry, path, own.get(path)):
+            elif path in _UNLISTED or _untouched(entry, path, own.get(path)):
                 ours = True
             else:
                 strangers.append(path)
@@ -213,6 +285,7 @@ def _keep(folder: Path, place: Path, kept: Path | None = None) -> Path | None:
         target = kept or free_name(place.parent / f"{place.name}.kept" / stamp_now())
         target.parent.mkdir(parents=True, exist_ok=True)
         os.rename(folder, target)
+        (target / MARK).unlink(missing_ok=True)
         return target
     return _move(folder, strangers(folder), place, kept)
 

@@ -22,6 +22,7 @@ from datakit.checking.schedule import check_schedule, steps_of
 from datakit.checking.settings import check_settings
 from datakit.checking.tally import Lengths, Tally
 from datakit.checking.training import Training
+from datakit.core.dataset_info import TAGS
 from datakit.core.errors import UserError
 from datakit.recipe.yaml_file import show_path
 
@@ -187,6 +188,10 @@ class Check:
                 del findings.all[begin:]  # each row would tell the same
                 for name in lacking:
                     report("column_missing", f"`{name}`", where=show_path(path))
+            elif absent := list(_absent_tags(types, data_set)):
+                del findings.all[begin:]
+                for words in absent:
+                    report("tags_unmatched", words, where=show_path(path))
             self._unread(path, types, data_set)
             for words in marks.ignored(types):
                 report("marks_ignored", words, where=show_path(path))
@@ -270,6 +275,18 @@ def _elsewhere(folder: str) -> str:
 def _lacking(types: ColumnTypes, data_set: DataSet) -> Iterable[str]:
     lenient = ("system", "tools") if data_set.formatting == "openai" else ()
     return [name for key, name in data_set.mapped().items() if name not in types.kinds and key not in lenient]
+
+
+def _absent_tags(types: ColumnTypes, data_set: DataSet) -> Iterator[str]:
+    """The tags whose key no turn of the file has: the trainer's KeyError."""
+    kind = types.kinds.get(data_set.columns.get("messages") or "", NULL)
+    turns = kind[1] if data_set.formatting != "alpaca" and kind[0] == "list" else NULL
+    keys = turns[1] if turns[0] == "object" else {}
+    names = ", ".join(f"`{key}`" for key in keys)
+    for tag in ("role_tag", "content_tag") if keys else ():
+        if (name := data_set.tags[tag]) not in keys:
+            own = "" if data_set.tags != TAGS else ", which holds where the entry has no `tags`"
+            yield f"`{tag}` is `{name}`{own}; the turns have {names}"
 
 
 def _name(row: dict[str, Any], number: int) -> str:

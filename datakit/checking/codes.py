@@ -86,6 +86,11 @@ CODES: dict[str, Code] = {
     "column_missing": Code(
         "error", "A named column stands in no row", "Mend `columns` in dataset_info.json."
     ),
+    "tags_unmatched": Code(
+        "error",
+        "No turn has the key that a tag names, and the training stops",
+        "Name the keys of the turns in `tags` of dataset_info.json: role_tag and content_tag.",
+    ),
     # dialogues
     "no_messages": Code("error", "A row without a dialogue is dropped", "Take the row out, or mend it."),
     "role_order": Code(

@@ -31,6 +31,8 @@ class ColumnTypes:
                 kinds[name] = _merged(kind or NULL, _kind(value))
             except Mixed as error:
                 return f"`{name}`: {error}"
+            except RecursionError:
+                return f"`{name}`: values are nested too deeply"
         return None
 
     def end_first_chunk(self) -> None:

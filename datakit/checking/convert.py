@@ -148,9 +148,12 @@ def _in_order(
     ordered = []
     for number, (role, content) in enumerate(turns):
         if role not in (even if number % 2 else odd):
-            if openai and role not in names:
-                raise Stops("role_order", f"turn {number + 1} has the unknown role {_quoted(role)}")
-            raise Dropped("role_order", f"turn {number + 1} is that of {_quoted(role)}")
+            is_named = isinstance(role, str) and role in names
+            known = ", ".join(f"`{name}`" for name in names if name)
+            unnamed = "" if is_named else f", which is none of the tags {known}"
+            if openai and not is_named:
+                raise Stops("role_order", f"turn {number + 1} has the unknown role {_quoted(role)}{unnamed}")
+            raise Dropped("role_order", f"turn {number + 1} is that of {_quoted(role)}{unnamed}")
         ordered.append((names[role], content))
     if len(ordered) % 2:
         raise Dropped("turn_count", f"{len(ordered)} turns, the last one a question")
@@ -161,12 +164,14 @@ def _openai(messages: list[dict[str, Any]], tags: dict[str, str | None]) -> list
     """Tool calls become JSON, and answers of several tools one turn."""
     turns: list[tuple[Any, Any]] = []
     replies: list[Any] = []
-    for message in messages:
+    for number, message in enumerate(messages, 1):
         role, content = message.get(tags["role_tag"] or ""), message.get(tags["content_tag"] or "")
         if role in (tags["assistant_tag"], tags["function_tag"]) and (calls := message.get("tool_calls")):
-            content = json.dumps([call["function"] for call in calls], ensure_ascii=False)
+            content = _calls(calls, number)
             role = tags["function_tag"]
         if role == tags["observation_tag"]:
+            if not isinstance(content, str):
+                raise Stops("not_text", f"the answer of a tool in turn {number} is {_word(content)}")
             replies.append(content)
             continue
         if replies:
@@ -177,7 +182,17 @@ def _openai(messages: list[dict[str, Any]], tags: dict[str, str | None]) -> list
     return turns
 
 
+def _calls(calls: Any, number: int) -> str:
+    """The JSON of tool calls. Raises Stops for what is no list of objects with a `function`."""
+    is_list = isinstance(calls, list)
+    if not is_list or not all(isinstance(call, dict) and "function" in call for call in calls):
+        raise Stops("not_text", f"`tool_calls` of turn {number} is no list of objects with a `function`")
+    return json.dumps([call["function"] for call in calls], ensure_ascii=False)
+
+
 def _openai_system(system: Any, tools: Any) -> Any:
+    if system and not isinstance(system, str):
+        raise Stops("not_text", f"the system turn is {_word(system)}")
     off = "detailed thinking off"
     if not system:
         return system if tools else off

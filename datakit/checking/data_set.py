@@ -86,7 +86,7 @@ def load_index(folder: Path, findings: Findings) -> dict[str, Any] | None:
         return None
     try:
         document = json.loads(data.decode("utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, 5,000 digits, 100,000 brackets
         line = getattr(error, "lineno", 1)
         findings.add("index_missing", f"not JSON: {error}", where=f"{place}:{line}", remedy="Mend it there.")
         return None

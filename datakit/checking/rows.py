@@ -169,6 +169,8 @@ def _array_as_a_whole(path: Path, skip: int, report: Report) -> Iterator[Row]:
             raise json.JSONDecodeError("text behind the array", text, rest)
     except json.JSONDecodeError as error:
         report("bad_json", f"not JSON: {error.msg}", where=f"{place}:{error.lineno}:{error.colno}")
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, 100,000 brackets
+        report("bad_json", f"row {number + 1} cannot be read: {error}", where=f"{place}:{line}")
 
 
 def _skip_space(text: str, at: int) -> int:

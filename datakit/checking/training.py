@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,10 @@ class Training:
         """A key's number; texts that hold one count, anything else is the default."""
         value = self.keys.get(key)
         try:
-            return default if value is None or isinstance(value, bool) else float(value)
-        except (TypeError, ValueError):
+            number = default if value is None or isinstance(value, bool) else float(value)
+        except (TypeError, ValueError, OverflowError):
             return default
+        return number if isfinite(number) else default
 
     def on(self, key: str) -> bool:
         """Whether a switch is on."""

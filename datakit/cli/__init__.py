@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import datakit.cli.at_start  # noqa: F401 (for what it does)
+
+# isort: split
 import gc
 import importlib
 import io
-import signal
 import sys
-from typing import Any
+from contextlib import suppress
+from typing import NoReturn
 
 import click
 
+from datakit.core import interrupts
 from datakit.core.credentials import masked
 from datakit.core.errors import DatakitError, Exit
 
@@ -73,7 +77,8 @@ Examples:
 \b
 Exit codes: 0 fine, 1 a guard or check failed, 2 the recipe or the call is wrong,
 3 records are left to retry or batch files to be run, 4 stopped at the budget,
-5 provider or credentials, 130 interrupted (run again to go on)."""
+5 provider or credentials, 130 interrupted (run again to go on; 129 by SIGHUP,
+143 by SIGTERM)."""
 
 
 @click.group(cls=LazyCommands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -82,46 +87,58 @@ def cli() -> None:
     """Data sets for fine-tuning vision-language models: from labelled images to a LLaMA-Factory data set."""
 
 
-def main(args: list[str] | None = None) -> Any:
-    """Runs the command line and ends the process with its exit code.
-
-    A job scheduler ends with SIGTERM: it counts as Ctrl-C, so that trainers and servers end too.
-    """
-    signal.signal(signal.SIGTERM, _interrupt)
-    # Rows of text hold no cycles; looking for some among each 700 new ones takes 6% of a build (2026-11-24).
-    gc.set_threshold(50_000, 20, 100)
-    sys.exit(run(args))
-
-
-def _interrupt(number: int, _: object) -> None:
-    signal.signal(number, signal.SIG_IGN)  # a second one must not break off what the first one began to end
-    raise KeyboardInterrupt
+def main(args: list[str] | None = None) -> NoReturn:
+    """Runs the command line and ends the process with its exit code."""
+    try:
+        interrupts.begin()
+        # Rows of text hold no cycles; looking for some among each 700 new ones takes 6% of a build
+        # (2026-11-24).
+        gc.set_threshold(50_000, 20, 100)
+        interrupts.end(run(args))
+    except BaseException:
+        if not interrupts.received():
+            raise
+        interrupts.end(128 + interrupts.received())  # the signal came while the end was told
 
 
 def run(args: list[str] | None = None) -> int:
     """The exit code of a command line. Errors of the user become words on stderr, never a traceback."""
     try:
         result = cli.main(args=args, prog_name="datakit", standalone_mode=False)
+        sys.stdout.flush()
         return result if isinstance(result, int) else int(Exit.FINE)
-    except DatakitError as error:
+    except BaseException as error:
+        if interrupts.received() or isinstance(error, KeyboardInterrupt | click.Abort):
+            return _interrupted(error)  # after a signal every error is its consequence
+        return _failed(error)
+
+
+def _failed(error: BaseException) -> int:
+    """Tells an error of the user; raises any other."""
+    if isinstance(error, DatakitError):
         text = masked(str(error))
         click.echo(f"Error: {text}" if "\n" not in text else f"Error:\n{text}", err=True)
         return int(error.exit_code)
-    except click.ClickException as error:
+    if isinstance(error, click.ClickException):
         shown = io.StringIO()
         error.show(shown)
         click.echo(masked(shown.getvalue()), err=True, nl=False)
         return int(Exit.USAGE)
-    except (KeyboardInterrupt, click.Abort) as error:
-        words = str(error.__cause__ or "")  # click's Abort comes from the interrupt, which may have words
-        words = words or "Interrupted. What was finished is stored: run the same command to go on."
-        click.echo(f"\n{words}", err=True)
-        return int(Exit.INTERRUPTED)
-    except BrokenPipeError:
+    if isinstance(error, BrokenPipeError):
         return int(Exit.FINE)
-    except OSError as error:
+    if isinstance(error, OSError):
         # A full disk, a folder that was taken away: wherever it happens, the user mends it.
         where = f"{error.filename}: " if error.filename else ""
         click.echo(masked(f"Error: {where}{error.strerror or error}"), err=True)
         click.echo("  What was finished is stored: mend this and run the same command to go on.", err=True)
         return int(Exit.USAGE)
+    raise error
+
+
+def _interrupted(error: BaseException) -> int:
+    """Says how to go on; click's Abort comes from the interrupt, which may have words of its own."""
+    interrupt = error if isinstance(error, KeyboardInterrupt) else error.__cause__ or error.__context__
+    words = str(interrupt) if isinstance(interrupt, KeyboardInterrupt) else ""
+    with suppress(OSError):  # SIGHUP: the terminal is gone
+        click.echo(f"\n{words or interrupts.WORDS}", err=True)
+    return 128 + interrupts.received() if interrupts.received() else int(Exit.INTERRUPTED)

@@ -23,7 +23,7 @@ Examples:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a value of the recipe.")
 @click.option("--force", is_flag=True, help="Build even if nothing has changed (stored results are used).")
 @click.option("--allow-partial", is_flag=True, help="Build without the records that are left to retry.")
-@click.option("--no-card", is_flag=True, help="Leave the data card as it is.")
+@click.option("--no-card", is_flag=True, help="Make no data card. One of an earlier build is marked as such.")
 @click.option("--no-check", is_flag=True, help="Build although the trainer would stop or drop records.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress, no table.")

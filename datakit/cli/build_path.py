@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,18 +16,48 @@ _RECIPE = (".yaml", ".yml")
 
 
 class BuildPath(click.Path):
-    """The folder of a build; of a recipe, that of its build. Raises UserError with the builds there are."""
+    """The folder of a build; of a recipe, that of its build. Raises UserError with the builds there are.
 
-    def __init__(self) -> None:
+    A command that read files of one build and of another that took its place meanwhile ends with a UserError.
+    """
+
+    def __init__(self, *, outlives: bool = False) -> None:
+        """`outlives`: the command goes on for hours with what it read at its beginning, such as a server."""
         super().__init__(path_type=Path)
+        self._outlives = outlives
 
-    def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path:
         path = Path(value)
-        if path.is_dir():
-            return path
         if path.suffix in _RECIPE and path.is_file():
-            return build_of_recipe(path)
-        raise no_build(path)
+            path = build_of_recipe(path)
+        elif not _stands(path):
+            raise no_build(path)
+        if ctx is not None and not self._outlives:
+            ctx.call_on_close(partial(_check_same, path, path.stat().st_ino))
+        return path
+
+
+def _stands(folder: Path) -> bool:
+    """Whether a build stands there, after one that is on its way has come."""
+    if folder.is_dir():
+        return True
+    from datakit.artifacts.place import await_build
+
+    await_build(folder)
+    return folder.is_dir()
+
+
+def _check_same(folder: Path, inode: int) -> None:
+    """Raises UserError where another build has taken the place of the one that a command read."""
+    from datakit.core.errors import UserError
+
+    if not folder.is_dir() or folder.stat().st_ino != inode:
+        raise UserError(
+            f"another build took the place of {folder} while it was read",
+            remedy="Run the same command again.",
+        )
 
 
 def build_of_recipe(path: Path) -> Path:
@@ -35,7 +67,7 @@ def build_of_recipe(path: Path) -> Path:
 
     recipe = load(path)
     folder = recipe.project / "build" / recipe.name
-    if not folder.is_dir():
+    if not _stands(folder):
         raise UserError(f"{path} has no build yet", remedy=f"Make it: datakit build {path}")
     return folder
 

@@ -211,7 +211,8 @@ def _open(
     from datakit.core.errors import DatakitError, UserError
     from datakit.library import load
     from datakit.recipe.recipe import project_of
-    from datakit.run.store import Store, store_folder
+    from datakit.run.store import store_folder
+    from datakit.run.store_repair import sound_store
 
     recipes: list[Recipe] = [] if recipe_file is None else [load(recipe_file)]
     root = project_of(project) if recipe_file is None else recipes[0].project
@@ -229,7 +230,7 @@ def _open(
             f"there is no result store in {folder}",
             remedy="Go to the project's folder or name it with --project; a first build makes the store.",
         )
-    return Store(folder), [recipe for recipe in recipes if recipe.run.store == setting], root
+    return sound_store(folder), [recipe for recipe in recipes if recipe.run.store == setting], root
 
 
 def _recipe_files(root: Path) -> list[Path]:

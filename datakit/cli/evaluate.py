@@ -149,7 +149,7 @@ def _enter(
     """Enters the scores into the project's ledger and its data card; the ledger, None without a project."""
     from datakit.artifacts.ledger import add_score
     from datakit.artifacts.names import LEDGER
-    from datakit.cards import write_card
+    from datakit.cards import write_current_card
     from datakit.cli.tables import print_kept
     from datakit.evaluation.ledger import score_of
     from datakit.recipe.yaml_file import show_path
@@ -166,7 +166,7 @@ def _enter(
         added += add_score(ledger, score_of(result.evaluation, build, outcomes))
     cards, own = ledger.parent, project / "build" / build.report.name
     if added and own == build.path and (cards / f"{build.report.name}.md").is_file():
-        write_card(build.path, cards, print_kept if not quiet else None)  # its scores are new
+        write_current_card(build.path, cards, print_kept if not quiet else None)  # its scores are new
     if not quiet:
         state = f"{added} added" if added else "these answers are in it already"
         click.echo(f"Ledger: {show_path(ledger)} ({state}; see datakit scores)")

@@ -17,7 +17,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("build", type=BuildPath())
+@click.argument("build", type=BuildPath(outlives=True))
 @click.option(
     "--python", metavar="PATH", help="Python of the trainer's environment; DATAKIT_TRAINER else PATH."
 )

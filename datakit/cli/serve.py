@@ -25,7 +25,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("build", type=BuildPath())
+@click.argument("build", type=BuildPath(outlives=True))
 @click.option(
     "--model", metavar="PATH", help="Folder of the merged model; where the export put it if not given."
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,8 +94,11 @@ def print_build(result: BuildResult, *, as_json: bool, quiet: bool) -> None:
     if as_json:
         cards = [str(path) for path in result.cards]
         kept = {str(path): str(now) for path, now in result.kept.items()}
-        print_json({"build": str(result.folder), "cards": cards, "kept": kept, **_plain(result)})
+        outdated = {str(path): why for path, why in result.outdated.items()}
+        places = {"build": str(result.folder), "cards": cards, "outdated_cards": outdated, "kept": kept}
+        print_json({**places, **_plain(result)})
         return
+    print_outdated(result.outdated, err=quiet or result.card_failed)
     for path, now in result.kept.items():  # said in any case: somebody will look for it
         print_kept(path, now, err=quiet)
     if quiet:
@@ -115,6 +118,12 @@ def print_build(result: BuildResult, *, as_json: bool, quiet: bool) -> None:
     click.echo(f"{state}: {show_path(result.folder)} ({result.report.seconds:.1f} s)")
     for path in result.cards:
         click.echo(f"Card: {show_path(path)}")
+
+
+def print_outdated(pages: Mapping[Path, str], *, err: bool = False) -> None:
+    """Says which pages are not the card of the build that bears their name."""
+    for path, why in pages.items():
+        click.echo(f"Card: {show_path(path)}: {why}", err=err)
 
 
 def print_kept(path: Path, now: Path, *, err: bool = False) -> None:

@@ -21,6 +21,8 @@ Examples:
 \b
 `run: {fail_on: [label_conflict, image_leak]}` in a recipe makes a build with such findings exit 1."""
 
+_OUTDATED = "nothing shows that it is of this build; `datakit build` writes it anew"
+
 
 @click.command(epilog=EPILOG)
 @click.argument("build", type=BuildPath())
@@ -32,18 +34,22 @@ Examples:
 def command(build: Path, kind: str | None, limit: int, as_json: bool) -> int:
     """Say what is worse about BUILD than it looks: failed, warned and passed, each with its records."""
     from datakit.artifacts.build_folder import BuildFolder
-    from datakit.cli.tables import print_json
+    from datakit.cards.current import outdated_pages, places
+    from datakit.cli.tables import print_json, print_outdated
     from datakit.cli.verdict_lines import as_plain, lines_of
     from datakit.verdict import records_of, verdict
 
     folder = BuildFolder.open(build)
     if kind is None:
         findings = verdict(folder)
+        pages = [page for place in places(folder) for page in outdated_pages(folder, place)]
         if as_json:
-            print_json({"build": str(build), "verdict": as_plain(findings, build)})
+            cards = dict.fromkeys(map(str, pages), _OUTDATED)
+            print_json({"build": str(build), "verdict": as_plain(findings, build), "outdated_cards": cards})
         else:
             for line in lines_of(findings, build, most=None):
                 click.echo(line)
+            print_outdated(dict.fromkeys(pages, _OUTDATED))
         return 0
     finding, frame = records_of(folder, kind)
     records: list[dict[str, Any]] = []

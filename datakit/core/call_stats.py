@@ -18,6 +18,8 @@ class CallStats:
     """Records that failed once and wait for their next try. They hold no slot: others are sent meanwhile."""
     message: str = ""
     """What a client that answers late has to say, for the progress line."""
+    elsewhere: str = ""
+    """What other builds ask at this moment, whose answers are waited for; for the progress line too."""
     is_storing: bool = False
     """Answers were handed out that may not be in the store yet: nobody may throw their source away."""
     batches_away: int = 0
@@ -35,6 +37,12 @@ class CallStats:
     def tell(self, text: str) -> None:
         """Shows how things stand while no answer comes."""
         self.message = text
+        if self._listener is not None:
+            self._listener()
+
+    def tell_elsewhere(self, text: str) -> None:
+        """Shows what is waited for that other builds ask; "" when nothing is any more."""
+        self.elsewhere = text
         if self._listener is not None:
             self._listener()
 

@@ -40,7 +40,9 @@ SHORT_CHARS = 30
 class AnswerField(BaseModel):
     """One field of an answer."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
     name: str = Field(pattern=r"^[A-Za-z_]\w*$")
     """Name of the field."""

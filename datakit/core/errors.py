@@ -22,8 +22,12 @@ class Exit(IntEnum):
     """Stopped at the budget; resumable."""
     PROVIDER = 5
     """The provider refused: key, model or account."""
+    HUNG_UP = 129
+    """Stopped because the terminal was closed (SIGHUP); resumable."""
     INTERRUPTED = 130
-    """Stopped by the user; resumable."""
+    """Stopped by the user (Ctrl-C); resumable."""
+    TERMINATED = 143
+    """Stopped by the system or a job scheduler (SIGTERM); resumable."""
 
 
 class DatakitError(Exception):

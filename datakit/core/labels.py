@@ -160,7 +160,7 @@ def load_labels(path: Path) -> LabelSet:
 
     Raises UserError naming every fault of the file at once.
     """
-    from datakit.core.plain_yaml import YamlFault, parse  # a bundle carries this module, and no YAML
+    from datakit.core.plain_yaml import YamlFault, compose, other_than_text, value_of  # a bundle has no YAML
     from datakit.core.text_encoding import decoded
 
     try:
@@ -170,12 +170,16 @@ def load_labels(path: Path) -> LabelSet:
             f"cannot read the label file {path}: {error.strerror}", remedy="Check `labels:`."
         ) from None
     try:
-        document = parse(decoded(data, path, "the label file"))
+        root = compose(decoded(data, path, "the label file"))
+        document = value_of(root)
     except YamlFault as fault:
         raise UserError(f"the label file is not YAML: {fault.problem}", where=fault.at(path)) from None
     rows = document.get("labels") if isinstance(document, dict) else None
     if not isinstance(rows, list) or not rows:
         raise UserError(f"{path} holds no list `labels:`", remedy="See templates/ecom/labels.yaml.")
+    if faults := other_than_text(root, ("labels",)):
+        line, words = faults[0].line, "\n  ".join(dict.fromkeys(fault.problem for fault in faults))
+        raise UserError(words, where=f"{path}:{line}", remedy="Put each in quotes: labels are texts.")
     return LabelSet(_labels(rows, where=str(path)), hashlib.sha256(data).hexdigest(), str(path), data)
 
 
@@ -194,6 +198,9 @@ _FIELDS = ("name", "description", "aliases", "confusable_with")
 
 def _label(row: Any, number: int, faults: list[str]) -> Label | None:
     row = {"name": row} if isinstance(row, str) else row
+    if not isinstance(row, dict | list | None):
+        faults.append(f"label {number} has no `name`: {row} is no text; put it in quotes")
+        return None
     if not isinstance(row, dict) or not isinstance(row.get("name"), str) or not row["name"].strip():
         faults.append(f"label {number} has no `name`")
         return None
@@ -208,7 +215,11 @@ def _label(row: Any, number: int, faults: list[str]) -> Label | None:
             faults.append(f"label {row['name']}: `{key}` must be a list of texts")
             value = []
         lists[key] = tuple(value)
-    return Label(row["name"], str(row.get("description") or ""), **lists)
+    description = row.get("description") or ""
+    if isinstance(description, list | dict | set | bytes):
+        faults.append(f"label {row['name']}: `description` must be a text")
+        description = ""
+    return Label(row["name"], str(description), **lists)
 
 
 def _check_set(labels: tuple[Label, ...], faults: list[str]) -> None:

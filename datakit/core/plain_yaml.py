@@ -24,7 +24,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.representer import SafeRepresenter
 from ruamel.yaml.resolver import VersionedResolver, implicit_resolvers
-from ruamel.yaml.scanner import Scanner
+from ruamel.yaml.scanner import Scanner, ScannerError
 
 Key = tuple[str | int, ...]
 """The way to a value: names of keys, and places in lists from 0."""
@@ -44,6 +44,12 @@ _OWN = {
 
 
 _HALF = re.compile("[\ud800-\udfff]")
+MAX_CHARS = 2_000_000
+"""Of a file; 50,000 characters take a tenth of a second or more."""
+MAX_DEPTH = 100
+_TOO_DEEP = f"values are nested too deeply: at most {MAX_DEPTH} may stand in each other"
+MAX_VALUES = 100_000
+"""Of a document, those counted again that an alias repeats."""
 ONE_LINE = 1 << 20
 """A width at which no value goes on to a further line: shells and people read files line by line."""
 
@@ -63,8 +69,12 @@ class YamlFault(ValueError):
 
 def compose(text: str) -> Node | None:
     """The nodes of a document, each with its place; None for an empty one. Raises YamlFault."""
+    if len(text) > MAX_CHARS:
+        raise YamlFault(f"{len(text):,} characters are too many; at most {MAX_CHARS:,} are read")
     with _faults(text):
         root: Node | None = _yaml().compose(text)
+        if root is not None:
+            _expanded(root, {})
         return root
 
 
@@ -79,6 +89,48 @@ def value_of(node: Node | None) -> Any:
 def parse(text: str) -> Any:
     """The plain data of a text. Raises YamlFault; a key that stands twice is one."""
     return value_of(compose(text))
+
+
+def other_than_text(root: Node | None, key: Key) -> list[YamlFault]:
+    """The words below a key that YAML takes for something else and would write otherwise, with their places:
+    `no` is false and `012` is 10; a 5 stays a 5."""
+    node: Any = root
+    for part in key:
+        node = next((value for name, value in node.value if name.value == part), None)
+    faults = []
+    nodes = [] if node is None else [node]
+    while nodes:
+        inner = nodes.pop()
+        if isinstance(inner, MappingNode):
+            nodes += [value for _, value in inner.value]
+        elif not isinstance(inner, ScalarNode):
+            nodes += inner.value
+        elif (value := value_of(inner)) is not None and not _is_written_so(value, inner.value):
+            kind = str(inner.tag).rpartition(":")[2]
+            faults.append(
+                _fault(f"`{shortened(inner.value)}` is {_KINDS.get(kind, kind)} to YAML", inner.start_mark)
+            )
+    return sorted(faults, key=lambda fault: (fault.line or 0, fault.column or 0))
+
+
+_KINDS = {
+    "bool": "true or false",
+    "int": "a number",
+    "float": "a number",
+    "timestamp": "a date",
+    "binary": "bytes",
+}
+
+
+def _is_written_so(value: Any, text: str) -> bool:
+    """Whether a value is its text again; huge numbers cannot be written out."""
+    is_huge = isinstance(value, int) and value.bit_length() > 1000
+    return not is_huge and str(value) == text
+
+
+def shortened(text: str, chars: int = 40) -> str:
+    """The text as it can stand in a sentence."""
+    return text if len(text) <= chars else f"{text[:chars]}… ({len(text):,} characters)"
 
 
 def dump(value: Any, *, width: int = 80, flow: bool | None = False) -> str:
@@ -117,6 +169,28 @@ def _span(node: Any, key: Key) -> tuple[int, int]:
     return node.start_mark.index, node.end_mark.index
 
 
+def _expanded(node: Node, sizes: dict[int, int]) -> int:
+    """How many values stand below a node. Raises YamlFault for too many by aliases, and for a circle."""
+    if isinstance(node, ScalarNode):
+        return 1
+    size = sizes.get(id(node))
+    if size is None:
+        sizes[id(node)] = 0
+        inner = (
+            node.value
+            if not isinstance(node, MappingNode)
+            else [part for pair in node.value for part in pair]
+        )
+        size = sizes[id(node)] = 1 + sum(_expanded(part, sizes) for part in inner)
+    elif size == 0:
+        raise _fault("an alias stands inside its own anchor", node.start_mark)
+    if size > MAX_VALUES:
+        raise _fault(
+            f"the file expands to too many values: aliases repeat more than {MAX_VALUES:,}", node.start_mark
+        )
+    return size
+
+
 @contextmanager
 def _faults(text: str) -> Iterator[None]:
     try:
@@ -128,7 +202,7 @@ def _faults(text: str) -> Iterator[None]:
         line = text.count("\n", 0, error.position) + 1
         raise YamlFault(f"{sign} cannot stand in a text file", line) from None
     except RecursionError:
-        raise YamlFault("values are nested too deeply") from None
+        raise YamlFault(_TOO_DEEP) from None
 
 
 def _fault(problem: str, mark: Any) -> YamlFault:
@@ -160,6 +234,12 @@ def _rules() -> dict[str, list[tuple[str, Any]]]:
 
 
 class _Scanner(Scanner):
+    def fetch_flow_collection_start(self, *args: Any, **kwargs: Any) -> Any:
+        """A bracket; each further one within others takes longer."""
+        if self.flow_level >= MAX_DEPTH:
+            raise ScannerError(None, None, _TOO_DEEP, self.reader.get_mark())
+        return super().fetch_flow_collection_start(*args, **kwargs)
+
     def scan_plain(self) -> Any:
         """Gives back the colon of `{key:}`, which belongs to no text in PyYAML."""
         token = super().scan_plain()
@@ -178,7 +258,12 @@ class _Composer(Composer):
         if event.anchor in self.anchors and not isinstance(event, AliasEvent):
             line = self.anchors[event.anchor].start_mark.line + 1
             raise _fault(f"anchor `{event.anchor}` stands twice (first in line {line})", event.start_mark)
-        return super().compose_node(parent, index)
+        self.depth = getattr(self, "depth", 0) + 1
+        if self.depth > MAX_DEPTH:
+            raise _fault(_TOO_DEEP, event.start_mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 class _Constructor(SafeConstructor):
@@ -189,8 +274,8 @@ class _Constructor(SafeConstructor):
         except YamlFault:
             raise
         except (ValueError, LookupError, TypeError, OverflowError) as error:
-            value = f"`{node.value}`" if isinstance(node, ScalarNode) else "this"
-            problem = f"{value} is no {str(node.tag).rpartition(':')[2]} ({error})"
+            value = f"`{shortened(node.value)}`" if isinstance(node, ScalarNode) else "this"
+            problem = f"{value} is no {str(node.tag).rpartition(':')[2]} ({shortened(str(error), 120)})"
             raise _fault(problem, node.start_mark) from None
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:

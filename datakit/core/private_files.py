@@ -26,9 +26,9 @@ def private_folder(folder: Path) -> Path:
 
 
 def close_to_others(file: Path) -> None:
-    """Closes a file to others, unless its folder is shared on purpose."""
+    """Closes a file or folder to others, unless the folder that it lies in is shared on purpose."""
     if not file.parent.stat().st_mode & _GROUP_WRITES and file.stat().st_uid == os.geteuid():
-        file.chmod(0o600)
+        file.chmod(0o700 if file.is_dir() else 0o600)
 
 
 def open_private(file: Path) -> BinaryIO:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import traceback
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
-from jinja2 import Template, TemplateError, nodes
+from jinja2 import Template, nodes
 
-from datakit.core.errors import UserError
+from datakit.core.rendering import render
 from datakit.core.templates import (
     Templates,
     TrustedText,
@@ -94,10 +93,12 @@ class Prompt:
         self._shapes: dict[tuple[Any, ...], Shape] = {}
 
     def fill(self, record: Mapping[str, Any]) -> Filled:
-        """The turn in parts. Raises UserError naming the template's line where it fails on this record."""
+        """The turn in parts. Raises UserError naming the template's line where it fails on this record, and
+        TooLarge where the record's values are too much for it."""
         if self.texts is None:
             trusted = {name: _trusted(name, record[name]) for name in self.variables if name in record}
-            return Filled(_WHOLE, (escape_unless(self._jinja(trusted, record), self._meant),))
+            text = render(self.template, self.constant, trusted, record.get("id"))
+            return Filled(_WHOLE, (escape_unless(text, self._meant),))
         values = [record[name] for name in self.texts]
         shape = self.shape(record["images"], values)
         return Filled(shape, tuple([self.escapes[place](values[place]) for place in shape.places]))
@@ -116,7 +117,7 @@ class Prompt:
             name: TrustedText(f"\x00{number}\x00") if value else None
             for number, (name, value) in enumerate(zip(self.texts, values, strict=True))
         }
-        pieces = _MARK.split(self._jinja({**marks, "images": images}, {}))
+        pieces = _MARK.split(render(self.template, {**self.constant, **marks, "images": images}, {}))
         constants = tuple(pieces[::2])
         places = tuple(int(number) for number in pieces[1::2])
         images_places = sum(constant.count(IMAGE) for constant in constants)
@@ -129,24 +130,6 @@ class Prompt:
             tree = self.template.environment.parse(templates.source(used))
             tokens |= tokens_of("\0".join(node.data for node in tree.find_all(nodes.TemplateData)))
         return frozenset(tokens | ({IMAGE} if DIALOGUE in self.variables else set()))
-
-    def _jinja(self, values: Mapping[str, Any], record: Mapping[str, Any]) -> str:
-        try:
-            return self.template.render(self.constant | dict(values))
-        except Exception as error:  # whatever a template raises is shown to its author, with its line
-            raise self._failed(error, record) from None
-
-    def _failed(self, error: Exception, record: Mapping[str, Any]) -> UserError:
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if frame.filename == self.template.filename]
-        where = f"{self.template.filename or self.name}:{lines[-1] if lines else 1}"
-        kind = "" if isinstance(error, TemplateError) else f"{type(error).__name__}: "
-        who = f" for record {record['id']}" if "id" in record else ""
-        return UserError(
-            f"template {self.name} fails{who}: {kind}{error}",
-            remedy="Columns can be null; guard them with {% if column %}.",
-            where=where,
-        )
 
 
 def _escape(column: str) -> Callable[[str], str]:

@@ -68,6 +68,7 @@ REJECTED = {
     "number_unreadable": "The value is no number.",
     "prompt_missing": "The column that `guard.prompt_length` looks at is empty.",
     "prompt_too_long": "Over `max_chars` or `max_tokens`, after all that `shrink` names has given way.",
+    "template_unbounded": "A value is too long for what the template does with it: cut it, `column[:2000]`.",
     # duplicates and reasons
     "duplicate": "The same picture, question and answer as an earlier record (`drop`).",
     "label_conflict": "One question about one picture has different answers (`on_label_conflict: reject`).",

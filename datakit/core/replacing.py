@@ -64,13 +64,18 @@ def seal(text: str) -> str:
     return text + _SEAL.format(hashlib.sha256(text.encode()).hexdigest()[:16])
 
 
+def unsealed(text: str) -> str:
+    """A sealed page without its last line."""
+    return text[: text.rstrip("\n").rfind("\n") + 1]
+
+
 def is_untouched(path: Path) -> bool:
     """Whether a page (Markdown, HTML, SVG) is as datakit sealed it."""
     try:
         text = path.read_bytes().decode("utf-8") if path.is_file() else ""
     except (OSError, UnicodeDecodeError):
         return False
-    return bool(text) and text == seal(text[: text.rstrip("\n").rfind("\n") + 1])
+    return bool(text) and text == seal(unsealed(text))
 
 
 def stamp_now() -> str:

@@ -33,7 +33,9 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}")
 class Settings(BaseModel):
     """Base of the sections: frozen, strict, no unknown names."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 def open_address(address: str) -> str:

@@ -23,9 +23,9 @@ from jinja2 import (
     nodes,
 )
 from jinja2.loaders import split_template_path
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from datakit.core.errors import UserError, did_you_mean
+from datakit.core.template_bounds import BoundedEnvironment
 from datakit.core.text_encoding import decoded
 
 
@@ -149,6 +149,8 @@ def _finalize(value: Any) -> Any:
     return escape_tokens(str(value))
 
 
+MAX_BYTES = 1_000_000
+"""Of a template; Jinja compiles 0.1 MB of its code a second."""
 KeptFile = tuple[Path, bytes, int]
 KeptFiles = dict[str, KeptFile | None]
 """Name -> the file as it was read; None for one that was not there."""
@@ -167,6 +169,9 @@ class _TextLoader(BaseLoader):
         if file is None:
             raise TemplateNotFound(template)
         path, data, changed = file
+        if len(data) > MAX_BYTES:
+            words = f"a template of {len(data):,} bytes; at most {MAX_BYTES:,} are read"
+            raise UserError(words, remedy="Is it a file of data?", where=str(path))
         text = decoded(data, path, "the template")
         lines = text.replace("\r\n", "\n").replace("\r", "\n")
         return lines, os.path.normpath(path), lambda: path.is_file() and path.stat().st_mtime_ns == changed
@@ -222,8 +227,8 @@ class Templates:
         return _TextLoader(self.folders, self._kept)
 
     @cached_property
-    def _environment(self) -> ImmutableSandboxedEnvironment:
-        environment = ImmutableSandboxedEnvironment(
+    def _environment(self) -> BoundedEnvironment:
+        environment = BoundedEnvironment(
             loader=self._loader,
             undefined=StrictUndefined,
             finalize=_finalize,
@@ -244,6 +249,15 @@ class Templates:
         except TemplateSyntaxError as error:
             place = f"{error.filename or name}:{error.lineno}"
             raise UserError(f"template error: {error.message}", where=place) from None
+        except (RecursionError, MemoryError, SyntaxError):
+            path = self._loader.file(name)
+            raise UserError(
+                "template error: loops, conditions or brackets stand too deep in each other",
+                remedy="Python takes 20 loops in each other. Put the inner ones into a macro.",
+                where=str(path[0]) if path else name,
+            ) from None
+        except ValueError as error:  # such as a number of 5,000 digits
+            raise UserError(f"template error: {error}", where=name) from None
 
     def source(self, name: str) -> str:
         """The template's text."""

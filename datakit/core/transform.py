@@ -89,7 +89,9 @@ def _accept_old_names(cls: type[Transform]) -> None:
 class Transform(BaseModel, ABC):
     """Frozen parameters; unknown names and wrong types are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
     version: ClassVar[int] = 1
     """Raised when the same parameters and input give another output."""

@@ -12,6 +12,7 @@ from datakit.core.answer_forms import ContractFormat
 from datakit.core.labels import LabelSet
 from datakit.core.outcome import Rejected
 from datakit.core.prompt import Filled, Prompt
+from datakit.core.rendering import TooLarge
 from datakit.core.shrink import longest_that_fits
 from datakit.core.templates import PROMPT_ROLES, breaking_token
 from datakit.core.tokens import IMAGE, TokenCounter
@@ -63,6 +64,12 @@ class Writer:
 
     def prompt(self, record: Record) -> Prompted | Rejected:
         """The prompt of a record, shortened until it fits, or why there is none."""
+        try:
+            return self._prompt(record)
+        except TooLarge as fault:
+            return Rejected(fault.reason, fault.detail)
+
+    def _prompt(self, record: Record) -> Prompted | Rejected:
         turns = self._filled(record)
         fault = _places(turns, len(record["images"]), self.prompts[0].name)
         if fault:

@@ -2,14 +2,15 @@
 
 A result's key says what a step was told: settings, rendered text, files. Several keys may send one and the
 same question (another pixel limit, a file that differs in its metadata alone, pictures first where there are
-none), and then an answer under one of them answers all.
+none), and then an answer under one of them answers all. Of builds that share a result store one asks, and the
+others wait for its answer (`turns`).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from weakref import WeakValueDictionary
 
 from datakit.core.outcome import Done, Outcome, Rejected, Retry
@@ -21,6 +22,7 @@ from datakit.llm._dialect import Dialect
 from datakit.llm.images import fits_as_it_is
 from datakit.llm.providers import provider_of
 from datakit.llm.request import Request
+from datakit.llm.turns import TurnQueue
 
 _MOST_KEPT = 1000
 """Answers in memory: those that came last are not in the store yet."""
@@ -50,6 +52,8 @@ class AskedOnce:
     def __init__(self, context: StepContext) -> None:
         self._context, self._model = context, context.llm.model
         self._dialect = Dialect(provider_of(context.llm.each_endpoint()[0]), lambda _: None)
+        self._turns = context.sub_results.turns
+        self._queue = TurnQueue(self._turns, context.stats)
         self._under_way: WeakValueDictionary[bytes, _UnderWay] = WeakValueDictionary()
         self._latest: OrderedDict[bytes, Done | Rejected] = OrderedDict()
 
@@ -60,18 +64,35 @@ class AskedOnce:
         async with under_way.lock:  # another record asks the same: what comes of that is this one's too
             if under_way.retry is not None:
                 return under_way.retry
-            known = self._known(question, request)
+            latest = self._latest.get(question)
+            known = None if latest is None else self._usable([latest], question, request)
             if known is not None:
                 return known
-            outcome = await ask()
+            try:
+                await self._queue.take(question)
+                outcome = await self._stored_or_asked(question, request, ask)
+            except BaseException:
+                self._turns.release(question)
+                raise
             if isinstance(outcome, Retry):
                 under_way.retry = Retry(outcome.reason, outcome.detail)
-                return outcome
-            outcome.meta[QUESTION] = question.hex()
-            self._latest[question] = outcome
-            if len(self._latest) > _MOST_KEPT:
-                self._latest.popitem(last=False)
             return outcome
+
+    async def _stored_or_asked(
+        self, question: bytes, request: Request, ask: Callable[[], Awaitable[Outcome]]
+    ) -> Outcome:
+        """What is stored of a question that is ours to ask, else what comes when it is asked."""
+        known = self._usable(self._context.sub_results.answers_to(question), question, request)
+        outcome = known if known is not None else await ask()
+        if known is not None or isinstance(outcome, Retry):
+            self._turns.release(question)
+            return outcome
+        self._turns.answered(question)
+        outcome.meta[QUESTION] = question.hex()
+        self._latest[question] = outcome
+        if len(self._latest) > _MOST_KEPT:
+            self._latest.popitem(last=False)
+        return outcome
 
     async def _digest(self, request: Request) -> bytes:
         """Of the body that is sent, pictures and all, and of which of several answers to it is wanted."""
@@ -83,10 +104,10 @@ class AskedOnce:
     def _digest_now(self, request: Request) -> bytes:
         return digest(["question", self._dialect.question(request), request.sample])
 
-    def _known(self, question: bytes, request: Request) -> Done | Rejected | None:
+    def _usable(
+        self, outcomes: Sequence[Done | Rejected], question: bytes, request: Request
+    ) -> Done | Rejected | None:
         """An answer to the question that can be read in this form, free of cost; the last refusal without."""
-        latest = self._latest.get(question)
-        outcomes = [latest] if latest is not None else self._context.sub_results.answers_to(question)
         for outcome in outcomes:
             if isinstance(outcome, Rejected) or "raw" not in outcome.raw:
                 continue

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from jinja2 import UndefinedError
-
 from datakit.core.errors import UserError
 from datakit.core.image import ImageProblem
 from datakit.core.labels import Label
 from datakit.core.outcome import REFUSAL, Done, Outcome, Rejected, Retry
 from datakit.core.record import digest
+from datakit.core.rendering import TooLarge, render
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Row
 from datakit.core.workers import AsyncRowWorker
@@ -21,6 +20,8 @@ from datakit.llm.asked_once import FREE, AskedOnce
 from datakit.llm.request import ModelClient, Request
 
 NOT_READ = "answer_unreadable"
+PLACE = ("id", "source_file", "source_line")
+"""Columns that tell where a record stands, not what is in it."""
 UNREADABLE = frozenset({"answer_empty", "answer_malformed", "answer_truncated", "thinking_cut"})
 """Reasons for which an answer that was paid for is none."""
 MOST_RUNS = 3
@@ -78,11 +79,21 @@ def key_settings(context: StepContext, field: str, keyed: Row) -> Row:
 def key_fields(row: Row, context: StepContext, label: Label | None, ask: Callable[[], Request]) -> Row:
     """The content of the very request that is sent, or what the offline writer reads."""
     if not is_offline(context):
-        return request_fields(ask(), context)
+        return asked_fields(row, context, ask)
     images = [context.files.sha256(path) for path in row["images"] or []]
     read = {name: row.get(name) for name in offline.READS}
     label_facts = [label.name, label.description, *label.confusable_with] if label else None
     return {"id": row["id"], "images": images, "label": label_facts, **read}
+
+
+def asked_fields(row: Row, context: StepContext, ask: Callable[[], Request]) -> Row:
+    """The content of the request about a record; where its values are too much for the template, those."""
+    try:
+        return request_fields(ask(), context)
+    except TooLarge:
+        images = [context.files.sha256(path) for path in row["images"] or []]
+        values = [[name, repr(row[name])] for name in sorted(row.keys() - {*PLACE, "images"})]
+        return {"images": images, "unrendered": values}
 
 
 def request_fields(request: Request, context: StepContext) -> Row:
@@ -93,14 +104,10 @@ def request_fields(request: Request, context: StepContext) -> Row:
 
 
 def rendered(template: str, row: Row, context: StepContext, label: Label | None, **given: Any) -> str:
-    """The question about one record; `given` are variables of the step's own."""
-    variables = {**row, **context.label_variables, "label_info": label, **given}
-    try:
-        return context.templates.get(template).render(variables).strip()
-    except UndefinedError as error:
-        raise UserError(
-            f"template `{template}` fails on record {row['id']}: {error.message}", where=template
-        ) from None
+    """The question about one record; `given` are variables of the step's own. Raises TooLarge."""
+    constant = {**row, **context.label_variables, "label_info": label}
+    record = {**{name: value for name, value in row.items() if name not in context.label_variables}, **given}
+    return render(context.templates.get(template), constant, record, row["id"]).strip()
 
 
 def label_of(row: Row, context: StepContext) -> Label | Rejected:
@@ -160,7 +167,7 @@ class TextGenerator(AsyncRowWorker):
                 return Done({"text": compose(), "by": offline.NAME}, {"model": offline.NAME})
             request = ask()
             return await self._asked_once.answer(request, lambda: self._asked(request))
-        except ImageProblem as problem:
+        except (ImageProblem, TooLarge) as problem:
             return Rejected(problem.reason, problem.detail)
 
     async def _asked(self, request: Request) -> Outcome:

@@ -60,8 +60,7 @@ class Client:
         """The answer, or why there is none.
 
         Raises StopProvider for a wrong key, model or address and for endpoints that stay down, BudgetSpent
-        when the request does not fit into the budget, UserError when another build waits for the same batch,
-        and ImageProblem for a broken picture.
+        when the request does not fit into the budget, and ImageProblem for a broken picture.
         """
         transport = self._transport
         spent = Spent(transport.settings.model)

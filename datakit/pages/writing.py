@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from datakit.core.replacing import is_untouched, seal, set_aside
+from datakit.core.replacing import is_untouched, seal, set_aside, unsealed
 from datakit.pages.blocks import Card
 from datakit.pages.layout import render_html, render_markdown
 
@@ -15,6 +15,8 @@ _FIRST = "<code>0.1.0</code>", "| datakit | `0.1.0` |"
 """Stands in every card of datakit 0.1.0, which had no seal."""
 
 
+_OUTDATED = "Not of the present build."
+_WHY = "The build was made again without a card: this one describes an earlier build."
 Kept = Callable[[Path, Path], None]
 """Is told of a file that somebody had made or edited: where it stood, and where it lies now."""
 
@@ -36,6 +38,29 @@ def write_pages(card: Card, folder: Path, kept: Kept | None = None) -> list[Path
         if f"{card.stem}/{old.name}" not in texts and is_untouched(old):
             old.unlink()  # a plot of an earlier build that this one does not have
     return [folder / name for name in texts]
+
+
+def mark_outdated(page: Path) -> None:
+    """Has a page (Markdown or HTML) say at its head that it is not of the present build.
+
+    One that says so already, or that somebody edited, stays as it is.
+    """
+    if not is_untouched(page):
+        return
+    text = page.read_text(encoding="utf-8")
+    head, found, rest = text.partition("</h1>\n") if page.suffix == ".html" else _after_title(text)
+    note = f"> **{_OUTDATED}** {_WHY}\n\n"
+    if page.suffix == ".html":
+        note = f'<p class="notice" role="note"><strong>{_OUTDATED}</strong> {_WHY}</p>\n'
+    if found and not rest.startswith(note):
+        _write(page, seal(unsealed(head + found + note + rest)))
+
+
+def _after_title(text: str) -> tuple[str, str, str]:
+    """What stands before the end of a page's title, the end, and what follows."""
+    start = text.find("\n# ") if not text.startswith("# ") else 0
+    end = text.find("\n\n", start + 1)
+    return (text, "", "") if min(start, end) < 0 else (text[:end], "\n\n", text[end + 2 :])
 
 
 def _warn(path: Path, now: Path) -> None:

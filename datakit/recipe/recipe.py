@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,7 @@ class _Checker:
         run = self._section(data, "run", RunSettings) or RunSettings()
         others = {key: self._section(data, key, model) for key, model in self.sections.items() if key in data}
         labels = self._labels(data.get("labels"))
+        self._finite(data, ())
         if self.errors:
             raise RecipeErrors(self.errors)
         return Recipe(
@@ -166,6 +168,17 @@ class _Checker:
     def _fault(self, key: Key, message: str, remedy: str = "") -> None:
         where = self.file.where(key)
         self.errors.append(UserError(masked(message), remedy=masked(remedy), where=where))
+
+    def _finite(self, value: Any, key: Key) -> None:
+        """`.nan` and `.inf` are no JSON, in which a build keeps its settings, and compare with nothing."""
+        if isinstance(value, dict | list):
+            for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
+                self._finite(inner, (*key, name))
+        elif isinstance(value, float) and not isfinite(value) and not self._is_told(key):
+            self._fault(key, f"`{key[-1]}` is {value}, which is no number to work with", "Leave it out.")
+
+    def _is_told(self, key: Key) -> bool:
+        return any(error.where == self.file.where(key) for error in self.errors)
 
     def _credentials(self, value: Any, held: Mapping[str, str], key: Key) -> None:
         """A recipe stands in the build and on the card: no value of it may hold a key."""

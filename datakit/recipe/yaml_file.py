@@ -9,7 +9,7 @@ from typing import Any
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from datakit.core.errors import UserError
-from datakit.core.plain_yaml import Key, YamlFault, compose, value_of
+from datakit.core.plain_yaml import Key, YamlFault, compose, shortened, value_of
 from datakit.core.text_encoding import decoded
 
 Place = tuple[int, int]
@@ -93,7 +93,9 @@ class _Walk:
         if any(node is other for other in self.above):
             self._stop(node, "an alias stands inside its own anchor", "Write the value out.")
         if tag.endswith(":int") and sum(char.isalnum() for char in node.value) > MAX_DIGITS:
-            self._stop(node, f"the number {node.value} is too large", "Put it in quotes if it is a text.")
+            self._stop(
+                node, f"the number {shortened(node.value)} is too large", "Put it in quotes if it is a text."
+            )
 
     def _stop(self, node: Node, message: str, remedy: str) -> None:
         line, column = _place(node)

@@ -23,7 +23,9 @@ _CHINESE = re.compile("[\u4e00-\u9fff]")
 class AnswerForm(BaseModel):
     """A form of the answer: a named one, or its fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
     form: str | None = None
     """A named form, or a name for `fields`."""

@@ -198,6 +198,7 @@ class Annotation:
                 "Nothing is sent twice."
             ) from None
         finally:
+            self.store.leases.close()  # what no answer was stored of is free for others
             self._take_notes(executor)
 
     def _noted(self, jobs: Iterator[Job]) -> Iterator[Job]:

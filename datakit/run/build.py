@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import sqlite3
 import time
@@ -21,7 +20,9 @@ from datakit.artifacts.manifest import Manifest, content_hash, stamp
 from datakit.artifacts.place import SIGNATURE, BuildPlace
 from datakit.artifacts.report import BuildReport, Finding, StepReport
 from datakit.core.errors import DatakitError, Exit, UserError
+from datakit.core.file_locks import taken
 from datakit.core.files import FileDigests
+from datakit.core.interrupts import uninterrupted
 from datakit.core.providers import AUTO
 from datakit.core.settings import LlmSettings
 from datakit.core.step_context import StepContext
@@ -70,9 +71,15 @@ class BuildResult:
     cards: list[Path] = field(default_factory=list)
     kept: dict[Path, Path] = field(default_factory=dict)
     """What somebody had made or edited in the places of the build or its card -> where it lies now."""
+    outdated: dict[Path, str] = field(default_factory=dict)
+    """Pages of a card that are not of this build -> why, and what to do."""
+    card_failed: bool = False
+    """Whether the card was to be written and could not be."""
 
     @property
     def exit_code(self) -> Exit:
+        if self.card_failed:
+            return Exit.USAGE
         return Exit.PARTIAL if self.report.retry else Exit.FINE
 
 
@@ -125,7 +132,7 @@ def build(
                     words = f"{_failing_words(failing)}\n  The build stands as it is: {folder}"
                     raise FailedOn(words, folder, kept)
                 kept.seconds = round(time.perf_counter() - began, 3)
-                return BuildResult(folder, kept)
+                return BuildResult(folder, kept, kept=place.kept_files)
             check_columns(recipe, context)
             place.check({f"file {path.name}": path for path in manifests.declared_files(recipe, context)})
             preflight(
@@ -227,10 +234,11 @@ class _Maker:
             words = _failing_words(failing)
             words += f"\n  The build before stays as it was; this one lies in {failed}"
             raise FailedOn(words, failed, report)
-        kept = self.place.put(target)
+        with uninterrupted():
+            self.place.put(target)
         self.place.clear("work")
         self.place.clear("failed")
-        return BuildResult(self.place.folder, report, kept={} if kept is None else {self.place.folder: kept})
+        return BuildResult(self.place.folder, report, kept=self.place.kept_files)
 
     def _emit(
         self, engine: Engine, frames: RecordFrames, target: Path, report: BuildReport
@@ -312,9 +320,11 @@ class _Maker:
     def _keep_account(self, engine: Engine, report: BuildReport) -> None:
         """Leaves report and rejects of a failed run where the user can read them."""
         if engine.rejects_file.exists():
-            kept = BuildDraft(self.place.make("failed"))
-            kept.copy_rejects(engine.rejects_file)
-            kept.write_report(report)
+            account = BuildDraft(self.place.beside("work") / "account")
+            account.path.mkdir(exist_ok=True)
+            account.copy_rejects(engine.rejects_file)
+            account.write_report(report)
+            self.place.fail(account.path)
         self.place.clear("work")
 
     def _needs_images(self) -> bool:
@@ -371,18 +381,16 @@ def _lock(place: BuildPlace) -> Iterator[None]:
     folder, path = place.folder, place.beside("lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, "a+b")  # noqa: SIM115 (closed below; the lock goes with it)
+        lock = taken(path)
     except OSError as error:
         raise UserError(
             f"cannot write to {folder.parent}: {error.strerror}",
             remedy="Make the folder writable, or choose another with --out.",
         ) from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(
-                f"another build is writing {folder}",
-                remedy="Wait for it, or choose another folder with --out.",
-            ) from None
+    if lock is None:
+        raise UserError(
+            f"another build is writing {folder}",
+            remedy="Wait for it, or choose another folder with --out.",
+        )
+    with lock:
         yield

@@ -19,7 +19,8 @@ from datakit.recipe.recipe import Recipe
 from datakit.run.columns import check_columns
 from datakit.run.dry_run import DryRun
 from datakit.run.engine import Engine, NothingLeft
-from datakit.run.store import Entry, Store
+from datakit.run.store import Store
+from datakit.run.store_entry import Entry
 
 DAY_S = 86_400
 FREE_STEPS = frozenset({"annotate.image_facts", "annotate.ocr", "guard.image"})

@@ -20,7 +20,8 @@ from datakit.run.cache import prices_of
 from datakit.run.columns import check_columns
 from datakit.run.dry_run import DryRun
 from datakit.run.engine import Engine, NothingLeft
-from datakit.run.store import Entry, Key, Store
+from datakit.run.store import Store
+from datakit.run.store_entry import Entry, Key
 from datakit.run.sub_results import PART, UNREAD
 
 

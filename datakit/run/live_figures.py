@@ -27,7 +27,7 @@ class LiveFigures:
         while self._marks[0][0] < now - SMOOTH_S:
             self._marks.popleft()
         if not stats.in_flight and not report.cost_usd:
-            return stats.message
+            return ", ".join(text for text in (stats.message, stats.elsewhere) if text)
         (began, before), seconds = self._marks[0], max(now - self._marks[0][0], 0.1)
         parts = [f"{(report.calls - before) / seconds * 60:,.0f} calls/min" if now > began else ""]
         if report.cost_usd:
@@ -35,5 +35,5 @@ class LiveFigures:
             parts.append(f"${spent:.4f}" + (f" of ${self._budget_usd:g}" if self._budget_usd else ""))
         parts += [f"{stats.in_flight} in flight"] if stats.in_flight else []
         parts += [f"{stats.waiting} waiting"] if stats.waiting else []
-        parts += [stats.message]
+        parts += [stats.message, stats.elsewhere]
         return ", ".join(part for part in parts if part)

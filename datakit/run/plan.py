@@ -26,6 +26,7 @@ from datakit.run.pilot import pilot as run_pilot
 from datakit.run.plan_bounds import Bounds
 from datakit.run.progress import Progress
 from datakit.run.store import Store, store_folder
+from datakit.run.store_repair import sound_store
 from datakit.run.sub_results import PART
 
 MEAN_OF = 3
@@ -151,7 +152,8 @@ def plan(
     Raises RecipeErrors, UserError or NothingLeft as the build would.
     """
     folder = (out or recipe.project / "build" / recipe.name).absolute()
-    store = Store(store_folder(recipe.project, recipe.run.store))
+    shown = progress or Progress(quiet=True)
+    store = sound_store(store_folder(recipe.project, recipe.run.store), shown.say)
     work = Path(tempfile.mkdtemp(prefix="datakit-plan-"))
     try:
         context = replace(recipe.context(), files=FileDigests(store))
@@ -160,7 +162,6 @@ def plan(
         if manifests.is_current(build, recipe, context, limit, store):
             return _unchanged(recipe, build)
         earlier = Earlier.load(build)
-        shown = progress or Progress(quiet=True)
         notes = _notes(recipe)
         if pilot:
             with shown:

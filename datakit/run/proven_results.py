@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datakit.core.errors import StopProvider
 from datakit.core.outcome import REFUSAL, Done, Rejected
 from datakit.llm.second_tries import FIRST
-from datakit.run.store import Key, Store
+from datakit.run.store import Store
+from datakit.run.store_entry import Key
 
 
 @dataclass
@@ -23,14 +24,16 @@ class ProvenResults:
     _is_proven: bool = False
 
     def put(self, key: Key, step: str, outcome: Done | Rejected) -> None:
-        """Stores a result, at once where an answer has come."""
+        """Stores a result, at once where an answer has come. One that another build has paid for meanwhile
+        stays, with what it had cost."""
         if REFUSAL in outcome.meta and not self._is_proven:
             self._held.append((key, step, outcome))
             return
         if isinstance(outcome, Done) and not self._is_proven:
             self._is_proven = True
             self.settle()
-        self.store.put(key, step, outcome)
+        if outcome.meta.get("requests") != 0 or not self.store.known([key]):
+            self.store.put(key, step, outcome)
 
     def settle(self) -> None:
         """Stores what waits: the step has ended, and too few were refused to show anything else.

@@ -6,6 +6,7 @@ flight. Keys are 16-byte digests, values the raw results (zlib above 1 KB); no i
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import time
@@ -14,11 +15,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 
 from datakit.core.errors import UserError
+from datakit.core.file_locks import waited_for
 from datakit.core.files import Stamp
 from datakit.core.outcome import Done, Rejected
 from datakit.core.private_files import close_to_others, private_folder
@@ -26,7 +28,9 @@ from datakit.core.settings import RunSettings
 from datakit.core.sub_results import QUESTION
 from datakit.llm._faults import of_server
 from datakit.run.checksums import Damaged, StoredRow, digest_check
+from datakit.run.leases import Leases
 from datakit.run.patient_connection import PatientConnection
+from datakit.run.store_entry import Entry, Key, costs_of
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS results (
@@ -47,6 +51,8 @@ FORMAT = 1
 _BELIEVABLE = 99
 """No datakit will write a format above this: it is a damaged byte."""
 FILE = "results.sqlite"
+USERS = "users.lock"
+"""Every open store has a share of it: nobody sets a damaged file aside that another still writes into."""
 _COLUMNS = ", ".join(StoredRow._fields)
 _COMPRESS_ABOVE = 1024
 _SIZE = "length(value) + length(meta)"
@@ -62,31 +68,6 @@ class Stored:
     step: str
     created: int
     """Seconds since 1970."""
-
-
-Key = bytes
-"""16 bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A stored result without its value."""
-
-    key: Key
-    step: str
-    rejected: bool
-    bytes: int
-    cost_usd: float | None
-    """What its making had cost; None where that was not noted, as for a model without a known price."""
-    tokens: int
-    """What the model read and wrote for it; 0 where nobody counted."""
-    model: str | None
-    """Who wrote it; None for work of another kind."""
-    parts: tuple[Key, ...]
-    """Keys of the results that it was put together from, which cost what it cost."""
-    created: int
-    used: int
-    """Day of last use, in seconds since 1970."""
 
 
 class StoreDamaged(UserError):
@@ -107,8 +88,11 @@ class Store:
         self.path = folder / FILE
         self.damaged: dict[Key, str] = {}
         """Results that were looked up and are not what was stored -> their step. They count as absent."""
+        self.leases = Leases(folder)
+        self._users: BinaryIO | None = None
         try:
             private_folder(folder)
+            self._users = waited_for(folder / USERS, shared=True)
             self._db = sqlite3.connect(self.path, isolation_level=None, timeout=1, factory=PatientConnection)
             close_to_others(self.path)  # the files beside it get its mode
             self._db.text_factory = lambda data: data.decode(errors="replace")  # a damaged step is no end
@@ -116,6 +100,7 @@ class Store:
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._open()
         except (OSError, sqlite3.OperationalError) as error:
+            self._leave()
             if _says_damaged(str(error), self.path):
                 raise StoreDamaged(self.path, str(error)) from None
             raise UserError(
@@ -123,6 +108,7 @@ class Store:
                 remedy="Make the folder writable, or name another with `run.store` or DATAKIT_STORE.",
             ) from None
         except sqlite3.DatabaseError as error:
+            self._leave()
             raise StoreDamaged(self.path, str(error)) from None
 
     def _open(self) -> None:
@@ -137,8 +123,26 @@ class Store:
         self._db.executescript(_SCHEMA)
         self._db.execute(f"PRAGMA user_version={FORMAT}")
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes have the store open too."""
+        assert self._users is not None  # it is open
+        try:
+            fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            fcntl.flock(self._users, fcntl.LOCK_SH)
+        return False
+
     def close(self) -> None:
+        self.leases.close()
         self._db.close()
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._users is not None:
+            self._users.close()
 
     def get_many(self, keys: Iterable[bytes]) -> dict[bytes, Stored]:
         """The stored results among `keys`, without those that do not count (`_counts`) or are damaged."""
@@ -208,6 +212,7 @@ class Store:
         self._db.execute("INSERT OR REPLACE INTO results VALUES (?,?,?,?,?,?,?)", row.sealed())
         if question is not None:
             self._db.execute("INSERT OR IGNORE INTO questions VALUES (?,?)", (bytes.fromhex(question), key))
+            self.leases.release(bytes.fromhex(question))
 
     def answers_to(self, question: bytes) -> list[Done | Rejected]:
         """The stored results of one and the same question, under whatever keys they came."""
@@ -269,7 +274,7 @@ class Store:
         query = f"""SELECT key, step, rejected, {_SIZE}, CAST(meta AS TEXT), created, used
                     FROM results ORDER BY step, key"""
         for key, step, rejected, size, meta, created, used in self._db.execute(query):
-            yield Entry(key, step, bool(rejected), size, *_costs(meta), created, used)
+            yield Entry(key, step, bool(rejected), size, *costs_of(meta), created, used)
 
     def remove(self, keys: Iterable[bytes]) -> None:
         """Deletes results for good and gives the space back. Answers to their questions under other keys stay
@@ -374,18 +379,6 @@ def _counts(outcome: Done | Rejected) -> bool:
     answers = [one for sample in outcome.raw["samples"] for one in sample]
     answers += [one["verdict"] for one in answers if one.get("verdict")]
     return not any(of_server(*answer["rejected"]) for answer in answers if "rejected" in answer)
-
-
-def _costs(text: str) -> tuple[float | None, int, str | None, tuple[Key, ...]]:
-    """Cost, tokens, model and parts, as a result's meta tells them; a damaged one has an unknown cost."""
-    try:
-        meta = orjson.loads(text)
-        cost = meta.get("cost_usd")
-        tokens = int(meta.get("tokens_in") or 0) + int(meta.get("tokens_out") or 0)
-        parts = tuple(bytes.fromhex(part) for part in meta.get("parts", ()))
-        return None if cost is None else float(cost), tokens, meta.get("model"), parts
-    except (ValueError, TypeError, AttributeError):
-        return None, 0, "unknown", ()
 
 
 def _chunks(keys: Sequence[bytes]) -> Iterable[Sequence[bytes]]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
+import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
 from datakit.core.errors import UserError
+from datakit.core.file_locks import held, taken
 from datakit.run.checksums import Damaged, StoredRow
-from datakit.run.store import FILE, Store, StoreDamaged
+from datakit.run.store import FILE, USERS, Store, StoreDamaged
 from datakit.run.store_pages import Pages, Value
 
 _BESIDE = ("", "-wal", "-shm")
@@ -20,43 +20,70 @@ _KEY_BYTES = 16
 _AT_ONCE = 1000
 
 
-def sound_store(folder: Path, say: Callable[[str], object]) -> Store:
+def _to_stderr(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+
+
+def sound_store(folder: Path, say: Callable[[str], object] = _to_stderr) -> Store:
     """The store of a folder, open, with its structures checked.
 
     One that SQLite cannot read is renamed, and its sound results go into a new one; `say` is told how many.
-    Raises UserError where another build does that just now, and as `Store` does.
+    Raises UserError where another process does that just now or works with the damaged store, and as `Store`
+    does.
     """
     path = folder / FILE
-    if path.is_file() and not path.stat().st_size and not path.with_name(f"{FILE}-wal").is_file():
+    is_empty = path.is_file() and not path.stat().st_size and not path.with_name(f"{FILE}-wal").is_file()
+    store, fault = _checked(folder)
+    if store is None:
+        with held(folder / "mending.lock", _mended_elsewhere(folder)):
+            store, fault = _checked(folder)  # another process may have mended it before
+            if store is None:
+                return _mended(folder, fault, say)
+    if is_empty and not store.is_shared:  # one that another build is just making has no bytes either
         say(f"The result store {path} has no bytes: whatever it held is made anew.")
+    return store
+
+
+def _checked(folder: Path) -> tuple[Store | None, str]:
+    """The store of a folder where it is sound, else what is wrong with it."""
     try:
         store = Store(folder)
-        verdict = store.quick_check()
-        if verdict == "ok":
-            return store
-        store.close()
     except StoreDamaged as error:
-        verdict = error.fault
-    aside, store, taken, lost = _anew(folder)
+        return None, error.fault
+    if (verdict := store.quick_check()) == "ok":
+        return store, ""
+    store.close()
+    return None, verdict
+
+
+def _mended_elsewhere(folder: Path) -> UserError:
+    return UserError(
+        f"another build is mending the result store in {folder}",
+        remedy="Run the same command again when it is done.",
+    )
+
+
+def _mended(folder: Path, fault: str, say: Callable[[str], object]) -> Store:
+    """A new store with the sound results of the damaged one, which is set aside."""
+    path, aside = folder / FILE, _free(folder)
+    users = taken(folder / USERS)
+    if users is None:  # it would go on writing into the file that is set aside
+        raise UserError(
+            f"the result store {path} is damaged ({fault}), and another process works with it",
+            remedy="Let it end, then run the same command again: it takes over what can be read.",
+        )
+    with users:
+        for end in _BESIDE:
+            if (beside := path.with_name(path.name + end)).exists():
+                os.replace(beside, aside.with_name(aside.name + end))
+    store = Store(folder)
+    results, lost = take_over(Pages.of(aside), store)
     say(
-        f"The result store was damaged ({verdict}). {taken:,} results were taken over from it"
+        f"The result store was damaged ({fault}). {results:,} results were taken over from it"
         + (f", {lost:,} could not be read and are made anew" if lost else "")
         + f". The damaged file lies in {aside}"
     )
     return store
-
-
-def _anew(folder: Path) -> tuple[Path, Store, int, int]:
-    """Where the damaged store lies, a new one with its results, their number and that of unsound ones."""
-    path = folder / FILE
-    with _alone(folder):
-        aside = _free(folder)
-        for end in _BESIDE:
-            if (beside := path.with_name(path.name + end)).exists():
-                os.replace(beside, aside.with_name(aside.name + end))
-        pages = Pages.of(aside)
-        store = Store(folder)
-        return aside, store, *take_over(pages, store)
 
 
 def take_over(pages: Pages, store: Store) -> tuple[int, int]:
@@ -107,17 +134,3 @@ def _free(folder: Path) -> Path:
     day = time.strftime("%Y-%m-%d")
     names = (f"damaged-{day}-{number}.sqlite" for number in count(1))
     return next(folder / name for name in names if not (folder / name).exists())
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keeps two builds from mending one store at once."""
-    with open(folder / "mending.lock", "a+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(
-                f"another build is mending the result store in {folder}",
-                remedy="Run the same command again when it is done.",
-            ) from None
-        yield

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from datakit.artifacts.report import StepReport
 from datakit.core.outcome import Done, Outcome, Rejected
+from datakit.run.leases import Leases
 from datakit.run.proven_results import ProvenResults
 from datakit.run.store import Store
 
@@ -23,6 +24,10 @@ class StoredSubResults:
     report: StepReport
     results: ProvenResults
     """What the step writes to the store."""
+
+    @property
+    def turns(self) -> Leases:
+        return self.store.leases
 
     def get(self, key: bytes) -> Done | Rejected | None:
         stored = self.store.get_many([key]).get(key)

@@ -31,6 +31,7 @@ from datakit.run.dry_run import DryRun, Lookup
 from datakit.run.engine import Engine, NothingLeft
 from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store, Stored
+from datakit.run.store_repair import sound_store
 
 
 class Change(BaseModel):
@@ -111,7 +112,7 @@ def why(build: BuildFolder, id_: str, *, recipe: Recipe | None, store: Path, rep
             remedy="Name a recipe or a build folder, such as build/ecom_v3.",
         )
     met: list[str] = []
-    opened = Store(store) if (store / "results.sqlite").is_file() or recipe is not None else None
+    opened = sound_store(store) if (store / "results.sqlite").is_file() or recipe is not None else None
     story = Story(id=id_, build=str(build.path) if manifest is not None else "")
     try:
         if recipe is not None and replay and opened is not None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datakit.core.errors import DatakitError, Exit, UserError
+from datakit.core.interrupts import unhurried, uninterrupted
 from datakit.core.private_files import open_private, private_folder
 from datakit.core.scripts import shell_words
 from datakit.serving.failures import Failure, read_failure
@@ -69,6 +70,13 @@ def running(
     A start that fails for a known reason is tried once more with what the server said. Raises ServerFailed
     with the server's own words, or UserError when vLLM is not there.
     """
+    with unhurried():
+        yield from _running(plan, log, program, timeout_s, say, env)
+
+
+def _running(
+    plan: ServingPlan, log: Path, program: str, timeout_s: float, say: Say, env: dict[str, str] | None
+) -> Iterator[Server]:
     server, failure = _start(plan, log, program, timeout_s, env)
     if failure is not None:
         following = next_plan(plan, failure)
@@ -123,20 +131,23 @@ def _start(
     with open_private(log) as file:
         file.write(f"{shell_words(words)}\n".encode())
         file.flush()
-        process = subprocess.Popen(
-            words,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            env={**os.environ, **(env or {})},
-        )
-    server = Server(plan, process, log)
-    try:
-        failure = _wait(server, timeout_s)
-    except BaseException:
-        server.stop()
-        raise
+        server: Server | None = None
+        try:
+            with uninterrupted():
+                process = subprocess.Popen(
+                    words,
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                    env={**os.environ, **(env or {})},
+                )
+                server = Server(plan, process, log)
+            failure = _wait(server, timeout_s)
+        except BaseException:
+            if server is not None:
+                server.stop()
+            raise
     if failure is not None:
         server.stop()
         return None, failure

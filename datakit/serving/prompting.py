@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.report import StepReport
 from datakit.core.answer import AnswerFormat
 from datakit.core.errors import UserError
 from datakit.core.files import FileDigests
@@ -19,7 +20,10 @@ from datakit.core.workers import AsyncRowWorker, RowWorker, WrittenPrompt, async
 from datakit.recipe.recipe import Recipe, Step, load_recipe, project_of
 from datakit.run.keys import Keys, fingerprint
 from datakit.run.prompt_steps import prompt_steps
+from datakit.run.proven_results import ProvenResults
 from datakit.run.store import Store, store_folder
+from datakit.run.store_repair import sound_store
+from datakit.run.sub_results import StoredSubResults
 from datakit.serving.images import TrainedView
 from datakit.serving.items import NoPrompt
 from datakit.serving.requirements import trainer_limits
@@ -130,10 +134,18 @@ class Prompter:
     async def _worked(self, step: Step, annotator: Annotator, row: Row) -> Outcome:
         if annotator.executor == "event_loop":
             if step.number not in self._async:
-                self._async[step.number] = async_row_worker(annotator.start(self.context))
+                self._async[step.number] = async_row_worker(annotator.start(self._paying(step)))
             return await self._async[step.number].answer(row)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.pool, self._in_thread, step.number, annotator, row)
+
+    def _paying(self, step: Step) -> StepContext:
+        """The surroundings of a step that may pay: what it asks, or a build at this moment, is asked once."""
+        if self._store is None:
+            return self.context
+        report = StepReport(number=step.number, name=step.name)
+        parts = StoredSubResults(self._store, report, ProvenResults(self._store))
+        return self.context.changed(sub_results=parts)
 
     def _in_thread(self, number: int, annotator: Annotator, row: Row) -> Outcome:
         workers: dict[int, RowWorker] = self._local.__dict__.setdefault("workers", {})
@@ -193,4 +205,4 @@ def _check_same(build: BuildFolder, annotators: tuple[Step, ...], context: StepC
 def _store(prompts: BuildPrompts) -> Store | None:
     """The project's result store, when the build still lies in its project."""
     folder = store_folder(project_of(prompts.build.path), prompts.recipe.run.store)
-    return Store(folder) if folder.is_dir() else None
+    return sound_store(folder) if folder.is_dir() else None

@@ -31,7 +31,7 @@ Value = bool | int | float | str | list[Any] | None
 class TrainSettings(Settings):
     """The recipe's `train:` section. Every key of LLaMA-Factory may stand in it beside these."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
     __pydantic_extra__: dict[Annotated[str, AfterValidator(checked_key)], Value] = Field(init=False)
 
     model: str

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from datakit.artifacts import names
 from datakit.core.errors import DatakitError, Exit, UserError
+from datakit.core.interrupts import unhurried, uninterrupted
 from datakit.core.private_files import open_private, private_folder
 from datakit.core.qwen_models import qwen_model
 from datakit.training import trainer
@@ -126,22 +127,25 @@ def run_logged(
     private_folder(logs)
     log = logs / f"{name}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.log"
     say(f"Log: {log}")
-    with open_private(log) as file:
+    with open_private(log) as file, unhurried():
         file.write(f"$ {call.shown()}\n".encode())
         file.flush()
-        process = subprocess.Popen(
-            call.words,
-            cwd=call.folder,
-            env=call.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        process: subprocess.Popen[bytes] | None = None
         try:
+            with uninterrupted():
+                process = subprocess.Popen(
+                    call.words,
+                    cwd=call.folder,
+                    env=call.environment(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
             code = _wait(process, say, progress)
         except BaseException:
-            _end(process)
+            if process is not None:
+                _end(process)
             raise
     if code:
         raise TrainerFailed(_failure(name, code, log))

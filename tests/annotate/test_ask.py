@@ -227,3 +227,27 @@ def test_labels_that_the_template_needs_must_be_there(
     with pytest.raises(UserError, match="label_names"):
         ask(into="topic").inputs(make_context())
     assert ask(into="topic").inputs(make_context(labels=LABELS)) == ("images", "text")
+
+
+@pytest.mark.fault(
+    "a record's value makes a template of annotate.* go on too long",
+    "that record is rejected as template_unbounded, the others are asked about; it has a key of its own",
+    kind="bounds",
+)
+def test_record_that_is_too_much_for_the_template_is_rejected_and_asks_nothing(
+    run: Run, server: Loopback, rows: Any, project: Path, tmp_path: Path
+) -> None:
+    loops = "{% for a in text %}{% for b in text %}{% endfor %}{% endfor %}"
+    (project / "templates" / "ask.j2").write_text("这是什么？[id:{{ id }}]" + loops)
+    rows[1]["text"] = "长" * 3000
+    frame, engine = run(rows, ask(into="topic"), base_url=server.url)
+    assert frame["id"].to_list() == ["r0", "r2"]
+    assert server.count == 2
+    assert engine.reports[0].rejected == {"template_unbounded": 1}
+    (tmp_path / "again").mkdir()
+    frame, engine = run(rows, ask(into="topic"), base_url=server.url)
+    assert frame["id"].to_list() == ["r0", "r2"]
+    assert server.count == 2
+    rows[1]["text"] = "短"
+    frame, _ = run(rows, ask(into="topic"), base_url=server.url)
+    assert (frame.height, server.count) == (3, 3)

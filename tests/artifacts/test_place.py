@@ -14,6 +14,7 @@ import pytest
 
 from datakit.artifacts.place import MARK, BuildPlace, read_signed, strangers
 from datakit.core.errors import Exit, UserError
+from datakit.core.exchange import exchange
 from datakit.core.replacing import seal
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.recipe.recipe import Recipe, Step
@@ -289,14 +290,12 @@ def test_files_written_while_the_build_is_replaced_are_kept(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = build(recipe(project)).folder
-    rename = os.rename
 
-    def slow(source: Path, target: Path) -> None:
-        if Path(target).name == ".toy.old":
-            (place / "late.txt").write_text("just in time")
-        rename(source, target)
+    def slow(new: Path, old: Path) -> bool:
+        (place / "late.txt").write_text("just in time")
+        return exchange(new, old)
 
-    monkeypatch.setattr("datakit.artifacts.place.os.rename", slow)
+    monkeypatch.setattr("datakit.artifacts.place.exchange", slow)
     kept = kept_of(build(recipe(project, count=4)))
     assert kept is not None
     assert contents(kept) == {"late.txt": b"just in time"}

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import datakit.verdict as datakit_verdict
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.place import MARK, BuildPlace
+from datakit.artifacts.report import Finding
 from datakit.core.errors import Exit
 from tests.cli.conftest import Result
 
@@ -37,6 +42,47 @@ def test_recipe_stands_for_its_build(shop: Path, datakit: Run, command: str) -> 
     of_folder, of_recipe = datakit(command, "build/shop"), datakit(command, "recipes/shop.yaml")
     assert of_folder.code == of_recipe.code == Exit.FINE
     assert of_folder.out == of_recipe.out.replace(f"{shop}/", "")
+
+
+@pytest.mark.fault(
+    "another build takes the place of the one that a command reads",
+    "the command says so and exits 2: it may have read of both",
+    kind="signals",
+)
+def test_build_that_is_replaced_while_it_is_read_is_told(
+    shop: Path, datakit: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict = datakit_verdict.verdict
+
+    def slow(build: BuildFolder) -> list[Finding]:
+        place = BuildPlace(shop / "build" / "shop")
+        shutil.copytree(place.folder, place.make("work") / "out")
+        place.put(place.beside("work") / "out")
+        return verdict(build)
+
+    monkeypatch.setattr(datakit_verdict, "verdict", slow)
+    ended = datakit("verdict", "build/shop")
+    assert ended.code == Exit.USAGE
+    assert "another build took the place of build/shop while it was read" in ended.err
+    assert "Run the same command again." in ended.err
+
+
+@pytest.mark.fault(
+    "a run is killed between taking a build away and placing the new one",
+    "any command puts the last build back, on file systems that cannot exchange names too",
+    kind="signals",
+)
+def test_build_that_was_taken_away_when_a_run_was_killed_is_put_back_by_a_reader(
+    shop: Path, datakit: Run
+) -> None:
+    place = shop / "build" / "shop"
+    before = datakit("verdict", "build/shop").out
+    (place / MARK).touch()
+    place.rename(place.with_name(".shop.old"))
+    ended = datakit("verdict", "build/shop")
+    assert (ended.code, ended.out) == (Exit.FINE, before)
+    assert place.is_dir()
+    assert not (place / MARK).exists()
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])

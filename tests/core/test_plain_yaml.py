@@ -141,7 +141,7 @@ def test_documents_are_read_as_the_trainer_reads_them(text: str) -> None:
         ("a: [1, 2", (1, 9), "expected"),
         ("a: x\x07y", (1, None), "character #x0007 cannot stand in a text file"),
         ("a\nb: \x00", (2, None), "character #x0000 cannot stand in a text file"),
-        ("[" * 5000, (None, None), "nested too deeply"),
+        ("[" * 5000, (1, 101), "nested too deeply"),
         (r'a: "x\ud83d"', (1, 4), "half of a surrogate pair"),
         (r'a: ["x", "\ude42\ud83d"]', (1, 10), "half of a surrogate pair"),
         (r'"\udc00": 1', (1, 1), "half of a surrogate pair"),

@@ -474,8 +474,9 @@ def test_batch_that_was_paid_for_is_never_removed(tmp_path: Path, left: str) -> 
         (folder / "state.json").write_text(state.model_dump_json())
         (folder / "out.jsonl").write_text("{}\n")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    found = BatchFolder(tmp_path, "batch", "e").claim("q1")
-    assert (found is not None) == (left == "collected long ago")
+    batches = BatchFolder(tmp_path, "batch", "e")
+    batches.look()
+    assert (batches.claim("q1") is not None) == (left == "collected long ago")
     assert {name: (folder / name).read_bytes() for name in before} == before
 
 
@@ -483,7 +484,7 @@ def test_batch_that_was_never_sent_is_removed(tmp_path: Path) -> None:
     folder = tmp_path / "batches" / "a1"
     folder.mkdir(parents=True)
     (folder / "in.jsonl").write_text("{}\n")
-    assert BatchFolder(tmp_path, "batch", "e").claim("q1") is None
+    BatchFolder(tmp_path, "batch", "e").look()
     assert not folder.exists()
 
 

@@ -454,6 +454,23 @@ def test_failing_template_names_line_and_record(context: StepContext) -> None:
     assert caught.value.where.endswith("mine.j2:2")
 
 
+def test_record_that_is_too_much_for_the_template_is_rejected_with_its_line(context: StepContext) -> None:
+    loops = "{% for a in ocr_text or '' %}{% for b in ocr_text %}{% endfor %}{% endfor %}"
+    chat = Chat(prompt=write(context, "<image>\n" + loops), answer="label_only")
+    batch = run(chat, context, record(), record(1, ocr_text="长" * 3000), record(2))
+    assert batch.frame["id"].to_list() == ["r0", "r2"]
+    (reject,) = batch.rejects
+    assert (reject.id, reject.reason) == ("r1", "template_unbounded")
+    assert "mine.j2:2: with this record it goes through more than 1,000,000 rounds" in reject.detail
+
+
+def test_template_that_never_ends_stops_the_step_with_its_line(context: StepContext) -> None:
+    chat = Chat(prompt=write(context, "<image>\n{{ 'a' * 10 ** 9 }}"), answer="label_only")
+    with pytest.raises(UserError, match="it would make more than 20,000,000 characters at once") as caught:
+        run(chat, context, record())
+    assert caught.value.where.endswith("mine.j2:2")
+
+
 def test_turns_of_prompt_and_answer_must_match(context: StepContext) -> None:
     with pytest.raises(UserError, match="1 prompt templates, but 2 answer templates"):
         Chat(prompt="ecom/ask_label.j2", answer="two_turn").inputs(context)

@@ -27,7 +27,7 @@ from tests.support.loopback_batches import LoopbackBatches
 from tests.support.waiting import until
 
 RECORDS = 40
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 RECIPE = """\
 version: 1
 name: batched
@@ -114,9 +114,9 @@ def finish(project: Path, *settings: str) -> None:
     assert code == 0, told
 
 
-def outcome(project: Path) -> dict[str, Any]:
+def outcome(project: Path, name: str = "batched") -> dict[str, Any]:
     """What a build holds, whichever way it was made."""
-    build = project / "build" / "batched"
+    build = project / "build" / name
     records = pl.read_parquet(build / "records.parquet")
     kept = [name for name in records.columns if name not in ("source_file", "images") and name[0] != "@"]
     report = json.loads((build / "report.json").read_bytes())
@@ -286,18 +286,48 @@ def test_calls_beside_a_batch_that_is_away_say_that_it_is_paid_for(
     assert "60 requests of earlier runs are under way in batches" in report
 
 
-def test_second_build_is_told_that_the_first_one_waits(batched: Path, server: LoopbackBatches) -> None:
+@pytest.mark.fault(
+    "two builds by batch at once on one store", "each question is sent in one batch", kind="store"
+)
+def test_two_builds_at_once_send_each_batch_once(batched: Path, server: LoopbackBatches) -> None:
     server.is_held = True
     first = start(batched)
     until(lambda: len(server.batches) == 2, first)
-    shutil.copytree(batched / "recipes", batched / "recipes2")
     second = start(batched, "name=another")
-    code, told = end(second)
-    assert code == Exit.USAGE
-    assert "another build waits for the same answers" in told
+    assert second.stderr is not None
+    words = second.stderr.readline()
     server.is_held = False
-    assert end(first)[0] == 0
+    assert f"waits for 60 answers of another build (pid {first.pid})" in words
+    for process in (first, second):
+        code, told = end(process)
+        assert code == 0, told
     assert len(set(server.questions)) == len(server.questions)
+    assert outcome(batched, "another")["records"] == outcome(batched)["records"]
+    assert left_behind(batched) == []
+
+
+@pytest.mark.fault(
+    "kill -9 of one of two builds by batch",
+    "the other collects the batch; nothing is sent twice",
+    kind="store",
+)
+def test_batch_of_a_build_that_was_killed_is_taken_over_by_one_that_waits(
+    batched: Path, server: LoopbackBatches
+) -> None:
+    server.is_held = True
+    first = start(batched)
+    until(lambda: len(server.batches) == 2 and server.batches[-1].looks > 0, first)
+    second = start(batched, "name=another")
+    assert second.stderr is not None
+    words = second.stderr.readline()
+    first.kill()
+    server.is_held = False
+    assert "waits for" in words
+    code, told = end(second)
+    assert code == 0, told
+    end(first)
+    assert len(set(server.questions)) == len(server.questions)
+    assert left_behind(batched) == []
 
 
 def test_budget_ends_with_4_and_more_money_goes_on(batched: Path, server: LoopbackBatches) -> None:

@@ -6,25 +6,20 @@ The real command runs in a process of its own, against a real server and the rea
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import shutil
 import signal
-import sqlite3
-import subprocess
-import sys
 import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import polars as pl
-import psutil
 import pytest
 from PIL import Image
 
 from datakit.core.errors import Exit
+from tests.support.killed_builds import finish, outcome, start, stop, stored, undisturbed, write_data
 from tests.support.loopback import KEY, Loopback
 from tests.support.waiting import until
 
@@ -32,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 RECORDS = 90
 CONCURRENCY = 12
 LATENCY_S = 0.1
-PATIENCE_S = 180.0
+NO_CARD = "--no-card"
 LLM_RECIPE = """\
 version: 1
 name: killed
@@ -91,85 +86,6 @@ def ocr_project(project: Path) -> Path:
     return project
 
 
-def write_data(project: Path, rows: list[dict[str, str]], question: str, answer: str) -> None:
-    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    (project / "data.jsonl").write_text(lines, "utf-8")
-    (project / "templates" / "describe.j2").write_text(question, "utf-8")
-    (project / "templates" / "ask.j2").write_text("<image>" + question, "utf-8")
-    (project / "templates" / "answer.j2").write_text(answer, "utf-8")
-
-
-def start(project: Path) -> subprocess.Popen[str]:
-    """Begins `datakit build` in the project."""
-    command = [sys.executable, "-m", "datakit.cli", "build", "recipes/killed.yaml", "--no-card"]
-    return subprocess.Popen(
-        command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
-    )
-
-
-def finish(project: Path) -> None:
-    """Builds to the end."""
-    process = start(project)
-    _, told = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, told
-
-
-def stop(process: subprocess.Popen[str], how: signal.Signals) -> tuple[float, str]:
-    """When the signal was sent, and what the build said. No process of the build may outlive it."""
-    family = psutil.Process(process.pid).children(recursive=True)
-    at = time.monotonic()
-    process.send_signal(how)
-    _, told = process.communicate(timeout=PATIENCE_S)
-    _, alive = psutil.wait_procs(family, timeout=15)
-    assert alive == []
-    return at, told
-
-
-def outcome(project: Path) -> dict[str, object]:
-    """What a build holds, apart from seconds and from what was new or cached in it."""
-    build = project / "build" / "killed"
-    names = [
-        path.relative_to(build).as_posix()
-        for path in sorted(build.rglob("*"))
-        if path.is_file()
-        and path.name not in ("report.json", "manifest.json", "records.parquet", "inputs.parquet")
-    ]
-    records = pl.read_parquet(build / "records.parquet")
-    records = records.select(name for name in records.columns if not name.startswith("@"))
-    kept = [name for name in records.columns if name not in ("source_file", "images")]  # paths of the project
-    report = json.loads((build / "report.json").read_bytes())
-    counts = [(step["name"], step["records_in"], step["records_out"]) for step in report["steps"]]
-    return {
-        **{name: (build / name).read_bytes() for name in names},
-        "records": records.select(kept).to_dicts(),
-        "content": json.loads((build / "manifest.json").read_bytes())["content"],
-        "counts": counts,
-    }
-
-
-def undisturbed(project: Path) -> dict[str, object]:
-    """The same outcome, of a copy of the project that nobody stops."""
-    copy = project.with_name(f"{project.name}-undisturbed")
-    shutil.copytree(project, copy, ignore=shutil.ignore_patterns("build", ".datakit"))
-    finish(copy)
-    return outcome(copy)
-
-
-def stored(project: Path, step: str) -> dict[bytes, tuple[bytes, int]]:
-    """Key -> value and time of every result that the store holds for a step."""
-    path = project / ".datakit" / "results.sqlite"
-    if not path.exists():
-        return {}
-    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
-    try:
-        rows = db.execute("SELECT key, value, created FROM results WHERE step=?", (step,)).fetchall()
-    except sqlite3.OperationalError:  # not made yet
-        return {}
-    finally:
-        db.close()
-    return {key: (value, created) for key, value, created in rows}
-
-
 def answered(project: Path) -> set[str]:
     """Ids of the records whose answer the store holds; the server puts them into its answers."""
     values = [value for value, _ in stored(project, "annotate.describe").values()]
@@ -199,7 +115,7 @@ def test_killed_build_repeats_only_calls_that_were_in_flight(
     points = sorted(rng.sample(range(2 * CONCURRENCY, RECORDS - CONCURRENCY), 2))
     point_of_kill: list[tuple[int, set[str]]] = []
     for point in points:
-        process = start(llm_project)
+        process = start(llm_project, NO_CARD)
         until(lambda point=point: server.count >= point and server.open > 0, process)
         stop(process, signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL
@@ -207,23 +123,23 @@ def test_killed_build_repeats_only_calls_that_were_in_flight(
         finished, asked = answered(llm_project), server.ids()
         assert len(asked) - len(finished) <= len(points) * CONCURRENCY
         point_of_kill.append((len(asked), finished))
-    finish(llm_project)
+    finish(llm_project, NO_CARD)
     for count, finished in point_of_kill:
         assert finished.isdisjoint(server.ids()[count:]), "a finished call was made again"
     assert set(server.ids()) == {f"r{number}" for number in range(RECORDS)}
     assert server.count <= RECORDS + len(points) * CONCURRENCY
     assert steps(llm_project)["annotate.describe"]["cached"] == len(point_of_kill[-1][1])
-    assert outcome(llm_project) == undisturbed(llm_project)
+    assert outcome(llm_project) == undisturbed(llm_project, NO_CARD)
 
 
 def test_killed_build_repeats_no_more_calls_than_were_open(llm_project: Path, server: Loopback) -> None:
-    process = start(llm_project)
+    process = start(llm_project, NO_CARD)
     until(lambda: server.count >= RECORDS // 2, process)
     stop(process, signal.SIGKILL)
-    finish(llm_project)
+    finish(llm_project, NO_CARD)
     assert server.count <= RECORDS + CONCURRENCY
     count = server.count
-    finish(llm_project)
+    finish(llm_project, NO_CARD)
     assert server.count == count
 
 
@@ -235,7 +151,7 @@ def test_killed_build_repeats_no_more_calls_than_were_open(llm_project: Path, se
 def test_ctrl_c_ends_with_130_and_a_word_and_the_next_run_goes_on(
     llm_project: Path, server: Loopback
 ) -> None:
-    process = start(llm_project)
+    process = start(llm_project, NO_CARD)
     until(lambda: server.count >= RECORDS // 2, process)
     at, told = stop(process, signal.SIGINT)
     assert time.monotonic() - at < 20
@@ -246,10 +162,10 @@ def test_ctrl_c_ends_with_130_and_a_word_and_the_next_run_goes_on(
     assert not (llm_project / "build" / "killed").exists()
     kept = stored(llm_project, "annotate.describe")
     assert len(kept) >= RECORDS // 2 - 2 * CONCURRENCY
-    finish(llm_project)
+    finish(llm_project, NO_CARD)
     assert server.count <= RECORDS + CONCURRENCY
     assert steps(llm_project)["annotate.describe"]["cached"] == len(kept)
-    assert outcome(llm_project) == undisturbed(llm_project)
+    assert outcome(llm_project) == undisturbed(llm_project, NO_CARD)
 
 
 # OCR
@@ -260,15 +176,15 @@ def test_ctrl_c_ends_with_130_and_a_word_and_the_next_run_goes_on(
 def test_stopped_ocr_reads_no_picture_twice(ocr_project: Path, how: signal.Signals) -> None:
     kept: dict[bytes, tuple[bytes, int]] = {}
     for point in (3, 9):
-        process = start(ocr_project)
+        process = start(ocr_project, NO_CARD)
         until(lambda point=point: len(stored(ocr_project, "annotate.ocr")) >= point, process)
         stop(process, how)
         assert process.returncode == (-how if how is signal.SIGKILL else Exit.INTERRUPTED)
         before, kept = kept, stored(ocr_project, "annotate.ocr")
         assert before.items() <= kept.items(), "a stored result was made again"
     assert 9 <= len(kept) < 16
-    finish(ocr_project)
+    finish(ocr_project, NO_CARD)
     step = steps(ocr_project)["annotate.ocr"]
     assert (step["cached"], step["new"]) == (len(kept), 16 - len(kept))
     assert kept.items() <= stored(ocr_project, "annotate.ocr").items()
-    assert outcome(ocr_project) == undisturbed(ocr_project)
+    assert outcome(ocr_project) == undisturbed(ocr_project, NO_CARD)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -9,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+import datakit
+from datakit.core.errors import UserError
+from datakit.core.file_locks import waited_for
 from datakit.core.files import FileDigests
 from datakit.core.outcome import Done, Rejected
 from datakit.recipe.recipe import Recipe
 from datakit.run.build import Options, build
 from datakit.run.checksums import Damaged, StoredRow
-from datakit.run.store import Store, StoreDamaged
+from datakit.run.store import USERS, Store, StoreDamaged
 from datakit.run.store_repair import sound_store
 from tests.run.test_build import recipe as recipe
 from tests.support.toys import Numbers, Work
@@ -237,3 +241,41 @@ def test_a_flipped_byte_of_a_remembered_digest_is_not_believed(tmp_path: Path) -
         db.execute("UPDATE digests SET sha256=replace(sha256, 'c', 'd')")
     assert FileDigests(store).sha256(file) == right
     store.close()
+
+
+@pytest.mark.fault(
+    "a damaged store that another build writes into",
+    "it is left in its place and the user is told to wait",
+    kind="store",
+)
+def test_damaged_store_that_another_process_works_with_is_left_to_it(filled: Path) -> None:
+    other = Store(filled)
+    other._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the log would hide the damage
+    path = filled / "results.sqlite"
+    path.write_bytes(b"\xff" * 100 + path.read_bytes()[100:])
+    with pytest.raises(UserError, match="another process works with it"):
+        sound_store(filled, lambda words: None)
+    assert not list(filled.glob("damaged-*"))
+    other.close()
+    words: list[str] = []
+    sound_store(filled, words.append).close()
+    assert "were taken over" in words[0]
+
+
+def test_store_that_another_build_just_makes_is_not_called_empty(tmp_path: Path) -> None:
+    (tmp_path / "results.sqlite").touch()
+    with waited_for(tmp_path / USERS, shared=True):
+        words: list[str] = []
+        sound_store(tmp_path, words.append).close()
+    assert words == []
+
+
+def test_every_command_but_the_doctor_opens_a_store_by_way_of_its_repair() -> None:
+    """The doctor says what is wrong and leaves it."""
+    root = Path(datakit.__file__).parent
+    openers = {
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*.py")
+        if re.search(r"(?<![\w.])Store\((?!\w*Damaged)", path.read_text("utf-8"))
+    }
+    assert openers == {"run/store_repair.py", "doctor.py", "testing/_bench.py"}

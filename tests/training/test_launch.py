@@ -234,6 +234,6 @@ def test_interrupting_ends_the_trainer_and_says_how_to_go_on(
     assert children
     process.send_signal(number)
     _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert "run the same command to go on" in errors
     assert not any(child.is_running() and child.status() != "zombie" for child in children)

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import shutil
@@ -18,12 +17,13 @@ from typing import BinaryIO, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from datakit.core.errors import UserError
+from datakit.core.file_locks import taken, waited_for
 from datakit.core.private_files import private_folder
 
 _FORGET_S = 30 * 86_400
 """Providers keep what a batch answered for so long (OpenAI: 30 days)."""
 
+_LOCK = "lock"
 Way = Literal["batch", "batch_files"]
 Status = Literal["written", "uploaded", "submitted", "collected"]
 
@@ -90,41 +90,51 @@ class Entry:
         self._lock.close()
 
 
+class HeldElsewhere(Exception):
+    """Another process waits for a batch file; the `custom_id` of its lines."""
+
+    def __init__(self, ids: list[str]) -> None:
+        self.ids = ids
+
+
 class BatchFolder:
     """All batch files of a result store, those of other builds and recipes included."""
 
     def __init__(self, store: Path, way: Way, endpoint: str) -> None:
         self.folder, self._way, self.endpoint = store / "batches", way, endpoint
-        self._found: dict[str, Path] | None = None
+        self._places: dict[str, Path] = {}
+        """`custom_id` -> folder, of what other runs have left behind or wait for."""
+        self._known: set[str] = set()
+        """Names of the folders that were looked into."""
 
     def create(self) -> Entry:
         """A new place for a batch file, held by this process."""
         with self._guard():
             folder = self.folder / secrets.token_hex(6)
             folder.mkdir()
-            lock = _locked(folder)
+            lock = taken(folder / _LOCK)
+        self._known.add(folder.name)
         assert lock is not None  # nobody else knows the name
         return Entry(folder, lock)
 
     def claim(self, id_: str) -> Entry | None:
-        """The file of an earlier run that asks this already; it is this process's then.
+        """The file of another run that asks this already; it is this process's then.
 
-        Raises UserError when another build waits for it.
+        Raises HeldElsewhere while another build waits for it.
         """
-        if self._found is None:
-            self._found = self._scan()
-        folder = self._found.get(id_)
+        folder = self._places.get(id_)
         if folder is None:
             return None
-        self._found = {other: place for other, place in self._found.items() if place != folder}
-        lock = _locked(folder) if folder.is_dir() else None
+        lock = taken(folder / _LOCK) if folder.is_dir() else None
         state = _state(folder)  # read under the lock
         if lock is None and state is not None:
-            raise UserError(
-                f"another build waits for the same answers ({folder})",
-                remedy="Let it finish, then run this command again.",
-            )
+            raise HeldElsewhere(state.ids)
+        self._places = {other: place for other, place in self._places.items() if place != folder}
         if lock is None or state is None:
+            return None
+        if id_ not in state.ids:  # the other build has taken this answer, and left others
+            self._places |= dict.fromkeys(state.ids, folder)
+            lock.close()
             return None
         entry = Entry(folder, lock)
         entry.state = state
@@ -134,28 +144,29 @@ class BatchFolder:
         """Leaves answers that nobody has asked for yet to be claimed later, by this run or another."""
         entry.keep(entry.known.model_copy(update={"ids": ids, "worst_usd": 0.0}))
         entry.release()
-        self._found = {**(self._found or {}), **dict.fromkeys(ids, entry.folder)}
+        self._places |= dict.fromkeys(ids, entry.folder)
 
-    def _scan(self) -> dict[str, Path]:
-        """`custom_id` -> folder, of what was left behind. What never left this machine is removed."""
-        folders: dict[str, Path] = {}
+    def look(self) -> None:
+        """Learns of the files that came since the last look. What never left this machine is removed."""
         if not self.folder.is_dir():
-            return folders
+            return
         with self._guard():
             for folder in sorted(path for path in self.folder.iterdir() if path.is_dir()):
+                if folder.name in self._known:
+                    continue
                 state = _state(folder)
                 if state is None:
                     _remove_unsent(folder)
-                elif (state.way, state.endpoint) == (self._way, self.endpoint) and not _is_forgotten(state):
-                    folders |= dict.fromkeys(state.ids, folder)
-        return folders
+                    continue
+                self._known.add(folder.name)
+                if (state.way, state.endpoint) == (self._way, self.endpoint) and not _is_forgotten(state):
+                    self._places |= dict.fromkeys(state.ids, folder)
 
     @contextmanager
     def _guard(self) -> Iterator[None]:
         """Keeps others from taking a place that is just being made for one that was left behind."""
         private_folder(self.folder)
-        with open(self.folder / ".lock", "ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with waited_for(self.folder / ".lock"):
             yield
 
 
@@ -177,7 +188,7 @@ def _remove_unsent(folder: Path) -> None:
     A folder with a state that cannot be read, or with answers, stays for a person to see: it is paid for.
     """
     names = {path.name for path in folder.iterdir()}
-    if names <= {"lock", "in.jsonl", "state.json.new"} and (lock := _locked(folder)):
+    if names <= {"lock", "in.jsonl", "state.json.new"} and (lock := taken(folder / _LOCK)):
         shutil.rmtree(folder, ignore_errors=True)
         lock.close()
 
@@ -187,14 +198,3 @@ def _state(folder: Path) -> State | None:
         return State.model_validate_json((folder / "state.json").read_bytes())
     except (OSError, ValidationError):
         return None  # killed before it was written: nothing of it was sent
-
-
-def _locked(folder: Path) -> BinaryIO | None:
-    """The folder's lock, or None when another process has it."""
-    file = open(folder / "lock", "ab")  # noqa: SIM115 (closed by the entry; the lock goes with it)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        return None
-    return file

@@ -23,7 +23,7 @@ from datakit.llm.answer import Answer
 from datakit.llm.batch import files as batch_files
 from datakit.llm.batch.backends import BatchBackend, BatchFailed, Ended
 from datakit.llm.batch.files import FileLimits, Found, Line, Written
-from datakit.llm.batch.journal import BatchFolder, Entry, State
+from datakit.llm.batch.journal import BatchFolder, Entry, HeldElsewhere, State
 from datakit.llm.prices import Price
 from datakit.llm.request import Request, Turn
 
@@ -65,6 +65,8 @@ class BatchScheduler:
     backend: BatchBackend
     tokens: Callable[[Request, tuple[Turn, ...]], int]
     _waiting: list[Line] = field(default_factory=list)
+    _elsewhere: list[Line] = field(default_factory=list)
+    """Lines that wait for a file of another build to end: it has their answers, or asks them."""
     _open: dict[str, list[Line]] = field(default_factory=dict)
     """Lines under way, by `custom_id`."""
     _asked: list[Asked] = field(default_factory=list)
@@ -92,8 +94,9 @@ class BatchScheduler:
     def halt(self, error: BaseException) -> None:
         """Nothing is sent any more: whoever waits for an answer gets `error`. Batches under way are kept."""
         self._stopped = self._stopped or error
-        lines = [*self._waiting, *(line for lines in self._open.values() for line in lines)]
-        self._waiting, self._open = [], {}
+        under_way = (line for lines in self._open.values() for line in lines)
+        lines = [*self._waiting, *self._elsewhere, *under_way]
+        self._waiting, self._elsewhere, self._open = [], [], {}
         for line in lines:
             line.fail(self._stopped)
 
@@ -116,6 +119,7 @@ class BatchScheduler:
                 await self._quiet()
                 questions_before = self._questions
                 await self._tidy()
+                self._waiting, self._elsewhere = [*self._elsewhere, *self._waiting], []
                 if self._waiting and self._has_room:
                     await self._send()
                 for batch in [
@@ -127,6 +131,7 @@ class BatchScheduler:
                 self._tell()
                 if questions_before == self._questions and not self._answered:
                     await self._sleep()
+            self.halt(self._stopped)  # who was just being looked after too
         except Exception as error:  # whoever waits for an answer gets it, and the build tells it
             self.halt(error)
 
@@ -148,8 +153,8 @@ class BatchScheduler:
         """Until something is asked, a batch is to be looked after, or money of others may be free again."""
         self._news.clear()
         times = [batch.look_at for batch in self._asked]
-        if not times and self._waiting:
-            times = [time.monotonic() + _FIRST_LOOK_S]
+        if self._elsewhere or (not times and self._waiting):
+            times += [time.monotonic() + _FIRST_LOOK_S]
         delay_s = max(min(times) - time.monotonic(), 0.0) if times else None
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._news.wait(), delay_s)
@@ -158,6 +163,8 @@ class BatchScheduler:
         """Sends what waits; what is under way already, sent by an earlier run too, is only awaited."""
         while self._waiting and self._has_room:
             await self._sort_out()
+            if not self._waiting:
+                break
             entry = self.folder.create()
             try:
                 written = await self._write(entry)
@@ -170,17 +177,25 @@ class BatchScheduler:
     async def _sort_out(self) -> None:
         """Names the lines that wait, and takes those out that are under way. Others may come meanwhile."""
         fresh, count = [], len(self._waiting)
+        held: set[str] = set()
+        self.folder.look()
         for line in self._waiting[:count]:
             if not line.id or line.version != self.dialect.version:
                 line.name(self.dialect, self.files, self.settings.max_image_pixels)
-            if line.id in self._open or await self._taken_up(line.id):
-                self._open.setdefault(line.id, []).append(line)
-            else:
-                fresh.append(line)
+            try:
+                if line.id in held:
+                    self._elsewhere.append(line)
+                elif line.id in self._open or await self._taken_up(line.id):
+                    self._open.setdefault(line.id, []).append(line)
+                else:
+                    fresh.append(line)
+            except HeldElsewhere as held_file:
+                held.update(held_file.ids)
+                self._elsewhere.append(line)
         self._waiting[:count] = fresh
 
     async def _taken_up(self, id_: str) -> bool:
-        """Whether a batch of an earlier run has the question; it is waited for then."""
+        """Whether a batch of another run has the question; it is waited for then."""
         entry = self.folder.claim(id_)
         if entry is None:
             return False
@@ -343,6 +358,8 @@ class BatchScheduler:
     def _tell(self) -> None:
         if not self._asked:
             self.stats.in_flight = 0
+            if count := len(self._elsewhere):
+                self.stats.tell(f"waits for {count:,} answer{'s' if count > 1 else ''} of another build")
             return
         total = sum(len(batch.entry.known.ids) for batch in self._asked)
         self.stats.in_flight = total

@@ -65,7 +65,7 @@ class EventLoopExecutor:
                 if not records.tasks:
                     break
                 answered, errors = await records.ended()
-                if answered or stats.message:
+                if answered or stats.message or stats.elsewhere:
                     stats.is_storing = True
                     yield answered
                     stats.is_storing = False

@@ -105,6 +105,7 @@ class ProcessExecutor:
             [sys.executable, "-m", "datakit.run.executors.process_worker", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
+            process_group=0,  # Ctrl-C and a closed terminal reach the parent alone, which ends its workers
             env={**self._environment, **_ONE_THREAD},
         )
         theirs.close()
