@@ -31,6 +31,20 @@ from datakit.recipe.yaml_file import YamlFile, load_yaml
 VERSION = 1
 TOP = ("version", "name", "seed", "labels", "llm", "steps", "emit", "train", "serve", "run")
 
+_PATHS = {"path", "labels", "image_root", "image_base", "template", "prompt", "answer", "referee"}
+_PATHS |= {"model", "store", "deepspeed", "det_folder", "rec_folder"}
+"""Keys whose texts are looked for as files or folders."""
+
+
+def _owner(place: Key) -> str | int:
+    """The key that a value stands under, itself or in a list."""
+    return place[-2] if len(place) > 1 and isinstance(place[-1], int) else place[-1]
+
+
+def _is_too_long(path: str) -> bool:
+    """Whether no common file system has such a path (Linux: 255 bytes a name, 4,096 in all)."""
+    return len(path.encode()) > 4000 or any(len(part.encode()) > 255 for part in path.split("/"))
+
 
 @dataclass(frozen=True)
 class Step:
@@ -139,7 +153,10 @@ class _Checker:
             raise RecipeErrors([UserError("a recipe is a mapping with `steps:`", where=self.file.where(()))])
         data = self.file.data
         self._credentials(data, credentials(), ())
+        before = len(self.errors)
         self._texts(data, ())
+        if len(self.errors) > before:
+            raise RecipeErrors(self.errors)  # what follows looks for files of these names
         self._top(data)
         steps = self._steps(data.get("steps"), "steps")
         emitters = self._steps(data.get("emit"), "emit")
@@ -196,13 +213,16 @@ class _Checker:
                     self._fault(key, what, "Take it out: a recipe is part of the build and of its card.")
 
     def _texts(self, value: Any, key: Key) -> None:
-        """No name, path or command can hold a NUL."""
+        """No name, path or command can hold a NUL, and no path is longer than the system takes."""
         items = list(enumerate(value)) if isinstance(value, list) else []
         pairs: list[tuple[Any, Any]] = list(value.items()) if isinstance(value, dict) else items
         for name, inner in pairs:
-            self._texts(inner, (*key, name))
+            place = (*key, name)
+            self._texts(inner, place)
             if any(isinstance(text, str) and "\0" in text for text in (name, inner)):
-                self._fault((*key, name), "a NUL character (\\0) stands here", "Take it out.")
+                self._fault(place, "a NUL character (\\0) stands here", "Take it out.")
+            elif isinstance(inner, str) and _owner(place) in _PATHS and _is_too_long(inner):
+                self._fault(place, f"no path is so long: {len(inner):,} characters", "Shorten it.")
 
     def _top(self, data: dict[str, Any]) -> None:
         for key in data:
@@ -275,8 +295,6 @@ class _Checker:
         if not isinstance(value, str):
             self._fault(("labels",), "`labels:` must be the path of a label file")
             return None
-        if "\0" in value:
-            return None  # `_texts` tells of it
         try:
             labels = load_labels((self.file.path.parent / value).resolve())
         except UserError as error:

@@ -19,10 +19,11 @@ _REPR = re.compile(r"Traceback|object at 0x|<class '|<function |polars\.exceptio
 _REFUSED_BY_CHECK = re.compile(r"the check found [\d,]+ errors.*\n\s+(.+?)(?: \([\d,]+\))?\n")
 """A build must not emit what its own check refuses: the emitter leaves such records out."""
 
+_OF_STAGES = ("no_pictures", "no_rows", "image_cut", "ranked", "not_ranked", "marked", "not_marked")
 _OF_SETTINGS = frozenset(
     code.title
     for number, (name, code) in enumerate(CODES.items())
-    if number >= list(CODES).index("setting_unknown") or name in ("no_pictures", "no_rows", "image_cut")
+    if number >= list(CODES).index("setting_unknown") or name in _OF_STAGES
 )
 """Errors of the check that the user's own settings lead to."""
 

@@ -93,6 +93,7 @@ def _table_bytes(source: Tree) -> bytes:
 
 def _parquet(rows: list[Tree]) -> bytes:
     rows = json.loads(json.dumps(rows, ensure_ascii=False).encode("utf-8", "replace"))  # it holds UTF-8 alone
+    rows = [row if isinstance(row, dict) else {"value": row} for row in rows]
     stream = io.BytesIO()
     names = list(dict.fromkeys(name for row in rows for name in row)) or ["label"]
     columns = {}
@@ -117,6 +118,7 @@ def _cell(value: Any) -> str:
 
 
 def _separated(rows: list[Tree], sign: str) -> str:
+    rows = [row if isinstance(row, dict) else {"value": row} for row in rows]
     names = list(dict.fromkeys(name for row in rows for name in row))
     names = names if len(names) > 1 else [*names, "filler"]
     lines = [names, *([row.get(name, "-") for name in names] for row in rows)]

@@ -115,6 +115,10 @@ def test_all_errors_come_at_once_sorted_by_line(fault: Fault) -> None:
         ("steps:\n  - emit.llamafactory\n", ":2:5", "`emit.llamafactory` belongs under `emit:`"),
         ("emit:\n  - guard.image\n", ":2:5", "`guard.image` belongs under `steps:`"),
         ("labels: [a]\n", ":1:1", "must be the path of a label file"),
+        (f"labels: {'x' * 300}\n", ":1:1", "no path is so long: 300 characters"),
+        (f"steps:\n  - read.csv: {{path: {'图' * 90}}}\n", ":2:16", "no path is so long: 90 characters"),
+        (f"steps:\n  - render.chat: {{prompt: [a.j2, {'a/' * 2500}b]}}\n", ":2:34", "no path is so long"),
+        (f"train: {{model: ./{'x' * 300}}}\n", ":1:9", "no path is so long"),
         ('labels: "a\\0"\n', ":1:1", "a NUL character (\\0) stands here"),
         ('steps:\n  - read.csv: {path: x, drop: [a, "\\0"]}\n', ":2:35", "a NUL character"),
         ('run:\n  "\\0": 1\n', ":2:3", "a NUL character"),
@@ -173,11 +177,6 @@ def test_missing_recipe_lists_its_neighbours(project: Path) -> None:
     assert "there.yaml" in str(caught.value)
 
 
-@pytest.mark.fault(
-    "a label's name has two lines, so that no answer could state it",
-    "refused with what to do",
-    kind="bounds",
-)
 def test_faults_of_the_label_file_come_with_those_of_the_recipe(fault: Fault, project: Path) -> None:
     rows = [{"name": "猫", "aliases": ["狗"]}, {"name": "狗"}, {"name": "马", "colour": "red"}]
     (project / "recipes" / "labels.yaml").write_text(yaml.safe_dump({"labels": rows}, allow_unicode=True))
@@ -188,6 +187,16 @@ def test_faults_of_the_label_file_come_with_those_of_the_recipe(fault: Fault, pr
     assert "unknown field `colour`" in text
 
 
+def test_long_texts_that_are_no_paths_are_taken(fault: Fault) -> None:
+    chat = f"render.chat: {{prompt: a.j2, answer: {{form: label_only, instruction: {'话' * 300}}}}}"
+    assert "so long" not in fault(f"steps:\n  - {chat}\n")
+
+
+@pytest.mark.fault(
+    "a label's name has two lines, so that no answer could state it",
+    "refused with what to do",
+    kind="bounds",
+)
 def test_label_of_two_lines_is_refused_because_no_answer_could_state_it(fault: Fault, project: Path) -> None:
     text = GOOD.replace("labels.yaml", "../labels.yaml")
     (project / "labels.yaml").write_text('labels: [a, "b\\nc", "d\\u2028e", "f\\n"]\n', "utf-8")

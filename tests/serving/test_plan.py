@@ -53,17 +53,17 @@ def test_model_is_split_over_the_gpus_that_there_are() -> None:
     assert (two.weights, two.bytes_per_token) == (one.weights // 2, one.bytes_per_token / 2)
 
 
-@pytest.mark.fault(
-    "a recipe asks for 1,000,000,000,000 GPUs",
-    "refused at once",
-    kind="bounds",
-)
 def test_heads_that_do_not_divide_are_refused_with_what_does() -> None:
     with pytest.raises(UserError, match=r"28 attention heads.*over 3 GPUs") as error:
         planned(ServeSettings(gpus=3))
     assert "1 or 2" in error.value.remedy
 
 
+@pytest.mark.fault(
+    "a recipe asks for 1,000,000,000,000 GPUs",
+    "refused at once",
+    kind="bounds",
+)
 def test_so_many_gpus_that_nobody_has_them_are_refused_at_once() -> None:
     with pytest.raises(UserError, match="cannot be split over 1000000000000 GPUs"):
         planned(ServeSettings(gpus=10**12))
@@ -170,16 +170,16 @@ def _built(folder: Path, size: tuple[int, int], most: int) -> BuildResult:
     return build(recipe, card=False)
 
 
-@pytest.mark.fault(
-    "a picture shrinks to nothing under the limit of the training",
-    "the build fails with its place",
-    kind="bounds",
-)
 def test_a_picture_longer_than_a_server_takes_must_be_resized_by_the_client(tmp_path: Path) -> None:
     demand = requirements_of(BuildFolder.open(_built(tmp_path, (500, 2), 50_176).folder), SEVEN)
     assert (demand.sizes, demand.untreated, demand.mismatches) == (1, 1, ())
 
 
+@pytest.mark.fault(
+    "a picture shrinks to nothing under the limit of the training",
+    "the build fails with its place",
+    kind="bounds",
+)
 def test_a_picture_that_shrinks_to_nothing_is_told_by_the_check_and_no_traceback(tmp_path: Path) -> None:
     with pytest.raises(BuildFailed, match="A picture shrinks to nothing"):
         _built(tmp_path, (3000, 1), 784)
