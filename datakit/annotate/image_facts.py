@@ -71,7 +71,7 @@ class ImageFacts(Annotator):
         }
 
     def start(self, context: StepContext) -> RowWorker:
-        return _Reader()
+        return _Reader(context.run.image_memory_mb)
 
     def columns(self, raw: Any, row: Row, context: StepContext) -> Row | Rejected:
         if not raw:
@@ -98,8 +98,11 @@ def _digest_of(digests: list[str]) -> str:
 
 
 class _Reader(RowWorker):
+    def __init__(self, memory_mb: int) -> None:
+        self._memory_mb = memory_mb
+
     def answer(self, row: Row) -> Outcome:
         try:
-            return Done([image_facts(path) for path in row["images"]])
+            return Done([image_facts(path, self._memory_mb) for path in row["images"]])
         except ImageProblem as problem:
             return Rejected(problem.reason, problem.detail)

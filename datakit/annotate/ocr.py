@@ -19,6 +19,10 @@ from datakit.core.transform import Annotator, Columns, Executor, Package, Row, R
 ENTRY = pl.Struct({"text": pl.String, "score": pl.Float64, "box": pl.List(pl.Float64), "image": pl.UInt32})
 
 
+_COPIES = 16
+"""Bytes a pixel that reading takes besides the decoded picture: as RGB, as an array, and the engine's own."""
+
+
 class Ocr(Annotator):
     """Column `<into>` with every piece of text on the pictures, and `<into>_text` with the sure ones joined.
 
@@ -91,7 +95,7 @@ class Ocr(Annotator):
         }
 
     def start(self, context: StepContext) -> RowWorker:
-        return _Reader(self, self._weights(context))
+        return _Reader(self, self._weights(context), context.run.image_memory_mb)
 
     def columns(self, raw: Any, row: Row, context: StepContext) -> Row | Rejected:
         if not row["images"]:
@@ -128,9 +132,9 @@ def _entry(line: Line, image: int) -> Row:
 class _Reader(RowWorker):
     """One engine, which reads one picture at a time."""
 
-    def __init__(self, ocr: Ocr, weights: WeightPair | str) -> None:
+    def __init__(self, ocr: Ocr, weights: WeightPair | str, memory_mb: int) -> None:
         self._engine = make_engine(ocr.engine, weights, ocr.gpu)
-        self._long_side_px = ocr.long_side_px
+        self._long_side_px, self._memory_mb = ocr.long_side_px, memory_mb
 
     def answer(self, row: Row) -> Outcome:
         try:
@@ -139,7 +143,8 @@ class _Reader(RowWorker):
             return Rejected(problem.reason, problem.detail)
 
     def _read(self, path: str) -> list[list[Any]]:
-        lines = read_picture(self._engine, load_rgb(path), self._long_side_px)
+        image = load_rgb(path, memory_mb=self._memory_mb, copies=_COPIES)
+        lines = read_picture(self._engine, image, self._long_side_px)
         return [
             [line.text, round(line.score, 4), *(round(side, 1) for side in line[2:])]
             for line in lines

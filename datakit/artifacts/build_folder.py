@@ -30,6 +30,7 @@ from datakit.core.errors import UserError
 from datakit.core.labels import LabelSet, load_labels
 from datakit.core.plain_yaml import YamlFault, parse
 from datakit.core.record import COLUMNS, GENERAL, TRAIN
+from datakit.core.regular_files import read_regular, read_regular_text
 
 _ABSOLUTE = re.compile(r"(?<![\w.:/<])/(?:[^\s/:'\"`|<>,;()]+/)+([^\s/:'\"`|<>,;()]+)")
 _BACK = re.compile(r"[^\s/]+(?<!\.\.)/\.\./")
@@ -97,7 +98,7 @@ class BuildFolder(DataSet):
 
     def fingerprint(self) -> bytes:
         """What tells this build from any other: its manifest as it stands."""
-        return (self.path / names.MANIFEST).read_bytes()
+        return read_regular(self.path / names.MANIFEST)
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
@@ -231,7 +232,7 @@ class BuildFolder(DataSet):
     @cached_property
     def entries(self) -> dict[str, str]:
         """Entry of the trainer's index -> data file, in its order."""
-        index = orjson.loads((self.path / names.DATASET_INFO).read_bytes())
+        index = orjson.loads(read_regular(self.path / names.DATASET_INFO))
         return {name: str(entry["file_name"]) for name, entry in index.items()}
 
     @property
@@ -350,7 +351,7 @@ class BuildFolder(DataSet):
     def _yaml(self, name: str) -> dict[str, Any]:
         path = self.path / name
         try:
-            document = parse(path.read_text("utf-8"))
+            document = parse(read_regular_text(path))
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}", remedy=REMEDY) from None
         except (YamlFault, UnicodeDecodeError) as error:

@@ -16,6 +16,7 @@ from datakit.artifacts.format_version import refuse_newer
 from datakit.core.answer import AnswerFormat
 from datakit.core.answer_forms import NEWEST
 from datakit.core.errors import UserError
+from datakit.core.regular_files import read_regular, regular
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class DataSet:
         """The rows of a data file (a JSON array, one row a line), from the first on."""
         path = self.path / file
         try:
-            stream = open(path, "rb")  # noqa: SIM115 (closed by the with below)
+            stream = open(path, "rb", opener=regular)  # noqa: SIM115 (closed by the with below)
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}", remedy=REMEDY) from None
         with stream:
@@ -87,7 +88,7 @@ class DataSet:
                 f"the build {self.path} lacks {names.ANSWER_FORMAT}, which says how an answer is read",
                 remedy="Build again with `datakit build RECIPE --force`; answers are written by render.chat.",
             )
-        found = AnswerFormat.from_json(data := path.read_bytes())
+        found = AnswerFormat.from_json(data := read_regular(path))
         refuse_newer(json.loads(data), NEWEST, str(path))
         return found
 
@@ -95,7 +96,7 @@ class DataSet:
     def answer_target(self) -> dict[str, str]:
         """The field by which answers are scored, where the build says it: kind, name, column, references."""
         try:
-            document = json.loads((self.path / names.ANSWER_FORMAT).read_bytes())
+            document = json.loads(read_regular(self.path / names.ANSWER_FORMAT))
         except (OSError, ValueError):
             return {}
         found = document.get("target") if isinstance(document, dict) else None

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from datakit.artifacts.format_version import refuse_newer
 from datakit.core.errors import UserError
 from datakit.core.parameters import describe_fault
+from datakit.core.regular_files import read_regular
 
 REMEDY = "Build again: datakit build RECIPE --force"
 _D = TypeVar("_D", bound="Document")
@@ -36,7 +37,7 @@ class Document(BaseModel):
     def load(cls: type[_D], path: Path) -> _D:
         """The content of a file. Raises UserError for one that is missing, damaged or of a newer format."""
         try:
-            document = json.loads(path.read_bytes())
+            document = json.loads(read_regular(path))
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}", remedy=REMEDY) from None
         except ValueError as error:

@@ -21,6 +21,7 @@ from datakit.artifacts.format_version import refuse_newer
 from datakit.core.errors import UserError
 from datakit.core.parameters import describe_fault
 from datakit.core.record import digest
+from datakit.core.regular_files import regular
 
 FORMAT = 1
 """The newest format of a line that is read, and the one that is written."""
@@ -104,7 +105,7 @@ def read_scores(path: Path) -> list[Score]:
     """All lines, in order of their writing. Raises UserError with file and line for a broken one."""
     scores = []
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=regular) as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     scores.append(_read(line, f"{path}:{number}"))

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from datakit.artifacts.document import Document
 from datakit.core.files import stamp_of
+from datakit.core.regular_files import regular
 
 
 class FileStamp(BaseModel):
@@ -63,7 +64,7 @@ def stamp(path: Path, *, hashed: bool, sha256: str = "") -> FileStamp:
     except OSError:
         return FileStamp(bytes=-1, mtime_ns=-1)
     if hashed and not sha256 and path.is_file():
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=regular) as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     size, mtime_ns, inode, ctime_ns = stamp_of(status)
     return FileStamp(bytes=size, mtime_ns=mtime_ns, sha256=sha256, inode=inode, ctime_ns=ctime_ns)

@@ -10,6 +10,7 @@ from datakit.artifacts.data_set import DataSet
 from datakit.artifacts.document import Document
 from datakit.core.json_bytes import json_bytes
 from datakit.core.labels import LabelSet
+from datakit.core.regular_files import read_regular
 
 
 class Packed(Document):
@@ -49,7 +50,7 @@ class PackedData(DataSet):
     def labels(self) -> LabelSet | None:
         """The label set as it was built with; None without one."""
         path = self.path / names.LABEL_SET
-        return LabelSet.from_json(path.read_bytes()) if path.is_file() else None
+        return LabelSet.from_json(read_regular(path)) if path.is_file() else None
 
     @property
     def label_of(self) -> dict[str, str]:

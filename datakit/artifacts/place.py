@@ -25,6 +25,7 @@ from datakit.core.errors import UserError
 from datakit.core.exchange import exchange
 from datakit.core.files import FileDigests
 from datakit.core.private_files import private_folder
+from datakit.core.regular_files import read_regular
 from datakit.core.replacing import free_name, is_untouched, set_aside, stamp_now
 
 SIGNATURE = "datakit build"
@@ -217,7 +218,7 @@ def _remove(folder: Path) -> None:
 def read_signed(folder: Path) -> dict[str, Any] | None:
     """The manifest of a build folder; None where datakit signed none there."""
     try:
-        manifest = orjson.loads((folder / MANIFEST).read_bytes())
+        manifest = orjson.loads(read_regular(folder / MANIFEST))
     except (OSError, orjson.JSONDecodeError):
         return None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("artifacts"), dict):

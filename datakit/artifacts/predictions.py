@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from datakit.artifacts.format_version import refuse_newer
 from datakit.core.errors import UserError
 from datakit.core.parameters import describe_fault
+from datakit.core.regular_files import regular
 from datakit.core.replacing import check_replaceable, first_line, set_aside
 
 FORMAT = 1
@@ -122,14 +123,14 @@ def append(path: Path, predictions: Iterable[Prediction]) -> None:
     Call `mend` once before the first one, so that such a line does not run into the next.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "ab", buffering=0) as file:
+    with open(path, "ab", buffering=0, opener=regular) as file:
         file.write(b"".join(map(_line, predictions)))
 
 
 def mend(path: Path) -> bool:
     """Cuts off a last line that was never finished; whether there was one."""
     try:
-        file = open(path, "r+b")  # noqa: SIM115 (closed by the with below)
+        file = open(path, "r+b", opener=regular)  # noqa: SIM115 (closed by the with below)
     except FileNotFoundError:
         return False
     with file:
@@ -152,7 +153,7 @@ def read(path: Path) -> Iterator[Prediction]:
     Raises UserError with file and line for a line that is no prediction.
     """
     try:
-        file = open(path, "rb")  # noqa: SIM115 (closed by the with below)
+        file = open(path, "rb", opener=regular)  # noqa: SIM115 (closed by the with below)
     except OSError as error:
         raise UserError(
             f"cannot read {path}: {error.strerror}", remedy="Make it with `datakit predict`."

@@ -9,6 +9,8 @@ from typing import Any
 import orjson
 import polars as pl
 
+from datakit.core.regular_files import regular
+
 SCHEMA = {
     "id": pl.String(),
     "step": pl.Int64(),
@@ -31,5 +33,5 @@ def scan_rejects(path: Path) -> pl.LazyFrame:
 def read_rejects(path: Path) -> Iterator[dict[str, Any]]:
     """The lines one by one; none where there is no file."""
     if path.is_file():
-        with open(path, "rb") as lines:
+        with open(path, "rb", opener=regular) as lines:
             yield from (orjson.loads(line) for line in lines)

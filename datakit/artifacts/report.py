@@ -40,6 +40,13 @@ class StepReport(BaseModel):
     tokens_cached: int = 0
     """Of `tokens_in`, those that the provider took from its prefix cache."""
     cost_usd: float = 0.0
+    answer_calls: int = 0
+    """Requests to a model behind all results of the step in this build, in whatever run they were made; 0 in
+    reports of older versions."""
+    answer_tokens_in: int = 0
+    """What the model read for these."""
+    answer_tokens_out: int = 0
+    """What it wrote."""
     columns: list[str] = Field(default_factory=list)
     """Columns that the step gave; empty in reports of older versions."""
     notes: dict[str, Any] = Field(default_factory=dict)

@@ -26,8 +26,10 @@ from datakit.bundling.images import at_training_size
 from datakit.bundling.packed import packed_of
 from datakit.bundling.serving import serve_script
 from datakit.core.errors import UserError
+from datakit.core.regular_files import read_regular, regular
 from datakit.core.replacing import check_replaceable
 from datakit.core.scripts import assignment
+from datakit.core.visible import has_controls
 from datakit.serving.images import TrainedView
 from datakit.serving.requirements import NEED, trainer_limits
 from datakit.training.launch import gpus_and_nodes
@@ -46,6 +48,9 @@ _KEPT = (
 _TIME = 315_532_800
 """1980-01-01: the same build gives the same archive, and every tool can read the date."""
 _AT_ONCE = 64
+_MOST_UNPACKED, _HEADERS = 100, 1 << 20
+"""Times that a bundle unpacks to at most what it packs to, and bytes besides: JSON packs tenfold."""
+_MOST_SUMS = 1 << 28
 
 
 class Bundle(BaseModel):
@@ -86,7 +91,7 @@ def bundle(build: Path, out: Path) -> Bundle:
         os.replace(draft, out)
     finally:
         draft.unlink(missing_ok=True)
-    with open(out, "rb") as file:
+    with open(out, "rb", opener=regular) as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return Bundle(
         path=str(out),
@@ -117,7 +122,7 @@ def _fill(writer: _Writer, run: RunFolder, manifest: Manifest) -> None:
     contents["bundle.json"] = _about(manifest)
     for path in sorted(contents):
         content = contents[path]
-        writer.add(path, content.read_bytes() if isinstance(content, Path) else content)
+        writer.add(path, read_regular(content) if isinstance(content, Path) else content)
     view = TrainedView(build.emitted_for(NEED).image_max_pixels, trainer_limits(build))
     _add_pictures(writer, build, f"{name}/images", view)
     sums = "".join(f"{digest}  {path}\n" for path, digest in sorted(writer.sums.items()))
@@ -134,7 +139,7 @@ def _add_pictures(writer: _Writer, build: BuildFolder, target: str, view: Traine
             ):
                 writer.pictures += 1
                 writer.resized += smaller is not None
-                writer.add(f"{target}/{path.name}", path.read_bytes() if smaller is None else smaller)
+                writer.add(f"{target}/{path.name}", read_regular(path) if smaller is None else smaller)
 
 
 def _settings(run: RunFolder, name: str) -> bytes:
@@ -213,6 +218,7 @@ class _Writer:
 
     def add(self, path: str, data: bytes) -> None:
         """One file; scripts may be executed."""
+        _check_member(path)
         entry = tarfile.TarInfo(f"{self.top}/{path}")
         entry.size, entry.mtime = len(data), _TIME
         entry.mode = 0o755 if path.endswith(".sh") else 0o644
@@ -220,17 +226,38 @@ class _Writer:
         self.sums[path] = hashlib.sha256(data).hexdigest()
 
 
+def _check_member(path: str) -> None:
+    """Raises UserError for a name that would be unpacked outside of the bundle's folder, or as another."""
+    parts = path.split("/")
+    if path.startswith("/") or "\\" in path or has_controls(path) or {"", ".", ".."} & set(parts):
+        raise UserError(
+            f"{path!r} cannot stand in an archive: it would be unpacked elsewhere", remedy="Build again."
+        )
+
+
 def _is_bundle(archive: Path) -> bool:
-    """Whether an archive holds a bundle and no file besides. Raises ValueError for what is no archive."""
+    """Whether an archive holds a bundle and no file besides. Raises ValueError for what is no archive.
+
+    The archive may be anybody's: nothing in it is unpacked, and it is read no further than bundles go.
+    """
+    names: list[str] = []
+    lines: list[str] = []
+    room = _MOST_UNPACKED * archive.stat().st_size + _HEADERS
     try:
-        with tarfile.open(archive) as tar:
-            names = tar.getnames()
-            top = names[0].partition("/")[0] if names else ""
-            sums = tar.extractfile(f"{top}/{SUMS}") if f"{top}/{SUMS}" in names else None
-            lines = sums.read().decode("utf-8").splitlines() if sums is not None else []
+        with open(archive, "rb", opener=regular) as file, tarfile.open(fileobj=file) as tar:
+            for member in tar:
+                room -= member.size
+                if room < 0 or not member.isfile() or member.name in names[:1]:
+                    return False
+                names.append(member.name)
+                if member.name.endswith(f"/{SUMS}") and member.size < _MOST_SUMS:
+                    sums = tar.extractfile(member)
+                    lines = sums.read().decode("utf-8").splitlines() if sums is not None else []
     except tarfile.TarError as error:
         raise ValueError(f"{archive} is no archive: {error}") from None
-    return set(names) == {f"{top}/{SUMS}", *(f"{top}/{line.split('  ', 1)[-1]}" for line in lines)}
+    top = names[0].partition("/")[0] if names else ""
+    expected = [f"{top}/{SUMS}", *(f"{top}/{line.split('  ', 1)[-1]}" for line in lines)]
+    return sorted(names) == sorted(expected)
 
 
 def listed(archive: Path) -> Iterator[str]:

@@ -6,6 +6,7 @@ import json
 import math
 
 from datakit.core.pixels import FAMILIES
+from datakit.core.regular_files import read_regular
 from datakit.core.scripts import comment, flag_words, shell_words
 from datakit.training.run_folder import RunFolder
 
@@ -13,7 +14,7 @@ from datakit.training.run_folder import RunFolder
 def serve_script(run: RunFolder, name: str) -> bytes:
     """The build's own serve.sh where its serving was planned; else vLLM with the pixels of the training."""
     planned = run.build.serve_script
-    return planned.read_bytes() if planned is not None else _plain(run, name).encode()
+    return read_regular(planned) if planned is not None else _plain(run, name).encode()
 
 
 def _plain(run: RunFolder, name: str) -> str:

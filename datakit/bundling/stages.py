@@ -14,6 +14,7 @@ from datakit.artifacts.metric_names import metric, shown
 from datakit.artifacts.packed import PackedData
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.pixels import TrainerLimits
+from datakit.core.regular_files import read_regular
 from datakit.core.replacing import check_replaceable
 from datakit.evaluation.evaluation import Evaluation, Options, score
 from datakit.evaluation.packed import PackedSource
@@ -124,7 +125,7 @@ def _print(evaluation: Evaluation) -> None:
 
 
 def _is_evaluation(path: Path) -> bool:
-    Evaluation.model_validate_json(path.read_bytes())  # raises ValueError for anything else
+    Evaluation.model_validate_json(read_regular(path))  # raises ValueError for anything else
     return True
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.artifacts.report import ServedStep
+from datakit.artifacts.report import ServedStep, StepReport
 from datakit.cards.parts import PART_NAMES
 from datakit.core.answer_forms import ContractFormat
 from datakit.core.errors import UserError
@@ -82,14 +82,17 @@ def _step_row(build: BuildFolder, step: ServedStep) -> list[Cell]:
     where = "a paid model" if step.calls else "this machine"
     step_report = next((entry for entry in build.report.steps if entry.number == step.number), None)
     tokens = None
-    if (
-        step.calls
-        and step_report is not None
-        and step_report.tokens_in
-        and (answered := step_report.attempts.get("answered"))
-    ):
-        tokens = f"{step_report.tokens_in / answered:,.0f} in, {step_report.tokens_out / answered:,.0f} out"
+    if step.calls and step_report is not None:
+        tokens = _tokens_of_a_call(step_report)
     return [Code(step.name), ", ".join(step.columns), where, step.calls, tokens]
+
+
+def _tokens_of_a_call(report: StepReport) -> str | None:
+    """Means over all answers of the build; older reports know of those of their run alone."""
+    calls, read, wrote = report.answer_calls, report.answer_tokens_in, report.answer_tokens_out
+    if not calls:
+        calls, read, wrote = report.attempts.get("answered", 0), report.tokens_in, report.tokens_out
+    return f"{read / calls:,.0f} in, {wrote / calls:,.0f} out" if calls and read else None
 
 
 @dataclass

@@ -13,6 +13,7 @@ from datakit.checking.finding import Findings
 from datakit.checking.rows import KINDS, READ
 from datakit.core.dataset_info import COLUMNS, FORMATTINGS, TAGS
 from datakit.core.errors import did_you_mean
+from datakit.core.regular_files import read_regular, read_regular_text
 from datakit.recipe.yaml_file import show_path
 
 _VITAL = tuple(TAGS)[:4]
@@ -75,7 +76,7 @@ def load_index(folder: Path, findings: Findings) -> dict[str, Any] | None:
     index = folder / DATASET_INFO
     place = show_path(index)
     try:
-        data = index.read_bytes()
+        data = read_regular(index)
     except OSError as error:
         findings.add("index_missing", f"cannot read {place}: {error.strerror}", where=place)
         return None
@@ -100,7 +101,7 @@ def load_index(folder: Path, findings: Findings) -> dict[str, Any] | None:
 
 def _line_of(index: Path, name: str) -> int:
     """The line in which an entry begins; 1 when it is not found."""
-    text = index.read_text(encoding="utf-8")
+    text = read_regular_text(index)
     at = text.find(f'"{name}"')
     return text.count("\n", 0, at) + 1 if at >= 0 else 1
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from datakit.core.image import FORMATS, ImageProblem, load_rgb, read_header
+from datakit.core.regular_files import regular
 
 _JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
 
@@ -93,7 +94,7 @@ def _another_format(path: str) -> bool:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with open(path, "rb", opener=regular) as file, Image.open(file) as image:
             return image.format not in FORMATS
     except Exception:  # decoders raise anything; the caller reports the file
         return False
@@ -103,6 +104,6 @@ def _lacks_end(path: str, format_: str, size: int) -> bool:
     """Whether the last bytes of a JPEG or PNG hold no end marker: a hint, found without decoding."""
     if format_ not in ("JPEG", "PNG"):
         return False
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular) as file:
         file.seek(max(0, size - 4096))
         return (_JPEG_END if format_ == "JPEG" else _PNG_END) not in file.read()

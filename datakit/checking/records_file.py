@@ -14,6 +14,7 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.checking.check import Placed
 from datakit.checking.training import Training
 from datakit.core.errors import UserError
+from datakit.core.regular_files import regular
 from datakit.core.replacing import check_replaceable
 
 
@@ -52,7 +53,7 @@ def _is_list(path: Path) -> bool:
     """Whether every line has just the fields of `_line`. Raises ValueError for one that is no JSON."""
     fields = ["data_set", "record", "where", "verdict", "crashes", "text_tokens", "image_tokens"]
     fields += ["input_tokens", "label_tokens", "faults"]
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular) as file:
         return all(list(orjson.loads(line)) == fields for line in file)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from datakit.core.regular_files import check_regular, open_regular_text, read_regular, regular
 from datakit.recipe.yaml_file import show_path
 
 KINDS = {"json": "json", "jsonl": "json", "csv": "csv", "parquet": "parquet", "arrow": "arrow", "txt": "text"}
@@ -41,7 +42,7 @@ def rows_of(path: Path, report: Report) -> Iterator[Row]:
 def _text(path: Path, report: Report) -> Iterator[Row]:
     """A row for each line, with the one column `text`."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with open_regular_text(path) as file:
             for number, line in enumerate(file, 1):
                 yield number, 0, {"text": line.removesuffix("\n")}
     except UnicodeDecodeError as error:
@@ -52,6 +53,7 @@ def _table(path: Path, kind: str, report: Report) -> Iterator[Row]:
     import polars as pl
 
     try:
+        check_regular(path)
         frame = pl.scan_parquet(path) if kind == "parquet" else pl.scan_csv(path, infer_schema=False)
         for batch in frame.collect_batches(chunk_size=2048, maintain_order=True):
             for row in batch.iter_rows(named=True):
@@ -61,7 +63,7 @@ def _table(path: Path, kind: str, report: Report) -> Iterator[Row]:
 
 
 def _json(path: Path, report: Report) -> Iterator[Row]:
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular) as file:
         head = file.read(4096)
     array = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
     # Of JSON Lines the loader skips UTF-8's mark; at an array with one it stops.
@@ -78,7 +80,7 @@ def _json(path: Path, report: Report) -> Iterator[Row]:
 
 def _lines(path: Path, report: Report) -> Iterator[Row]:
     read = 0
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular) as file:
         for number, line in enumerate(file, 1):
             chunk = read // CHUNK  # a chunk ends with the line that reaches its size
             read += len(line)
@@ -110,7 +112,7 @@ def _array(path: Path, report: Report) -> Iterator[Row]:
 
 def _row_lines(path: Path) -> Iterator[tuple[int, Any]]:
     """Rows up to the first line that is not `[`, `]` or a whole object with its comma."""
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular) as file:
         comma = True
         for number, line in enumerate(file, 1):
             text = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
@@ -129,18 +131,18 @@ def _ends_well(path: Path, rows: int) -> bool:
     """Whether a file of `[`, so many lines of one row each, and `]` has nothing else in it."""
     if rows == 0:
         return False
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular) as file:
         file.seek(max(0, path.stat().st_size - 4096))
         tail = file.read()
     if not tail.rstrip().endswith(b"]") or tail.rstrip()[:-1].rstrip().endswith(b","):
         return False
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular) as file:
         return sum(1 for line in file if line.strip()) == rows + 2
 
 
 def _array_as_a_whole(path: Path, skip: int, report: Report) -> Iterator[Row]:
     place = show_path(path)
-    data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    data = read_regular(path).removeprefix(b"\xef\xbb\xbf")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -14,6 +14,7 @@ from datakit.checking.templates import TEMPLATES, media_of
 from datakit.checking.training import Training
 from datakit.core.errors import did_you_mean
 from datakit.core.qwen_models import misspelt
+from datakit.core.regular_files import read_regular
 from datakit.recipe.yaml_file import show_path
 from datakit.training.config import template_of
 from datakit.training.keys import check_as_written, known_keys
@@ -209,7 +210,7 @@ def _is_text_model(path: Path, model: str) -> bool:
     """Whether a model has no processor for pictures or sound, by its config.json or by its name."""
     if path.is_dir():
         try:
-            config = orjson.loads((path / "config.json").read_bytes())
+            config = orjson.loads(read_regular(path / "config.json"))
         except (OSError, orjson.JSONDecodeError):
             return False
         return isinstance(config, dict) and config.get("model_type") in _TEXT_TYPES

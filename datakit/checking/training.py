@@ -17,6 +17,7 @@ from datakit.checking.templates import media_of
 from datakit.core.errors import UserError
 from datakit.core.pixels import TRAINER, TrainerLimits
 from datakit.core.plain_yaml import YamlFault, parse
+from datakit.core.regular_files import read_regular
 from datakit.recipe.yaml_file import YamlFile, load_yaml, show_path
 from datakit.training import deepspeed
 
@@ -100,7 +101,7 @@ class Training:
             value = deepspeed.configuration(value)
         elif isinstance(value, str):
             try:
-                value = orjson.loads(self.path(value).read_bytes())
+                value = orjson.loads(read_regular(self.path(value)))
             except (OSError, orjson.JSONDecodeError):
                 return None
         zero = value.get("zero_optimization") if isinstance(value, dict) else None

@@ -17,6 +17,7 @@ import click
 from datakit.core import interrupts
 from datakit.core.credentials import masked
 from datakit.core.errors import DatakitError, Exit
+from datakit.core.visible import visible_output
 
 COMMANDS = {
     "init": "Make a new project: recipe, templates, label file.",
@@ -102,7 +103,15 @@ def main(args: list[str] | None = None) -> NoReturn:
 
 
 def run(args: list[str] | None = None) -> int:
-    """The exit code of a command line. Errors of the user become words on stderr, never a traceback."""
+    """The exit code of a command line. Errors of the user become words on stderr, never a traceback.
+
+    Whatever is printed, by whom ever, shows control characters instead of having the terminal obey them.
+    """
+    with visible_output():
+        return _run(args)
+
+
+def _run(args: list[str] | None) -> int:
     try:
         result = cli.main(args=args, prog_name="datakit", standalone_mode=False)
         sys.stdout.flush()

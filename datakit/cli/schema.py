@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from datakit.core.regular_files import read_regular
+
 EPILOG = """\b
 Examples:
   datakit schema -o recipe.schema.json
@@ -47,4 +49,4 @@ def command(output: Path | None) -> int:
 def _is_schema(path: Path) -> bool:
     import orjson
 
-    return bool(orjson.loads(path.read_bytes())["title"] == "datakit recipe")
+    return bool(orjson.loads(read_regular(path))["title"] == "datakit recipe")

@@ -14,6 +14,7 @@ import orjson
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.report import BuildReport, StepReport
 from datakit.cli.verdict_lines import as_plain, lines_of
+from datakit.core.visible import raw_stream, visible, visible_json
 from datakit.recipe.yaml_file import show_path
 from datakit.run.build import BuildResult
 
@@ -29,7 +30,7 @@ _GAP = 2
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    click.echo(visible_json(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()))
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
@@ -68,17 +69,18 @@ def _print_rows(
 
     live = sys.stdout.isatty()
     styled = live and not os.environ.get("NO_COLOR")
-    console = Console(color_system="auto" if styled else None)
+    console = Console(color_system="auto" if styled else None, file=raw_stream(sys.stdout))
     least = sum((column.min_width or 0) + _GAP for column in columns)  # rich would leave columns out below it
     console.width = max(console.width - indent, least) if live else _ENDLESS
     table = Table(*columns, box=None, padding=(0, _GAP, 0, 0), pad_edge=False, show_header=False)
     for row in (head, *rows) if head else rows:
         style = "bold" if row is head else None
-        table.add_row(*map(Text, row), style=style)  # as texts, because square brackets are no markup
+        # As texts, because square brackets are no markup.
+        table.add_row(*(Text(visible(cell)) for cell in row), style=style)
     with console.capture() as capture:
         console.print(table, crop=False)  # a terminal breaks what is too long for it
     for line in capture.get().splitlines():
-        click.echo(f"{' ' * indent}{line}".rstrip())
+        click.echo(f"{' ' * indent}{line}".rstrip(), file=raw_stream(sys.stdout))
 
 
 def print_call(call: Call, *, as_json: bool) -> None:

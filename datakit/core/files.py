@@ -1,13 +1,15 @@
-"""Content hashes of files, remembered by path and stamp; safe paths out of data."""
+"""Content hashes of files, remembered by path and stamp; safe paths out of data; full disks."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from pathlib import Path
 from typing import Protocol
 
 from datakit.core.errors import UserError
+from datakit.core.regular_files import regular
 
 Stamp = tuple[int, int, int, int]
 """Size in bytes, time of change in ns, inode, and the time in ns at which any of that changed. No program
@@ -70,7 +72,7 @@ def _read_digest(path: str) -> tuple[Stamp, str]:
     """A file's digest, and the stamp of the very bytes that it is of: one that is being written is read again
     until it keeps still, so that no digest is remembered under another content's stamp."""
     for _ in range(_READINGS):
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=regular) as file:
             before = stamp_of(os.fstat(file.fileno()))
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             if stamp_of(os.fstat(file.fileno())) == before:
@@ -79,6 +81,12 @@ def _read_digest(path: str) -> tuple[Stamp, str]:
         f"{path} is being written and does not keep still",
         remedy="Run the same command again when it is finished.",
     )
+
+
+def says_full(error: Exception) -> bool:
+    """Whether a disk is full, which polars and SQLite tell only in words."""
+    full = getattr(error, "errno", None) == errno.ENOSPC
+    return full or any(words in str(error) for words in ("No space left", "disk is full"))
 
 
 def inside(root: Path, path: str) -> Path:

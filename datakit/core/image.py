@@ -15,10 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from PIL import Image, UnidentifiedImageError
 
 from datakit.core.errors import DatakitError
+from datakit.core.image_memory import DEFAULT_MB, RGB_BYTES, coefficient_bytes, decoding_bytes, worker_mb
+from datakit.core.regular_files import read_regular, regular, special_kind
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 """Formats that are read. A closed list: some of Pillow's other readers start outside programs."""
@@ -26,6 +29,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)
 """A picture of more pixels (179 million with Pillow's own setting) is refused as a decompression bomb."""
 
+_COPIES = 3 * RGB_BYTES
+"""Bytes a pixel of the copies made here: as RGB, turned upright, and what resizing needs."""
 _PLAIN_FORMATS = ("JPEG", "PNG", "WEBP")
 _ORIENTATION_TAG = 0x0112
 _TRANSPOSE = {
@@ -43,7 +48,7 @@ class ImageProblem(DatakitError):
     """A picture that cannot be used. `reason` is a word for the report, `detail` a sentence for the user.
 
     Reasons: image_missing, image_path_is_folder, image_no_access, image_empty, image_unreadable,
-    image_truncated, image_too_large.
+    image_truncated, image_too_large, image_over_memory.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -120,19 +125,27 @@ def is_plain(header: ImageHeader) -> bool:
     )
 
 
-def load_rgb(path: str | Path, *, max_side_px: int | None = None) -> Image.Image:
+def load_rgb(
+    path: str | Path, *, max_side_px: int | None = None, memory_mb: int = DEFAULT_MB, copies: int = 0
+) -> Image.Image:
     """The picture, decoded to its last byte; downscaled when its longer side exceeds `max_side_px`.
 
-    Raises ImageProblem.
+    `memory_mb` is what decoding and the caller's own `copies` (bytes a pixel) may take. Raises ImageProblem.
     """
     with opened(path) as image:
         if max_side_px is None or max(image.size) <= max_side_px:
+            check_memory(path, image, memory_mb, copies=max(copies, _COPIES))
             return _upright_rgb(image)
-        return _downscaled(image, max_side_px / max(image.size))
+        return _downscaled(path, image, max_side_px / max(image.size), memory_mb)
 
 
 def save_upright(
-    path: str | Path, target: str | Path, *, max_pixels: int | None = None, quality: int = 92
+    path: str | Path,
+    target: str | Path,
+    *,
+    max_pixels: int | None = None,
+    quality: int = 92,
+    memory_mb: int = DEFAULT_MB,
 ) -> Path:
     """The file written: `target` plus .png when the source is lossless, else plus .jpg.
 
@@ -141,7 +154,7 @@ def save_upright(
     """
     with opened(path) as image:
         lossless = _is_lossless(path, str(image.format))
-        picture = _within(image, max_pixels)
+        picture = _within(path, image, max_pixels, memory_mb)
     written = Path(f"{target}.png" if lossless else f"{target}.jpg")
     if lossless:
         picture.save(written, "PNG", compress_level=6)
@@ -151,23 +164,31 @@ def save_upright(
     return written
 
 
-def jpeg_within(path: str | Path, max_pixels: int, quality: int = 85) -> bytes:
+def jpeg_within(
+    path: str | Path, max_pixels: int, quality: int = 85, *, memory_mb: int = DEFAULT_MB
+) -> bytes:
     """The upright picture as JPEG with at most `max_pixels` in all, without metadata: for a request.
 
     Large JPEG files are decoded at a half, a quarter or an eighth of their size. Raises ImageProblem.
     """
     with opened(path) as image:
-        picture = _within(image, max_pixels)
+        picture = _within(path, image, max_pixels, memory_mb)
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
 
 
-def read_bytes(path: str | Path) -> bytes:
-    """The whole file. Raises ImageProblem."""
-    _check_file(path)
+def read_bytes(path: str | Path, memory_mb: int = DEFAULT_MB) -> bytes:
+    """The whole file, which may have `memory_mb` MB. Raises ImageProblem."""
+    size = _check_file(path)
+    if size > memory_mb * 1_000_000:
+        raise ImageProblem(
+            "image_over_memory",
+            f"{path}: the file has {size:,} bytes, over the {memory_mb:,} MB that a picture may take; "
+            f"`run.worker_memory_mb: {worker_mb(2 * size)}` lets it in",
+        )
     try:
-        return Path(path).read_bytes()
+        return read_regular(path)
     except OSError as error:
         raise ImageProblem("image_no_access", f"{path}: {_words(error)}") from error
 
@@ -181,7 +202,7 @@ def opened(path: str | Path, data: bytes | None = None) -> Iterator[Image.Image]
     if data is None:
         _check_file(path)
     try:
-        with Image.open(path if data is None else io.BytesIO(data), formats=FORMATS) as image:
+        with _stream(path, data) as stream, Image.open(stream, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             yield image
@@ -191,12 +212,18 @@ def opened(path: str | Path, data: bytes | None = None) -> Iterator[Image.Image]
         detail = f"{path}: over {MAX_PIXELS // 1_000_000} million pixels; make it smaller first"
         raise ImageProblem("image_too_large", detail) from None
     except MemoryError:
-        raise
+        detail = f"{path}: there was not enough memory to decode it; set `run.workers` lower"
+        raise ImageProblem("image_over_memory", detail) from None
     except Exception as error:  # decoders raise anything, even SyntaxError; the caller names the record
         raise _problem(path, error) from error
 
 
-def _check_file(path: str | Path) -> None:
+def _stream(path: str | Path, data: bytes | None) -> IO[bytes]:
+    return open(path, "rb", opener=regular) if data is None else io.BytesIO(data)
+
+
+def _check_file(path: str | Path) -> int:
+    """The file's size in bytes. Raises ImageProblem for what is no file with bytes in it."""
     try:
         status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -205,10 +232,11 @@ def _check_file(path: str | Path) -> None:
         raise ImageProblem("image_no_access", f"{path}: {_words(error)}") from error
     if stat.S_ISDIR(status.st_mode):
         raise ImageProblem("image_path_is_folder", f"{path}: is a folder, not a picture")
-    if not stat.S_ISREG(status.st_mode):
-        raise ImageProblem("image_unreadable", f"{path}: is not a regular file")
+    if kind := special_kind(status):
+        raise ImageProblem("image_unreadable", f"{path}: is {kind}, not a regular file")
     if status.st_size == 0:
         raise ImageProblem("image_empty", f"{path}: the file is empty (0 bytes)")
+    return status.st_size
 
 
 def _problem(path: str | Path, error: Exception) -> ImageProblem:
@@ -229,18 +257,22 @@ def _words(error: Exception) -> str:
 
 def _webp_is_short(path: str | Path, size: int) -> bool:
     """WebP states its length up front; Pillow only says that it cannot identify a shortened file."""
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular) as file:
         head = file.read(12)
     return head[:4] == b"RIFF" and head[8:12] == b"WEBP" and int.from_bytes(head[4:8], "little") + 8 > size
 
 
 def _png_is_short(path: str | Path) -> bool:
     """A whole PNG ends with its IEND chunk."""
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular) as file:
         if file.read(8) != b"\x89PNG\r\n\x1a\n":
             return False
-        file.seek(0)
-        return b"IEND" not in file.read()
+        tail = b""
+        while block := file.read(1 << 20):
+            if b"IEND" in tail + block:
+                return False
+            tail = block[-3:]
+        return True
 
 
 def _orientation(image: Image.Image) -> int:
@@ -253,6 +285,31 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # broken EXIF raises anything; the pixels may be fine, and no reader turns such a file
         return 1
     return value if value in _TRANSPOSE else 1
+
+
+def check_memory(
+    path: str | Path,
+    image: Image.Image,
+    memory_mb: int,
+    *,
+    copies: int,
+    held: int = 0,
+    size: tuple[int, int] = (0, 0),
+) -> None:
+    """Raises ImageProblem where decoding an opened picture would take more than `memory_mb`.
+
+    `copies` are the bytes a pixel that its caller needs besides the decoded picture, `held` the bytes
+    that are taken at whatever size it is decoded, `size` what it was before `draft`.
+    """
+    needed = decoding_bytes(image, os.path.getsize(path), copies) + (held or coefficient_bytes(image))
+    if needed > memory_mb * 1_000_000:
+        width, height = size if any(size) else image.size
+        claim = f"{width:,} x {height:,} pixels ({image.format} {image.mode})"
+        raise ImageProblem(
+            "image_over_memory",
+            f"{path}: {claim} take {-(-needed // 1_000_000):,} MB to decode, over the {memory_mb:,} MB that "
+            f"a picture may take; `run.worker_memory_mb: {worker_mb(needed)}` lets it in",
+        )
 
 
 def _upright_rgb(image: Image.Image) -> Image.Image:
@@ -284,20 +341,25 @@ def rgb(image: Image.Image) -> Image.Image:
 def _from_16_bit(image: Image.Image) -> Image.Image:
     import numpy as np
 
-    grey = np.clip(np.asarray(image).astype(np.int64), 0, 65535) >> 8
-    return Image.fromarray(grey.astype(np.uint8), "L").convert("RGB")
+    levels = np.asarray(image)
+    if levels.dtype.itemsize > 2:
+        levels = np.clip(levels, 0, 65535)
+    return Image.fromarray((levels >> 8).astype(np.uint8), "L").convert("RGB")
 
 
-def _within(image: Image.Image, max_pixels: int | None) -> Image.Image:
+def _within(path: str | Path, image: Image.Image, max_pixels: int | None, memory_mb: int) -> Image.Image:
     pixels = image.width * image.height
     if max_pixels is None or pixels <= max_pixels:
+        check_memory(path, image, memory_mb, copies=_COPIES)
         return _upright_rgb(image)
-    return _downscaled(image, math.sqrt(max_pixels / pixels))
+    return _downscaled(path, image, math.sqrt(max_pixels / pixels), memory_mb)
 
 
-def _downscaled(image: Image.Image, scale: float) -> Image.Image:
+def _downscaled(path: str | Path, image: Image.Image, scale: float, memory_mb: int) -> Image.Image:
     width, height = (max(1, math.floor(side * scale + 1e-6)) for side in image.size)
+    held, size = coefficient_bytes(image), image.size
     image.draft(None, (width, height))  # JPEG decodes to the next larger eighth; other formats ignore it
+    check_memory(path, image, memory_mb, copies=_COPIES, held=held, size=size)
     turned = (height, width) if _orientation(image) >= 5 else (width, height)
     picture = _upright_rgb(image)
     return picture.resize(turned, Image.Resampling.LANCZOS, reducing_gap=3.0)
@@ -306,5 +368,5 @@ def _downscaled(image: Image.Image, scale: float) -> Image.Image:
 def _is_lossless(path: str | Path, format_: str) -> bool:
     if format_ != "WEBP":
         return format_ not in ("JPEG", "MPO", "AVIF")
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular) as file:
         return b"VP8L" in file.read(64)

@@ -9,14 +9,15 @@ decoding calls broken is broken here too, at two to three times the speed (scrip
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from datakit.core.image import header_of, opened, read_bytes, rgb, upright
+from datakit.core.image import check_memory, header_of, opened, read_bytes, rgb, upright
+from datakit.core.image_memory import DEFAULT_MB, RGB_BYTES, coefficient_bytes
 from datakit.core.record import record_key, step_print
 
 REDUCED_SIDE_PX = 90
@@ -29,6 +30,7 @@ GRID = 8
 """Colours are those of GRID by GRID places. Copies differ in each by at most 15 levels of 255, a T-shirt in
 red and in orange by 61 (same pictures)."""
 _SIDE = 64
+_ROWS = 256
 _STEP = 6
 """Levels of 255 by which a place must differ from the line through its neighbours to count as detail. Traces
 of JPEG compression on plain and evenly shaded ground stay below."""
@@ -42,8 +44,8 @@ STEPS = ("guard.image", "annotate.image_facts")
 """Steps whose stored results hold these facts; each takes over those of the other."""
 
 
-def image_facts(path: str) -> Facts:
-    """The facts of one file; raises ImageProblem for one that is not a whole picture.
+def image_facts(path: str, memory_mb: int = DEFAULT_MB) -> Facts:
+    """The facts of one file; raises ImageProblem for one that is not a whole picture, or takes more memory.
 
     - `width`, `height` (pixels, upright), `bytes`, `sha256` of the file.
     - `pixels`: digest of the decoded picture, for JPEG of the coded one: equal for files that differ in
@@ -56,24 +58,29 @@ def image_facts(path: str) -> Facts:
       255): above 0.87 for a drawn shape on plain ground, 0.1 to 0.85 for screens and photographs.
     - `brightness`, `contrast`: mean and standard deviation of the grey picture, levels of 255.
     """
-    data = read_bytes(path)
+    data = read_bytes(path, memory_mb)
     with opened(path, data) as image:
         header = header_of(image, len(data))
+        held, size = coefficient_bytes(image), image.size
         scale = _reduce(image)
+        is_rgb = image.mode == "RGB" and not image.has_transparency_data
+        copies = 0 if is_rgb else RGB_BYTES
+        check_memory(path, image, memory_mb, copies=copies, held=held, size=size)
         image.load()
-        picture = rgb(image)
+        picture = image if is_rgb else rgb(image)
         box: Box = (0, 0, *image.size)
         if scale > 1:  # libjpeg rounds the reduced size up: its last column and row reach beyond the picture
             box = (0, 0, header.stored_width / scale, header.stored_height / scale)
         small = upright(_small(picture, box), header.exif_orientation)
-        coded = _coded_picture(data) if header.format == "JPEG" else (picture.tobytes(),)
+        coded = _coded_picture(data) if header.format == "JPEG" else _rows(picture)
+        pixels = _digest((*image.size, header.exif_orientation, header.format == "JPEG"), coded)
     grey = np.asarray(small.convert("L"))
     return {
         "width": header.width,
         "height": header.height,
         "bytes": header.bytes,
         "sha256": hashlib.sha256(data).hexdigest(),
-        "pixels": _digest((*image.size, header.exif_orientation, header.format == "JPEG"), coded),
+        "pixels": pixels,
         "phash": _hash_of(grey),
         "colours": _colours(small),
         "detail": round(_detail(grey), 4),
@@ -150,6 +157,12 @@ def _flat(grey: np.ndarray[Any, np.dtype[np.uint8]]) -> float:
         share += int(near[top])
         counts[max(top - _NEAR, 0) : top + _NEAR + 1] = 0
     return share / grey.size
+
+
+def _rows(picture: Image.Image) -> Iterator[bytes]:
+    """The bytes of a picture, some rows at a time: as a whole they would be there three times."""
+    for top in range(0, picture.height, _ROWS):
+        yield picture.crop((0, top, picture.width, min(top + _ROWS, picture.height))).tobytes()
 
 
 def _digest(kind: Any, parts: Iterable[bytes | memoryview]) -> str:

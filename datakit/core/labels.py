@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from datakit.core.errors import UserError, did_you_mean
+from datakit.core.regular_files import read_regular
 from datakit.core.templates import TrustedText, escape_tokens
+from datakit.core.visible import has_controls, texts_in, visible
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ def load_labels(path: Path) -> LabelSet:
     from datakit.core.text_encoding import decoded
 
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except OSError as error:
         raise UserError(
             f"cannot read the label file {path}: {error.strerror}", remedy="Check `labels:`."
@@ -175,6 +177,12 @@ def load_labels(path: Path) -> LabelSet:
     except YamlFault as fault:
         raise UserError(f"the label file is not YAML: {fault.problem}", where=fault.at(path)) from None
     rows = document.get("labels") if isinstance(document, dict) else None
+    if strange := next((row for row in rows or () if has_controls("".join(texts_in(row)))), None):
+        raise UserError(
+            f"a label holds control characters: {visible(', '.join(texts_in(strange)))[:200]}",
+            remedy="Take them out: a terminal would obey them.",
+            where=str(path),
+        )
     if not isinstance(rows, list) or not rows:
         raise UserError(f"{path} holds no list `labels:`", remedy="See templates/ecom/labels.yaml.")
     if faults := other_than_text(root, ("labels",)):

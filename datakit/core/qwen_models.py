@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from datakit.core.errors import UserError, did_you_mean
+from datakit.core.regular_files import read_regular
 from datakit.core.tokens import Template
 
 _TABLE = Path(__file__).with_name("qwen_models.json")
@@ -167,7 +168,7 @@ def chat_layout(model: str, template: str | None, base: Path) -> Template:
     config = base / model / "config.json"
     if template is None and config.is_file():
         with suppress(OSError, orjson.JSONDecodeError):
-            name = str(orjson.loads(config.read_bytes()).get("model_type", ""))
+            name = str(orjson.loads(read_regular(config)).get("model_type", ""))
     plain = re.sub(r"[-_.]", "", name.lower())
     return "qwen3_vl" if "qwen3" in plain else "qwen2_vl"
 
@@ -175,7 +176,7 @@ def chat_layout(model: str, template: str | None, base: Path) -> Template:
 def _from_folder(path: Path) -> QwenModel:
     file = path / "config.json"
     try:
-        config = orjson.loads(file.read_bytes())
+        config = orjson.loads(read_regular(file))
     except FileNotFoundError:
         adapter = (path / "adapter_config.json").exists()
         raise UserError(
@@ -277,7 +278,7 @@ def is_vision_model(name: str, base: Path = Path()) -> bool:
     """Whether a model sees, by its config.json (a folder's, relative to `base`) or by its name."""
     config = base / name / "config.json"
     try:
-        facts = orjson.loads(config.read_bytes())
+        facts = orjson.loads(read_regular(config))
     except (OSError, orjson.JSONDecodeError):
         return _SEES.search(name) is not None
     return isinstance(facts, dict) and (

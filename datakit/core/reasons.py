@@ -12,6 +12,7 @@ REJECTED = {
     "bad_csv": "The line breaks the rules of CSV: mostly an open quotation mark. Mend the line.",
     "bad_encoding": "Bytes that are not in the encoding of the rest of the file. Save the file as UTF-8.",
     "bad_json": "The line is no JSON; the column of the fault is named. Mend the line.",
+    "control_characters": "The id, or the name of a picture, holds control characters. Rename it.",
     "duplicate_id": "An earlier record has this id. Make ids unique, or set `id: null`: rows get their own.",
     "id_rounded": "A spreadsheet has rounded the id (1.23E+18). Export the column as text.",
     "instruction_missing": "A row of the alpaca format asks nothing (blank, or nan, NULL, None, N/A).",
@@ -32,6 +33,8 @@ REJECTED = {
     "image_no_access": "The file may not be read. Mend its permissions.",
     "image_not_a_path": "The value is no path, such as a web address. Download the pictures first.",
     "image_outside": "The path leaves its root. Set `image_root` to a folder above all pictures.",
+    "image_over_memory": "Decoding the picture takes more than `run.worker_memory_mb`; the value that lets "
+    "it in is told. This is not stored: with that value the next build tries it.",
     "image_path_is_folder": "The path is a folder.",
     "image_places": "The places `<image>` in the text are not as many as the pictures.",
     "image_ratio": "Longer than `max_ratio` allows: Qwen-VL's own resizing refuses more than 200.",
@@ -90,6 +93,9 @@ REJECTED = {
     "it answers others. `datakit cache forget` has it asked again.",
 }
 """Stored with the record: the step is not tried, and nothing paid, again."""
+
+NOT_STORED = frozenset({"image_over_memory"})
+"""Rejected as well, but by a setting that is in no key: another value of it is to be tried at once."""
 
 RETRIED = {
     "account_refused": "The endpoint would not bill this record's call, while it answered others.",

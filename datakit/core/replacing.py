@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from datakit.core.errors import UserError
+from datakit.core.regular_files import read_regular, regular
 
 
 def check_replaceable(path: Path, what: str, is_own: Callable[[Path], bool]) -> None:
@@ -30,7 +31,7 @@ def check_replaceable(path: Path, what: str, is_own: Callable[[Path], bool]) -> 
 
 def first_line(path: Path) -> bytes:
     """The first line of a file, at most 1 MiB of it."""
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular) as file:
         return file.readline(1 << 20)
 
 
@@ -72,7 +73,7 @@ def unsealed(text: str) -> str:
 def is_untouched(path: Path) -> bool:
     """Whether a page (Markdown, HTML, SVG) is as datakit sealed it."""
     try:
-        text = path.read_bytes().decode("utf-8") if path.is_file() else ""
+        text = read_regular(path).decode("utf-8") if path.is_file() else ""
     except (OSError, UnicodeDecodeError):
         return False
     return bool(text) and text == seal(unsealed(text))

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from datakit.core.credentials import credentials_of_address, is_credential_field
 from datakit.core.errors import did_you_mean
+from datakit.core.image_memory import picture_mb
 from datakit.core.providers import AUTO, provider_names
 
 Structured = Literal["json_schema", "json_object", "none"]
@@ -313,7 +314,8 @@ class RunSettings(Settings):
     workers: int | None = Field(default=None, ge=1)
     """Worker processes; one per core when not given."""
     worker_memory_mb: int = Field(default=1500, ge=256)
-    """A worker process that has grown beyond this is replaced."""
+    """A worker process that has grown beyond this is replaced. A picture that would take more to decode, by
+    what its header claims, is rejected with the value that lets it in (400 MB are a worker's own)."""
     max_reject_rate: float = Field(default=0.02, ge=0, le=1)
     """The build fails when more of the records than this are rejected."""
     fail_on: tuple[VerdictKind, ...] = ()
@@ -326,6 +328,11 @@ class RunSettings(Settings):
     """Folder of the result store; `.datakit` in the project when not given (DATAKIT_STORE overrides)."""
     batch_rows: int = Field(default=4096, ge=1)
     """Records handled at a time; does not change what comes out."""
+
+    @property
+    def image_memory_mb(self) -> int:
+        """What decoding one picture may take, in MB of 1,000,000 bytes."""
+        return picture_mb(self.worker_memory_mb)
 
     @property
     def is_batch(self) -> bool:

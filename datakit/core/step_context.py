@@ -18,6 +18,7 @@ from datakit.core.labels import LabelSet
 from datakit.core.language import Language, language_of
 from datakit.core.outcome import Reject
 from datakit.core.record import digest
+from datakit.core.regular_files import regular
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.shipped import shipped_folder
 from datakit.core.sub_results import MemorySubResults, SubResults
@@ -138,7 +139,7 @@ class StepContext:
         """
         full = self.declared(path)
         try:
-            return open(full, "rb")
+            return open(full, "rb", opener=regular)
         except OSError as error:
             raise UserError(
                 f"cannot read {full}: {error.strerror}", remedy="Paths start from the recipe's folder."

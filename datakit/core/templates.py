@@ -25,8 +25,10 @@ from jinja2 import (
 from jinja2.loaders import split_template_path
 
 from datakit.core.errors import UserError, did_you_mean
+from datakit.core.regular_files import read_regular
 from datakit.core.template_bounds import BoundedEnvironment
 from datakit.core.text_encoding import decoded
+from datakit.core.visible import without_controls
 
 
 class TrustedText(str):
@@ -172,7 +174,7 @@ class _TextLoader(BaseLoader):
         if len(data) > MAX_BYTES:
             words = f"a template of {len(data):,} bytes; at most {MAX_BYTES:,} are read"
             raise UserError(words, remedy="Is it a file of data?", where=str(path))
-        text = decoded(data, path, "the template")
+        text = without_controls(decoded(data, path, "the template"))
         lines = text.replace("\r\n", "\n").replace("\r", "\n")
         return lines, os.path.normpath(path), lambda: path.is_file() and path.stat().st_mtime_ns == changed
 
@@ -185,14 +187,23 @@ class _TextLoader(BaseLoader):
             return self._kept[template]
         parts = split_template_path(template)
         places = (folder.joinpath(*parts) for folder in self.folders)
-        path = next((place for place in places if place.is_file()), None)
+        path = next((place for place in places if place.exists() and not place.is_dir()), None)
         file: KeptFile | None = None
         if path is not None:
             changed = path.stat().st_mtime_ns  # before the bytes: an edit in between must show
-            file = path, path.read_bytes(), changed
+            file = path, _content(path), changed
         if self._kept is not None:
             self._kept[template] = file
         return file
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read_regular(path)
+    except OSError as error:
+        raise UserError(
+            f"cannot read the template {path}: {error.strerror}", remedy="Mend it, or move it away."
+        ) from None
 
 
 class Templates:

@@ -15,6 +15,7 @@ import polars as pl
 from datakit.core.errors import UserError
 from datakit.core.files import FileDigests
 from datakit.core.image import ImageProblem, is_plain, read_header, save_upright
+from datakit.core.image_memory import DEFAULT_MB
 from datakit.core.outcome import Reject
 from datakit.core.record import digest
 from datakit.core.step_context import StepContext
@@ -44,6 +45,8 @@ class ImageFiles:
     max_pixels: int | None
     files: FileDigests
     workers: int
+    memory_mb: int = DEFAULT_MB
+    """What decoding one picture may take."""
     saved_anew: int = 0
     """Pictures written anew: not plain, or over `max_pixels`."""
     linked_softly: int = 0
@@ -53,7 +56,8 @@ class ImageFiles:
     @classmethod
     def into(cls, folder: Path, how: How, max_pixels: int | None, context: StepContext) -> ImageFiles:
         """An empty folder of pictures, with as many workers as the run allows."""
-        return cls(folder, how, max_pixels, context.files, context.run.workers or os.cpu_count() or 1)
+        workers = context.run.workers or os.cpu_count() or 1
+        return cls(folder, how, max_pixels, context.files, workers, context.run.image_memory_mb)
 
     def place(self, paths: Iterable[str]) -> dict[str, str]:
         """Source path -> path in the build, relative to it; every picture stands there when this returns.
@@ -124,7 +128,7 @@ class ImageFiles:
             if (written := stem.with_suffix(suffix)).exists():
                 return written
         self.saved_anew += 1
-        return save_upright(path, stem, max_pixels=self.max_pixels)
+        return save_upright(path, stem, max_pixels=self.max_pixels, memory_mb=self.memory_mb)
 
     def _transfer(self, path: str, target: Path) -> None:
         if target.exists():

@@ -12,6 +12,7 @@ import polars as pl
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.outcome import Reject
 from datakit.core.record import GIVEN_SPLIT
+from datakit.core.regular_files import read_regular
 from datakit.core.step_context import StepContext
 from datakit.core.transform import FinalRecords
 from datakit.emit._images import ImageFiles
@@ -115,7 +116,7 @@ class Tables:
     def _embedded(self, rows: Sequence[Sequence[str]]) -> pl.Series:
         values = [
             [
-                {"bytes": (self.pictures.folder / Path(path).name).read_bytes(), "path": Path(path).name}
+                {"bytes": read_regular(self.pictures.folder / Path(path).name), "path": Path(path).name}
                 for path in paths
             ]
             for paths in rows

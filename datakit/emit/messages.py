@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from datakit.core.record import TRAIN
+from datakit.core.regular_files import read_regular
 from datakit.core.step_context import StepContext
 from datakit.core.training_columns import LOSS, TOOLS
 from datakit.core.transform import Artifact, Emitter, FinalRecords
@@ -177,7 +178,7 @@ class _Rows:
         if self.embedded is None:
             return {"type": "image_url", "image_url": {"url": path}}
         file = self.embedded / Path(path).name
-        data = file.read_bytes()
+        data = read_regular(file)
         if len(data) > _MOST_BYTES:
             raise RowFault(
                 "image_too_many_bytes",

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from datakit.artifacts.predictions import NOT_ANSWERED
 from datakit.core.errors import UserError
+from datakit.core.regular_files import regular
 from datakit.evaluation import bootstrap, metrics
 from datakit.evaluation.calibration import Calibration, calibration
 from datakit.evaluation.confusion import (
@@ -327,7 +328,7 @@ def _cost(outcomes: Outcomes | ValueOutcomes) -> dict[str, Any]:
 
 def _sha256(path: Path) -> str:
     state = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular) as file:
         while chunk := file.read(1 << 20):
             state.update(chunk)
     return state.hexdigest()

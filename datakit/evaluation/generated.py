@@ -13,6 +13,7 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.predictions import Prediction
 from datakit.core.answer import AnswerFormat
 from datakit.core.errors import UserError
+from datakit.core.regular_files import regular
 
 FILE = "generated_predictions.jsonl"
 _KEYS = {"prompt", "predict", "label"}
@@ -21,7 +22,7 @@ _KEYS = {"prompt", "predict", "label"}
 def is_generated(path: Path) -> bool:
     """Whether a file has the trainer's own form, by its first line."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=regular) as file:
             row = orjson.loads(file.readline())
     except (OSError, orjson.JSONDecodeError):
         return False
@@ -63,7 +64,7 @@ def _emitted(build: BuildFolder, split: str) -> Iterator[dict[str, Any]]:
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular) as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue

@@ -16,6 +16,7 @@ from datakit.artifacts.ledger import Figure, Score
 from datakit.artifacts.metric_names import main_metrics
 from datakit.cards.changes import changes
 from datakit.cards.inputs import inputs_of
+from datakit.core.regular_files import read_regular
 from datakit.evaluation import bootstrap, metrics
 from datakit.evaluation.bootstrap import Means
 from datakit.evaluation.evaluation import Evaluation
@@ -45,7 +46,7 @@ def score_of(evaluation: Evaluation, build: BuildFolder, outcomes: Path) -> Scor
         run=evaluation.run,
         predictions_sha256=evaluation.predictions_sha256,
         outcomes=build.place(str(outcomes.absolute())),
-        outcomes_sha256=hashlib.sha256(outcomes.read_bytes()).hexdigest(),
+        outcomes_sha256=hashlib.sha256(read_regular(outcomes)).hexdigest(),
         inputs=inputs_of(build),
     )
 
@@ -130,7 +131,7 @@ def _outcomes(score: Score, project: Path) -> pl.DataFrame | None:
     """The outcome of each record; None when the file is gone or is another by now."""
     path = project / score.outcomes
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except OSError:
         return None
     if not score.outcomes or hashlib.sha256(data).hexdigest() != score.outcomes_sha256:

@@ -13,6 +13,7 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.metric_names import metric, shown, shown_ends
 from datakit.artifacts.predictions import NOT_ANSWERED
 from datakit.cards.samples import thumbnail
+from datakit.core.regular_files import read_regular, regular_path
 from datakit.core.replacing import check_replaceable
 from datakit.evaluation.confusion import Pair
 from datakit.evaluation.evaluation import Evaluated, Evaluation
@@ -75,12 +76,12 @@ def write_evaluation(
 
 def _is_evaluation(path: Path) -> bool:
     """Raises ValueError for a file that is none."""
-    return bool(Evaluation.model_validate_json(path.read_bytes()))
+    return bool(Evaluation.model_validate_json(read_regular(path)))
 
 
 def _is_outcomes(path: Path) -> bool:
     """Whether a file holds the outcomes of some task."""
-    schema = pl.read_parquet_schema(path)
+    schema = pl.read_parquet_schema(regular_path(path))
     return schema == pl.Schema(SCORED) or set(VALUES) <= schema.keys()
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from datakit.core.image import ImageProblem
 from datakit.core.image_pass import are_whole, image_facts, other_keys
 from datakit.core.outcome import Done, Outcome, Rejected
+from datakit.core.reasons import NOT_STORED
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Executor, Row, RowWorker
 
@@ -22,7 +23,8 @@ class Image(Annotator):
     takes its facts from what is stored here, and the other way about.
 
     Reasons of rejection: image_missing, image_path_is_folder, image_no_access, image_empty, image_unreadable,
-    image_truncated, image_too_large, image_too_small, image_ratio, no_image. The detail names the file.
+    image_truncated, image_too_large, image_over_memory, image_too_small, image_ratio, no_image. The detail
+    names the file.
     """
 
     needs_images: ClassVar[bool] = True
@@ -39,7 +41,7 @@ class Image(Annotator):
         return ("images",)
 
     def start(self, context: StepContext) -> RowWorker:
-        return _Decoder()
+        return _Decoder(context.run.image_memory_mb)
 
     def other_keys(self, row: Row, context: StepContext) -> list[bytes]:
         return other_keys(self.name(), self.key_fields(row, context)["images"])
@@ -75,12 +77,21 @@ class Image(Annotator):
 class _Decoder(RowWorker):
     """Decodes a record's pictures; a broken one is a finding, and its path stays out of the stored result."""
 
+    def __init__(self, memory_mb: int) -> None:
+        self._memory_mb = memory_mb
+
     def answer(self, row: Row) -> Outcome:
-        return Done([_found(path) for path in row["images"]])
+        try:
+            return Done([_facts(path, self._memory_mb) for path in row["images"]])
+        except ImageProblem as problem:
+            return Rejected(problem.reason, problem.detail)
 
 
-def _found(path: str) -> dict[str, Any]:
+def _facts(path: str, memory_mb: int) -> dict[str, Any]:
+    """What is known of a picture, or what is wrong with it. Raises ImageProblem for what memory decides."""
     try:
-        return image_facts(path)
+        return image_facts(path, memory_mb)
     except ImageProblem as problem:
+        if problem.reason in NOT_STORED:
+            raise
         return {"reason": problem.reason, "words": problem.detail.removeprefix(f"{path}: ")}

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from datakit.core.errors import Exit, UserError
+from datakit.core.regular_files import check_regular
 
 if TYPE_CHECKING:
     from openai import DefaultAsyncHttpxClient
@@ -144,13 +145,15 @@ def is_socks(proxy: str | None) -> bool:
 
 def check_certificates(url: str) -> None:
     """Raises UserError where the environment names certificates that cannot be read; for https only."""
-    if not url.startswith("https://"):
-        return
     for variable in _CERTIFICATES:
         path = os.environ.get(variable)
         if not path:
             continue
         try:
+            if variable == "SSL_CERT_FILE" and os.path.exists(path):
+                check_regular(path)  # for http too: packages load it when they are imported
+            if not url.startswith("https://"):
+                continue
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             if variable == "SSL_CERT_FILE":
                 context.load_verify_locations(cafile=path)
@@ -176,6 +179,7 @@ def http_client(url: str) -> DefaultAsyncHttpxClient:
             remedy="Install it: pip install socksio. Or name an http:// proxy.",
             exit_code=Exit.PROVIDER,
         )
+    check_certificates(url)
     own = any(os.environ.get(name) for name in _CERTIFICATES)
     verify = ssl.create_default_context() if own else True
     return DefaultAsyncHttpxClient(trust_env=False, proxy=proxy, verify=verify)

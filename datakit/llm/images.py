@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 
 from datakit.core.image import ImageProblem, jpeg_within, read_header
+from datakit.core.regular_files import regular
 
 _PIXELS_BEGIN = b"\xff\xda"
 _MOST_KEPT_BYTES = 32 << 20
@@ -52,7 +53,7 @@ def picture_bytes(path: str, max_pixels: int) -> bytes:
     """
     if fits_as_it_is(path, max_pixels):
         try:
-            with open(path, "rb") as file:
+            with open(path, "rb", opener=regular) as file:
                 data = file.read()
         except OSError as error:
             raise ImageProblem("image_no_access", f"{path}: {error.strerror}") from error

@@ -7,7 +7,9 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from datakit.core.regular_files import read_regular_text
 from datakit.core.replacing import is_untouched, seal, set_aside, unsealed
+from datakit.core.visible import visible
 from datakit.pages.blocks import Card
 from datakit.pages.layout import render_html, render_markdown
 
@@ -30,7 +32,7 @@ def write_pages(card: Card, folder: Path, kept: Kept | None = None) -> list[Path
     texts = {f"{card.stem}.md": render_markdown(card), f"{card.stem}.html": render_html(card)}
     texts |= {f"{card.stem}/{chart.name}.svg": chart.svg for chart in card.charts}
     for name, text in texts.items():
-        path, sealed = folder / name, seal(text)
+        path, sealed = folder / name, seal(visible(text))
         if os.path.lexists(path) and not _is_replaceable(path, sealed):
             (kept or _warn)(path, set_aside(path))
         _write(path, sealed)
@@ -47,7 +49,7 @@ def mark_outdated(page: Path) -> None:
     """
     if not is_untouched(page):
         return
-    text = page.read_text(encoding="utf-8")
+    text = read_regular_text(page)
     head, found, rest = text.partition("</h1>\n") if page.suffix == ".html" else _after_title(text)
     note = f"> **{_OUTDATED}** {_WHY}\n\n"
     if page.suffix == ".html":
@@ -69,7 +71,7 @@ def _warn(path: Path, now: Path) -> None:
 
 def _is_replaceable(path: Path, new: str) -> bool:
     try:
-        old = path.read_text(encoding="utf-8")
+        old = read_regular_text(path)
     except (OSError, UnicodeDecodeError):
         return False
     if old == new or is_untouched(path):

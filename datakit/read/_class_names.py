@@ -9,12 +9,14 @@ from typing import Any
 import orjson
 import polars as pl
 
+from datakit.core.regular_files import regular_path
+
 _LISTS = ("Sequence", "List", "LargeList")
 
 
 def parquet_features(path: Path) -> dict[str, Any]:
     """Column -> feature, out of the file's metadata; empty for a file of another writer."""
-    metadata = pl.read_parquet_metadata(path)
+    metadata = pl.read_parquet_metadata(regular_path(path))
     try:
         features = orjson.loads(metadata.get("huggingface", "{}"))["info"]["features"]
     except (orjson.JSONDecodeError, KeyError, TypeError):

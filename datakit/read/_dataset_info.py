@@ -10,6 +10,7 @@ import orjson
 
 from datakit.core.dataset_info import FORMATTINGS, TAGS
 from datakit.core.errors import UserError, did_you_mean
+from datakit.core.regular_files import read_regular
 from datakit.core.text_encoding import decoded
 from datakit.read._alpaca import AlpacaColumns
 from datakit.read._files import missing, unreadable
@@ -69,7 +70,7 @@ def _document(index: Path) -> dict[str, Any]:
     if not index.is_file():
         raise missing(index)
     try:
-        document = orjson.loads(decoded(index.read_bytes(), index))
+        document = orjson.loads(decoded(read_regular(index), index))
     except OSError as error:
         raise unreadable(index, error) from None
     except orjson.JSONDecodeError as error:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import IO
 
+from datakit.core.regular_files import open_regular_text
 from datakit.core.text_encoding import BOM, UTF8, codec_of, is_foreign, strange_place
 from datakit.read._files import is_bytewise
 
@@ -42,13 +43,13 @@ def encoded_lines(path: Path, encoding: str) -> Iterator[EncodedLine]:
             yield EncodedLine(text, line_fault(text, encoding))
 
 
-def opened(path: Path, encoding: str, newline: str | None = None) -> TextIO:
+def opened(path: Path, encoding: str, newline: str | None = None) -> IO[str]:
     """A file as text in which damaged bytes can be found.
 
     UTF-16 and its like have no code points that stand for a damaged byte: the replacement sign does.
     """
     errors = "surrogateescape" if is_bytewise(encoding) else "replace"
-    return open(path, encoding=codec_of(encoding), errors=errors, newline=newline)
+    return open_regular_text(path, codec_of(encoding), errors=errors, newline=newline)
 
 
 def line_fault(text: str, encoding: str) -> str:

@@ -17,6 +17,7 @@ from datakit.core import files
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.escaped_encodings import has_states, may_escape
 from datakit.core.files import Stamp
+from datakit.core.regular_files import NotRegular, regular, special_kind
 from datakit.core.step_context import StepContext
 from datakit.core.text_encoding import (
     BOM,
@@ -53,11 +54,12 @@ def found_files(path: str, context: StepContext) -> list[Path]:
         check_file(full)
         return [full]
     if full.exists():
-        raise UserError(
-            f"{full} is not a regular file", remedy="A source is read twice: save it to a file first."
-        )
+        raise not_regular(full)
     if any(sign in path for sign in "*?["):
-        files = [Path(name) for name in sorted(glob.glob(str(full), recursive=True))]
+        matching = [Path(name) for name in sorted(glob.glob(str(full), recursive=True))]
+        files = [file for file in matching if not file.is_dir()]
+        if special := next((file for file in files if file.exists() and not file.is_file()), None):
+            raise not_regular(special)
         files = [file for file in files if file.is_file()]
         if files:
             check_file(files[0])
@@ -66,6 +68,14 @@ def found_files(path: str, context: StepContext) -> list[Path]:
             f"no file matches {full}", remedy="`path` starts from the recipe's folder; `**` goes deeper."
         )
     raise missing(full)
+
+
+def not_regular(path: Path) -> UserError:
+    """The error for a pipe, a socket or a device."""
+    kind = special_kind(path.stat())
+    return UserError(
+        f"{path} is {kind}, not a regular file", remedy="A source is read twice: save it to a file first."
+    )
 
 
 def missing(path: Path) -> UserError:
@@ -98,7 +108,8 @@ def stamp_of(path: Path) -> Stamp:
 
 def unreadable(path: Path, error: OSError) -> UserError:
     """The error for a file that the system refuses to open."""
-    return UserError(f"cannot read {path}: {error.strerror}", remedy="Check the file's permissions.")
+    remedy = "" if isinstance(error, NotRegular) else "Check the file's permissions."
+    return UserError(f"cannot read {path}: {error.strerror}", remedy=remedy)
 
 
 def encoding_of(path: Path, named: str | None = None) -> str:
@@ -120,7 +131,7 @@ def is_bytewise(encoding: str) -> bool:
 @lru_cache(maxsize=256)
 def _encoding_of(path: Path, _stamp: Stamp) -> str:
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=regular) as file:
             marked = marked_encoding(file.read(_BLOCK // 16))
             if marked is not None and marked != UTF8:
                 return marked

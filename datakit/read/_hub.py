@@ -13,9 +13,10 @@ import polars as pl
 
 from datakit.core.errors import UserError, did_you_mean, missing_extra
 from datakit.core.files import Stamp
+from datakit.core.regular_files import is_special
 from datakit.core.step_context import StepContext
 from datakit.read._class_names import with_class_names
-from datakit.read._files import missing
+from datakit.read._files import missing, not_regular
 
 DATASETS = ("datasets", "hub")
 """The package that reads them, and its extra."""
@@ -46,7 +47,7 @@ def folder_files(folder: Path) -> tuple[Path, ...]:
     if not folder.exists():
         raise missing(folder)
     if _is_saved(folder):
-        return tuple(sorted(path for path in folder.rglob("*") if path.suffix in {".arrow", ".json"}))
+        return _regular(sorted(path for path in folder.rglob("*") if path.suffix in {".arrow", ".json"}))
     below = [path for path in folder.rglob("*") if not _is_hidden(path.relative_to(folder))]
     tables = sorted(path for path in below if _FILE.search(path.name))
     card = folder / "README.md"
@@ -55,7 +56,15 @@ def folder_files(folder: Path) -> tuple[Path, ...]:
             f"{folder} is not a data set that `save_to_disk` wrote, nor one as a hub holds it",
             remedy="Name such a folder (README.md, data/*.parquet), or a data set as `owner/name`.",
         )
-    return (*([card] if card.is_file() else []), *tables)
+    return _regular([*([card] if card.is_file() else []), *tables])
+
+
+def _regular(paths: list[Path]) -> tuple[Path, ...]:
+    """The files, for another package that opens them. Raises UserError for a pipe or a device among them."""
+    for path in paths:
+        if path.exists() and not path.is_dir() and is_special(path.stat()):
+            raise not_regular(path)
+    return tuple(paths)
 
 
 def _is_saved(folder: Path) -> bool:

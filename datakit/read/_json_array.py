@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from datakit.core.errors import UserError
+from datakit.core.regular_files import read_regular
 from datakit.core.text_encoding import BOM, UTF8, codec_of
 from datakit.read._damaged_array import Element, elements_of
 from datakit.read._encoded_lines import opened
@@ -48,7 +49,7 @@ def is_json_lines(path: Path, encoding: str | None = None) -> bool:
 def _elements_of(path: Path, named: str | None) -> tuple[list[Any], bool]:
     """The elements, the damaged ones as `Element`, and whether texts may hold halves of surrogate pairs."""
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except OSError as error:
         raise unreadable(path, error) from None
     if not data.removeprefix(BOM_BYTES).strip():

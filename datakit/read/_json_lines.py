@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from datakit.core.regular_files import regular
 from datakit.core.text_encoding import BOM, UTF8
 from datakit.read._encoded_lines import EncodedLine, encoded_lines
 from datakit.read._files import BOM_BYTES, encoding_of, unreadable
@@ -30,7 +31,7 @@ def json_lines(path: Path, rows: int, encoding: str | None = None) -> Iterator[B
 
 def _utf8_blocks(path: Path, rows: int) -> Iterator[Block]:
     first = 1
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular) as file:
         while lines := file.readlines(_BYTES):
             for start in range(0, len(lines), rows):
                 part = lines[start : start + rows]

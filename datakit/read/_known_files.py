@@ -10,6 +10,7 @@ from pathlib import Path
 
 from datakit.artifacts.names import DATASET_INFO, MANIFEST, RECORDS
 from datakit.core.errors import UserError
+from datakit.core.regular_files import regular
 from datakit.read._column_names import PICTURE_SUFFIXES
 
 _HEAD = 4096
@@ -95,7 +96,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 def _head(path: Path) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=regular) as file:
             return file.read(_HEAD)
     except OSError:
         return b""  # the reader itself says what is wrong with it

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from datakit.core.labels import LabelSet, says_nothing, shown, visible_form
+from datakit.core.visible import without_controls
 
 _MOST_NAMED = 5
 _CLASS_CHARS = 100
@@ -62,7 +63,7 @@ class LabelColumn:
 
     def _learn(self, label: str) -> None:
         is_class = len(label) <= _CLASS_CHARS and "\n" not in label.strip()
-        clean = visible_form(label) if is_class else label
+        clean = visible_form(without_controls(label)) if is_class else label
         known = self._labels is not None and self._labels.find(clean) is not None
         if self._words_for_none and says_nothing(clean) and not known:
             self._changed[label] = None

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from datakit.core.errors import UserError
+from datakit.core.regular_files import regular_path
 from datakit.read._class_names import parquet_features, with_class_names
 from datakit.read._frames import frame_blocks
 from datakit.read._rows import Block
@@ -17,7 +18,7 @@ from datakit.read._rows import Block
 def parquet_schema(path: Path) -> dict[str, Any]:
     """Column -> dtype. Raises UserError for a file that is not Parquet."""
     try:
-        return dict(pl.read_parquet_schema(path))
+        return dict(pl.read_parquet_schema(regular_path(path)))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise not_parquet(path, error) from None
 

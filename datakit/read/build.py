@@ -12,6 +12,7 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
 from datakit.core.outcome import Batch
 from datakit.core.record import BASE, COLUMNS, GENERAL
+from datakit.core.regular_files import regular_path
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, Reader
 from datakit.read._files import empty_source, missing
@@ -80,7 +81,7 @@ class Build(Reader):
             raise empty_source([path])
 
     def _wanted(self, path: Path) -> pl.LazyFrame:
-        frame = pl.scan_parquet(path, glob=False)
+        frame = pl.scan_parquet(regular_path(path), glob=False)
         have: dict[str, Any] = dict(frame.collect_schema())
         if "set" in have:
             frame = frame.filter(pl.col("set").fill_null("") != GENERAL)

@@ -13,6 +13,7 @@ from datakit.core.errors import UserError
 from datakit.core.parameters import validated
 from datakit.core.plain_yaml import parse, yaml_inline
 from datakit.core.registry import find, names
+from datakit.core.regular_files import read_regular_text
 from datakit.core.shipped import shipped_folder
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Emitter, Guard, Reader, Renderer, TableTransform, Transform
@@ -148,7 +149,7 @@ def _example(
     short = name.removeprefix("emit.") if issubclass(kind, Emitter) else name
     recipes = shipped_folder("recipes")
     for path in sorted(recipes.glob("*.yaml"), reverse=True):
-        document = parse(path.read_text(encoding="utf-8"))
+        document = parse(read_regular_text(path))
         for row in (*document.get("steps", ()), *document.get("emit", ())):
             if isinstance(row, dict) and next(iter(row)) in (name, short):
                 ((step_name, values),) = row.items()

@@ -10,6 +10,7 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from datakit.core.errors import UserError
 from datakit.core.plain_yaml import Key, YamlFault, compose, shortened, value_of
+from datakit.core.regular_files import read_regular
 from datakit.core.text_encoding import decoded
 
 Place = tuple[int, int]
@@ -45,7 +46,7 @@ def show_path(path: Path) -> str:
 def load_yaml(path: Path) -> YamlFile:
     """The parsed file. Raises UserError with line and column for bad YAML, repeated keys, unknown tags."""
     try:
-        text = decoded(path.read_bytes(), Path(show_path(path)), "the recipe")
+        text = decoded(read_regular(path), Path(show_path(path)), "the recipe")
     except OSError as error:
         raise UserError(f"cannot read {show_path(path)}: {error.strerror}", remedy=_siblings(path)) from None
     try:

@@ -14,8 +14,10 @@ import polars as pl
 from datakit.artifacts.report import StepReport
 from datakit.core.errors import BatchFilesWritten, BudgetSpent, StopProvider
 from datakit.core.outcome import RETRY, Batch, Done, Reject, Rejected, Retry
+from datakit.core.reasons import NOT_STORED
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Row
+from datakit.run.control_characters import ControlCharacters
 from datakit.run.executors import executor_for
 from datakit.run.executors.base import Answered, Executor, Job
 from datakit.run.keys import Keys
@@ -64,7 +66,8 @@ class Annotation:
     """The keys of the results that were made in this run."""
     _counted: set[bytes] = field(init=False, default_factory=set)
     """The keys of the records that were joined."""
-    _retries: dict[bytes, Retry] = field(init=False, default_factory=dict)
+    _retries: dict[bytes, Retry | Rejected] = field(init=False, default_factory=dict)
+    _controls: ControlCharacters = field(init=False, default_factory=ControlCharacters)
     _under_way: dict[bytes, Row] = field(init=False, default_factory=dict)
     """Records with pictures that are being answered."""
 
@@ -122,6 +125,7 @@ class Annotation:
         """The looked up records with the annotator's columns. One without a result is left to the next run,
         or goes on with nulls (`keep_open`)."""
         writers: set[str] = set()
+        summed: set[bytes] = set()
         at = 0
         for frame in frames.batches():
             keys = self.keys[at : at + frame.height]
@@ -130,7 +134,11 @@ class Annotation:
             writers |= {
                 str(model) for result in stored.values() if (model := result.outcome.meta.get("model"))
             }
+            for key in stored.keys() - summed:
+                self._sum(stored[key].outcome.meta)
+            summed |= stored.keys()
             yield self._joined(frame, keys, stored, keep_open)
+        self._controls.note(self.report.notes)
         if writers and self.annotator.asks_model:
             # Told by what is stored, so that a build from the store says the same.
             self.report.notes["writer"] = ", ".join(sorted(writers))
@@ -214,11 +222,19 @@ class Annotation:
             row = self._under_way.pop(key, None)
             if row is not None and keys.of(row)[0] != key:  # perhaps of another picture than its key says
                 outcome = Retry("image_changed", f"{', '.join(row['images'])} was edited meanwhile")
-            if isinstance(outcome, Retry):
+            if isinstance(outcome, Retry) or (isinstance(outcome, Rejected) and outcome.reason in NOT_STORED):
                 self._retries[key] = outcome
             else:
                 results.put(key, self.report.name, outcome)
                 self._new.add(key)
+
+    def _sum(self, meta: Mapping[str, Any]) -> None:
+        """Counts what a result had taken when it was made, so that a build from the store says the same."""
+        paid = meta.get("paid_earlier", meta)
+        if tokens := int(paid.get("tokens_in") or 0):
+            self.report.answer_calls += int(paid.get("requests") or 1)
+            self.report.answer_tokens_in += tokens
+            self.report.answer_tokens_out += int(paid.get("tokens_out") or 0)
 
     def _take_notes(self, executor: Executor) -> None:
         notes = dict(executor.notes)
@@ -250,7 +266,9 @@ class Annotation:
             traces.append(None if outcome is None else {"key": key, "new": self._is_new(key)})
             for name, column in values.items():
                 column.append(None if outcome is None else outcome.get(name))
-        added = [pl.Series(name, values[name], dtype=dtype) for name, dtype in dtypes.items()]
+        added = self._controls.cleaned(
+            pl.DataFrame([pl.Series(name, values[name], dtype=dtype) for name, dtype in dtypes.items()])
+        ).get_columns()
         base = frame if len(kept) == frame.height else frame[kept]
         note = pl.Series(self.trace, traces, dtype=TRACE)
         return Batch(base.with_columns(*added, note).select(list(self.columns(frame.schema))), rejects)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 import time
@@ -21,7 +20,7 @@ from datakit.artifacts.place import SIGNATURE, BuildPlace
 from datakit.artifacts.report import BuildReport, Finding, StepReport
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.file_locks import taken
-from datakit.core.files import FileDigests
+from datakit.core.files import FileDigests, says_full
 from datakit.core.interrupts import uninterrupted
 from datakit.core.providers import AUTO
 from datakit.core.settings import LlmSettings
@@ -150,7 +149,7 @@ def build(
     except (OSError, pl.exceptions.PolarsError, sqlite3.Error) as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise StoreDamaged(store.path, str(error)) from None
-        if not _says_full(error):
+        if not says_full(error):
             raise
         with suppress(UserError), _lock(place):  # another build may have begun meanwhile
             place.clear("work")
@@ -173,12 +172,6 @@ def _needed(recipe: Recipe) -> dict[str, Path]:
     if recipe.labels is not None:
         needed["the label file"] = Path(recipe.labels.path)
     return needed
-
-
-def _says_full(error: Exception) -> bool:
-    """Whether a disk is full, which polars and SQLite tell only in words."""
-    full = getattr(error, "errno", None) == errno.ENOSPC
-    return full or any(words in str(error) for words in ("No space left", "disk is full"))
 
 
 def failing_kinds(report: BuildReport, recipe: Recipe) -> list[Finding]:

@@ -21,10 +21,12 @@ from datakit.core.factored_chats import CHATS, FactoredChats
 from datakit.core.outcome import RETRY, Batch, Reject
 from datakit.core.step_context import Declaring, StepContext
 from datakit.core.transform import Annotator, Guard, Reader, Renderer, Reviser, TableTransform
+from datakit.core.visible import visible
 from datakit.core.workers import BatchWorker, FactoredChatsWorker, Worker
 from datakit.recipe.recipe import Step
 from datakit.run.annotation import TRACE, Annotation
 from datakit.run.columns import merged
+from datakit.run.control_characters import ControlCharacters, check_names
 from datakit.run.dropped import nothing_left, without_known_ids
 from datakit.run.picture_task import no_pictures, picture_need, says_text_only
 from datakit.run.policy import Pay, Policy, Traces
@@ -176,7 +178,9 @@ class Engine:
     ) -> RecordFrames:
         context = self.context.for_step(reader)
         columns = dict(reader.columns(context))
+        check_names(columns, step.where)
         report.columns = list(columns)
+        controls = ControlCharacters()
         schema = merged(dict(frames.schema), columns, step) if frames else columns
         after = self._frames(report, schema)
         seen_ids: set[str] = set()
@@ -186,7 +190,7 @@ class Engine:
             after.append(_with_schema(frame, schema))
         keeps = CHATS in columns and chat_columns(self.context).messages == "instead"
         self.progress.start(report.name, 0)
-        for batch in self._chosen(reader.read(context)):
+        for batch in map(controls.batch, self._chosen(reader.read(context))):
             fresh, twice = without_known_ids(batch.frame, seen_ids)
             report.added += batch.frame.height + len(batch.rejects)
             self._reject([*batch.rejects, *twice], report)
@@ -195,6 +199,7 @@ class Engine:
             if keeps:
                 self.chats.update(fresh.filter(pl.col(CHATS).list.len() > 0)["id"])
             after.append(_with_schema(fresh, schema))
+        controls.note(report.notes)
         self._watch(named)
         missing = (
             [path for path in sorted(self.images) if not os.path.exists(path)] if self.needs_images else []
@@ -327,13 +332,13 @@ class Engine:
             reason = reject.reason.removeprefix(RETRY)
             counts[RETRY if retry else reason] += 1
             line = {
-                "id": reject.id,
+                "id": visible(reject.id),
                 "step": report.number,
                 "name": report.name,
                 "state": "retry" if retry else "rejected",
                 "reason": reason,
-                "detail": reject.detail,
-                "source_file": reject.source_file,
+                "detail": visible(reject.detail),
+                "source_file": visible(reject.source_file),
                 "source_line": reject.source_line,
             }
             self._rejects.write(orjson.dumps(line) + b"\n")

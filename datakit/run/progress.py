@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
 
+from datakit.core.visible import raw_stream
+
 PLAIN_EVERY_S = 10.0
 
 
@@ -90,6 +92,6 @@ def _bar() -> Any:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
-        console=Console(stderr=True),
+        console=Console(file=raw_stream(sys.stderr)),
         transient=True,
     )

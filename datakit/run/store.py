@@ -21,7 +21,7 @@ import orjson
 
 from datakit.core.errors import UserError
 from datakit.core.file_locks import waited_for
-from datakit.core.files import Stamp
+from datakit.core.files import Stamp, says_full
 from datakit.core.outcome import Done, Rejected
 from datakit.core.private_files import close_to_others, private_folder
 from datakit.core.settings import RunSettings
@@ -103,10 +103,9 @@ class Store:
             self._leave()
             if _says_damaged(str(error), self.path):
                 raise StoreDamaged(self.path, str(error)) from None
-            raise UserError(
-                f"cannot use the result store {self.path}: {error}",
-                remedy="Make the folder writable, or name another with `run.store` or DATAKIT_STORE.",
-            ) from None
+            mend = "Free some space there" if says_full(error) else "Make the folder writable"
+            remedy = f"{mend}, or name another with `run.store` or DATAKIT_STORE."
+            raise UserError(f"cannot use the result store {self.path}: {error}", remedy=remedy) from None
         except sqlite3.DatabaseError as error:
             self._leave()
             raise StoreDamaged(self.path, str(error)) from None

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from datakit.core.regular_files import read_regular
+
 _TABLE_LEAF, _INDEX_LEAF, _INDEX_INNER = 0x0D, 0x0A, 0x02
 _SIZES = (4096, 1024, 512, 2048, 8192, 16384, 32768, 65536)
 _FIXED = {0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8, 7: 8, 8: 0, 9: 0}
@@ -37,9 +39,9 @@ class Pages:
     def of(cls, path: Path) -> Pages:
         """The pages of a store and of the log beside it. The page size comes of the header where that is
         whole, else of the log's, else it is SQLite's own."""
-        data = path.read_bytes() if path.is_file() else b""
+        data = read_regular(path) if path.is_file() else b""
         log_path = path.with_name(path.name + "-wal")
-        log = log_path.read_bytes() if log_path.is_file() else b""
+        log = read_regular(log_path) if log_path.is_file() else b""
         size = struct.unpack(">H", data[16:18])[0] if data.startswith(b"SQLite format 3\0") else 0
         size = 65536 if size == 1 else size
         if size not in _SIZES and len(log) >= 32:

@@ -22,6 +22,7 @@ from datakit.artifacts.report import StepReport
 from datakit.core.errors import UserError
 from datakit.core.files import FileDigests
 from datakit.core.outcome import RETRY, Done
+from datakit.core.regular_files import regular
 from datakit.core.shrink import rung_words
 from datakit.core.transform import Annotator
 from datakit.recipe.recipe import Recipe, Step
@@ -314,7 +315,7 @@ def _source(story: Story) -> None:
     path = Path(story.source_file)
     if story.source_line is None or path.suffix not in (".jsonl", ".csv", ".tsv") or not path.is_file():
         return
-    with open(path, "rb") as lines:
+    with open(path, "rb", opener=regular) as lines:
         for number, line in enumerate(lines, 1):
             if number == story.source_line:
                 story.source_text = line.decode("utf-8-sig", "replace").rstrip("\r\n")[:SOURCE_MAX_CHARS]
@@ -328,7 +329,7 @@ def _places(folder: Path, manifest: Manifest, id_: str) -> Iterator[Place]:
         path = folder / name
         if path.suffix not in (".json", ".jsonl") or not path.is_file():
             continue
-        with open(path, "rb") as lines:
+        with open(path, "rb", opener=regular) as lines:
             for number, line in enumerate(lines, 1):
                 if any(mark in line for mark in marks):
                     row = _row(line)

@@ -21,6 +21,7 @@ from datakit.core.answer_forms import contract_of
 from datakit.core.errors import DatakitError, UserError
 from datakit.core.image import ImageProblem
 from datakit.core.labels import LabelSet
+from datakit.core.regular_files import regular
 from datakit.serving.asking import Asked, Question, closed_form, contents
 from datakit.serving.endpoint import Endpoint, NoAnswer, Served
 from datakit.serving.images import TrainedView
@@ -206,7 +207,7 @@ def _content_id(paths: Sequence[str]) -> str:
     state = hashlib.sha256()
     for path in paths:
         try:
-            with open(path, "rb") as file:
+            with open(path, "rb", opener=regular) as file:
                 image = hashlib.sha256()
                 while chunk := file.read(1 << 20):
                     image.update(chunk)

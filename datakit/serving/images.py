@@ -16,6 +16,7 @@ from PIL import Image
 
 from datakit.core.image import ImageProblem, is_plain, read_header, save_upright
 from datakit.core.pixels import TrainerLimits, trainer_size
+from datakit.core.regular_files import regular
 
 _PNG_LEVEL = 1
 """Quick: the pictures travel to a server nearby."""
@@ -66,7 +67,7 @@ class TrainedView:
 def _decoded(path: Path) -> Image.Image:
     """The pixels of a plain file as they are: RGB or grey. Raises ImageProblem for one that is cut short."""
     try:
-        with Image.open(path) as image:
+        with open(path, "rb", opener=regular) as file, Image.open(file) as image:
             image.load()
             return image.copy()
     except (OSError, SyntaxError, ValueError) as error:

@@ -17,6 +17,7 @@ from pathlib import Path
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.interrupts import unhurried, uninterrupted
 from datakit.core.private_files import open_private, private_folder
+from datakit.core.regular_files import regular
 from datakit.core.scripts import shell_words
 from datakit.serving.failures import Failure, read_failure
 from datakit.serving.plan import ServingPlan
@@ -187,7 +188,7 @@ def _unknown(log: Path, code: int) -> Failure:
 
 
 def _tail(log: Path) -> str:
-    with open(log, "rb") as file:
+    with open(log, "rb", opener=regular) as file:
         file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
         return file.read().decode("utf-8", "replace")
 

@@ -10,6 +10,7 @@ import orjson
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
 from datakit.core.files import inside
+from datakit.core.regular_files import regular
 from datakit.serving.items import Item, rendered_items
 from datakit.serving.requirements import NEED
 
@@ -65,7 +66,7 @@ def _folder(folder: Path) -> list[Item]:
 
 def _file(path: Path) -> list[Item]:
     items: dict[str, Item] = {}
-    with open(path, "rb") as lines:
+    with open(path, "rb", opener=regular) as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue

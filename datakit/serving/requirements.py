@@ -26,6 +26,7 @@ from datakit.core.pixels import (
     trainer_size,
 )
 from datakit.core.qwen_models import QwenModel
+from datakit.core.regular_files import read_regular
 from datakit.core.tokens import Template, TokenCounter
 from datakit.serving.asker import room_within
 
@@ -134,7 +135,7 @@ def processor_of(model: QwenModel) -> Family:
     """The grid of a model's processor; its limits are the folder's own (preprocessor_config.json), if any."""
     family = FAMILIES[model.size_family]
     try:
-        own = orjson.loads((Path(model.name) / "preprocessor_config.json").read_bytes())
+        own = orjson.loads(read_regular(Path(model.name) / "preprocessor_config.json"))
     except (OSError, orjson.JSONDecodeError):
         return family
     size = own.get("size") or {}

@@ -16,6 +16,7 @@ from datakit.core.errors import UserError, did_you_mean
 from datakit.core.pixels import TRAINER
 from datakit.core.plain_yaml import parse
 from datakit.core.record import digest
+from datakit.core.regular_files import read_regular
 from datakit.core.settings import Settings
 from datakit.core.transform import Artifact
 from datakit.training import deepspeed
@@ -142,7 +143,7 @@ def presets() -> list[str]:
 def template_of(model: str) -> str:
     """The chat template of a model's family, by its config.json or by its name. Raises ValueError."""
     config = Path(model) / "config.json"
-    family = str(orjson.loads(config.read_bytes()).get("model_type", "")) if config.is_file() else model
+    family = str(orjson.loads(read_regular(config)).get("model_type", "")) if config.is_file() else model
     family = family.lower().replace("_", "").replace("-", "").replace(".", "")
     if "qwen3vl" in family:
         # The template without "nothink" puts an empty thought before each answer.

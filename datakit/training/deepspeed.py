@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from datakit.core.errors import UserError
+from datakit.core.regular_files import read_regular
 
 NAMES = ("z0", "z2", "z2_offload", "z3", "z3_offload_optimizer", "z3_offload")
 
@@ -69,7 +70,7 @@ def settings_of(wanted: str | None, base: Path) -> dict[str, Any] | None:
     if wanted in NAMES:
         return configuration(wanted)
     try:
-        settings: dict[str, Any] = orjson.loads((base / wanted).read_bytes())
+        settings: dict[str, Any] = orjson.loads(read_regular(base / wanted))
     except (OSError, orjson.JSONDecodeError) as error:
         raise UserError(
             f"`train.deepspeed` names {base / wanted}, which cannot be read: {error}",

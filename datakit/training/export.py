@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from datakit.artifacts.names import EXPORT
 from datakit.core.errors import DatakitError, Exit, UserError
+from datakit.core.regular_files import read_regular, read_regular_text
 from datakit.core.replacing import set_aside
 from datakit.core.scripts import shell_words
 from datakit.training import trainer
@@ -88,7 +89,7 @@ def export(run: RunFolder, python: str | None, say: Say) -> Exported:
 def _clear(folder: Path, say: Say) -> None:
     """Removes a model that an export made; anything else at its place, which export.yaml names, stays."""
     mark = folder / MARK
-    listed = mark.read_text("utf-8") if mark.is_file() and not folder.is_symlink() else None
+    listed = read_regular_text(mark) if mark.is_file() and not folder.is_symlink() else None
     if listed is not None and listed in ("", _listing(folder)):  # "": an export that did not come to its end
         shutil.rmtree(folder)
     elif os.path.lexists(folder):
@@ -216,14 +217,14 @@ def _has_template(folder: Path) -> bool:
     if any((folder / name).is_file() for name in _TEMPLATES):
         return True
     try:
-        return bool(orjson.loads((folder / "tokenizer_config.json").read_bytes()).get("chat_template"))
+        return bool(orjson.loads(read_regular(folder / "tokenizer_config.json")).get("chat_template"))
     except (OSError, orjson.JSONDecodeError):
         return False
 
 
 def _config(folder: Path) -> dict[str, Any] | None:
     try:
-        config: dict[str, Any] = orjson.loads((folder / "config.json").read_bytes())
+        config: dict[str, Any] = orjson.loads(read_regular(folder / "config.json"))
     except (OSError, orjson.JSONDecodeError):
         return None
     return config

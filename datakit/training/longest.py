@@ -11,6 +11,7 @@ import orjson
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.pixels import TRAINER
 from datakit.core.qwen_models import chat_layout
+from datakit.core.regular_files import regular
 from datakit.core.tokens import TokenCounter
 
 _CANDIDATES = 16
@@ -25,7 +26,7 @@ def longest_row(build: BuildFolder, keys: dict[str, Any], token_px: int = 28) ->
     most = math.ceil(int(keys.get("image_max_pixels") or TRAINER.max_pixels) / token_px**2) + 2
     lines: list[tuple[int, bytes]] = []
     for name in str(keys["dataset"]).split(","):
-        with open(build.path / build.entries[name], "rb") as file:
+        with open(build.path / build.entries[name], "rb", opener=regular) as file:
             for line in file:  # one row a line, see emit.llamafactory
                 heap = heapq.heappush if len(lines) < _CANDIDATES else heapq.heappushpop
                 heap(lines, (len(line) + 4000 * line.count(b"<image>"), line))

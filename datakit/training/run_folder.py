@@ -11,6 +11,7 @@ import orjson
 from datakit.artifacts import names
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
+from datakit.core.regular_files import read_regular, read_regular_text
 
 CHECKPOINT_ENDS_WITH = "trainer_state.json"
 """transformers writes it last, after weights, optimizer and random state."""
@@ -79,7 +80,7 @@ class RunFolder:
         if not name:
             return None
         try:
-            settings: dict[str, Any] = orjson.loads((self.build.path / str(name)).read_bytes())
+            settings: dict[str, Any] = orjson.loads(read_regular(self.build.path / str(name)))
         except (OSError, orjson.JSONDecodeError) as error:
             raise UserError(
                 f"{names.TRAINING} names {name}, which cannot be read: {error}",
@@ -94,7 +95,7 @@ class RunFolder:
     def progress(self) -> dict[str, Any] | None:
         """The trainer's last account, such as {"current_steps": 4, "total_steps": 24, "loss": 0.5}."""
         try:
-            lines = (self.trained / "trainer_log.jsonl").read_bytes().splitlines()
+            lines = read_regular(self.trained / "trainer_log.jsonl").splitlines()
         except OSError:
             return None
         for line in reversed(lines):  # the very last one may be half-written
@@ -114,7 +115,7 @@ def has_weights(folder: Path) -> bool:
     if not weights.name.endswith("index.json"):
         return _whole(weights)
     try:
-        shards = set(orjson.loads(weights.read_bytes())["weight_map"].values())
+        shards = set(orjson.loads(read_regular(weights))["weight_map"].values())
     except (orjson.JSONDecodeError, KeyError):
         return False
     return all((folder / name).is_file() and _whole(folder / name) for name in shards)
@@ -132,14 +133,14 @@ def checkpoints(trained: Path) -> tuple[list[Path], list[Path]]:
 
 def _is_whole(checkpoint: Path) -> bool:
     try:
-        orjson.loads((checkpoint / CHECKPOINT_ENDS_WITH).read_bytes())
+        orjson.loads(read_regular(checkpoint / CHECKPOINT_ENDS_WITH))
     except (OSError, orjson.JSONDecodeError):
         return False
     if not has_weights(checkpoint):
         return False
     latest = checkpoint / "latest"  # DeepSpeed names its folder of optimizer states there, last of all
     states = [path for path in checkpoint.glob("global_step*") if path.is_dir()]
-    return not states or (latest.is_file() and (checkpoint / latest.read_text("utf-8").strip()).is_dir())
+    return not states or (latest.is_file() and (checkpoint / read_regular_text(latest).strip()).is_dir())
 
 
 def _whole(path: Path) -> bool:

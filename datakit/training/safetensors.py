@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from datakit.core.regular_files import regular
+
 _LONGEST_HEADER = 100 << 20
 """Bytes; the format's own bound."""
 
@@ -15,7 +17,7 @@ _LONGEST_HEADER = 100 << 20
 def header(path: Path) -> dict[str, Any] | None:
     """Tensor name -> {"dtype", "shape", "data_offsets"}; None for a file that is none or is cut short."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=regular) as file:
             start = file.read(8)
             if len(start) < 8:
                 return None
@@ -34,7 +36,7 @@ def data_bytes(path: Path) -> int | None:
     tensors = header(path)
     if tensors is None:
         return None
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular) as file:
         (length,) = struct.unpack("<Q", file.read(8))
     return 8 + int(length) + max((int(tensor["data_offsets"][1]) for tensor in tensors.values()), default=0)
 

@@ -11,6 +11,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.record import OFFLINE_WRITER, TRAIN
+from datakit.core.regular_files import read_regular_text
 from datakit.core.shrink import rung_words
 from datakit.pages.figures import collect, counts
 from datakit.verdict.seen import SHOWN, Seen, height
@@ -110,7 +111,7 @@ def _rendered(build: BuildFolder) -> set[str]:
         if current in visited or not path.is_file():
             continue
         visited.add(current)
-        tree = environment.parse(path.read_text("utf-8-sig"))
+        tree = environment.parse(read_regular_text(path, "utf-8-sig"))
         todo += [template for template in meta.find_referenced_templates(tree) if template is not None]
         outside = meta.find_undeclared_variables(tree)
         shown = [value for output in tree.find_all(nodes.Output) for value in output.nodes]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -18,7 +19,7 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.packed import PackedData
 from datakit.bundling.images import at_training_size
 from datakit.bundling.light import carried
-from datakit.bundling.pack import SUMS, bundle
+from datakit.bundling.pack import SUMS, _is_bundle, _Writer, bundle
 from datakit.cli import run
 from datakit.core.errors import UserError
 from datakit.core.pixels import TrainerLimits, trainer_size
@@ -198,3 +199,37 @@ def test_command_prints_what_it_packed(
     assert run(["bundle", str(make_build()), "-o", str(tmp_path / "a.tar"), "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
     assert (made["pictures"], made["starts_with"]) == (8, "screens-bundle")
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "a//x", "a\\..\\x", "./x", "a\x1bx", ""])
+def test_a_name_that_would_be_unpacked_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    with _Writer(tmp_path / "a.tar", "it") as writer, pytest.raises(UserError, match="cannot stand in"):
+        writer.add(name, b"")
+
+
+def _archive(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as tar:
+        for member, data in members:
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return path
+
+
+@pytest.mark.fault(
+    "An archive of somebody else's has links, devices or a thousandfold content",
+    "It is not taken for a bundle and not unpacked",
+    kind="bounds",
+)
+def test_archives_of_others_are_no_bundles_and_are_read_within_bounds(tmp_path: Path) -> None:
+    sums = (tarfile.TarInfo("it/SHA256SUMS"), b"0  x\n")
+    plain = (tarfile.TarInfo("it/x"), b"1")
+    assert _is_bundle(_archive(tmp_path / "fine.tar", plain, sums))
+    link = tarfile.TarInfo("it/x")
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    device = tarfile.TarInfo("it/x")
+    device.type = tarfile.CHRTYPE
+    assert not _is_bundle(_archive(tmp_path / "link.tar", (link, b""), sums))
+    assert not _is_bundle(_archive(tmp_path / "device.tar", (device, b""), sums))
+    assert not _is_bundle(_archive(tmp_path / "twice.tar", plain, plain, sums))
+    assert not _is_bundle(_archive(tmp_path / "outside.tar", (tarfile.TarInfo("../x"), b"1"), sums))
+    assert not _is_bundle(_archive(tmp_path / "bomb.tar.gz", (tarfile.TarInfo("it/x"), bytes(1 << 28)), sums))

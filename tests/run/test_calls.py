@@ -216,3 +216,18 @@ def test_ctrl_c_keeps_what_was_answered_and_says_nothing_odd(server: Loopback, m
     server.latency_s = 0.0
     build(load(path))
     assert server.count - sent <= 200 - sent + 8  # those in flight, and none that had been answered
+
+
+def test_a_build_from_the_store_says_what_its_answers_had_taken(make: Make, project: Path) -> None:
+    def answers() -> list[tuple[int, int, int]]:
+        report = json.loads((project / "build/calls/report.json").read_bytes())
+        return [
+            (step["answer_calls"], step["answer_tokens_in"], step["answer_tokens_out"])
+            for step in report["steps"]
+            if step["name"] == "annotate.reason"
+        ]
+
+    build(load(make(records=5)))
+    assert answers() == [(5, 500, 100), (5, 500, 100)]
+    build(load(project / "recipes/calls.yaml"), Options(force=True))
+    assert answers() == [(5, 500, 100), (5, 500, 100)]

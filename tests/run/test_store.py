@@ -18,6 +18,7 @@ from datakit.core.errors import UserError
 from datakit.core.files import FileDigests, stamp_of
 from datakit.core.outcome import Done, Rejected
 from datakit.run.cache import choose
+from datakit.run.patient_connection import PatientConnection
 from datakit.run.store import Store, store_folder
 
 JSON = st.recursive(
@@ -168,3 +169,16 @@ def test_inode_of_64_bits_is_held(tmp_path: Path) -> None:
     store.keep_digest("a", stamp, "f" * 64)
     assert store.known_digest("a", stamp) == "f" * 64
     assert store.known_digest("a", (3, 5, 2, 7)) is None
+
+
+def test_a_full_disk_is_told_as_one_where_the_store_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(PatientConnection):
+        def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
+            self.execute("PRAGMA max_page_count=1")  # SQLite's own way to have no room
+            return super().executescript(sql_script)
+
+    monkeypatch.setattr("datakit.run.store.PatientConnection", Full)
+    with pytest.raises(UserError, match=r"disk is full\n  Free some space there"):
+        Store(tmp_path)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from datakit.core.call_stats import CallStats
 from datakit.core.errors import StopProvider
+from datakit.core.regular_files import regular
 from datakit.core.scripts import shell_words
 from datakit.llm._faults import Fault
 from datakit.llm.batch import files as batch_files
@@ -175,7 +176,7 @@ class ManualBackend:
 def _is_whole(path: Path) -> bool:
     """Whether a file of answers is there and ends with a whole line; else it is still being written."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=regular) as file:
             file.seek(-1, 2)
             return file.read(1) == b"\n"
     except OSError:  # not there, or empty

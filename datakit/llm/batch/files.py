@@ -13,6 +13,7 @@ import orjson
 from datakit.core.files import FileDigests
 from datakit.core.image import ImageProblem
 from datakit.core.record import digest
+from datakit.core.regular_files import regular
 from datakit.llm import chat_answer
 from datakit.llm._dialect import Dialect
 from datakit.llm._faults import Fault
@@ -140,7 +141,7 @@ def read(provider: Provider, *paths: Path) -> Iterator[tuple[str, Answer | Fault
     for path in paths:
         if not path.exists():
             continue
-        with open(path, "rb") as lines:
+        with open(path, "rb", opener=regular) as lines:
             for text in lines:
                 value = _value(text)
                 if isinstance(value, dict) and isinstance(value.get("custom_id"), str):

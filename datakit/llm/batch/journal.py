@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from datakit.core.file_locks import taken, waited_for
 from datakit.core.private_files import private_folder
+from datakit.core.regular_files import read_regular
 
 _FORGET_S = 30 * 86_400
 """Providers keep what a batch answered for so long (OpenAI: 30 days)."""
@@ -195,6 +196,6 @@ def _remove_unsent(folder: Path) -> None:
 
 def _state(folder: Path) -> State | None:
     try:
-        return State.model_validate_json((folder / "state.json").read_bytes())
+        return State.model_validate_json(read_regular(folder / "state.json"))
     except (OSError, ValidationError):
         return None  # killed before it was written: nothing of it was sent

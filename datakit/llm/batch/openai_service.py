@@ -12,6 +12,7 @@ import orjson
 
 from datakit.core.credentials import Mask
 from datakit.core.errors import StopProvider
+from datakit.core.regular_files import regular
 from datakit.llm._endpoint import Endpoint
 from datakit.llm._faults import Fault
 
@@ -50,7 +51,7 @@ class BatchService:
         """The id of the uploaded file."""
 
         async def go() -> str:
-            with open(path, "rb") as file:
+            with open(path, "rb", opener=regular) as file:
                 return (await self._face.files.create(file=file, purpose="batch")).id
 
         return await self._safely(go)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import signal
 import socket
 import subprocess
 import sys
@@ -147,12 +148,23 @@ class ProcessExecutor:
                 )
             job = child.jobs.popleft()
             if job.key in self._crashed:
-                detail = f"a worker died twice on this record (exit code {code})"
-                yield job.key, Retry("worker_crashed", detail)
+                yield job.key, Retry("worker_crashed", _last_words(job, code))
             else:
                 self._crashed.add(job.key)
                 self._again.append(job)
         self._again.extend(child.jobs)
+
+
+def _last_words(job: Job, code: int) -> str:
+    """What a worker's end says of the record that it died on."""
+    names = ", ".join(map(str, job.row.get("images") or ()))
+    on = f" ({names})" if names else ""
+    if code == -signal.SIGKILL:
+        return (
+            f"a worker was killed twice on this record{on}: the system does that when memory runs out; free "
+            "some, set `run.workers` lower, or make its pictures smaller"
+        )
+    return f"a worker died twice on this record{on} (exit code {code})"
 
 
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")

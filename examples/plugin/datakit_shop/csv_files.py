@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from datakit.core.spreadsheets import text_cell
 from datakit.core.step_context import StepContext
 from datakit.emitting import PLACED, SPLITS, Artifact, Emitter, FinalRecords, record_batches, split_keys
 
@@ -35,5 +36,7 @@ class CsvFiles(Emitter):
     def _file(self, path: Path, rows: list[Row]) -> Artifact:
         with open(path, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, delimiter=self.delimiter)
-            writer.writerows([("id", "label", "copies"), *rows])
+            writer.writerow(("id", "label", "copies"))
+            for id_, label, copies in rows:
+                writer.writerow((text_cell(id_), label and text_cell(label), copies))
         return Artifact(path=path.name, kind="data", records=len(rows))
