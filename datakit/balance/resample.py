@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from pydantic import Field, model_validator
 
+from datakit.core.class_column import class_of
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.outcome import Table
 from datakit.core.record import digest
@@ -99,9 +100,8 @@ class Resample(TableTransform):
         mine = pl.col("split") == self.split
         if "set" in columns:
             mine &= pl.col("set").fill_null("") == ""
-        return (
-            frame.filter(mine).select("id", **{"class": pl.col(self.by).cast(pl.String)}).sort("id").collect()
-        )
+        classes = class_of(frame, self.by, "by")
+        return frame.filter(mine).select("id", **{"class": classes}).sort("id").collect()
 
     def _check_counts(self, sizes: dict[str, int]) -> None:
         for name in self.counts or {}:

@@ -146,9 +146,9 @@ def _labels_text(value: Any, language: Language, labels: LabelSet | None) -> str
     """Several labels in the order of the label file, each once."""
     between = BETWEEN[language]
     parts = (
-        _split(value, between, labels)
-        if isinstance(value, str)
-        else [str(part) for part in value if part is not None]
+        [str(part) for part in value if part is not None]
+        if isinstance(value, list | tuple | set | frozenset)
+        else _split(str(value), between, labels)
     )
     names: dict[str, None] = {}
     for part in filter(None, parts):

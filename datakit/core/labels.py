@@ -205,8 +205,7 @@ _FIELDS = ("name", "description", "aliases", "confusable_with")
 
 
 def _label(row: Any, number: int, faults: list[str]) -> Label | None:
-    if isinstance(row, str):
-        return Label(row)
+    row = {"name": row} if isinstance(row, str) else row
     if not isinstance(row, dict | list | None):
         faults.append(f"label {number} has no `name`: {row} is no text; put it in quotes")
         return None

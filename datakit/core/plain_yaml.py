@@ -43,6 +43,7 @@ _OWN = {
 """Scalars that ruamel.yaml takes for a truth value (`y`) or a number (`1e5`) and PyYAML for a text."""
 
 
+_HALF = re.compile("[\ud800-\udfff]")
 MAX_CHARS = 2_000_000
 """Of a file; 50,000 characters take a tenth of a second or more."""
 MAX_DEPTH = 100
@@ -295,6 +296,16 @@ class _Constructor(SafeConstructor):
         with warnings.catch_warnings(action="ignore", category=MantissaNoDotYAML1_1Warning):
             return super().construct_yaml_float(node)
 
+    def construct_yaml_str(self, node: Any) -> Any:
+        r"""A text. `"\ud83d\ude42"`, as JSON writes what lies beyond 16 bits, is one character."""
+        text = super().construct_yaml_str(node)
+        if not _HALF.search(text):
+            return text
+        try:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise _fault("half of a surrogate pair, which is no character", node.start_mark) from None
+
     def construct_yaml_timestamp(self, node: Any, values: Any = None) -> Any:
         """Microseconds are cut, not rounded."""
         match = self.timestamp_regexp.match(node.value)
@@ -304,6 +315,7 @@ class _Constructor(SafeConstructor):
 
 
 _Constructor.add_default_constructor("float")
+_Constructor.add_default_constructor("str")
 _Constructor.add_default_constructor("timestamp")
 
 

@@ -9,6 +9,7 @@ import polars as pl
 from pydantic import Field
 
 from datakit.core.chat_columns import chat_columns
+from datakit.core.class_column import class_of
 from datakit.core.compared import compared
 from datakit.core.files import FileDigests
 from datakit.core.groups import Numbers, shared_values
@@ -145,7 +146,7 @@ class Split(TableTransform):
         """Names of the classes in order, and each record's class as a number."""
         if self.stratify is None:
             return ["all records"], np.zeros(small.height, dtype=np.int64)
-        column = small[self.stratify].cast(pl.String)
+        column = small.select(class_of(small, self.stratify, "stratify")).to_series()
         names = column.drop_nulls().unique().sort().to_list()
         numbers = {name: number for number, name in enumerate(names)}
         coded = column.replace_strict(numbers, default=UNCLASSED, return_dtype=pl.Int64)

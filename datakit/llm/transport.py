@@ -65,4 +65,5 @@ def picture_tokens(provider: Provider, path: str) -> int:
         return 0
     pixels = provider.settings.max_image_pixels
     scale = min(1.0, (pixels / (header.width * header.height)) ** 0.5)
-    return provider.image_tokens(round(header.width * scale), round(header.height * scale))
+    wide, high = max(1, round(header.width * scale)), max(1, round(header.height * scale))
+    return provider.image_tokens(wide, high)

@@ -87,7 +87,7 @@ def _entry(index: Path, name: str, raw: dict[str, Any]) -> Entry:
             f"{index}: `{name}` has the formatting {formatting!r}",
             remedy=f"Known: {', '.join(FORMATTINGS)}.",
         )
-    columns = raw.get("columns")
+    columns, own_tags = (_names(index, name, raw, key) for key in ("columns", "tags"))
     mapping = {key: value for key, value in (columns or {}).items() if value}
     file = _file(index, name, raw, mapping)
     # the trainer sets every column that `columns` does not name to none, so its defaults hold only without it
@@ -95,7 +95,7 @@ def _entry(index: Path, name: str, raw: dict[str, Any]) -> Entry:
     if columns is not None:
         names = (mapping.get(key) for key in ("prompt", "query", "response", "system", "history"))
         alpaca = AlpacaColumns(*names)
-    tags = {**TAGS, **(_OPENAI if formatting == "openai" else {}), **(raw.get("tags") or {})}
+    tags = {**TAGS, **(_OPENAI if formatting == "openai" else {}), **(own_tags or {})}
     return Entry(
         name=name,
         file=file,
@@ -108,10 +108,25 @@ def _entry(index: Path, name: str, raw: dict[str, Any]) -> Entry:
         role_key=tags["role_tag"],
         content_key=tags["content_tag"],
         roles={
-            tags[f"{role}_tag"]: "function_call" if role == "function" else role
+            spelling: "function_call" if role == "function" else role
             for role in ("user", "assistant", "observation", "function", "system")
+            if (spelling := tags[f"{role}_tag"])  # null: no turn has that role
         },
     )
+
+
+def _names(index: Path, name: str, raw: dict[str, Any], key: str) -> dict[str, Any] | None:
+    """A mapping of the entry to names in the file; None where it has none. Raises UserError for another."""
+    value = raw.get(key)
+    if value is None:
+        return None
+    remedy = f'Write them as texts: "{key}": {{"…": "…"}}.'
+    if not isinstance(value, dict):
+        raise UserError(f"{index}: `{key}` of `{name}` is {value!r}, not an object", remedy=remedy)
+    odd = next((inner for inner in value if value[inner] and not isinstance(value[inner], str)), None)
+    if odd is not None:
+        raise UserError(f"{index}: `{odd}` of `{name}` is {value[odd]!r}, not a name", remedy=remedy)
+    return {inner: text or None for inner, text in value.items()}
 
 
 def _file(index: Path, name: str, raw: dict[str, Any], mapping: dict[str, str]) -> Path:

@@ -44,7 +44,10 @@ def _set(data: dict[str, Any], key: str, value: Any, text: str) -> None:
         if inner is None:
             inner = target[part] = {}
         if not isinstance(inner, dict):
-            raise UserError(f"--set {text!r}: `{part}` is not a mapping")
+            raise UserError(
+                f"--set {text!r}: `{part}` is not a mapping",
+                remedy=f"Make it one in the recipe, or replace it as a whole: --set {part}=…",
+            )
         target = inner
     target[parts[0]] = value
 
@@ -58,10 +61,14 @@ def _step_parameters(data: dict[str, Any], key: str) -> tuple[dict[str, Any], li
     steps = _steps(data)
     matches = [(rows, index) for name, rows, index in steps if name == step_name]
     if not matches:
-        hint = did_you_mean(step_name, [name for name, *_ in steps])
+        names = list(dict.fromkeys(name for name, *_ in steps))
+        hint = did_you_mean(step_name, names) or f"It has {', '.join(names) or 'none'}."
         raise UserError(f"--set {key}: no step `{step_name}` in the recipe", remedy=hint)
-    if nth and not (nth.isdigit() and 1 <= int(nth) <= len(matches)):
-        raise UserError(f"--set {key}: there are {len(matches)} steps `{step_name}`")
+    if nth and not (nth.isdecimal() and 1 <= int(nth) <= len(matches)):
+        raise UserError(
+            f"--set {key}: there are {len(matches)} steps `{step_name}`",
+            remedy=f"Say which: {step_name}#1.…",
+        )
     if len(matches) > 1 and not nth:
         raise UserError(
             f"--set {key}: {len(matches)} steps are called `{step_name}`",
@@ -75,7 +82,10 @@ def _step_parameters(data: dict[str, Any], key: str) -> tuple[dict[str, Any], li
     if row[name] is None:
         row[name] = {}
     if not isinstance(row[name], dict):
-        raise UserError(f"--set {key}: the parameters of `{name}` are not a mapping")
+        raise UserError(
+            f"--set {key}: the parameters of `{name}` are not a mapping",
+            remedy=f"Write them as `{name}: {{…}}` in the recipe.",
+        )
     return row[name], parts[2:]
 
 

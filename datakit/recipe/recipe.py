@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from datakit.core.credentials import FRAGMENT, credentials, masked
 from datakit.core.errors import RecipeErrors, UserError, did_you_mean
-from datakit.core.labels import LabelSet, load_labels
+from datakit.core.labels import LabelSet, load_labels, shown
 from datakit.core.parameters import describe_fault, validated, with_text_keys
 from datakit.core.plain_yaml import Key, dump
 from datakit.core.qwen_models import chat_layout
@@ -30,6 +30,20 @@ from datakit.recipe.yaml_file import YamlFile, load_yaml
 
 VERSION = 1
 TOP = ("version", "name", "seed", "labels", "llm", "steps", "emit", "train", "serve", "run")
+
+_PATHS = {"path", "labels", "image_root", "image_base", "template", "prompt", "answer", "referee"}
+_PATHS |= {"model", "store", "deepspeed", "det_folder", "rec_folder"}
+"""Keys whose texts are looked for as files or folders."""
+
+
+def _owner(place: Key) -> str | int:
+    """The key that a value stands under, itself or in a list."""
+    return place[-2] if len(place) > 1 and isinstance(place[-1], int) else place[-1]
+
+
+def _is_too_long(path: str) -> bool:
+    """Whether no common file system has such a path (Linux: 255 bytes a name, 4,096 in all)."""
+    return len(path.encode()) > 4000 or any(len(part.encode()) > 255 for part in path.split("/"))
 
 
 @dataclass(frozen=True)
@@ -139,6 +153,10 @@ class _Checker:
             raise RecipeErrors([UserError("a recipe is a mapping with `steps:`", where=self.file.where(()))])
         data = self.file.data
         self._credentials(data, credentials(), ())
+        before = len(self.errors)
+        self._texts(data, ())
+        if len(self.errors) > before:
+            raise RecipeErrors(self.errors)  # what follows looks for files of these names
         self._top(data)
         steps = self._steps(data.get("steps"), "steps")
         emitters = self._steps(data.get("emit"), "emit")
@@ -193,6 +211,18 @@ class _Checker:
                 if len(secret) >= FRAGMENT and not secret.isalpha() and secret in value:
                     what = f"the value of the environment variable {variable} stands here"
                     self._fault(key, what, "Take it out: a recipe is part of the build and of its card.")
+
+    def _texts(self, value: Any, key: Key) -> None:
+        """No name, path or command can hold a NUL, and no path is longer than the system takes."""
+        items = list(enumerate(value)) if isinstance(value, list) else []
+        pairs: list[tuple[Any, Any]] = list(value.items()) if isinstance(value, dict) else items
+        for name, inner in pairs:
+            place = (*key, name)
+            self._texts(inner, place)
+            if any(isinstance(text, str) and "\0" in text for text in (name, inner)):
+                self._fault(place, "a NUL character (\\0) stands here", "Take it out.")
+            elif isinstance(inner, str) and _owner(place) in _PATHS and _is_too_long(inner):
+                self._fault(place, f"no path is so long: {len(inner):,} characters", "Shorten it.")
 
     def _top(self, data: dict[str, Any]) -> None:
         for key in data:
@@ -266,10 +296,15 @@ class _Checker:
             self._fault(("labels",), "`labels:` must be the path of a label file")
             return None
         try:
-            return load_labels((self.file.path.parent / value).resolve())
+            labels = load_labels((self.file.path.parent / value).resolve())
         except UserError as error:
             self._fault(("labels",), error.message, error.remedy)
             return None
+        for name in labels.names:
+            if len(name.strip().splitlines()) > 1:
+                what = f"the label `{shown(name)}` of {labels.path} has more than one line"
+                self._fault(("labels",), what, "An answer states a label on one line: write it on one.")
+        return labels
 
     def _order(self, steps: list[Step], emitters: list[Step]) -> None:
         for step in steps:

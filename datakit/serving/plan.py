@@ -229,7 +229,7 @@ def _working_bytes(model: QwenModel, demand: Requirements, settings: ServeSettin
 
 
 def _check_parallel(model: QwenModel, parallel: int) -> None:
-    fits = [count for count in range(1, max(parallel, 2) + 1) if splits(model, count)]
+    fits = [count for count in range(1, min(max(parallel, 2), model.heads) + 1) if splits(model, count)]
     if parallel not in fits:
         raise UserError(
             f"{model.name} has {model.heads} attention heads, {model.kv_heads} key-value heads and "

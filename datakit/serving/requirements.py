@@ -18,6 +18,7 @@ from datakit.core.image import ImageProblem, read_header
 from datakit.core.pixels import (
     FAMILIES,
     FRAME_TOKENS,
+    MAX_ASPECT,
     Family,
     TrainerLimits,
     image_tokens,
@@ -197,7 +198,13 @@ class _Longest:
                     f"a picture of the build cannot be read: {problem.detail}", remedy="Build again."
                 ) from problem
             self.sizes[path] = (header.width, header.height)
-        return image_tokens(*self.sizes[path], self.family, self.trainer) + FRAME_TOKENS
+        try:
+            return image_tokens(*self.sizes[path], self.family, self.trainer) + FRAME_TOKENS
+        except ValueError as error:
+            raise UserError(
+                f"{path}: {error}, so the trainer stops at it",
+                remedy="Raise `train.image_max_pixels`, or cut it.",
+            ) from None
 
 
 def _same(size: Size, family: Family, served: Family, trainer: TrainerLimits) -> bool:
@@ -207,6 +214,9 @@ def _same(size: Size, family: Family, served: Family, trainer: TrainerLimits) ->
 
 
 def _same_untreated(size: Size, family: Family, served: Family, trainer: TrainerLimits) -> bool:
+    """The same for the picture as it is. One that is longer than the server takes is another to it."""
+    if max(size) > MAX_ASPECT * min(size):
+        return False
     return image_tokens(*size, served, None) == image_tokens(*size, family, trainer)
 
 

@@ -110,6 +110,33 @@ def test_missing_split_says_what_to_put_before() -> None:
         resample(frame)
 
 
+@pytest.mark.fault(
+    "classes are asked of a column of lists",
+    "refused before a record is read or paid for",
+    kind="bounds",
+)
+@pytest.mark.parametrize(
+    ("dtype", "words"),
+    [
+        (pl.List(pl.String), "lists"),
+        (pl.List(pl.Struct({"text": pl.String})), "lists"),
+        (pl.Struct({"a": pl.Int64}), "groups of values"),
+        (pl.Binary, "bytes"),
+    ],
+)
+def test_column_of_no_single_values_is_refused_before_a_record_is_read(dtype: Any, words: str) -> None:
+    empty = pl.DataFrame(schema={"id": pl.String, "split": pl.String, "odd": dtype})
+    with pytest.raises(UserError, match=f"`by` names the column `odd`, which holds {words}"):
+        resample(empty, by="odd")
+
+
+@pytest.mark.parametrize("values", [[1, 1, 2], [0.5, 0.5, 1e300], [True, False, None]])
+def test_numbers_and_truth_values_are_classes(values: list[Any]) -> None:
+    frame = records({"a": 3}).with_columns(odd=pl.Series(values))
+    kept, rejects, _ = resample(frame, by="odd", strategy="uniform")
+    assert (kept.height, rejects.height) == (3, 0)
+
+
 def test_count_for_an_unknown_class_suggests_the_nearest() -> None:
     with pytest.raises(UserError, match="Did you mean `refund`"):
         resample(records({"refund": 3, "cart": 4}), strategy="explicit", counts={"refnd": 5})

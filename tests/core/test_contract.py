@@ -329,6 +329,17 @@ def values_of(*names: str) -> tuple[Any, ...]:
     return tuple(Label(name) for name in names)
 
 
+@pytest.mark.parametrize("value", [3, 2.5, True, {"a": 1}])
+def test_a_value_that_is_no_list_of_labels_is_taken_for_its_text(value: object) -> None:
+    contract = AnswerContract.of("multi_label")
+    assert contract.write({"labels": value}) == (str(value),)
+    labels = LabelSet(values_of("A"))
+    rejected = contract.write({"labels": value}, labels)
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason == "label_unknown"
+    assert contract.reward("A", value, labels)["accuracy"] == 0.0
+
+
 def test_reward_functions_of_the_documentation_run() -> None:
     """The two snippets in `reward` are what TRL and EasyR1 call."""
     doc = inspect.getdoc(AnswerContract.reward) or ""

@@ -53,6 +53,19 @@ def test_every_fault_of_a_label_file_is_named_at_once(tmp_path: Path) -> None:
         assert part in text
 
 
+@pytest.mark.fault(
+    "a label file holds a blank name",
+    "refused with its place",
+    kind="bounds",
+)
+@pytest.mark.parametrize("blank", ['""', '" "', "{name: ''}", "3", "null"])
+def test_a_label_without_a_name_is_refused_in_every_form(blank: str, tmp_path: Path) -> None:
+    path = tmp_path / "labels.yaml"
+    path.write_text(f"labels: [a, {blank}]\n", "utf-8")
+    with pytest.raises(UserError, match="label 2 has no `name`"):
+        load_labels(path)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "gb18030"])
 @pytest.mark.parametrize(
     "text", ["labels: [购物车页面, 订单, 退货页面]\n", '{"labels": ["购物车页面", "订单", "退货页面"]}\n']

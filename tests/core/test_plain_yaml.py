@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
 from collections.abc import Iterator
@@ -141,6 +142,9 @@ def test_documents_are_read_as_the_trainer_reads_them(text: str) -> None:
         ("a: x\x07y", (1, None), "character #x0007 cannot stand in a text file"),
         ("a\nb: \x00", (2, None), "character #x0000 cannot stand in a text file"),
         ("[" * 5000, (1, 101), "nested too deeply"),
+        (r'a: "x\ud83d"', (1, 4), "half of a surrogate pair"),
+        (r'a: ["x", "\ude42\ud83d"]', (1, 10), "half of a surrogate pair"),
+        (r'"\udc00": 1', (1, 1), "half of a surrogate pair"),
     ],
 )
 def test_what_is_no_yaml_has_its_place_and_cause(
@@ -151,6 +155,11 @@ def test_what_is_no_yaml_has_its_place_and_cause(
     assert (caught.value.line, caught.value.column) == place
     assert words in caught.value.problem
     assert caught.value.at("a.yaml") == ":".join(map(str, ("a.yaml", *filter(None, place))))
+
+
+def test_pairs_of_surrogates_as_json_writes_them_are_one_character() -> None:
+    document = {"购物🛒": ["🙂", {"🙂": "a🙂"}]}
+    assert parse(json.dumps(document)) == document
 
 
 CHARS = st.characters(

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from datakit.core.errors import UserError
 from datakit.core.step_context import StepContext
 from datakit.curate.split import Split
 from datakit.recipe.recipe import load_recipe
@@ -402,3 +403,9 @@ def test_general_records_stay_in_training_and_count_for_no_share() -> None:
     sides, notes = split(frame, val=0.5, stratify=None)
     assert sides.filter(set="general")["split"].unique().to_list() == ["train"]
     assert notes["val"] == sides.filter(split="val").height == 10
+
+
+def test_classes_in_a_column_of_lists_are_refused_before_a_record_is_read() -> None:
+    empty = records([], ocr=[]).with_columns(ocr=pl.Series([], dtype=pl.List(pl.Struct({"text": pl.String}))))
+    with pytest.raises(UserError, match="`stratify` names the column `ocr`, which holds lists"):
+        split(empty, stratify="ocr")

@@ -96,6 +96,11 @@ def test_rows_at_which_the_trainer_would_stop_are_rejected(tmp_path: Path, read:
     }
 
 
+@pytest.mark.fault(
+    "columns or tags of a dataset_info.json are no names",
+    "refused with the entry and the value",
+    kind="bounds",
+)
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
@@ -104,6 +109,12 @@ def test_rows_at_which_the_trainer_would_stop_are_rejected(tmp_path: Path, read:
         ({"formatting": "odd"}, "Known: alpaca, sharegpt, openai"),
         ({"formatting": "sharegpt", "columns": {"messages": "talk"}}, "no column `talk`"),
         ({"file_name": "gone.json"}, r"gone\.json does not exist"),
+        ({"columns": ["messages"]}, "`columns` of `mine` is .*, not an object"),
+        ({"columns": {"messages": 3}}, "`messages` of `mine` is 3, not a name"),
+        ({"formatting": "sharegpt", "tags": "role"}, "`tags` of `mine` is 'role', not an object"),
+        ({"formatting": "sharegpt", "tags": {"user_tag": True}}, "`user_tag` of `mine` is True"),
+        ({"formatting": "sharegpt", "tags": {"role_tag": ["role"]}}, "`role_tag` of `mine`"),
+        ({"formatting": ["sharegpt"]}, "Known: alpaca, sharegpt, openai"),
     ],
 )
 def test_entries_that_records_cannot_hold_are_errors(
@@ -112,6 +123,20 @@ def test_entries_that_records_cannot_hold_are_errors(
     write(tmp_path, [{"messages": TURNS, "images": ["1.jpg"]}], entry)
     with pytest.raises(UserError, match=words):
         read("read.llamafactory", path=".", dataset="mine")
+
+
+def test_a_role_without_a_tag_is_that_of_no_turn(tmp_path: Path, read: Any) -> None:
+    entry = {
+        "formatting": "sharegpt",
+        "columns": {"messages": "talk", "images": "pics"},
+        "tags": {**TAGS, "observation_tag": None, "function_tag": ""},
+    }
+    tool = [TURNS[0], {"role": "tool", "content": "{}"}, TURNS[1]]
+    rows = [{"id": name, "talk": talk, "pics": ["1.jpg"]} for name, talk in (("a", TURNS), ("b", tool))]
+    write(tmp_path, rows, entry)
+    got = read("read.llamafactory", path=".", dataset="mine")
+    assert got.column("id") == ["a"]
+    assert got.reasons == {"b": "messages_format"}
 
 
 def test_a_missing_index_a_broken_one_and_an_unknown_set_are_errors(tmp_path: Path, read: Any) -> None:

@@ -71,10 +71,13 @@ def test_later_overrides_win() -> None:
         ("seed=!!python/name:os.system", "the value is not YAML"),
         ("steps.0.path=x", "`steps` is not a mapping"),
         ("name.first=x", "`name` is not a mapping"),
+        ("name.first=x", "replace it as a whole: --set name=…"),
+        ("qqq.zzz.x=1", "It has read.jsonl, "),
         ("annotate.orc.engine=x", "Did you mean `annotate.ocr`?"),
         ("emit.llamafactori.images=x", "Did you mean `emit.llamafactory`?"),
         ("read.jsonl.path=x", "Say which: read.jsonl#1"),
         ("read.jsonl#3.path=x", "there are 2 steps `read.jsonl`"),
+        ("read.jsonl#².path=x", "Say which: read.jsonl#1"),
         ("read.jsonl#x.path=x", "there are 2 steps `read.jsonl`"),
     ],
 )

@@ -115,6 +115,14 @@ def test_all_errors_come_at_once_sorted_by_line(fault: Fault) -> None:
         ("steps:\n  - emit.llamafactory\n", ":2:5", "`emit.llamafactory` belongs under `emit:`"),
         ("emit:\n  - guard.image\n", ":2:5", "`guard.image` belongs under `steps:`"),
         ("labels: [a]\n", ":1:1", "must be the path of a label file"),
+        (f"labels: {'x' * 300}\n", ":1:1", "no path is so long: 300 characters"),
+        (f"steps:\n  - read.csv: {{path: {'图' * 90}}}\n", ":2:16", "no path is so long: 90 characters"),
+        (f"steps:\n  - render.chat: {{prompt: [a.j2, {'a/' * 2500}b]}}\n", ":2:34", "no path is so long"),
+        (f"train: {{model: ./{'x' * 300}}}\n", ":1:9", "no path is so long"),
+        ('labels: "a\\0"\n', ":1:1", "a NUL character (\\0) stands here"),
+        ('steps:\n  - read.csv: {path: x, drop: [a, "\\0"]}\n', ":2:35", "a NUL character"),
+        ('run:\n  "\\0": 1\n', ":2:3", "a NUL character"),
+        ('steps:\n  - "read.csv\\0"\n', ":2:5", "a NUL character"),
     ],
 )
 def test_bad_recipe_names_place_and_cause(fault: Fault, text: str, place: str, words: str) -> None:
@@ -177,6 +185,25 @@ def test_faults_of_the_label_file_come_with_those_of_the_recipe(fault: Fault, pr
     assert "recipes/r.yaml:3:1" in text
     assert "`狗` names both 猫 and 狗" in text
     assert "unknown field `colour`" in text
+
+
+def test_long_texts_that_are_no_paths_are_taken(fault: Fault) -> None:
+    chat = f"render.chat: {{prompt: a.j2, answer: {{form: label_only, instruction: {'话' * 300}}}}}"
+    assert "so long" not in fault(f"steps:\n  - {chat}\n")
+
+
+@pytest.mark.fault(
+    "a label's name has two lines, so that no answer could state it",
+    "refused with what to do",
+    kind="bounds",
+)
+def test_label_of_two_lines_is_refused_because_no_answer_could_state_it(fault: Fault, project: Path) -> None:
+    text = GOOD.replace("labels.yaml", "../labels.yaml")
+    (project / "labels.yaml").write_text('labels: [a, "b\\nc", "d\\u2028e", "f\\n"]\n', "utf-8")
+    message = fault(text)
+    assert message.count("has more than one line") == 2
+    assert "the label `b\\u000ac` of" in message
+    assert "recipes/r.yaml:2:1" in message
 
 
 def test_first_step_is_only_blamed_when_it_is_the_first(fault: Fault) -> None:

@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
 from datakit.core.pixels import FAMILIES, TRAINER, TrainerLimits, image_tokens, trainer_size
+from datakit.library import build
+from datakit.run.build import BuildFailed, BuildResult
 from datakit.serving.plan import ServingPlan, gpu_memory, longest_context
 from datakit.serving.requirements import requirements_of, served_family
 from datakit.serving.settings import ServeSettings
@@ -54,6 +57,16 @@ def test_heads_that_do_not_divide_are_refused_with_what_does() -> None:
     with pytest.raises(UserError, match=r"28 attention heads.*over 3 GPUs") as error:
         planned(ServeSettings(gpus=3))
     assert "1 or 2" in error.value.remedy
+
+
+@pytest.mark.fault(
+    "a recipe asks for 1,000,000,000,000 GPUs",
+    "refused at once",
+    kind="bounds",
+)
+def test_so_many_gpus_that_nobody_has_them_are_refused_at_once() -> None:
+    with pytest.raises(UserError, match="cannot be split over 1000000000000 GPUs"):
+        planned(ServeSettings(gpus=10**12))
 
 
 def test_too_small_a_gpu_is_refused_with_figures_and_what_helps() -> None:
@@ -138,6 +151,38 @@ def test_build_holds_a_script_that_bash_reads_and_a_plan(small: Path) -> None:
     plan = json.loads((small / "serve.json").read_text())
     assert plan["name"] == "small"
     assert plan["memory"]["longest_context"] > plan["max_model_len"]
+
+
+def _built(folder: Path, size: tuple[int, int], most: int) -> BuildResult:
+    """A build of one picture of this size, with a serving plan."""
+    (folder / "recipes").mkdir()
+    (folder / "templates").mkdir()
+    (folder / "templates" / "ask.j2").write_text("<image>What?", "utf-8")
+    Image.new("RGB", size).save(folder / "1.png")
+    (folder / "rows.jsonl").write_text('{"id": "r1", "image": "1.png", "label": "a"}\n', "utf-8")
+    recipe = folder / "recipes" / "long.yaml"
+    recipe.write_text(
+        "steps:\n- read.jsonl: {path: ../rows.jsonl}\n- render.chat: {prompt: ask.j2, answer: label_only}\n"
+        f"emit: [llamafactory]\ntrain: {{model: Qwen/Qwen2.5-VL-7B-Instruct, image_max_pixels: {most}}}\n"
+        "serve: {gpu_memory_gb: 80}\n",
+        "utf-8",
+    )
+    return build(recipe, card=False)
+
+
+def test_a_picture_longer_than_a_server_takes_must_be_resized_by_the_client(tmp_path: Path) -> None:
+    demand = requirements_of(BuildFolder.open(_built(tmp_path, (500, 2), 50_176).folder), SEVEN)
+    assert (demand.sizes, demand.untreated, demand.mismatches) == (1, 1, ())
+
+
+@pytest.mark.fault(
+    "a picture shrinks to nothing under the limit of the training",
+    "the build fails with its place",
+    kind="bounds",
+)
+def test_a_picture_that_shrinks_to_nothing_is_told_by_the_check_and_no_traceback(tmp_path: Path) -> None:
+    with pytest.raises(BuildFailed, match="A picture shrinks to nothing"):
+        _built(tmp_path, (3000, 1), 784)
 
 
 def test_folder_without_data_is_no_build(tmp_path: Path) -> None:
