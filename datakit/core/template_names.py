@@ -8,7 +8,12 @@ from jinja2 import meta, nodes
 
 _INNER = (nodes.For, nodes.Macro, nodes.CallBlock, nodes.FilterBlock, nodes.With, nodes.Block, nodes.Scope)
 """What has names of its own, which end with it."""
-_FIRST = {nodes.Assign: "node", nodes.AssignBlock: "body", nodes.For: "iter", nodes.With: "values"}
+_FIRST: dict[type[nodes.Node], str] = {
+    nodes.Assign: "node",
+    nodes.AssignBlock: "body",
+    nodes.For: "iter",
+    nodes.With: "values",
+}
 """The field that is gone through before those that set names."""
 
 
