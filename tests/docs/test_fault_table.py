@@ -19,7 +19,7 @@ GOOD = '@pytest.mark.fault("a key leaks", "it is masked", kind="secrets")\n'
 
 
 def written(tmp_path: Path, text: str) -> Path:
-    """a folder of tests with one file."""
+    """A folder of tests with one file."""
     folder = tmp_path / "tests"
     folder.mkdir()
     (folder / "test_it.py").write_text(text, "utf-8")
@@ -27,7 +27,7 @@ def written(tmp_path: Path, text: str) -> Path:
 
 
 def slug(heading: str) -> str:
-    """the fragment that GitHub and the site make of a heading."""
+    """The fragment that GitHub and the site make of a heading."""
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
