@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -69,6 +70,8 @@ def why_calls(lookup: Lookup, context: StepContext, earlier: Earlier | None) -> 
         reasons.append("new step")
     else:
         changes = list(_setting_changes(lookup, before, context))
+        if _asks_of_other_labels(lookup, earlier.manifest, context):
+            changes.append("the label file was edited")
         reasons += changes or _input_changes(lookup, before, earlier)
     if lookup.open:
         reasons.append(f"{lookup.open:,} wait for an earlier step's result")
@@ -85,6 +88,13 @@ def _setting_changes(lookup: Lookup, before: Mapping[str, Any], context: StepCon
     for name in transform.templates():
         if before["templates"].get(name, context.templates.digest(name)) != context.templates.digest(name):
             yield f"template {name} edited"
+
+
+def _asks_of_other_labels(lookup: Lookup, manifest: Manifest, context: StepContext) -> bool:
+    """Whether a template of the step names the labels, which are others than in the last build."""
+    before, now = manifest.labels, context.labels.digest if context.labels else ""
+    names = {name for file in lookup.step.transform.templates() for name in context.templates.variables(file)}
+    return bool(before) and before != now and any(name.startswith("label") for name in names)
 
 
 def _input_changes(lookup: Lookup, before: Mapping[str, Any], earlier: Earlier) -> list[str]:
@@ -117,7 +127,13 @@ def _edited_columns(edited: pl.DataFrame, columns: list[str]) -> str:
         and edited.select((pl.col(name).ne_missing(pl.col(f"{name}@old"))).any()).item()
     ]
     if not names and "images" in columns:
-        return "picture content"
+        paths = edited["images"].explode().drop_nulls().to_list()
+        gone = [path for path in paths if not os.path.exists(path)]
+        return (
+            f"picture: {len(gone):,} are gone, such as {show_path(Path(gone[0]))}"
+            if gone
+            else "picture content"
+        )
     return ", ".join(names) or "input"
 
 

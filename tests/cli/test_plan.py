@@ -7,6 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.support.emitter_records import picture
+from tests.support.loopback import KEY, Loopback
+
 Run = Callable[..., Any]
 
 
@@ -108,3 +113,38 @@ def test_missing_recipe_names_those_that_are_there(datakit: Run, recipe: Path) -
 
 def test_help_shows_examples(datakit: Run) -> None:
     assert "Examples:" in datakit("plan", "--help").out
+
+
+def test_labels_that_were_edited_and_pictures_that_are_gone_are_named(
+    datakit: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.chdir(project)
+    for name in "ab":
+        picture(project / f"{name}.png")
+    rows = [{"id": name, "images": [f"{name}.png"], "label": "甲"} for name in "ab"]
+    (project / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (project / "templates" / "ask.j2").write_text("{{ label_json }}[id:{{ id }}]", encoding="utf-8")
+    (project / "templates" / "chat.j2").write_text("<image>{{ label_json }}", encoding="utf-8")
+    (project / "templates" / "reply.j2").write_text("{{ answer }}", encoding="utf-8")
+    labels = project / "templates" / "labels.yaml"
+    labels.write_text("labels: [{name: 甲, description: 一}, {name: 乙, description: 二}]", encoding="utf-8")
+    with Loopback() as server:
+        (project / "recipes" / "shop.yaml").write_text(
+            "name: shop\nlabels: ../templates/labels.yaml\n"
+            f'llm: {{provider: openai, base_url: "{server.url}", price_in: 1.0, price_out: 1.0}}\n'
+            "steps:\n  - read.jsonl: {path: ../rows.jsonl}\n"
+            "  - annotate.ask: {template: ask.j2, into: answer}\n"
+            "  - render.chat: {prompt: chat.j2, answer: reply.j2}\n"
+            "emit: [llamafactory]\nrun: {max_reject_rate: 1.0}\n"
+        )
+        assert datakit("build", "recipes/shop.yaml", "--no-card").code == 0
+        picture(project / "a.png", colour=(1, 2, 3))
+        assert "1 records have another picture content" in datakit("plan", "recipes/shop.yaml").out
+        (project / "a.png").unlink()
+        gone = datakit("plan", "recipes/shop.yaml").out
+        labels.write_text(labels.read_text("utf-8").replace("一", "一二"), "utf-8")
+        edited = datakit("plan", "recipes/shop.yaml").out
+    assert "the label file was edited" in edited
+    assert "picture content" not in edited
+    assert "are gone, such as" in gone
