@@ -110,8 +110,7 @@ def build(
     writes: Sequence[Path] = (),
     checks: Sequence[Callable[[], UserError | None]] = (),
 ) -> BuildResult:
-    """The build of a recipe. An unchanged one is kept as it is. `writes` are folders that are
-    written later, `checks` say beforehand what would fail then.
+    """The build of a recipe. An unchanged one is kept. `writes` come later, `checks` tell what would fail.
 
     Raises RecipeErrors, UserError, BuildFailed, NothingLeft, BudgetSpent or StopProvider. Whatever was paid
     for before stands in the result store, so the same call goes on from there.
@@ -131,6 +130,7 @@ def build(
                 if failing := failing_kinds(kept, recipe):
                     words = f"{_failing_words(failing)}\n  The build stands as it is: {folder}"
                     raise FailedOn(words, folder, kept)
+                place.clear("failed")
                 kept.seconds = round(time.perf_counter() - began, 3)
                 return BuildResult(folder, kept, kept=place.kept_files)
             check_columns(recipe, context)

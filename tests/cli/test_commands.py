@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,12 +67,16 @@ def test_wrong_call_ends_with_2_and_a_hint(
     assert (done.code, words in done.err) == (2, True), done.err
 
 
-def test_help_takes_less_than_0_3_seconds() -> None:
+def test_help_takes_less_than_0_3_seconds_of_the_processor() -> None:
+    """Not of the clock, which runs on while other programs work."""
     times = []
     for _ in range(3):
-        began = time.perf_counter()
+        before = os.times()
         subprocess.run([*PROGRAM, "--help"], check=True, capture_output=True)
-        times.append(time.perf_counter() - began)
+        after = os.times()
+        times.append(
+            after.children_user + after.children_system - before.children_user - before.children_system
+        )
     assert min(times) < 0.3
 
 

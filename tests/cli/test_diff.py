@@ -111,4 +111,4 @@ def test_new_columns_are_named(datakit: Run, shop: Shop) -> None:
 
 def test_what_is_no_build_is_refused(datakit: Run, shop: Shop, tmp_path: Path) -> None:
     done = datakit("diff", shop.build("one"), tmp_path / "nowhere")
-    assert (done.code, "no finished build" in done.err) == (2, True)
+    assert (done.code, "there is no build" in done.err) == (2, True)

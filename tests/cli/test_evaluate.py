@@ -99,7 +99,7 @@ def test_two_files_of_one_folder_get_pages_of_their_own(datakit: Run, made: Path
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (("nowhere",), "no finished build"),
+        (("nowhere",), "there is no build nowhere"),
         (("{made}", "--predictions", "nowhere.jsonl"), "cannot read nowhere.jsonl"),
         (("{made}", "--predictions", "{broken}"), "broken.jsonl:1"),
         (("{made}", "--predictions", "{good}", "--split", "test"), "split `test`"),

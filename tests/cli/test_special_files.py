@@ -219,7 +219,7 @@ def test_no_source_holds_a_build_up(shop: Path, kind: str) -> None:
         lines.append({"args": ["build", f"recipes/{at}.yaml"], "move": move, "keep": 0})
     for (code, text), reader in zip(datakit_each(shop, lines), SOURCES, strict=True):
         assert code == 2, (reader, text)
-        assert "set/" in text or "rows.x" in text, (reader, text)
+        assert "/set" in text or "rows.x" in text, (reader, text)
 
 
 def test_pipes_among_the_pictures_of_a_folder_are_rejects(shop: Path) -> None:
