@@ -6,6 +6,7 @@ Each would take minutes to hours with a pattern that goes over the rest of the t
 from __future__ import annotations
 
 import base64
+import re
 import subprocess
 import sys
 
@@ -75,3 +76,20 @@ def test_titles_are_taken_out_and_what_follows_a_beginning_stays() -> None:
 def test_of_a_page_with_an_open_script_the_words_before_it_are_told() -> None:
     assert message_of(b"<html><h1>502 Bad Gateway</h1><script>var a = 1") == "502 Bad Gateway"
     assert message_of(b"<html><p>a < b</p></html>") == "a < b"
+
+
+@pytest.mark.parametrize("sign", [" ", "，", "*", "因此 ", "the "])
+def test_an_answer_that_went_astray_is_gone_over_once(sign: str) -> None:
+    work = f"from tests.core.test_long_texts import read_astray; read_astray({sign!r} * 50_000)"
+    subprocess.run([sys.executable, "-c", work], check=True, timeout=PATIENCE_S)
+
+
+def read_astray(signs: str) -> None:
+    """What reads an answer with so many signs between its values, or before a heading."""
+    from datakit.core.statements import announcements
+    from datakit.llm.answer_schema import AnswerSchema
+    from datakit.llm.json_answer import read
+
+    drafts = f'{{"reason": "一"}}{signs}z{{"reason": "二"}}{signs}z'
+    assert read(drafts, AnswerSchema.line("reason")) is None
+    announcements(re.compile("答案："), f"{signs}z答案：甲 {signs}答案：乙")
