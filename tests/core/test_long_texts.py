@@ -93,3 +93,9 @@ def read_astray(signs: str) -> None:
     drafts = f'{{"reason": "一"}}{signs}z{{"reason": "二"}}{signs}z'
     assert read(drafts, AnswerSchema.line("reason")) is None
     announcements(re.compile("答案："), f"{signs}z答案：甲 {signs}答案：乙")
+
+
+def test_an_answer_of_thousands_of_numbers_is_gone_over_once() -> None:
+    work = "from datakit.core.contract_values import _read_number; print(_read_number('1. ' * 100_000)[0])"
+    result = subprocess.run([sys.executable, "-c", work], timeout=PATIENCE_S, capture_output=True, text=True)
+    assert result.stdout.strip() == "1", result.stderr
