@@ -199,10 +199,18 @@ def test_file_that_is_no_mapping_is_refused(folder: DataFolder) -> None:
 @pytest.mark.parametrize("value", [".inf", "-.inf", ".nan", "inf", "'nan'"])
 @pytest.mark.parametrize(
     "key",
-    (
-        "cutoff_len num_train_epochs learning_rate image_max_pixels max_steps save_steps max_samples val_size "
-        "per_device_train_batch_size gradient_accumulation_steps"
-    ).split(),
+    [
+        "cutoff_len",
+        "num_train_epochs",
+        "learning_rate",
+        "image_max_pixels",
+        "max_steps",
+        "max_samples",
+        "save_steps",
+        "val_size",
+        "per_device_train_batch_size",
+        "gradient_accumulation_steps",
+    ],
 )
 def test_a_number_that_is_none_is_found(folder: DataFolder, key: str, value: str) -> None:
     path = folder.write([good([picture(folder.path, "a.png", 900, 900)])])
