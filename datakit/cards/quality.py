@@ -230,7 +230,7 @@ def duplicates_section(build: BuildFolder) -> Section:
         sum(step.rejected.values()) for step in build.report.steps if step.name == "curate.duplicates"
     )
     if not groups["groups"]:
-        text = "No two records that were kept look alike."
+        text = "Among the records that were kept curate.duplicates found none that are the same."
     else:
         text = (
             f"{groups['records']:,} kept records are look-alikes of one another, in groups of at most "
@@ -247,6 +247,10 @@ def duplicates_section(build: BuildFolder) -> Section:
             text += (
                 f" {conflicts:,} records contradict the label of a look-alike: the column review names it."
             )
+    if "shares_picture_with" in build.columns:
+        sharing = int(collect(build.main.select(pl.col("shares_picture_with").is_not_null().sum())).item())
+        if sharing:
+            text += f" {sharing:,} records ask something else about a picture of another."
     if dropped:
         text += f" {dropped:,} records were rejected by curate.duplicates."
     return Section("Duplicates", [Text(text)])

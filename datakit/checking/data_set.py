@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -158,12 +159,12 @@ def _files(folder: Path, raw: dict[str, Any], add: Any) -> tuple[Path, ...]:
         add("entry_wrong", "names no file", "Give it a `file_name`.")
         return ()
     path = folder / str(raw["file_name"])
-    if path.is_file():
+    if os.path.isfile(path):  # of a name that is too long for the system it says that there is none
         files = [path]
-    elif path.is_dir():
+    elif os.path.isdir(path):
         files = sorted(path.iterdir())
     else:
-        add("file_missing", f"there is no file {show_path(path)}")
+        add("file_missing", f"there is no file {show_path(path)[:300]}")
         return ()
     kinds = {KINDS.get(file.suffix[1:]) for file in files}
     if None in kinds or len(kinds) != 1:

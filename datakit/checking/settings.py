@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -168,7 +169,7 @@ def _mixing(training: Training) -> Iterator[tuple[str, str]]:
 
 def _model(training: Training, findings: Findings) -> None:
     model = str(training.keys.get("model_name_or_path", ""))
-    meant = "" if training.path(model).is_dir() else misspelt(model)
+    meant = "" if os.path.isdir(training.path(model)) else misspelt(model)
     if meant:
         remedy = f"Did you mean `{meant}`?"
         findings.add(
@@ -192,7 +193,7 @@ def _template(training: Training, findings: Findings) -> None:
     model = str(training.keys.get("model_name_or_path", ""))
     path = training.path(model)
     try:
-        model_template = template_of(str(path) if path.is_dir() else model)
+        model_template = template_of(str(path) if os.path.isdir(path) else model)
     except ValueError:
         if media_of(template) and _is_text_model(path, model):
             words = f"`{template}` for {model}, which takes texts alone: the training stops"
@@ -208,7 +209,7 @@ def _template(training: Training, findings: Findings) -> None:
 
 def _is_text_model(path: Path, model: str) -> bool:
     """Whether a model has no processor for pictures or sound, by its config.json or by its name."""
-    if path.is_dir():
+    if os.path.isdir(path):
         try:
             config = orjson.loads(read_regular(path / "config.json"))
         except (OSError, orjson.JSONDecodeError):
@@ -254,7 +255,7 @@ def _costs(training: Training, findings: Findings) -> None:
         findings.add(code, message, where=training.where(key))
 
     tokenized = keys.get("tokenized_path")
-    if isinstance(tokenized, str) and (Path(tokenized).exists() or training.path(tokenized).exists()):
+    if isinstance(tokenized, str) and os.path.exists(training.path(tokenized)):
         add("stale_cache", "tokenized_path", f"{tokenized} exists: data and its settings are ignored")
     if (
         str(keys.get("mix_strategy", "concat")).startswith("interleave")

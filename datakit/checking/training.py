@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import isfinite
@@ -83,10 +84,10 @@ class Training:
 
     def path(self, value: str) -> Path:
         """A path of the configuration: in the build, beside the file, else in the working folder."""
-        if self.build is not None and (self.build / value).exists():
+        if self.build is not None and os.path.exists(self.build / value):
             return self.build / value
         beside = self.folder / value
-        return beside if beside.exists() or not Path(value).exists() else Path(value)
+        return beside if os.path.exists(beside) or not os.path.exists(value) else Path(value)
 
     @property
     def stage3(self) -> bool:

@@ -12,6 +12,7 @@ EPILOG = """\b
 Examples:
   datakit bundle build/ecom_v3 -o ecom_v3.tar
   datakit bundle build/ecom_v3 -o ecom_v3.tar.gz --json
+
 \b
 There:
   tar xf ecom_v3.tar && ecom_v3-bundle/run.sh

@@ -177,14 +177,14 @@ def load_labels(path: Path) -> LabelSet:
     except YamlFault as fault:
         raise UserError(f"the label file is not YAML: {fault.problem}", where=fault.at(path)) from None
     rows = document.get("labels") if isinstance(document, dict) else None
-    if strange := next((row for row in rows or () if has_controls("".join(texts_in(row)))), None):
+    if not isinstance(rows, list) or not rows:
+        raise UserError(f"{path} holds no list `labels:`", remedy="See templates/ecom/labels.yaml.")
+    if strange := next((row for row in rows if has_controls("".join(texts_in(row)))), None):
         raise UserError(
             f"a label holds control characters: {visible(', '.join(texts_in(strange)))[:200]}",
             remedy="Take them out: a terminal would obey them.",
             where=str(path),
         )
-    if not isinstance(rows, list) or not rows:
-        raise UserError(f"{path} holds no list `labels:`", remedy="See templates/ecom/labels.yaml.")
     if faults := other_than_text(root, ("labels",)):
         line, words = faults[0].line, "\n  ".join(dict.fromkeys(fault.problem for fault in faults))
         raise UserError(words, where=f"{path}:{line}", remedy="Put each in quotes: labels are texts.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,43 @@ from datakit.read._kinds import JSON_TEXT
 _OWN_NAMES = frozenset(map(plain_name, MARK_NAMES))
 _LABELS = frozenset(map(plain_name, KTO.names))
 """Columns that may say of an answer whether it is wanted. Whoever drops one still learns no unwanted one."""
+_PLACES = ("<bbox>", "<ref-object>", "<video>", "<audio>")
+"""Signs of other trainers at which they put what stands in a column beside the chat."""
+
+
+class UnfilledPlaces:
+    """Counts the chats with places for boxes, films or sounds that no column fills."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._first: dict[str, int] = {}
+
+    def look_into(
+        self,
+        extra: Mapping[str, tuple[str, Any]],
+        columns: Mapping[str, Sequence[Any]],
+        chats: Sequence[list[dict[str, str]] | None],
+        lines: Sequence[int],
+        faults: Collection[int],
+    ) -> None:
+        """Notes the places of the chats of a block without faults, by the lines that they stand in."""
+        objects = columns.get(extra.get(OBJECTS, ("", None))[0]) or [None] * len(chats)
+        for at, turns in enumerate(chats):
+            text = "".join(turn["content"] for turn in turns or ())
+            if "<" not in text or at in faults:
+                continue
+            for sign in _PLACES[2:] if objects[at] else _PLACES:
+                if sign in text:
+                    self._counts[sign] += 1
+                    self._first.setdefault(sign, lines[at])
+
+    def warnings(self) -> list[str]:
+        """One line for each sign."""
+        return [
+            f"{count:,} chat{'s hold' if count > 1 else ' holds'} {sign} and nothing that belongs there, "
+            f"such as line {self._first[sign]}: the sign is taken for text"
+            for sign, count in self._counts.items()
+        ]
 
 
 def faults_beside_chats(

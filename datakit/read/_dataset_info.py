@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -157,9 +158,9 @@ def _file(index: Path, name: str, raw: dict[str, Any], mapping: dict[str, str]) 
             remedy="Data of a hub is read with read.hub or read.alpaca.",
         )
     file = index.parent / str(raw["file_name"])
-    if file.is_dir():
+    if os.path.isdir(file):
         raise UserError(f"{file} is a folder, not a file", remedy="Name a data set that is one file.")
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise missing(file)
     return file
 

@@ -58,7 +58,7 @@ class LabelColumn:
                 f"{_named(missing)}. A class of that name must stand in the label file"
             )
         if folded:
-            lines.append(f"{_many(folded)} read without the signs that nobody sees: {_named(folded)}")
+            lines.append(f"{_many(folded)} read without hidden signs and odd blanks: {_named(folded)}")
         return lines
 
     def _learn(self, label: str) -> None:

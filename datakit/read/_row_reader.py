@@ -125,7 +125,7 @@ class TableReader(Reader):
             yield Batch(pl.DataFrame(schema=plan.schema()), notes={"columns": plan.note})
         for block in self._blocks(files, context.run.batch_rows):
             yield records.batch(block)
-        notes = records.labels.warnings() + records.texts.warnings()
+        notes = records.labels.warnings() + records.texts.warnings() + records.places.warnings()
         warnings = [*self._warnings(files, plan), *notes, *self._form_warnings(plan)]
         if warnings:
             yield Batch(pl.DataFrame(schema=plan.schema()), notes={"warnings": warnings})

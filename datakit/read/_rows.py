@@ -13,7 +13,7 @@ from datakit.core.labels import LabelSet
 from datakit.core.outcome import Batch, Reject
 from datakit.core.record import BASE, COLUMNS, MESSAGES, content_id
 from datakit.core.training_columns import LOSS
-from datakit.read._beside_chats import faults_beside_chats
+from datakit.read._beside_chats import UnfilledPlaces, faults_beside_chats
 from datakit.read._dialogue import (
     PLACE,
     DialogueFault,
@@ -123,10 +123,9 @@ class Records:
         labels: LabelSet | None = None,
     ) -> None:
         self.plan, self.turns = plan, turns
-        self.labels, self.texts = LabelColumn(labels), TextColumns(labels)
+        self.labels, self.texts, self.places = LabelColumn(labels), TextColumns(labels), UnfilledPlaces()
         self.schema = plan.schema()
-        self._images = images
-        self._twice, self._claimed = ids.twice, ids.claimed
+        self._images, self._twice, self._claimed = images, ids.twice, ids.claimed
         self._first: dict[str, tuple[str, int]] = {}
         self._made: dict[str, int] = {}
 
@@ -160,6 +159,7 @@ class Records:
             beside = (parts["messages"], parts["images"], self.plan.marks)
             for at, *why in faults_beside_chats(self.plan.extra, columns, *beside):
                 faults.setdefault(at, (why[0], why[1]))
+            self.places.look_into(self.plan.extra, columns, parts["messages"], block.lines, faults)
         _check_places(parts, faults)
         ids = self._ids(columns, parts, block, faults)
         series = [

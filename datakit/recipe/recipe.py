@@ -298,7 +298,8 @@ class _Checker:
         try:
             labels = load_labels((self.file.path.parent / value).resolve())
         except UserError as error:
-            self._fault(("labels",), error.message, error.remedy)
+            what = f"{error.where}: {error.message}" if error.where else error.message
+            self._fault(("labels",), what, error.remedy)
             return None
         for name in labels.names:
             if len(name.strip().splitlines()) > 1:

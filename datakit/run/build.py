@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,9 +25,9 @@ from datakit.core.files import FileDigests, says_full
 from datakit.core.interrupts import uninterrupted
 from datakit.core.providers import AUTO
 from datakit.core.settings import LlmSettings
-from datakit.core.step_context import StepContext
-from datakit.core.transform import Artifact
-from datakit.recipe.recipe import Recipe
+from datakit.core.step_context import Declaring, StepContext
+from datakit.core.transform import Artifact, Reader
+from datakit.recipe.recipe import Recipe, Step
 from datakit.run import manifest as manifests
 from datakit.run.build_inputs import BuildInputs
 from datakit.run.columns import check_columns
@@ -203,6 +204,7 @@ class _Maker:
         report.steps = engine.reports  # the same list, so that a failed run has its account too
         for note in report.notes:
             self.progress.say(f"Note: {note}")
+        engine.before = partial(self._before_paying, report, engine.rejects_file)
         inputs = BuildInputs.read(self.recipe, self.context, self.options.limit)
         try:
             with self.progress:
@@ -282,6 +284,14 @@ class _Maker:
         inputs.check(engine.images)
         manifest.artifacts = draft.stamps(stamps, {item.path for item in artifacts if item.kind == "image"})
         draft.write_manifest(manifest)
+
+    def _before_paying(
+        self, report: BuildReport, rejects: Path, group: Sequence[Step], later: Sequence[Declaring]
+    ) -> None:
+        """Ends a build that rejects too much before it pays, as soon as all sources are read."""
+        is_read = not any(isinstance(transform, Reader) for transform in later)
+        if is_read and any(step.transform.is_paid for step in group):
+            self._check_rejects(report, rejects)
 
     def _check_rejects(self, report: BuildReport, rejects: Path, emitter: StepReport | None = None) -> None:
         steps = counting(self.recipe, report.steps, emitter)

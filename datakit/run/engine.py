@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -69,6 +69,8 @@ class Engine:
     """Every picture that a record names -> `FileDigests.sha256` when it was first read."""
     picture_need: str = ""
     """What beyond the steps is about pictures, so that a source without any is a mistake."""
+    before: Callable[[Sequence[Step], Sequence[Declaring]], None] = lambda group, later: None
+    """Called with the steps that work next and those after them; may raise."""
     chats: set[str] = field(default_factory=set)
     """Ids of the records that come with messages, where these are kept."""
     _rejects: BinaryIO = field(init=False, repr=False)
@@ -90,6 +92,8 @@ class Engine:
         with open(self.rejects_file, "wb") as self._rejects:
             for group in _groups(steps):
                 self._later = tuple(step.transform for step in steps[steps.index(group[-1]) + 1 :])
+                self._rejects.flush()
+                self.before(group, self._later)
                 reports = [self._report(step) for step in group]
                 self.reports.extend(reports)
                 if frames is not None and (

@@ -20,7 +20,7 @@ from disasters.world import CONCURRENCY, World
 SCENARIO = "disk_full"
 PLACES = ("build", ".datakit", "data_cards", "temp")
 _ROOM = 256 << 20
-_WORDS = ("no space is left", "No space left", "disk is full")
+_WORDS = ("no space is left", "No space left", "disk is full", "no space for the build")
 
 
 def points(world: World, seed: int, wanted: int, only: int | None) -> Iterator[Point]:

@@ -47,18 +47,13 @@ def free(dice: Dice, columns: list[str]) -> str:
     return text
 
 
-def _piece(dice: Dice, names: list[str], depth: int, *, sets: bool = True) -> str:
-    """A piece; one inside an `if` sets nothing, because Jinja takes such names for given ones."""
-    kind = (
-        dice.choice((0, 1, 2, 3, 4, 5, 6, 7, 8) if sets else (0, 1, 2, 3, 4)) if depth else dice.randrange(3)
-    )
+def _piece(dice: Dice, names: list[str], depth: int) -> str:
+    kind = dice.randrange(9) if depth else dice.randrange(3)
     if kind == 0:
         return f" {dice.text()} ".replace("{", "(").replace("}", ")")
     if kind in (1, 2):
         return f"{{{{ {_expression(dice, names)} }}}}"
-    inner = "".join(
-        _piece(dice, names, depth - 1, sets=sets and kind in (5, 6, 7)) for _ in range(dice.randint(0, 2))
-    )
+    inner = "".join(_piece(dice, names, depth - 1) for _ in range(dice.randint(0, 2)))
     variable = _variable(dice, names)
     if kind in (3, 4):
         other = f"{{% else %}}{_piece(dice, names, 0)}" if dice.maybe(0.4) else ""

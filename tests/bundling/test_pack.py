@@ -216,8 +216,8 @@ def _archive(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
 
 
 @pytest.mark.fault(
-    "An archive of somebody else's has links, devices or a thousandfold content",
-    "It is not taken for a bundle and not unpacked",
+    "an archive of somebody else's has links, devices or a thousandfold content",
+    "it is not taken for a bundle and not unpacked",
     kind="bounds",
 )
 def test_archives_of_others_are_no_bundles_and_are_read_within_bounds(tmp_path: Path) -> None:

@@ -74,3 +74,10 @@ def test_list_of_two_types_is_a_mixed_column(folder: DataFolder) -> None:
     path = folder.write([{**good(), "n": ["a"]}, {**good(), "n": ["a", 1]}])
     (found,) = Check(Training.load(path)).run().findings.all
     assert (found.code, found.where) == ("mixed_column", "set.json:3")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 5000, "a/" * 3000])
+def test_names_longer_than_the_system_takes_are_missing_files(folder: DataFolder, name: str) -> None:
+    path = folder.write([good()], {**SHARED, "file_name": name}, {"tokenized_path": name, "media_dir": name})
+    codes = [finding.code for finding in Check(Training.load(path)).run().findings.all]
+    assert "file_missing" in codes

@@ -73,7 +73,7 @@ def clean(text: str, where: object) -> None:
 
 @pytest.mark.fault(
     "Texts, names and answers hold escape sequences",
-    "Taken out of data and counted, shown as escapes",
+    "taken out of data and counted, shown as escapes",
     kind="pages",
 )
 def test_no_escape_sequence_reaches_data_terminal_or_page(shop: Path, datakit: Run) -> None:

@@ -149,8 +149,8 @@ def rejects_of(project: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.fault(
-    "A picture's path is a pipe, a socket, a device or a file of the kernel",
-    "The record is rejected by name before anything is opened",
+    "a picture's path is a pipe, a socket, a device or a file of the kernel",
+    "the record is rejected by name before anything is opened",
     kind="bounds",
 )
 def test_pictures_that_are_no_regular_files_are_rejected_and_the_others_stay(shop: Path) -> None:
@@ -173,8 +173,8 @@ def test_pictures_that_are_no_regular_files_are_rejected_and_the_others_stay(sho
 
 
 @pytest.mark.fault(
-    "A recipe, label file, template or source is a pipe, a socket or a device",
-    "Exit 2 with the path; nothing hangs",
+    "a recipe, label file, template or source is a pipe, a socket or a device",
+    "exit 2 with the path; nothing hangs",
     kind="bounds",
 )
 @pytest.mark.parametrize("name", ["rows.jsonl", "labels.yaml", "recipes/shop.yaml", "templates/ask.j2"])

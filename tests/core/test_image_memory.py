@@ -171,8 +171,8 @@ CLAIMS: dict[str, bytes] = {
 
 
 @pytest.mark.fault(
-    "A small file claims a picture of gigabytes",
-    "Rejected by its claim, with the setting that lets it in",
+    "a small file claims a picture of gigabytes",
+    "rejected by its claim, with the setting that lets it in",
     kind="bounds",
 )
 @pytest.mark.parametrize("kind", CLAIMS)

@@ -103,3 +103,11 @@ def test_a_text_as_shown_holds_nothing_that_cannot_be_seen(text: str) -> None:
     assert visible_form(visible_form(text)) == visible_form(text)
     assert normal_form(visible_form(text)) == normal_form(text)
     assert shown(text) == shown(text).strip("\ufeff\u200b\u00a0\t\n")
+
+
+@pytest.mark.parametrize("rows", [".inf", "2.5", "7", "true", "a text", "{a: b}", "[]", "null", ""])
+def test_labels_that_are_no_list_are_refused(rows: str, tmp_path: Path) -> None:
+    path = tmp_path / "labels.yaml"
+    path.write_text(f"labels: {rows}\n", encoding="utf-8")
+    with pytest.raises(UserError, match="holds no list `labels:`"):
+        load_labels(path)

@@ -45,8 +45,8 @@ def test_every_text_comes_back(text: str) -> None:
 
 
 @pytest.mark.fault(
-    "A text begins as a formula does",
-    "The cell is guarded; the CSV reader changes no cell of anybody's",
+    "a text begins as a formula does",
+    "the cell is guarded; the CSV reader changes no cell of anybody's",
     kind="pages",
 )
 def test_the_csv_reader_leaves_a_guard_that_may_be_meant(tmp_path: Path, make_context: Any) -> None:

@@ -341,3 +341,32 @@ def test_marks_in_a_table_of_texts_count_too(tmp_path: Path, read: Any) -> None:
     got = read("read.alpaca", path="a.csv")
     assert got.column("id") == ["a"]
     assert [reject.reason for reject in got.rejects] == ["answer_unwanted"]
+
+
+def test_chats_with_places_that_nothing_fills_are_told(tmp_path: Path, make_context: Any) -> None:
+    """The model would learn the signs; `<video>` is also a word of HTML, so the rows stay."""
+    from datakit.read.jsonl import Jsonl
+
+    chats = [
+        ("找到<ref-object>", "<bbox>", {}),
+        ("找到<ref-object>", "<bbox>", {"objects": {"ref": ["狗"], "bbox": [[1, 2, 3, 4]]}}),
+        ("<video>比较", "甲", {}),
+        ("<audio>听", "乙", {}),
+        ("1 < 2", "丙", {}),
+    ]
+    rows = [
+        {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}], **beside}
+        for q, a, beside in chats
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    batches = list(Jsonl(path=str(path)).read(make_context()))
+    warnings = [line for batch in batches for line in batch.notes.get("warnings", ())]
+    assert sum(batch.frame.height for batch in batches) == len(rows)
+    held = "and nothing that belongs there, such as line"
+    assert [line for line in warnings if "nothing that belongs there" in line] == [
+        f"1 chat holds <bbox> {held} 1: the sign is taken for text",
+        f"1 chat holds <ref-object> {held} 1: the sign is taken for text",
+        f"1 chat holds <video> {held} 3: the sign is taken for text",
+        f"1 chat holds <audio> {held} 4: the sign is taken for text",
+    ]

@@ -168,7 +168,7 @@ def test_folders_that_look_the_same_are_one_class_and_are_shown(
     assert {*got.column("id")} == {f"{folder}/1.jpg", f"{label}/2.jpg"}
     assert [Path(images[0]).exists() for images in got.column("images")] == [True, True]
     (warning,) = got.warnings
-    assert warning.startswith("1 label is read without the signs that nobody sees: `")
+    assert warning.startswith("1 label is read without hidden signs and odd blanks: `")
 
 
 def test_folders_that_look_the_same_are_compared_as_they_look(tmp_path: Path, read: Any) -> None:

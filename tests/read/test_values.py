@@ -90,7 +90,7 @@ def test_labels_that_look_the_same_are_one_class_and_are_shown(tmp_path: Path, r
     assert set(got.column("label")) == {"购物车"}
     (told,) = got.warnings
     assert told.startswith(
-        "11 labels are read without the signs that nobody sees: `\\u200e购物车\\U000e0100` 1, "
+        "11 labels are read without hidden signs and odd blanks: `\\u200e购物车\\U000e0100` 1, "
     )
     assert told.endswith(" and 6 more")
     assert visible_form(told) == told

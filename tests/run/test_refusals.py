@@ -383,3 +383,14 @@ def test_server_that_refuses_whatever_comes_from_a_moment_on_says_nothing_about_
     assert (made.report.retry, made.report.steps[1].rejected) == (20, {})
     server.script = lambda call: None
     assert build(load(recipe)).report.steps[1].records_out == 40
+
+
+def test_too_many_rejects_are_told_before_anything_is_paid(make: Make, server: Loopback) -> None:
+    recipe = make(6)
+    with open(recipe.parent.parent / "rows.jsonl", "a", encoding="utf-8") as file:
+        file.write("no json\n" * 2)
+    with pytest.raises(DatakitError, match=r"2 of 8 records were rejected") as error:
+        build(load(recipe, ["run.max_reject_rate=0.1"]))
+    assert "For example" in str(error.value)
+    assert server.count == 0
+    assert build(load(recipe)).exit_code == Exit.FINE
