@@ -33,7 +33,7 @@ from datakit.core.record import COLUMNS, GENERAL, TRAIN
 from datakit.core.regular_files import read_regular, read_regular_text
 
 _ABSOLUTE = re.compile(r"(?<![\w.:/<])/(?:[^\s/:'\"`|<>,;()]+/)+([^\s/:'\"`|<>,;()]+)")
-_BACK = re.compile(r"[^\s/]+(?<!\.\.)/\.\./")
+_BACK = re.compile(r"(?<![^\s/])[^\s/]+(?<!\.\.)/\.\./")
 """A step into a folder and out again, as paths relative to a recipe have."""
 IMAGE_DIGESTS = {"path": pl.String(), "sha256": pl.String()}
 _MAKE = "Make it: datakit build recipes/<name>.yaml"

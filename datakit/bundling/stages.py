@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -39,9 +40,16 @@ def predict(words: Sequence[str], description: str) -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=16, help="questions in flight")
     parser.add_argument("--max-tokens", type=int, help="of an answer; by the trained answers if not given")
-    parser.add_argument("--timeout-s", type=float, default=300)
+    parser.add_argument("--timeout-s", type=_seconds, default=300.0)
     parser.add_argument("--closed", action="store_true", help="decode nothing but labels of the set")
     return _exit_code(partial(_predict, parser.parse_args(words)))
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise ValueError
+    return number
 
 
 def asking_of(data: PackedData) -> Asking:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from datakit.cli.build_path import BuildPath
+from datakit.cli.numbers import FiniteNumber
 
 if TYPE_CHECKING:
     from datakit.artifacts.build_folder import BuildFolder
@@ -52,7 +53,7 @@ MOST_CHARS = 30
 )
 @click.option(
     "--tolerance",
-    type=click.FloatRange(min=0),
+    type=FiniteNumber(min=0),
     default=0.0,
     help="Of numbers: the largest error that counts as near enough; 0 if not given.",
 )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from datakit.cli.numbers import FiniteNumber
+
 if TYPE_CHECKING:
     from datakit.run.plan import Plan, StepPlan
 
@@ -39,8 +41,8 @@ _FIGURES = ("calls", "calls_at_most", "cost_usd", "cost_usd_at_most", "cost_usd_
 )
 @click.option("--train", is_flag=True, help="Say what the training needs: memory by mode, and what fits.")
 @click.option("--gpus", type=click.IntRange(min=1), help="With --train: GPUs of a node.")
-@click.option("--gpu-memory-gb", type=click.FloatRange(min=1), help="With --train: GiB of each GPU.")
-@click.option("--host-memory-gb", type=click.FloatRange(min=1), help="With --train: GiB of a node.")
+@click.option("--gpu-memory-gb", type=FiniteNumber(min=1), help="With --train: GiB of each GPU.")
+@click.option("--host-memory-gb", type=FiniteNumber(min=1), help="With --train: GiB of a node.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON on stdout.")
 def command(
     recipe: Path,

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from datakit.cli.build_path import BuildPath
+from datakit.cli.numbers import FiniteNumber
 
 EPILOG = """\b
 Examples:
@@ -44,7 +45,13 @@ Examples:
 )
 @click.option("--concurrency", type=click.IntRange(1, 1024), default=32, show_default=True, help="In flight.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N records.")
-@click.option("--timeout-s", type=float, default=300.0, show_default=True, help="Longest wait for an answer.")
+@click.option(
+    "--timeout-s",
+    type=FiniteNumber(min=0, min_open=True),
+    default=300.0,
+    show_default=True,
+    help="Longest wait for an answer.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the account as JSON on stdout.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress.")
 def command(

@@ -232,6 +232,8 @@ _NOT_THE_NUMBER = re.compile(
     r"|\b(?:at least|at most|more than|less than|over|under|error|http|code)\b|代码|错误码|编号)\s*$",
     re.IGNORECASE,
 )
+_LOOKED_AT = 100
+"""Characters around a number: a model that went astray writes thousands of them."""
 _FACTOR = re.compile(r"\s*(?:[万亿千百]|million\b|billion\b|thousand\b|hundred\b|[kKmM]\b|[²³⁰-⁹])")
 _TAKEN_BACK = re.compile(
     r"更正|不对|有误|错了|抱歉|应[为是]|\b(?:wait|actually|correction|sorry|wrong)\b", re.IGNORECASE
@@ -244,7 +246,8 @@ def _read_number(text: str) -> tuple[str, str, str]:
     plain = re.sub("[−–﹣－]|负|零下|\bminus ", "-", "".join(map(_folded, text)))
     numbers: set[str] = set()
     for match in _NUMBER.finditer(plain):
-        before, after = plain[: match.start()], plain[match.end() :]
+        before = plain[max(match.start() - _LOOKED_AT, 0) : match.start()]
+        after = plain[match.end() : match.end() + _LOOKED_AT]
         if before[-1:].isascii() and before[-1:].isalpha():
             continue  # iPhone15, A-5
         if _NOT_THE_NUMBER.search(before) or _FACTOR.match(after):

@@ -38,10 +38,15 @@ _ESCAPE = re.compile(
 _ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _NESTED = 3
 """Escapes within escapes are undone as often: JSON in JSON in an address."""
-_ELIDED = re.compile(r"([\w+/=-]*)(?:[*•●x#]{3,}|\.{3,}|…+)([\w+/=-]*)")
+_ELIDED = re.compile(
+    r"(?:(?<![\w+/=-])|(?=[*•●#.…]))([\w+/=-]*)(?:[*•●x#]{3,}|\.{3,}|…+)([\w+/=-]*)"  # a word is tried once
+)
 """`sk-ab12***9f0c`: how services repeat a key that they refuse."""
 _ENDS = 3
-_ADDRESS = re.compile(r"([a-zA-Z][\w+.-]*://)[^\s/@?#]+@|\b[\w.-]+:[^\s/@?#:'\"`]+@(?=[\w.-])")
+_ADDRESS = re.compile(
+    # Bounded, and tried once for each word: servers repeat whole pictures in their messages.
+    r"([a-zA-Z][\w+.-]{0,30}://)[^\s/@?#]+@|(?<![\w.-])[\w.-]+:[^\s/@?#:'\"`]+@(?=[\w.-])"
+)
 
 
 def is_credential_name(variable: str) -> bool:

@@ -31,6 +31,9 @@ MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)
 
 _COPIES = 3 * RGB_BYTES
 """Bytes a pixel of the copies made here: as RGB, turned upright, and what resizing needs."""
+_REDUCIBLE = {"RGB": 0, "L": 0, "1": 1}
+"""Modes in which a picture, such as a scan of 100 million pixels, is made smaller before it is copied where
+the copies would not fit -> bytes a pixel that this takes besides. Others keep the finer way."""
 _PLAIN_FORMATS = ("JPEG", "PNG", "WEBP")
 _ORIENTATION_TAG = 0x0112
 _TRANSPOSE = {
@@ -312,9 +315,11 @@ def check_memory(
         )
 
 
-def _upright_rgb(image: Image.Image) -> Image.Image:
+def _upright_rgb(image: Image.Image, factor: int = 1) -> Image.Image:
     orientation = _orientation(image)
     image.load()
+    if factor > 1:
+        image = (image.convert("L") if image.mode == "1" else image).reduce(factor)
     return upright(rgb(image), orientation)
 
 
@@ -359,9 +364,17 @@ def _downscaled(path: str | Path, image: Image.Image, scale: float, memory_mb: i
     width, height = (max(1, math.floor(side * scale + 1e-6)) for side in image.size)
     held, size = coefficient_bytes(image), image.size
     image.draft(None, (width, height))  # JPEG decodes to the next larger eighth; other formats ignore it
-    check_memory(path, image, memory_mb, copies=_COPIES, held=held, size=size)
     turned = (height, width) if _orientation(image) >= 5 else (width, height)
-    picture = _upright_rgb(image)
+    try:
+        check_memory(path, image, memory_mb, copies=_COPIES, held=held, size=size)
+        picture = _upright_rgb(image)
+    except ImageProblem:
+        factor = min(image.width // width, image.height // height)
+        if factor < 2 or image.mode not in _REDUCIBLE or image.has_transparency_data:
+            raise
+        copies = _REDUCIBLE[image.mode] - (-_COPIES // factor**2)
+        check_memory(path, image, memory_mb, copies=copies, held=held, size=size)
+        picture = _upright_rgb(image, factor)
     return picture.resize(turned, Image.Resampling.LANCZOS, reducing_gap=3.0)
 
 

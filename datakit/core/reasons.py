@@ -121,6 +121,7 @@ RETRIED = {
     "provider_stopped": "The endpoint refused key, account or model this once, while it answered others.",
     "key_refused": "The endpoint refused the key for this record's call, while it answered others.",
     "rate_limited": "The endpoint's limit held, through every try. Set `llm.max_requests_per_minute`.",
+    "reply_too_large": "The server's reply has over 64 MiB, so it is no answer. Look at the server.",
     "request_too_large": "The request has more bytes than the endpoint takes. Lower `llm.max_image_pixels`.",
     "request_refused": "The endpoint refuses the request, for a reason that may pass; its words are told.",
     "rewrite_waits": "The reason waits for others of its round that were not answered.",

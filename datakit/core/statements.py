@@ -21,6 +21,8 @@ _NOT_STATED = re.compile(
     re.IGNORECASE,
 )
 _OPENING, _CLOSING = "“「『《‘", "”」』》’"
+_LOOKED_AT = 400
+"""Characters in front of a heading: its words stand right before it, and a line may be endless."""
 _SHORTEST_CLAUSE = 3
 """A shorter word in front of a heading belongs to it (`商品 类别：`)."""
 _TAKES_BACK = re.compile(
@@ -98,12 +100,13 @@ def _announces(before: str) -> bool:
     """Whether a heading behind these words of its line is one."""
     if sum(map(before.count, _OPENING)) > sum(map(before.count, _CLOSING)) or before.count('"') % 2:
         return _DECORATION.fullmatch(before.strip(_OPENING + '"')) is not None  # the whole answer is quoted
-    if _LEADING.search(before) or _SENTENCE_END.search(before):
+    end = before[-_LOOKED_AT:]
+    if _LEADING.search(end) or _SENTENCE_END.search(end):
         return True
     clause = _CLAUSE.split(before.rstrip("，,、（( \t\u3000"))[-1]
     if _NOT_STATED.search(clause):
         return False
-    if _PAUSE.search(before):
+    if _PAUSE.search(end):
         return True
     is_apart = before != before.rstrip() and not before.rstrip()[-1:].isascii()
     return is_apart and len(re.split("[：:]", clause)[-1].strip()) >= _SHORTEST_CLAUSE

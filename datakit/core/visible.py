@@ -16,7 +16,8 @@ from typing import IO, Any, cast
 
 SEQUENCES = (
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # colours and moves
-    r"|(?:\x1b[\]P_^X]|[\x9d\x90\x9f\x9e\x98])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)"  # titles, links
+    # Titles and links; none goes on beyond where another begins, or many beginnings would take for ever.
+    r"|(?:\x1b[\]P_^X]|[\x9d\x90\x9f\x9e\x98])[^\x07\x1b\x90\x98\x9c-\x9f\n]*(?:\x07|\x1b\\|\x9c)"
     r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"  # and every other sign that nobody sees; tab and line ends stay
 )
 """A regular expression of what is taken out of data, as Python and polars read it."""

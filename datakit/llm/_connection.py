@@ -19,7 +19,7 @@ from datakit.llm._client_setup import (
 )
 from datakit.llm._faults import Fault
 from datakit.llm._proxy_faults import AUTHENTICATION, proxy_fault, refused_by_proxy, socks_errors
-from datakit.llm._wire import Body, Reply, Wire, in_utf8
+from datakit.llm._wire import MOST_REPLY_BYTES, Body, Reply, Wire, in_utf8, too_large
 from datakit.llm.provider import Provider
 
 if TYPE_CHECKING:
@@ -87,8 +87,12 @@ class Connection(Wire):
             async with request(self._open()) as response:
                 if self._proxy is not None and response.status == AUTHENTICATION:
                     return refused_by_proxy(self._proxy)
-                data = in_utf8(await response.read(), response.charset)
-                return Reply(response.status, response.headers, data)
+                data = bytearray()
+                async for chunk in response.content.iter_any():
+                    data += chunk
+                    if len(data) > MOST_REPLY_BYTES:
+                        return too_large()
+                return Reply(response.status, response.headers, in_utf8(bytes(data), response.charset))
         except aiohttp.ClientConnectorCertificateError as error:
             return self.safe(_untrusted(self.mask(str(error))))
         except _lost_by(aiohttp.ClientError) as error:

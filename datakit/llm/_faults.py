@@ -118,8 +118,9 @@ _SAYING = (
 _DEEPEST = 5
 _READ_CHARS, _SHOWN_CHARS = 4000, 400
 _PAGE = re.compile(r"<(?:!doctype|html|head|body|h1|title)\b", re.I)
-_UNSEEN = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->", re.I | re.S)
-_TAG = re.compile(r"<[^>]*>")
+_UNSEEN = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.I | re.S)
+"""One that is never closed goes on to the end, as in a browser."""
+_TAG = re.compile(r"<[^<>]*>")
 
 
 _OF_SERVER = re.compile(

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from datakit.llm._faults import Fault
-from datakit.llm._wire import Body, Reply, Wire, in_utf8
+from datakit.llm._wire import MOST_REPLY_BYTES, Body, Reply, Wire, in_utf8, too_large
 
 _CHUNK_BYTES = 1 << 16
 
@@ -56,6 +56,8 @@ class PlainConnection(Wire):
                 data = b""
                 while chunk := response.read(_CHUNK_BYTES):
                     data += chunk
+                    if len(data) > MOST_REPLY_BYTES:
+                        return too_large()
                     if time.monotonic() > until:
                         raise TimeoutError
                 missing = response.headers.get("Content-Length")

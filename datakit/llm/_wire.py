@@ -24,6 +24,15 @@ class Reply:
     data: bytes
 
 
+MOST_REPLY_BYTES = 64 << 20
+"""Of a reply, unpacked. The longest answers have less than a hundredth; a server must not fill the memory."""
+
+
+def too_large() -> Fault:
+    """What comes of a reply of more bytes; its rest is not read."""
+    return Fault("retry", "reply_too_large", f"the server's reply has over {MOST_REPLY_BYTES >> 20} MiB")
+
+
 class Body:
     """The bytes of a request, let go as soon as the network has them: an answer may take minutes, and 512
     pictures of 100 KB are 70 MB."""

@@ -44,6 +44,8 @@ _TAKEN_BACK = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 """Behind an object: it does not stand."""
+_LOOKED_AT = 1000
+"""Characters in front of an object: models that went astray write a hundred thousand blanks or stars."""
 _DEEPEST = 2
 """Single names that are looked under, one inside another."""
 
@@ -103,7 +105,7 @@ def _stated(text: str, schema: AnswerSchema) -> tuple[dict[str, Any] | None, boo
 
 def _words(text: str) -> str:
     """The words in front of an object, without what opens a code block and without signs at their end."""
-    return re.sub(r"(?:```\w*|[\s，,：:、*])+$", "", text)
+    return re.sub(r"(?:```\w*|[\s，,：:、*])+$", "", text.rstrip()[-_LOOKED_AT:])
 
 
 def _last_clause(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from functools import cache
 from pathlib import Path
@@ -56,6 +57,8 @@ def checked_value(key: str, value: Any) -> Any:
     YAML reads `1e-4` as a text, because its numbers need a point: such texts become numbers.
     """
     kind = known_keys()[key]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"`{key}` is {value}; it must be a finite number")
     if value is None or kind == "any":
         return value
     if isinstance(kind, list):
@@ -70,8 +73,10 @@ def checked_value(key: str, value: Any) -> Any:
         return str(value)
     try:
         number = float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"`{key}` is {value!r}; it must be {_WORDS[kind]}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"`{key}` is {repr(value)[:60]}; it must be {_WORDS[kind]}") from None
+    if not math.isfinite(number):  # from the text `inf`
+        raise ValueError(f"`{key}` is {value!r}; it must be a finite number")
     if kind == "int" and number != int(number):
         raise ValueError(f"`{key}` is {value!r}; it must be a whole number")
     return int(number) if kind == "int" else number

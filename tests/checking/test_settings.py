@@ -189,3 +189,34 @@ def test_file_that_is_no_mapping_is_refused(folder: DataFolder) -> None:
     (folder.path / "t.yaml").write_text("- a\n")
     with pytest.raises(UserError, match="keys and values"):
         Training.load(folder.path / "t.yaml")
+
+
+@pytest.mark.fault(
+    "A trainer's configuration holds infinity or no number",
+    "A finding with the key and its line",
+    kind="bounds",
+)
+@pytest.mark.parametrize("value", [".inf", "-.inf", ".nan", "inf", "'nan'"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "cutoff_len",
+        "num_train_epochs",
+        "learning_rate",
+        "image_max_pixels",
+        "max_steps",
+        "max_samples",
+        "save_steps",
+        "val_size",
+        "per_device_train_batch_size",
+        "gradient_accumulation_steps",
+    ],
+)
+def test_a_number_that_is_none_is_found(folder: DataFolder, key: str, value: str) -> None:
+    path = folder.write([good([picture(folder.path, "a.png", 900, 900)])])
+    lines = [line for line in path.read_text("utf-8").splitlines() if not line.startswith(f"{key}:")]
+    path.write_text("\n".join([*lines, f"{key}: {value}", ""]), "utf-8")
+    findings = Check(Training.load(path)).run().findings.all
+    types = [finding for finding in findings if finding.code == "setting_type"]
+    assert len(types) == 1
+    assert f"`{key}`" in str(types[0])

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datakit.core.image import ImageProblem, load_rgb, read_bytes
+from datakit.core.image import ImageProblem, jpeg_within, load_rgb, read_bytes
 from datakit.core.image_memory import DEFAULT_MB, WORKER_MB, picture_mb, worker_mb
 from datakit.core.image_pass import image_facts
 
@@ -198,6 +198,34 @@ def test_the_value_that_is_named_lets_the_picture_in(tmp_path: Path) -> None:
     assert load_rgb(path, memory_mb=picture_mb(named)).size == (3000, 3000)
     with pytest.raises(ImageProblem):
         load_rgb(path, memory_mb=picture_mb(named - 2))
+
+
+@pytest.mark.fault(
+    "A legitimate picture is so large that its copies would not fit, such as a scan of 100 million pixels",
+    "Made smaller before it is copied: within the same bound, it looks the same",
+    kind="bounds",
+)
+@pytest.mark.parametrize(
+    ("format_", "mode", "bytes_a_pixel"),
+    [("PNG", "L", 3), ("PNG", "RGB", 6), ("TIFF", "1", 8), ("TIFF", "L", 8), ("WEBP", "RGB", 22)],
+)
+def test_large_scans_are_made_smaller_before_they_are_copied(
+    tmp_path: Path, format_: str, mode: str, bytes_a_pixel: int
+) -> None:
+    path = tmp_path / "scan"
+    waves = np.sin(np.arange(SIDE) / 200)[:, None] * np.cos(np.arange(SIDE) / 300)[None, :]
+    levels = ((waves + 1) * 127).astype(np.uint8)
+    Image.fromarray(levels, "L").convert(mode).save(path, format_)
+    bound = bytes_a_pixel * SIDE**2 // 1_000_000
+    with pytest.raises(ImageProblem) as caught:
+        load_rgb(path, memory_mb=bound)
+    assert caught.value.reason == "image_over_memory"
+    smaller = load_rgb(path, max_side_px=240, memory_mb=bound)
+    usual = load_rgb(path, max_side_px=240)
+    assert smaller.size == usual.size == (240, 240)
+    difference = np.abs(np.asarray(smaller, np.int16) - np.asarray(usual, np.int16))
+    assert difference.mean() < 3
+    assert len(jpeg_within(path, 240 * 240, memory_mb=bound)) > 1000
 
 
 def test_a_file_larger_than_the_bound_is_not_read(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import gzip
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -18,11 +19,15 @@ from datakit.core.outcome import Rejected, Retry
 from datakit.core.settings import LlmSettings
 from datakit.llm._circuit import IN_A_ROW
 from datakit.llm._evidence import CONFIRMED
+from datakit.llm._faults import Fault
+from datakit.llm._plain_connection import PlainConnection
+from datakit.llm._wire import MOST_REPLY_BYTES, Body
 from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.calls import Calls
 from datakit.llm.client import Client
 from datakit.llm.request import Completion, Request
 from tests.support.loopback import KEY, Call, Loopback, Reply
+from tests.support.waiting import PATIENCE_S
 
 Ask = Callable[..., Any]
 DESCRIPTION = AnswerSchema.line("description")
@@ -318,6 +323,43 @@ def test_fact_about_the_server_is_left_to_a_server_that_is_started_otherwise(
     assert found.reason == reason
     assert str(reply.content) in found.detail
     assert server.count == 1
+
+
+@pytest.mark.fault(
+    "A server's reply never ends, or unpacks to more than any answer has",
+    "It is not read on; the record waits for the next run",
+    kind="answers",
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_reply_without_an_end_does_not_fill_the_memory(server: Loopback, ask: Ask, packed: bool) -> None:
+    blanks = b" " * (MOST_REPLY_BYTES + 1)
+    headers = {"Content-Encoding": "gzip"} if packed else {}
+    raw = gzip.compress(blanks, 1) if packed else blanks
+    server.script = lambda call: Reply(raw=raw, headers=dict(headers))
+    outcome, _ = ask()
+    assert isinstance(outcome, Retry)
+    assert outcome.reason == "reply_too_large"
+    assert server.count == 1
+
+
+def test_a_reply_without_an_end_does_not_fill_the_memory_of_a_bundle(server: Loopback) -> None:
+    server.script = lambda call: Reply(raw=b" " * (MOST_REPLY_BYTES + 1))
+    server.keep_calls = False
+
+    async def asked() -> Any:
+        headers = {"Authorization": f"Bearer {KEY}"}
+        connection = PlainConnection(f"{server.url}/chat/completions", headers, timeout_s=PATIENCE_S)
+        try:
+            messages = [{"role": "user", "content": "?"}]
+            return await connection.post(
+                Body(json.dumps({"model": "gpt-4o-mini", "messages": messages}).encode())
+            )
+        finally:
+            await connection.close()
+
+    fault = asyncio.run(asked())
+    assert isinstance(fault, Fault)
+    assert fault.reason == "reply_too_large"
 
 
 def test_wrong_key_stops_at_once_and_is_not_shown(
