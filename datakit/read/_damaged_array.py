@@ -54,7 +54,7 @@ def _one_after_another(text: str, encoding: str, start: int, opening: str) -> li
         line, counted = line + text.count("\n", counted, at), at
         value, end, fault = _value_at(text, at)
         if not _is_followed(text, end) and not fault:
-            if isinstance(value, dict) and text[_after_gap(text, end)] == "{":
+            if isinstance(value, dict) and text.startswith("{", _after_gap(text, end)):
                 return None  # no comma between two that are whole
             fault = "more follows after the value"
         if fault and (end := _end_of(text, at, names or _usual_names(text), opening)) < 0:
@@ -62,7 +62,7 @@ def _one_after_another(text: str, encoding: str, start: int, opening: str) -> li
         elements.append(_element(value, fault, text[at:end], encoding, line))
         names |= value.keys() if isinstance(value, dict) and not fault else set()
         end = _after_gap(text, end)
-        at = _after_gap(text, end + 1) if text[end] == "," else end
+        at = _after_gap(text, end + 1) if text.startswith(",", end) else end
     return elements if _is_end(text[at:], opening) else None
 
 
@@ -86,7 +86,7 @@ def _between_like_ones(text: str, encoding: str, start: int, opening: str) -> li
             end, value, fault = gap.start() if gap else last, None, fault or "more follows after the value"
         elements.append(_element(value, fault, text[at:end], encoding, 1 + text.count("\n", 0, at)))
         end = _after_gap(text, end)
-        at = _after_gap(text, end + 1) if text[end] == "," else end
+        at = _after_gap(text, end + 1) if text.startswith(",", end) else end
     return elements
 
 
@@ -132,7 +132,7 @@ def _end_of(text: str, at: int, names: set[str], opening: str) -> int:
 
 def _is_whole(text: str, end: int) -> bool:
     """Whether the list ends there, or another element follows that may itself be damaged."""
-    if text[end] == "]":
+    if text.startswith("]", end):
         return True
     following = _after_gap(text, end + 1)
     _, value_end, fault = _value_at(text, following)

@@ -219,3 +219,19 @@ def test_duplicate_ids_are_rejected_with_both_places(tmp_path: Path, read: Any) 
     write(tmp_path, [ROWS[0], ROWS[2], ROWS[0]])
     (reject,) = read("read.json", path="rows.json").rejects
     assert (reject.id, reject.reason, reject.source_line) == ("a", "duplicate_id", 3)
+
+
+@pytest.mark.parametrize("by", range(1, 60))
+def test_an_array_that_is_cut_anywhere_is_an_error_or_rejects_what_is_cut(
+    by: int, tmp_path: Path, read: Any
+) -> None:
+    rows = [{"id": f"r{number}", "text": "页 a", "label": ["甲", "乙"]} for number in range(3)]
+    whole = json.dumps(rows, ensure_ascii=False)
+    path = write(tmp_path, whole[: len(whole) - by])
+    try:
+        got = read("read.json", path="rows.json")
+    except UserError as error:
+        assert str(path) in str(error)
+    else:
+        assert got.column("id") == ["r0", "r1", "r2"][: len(got.column("id"))]
+        assert got.rejects
