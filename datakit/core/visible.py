@@ -21,8 +21,10 @@ SEQUENCES = (
     r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"  # and every other sign that nobody sees; tab and line ends stay
 )
 """A regular expression of what is taken out of data, as Python and polars read it."""
+BREAKS = "[\x0b\x0c\x85]"
+"""Ends of lines and pages that no terminal obeys any more: a blank in data, so that words stay apart."""
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_IN_DATA = re.compile(SEQUENCES)
+_IN_DATA, _BREAK = re.compile(SEQUENCES), re.compile(BREAKS)
 
 
 def visible(text: str) -> str:
@@ -37,7 +39,7 @@ def visible_json(text: str) -> str:
 
 def without_controls(text: str) -> str:
     """A text for data: without control characters and escape sequences; tabs and line ends stay."""
-    return _IN_DATA.sub("", text)
+    return _IN_DATA.sub("", _BREAK.sub(" ", text))
 
 
 def has_controls(text: str) -> bool:

@@ -9,7 +9,7 @@ import polars as pl
 
 from datakit.core.errors import UserError
 from datakit.core.outcome import Batch, Reject
-from datakit.core.visible import SEQUENCES, has_controls, visible
+from datakit.core.visible import BREAKS, SEQUENCES, has_controls, visible
 
 _MARK = "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
 """Some sign of what SEQUENCES describes: quick to look for."""
@@ -103,7 +103,7 @@ def _clean(expr: pl.Expr, dtype: Any) -> pl.Expr:
     if isinstance(dtype, pl.Struct):
         fields = [_clean(expr.struct.field(f.name), f.dtype).alias(f.name) for f in dtype.fields]
         return pl.when(expr.is_null()).then(None).otherwise(pl.struct(fields))
-    return expr.str.replace_all(SEQUENCES, "") if dtype == pl.String else expr
+    return expr.str.replace_all(BREAKS, " ").str.replace_all(SEQUENCES, "") if dtype == pl.String else expr
 
 
 def _differing(before: pl.Series, after: pl.Series) -> int:
