@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from datakit.core import registry
 from datakit.core.plugins import plugins
 from datakit.core.step_context import StepContext
 
-settings.register_profile("any machine", deadline=None)  # a busy one takes its time: no test is about seconds
-settings.load_profile("any machine")
+with suppress(ImportError):  # the environments of the trainer and of vLLM have none: their tests draw nothing
+    from hypothesis import settings
+
+    settings.register_profile(
+        "any machine", deadline=None
+    )  # a busy one takes its time: no test is about seconds
+    settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)
