@@ -18,6 +18,9 @@ from datakit.evaluation.generated import is_generated, read_generated
 from datakit.evaluation.proposals import proposals
 from datakit.evaluation.source import Source
 
+_EMITTER = "emit.llamafactory"
+"""Writes the rows that are trained on, and by which a served model is asked."""
+
 
 def evaluate(build: BuildFolder, paths: Sequence[Path], options: Options) -> list[Evaluated]:
     """The evaluation of each file; the later ones are compared with the first.
@@ -54,7 +57,10 @@ class BuildSource(Source):
         return list(self.data.columns)
 
     def records(self, *columns: str) -> Iterator[tuple[Any, ...]]:
-        return self.data.main.select("part", "id", *columns).collect().iter_rows()
+        """Those of the data set: what its emitter could not write, nobody is asked about."""
+        left_out = self.data.rejects.filter(pl.col("name") == _EMITTER).select("id")
+        records = self.data.main.join(left_out, on="id", how="anti", maintain_order="left")
+        return records.select("part", "id", *columns).collect().iter_rows()
 
     def images_of(self, ids: Sequence[str]) -> dict[str, list[str]]:
         """Id -> the build's own copies, relative to it; the originals where it has none."""

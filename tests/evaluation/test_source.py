@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,10 @@ from datakit.core.answer_forms import ContractFormat
 from datakit.core.contract import AnswerContract
 from datakit.core.errors import UserError
 from datakit.evaluation.from_build import BuildSource
+from datakit.library import load
+from datakit.run.build import build
 from tests.support.card_builds import ecom
+from tests.support.emitter_records import picture
 
 
 def test_boxes_are_refused_and_never_scored_as_labels(tmp_path: Path) -> None:
@@ -20,3 +24,24 @@ def test_boxes_are_refused_and_never_scored_as_labels(tmp_path: Path) -> None:
     draft.answers = ContractFormat.of_contracts([contract])
     with pytest.raises(UserError, match="`boxes` are not scored"):
         BuildSource(BuildFolder.open(draft.write())).target()
+
+
+def test_record_that_the_emitter_left_out_is_not_scored(project: Path) -> None:
+    picture(project / "a.png")
+    (project / "b.gif").write_bytes(b"GIF89a\x01")
+    rows = [
+        {"id": name, "images": [f"{name}.{kind}"], "label": "甲"}
+        for name, kind in (("a", "png"), ("b", "gif"))
+    ]
+    (project / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (project / "labels.yaml").write_text("labels: [{name: 甲}, {name: 乙}]", encoding="utf-8")
+    (project / "templates" / "ask.j2").write_text("<image>哪一类？{{ answer_format }}", encoding="utf-8")
+    (project / "recipes" / "shop.yaml").write_text(
+        "name: shop\nlabels: ../labels.yaml\nsteps:\n  - read.jsonl: {path: ../rows.jsonl}\n"
+        "  - render.chat: {prompt: ask.j2, answer: label_only}\n"
+        "emit: [llamafactory]\nrun: {max_reject_rate: 1.0}\n"
+    )
+    folder = build(load(project / "recipes" / "shop.yaml")).folder
+    opened = BuildFolder.open(folder)
+    assert [row["id"] for row in opened.rows("train")] == ["a"]
+    assert list(BuildSource(opened).records("label")) == [("train", "a", "甲")]
