@@ -39,6 +39,7 @@ steps:
   - annotate.describe: {template: describe.j2, into: description}
   - render.chat: {prompt: ask.j2, answer: label_only}
 emit: [llamafactory]
+run: {max_reject_rate: 1.0}
 """
 ROWS = "read.jsonl: {path: ../rows.jsonl, image: image, label: label}"
 FOLDER = "read.image_folder: {path: ../pictures}"
