@@ -37,11 +37,11 @@ class UnfilledPlaces:
         """Notes the places of the chats of a block without faults, by the lines that they stand in."""
         objects = columns.get(extra.get(OBJECTS, ("", None))[0]) or [None] * len(chats)
         for at, turns in enumerate(chats):
-            text = "".join(turn["content"] for turn in turns or ())
-            if "<" not in text or at in faults:
+            texts = [turn["content"] for turn in turns or () if "<" in turn["content"]]
+            if not texts or at in faults:
                 continue
             for sign in _PLACES[2:] if objects[at] else _PLACES:
-                if sign in text:
+                if any(sign in text for text in texts):
                     self._counts[sign] += 1
                     self._first.setdefault(sign, lines[at])
 
