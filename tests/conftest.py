@@ -11,6 +11,7 @@ import pytest
 from datakit.core import registry
 from datakit.core.plugins import plugins
 from datakit.core.step_context import StepContext
+from tests.support.loopback import KEY, Loopback
 
 with suppress(ImportError):  # the environments of the trainer and of vLLM have none: their tests draw nothing
     from hypothesis import settings
@@ -27,6 +28,14 @@ def _no_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     own = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_VERSION", "DATAKIT_STORE")
     for name in (*own, "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
+    """An endpoint of a model on this machine, and its key in the environment."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with Loopback() as server:
+        yield server
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from datakit.recipe.recipe import Step
 from datakit.run.engine import Engine
 from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
-from tests.support.loopback import KEY, Call, Loopback, Reply
+from tests.support.loopback import Call, Loopback, Reply
 
 ROOT = Path(__file__).resolve().parents[2]
 LABELS = load_labels(ROOT / "templates" / "ecom" / "labels.yaml")
@@ -48,13 +48,6 @@ Run = Callable[..., tuple[pl.DataFrame, Engine]]
 
 def ask(**parameters: Any) -> Ask:
     return validated(Ask, {"template": "ask.j2", **parameters})
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    with Loopback() as server:
-        yield server
 
 
 @pytest.fixture

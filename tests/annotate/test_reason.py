@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +23,13 @@ from datakit.recipe.recipe import Step
 from datakit.run.engine import Engine
 from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
-from tests.support.loopback import KEY, Loopback
+from tests.support.loopback import Loopback
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENS = ROOT / "examples" / "ecom"
 LABELS = load_labels(ROOT / "templates" / "ecom" / "labels.yaml")
 SCHEMA = {**{name: COLUMNS[name] for name in BASE}, "ocr_text": pl.String(), "description": pl.String()}
 Run = Callable[..., tuple[pl.DataFrame, Engine]]
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    with Loopback() as server:
-        yield server
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from datakit.run.engine import Engine
 from datakit.run.policy import Pay, Policy
 from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
-from tests.support.loopback import KEY, Call, Loopback, Reply
+from tests.support.loopback import Call, Loopback, Reply
 from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,13 +44,6 @@ NEAR = (
     "顶部写着购物车，下方是商品列表。",
 )
 FAR = "完全不同的一句话，讲的是别的。"
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    with Loopback() as server:
-        yield server
 
 
 @pytest.fixture

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.loopback import KEY, Call, Loopback, Reply
+from tests.support.loopback import Call, Loopback, Reply
 
 Run = Callable[..., Any]
 RECIPE = """\
@@ -24,13 +24,6 @@ emit:
   - llamafactory: {{images: link}}
 run: {{max_reject_rate: 1.0, concurrency: 4}}
 """
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    with Loopback() as server:
-        yield server
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from datakit.llm.calls import Calls
 from datakit.llm.client import Client
 from datakit.llm.provider import Answer
 from datakit.llm.request import Completion, Request
-from tests.support.loopback import KEY, Loopback, Reply
+from tests.support.loopback import Loopback, Reply
 
 GOOD = '{"description": "一段描述"}'
 
@@ -35,13 +34,6 @@ def ask(server: Loopback, **llm: Any) -> tuple[Any, Client]:
             await client.close()
 
     return asyncio.run(go())
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    with Loopback() as server:
-        yield server
 
 
 def test_endpoint_that_only_streams_is_streamed_from_the_second_call_on(server: Loopback) -> None:

@@ -7,7 +7,7 @@ import email.utils
 import gzip
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,6 @@ from tests.support.waiting import PATIENCE_S
 Ask = Callable[..., Any]
 DESCRIPTION = AnswerSchema.line("description")
 GOOD = '{"description": "一段描述"}'
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    with Loopback() as server:
-        yield server
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import importlib.util
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,6 @@ emit:
 run: {{max_reject_rate: 1.0}}
 """
 Make = Callable[..., Path]
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    with Loopback() as server:
-        yield server
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from datakit.core.errors import DatakitError, Exit
 from datakit.library import load
 from datakit.llm.second_tries import FIRST
 from datakit.run.build import Options, build
-from tests.support.loopback import KEY, Call, Loopback, Reply
+from tests.support.loopback import Call, Loopback, Reply
 
 RECIPE = """\
 llm: {{provider: openai, base_url: "{url}", model: gpt-4o-mini}}
@@ -28,13 +28,6 @@ run: {{max_reject_rate: 1.0, concurrency: {concurrency}}}
 ASK = "annotate.ask: {template: ask.j2, into: seen}"
 RECORDS = 100
 Make = Callable[..., Path]
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    with Loopback() as server:
-        yield server
 
 
 @pytest.fixture
