@@ -66,7 +66,7 @@ def build_of_recipe(path: Path) -> Path:
     from datakit.library import load
 
     recipe = load(path)
-    folder = recipe.project / "build" / recipe.name
+    folder = recipe.build_folder
     if not _stands(folder):
         raise UserError(f"{path} has no build yet", remedy=f"Make it: datakit build {path}")
     return folder

@@ -63,7 +63,7 @@ def _resolve(place: Path, overrides: tuple[str, ...]) -> tuple[Recipe | None, Pa
         raise no_build(place)
     if not place.is_dir():
         recipe = load(place, overrides)
-        return recipe, recipe.project / "build" / recipe.name
+        return recipe, recipe.build_folder
     folder = place.absolute()
     return recipe_of(BuildFolder(folder), overrides), folder
 

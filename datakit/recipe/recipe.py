@@ -83,6 +83,11 @@ class Recipe:
         """The folder that holds build/, data_cards/, templates/ and the result store."""
         return project_of(self.path.parent)
 
+    @property
+    def build_folder(self) -> Path:
+        """Where its build lies, unless --out names another place."""
+        return self.project / "build" / self.name
+
     def context(self) -> StepContext:
         """What the steps of this recipe get."""
         return StepContext(

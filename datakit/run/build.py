@@ -116,7 +116,7 @@ def build(
     for before stands in the result store, so the same call goes on from there.
     """
     progress = progress or Progress(quiet=True)
-    place = BuildPlace(options.out or recipe.project / "build" / recipe.name)
+    place = BuildPlace(options.out or recipe.build_folder)
     folder = place.folder
     began = time.perf_counter()
     place.check(_needed(recipe))

@@ -151,7 +151,7 @@ def plan(
     With `pilot` so many records are really worked on first (and stored): the figures rest on them.
     Raises RecipeErrors, UserError or NothingLeft as the build would.
     """
-    folder = (out or recipe.project / "build" / recipe.name).absolute()
+    folder = (out or recipe.build_folder).absolute()
     shown = progress or Progress(quiet=True)
     store = sound_store(store_folder(recipe.project, recipe.run.store), shown.say)
     work = Path(tempfile.mkdtemp(prefix="datakit-plan-"))

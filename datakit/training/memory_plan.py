@@ -119,7 +119,7 @@ def of_recipe(
     base = recipe.path.parent
     local = base / settings.model
     size = qwen_model(local if local.is_dir() else settings.model)
-    build = BuildFolder(out or recipe.project / "build" / recipe.name)
+    build = BuildFolder(out or recipe.build_folder)
     keys = all_keys(settings)
     longest = None
     if build.training_file is not None:
