@@ -16,10 +16,9 @@ from datakit.artifacts.place import MARK, BuildPlace, read_signed, strangers
 from datakit.core.errors import Exit, UserError
 from datakit.core.exchange import exchange
 from datakit.core.replacing import seal
-from datakit.core.settings import LlmSettings, RunSettings
-from datakit.recipe.recipe import Recipe, Step
+from datakit.recipe.recipe import Recipe
 from datakit.run.build import BuildResult, Options, build
-from tests.support.toys import Lines, Numbers
+from tests.support.number_recipes import recipe
 
 Make = Callable[..., BuildResult]
 
@@ -27,20 +26,6 @@ Make = Callable[..., BuildResult]
 def kept_of(result: BuildResult) -> Path | None:
     """Where the files lie that somebody had put into the build before."""
     return result.kept.get(result.folder)
-
-
-def recipe(project: Path, count: int = 3, store: str | None = None) -> Recipe:
-    return Recipe(
-        path=project / "recipes" / "toy.yaml",
-        name="toy",
-        seed=1,
-        steps=(Step(1, Numbers(count=count), "r.yaml:1:1"),),
-        emitters=(Step(1, Lines(), "r.yaml:9:1"),),
-        llm=LlmSettings(),
-        run=RunSettings(max_reject_rate=1.0, store=store),
-        labels=None,
-        data={"steps": [{"toy.numbers": {"count": count}}]},
-    )
 
 
 def contents(folder: Path) -> dict[str, bytes | str]:

@@ -18,10 +18,8 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.place import MARK, BuildPlace
 from datakit.core.errors import UserError
 from datakit.core.exchange import exchange
-from datakit.core.settings import LlmSettings, RunSettings
-from datakit.recipe.recipe import Recipe, Step
 from datakit.run.build import build
-from tests.support.toys import Lines, Numbers
+from tests.support.number_recipes import recipe
 
 OLD, NEW = 3, 5
 """Records of the build that stands there, and of the one that takes its place."""
@@ -67,20 +65,6 @@ while not os.path.exists(sys.argv[2]):
     looks += 1
 print(looks)
 """
-
-
-def recipe(project: Path, count: int) -> Recipe:
-    return Recipe(
-        path=project / "recipes" / "toy.yaml",
-        name="toy",
-        seed=1,
-        steps=(Step(1, Numbers(count=count), "r.yaml:1:1"),),
-        emitters=(Step(1, Lines(), "r.yaml:9:1"),),
-        llm=LlmSettings(),
-        run=RunSettings(),
-        labels=None,
-        data={"steps": [{"toy.numbers": {"count": count}}]},
-    )
 
 
 @pytest.fixture
