@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from datakit.artifacts.build_draft import BuildDraft
@@ -32,7 +31,9 @@ def sections() -> dict[str, type[Settings]]:
 
 def load(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     """The checked recipe of a file; raises RecipeErrors with all that is wrong."""
-    return load_recipe(path, overrides=overrides, sections=sections())
+    from datakit.checking.recipe_faults import training_faults
+
+    return load_recipe(path, overrides=overrides, sections=sections(), checks=[training_faults])
 
 
 def build(
@@ -53,23 +54,8 @@ def build(
     checked = recipe if isinstance(recipe, Recipe) else load(recipe, overrides)
     finishers = [_training, _serving, *([_checking] if check else []), _verdict]
     writes = [checked.project / "data_cards"] if card and not _is_look(options) else []
-    checks = [partial(_unknown_family, checked)]
-    result = run_build(checked, options, finishers=finishers, progress=progress, writes=writes, checks=checks)
+    result = run_build(checked, options, finishers=finishers, progress=progress, writes=writes)
     return _with_card(result, checked.project, write=card, is_look=_is_look(options))
-
-
-def _unknown_family(recipe: Recipe) -> UserError | None:
-    """Why no training configuration can be written in the end."""
-    from datakit.training.config import TrainSettings, model_path, template_of
-
-    settings = recipe.sections.get("train")
-    if not isinstance(settings, TrainSettings) or settings.template is not None:
-        return None
-    try:
-        template_of(model_path(settings.model, recipe.path.parent))
-    except (ValueError, OSError) as error:
-        return UserError(f"`train:` {error}", where=recipe.places.get("train", ""))
-    return None
 
 
 def _training(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Artifact]:

@@ -244,10 +244,18 @@ CODES: dict[str, Code] = {
     # the configuration
     "setting_unknown": Code("error", "The trainer does not know a key and stops", "Mend the spelling."),
     "setting_type": Code("error", "A value has the wrong type", "Mend the value."),
+    "setting_misread": Code(
+        "warning", "A key does something else than its name says in other tools", "Use the key that is meant."
+    ),
     "setting_deprecated": Code("note", "A key is on its way out", "Use its successor."),
     "setting_clash": Code("error", "Settings that exclude each other", "Drop one of them."),
     "setting_file": Code("error", "A file that the configuration names is missing", "Mend the path."),
     "setting_missing": Code("error", "A setting is missing", "Add it."),
+    "best_unsaved": Code(
+        "warning",
+        "Steps are evaluated that are not saved: the best one has no checkpoint",
+        "Give `save_steps` and `eval_steps` one number.",
+    ),
     "never_fires": Code(
         "warning", "A setting never takes effect", "Lower it below the number of steps, or take it out."
     ),

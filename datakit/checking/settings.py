@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
-
-import orjson
 
 from datakit.checking.finding import Findings
 from datakit.checking.purpose import FOREIGN
@@ -15,10 +12,11 @@ from datakit.checking.templates import TEMPLATES, media_of
 from datakit.checking.training import Training
 from datakit.core.errors import did_you_mean
 from datakit.core.qwen_models import misspelt
-from datakit.core.regular_files import read_regular
 from datakit.recipe.yaml_file import show_path
-from datakit.training.config import template_of
+from datakit.training.family import family_of
 from datakit.training.keys import check_as_written, known_keys
+from datakit.training.other_words import explained
+from datakit.training.steps import best_unsaved
 
 _GONE = {
     "evaluation_strategy": "It is `eval_strategy` since transformers 4.46.",
@@ -29,8 +27,6 @@ _MEGATRON_KEYS = re.compile(
     r"_parallel(_size)?$|_fusion$|^moe_|^overlap_(param|grad)_|^recompute_|^use_distributed_optimizer$"
 )
 _MEGATRON = "A key of Megatron training, which LLaMA-Factory knows under USE_MCA=1 alone."
-_SEVERAL = ("dataset", "eval_dataset", "interleave_probs")
-"""Keys of the type text that may hold a list."""
 
 
 def check_settings(training: Training, findings: Findings) -> None:
@@ -65,6 +61,7 @@ def _keys(training: Training, findings: Findings) -> None:
         if key not in valid_keys:
             remedy = (
                 _GONE.get(key)
+                or _sentence(explained(key, value, in_recipe=False))
                 or (_MEGATRON if _MEGATRON_KEYS.search(key) else "")
                 or did_you_mean(key, valid_keys)
                 or "Take it out: LLaMA-Factory 0.9.5 has none."
@@ -73,12 +70,17 @@ def _keys(training: Training, findings: Findings) -> None:
             continue
         if key in _GONE:
             findings.add("setting_deprecated", f"`{key}`", where=where, remedy=_GONE[key])
-        if key in _SEVERAL and isinstance(value, list):
-            continue
+        if key == "max_length" and training.on("do_train") and not training.on("predict_with_generate"):
+            remedy = _sentence(explained(key, value, in_recipe=False))
+            findings.add("setting_misread", f"`{key}` changes nothing here", where=where, remedy=remedy)
         try:
             check_as_written(key, value)
         except ValueError as error:
             findings.add("setting_type", str(error), where=where)
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}." if words else ""
 
 
 def _clashes(training: Training) -> Iterator[tuple[str, str]]:
@@ -192,34 +194,18 @@ def _template(training: Training, findings: Findings) -> None:
         findings.add("tokens_uncounted", f"the template `{template}` is not known to datakit", where=where)
     model = str(training.keys.get("model_name_or_path", ""))
     path = training.path(model)
-    try:
-        model_template = template_of(str(path) if os.path.isdir(path) else model)
-    except ValueError:
-        if media_of(template) and _is_text_model(path, model):
+    family = family_of(str(path) if os.path.isdir(path) else model)
+    if family.kind != "qwen_vl":
+        if media_of(template) and family.kind == "text":
             words = f"`{template}` for {model}, which takes texts alone: the training stops"
             findings.add("template_family", words, where=where)
         return
-    if template == "qwen3_vl" and model_template == "qwen3_vl_nothink":
+    if template == "qwen3_vl" and family.template == "qwen3_vl_nothink":
         if training.keys.get("enable_thinking", True):
             findings.add("template_thinks", f"{model} does not think", where=where)
-    elif template.removesuffix("_nothink") != model_template.removesuffix("_nothink"):
-        remedy = f"Use `template: {model_template}`."
+    elif template.removesuffix("_nothink") != family.template.removesuffix("_nothink"):
+        remedy = f"Use `template: {family.template}`."
         findings.add("template_family", f"`{template}` for {model}", where=where, remedy=remedy)
-
-
-def _is_text_model(path: Path, model: str) -> bool:
-    """Whether a model has no processor for pictures or sound, by its config.json or by its name."""
-    if os.path.isdir(path):
-        try:
-            config = orjson.loads(read_regular(path / "config.json"))
-        except (OSError, orjson.JSONDecodeError):
-            return False
-        return isinstance(config, dict) and config.get("model_type") in _TEXT_TYPES
-    return _TEXT_NAMES.search(model.lower()) is not None
-
-
-_TEXT_TYPES = ("qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "llama", "mistral")
-_TEXT_NAMES = re.compile(r"(?:^|/)qwen(?:2|2\.5|3)-[\d.]+b(?:-|$)|(?:^|/)(?:meta-)?llama-[23]-")
 
 
 def _quantisation(training: Training, findings: Findings) -> None:
@@ -254,6 +240,8 @@ def _costs(training: Training, findings: Findings) -> None:
     def add(code: str, key: str, message: str) -> None:
         findings.add(code, message, where=training.where(key))
 
+    if unsaved := best_unsaved(keys):
+        add("best_unsaved", "save_steps", unsaved)
     tokenized = keys.get("tokenized_path")
     if isinstance(tokenized, str) and os.path.exists(training.path(tokenized)):
         add("stale_cache", "tokenized_path", f"{tokenized} exists: data and its settings are ignored")

@@ -12,7 +12,7 @@ from datakit.core.errors import Exit, UserError
 
 if TYPE_CHECKING:
     from datakit.training.machine import Machine
-    from datakit.training.memory_plan import MemoryPlan
+    from datakit.training.memory_plan import MemoryPlan, ModeRow
 
 
 def show_memory(
@@ -54,7 +54,7 @@ def _print(plan: MemoryPlan) -> None:
             f"{row.activations_gb:,.1f}",
             f"{row.gpu_gb:,.1f}",
             f"{row.host_gb:,.1f}",
-            ("yes" if row.fits else "no") if plan.gpu_memory_gb else "?",
+            _word(row) if plan.gpu_memory_gb else "?",
         )
         for row in plan.modes
     ]
@@ -65,11 +65,18 @@ def _print(plan: MemoryPlan) -> None:
         click.echo(_verdict(plan))
 
 
+def _word(row: ModeRow) -> str:
+    if row.fits:
+        return "barely" if row.tight else "yes"
+    return "no"
+
+
 def _verdict(plan: MemoryPlan) -> str:
     from datakit.training.memory_plan import refuse_what_cannot_fit
 
     if plan.choice.fits:
-        return f"The recipe's mode `{plan.chosen}` fits."
+        tight = f"\nWarning: {plan.choice.tight}" if plan.choice.tight else ""
+        return f"The recipe's mode `{plan.chosen}` fits.{tight}"
     try:
         return f"Warning: {refuse_what_cannot_fit(plan)}"
     except UserError as error:

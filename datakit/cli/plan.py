@@ -40,9 +40,11 @@ _FIGURES = ("calls", "calls_at_most", "cost_usd", "cost_usd_at_most", "cost_usd_
     help="First really do the paid steps for N records (stored, so paid once) and reckon from them.",
 )
 @click.option("--train", is_flag=True, help="Say what the training needs: memory by mode, and what fits.")
-@click.option("--gpus", type=click.IntRange(min=1), help="With --train: GPUs of a node.")
-@click.option("--gpu-memory-gb", type=FiniteNumber(min=1), help="With --train: GiB of each GPU.")
-@click.option("--host-memory-gb", type=FiniteNumber(min=1), help="With --train: GiB of a node.")
+@click.option("--gpus", type=click.IntRange(min=1, max=65_536), help="With --train: GPUs of a node.")
+@click.option("--gpu-memory-gb", type=FiniteNumber(min=1, max=10_000), help="With --train: GiB of each GPU.")
+@click.option(
+    "--host-memory-gb", type=FiniteNumber(min=1, max=1_000_000), help="With --train: GiB of a node."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON on stdout.")
 def command(
     recipe: Path,

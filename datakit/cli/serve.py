@@ -32,7 +32,9 @@ Examples:
 )
 @click.option("--dry-run", is_flag=True, help="Print the command and why, start nothing.")
 @click.option("--gpus", type=click.IntRange(min=1), help="GPUs to split over; serve.gpus if not given.")
-@click.option("--gpu-memory-gb", type=FiniteNumber(min=1), help="Memory of one GPU; serve.gpu_memory_gb.")
+@click.option(
+    "--gpu-memory-gb", type=FiniteNumber(min=1, max=10_000), help="Memory of one GPU; serve.gpu_memory_gb."
+)
 @click.option("--port", type=click.IntRange(1, 65535), help="Port on this machine; serve.port if not given.")
 @click.option("--cpu", is_flag=True, help="Serve on CPU (needs the CPU build of vLLM).")
 @click.option("--check-only", is_flag=True, help="Start, ask about one record, stop.")

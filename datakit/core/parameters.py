@@ -73,6 +73,8 @@ def describe_fault(fault: Mapping[str, Any], model: type[BaseModel]) -> tuple[st
         return f"unknown parameter `{name}` (value {value!r})", f"{hint} {known}".strip()
     if fault["type"] == "missing":
         return f"parameter `{name}` is missing", ""
+    if fault["type"] == "fault":  # says by itself which parameter is wrong, and what to do
+        return (text if name in (text := str(fault["msg"])) else f"`{name}`: {text}"), ""
     if fault["type"] == "value_error":
         return f"`{name}`: {fault['msg'].removeprefix('Value error, ')}", ""
     return f"`{name}`: {fault['msg'][0].lower()}{fault['msg'][1:]} (value {value!r})", ""

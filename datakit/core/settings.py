@@ -38,6 +38,11 @@ class Settings(BaseModel):
         frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
     )
 
+    @classmethod
+    def filled(cls, values: Any) -> Any:
+        """A section's plain values with those that others of them stand for; a build keeps them so."""
+        return values
+
 
 def open_address(address: str) -> str:
     """The address, which a build may show. Raises ValueError for one with a password or a key."""

@@ -6,7 +6,7 @@ then each step's parameters against its class. Columns are checked by `datakit.r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -34,6 +34,10 @@ TOP = ("version", "name", "seed", "labels", "llm", "steps", "emit", "train", "se
 _PATHS = {"path", "labels", "image_root", "image_base", "template", "prompt", "answer", "referee"}
 _PATHS |= {"model", "store", "deepspeed", "det_folder", "rec_folder"}
 """Keys whose texts are looked for as files or folders."""
+
+
+SectionCheck = Callable[[Mapping[str, Any], Path], Iterable[tuple[Key, str, str]]]
+"""Of a recipe as plain data and its folder: each fault's place, what is wrong, and what to do."""
 
 
 def _owner(place: Key) -> str | int:
@@ -137,21 +141,25 @@ def load_recipe(
     *,
     overrides: Iterable[str] = (),
     sections: Mapping[str, type[Settings]] | None = None,
+    checks: Sequence[SectionCheck] = (),
 ) -> Recipe:
     """The checked recipe of a file. Raises RecipeErrors with everything that is wrong, sorted by line.
 
     `overrides` are `key=value` texts (`run.concurrency=8`, `annotate.ocr.engine=paddleocr`).
-    `sections` gives the models of later stages' sections.
+    `sections` gives the models of later stages' sections, `checks` what else must be true of them.
     """
     file = load_yaml(Path(path).absolute())
     if isinstance(file.data, dict):
         file.data = with_text_keys(apply_overrides(file.data, overrides))
-    return _Checker(file, dict(sections or {})).recipe()
+    return _Checker(file, dict(sections or {}), checks).recipe()
 
 
 class _Checker:
-    def __init__(self, file: YamlFile, sections: dict[str, type[Settings]]) -> None:
+    def __init__(
+        self, file: YamlFile, sections: dict[str, type[Settings]], checks: Sequence[SectionCheck]
+    ) -> None:
         self.file, self.sections, self.errors = file, sections, list[UserError]()
+        self.checks, self.faulty = checks, set[Key]()
 
     def recipe(self) -> Recipe:
         if not isinstance(self.file.data, dict):
@@ -170,6 +178,10 @@ class _Checker:
         run = self._section(data, "run", RunSettings) or RunSettings()
         others = {key: self._section(data, key, model) for key, model in self.sections.items() if key in data}
         labels = self._labels(data.get("labels"))
+        for check in self.checks:
+            for place, message, remedy in check(data, self.file.path.parent):
+                if place not in self.faulty:
+                    self._fault(place, message, remedy)
         self._finite(data, ())
         if self.errors:
             raise RecipeErrors(self.errors)
@@ -282,12 +294,14 @@ class _Checker:
         for fault in error.errors(include_url=False, include_context=False):
             place = (*key, *fault["loc"])
             text, remedy = describe_fault(fault, model)
+            self.faulty.add(place)
             self._fault(place, f"{what}: {text}", remedy)
 
     def _section(self, data: dict[str, Any], key: str, model: type[Settings]) -> Any:
         value = data.get(key)
         if value is None:
             return None
+        data[key] = value = model.filled(value)
         try:
             return validated(model, value)
         except ValidationError as error:

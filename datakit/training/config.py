@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-import orjson
-from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from datakit.artifacts.build_draft import BuildDraft
 from datakit.artifacts.emitted import Emitted
@@ -16,24 +16,26 @@ from datakit.core.errors import UserError, did_you_mean
 from datakit.core.pixels import TRAINER
 from datakit.core.plain_yaml import parse
 from datakit.core.record import digest
-from datakit.core.regular_files import read_regular
 from datakit.core.settings import Settings
 from datakit.core.transform import Artifact
 from datakit.training import deepspeed
-from datakit.training.keys import checked_key, checked_value, conflict
+from datakit.training.family import family_of, template_of, why_not
+from datakit.training.keys import checked_key, checked_value, clashes
+from datakit.training.preprocessing import prepared_in_s, wait_for_rows
+from datakit.training.steps import best_unsaved, never_firing, scheduled, total_steps
 from datakit.training.yaml_text import export_text, train_text
+
+__all__ = ["TrainSettings", "all_keys", "presets", "template_of", "total_steps", "write_training"]
 
 _PRESETS = Path(__file__).with_name("presets")
 _NO_VAL = "Warning: there are no validation records, so nothing is evaluated."
-
-Value = bool | int | float | str | list[Any] | None
 
 
 class TrainSettings(Settings):
     """The recipe's `train:` section. Every key of LLaMA-Factory may stand in it beside these."""
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
-    __pydantic_extra__: dict[Annotated[str, AfterValidator(checked_key)], Value] = Field(init=False)
+    __pydantic_extra__: dict[str, Any] = Field(init=False)
 
     model: str
     """Name at a hub, or folder (`./…` and `../…` are relative to the recipe), of a Qwen2-VL, Qwen2.5-VL or
@@ -44,67 +46,59 @@ class TrainSettings(Settings):
     """Figures that are known to work: `ecom`, `medical` or `full_zero3_offload`. Keys beside it win."""
     template: str | None = None
     """LLaMA-Factory's chat template; from the model's family when not given."""
-    gpus: int = Field(default=1, ge=1)
-    """All GPUs of the run together: from them the number of steps is computed."""
-    nodes: int = Field(default=1, ge=1)
+    gpus: int = Field(default=1, ge=1, le=65_536)
+    """All GPUs of the run together: from them the number of steps is computed. The preset's, else 1."""
+    nodes: int = Field(default=1, ge=1, le=65_536)
     """Machines of the run; each has `gpus` / `nodes` GPUs."""
     deepspeed: str | None = None
     """`z0`, `z2`, `z2_offload`, `z3`, `z3_offload_optimizer`, `z3_offload`, or the path of an own JSON file,
     relative to the recipe (it is copied into the build)."""
-    image_max_pixels: int | None = Field(default=None, ge=784)
+    image_max_pixels: int | None = Field(default=None, ge=784, le=1_000_000_000)
     """Pictures are scaled down to this many pixels in training, and must be at serving too. What
     emit.llamafactory left when it resized, else 589,824 (LLaMA-Factory's own limit)."""
-    evaluations: int = Field(default=5, ge=1)
+    evaluations: int = Field(default=5, ge=1, le=1_000_000)
     """How often the model is evaluated and saved during training."""
 
-    @field_validator("preset")
     @classmethod
-    def _preset_exists(cls, value: str | None) -> str | None:
-        if value is not None and value not in presets():
-            hint = did_you_mean(value, presets())
-            raise ValueError(f"no preset `{value}`. {hint} All presets: {', '.join(presets())}")
-        return value
+    def filled(cls, values: Any) -> Any:
+        """The section with what its preset says of the machine, which a build must keep beside the keys."""
+        preset = _preset(values.get("preset")) if isinstance(values, dict) else {}
+        return {**values, "gpus": preset["gpus"]} if "gpus" in preset and "gpus" not in values else values
 
-    @field_validator("deepspeed")
+    @model_validator(mode="wrap")
     @classmethod
-    def _deepspeed_exists(cls, value: str | None) -> str | None:
-        if value is not None and value not in deepspeed.NAMES and not value.endswith(".json"):
-            raise ValueError(f"`{value}` is none of {', '.join(deepspeed.NAMES)}, nor a .json file")
-        return value
-
-    @model_validator(mode="after")
-    def _values_fit(self) -> TrainSettings:
-        for key, value in (self.__pydantic_extra__ or {}).items():
-            checked_value(key, value)
-        if self.template is None and not self.model.startswith("."):
-            template_of(self.model)  # a folder relative to the recipe is looked at when its place is known
-        if self.gpus % self.nodes:
-            raise ValueError(f"{self.gpus} GPUs cannot stand evenly in {self.nodes} nodes")
-        problem = conflict({**_BASE, **self.keys})
-        if problem:
-            raise ValueError(problem)
-        return self
+    def _all_faults_at_once(
+        cls, values: Any, handler: ModelWrapValidatorHandler[TrainSettings]
+    ) -> TrainSettings:
+        """Every fault of the section, of its fields and of its keys, in one ValidationError."""
+        values = cls.filled(values)
+        faults: list[InitErrorDetails] = []
+        settings: TrainSettings | None = None
+        try:
+            settings = handler(values)
+        except ValidationError as error:
+            for fault in error.errors(include_url=False):
+                details = InitErrorDetails(type=fault["type"], loc=fault["loc"], input=fault["input"])
+                faults.append({**details, "ctx": fault["ctx"]} if "ctx" in fault else details)
+        if isinstance(values, dict):
+            told = {fault["loc"][0] for fault in faults if fault["loc"]}
+            faults += [
+                InitErrorDetails(
+                    type=PydanticCustomError("fault", "{words}", {"words": words}),
+                    loc=(key,),
+                    input=values.get(key),
+                )
+                for key, words in section_faults(values)
+                if key not in told
+            ]
+        if settings is None or faults:
+            raise ValidationError.from_exception_data(cls.__name__, faults, input_type="json")
+        return settings
 
     @property
     def keys(self) -> dict[str, Any]:
         """LLaMA-Factory's keys from the preset and from the recipe, which wins."""
-        own = {key: checked_value(key, value) for key, value in (self.__pydantic_extra__ or {}).items()}
-        keys = {**_METHODS[self._method()], **self._preset(), **own}
-        keys["finetuning_type"] = self._method()
-        if self.deepspeed is not None:
-            keys["deepspeed"] = self.deepspeed
-        return keys
-
-    def _method(self) -> str:
-        return self.method or str(self._preset().get("finetuning_type", "lora"))
-
-    def _preset(self) -> dict[str, Any]:
-        if self.preset is None:
-            return {}
-        preset: dict[str, Any] = parse((_PRESETS / f"{self.preset}.yaml").read_text("utf-8"))
-        if self.method not in (None, preset["finetuning_type"]):  # LoRA's figures mean nothing elsewhere
-            return {key: value for key, value in preset.items() if not key.startswith("lora_")}
-        return preset
+        return _keys_of(self.model_dump())
 
 
 _METHODS: dict[str, dict[str, Any]] = {
@@ -140,17 +134,76 @@ def presets() -> list[str]:
     return sorted(path.stem for path in _PRESETS.glob("*.yaml"))
 
 
-def template_of(model: str) -> str:
-    """The chat template of a model's family, by its config.json or by its name. Raises ValueError."""
-    config = Path(model) / "config.json"
-    family = str(orjson.loads(read_regular(config)).get("model_type", "")) if config.is_file() else model
-    family = family.lower().replace("_", "").replace("-", "").replace(".", "")
-    if "qwen3vl" in family:
-        # The template without "nothink" puts an empty thought before each answer.
-        return "qwen3_vl" if "thinking" in model.lower() else "qwen3_vl_nothink"
-    if "qwen25vl" in family or "qwen2vl" in family:
-        return "qwen2_vl"
-    raise ValueError(f"the family of `{model}` is not known: give LLaMA-Factory's `template` for it")
+def section_faults(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is wrong with a `train:` section by itself: the key, and why. Fields' own types are left out."""
+    yield from _key_faults(values)
+    name, wanted = values.get("preset"), values.get("deepspeed")
+    if isinstance(name, str) and name not in presets():
+        hint = did_you_mean(name, presets())
+        yield "preset", f"no preset `{name}`. {hint} All presets: {', '.join(presets())}"
+    if isinstance(wanted, str) and wanted not in deepspeed.NAMES and not wanted.endswith(".json"):
+        yield "deepspeed", f"`{wanted}` is none of {', '.join(deepspeed.NAMES)}, nor a .json file"
+    if values.get("method") == "lora" and _preset(name).get("finetuning_type") == "full":
+        words = f"`method: lora` beside `preset: {name}`, whose figures are for training every weight"
+        yield "method", f"{words}. Take `method: full` or leave it out; for adapters `preset: ecom`"
+    gpus, nodes = values.get("gpus", 1), values.get("nodes", 1)
+    if type(gpus) is int and type(nodes) is int and nodes > 0 and gpus % nodes:
+        yield "gpus", f"{gpus} GPUs cannot stand evenly in {nodes} nodes"
+    model = values.get("model")
+    if isinstance(model, str) and not model.startswith("."):  # those beside the recipe: see recipe_faults
+        words = why_not(model, family_of(model), _text(values.get("template")))
+        if words:
+            yield "model", words
+    yield from ((_named(key, values), words) for key, words in clashes(keys_so_far(values)))
+
+
+def keys_so_far(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys that a section comes to without those that are wrong by themselves."""
+    wrong = {key for key, _ in _key_faults(values)}
+    return {**_BASE, **_keys_of({key: value for key, value in values.items() if key not in wrong})}
+
+
+def _key_faults(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    fields = TrainSettings.model_fields
+    for key in values.keys() - fields.keys():
+        try:
+            checked_value(checked_key(key, values[key], fields), values[key])
+        except ValueError as error:
+            yield key, str(error)
+
+
+def _named(key: str, values: Mapping[str, Any]) -> str:
+    """The key that a fault is told at: itself, or what brought it into the section."""
+    brought_by = ("preset", "method") if key not in values else ()
+    return next((name for name in brought_by if name in values), key)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _keys_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a section whose own are right; a preset or method that is not counts as not given."""
+    preset = _preset(values.get("preset"))
+    preset.pop("gpus", None)
+    method = values.get("method") if values.get("method") in _METHODS else None
+    if method not in (None, preset.get("finetuning_type")):  # LoRA's figures mean nothing elsewhere
+        preset = {key: value for key, value in preset.items() if not key.startswith("lora_")}
+    method = method or str(preset.get("finetuning_type", "lora"))
+    fields = TrainSettings.model_fields
+    own = {key: checked_value(key, value) for key, value in values.items() if key not in fields}
+    keys = {**_METHODS[method], **preset, **own, "finetuning_type": method}
+    if isinstance(values.get("deepspeed"), str):
+        keys["deepspeed"] = values["deepspeed"]
+    return keys
+
+
+def _preset(name: Any) -> dict[str, Any]:
+    """The figures of a preset; none where there is no such one."""
+    if not isinstance(name, str) or name not in presets():
+        return {}
+    figures: dict[str, Any] = parse((_PRESETS / f"{name}.yaml").read_text("utf-8"))
+    return figures
 
 
 def all_keys(settings: TrainSettings) -> dict[str, Any]:
@@ -174,14 +227,20 @@ def write_training(
     keys["image_max_pixels"] = _max_pixels(settings.image_max_pixels, emitted.image_max_pixels)
     keys.setdefault("image_min_pixels", 1024)
     keys |= _data_keys(emitted)
-    keys |= _steps(keys, emitted, settings)
-    keys.pop("warmup_ratio", None)
+    total = total_steps(keys, emitted.rows("train", "general"), settings.gpus)
+    evaluates = bool(emitted.rows("val"))
+    _refuse_what_never_fires(keys, total, evaluates=evaluates)
+    keys = scheduled(keys, total, evaluates=evaluates, evaluations=settings.evaluations)
     keys["model_name_or_path"] = model_path(settings.model, base or Path.cwd())
     keys["template"] = settings.template or _template(keys["model_name_or_path"])
     mark = digest([draft.manifest.content, {key: keys[key] for key in sorted(keys)}], size=4).hex()
     run = f"../{name}-runs/{keys['finetuning_type']}-{mark}"
     keys["output_dir"] = f"{run}/trained"
-    written.append(draft.write_training(_text(name, keys, settings, emitted)))
+    # After the mark: how long processes wait changes nothing that is trained.
+    seconds = prepared_in_s(draft.path, emitted, keys.get("preprocessing_num_workers") or 1)
+    keys["ddp_timeout"], reason = wait_for_rows(keys, seconds)
+    head = _head(name, keys, settings, emitted, total)
+    written.append(draft.write_training(train_text(head, keys, {"ddp_timeout": reason})))
     written.append(draft.write_export(export_text(keys, f"{run}/served")))
     return [Artifact(path=file, kind="config") for file in written]
 
@@ -229,69 +288,28 @@ def _data_keys(emitted: Emitted) -> dict[str, Any]:
     return data_keys
 
 
-def _steps(keys: dict[str, Any], emitted: Emitted, settings: TrainSettings) -> dict[str, Any]:
-    """Warm-up, logging, evaluation and saving in steps that fire, as the trainer will count them."""
-    total = total_steps(keys, emitted.rows("train", "general"), settings.gpus)
-    steps: dict[str, Any] = {}
-    # A whole number: transformers reads a `warmup_steps` below 1 as a share, and refuses `warmup_ratio`.
-    share = float(keys.get("warmup_ratio") or 0)
-    steps["warmup_steps"] = int(keys.get("warmup_steps", math.ceil(total * share)))
-    if steps["warmup_steps"] >= total > 1:
+def _refuse_what_never_fires(keys: dict[str, Any], total: int, *, evaluates: bool) -> None:
+    faults = dict(never_firing(keys, total, evaluates=evaluates))
+    if faults:
         raise UserError(
-            f"the warm-up of {steps['warmup_steps']:,} steps never ends: the training has {total:,} steps",
-            remedy="Give `warmup_ratio` (such as 0.1) instead; the steps are computed from the data.",
+            "; ".join(faults.values()),
+            remedy="Leave `eval_steps` and `save_steps` out of `train:`, and give `warmup_ratio` (such as "
+            "0.1) for `warmup_steps`: they are computed from the data.",
         )
-    steps["logging_steps"] = keys.get("logging_steps", max(1, min(10, total // 20)))
-    interval = keys.get("eval_steps", keys.get("save_steps"))
-    if keys.get("save_steps", interval) != interval:
-        raise UserError(
-            f"`eval_steps` {interval:g} and `save_steps` {keys['save_steps']:g} differ: "
-            "the best step may have no checkpoint",
-            remedy="Give one of them, or leave both out; they are computed from the data.",
-        )
-    every = interval if interval is not None else max(1, total // settings.evaluations)
-    packed = bool(keys.get("packing") or keys.get("neat_packing"))
-    if every > total and not packed:
-        raise UserError(
-            f"evaluation and saving every {every:g} steps never happen: the training has {total:,} steps",
-            remedy="Leave `eval_steps` and `save_steps` out of `train:`; they are computed from the data.",
-        )
-    # Packing joins rows, so that only the trainer knows the number of steps.
-    steps["save_strategy"] = keys.get("save_strategy", "epoch" if packed else "steps")
-    if steps["save_strategy"] == "steps":
-        steps["save_steps"] = every
-    if emitted.rows("val"):
-        steps["eval_strategy"] = keys.get("eval_strategy", steps["save_strategy"])
-        steps["per_device_eval_batch_size"] = keys.get("per_device_eval_batch_size", 1)
-        if steps["eval_strategy"] == "steps":
-            steps["eval_steps"] = every
-        best = steps["eval_strategy"] == steps["save_strategy"]
-        steps["load_best_model_at_end"] = keys.get("load_best_model_at_end", best)
-        steps["metric_for_best_model"] = keys.get("metric_for_best_model", "eval_loss")
-        steps["greater_is_better"] = keys.get("greater_is_better", False)
-    return steps
 
 
-def total_steps(keys: dict[str, Any], rows: int, gpus: int) -> int:
-    """Optimizer steps of a run over `rows`, by the trainer's own rule."""
-    if keys.get("max_steps", -1) > 0:
-        return int(keys["max_steps"])
-    batches = math.ceil(rows / (int(keys["per_device_train_batch_size"]) * gpus))
-    per_epoch = max(1, math.ceil(batches / int(keys["gradient_accumulation_steps"])))
-    return max(1, math.ceil(float(keys["num_train_epochs"]) * per_epoch))
-
-
-def _text(name: str, keys: dict[str, Any], settings: TrainSettings, emitted: Emitted) -> str:
+def _head(
+    name: str, keys: dict[str, Any], settings: TrainSettings, emitted: Emitted, steps: int
+) -> Iterator[str]:
     rows = emitted.rows("train", "general")
-    steps = total_steps(keys, rows, settings.gpus)
     command = "llamafactory-cli train train.yaml"
     if "deepspeed" in keys or settings.gpus > 1:
         nodes = f" NNODES={settings.nodes} NODE_RANK=0 MASTER_ADDR=host0" if settings.nodes > 1 else ""
         command = f"FORCE_TORCHRUN=1{nodes} NPROC_PER_NODE={settings.gpus // settings.nodes} {command}"
-    head = (
-        f"Training of {name}, written by datakit for LLaMA-Factory 0.9.5; a new build writes it anew.",
-        f"run in this folder: {command}",
-        f"{rows:,} rows, {steps:,} steps on {settings.gpus} GPU{'s' if settings.gpus > 1 else ''}.",
-        *(() if emitted.rows("val") else (_NO_VAL,)),
-    )
-    return train_text(head, keys)
+    yield f"Training of {name}, written by datakit for LLaMA-Factory 0.9.5; a new build writes it anew."
+    yield f"run in this folder: {command}"
+    yield f"{rows:,} rows, {steps:,} steps on {settings.gpus} GPU{'s' if settings.gpus > 1 else ''}."
+    if not emitted.rows("val"):
+        yield _NO_VAL
+    if words := best_unsaved(keys):
+        yield f"Warning: {words}."

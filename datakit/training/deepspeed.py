@@ -70,10 +70,36 @@ def settings_of(wanted: str | None, base: Path) -> dict[str, Any] | None:
     if wanted in NAMES:
         return configuration(wanted)
     try:
-        settings: dict[str, Any] = orjson.loads(read_regular(base / wanted))
-    except (OSError, orjson.JSONDecodeError) as error:
+        settings = _sound(orjson.loads(read_regular(base / wanted)))
+    except (OSError, ValueError) as error:
         raise UserError(
-            f"`train.deepspeed` names {base / wanted}, which cannot be read: {error}",
-            remedy=f"Give a JSON file relative to the recipe, or one of {', '.join(NAMES)}.",
+            f"`train.deepspeed` names {base / wanted}, which cannot be read: {_why(error)}",
+            remedy=_same_by_name(wanted)
+            or f"Give a JSON file relative to the recipe, or one of {', '.join(NAMES)}.",
         ) from None
+    return settings
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+
+
+def _same_by_name(path: str) -> str:
+    """The name for one of LLaMA-Factory's own example files, such as ds_z3_offload_config.json."""
+    name = path.rpartition("/")[2].removeprefix("ds_").removesuffix("_config.json")
+    return f"LLaMA-Factory's own file of that name is `deepspeed: {name}` here." if name in NAMES else ""
+
+
+def _sound(settings: Any) -> dict[str, Any]:
+    """The configuration. Raises ValueError where the parts that datakit looks at are none of DeepSpeed's."""
+    if not isinstance(settings, dict):
+        raise ValueError("it is no object")
+    zero = settings.get("zero_optimization", {})
+    if not isinstance(zero, dict):
+        raise ValueError("`zero_optimization` is no object")
+    if zero.get("stage", 0) not in (0, 1, 2, 3) or isinstance(zero.get("stage", 0), bool):
+        raise ValueError(f"the ZeRO stage is {str(zero['stage'])[:40]!r}, not 0, 1, 2 or 3")
+    for key in ("offload_optimizer", "offload_param"):
+        if not isinstance(zero.get(key, {}), dict):
+            raise ValueError(f"`{key}` is no object")
     return settings

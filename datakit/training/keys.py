@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import orjson
 
 from datakit.core.credentials import is_credential_field
 from datakit.core.errors import did_you_mean
+from datakit.training.bounds import out_of_bounds
+from datakit.training.other_words import explained
 
 OWNED = {
     "model_name_or_path": "use `model`",
@@ -27,6 +30,8 @@ OWNED = {
 }
 """Keys that the recipe may not set -> why, or what to use."""
 
+_RENAMED = {"model_name_or_path": "model", "finetuning_type": "method"}
+
 
 @cache
 def known_keys() -> dict[str, Any]:
@@ -36,50 +41,101 @@ def known_keys() -> dict[str, Any]:
     return keys
 
 
-def checked_key(key: str) -> str:
-    """The key. Raises ValueError for one that the trainer does not know or that datakit sets."""
+def checked_key(key: str, value: Any = None, fields: Iterable[str] = ()) -> str:
+    """The key. Raises ValueError for one that the trainer does not know or that datakit sets.
+
+    `value` is shown beside the right key; `fields` are further names, which may have been meant.
+    """
     if key in OWNED:
-        raise ValueError(f"`{key}` cannot be set here: {OWNED[key]}")
+        renamed = _RENAMED.get(key)
+        written = f"write `{renamed}: {value}`" if renamed and isinstance(value, str) else OWNED[key]
+        raise ValueError(f"`{key}` cannot be set here: {written}")
     if is_credential_field(key):
         raise ValueError(
             f"`{key}` would stand in the build for everybody to read; leave it out, and set HF_TOKEN in the "
             "environment of the training"
         )
+    words = explained(key, value)
+    if words and key not in fields:
+        unknown = "" if key in known_keys() else "unknown key "
+        raise ValueError(f"{unknown}`{key}`: {words}")
     if key not in known_keys():
-        hint = did_you_mean(key, [*known_keys(), "model", "method", "preset", "gpus"])
+        hint = did_you_mean(key, [*known_keys(), *fields])
         raise ValueError(f"unknown key `{key}`. {hint or 'It must be a key of LLaMA-Factory 0.9.5.'}")
     return key
 
 
 def checked_value(key: str, value: Any) -> Any:
-    """The value in the key's type. Raises ValueError where it has another.
+    """The value in the key's type. Raises ValueError where it has another, or means nothing.
 
-    YAML reads `1e-4` as a text, because its numbers need a point: such texts become numbers.
+    YAML reads `1e-4` as a text, because its numbers need a point: such texts become numbers. A list of names
+    becomes one text with commas, as LLaMA-Factory takes it.
     """
+    typed = _typed(key, value)
+    words = out_of_bounds(key, typed)
+    if words:
+        raise ValueError(words)
+    return typed
+
+
+def _typed(key: str, value: Any) -> Any:
     kind = known_keys()[key]
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"`{key}` is {value}; it must be a finite number")
+    if isinstance(value, dict) and not _takes_mapping(key):
+        raise ValueError(f"`{key}` is {_shown(value)}; it must be {_wanted(kind)}")
     if value is None or kind == "any":
         return value
     if isinstance(kind, list):
+        value = "no" if value is False and "no" in kind else value  # YAML reads a bare `no` as false
         if value not in kind:
-            raise ValueError(f"`{key}` is {value!r}; it must be one of {', '.join(kind)}")
+            hint = did_you_mean(str(value), kind) if len(kind) > _SHORT else ""
+            raise ValueError(f"`{key}` is {_shown(value)}; it must be {hint or _wanted(kind)}")
         return value
+    if isinstance(value, list):
+        return _joined(key, value)
     if kind == "bool" or isinstance(value, bool):
         if kind != "bool" or not isinstance(value, bool):
-            raise ValueError(f"`{key}` is {value!r}; it must be {_WORDS[kind]}")
+            raise ValueError(f"`{key}` is {value!r}; it must be {_wanted(kind)}")
         return value
-    if kind == "str":
-        return str(value)
+    return str(value) if kind == "str" else _number(key, value, kind)
+
+
+def _number(key: str, value: Any, kind: str) -> int | float:
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"`{key}` is {repr(value)[:60]}; it must be {_WORDS[kind]}") from None
+        raise ValueError(f"`{key}` is {_shown(value)}; it must be {_wanted(kind)}") from None
     if not math.isfinite(number):  # from the text `inf`
         raise ValueError(f"`{key}` is {value!r}; it must be a finite number")
     if kind == "int" and number != int(number):
         raise ValueError(f"`{key}` is {value!r}; it must be a whole number")
     return int(number) if kind == "int" else number
+
+
+def _joined(key: str, values: list[Any]) -> str:
+    """Names with commas between them."""
+    if key not in LISTED:
+        raise ValueError(f"`{key}` is {_shown(values)}; it must be {_wanted(known_keys()[key])}")
+    wrong = [item for item in values if not isinstance(item, str | int | float) or isinstance(item, bool)]
+    if wrong or not values:
+        what = f"`{key}` has {_shown(wrong[0])}" if wrong else f"`{key}` is empty"
+        raise ValueError(f"{what}; it must be a list of names")
+    return ",".join(str(item).strip() for item in values)
+
+
+def _takes_mapping(key: str) -> bool:
+    return key == "deepspeed" or (
+        known_keys()[key] == "any" and key.endswith(("_config", "_kwargs", "config"))
+    )
+
+
+def _wanted(kind: str | list[str]) -> str:
+    return f"one of {', '.join(kind)}" if isinstance(kind, list) else _WORDS[kind]
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:60]
 
 
 def check_as_written(key: str, value: Any) -> None:
@@ -90,6 +146,8 @@ def check_as_written(key: str, value: Any) -> None:
     """
     checked_value(key, value)
     kind = known_keys()[key]
+    if kind == "str" and key in _NAMES and isinstance(value, int | float):
+        raise ValueError(f"`{key}` is the number {value}; it must be a text, so put it in quotes")
     if kind not in ("int", "float") or value is None:
         return
     if isinstance(value, str) and _PLAIN_NUMBER.fullmatch(value.strip()):
@@ -98,40 +156,76 @@ def check_as_written(key: str, value: Any) -> None:
         raise ValueError(f"`{key}` is {value}; it must be a whole number, without a point or an exponent")
 
 
-def conflict(keys: dict[str, Any]) -> str:
-    """What the trainer would refuse about keys that are each right by themselves; "" when nothing."""
-    zero3 = "z3" in str(keys.get("deepspeed") or "")
+def clashes(keys: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What the trainer would refuse about keys that are each right by themselves: the key, and why."""
+    zero3 = str(keys.get("deepspeed")) in ("z3", "z3_offload_optimizer", "z3_offload")
     quantised = keys.get("quantization_bit") is not None
+    method = keys.get("finetuning_type")
     rules = (
         (
             zero3 and keys.get("predict_with_generate"),
-            "`predict_with_generate` does not work with ZeRO-3: use z2",
+            *("predict_with_generate", "`predict_with_generate` does not work with ZeRO-3: use z2"),
         ),
-        (zero3 and keys.get("pure_bf16"), "`pure_bf16` does not work with ZeRO-3: use `bf16`"),
-        (zero3 and keys.get("use_unsloth"), "`use_unsloth` does not work with ZeRO-3: use z2"),
-        (zero3 and quantised, "a model of `quantization_bit` cannot be shared out by ZeRO-3: use z2 or none"),
         (
-            quantised and keys.get("finetuning_type") != "lora",
-            "`quantization_bit` trains adapters only: use `method: lora`",
+            zero3 and keys.get("pure_bf16"),
+            *("pure_bf16", "`pure_bf16` does not work with ZeRO-3: use `bf16`"),
         ),
-        (keys.get("bf16") and keys.get("fp16"), "`bf16` and `fp16` exclude each other: set `bf16: false`"),
+        (
+            zero3 and keys.get("use_unsloth"),
+            *("use_unsloth", "`use_unsloth` does not work with ZeRO-3: use z2"),
+        ),
+        (
+            quantised and method != "lora",
+            *("quantization_bit", "`quantization_bit` trains adapters only: use `method: lora`"),
+        ),
+        (
+            quantised and method == "lora" and zero3,
+            "quantization_bit",
+            "a model of `quantization_bit` cannot be shared out by ZeRO-3: use z2 or none",
+        ),
+        (
+            keys.get("bf16") and keys.get("fp16"),
+            *("fp16", "`bf16` and `fp16` exclude each other: set `bf16: false`"),
+        ),
         (
             keys.get("do_predict") and not keys.get("predict_with_generate"),
-            "`do_predict` needs `predict_with_generate: true`",
+            *("do_predict", "`do_predict` needs `predict_with_generate: true`"),
         ),
         (
             keys.get("deepspeed") and (keys.get("use_galore") or keys.get("use_apollo")),
-            "GaLore and APOLLO do not work under DeepSpeed",
+            *("deepspeed", "GaLore and APOLLO do not work under DeepSpeed"),
         ),
         (
-            keys.get("streaming") and not keys.get("max_steps"),
-            "`streaming` needs `max_steps`: the trainer cannot count the rows",
+            keys.get("streaming") and (keys.get("max_steps") or 0) <= 0,
+            *("streaming", "`streaming` needs `max_steps`: the trainer cannot count the rows"),
         ),
     )
-    return next((words for wrong, words in rules if wrong), "")
+    yield from ((key, words) for wrong, key, words in rules if wrong)
 
 
+LISTED = (
+    *("dataset", "eval_dataset", "interleave_probs", "freeze_trainable_modules", "freeze_extra_modules"),
+    *("lora_target", "oft_target", "additional_target", "galore_target", "apollo_target"),
+)
+"""Keys of the type text that may hold a list: the trainer splits a text of them at its commas."""
+_NAMES = (
+    "dataset",
+    "eval_dataset",
+    "dataset_dir",
+    "media_dir",
+    "model_name_or_path",
+    "output_dir",
+    "template",
+)
+"""Texts that the trainer splits, joins or looks up: a number there ends in a TypeError."""
+_SHORT = 12
 _PLAIN_NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?")
 """A text that would be a number without its quotes; YAML reads `1e-4` as a text without any."""
 _MAY_BE_FLOAT = ("image_max_pixels", "image_min_pixels", "video_max_pixels", "video_min_pixels", "lora_alpha")
-_WORDS = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "a text"}
+_WORDS = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "any": "a text, a number or a list",
+}

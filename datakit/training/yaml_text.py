@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from datakit.core.plain_yaml import ONE_LINE, dump
@@ -51,15 +51,21 @@ _SECTIONS = {
 }
 
 
-def train_text(head: Sequence[str], keys: dict[str, Any]) -> str:
-    """train.yaml: the lines of `head` as comments, then the keys; those of no section count as training."""
+def train_text(head: Iterable[str], keys: dict[str, Any], reasons: Mapping[str, str]) -> str:
+    """train.yaml: the lines of `head` as comments, then the keys; those of no section count as training.
+
+    `reasons` are the comments above keys whose values were reckoned.
+    """
     lines = [comment(line) for line in head]
     sectioned = {key for section in _SECTIONS.values() for key in section}
     sections = {**_SECTIONS, "training": tuple(key for key in keys if key not in sectioned)}
     for title in ("model", "method", "data", "training", "evaluation and saving"):
         entries = {key: keys[key] for key in sections[title] if key in keys}
         if entries:
-            lines += ["", f"### {title}", dump(entries, width=ONE_LINE).rstrip()]
+            lines += ["", f"### {title}"]
+        for key, value in entries.items():
+            lines += [comment(reasons[key])] if key in reasons else []
+            lines.append(dump({key: value}, width=ONE_LINE).rstrip())
     return "\n".join(lines) + "\n"
 
 

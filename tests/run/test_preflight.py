@@ -241,6 +241,6 @@ def test_model_that_nothing_can_be_trained_from_is_told(make: Make, server: Loop
     recipe.write_text(recipe.read_text() + "train: {model: ./nowhere, method: lora, preset: ecom}\n")
     from datakit.library import build as whole_build
 
-    with pytest.raises(RecipeErrors, match=r"the family of `\./nowhere` is not known"):
+    with pytest.raises(RecipeErrors, match=r"there is no model folder .*/recipes/nowhere\. Mend the path"):
         whole_build(recipe)
     assert server.count == 0

@@ -115,7 +115,7 @@ def test_a_build_without_the_trainers_files_is_an_error(tmp_path: Path) -> None:
         ({"lora_rank": 1.5}, "must be a whole number"),
         ({"preset": "ecomm"}, "Did you mean `ecom`"),
         ({"deepspeed": "z9"}, "is none of z0"),
-        ({"model": "someone/odd-model"}, "give LLaMA-Factory's `template`"),
+        ({"model": "someone/odd-model"}, "cannot be told from its name"),
         ({"gpus": 0}, "gpus"),
         ({"fp16": True, "bf16": True}, "exclude each other"),
     ],
