@@ -61,8 +61,9 @@ def _as_checked(section: Mapping[str, Any], model: str, family: Family, base: Pa
     keys["template"] = section.get("template") or family.template or "default"
     findings = Findings()
     check_settings(_Keys(keys, YamlFile(base / "recipe.yaml", keys, "")), findings)
+    told = ("setting_file", "template_family") if family.kind == "text" else ("setting_file",)
     for finding in findings.all:
-        if finding.severity == "error" and finding.code != "setting_file":
+        if finding.severity == "error" and finding.code not in told:
             key = finding.where if finding.where in section else ""
             words = f"`train:`: {CODES[finding.code].title}: {finding.message}"
             yield ((_SECTION, key) if key else (_SECTION,)), words, finding.remedy

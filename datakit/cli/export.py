@@ -35,7 +35,7 @@ def command(build: Path, python: str | None, dry_run: bool, as_json: bool) -> in
 
     run = RunFolder.of(build)
     if dry_run:
-        call = export_call(run, python)
+        call = export_call(run, python, only_shown=True)
         print_call(call, as_json=as_json)
         return 0
     result = export(run, python, lambda line: click.echo(line, err=as_json))

@@ -31,7 +31,7 @@ Examples:
 @click.option("--master-port", type=click.IntRange(1, 65535), help="Port on node 0 (or MASTER_PORT).")
 @click.option("--cpu", is_flag=True, help="Train on the processor: for trials with tiny models.")
 @click.option("--ignore-memory", is_flag=True, help="Start even where memory does not suffice by the plan.")
-@click.option("--dry-run", is_flag=True, help="Print the command, and start nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the command, and start nothing; needs no trainer.")
 @click.option("--json", "as_json", is_flag=True, help="Print the account as JSON on stdout.")
 def command(
     build: Path,
@@ -67,7 +67,7 @@ def command(
         ignore_memory=ignore_memory,
     )
     if dry_run:
-        call = train_call(run, place)
+        call = train_call(run, place, only_shown=True)
         print_call(call, as_json=as_json)
         return 0
     result = train(run, place, lambda line: click.echo(line, err=as_json))

@@ -78,14 +78,14 @@ def out_of_bounds(key: str, value: Any) -> str:
     if bounds is None or isinstance(value, bool) or not isinstance(value, int | float):
         return ""
     if not math.isfinite(value) or value > bounds.most:
-        return f"`{key}` is {_shown(value)}; it must be at most {bounds.most:,g}"
+        return f"`{key}` is {_shown(value)}; it must be at most {_shown(bounds.most)}"
     if value < bounds.least or (bounds.above and value == bounds.least):
         words = "above" if bounds.above else "at least"
-        return f"`{key}` is {_shown(value)}; it must be {words} {bounds.least:,g}"
+        return f"`{key}` is {_shown(value)}; it must be {words} {_shown(bounds.least)}"
     if key == "val_size" and value > 1 and value != int(value):
         return f"`{key}` is {_shown(value)}; above 1 it counts rows, and must be a whole number"
     return ""
 
 
 def _shown(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) and abs(value) < 10**15 else f"{value:g}"
+    return f"{int(value):,}" if abs(value) < 1e15 and value == int(value) else f"{value:g}"

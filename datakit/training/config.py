@@ -150,9 +150,10 @@ def section_faults(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if type(gpus) is int and type(nodes) is int and nodes > 0 and gpus % nodes:
         yield "gpus", f"{gpus} GPUs cannot stand evenly in {nodes} nodes"
     model = values.get("model")
-    if isinstance(model, str) and not model.startswith("."):  # those beside the recipe: see recipe_faults
-        words = why_not(model, family_of(model), _text(values.get("template")))
-        if words:
+    if isinstance(model, str) and not model.startswith("."):
+        family = family_of(model)
+        words = why_not(model, family, _text(values.get("template")))
+        if words and family.kind != "text":  # which is right for texts: checking.recipe_faults knows the data
             yield "model", words
     yield from ((_named(key, values), words) for key, words in clashes(keys_so_far(values)))
 

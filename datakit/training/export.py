@@ -45,10 +45,13 @@ class Exported(BaseModel):
     already: bool = False
 
 
-def export_call(run: RunFolder, python: str | None) -> trainer.Call:
-    """The call that makes the served model. Raises UserError where it cannot be made."""
+def export_call(run: RunFolder, python: str | None, *, only_shown: bool = False) -> trainer.Call:
+    """The call that makes the served model. Raises UserError where it cannot be made.
+
+    One that is `only_shown` needs no trainer on this machine.
+    """
     _refuse_quantised(run)
-    program = trainer.find_trainer(python)
+    program = trainer.find_trainer(python, must_exist=not only_shown)
     return trainer.Call((str(program), "export", EXPORT), run.build.path)
 
 

@@ -83,7 +83,7 @@ def why_not(model: str, family: Family, template: str | None, *, shows_images: b
     if family.kind == "empty":
         return f"{family.place} holds no config.json: it is no model's folder. Is the download whole?"
     if family.kind == "unreadable":
-        return f"{family.place}/config.json is no JSON object. Is the download whole?"
+        return f"{family.place}/config.json is no JSON object, so it is no model. Is the download whole?"
     if family.kind == "text" and shows_images:
         return f"{_named(model, family)} is a text model, and the data have pictures. {_instead(model)}"
     if template is not None:

@@ -90,7 +90,9 @@ def _typed(key: str, value: Any) -> Any:
         value = "no" if value is False and "no" in kind else value  # YAML reads a bare `no` as false
         if value not in kind:
             hint = did_you_mean(str(value), kind) if len(kind) > _SHORT else ""
-            raise ValueError(f"`{key}` is {_shown(value)}; it must be {hint or _wanted(kind)}")
+            raise ValueError(
+                f"`{key}` is {_shown(value)}" + (f". {hint}" if hint else f"; it must be {_wanted(kind)}")
+            )
         return value
     if isinstance(value, list):
         return _joined(key, value)
@@ -218,7 +220,8 @@ _NAMES = (
     "template",
 )
 """Texts that the trainer splits, joins or looks up: a number there ends in a TypeError."""
-_SHORT = 12
+_SHORT = 6
+"""Choices that are all told; of more the nearest one is."""
 _PLAIN_NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?")
 """A text that would be a number without its quotes; YAML reads `1e-4` as a text without any."""
 _MAY_BE_FLOAT = ("image_max_pixels", "image_min_pixels", "video_max_pixels", "video_min_pixels", "lora_alpha")

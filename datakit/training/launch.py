@@ -68,9 +68,12 @@ class Trained(BaseModel):
     """The training had come to its end before; nothing was done."""
 
 
-def train_call(run: RunFolder, place: Place) -> trainer.Call:
-    """The call that trains the build. Raises UserError where something that it needs is missing."""
-    program = trainer.find_trainer(place.python)
+def train_call(run: RunFolder, place: Place, *, only_shown: bool = False) -> trainer.Call:
+    """The call that trains the build. Raises UserError where something that it needs is missing.
+
+    One that is `only_shown` needs no trainer on this machine.
+    """
+    program = trainer.find_trainer(place.python, must_exist=not only_shown)
     gpus, nodes = _share(run, place)
     words = [str(program), "train", names.TRAINING]
     if place.cpu:

@@ -38,11 +38,16 @@ class Call:
         return f"cd {shell_words([str(self.folder)])} && {' '.join([*settings, shell_words(self.words)])}"
 
 
-def find_trainer(given: str | None = None) -> Path:
-    """llamafactory-cli of the `given` Python, of the variable DATAKIT_TRAINER, or of the PATH."""
+def find_trainer(given: str | None = None, *, must_exist: bool = True) -> Path:
+    """llamafactory-cli of the `given` Python, of the variable DATAKIT_TRAINER, or of the PATH.
+
+    Raises UserError where there is none, unless it need not exist.
+    """
     source, place = ("--python", given) if given else (VARIABLE, os.environ.get(VARIABLE))
     if not place:
         on_path = shutil.which(_PROGRAM)
+        if on_path is None and not must_exist:
+            return Path(_PROGRAM)
         if on_path is None:
             raise UserError(
                 f"{_PROGRAM} is not on the PATH",
@@ -54,7 +59,7 @@ def find_trainer(given: str | None = None) -> Path:
     program = path if path.name == _PROGRAM else path.parent / _PROGRAM
     if path.is_dir():
         program = path / "bin" / _PROGRAM
-    if not program.is_file():
+    if must_exist and not program.is_file():
         raise UserError(
             f"{source} is {place}, but there is no {program}",
             remedy="Name the Python (or the folder) of an environment in which LLaMA-Factory is installed.",

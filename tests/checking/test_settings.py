@@ -35,6 +35,22 @@ EVAL = {"eval_dataset": "set", "eval_strategy": "steps"}
         ({"learnin_rate": 1e-4}, "setting_unknown", "`learnin_rate`"),
         ({"evaluation_strategy": "steps"}, "setting_unknown", "`evaluation_strategy`"),
         ({"warmup_ratio": 0.1}, "setting_deprecated", "`warmup_ratio`"),
+        ({"dataset": {"a": "b"}}, "setting_type", "`dataset` is {'a': 'b'}; it must be a text"),
+        ({"dataset": ["set", None]}, "setting_type", "`dataset` has None; it must be a list of names"),
+        ({"dataset": 5}, "setting_type", "`dataset` is the number 5; it must be a text"),
+        ({"report_to": {"a": 1}}, "setting_type", "a text, a number or a list"),
+        ({"per_device_train_batch_size": 0}, "setting_type", "must be at least 1"),
+        ({"learning_rate": -0.1}, "setting_type", "must be above 0"),
+        ({"cutoff_len": 1_000_000_000}, "setting_type", "must be at most 4,194,304"),
+        ({"num_train_epochs": 1e300}, "setting_type", "must be at most 10,000"),
+        ({"learning_rate": "null"}, "setting_type", "`learning_rate`"),
+        ({"lr_scheduler_type": "cosin"}, "setting_type", "Did you mean `cosine`?"),
+        ({"batch_size": 4}, "setting_unknown", "`batch_size`"),
+        ({"max_length": 2048, "do_train": True}, "setting_misread", "`max_length` changes nothing here"),
+        (
+            {**EVAL, "eval_steps": 2, "save_steps": 6, "load_best_model_at_end": True},
+            *("best_unsaved", "evaluated every 2 steps, saved every 6: the best one may be lost"),
+        ),
         ({"cutoff_len": "many"}, "setting_type", "`cutoff_len` is 'many'"),
         ({"cutoff_len": "64"}, "setting_type", "`cutoff_len` is the text '64'"),
         ({"max_samples": "5"}, "setting_type", "without quotes"),
@@ -124,6 +140,13 @@ def test_plain_settings_have_no_findings(folder: DataFolder) -> None:
 def test_unknown_key_gets_a_proposal(folder: DataFolder) -> None:
     (found,) = check(folder, {"learnin_rate": 1e-4}).findings.all
     assert found.remedy == "Did you mean `learning_rate`?"
+
+
+def test_another_tools_word_gets_the_trainers_own(folder: DataFolder) -> None:
+    findings = check(folder, {"batch_size": 4, "model_id": "x"}).findings.all
+    remedies = [finding.remedy for finding in findings if finding.code == "setting_unknown"]
+    assert "`per_device_train_batch_size: 4`" in remedies[0]
+    assert "`model_name_or_path`" in remedies[1]
 
 
 def test_steps_follow_gpus_and_accumulation(folder: DataFolder) -> None:

@@ -27,6 +27,24 @@ def test_dry_run_prints_a_line_for_the_shell_and_starts_nothing(
     assert calls(trainer.parent) == []
 
 
+def test_dry_run_needs_neither_trainer_nor_model(
+    make_build: Make, capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    build = make_build(deepspeed="z2", gpus=2, model="Qwen/Qwen2.5-VL-7B-Instruct")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("DATAKIT_TRAINER", raising=False)
+    assert run(["train", str(build), "--dry-run"]) == 0
+    line = "FORCE_TORCHRUN=1 NPROC_PER_NODE=2 llamafactory-cli train train.yaml"
+    assert capsys.readouterr().out.strip() == f"cd {build} && {line}"
+    assert run(["export", str(build), "--dry-run"]) == 0
+    assert capsys.readouterr().out.strip() == f"cd {build} && llamafactory-cli export export.yaml"
+    elsewhere = "/gpu/env/bin/python"
+    assert run(["train", str(build), "--dry-run", "--python", elsewhere, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["command"][0] == "/gpu/env/bin/llamafactory-cli"
+    assert run(["train", str(build), "--cpu"]) == 2  # without --dry-run it must be there
+    assert "not on the PATH" in capsys.readouterr().err
+
+
 def test_json_is_one_document_and_progress_goes_to_stderr(
     make_build: Make, trainer: Path, capsys: Captured
 ) -> None:

@@ -141,6 +141,46 @@ def test_every_preset_trains_and_the_recipe_wins_over_it(preset: str, tmp_path: 
         assert orjson.loads((folder / keys["deepspeed"]).read_bytes())["zero_optimization"]
 
 
+def test_full_training_preset_carries_every_figure_that_is_known_to_work(tmp_path: Path) -> None:
+    """Four 24 GB GPUs: ZeRO-3 with offload, bf16, batch 2, accumulation 2, 1e-5, cosine, 0.1, one epoch."""
+    keys = written(emitted(tmp_path, train=1600, val=50), preset="full_zero3_offload")
+    known_to_work = {
+        "finetuning_type": "full",
+        "bf16": True,
+        "cutoff_len": 3000,
+        "per_device_train_batch_size": 2,
+        "per_device_eval_batch_size": 2,
+        "gradient_accumulation_steps": 2,
+        "learning_rate": 1e-5,
+        "lr_scheduler_type": "cosine",
+        "num_train_epochs": 1.0,
+        "warmup_steps": 10,
+        "deepspeed": "deepspeed_z3_offload.json",
+    }
+    assert {key: keys[key] for key in known_to_work} == known_to_work
+    text = (tmp_path / "train.yaml").read_text("utf-8")
+    assert "NPROC_PER_NODE=4" in text
+    assert "100 steps on 4 GPUs" in text
+    assert written(tmp_path, preset="full_zero3_offload", gpus=8)["warmup_steps"] == 5
+
+
+def test_full_training_preset_refuses_adapters() -> None:
+    with pytest.raises(ValidationError, match="figures are for training every weight") as error:
+        validated(TrainSettings, {"model": MODEL, "preset": "full_zero3_offload", "method": "lora"})
+    assert error.value.errors()[0]["loc"] == ("method",)
+
+
+def test_waiting_time_is_emitted_with_its_reason_and_names_no_other_run(tmp_path: Path) -> None:
+    folder = emitted(tmp_path, train=90_000, val=10_000)
+    keys = written(folder, gpus=4)
+    assert keys["ddp_timeout"] == 17_400  # four times 100,000 pictures of 0.17 s on four workers
+    lines = (folder / "train.yaml").read_text("utf-8").splitlines()
+    reason = lines[lines.index("ddp_timeout: 17400") - 1]
+    assert reason.startswith("# In seconds: the others wait while the first process prepares the rows")
+    own = written(folder, gpus=4, ddp_timeout=180_000_000)
+    assert own["ddp_timeout"] == 180_000_000
+
+
 def test_texts_beside_pictures_are_no_warning_under_zero_3(tmp_path: Path) -> None:
     """LLaMA-Factory 0.9.5 puts a picture of its own into batches without one."""
     written(emitted(tmp_path, train=90, general=20, val=9), deepspeed="z3", method="full")

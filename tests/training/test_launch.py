@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from datakit.core.errors import UserError
 from datakit.training.launch import Place, Trained, TrainerFailed, train, train_call
@@ -119,6 +120,15 @@ def test_what_cannot_fit_is_refused_with_a_mode_that_fits_and_may_be_forced(
     assert calls(trainer.parent) == []
     done, _ = trained(build, Place(ignore_memory=True))
     assert done.steps == 4
+
+
+def test_gpus_of_a_preset_stand_in_the_build_and_start_as_many_processes(
+    make_build: Make, trainer: Path
+) -> None:
+    build = make_build(method="full", preset="full_zero3_offload")
+    assert yaml.safe_load((build / "recipe.yaml").read_text())["train"]["gpus"] == 4
+    call = train_call(RunFolder.of(build), Place())
+    assert call.settings == {"FORCE_TORCHRUN": "1", "NPROC_PER_NODE": "4"}
 
 
 def test_lora_on_a_large_gpu_starts_without_a_warning(make_build: Make, trainer: Path) -> None:

@@ -48,6 +48,36 @@ def test_mode_that_does_not_fit_ends_with_1_and_names_what_is_missing(planned: C
     assert plan["gpus"] == 4
 
 
+FULL = ("train.preset=full_zero3_offload", "train.method=full", "train.model=Qwen/Qwen2-VL-7B-Instruct")
+OFFLOADED = tuple(word for value in FULL for word in ("--set", value))
+
+
+@pytest.mark.parametrize(
+    ("host_gb", "word"), [("120", "barely"), ("112", "barely"), ("140", "yes"), ("100", "no")]
+)
+def test_machine_that_trained_7b_whole_is_not_refused_and_has_one_verdict(
+    host_gb: str, word: str, planned: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Four 24 GB GPUs and about 120 GB (112 GiB) of host memory are known to work with this preset."""
+    machine = ("--gpu-memory-gb", "24", "--host-memory-gb", host_gb)
+    code, plan = planned(*OFFLOADED, *machine)
+    row = next(row for row in plan["modes"] if row["chosen"])
+    assert (row["mode"], plan["gpus"]) == ("z3_offload", 4)
+    assert (code, row["fits"], bool(row["tight"])) == (int(word == "no"), word != "no", word == "barely")
+    assert run(["plan", RECIPE, "--train", "--out", "/nowhere/at/all", *OFFLOADED, *machine]) == code
+    out = capsys.readouterr().out
+    assert next(line for line in out.splitlines() if line.startswith(">")).split()[-1] == word
+    assert ("The recipe's mode `z3_offload` fits." in out) == (word != "no")
+    assert ("Warning: the mode `z3_offload` leaves no host memory" in out) == (word == "barely")
+    assert ("cannot be trained here" in out) == (word == "no")
+
+
+def test_machine_of_nonsense_is_no_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    for option in ("--gpu-memory-gb", "--host-memory-gb"):
+        assert run(["plan", RECIPE, "--train", option, "1e300"]) == 2
+        assert "not in the range" in capsys.readouterr().err
+
+
 def test_machine_without_gpu_gets_the_table_without_a_verdict(planned: Callable[..., Any]) -> None:
     code, plan = planned()
     assert (code, plan["gpu_memory_gb"]) == (0, 0)
