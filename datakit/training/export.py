@@ -17,8 +17,9 @@ from datakit.core.regular_files import read_regular, read_regular_text
 from datakit.core.replacing import set_aside
 from datakit.core.scripts import shell_words
 from datakit.training import trainer
+from datakit.training.base_model import refuse_other_adapter
 from datakit.training.launch import Say, run_logged
-from datakit.training.run_folder import RunFolder, has_weights
+from datakit.training.run_folder import RunFolder, has_weights, trained_before
 from datakit.training.safetensors import shapes
 
 _PROCESSOR = ("preprocessor_config.json", "processor_config.json")
@@ -66,9 +67,11 @@ def export(run: RunFolder, python: str | None, say: Say) -> Exported:
     call = export_call(run, python)
     if not has_weights(run.trained):
         raise UserError(
-            f"{run.trained} holds no trained model",
+            _untrained(run),
             remedy=f"Train first: {shell_words(['datakit', 'train', str(run.build.path)])}",
         )
+    if run.method == "lora":
+        refuse_other_adapter(run.trained, run.build.path / str(run.export_keys["model_name_or_path"]))
     began = time.monotonic()
     draft = run.served.with_name(f"{run.served.name}.part")
     _clear(draft, say)
@@ -87,6 +90,15 @@ def export(run: RunFolder, python: str | None, say: Say) -> Exported:
     exported = _exported(run.served)
     exported.log, exported.seconds = str(log), round(time.monotonic() - began, 1)
     return exported
+
+
+def _untrained(run: RunFolder) -> str:
+    """Why there is no trained model. A run is named after data and settings: others leave it untouched."""
+    words = f"{run.trained} holds no trained model"
+    others = [path.name for path in trained_before(run.folder)]
+    if not others:
+        return words
+    return f"{words}: data or settings of the build have changed since {', '.join(others[-3:])} was trained"
 
 
 def _clear(folder: Path, say: Say) -> None:

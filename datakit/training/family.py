@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import orjson
-
-from datakit.core.qwen_models import misspelt
 from datakit.core.regular_files import read_regular
 
 Kind = Literal["qwen_vl", "text", "other", "adapter", "missing", "empty", "unreadable", "unknown"]
 _KNOWN = "Qwen2-VL, Qwen2.5-VL or Qwen3-VL"
-_EXAMPLE = "such as `Qwen/Qwen2.5-VL-7B-Instruct`"
+_INSTEAD = f"Take a {_KNOWN} model, such as `Qwen/Qwen2.5-VL-7B-Instruct`."
+_QWEN_LAYOUTS = ("qwen2_vl", "qwen3_vl", "qwen3_vl_nothink")
 _TEXT_TYPES = (
     *("qwen", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "llama", "mistral", "mixtral", "gemma", "gemma2"),
     *("phi", "phi3", "chatglm", "internlm2", "baichuan", "deepseek_v2", "deepseek_v3", "gpt2", "gpt_oss"),
@@ -85,23 +84,28 @@ def why_not(model: str, family: Family, template: str | None, *, shows_images: b
     if family.kind == "unreadable":
         return f"{family.place}/config.json is no JSON object, so it is no model. Is the download whole?"
     if family.kind == "text" and shows_images:
-        return f"{_named(model, family)} is a text model, and the data have pictures. {_instead(model)}"
-    if template is not None:
+        return f"{_named(model, family)} is a text model, and the data have pictures. {_INSTEAD}"
+    if template is not None and not (family.kind == "other" and is_qwen_layout(template)):
         return ""
     if family.kind == "text":
-        sees = "" if shows_images is False else f" that sees no pictures. {_instead(model)}"
+        sees = "" if shows_images is False else f" that sees no pictures. {_INSTEAD}"
         layout = "For data without pictures, name its chat layout, such as `template: qwen`"
         return f"{_named(model, family)} is a text model{sees or '.'} {layout}"
     if family.kind == "other":
         return (
             f"{_named(model, family)} is of another family than the data are made for, {_KNOWN}. "
-            f"{_instead(model)} To train it all the same, name its layout by `template`, such as "
+            f"{_INSTEAD} To train it all the same, name its layout by `template`, such as "
             "`template: llava`"
         )
     return (
         f"the family of `{model}` cannot be told from its name. Give the model's folder, or name the layout: "
         "`template: qwen2_vl` for a Qwen2-VL or Qwen2.5-VL model, `template: qwen3_vl_nothink` for Qwen3-VL"
     )
+
+
+def is_qwen_layout(template: str) -> bool:
+    """Whether a chat template is that of a Qwen-VL family."""
+    return template in _QWEN_LAYOUTS
 
 
 def template_of(model: str) -> str:
@@ -116,10 +120,10 @@ def template_of(model: str) -> str:
 def _of_folder(folder: Path, model: str) -> Family:
     place = os.path.normpath(folder)
     try:
-        config: Any = orjson.loads(read_regular(folder / "config.json"))
+        config: Any = json.loads(read_regular(folder / "config.json"))
     except FileNotFoundError:
         return _without_config(folder, place)
-    except (OSError, orjson.JSONDecodeError):
+    except (OSError, ValueError):
         return Family("unreadable", place=place)
     if not isinstance(config, dict):
         return Family("unreadable", place=place)
@@ -134,10 +138,10 @@ def _of_folder(folder: Path, model: str) -> Family:
 
 def _without_config(folder: Path, place: str) -> Family:
     try:
-        adapter: Any = orjson.loads(read_regular(folder / "adapter_config.json"))
+        adapter: Any = json.loads(read_regular(folder / "adapter_config.json"))
     except FileNotFoundError:
         return Family("empty", place=place)
-    except (OSError, orjson.JSONDecodeError):
+    except (OSError, ValueError):
         adapter = None
     base = adapter.get("base_model_name_or_path") if isinstance(adapter, dict) else None
     return Family("adapter", type=str(base or ""), place=place)
@@ -152,8 +156,3 @@ def _template(plain: str, model: str) -> str:
 
 def _named(model: str, family: Family) -> str:
     return f"{family.place} (`model_type: {family.type}`)" if family.place else f"`{model}`"
-
-
-def _instead(model: str) -> str:
-    meant = misspelt(model)
-    return f"Did you mean `{meant}`?" if meant else f"Take a {_KNOWN} model, {_EXAMPLE}."

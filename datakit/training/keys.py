@@ -150,6 +150,8 @@ def check_as_written(key: str, value: Any) -> None:
     kind = known_keys()[key]
     if kind == "str" and key in _NAMES and isinstance(value, int | float):
         raise ValueError(f"`{key}` is the number {value}; it must be a text, so put it in quotes")
+    if isinstance(kind, list) and value is False:
+        raise ValueError(f'`{key}` is false, which is how YAML reads a bare no: write it in quotes, "no"')
     if kind not in ("int", "float") or value is None:
         return
     if isinstance(value, str) and _PLAIN_NUMBER.fullmatch(value.strip()):

@@ -19,6 +19,7 @@ from datakit.core.interrupts import unhurried, uninterrupted
 from datakit.core.private_files import open_private, private_folder
 from datakit.core.qwen_models import qwen_model
 from datakit.training import trainer
+from datakit.training.base_model import refuse_other_base
 from datakit.training.longest import longest_row
 from datakit.training.machine import Machine, this_machine
 from datakit.training.memory_plan import MemoryPlan, memory_plan, refuse_what_cannot_fit
@@ -71,8 +72,10 @@ class Trained(BaseModel):
 def train_call(run: RunFolder, place: Place, *, only_shown: bool = False) -> trainer.Call:
     """The call that trains the build. Raises UserError where something that it needs is missing.
 
-    One that is `only_shown` needs no trainer on this machine.
+    One that is `only_shown` needs no trainer and no model on this machine.
     """
+    if not only_shown:
+        refuse_other_base(run.keys, run.build.path)
     program = trainer.find_trainer(place.python, must_exist=not only_shown)
     gpus, nodes = _share(run, place)
     words = [str(program), "train", names.TRAINING]

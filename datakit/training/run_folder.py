@@ -107,6 +107,12 @@ class RunFolder:
         return None
 
 
+def trained_before(folder: Path) -> list[Path]:
+    """Other runs of the same build that hold a trained model: of it as it was, or with other settings."""
+    runs = sorted(path for path in folder.parent.glob("*-*") if path != folder)
+    return [path for path in runs if has_weights(path / "trained")]
+
+
 def has_weights(folder: Path) -> bool:
     """Whether the folder holds a model or an adapter, with every file that its index names."""
     weights = next((folder / name for name in _WEIGHTS if (folder / name).is_file()), None)

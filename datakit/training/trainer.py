@@ -123,6 +123,10 @@ _FAILURES: Mapping[str, str] = {
     "`flash_attn: sdpa`.",
     r"Image features and image tokens do not match|shape mismatch: value tensor": "`cutoff_len` cuts into "
     "pictures: raise it, or lower `image_max_pixels`. `datakit check` names the records.",
+    r"size mismatch for [\w.]*lora|Error\(s\) in loading state_dict for Peft": "The adapter was trained on "
+    "another base model: give that one (adapter_config.json names it), or train anew.",
+    r"Processor was not found|does not (take|accept|support) (image|vision)": "The base model is of another "
+    "family than the data: it has no processor for pictures.",
     r"EADDRINUSE|[Aa]ddress already in use": "The port is taken: give another with --master-port.",
     r"No space left on device": "The disk is full: remove old runs and their checkpoints.",
     r"Output directory already exists and is not empty": "The run folder holds a model without checkpoints: "

@@ -90,5 +90,7 @@ def test_text_model_is_for_texts_and_told_a_sibling_that_sees() -> None:
 
 
 def test_template_of_ones_own_lets_other_families_pass() -> None:
-    assert why_not("llava-hf/llava-1.5-7b-hf", family_of("llava-hf/llava-1.5-7b-hf"), "llava") == ""
+    llava = family_of("llava-hf/llava-1.5-7b-hf")
+    assert why_not("llava-hf/llava-1.5-7b-hf", llava, "llava") == ""
+    assert "of another family" in why_not("llava-hf/llava-1.5-7b-hf", llava, "qwen2_vl")
     assert why_not("someone/odd-model", family_of("someone/odd-model"), "qwen2_vl") == ""
