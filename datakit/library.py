@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from datakit.artifacts.build_draft import BuildDraft
@@ -15,6 +16,7 @@ from datakit.core.transform import Artifact
 from datakit.recipe.recipe import Recipe, load_recipe
 from datakit.run.build import FULL, BuildResult, Options
 from datakit.run.build import build as run_build
+from datakit.run.final_rows import FinalRows
 from datakit.run.progress import Progress
 
 Made = BuildResult
@@ -54,8 +56,28 @@ def build(
     checked = recipe if isinstance(recipe, Recipe) else load(recipe, overrides)
     finishers = [_training, _serving, *([_checking] if check else []), _verdict]
     writes = [checked.project / "data_cards"] if card and not _is_look(options) else []
-    result = run_build(checked, options, finishers=finishers, progress=progress, writes=writes)
+    checks = [partial(_never_fires, checked)]
+    result = run_build(checked, options, finishers=finishers, progress=progress, writes=writes, checks=checks)
     return _with_card(result, checked.project, write=card, is_look=_is_look(options))
+
+
+def _never_fires(recipe: Recipe, rows: Callable[[], FinalRows | None]) -> UserError | None:
+    """Why the training's own steps could not be met by the rows that a paid build would end with."""
+    from datakit.training.config import TrainSettings, all_keys, total_steps
+    from datakit.training.steps import STEPS_REMEDY, is_in_steps, never_firing
+
+    settings = recipe.sections.get("train")
+    if not isinstance(settings, TrainSettings) or not is_in_steps(settings.keys):
+        return None
+    if not any(step.transform.is_paid for step in recipe.steps) or (counted := rows()) is None:
+        return None  # without a payment the end of the build is early enough
+    keys = all_keys(settings)
+    total = total_steps(keys, counted.train, settings.gpus)
+    faults = dict(never_firing(keys, total, evaluates=counted.val > 0))
+    if not faults:
+        return None
+    words = f"`train:`: {'; '.join(faults.values())}"
+    return UserError(words, remedy=STEPS_REMEDY, where=recipe.places.get("train", ""))
 
 
 def _training(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Artifact]:

@@ -37,7 +37,7 @@ from datakit.run.emission import emit
 from datakit.run.engine import Engine
 from datakit.run.kept_files import keep_files
 from datakit.run.picture_task import picture_need
-from datakit.run.preflight import preflight
+from datakit.run.preflight import Check, preflight
 from datakit.run.progress import Progress
 from datakit.run.prompt_steps import serving_work
 from datakit.run.record_frames import RecordFrames
@@ -108,7 +108,7 @@ def build(
     finishers: Sequence[Finisher] = (),
     progress: Progress | None = None,
     writes: Sequence[Path] = (),
-    checks: Sequence[Callable[[], UserError | None]] = (),
+    checks: Sequence[Check] = (),
 ) -> BuildResult:
     """The build of a recipe. An unchanged one is kept. `writes` come later, `checks` tell what would fail.
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from datakit.core.errors import DatakitError, Exit, RecipeErrors, UserError, missing_extra
@@ -14,9 +15,12 @@ from datakit.core.step_context import StepContext
 from datakit.recipe.recipe import Recipe, Step
 from datakit.run.dry_run import DryRun
 from datakit.run.engine import Engine
+from datakit.run.final_rows import FinalRows, most_rows
 from datakit.run.manifest import declared_files
 from datakit.run.store import Store
 
+Check = Callable[[Callable[[], FinalRows | None]], UserError | None]
+"""What else would fail in the end, or None; it may ask for the rows that the build would come to."""
 LOOKED_AT = 64
 """Records of each source that are looked up to find out whether anything is to be asked."""
 _LEAST_BYTES = 32_000_000
@@ -32,7 +36,7 @@ def preflight(
     *,
     limit: int | None = None,
     writes: Sequence[Path] = (),
-    checks: Sequence[Callable[[], UserError | None]] = (),
+    checks: Sequence[Check] = (),
     say: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Raises RecipeErrors for packages, keys, folders, room and endpoints that a build would miss.
@@ -44,7 +48,8 @@ def preflight(
     errors = [*_packages(recipe, context), *_credentials(recipe, context)]
     errors += [error for folder in (build.parent, *writes) if (error := _unwritable(folder)) is not None]
     errors += _room(recipe, context, build.parent)
-    errors += [error for check in checks if (error := check()) is not None]
+    rows = partial(most_rows, recipe, context, store, limit)
+    errors += [error for check in checks if (error := check(rows)) is not None]
     looked_at = LOOKED_AT if limit is None else min(limit, LOOKED_AT)
     if _asks_a_service(recipe) and (errors or _asks_now(recipe, context, store, looked_at)):
         errors += _endpoint(recipe, patient=not errors, say=say)

@@ -22,7 +22,7 @@ from datakit.training import deepspeed
 from datakit.training.family import family_of, template_of, why_not
 from datakit.training.keys import checked_key, checked_value, clashes
 from datakit.training.preprocessing import prepared_in_s, wait_for_rows
-from datakit.training.steps import best_unsaved, never_firing, scheduled, total_steps
+from datakit.training.steps import STEPS_REMEDY, best_unsaved, never_firing, scheduled, total_steps
 from datakit.training.yaml_text import export_text, train_text
 
 __all__ = ["TrainSettings", "all_keys", "presets", "template_of", "total_steps", "write_training"]
@@ -292,11 +292,7 @@ def _data_keys(emitted: Emitted) -> dict[str, Any]:
 def _refuse_what_never_fires(keys: dict[str, Any], total: int, *, evaluates: bool) -> None:
     faults = dict(never_firing(keys, total, evaluates=evaluates))
     if faults:
-        raise UserError(
-            "; ".join(faults.values()),
-            remedy="Leave `eval_steps` and `save_steps` out of `train:`, and give `warmup_ratio` (such as "
-            "0.1) for `warmup_steps`: they are computed from the data.",
-        )
+        raise UserError("; ".join(faults.values()), remedy=STEPS_REMEDY)
 
 
 def _head(

@@ -8,6 +8,10 @@ from typing import Any
 
 _EVALUATION = ("eval_strategy", "load_best_model_at_end", "early_stopping_steps", "do_eval", "eval_on_start")
 """Keys that the trainer refuses without validation records."""
+STEPS_REMEDY = (
+    "Leave `eval_steps` and `save_steps` out of `train:`, and give `warmup_ratio` (such as 0.1) for "
+    "`warmup_steps`: they are computed from the data."
+)
 
 
 def total_steps(keys: dict[str, Any], rows: int, gpus: int) -> int:
@@ -47,6 +51,11 @@ def scheduled(keys: dict[str, Any], total: int, *, evaluates: bool, evaluations:
         steps.setdefault("metric_for_best_model", "eval_loss")
         steps.setdefault("greater_is_better", False)
     return steps
+
+
+def is_in_steps(keys: dict[str, Any]) -> bool:
+    """Whether the keys count something in steps that the data may be too few for."""
+    return any(keys.get(key) for key in ("eval_steps", "save_steps", "warmup_steps"))
 
 
 def never_firing(keys: dict[str, Any], total: int, *, evaluates: bool) -> Iterator[tuple[str, str]]:

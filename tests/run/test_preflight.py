@@ -244,3 +244,17 @@ def test_model_that_nothing_can_be_trained_from_is_told(make: Make, server: Loop
     with pytest.raises(RecipeErrors, match=r"there is no model folder .*/recipes/nowhere\. Mend the path"):
         whole_build(recipe)
     assert server.count == 0
+
+
+def test_steps_that_never_fire_are_told_before_anything_is_asked(make: Make, server: Loopback) -> None:
+    recipe = make(server.url)
+    own = "eval_steps: 500, warmup_steps: 900"
+    recipe.write_text(recipe.read_text() + f"train: {{model: Qwen/Qwen2.5-VL-7B-Instruct, {own}}}\n")
+    from datakit.library import build as whole_build
+
+    with pytest.raises(
+        RecipeErrors, match=r"the warm-up of 900 steps never ends: the training has \d+ steps?"
+    ) as error:
+        whole_build(recipe)
+    assert "they are computed from the data" in str(error.value)
+    assert server.count == 0
