@@ -62,10 +62,13 @@ BOUNDS: dict[str, Bounds] = {
     "val_size": Bounds(0, 1e12),
     "top_p": _SHARE,
     "temperature": Bounds(0, 1e6),
+    "freeze_trainable_layers": Bounds(-4096, 4096),
 }
+_ANY = Bounds(-1e15, 1e15)
+"""Of every other number."""
 NEVER_NULL = (
     *("per_device_train_batch_size", "gradient_accumulation_steps", "num_train_epochs", "learning_rate"),
-    "cutoff_len",
+    *("cutoff_len", "lora_rank", "freeze_trainable_layers"),
 )
 """Numbers that the trainer reckons with: null ends in a TypeError there."""
 
@@ -74,8 +77,8 @@ def out_of_bounds(key: str, value: Any) -> str:
     """Why no training comes of a value of the right type; "" where it may."""
     if value is None:
         return f"`{key}` is null; it must be a number" if key in NEVER_NULL else ""
-    bounds = BOUNDS.get(key)
-    if bounds is None or isinstance(value, bool) or not isinstance(value, int | float):
+    bounds = BOUNDS.get(key, _ANY)
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return ""
     if not math.isfinite(value) or value > bounds.most:
         return f"`{key}` is {_shown(value)}; it must be at most {_shown(bounds.most)}"

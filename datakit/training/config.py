@@ -187,7 +187,7 @@ def _keys_of(values: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of a section whose own are right; a preset or method that is not counts as not given."""
     preset = _preset(values.get("preset"))
     preset.pop("gpus", None)
-    method = values.get("method") if values.get("method") in _METHODS else None
+    method = values.get("method") if values.get("method") in list(_METHODS) else None
     if method not in (None, preset.get("finetuning_type")):  # LoRA's figures mean nothing elsewhere
         preset = {key: value for key, value in preset.items() if not key.startswith("lora_")}
     method = method or str(preset.get("finetuning_type", "lora"))

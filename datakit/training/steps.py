@@ -6,6 +6,11 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+_RECKONED = (
+    *("warmup_steps", "logging_steps", "eval_steps", "save_steps", "save_strategy", "eval_strategy"),
+    *("per_device_eval_batch_size", "load_best_model_at_end", "metric_for_best_model", "greater_is_better"),
+)
+"""Keys whose null means that they are not given."""
 _EVALUATION = ("eval_strategy", "load_best_model_at_end", "early_stopping_steps", "do_eval", "eval_on_start")
 """Keys that the trainer refuses without validation records."""
 STEPS_REMEDY = (
@@ -16,7 +21,7 @@ STEPS_REMEDY = (
 
 def total_steps(keys: dict[str, Any], rows: int, gpus: int) -> int:
     """Optimizer steps of a run over `rows`, by the trainer's own rule."""
-    if keys.get("max_steps", -1) > 0:
+    if (keys.get("max_steps") or -1) > 0:
         return int(keys["max_steps"])
     batches = math.ceil(rows / (int(keys["per_device_train_batch_size"]) * gpus))
     per_epoch = max(1, math.ceil(batches / int(keys["gradient_accumulation_steps"])))
@@ -30,6 +35,7 @@ def scheduled(keys: dict[str, Any], total: int, *, evaluates: bool, evaluations:
     records the keys of evaluation go.
     """
     packed = bool(keys.get("packing") or keys.get("neat_packing"))
+    keys = {key: value for key, value in keys.items() if value is not None or key not in _RECKONED}
     interval = keys.get("eval_steps") or keys.get("save_steps") or max(1, total // evaluations)
     steps = {key: value for key, value in keys.items() if evaluates or key not in _EVALUATION}
     # A whole number: transformers reads a `warmup_steps` below 1 as a share, and refuses `warmup_ratio`.

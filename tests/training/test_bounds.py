@@ -36,6 +36,8 @@ MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
         ("logging_steps", -1, "above 0"),
         ("preprocessing_num_workers", 10**6, "at most 4,096"),
         ("seed", -1, "at least 0"),
+        ("neftune_noise_alpha", 1e300, "at most 1e+15"),
+        ("audio_sampling_rate", -1e300, "at least -1e+15"),
         ("quantization_bit", 64, "at most 8"),
         ("dataset", {"a": "b"}, "must be a text"),
         ("lora_target", ["q_proj", {"a": 1}], "a list of names"),
