@@ -18,7 +18,7 @@ class ServeSettings(Settings):
     """Name that requests must use (`--served-model-name`); the recipe's name when not given."""
     gpu_memory_gb: float = Field(default=24, gt=0, le=10_000)
     """Memory of one GPU in GB as its maker counts (24 for an RTX 4090: 24 GiB)."""
-    gpus: int = Field(default=1, ge=1, le=65_536)
+    gpus: int = Field(default=1, ge=1)
     """GPUs of the machine; the model is split over them (`--tensor-parallel-size`)."""
     gpu_memory_utilization: float = Field(default=0.92, gt=0, le=1)
     """Share of each GPU's memory that vLLM takes; 0.92 is its own default."""
