@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from datakit.artifacts import names
+from datakit.core.regular_files import read_regular
 
 RUNS = "-runs"
 """`<build>-runs` lies beside the build and holds a folder for each run."""
@@ -48,6 +50,28 @@ def predictions_name(source: str, run: str) -> str:
 def predictions_file(runs: Path, source: str, run: str) -> Path:
     """Where the answers of a run to a source are written when no other place is named."""
     return runs / run / predictions_name(source, run)
+
+
+def answer_files(folders: Iterable[Path], source: str) -> list[Path]:
+    """The files of answers to a source in folders: those that name their run, and those of earlier names.
+
+    Earlier versions wrote `predictions_<source>.jsonl`, and into the folder of a run `predictions.jsonl`. Of
+    files that hold the same bytes the one that names its run is listed.
+    """
+    stem, _, suffix = names.PREDICTIONS.rpartition(".")
+    earlier = {names.PREDICTIONS, f"{stem}_{source}.{suffix}"}
+    files = [
+        path
+        for path in sorted(path for folder in folders for path in folder.rglob(f"{stem}*.{suffix}"))
+        if path.is_file()
+        and (path.name in earlier or path.name == predictions_name(source, path.parent.name))
+    ]
+    named = {_digest(path) for path in files if path.name not in earlier}
+    return [path for path in files if path.name not in earlier or _digest(path) not in named]
+
+
+def _digest(path: Path) -> bytes:
+    return hashlib.sha256(read_regular(path)).digest()
 
 
 def run_of(path: str) -> str:

@@ -33,7 +33,8 @@ Examples:
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="predictions.jsonl; in <build>-runs/ if not given.",
+    help="File of the answers. If not given, <build>-runs/RUN/predictions_WHAT_RUN.jsonl, where RUN is the"
+    " training whose model is served.",
 )
 @click.option("--form", metavar="NAME", help="Answer form of new pictures, where a build has several.")
 @click.option("--closed", is_flag=True, help="Let the server decode nothing but labels of the set.")
@@ -76,6 +77,7 @@ def command(
     no answer, run it again.
     """
     from datakit.artifacts.build_folder import BuildFolder
+    from datakit.artifacts.run_ids import run_id
     from datakit.core.errors import UserError
     from datakit.run.progress import Progress
     from datakit.serving.classifier import Classifier
@@ -93,7 +95,6 @@ def command(
     prompts = BuildPrompts.load(folder, rendered=split in SPLITS, form=form)
     items = items_of(folder, split)[:limit]
     name = split if split in SPLITS else Path(split).stem or "folder"
-    target = out or folder.predictions_file(name)
     endpoint = Endpoint(base_url, timeout_s=timeout_s)
     options = _options(closed, form, max_answer_tokens)
     with Classifier(
@@ -104,8 +105,16 @@ def command(
         max_answer_tokens=max_answer_tokens,
         concurrency=concurrency,
     ) as classifier:
-        progress = Progress(quiet=quiet or as_json)
-        account = predict(classifier, items, target, options=options, progress=progress)
+        served, root = classifier.identity
+        run = run_id(folder.runs, served, root, base_url)
+        account = predict(
+            classifier,
+            items,
+            out or folder.predictions_file(name, run),
+            options=options,
+            progress=Progress(quiet=quiet or as_json),
+            earlier=None if out else folder.predictions_file(name),
+        )
     if as_json:
         from datakit.cli.tables import print_json
 
@@ -119,6 +128,7 @@ def command(
                 "correct": account.correct,
                 "known": account.known,
                 "out": str(account.out),
+                "run": run,
                 "kept": account.kept and str(account.kept),
             }
         )

@@ -100,6 +100,8 @@ def _entry(score: Score, before: Score | None, number: int, project: Path) -> En
     texts = changes(before.inputs, score.inputs)
     if before.model != score.model:
         texts.append(f"model {before.model or 'unnamed'} → {score.model or 'unnamed'}")
+    if before.run_id and score.run_id and before.run_id != score.run_id:
+        texts.append(f"run {before.run_id} → {score.run_id}")
     difference, compared = _difference(before, score, project)
     return Entry(score, number, before, tuple(texts), difference, compared)
 
