@@ -29,16 +29,19 @@ def run_id(runs: Path, name: str, root: str, address: str) -> str:
     if os.path.isabs(root) and place.is_relative_to(home) and place != home:
         return place.relative_to(home).parts[0]
     source = root if root and root != name else address.rstrip("/")
-    return f"{safe(name.rpartition('/')[2])}-{hashlib.sha256(source.encode()).hexdigest()[:6]}"
+    return f"{safe(name.rpartition('/')[2], _MOST_BYTES - 7)}-{_mark(source)}"
 
 
-def safe(text: str) -> str:
-    """A text as a part of a file's name: no separators, at most 80 bytes, never empty or hidden."""
+def safe(text: str, most_bytes: int = _MOST_BYTES) -> str:
+    """A text as a part of a file's name: no separators, not too long, never empty or hidden."""
     part = _UNSAFE.sub("-", text).strip("-.") or "answers"
-    if len(part.encode()) <= _MOST_BYTES:
+    if len(part.encode()) <= most_bytes:
         return part
-    digest = hashlib.sha256(text.encode()).hexdigest()[:6]
-    return f"{part.encode()[: _MOST_BYTES - 7].decode('utf-8', 'ignore')}-{digest}"
+    return f"{part.encode()[: most_bytes - 7].decode('utf-8', 'ignore')}-{_mark(text)}"
+
+
+def _mark(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:6]
 
 
 def predictions_name(source: str, run: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import re
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from datakit.artifacts.metric_names import main_metrics
 from datakit.cards.changes import changes
 from datakit.cards.inputs import inputs_of
 from datakit.core.regular_files import read_regular
+from datakit.core.replacing import set_aside
 from datakit.evaluation import bootstrap, metrics
 from datakit.evaluation.bootstrap import Means
 from datakit.evaluation.evaluation import Evaluation
@@ -130,19 +132,31 @@ def _difference(before: Score, after: Score, project: Path) -> tuple[Difference 
 
 
 def _outcomes(score: Score, project: Path) -> pl.DataFrame | None:
-    """The outcome of each record; None when the file is gone or is another by now."""
+    """The outcome of each record; None when the file is gone."""
     path = project / score.outcomes
-    try:
-        data = read_regular(path)
-    except OSError:
+    if not score.outcomes:
         return None
-    if not score.outcomes or hashlib.sha256(data).hexdigest() != score.outcomes_sha256:
+    for candidate in (path, *sorted(path.parent.glob(f"{glob.escape(path.stem)}.kept-*{path.suffix}"))):
+        try:
+            data = read_regular(candidate)
+        except OSError:
+            continue
+        if hashlib.sha256(data).hexdigest() == score.outcomes_sha256:
+            break
+    else:
         return None
     frame = pl.read_parquet(data)
     columns, needed = (SCORED, ("id", "label", "predicted"))
     if score.task != Task.LABEL:
         columns, needed = (VALUES, ("id", "truth", "score"))
     return frame.select(needed) if set(columns) <= set(frame.columns) else None
+
+
+def keep_outcomes(path: Path, new: Path) -> Path | None:
+    """Where outcomes lie now that are replaced by others: the ledger compares later scores with them."""
+    if not path.is_file() or path.stat().st_size == 0 or read_regular(path) == read_regular(new):
+        return None
+    return set_aside(path)
 
 
 def _difference_of_values(

@@ -18,6 +18,7 @@ from datakit.core.replacing import check_replaceable
 from datakit.evaluation.confusion import Pair
 from datakit.evaluation.evaluation import Evaluated, Evaluation
 from datakit.evaluation.frames import SCORED, VALUES, scored_frame
+from datakit.evaluation.ledger import keep_outcomes
 from datakit.evaluation.page_of_values import lead_of_values, method, notices_of_values, sections_of_values
 from datakit.evaluation.page_parts import class_table, comparison_section, percent, points, unread_section
 from datakit.evaluation.proposals import snippet
@@ -68,6 +69,7 @@ def write_evaluation(
     check_replaceable(table, "an evaluation's outcomes", _is_outcomes)
     draft = folder / f".{name}.part"
     scored.write_parquet(draft)
+    keep_outcomes(table, draft)
     os.replace(draft, table)
     draft.write_bytes(data)
     os.replace(draft, document)
