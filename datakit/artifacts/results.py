@@ -114,7 +114,7 @@ def write_results(
     total = sum(file.bytes for file in documents.files.values())
     if total > MOST_BYTES:
         raise UserError(
-            f"the results of {folder} have {total / 1e9:.1f} GB; at most {MOST_BYTES / 1e9:.1f} GB are packed",
+            f"results of {folder}: {total / 1e9:.1f} GB, and at most {MOST_BYTES / 1e9:.1f} GB are packed",
             remedy="Bring the files of answers home by themselves: datakit evaluate BUILD --predictions FILE",
         )
     out.parent.mkdir(parents=True, exist_ok=True)
