@@ -150,7 +150,7 @@ def command(
     ]
     if not as_json:
         for result, files_ in zip(results, written, strict=True):
-            _print(result, files_)
+            _print(result, files_, build_folder)
     ledger = None if no_ledger else _enter(results, written, build_folder, quiet=as_json)
     if as_json:
         evaluations = [result.evaluation.document() for result in results]
@@ -228,9 +228,10 @@ def _enter(
     return ledger
 
 
-def _print(result: Evaluated, written: list[Path]) -> None:
+def _print(result: Evaluated, written: list[Path], build: BuildFolder) -> None:
     from datakit.artifacts.metric_names import metric, shown
     from datakit.cli.tables import print_table
+    from datakit.evaluation.beside import chance, last_score, shown_beside
     from datakit.evaluation.page import lead, notices
     from datakit.evaluation.page_parts import percent
     from datakit.recipe.yaml_file import show_path
@@ -240,11 +241,14 @@ def _print(result: Evaluated, written: list[Path]) -> None:
     for notice in notices(evaluation):
         click.echo(f"Note: {notice}")
     click.echo()
-    rows = []
+    rows: list[tuple[str, ...]] = []
+    by_chance, before = chance(result.outcomes), last_score(evaluation, build)
     for name, figure in evaluation.metrics.items():
         value, low, high = (shown(name, end) for end in (figure.value, figure.low, figure.high))
-        rows.append((metric(name).title, value, f"{low} to {high}"))
-    print_table(("score", "", "95% interval"), rows, right=(1, 2))
+        beside = shown_beside(name, by_chance, before)[: 1 if before is None else 2]
+        rows.append((metric(name).title, value, f"{low} to {high}", *beside))
+    head = ("score", "", "95% interval", "by chance", *([] if before is None else [f"{before.name} before"]))
+    print_table(head, rows, right=range(1, len(head)))
     _print_comparisons(evaluation)
     if evaluation.classes:
         _print_classes(evaluation)
@@ -257,9 +261,7 @@ def _print(result: Evaluated, written: list[Path]) -> None:
             f"calibration error {percent(evaluation.calibration.ece)}"
         )
     page = next(path for path in written if path.suffix == ".html")
-    click.echo(f"\nPage: {show_path(page)}")
-    if evaluation.proposals:
-        click.echo("It proposes entries for the label file.")
+    click.echo(f"\nPage, which ends with what to do next: {show_path(page)}")
 
 
 def _print_comparisons(evaluation: Evaluation) -> None:

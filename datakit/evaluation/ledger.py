@@ -97,8 +97,11 @@ def family(name: str) -> str:
 
 
 def _entry(score: Score, before: Score | None, number: int, project: Path) -> Entry:
-    if before is None:
-        return Entry(score, number, None)
+    return Entry(score, number, None) if before is None else entry_since(before, score, project, number)
+
+
+def entry_since(before: Score, score: Score, project: Path, number: int = 1) -> Entry:
+    """A score with what changed since another, and whether the difference is told from chance."""
     texts = changes(before.inputs, score.inputs)
     if before.model != score.model:
         texts.append(f"model {before.model or 'unnamed'} → {score.model or 'unnamed'}")
