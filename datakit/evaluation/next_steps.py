@@ -8,13 +8,14 @@ import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.predictions import NOT_ANSWERED
+from datakit.core.labels import LabelSet
 from datakit.core.record import TRAIN
 from datakit.core.scripts import comment, shell_words
-from datakit.evaluation.confusion import Pair
+from datakit.evaluation.confusion import Pair, label_named
 from datakit.evaluation.evaluation import Evaluation
 from datakit.evaluation.metrics import wilson
 from datakit.evaluation.page_parts import percent, points
-from datakit.evaluation.proposals import snippet
+from datakit.evaluation.proposals import sentence
 from datakit.evaluation.tasks import Task
 from datakit.evaluation.wrong import Wrong
 from datakit.pages.blocks import Block, Cell, CodeBlock, Section, Table, Text
@@ -37,7 +38,7 @@ def next_section(evaluation: Evaluation, wrong: Sequence[Wrong], build: BuildFol
     place = build.place(str(build.path.absolute()))
     label = evaluation.task is Task.LABEL
     blocks: list[Block] = [
-        *(_confusions(evaluation, place) if label else ()),
+        *(_confusions(evaluation, place, build.labels) if label else ()),
         *_suspects(wrong, place, is_label=label),
         *_few(evaluation, build),
         *_unread(evaluation, place),
@@ -46,31 +47,34 @@ def next_section(evaluation: Evaluation, wrong: Sequence[Wrong], build: BuildFol
     return Section(TITLE, blocks or [Text("Nothing stands out: every answer is right. Try harder records.")])
 
 
-def _confusions(evaluation: Evaluation, place: str) -> Iterator[Block]:
-    """The pairs of classes that cost most, and what the label file could say of them."""
+def _confusions(evaluation: Evaluation, place: str, labels: LabelSet | None) -> Iterator[Block]:
+    """The pairs of classes that cost most, and a sentence about each for the label file."""
     both: dict[frozenset[str], Pair] = {}
     for pair in evaluation.pairs:
         both.setdefault(frozenset((pair.truth, pair.answered)), pair)
     costly = sorted(both.values(), key=lambda pair: -(pair.count + pair.back))[:MOST_PAIRS]
-    entries = {entry.name: entry for entry in evaluation.proposals}
+    sentences: list[str] = []
     for pair in costly:
-        mistakes = pair.count + pair.back
-        words = (
+        share = points((pair.count + pair.back) / evaluation.records)
+        back = f" and {_times(pair.back)} the other way" if pair.back else ""
+        yield Text(
             f"Tell {pair.truth} and {pair.answered} apart: {_times(pair.count)} {pair.truth} was answered "
-            f"with {pair.answered}" + (f", {_times(pair.back)} the other way" if pair.back else "") + ". "
-            "Without these mistakes the accuracy would be "
-            f"{points(mistakes / evaluation.records)} points higher."
+            f"with {pair.answered}{back}. Without these mistakes the accuracy would be {share} points "
+            "higher. An example:"
         )
-        own = [entries[name] for name in (pair.truth, pair.answered) if name in entries]
-        if own:
-            yield Text(f"{words} Entries for the label file, to be read first:")
-            yield CodeBlock(snippet(own).rstrip(), "yaml")
-        else:
-            yield Text(
-                f"{words} Say in the label file, in the description of {pair.truth}, what it shows and "
-                f"{pair.answered} does not. A record of it:"
-            )
-            yield CodeBlock(_why(place, pair.examples[0].id, ""), "bash")
+        yield CodeBlock(_why(place, pair.examples[0].id, f"{pair.truth} → {pair.answered}"), "bash")
+        sentences += _sentences(pair, evaluation, labels)
+    if sentences:
+        yield Text("Sentences to add to the descriptions in the label file, to be read first:")
+        yield CodeBlock("\n".join(dict.fromkeys(sentences)))
+
+
+def _sentences(pair: Pair, evaluation: Evaluation, labels: LabelSet | None) -> Iterator[str]:
+    """What the description of each of two classes might say of the other."""
+    proposals = {entry.name: entry.description for entry in evaluation.proposals}
+    for name, rival in ((pair.truth, pair.answered), (pair.answered, pair.truth)):
+        before = label_named(name, labels).description
+        yield f"{name}: {sentence(before, proposals.get(name, ''), label_named(rival, labels))}"
 
 
 def _suspects(wrong: Sequence[Wrong], place: str, *, is_label: bool) -> Iterator[Block]:
@@ -78,12 +82,14 @@ def _suspects(wrong: Sequence[Wrong], place: str, *, is_label: bool) -> Iterator
     if not wrong:
         return
     sure = [row for row in wrong if row.confidence is not None and row.confidence >= SURE and row.answered]
-    remedy = "It says file and line of each: correct the label there where it is wrong, and build again."
+    remedy = (
+        "Where the label is wrong, correct it in the file and line that the command names; then build again."
+    )
     if sure:
         shown = sure[:MOST_SUSPECTS]
         more = f" The first {len(shown)}:" if len(shown) < len(sure) else ""
         yield Text(
-            f"Look at {len(sure):,} labels first: the model is sure of another answer (confidence from "
+            f"Look at {_count(sure, 'label')} first: the model is sure of another answer (confidence from "
             f"{percent(SURE)} on). {remedy}{more}"
         )
     elif not is_label or all(row.confidence is None for row in wrong):
@@ -126,7 +132,7 @@ def _few(evaluation: Evaluation, build: BuildFolder) -> Iterator[Block]:
         )
     more = f" The rarest {len(rows)}:" if len(rows) < len(few) else ""
     yield Text(
-        f"Do not trust the figures of {len(few):,} classes yet: the split has fewer than {FEW} records of "
+        f"Do not trust the figures of {_count(few, 'class')} yet: the split has fewer than {FEW} records of "
         "each. Hold more records out (val: of curate.split), gather some, and have the rare ones repeated "
         f"in training (balance.resample).{more}"
     )
@@ -185,7 +191,7 @@ def _threshold(evaluation: Evaluation, place: str) -> Iterator[Block]:
         f"Take answers with a confidence of {chosen.confidence:g} or more as pseudo-labels of new pictures: "
         f"on this split {percent(chosen.accuracy)} of these are right (at least {percent(low)}, at 95%), "
         f"and {percent(chosen.share)} of all answers are as sure. The second command keeps them as records "
-        "for read.jsonl:"
+        "for read.jsonl (with image_root: /):"
     )
     keep = f"select(.confidence >= {chosen.confidence:g}) | {{image: .images[0], label: .predicted}}"
     yield CodeBlock(
@@ -195,5 +201,10 @@ def _threshold(evaluation: Evaluation, place: str) -> Iterator[Block]:
     )
 
 
+def _count(things: Sequence[object], name: str) -> str:
+    plural = "es" if name.endswith("s") else "s"
+    return f"{len(things):,} {name}{'' if len(things) == 1 else plural}"
+
+
 def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count:,} times"
+    return {1: "once", 2: "twice"}.get(count, f"{count:,} times")
