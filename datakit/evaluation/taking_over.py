@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.names import PREDICTIONS
 from datakit.artifacts.results import DOCUMENT, Results
 from datakit.artifacts.results_reader import read_document, unpack
 from datakit.artifacts.run_ids import predictions_name
@@ -43,8 +44,8 @@ class TakenOver:
 
     def answers_to(self, split: str) -> Path:
         """The file of answers to a split. Raises UserError where the results have none."""
-        name = predictions_name(split, self.run)
-        path = next((path for path in self.answers if path.name == name), None)
+        files = {path.name: path for path in self.answers}
+        path = files.get(predictions_name(split, self.run)) or files.get(PREDICTIONS)
         if path is not None:
             return path
         if not self.answers:
@@ -53,9 +54,9 @@ class TakenOver:
                 f"{self.folder / BROUGHT}",
                 remedy="Its logs are in logs/ there. Go on where it ran, and bring its results again.",
             )
-        files = ", ".join(str(path) for path in self.answers)
+        there = ", ".join(str(path) for path in self.answers)
         raise UserError(
-            f"the results hold no answers to the split `{split}`; taken over are {files}",
+            f"the results hold no answers to the split `{split}`; taken over are {there}",
             remedy="Choose the split that was asked with --split. Answers to other pictures have no truth in "
             "the build.",
         )

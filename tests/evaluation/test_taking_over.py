@@ -131,6 +131,15 @@ def test_a_run_that_never_asked_says_where_its_logs_lie(build: BuildFolder, tmp_
         taken.answers_to("val")
 
 
+def test_answers_under_the_name_of_earlier_versions_are_found(build: BuildFolder, tmp_path: Path) -> None:
+    far = tmp_path / "far" / "lora-1a2b3c"
+    write_answers(build.path, far / "predictions.jsonl", right)
+    write_results(far / "results.tar", far, name="small", content=build.manifest.content)
+    assert (
+        take_over(far / "results.tar", build).answers_to("val") == build.runs / far.name / "predictions.jsonl"
+    )
+
+
 def _failed(build: BuildFolder, folder: Path) -> Path:
     (folder / "failed" / "lora-0" / "logs").mkdir(parents=True)
     (folder / "failed" / "lora-0" / "logs" / "train.log").write_text("no memory\n", "utf-8")
