@@ -114,6 +114,7 @@ def command(
                 "records": account.records,
                 "answered": account.answered,
                 "problems": dict(account.problems),
+                "cut": {str(turn): count for turn, count in sorted(account.cut.items())},
                 "retry": account.retry,
                 "resumed": account.resumed,
                 "correct": account.correct,

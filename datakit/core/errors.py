@@ -21,7 +21,7 @@ class Exit(IntEnum):
     BUDGET = 4
     """Stopped at the budget; resumable."""
     PROVIDER = 5
-    """The provider refused: key, model or account."""
+    """The provider refused (key, model or account), or the server that is asked is gone."""
     HUNG_UP = 129
     """Stopped because the terminal was closed (SIGHUP); resumable."""
     INTERRUPTED = 130

@@ -20,7 +20,7 @@ from datakit.serving.asker import Asker, Asking
 from datakit.serving.endpoint import Endpoint
 from datakit.serving.items import Item, Picture
 from datakit.serving.prompting import BuildPrompts, Prompter
-from datakit.serving.requirements import answer_room
+from datakit.serving.requirements import rooms_of
 
 
 class CannotClassify(DatakitError):
@@ -56,7 +56,7 @@ class Classifier(Asker):
         threads: int | None = None,
     ) -> None:
         super().__init__(
-            Asking(prompts.form, prompts.recipe.labels, prompts.view, partial(answer_room, prompts.build)),
+            Asking(prompts.form, prompts.recipe.labels, prompts.view, partial(rooms_of, prompts.build)),
             endpoint,
             model=model,
             closed=closed,

@@ -16,6 +16,7 @@ from datakit.core.errors import UserError
 from datakit.core.qwen_models import QwenModel
 from datakit.core.scripts import flag_words
 from datakit.serving.requirements import Requirements
+from datakit.serving.rooms import rounded_room
 from datakit.serving.settings import ServeSettings
 
 GPU_BLOCK, CPU_BLOCK = 16, 128
@@ -32,7 +33,6 @@ _SAMPLING_BYTES = 14
 """Bytes a logit in sampling: float32 logits, a copy for log-probabilities, sorted indices."""
 _CPU_REQUESTS = 8
 _CPU_LEAST = 64 << 20
-_ANSWER_ROOM = 2
 _ROUND = 64
 
 
@@ -78,10 +78,13 @@ class ServingPlan:
     tensor_parallel: int
     max_model_len: int
     max_answer_tokens: int
+    """Of the last turn."""
     flags: tuple[Flag, ...]
     memory: Memory
     demand: Requirements
     notes: tuple[str, ...] = ()
+    turn_rooms: tuple[int, ...] = ()
+    """Tokens for an answer of each turn."""
 
     @property
     def url(self) -> str:
@@ -138,8 +141,10 @@ def plan_serving(
     """
     parallel = 1 if cpu else settings.gpus
     _check_parallel(model, parallel)
-    answer = settings.max_answer_tokens or _up(demand.answer_tokens * _ANSWER_ROOM, 16)
-    needed = demand.prompt_tokens + max(answer, demand.answer_tokens)
+    rooms = _rooms(demand, settings)
+    answer = rooms[-1]
+    longest_prompt = max(demand.prompt_tokens, demand.asked_tokens + sum(rooms[:-1]))
+    needed = longest_prompt + max(answer, demand.answer_tokens)
     length = settings.max_model_len or _up(needed, _ROUND)
     _check_length(model, demand, length, answer)
     memory = cpu_memory(model, settings, length) if cpu else gpu_memory(model, demand, settings)
@@ -158,10 +163,17 @@ def plan_serving(
         memory=memory,
         demand=demand,
         notes=tuple(_notes(demand, memory, length)),
+        turn_rooms=rooms,
     )
     own = {_dashed(key): _text(value) for key, value in settings.flags.items() if value is not False}
     dropped = tuple(_dashed(key) for key, value in settings.flags.items() if value is False)
     return plan.with_flags(own, "from the recipe (`serve.flags`)", dropped=dropped)
+
+
+def _rooms(demand: Requirements, settings: ServeSettings) -> tuple[int, ...]:
+    """Tokens for an answer of each turn: what the recipe says for all, else twice the longest trained one."""
+    longest = (*demand.turn_tokens[:-1], demand.answer_tokens)
+    return tuple(settings.max_answer_tokens or rounded_room(tokens) for tokens in longest)
 
 
 def gpu_memory(model: QwenModel, demand: Requirements, settings: ServeSettings) -> Memory:
