@@ -15,6 +15,8 @@ class ServingFlag(BaseModel):
     name: str
     value: str | None = None
     why: str = ""
+    further: list[str] = Field(default_factory=list)
+    """More values of the same flag."""
 
 
 class Serving(Document):

@@ -39,6 +39,11 @@ def assignment(name: str, value: object) -> str:
     return f"{name}={_quoted(str(value))}\n"
 
 
+def python_value(value: object) -> str:
+    """Texts, numbers, lists and None as Python writes them, in ASCII: nothing in a text ends its line."""
+    return ascii(value)
+
+
 def _quoted(word: str) -> str:
     if "\0" in word:
         raise UserError(

@@ -18,7 +18,7 @@ from datakit.core.transform import Row
 from datakit.serving import sources
 from datakit.serving.asker import Asker, Asking
 from datakit.serving.endpoint import Endpoint
-from datakit.serving.items import Item, Picture
+from datakit.serving.items import Item, NoPrompt, Picture
 from datakit.serving.prompting import BuildPrompts, Prompter
 from datakit.serving.requirements import rooms_of
 
@@ -149,6 +149,8 @@ class Classifier(Asker):
     async def _turns(self, item: Item, id_: str, paths: list[str]) -> tuple[str | None, tuple[str, ...]]:
         if item.messages:
             return await super()._turns(item, id_, paths)
+        if not paths and not self.prompts.takes_text_alone:
+            raise NoPrompt("no_image", "it has no picture, and every record of the training has one")
         if self._prompter is None:
             self._prompter = Prompter(self.prompts, self.pool)
         row: Row = {**item.columns, "id": id_, "images": paths}

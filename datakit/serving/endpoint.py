@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -111,20 +112,11 @@ class Endpoint:
 
     async def served(self, model: str | None = None) -> Served:
         """The model of this name, or the only one there is. Raises StopProvider when there is none."""
-        data = await self._get("/models")
-        try:
-            models = [
-                Served(
-                    str(entry["id"]),
-                    str(entry.get("root") or entry["id"]),
-                    chat_answer.count(entry.get("max_model_len")),
-                )
-                for entry in data["data"]
-            ]
-        except (AttributeError, KeyError, TypeError):
+        models = _listed(await self._get("/models"))
+        if models is None:
             raise StopProvider(
                 f"{self.base_url}/models lists no models", "Is this an OpenAI-compatible server?"
-            ) from None
+            )
         names = [entry.name for entry in models]
         if model is None and len({entry.root for entry in models}) == 1:
             model = names[0]  # the others are further names of it
@@ -169,24 +161,18 @@ class Endpoint:
             tries += 1
 
     def _most_tries(self, fault: Fault) -> int:
-        return max(self.max_retries, CONFIRMED - 1) if fault.fate == "stop" else self.max_retries
+        """Tries after the first. One that was lost has another: the server may have been started anew since."""
+        least = CONFIRMED - 1 if fault.fate == "stop" else 1 if fault.reason == LOST_CONNECTION else 0
+        return max(self.max_retries, least)
 
     async def _was_away(self, fault: Fault, record: object) -> bool:
         """Whether a request was lost because the server was away, which it is not any more.
 
-        Raises StopProvider where it stays away, does not answer, or came back with another model.
+        Raises StopProvider where it stays away, answers nobody, or is another one now.
         """
         if fault.reason == "timed_out":
             self._outage.lost(record, fault.detail)
-        if fault.reason != LOST_CONNECTION or not await self._outage.wait(fault.detail):
-            return False
-        known = self._known
-        if known is not None and (served := await self.served(known.name)).root != known.root:
-            raise StopProvider(
-                f"{self.base_url} serves {served.root} as `{served.name}`; before it was {known.root}",
-                "Start the server with the model that was asked, or ask the new one from the beginning.",
-            )
-        return True
+        return fault.reason == LOST_CONNECTION and await self._outage.wait(fault.detail)
 
     async def close(self) -> None:
         """Gives the connections back."""
@@ -233,9 +219,24 @@ class Endpoint:
         return half if reply.tokens_in is None else context - reply.tokens_in
 
     async def _look(self) -> bool:
-        """Whether the server says which models it has. A proxy in front of it may say that it is away."""
+        """Whether the server says which models it has. A proxy in front of it may say that it is away.
+
+        Raises StopProvider where another model answers by the name than before.
+        """
         reply = await self._connection.get(joined(self.base_url, "/models"))
-        return not isinstance(reply, Fault) and reply.status not in (502, 504)
+        if isinstance(reply, Fault) or reply.status in (502, 504):
+            return False
+        known, models = self._known, None
+        if reply.status == 200 and known is not None:
+            with contextlib.suppress(ValueError):
+                models = _listed(chat_answer.parse(self._connection.scrubbed(reply.data)))
+        for served in models or ():
+            if known is not None and served.name == known.name and served.root != known.root:
+                raise StopProvider(
+                    f"{self.base_url} serves {served.root} as `{served.name}`; before it was {known.root}",
+                    "Start the server with the model that was asked, or ask the new one from the beginning.",
+                )
+        return True
 
     @cached_property
     def _outage(self) -> Outage:
@@ -295,6 +296,21 @@ class Endpoint:
             timeout_s=self.timeout_s,
             secrets=[key] if key else [],
         )
+
+
+def _listed(data: Any) -> list[Served] | None:
+    """The models of a list; None for what is none."""
+    try:
+        return [
+            Served(
+                str(entry["id"]),
+                str(entry.get("root") or entry["id"]),
+                chat_answer.count(entry.get("max_model_len")),
+            )
+            for entry in data["data"]
+        ]
+    except (AttributeError, KeyError, TypeError):
+        return None
 
 
 def _no_answer(fault: Fault) -> NoAnswer:

@@ -15,6 +15,7 @@ from typing import Any
 from datakit.core.errors import UserError
 from datakit.core.qwen_models import QwenModel
 from datakit.core.scripts import flag_words
+from datakit.serving.general import general_length, images_of, largest_item
 from datakit.serving.requirements import Requirements
 from datakit.serving.rooms import rounded_room
 from datakit.serving.settings import ServeSettings
@@ -44,10 +45,12 @@ class Flag:
     value: str | None
     """None for a flag without value."""
     why: str
+    further: tuple[str, ...] = ()
+    """More values of the same flag."""
 
     @property
     def words(self) -> list[str]:
-        return flag_words(self.name, self.value)
+        return [*flag_words(self.name, self.value), *self.further]
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,8 @@ def plan_serving(
     length = settings.max_model_len or _up(needed, _ROUND)
     _check_length(model, demand, length, answer)
     memory = cpu_memory(model, settings, length) if cpu else gpu_memory(model, demand, settings)
+    if settings.general and settings.max_model_len is None:
+        length = general_length(model, demand, settings, memory, length)
     if memory.longest_context < length:
         raise _does_not_fit(model, demand, settings, memory, length)
     flags = _flags(demand, settings, name, length, answer)
@@ -233,7 +238,7 @@ def _working_bytes(model: QwenModel, demand: Requirements, settings: ServeSettin
     tokens = int(settings.flags.get("max-num-batched-tokens", _BATCHED_TOKENS[size]))
     sequences = int(settings.flags.get("max-num-seqs", _SEQUENCES[size]))
     decoder = tokens * 2 * (6 * model.hidden + 3 * model.intermediate // settings.gpus)
-    cells = max(tokens, demand.served.max_pixels // demand.served.factor**2)
+    cells = max(tokens, largest_item(demand, settings))
     vision = 4 * cells * model.vision_hidden * 2 * 14  # attention, its rotary copies and the wide layer
     sampling = sequences * model.vocab * _SAMPLING_BYTES
     graphs = 0 if settings.flags.get("enforce-eager") else _GRAPHS_BYTES
@@ -310,18 +315,26 @@ def _flags(demand: Requirements, settings: ServeSettings, name: str, length: int
     served = demand.served
     pixels = {"min_pixels": served.min_pixels, "max_pixels": served.max_pixels}
     return [
-        Flag("--served-model-name", name, "requests must use this name; any other is answered with 404"),
+        Flag(
+            "--served-model-name",
+            name,
+            f"requests must use {'one of these names' if settings.names else 'this name'}; any other is "
+            "answered with 404",
+            tuple(settings.names),
+        ),
         Flag("--host", "127.0.0.1", "only this machine; vLLM itself would listen on every address"),
         Flag("--port", str(settings.port), "serve.port"),
         Flag(
             "--max-model-len",
             str(length),
-            f"longest prompt {demand.prompt_tokens:,} tokens with pictures, answer up to {answer:,}",
+            f"longest prompt {demand.prompt_tokens:,} tokens with pictures, answer up to {answer:,}"
+            + ("; the rest is for questions of your own (serve.general)" if settings.general else ""),
         ),
         Flag(
             "--limit-mm-per-prompt",
-            json.dumps({"image": max(1, demand.images), "video": 0}),
-            "the most pictures of a record; no memory is set aside for videos",
+            json.dumps({"image": images_of(demand, settings), "video": settings.videos}),
+            "the most pictures of a request; "
+            + ("serve.videos" if settings.videos else "no memory is set aside for videos"),
         ),
         Flag(
             "--mm-processor-kwargs",

@@ -1,0 +1,60 @@
+"""ask.py and ask.sh: how anybody's own program asks the served model, as the training asked.
+
+They stand alone: ask.py needs Pillow, and OpenAI's client to send what it makes; ask.sh sends it with curl.
+What they send is what `datakit predict` sends; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.core.errors import UserError
+from datakit.core.scripts import comment, python_value, shell_words
+from datakit.serving.asking import TOP_LOGPROBS, contents
+from datakit.serving.plan import ServingPlan
+from datakit.serving.requirements import trainer_limits
+
+_SETTINGS = "# SETTINGS\n"
+_HEADS = {
+    "ask.py.txt": "run: python3 ask.py [PICTURE ...]      (pip install openai pillow)",
+    "ask.sh": "run: bash ask.sh [PICTURE ...]         (python3 with Pillow, and curl)",
+}
+
+
+def ask_files(build: BuildFolder, plan: ServingPlan) -> tuple[str, str]:
+    """ask.py and ask.sh of a build: they ask about its first record of validation, else of training.
+
+    Raises UserError for a build without a record.
+    """
+    row = next(build.rows("val"), None) or next(build.rows("train"), None)
+    if row is None:
+        raise UserError(f"{build.path} holds no record to ask about", remedy="Build again.")
+    system, users = contents(row["messages"])
+    limits = trainer_limits(build)
+    about = (
+        f"Asks {plan.name} as its training asked: with the prompt of record {row['id']}. Written by datakit."
+    )
+    settings = {
+        "MODEL": plan.name,
+        "URL": plan.url,
+        "SYSTEM": system,
+        "TURNS": list(users),
+        "PICTURES": list(row.get("images") or ()),
+        "ROOMS": [plan.turn_rooms[min(turn, len(plan.turn_rooms) - 1)] for turn in range(len(users))],
+        "MAX_PIXELS": limits.max_pixels,
+        "MIN_PIXELS": limits.min_pixels,
+        "TOP_LOGPROBS": TOP_LOGPROBS,
+    }
+    lines = "".join(f"{name} = {python_value(value)}\n" for name, value in settings.items())
+    return (
+        _headed("ask.py.txt", about).replace(_SETTINGS, lines, 1),
+        _headed("ask.sh", about).replace(_SETTINGS, f"url=${{BASE_URL:-{shell_words([plan.url])}}}\n", 1),
+    )
+
+
+def _headed(name: str, about: str) -> str:
+    """A program of the package with its comments at the top."""
+    text = (files("datakit.serving") / "programs" / name).read_text("utf-8")
+    first, rest = text.split("\n", 1)
+    return f"{first}\n{comment(about)}\n{comment(_HEADS[name])}\n{rest}"
