@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from datakit.core.errors import UserError
 
@@ -23,6 +23,11 @@ def comment(text: str) -> str:
 def shell_words(words: Iterable[str]) -> str:
     """Words on a line of bash; each reaches the command byte for byte. Raises UserError for NUL."""
     return " ".join(map(_quoted, words))
+
+
+def shell_lines(parts: Iterable[Sequence[str]]) -> str:
+    """A command of bash over several lines, a part on each. Raises UserError for NUL."""
+    return " \\\n  ".join(map(shell_words, parts))
 
 
 def flag_words(name: str, value: str | None) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
+from datakit.artifacts import names
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
 from datakit.core.scripts import comment, python_value, shell_words
@@ -32,9 +33,7 @@ def ask_files(build: BuildFolder, plan: ServingPlan) -> tuple[str, str]:
         raise UserError(f"{build.path} holds no record to ask about", remedy="Build again.")
     system, users = contents(row["messages"])
     limits = trainer_limits(build)
-    about = (
-        f"Asks {plan.name} as its training asked: with the prompt of record {row['id']}. Written by datakit."
-    )
+    about = f"Asks {plan.name} as its training asked, with the prompt of record {row['id']}; by datakit."
     settings = {
         "MODEL": plan.name,
         "URL": plan.url,
@@ -58,3 +57,19 @@ def _headed(name: str, about: str) -> str:
     text = (files("datakit.serving") / "programs" / name).read_text("utf-8")
     first, rest = text.split("\n", 1)
     return f"{first}\n{comment(about)}\n{comment(_HEADS[name])}\n{rest}"
+
+
+def ask_commands(build: BuildFolder, plan: ServingPlan) -> list[str]:
+    """How the programs that the build keeps are called for a plan; none for a build of an older version."""
+    if not (build.path / names.ASK_PYTHON).is_file():
+        return []
+    kept = build.serving
+    there = f"BASE_URL={shell_words([plan.url])} " if kept is not None and kept.url != plan.url else ""
+    calls = (
+        ("bash", names.ASK_SCRIPT, "with curl"),
+        ("python3", names.ASK_PYTHON, "with OpenAI's client; --many FOLDER asks about many pictures"),
+    )
+    return [
+        f"{there}{shell_words([program, str(build.path / name)])}  {comment(how)}"
+        for program, name, how in calls
+    ]

@@ -161,7 +161,7 @@ class Endpoint:
             tries += 1
 
     def _most_tries(self, fault: Fault) -> int:
-        """Tries after the first. One that was lost has another: the server may have been started anew since."""
+        """Tries after the first. What was lost has one: the server may have been started anew since."""
         least = CONFIRMED - 1 if fault.fate == "stop" else 1 if fault.reason == LOST_CONNECTION else 0
         return max(self.max_retries, least)
 

@@ -95,12 +95,11 @@ class ServingPlan:
 
     def command(self, program: str = "vllm") -> list[str]:
         """The words of the command."""
-        return [
-            *shlex.split(program),
-            "serve",
-            self.model,
-            *(word for flag in self.flags for word in flag.words),
-        ]
+        return [word for part in self.parts(program) for word in part]
+
+    def parts(self, program: str = "vllm") -> list[list[str]]:
+        """The same, each flag with its values by itself."""
+        return [[*shlex.split(program), "serve", self.model], *(flag.words for flag in self.flags)]
 
     def with_flags(
         self, changes: dict[str, str | None], why: str, *, dropped: tuple[str, ...] = ()

@@ -19,8 +19,8 @@ class ServeSettings(Settings):
     names: list[str] = Field(default_factory=list)
     """Further names that requests may use, such as that of a model whose place it takes."""
     general: bool = False
-    """Whether questions of one's own are asked too: the context then has room for a page of text, the pictures
-    and videos of a request and a long answer, as far as the memory goes."""
+    """Whether questions of one's own are asked too: the context then has room for pages of text, the
+    pictures and videos of a request and a long answer, as far as the memory goes."""
     images: int | None = Field(default=None, ge=1)
     """Most pictures of a request; as many as a record has when not given, and never fewer."""
     videos: int = Field(default=0, ge=0)
