@@ -87,8 +87,9 @@ class Classifier(Asker):
         `model` is the served name; without it, the only one that the server has. `form` is one of the
         answer's forms, such as `label_only`, where a build has several; the first when not given. `closed`
         makes the server decode nothing but answers of the trained form with a label of the set (vLLM's
-        structured outputs). `max_answer_tokens` is twice the longest trained answer when not given; `threads`
-        are for OCR and pictures. Raises UserError for a build that cannot be served as it was trained.
+        structured outputs). `max_answer_tokens`, of each turn, is twice its longest trained answer when not
+        given; `threads` are for OCR and pictures. Raises UserError for a build that cannot be served as it
+        was trained.
         """
         return cls(
             BuildPrompts.load(BuildFolder(Path(build)), form=form),
