@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from datakit.artifacts import names
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
 from datakit.core.scripts import comment, python_value, shell_words
@@ -18,8 +17,8 @@ from datakit.serving.requirements import trainer_limits
 
 _SETTINGS = "# SETTINGS\n"
 _HEADS = {
-    "ask.py.txt": "run: python3 ask.py [PICTURE ...]      (pip install openai pillow)",
-    "ask.sh": "run: bash ask.sh [PICTURE ...]         (python3 with Pillow, and curl)",
+    "asker.py.txt": "run: python3 ask.py [PICTURE ...]      (pip install openai pillow)",
+    "asker.sh": "run: bash ask.sh [PICTURE ...]         (python3 with Pillow, and curl)",
 }
 
 
@@ -47,8 +46,8 @@ def ask_files(build: BuildFolder, plan: ServingPlan) -> tuple[str, str]:
     }
     lines = "".join(f"{name} = {python_value(value)}\n" for name, value in settings.items())
     return (
-        _headed("ask.py.txt", about).replace(_SETTINGS, lines, 1),
-        _headed("ask.sh", about).replace(_SETTINGS, f"url=${{BASE_URL:-{shell_words([plan.url])}}}\n", 1),
+        _headed("asker.py.txt", about).replace(_SETTINGS, lines, 1),
+        _headed("asker.sh", about).replace(_SETTINGS, f"url=${{BASE_URL:-{shell_words([plan.url])}}}\n", 1),
     )
 
 
@@ -61,15 +60,14 @@ def _headed(name: str, about: str) -> str:
 
 def ask_commands(build: BuildFolder, plan: ServingPlan) -> list[str]:
     """How the programs that the build keeps are called for a plan; none for a build of an older version."""
-    if not (build.path / names.ASK_PYTHON).is_file():
+    programs = build.ask_programs
+    if programs is None:
         return []
+    asker, by_curl = programs
     kept = build.serving
     there = f"BASE_URL={shell_words([plan.url])} " if kept is not None and kept.url != plan.url else ""
-    calls = (
-        ("bash", names.ASK_SCRIPT, "with curl"),
-        ("python3", names.ASK_PYTHON, "with OpenAI's client; --many FOLDER asks about many pictures"),
-    )
     return [
-        f"{there}{shell_words([program, str(build.path / name)])}  {comment(how)}"
-        for program, name, how in calls
+        f"{there}{shell_words(['bash', str(by_curl)])}  {comment('asks it with curl')}",
+        f"{there}{shell_words(['python3', str(asker)])}  "
+        + comment("with OpenAI's client; --many FOLDER asks about many pictures"),
     ]

@@ -154,8 +154,9 @@ class Endpoint:
                 if not refusals.is_open or not await self._others_answered():
                     raise _no_answer(refusals.fate(self.evidence))
             elif not fault.may_pass or tries >= self._most_tries(fault):
-                if fault.reason == LOST_CONNECTION:
-                    self._outage.lost(record, fault.detail)
+                if fault.reason == LOST_CONNECTION and await self._outage.lost(record, fault.detail):
+                    tries = 0
+                    continue
                 raise _no_answer(of_its_record(fault) if fault.fate == "stop" else fault)
             await asyncio.sleep(pause_s(fault, tries))
             tries += 1
@@ -171,7 +172,7 @@ class Endpoint:
         Raises StopProvider where it stays away, answers nobody, or is another one now.
         """
         if fault.reason == "timed_out":
-            self._outage.lost(record, fault.detail)
+            return await self._outage.lost(record, fault.detail)
         return fault.reason == LOST_CONNECTION and await self._outage.wait(fault.detail)
 
     async def close(self) -> None:

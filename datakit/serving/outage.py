@@ -12,9 +12,10 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from datakit.core.errors import DatakitError, StopProvider
 from datakit.core.regular_files import regular
@@ -53,16 +54,26 @@ class Outage:
         """The server gave an answer."""
         self._lost.clear()
 
-    def lost(self, record: Hashable, why: str) -> None:
-        """A record had no answer. Raises ServerGone when it is one too many."""
+    async def lost(self, record: Hashable, why: str) -> bool:
+        """A record had no answer; whether a server of ours was started anew, so that it can be asked again.
+
+        Raises ServerGone when it is one too many.
+        """
         self._lost.add(record)
-        if len(self._lost) >= LOST:
-            raise self.gone(f"{len(self._lost)} records in a row had no answer, the last one: {why}")
+        if len(self._lost) < LOST:
+            return False
+        return await self._shared(
+            self._start_again, f"{len(self._lost)} records in a row had no answer, the last one: {why}"
+        )
 
     async def wait(self, why: str) -> bool:
         """Returns when the server answers; whether it was away. Raises ServerGone."""
+        return await self._shared(self._back, why)
+
+    async def _shared(self, work: Callable[[str], Coroutine[Any, Any, bool]], why: str) -> bool:
+        """What one task finds out for all that lost the server meanwhile."""
         if self._looking is None or self._looking.done():
-            self._looking = asyncio.ensure_future(self._back(why))
+            self._looking = asyncio.ensure_future(work(why))
         return await asyncio.shield(self._looking)
 
     def gone(self, why: str) -> ServerGone:
@@ -84,6 +95,9 @@ class Outage:
             await asyncio.sleep(_LOOK_S)
             if await self._answers():
                 return True
+        return await self._start_again(why)
+
+    async def _start_again(self, why: str) -> bool:
         if self.revive is None:
             raise self.gone(why)
         revive, self.revive = self.revive, None
@@ -93,6 +107,7 @@ class Outage:
             raise self.gone(f"{why}; it could not be started again: {error}") from error
         if not await self._answers():
             raise self.gone(f"{why}; it does not answer after a new start either")
+        self._lost.clear()
         return True
 
     async def _answers(self) -> bool:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.cli import run
+from datakit.serving.ask_files import ask_files
+from datakit.serving.from_build import plan_for
 from datakit.serving.records import split_items
 from tests.support.loopback import Call, Loopback
 from tests.support.roads import make_build
@@ -29,7 +32,7 @@ def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     recipe = folder / "recipes" / f"{request.param}.yaml"
     recipe.write_text(recipe.read_text("utf-8") + "serve: {gpu_memory_gb: 24, name: small}\n", "utf-8")
     assert run(["build", str(recipe), "--no-card", "--no-check", "-q"]) == 0
-    return folder / "build" / request.param
+    return folder / "build" / str(request.param)
 
 
 @pytest.fixture
@@ -107,3 +110,24 @@ def test_number_of_pictures_that_the_prompt_has_no_place_for_is_told(build: Path
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "the prompt has 1 places for pictures: give as many, not 2" in done.stderr
+
+
+@pytest.mark.fault(
+    "the served name and the prompt in ask.py are hostile",
+    "each is one value, and none is run",
+    kind="scripts",
+)
+@pytest.mark.parametrize(
+    "value", ["a\nimport os; os.mkdir('pwned')", "'; $(touch pwned) #", '"""', "\u2028x", "\\"]
+)
+def test_values_in_ask_py_stay_values(build: Path, tmp_path: Path, value: str) -> None:
+    plan = plan_for(BuildFolder(build), None, {}, untrained=True)
+    python, script = ask_files(BuildFolder(build), replace(plan, name=value))
+    (tmp_path / "ask.py").write_text(python, "utf-8")
+    (tmp_path / "ask.sh").write_text(script, "utf-8")
+    picture = str(split_items(BuildFolder(build), "val")[0].images[0])
+    words = [sys.executable, "ask.py", "--request", picture]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["model"] == value
+    assert subprocess.run(["bash", "-n", "ask.sh"], cwd=tmp_path, check=False).returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ask.py", "ask.sh"]

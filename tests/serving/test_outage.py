@@ -194,6 +194,21 @@ def test_server_that_lists_its_models_and_hangs_up_on_everybody_is_gone_too(
         asked(small, Endpoint(server.url, max_retries=1), many, tmp_path / "p.jsonl")
 
 
+def test_server_of_ours_that_hangs_up_on_everybody_is_started_again(
+    small: Path, server: Loopback, many: list[Item], tmp_path: Path
+) -> None:
+    server.script = lambda call: saying("店铺页面") if call.number < 40 else Reply(reset=True)
+    revived = []
+
+    def revive() -> None:
+        revived.append(1)
+        server.script = lambda call: saying("店铺页面")
+
+    account = asked(small, Endpoint(server.url, max_retries=1, revive=revive), many, tmp_path / "p.jsonl")
+    assert (len(revived), account.answered + account.retry) == (1, RECORDS)
+    assert account.retry < outage.LOST, "those that were given up before it was noticed"
+
+
 def test_server_that_takes_requests_and_never_answers_is_gone_too(
     small: Path, server: Loopback, many: list[Item], tmp_path: Path
 ) -> None:
