@@ -23,8 +23,9 @@ from datakit.evaluation.evaluation import Options
 from datakit.evaluation.from_build import evaluate
 from datakit.library import build
 from datakit.render.chat import ANSWERS
+from datakit.serving.asking import contents
 from datakit.serving.records import split_items
-from datakit.serving.requirements import answer_room, longest_prompt
+from datakit.serving.requirements import rooms_of
 from tests.support import light_work
 from tests.support.evaluated_builds import write_answers
 from tests.support.light_python import bare_python_3_10
@@ -217,10 +218,14 @@ def test_scores_are_those_of_the_evaluation(here: dict[str, Any], folder: Path, 
 
 
 def test_stages_take_records_and_rooms_out_of_what_is_packed(here: dict[str, Any], made: BuildFolder) -> None:
-    trained, wanted, wide, narrow = here["stages"]["rooms"]
-    assert (trained, wanted) == (answer_room(made, None), 7)
-    assert wide == trained
-    assert narrow == answer_room(made, longest_prompt(made) + 100, 512) == 100
+    rooms, items = rooms_of(made), split_items(made, "val")
+    assert here["stages"]["rooms"] == [list(rooms.trained), rooms.longest_prompt]
+    asked = [
+        rooms.asked_tokens(str(item.id), *contents(item.messages), list(map(str, item.images)))
+        for item in items
+    ]
+    assert here["stages"]["asked"] == asked
+    assert max(asked) <= rooms.longest_prompt
     labels = {id_: label for id_, label, _ in here["stages"]["items"]}
     assert labels == {item.id: item.label for item in split_items(made, "val")}
 

@@ -111,6 +111,14 @@ class BuildDraft(BuildFolder):
         (self.path / name).chmod(0o755)
         return self._write(names.SERVING, serving.to_json()), name
 
+    def write_asking(self, python: str, script: str) -> tuple[str, str]:
+        """Writes the programs that ask the served model; the names of both."""
+        asker = self._write(names.ASK_PYTHON, python.encode())
+        by_curl = self._write(names.ASK_SCRIPT, script.encode())
+        for name in (asker, by_curl):
+            (self.path / name).chmod(0o755)
+        return asker, by_curl
+
     def stamps(self, known: Mapping[str, FileStamp], images: Collection[str]) -> dict[str, FileStamp]:
         """Name -> stamp of every file but the manifest, those in `known` as given.
 

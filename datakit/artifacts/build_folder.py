@@ -282,6 +282,12 @@ class BuildFolder(DataSet):
         path = self.path / names.SERVE_SCRIPT
         return path if path.is_file() else None
 
+    @property
+    def ask_programs(self) -> tuple[Path, Path] | None:
+        """The programs that ask the served model, by OpenAI's client and by curl; None in older builds."""
+        programs = self.path / names.ASK_PYTHON, self.path / names.ASK_SCRIPT
+        return programs if all(path.is_file() for path in programs) else None
+
     def input_images(self) -> list[str] | None:
         """The paths of every picture that the sources name; None where the build does not say."""
         try:

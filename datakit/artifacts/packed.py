@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+from pydantic import Field
+
 from datakit.artifacts import names
 from datakit.artifacts.data_set import DataSet
 from datakit.artifacts.document import Document
@@ -26,9 +28,13 @@ class Packed(Document):
     trainer_max_pixels: int
     trainer_min_pixels: int
     answer_tokens: int
-    """Room for an answer, by the trained ones."""
+    """Room for an answer, by the trained ones; of the last turn where `turn_rooms` says more."""
     prompt_tokens: int
     """Longest prompt with its pictures."""
+    turn_rooms: list[int] = Field(default_factory=list)
+    """Room for an answer of each turn; none in bundles of older versions."""
+    asked_tokens: list[int] = Field(default_factory=list)
+    """Tokens of what each of `records` asks, with its pictures; none in bundles of older versions."""
     columns: list[str]
     """Columns that hold a truth; `label` is one of them."""
     records: list[list[Any]]

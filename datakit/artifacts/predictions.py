@@ -21,8 +21,23 @@ FORMAT = 1
 UPGRADE = "Upgrade datakit (pip install -U datakit), or predict again: datakit predict BUILD"
 NOT_ANSWERED = "not_answered"
 """The problem of a record that the server gave no answer for."""
+CUT = "length"
+"""How a turn ended that had no more room."""
 EMPTY, REFUSED, THINKING_CUT = "empty", "refused", "thinking_cut"
 """Problems of a reply without an answer: it says nothing, declines, or ended while the model thought."""
+
+
+class Turn(BaseModel):
+    """What one turn of the answer took."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    room: int = Field(ge=1)
+    """Tokens that it might have (`max_tokens` of the request)."""
+    tokens_in: int | None = Field(default=None, ge=0)
+    tokens_out: int | None = Field(default=None, ge=0)
+    finish: str = "stop"
+    """Why it ended: `stop`, or `length` where its room did."""
 
 
 class Prediction(BaseModel):
@@ -56,7 +71,10 @@ class Prediction(BaseModel):
     images: tuple[str, ...] = ()
     model: str = ""
     tokens_in: int | None = Field(default=None, ge=0)
+    """Of all turns together, as `tokens_out`."""
     tokens_out: int | None = Field(default=None, ge=0)
+    turns: tuple[Turn, ...] = ()
+    """What each turn took, in their order; none for a record without an answer, and in older files."""
     seconds: float | None = Field(default=None, ge=0)
     """Time from the request to the whole answer."""
     version: int = Field(default=1, ge=1)
@@ -74,6 +92,11 @@ class Prediction(BaseModel):
     def correct(self) -> bool | None:
         """Whether the answer is the truth; one with a problem is wrong. None: the truth is not known."""
         return None if self.label is None else self.predicted == self.label
+
+    @property
+    def cut(self) -> tuple[int, ...]:
+        """The turns, from 1, that ended because their room did."""
+        return tuple(number for number, turn in enumerate(self.turns, 1) if turn.finish == CUT)
 
 
 def write(path: Path, predictions: Iterable[Prediction]) -> int:
@@ -114,7 +137,7 @@ def check_place(path: Path) -> None:
 
 def _answers(predictions: Iterable[Prediction]) -> set[str]:
     answered = (prediction for prediction in predictions if prediction.problem != NOT_ANSWERED)
-    return {prediction.model_dump_json(exclude={"seconds"}) for prediction in answered}
+    return {prediction.model_dump_json(exclude={"seconds", "turns"}) for prediction in answered}
 
 
 def append(path: Path, predictions: Iterable[Prediction]) -> None:

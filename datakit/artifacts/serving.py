@@ -15,6 +15,8 @@ class ServingFlag(BaseModel):
     name: str
     value: str | None = None
     why: str = ""
+    further: list[str] = Field(default_factory=list)
+    """More values of the same flag."""
 
 
 class Serving(Document):
@@ -28,6 +30,9 @@ class Serving(Document):
     max_model_len: int
     """Tokens of the longest request."""
     max_answer_tokens: int
+    """Of the last turn."""
+    turn_rooms: list[int] = Field(default_factory=list)
+    """Tokens for an answer of each turn; none in builds of older versions."""
     flags: list[ServingFlag] = Field(default_factory=list)
     memory: dict[str, Any] = Field(default_factory=dict)
     """Bytes on one GPU."""

@@ -119,11 +119,15 @@ MODULES = (
     "datakit.serving",
     "datakit.serving.asker",
     "datakit.serving.asking",
+    "datakit.serving.closed",
     "datakit.serving.confidence",
+    "datakit.serving.context_refusals",
     "datakit.serving.endpoint",
     "datakit.serving.items",
     "datakit.serving.images",
+    "datakit.serving.outage",
     "datakit.serving.predict",
+    "datakit.serving.rooms",
 )
 """Closed under import: each imports of datakit only what stands here (a package stands for its __init__)."""
 

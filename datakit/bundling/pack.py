@@ -44,6 +44,8 @@ _KEPT = (
     names.RECIPE,
     names.REPORT,
     names.SERVING,
+    names.ASK_PYTHON,
+    names.ASK_SCRIPT,
 )
 _TIME = 315_532_800
 """1980-01-01: the same build gives the same archive, and every tool can read the date."""

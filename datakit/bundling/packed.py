@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from datakit.artifacts.build_folder import BuildFolder
@@ -9,7 +10,8 @@ from datakit.artifacts.packed import Packed
 from datakit.core.answer import LABEL
 from datakit.core.errors import UserError
 from datakit.evaluation.from_build import BuildSource
-from datakit.serving.requirements import NEED, longest_prompt, trained_room, trainer_limits
+from datakit.serving.asking import contents
+from datakit.serving.requirements import NEED, AskedTokens, longest_prompt, trained_rooms, trainer_limits
 
 
 def packed_of(build: BuildFolder) -> Packed:
@@ -20,6 +22,8 @@ def packed_of(build: BuildFolder) -> Packed:
         target = source.target()
         columns |= dict.fromkeys(name for name in (target.column, target.references) if name)
     present = [name for name in columns if name in build.columns]
+    rooms = trained_rooms(build)
+    records = [list(row) for row in source.records(*present)]
     return Packed(
         name=source.name,
         content=source.content,
@@ -27,8 +31,22 @@ def packed_of(build: BuildFolder) -> Packed:
         emitted_max_pixels=build.emitted_for(NEED).image_max_pixels,
         trainer_max_pixels=limits.max_pixels,
         trainer_min_pixels=limits.min_pixels,
-        answer_tokens=trained_room(build),
+        answer_tokens=rooms[-1],
         prompt_tokens=longest_prompt(build),
+        turn_rooms=list(rooms),
+        asked_tokens=_asked_tokens(build, [row[1] for row in records]),
         columns=present,
-        records=[list(row) for row in source.records(*present)],
+        records=records,
     )
+
+
+def _asked_tokens(build: BuildFolder, ids: Sequence[str]) -> list[int]:
+    """Tokens of what each record asks; 0 for one that is not in the data files."""
+    count = AskedTokens(build)
+    tokens: dict[str, int] = {}
+    for row in build.rows("train", "val"):
+        if row["id"] not in tokens:
+            system, users = contents(row["messages"])
+            paths = [str(build.path / image) for image in row.get("images") or ()]
+            tokens[row["id"]] = count(row["id"], system, users, paths) or 0
+    return [tokens.get(id_, 0) for id_ in ids]

@@ -21,11 +21,12 @@ from datakit.evaluation.evaluation import Evaluation, Options, score
 from datakit.evaluation.packed import PackedSource
 from datakit.llm._plain_connection import PlainConnection
 from datakit.run.progress import Progress
-from datakit.serving.asker import Asker, Asking, room_within
+from datakit.serving.asker import Asker, Asking
 from datakit.serving.endpoint import Endpoint
 from datakit.serving.images import TrainedView
 from datakit.serving.items import rendered_items
 from datakit.serving.predict import predict as predict_items
+from datakit.serving.rooms import Rooms
 
 MOST_PAIRS = 5
 
@@ -60,7 +61,18 @@ def asking_of(data: PackedData) -> Asking:
         form=data.answer_format,
         labels=data.labels,
         view=TrainedView(packed.emitted_max_pixels, limits),
-        room=partial(room_within, packed.answer_tokens, packed.prompt_tokens),
+        rooms=partial(rooms_of, data),
+    )
+
+
+def rooms_of(data: PackedData) -> Rooms:
+    """The rooms of the answers, as the build has them; a bundle of an older version has one for all turns."""
+    packed = data.packed
+    tokens = {row[1]: count for row, count in zip(packed.records, packed.asked_tokens)}  # noqa: B905
+    return Rooms(
+        trained=tuple(packed.turn_rooms or (packed.answer_tokens,)),
+        longest_prompt=packed.prompt_tokens,
+        count=lambda id_, system, users, images: tokens.get(id_) or None,
     )
 
 

@@ -54,7 +54,7 @@ name) and image_id (the same without its suffix). Texts that a spreadsheet would
     "--max-answer-tokens",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Room for an answer; twice the longest trained one if not given.",
+    help="Room for each turn of an answer; twice its longest trained one if not given.",
 )
 @click.option("--concurrency", type=click.IntRange(1, 1024), default=32, show_default=True, help="In flight.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N records.")
@@ -109,7 +109,7 @@ def command(
 
     Records of a split are asked with the very prompts of the build; others go through the recipe's OCR,
     description and templates first. Ctrl-C is safe: the same command goes on. Exit code 3: some records had
-    no answer, run it again.
+    no answer, run it again; 5: the server is gone, start it and run it again.
     """
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.artifacts.run_ids import run_id
@@ -167,6 +167,7 @@ def command(
                 "records": account.records,
                 "answered": account.answered,
                 "problems": dict(account.problems),
+                "cut": {str(turn): count for turn, count in sorted(account.cut.items())},
                 "retry": account.retry,
                 "resumed": account.resumed,
                 "correct": account.correct,

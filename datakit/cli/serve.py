@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +13,7 @@ import click
 from datakit.cli.build_path import BuildPath
 from datakit.cli.numbers import FiniteNumber
 from datakit.core.errors import UserError
-from datakit.core.scripts import shell_words
+from datakit.core.scripts import shell_lines
 
 if TYPE_CHECKING:
     from datakit.artifacts.build_folder import BuildFolder
@@ -65,7 +68,11 @@ def command(
     changes = {"gpus": gpus, "gpu_memory_gb": gpu_memory_gb, "port": port}
     folder = BuildFolder(build)
     plan = plan_for(
-        folder, model, {key: value for key, value in changes.items() if value is not None}, cpu=cpu
+        folder,
+        model,
+        {key: value for key, value in changes.items() if value is not None},
+        cpu=cpu,
+        untrained=dry_run,
     )
     if as_json:
         from datakit.cli.tables import print_json
@@ -73,21 +80,34 @@ def command(
 
         print_json(plan_json(plan))
     else:
-        _show(plan)
+        _show(folder, plan, program)
     if dry_run:
         return 0
     return _serve(folder, plan, program, timeout_s, check_only, quiet=as_json)
 
 
-def _show(plan: ServingPlan) -> None:
+def _show(build: BuildFolder, plan: ServingPlan, program: str) -> None:
+    """The command as it can be pasted, then why each flag is there."""
     from datakit.cli.tables import print_pairs
+    from datakit.serving.ask_files import ask_commands
     from datakit.serving.serve_files import figures
 
-    click.echo(f"vllm serve {shell_words([plan.model])}")
-    print_pairs([(shell_words(flag.words), flag.why) for flag in plan.flags])
-    click.echo(figures(plan))
+    click.echo(f"{shell_lines(plan.parts(program))}\n")
+    print_pairs([(flag.name, flag.why) for flag in plan.flags])
+    if not Path(plan.model).is_dir():
+        _say(f"Note: {plan.model} is no folder here; an export of the training puts its model into one.")
+    _say(figures(plan))
     for note in plan.notes:
-        click.echo(f"Note: {note}.")
+        _say(f"Note: {note}.")
+    for line in ask_commands(build, plan):
+        click.echo(line)
+
+
+def _say(text: str) -> None:
+    """A paragraph, broken between words at a terminal."""
+    if sys.stdout.isatty():
+        text = textwrap.fill(text, shutil.get_terminal_size().columns, break_long_words=False)
+    click.echo(text)
 
 
 def _serve(

@@ -28,6 +28,8 @@ class CallStats:
     """Commands that somebody must run, and the requests that wait for each."""
     unanswered: dict[str, int] = field(default_factory=dict)
     """Why requests whose file somebody ran have no answer all the same, and how many of each."""
+    kept: list[str] = field(default_factory=list)
+    """Files of such answers that hold failures, where they were put."""
     _listener: Callable[[], None] | None = None
 
     def listen(self, listener: Callable[[], None] | None) -> None:

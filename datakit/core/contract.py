@@ -257,9 +257,12 @@ class AnswerContract(BaseModel):
             "additionalProperties": False,
         }
 
-    def guide(self, names: Sequence[str] = ()) -> dict[str, Any] | None:
-        """vLLM's `structured_outputs` for the last turn; None where any text is an answer."""
-        return guide(self.format.turns[-1], self.in_turn(self.turns), self.language, names)
+    def guide(self, names: Sequence[str] = (), most_chars: int | None = None) -> dict[str, Any] | None:
+        """vLLM's `structured_outputs` for the last turn; None where any text is an answer.
+
+        `most_chars`: of a free text, so that what follows still comes.
+        """
+        return guide(self.format.turns[-1], self.in_turn(self.turns), self.language, names, most_chars)
 
     def reward(self, text: str, truth: Any, labels: LabelSet | None = None) -> dict[str, float]:
         """`format` (1 for an answer of the form to the letter, bounds kept, else 0) and `accuracy` (0 to 1).

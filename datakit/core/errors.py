@@ -21,7 +21,7 @@ class Exit(IntEnum):
     BUDGET = 4
     """Stopped at the budget; resumable."""
     PROVIDER = 5
-    """The provider refused: key, model or account."""
+    """The provider refused (key, model or account), or the server that is asked is gone."""
     HUNG_UP = 129
     """Stopped because the terminal was closed (SIGHUP); resumable."""
     INTERRUPTED = 130
@@ -95,8 +95,15 @@ class BatchFilesWritten(DatakitError):
 
     exit_code = Exit.PARTIAL
 
-    def __init__(self, requests: int, commands: Sequence[str], unanswered: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        requests: int,
+        commands: Sequence[str],
+        unanswered: Mapping[str, int],
+        kept: Sequence[str] = (),
+    ) -> None:
         failed = "".join(f"\n  {count:,} were asked before: {why}." for why, count in unanswered.items())
+        failed += f"\n  What was answered then is kept: {', '.join(kept)}" if kept else ""
         lines = "".join(f"\n    {command}" for command in commands)
         super().__init__(
             f"{requests:,} requests stand in batch files and wait for their answers.{failed}\n"

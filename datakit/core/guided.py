@@ -19,10 +19,16 @@ _BOX = r'\{"bbox_2d": \[' + ", ".join([_SIDE] * 4) + r'\](, "label": "([^"\\\n]|
 
 
 def guide(
-    form: TurnFormat, fields: Sequence[AnswerField], language: Language, names: Sequence[str]
+    form: TurnFormat,
+    fields: Sequence[AnswerField],
+    language: Language,
+    names: Sequence[str],
+    most_chars: int | None = None,
 ) -> dict[str, Any] | None:
     """vLLM's `structured_outputs` for a turn; None where any text is an answer.
 
+    A free text has `most_chars` characters at most, so that what follows still comes; one that may have line
+    breaks and ends the answer has as many as it likes.
     The regular expressions keep to what every engine knows: groups, classes, counts and plain escapes.
     """
     if len(fields) == 1 and not form.constants[0]:
@@ -32,7 +38,10 @@ def guide(
             return None
     parts = [literal(form.constants[0])]
     for field, after in zip(fields, form.constants[1:], strict=True):
-        parts += (_pattern(field, language, names), literal(after))
+        ends = field is fields[-1] and field.kind == "text"
+        bounds = [field.max_chars, None if ends else most_chars]
+        bound = min((chars for chars in bounds if chars is not None), default=None)
+        parts += (_pattern(field, language, names, bound), literal(after))
     return {"regex": "".join(parts)}
 
 
@@ -57,15 +66,16 @@ def literal(text: str) -> str:
     )
 
 
-def _pattern(field: AnswerField, language: Language, names: Sequence[str]) -> str:
-    free = f"[^\\n]{{1,{field.max_chars or FREE_CHARS}}}"
+def _pattern(field: AnswerField, language: Language, names: Sequence[str], most: int | None) -> str:
+    """The pattern of a field; `most` characters of a free text."""
+    free = f"[^\\n]{{1,{most or FREE_CHARS}}}"
     label = f"({'|'.join(map(literal, names))})" if names else free
     patterns = {
         "label": label,
         "labels": f"{label}({literal(BETWEEN[language])}{label})*" if names else free,
         "number": _NUMBER,
         "boxes": rf"\[{_BOX}(, {_BOX})*\]",
-        "text": f"(.|\\n){{1,{field.max_chars}}}" if field.max_chars else "(.|\\n)+",
+        "text": f"(.|\\n){{1,{most}}}" if most else "(.|\\n)+",
     }
     pattern = patterns.get(field.kind, free)
     return f"({pattern}|{literal(EMPTY[language])})" if field.optional else pattern

@@ -44,7 +44,8 @@ REJECTED = {
     "image_too_small": "A side is below `min_side_px`.",
     "image_truncated": "The file ends before its picture does. Copy it again.",
     "image_unreadable": "Not a picture of a format that is read, or damaged.",
-    "no_image": "The record has no picture, and `guard.image` has `require: true`.",
+    "no_image": "The record has no picture, and `guard.image` has `require: true`; or it is asked of a model "
+    "all of whose records had one.",
     # emitters: the record stays in the build, and other emitters write it
     "box_places": "The places `<bbox>` or `<ref-object>` are not as many as the boxes (emit.ms_swift).",
     "general_outside_train": "General data in another split than train.",

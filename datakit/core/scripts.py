@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from datakit.core.errors import UserError
 
@@ -25,6 +25,11 @@ def shell_words(words: Iterable[str]) -> str:
     return " ".join(map(_quoted, words))
 
 
+def shell_lines(parts: Iterable[Sequence[str]]) -> str:
+    """A command of bash over several lines, a part on each. Raises UserError for NUL."""
+    return " \\\n  ".join(map(shell_words, parts))
+
+
 def flag_words(name: str, value: str | None) -> list[str]:
     """A flag of a command as words; a value that begins with a dash would be read as a flag of its own."""
     if value is None:
@@ -37,6 +42,11 @@ def assignment(name: str, value: object) -> str:
     if _NAME.fullmatch(name) is None:
         raise UserError(f"{name!r} is no name of a shell variable")
     return f"{name}={_quoted(str(value))}\n"
+
+
+def python_value(value: object) -> str:
+    """Texts, numbers, lists and None as Python writes them, in ASCII: nothing in a text ends its line."""
+    return ascii(value)
 
 
 def _quoted(word: str) -> str:

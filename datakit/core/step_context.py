@@ -76,6 +76,8 @@ class StepContext:
     """Column -> the templates that have a model write it. Under "" the recipe's prompts."""
     steps: tuple[Transform, ...] = ()
     """The recipe's steps, for those that must know what the prompts are made of; none in worker processes."""
+    batch_flags: tuple[str, ...] = ()
+    """Flags of `vllm run-batch` for files that somebody runs, by the recipe's `serve:` section."""
     step: Declaring | None = None
     """The step that is at work with this context; its declarations hold for them."""
 

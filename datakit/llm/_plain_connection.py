@@ -31,7 +31,8 @@ class PlainConnection(Wire):
         super().__init__(url, headers, timeout_s=timeout_s, secrets=secrets)
         # A proxy of the environment must not get between this machine and itself.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="datakit-http")
+        # One more, so that somebody can look whether the server lives while all others wait for it.
+        self._pool = ThreadPoolExecutor(threads + 1, thread_name_prefix="datakit-http")
 
     async def post(self, body: Body) -> Reply | Fault:
         return await self._sent(urllib.request.Request(self.url, body.data, self._headers))

@@ -25,6 +25,7 @@ from datakit.core.settings import LlmSettings, RunSettings, Settings
 from datakit.core.step_context import StepContext
 from datakit.core.tokens import Template
 from datakit.core.transform import Annotator, Emitter, Reader, Renderer, Transform
+from datakit.recipe.batch_flags import batch_flags
 from datakit.recipe.overrides import apply_overrides
 from datakit.recipe.yaml_file import YamlFile, load_yaml
 
@@ -105,6 +106,7 @@ class Recipe:
             chat_layout=self._chat_layout(),
             writers=self._writers(),
             steps=tuple(step.transform for step in self.steps),
+            batch_flags=batch_flags(self.data.get("serve")),
         )
 
     def _chat_layout(self) -> Template:

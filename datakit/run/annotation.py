@@ -119,7 +119,8 @@ class Annotation:
             self._answer(chain([first], jobs))
         stats = self.context.stats
         if stats.to_run:
-            raise BatchFilesWritten(sum(stats.to_run.values()), list(stats.to_run), stats.unanswered)
+            requests = sum(stats.to_run.values())
+            raise BatchFilesWritten(requests, list(stats.to_run), stats.unanswered, stats.kept)
 
     def join(self, frames: RecordFrames, *, keep_open: bool = False) -> Iterator[Batch]:
         """The looked up records with the annotator's columns. One without a result is left to the next run,

@@ -22,16 +22,16 @@ from datakit.core.errors import DatakitError, UserError
 from datakit.core.image import ImageProblem
 from datakit.core.labels import LabelSet
 from datakit.core.regular_files import regular
-from datakit.serving.asking import Asked, Question, closed_form, contents
+from datakit.core.tokens import IMAGE
+from datakit.serving.asking import Asked, Question, contents
+from datakit.serving.closed import ClosedForm
 from datakit.serving.endpoint import Endpoint, NoAnswer, Served
 from datakit.serving.images import TrainedView
 from datakit.serving.items import Item, NoPrompt, Picture
+from datakit.serving.rooms import Rooms, TurnRooms
 
 _T = TypeVar("_T")
 _S = TypeVar("_S", bound="Asker")
-
-Room = Callable[[int | None, int | None], int]
-"""The context of the server and what the caller wants, in tokens -> tokens that an answer may take."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,8 @@ class Asking:
     form: AnswerFormat
     labels: LabelSet | None
     view: TrainedView
-    room: Room
-
-
-def room_within(trained: int, longest_prompt: int, context: int | None, wanted: int | None) -> int:
-    """Tokens for an answer: what is wanted, else what the trained answers need, but never more than the
-    context leaves beside the longest prompt. Of a prompt that leaves nothing the server decides."""
-    most = trained if wanted is None else wanted
-    if context is None:
-        return most
-    room = context - longest_prompt
-    return min(most, room if room > 0 else max(context - 1, 1))
+    rooms: Callable[[], Rooms]
+    """May read the whole data set: called once, when a server is asked for the first time."""
 
 
 class Asker:
@@ -134,8 +125,8 @@ class Asker:
 
     async def _open(self) -> _Ready:
         served = await self._endpoint.served(self._model)
-        room = await asyncio.to_thread(self._asking.room, served.max_model_len, self._wanted)
-        return _Ready(served, room)
+        rooms = await asyncio.to_thread(self._asking.rooms)
+        return _Ready(served, rooms, self._form_wanted(rooms))
 
     async def _shut(self) -> None:
         self.pool.shutdown(wait=False, cancel_futures=True)
@@ -162,14 +153,30 @@ class Asker:
             paths = await self._paths(item.images)
             id_ = item.id if item.id is not None else await asyncio.to_thread(_content_id, paths)
             system, users = await self._turns(item, id_, paths)
+            _check_places(users, paths)
             view = self._asking.view
             images = await asyncio.gather(
                 *(self._loop.run_in_executor(self.pool, view.data_url, path) for path in paths)
             )
         except ImageProblem as problem:
             raise NoPrompt(problem.reason, problem.detail) from problem
+        rooms = await asyncio.to_thread(self._rooms, ready, id_, system, users, paths)
         question = Question(id_, system, users, tuple(images))
-        return await question.ask(self._endpoint, ready.served.name, ready.room, self._form_wanted())
+        return await question.ask(self._endpoint, ready.served.name, rooms, ready.closed)
+
+    def _rooms(
+        self, ready: _Ready, id_: str, system: str | None, users: Sequence[str], paths: Sequence[str]
+    ) -> TurnRooms:
+        """Tokens for the answers of a record; its prompt is counted where the context may be too short."""
+        rooms, last = ready.rooms, len(users) - 1
+        wanted = [self._wanted or rooms.of_turn(turn) for turn in range(len(users))]
+        if ready.closed is not None and self._wanted is None:
+            wanted[last] = ready.closed.room
+        context = ready.served.max_model_len
+        asked = rooms.longest_prompt
+        if context is not None and asked + sum(wanted) > context:
+            asked = rooms.asked_tokens(id_, system, users, paths)
+        return TurnRooms(tuple(wanted), context, asked)
 
     async def _turns(self, item: Item, id_: str, paths: list[str]) -> tuple[str | None, tuple[str, ...]]:
         """The system turn and the user turns. Raises NoPrompt."""
@@ -184,14 +191,15 @@ class Asker:
         """Files of the pictures. Raises ImageProblem."""
         return [str(image) for image in images]
 
-    def _form_wanted(self) -> dict[str, Any] | None:
+    def _form_wanted(self, rooms: Rooms) -> ClosedForm | None:
         if not self._closed:
             return None
         form = self._asking.form
         scored = contract_of(form).target.kind
         if self.labels is None and scored in ("label", "labels"):
             raise UserError("a closed answer needs a label file, which the recipe does not name")
-        return closed_form(form, self.labels.names if self.labels is not None else ())
+        labels = tuple(self.labels.names) if self.labels is not None else ()
+        return ClosedForm(form, labels, rooms.of_turn(len(form.turns) - 1))
 
 
 @dataclass(frozen=True)
@@ -199,7 +207,17 @@ class _Ready:
     """What the server said of itself."""
 
     served: Served
-    room: int
+    rooms: Rooms
+    closed: ClosedForm | None
+
+
+def _check_places(users: Sequence[str], paths: Sequence[str]) -> None:
+    """Raises NoPrompt for a record that would be asked without a picture of its own."""
+    places = sum(text.count(IMAGE) for text in users)
+    if places == len(paths):
+        return
+    reason = "image_places" if paths else "image_missing"
+    raise NoPrompt(reason, f"its prompt has {places} places for pictures, and it has {len(paths)} pictures")
 
 
 def _content_id(paths: Sequence[str]) -> str:

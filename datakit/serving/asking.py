@@ -5,19 +5,19 @@ Who carries the requests is left open: `serve.endpoint` here, a plain HTTP clien
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from datakit.artifacts.predictions import REFUSED, THINKING_CUT, Prediction
-from datakit.core.answer import LABEL, AnswerFormat
+from datakit.artifacts.predictions import CUT, REFUSED, THINKING_CUT, Prediction, Turn
 from datakit.core.answer import Answer as FormAnswer
-from datakit.core.answer_forms import ContractFormat
-from datakit.core.guided import FREE_CHARS, any_of, literal
+from datakit.core.answer import AnswerFormat
 from datakit.core.labels import LabelSet
 from datakit.core.tokens import IMAGE
 from datakit.llm.answer import Answer, parted_reply
 from datakit.llm.thoughts import Parted, has_tag
+from datakit.serving.closed import ClosedForm
+from datakit.serving.closed import closed_form as closed_form
 from datakit.serving.confidence import label_probabilities, tokens_of
 
 TOP_LOGPROBS = 20
@@ -26,8 +26,8 @@ _THINKS = (
     "serve it without thinking (its chat template's enable_thinking: false), or give it more room "
     "(--max-answer-tokens, in Python max_answer_tokens of Classifier)"
 )
-_FREE = f"[^\\n]{{1,{FREE_CHARS}}}"
-"""A free text of the answer: one line, as the templates' own form asks for."""
+RoomOf = Callable[[int, int], int]
+"""A turn, counted from 0, and the tokens that the answers before it took -> tokens that it may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,8 @@ class Asked:
     """Of all turns together."""
     tokens_out: int | None
     seconds: float
+    turns: tuple[Turn, ...] = ()
+    """What each turn took."""
 
     def prediction(
         self,
@@ -104,8 +106,8 @@ class Asked:
         problem, detail = self._problem(parted, answer)
         probabilities = None
         if labels is not None:
-            form = form.fitting(parted.answer)
-            probabilities = label_probabilities(tokens_of(self.reply.logprobs), form, labels)
+            tokens = tokens_of(self.reply.logprobs, parted.answer)
+            probabilities = label_probabilities(tokens, form.fitting(parted.answer), labels)
         label = answer.label
         if probabilities is not None and label is not None:
             probabilities = {name: round(value, 6) for name, value in probabilities.items()}
@@ -126,11 +128,12 @@ class Asked:
             model=model,
             tokens_in=self.tokens_in,
             tokens_out=self.tokens_out,
+            turns=self.turns,
             seconds=self.seconds,
         )
 
     def _problem(self, parted: Parted, answer: FormAnswer) -> tuple[str, str]:
-        """The word and the sentence for an answer that states nothing; "" and "" for one that does."""
+        """The word for an answer that states nothing, or ""; and a sentence, which tells of cut turns too."""
         reply = self.reply
         if parted.cut:
             return THINKING_CUT, f"the model was still thinking{self._at}; {_THINKS}"
@@ -138,13 +141,20 @@ class Asked:
             return REFUSED, f"the model refused: {reply.refusal.strip()[:200]}"
         if not parted.answer.strip() and reply.finish_reason == "content_filter":
             return REFUSED, "the server's content filter withheld the answer"
-        if answer.problem and reply.finish_reason == "length":
+        if answer.problem and reply.finish_reason == CUT:
             return answer.problem, f"{answer.detail}; it was cut off{self._at}"
-        return answer.problem, answer.detail
+        cut = [number for number, turn in enumerate(self.turns, 1) if turn.finish == CUT]
+        words = [
+            f"turn {number} of {len(self.turns)} was cut off at its {self.turns[number - 1].room} tokens"
+            for number in cut
+        ]
+        return answer.problem, "; ".join(filter(None, (answer.detail, *words)))
 
     @property
     def _at(self) -> str:
-        return "" if self.tokens_out is None else f" at {self.tokens_out} tokens"
+        """After how many tokens the last turn ended."""
+        tokens = self.turns[-1].tokens_out if self.turns else self.tokens_out
+        return "" if tokens is None else f" at {tokens} tokens"
 
 
 @dataclass(frozen=True)
@@ -162,60 +172,62 @@ class Question:
         self,
         server: ChatServer,
         model: str,
-        max_tokens: int,
-        structured: dict[str, Any] | None,
+        max_tokens: int | RoomOf,
+        structured: dict[str, Any] | ClosedForm | None,
     ) -> Asked:
-        """The answer to the last turn. Raises what the server raises: NoAnswer, StopProvider."""
+        """The answer to the last turn. Raises what the server raises: NoAnswer, StopProvider.
+
+        `max_tokens` is the same for each turn, or tells each turn's own.
+        """
         messages: list[dict[str, Any]] = []
         if self.system:
             messages.append({"role": "system", "content": self.system})
         pictures = list(self.pictures)
-        tokens_in = tokens_out = 0
+        turns: list[Turn] = []
         seconds = 0.0
         for number, user in enumerate(self.users):
             messages.append({"role": "user", "content": _parts(user, pictures)})
-            last = number == len(self.users) - 1
-            body: dict[str, Any] = {
-                "model": model,
-                "messages": messages,
-                "temperature": 0,
-                "max_tokens": max_tokens,
-            }
-            if last:
-                body |= {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
-                if structured is not None:
-                    body["structured_outputs"] = structured
+            spent = sum(turn.tokens_out or turn.room for turn in turns)
+            room = max_tokens if isinstance(max_tokens, int) else max_tokens(number, spent)
+            body = self._body(model, messages, room, structured, last=number == len(self.users) - 1)
             reply = await server.chat(body)
-            tokens_in += reply.tokens_in or 0
-            tokens_out += reply.tokens_out or 0
+            turns.append(
+                Turn(
+                    room=body["max_tokens"],  # less where the server had no more
+                    tokens_in=reply.tokens_in,
+                    tokens_out=reply.tokens_out,
+                    finish=reply.finish_reason,
+                )
+            )
             seconds += reply.seconds
             messages.append({"role": "assistant", "content": reply.parted().answer})
-        return Asked(self.id, reply, tokens_in or None, tokens_out or None, round(seconds, 3))
+        tokens_in = sum(turn.tokens_in or 0 for turn in turns)
+        tokens_out = sum(turn.tokens_out or 0 for turn in turns)
+        return Asked(self.id, reply, tokens_in or None, tokens_out or None, round(seconds, 3), tuple(turns))
+
+    @staticmethod
+    def _body(
+        model: str,
+        messages: list[dict[str, Any]],
+        room: int,
+        structured: dict[str, Any] | ClosedForm | None,
+        *,
+        last: bool,
+    ) -> dict[str, Any]:
+        """The request for the answer of a turn."""
+        body: dict[str, Any] = {"model": model, "messages": messages, "temperature": 0, "max_tokens": room}
+        if last:
+            body |= {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
+            guide = structured.within(room) if isinstance(structured, ClosedForm) else structured
+            if guide is not None:
+                body["structured_outputs"] = guide
+        return body
 
 
 def contents(messages: Sequence[Mapping[str, str]]) -> tuple[str | None, tuple[str, ...]]:
     """The system turn and the user turns of a rendered chat."""
     system = next((turn["content"] for turn in messages if turn["role"] == "system"), None)
     return system, tuple(turn["content"] for turn in messages if turn["role"] == "user")
-
-
-def closed_form(form: AnswerFormat, names: Sequence[str]) -> dict[str, Any] | None:
-    """vLLM's `structured_outputs` for the last turn: its constants, free texts, and one of the labels.
-
-    Of several forms, which a split's prompts ask for, each is allowed. None where any text is an answer.
-    """
-    if isinstance(form, ContractFormat):
-        return any_of([contract.guide(names) for contract in form.contracts])
-    turn = form.turns[-1]
-    if turn.variables == (LABEL,):
-        return {"choice": [turn.render({LABEL: name}).strip() for name in names]}
-    pieces = [literal(turn.constants[0].lstrip())]
-    for at, name in enumerate(turn.variables):
-        last = at == len(turn.variables) - 1
-        after = turn.constants[at + 1]
-        pieces.append(f"({'|'.join(literal(label) for label in names)})" if name == LABEL else _FREE)
-        pieces.append(literal(after.rstrip() if last else after))
-    return {"regex": "".join(pieces)}
 
 
 def _parts(text: str, images: list[str]) -> str | list[dict[str, Any]]:

@@ -18,9 +18,9 @@ from datakit.core.transform import Row
 from datakit.serving import sources
 from datakit.serving.asker import Asker, Asking
 from datakit.serving.endpoint import Endpoint
-from datakit.serving.items import Item, Picture
+from datakit.serving.items import Item, NoPrompt, Picture
 from datakit.serving.prompting import BuildPrompts, Prompter
-from datakit.serving.requirements import answer_room
+from datakit.serving.requirements import rooms_of
 
 
 class CannotClassify(DatakitError):
@@ -56,7 +56,7 @@ class Classifier(Asker):
         threads: int | None = None,
     ) -> None:
         super().__init__(
-            Asking(prompts.form, prompts.recipe.labels, prompts.view, partial(answer_room, prompts.build)),
+            Asking(prompts.form, prompts.recipe.labels, prompts.view, partial(rooms_of, prompts.build)),
             endpoint,
             model=model,
             closed=closed,
@@ -87,8 +87,9 @@ class Classifier(Asker):
         `model` is the served name; without it, the only one that the server has. `form` is one of the
         answer's forms, such as `label_only`, where a build has several; the first when not given. `closed`
         makes the server decode nothing but answers of the trained form with a label of the set (vLLM's
-        structured outputs). `max_answer_tokens` is twice the longest trained answer when not given; `threads`
-        are for OCR and pictures. Raises UserError for a build that cannot be served as it was trained.
+        structured outputs). `max_answer_tokens`, of each turn, is twice its longest trained answer when not
+        given; `threads` are for OCR and pictures. Raises UserError for a build that cannot be served as it
+        was trained.
         """
         return cls(
             BuildPrompts.load(BuildFolder(Path(build)), form=form),
@@ -149,6 +150,8 @@ class Classifier(Asker):
     async def _turns(self, item: Item, id_: str, paths: list[str]) -> tuple[str | None, tuple[str, ...]]:
         if item.messages:
             return await super()._turns(item, id_, paths)
+        if not paths and not self.prompts.takes_text_alone:
+            raise NoPrompt("no_image", "it has no picture, and every record of the training has one")
         if self._prompter is None:
             self._prompter = Prompter(self.prompts, self.pool)
         row: Row = {**item.columns, "id": id_, "images": paths}

@@ -4,11 +4,15 @@ Where the answer states its label, the server's most probable tokens are read ag
 token the mass of those that still lead to a label is shared out among the labels that they lead to, and what
 leads nowhere is left out. The chosen label so gets the probability that decoding restricted to the label set
 would give it. Labels that begin alike and were not followed share their branch equally.
+
+Tokens that are no text of their own, as half a character is at vLLM (`"bytes": []`, or U+FFFD), show nothing:
+there is no probability where the label was decoded by way of them, or likely could have been.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,10 +29,13 @@ class Token:
     text: bytes
     others: tuple[tuple[bytes, float], ...]
     """The most probable tokens and their probability, the chosen one among them; none where it has none."""
+    unread: float = 0.0
+    """Probability of those among them that nobody can read."""
 
 
-def tokens_of(logprobs: Any) -> list[Token]:
-    """The tokens of a choice's `logprobs`; none when the server gave none, or gave them in another form."""
+def tokens_of(logprobs: Any, answer: str = "") -> list[Token]:
+    """The tokens of a choice's `logprobs`; none when the server gave none, gave them in another form, or gave
+    such as are not the text of the answer."""
     content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
     tokens = []
     for entry in content if isinstance(content, list) else ():
@@ -37,13 +44,16 @@ def tokens_of(logprobs: Any) -> list[Token]:
         chosen = _bytes(entry)
         tops = entry.get("top_logprobs")
         listed = [top for top in tops if isinstance(top, Mapping)] if isinstance(tops, list) else []
-        pairs = [*((_bytes(top), _probability(top)) for top in listed)]
-        probabilities = {text: probability for text, probability in pairs if probability is not None}
+        pairs = [(_bytes(top), _probability(top)) for top in listed]
+        probabilities = {text: value for text, value in pairs if value is not None and _is_readable(text)}
+        unread = sum(value for text, value in pairs if value is not None and not _is_readable(text))
         own = _probability(entry)
         if own is not None:
             probabilities.setdefault(chosen, own)
-        tokens.append(Token(chosen, tuple(probabilities.items()) if chosen in probabilities else ()))
-    return tokens
+        others = tuple(probabilities.items()) if chosen in probabilities and _is_readable(chosen) else ()
+        tokens.append(Token(chosen, others, unread))
+    whole = b"".join(token.text for token in tokens)
+    return tokens if _is_of(whole, answer.encode("utf-8", "replace")) else []
 
 
 def label_probabilities(
@@ -71,9 +81,9 @@ class _Walk:
         reach, at, prefix = 1.0, 0, b""
         for token in tokens:
             begin, at = at, at + len(token.text)
-            if at <= start:
+            if at <= start and (token.text or begin < start):
                 continue
-            if not token.others:
+            if not token.others or not self._is_certain(token):
                 return None
             lead = max(0, start - begin)  # bytes of the token in front of the label
             before = token.text[:lead]
@@ -91,6 +101,11 @@ class _Walk:
             self.mass[self.spellings[prefix]] += reach
             return self.mass
         return None
+
+    @staticmethod
+    def _is_certain(token: Token) -> bool:
+        """Whether what cannot be read has too little probability to show in three digits."""
+        return token.unread <= _UNCERTAIN * sum(probability for _, probability in token.others)
 
     def _share(self, token: Token, before: bytes, prefix: bytes, reach: float) -> float:
         """Gives the mass of the tokens not chosen to their labels; what is left for the chosen one."""
@@ -143,7 +158,20 @@ class _Walk:
 
 _LEAST = -745.0
 """exp of anything less is 0, too."""
+_UNCERTAIN = 0.0005
+_BYTE = re.compile(rb"<0x[0-9A-Fa-f]{2}>")
+"""How vocabularies with byte fallback write a byte."""
 _SPECIAL = (b"<|im_end|>", b"<|endoftext|>")
+
+
+def _is_of(tokens: bytes, answer: bytes) -> bool:
+    """Whether tokens are those of an answer; some servers give the first ones alone."""
+    return answer in tokens or answer.startswith(tokens.lstrip())
+
+
+def _is_readable(text: bytes) -> bool:
+    """Whether a token has a text of its own; parts of characters as their true bytes have one."""
+    return bool(text) and "\ufffd".encode() not in text and _BYTE.fullmatch(text) is None
 
 
 def _is_word(rest: bytes) -> bool:

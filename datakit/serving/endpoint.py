@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 from datakit.core.credentials import credentials_of_address
@@ -21,9 +23,14 @@ from datakit.llm._refusals import UNKNOWN, Refusals
 from datakit.llm._wire import Body, Wire
 from datakit.llm.answer import HOLDS_KEY
 from datakit.serving.asking import Reply
+from datakit.serving.context_refusals import read_refusal
+from datakit.serving.outage import Outage
 
 KEY_ENV = "VLLM_API_KEY"
 """Environment variable with the server's key (`vllm serve --api-key`). No other key is ever sent."""
+LOST_CONNECTION = "connection_lost"
+_MOST_ABSENCES = 2
+"""So often a record that lost its server is asked again without using up a try."""
 _LOOKS = 3
 """Tries to have the models listed."""
 _LOOK_S, _IDLE_LOOKS = 0.1, 10
@@ -78,9 +85,15 @@ class Endpoint:
     left_out: set[str] = field(default_factory=set)
     """What the server refused: `logprobs`."""
     connect: Connect = by_aiohttp
+    revive: Callable[[], object] | None = None
+    """Starts a server that we started ourselves once more, at the same address; see `outage`."""
+    log: Path | None = None
+    """What such a server prints."""
     evidence: Evidence = field(default_factory=Evidence, init=False)
     """What all its replies show together: one refusal alone stops nothing."""
 
+    _known: Served | None = field(default=None, init=False)
+    """What was asked first."""
     _under_way: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -99,25 +112,17 @@ class Endpoint:
 
     async def served(self, model: str | None = None) -> Served:
         """The model of this name, or the only one there is. Raises StopProvider when there is none."""
-        data = await self._get("/models")
-        try:
-            models = [
-                Served(
-                    str(entry["id"]),
-                    str(entry.get("root") or entry["id"]),
-                    chat_answer.count(entry.get("max_model_len")),
-                )
-                for entry in data["data"]
-            ]
-        except (AttributeError, KeyError, TypeError):
+        models = _listed(await self._get("/models"))
+        if models is None:
             raise StopProvider(
                 f"{self.base_url}/models lists no models", "Is this an OpenAI-compatible server?"
-            ) from None
+            )
         names = [entry.name for entry in models]
-        if model is None and len(models) == 1:
-            return models[0]
+        if model is None and len({entry.root for entry in models}) == 1:
+            model = names[0]  # the others are further names of it
         for entry in models:
             if entry.name == model:
+                self._known = self._known or entry
                 return entry
         if model is None:
             raise StopProvider(
@@ -128,13 +133,17 @@ class Endpoint:
 
     async def chat(self, body: dict[str, Any]) -> Reply:
         """The answer to one request. Raises NoAnswer, or StopProvider when no request can succeed."""
-        began, tries, refusals = time.perf_counter(), 0, Refusals()
+        began, tries, refusals, absences, record = time.perf_counter(), 0, Refusals(), 0, object()
         while True:
             fault = await self._ask(body, began)
             if isinstance(fault, Reply):
                 self.evidence.answered()
+                self._outage.answered()
                 return fault
-            if self._adapts(fault, body):
+            if await self._adapts(fault, body):
+                continue
+            if await self._was_away(fault, record) and absences < _MOST_ABSENCES:
+                absences += 1
                 continue
             self.evidence.heard(fault)
             if self.evidence.ends(fault) is not None:
@@ -144,15 +153,31 @@ class Endpoint:
                 refusals.add(fault, self.evidence)
                 if not refusals.is_open or not await self._others_answered():
                     raise _no_answer(refusals.fate(self.evidence))
-            else:
-                most = max(self.max_retries, CONFIRMED - 1) if fault.fate == "stop" else self.max_retries
-                if not fault.may_pass or tries >= most:
-                    raise _no_answer(of_its_record(fault) if fault.fate == "stop" else fault)
+            elif not fault.may_pass or tries >= self._most_tries(fault):
+                if fault.reason == LOST_CONNECTION and await self._outage.lost(record, fault.detail):
+                    tries = 0
+                    continue
+                raise _no_answer(of_its_record(fault) if fault.fate == "stop" else fault)
             await asyncio.sleep(pause_s(fault, tries))
             tries += 1
 
+    def _most_tries(self, fault: Fault) -> int:
+        """Tries after the first. What was lost has one: the server may have been started anew since."""
+        least = CONFIRMED - 1 if fault.fate == "stop" else 1 if fault.reason == LOST_CONNECTION else 0
+        return max(self.max_retries, least)
+
+    async def _was_away(self, fault: Fault, record: object) -> bool:
+        """Whether a request was lost because the server was away, which it is not any more.
+
+        Raises StopProvider where it stays away, answers nobody, or is another one now.
+        """
+        if fault.reason == "timed_out":
+            return await self._outage.lost(record, fault.detail)
+        return fault.reason == LOST_CONNECTION and await self._outage.wait(fault.detail)
+
     async def close(self) -> None:
         """Gives the connections back."""
+        self._outage.close()
         connection = self.__dict__.pop("_connection", None)
         if connection is not None:
             await connection.close()
@@ -165,16 +190,58 @@ class Endpoint:
             await asyncio.sleep(_LOOK_S)
         return self.evidence.has_answered
 
-    def _adapts(self, fault: Fault, body: dict[str, Any]) -> bool:
-        """Whether the request, without what the server does not know, is worth another try."""
+    async def _adapts(self, fault: Fault, body: dict[str, Any]) -> bool:
+        """Whether the request is worth another try, without what the server does not know or has no room for.
+
+        `body` then says what is asked for.
+        """
         if "logprobs" in fault.detail and "logprobs" in body and fault.fate != "again":
             self.left_out.add("logprobs")
             return True
-        room = _room_left(fault)
-        if room is not None and room < body.get("max_tokens", 0):
-            body["max_tokens"] = room
-            return True
-        return False
+        refusal = read_refusal(fault.detail) if fault.reason == "context_too_long" else None
+        if refusal is None:
+            return False
+        room, most = refusal.room, int(body.get("max_tokens", 0))
+        if room is None:
+            room = await self._room_beside(body, refusal.context)
+        if room is None or not 0 < room < most:
+            return False
+        body["max_tokens"] = room
+        return True
+
+    async def _room_beside(self, body: dict[str, Any], context: int) -> int | None:
+        """Tokens that the context leaves beside a prompt that the server did not count to its end: it does,
+        for an answer of one token. None where there is none."""
+        least = {"model": body["model"], "messages": body["messages"], "temperature": 0, "max_tokens": 1}
+        reply = await self._ask(least, time.perf_counter())
+        if isinstance(reply, Fault):
+            return None
+        half = int(body["max_tokens"]) // 2
+        return half if reply.tokens_in is None else context - reply.tokens_in
+
+    async def _look(self) -> bool:
+        """Whether the server says which models it has. A proxy in front of it may say that it is away.
+
+        Raises StopProvider where another model answers by the name than before.
+        """
+        reply = await self._connection.get(joined(self.base_url, "/models"))
+        if isinstance(reply, Fault) or reply.status in (502, 504):
+            return False
+        known, models = self._known, None
+        if reply.status == 200 and known is not None:
+            with contextlib.suppress(ValueError):
+                models = _listed(chat_answer.parse(self._connection.scrubbed(reply.data)))
+        for served in models or ():
+            if known is not None and served.name == known.name and served.root != known.root:
+                raise StopProvider(
+                    f"{self.base_url} serves {served.root} as `{served.name}`; before it was {known.root}",
+                    "Start the server with the model that was asked, or ask the new one from the beginning.",
+                )
+        return True
+
+    @cached_property
+    def _outage(self) -> Outage:
+        return Outage(self.base_url, self._look, self.revive, self.log)
 
     async def _ask(self, body: dict[str, Any], began: float) -> Reply | Fault:
         for name in self.left_out:
@@ -232,26 +299,25 @@ class Endpoint:
         )
 
 
+def _listed(data: Any) -> list[Served] | None:
+    """The models of a list; None for what is none."""
+    try:
+        return [
+            Served(
+                str(entry["id"]),
+                str(entry.get("root") or entry["id"]),
+                chat_answer.count(entry.get("max_model_len")),
+            )
+            for entry in data["data"]
+        ]
+    except (AttributeError, KeyError, TypeError):
+        return None
+
+
 def _no_answer(fault: Fault) -> NoAnswer:
     """The error of a request that was given up."""
     is_final = fault.fate == "reject" or of_server(fault.reason, fault.detail)
     return NoAnswer(fault.reason, fault.detail, again=not is_final)
-
-
-_CONTEXT = re.compile(r"context length is (?:only )?(\d+)")
-_ASKED = re.compile(r"\((\d+) in the messages|(?:has|passed) (\d+) input tokens")
-
-
-def _room_left(fault: Fault) -> int | None:
-    """Tokens that the context leaves for an answer, where a server refused a request for more and says so.
-
-    The words are those of vLLM 0.4 to 0.12, which differ by version.
-    """
-    context, asked = _CONTEXT.search(fault.detail), _ASKED.search(fault.detail)
-    if fault.reason != "context_too_long" or context is None or asked is None:
-        return None
-    room = int(context[1]) - int(asked[1] or asked[2])
-    return room if room > 0 else None
 
 
 _STOPPED = {

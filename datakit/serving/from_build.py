@@ -16,19 +16,32 @@ from datakit.serving.settings import ServeSettings
 
 
 def plan_for(
-    build: BuildFolder, model: str | None, changes: dict[str, Any], *, cpu: bool = False
+    build: BuildFolder,
+    model: str | None,
+    changes: dict[str, Any],
+    *,
+    cpu: bool = False,
+    untrained: bool = False,
 ) -> ServingPlan:
-    """The plan of a build for `model`, or for what its training exported; `changes` replace settings."""
+    """The plan of a build for `model`, or for what its training exported; `changes` replace settings.
+
+    With `untrained`, a model that is not exported yet is planned for at the place where it will lie, by the
+    architecture of its base.
+    """
     recipe = build.recipe
     settings = _settings(recipe, changes)
     exported = build.exported()
     served = model or settings.model or (str(exported) if exported is not None else None)
-    if served is None:
+    base = served
+    if served is None and untrained and build.training_file is not None:
+        served = str((build.path / str(build.export["export_dir"])).resolve())
+        base = str(build.training["model_name_or_path"])
+    if served is None or base is None:
         raise UserError(
             "there is no trained model to serve",
             remedy="Export it first (datakit export BUILD), or give --model with the merged folder.",
         )
-    architecture = qwen_model(served)
+    architecture = qwen_model(base)
     name = settings.name or str(recipe.get("name") or build.path.absolute().name)
     return plan_serving(
         architecture, requirements_of(build, architecture), settings, served=served, name=name, cpu=cpu

@@ -15,7 +15,9 @@ from typing import Any
 from datakit.core.errors import UserError
 from datakit.core.qwen_models import QwenModel
 from datakit.core.scripts import flag_words
+from datakit.serving.general import general_length, images_of, largest_item
 from datakit.serving.requirements import Requirements
+from datakit.serving.rooms import rounded_room
 from datakit.serving.settings import ServeSettings
 
 GPU_BLOCK, CPU_BLOCK = 16, 128
@@ -32,7 +34,6 @@ _SAMPLING_BYTES = 14
 """Bytes a logit in sampling: float32 logits, a copy for log-probabilities, sorted indices."""
 _CPU_REQUESTS = 8
 _CPU_LEAST = 64 << 20
-_ANSWER_ROOM = 2
 _ROUND = 64
 
 
@@ -44,10 +45,12 @@ class Flag:
     value: str | None
     """None for a flag without value."""
     why: str
+    further: tuple[str, ...] = ()
+    """More values of the same flag."""
 
     @property
     def words(self) -> list[str]:
-        return flag_words(self.name, self.value)
+        return [*flag_words(self.name, self.value), *self.further]
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,13 @@ class ServingPlan:
     tensor_parallel: int
     max_model_len: int
     max_answer_tokens: int
+    """Of the last turn."""
     flags: tuple[Flag, ...]
     memory: Memory
     demand: Requirements
     notes: tuple[str, ...] = ()
+    turn_rooms: tuple[int, ...] = ()
+    """Tokens for an answer of each turn."""
 
     @property
     def url(self) -> str:
@@ -89,12 +95,11 @@ class ServingPlan:
 
     def command(self, program: str = "vllm") -> list[str]:
         """The words of the command."""
-        return [
-            *shlex.split(program),
-            "serve",
-            self.model,
-            *(word for flag in self.flags for word in flag.words),
-        ]
+        return [word for part in self.parts(program) for word in part]
+
+    def parts(self, program: str = "vllm") -> list[list[str]]:
+        """The same, each flag with its values by itself."""
+        return [[*shlex.split(program), "serve", self.model], *(flag.words for flag in self.flags)]
 
     def with_flags(
         self, changes: dict[str, str | None], why: str, *, dropped: tuple[str, ...] = ()
@@ -138,11 +143,15 @@ def plan_serving(
     """
     parallel = 1 if cpu else settings.gpus
     _check_parallel(model, parallel)
-    answer = settings.max_answer_tokens or _up(demand.answer_tokens * _ANSWER_ROOM, 16)
-    needed = demand.prompt_tokens + max(answer, demand.answer_tokens)
+    rooms = _rooms(demand, settings)
+    answer = rooms[-1]
+    longest_prompt = max(demand.prompt_tokens, demand.asked_tokens + sum(rooms[:-1]))
+    needed = longest_prompt + max(answer, demand.answer_tokens)
     length = settings.max_model_len or _up(needed, _ROUND)
     _check_length(model, demand, length, answer)
     memory = cpu_memory(model, settings, length) if cpu else gpu_memory(model, demand, settings)
+    if settings.general and settings.max_model_len is None:
+        length = general_length(model, demand, settings, memory, length)
     if memory.longest_context < length:
         raise _does_not_fit(model, demand, settings, memory, length)
     flags = _flags(demand, settings, name, length, answer)
@@ -158,10 +167,17 @@ def plan_serving(
         memory=memory,
         demand=demand,
         notes=tuple(_notes(demand, memory, length)),
+        turn_rooms=rooms,
     )
     own = {_dashed(key): _text(value) for key, value in settings.flags.items() if value is not False}
     dropped = tuple(_dashed(key) for key, value in settings.flags.items() if value is False)
     return plan.with_flags(own, "from the recipe (`serve.flags`)", dropped=dropped)
+
+
+def _rooms(demand: Requirements, settings: ServeSettings) -> tuple[int, ...]:
+    """Tokens for an answer of each turn: what the recipe says for all, else twice the longest trained one."""
+    longest = (*demand.turn_tokens[:-1], demand.answer_tokens)
+    return tuple(settings.max_answer_tokens or rounded_room(tokens) for tokens in longest)
 
 
 def gpu_memory(model: QwenModel, demand: Requirements, settings: ServeSettings) -> Memory:
@@ -221,7 +237,7 @@ def _working_bytes(model: QwenModel, demand: Requirements, settings: ServeSettin
     tokens = int(settings.flags.get("max-num-batched-tokens", _BATCHED_TOKENS[size]))
     sequences = int(settings.flags.get("max-num-seqs", _SEQUENCES[size]))
     decoder = tokens * 2 * (6 * model.hidden + 3 * model.intermediate // settings.gpus)
-    cells = max(tokens, demand.served.max_pixels // demand.served.factor**2)
+    cells = max(tokens, largest_item(demand, settings))
     vision = 4 * cells * model.vision_hidden * 2 * 14  # attention, its rotary copies and the wide layer
     sampling = sequences * model.vocab * _SAMPLING_BYTES
     graphs = 0 if settings.flags.get("enforce-eager") else _GRAPHS_BYTES
@@ -298,18 +314,26 @@ def _flags(demand: Requirements, settings: ServeSettings, name: str, length: int
     served = demand.served
     pixels = {"min_pixels": served.min_pixels, "max_pixels": served.max_pixels}
     return [
-        Flag("--served-model-name", name, "requests must use this name; any other is answered with 404"),
+        Flag(
+            "--served-model-name",
+            name,
+            f"requests must use {'one of these names' if settings.names else 'this name'}; any other is "
+            "answered with 404",
+            tuple(settings.names),
+        ),
         Flag("--host", "127.0.0.1", "only this machine; vLLM itself would listen on every address"),
         Flag("--port", str(settings.port), "serve.port"),
         Flag(
             "--max-model-len",
             str(length),
-            f"longest prompt {demand.prompt_tokens:,} tokens with pictures, answer up to {answer:,}",
+            f"longest prompt {demand.prompt_tokens:,} tokens with pictures, answer up to {answer:,}"
+            + ("; the rest is for questions of your own (serve.general)" if settings.general else ""),
         ),
         Flag(
             "--limit-mm-per-prompt",
-            json.dumps({"image": max(1, demand.images), "video": 0}),
-            "the most pictures of a record; no memory is set aside for videos",
+            json.dumps({"image": images_of(demand, settings), "video": settings.videos}),
+            "the most pictures of a request; "
+            + ("serve.videos" if settings.videos else "no memory is set aside for videos"),
         ),
         Flag(
             "--mm-processor-kwargs",

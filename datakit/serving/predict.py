@@ -44,6 +44,10 @@ class Account:
     out: Path = Path()
     label_task: bool = True
     """Whether answers are labels; of others only evaluation says what is right."""
+    cut: Counter[int] = field(default_factory=Counter)
+    """Turn, from 1 -> records whose answer in it was cut off, because its room ended."""
+    rooms: dict[int, int] = field(default_factory=dict)
+    """Turn -> the largest room that was too small."""
     kept: Path | None = None
     """Where earlier predictions lie that stood at `out` and had other answers."""
 
@@ -59,6 +63,9 @@ class Account:
             self.problems[prediction.problem] += 1
         else:
             self.answered += 1
+        for turn in prediction.cut:
+            self.cut[turn] += 1
+            self.rooms[turn] = max(self.rooms.get(turn, 0), prediction.turns[turn - 1].room)
         if self.label_task and prediction.label is not None:
             self.known += 1
             self.correct += prediction.predicted == prediction.label
@@ -77,7 +84,16 @@ class Account:
             line += f"; {self.correct:,} of {self.known:,} right ({self.correct / self.known:.1%})"
         elif not self.label_task:
             line += "; the answers are no labels: datakit evaluate scores them"
-        return line
+        return "\n".join([line, *self._cut_lines])
+
+    @property
+    def _cut_lines(self) -> list[str]:
+        """A line for each turn of which answers were cut off."""
+        return [
+            f"Cut off: turn {turn} of {count:,} records, at {self.rooms[turn]:,} tokens. "
+            "More room: --max-answer-tokens; serve.max_answer_tokens for the context of the server."
+            for turn, count in sorted(self.cut.items())
+        ]
 
 
 def predict(
@@ -175,8 +191,8 @@ def _as_made(asker: Asker, items: Sequence[Item]) -> Iterator[Prediction]:
             if not working:
                 return
             done, working = wait(working, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield future.result()
+            for future in sorted(done, key=lambda future: future.exception() is not None):
+                yield future.result()  # answers first: the error of one must not lose those of others
     finally:
         for future in working:
             future.cancel()

@@ -46,6 +46,8 @@ class BuildPrompts:
     """Columns that the caller must give, because no step makes them."""
     form: AnswerFormat
     view: TrainedView
+    takes_text_alone: bool = True
+    """Whether some records of the training have no picture."""
 
     @classmethod
     def load(cls, build: BuildFolder, *, rendered: bool = False, form: str | None = None) -> BuildPrompts:
@@ -65,7 +67,8 @@ class BuildPrompts:
         _check_same(build, annotators, context)
         emitted = build.emitted_for(_AGAIN)
         view = TrainedView(emitted.image_max_pixels, trainer_limits(build))
-        return cls(build, recipe, context, chat, annotators, given, answer_format, view)
+        text_alone = any(not file.pictures for file in emitted.files.values() if file.part != "general")
+        return cls(build, recipe, context, chat, annotators, given, answer_format, view, text_alone)
 
 
 @dataclass

@@ -6,8 +6,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import orjson
@@ -28,7 +30,7 @@ from datakit.core.pixels import (
 from datakit.core.qwen_models import QwenModel
 from datakit.core.regular_files import read_regular
 from datakit.core.tokens import Template, TokenCounter
-from datakit.serving.asker import room_within
+from datakit.serving.rooms import Rooms, rounded_room
 
 Size = tuple[int, int]
 """Width and height in pixels."""
@@ -46,7 +48,7 @@ class Requirements:
     prompt_tokens: int
     """Longest prompt with its pictures, in tokens."""
     answer_tokens: int
-    """Longest answer."""
+    """Longest answer of the last turn."""
     longest: str
     """Id of the record with the longest prompt and answer together."""
     longest_tokens: int
@@ -67,6 +69,10 @@ class Requirements:
     """Different sizes that a client would get wrong if it sent pictures as they are."""
     sizes: int = 0
     """Different sizes of pictures."""
+    turn_tokens: tuple[int, ...] = ()
+    """Longest answer of each turn."""
+    asked_tokens: int = 0
+    """Longest prompt without the answers between its turns."""
 
 
 def requirements_of(build: BuildFolder, model: QwenModel) -> Requirements:
@@ -101,6 +107,8 @@ def requirements_of(build: BuildFolder, model: QwenModel) -> Requirements:
             not _same_untreated(size, family, served, trainer) for size in set(longest.sizes.values())
         ),
         sizes=len(set(longest.sizes.values())),
+        turn_tokens=tuple(longest.turns),
+        asked_tokens=longest.asked,
     )
 
 
@@ -169,6 +177,9 @@ class _Longest:
     longest: str = ""
     images: int = 0
     image: int = 0
+    turns: list[int] = field(default_factory=list)
+    """Longest answer of each turn."""
+    asked: int = 0
     sizes: dict[str, Size] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
     _counter: TokenCounter = field(init=False)
@@ -181,13 +192,26 @@ class _Longest:
             return
         self._seen.add(row["id"])
         self.records += 1
-        tokens = self._counter.chat(row["messages"])
-        images = [self._picture(path) for path in row.get("images") or ()]
-        prompt = tokens.prompt + sum(images) - FRAME_TOKENS * len(images)  # chat counts the frames
-        self.prompt, self.answer = max(self.prompt, prompt), max(self.answer, tokens.answer)
+        prompt, last, images = self.tokens(row["messages"], row.get("images") or ())
+        answers = [turn["content"] for turn in row["messages"] if turn["role"] == "assistant"]
+        between = [self._counter.count(answer) for answer in answers[:-1]]
+        self.turns += [0] * (len(answers) - len(self.turns))
+        for turn, count in enumerate([*between, last][: len(answers)]):
+            self.turns[turn] = max(self.turns[turn], count)
+        self.asked = max(self.asked, prompt - sum(between))
+        self.prompt, self.answer = max(self.prompt, prompt), max(self.answer, last)
         self.images, self.image = max(self.images, len(images)), max([self.image, *images])
-        if prompt + tokens.answer > self.both:
-            self.both, self.longest = prompt + tokens.answer, row["id"]
+        if prompt + last > self.both:
+            self.both, self.longest = prompt + last, row["id"]
+
+    def tokens(
+        self, messages: Sequence[Mapping[str, str]], paths: Sequence[str]
+    ) -> tuple[int, int, list[int]]:
+        """Tokens of the prompt with its pictures, of the last answer, and of each picture."""
+        counted = self._counter.chat(messages)
+        images = [self._picture(path) for path in paths]
+        # chat counts the frames
+        return counted.prompt + sum(images) - FRAME_TOKENS * len(images), counted.answer, images
 
     def _picture(self, path: str) -> int:
         if path not in self.sizes:
@@ -224,27 +248,27 @@ def _pixels(size: Size) -> int:
     return size[0] * size[1]
 
 
-def answer_room(build: BuildFolder, context: int | None, wanted: int | None = None) -> int:
-    """Tokens that an answer may take at a server of this context, None where it does not say.
-
-    What is wanted, else what the serving plan says, else twice the longest trained answer.
-    """
-    trained = trained_room(build) if wanted is None else wanted
-    planned = build.serving.max_model_len if build.serving is not None else 0
-    if context is None or (wanted is None and planned and planned <= context):
-        return trained
-    return room_within(trained, longest_prompt(build), context, wanted)
+def rooms_of(build: BuildFolder) -> Rooms:
+    """The rooms of a build's answers; a prompt is counted by the template of the training."""
+    return Rooms(trained_rooms(build), longest_prompt(build), AskedTokens(build))
 
 
-def trained_room(build: BuildFolder) -> int:
-    """Tokens for an answer: what the serving plan says, else twice the longest trained one of any turn."""
-    if build.serving is not None:
-        return build.serving.max_answer_tokens
-    counter, longest = TokenCounter(), 0
+def trained_rooms(build: BuildFolder) -> tuple[int, ...]:
+    """Tokens for an answer of each turn: what the serving plan says, else twice the longest trained one."""
+    planned = build.serving
+    if planned is not None and (planned.turn_rooms or len(build.answer_format.turns) == 1):
+        return tuple(planned.turn_rooms or (planned.max_answer_tokens,))
+    counter = TokenCounter()
+    longest: list[int] = []
     for row in islice(classified_rows(build), _ANSWERS_COUNTED):
         answers = [turn["content"] for turn in row["messages"] if turn["role"] == "assistant"]
-        longest = max([longest, *map(counter.count, answers)])
-    return max(16, math.ceil(2 * longest / 16) * 16)
+        longest += [0] * (len(answers) - len(longest))
+        for turn, answer in enumerate(answers):
+            longest[turn] = max(longest[turn], counter.count(answer))
+    rooms = [rounded_room(tokens) for tokens in longest or [0]]
+    if planned is not None:  # of a version that planned for the last turn alone
+        rooms[-1] = planned.max_answer_tokens
+    return tuple(rooms)
 
 
 def longest_prompt(build: BuildFolder) -> int:
@@ -252,13 +276,40 @@ def longest_prompt(build: BuildFolder) -> int:
     planned = build.serving.demand.get("prompt_tokens") if build.serving is not None else None
     if isinstance(planned, int):
         return planned
-    trained = build.training if build.training_file is not None else {}
-    template: Template = "qwen3_vl" if "qwen3" in str(trained.get("template")) else "qwen2_vl"
-    longest = _Longest(build.path, FAMILIES[template], trainer_limits(build), template)
+    longest = _by_training(build)
     for row in classified_rows(build):
         with suppress(UserError):  # of a lost picture its own prediction tells
             longest.add(row)
     return longest.prompt
+
+
+class AskedTokens:
+    """Tokens of what a record asks in all its turns, pictures and all, without the answers between them."""
+
+    def __init__(self, build: BuildFolder) -> None:
+        self._build = build
+        self._lock = Lock()
+
+    def __call__(
+        self, id_: str, system: str | None, users: Sequence[str], images: Sequence[str]
+    ) -> int | None:
+        """None for a record with a picture that cannot be read: of that its own prediction tells."""
+        messages = [{"role": "system", "content": system}] if system else []
+        for user in users:
+            messages += [{"role": "user", "content": user}, {"role": "assistant", "content": ""}]
+        with self._lock, suppress(UserError):
+            return self._counter.tokens(messages, images)[0]
+        return None
+
+    @cached_property
+    def _counter(self) -> _Longest:
+        return _by_training(self._build)
+
+
+def _by_training(build: BuildFolder) -> _Longest:
+    trained = build.training if build.training_file is not None else {}
+    template: Template = "qwen3_vl" if "qwen3" in str(trained.get("template")) else "qwen2_vl"
+    return _Longest(build.path, FAMILIES[template], trainer_limits(build), template)
 
 
 def prompt_tokens(

@@ -10,6 +10,7 @@ from datakit.artifacts.serving import Serving
 from datakit.core.qwen_models import qwen_model
 from datakit.core.scripts import comment, shell_words
 from datakit.core.transform import Artifact
+from datakit.serving.ask_files import ask_files
 from datakit.serving.plan import ServingPlan, plan_serving
 from datakit.serving.requirements import requirements_of
 from datakit.serving.settings import ServeSettings
@@ -29,7 +30,10 @@ def write_serving(
     plan = plan_serving(
         model, requirements_of(draft, model), settings, served=_PLACE, name=settings.name or name
     )
-    written = draft.write_serving(Serving.model_validate(plan_json(plan)), script(plan, model.name))
+    written = [
+        *draft.write_serving(Serving.model_validate(plan_json(plan)), script(plan, model.name)),
+        *draft.write_asking(*ask_files(draft, plan)),
+    ]
     return [Artifact(path=file, kind="config") for file in written], plan
 
 

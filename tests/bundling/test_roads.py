@@ -11,7 +11,9 @@ import pytest
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.cli import run
-from datakit.serving.requirements import longest_prompt, trained_room
+from datakit.serving.asking import contents
+from datakit.serving.records import split_items
+from datakit.serving.requirements import AskedTokens, longest_prompt, trained_rooms
 from tests.support.light_python import bare_python_3_10
 from tests.support.loopback import KEY, Call, Loopback, Reply
 from tests.support.roads import LABELS, SAY, Roads, answering, completion, make_build, place, rows
@@ -171,14 +173,38 @@ def test_room_for_answers_follows_the_trained_ones_and_the_context(
 ) -> None:
     road = roads("free_text")
     build = BuildFolder(road.build)
-    trained, prompt = trained_room(build), longest_prompt(build)
+    (trained,), prompt = trained_rooms(build), longest_prompt(build)
     server.script = lambda call: completion({"content": "猫"})
-    for context, room in ((None, trained), (prompt + 100_000, trained), (prompt + 9, 9)):
-        listed = {"id": "small", "max_model_len": context}
-        server.list_page = Reply(raw=json.dumps({"data": [listed]}).encode())
-        server.calls.clear()
-        by_both(road, server, tmp_path / str(context))
-        assert {call.body["max_tokens"] for call in server.calls} == {room}
+    for context, room in ((None, trained), (prompt + 100_000, trained)):
+        assert set(rooms_asked_for(road, server, tmp_path / str(context), context)) == {room}
+
+
+def test_context_that_is_short_leaves_each_record_what_its_own_prompt_does(
+    roads: Get, server: Loopback, tmp_path: Path
+) -> None:
+    road = roads("free_text")
+    build = BuildFolder(road.build)
+    server.script = lambda call: completion({"content": "猫"})
+    context, (trained,) = longest_prompt(build) + 9, trained_rooms(build)
+    count = AskedTokens(build)
+    expected = sorted(
+        min(
+            trained,
+            context - (count(str(item.id), *contents(item.messages), list(map(str, item.images))) or 0),
+        )
+        for item in split_items(build, "val")
+    )
+    assert expected[0] < trained
+    assert sorted(rooms_asked_for(road, server, tmp_path / "out", context)) == sorted(expected * 2)
+
+
+def rooms_asked_for(road: Roads, server: Loopback, out: Path, context: int | None) -> list[int]:
+    """`max_tokens` of every request of both roads, at a server of this context."""
+    listed = {"id": "small", "max_model_len": context}
+    server.list_page = Reply(raw=json.dumps({"data": [listed]}).encode())
+    server.calls.clear()
+    by_both(road, server, out)
+    return [call.body["max_tokens"] for call in server.calls]
 
 
 REFUSALS = (
@@ -203,7 +229,7 @@ def test_server_that_has_less_room_is_asked_for_what_it_has(
     _, second = by_both(roads("free_text"), server, tmp_path)
     assert {row["values"]["answer"] for row in rows(second).values()} == {"猫"}
     assert {call.body["max_tokens"] for call in server.calls} == {
-        trained_room(BuildFolder(roads("free_text").build)),
+        trained_rooms(BuildFolder(roads("free_text").build))[0],
         10,
     }
 

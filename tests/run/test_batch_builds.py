@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,10 @@ from tests.support.loopback import KEY, Call, Reply
 from tests.support.loopback_batches import LoopbackBatches
 from tests.support.waiting import until
 
+FLAGS = (
+    "--generation-config vllm --tensor-parallel-size 2 --limit-mm-per-prompt "
+    """'{"image": 3, "video": 0}' --enforce-eager --max-num-seqs 8"""
+)
 RECORDS = 40
 PATIENCE_S = 180.0
 RECIPE = """\
@@ -41,6 +46,7 @@ steps:
   - guard.reason: {{on_fail: rewrite, template: again.j2, consistent: false}}
   - render.chat: {{prompt: prompt.j2, answer: answer.j2}}
 emit: [llamafactory]
+serve: {{gpus: 2, images: 3, flags: {{enforce-eager: true, max_num_seqs: 8}}}}
 run: {{mode: {mode}, batch_poll_s: 0.2, batch_max_requests: 30, max_reject_rate: 0.2}}
 """
 TEMPLATES = {
@@ -354,13 +360,15 @@ def test_files_for_others_end_with_3_say_what_to_run_and_are_taken_up(
         if code == 0:
             break
         assert code == Exit.PARTIAL, told
-        commands = [line.split() for line in told.splitlines() if "vllm run-batch" in line]
+        commands = [shlex.split(line) for line in told.splitlines() if "vllm run-batch" in line]
         assert commands
         if rounds == 0:
             assert len(commands) == 2
             assert f"{2 * RECORDS} requests stand in batch files" in told
         fails = rounds == 1
         assert ("4 were asked before: HTTP 500: error: no memory" in told) == (rounds == 2)
+        assert ("answered then is kept: .datakit/failed_batches/" in told) == (rounds == 2)
+        assert all(shlex.join(command).endswith(FLAGS) for command in commands)
         for command in commands:
             server.script = lambda call: Reply(500, "no memory") if fails else None  # noqa: B023
             run_batch(batched / command[3], batched / command[5], server)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import pytest
 
 from datakit.core.answer import AnswerFormat, TurnFormat
 from datakit.core.labels import Label, LabelSet
+from datakit.serving.asking import Asked, Reply
 from datakit.serving.confidence import Token, label_probabilities
 
 ONLY = AnswerFormat((TurnFormat(("label",), ("", "")),))
@@ -76,3 +80,92 @@ def test_server_without_an_end_token_still_gives_the_label() -> None:
     found = label_probabilities(tokens({"购物车": 0.5, "店铺": 0.5}), ONLY, LABELS)
     assert found is not None
     assert found["购物车"] == pytest.approx(0.5)
+
+
+CART = "购物车页面"
+
+
+def entry(chosen: str, others: dict[str, float], *, bytes_: list[int] | None = None) -> dict[str, Any]:
+    """A token as a server gives it; `bytes_` are what it gives in place of the true ones."""
+
+    def given(text: str) -> list[int]:
+        return list(text.encode()) if bytes_ is None else bytes_
+
+    listed = [{"token": text, "bytes": given(text), "logprob": math.log(p)} for text, p in others.items()]
+    return {
+        "token": chosen,
+        "bytes": given(chosen),
+        "logprob": math.log(others[chosen]),
+        "top_logprobs": listed,
+    }
+
+
+def confidence(entries: list[dict[str, Any]], answer: str = CART, form: AnswerFormat = ONLY) -> float | None:
+    reply = Reply(answer, "stop", {"content": entries}, 1, 1, 0.1)
+    return Asked("a", reply, 1, 1, 0.1).prediction(form, LABELS, None, (), "m").confidence
+
+
+def test_whole_tokens_have_a_confidence() -> None:
+    whole = [entry("购物车", {"购物车": 0.75, "店铺": 0.25}), entry("页面", {"页面": 1.0})]
+    assert confidence(whole) == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [entry("", {"": 0.9}), entry("购物车", {"购物车": 1.0}), entry("页面", {"页面": 1.0})],
+        [entry("购物车", {"购物车": 0.5}, bytes_=[]), entry("页面", {"页面": 1.0}, bytes_=[])],
+        [entry("\ufffd", {"\ufffd": 0.9}), entry("物车", {"物车": 1.0}), entry("页面", {"页面": 1.0})],
+        [entry(text, {text: 1.0}) for text in ("<0xE8>", "<0xB4>", "<0xAD>", "物车", "页面")],
+        [entry("购物车", {"购物车": 0.5, "": 0.3, "店": 0.2}), entry("页面", {"页面": 1.0})],
+        [entry("购物车", {"购物车": 0.6, "\ufffd": 0.4}), entry("页面", {"页面": 1.0})],
+        [entry("购物车", {"购物车": 0.6, "<0xE5>": 0.4}), entry("页面", {"页面": 1.0})],
+        [entry("Ġè´Ń", {"Ġè´Ń": 1.0})],
+    ],
+    ids=[
+        *("empty", "no bytes", "replacement", "byte fallback"),
+        *("other empty", "other replacement", "other byte", "byte alphabet"),
+    ],
+)
+def test_tokens_that_are_no_text_of_their_own_give_no_confidence(entries: list[dict[str, Any]]) -> None:
+    assert confidence(entries) is None
+
+
+def test_half_a_character_in_front_of_the_label_takes_nothing_from_it() -> None:
+    entries = [
+        entry("理由：", {"理由：": 1.0}),
+        entry("", {"": 1.0}),
+        entry("鱻", {"鱻": 1.0}),
+        entry("\n类别：", {"\n类别：": 1.0}),
+        entry(CART, {CART: 0.75, "店铺": 0.25}),
+    ]
+    assert confidence(entries, f"理由：鱻\n类别：{CART}", REASON) == pytest.approx(0.75)
+
+
+def test_true_bytes_of_half_a_character_are_read() -> None:
+    first, second = CART.encode()[:2], CART.encode()[2:]
+    entries = [
+        {
+            "token": "\\xe8\\xb4",
+            "bytes": list(first),
+            "logprob": math.log(0.75),
+            "top_logprobs": [
+                {"token": "\\xe8\\xb4", "bytes": list(first), "logprob": math.log(0.75)},
+                {"token": "店铺", "bytes": list("店铺".encode()), "logprob": math.log(0.25)},
+            ],
+        },
+        {
+            "token": "x",
+            "bytes": list(second),
+            "logprob": 0.0,
+            "top_logprobs": [
+                {"token": "x", "bytes": list(second), "logprob": 0.0},
+            ],
+        },
+    ]
+    assert confidence(entries) == pytest.approx(0.75)
+
+
+def test_unreadable_token_that_hardly_could_have_come_changes_nothing() -> None:
+    entries = [entry("购物车", {"购物车": 0.75, "店铺": 0.25, "": 1e-6}), entry("页面", {"页面": 1.0})]
+    assert confidence(entries) == pytest.approx(0.75, abs=1e-3)

@@ -135,7 +135,7 @@ def test_command_shows_the_plan_as_json(small: Path, capsys: pytest.CaptureFixtu
     assert run(["serve", str(small), "--model", name, "--dry-run", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert plan["command"][:3] == ["vllm", "serve", name]
-    assert run(["serve", str(small), "--dry-run"]) == 2
+    assert run(["serve", str(small)]) == 2
     assert "no trained model" in capsys.readouterr().err
     assert run(["serve", str(small), "--model", name, "--gpu-memory-gb", "10", "--dry-run"]) == 2
     assert "What would help" in capsys.readouterr().err

@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.cli import run
 from datakit.core.errors import UserError
 from datakit.core.pixels import FAMILIES, TRAINER, TrainerLimits, image_tokens, trainer_size
 from datakit.library import build
 from datakit.run.build import BuildFailed, BuildResult
+from datakit.serving.from_build import plan_for
 from datakit.serving.plan import ServingPlan, gpu_memory, longest_context
 from datakit.serving.requirements import requirements_of, served_family
+from datakit.serving.serve_files import script
 from datakit.serving.settings import ServeSettings
 from tests.support.plans import DEMAND, QWEN, SEVEN, planned
 
@@ -188,3 +191,69 @@ def test_a_picture_that_shrinks_to_nothing_is_told_by_the_check_and_no_traceback
 def test_folder_without_data_is_no_build(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no data set for LLaMA-Factory"):
         requirements_of(BuildFolder(tmp_path), SEVEN)
+
+
+def test_further_names_reach_the_server_and_the_first_is_asked_for() -> None:
+    plan = planned(ServeSettings(names=["gpt-4o-mini", "ecom latest"]))
+    words = plan.command()
+    at = words.index("--served-model-name")
+    assert words[at : at + 5] == ["--served-model-name", "ecom", "gpt-4o-mini", "ecom latest", "--host"]
+    assert plan.name == "ecom"
+    assert "'ecom latest'" in script(plan, "x")
+
+
+def test_questions_of_ones_own_have_room_for_text_pictures_and_videos() -> None:
+    task = planned(ServeSettings())
+    plan = planned(ServeSettings(general=True, images=5, videos=5))
+    assert json.loads(flags_of(plan)["--limit-mm-per-prompt"] or "") == {"image": 5, "video": 5}
+    picture = DEMAND.served.max_pixels // DEMAND.served.factor**2
+    assert plan.max_model_len > 5 * picture + 5 * 8 * picture + 4096
+    assert plan.max_model_len > task.max_model_len
+    assert plan.memory.working > task.memory.working
+    only_images = planned(ServeSettings(images=5))
+    assert only_images.max_model_len == task.max_model_len
+    assert json.loads(flags_of(only_images)["--limit-mm-per-prompt"] or "")["image"] == 5
+
+
+def test_questions_of_ones_own_never_cost_more_than_the_memory_holds() -> None:
+    plan = planned(ServeSettings(general=True, images=500, videos=500))
+    assert plan.max_model_len <= plan.memory.longest_context
+    assert plan.max_model_len >= DEMAND.longest_tokens
+
+
+def test_fewer_pictures_than_a_record_has_are_not_planned_for() -> None:
+    flags = flags_of(planned(ServeSettings(images=1), replace(DEMAND, images=3)))
+    assert json.loads(flags["--limit-mm-per-prompt"] or "")["image"] == 3
+
+
+@pytest.mark.parametrize("names", [["-x"], [" "]])
+def test_name_that_is_none_is_refused(names: list[str]) -> None:
+    with pytest.raises(ValueError, match="a name is a text"):
+        ServeSettings(names=names)
+
+
+def test_dry_run_before_the_training_prints_a_command_that_can_be_pasted(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["serve", str(small), "--dry-run", "--port", "8011"]) == 0
+    told = capsys.readouterr().out
+    pasted, _, reasons = told.partition("\n\n")
+    assert max(map(len, pasted.splitlines()[1:])) < 100
+    stub = tmp_path / "vllm"
+    stub.write_text("#!/bin/bash\nprintf '%s\\0' \"$@\"\n")
+    stub.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    done = subprocess.run(
+        ["bash"], input=pasted + "\n", env=environment, capture_output=True, text=True, check=True
+    )
+    words = done.stdout.split("\0")[:-1]
+    changes = {"port": 8011}
+    assert words == plan_for(BuildFolder(small), None, changes, untrained=True).command()[1:]
+    assert words[1] == str((small / BuildFolder(small).export["export_dir"]).resolve())
+    assert "requests must use this name" in reasons
+    assert f"BASE_URL=http://127.0.0.1:8011/v1 bash {small / 'ask.sh'}" in reasons
+
+
+def test_model_that_is_not_there_is_not_started(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["serve", str(small)]) == 2
+    assert "there is no trained model to serve" in capsys.readouterr().err

@@ -184,10 +184,12 @@ def stages(folder: Path) -> dict[str, Any]:
 
     data = PackedData(folder / "build")
     items = rendered_items(data, "val", data.label_of, by_name=True)
-    asking = asking_of(data)
-    beside = data.packed.prompt_tokens + 100
-    rooms = [asking.room(*limits) for limits in ((None, None), (None, 7), (100_000, None), (beside, 512))]
-    return {"rooms": rooms, "items": [[item.id, item.label, item.shown_images] for item in items]}
+    rooms = asking_of(data).rooms()
+    return {
+        "rooms": [rooms.trained, rooms.longest_prompt],
+        "asked": [rooms.asked_tokens(item.id or "", None, (), ()) for item in items],
+        "items": [[item.id, item.label, item.shown_images] for item in items],
+    }
 
 
 def results(folder: Path) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -152,8 +153,8 @@ class ManualBackend:
 
     way: Way = "batch_files"
 
-    def __init__(self, model: str, stats: CallStats) -> None:
-        self._model, self._stats = model, stats
+    def __init__(self, model: str, stats: CallStats, flags: Sequence[str] = ()) -> None:
+        self._model, self._stats, self._flags = model, stats, flags
 
     async def recover(self, entry: Entry) -> bool:
         return True
@@ -164,13 +165,15 @@ class ManualBackend:
     async def look(self, entry: Entry) -> Ended | Fault | int:
         if _is_whole(entry.output):
             return Ended("line_missing")
-        words = ["-i", _shown(entry.input), "-o", _shown(entry.output), "--model", self._model]
+        words = ["-i", _shown(entry.input), "-o", _shown(entry.output), "--model", self._model, *self._flags]
         command = shell_words(["vllm", "run-batch", *words])
         self._stats.to_run[command] = len(entry.known.ids)
         return Fault("retry", WAITS, f"asked in {entry.input}, which nobody has run yet")
 
     async def done(self, entry: Entry) -> None:
-        """Nothing to do: the files go with their folder."""
+        """Keeps what whoever ran the file wrote, where some of it is no answer: it says what went wrong."""
+        if entry.has_failed:
+            self._stats.kept.append(_shown(entry.keep_output()))
 
 
 def _is_whole(path: Path) -> bool:

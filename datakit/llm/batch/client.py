@@ -57,7 +57,7 @@ class Batches:
                 f"the first ({without_user(first.base_url or '')})."
             )
         self._endpoint: Endpoint | None = None
-        backend: BatchBackend = ManualBackend(first.model, context.stats)
+        backend: BatchBackend = ManualBackend(first.model, context.stats, context.batch_flags)
         address = ""
         self._dialect = Dialect(provider, self._note)
         if context.run.mode == "batch":

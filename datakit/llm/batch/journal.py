@@ -24,6 +24,8 @@ from datakit.core.regular_files import read_regular
 _FORGET_S = 30 * 86_400
 """Providers keep what a batch answered for so long (OpenAI: 30 days)."""
 
+FAILED = "failed_batches"
+"""Folder of the store with outputs that hold failures."""
 _LOCK = "lock"
 Way = Literal["batch", "batch_files"]
 Status = Literal["written", "uploaded", "submitted", "collected"]
@@ -58,6 +60,8 @@ class Entry:
         self.folder, self._lock = folder, lock
         self.input, self.output, self.errors = (folder / f"{name}.jsonl" for name in ("in", "out", "errors"))
         self.state: State | None = None
+        self.has_failed = False
+        """Whether lines of the output are no answers, so that their questions are asked again."""
 
     @property
     def name(self) -> str:
@@ -82,6 +86,12 @@ class Entry:
     def change(self, **changes: str | list[str]) -> None:
         """Writes the state with other values."""
         self.keep(self.known.model_copy(update=changes))
+
+    def keep_output(self) -> Path:
+        """Puts the output beside the batches, where no later run looks for answers; its new place."""
+        target = private_folder(self.folder.parent.parent / FAILED) / f"{self.name}.jsonl"
+        shutil.copyfile(self.output, target)
+        return target
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

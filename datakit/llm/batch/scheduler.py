@@ -283,12 +283,14 @@ class BatchScheduler:
         entry, cost = batch.entry, 0.0
         self._asked.remove(batch)
         open_, unasked = set(entry.known.ids), list[str]()
+        faults = 0
         refused: list[tuple[str, Fault]] = []
         has_answers = False
         for id_, outcome in batch_files.read(self.dialect.provider, entry.output, entry.errors):
             if id_ in open_:
                 open_.discard(id_)
                 has_answers |= isinstance(outcome, Answer)
+                faults += isinstance(outcome, Fault) and outcome.fate in ("again", "stop")
                 if isinstance(outcome, Fault) and outcome.fate == "stop":
                     refused.append((id_, outcome))
                     continue
@@ -301,6 +303,7 @@ class BatchScheduler:
                 self._give([id_], outcome)
         for id_, fault in refused:  # a line among answered ones was refused for its own sake
             self._give([id_], replace(fault, fate="again") if has_answers else fault)
+        entry.has_failed = bool(faults or open_)
         ended = missing.replace("_", " ")
         self._give(list(open_), Fault("again", missing, f"{ended}: the batch ended without this answer"))
         self.budget.settle(entry.known.worst_usd, cost)
