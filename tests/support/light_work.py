@@ -42,6 +42,7 @@ def work(folder: Path) -> dict[str, Any]:
         "asked": asyncio.run(asked(folder, task)),
         "scores": scores(folder, task),
         "stages": stages(folder),
+        "processes": processes(folder),
         "values": values(),
         "picture": picture(task),
     }
@@ -186,6 +187,34 @@ def stages(folder: Path) -> dict[str, Any]:
     beside = data.packed.prompt_tokens + 100
     rooms = [asking.room(*limits) for limits in ((None, None), (None, 7), (100_000, None), (beside, 512))]
     return {"rooms": rooms, "items": [[item.id, item.label, item.shown_images] for item in items]}
+
+
+def processes(folder: Path) -> dict[str, Any]:
+    """What the trainer and the server of a bundle would be called with."""
+    from datakit.artifacts.packed import PackedData
+    from datakit.serving.failures import read_failure
+    from datakit.serving.launch import next_plan
+    from datakit.serving.serve_command import ServeCommand
+    from datakit.training.export import export_call
+    from datakit.training.launch import Place, train_call
+    from datakit.training.run_folder import RunFolder
+
+    data = PackedData(folder / "build")
+    run = RunFolder.packed(data, base="/models/other")
+    python, place = str(folder / "trainer" / "python"), Place(flags=("seed=3",))
+    trained = train_call(run, Place(python=python, flags=place.flags))
+    served = ServeCommand.of(data.packed.serving, "merged")  # type: ignore[arg-type]
+    failure = read_failure("ValueError: the estimated maximum model length is 16256.")
+    assert failure is not None
+    following = next_plan(served, failure)
+    assert following is not None
+    return {
+        "train": [trained.words[1:], str(trained.folder.name)],
+        "export": export_call(run, python).words[1:],
+        "deepspeed": run.deepspeed(),
+        "serve": [served.command(), following.command()],
+        "finished": run.finished(),
+    }
 
 
 def values() -> dict[str, Any]:
