@@ -11,6 +11,8 @@ need (YAML, tokens) they import where that work starts.
     answer       AnswerFormat.from_json(answer.json).parse(text, labels); Asked.prediction adds the confidence
     reward       AnswerContract.of(form).reward(text, truth): format and accuracy, for reinforcement learning
     score        score(PackedSource(PackedData(folder)), paths, Options()), as `datakit evaluate` does
+    training     train(RunFolder.packed(PackedData(folder)), Place(), say, check_machine=...), and export
+    server       running(ServeCommand.of(packed.serving, model), log)
     stages       predict and evaluate as a bundle's predict.py and evaluate.py call them
     handoff      Handoff(road).go(): every stage with its reason, its record, and status.json
 """
@@ -37,6 +39,7 @@ MODULES = (
     "datakit.artifacts.predictions",
     "datakit.artifacts.results",
     "datakit.artifacts.run_ids",
+    "datakit.artifacts.serving",
     "datakit.bundling",
     "datakit.bundling.stages",
     "datakit.core",
@@ -52,6 +55,7 @@ MODULES = (
     "datakit.core.guided",
     "datakit.core.image",
     "datakit.core.image_memory",
+    "datakit.core.interrupts",
     "datakit.core.json_bytes",
     "datakit.core.labels",
     "datakit.core.outcome",
@@ -63,6 +67,7 @@ MODULES = (
     "datakit.core.regular_files",
     "datakit.core.replacing",
     "datakit.core.rewards",
+    "datakit.core.scripts",
     "datakit.core.shrink",
     "datakit.core.statements",
     "datakit.core.template_bounds",
@@ -121,9 +126,18 @@ MODULES = (
     "datakit.serving.asking",
     "datakit.serving.confidence",
     "datakit.serving.endpoint",
+    "datakit.serving.failures",
     "datakit.serving.items",
     "datakit.serving.images",
+    "datakit.serving.launch",
     "datakit.serving.predict",
+    "datakit.serving.serve_command",
+    "datakit.training",
+    "datakit.training.export",
+    "datakit.training.launch",
+    "datakit.training.run_folder",
+    "datakit.training.safetensors",
+    "datakit.training.trainer",
 )
 """Closed under import: each imports of datakit only what stands here (a package stands for its __init__)."""
 
