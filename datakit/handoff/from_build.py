@@ -1,9 +1,9 @@
-"""The road at home: a build in its project, with its memory plan, its steps for new pictures, ledger and card."""
+"""The road at home: a build in its project, with memory plan, ledger and card, and steps for new pictures."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from datakit.core.regular_files import read_regular
 from datakit.evaluation.evaluation import Evaluation, Options
 from datakit.evaluation.summary import score_lines
 from datakit.handoff import digests
-from datakit.handoff.road import Address, Ended, Say
+from datakit.handoff.road import Address, Ended
 from datakit.handoff.run_road import SPLITS, RunRoad, Wishes
 from datakit.serving.asker import Asker
 from datakit.serving.items import Item
@@ -154,9 +154,13 @@ class HomeRoad(RunRoad):
         groups = [group for group in report.findings.groups() if group.severity != "note"]
         lines = [line for group in groups for line in group_lines(group)]
         counts = {f"{severity}s": report.findings.count(severity) for severity in ("error", "warning")}
-        lines.append(f"{counts['errors']:,} errors, {counts['warnings']:,} warnings (datakit check has it all)")
+        lines.append(
+            f"{counts['errors']:,} errors, {counts['warnings']:,} warnings (datakit check has it all)"
+        )
         if not self.elsewhere and shutil.which(self.wishes.program.split()[0]) is None:
-            lines.append(f"Note: there is no program `{self.wishes.program}` here, which predict needs: --vllm")
+            lines.append(
+                f"Note: there is no program `{self.wishes.program}` here, which predict needs: --vllm"
+            )
         return Ended("\n".join(lines), exit=int(bool(report.errors)), figures=counts)
 
     def evaluate(self) -> Ended:
@@ -168,9 +172,7 @@ class HomeRoad(RunRoad):
         wishes = self.wishes
         if wishes.split not in SPLITS:
             return Ended(f"Nothing to score: {wishes.split} is no split of the build.")
-        options = Options(
-            split=wishes.split, answered_only=wishes.answered_only, tolerance=wishes.tolerance
-        )
+        options = Options(split=wishes.split, answered_only=wishes.answered_only, tolerance=wishes.tolerance)
         build = BuildFolder.open(self.build.path)
         results = evaluate(build, [self.answers], options)
         ((folder, name),) = page_names([self.answers], None)

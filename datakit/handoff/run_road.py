@@ -309,7 +309,7 @@ def _ended(account: Account) -> Ended:
 
 
 def _clock(text: str) -> float | None:
-    """Seconds of a time as LLaMA-Factory writes it, such as `1:02:05` or `1 day, 2:03:04`; None for others."""
+    """Seconds of a time as LLaMA-Factory writes it (`1:02:05`, `1 day, 2:03:04`); None for others."""
     match = re.fullmatch(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d)", text)
     if match is None:
         return None

@@ -51,12 +51,12 @@ def export_call(run: RunFolder, python: str | None) -> trainer.Call:
     return trainer.Call((str(program), "export", EXPORT, *run.export_words), run.data.path)
 
 
-def export(run: RunFolder, python: str | None, say: Say) -> Exported:
-    """Makes and checks the served model; one that stands already is only checked.
+def export(run: RunFolder, python: str | None, say: Say, *, anew: bool = False) -> Exported:
+    """Makes and checks the served model; one that stands already is only checked, unless it is made `anew`.
 
     It is made beside its place and moved there when it is right, so that a half-written one is never served.
     """
-    if has_weights(run.served) and not problems(run.served, run):
+    if not anew and has_weights(run.served) and not problems(run.served, run):
         say(f"The served model stands already: {run.served}")
         return _exported(run.served, already=True)
     call = export_call(run, python)
