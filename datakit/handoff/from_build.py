@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -65,7 +66,8 @@ class HomeRoad(RunRoad):
         self.build = BuildFolder(build.absolute())
         self.command, self.elsewhere = command, base_url
         self.place, self.wishes = place or Place(), wishes or Wishes()
-        self.rank = self.place.node_rank or 0
+        rank = os.environ.get("NODE_RANK", "") if self.place.node_rank is None else str(self.place.node_rank)
+        self.rank = int(rank) if rank.isdigit() else 0
         self._serve = serve or ServeChanges()
         self.check_machine = check_machine
         self.say = lambda line: None

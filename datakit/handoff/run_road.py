@@ -232,7 +232,7 @@ class RunRoad(Road):
     def progress(self, stage: str) -> Progress:
         if stage == PREDICT:
             return Progress(self._counter.done, self._counter.total, self._counter.left_s)
-        entry = self.run.progress() if stage == TRAIN else None
+        entry = self.run.progress() if stage == TRAIN and not self.elsewhere else None
         if not entry:
             return Progress()
         step, total = (entry.get(key) for key in ("current_steps", "total_steps"))

@@ -4,8 +4,8 @@
 
 `FAKE_TRAINER` in the environment chooses what happens: "" trains to the end; "die:3" ends after step 3
 without a word, as a killed process; "oom" fails as a GPU without memory does; "sleep" never ends;
-"no_template" exports a model without its chat template; "renamed" exports a tensor under another name;
-"no_result" ends with 0 and leaves nothing.
+"export_sleeps" never ends an export; "no_template" exports a model without its chat template; "renamed"
+exports a tensor under another name; "no_result" ends with 0 and leaves nothing.
 """
 
 from __future__ import annotations
@@ -114,6 +114,9 @@ def _train(settings: dict[str, Any], how: str) -> int:
 
 def _export(settings: dict[str, Any], how: str) -> int:
     target = Path(settings["export_dir"])
+    while how == "export_sleeps":
+        (target / "config.json").write_text("{}")
+        time.sleep(0.1)
     names = (*TENSORS[:-1], "visual.merger.mlp.zero.weight") if how == "renamed" else TENSORS
     trained = Path(str(settings.get("adapter_name_or_path", settings["model_name_or_path"])))
     weights = (trained / "model.safetensors").read_bytes()[-16 * len(TENSORS) :]
