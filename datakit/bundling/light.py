@@ -14,6 +14,7 @@ need (YAML, tokens) they import where that work starts.
     training     train(RunFolder.packed(PackedData(folder)), Place(), say, check_machine=...), and export
     server       running(ServeCommand.of(packed.serving, model), log)
     stages       predict and evaluate as a bundle's predict.py and evaluate.py call them
+    handoff      Handoff(road).go(): every stage with its reason, its record, and status.json
 """
 
 from __future__ import annotations
@@ -91,6 +92,15 @@ MODULES = (
     "datakit.evaluation.tasks",
     "datakit.evaluation.value_outcomes",
     "datakit.evaluation.worst",
+    "datakit.handoff",
+    "datakit.handoff.digests",
+    "datakit.handoff.handoff",
+    "datakit.handoff.heartbeat",
+    "datakit.handoff.journal",
+    "datakit.handoff.reasons",
+    "datakit.handoff.road",
+    "datakit.handoff.stages",
+    "datakit.handoff.status",
     "datakit.llm",
     "datakit.llm._client_setup",
     "datakit.llm._echoes",

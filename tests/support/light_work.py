@@ -43,6 +43,7 @@ def work(folder: Path) -> dict[str, Any]:
         "scores": scores(folder, task),
         "stages": stages(folder),
         "processes": processes(folder),
+        "handoff": handoff(folder),
         "values": values(),
         "picture": picture(task),
     }
@@ -215,6 +216,71 @@ def processes(folder: Path) -> dict[str, Any]:
         "serve": [served.command(), following.command()],
         "finished": run.finished(),
     }
+
+
+def handoff(folder: Path) -> list[Any]:
+    """The road gone twice: what ran, and what status.json and the records say."""
+    import tempfile
+    from contextlib import contextmanager
+
+    from datakit.handoff.digests import Digests
+    from datakit.handoff.handoff import Handoff
+    from datakit.handoff.road import Address, Ended, Road
+    from datakit.handoff.stages import StageRecords
+    from datakit.handoff.status import read_status
+
+    class Short(Road):
+        command = "./run.sh"
+
+        def __init__(self, place: Path) -> None:
+            self.folder = place
+
+        def inputs(self, stage: str) -> dict[str, str]:
+            return {"answer format": self.digests.file(folder / "build" / "answer.json")}
+
+        def outputs(self, stage: str) -> dict[str, str]:
+            return {stage: self.digests.file(self.folder / stage)}
+
+        def stands(self, stage: str) -> bool:
+            return False
+
+        def _write(self, stage: str) -> Ended:
+            (self.folder / stage).write_text(stage)
+            return Ended(f"{stage} is written")
+
+        def check(self) -> Ended:
+            return Ended()
+
+        def train(self, *, anew: bool) -> Ended:
+            return self._write("train")
+
+        def export(self) -> Ended:
+            return self._write("export")
+
+        @contextmanager
+        def serving(self) -> Any:
+            yield Address("http://nowhere/v1", Digests(self.folder).file(self.folder / "export"))
+
+        def serve_until_ended(self, address: Address) -> Ended:
+            return Ended()
+
+        def predict(self, address: Address, *, anew: bool) -> Ended:
+            return self._write("predict")
+
+        def evaluate(self) -> Ended:
+            return self._write("evaluate")
+
+        def scores(self) -> Ended:
+            return Ended("scores", figures={"accuracy": 1.0})
+
+    with tempfile.TemporaryDirectory() as name:
+        lines: list[str] = []
+        accounts = [Handoff(Short(Path(name)), lines.append).go() for _ in range(2)]
+        status, record = read_status(Path(name)), StageRecords(Path(name)).read("predict")
+        assert status is not None
+        assert record is not None
+        ran = [[passed.stage for passed in account.stages if passed.ran] for account in accounts]
+        return [ran, accounts[1].figures, status.stage, status.state, record.inputs, record.outputs]
 
 
 def values() -> dict[str, Any]:
