@@ -26,7 +26,7 @@ def start(home: Home, **environment: str) -> subprocess.Popen[str]:
 
 
 def exporting(home: Home) -> bool:
-    return (home.run.folder / "served.part" / "config.json").is_file()
+    return (home.run.folder / "served.part").is_dir() and home.trainings() == ["train", "export"]
 
 
 def asking(home: Home) -> bool:
@@ -36,7 +36,7 @@ def asking(home: Home) -> bool:
 @pytest.mark.parametrize(
     ("stage", "environment", "reached"),
     [
-        ("export", {"FAKE_TRAINER": "export_sleeps"}, exporting),
+        ("export", {"FAKE_TRAINER": "slow_export"}, exporting),
         ("predict", {"FAKE_VLLM": "hangs:3"}, asking),
     ],
 )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -67,11 +69,16 @@ def test_build_is_taken_to_its_scores_by_the_script(home: Home, tmp_path: Path) 
     assert (done.returncode, "'80a' is not a valid integer" in done.stderr) == (2, True)
 
 
-def test_other_nodes_only_check_and_train(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_nodes_only_check_and_train(
+    home: Home, make_build: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(home.build)
+    make_build(gpus=2, nodes=2)
     monkeypatch.setenv("NODE_RANK", "1")
+    monkeypatch.setenv("MASTER_ADDR", "10.0.0.1")
     account = home.account()
     assert [stage["stage"] for stage in account["stages"]] == ["check", "train"]
     monkeypatch.delenv("NODE_RANK")
-    account = home.account("--train-flags", "--node-rank 2 --master 10.0.0.1")
+    assert (home.run.folder / "stages" / "train-1.json").is_file()
+    account = home.account("--train-flags", "--node-rank 1 --master 10.0.0.1")
     assert [stage["stage"] for stage in account["stages"]] == ["check", "train"]
-    assert (home.run.folder / "stages" / "train-2.json").is_file()
