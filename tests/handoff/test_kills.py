@@ -69,9 +69,9 @@ def test_killed_handoff_goes_on_at_its_stage(
 def test_interrupted_handoff_says_how_to_go_on(home: Home) -> None:
     process = start(home, FAKE_VLLM="hangs:3")
     until(lambda: asking(home), process)
-    process.send_signal(2)
+    process.terminate()  # a shell may have SIGINT ignored in what it starts
     output, _ = process.communicate(timeout=120)
-    assert process.returncode == 130
+    assert process.returncode == 143
     assert "run the same command to go on" in output
     status = read_status(home.run.folder)
     assert status is not None
