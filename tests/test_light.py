@@ -229,6 +229,12 @@ def test_stages_take_records_and_rooms_out_of_what_is_packed(here: dict[str, Any
     assert labels == {item.id: item.label for item in split_items(made, "val")}
 
 
+def test_results_of_a_run_are_packed_for_home(here: dict[str, Any], made: BuildFolder) -> None:
+    name, content, run, files = here["results"]
+    assert (name, content, run) == (made.report.name, made.manifest.content, "lora-1a2b3c")
+    assert list(files) == ["predictions_val_lora-1a2b3c.jsonl"]
+
+
 def test_trainer_and_server_are_called_by_what_is_packed(here: dict[str, Any], made: BuildFolder) -> None:
     work = here["processes"]
     base = "model_name_or_path=/models/other"

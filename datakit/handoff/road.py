@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from datakit.handoff.digests import Digests
+from datakit.training.run_lock import RunLock
 
 Say = Callable[[str], None]
 """Takes one line or more for the person who waits; they also go into the handoff's log."""
@@ -23,6 +24,8 @@ class Address(NamedTuple):
     """Base address, such as http://127.0.0.1:8000/v1."""
     weights: str
     """Digest of the weights that it has loaded; UNKNOWN where only the server knows."""
+    name: str | None = None
+    """What requests call the model; None: the only one that is served."""
 
 
 @dataclass
@@ -43,6 +46,8 @@ class Progress(NamedTuple):
     step: int | None = None
     total_steps: int | None = None
     eta_s: float | None = None
+    losses: str = ""
+    """Of a training, such as `loss 0.1234, eval_loss 0.2345`."""
 
 
 class Road(ABC):
@@ -56,11 +61,15 @@ class Road(ABC):
     """Of the run: logs, records of stages, status, what was trained, served, answered and scored."""
     command: str
     """The line that a person types to go on, such as `datakit handoff build/ecom_v3 --cpu`."""
+    command_after: str = ""
+    """What a person may type when everything is done, such as `datakit scores`."""
     elsewhere: str = ""
     """Address of a server that was given (`--base-url`): nothing is trained, exported or served here then."""
     rank: int = 0
     """This node's number; others than 0 check and train alone."""
     say: Say
+    lock: RunLock | None = None
+    """The right to work in the run's folder, while a handoff goes the road."""
 
     @property
     def logs(self) -> Path:
@@ -70,6 +79,10 @@ class Road(ABC):
     def digests(self) -> Digests:
         """Checksums, remembered in the run."""
         return Digests(self.folder, lambda line: self.say(line))
+
+    def record_of(self, stage: str) -> str:
+        """The name of a stage's record: another where the same stage is done for something else besides."""
+        return stage
 
     @abstractmethod
     def inputs(self, stage: str) -> dict[str, str]:

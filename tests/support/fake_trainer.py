@@ -48,7 +48,9 @@ def release(folder: Path) -> None:
     (folder / "go").touch()
 
 
-def write_model(folder: Path, names: tuple[str, ...] = TENSORS, *, cut: int = 0) -> None:
+def write_model(
+    folder: Path, names: tuple[str, ...] = TENSORS, *, cut: int = 0, weights: bytes | None = None
+) -> None:
     """A model's folder with a real safetensors header; `cut` bytes are missing at the end."""
     folder.mkdir(parents=True, exist_ok=True)
     header = {
@@ -56,7 +58,7 @@ def write_model(folder: Path, names: tuple[str, ...] = TENSORS, *, cut: int = 0)
         for at, name in enumerate(names)
     }
     text = json.dumps(header).encode()
-    data = struct.pack("<Q", len(text)) + text + bytes(16 * len(names))
+    data = struct.pack("<Q", len(text)) + text + (weights or bytes(16 * len(names)))
     (folder / "model.safetensors").write_bytes(data[: len(data) - cut])
 
 
@@ -138,7 +140,9 @@ def _start(how: str, *, waits: bool) -> int:
 def _export(settings: dict[str, Any], how: str) -> int:
     target = Path(settings["export_dir"])
     names = (*TENSORS[:-1], "visual.merger.mlp.zero.weight") if how == "renamed" else TENSORS
-    write_model(target, names)
+    trained = Path(str(settings.get("adapter_name_or_path", settings["model_name_or_path"])))
+    weights = (trained / "model.safetensors").read_bytes()[-16 * len(TENSORS) :]
+    write_model(target, names, weights=weights)  # merged weights are those of the training
     base = Path(settings["model_name_or_path"])
     for name in ("config.json", "tokenizer.json", "preprocessor_config.json", "chat_template.jinja"):
         if (base / name).exists() and not (how == "no_template" and name.startswith("chat")):
