@@ -14,8 +14,8 @@ from tests.support.plans import planned
 
 WAITING = (
     "(EngineCore_DP0 pid=77352) INFO 10-22 09:43:49 [shm_broadcast.py:466] No available shared memory "
-    "broadcast block found in 60 seconds. This typically happens when some processes are hanging or doing some "
-    "time-consuming work (e.g. compilation, weight/kv cache quantization)."
+    "broadcast block found in 60 seconds. This typically happens when some processes are hanging or doing "
+    "some time-consuming work (e.g. compilation, weight/kv cache quantization)."
 )
 HANGING = {
     "hangs_all_reduce_fusion": "INFO [flashinfer_all_reduce.py:149] Initialized FlashInfer Allreduce norm "
