@@ -69,7 +69,7 @@ class Road(ABC):
     """This node's number; others than 0 check and train alone."""
     say: Say
     lock: RunLock | None = None
-    """The right to work in the run's folder, while a handoff goes the road."""
+    """The right to drive the run, while the stages are gone through."""
 
     @property
     def logs(self) -> Path:

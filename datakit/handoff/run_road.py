@@ -234,7 +234,7 @@ class RunRoad(Road):
     def progress(self, stage: str) -> Progress:
         if stage == PREDICT:
             return Progress(self._counter.done, self._counter.total, self._counter.left_s)
-        if stage != TRAIN:
+        if stage != TRAIN or self.elsewhere:
             return Progress()
         figures = self.run.progress()
         return Progress(figures.step, figures.total_steps, figures.eta_s, figures.losses)
