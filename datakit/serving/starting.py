@@ -105,7 +105,7 @@ HANGS = (
     Hang(
         re.compile(
             r"generating GPU P2P access cache|reading GPU P2P access cache"
-            r"|Registering \d+ cuda graph addresses|custom_all_reduce"
+            r"|Registering \d+ cuda graph addresses"
         ),
         120,
         _custom_all_reduce,
@@ -144,7 +144,7 @@ PHASES = (
         "loading the weights",
     ),
     (
-        re.compile(r"Dynamo bytecode|Compiling a graph|torch\.compile|[Ii]nductor|AOT compilation"),
+        re.compile(r"Dynamo bytecode|Compiling a graph|torch\.compile takes|Start compiling|AOT compilation"),
         "compiling the model: minutes at the first start, seconds later on (--enforce-eager goes without)",
     ),
     (re.compile(r"Capturing CUDA graph|Profiling CUDA graph"), "capturing CUDA graphs: up to some minutes"),

@@ -139,6 +139,16 @@ def test_phases_are_all_slow_and_none_hangs() -> None:
     assert len(PHASES) > len(SLOW)
 
 
+def test_configuration_that_a_start_prints_is_no_phase_and_no_hang(tmp_path: Path) -> None:
+    start = Start(tmp_path)
+    start.says(
+        "(EngineCore pid=1) INFO [core.py:69] Initializing a V1 LLM engine (v0.32.0) with config: "
+        "disable_custom_all_reduce=False, compilation_config={'backend': 'inductor', 'mode': torch.compile}"
+    )
+    assert start.lines == []
+    assert start.waits(2000) == ""
+
+
 def test_flags_of_the_users_own_compilation_are_left_as_they_are() -> None:
     hang = HANGS[0].make("")
     plan = planned().serve_command
