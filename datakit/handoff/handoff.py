@@ -232,6 +232,7 @@ class Handoff:
             beat.begin(SERVE)
             with road.serving() as address:
                 if stage == SERVE:
+                    beat.rest()
                     if road.lock is not None:
                         road.lock.release()  # meanwhile another call may predict
                     return road.serve_until_ended(address), {}
