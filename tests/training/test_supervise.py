@@ -18,6 +18,7 @@ import pytest
 
 from datakit.core.errors import UserError
 from datakit.core.processes import descendants, process_mark
+from datakit.handoff.status import read_status, status_lines
 from datakit.training import supervise
 from datakit.training.launch import Place, Trained, train
 from datakit.training.logged_call import TrainerFailed
@@ -221,6 +222,22 @@ def test_what_a_finished_training_leaves_behind_is_no_training(start: Start, tra
     training.write(trainer_file(driver.run.folder, 0))
     assert "has come to its end before" in driver.output(0)
     training.end()
+
+
+def test_training_that_says_nothing_is_told_of_by_the_clock(start: Start) -> None:
+    """Its steps, its losses, and the end of its log, while nothing else comes."""
+    driver = start()
+    assert driver.process.stdout is not None
+    line = next(line for line in driver.process.stdout if " train: 0:" in line)
+    assert "step 1 of 4, loss 1.0000" in line
+    assert "the log ends with: fake trainer: train train.yaml" in line
+    status = read_status(driver.run.folder)
+    assert status is not None
+    assert (status.stage, status.state, status.pid) == ("train", "running", driver.process.pid)
+    driver.kill()
+    lines = "\n".join(status_lines(driver.run.folder))
+    assert "interrupted" in lines
+    assert f"The training goes on by itself (process {driver.training.pid} on " in lines
 
 
 def test_export_ends_with_its_driver(start: Start, trainer: Path) -> None:
