@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,29 @@ def test_training_outlives_its_driver_and_the_next_one_attaches(
     assert second.run.progress().step == 4
 
 
+def test_closing_the_terminal_itself_leaves_the_training_alive(make_build: Make, trainer: Path) -> None:
+    run = RunFolder.of(make_build())
+    master, terminal = os.openpty()
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "datakit.cli", "train", str(run.data.path), "--cpu"],
+        env={**os.environ, "FAKE_TRAINER": "hold"},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        text=True,
+    )
+    os.close(terminal)
+    until((run.trained / "checkpoint-1" / "trainer_state.json").exists, driver)
+    os.close(master)
+    assert driver.wait(60) == 128 + signal.SIGHUP
+    training = TrainerProcess.read(run.folder, 0)
+    assert training is not None
+    assert training.leads
+    training.end()
+
+
 @pytest.mark.fault(
     "driver and first process of a training are killed while its workers live, as with torchrun",
     "no second training starts in its folder: the next command follows the workers to their end",
@@ -222,6 +246,17 @@ def test_what_a_finished_training_leaves_behind_is_no_training(start: Start, tra
     training.write(trainer_file(driver.run.folder, 0))
     assert "has come to its end before" in driver.output(0)
     training.end()
+
+
+def test_attached_training_outlives_a_second_driver_too(start: Start, trainer: Path) -> None:
+    start().kill()
+    second = attaching(start)
+    second.process.send_signal(signal.SIGHUP)
+    assert "the same command attaches to it" in second.output(128 + signal.SIGHUP)
+    third = attaching(start)
+    release(trainer.parent)
+    third.output(0)
+    assert len(calls(trainer.parent)) == 1
 
 
 def test_training_that_says_nothing_is_told_of_by_the_clock(start: Start) -> None:
