@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,6 +79,31 @@ def test_healthy_server_is_given_and_ended_with_the_block(tmp_path: Path, port: 
     assert (tmp_path / "serve.log").read_text().startswith(sys.executable)
 
 
+def test_server_that_was_killed_is_started_again_at_its_address(tmp_path: Path, port: int) -> None:
+    said: list[str] = []
+    work = program(tmp_path, LENGTH, "serve")
+    with running(plan_at(port), tmp_path / "serve.log", program=work, say=said.append) as server:
+        first = server.process
+        os.killpg(first.pid, signal.SIGKILL)
+        thread = threading.Thread(target=server.revive)
+        thread.start()
+        thread.join()
+        assert urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=30).status == 200
+        assert server.process is not first
+        assert server.log.name == "serve.2-2.log"
+    assert server.process.poll() is not None
+    assert "starting it once more" in said[-1]
+    assert calls(tmp_path)[1] == calls(tmp_path)[2]  # with what the second try had changed
+
+
+def test_server_that_does_not_start_again_is_told(tmp_path: Path, port: int) -> None:
+    work = program(tmp_path, "serve", "torch.OutOfMemoryError: CUDA out of memory. Tried")
+    with running(plan_at(port), tmp_path / "serve.log", program=work) as server:
+        os.killpg(server.process.pid, signal.SIGKILL)
+        with pytest.raises(ServerFailed, match=r"did not start again: torch\.OutOfMemoryError"):
+            server.revive()
+
+
 def test_known_failure_is_tried_once_more_with_the_servers_own_figure(tmp_path: Path, port: int) -> None:
     said: list[str] = []
     work = program(tmp_path, LENGTH, "serve")
@@ -123,6 +152,25 @@ def test_port_in_use_and_absent_program_are_found_beforehand(tmp_path: Path, por
         running(plan_at(port), tmp_path / "serve.log", program="vlm"),
     ):
         pass
+
+
+@pytest.mark.fault(
+    "the port of the server is taken by another program",
+    "it is told before the model is loaded, with another port as the way out",
+    kind="processes",
+)
+def test_port_of_another_program_is_found_beforehand(tmp_path: Path, port: int) -> None:
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        with (
+            pytest.raises(UserError, match=f"port {port} is taken by another program") as caught,
+            running(plan_at(port), tmp_path / "serve.log", program=program(tmp_path, "serve")),
+        ):
+            pass
+    assert "--port" in caught.value.remedy
+    assert not (tmp_path / "calls").exists()
 
 
 def test_server_that_is_never_ready_is_ended(tmp_path: Path, port: int) -> None:
