@@ -41,7 +41,12 @@ Examples:
 @click.option("--port", type=click.IntRange(1, 65535), help="Port on this machine; serve.port if not given.")
 @click.option("--cpu", is_flag=True, help="Serve on CPU (needs the CPU build of vLLM).")
 @click.option("--check-only", is_flag=True, help="Start, ask about one record, stop.")
-@click.option("--timeout-s", default=900.0, show_default=True, help="Longest wait for the start.")
+@click.option(
+    "--timeout-s",
+    default=900.0,
+    show_default=True,
+    help="Longest wait for the start; one that stands still is ended before, by its log.",
+)
 @click.option("--vllm", "program", default="vllm", envvar="DATAKIT_VLLM", help="The vLLM command.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON on stdout.")
 def command(
@@ -130,7 +135,7 @@ def _serve(
 
     log = build.runs / "logs" / "serve.log"
     say(f"Starting vLLM; its log: {log}")
-    with running(plan, log, program=program, timeout_s=timeout_s, say=say) as server:
+    with running(plan.serve_command, log, program=program, timeout_s=timeout_s, say=say) as server:
         result = smoke_test(build, server.url, server.plan.name, qwen_model(plan.model))
         say(result.text)
         if check_only or not result.good:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from datakit.core.clock import utc_now
 from datakit.core.errors import DatakitError, Exit, UserError, did_you_mean
 from datakit.handoff.heartbeat import Heartbeat
 from datakit.handoff.journal import Journal
@@ -24,9 +25,9 @@ from datakit.handoff.stages import (
     TRAIN,
     StageRecord,
     StageRecords,
-    utc_now,
 )
 from datakit.handoff.status import DONE, FAILED, INTERRUPTED, write_status
+from datakit.training.run_lock import held_run
 
 _OWN = (TRAIN, EXPORT)
 """Stages that are passed over where the model is served elsewhere."""
@@ -93,30 +94,56 @@ class Handoff:
         """Goes through the stages that are wanted; what came of them.
 
         `again` redoes a stage and those after it. A stage that fails ends the handoff; its error is in the
-        account. Raises UserError for a wrong call, and KeyboardInterrupt where it is interrupted.
+        account. Raises UserError for a wrong call and for a run that another process works on, and
+        KeyboardInterrupt where it is interrupted.
         """
         wanted = chosen(only, again, start_from)
         if self.road.rank:
             wanted = [stage for stage in wanted if stage in EVERY_NODE]
+        look = f"{self.road.command} --status"
+        with held_run(self.road.folder, self.road.rank, self.road.command, look) as lock:
+            self.road.lock = lock
+            return self._go(wanted, again)
+
+    def _go(self, wanted: Sequence[str], again: str) -> Account:
         account = Account(str(self.road.folder))
         with Journal(self.road.logs, self._show) as journal:
             self.road.say = journal.say
-            beat = Heartbeat(
-                journal,
-                lambda status: write_status(self.road.folder, status, self.road.rank),
-                self.road.progress,
-                self.road.log_of,
-                self.road.command,
-            )
-            with beat:
+            with self._heartbeat(journal) as beat:
+                self._note_stale(wanted)
                 for stage in wanted:
                     passed = self._pass(stage, again, beat, account)
                     account.stages.append(passed)
                     if passed.exit:
                         account.exit = passed.exit
+                        journal.note(account.failure)
                         return account
                 self._conclude(account, wanted)
+                if EVALUATE in wanted:
+                    beat.conclude(self.road.command_after)
+                journal.note(account.summary)
         return account
+
+    def _heartbeat(self, journal: Journal) -> Heartbeat:
+        road = self.road
+        return Heartbeat(
+            journal,
+            lambda status: write_status(road.folder, status, road.rank),
+            road.progress,
+            road.log_of,
+            road.command,
+        )
+
+    def _note_stale(self, wanted: Sequence[str]) -> None:
+        """Says where the stages that are wanted go on from what is older than what it came from."""
+        if self.road.elsewhere or self.road.rank:
+            return
+        for stage, following in ((EXPORT, PREDICT), (PREDICT, EVALUATE)):
+            if following in wanted and stage not in wanted:
+                with contextlib.suppress(UserError):  # told by the stage that lacks something
+                    decision = self._decided(stage, "")
+                    if decision.runs:
+                        self.road.say(f"Note: {stage} is not wanted, and would run: {decision.why}.")
 
     def _pass(self, stage: str, again: str, beat: Heartbeat, account: Account) -> Passed:
         """One stage, decided and run. Its failure is told in the account."""
@@ -151,7 +178,7 @@ class Handoff:
             return Decision(stage, True, "it looks at what is there now")
         if self.road.elsewhere and stage in _OWN:
             return Decision(stage, False, f"the model is served at {self.road.elsewhere}")
-        record = self._records.read(stage)
+        record = self._records.read(self.road.record_of(stage))
         inputs = self.road.inputs(stage)
         return decide(stage, record, inputs, forced, self.road.outputs, self.road.stands)
 
@@ -159,7 +186,9 @@ class Handoff:
         """Takes an outcome as it stands for that of the stage, from here on."""
         if decision.adopts:
             now = utc_now()
-            record = StageRecord(stage=stage, inputs=decision.inputs, begun=now, finished=now, exit=0)
+            record = StageRecord(
+                stage=self.road.record_of(stage), inputs=decision.inputs, begun=now, finished=now, exit=0
+            )
             record.outputs = self.road.outputs(stage)
             self._records.write(record)
         return Ended()
@@ -167,28 +196,27 @@ class Handoff:
     def _run(self, stage: str, decision: Decision, beat: Heartbeat) -> Ended:
         if stage not in KEYED:
             return self._do(stage, decision, beat)[0]
-        before = self._records.read(stage)
-        record = StageRecord(stage=stage, inputs=decision.inputs, begun=utc_now())
+        before = self._records.read(self.road.record_of(stage))
+        record = StageRecord(stage=self.road.record_of(stage), inputs=decision.inputs, begun=utc_now())
         self._records.write(record)
-        began = time.monotonic()
         try:
             ended, known = self._do(stage, decision, beat)
         except DatakitError as error:
-            self._note_failure(record, before, int(error.exit_code), began)
+            self._note_failure(stage, record, before, int(error.exit_code) or 1)
             raise
         record.inputs = {**record.inputs, **known}
-        record.exit, record.finished, record.seconds = ended.exit, utc_now(), _since(began)
+        record.end(ended.exit)
         record.outputs = self.road.outputs(stage)
         self._records.write(record)
         return ended
 
-    def _note_failure(self, record: StageRecord, before: StageRecord | None, code: int, began: float) -> None:
+    def _note_failure(self, stage: str, record: StageRecord, before: StageRecord | None, code: int) -> None:
         """What was done before stays done where the failure came before anything was touched."""
         with contextlib.suppress(OSError):  # a full disk: the record says that the stage was begun
-            if before is not None and before.is_done and self.road.outputs(record.stage) == before.outputs:
+            if before is not None and before.is_done and self.road.outputs(stage) == before.outputs:
                 self._records.write(before)
                 return
-            record.exit, record.finished, record.seconds = code or 1, utc_now(), _since(began)
+            record.end(code)
             self._records.write(record)
 
     def _do(self, stage: str, decision: Decision, beat: Heartbeat) -> tuple[Ended, dict[str, str]]:
@@ -204,6 +232,9 @@ class Handoff:
             beat.begin(SERVE)
             with road.serving() as address:
                 if stage == SERVE:
+                    beat.rest()
+                    if road.lock is not None:
+                        road.lock.release()  # meanwhile another call may predict
                     return road.serve_until_ended(address), {}
                 beat.begin(PREDICT)
                 return road.predict(address, anew=decision.anew), {SERVED: address.weights}

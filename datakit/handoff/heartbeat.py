@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from datakit.core.clock import duration
 from datakit.core.regular_files import regular
 from datakit.handoff.journal import Journal
 from datakit.handoff.road import Progress
-from datakit.handoff.status import Status, duration
+from datakit.handoff.status import Status
 
 TICK_S, WRITE_EVERY_S = 1.0, 4.0
 FIRST_LINE_S, LINE_EVERY_S = 4.0, 25.0
@@ -37,11 +38,11 @@ class Heartbeat:
         """`progress` and `log_of` are asked about the stage, from the thread."""
         self._journal, self._write_status = journal, write
         self._progress, self._log_of, self._next = progress, log_of, next_command
-        self._status = Status()
+        self._status, self._works = Status(), False
         self._lock, self._end = threading.Lock(), threading.Event()
         self._begun = self._written = time.monotonic()
         self._begun_at = time.time()
-        self._gpu, self._gpu_at = "", -_GPU_EVERY_S
+        self._gpu, self._gpu_at, self._losses = "", -_GPU_EVERY_S, ""
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Heartbeat:
@@ -60,7 +61,7 @@ class Heartbeat:
     def begin(self, stage: str) -> None:
         """A stage begins; the status says so at once."""
         with self._lock:
-            self._begun, self._begun_at = time.monotonic(), time.time()
+            self._begun, self._begun_at, self._works = time.monotonic(), time.time(), True
             self._status = Status.of_this_process(stage=stage, gpu=self._gpu, next_command=self._next)
             self._write()
 
@@ -69,7 +70,18 @@ class Heartbeat:
         with self._lock:
             self._status = self._filled().model_copy(update={"state": state})
             self._write()
-            self._status = self._status.model_copy(update={"stage": ""})
+            self._works = False
+
+    def rest(self) -> None:
+        """The stage goes on by itself: nothing more is told of it, and the status is left to others."""
+        with self._lock:
+            self._works = False
+
+    def conclude(self, next_command: str) -> None:
+        """Every stage is done; what to type next is something else."""
+        with self._lock:
+            self._status = self._status.model_copy(update={"next_command": next_command})
+            self._write()
 
     def _beat(self) -> None:
         spoken_first = ""
@@ -77,7 +89,7 @@ class Heartbeat:
             if time.monotonic() - self._gpu_at >= _GPU_EVERY_S:
                 self._gpu, self._gpu_at = gpu_text(), time.monotonic()
             with self._lock:
-                if not self._status.stage:
+                if not self._works:
                     continue
                 if time.monotonic() - self._written >= WRITE_EVERY_S:
                     self._status = self._filled()
@@ -96,6 +108,7 @@ class Heartbeat:
                 log = None  # of an earlier run
         except OSError:  # a file that was moved just now
             return self._status
+        self._losses = progress.losses
         return self._status.model_copy(
             update={
                 "step": progress.step,
@@ -112,8 +125,12 @@ class Heartbeat:
         texts = [f"{status.stage}: {duration(time.monotonic() - self._begun)}"]
         if status.step is not None:
             texts.append(f"step {status.step:,} of {status.total_steps or 0:,}")
+        if self._losses:
+            texts.append(self._losses)
         if status.eta_s is not None:
             texts.append(f"{duration(status.eta_s)} left")
+        if status.gpu:
+            texts.append(status.gpu)
         if status.log != str(self._journal.log) and status.last_line:
             texts.append(f"the log ends with: {status.last_line}")
         elif status.step is None:

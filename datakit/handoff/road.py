@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from datakit.handoff.digests import Digests
+from datakit.training.logged_call import newest_log
+from datakit.training.run_lock import RunLock
 
 Say = Callable[[str], None]
 """Takes one line or more for the person who waits; they also go into the handoff's log."""
@@ -23,6 +25,8 @@ class Address(NamedTuple):
     """Base address, such as http://127.0.0.1:8000/v1."""
     weights: str
     """Digest of the weights that it has loaded; UNKNOWN where only the server knows."""
+    name: str | None = None
+    """What requests call the model; None: the only one that is served."""
 
 
 @dataclass
@@ -43,6 +47,8 @@ class Progress(NamedTuple):
     step: int | None = None
     total_steps: int | None = None
     eta_s: float | None = None
+    losses: str = ""
+    """Of a training, such as `loss 0.1234, eval_loss 0.2345`."""
 
 
 class Road(ABC):
@@ -56,11 +62,15 @@ class Road(ABC):
     """Of the run: logs, records of stages, status, what was trained, served, answered and scored."""
     command: str
     """The line that a person types to go on, such as `datakit handoff build/ecom_v3 --cpu`."""
+    command_after: str = ""
+    """What a person may type when everything is done, such as `datakit scores`."""
     elsewhere: str = ""
     """Address of a server that was given (`--base-url`): nothing is trained, exported or served here then."""
     rank: int = 0
     """This node's number; others than 0 check and train alone."""
     say: Say
+    lock: RunLock | None = None
+    """The right to drive the run, while the stages are gone through."""
 
     @property
     def logs(self) -> Path:
@@ -70,6 +80,10 @@ class Road(ABC):
     def digests(self) -> Digests:
         """Checksums, remembered in the run."""
         return Digests(self.folder, lambda line: self.say(line))
+
+    def record_of(self, stage: str) -> str:
+        """The name of a stage's record: another where the same stage is done for something else besides."""
+        return stage
 
     @abstractmethod
     def inputs(self, stage: str) -> dict[str, str]:
@@ -142,5 +156,4 @@ class Road(ABC):
 
     def log_of(self, stage: str) -> Path | None:
         """The newest log of the stage's own program (trainer, server); None where it has none."""
-        logs = [path for path in self.logs.glob(f"{stage}-*.log") if path.is_file()]
-        return max(logs, key=lambda path: path.stat().st_mtime_ns, default=None)
+        return newest_log(self.logs, stage)

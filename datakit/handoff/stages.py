@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import calendar
-import json
-import os
-import time
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -14,6 +12,7 @@ from pydantic import Field
 
 from datakit.artifacts.document import Document
 from datakit.artifacts.format_version import NewerFormat
+from datakit.core.clock import seconds_of, utc_now
 from datakit.core.errors import UserError
 
 CHECK, TRAIN, EXPORT = "check", "train", "export"
@@ -37,6 +36,7 @@ class StageRecord(Document):
     FORMAT: ClassVar[int] = 1
 
     stage: str
+    """With what it was done for, where that is not the validation part: `predict_train`."""
     inputs: dict[str, str]
     """Name in words -> digest of the content."""
     outputs: dict[str, str] = Field(default_factory=dict)
@@ -44,12 +44,20 @@ class StageRecord(Document):
     begun: str
     """UTC, to the second."""
     finished: str = ""
+    """"" while it is not."""
     seconds: float = 0.0
+    """Between the two."""
     exit: int | None = None
+    """0 where it is done; none where it was begun and not ended."""
 
     @property
     def is_done(self) -> bool:
         return self.exit == 0
+
+    def end(self, code: int) -> None:
+        """The stage has ended now, with this exit code."""
+        self.exit, self.finished = code, utc_now()
+        self.seconds = seconds_of(self.finished) - seconds_of(self.begun)
 
 
 @dataclass(frozen=True)
@@ -80,33 +88,17 @@ class StageRecords:
 
     def write(self, record: StageRecord) -> None:
         """Puts the record in its place, whole or not at all."""
-        write_json(self.path(record.stage), record.model_dump())
+        record.write(self.path(record.stage))
 
-    def remove(self, stage: str) -> None:
-        self.path(stage).unlink(missing_ok=True)
-
-
-def write_json(path: Path, document: object) -> None:
-    """Writes a small document for people and programs, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    draft.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", "utf-8")
-    os.replace(draft, path)
+    def all(self) -> Iterator[StageRecord]:
+        """Every record, in the order of the stages; those of other nodes are not read."""
+        names = sorted(path.stem for path in (self.run / FOLDER).glob("*.json"))
+        own = [name for name in names if _stage_of(name) in STAGES and not re.search(r"-\d+$", name)]
+        for name in sorted(own, key=lambda name: STAGES.index(_stage_of(name))):
+            if (record := self.read(name)) is not None:
+                yield record
 
 
-def utc_now() -> str:
-    """The time as it stands in records, such as 2026-11-26T17:02:11Z."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def seconds_of(utc: str) -> float:
-    """A time of a record in seconds since the epoch; 0 for what is none."""
-    try:
-        return float(calendar.timegm(time.strptime(utc, "%Y-%m-%dT%H:%M:%SZ")))
-    except ValueError:
-        return 0.0
-
-
-def local(utc: str) -> str:
-    """A time of a record as the clock on the wall shows it, to the minute."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds_of(utc)))
+def _stage_of(name: str) -> str:
+    """`predict_train` is a record of `predict`."""
+    return name.partition("_")[0]

@@ -6,25 +6,27 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from datakit.core.ends_with_parent import ending_with_this_process
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.interrupts import unhurried, uninterrupted
 from datakit.core.private_files import open_private, private_folder
-from datakit.core.regular_files import regular
+from datakit.core.replacing import free_name
 from datakit.core.scripts import shell_words
 from datakit.serving.failures import Failure, read_failure
-from datakit.serving.plan import ServingPlan
+from datakit.serving.serve_command import ServeCommand
+from datakit.serving.starting import USUAL_TIMEOUT_S, StartWatch, tail
 
 _POLL_S = 0.5
-_END_S = 20.0
-_TAIL_BYTES = 200_000
+_END_S, _FREED_S = 20.0, 8.0
 Say = Callable[[str], None]
 
 
@@ -34,13 +36,26 @@ class ServerFailed(DatakitError):
     exit_code = Exit.FAILED
 
 
+@dataclass(frozen=True)
+class Start:
+    """How a server is started, beside its command."""
+
+    program: str = "vllm"
+    timeout_s: float = USUAL_TIMEOUT_S
+    """Longest wait until it is healthy."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables beside those of this process."""
+    say: Say = lambda text: None
+
+
 @dataclass
 class Server:
     """A running server."""
 
-    plan: ServingPlan
+    plan: ServeCommand
     process: subprocess.Popen[bytes]
     log: Path
+    how: Start = field(default_factory=Start)
 
     @property
     def url(self) -> str:
@@ -55,36 +70,52 @@ class Server:
         _signal(self.process, signal.SIGKILL)  # its engine lives in a process of its own
         self.process.wait()
 
+    def revive(self) -> None:
+        """Starts a server that is gone once more, at the same address, with a further log. From any thread.
+
+        Raises ServerFailed where it does not become healthy.
+        """
+        self.stop()
+        log = free_name(self.log)
+        self.how.say(f"The server is gone; starting it once more. Its log: {log}")
+        with unhurried():
+            server, failure = _start(self.plan, log, self.how)
+        if server is None:
+            detail = f"{failure.detail}.\n  {failure.remedy}" if failure is not None else "it ended"
+            raise ServerFailed(f"the server did not start again: {detail}\n  The whole log: {log}")
+        self.process, self.log = server.process, server.log
+
 
 @contextlib.contextmanager
 def running(
-    plan: ServingPlan,
+    plan: ServeCommand,
     log: Path,
     *,
     program: str = "vllm",
-    timeout_s: float = 900.0,
+    timeout_s: float = USUAL_TIMEOUT_S,
     say: Say = lambda text: None,
     env: dict[str, str] | None = None,
 ) -> Iterator[Server]:
-    """A healthy server; it ends with the block.
+    """A healthy server; it ends with the block, and with this process, by whatever that is ended.
 
     A start that fails for a known reason is tried once more with what the server said. Raises ServerFailed
     with the server's own words, or UserError when vLLM is not there.
     """
     with unhurried():
-        yield from _running(plan, log, program, timeout_s, say, env)
+        yield from _running(plan, log, Start(program, timeout_s, env or {}, say))
 
 
-def _running(
-    plan: ServingPlan, log: Path, program: str, timeout_s: float, say: Say, env: dict[str, str] | None
-) -> Iterator[Server]:
-    server, failure = _start(plan, log, program, timeout_s, env)
+def _running(plan: ServeCommand, log: Path, how: Start) -> Iterator[Server]:
+    server, failure = _start(plan, log, how)
     if failure is not None:
-        following = next_plan(plan, failure)
-        if following is None:
+        following, further = next_plan(plan, failure), _further(failure, how)
+        if following is None and not further:
             raise ServerFailed(f"{failure.detail}.\n  {failure.remedy}\n  The whole log: {log}")
-        say(f"vLLM did not start: {failure.detail}. Trying once more with {_changed(plan, following)}.")
-        server, again = _start(following, log.with_name(f"{log.stem}.2{log.suffix}"), program, timeout_s, env)
+        following = following or plan
+        changed = _changed(plan, following, further)
+        how.say(f"vLLM did not start: {failure.detail}. Trying once more with {changed}.")
+        second = log.with_name(f"{log.stem}.2{log.suffix}")
+        server, again = _start(following, second, replace(how, environment={**how.environment, **further}))
         if again is not None:
             raise ServerFailed(
                 f"vLLM did not start in two tries. First: {failure.detail}; then: {again.detail}.\n"
@@ -97,16 +128,16 @@ def _running(
         server.stop()
 
 
-def next_plan(plan: ServingPlan, failure: Failure) -> ServingPlan | None:
+def next_plan(plan: ServeCommand, failure: Failure) -> ServeCommand | None:
     """The plan for the next try; None when only the user can help.
 
     A length under that of the data's longest request is none: the server would refuse records.
     """
-    changes = dict(failure.changes)
+    changes = {} if _is_users(plan, failure) else dict(failure.changes)
     if failure.kind == "old_limit_syntax":
-        changes["--limit-mm-per-prompt"] = f"image={max(1, plan.demand.images)}"
+        changes["--limit-mm-per-prompt"] = f"image={max(1, plan.images)}"
     length = changes.get("--max-model-len")
-    if length is not None and int(length) < plan.demand.longest_tokens:
+    if length is not None and int(length) < plan.longest_tokens:
         return None
     if not changes and not failure.dropped:
         return None
@@ -114,10 +145,15 @@ def next_plan(plan: ServingPlan, failure: Failure) -> ServingPlan | None:
     return None if following.command() == plan.command() else following
 
 
-def _start(
-    plan: ServingPlan, log: Path, program: str, timeout_s: float, env: dict[str, str] | None
-) -> tuple[Server | None, Failure | None]:
-    words = plan.command(program)
+def _is_users(plan: ServeCommand, failure: Failure) -> bool:
+    """Whether a change would replace a flag of many parts that the recipe has set."""
+    return "--compilation-config" in failure.changes and any(
+        flag.name in ("--compilation-config", "-O") for flag in plan.flags
+    )
+
+
+def _start(plan: ServeCommand, log: Path, how: Start) -> tuple[Server | None, Failure | None]:
+    words = plan.command(how.program)
     if shutil.which(words[0]) is None:
         raise UserError(
             f"there is no program `{words[0]}`",
@@ -128,6 +164,7 @@ def _start(
             f"another server answers on port {plan.port}",
             remedy="End it, or choose another port with --port.",
         )
+    _check_free(plan.port)
     private_folder(log.parent)
     with open_private(log) as file:
         file.write(f"{shell_words(words)}\n".encode())
@@ -136,15 +173,15 @@ def _start(
         try:
             with uninterrupted():
                 process = subprocess.Popen(
-                    words,
+                    ending_with_this_process(words),
                     stdout=file,
                     stderr=subprocess.STDOUT,
                     stdin=subprocess.DEVNULL,
                     start_new_session=True,
-                    env={**os.environ, **(env or {})},
+                    env={**os.environ, **how.environment},
                 )
-                server = Server(plan, process, log)
-            failure = _wait(server, timeout_s)
+                server = Server(plan, process, log, how)
+            failure = _wait(server, how.timeout_s, StartWatch(log, how.say, how.timeout_s))
         except BaseException:
             if server is not None:
                 server.stop()
@@ -155,22 +192,26 @@ def _start(
     return server, None
 
 
-def _wait(server: Server, timeout_s: float) -> Failure | None:
-    """Waits until the server is healthy; why it ended, when it did."""
+def _wait(server: Server, timeout_s: float, watch: StartWatch) -> Failure | None:
+    """Waits until the server is healthy; why it ended or hangs, when it did."""
     until = time.monotonic() + timeout_s
     while time.monotonic() < until:
         code = server.process.poll()
         if code is not None:
-            return read_failure(_tail(server.log)) or _unknown(server.log, code)
+            return read_failure(tail(server.log)) or _unknown(server.log, code)
         if _healthy(server.plan):
             return None
+        hang = watch.look()
+        if hang is not None:
+            return hang
         time.sleep(_POLL_S)
     raise ServerFailed(
-        f"vLLM was not ready within {timeout_s:g} s.\n  Give it more with --timeout-s; its log: {server.log}"
+        f"vLLM was not ready within {timeout_s:g} s. It said last: {watch.last_line.strip()[-300:]}\n"
+        f"  Give it more with --timeout-s; its log: {server.log}"
     )
 
 
-def _healthy(plan: ServingPlan) -> bool:
+def _healthy(plan: ServeCommand) -> bool:
     address = f"http://127.0.0.1:{plan.port}/health"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
@@ -180,17 +221,32 @@ def _healthy(plan: ServingPlan) -> bool:
         return False
 
 
+def _check_free(port: int) -> None:
+    """Raises UserError where something listens on the port: vLLM finds it out once it has loaded the model.
+
+    A server that has just lost its driver is given the time to end.
+    """
+    until = time.monotonic() + _FREED_S
+    while _listens(port):
+        if time.monotonic() >= until:
+            raise UserError(
+                f"port {port} is taken by another program",
+                remedy=f"End it (`lsof -i :{port}` names it), or choose another port with --port.",
+            )
+        time.sleep(_POLL_S)
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+        return True
+    return False
+
+
 def _unknown(log: Path, code: int) -> Failure:
-    lines = [line for line in _tail(log).splitlines() if line.strip()]
+    lines = [line for line in tail(log).splitlines() if line.strip()]
     errors = [line for line in lines if "Error" in line or "error:" in line]
     last = (errors or lines or ["it printed nothing"])[-1]
     return Failure("unknown", f"it ended with code {code}: {last.strip()[-300:]}", "See the log.")
-
-
-def _tail(log: Path) -> str:
-    with open(log, "rb", opener=regular) as file:
-        file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
-        return file.read().decode("utf-8", "replace")
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:
@@ -198,9 +254,15 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(process.pid, number)
 
 
-def _changed(old: ServingPlan, new: ServingPlan) -> str:
+def _further(failure: Failure, how: Start) -> dict[str, str]:
+    """The variables of the next try that are not set as they are wanted already."""
+    before = {**os.environ, **how.environment}
+    return {name: value for name, value in failure.environment.items() if before.get(name) != value}
+
+
+def _changed(old: ServeCommand, new: ServeCommand, further: dict[str, str]) -> str:
     before = {flag.name: flag.words for flag in old.flags}
     after = {flag.name: flag.words for flag in new.flags}
     changed = [shell_words(words) for name, words in after.items() if before.get(name) != words]
     removed = [f"no {name}" for name in before if name not in after]
-    return ", ".join([*changed, *removed])
+    return ", ".join([*changed, *removed, *(f"{name}={value}" for name, value in further.items())])

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import json
 import math
-import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from datakit.core.errors import UserError
 from datakit.core.qwen_models import QwenModel
-from datakit.core.scripts import flag_words
 from datakit.serving.general import general_length, images_of, largest_item
 from datakit.serving.requirements import Requirements
 from datakit.serving.rooms import rounded_room
+from datakit.serving.serve_command import (
+    Flag,
+    ServeCommand,
+    changed_flags,
+    length_and_port,
+    serve_parts,
+)
 from datakit.serving.settings import ServeSettings
 
 GPU_BLOCK, CPU_BLOCK = 16, 128
@@ -35,22 +40,6 @@ _SAMPLING_BYTES = 14
 _CPU_REQUESTS = 8
 _CPU_LEAST = 64 << 20
 _ROUND = 64
-
-
-@dataclass(frozen=True)
-class Flag:
-    """One flag of the command, with its reason."""
-
-    name: str
-    value: str | None
-    """None for a flag without value."""
-    why: str
-    further: tuple[str, ...] = ()
-    """More values of the same flag."""
-
-    @property
-    def words(self) -> list[str]:
-        return [*flag_words(self.name, self.value), *self.further]
 
 
 @dataclass(frozen=True)
@@ -91,36 +80,36 @@ class ServingPlan:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
+        return self.serve_command.url
+
+    @property
+    def serve_command(self) -> ServeCommand:
+        """What starts the server."""
+        return ServeCommand(
+            model=self.model,
+            name=self.name,
+            port=self.port,
+            flags=self.flags,
+            max_model_len=self.max_model_len,
+            longest_tokens=self.demand.longest_tokens,
+            images=self.demand.images,
+        )
 
     def command(self, program: str = "vllm") -> list[str]:
         """The words of the command."""
-        return [word for part in self.parts(program) for word in part]
+        return self.serve_command.command(program)
 
     def parts(self, program: str = "vllm") -> list[list[str]]:
         """The same, each flag with its values by itself."""
-        return [[*shlex.split(program), "serve", self.model], *(flag.words for flag in self.flags)]
+        return serve_parts(program, self.model, self.flags)
 
     def with_flags(
         self, changes: dict[str, str | None], why: str, *, dropped: tuple[str, ...] = ()
     ) -> ServingPlan:
         """The plan with other values for some flags, and without others."""
-        flags = [flag for flag in self.flags if flag.name not in dropped]
-        for name, value in changes.items():
-            new = Flag(name, value, why)
-            places = [at for at, flag in enumerate(flags) if flag.name == name]
-            if places:
-                flags[places[0]] = new
-            else:
-                flags.append(new)
-        length = changes.get("--max-model-len")
-        port = changes.get("--port")
-        return replace(
-            self,
-            flags=tuple(flags),
-            max_model_len=int(length) if length and length.isdigit() else self.max_model_len,
-            port=int(port) if port else self.port,
-        )
+        length, port = length_and_port(changes, self.max_model_len, self.port)
+        flags = changed_flags(self.flags, changes, why, dropped)
+        return replace(self, flags=flags, max_model_len=length, port=port)
 
 
 def longest_context(cache_bytes: int, bytes_per_token: float, block: int = GPU_BLOCK) -> int:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
 from pathlib import Path
 from typing import Any
 
-import orjson
 from pydantic import BaseModel
 
 from datakit.artifacts.names import EXPORT
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.regular_files import read_regular, read_regular_text
 from datakit.core.replacing import set_aside
-from datakit.core.scripts import shell_words
 from datakit.training import trainer
 from datakit.training.base_model import refuse_other_adapter
-from datakit.training.launch import Say, run_logged
+from datakit.training.logged_call import Say, run_logged
 from datakit.training.run_folder import RunFolder, has_weights, trained_before
+from datakit.training.run_lock import RunLock, held_run
 from datakit.training.safetensors import shapes
+from datakit.training.supervise import refuse_alive
 
 _PROCESSOR = ("preprocessor_config.json", "processor_config.json")
 _TEMPLATES = ("chat_template.jinja", "chat_template.json")
@@ -53,31 +54,42 @@ def export_call(run: RunFolder, python: str | None, *, only_shown: bool = False)
     """
     _refuse_quantised(run)
     program = trainer.find_trainer(python, must_exist=not only_shown)
-    return trainer.Call((str(program), "export", EXPORT), run.build.path)
+    return trainer.Call((str(program), "export", EXPORT, *run.export_words), run.data.path)
 
 
-def export(run: RunFolder, python: str | None, say: Say) -> Exported:
-    """Makes and checks the served model; one that stands already is only checked.
+def export(
+    run: RunFolder, python: str | None, say: Say, *, anew: bool = False, lock: RunLock | None = None
+) -> Exported:
+    """Makes and checks the served model; one that stands already is only checked, unless it is made `anew`.
 
     It is made beside its place and moved there when it is right, so that a half-written one is never served.
+    `lock` comes from who drives the run already. Raises UserError where another process drives it.
     """
-    if has_weights(run.served) and not problems(run.served, run):
+    if lock is not None:
+        return _export(run, python, say, anew=anew)
+    with held_run(run.folder, 0, run.command("export"), f"{run.command('handoff')} --status"):
+        return _export(run, python, say, anew=anew)
+
+
+def _export(run: RunFolder, python: str | None, say: Say, *, anew: bool) -> Exported:
+    refuse_alive(run, 0)
+    if not anew and has_weights(run.served) and not problems(run.served, run):
         say(f"The served model stands already: {run.served}")
         return _exported(run.served, already=True)
     call = export_call(run, python)
     if not has_weights(run.trained):
         raise UserError(
             _untrained(run),
-            remedy=f"Train first: {shell_words(['datakit', 'train', str(run.build.path)])}",
+            remedy=f"Train first: {run.command('train')}",
         )
     if run.method == "lora":
-        refuse_other_adapter(run.trained, run.build.path / str(run.export_keys["model_name_or_path"]))
+        refuse_other_adapter(run.trained, run.data.path / str(run.export_keys["model_name_or_path"]))
     began = time.monotonic()
     draft = run.served.with_name(f"{run.served.name}.part")
     _clear(draft, say)
     draft.mkdir(parents=True)
     (draft / MARK).touch()
-    words = (*call.words, f"export_dir={_relative(draft, run.build.path)}")
+    words = (*call.words, f"export_dir={os.path.relpath(draft, run.data.path)}")
     log = run_logged(trainer.Call(words, call.folder, {}), run.logs, "export", say)
     complete(draft, run, say)
     faults = problems(draft, run)
@@ -232,23 +244,17 @@ def _has_template(folder: Path) -> bool:
     if any((folder / name).is_file() for name in _TEMPLATES):
         return True
     try:
-        return bool(orjson.loads(read_regular(folder / "tokenizer_config.json")).get("chat_template"))
-    except (OSError, orjson.JSONDecodeError):
+        return bool(json.loads(read_regular(folder / "tokenizer_config.json")).get("chat_template"))
+    except (OSError, ValueError):
         return False
 
 
 def _config(folder: Path) -> dict[str, Any] | None:
     try:
-        config: dict[str, Any] = orjson.loads(read_regular(folder / "config.json"))
-    except (OSError, orjson.JSONDecodeError):
+        config: dict[str, Any] = json.loads(read_regular(folder / "config.json"))
+    except (OSError, ValueError):
         return None
     return config
-
-
-def _relative(path: Path, start: Path) -> str:
-    import os
-
-    return os.path.relpath(path, start)
 
 
 def _exported(folder: Path, *, already: bool = False) -> Exported:

@@ -5,7 +5,10 @@
 `FAKE_TRAINER` in the environment chooses what happens: "" trains to the end; "die:3" ends after step 3
 without a word, as a killed process; "oom" fails as a GPU without memory does; "sleep" never ends;
 "no_template" exports a model without its chat template; "renamed" exports a tensor under another name;
-"no_result" ends with 0 and leaves nothing.
+"no_result" ends with 0 and leaves nothing; "hold" stops after its first step until `release(folder)`, and
+"hold:die" fails then; "worker" has a worker in a session of its own hold in its place, as torchrun has;
+"stray" trains to the end and leaves a process behind; "slow_export" exports until it is ended;
+"full_disk" has no room for the second checkpoint.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import json
 import os
 import stat
 import struct
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -40,7 +44,14 @@ def calls(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def write_model(folder: Path, names: tuple[str, ...] = TENSORS, *, cut: int = 0) -> None:
+def release(folder: Path) -> None:
+    """Lets a training that holds go on."""
+    (folder / "go").touch()
+
+
+def write_model(
+    folder: Path, names: tuple[str, ...] = TENSORS, *, cut: int = 0, weights: bytes | None = None
+) -> None:
     """A model's folder with a real safetensors header; `cut` bytes are missing at the end."""
     folder.mkdir(parents=True, exist_ok=True)
     header = {
@@ -48,7 +59,7 @@ def write_model(folder: Path, names: tuple[str, ...] = TENSORS, *, cut: int = 0)
         for at, name in enumerate(names)
     }
     text = json.dumps(header).encode()
-    data = struct.pack("<Q", len(text)) + text + bytes(16 * len(names))
+    data = struct.pack("<Q", len(text)) + text + (weights or bytes(16 * len(names)))
     (folder / "model.safetensors").write_bytes(data[: len(data) - cut])
 
 
@@ -100,20 +111,42 @@ def _train(settings: dict[str, Any], how: str) -> int:
                 "remaining_time": "0:00:01",
             }
             log.write(json.dumps(entry) + "\n")
+        if how == "full_disk" and step == 2:
+            write_checkpoint(trained / f"checkpoint-{step}", whole=False)
+            Path("/dev/full").write_bytes(b"weights")
         write_checkpoint(trained / f"checkpoint-{step}")
         if how == f"die:{step}":
             os._exit(137)
-        while how == "sleep":
-            time.sleep(0.1)
+        while how == "sleep" or (how.startswith("hold") and not (_folder() / "go").exists()):
+            time.sleep(0.05)
+        if how == "hold:die":
+            print("ValueError: toy failure")
+            return 1
     write_model(trained)
     (trained / "train_results.json").write_text("{}")
     return 0
 
 
+def _folder() -> Path:
+    return Path(os.environ["FAKE_TRAINER_FOLDER"])
+
+
+def _start(how: str, *, waits: bool) -> int:
+    """A further process of the training, in a session of its own and without the descriptors of this one."""
+    words = [sys.executable, __file__, *sys.argv[1:]]
+    output = None if waits else subprocess.DEVNULL
+    process = subprocess.Popen(
+        words, env={**os.environ, "FAKE_TRAINER": how}, start_new_session=True, stdout=output
+    )
+    return process.wait() if waits else 0
+
+
 def _export(settings: dict[str, Any], how: str) -> int:
     target = Path(settings["export_dir"])
     names = (*TENSORS[:-1], "visual.merger.mlp.zero.weight") if how == "renamed" else TENSORS
-    write_model(target, names)
+    trained = Path(str(settings.get("adapter_name_or_path", settings["model_name_or_path"])))
+    weights = (trained / "model.safetensors").read_bytes()[-16 * len(TENSORS) :]
+    write_model(target, names, weights=weights)  # merged weights are those of the training
     base = Path(settings["model_name_or_path"])
     for name in ("config.json", "tokenizer.json", "preprocessor_config.json", "chat_template.jinja"):
         if (base / name).exists() and not (how == "no_template" and name.startswith("chat")):
@@ -125,9 +158,17 @@ def main() -> int:
     words, how = sys.argv[1:], os.environ.get("FAKE_TRAINER", "")
     names = ("FORCE_TORCHRUN", "NPROC_PER_NODE", "NNODES", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
     call = {"words": words, "env": {name: os.environ[name] for name in names if name in os.environ}}
-    with open(Path(os.environ["FAKE_TRAINER_FOLDER"]) / "calls.jsonl", "a") as log:
+    if how == "daemon":
+        time.sleep(300)
+    with open(_folder() / "calls.jsonl", "a") as log:
         log.write(json.dumps(call) + "\n")
-    print(f"fake trainer: {' '.join(words)}")
+    print(f"fake trainer: {' '.join(words)}", flush=True)
+    if how.startswith("worker"):
+        return _start(how.replace("worker", "hold"), waits=True)
+    if how == "stray":
+        _start("daemon", waits=False)
+    while how == "slow_export" and words[0] == "export":
+        time.sleep(0.05)
     settings = _settings(words)
     return _train(settings, how) if words[0] == "train" else _export(settings, how)
 

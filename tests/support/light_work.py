@@ -42,8 +42,9 @@ def work(folder: Path) -> dict[str, Any]:
         "asked": asyncio.run(asked(folder, task)),
         "scores": scores(folder, task),
         "stages": stages(folder),
-        "results": results(folder),
         "handoff": handoff(folder),
+        "results": results(folder),
+        "processes": processes(folder),
         "values": values(),
         "picture": picture(task),
     }
@@ -192,22 +193,6 @@ def stages(folder: Path) -> dict[str, Any]:
     }
 
 
-def results(folder: Path) -> list[Any]:
-    """What a run's archive holds, and the run that the answers of a served model belong to."""
-    from datakit.artifacts.packed import PackedData
-    from datakit.artifacts.results import write_results
-    from datakit.artifacts.run_ids import predictions_file, run_id
-
-    packed, runs = PackedData(folder / "build").packed, folder / "build-runs"
-    run = run_id(runs, "small", str(runs / "lora-1a2b3c" / "served"), "http://127.0.0.1:8000/v1")
-    answers = predictions_file(runs, "val", run)
-    answers.parent.mkdir(parents=True, exist_ok=True)
-    answers.write_text('{"id": "a", "predicted": "b"}\n', "utf-8")
-    archive = answers.with_name("results.tar")
-    written = write_results(archive, answers.parent, name=packed.name, content=packed.content)
-    return [written.name, written.content, written.run, written.model_dump()["files"]]
-
-
 def handoff(folder: Path) -> list[Any]:
     """The road gone twice: what ran, and what status.json and the records say."""
     import tempfile
@@ -271,6 +256,50 @@ def handoff(folder: Path) -> list[Any]:
         assert record is not None
         ran = [[passed.stage for passed in account.stages if passed.ran] for account in accounts]
         return [ran, accounts[1].figures, status.stage, status.state, record.inputs, record.outputs]
+
+
+def results(folder: Path) -> list[Any]:
+    """What a run's archive holds, and the run that the answers of a served model belong to."""
+    from datakit.artifacts.packed import PackedData
+    from datakit.artifacts.results import write_results
+    from datakit.artifacts.run_ids import predictions_file, run_id
+
+    packed, runs = PackedData(folder / "build").packed, folder / "build-runs"
+    run = run_id(runs, "small", str(runs / "lora-1a2b3c" / "served"), "http://127.0.0.1:8000/v1")
+    answers = predictions_file(runs, "val", run)
+    answers.parent.mkdir(parents=True, exist_ok=True)
+    answers.write_text('{"id": "a", "predicted": "b"}\n', "utf-8")
+    archive = answers.with_name("results.tar")
+    written = write_results(archive, answers.parent, name=packed.name, content=packed.content)
+    return [written.name, written.content, written.run, written.model_dump()["files"]]
+
+
+def processes(folder: Path) -> dict[str, Any]:
+    """What the trainer and the server of a bundle would be called with."""
+    from datakit.artifacts.packed import PackedData
+    from datakit.serving.failures import read_failure
+    from datakit.serving.launch import next_plan
+    from datakit.serving.serve_command import ServeCommand
+    from datakit.training.export import export_call
+    from datakit.training.launch import Place, train_call
+    from datakit.training.run_folder import RunFolder
+
+    data = PackedData(folder / "build")
+    run = RunFolder.packed(data, base="/models/other")
+    python, place = str(folder / "trainer" / "python"), Place(flags=("seed=3",))
+    trained = train_call(run, Place(python=python, flags=place.flags))
+    served = ServeCommand.of(data.packed.serving, "merged")  # type: ignore[arg-type]
+    failure = read_failure("ValueError: the estimated maximum model length is 16256.")
+    assert failure is not None
+    following = next_plan(served, failure)
+    assert following is not None
+    return {
+        "train": [trained.words[1:], str(trained.folder.name)],
+        "export": export_call(run, python).words[1:],
+        "deepspeed": run.deepspeed(),
+        "serve": [served.command(), following.command()],
+        "finished": run.finished(),
+    }
 
 
 def values() -> dict[str, Any]:
