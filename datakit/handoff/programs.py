@@ -1,0 +1,233 @@
+"""The trainer, the server and the GPUs of a machine, tried by their own commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from datakit.artifacts.needs import SERVER_VERSIONS, TRAINER_VERSION
+from datakit.core.scripts import shell_words
+from datakit.handoff.bundle_settings import BundleSettings
+from datakit.handoff.finding import FAULT, FINE, WARNING, Finding
+
+TRAINER = "llamafactory-cli"
+_GIB = 1 << 30
+_PATIENCE_S = 240
+"""vLLM 0.32 took 24 s on two busy cores to tell its version, most of it imports from a slow disk."""
+_PROBE = """
+import json
+from importlib.metadata import PackageNotFoundError, requires, version
+facts = {"versions": {}, "wrong": []}
+for name in ("llamafactory", "transformers", "datasets", "accelerate", "peft", "trl", "torch", "deepspeed"):
+    try:
+        facts["versions"][name] = version(name)
+    except PackageNotFoundError:
+        pass
+try:
+    from packaging.requirements import Requirement
+    for line in requires("llamafactory") or ():
+        wanted = Requirement(line)
+        here = facts["versions"].get(wanted.name)
+        if here and not (wanted.marker and not wanted.marker.evaluate({"extra": ""})):
+            if not wanted.specifier.contains(here, prereleases=True):
+                facts["wrong"].append(f"{wanted.name} is {here}, and LLaMA-Factory wants {wanted.specifier}")
+except (ImportError, PackageNotFoundError):
+    pass
+try:
+    import torch
+    facts["gpus"] = torch.cuda.device_count()
+except Exception as error:
+    facts["torch"] = f"{type(error).__name__}: {error}"
+print(json.dumps(facts))
+"""
+
+
+def trainer_program(settings: BundleSettings) -> str | None:
+    """llamafactory-cli as it was named, or as the PATH has it; None where there is none."""
+    given = settings.trainer or os.environ.get("DATAKIT_TRAINER", "")
+    if not given:
+        return _absolute(TRAINER)
+    place = Path(given).expanduser()
+    if place.is_dir():
+        return _absolute(str(place / "bin" / TRAINER))
+    if place.name.startswith("python"):
+        return _absolute(str(Path(shutil.which(given) or place).parent / TRAINER))
+    return _absolute(str(place))
+
+
+def server_program(settings: BundleSettings) -> str | None:
+    """vllm as it was named, or as the PATH has it; None where there is none."""
+    return _absolute(settings.vllm)
+
+
+def _absolute(program: str) -> str | None:
+    """Not resolved: torchrun and the Python of an environment lie beside the link that it has."""
+    place = shutil.which(program)
+    return os.path.abspath(place) if place is not None else None
+
+
+def examine_trainer(settings: BundleSettings) -> Iterator[Finding]:
+    """Whether LLaMA-Factory starts, is of a version that reads train.yaml, and has what it needs."""
+    if settings.base_url:
+        return
+    program = trainer_program(settings)
+    wanted = f'pip install "llamafactory=={TRAINER_VERSION}", in an environment of its own'
+    if program is None:
+        named = settings.trainer or os.environ.get("DATAKIT_TRAINER", "")
+        message = f"there is no {named}" if named else f"{TRAINER} is not on the PATH"
+        remedy = f"Install it ({wanted}), or name it: TRAINER=/environment/bin/{TRAINER}"
+        yield Finding("trainer", FAULT, message, remedy)
+        return
+    code, output = _run([program, "version"])
+    if code != 0:
+        remedy = f"Try it by itself: {shell_words([program, 'version'])}. Else install it anew: {wanted}"
+        yield Finding("trainer", FAULT, f"{program} does not start: {_last(output)}", remedy)
+        return
+    match = re.search(r"version[^0-9]{0,3}([0-9][\w.]*)", output)
+    version = match[1] if match else "unknown"
+    if version == TRAINER_VERSION:
+        yield Finding("trainer", FINE, f"LLaMA-Factory {version}, {program}")
+    else:
+        message = f"LLaMA-Factory {version}, {program}; train.yaml is written for {TRAINER_VERSION}"
+        yield Finding("trainer", WARNING, message, f"Where it refuses a setting: {wanted}")
+    yield from _packages_of_trainer(settings, program)
+
+
+def _packages_of_trainer(settings: BundleSettings, program: str) -> Iterator[Finding]:
+    facts = _facts(python_of(program))
+    versions = facts.get("versions", {})
+    if wrong := facts.get("wrong"):
+        skipped = os.environ.get("DISABLE_VERSION_CHECK", "").lower() in ("1", "true", "yes")
+        remedy = "Install LLaMA-Factory anew, or switch its own check off: DISABLE_VERSION_CHECK=1"
+        yield Finding("trainer's packages", WARNING if skipped else FAULT, "; ".join(wrong), remedy)
+    if settings.needs.deepspeed and versions and "deepspeed" not in versions:
+        remedy = f"{shell_words([str(python_of(program)), '-m', 'pip', 'install', 'deepspeed'])}"
+        yield Finding("trainer's packages", FAULT, "the training wants DeepSpeed, which is not there", remedy)
+    gpus = facts.get("gpus")
+    if isinstance(gpus, int) and not settings.cpu and gpus < settings.gpus:
+        message = f"its torch {versions.get('torch', '')} sees {gpus} GPUs, the training wants {settings.gpus}"
+        remedy = "Is it a torch for CPUs, or for a newer driver? nvidia-smi shows the driver's CUDA version."
+        yield Finding("trainer's torch", FAULT, message, remedy)
+
+
+def python_of(program: str) -> Path | None:
+    """The Python that a command of an environment starts with: by its first line, else the one beside it."""
+    with open(program, "rb") as file:
+        line = file.readline(4096).decode("utf-8", "replace")
+    word = line.removeprefix("#!").strip().split(" ")[0] if line.startswith("#!") else ""
+    for place in (Path(word), Path(program).parent / "python", Path(program).parent / "python3"):
+        if place.name.startswith("python") and os.access(place, os.X_OK):
+            return place
+    return None
+
+
+def _facts(python: Path | None) -> dict[str, Any]:
+    """What the trainer's Python knows of its packages; empty where it cannot be asked."""
+    if python is None:
+        return {}
+    code, output = _run([str(python), "-c", _PROBE])
+    lines = [line for line in output.splitlines() if line.startswith("{")]
+    if code != 0 or not lines:
+        return {}
+    facts: dict[str, Any] = json.loads(lines[-1])
+    return facts
+
+
+def examine_server(settings: BundleSettings) -> Iterator[Finding]:
+    """Whether vLLM starts; one that answers elsewhere is asked instead."""
+    if settings.base_url:
+        return
+    program = server_program(settings)
+    wanted = f"pip install vllm=={SERVER_VERSIONS[0]}, in an environment of its own"
+    if program is None:
+        remedy = f"Install it ({wanted}), or name it: VLLM=/environment/bin/vllm"
+        yield Finding("server", FAULT, f"there is no program {settings.vllm}", remedy)
+        return
+    code, output = _run([program, "--version"])
+    if code != 0:
+        remedy = f"Try it by itself: {shell_words([program, '--version'])}. Else install it anew: {wanted}"
+        yield Finding("server", FAULT, f"{program} does not start: {_last(output)}", remedy)
+        return
+    versions = re.findall(r"\b\d+\.\d+[\w.+]*", output)
+    version = versions[-1] if versions else "of an unknown version"
+    yield Finding("server", FINE, f"vLLM {version}, {program} (proven: {', '.join(SERVER_VERSIONS)})")
+
+
+def examine_gpus(settings: BundleSettings) -> Iterator[Finding]:
+    """GPUs that nvidia-smi lists, and whether the training's states and steps fit into what is free."""
+    needs, wanted = settings.needs, settings.gpus
+    if settings.cpu:
+        yield Finding("GPUs", FINE, "not looked at (CPU=1)")
+        return
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        remedy = "Is there a GPU, with its driver? In a container: docker run --gpus all. A tiny model trains without: CPU=1"
+        yield Finding("GPUs", FAULT, "nvidia-smi is not here", remedy)
+        return
+    query = "--query-gpu=index,name,memory.total,memory.free"
+    code, output = _run([program, query, "--format=csv,noheader,nounits"])
+    cards = [card for line in output.splitlines() if (card := _card(line))] if code == 0 else []
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        numbers = {word.strip() for word in chosen.split(",")}
+        if all(number.isdigit() for number in numbers):
+            cards = [card for card in cards if card[0] in numbers]
+    shown = ", ".join(f"{name} ({free / _GIB:.1f} of {total / _GIB:.1f} GiB free)" for _, name, total, free in cards)
+    if len(cards) < max(wanted, 1):
+        listed = f"nvidia-smi lists {len(cards)}" if code == 0 else f"nvidia-smi fails: {_last(output)}"
+        visible = f" (CUDA_VISIBLE_DEVICES is {chosen})" if chosen is not None else ""
+        remedy = f"GPUS={len(cards)} trains on those that are there, in more time." if cards else (
+            "Is the driver loaded? A tiny model trains without a GPU: CPU=1"
+        )
+        yield Finding("GPUs", FAULT, f"the training wants {wanted} GPUs on this node, {listed}{visible}", remedy)
+        return
+    small = [card for card in cards[:wanted] if needs.gpu_bytes > card[2]]
+    busy = [card for card in cards[:wanted] if card not in small and needs.gpu_bytes > card[3]]
+    if small:
+        message = f"the training needs {needs.gpu_bytes / _GIB:.1f} GiB of each GPU by an estimate; here: {shown}"
+        remedy = "Try it all the same, or take larger GPUs, or a build with more offloading (`train.deepspeed`)."
+        yield Finding("GPUs", WARNING, message, remedy)
+    elif busy:
+        message = f"{busy[0][1]} {busy[0][0]} has {busy[0][3] / _GIB:.1f} GiB free, the training needs "
+        message += f"{needs.gpu_bytes / _GIB:.1f} GiB by an estimate"
+        remedy = "End what holds its memory (nvidia-smi lists the processes), or choose others: CUDA_VISIBLE_DEVICES=1"
+        yield Finding("GPUs", FAULT, message, remedy)
+    else:
+        yield Finding("GPUs", FINE, shown)
+
+
+def _card(line: str) -> tuple[str, str, int, int] | None:
+    """Number, name, bytes in all and bytes free, of a line of nvidia-smi."""
+    parts = [part.strip() for part in line.split(",")]
+    if len(parts) < 4 or not (parts[-1].isdigit() and parts[-2].isdigit()):
+        return None
+    return parts[0], ", ".join(parts[1:-2]), int(parts[-2]) << 20, int(parts[-1]) << 20
+
+
+def _run(command: Sequence[str]) -> tuple[int, str]:
+    """Exit code and output of a command that is given its time."""
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_PATIENCE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return 124, f"it said nothing for {_PATIENCE_S} s"
+    except OSError as error:
+        return 126, str(error)
+    return done.returncode, done.stdout.decode("utf-8", "replace")
+
+
+def _last(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return lines[-1][-300:] if lines else "it printed nothing"
