@@ -225,6 +225,12 @@ def test_stages_take_records_and_rooms_out_of_what_is_packed(here: dict[str, Any
     assert labels == {item.id: item.label for item in split_items(made, "val")}
 
 
+def test_results_of_a_run_are_packed_for_home(here: dict[str, Any], made: BuildFolder) -> None:
+    name, content, run, files = here["results"]
+    assert (name, content, run) == (made.report.name, made.manifest.content, "lora-1a2b3c")
+    assert list(files) == ["predictions_val_lora-1a2b3c.jsonl"]
+
+
 def test_labels_numbers_and_texts_are_scored(here: dict[str, Any]) -> None:
     found = here["values"]
     assert found["number"]["problems"] == {"not_a_number": 1}

@@ -35,6 +35,8 @@ MODULES = (
     "datakit.artifacts.names",
     "datakit.artifacts.packed",
     "datakit.artifacts.predictions",
+    "datakit.artifacts.results",
+    "datakit.artifacts.run_ids",
     "datakit.bundling",
     "datakit.bundling.stages",
     "datakit.core",

@@ -43,6 +43,7 @@ def work(folder: Path) -> dict[str, Any]:
         "scores": scores(folder, task),
         "stages": stages(folder),
         "handoff": handoff(folder),
+        "results": results(folder),
         "values": values(),
         "picture": picture(task),
     }
@@ -252,6 +253,22 @@ def handoff(folder: Path) -> list[Any]:
         assert record is not None
         ran = [[passed.stage for passed in account.stages if passed.ran] for account in accounts]
         return [ran, accounts[1].figures, status.stage, status.state, record.inputs, record.outputs]
+
+
+def results(folder: Path) -> list[Any]:
+    """What a run's archive holds, and the run that the answers of a served model belong to."""
+    from datakit.artifacts.packed import PackedData
+    from datakit.artifacts.results import write_results
+    from datakit.artifacts.run_ids import predictions_file, run_id
+
+    packed, runs = PackedData(folder / "build").packed, folder / "build-runs"
+    run = run_id(runs, "small", str(runs / "lora-1a2b3c" / "served"), "http://127.0.0.1:8000/v1")
+    answers = predictions_file(runs, "val", run)
+    answers.parent.mkdir(parents=True, exist_ok=True)
+    answers.write_text('{"id": "a", "predicted": "b"}\n', "utf-8")
+    archive = answers.with_name("results.tar")
+    written = write_results(archive, answers.parent, name=packed.name, content=packed.content)
+    return [written.name, written.content, written.run, written.model_dump()["files"]]
 
 
 def values() -> dict[str, Any]:

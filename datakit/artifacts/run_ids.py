@@ -1,0 +1,56 @@
+"""Which run answers came from: an id that names its folder and stands in the names of its files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from datakit.artifacts import names
+
+RUNS = "-runs"
+"""`<build>-runs` lies beside the build and holds a folder for each run."""
+_UNSAFE = re.compile(r"[^\w.+-]+")
+_MOST_BYTES = 80
+"""Of one part of a file's name; file systems take 255 for the whole."""
+
+
+def run_id(runs: Path, name: str, root: str, address: str) -> str:
+    """The id of the run whose weights a server serves, as far as it can be told.
+
+    `runs` is the build's folder of runs. Weights that lie in a run there have its folder's name, such as
+    `lora-1a2b3c`. Others have the served name and a short digest of where they come from (`root`), or of the
+    server's address where it does not say.
+    """
+    place, home = Path(os.path.realpath(root)), Path(os.path.realpath(runs))
+    if os.path.isabs(root) and place.is_relative_to(home) and place != home:
+        return place.relative_to(home).parts[0]
+    source = root if root and root != name else address.rstrip("/")
+    return f"{safe(name.rpartition('/')[2])}-{hashlib.sha256(source.encode()).hexdigest()[:6]}"
+
+
+def safe(text: str) -> str:
+    """A text as a part of a file's name: no separators, at most 80 bytes, never empty or hidden."""
+    part = _UNSAFE.sub("-", text).strip("-.") or "answers"
+    if len(part.encode()) <= _MOST_BYTES:
+        return part
+    digest = hashlib.sha256(text.encode()).hexdigest()[:6]
+    return f"{part.encode()[: _MOST_BYTES - 7].decode('utf-8', 'ignore')}-{digest}"
+
+
+def predictions_name(source: str, run: str) -> str:
+    """`predictions_<source>_<run>.jsonl`: `source` is a split, or the name of a folder or file."""
+    stem, _, suffix = names.PREDICTIONS.rpartition(".")
+    return f"{stem}_{safe(source)}_{run}.{suffix}"
+
+
+def predictions_file(runs: Path, source: str, run: str) -> Path:
+    """Where the answers of a run to a source are written when no other place is named."""
+    return runs / run / predictions_name(source, run)
+
+
+def run_of(path: str) -> str:
+    """The run of a file of answers by its place (`<build>-runs/<run>/…`); "" where it lies in none."""
+    folder = Path(path).parent
+    return folder.name if folder.parent.name.endswith(RUNS) and folder.parent.name != RUNS else ""
