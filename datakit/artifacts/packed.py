@@ -8,6 +8,7 @@ from typing import Any
 from datakit.artifacts import names
 from datakit.artifacts.data_set import DataSet
 from datakit.artifacts.document import Document
+from datakit.artifacts.needs import Needs
 from datakit.core.json_bytes import json_bytes
 from datakit.core.labels import LabelSet
 from datakit.core.regular_files import read_regular
@@ -33,6 +34,8 @@ class Packed(Document):
     """Columns that hold a truth; `label` is one of them."""
     records: list[list[Any]]
     """Split, id and `columns` of the records of the task itself, in the build's order."""
+    needs: Needs = Needs()
+    """What a machine must have for it; nothing is known of bundles from before."""
 
     def to_line(self) -> bytes:
         """The file's content, on one line: it has as many entries as the build has records."""

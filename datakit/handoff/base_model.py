@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from datakit.handoff.finding import FAULT, FINE, WARNING, Finding
 
 _HUB = "https://huggingface.co"
 _PATIENCE_S = 15.0
+_YES = ("1", "TRUE", "ON", "YES")
 _WEIGHTS = ("*.safetensors", "*.bin")
 _PROCESSOR = ("preprocessor_config.json", "processor_config.json")
 _TOKENIZER = ("tokenizer.json", "vocab.json")
@@ -28,15 +28,15 @@ def examine_base(settings: BundleSettings) -> Iterator[Finding]:
     if settings.base_url:
         return
     model = settings.model
-    if model.startswith(("/", ".", "~")) or Path(model).is_dir():
+    if not is_at_hub(model):
         yield from _examine_folder(Path(model).expanduser(), settings)
         return
-    cached = _cached(model)
-    if cached is not None:
-        yield from _family(_config(cached), f"{model}, in the cache {cached}", settings)
-    elif os.environ.get("USE_MODELSCOPE_HUB", "") in ("1", "true") or os.environ.get("USE_OPENMIND_HUB"):
+    copy = cached(model)
+    if copy is not None:
+        yield from _family(_config(copy), f"{model}, in the cache {copy}", settings)
+    elif any(os.environ.get(name, "").upper() in _YES for name in ("USE_MODELSCOPE_HUB", "USE_OPENMIND_HUB")):
         yield Finding("base model", WARNING, f"{model} comes from another hub, which was not asked")
-    elif any(os.environ.get(name, "") in ("1", "true", "ON", "YES") for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")):
+    elif any(os.environ.get(name, "").upper() in _YES for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")):
         message = f"{model} is not in the cache, and HF_HUB_OFFLINE keeps it from being downloaded"
         yield Finding("base model", FAULT, message, _FOLDER)
     else:
@@ -89,15 +89,11 @@ def _family(config: dict[str, Any] | None, place: str, settings: BundleSettings)
         yield Finding("base model", FINE, place)
 
 
-def _cached(model: str) -> Path | None:
+def cached(model: str) -> Path | None:
     """The newest copy of a model in the hub's cache; None where there is none with its weights."""
-    home = os.environ.get("HF_HOME") or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "huggingface"
-    )
-    cache = Path(os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub"))
     copies = [
         path
-        for path in cache.glob(f"models--{model.replace('/', '--')}/snapshots/*")
+        for path in hub_cache().glob(f"models--{model.replace('/', '--')}/snapshots/*")
         if (path / "config.json").is_file() and any(path.glob("*.safetensors")) and not _shards(path)
     ]
     return max(copies, key=lambda path: path.stat().st_mtime, default=None)
@@ -134,10 +130,13 @@ def _config(folder: Path) -> dict[str, Any] | None:
     return config if isinstance(config, dict) else None
 
 
-def cache_disk() -> Path:
-    """Where a download of the base model would go."""
-    home = os.environ.get("HF_HUB_CACHE") or os.environ.get("HF_HOME") or os.path.expanduser("~/.cache")
-    place = Path(home).expanduser().absolute()
-    while not place.exists():
-        place = place.parent
-    return place
+def hub_cache() -> Path:
+    """Where the hub's client keeps what it downloads."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = os.environ.get("HF_HOME") or os.path.join(base, "huggingface")
+    return Path(os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub")).expanduser().absolute()
+
+
+def is_at_hub(model: str) -> bool:
+    """Whether a model is named, and no folder."""
+    return not model.startswith(("/", ".", "~")) and not Path(model).is_dir()

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from datakit.handoff.finding import FAULT, FINE, WARNING, Finding
 
 TRAINER = "llamafactory-cli"
 _GIB = 1 << 30
+_WITHOUT = "A tiny model trains without a GPU: CPU=1"
 _PATIENCE_S = 240
 """vLLM 0.32 took 24 s on two busy cores to tell its version, most of it imports from a slow disk."""
 _PROBE = """
@@ -73,30 +75,37 @@ def _absolute(program: str) -> str | None:
 
 
 def examine_trainer(settings: BundleSettings) -> Iterator[Finding]:
-    """Whether LLaMA-Factory starts, is of a version that reads train.yaml, and has what it needs."""
+    """Whether LLaMA-Factory starts, is of the version that train.yaml is for, and has what it needs."""
     if settings.base_url:
         return
     program = trainer_program(settings)
     wanted = f'pip install "llamafactory=={TRAINER_VERSION}", in an environment of its own'
     if program is None:
-        named = settings.trainer or os.environ.get("DATAKIT_TRAINER", "")
-        message = f"there is no {named}" if named else f"{TRAINER} is not on the PATH"
+        given = settings.trainer or os.environ.get("DATAKIT_TRAINER", "")
+        message = f"there is no {given}" if given else f"{TRAINER} is not on the PATH"
         remedy = f"Install it ({wanted}), or name it: TRAINER=/environment/bin/{TRAINER}"
         yield Finding("trainer", FAULT, message, remedy)
         return
     code, output = _run([program, "version"])
     if code != 0:
-        remedy = f"Try it by itself: {shell_words([program, 'version'])}. Else install it anew: {wanted}"
-        yield Finding("trainer", FAULT, f"{program} does not start: {_last(output)}", remedy)
+        yield Finding("trainer", FAULT, *_does_not_start([program, "version"], output, wanted))
         return
     match = re.search(r"version[^0-9]{0,3}([0-9][\w.]*)", output)
-    version = match[1] if match else "unknown"
+    version = match[1] if match else "of an unknown version"
+    message = f"LLaMA-Factory {version}, {program}"
     if version == TRAINER_VERSION:
-        yield Finding("trainer", FINE, f"LLaMA-Factory {version}, {program}")
+        yield Finding("trainer", FINE, message)
     else:
-        message = f"LLaMA-Factory {version}, {program}; train.yaml is written for {TRAINER_VERSION}"
+        message += f"; train.yaml is written for {TRAINER_VERSION}"
         yield Finding("trainer", WARNING, message, f"Where it refuses a setting: {wanted}")
     yield from _packages_of_trainer(settings, program)
+
+
+def _does_not_start(command: Sequence[str], output: str, wanted: str) -> tuple[str, str]:
+    return (
+        f"{command[0]} does not start: {_last(output)}",
+        f"Try it by itself: {shell_words(command)}. Else install it anew: {wanted}",
+    )
 
 
 def _packages_of_trainer(settings: BundleSettings, program: str) -> Iterator[Finding]:
@@ -111,7 +120,9 @@ def _packages_of_trainer(settings: BundleSettings, program: str) -> Iterator[Fin
         yield Finding("trainer's packages", FAULT, "the training wants DeepSpeed, which is not there", remedy)
     gpus = facts.get("gpus")
     if isinstance(gpus, int) and not settings.cpu and gpus < settings.gpus:
-        message = f"its torch {versions.get('torch', '')} sees {gpus} GPUs, the training wants {settings.gpus}"
+        message = (
+            f"its torch {versions.get('torch', '')} sees {gpus} GPUs, the training wants {settings.gpus}"
+        )
         remedy = "Is it a torch for CPUs, or for a newer driver? nvidia-smi shows the driver's CUDA version."
         yield Finding("trainer's torch", FAULT, message, remedy)
 
@@ -151,63 +162,89 @@ def examine_server(settings: BundleSettings) -> Iterator[Finding]:
         return
     code, output = _run([program, "--version"])
     if code != 0:
-        remedy = f"Try it by itself: {shell_words([program, '--version'])}. Else install it anew: {wanted}"
-        yield Finding("server", FAULT, f"{program} does not start: {_last(output)}", remedy)
+        yield Finding("server", FAULT, *_does_not_start([program, "--version"], output, wanted))
         return
     versions = re.findall(r"\b\d+\.\d+[\w.+]*", output)
     version = versions[-1] if versions else "of an unknown version"
     yield Finding("server", FINE, f"vLLM {version}, {program} (proven: {', '.join(SERVER_VERSIONS)})")
 
 
+@dataclass(frozen=True)
+class Card:
+    """A GPU as nvidia-smi lists it."""
+
+    number: str
+    name: str
+    total: int
+    """Bytes."""
+    free: int
+
+    @property
+    def shown(self) -> str:
+        return f"{self.name} ({self.free / _GIB:.1f} of {self.total / _GIB:.1f} GiB free)"
+
+
 def examine_gpus(settings: BundleSettings) -> Iterator[Finding]:
-    """GPUs that nvidia-smi lists, and whether the training's states and steps fit into what is free."""
-    needs, wanted = settings.needs, settings.gpus
+    """GPUs that nvidia-smi lists, and whether what the training needs fits into what is free."""
+    if settings.base_url:
+        return
     if settings.cpu:
         yield Finding("GPUs", FINE, "not looked at (CPU=1)")
         return
     program = shutil.which("nvidia-smi")
     if program is None:
-        remedy = "Is there a GPU, with its driver? In a container: docker run --gpus all. A tiny model trains without: CPU=1"
-        yield Finding("GPUs", FAULT, "nvidia-smi is not here", remedy)
+        remedy = "Is there a GPU, with its driver? In a container: docker run --gpus all. "
+        yield Finding("GPUs", FAULT, "nvidia-smi is not here", f"{remedy}{_WITHOUT}")
         return
     query = "--query-gpu=index,name,memory.total,memory.free"
     code, output = _run([program, query, "--format=csv,noheader,nounits"])
-    cards = [card for line in output.splitlines() if (card := _card(line))] if code == 0 else []
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        numbers = {word.strip() for word in chosen.split(",")}
-        if all(number.isdigit() for number in numbers):
-            cards = [card for card in cards if card[0] in numbers]
-    shown = ", ".join(f"{name} ({free / _GIB:.1f} of {total / _GIB:.1f} GiB free)" for _, name, total, free in cards)
-    if len(cards) < max(wanted, 1):
-        listed = f"nvidia-smi lists {len(cards)}" if code == 0 else f"nvidia-smi fails: {_last(output)}"
-        visible = f" (CUDA_VISIBLE_DEVICES is {chosen})" if chosen is not None else ""
-        remedy = f"GPUS={len(cards)} trains on those that are there, in more time." if cards else (
-            "Is the driver loaded? A tiny model trains without a GPU: CPU=1"
-        )
-        yield Finding("GPUs", FAULT, f"the training wants {wanted} GPUs on this node, {listed}{visible}", remedy)
-        return
-    small = [card for card in cards[:wanted] if needs.gpu_bytes > card[2]]
-    busy = [card for card in cards[:wanted] if card not in small and needs.gpu_bytes > card[3]]
-    if small:
-        message = f"the training needs {needs.gpu_bytes / _GIB:.1f} GiB of each GPU by an estimate; here: {shown}"
-        remedy = "Try it all the same, or take larger GPUs, or a build with more offloading (`train.deepspeed`)."
-        yield Finding("GPUs", WARNING, message, remedy)
-    elif busy:
-        message = f"{busy[0][1]} {busy[0][0]} has {busy[0][3] / _GIB:.1f} GiB free, the training needs "
-        message += f"{needs.gpu_bytes / _GIB:.1f} GiB by an estimate"
-        remedy = "End what holds its memory (nvidia-smi lists the processes), or choose others: CUDA_VISIBLE_DEVICES=1"
+    if code != 0:
+        message, remedy = f"nvidia-smi fails: {_last(output)}", f"Is the driver loaded? {_WITHOUT}"
         yield Finding("GPUs", FAULT, message, remedy)
-    else:
-        yield Finding("GPUs", FINE, shown)
+        return
+    yield _judged(_chosen(output), settings)
 
 
-def _card(line: str) -> tuple[str, str, int, int] | None:
-    """Number, name, bytes in all and bytes free, of a line of nvidia-smi."""
+def _chosen(output: str) -> list[Card]:
+    """The cards that nvidia-smi lists, without those that CUDA_VISIBLE_DEVICES hides by its numbers."""
+    cards = [card for line in output.splitlines() if (card := _card(line))]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    numbers = [word.strip() for word in visible.split(",")] if visible is not None else []
+    if visible is None or not all(number.isdigit() or not number for number in numbers):
+        return cards
+    return [card for card in cards if card.number in numbers]
+
+
+def _judged(cards: list[Card], settings: BundleSettings) -> Finding:
+    wanted, needed = max(1, settings.gpus), settings.needs.gpu_bytes
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if len(cards) < wanted:
+        seen = f" (CUDA_VISIBLE_DEVICES is {visible!r})" if visible is not None else ""
+        message = f"the training wants {wanted} GPUs on this node, there are {len(cards)}{seen}"
+        fewer = (
+            f"GPUS={len(cards)} trains on those that are there, with fewer rows a step."
+            if cards
+            else _WITHOUT
+        )
+        return Finding("GPUs", FAULT, message, fewer)
+    shown = ", ".join(card.shown for card in cards)
+    small = [card for card in cards[:wanted] if needed > card.total]
+    busy = [card for card in cards[:wanted] if needed > card.free]
+    needs = f"the training needs {needed / _GIB:.1f} GiB of each GPU by an estimate"
+    if small:
+        remedy = "Try it all the same, or take larger GPUs, or a build that keeps more in host memory."
+        return Finding("GPUs", WARNING, f"{needs}; here: {shown}", remedy)
+    if busy:
+        remedy = "End what holds the memory (nvidia-smi lists it), or choose others: CUDA_VISIBLE_DEVICES=1"
+        return Finding("GPUs", FAULT, f"{needs}; GPU {busy[0].number} is {busy[0].shown}", remedy)
+    return Finding("GPUs", FINE, shown)
+
+
+def _card(line: str) -> Card | None:
     parts = [part.strip() for part in line.split(",")]
     if len(parts) < 4 or not (parts[-1].isdigit() and parts[-2].isdigit()):
         return None
-    return parts[0], ", ".join(parts[1:-2]), int(parts[-2]) << 20, int(parts[-1]) << 20
+    return Card(parts[0], ", ".join(parts[1:-2]), int(parts[-2]) << 20, int(parts[-1]) << 20)
 
 
 def _run(command: Sequence[str]) -> tuple[int, str]:
