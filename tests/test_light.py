@@ -25,8 +25,10 @@ from datakit.library import build
 from datakit.render.chat import ANSWERS
 from datakit.serving.records import split_items
 from datakit.serving.requirements import answer_room, longest_prompt
+from datakit.training.run_folder import RunFolder
 from tests.support import light_work
 from tests.support.evaluated_builds import write_answers
+from tests.support.fake_trainer import install
 from tests.support.light_python import bare_python_3_10
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,6 +43,7 @@ steps:
       answer: ecom/reason_then_label.j2
       shrink: [ocr_text, description]
 emit: [llamafactory]
+train: {model: Qwen/Qwen2.5-VL-3B-Instruct, method: lora, deepspeed: z2}
 """
 TEXTS = (
     "退款页面",
@@ -98,6 +101,7 @@ def folder(made: BuildFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "build" / "labels.json").write_bytes(made.labels.to_json())
     (place / "build" / "packed.json").write_bytes(packed_of(made).to_line())
     (place / "task.json").write_text(json.dumps(task_of(made, place)), "utf-8")
+    install(place / "trainer")
     shutil.copyfile(light_work.__file__, place / "light_work.py")
     return place
 
@@ -229,6 +233,18 @@ def test_results_of_a_run_are_packed_for_home(here: dict[str, Any], made: BuildF
     name, content, run, files = here["results"]
     assert (name, content, run) == (made.report.name, made.manifest.content, "lora-1a2b3c")
     assert list(files) == ["predictions_val_lora-1a2b3c.jsonl"]
+
+
+def test_trainer_and_server_are_called_by_what_is_packed(here: dict[str, Any], made: BuildFolder) -> None:
+    work = here["processes"]
+    base = "model_name_or_path=/models/other"
+    assert work["train"] == [["train", "train.yaml", base, "seed=3"], "build"]
+    assert work["export"] == ["export", "export.yaml", base]
+    assert work["deepspeed"] == RunFolder.of(made.path).deepspeed()
+    assert work["deepspeed"]["zero_optimization"]["stage"] == 2
+    pixels = "--mm-processor-kwargs"
+    assert pixels in work["serve"][0]
+    assert work["serve"][1][work["serve"][1].index("--max-model-len") + 1] == "16256"
 
 
 def test_labels_numbers_and_texts_are_scored(here: dict[str, Any]) -> None:

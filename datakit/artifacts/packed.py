@@ -9,6 +9,7 @@ from datakit.artifacts import names
 from datakit.artifacts.data_set import DataSet
 from datakit.artifacts.document import Document
 from datakit.artifacts.needs import Needs
+from datakit.artifacts.serving import Serving
 from datakit.core.json_bytes import json_bytes
 from datakit.core.labels import LabelSet
 from datakit.core.regular_files import read_regular
@@ -36,6 +37,17 @@ class Packed(Document):
     """Split, id and `columns` of the records of the task itself, in the build's order."""
     needs: Needs = Needs()
     """What a machine must have for it; nothing is known of bundles from before."""
+    training: dict[str, Any] | None = None
+    """LLaMA-Factory's keys in train.yaml, for machines without YAML; None where an older datakit packed."""
+    export: dict[str, Any] | None = None
+    """Those in export.yaml."""
+    deepspeed: dict[str, Any] | None = None
+    """The DeepSpeed configuration of the training; None without one."""
+    gpus: int = 1
+    """Of all nodes, as the steps were reckoned with."""
+    nodes: int = 1
+    serving: Serving | None = None
+    """How the model is served; the build's plan, or the least that its data ask for."""
 
     def to_line(self) -> bytes:
         """The file's content, on one line: it has as many entries as the build has records."""

@@ -11,6 +11,8 @@ need (YAML, tokens) they import where that work starts.
     answer       AnswerFormat.from_json(answer.json).parse(text, labels); Asked.prediction adds the confidence
     reward       AnswerContract.of(form).reward(text, truth): format and accuracy, for reinforcement learning
     score        score(PackedSource(PackedData(folder)), paths, Options()), as `datakit evaluate` does
+    training     train(RunFolder.packed(PackedData(folder)), Place(), say, check_machine=...), and export
+    server       running(ServeCommand.of(packed.serving, model), log)
     stages       predict and evaluate as a bundle's predict.py and evaluate.py call them
     handoff      Handoff(road).go(): every stage with its reason, its record, and status.json
 """
@@ -38,6 +40,7 @@ MODULES = (
     "datakit.artifacts.predictions",
     "datakit.artifacts.results",
     "datakit.artifacts.run_ids",
+    "datakit.artifacts.serving",
     "datakit.bundling",
     "datakit.bundling.stages",
     "datakit.core",
@@ -53,6 +56,7 @@ MODULES = (
     "datakit.core.guided",
     "datakit.core.image",
     "datakit.core.image_memory",
+    "datakit.core.interrupts",
     "datakit.core.json_bytes",
     "datakit.core.labels",
     "datakit.core.outcome",
@@ -129,9 +133,18 @@ MODULES = (
     "datakit.serving.asking",
     "datakit.serving.confidence",
     "datakit.serving.endpoint",
+    "datakit.serving.failures",
     "datakit.serving.images",
     "datakit.serving.items",
+    "datakit.serving.launch",
     "datakit.serving.predict",
+    "datakit.serving.serve_command",
+    "datakit.training",
+    "datakit.training.export",
+    "datakit.training.launch",
+    "datakit.training.run_folder",
+    "datakit.training.safetensors",
+    "datakit.training.trainer",
 )
 """Closed under import: each imports of datakit only what stands here (a package stands for its __init__)."""
 

@@ -6,10 +6,12 @@ from contextlib import suppress
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.packed import Packed
+from datakit.bundling.serving import serving_of
 from datakit.core.answer import LABEL
 from datakit.core.errors import UserError
 from datakit.evaluation.from_build import BuildSource
 from datakit.serving.requirements import NEED, longest_prompt, trained_room, trainer_limits
+from datakit.training.run_folder import RunFolder
 
 
 def packed_of(build: BuildFolder) -> Packed:
@@ -19,6 +21,7 @@ def packed_of(build: BuildFolder) -> Packed:
     with suppress(UserError):  # answers of a kind that is not scored can still be had
         target = source.target()
         columns |= dict.fromkeys(name for name in (target.column, target.references) if name)
+    run = RunFolder.of(build.path) if build.training_file is not None else None
     present = [name for name in columns if name in build.columns]
     return Packed(
         name=source.name,
@@ -31,4 +34,10 @@ def packed_of(build: BuildFolder) -> Packed:
         prompt_tokens=longest_prompt(build),
         columns=present,
         records=[list(row) for row in source.records(*present)],
+        training=run.keys if run is not None else None,
+        export=run.export_keys if run is not None else None,
+        deepspeed=run.deepspeed() if run is not None else None,
+        gpus=run.gpus if run is not None else 1,
+        nodes=run.nodes if run is not None else 1,
+        serving=serving_of(run, source.name) if run is not None else build.serving,
     )

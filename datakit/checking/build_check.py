@@ -33,7 +33,7 @@ def check_build(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[
     groups = list(result.findings.groups())
     errors = [group for group in groups if group.severity == "error"]
     if errors:
-        lines = "\n".join(line for group in errors for line in _lines(group))
+        lines = "\n".join(line for group in errors for line in group_lines(group))
         raise BuildFailed(
             f"the check found {result.errors:,} errors: LLaMA-Factory would drop records or stop.\n{lines}\n"
             "  Mend them in the recipe, or build all the same: --no-check"
@@ -90,7 +90,7 @@ def _inside(text: str, prefix: str) -> str:
     return text.replace(f"{prefix}/", "") if text != prefix else "."
 
 
-def _lines(group: Group) -> list[str]:
+def group_lines(group: Group) -> list[str]:
     """A kind of error: what, the first places, what to do."""
     lines = [f"  {group.title} ({len(group.findings):,})"]
     for finding in group.findings[:_EXAMPLES]:

@@ -27,6 +27,7 @@ COMMANDS = {
     "verdict": "Say what is worse about a build than it looks, with the records.",
     "why": "Tell the whole story of one record of a build.",
     "diff": "Say what differs between two builds.",
+    "handoff": "Take a build to its scores: check, train, export, serve, predict, evaluate.",
     "train": "Train the model of a build, resumable.",
     "export": "Make the served model of a trained build.",
     "bundle": "Pack a build for a machine without datakit.",

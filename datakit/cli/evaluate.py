@@ -148,26 +148,15 @@ def _enter(
     results: list[Evaluated], written: list[list[Path]], build: BuildFolder, *, quiet: bool
 ) -> Path | None:
     """Enters the scores into the project's ledger and its data card; the ledger, None without a project."""
-    from datakit.artifacts.ledger import add_score
-    from datakit.artifacts.names import LEDGER
-    from datakit.cards import write_current_card
     from datakit.cli.tables import print_kept
-    from datakit.evaluation.ledger import score_of
+    from datakit.evaluation.entering import enter_scores
     from datakit.recipe.yaml_file import show_path
 
-    project = build.projects[0]
-    if project == build.path:
+    ledger, added = enter_scores(results, written, build, print_kept if not quiet else None)
+    if ledger is None:
         if not quiet:
             click.echo("The build lies in no project (a folder with recipes/), so no ledger was written.")
         return None
-    ledger = project / LEDGER
-    added = 0
-    for result, files in zip(results, written, strict=True):
-        outcomes = next(path for path in files if path.suffix == ".parquet")
-        added += add_score(ledger, score_of(result.evaluation, build, outcomes))
-    cards, own = ledger.parent, project / "build" / build.report.name
-    if added and own == build.path and (cards / f"{build.report.name}.md").is_file():
-        write_current_card(build.path, cards, print_kept if not quiet else None)  # its scores are new
     if not quiet:
         state = f"{added} added" if added else "these answers are in it already"
         click.echo(f"Ledger: {show_path(ledger)} ({state}; see datakit scores)")

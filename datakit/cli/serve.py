@@ -108,7 +108,7 @@ def _serve(
 
     log = build.runs / "logs" / "serve.log"
     say(f"Starting vLLM; its log: {log}")
-    with running(plan, log, program=program, timeout_s=timeout_s, say=say) as server:
+    with running(plan.serve_command, log, program=program, timeout_s=timeout_s, say=say) as server:
         result = smoke_test(build, server.url, server.plan.name, qwen_model(plan.model))
         say(result.text)
         if check_only or not result.good:

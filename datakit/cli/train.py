@@ -53,6 +53,7 @@ def command(
     """
     from datakit.cli.tables import print_call, print_json
     from datakit.training.launch import Place, train, train_call
+    from datakit.training.machine_check import check_machine
     from datakit.training.run_folder import RunFolder
 
     run = RunFolder.of(build)
@@ -70,7 +71,7 @@ def command(
         call = train_call(run, place)
         print_call(call, as_json=as_json)
         return 0
-    result = train(run, place, lambda line: click.echo(line, err=as_json))
+    result = train(run, place, lambda line: click.echo(line, err=as_json), check_machine=check_machine)
     if as_json:
         print_json(result.model_dump())
     else:

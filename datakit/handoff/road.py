@@ -23,6 +23,8 @@ class Address(NamedTuple):
     """Base address, such as http://127.0.0.1:8000/v1."""
     weights: str
     """Digest of the weights that it has loaded; UNKNOWN where only the server knows."""
+    name: str | None = None
+    """What requests call the model; None: the only one that is served."""
 
 
 @dataclass

@@ -68,6 +68,21 @@ class Progress:
             self._last = time.monotonic()
             print(self._plain(), file=sys.stderr, flush=True)
 
+    @property
+    def done(self) -> int:
+        """Records of the step that are handled."""
+        return self._done
+
+    @property
+    def total(self) -> int:
+        return self._total
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds until the step ends at the speed so far; None before the first record."""
+        spent = time.monotonic() - self._begun
+        return spent / self._done * (self._total - self._done) if self._done else None
+
     def _plain(self) -> str:
         spent = max(time.monotonic() - self._begun, 1e-9)
         rate = self._done / spent

@@ -20,7 +20,7 @@ from datakit.core.private_files import open_private, private_folder
 from datakit.core.regular_files import regular
 from datakit.core.scripts import shell_words
 from datakit.serving.failures import Failure, read_failure
-from datakit.serving.plan import ServingPlan
+from datakit.serving.serve_command import ServeCommand
 
 _POLL_S = 0.5
 _END_S = 20.0
@@ -38,7 +38,7 @@ class ServerFailed(DatakitError):
 class Server:
     """A running server."""
 
-    plan: ServingPlan
+    plan: ServeCommand
     process: subprocess.Popen[bytes]
     log: Path
 
@@ -58,7 +58,7 @@ class Server:
 
 @contextlib.contextmanager
 def running(
-    plan: ServingPlan,
+    plan: ServeCommand,
     log: Path,
     *,
     program: str = "vllm",
@@ -76,7 +76,7 @@ def running(
 
 
 def _running(
-    plan: ServingPlan, log: Path, program: str, timeout_s: float, say: Say, env: dict[str, str] | None
+    plan: ServeCommand, log: Path, program: str, timeout_s: float, say: Say, env: dict[str, str] | None
 ) -> Iterator[Server]:
     server, failure = _start(plan, log, program, timeout_s, env)
     if failure is not None:
@@ -97,16 +97,16 @@ def _running(
         server.stop()
 
 
-def next_plan(plan: ServingPlan, failure: Failure) -> ServingPlan | None:
+def next_plan(plan: ServeCommand, failure: Failure) -> ServeCommand | None:
     """The plan for the next try; None when only the user can help.
 
     A length under that of the data's longest request is none: the server would refuse records.
     """
     changes = dict(failure.changes)
     if failure.kind == "old_limit_syntax":
-        changes["--limit-mm-per-prompt"] = f"image={max(1, plan.demand.images)}"
+        changes["--limit-mm-per-prompt"] = f"image={max(1, plan.images)}"
     length = changes.get("--max-model-len")
-    if length is not None and int(length) < plan.demand.longest_tokens:
+    if length is not None and int(length) < plan.longest_tokens:
         return None
     if not changes and not failure.dropped:
         return None
@@ -115,7 +115,7 @@ def next_plan(plan: ServingPlan, failure: Failure) -> ServingPlan | None:
 
 
 def _start(
-    plan: ServingPlan, log: Path, program: str, timeout_s: float, env: dict[str, str] | None
+    plan: ServeCommand, log: Path, program: str, timeout_s: float, env: dict[str, str] | None
 ) -> tuple[Server | None, Failure | None]:
     words = plan.command(program)
     if shutil.which(words[0]) is None:
@@ -170,7 +170,7 @@ def _wait(server: Server, timeout_s: float) -> Failure | None:
     )
 
 
-def _healthy(plan: ServingPlan) -> bool:
+def _healthy(plan: ServeCommand) -> bool:
     address = f"http://127.0.0.1:{plan.port}/health"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
@@ -198,7 +198,7 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(process.pid, number)
 
 
-def _changed(old: ServingPlan, new: ServingPlan) -> str:
+def _changed(old: ServeCommand, new: ServeCommand) -> str:
     before = {flag.name: flag.words for flag in old.flags}
     after = {flag.name: flag.words for flag in new.flags}
     changed = [shell_words(words) for name, words in after.items() if before.get(name) != words]

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import json
 import math
-import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from datakit.core.errors import UserError
 from datakit.core.qwen_models import QwenModel
-from datakit.core.scripts import flag_words
 from datakit.serving.requirements import Requirements
+from datakit.serving.serve_command import (
+    Flag,
+    ServeCommand,
+    changed_flags,
+    length_and_port,
+    serve_words,
+)
 from datakit.serving.settings import ServeSettings
 
 GPU_BLOCK, CPU_BLOCK = 16, 128
@@ -34,20 +39,6 @@ _CPU_REQUESTS = 8
 _CPU_LEAST = 64 << 20
 _ANSWER_ROOM = 2
 _ROUND = 64
-
-
-@dataclass(frozen=True)
-class Flag:
-    """One flag of the command, with its reason."""
-
-    name: str
-    value: str | None
-    """None for a flag without value."""
-    why: str
-
-    @property
-    def words(self) -> list[str]:
-        return flag_words(self.name, self.value)
 
 
 @dataclass(frozen=True)
@@ -85,37 +76,32 @@ class ServingPlan:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
+        return self.serve_command.url
+
+    @property
+    def serve_command(self) -> ServeCommand:
+        """What starts the server."""
+        return ServeCommand(
+            model=self.model,
+            name=self.name,
+            port=self.port,
+            flags=self.flags,
+            max_model_len=self.max_model_len,
+            longest_tokens=self.demand.longest_tokens,
+            images=self.demand.images,
+        )
 
     def command(self, program: str = "vllm") -> list[str]:
         """The words of the command."""
-        return [
-            *shlex.split(program),
-            "serve",
-            self.model,
-            *(word for flag in self.flags for word in flag.words),
-        ]
+        return serve_words(program, self.model, self.flags)
 
     def with_flags(
         self, changes: dict[str, str | None], why: str, *, dropped: tuple[str, ...] = ()
     ) -> ServingPlan:
         """The plan with other values for some flags, and without others."""
-        flags = [flag for flag in self.flags if flag.name not in dropped]
-        for name, value in changes.items():
-            new = Flag(name, value, why)
-            places = [at for at, flag in enumerate(flags) if flag.name == name]
-            if places:
-                flags[places[0]] = new
-            else:
-                flags.append(new)
-        length = changes.get("--max-model-len")
-        port = changes.get("--port")
-        return replace(
-            self,
-            flags=tuple(flags),
-            max_model_len=int(length) if length and length.isdigit() else self.max_model_len,
-            port=int(port) if port else self.port,
-        )
+        length, port = length_and_port(changes, self.max_model_len, self.port)
+        flags = changed_flags(self.flags, changes, why, dropped)
+        return replace(self, flags=flags, max_model_len=length, port=port)
 
 
 def longest_context(cache_bytes: int, bytes_per_token: float, block: int = GPU_BLOCK) -> int:

@@ -12,9 +12,8 @@ from datakit.core.scripts import comment, shell_words
 from datakit.core.transform import Artifact
 from datakit.serving.plan import ServingPlan, plan_serving
 from datakit.serving.requirements import requirements_of
+from datakit.serving.serve_command import PLACE
 from datakit.serving.settings import ServeSettings
-
-_PLACE = "MODEL"
 
 
 def write_serving(
@@ -27,7 +26,7 @@ def write_serving(
     """
     model = qwen_model(settings.model or architecture)
     plan = plan_serving(
-        model, requirements_of(draft, model), settings, served=_PLACE, name=settings.name or name
+        model, requirements_of(draft, model), settings, served=PLACE, name=settings.name or name
     )
     written = draft.write_serving(Serving.model_validate(plan_json(plan)), script(plan, model.name))
     return [Artifact(path=file, kind="config") for file in written], plan

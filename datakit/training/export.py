@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
 from pathlib import Path
 from typing import Any
 
-import orjson
 from pydantic import BaseModel
 
 from datakit.artifacts.names import EXPORT
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.regular_files import read_regular, read_regular_text
 from datakit.core.replacing import set_aside
-from datakit.core.scripts import shell_words
 from datakit.training import trainer
 from datakit.training.launch import Say, run_logged
 from datakit.training.run_folder import RunFolder, has_weights
@@ -49,29 +48,29 @@ def export_call(run: RunFolder, python: str | None) -> trainer.Call:
     """The call that makes the served model. Raises UserError where it cannot be made."""
     _refuse_quantised(run)
     program = trainer.find_trainer(python)
-    return trainer.Call((str(program), "export", EXPORT), run.build.path)
+    return trainer.Call((str(program), "export", EXPORT, *run.export_words), run.data.path)
 
 
-def export(run: RunFolder, python: str | None, say: Say) -> Exported:
-    """Makes and checks the served model; one that stands already is only checked.
+def export(run: RunFolder, python: str | None, say: Say, *, anew: bool = False) -> Exported:
+    """Makes and checks the served model; one that stands already is only checked, unless it is made `anew`.
 
     It is made beside its place and moved there when it is right, so that a half-written one is never served.
     """
-    if has_weights(run.served) and not problems(run.served, run):
+    if not anew and has_weights(run.served) and not problems(run.served, run):
         say(f"The served model stands already: {run.served}")
         return _exported(run.served, already=True)
     call = export_call(run, python)
     if not has_weights(run.trained):
         raise UserError(
             f"{run.trained} holds no trained model",
-            remedy=f"Train first: {shell_words(['datakit', 'train', str(run.build.path)])}",
+            remedy=f"Train first: {run.command('train')}",
         )
     began = time.monotonic()
     draft = run.served.with_name(f"{run.served.name}.part")
     _clear(draft, say)
     draft.mkdir(parents=True)
     (draft / MARK).touch()
-    words = (*call.words, f"export_dir={_relative(draft, run.build.path)}")
+    words = (*call.words, f"export_dir={os.path.relpath(draft, run.data.path)}")
     log = run_logged(trainer.Call(words, call.folder, {}), run.logs, "export", say)
     complete(draft, run, say)
     faults = problems(draft, run)
@@ -217,23 +216,17 @@ def _has_template(folder: Path) -> bool:
     if any((folder / name).is_file() for name in _TEMPLATES):
         return True
     try:
-        return bool(orjson.loads(read_regular(folder / "tokenizer_config.json")).get("chat_template"))
-    except (OSError, orjson.JSONDecodeError):
+        return bool(json.loads(read_regular(folder / "tokenizer_config.json")).get("chat_template"))
+    except (OSError, ValueError):
         return False
 
 
 def _config(folder: Path) -> dict[str, Any] | None:
     try:
-        config: dict[str, Any] = orjson.loads(read_regular(folder / "config.json"))
-    except (OSError, orjson.JSONDecodeError):
+        config: dict[str, Any] = json.loads(read_regular(folder / "config.json"))
+    except (OSError, ValueError):
         return None
     return config
-
-
-def _relative(path: Path, start: Path) -> str:
-    import os
-
-    return os.path.relpath(path, start)
 
 
 def _exported(folder: Path, *, already: bool = False) -> Exported:

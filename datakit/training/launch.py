@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -17,11 +18,7 @@ from datakit.artifacts import names
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.interrupts import unhurried, uninterrupted
 from datakit.core.private_files import open_private, private_folder
-from datakit.core.qwen_models import qwen_model
 from datakit.training import trainer
-from datakit.training.longest import longest_row
-from datakit.training.machine import Machine, this_machine
-from datakit.training.memory_plan import MemoryPlan, memory_plan, refuse_what_cannot_fit
 from datakit.training.run_folder import RunFolder, checkpoints
 
 Say = Callable[[str], None]
@@ -49,6 +46,11 @@ class Place:
     cpu: bool = False
     """On the processor: for trials with tiny models."""
     ignore_memory: bool = False
+    flags: tuple[str, ...] = ()
+    """Further words for the trainer, such as `learning_rate=1e-5`."""
+
+
+CheckMachine = Callable[[RunFolder, Place, Say], None]
 
 
 class Trained(BaseModel):
@@ -69,12 +71,13 @@ class Trained(BaseModel):
 
 
 def train_call(run: RunFolder, place: Place) -> trainer.Call:
-    """The call that trains the build. Raises UserError where something that it needs is missing."""
+    """The call that trains the data set. Raises UserError where something that it needs is missing."""
     program = trainer.find_trainer(place.python)
-    gpus, nodes = _share(run, place)
-    words = [str(program), "train", names.TRAINING]
+    gpus, nodes = share(run, place)
+    words = [str(program), "train", names.TRAINING, *run.train_words]
     if place.cpu:
         words += ["use_cpu=true", "bf16=false", "fp16=false", "dataloader_num_workers=0"]
+    words += place.flags
     settings = trainer.distributed(
         gpus=gpus,
         nodes=nodes,
@@ -84,20 +87,21 @@ def train_call(run: RunFolder, place: Place) -> trainer.Call:
         port=place.master_port,
     )
     settings |= trainer.threads(int(run.keys.get("preprocessing_num_workers") or 1), gpus)
-    return trainer.Call(tuple(words), run.build.path, settings)
+    return trainer.Call(tuple(words), run.data.path, settings)
 
 
-def train(run: RunFolder, place: Place, say: Say) -> Trained:
-    """The training of a build, from its last whole checkpoint on if there is one.
+def train(run: RunFolder, place: Place, say: Say, *, check_machine: CheckMachine) -> Trained:
+    """The training of a data set, from its last whole checkpoint on if there is one.
 
-    Raises UserError for a machine that cannot train it, TrainerFailed when the trainer fails.
+    `check_machine` refuses what cannot train here, before anything starts: at home by the memory plan.
+    Raises UserError for such a machine, TrainerFailed when the trainer fails.
     """
     if run.finished():
         say(f"The training has come to its end before: {run.trained}")
         return _account(run, Trained(trained=str(run.trained), already=True))
     call = train_call(run, place)
     if not place.cpu:
-        _check_machine(run, place, say)
+        check_machine(run, place, say)
     # Node 0 writes the checkpoints; on a shared disk the others must not move them under its hands.
     first = call.settings.get("NODE_RANK", "0") == "0"
     whole = _set_half_written_aside(run, say) if first else checkpoints(run.trained)[0]
@@ -154,27 +158,11 @@ def run_logged(
 
 def gpus_and_nodes(run: RunFolder) -> tuple[int, int]:
     """GPUs of each node and number of nodes, as the recipe says and the steps were reckoned with."""
-    section = run.build.section("train")
-    nodes = int(section.get("nodes", 1))
-    return max(1, int(section.get("gpus", 1)) // nodes), nodes
+    return max(1, run.gpus // run.nodes), run.nodes
 
 
-def plan_of(run: RunFolder, machine: Machine, *, gpus: int, nodes: int) -> MemoryPlan:
-    """The memory plan of a build's training. Raises UserError for a model whose size is not known."""
-    size = qwen_model(str(run.keys["model_name_or_path"]))
-    longest = longest_row(run.build, run.keys, 2 * size.patch)
-    return memory_plan(
-        size,
-        run.keys,
-        run.deepspeed(),
-        machine,
-        gpus=gpus,
-        nodes=nodes,
-        longest=longest if all(longest) else None,
-    )
-
-
-def _share(run: RunFolder, place: Place) -> tuple[int, int]:
+def share(run: RunFolder, place: Place) -> tuple[int, int]:
+    """GPUs of each node and nodes that train. Raises UserError where they are others than reckoned with."""
     gpus, nodes = gpus_and_nodes(run)
     per_node, across = place.gpus or gpus, place.nodes or nodes
     if per_node * across != gpus * nodes:
@@ -183,32 +171,6 @@ def _share(run: RunFolder, place: Place) -> tuple[int, int]:
             remedy=f"Build again for them: --set train.gpus={per_node * across} --set train.nodes={across}",
         )
     return per_node, across
-
-
-def _check_machine(run: RunFolder, place: Place, say: Say) -> None:
-    gpus, nodes = _share(run, place)
-    machine = this_machine()
-    if not machine.gpus:
-        raise UserError(
-            "this machine has no GPU that nvidia-smi would list",
-            remedy="Pack the build for one that has: datakit bundle BUILD -o build.tar. "
-            "A tiny model trains without: --cpu",
-        )
-    if machine.gpus < gpus:
-        raise UserError(
-            f"the training wants {gpus} GPUs on this node, which has {machine.gpus}",
-            remedy=f"Build again for them: --set train.gpus={machine.gpus * nodes}",
-        )
-    if place.ignore_memory:
-        return
-    try:
-        plan = plan_of(run, machine, gpus=gpus, nodes=nodes)
-    except UserError as error:  # another family: no plan, and no reason not to train
-        say(f"Memory is not checked: {error.message}")
-        return
-    warning = refuse_what_cannot_fit(plan)
-    if warning:
-        say(f"Warning: {warning}")
 
 
 def _set_half_written_aside(run: RunFolder, say: Say) -> list[Path]:
@@ -266,13 +228,11 @@ def _failure(name: str, code: int, log: Path) -> str:
 
 def _account(run: RunFolder, trained: Trained) -> Trained:
     """Steps and losses out of the trainer's own log."""
-    import orjson
-
     path = run.trained / "trainer_log.jsonl"
     for line in path.read_bytes().splitlines() if path.is_file() else ():
         try:
-            entry = orjson.loads(line)
-        except orjson.JSONDecodeError:
+            entry = json.loads(line)
+        except ValueError:
             continue
         trained.steps = int(entry.get("current_steps", trained.steps))
         trained.loss = entry.get("loss", trained.loss)

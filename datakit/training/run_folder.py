@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import orjson
+from typing import TYPE_CHECKING, Any
 
 from datakit.artifacts import names
-from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.data_set import DataSet
+from datakit.artifacts.packed import PackedData
 from datakit.core.errors import UserError
 from datakit.core.regular_files import read_regular, read_regular_text
+from datakit.core.scripts import shell_words
+from datakit.training.safetensors import data_bytes
+
+if TYPE_CHECKING:
+    from datakit.artifacts.build_folder import BuildFolder
 
 CHECKPOINT_ENDS_WITH = "trainer_state.json"
 """transformers writes it last, after weights, optimizer and random state."""
+_BASE = "model_name_or_path"
 _WEIGHTS = (
     "adapter_model.safetensors",
     "model.safetensors",
@@ -27,30 +33,68 @@ _WEIGHTS = (
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where the training of a build puts things."""
+    """Where the training of a data set puts things: of a build at home, or of one that a bundle carries."""
 
-    build: BuildFolder
+    data: DataSet
+    keys: dict[str, Any]
+    """LLaMA-Factory's of the training."""
+    export_keys: dict[str, Any]
+    gpus: int = 1
+    """Of all nodes, as the steps were reckoned with."""
+    nodes: int = 1
+    base: str | None = None
+    """The base model's place where it is another than the configuration's, which it stands in for."""
 
     @classmethod
-    def of(cls, build: Path) -> RunFolder:
+    def of(cls, build: Path, *, base: str | None = None) -> RunFolder:
         """Of a finished build. Raises UserError for a folder that holds no training configuration."""
+        from datakit.artifacts.build_folder import BuildFolder
+
         build = build.absolute()
         if not build.is_dir():
             raise UserError(
                 f"there is no build at {build}", remedy="Make it: datakit build recipes/<name>.yaml"
             )
-        run = cls(BuildFolder(build))
-        _ = run.keys, run.export_keys  # told before anything starts
-        return run
+        data = BuildFolder(build)
+        keys, export_keys, section = data.training, data.export, data.section("train")
+        gpus, nodes = int(section.get("gpus", 1)), int(section.get("nodes", 1))
+        return cls(data, *_with_base(keys, export_keys, base), gpus, nodes, base)
+
+    @classmethod
+    def packed(cls, data: PackedData, *, base: str | None = None) -> RunFolder:
+        """Of a bundle's data set. Raises UserError for one that was packed before bundles carried it."""
+        packed = data.packed
+        if packed.training is None or packed.export is None:
+            raise UserError(
+                f"{data.path / names.PACKED} holds no training keys", remedy="Pack it anew: datakit bundle"
+            )
+        keys, export_keys = _with_base(packed.training, packed.export, base)
+        return cls(data, keys, export_keys, packed.gpus, packed.nodes, base)
 
     @property
-    def keys(self) -> dict[str, Any]:
-        """LLaMA-Factory's of the training."""
-        return self.build.training
+    def build(self) -> BuildFolder:
+        """The whole build, at home. Raises TypeError in a bundle, which carries the data set alone."""
+        from datakit.artifacts.build_folder import BuildFolder
+
+        if not isinstance(self.data, BuildFolder):
+            raise TypeError(f"{self.data.path} is a bundle's data set, not a build")
+        return self.data
 
     @property
-    def export_keys(self) -> dict[str, Any]:
-        return self.build.export
+    def export_words(self) -> list[str]:
+        """What the export is told beside its file: an adapter goes into the base that it was trained on."""
+        return [f"{_BASE}={self.base}"] if self.base and self.method == "lora" else []
+
+    @property
+    def train_words(self) -> list[str]:
+        """What the training is told beside its file."""
+        return [f"{_BASE}={self.base}"] if self.base else []
+
+    def command(self, stage: str) -> str:
+        """What does a stage of this run, as a line for a shell."""
+        if isinstance(self.data, PackedData):
+            return f"./run.sh {stage}"
+        return shell_words(["datakit", stage, str(self.data.path)])
 
     @property
     def folder(self) -> Path:
@@ -59,12 +103,12 @@ class RunFolder:
     @property
     def trained(self) -> Path:
         """What the trainer writes: adapter or model, checkpoints, its logs."""
-        return Path(self.build.path, self.keys["output_dir"]).resolve()
+        return Path(self.data.path, self.keys["output_dir"]).resolve()
 
     @property
     def served(self) -> Path:
         """The model that is served: merged and with its processor."""
-        return Path(self.build.path, self.export_keys["export_dir"]).resolve()
+        return Path(self.data.path, self.export_keys["export_dir"]).resolve()
 
     @property
     def logs(self) -> Path:
@@ -76,12 +120,14 @@ class RunFolder:
 
     def deepspeed(self) -> dict[str, Any] | None:
         """The DeepSpeed configuration, None without one."""
+        if isinstance(self.data, PackedData):
+            return self.data.packed.deepspeed
         name = self.keys.get("deepspeed")
         if not name:
             return None
         try:
-            settings: dict[str, Any] = orjson.loads(read_regular(self.build.path / str(name)))
-        except (OSError, orjson.JSONDecodeError) as error:
+            settings: dict[str, Any] = json.loads(read_regular(self.data.path / str(name)))
+        except (OSError, ValueError) as error:
             raise UserError(
                 f"{names.TRAINING} names {name}, which cannot be read: {error}",
                 remedy="Build again: datakit build",
@@ -100,11 +146,20 @@ class RunFolder:
             return None
         for line in reversed(lines):  # the very last one may be half-written
             try:
-                entry: dict[str, Any] = orjson.loads(line)
-            except orjson.JSONDecodeError:
+                entry: dict[str, Any] = json.loads(line)
+            except ValueError:
                 continue
             return entry
         return None
+
+
+def _with_base(
+    keys: dict[str, Any], export_keys: dict[str, Any], base: str | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    if base is None:
+        return keys, export_keys
+    merged = {_BASE: base} if keys["finetuning_type"] == "lora" else {}
+    return {**keys, _BASE: base}, {**export_keys, **merged}
 
 
 def has_weights(folder: Path) -> bool:
@@ -115,8 +170,8 @@ def has_weights(folder: Path) -> bool:
     if not weights.name.endswith("index.json"):
         return _whole(weights)
     try:
-        shards = set(orjson.loads(read_regular(weights))["weight_map"].values())
-    except (orjson.JSONDecodeError, KeyError):
+        shards = set(json.loads(read_regular(weights))["weight_map"].values())
+    except (ValueError, KeyError):
         return False
     return all((folder / name).is_file() and _whole(folder / name) for name in shards)
 
@@ -133,8 +188,8 @@ def checkpoints(trained: Path) -> tuple[list[Path], list[Path]]:
 
 def _is_whole(checkpoint: Path) -> bool:
     try:
-        orjson.loads(read_regular(checkpoint / CHECKPOINT_ENDS_WITH))
-    except (OSError, orjson.JSONDecodeError):
+        json.loads(read_regular(checkpoint / CHECKPOINT_ENDS_WITH))
+    except (OSError, ValueError):
         return False
     if not has_weights(checkpoint):
         return False
@@ -145,8 +200,6 @@ def _is_whole(checkpoint: Path) -> bool:
 
 def _whole(path: Path) -> bool:
     """Whether a safetensors file is as long as its header says; other formats count when not empty."""
-    from datakit.training.safetensors import data_bytes
-
     size = path.stat().st_size
     if path.suffix != ".safetensors":
         return size > 0

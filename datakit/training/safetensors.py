@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from pathlib import Path
 from typing import Any
-
-import orjson
 
 from datakit.core.regular_files import regular
 
@@ -24,8 +23,8 @@ def header(path: Path) -> dict[str, Any] | None:
             (length,) = struct.unpack("<Q", start)
             if not 0 < length <= _LONGEST_HEADER:
                 return None
-            tensors: dict[str, Any] = orjson.loads(file.read(length))
-    except (OSError, orjson.JSONDecodeError):
+            tensors: dict[str, Any] = json.loads(file.read(length))
+    except (OSError, ValueError):
         return None
     tensors.pop("__metadata__", None)
     return tensors

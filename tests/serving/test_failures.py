@@ -67,7 +67,7 @@ def test_known_text_becomes_the_flags_of_the_next_try(kind: str) -> None:
     found = read_failure(f"INFO loading\n{text}\n")
     assert found is not None
     assert (found.kind, found.changes) == (kind.strip(), changes)
-    following = next_plan(planned(), found)
+    following = next_plan(planned().serve_command, found)
     assert following is not None
     flags = {flag.name: flag.value for flag in following.flags}
     assert changes.items() <= flags.items()
@@ -79,14 +79,14 @@ def test_what_only_the_user_can_mend_is_said_and_not_tried_again(kind: str) -> N
     assert found is not None
     assert found.kind == kind
     assert found.remedy
-    assert next_plan(planned(), found) is None
+    assert next_plan(planned().serve_command, found) is None
 
 
 def test_flags_that_an_old_server_does_not_know_are_left_out() -> None:
     found = read_failure("vllm: error: unrecognized arguments: --generation-config vllm --mm-foo={}")
     assert found is not None
     assert found.dropped == ("--generation-config", "--mm-foo")
-    following = next_plan(planned(), found)
+    following = next_plan(planned().serve_command, found)
     assert following is not None
     assert "--generation-config" not in following.command()
     assert "vllm" not in following.command()[1:]
@@ -97,7 +97,7 @@ def test_old_syntax_of_picture_limits_is_taken_up() -> None:
         "argument --limit-mm-per-prompt: Invalid item format. Each item should be in the form key=value"
     )
     assert found is not None
-    following = next_plan(planned(), found)
+    following = next_plan(planned().serve_command, found)
     assert following is not None
     assert "image=1" in following.command()
 
@@ -105,7 +105,7 @@ def test_old_syntax_of_picture_limits_is_taken_up() -> None:
 def test_length_under_the_datas_longest_record_is_not_tried() -> None:
     found = read_failure(NEW_LENGTH.replace("16256", "2048"))
     assert found is not None
-    assert next_plan(planned(), found) is None
+    assert next_plan(planned().serve_command, found) is None
 
 
 def test_unknown_text_has_no_reason() -> None:

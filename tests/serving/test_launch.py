@@ -13,7 +13,7 @@ import pytest
 from datakit.core.errors import UserError
 from datakit.core.qwen_models import known_models
 from datakit.serving.launch import ServerFailed, running
-from datakit.serving.plan import ServingPlan
+from datakit.serving.serve_command import ServeCommand
 from datakit.serving.settings import ServeSettings
 from tests.support.plans import planned
 
@@ -54,8 +54,8 @@ def calls(folder: Path) -> list[str]:
     return (folder / "calls").read_text().splitlines()
 
 
-def plan_at(port: int) -> ServingPlan:
-    return planned(ServeSettings(port=port, max_model_len=32_768))
+def plan_at(port: int) -> ServeCommand:
+    return planned(ServeSettings(port=port, max_model_len=32_768)).serve_command
 
 
 def test_healthy_server_is_given_and_ended_with_the_block(tmp_path: Path, port: int) -> None:

@@ -44,6 +44,7 @@ def work(folder: Path) -> dict[str, Any]:
         "stages": stages(folder),
         "handoff": handoff(folder),
         "results": results(folder),
+        "processes": processes(folder),
         "values": values(),
         "picture": picture(task),
     }
@@ -269,6 +270,34 @@ def results(folder: Path) -> list[Any]:
     archive = answers.with_name("results.tar")
     written = write_results(archive, answers.parent, name=packed.name, content=packed.content)
     return [written.name, written.content, written.run, written.model_dump()["files"]]
+
+
+def processes(folder: Path) -> dict[str, Any]:
+    """What the trainer and the server of a bundle would be called with."""
+    from datakit.artifacts.packed import PackedData
+    from datakit.serving.failures import read_failure
+    from datakit.serving.launch import next_plan
+    from datakit.serving.serve_command import ServeCommand
+    from datakit.training.export import export_call
+    from datakit.training.launch import Place, train_call
+    from datakit.training.run_folder import RunFolder
+
+    data = PackedData(folder / "build")
+    run = RunFolder.packed(data, base="/models/other")
+    python, place = str(folder / "trainer" / "python"), Place(flags=("seed=3",))
+    trained = train_call(run, Place(python=python, flags=place.flags))
+    served = ServeCommand.of(data.packed.serving, "merged")  # type: ignore[arg-type]
+    failure = read_failure("ValueError: the estimated maximum model length is 16256.")
+    assert failure is not None
+    following = next_plan(served, failure)
+    assert following is not None
+    return {
+        "train": [trained.words[1:], str(trained.folder.name)],
+        "export": export_call(run, python).words[1:],
+        "deepspeed": run.deepspeed(),
+        "serve": [served.command(), following.command()],
+        "finished": run.finished(),
+    }
 
 
 def values() -> dict[str, Any]:

@@ -15,6 +15,7 @@ import pytest
 
 from datakit.training.export import export
 from datakit.training.launch import Place, train
+from datakit.training.machine_check import check_machine
 from datakit.training.run_folder import RunFolder, checkpoints
 from datakit.training.safetensors import shapes
 from tests.support.waiting import until
@@ -51,7 +52,7 @@ def small_build(
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_trained_and_exported_model_has_the_tensors_of_its_base(small_build: Make, method: str) -> None:
     run = small_build(f"train.method={method}", "train.max_steps=2")
-    done = train(run, Place(python=PYTHON, cpu=True), print)
+    done = train(run, Place(python=PYTHON, cpu=True), print, check_machine=check_machine)
     assert done.steps == 2
     assert done.loss is not None
     assert done.loss < 15
@@ -75,7 +76,7 @@ def test_killed_training_resumes_from_its_checkpoint_and_makes_no_step_twice(sma
     process.wait(60)
     assert process.returncode == 1
     first = checkpoints(run.trained)[0][-1].name
-    done = train(run, Place(python=PYTHON, cpu=True), print)
+    done = train(run, Place(python=PYTHON, cpu=True), print, check_machine=check_machine)
     assert (done.resumed_from, done.steps) == (first, 6)
     log = [json.loads(line) for line in (run.trained / "trainer_log.jsonl").read_text().splitlines()]
     assert done.eval_loss is not None
@@ -90,4 +91,4 @@ def test_failure_of_the_real_trainer_is_told_with_its_cause(small_build: Make) -
     with open(run.build.path / "train.yaml", "a") as file:
         file.write("no_such_key: 1\n")
     with pytest.raises(TrainerFailed, match="a key that this version does not know"):
-        train(run, Place(python=PYTHON, cpu=True), print)
+        train(run, Place(python=PYTHON, cpu=True), print, check_machine=check_machine)

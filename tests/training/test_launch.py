@@ -14,6 +14,7 @@ import pytest
 
 from datakit.core.errors import UserError
 from datakit.training.launch import Place, Trained, TrainerFailed, train, train_call
+from datakit.training.machine_check import check_machine
 from datakit.training.run_folder import RunFolder
 from datakit.training.trainer import explain, find_trainer
 from tests.support.fake_trainer import calls, install, write_checkpoint
@@ -25,7 +26,7 @@ Make = Callable[..., Path]
 
 def trained(build: Path, place: Place = CPU) -> tuple[Trained, list[str]]:
     said: list[str] = []
-    return train(RunFolder.of(build), place, said.append), said
+    return train(RunFolder.of(build), place, said.append, check_machine=check_machine), said
 
 
 def test_training_runs_in_the_build_and_tells_steps_and_loss(make_build: Make, trainer: Path) -> None:

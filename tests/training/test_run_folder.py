@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.packed import PackedData
+from datakit.bundling.packed import packed_of
 from datakit.core.errors import UserError
 from datakit.training.run_folder import RunFolder, checkpoints, has_weights
 from tests.support.fake_trainer import write_checkpoint, write_model
@@ -76,6 +79,49 @@ def test_folder_without_training_configuration_says_what_to_do(tmp_path: Path) -
     with pytest.raises(UserError, match=r"no train\.yaml") as caught:
         RunFolder.of(tmp_path)
     assert "`train:` section" in caught.value.remedy
+
+
+def packed(build: Path, **changes: object) -> PackedData:
+    """The data set as a bundle carries it."""
+    document = json.loads(packed_of(BuildFolder(build)).to_line()) | changes
+    (build / "packed.json").write_text(json.dumps(document))
+    return PackedData(build)
+
+
+def test_run_of_a_bundle_is_that_of_its_build(make_build: Callable[..., Path]) -> None:
+    build = make_build(deepspeed="z2", gpus=4, nodes=2)
+    home, away = RunFolder.of(build), RunFolder.packed(packed(build))
+    for name in ("keys", "export_keys", "gpus", "nodes", "folder", "trained", "served", "method"):
+        assert getattr(away, name) == getattr(home, name), name
+    assert away.deepspeed() == home.deepspeed()
+    assert away.deepspeed() is not None
+    assert (home.command("train"), away.command("train")) == (f"datakit train {build}", "./run.sh train")
+
+
+@pytest.mark.parametrize(("method", "merged"), [("lora", ["model_name_or_path=/other"]), ("full", [])])
+def test_another_base_is_trained_and_an_adapter_merged_into_it(
+    make_build: Callable[..., Path], method: str, merged: list[str]
+) -> None:
+    run = RunFolder.packed(packed(make_build(method=method)), base="/other")
+    assert run.keys["model_name_or_path"] == "/other"
+    assert run.train_words == ["model_name_or_path=/other"]
+    assert run.export_words == merged
+    assert (run.export_keys["model_name_or_path"] == "/other") == bool(merged)
+
+
+def test_bundle_packed_before_it_carried_its_training_says_what_to_do(
+    make_build: Callable[..., Path],
+) -> None:
+    data = packed(make_build())
+    document = json.loads((data.path / "packed.json").read_text())
+    for name in ("training", "export", "deepspeed", "gpus", "nodes", "serving"):
+        del document[name]
+    (data.path / "packed.json").write_text(json.dumps(document))
+    old = PackedData(data.path)
+    assert old.packed.gpus == 1  # it is read all the same: asking and scoring need nothing of it
+    with pytest.raises(UserError, match="holds no training keys") as caught:
+        RunFolder.packed(old)
+    assert "datakit bundle" in caught.value.remedy
 
 
 def test_damaged_configuration_is_no_traceback(make_build: Callable[..., Path]) -> None:

@@ -37,5 +37,5 @@ def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     changes = {"port": port, "flags": flags}
     plan = plan_for(BuildFolder(build), folder, changes, cpu=True)
     log, said = tmp_path_factory.mktemp("logs") / "serve.log", list[str]()
-    with running(plan, log, program=os.environ["DATAKIT_VLLM"], say=said.append) as server:
+    with running(plan.serve_command, log, program=os.environ["DATAKIT_VLLM"], say=said.append) as server:
         yield Running(server, plan, build, qwen_model(folder), said, log)

@@ -1,0 +1,30 @@
+"""The scores of an evaluation in a few lines, for the end of a handoff. A bundle carries it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from datakit.artifacts.metric_names import metric, shown
+from datakit.evaluation.evaluation import Evaluation
+
+_MOST_PAIRS = 5
+
+
+def score_lines(evaluation: Evaluation) -> Iterator[str]:
+    """Figures with their intervals, what saying always the same would give, and the commonest mistakes."""
+    yield f"{evaluation.records:,} records of {evaluation.build} ({evaluation.split})"
+    for name, figure in evaluation.metrics.items():
+        low, high = shown(name, figure.low), shown(name, figure.high)
+        yield f"{metric(name).title} {shown(name, figure.value)} (95%: {low} to {high})"
+    support = Counter({figures.label: figures.support for figures in evaluation.classes})
+    if evaluation.confusion.labels and evaluation.records:
+        label, count = support.most_common(1)[0]
+        share = shown("accuracy", count / evaluation.records)
+        yield f"always saying {label} would be right for {share}"
+    for problem, count in evaluation.problems.items():
+        yield f"{count:,} answers without a value: {problem}"
+    for pair in evaluation.pairs[:_MOST_PAIRS]:
+        yield f"{pair.count:,} times {pair.answered} in place of {pair.truth}"
+    for kind, trouble in evaluation.trouble.items():
+        yield f"{trouble.count:,} records: {kind}, such as {trouble.ids[0]}"

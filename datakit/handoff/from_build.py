@@ -1,0 +1,215 @@
+"""The road at home: a build in its project, with memory plan, ledger and card, and steps for new pictures."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from datakit.artifacts import names
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.run_ids import predictions_name, run_id
+from datakit.core.errors import DatakitError, Exit, UserError
+from datakit.core.qwen_models import qwen_model
+from datakit.core.regular_files import read_regular
+from datakit.evaluation.evaluation import Evaluation, Options
+from datakit.evaluation.summary import score_lines
+from datakit.handoff import digests
+from datakit.handoff.road import Address, Ended
+from datakit.handoff.run_road import SPLITS, RunRoad, Wishes
+from datakit.serving.asker import Asker
+from datakit.serving.items import Item
+from datakit.serving.serve_command import ServeCommand
+from datakit.training.launch import Place
+from datakit.training.run_folder import RunFolder
+
+
+class ServerUnfit(DatakitError):
+    """A server that started and does not answer as the training was."""
+
+    exit_code = Exit.FAILED
+
+
+@dataclass(frozen=True)
+class ServeChanges:
+    """What of the recipe's `serve:` section is replaced."""
+
+    model: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    """gpus, gpu_memory_gb, port."""
+    cpu: bool = False
+
+
+class HomeRoad(RunRoad):
+    """The stages of a build on a machine with datakit."""
+
+    def __init__(
+        self,
+        build: Path,
+        *,
+        command: str,
+        place: Place | None = None,
+        serve: ServeChanges | None = None,
+        wishes: Wishes | None = None,
+        base_url: str = "",
+    ) -> None:
+        """Raises UserError for a folder that is no build, or whose recipe says nothing about the training."""
+        from datakit.training.machine_check import check_machine
+
+        super().__init__()
+        self.build = BuildFolder(build.absolute())
+        self.command, self.elsewhere = command, base_url
+        self.place, self.wishes = place or Place(), wishes or Wishes()
+        self.rank = self.place.node_rank or 0
+        self._serve = serve or ServeChanges()
+        self.check_machine = check_machine
+        self.say = lambda line: None
+        if base_url:
+            self.folder = self.build.runs / _run_elsewhere(self.build, base_url, self.wishes.model)
+        else:
+            self.run = RunFolder.of(build)
+            self.folder = self.run.folder
+
+    @cached_property
+    def answers(self) -> Path:
+        split = self.wishes.split
+        source = split if split in SPLITS else Path(split).stem or "folder"
+        return self.folder / predictions_name(source, self.folder.name)
+
+    @cached_property
+    def scored(self) -> Sequence[Path]:
+        from datakit.evaluation.runs import page_names
+
+        if self.wishes.split not in SPLITS:
+            return []
+        ((folder, name),) = page_names([self.answers], None)
+        return [folder / f"{name}{suffix}" for suffix in (".json", ".parquet", ".md", ".html")]
+
+    def data(self) -> str:
+        files = [self.build.path / file.file for file in self.build.data_files.values()]
+        files += [self.build.path / name for name in (names.ANSWER_FORMAT, names.LABELS, names.RECORDS)]
+        return digests.of([self.build.manifest.content, self.digests.files(files)])
+
+    def prompts(self) -> str:
+        """Of a split the rows of the data set; of other pictures their bytes, and every step that they go
+        through."""
+        build, source = self.build, Path(self.wishes.split)
+        pixels = build.training if build.training_file else {}
+        limits = [pixels.get("image_max_pixels"), pixels.get("image_min_pixels")]
+        if self.wishes.split in SPLITS:
+            return digests.of([self.wishes.split, self.data(), limits])
+        pictures = [Path(str(image)) for item in self.items() for image in item.images]
+        files = [source] if source.is_file() else []
+        files += [build.recipe_file, build.path / names.LABELS, build.path / names.ANSWER_FORMAT]
+        files += sorted(path for path in (build.path / names.TEMPLATES).rglob("*") if path.is_file())
+        return digests.of([limits, self.digests.files([*files, *pictures])])
+
+    def items(self) -> Sequence[Item]:
+        from datakit.serving.records import items_of
+
+        return items_of(self.build, self.wishes.split)[: self.wishes.limit]
+
+    def asker(self, address: Address) -> Asker:
+        from datakit.serving.classifier import Classifier
+        from datakit.serving.endpoint import Endpoint
+        from datakit.serving.prompting import BuildPrompts
+
+        wishes = self.wishes
+        prompts = BuildPrompts.load(self.build, rendered=wishes.split in SPLITS, form=wishes.form)
+        return Classifier(
+            prompts,
+            Endpoint(address.url, timeout_s=wishes.timeout_s),
+            model=address.name,
+            closed=wishes.closed,
+            max_answer_tokens=wishes.max_answer_tokens,
+            concurrency=wishes.concurrency,
+        )
+
+    def serve_command(self) -> ServeCommand:
+        from datakit.serving.from_build import plan_for
+
+        model = self._serve.model or str(self.run.served)
+        return plan_for(self.build, model, self._serve.settings, cpu=self._serve.cpu).serve_command
+
+    def try_server(self, url: str, name: str) -> None:
+        from datakit.serving.smoke import smoke_test
+
+        smoke = smoke_test(self.build, url, name, qwen_model(str(self.run.served)))
+        self.say(smoke.text)
+        if not smoke.good:
+            raise ServerUnfit(smoke.text)
+
+    def check(self) -> Ended:
+        from datakit.checking.build_check import checked, group_lines
+
+        if not self.build.has_data_set:
+            raise UserError(
+                f"{self.build.path} holds no data set for LLaMA-Factory",
+                remedy="Build it with `emit: [llamafactory: {}]`.",
+            )
+        report = checked(self.build)
+        groups = [group for group in report.findings.groups() if group.severity != "note"]
+        lines = [line for group in groups for line in group_lines(group)]
+        counts = {f"{severity}s": report.findings.count(severity) for severity in ("error", "warning")}
+        lines.append(
+            f"{counts['errors']:,} errors, {counts['warnings']:,} warnings (datakit check has it all)"
+        )
+        if not self.elsewhere and shutil.which(self.wishes.program.split()[0]) is None:
+            lines.append(
+                f"Note: there is no program `{self.wishes.program}` here, which predict needs: --vllm"
+            )
+        return Ended("\n".join(lines), exit=int(bool(report.errors)), figures=counts)
+
+    def evaluate(self) -> Ended:
+        from datakit.evaluation.entering import enter_scores
+        from datakit.evaluation.from_build import evaluate
+        from datakit.evaluation.page import write_evaluation
+        from datakit.evaluation.runs import page_names
+
+        wishes = self.wishes
+        if wishes.split not in SPLITS:
+            return Ended(f"Nothing to score: {wishes.split} is no split of the build.")
+        options = Options(split=wishes.split, answered_only=wishes.answered_only, tolerance=wishes.tolerance)
+        build = BuildFolder.open(self.build.path)
+        results = evaluate(build, [self.answers], options)
+        ((folder, name),) = page_names([self.answers], None)
+        written = [write_evaluation(result, build, folder, name, self._kept) for result in results]
+        ledger, _added = enter_scores(results, written, build, self._kept)
+        missing = any("missing" in result.evaluation.trouble for result in results)
+        text = "" if ledger is None else f"Ledger: {ledger} (datakit scores shows it)"
+        return Ended(text, exit=int(Exit.PARTIAL if missing and not wishes.answered_only else Exit.FINE))
+
+    def scores(self) -> Ended:
+        if not self.scored:
+            return Ended(f"The answers: {self.answers}")
+        document, _, page, _ = self.scored
+        evaluation = Evaluation.model_validate_json(read_regular(document))
+        figures = {
+            name: {"value": figure.value, "low": figure.low, "high": figure.high}
+            for name, figure in evaluation.metrics.items()
+        }
+        lines = [*score_lines(evaluation), f"Page: {page}"]
+        return Ended("\n".join(lines), figures={"metrics": figures, "page": str(page)})
+
+    def _kept(self, path: Path, place: Path) -> None:
+        self.say(f"Kept: {path.name} as it was edited: {place}")
+
+
+def _run_elsewhere(build: BuildFolder, url: str, model: str | None) -> str:
+    """The id of the run whose weights a server has. Raises StopProvider where it does not say."""
+    import asyncio
+
+    from datakit.serving.endpoint import Endpoint
+
+    async def ask() -> str:
+        endpoint = Endpoint(url)
+        try:
+            served = await endpoint.served(model)
+        finally:
+            await endpoint.close()
+        return run_id(build.runs, served.name, served.root, url)
+
+    return asyncio.run(ask())

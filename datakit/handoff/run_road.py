@@ -1,0 +1,325 @@
+"""What both places do alike: they train, export, serve and ask, for one run of a data set."""
+
+from __future__ import annotations
+
+import os
+import re
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datakit
+from datakit.core.errors import UserError
+from datakit.core.replacing import set_aside, stamp_now
+from datakit.handoff import digests
+from datakit.handoff.answering import server_name
+from datakit.handoff.handoff import SERVED
+from datakit.handoff.road import Address, Ended, Progress, Road
+from datakit.handoff.stages import EXPORT, GONE, PREDICT, SERVE, TRAIN, UNKNOWN
+from datakit.run.progress import Progress as Counter
+from datakit.serving.asker import Asker
+from datakit.serving.items import Item
+from datakit.serving.launch import Server, running
+from datakit.serving.predict import Account, predict
+from datakit.serving.serve_command import ServeCommand
+from datakit.training.export import export
+from datakit.training.launch import CheckMachine, Place, train
+from datakit.training.run_folder import RunFolder, has_weights
+
+SPLITS = ("train", "val")
+"""What may be asked with the prompts that the data set holds, and scored."""
+_WITHOUT_EFFECT = frozenset(
+    {"output_dir", "export_dir", "dataloader_num_workers", "ddp_timeout", "logging_steps", "plot_loss"}
+    | {"preprocessing_num_workers", "report_to"}
+)
+"""The trainer's keys that change nothing about the weights."""
+_MODELS = ("model_name_or_path", "adapter_name_or_path", "ref_model", "reward_model")
+"""Keys that name a model: its content counts where it is a folder, not its place."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What is asked of the stages after the training. Only what changes an answer or a score is in a key."""
+
+    split: str = "val"
+    """train, val, a folder of pictures, or a .jsonl file; a bundle knows the first two."""
+    closed: bool = False
+    form: str | None = None
+    max_answer_tokens: int | None = None
+    limit: int | None = None
+    model: str | None = None
+    """Served name; the only one, or the plan's, if not given."""
+    concurrency: int = 32
+    timeout_s: float = 300.0
+    """Longest wait for an answer."""
+    answered_only: bool = False
+    tolerance: float = 0.0
+    program: str = "vllm"
+    start_timeout_s: float = 900.0
+    """Longest wait for a server."""
+
+    @property
+    def options(self) -> str:
+        """What changes an answer; without the later ones the mark is that of earlier versions."""
+        later = {"form": self.form, "max_answer_tokens": self.max_answer_tokens}
+        return f"closed={self.closed}" + "".join(f" {key}={value}" for key, value in later.items() if value)
+
+
+class RunRoad(Road):
+    """A road whose stages work on a RunFolder."""
+
+    run: RunFolder
+    place: Place
+    wishes: Wishes
+    check_machine: CheckMachine
+    """Refuses a machine that cannot train."""
+
+    def __init__(self) -> None:
+        self._counter = Counter(quiet=True)
+        self._server: Server | None = None
+
+    @abstractmethod
+    def data(self) -> str:
+        """Digest of the data set as it lies there: rows, truths and how answers are read."""
+
+    @abstractmethod
+    def prompts(self) -> str:
+        """Digest of everything that is sent to the server."""
+
+    @abstractmethod
+    def items(self) -> Sequence[Item]:
+        """The records that are asked about."""
+
+    @abstractmethod
+    def asker(self, address: Address) -> Asker:
+        """Asks the server."""
+
+    @abstractmethod
+    def serve_command(self) -> ServeCommand:
+        """What serves the model on this machine."""
+
+    @abstractmethod
+    def try_server(self, url: str, name: str) -> None:
+        """Asks a fresh server about one record. Raises a DatakitError for one that cannot be used."""
+
+    @property
+    @abstractmethod
+    def answers(self) -> Path:
+        """The file of answers."""
+
+    @property
+    @abstractmethod
+    def scored(self) -> Sequence[Path]:
+        """The files that an evaluation writes."""
+
+    @property
+    def server_env(self) -> dict[str, str]:
+        """Environment of the server beside that of this process."""
+        return {}
+
+    def inputs(self, stage: str) -> dict[str, str]:
+        if stage == TRAIN:
+            return self._of_training()
+        if stage == EXPORT:
+            if not has_weights(self.run.trained):
+                raise UserError(f"{self.run.trained} holds no trained model", remedy="Train it first.")
+            return {
+                "trained weights": self.digests.model(self.run.trained),
+                "export settings": _settings(self.run.export_keys),
+                "base model": self._model(self.run.keys.get("model_name_or_path")),
+            }
+        if stage == PREDICT:
+            wanted = [self.wishes.options, self.wishes.model, self.wishes.limit, self.wishes.split]
+            return {SERVED: self._served(), "prompts": self.prompts(), "options": digests.of(wanted)}
+        answers = self.digests.file(self.answers)
+        if answers == GONE:
+            raise UserError(f"there are no answers: {self.answers} is missing", remedy="Predict first.")
+        options = [self.wishes.split, self.wishes.answered_only, self.wishes.tolerance]
+        return {
+            "answers": answers,
+            "data": self.data(),
+            "options": digests.of(options),
+            "version of datakit": digests.of(datakit.__version__),
+        }
+
+    def outputs(self, stage: str) -> dict[str, str]:
+        if stage == TRAIN:
+            if self.rank:  # the first node has the model
+                return {}
+            finished = self.run.finished()
+            return {"trained": self.digests.model(self.run.trained) if finished else GONE}
+        if stage == EXPORT:
+            whole = has_weights(self.run.served)
+            return {"served": self.digests.model(self.run.served) if whole else GONE}
+        files = [self.answers] if stage == PREDICT else list(self.scored)
+        return {path.name: digest for path, digest in zip(files, self.digests.files(files), strict=True)}
+
+    def stands(self, stage: str) -> bool:
+        if stage == TRAIN:
+            return self.run.finished()
+        if stage == EXPORT and has_weights(self.run.served) and has_weights(self.run.trained):
+            return _newest(self.run.trained) <= _oldest(self.run.served)
+        return False
+
+    def train(self, *, anew: bool) -> Ended:
+        with self._trained_aside(anew=anew and self.rank == 0):
+            trained = train(self.run, self.place, self.say, check_machine=self.check_machine)
+        loss = "" if trained.loss is None else f", loss {trained.loss:.4f}"
+        text = f"Trained: {trained.trained} ({trained.steps:,} steps{loss})"
+        return Ended(text, figures=trained.model_dump())
+
+    def export(self) -> Ended:
+        served = export(self.run, self.place.python, self.say, anew=True)
+        text = f"Served model: {served.served} ({served.tensors:,} tensors, {served.bytes / 1e9:.2f} GB)"
+        return Ended(text, figures=served.model_dump())
+
+    @contextmanager
+    def serving(self) -> Iterator[Address]:
+        """A server that runs already is left running; what weights it has loaded only it knows."""
+        if self.elsewhere:
+            self.say(f"Asking the server at {self.elsewhere}; which weights it has only it knows.")
+            yield Address(self.elsewhere, UNKNOWN, self.wishes.model)
+            return
+        command = self.serve_command()
+        name = server_name(command.port, self.run.served)
+        if name is not None:
+            self.say(f"A server of this model answers on port {command.port}: it is used.")
+            yield Address(command.url, UNKNOWN, self.wishes.model or name)
+            return
+        weights = self._served()
+        log = self.logs / f"{SERVE}-{stamp_now()}-{os.getpid()}.log"
+        self.say(f"Starting vLLM; its log: {log}")
+        starting = running(
+            command,
+            log,
+            program=self.wishes.program,
+            timeout_s=self.wishes.start_timeout_s,
+            say=self.say,
+            env=self.server_env,
+        )
+        with starting as self._server:
+            self.try_server(self._server.url, command.name)
+            self.say(f"Serving at {self._server.url} as `{command.name}`.")
+            yield Address(self._server.url, weights, self.wishes.model or command.name)
+            self.say("Stopping the server.")
+
+    def serve_until_ended(self, address: Address) -> Ended:
+        if self._server is None:
+            return Ended(f"{address.url} is not ours to wait for.")
+        code = self._server.process.wait()
+        text = f"The server ended by itself (code {code}); its log: {self._server.log}"
+        return Ended(text, exit=int(code != 0))
+
+    def predict(self, address: Address, *, anew: bool) -> Ended:
+        if anew:
+            for path in sorted(self.answers.parent.glob(f".{self.answers.name}.*.part.jsonl")):
+                self.say(f"Answers of an unfinished run are kept: {set_aside(path)}")
+        self._counter = Counter(quiet=True)
+        mark = self.wishes.options + (f" weights={address.weights}" if address.weights != UNKNOWN else "")
+        with self.asker(address) as asker:
+            account = predict(asker, self.items(), self.answers, options=mark, progress=self._counter)
+        return _ended(account)
+
+    def progress(self, stage: str) -> Progress:
+        if stage == PREDICT:
+            return Progress(self._counter.done, self._counter.total, self._counter.left_s)
+        entry = self.run.progress() if stage == TRAIN else None
+        if not entry:
+            return Progress()
+        step, total = (entry.get(key) for key in ("current_steps", "total_steps"))
+        left_s = _clock(str(entry.get("remaining_time", "")))
+        return Progress(
+            step if isinstance(step, int) else None, total if isinstance(total, int) else None, left_s
+        )
+
+    def _of_training(self) -> dict[str, str]:
+        keys = self.run.keys
+        models = [self._model(value) for key in _MODELS if (value := keys.get(key))]
+        deepspeed = self.run.deepspeed()
+        return {
+            "training settings": digests.of([_settings(keys), list(self.place.flags)]),
+            "DeepSpeed settings": GONE if deepspeed is None else digests.of(deepspeed),
+            "training data": self.data(),
+            "base model": models[0] if len(models) == 1 else digests.of(models),
+            "processor (CPU or GPU)": "cpu" if self.place.cpu else GONE,
+        }
+
+    def _model(self, value: Any) -> str:
+        """Digest of the models that a key names, each a folder or a name at a hub."""
+        folders = [self.run.data.path / part.strip() for part in str(value).split(",")]
+        parts = [
+            self.digests.model(folder) if folder.is_dir() else part.strip()
+            for folder, part in zip(folders, str(value).split(","), strict=True)
+        ]
+        return digests.of(parts)
+
+    def _served(self) -> str:
+        if self.elsewhere:
+            return UNKNOWN
+        if not has_weights(self.run.served):
+            raise UserError(
+                f"there is no whole model to serve in {self.run.served}",
+                remedy="Export it first, or give the address of a server that has it: --base-url.",
+            )
+        return self.digests.model(self.run.served)
+
+    @contextmanager
+    def _trained_aside(self, *, anew: bool) -> Iterator[None]:
+        """Moves what was trained out of the way; it comes back where nothing new began."""
+        trained = self.run.trained
+        if not anew or not os.path.lexists(trained):
+            yield
+            return
+        kept = set_aside(trained)
+        try:
+            yield
+        except BaseException:
+            if not os.path.lexists(trained):
+                kept.rename(trained)
+            raise
+        finally:
+            if os.path.lexists(kept):
+                self.say(f"What was trained before is kept: {kept}")
+
+
+def _settings(keys: dict[str, Any]) -> str:
+    return digests.of(
+        {key: value for key, value in keys.items() if key not in _WITHOUT_EFFECT and key not in _MODELS}
+    )
+
+
+def _ended(account: Account) -> Ended:
+    lines = [account.text, f"Written: {account.out}"]
+    if account.kept is not None:
+        lines.append(f"Kept: predictions with other answers, which stood there: {account.kept}")
+    if account.retry:
+        lines.append("The same command asks again for those that had no answer.")
+    figures = {
+        "records": account.records,
+        "answered": account.answered,
+        "problems": dict(account.problems),
+        "retry": account.retry,
+        "resumed": account.resumed,
+        "out": str(account.out),
+    }
+    return Ended("\n".join(lines), exit=int(account.exit_code), figures=figures)
+
+
+def _clock(text: str) -> float | None:
+    """Seconds of a time as LLaMA-Factory writes it (`1:02:05`, `1 day, 2:03:04`); None for others."""
+    match = re.fullmatch(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d)", text)
+    if match is None:
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+
+
+def _newest(folder: Path) -> int:
+    return max((path.stat().st_mtime_ns for path in folder.glob("*.safetensors")), default=0)
+
+
+def _oldest(folder: Path) -> int:
+    return min((path.stat().st_mtime_ns for path in folder.glob("*.safetensors")), default=0)

@@ -1,0 +1,100 @@
+"""What a server is started with: the flags of `vllm serve`, each with its reason, and where it answers."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from datakit.artifacts.serving import Serving
+from datakit.core.scripts import flag_words
+
+PLACE = "MODEL"
+"""Stands for the served model in a plan that was made before the training."""
+PORT = 8000
+"""vLLM's own."""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One flag of the command, with its reason."""
+
+    name: str
+    value: str | None
+    """None for a flag without value."""
+    why: str
+
+    @property
+    def words(self) -> list[str]:
+        return flag_words(self.name, self.value)
+
+
+@dataclass(frozen=True)
+class ServeCommand:
+    """A command that serves a model on this machine, as a serving plan or a bundle's packed.json gives it."""
+
+    model: str
+    """What is served: a folder or a name."""
+    name: str
+    """What requests call it."""
+    port: int
+    flags: tuple[Flag, ...]
+    max_model_len: int = 0
+    """Tokens of the longest request; 0 where vLLM finds it out."""
+    longest_tokens: int = 0
+    """Of the data's longest record: under this the server would refuse records."""
+    images: int = 1
+    """Most pictures of a record."""
+
+    @classmethod
+    def of(cls, serving: Serving, model: str) -> ServeCommand:
+        """Of a plan as it was written, for the model in its place."""
+        return cls(
+            model=model,
+            name=serving.name,
+            port=serving.port,
+            flags=tuple(Flag(flag.name, flag.value, flag.why) for flag in serving.flags),
+            max_model_len=serving.max_model_len,
+            longest_tokens=int(serving.demand.get("longest_tokens", 0)),
+            images=int(serving.demand.get("images", 1)),
+        )
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def command(self, program: str = "vllm") -> list[str]:
+        """The words of the command."""
+        return serve_words(program, self.model, self.flags)
+
+    def with_flags(
+        self, changes: Mapping[str, str | None], why: str, *, dropped: Iterable[str] = ()
+    ) -> ServeCommand:
+        """The command with other values for some flags, and without others."""
+        length, port = length_and_port(changes, self.max_model_len, self.port)
+        flags = changed_flags(self.flags, changes, why, dropped)
+        return replace(self, flags=flags, max_model_len=length, port=port)
+
+
+def serve_words(program: str, model: str, flags: Iterable[Flag]) -> list[str]:
+    """The words that serve a model."""
+    return [*shlex.split(program), "serve", model, *(word for flag in flags for word in flag.words)]
+
+
+def changed_flags(
+    flags: Iterable[Flag], changes: Mapping[str, str | None], why: str, dropped: Iterable[str]
+) -> tuple[Flag, ...]:
+    """The flags with other values for some, and without those that are dropped; further ones come last."""
+    without = set(dropped)
+    by_name = {flag.name: flag for flag in flags if flag.name not in without}
+    by_name |= {name: Flag(name, value, why) for name, value in changes.items()}
+    return tuple(by_name.values())
+
+
+def length_and_port(changes: Mapping[str, str | None], length: int, port: int) -> tuple[int, int]:
+    """Longest request and port after changes of flags."""
+    new_length, new_port = changes.get("--max-model-len"), changes.get("--port")
+    return (
+        int(new_length) if new_length and new_length.isdigit() else length,
+        int(new_port) if new_port else port,
+    )
