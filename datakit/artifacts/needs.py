@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 TRAINER_VERSION = "0.9.5"
 """LLaMA-Factory's, for which training configurations are written."""
 SERVER_VERSIONS = ("0.25.1", "0.32.0")
-"""vLLM's: the first served Qwen-VL models by their builds' plans on an H100 (2026-11), the second the tests'."""
+"""vLLM's: the first served Qwen-VL models by their builds' plans on an H100, the second in the tests."""
 PACKAGES = ("numpy", "jinja2", "pydantic", "pillow")
 """Of a Python that runs what a bundle carries."""
 

@@ -16,8 +16,9 @@ from datakit.serving.plan import weight_bytes
 from datakit.serving.requirements import longest_prompt
 from datakit.training import memory
 from datakit.training.config import total_steps
-from datakit.training.launch import gpus_and_nodes, plan_of
+from datakit.training.launch import gpus_and_nodes
 from datakit.training.machine import Machine
+from datakit.training.machine_check import plan_of
 from datakit.training.run_folder import RunFolder
 
 GIB = 1 << 30

@@ -32,7 +32,6 @@ from datakit.core.regular_files import read_regular, regular
 from datakit.core.replacing import check_replaceable
 from datakit.core.scripts import assignment
 from datakit.core.visible import has_controls
-from datakit.handoff.bundle_settings import PORT
 from datakit.handoff.doctor import SUMS
 from datakit.serving.images import TrainedView
 from datakit.serving.requirements import NEED, trainer_limits
@@ -40,7 +39,7 @@ from datakit.training.launch import gpus_and_nodes
 from datakit.training.run_folder import RunFolder
 
 START_HERE = "START_HERE.md"
-_PAYLOAD = ("run.sh", "handoff.py", "stages.sh", "check.py", "predict.py", "evaluate.py")
+_PAYLOAD = ("run.sh", "handoff.py", "predict.py", "evaluate.py")
 _KEPT = (
     names.ANSWER_FORMAT,
     names.EMITTED,
@@ -124,7 +123,7 @@ def _fill(writer: _Writer, run: RunFolder, manifest: Manifest) -> None:
         contents[file] = (files("datakit.bundling") / "payload" / file).read_bytes()
     contents[names.SERVE_SCRIPT] = serve_script(run, name)
     contents["settings.env"] = _settings(run, name)
-    contents["bundle.json"] = _about(run, manifest)
+    contents["bundle.json"] = _about(manifest)
     pictures = [f"{name}/images/{path.name}" for path in build.images_folder.glob("*")]
     listed = [*contents, *pictures, START_HERE, SUMS]
     contents[START_HERE] = start_here(name, writer.top, needs, listed).encode()
@@ -166,14 +165,12 @@ def _settings(run: RunFolder, name: str) -> bytes:
     return "".join(assignment(key, value) for key, value in settings.items()).encode()
 
 
-def _about(run: RunFolder, manifest: Manifest) -> bytes:
+def _about(manifest: Manifest) -> bytes:
     about = {
         "name": manifest.name,
         "datakit": version("datakit"),
         "content": manifest.content,
         "records": manifest.records,
-        "run": str(Path(str(run.keys["output_dir"])).parent),
-        "port": run.build.serving.port if run.build.serving is not None else PORT,
         "start": "START_HERE.md",
         "pictures": "as the build has them, or resized as the trainer would, whichever is the smaller file",
     }

@@ -7,16 +7,15 @@ with any Python of 3.10 or later.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from datakit.core import interrupts
 from datakit.core.errors import DatakitError, Exit, UserError
-from datakit.core.scripts import shell_words
+from datakit.core.scripts import assignment, flag_words, shell_words
 from datakit.handoff import doctor
 from datakit.handoff.bundle_settings import OPTIONS, BundleSettings
 from datakit.handoff.finding import FAULT
@@ -79,12 +78,15 @@ def _do(folder: Path, call: argparse.Namespace) -> int:
         print(f"error: {sys.executable} has no {', '.join(lacking)}. What is missing here:", file=sys.stderr)
         examine(settings)
         return int(Exit.FAILED)
-    raise NotImplementedError
+    from datakit.handoff.bundle_stages import go, status
+
+    line = _line(folder, call, os.environ)
+    return status(settings, as_json=call.json) if call.status else go(settings, call, line)
 
 
 def examine(settings: BundleSettings) -> int:
     """Tells every finding; 1 where there is a fault."""
-    print("Looking at this machine; trainer and server are started for their version, which may take a minute.")
+    print("Looking at this machine; trainer and server tell their versions, which may take a minute.")
     faults = 0
     for finding in doctor.examine(settings):
         print(finding.text, flush=True)
@@ -94,6 +96,20 @@ def examine(settings: BundleSettings) -> int:
         return int(Exit.FAILED)
     print("Nothing is missing. Start: ./run.sh")
     return int(Exit.FINE)
+
+
+def _line(folder: Path, call: argparse.Namespace, environment: Mapping[str, str]) -> str:
+    """The line that goes on: this one without `--again`, which would begin anew."""
+    variables = [variable for variable, _ in OPTIONS.values()] + ["CPU", "PYTHON"]
+    set_here = [assignment(name, environment[name]).strip() for name in variables if environment.get(name)]
+    words = [str(folder / "run.sh"), *call.stages]
+    words += [word for stage in call.only for word in ("--only", stage)]
+    words += ["--from", call.start_from] if call.start_from else []
+    words += ["--cpu"] if call.cpu else []
+    for option in OPTIONS:
+        if value := getattr(call, option.replace("-", "_")):
+            words += flag_words(f"--{option}", value)
+    return " ".join([*set_here, shell_words(words)])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -109,10 +125,12 @@ def _parser() -> argparse.ArgumentParser:
         "--again", nargs="?", const="", metavar="STAGE", help="redo a stage and what follows from it"
     )
     parser.add_argument("--only", action="append", default=[], metavar="STAGE", help="this stage; repeatable")
-    parser.add_argument("--from", dest="start_from", default="", metavar="STAGE", help="this stage and those after it")
+    parser.add_argument(
+        "--from", dest="start_from", default="", metavar="STAGE", help="this one and those after it"
+    )
     parser.add_argument("--status", action="store_true", help="how far it is; nothing is started")
     parser.add_argument("--json", action="store_true", help="print the status or the account as JSON")
-    parser.add_argument("--cpu", action="store_true", help="without a GPU, for trials with tiny models (CPU=1)")
+    parser.add_argument("--cpu", action="store_true", help="without a GPU, to try tiny models (CPU=1)")
     for option, (variable, meaning) in OPTIONS.items():
         parser.add_argument(f"--{option}", metavar=variable, help=meaning)
     return parser

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +90,7 @@ class BundleSettings:
         return cls(
             folder=folder,
             name=name,
-            run=Path(os.path.normpath(folder / name / str(about["run"]))),
+            run=_run(folder / name, packed),
             needs=needs,
             model=model or needs.base,
             model_given=bool(model),
@@ -102,7 +101,7 @@ class BundleSettings:
             rank=number("node-rank", 0, 0),
             master=given["master"],
             master_port=number("master-port", 1, 0) or None,
-            port=number("port", 1, int(about.get("port") or PORT)),
+            port=number("port", 1, _port(packed)),
             train_flags=tuple(given["train-flags"].split()),
             serve_flags=tuple(given["serve-flags"].split()),
             split=given["split"] or "val",
@@ -120,10 +119,21 @@ class BundleSettings:
         return self.run / "served"
 
 
-def absolute(program: str) -> str:
-    """A command as a path that holds in every folder; as it is where there is none."""
-    place = shutil.which(program)
-    return os.path.abspath(place) if place is not None else program
+def _run(data: Path, packed: dict[str, Any]) -> Path:
+    """The folder that the trainer's output goes into."""
+    training = packed.get("training")
+    if not isinstance(training, dict) or "output_dir" not in training:
+        raise UserError(
+            f"{data / names.PACKED} does not say how to train",
+            remedy="Pack the build anew, with a recipe that has a `train:` section: datakit bundle",
+        )
+    return Path(os.path.normpath(data / str(training["output_dir"]))).parent
+
+
+def _port(packed: dict[str, Any]) -> int:
+    serving = packed.get("serving")
+    port = serving.get("port") if isinstance(serving, dict) else None
+    return port if isinstance(port, int) else PORT
 
 
 def _number(what: str, text: str, least: int, plain: int) -> int:

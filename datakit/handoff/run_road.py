@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import datakit
-from datakit.core.errors import UserError
+from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.replacing import set_aside, stamp_now
 from datakit.handoff import digests
 from datakit.handoff.answering import server_name
@@ -66,6 +66,12 @@ class Wishes:
         """What changes an answer; without the later ones the mark is that of earlier versions."""
         later = {"form": self.form, "max_answer_tokens": self.max_answer_tokens}
         return f"closed={self.closed}" + "".join(f" {key}={value}" for key, value in later.items() if value)
+
+
+class ServerUnfit(DatakitError):
+    """A server that started and does not answer as the training was."""
+
+    exit_code = Exit.FAILED
 
 
 class RunRoad(Road):

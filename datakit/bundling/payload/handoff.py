@@ -1,4 +1,4 @@
-"""Takes this bundle to its scores. run.sh starts it, with a Python that can; START_HERE.md says what it needs."""
+"""Takes this bundle to its scores; run.sh starts it. START_HERE.md says what it needs."""
 
 import sys
 from pathlib import Path
