@@ -30,12 +30,10 @@ from datakit.bundling.start_here import start_here
 from datakit.core.errors import UserError
 from datakit.core.regular_files import read_regular, regular
 from datakit.core.replacing import check_replaceable
-from datakit.core.scripts import assignment
 from datakit.core.visible import has_controls
 from datakit.handoff.doctor import SUMS
 from datakit.serving.images import TrainedView
 from datakit.serving.requirements import NEED, trainer_limits
-from datakit.training.launch import gpus_and_nodes
 from datakit.training.run_folder import RunFolder
 
 START_HERE = "START_HERE.md"
@@ -122,7 +120,6 @@ def _fill(writer: _Writer, run: RunFolder, manifest: Manifest) -> None:
     for file in _PAYLOAD:
         contents[file] = (files("datakit.bundling") / "payload" / file).read_bytes()
     contents[names.SERVE_SCRIPT] = serve_script(run, name)
-    contents["settings.env"] = _settings(run, name)
     contents["bundle.json"] = _about(manifest)
     pictures = [f"{name}/images/{path.name}" for path in build.images_folder.glob("*")]
     listed = [*contents, *pictures, START_HERE, SUMS]
@@ -147,22 +144,6 @@ def _add_pictures(writer: _Writer, build: BuildFolder, target: str, view: Traine
                 writer.pictures += 1
                 writer.resized += smaller is not None
                 writer.add(f"{target}/{path.name}", read_regular(path) if smaller is None else smaller)
-
-
-def _settings(run: RunFolder, name: str) -> bytes:
-    """What run.sh sources. The run's folder is named in train.yaml relative to the data."""
-    gpus, nodes = gpus_and_nodes(run)
-    place = Path(str(run.keys["output_dir"])).parent
-    settings = {
-        "NAME": name,
-        "RUN": str(place).removeprefix("../"),
-        "METHOD": run.method,
-        "TRAIN_GPUS": gpus * nodes,
-        "TRAIN_NODES": nodes,
-        "DISTRIBUTED": int(bool(run.keys.get("deepspeed"))),
-        "SERVE_PORT": 8000,
-    }
-    return "".join(assignment(key, value) for key, value in settings.items()).encode()
 
 
 def _about(manifest: Manifest) -> bytes:

@@ -43,7 +43,7 @@ def start_here(name: str, folder: str, needs: Needs, files: Iterable[str]) -> st
         folder=shell_words([folder]),
         needs=needs,
         gpus=f"{needs.gpus} on each of {needs.nodes} nodes" if needs.nodes > 1 else f"{needs.gpus}",
-        all_gpus=f"{gpus} GPUs, each" if gpus > 1 else "one GPU",
+        all_gpus=f"{gpus} GPUs" if gpus > 1 else "one GPU",
         mode=f"`{needs.method}`, " + (f"DeepSpeed `{needs.mode}`" if needs.deepspeed else "no DeepSpeed"),
         serve_bytes=needs.serve_bytes if planned else beside,
         serve_source="serving plan of the build" if planned else "the weights, and 4 GiB beside them",
@@ -55,9 +55,7 @@ def start_here(name: str, folder: str, needs: Needs, files: Iterable[str]) -> st
         start_s=_TRAINER_START_S + needs.pictures * _PICTURE_S / max(1, needs.workers),
         server_s=_SERVER_START_S,
         share=f"{_SHARE:.0%}",
-        speeds=[f"{duration(work / (peak * _SHARE * gpus))} on {card}s" for card, peak in _PEAK.items()]
-        if work
-        else [],
+        speeds=[f"{card} {duration(work / (peak * _SHARE * gpus))}" for card, peak in _PEAK.items() if work],
         tokens=_millions(needs.tokens),
         question_tokens=_millions(needs.question_tokens),
         files=list(_listed(name, sorted(files))),
@@ -81,9 +79,8 @@ def _listed(name: str, files: list[str]) -> Iterator[str]:
     code = [path for path in files if path.startswith("datakit/")]
     pictures = [path for path in files if path.startswith(f"{name}/images/")]
     data = [path for path in files if path.startswith(f"{name}/") and path not in set(pictures)]
-    for path in files:
-        if "/" not in path:
-            yield f"`{path}`: {_NOTES[path]}" if path in _NOTES else f"`{path}`"
+    yield from (f"`{path}`: {note}" for path, note in _NOTES.items() if path in set(files))
+    yield from (f"`{path}`" for path in files if "/" not in path and path not in _NOTES)
     yield f"`{name}/`, the data set: " + ", ".join(f"`{path.removeprefix(f'{name}/')}`" for path in data)
     yield f"`{name}/images/`: {len(pictures):,} pictures, none larger than the training takes"
     yield f"`datakit/`: {len(code):,} files of datakit's own code"

@@ -22,8 +22,7 @@ from datakit.handoff.status import read_status, status_lines
 def go(settings: BundleSettings, call: argparse.Namespace, line: str) -> int:
     """Goes through the stages that the call names; the exit code."""
     only, again = _wanted(call)
-    chosen(only, again, call.start_from)  # a wrong word is told before anything is read
-    road = PackedRoad(settings, command=line)
+    road = PackedRoad(settings, command=line, wanted=chosen(only, again, call.start_from))
     out = sys.stderr if call.json else sys.stdout
     account = Handoff(road, lambda text: print(text, file=out, flush=True)).go(
         only=only, again=again, start_from=call.start_from

@@ -19,10 +19,17 @@ from pathlib import Path
 from datakit.artifacts import names
 from datakit.artifacts.needs import PACKAGES
 from datakit.core.regular_files import read_regular, regular
+from datakit.handoff.answering import KEY, who_answers
 from datakit.handoff.base_model import cached, examine_base, hub_cache, is_at_hub
 from datakit.handoff.bundle_settings import BundleSettings
 from datakit.handoff.finding import FAULT, FINE, WARNING, Finding
-from datakit.handoff.programs import examine_gpus, examine_server, examine_trainer
+from datakit.handoff.programs import (
+    examine_gpus,
+    examine_server,
+    examine_trainer,
+    server_is_there,
+    trainer_is_there,
+)
 
 SUMS = "SHA256SUMS"
 _GIB = 1 << 30
@@ -38,9 +45,14 @@ def examine(settings: BundleSettings) -> Iterator[Finding]:
     yield from _all(settings, (*checks, _disk, _memory, _port, _nodes))
 
 
-def examine_quickly(settings: BundleSettings) -> Iterator[Finding]:
-    """What is looked at before every run: files, GPUs, base model and disk; no program is started for it."""
-    yield from _all(settings, (examine_files, examine_gpus, examine_base, _disk, _nodes))
+def examine_quickly(settings: BundleSettings, *, trains: bool, asks: bool) -> Iterator[Finding]:
+    """The same before the stages, without starting a program; `trains` and `asks` say what they will do."""
+    checks: list[Check] = [examine_files]
+    if trains:
+        checks += [trainer_is_there, examine_gpus, examine_base, _disk, _nodes]
+    if asks:
+        checks += [server_is_there, _port]
+    yield from _all(settings, checks)
 
 
 def _all(settings: BundleSettings, checks: Iterable[Check]) -> Iterator[Finding]:
@@ -121,7 +133,8 @@ def _disk(settings: BundleSettings) -> Iterator[Finding]:
     run = max(0, needs.run_bytes - there)
     cache = _existing(hub_cache())
     if place.stat().st_dev == cache.stat().st_dev:
-        yield _room(place, run + download, "checkpoints, models and the download of the base model", _ROOM)
+        purpose = "checkpoints, the trained and the served model" + ", and the base model" * bool(download)
+        yield _room(place, run + download, purpose, _ROOM)
         return
     yield _room(place, run, "checkpoints, the trained and the served model", _ROOM)
     if download:
@@ -187,17 +200,17 @@ def _lines(path: str) -> list[str]:
 def _port(settings: BundleSettings) -> Iterator[Finding]:
     if settings.base_url:
         return
-    with socket.socket() as probe:
-        probe.settimeout(5)
-        taken = probe.connect_ex(("127.0.0.1", settings.port)) == 0
-    if not taken:
-        yield Finding("port", FINE, f"{settings.port} is free")
+    answering = who_answers(settings.port, settings.served)
+    if answering.kind in ("nobody", "ours"):
+        state = "is free" if answering.kind == "nobody" else "has a server of this model already"
+        yield Finding("port", FINE, f"{settings.port} {state}")
         return
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         free = other.getsockname()[1]
-    message = f"something answers on port {settings.port} already"
-    yield Finding("port", FAULT, message, f"Stop it, or give another port: PORT={free}")
+    message = f"port {settings.port} is taken by a server of something else"
+    key = f"Where it is yours, put its key into {KEY}. " if answering.kind == "locked" else ""
+    yield Finding("port", FAULT, message, f"{key}Stop it, or give another port: PORT={free}")
 
 
 def _nodes(settings: BundleSettings) -> Iterator[Finding]:

@@ -26,7 +26,7 @@ from datakit.handoff.finding import FAULT, WARNING
 from datakit.handoff.programs import examine_gpus, server_program, trainer_program
 from datakit.handoff.road import Address, Ended
 from datakit.handoff.run_road import SPLITS, RunRoad, ServerUnfit, Wishes
-from datakit.handoff.stages import UNKNOWN, write_json
+from datakit.handoff.stages import EXPORT, PREDICT, SERVE, STAGES, TRAIN, UNKNOWN, write_json
 from datakit.llm._plain_connection import PlainConnection
 from datakit.serving.asker import Asker, Asking, room_within
 from datakit.serving.endpoint import Endpoint, NoAnswer
@@ -42,10 +42,11 @@ _FOR_GPUS = ("--gpu-memory-utilization", "--tensor-parallel-size")
 class PackedRoad(RunRoad):
     """The stages of a bundle."""
 
-    def __init__(self, settings: BundleSettings, *, command: str) -> None:
-        """Raises UserError for settings that name what is not there."""
+    def __init__(self, settings: BundleSettings, *, command: str, wanted: Sequence[str] = STAGES) -> None:
+        """`wanted` are the stages to come, for the check. Raises UserError for settings that cannot be."""
         super().__init__()
         self.settings, self.command, self.elsewhere = settings, command, settings.base_url
+        self.wanted = wanted
         self.packed = PackedData(settings.data)
         if settings.split not in SPLITS:
             raise UserError(f"a bundle has no split {settings.split!r}", remedy="SPLIT is val or train.")
@@ -130,7 +131,10 @@ class PackedRoad(RunRoad):
         self.say(f"Record {asked.id} was answered in {asked.seconds:g} s.")
 
     def check(self) -> Ended:
-        findings = list(examine_quickly(self.settings))
+        here = not self.elsewhere
+        asks = here and self.rank == 0 and bool({PREDICT, SERVE} & set(self.wanted))
+        trains = here and bool({TRAIN, EXPORT} & set(self.wanted))
+        findings = list(examine_quickly(self.settings, trains=trains, asks=asks))
         faults = sum(finding.state == FAULT for finding in findings)
         text = "\n".join(finding.text for finding in findings)
         if faults:

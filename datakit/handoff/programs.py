@@ -74,21 +74,43 @@ def _absolute(program: str) -> str | None:
     return os.path.abspath(place) if place is not None else None
 
 
+_INSTALL_TRAINER = f'pip install "llamafactory=={TRAINER_VERSION}", in an environment of its own'
+_INSTALL_SERVER = f"pip install vllm=={SERVER_VERSIONS[0]}, in an environment of its own"
+
+
+def trainer_is_there(settings: BundleSettings) -> Iterator[Finding]:
+    """Whether there is a command of LLaMA-Factory; it is not started."""
+    program = trainer_program(settings)
+    if program is not None:
+        yield Finding("trainer", FINE, program)
+        return
+    given = settings.trainer or os.environ.get("DATAKIT_TRAINER", "")
+    message = f"there is no {given}" if given else f"{TRAINER} is not on the PATH"
+    remedy = f"Install it ({_INSTALL_TRAINER}), or name it: TRAINER=/environment/bin/{TRAINER}"
+    yield Finding("trainer", FAULT, message, remedy)
+
+
+def server_is_there(settings: BundleSettings) -> Iterator[Finding]:
+    """Whether there is a command of vLLM; it is not started."""
+    program = server_program(settings)
+    if program is not None:
+        yield Finding("server", FINE, program)
+        return
+    remedy = f"Install it ({_INSTALL_SERVER}), or name it: VLLM=/environment/bin/vllm"
+    yield Finding("server", FAULT, f"there is no program {settings.vllm}", remedy)
+
+
 def examine_trainer(settings: BundleSettings) -> Iterator[Finding]:
     """Whether LLaMA-Factory starts, is of the version that train.yaml is for, and has what it needs."""
     if settings.base_url:
         return
     program = trainer_program(settings)
-    wanted = f'pip install "llamafactory=={TRAINER_VERSION}", in an environment of its own'
     if program is None:
-        given = settings.trainer or os.environ.get("DATAKIT_TRAINER", "")
-        message = f"there is no {given}" if given else f"{TRAINER} is not on the PATH"
-        remedy = f"Install it ({wanted}), or name it: TRAINER=/environment/bin/{TRAINER}"
-        yield Finding("trainer", FAULT, message, remedy)
+        yield from trainer_is_there(settings)
         return
     code, output = _run([program, "version"])
     if code != 0:
-        yield Finding("trainer", FAULT, *_does_not_start([program, "version"], output, wanted))
+        yield Finding("trainer", FAULT, *_does_not_start([program, "version"], output, _INSTALL_TRAINER))
         return
     match = re.search(r"version[^0-9]{0,3}([0-9][\w.]*)", output)
     version = match[1] if match else "of an unknown version"
@@ -97,7 +119,7 @@ def examine_trainer(settings: BundleSettings) -> Iterator[Finding]:
         yield Finding("trainer", FINE, message)
     else:
         message += f"; train.yaml is written for {TRAINER_VERSION}"
-        yield Finding("trainer", WARNING, message, f"Where it refuses a setting: {wanted}")
+        yield Finding("trainer", WARNING, message, f"Where it refuses a setting: {_INSTALL_TRAINER}")
     yield from _packages_of_trainer(settings, program)
 
 
@@ -155,14 +177,12 @@ def examine_server(settings: BundleSettings) -> Iterator[Finding]:
     if settings.base_url:
         return
     program = server_program(settings)
-    wanted = f"pip install vllm=={SERVER_VERSIONS[0]}, in an environment of its own"
     if program is None:
-        remedy = f"Install it ({wanted}), or name it: VLLM=/environment/bin/vllm"
-        yield Finding("server", FAULT, f"there is no program {settings.vllm}", remedy)
+        yield from server_is_there(settings)
         return
     code, output = _run([program, "--version"])
     if code != 0:
-        yield Finding("server", FAULT, *_does_not_start([program, "--version"], output, wanted))
+        yield Finding("server", FAULT, *_does_not_start([program, "--version"], output, _INSTALL_SERVER))
         return
     versions = re.findall(r"\b\d+\.\d+[\w.+]*", output)
     version = versions[-1] if versions else "of an unknown version"

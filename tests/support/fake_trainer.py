@@ -128,6 +128,9 @@ def main() -> int:
     with open(Path(os.environ["FAKE_TRAINER_FOLDER"]) / "calls.jsonl", "a") as log:
         log.write(json.dumps(call) + "\n")
     print(f"fake trainer: {' '.join(words)}")
+    if words == ["version"]:
+        print("| Welcome to LLaMA Factory, version 0.9.5                |")
+        return 0
     settings = _settings(words)
     return _train(settings, how) if words[0] == "train" else _export(settings, how)
 
