@@ -53,7 +53,7 @@ def main(folder: Path, words: Sequence[str]) -> NoReturn:
 def run(folder: Path, words: Sequence[str]) -> int:
     """What the words say; the exit code. An error is told on stderr, never as a traceback."""
     try:
-        return _do(folder, _parser().parse_intermixed_args(list(words)))
+        return _do(folder, parsed(words))
     except KeyboardInterrupt:
         print(f"\n{interrupts.WORDS}", file=sys.stderr)
         return 128 + interrupts.received() if interrupts.received() else int(Exit.INTERRUPTED)
@@ -110,6 +110,11 @@ def _line(folder: Path, call: argparse.Namespace, environment: Mapping[str, str]
         if value := getattr(call, option.replace("-", "_")):
             words += flag_words(f"--{option}", value)
     return " ".join([*set_here, shell_words(words)])
+
+
+def parsed(words: Sequence[str]) -> argparse.Namespace:
+    """The words of a call. Ends the process with 2 for wrong ones, and with 0 for `--help`."""
+    return _parser().parse_intermixed_args(list(words))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -21,7 +21,7 @@ from datakit.handoff.status import read_status, status_lines
 
 def go(settings: BundleSettings, call: argparse.Namespace, line: str) -> int:
     """Goes through the stages that the call names; the exit code."""
-    only, again = _wanted(call)
+    only, again = wanted_stages(call)
     road = PackedRoad(settings, command=line, wanted=chosen(only, again, call.start_from))
     out = sys.stderr if call.json else sys.stdout
     account = Handoff(road, lambda text: print(text, file=out, flush=True)).go(
@@ -57,7 +57,7 @@ def status(settings: BundleSettings, *, as_json: bool) -> int:
     return 0
 
 
-def _wanted(call: argparse.Namespace) -> tuple[Sequence[str], str]:
+def wanted_stages(call: argparse.Namespace) -> tuple[Sequence[str], str]:
     """The stages that are named, and the first one that is done anew."""
     only = (*call.only, *call.stages)
     if call.again is None:

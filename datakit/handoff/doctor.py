@@ -66,7 +66,7 @@ def examine_files(settings: BundleSettings) -> Iterator[Finding]:
     """Whether the bundle is as it was packed, and its rows have their pictures."""
     try:
         wrong = [*_changed(settings.folder), *_incomplete(settings.data)]
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         wrong = [f"{error}"]
     if not wrong:
         yield Finding("bundle", FINE, f"{settings.folder} is as it was packed")

@@ -247,6 +247,10 @@ def _judged(cards: list[Card], settings: BundleSettings) -> Finding:
             else _WITHOUT
         )
         return Finding("GPUs", FAULT, message, fewer)
+    serving = settings.needs.serve_gpus if settings.rank == 0 else 0
+    if len(cards) < serving:
+        message = f"the server wants {serving} GPUs (the build's `serve.gpus`), there are {len(cards)}"
+        return Finding("GPUs", FAULT, message, "Take a machine with more, or build for fewer: serve.gpus")
     shown = ", ".join(card.shown for card in cards)
     small = [card for card in cards[:wanted] if needed > card.total]
     busy = [card for card in cards[:wanted] if needed > card.free]
