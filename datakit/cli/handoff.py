@@ -77,7 +77,7 @@ ANY = "*"
 @click.option("--predict-flags", default="", metavar="WORDS", help="Further options of `datakit predict`.")
 @click.option("--json", "as_json", is_flag=True, help="Print the account as JSON on stdout.")
 @click.pass_context
-def command(context: click.Context, build: Path, as_json: bool, only_status: bool, **given: Any) -> int:
+def command(context: click.Context, /, build: Path, as_json: bool, only_status: bool, **given: Any) -> int:
     """Take BUILD to its scores: check, train, export, serve, predict, evaluate.
 
     Each stage runs when its inputs or its outcome have changed, and says why. Trainer and server may live in
@@ -196,7 +196,7 @@ def next_command(context: click.Context) -> str:
 def _status(build: Path, *, as_json: bool) -> int:
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.cli.tables import print_json
-    from datakit.handoff.stages import KEYED, StageRecords
+    from datakit.handoff.stages import StageRecords
     from datakit.handoff.status import read_status, status_lines
 
     runs = BuildFolder(build).runs
@@ -210,8 +210,8 @@ def _status(build: Path, *, as_json: bool) -> int:
         return 0
     run = newest.parent
     if as_json:
-        status, records = read_status(run), StageRecords(run)
-        stages = {stage: record.model_dump() for stage in KEYED if (record := records.read(stage))}
+        status = read_status(run)
+        stages = {record.stage: record.model_dump() for record in StageRecords(run).all()}
         print_json({"run": str(run), "status": status and status.model_dump(), "stages": stages})
     else:
         click.echo(f"Run: {run}")

@@ -41,6 +41,8 @@ class ServeChanges:
 class HomeRoad(RunRoad):
     """The stages of a build on a machine with datakit."""
 
+    command_after = "datakit scores"
+
     def __init__(
         self,
         build: Path,
@@ -133,9 +135,9 @@ class HomeRoad(RunRoad):
         from datakit.serving.smoke import smoke_test
 
         smoke = smoke_test(self.build, url, name, qwen_model(str(self.run.served)))
-        self.say(smoke.text)
         if not smoke.good:
             raise ServerUnfit(smoke.text)
+        self.say(smoke.text)
 
     def check(self) -> Ended:
         from datakit.checking.build_check import checked, group_lines

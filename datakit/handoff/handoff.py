@@ -114,8 +114,12 @@ class Handoff:
                     account.stages.append(passed)
                     if passed.exit:
                         account.exit = passed.exit
+                        journal.note(account.failure)
                         return account
                 self._conclude(account, wanted)
+                if EVALUATE in wanted:
+                    beat.conclude(self.road.command_after)
+                journal.note(account.summary)
         return account
 
     def _pass(self, stage: str, again: str, beat: Heartbeat, account: Account) -> Passed:
@@ -151,7 +155,7 @@ class Handoff:
             return Decision(stage, True, "it looks at what is there now")
         if self.road.elsewhere and stage in _OWN:
             return Decision(stage, False, f"the model is served at {self.road.elsewhere}")
-        record = self._records.read(stage)
+        record = self._records.read(self.road.record_of(stage))
         inputs = self.road.inputs(stage)
         return decide(stage, record, inputs, forced, self.road.outputs, self.road.stands)
 
@@ -159,7 +163,9 @@ class Handoff:
         """Takes an outcome as it stands for that of the stage, from here on."""
         if decision.adopts:
             now = utc_now()
-            record = StageRecord(stage=stage, inputs=decision.inputs, begun=now, finished=now, exit=0)
+            record = StageRecord(
+                stage=self.road.record_of(stage), inputs=decision.inputs, begun=now, finished=now, exit=0
+            )
             record.outputs = self.road.outputs(stage)
             self._records.write(record)
         return Ended()
@@ -167,28 +173,27 @@ class Handoff:
     def _run(self, stage: str, decision: Decision, beat: Heartbeat) -> Ended:
         if stage not in KEYED:
             return self._do(stage, decision, beat)[0]
-        before = self._records.read(stage)
-        record = StageRecord(stage=stage, inputs=decision.inputs, begun=utc_now())
+        before = self._records.read(self.road.record_of(stage))
+        record = StageRecord(stage=self.road.record_of(stage), inputs=decision.inputs, begun=utc_now())
         self._records.write(record)
-        began = time.monotonic()
         try:
             ended, known = self._do(stage, decision, beat)
         except DatakitError as error:
-            self._note_failure(record, before, int(error.exit_code), began)
+            self._note_failure(stage, record, before, int(error.exit_code) or 1)
             raise
         record.inputs = {**record.inputs, **known}
-        record.exit, record.finished, record.seconds = ended.exit, utc_now(), _since(began)
+        record.end(ended.exit)
         record.outputs = self.road.outputs(stage)
         self._records.write(record)
         return ended
 
-    def _note_failure(self, record: StageRecord, before: StageRecord | None, code: int, began: float) -> None:
+    def _note_failure(self, stage: str, record: StageRecord, before: StageRecord | None, code: int) -> None:
         """What was done before stays done where the failure came before anything was touched."""
         with contextlib.suppress(OSError):  # a full disk: the record says that the stage was begun
-            if before is not None and before.is_done and self.road.outputs(record.stage) == before.outputs:
+            if before is not None and before.is_done and self.road.outputs(stage) == before.outputs:
                 self._records.write(before)
                 return
-            record.exit, record.finished, record.seconds = code or 1, utc_now(), _since(began)
+            record.end(code)
             self._records.write(record)
 
     def _do(self, stage: str, decision: Decision, beat: Heartbeat) -> tuple[Ended, dict[str, str]]:

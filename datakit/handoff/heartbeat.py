@@ -37,7 +37,7 @@ class Heartbeat:
         """`progress` and `log_of` are asked about the stage, from the thread."""
         self._journal, self._write_status = journal, write
         self._progress, self._log_of, self._next = progress, log_of, next_command
-        self._status = Status()
+        self._status, self._works = Status(), False
         self._lock, self._end = threading.Lock(), threading.Event()
         self._begun = self._written = time.monotonic()
         self._begun_at = time.time()
@@ -60,7 +60,7 @@ class Heartbeat:
     def begin(self, stage: str) -> None:
         """A stage begins; the status says so at once."""
         with self._lock:
-            self._begun, self._begun_at = time.monotonic(), time.time()
+            self._begun, self._begun_at, self._works = time.monotonic(), time.time(), True
             self._status = Status.of_this_process(stage=stage, gpu=self._gpu, next_command=self._next)
             self._write()
 
@@ -69,7 +69,13 @@ class Heartbeat:
         with self._lock:
             self._status = self._filled().model_copy(update={"state": state})
             self._write()
-            self._status = self._status.model_copy(update={"stage": ""})
+            self._works = False
+
+    def conclude(self, next_command: str) -> None:
+        """Every stage is done; what to type next is something else."""
+        with self._lock:
+            self._status = self._status.model_copy(update={"next_command": next_command})
+            self._write()
 
     def _beat(self) -> None:
         spoken_first = ""
@@ -77,7 +83,7 @@ class Heartbeat:
             if time.monotonic() - self._gpu_at >= _GPU_EVERY_S:
                 self._gpu, self._gpu_at = gpu_text(), time.monotonic()
             with self._lock:
-                if not self._status.stage:
+                if not self._works:
                     continue
                 if time.monotonic() - self._written >= WRITE_EVERY_S:
                     self._status = self._filled()

@@ -44,6 +44,12 @@ class Journal:
                 with contextlib.suppress(OSError):
                     self._show(timed)
 
+    def note(self, text: str) -> None:
+        """Lines for the log alone: the terminal has them from somebody else."""
+        with self._lock, contextlib.suppress(OSError):
+            self._file.write(f"{text}\n".encode("utf-8", "replace"))
+            self._file.flush()
+
     @property
     def silent_s(self) -> float:
         """How long nothing was said."""

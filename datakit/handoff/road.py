@@ -58,6 +58,8 @@ class Road(ABC):
     """Of the run: logs, records of stages, status, what was trained, served, answered and scored."""
     command: str
     """The line that a person types to go on, such as `datakit handoff build/ecom_v3 --cpu`."""
+    command_after: str = ""
+    """What a person may type when everything is done, such as `datakit scores`."""
     elsewhere: str = ""
     """Address of a server that was given (`--base-url`): nothing is trained, exported or served here then."""
     rank: int = 0
@@ -72,6 +74,10 @@ class Road(ABC):
     def digests(self) -> Digests:
         """Checksums, remembered in the run."""
         return Digests(self.folder, lambda line: self.say(line))
+
+    def record_of(self, stage: str) -> str:
+        """The name of a stage's record: another where the same stage is done for something else besides."""
+        return stage
 
     @abstractmethod
     def inputs(self, stage: str) -> dict[str, str]:

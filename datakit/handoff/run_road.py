@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import datakit
+from datakit.artifacts.run_ids import safe
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.replacing import set_aside, stamp_now
 from datakit.handoff import digests
 from datakit.handoff.answering import server_name
 from datakit.handoff.handoff import SERVED
 from datakit.handoff.road import Address, Ended, Progress, Road
-from datakit.handoff.stages import EXPORT, GONE, PREDICT, SERVE, TRAIN, UNKNOWN
+from datakit.handoff.stages import EVALUATE, EXPORT, GONE, PREDICT, SERVE, TRAIN, UNKNOWN
 from datakit.run.progress import Progress as Counter
 from datakit.serving.asker import Asker
 from datakit.serving.items import Item
@@ -125,6 +126,11 @@ class RunRoad(Road):
     def server_env(self) -> dict[str, str]:
         """Environment of the server beside that of this process."""
         return {}
+
+    def record_of(self, stage: str) -> str:
+        if stage in (PREDICT, EVALUATE) and self.wishes.split != "val":
+            return f"{stage}_{safe(self.wishes.split)}"
+        return stage
 
     def inputs(self, stage: str) -> dict[str, str]:
         if stage == TRAIN:

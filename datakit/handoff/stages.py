@@ -5,7 +5,9 @@ from __future__ import annotations
 import calendar
 import json
 import os
+import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -51,6 +53,11 @@ class StageRecord(Document):
     def is_done(self) -> bool:
         return self.exit == 0
 
+    def end(self, code: int) -> None:
+        """The stage has ended now, with this exit code."""
+        self.exit, self.finished = code, utc_now()
+        self.seconds = seconds_of(self.finished) - seconds_of(self.begun)
+
 
 @dataclass(frozen=True)
 class StageRecords:
@@ -82,8 +89,18 @@ class StageRecords:
         """Puts the record in its place, whole or not at all."""
         write_json(self.path(record.stage), record.model_dump())
 
-    def remove(self, stage: str) -> None:
-        self.path(stage).unlink(missing_ok=True)
+    def all(self) -> Iterator[StageRecord]:
+        """Every record, in the order of the stages; those of other nodes are not read."""
+        names = sorted(path.stem for path in (self.run / FOLDER).glob("*.json"))
+        own = [name for name in names if _stage_of(name) in STAGES and not re.search(r"-\d+$", name)]
+        for name in sorted(own, key=lambda name: STAGES.index(_stage_of(name))):
+            if (record := self.read(name)) is not None:
+                yield record
+
+
+def _stage_of(name: str) -> str:
+    """`predict_train` is a record of `predict`."""
+    return name.partition("_")[0]
 
 
 def write_json(path: Path, document: object) -> None:

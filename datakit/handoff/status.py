@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from datakit.artifacts.document import Document
 from datakit.core.errors import UserError
-from datakit.handoff.stages import KEYED, StageRecords, local, seconds_of, utc_now, write_json
+from datakit.handoff.stages import StageRecords, local, seconds_of, utc_now, write_json
 
 RUNNING, DONE, FAILED, INTERRUPTED = "running", "done", "failed", "interrupted"
 SILENT_S = 60.0
@@ -94,12 +94,10 @@ def status_lines(run: Path, rank: int = 0) -> Iterator[str]:
     for title, value in (("GPU", status.gpu), ("Last line", status.last_line), ("Log", status.log)):
         if value:
             yield f"{title}: {value}"
-    records = StageRecords(run, rank)
-    for stage in KEYED:
-        record = records.read(stage)
-        if record is not None and record.exit is not None and stage != status.stage:
+    for record in StageRecords(run, rank).all():
+        if record.exit is not None and record.stage != status.stage:
             ending = "done" if record.is_done else f"ended with exit code {record.exit}"
-            yield f"{stage}: {ending} {local(record.finished)}"
+            yield f"{record.stage}: {ending} {local(record.finished)}"
     if status.state != RUNNING and status.next_command:
         yield f"Next: {status.next_command}"
 

@@ -40,7 +40,9 @@ def calls(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def write_model(folder: Path, names: tuple[str, ...] = TENSORS, *, cut: int = 0) -> None:
+def write_model(
+    folder: Path, names: tuple[str, ...] = TENSORS, *, cut: int = 0, weights: bytes | None = None
+) -> None:
     """A model's folder with a real safetensors header; `cut` bytes are missing at the end."""
     folder.mkdir(parents=True, exist_ok=True)
     header = {
@@ -48,7 +50,7 @@ def write_model(folder: Path, names: tuple[str, ...] = TENSORS, *, cut: int = 0)
         for at, name in enumerate(names)
     }
     text = json.dumps(header).encode()
-    data = struct.pack("<Q", len(text)) + text + bytes(16 * len(names))
+    data = struct.pack("<Q", len(text)) + text + (weights or bytes(16 * len(names)))
     (folder / "model.safetensors").write_bytes(data[: len(data) - cut])
 
 
@@ -113,7 +115,9 @@ def _train(settings: dict[str, Any], how: str) -> int:
 def _export(settings: dict[str, Any], how: str) -> int:
     target = Path(settings["export_dir"])
     names = (*TENSORS[:-1], "visual.merger.mlp.zero.weight") if how == "renamed" else TENSORS
-    write_model(target, names)
+    trained = Path(str(settings.get("adapter_name_or_path", settings["model_name_or_path"])))
+    weights = (trained / "model.safetensors").read_bytes()[-16 * len(TENSORS) :]
+    write_model(target, names, weights=weights)  # merged weights are those of the training
     base = Path(settings["model_name_or_path"])
     for name in ("config.json", "tokenizer.json", "preprocessor_config.json", "chat_template.jinja"):
         if (base / name).exists() and not (how == "no_template" and name.startswith("chat")):

@@ -2,8 +2,11 @@
 
     install(folder)      makes folder/vllm; what it was asked is listed in folder/asked.jsonl
 
+`FAKE_PROMPT_TOKENS` is what it counts in each prompt.
+
 `FAKE_VLLM` chooses what happens: "" serves; "dies" ends at once with vLLM's words about a full cache;
-"fails:N" answers the first N questions with 500; "refuses:N" with a 400 that says nothing.
+"fails:N" answers the first N questions with 500; "breaks:N" all but the first N;
+"refuses:N" with a 400 that says nothing.
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ def asked(folder: Path) -> list[dict[str, Any]]:
 class _Handler(BaseHTTPRequestHandler):
     name = "it"
     root = ""
+    good = 0
     failures = 0
     failure = 500
 
@@ -59,12 +63,13 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with open(Path(os.environ["FAKE_VLLM_FOLDER"]) / "asked.jsonl", "a") as file:
             file.write(json.dumps(body) + "\n")
-        if _Handler.failures:
+        if _Handler.failures and not _Handler.good:
             _Handler.failures -= 1
             self.send_error(_Handler.failure)
             return
+        _Handler.good -= _Handler.good > 0
         message = {"role": "assistant", "content": os.environ.get("FAKE_ANSWER", "购物车页面")}
-        usage = {"prompt_tokens": 10, "completion_tokens": 3}
+        usage = {"prompt_tokens": int(os.environ.get("FAKE_PROMPT_TOKENS", "10")), "completion_tokens": 3}
         self._reply({"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage})
 
     def _reply(self, value: Any) -> None:
@@ -88,6 +93,8 @@ def main() -> int:
         return 1
     kind, _, count = how.partition(":")
     _Handler.failures, _Handler.failure = int(count or 0), 400 if kind == "refuses" else 500
+    if kind == "breaks":
+        _Handler.good, _Handler.failures = int(count), 1_000_000
     _Handler.name = words[words.index("--served-model-name") + 1]
     _Handler.root = words[1]
     places = [at for at, word in enumerate(words) if word == "--port"]

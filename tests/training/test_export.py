@@ -53,8 +53,8 @@ def test_model_that_no_export_made_is_kept(run: RunFolder) -> None:
     part.mkdir()
     (part / "mine.txt").write_text("precious too")
     _, said = exported(run)
-    kept = sorted(run.folder.glob("served*kept-*/mine.txt"))
-    assert [path.read_text() for path in kept] == ["precious", "precious too"]
+    kept = run.folder.glob("served*kept-*/mine.txt")
+    assert sorted(path.read_text() for path in kept) == ["precious", "precious too"]
     assert sum("was not made by `datakit export`" in line for line in said) == 2
     (run.served / "notes.txt").write_text("added by hand")
     write_model(run.served, cut=3)
