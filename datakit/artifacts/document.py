@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from datakit.artifacts.format_version import refuse_newer
 from datakit.core.errors import UserError
 from datakit.core.parameters import describe_fault
+from datakit.core.private_files import open_private
 from datakit.core.regular_files import read_regular
 
 REMEDY = "Build again: datakit build RECIPE --force"
@@ -32,6 +34,14 @@ class Document(BaseModel):
 
         option = orjson.OPT_INDENT_2 | (orjson.OPT_SORT_KEYS if sort_keys else 0)
         return orjson.dumps(self.model_dump(), option=option) + b"\n"
+
+    def write(self, path: Path) -> None:
+        """Puts a small document in its place, whole or not at all; only its owner may read it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+        with open_private(draft) as file:
+            file.write((json.dumps(self.model_dump(), ensure_ascii=False, indent=2) + "\n").encode())
+        os.replace(draft, path)
 
     @classmethod
     def load(cls: type[_D], path: Path) -> _D:

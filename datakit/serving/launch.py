@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from datakit.core.ends_with_parent import ending_with_this_process
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.interrupts import unhurried, uninterrupted
 from datakit.core.private_files import open_private, private_folder
@@ -66,7 +67,7 @@ def running(
     say: Say = lambda text: None,
     env: dict[str, str] | None = None,
 ) -> Iterator[Server]:
-    """A healthy server; it ends with the block.
+    """A healthy server; it ends with the block, and with this process, by whatever that is ended.
 
     A start that fails for a known reason is tried once more with what the server said. Raises ServerFailed
     with the server's own words, or UserError when vLLM is not there.
@@ -136,7 +137,7 @@ def _start(
         try:
             with uninterrupted():
                 process = subprocess.Popen(
-                    words,
+                    ending_with_this_process(words),
                     stdout=file,
                     stderr=subprocess.STDOUT,
                     stdin=subprocess.DEVNULL,

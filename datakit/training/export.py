@@ -16,7 +16,7 @@ from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.regular_files import read_regular, read_regular_text
 from datakit.core.replacing import set_aside
 from datakit.training import trainer
-from datakit.training.launch import Say, run_logged
+from datakit.training.logged_call import Say, run_logged
 from datakit.training.run_folder import RunFolder, has_weights
 from datakit.training.safetensors import shapes
 

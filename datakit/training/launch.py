@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
 from datakit.artifacts import names
-from datakit.core.errors import DatakitError, Exit, UserError
-from datakit.core.interrupts import unhurried, uninterrupted
-from datakit.core.private_files import open_private, private_folder
+from datakit.core.errors import UserError
 from datakit.training import trainer
+from datakit.training.logged_call import Say, TrainerFailed, steady
 from datakit.training.run_folder import RunFolder, checkpoints
-
-Say = Callable[[str], None]
-_LOOK_EVERY_S = 1.0
-_TOLD_LINES = 15
-
-
-class TrainerFailed(DatakitError):
-    """The trainer ended with an error; its log is kept."""
-
-    exit_code = Exit.FAILED
+from datakit.training.run_lock import RunLock, held_run
+from datakit.training.supervise import attach, is_alive, run_trainer
+from datakit.training.trainer_process import TrainerProcess
 
 
 @dataclass(frozen=True)
@@ -68,6 +56,8 @@ class Trained(BaseModel):
     resumed_from: str = ""
     """Name of the checkpoint that the training went on from."""
     seconds: float = 0.0
+    attached: bool = False
+    """The training was alive without a driver, and this one followed it to its end."""
     already: bool = False
     """The training had come to its end before; nothing was done."""
 
@@ -92,70 +82,56 @@ def train_call(run: RunFolder, place: Place) -> trainer.Call:
     return trainer.Call(tuple(words), run.data.path, settings)
 
 
-def train(run: RunFolder, place: Place, say: Say, *, check_machine: CheckMachine) -> Trained:
+def train(
+    run: RunFolder,
+    place: Place,
+    say: Say,
+    *,
+    check_machine: CheckMachine,
+    lock: RunLock | None = None,
+) -> Trained:
     """The training of a data set, from its last whole checkpoint on if there is one.
 
-    `check_machine` refuses what cannot train here, before anything starts: at home by the memory plan.
-    Raises UserError for such a machine, TrainerFailed when the trainer fails.
+    A training of this run that is alive, because its driver was killed or its terminal closed, is attached to
+    and followed to its end. `check_machine` refuses what cannot train here before anything starts: at home by
+    the memory plan. `lock` comes from who drives the run already. Raises UserError for a machine that cannot
+    train and for a run that another process drives, TrainerFailed when the trainer fails.
     """
+    if lock is not None:
+        return _train(run, place, steady(say), check_machine, lock)
+    look = f"{run.command('handoff')} --status"
+    with held_run(run.folder, rank_of(run, place), f"{run.command('train')}", look) as own:
+        return _train(run, place, steady(say), check_machine, own)
+
+
+def _train(run: RunFolder, place: Place, say: Say, check_machine: CheckMachine, lock: RunLock) -> Trained:
+    began = time.monotonic()
+    training = TrainerProcess.read(run.folder, lock.rank)
+    if training is not None and is_alive(run, training):
+        log = attach(run, training, say, lock.rank)
+        return _account(run, Trained(trained=str(run.trained), log=str(log), attached=True), began)
     if run.finished():
         say(f"The training has come to its end before: {run.trained}")
-        return _account(run, Trained(trained=str(run.trained), already=True))
+        return _account(run, Trained(trained=str(run.trained), already=True), began)
     call = train_call(run, place)
     if not place.cpu:
         check_machine(run, place, say)
-    # Node 0 writes the checkpoints; on a shared disk the others must not move them under its hands.
-    first = call.settings.get("NODE_RANK", "0") == "0"
-    whole = _set_half_written_aside(run, say) if first else checkpoints(run.trained)[0]
-    resumed = whole[-1].name if whole else ""
-    if resumed:
-        say(f"Going on from {resumed}.")
-    began = time.monotonic()
-    log = run_logged(call, run.logs, "train", say, progress=run.progress)
-    if first and not run.finished():
+    with lock.for_trainer(say) as inherited:
+        # Node 0 writes the checkpoints; on a shared disk the others must not move them under its hands.
+        whole = _set_half_written_aside(run, say) if lock.rank == 0 else checkpoints(run.trained)[0]
+        resumed = whole[-1].name if whole else ""
+        if resumed:
+            say(f"Going on from {resumed}.")
+        log = run_trainer(run, call, say, lock.rank, inherited)
+    if lock.rank == 0 and not run.finished():
         raise TrainerFailed(f"the trainer ended without a model in {run.trained}\n  Its log: {log}")
-    trained = Trained(trained=str(run.trained), log=str(log), resumed_from=resumed)
-    trained.seconds = round(time.monotonic() - began, 1)
-    return _account(run, trained)
+    return _account(run, Trained(trained=str(run.trained), log=str(log), resumed_from=resumed), began)
 
 
-def run_logged(
-    call: trainer.Call,
-    logs: Path,
-    name: str,
-    say: Say,
-    progress: Callable[[], dict[str, Any] | None] = lambda: None,
-) -> Path:
-    """The log of a call that has come to its end. Raises TrainerFailed with the log's last lines.
-
-    Interrupting ends the whole process group, so that no process keeps a GPU.
-    """
-    private_folder(logs)
-    log = logs / f"{name}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.log"
-    say(f"Log: {log}")
-    with open_private(log) as file, unhurried():
-        file.write(f"$ {call.shown()}\n".encode())
-        file.flush()
-        process: subprocess.Popen[bytes] | None = None
-        try:
-            with uninterrupted():
-                process = subprocess.Popen(
-                    call.words,
-                    cwd=call.folder,
-                    env=call.environment(),
-                    stdin=subprocess.DEVNULL,
-                    stdout=file,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            code = _wait(process, say, progress)
-        except BaseException:
-            if process is not None:
-                _end(process)
-            raise
-    if code:
-        raise TrainerFailed(_failure(name, code, log))
-    return log
+def rank_of(run: RunFolder, place: Place) -> int:
+    """This node's number among those that train; 0 where it is alone or does not say."""
+    rank = str(os.environ.get("NODE_RANK", "0") if place.node_rank is None else place.node_rank)
+    return int(rank) if (place.nodes or run.nodes) > 1 and rank.isdigit() else 0
 
 
 def gpus_and_nodes(run: RunFolder) -> tuple[int, int]:
@@ -186,57 +162,9 @@ def _set_half_written_aside(run: RunFolder, say: Say) -> list[Path]:
     return whole
 
 
-def _wait(process: subprocess.Popen[bytes], say: Say, progress: Callable[[], dict[str, Any] | None]) -> int:
-    last_account: Any = progress()
-    while True:
-        try:
-            return process.wait(_LOOK_EVERY_S)
-        except subprocess.TimeoutExpired:
-            account = progress()
-            if account is not None and account != last_account:
-                say(_told(account))
-                last_account = account
-
-
-def _told(account: dict[str, Any]) -> str:
-    steps = f"step {account.get('current_steps', '?')} of {account.get('total_steps', '?')}"
-    losses = [f"{name} {account[name]:.4f}" for name in ("loss", "eval_loss") if name in account]
-    time_left = f"{account['remaining_time']} left" if "remaining_time" in account else ""
-    return ", ".join(text for text in (steps, *losses, time_left) if text)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends the trainer with all its workers: first kindly, so that it can release the GPU."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
-            return
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            continue
-        return
-
-
-def _failure(name: str, code: int, log: Path) -> str:
-    text = log.read_text("utf-8", "replace")
-    lines = [line for line in text.splitlines() if line.strip()]
-    remedy = trainer.explain("\n".join(lines[-200:]))
-    how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
-    tail = "\n".join(f"    {line[:200]}" for line in lines[-_TOLD_LINES:])
-    return f"llamafactory-cli {name} {how}. The end of its log, {log}:\n{tail}\n  {remedy}".rstrip()
-
-
-def _account(run: RunFolder, trained: Trained) -> Trained:
+def _account(run: RunFolder, trained: Trained, began: float) -> Trained:
     """Steps and losses out of the trainer's own log."""
-    path = run.trained / "trainer_log.jsonl"
-    for line in path.read_bytes().splitlines() if path.is_file() else ():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        trained.steps = int(entry.get("current_steps", trained.steps))
-        trained.loss = entry.get("loss", trained.loss)
-        trained.eval_loss = entry.get("eval_loss", trained.eval_loss)
+    progress = run.progress()
+    trained.steps, trained.loss, trained.eval_loss = progress.step or 0, progress.loss, progress.eval_loss
+    trained.seconds = 0.0 if trained.already else round(time.monotonic() - began, 1)
     return trained

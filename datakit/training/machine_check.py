@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datakit.core.errors import UserError
 from datakit.core.qwen_models import qwen_model
-from datakit.training.launch import Place, Say, share
+from datakit.training.launch import Place, share
+from datakit.training.logged_call import Say
 from datakit.training.longest import longest_row
 from datakit.training.machine import Machine, this_machine
 from datakit.training.memory_plan import MemoryPlan, memory_plan, refuse_what_cannot_fit

@@ -13,6 +13,7 @@ from datakit.artifacts.packed import PackedData
 from datakit.core.errors import UserError
 from datakit.core.regular_files import read_regular, read_regular_text
 from datakit.core.scripts import shell_words
+from datakit.training.progress import TrainingProgress, read_progress
 from datakit.training.safetensors import data_bytes
 
 if TYPE_CHECKING:
@@ -138,19 +139,9 @@ class RunFolder:
         """Whether the training came to its end: weights and the trainer's last file are there."""
         return has_weights(self.trained) and (self.trained / "train_results.json").is_file()
 
-    def progress(self) -> dict[str, Any] | None:
-        """The trainer's last account, such as {"current_steps": 4, "total_steps": 24, "loss": 0.5}."""
-        try:
-            lines = read_regular(self.trained / "trainer_log.jsonl").splitlines()
-        except OSError:
-            return None
-        for line in reversed(lines):  # the very last one may be half-written
-            try:
-                entry: dict[str, Any] = json.loads(line)
-            except ValueError:
-                continue
-            return entry
-        return None
+    def progress(self) -> TrainingProgress:
+        """How far the training is, by the trainer's own account."""
+        return read_progress(self.trained)
 
 
 def _with_base(

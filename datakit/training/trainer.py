@@ -106,6 +106,13 @@ def _from_environment(name: str, value: int | str | None) -> str | None:
     return str(value) if value is not None else os.environ.get(name)
 
 
+_KILLED = (
+    "Something killed the trainer, usually the system because host memory ran out: take another mode of "
+    "`datakit plan --train`, or lower `preprocessing_num_workers`. The same command goes on from the last "
+    "whole checkpoint."
+)
+_KILLED_CODES = (-9, 137)
+"""Of a process itself, and as a shell tells it."""
 _FAILURES: Mapping[str, str] = {
     r"CUDA out of memory|torch\.OutOfMemoryError": "The GPU's memory is full: lower "
     "`per_device_train_batch_size` or `image_max_pixels`, or take a mode of `datakit plan --train`.",
@@ -127,11 +134,11 @@ _FAILURES: Mapping[str, str] = {
     "download it and give its folder.",
     r"bf16.*(not supported|GPU)|Your setup doesn't support bf16": "This GPU has no bf16: "
     "`bf16: false` and `fp16: true` in `train:`.",
-    r"killed|SIGKILL|exitcode *: *-9": "The system ended the trainer: host memory ran out. Take another mode "
-    "of `datakit plan --train`, or lower `preprocessing_num_workers`.",
+    r"killed|SIGKILL|exitcode *: *-9": _KILLED,
 }
 
 
-def explain(log: str) -> str:
-    """What to do about the failure at the end of a trainer's log; "" when it is not a known one."""
-    return next((remedy for pattern, remedy in _FAILURES.items() if re.search(pattern, log)), "")
+def explain(log: str, code: int | None = None) -> str:
+    """What to do about the failure at the end of a trainer's log, and its exit code; "" for unknown ones."""
+    remedy = next((remedy for pattern, remedy in _FAILURES.items() if re.search(pattern, log)), "")
+    return remedy or (_KILLED if code in _KILLED_CODES else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from datakit.core.errors import UserError
+from datakit.core.processes import process_mark
 from datakit.core.qwen_models import known_models
 from datakit.serving.launch import ServerFailed, running
 from datakit.serving.serve_command import ServeCommand
 from datakit.serving.settings import ServeSettings
 from tests.support.plans import planned
+from tests.support.waiting import until
 
 PROGRAM = """\
 import http.server, pathlib, sys
@@ -126,6 +129,43 @@ def test_server_that_is_never_ready_is_ended(tmp_path: Path, port: int) -> None:
     ):
         pass
     assert time.monotonic() - began < 20
+
+
+DRIVER = """\
+import pathlib, sys, time
+from datakit.serving.launch import running
+from datakit.serving.serve_command import Flag, ServeCommand
+folder, port, program = pathlib.Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+command = ServeCommand("m", "n", port, (Flag("--port", str(port), ""),))
+with running(command, folder / "serve.log", program=program):
+    (folder / "ready").touch()
+    time.sleep(300)
+"""
+
+
+@pytest.mark.fault(
+    "datakit is killed (SIGKILL) while a server that it started runs",
+    "the server ends with all its processes, and its port is free",
+    kind="processes",
+)
+def test_server_and_its_engine_end_when_datakit_is_killed(tmp_path: Path, port: int) -> None:
+    work = program(tmp_path, "serve")
+    engine = "import subprocess\n"
+    engine += "engine = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300)'])\n"
+    code = PROGRAM.replace("args = sys.argv[1:]\n", f"args = sys.argv[1:]\n{engine}")
+    code = code.replace("call = len(", "(here / 'engine').write_text(str(engine.pid))\ncall = len(")
+    (tmp_path / "vllm.py").write_text(code)
+    words = [sys.executable, "-c", DRIVER, str(tmp_path), str(port), work]
+    driver = subprocess.Popen(words, stdin=subprocess.DEVNULL)
+    until((tmp_path / "ready").exists)
+    pid = int((tmp_path / "engine").read_text())
+    assert process_mark(pid)
+    driver.kill()
+    driver.wait()
+    until(lambda: not process_mark(pid))
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind(("127.0.0.1", port))
 
 
 def test_command_shows_the_plan_as_json(small: Path, capsys: pytest.CaptureFixture[str]) -> None:

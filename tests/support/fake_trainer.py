@@ -5,7 +5,9 @@
 `FAKE_TRAINER` in the environment chooses what happens: "" trains to the end; "die:3" ends after step 3
 without a word, as a killed process; "oom" fails as a GPU without memory does; "sleep" never ends;
 "no_template" exports a model without its chat template; "renamed" exports a tensor under another name;
-"no_result" ends with 0 and leaves nothing.
+"no_result" ends with 0 and leaves nothing; "hold" stops after its first step until `release(folder)`, and
+"hold:die" fails then; "worker" has a worker in a session of its own hold in its place, as torchrun has;
+"stray" trains to the end and leaves a process behind; "slow_export" exports until it is ended.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import json
 import os
 import stat
 import struct
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -38,6 +41,11 @@ def calls(folder: Path) -> list[dict[str, Any]]:
     """What the program was called with: words, and the variables that start a run on several GPUs."""
     path = folder / "calls.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def release(folder: Path) -> None:
+    """Lets a training that holds go on."""
+    (folder / "go").touch()
 
 
 def write_model(
@@ -105,11 +113,28 @@ def _train(settings: dict[str, Any], how: str) -> int:
         write_checkpoint(trained / f"checkpoint-{step}")
         if how == f"die:{step}":
             os._exit(137)
-        while how == "sleep":
-            time.sleep(0.1)
+        while how == "sleep" or (how.startswith("hold") and not (_folder() / "go").exists()):
+            time.sleep(0.05)
+        if how == "hold:die":
+            print("ValueError: toy failure")
+            return 1
     write_model(trained)
     (trained / "train_results.json").write_text("{}")
     return 0
+
+
+def _folder() -> Path:
+    return Path(os.environ["FAKE_TRAINER_FOLDER"])
+
+
+def _start(how: str, *, waits: bool) -> int:
+    """A further process of the training, in a session of its own and without the descriptors of this one."""
+    words = [sys.executable, __file__, *sys.argv[1:]]
+    output = None if waits else subprocess.DEVNULL
+    process = subprocess.Popen(
+        words, env={**os.environ, "FAKE_TRAINER": how}, start_new_session=True, stdout=output
+    )
+    return process.wait() if waits else 0
 
 
 def _export(settings: dict[str, Any], how: str) -> int:
@@ -129,12 +154,20 @@ def main() -> int:
     words, how = sys.argv[1:], os.environ.get("FAKE_TRAINER", "")
     names = ("FORCE_TORCHRUN", "NPROC_PER_NODE", "NNODES", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
     call = {"words": words, "env": {name: os.environ[name] for name in names if name in os.environ}}
-    with open(Path(os.environ["FAKE_TRAINER_FOLDER"]) / "calls.jsonl", "a") as log:
+    if how == "daemon":
+        time.sleep(300)
+    with open(_folder() / "calls.jsonl", "a") as log:
         log.write(json.dumps(call) + "\n")
-    print(f"fake trainer: {' '.join(words)}")
+    print(f"fake trainer: {' '.join(words)}", flush=True)
     if words == ["version"]:
         print("| Welcome to LLaMA Factory, version 0.9.5                |")
         return 0
+    if how.startswith("worker"):
+        return _start(how.replace("worker", "hold"), waits=True)
+    if how == "stray":
+        _start("daemon", waits=False)
+    while how == "slow_export" and words[0] == "export":
+        time.sleep(0.05)
     settings = _settings(words)
     return _train(settings, how) if words[0] == "train" else _export(settings, how)
 

@@ -85,7 +85,7 @@ def test_killed_training_resumes_from_its_checkpoint_and_makes_no_step_twice(sma
 
 
 def test_failure_of_the_real_trainer_is_told_with_its_cause(small_build: Make) -> None:
-    from datakit.training.launch import TrainerFailed
+    from datakit.training.logged_call import TrainerFailed
 
     run = small_build("train.max_steps=2", "train.seed=1")
     with open(run.build.path / "train.yaml", "a") as file:

@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from datakit.core.errors import UserError
-from datakit.training.launch import Place, Trained, TrainerFailed, train, train_call
+from datakit.training.launch import Place, Trained, train, train_call
+from datakit.training.logged_call import TrainerFailed
 from datakit.training.machine_check import check_machine
 from datakit.training.run_folder import RunFolder
 from datakit.training.trainer import explain, find_trainer

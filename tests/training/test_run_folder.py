@@ -12,6 +12,7 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.packed import PackedData
 from datakit.bundling.packed import packed_of
 from datakit.core.errors import UserError
+from datakit.training.progress import TrainingProgress
 from datakit.training.run_folder import RunFolder, checkpoints, has_weights
 from tests.support.fake_trainer import write_checkpoint, write_model
 
@@ -59,10 +60,10 @@ def test_sharded_weights_count_only_with_every_shard(tmp_path: Path) -> None:
 
 def test_progress_is_the_last_whole_line(make_build: Callable[..., Path]) -> None:
     run = RunFolder.of(make_build())
-    assert run.progress() is None
+    assert run.progress() == TrainingProgress()
     run.trained.mkdir(parents=True)
     (run.trained / "trainer_log.jsonl").write_text('{"current_steps": 1}\n{"current_steps": 2}\n{"curr')
-    assert run.progress() == {"current_steps": 2}
+    assert run.progress() == TrainingProgress(step=2)
 
 
 def test_trained_served_and_logs_stand_side_by_side_beside_the_build(make_build: Callable[..., Path]) -> None:

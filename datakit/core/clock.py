@@ -1,0 +1,31 @@
+"""Times as records of a run hold them, and as a person reads them."""
+
+from __future__ import annotations
+
+import calendar
+import time
+
+
+def utc_now() -> str:
+    """The time as it stands in records, such as 2026-11-26T17:02:11Z."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def seconds_of(utc: str) -> float:
+    """A time of a record in seconds since the epoch; 0 for what is none."""
+    try:
+        return float(calendar.timegm(time.strptime(utc, "%Y-%m-%dT%H:%M:%SZ")))
+    except ValueError:
+        return 0.0
+
+
+def local(utc: str) -> str:
+    """A time of a record as the clock on the wall shows it, to the minute."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds_of(utc)))
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a clock shows them, such as 1:02:05."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
