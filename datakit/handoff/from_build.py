@@ -24,7 +24,7 @@ from datakit.handoff.run_road import SPLITS, RunRoad, ServerUnfit, Wishes
 from datakit.serving.asker import Asker
 from datakit.serving.items import Item
 from datakit.serving.serve_command import ServeCommand
-from datakit.training.launch import Place
+from datakit.training.launch import Place, rank_of
 from datakit.training.run_folder import RunFolder
 
 
@@ -60,7 +60,6 @@ class HomeRoad(RunRoad):
         self.build = BuildFolder(build.absolute())
         self.command, self.elsewhere = command, base_url
         self.place, self.wishes = place or Place(), wishes or Wishes()
-        self.rank = self.place.node_rank or 0
         self._serve = serve or ServeChanges()
         self.check_machine = check_machine
         self.say = lambda line: None
@@ -69,6 +68,7 @@ class HomeRoad(RunRoad):
         else:
             self.run = RunFolder.of(build)
             self.folder = self.run.folder
+            self.rank = rank_of(self.run, self.place)
 
     @cached_property
     def answers(self) -> Path:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from datakit.core.clock import utc_now
 from datakit.core.errors import DatakitError, Exit, UserError, did_you_mean
 from datakit.handoff.heartbeat import Heartbeat
 from datakit.handoff.journal import Journal
@@ -24,9 +25,9 @@ from datakit.handoff.stages import (
     TRAIN,
     StageRecord,
     StageRecords,
-    utc_now,
 )
 from datakit.handoff.status import DONE, FAILED, INTERRUPTED, write_status
+from datakit.training.run_lock import held_run
 
 _OWN = (TRAIN, EXPORT)
 """Stages that are passed over where the model is served elsewhere."""
@@ -93,22 +94,22 @@ class Handoff:
         """Goes through the stages that are wanted; what came of them.
 
         `again` redoes a stage and those after it. A stage that fails ends the handoff; its error is in the
-        account. Raises UserError for a wrong call, and KeyboardInterrupt where it is interrupted.
+        account. Raises UserError for a wrong call and for a run that another process works on, and
+        KeyboardInterrupt where it is interrupted.
         """
         wanted = chosen(only, again, start_from)
         if self.road.rank:
             wanted = [stage for stage in wanted if stage in EVERY_NODE]
+        look = f"{self.road.command} --status"
+        with held_run(self.road.folder, self.road.rank, self.road.command, look) as lock:
+            self.road.lock = lock
+            return self._go(wanted, again)
+
+    def _go(self, wanted: Sequence[str], again: str) -> Account:
         account = Account(str(self.road.folder))
         with Journal(self.road.logs, self._show) as journal:
             self.road.say = journal.say
-            beat = Heartbeat(
-                journal,
-                lambda status: write_status(self.road.folder, status, self.road.rank),
-                self.road.progress,
-                self.road.log_of,
-                self.road.command,
-            )
-            with beat:
+            with self._heartbeat(journal) as beat:
                 for stage in wanted:
                     passed = self._pass(stage, again, beat, account)
                     account.stages.append(passed)
@@ -121,6 +122,16 @@ class Handoff:
                     beat.conclude(self.road.command_after)
                 journal.note(account.summary)
         return account
+
+    def _heartbeat(self, journal: Journal) -> Heartbeat:
+        road = self.road
+        return Heartbeat(
+            journal,
+            lambda status: write_status(road.folder, status, road.rank),
+            road.progress,
+            road.log_of,
+            road.command,
+        )
 
     def _pass(self, stage: str, again: str, beat: Heartbeat, account: Account) -> Passed:
         """One stage, decided and run. Its failure is told in the account."""

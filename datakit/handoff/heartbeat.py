@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from datakit.core.clock import duration
 from datakit.core.regular_files import regular
 from datakit.handoff.journal import Journal
 from datakit.handoff.road import Progress
-from datakit.handoff.status import Status, duration
+from datakit.handoff.status import Status
 
 TICK_S, WRITE_EVERY_S = 1.0, 4.0
 FIRST_LINE_S, LINE_EVERY_S = 4.0, 25.0

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from datakit.handoff.stages import GONE, TRAIN, UNKNOWN, StageRecord, local
+from datakit.core.clock import local
+from datakit.handoff.stages import GONE, TRAIN, UNKNOWN, StageRecord
 
 
 @dataclass(frozen=True)

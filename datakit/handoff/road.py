@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from datakit.handoff.digests import Digests
+from datakit.training.run_lock import RunLock
 
 Say = Callable[[str], None]
 """Takes one line or more for the person who waits; they also go into the handoff's log."""
@@ -65,6 +66,8 @@ class Road(ABC):
     rank: int = 0
     """This node's number; others than 0 check and train alone."""
     say: Say
+    lock: RunLock | None = None
+    """The right to drive the run, while the stages are gone through."""
 
     @property
     def logs(self) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +28,8 @@ from datakit.serving.serve_command import ServeCommand
 from datakit.training.export import export
 from datakit.training.launch import CheckMachine, Place, train
 from datakit.training.run_folder import RunFolder, has_weights
+from datakit.training.supervise import is_alive
+from datakit.training.trainer_process import TrainerProcess
 
 SPLITS = ("train", "val")
 """What may be asked with the prompts that the data set holds, and scored."""
@@ -177,8 +178,10 @@ class RunRoad(Road):
         return False
 
     def train(self, *, anew: bool) -> Ended:
+        if anew:
+            self._refuse_alive()
         with self._trained_aside(anew=anew and self.rank == 0):
-            trained = train(self.run, self.place, self.say, check_machine=self.check_machine)
+            trained = train(self.run, self.place, self.say, check_machine=self.check_machine, lock=self.lock)
         loss = "" if trained.loss is None else f", loss {trained.loss:.4f}"
         text = f"Trained: {trained.trained} ({trained.steps:,} steps{loss})"
         return Ended(text, figures=trained.model_dump())
@@ -238,14 +241,19 @@ class RunRoad(Road):
     def progress(self, stage: str) -> Progress:
         if stage == PREDICT:
             return Progress(self._counter.done, self._counter.total, self._counter.left_s)
-        entry = self.run.progress() if stage == TRAIN else None
-        if not entry:
+        if stage != TRAIN or self.elsewhere:
             return Progress()
-        step, total = (entry.get(key) for key in ("current_steps", "total_steps"))
-        left_s = _clock(str(entry.get("remaining_time", "")))
-        return Progress(
-            step if isinstance(step, int) else None, total if isinstance(total, int) else None, left_s
-        )
+        training = self.run.progress()
+        return Progress(training.step, training.total_steps, training.eta_s)
+
+    def _refuse_alive(self) -> None:
+        """A training that is alive is neither set aside under its hands nor taken for one of other inputs."""
+        training = TrainerProcess.read(self.run.folder, self.rank)
+        if training is not None and is_alive(self.run, training):
+            raise UserError(
+                f"a training of other inputs works in this run already ({training.who})",
+                remedy=f"Wait for its end, or end it: kill {training.living()[0]}. Its log: {training.log}",
+            )
 
     def _of_training(self) -> dict[str, str]:
         keys = self.run.keys
@@ -318,15 +326,6 @@ def _ended(account: Account) -> Ended:
         "out": str(account.out),
     }
     return Ended("\n".join(lines), exit=int(account.exit_code), figures=figures)
-
-
-def _clock(text: str) -> float | None:
-    """Seconds of a time as LLaMA-Factory writes it (`1:02:05`, `1 day, 2:03:04`); None for others."""
-    match = re.fullmatch(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d)", text)
-    if match is None:
-        return None
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
 
 def _newest(folder: Path) -> int:

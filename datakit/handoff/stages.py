@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import calendar
-import json
-import os
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +12,7 @@ from pydantic import Field
 
 from datakit.artifacts.document import Document
 from datakit.artifacts.format_version import NewerFormat
+from datakit.core.clock import seconds_of, utc_now
 from datakit.core.errors import UserError
 
 CHECK, TRAIN, EXPORT = "check", "train", "export"
@@ -87,7 +84,7 @@ class StageRecords:
 
     def write(self, record: StageRecord) -> None:
         """Puts the record in its place, whole or not at all."""
-        write_json(self.path(record.stage), record.model_dump())
+        record.write(self.path(record.stage))
 
     def all(self) -> Iterator[StageRecord]:
         """Every record, in the order of the stages; those of other nodes are not read."""
@@ -101,29 +98,3 @@ class StageRecords:
 def _stage_of(name: str) -> str:
     """`predict_train` is a record of `predict`."""
     return name.partition("_")[0]
-
-
-def write_json(path: Path, document: object) -> None:
-    """Writes a small document for people and programs, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    draft.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", "utf-8")
-    os.replace(draft, path)
-
-
-def utc_now() -> str:
-    """The time as it stands in records, such as 2026-11-26T17:02:11Z."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def seconds_of(utc: str) -> float:
-    """A time of a record in seconds since the epoch; 0 for what is none."""
-    try:
-        return float(calendar.timegm(time.strptime(utc, "%Y-%m-%dT%H:%M:%SZ")))
-    except ValueError:
-        return 0.0
-
-
-def local(utc: str) -> str:
-    """A time of a record as the clock on the wall shows it, to the minute."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds_of(utc)))

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from datakit.artifacts.document import Document
+from datakit.core.clock import duration, local, seconds_of, utc_now
 from datakit.core.errors import UserError
-from datakit.handoff.stages import StageRecords, local, seconds_of, utc_now, write_json
+from datakit.core.processes import process_mark
+from datakit.handoff.stages import StageRecords
+from datakit.training.trainer_process import TrainerProcess
 
 RUNNING, DONE, FAILED, INTERRUPTED = "running", "done", "failed", "interrupted"
 SILENT_S = 60.0
@@ -81,7 +84,7 @@ def read_status(run: Path, rank: int = 0) -> Status | None:
 
 def write_status(run: Path, status: Status, rank: int = 0) -> None:
     """Puts the status in its place, whole or not at all."""
-    write_json(status_file(run, rank), status.model_copy(update={"updated": utc_now()}).model_dump())
+    status.model_copy(update={"updated": utc_now()}).write(status_file(run, rank))
 
 
 def status_lines(run: Path, rank: int = 0) -> Iterator[str]:
@@ -94,6 +97,9 @@ def status_lines(run: Path, rank: int = 0) -> Iterator[str]:
     for title, value in (("GPU", status.gpu), ("Last line", status.last_line), ("Log", status.log)):
         if value:
             yield f"{title}: {value}"
+    training = TrainerProcess.read(run, rank)
+    if status.state != RUNNING and training is not None and training.leads:
+        yield f"The training goes on by itself ({training.who}): the next command attaches to it."
     for record in StageRecords(run, rank).all():
         if record.exit is not None and record.stage != status.stage:
             ending = "done" if record.is_done else f"ended with exit code {record.exit}"
@@ -117,32 +123,3 @@ def _steps(status: Status) -> str:
     of = f" of {status.total_steps:,}" if status.total_steps is not None else ""
     left = f", {duration(status.eta_s)} left" if status.eta_s is not None and status.state == RUNNING else ""
     return f", step {status.step:,}{of}{left}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a clock shows them, such as 1:02:05."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
-
-
-def process_mark(pid: int) -> str:
-    """What tells a living process from a later one with its number: boot and time of start; "" for none.
-
-    Without /proc (macOS) only that a process of the number lives.
-    """
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
-            return "" if fields[0] == b"Z" else f"{file.read(36).decode()}:{fields[19].decode()}"
-    except OSError:
-        if os.path.exists("/proc/self/stat"):
-            return ""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return ""
-    except PermissionError:
-        pass
-    return "alive"

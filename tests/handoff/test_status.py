@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from datakit.handoff.stages import StageRecord, StageRecords, utc_now
+from datakit.core.clock import duration, utc_now
+from datakit.core.processes import process_mark
+from datakit.handoff.stages import StageRecord, StageRecords
 from datakit.handoff.status import (
     Status,
-    duration,
-    process_mark,
     read_status,
     status_file,
     status_lines,

@@ -6,6 +6,7 @@
 
 `FAKE_VLLM` chooses what happens: "" serves; "dies" ends at once with vLLM's words about a full cache;
 "fails:N" answers the first N questions with 500; "breaks:N" all but the first N;
+"hangs:N" answers the first N and no other ever;
 "refuses:N" with a 400 that says nothing.
 """
 
@@ -15,6 +16,7 @@ import json
 import os
 import stat
 import sys
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,7 @@ class _Handler(BaseHTTPRequestHandler):
     name = "it"
     root = ""
     good = 0
+    hangs = False
     failures = 0
     failure = 500
 
@@ -63,6 +66,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with open(Path(os.environ["FAKE_VLLM_FOLDER"]) / "asked.jsonl", "a") as file:
             file.write(json.dumps(body) + "\n")
+        while _Handler.hangs and not _Handler.good:
+            time.sleep(0.1)
         if _Handler.failures and not _Handler.good:
             _Handler.failures -= 1
             self.send_error(_Handler.failure)
@@ -93,8 +98,8 @@ def main() -> int:
         return 1
     kind, _, count = how.partition(":")
     _Handler.failures, _Handler.failure = int(count or 0), 400 if kind == "refuses" else 500
-    if kind == "breaks":
-        _Handler.good, _Handler.failures = int(count), 1_000_000
+    if kind in ("breaks", "hangs"):
+        _Handler.good, _Handler.failures, _Handler.hangs = int(count), 1_000_000, kind == "hangs"
     _Handler.name = words[words.index("--served-model-name") + 1]
     _Handler.root = words[1]
     places = [at for at, word in enumerate(words) if word == "--port"]

@@ -1,0 +1,78 @@
+"""A handoff whose driver is killed at a stage: the same command goes on, and nothing half-done counts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from datakit.handoff.status import read_status
+from tests.handoff.conftest import Home
+from tests.support.waiting import until
+
+
+def start(home: Home, **environment: str) -> subprocess.Popen[str]:
+    """The handoff in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "datakit.cli", "handoff", *home.words, "--split", "train"],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def exporting(home: Home) -> bool:
+    return (home.run.folder / "served.part").is_dir() and home.trainings() == ["train", "export"]
+
+
+def asking(home: Home) -> bool:
+    return home.asked() > 3
+
+
+@pytest.mark.parametrize(
+    ("stage", "environment", "reached"),
+    [
+        ("export", {"FAKE_TRAINER": "slow_export"}, exporting),
+        ("predict", {"FAKE_VLLM": "hangs:3"}, asking),
+    ],
+)
+@pytest.mark.fault(
+    "`datakit handoff` is killed (kill -9) while it exports or asks",
+    "the same command goes on: nothing is trained again, no half model is served, answers had are kept",
+    kind="signals",
+)
+def test_killed_handoff_goes_on_at_its_stage(
+    home: Home, stage: str, environment: dict[str, str], reached: Callable[[Home], bool]
+) -> None:
+    process = start(home, **environment)
+    until(lambda: reached(home), process)
+    process.kill()
+    process.communicate()
+    status = read_status(home.run.folder)
+    assert status is not None
+    assert (status.stage, status.state) == (stage, "interrupted")
+    assert home.go("--status") == 0
+    assert f"{stage}: interrupted" in home.output
+    assert f"Next: datakit handoff {home.build}" in home.output
+    account = home.account("--split", "train")
+    assert account["exit"] == 0, account
+    reasons = {entry["stage"]: entry["reason"] for entry in account["stages"]}
+    assert "inputs unchanged" in reasons["train"]
+    assert "did not come to its end" in reasons[stage]
+    assert home.trainings().count("train") == 1
+
+
+def test_interrupted_handoff_says_how_to_go_on(home: Home) -> None:
+    process = start(home, FAKE_VLLM="hangs:3")
+    until(lambda: asking(home), process)
+    process.send_signal(2)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "run the same command to go on" in output
+    status = read_status(home.run.folder)
+    assert status is not None
+    assert (status.stage, status.state) == ("predict", "interrupted")
