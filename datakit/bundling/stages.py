@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from datakit.core.replacing import check_replaceable
 from datakit.evaluation.evaluation import Evaluation, Options, score
 from datakit.evaluation.packed import PackedSource
 from datakit.evaluation.summary import score_lines
-from datakit.handoff.packed import asking_of
+from datakit.handoff.packed import asking_of, write_scores
 from datakit.llm._plain_connection import PlainConnection
 from datakit.run.progress import Progress
 from datakit.serving.asker import Asker
@@ -91,10 +90,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     (scored,) = score(PackedSource(PackedData(options.data)), [options.predictions], how)
     print("\n".join(score_lines(scored.evaluation)))
     if options.out is not None:
-        document = scored.evaluation.document()
-        draft = options.out.with_name(f".{options.out.name}.part")
-        draft.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", "utf-8")
-        draft.replace(options.out)
+        write_scores(scored.evaluation, options.out)
     missing = "missing" in scored.evaluation.trouble and not options.answered_only
     return int(Exit.PARTIAL if missing else Exit.FINE)
 

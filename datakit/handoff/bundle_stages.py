@@ -15,7 +15,7 @@ from datakit.core.scripts import shell_words
 from datakit.handoff.bundle_settings import BundleSettings
 from datakit.handoff.handoff import Account, Handoff, chosen
 from datakit.handoff.packed import PackedRoad
-from datakit.handoff.stages import GONE, KEYED, StageRecords
+from datakit.handoff.stages import GONE, StageRecords
 from datakit.handoff.status import read_status, status_lines
 
 
@@ -46,8 +46,8 @@ def status(settings: BundleSettings, *, as_json: bool) -> int:
     newest = max(files, key=lambda path: path.stat().st_mtime_ns, default=None)
     run = newest.parent if newest is not None else settings.run
     if as_json:
-        state, records = read_status(run, settings.rank), StageRecords(run, settings.rank)
-        stages = {stage: record.model_dump() for stage in KEYED if (record := records.read(stage))}
+        state = read_status(run, settings.rank)
+        stages = {record.stage: record.model_dump() for record in StageRecords(run, settings.rank).all()}
         document = {"run": str(run), "status": state and state.model_dump(), "stages": stages}
         print(json.dumps(document, ensure_ascii=False, indent=2))
         return 0

@@ -26,14 +26,15 @@ from datakit.handoff.finding import FAULT, WARNING
 from datakit.handoff.programs import examine_gpus, server_program, trainer_program
 from datakit.handoff.road import Address, Ended
 from datakit.handoff.run_road import SPLITS, RunRoad, ServerUnfit, Wishes
-from datakit.handoff.stages import EXPORT, PREDICT, SERVE, STAGES, TRAIN, UNKNOWN, write_json
+from datakit.handoff.stages import EXPORT, PREDICT, SERVE, STAGES, TRAIN, UNKNOWN
 from datakit.llm._plain_connection import PlainConnection
 from datakit.serving.asker import Asker, Asking, room_within
 from datakit.serving.endpoint import Endpoint, NoAnswer
 from datakit.serving.images import TrainedView
 from datakit.serving.items import Item, NoPrompt, rendered_items
 from datakit.serving.serve_command import ServeCommand, cpu_cache_bytes, cpu_flags
-from datakit.training.launch import Place, Say, gpus_and_nodes
+from datakit.training.launch import Place, gpus_and_nodes
+from datakit.training.logged_call import Say
 from datakit.training.run_folder import RunFolder
 
 _FOR_GPUS = ("--gpu-memory-utilization", "--tensor-parallel-size")
@@ -152,7 +153,7 @@ class PackedRoad(RunRoad):
         wishes = self.wishes
         options = Options(split=wishes.split, answered_only=wishes.answered_only, tolerance=wishes.tolerance)
         (scored,) = score(PackedSource(self.packed), [self.answers], options)
-        write_json(self.scored[0], scored.evaluation.document())
+        write_scores(scored.evaluation, self.scored[0])
         missing = "missing" in scored.evaluation.trouble and not wishes.answered_only
         return Ended(exit=int(Exit.PARTIAL if missing else Exit.FINE))
 
@@ -170,6 +171,13 @@ class PackedRoad(RunRoad):
                 raise UserError(finding.message, remedy=finding.remedy)
             if finding.state == WARNING:
                 say(f"Warning: {finding.message}")
+
+
+def write_scores(evaluation: Evaluation, out: Path) -> None:
+    """Puts the scores in their place, whole or not at all."""
+    draft = out.with_name(f".{out.name}.part")
+    draft.write_text(json.dumps(evaluation.document(), ensure_ascii=False, indent=2) + "\n", "utf-8")
+    draft.replace(out)
 
 
 def asking_of(data: PackedData) -> Asking:

@@ -341,6 +341,14 @@ def test_no_python_at_all_is_told_with_those_that_were_tried(unpacked: Unpacked)
     assert "PYTHON=" in done.stderr
 
 
+@pytest.mark.fault("other users of the machine", "cannot read the logs of a run", kind="secrets")
+def test_logs_are_readable_by_their_owner_only(unpacked: Unpacked) -> None:
+    assert unpacked.go().returncode == 0
+    logs = list((unpacked.run / "logs").iterdir())
+    assert {log.name.split("-")[0] for log in logs} == {"handoff", "train", "export", "serve"}
+    assert {log.stat().st_mode & 0o777 for log in logs} == {0o600}
+
+
 @pytest.mark.parametrize(
     ("words", "environment", "told"),
     [
