@@ -17,7 +17,7 @@ import pytest
 from datakit.artifacts import predictions
 from datakit.bundling.pack import bundle
 from datakit.handoff import bundle_command, stages
-from tests.support.fake_trainer import calls, write_checkpoint
+from tests.support.fake_trainer import calls, release, write_checkpoint
 from tests.support.fake_vllm import asked
 from tests.support.light_python import bare_python_3_10
 from tests.support.unpacked import Unpacked, listens, write_python
@@ -140,6 +140,21 @@ def test_killed_command_goes_on(unpacked: Unpacked) -> None:
         for line in (unpacked.run / "trained" / "trainer_log.jsonl").read_text().splitlines()
     ]
     assert steps == [1, 2, 3, 4]
+
+
+def test_training_outlives_its_killed_command_and_the_next_one_attaches(unpacked: Unpacked) -> None:
+    process = unpacked.start(FAKE_TRAINER="hold")
+    until(lambda: list(unpacked.folder.glob("screens-runs/*/trainer.json")), process)
+    until(lambda: list(unpacked.folder.glob("screens-runs/*/trained/checkpoint-1")), process)
+    process.kill()
+    process.communicate()
+    following = unpacked.start()
+    journals = (unpacked.run / "logs").glob
+    until(lambda: any("lready training" in log.read_text() for log in journals("handoff-*")), following)
+    release(unpacked.tools)
+    out, err = following.communicate(timeout=180)
+    assert following.returncode == 0, out + err
+    assert [call["words"][0] for call in calls(unpacked.tools)] == ["train", "export"]
 
 
 def _end_trainers(unpacked: Unpacked) -> None:
