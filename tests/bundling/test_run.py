@@ -266,11 +266,6 @@ def test_folder_of_the_base_model_holds_from_where_the_command_is_called(
     assert all(f"model_name_or_path={base}" in call["words"] for call in calls(unpacked.tools))
 
 
-@pytest.mark.fault(
-    "CPU=1 on a machine without a GPU",
-    "trainer and server both go without one",
-    kind="settings",
-)
 def test_cpu_reaches_every_stage(unpacked: Unpacked) -> None:
     done = unpacked.go(CPU="1", SERVE_FLAGS='--max-num-seqs 8 --limit-mm-per-prompt {"image":3}')
     assert done.returncode == 0, done.stdout + done.stderr
@@ -399,7 +394,7 @@ def test_help_names_every_stage_option_and_variable(unpacked: Unpacked) -> None:
 @pytest.mark.fault(
     "a machine with a bundle, Python 3.10, four packages and nothing of datakit",
     "every stage runs there, and goes on after it was killed",
-    kind="environment",
+    kind="dependencies",
 )
 def test_every_stage_runs_on_python_3_10_with_four_packages(
     make_build: Make, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory

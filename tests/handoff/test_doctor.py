@@ -95,7 +95,7 @@ def test_machine_that_has_everything_is_fine(settings: BundleSettings) -> None:
 @pytest.mark.fault(
     "a machine lacks trainer, server, GPUs, base model, disk and port for a bundle",
     "one call of its doctor names all of them, each with its remedy",
-    kind="environment",
+    kind="dependencies",
 )
 def test_all_faults_are_told_at_once_each_with_its_remedy(
     make_build: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
