@@ -19,6 +19,7 @@ KINDS = {
     "folders": "Folders and files of the user",
     "inputs changed": "Inputs that change during a build",
     "signals": "Signals and kills",
+    "processes": "Trainer and server as processes",
     "secrets": "Secrets",
     "scripts": "Generated scripts and configurations",
     "pages": "Cards, pages, tables and the terminal",

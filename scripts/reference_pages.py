@@ -19,6 +19,8 @@ from datakit.core.errors import Exit
 from datakit.core.reasons import REJECTED, RETRIED
 from datakit.core.settings import EndpointSettings, LlmSettings, RunSettings
 from datakit.doctor import EXTRAS
+from datakit.handoff.stages import StageRecord
+from datakit.handoff.status import Status
 from datakit.recipe.recipe import TOP
 from datakit.recipe.reference import Entry, Parameter, entries, parameters_of
 from datakit.serving.settings import ServeSettings
@@ -34,6 +36,7 @@ def pages() -> dict[str, str]:
         "recipe.md": recipe,
         "commands.md": commands,
         "build-folder.md": build_folder,
+        "run-folder.md": run_folder,
         "exit-codes.md": exit_codes,
         "reasons.md": reasons,
         "checks.md": checks,
@@ -180,6 +183,47 @@ def build_folder() -> str:
         "## Data files",
         "What each emitter writes:",
         table(("emitter", "files"), emitted),
+    )
+
+
+RUN_FILES = {
+    "trained/": "What the trainer writes: adapter or model, checkpoints, its own log. A training that is "
+    "redone sets it aside as `trained.kept-<UTC time>`; nothing deletes it.",
+    "served/": "The model that is served: merged, with its processor, looked at.",
+    "predictions_<source>_<run>.jsonl": "The answers; earlier ones with other content lie beside them.",
+    "evaluation-<source>_<run>.json": "The scores; `.md`, `.html`: the page, `.parquet`: each outcome.",
+    "stages/<stage>.json": "What a stage took in and gave, by content; see below.",
+    "status.json": "How the handoff stands; see below. `datakit handoff BUILD --status` shows it.",
+    "logs/": "What was said (`handoff-…`), the trainer's whole log (`train-…`), vLLM's (`serve-…`).",
+    "trainer.json": "The training that was started last, by which a later command finds it alive.",
+    ".digests.json": "Checksums of weights with the state of their files, so that they are read once.",
+    ".lock-<rank>": "Held by the trainer while it lives; `.driver-<rank>` by the command.",
+}
+
+
+def run_folder() -> str:
+    """The files of a run."""
+    files = [(f"`{name}`", text) for name, text in RUN_FILES.items()]
+    fields = [
+        table(
+            ("field", "meaning"),
+            [(f"`{name}`", with_code(text)) for name, text in documented_constants(model).items() if text],
+        )
+        for model in (StageRecord, Status)
+    ]
+    return page(
+        "Run folder",
+        "`datakit train`, `export` and `handoff` work in `<build>-runs/<method>-<mark>/` beside the build; "
+        "the mark is of data and settings, so that another training has a folder of its own. Answers of a "
+        "server elsewhere are in a folder of that server.",
+        table(("file", "what it holds"), files),
+        "## Records of stages",
+        "A stage is passed over while the digests of its inputs and outputs are those of its record: SHA-256 "
+        "of the content, not dates or places. An empty digest stands for what cannot be read from here, such "
+        "as the weights of a server elsewhere: then the stage runs each time.",
+        fields[0],
+        "## Status",
+        fields[1],
     )
 
 

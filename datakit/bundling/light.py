@@ -148,6 +148,7 @@ MODULES = (
     "datakit.serving.launch",
     "datakit.serving.predict",
     "datakit.serving.serve_command",
+    "datakit.serving.starting",
     "datakit.training",
     "datakit.training.export",
     "datakit.training.launch",

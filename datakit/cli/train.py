@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from datakit.cli.build_path import BuildPath
+
+if TYPE_CHECKING:
+    from datakit.training.launch import Place, Trained
+    from datakit.training.run_folder import RunFolder
 
 EPILOG = """\b
 Examples:
@@ -49,11 +55,11 @@ def command(
     """Train the model of BUILD with LLaMA-Factory, and go on from the last whole checkpoint if there is one.
 
     The trainer may live in an environment of its own (--python). Its log stands in the run's folder beside
-    the build; Ctrl-C ends it with all its processes, and the same command goes on.
+    the build. Ctrl-C ends it with all its processes, and the same command goes on. A closed terminal, or the
+    end of this process by SIGKILL, leaves it alive: the same command then attaches to it.
     """
     from datakit.cli.tables import print_call, print_json
-    from datakit.training.launch import Place, train, train_call
-    from datakit.training.machine_check import check_machine
+    from datakit.training.launch import Place, train_call
     from datakit.training.run_folder import RunFolder
 
     run = RunFolder.of(build)
@@ -71,10 +77,47 @@ def command(
         call = train_call(run, place)
         print_call(call, as_json=as_json)
         return 0
-    result = train(run, place, lambda line: click.echo(line, err=as_json), check_machine=check_machine)
+    result = _train(run, place, lambda line: click.echo(line, err=as_json))
     if as_json:
         print_json(result.model_dump())
     else:
         loss = "" if result.loss is None else f", loss {result.loss:.4f}"
         click.echo(f"Trained: {result.trained} ({result.steps:,} steps{loss})")
     return 0
+
+
+def _train(run: RunFolder, place: Place, show: Callable[[str], None]) -> Trained:
+    """The training, with a line at least every 30 s and a status that `datakit handoff --status` shows."""
+    from datakit.handoff.heartbeat import Heartbeat
+    from datakit.handoff.journal import Journal
+    from datakit.handoff.road import Progress
+    from datakit.handoff.stages import TRAIN
+    from datakit.handoff.status import DONE, FAILED, INTERRUPTED, write_status
+    from datakit.training.launch import rank_of, train
+    from datakit.training.machine_check import check_machine
+    from datakit.training.run_lock import held_run
+
+    def progress(stage: str) -> Progress:
+        figures = run.progress()
+        return Progress(figures.step, figures.total_steps, figures.eta_s, figures.losses)
+
+    rank, line, look = rank_of(run, place), run.command("train"), f"{run.command('handoff')} --status"
+    with (
+        held_run(run.folder, rank, line, look) as lock,
+        Journal(run.logs, show) as journal,
+        Heartbeat(
+            journal,
+            lambda status: write_status(run.folder, status, rank),
+            progress,
+            run.newest_log,
+            line,
+        ) as beat,
+    ):
+        beat.begin(TRAIN)
+        try:
+            result = train(run, place, journal.say, check_machine=check_machine, lock=lock)
+        except BaseException as error:
+            beat.end(INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED)
+            raise
+        beat.end(DONE)
+        return result

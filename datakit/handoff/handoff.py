@@ -220,6 +220,8 @@ class Handoff:
             beat.begin(SERVE)
             with road.serving() as address:
                 if stage == SERVE:
+                    if road.lock is not None:
+                        road.lock.release()  # meanwhile another call may predict
                     return road.serve_until_ended(address), {}
                 beat.begin(PREDICT)
                 return road.predict(address, anew=decision.anew), {SERVED: address.weights}

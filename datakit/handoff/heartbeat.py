@@ -42,7 +42,7 @@ class Heartbeat:
         self._lock, self._end = threading.Lock(), threading.Event()
         self._begun = self._written = time.monotonic()
         self._begun_at = time.time()
-        self._gpu, self._gpu_at = "", -_GPU_EVERY_S
+        self._gpu, self._gpu_at, self._losses = "", -_GPU_EVERY_S, ""
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Heartbeat:
@@ -103,6 +103,7 @@ class Heartbeat:
                 log = None  # of an earlier run
         except OSError:  # a file that was moved just now
             return self._status
+        self._losses = progress.losses
         return self._status.model_copy(
             update={
                 "step": progress.step,
@@ -119,8 +120,12 @@ class Heartbeat:
         texts = [f"{status.stage}: {duration(time.monotonic() - self._begun)}"]
         if status.step is not None:
             texts.append(f"step {status.step:,} of {status.total_steps or 0:,}")
+        if self._losses:
+            texts.append(self._losses)
         if status.eta_s is not None:
             texts.append(f"{duration(status.eta_s)} left")
+        if status.gpu:
+            texts.append(status.gpu)
         if status.log != str(self._journal.log) and status.last_line:
             texts.append(f"the log ends with: {status.last_line}")
         elif status.step is None:

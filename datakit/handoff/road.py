@@ -46,6 +46,8 @@ class Progress(NamedTuple):
     step: int | None = None
     total_steps: int | None = None
     eta_s: float | None = None
+    losses: str = ""
+    """Of a training, such as `loss 0.1234, eval_loss 0.2345`."""
 
 
 class Road(ABC):

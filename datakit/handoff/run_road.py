@@ -28,8 +28,7 @@ from datakit.serving.serve_command import ServeCommand
 from datakit.training.export import export
 from datakit.training.launch import CheckMachine, Place, train
 from datakit.training.run_folder import RunFolder, has_weights
-from datakit.training.supervise import is_alive
-from datakit.training.trainer_process import TrainerProcess
+from datakit.training.supervise import refuse_alive
 
 SPLITS = ("train", "val")
 """What may be asked with the prompts that the data set holds, and scored."""
@@ -179,7 +178,7 @@ class RunRoad(Road):
 
     def train(self, *, anew: bool) -> Ended:
         if anew:
-            self._refuse_alive()
+            refuse_alive(self.run, self.rank)
         with self._trained_aside(anew=anew and self.rank == 0):
             trained = train(self.run, self.place, self.say, check_machine=self.check_machine, lock=self.lock)
         loss = "" if trained.loss is None else f", loss {trained.loss:.4f}"
@@ -187,7 +186,7 @@ class RunRoad(Road):
         return Ended(text, figures=trained.model_dump())
 
     def export(self) -> Ended:
-        served = export(self.run, self.place.python, self.say, anew=True)
+        served = export(self.run, self.place.python, self.say, anew=True, lock=self.lock)
         text = f"Served model: {served.served} ({served.tensors:,} tensors, {served.bytes / 1e9:.2f} GB)"
         return Ended(text, figures=served.model_dump())
 
@@ -243,17 +242,8 @@ class RunRoad(Road):
             return Progress(self._counter.done, self._counter.total, self._counter.left_s)
         if stage != TRAIN or self.elsewhere:
             return Progress()
-        training = self.run.progress()
-        return Progress(training.step, training.total_steps, training.eta_s)
-
-    def _refuse_alive(self) -> None:
-        """A training that is alive is neither set aside under its hands nor taken for one of other inputs."""
-        training = TrainerProcess.read(self.run.folder, self.rank)
-        if training is not None and is_alive(self.run, training):
-            raise UserError(
-                f"a training of other inputs works in this run already ({training.who})",
-                remedy=f"Wait for its end, or end it: kill {training.living()[0]}. Its log: {training.log}",
-            )
+        figures = self.run.progress()
+        return Progress(figures.step, figures.total_steps, figures.eta_s, figures.losses)
 
     def _of_training(self) -> dict[str, str]:
         keys = self.run.keys

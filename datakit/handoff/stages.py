@@ -36,6 +36,7 @@ class StageRecord(Document):
     FORMAT: ClassVar[int] = 1
 
     stage: str
+    """With what it was done for, where that is not the validation part: `predict_train`."""
     inputs: dict[str, str]
     """Name in words -> digest of the content."""
     outputs: dict[str, str] = Field(default_factory=dict)
@@ -43,8 +44,11 @@ class StageRecord(Document):
     begun: str
     """UTC, to the second."""
     finished: str = ""
+    """"" while it is not."""
     seconds: float = 0.0
+    """Between the two."""
     exit: int | None = None
+    """0 where it is done; none where it was begun and not ended."""
 
     @property
     def is_done(self) -> bool:

@@ -27,10 +27,13 @@ class Status(Document):
     FORMAT: ClassVar[int] = 1
 
     stage: str = ""
+    """The one that runs or ran last."""
     state: str = RUNNING
     """running, done, failed or interrupted."""
     step: int | None = None
+    """Of the training, or how many records were asked about; null where the stage does not say."""
     total_steps: int | None = None
+    """All of them."""
     eta_s: float | None = None
     """Seconds until the stage ends, as its program reckons."""
     gpu: str = ""
@@ -38,14 +41,19 @@ class Status(Document):
     last_line: str = ""
     """Of the stage's log."""
     log: str = ""
+    """The stage's own, else the handoff's."""
     next_command: str = ""
+    """What to type next."""
     pid: int = 0
+    """Of the process that wrote this."""
     process: str = ""
     """What tells the process from a later one of the same number."""
     host: str = ""
+    """Its machine."""
     started: str = ""
     """When the stage began: UTC, to the second."""
     updated: str = ""
+    """When this was written; every 5 s at most while a stage runs."""
 
     @classmethod
     def of_this_process(cls, **fields: Any) -> Status:

@@ -21,9 +21,11 @@ class Failure:
     """One sentence with the server's figures."""
     remedy: str
     changes: dict[str, str | None] = field(default_factory=dict)
-    """Flags to set for the next try; empty with no `dropped` when only the user can help."""
+    """Flags to set for the next try; where nothing changes for it, only the user can help."""
     dropped: tuple[str, ...] = ()
     """Flags to leave out."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """Variables to set for the next try."""
 
 
 def read_failure(log: str) -> Failure | None:
@@ -155,6 +157,14 @@ def _half_written(match: re.Match[str]) -> Failure:
     )
 
 
+def _no_hub(match: re.Match[str]) -> Failure:
+    return Failure(
+        "no_network",
+        "the model is to be downloaded, and its hub cannot be reached",
+        "Give its folder (--model PATH), or HF_ENDPOINT for a mirror.",
+    )
+
+
 _KNOWN: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Failure]], ...] = (
     (re.compile(r"unrecognized arguments: (.+)"), _unknown_flags),
     (re.compile(r"argument --limit-mm-per-prompt: (?:invalid|expected).*", re.I), _old_limit),
@@ -194,6 +204,13 @@ _KNOWN: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Failure]], ...] =
             r"|InvalidHeaderDeserialization)[^\n]*"
         ),
         _half_written,
+    ),
+    (
+        re.compile(
+            r"(?:We couldn't connect to|Cannot reach) '?https?://|LocalEntryNotFoundError"
+            r"|Max retries exceeded with url|Temporary failure in name resolution"
+        ),
+        _no_hub,
     ),
     (
         re.compile(

@@ -18,14 +18,13 @@ from datakit.core.ends_with_parent import ending_with_this_process
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.interrupts import unhurried, uninterrupted
 from datakit.core.private_files import open_private, private_folder
-from datakit.core.regular_files import regular
 from datakit.core.scripts import shell_words
 from datakit.serving.failures import Failure, read_failure
 from datakit.serving.serve_command import ServeCommand
+from datakit.serving.starting import StartWatch, tail
 
 _POLL_S = 0.5
 _END_S = 20.0
-_TAIL_BYTES = 200_000
 Say = Callable[[str], None]
 
 
@@ -79,13 +78,17 @@ def running(
 def _running(
     plan: ServeCommand, log: Path, program: str, timeout_s: float, say: Say, env: dict[str, str] | None
 ) -> Iterator[Server]:
-    server, failure = _start(plan, log, program, timeout_s, env)
+    env = env or {}
+    server, failure = _start(plan, log, program, timeout_s, env, say)
     if failure is not None:
-        following = next_plan(plan, failure)
-        if following is None:
+        following, further = next_plan(plan, failure), _further(failure, env)
+        if following is None and not further:
             raise ServerFailed(f"{failure.detail}.\n  {failure.remedy}\n  The whole log: {log}")
-        say(f"vLLM did not start: {failure.detail}. Trying once more with {_changed(plan, following)}.")
-        server, again = _start(following, log.with_name(f"{log.stem}.2{log.suffix}"), program, timeout_s, env)
+        following = following or plan
+        changed = _changed(plan, following, further)
+        say(f"vLLM did not start: {failure.detail}. Trying once more with {changed}.")
+        second = log.with_name(f"{log.stem}.2{log.suffix}")
+        server, again = _start(following, second, program, timeout_s, {**env, **further}, say)
         if again is not None:
             raise ServerFailed(
                 f"vLLM did not start in two tries. First: {failure.detail}; then: {again.detail}.\n"
@@ -103,7 +106,7 @@ def next_plan(plan: ServeCommand, failure: Failure) -> ServeCommand | None:
 
     A length under that of the data's longest request is none: the server would refuse records.
     """
-    changes = dict(failure.changes)
+    changes = {} if _is_users(plan, failure) else dict(failure.changes)
     if failure.kind == "old_limit_syntax":
         changes["--limit-mm-per-prompt"] = f"image={max(1, plan.images)}"
     length = changes.get("--max-model-len")
@@ -115,8 +118,15 @@ def next_plan(plan: ServeCommand, failure: Failure) -> ServeCommand | None:
     return None if following.command() == plan.command() else following
 
 
+def _is_users(plan: ServeCommand, failure: Failure) -> bool:
+    """Whether a change would replace a flag of many parts that the recipe has set."""
+    return "--compilation-config" in failure.changes and any(
+        flag.name in ("--compilation-config", "-O") for flag in plan.flags
+    )
+
+
 def _start(
-    plan: ServeCommand, log: Path, program: str, timeout_s: float, env: dict[str, str] | None
+    plan: ServeCommand, log: Path, program: str, timeout_s: float, env: dict[str, str], say: Say
 ) -> tuple[Server | None, Failure | None]:
     words = plan.command(program)
     if shutil.which(words[0]) is None:
@@ -142,10 +152,10 @@ def _start(
                     stderr=subprocess.STDOUT,
                     stdin=subprocess.DEVNULL,
                     start_new_session=True,
-                    env={**os.environ, **(env or {})},
+                    env={**os.environ, **env},
                 )
                 server = Server(plan, process, log)
-            failure = _wait(server, timeout_s)
+            failure = _wait(server, timeout_s, StartWatch(log, say, timeout_s))
         except BaseException:
             if server is not None:
                 server.stop()
@@ -156,18 +166,22 @@ def _start(
     return server, None
 
 
-def _wait(server: Server, timeout_s: float) -> Failure | None:
-    """Waits until the server is healthy; why it ended, when it did."""
+def _wait(server: Server, timeout_s: float, watch: StartWatch) -> Failure | None:
+    """Waits until the server is healthy; why it ended or hangs, when it did."""
     until = time.monotonic() + timeout_s
     while time.monotonic() < until:
         code = server.process.poll()
         if code is not None:
-            return read_failure(_tail(server.log)) or _unknown(server.log, code)
+            return read_failure(tail(server.log)) or _unknown(server.log, code)
         if _healthy(server.plan):
             return None
+        hang = watch.look()
+        if hang is not None:
+            return hang
         time.sleep(_POLL_S)
     raise ServerFailed(
-        f"vLLM was not ready within {timeout_s:g} s.\n  Give it more with --timeout-s; its log: {server.log}"
+        f"vLLM was not ready within {timeout_s:g} s. It said last: {watch.last_line.strip()[-300:]}\n"
+        f"  Give it more with --timeout-s; its log: {server.log}"
     )
 
 
@@ -182,16 +196,10 @@ def _healthy(plan: ServeCommand) -> bool:
 
 
 def _unknown(log: Path, code: int) -> Failure:
-    lines = [line for line in _tail(log).splitlines() if line.strip()]
+    lines = [line for line in tail(log).splitlines() if line.strip()]
     errors = [line for line in lines if "Error" in line or "error:" in line]
     last = (errors or lines or ["it printed nothing"])[-1]
     return Failure("unknown", f"it ended with code {code}: {last.strip()[-300:]}", "See the log.")
-
-
-def _tail(log: Path) -> str:
-    with open(log, "rb", opener=regular) as file:
-        file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
-        return file.read().decode("utf-8", "replace")
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:
@@ -199,9 +207,15 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(process.pid, number)
 
 
-def _changed(old: ServeCommand, new: ServeCommand) -> str:
+def _further(failure: Failure, env: dict[str, str]) -> dict[str, str]:
+    """The variables of the next try that are not set as they are wanted already."""
+    before = {**os.environ, **env}
+    return {name: value for name, value in failure.environment.items() if before.get(name) != value}
+
+
+def _changed(old: ServeCommand, new: ServeCommand, further: dict[str, str]) -> str:
     before = {flag.name: flag.words for flag in old.flags}
     after = {flag.name: flag.words for flag in new.flags}
     changed = [shell_words(words) for name, words in after.items() if before.get(name) != words]
     removed = [f"no {name}" for name in before if name not in after]
-    return ", ".join([*changed, *removed])
+    return ", ".join([*changed, *removed, *(f"{name}={value}" for name, value in further.items())])

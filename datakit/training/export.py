@@ -18,7 +18,9 @@ from datakit.core.replacing import set_aside
 from datakit.training import trainer
 from datakit.training.logged_call import Say, run_logged
 from datakit.training.run_folder import RunFolder, has_weights
+from datakit.training.run_lock import RunLock, held_run
 from datakit.training.safetensors import shapes
+from datakit.training.supervise import refuse_alive
 
 _PROCESSOR = ("preprocessor_config.json", "processor_config.json")
 _TEMPLATES = ("chat_template.jinja", "chat_template.json")
@@ -51,11 +53,22 @@ def export_call(run: RunFolder, python: str | None) -> trainer.Call:
     return trainer.Call((str(program), "export", EXPORT, *run.export_words), run.data.path)
 
 
-def export(run: RunFolder, python: str | None, say: Say, *, anew: bool = False) -> Exported:
+def export(
+    run: RunFolder, python: str | None, say: Say, *, anew: bool = False, lock: RunLock | None = None
+) -> Exported:
     """Makes and checks the served model; one that stands already is only checked, unless it is made `anew`.
 
     It is made beside its place and moved there when it is right, so that a half-written one is never served.
+    `lock` comes from who drives the run already. Raises UserError where another process drives it.
     """
+    if lock is not None:
+        return _export(run, python, say, anew=anew)
+    with held_run(run.folder, 0, run.command("export"), f"{run.command('handoff')} --status"):
+        return _export(run, python, say, anew=anew)
+
+
+def _export(run: RunFolder, python: str | None, say: Say, *, anew: bool) -> Exported:
+    refuse_alive(run, 0)
     if not anew and has_weights(run.served) and not problems(run.served, run):
         say(f"The served model stands already: {run.served}")
         return _exported(run.served, already=True)

@@ -57,6 +57,15 @@ class RunLock:
     rank: int
     is_locked: bool
     """False where the file system knows no locks: then only what trainer.json names is seen."""
+    file: BinaryIO
+    """Names this process; locked while it is open."""
+
+    def release(self) -> None:
+        """Lets another driver work in the folder, such as one that asks the server that this one serves."""
+        if not self.file.closed:
+            with suppress(OSError):
+                _write(self.file, b"")
+            self.file.close()
 
     @contextmanager
     def for_trainer(self, say: Say) -> Iterator[BinaryIO | None]:
@@ -108,18 +117,18 @@ def held_run(folder: Path, rank: int, doing: str, look: str) -> Iterator[RunLock
     file, is_locked = _driver_file(path)
     if file is None:
         raise _driven(folder, _driver(path), look)
-    with file:
-        driver = _driver(path)
-        if not is_locked and driver is not None and driver.may_live:
-            raise _driven(folder, driver, look)
+    driver = _driver(path)
+    if not is_locked and driver is not None and driver.may_live:
+        file.close()
+        raise _driven(folder, driver, look)
+    lock = RunLock(folder, rank, is_locked, file)
+    try:
         own = Driver(pid=os.getpid(), process=process_mark(os.getpid()), host=socket.gethostname())
         own.started, own.doing = utc_now(), doing
         _write(file, own.model_dump_json().encode())
-        try:
-            yield RunLock(folder, rank, is_locked)
-        finally:
-            with suppress(OSError):
-                _write(file, b"")
+        yield lock
+    finally:
+        lock.release()
 
 
 def _driver_file(path: Path) -> tuple[BinaryIO | None, bool]:

@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from datakit.core import interrupts
 from datakit.core.clock import duration
+from datakit.core.errors import UserError
 from datakit.core.interrupts import unhurried, uninterrupted
 from datakit.core.private_files import open_private
 from datakit.training.logged_call import Say, TrainerFailed, failure, new_log
@@ -57,6 +58,17 @@ def is_alive(run: RunFolder, training: TrainerProcess) -> bool:
     """Whether a training works on this machine. Beside its first process that may be what it has left behind,
     such as torchrun's workers where torchrun was killed, while it has not come to its end."""
     return training.leads or (not run.finished() and bool(training.living()))
+
+
+def refuse_alive(run: RunFolder, rank: int) -> None:
+    """Raises UserError where a training of the run is alive: nothing is moved under its hands."""
+    training = TrainerProcess.read(run.folder, rank)
+    if training is not None and is_alive(run, training):
+        raise UserError(
+            f"this run is training ({training.who}), and nothing else can be done with it meanwhile",
+            remedy=f"Follow it to its end ({run.command('train')}), or end it: kill "
+            + " ".join(map(str, training.living())),
+        )
 
 
 def attach(run: RunFolder, training: TrainerProcess, say: Say, rank: int) -> Path:

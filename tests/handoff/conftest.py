@@ -70,8 +70,9 @@ class Home:
         return [call["words"][0] for call in fake_trainer.calls(self.trainer.parent)]
 
     def asked(self) -> int:
-        """How often the server was asked so far."""
-        return len(fake_vllm.asked(self.vllm.parent))
+        """How often the server was asked so far; it may be writing down the next question."""
+        listed = self.vllm.parent / "asked.jsonl"
+        return listed.read_bytes().count(b"\n") if listed.exists() else 0
 
 
 @pytest.fixture

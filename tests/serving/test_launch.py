@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from datakit.core.errors import UserError
 from datakit.core.processes import process_mark
 from datakit.core.qwen_models import known_models
+from datakit.serving import starting
 from datakit.serving.launch import ServerFailed, running
 from datakit.serving.serve_command import ServeCommand
 from datakit.serving.settings import ServeSettings
@@ -21,7 +23,7 @@ from tests.support.plans import planned
 from tests.support.waiting import until
 
 PROGRAM = """\
-import http.server, pathlib, sys
+import http.server, os, pathlib, sys, time
 args = sys.argv[1:]
 here = pathlib.Path(__file__).parent
 with open(here / "calls", "a") as file:
@@ -29,8 +31,12 @@ with open(here / "calls", "a") as file:
 script = (here / "script").read_text().split("\\n---\\n")
 call = len((here / "calls").read_text().splitlines()) - 1
 text = script[min(call, len(script) - 1)]
+if text.startswith("hang "):
+    print(text[5:], flush=True)
+    time.sleep(300)
 if text != "serve":
     sys.exit(text)
+print("P2P", os.environ.get("NCCL_P2P_DISABLE"), flush=True)
 port = int(args[args.index("--port") + 1])
 http.server.HTTPServer(("127.0.0.1", port), type("H", (http.server.BaseHTTPRequestHandler,), {
     "do_GET": lambda self: (self.send_response(200), self.end_headers()),
@@ -120,19 +126,53 @@ def test_port_in_use_and_absent_program_are_found_beforehand(tmp_path: Path, por
 
 
 def test_server_that_is_never_ready_is_ended(tmp_path: Path, port: int) -> None:
-    (tmp_path / "slow.py").write_text("import time; time.sleep(60)")
+    (tmp_path / "slow.py").write_text("import time; print('at work', flush=True); time.sleep(60)")
     began = time.monotonic()
     work = f"{sys.executable} {tmp_path / 'slow.py'}"
     with (
-        pytest.raises(ServerFailed, match="not ready within 1 s"),
-        running(plan_at(port), tmp_path / "s.log", program=work, timeout_s=1),
+        pytest.raises(ServerFailed, match=r"not ready within 2 s\. It said last: at work"),
+        running(plan_at(port), tmp_path / "s.log", program=work, timeout_s=2),
     ):
         pass
     assert time.monotonic() - began < 20
 
 
+def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that stands still for a moment hangs."""
+    monkeypatch.setattr(starting, "HANGS", tuple(replace(hang, still_s=0.0) for hang in starting.HANGS))
+
+
+def test_start_that_hangs_is_ended_and_tried_once_more_without_what_hung(
+    tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quickly(monkeypatch)
+    monkeypatch.delenv("NCCL_P2P_DISABLE", raising=False)
+    said: list[str] = []
+    work = program(tmp_path, "hang vLLM is using nccl==2.20.5", "serve")
+    with running(plan_at(port), tmp_path / "serve.log", program=work, say=said.append):
+        assert "P2P 1" in (tmp_path / "serve.2.log").read_text()
+    assert "'--disable-custom-all-reduce'" in calls(tmp_path)[1]
+    assert "hangs in NCCL" in said[0]
+    assert "Trying once more with --disable-custom-all-reduce, NCCL_P2P_DISABLE=1." in said[0]
+
+
+def test_start_that_no_flag_can_help_names_the_way_out(
+    tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quickly(monkeypatch)
+    line = "hang 'x' thrown while requesting HEAD https://huggingface.co/Qwen/resolve/main/config.json"
+    with (
+        pytest.raises(ServerFailed, match="its hub cannot be reached") as caught,
+        running(plan_at(port), tmp_path / "serve.log", program=program(tmp_path, line)),
+    ):
+        pass
+    assert "HF_HUB_OFFLINE=1" in str(caught.value)
+    assert len(calls(tmp_path)) == 1
+
+
 DRIVER = """\
 import pathlib, sys, time
+from datakit.serving import starting
 from datakit.serving.launch import running
 from datakit.serving.serve_command import Flag, ServeCommand
 folder, port, program = pathlib.Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
