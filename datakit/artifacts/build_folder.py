@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import polars as pl
 
-from datakit.artifacts import names, predictions
+from datakit.artifacts import names, predictions, run_ids
 from datakit.artifacts.checked import CheckReport
 from datakit.artifacts.data_set import DataSet
 from datakit.artifacts.document import REMEDY
@@ -308,14 +308,29 @@ class BuildFolder(DataSet):
         path = self.path.absolute()
         return path.with_name(f"{path.name}-runs")
 
-    def predictions_file(self, split: str) -> Path:
-        """Where the answers to a split are written when no other place is named."""
+    def predictions_file(self, split: str, run: str = "") -> Path:
+        """Where the answers of a run to a split are written if no other place is named.
+
+        Without a run it is where earlier versions wrote them.
+        """
+        if run:
+            return run_ids.predictions_file(self.runs, split, run)
         stem, _, suffix = names.PREDICTIONS.rpartition(".")
         return self.runs / f"{stem}_{split}.{suffix}"
 
+    def answer_files(self, split: str) -> list[Path]:
+        """The files of answers to a split, in the build's folder and in its runs."""
+        return run_ids.answer_files([self.path, self.runs], split)
+
     def predictions(self, split: str) -> Iterator[Prediction]:
-        """The answers to a split, in its order. Raises UserError where there are none."""
-        return predictions.read(self.predictions_file(split))
+        """The answers to a split, in its order. Raises UserError where there are none, or of several runs."""
+        paths = self.answer_files(split) or [self.predictions_file(split)]
+        if len(paths) > 1:
+            raise UserError(
+                f"there are {len(paths)} files of answers to the split `{split}` of {self.path}",
+                remedy="Name one: " + ", ".join(str(path) for path in paths),
+            )
+        return predictions.read(paths[0])
 
     @cached_property
     def projects(self) -> tuple[Path, ...]:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from datakit.artifacts import names
 from datakit.artifacts.format_version import refuse_newer
+from datakit.artifacts.run_ids import run_of
 from datakit.core.errors import UserError
 from datakit.core.parameters import describe_fault
 from datakit.core.record import digest
@@ -88,6 +89,11 @@ class Score(BaseModel):
     inputs: Inputs = Field(default_factory=Inputs)
     version: int = 1
     """Format of the line; one without a version has format 1."""
+
+    @property
+    def run_id(self) -> str:
+        """Id of the run that answered, by the place of its file; "" for a file that lies in no run."""
+        return run_of(self.run)
 
     def same_measurement(self, other: Score) -> bool:
         """Whether both score the same answers against the same data."""

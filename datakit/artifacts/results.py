@@ -8,6 +8,7 @@ import os
 import tarfile
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, ClassVar
 
@@ -44,7 +45,7 @@ class BroughtFile(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    bytes: int
+    bytes: int = Field(ge=0)
     sha256: str
 
 
@@ -71,12 +72,21 @@ class Results(Document):
     @property
     def answers(self) -> list[str]:
         """The files of answers, which are what can be scored."""
-        return [name for name in self.files if is_answers(name)]
+        return [name for name in self.files if any(fnmatchcase(name, pattern) for pattern in _ANSWERS)]
 
 
-def is_answers(name: str) -> bool:
-    """Whether a file of the archive holds answers."""
-    return "/" not in name and name.endswith(".jsonl")
+def is_carried(name: str) -> bool:
+    """Whether the archive may hold a file of this name: what a run has, and nothing that leads elsewhere."""
+    folder, _, last = name.rpartition("/")
+    return (
+        0 < len(name.encode("utf-8", "replace")) <= _NAME_BYTES
+        and name.isprintable()
+        and not last.startswith(".")
+        and any(
+            folder == pattern.rpartition("/")[0] and fnmatchcase(last, pattern.rpartition("/")[2])
+            for pattern in (*_ANSWERS, *_ACCOUNTS, *_TRAINED, _LOGS)
+        )
+    )
 
 
 def write_results(
@@ -101,6 +111,12 @@ def write_results(
         datakit=datakit.__version__,
         files={entry: _digest(source) for entry, source in contents.items()},
     )
+    total = sum(file.bytes for file in documents.files.values())
+    if total > MOST_BYTES:
+        raise UserError(
+            f"results of {folder}: {total / 1e9:.1f} GB, and at most {MOST_BYTES / 1e9:.1f} GB are packed",
+            remedy="Bring the files of answers home by themselves: datakit evaluate BUILD --predictions FILE",
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = out.with_name(f".{out.name}.part")
     with open(draft, "wb") as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
@@ -137,12 +153,13 @@ def _contents(folder: Path) -> Iterator[tuple[str, Path | bytes]]:
 
 
 def _entry_name(name: str) -> str:
-    """The name itself, or where it is too long for the archive's head one with its digest in place of it."""
-    if len(name.encode()) <= _NAME_BYTES:
+    """The name itself, or where an archive cannot have it one with its digest in place of it."""
+    if is_carried(name):
         return name
     path = Path(name)
-    short = hashlib.sha256(name.encode()).hexdigest()[:16]
-    return (path.parent / f"{path.name.partition('_')[0]}_{short}{path.suffix}").as_posix()
+    kind = path.name.partition("_")[0].partition("-")[0]
+    short = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return (path.parent / f"{kind}_{short}{path.suffix}").as_posix()
 
 
 def _end_of(log: Path) -> bytes:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from datakit.artifacts import names
+from datakit.core.regular_files import read_regular
 
 RUNS = "-runs"
 """`<build>-runs` lies beside the build and holds a folder for each run."""
@@ -27,16 +29,19 @@ def run_id(runs: Path, name: str, root: str, address: str) -> str:
     if os.path.isabs(root) and place.is_relative_to(home) and place != home:
         return place.relative_to(home).parts[0]
     source = root if root and root != name else address.rstrip("/")
-    return f"{safe(name.rpartition('/')[2])}-{hashlib.sha256(source.encode()).hexdigest()[:6]}"
+    return f"{safe(name.rpartition('/')[2], _MOST_BYTES - 7)}-{_mark(source)}"
 
 
-def safe(text: str) -> str:
-    """A text as a part of a file's name: no separators, at most 80 bytes, never empty or hidden."""
+def safe(text: str, most_bytes: int = _MOST_BYTES) -> str:
+    """A text as a part of a file's name: no separators, not too long, never empty or hidden."""
     part = _UNSAFE.sub("-", text).strip("-.") or "answers"
-    if len(part.encode()) <= _MOST_BYTES:
+    if len(part.encode()) <= most_bytes:
         return part
-    digest = hashlib.sha256(text.encode()).hexdigest()[:6]
-    return f"{part.encode()[: _MOST_BYTES - 7].decode('utf-8', 'ignore')}-{digest}"
+    return f"{part.encode()[: most_bytes - 7].decode('utf-8', 'ignore')}-{_mark(text)}"
+
+
+def _mark(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:6]
 
 
 def predictions_name(source: str, run: str) -> str:
@@ -48,6 +53,28 @@ def predictions_name(source: str, run: str) -> str:
 def predictions_file(runs: Path, source: str, run: str) -> Path:
     """Where the answers of a run to a source are written when no other place is named."""
     return runs / run / predictions_name(source, run)
+
+
+def answer_files(folders: Iterable[Path], source: str) -> list[Path]:
+    """The files of answers to a source in folders: those that name their run, and those of earlier names.
+
+    Earlier versions wrote `predictions_<source>.jsonl`, and into the folder of a run `predictions.jsonl`. Of
+    files that hold the same bytes the one that names its run is listed.
+    """
+    stem, _, suffix = names.PREDICTIONS.rpartition(".")
+    earlier = {names.PREDICTIONS, f"{stem}_{source}.{suffix}"}
+    files = [
+        path
+        for path in sorted(path for folder in folders for path in folder.rglob(f"{stem}*.{suffix}"))
+        if path.is_file()
+        and (path.name in earlier or path.name == predictions_name(source, path.parent.name))
+    ]
+    named = {_digest(path) for path in files if path.name not in earlier}
+    return [path for path in files if path.name not in earlier or _digest(path) not in named]
+
+
+def _digest(path: Path) -> bytes:
+    return hashlib.sha256(read_regular(path)).digest()
 
 
 def run_of(path: str) -> str:

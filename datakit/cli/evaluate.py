@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from datakit.cli.numbers import FiniteNumber
 if TYPE_CHECKING:
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.evaluation.evaluation import Evaluated, Evaluation
+    from datakit.evaluation.taking_over import TakenOver
     from datakit.referee import Referee
 
 EPILOG = """\b
@@ -23,6 +25,7 @@ Examples:
   datakit evaluate build/ecom_v3 --predictions runs/a/predictions.jsonl --model qwen-ecom
   datakit evaluate build/ecom_v3 --predictions runs/a/predictions.jsonl --predictions runs/b/predictions.jsonl
   datakit evaluate build/captions --referee referee/judge_text.j2 --plan
+  datakit evaluate results.tar
   datakit evaluate build/ecom_v3 --json | jq '.evaluations[0].metrics.macro_f1'
 
 \b
@@ -33,8 +36,20 @@ MOST_ROWS = 12
 MOST_CHARS = 30
 
 
+class BuildOrResults(BuildPath):
+    """The folder of a build, or the results of a run that came from another machine."""
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path:
+        path = Path(value)
+        is_archive = path.suffix == ".tar" or (path.is_file() and path.suffix not in (".yaml", ".yml"))
+        return path if is_archive and not path.is_dir() else super().convert(value, param, ctx)
+
+
 @click.command(epilog=EPILOG)
-@click.argument("build", type=BuildPath())
+@click.argument("build", metavar="BUILD|RESULTS", type=BuildOrResults())
+@click.argument("of", metavar="[BUILD]", type=BuildPath(), required=False)
 @click.option(
     "--predictions",
     "files",
@@ -77,6 +92,7 @@ MOST_CHARS = 30
 @click.option("--json", "as_json", is_flag=True, help="Print the evaluation as JSON on stdout.")
 def command(
     build: Path,
+    of: Path | None,
     files: tuple[Path, ...],
     split: str,
     answered_only: bool,
@@ -94,6 +110,10 @@ def command(
     Prints accuracy, weighted and macro F1 with 95% intervals, the weakest classes and the pairs that are
     mixed up most; writes evaluation.json, a page (Markdown and HTML) and each record's outcome beside the
     answers. Several labels, numbers and free text have figures of their own; the build says what it is.
+
+    RESULTS is the results.tar that a bundle's run.sh writes on another machine. Its answers and logs are
+    taken over into <build>-runs/RUN/ and scored as if they had been asked here. Its build is found in the
+    project by its content, unless a BUILD follows.
     """
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.cli.tables import print_json, print_kept
@@ -103,8 +123,16 @@ def command(
     from datakit.evaluation.page import write_evaluation
     from datakit.evaluation.runs import find_predictions, page_names
 
+    taken = None
+    if not build.is_dir():
+        build, taken = _take_over(build, of, quiet=as_json)
+    elif of is not None:
+        raise click.UsageError(f"{build} is a build, so a second one ({of}) has no meaning")
     build_folder = BuildFolder.open(build)
-    paths = list(files) or [find_predictions(BuildFolder(build), split)]
+    if taken is not None:
+        paths = [*files, taken.answers_to(split)]
+    else:
+        paths = list(files) or [find_predictions(BuildFolder(build), split)]
     options = Options(split=split, answered_only=answered_only, model=model, tolerance=tolerance)
     judge = None
     if referee is not None:
@@ -122,16 +150,42 @@ def command(
     ]
     if not as_json:
         for result, files_ in zip(results, written, strict=True):
-            _print(result, files_)
+            _print(result, files_, build_folder)
     ledger = None if no_ledger else _enter(results, written, build_folder, quiet=as_json)
     if as_json:
         evaluations = [result.evaluation.document() for result in results]
-        print_json({"evaluations": evaluations, "ledger": None if ledger is None else str(ledger)})
+        own = {} if taken is None else {"run": taken.run, "folder": str(taken.folder)}
+        print_json({"evaluations": evaluations, "ledger": None if ledger is None else str(ledger), **own})
     if judge is not None and judge.stopped is not None:
         click.echo(str(judge.stopped), err=True)
         return int(judge.stopped.exit_code)
     missing = any("missing" in result.evaluation.trouble for result in results)
     return int(Exit.PARTIAL if missing and not answered_only else Exit.FINE)
+
+
+def _take_over(archive: Path, of: Path | None, *, quiet: bool) -> tuple[Path, TakenOver]:
+    """The build that results are of, and where they lie now."""
+    from datakit.artifacts.build_folder import BuildFolder, builds_in
+    from datakit.evaluation.taking_over import build_of, take_over
+    from datakit.recipe.recipe import project_of
+    from datakit.recipe.yaml_file import show_path
+
+    if of is not None:
+        build = BuildFolder.open(of)
+    else:
+        projects = dict.fromkeys([project_of(Path.cwd()), project_of(archive.absolute().parent)])
+        build = build_of(archive, (found for project in projects for found in builds_in(project / "build")))
+    taken = take_over(archive, build)
+    if not quiet:
+        click.echo(f"Taken over from {archive}: run {taken.run}, into {show_path(taken.folder)}")
+        if taken.run != taken.results.run:
+            click.echo(f"It is called so because another run here is {taken.results.run} already.")
+        for path in taken.answers:
+            click.echo(f"  {path.name}")
+        for path, now in taken.kept.items():
+            click.echo(f"Kept: other answers, which stood at {show_path(path)}: {show_path(now)}")
+        click.echo()
+    return build.path, taken
 
 
 def _referee(
@@ -163,9 +217,10 @@ def _enter(
     return ledger
 
 
-def _print(result: Evaluated, written: list[Path]) -> None:
+def _print(result: Evaluated, written: list[Path], build: BuildFolder) -> None:
     from datakit.artifacts.metric_names import metric, shown
     from datakit.cli.tables import print_table
+    from datakit.evaluation.beside import chance, last_score, shown_beside
     from datakit.evaluation.page import lead, notices
     from datakit.evaluation.page_parts import percent
     from datakit.recipe.yaml_file import show_path
@@ -175,11 +230,14 @@ def _print(result: Evaluated, written: list[Path]) -> None:
     for notice in notices(evaluation):
         click.echo(f"Note: {notice}")
     click.echo()
-    rows = []
+    rows: list[tuple[str, ...]] = []
+    by_chance, before = chance(result.outcomes), last_score(evaluation, build)
     for name, figure in evaluation.metrics.items():
         value, low, high = (shown(name, end) for end in (figure.value, figure.low, figure.high))
-        rows.append((metric(name).title, value, f"{low} to {high}"))
-    print_table(("score", "", "95% interval"), rows, right=(1, 2))
+        beside = shown_beside(name, by_chance, before)[: 1 if before is None else 2]
+        rows.append((metric(name).title, value, f"{low} to {high}", *beside))
+    head = ("score", "", "95% interval", "by chance", *([] if before is None else [f"{before.name} before"]))
+    print_table(head, rows, right=range(1, len(head)))
     _print_comparisons(evaluation)
     if evaluation.classes:
         _print_classes(evaluation)
@@ -192,9 +250,7 @@ def _print(result: Evaluated, written: list[Path]) -> None:
             f"calibration error {percent(evaluation.calibration.ece)}"
         )
     page = next(path for path in written if path.suffix == ".html")
-    click.echo(f"\nPage: {show_path(page)}")
-    if evaluation.proposals:
-        click.echo("It proposes entries for the label file.")
+    click.echo(f"\nPage, which ends with what to do next: {show_path(page)}")
 
 
 def _print_comparisons(evaluation: Evaluation) -> None:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from datakit.cli.build_path import BuildPath
 from datakit.cli.numbers import FiniteNumber
 
+if TYPE_CHECKING:
+    from datakit.serving.answer_table import Columns
+    from datakit.serving.items import Item
+
 EPILOG = """\b
 Examples:
   datakit predict build/ecom_v3 --split val
   datakit predict build/ecom_v3 --split new_screens/ --base-url http://127.0.0.1:8001/v1
   datakit predict build/ecom_v3 --split test.jsonl --closed --out runs/test/predictions.jsonl
+  datakit predict build/ecom_v3 --split test/ --format csv --columns id=image_id,label=predicted
+
+\b
+Fields of --columns: id, label (the truth), predicted, confidence, reason, answer, problem, model, what the
+build's answers state, further columns of a .jsonl file, and of folders and files image (the first picture's
+name) and image_id (the same without its suffix). Texts that a spreadsheet would compute are guarded by '.
 """
 
 
@@ -33,7 +45,8 @@ Examples:
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="predictions.jsonl; in <build>-runs/ if not given.",
+    help="File of the answers. If not given, <build>-runs/RUN/predictions_WHAT_RUN.jsonl, where RUN is the"
+    " training whose model is served.",
 )
 @click.option("--form", metavar="NAME", help="Answer form of new pictures, where a build has several.")
 @click.option("--closed", is_flag=True, help="Let the server decode nothing but labels of the set.")
@@ -52,6 +65,25 @@ Examples:
     show_default=True,
     help="Longest wait for an answer.",
 )
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["jsonl", "csv"]),
+    default="jsonl",
+    show_default=True,
+    help="csv: besides, a table of the answers with the same name, as a competition wants it.",
+)
+@click.option(
+    "--columns",
+    metavar="COLUMN=FIELD,…",
+    help="Of the table, in order; id,label=predicted if not given.",
+)
+@click.option("--missing", metavar="VALUE", help="What stands in the table where there is no answer.")
+@click.option(
+    "--answers",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="With --format csv: make the table of these predictions, and ask nobody.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the account as JSON on stdout.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress.")
 def command(
@@ -66,6 +98,10 @@ def command(
     concurrency: int,
     limit: int | None,
     timeout_s: float,
+    kind: str,
+    columns: str | None,
+    missing: str | None,
+    answers: Path | None,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -76,8 +112,11 @@ def command(
     no answer, run it again.
     """
     from datakit.artifacts.build_folder import BuildFolder
+    from datakit.artifacts.run_ids import run_id
+    from datakit.core.answer_forms import contract_of
     from datakit.core.errors import UserError
     from datakit.run.progress import Progress
+    from datakit.serving.answer_table import Columns
     from datakit.serving.classifier import Classifier
     from datakit.serving.endpoint import Endpoint
     from datakit.serving.predict import predict
@@ -85,15 +124,21 @@ def command(
     from datakit.serving.records import SPLITS, items_of
 
     folder = BuildFolder(build)
+    if kind != "csv" and (columns is not None or missing is not None or answers is not None):
+        raise click.UsageError("--columns, --missing and --answers belong to --format csv")
     if form is not None and split in SPLITS:
         raise UserError(
             f"the prompts of `{split}` are asked as the build holds them, each in its own form",
             remedy="Leave --form out, or give a folder or file of pictures.",
         )
-    prompts = BuildPrompts.load(folder, rendered=split in SPLITS, form=form)
     items = items_of(folder, split)[:limit]
+    wanted = Columns.parse(columns, items, contract_of(folder.answer_format)) if kind == "csv" else None
+    if answers is not None and wanted is not None:
+        return _table(answers, (out or answers).with_suffix(".csv"), items, wanted, missing, as_json=as_json)
+    if wanted is not None and out is not None and out.suffix == ".csv":
+        out = out.with_suffix(".jsonl")  # the table has the name that was given
+    prompts = BuildPrompts.load(folder, rendered=split in SPLITS, form=form)
     name = split if split in SPLITS else Path(split).stem or "folder"
-    target = out or folder.predictions_file(name)
     endpoint = Endpoint(base_url, timeout_s=timeout_s)
     options = _options(closed, form, max_answer_tokens)
     with Classifier(
@@ -104,8 +149,16 @@ def command(
         max_answer_tokens=max_answer_tokens,
         concurrency=concurrency,
     ) as classifier:
-        progress = Progress(quiet=quiet or as_json)
-        account = predict(classifier, items, target, options=options, progress=progress)
+        served, root = classifier.identity
+        run = run_id(folder.runs, served, root, base_url)
+        account = predict(
+            classifier,
+            items,
+            out or folder.predictions_file(name, run),
+            options=options,
+            progress=Progress(quiet=quiet or as_json),
+            earlier=None if out else folder.predictions_file(name),
+        )
     if as_json:
         from datakit.cli.tables import print_json
 
@@ -119,6 +172,7 @@ def command(
                 "correct": account.correct,
                 "known": account.known,
                 "out": str(account.out),
+                "run": run,
                 "kept": account.kept and str(account.kept),
             }
         )
@@ -128,7 +182,24 @@ def command(
             click.echo(f"Kept: predictions with other answers, which stood there: {account.kept}")
         if account.retry:
             click.echo("Run the same command again for those that had no answer.")
+    if wanted is not None:
+        _table(account.out, account.out.with_suffix(".csv"), items, wanted, missing, as_json=as_json)
     return int(account.exit_code)
+
+
+def _table(
+    answers: Path, path: Path, items: Sequence[Item], columns: Columns, missing: str | None, *, as_json: bool
+) -> int:
+    """Writes the table of the answers in a file, and says so; on stderr where stdout is JSON."""
+    from datakit.serving.answer_table import write_table
+
+    written = write_table(path, items, answers, columns, missing)
+    click.echo(f"Table: {written.path} ({len(items):,} rows)", err=as_json)
+    if written.filled:
+        click.echo(f"{len(written.filled):,} of them have {missing!r} where there is no answer.", err=as_json)
+    if written.kept is not None:
+        click.echo(f"Kept: another table, which stood there: {written.kept}", err=as_json)
+    return 0
 
 
 def _options(closed: bool, form: str | None, max_answer_tokens: int | None) -> str:

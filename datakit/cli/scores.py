@@ -76,6 +76,7 @@ def _resolve(text: str, project: Path | None) -> tuple[Path, str]:
 def _plain(entry: Entry) -> dict[str, Any]:
     return {
         "score": entry.score.model_dump(exclude={"task"} if entry.score.task == "label" else None),
+        "run": entry.score.run_id,
         "version": entry.number,
         "state": entry.score.inputs.version,
         "before": None
@@ -97,10 +98,10 @@ def _print(entries: list[Entry]) -> None:
             click.echo()
         first, *others = main_metrics(task) or ("",)
         rows = [_row(entry, first, others) for entry in entries if entry.score.task == task]
-        head = ("date", "recipe", "version", "model", "split", "records", metric(first).title, "95% interval")
+        head = ("date", "recipe", "version", "model", "run", "split", "records")
         titles = [metric(name).title for name in others]
-        columns = (*head, *titles, f"{metric(first).title} since")
-        print_table(columns, rows, right=(2, *range(5, len(columns))))
+        columns = (*head, metric(first).title, "95% interval", *titles, f"{metric(first).title} since")
+        print_table(columns, rows, right=(2, *range(6, len(columns))))
     for entry in entries:
         _print_changes(entry)
 
@@ -116,6 +117,7 @@ def _row(entry: Entry, first: str, others: Sequence[str]) -> tuple[str, ...]:
         score.name,
         str(entry.number),
         score.model or "·",
+        score.run_id or score.run,
         score.split,
         f"{score.records:,}",
         shown(first, figure.value) if figure else "·",

@@ -65,6 +65,15 @@ class CodeBlock:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A paragraph that leads to a file in the page's folder (`<stem>/<file>`)."""
+
+    kind: ClassVar[str] = "link"
+    text: str
+    file: str
+
+
+@dataclass(frozen=True)
 class Chart:
     """A plot: `<name>.svg` beside the Markdown card, in the page itself in the HTML card."""
 
@@ -109,7 +118,7 @@ class Sample:
     turns: Sequence[Turn]
 
 
-Block = Text | Bullets | Table | CodeBlock | Chart | Sample
+Block = Text | Bullets | Table | CodeBlock | Link | Chart | Sample
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import re
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from datakit.artifacts.metric_names import main_metrics
 from datakit.cards.changes import changes
 from datakit.cards.inputs import inputs_of
 from datakit.core.regular_files import read_regular
+from datakit.core.replacing import set_aside
 from datakit.evaluation import bootstrap, metrics
 from datakit.evaluation.bootstrap import Means
 from datakit.evaluation.evaluation import Evaluation
@@ -95,11 +97,16 @@ def family(name: str) -> str:
 
 
 def _entry(score: Score, before: Score | None, number: int, project: Path) -> Entry:
-    if before is None:
-        return Entry(score, number, None)
+    return Entry(score, number, None) if before is None else entry_since(before, score, project, number)
+
+
+def entry_since(before: Score, score: Score, project: Path, number: int = 1) -> Entry:
+    """A score with what changed since another, and whether the difference is told from chance."""
     texts = changes(before.inputs, score.inputs)
     if before.model != score.model:
         texts.append(f"model {before.model or 'unnamed'} → {score.model or 'unnamed'}")
+    if before.run_id and score.run_id and before.run_id != score.run_id:
+        texts.append(f"run {before.run_id} → {score.run_id}")
     difference, compared = _difference(before, score, project)
     return Entry(score, number, before, tuple(texts), difference, compared)
 
@@ -128,19 +135,31 @@ def _difference(before: Score, after: Score, project: Path) -> tuple[Difference 
 
 
 def _outcomes(score: Score, project: Path) -> pl.DataFrame | None:
-    """The outcome of each record; None when the file is gone or is another by now."""
+    """The outcome of each record; None when the file is gone."""
     path = project / score.outcomes
-    try:
-        data = read_regular(path)
-    except OSError:
+    if not score.outcomes:
         return None
-    if not score.outcomes or hashlib.sha256(data).hexdigest() != score.outcomes_sha256:
+    for candidate in (path, *sorted(path.parent.glob(f"{glob.escape(path.stem)}.kept-*{path.suffix}"))):
+        try:
+            data = read_regular(candidate)
+        except OSError:
+            continue
+        if hashlib.sha256(data).hexdigest() == score.outcomes_sha256:
+            break
+    else:
         return None
     frame = pl.read_parquet(data)
     columns, needed = (SCORED, ("id", "label", "predicted"))
     if score.task != Task.LABEL:
         columns, needed = (VALUES, ("id", "truth", "score"))
     return frame.select(needed) if set(columns) <= set(frame.columns) else None
+
+
+def keep_outcomes(path: Path, new: Path) -> Path | None:
+    """Where outcomes lie now that are replaced by others: the ledger compares later scores with them."""
+    if not path.is_file() or path.stat().st_size == 0 or read_regular(path) == read_regular(new):
+        return None
+    return set_aside(path)
 
 
 def _difference_of_values(

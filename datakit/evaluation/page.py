@@ -15,15 +15,22 @@ from datakit.artifacts.predictions import NOT_ANSWERED
 from datakit.cards.samples import thumbnail
 from datakit.core.regular_files import read_regular, regular_path
 from datakit.core.replacing import check_replaceable
+from datakit.evaluation.beside import chance, since_last, words_of_chance, words_of_last
 from datakit.evaluation.confusion import Pair
 from datakit.evaluation.evaluation import Evaluated, Evaluation
 from datakit.evaluation.frames import SCORED, VALUES, scored_frame
+from datakit.evaluation.from_build import BuildSource
+from datakit.evaluation.ledger import Entry, keep_outcomes
+from datakit.evaluation.metrics import Interval
+from datakit.evaluation.next_steps import next_section
 from datakit.evaluation.page_of_values import lead_of_values, method, notices_of_values, sections_of_values
 from datakit.evaluation.page_parts import class_table, comparison_section, percent, points, unread_section
 from datakit.evaluation.proposals import snippet
 from datakit.evaluation.tasks import Task
+from datakit.evaluation.wrong import Wrong, write_wrong, wrong_records, wrong_section
 from datakit.pages import charts
 from datakit.pages.blocks import (
+    Block,
     Bullets,
     Card,
     Cell,
@@ -68,10 +75,14 @@ def write_evaluation(
     check_replaceable(table, "an evaluation's outcomes", _is_outcomes)
     draft = folder / f".{name}.part"
     scored.write_parquet(draft)
+    keep_outcomes(table, draft)
     os.replace(draft, table)
     draft.write_bytes(data)
     os.replace(draft, document)
-    return [document, table, *write_pages(page(evaluated.evaluation, build, name), folder, kept)]
+    wrong = wrong_records(evaluated.outcomes)
+    wrong_file = write_wrong(wrong, folder / name, BuildSource(build).images_of)
+    card = page(evaluated, build, name, wrong, since_last(evaluated, build, table))
+    return [document, table, wrong_file, *write_pages(card, folder, kept)]
 
 
 def _is_evaluation(path: Path) -> bool:
@@ -85,16 +96,21 @@ def _is_outcomes(path: Path) -> bool:
     return schema == pl.Schema(SCORED) or set(VALUES) <= schema.keys()
 
 
-def page(evaluation: Evaluation, build: BuildFolder, name: str) -> Card:
+def page(
+    evaluated: Evaluated, build: BuildFolder, name: str, wrong: Sequence[Wrong], last: Entry | None
+) -> Card:
     """All that the page says, before it is laid out."""
+    evaluation = evaluated.evaluation
     is_label = evaluation.task is Task.LABEL
     own = _sections_of_label(evaluation, build) if is_label else sections_of_values(evaluation, build)
     sections = [
-        Section("Scores", [_scores(evaluation)]),
+        Section("Scores", _scores(evaluated, last)),
         comparison_section(evaluation),
         unread_section(evaluation),
         *own,
+        wrong_section(wrong, evaluation.task),
         _about(evaluation),
+        next_section(evaluation, wrong, build),
     ]
     return Card(
         name=f"{evaluation.build}, {evaluation.split}",
@@ -150,23 +166,28 @@ def notices(evaluation: Evaluation) -> list[str]:
     return texts
 
 
-def _scores(evaluation: Evaluation) -> Table:
-    if evaluation.task is Task.LABEL:
-        rows: list[list[Cell]] = [
-            [metric(name).title, points(figure.value), shown_ends(name, figure.low, figure.high)]
-            for name, figure in evaluation.metrics.items()
-        ]
-        return Table(["score", "%", "95% interval"], rows)
-    figures = evaluation.metrics.items()
-    texts: list[list[Cell]] = [
-        [
-            metric(name).title,
-            shown(name, figure.value),
-            f"{shown(name, figure.low)} to {shown(name, figure.high)}",
-        ]
-        for name, figure in figures
-    ]
-    return Table(["score", "", "95% interval"], texts)
+def _scores(evaluated: Evaluated, last: Entry | None) -> list[Block]:
+    """Every figure with its interval, beside it chance and the score before."""
+    by_chance = chance(evaluated.outcomes)
+    old = {} if last is None or last.before is None else last.before.metrics
+    is_label = evaluated.evaluation.task is Task.LABEL
+
+    def cell(name: str, value: float | None) -> Cell:
+        return None if value is None else points(value) if is_label else shown(name, value)
+
+    rows: list[list[Cell]] = []
+    for name, figure in evaluated.evaluation.metrics.items():
+        ends = shown_ends(name, figure.low, figure.high) if is_label else _ends(name, figure)
+        before = [cell(name, old[name].value if name in old else None)] if last is not None else []
+        score = cell(name, figure.value)
+        rows.append([metric(name).title, score, ends, cell(name, by_chance.figures.get(name)), *before])
+    head = ["score", "%" if is_label else "", "95% interval", "by chance", *(["before"] if last else [])]
+    words = [words_of_chance(by_chance), *([words_of_last(last)] if last else [])]
+    return [Table(head, rows), *map(Text, words)]
+
+
+def _ends(name: str, figure: Interval) -> str:
+    return f"{shown(name, figure.low)} to {shown(name, figure.high)}"
 
 
 def _confusion(evaluation: Evaluation) -> Section:

@@ -23,6 +23,7 @@ _FEW = 3
 """Records of a class that must have texts before words are told apart."""
 _COMMON, _RARE = 0.5, 0.1
 """A telling word stands in at least so many records of its class, and in at most so many of the other."""
+_CLAUSE_CHARS = 80
 _CHINESE = re.compile(r"[\u4e00-\u9fff]+")
 _TEXTS = ("ocr_text", "text")
 _MOST_READ = 2_000
@@ -99,6 +100,20 @@ def _wording(description: str, rivals: Sequence[str], words: Sequence[str]) -> s
     mark = "" if not description or description[-1] in ".;" else ";"
     listed = ", ".join(f'"{word}"' for word in words)
     return f"{mark} unlike {' and '.join(rivals)}, these pictures often show {listed}".lstrip()
+
+
+def sentence(before: str, proposed: str, rival: Label) -> str:
+    """What a description, which reads `before`, might say of a class that it is mixed up with.
+
+    That is the words that the proposal adds, where they are about it; else what its own description says.
+    """
+    added = proposed.removeprefix(before).lstrip("；; ")
+    if added != proposed.strip() and rival.name in added:
+        return added
+    clause = re.split(r"[。；;.!！]", rival.description.strip())[0][:_CLAUSE_CHARS]
+    if _CHINESE.search(before or rival.name):
+        return f"不是「{rival.name}」" + (f"：后者是{clause}" if clause else "")
+    return f"not {rival.name}" + (f", which is: {clause}" if clause else "")
 
 
 class _Words:

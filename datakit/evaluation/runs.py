@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.names import PREDICTIONS
+from datakit.artifacts.run_ids import predictions_name, run_of
 from datakit.core.errors import UserError
+from datakit.core.scripts import comment, shell_words
 from datakit.evaluation import generated
+from datakit.evaluation.evaluation import Options
 
 PAGE = "evaluation"
 
@@ -17,25 +21,39 @@ PAGE = "evaluation"
 def find_predictions(build: BuildFolder, split: str) -> Path:
     """The one file of answers to a split in the build's folder or in its runs (`<build>-runs/`).
 
-    It is called predictions.jsonl or predictions_<split>.jsonl, or as LLaMA-Factory calls its own.
+    It is called predictions_<split>_<run>.jsonl, as earlier versions called it, or as LLaMA-Factory calls
+    its own.
 
     Raises UserError when there is none or more than one: which one is meant is not guessed.
     """
     folders = [build.path, build.runs]
-    called = (PREDICTIONS, build.predictions_file(split).name, generated.FILE)
-    files = sorted(path for folder in folders for name in called for path in folder.rglob(name))
+    generated_files = sorted(path for folder in folders for path in folder.rglob(generated.FILE))
+    files = [*build.answer_files(split), *generated_files]
     if len(files) == 1:
         return files[0]
     if not files:
         raise UserError(
-            f"no answers for {build.path}: there is no {PREDICTIONS} and no {called[1]} in it or in "
-            f"{build.runs.name}/",
+            f"no answers for {build.path}: there is no {predictions_name(split, '<run>')} and no "
+            f"{PREDICTIONS} in it or in {build.runs.name}/",
             remedy="Make them with `datakit predict`, or name a file with --predictions.",
         )
     raise UserError(
         f"there are {len(files)} files of answers for {build.path}",
-        remedy="Name one with --predictions: " + ", ".join(str(path) for path in files),
+        remedy="\n  ".join(
+            [
+                "Score one of them, or give --predictions twice to compare the second with the first:",
+                *(f"  {_command(build, split, path)}" for path in files),
+            ]
+        ),
     )
+
+
+def _command(build: BuildFolder, split: str, path: Path) -> str:
+    """The command that scores a file, and after it what file that is."""
+    words = ["datakit", "evaluate", str(build.path), "--predictions", str(path)]
+    words += [] if split == Options().split else ["--split", split]
+    written = time.strftime("%Y-%m-%d %H:%M", time.localtime(path.stat().st_mtime))
+    return f"{shell_words(words)}  {comment(f'{run_of(str(path)) or path.name}, written {written}')}"
 
 
 def page_names(paths: Sequence[Path], out: Path | None) -> list[tuple[Path, str]]:
@@ -61,5 +79,5 @@ def page_names(paths: Sequence[Path], out: Path | None) -> list[tuple[Path, str]
 
 
 def _short(path: Path) -> str:
-    """`predictions_val` is `val`."""
+    """`predictions_val_lora-1a2b3c` is `val_lora-1a2b3c`."""
     return path.stem.removeprefix("predictions_")

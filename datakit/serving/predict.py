@@ -87,12 +87,14 @@ def predict(
     *,
     options: str = "",
     progress: Progress | None = None,
+    earlier: Path | None = None,
 ) -> Account:
     """Writes predictions.jsonl with one prediction a record, in the records' order.
 
     Answers are kept in a file beside it the moment they come, under a mark of the prompts, the model and
     where its weights lie: a run that was ended goes on there. The file is gone when every record is answered,
     so that a model trained anew is asked anew. Earlier predictions at `out` with other answers are set aside.
+    Where an unfinished run of an earlier version wrote to `earlier`, its answers are gone on from.
 
     Raises UserError, before anything is asked, where `out` is a file of another kind.
     """
@@ -100,6 +102,8 @@ def predict(
     out = Path(os.path.realpath(out))
     files.check_place(out)
     answers_file = _kept_file(asker, items, out, options)
+    if earlier is not None:
+        _take_up(earlier.with_name(answers_file.name.replace(out.name, earlier.name, 1)), answers_file)
     by_id = _kept_answers(answers_file, items)
     account = Account(len(items), resumed=len(by_id), out=out, label_task=asker.answers_labels)
     missing = [item for item in items if item.id not in by_id]
@@ -132,6 +136,13 @@ def predict(
     if not account.retry:
         answers_file.unlink(missing_ok=True)
     return account
+
+
+def _take_up(earlier: Path, answers_file: Path) -> None:
+    """Moves the answers of an unfinished run to where this one keeps them, if it has none yet."""
+    if earlier.is_file() and not answers_file.exists():
+        answers_file.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(earlier, answers_file)
 
 
 def _kept_answers(file: Path, items: Sequence[Item]) -> dict[str, Prediction]:

@@ -25,6 +25,7 @@ NAMERS = {
     "cli/scores.py": "the ledger of the project",
     "emit/llamafactory.py": "writes pictures, one by one",
     "evaluation/runs.py": "looks for files of answers",
+    "evaluation/taking_over.py": "looks for files of answers",
     "read/_known_files.py": "tells a folder that is a build",
     "read/llamafactory.py": "reads the trainer's index of any data set",
     "run/engine.py": "writes rejects while the steps work",

@@ -85,6 +85,20 @@ def test_only_answers_beside_the_build_are_found(datakit: Run, made: Path) -> No
     two = write_answers(made, runs / "b" / "predictions.jsonl", right)
     done = datakit("evaluate", made)
     assert (done.code, str(one) in done.err, str(two) in done.err) == (2, True, True)
+    two.unlink()
+    named = write_answers(made, runs / "a" / "predictions_val_a.jsonl", right)  # as this version names it
+    assert datakit("evaluate", made).code == 0
+    assert (runs / "a" / "evaluation-val_a.html").is_file()
+    write_answers(made, runs / "a" / "predictions_val_x_a.jsonl", every_fifth_wrong)  # of the source val_x
+    (runs / "a" / "predictions_val_a.kept-20261126T120000.jsonl").write_bytes(b"{}\n")
+    assert datakit("evaluate", made).code == 0
+    write_answers(made, named, every_fifth_wrong)
+    done = datakit("evaluate", made)
+    assert (done.code, f"--predictions {one}" in done.err, f"--predictions {named}" in done.err) == (
+        2,
+        True,
+        True,
+    )
 
 
 def test_two_files_of_one_folder_get_pages_of_their_own(datakit: Run, made: Path, tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ def scored(datakit: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
         folder = make_build(
             project, name, answer="label_only" if name == "shop_v1" else "answer/label_only.j2"
         )
-        path = write_answers(folder, folder.with_name(f"{name}-runs") / "predictions.jsonl", change)
+        place = folder.with_name(f"{name}-runs") / f"lora-{name}" / "predictions.jsonl"
+        path = write_answers(folder, place, change)
         assert datakit("evaluate", folder, "--predictions", path, "--model", "tiny").code == 0
     return project
 
@@ -37,6 +38,8 @@ def test_table_shows_every_score_and_what_changed(datakit: Run, scored: Path) ->
         "shop_v2 of ",
         "render.chat.answer label_only → answer/label_only.j2",
         "told from chance",
+        "lora-shop_v1",
+        "run lora-shop_v1 → lora-shop_v2",
     ):
         assert words in done.out
 
@@ -45,8 +48,11 @@ def test_json_has_changes_and_difference(datakit: Run, scored: Path) -> None:
     done = datakit("scores", "recipes/shop_v2.yaml", "--json")
     assert (done.code, done.err) == (0, "")
     (entry,) = json.loads(done.out)["scores"]
-    assert entry["before"]["name"] == "shop_v1"
-    assert entry["changes"] == ["render.chat.answer label_only → answer/label_only.j2"]
+    assert (entry["run"], entry["before"]["name"]) == ("lora-shop_v2", "shop_v1")
+    assert entry["changes"] == [
+        "render.chat.answer label_only → answer/label_only.j2",
+        "run lora-shop_v1 → lora-shop_v2",
+    ]
     assert entry["difference"]["interval"]["low"] > 0
 
 

@@ -99,6 +99,7 @@ def test_files_hold_the_evaluation_each_outcome_and_the_page(small: BuildFolder,
         "evaluation.html",
         "evaluation/confusion.svg",
         "evaluation/reliability.svg",
+        "evaluation/wrong.csv",
     }
     assert Evaluation.model_validate_json((tmp_path / "evaluation.json").read_bytes()) == one.evaluation
     scored = pl.read_parquet(tmp_path / "evaluation.parquet")

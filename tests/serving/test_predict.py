@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -241,6 +242,51 @@ def test_answers_of_another_model_are_kept_and_other_files_left_alone(
     assert run(call) == 2
     assert "is not a file of predictions" in capsys.readouterr().err
     assert (out.read_text(), len(server.calls)) == ("my notes\n", seen)
+
+
+def test_answers_are_named_by_the_run_whose_weights_are_served(
+    server: Loopback, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    built = BuildFolder(made_build(tmp_path / "project"))
+    call = ["predict", str(built.path), "--split", "train", "--base-url", server.url, "--json"]
+    written = []
+    for root in (str(built.runs / "lora-1a2b3c" / "served"), "/models/other", "/models/third"):
+        server.root = root
+        assert run(call) == 0
+        account = json.loads(capsys.readouterr().out)
+        assert (account["kept"], Path(account["out"]).parent) == (None, built.runs / account["run"])
+        written.append(account["run"])
+    assert written[0] == "lora-1a2b3c"
+    assert len(set(written)) == 3
+    assert sorted(built.answer_files("train")) == sorted(
+        built.runs / name / f"predictions_train_{name}.jsonl" for name in written
+    )
+    assert run(["evaluate", str(built.path), "--split", "train"]) == 2
+    commands = [line for line in capsys.readouterr().err.splitlines() if "--predictions /" in line]
+    assert len(commands) == 3
+    for command in commands:
+        words = shlex.split(command, comments=True)
+        assert words[:3] == ["datakit", "evaluate", str(built.path)]
+        assert run([*words[1:], "--no-ledger"]) == 0
+    assert any("# lora-1a2b3c, written " in command for command in commands)
+
+
+def test_unfinished_run_of_an_earlier_version_goes_on_under_the_runs_name(
+    server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = BuildFolder(made_build(tmp_path / "project"))
+    items, earlier = split_items(built, "train"), built.predictions_file("train")
+    server.script = lambda call: saying("店铺页面") if call.number < 2 else Reply(401)
+    monkeypatch.setattr("datakit.llm._evidence.TURNED", 3)
+    with classifier(built.path, server) as classify:
+        classify.concurrency = 1
+        with pytest.raises(StopProvider, match="401"):
+            predict(classify, items, earlier, options="closed=False")
+    server.script, server.count = (lambda call: saying("店铺页面")), 0
+    assert run(["predict", str(built.path), "--split", "train", "--base-url", server.url, "-q"]) == 0
+    assert server.count == len(items) - 2
+    assert not list(built.runs.glob(".*"))
+    assert len(list(built.predictions("train"))) == len(items)
 
 
 def test_wrong_call_ends_with_2_and_words(

@@ -225,6 +225,8 @@ class Loopback:
         """Status of the reply to who asks for the list."""
         self.list_page: Reply | None = None
         """What comes in place of the list, such as a proxy's page."""
+        self.root: str | None = None
+        """Where the weights lie, as vLLM says of its models."""
         self.script: Script = lambda call: None
         self.answer: Callable[[Call], dict[str, Any]] = _echo
         self.limits: Limits | None = None
@@ -322,8 +324,9 @@ class Loopback:
         if path.endswith("/models") and self.listing != 200:
             return await self._send(writer, Reply(self.listing, "no list today"))
         if path.endswith("/models"):
+            root = {} if self.root is None else {"root": self.root}
             listed = [
-                {"id": name, "object": "model", "created": 0, "owned_by": "loopback"}
+                {"id": name, "object": "model", "created": 0, "owned_by": "loopback", **root}
                 for name in self.listed or self.models
             ]
             return await self._send(
