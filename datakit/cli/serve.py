@@ -36,7 +36,12 @@ Examples:
 @click.option("--port", type=click.IntRange(1, 65535), help="Port on this machine; serve.port if not given.")
 @click.option("--cpu", is_flag=True, help="Serve on CPU (needs the CPU build of vLLM).")
 @click.option("--check-only", is_flag=True, help="Start, ask about one record, stop.")
-@click.option("--timeout-s", default=900.0, show_default=True, help="Longest wait for the start.")
+@click.option(
+    "--timeout-s",
+    default=900.0,
+    show_default=True,
+    help="Longest wait for the start; one that stands still is ended before, by its log.",
+)
 @click.option("--vllm", "program", default="vllm", envvar="DATAKIT_VLLM", help="The vLLM command.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON on stdout.")
 def command(

@@ -94,6 +94,7 @@ def _train(run: RunFolder, place: Place, show: Callable[[str], None]) -> Trained
     from datakit.handoff.stages import TRAIN
     from datakit.handoff.status import DONE, FAILED, INTERRUPTED, write_status
     from datakit.training.launch import rank_of, train
+    from datakit.training.logged_call import newest_log
     from datakit.training.machine_check import check_machine
     from datakit.training.run_lock import held_run
 
@@ -109,7 +110,7 @@ def _train(run: RunFolder, place: Place, show: Callable[[str], None]) -> Trained
             journal,
             lambda status: write_status(run.folder, status, rank),
             progress,
-            run.newest_log,
+            lambda stage: newest_log(run.logs, stage),
             line,
         ) as beat,
     ):

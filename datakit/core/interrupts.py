@@ -3,7 +3,8 @@
 The first signal raises KeyboardInterrupt, or cancels what runs on an event loop. Where the command has not
 ended `GRACE_S` later, because it is deep in a library or the library swallowed the exception, a thread ends
 the process. That loses nothing that an orderly end would keep: answers are stored as they come, files are
-renamed when they are whole, and worker processes end with their parent.
+renamed when they are whole, and worker processes end with their parent. Only a training is no such process:
+SIGHUP leaves it alive, as SIGKILL does, and the next command attaches to it (training/supervise.py).
 """
 
 from __future__ import annotations

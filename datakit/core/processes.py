@@ -2,7 +2,8 @@
 
 What a program starts inherits its environment, through any number of sessions and process groups: a variable
 with a value of its own finds all of them, also when the first has been killed. Linux shows environments in
-/proc; elsewhere (macOS) the process group stands in, which a program can leave.
+/proc; elsewhere (macOS) the process group stands in, which a program can leave. A program that writes itself
+another title (setproctitle) may write over its environment: the group finds it while it has not left it.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from datakit.handoff.digests import Digests
+from datakit.training.logged_call import newest_log
 from datakit.training.run_lock import RunLock
 
 Say = Callable[[str], None]
@@ -155,5 +156,4 @@ class Road(ABC):
 
     def log_of(self, stage: str) -> Path | None:
         """The newest log of the stage's own program (trainer, server); None where it has none."""
-        logs = [path for path in self.logs.glob(f"{stage}-*.log") if path.is_file()]
-        return max(logs, key=lambda path: path.stat().st_mtime_ns, default=None)
+        return newest_log(self.logs, stage)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 import urllib.error
@@ -24,7 +25,7 @@ from datakit.serving.serve_command import ServeCommand
 from datakit.serving.starting import StartWatch, tail
 
 _POLL_S = 0.5
-_END_S = 20.0
+_END_S, _FREED_S = 20.0, 8.0
 Say = Callable[[str], None]
 
 
@@ -139,6 +140,7 @@ def _start(
             f"another server answers on port {plan.port}",
             remedy="End it, or choose another port with --port.",
         )
+    _check_free(plan.port)
     private_folder(log.parent)
     with open_private(log) as file:
         file.write(f"{shell_words(words)}\n".encode())
@@ -193,6 +195,27 @@ def _healthy(plan: ServeCommand) -> bool:
             return bool(answer.status == 200)
     except (OSError, urllib.error.URLError, ValueError):
         return False
+
+
+def _check_free(port: int) -> None:
+    """Raises UserError where something listens on the port: vLLM finds it out once it has loaded the model.
+
+    A server that has just lost its driver is given the time to end.
+    """
+    until = time.monotonic() + _FREED_S
+    while _listens(port):
+        if time.monotonic() >= until:
+            raise UserError(
+                f"port {port} is taken by another program",
+                remedy=f"End it (`lsof -i :{port}` names it), or choose another port with --port.",
+            )
+        time.sleep(_POLL_S)
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+        return True
+    return False
 
 
 def _unknown(log: Path, code: int) -> Failure:

@@ -43,6 +43,12 @@ def new_log(logs: Path, name: str) -> Path:
     return private_folder(logs) / f"{name}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.log"
 
 
+def newest_log(logs: Path, name: str) -> Path | None:
+    """The newest log of this name; None where there is none."""
+    paths = [path for path in logs.glob(f"{name}-*.log") if path.is_file()]
+    return max(paths, key=lambda path: path.stat().st_mtime_ns, default=None)
+
+
 def run_logged(call: trainer.Call, logs: Path, name: str, say: Say) -> Path:
     """The log of a call that has come to its end. Raises TrainerFailed with the log's last lines.
 

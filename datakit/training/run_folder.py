@@ -115,11 +115,6 @@ class RunFolder:
     def logs(self) -> Path:
         return self.folder / "logs"
 
-    def newest_log(self, stage: str) -> Path | None:
-        """The newest log of a stage's own program (trainer, server); None where it has none."""
-        logs = [path for path in self.logs.glob(f"{stage}-*.log") if path.is_file()]
-        return max(logs, key=lambda path: path.stat().st_mtime_ns, default=None)
-
     @property
     def method(self) -> str:
         return str(self.keys["finetuning_type"])

@@ -126,7 +126,10 @@ _FAILURES: Mapping[str, str] = {
     r"Image features and image tokens do not match|shape mismatch: value tensor": "`cutoff_len` cuts into "
     "pictures: raise it, or lower `image_max_pixels`. `datakit check` names the records.",
     r"EADDRINUSE|[Aa]ddress already in use": "The port is taken: give another with --master-port.",
-    r"No space left on device": "The disk is full: remove old runs and their checkpoints.",
+    r"No space left on device|os error 28|PytorchStreamWriter failed writing|Disk quota exceeded|"
+    r"inline_container\.cc.*unexpected pos": "The disk is full, usually at a checkpoint: remove old runs and "
+    "their checkpoints, or keep fewer (`save_total_limit`, `save_only_model`). A half-written one is set "
+    "aside, and the same command goes on from the last whole one.",
     r"Output directory already exists and is not empty": "The run folder holds a model without checkpoints: "
     "move it away and start again.",
     r"(Repository|Entry) ?Not ?Found|is not a local folder and is not a valid model identifier|"

@@ -125,6 +125,25 @@ def test_port_in_use_and_absent_program_are_found_beforehand(tmp_path: Path, por
         pass
 
 
+@pytest.mark.fault(
+    "the port of the server is taken by another program",
+    "it is told before the model is loaded, with another port as the way out",
+    kind="processes",
+)
+def test_port_of_another_program_is_found_beforehand(tmp_path: Path, port: int) -> None:
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        with (
+            pytest.raises(UserError, match=f"port {port} is taken by another program") as caught,
+            running(plan_at(port), tmp_path / "serve.log", program=program(tmp_path, "serve")),
+        ):
+            pass
+    assert "--port" in caught.value.remedy
+    assert not (tmp_path / "calls").exists()
+
+
 def test_server_that_is_never_ready_is_ended(tmp_path: Path, port: int) -> None:
     (tmp_path / "slow.py").write_text("import time; print('at work', flush=True); time.sleep(60)")
     began = time.monotonic()

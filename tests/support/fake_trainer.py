@@ -7,7 +7,8 @@ without a word, as a killed process; "oom" fails as a GPU without memory does; "
 "no_template" exports a model without its chat template; "renamed" exports a tensor under another name;
 "no_result" ends with 0 and leaves nothing; "hold" stops after its first step until `release(folder)`, and
 "hold:die" fails then; "worker" has a worker in a session of its own hold in its place, as torchrun has;
-"stray" trains to the end and leaves a process behind; "slow_export" exports until it is ended.
+"stray" trains to the end and leaves a process behind; "slow_export" exports until it is ended;
+"full_disk" has no room for the second checkpoint.
 """
 
 from __future__ import annotations
@@ -110,6 +111,9 @@ def _train(settings: dict[str, Any], how: str) -> int:
                 "remaining_time": "0:00:01",
             }
             log.write(json.dumps(entry) + "\n")
+        if how == "full_disk" and step == 2:
+            write_checkpoint(trained / f"checkpoint-{step}", whole=False)
+            Path("/dev/full").write_bytes(b"weights")
         write_checkpoint(trained / f"checkpoint-{step}")
         if how == f"die:{step}":
             os._exit(137)

@@ -18,6 +18,7 @@ from datakit.training.launch import Place, train
 from datakit.training.machine_check import check_machine
 from datakit.training.run_folder import RunFolder, checkpoints
 from datakit.training.safetensors import shapes
+from datakit.training.trainer_process import TrainerProcess
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.trainer
@@ -82,6 +83,23 @@ def test_killed_training_resumes_from_its_checkpoint_and_makes_no_step_twice(sma
     assert done.eval_loss is not None
     steps = [entry["current_steps"] for entry in log if "loss" in entry]
     assert steps[-1] >= 5
+
+
+def test_training_whose_driver_is_killed_goes_on_and_is_attached_to(small_build: Make) -> None:
+    run = small_build("train.max_steps=8")
+    command = [PYTHON, "-m", "datakit.cli", "train", str(run.build.path), "--cpu", "--python", PYTHON]
+    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, text=True)
+    until(lambda: checkpoints(run.trained)[0], driver, within_s=240)
+    driver.kill()
+    driver.wait()
+    training = TrainerProcess.read(run.folder, 0)
+    assert training is not None
+    assert training.leads
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"This run is already training (process {training.pid} on " in done.stdout
+    assert "(8 steps" in done.stdout
+    assert len(list(run.logs.glob("train-*.log"))) == 1  # one trainer has done it all
 
 
 def test_failure_of_the_real_trainer_is_told_with_its_cause(small_build: Make) -> None:

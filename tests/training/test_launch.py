@@ -72,6 +72,25 @@ def test_half_written_checkpoint_is_set_aside_with_a_word(make_build: Make, trai
     assert len(list((run.folder / "half-written").iterdir())) == 1
 
 
+@pytest.mark.fault(
+    "the disk is full at a checkpoint of the training",
+    "the command says so and what to do, and goes on from the last whole checkpoint",
+    kind="processes",
+)
+def test_full_disk_at_a_checkpoint_is_told_and_the_training_goes_on_from_the_last_whole_one(
+    make_build: Make, trainer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = make_build()
+    monkeypatch.setenv("FAKE_TRAINER", "full_disk")
+    with pytest.raises(TrainerFailed, match="No space left on device") as caught:
+        trained(build)
+    assert "The disk is full, usually at a checkpoint: remove old runs" in str(caught.value)
+    monkeypatch.setenv("FAKE_TRAINER", "")
+    done, said = trained(build)
+    assert done.resumed_from == "checkpoint-1"
+    assert any("checkpoint-2 was only half-written" in line for line in said)
+
+
 def test_full_gpu_memory_is_told_with_what_to_do_and_the_log(
     make_build: Make, trainer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,6 +224,10 @@ def test_trainer_is_found_by_option_variable_and_path(
         ("ModuleNotFoundError: No module named 'deepspeed'", "pip install deepspeed"),
         ("Image features and image tokens do not match, tokens: 0", "cutoff_len"),
         ("OSError: [Errno 28] No space left on device", "disk is full"),
+        ("SafetensorError: Error while serializing: I/O error: (os error 28)", "disk is full"),
+        ("RuntimeError: [enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0", "disk is full"),
+        ("RuntimeError: PytorchStreamWriter failed writing file data/0: file write failed", "disk is full"),
+        ("OSError: [Errno 122] Disk quota exceeded", "disk is full"),
         ("RuntimeError: address already in use EADDRINUSE", "--master-port"),
         ("OSError: X is not a local folder and is not a valid model identifier", "train.model"),
         ("something else", ""),

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pytest
 
 from datakit.core.errors import UserError
 from datakit.core.processes import descendants, process_mark
+from datakit.handoff.status import read_status, status_lines
 from datakit.training import supervise
 from datakit.training.launch import Place, Trained, train
 from datakit.training.logged_call import TrainerFailed
@@ -122,6 +124,29 @@ def test_training_outlives_its_driver_and_the_next_one_attaches(
     assert second.run.progress().step == 4
 
 
+def test_closing_the_terminal_itself_leaves_the_training_alive(make_build: Make, trainer: Path) -> None:
+    run = RunFolder.of(make_build())
+    master, terminal = os.openpty()
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "datakit.cli", "train", str(run.data.path), "--cpu"],
+        env={**os.environ, "FAKE_TRAINER": "hold"},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        text=True,
+    )
+    os.close(terminal)
+    until((run.trained / "checkpoint-1" / "trainer_state.json").exists, driver)
+    os.close(master)
+    assert driver.wait(60) == 128 + signal.SIGHUP
+    training = TrainerProcess.read(run.folder, 0)
+    assert training is not None
+    assert training.leads
+    training.end()
+
+
 @pytest.mark.fault(
     "driver and first process of a training are killed while its workers live, as with torchrun",
     "no second training starts in its folder: the next command follows the workers to their end",
@@ -221,6 +246,33 @@ def test_what_a_finished_training_leaves_behind_is_no_training(start: Start, tra
     training.write(trainer_file(driver.run.folder, 0))
     assert "has come to its end before" in driver.output(0)
     training.end()
+
+
+def test_attached_training_outlives_a_second_driver_too(start: Start, trainer: Path) -> None:
+    start().kill()
+    second = attaching(start)
+    second.process.send_signal(signal.SIGHUP)
+    assert "the same command attaches to it" in second.output(128 + signal.SIGHUP)
+    third = attaching(start)
+    release(trainer.parent)
+    third.output(0)
+    assert len(calls(trainer.parent)) == 1
+
+
+def test_training_that_says_nothing_is_told_of_by_the_clock(start: Start) -> None:
+    """Its steps, its losses, and the end of its log, while nothing else comes."""
+    driver = start()
+    assert driver.process.stdout is not None
+    line = next(line for line in driver.process.stdout if " train: 0:" in line)
+    assert "step 1 of 4, loss 1.0000" in line
+    assert "the log ends with: fake trainer: train train.yaml" in line
+    status = read_status(driver.run.folder)
+    assert status is not None
+    assert (status.stage, status.state, status.pid) == ("train", "running", driver.process.pid)
+    driver.kill()
+    lines = "\n".join(status_lines(driver.run.folder))
+    assert "interrupted" in lines
+    assert f"The training goes on by itself (process {driver.training.pid} on " in lines
 
 
 def test_export_ends_with_its_driver(start: Start, trainer: Path) -> None:
