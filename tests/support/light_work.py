@@ -46,8 +46,6 @@ def work(folder: Path) -> dict[str, Any]:
         "results": results(folder),
         "processes": processes(folder),
         "call": call(),
-        "results": results(folder),
-        "handoff": handoff(folder),
         "values": values(),
         "picture": picture(task),
     }
@@ -192,22 +190,6 @@ def stages(folder: Path) -> dict[str, Any]:
     beside = data.packed.prompt_tokens + 100
     rooms = [asking.room(*limits) for limits in ((None, None), (None, 7), (100_000, None), (beside, 512))]
     return {"rooms": rooms, "items": [[item.id, item.label, item.shown_images] for item in items]}
-
-
-def results(folder: Path) -> list[Any]:
-    """What a run's archive holds, and the run that the answers of a served model belong to."""
-    from datakit.artifacts.packed import PackedData
-    from datakit.artifacts.results import write_results
-    from datakit.artifacts.run_ids import predictions_file, run_id
-
-    packed, runs = PackedData(folder / "build").packed, folder / "build-runs"
-    run = run_id(runs, "small", str(runs / "lora-1a2b3c" / "served"), "http://127.0.0.1:8000/v1")
-    answers = predictions_file(runs, "val", run)
-    answers.parent.mkdir(parents=True, exist_ok=True)
-    answers.write_text('{"id": "a", "predicted": "b"}\n', "utf-8")
-    archive = answers.with_name("results.tar")
-    written = write_results(archive, answers.parent, name=packed.name, content=packed.content)
-    return [written.name, written.content, written.run, written.model_dump()["files"]]
 
 
 def handoff(folder: Path) -> list[Any]:
