@@ -67,8 +67,11 @@ def wanted_stages(call: argparse.Namespace) -> tuple[Sequence[str], str]:
 
 
 def _bring(road: PackedRoad) -> Path | None:
-    """results.tar in the bundle's folder, of what there is so far; None where there is nothing to bring."""
-    if road.rank or not any(road.folder.glob("predictions*.jsonl")):
+    """results.tar in the bundle's folder, of what there is so far, logs of a failure with it.
+
+    None before the first stage that leaves something.
+    """
+    if road.rank or not any(StageRecords(road.folder).all()):
         return None
     packed, archive = road.packed.packed, road.settings.folder / RESULTS
     served = GONE if road.elsewhere else road.digests.model(road.run.served)

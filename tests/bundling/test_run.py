@@ -16,6 +16,7 @@ import pytest
 
 from datakit.artifacts import predictions
 from datakit.bundling.pack import bundle
+from datakit.cli import run
 from datakit.handoff import bundle_command, stages
 from tests.support.fake_trainer import calls, release, write_checkpoint
 from tests.support.fake_vllm import asked
@@ -69,6 +70,19 @@ def test_results_are_packed_with_the_command_for_home(unpacked: Unpacked) -> Non
     assert {"status.json", "stages/train.json", "trained/trainer_log.jsonl"} <= set(entries)
     assert len(document["weights"]) == 64
     assert not [name for name in entries if name.endswith((".safetensors", ".png", ".jpg", ".webp"))]
+
+
+def test_results_are_taken_over_by_the_project_at_home(
+    unpacked: Unpacked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert unpacked.go().returncode == 0
+    monkeypatch.chdir(tmp_path)  # build/screens lies there
+    assert run(["evaluate", str(unpacked.folder / "results.tar")]) == 0, capsys.readouterr().err
+    at_home = tmp_path / "build" / "screens-runs" / unpacked.run.name
+    assert (at_home / unpacked.answers.name).read_bytes() == unpacked.answers.read_bytes()
+    (scores,) = at_home.glob("evaluation*.json")
+    figures = json.loads(scores.read_text("utf-8"))["metrics"]
+    assert figures == unpacked.evaluation["metrics"]
 
 
 def test_results_are_packed_too_where_some_records_got_no_answer(unpacked: Unpacked) -> None:
@@ -184,7 +198,8 @@ def test_failing_stage_stops_the_run_with_its_log(unpacked: Unpacked) -> None:
     assert "train failed" in done.stderr
     assert "CUDA out of memory" in done.stderr
     assert not (unpacked.run / "served").exists()
-    assert not (unpacked.folder / "results.tar").exists()
+    with tarfile.open(unpacked.folder / "results.tar") as tar:  # its log is what they need at home
+        assert [name for name in tar.getnames() if name.startswith("logs/train-")]
 
 
 def test_model_that_lost_a_tensor_is_not_served(unpacked: Unpacked) -> None:
