@@ -99,13 +99,16 @@ def unhurried() -> Iterator[None]:
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
     """A signal that comes while this is open raises KeyboardInterrupt at its end: for a step that would leave
-    something behind, such as a started program that nobody knows yet."""
-    _state.cancel = lambda: None
+    something behind, such as a started program that nobody knows yet. Beside work on an event loop, in a
+    thread of its own, the signal breaks off that work instead."""
+    before, _state.cancel = _state.cancel, lambda: None
     try:
         yield
     finally:
-        _state.cancel = None
-    if _state.is_due:
+        _state.cancel = before
+    if _state.is_due and before is not None:
+        before()
+    elif _state.is_due:
         _state.is_due = False
         raise KeyboardInterrupt
 

@@ -110,6 +110,7 @@ class Handoff:
         with Journal(self.road.logs, self._show) as journal:
             self.road.say = journal.say
             with self._heartbeat(journal) as beat:
+                self._note_stale(wanted)
                 for stage in wanted:
                     passed = self._pass(stage, again, beat, account)
                     account.stages.append(passed)
@@ -132,6 +133,17 @@ class Handoff:
             road.log_of,
             road.command,
         )
+
+    def _note_stale(self, wanted: Sequence[str]) -> None:
+        """Says where the stages that are wanted go on from what is older than what it came from."""
+        if self.road.elsewhere or self.road.rank:
+            return
+        for stage, following in ((EXPORT, PREDICT), (PREDICT, EVALUATE)):
+            if following in wanted and stage not in wanted:
+                with contextlib.suppress(UserError):  # told by the stage that lacks something
+                    decision = self._decided(stage, "")
+                    if decision.runs:
+                        self.road.say(f"Note: {stage} is not wanted, and would run: {decision.why}.")
 
     def _pass(self, stage: str, again: str, beat: Heartbeat, account: Account) -> Passed:
         """One stage, decided and run. Its failure is told in the account."""
@@ -220,6 +232,7 @@ class Handoff:
             beat.begin(SERVE)
             with road.serving() as address:
                 if stage == SERVE:
+                    beat.rest()
                     if road.lock is not None:
                         road.lock.release()  # meanwhile another call may predict
                     return road.serve_until_ended(address), {}

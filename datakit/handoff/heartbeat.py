@@ -72,6 +72,11 @@ class Heartbeat:
             self._write()
             self._works = False
 
+    def rest(self) -> None:
+        """The stage goes on by itself: nothing more is told of it, and the status is left to others."""
+        with self._lock:
+            self._works = False
+
     def conclude(self, next_command: str) -> None:
         """Every stage is done; what to type next is something else."""
         with self._lock:

@@ -11,18 +11,19 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from datakit.core.ends_with_parent import ending_with_this_process
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.interrupts import unhurried, uninterrupted
 from datakit.core.private_files import open_private, private_folder
+from datakit.core.replacing import free_name
 from datakit.core.scripts import shell_words
 from datakit.serving.failures import Failure, read_failure
 from datakit.serving.serve_command import ServeCommand
-from datakit.serving.starting import StartWatch, tail
+from datakit.serving.starting import USUAL_TIMEOUT_S, StartWatch, tail
 
 _POLL_S = 0.5
 _END_S, _FREED_S = 20.0, 8.0
@@ -35,6 +36,18 @@ class ServerFailed(DatakitError):
     exit_code = Exit.FAILED
 
 
+@dataclass(frozen=True)
+class Start:
+    """How a server is started, beside its command."""
+
+    program: str = "vllm"
+    timeout_s: float = USUAL_TIMEOUT_S
+    """Longest wait until it is healthy."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables beside those of this process."""
+    say: Say = lambda text: None
+
+
 @dataclass
 class Server:
     """A running server."""
@@ -42,6 +55,7 @@ class Server:
     plan: ServeCommand
     process: subprocess.Popen[bytes]
     log: Path
+    how: Start = field(default_factory=Start)
 
     @property
     def url(self) -> str:
@@ -56,6 +70,21 @@ class Server:
         _signal(self.process, signal.SIGKILL)  # its engine lives in a process of its own
         self.process.wait()
 
+    def revive(self) -> None:
+        """Starts a server that is gone once more, at the same address, with a further log. From any thread.
+
+        Raises ServerFailed where it does not become healthy.
+        """
+        self.stop()
+        log = free_name(self.log)
+        self.how.say(f"The server is gone; starting it once more. Its log: {log}")
+        with unhurried():
+            server, failure = _start(self.plan, log, self.how)
+        if server is None:
+            detail = f"{failure.detail}.\n  {failure.remedy}" if failure is not None else "it ended"
+            raise ServerFailed(f"the server did not start again: {detail}\n  The whole log: {log}")
+        self.process, self.log = server.process, server.log
+
 
 @contextlib.contextmanager
 def running(
@@ -63,7 +92,7 @@ def running(
     log: Path,
     *,
     program: str = "vllm",
-    timeout_s: float = 900.0,
+    timeout_s: float = USUAL_TIMEOUT_S,
     say: Say = lambda text: None,
     env: dict[str, str] | None = None,
 ) -> Iterator[Server]:
@@ -73,23 +102,20 @@ def running(
     with the server's own words, or UserError when vLLM is not there.
     """
     with unhurried():
-        yield from _running(plan, log, program, timeout_s, say, env)
+        yield from _running(plan, log, Start(program, timeout_s, env or {}, say))
 
 
-def _running(
-    plan: ServeCommand, log: Path, program: str, timeout_s: float, say: Say, env: dict[str, str] | None
-) -> Iterator[Server]:
-    env = env or {}
-    server, failure = _start(plan, log, program, timeout_s, env, say)
+def _running(plan: ServeCommand, log: Path, how: Start) -> Iterator[Server]:
+    server, failure = _start(plan, log, how)
     if failure is not None:
-        following, further = next_plan(plan, failure), _further(failure, env)
+        following, further = next_plan(plan, failure), _further(failure, how)
         if following is None and not further:
             raise ServerFailed(f"{failure.detail}.\n  {failure.remedy}\n  The whole log: {log}")
         following = following or plan
         changed = _changed(plan, following, further)
-        say(f"vLLM did not start: {failure.detail}. Trying once more with {changed}.")
+        how.say(f"vLLM did not start: {failure.detail}. Trying once more with {changed}.")
         second = log.with_name(f"{log.stem}.2{log.suffix}")
-        server, again = _start(following, second, program, timeout_s, {**env, **further}, say)
+        server, again = _start(following, second, replace(how, environment={**how.environment, **further}))
         if again is not None:
             raise ServerFailed(
                 f"vLLM did not start in two tries. First: {failure.detail}; then: {again.detail}.\n"
@@ -126,10 +152,8 @@ def _is_users(plan: ServeCommand, failure: Failure) -> bool:
     )
 
 
-def _start(
-    plan: ServeCommand, log: Path, program: str, timeout_s: float, env: dict[str, str], say: Say
-) -> tuple[Server | None, Failure | None]:
-    words = plan.command(program)
+def _start(plan: ServeCommand, log: Path, how: Start) -> tuple[Server | None, Failure | None]:
+    words = plan.command(how.program)
     if shutil.which(words[0]) is None:
         raise UserError(
             f"there is no program `{words[0]}`",
@@ -154,10 +178,10 @@ def _start(
                     stderr=subprocess.STDOUT,
                     stdin=subprocess.DEVNULL,
                     start_new_session=True,
-                    env={**os.environ, **env},
+                    env={**os.environ, **how.environment},
                 )
-                server = Server(plan, process, log)
-            failure = _wait(server, timeout_s, StartWatch(log, say, timeout_s))
+                server = Server(plan, process, log, how)
+            failure = _wait(server, how.timeout_s, StartWatch(log, how.say, how.timeout_s))
         except BaseException:
             if server is not None:
                 server.stop()
@@ -230,9 +254,9 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(process.pid, number)
 
 
-def _further(failure: Failure, env: dict[str, str]) -> dict[str, str]:
+def _further(failure: Failure, how: Start) -> dict[str, str]:
     """The variables of the next try that are not set as they are wanted already."""
-    before = {**os.environ, **env}
+    before = {**os.environ, **how.environment}
     return {name: value for name, value in failure.environment.items() if before.get(name) != value}
 
 

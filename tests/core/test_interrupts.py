@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from typing import Any
 
@@ -65,3 +66,38 @@ def test_work_that_ends_gives_its_result() -> None:
 
     with asyncio.Runner() as runner:
         assert interruptible(runner, two()) == 2
+
+
+BESIDE = """\
+import asyncio, os, signal
+from datakit.core import interrupts
+from datakit.core.interrupts import interruptible, uninterrupted
+interrupts.begin()
+
+def start():
+    with uninterrupted():
+        os.kill(os.getpid(), signal.SIGTERM)
+        while not interrupts.received():
+            pass
+    print("started", flush=True)
+
+async def work():
+    try:
+        await asyncio.to_thread(start)
+        await asyncio.sleep(60)
+    finally:
+        print("closed", flush=True)
+
+with asyncio.Runner() as runner:
+    try:
+        interruptible(runner, work())
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+interrupts.end(0)
+"""
+
+
+def test_signal_at_a_start_in_a_thread_breaks_off_the_work_that_waits_for_it() -> None:
+    done = subprocess.run([sys.executable, "-c", BESIDE], capture_output=True, text=True, check=False)
+    assert sorted(done.stdout.split()) == ["closed", "interrupted", "started"], done.stderr
+    assert done.returncode == 0

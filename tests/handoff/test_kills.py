@@ -125,3 +125,18 @@ def test_second_handoff_is_told_who_works_on_the_run_and_how_to_look(home: Home)
     process.communicate(timeout=120)
     assert process.returncode == 0
     assert home.trainings() == ["train", "export"]
+
+
+def test_server_alone_lasts_until_it_is_ended_and_is_asked_by_another_handoff(home: Home) -> None:
+    assert home.ran("train", "export") == ["train", "export"]
+    words = [sys.executable, "-m", "datakit.cli", "handoff", *home.words, "--only", "serve"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as serving:
+        assert serving.stdout is not None
+        lines = iter(serving.stdout.readline, "")
+        until(lambda: "Serving at" in next(lines), serving)
+        assert home.ran("--from", "predict") == ["predict", "evaluate"]
+        assert serving.poll() is None
+        serving.terminate()
+        serving.communicate(timeout=120)
+    assert serving.returncode == 143
+    assert home.go() == 0, home.output  # the port is free again

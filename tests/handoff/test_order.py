@@ -289,3 +289,12 @@ def test_silent_stage_tells_how_far_it_is(road: ToyRoad, monkeypatch: pytest.Mon
     assert status is not None
     assert (status.step, status.total_steps, status.eta_s, status.state) == (3, 12, 90.0, "done")
     assert time.strftime("%Y") in status.started
+
+
+def test_stage_that_goes_on_from_something_stale_says_so(road: ToyRoad) -> None:
+    go(road)
+    road.write("trained", "train by hand")
+    events, _, text = go(road, only=("predict",))
+    assert events == []
+    assert "Note: export is not wanted, and would run: other trained than on 20" in text
+    assert "Note" not in go(road, only=("train", "export"))[2]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,6 +77,31 @@ def test_healthy_server_is_given_and_ended_with_the_block(tmp_path: Path, port: 
         assert server.url == f"http://127.0.0.1:{port}/v1"
     assert server.process.poll() is not None
     assert (tmp_path / "serve.log").read_text().startswith(sys.executable)
+
+
+def test_server_that_was_killed_is_started_again_at_its_address(tmp_path: Path, port: int) -> None:
+    said: list[str] = []
+    work = program(tmp_path, LENGTH, "serve")
+    with running(plan_at(port), tmp_path / "serve.log", program=work, say=said.append) as server:
+        first = server.process
+        os.killpg(first.pid, signal.SIGKILL)
+        thread = threading.Thread(target=server.revive)
+        thread.start()
+        thread.join()
+        assert urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=30).status == 200
+        assert server.process is not first
+        assert server.log.name == "serve.2-2.log"
+    assert server.process.poll() is not None
+    assert "starting it once more" in said[-1]
+    assert calls(tmp_path)[1] == calls(tmp_path)[2]  # with what the second try had changed
+
+
+def test_server_that_does_not_start_again_is_told(tmp_path: Path, port: int) -> None:
+    work = program(tmp_path, "serve", "torch.OutOfMemoryError: CUDA out of memory. Tried")
+    with running(plan_at(port), tmp_path / "serve.log", program=work) as server:
+        os.killpg(server.process.pid, signal.SIGKILL)
+        with pytest.raises(ServerFailed, match=r"did not start again: torch\.OutOfMemoryError"):
+            server.revive()
 
 
 def test_known_failure_is_tried_once_more_with_the_servers_own_figure(tmp_path: Path, port: int) -> None:
