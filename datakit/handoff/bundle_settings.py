@@ -19,6 +19,7 @@ from datakit.core.regular_files import read_regular
 
 ABOUT = "bundle.json"
 PORT = 8000
+_AGAIN = "Unpack the bundle again: files of it are missing or changed."
 OPTIONS = {
     "model": ("MODEL", "folder or name of the base model, in place of the one in train.yaml"),
     "trainer": ("TRAINER", "the command llamafactory-cli, or the Python beside it"),
@@ -72,8 +73,9 @@ class BundleSettings:
     @classmethod
     def of(cls, folder: Path, options: Mapping[str, str], environment: Mapping[str, str]) -> BundleSettings:
         """For the bundle in `folder`. Raises UserError for a number that is none."""
-        about = _document(folder / ABOUT)
-        name = str(about["name"])
+        name = _document(folder / ABOUT).get("name")
+        if not isinstance(name, str) or not (folder / name).is_dir():
+            raise UserError(f"{folder / ABOUT} names no data set here", remedy=_AGAIN)
         packed = _document(folder / name / names.PACKED)
         needs = Needs.of(packed.get("needs"))
         given = {
@@ -148,9 +150,7 @@ def _document(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(read_regular(path))
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path} cannot be read: {error}", remedy="Unpack the bundle again: files are missing or changed."
-        ) from None
+        raise UserError(f"{path} cannot be read: {error}", remedy=_AGAIN) from None
     if not isinstance(document, dict):
-        raise UserError(f"{path} is no document of a bundle", remedy="Unpack the bundle again.")
+        raise UserError(f"{path} is no document of a bundle", remedy=_AGAIN)
     return document

@@ -64,10 +64,12 @@ def _all(settings: BundleSettings, checks: Iterable[Check]) -> Iterator[Finding]
 
 def examine_files(settings: BundleSettings) -> Iterator[Finding]:
     """Whether the bundle is as it was packed, and its rows have their pictures."""
-    try:
-        wrong = [*_changed(settings.folder), *_incomplete(settings.data)]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        wrong = [f"{error}"]
+    wrong = list(_changed(settings.folder))
+    if not wrong:
+        try:
+            wrong = list(_incomplete(settings.data))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            wrong = [f"its rows cannot be read: {error}"]
     if not wrong:
         yield Finding("bundle", FINE, f"{settings.folder} is as it was packed")
     for fault in wrong[:_MOST_NAMED]:
@@ -77,8 +79,18 @@ def examine_files(settings: BundleSettings) -> Iterator[Finding]:
 
 
 def _changed(folder: Path) -> Iterator[str]:
-    for line in read_regular(folder / SUMS).decode("utf-8").splitlines():
-        expected, _, name = line.partition("  ")
+    try:
+        lines = read_regular(folder / SUMS).decode("utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        yield f"{SUMS} cannot be read: {error}"
+        return
+    if not lines:
+        yield f"{SUMS} lists no file"
+    for line in lines:
+        expected, sign, name = line.partition("  ")
+        if not sign:
+            yield f"{SUMS} was changed since the bundle was packed"
+            return
         path = folder / name
         if not path.is_file():
             yield f"{name} is missing"

@@ -359,6 +359,26 @@ def test_python_of_the_trainer_is_taken_where_the_usual_one_lacks_packages(unpac
     assert told.returncode == 1  # what was named is never replaced
 
 
+@pytest.mark.fault(
+    "files of a bundle are missing or damaged before anything has started",
+    "each command says which, and to unpack it again; never a traceback",
+    kind="folders",
+)
+@pytest.mark.parametrize("file", ["bundle.json", "screens/packed.json", "SHA256SUMS", "screens/emitted.json"])
+@pytest.mark.parametrize("content", [None, b"", b"[]", b"{}", b"\xff"])
+def test_damaged_bundle_is_told(make_build: Make, tmp_path: Path, file: str, content: bytes | None) -> None:
+    unpacked = Unpacked(make_build(), tmp_path / "there")
+    path = unpacked.folder / file
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    for words in (["doctor"], []):
+        done = unpacked.go(*words)
+        assert done.returncode in (1, 2), (words, done.stdout)
+        assert path.name in done.stdout + done.stderr
+    assert calls(unpacked.tools) == []
+
+
 def test_no_python_at_all_is_told_with_those_that_were_tried(unpacked: Unpacked) -> None:
     done = unpacked.go(PYTHON="/nowhere/python")
     assert done.returncode == 1
