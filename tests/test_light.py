@@ -252,6 +252,16 @@ def test_trainer_and_server_are_called_by_what_is_packed(here: dict[str, Any], m
     assert work["serve"][1][work["serve"][1].index("--max-model-len") + 1] == "16256"
 
 
+def test_words_of_a_bundle_name_its_stages(here: dict[str, Any]) -> None:
+    assert here["call"] == [
+        [["train", "export"], ""],
+        [[], "predict"],
+        [["export", "train"], "train"],
+        [["train"], "train"],
+        [["check"], ""],
+    ]
+
+
 def test_labels_numbers_and_texts_are_scored(here: dict[str, Any]) -> None:
     found = here["values"]
     assert found["number"]["problems"] == {"not_a_number": 1}

@@ -10,6 +10,7 @@ from pydantic import Field
 from datakit.artifacts import names
 from datakit.artifacts.data_set import DataSet
 from datakit.artifacts.document import Document
+from datakit.artifacts.needs import Needs
 from datakit.artifacts.serving import Serving
 from datakit.core.json_bytes import json_bytes
 from datakit.core.labels import LabelSet
@@ -40,6 +41,8 @@ class Packed(Document):
     """Columns that hold a truth; `label` is one of them."""
     records: list[list[Any]]
     """Split, id and `columns` of the records of the task itself, in the build's order."""
+    needs: Needs = Needs()
+    """What a machine must have for it; nothing is known of bundles from before."""
     training: dict[str, Any] | None = None
     """LLaMA-Factory's keys in train.yaml, for machines without YAML; None where an older datakit packed."""
     export: dict[str, Any] | None = None

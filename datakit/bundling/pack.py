@@ -23,20 +23,21 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.manifest import Manifest
 from datakit.bundling import light
 from datakit.bundling.images import at_training_size
+from datakit.bundling.needs import needs_of
 from datakit.bundling.packed import packed_of
 from datakit.bundling.serving import serve_script
+from datakit.bundling.start_here import start_here
 from datakit.core.errors import UserError
 from datakit.core.regular_files import read_regular, regular
 from datakit.core.replacing import check_replaceable
-from datakit.core.scripts import assignment
 from datakit.core.visible import has_controls
+from datakit.handoff.doctor import SUMS
 from datakit.serving.images import TrainedView
 from datakit.serving.requirements import NEED, trainer_limits
-from datakit.training.launch import gpus_and_nodes
 from datakit.training.run_folder import RunFolder
 
-SUMS = "SHA256SUMS"
-_PAYLOAD = ("run.sh", "stages.sh", "check.py", "predict.py", "evaluate.py")
+START_HERE = "START_HERE.md"
+_PAYLOAD = ("run.sh", "handoff.py", "predict.py", "evaluate.py")
 _KEPT = (
     names.ANSWER_FORMAT,
     names.EMITTED,
@@ -115,13 +116,16 @@ def _fill(writer: _Writer, run: RunFolder, manifest: Manifest) -> None:
     contents: dict[str, bytes | Path] = {f"{name}/{file}": build.path / file for file in set(wanted)}
     if build.labels is not None:
         contents[f"{name}/{names.LABEL_SET}"] = build.labels.to_json()
-    contents[f"{name}/{names.PACKED}"] = packed_of(build).to_line()
+    needs = needs_of(run)
+    contents[f"{name}/{names.PACKED}"] = packed_of(build).model_copy(update={"needs": needs}).to_line()
     contents.update(light.carried())
     for file in _PAYLOAD:
         contents[file] = (files("datakit.bundling") / "payload" / file).read_bytes()
     contents[names.SERVE_SCRIPT] = serve_script(run, name)
-    contents["settings.env"] = _settings(run, name)
     contents["bundle.json"] = _about(manifest)
+    pictures = [f"{name}/images/{path.name}" for path in build.images_folder.glob("*")]
+    listed = [*contents, *pictures, START_HERE, SUMS]
+    contents[START_HERE] = start_here(name, writer.top, needs, listed).encode()
     for path in sorted(contents):
         content = contents[path]
         writer.add(path, read_regular(content) if isinstance(content, Path) else content)
@@ -144,29 +148,13 @@ def _add_pictures(writer: _Writer, build: BuildFolder, target: str, view: Traine
                 writer.add(f"{target}/{path.name}", read_regular(path) if smaller is None else smaller)
 
 
-def _settings(run: RunFolder, name: str) -> bytes:
-    """What run.sh sources. The run's folder is named in train.yaml relative to the data."""
-    gpus, nodes = gpus_and_nodes(run)
-    place = Path(str(run.keys["output_dir"])).parent
-    settings = {
-        "NAME": name,
-        "RUN": str(place).removeprefix("../"),
-        "METHOD": run.method,
-        "TRAIN_GPUS": gpus * nodes,
-        "TRAIN_NODES": nodes,
-        "DISTRIBUTED": int(bool(run.keys.get("deepspeed"))),
-        "SERVE_PORT": 8000,
-    }
-    return "".join(assignment(key, value) for key, value in settings.items()).encode()
-
-
 def _about(manifest: Manifest) -> bytes:
     about = {
         "name": manifest.name,
         "datakit": version("datakit"),
         "content": manifest.content,
         "records": manifest.records,
-        "start": "./run.sh (its head says what can be set)",
+        "start": "START_HERE.md",
         "pictures": "as the build has them, or resized as the trainer would, whichever is the smaller file",
     }
     return orjson.dumps(about, option=orjson.OPT_INDENT_2) + b"\n"

@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from datakit.artifacts.metric_names import metric, shown
 from datakit.artifacts.packed import PackedData
 from datakit.core.errors import DatakitError, Exit, UserError
-from datakit.core.pixels import TrainerLimits
 from datakit.core.regular_files import read_regular
 from datakit.core.replacing import check_replaceable
 from datakit.evaluation.evaluation import Evaluation, Options, score
 from datakit.evaluation.packed import PackedSource
+from datakit.evaluation.summary import score_lines
+from datakit.handoff.packed import asking_of, write_scores
 from datakit.llm._plain_connection import PlainConnection
 from datakit.run.progress import Progress
-from datakit.serving.asker import Asker, Asking
+from datakit.serving.asker import Asker
 from datakit.serving.endpoint import Endpoint
-from datakit.serving.images import TrainedView
 from datakit.serving.items import rendered_items
 from datakit.serving.predict import predict as predict_items
-from datakit.serving.rooms import Rooms
-
-MOST_PAIRS = 5
 
 
 def predict(words: Sequence[str], description: str) -> int:
@@ -51,29 +45,6 @@ def _seconds(text: str) -> float:
     if not 0 < number < math.inf:
         raise ValueError
     return number
-
-
-def asking_of(data: PackedData) -> Asking:
-    """How the build of a bundle asks and reads answers."""
-    packed = data.packed
-    limits = TrainerLimits(packed.trainer_max_pixels, packed.trainer_min_pixels)
-    return Asking(
-        form=data.answer_format,
-        labels=data.labels,
-        view=TrainedView(packed.emitted_max_pixels, limits),
-        rooms=partial(rooms_of, data),
-    )
-
-
-def rooms_of(data: PackedData) -> Rooms:
-    """The rooms of the answers, as the build has them; a bundle of an older version has one for all turns."""
-    packed = data.packed
-    tokens = {row[1]: count for row, count in zip(packed.records, packed.asked_tokens)}  # noqa: B905
-    return Rooms(
-        trained=tuple(packed.turn_rooms or (packed.answer_tokens,)),
-        longest_prompt=packed.prompt_tokens,
-        count=lambda id_, system, users, images: tokens.get(id_) or None,
-    )
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -117,31 +88,11 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.out is not None:
         check_replaceable(options.out, "scores of answers", _is_evaluation)
     (scored,) = score(PackedSource(PackedData(options.data)), [options.predictions], how)
-    _print(scored.evaluation)
+    print("\n".join(score_lines(scored.evaluation)))
     if options.out is not None:
-        document = scored.evaluation.document()
-        draft = options.out.with_name(f".{options.out.name}.part")
-        draft.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", "utf-8")
-        draft.replace(options.out)
+        write_scores(scored.evaluation, options.out)
     missing = "missing" in scored.evaluation.trouble and not options.answered_only
     return int(Exit.PARTIAL if missing else Exit.FINE)
-
-
-def _print(evaluation: Evaluation) -> None:
-    print(f"{evaluation.records} records of {evaluation.build} ({evaluation.split})")
-    for name, figure in evaluation.metrics.items():
-        low, high = shown(name, figure.low), shown(name, figure.high)
-        print(f"{metric(name).title} {shown(name, figure.value)} (95%: {low} to {high})")
-    support = Counter({figures.label: figures.support for figures in evaluation.classes})
-    if evaluation.confusion.labels:
-        (label, count), *_ = support.most_common(1)
-        print(f"always saying {label} would be right for {shown('accuracy', count / evaluation.records)}")
-    for problem, count in evaluation.problems.items():
-        print(f"{count} answers without a value: {problem}")
-    for pair in evaluation.pairs[:MOST_PAIRS]:
-        print(f"{pair.count} times {pair.answered} in place of {pair.truth}")
-    for kind, trouble in evaluation.trouble.items():
-        print(f"{trouble.count} records: {kind}, such as {trouble.ids[0]}")
 
 
 def _is_evaluation(path: Path) -> bool:

@@ -15,7 +15,7 @@ Examples:
 
 \b
 There:
-  tar xf ecom_v3.tar && ecom_v3-bundle/run.sh
+  tar xf ecom_v3.tar && cat ecom_v3-bundle/START_HERE.md
 """
 
 
@@ -28,9 +28,10 @@ There:
 def command(build: Path, out: Path, as_json: bool) -> int:
     """Pack BUILD for a machine that has LLaMA-Factory and vLLM, but not datakit.
 
-    The archive holds the data, pictures at the size of the training, the configuration, checksums, the code
-    that asks and scores, and run.sh, which checks, trains, exports, serves, predicts and evaluates. The same
-    build gives the same bytes.
+    The archive holds the data, pictures at the size of the training, the configuration, checksums, datakit's
+    own code for all stages, run.sh, which checks, trains, exports, serves, predicts and evaluates (`run.sh
+    doctor` looks at the machine before), and START_HERE.md, which says what the machine needs. The same build
+    gives the same bytes.
     """
     from datakit.bundling.pack import bundle
     from datakit.cli.tables import print_json
@@ -47,5 +48,5 @@ def command(build: Path, out: Path, as_json: bool) -> int:
             f"{archive.pictures:,} pictures, {archive.resized:,} made smaller)"
         )
         click.echo(f"sha256 {archive.sha256}")
-        click.echo(f"There: tar xf {out.name} && {archive.starts_with}/run.sh")
+        click.echo(f"There: tar xf {out.name}, then read {archive.starts_with}/START_HERE.md")
     return 0

@@ -9,9 +9,13 @@ import socket
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from datakit.artifacts.run_ids import run_id
 from datakit.core.errors import UserError
+
+if TYPE_CHECKING:
+    from datakit.serving.endpoint import Connect
 
 KEY = "VLLM_API_KEY"
 _TIMEOUT_S = 5.0
@@ -67,3 +71,23 @@ def server_name(port: int, served: Path) -> str | None:
             remedy="Stop it, or choose another port with --port.",
         )
     return name if kind == "ours" else None
+
+
+def run_elsewhere(runs: Path, url: str, model: str | None, connect: Connect | None = None) -> str:
+    """The id of the run whose weights a server has. Raises StopProvider where it does not say.
+
+    `connect` is the way to it where there is no aiohttp.
+    """
+    import asyncio
+
+    from datakit.serving.endpoint import Endpoint
+
+    async def ask() -> str:
+        endpoint = Endpoint(url) if connect is None else Endpoint(url, connect=connect)
+        try:
+            served = await endpoint.served(model)
+        finally:
+            await endpoint.close()
+        return run_id(runs, served.name, served.root, url)
+
+    return asyncio.run(ask())

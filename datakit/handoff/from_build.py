@@ -11,26 +11,21 @@ from typing import Any
 
 from datakit.artifacts import names
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.artifacts.run_ids import predictions_name, run_id
-from datakit.core.errors import DatakitError, Exit, UserError
+from datakit.artifacts.run_ids import predictions_name
+from datakit.core.errors import Exit, UserError
 from datakit.core.qwen_models import qwen_model
 from datakit.core.regular_files import read_regular
 from datakit.evaluation.evaluation import Evaluation, Options
 from datakit.evaluation.summary import score_lines
 from datakit.handoff import digests
+from datakit.handoff.answering import run_elsewhere
 from datakit.handoff.road import Address, Ended
-from datakit.handoff.run_road import SPLITS, RunRoad, Wishes
+from datakit.handoff.run_road import SPLITS, RunRoad, ServerUnfit, Wishes
 from datakit.serving.asker import Asker
 from datakit.serving.items import Item
 from datakit.serving.serve_command import ServeCommand
 from datakit.training.launch import Place, rank_of
 from datakit.training.run_folder import RunFolder
-
-
-class ServerUnfit(DatakitError):
-    """A server that started and does not answer as the training was."""
-
-    exit_code = Exit.FAILED
 
 
 @dataclass(frozen=True)
@@ -69,7 +64,7 @@ class HomeRoad(RunRoad):
         self.check_machine = check_machine
         self.say = lambda line: None
         if base_url:
-            self.folder = self.build.runs / _run_elsewhere(self.build, base_url, self.wishes.model)
+            self.folder = self.build.runs / run_elsewhere(self.build.runs, base_url, self.wishes.model)
         else:
             self.run = RunFolder.of(build)
             self.folder = self.run.folder
@@ -116,14 +111,13 @@ class HomeRoad(RunRoad):
 
     def asker(self, address: Address) -> Asker:
         from datakit.serving.classifier import Classifier
-        from datakit.serving.endpoint import Endpoint
         from datakit.serving.prompting import BuildPrompts
 
         wishes = self.wishes
         prompts = BuildPrompts.load(self.build, rendered=wishes.split in SPLITS, form=wishes.form)
         return Classifier(
             prompts,
-            Endpoint(address.url, timeout_s=wishes.timeout_s),
+            self.endpoint(address),
             model=address.name,
             closed=wishes.closed,
             max_answer_tokens=wishes.max_answer_tokens,
@@ -198,20 +192,3 @@ class HomeRoad(RunRoad):
 
     def _kept(self, path: Path, place: Path) -> None:
         self.say(f"Kept: {path.name} as it was edited: {place}")
-
-
-def _run_elsewhere(build: BuildFolder, url: str, model: str | None) -> str:
-    """The id of the run whose weights a server has. Raises StopProvider where it does not say."""
-    import asyncio
-
-    from datakit.serving.endpoint import Endpoint
-
-    async def ask() -> str:
-        endpoint = Endpoint(url)
-        try:
-            served = await endpoint.served(model)
-        finally:
-            await endpoint.close()
-        return run_id(build.runs, served.name, served.root, url)
-
-    return asyncio.run(ask())

@@ -12,7 +12,7 @@ from typing import Any
 
 import datakit
 from datakit.artifacts.run_ids import safe
-from datakit.core.errors import UserError
+from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.replacing import set_aside, stamp_now
 from datakit.handoff import digests
 from datakit.handoff.answering import server_name
@@ -21,6 +21,7 @@ from datakit.handoff.road import Address, Ended, Progress, Road
 from datakit.handoff.stages import EVALUATE, EXPORT, GONE, PREDICT, SERVE, TRAIN, UNKNOWN
 from datakit.run.progress import Progress as Counter
 from datakit.serving.asker import Asker
+from datakit.serving.endpoint import Connect, Endpoint, by_aiohttp
 from datakit.serving.items import Item
 from datakit.serving.launch import Server, running
 from datakit.serving.predict import Account, predict
@@ -67,6 +68,12 @@ class Wishes:
         """What changes an answer; without the later ones the mark is that of earlier versions."""
         later = {"form": self.form, "max_answer_tokens": self.max_answer_tokens}
         return f"closed={self.closed}" + "".join(f" {key}={value}" for key, value in later.items() if value)
+
+
+class ServerUnfit(DatakitError):
+    """A server that started and does not answer as the training was."""
+
+    exit_code = Exit.FAILED
 
 
 class RunRoad(Road):
@@ -230,6 +237,13 @@ class RunRoad(Road):
         with self.asker(address) as asker:
             account = predict(asker, self.items(), self.answers, options=mark, progress=self._counter)
         return _ended(account)
+
+    def endpoint(self, address: Address, connect: Connect = by_aiohttp) -> Endpoint:
+        """The server at an address; one that was started here is started once more when it is gone."""
+        endpoint = Endpoint(address.url, timeout_s=self.wishes.timeout_s, connect=connect)
+        if self._server is not None and address.weights != UNKNOWN:
+            endpoint.revive, endpoint.log = self._server.revive, self._server.log
+        return endpoint
 
     def progress(self, stage: str) -> Progress:
         if stage == PREDICT:

@@ -85,7 +85,7 @@ class Endpoint:
     left_out: set[str] = field(default_factory=set)
     """What the server refused: `logprobs`."""
     connect: Connect = by_aiohttp
-    revive: Callable[[], object] | None = None
+    revive: Callable[[], Path | None] | None = None
     """Starts a server that we started ourselves once more, at the same address; see `outage`."""
     log: Path | None = None
     """What such a server prints."""

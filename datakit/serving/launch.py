@@ -70,8 +70,8 @@ class Server:
         _signal(self.process, signal.SIGKILL)  # its engine lives in a process of its own
         self.process.wait()
 
-    def revive(self) -> None:
-        """Starts a server that is gone once more, at the same address, with a further log. From any thread.
+    def revive(self) -> Path:
+        """Starts a server that is gone once more, at the same address; its further log. From any thread.
 
         Raises ServerFailed where it does not become healthy.
         """
@@ -84,6 +84,7 @@ class Server:
             detail = f"{failure.detail}.\n  {failure.remedy}" if failure is not None else "it ended"
             raise ServerFailed(f"the server did not start again: {detail}\n  The whole log: {log}")
         self.process, self.log = server.process, server.log
+        return self.log
 
 
 @contextlib.contextmanager

@@ -41,9 +41,9 @@ class Outage:
     address: str
     look: Callable[[], Awaitable[bool]]
     """Whether the server answers at this moment."""
-    revive: Callable[[], object] | None = None
-    """Starts a server of ours again at the same address and returns when it is healthy; it may take minutes.
-    Raises DatakitError when it cannot."""
+    revive: Callable[[], Path | None] | None = None
+    """Starts a server of ours again at the same address and returns its log when it is healthy; it may take
+    minutes. Raises DatakitError when it cannot."""
     log: Path | None = None
     """What a server of ours prints."""
     _lost: set[Hashable] = field(default_factory=set)
@@ -102,7 +102,7 @@ class Outage:
             raise self.gone(why)
         revive, self.revive = self.revive, None
         try:
-            await asyncio.to_thread(revive)
+            self.log = await asyncio.to_thread(revive) or self.log
         except DatakitError as error:
             raise self.gone(f"{why}; it could not be started again: {error}") from error
         if not await self._answers():

@@ -17,16 +17,19 @@ from datakit.serving.general import general_length, images_of, largest_item
 from datakit.serving.requirements import Requirements
 from datakit.serving.rooms import rounded_room
 from datakit.serving.serve_command import (
+    CPU_BLOCK,
     Flag,
     ServeCommand,
     changed_flags,
+    cpu_cache_bytes,
+    cpu_flags,
     length_and_port,
     serve_parts,
 )
 from datakit.serving.settings import ServeSettings
 
-GPU_BLOCK, CPU_BLOCK = 16, 128
-"""Tokens in a block of the key-value cache."""
+GPU_BLOCK = 16
+"""Tokens in a block of the key-value cache on a GPU."""
 _GIB = 1 << 30
 _LARGE_GPU_GIB = 70
 _BATCHED_TOKENS = {"cpu": 2048, "gpu": 2048, "large_gpu": 8192}
@@ -37,8 +40,6 @@ _SEQUENCES = {"gpu": 256, "large_gpu": 1024}
 """vLLM's default of `--max-num-seqs`: so many rows of logits are sampled in its profiling run."""
 _SAMPLING_BYTES = 14
 """Bytes a logit in sampling: float32 logits, a copy for log-probabilities, sorted indices."""
-_CPU_REQUESTS = 8
-_CPU_LEAST = 64 << 20
 _ROUND = 64
 
 
@@ -144,7 +145,7 @@ def plan_serving(
     if memory.longest_context < length:
         raise _does_not_fit(model, demand, settings, memory, length)
     flags = _flags(demand, settings, name, length, answer)
-    flags += _cpu_flags(memory) if cpu else _gpu_flags(settings, parallel)
+    flags += cpu_flags(memory.cache) if cpu else _gpu_flags(settings, parallel)
     plan = ServingPlan(
         model=served,
         name=name,
@@ -184,8 +185,7 @@ def cpu_memory(model: QwenModel, settings: ServeSettings, length: int) -> Memory
     """The cache on CPU: room for a few of the longest requests, in float32."""
     per_token = model.kv_bytes_per_token(element_bytes=4)
     flag = settings.flags.get("kv-cache-memory-bytes")
-    blocks = math.ceil(length / CPU_BLOCK) * _CPU_REQUESTS + 1
-    cache = _bytes_of(str(flag)) if flag else max(_CPU_LEAST, math.ceil(blocks * CPU_BLOCK * per_token))
+    cache = _bytes_of(str(flag)) if flag else cpu_cache_bytes(per_token, length)
     weights = 4 * model.parameters
     longest = longest_context(cache, per_token, CPU_BLOCK)
     return Memory(weights + cache, weights + cache, weights, 0, cache, per_token, longest)
@@ -344,15 +344,6 @@ def _gpu_flags(settings: ServeSettings, parallel: int) -> list[Flag]:
     if parallel > 1:
         flags.append(Flag("--tensor-parallel-size", str(parallel), "without it vLLM uses one of the GPUs"))
     return flags
-
-
-def _cpu_flags(memory: Memory) -> list[Flag]:
-    return [
-        Flag("--dtype", "float32", "most CPUs are slow in bfloat16"),
-        Flag("--enforce-eager", None, "compiling takes minutes and gains little here"),
-        Flag("--skip-mm-profiling", None, "no GPU memory has to be measured"),
-        Flag("--kv-cache-memory-bytes", str(memory.cache), "else vLLM takes most of the machine's memory"),
-    ]
 
 
 def _notes(demand: Requirements, memory: Memory, length: int) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from datakit.artifacts.serving import Serving
@@ -13,6 +14,11 @@ PLACE = "MODEL"
 """Stands for the served model in a plan that was made before the training."""
 PORT = 8000
 """vLLM's own."""
+CPU_BLOCK = 128
+"""Tokens in a block of the key-value cache on a CPU."""
+_CPU_REQUESTS = 8
+_CPU_LEAST = 64 << 20
+_TOLD = "as it was told"
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,38 @@ class ServeCommand:
         length, port = length_and_port(changes, self.max_model_len, self.port)
         flags = changed_flags(self.flags, changes, why, dropped)
         return replace(self, flags=flags, max_model_len=length, port=port)
+
+    def with_words(self, words: Sequence[str]) -> ServeCommand:
+        """The command with further flags, as they would stand on its line; they win over its own."""
+        flags: list[Flag] = []
+        for word in words:
+            if word.startswith("--"):
+                name, sign, value = word.partition("=")
+                flags.append(Flag(name, value if sign else None, _TOLD))
+            elif flags and flags[-1].value is None and flags[-1].name.startswith("--"):
+                flags[-1] = Flag(flags[-1].name, word, _TOLD)
+            else:  # a further value of the flag before it
+                flags.append(Flag(word, None, _TOLD))
+        changes = {flag.name: flag.value for flag in flags}
+        length, port = length_and_port(changes, self.max_model_len, self.port)
+        kept = [flag for flag in self.flags if flag.name not in changes]
+        return replace(self, flags=(*kept, *flags), max_model_len=length, port=port)
+
+
+def cpu_cache_bytes(bytes_per_token: float, tokens: int) -> int:
+    """Bytes of a cache on the CPU with room for a few requests of so many tokens."""
+    blocks = math.ceil(tokens / CPU_BLOCK) * _CPU_REQUESTS + 1
+    return max(_CPU_LEAST, math.ceil(blocks * CPU_BLOCK * bytes_per_token))
+
+
+def cpu_flags(cache_bytes: int) -> list[Flag]:
+    """What a server without a GPU is told."""
+    return [
+        Flag("--dtype", "float32", "most CPUs are slow in bfloat16"),
+        Flag("--enforce-eager", None, "compiling takes minutes and gains little here"),
+        Flag("--skip-mm-profiling", None, "no GPU memory has to be measured"),
+        Flag("--kv-cache-memory-bytes", str(cache_bytes), "else vLLM takes most of the machine's memory"),
+    ]
 
 
 def serve_parts(program: str, model: str, flags: Iterable[Flag]) -> list[list[str]]:

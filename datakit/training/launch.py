@@ -35,6 +35,8 @@ class Place:
     cpu: bool = False
     """On the processor: for trials with tiny models."""
     ignore_memory: bool = False
+    as_reckoned: bool = True
+    """Refuse another number of GPUs than the steps were reckoned for: where one can build again."""
     flags: tuple[str, ...] = ()
     """Further words for the trainer, such as `learning_rate=1e-5`."""
 
@@ -147,7 +149,7 @@ def share(run: RunFolder, place: Place) -> tuple[int, int]:
     """GPUs of each node and nodes that train. Raises UserError where they are others than reckoned with."""
     gpus, nodes = gpus_and_nodes(run)
     per_node, across = place.gpus or gpus, place.nodes or nodes
-    if per_node * across != gpus * nodes:
+    if place.as_reckoned and per_node * across != gpus * nodes:
         raise UserError(
             f"the steps were reckoned for {gpus * nodes} GPUs in all, and {per_node * across} would train",
             remedy=f"Build again for them: --set train.gpus={per_node * across} --set train.nodes={across}",

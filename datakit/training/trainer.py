@@ -56,7 +56,7 @@ def find_trainer(given: str | None = None, *, must_exist: bool = True) -> Path:
             )
         return Path(on_path).absolute()
     path = Path(place).expanduser().absolute()
-    program = path if path.name == _PROGRAM else path.parent / _PROGRAM
+    program = path.parent / _PROGRAM if path.name.startswith("python") else path
     if path.is_dir():
         program = path / "bin" / _PROGRAM
     if must_exist and not program.is_file():

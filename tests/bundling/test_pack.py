@@ -7,7 +7,6 @@ import io
 import json
 import os
 import subprocess
-import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,9 @@ from datakit.bundling.pack import SUMS, _is_bundle, _Writer, bundle
 from datakit.cli import run
 from datakit.core.errors import UserError
 from datakit.core.pixels import TrainerLimits, trainer_size
+from datakit.handoff.bundle_settings import BundleSettings
+from datakit.handoff.doctor import examine_files
+from datakit.handoff.finding import FAULT
 from datakit.serving.images import TrainedView
 
 Make = Callable[..., Path]
@@ -37,9 +39,10 @@ def unpacked(build: Path, folder: Path) -> Path:
     return folder / made.starts_with
 
 
-def check(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-I", "-S", str(folder / "check.py"), str(folder), "--cpu", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def faults(folder: Path) -> list[str]:
+    """What the doctor of a bundle says of its files."""
+    settings = BundleSettings.of(folder, {}, {})
+    return [finding.message for finding in examine_files(settings) if finding.state == FAULT]
 
 
 def test_same_build_gives_the_same_bytes(make_build: Make, tmp_path: Path) -> None:
@@ -112,9 +115,8 @@ def test_picture_that_would_be_a_larger_file_is_packed_as_it_is(tmp_path: Path) 
     assert at_training_size(tmp_path / "it.jpg", VIEW) is None
 
 
-def test_check_passes_a_whole_bundle_with_a_bare_python(make_build: Make, tmp_path: Path) -> None:
-    done = check(unpacked(make_build(), tmp_path))
-    assert (done.returncode, done.stderr) == (0, "")
+def test_whole_bundle_has_no_fault(make_build: Make, tmp_path: Path) -> None:
+    assert faults(unpacked(make_build(), tmp_path)) == []
 
 
 @pytest.mark.fault("files of a bundle are changed or missing", "its check names them", kind="folders")
@@ -123,11 +125,24 @@ def test_check_names_changed_and_missing_files(make_build: Make, tmp_path: Path)
     (folder / "screens" / "train.yaml").write_text("bf16: false\n")
     picture = next((folder / "screens" / "images").iterdir())
     picture.unlink()
-    done = check(folder)
-    assert done.returncode == 1
-    assert "screens/train.yaml was changed" in done.stderr
-    assert f"{picture.name} is missing" in done.stderr
-    assert "1 pictures are missing" in done.stderr
+    wrong = faults(folder)
+    assert "screens/train.yaml was changed since the bundle was packed" in wrong
+    assert f"screens/images/{picture.name} is missing" in wrong
+    assert len(wrong) == 2
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"files": 3}'])
+def test_damaged_files_are_faults_and_no_traceback(make_build: Make, tmp_path: Path, text: str) -> None:
+    folder = unpacked(make_build(), tmp_path)
+    emitted = folder / "screens" / "emitted.json"
+    emitted.write_text(text)
+    assert faults(folder) == ["screens/emitted.json was changed since the bundle was packed"]
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    sums = (folder / SUMS).read_text().splitlines()
+    kept = [line for line in sums if not line.endswith("screens/emitted.json")]
+    (folder / SUMS).write_text("\n".join([*kept, f"{digest}  screens/emitted.json"]) + "\n")
+    (fault,) = faults(folder)
+    assert "its rows cannot be read" in fault
 
 
 def test_checksums_are_those_that_sha256sum_reads(make_build: Make, tmp_path: Path) -> None:
@@ -166,7 +181,7 @@ def test_scripts_come_along_as_they_are_and_may_be_executed(make_build: Make, tm
     folder = unpacked(make_build(), tmp_path)
     payload = Path(bundle.__code__.co_filename).parent / "payload"
     scripts = [path for path in payload.iterdir() if path.is_file()]
-    assert {"run.sh", "stages.sh", "check.py"} <= {path.name for path in scripts}
+    assert {"run.sh", "handoff.py", "predict.py", "evaluate.py"} <= {path.name for path in scripts}
     for path in scripts:
         assert (folder / path.name).read_bytes() == path.read_bytes()
     assert all(os.access(path, os.X_OK) for path in folder.glob("*.sh"))

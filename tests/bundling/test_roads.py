@@ -102,6 +102,26 @@ def without_place(evaluation: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in evaluation.items() if name not in ("date", "run", "proposals")}
 
 
+@pytest.mark.parametrize("form", ["label_first", "two_turn", "number"])
+def test_run_sh_asks_and_scores_as_datakit_does(
+    roads: Get, server: Loopback, tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    road = roads(form)
+    server.script = answering(form)
+    first = tmp_path / "datakit.jsonl"
+    road.by_datakit(server, first)
+    before = list(server.calls)
+    done = road.run_sh(server, "predict", "evaluate")
+    assert done.returncode in (0, 3), done.stdout + done.stderr
+    assert asked(server.calls[len(before) :]) == asked(before)
+    (answers,) = (road.there / f"{form}-runs").glob("small-*/predictions_val_small-*.jsonl")
+    assert rows(answers) == rows(first)
+    (scores,) = answers.parent.glob("evaluation-val_small-*.json")
+    evaluation = without_place(json.loads(scores.read_text("utf-8")))
+    assert evaluation == scored_by_datakit(road, answers, capsys)
+    assert (road.there / "results.tar").is_file()
+
+
 TOKEN = {"token": "购", "logprob": -0.1, "top_logprobs": [{"token": "购", "logprob": -0.1}]}
 SAID = {"content": "购物车页面"}
 ODD: list[tuple[Reply, str | None, str]] = [

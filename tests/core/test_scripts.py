@@ -224,35 +224,3 @@ def test_training_files_give_each_value_back(name: str, path: str) -> None:
         path,
         name,
     )
-
-
-@pytest.mark.fault(
-    "a number in the environment of run.sh is shell code",
-    "it is not executed",
-    kind="scripts",
-)
-def test_number_of_workers_is_never_run_by_the_script_of_a_bundle(tmp_path: Path) -> None:
-    payload = Path(__file__).parents[2] / "datakit" / "bundling" / "payload" / "run.sh"
-    lines = payload.read_text("utf-8").splitlines()
-    first = next(at for at, line in enumerate(lines) if line.startswith("workers="))
-    (tmp_path / "train.yaml").write_text("preprocessing_num_workers: 'a[$(touch pwned)]'\n")
-    (tmp_path / "script.sh").touch()
-    part = "\n".join(lines[first : first + 4])
-    text = (
-        f"set -euo pipefail\ndata={tmp_path}\npython=python3\n{part}\nprintf '%s\\0' \"$OMP_NUM_THREADS\"\n"
-    )
-    (threads,) = run(text, tmp_path)
-    assert int(threads) >= 1
-
-
-@pytest.mark.fault("other users of the machine", "cannot read the logs of a run", kind="secrets")
-def test_log_of_a_stage_is_readable_by_its_owner_only(tmp_path: Path) -> None:
-    stages = Path(__file__).parents[2] / "datakit" / "bundling" / "payload" / "stages.sh"
-    (tmp_path / "logs").mkdir()
-    text = (
-        f"umask 022; {assignment('run', tmp_path)}source {shell_words([str(stages)])}\nlogged train echo a\n"
-    )
-    done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, check=True)
-    assert done.stdout.endswith("\na\n")
-    (log,) = (tmp_path / "logs").iterdir()
-    assert (log.read_text(), log.stat().st_mode & 0o777) == ("a\n", 0o600)

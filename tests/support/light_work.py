@@ -45,6 +45,7 @@ def work(folder: Path) -> dict[str, Any]:
         "handoff": handoff(folder),
         "results": results(folder),
         "processes": processes(folder),
+        "call": call(),
         "values": values(),
         "picture": picture(task),
     }
@@ -272,6 +273,15 @@ def results(folder: Path) -> list[Any]:
     archive = answers.with_name("results.tar")
     written = write_results(archive, answers.parent, name=packed.name, content=packed.content)
     return [written.name, written.content, written.run, written.model_dump()["files"]]
+
+
+def call() -> list[Any]:
+    """The stages that words of run.sh want, and the first that is done anew."""
+    from datakit.handoff.bundle_command import parsed
+    from datakit.handoff.bundle_stages import wanted_stages
+
+    calls = ["train export", "--again predict", "--again train export", "train --again", "--only check --cpu"]
+    return [wanted_stages(parsed(words.split())) for words in calls]
 
 
 def processes(folder: Path) -> dict[str, Any]:

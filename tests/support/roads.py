@@ -127,6 +127,19 @@ class Roads:
         """The bundle's predict.py."""
         return self.script("predict.py", str(self.data), "--url", server.url, "--out", str(out), *words)
 
+    def run_sh(self, server: Loopback, *words: str) -> subprocess.CompletedProcess[str]:
+        """Stages of the bundle, against this server."""
+        environment = {**os.environ, "PATH": "/usr/bin:/bin", "PYTHON": str(self.python)}
+        environment = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
+        return subprocess.run(
+            [str(self.there / "run.sh"), *words, "--base-url", server.url],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+
     def script(self, *words: str) -> subprocess.CompletedProcess[str]:
         """A script of the bundle, in an empty folder and with no datakit on the PATH."""
         empty = self.there.parent / "empty"

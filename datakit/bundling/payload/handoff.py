@@ -1,0 +1,12 @@
+"""Takes this bundle to its scores; run.sh starts it. START_HERE.md says what it needs."""
+
+import sys
+from pathlib import Path
+
+here = Path(__file__).resolve().parent
+sys.path.insert(0, str(here))
+
+from datakit.handoff.bundle_command import main  # noqa: E402 (it lies beside this file)
+
+if __name__ == "__main__":
+    main(here, sys.argv[1:])

@@ -1,0 +1,114 @@
+"""START_HERE.md of a bundle: what it needs, how long it takes, the one command, and what comes back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from datakit.artifacts.needs import PACKAGES, SERVER_VERSIONS, TRAINER_VERSION, Needs
+from datakit.core.scripts import shell_words
+
+GIB = 1 << 30
+_PICTURE_S = 0.17
+"""LLaMA-Factory's preprocessing of a picture of 1280x960 on one core (measured 2026-11)."""
+_TRAINER_START_S, _SERVER_START_S = 40, 120
+"""Measured on an H100 in 2026-11: 40 s, and 90 to 120 s of which up to 30 are compilation."""
+_SHARE = 0.35
+"""Of a GPU's peak that training reaches: an assumption, which the page states."""
+_PEAK = {"H100": 989e12, "A100": 312e12, "L40S": 362e12, "RTX 4090": 165e12}
+"""Dense bfloat16 operations a second, by NVIDIA's data sheets."""
+_NOTES = {
+    "START_HERE.md": "this page",
+    "run.sh": "the one command",
+    "handoff.py": "what run.sh starts, with a Python that has what it needs",
+    "predict.py": "asks a server that runs already, by itself",
+    "evaluate.py": "scores a file of answers, by itself",
+    "serve.sh": "starts vLLM for the exported model, by itself",
+    "bundle.json": "name, content hash and version of what is packed",
+    "SHA256SUMS": "checksums of all other files",
+}
+
+
+def start_here(name: str, folder: str, needs: Needs, files: Iterable[str]) -> str:
+    """The page of the build `name`, in the bundle's folder `folder`, which holds `files`."""
+    gpus = needs.gpus * needs.nodes
+    planned = needs.serve_bytes > 0
+    beside = needs.served_bytes // max(1, needs.serve_gpus) + 4 * GIB if needs.served_bytes else 0
+    work = needs.tokens * needs.token_flops
+    return _template().render(
+        name=name,
+        folder=shell_words([folder]),
+        needs=needs,
+        gpus=f"{needs.gpus} on each of {needs.nodes} nodes" if needs.nodes > 1 else f"{needs.gpus}",
+        all_gpus=f"{gpus} GPUs" if gpus > 1 else "one GPU",
+        mode=f"`{needs.method}`, " + (f"DeepSpeed `{needs.mode}`" if needs.deepspeed else "no DeepSpeed"),
+        serve_bytes=needs.serve_bytes if planned else beside,
+        serve_source="serving plan of the build" if planned else "the weights, and 4 GiB beside them",
+        base=needs.base,
+        trainer=TRAINER_VERSION,
+        servers=SERVER_VERSIONS,
+        packages=PACKAGES,
+        picture_s=f"{_PICTURE_S:g}",
+        start_s=_TRAINER_START_S + needs.pictures * _PICTURE_S / max(1, needs.workers),
+        server_s=_SERVER_START_S,
+        share=f"{_SHARE:.0%}",
+        speeds=[f"{card} {duration(work / (peak * _SHARE * gpus))}" for card, peak in _PEAK.items() if work],
+        tokens=_millions(needs.tokens),
+        question_tokens=_millions(needs.question_tokens),
+        files=list(_listed(name, sorted(files))),
+    )
+
+
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"gib": _gib, "gb": gigabytes, "duration": duration, "code": _code}
+    return environment.get_template("start_here.md.j2")
+
+
+def _listed(name: str, files: list[str]) -> Iterator[str]:
+    """Every file by its name; the packed code and the pictures by their folder and number."""
+    code = [path for path in files if path.startswith("datakit/")]
+    pictures = [path for path in files if path.startswith(f"{name}/images/")]
+    data = [path for path in files if path.startswith(f"{name}/") and path not in set(pictures)]
+    yield from (f"`{path}`: {note}" for path, note in _NOTES.items() if path in set(files))
+    yield from (f"`{path}`" for path in files if "/" not in path and path not in _NOTES)
+    yield f"`{name}/`, the data set: " + ", ".join(f"`{path.removeprefix(f'{name}/')}`" for path in data)
+    yield f"`{name}/images/`: {len(pictures):,} pictures, none larger than the training takes"
+    yield f"`datakit/`: {len(code):,} files of datakit's own code"
+
+
+def _gib(size: float) -> str:
+    return f"{size / GIB:.1f} GiB" if size else "not reckoned"
+
+
+def gigabytes(size: float) -> str:
+    """Rounded up: a disk that is just too small is too small."""
+    if not size:
+        return "not reckoned"
+    return f"{math.ceil(size / 1e8) / 10:,.1f} GB" if size >= 1e8 else f"{math.ceil(size / 1e6)} MB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours, as a person would say them."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60):,} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"
+
+
+def _millions(tokens: int) -> str:
+    return f"{tokens / 1e6:,.1f}"
+
+
+def _code(text: str) -> str:
+    """A text of somebody else's in a table: it can neither end its cell nor its line."""
+    plain = "".join(sign if sign.isprintable() else "?" for sign in text)
+    return "`" + plain.replace("`", "'").replace("|", "\\|") + "`"

@@ -1,0 +1,141 @@
+"""The command of a bundle: `./run.sh`, `./run.sh doctor`, `./run.sh --status`.
+
+What is imported at the top is the standard library and modules that need no more, so that the doctor works
+with any Python of 3.10 or later.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from datakit.core import interrupts
+from datakit.core.errors import DatakitError, Exit, UserError
+from datakit.core.scripts import assignment, flag_words, shell_words
+from datakit.handoff import doctor
+from datakit.handoff.bundle_settings import OPTIONS, BundleSettings
+from datakit.handoff.finding import FAULT
+
+DOCTOR = "doctor"
+STAGES = ("check", "train", "export", "serve", "predict", "evaluate")
+"""Those of datakit.handoff.stages, which needs more than the standard library; a test holds them equal."""
+_DESCRIPTION = """\
+Trains, exports, serves, asks and scores this bundle: check, train, export, serve, predict, evaluate.
+
+  ./run.sh doctor             what is missing on this machine: every fault at once; nothing is changed
+  ./run.sh                    every stage; one that is done is passed over, an interrupted one goes on
+  ./run.sh train export       some stages alone
+  ./run.sh --again predict    a stage anew, and those that follow from it
+  ./run.sh --status           how far it is, from any terminal
+
+START_HERE.md says what the machine needs and what comes back. Each option has an environment variable of the
+same meaning (in capitals below). VLLM_API_KEY is the key of a server that wants one; it is written nowhere.
+"""
+_EPILOG = """\
+exit codes: 0 fine, 1 something failed, 2 a wrong call or setting, 3 some records have no answer yet (the same
+command goes on), 5 the server is gone, 129, 130 and 143 stopped (the same command goes on)
+"""
+
+
+def main(folder: Path, words: Sequence[str]) -> NoReturn:
+    """Does what the words say, for the bundle in `folder`, and ends the process with its exit code."""
+    try:
+        interrupts.begin()
+        interrupts.end(run(folder, words))
+    except KeyboardInterrupt:
+        interrupts.end(128 + interrupts.received())
+
+
+def run(folder: Path, words: Sequence[str]) -> int:
+    """What the words say; the exit code. An error is told on stderr, never as a traceback."""
+    try:
+        return _do(folder, parsed(words))
+    except KeyboardInterrupt:
+        print(f"\n{interrupts.WORDS}", file=sys.stderr)
+        return 128 + interrupts.received() if interrupts.received() else int(Exit.INTERRUPTED)
+    except DatakitError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return int(error.exit_code)
+    except OSError as error:
+        print(f"error: {error.filename or ''} {error.strerror or error}".replace("  ", " "), file=sys.stderr)
+        return int(Exit.USAGE)
+
+
+def _do(folder: Path, call: argparse.Namespace) -> int:
+    given = {name: value for name in OPTIONS if (value := getattr(call, name.replace("-", "_")))}
+    if call.cpu:
+        given["cpu"] = "1"
+    settings = BundleSettings.of(folder, given, os.environ)
+    if DOCTOR in call.stages:
+        if len(call.stages) > 1:
+            raise UserError("the doctor comes alone", remedy="./run.sh doctor, then ./run.sh")
+        return examine(settings)
+    if lacking := doctor.lacking_packages():
+        print(f"error: {sys.executable} has no {', '.join(lacking)}. What is missing here:", file=sys.stderr)
+        examine(settings)
+        return int(Exit.FAILED)
+    from datakit.handoff.bundle_stages import go, status
+
+    line = _line(folder, call, os.environ)
+    return status(settings, as_json=call.json) if call.status else go(settings, call, line)
+
+
+def examine(settings: BundleSettings) -> int:
+    """Tells every finding; 1 where there is a fault."""
+    print("Looking at this machine; trainer and server tell their versions, which may take a minute.")
+    faults = 0
+    for finding in doctor.examine(settings):
+        print(finding.text, flush=True)
+        faults += finding.state == FAULT
+    if faults:
+        print(f"{faults} fault{'s' if faults > 1 else ''}: mend {'them' if faults > 1 else 'it'} first.")
+        return int(Exit.FAILED)
+    print("Nothing is missing. Start: ./run.sh")
+    return int(Exit.FINE)
+
+
+def _line(folder: Path, call: argparse.Namespace, environment: Mapping[str, str]) -> str:
+    """The line that goes on: this one without `--again`, which would begin anew."""
+    variables = [variable for variable, _ in OPTIONS.values()] + ["CPU", "PYTHON"]
+    set_here = [assignment(name, environment[name]).strip() for name in variables if environment.get(name)]
+    words = [str(folder / "run.sh"), *call.stages]
+    words += [word for stage in call.only for word in ("--only", stage)]
+    words += ["--from", call.start_from] if call.start_from else []
+    words += ["--cpu"] if call.cpu else []
+    for option in OPTIONS:
+        if value := getattr(call, option.replace("-", "_")):
+            words += flag_words(f"--{option}", value)
+    return " ".join([*set_here, shell_words(words)])
+
+
+def parsed(words: Sequence[str]) -> argparse.Namespace:
+    """The words of a call. Ends the process with 2 for wrong ones, and with 0 for `--help`."""
+    return _parser().parse_intermixed_args(list(words))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="./run.sh",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"{DOCTOR}, or of {', '.join(STAGES)}")
+    parser.add_argument(
+        "--again", nargs="?", const="", metavar="STAGE", help="redo a stage and what follows from it"
+    )
+    parser.add_argument("--only", action="append", default=[], metavar="STAGE", help="this stage; repeatable")
+    parser.add_argument(
+        "--from", dest="start_from", default="", metavar="STAGE", help="this one and those after it"
+    )
+    parser.add_argument("--status", action="store_true", help="how far it is; nothing is started")
+    parser.add_argument("--json", action="store_true", help="print the status or the account as JSON")
+    parser.add_argument("--cpu", action="store_true", help="without a GPU, to try tiny models (CPU=1)")
+    for option, (variable, meaning) in OPTIONS.items():
+        parser.add_argument(f"--{option}", metavar=variable, help=meaning)
+    return parser

@@ -1,0 +1,156 @@
+"""What run.sh of a bundle was told: by its options, else the environment, else the bundle itself.
+
+Reads with the standard library alone, so that the doctor of a bundle works with any Python of 3.10 or later.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datakit.artifacts import names
+from datakit.artifacts.needs import Needs
+from datakit.core.errors import UserError
+from datakit.core.regular_files import read_regular
+
+ABOUT = "bundle.json"
+PORT = 8000
+_AGAIN = "Unpack the bundle again: files of it are missing or changed."
+OPTIONS = {
+    "model": ("MODEL", "folder or name of the base model, in place of the one in train.yaml"),
+    "trainer": ("TRAINER", "the command llamafactory-cli, or the Python beside it"),
+    "vllm": ("VLLM", "the command vllm"),
+    "gpus": ("GPUS", "GPUs of this node"),
+    "nodes": ("NNODES", "nodes that train together; the same command runs on each of them"),
+    "node-rank": ("NODE_RANK", "number of this node, from 0 on; those after 0 only check and train"),
+    "master": ("MASTER_ADDR", "address of node 0"),
+    "master-port": ("MASTER_PORT", "port on node 0 at which the nodes meet; 29500 if not given"),
+    "port": ("PORT", "port of the server on this machine"),
+    "train-flags": ("TRAIN_FLAGS", 'further settings of the training, such as "num_train_epochs=1"'),
+    "serve-flags": ("SERVE_FLAGS", "further flags of vllm serve"),
+    "split": ("SPLIT", "what is asked: val (if not given) or train"),
+    "base-url": ("BASE_URL", "a server that runs elsewhere, such as http://host:8000/v1; none is started"),
+    "wait": ("SERVE_WAIT_S", "seconds that a start of the server may take; 1200 if not given"),
+}
+"""Option -> the environment variable of the same meaning, and what they say."""
+
+
+@dataclass(frozen=True)
+class BundleSettings:
+    """The settings of one call of run.sh."""
+
+    folder: Path
+    """The unpacked bundle."""
+    name: str
+    """Of the build, and of the folder with its data."""
+    run: Path
+    """Folder of the training run."""
+    needs: Needs
+    model: str = ""
+    """The base model: an absolute folder, or a name at a hub."""
+    model_given: bool = False
+    """Whether it stands in the place of the one in train.yaml."""
+    trainer: str = ""
+    """"" where nothing was said."""
+    vllm: str = "vllm"
+    gpus: int = 1
+    nodes: int = 1
+    rank: int = 0
+    master: str = ""
+    master_port: int | None = None
+    port: int = PORT
+    train_flags: tuple[str, ...] = ()
+    serve_flags: tuple[str, ...] = ()
+    split: str = "val"
+    base_url: str = ""
+    wait_s: int = 1200
+    cpu: bool = False
+
+    @classmethod
+    def of(cls, folder: Path, options: Mapping[str, str], environment: Mapping[str, str]) -> BundleSettings:
+        """For the bundle in `folder`. Raises UserError for a number that is none."""
+        name = _document(folder / ABOUT).get("name")
+        if not isinstance(name, str) or not (folder / name).is_dir():
+            raise UserError(f"{folder / ABOUT} names no data set here", remedy=_AGAIN)
+        packed = _document(folder / name / names.PACKED)
+        needs = Needs.of(packed.get("needs"))
+        given = {
+            option: options.get(option) or environment.get(variable, "")
+            for option, (variable, _) in OPTIONS.items()
+        }
+
+        def number(option: str, least: int, plain: int) -> int:
+            return _number(f"--{option} or {OPTIONS[option][0]}", given[option], least, plain)
+
+        model = given["model"]
+        if model and Path(model).expanduser().is_dir():
+            model = os.path.abspath(Path(model).expanduser())
+        return cls(
+            folder=folder,
+            name=name,
+            run=_run(folder / name, packed),
+            needs=needs,
+            model=model or needs.base,
+            model_given=bool(model),
+            trainer=given["trainer"],
+            vllm=given["vllm"] or "vllm",
+            gpus=number("gpus", 0, needs.gpus),
+            nodes=number("nodes", 1, needs.nodes),
+            rank=number("node-rank", 0, 0),
+            master=given["master"],
+            master_port=number("master-port", 1, 0) or None,
+            port=number("port", 1, _port(packed)),
+            train_flags=tuple(given["train-flags"].split()),
+            serve_flags=tuple(given["serve-flags"].split()),
+            split=given["split"] or "val",
+            base_url=given["base-url"],
+            wait_s=number("wait", 1, 1200),
+            cpu=bool(options.get("cpu") or environment.get("CPU")),
+        )
+
+    @property
+    def data(self) -> Path:
+        return self.folder / self.name
+
+    @property
+    def served(self) -> Path:
+        return self.run / "served"
+
+
+def _run(data: Path, packed: dict[str, Any]) -> Path:
+    """The folder that the trainer's output goes into."""
+    training = packed.get("training")
+    if not isinstance(training, dict) or "output_dir" not in training:
+        raise UserError(
+            f"{data / names.PACKED} does not say how to train",
+            remedy="Pack the build anew, with a recipe that has a `train:` section: datakit bundle",
+        )
+    return Path(os.path.normpath(data / str(training["output_dir"]))).parent
+
+
+def _port(packed: dict[str, Any]) -> int:
+    serving = packed.get("serving")
+    port = serving.get("port") if isinstance(serving, dict) else None
+    return port if isinstance(port, int) else PORT
+
+
+def _number(what: str, text: str, least: int, plain: int) -> int:
+    if not text:
+        return plain
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise UserError(f"{what} is {text!r}", remedy=f"Give a whole number from {least} on.")
+    return int(text)
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(read_regular(path))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}", remedy=_AGAIN) from None
+    if not isinstance(document, dict):
+        raise UserError(f"{path} is no document of a bundle", remedy=_AGAIN)
+    return document

@@ -1,0 +1,104 @@
+"""The stages of a bundle as its command goes through them, and results.tar at the end."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from datakit.artifacts.results import RESULTS, write_results
+from datakit.core.scripts import shell_words
+from datakit.handoff.bundle_settings import BundleSettings
+from datakit.handoff.handoff import Account, Handoff, chosen
+from datakit.handoff.packed import PackedRoad
+from datakit.handoff.stages import GONE, StageRecords
+from datakit.handoff.status import read_status, status_lines
+
+
+def go(settings: BundleSettings, call: argparse.Namespace, line: str) -> int:
+    """Goes through the stages that the call names; the exit code."""
+    only, again = wanted_stages(call)
+    road = PackedRoad(settings, command=line, wanted=chosen(only, again, call.start_from))
+    out = sys.stderr if call.json else sys.stdout
+    account = Handoff(road, lambda text: print(text, file=out, flush=True)).go(
+        only=only, again=again, start_from=call.start_from
+    )
+    brought = _bring(road)
+    if call.json:
+        print(json.dumps(_plain(account, brought), ensure_ascii=False, indent=2))
+    elif not account.failure:
+        print(account.summary)
+    if account.failure:
+        print(f"error: {account.failure}", file=sys.stderr)
+    if brought is not None and not call.json:
+        print(_home(brought))
+    return account.exit
+
+
+def status(settings: BundleSettings, *, as_json: bool) -> int:
+    """Tells how the last call stands; 0."""
+    runs = settings.run.parent
+    files = [path for path in runs.glob("*/status*.json") if path.is_file()]
+    newest = max(files, key=lambda path: path.stat().st_mtime_ns, default=None)
+    run = newest.parent if newest is not None else settings.run
+    if as_json:
+        state = read_status(run, settings.rank)
+        stages = {record.stage: record.model_dump() for record in StageRecords(run, settings.rank).all()}
+        document = {"run": str(run), "status": state and state.model_dump(), "stages": stages}
+        print(json.dumps(document, ensure_ascii=False, indent=2))
+        return 0
+    print(f"Run: {run}")
+    for line in status_lines(run, settings.rank):
+        print(line)
+    return 0
+
+
+def wanted_stages(call: argparse.Namespace) -> tuple[Sequence[str], str]:
+    """The stages that are named, and the first one that is done anew."""
+    only = (*call.only, *call.stages)
+    if call.again is None:
+        return only, ""
+    again = call.again or chosen(only, "", call.start_from)[0]
+    return (*only, again) if only and again not in only else only, again
+
+
+def _bring(road: PackedRoad) -> Path | None:
+    """results.tar in the bundle's folder, of what there is so far, logs of a failure with it.
+
+    None before the first stage that leaves something.
+    """
+    if road.rank or not any(StageRecords(road.folder).all()):
+        return None
+    packed, archive = road.packed.packed, road.settings.folder / RESULTS
+    served = GONE if road.elsewhere else road.digests.model(road.run.served)
+    write_results(
+        archive,
+        road.folder,
+        name=packed.name,
+        content=packed.content,
+        run=road.folder.name,
+        weights="" if served == GONE else served,
+    )
+    return archive
+
+
+def _home(archive: Path) -> str:
+    place = shell_words([f"{socket.gethostname()}:{archive}"])
+    return (
+        f"Results: {archive}\nAt home, in the project's folder: scp {place} . && datakit evaluate {RESULTS}"
+    )
+
+
+def _plain(account: Account, archive: Path | None) -> dict[str, object]:
+    return {
+        "run": account.folder,
+        "exit": account.exit,
+        "failure": account.failure or None,
+        "stages": [asdict(passed) for passed in account.stages],
+        "scores": account.figures or None,
+        "results": str(archive) if archive is not None else None,
+    }

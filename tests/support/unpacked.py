@@ -1,0 +1,107 @@
+"""A bundle unpacked on a machine that has a toy LLaMA-Factory and a toy vLLM, and no datakit on its PATH."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from datakit.bundling.pack import bundle
+from tests.support import fake_trainer, fake_vllm
+from tests.support.waiting import until
+
+Make = Callable[..., Path]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    """Whether something answers on the port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def write_python(path: Path, python: str | Path = sys.executable, *options: str) -> Path:
+    """A command `python3` of its own folder, which is another Python."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f'#!/bin/sh\nexec {python} {" ".join(options)} "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+class Unpacked:
+    """A bundle, the tools of its machine, and a home of its own."""
+
+    def __init__(self, build: Path, folder: Path, python: str | Path = sys.executable) -> None:
+        folder.mkdir(parents=True)
+        packed = bundle(build, folder / "it.tar")
+        with tarfile.open(folder / "it.tar") as tar:
+            tar.extractall(folder, filter="data")
+        self.folder, self.tools = folder / packed.starts_with, folder / "tools"
+        fake_trainer.install(self.tools)
+        fake_vllm.install(self.tools)
+        self.python = write_python(folder / "bin" / "python3", python)
+        self.port = free_port()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        path = f"{self.tools}:{self.python.parent}:/usr/bin:/bin"
+        return {"PATH": path, "HOME": str(self.tools), "CPU": "1", "PORT": str(self.port)}
+
+    def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
+        """run.sh, from another folder than the bundle's."""
+        settings = {**self.environment, "SERVE_WAIT_S": "60", **environment}
+        return subprocess.Popen(
+            [str(self.folder / "run.sh"), *words],
+            env={name: value for name, value in settings.items() if value},
+            cwd=self.folder.parent,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def go(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """run.sh to its end; it never shows a traceback."""
+        process = self.start(*words, **environment)
+        out, err = process.communicate(timeout=180)
+        assert "Traceback" not in out + err, out + err
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    @property
+    def run(self) -> Path:
+        return next((self.folder / "screens-runs").glob("lora-*"))
+
+    @property
+    def answers(self) -> Path:
+        return self.run / f"predictions_val_{self.run.name}.jsonl"
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.answers.read_text().splitlines()]
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads((self.run / f"evaluation-val_{self.run.name}.json").read_text())
+        return document
+
+    @contextmanager
+    def other_server(self, root: str = "/other") -> Iterator[None]:
+        """A server of another model on the port."""
+        command = [self.tools / "vllm", "serve", root, "--served-model-name", "x", "--port", str(self.port)]
+        server = subprocess.Popen(command)
+        try:
+            until(lambda: listens(self.port), server)
+            yield
+        finally:
+            server.kill()
+            server.wait()
