@@ -242,7 +242,7 @@ def test_results_of_a_run_are_packed_for_home(here: dict[str, Any], made: BuildF
 
 def test_trainer_and_server_are_called_by_what_is_packed(here: dict[str, Any], made: BuildFolder) -> None:
     work = here["processes"]
-    base = "model_name_or_path=/models/other"
+    base = "model_name_or_path=Qwen/Qwen2.5-VL-3B-Instruct"
     assert work["train"] == [["train", "train.yaml", base, "seed=3"], "build"]
     assert work["export"] == ["export", "export.yaml", base]
     assert work["deepspeed"] == RunFolder.of(made.path).deepspeed()

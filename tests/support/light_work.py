@@ -295,7 +295,7 @@ def processes(folder: Path) -> dict[str, Any]:
     from datakit.training.run_folder import RunFolder
 
     data = PackedData(folder / "build")
-    run = RunFolder.packed(data, base="/models/other")
+    run = RunFolder.packed(data, base="Qwen/Qwen2.5-VL-3B-Instruct")
     python, place = str(folder / "trainer" / "python"), Place(flags=("seed=3",))
     trained = train_call(run, Place(python=python, flags=place.flags))
     served = ServeCommand.of(data.packed.serving, "merged")  # type: ignore[arg-type]
