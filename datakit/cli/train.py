@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from datakit.cli.build_path import BuildPath
+from datakit.core.errors import DatakitError
 
 if TYPE_CHECKING:
     from datakit.training.launch import Place, Trained
@@ -118,7 +119,11 @@ def _train(run: RunFolder, place: Place, show: Callable[[str], None]) -> Trained
         try:
             result = train(run, place, journal.say, check_machine=check_machine, lock=lock)
         except BaseException as error:
-            beat.end(INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED)
+            if isinstance(error, DatakitError):
+                journal.note(f"train failed: {error}")
+                beat.end(FAILED, f"train failed: {str(error).splitlines()[0]}")
+            else:
+                beat.end(INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED)
             raise
         beat.end(DONE)
         return result

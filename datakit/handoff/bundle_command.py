@@ -70,11 +70,22 @@ def _do(folder: Path, call: argparse.Namespace) -> int:
     if call.cpu:
         given["cpu"] = "1"
     settings = BundleSettings.of(folder, given, os.environ)
+    for word in (*call.stages, *call.only, call.again or "", call.start_from):
+        if word and word not in (*STAGES, DOCTOR):
+            raise UserError(
+                f"there is no stage `{word}`", remedy=f"Stages: {', '.join(STAGES)}; and {DOCTOR}."
+            )
     if DOCTOR in call.stages:
         if len(call.stages) > 1:
             raise UserError("the doctor comes alone", remedy="./run.sh doctor, then ./run.sh")
         return examine(settings)
-    if lacking := doctor.lacking_packages():
+    lacking = doctor.lacking_packages()
+    if lacking and call.status:
+        raise UserError(
+            f"{sys.executable} has no {', '.join(lacking)}",
+            remedy="Name a Python that has them, such as that of vLLM: PYTHON=/environment/bin/python",
+        )
+    if lacking:
         print(f"error: {sys.executable} has no {', '.join(lacking)}. What is missing here:", file=sys.stderr)
         examine(settings)
         return int(Exit.FAILED)
@@ -101,15 +112,24 @@ def examine(settings: BundleSettings) -> int:
 def _line(folder: Path, call: argparse.Namespace, environment: Mapping[str, str]) -> str:
     """The line that goes on: this one without `--again`, which would begin anew."""
     variables = [variable for variable, _ in OPTIONS.values()] + ["CPU", "PYTHON"]
-    set_here = [assignment(name, environment[name]).strip() for name in variables if environment.get(name)]
+    set_here = [
+        assignment(name, _from_anywhere(environment[name])).strip()
+        for name in variables
+        if environment.get(name)
+    ]
     words = [str(folder / "run.sh"), *call.stages]
     words += [word for stage in call.only for word in ("--only", stage)]
     words += ["--from", call.start_from] if call.start_from else []
     words += ["--cpu"] if call.cpu else []
     for option in OPTIONS:
         if value := getattr(call, option.replace("-", "_")):
-            words += flag_words(f"--{option}", value)
+            words += flag_words(f"--{option}", _from_anywhere(value))
     return " ".join([*set_here, shell_words(words)])
+
+
+def _from_anywhere(value: str) -> str:
+    """A path as it is right in any folder; anything else as it is."""
+    return os.path.abspath(value) if os.sep in value and os.path.exists(value) else value
 
 
 def parsed(words: Sequence[str]) -> argparse.Namespace:

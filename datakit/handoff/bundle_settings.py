@@ -19,6 +19,7 @@ from datakit.core.regular_files import read_regular
 
 ABOUT = "bundle.json"
 PORT = 8000
+_LAST_PORT = 65_535
 _AGAIN = "Unpack the bundle again: files of it are missing or changed."
 OPTIONS = {
     "model": ("MODEL", "folder or name of the base model, in place of the one in train.yaml"),
@@ -83,8 +84,10 @@ class BundleSettings:
             for option, (variable, _) in OPTIONS.items()
         }
 
-        def number(option: str, least: int, plain: int) -> int:
-            return _number(f"--{option} or {OPTIONS[option][0]}", given[option], least, plain)
+        def number(option: str, least: int, plain: int, most: int = 1_000_000) -> int:
+            return _number(
+                f"--{option} or {OPTIONS[option][0]}", given[option], range(least, most + 1), plain
+            )
 
         model = given["model"]
         if model and Path(model).expanduser().is_dir():
@@ -98,12 +101,12 @@ class BundleSettings:
             model_given=bool(model),
             trainer=given["trainer"],
             vllm=given["vllm"] or "vllm",
-            gpus=number("gpus", 0, needs.gpus),
+            gpus=number("gpus", 1, needs.gpus),
             nodes=number("nodes", 1, needs.nodes),
             rank=number("node-rank", 0, 0),
             master=given["master"],
-            master_port=number("master-port", 1, 0) or None,
-            port=number("port", 1, _port(packed)),
+            master_port=number("master-port", 1, 0, _LAST_PORT) or None,
+            port=number("port", 1, _port(packed), _LAST_PORT),
             train_flags=tuple(given["train-flags"].split()),
             serve_flags=tuple(given["serve-flags"].split()),
             split=given["split"] or "val",
@@ -138,11 +141,12 @@ def _port(packed: dict[str, Any]) -> int:
     return port if isinstance(port, int) else PORT
 
 
-def _number(what: str, text: str, least: int, plain: int) -> int:
+def _number(what: str, text: str, allowed: range, plain: int) -> int:
     if not text:
         return plain
-    if not text.isascii() or not text.isdigit() or int(text) < least:
-        raise UserError(f"{what} is {text!r}", remedy=f"Give a whole number from {least} on.")
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) not in allowed:
+        remedy = f"Give a whole number from {allowed.start:,} to {allowed.stop - 1:,}."
+        raise UserError(f"{what} is {text!r}", remedy=remedy)
     return int(text)
 
 

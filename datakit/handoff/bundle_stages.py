@@ -27,7 +27,7 @@ def go(settings: BundleSettings, call: argparse.Namespace, line: str) -> int:
     account = Handoff(road, lambda text: print(text, file=out, flush=True)).go(
         only=only, again=again, start_from=call.start_from
     )
-    brought = _bring(road)
+    brought = _bring(road, failed=bool(account.failure))
     if call.json:
         print(json.dumps(_plain(account, brought), ensure_ascii=False, indent=2))
     elif not account.failure:
@@ -66,12 +66,12 @@ def wanted_stages(call: argparse.Namespace) -> tuple[Sequence[str], str]:
     return (*only, again) if only and again not in only else only, again
 
 
-def _bring(road: PackedRoad) -> Path | None:
+def _bring(road: PackedRoad, *, failed: bool) -> Path | None:
     """results.tar in the bundle's folder, of what there is so far, logs of a failure with it.
 
-    None before the first stage that leaves something.
+    None before the first stage that leaves something or fails.
     """
-    if road.rank or not any(StageRecords(road.folder).all()):
+    if road.rank or not (failed or any(StageRecords(road.folder).all())):
         return None
     packed, archive = road.packed.packed, road.settings.folder / RESULTS
     served = GONE if road.elsewhere else road.digests.model(road.run.served)

@@ -155,7 +155,7 @@ def _disk(settings: BundleSettings) -> Iterator[Finding]:
 
 def _room(folder: Path, size: int, purpose: str, remedy: str) -> Finding:
     free = shutil.disk_usage(folder).free
-    message = f"{free / 1e9:,.1f} GB free in {folder}, {size / 1e9:,.1f} GB for {purpose}"
+    message = f"{free / 1e9:,.1f} GB free in {folder}, {size / 1e9:,.1f} GB needed for {purpose}"
     return Finding("disk", FAULT, message, remedy) if size > free else Finding("disk", FINE, message)
 
 
@@ -186,7 +186,9 @@ def _memory(settings: BundleSettings) -> Iterator[Finding]:
             "memory", WARNING, message, "Take a machine with more, or a build with less offloading."
         )
     elif size:
-        yield Finding("memory", FINE, f"{size / _GIB:.1f} GiB")
+        yield Finding(
+            "memory", FINE, f"{size / _GIB:.1f} GiB, {needed / _GIB:.1f} GiB needed for the training"
+        )
     shared = Path("/dev/shm")
     if shared.is_dir() and (total := shutil.disk_usage(shared).total) < _LITTLE_SHARED:
         message = f"/dev/shm has {total / (1 << 20):.0f} MiB: workers and GPUs hand data over in it"

@@ -154,11 +154,13 @@ class Handoff:
             decision = self._decided(stage, forced)
             self.road.say(decision.text)
             ended = self._run(stage, decision, beat) if decision.runs else self._adopt(stage, decision)
-            beat.end(FAILED if ended.exit else DONE)
             if ended.exit:
                 account.failure = self._failure(stage, ended.text, partial=ended.exit == Exit.PARTIAL)
-            elif ended.text:
-                self.road.say(ended.text)
+                beat.end(FAILED, account.failure.splitlines()[0])
+            else:
+                beat.end(DONE)
+                if ended.text:
+                    self.road.say(ended.text)
             return Passed(stage, decision.runs, decision.why, _since(began), ended.exit, ended.figures)
         except KeyboardInterrupt:
             beat.end(INTERRUPTED)
@@ -166,7 +168,7 @@ class Handoff:
         except (DatakitError, OSError) as error:
             text = str(error) if isinstance(error, DatakitError) else _os_error(error)
             account.failure = self._failure(beat.stage, text)
-            beat.end(FAILED)
+            beat.end(FAILED, account.failure.splitlines()[0])
             code = int(error.exit_code) if isinstance(error, DatakitError) else 2
             return Passed(stage, True, text.splitlines()[0], _since(began), code or 1)
         except BaseException:

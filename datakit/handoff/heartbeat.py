@@ -65,10 +65,11 @@ class Heartbeat:
             self._status = Status.of_this_process(stage=stage, gpu=self._gpu, next_command=self._next)
             self._write()
 
-    def end(self, state: str) -> None:
-        """The stage has ended, as `state` says."""
+    def end(self, state: str, why: str = "") -> None:
+        """The stage has ended, as `state` says; `why` it failed, in a line."""
         with self._lock:
-            self._status = self._filled().model_copy(update={"state": state})
+            own = {"state": state, "last_line": why} if why else {"state": state}
+            self._status = self._filled().model_copy(update=own)
             self._write()
             self._works = False
 

@@ -22,7 +22,7 @@ from datakit.handoff import digests
 from datakit.handoff.answering import run_elsewhere
 from datakit.handoff.bundle_settings import BundleSettings
 from datakit.handoff.doctor import examine_quickly
-from datakit.handoff.finding import FAULT, WARNING
+from datakit.handoff.finding import FAULT, FINE, WARNING, counted
 from datakit.handoff.programs import examine_gpus, server_program, trainer_program
 from datakit.handoff.road import Address, Ended
 from datakit.handoff.run_road import SPLITS, RunRoad, ServerUnfit, Wishes
@@ -138,16 +138,19 @@ class PackedRoad(RunRoad):
         trains = here and bool({TRAIN, EXPORT} & set(self.wanted))
         findings = list(examine_quickly(self.settings, trains=trains, asks=asks))
         faults = sum(finding.state == FAULT for finding in findings)
-        text = "\n".join(finding.text for finding in findings)
+        told = [finding for finding in findings if not faults or finding.state != FINE]
+        text = "\n".join(("", *(finding.text for finding in told)) if faults else (f.text for f in told))
         if faults:
-            text += "\nAll of it, the programs with it: ./run.sh doctor"
+            text += "\n`./run.sh doctor` tries the programs too."
         return Ended(text, exit=int(faults > 0), figures={"faults": faults})
 
     def train(self, *, anew: bool) -> Ended:
         gpus, nodes = gpus_and_nodes(self.run)
         here = self.settings.gpus * self.settings.nodes
         if here != gpus * nodes:
-            self.say(f"Warning: the steps were reckoned for {gpus * nodes} GPUs, {here} train.")
+            self.say(
+                f"Warning: the steps were reckoned for {counted(gpus * nodes, 'GPU')}, and {here} train."
+            )
         return super().train(anew=anew)
 
     def evaluate(self) -> Ended:

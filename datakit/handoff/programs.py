@@ -15,7 +15,7 @@ from typing import Any
 from datakit.artifacts.needs import SERVER_VERSIONS, TRAINER_VERSION
 from datakit.core.scripts import shell_words
 from datakit.handoff.bundle_settings import BundleSettings
-from datakit.handoff.finding import FAULT, FINE, WARNING, Finding
+from datakit.handoff.finding import FAULT, FINE, WARNING, Finding, counted
 
 TRAINER = "llamafactory-cli"
 _GIB = 1 << 30
@@ -240,7 +240,7 @@ def _judged(cards: list[Card], settings: BundleSettings) -> Finding:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if len(cards) < wanted:
         seen = f" (CUDA_VISIBLE_DEVICES is {visible!r})" if visible is not None else ""
-        message = f"the training wants {wanted} GPUs on this node, there are {len(cards)}{seen}"
+        message = f"the training wants {counted(wanted, 'GPU')} on this node, {len(cards)} are there{seen}"
         fewer = (
             f"GPUS={len(cards)} trains on those that are there, with fewer rows a step."
             if cards
@@ -249,8 +249,16 @@ def _judged(cards: list[Card], settings: BundleSettings) -> Finding:
         return Finding("GPUs", FAULT, message, fewer)
     serving = settings.needs.serve_gpus if settings.rank == 0 else 0
     if len(cards) < serving:
-        message = f"the server wants {serving} GPUs (the build's `serve.gpus`), there are {len(cards)}"
-        return Finding("GPUs", FAULT, message, "Take a machine with more, or build for fewer: serve.gpus")
+        message = (
+            f"the server wants {counted(serving, 'GPU')} (the build's `serve.gpus`), {len(cards)} are there"
+        )
+        remedy = (
+            "Take a machine with more; or serve on those that are there, where the model fits: "
+            f'SERVE_FLAGS="--tensor-parallel-size {len(cards)}"'
+        )
+        is_told = any(flag.startswith("--tensor-parallel-size") for flag in settings.serve_flags)
+        if not is_told:
+            return Finding("GPUs", FAULT, message, remedy)
     shown = ", ".join(card.shown for card in cards)
     small = [card for card in cards[:wanted] if needed > card.total]
     busy = [card for card in cards[:wanted] if needed > card.free]

@@ -55,7 +55,7 @@ def decide(
         why = f"it was begun {local(record.begun)} and did not come to its end"
         return Decision(stage, True, why, inputs=taken)
     if not record.is_done:
-        why = f"it ended with exit code {record.exit} {local(record.finished)}"
+        why = f"it ended with exit code {record.exit} on {local(record.finished)}"
         return Decision(stage, True, why, inputs=taken)
     unknown = [name for name in taken if UNKNOWN in (taken[name], record.inputs.get(name))]
     if unknown:

@@ -39,7 +39,7 @@ class Status(Document):
     gpu: str = ""
     """Such as `1 x NVIDIA H100 80GB HBM3, 93% busy, 61.2 of 79.6 GiB`; "" without one."""
     last_line: str = ""
-    """Of the stage's log."""
+    """Of the stage's log; of a stage that failed, why."""
     log: str = ""
     """The stage's own, else the handoff's."""
     next_command: str = ""
@@ -111,7 +111,7 @@ def status_lines(run: Path, rank: int = 0) -> Iterator[str]:
     for record in StageRecords(run, rank).all():
         if record.exit is not None and record.stage != status.stage:
             ending = "done" if record.is_done else f"ended with exit code {record.exit}"
-            yield f"{record.stage}: {ending} {local(record.finished)}"
+            yield f"{record.stage}: {ending} on {local(record.finished)}"
     if status.state != RUNNING and status.next_command:
         yield f"Next: {status.next_command}"
 
@@ -122,7 +122,7 @@ def _state(status: Status) -> str:
         return f"running since {since} (process {status.pid} on {status.host})"
     if status.state == INTERRUPTED:
         return f"interrupted; it was last heard of {heard} (process {status.pid} on {status.host})"
-    return f"{status.state} {heard}"
+    return f"{status.state} on {heard}"
 
 
 def _steps(status: Status) -> str:

@@ -284,7 +284,10 @@ class Endpoint:
             await asyncio.sleep(pause_s(fault, tries))
         raise StopProvider(
             f"nothing answers at {self.base_url}: {self._connection.safe(fault).detail}",
-            _STOPPED.get(fault.reason, "Is the server running? Start it with: datakit serve BUILD"),
+            _STOPPED.get(
+                fault.reason,
+                "Is it running? `datakit serve BUILD` starts a server, in a bundle `./run.sh serve`.",
+            ),
         )
 
     @cached_property

@@ -19,7 +19,7 @@ sys.path.insert(0, str(here))
 try:
     from datakit.bundling.stages import evaluate
 except ModuleNotFoundError as error:
-    inputs = "Python 3.10 with numpy, jinja2, pydantic and pillow (in run.sh: PYTHON)"
+    inputs = "Python of 3.10 or later with numpy, jinja2, pydantic and pillow (in run.sh: PYTHON)"
     print(f"error: {sys.executable} has no {error.name}: take a {inputs}", file=sys.stderr)
     sys.exit(2)
 

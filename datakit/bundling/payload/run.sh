@@ -18,8 +18,12 @@ if [ -z "${PYTHON:-}" ]; then
   beside "${TRAINER:-llamafactory-cli}" || true
   beside "${VLLM:-vllm}" || true
 fi
+[ ! -s "$here/.python" ] || pythons+=("$(cat "$here/.python")") # that of an earlier call: `--status` from any terminal
 for python in "${pythons[@]}"; do
-  if able "$python"; then exec "$python" "$here/handoff.py" "$@"; fi
+  if able "$python"; then
+    command -v "$python" 2>/dev/null >"$here/.python" || true # a folder that cannot be written keeps none
+    exec "$python" "$here/handoff.py" "$@"
+  fi
 done
 # None can do all of it: one that lacks packages still tells everything that is missing on this machine.
 for python in "${pythons[@]}"; do

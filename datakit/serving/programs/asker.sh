@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A server elsewhere: BASE_URL; its key: VLLM_API_KEY.
 set -euo pipefail
+case ${1:-} in -h | --help) sed -n '2,/^set /s/^# //p' "${BASH_SOURCE[0]}"; exit ;; esac
 # SETTINGS
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 request=$("${PYTHON:-python3}" "$here/ask.py" --request "$@")
