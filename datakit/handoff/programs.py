@@ -240,7 +240,7 @@ def _judged(cards: list[Card], settings: BundleSettings) -> Finding:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if len(cards) < wanted:
         seen = f" (CUDA_VISIBLE_DEVICES is {visible!r})" if visible is not None else ""
-        message = f"the training wants {counted(wanted, 'GPU')} on this node, {len(cards)} are there{seen}"
+        message = f"the training wants {counted(wanted, 'GPU')} on this node, there are {len(cards)}{seen}"
         fewer = (
             f"GPUS={len(cards)} trains on those that are there, with fewer rows a step."
             if cards
@@ -250,7 +250,7 @@ def _judged(cards: list[Card], settings: BundleSettings) -> Finding:
     serving = settings.needs.serve_gpus if settings.rank == 0 else 0
     if len(cards) < serving:
         message = (
-            f"the server wants {counted(serving, 'GPU')} (the build's `serve.gpus`), {len(cards)} are there"
+            f"the server wants {counted(serving, 'GPU')} (the build's `serve.gpus`), there are {len(cards)}"
         )
         remedy = (
             "Take a machine with more; or serve on those that are there, where the model fits: "

@@ -17,8 +17,8 @@ pythons=("${PYTHON:-python3}")
 if [ -z "${PYTHON:-}" ]; then
   beside "${TRAINER:-llamafactory-cli}" || true
   beside "${VLLM:-vllm}" || true
+  [ ! -s "$here/.python" ] || pythons+=("$(cat "$here/.python")") # of an earlier call: --status from any terminal
 fi
-[ ! -s "$here/.python" ] || pythons+=("$(cat "$here/.python")") # that of an earlier call: `--status` from any terminal
 for python in "${pythons[@]}"; do
   if able "$python"; then
     command -v "$python" 2>/dev/null >"$here/.python" || true # a folder that cannot be written keeps none
