@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from datakit.core import interrupts
-from datakit.core.errors import DatakitError, Exit, UserError
+from datakit.core.errors import DatakitError, Exit, UserError, did_you_mean
 from datakit.core.scripts import assignment, flag_words, shell_words
 from datakit.handoff import doctor
 from datakit.handoff.bundle_settings import OPTIONS, BundleSettings
@@ -72,9 +72,8 @@ def _do(folder: Path, call: argparse.Namespace) -> int:
     settings = BundleSettings.of(folder, given, os.environ)
     for word in (*call.stages, *call.only, call.again or "", call.start_from):
         if word and word not in (*STAGES, DOCTOR):
-            raise UserError(
-                f"there is no stage `{word}`", remedy=f"Stages: {', '.join(STAGES)}; and {DOCTOR}."
-            )
+            hint = did_you_mean(word, (*STAGES, DOCTOR)) or f"Stages: {', '.join(STAGES)}; and {DOCTOR}."
+            raise UserError(f"there is no stage `{word}`", remedy=hint)
     if DOCTOR in call.stages:
         if len(call.stages) > 1:
             raise UserError("the doctor comes alone", remedy="./run.sh doctor, then ./run.sh")

@@ -246,7 +246,7 @@ def test_second_node_trains_and_does_nothing_else(unpacked: Unpacked) -> None:
     assert "MASTER_ADDR" in unpacked.go("train", **place).stderr
     done = unpacked.go(MASTER_ADDR="127.0.0.1", **place)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "reckoned for 1 GPUs, 8 train" in done.stdout
+    assert "reckoned for 1 GPU, and 8 train" in done.stdout
     (call,) = calls(unpacked.tools)
     assert call["env"] == {
         "FORCE_TORCHRUN": "1",
@@ -357,6 +357,9 @@ def test_python_of_the_trainer_is_taken_where_the_usual_one_lacks_packages(unpac
     assert done.returncode == 0, done.stdout + done.stderr
     told = unpacked.go(PYTHON=str(bare))
     assert told.returncode == 1  # what was named is never replaced
+    (unpacked.tools / "python3").unlink()  # as in a terminal where TRAINER is not set
+    status = unpacked.go("--status")
+    assert (status.returncode, "Run: " in status.stdout) == (0, True), status.stderr
 
 
 @pytest.mark.fault(

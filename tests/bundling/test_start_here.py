@@ -53,7 +53,7 @@ def test_needs_disk_memory_and_time_are_reckoned() -> None:
     assert "| memory of the machine | 31.0 GiB |" in text
     assert "| disk of this folder | 18.6 GB | 3 checkpoints of 0.6 GB" in text
     assert "| disk of the base model | 16.6 GB |" in text
-    assert "10 min; 13,000 pictures are preprocessed by 4 workers" in text
+    assert "10 min; the rows of training and validation show 13,000 pictures" in " ".join(text.split())
     assert "2,250 steps; 12,000 rows an epoch" in text
     assert "LLaMA-Factory 0.9.5" in text
     assert "vllm==0.25.1" in text

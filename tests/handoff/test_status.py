@@ -68,8 +68,8 @@ def test_stages_that_have_left_something_are_listed(tmp_path: Path) -> None:
     records.write(StageRecord(stage="export", inputs={}, begun=now, finished=now, exit=1))
     write_status(tmp_path, Status.of_this_process(stage="predict"))
     text = "\n".join(status_lines(tmp_path))
-    assert "train: done 20" in text
-    assert "export: ended with exit code 1 20" in text
+    assert "train: done on 20" in text
+    assert "export: ended with exit code 1 on 20" in text
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"stage": 3}', "[]"])
