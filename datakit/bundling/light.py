@@ -112,6 +112,7 @@ MODULES = (
     "datakit.handoff.handoff",
     "datakit.handoff.heartbeat",
     "datakit.handoff.journal",
+    "datakit.handoff.listening",
     "datakit.handoff.packed",
     "datakit.handoff.programs",
     "datakit.handoff.reasons",

@@ -75,6 +75,23 @@ class Digests:
             return GONE
         return of(list(zip(names, self.files(folder / name for name in names), strict=True)))
 
+    def folder(self, folder: Path) -> str:
+        """Checksum of all files of a folder, such as a million pictures, remembered as one; GONE for none."""
+        stamps = sorted((entry.name, _stamp(Path(entry.path))) for entry in _scanned(folder))
+        if not stamps:
+            return GONE
+        key, state = f"{os.path.abspath(folder)}{os.sep}", of(stamps)
+        entry = self._entries().get(key)
+        if entry is not None and entry[0] == state:
+            return str(entry[4])
+        began = time.time_ns()
+        digest = of([[name, self._read(folder / name, remember=False)] for name, _ in stamps])
+        newest = max(max(stamp[1], stamp[2]) for _, stamp in stamps if stamp is not None)
+        if newest + _RACY_NS < began:
+            self._entries()[key] = [state, 0, 0, 0, digest]
+            self._save()
+        return digest
+
     def _remembered(self, path: Path) -> str | None:
         entry = self._entries().get(str(path))
         stamp = _stamp(path)
@@ -82,7 +99,7 @@ class Digests:
             return None
         return str(entry[4])
 
-    def _read(self, path: Path) -> str:
+    def _read(self, path: Path, *, remember: bool = True) -> str:
         before = _stamp(path)
         if before is None:
             return GONE
@@ -96,7 +113,7 @@ class Digests:
             return GONE
         digest = state.hexdigest()
         # _stamp: size, mtime, ctime, inode
-        if before == _stamp(path) and max(before[1], before[2]) + _RACY_NS < began:
+        if remember and before == _stamp(path) and max(before[1], before[2]) + _RACY_NS < began:
             self._entries()[str(path)] = [*before, digest]
         return digest
 
@@ -130,6 +147,13 @@ def _ordered(value: Any) -> Any:
 
 def _is_of_model(name: str) -> bool:
     return Path(name).suffix in _MODEL_SUFFIXES and name not in _NOT_MODEL and not name.startswith(".")
+
+
+def _scanned(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        return [entry for entry in os.scandir(folder) if entry.is_file()]
+    except OSError:
+        return []
 
 
 def _stamp(path: Path) -> _Stamp | None:

@@ -61,6 +61,11 @@ class HomeRoad(RunRoad):
         self.command, self.elsewhere = command, base_url
         self.place, self.wishes = place or Place(), wishes or Wishes()
         self._serve = serve or ServeChanges()
+        if self._serve.model is not None:
+            raise UserError(
+                "a handoff serves the model that it trains, and --serve-flags name another with --model",
+                remedy="Serve it by itself (datakit serve BUILD --model MODEL) and give its address: --base-url",
+            )
         self.check_machine = check_machine
         self.say = lambda line: None
         if base_url:
@@ -88,7 +93,8 @@ class HomeRoad(RunRoad):
     def data(self) -> str:
         files = [self.build.path / file.file for file in self.build.data_files.values()]
         files += [self.build.path / name for name in (names.ANSWER_FORMAT, names.LABELS, names.RECORDS)]
-        return digests.of([self.build.manifest.content, self.digests.files(files)])
+        pictures = self.digests.folder(self.build.images_folder)
+        return digests.of([self.build.manifest.content, self.digests.files(files), pictures])
 
     def prompts(self) -> str:
         """Of a split the rows of the data set; of other pictures their bytes, and every step that they go
@@ -127,8 +133,9 @@ class HomeRoad(RunRoad):
     def serve_command(self) -> ServeCommand:
         from datakit.serving.from_build import plan_for
 
-        model = self._serve.model or str(self.run.served)
-        return plan_for(self.build, model, self._serve.settings, cpu=self._serve.cpu).serve_command
+        return plan_for(
+            self.build, str(self.run.served), self._serve.settings, cpu=self._serve.cpu
+        ).serve_command
 
     def try_server(self, url: str, name: str) -> None:
         from datakit.serving.smoke import smoke_test

@@ -12,7 +12,7 @@ from datakit.core.clock import utc_now
 from datakit.core.errors import DatakitError, Exit, UserError, did_you_mean
 from datakit.handoff.heartbeat import Heartbeat
 from datakit.handoff.journal import Journal
-from datakit.handoff.reasons import Decision, decide
+from datakit.handoff.reasons import Decision, changed, decide, listed
 from datakit.handoff.road import Ended, Road
 from datakit.handoff.stages import (
     EVALUATE,
@@ -182,7 +182,12 @@ class Handoff:
             return Decision(stage, False, f"the model is served at {self.road.elsewhere}")
         record = self._records.read(self.road.record_of(stage))
         inputs = self.road.inputs(stage)
-        return decide(stage, record, inputs, forced, self.road.outputs, self.road.stands)
+        decision = decide(stage, record, inputs, forced, self.road.outputs, self.road.stands)
+        begun_with = self.road.trained_with() if stage == TRAIN and decision.runs else None
+        if begun_with is not None and not decision.anew and (others := changed(begun_with, inputs)):
+            why = f"what was begun there has other {listed(others)}"
+            return Decision(stage, True, why, anew=True, inputs=inputs)
+        return decision
 
     def _adopt(self, stage: str, decision: Decision) -> Ended:
         """Takes an outcome as it stands for that of the stage, from here on."""

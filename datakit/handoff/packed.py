@@ -82,7 +82,8 @@ class PackedRoad(RunRoad):
         folder = self.packed.path
         own = (names.ANSWER_FORMAT, names.LABEL_SET, names.PACKED)
         files = [file.file for file in self.packed.data_files.values()]
-        return digests.of(self.digests.files(folder / name for name in (*files, *own)))
+        pictures = self.digests.folder(folder / names.IMAGES)
+        return digests.of([self.digests.files(folder / name for name in (*files, *own)), pictures])
 
     def prompts(self) -> str:
         return digests.of([self.wishes.split, self.data()])

@@ -47,9 +47,9 @@ def decide(
             why = f"it stands already; an earlier version made it, or `datakit {stage}`"
             return Decision(stage, False, why, adopts=True, inputs=taken)
         return Decision(stage, True, "it was not done before", inputs=taken)
-    changed = _changed(record.inputs, inputs)
-    if changed:
-        why = f"other {_listed(changed)} than on {local(record.begun)}"
+    differing = changed(record.inputs, inputs)
+    if differing:
+        why = f"other {listed(differing)} than on {local(record.begun)}"
         return Decision(stage, True, why, anew=True, inputs=taken)
     if record.exit is None:
         why = f"it was begun {local(record.begun)} and did not come to its end"
@@ -59,7 +59,7 @@ def decide(
         return Decision(stage, True, why, inputs=taken)
     unknown = [name for name in taken if UNKNOWN in (taken[name], record.inputs.get(name))]
     if unknown:
-        return Decision(stage, True, f"the {_listed(unknown)} cannot be known from here", inputs=taken)
+        return Decision(stage, True, f"the {listed(unknown)} cannot be known from here", inputs=taken)
     return _by_outputs(stage, record, taken, outputs(stage), stands)
 
 
@@ -73,22 +73,23 @@ def _by_outputs(
     """The decision about a stage that was done with the same inputs."""
     gone = [name for name, digest in record.outputs.items() if outputs.get(name, GONE) == GONE != digest]
     if gone:
-        return Decision(stage, True, f"{_listed(gone)} is gone", inputs=inputs)
-    changed = _changed(record.outputs, outputs)
-    if changed and stage == TRAIN and stands(stage):  # hours of somebody's work are never thrown over
-        why = f"{_listed(changed)} was made anew since {local(record.finished)}, and is taken as it stands"
+        return Decision(stage, True, f"{listed(gone)} is gone", inputs=inputs)
+    differing = changed(record.outputs, outputs)
+    if differing and stage == TRAIN and stands(stage):  # hours of somebody's work are never thrown over
+        why = f"{listed(differing)} was made anew since {local(record.finished)}, and is taken as it stands"
         return Decision(stage, False, why, adopts=True, inputs=inputs)
-    if changed:
-        why = f"{_listed(changed)} was changed since {local(record.finished)}"
+    if differing:
+        why = f"{listed(differing)} was changed since {local(record.finished)}"
         return Decision(stage, True, why, anew=True, inputs=inputs)
     return Decision(stage, False, f"done {local(record.finished)}, inputs unchanged", inputs=inputs)
 
 
-def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """Names whose digests differ, but for those that are not known at one of the two times."""
     pairs = ((name, before.get(name, GONE), now.get(name, GONE)) for name in {**before, **now})
     return [name for name, old, new in pairs if old != new and UNKNOWN not in (old, new)]
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """`a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -111,6 +111,10 @@ class Road(ABC):
         model that is younger than the trained weights. Never of predict and evaluate.
         """
 
+    def trained_with(self) -> dict[str, str] | None:
+        """The inputs of train that what lies in the run was begun with; None where nobody noted them."""
+        return None
+
     @abstractmethod
     def check(self) -> Ended:
         """Looks at data and machine before anything starts. `exit` is 1 where something is wrong."""

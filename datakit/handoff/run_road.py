@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -13,10 +14,13 @@ from typing import Any
 import datakit
 from datakit.artifacts.run_ids import safe
 from datakit.core.errors import DatakitError, Exit, UserError
+from datakit.core.json_bytes import json_bytes
+from datakit.core.regular_files import read_regular
 from datakit.core.replacing import set_aside, stamp_now
 from datakit.handoff import digests
 from datakit.handoff.answering import server_name
 from datakit.handoff.handoff import SERVED
+from datakit.handoff.listening import listening_since
 from datakit.handoff.road import Address, Ended, Progress, Road
 from datakit.handoff.stages import EVALUATE, EXPORT, GONE, PREDICT, SERVE, TRAIN, UNKNOWN
 from datakit.run.progress import Progress as Counter
@@ -38,6 +42,13 @@ _WITHOUT_EFFECT = frozenset(
     | {"preprocessing_num_workers", "report_to"}
 )
 """The trainer's keys that change nothing about the weights."""
+_OF_MACHINE = frozenset(
+    {"--port", "--host", "--served-model-name", "--gpu-memory-utilization", "--kv-cache-memory-bytes"}
+    | {"--max-num-seqs", "--tensor-parallel-size", "--enforce-eager", "--skip-mm-profiling"}
+)
+"""Flags of the server that are of its machine and change no answer."""
+_TRAINED_WITH = "trained-with.json"
+"""What the training in the run's folder takes in, noted when it begins."""
 _MODELS = ("model_name_or_path", "adapter_name_or_path", "ref_model", "reward_model")
 """Keys that name a model: its content counts where it is a folder, not its place."""
 
@@ -146,7 +157,12 @@ class RunRoad(Road):
             }
         if stage == PREDICT:
             wanted = [self.wishes.options, self.wishes.model, self.wishes.limit, self.wishes.split]
-            return {SERVED: self._served(), "prompts": self.prompts(), "options": digests.of(wanted)}
+            return {
+                SERVED: self._served(),
+                "prompts": self.prompts(),
+                "options": digests.of(wanted),
+                "serving": self._serving_key(),
+            }
         answers = self.digests.file(self.answers)
         if answers == GONE:
             raise UserError(f"there are no answers: {self.answers} is missing", remedy="Predict first.")
@@ -173,14 +189,14 @@ class RunRoad(Road):
     def stands(self, stage: str) -> bool:
         if stage == TRAIN:
             return self.run.finished()
-        if stage == EXPORT and has_weights(self.run.served) and has_weights(self.run.trained):
-            return _newest(self.run.trained) <= _oldest(self.run.served)
         return False
 
     def train(self, *, anew: bool) -> Ended:
         if anew:
             refuse_alive(self.run, self.rank)
         with self._trained_aside(anew=anew and self.rank == 0):
+            if self.rank == 0 and (anew or not os.path.lexists(self.run.trained)):
+                self._note_training(self.inputs(TRAIN))
             trained = train(self.run, self.place, self.say, check_machine=self.check_machine, lock=self.lock)
         loss = "" if trained.loss is None else f", loss {trained.loss:.4f}"
         text = f"Trained: {trained.trained} ({trained.steps:,} steps{loss})"
@@ -199,12 +215,14 @@ class RunRoad(Road):
             yield Address(self.elsewhere, UNKNOWN, self.wishes.model)
             return
         command = self.serve_command()
+        weights = self._served()
         name = server_name(command.port, self.run.served)
         if name is not None:
-            self.say(f"A server of this model answers on port {command.port}: it is used.")
-            yield Address(command.url, UNKNOWN, self.wishes.model or name)
+            is_known = self._refuse_older(command.port)
+            told = "" if is_known else "; since when it runs cannot be told, nor which weights it has"
+            self.say(f"A server of this model answers on port {command.port}: it is used{told}.")
+            yield Address(command.url, weights if is_known else UNKNOWN, self.wishes.model or name)
             return
-        weights = self._served()
         log = self.logs / f"{SERVE}-{stamp_now()}-{os.getpid()}.log"
         self.say(f"Starting vLLM; its log: {log}")
         starting = running(
@@ -221,6 +239,22 @@ class RunRoad(Road):
             yield Address(self._server.url, weights, self.wishes.model or command.name)
             self.say("Stopping the server.")
 
+    def _refuse_older(self, port: int) -> bool:
+        """Whether the server that listens there was started after its model was made.
+
+        Raises UserError for one that is older than the model. False where that cannot be told.
+        """
+        since, made = listening_since(port), _newest(self.run.served)
+        if since is None:
+            return False
+        if since < made:
+            raise UserError(
+                f"the server on port {port} is older than the model in {self.run.served}: it answers "
+                "with the weights of before",
+                remedy="Stop it: the same command starts one of its own. Or choose another port.",
+            )
+        return True
+
     def serve_until_ended(self, address: Address) -> Ended:
         if self._server is None:
             return Ended(f"{address.url} is not ours to wait for.")
@@ -233,7 +267,8 @@ class RunRoad(Road):
             for path in sorted(self.answers.parent.glob(f".{self.answers.name}.*.part.jsonl")):
                 self.say(f"Answers of an unfinished run are kept: {set_aside(path)}")
         self._counter = Counter(quiet=True)
-        mark = self.wishes.options + (f" weights={address.weights}" if address.weights != UNKNOWN else "")
+        weights = self._served()  # of a server that we did not start those that it should have
+        mark = self.wishes.options + (f" weights={weights}" if weights != UNKNOWN else "")
         with self.asker(address) as asker:
             account = predict(asker, self.items(), self.answers, options=mark, progress=self._counter)
         return _ended(account)
@@ -244,6 +279,30 @@ class RunRoad(Road):
         if self._server is not None and address.weights != UNKNOWN:
             endpoint.revive, endpoint.log = self._server.revive, self._server.log
         return endpoint
+
+    def trained_with(self) -> dict[str, str] | None:
+        try:
+            document = json.loads(read_regular(self.folder / _TRAINED_WITH))
+        except (OSError, ValueError):
+            return None
+        inputs = document.get("inputs") if isinstance(document, dict) else None
+        return {str(name): str(value) for name, value in inputs.items()} if isinstance(inputs, dict) else None
+
+    def _note_training(self, inputs: dict[str, str] | None) -> None:
+        """Notes what the training that lies in the run takes in; None: nobody knows."""
+        place = self.folder / _TRAINED_WITH
+        if inputs is None:
+            place.unlink(missing_ok=True)
+            return
+        draft = place.with_name(f"{place.name}.part")
+        draft.write_bytes(json_bytes({"version": 1, "inputs": inputs}))
+        os.replace(draft, place)
+
+    def _serving_key(self) -> str:
+        """Digest of the server's flags that change an answer; GONE where the server is elsewhere."""
+        if self.elsewhere:
+            return GONE
+        return digests.of([flag.words for flag in self.serve_command().flags if flag.name not in _OF_MACHINE])
 
     def progress(self, stage: str) -> Progress:
         if stage == PREDICT:
@@ -291,12 +350,14 @@ class RunRoad(Road):
         if not anew or not os.path.lexists(trained):
             yield
             return
+        begun_with = self.trained_with()
         kept = set_aside(trained)
         try:
             yield
         except BaseException:
             if not os.path.lexists(trained):
                 kept.rename(trained)
+                self._note_training(begun_with)
             raise
         finally:
             if os.path.lexists(kept):
@@ -326,9 +387,6 @@ def _ended(account: Account) -> Ended:
     return Ended("\n".join(lines), exit=int(account.exit_code), figures=figures)
 
 
-def _newest(folder: Path) -> int:
-    return max((path.stat().st_mtime_ns for path in folder.glob("*.safetensors")), default=0)
-
-
-def _oldest(folder: Path) -> int:
-    return min((path.stat().st_mtime_ns for path in folder.glob("*.safetensors")), default=0)
+def _newest(folder: Path) -> float:
+    """When a file of the weights was last put in its place, in seconds since the epoch."""
+    return max((path.stat().st_ctime for path in folder.glob("*.safetensors")), default=0.0)
