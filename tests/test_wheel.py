@@ -98,7 +98,7 @@ def test_wheel_of_a_clone_that_was_worked_in_holds_nothing_of_the_work(wheel: Pa
         modes = {entry.filename: entry.external_attr >> 16 for entry in archive.infolist()}
     assert {name: oct(mode) for name, mode in modes.items() if mode & 0o022} == {}
     programs = sorted(name for name, mode in modes.items() if mode & 0o111)
-    assert programs == [f"datakit/bundling/payload/{name}.sh" for name in ("run", "stages")]
+    assert programs == [f"datakit/bundling/payload/{name}.sh" for name in ("run",)]
 
 
 @pytest.mark.clean_install

@@ -113,6 +113,7 @@ MODULES = (
     "datakit.handoff.heartbeat",
     "datakit.handoff.journal",
     "datakit.handoff.listening",
+    "datakit.handoff.own_server",
     "datakit.handoff.packed",
     "datakit.handoff.programs",
     "datakit.handoff.reasons",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from datakit.artifacts import names
 from datakit.artifacts.needs import PACKAGES, SERVER_VERSIONS, TRAINER_VERSION, Needs
 from datakit.core.scripts import shell_words
 
@@ -26,7 +27,7 @@ _NOTES = {
     "handoff.py": "what run.sh starts, with a Python that has what it needs",
     "predict.py": "asks a server that runs already, by itself",
     "evaluate.py": "scores a file of answers, by itself",
-    "serve.sh": "starts vLLM for the exported model, by itself",
+    names.SERVE_SCRIPT: "starts vLLM for the exported model, by itself",
     "bundle.json": "name, content hash and version of what is packed",
     "SHA256SUMS": "checksums of all other files",
 }

@@ -60,7 +60,7 @@ def _as_checked(section: Mapping[str, Any], model: str, family: Family, base: Pa
     keys |= {"model_name_or_path": model, "dataset": "train", "eval_dataset": "val"}
     keys["template"] = section.get("template") or family.template or "default"
     findings = Findings()
-    check_settings(_Keys(keys, YamlFile(base / "recipe.yaml", keys, "")), findings)
+    check_settings(_Keys(keys, YamlFile(base / "train", keys, "")), findings)
     told = ("setting_file", "template_family") if family.kind == "text" else ("setting_file",)
     for finding in findings.all:
         if finding.severity == "error" and finding.code not in told:

@@ -64,7 +64,7 @@ class HomeRoad(RunRoad):
         if self._serve.model is not None:
             raise UserError(
                 "a handoff serves the model that it trains, and --serve-flags name another with --model",
-                remedy="Serve it by itself (datakit serve BUILD --model MODEL) and give its address: --base-url",
+                remedy="Serve it by itself (datakit serve BUILD --model M) and give its address: --base-url",
             )
         self.check_machine = check_machine
         self.say = lambda line: None

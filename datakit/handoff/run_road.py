@@ -21,6 +21,7 @@ from datakit.handoff import digests
 from datakit.handoff.answering import server_name
 from datakit.handoff.handoff import SERVED
 from datakit.handoff.listening import listening_since
+from datakit.handoff.own_server import await_end_of_orphan, note_server
 from datakit.handoff.road import Address, Ended, Progress, Road
 from datakit.handoff.stages import EVALUATE, EXPORT, GONE, PREDICT, SERVE, TRAIN, UNKNOWN
 from datakit.run.progress import Progress as Counter
@@ -216,6 +217,7 @@ class RunRoad(Road):
             return
         command = self.serve_command()
         weights = self._served()
+        await_end_of_orphan(self.folder, self.say)
         name = server_name(command.port, self.run.served)
         if name is not None:
             is_known = self._refuse_older(command.port)
@@ -234,6 +236,7 @@ class RunRoad(Road):
             env=self.server_env,
         )
         with starting as self._server:
+            note_server(self.folder, self._server.process.pid)
             self.try_server(self._server.url, command.name)
             self.say(f"Serving at {self._server.url} as `{command.name}`.")
             yield Address(self._server.url, weights, self.wishes.model or command.name)

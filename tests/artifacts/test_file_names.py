@@ -20,12 +20,17 @@ EXEMPT = {"artifacts", "bundling/payload"}
 """The owner, and what runs on a machine without datakit."""
 NAMERS = {
     "bundling/pack.py": "packs files as they are",
+    "bundling/start_here.py": "lists what a bundle holds",
     "checking/data_set.py": "reads the trainer's index of any data set",
-    "cli/evaluate.py": "the ledger of the project",
     "cli/scores.py": "the ledger of the project",
     "emit/llamafactory.py": "writes pictures, one by one",
+    "evaluation/entering.py": "the ledger of the project",
     "evaluation/runs.py": "looks for files of answers",
     "evaluation/taking_over.py": "looks for files of answers",
+    "handoff/bundle_settings.py": "reads what a bundle holds with the standard library",
+    "handoff/doctor.py": "looks at the files of a bundle",
+    "handoff/from_build.py": "digests files as they are",
+    "handoff/packed.py": "digests files as they are",
     "read/_known_files.py": "tells a folder that is a build",
     "read/llamafactory.py": "reads the trainer's index of any data set",
     "run/engine.py": "writes rejects while the steps work",

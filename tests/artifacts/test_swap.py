@@ -53,14 +53,20 @@ READER = """\
 import json, os, sys
 place, looks = sys.argv[1], 0
 print("ready", flush=True)
+
+def stamp():
+    status = os.stat(place)
+    return status.st_ino, status.st_ctime_ns
+
 while not os.path.exists(sys.argv[2]):
+    before = stamp()
     with open(f"{place}/manifest.json", "rb") as file:
         manifest = json.load(file)
     for name in ("report.json", "records.parquet", "ids.txt"):
         with open(f"{place}/{name}", "rb") as file:
             size = len(file.read())
         with open(f"{place}/manifest.json", "rb") as file:
-            same = json.load(file) == manifest
+            same = json.load(file) == manifest and stamp() == before  # not swapped to and fro meanwhile
         assert not same or size == manifest["artifacts"][name]["bytes"], name
     looks += 1
 print(looks)

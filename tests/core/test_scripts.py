@@ -215,7 +215,8 @@ def test_serve_script_gives_each_value_as_one_argument(
 def test_training_files_give_each_value_back(name: str, path: str) -> None:
     keys: dict[str, Any] = {"model_name_or_path": path, "output_dir": name, "finetuning_type": "lora"}
     keys |= {"dataset": path, "num_train_epochs": 1}  # something in every section
-    text = train_text((f"Training of {name}", f"Warning: {path}"), keys)
+    reasons = {next(iter(keys)): f"because of {name} and {path}"}
+    text = train_text((f"Training of {name}", f"Warning: {path}"), keys, reasons)
     assert yaml.safe_load(text) == parse(text) == keys
     keys |= {"template": name, "trust_remote_code": True}
     exported = yaml.safe_load(export_text(keys, path))

@@ -13,6 +13,7 @@ from datakit.core.errors import UserError
 from datakit.training.base_model import refuse_other_adapter, refuse_other_base
 from datakit.training.export import export
 from datakit.training.launch import Place, train
+from datakit.training.machine_check import check_machine
 from datakit.training.run_folder import RunFolder
 from tests.support.fake_trainer import calls
 
@@ -113,7 +114,7 @@ def test_wrong_base_ends_a_training_before_the_trainer_is_called(make_build: Mak
     try:
         config.write_text('{"model_type": "qwen2"}')
         with pytest.raises(UserError, match="is a text model"):
-            train(RunFolder.of(build), CPU, print)
+            train(RunFolder.of(build), CPU, print, check_machine=check_machine)
     finally:
         config.write_text(before)  # builds of equal settings share their base
     assert calls(trainer.parent) == []
@@ -124,7 +125,7 @@ def test_build_that_changed_after_its_training_names_the_run_of_before(
 ) -> None:
     build = make_build()
     run = RunFolder.of(build)
-    train(run, CPU, print)
+    train(run, CPU, print, check_machine=check_machine)
     text = (build / "train.yaml").read_text("utf-8")
     for name in ("train.yaml", "export.yaml"):
         file = build / name

@@ -12,11 +12,13 @@ import subprocess
 import sys
 import termios
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from datakit.core.ends_with_parent import ending_with_this_process
 from datakit.core.errors import UserError
 from datakit.core.processes import descendants, process_mark
 from datakit.handoff.status import read_status, status_lines
@@ -289,9 +291,16 @@ def trained(run: RunFolder, say: Callable[[str], None] = lambda line: None) -> T
     return train(run, Place(cpu=True), say, check_machine=check_machine)
 
 
+@cache
+def leader() -> int:
+    """A process that leads a group of its own, and ends with this one."""
+    words = ending_with_this_process(["sleep", "600"])
+    return subprocess.Popen(words, start_new_session=True).pid
+
+
 def noted(run: RunFolder, **changes: Any) -> TrainerProcess:
-    """A trainer.json that names this very process and its group as the training's."""
-    pid = os.getpgid(0)
+    """A trainer.json that names a living process, which leads its group, as the training's."""
+    pid = leader()
     own = {"pid": pid, "process": process_mark(pid), "token": "t", "host": socket.gethostname()}
     training = TrainerProcess.model_validate({**own, **changes})
     training.write(trainer_file(run.folder, 0))
@@ -306,7 +315,7 @@ def noted(run: RunFolder, **changes: Any) -> TrainerProcess:
 @pytest.mark.parametrize("what", ["number reused", "rebooted", "other host", "seen to end", "damaged"])
 def test_left_over_trainer_json_names_no_training(make_build: Make, trainer: Path, what: str) -> None:
     run = RunFolder.of(make_build())
-    mark = process_mark(os.getpgid(0))
+    mark = process_mark(leader())
     assert noted(run).living()  # by itself it names one
     boot, _, begun = mark.partition(":")
     changes: dict[str, dict[str, Any]] = {
