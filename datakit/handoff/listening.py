@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,8 +49,7 @@ def _handles(pid: int) -> Iterator[str]:
 def _began(pid: int) -> float | None:
     try:
         ticks = int((_PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()[19])
-        lines = (_PROC / "stat").read_text("ascii").splitlines()
-        boot = next(int(line.split()[1]) for line in lines if line.startswith("btime "))
-    except (OSError, ValueError, IndexError, StopIteration):
+        since_boot = time.clock_gettime(time.CLOCK_BOOTTIME)
+    except (OSError, ValueError, IndexError, AttributeError):
         return None
-    return boot + ticks / os.sysconf("SC_CLK_TCK")
+    return time.time() - since_boot + ticks / os.sysconf("SC_CLK_TCK")

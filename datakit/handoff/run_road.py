@@ -48,6 +48,8 @@ _OF_MACHINE = frozenset(
     | {"--max-num-seqs", "--tensor-parallel-size", "--enforce-eager", "--skip-mm-profiling"}
 )
 """Flags of the server that are of its machine and change no answer."""
+_TICK_S = 0.05
+"""The kernel tells the start of a process by hundredths of a second."""
 _TRAINED_WITH = "trained-with.json"
 """What the training in the run's folder takes in, noted when it begins."""
 _MODELS = ("model_name_or_path", "adapter_name_or_path", "ref_model", "reward_model")
@@ -250,7 +252,7 @@ class RunRoad(Road):
         since, made = listening_since(port), _newest(self.run.served)
         if since is None:
             return False
-        if since < made:
+        if since + _TICK_S < made:
             raise UserError(
                 f"the server on port {port} is older than the model in {self.run.served}: it answers "
                 "with the weights of before",

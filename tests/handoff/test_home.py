@@ -12,7 +12,6 @@ from datakit.artifacts import predictions
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.handoff.status import read_status
 from tests.handoff.conftest import Home
-from tests.support.fake_trainer import write_model
 
 ALL = ["check", "train", "export", "predict", "evaluate"]
 AFTER_WEIGHTS = ["check", "export", "predict", "evaluate"]
@@ -177,17 +176,8 @@ def test_training_by_another_command_is_taken_over(home: Home) -> None:
     home.capsys.readouterr()
     account = home.account()
     assert account["stages"][1]["reason"].startswith("it stands already")
-    assert home.trainings() == ["train", "export"]
+    assert home.trainings() == ["train", "export"]  # a model is exported anew where no handoff noted of what
     assert home.ran() == ["check"]
-
-
-def test_served_model_older_than_the_trained_one_is_not_taken_over(home: Home) -> None:
-    from datakit.cli import run
-
-    assert run(["train", str(home.build), "--cpu"]) == run(["export", str(home.build)]) == 0
-    write_model(home.run.trained)  # by a later training
-    home.capsys.readouterr()
-    assert home.ran() == AFTER_WEIGHTS
 
 
 def test_words_of_the_old_script_choose_stages(home: Home) -> None:
@@ -251,7 +241,7 @@ def test_status_is_shown_while_nothing_runs(home: Home) -> None:
     assert "No handoff of" in home.output
     assert home.go("--only", "train") == 0
     assert home.go("--status") == 0
-    assert f"Run: {home.run.folder}\ntrain: done 20" in home.output
+    assert f"Run: {home.run.folder}\ntrain: done on 20" in home.output
     document = json.loads(_json_status(home))
     assert document["status"]["stage"] == "train"
     assert document["stages"]["train"]["exit"] == 0

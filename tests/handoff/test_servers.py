@@ -40,16 +40,13 @@ def test_server_ends_with_the_handoff(home: Home) -> None:
     until(lambda: not listens(home.port), within_s=20)
 
 
-def test_server_of_this_model_is_used_and_left_running_but_its_weights_are_not_known(home: Home) -> None:
+def test_server_of_this_model_is_used_and_left_running(home: Home) -> None:
     assert home.ran("train", "export") == ["train", "export"]
     with served(home, str(home.run.served)):
         assert home.go() == 0, home.output
         assert f"A server of this model answers on port {home.port}: it is used." in home.output
         assert listens(home.port)
-    account = home.account()
-    assert [stage["stage"] for stage in account["stages"] if stage["ran"]][:2] == ["check", "predict"]
-    assert account["stages"][3]["reason"] == "the served weights cannot be known from here"
-    assert home.ran() == ["check"]
+    assert home.ran() == ["check"]  # it was started after the model was made, so its weights are known
 
 
 def test_server_with_a_key_is_asked_with_the_right_one_alone(
