@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ import pytest
 from datakit.cli import handoff, predict, serve, train
 from datakit.handoff import bundle_command
 from tests.handoff.conftest import Home
+from tests.support.served import ROOT
 
 REFUSED = [
     ("--train-flags", "--dry-run", "datakit train BUILD --dry-run"),
@@ -59,3 +61,29 @@ def test_empty_address_is_refused_before_anything_is_trained(home: Home, text: s
 def test_bundle_refuses_an_empty_address_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert bundle_command.run(tmp_path, ["--base-url", ""]) == 2
     assert "--base-url is empty" in capsys.readouterr().err
+
+
+def test_wrong_split_is_told_before_the_training(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for split, words in (
+        ("vall", "is neither a split nor a folder"),
+        (str(tmp_path / "empty"), "no picture"),
+    ):
+        assert home.go("--split", split) == 2
+        assert "check failed" in home.output
+        assert words in home.output
+    assert home.trainings() == []
+
+
+def test_answers_to_a_folder_named_val_have_a_file_of_their_own(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "val").mkdir()
+    shutil.copy(min((ROOT / "examples" / "ecom" / "images").iterdir()), tmp_path / "val")
+    assert home.go() == 0, home.output
+    before = home.answers.read_bytes()
+    assert home.go("--split", "val/") == 0, home.output
+    assert home.answers.read_bytes() == before
+    assert len(list(home.run.folder.glob("predictions_val-??????_*.jsonl"))) == 1
+    assert not list(home.run.folder.glob("*kept*"))
