@@ -10,7 +10,7 @@
 #
 # What stands here turns settings of the environment into options:
 #   TRAIN_FLAGS, SERVE_FLAGS, PREDICT_FLAGS   options of `datakit train`, `serve` and `predict`
-#   PORT, CPU=1                               --port, --cpu
+#   PORT, CPU=1                               --port, --cpu (CPU=0, no, false and off are as if it were not set)
 #   SERVE_WAIT_S                              longest wait for the server, in seconds
 #   DATAKIT                                   the command datakit, where it is not on the PATH
 # datakit itself reads DATAKIT_TRAINER, DATAKIT_VLLM, VLLM_API_KEY, NODE_RANK and MASTER_ADDR.
@@ -22,5 +22,8 @@ options=()
 serve="${SERVE_FLAGS:-}${SERVE_WAIT_S:+ --timeout-s $SERVE_WAIT_S}"
 [ -z "$serve" ] || options+=(--serve-flags "$serve")
 [ -z "${PORT:-}" ] || options+=(--port "$PORT")
-[ -z "${CPU:-}" ] || options+=(--cpu)
+case "$(printf %s "${CPU:-}" | tr '[:upper:]' '[:lower:]')" in
+  '' | 0 | no | false | off) ;;
+  *) options+=(--cpu) ;;
+esac
 exec "${DATAKIT:-datakit}" handoff "$@" ${options[@]+"${options[@]}"}

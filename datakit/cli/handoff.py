@@ -37,6 +37,23 @@ Exit code: that of the stage that failed; 3 where records had no answer, run it 
 ANY = "*"
 """Value of `--again` without a stage: the first one that is wanted."""
 
+_OF_TRAIN = ("python", "gpus", "nodes", "node_rank", "master", "master_port", "cpu", "ignore_memory")
+_OF_SERVE = ("model", "gpus", "gpu_memory_gb", "port", "cpu", "program", "timeout_s")
+_OF_PREDICT = ("split", "closed", "model", "form", "max_answer_tokens", "limit", "concurrency", "timeout_s")
+"""What the handoff takes over of the options of each; the others are refused."""
+
+
+def _address(context: click.Context, parameter: click.Parameter, value: str | None) -> str:
+    """The address of a server elsewhere, "" without one. An empty one is refused: without it is trained."""
+    if value is not None and not value.strip():
+        raise click.BadParameter(
+            "the address is empty (is a variable not set?). Give an address such as http://gpu-1:8000/v1, or"
+            " leave the option out to train and serve here.",
+            context,
+            parameter,
+        )
+    return value or ""
+
 
 @click.command(epilog=EPILOG)
 @click.argument("build", type=BuildPath(outlives=True))
@@ -53,7 +70,10 @@ ANY = "*"
 )
 @click.option("--status", "only_status", is_flag=True, help="Say how the last handoff stands, start nothing.")
 @click.option(
-    "--base-url", default="", metavar="URL", help="Ask a server elsewhere; nothing is trained then."
+    "--base-url",
+    callback=_address,
+    metavar="URL",
+    help="Ask a server elsewhere; nothing is trained then.",
 )
 @click.option("--split", default=None, metavar="WHAT", help="What is asked, as for `datakit predict`; val.")
 @click.option("--closed", is_flag=True, help="Let the server decode nothing but labels of the set.")
@@ -125,7 +145,7 @@ def _place(given: dict[str, Any]) -> Place:
     from datakit.cli import train
     from datakit.training.launch import Place
 
-    flags = _sister(train.command, "--train-flags", given["train_flags"])
+    flags = _sister(train.command, "--train-flags", given["train_flags"], _OF_TRAIN)
     own = ("python", "gpus", "node_rank", "master", "cpu", "ignore_memory")
     fields = {**{name: flags[name] for name in (*own, "nodes", "master_port")}}
     fields |= {name: given[name] for name in own if given[name]}
@@ -138,7 +158,7 @@ def _serve(given: dict[str, Any]) -> ServeChanges:
     from datakit.cli import serve
     from datakit.handoff.from_build import ServeChanges
 
-    flags = _sister(serve.command, "--serve-flags", given["serve_flags"])
+    flags = _sister(serve.command, "--serve-flags", given["serve_flags"], _OF_SERVE)
     settings = {name: given.get(name) or flags[name] for name in ("gpus", "gpu_memory_gb", "port")}
     settings = {name: value for name, value in settings.items() if value is not None}
     return ServeChanges(flags["model"], settings, cpu=given["cpu"] or flags["cpu"])
@@ -148,8 +168,8 @@ def _wishes(given: dict[str, Any]) -> Wishes:
     from datakit.cli import predict, serve
     from datakit.handoff.run_road import Wishes
 
-    flags = _sister(predict.command, "--predict-flags", given["predict_flags"])
-    server = _sister(serve.command, "--serve-flags", given["serve_flags"])
+    flags = _sister(predict.command, "--predict-flags", given["predict_flags"], _OF_PREDICT)
+    server = _sister(serve.command, "--serve-flags", given["serve_flags"], _OF_SERVE)
     same = ("form", "max_answer_tokens", "limit", "concurrency", "timeout_s")
     return Wishes(
         split=given["split"] or flags["split"],
@@ -161,8 +181,11 @@ def _wishes(given: dict[str, Any]) -> Wishes:
     )
 
 
-def _sister(sister: click.Command, option: str, text: str) -> dict[str, Any]:
-    """The options of another command as they stand in a text. Raises UsageError that names the option."""
+def _sister(sister: click.Command, option: str, text: str, taken: Sequence[str]) -> dict[str, Any]:
+    """The options of another command as they stand in a text.
+
+    Raises UsageError that names the option, also for one that is not `taken` over: it would have no effect.
+    """
     import shlex
 
     try:
@@ -170,7 +193,24 @@ def _sister(sister: click.Command, option: str, text: str) -> dict[str, Any]:
     except (click.UsageError, ValueError) as error:
         message = error.format_message() if isinstance(error, click.UsageError) else str(error)
         raise click.UsageError(f"{option} {text!r}: {message}") from None
+    for parameter in sister.params:
+        name = parameter.name or ""
+        if isinstance(parameter, click.Argument) or name in taken:
+            continue
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{option} {text!r}: {_not_taken(parameter.opts[0], option)}")
     return context.params
+
+
+def _not_taken(word: str, option: str) -> str:
+    own = {word for parameter in command.params for word in parameter.opts}
+    sister = option.removeprefix("--").removesuffix("-flags")
+    if word in own:
+        return f"{word} has no effect there. Give it to the handoff itself: datakit handoff BUILD {word}"
+    return (
+        f"{word} has no effect in a handoff. Leave it out, or call the command by itself: "
+        f"datakit {sister} BUILD {word}"
+    )
 
 
 def next_command(context: click.Context) -> str:

@@ -122,6 +122,7 @@ def command(
     from datakit.serving.predict import predict
     from datakit.serving.prompting import BuildPrompts
     from datakit.serving.records import SPLITS, items_of
+    from datakit.serving.source_names import source_name
 
     folder = BuildFolder(build)
     if kind != "csv" and (columns is not None or missing is not None or answers is not None):
@@ -138,7 +139,6 @@ def command(
     if wanted is not None and out is not None and out.suffix == ".csv":
         out = out.with_suffix(".jsonl")  # the table has the name that was given
     prompts = BuildPrompts.load(folder, rendered=split in SPLITS, form=form)
-    name = split if split in SPLITS else Path(split).stem or "folder"
     endpoint = Endpoint(base_url, timeout_s=timeout_s)
     options = _options(closed, form, max_answer_tokens)
     with Classifier(
@@ -151,6 +151,7 @@ def command(
     ) as classifier:
         served, root = classifier.identity
         run = run_id(folder.runs, served, root, base_url)
+        name = "" if out else source_name(folder.runs / run, split)
         account = predict(
             classifier,
             items,

@@ -63,15 +63,24 @@ class TakenOver:
 
 
 def build_of(archive: Path, builds: Iterable[BuildFolder]) -> BuildFolder:
-    """The build among `builds` whose results an archive holds. Raises UserError where none is."""
+    """The build among `builds` whose results an archive holds. Raises UserError where none is, or several."""
     results = read_document(archive)
-    named = []
-    for build in builds:
+    same, named = [], []
+    for build in {os.path.realpath(build.path): build for build in builds}.values():
         manifest = build.find_manifest()
         if manifest is not None and manifest.content == results.content:
-            return build
-        if build.has_report and build.report.name == results.name:
+            same.append(build)
+        elif build.has_report and build.report.name == results.name:
             named.append(build)
+    if len(same) == 1:
+        return same[0]
+    if same:
+        calls = [shell_words(["datakit", "evaluate", str(archive), str(build.path)]) for build in same]
+        raise UserError(
+            f"{archive} holds results of the build `{results.name}`, and {len(same)} builds here have its "
+            f"content ({results.content[:12]})",
+            remedy="\n  ".join(["Name the one whose results these are:", *(f"  {call}" for call in calls)]),
+        )
     if named:
         raise another_build(archive, results, named[0])
     raise UserError(

@@ -66,6 +66,11 @@ def run(folder: Path, words: Sequence[str]) -> int:
 
 
 def _do(folder: Path, call: argparse.Namespace) -> int:
+    if call.base_url is not None and not call.base_url.strip():
+        raise UserError(
+            "--base-url is empty (is a variable not set?)",
+            remedy="Give an address such as http://gpu-1:8000/v1, or leave it out to train and serve here.",
+        )
     given = {name: value for name in OPTIONS if (value := getattr(call, name.replace("-", "_")))}
     if call.cpu:
         given["cpu"] = "1"

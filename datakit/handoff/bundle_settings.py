@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,12 +33,13 @@ OPTIONS = {
     "master-port": ("MASTER_PORT", "port on node 0 at which the nodes meet; 29500 if not given"),
     "port": ("PORT", "port of the server on this machine"),
     "train-flags": ("TRAIN_FLAGS", 'further settings of the training, such as "num_train_epochs=1"'),
-    "serve-flags": ("SERVE_FLAGS", "further flags of vllm serve"),
+    "serve-flags": ("SERVE_FLAGS", "further flags of vllm serve; a value with spaces stands in quotes"),
     "split": ("SPLIT", "what is asked: val (if not given) or train"),
     "base-url": ("BASE_URL", "a server that runs elsewhere, such as http://host:8000/v1; none is started"),
     "wait": ("SERVE_WAIT_S", "seconds that a start of the server may take; 1200 if not given"),
 }
 """Option -> the environment variable of the same meaning, and what they say."""
+_OFF = frozenset({"", "0", "no", "false", "off"})
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class BundleSettings:
 
     @classmethod
     def of(cls, folder: Path, options: Mapping[str, str], environment: Mapping[str, str]) -> BundleSettings:
-        """For the bundle in `folder`. Raises UserError for a number that is none."""
+        """The settings for the bundle in `folder`. Raises one UserError that tells every wrong setting."""
         name = _document(folder / ABOUT).get("name")
         if not isinstance(name, str) or not (folder / name).is_dir():
             raise UserError(f"{folder / ABOUT} names no data set here", remedy=_AGAIN)
@@ -84,15 +86,26 @@ class BundleSettings:
             for option, (variable, _) in OPTIONS.items()
         }
 
+        faults: list[UserError] = []
+
         def number(option: str, least: int, plain: int, most: int = 1_000_000) -> int:
-            return _number(
-                f"--{option} or {OPTIONS[option][0]}", given[option], range(least, most + 1), plain
-            )
+            try:
+                return _number(_named(option), given[option], range(least, most + 1), plain)
+            except UserError as error:
+                faults.append(error)
+                return plain
+
+        def words(option: str) -> tuple[str, ...]:
+            try:
+                return _words(_named(option), given[option])
+            except UserError as error:
+                faults.append(error)
+                return ()
 
         model = given["model"]
         if model and Path(model).expanduser().is_dir():
             model = os.path.abspath(Path(model).expanduser())
-        return cls(
+        settings = cls(
             folder=folder,
             name=name,
             run=_run(folder / name, packed),
@@ -107,13 +120,16 @@ class BundleSettings:
             master=given["master"],
             master_port=number("master-port", 1, 0, _LAST_PORT) or None,
             port=number("port", 1, _port(packed), _LAST_PORT),
-            train_flags=tuple(given["train-flags"].split()),
-            serve_flags=tuple(given["serve-flags"].split()),
+            train_flags=words("train-flags"),
+            serve_flags=words("serve-flags"),
             split=given["split"] or "val",
             base_url=given["base-url"],
             wait_s=number("wait", 1, 1200),
-            cpu=bool(options.get("cpu") or environment.get("CPU")),
+            cpu=_is_on(options.get("cpu", "")) or _is_on(environment.get("CPU", "")),
         )
+        if faults:
+            raise _together(faults)
+        return settings
 
     @property
     def data(self) -> Path:
@@ -139,6 +155,33 @@ def _port(packed: dict[str, Any]) -> int:
     serving = packed.get("serving")
     port = serving.get("port") if isinstance(serving, dict) else None
     return port if isinstance(port, int) else PORT
+
+
+def _named(option: str) -> str:
+    return f"--{option} or {OPTIONS[option][0]}"
+
+
+def _is_on(text: str) -> bool:
+    """Whether a switch is on: "", 0, no, false and off, in any case, are off; anything else is on."""
+    return text.strip().lower() not in _OFF
+
+
+def _words(what: str, text: str) -> tuple[str, ...]:
+    """The words of a text, split as a shell does: a value with spaces stands in quotes."""
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        remedy = "Close the quote; a quote that is meant itself has a backslash before it."
+        if "escape" in str(error):
+            remedy = "Remove the backslash at its end."
+        raise UserError(f"{what} is {text!r}: {str(error).lower()}", remedy=remedy) from None
+
+
+def _together(faults: list[UserError]) -> UserError:
+    """One error that tells all of them, each with its remedy."""
+    first, *others = faults
+    more = "".join(f"\n{other}" for other in others)
+    return UserError(first.message, remedy=f"{first.remedy}{more}")
 
 
 def _number(what: str, text: str, allowed: range, plain: int) -> int:

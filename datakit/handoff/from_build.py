@@ -24,6 +24,7 @@ from datakit.handoff.run_road import SPLITS, RunRoad, ServerUnfit, Wishes
 from datakit.serving.asker import Asker
 from datakit.serving.items import Item
 from datakit.serving.serve_command import ServeCommand
+from datakit.serving.source_names import source_name
 from datakit.training.launch import Place, rank_of
 from datakit.training.run_folder import RunFolder
 
@@ -77,8 +78,7 @@ class HomeRoad(RunRoad):
 
     @cached_property
     def answers(self) -> Path:
-        split = self.wishes.split
-        source = split if split in SPLITS else Path(split).stem or "folder"
+        source = source_name(self.folder, self.wishes.split)
         return self.folder / predictions_name(source, self.folder.name)
 
     @cached_property
@@ -153,6 +153,8 @@ class HomeRoad(RunRoad):
                 f"{self.build.path} holds no data set for LLaMA-Factory",
                 remedy="Build it with `emit: [llamafactory: {}]`.",
             )
+        if not self.rank:  # other nodes ask nothing
+            self.items()  # a wrong word or an empty folder is told before the training
         report = checked(self.build)
         groups = [group for group in report.findings.groups() if group.severity != "note"]
         lines = [line for group in groups for line in group_lines(group)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,21 @@ def test_results_are_taken_over_to_the_build_of_their_content_alone(
     with pytest.raises(UserError, match=r"the build `small`.*not in this project"):
         build_of(archive, [other])
     assert not other.runs.exists()
+
+
+def test_builds_of_the_same_content_are_all_named_and_none_is_taken(
+    build: BuildFolder, tmp_path: Path
+) -> None:
+    archive = bring(build, tmp_path / "far")
+    copy = BuildFolder(build.path.with_name("copy"))
+    shutil.copytree(build.path, copy.path)
+    with pytest.raises(UserError, match="`small`, and 2 builds here have its content") as error:
+        build_of(archive, [copy, build])
+    assert f"datakit evaluate {archive} {copy.path}\n" in error.value.remedy
+    assert error.value.remedy.endswith(str(build.path))
+    link = tmp_path / "link"
+    link.symlink_to(build.path)
+    assert build_of(archive, [BuildFolder(link), build]).path.samefile(build.path)
 
 
 def test_results_of_another_state_of_the_build_say_so(build: BuildFolder, tmp_path: Path) -> None:

@@ -45,6 +45,11 @@ def test_settings_of_the_environment_become_options(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("text", ["", "0", "no", "False", "OFF"])
+def test_cpu_that_is_switched_off_is_off(tmp_path: Path, text: str) -> None:
+    assert call(tmp_path, "build/it", CPU=text) == ["handoff", "build/it"]
+
+
 def test_build_is_taken_to_its_scores_by_the_script(home: Home, tmp_path: Path) -> None:
     datakit = tmp_path / "datakit"
     datakit.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m datakit.cli "$@"\n')

@@ -1,0 +1,58 @@
+"""What run.sh of a bundle is told: switches, flags in quotes, and every wrong setting at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from datakit.core.errors import UserError
+from datakit.handoff.bundle_settings import BundleSettings
+
+
+def settings(folder: Path, *, options: dict[str, str] | None = None, **environment: str) -> BundleSettings:
+    """The settings of a bundle that holds no more than its documents."""
+    (folder / "screens").mkdir(exist_ok=True)
+    (folder / "bundle.json").write_text(json.dumps({"name": "screens"}))
+    packed = {"training": {"output_dir": "../screens-runs/lora-1a/trained"}, "needs": {}}
+    (folder / "screens" / "packed.json").write_text(json.dumps(packed))
+    return BundleSettings.of(folder, options or {}, environment)
+
+
+@pytest.mark.parametrize(
+    ("text", "cpu"),
+    [
+        *((text, True) for text in ("1", "yes", "true")),
+        *((text, False) for text in ("", "0", " 0 ", "no", "False", "OFF")),
+    ],
+)
+def test_cpu_is_on_only_where_it_is_switched_on(tmp_path: Path, text: str, cpu: bool) -> None:
+    assert settings(tmp_path, CPU=text).cpu is cpu
+
+
+def test_option_switches_the_cpu_on_whatever_the_environment_says(tmp_path: Path) -> None:
+    assert settings(tmp_path, options={"cpu": "1"}, CPU="0").cpu
+
+
+def test_flags_are_split_as_a_shell_splits_them(tmp_path: Path) -> None:
+    serve = """--limit-mm-per-prompt '{"image": 4}' --chat-template "/my models/chat.jinja" """
+    given = settings(tmp_path, SERVE_FLAGS=serve, TRAIN_FLAGS="num_train_epochs=1 run_name='a b'")
+    words = ("--limit-mm-per-prompt", '{"image": 4}', "--chat-template", "/my models/chat.jinja")
+    assert given.serve_flags == words
+    assert given.train_flags == ("num_train_epochs=1", "run_name=a b")
+
+
+def test_quote_that_is_not_closed_names_its_variable(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--serve-flags or SERVE_FLAGS is .*no closing quotation") as error:
+        settings(tmp_path, SERVE_FLAGS="--served-model-name 'it")
+    assert "Close the quote" in error.value.remedy
+    with pytest.raises(UserError, match=r"TRAIN_FLAGS is .*no escaped character"):
+        settings(tmp_path, TRAIN_FLAGS="a=b\\")
+
+
+def test_wrong_settings_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as error:
+        settings(tmp_path, PORT="abc", GPUS="-1", TRAIN_FLAGS="'")
+    text = str(error.value)
+    assert all(name in text for name in ("PORT is 'abc'", "GPUS is '-1'", "TRAIN_FLAGS is"))
