@@ -2,9 +2,10 @@
 
 The first signal raises KeyboardInterrupt, or cancels what runs on an event loop. Where the command has not
 ended `GRACE_S` later, because it is deep in a library or the library swallowed the exception, a thread ends
-the process. That loses nothing that an orderly end would keep: answers are stored as they come, files are
-renamed when they are whole, and worker processes end with their parent. Only a training is no such process:
-SIGHUP leaves it alive, as SIGKILL does, and the next command attaches to it (training/supervise.py).
+the process. (The same thread wakes the main one, which may wait for a lock while another was given the
+signal.) That loses nothing that an orderly end would keep: answers are stored as they come, files are renamed
+when they are whole, and worker processes end with their parent. Only a training is no such process: SIGHUP
+leaves it alive, as SIGKILL does, and the next command attaches to it (training/supervise.py).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _Result = TypeVar("_Result")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GRACE_S = 1.5
 """A job scheduler or a container may kill two seconds after its first signal."""
+_HEARD_S = 0.05
 WORDS = "Interrupted. What was finished is stored: run the same command to go on."
 
 
@@ -168,6 +170,9 @@ def _watch(ears: int) -> None:
     """Ends the process where it has not ended in time by itself."""
     number = next(number for number in iter(lambda: os.read(ears, 1)[0], None) if number in _SIGNALS)
     begun = time.monotonic()
+    time.sleep(_HEARD_S)
+    if not _state.number and (main := threading.main_thread().ident) is not None:
+        signal.pthread_kill(main, number)  # only what reaches this very thread ends its wait for a lock
     while _state.unhurried or time.monotonic() - max(begun, _state.since) < GRACE_S:
         time.sleep(0.05)
     with contextlib.suppress(OSError):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from datakit.llm._faults import Fault
 from datakit.llm._wire import MOST_REPLY_BYTES, Body, Reply, Wire, in_utf8, too_large
@@ -17,7 +18,10 @@ _CHUNK_BYTES = 1 << 16
 
 
 class PlainConnection(Wire):
-    """A thread and a connection for each request in flight; no proxy is asked."""
+    """A thread and a connection for each request in flight; no proxy is asked.
+
+    No end of the process waits for these threads, as it does for those of a pool: a server may never answer.
+    """
 
     def __init__(
         self,
@@ -32,7 +36,7 @@ class PlainConnection(Wire):
         # A proxy of the environment must not get between this machine and itself.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         # One more, so that somebody can look whether the server lives while all others wait for it.
-        self._pool = ThreadPoolExecutor(threads + 1, thread_name_prefix="datakit-http")
+        self._free = asyncio.Semaphore(threads + 1)
 
     async def post(self, body: Body) -> Reply | Fault:
         return await self._sent(urllib.request.Request(self.url, body.data, self._headers))
@@ -41,10 +45,24 @@ class PlainConnection(Wire):
         return await self._sent(urllib.request.Request(url, None, self._headers))
 
     async def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Nothing is kept between two requests."""
 
     async def _sent(self, request: urllib.request.Request) -> Reply | Fault:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._reply, request)
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[Reply | Fault] = loop.create_future()
+
+        def work() -> None:
+            reply: Reply | Fault | Exception
+            try:
+                reply = self._reply(request)
+            except Exception as error:
+                reply = error
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(_settle, answered, reply)
+
+        async with self._free:
+            threading.Thread(target=work, name="datakit-http", daemon=True).start()
+            return await answered
 
     def _reply(self, request: urllib.request.Request) -> Reply | Fault:
         until = time.monotonic() + self._timeout_s
@@ -72,3 +90,12 @@ class PlainConnection(Wire):
             return self.lost(cause, "unreachable" if request.data is None else "connection_lost")
         except (OSError, http.client.HTTPException, ValueError) as error:
             return self.lost(error)
+
+
+def _settle(answered: asyncio.Future[Reply | Fault], reply: Reply | Fault | Exception) -> None:
+    if answered.done():
+        return  # cancelled
+    if isinstance(reply, Exception):
+        answered.set_exception(reply)
+    else:
+        answered.set_result(reply)

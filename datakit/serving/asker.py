@@ -30,6 +30,8 @@ from datakit.serving.images import TrainedView
 from datakit.serving.items import Item, NoPrompt, Picture
 from datakit.serving.rooms import Rooms, TurnRooms
 
+_ENDING_S = 0.5
+"""Longest wait for questions that are broken off."""
 _T = TypeVar("_T")
 _S = TypeVar("_S", bound="Asker")
 
@@ -94,9 +96,10 @@ class Asker:
         return b""
 
     def close(self) -> None:
-        """Gives threads, connections and files back."""
+        """Gives threads, connections and files back; what is in flight is broken off."""
         if not self._thread.is_alive():
             return
+        self._call(self._break_off())
         self._call(self._shut())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -127,6 +130,13 @@ class Asker:
         served = await self._endpoint.served(self._model)
         rooms = await asyncio.to_thread(self._asking.rooms)
         return _Ready(served, rooms, self._form_wanted(rooms))
+
+    async def _break_off(self) -> None:
+        under_way = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in under_way:
+            task.cancel()  # nobody waits for these any more, and the server may never answer them
+        if under_way:
+            await asyncio.wait(under_way, timeout=_ENDING_S)
 
     async def _shut(self) -> None:
         self.pool.shutdown(wait=False, cancel_futures=True)

@@ -63,12 +63,13 @@ class Server:
 
     def stop(self) -> None:
         """Ends the server and everything that it started."""
-        if self.process.poll() is None:
-            _signal(self.process, signal.SIGINT)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(_END_S)
-        _signal(self.process, signal.SIGKILL)  # its engine lives in a process of its own
-        self.process.wait()
+        with unhurried():  # it lets go of its GPU; while it serves, an interrupt has no time to lose
+            if self.process.poll() is None:
+                _signal(self.process, signal.SIGINT)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(_END_S)
+            _signal(self.process, signal.SIGKILL)  # its engine lives in a process of its own
+            self.process.wait()
 
     def revive(self) -> Path:
         """Starts a server that is gone once more, at the same address; its further log. From any thread.
@@ -78,8 +79,7 @@ class Server:
         self.stop()
         log = free_name(self.log)
         self.how.say(f"The server is gone; starting it once more. Its log: {log}")
-        with unhurried():
-            server, failure = _start(self.plan, log, self.how)
+        server, failure = _start(self.plan, log, self.how)
         if server is None:
             detail = f"{failure.detail}.\n  {failure.remedy}" if failure is not None else "it ended"
             raise ServerFailed(f"the server did not start again: {detail}\n  The whole log: {log}")
@@ -102,11 +102,7 @@ def running(
     A start that fails for a known reason is tried once more with what the server said. Raises ServerFailed
     with the server's own words, or UserError when vLLM is not there.
     """
-    with unhurried():
-        yield from _running(plan, log, Start(program, timeout_s, env or {}, say))
-
-
-def _running(plan: ServeCommand, log: Path, how: Start) -> Iterator[Server]:
+    how = Start(program, timeout_s, env or {}, say)
     server, failure = _start(plan, log, how)
     if failure is not None:
         following, further = next_plan(plan, failure), _further(failure, how)

@@ -19,6 +19,8 @@ from datakit.serving.asker import Asker
 from datakit.serving.items import Item, Picture
 
 _APPENDED_AT_ONCE = 32
+_LOOK_S = 0.5
+"""A signal that another thread has had is seen between two waits."""
 
 
 class NotConserved(DatakitError):
@@ -190,7 +192,7 @@ def _as_made(asker: Asker, items: Sequence[Item]) -> Iterator[Prediction]:
                 working.add(asker.submit(item))
             if not working:
                 return
-            done, working = wait(working, return_when=FIRST_COMPLETED)
+            done, working = wait(working, _LOOK_S, FIRST_COMPLETED)
             for future in sorted(done, key=lambda future: future.exception() is not None):
                 yield future.result()  # answers first: the error of one must not lose those of others
     finally:
