@@ -91,10 +91,10 @@ def _training(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Ar
 
 
 def _serving(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Artifact]:
-    """The serving plan. One that cannot start is a note: the data set is good all the same."""
+    """The serving plan. One that cannot start is a warning: the data set is good all the same."""
     from datakit.serving.serve_files import write_serving
     from datakit.serving.settings import ServeSettings
-    from datakit.training.config import TrainSettings
+    from datakit.training.config import TrainSettings, model_path
 
     settings, training = recipe.sections.get("serve"), recipe.sections.get("train")
     if settings is None:
@@ -105,9 +105,11 @@ def _serving(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Art
         if architecture is None:
             raise UserError("`serve:` knows no model", remedy="Give serve.model, or a `train:` section.")
         # The plan's notes stand in serve.sh; readers of the card have no use for them.
-        artifacts, _ = write_serving(draft, recipe.name, settings, architecture)
+        artifacts, _ = write_serving(
+            draft, recipe.name, settings, model_path(architecture, recipe.path.parent)
+        )
     except UserError as error:
-        report.notes.append(f"No serving plan: {error.message}. {error.remedy}")
+        report.warnings.append(f"No serving plan: {error.message}. {error.remedy}")
         return []
     return artifacts
 

@@ -25,9 +25,10 @@ def run_id(runs: Path, name: str, root: str, address: str) -> str:
     `lora-1a2b3c`. Others have the served name and a short digest of where they come from (`root`), or of the
     server's address where it does not say.
     """
-    place, home = Path(os.path.realpath(root)), Path(os.path.realpath(runs))
-    if os.path.isabs(root) and place.is_relative_to(home) and place != home:
-        return place.relative_to(home).parts[0]
+    if os.path.isabs(root) and "\0" not in root:
+        place, home = Path(os.path.realpath(root)), Path(os.path.realpath(runs))
+        if place.is_relative_to(home) and place != home:
+            return place.relative_to(home).parts[0]
     source = root if root and root != name else address.rstrip("/")
     return f"{safe(name.rpartition('/')[2], _MOST_BYTES - 7)}-{_mark(source)}"
 

@@ -30,6 +30,7 @@ class BuildPath(click.Path):
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> Path:
         path = Path(value)
+        _check_text(path)
         if path.suffix in _RECIPE and path.is_file():
             path = build_of_recipe(path)
         elif not _stands(path):
@@ -37,6 +38,19 @@ class BuildPath(click.Path):
         if ctx is not None and not self._outlives:
             ctx.call_on_close(partial(_check_same, path, path.stat().st_ino))
         return path
+
+
+def _check_text(path: Path) -> None:
+    """Raises UserError for a place whose name is no text: no file of a build could name it."""
+    try:
+        os.path.abspath(path).encode()
+    except UnicodeEncodeError:
+        from datakit.core.errors import UserError
+
+        shown = str(path).encode("utf-8", "backslashreplace").decode()
+        raise UserError(
+            f"the path {shown} is not in UTF-8", remedy="Rename the file or folder, or the one it lies in."
+        ) from None
 
 
 def _stands(folder: Path) -> bool:

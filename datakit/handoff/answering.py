@@ -49,6 +49,8 @@ def who_answers(port: int, served: Path) -> Answering:
         return Answering("locked" if error.code in (401, 403) else "other")
     except (OSError, http.client.HTTPException, ValueError, LookupError, AttributeError, TypeError):
         return Answering("other")
+    except RecursionError:  # brackets in brackets
+        return Answering("other")
     wanted = os.path.realpath(served)
     name = next((name for name, root in roots.items() if root == wanted), None)
     return Answering("other") if name is None else Answering("ours", name)

@@ -61,7 +61,12 @@ def _folder(folder: Path) -> list[Item]:
         raise UserError(
             f"there is no picture in {folder}", remedy=f"Looked for {', '.join(sorted(_SUFFIXES))}."
         )
-    return [Item((str(path.absolute()),), path.relative_to(folder).as_posix()) for path in paths]
+    return [Item((_told(path.absolute()),), _told(path.relative_to(folder))) for path in paths]
+
+
+def _told(path: Path) -> str:
+    """The path, with escapes for bytes that are no UTF-8: the file is told as missing, by a visible name."""
+    return path.as_posix().encode("utf-8", "backslashreplace").decode()
 
 
 def _file(path: Path) -> list[Item]:

@@ -25,7 +25,7 @@ def write_serving(
     The script takes the folder of the trained model: until the training is exported there is none. Raises
     UserError for what cannot start.
     """
-    model = qwen_model(settings.model or architecture)
+    model = qwen_model(architecture)
     plan = plan_serving(
         model, requirements_of(draft, model), settings, served=PLACE, name=settings.name or name
     )
