@@ -196,6 +196,7 @@ RUN_FILES = {
     "status.json": "How the handoff stands; see below. `datakit handoff BUILD --status` shows it.",
     "logs/": "What was said (`handoff-…`), the trainer's whole log (`train-…`), vLLM's (`serve-…`).",
     "trainer.json": "The training that was started last, by which a later command finds it alive.",
+    ".sources/": "Where each folder or file that was asked lies; another of its name has a digest.",
     ".digests.json": "Checksums of weights with the state of their files, so that they are read once.",
     ".lock-<rank>": "Held by the trainer while it lives; `.driver-<rank>` by the command.",
 }
