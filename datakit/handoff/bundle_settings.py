@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from datakit.core.regular_files import read_regular
 ABOUT = "bundle.json"
 PORT = 8000
 _LAST_PORT = 65_535
+_QUOTED_OR_JSON = re.compile(r"""('[^']*'|"(?:\\.|[^"\\])*")|((?<!\S)[\[{]\S*)""")
 _AGAIN = "Unpack the bundle again: files of it are missing or changed."
 OPTIONS = {
     "model": ("MODEL", "folder or name of the base model, in place of the one in train.yaml"),
@@ -167,9 +169,12 @@ def _is_on(text: str) -> bool:
 
 
 def _words(what: str, text: str) -> tuple[str, ...]:
-    """The words of a text, split as a shell does: a value with spaces stands in quotes."""
+    """The words of a text, split as a shell does: a value with spaces stands in quotes.
+
+    JSON without spaces keeps its quotes, as in earlier bundles: `{"image":3}`.
+    """
     try:
-        return tuple(shlex.split(text))
+        return tuple(shlex.split(_QUOTED_OR_JSON.sub(lambda match: match[1] or shlex.quote(match[2]), text)))
     except ValueError as error:
         remedy = "Close the quote; a quote that is meant itself has a backslash before it."
         if "escape" in str(error):

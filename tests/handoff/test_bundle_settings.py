@@ -38,6 +38,8 @@ def test_option_switches_the_cpu_on_whatever_the_environment_says(tmp_path: Path
 def test_flags_are_split_as_a_shell_splits_them(tmp_path: Path) -> None:
     serve = """--limit-mm-per-prompt '{"image": 4}' --chat-template "/my models/chat.jinja" """
     given = settings(tmp_path, SERVE_FLAGS=serve, TRAIN_FLAGS="num_train_epochs=1 run_name='a b'")
+    nested = settings(tmp_path, SERVE_FLAGS='--a {"image":3} --b \'{"c": {"d": 1}}\'')
+    assert nested.serve_flags == ("--a", '{"image":3}', "--b", '{"c": {"d": 1}}')
     words = ("--limit-mm-per-prompt", '{"image": 4}', "--chat-template", "/my models/chat.jinja")
     assert given.serve_flags == words
     assert given.train_flags == ("num_train_epochs=1", "run_name=a b")
