@@ -21,7 +21,7 @@ HANGING = {
     "hangs_all_reduce_fusion": "INFO [flashinfer_all_reduce.py:149] Initialized FlashInfer Allreduce norm "
     "fusion workspace with backend=mnnvl",
     "hangs_custom_all_reduce": "INFO 07-08 11:50:03 custom_all_reduce_utils.py:202] generating GPU P2P "
-    "access cache in /root/.config/vllm/gpu_p2p_access_cache_for_0,1.json",
+    "access cache in /home/user/.config/vllm/gpu_p2p_access_cache_for_0,1.json",
     "hangs_nccl": "(VllmWorkerProcess pid=19) INFO 08-31 09:50:46 pynccl.py:63] vLLM is using nccl==2.20.5",
     "hangs_address": "[W socket.cpp:663] [c10d] The client socket has failed to connect to "
     "[::ffff:172.16.8.232]:39623 (errno: 110 - Connection timed out).",
