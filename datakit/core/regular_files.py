@@ -80,6 +80,13 @@ def read_regular(path: str | os.PathLike[str]) -> bytes:
         return file.read()
 
 
+def read_end(path: str | os.PathLike[str], most: int) -> bytes:
+    """The last bytes of a regular file, such as a log, `most` at most. Raises as `check_regular` does."""
+    with open(path, "rb", opener=regular) as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - most))
+        return file.read()
+
+
 def read_regular_text(path: str | os.PathLike[str], encoding: str = "utf-8") -> str:
     """The same as text, its line ends as line feeds. Raises UnicodeDecodeError as well."""
     with open_regular_text(path, encoding) as file:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import subprocess
 import threading
@@ -12,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from datakit.core.clock import duration
-from datakit.core.regular_files import regular
+from datakit.core.regular_files import read_end
 from datakit.handoff.journal import Journal
 from datakit.handoff.road import Progress
 from datakit.handoff.status import Status
@@ -150,9 +149,7 @@ def last_line(log: Path) -> str:
     What a progress bar has overwritten (carriage returns) does not count.
     """
     try:
-        with open(log, "rb", opener=regular) as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
-            text = file.read().decode("utf-8", "replace")
+        text = read_end(log, _TAIL_BYTES).decode("utf-8", "replace")
     except OSError:
         return ""
     lines = [line.strip() for line in text.replace("\r", "\n").split("\n")]

@@ -10,7 +10,6 @@ when `LOST` records in a row were given up with no answer between them, or had n
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from datakit.core.errors import DatakitError, StopProvider
-from datakit.core.regular_files import regular
+from datakit.core.regular_files import read_end
 
 PATIENCE_S = 5.0
 """How long a server may be away."""
@@ -121,9 +120,7 @@ class Outage:
 def last_lines(log: Path) -> list[str]:
     """The end of a log; nothing where it cannot be read."""
     try:
-        with open(log, "rb", opener=regular) as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
-            text = file.read().decode("utf-8", "replace")
+        text = read_end(log, _TAIL_BYTES).decode("utf-8", "replace")
     except OSError:
         return []
     return [line for line in text.splitlines() if line.strip()][-_LINES:]

@@ -7,14 +7,13 @@ only say that somebody waits are no progress. Texts of vLLM 0.5 to 0.32, torch 2
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from datakit.core.regular_files import regular
+from datakit.core.regular_files import read_end
 from datakit.serving.failures import Failure
 
 USUAL_TIMEOUT_S = 900.0
@@ -212,6 +211,4 @@ class StartWatch:
 
 def tail(log: Path) -> str:
     """The end of a log."""
-    with open(log, "rb", opener=regular) as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
-        return file.read().decode("utf-8", "replace")
+    return read_end(log, _TAIL_BYTES).decode("utf-8", "replace")

@@ -14,7 +14,7 @@ from datakit.core.ends_with_parent import ending_with_this_process
 from datakit.core.errors import DatakitError, Exit
 from datakit.core.interrupts import unhurried, uninterrupted
 from datakit.core.private_files import open_private, private_folder
-from datakit.core.regular_files import regular
+from datakit.core.regular_files import read_end
 from datakit.training import trainer
 
 Say = Callable[[str], None]
@@ -95,9 +95,7 @@ def failure(name: str, code: int | None, log: Path) -> str:
 
 def log_end(log: Path) -> list[str]:
     """The last lines of a log, each as it was left on the terminal: of a progress bar the last state."""
-    with open(log, "rb", opener=regular) as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
-        text = file.read().decode("utf-8", "replace")
+    text = read_end(log, _TAIL_BYTES).decode("utf-8", "replace")
     return [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from datakit.core.regular_files import regular
+from datakit.core.regular_files import read_end
 
 LOG = "trainer_log.jsonl"
 _TAIL_BYTES = 1 << 16
@@ -60,9 +59,7 @@ def read_progress(trained: Path) -> TrainingProgress:
 def _entries(path: Path) -> Iterator[dict[str, Any]]:
     """The last lines of the trainer's log; one that is half-written is left out."""
     try:
-        with open(path, "rb", opener=regular) as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
-            lines = file.read().splitlines()
+        lines = read_end(path, _TAIL_BYTES).splitlines()
     except OSError:
         return
     for line in lines:
