@@ -64,7 +64,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self._refused():
             return
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        with open(Path(os.environ["FAKE_VLLM_FOLDER"]) / "asked.jsonl", "a") as file:
+        listed = Path(os.environ["FAKE_VLLM_FOLDER"]) / "asked.jsonl"
+        with open(listed, "a") as file:
             file.write(json.dumps(body) + "\n")
         while _Handler.hangs and not _Handler.good:
             time.sleep(0.1)
@@ -74,7 +75,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         _Handler.good -= _Handler.good > 0
         message = {"role": "assistant", "content": os.environ.get("FAKE_ANSWER", "购物车页面")}
-        usage = {"prompt_tokens": int(os.environ.get("FAKE_PROMPT_TOKENS", "10")), "completion_tokens": 3}
+        number = listed.read_bytes().count(b"\n")  # so that no file of answers is an earlier one to the byte
+        tokens = int(os.environ.get("FAKE_PROMPT_TOKENS", "10"))
+        usage = {"prompt_tokens": tokens, "completion_tokens": 3 + number}
         self._reply({"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage})
 
     def _reply(self, value: Any) -> None:
