@@ -32,4 +32,8 @@ def _label(dice: Dice, name: str, names: list[str]) -> Any:
         row["aliases"] = [f"{name}的别名{number}" for number in range(dice.randrange(3))]
     if dice.maybe(0.3):
         row["confusable_with"] = dice.some(names, 2)
+    if dice.maybe(0.3):
+        row["keywords"] = [f"{name}的词{number}" for number in range(dice.randrange(3))]
+    if dice.maybe(0.2):
+        row["short"] = name[:20]
     return row
