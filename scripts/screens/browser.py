@@ -65,7 +65,7 @@ class Camera:
     def take(self, page: Page) -> Shot:
         self._tab.set_content(page.body, wait_until="load")
         lines = self._tab.evaluate(self._script, [WIDTH_PX / SCALE, page.height, SCALE])
-        clip = {"x": 0, "y": 0, "width": WIDTH_PX / SCALE, "height": page.height, "scale": 1}
+        clip = {"x": 0, "y": 0, "width": WIDTH_PX / SCALE, "height": page.height, "scale": SCALE}
         shot = self._session.send(
             "Page.captureScreenshot",
             {"format": "jpeg", "quality": JPEG_QUALITY, "clip": clip, "optimizeForSpeed": True},

@@ -16,7 +16,7 @@ GOODS_SHAPES = {
     "phone": '<rect x="28" y="12" width="44" height="76" rx="8" fill="#222"/><rect x="31" y="16" width="38" height="68" '
     'rx="4"/><circle cx="50" cy="20" r="1.6" fill="#0008"/><path d="M31 60 L52 40 L69 62 L69 84 L31 84Z" fill="#fff4"/>',
     "cup": '<path d="M24 30 H66 V66 Q66 82 50 82 H40 Q24 82 24 66Z"/><path d="M66 38 h6 q12 0 12 12 t-12 12 h-6" '
-    'fill="none" stroke="#0006" stroke-width="6"/><ellipse cx="45" cy="30" rx="21" ry="5" fill="#0003"/>',
+    'fill="none" stroke="url(#FILL)" stroke-width="6"/><ellipse cx="45" cy="30" rx="21" ry="5" fill="#0003"/>',
     "bag": '<path d="M20 40 H80 L86 86 H14Z"/><path d="M36 42 Q36 16 50 16 T64 42" fill="none" stroke="#4a3420" '
     'stroke-width="4"/><rect x="45" y="52" width="10" height="8" rx="2" fill="#e8c35a"/>',
     "lamp": '<path d="M34 16 H66 L78 46 H22Z"/><rect x="47" y="46" width="6" height="32" fill="#777"/>'
@@ -36,21 +36,21 @@ GOODS_SHAPES = {
 }
 
 
-def goods_svg(kind: str, hue: int, rng: Random, *, tall: bool = False) -> str:
-    """A studio picture of an article: a backdrop with light from above, the article, its shadow."""
+def goods_svg(kind: str, hue: int, rng: Random, *, wide: bool = False) -> str:
+    """A studio picture of an article: a backdrop, the article, its shadow. `wide` ones are cut to fill their frame."""
     back = (hue + rng.choice((30, 150, 180, 210))) % 360
     light = rng.choice((90, 94, 97))
     turn, size = rng.uniform(-7, 7), rng.uniform(0.72, 0.98)
+    fit = "slice" if wide else "meet"
     mark = f"g{rng.randrange(10**9)}"
-    ratio = "xMidYMid slice" if tall else "xMidYMid meet"
     return (
-        f'<svg viewBox="0 0 100 100" preserveAspectRatio="{ratio}" style="background:hsl({back} 35% {light}%)">'
+        f'<svg viewBox="0 0 100 100" preserveAspectRatio="xMidYMid {fit}" style="overflow:visible;background:hsl({back} 35% {light}%)">'
         f'<defs><linearGradient id="{mark}" x1="0" y1="0" x2="1" y2="1">'
         f'<stop offset="0" stop-color="hsl({hue} 62% 66%)"/><stop offset="1" stop-color="hsl({hue} 58% 40%)"/>'
-        f'</linearGradient></defs><rect y="78" width="100" height="22" fill="hsl({back} 28% {light - 9}%)"/>'
+        f'</linearGradient></defs><rect x="-100" y="78" width="300" height="200" fill="hsl({back} 28% {light - 9}%)"/>'
         f'<ellipse cx="50" cy="87" rx="34" ry="5" fill="#0002"/>'
         f'<g transform="translate(50 50) rotate({turn:.1f}) scale({size:.2f}) translate(-50 -50)" fill="url(#{mark})">'
-        f"{GOODS_SHAPES[kind]}</g></svg>"
+        f"{GOODS_SHAPES[kind].replace('FILL', mark)}</g></svg>"
     )
 
 
@@ -124,14 +124,15 @@ def map_svg(rng: Random) -> str:
 def landscape_svg(rng: Random) -> str:
     """Sky, sun, hills and water at some hour."""
     hue, low = rng.choice(((205, 60), (28, 70), (330, 70), (260, 45))), rng.randrange(52, 66)
+    green = rng.choice((120, 96, 70, 34, 196))
     hills = "".join(
         f'<path d="M-10 {low + at * 7} Q{rng.randrange(5, 45)} {low - rng.randrange(14, 34) + at * 8} '
         f'{rng.randrange(45, 62)} {low + at * 6} T110 {low + at * 6} V110 H-10Z" '
-        f'fill="hsl({120 + at * 14} 28% {46 - at * 9}%)"/>'
+        f'fill="hsl({green + at * 14} 28% {46 - at * 9}%)"/>'
         for at in range(3)
     )
     return (
-        '<svg viewBox="0 0 100 100" preserveAspectRatio="none" style="display:block;width:100%;height:100%">'
+        '<svg viewBox="0 0 100 100" preserveAspectRatio="xMidYMid slice" style="display:block;width:100%;height:100%">'
         f'<defs><linearGradient id="sky" x1="0" y1="0" x2="0" y2="1"><stop offset="0" '
         f'stop-color="hsl({hue[0]} {hue[1]}% 58%)"/><stop offset="1" stop-color="hsl({hue[0]} 80% 90%)"/>'
         f'</linearGradient></defs><rect width="100" height="100" fill="url(#sky)"/>'

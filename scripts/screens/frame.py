@@ -99,7 +99,7 @@ def nav(w: World, names: Sequence[str], on: int) -> str:
 
 def picture(w: World, goods: Goods, width: int, height: int | None = None) -> str:
     size = f"width:{width}px;height:{height or width}px"
-    return f'<div class="pic" style="{size}">{goods_svg(goods.kind, goods.hue, w.rng, tall=bool(height))}</div>'
+    return f'<div class="pic" style="{size}">{goods_svg(goods.kind, goods.hue, w.rng, wide=bool(height))}</div>'
 
 
 def face(w: World, side: int = 36) -> str:

@@ -32,7 +32,10 @@
       const last = pieces[pieces.length - 1];
       const joins = last && last.block === block && Math.abs(last.middle - (rect.top + rect.bottom) / 2) < 0.45 * rect.height
         && rect.left - last.right < 0.6 * rect.height && rect.left > last.right - 2;
-      if (piece === null && joins) piece = last;
+      if (piece === null && joins) {
+        piece = last;
+        if (rect.left - last.right > 0.12 * rect.height) piece.text += " ";
+      }
       if (piece !== null && Math.abs(piece.middle - (rect.top + rect.bottom) / 2) > 0.6 * rect.height) piece = null;
       if (piece === null) {
         if (!sign.trim()) continue;

@@ -138,13 +138,15 @@ border:1px solid transparent;white-space:nowrap}
 .pic{flex:none;border-radius:calc(var(--r)*.6);overflow:hidden;position:relative}
 .pic svg{display:block;width:100%;height:100%}
 .face{flex:none;border-radius:50%;overflow:hidden;width:36px;height:36px}
+.c>.face{margin:0 auto}
 .face svg{display:block;width:100%;height:100%}
 .scrim{position:absolute;inset:0;background:rgba(0,0,0,.55);pointer-events:none;z-index:2}
+.scrim.over{z-index:4}
 .sheet{position:absolute;left:0;right:0;bottom:0;background:var(--c);border-radius:14px 14px 0 0;z-index:3}
-.box{position:absolute;left:36px;right:36px;background:var(--c);border-radius:12px;z-index:3;text-align:center;
+.box{position:absolute;left:36px;right:36px;background:var(--c);border-radius:12px;z-index:5;text-align:center;
 overflow:hidden}
 .toast{position:absolute;left:50%;transform:translateX(-50%);background:rgba(20,20,20,.88);color:#fff;
-border-radius:8px;padding:12px 18px;z-index:3;text-align:center;max-width:270px;width:max-content}
+border-radius:8px;padding:12px 18px;z-index:5;text-align:center;max-width:270px;width:max-content}
 .grid2{display:grid;grid-template-columns:1fr 1fr;gap:8px;padding:8px}
 .grid4{display:grid;grid-template-columns:repeat(4,1fr);gap:10px;text-align:center;font-size:12px}
 .grid5{display:grid;grid-template-columns:repeat(5,1fr);gap:6px;text-align:center;font-size:12px}

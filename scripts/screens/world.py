@@ -50,6 +50,8 @@ class World:
         self.moment = _LAST - timedelta(minutes=self.rng.randrange(_DAYS * 24 * 60))
         self.shop = self.any_shop()
         self.app = self.pick(words.HOME_APP)
+        self._stamp = self.pick(("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y.%m.%d %H:%M"))
+        self._day = self.pick(("%Y-%m-%d", "%Y.%m.%d", "%m-%d"))
 
     def pick(self, values: Sequence[T]) -> T:
         return self.rng.choice(values)
@@ -70,9 +72,8 @@ class World:
     # goods and shops
 
     def any_shop(self) -> str:
-        return self.pick(words.SHOP_FRONTS) + self.pick(("", "服饰", "家居", "数码", "食品", "百货")) + self.pick(
-            words.SHOP_TRADES
-        )
+        field = self.pick(("", "服饰", "家居", "数码", "食品", "百货"))
+        return self.pick(words.SHOP_FRONTS) + field + self.pick(words.SHOP_TRADES)
 
     def goods(self, kind: str | None = None) -> Goods:
         kind = kind or self.pick(tuple(words.GOODS))
@@ -86,7 +87,7 @@ class World:
             self.pick(colours),
             self.pick(sizes),
             price,
-            self.rng.randrange(360),
+            self.rng.choice((4, 22, 38, 96)) if kind == "fruit" else self.rng.randrange(360),
         )
 
     def sold(self) -> str:
@@ -99,9 +100,9 @@ class World:
 
     def nick(self) -> str:
         letters = "abcdefghkmnpqrstwxyz"
-        return self.pick((f"{self.pick(letters)}***{self.pick(letters)}", f"t**{self.digits(2)}", "匿名用户")) if (
-            self.maybe(0.7)
-        ) else self.pick(("小", "阿", "大")) + "*" * 2 + self.pick("月星云雨风晴禾")
+        masked = f"{self.pick(letters)}***{self.pick(letters)}"
+        chosen = self.pick(("小", "阿", "大")) + "**" + self.pick("月星云雨风晴禾")
+        return self.pick((masked, masked, f"t**{self.digits(2)}", "匿名用户", chosen, chosen))
 
     def phone(self) -> str:
         return f"1{self.pick('35789')}{self.digits(1)}****{self.digits(4)}"
@@ -138,7 +139,7 @@ class World:
         return f"{self.pick(words.BANKS)}{self.pick(('储蓄卡', '信用卡'))}({self.digits(4)})"
 
     def ago(self, hours: float) -> datetime:
-        """A moment before the screen's, with minutes of its own."""
+        """A moment before the screen's, less than an hour more than asked for: whole hours apart keep their order."""
         return self.moment - timedelta(hours=hours, minutes=self.rng.randrange(60), seconds=self.rng.randrange(60))
 
     def later(self, days: int) -> datetime:
@@ -146,7 +147,7 @@ class World:
 
     def stamp(self, hours: float = 0) -> str:
         """Date and time, that long ago."""
-        return self.ago(hours).strftime(self.pick(("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y.%m.%d %H:%M")))
+        return self.ago(hours).strftime(self._stamp)
 
     def day(self, hours: float = 0) -> str:
-        return self.ago(hours).strftime(self.pick(("%Y-%m-%d", "%Y.%m.%d", "%m-%d")))
+        return self.ago(hours).strftime(self._day)

@@ -14,8 +14,14 @@ _CLASSES = ("餐饮美食", "日用百货", "服饰装扮", "充值缴费", "交
 
 def _entry(w: World) -> str:
     kind = w.pick(_CLASSES)
-    plus = kind == "退款" or w.maybe(0.15)
-    name = f"退款-{w.any_shop()}" if kind == "退款" else w.pick((w.any_shop(), w.any_shop(), "话费充值", "电费缴纳", "余额转入", "地铁乘车"))
+    plus = kind == "退款" or (kind == "转账红包" and w.maybe(0.5))
+    name = {
+        "退款": f"退款-{w.any_shop()}",
+        "充值缴费": w.pick(("话费充值", "电费缴纳", "燃气缴费")),
+        "交通出行": w.pick(("地铁乘车", "共享单车", "打车")),
+        "转账红包": w.pick(("余额转入", f"转账-{w.person()}", "收红包")),
+        "餐饮美食": w.pick(("幸福面馆", "街角咖啡", "社区食堂", "早点铺")),
+    }.get(kind, w.any_shop())
     sign = f'<b class="{"a" if plus else ""}">{"+" if plus else "-"}{w.amount(1, 500):.2f}</b>'
     return f'<div class="row line">{face(w, 34)}<div class="grow"><div>{name}</div><div class="g xs">{kind} · {w.ago(w.number(1, 700)).strftime("%m-%d %H:%M")}</div></div>{sign}</div>'
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from screens import words
 from screens.drawings import tick
 from screens.frame import button, card, foot, goods_row, head, main, pairs, phone, picture, price, shop_line
@@ -11,8 +13,8 @@ from screens.world import Goods, World
 REFUND, RETURN, EXCHANGE = "退款页面", "退货页面", "换货页面"
 
 
-def _steps(w: World, names: tuple[str, ...]) -> str:
-    on = w.number(1, len(names))
+def _steps(names: tuple[str, ...], on: int) -> str:
+    """The stages of a case in a row, the first `on` of them done."""
     dots = "".join(
         f'<div class="c s {"a" if at < on else "g"}"><span class="dot{" on" if at < on else ""}" style="display:inline-block"></span><div>{name}</div></div>'
         for at, name in enumerate(names)
@@ -90,7 +92,7 @@ def way_of_the_money(w: World) -> Page:
 @layout(RETURN)
 def send_it_back(w: World) -> Page:
     goods = w.goods()
-    steps = _steps(w, ("提交申请", "寄回商品", "商家验收", "退款成功"))
+    steps = _steps(("提交申请", "寄回商品", "商家验收", "退款成功"), 1)
     where = card(f'<div class="b">退货地址</div><div>{w.person()} {w.phone()}</div><div class="g s">{w.address()} <span class="a">复制</span></div>')
     ways = card(
         '<div class="b" style="margin-bottom:6px">寄回方式</div>',
@@ -119,7 +121,7 @@ def return_under_way(w: World) -> Page:
     title, note = w.pick((("等待商家收货", "商家收货并验收后退款"), ("商家验收中", "剩余2天自动退款"), ("退货退款成功", "款项已退回原账户"), ("商家拒收", "请联系商家协商退货")))
     facts = card(f'<b>退货退款</b>{goods_row(w, goods, side=58)}<div class="rule"></div>{_numbers(w, goods, "退货", goods.price)}')
     parcel = card(pairs((("退货物流", f"{courier} ›"), ("物流单号", w.parcel_number(courier)), ("退货地址", w.address()[:16] + "…"))))
-    return phone(w, head(w, w.pick(("退货详情", "售后详情", "退货退款"))), main(_head_block(w, title, note), card(_steps(w, ("提交申请", "寄回商品", "商家验收", "退款成功"))), parcel, facts), foot(button("联系商家"), button("撤销申请"), button("查看物流", "a"), end=True))
+    return phone(w, head(w, w.pick(("退货详情", "售后详情", "退货退款"))), main(_head_block(w, title, note), card(_steps(("提交申请", "寄回商品", "商家验收", "退款成功"), 4 if "成功" in title else 2)), parcel, facts), foot(button("联系商家"), button("撤销申请"), button("查看物流", "a"), end=True))
 
 
 @layout(RETURN)
@@ -155,7 +157,8 @@ def exchange_form(w: World) -> Page:
 def exchange_under_way(w: World) -> Page:
     goods, courier = w.goods(), w.courier()
     title, note = w.pick((("等待商家同意换货", "商家将在48小时内处理"), ("请寄回需换货的商品", "请在6天内寄回并填写单号"), ("商家已发出换货商品", "请注意查收"), ("换货成功", "感谢您的支持"), ("商家拒绝换货", "您可以修改申请")))
-    steps = card(_steps(w, ("申请换货", "寄回商品", "商家发货", "换货成功")))
+    done = 4 if "成功" in title else 3 if "发出" in title else 1
+    steps = card(_steps(("申请换货", "寄回商品", "商家发货", "换货成功"), done))
     facts = pairs((("换货原因", w.pick(words.FAULTS)), ("换货规格", w.goods(goods.kind).choice), ("换货数量", "1"), ("换货编号", w.order_number()), ("申请时间", w.stamp(60))))
     parcel = card(pairs((("换新物流", f"{courier} ›"), ("物流单号", w.parcel_number(courier))))) if "发出" in title or "成功" in title else ""
     return phone(w, head(w, w.pick(("换货详情", "换货进度", "售后详情"))), main(_head_block(w, title, note), steps, parcel, card(goods_row(w, goods, side=58), '<div class="rule"></div>', facts)), foot(button("联系商家"), button("撤销换货"), button("填写单号" if "寄回" in title else "换货进度", "a"), end=True))
@@ -165,7 +168,7 @@ def exchange_under_way(w: World) -> Page:
 def exchange_steps(w: World) -> Page:
     """The record of an exchange, step by step, with the old article over the new one."""
     goods = w.goods()
-    other = w.goods(goods.kind)
+    other = replace(goods, colour=w.pick(goods.colours), size=w.pick(goods.sizes))
     swap = card(shop_line(w), '<div class="g s">换出商品</div>', goods_row(w, goods, side=52), '<div class="g s" style="margin-top:8px">换新商品</div>', goods_row(w, other, side=52))
     steps = "".join(
         f'<div class="time{" on" if at == 0 else ""}"><b>{name}</b><div class="g s">{text} · {w.stamp(at * 20 + 1)}</div></div>'

@@ -110,7 +110,7 @@ def failure_box(w: World) -> Page:
     row = "".join(f'<span class="grow {"a b" if at == len(buttons) - 1 else ""}" style="padding:11px">{word}</span>' for at, word in enumerate(buttons))
     mark = alarm(w.theme.accent) if w.maybe(0.3) else ""
     box = f'<div class="box" style="top:{w.height // 2 - 90}px"><div style="padding:20px 18px">{mark}<div class="b l" style="margin-bottom:8px">{title}</div><div class="g">{reason}</div></div><div class="row" style="border-top:1px solid var(--l);gap:0">{row}</div></div>'
-    return phone(w, _behind(w), '<div class="scrim"></div>', box)
+    return phone(w, _behind(w), '<div class="scrim over"></div>', box)
 
 
 @layout(FAILURE)
@@ -138,7 +138,7 @@ def _facts(w: World, state: str) -> str:
     number = w.order_number()
     rows = [("订单编号", f'{number} <span class="a s">复制</span>'), (w.pick(("创建时间", "下单时间")), w.stamp(hours))]
     if state != "等待买家付款":
-        rows += [("付款时间", w.stamp(hours - 0.1)), (w.pick(("交易号", "支付流水")), w.digits(24))]
+        rows += [("付款时间", w.stamp(hours - 1)), (w.pick(("交易号", "支付流水")), w.digits(24))]
     if state in ("卖家已发货", "交易成功"):
         rows += [("发货时间", w.stamp(hours - 20))]
     if state == "交易成功":

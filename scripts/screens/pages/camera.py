@@ -2,44 +2,28 @@
 
 from __future__ import annotations
 
+import math
+
+from screens import textures
 from screens.drawings import goods_svg
 from screens.layouts import Page, layout
 from screens.theme import style
 from screens.world import World
 
 LABEL = "实物拍摄(含售后)"
-_GROUNDS = (
-    ("0.006 0.16", "#8a5a34", "#c79a6a"),
-    ("0.35 0.35", "#6d7178", "#9aa0a8"),
-    ("0.012 0.012", "#c9c2b6", "#e6e0d6"),
-    ("0.03 0.4", "#4a5a78", "#7b8caa"),
-    ("0.5 0.5", "#5e4a3c", "#8d7560"),
-    ("0.008 0.2", "#d3b58b", "#efdcb8"),
-)
-"""Texture of a ground (frequencies of its noise) and its two colours: wood, concrete, stone, cloth, carpet."""
-
-
 def photograph(w: World, things: str) -> Page:
     """Things on a ground: texture, a lamp's light from one side, dark corners, grain, a little out of focus."""
-    frequency, dark, light = w.pick(_GROUNDS)
     seed, blur = w.number(1, 9999), w.number(0, 9) / 10
     x, y = w.number(5, 95), w.number(0, 70)
     turn, lean = w.rng.uniform(-9, 9), w.rng.uniform(-10, 16)
-    noise = (
-        f'<svg style="position:absolute;inset:0;width:100%;height:100%"><filter id="t"><feTurbulence type="fractalNoise" baseFrequency="{frequency}" numOctaves="4" '
-        f'seed="{seed}"/><feColorMatrix values="0 0 0 0 0  0 0 0 0 0  0 0 0 0 0  1.6 0 0 0 -.35"/></filter><rect width="100%" height="100%" fill="{light}"/>'
-        f'<rect width="100%" height="100%" fill="{dark}" filter="url(#t)"/></svg>'
-    )
-    grain = (
-        f'<svg style="position:absolute;inset:0;width:100%;height:100%;pointer-events:none;opacity:{w.number(10, 26) / 100}"><filter id="n"><feTurbulence type="fractalNoise" baseFrequency="0.8" '
-        f'seed="{seed + 1}"/><feColorMatrix type="saturate" values="0"/></filter><rect width="100%" height="100%" filter="url(#n)"/></svg>'
-    )
+    floor = f'<img style="position:absolute;width:100%;height:100%" src="{textures.ground(w.rng.randrange(len(textures.GROUNDS)), seed)}">'
+    grain = f'<div style="position:absolute;inset:0;pointer-events:none;mix-blend-mode:overlay;opacity:{w.number(15, 50) / 100};background:url({textures.grain(seed)})"></div>'
     shade = (
         f'<div style="position:absolute;inset:0;pointer-events:none;background:radial-gradient(circle at {x}% {y}%,rgba(255,246,220,.34),rgba(0,0,0,0) 48%,rgba(0,0,0,{w.number(25, 55) / 100}) 112%)"></div>'
     )
     scene = f'<div style="position:absolute;inset:0;transform:perspective(900px) rotateX({lean:.1f}deg) rotate({turn:.1f}deg) scale({w.rng.uniform(0.94, 1.18):.2f});display:flex;align-items:center;justify-content:center">{things}</div>'
     tone = f"filter:blur({blur}px) brightness({w.number(82, 112)}%) contrast({w.number(88, 110)}%) sepia({w.number(0, 22)}%)"
-    body = f'<style>{style(w.theme)}</style><div class="screen" style="height:{w.height}px;color:#222"><div style="position:absolute;inset:0;{tone}">{noise}{scene}{shade}{grain}</div></div>'
+    body = f'<style>{style(w.theme)}</style><div class="screen" style="height:{w.height}px;color:#222"><div style="position:absolute;inset:0;{tone}">{floor}{scene}{shade}{grain}</div></div>'
     return Page(body, w.height)
 
 
@@ -59,9 +43,14 @@ def _waybill(w: World) -> str:
 
 
 def _dent(w: World) -> str:
-    """A tear or a wet spot, drawn as a ragged path."""
-    points = " ".join(f"L{50 + w.number(-30, 34)} {50 + w.number(-26, 30)}" for _ in range(8))
-    return f'<svg viewBox="0 0 100 100" style="position:absolute;left:{w.number(4, 50)}%;top:{w.number(4, 50)}%;width:46%"><path d="M40 30 {points}Z" fill="#2b1a0c" opacity=".62"/></svg>'
+    """A wet or dirty spot: a ragged blot."""
+    turns = [(at / 14 * 2 * math.pi, w.rng.uniform(18, 40)) for at in range(14)]
+    points = " ".join(f"{50 + far * math.cos(turn):.0f},{50 + far * math.sin(turn):.0f}" for turn, far in turns)
+    place = f"position:absolute;left:{w.number(4, 55)}%;top:{w.number(4, 55)}%;width:{w.number(24, 44)}%"
+    return (
+        f'<svg viewBox="0 0 100 100" style="{place};filter:blur(1px)"><polygon points="{points}" fill="#2b1a0c" '
+        f'opacity=".5" stroke="#2b1a0c88" stroke-width="7" stroke-linejoin="round"/></svg>'
+    )
 
 
 @layout(LABEL)
@@ -89,7 +78,7 @@ def article(w: World) -> Page:
     goods = w.goods()
     drawing = goods_svg(goods.kind, goods.hue, w.rng).replace("<svg ", '<svg class="bare" ', 1)
     drawing = drawing[: drawing.index('style="')] + drawing[drawing.index(">") :]  # on the table, not on a backdrop
-    start = drawing.index('<rect y="78"')
+    start = drawing.index('<rect x="-100"')
     drawing = drawing[:start] + drawing[drawing.index("/>", start) + 2 :]
     crack = '<svg viewBox="0 0 100 100" style="position:absolute;inset:0"><path d="M48 30 L54 44 L46 52 L57 66 L50 78" fill="none" stroke="#111b" stroke-width="1.6"/></svg>' if w.maybe(0.4) else _dent(w) if w.maybe(0.5) else ""
     count = w.pick((1, 1, 1, 2))
@@ -105,7 +94,7 @@ def printed_card(w: World) -> Page:
     rows = [("品名", goods.name), ("规格", goods.size), ("检验员", w.digits(2)), ("生产日期", w.ago(2000).strftime("%Y年%m月%d日")), ("执行标准", f"Q/{w.digits(5)}"), ("保修期", "一年")]
     lines = "".join(f'<div style="border-bottom:1px solid #999;padding:5px 0">{name}：{value}</div>' for name, value in rows[: w.number(4, 6)])
     paper = f'<div style="background:#fbfaf4;width:{w.number(210, 260)}px;padding:18px;{_SHADOW}"><div class="c xl b" style="margin-bottom:8px">{kind}</div>{lines}<div class="c xs" style="margin-top:8px">{w.shop}</div></div>'
-    beside = f'<div style="position:absolute;right:6px;bottom:40px;width:150px">{goods_svg(goods.kind, goods.hue, w.rng)}</div>' if w.maybe(0.5) else ""
+    beside = f'<div style="position:absolute;right:6px;bottom:40px;width:150px;height:150px;overflow:hidden">{goods_svg(goods.kind, goods.hue, w.rng)}</div>' if w.maybe(0.5) else ""
     return photograph(w, paper + beside)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from screens import words
 from screens.frame import button, card, face, foot, head, main, pairs, phone, picture, price, tabs
 from screens.drawings import goods_svg, icon
 from screens.layouts import Page, layout
@@ -16,15 +17,15 @@ def buy_bar(w: World) -> str:
         f'<div class="c xs" style="min-width:34px">{icon(w.rng, side=19)}<div>{name}</div></div>'
         for name in w.pick((("店铺", "客服", "收藏"), ("首页", "客服", "购物车"), ("客服", "收藏")))
     )
-    words = w.pick((("加入购物车", "立即购买"), ("加入购物车", "领券购买"), ("加购物车", "马上抢购")))
+    pair_of = w.pick((("加入购物车", "立即购买"), ("加入购物车", "领券购买"), ("加购物车", "立即抢购")))
     pair = "".join(
         f'<span class="grow c" style="background:var({tone});color:#fff;padding:10px 4px;white-space:nowrap">{word}</span>'
-        for word, tone in zip(words, ("--s", "--a"), strict=True)
+        for word, tone in zip(pair_of, ("--s", "--a"), strict=True)
     )
     return foot(places, f'<div class="grow row" style="gap:0;border-radius:var(--br);overflow:hidden">{pair}</div>')
 
 
-def _large(w: World, goods: Goods, height: int) -> str:
+def _large(w: World, goods: Goods, height: int, *, slogans: bool = True) -> str:
     """The picture over the whole width, with its page number and at times a slogan."""
     pages = w.number(4, 9)
     number = (
@@ -32,12 +33,12 @@ def _large(w: World, goods: Goods, height: int) -> str:
         f'padding:1px 9px;font-size:12px">{w.number(1, pages)}/{pages}</span>'
     )
     slogan = w.pick(("", "", "买一送一", "全国联保", "领券立减20元", "顺手带走", "送运费险", "48小时发货", "破损包赔"))
-    band = slogan and (
+    band = slogans and slogan and (
         f'<div style="position:absolute;left:0;right:0;bottom:0;background:{w.theme.accent};color:#fff;'
         f'padding:5px 12px;font-size:17px" class="b">{slogan}</div>'
     )
-    svg = goods_svg(goods.kind, goods.hue, w.rng, tall=True)
-    return f'<div class="pic" style="height:{height}px;border-radius:0">{svg}{band}{number}</div>'
+    svg = goods_svg(goods.kind, goods.hue, w.rng, wide=height < 360)
+    return f'<div class="pic" style="height:{height}px;border-radius:0">{svg}{band or ""}{number if slogans else ""}</div>'
 
 
 def _price_line(w: World, goods: Goods) -> str:
@@ -99,8 +100,8 @@ def first_screen_of_a_video(w: World) -> Page:
         f'{picture(w, goods, 62)}<div class="grow col"><b>{goods.title}</b><span>{price(w, goods.price)} '
         f'<span class="s" style="color:#777">已售{w.sold()}</span></span></div></div>'
     )
-    frame = f'<div style="position:absolute;left:0;right:0;bottom:6px">{over}</div>'
-    return phone(w, main(_large(w, goods, w.height - 80), frame), buy_bar(w))
+    frame = f'<div style="position:absolute;left:0;right:0;bottom:0;padding:60px 0 6px;background:linear-gradient(#0000,#000a)">{over}</div>'
+    return phone(w, main(_large(w, goods, w.height - 80, slogans=False), frame), buy_bar(w))
 
 
 @layout(BELOW)
@@ -109,15 +110,14 @@ def parameters(w: World) -> Page:
     rows = w.some(
         (
             ("品牌", w.shop[:2]),
-            ("材质", w.pick(("聚酯纤维", "纯棉95%", "不锈钢", "ABS塑料", "实木", "陶瓷"))),
+            ("材质", w.pick(words.MATERIALS[goods.kind])),
             ("产地", f"中国{w.place()[0]}"),
             ("货号", w.digits(7)),
             ("适用季节", w.pick(("四季通用", "秋冬", "夏季"))),
             ("颜色分类", "、".join(goods.colours[:3])),
             ("规格", "、".join(goods.sizes[:3])),
             ("上市时间", w.day(3000)),
-            ("净含量", f"{w.number(2, 20) * 50}g"),
-            ("保质期", w.pick(("12个月", "18个月", "3年"))),
+            *((("净含量", f"{w.number(2, 20) * 50}g"), ("保质期", w.pick(("12个月", "18个月", "3年")))) if goods.kind in ("bottle", "fruit") else ()),
             ("适用人群", w.pick(("通用", "儿童", "成人"))),
         ),
         w.number(6, 10),
@@ -148,8 +148,8 @@ def pictures_with_words(w: World) -> Page:
     )
     blocks = "".join(
         f'<div class="c" style="padding:14px 10px;background:hsl({goods.hue} 30% 95%);color:#333"><div class="xl b">{claim}</div>'
-        f'<div class="s" style="color:#777">{words}</div></div>{_large(w, w.goods(goods.kind), w.number(180, 250))}'
-        for claim, words in claims
+        f'<div class="s" style="color:#777">{line}</div></div>{_large(w, w.goods(goods.kind), w.number(180, 250))}'
+        for claim, line in claims
     )
     title = f'<div class="c g" style="padding:10px">—— {w.pick(("图文详情", "宝贝详情", "图文详情"))} ——</div>'
     bar = tabs(("宝贝", "评价", "详情", "推荐"), 2) if w.maybe(0.7) else head(w, goods.name)
@@ -263,10 +263,10 @@ def picker_over_nothing(w: World) -> Page:
     goods = w.goods()
     tiles = "".join(
         f'<div class="c s"><div style="border:1px solid {"var(--a)" if at == 0 else "var(--l)"};border-radius:6px;'
-        f'overflow:hidden">{picture(w, w.goods(goods.kind), 96)}</div>{colour}</div>'
+        f'overflow:hidden">{picture(w, w.goods(goods.kind), 72)}</div>{colour}</div>'
         for at, colour in enumerate(goods.colours)
     )
-    grid = f'<div style="display:grid;grid-template-columns:repeat(3,96px);gap:12px;margin:8px 0 12px">{tiles}</div>'
+    grid = f'<div style="display:grid;grid-template-columns:repeat(4,74px);gap:9px;margin:8px 0 10px">{tiles}</div>'
     sizes = f'<div class="b" style="margin-bottom:8px">{w.pick(("尺码", "规格", "套餐"))}</div>{_options(w, goods.sizes, goods.sizes[0])}'
     body = f'<div style="padding:0 14px"><b>{w.pick(("选择颜色", "颜色分类", "请选择颜色"))}({len(goods.colours)})</b>{grid}{sizes}{_counter(w)}</div>'
     top = '<div style="height:70px"></div><div class="scrim"></div>'

@@ -55,9 +55,14 @@ def printed_table(w: World) -> Page:
 
 @layout(LABEL)
 def printed_note(w: World) -> Page:
-    title = w.pick(("通知", "停水通知", "温馨提示", "家长会通知"))
-    body = w.pick(("各位住户：因管道检修，本周六9:00至16:00停水，请提前储水。", "各位家长：本周五下午三点召开家长会，请准时参加。", "请将垃圾分类投放，保持楼道整洁，感谢配合。", "电梯年检期间暂停使用，给您带来不便，敬请谅解。"))
-    who = w.pick(("物业服务中心", "班主任", "居委会"))
+    title, body, who = w.pick(
+        (
+            ("停水通知", "各位住户：因管道检修，本周六9:00至16:00停水，请提前储水。", "物业服务中心"),
+            ("家长会通知", "各位家长：本周五下午三点召开家长会，请准时参加。", "班主任"),
+            ("温馨提示", "请将垃圾分类投放，保持楼道整洁，感谢配合。", "居委会"),
+            ("通知", "电梯年检期间暂停使用，给您带来不便，敬请谅解。", "物业服务中心"),
+        )
+    )
     return photograph(w, f'<div style="background:#fffef8;width:280px;padding:26px 22px;box-shadow:4px 8px 16px #0006;font-size:15px"><div class="c xl b" style="margin-bottom:14px">{title}</div><div style="text-indent:2em">{body}</div><div class="right" style="margin-top:22px">{who}<br>{w.moment.strftime("%Y年%m月%d日")}</div></div>')
 
 

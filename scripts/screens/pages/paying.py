@@ -55,7 +55,7 @@ def till_panel(w: World) -> Page:
 def password(w: World) -> Page:
     amount = w.amount()
     filled = w.number(0, 5)
-    boxes = "".join(f'<span style="width:42px;height:42px;border:1px solid var(--l);display:inline-flex;align-items:center;justify-content:center">{"●" if at < filled else ""}</span>' for at in range(6))
+    boxes = "".join(f'<span style="width:42px;height:42px;border:1px solid var(--l);display:inline-flex;vertical-align:top;align-items:center;justify-content:center">{"●" if at < filled else ""}</span>' for at in range(6))
     keys = "".join(f'<div class="c xl" style="padding:9px;border:1px solid var(--l)">{key}</div>' for key in (*"123456789", "", "0", "×"))
     sheet = (
         f'<div class="sheet"><div class="c b l" style="padding:14px">请输入支付密码</div><div class="c g s">{w.shop}</div><div class="c xxl b">¥{amount:.2f}</div>'

@@ -55,18 +55,23 @@ def lottery(w: World) -> Page:
     return phone(w, head(w, w.pick(_FEASTS), "活动规则", fill="#c8102e"), main(top, board, tasks), back=_ground(w))
 
 
+def _tile(w: World) -> str:
+    goods = w.goods()
+    buy = f'<div class="row"><span class="grow">{price(w, goods.price)}</span><span class="pill on" style="margin:0">马上抢</span></div>'
+    return f'<div class="card" style="--m:0;--p:0;padding:8px">{picture(w, goods, 152, 120)}<div class="s">{goods.name}</div>{buy}</div>'
+
+
 @layout(CAMPAIGN)
 def venue_of_tiles(w: World) -> Page:
     feast = w.pick(_FEASTS)
     art = f'<div style="position:relative;height:170px">{landscape_svg(w.rng)}<div class="c w" style="position:absolute;left:0;right:0;top:44px;text-shadow:0 1px 4px #0009"><div style="font-size:32px" class="b">{feast}</div><div>{w.pick(("低价狂欢 限时开抢", "好物满减 逛起来", "万件好货 一站买齐"))}</div></div></div>'
-    tile = lambda: (lambda goods: f'<div class="card" style="--m:0;--p:0;padding:8px">{picture(w, goods, 152, 120)}<div class="s">{goods.name}</div><div class="row"><span class="grow">{price(w, goods.price)}</span><span class="pill on" style="margin:0">马上抢</span></div></div>')(w.goods())  # noqa: E731
-    grid = f'<div class="grid2">{"".join(tile() for _ in range(6))}</div>'
+    grid = f'<div class="grid2">{"".join(_tile(w) for _ in range(6))}</div>'
     return phone(w, head(w, f"{feast}会场", "规则"), main(art, f'<div class="row" style="padding:8px 12px"><b class="grow">爆款直降</b>{_clock(w)}</div>', grid), tabs(("主会场", "品牌", "秒杀", "我的任务")))
 
 
 def _coupon(w: World, words: tuple[str, ...]) -> str:
     value = w.pick((3, 5, 8, 10, 15, 20, 30, 50, 88, 100))
-    least = w.pick((f"满{value * w.number(3, 9)}可用", "无门槛", f"满{value * 5}减{value}"))
+    least = w.pick((f"满{value * w.number(3, 9)}可用", f"满{value * 5}减{value}", "无门槛" if value < 15 else f"满{value * 4}可用"))
     name = w.pick(("店铺优惠券", "全品类通用券", "生鲜食品券", "数码家电补贴券", "新人专享券", "服饰鞋包券", "店铺优惠券"))
     word = w.pick(words)
     off = word in ("已抢光", "已领取")

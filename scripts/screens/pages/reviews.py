@@ -21,12 +21,15 @@ def _stars(count: int, side: int = 14) -> str:
 def _review(w: World) -> str:
     goods = w.goods()
     shots = "".join(picture(w, w.goods(goods.kind), 84) for _ in range(w.pick((0, 0, 2, 3))))
+    poor = w.maybe(0.25)
+    text = w.pick(words.POOR_REVIEWS if poor else words.REVIEWS)
+    more = "" if poor or w.maybe(0.6) else w.pick(words.REVIEWS)
     answer = f'<div class="input s" style="margin-top:6px">商家回复：{w.pick(("感谢您的支持，欢迎再次光临。", "非常抱歉，已为您安排补发。", "亲的认可是我们最大的动力。"))}</div>'
     again = f'<div class="s a" style="margin-top:4px">{w.number(2, 30)}天后追加评价</div><div>{w.pick(words.REVIEWS)}</div>'
     return (
         f'<div class="line"><div class="row">{face(w, 32)}<div class="grow"><div>{w.nick()}</div><div class="g xs">{w.day(w.number(24, 4000))} '
-        f'{goods.colour} {goods.size}</div></div>{_stars(w.pick((5, 5, 5, 4, 2)))}</div>'
-        f'<div style="margin:6px 0">{w.pick(words.REVIEWS)}{w.pick(("", w.pick(words.REVIEWS)))}</div><div class="row">{shots}</div>'
+        f'{goods.colour} {goods.size}</div></div>{_stars(w.number(1, 3) if poor else w.number(4, 5))}</div>'
+        f'<div style="margin:6px 0">{text}{more}</div><div class="row">{shots}</div>'
         f'{again if w.maybe(0.3) else ""}{answer if w.maybe(0.45) else ""}</div>'
     )
 

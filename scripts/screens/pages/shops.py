@@ -39,7 +39,7 @@ def shop_home(w: World) -> Page:
     names = tabs(("首页", "全部宝贝", "新品", "买家秀"), w.number(0, 1))
     vip = card(f'<div class="row"><b class="grow">店铺会员</b><span class="s g">{w.pick(("入会领10元券", "0元入会享专属价", "积分兑好礼"))}</span>{button("立即入会", "a")}</div>')
     grid = f'<div class="grid2">{"".join(_tile(w) for _ in range(6))}</div>'
-    return phone(w, f'<div style="position:relative;flex:1;overflow:hidden">{art}<div style="position:relative">{_search(w)}{_top(w)}</div>{names}{vip if w.maybe(0.6) else ""}{grid}</div>', nav(w, _NAV, 0))
+    return phone(w, f'<div style="position:relative;flex:1;overflow:hidden">{art}<div style="position:relative">{_search(w)}{_top(w)}{names}{vip if w.maybe(0.6) else ""}{grid}</div></div>', nav(w, _NAV, 0))
 
 
 @layout(LABEL)
