@@ -4,13 +4,14 @@
     python scripts/draw_screens.py --out /some/folder --count 1000
     python scripts/draw_screens.py --out /some/folder --count 50 --seed 3 --workers 4
 
-Needs Chromium (or the browser that --browser or CHROMIUM names) and a font with Chinese characters (--font; more than
-one are taken in turn by chance). Everything is invented: shops, couriers, banks, people, numbers.
+Needs Chromium (or what --browser or CHROMIUM names) and a font with Chinese characters (--font; of several,
+each picture takes one by chance). Everything is invented: shops, couriers, banks, people, numbers.
 
-Written are images/*.jpg (720 px wide, 1,280 to 1,560 high), ground_truth.jsonl (id, image, label, lines: every text
-that can be seen, as {"text", "box"} with the box in pixels, measured in the browser) and train.jsonl (id, image,
-label). Picture n depends on the seed and n alone: a larger --count adds pictures and changes none, and on one machine
-the same call writes the same bytes. Of 25 pictures in a row each class has one, in an order drawn by the seed.
+Written are images/*.jpg (720 px wide, 1,280 to 1,560 high), ground_truth.jsonl (id, image, label, lines:
+every text that can be seen, as {"text", "box"} with the box in pixels, measured in the browser) and
+train.jsonl (id, image, label). Picture n depends on the seed and n alone: a larger --count adds pictures and
+changes none, and on one machine the same call writes the same bytes. Of 25 pictures in a row each class has
+one, in an order drawn by the seed, so that numbers tell nothing of classes.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from screens import pages  # noqa: E402
-from screens.browser import BrowserFault, browser_path, camera  # noqa: E402
-from screens.layouts import LAYOUTS, Layout  # noqa: E402
-from screens.world import World  # noqa: E402
+from screens import pages
+from screens.browser import BrowserFault, browser_path, camera
+from screens.layouts import LAYOUTS, Layout
+from screens.world import World
 
 FONT = "WenQuanYi Micro Hei"
 
@@ -67,7 +68,12 @@ def draw(numbers: Sequence[int], seed: int, fonts: Sequence[str], browser: str, 
             image = f"images/{number + 1:05}.jpg"
             (folder / image).write_bytes(shot.jpeg)
             rows.append(
-                {"id": f"screen-{number + 1:05}", "image": image, "label": label_of(seed, number), "lines": shot.lines}
+                {
+                    "id": f"screen-{number + 1:05}",
+                    "image": image,
+                    "label": label_of(seed, number),
+                    "lines": shot.lines,
+                }
             )
     return rows
 
@@ -88,7 +94,9 @@ def write_lines(path: Path, rows: Sequence[Row]) -> None:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True, help="a folder that is empty or not there")
     parser.add_argument("--count", type=int, default=100, help="pictures in all (100)")
     parser.add_argument("--seed", type=int, default=7)
@@ -117,9 +125,11 @@ def main() -> int:
         print(fault, file=sys.stderr)
         return 2
     write_lines(chosen.out / "ground_truth.jsonl", rows)
-    write_lines(chosen.out / "train.jsonl", [{key: row[key] for key in ("id", "image", "label")} for row in rows])
+    write_lines(
+        chosen.out / "train.jsonl", [{key: row[key] for key in ("id", "image", "label")} for row in rows]
+    )
     took = time.monotonic() - began
-    print(f"{chosen.out}: {len(rows)} pictures of {len(LAYOUTS)} classes in {took:.1f} s, {len(rows) / took:.1f} a second")
+    print(f"{chosen.out}: {len(rows)} pictures in {took:.1f} s, {len(rows) / took:.1f} a second")
     return 0
 
 

@@ -51,7 +51,7 @@ def browser_path(given: str | None = None) -> str:
         if path := shutil.which(name):
             return path
     raise BrowserFault(
-        f"there is no browser {named or 'chromium'}. Install Chromium, or name one with --browser or CHROMIUM."
+        f"there is no browser {named or 'chromium'}: install Chromium, or name one (--browser, CHROMIUM)"
     )
 
 
@@ -84,18 +84,21 @@ class Camera:
             names = {part["familyName"] for part in used}
             if names != {font}:
                 raise BrowserFault(
-                    f"the browser draws `{_CJK}` with {', '.join(sorted(names)) or 'nothing'} where `{font}` is asked "
-                    "for. Install it (Debian: fonts-wqy-microhei or fonts-noto-cjk), or name another with --font."
+                    f"the font `{font}` is missing or not Chinese: the browser draws `{_CJK}` with "
+                    f"{', '.join(sorted(names)) or 'nothing'}. "
+                    "Install it (Debian: fonts-wqy-microhei, fonts-noto-cjk), or name another with --font."
                 )
 
 
 @contextmanager
 def camera(browser: str, fonts: Sequence[str]) -> Iterator[Camera]:
-    """A camera with the fonts at hand. Raises BrowserFault when the browser does not start or a font is missing."""
+    """A camera with the fonts at hand. Raises BrowserFault when the browser or a font is missing."""
     try:
         from playwright.sync_api import Error, sync_playwright
     except ImportError:
-        raise BrowserFault("playwright is missing: pip install playwright (its own browsers are not needed)") from None
+        raise BrowserFault(
+            "playwright is missing: pip install playwright (its own browsers are not needed)"
+        ) from None
     with sync_playwright() as playwright:
         try:
             process = playwright.chromium.launch(executable_path=browser, args=list(_FLAGS))

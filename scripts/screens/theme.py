@@ -86,8 +86,8 @@ _RULES = """
 body{width:360px;overflow:hidden;-webkit-text-size-adjust:none}
 .screen{position:relative;width:360px;overflow:hidden;background:var(--b);display:flex;flex-direction:column}
 .main{flex:1;overflow:hidden;position:relative}
-.status{display:flex;justify-content:space-between;align-items:center;height:28px;padding:0 16px;font-size:12px;
-flex:none;z-index:1}
+.status{display:flex;justify-content:space-between;align-items:center;height:28px;padding:0 16px;
+font-size:12px;flex:none;z-index:1}
 .status div{display:flex;gap:5px;align-items:center}
 .head{height:44px;display:flex;align-items:center;padding:0 12px;gap:10px;flex:none;font-size:16px}
 .head .t{flex:1;text-align:center;font-weight:bold;white-space:nowrap;overflow:hidden}
@@ -109,8 +109,8 @@ flex:none;z-index:1}
 .rule{border-top:1px solid var(--l);margin:8px 0}
 .line{border-bottom:1px solid var(--l);padding:11px 0}
 .line:last-child{border:0}
-.tag{display:inline-block;font-size:11px;line-height:16px;padding:0 5px;border:1px solid var(--a);color:var(--a);
-border-radius:3px;margin-right:5px;white-space:nowrap}
+.tag{display:inline-block;font-size:11px;line-height:16px;padding:0 5px;border:1px solid var(--a);
+color:var(--a);border-radius:3px;margin-right:5px;white-space:nowrap}
 .tag.soft{border-color:transparent;background:var(--soft)}
 .btn{display:inline-block;padding:5px 13px;border:1px solid var(--g);border-radius:var(--br);font-size:13px;
 white-space:nowrap;flex:none}
@@ -123,7 +123,8 @@ font-size:16px;margin:12px 16px}
 .foot{flex:none;background:var(--c);border-top:1px solid var(--l);padding:8px 12px;display:flex;gap:8px;
 align-items:center;min-height:52px}
 .foot.end{justify-content:flex-end}
-.tabs{display:flex;justify-content:space-around;padding:8px 4px;background:var(--c);flex:none;white-space:nowrap}
+.tabs{display:flex;justify-content:space-around;padding:8px 4px;background:var(--c);flex:none;
+white-space:nowrap}
 .tabs .on{color:var(--a);font-weight:bold;border-bottom:2px solid var(--a);padding-bottom:3px}
 .nav{flex:none;display:flex;justify-content:space-around;background:var(--c);border-top:1px solid var(--l);
 padding:5px 0 7px;font-size:11px;text-align:center}
@@ -131,8 +132,8 @@ padding:5px 0 7px;font-size:11px;text-align:center}
 .pill{display:inline-block;padding:3px 11px;border-radius:14px;background:var(--soft);margin:0 6px 7px 0;
 font-size:12px;white-space:nowrap}
 .pill.on{background:var(--a);color:#fff}
-.opt{display:inline-block;padding:5px 13px;border-radius:5px;background:rgba(128,128,128,.13);margin:0 8px 9px 0;
-border:1px solid transparent;white-space:nowrap}
+.opt{display:inline-block;padding:5px 13px;border-radius:5px;background:rgba(128,128,128,.13);
+margin:0 8px 9px 0;border:1px solid transparent;white-space:nowrap}
 .opt.on{border-color:var(--a);color:var(--a);background:var(--soft)}
 .opt.none{color:var(--g);opacity:.6}
 .pic{flex:none;border-radius:calc(var(--r)*.6);overflow:hidden;position:relative}

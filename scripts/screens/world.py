@@ -115,7 +115,8 @@ class World:
 
     def address(self) -> str:
         where = "".join(self.place())
-        return f"{where}{self.pick(words.ROADS)}{self.number(2, 688)}号{self.pick(words.COMPOUNDS)}{self.number(1, 28)}栋"
+        house = f"{self.number(2, 688)}号{self.pick(words.COMPOUNDS)}{self.number(1, 28)}栋"
+        return where + self.pick(words.ROADS) + house
 
     # numbers, money and days
 
@@ -139,8 +140,10 @@ class World:
         return f"{self.pick(words.BANKS)}{self.pick(('储蓄卡', '信用卡'))}({self.digits(4)})"
 
     def ago(self, hours: float) -> datetime:
-        """A moment before the screen's, less than an hour more than asked for: whole hours apart keep their order."""
-        return self.moment - timedelta(hours=hours, minutes=self.rng.randrange(60), seconds=self.rng.randrange(60))
+        """A moment before the screen's, up to an hour more than asked for: whole hours keep their order."""
+        return self.moment - timedelta(
+            hours=hours, minutes=self.rng.randrange(60), seconds=self.rng.randrange(60)
+        )
 
     def later(self, days: int) -> datetime:
         return self.moment + timedelta(days=days)

@@ -11,6 +11,7 @@ MODULES = (
     "camera",
     "delivery",
     "disputes",
+    "exchanges",
     "goods",
     "others",
     "outside",

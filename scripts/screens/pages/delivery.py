@@ -13,7 +13,8 @@ LIST, TRACE, TROUBLE = "物流页面-物流列表页面", "物流页面-物流�
 def _news(w: World, state: str) -> str:
     city = w.city()
     return {
-        "待取件": f"包裹已到{w.pick(('南门驿站', '小区快递柜', '校园服务点'))}，取件码 {w.number(1, 30)}-{w.number(1, 9)}-{w.digits(4)}",
+        "待取件": f"包裹已到{w.pick(('南门驿站', '小区快递柜', '校园服务点'))}，"
+        f"取件码 {w.number(1, 30)}-{w.number(1, 9)}-{w.digits(4)}",
         "运输中": f"快件已到达【{city}转运中心】",
         "派送中": f"快递员正在派送，电话 {w.phone()}",
         "已签收": f"已签收，签收人：{w.pick(('本人', '家人', '门卫', '驿站代收'))}",
@@ -26,8 +27,11 @@ def _parcel(w: World, state: str) -> str:
     courier = w.courier()
     goods = w.goods()
     return (
-        f'<div class="row top">{picture(w, goods, 58)}<div class="grow col"><div class="row"><b class="grow a">{state}</b><span class="g xs">{w.day(w.number(1, 300))}</span></div>'
-        f'<span class="s">{courier} {w.parcel_number(courier)}</span><span class="g s">{_news(w, state)}</span></div></div>'
+        f'<div class="row top">{picture(w, goods, 58)}<div class="grow col">'
+        f'<div class="row"><b class="grow a">{state}</b>'
+        f'<span class="g xs">{w.day(w.number(1, 300))}</span></div>'
+        f'<span class="s">{courier} {w.parcel_number(courier)}</span>'
+        f'<span class="g s">{_news(w, state)}</span></div></div>'
     )
 
 
@@ -37,17 +41,34 @@ def _states(w: World, count: int) -> list[str]:
 
 @layout(LIST)
 def parcel_list(w: World) -> Page:
-    names = w.pick((("全部", "待取件", "运输中", "派送中", "已签收"), ("全部包裹", "待取件", "待签收", "已签收")))
+    names = w.pick(
+        (("全部", "待取件", "运输中", "派送中", "已签收"), ("全部包裹", "待取件", "待签收", "已签收"))
+    )
     title = w.pick(("查看物流", "我的快递", "我的包裹", "物流列表"))
-    return phone(w, head(w, title, w.pick(("管理", "搜索", ""))), tabs(names, w.number(0, 1)), main(*(card(_parcel(w, state)) for state in _states(w, 7))))
+    return phone(
+        w,
+        head(w, title, w.pick(("管理", "搜索", ""))),
+        tabs(names, w.number(0, 1)),
+        main(*(card(_parcel(w, state)) for state in _states(w, 7))),
+    )
 
 
 @layout(LIST)
 def parcels_at_home(w: World) -> Page:
     """The courier page of the app: send, look up, and what is under way."""
-    tools = "".join(f'<div class="col c"><span class="l">{picture(w, w.goods("box"), 36)}</span><span class="s">{name}</span></div>' for name in ("寄快递", "查快递", "取件码", "身份码"))
-    top = card(f'<div class="input">{w.pick(("输入运单号查快递", "搜索运单号、商品名"))}</div><div class="row" style="justify-content:space-around;margin-top:12px">{tools}</div>')
-    groups = f'<div class="b" style="padding:4px 14px">{w.pick(("待取件", "我的快递"))} {w.number(1, 5)}</div>'
+    tools = "".join(
+        f'<div class="col c"><span class="l">{picture(w, w.goods("box"), 36)}</span>'
+        f'<span class="s">{name}</span></div>'
+        for name in ("寄快递", "查快递", "取件码", "身份码")
+    )
+    top = card(
+        f'<div class="input">{w.pick(("输入运单号查快递", "搜索运单号、商品名"))}</div>'
+        f'<div class="row" style="justify-content:space-around;margin-top:12px">{tools}'
+        f"</div>"
+    )
+    groups = (
+        f'<div class="b" style="padding:4px 14px">{w.pick(("待取件", "我的快递"))} {w.number(1, 5)}</div>'
+    )
     lines = card(*(f'<div class="line">{_parcel(w, state)}</div>' for state in ["待取件", *_states(w, 5)]))
     return phone(w, head(w, w.pick(("快递服务", "我的快递"))), main(top, groups, lines))
 
@@ -57,7 +78,14 @@ def parcels_of_one_order(w: World) -> Page:
     """An order that was sent in several parcels, each with its last step."""
     count = w.number(2, 4)
     top = f'<div class="flat">该订单共拆分为 <b class="a">{count}个包裹</b> 发出，请留意每个包裹的物流</div>'
-    blocks = [card(f'<div class="row"><b class="grow">包裹{at + 1}</b><span class="g s">查看物流 ›</span></div><div class="rule"></div>', _parcel(w, state)) for at, state in enumerate(_states(w, count))]
+    blocks = [
+        card(
+            f'<div class="row"><b class="grow">包裹{at + 1}</b><span class="g s">查看物流 ›</span>'
+            f'</div><div class="rule"></div>',
+            _parcel(w, state),
+        )
+        for at, state in enumerate(_states(w, count))
+    ]
     return phone(w, head(w, w.pick(("物流信息", "查看物流", "包裹列表"))), main(top, *blocks))
 
 
@@ -68,20 +96,34 @@ def parcels_sent(w: World) -> Page:
     for _ in range(5):
         courier = w.courier()
         state = w.pick(("待揽收", "运输中", "已签收", "待付款"))
-        fee = f'运费 ¥{w.amount(6, 40):.2f}'
+        fee = f"运费 ¥{w.amount(6, 40):.2f}"
         blocks.append(
             card(
-                f'<div class="row"><span class="grow s">{courier} {w.parcel_number(courier)}</span><b class="a">{state}</b></div>'
-                f'<div class="row" style="padding:8px 0"><div class="grow c"><b class="l">{w.city()}</b><div class="g s">{w.person()}</div></div><span class="g">———›</span><div class="grow c"><b class="l">{w.city()}</b><div class="g s">{w.person()}</div></div></div>'
-                f'<div class="row g s"><span class="grow">{w.stamp(w.number(2, 900))}</span><span>{fee}</span></div>'
+                f'<div class="row"><span class="grow s">{courier} {w.parcel_number(courier)}</span>'
+                f'<b class="a">{state}</b></div>'
+                f'<div class="row" style="padding:8px 0"><div class="grow c"><b class="l">{w.city()}'
+                f'</b><div class="g s">{w.person()}</div></div><span class="g">———›</span>'
+                f'<div class="grow c"><b class="l">{w.city()}</b><div class="g s">{w.person()}</div>'
+                f"</div></div>"
+                f'<div class="row g s"><span class="grow">{w.stamp(w.number(2, 900))}</span>'
+                f"<span>{fee}</span></div>"
             )
         )
-    return phone(w, head(w, w.pick(("我的快递", "寄件记录", "寄快递"))), tabs(("我寄的", "我收的", "待取件"), 0), main(*blocks), '<div class="wide">寄快递</div>')
+    return phone(
+        w,
+        head(w, w.pick(("我的快递", "寄件记录", "寄快递"))),
+        tabs(("我寄的", "我收的", "待取件"), 0),
+        main(*blocks),
+        '<div class="wide">寄快递</div>',
+    )
 
 
 def _steps(w: World, states: list[tuple[str, str]], *, gap: int = 9) -> str:
     return "".join(
-        f'<div class="time{" on" if at == 0 else ""}"><div class="{"b a" if at == 0 else ""}">{state} <span class="g xs" style="font-weight:normal">{w.ago(at * gap + 1).strftime("%m-%d %H:%M")}</span></div>'
+        f'<div class="time{" on" if at == 0 else ""}">'
+        f'<div class="{"b a" if at == 0 else ""}">{state} '
+        f'<span class="g xs" style="font-weight:normal">'
+        f"{w.ago(at * gap + 1).strftime('%m-%d %H:%M')}</span></div>"
         f'<div class="s {"" if at == 0 else "g"}">{text}</div></div>'
         for at, (state, text) in enumerate(states)
     )
@@ -105,16 +147,34 @@ def _journey(w: World, courier: str) -> list[tuple[str, str]]:
 def _whose(w: World, courier: str) -> str:
     goods = w.goods()
     return card(
-        f'<div class="row">{picture(w, goods, 54)}<div class="grow col"><b>{courier}：{w.parcel_number(courier)}</b><span class="g s">官方电话 95{w.digits(3)} | 复制单号</span></div></div>'
+        f'<div class="row">{picture(w, goods, 54)}<div class="grow col">'
+        f"<b>{courier}：{w.parcel_number(courier)}</b>"
+        f'<span class="g s">官方电话 95{w.digits(3)} | 复制单号</span></div></div>'
     )
 
 
 @layout(TRACE)
 def trace(w: World) -> Page:
     courier = w.courier()
-    view = f'<div style="height:{w.number(130, 210)}px;overflow:hidden">{map_svg(w.rng)}</div>' if w.maybe(0.6) else ""
-    soon = card(f'<b class="a">预计送达 {w.later(w.number(1, 3)).strftime("%m月%d日")}</b> <span class="g s">送至 {w.pick(("收货地址", "小区驿站"))}</span>') if w.maybe(0.5) else ""
-    return phone(w, head(w, w.pick(("物流详情", "物流详情", "查看物流", "物流信息"))), view, main(soon, _whose(w, courier), card(_steps(w, _journey(w, courier)))))
+    view = (
+        f'<div style="height:{w.number(130, 210)}px;overflow:hidden">{map_svg(w.rng)}</div>'
+        if w.maybe(0.6)
+        else ""
+    )
+    soon = (
+        card(
+            f'<b class="a">预计送达 {w.later(w.number(1, 3)).strftime("%m月%d日")}</b> '
+            f'<span class="g s">送至 {w.pick(("收货地址", "小区驿站"))}</span>'
+        )
+        if w.maybe(0.5)
+        else ""
+    )
+    return phone(
+        w,
+        head(w, w.pick(("物流详情", "物流详情", "查看物流", "物流信息"))),
+        view,
+        main(soon, _whose(w, courier), card(_steps(w, _journey(w, courier)))),
+    )
 
 
 @layout(TRACE)
@@ -122,9 +182,17 @@ def trace_over_a_map(w: World) -> Page:
     """The map behind, the trace on a panel, the address as its first line."""
     courier = w.courier()
     view = f'<div style="position:absolute;inset:0;height:{w.height // 2}px">{map_svg(w.rng)}</div>'
-    place = f'<div class="row" style="margin-bottom:10px"><span class="badge">收</span><span class="grow s">{w.address()}</span></div>'
-    panel = f'<div class="sheet" style="top:{w.number(190, 270)}px;padding:14px"><div class="b l">{courier} {w.parcel_number(courier)}</div><div class="rule"></div>{place}{_steps(w, _journey(w, courier))}</div>'
-    bar = f'<div style="position:absolute;top:0;left:0;right:0;z-index:1;color:#222">{head(w, w.pick(("物流详情", "订单跟踪"))).replace("background:var(--c)", "background:none;color:#222")}</div>'
+    place = (
+        f'<div class="row" style="margin-bottom:10px"><span class="badge">收</span>'
+        f'<span class="grow s">{w.address()}</span></div>'
+    )
+    panel = (
+        f'<div class="sheet" style="top:{w.number(190, 270)}px;padding:14px">'
+        f'<div class="b l">{courier} {w.parcel_number(courier)}</div><div class="rule">'
+        f"</div>{place}{_steps(w, _journey(w, courier))}</div>"
+    )
+    title = head(w, w.pick(("物流详情", "订单跟踪"))).replace("var(--c)", "none;color:#222")
+    bar = f'<div style="position:absolute;top:0;left:0;right:0;z-index:1;color:#222">{title}</div>'
     return phone(w, main(view, bar, panel))
 
 
@@ -132,10 +200,27 @@ def trace_over_a_map(w: World) -> Page:
 def trace_of_a_parcel_sent(w: World) -> Page:
     """A parcel that one has sent: the freight stands there too, but the trace fills the page."""
     courier = w.courier()
-    top = card(f'<div class="row"><div class="grow c"><b class="xl">{w.city()}</b><div class="g s">{w.person()}</div></div><div class="c a b">运输中<div>———›</div></div><div class="grow c"><b class="xl">{w.city()}</b><div class="g s">{w.person()}</div></div></div>')
-    fee = card(f'<div class="row"><span class="grow">实付运费</span><b>¥{w.amount(6, 40):.2f}</b><span class="g s">已付款 ›</span></div>')
+    top = card(
+        f'<div class="row"><div class="grow c"><b class="xl">{w.city()}</b>'
+        f'<div class="g s">{w.person()}</div></div><div class="c a b">运输中<div>———›</div>'
+        f'</div><div class="grow c"><b class="xl">{w.city()}</b>'
+        f'<div class="g s">{w.person()}</div></div></div>'
+    )
+    fee = card(
+        f'<div class="row"><span class="grow">实付运费</span><b>¥{w.amount(6, 40):.2f}</b>'
+        f'<span class="g s">已付款 ›</span></div>'
+    )
     steps = _journey(w, courier)[1:] or _journey(w, courier)
-    return phone(w, head(w, w.pick(("寄件详情", "物流详情"))), main(top, card(f'<b>{courier} {w.parcel_number(courier)}</b><div class="rule"></div>{_steps(w, steps)}'), fee), foot(button("联系快递员"), button("再寄一单", "a"), end=True))
+    return phone(
+        w,
+        head(w, w.pick(("寄件详情", "物流详情"))),
+        main(
+            top,
+            card(f'<b>{courier} {w.parcel_number(courier)}</b><div class="rule"></div>{_steps(w, steps)}'),
+            fee,
+        ),
+        foot(button("联系快递员"), button("再寄一单", "a"), end=True),
+    )
 
 
 def _trouble(w: World) -> tuple[str, str, str]:
@@ -143,7 +228,11 @@ def _trouble(w: World) -> tuple[str, str, str]:
     city = w.city()
     return w.pick(
         (
-            ("物流异常", f"包裹已超过{w.pick((48, 72, 96))}小时未更新，可能存在延误", f"快件已到达【{city}转运中心】"),
+            (
+                "物流异常",
+                f"包裹已超过{w.pick((48, 72, 96))}小时未更新，可能存在延误",
+                f"快件已到达【{city}转运中心】",
+            ),
             ("派送失败", "收件人电话无法接通，请保持电话畅通", "派送失败，原因：无法联系收件人"),
             ("派送失败", "收货地址不详，请补充门牌号", "派送失败，原因：地址错误"),
             ("快件退回", "包裹正在退回寄件人，如有疑问请联系商家", "快件退回，原因：拒收"),
@@ -158,19 +247,41 @@ def _trouble(w: World) -> tuple[str, str, str]:
 def trouble(w: World) -> Page:
     title, why, last = _trouble(w)
     courier = w.courier()
-    tools = "".join(button(word, kind) for word, kind in zip(w.some(("催促派送", "投诉快递", "联系商家", "申请退款"), 2), ("a", ""), strict=True))
-    top = f'<div style="padding:14px 16px;background:#fff4e0;color:#a14a00"><div class="l b">{title}</div><div class="s">{why}</div><div class="row" style="margin-top:10px">{tools}</div></div>'
-    steps = _steps(w, [(title, last), *[step for step in _journey(w, courier)[2:] if step[0] != "已签收"]], gap=30)
-    return phone(w, head(w, w.pick(("物流信息", "物流详情", "查看物流"))), top, main(_whose(w, courier), card(steps)))
+    tools = "".join(
+        button(word, kind)
+        for word, kind in zip(
+            w.some(("催促派送", "投诉快递", "联系商家", "申请退款"), 2), ("a", ""), strict=True
+        )
+    )
+    top = (
+        f'<div style="padding:14px 16px;background:#fff4e0;color:#a14a00">'
+        f'<div class="l b">{title}</div><div class="s">{why}</div>'
+        f'<div class="row" style="margin-top:10px">{tools}</div></div>'
+    )
+    steps = _steps(
+        w, [(title, last), *[step for step in _journey(w, courier)[2:] if step[0] != "已签收"]], gap=30
+    )
+    return phone(
+        w, head(w, w.pick(("物流信息", "物流详情", "查看物流"))), top, main(_whose(w, courier), card(steps))
+    )
 
 
 @layout(TROUBLE)
 def trouble_with_a_mark(w: World) -> Page:
     title, why, last = _trouble(w)
     courier = w.courier()
-    top = f'<div class="c" style="padding:20px 20px 6px">{alarm("#f5a623")}<div class="xl b" style="margin:6px 0">{title}</div><div class="g">{why}</div></div>'
+    top = (
+        f'<div class="c" style="padding:20px 20px 6px">{alarm("#f5a623")}'
+        f'<div class="xl b" style="margin:6px 0">{title}</div><div class="g">{why}</div>'
+        f"</div>"
+    )
     steps = _steps(w, [(title, last), *_journey(w, courier)[-3:]], gap=26)
-    return phone(w, head(w, w.pick(("物流详情", "包裹详情")), "客服"), main(top, _whose(w, courier), card(steps)), foot(button("催促派送", "a"), button("投诉快递", "full"), end=True))
+    return phone(
+        w,
+        head(w, w.pick(("物流详情", "包裹详情")), "客服"),
+        main(top, _whose(w, courier), card(steps)),
+        foot(button("催促派送", "a"), button("投诉快递", "full"), end=True),
+    )
 
 
 @layout(TROUBLE)
@@ -178,10 +289,20 @@ def trouble_as_a_notice(w: World) -> Page:
     """A trace with a notice over it, or a box that asks what to do."""
     title, why, last = _trouble(w)
     courier = w.courier()
-    box = f'<div class="box" style="top:{w.height // 2 - 110}px;padding:18px"><div class="b l">{title}</div><div class="g" style="margin:8px 0 14px">{why}，是否需要平台帮您催促？</div><div class="row"><span class="grow btn c">暂不处理</span><span class="grow btn full c">催促派送</span></div></div>'
+    box = (
+        f'<div class="box" style="top:{w.height // 2 - 110}px;padding:18px">'
+        f'<div class="b l">{title}</div><div class="g" style="margin:8px 0 14px">{why}，'
+        f'是否需要平台帮您催促？</div><div class="row"><span class="grow btn c">暂不处理</span>'
+        f'<span class="grow btn full c">催促派送</span></div></div>'
+    )
     steps = _steps(w, [(title, last), *_journey(w, courier)[-4:]], gap=24)
     body = main(_whose(w, courier), card(steps))
     if w.maybe(0.5):
         return phone(w, head(w, "物流详情"), body, '<div class="scrim"></div>', box)
-    strip = f'<div class="row s" style="padding:9px 14px;background:#fdecea;color:#b3261e">{alarm("#b3261e", 20)}<span class="grow">{title}：{why}</span></div>'
-    return phone(w, head(w, "物流详情"), strip, body, foot(button("投诉快递"), button("联系客服", "a"), end=True))
+    strip = (
+        f'<div class="row s" style="padding:9px 14px;background:#fdecea;color:#b3261e">'
+        f'{alarm("#b3261e", 20)}<span class="grow">{title}：{why}</span></div>'
+    )
+    return phone(
+        w, head(w, "物流详情"), strip, body, foot(button("投诉快递"), button("联系客服", "a"), end=True)
+    )
