@@ -29,8 +29,8 @@ _FLAGS = (
     "--force-color-profile=srgb",
     "--hide-scrollbars",
 )
-"""One look whatever the desktop: no subpixel colours, no hinting of the system's, no colour profile. With subpixel
-positions of glyphs, 26 of 60 pictures depended on what the tab had shown before (Chromium 150)."""
+"""One look whatever the desktop: no subpixel colours, no hinting of the system's, no colour profile. With
+subpixel positions of glyphs, 26 of 60 pictures depended on what the tab had shown before (Chromium 150)."""
 _CJK = "集市换货龘"
 
 

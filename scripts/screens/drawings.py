@@ -48,21 +48,25 @@ GOODS_SHAPES = {
 }
 
 
-def goods_svg(kind: str, hue: int, rng: Random, *, wide: bool = False) -> str:
-    """A studio picture of an article: a backdrop, the article, its shadow. `wide` ones fill their frame."""
+def goods_svg(kind: str, hue: int, rng: Random, *, wide: bool = False, cut_out: bool = False) -> str:
+    """A studio picture of an article: a backdrop, the article, its shadow.
+
+    `wide` ones fill their frame, `cut_out` ones have no backdrop.
+    """
     back = (hue + rng.choice((30, 150, 180, 210))) % 360
     light = rng.choice((90, 94, 97))
     turn, size = rng.uniform(-7, 7), rng.uniform(0.72, 0.98)
     fit = "slice" if wide else "meet"
+    ground = "" if cut_out else f"background:hsl({back} 35% {light}%)"
+    floor = f'<rect x="-100" y="78" width="300" height="200" fill="hsl({back} 28% {light - 9}%)"/>'
     mark = f"g{rng.randrange(10**9)}"
     return (
         f'<svg viewBox="0 0 100 100" preserveAspectRatio="xMidYMid {fit}" '
-        f'style="overflow:visible;background:hsl({back} 35% {light}%)">'
+        f'style="overflow:visible;{ground}">'
         f'<defs><linearGradient id="{mark}" x1="0" y1="0" x2="1" y2="1">'
         f'<stop offset="0" stop-color="hsl({hue} 62% 66%)"/>'
         f'<stop offset="1" stop-color="hsl({hue} 58% 40%)"/>'
-        f'</linearGradient></defs><rect x="-100" y="78" width="300" height="200" fill="hsl('
-        f'{back} 28% {light - 9}%)"/>'
+        f"</linearGradient></defs>{'' if cut_out else floor}"
         f'<ellipse cx="50" cy="87" rx="34" ry="5" fill="#0002"/>'
         f'<g transform="translate(50 50) rotate({turn:.1f}) scale({size:.2f}) translate(-50 '
         f'-50)" fill="url(#{mark})">'

@@ -11,6 +11,7 @@ from screens.theme import style
 from screens.world import World
 
 LABEL = "实物拍摄(含售后)"
+_BRITTLE = ("cup", "phone", "lamp", "bottle", "box", "headset")
 
 
 def photograph(w: World, things: str) -> Page:
@@ -88,6 +89,13 @@ def _dent(w: World) -> str:
     )
 
 
+def _crack() -> str:
+    return (
+        '<svg viewBox="0 0 100 100" style="position:absolute;inset:0">'
+        '<path d="M48 30 L54 44 L46 52 L57 66 L50 78" fill="none" stroke="#111b" stroke-width="1.6"/></svg>'
+    )
+
+
 @layout(LABEL)
 def parcel(w: World) -> Page:
     width, height = w.number(250, 300), w.number(300, 400)
@@ -126,25 +134,12 @@ def bag_with_waybill(w: World) -> Page:
 def article(w: World) -> Page:
     """An article as it arrived: whole, stained or broken; often no text at all."""
     goods = w.goods()
-    drawing = goods_svg(goods.kind, goods.hue, w.rng).replace("<svg ", '<svg class="bare" ', 1)
-    drawing = (
-        drawing[: drawing.index('style="')] + drawing[drawing.index(">") :]
-    )  # on the table, not on a backdrop
-    start = drawing.index('<rect x="-100"')
-    drawing = drawing[:start] + drawing[drawing.index("/>", start) + 2 :]
-    crack = (
-        '<svg viewBox="0 0 100 100" style="position:absolute;inset:0">'
-        '<path d="M48 30 L54 44 L46 52 L57 66 L50 78" fill="none" stroke="#111b" '
-        'stroke-width="1.6"/></svg>'
-        if w.maybe(0.4)
-        else _dent(w)
-        if w.maybe(0.5)
-        else ""
-    )
+    drawing = goods_svg(goods.kind, goods.hue, w.rng, cut_out=True)
+    damage = w.pick(("", "", _crack() if goods.kind in _BRITTLE else _dent(w)))
     count = w.pick((1, 1, 1, 2))
     one = (
         f'<div style="position:relative;width:{320 // count + 30}px;filter:drop-shadow(10px '
-        f'14px 9px #0008)">{drawing}{crack}</div>'
+        f'14px 9px #0008)">{drawing}{damage}</div>'
     )
     return photograph(w, one * count)
 

@@ -89,7 +89,14 @@ def report_form(w: World) -> Page:
 
 @layout(COMPLAINT)
 def complaint_result(w: World) -> Page:
-    state = w.pick(("投诉已受理", "投诉处理中", "投诉已完结", "举报已受理"))
+    state, note, result = w.pick(
+        (
+            ("投诉已受理", "我们会在3个工作日内处理，结果将通过消息通知您", "等待处理"),
+            ("投诉处理中", "客服正在核实，请保持电话畅通", "处理中，预计2个工作日"),
+            ("投诉已完结", "感谢您的反馈，祝您购物愉快", "已联系商家尽快发货"),
+            ("举报已受理", "感谢您对平台环境的维护", "核实后将对商家作出处理"),
+        )
+    )
     kind = state[:2]
     facts = pairs(
         (
@@ -97,13 +104,13 @@ def complaint_result(w: World) -> Page:
             (f"{kind}对象", w.shop),
             (f"{kind}{'原因' if kind == '投诉' else '类型'}", w.pick(_CAUSES if kind == "投诉" else _KINDS)),
             ("提交时间", w.stamp(30)),
-            ("处理结果", w.pick(("已对商家进行警告", "处理中，预计3个工作日", "已联系商家尽快发货"))),
+            ("处理结果", result),
         )
     )
     top = (
         f'<div class="c" style="padding:24px 30px 8px">{tick(w.theme.accent)}'
         f'<div class="l b" style="margin:8px 0">{state}</div>'
-        f'<div class="g s">我们会在{w.number(1, 5)}个工作日内处理，结果将通过消息通知您</div></div>'
+        f'<div class="g s">{note}</div></div>'
     )
     return phone(
         w,
@@ -134,11 +141,12 @@ def complaint_records(w: World) -> Page:
     )
 
 
-def _entry(w: World, who: str, text: str, hours: int) -> str:
+def _entry(w: World, who: str, text: str, hours: int, *, kind: str = "") -> str:
+    """What one side said; goods of `kind` on the pictures that lie with it."""
     shots = (
         f'<div class="row" style="margin-top:6px">'
-        f"{''.join(picture(w, w.goods(), 60) for _ in range(w.number(1, 3)))}</div>"
-        if who == "买家"
+        f"{''.join(picture(w, w.goods(kind), 60) for _ in range(w.number(1, 3)))}</div>"
+        if kind
         else ""
     )
     return (
@@ -148,7 +156,7 @@ def _entry(w: World, who: str, text: str, hours: int) -> str:
     )
 
 
-def _records(w: World) -> str:
+def _records(w: World, kind: str) -> str:
     return "".join(
         (
             _entry(
@@ -171,7 +179,7 @@ def _records(w: World) -> str:
                 ),
                 20,
             ),
-            _entry(w, "买家", w.pick(words.COMPLAINTS), 30),
+            _entry(w, "买家", w.pick(words.COMPLAINTS), 30, kind=kind),
         )
     )
 
@@ -199,7 +207,7 @@ def platform_decides(w: World) -> Page:
         w,
         head(w, w.pick(("平台介入", "纠纷详情", "平台介入详情"))),
         top,
-        main(facts, card("<b>协商记录</b>", _records(w))),
+        main(facts, card("<b>协商记录</b>", _records(w, goods.kind))),
         foot(button("撤销申请"), button("补充举证", "a"), button("上传凭证", "full"), end=True),
     )
 
@@ -210,7 +218,7 @@ def record_of_talks(w: World) -> Page:
     return phone(
         w,
         head(w, w.pick(("协商记录", "协商历史"))),
-        main(card(_records(w), more)),
+        main(card(_records(w, w.goods().kind), more)),
         foot('<div class="grow input">补充留言或凭证</div>', button("平台介入", "full")),
     )
 

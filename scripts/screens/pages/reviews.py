@@ -90,7 +90,7 @@ def own_review(w: World) -> Page:
         f'<div class="row">{face(w)}<div class="grow"><b>{w.nick()}</b>'
         f'<div class="g xs">{w.stamp(w.number(5, 600))}</div></div>'
         f'<span class="tag">{w.pick(("匿名评价", "已公开"))}</span></div>'
-        f'<div style="margin:8px 0">描述相符 {_stars(w.number(2, 5))}</div>'
+        f'<div style="margin:8px 0">描述相符 {_stars(w.number(4, 5))}</div>'
         f"<div>{w.pick(words.REVIEWS)}{w.pick(words.REVIEWS)}</div>"
         f'<div class="row" style="margin:8px 0">{picture(w, goods, 96)}'
         f"{picture(w, goods, 96)}</div>"
