@@ -31,7 +31,8 @@ ALLOWED = {
     "checking": {*BASE, "recipe", "run", "training", "checking"},
     "evaluation": {*BASE, "pages", "verdict", "cards", "evaluation"},
     "serving": {*BASE, "recipe", "llm", "run", "serving"},
-    "bundling": {*BASE, "llm", "run", "training", "evaluation", "serving", "bundling"},
+    "handoff": {*BASE, "cards", "checking", "llm", "run", "training", "evaluation", "serving", "handoff"},
+    "bundling": {*BASE, "llm", "run", "training", "evaluation", "serving", "handoff", "bundling"},
     "testing": {*BASE, "llm", "recipe", "run", "testing"},
 }
 """Folder -> folders that it may import. Files at the top and the command may import everything."""

@@ -12,6 +12,7 @@ need (YAML, tokens) they import where that work starts.
     reward       AnswerContract.of(form).reward(text, truth): format and accuracy, for reinforcement learning
     score        score(PackedSource(PackedData(folder)), paths, Options()), as `datakit evaluate` does
     stages       predict and evaluate as a bundle's predict.py and evaluate.py call them
+    handoff      Handoff(road).go(): every stage with its reason, its record, and status.json
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ MODULES = (
     "datakit.core.outcome",
     "datakit.core.parameters",
     "datakit.core.pixels",
+    "datakit.core.private_files",
     "datakit.core.prompt",
     "datakit.core.rendering",
     "datakit.core.regular_files",
@@ -85,6 +87,15 @@ MODULES = (
     "datakit.evaluation.tasks",
     "datakit.evaluation.value_outcomes",
     "datakit.evaluation.worst",
+    "datakit.handoff",
+    "datakit.handoff.digests",
+    "datakit.handoff.handoff",
+    "datakit.handoff.heartbeat",
+    "datakit.handoff.journal",
+    "datakit.handoff.reasons",
+    "datakit.handoff.road",
+    "datakit.handoff.stages",
+    "datakit.handoff.status",
     "datakit.llm",
     "datakit.llm._client_setup",
     "datakit.llm._echoes",

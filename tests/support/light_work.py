@@ -42,6 +42,7 @@ def work(folder: Path) -> dict[str, Any]:
         "asked": asyncio.run(asked(folder, task)),
         "scores": scores(folder, task),
         "stages": stages(folder),
+        "handoff": handoff(folder),
         "values": values(),
         "picture": picture(task),
     }
@@ -186,6 +187,71 @@ def stages(folder: Path) -> dict[str, Any]:
     beside = data.packed.prompt_tokens + 100
     rooms = [asking.room(*limits) for limits in ((None, None), (None, 7), (100_000, None), (beside, 512))]
     return {"rooms": rooms, "items": [[item.id, item.label, item.shown_images] for item in items]}
+
+
+def handoff(folder: Path) -> list[Any]:
+    """The road gone twice: what ran, and what status.json and the records say."""
+    import tempfile
+    from contextlib import contextmanager
+
+    from datakit.handoff.digests import Digests
+    from datakit.handoff.handoff import Handoff
+    from datakit.handoff.road import Address, Ended, Road
+    from datakit.handoff.stages import StageRecords
+    from datakit.handoff.status import read_status
+
+    class Short(Road):
+        command = "./run.sh"
+
+        def __init__(self, place: Path) -> None:
+            self.folder = place
+
+        def inputs(self, stage: str) -> dict[str, str]:
+            return {"answer format": self.digests.file(folder / "build" / "answer.json")}
+
+        def outputs(self, stage: str) -> dict[str, str]:
+            return {stage: self.digests.file(self.folder / stage)}
+
+        def stands(self, stage: str) -> bool:
+            return False
+
+        def _write(self, stage: str) -> Ended:
+            (self.folder / stage).write_text(stage)
+            return Ended(f"{stage} is written")
+
+        def check(self) -> Ended:
+            return Ended()
+
+        def train(self, *, anew: bool) -> Ended:
+            return self._write("train")
+
+        def export(self) -> Ended:
+            return self._write("export")
+
+        @contextmanager
+        def serving(self) -> Any:
+            yield Address("http://nowhere/v1", Digests(self.folder).file(self.folder / "export"))
+
+        def serve_until_ended(self, address: Address) -> Ended:
+            return Ended()
+
+        def predict(self, address: Address, *, anew: bool) -> Ended:
+            return self._write("predict")
+
+        def evaluate(self) -> Ended:
+            return self._write("evaluate")
+
+        def scores(self) -> Ended:
+            return Ended("scores", figures={"accuracy": 1.0})
+
+    with tempfile.TemporaryDirectory() as name:
+        lines: list[str] = []
+        accounts = [Handoff(Short(Path(name)), lines.append).go() for _ in range(2)]
+        status, record = read_status(Path(name)), StageRecords(Path(name)).read("predict")
+        assert status is not None
+        assert record is not None
+        ran = [[passed.stage for passed in account.stages if passed.ran] for account in accounts]
+        return [ran, accounts[1].figures, status.stage, status.state, record.inputs, record.outputs]
 
 
 def values() -> dict[str, Any]:

@@ -1,0 +1,146 @@
+"""What each stage of a handoff is at a place: at home (from_build.py) or in a bundle (packed.py)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from datakit.handoff.digests import Digests
+
+Say = Callable[[str], None]
+"""Takes one line or more for the person who waits; they also go into the handoff's log."""
+
+
+class Address(NamedTuple):
+    """A server that answers, and whose weights it has."""
+
+    url: str
+    """Base address, such as http://127.0.0.1:8000/v1."""
+    weights: str
+    """Digest of the weights that it has loaded; UNKNOWN where only the server knows."""
+
+
+@dataclass
+class Ended:
+    """What a stage came to. Where it could not do its work it raises a DatakitError instead."""
+
+    text: str = ""
+    """For the person who waits: what came of it, in lines."""
+    exit: int = 0
+    """Of the whole command; another than 0 ends the handoff, and the stage is not done."""
+    figures: dict[str, Any] = field(default_factory=dict)
+    """For `--json`."""
+
+
+class Progress(NamedTuple):
+    """How far a stage has come; None where it does not say."""
+
+    step: int | None = None
+    total_steps: int | None = None
+    eta_s: float | None = None
+
+
+class Road(ABC):
+    """The stages at one place. All of them run in this process; only trainer and server are child processes.
+
+    A stage may be ended at any moment, also by SIGKILL: called again it goes on or begins anew, and never
+    takes something half-done for whole.
+    """
+
+    folder: Path
+    """Of the run: logs, records of stages, status, what was trained, served, answered and scored."""
+    command: str
+    """The line that a person types to go on, such as `datakit handoff build/ecom_v3 --cpu`."""
+    elsewhere: str = ""
+    """Address of a server that was given (`--base-url`): nothing is trained, exported or served here then."""
+    rank: int = 0
+    """This node's number; others than 0 check and train alone."""
+    say: Say
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    @cached_property
+    def digests(self) -> Digests:
+        """Checksums, remembered in the run."""
+        return Digests(self.folder, lambda line: self.say(line))
+
+    @abstractmethod
+    def inputs(self, stage: str) -> dict[str, str]:
+        """Name in words -> digest of everything that a stage's outcome depends on, of train, export, predict
+        and evaluate.
+
+        A name completes the sentence "predict runs: other … than on November 26", such as `served weights`.
+        UNKNOWN stands for what cannot be read from here: then the stage always runs. GONE stands for what is
+        not there. A name that a later version adds must be GONE where it changes nothing, because older
+        records lack it. Raises UserError where a stage lacks something, such as a model to serve.
+        """
+
+    @abstractmethod
+    def outputs(self, stage: str) -> dict[str, str]:
+        """Path in the run (`trained`, `predictions_val_lora-1a2b3c.jsonl`) -> digest of what stands there.
+
+        GONE where nothing does. Of a stage that leaves nothing the dictionary is empty.
+        """
+
+    @abstractmethod
+    def stands(self, stage: str) -> bool:
+        """Whether the outcome of a stage without a record may be taken as it is.
+
+        Of train: a training that was ended by an earlier version or by `datakit train`. Of export: a whole
+        model that is younger than the trained weights. Never of predict and evaluate.
+        """
+
+    @abstractmethod
+    def check(self) -> Ended:
+        """Looks at data and machine before anything starts. `exit` is 1 where something is wrong."""
+
+    @abstractmethod
+    def train(self, *, anew: bool) -> Ended:
+        """Trains, from the last whole checkpoint on; `anew`: what was trained is set aside before.
+
+        Attaches to a training of this run that is alive. Raises UserError for one that is alive and `anew`.
+        """
+
+    @abstractmethod
+    def export(self) -> Ended:
+        """Makes the served model anew; only when it is whole does it take the place of an earlier one."""
+
+    @abstractmethod
+    def serving(self) -> AbstractContextManager[Address]:
+        """A server of the served model that answers; one that was started here ends with the block."""
+
+    @abstractmethod
+    def serve_until_ended(self, address: Address) -> Ended:
+        """Returns when the server has ended by itself."""
+
+    @abstractmethod
+    def predict(self, address: Address, *, anew: bool) -> Ended:
+        """Asks about every record; `anew`: answers of an unfinished run are set aside before.
+
+        The digest of the weights is part of the mark of unfinished answers. `exit` is 3 where some records
+        had no answer.
+        """
+
+    @abstractmethod
+    def evaluate(self) -> Ended:
+        """Scores the answers and writes the page. `exit` is 3 where records have no answer."""
+
+    @abstractmethod
+    def scores(self) -> Ended:
+        """The scores of the last evaluation and where its page is; as numbers in `figures`."""
+
+    def progress(self, stage: str) -> Progress:
+        """How far a stage that runs has come. Called from another thread, every few seconds."""
+        return Progress()
+
+    def log_of(self, stage: str) -> Path | None:
+        """The newest log of the stage's own program (trainer, server); None where it has none."""
+        logs = [path for path in self.logs.glob(f"{stage}-*.log") if path.is_file()]
+        return max(logs, key=lambda path: path.stat().st_mtime_ns, default=None)
