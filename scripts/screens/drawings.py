@@ -158,6 +158,7 @@ def map_svg(rng: Random) -> str:
 def landscape_svg(rng: Random) -> str:
     """Sky, sun, hills and water at some hour."""
     hue, low = rng.choice(((205, 60), (28, 70), (330, 70), (260, 45))), rng.randrange(52, 66)
+    mark = f"s{rng.randrange(10**9)}"
     green = rng.choice((120, 96, 70, 34, 196))
     hills = "".join(
         f'<path d="M-10 {low + at * 7} Q{rng.randrange(5, 45)} {low - rng.randrange(14, 34) + at * 8} '
@@ -168,9 +169,9 @@ def landscape_svg(rng: Random) -> str:
     return (
         '<svg viewBox="0 0 100 100" preserveAspectRatio="xMidYMid slice" '
         'style="display:block;width:100%;height:100%">'
-        f'<defs><linearGradient id="sky" x1="0" y1="0" x2="0" y2="1"><stop offset="0" '
+        f'<defs><linearGradient id="{mark}" x1="0" y1="0" x2="0" y2="1"><stop offset="0" '
         f'stop-color="hsl({hue[0]} {hue[1]}% 58%)"/><stop offset="1" stop-color="hsl({hue[0]} 80% 90%)"/>'
-        f'</linearGradient></defs><rect width="100" height="100" fill="url(#sky)"/>'
+        f'</linearGradient></defs><rect width="100" height="100" fill="url(#{mark})"/>'
         f'<circle cx="{rng.randrange(15, 85)}" cy="{rng.randrange(14, 40)}" r="7" '
         f'fill="#fff3c4"/>{hills}</svg>'
     )

@@ -150,11 +150,11 @@ def front_of_another_shop(w: World) -> Page:
     )
     tiles = "".join(
         f'<div class="card" style="--m:0;--p:0;padding:6px">'
-        f'{picture(w, w.goods(), 156, 130)}<div class="s">'
-        f'<span class="tag">{w.pick(("自营", "拼单", "包邮"))}</span>{w.goods().name}'
-        f'</div>{price(w, w.amount(5, 300))} <span class="g xs">已拼{w.number(1, 90)}万件</span>'
+        f'{picture(w, goods, 156, 130)}<div class="s">'
+        f'<span class="tag">{w.pick(("自营", "拼单", "包邮"))}</span>{goods.name}'
+        f'</div>{price(w, goods.price)} <span class="g xs">已拼{w.number(1, 90)}万件</span>'
         f"</div>"
-        for _ in range(6)
+        for goods in (w.goods() for _ in range(6))
     )
     return phone(
         w,
@@ -224,7 +224,7 @@ def call_log(w: World) -> Page:
         f"{w.pick((w.phone(), f'95{w.digits(3)}', f'0571-8{w.digits(3)}****'))}</div>"
         f'<div class="g xs">{w.pick(("快递送餐", "广东广州", "浙江杭州", "骚扰电话", "未接来电"))}'
         f"</div></div>"
-        f'<span class="g s">{w.ago(w.number(1, 90)).strftime("%m-%d %H:%M")}</span></div>'
+        f'<span class="g s">{w.ago(at * 7 + 1).strftime("%m-%d %H:%M")}</span></div>'
         for at in range(10)
     )
     return phone(w, tabs(("通话", "联系人", "收藏"), 0), main(lines), back="var(--c)")

@@ -165,13 +165,13 @@ def freight_paid(w: World) -> Page:
 @layout(LABEL)
 def freight_to_pay(w: World) -> Page:
     """The courier has weighed the parcel and asks for the freight."""
-    freight, courier = w.amount(6, 60), w.courier()
+    freight, courier = w.amount(8, 60), w.courier()
     facts = pairs(
         (
             ("承运", courier),
             ("计费重量", f"{w.number(1, 9)}kg"),
             ("首重", "¥8.00"),
-            ("续重", f"¥{max(freight - 8, 0):.2f}"),
+            ("续重", f"¥{freight - 8:.2f}"),
             ("优惠券", w.pick(("暂无可用", "-¥2.00"))),
         )
     )

@@ -297,8 +297,8 @@ def coupon_pops_up(w: World) -> Page:
         f'40px">{w.pick(("立即领取", "一键领取"))}</div></div>'
     )
     grid = "".join(
-        f'<div class="card" style="--m:0;--p:0">{picture(w, w.goods(), 140, 120)}{w.goods().name}</div>'
-        for _ in range(6)
+        f'<div class="card" style="--m:0;--p:0">{picture(w, goods, 140, 120)}{goods.name}</div>'
+        for goods in (w.goods() for _ in range(6))
     )
     return phone(
         w,
