@@ -29,7 +29,12 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The tests without those that install the project; `-- PATH` runs some."""
     session.run(
-        "python", "-m", "pytest", "-m", "not trainer and not vllm and not clean_install", *session.posargs
+        "python",
+        "-m",
+        "pytest",
+        "-m",
+        "not trainer and not vllm and not browser and not clean_install",
+        *session.posargs,
     )
 
 

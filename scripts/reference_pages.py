@@ -129,7 +129,7 @@ RECIPE_KEYS = {
     "version": "Version of the recipe format: 1.",
     "name": "Name of the build and its files; the recipe's file name when not given.",
     "seed": "Seed of everything drawn by chance; 7 when not given.",
-    "labels": "The label file, from the recipe's folder: name, description, aliases, confusable_with.",
+    "labels": "The label file, from the recipe's folder; see [its fields](../how-to/labels-and-prompts.md).",
     "llm": "The model that writes texts; see below.",
     "steps": "The steps in order, each `name: {parameters}`; see [Transforms](transforms.md).",
     "emit": "The emitters, without `emit.` before their name.",

@@ -8,7 +8,7 @@ import json
 import re
 import sys
 from collections import Counter
-from itertools import pairwise
+from itertools import pairwise, permutations
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,6 +37,33 @@ CHAT_WITH_IMAGE = (
     "ecom/classify_by_form.j2",
     "ecom/ask_description.j2",
     "medical/classify.j2",
+)
+ECOM_NAMES = (
+    "实物拍摄(含售后)",
+    "商品分类选项",
+    "商品头图",
+    "商品详情页截图",
+    "下单过程中出现异常（显示购买失败浮窗）",
+    "订单详情页面",
+    "支付页面",
+    "消费者与客服聊天页面",
+    "评论区截图页面",
+    "物流页面-物流列表页面",
+    "物流页面-物流跟踪页面",
+    "物流页面-物流异常页面",
+    "退款页面",
+    "退货页面",
+    "换货页面",
+    "购物车页面",
+    "店铺页面",
+    "活动页面",
+    "优惠券领取页面",
+    "账单/账户页面",
+    "个人信息页面",
+    "投诉举报页面",
+    "平台介入页面",
+    "外部APP截图",
+    "其他类别图片",
 )
 HALF_AND_FULL_WIDTH = ("实物拍摄(含售后)", "下单过程中出现异常（显示购买失败浮窗）")
 
@@ -157,6 +184,39 @@ def test_label_file_keeps_the_widths_of_the_two_bracketed_names() -> None:
     assert set(HALF_AND_FULL_WIDTH) <= set(labels_of("ecom").names)
 
 
+def test_ecom_labels_keep_their_names() -> None:
+    """Training answers and users' files spell them; nothing but the texts about them may change."""
+    assert labels_of("ecom").names == ECOM_NAMES
+
+
+def test_ecom_descriptions_are_of_one_length_and_have_a_short_form() -> None:
+    labels = labels_of("ecom").labels
+    lengths = [len(label.description) for label in labels]
+    assert min(lengths) >= 40
+    assert max(lengths) - min(lengths) <= 10
+    assert all(6 <= len(label.short) <= 20 for label in labels)
+    assert len({label.short for label in labels}) == len(labels)
+
+
+def test_ecom_neighbours_name_each_other() -> None:
+    labels = labels_of("ecom")
+    for label in labels.labels:
+        for name in label.confusable_with:
+            other = labels.find(name)
+            assert other is not None
+            assert label.name in other.confusable_with, f"{label.name} and {name}"
+
+
+def test_ecom_keywords_tell_labels_apart_that_are_not_neighbours() -> None:
+    """A keyword of one label, or a part of it, is a keyword of another only where the two are confusable."""
+    labels = labels_of("ecom").labels
+    assert all(len(label.keywords) >= 5 for label in labels)
+    for label, other in permutations(labels, 2):
+        if other.name not in label.confusable_with:
+            held = [own for own in label.keywords for their in other.keywords if own in their]
+            assert not held, f"{label.name} and {other.name}"
+
+
 @pytest.mark.parametrize(
     ("spelling", "name"),
     [
@@ -166,6 +226,8 @@ def test_label_file_keeps_the_widths_of_the_two_bracketed_names() -> None:
         ("客服聊天", "消费者与客服聊天页面"),
         ("买家秀", "评论区截图页面"),
         ("外部app截图", "外部APP截图"),
+        ("规格选择", "商品分类选项"),
+        ("我的优惠券", "账单/账户页面"),
     ],
 )
 def test_spellings_from_the_field_find_their_label(spelling: str, name: str) -> None:

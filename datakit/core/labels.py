@@ -7,7 +7,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,14 @@ class Label:
     description: str = ""
     aliases: tuple[str, ...] = ()
     confusable_with: tuple[str, ...] = ()
+    # Out of the repr: a template may print a whole label, and its prompts are in the keys of paid answers.
+    keywords: tuple[str, ...] = field(default=(), repr=False)
+    """Words that the text of such an image holds and that of its neighbours does not."""
+    short: str = field(default="", repr=False)
+    """The description in at most 20 characters."""
 
+
+SHORT_MAX_CHARS = 20
 
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
@@ -143,7 +150,7 @@ class LabelSet:
 
     def to_json(self) -> bytes:
         """The set as JSON, for places that have no YAML."""
-        document = {"version": 1, "digest": self.digest, "labels": [asdict(label) for label in self.labels]}
+        document = {"version": 1, "digest": self.digest, "labels": [_row(label) for label in self.labels]}
         return json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
 
     @classmethod
@@ -201,7 +208,13 @@ def _labels(rows: Iterable[Any], where: str) -> tuple[Label, ...]:
     return labels
 
 
-_FIELDS = ("name", "description", "aliases", "confusable_with")
+_FIELDS = tuple(part.name for part in fields(Label))
+_LATER = ("keywords", "short")
+"""Fields that came later: absent where they are empty, so that a set without them keeps its bytes."""
+
+
+def _row(label: Label) -> dict[str, Any]:
+    return {key: value for key, value in asdict(label).items() if value or key not in _LATER}
 
 
 def _label(row: Any, number: int, faults: list[str]) -> Label | None:
@@ -216,18 +229,27 @@ def _label(row: Any, number: int, faults: list[str]) -> Label | None:
         f"label {row['name']}: unknown field `{key}`. {did_you_mean(str(key), _FIELDS)}"
         for key in row.keys() - set(_FIELDS)
     ]
-    lists = {}
-    for key in ("aliases", "confusable_with"):
-        value = row.get(key) or []
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            faults.append(f"label {row['name']}: `{key}` must be a list of texts")
-            value = []
-        lists[key] = tuple(value)
-    description = row.get("description") or ""
-    if isinstance(description, list | dict | set | bytes):
-        faults.append(f"label {row['name']}: `description` must be a text")
-        description = ""
-    return Label(row["name"], str(description), **lists)
+    aliases, confusable, keywords = (
+        _texts(row, key, faults) for key in ("aliases", "confusable_with", "keywords")
+    )
+    description, short = (_text(row, key, faults) for key in ("description", "short"))
+    return Label(row["name"], description, aliases, confusable, keywords, short)
+
+
+def _texts(row: dict[str, Any], key: str, faults: list[str]) -> tuple[str, ...]:
+    value = row.get(key) or []
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        faults.append(f"label {row['name']}: `{key}` must be a list of texts")
+        return ()
+    return tuple(value)
+
+
+def _text(row: dict[str, Any], key: str, faults: list[str]) -> str:
+    value = row.get(key) or ""
+    if isinstance(value, list | dict | set | bytes):
+        faults.append(f"label {row['name']}: `{key}` must be a text")
+        return ""
+    return str(value)
 
 
 def _check_set(labels: tuple[Label, ...], faults: list[str]) -> None:
@@ -252,3 +274,22 @@ def _check_set(labels: tuple[Label, ...], faults: list[str]) -> None:
         for label in labels
         if label.name in label.confusable_with
     ]
+    for label in labels:
+        faults += _faults_of(label)
+
+
+def _faults_of(label: Label) -> list[str]:
+    """What is wrong with the keywords and the short form: neither could serve where it is used."""
+    forms = [normal_form(keyword) for keyword in label.keywords]
+    faults = [
+        f"label {label.name}: keyword `{shown(keyword)}` stands twice"
+        for at, keyword in enumerate(label.keywords)
+        if forms[at] and forms[at] in forms[:at]
+    ]
+    if not all(forms):
+        faults.append(f"label {label.name}: a keyword is blank")
+    if len(label.short) > SHORT_MAX_CHARS:
+        faults.append(
+            f"label {label.name}: `short` has {len(label.short)} characters; at most {SHORT_MAX_CHARS} fit"
+        )
+    return faults

@@ -33,4 +33,8 @@ def _label(dice: Dice, name: str, names: list[str]) -> Any:
     if dice.maybe(0.3):
         others = [other for other in names if other != name or dice.maybe(0.1)]
         row["confusable_with"] = dice.some(others, 2)
+    if dice.maybe(0.3):
+        row["keywords"] = [f"{name}的词{number}" for number in range(dice.randrange(3))]
+    if dice.maybe(0.2):
+        row["short"] = name[:20]
     return row

@@ -53,6 +53,53 @@ def test_every_fault_of_a_label_file_is_named_at_once(tmp_path: Path) -> None:
         assert part in text
 
 
+@pytest.mark.parametrize(
+    ("field", "fault"),
+    [
+        ("keywords: 全选", "`keywords` must be a list of texts"),
+        ("keywords: [全选, 12306]", "`keywords` must be a list of texts"),
+        ('keywords: [全选, " "]', "a keyword is blank"),
+        ("keywords: [全选, 结算（, 结算(]", r"keyword `结算\(` stands twice"),
+        ("short: [全选]", "`short` must be a text"),
+        ("short: " + "长" * 21, "`short` has 21 characters; at most 20 fit"),
+        ("keyword: [全选]", "Did you mean `keywords`"),
+    ],
+)
+def test_a_fault_in_keywords_or_short_form_names_its_label(field: str, fault: str, tmp_path: Path) -> None:
+    path = tmp_path / "labels.yaml"
+    path.write_text(f"labels:\n- name: 购物车\n  {field}\n- 订单\n", "utf-8")
+    with pytest.raises(UserError, match=f"label 购物车: .*{fault}"):
+        load_labels(path)
+
+
+def test_keywords_and_short_form_reach_templates_and_json(tmp_path: Path) -> None:
+    path = tmp_path / "labels.yaml"
+    path.write_text("labels: [{name: 购物车, keywords: [全选, 结算], short: 勾选后结算}, 订单]\n", "utf-8")
+    labels = load_labels(path)
+    assert labels.labels[0] == Label("购物车", keywords=("全选", "结算"), short="勾选后结算")
+    assert LabelSet.from_json(labels.to_json()).labels == labels.labels
+
+
+def test_a_set_without_keywords_keeps_the_bytes_that_builds_were_made_with() -> None:
+    """Prompts that print a whole label are in the keys of paid answers; packed sets by hash."""
+    labels = LabelSet((Label("购物车", "列出商品", ("购物车截图",), ("订单",)), Label("订单")), "d1")
+    assert repr(labels.labels[1]) == "Label(name='订单', description='', aliases=(), confusable_with=())"
+    rows = [
+        {"name": "购物车", "description": "列出商品", "aliases": ["购物车截图"], "confusable_with": ["订单"]},
+        {"name": "订单", "description": "", "aliases": [], "confusable_with": []},
+    ]
+    document = {"version": 1, "digest": "d1", "labels": rows}
+    assert labels.to_json() == json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
+
+
+@pytest.mark.parametrize("keywords", [(), ("全选",)])
+def test_keywords_leave_the_blocks_and_the_repr_of_a_label_as_they_are(keywords: tuple[str, ...]) -> None:
+    labels = LabelSet((Label("购物车", "列出商品", keywords=keywords, short="购物"),))
+    assert labels.json_block == '{\n  "购物车": "列出商品"\n}'
+    assert labels.name_block == "购物车"
+    assert "全选" not in repr(labels.labels)
+
+
 @pytest.mark.fault(
     "a label file holds a blank name",
     "refused with its place",

@@ -41,7 +41,7 @@ def two(tmp_path: Path) -> tuple[Path, list[Score]]:
     prompt = project / "templates" / "ecom" / "classify_v1.j2"
     prompt.write_text(prompt.read_text("utf-8") + "请认真看图。\n", "utf-8")
     labels = project / "templates" / "ecom" / "labels.yaml"
-    labels.write_text(labels.read_text("utf-8").replace("仅退款或退款详情", "退款详情"), "utf-8")
+    labels.write_text(labels.read_text("utf-8").replace("仅退款的申请", "退款的申请"), "utf-8")
     other = make_build(project, "shop_v2", answer="answer/label_only.j2")
     second = write_answers(other, other.with_name("shop_v2-runs") / "a" / "predictions.jsonl", right)
     scores.append(entered(project, other, second, "2026-11-25T10:00:00Z"))
