@@ -65,7 +65,11 @@ REJECTED = {
     "answer_too_long": "A field is over its `max_chars`; `guard.reason` can have it written again.",
     "answer_unreadable": "The record's answer could not be read back without doubt, or a model's stored "
     "answer holds no JSON object as it was asked for.",
-    "boxes_unreadable": "The boxes are no list of four numbers each.",
+    "box_empty": "A box has no area: its right or lower edge is not behind the left or upper one.",
+    "box_outside": "Less than half of a box lies within its picture. It was drawn on another, or at another "
+    "size; a box that hangs over the edge by less is clipped and counted.",
+    "box_picture": "A box is on a picture that the record does not have. They are counted from 0.",
+    "boxes_unreadable": "The boxes are no list of four finite numbers each.",
     "label_missing": "The record has no label. `allow_missing` lets it pass where it is to be predicted.",
     "label_unknown": "The label is not in the label file; the nearest is proposed. Add it, or an alias.",
     "number_unreadable": "The value is no number.",
