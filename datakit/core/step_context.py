@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
+from datakit.core.box_forms import SeenPictures
 from datakit.core.call_budget import CallBudget
 from datakit.core.call_stats import CallStats
 from datakit.core.errors import DatakitError, UserError
@@ -72,6 +73,8 @@ class StepContext:
     sub_results: SubResults = field(default_factory=MemorySubResults)
     chat_layout: Template = "qwen2_vl"
     """How the model that the recipe trains has a chat laid out: what tokens of chats are counted by."""
+    seen: SeenPictures | None = None
+    """How that model sees pictures, which its boxes are counted by; None where no Qwen-VL is trained."""
     writers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Column -> the templates that have a model write it. Under "" the recipe's prompts."""
     steps: tuple[Transform, ...] = ()
