@@ -66,6 +66,7 @@ REJECTED = {
     "answer_unreadable": "The record's answer could not be read back without doubt, or a model's stored "
     "answer holds no JSON object as it was asked for.",
     "box_empty": "A box has no area: its right or lower edge is not behind the left or upper one.",
+    "box_other_size": "The boxes were drawn on the picture at another size than its file has.",
     "box_outside": "Less than half of a box lies within its picture. It was drawn on another, or at another "
     "size; a box that hangs over the edge by less is clipped and counted.",
     "box_picture": "A box is on a picture that the record does not have. They are counted from 0.",
