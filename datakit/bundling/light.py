@@ -40,6 +40,8 @@ MODULES = (
     "datakit.core",
     "datakit.core.answer",
     "datakit.core.answer_forms",
+    "datakit.core.box_texts",
+    "datakit.core.boxes",
     "datakit.core.contract",
     "datakit.core.contract_changes",
     "datakit.core.contract_values",

@@ -59,9 +59,10 @@ def entries_in(text: str) -> list[Entry] | None:
 
 def json_in(text: str) -> Any:
     """The JSON array or object in a text, with or without a fence or words around it; None for none."""
-    for first, last in ("[]", "{}"):
+    pairs = sorted((("[", "]"), ("{", "}")), key=lambda pair: text.find(pair[0]))
+    for first, last in pairs:  # the one that opens first holds the other
         start, end = text.find(first), text.rfind(last)
-        if 0 <= start < end and (first == "[" or text.find("[") > start or "[" not in text):
+        if 0 <= start < end:
             try:
                 return json.loads(text[start : end + 1])
             except ValueError:

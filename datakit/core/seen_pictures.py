@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,22 +16,36 @@ from datakit.core.pixels import FAMILIES, TRAINER, Family, TrainerLimits
 from datakit.core.regular_files import read_regular
 
 
-def seen_in_training(
-    train: Mapping[str, Any], emitted_max_pixels: int | None, base: Path
-) -> SeenPictures | None:
-    """By a recipe's `train:` section, and what its emitter for LLaMA-Factory scales pictures down to.
+@dataclass(frozen=True)
+class TrainedPictures:
+    """What a recipe says of how pictures reach the model that it trains."""
 
-    `base` is where the model's folder is looked for. None where no Qwen-VL model is named.
-    """
+    form: BoxForm | None = None
+    """The form of the model's family; None where no Qwen-VL is trained."""
+    family: Family | None = None
+    """Its processor's grid and limits."""
+    trainer: TrainerLimits = TRAINER
+    emitted_max_pixels: int | None = None
+    """What the emitter for LLaMA-Factory scales pictures down to."""
+
+    def seen(self, form: BoxForm | None = None) -> SeenPictures | None:
+        """How the model sees pictures, or one of a family that is not its own; None where none is named."""
+        chosen = form or self.form
+        if chosen is None:
+            return None
+        own = self.family if chosen == self.form else None
+        return SeenPictures(chosen, own or FAMILIES[chosen], self.trainer, self.emitted_max_pixels)
+
+
+def trained_pictures(train: Mapping[str, Any], emitted_max_pixels: int | None, base: Path) -> TrainedPictures:
+    """By a recipe's `train:` section; `base` is where the model's folder is looked for."""
     form = form_of_model(str(train.get("model") or ""), base)
-    if form is None:
-        return None
     limits = TrainerLimits(
         _pixels(train.get("image_max_pixels")) or emitted_max_pixels or TRAINER.max_pixels,
         _pixels(train.get("image_min_pixels")) or TRAINER.min_pixels,
     )
-    family = processor_in(base / str(train["model"]), FAMILIES[form])
-    return SeenPictures(form, family, limits, emitted_max_pixels)
+    family = processor_in(base / str(train["model"]), FAMILIES[form]) if form else None
+    return TrainedPictures(form, family, limits, emitted_max_pixels)
 
 
 def _pixels(value: Any) -> int:

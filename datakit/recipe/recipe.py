@@ -21,7 +21,7 @@ from datakit.core.parameters import describe_fault, validated, with_text_keys
 from datakit.core.plain_yaml import Key, dump
 from datakit.core.qwen_models import chat_layout
 from datakit.core.registry import find
-from datakit.core.seen_pictures import seen_in_training
+from datakit.core.seen_pictures import trained_pictures
 from datakit.core.settings import LlmSettings, RunSettings, Settings
 from datakit.core.step_context import StepContext
 from datakit.core.tokens import Template
@@ -100,7 +100,7 @@ class Recipe:
             llm=self.llm,
             run=self.run,
             chat_layout=self._chat_layout(),
-            seen=seen_in_training(self._train, self._emitted_max_pixels(), self.path.parent),
+            pictures=trained_pictures(self._train, self._emitted_max_pixels(), self.path.parent),
             writers=self._writers(),
             steps=tuple(step.transform for step in self.steps),
         )

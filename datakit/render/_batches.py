@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import polars as pl
 
-from datakit.core.answer_forms import Assignment, ContractFormat
+from datakit.core.answer_forms import ContractFormat
 from datakit.core.factored_chats import FactoredChats
 from datakit.core.outcome import Batch, Reject, Rejected
 from datakit.core.templates import PROMPT_ROLES, escape_breaking
@@ -98,7 +99,7 @@ class Batches(FactoredChatsWorker):
 class Forms(BatchWorker):
     """Renders each record in the form that it is assigned to, and names the form in a column."""
 
-    def __init__(self, workers: dict[str, Batches], assigned: Assignment, column: str) -> None:
+    def __init__(self, workers: dict[str, Batches], assigned: Callable[[str], int], column: str) -> None:
         self.workers, self.assigned, self.column = workers, assigned, column
         self.counts = dict.fromkeys(workers, 0)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from datakit.core.box_forms import BoxForm
+from datakit.core.box_forms import BoxForm, SeenPictures
 from datakit.core.pixels import FAMILIES, TrainerLimits
-from datakit.core.seen_pictures import form_of_model, seen_in_training
+from datakit.core.seen_pictures import form_of_model, trained_pictures
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_a_folder_says_by_itself_what_it_is(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({"model_type": "qwen3_vl_moe"}))
     (folder / "preprocessor_config.json").write_text(json.dumps({"size": {"longest_edge": 200_704}}))
-    seen = seen_in_training({"model": "./mine-Qwen2-VL"}, None, tmp_path)
+    seen = trained_pictures({"model": "./mine-Qwen2-VL"}, None, tmp_path).seen()
     assert seen is not None
     assert seen.form == "qwen3_vl"
     assert seen.family == FAMILIES["qwen3_vl"].within(max_pixels=200_704)
@@ -41,14 +41,13 @@ def test_a_folder_says_by_itself_what_it_is(tmp_path: Path) -> None:
 def test_limits_are_those_of_the_training_else_of_what_is_emitted(tmp_path: Path) -> None:
     model = {"model": "Qwen/Qwen2.5-VL-7B-Instruct"}
     limits = [
-        seen.trainer
+        trained_pictures(train, emitted, tmp_path).trainer
         for train, emitted in (
             (model, None),
             (model, 262_144),
             ({**model, "image_max_pixels": 200_704, "image_min_pixels": 784.0}, 262_144),
             ({**model, "image_max_pixels": "many"}, None),
         )
-        if (seen := seen_in_training(train, emitted, tmp_path)) is not None
     ]
     assert limits == [
         TrainerLimits(),
@@ -56,4 +55,12 @@ def test_limits_are_those_of_the_training_else_of_what_is_emitted(tmp_path: Path
         TrainerLimits(200_704, 784),
         TrainerLimits(),
     ]
-    assert seen_in_training({"model": "Qwen/Qwen2.5-7B"}, None, tmp_path) is None
+
+
+def test_a_form_that_is_asked_for_has_the_same_limits(tmp_path: Path) -> None:
+    own = trained_pictures({"model": "Qwen/Qwen2.5-VL-7B-Instruct"}, 262_144, tmp_path)
+    other = own.seen("qwen3_vl")
+    assert other == SeenPictures("qwen3_vl", FAMILIES["qwen3_vl"], TrainerLimits(262_144), 262_144)
+    none = trained_pictures({"model": "Qwen/Qwen2.5-7B"}, None, tmp_path)
+    assert none.seen() is None
+    assert none.seen("qwen2_vl") == SeenPictures.by("qwen2_vl")

@@ -281,6 +281,7 @@ CASES: dict[str, Case] = {
     "balance.resample": Case({"by": "label", "strategy": "uniform"}, by_neighbours=True),
     "mix.general": Case({"read.alpaca": {"path": str(ROOT / "examples" / "general_zh.json")}, "share": 0.2}),
     "render.chat": Case({"prompt": "ecom/classify.j2", "answer": "ecom/reason_then_label.j2"}, few=True),
+    "render.grounding": Case({"boxes": "ocr", "form": "qwen2_5_vl"}),
     "emit.llamafactory": Case({"images": "copy"}),
     "emit.messages": Case({"form": "trl", "images": "copy"}),
     "emit.ms_swift": Case({"images": "copy"}),
