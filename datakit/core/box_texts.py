@@ -23,9 +23,13 @@ TOKENS = (_REF, _REF_END, _BOX, _BOX_END)
 """The special tokens of Qwen2-VL."""
 _NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
 _CORNERS = re.compile(rf"\({_NUMBER},{_NUMBER}\)\s*,\s*\({_NUMBER},{_NUMBER}\)")
+_MARKED = re.compile(
+    rf"(?:{re.escape(_REF)}(.*?){re.escape(_REF_END)}\s*)?{re.escape(_BOX)}{_CORNERS.pattern}{re.escape(_BOX_END)}",
+    re.DOTALL,
+)
 _LIST = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
 _MARKS = re.compile(r"<\|?/?(?:object_ref_start|object_ref_end|box_start|box_end|ref|box|quad)\|?>")
-_BETWEEN = " \t\r\n,，、;；:：[]"
+_SPACE = " \t\r\n,，、"
 
 Entry = dict[str, Any]
 """`bbox_2d`, and `label` where the box has a name."""
@@ -46,15 +50,17 @@ def entries_in(text: str) -> list[Entry] | None:
 
     Marks and corners go before JSON: a name may hold brackets.
     """
+    if _REF in text and _BOX in text:
+        return _in_tokens(text)
     if _CORNERS.search(text):
-        return _between(_CORNERS, text)
+        return _between(_CORNERS, text, _SPACE)
     value = json_in(text)
     if isinstance(value, Mapping):
         value = [value]
     if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
         entries = [entry_of(item) for item in value]
         return [entry for entry in entries if entry is not None] if all(entries) else None
-    return _between(_LIST, text) if _LIST.search(text) else None
+    return _between(_LIST, text, _SPACE + "：:;；[]") if _LIST.search(text) else None
 
 
 def json_in(text: str) -> Any:
@@ -79,11 +85,21 @@ def entry_of(item: Mapping[str, Any]) -> Entry | None:
     return {"bbox_2d": list(sides), **({"label": str(name)} if name != "" else {})}
 
 
-def _between(numbers: re.Pattern[str], text: str) -> list[Entry]:
+def _in_tokens(text: str) -> list[Entry] | None:
+    """The boxes of a text with Qwen2-VL's tokens, names to the letter; several may follow one name."""
+    entries, name = list[Entry](), ""
+    for match in _MARKED.finditer(text):
+        name = name if match[1] is None else match[1].strip()
+        sides = [_number(side) for side in match.groups()[1:]]
+        entries.append({"bbox_2d": sides, **({"label": name} if name else {})})
+    return entries or None
+
+
+def _between(numbers: re.Pattern[str], text: str, around: str) -> list[Entry]:
     """The boxes of a text, each named by the words before it; one without words by those of the last."""
     entries, end, name = list[Entry](), 0, ""
     for match in numbers.finditer(text):
-        words = _MARKS.sub(" ", text[end : match.start()]).strip(_BETWEEN)
+        words = _MARKS.sub(" ", text[end : match.start()]).strip(around)
         name, end = (" ".join(words.split()) or name), match.end()
         sides = [_number(side) for side in match.groups()]
         entries.append({"bbox_2d": sides, **({"label": name} if name else {})})

@@ -285,7 +285,12 @@ def _in_tokens(boxes: str, field: AnswerField) -> str | Rejected:
         return Rejected("boxes_unreadable", f"`{field.name}` has boxes whose numbers are not whole")
     if any(token in entry.get("label", "") for entry in entries for token in box_texts.TOKENS):
         return Rejected("answer_unreadable", f"a name in `{field.name}` holds a special token of boxes")
-    return box_texts.with_tokens(entries)
+    text = box_texts.with_tokens(entries)
+    if box_texts.entries_in(text) != entries:
+        return Rejected(
+            "answer_unreadable", f"in `{field.name}` a box without a name follows one with a name"
+        )
+    return text
 
 
 def _stated_boxes(text: str, field: AnswerField) -> Any:

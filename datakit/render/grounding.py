@@ -94,9 +94,9 @@ class Grounding(PromptRenderer):
         return tuple(dict.fromkeys(names))
 
     def inputs(self, context: StepContext) -> tuple[str, ...]:
-        self._seen(context)  # told before anything is read
+        self.seen(context)  # told before anything is read
         for task in self.tasks:
-            self._check_template(self._template(task, self._seen(context).form), context)
+            self._check_template(self._template(task, self.seen(context).form), context)
         return ("images", self.boxes, *self._own_columns(context))
 
     def outputs(self, context: StepContext) -> Columns:
@@ -114,7 +114,7 @@ class Grounding(PromptRenderer):
             )
             for task in self.tasks
         }
-        questions = Questions(self.boxes, self._seen(context), self.min_score, self.max_boxes)
+        questions = Questions(self.boxes, self.seen(context), self.min_score, self.max_boxes)
         draw = partial(_task_of, context, len(self.tasks))
         return _Asking(self.tasks, questions, draw, Forms(workers, draw, FORM), context)
 
@@ -130,7 +130,7 @@ class Grounding(PromptRenderer):
 
     def prompt_columns(self, context: StepContext) -> tuple[str, ...]:
         """The columns that the prompts take: whoever asks a served model gives `ask_name` or `ask_box`."""
-        form = self._seen(context).form
+        form = self.seen(context).form
         names = (context.templates.variables(self._template(task, form)) for task in self.tasks)
         used = {name for variables in names for name in variables} - {ANSWER_FORMAT}
         return tuple(sorted(used - context.label_variables.keys()))
@@ -148,7 +148,8 @@ class Grounding(PromptRenderer):
         english = "_en" if self.language == "en" else ""
         return self.prompts.get(task) or f"grounding/{task}{tokens}{english}.j2"
 
-    def _seen(self, context: StepContext) -> SeenPictures:
+    def seen(self, context: StepContext) -> SeenPictures:
+        """How the model sees pictures: what boxes are counted by. Raises UserError where nothing says it."""
         seen = context.pictures.seen(self.form)
         if seen is None:
             raise UserError(
@@ -177,7 +178,7 @@ class Grounding(PromptRenderer):
             )
 
     def _contract(self, task: Task, context: StepContext) -> AnswerContract:
-        form = self._seen(context).form
+        form = self.seen(context).form
         if task == "read":
             field = AnswerField(name="answer", kind="line", column=ANSWER_TEXT)
         else:
@@ -194,7 +195,7 @@ class Grounding(PromptRenderer):
     def _writer(self, task: Task, context: StepContext, texts: tuple[str, ...]) -> Writer:
         contract = self._contract(task, context)
         lines = {ANSWER_FORMAT: TrustedText(contract.prompt_lines())}
-        name = self._template(task, self._seen(context).form)
+        name = self._template(task, self.seen(context).form)
         form: AnswerFormat = ContractFormat.of_contracts([contract])
         return Writer(
             prompts=(Prompt(name, context.templates, {**context.label_variables, **lines}, texts),),

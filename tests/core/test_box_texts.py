@@ -21,7 +21,7 @@ TOKENS = "<|object_ref_start|>杯子<|object_ref_end|><|box_start|>(1,2),(3,4)<|
     ("text", "entries"),
     [
         (TOKENS, ONE),
-        (f"图中有{TOKENS}。", [{"bbox_2d": [1, 2, 3, 4], "label": "图中有 杯子"}]),
+        (f"图中有{TOKENS}。", ONE),
         ("杯子(1,2),(3,4)", ONE),
         ("杯子 (1, 2), (3, 4)", ONE),
         ("<ref>杯子</ref><box>(1,2),(3,4)</box>", ONE),
@@ -49,7 +49,7 @@ def test_boxes_are_read_out_of_every_usual_form(text: str, entries: Any) -> None
 
 
 NAMES = st.text(st.characters(exclude_categories=["C", "Z"]), max_size=8).filter(
-    lambda name: not set(name) & set("<>|(),，、;；:：[]")
+    lambda name: "<|" not in name
 )
 BOXES = st.tuples(*[st.integers(0, 1000)] * 4)
 
@@ -82,6 +82,7 @@ def test_a_contract_writes_and_reads_special_tokens() -> None:
     [
         ([{"bbox_2d": [0.5, 2, 3, 4]}], "boxes_unreadable"),
         ([{"bbox_2d": [1, 2, 3, 4], "label": "<|box_end|>"}], "answer_unreadable"),
+        ([*ONE, {"bbox_2d": [1, 2, 3, 4]}], "answer_unreadable"),
     ],
 )
 def test_what_tokens_cannot_say_is_rejected(boxes: Any, reason: str) -> None:
