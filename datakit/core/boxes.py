@@ -41,6 +41,12 @@ class Box(NamedTuple):
         """What the box is called in questions and answers: its label, else its text; "" for neither."""
         return self.label or self.text or ""
 
+    def scaled(self, size: Size, other: Size) -> Box:
+        """The box of a picture of one size on the same picture at another."""
+        across, down = other[0] / size[0], other[1] / size[1]
+        left, top, right, bottom = self.sides
+        return self._replace(sides=(left * across, top * down, right * across, bottom * down))
+
     def entry(self) -> dict[str, Any]:
         """The box as the column holds it."""
         return {"image": self.image, "box": list(self.sides), "label": self.label, "text": self.text}
