@@ -19,6 +19,7 @@ from datakit.core.errors import UserError
 from datakit.core.pixels import TRAINER, TrainerLimits
 from datakit.core.plain_yaml import YamlFault, parse
 from datakit.core.regular_files import read_regular
+from datakit.core.visible import texts_in, visible
 from datakit.recipe.yaml_file import YamlFile, load_yaml, show_path
 from datakit.training import deepspeed
 
@@ -47,7 +48,15 @@ class Training:
         if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
             where = show_path(path) if path else ""
             raise UserError("is no configuration of keys and values", where=where)
-        return cls({**data, **dict(map(_change, changes))}, file, gpus, build)
+        training = cls({**data, **dict(map(_change, changes))}, file, gpus, build)
+        for key, value in training.keys.items():
+            if any("\0" in text for text in texts_in({key: value})):
+                raise UserError(
+                    f"a NUL character (\\0) stands in `{visible(key)}`",
+                    where=training.where(key),
+                    remedy="Take it out: no path and no name can hold one.",
+                )
+        return training
 
     def where(self, key: str) -> str:
         """`file:line` of a key, or the file when the key is not in it."""

@@ -247,3 +247,8 @@ def _check_set(labels: tuple[Label, ...], faults: list[str]) -> None:
         for other in label.confusable_with
         if other not in names
     ]
+    faults += [
+        f"label {label.name}: confusable_with names the label itself"
+        for label in labels
+        if label.name in label.confusable_with
+    ]

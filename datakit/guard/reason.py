@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
+from datakit.core.errors import UserError
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, Guard, Worker
 from datakit.guard._findings import BY_LANGUAGE, Bounds
@@ -126,5 +127,11 @@ class Reason(Guard):
         return usual._replace(**{name: value for name, value in given.items() if value is not None})
 
     def start(self, context: StepContext, frame: pl.LazyFrame) -> Worker:
+        dtype = frame.collect_schema()[self.column]
+        if dtype not in (pl.String, pl.Null):
+            raise UserError(
+                f"`{self.column}` holds {dtype}, no texts",
+                remedy="Name a column of texts with `column:`, or write the numbers as texts in the source.",
+            )
         rewrites = self.on_fail == "rewrite"
         return ReasonRewriter(self, context, frame) if rewrites else Reasons(self, context, frame)

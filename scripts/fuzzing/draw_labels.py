@@ -31,5 +31,6 @@ def _label(dice: Dice, name: str, names: list[str]) -> Any:
     if dice.maybe(0.3):
         row["aliases"] = [f"{name}的别名{number}" for number in range(dice.randrange(3))]
     if dice.maybe(0.3):
-        row["confusable_with"] = dice.some(names, 2)
+        others = [other for other in names if other != name or dice.maybe(0.1)]
+        row["confusable_with"] = dice.some(others, 2)
     return row

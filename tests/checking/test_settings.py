@@ -220,3 +220,21 @@ def test_a_number_that_is_none_is_found(folder: DataFolder, key: str, value: str
     types = [finding for finding in findings if finding.code == "setting_type"]
     assert len(types) == 1
     assert f"`{key}`" in str(types[0])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        r'dataset_dir: "\0"',
+        r'media_dir: "a\0b"',
+        r'"data\0set": s',
+        r'deepspeed: {"\0": [1]}',
+        r'dataset: ["\0"]',
+    ],
+)
+def test_a_nul_character_is_refused_where_it_stands(folder: DataFolder, line: str) -> None:
+    path = folder.write([{**good(), "images": []}] * 4)
+    path.write_text(f"{line}\n")
+    with pytest.raises(UserError, match=r"a NUL character \(\\0\) stands in") as caught:
+        Training.load(path)
+    assert caught.value.where.endswith("train.yaml:1")

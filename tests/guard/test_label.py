@@ -119,6 +119,7 @@ def test_without_a_label_file_the_recipes_line_is_named(tmp_path: Path) -> None:
         ("labels: [a, a]", "label a stands twice"),
         ("labels: [{name: a, aliases: [x]}, {name: b, aliases: [Ｘ]}]", "`Ｘ` names both a and b"),
         ("labels: [{name: a, confusable_with: [b]}]", "confusable_with names `b`"),
+        ("labels: [{name: a, confusable_with: [a]}]", "a: confusable_with names the label itself"),
     ],
 )
 def test_a_faulty_label_file_is_an_error_that_names_the_fault(text: str, words: str, tmp_path: Path) -> None:

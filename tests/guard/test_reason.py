@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datakit.core.errors import UserError
 from datakit.core.labels import Label, LabelSet
 from datakit.core.likeness import grams, jaccard
 from datakit.core.near_texts import ALL_PAIRS_UP_TO, likely_pairs
@@ -252,3 +253,15 @@ def test_a_class_of_equal_beginnings_stays_bounded() -> None:
     began = time.process_time()
     assert sum(1 for _ in likely_pairs(sets, 0.6)) < 64 * 1500 * 2
     assert time.process_time() - began < 8
+
+
+@pytest.mark.parametrize("on_fail", ["reject", "mark", "rewrite"])
+def test_a_column_of_numbers_is_refused_before_it_is_looked_at(
+    on_fail: str, tmp_path: Path, make_context: Callable[..., StepContext]
+) -> None:
+    guard = (
+        Reason(on_fail=on_fail, template="rewrite.j2") if on_fail == "rewrite" else Reason(on_fail=on_fail)
+    )
+    frame = pl.LazyFrame({"id": ["a"], "label": ["退款页面"], "reason": [1.5]})
+    with pytest.raises(UserError, match="`reason` holds Float64, no texts"):
+        guard.start(make_context(labels=LABELS), frame)
