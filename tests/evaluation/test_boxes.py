@@ -12,8 +12,7 @@ from PIL import Image
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.metric_names import METRICS, main_metrics
-from datakit.artifacts.predictions import Prediction
-from datakit.core.box_forms import FORMS, BoxForm, SeenPictures
+from datakit.core.box_forms import FORMS, BoxForm
 from datakit.evaluation.bootstrap import values
 from datakit.evaluation.boxes import PlacedBoxes, read_boxes
 from datakit.evaluation.evaluation import Options, score
@@ -21,7 +20,6 @@ from datakit.evaluation.from_build import BuildSource
 from datakit.evaluation.metrics_boxes import BoxSets, box_score, matched
 from datakit.evaluation.tasks import Task
 from datakit.library import build
-from datakit.serving.located import boxes_of
 
 
 def boxes(*sides: tuple[float, ...], names: str = "") -> PlacedBoxes:
@@ -120,15 +118,3 @@ def test_answers_to_a_build_are_scored_by_overlap(form: BoxForm, tmp_path: Path)
     assert result.evaluation.metrics["precision_50"].value == 1.0
     assert result.evaluation.problems == {"boxes_unreadable": 1}
     assert [worst.id for worst in result.evaluation.worst] == [first]
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_served_answers_come_back_to_the_original_picture(form: BoxForm, tmp_path: Path) -> None:
-    folder = grounded(tmp_path / "project", form)
-    row = next(iter(folder.rows("val")))
-    number = int(row["id"][1:])
-    answer = Prediction(id=row["id"], answer="…", values={"boxes": row["messages"][-1]["content"]})
-    located = boxes_of(answer, tmp_path / "project" / "screen.jpg", SeenPictures.by(form))
-    assert [box.label for box in located] == [f"第{number}行", "返回"]
-    assert located[0].sides == pytest.approx((50 + number, 100, 400 + number, 300), abs=1.2)
-    assert boxes_of(Prediction(id="a", answer="", problem="empty"), "none.jpg", SeenPictures.by(form)) == []
