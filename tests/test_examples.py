@@ -26,7 +26,7 @@ ECOM, MEDICAL = ROOT / "examples" / "ecom", ROOT / "examples" / "medical"
 TASKS = ("ecom", "medical")
 TEMPLATES = sorted(
     f"{folder}/{path.name}"
-    for folder in (*TASKS, "answer")
+    for folder in (*TASKS, "answer", "grounding")
     for path in (ROOT / "templates" / folder).glob("*.j2")
 )
 ANSWERS = [name for name in TEMPLATES if name.startswith("answer/") or name.endswith("reason_then_label.j2")]
@@ -37,6 +37,7 @@ CHAT_WITH_IMAGE = (
     "ecom/classify_by_form.j2",
     "ecom/ask_description.j2",
     "medical/classify.j2",
+    *(name for name in TEMPLATES if name.startswith("grounding/")),
 )
 ECOM_NAMES = (
     "实物拍摄(含售后)",
@@ -95,6 +96,8 @@ def values(task: str, **changes: Any) -> dict[str, Any]:
         "reason": "因" * 60,
         "style": "先写证据",
         "answer_format": "只回答类别名称。",
+        "ask_name": "去结算",
+        "ask_box": "[10, 20, 30, 40]",
         "candidate": "描" * 100,
         "question": "图里有什么？",
         "references": ["一只猫", "猫"],

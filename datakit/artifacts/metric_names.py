@@ -31,12 +31,18 @@ METRICS = {
     "char_f1": Metric("character F1"),
     "anls": Metric("ANLS"),
     "referee": Metric("referee"),
+    "mean_iou": Metric("mean IoU"),
+    "accuracy_50": Metric("records right at IoU 0.5"),
+    "recall_50": Metric("recall at IoU 0.5"),
+    "precision_50": Metric("precision at IoU 0.5"),
+    "named_50": Metric("found with the true name"),
 }
 MAIN = {
     "label": ("accuracy", "macro_f1", "weighted_f1"),
     "labels": ("subset_accuracy", "micro_f1", "macro_f1"),
     "number": ("mae", "spearman", "within_tolerance"),
     "text": ("char_f1", "anls", "exact_match"),
+    "boxes": ("mean_iou", "accuracy_50", "recall_50"),
 }
 """Task -> the figures of a short table; the first is the one that says whether a model got better."""
 

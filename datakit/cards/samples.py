@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,13 @@ import orjson
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.cards.boxes import COLUMNS as BOX_COLUMNS
+from datakit.cards.boxes import boxes_of, seen_in
 from datakit.cards.parts import PART_NAMES
-from datakit.core.image import ImageProblem, load_rgb
+from datakit.core.boxes import Box, Size
+from datakit.core.image import ImageProblem, load_rgb, read_header
 from datakit.pages.blocks import Part, Sample, Thumbnail, Turn
+from datakit.pages.drawn_boxes import draw_boxes
 from datakit.pages.figures import collect
 from datakit.verdict.texts import rung_name
 
@@ -25,6 +30,8 @@ LOOK = 2_000
 """Samples come from the first rows of each data file: these are different records, in source order."""
 WANTED = {"train": 3, "val": 1, "general": 1}
 THUMBNAIL_PX = 280
+BOXES_PX = 640
+"""Longer side of a picture with boxes: their numbers are to be read."""
 LONG_TEXT = 1_500
 """A longer piece of a message is folded away behind its first characters."""
 
@@ -89,8 +96,7 @@ def _json_object(text: str) -> dict[str, str]:
 
 def _labels(build: BuildFolder, ids: Sequence[str]) -> dict[str, Row]:
     frame = build.records.filter(pl.col("id").is_in(list(ids)))
-    rung = ["shrink_rung"] if "shrink_rung" in build.columns else []
-    columns = ["id", "label", "source_file", "source_line", "repeat", *rung]
+    columns = ["id", "label", "source_file", "source_line", "repeat", "shrink_rung", *BOX_COLUMNS]
     records = collect(frame.select(name for name in columns if name in build.columns))
     return {row["id"]: row for row in records.iter_rows(named=True)}
 
@@ -121,7 +127,10 @@ def _sample(build: BuildFolder, split: str, row: Row, record: Row) -> Sample:
         facts.append(("written", f"{record['repeat']} times"))
     if record.get("shrink_rung"):
         facts.append(("prompt shortened", rung_name(build, record["shrink_rung"])))
-    images = [thumbnail(build.path / path, number) for number, path in enumerate(row.get("images") or (), 1)]
+    seen = seen_in(build) if any(record.get(name) for name in BOX_COLUMNS) else None
+    boxes = None if seen is None else partial(boxes_of, record, seen)
+    paths = [build.path / path for path in row.get("images") or ()]
+    images = [thumbnail(path, number, boxes) for number, path in enumerate(paths, 1)]
     turns = [Turn(message["role"], parts(message["content"] or "")) for message in row["messages"]]
     return Sample(str(row["id"]), facts, images, turns)
 
@@ -144,13 +153,22 @@ def _long(text: str) -> list[Part]:
     return [Part(text[:LONG_TEXT]), Part(text[LONG_TEXT:], f"{len(text) - LONG_TEXT:,} more characters")]
 
 
-def thumbnail(path: Path, number: int) -> Thumbnail:
-    """A picture small enough for a page, or the words that stand for one that cannot be read."""
+def thumbnail(path: Path, number: int, boxes: Callable[[Size], list[Box]] | None = None) -> Thumbnail:
+    """A picture small enough for a page, or the words that stand for one that cannot be read.
+
+    `boxes` gives what is drawn on a picture of a size, in its pixels; such a picture is kept larger.
+    """
+    most = THUMBNAIL_PX if boxes is None else BOXES_PX
     try:
         image = load_rgb(path, max_side_px=THUMBNAIL_PX * 4)
-    except ImageProblem:
+        if boxes is not None:
+            image.thumbnail((most, most))
+            header = read_header(path)
+            size = header.width, header.height
+            image = draw_boxes(image, [box.scaled(size, image.size) for box in boxes(size)])
+    except (ImageProblem, ValueError):  # ValueError: a size that the model's processor refuses
         return Thumbnail("", f"picture {number} is not in the build folder any more")
-    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    image.thumbnail((most, most))
     target = io.BytesIO()
     image.save(target, "JPEG", quality=72)
     return Thumbnail(

@@ -77,8 +77,7 @@ class ContractFormat(AnswerFormat):
         ]
         document = {"version": NEWEST, "turns": turns, "contracts": contracts}
         target = self.contracts[0].target
-        if target.kind != "boxes":  # nothing scores boxes yet
-            document["target"] = {"kind": target.kind, "name": target.name, "column": target.source}
+        document["target"] = {"kind": target.kind, "name": target.name, "column": target.source}
         return json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
 
     @classmethod

@@ -57,6 +57,8 @@ class AnswerField(BaseModel):
     field has none."""
     hint: str = ""
     """What the prompt says is to stand there; by its name when not given."""
+    notation: Literal["json", "tokens"] = "json"
+    """Of boxes: JSON (Qwen2.5-VL, Qwen3-VL), or the special tokens of Qwen2-VL around whole numbers."""
     max_chars: int | None = Field(default=None, ge=1)
     """Most characters. A longer text rejects the record (answer_too_long)."""
     optional: bool = False

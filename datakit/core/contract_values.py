@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import unicodedata
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
+from datakit.core import box_texts
+from datakit.core.boxes import is_number
 from datakit.core.contract_words import BETWEEN, EMPTY, Language
 from datakit.core.labels import LabelSet, says_nothing
 from datakit.core.outcome import Rejected
@@ -23,8 +24,6 @@ _NUMBER = re.compile(
 )
 _MOST_DIGITS = 40
 _SEPARATORS = re.compile(r"[、,，;；\n|]")
-_BOX_KEYS = ("bbox_2d", "bbox", "box")
-_NAME_KEYS = ("label", "text")
 
 
 def written(field: AnswerField, value: Any, language: Language, labels: LabelSet | None) -> str | Rejected:
@@ -62,7 +61,7 @@ def _plain(field: AnswerField, value: Any, language: Language, labels: LabelSet 
     if field.kind == "number":
         return _number_text(value, field.name)
     if field.kind == "boxes":
-        return _boxes_text(value, field.name)
+        return _boxes_text(value, field)
     text = str(value).strip()
     if field.kind == "label":
         return _label_text(text, labels)
@@ -94,7 +93,7 @@ def canonical(
     if field.kind == "number":
         return _read_number(text)
     if field.kind == "boxes":
-        boxes = "" if _NOT_THE_BOXES.search(text) else _boxes(json_in(text))
+        boxes = "" if _NOT_THE_BOXES.search(text) else _boxes(_stated_boxes(text, field))
         problem = ("", "boxes_unreadable", "the answer holds no JSON array of boxes, or does not stand by it")
         return (boxes, "", "") if boxes else problem
     return text, "", ""
@@ -268,14 +267,35 @@ def _folded(char: str) -> str:
     return char if char in "²³¹⁰⁴⁵⁶⁷⁸⁹" else unicodedata.normalize("NFKC", char)
 
 
-def _boxes_text(value: Any, name: str) -> str | Rejected:
+def _boxes_text(value: Any, field: AnswerField) -> str | Rejected:
     if isinstance(value, str):
-        value = json_in(value) if value.strip() else []
+        value = _stated_boxes(value, field) if value.strip() else []
     if isinstance(value, list) and not value:
         return ""
-    return _boxes(value) or Rejected(
-        "boxes_unreadable", f"`{name}` is no list of boxes with four numbers each"
-    )
+    boxes = _boxes(value)
+    if not boxes:
+        return Rejected("boxes_unreadable", f"`{field.name}` is no list of boxes with four numbers each")
+    return _in_tokens(boxes, field) if field.notation == "tokens" else boxes
+
+
+def _in_tokens(boxes: str, field: AnswerField) -> str | Rejected:
+    """Canonical boxes in special tokens."""
+    entries = json.loads(boxes)
+    if any(not isinstance(side, int) for entry in entries for side in entry["bbox_2d"]):
+        return Rejected("boxes_unreadable", f"`{field.name}` has boxes whose numbers are not whole")
+    if any(token in entry.get("label", "") for entry in entries for token in box_texts.TOKENS):
+        return Rejected("answer_unreadable", f"a name in `{field.name}` holds a special token of boxes")
+    text = box_texts.with_tokens(entries)
+    if box_texts.entries_in(text) != entries:
+        return Rejected(
+            "answer_unreadable", f"in `{field.name}` a box without a name follows one with a name"
+        )
+    return text
+
+
+def _stated_boxes(text: str, field: AnswerField) -> Any:
+    """The boxes of a text in the field's notation: the JSON array in it, or all that stands in marks."""
+    return box_texts.entries_in(text) if field.notation == "tokens" else json_in(text)
 
 
 def json_in(text: str) -> Any:
@@ -294,7 +314,7 @@ def _boxes(value: Any) -> str:
     boxes = []
     for item in value:
         box = item[_sides_key(item)] if isinstance(item, dict) and _sides_key(item) else item
-        if not isinstance(box, list | tuple) or len(box) != 4 or not all(map(_is_number, box)):
+        if not isinstance(box, list | tuple) or len(box) != 4 or not all(map(is_number, box)):
             return ""
         name = name_of_box(item) if isinstance(item, dict) else ""
         entry: dict[str, Any] = {"bbox_2d": [int(side) if float(side).is_integer() else side for side in box]}
@@ -315,12 +335,8 @@ def keys_left_out(box: dict[str, Any]) -> list[str]:
 
 
 def _sides_key(box: dict[str, Any]) -> str:
-    return next((key for key in _BOX_KEYS if key in box), "")
+    return next((key for key in box_texts.SIDES_KEYS if key in box), "")
 
 
 def _name_key(box: dict[str, Any]) -> str:
-    return next((key for key in _NAME_KEYS if box.get(key) not in (None, "")), "")
-
-
-def _is_number(side: Any) -> bool:
-    return isinstance(side, int | float) and not isinstance(side, bool) and math.isfinite(side)
+    return next((key for key in box_texts.NAME_KEYS if box.get(key) not in (None, "")), "")

@@ -43,6 +43,11 @@ _HINTS: dict[str, tuple[str, str]] = {
     ),
     "answer": ("回答", "the answer"),
 }
+_TOKENS_HINT = (
+    "每个框：<|object_ref_start|>名称<|object_ref_end|><|box_start|>(左,上),(右,下)<|box_end|>",
+    "a box as <|object_ref_start|>name<|object_ref_end|><|box_start|>(left,top),(right,bottom)<|box_end|>",
+)
+"""The hint of boxes in special tokens."""
 _COUNTS = ("", "一", "两", "三", "四", "五", "六", "七", "八", "九", "十")
 _NUMBERS = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -76,7 +81,8 @@ def format_lines(fields: Sequence[AnswerField], language: Language, instruction:
 def asked_for(field: AnswerField, language: Language) -> str:
     """What is to stand in a field, with its bounds."""
     english = language == "en"
-    hints = _HINTS.get(field.name) or _HINTS.get(field.kind)
+    in_tokens = field.kind == "boxes" and field.notation == "tokens"
+    hints = _TOKENS_HINT if in_tokens else _HINTS.get(field.name) or _HINTS.get(field.kind)
     text = field.hint or (hints[english] if hints else field.heading_in(language))
     if field.max_chars is not None:
         limit = field.max_chars

@@ -31,6 +31,8 @@ def guide(
     breaks and ends the answer has as many as it likes.
     The regular expressions keep to what every engine knows: groups, classes, counts and plain escapes.
     """
+    if any(field.kind == "boxes" and field.notation == "tokens" for field in fields):
+        return None  # the engines decode characters, and special tokens are none
     if len(fields) == 1 and not form.constants[0]:
         if fields[0].kind == "label":
             return {"choice": list(names)} if names else None

@@ -21,6 +21,7 @@ from PIL import Image, UnidentifiedImageError
 
 from datakit.core.errors import DatakitError
 from datakit.core.image_memory import DEFAULT_MB, RGB_BYTES, coefficient_bytes, decoding_bytes, worker_mb
+from datakit.core.pixels import scaled_down
 from datakit.core.regular_files import read_regular, regular, special_kind
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
@@ -361,7 +362,7 @@ def _within(path: str | Path, image: Image.Image, max_pixels: int | None, memory
 
 
 def _downscaled(path: str | Path, image: Image.Image, scale: float, memory_mb: int) -> Image.Image:
-    width, height = (max(1, math.floor(side * scale + 1e-6)) for side in image.size)
+    width, height = (scaled_down(side, scale) for side in image.size)
     held, size = coefficient_bytes(image), image.size
     image.draft(None, (width, height))  # JPEG decodes to the next larger eighth; other formats ignore it
     turned = (height, width) if _orientation(image) >= 5 else (width, height)

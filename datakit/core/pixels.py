@@ -82,6 +82,19 @@ def _scaled(width: int, height: int, by: float) -> tuple[int, int]:
     return size
 
 
+def shrunk_size(width: int, height: int, max_pixels: int) -> tuple[int, int]:
+    """Width and height of a picture that an emitter scales down to at most so many pixels in all."""
+    if width * height <= max_pixels:
+        return width, height
+    scale = math.sqrt(max_pixels / (width * height))
+    return scaled_down(width, scale), scaled_down(height, scale)
+
+
+def scaled_down(side: int, scale: float) -> int:
+    """A side of a picture that is scaled down, in whole pixels."""
+    return max(1, math.floor(side * scale + 1e-6))
+
+
 def smart_resize(width: int, height: int, family: Family) -> tuple[int, int]:
     """Width and height after the processor's resize: multiples of the family's factor.
 

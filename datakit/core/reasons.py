@@ -48,11 +48,13 @@ REJECTED = {
     "all of whose records had one.",
     # emitters: the record stays in the build, and other emitters write it
     "box_places": "The places `<bbox>` or `<ref-object>` are not as many as the boxes (emit.ms_swift).",
+    "boxes_moved": "An answer has boxes in pixels, and the emitter scales its picture down.",
     "general_outside_train": "General data in another split than train.",
     "image_in_answer": "A picture stands in an answer or a call of a tool, where the format takes none.",
     "image_too_many_bytes": "A picture's file is larger than the format takes (OpenAI: 10 MB). Set "
     "`image_max_pixels`.",
-    "images_too_many": "More pictures than the format takes in an example (OpenAI: 10).",
+    "images_too_many": "More pictures than the format takes in an example (OpenAI: 10), or than one where an "
+    "answer's boxes do not say on which picture they are (render.grounding).",
     "messages_missing": "The record has no chat. Put render.chat before emitting.",
     "repeat_below_one": "`repeat` is below 1 or empty, so that no row would be written.",
     "split_unknown": "`split` is neither train nor val.",
@@ -66,7 +68,14 @@ REJECTED = {
     "answer_too_long": "A field is over its `max_chars`; `guard.reason` can have it written again.",
     "answer_unreadable": "The record's answer could not be read back without doubt, or a model's stored "
     "answer holds no JSON object as it was asked for.",
-    "boxes_unreadable": "The boxes are no list of four numbers each.",
+    "box_empty": "A box has no area: its right or lower edge is not behind the left or upper one.",
+    "box_other_size": "The boxes were drawn on the picture at another size than its file has.",
+    "box_outside": "Less than half of a box lies within its picture. It was drawn on another, or at another "
+    "size; a box that hangs over the edge by less is clipped and counted.",
+    "box_picture": "A box is on a picture that the record does not have. They are counted from 0.",
+    "boxes_missing": "The record has no box to ask about, or none with a name where one is needed.",
+    "boxes_too_many": "An answer would have more boxes than `max_boxes`.",
+    "boxes_unreadable": "The boxes are no list of four finite numbers each.",
     "label_missing": "The record has no label. `allow_missing` lets it pass where it is to be predicted.",
     "label_unknown": "The label is not in the label file; the nearest is proposed. Add it, or an alias.",
     "number_unreadable": "The value is no number.",

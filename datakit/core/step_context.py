@@ -19,6 +19,7 @@ from datakit.core.language import Language, language_of
 from datakit.core.outcome import Reject
 from datakit.core.record import digest
 from datakit.core.regular_files import regular
+from datakit.core.seen_pictures import TrainedPictures
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.shipped import shipped_folder
 from datakit.core.sub_results import MemorySubResults, SubResults
@@ -72,6 +73,8 @@ class StepContext:
     sub_results: SubResults = field(default_factory=MemorySubResults)
     chat_layout: Template = "qwen2_vl"
     """How the model that the recipe trains has a chat laid out: what tokens of chats are counted by."""
+    pictures: TrainedPictures = field(default_factory=TrainedPictures)
+    """How that model sees pictures: what its boxes are counted by."""
     writers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Column -> the templates that have a model write it. Under "" the recipe's prompts."""
     steps: tuple[Transform, ...] = ()

@@ -396,6 +396,11 @@ class FinalRecords(ABC):
 class Emitter(Transform):
     """Writes the build's files."""
 
+    @property
+    def trained_max_pixels(self) -> int | None:
+        """What it scales the pictures down to that LLaMA-Factory trains on; None where it leaves them."""
+        return None
+
     def carries(self, context: StepContext) -> tuple[str, ...]:
         """Columns of core.training_columns that the files have a place for; EVERY for all columns."""
         return ()

@@ -19,6 +19,7 @@ from datakit.core.image_memory import DEFAULT_MB
 from datakit.core.outcome import Reject
 from datakit.core.record import digest
 from datakit.core.step_context import StepContext
+from datakit.emit._moved_boxes import may_move, without_moved_boxes
 
 How = Literal["link", "copy", "resize"]
 
@@ -47,6 +48,8 @@ class ImageFiles:
     workers: int
     memory_mb: int = DEFAULT_MB
     """What decoding one picture may take."""
+    boxes_may_move: bool = False
+    """Whether chats may have boxes in pixels that scaling a picture down would move."""
     saved_anew: int = 0
     """Pictures written anew: not plain, or over `max_pixels`."""
     linked_softly: int = 0
@@ -57,7 +60,8 @@ class ImageFiles:
     def into(cls, folder: Path, how: How, max_pixels: int | None, context: StepContext) -> ImageFiles:
         """An empty folder of pictures, with as many workers as the run allows."""
         workers = context.run.workers or os.cpu_count() or 1
-        return cls(folder, how, max_pixels, context.files, workers, context.run.image_memory_mb)
+        moving = max_pixels is not None and may_move(context)
+        return cls(folder, how, max_pixels, context.files, workers, context.run.image_memory_mb, moving)
 
     def place(self, paths: Iterable[str]) -> dict[str, str]:
         """Source path -> path in the build, relative to it; every picture stands there when this returns.
@@ -74,6 +78,8 @@ class ImageFiles:
 
     def place_for(self, batch: pl.DataFrame, left_out: list[Reject]) -> tuple[pl.DataFrame, dict[str, str]]:
         """The records whose pictures all stand in the build, and where; the others join those left out."""
+        if self.boxes_may_move and self.max_pixels is not None and "messages" in batch.columns:
+            batch = without_moved_boxes(batch, self.max_pixels, left_out)
         places, problems = self._tried(batch["images"].explode().drop_nulls())
         if not problems:
             return batch, places

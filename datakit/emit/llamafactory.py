@@ -60,7 +60,8 @@ class Llamafactory(Emitter):
 
     Paths are relative to the build, so that it can be moved. Records that the trainer would drop or stop at
     are left out with their reason: no messages, turns out of order, an empty answer, `<image>` places that do
-    not match the pictures, a picture that cannot be read.
+    not match the pictures, a picture that cannot be read, `bbox_2d` in pixels of a picture that `resize`
+    scales down (boxes_moved).
     """
 
     images: How = "link"
@@ -86,7 +87,7 @@ class Llamafactory(Emitter):
         return (*PLACED, *self.carries(context))
 
     def write(self, records: FinalRecords, folder: Path, context: StepContext) -> list[Artifact]:
-        images = ImageFiles.into(folder / names.IMAGES, self.images, self._max_pixels(), context)
+        images = ImageFiles.into(folder / names.IMAGES, self.images, self.trained_max_pixels, context)
         split_files = SplitFiles(folder, context.name)
         others = carried_columns(records, self.carries(context))
         try:
@@ -111,12 +112,13 @@ class Llamafactory(Emitter):
         ]
         return [*artifacts, *(Artifact(path=name, kind="config") for name in written)]
 
-    def _max_pixels(self) -> int | None:
+    @property
+    def trained_max_pixels(self) -> int | None:
         return (self.image_max_pixels or TRAINER.max_pixels) if self.images == "resize" else None
 
     def _summary(self, split_files: SplitFiles, images: ImageFiles) -> Emitted:
         return Emitted(
-            image_max_pixels=self._max_pixels(),
+            image_max_pixels=self.trained_max_pixels,
             pictures_saved_anew=images.saved_anew,
             pictures_linked_softly=images.linked_softly,
             files=split_files.summary(),

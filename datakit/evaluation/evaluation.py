@@ -116,7 +116,12 @@ class Evaluation(BaseModel):
 
 _OF_VALUES = ("task", "field", "tolerance", "worst", "referee")
 """Fields of tasks other than one label."""
-_KINDS = {Task.LABEL: "one label", Task.LABELS: "several labels", Task.NUMBER: "a number"}
+_KINDS = {
+    Task.LABEL: "one label",
+    Task.LABELS: "several labels",
+    Task.NUMBER: "a number",
+    Task.BOXES: "boxes",
+}
 
 Judge = Callable[[ValueOutcomes], tuple[ValueOutcomes, RefereeFacts]]
 """Adds a referee's verdicts to the outcomes of texts."""

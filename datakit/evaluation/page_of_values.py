@@ -36,6 +36,12 @@ def lead_of_values(evaluation: Evaluation) -> str:
         if "mae" not in figures:
             return f"{who} gives no number for any of {of}."
         return f"{who} is off by a mean of {_with_ends('mae', figures['mae'])}, on {of}; {near}."
+    if evaluation.task is Task.BOXES:
+        return (
+            f"{who} covers the true boxes of {of} with a mean IoU of "
+            f"{_with_ends('mean_iou', figures['mean_iou'])}; all boxes are found, and none besides, in "
+            f"{percent(figures['accuracy_50'].value)} of the records."
+        )
     return (
         f"{who} answers {of} with a mean character F1 of {_with_ends('char_f1', figures['char_f1'])}; "
         f"{percent(figures['exact_match'].value)} are exactly a reference."
@@ -95,6 +101,14 @@ def method(evaluation: Evaluation) -> str:
             f"Near enough is {_within(evaluation)} of the truth. The shares have Wilson's score interval; "
             f"the others are {drawn}. Errors are in the unit of the numbers: less is better. "
             "Spearman's coefficient compares the order, from -1 to 1; equal numbers share a rank."
+        )
+    if evaluation.task is Task.BOXES:
+        return (
+            "IoU is the shared area of two boxes by the area of both together. A record's boxes are paired, "
+            "the largest overlap first; a true box without a partner counts 0 in the mean. Found is a pair "
+            "of 0.5 or more (PASCAL VOC); a record is right when every true box is found and no other is "
+            "answered. Names are not compared, but for the share of found boxes that have the true one. "
+            f"Records right have Wilson's score interval; the others are {drawn}."
         )
     return (
         "Character F1 = 2 x shared characters / (characters of the answer + of the reference), as bags, in "

@@ -19,6 +19,7 @@ PROBLEMS = {
     NOT_A_NUMBER: "the answer is no number",
     "number_missing": "the answer states no number",
     "number_ambiguous": "the answer states several numbers",
+    "boxes_unreadable": "the answer states no boxes",
     NOT_ANSWERED: "there is no answer",
 }
 WITHOUT = {
@@ -26,11 +27,13 @@ WITHOUT = {
     Task.LABELS: "set of labels",
     Task.NUMBER: "number",
     Task.TEXT: "text",
+    Task.BOXES: "list of boxes",
 }
 """What an answer with a problem is not."""
 _COUNT = {
     Task.NUMBER: "They are not within the tolerance; the errors leave them out.",
     Task.TEXT: "They are worth nothing.",
+    Task.BOXES: "None of their boxes is found.",
 }
 
 

@@ -17,6 +17,7 @@ from datakit.core.answer import LABEL
 from datakit.core.answer_forms import ContractFormat
 from datakit.core.errors import UserError
 from datakit.core.labels import LabelSet
+from datakit.evaluation.boxes import read_boxes
 from datakit.evaluation.confusion import Pair, Proposal
 from datakit.evaluation.outcomes import Truths
 from datakit.evaluation.tasks import Target, Task, Value, read_labels, read_number, read_texts
@@ -104,10 +105,8 @@ class Source(ABC):
         data = self.data
         form = data.answer_format if data.has_answer_format else None
         if isinstance(form, ContractFormat) and form.contracts[0].target.kind == "boxes":
-            raise UserError(
-                "answers of the kind `boxes` are not scored yet",
-                remedy="The predictions hold them; compare by a program of your own.",
-            )
+            field = form.contracts[0].target  # datakit 0.1 did not say it
+            return Target(Task.BOXES, field.name, field.source)
         fields = data.answer_format.turns[-1].variables if data.has_answer_format else (LABEL,)
         if LABEL in fields or any(label is not None for *_, label in self.records(LABEL)):
             return Target()
@@ -156,6 +155,8 @@ class Source(ABC):
             return read_number(values[0])
         if target.task is Task.LABELS:
             return read_labels(values[0], self.labels)
+        if target.task is Task.BOXES:
+            return read_boxes(values[0])
         texts = [text for value in values for text in read_texts(value) or ()]
         return tuple(dict.fromkeys(texts)) or None
 

@@ -11,9 +11,10 @@ from enum import Enum
 from typing import Any
 
 from datakit.core.labels import LabelSet, says_nothing
+from datakit.evaluation.boxes import PlacedBoxes
 
-Value = frozenset[str] | float | tuple[str, ...]
-"""A set of labels, a number, or texts: the references of a truth, the one text of an answer."""
+Value = frozenset[str] | float | tuple[str, ...] | PlacedBoxes
+"""A set of labels, a number, texts (the references of a truth, the one text of an answer), or boxes."""
 
 
 class Task(str, Enum):  # noqa: UP042 (a bundle runs on Python 3.10, which has no StrEnum)
@@ -23,6 +24,7 @@ class Task(str, Enum):  # noqa: UP042 (a bundle runs on Python 3.10, which has n
     LABELS = "labels"
     NUMBER = "number"
     TEXT = "text"
+    BOXES = "boxes"
 
 
 @dataclass(frozen=True)

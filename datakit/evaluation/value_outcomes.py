@@ -14,6 +14,8 @@ import numpy as np
 from datakit.artifacts.predictions import Prediction
 from datakit.core.labels import LabelSet
 from datakit.evaluation.bootstrap import Figures
+from datakit.evaluation.boxes import PlacedBoxes, read_boxes
+from datakit.evaluation.metrics_boxes import BoxSets
 from datakit.evaluation.metrics_labels import LabelSets, classes_of
 from datakit.evaluation.metrics_numbers import Numbers
 from datakit.evaluation.metrics_text import NOTHING, Texts, TextScore, text_score
@@ -85,6 +87,8 @@ class ValueOutcomes:
         truth, values = [self.truth[at] for at in places], [self.given[at] for at in places]
         if self.target.task is Task.LABELS:
             return self._label_sets(truth, values)
+        if self.target.task is Task.BOXES:
+            return BoxSets.of_answers(truth, values)  # type: ignore[arg-type]
         if self.target.task is Task.NUMBER:
             numbers = [np.nan if value is None else value for value in values]
             return Numbers(np.array(truth, dtype=float), np.array(numbers, dtype=float), self.tolerance)
@@ -115,6 +119,8 @@ class ValueOutcomes:
                     scores["referee"] = self._verdict(at)
             return rows
         figures = self.figures
+        if isinstance(figures, BoxSets):
+            return figures.each()
         if isinstance(figures, Numbers):
             return [
                 {"mae": None if np.isnan(error) else float(error), "within_tolerance": float(right)}
@@ -178,8 +184,8 @@ def comparable(first: Figures, second: Figures) -> tuple[Figures, Figures]:
 
 def plain(value: Value | None) -> str | None:
     """A value as one line of JSON, labels in order of their names; None for none."""
-    if value is None:
-        return None
+    if value is None or isinstance(value, PlacedBoxes):
+        return None if value is None else str(value)
     return json.dumps(sorted(value) if isinstance(value, frozenset) else value, ensure_ascii=False)
 
 
@@ -194,6 +200,9 @@ def _stated(prediction: Prediction, truths: ValueTruths) -> tuple[Prediction, Va
     elif truths.target.task is Task.NUMBER:
         value = read_number(raw)
         problem, detail = NOT_A_NUMBER, f"`{str(raw)[:60]}` is no number"
+    elif truths.target.task is Task.BOXES:
+        value = read_boxes(raw)
+        problem, detail = "boxes_unreadable", "the answer states no boxes"
     elif truths.target.task is Task.LABELS:
         value = read_labels(raw, truths.labels)
         strangers = _strangers(value, truths.labels)
@@ -228,6 +237,8 @@ def answered_text(value: Value | None) -> str:
     """A value as a person reads it; "" for none."""
     if isinstance(value, frozenset):
         return ", ".join(sorted(value)) or "(none)"
+    if isinstance(value, PlacedBoxes):
+        return str(value)
     return value[0] if isinstance(value, tuple) else "" if value is None else f"{value:g}"
 
 

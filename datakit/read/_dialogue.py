@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -224,3 +224,20 @@ def _part(part: Any, at: int) -> str:
             "messages_format", f"turn {at}: a part of its content is neither text nor image, but `{kind}`"
         )
     return text
+
+
+def check_places(parts: dict[str, Sequence[Any]], faults: dict[int, tuple[str, str]]) -> None:
+    """Rejects dialogues whose `<image>` places are not as many as their pictures."""
+    dialogues = parts.get("messages") or [None] * len(parts["images"])
+    texts = parts["text"]
+    for at, (images, turns) in enumerate(zip(parts["images"], dialogues, strict=True)):
+        if turns is not None:
+            places = places_in(turns)
+        else:
+            text = texts[at]
+            places = text.count(PLACE) if text else 0
+            if not places:
+                continue
+        if places != len(images):
+            words = f"the dialogue has {places} {PLACE} places for {len(images)} pictures"
+            faults.setdefault(at, ("image_places", words))

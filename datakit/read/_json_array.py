@@ -15,7 +15,7 @@ from datakit.read._damaged_array import Element, elements_of
 from datakit.read._encoded_lines import opened
 from datakit.read._files import BOM_BYTES, encoding_of, is_bytewise, unreadable
 from datakit.read._json_values import has_surrogates, json_value
-from datakit.read._known_files import BOXES
+from datakit.read._known_files import COCO
 from datakit.read._rows import Block, reject_at
 
 
@@ -101,7 +101,7 @@ def _list_in(value: Any, path: Path) -> list[Any]:
         raise UserError(f"{path} holds a {type(value).__name__}, not a list of rows")
     lists = [name for name, inner in value.items() if isinstance(inner, list)]
     if {"annotations", "categories"} <= value.keys() or {"annotations", "images"} <= value.keys():
-        raise UserError(f"{path}: these are boxes as COCO has them", remedy=BOXES)
+        raise UserError(f"{path}: these are boxes as COCO has them", remedy=COCO)
     if len(lists) != 1:
         content = f"the lists {', '.join(lists)}" if lists else "no list"
         raise UserError(

@@ -18,9 +18,9 @@ _LOOKED_AT = 2000
 """Files of a folder that are looked at."""
 _YOLO_LINE = re.compile(rb"\s*\d+( -?\d*\.?\d+(e-?\d+)?){4,}\s*")
 _YOLO_KEYS = re.compile(rb"^(nc|names|train|val):", re.MULTILINE)
-BOXES = (
-    "No reader takes them; boxes in the column `objects` of chats (ms-swift's form) are read by read.jsonl."
-)
+_COCO = "boxes as COCO has them"
+BOXES = "No reader takes them: convert them to COCO's form for read.coco, or to a column for read.jsonl."
+COCO = "read.coco reads such a file: one record per picture, with the column `boxes`."
 _COCO_NAMES = re.compile(r"((instances|captions|person_keypoints)_.*|_annotations\.coco)\.json")
 
 
@@ -43,7 +43,7 @@ def check_file(path: Path) -> None:
 def box_file(path: Path) -> str:
     """What kind of boxes a file holds; "" for any other file."""
     if _COCO_NAMES.fullmatch(path.name) and b'"' in _head(path):
-        return "boxes as COCO has them"
+        return _COCO
     suffix = path.suffix.lower()
     if suffix not in (".xml", ".txt", ".yaml", ".yml"):
         return ""
@@ -64,7 +64,7 @@ def boxes_beside_pictures(files: Iterator[Path]) -> UserError | None:
         if words := box_file(file):
             return UserError(
                 f"{file}: these are {words}, so the folders' names are no labels",
-                remedy=f"{BOXES} For the pictures alone say `labelled: false`.",
+                remedy=f"{_remedy(words)} For the pictures alone say `labelled: false`.",
             )
     return None
 
@@ -79,7 +79,7 @@ def folder_remedy(folder: Path) -> str:
         return "This is a data set that `datasets` saved: read.hub reads it."
     paths = list(islice(_below(folder), _LOOKED_AT))
     if words := next(filter(None, map(box_file, paths)), ""):
-        return f"In it are {words}. {BOXES}"
+        return f"In it are {words}. {_remedy(words)}"
     names = [path.name for path in paths]
     if (folder / "README.md").is_file() and any(name.endswith(".parquet") for name in names):
         return "This is a data set as a hub holds it: read.hub reads it."
@@ -87,6 +87,11 @@ def folder_remedy(folder: Path) -> str:
     if pictures and 2 * pictures >= len(names):
         return "This is a folder of pictures: read.image_folder reads it."
     return ""
+
+
+def _remedy(words: str) -> str:
+    """What reads boxes of a kind."""
+    return COCO if words == _COCO else BOXES
 
 
 def _below(folder: Path) -> Iterator[Path]:

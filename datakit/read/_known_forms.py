@@ -12,7 +12,7 @@ import polars as pl
 from datakit.core.errors import UserError
 from datakit.core.training_columns import plain_name
 from datakit.read._kinds import JSON_TEXT
-from datakit.read._known_files import BOXES
+from datakit.read._known_files import COCO
 
 _SUPERVISED = "datakit makes data for supervised training, and nothing in it reads such rows."
 
@@ -108,7 +108,7 @@ FORMS = (
     Form(
         "boxes as COCO has them",
         ("images annotations categories", "image_id category_id bbox"),
-        BOXES,
+        COCO,
     ),
     Form(
         "the predictions of a model (predictions.jsonl)",

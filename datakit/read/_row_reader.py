@@ -25,6 +25,7 @@ from datakit.core.training_columns import (
     turn_meaning,
 )
 from datakit.core.transform import Columns, Reader
+from datakit.read._boxes import BoxColumn, BoxUnits, apart_from_boxes
 from datakit.read._column_names import ColumnChooser
 from datakit.read._dialogue import turns_of
 from datakit.read._embedded import EmbeddedImages
@@ -126,6 +127,7 @@ class TableReader(Reader):
         for block in self._blocks(files, context.run.batch_rows):
             yield records.batch(block)
         notes = records.labels.warnings() + records.texts.warnings() + records.places.warnings()
+        notes += records.boxes.warnings()
         warnings = [*self._warnings(files, plan), *notes, *self._form_warnings(plan)]
         if warnings:
             yield Batch(pl.DataFrame(schema=plan.schema()), notes={"warnings": warnings})
@@ -187,7 +189,7 @@ class TableReader(Reader):
 
     def _named_columns(self) -> set[str]:
         """The columns that the recipe names, each for what it is."""
-        parameters = ("image", "label", "text", "messages", "keep")
+        parameters = ("image", "label", "text", "messages", "boxes", "keep")
         values = [getattr(self, name) for name in parameters if name in self.model_fields_set]
         return {name for value in values for name in ([value] if isinstance(value, str) else value or ())}
 
@@ -221,6 +223,15 @@ class RowReader(TableReader):
     """Column of the text that comes with the pictures: a question, or a dialogue with `<image>` places.
     In it, and in columns called `reason`, `description`, `question`, `answer` and the like, words that say
     that there is nothing (nan, NULL, None, N/A; in reasons and descriptions 无 too) are null, and counted."""
+    boxes: str | None = None
+    """Column of boxes, which become the column `boxes` in pixels of the upright pictures: a list of boxes or
+    of objects (`bbox_2d`, `bbox` or `box` with `label`, `text`, `image`), ms-swift's `objects`, or a chat or
+    text whose answers state boxes (`<|box_start|>`, `<box>`, JSON)."""
+    box_units: BoxUnits = "pixels"
+    """What their numbers are: `pixels` (left, top, right, bottom), `xywh` (left, top, width, height, as in
+    COCO), `thousandths` of the sides (Qwen2-VL, Qwen3-VL, InternVL), `shares` from 0 to 1, `percent` (left,
+    top, width, height, as in Label Studio), or `resized`: pixels after the resize that Qwen2.5-VL's processor
+    does by itself."""
     messages: str | None = "messages"
     """Column of chats: a list of turns with `role` and `content`, or `from` and `value`, whose contents may
     hold pictures. When not given and there is no `messages`: `conversations`, or `prompt` with `completion`.
@@ -240,7 +251,10 @@ class RowReader(TableReader):
         images = self._image_columns(find, chooser)
         id_, system = find("id", self.id), chooser.system() if messages else None
         completion = chooser.completion(messages)
-        used_names = {*images, *(name for name in (id_, label, text, messages, completion, system) if name)}
+        boxes = find("boxes", self.boxes)
+        parts = (id_, label, text, messages, completion, system, boxes)
+        used_names = {*images, *(name for name in parts if name)}
+        extra = self._extra(survey, source, used_names - chooser.renamed())
         plan = Plan(
             id=id_,
             images=images,
@@ -249,7 +263,8 @@ class RowReader(TableReader):
             messages=messages,
             completion=completion,
             system=system,
-            extra=self._extra(survey, source, used_names - chooser.renamed()),
+            boxes=BoxColumn(boxes, self.box_units) if boxes else None,
+            extra=apart_from_boxes(extra) if boxes else extra,
             note=chooser.note(),
         )
         return self._check_form(survey, source, plan)

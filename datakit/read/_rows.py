@@ -5,20 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import polars as pl
 
+from datakit.core.boxes import BOXES
 from datakit.core.labels import LabelSet
 from datakit.core.outcome import Batch, Reject
 from datakit.core.record import BASE, COLUMNS, MESSAGES, content_id
 from datakit.core.training_columns import LOSS
 from datakit.read._beside_chats import UnfilledPlaces, faults_beside_chats
+from datakit.read._boxes import BOX_COLUMN, BoxColumn, BoxReading
 from datakit.read._dialogue import (
-    PLACE,
     DialogueFault,
     chat_of,
     check_order,
+    check_places,
     joined_chat,
     losses_in,
     pictures_in,
@@ -60,6 +63,8 @@ class Plan:
     """Column of the turns that follow those of `messages`."""
     system: str | None = None
     """Column of the system's texts, for dialogues that have no system turn."""
+    boxes: BoxColumn | None = None
+    """Where boxes stand, which become the column `boxes`."""
     turn_losses: bool = False
     """Whether turns say that they are not trained on."""
     marks: frozenset[str] = frozenset()
@@ -76,6 +81,8 @@ class Plan:
             schema["messages"] = MESSAGES
         if self.turn_losses:
             schema[LOSS] = pl.List(pl.Boolean)
+        if self.boxes is not None:
+            schema[BOXES] = BOX_COLUMN
         return schema | {
             name: pl.String() if isinstance(kind, str) else kind for name, (_, kind) in self.extra.items()
         }
@@ -124,6 +131,7 @@ class Records:
     ) -> None:
         self.plan, self.turns = plan, turns
         self.labels, self.texts, self.places = LabelColumn(labels), TextColumns(labels), UnfilledPlaces()
+        self.boxes = BoxReading(plan.boxes)
         self.schema = plan.schema()
         self._images, self._twice, self._claimed = images, ids.twice, ids.claimed
         self._first: dict[str, tuple[str, int]] = {}
@@ -160,7 +168,9 @@ class Records:
             for at, *why in faults_beside_chats(self.plan.extra, columns, *beside):
                 faults.setdefault(at, (why[0], why[1]))
             self.places.look_into(self.plan.extra, columns, parts["messages"], block.lines, faults)
-        _check_places(parts, faults)
+        check_places(parts, faults)
+        place = partial(_place, block)
+        parts |= self.boxes.of_rows(columns, parts["images"], place, faults)
         ids = self._ids(columns, parts, block, faults)
         series = [
             pl.Series("id", ids, dtype=pl.String),
@@ -355,6 +365,10 @@ def _reject_rounded(given: list[str | None], faults: dict[int, tuple[str, str]])
             faults.setdefault(at, ("id_rounded", words))
 
 
+def _place(block: Block, at: int) -> str:
+    return place_name(block.file, block.lines[at])
+
+
 def place_name(file: str, line: int | None) -> str:
     """What a row without an id is called in rejects: `train.jsonl:12`."""
     return f"{file.rsplit('/', 1)[-1]}:{line}"
@@ -380,20 +394,3 @@ def _texts(values: Sequence[Any], column: str, faults: dict[int, tuple[str, str]
             faults.setdefault(at, (f"{column}_not_text", words))
             texts.append(None)
     return texts
-
-
-def _check_places(parts: dict[str, Sequence[Any]], faults: dict[int, tuple[str, str]]) -> None:
-    """Rejects dialogues whose `<image>` places are not as many as their pictures."""
-    dialogues = parts.get("messages") or [None] * len(parts["images"])
-    texts = parts["text"]
-    for at, (images, turns) in enumerate(zip(parts["images"], dialogues, strict=True)):
-        if turns is not None:
-            places = places_in(turns)
-        else:
-            text = texts[at]
-            places = text.count(PLACE) if text else 0
-            if not places:
-                continue
-        if places != len(images):
-            words = f"the dialogue has {places} {PLACE} places for {len(images)} pictures"
-            faults.setdefault(at, ("image_places", words))

@@ -21,6 +21,7 @@ from datakit.core.parameters import describe_fault, validated, with_text_keys
 from datakit.core.plain_yaml import Key, dump
 from datakit.core.qwen_models import chat_layout
 from datakit.core.registry import find
+from datakit.core.seen_pictures import trained_pictures
 from datakit.core.settings import LlmSettings, RunSettings, Settings
 from datakit.core.step_context import StepContext
 from datakit.core.tokens import Template
@@ -104,16 +105,26 @@ class Recipe:
             llm=self.llm,
             run=self.run,
             chat_layout=self._chat_layout(),
+            pictures=trained_pictures(self._train, self._emitted_max_pixels(), self.path.parent),
             writers=self._writers(),
             steps=tuple(step.transform for step in self.steps),
             batch_flags=batch_flags(self.data.get("serve")),
         )
 
     def _chat_layout(self) -> Template:
+        model, template = str(self._train.get("model", "")), self._train.get("template")
+        return chat_layout(model, str(template) if template else None, self.path.parent)
+
+    @property
+    def _train(self) -> Mapping[str, Any]:
         train = self.data.get("train")
-        train = train if isinstance(train, Mapping) else {}
-        template = train.get("template")
-        return chat_layout(str(train.get("model", "")), str(template) if template else None, self.path.parent)
+        return train if isinstance(train, Mapping) else {}
+
+    def _emitted_max_pixels(self) -> int | None:
+        """What pictures are scaled down to before the trainer reads them; None where nothing scales them."""
+        kinds = [step.transform for step in self.emitters]
+        limits = (kind.trained_max_pixels for kind in kinds if isinstance(kind, Emitter))
+        return next(filter(None, limits), None)
 
     def _writers(self) -> dict[str, tuple[str, ...]]:
         """Column -> the templates that have a model write it; under "" those of the prompts."""

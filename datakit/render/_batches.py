@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import polars as pl
 
-from datakit.core.answer_forms import Assignment, ContractFormat
+from datakit.core.answer_forms import ContractFormat
 from datakit.core.factored_chats import FactoredChats
 from datakit.core.outcome import Batch, Reject, Rejected
 from datakit.core.templates import PROMPT_ROLES, escape_breaking
@@ -15,6 +16,7 @@ from datakit.core.writer import Writer
 from datakit.render._changes import ChangedAnswers
 from datakit.render._chats import Chats
 from datakit.render._columns import PlainRecords
+from datakit.render._kept_boxes import KeptBoxes
 
 Size = tuple[int, int | None, int]
 """Characters and tokens of the prompt, and the rung of the ladder."""
@@ -25,9 +27,18 @@ class Batches(FactoredChatsWorker):
     """Renders batch by batch: plain records column by column, the others one by one."""
 
     def __init__(
-        self, writer: Writer, columns: tuple[str, ...], texts: set[str], *, keep: bool, counts: bool
+        self,
+        writer: Writer,
+        columns: tuple[str, ...],
+        texts: set[str],
+        *,
+        keep: bool,
+        counts: bool,
+        kept_boxes: KeptBoxes | None = None,
     ) -> None:
-        """`keep`: records that have messages keep them; `counts`: tokens are counted."""
+        """`keep`: records that have messages keep them; `counts`: tokens are counted; `kept_boxes`: how boxes
+        in such messages are written anew."""
+        self.kept_boxes = kept_boxes
         self.writer, self.columns = writer, columns
         self.keep, self.counts = keep, counts
         self.plain = None if self.keep else PlainRecords.of(writer, texts)
@@ -79,6 +90,11 @@ class Batches(FactoredChatsWorker):
     def _one(self, record: dict[str, Any], chats: Chats) -> Size | Rejected:
         if self.keep and record["messages"]:
             turns = [(turn["role"], _given_text(**turn)) for turn in record["messages"]]
+            if self.kept_boxes is not None:
+                rewritten = self.kept_boxes.rewritten(turns, record["images"])
+                if isinstance(rewritten, Rejected):
+                    return rewritten
+                turns = rewritten
             size = self.writer.given(turns, len(record["images"]))
             if not isinstance(size, Rejected):
                 chats.add_given(turns)
@@ -98,7 +114,7 @@ class Batches(FactoredChatsWorker):
 class Forms(BatchWorker):
     """Renders each record in the form that it is assigned to, and names the form in a column."""
 
-    def __init__(self, workers: dict[str, Batches], assigned: Assignment, column: str) -> None:
+    def __init__(self, workers: dict[str, Batches], assigned: Callable[[str], int], column: str) -> None:
         self.workers, self.assigned, self.column = workers, assigned, column
         self.counts = dict.fromkeys(workers, 0)
 

@@ -22,6 +22,7 @@ from datakit.core.writer import Prompted, Writer
 from datakit.render import _answers
 from datakit.render._answers import ANSWER_FORMAT, AnswerForm
 from datakit.render._batches import Batches, Forms
+from datakit.render._kept_boxes import KeptBoxes, KeptUnits
 
 ANSWERS = {
     "label_only": ("answer/label_only.j2",),
@@ -87,6 +88,10 @@ class Chat(PromptRenderer):
     """Columns that give way when the prompt is too long, the least important first."""
     count_tokens: bool = False
     """Whether `prompt_tokens` is given although there is no `max_tokens`."""
+    kept_boxes: KeptUnits | None = None
+    """What the numbers of `bbox_2d` in kept chats are: `pixels` of the upright picture, or `thousandths` of
+    its sides. They are written anew in the numbers of the model that `train.model` names, which for
+    Qwen2.5-VL are pixels after all resizing. Without it they stay as they are."""
     keep_messages: bool = False
     """Whether records that already have messages (read from a chat data set) keep them. They are escaped and
     checked like the others, but never shortened."""
@@ -95,6 +100,8 @@ class Chat(PromptRenderer):
     def _has_an_answer(self) -> Self:
         if (self.answer is None) == (self.answers is None):
             raise ValueError("give either `answer` or `answers`")
+        if self.kept_boxes is not None and not self.keep_messages:
+            raise ValueError("`kept_boxes` belongs to `keep_messages: true`")
         if self.answers is not None:
             if not self.answers:
                 raise ValueError("`answers` names no form")
@@ -225,7 +232,22 @@ class Chat(PromptRenderer):
         self, form: AnswerFormat, needed: tuple[str, ...], context: StepContext, texts: list[str]
     ) -> Batches:
         writer = self._writer(form, context, texts)
-        return Batches(writer, needed, set(texts), keep=self.keep_messages, counts=self._counts)
+        kept = self._kept_boxes(context)
+        return Batches(
+            writer, needed, set(texts), keep=self.keep_messages, counts=self._counts, kept_boxes=kept
+        )
+
+    def _kept_boxes(self, context: StepContext) -> KeptBoxes | None:
+        """How boxes of kept chats are written anew. Raises UserError where no model says how."""
+        if self.kept_boxes is None:
+            return None
+        seen = context.pictures.seen()
+        if seen is None:
+            raise UserError(
+                "`kept_boxes` writes boxes for the model that is trained, and the recipe names no Qwen-VL",
+                remedy="Name it: `train: {model: Qwen/Qwen2.5-VL-7B-Instruct}`.",
+            )
+        return KeptBoxes(self.kept_boxes, seen)
 
     def _writer(self, form: AnswerFormat, context: StepContext, texts: tuple[str, ...] | list[str]) -> Writer:
         format_texts = [

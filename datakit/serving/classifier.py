@@ -13,12 +13,14 @@ from typing import Any, Self
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.predictions import EMPTY, REFUSED, THINKING_CUT, Prediction
+from datakit.core.boxes import Box
 from datakit.core.errors import DatakitError, Exit
 from datakit.core.transform import Row
 from datakit.serving import sources
 from datakit.serving.asker import Asker, Asking
 from datakit.serving.endpoint import Endpoint
 from datakit.serving.items import Item, NoPrompt, Picture
+from datakit.serving.located import boxes_of, seen_by
 from datakit.serving.prompting import BuildPrompts, Prompter
 from datakit.serving.requirements import rooms_of
 
@@ -134,6 +136,14 @@ class Classifier(Asker):
         finally:
             for future in waiting:
                 future.cancel()
+
+    def boxes(self, prediction: Prediction, image: str | Path) -> list[Box]:
+        """The boxes of an answer in pixels of the upright picture that was asked about, at its own size.
+
+        Raises UserError for a build whose boxes are in no model's numbers (render.grounding has them).
+        """
+        seen = seen_by(self.prompts.chat, self.prompts.context)
+        return boxes_of(prediction, image, seen)
 
     def prompt_state(self) -> bytes:
         return self.prompts.build.fingerprint()

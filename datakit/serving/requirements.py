@@ -12,8 +12,6 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import orjson
-
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
 from datakit.core.image import ImageProblem, read_header
@@ -28,7 +26,7 @@ from datakit.core.pixels import (
     trainer_size,
 )
 from datakit.core.qwen_models import QwenModel
-from datakit.core.regular_files import read_regular
+from datakit.core.seen_pictures import processor_in
 from datakit.core.tokens import Template, TokenCounter
 from datakit.serving.rooms import Rooms, rounded_room
 
@@ -141,16 +139,7 @@ def trainer_limits(build: BuildFolder) -> TrainerLimits:
 
 def processor_of(model: QwenModel) -> Family:
     """The grid of a model's processor; its limits are the folder's own (preprocessor_config.json), if any."""
-    family = FAMILIES[model.size_family]
-    try:
-        own = orjson.loads(read_regular(Path(model.name) / "preprocessor_config.json"))
-    except (OSError, orjson.JSONDecodeError):
-        return family
-    size = own.get("size") or {}
-    return family.within(
-        min_pixels=own.get("min_pixels") or size.get("shortest_edge"),
-        max_pixels=own.get("max_pixels") or size.get("longest_edge"),
-    )
+    return processor_in(Path(model.name), FAMILIES[model.size_family])
 
 
 def classified_rows(build: BuildFolder, *splits: str) -> Iterator[dict[str, Any]]:

@@ -39,6 +39,8 @@ def class_table(build: BuildFolder) -> pl.DataFrame:
 def label_conflict(build: BuildFolder) -> Seen | None:
     """Records that a model cannot tell apart must be answered the same."""
     looks = [name for name in ("duplicate_of", "review") if name in build.columns]
+    if build.answer_target.get("kind") == "boxes":  # what stands lower on a like picture has another box
+        looks = [name for name in looks if name == "review"]
     keys, how = image_keys(build)
     answered = build.main.select(*SHOWN, *looks, pictures=pl.col("images").list.len().fill_null(0))
     answered = answered.join(chat_keys(build).drop_nulls("answer"), on="id", maintain_order="left")

@@ -5,25 +5,28 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.answer_forms import ContractFormat
 from datakit.core.contract import AnswerContract
-from datakit.core.errors import UserError
 from datakit.evaluation.from_build import BuildSource
+from datakit.evaluation.tasks import Target, Task
 from datakit.library import load
 from datakit.run.build import build
 from tests.support.card_builds import ecom
 from tests.support.emitter_records import picture
 
 
-def test_boxes_are_refused_and_never_scored_as_labels(tmp_path: Path) -> None:
+def test_boxes_are_scored_by_overlap_and_never_as_labels(tmp_path: Path) -> None:
     draft = ecom(tmp_path)
     contract = AnswerContract.of({"fields": ["boxes"]})
     draft.answers = ContractFormat.of_contracts([contract])
-    with pytest.raises(UserError, match="`boxes` are not scored"):
-        BuildSource(BuildFolder.open(draft.write())).target()
+    folder = draft.write()
+    assert BuildSource(BuildFolder.open(folder)).target() == Target(Task.BOXES, "boxes", "boxes")
+    answer = folder / "answer.json"
+    document = json.loads(answer.read_bytes())
+    del document["target"]  # as datakit 0.1 wrote it
+    answer.write_text(json.dumps(document), "utf-8")
+    assert BuildSource(BuildFolder.open(folder)).target() == Target(Task.BOXES, "boxes", "boxes")
 
 
 def test_record_that_the_emitter_left_out_is_not_scored(project: Path) -> None:

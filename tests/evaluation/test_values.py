@@ -128,8 +128,8 @@ def test_build_says_what_is_scored(made: tuple[str, BuildFolder]) -> None:
     answer = build.path / "answer.json"
     whole = answer.read_bytes()
     try:
-        answer.write_text(json.dumps({**json.loads(whole), "target": {"kind": "boxes"}}), "utf-8")
-        with pytest.raises(UserError, match="boxes"):
+        answer.write_text(json.dumps({**json.loads(whole), "target": {"kind": "polygons"}}), "utf-8")
+        with pytest.raises(UserError, match="polygons"):
             BuildSource(BuildFolder.open(build.path)).target()
         answer.write_text(json.dumps({**json.loads(whole), "target": None}), "utf-8")
         plain_build = BuildFolder.open(build.path)

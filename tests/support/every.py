@@ -211,6 +211,33 @@ def _hub(folder: Path) -> None:
     datasets.Dataset.from_dict(rows, features=features).save_to_disk(str(folder / "disk"))
 
 
+def _coco(folder: Path) -> None:
+    _pictures(folder)
+    document = {
+        "images": [
+            {"id": 1, "file_name": "1.jpg", "width": 720, "height": 1560, "licence": 4},
+            {"id": 2, "file_name": "2.jpg"},
+        ],
+        "annotations": [
+            {"id": 9, "image_id": 1, "category_id": 3, "bbox": [10, 20, 100, 50.5], "iscrowd": 0},
+            {"id": 8, "image_id": 1, "category_id": 3, "bbox": [-4, 20, 100, 50], "iscrowd": 0},
+        ],
+        "categories": [{"id": 3, "name": "按钮"}],
+    }
+    (folder / "instances.json").write_text(json.dumps(document, ensure_ascii=False), "utf-8")
+
+
+def _label_studio(folder: Path) -> None:
+    _pictures(folder)
+    value = {"x": 10, "y": 20, "width": 30, "height": 5, "rotation": 0, "rectanglelabels": ["按钮"]}
+    shape = {"id": "a", "type": "rectanglelabels", "value": value}
+    tasks = [
+        {"id": 1, "data": {"image": "/data/upload/7/1.jpg"}, "annotations": [{"result": [shape]}]},
+        {"id": 2, "data": {"image": "/data/local-files/?d=2.jpg"}, "annotations": []},
+    ]
+    (folder / "tasks.json").write_text(json.dumps(tasks, ensure_ascii=False), "utf-8")
+
+
 CASES: dict[str, Case] = {
     "read.jsonl": Case({"path": "rows.jsonl", "image": "image", "label": "label"}, _jsonl),
     "read.json": Case({"path": "rows.json", "image": "image", "label": "label"}, _json),
@@ -221,6 +248,8 @@ CASES: dict[str, Case] = {
     "read.llamafactory": Case({"path": ".", "dataset": "mine"}, _llamafactory),
     "read.build": Case({"path": "done"}, _build),
     "read.hub": Case({"path": "disk", "image": "picture", "label": "label"}, _hub),
+    "read.coco": Case({"path": "instances.json"}, _coco),
+    "read.label_studio": Case({"path": "tasks.json"}, _label_studio),
     "guard.image": Case(
         {"min_side_px": 700},
         changes={
@@ -252,6 +281,7 @@ CASES: dict[str, Case] = {
     "balance.resample": Case({"by": "label", "strategy": "uniform"}, by_neighbours=True),
     "mix.general": Case({"read.alpaca": {"path": str(ROOT / "examples" / "general_zh.json")}, "share": 0.2}),
     "render.chat": Case({"prompt": "ecom/classify.j2", "answer": "ecom/reason_then_label.j2"}, few=True),
+    "render.grounding": Case({"boxes": "ocr", "form": "qwen2_5_vl"}),
     "emit.llamafactory": Case({"images": "copy"}),
     "emit.messages": Case({"form": "trl", "images": "copy"}),
     "emit.ms_swift": Case({"images": "copy"}),

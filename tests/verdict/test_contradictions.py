@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.support.toy_builds import Toy, finding
 
@@ -64,6 +65,20 @@ def test_what_the_contract_answers_decides_and_no_other_column(
     ]
     line, ids = finding(toy.build(rows), "label_conflict")
     assert (line.state, ids) == (("failed", ["r000", "r001"]) if conflict else ("passed", []))
+
+
+def test_boxes_on_pictures_that_are_merely_alike_may_differ(tmp_path: Path) -> None:
+    toy = Toy(tmp_path, prompt="{{ question }}", answer={"fields": ["boxes"]}, steps=FACTS)
+    toy.picture("a.png", 1)
+    with Image.open(tmp_path / "a.png") as picture:
+        picture.convert("RGB").save(tmp_path / "b.jpg", quality=92)
+    rows = [
+        {"image": name, "question": "在哪里？", "boxes": [{"box": [at, 0, 9, 9], "label": "x"}]}
+        for at, name in enumerate(("a.png", "b.jpg"))
+    ]
+    assert finding(toy.build(rows), "label_conflict")[0].state == "passed"
+    rows[1]["image"] = "a.png"
+    assert finding(toy.build(rows), "label_conflict")[0].state == "failed"
 
 
 def chat(question: str, answer: str) -> dict[str, Any]:

@@ -1,0 +1,111 @@
+"""Boxes as texts have them: JSON, or the marks of Qwen-VL, Qwen2-VL and InternVL; written and read.
+
+A server that leaves special tokens out of its answers (vLLM does so unless told otherwise) gives
+`结算(10,20),(30,40)`: read as well.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from datakit.core.boxes import is_number
+
+SIDES_KEYS = ("bbox_2d", "bbox", "box")
+"""What a box's numbers are called."""
+NAME_KEYS = ("label", "text")
+"""What its name is called."""
+_REF, _REF_END = "<|object_ref_start|>", "<|object_ref_end|>"
+_BOX, _BOX_END = "<|box_start|>", "<|box_end|>"
+TOKENS = (_REF, _REF_END, _BOX, _BOX_END)
+"""The special tokens of Qwen2-VL."""
+_NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
+_CORNERS = re.compile(rf"\({_NUMBER},{_NUMBER}\)\s*,\s*\({_NUMBER},{_NUMBER}\)")
+_MARKED = re.compile(
+    rf"(?:{re.escape(_REF)}(.*?){re.escape(_REF_END)}\s*)?{re.escape(_BOX)}{_CORNERS.pattern}{re.escape(_BOX_END)}",
+    re.DOTALL,
+)
+_LIST = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
+_MARKS = re.compile(r"<\|?/?(?:object_ref_start|object_ref_end|box_start|box_end|ref|box|quad)\|?>")
+_SPACE = " \t\r\n,，、"
+
+Entry = dict[str, Any]
+"""`bbox_2d`, and `label` where the box has a name."""
+
+
+def with_tokens(entries: Sequence[Mapping[str, Any]]) -> str:
+    """Boxes in the special tokens of Qwen2-VL. Numbers are whole; names hold none of TOKENS."""
+    texts = []
+    for entry in entries:
+        left, top, right, bottom = entry["bbox_2d"]
+        name = f"{_REF}{entry['label']}{_REF_END}" if entry.get("label") else ""
+        texts.append(f"{name}{_BOX}({left},{top}),({right},{bottom}){_BOX_END}")
+    return "".join(texts)
+
+
+def entries_in(text: str) -> list[Entry] | None:
+    """The boxes that a text states, in order; None for one that states none.
+
+    Marks and corners go before JSON: a name may hold brackets.
+    """
+    if _REF in text and _BOX in text:
+        return _in_tokens(text)
+    if _CORNERS.search(text):
+        return _between(_CORNERS, text, _SPACE)
+    value = json_in(text)
+    if isinstance(value, Mapping):
+        value = [value]
+    if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+        entries = [entry_of(item) for item in value]
+        return [entry for entry in entries if entry is not None] if all(entries) else None
+    return _between(_LIST, text, _SPACE + "：:;；[]") if _LIST.search(text) else None
+
+
+def json_in(text: str) -> Any:
+    """The JSON array or object in a text, with or without a fence or words around it; None for none."""
+    pairs = sorted((("[", "]"), ("{", "}")), key=lambda pair: text.find(pair[0]))
+    for first, last in pairs:  # the one that opens first holds the other
+        start, end = text.find(first), text.rfind(last)
+        if 0 <= start < end:
+            try:
+                return json.loads(text[start : end + 1])
+            except ValueError:
+                continue
+    return None
+
+
+def entry_of(item: Mapping[str, Any]) -> Entry | None:
+    """A box out of an object, under any of the usual keys; None for an object without four numbers."""
+    sides = next((item[key] for key in SIDES_KEYS if key in item), None)
+    if not isinstance(sides, list | tuple) or len(sides) != 4 or not all(map(is_number, sides)):
+        return None
+    name = next((item[key] for key in NAME_KEYS if item.get(key) not in (None, "")), "")
+    return {"bbox_2d": list(sides), **({"label": str(name)} if name != "" else {})}
+
+
+def _in_tokens(text: str) -> list[Entry] | None:
+    """The boxes of a text with Qwen2-VL's tokens, names to the letter; several may follow one name."""
+    entries, name = list[Entry](), ""
+    for match in _MARKED.finditer(text):
+        name = name if match[1] is None else match[1].strip()
+        sides = [_number(side) for side in match.groups()[1:]]
+        entries.append({"bbox_2d": sides, **({"label": name} if name else {})})
+    return entries or None
+
+
+def _between(numbers: re.Pattern[str], text: str, around: str) -> list[Entry]:
+    """The boxes of a text, each named by the words before it; one without words by those of the last."""
+    entries, end, name = list[Entry](), 0, ""
+    for match in numbers.finditer(text):
+        words = _MARKS.sub(" ", text[end : match.start()]).strip(around)
+        name, end = (" ".join(words.split()) or name), match.end()
+        sides = [_number(side) for side in match.groups()]
+        entries.append({"bbox_2d": sides, **({"label": name} if name else {})})
+    return entries
+
+
+def _number(text: str) -> int | float:
+    number = float(text)
+    return int(number) if number.is_integer() else number

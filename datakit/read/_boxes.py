@@ -1,0 +1,251 @@
+"""Boxes in the forms that data sets have -> the column `boxes`, in pixels of the upright pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+import polars as pl
+
+from datakit.core.box_forms import PARTS
+from datakit.core.box_texts import SIDES_KEYS, entries_in
+from datakit.core.boxes import BOXES, Box, BoxFault, Sides, checked, four
+from datakit.core.image import ImageHeader, ImageProblem, read_header
+from datakit.core.pixels import FAMILIES, smart_resize
+from datakit.read._dialogue import ROLES
+
+BOX_COLUMN = pl.List(
+    pl.Struct({"image": pl.UInt32, "box": pl.List(pl.Float64), "label": pl.String, "text": pl.String})
+)
+BoxUnits = Literal["pixels", "xywh", "thousandths", "shares", "percent", "resized"]
+_LABEL_KEYS = ("label", "ref", "name", "category", "category_name", "class")
+_IMAGE_KEYS = ("image", "image_id", "image_index")
+_TURN_KEYS = (("role", "content"), ("from", "value"))
+
+
+@dataclass(frozen=True)
+class BoxColumn:
+    """Where a row's boxes stand, and what their numbers are."""
+
+    name: str
+    units: BoxUnits = "pixels"
+    sizes: tuple[str, str] | None = None
+    """Columns with the width and height of the picture as whoever drew the boxes had it."""
+
+
+class BoxReading:
+    """Reads the boxes of a source, and counts those that hang over the edge of their picture."""
+
+    def __init__(self, column: BoxColumn | None) -> None:
+        self.column, self.clipped, self._first = column, 0, ""
+
+    def of_rows(
+        self,
+        columns: Mapping[str, Sequence[Any]],
+        images: Sequence[list[str]],
+        place: Callable[[int], str],
+        faults: dict[int, tuple[str, str]],
+    ) -> dict[str, Sequence[Any]]:
+        """The column `boxes` of some rows, and faults for those whose boxes cannot be used.
+
+        `place` says where a row stands, for people.
+        """
+        if self.column is None:
+            return {}
+        lists: list[list[dict[str, Any]]] = []
+        for at, paths in enumerate(images):
+            try:
+                boxes, clipped = self._row(columns, at, paths) if at not in faults else ([], 0)
+            except (BoxFault, ImageProblem) as fault:
+                faults[at] = (fault.reason, str(fault))
+                boxes, clipped = [], 0
+            if clipped:
+                self.clipped, self._first = self.clipped + clipped, self._first or place(at)
+            lists.append([box.entry() for box in boxes])
+        return {BOXES: lists}
+
+    def warnings(self) -> list[str]:
+        """How many boxes were clipped, if any were."""
+        if not self.clipped:
+            return []
+        return [
+            f"{self.clipped:,} boxes hung over the edge of their picture and were clipped ({self._first})"
+        ]
+
+    def _row(self, columns: Mapping[str, Sequence[Any]], at: int, paths: list[str]) -> tuple[list[Box], int]:
+        assert self.column is not None  # `of_rows` asks
+        cell = columns[self.column.name][at] if self.column.name in columns else None
+        pieces = pieces_of(cell, self.column.units)
+        if not pieces:
+            return [], 0
+        headers = [read_header(path) for path in paths]
+        drawn = None
+        if self.column.sizes is not None:
+            width, height = (columns[name][at] if name in columns else None for name in self.column.sizes)
+            drawn = (width, height) if isinstance(width, int) and isinstance(height, int) else None
+        boxes = [_box(piece, number, headers, drawn) for number, piece in enumerate(pieces, 1)]
+        return checked(boxes, [(header.width, header.height) for header in headers])
+
+
+def apart_from_boxes(extra: Mapping[str, tuple[str, Any]]) -> dict[str, tuple[str, Any]]:
+    """Further columns beside the column `boxes`: one of the source that is called so gets another name."""
+    return {f"source_{name}" if name == BOXES else name: column for name, column in extra.items()}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One box as the source has it."""
+
+    sides: Any
+    units: BoxUnits
+    image: int = 0
+    label: str | None = None
+    text: str | None = None
+    rotation: float = 0.0
+    """Degrees clockwise around its upper left corner (Label Studio)."""
+
+
+def pieces_of(cell: Any, units: BoxUnits) -> list[Piece]:
+    """The boxes of one cell: a list of boxes or of objects, one of either, ms-swift's `objects`, a chat whose
+    answers state boxes, or such a text. Raises BoxFault for what holds none."""
+    value = _packed(cell) if isinstance(cell, str) else cell
+    if value is None or value in ("", [], {}):
+        return []
+    if isinstance(value, str):
+        entries = entries_in(value)
+        if entries is None:
+            raise BoxFault("boxes_unreadable", f"the text states no box: {value[:60]}")
+        return [_of_object(entry, number, units) for number, entry in enumerate(entries, 1)]
+    if isinstance(value, Mapping):
+        boxes = value.get("bbox")
+        lists = isinstance(boxes, list) and (not boxes or isinstance(boxes[0], list))
+        return _of_swift(value, units) if lists else [_of_object(value, 1, units)]
+    if not isinstance(value, list):
+        raise BoxFault("boxes_unreadable", f"the boxes are a {type(value).__name__}, not a list")
+    if (answers := _answers(value)) is not None:
+        return [_of_object(entry, number, units) for number, entry in enumerate(entries_in(answers) or (), 1)]
+    if not isinstance(value[0], list | Mapping):
+        return [Piece(value, units)]
+    return [
+        _of_object(item, number, units) if isinstance(item, Mapping) else Piece(item, units)
+        for number, item in enumerate(value, 1)
+    ]
+
+
+def _packed(text: str) -> Any:
+    """The JSON that a text is as a whole; else the text."""
+    try:
+        return orjson.loads(text) if text[:1] in ("[", "{") else text.strip()
+    except orjson.JSONDecodeError:
+        return text
+
+
+def _of_object(item: Any, number: int, units: BoxUnits) -> Piece:
+    if not isinstance(item, Mapping):
+        raise BoxFault("boxes_unreadable", f"box {number} is a {type(item).__name__}, not an object")
+    image = next((item[key] for key in _IMAGE_KEYS if item.get(key) is not None), 0)
+    if not isinstance(image, int) or isinstance(image, bool):
+        raise BoxFault("box_picture", f"box {number} is on picture {image!r}, which is no number from 0")
+    label = next((item[key] for key in _LABEL_KEYS if item.get(key) not in (None, "")), None)
+    if units == "percent" and "x" in item:
+        sides: Any = [item.get(key) for key in ("x", "y", "width", "height")]
+    else:
+        sides = next((item[key] for key in SIDES_KEYS if key in item), None)
+    text, rotation = item.get("text"), item.get("rotation") or 0
+    return Piece(sides, units, image, _plain(label), _plain(text), float(rotation))
+
+
+def _of_swift(objects: Mapping[str, Any], units: BoxUnits) -> list[Piece]:
+    """ms-swift's `{ref, bbox, bbox_type, image_id}`; `bbox_type` is real (pixels) or norm1 (shares)."""
+    boxes, kind = objects["bbox"], objects.get("bbox_type") or "real"
+    names, numbers = objects.get("ref") or [], objects.get("image_id") or [0] * len(boxes)
+    if kind not in ("real", "norm1"):
+        raise BoxFault("objects_format", f"`bbox_type` is {kind!r}, neither real nor norm1")
+    if len(numbers) != len(boxes) or any(not isinstance(number, int) for number in numbers):
+        raise BoxFault("objects_format", f"{len(boxes)} boxes, but `image_id` is {numbers}")
+    if len(names) == 1:
+        names = names * len(boxes)  # the question names the object once, whatever the answer finds
+    if names and len(names) != len(boxes):
+        raise BoxFault("objects_format", f"{len(boxes)} boxes, but {len(names)} names in `ref`")
+    kinds: dict[str, BoxUnits] = {"real": units, "norm1": "shares"}
+    return [
+        Piece(sides, kinds[kind], number, _plain(name))
+        for sides, number, name in zip(boxes, numbers, names or [None] * len(boxes), strict=True)
+    ]
+
+
+def _answers(value: list[Any]) -> str | None:
+    """The answers of a chat as one text; None for a list that is no chat."""
+    for role, content in _TURN_KEYS:
+        if all(isinstance(turn, Mapping) and role in turn and content in turn for turn in value):
+            answers = (turn for turn in value if ROLES.get(str(turn[role])) == "assistant")
+            return "\n".join(str(turn[content]) for turn in answers)
+    return None
+
+
+def _plain(value: Any) -> str | None:
+    if isinstance(value, list):  # Label Studio writes lists of labels and of lines
+        value = ", ".join(str(part) for part in value)
+    text = "" if value is None else " ".join(str(value).split())
+    return text or None
+
+
+def _box(piece: Piece, number: int, headers: Sequence[ImageHeader], drawn: tuple[int, int] | None) -> Box:
+    """A piece in pixels of its upright picture. Raises BoxFault."""
+    sides = four(piece.sides, number)
+    if not 0 <= piece.image < len(headers):
+        raise BoxFault(
+            "box_picture", f"box {number} is on picture {piece.image}, the record has {len(headers)}"
+        )
+    header = headers[piece.image]
+    stored = drawn is not None and _is_stored(drawn, header, number)
+    size = (header.stored_width, header.stored_height) if stored else (header.width, header.height)
+    sides = _pixels(sides, piece, size)
+    return Box(piece.image, _upright(sides, size, header) if stored else sides, piece.label, piece.text)
+
+
+def _pixels(sides: Sides, piece: Piece, size: tuple[int, int]) -> Sides:
+    first, second, third, fourth = sides
+    if piece.units in ("xywh", "percent"):
+        third, fourth = first + third, second + fourth
+    per = {"thousandths": (PARTS, PARTS), "shares": (1, 1), "percent": (100, 100)}.get(piece.units, size)
+    if piece.units == "resized":
+        per = smart_resize(*size, FAMILIES["qwen2_5_vl"])
+    across, down = size[0] / per[0], size[1] / per[1]
+    box = (first * across, second * down, third * across, fourth * down)
+    return _hull(box, piece.rotation) if piece.rotation else box
+
+
+def _hull(sides: Sides, degrees: float) -> Sides:
+    """The upright box around a box that is turned clockwise about its upper left corner."""
+    left, top, right, bottom = sides
+    angle = math.radians(degrees)
+    corners = [(0.0, 0.0), (right - left, 0.0), (0.0, bottom - top), (right - left, bottom - top)]
+    across = [x * math.cos(angle) - y * math.sin(angle) for x, y in corners]
+    down = [x * math.sin(angle) + y * math.cos(angle) for x, y in corners]
+    return left + min(across), top + min(down), left + max(across), top + max(down)
+
+
+def _is_stored(drawn: tuple[int, int], header: ImageHeader, number: int) -> bool:
+    """Whether boxes were drawn on the pixels as they are stored, before the EXIF rotation."""
+    if drawn == (header.width, header.height):
+        return False
+    if drawn == (header.stored_width, header.stored_height):
+        return True
+    raise BoxFault(
+        "box_other_size",
+        f"box {number} was drawn on a picture of {drawn[0]} x {drawn[1]} pixels, the file has "
+        f"{header.width} x {header.height}",
+    )
+
+
+def _upright(sides: Sides, size: tuple[int, int], header: ImageHeader) -> Sides:
+    """A box on the stored pixels of a picture that is turned by a quarter, on the upright one."""
+    left, top, right, bottom = sides
+    width, height = size
+    across = (height - bottom, height - top) if header.exif_orientation in (6, 7) else (top, bottom)
+    down = (width - right, width - left) if header.exif_orientation in (7, 8) else (left, right)
+    return across[0], down[0], across[1], down[1]

@@ -1,0 +1,144 @@
+"""read.coco: pictures with the boxes of a COCO file."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import orjson
+
+from datakit.core.errors import UserError
+from datakit.core.files import Stamp
+from datakit.core.regular_files import read_regular
+from datakit.core.text_encoding import decoded
+from datakit.read._boxes import BoxColumn
+from datakit.read._files import stamp_of, unreadable
+from datakit.read._row_reader import TableReader
+from datakit.read._rows import Block, Plan, reject_at
+from datakit.read._survey import Survey
+
+_NAME, _SIZES = "file_name", ("width", "height")
+
+
+class Coco(TableReader):
+    """One record per picture of a COCO file, with the column `boxes`; pictures without any have none.
+
+    A box has its category as `label`. `bbox` is left, top, width and height; a file whose `width` and
+    `height` are those of the stored pixels has its boxes turned with the picture. Boxes of crowds (`iscrowd`)
+    are left out and counted. Masks and key points are not read. The id is that of the picture in the file.
+
+    Reasons of rejection: box_empty, box_outside, box_other_size, boxes_unreadable, duplicate_id,
+    image_not_a_path, image_outside, not_an_object, and those of the picture itself. `source_line` is the
+    place in `images`, from 1. An annotation of a category that the file does not list is an error; those of
+    pictures that it does not list are counted.
+    """
+
+    example: ClassVar[dict[str, Any] | None] = {
+        "path": "../coco/annotations/instances_val2017.json",
+        "image_root": "../coco/val2017",
+    }
+
+    def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:
+        for path in files:
+            yield from _read(path).blocks(rows)
+
+    def _plan(self, survey: Survey, source: str) -> Plan:
+        extra = self._extra(survey, source, {"id", _NAME, "boxes"})
+        boxes = BoxColumn("boxes", "xywh", _SIZES)
+        return Plan(id=self.id, images=(_NAME,), boxes=boxes, extra=extra)
+
+    def _warnings(self, files: tuple[Path, ...], plan: Plan) -> list[str]:
+        return [words for path in files for words in _read(path).warnings()]
+
+
+class _CocoFile(NamedTuple):
+    """One file."""
+
+    path: Path
+    images: list[Any]
+    boxes: Mapping[Any, list[dict[str, Any]]]
+    """Id of a picture -> its boxes."""
+    crowds: int
+    strangers: int
+    """Annotations of pictures that are not listed."""
+
+    def blocks(self, rows: int) -> Iterator[Block]:
+        """The pictures, each with its boxes, so many at a time."""
+        for start in range(0, len(self.images), rows):
+            part = list(enumerate(self.images[start : start + rows], start + 1))
+            yield Block(
+                str(self.path),
+                [{**image, "boxes": self.boxes.get(image.get("id"))} for _, image in part if _is_row(image)],
+                [number for number, image in part if _is_row(image)],
+                [
+                    reject_at(str(self.path), number, "not_an_object", f"picture {number} is no object")
+                    for number, image in part
+                    if not _is_row(image)
+                ],
+            )
+
+    def warnings(self) -> list[str]:
+        """What of the file is in no record."""
+        counts = {
+            "boxes of crowds (`iscrowd`) are left out": self.crowds,
+            "annotations are of pictures that the file does not list": self.strangers,
+        }
+        return [f"{self.path.name}: {count:,} {words}" for words, count in counts.items() if count]
+
+
+def _is_row(image: Any) -> bool:
+    return isinstance(image, dict)
+
+
+def _read(path: Path) -> _CocoFile:
+    """Raises UserError for what is no COCO file with boxes."""
+    return _parsed(path, stamp_of(path))
+
+
+@lru_cache(maxsize=1)
+def _parsed(path: Path, _stamp: Stamp) -> _CocoFile:
+    try:
+        document = orjson.loads(decoded(read_regular(path), path))
+    except OSError as error:
+        raise unreadable(path, error) from None
+    except orjson.JSONDecodeError as error:
+        where = f"{path}:{error.lineno}:{error.colno}"
+        raise UserError(f"not JSON: {error.msg}", where=where, remedy="Mend the file there.") from None
+    names = ("images", "annotations", "categories")
+    lacking = [name for name in names if not isinstance(document, dict) or name not in document]
+    if lacking or not all(isinstance(document[name], list) for name in names):
+        raise UserError(
+            f"{path} is no COCO file with boxes: it has no list `{(lacking or names)[0]}`",
+            remedy="Such a file has `images`, `annotations` with `bbox`, and `categories`.",
+        )
+    categories = {entry.get("id"): entry.get("name") for entry in document["categories"] if _is_row(entry)}
+    listed = {image.get("id") for image in document["images"] if _is_row(image)}
+    boxes, crowds, strangers = defaultdict(list), 0, 0
+    for number, entry in enumerate(document["annotations"], 1):
+        if not _is_row(entry) or "bbox" not in entry:
+            raise UserError(
+                f"{path}: annotation {number} has no `bbox`",
+                remedy="Captions are no boxes; of key points and masks take the file with boxes.",
+            )
+        if entry.get("image_id") not in listed:
+            strangers += 1
+        elif entry.get("iscrowd"):
+            crowds += 1
+        else:
+            boxes[entry["image_id"]].append(
+                {"bbox": entry["bbox"], "label": _category(entry, number, categories, path)}
+            )
+    return _CocoFile(path, document["images"], boxes, crowds, strangers)
+
+
+def _category(entry: dict[str, Any], number: int, categories: Mapping[Any, Any], path: Path) -> Any:
+    category = entry.get("category_id")
+    if category not in categories:
+        raise UserError(
+            f"{path}: annotation {number} is of category {category}, which `categories` does not list",
+            remedy="Add it there, or take the annotation out.",
+        )
+    return categories[category]

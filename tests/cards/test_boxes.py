@@ -1,0 +1,75 @@
+"""Boxes on cards stand where the picture has what they are of, in every form."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.cards.samples import first_rows, samples
+from datakit.core.box_forms import FORMS, BoxForm
+from datakit.core.boxes import Box
+from datakit.library import build
+from datakit.pages.drawn_boxes import draw_boxes
+
+SIZE, SIDES = (1200, 1600), (300, 400, 900, 800)
+RECIPE = """\
+name: places
+steps:
+  - read.jsonl: {{path: ../data.jsonl, image: image, boxes: where}}
+  - render.grounding: {{form: {form}, tasks: [{task}]}}
+emit: [llamafactory: {{images: resize, image_max_pixels: 200704}}]
+"""
+
+
+def test_a_frame_lies_around_its_box_and_the_picture_stays_as_it_was() -> None:
+    picture = Image.new("RGB", (200, 100), "white")
+    drawn = draw_boxes(picture, [Box(0, (50, 20, 150, 80))], numbered=False)
+    assert picture.getcolors() == [(20_000, (255, 255, 255))]
+    inside = drawn.crop((51, 21, 150, 80))
+    assert inside.getcolors() == [(inside.width * inside.height, (255, 255, 255))]
+    assert drawn.getpixel((100, 18)) == drawn.getpixel((48, 50)) == (220, 30, 60)
+
+
+def test_numbers_stand_beside_their_boxes_and_never_outside() -> None:
+    picture = Image.new("RGB", (400, 300), "white")
+    boxes = [Box(0, (0, 0, 100, 50)), Box(0, (200, 100, 300, 200))]
+    drawn = draw_boxes(picture, boxes)
+    plain = draw_boxes(picture, boxes, numbered=False)
+    assert drawn.size == picture.size
+    assert drawn.tobytes() != plain.tobytes()
+
+
+@pytest.mark.parametrize("task", ["lines", "read"])
+@pytest.mark.parametrize("form", FORMS)
+def test_the_frame_on_a_card_is_around_what_the_answer_means(
+    form: BoxForm, task: str, tmp_path: Path
+) -> None:
+    """A blue patch is inside the frame to within two pixels of the page's picture."""
+    for name in ("recipes", "data_cards"):
+        (tmp_path / name).mkdir()
+    picture = Image.new("RGB", SIZE, "white")
+    picture.paste((0, 0, 255), SIDES)
+    picture.save(tmp_path / "screen.png")
+    row = {"id": "a", "image": "screen.png", "where": [{"bbox": SIDES, "text": "蓝"}]}
+    (tmp_path / "data.jsonl").write_text(json.dumps(row) + "\n")
+    recipe = tmp_path / "recipes" / "places.yaml"
+    recipe.write_text(RECIPE.format(form=form, task=task), "utf-8")
+    folder = BuildFolder(build(recipe, check=False).folder)
+    [sample] = samples(folder, first_rows(folder))
+    data = sample.images[0].uri.partition(",")[2]
+    shown = Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")
+    red = [x for x in range(shown.width) if _is_red(shown, x, round(600 / 1600 * shown.height))]
+    scale = shown.width / SIZE[0]
+    assert min(red) == pytest.approx(300 * scale, abs=4)
+    assert max(red) == pytest.approx(900 * scale, abs=4)
+
+
+def _is_red(image: Image.Image, x: int, y: int) -> bool:
+    red, green, blue = image.getpixel((x, y))  # type: ignore[misc]
+    return bool(red > 150 and green < 110 and blue < 130)

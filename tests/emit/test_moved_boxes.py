@@ -1,0 +1,109 @@
+"""Boxes in kept chats: written anew for the model, or left out where an emitter would move them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.core.errors import UserError
+from datakit.library import build
+
+SIZE, SIDES = (1080, 2340), [108, 234, 540, 468]
+RESIZE = "llamafactory: {images: resize, image_max_pixels: 589824}"
+RECIPE = """\
+name: kept
+steps:
+  - read.jsonl: {{path: ../data.jsonl, image: image}}
+  - render.chat: {{prompt: ask.j2, answer: label_only, max_chars: null, keep_messages: true{kept}}}
+emit: [{emit}]
+run: {{max_reject_rate: 1.0}}
+{train}
+"""
+
+
+def chat(sides: Any) -> list[dict[str, str]]:
+    answer = json.dumps([{"bbox_2d": sides, "label": "购物车"}], ensure_ascii=False)
+    return [{"role": "user", "content": "<image>在哪里？"}, {"role": "assistant", "content": answer}]
+
+
+def built(
+    folder: Path,
+    *,
+    sides: Any = SIDES,
+    kept: str = "",
+    emit: str = RESIZE,
+    model: str = "Qwen/Qwen2.5-VL-7B-Instruct",
+) -> BuildFolder:
+    for name in ("recipes", "templates", "data_cards"):
+        (folder / name).mkdir()
+    (folder / "templates" / "ask.j2").write_text("<image>{{ answer_format }}", "utf-8")
+    Image.new("RGB", SIZE, "white").save(folder / "large.png")
+    Image.new("RGB", (100, 100), "white").save(folder / "small.png")
+    rows = [
+        {"id": "large", "image": "large.png", "messages": chat(sides)},
+        {"id": "small", "image": "small.png", "messages": chat([1, 2, 30, 40])},
+        {
+            "id": "plain",
+            "image": "large.png",
+            "messages": [*chat(sides)[:1], {"role": "assistant", "content": "无"}],
+        },
+    ]
+    (folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = folder / "recipes" / "kept.yaml"
+    train = f"train: {{model: {model}}}" if model else ""
+    kept = f", kept_boxes: {kept}" if kept else ""
+    recipe.write_text(RECIPE.format(kept=kept, emit=emit, train=train), "utf-8")
+    return BuildFolder(build(recipe, check=False).folder)
+
+
+def rows_of(folder: BuildFolder) -> dict[str, str]:
+    return {row["id"]: row["messages"][-1]["content"] for row in folder.rows("train")}
+
+
+def test_boxes_in_pixels_of_a_picture_that_is_scaled_down_are_left_out(tmp_path: Path) -> None:
+    folder = built(tmp_path)
+    assert rows_of(folder).keys() == {"small", "plain"}
+    [reject] = [json.loads(line) for line in folder.rejects_file.read_text("utf-8").splitlines()]
+    assert (reject["id"], reject["reason"]) == ("large", "boxes_moved")
+    assert "kept_boxes" in reject["detail"]
+
+
+@pytest.mark.parametrize("emit", ["llamafactory: {images: link}"])
+def test_nothing_is_left_out_where_no_picture_is_scaled(emit: str, tmp_path: Path) -> None:
+    assert rows_of(built(tmp_path, emit=emit)).keys() == {"large", "small", "plain"}
+
+
+def test_parts_of_the_sides_stay_right_whatever_is_scaled(tmp_path: Path) -> None:
+    folder = built(tmp_path, sides=[100, 100, 500, 200], model="Qwen/Qwen3-VL-8B-Instruct")
+    assert rows_of(folder)["large"] == chat([100, 100, 500, 200])[1]["content"]
+
+
+@pytest.mark.parametrize(
+    ("kept", "sides", "model", "written"),
+    [
+        ("pixels", SIDES, "Qwen/Qwen2.5-VL-7B-Instruct", [53, 112, 266, 224]),
+        ("thousandths", [100, 100, 500, 200], "Qwen/Qwen2.5-VL-7B-Instruct", [53, 112, 266, 224]),
+        ("pixels", SIDES, "Qwen/Qwen3-VL-8B-Instruct", [100, 100, 500, 200]),
+    ],
+)
+def test_boxes_of_kept_chats_are_written_anew_for_the_model(
+    kept: str, sides: Any, model: str, written: Any, tmp_path: Path
+) -> None:
+    folder = built(tmp_path, sides=sides, kept=kept, model=model)
+    assert rows_of(folder)["large"] == chat(written)[1]["content"]
+
+
+def test_kept_boxes_that_cannot_be_meant_reject_their_record(tmp_path: Path) -> None:
+    folder = built(tmp_path, sides=[5000, 100, 6000, 200], kept="pixels")
+    [reject] = [json.loads(line) for line in folder.rejects_file.read_text("utf-8").splitlines()]
+    assert (reject["id"], reject["reason"]) == ("large", "box_outside")
+
+
+def test_without_a_model_nothing_says_how_kept_boxes_are_written(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="names no Qwen-VL"):
+        built(tmp_path, kept="pixels", model="")

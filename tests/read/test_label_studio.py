@@ -1,0 +1,79 @@
+"""read.label_studio: rectangles that people drew become boxes of the upright picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datakit.core.errors import UserError
+from tests.support.box_files import SAME, box, rows
+
+
+def region(kind: str, id_: str, **value: Any) -> dict[str, Any]:
+    return {"id": id_, "type": kind, "original_width": 400, "original_height": 200, "value": value}
+
+
+PLACE = {"x": 10, "y": 10, "width": 40, "height": 40, "rotation": 0}
+TASK: dict[str, Any] = {
+    "id": 12,
+    "data": {"title": "first", "image": "/data/upload/3/1.jpg"},
+    "annotations": [
+        {"was_cancelled": True, "result": []},
+        {
+            "result": [
+                region("rectanglelabels", "r1", **PLACE, rectanglelabels=["结算按钮"]),
+                region("polygonlabels", "p1", points=[[1, 1]], polygonlabels=["a"]),
+                {"id": "c", "type": "choices", "value": {"choices": ["购物车页面"]}},
+            ]
+        },
+    ],
+}
+
+
+def tasks(folder: Path, *found: dict[str, Any]) -> None:
+    rows(folder)
+    (folder / "tasks.json").write_text(json.dumps(found, ensure_ascii=False), "utf-8")
+
+
+def test_rectangles_of_label_studio_are_boxes(tmp_path: Path, read: Any) -> None:
+    tasks(tmp_path, TASK, {"id": 13, "data": {"image": "/data/local-files/?d=2.jpg"}, "annotations": []})
+    got = read("read.label_studio", path="tasks.json")
+    assert got.column("boxes") == [SAME, []]
+    assert got.column("label") == ["购物车页面", None]
+    assert [Path(images[0]).name for images in got.column("images")] == ["1.jpg", "2.jpg"]
+    assert got.warnings == ["1 shapes of the type polygonlabels left out"]
+
+
+def test_what_was_typed_for_a_rectangle_is_its_text(tmp_path: Path, read: Any) -> None:
+    result = [
+        region("rectangle", "r1", **PLACE),
+        region("labels", "r1", **PLACE, labels=["按钮"]),
+        region("textarea", "r1", **PLACE, text=["去结算"]),
+    ]
+    tasks(tmp_path, {**TASK, "annotations": [{"result": result}]})
+    got = read("read.label_studio", path="tasks.json")
+    assert got.column("boxes") == [[box(40, 20, 200, 100, label="按钮", text="去结算")]]
+
+
+def test_the_short_export_is_read_too(tmp_path: Path, read: Any) -> None:
+    shape = {**PLACE, "rectanglelabels": ["结算按钮"], "original_width": 400, "original_height": 200}
+    tasks(tmp_path, {"id": 1, "image": "/data/upload/3/1.jpg", "label": [shape], "annotator": 1})
+    assert read("read.label_studio", path="tasks.json").column("boxes") == [SAME]
+
+
+def test_a_turned_rectangle_becomes_the_upright_one_around_it(tmp_path: Path, read: Any) -> None:
+    shape = {**PLACE, "x": 50, "rotation": 90}  # 160 x 80 px, a quarter clockwise about (200, 20)
+    tasks(tmp_path, {**TASK, "annotations": [{"result": [region("rectanglelabels", "r", **shape)]}]})
+    [found] = read("read.label_studio", path="tasks.json").column("boxes")[0]
+    assert found["box"] == pytest.approx([120, 20, 200, 180])
+
+
+def test_addresses_are_rejected_and_an_export_without_pictures_is_an_error(tmp_path: Path, read: Any) -> None:
+    tasks(tmp_path, {**TASK, "data": {"image": "https://example.org/a/1.jpg"}})
+    assert read("read.label_studio", path="tasks.json").reasons == {"12": "image_not_a_path"}
+    tasks(tmp_path, {**TASK, "data": {"text": "no picture"}})
+    with pytest.raises(UserError, match="no task names a picture"):
+        read("read.label_studio", path="tasks.json")
