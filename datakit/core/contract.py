@@ -48,8 +48,10 @@ class AnswerField(BaseModel):
     """Name of the field."""
     kind: Kind = "line"
     """`line`: one line of text; `text`: any text; `label`: one of the label file, `labels`: several of them;
-    `number`; `boxes`: a list of {box, label}, whose numbers are written as they come. What a kind has no
-    place for (line breaks, the spelling 007, further keys of boxes) is counted and said; `text` keeps it."""
+    `number`; `boxes`: a list of boxes. Those under `box` are in pixels of the upright picture, as readers and
+    annotate.ocr give them, and are written in the numbers of the model that the recipe trains; those under
+    `bbox_2d` are in such numbers already, and written as they come. What a kind has no place for (line
+    breaks, the spelling 007, further keys of boxes) is counted and said; `text` keeps it."""
     column: str = ""
     """Column that holds the value; the field's name when not given."""
     heading: str | None = None
@@ -57,8 +59,9 @@ class AnswerField(BaseModel):
     field has none."""
     hint: str = ""
     """What the prompt says is to stand there; by its name when not given."""
-    notation: Literal["json", "tokens"] = "json"
-    """Of boxes: JSON (Qwen2.5-VL, Qwen3-VL), or the special tokens of Qwen2-VL around whole numbers."""
+    notation: Literal["json", "tokens"] | None = None
+    """Of boxes: JSON (Qwen2.5-VL, Qwen3-VL), or the special tokens of Qwen2-VL around whole numbers. By the
+    model that the recipe trains when not given, and JSON where it trains none of these."""
     max_chars: int | None = Field(default=None, ge=1)
     """Most characters. A longer text rejects the record (answer_too_long)."""
     optional: bool = False
@@ -148,6 +151,14 @@ class AnswerContract(BaseModel):
             settings["fields"] = FORMS[name]
         settings["fields"] = tuple(settings["fields"])
         return cls(**{"language": language, "instruction": instruction, **settings})
+
+    def out_of(self, sources: Mapping[str, str]) -> AnswerContract:
+        """The same with other columns in place of some: column -> the one that holds the same."""
+        fields = (
+            field.model_copy(update={"column": sources[field.source]}) if field.source in sources else field
+            for field in self.fields
+        )
+        return self.model_copy(update={"fields": tuple(fields)})
 
     @property
     def target(self) -> AnswerField:

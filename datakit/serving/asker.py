@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from datakit.artifacts.predictions import NOT_ANSWERED, Prediction
@@ -172,7 +172,8 @@ class Asker:
             raise NoPrompt(problem.reason, problem.detail) from problem
         rooms = await asyncio.to_thread(self._rooms, ready, id_, system, users, paths)
         question = Question(id_, system, users, tuple(images))
-        return await question.ask(self._endpoint, ready.served.name, rooms, ready.closed)
+        asked = await question.ask(self._endpoint, ready.served.name, rooms, ready.closed)
+        return replace(asked, paths=tuple(paths))
 
     def _rooms(
         self, ready: _Ready, id_: str, system: str | None, users: Sequence[str], paths: Sequence[str]

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 from datakit.artifacts.predictions import CUT, REFUSED, THINKING_CUT, Prediction, Turn
 from datakit.core.answer import Answer as FormAnswer
 from datakit.core.answer import AnswerFormat
+from datakit.core.boxes import Box
+from datakit.core.image import ImageProblem
 from datakit.core.labels import LabelSet
 from datakit.core.tokens import IMAGE
 from datakit.llm.answer import Answer, parted_reply
@@ -19,6 +21,7 @@ from datakit.llm.thoughts import Parted, has_tag
 from datakit.serving.closed import ClosedForm
 from datakit.serving.closed import closed_form as closed_form
 from datakit.serving.confidence import label_probabilities, tokens_of
+from datakit.serving.located import boxes_of, states_places
 
 TOP_LOGPROBS = 20
 """Most that vLLM and OpenAI give by default."""
@@ -91,6 +94,8 @@ class Asked:
     seconds: float
     turns: tuple[Turn, ...] = ()
     """What each turn took."""
+    paths: tuple[str, ...] = ()
+    """Files of the pictures that were asked about."""
 
     def prediction(
         self,
@@ -124,6 +129,7 @@ class Asked:
             answer=parted.answer,
             thinking=parted.thinking,
             reason=answer.reason,
+            boxes=self._boxes(answer, form),
             images=images,
             model=model,
             tokens_in=self.tokens_in,
@@ -131,6 +137,16 @@ class Asked:
             turns=self.turns,
             seconds=self.seconds,
         )
+
+    def _boxes(self, answer: FormAnswer, form: AnswerFormat) -> list[dict[str, Any]] | None:
+        """The boxes that an answer states, in pixels of its picture; None where answers have none."""
+        if not states_places(form) or len(self.paths) != 1:
+            return None
+        try:
+            boxes = boxes_of(answer.values, form, self.paths[0])
+        except (ImageProblem, ValueError):  # such a picture is told when it is asked about
+            return None
+        return [_rounded(box).entry() for box in boxes] or None
 
     def _problem(self, parted: Parted, answer: FormAnswer) -> tuple[str, str]:
         """The word for an answer that states nothing, or ""; and a sentence, which tells of cut turns too."""
@@ -155,6 +171,12 @@ class Asked:
         """After how many tokens the last turn ended."""
         tokens = self.turns[-1].tokens_out if self.turns else self.tokens_out
         return "" if tokens is None else f" at {tokens} tokens"
+
+
+def _rounded(box: Box) -> Box:
+    """A box in hundredths of a pixel, for a file that people read."""
+    left, top, right, bottom = (round(side, 2) for side in box.sides)
+    return box._replace(sides=(left, top, right, bottom))
 
 
 @dataclass(frozen=True)

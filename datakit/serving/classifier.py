@@ -14,13 +14,13 @@ from typing import Any, Self
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.predictions import EMPTY, REFUSED, THINKING_CUT, Prediction
 from datakit.core.boxes import Box
-from datakit.core.errors import DatakitError, Exit
+from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.transform import Row
 from datakit.serving import sources
 from datakit.serving.asker import Asker, Asking
 from datakit.serving.endpoint import Endpoint
 from datakit.serving.items import Item, NoPrompt, Picture
-from datakit.serving.located import boxes_of, seen_by
+from datakit.serving.located import boxes_of, states_places
 from datakit.serving.prompting import BuildPrompts, Prompter
 from datakit.serving.requirements import rooms_of
 
@@ -140,10 +140,16 @@ class Classifier(Asker):
     def boxes(self, prediction: Prediction, image: str | Path) -> list[Box]:
         """The boxes of an answer in pixels of the upright picture that was asked about, at its own size.
 
-        Raises UserError for a build whose boxes are in no model's numbers (render.grounding has them).
+        The same stand in `prediction.boxes`, in hundredths. Raises UserError for a build whose boxes are in
+        no model's numbers.
         """
-        seen = seen_by(self.prompts.chat, self.prompts.context)
-        return boxes_of(prediction, image, seen)
+        form = self._asking.form
+        if not states_places(form):
+            raise UserError(
+                "the answers of this build have no boxes in the numbers of a model",
+                remedy="Render with render.grounding, or a field `boxes` for a Qwen-VL in `train.model`.",
+            )
+        return boxes_of(form.parse(prediction.answer, self.labels).values, form, image)
 
     def prompt_state(self) -> bytes:
         return self.prompts.build.fingerprint()
