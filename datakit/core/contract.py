@@ -234,13 +234,14 @@ class AnswerContract(BaseModel):
                 texts = {self._last(number).name: text.strip()}  # the value, and nothing that announces it
         for field in fields:
             if field.name in texts:
-                spelt, wrong, why = values.canonical(field, texts.pop(field.name), self.language, labels)
+                stated = texts.pop(field.name)
+                spelt, wrong, why = values.canonical(field, stated, self.language, labels)
                 if not exact and not wrong and field.kind in ("labels", "number"):
                     wrong, why = self._differs(field, spelt, form.statements(field.name, text), labels)
                     spelt = "" if wrong else spelt
+                exact = exact and not wrong and not (spelt and values.is_loose(field, stated))
                 texts |= {field.name: spelt} if spelt else {}
                 problem, detail = problem or wrong, detail or why
-                exact = exact and not wrong
             elif not problem and field.name == self._last(number).name:
                 problem, detail = "form", f"the answer does not state `{field.name}`"
         exact = exact and not problem and all(self._kept(field, texts) for field in fields)

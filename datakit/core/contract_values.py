@@ -6,6 +6,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
@@ -94,9 +95,15 @@ def canonical(
         return _read_number(text)
     if field.kind == "boxes":
         boxes = "" if _NOT_THE_BOXES.search(text) else _boxes(_stated_boxes(text, field))
+        boxes = boxes or (_boxes(box_texts.json_entries(text)) if is_loose(field, text) else "")
         problem = ("", "boxes_unreadable", "the answer holds no JSON array of boxes, or does not stand by it")
         return (boxes, "", "") if boxes else problem
     return text, "", ""
+
+
+def is_loose(field: AnswerField, text: str) -> bool:
+    """Whether the boxes of a text are no whole list in the field's notation, though they may be read."""
+    return field.kind == "boxes" and field.notation != "tokens" and not _boxes(json_in(text))
 
 
 def typed(field: AnswerField, text: str, language: Language) -> Any:
@@ -301,10 +308,9 @@ def _stated_boxes(text: str, field: AnswerField) -> Any:
 def json_in(text: str) -> Any:
     """The JSON array in a text, with or without a fence or words around it."""
     start, end = text.find("["), text.rfind("]")
-    try:
+    with suppress(ValueError, RecursionError):
         return json.loads(text[start : end + 1]) if 0 <= start < end else None
-    except ValueError:
-        return None
+    return None
 
 
 def _boxes(value: Any) -> str:
