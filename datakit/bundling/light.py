@@ -57,6 +57,7 @@ MODULES = (
     "datakit.core.credentials",
     "datakit.core.ends_with_parent",
     "datakit.core.errors",
+    "datakit.core.evidence",
     "datakit.core.escaped_encodings",
     "datakit.core.file_locks",
     "datakit.core.guided",

@@ -35,6 +35,6 @@ def drawn_columns(build: BuildFolder) -> DrawnColumns | None:
     form = build.answer_format if build.has_answer_format else None
     if not isinstance(form, ContractFormat) or form.seen is None:
         return None
-    fields = (field for own in form.contracts for field in own.fields if field.kind == "boxes")
+    fields = (field for own in form.contracts for field in own.fields if field.is_placed)
     names = dict.fromkeys([*(field.source for field in fields), _ASKED])
     return DrawnColumns(tuple(name for name in names if name in build.columns), form.seen)

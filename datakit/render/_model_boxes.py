@@ -16,11 +16,11 @@ from datakit.core.box_forms import BoxForm, SeenPictures
 from datakit.core.boxes import BoxFault, checked, of_column
 from datakit.core.contract import AnswerContract
 from datakit.core.errors import UserError
+from datakit.core.evidence import cited
 from datakit.core.image import ImageProblem, read_header
 from datakit.core.outcome import Batch, Reject
 from datakit.core.transform import BatchWorker
 
-_PREFIX = "answer_"
 _SIDES, _MODELS_SIDES = "box", ("bbox_2d", "bbox")
 """Where a box has its pixels, and where it has the numbers of a model."""
 
@@ -29,18 +29,35 @@ def placed(contract: AnswerContract, form: BoxForm) -> AnswerContract:
     """The contract with its boxes out of the columns that are made here, in the notation of a family."""
     notation = "tokens" if form == "qwen2_vl" else "json"
     fields = (
-        field.model_copy(update={"column": _PREFIX + field.source, "notation": field.notation or notation})
-        if field.kind == "boxes"
+        field.model_copy(
+            update={"column": field.made_prefix + field.source, "notation": field.notation or notation}
+        )
+        if field.is_placed
         else field
         for field in contract.fields
     )
     return contract.model_copy(update={"fields": tuple(fields)})
 
 
-def sources_of(contracts: Sequence[AnswerContract]) -> dict[str, str]:
-    """Column that is made here -> the column that it is made of, for contracts that are `placed`."""
-    names = (field.source for contract in contracts for field in contract.fields if field.kind == "boxes")
-    return {name: name.removeprefix(_PREFIX) for name in names}
+class MadeOf(NamedTuple):
+    """What a column is made of."""
+
+    boxes: str
+    """The column of the boxes, or of the lines of OCR."""
+    quoted_in: str = ""
+    """Of evidence: the column whose quotations choose the lines."""
+
+
+def sources_of(contracts: Sequence[AnswerContract]) -> dict[str, MadeOf]:
+    """Column that is made here -> what it is made of, for contracts that are `placed`."""
+    return {
+        field.source: MadeOf(
+            field.source.removeprefix(field.made_prefix), field.quoted_in if field.kind == "evidence" else ""
+        )
+        for contract in contracts
+        for field in contract.fields
+        if field.is_placed
+    }
 
 
 class Counted(NamedTuple):
@@ -88,7 +105,7 @@ class ModelBoxes(BatchWorker):
     """Gives records the columns of their boxes in the model's numbers, and has them rendered."""
 
     def __init__(
-        self, rendered: BatchWorker, sources: Mapping[str, str], seen: SeenPictures, *, keep: bool
+        self, rendered: BatchWorker, sources: Mapping[str, MadeOf], seen: SeenPictures, *, keep: bool
     ) -> None:
         """`sources`: see `sources_of`. `keep`: records that have messages have no answer written."""
         self.rendered, self.sources, self.seen, self.keep = rendered, sources, seen, keep
@@ -98,9 +115,9 @@ class ModelBoxes(BatchWorker):
         texts: dict[str, list[str | None]] = {name: [] for name in self.sources}
         kept: list[int] = []
         rejects: list[Reject] = []
-        wanted = ["id", "source_file", "source_line", "images", *dict.fromkeys(self.sources.values())]
-        wanted += ["messages"] if self.keep else []
-        for at, row in enumerate(frame.select(wanted).iter_rows(named=True)):
+        read = [name for made in self.sources.values() for name in made if name]
+        wanted = ["id", "source_file", "source_line", "images", *read, *(["messages"] if self.keep else [])]
+        for at, row in enumerate(frame.select(list(dict.fromkeys(wanted))).iter_rows(named=True)):
             try:
                 boxes = self._counted(row)
             except (BoxFault, ImageProblem) as fault:
@@ -124,17 +141,33 @@ class ModelBoxes(BatchWorker):
         if self.keep and row["messages"]:
             return dict.fromkeys(self.sources, Counted(None))
         images = row["images"] or ()
-        return {name: counted(row[source], images, self.seen) for name, source in self.sources.items()}
+        return {name: self._value(row, made, images) for name, made in self.sources.items()}
+
+    def _value(self, row: Mapping[str, Any], made: MadeOf, images: Sequence[str]) -> Counted:
+        boxes = row[made.boxes]
+        if made.quoted_in:
+            boxes = cited(str(row[made.quoted_in] or ""), _lines(boxes, made.boxes))
+        return counted(boxes, images, self.seen)
 
 
-def check_new(sources: Mapping[str, str], columns: Sequence[str]) -> None:
+def check_new(sources: Mapping[str, MadeOf], columns: Sequence[str]) -> None:
     """Raises UserError where the records have a column already that is to be made."""
     taken = next((name for name in sources if name in columns), None)
     if taken is not None:
         raise UserError(
-            f"the records have a column `{taken}`, which is made here of `{sources[taken]}`",
+            f"the records have a column `{taken}`, which is made here of `{sources[taken].boxes}`",
             remedy="Rename it where it is read.",
         )
+
+
+def _lines(value: Any, column: str) -> list[Mapping[str, Any]]:
+    """The lines of OCR of a record. Raises BoxFault for what is none."""
+    lines = _parsed(value) or []
+    if not isinstance(lines, list) or not all(isinstance(line, Mapping) for line in lines):
+        raise BoxFault(
+            "boxes_unreadable", f"`{column}` is no list of lines with boxes, as annotate.ocr gives"
+        )
+    return lines
 
 
 def _parsed(value: Any) -> Any:

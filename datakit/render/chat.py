@@ -24,7 +24,7 @@ from datakit.render import _answers, _model_boxes
 from datakit.render._answers import ANSWER_FORMAT, AnswerForm
 from datakit.render._batches import Batches, Forms
 from datakit.render._kept_boxes import KeptBoxes, KeptUnits
-from datakit.render._model_boxes import ModelBoxes
+from datakit.render._model_boxes import MadeOf, ModelBoxes
 
 ANSWERS = {
     "label_only": ("answer/label_only.j2",),
@@ -63,6 +63,11 @@ class Chat(PromptRenderer):
     does: Qwen2-VL's special tokens, Qwen2.5-VL's JSON in pixels of the picture as the model sees it,
     Qwen3-VL's JSON with 0 to 1000. What is answered stands as JSON in a further column, `answer_boxes` for
     `boxes`. Without such a model, boxes are written as they come.
+
+    A field of kind `evidence` (`{fields: [{name: evidence, kind: evidence}, reason, label]}`) has the lines
+    of OCR that the reason quotes, with their boxes in the same form; a quotation is a line, or a part of it,
+    at a likeness of 0.8. A reason that quotes none rejects the record (answer_incomplete), unless the field
+    is optional.
 
     A prompt that states another order or form by hand than the answer has is an error, with its line. An
     answer template (Jinja) must be constant text around variables, because it is read backwards.
@@ -141,9 +146,10 @@ class Chat(PromptRenderer):
             _answers.check_stated(self._prompts, context.templates)
         _answers.check_agreement(self._prompts, form, context.templates)
         self._check_shrink(columns)
-        boxes = self.source_columns(context)
+        made = self._made(context)
         for answer_form in self._forms(form):
-            columns |= {boxes.get(name, name): None for name in answer_form.columns.values()}
+            for name in answer_form.columns.values():
+                columns |= dict.fromkeys(filter(None, made.get(name, (name,))))
         if self.keep_messages:
             columns["messages"] = None
         return tuple(columns)
@@ -153,13 +159,13 @@ class Chat(PromptRenderer):
         if self._counts:
             columns["prompt_tokens"] = pl.UInt32()
         columns["shrink_rung"] = pl.UInt8()
-        columns = {**dict.fromkeys(self.source_columns(context), pl.String()), **columns}
+        columns = {**dict.fromkeys(self._made(context), pl.String()), **columns}
         return columns if self.answers is None else {**columns, FORM: pl.String()}
 
     def start(self, context: StepContext, frame: pl.LazyFrame) -> Worker:
         columns = frame.collect_schema()
         self._check_columns(list(columns), context)
-        boxes, seen = self.source_columns(context), context.pictures.seen()
+        boxes, seen = self._made(context), context.pictures.seen()
         if not boxes or seen is None:
             return self._worker(context, frame)
         _model_boxes.check_new(boxes, list(columns))
@@ -192,6 +198,13 @@ class Chat(PromptRenderer):
         return _counted([form.contract(language)], (), context)
 
     def source_columns(self, context: StepContext) -> dict[str, str]:
+        return {name: made.quoted_in or made.boxes for name, made in self._made(context).items()}
+
+    def checking_columns(self, context: StepContext) -> tuple[str, ...]:
+        return tuple(made.boxes for made in self._made(context).values() if made.quoted_in)
+
+    def _made(self, context: StepContext) -> dict[str, MadeOf]:
+        """The columns of boxes in the model's numbers, and what they are made of."""
         form = self.answer_format(context)
         if not isinstance(form, ContractFormat) or form.seen is None:
             return {}
@@ -363,8 +376,14 @@ def _counted(
 ) -> ContractFormat:
     """The format of these forms, their boxes in the numbers of the model if the recipe trains one."""
     seen: SeenPictures | None = None
-    if any(field.kind == "boxes" for contract in contracts for field in contract.fields):
+    fields = [field for contract in contracts for field in contract.fields]
+    if any(field.is_placed for field in fields):
         seen = context.pictures.seen()
+    if seen is None and any(field.kind == "evidence" for field in fields):
+        raise UserError(
+            "evidence has boxes for the model that is trained, and the recipe names no Qwen-VL",
+            remedy="Name it: `train: {model: Qwen/Qwen2.5-VL-7B-Instruct}`.",
+        )
     if seen is not None:
         contracts = [_model_boxes.placed(contract, seen.form) for contract in contracts]
     return ContractFormat.of_contracts(contracts, shares, seen)
