@@ -13,8 +13,9 @@ from datakit.core.answer import AnswerFormat
 from datakit.core.answer_forms import ContractFormat
 from datakit.core.box_forms import FORMS, BoxForm, SeenPictures
 from datakit.core.box_texts import with_tokens
-from datakit.core.boxes import Box
+from datakit.core.boxes import Box, Size
 from datakit.core.contract import AnswerContract
+from datakit.core.image import read_header
 from datakit.core.seen_pictures import TrainedPictures
 from datakit.core.step_context import StepContext
 from datakit.render._model_boxes import placed
@@ -34,6 +35,12 @@ def picture(folder: Path) -> Path:
     exif[EXIF_ORIENTATION] = 6
     image.save(folder / "screen.jpg", exif=exif)
     return folder / "screen.jpg"
+
+
+def size_of(path: Path) -> Size:
+    """Width and height of the upright picture."""
+    header = read_header(path)
+    return header.width, header.height
 
 
 def form_of(form: BoxForm, *fields: str) -> ContractFormat:
@@ -64,16 +71,16 @@ def test_answers_come_back_to_the_upright_original(
             text = text.replace(mark, "")
     if len(fields) > 1:
         text = f"{'类别' if fields[0] == 'label' else '理由'}：购物车\n位置：{text}"
-    [box] = boxes_of(contract.parse(text).values, contract, picture(tmp_path))
+    [box] = boxes_of(contract.parse(text).values, contract, size_of(picture(tmp_path)))
     assert box.label == "去结算"
     assert box.sides == pytest.approx(BOX.sides, abs=1.2)
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_predictions_hold_the_boxes_in_pixels_of_the_picture(form: BoxForm, tmp_path: Path) -> None:
-    contract, path = form_of(form, "label", "boxes"), str(picture(tmp_path))
+    contract = form_of(form, "label", "boxes")
     reply = Reply(f"类别：购物车\n位置：{answered(form)}", "stop", None, 9, 9, 0.1)
-    asked = Asked("a", reply, 9, 9, 0.1, paths=(path,))
+    asked = Asked("a", reply, 9, 9, 0.1, size=size_of(picture(tmp_path)))
     prediction = asked.prediction(contract, None, None, ("screen.jpg",), "m")
     assert prediction.predicted == "购物车"
     [entry] = prediction.boxes or ()
@@ -85,10 +92,10 @@ def test_predictions_hold_the_boxes_in_pixels_of_the_picture(form: BoxForm, tmp_
     assert asked.prediction(form_of(form, "label"), None, None, (), "m").boxes is None
 
 
-def test_an_answer_without_boxes_has_none_and_needs_no_picture() -> None:
+def test_an_answer_without_boxes_has_none() -> None:
     contract = form_of("qwen3_vl")
-    assert boxes_of({}, contract, "none.jpg") == []
-    assert boxes_of({"answer": "去结算"}, contract, "none.jpg") == []
+    assert boxes_of({}, contract, UPRIGHT) == []
+    assert boxes_of({"answer": "去结算"}, contract, UPRIGHT) == []
 
 
 def test_a_form_says_whether_its_boxes_can_be_counted(tmp_path: Path) -> None:
