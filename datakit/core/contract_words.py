@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from datakit.core.contract import AnswerField
 
 Language = Literal["zh", "en"]
+LANGUAGES: tuple[Language, ...] = ("zh", "en")
 
 HEADINGS: dict[str, tuple[str, str]] = {
     "description": ("描述", "Description"),
