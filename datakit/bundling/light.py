@@ -63,6 +63,7 @@ MODULES = (
     "datakit.core.image_memory",
     "datakit.core.interrupts",
     "datakit.core.json_bytes",
+    "datakit.core.label_blocks",
     "datakit.core.labels",
     "datakit.core.outcome",
     "datakit.core.parameters",

@@ -69,8 +69,8 @@ class Grounding(PromptRenderer):
     """What is asked, each of about as many records as the others. The first is served and scored."""
     form: BoxForm | None = None
     """`qwen2_vl`, `qwen2_5_vl` or `qwen3_vl`; that of `train.model` when not given."""
-    language: Language = "zh"
-    """Language of the shipped prompts."""
+    language: Language | None = None
+    """Language of the shipped prompts and of what they ask for; the recipe's `language` when not given."""
     prompts: dict[Task, str] = Field(default_factory=dict)
     """Task -> template of its prompt, in place of the shipped one."""
     min_score: float = Field(default=0.8, ge=0, le=1)
@@ -145,8 +145,8 @@ class Grounding(PromptRenderer):
 
     def _template(self, task: Task, form: BoxForm) -> str:
         tokens = "_tokens" if task == "read" and form == "qwen2_vl" else ""
-        english = "_en" if self.language == "en" else ""
-        return self.prompts.get(task) or f"grounding/{task}{tokens}{english}.j2"
+        language = f"_{self.language}" if self.language else ""
+        return self.prompts.get(task) or f"grounding/{task}{tokens}{language}.j2"
 
     def seen(self, context: StepContext) -> SeenPictures:
         """How the model sees pictures: what boxes are counted by. Raises UserError where nothing says it."""
@@ -178,7 +178,7 @@ class Grounding(PromptRenderer):
             )
 
     def _contract(self, task: Task, context: StepContext) -> AnswerContract:
-        form = self.seen(context).form
+        form, language = self.seen(context).form, self.language or context.default_language or "zh"
         if task == "read":
             field = AnswerField(name="answer", kind="line", column=ANSWER_TEXT)
         else:
@@ -187,10 +187,10 @@ class Grounding(PromptRenderer):
                 name="boxes",
                 kind="boxes",
                 column=ANSWER_BOXES,
-                hint="" if tokens else _HINTS.get((task, self.language), ""),
+                hint="" if tokens else _HINTS.get((task, language), ""),
                 notation="tokens" if tokens else "json",
             )
-        return AnswerContract(form=task, fields=(field,), language=self.language)
+        return AnswerContract(form=task, fields=(field,), language=language)
 
     def _writer(self, task: Task, context: StepContext, texts: tuple[str, ...]) -> Writer:
         contract = self._contract(task, context)
