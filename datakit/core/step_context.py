@@ -89,6 +89,10 @@ class StepContext:
     left_out: list[Reject] = field(default_factory=list)
     """Records that the emitter at work has no place for: it appends them and writes the others."""
 
+    marks_places: bool = True
+    """Whether the lines that ask for the answer's form mark what is to be filled in; not for models that were
+    trained without."""
+
     later: tuple[Declaring, ...] = ()
     """The recipe's steps after the one at work, for one whose parameters speak of the finished build."""
 

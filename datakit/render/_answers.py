@@ -75,6 +75,7 @@ class AnswerForm(BaseModel):
             fields=tuple(fields),
             language=self.language or language,
             instruction=self.instruction,
+            marked=True,
         )
 
 
@@ -152,9 +153,12 @@ def check_stated(prompts: Sequence[str], templates: Templates) -> None:
             )
 
 
-def prompt_lines(form: AnswerFormat, turn: int) -> Mapping[str, str]:
-    """What a template of a turn (from 1) may use of the contract; nothing without one."""
-    return {ANSWER_FORMAT: form.contract.prompt_lines(turn)} if isinstance(form, ContractFormat) else {}
+def prompt_lines(form: AnswerFormat, turn: int, context: StepContext) -> Mapping[str, str]:
+    """What a template of a turn (from 1) may use of the contract, in the words of its build."""
+    if not isinstance(form, ContractFormat):
+        return {}
+    contract = form.contract.model_copy(update={"marked": context.marks_places})
+    return {ANSWER_FORMAT: contract.prompt_lines(turn)}
 
 
 def _check(name: str, turn: TurnFormat, templates: Templates, who: str) -> None:

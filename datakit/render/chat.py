@@ -262,7 +262,7 @@ class Chat(PromptRenderer):
 
     def _writer(self, form: AnswerFormat, context: StepContext, texts: tuple[str, ...] | list[str]) -> Writer:
         format_texts = [
-            {name: TrustedText(text) for name, text in _answers.prompt_lines(form, turn).items()}
+            {name: TrustedText(text) for name, text in _answers.prompt_lines(form, turn, context).items()}
             for turn in range(1, len(self._prompts) + 1)
         ]
         return Writer(

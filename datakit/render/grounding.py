@@ -24,7 +24,7 @@ from datakit.core.templates import TrustedText
 from datakit.core.tokens import DEFAULT_SYSTEM, TokenCounter
 from datakit.core.transform import BatchWorker, Columns, PromptRenderer, Row, Worker
 from datakit.core.writer import Writer
-from datakit.render._answers import ANSWER_FORMAT
+from datakit.render._answers import ANSWER_FORMAT, prompt_lines
 from datakit.render._batches import Batches, Forms
 from datakit.render._questions import ANSWER_BOXES, ANSWER_TEXT, COLUMNS, Question, Questions, Task
 
@@ -190,13 +190,13 @@ class Grounding(PromptRenderer):
                 hint="" if tokens else _HINTS.get((task, language), ""),
                 notation="tokens" if tokens else "json",
             )
-        return AnswerContract(form=task, fields=(field,), language=language)
+        return AnswerContract(form=task, fields=(field,), language=language, marked=True)
 
     def _writer(self, task: Task, context: StepContext, texts: tuple[str, ...]) -> Writer:
         contract = self._contract(task, context)
-        lines = {ANSWER_FORMAT: TrustedText(contract.prompt_lines())}
-        name = self._template(task, self.seen(context).form)
         form: AnswerFormat = ContractFormat.of_contracts([contract])
+        lines = {name: TrustedText(text) for name, text in prompt_lines(form, 1, context).items()}
+        name = self._template(task, self.seen(context).form)
         return Writer(
             prompts=(Prompt(name, context.templates, {**context.label_variables, **lines}, texts),),
             form=form,
