@@ -14,6 +14,9 @@ Chain = tuple[tuple[str, tuple[str, ...]], ...]
 _TAG = re.compile(r"[a-z][a-z_]{0,19}", re.ASCII)
 
 
+_INNER = str.maketrans("“”", "‘’")
+
+
 class Slot(str):
     """Stands for a text that is filled in later; filters note themselves on it instead of working.
 
@@ -52,6 +55,17 @@ def fenced(value: Any, tag: str = "text") -> Any:
     return f"<{tag}>\n{_forged(tag).sub('＜', str(value)).strip()}\n</{tag}>"
 
 
+def quoted(value: Any) -> Any:
+    """The text in “ ”, on one line; such marks in it become ‘ ’, so that it ends where the quotation does.
+
+    >>> quoted("说“好”\\n的")
+    '“说‘好’ 的”'
+    """
+    if value is None or isinstance(value, Slot):
+        return value.through("quoted") if value is not None else None
+    return f"“{' '.join(str(value).translate(_INNER).split())}”"
+
+
 def without_status_bar(value: Any) -> Any:
     """The text of a screen without the phone's status bar: the lines with clock, battery, carrier, signal."""
     if value is None or isinstance(value, Slot):
@@ -68,6 +82,7 @@ def _forged(tag: str) -> re.Pattern[str]:
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "fenced": fenced,
+    "quoted": quoted,
     "without_status_bar": without_status_bar,
 }
 """What templates have besides Jinja's own. Each takes a text and constant texts, and gives a text."""

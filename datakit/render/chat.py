@@ -65,7 +65,7 @@ class Chat(PromptRenderer):
     image_places.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     prompt: str | tuple[str, ...]
     """Template of the user turn, such as `ecom/classify.j2`; a list of one template per user turn for a

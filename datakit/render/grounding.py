@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import polars as pl
 from pydantic import Field, model_validator
@@ -62,6 +62,8 @@ class Grounding(PromptRenderer):
     image_too_long, answer_tokens, answer_unreadable, prompt_too_long, and those of a picture that cannot be
     read.
     """
+
+    version: ClassVar[int] = 2
 
     boxes: str = BOXES
     """Column of the boxes: `boxes` as readers give it, or that of annotate.ocr."""
