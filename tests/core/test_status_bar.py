@@ -1,0 +1,65 @@
+"""Which lines of a screen's text are the phone's status bar."""
+
+from __future__ import annotations
+
+import pytest
+
+from datakit.core.status_bar import without_status_bar
+
+BODY = "订单详情\n等待卖家发货\n实付款 ￥58.00"
+
+
+@pytest.mark.parametrize(
+    "bar",
+    [
+        "9:41",
+        "9:41 5G 87%",
+        "09:41 HD 5G 87%",
+        "21:07 12.3KB/s HD 5G 64",
+        "上午9:41 中国移动 4G",
+        "中国联通 5G 100% 23:59",
+        "China Mobile 4G 9:41AM",
+        "16：30 静音 Wi-Fi",
+        "HD 5G 静音 87% 8:05",
+        "8:05 0.4 K/s .ıll 5G [64]",
+        "9:41\n5G 87%",
+        "9:41\n12.3KB/s\nHD 5G 87%",
+        "5G 87%",
+        "9:41 ··· ▮",
+    ],
+)
+def test_a_status_bar_at_the_top_is_left_out(bar: str) -> None:
+    assert without_status_bar(f"{bar}\n{BODY}") == BODY
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "5G 手机专场\n满2000减300",
+        "5G\n全网通手机",
+        "87%\n的用户选择了它",
+        "9:41 张三的店铺\n你好",
+        "商品详情\n10:32\n在吗\n10:33\n在的",
+        "10月24日 09:30 已签收",
+        "2024.11 账单",
+        "HD\n高清大图",
+        "64\n件商品",
+        "",
+        "\n\n",
+    ],
+)
+def test_the_screens_own_text_stays(text: str) -> None:
+    assert without_status_bar(text) == text
+
+
+def test_the_time_of_the_first_message_stays_behind_the_clock() -> None:
+    assert without_status_bar("9:41 5G\n9:40\n在吗") == "9:40\n在吗"
+
+
+def test_the_bar_of_a_second_picture_is_left_out_and_a_time_in_the_middle_is_not() -> None:
+    text = "9:41 5G\n退款成功\n9:42 5G 86%\n钱款去向\n10:02"
+    assert without_status_bar(text) == "退款成功\n钱款去向\n10:02"
+
+
+def test_a_screen_with_nothing_but_a_status_bar_has_no_text() -> None:
+    assert without_status_bar("9:41 5G 87%") == ""
