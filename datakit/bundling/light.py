@@ -65,6 +65,7 @@ MODULES = (
     "datakit.core.json_bytes",
     "datakit.core.label_blocks",
     "datakit.core.labels",
+    "datakit.core.message_text",
     "datakit.core.outcome",
     "datakit.core.parameters",
     "datakit.core.pixels",
