@@ -99,7 +99,8 @@ class Reason(Annotator):
         if isinstance(label, Rejected):
             labels_digest = context.labels.digest if context.labels else ""
             return {"no_label": row["label"], "labels": labels_digest}
-        return author.key_fields(row, context, label, lambda: self.request(row, context))
+        language = offline.language(context, self.into, self.template)
+        return author.key_fields(row, context, label, lambda: self.request(row, context), language)
 
     def start(self, context: StepContext) -> AsyncRowWorker:
         return _Reasoner(self, context)
@@ -144,7 +145,13 @@ class _Reasoner(author.TextGenerator):
             return label
         return await self.write(
             ask=lambda: self._step.request(row, self._context),
-            compose=lambda: offline.reason(row, label, self._context.rng("annotate.reason", row["id"])),
+            compose=lambda: offline.reason(
+                row,
+                label,
+                self._context.rng("annotate.reason", row["id"]),
+                offline.neighbours(label, self._context.labels),
+                offline.language(self._context, self._step.into, self._step.template),
+            ),
         )
 
 

@@ -13,6 +13,7 @@ import yaml
 
 from datakit.annotate.reason import Reason
 from datakit.core.errors import UserError
+from datakit.core.keywords import holds
 from datakit.core.labels import load_labels
 from datakit.core.record import BASE, COLUMNS
 from datakit.core.settings import LlmSettings
@@ -132,8 +133,12 @@ def test_offline_reasons_quote_evidence_conclude_their_label_and_differ(run: Run
         assert 40 <= len(out["reason"]) <= 90
         assert out["label"] in out["reason"]
         assert not any(word in out["reason"] for word in ("模型", "理由：", "类别："))
-        if given["ocr_text"]:
-            assert "“" in out["reason"]
+        label = LABELS.find(given["label"])
+        assert label is not None
+        lines = given["ocr_text"].splitlines()
+        has_keyword = any(holds(line, keyword) for line in lines for keyword in label.keywords)
+        assert ("“" in out["reason"]) == has_keyword
+        assert ("标注" in out["reason"]) != has_keyword
     flagged = frame.filter(pl.col("reason_flags").list.len() > 0)
     assert flagged.height <= 7, flagged["reason_flags"].to_list()
     assert engine.reports[1].notes["of"] == 140
