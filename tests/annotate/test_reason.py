@@ -63,21 +63,16 @@ def screens(count: int) -> list[dict[str, Any]]:
     """Example screens with their true texts."""
     rows = [json.loads(line) for line in (SCREENS / "train.jsonl").read_text("utf-8").splitlines()]
     truth = map(json.loads, (SCREENS / "ground_truth.jsonl").read_text("utf-8").splitlines())
-    texts = {row.get("id") or row["image"]: row for row in truth}
-    out = []
-    for row in rows[:count]:
-        lines = next(texts[key] for key in (row["id"], row["image"]) if key in texts)
-        words = lines.get("lines") or lines.get("texts") or lines.get("text")
-        words = [word["text"] if isinstance(word, dict) else word for word in words]
-        out.append(
-            {
-                "id": row["id"],
-                "images": [str(SCREENS / row["image"])],
-                "label": row["label"],
-                "ocr_text": "\n".join(words),
-            }
-        )
-    return out
+    texts = {row["id"]: [line["text"] for line in row["lines"]] for row in truth}
+    return [
+        {
+            "id": row["id"],
+            "images": [str(SCREENS / row["image"])],
+            "label": row["label"],
+            "ocr_text": "\n".join(texts[row["id"]]),
+        }
+        for row in rows[:count]
+    ]
 
 
 def row(id_: str, label: str | None = "退款页面") -> dict[str, Any]:
