@@ -14,12 +14,13 @@ from datakit.core.transform import Row
 
 _CLOCK = re.compile(r"^\D{0,3}([01]?\d|2[0-3])[:：][0-5]\d\D{0,12}$")
 _STATUS = re.compile(
-    r"(?:(?:上午|下午|AM|PM)?(?:[01]?\d|2[0-3])[:：][0-5]\d(?:AM|PM)?|\d{1,3}%|\d+(?:\.\d+)?[KMG]?B/S|[2345]G\+?|4GLTE|LTE|VOLTE|HD"
-    r"|WI-?FI|WLAN|中国(?:移动|联通|电信|广电)|静音|勿扰|无服务|[-.…·•|Il丨。,，\"']+)+",
+    r"(?:上午|下午|AM|PM)?(?<!\d)(?:[01]?\d|2[0-3])[:：][0-5]\d(?!\d)(?:AM|PM)?|\d{1,3}%|\d+(?:\.\d+)?[KMG]?B/S"
+    r"|[2345]G\+?|LTE|VOLTE|HD|WI-?FI|WLAN|中国(?:移动|联通|电信|广电)|静音|勿扰|无服务|[\W_Il丨]",
     re.IGNORECASE,
 )
-"""A status bar's line without white space: clock, battery, speed, network, carrier, and what engines make of
-its icons."""
+"""What stands in a status bar: clock, battery, speed, network, carrier, bell; white space apart."""
+_STATUS_REST = re.compile(r"[A-Za-z0-9]{0,2}")
+"""What engines make of its icons."""
 _STATUS_SURE = re.compile(
     r"[:：][0-5]\d|\d%|B/S|[2345]G|WI-?FI|LTE|中国(?:移动|联通|电信|广电)", re.IGNORECASE
 )
@@ -189,7 +190,7 @@ def _below_status_bar(pieces: list[Piece], has_places: bool) -> list[Piece]:
 
 
 def _is_status(text: str) -> bool:
-    return _STATUS.fullmatch("".join(text.split())) is not None
+    return _STATUS_REST.fullmatch(_STATUS.sub("", "".join(text.split()))) is not None
 
 
 def _with_boxes(lines: Sequence[dict[str, Any]], width: int, height: int) -> list[Piece]:

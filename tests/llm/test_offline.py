@@ -133,6 +133,7 @@ def test_a_line_of_a_paragraph_is_not_quoted_as_a_whole() -> None:
         ("21:05", "80.9KB/s", "HD 5G"),
         ("9:41 AM",),
         ("-Il HD 5G 9.6KB/s", "36% 01:51"),
+        ("u 5G 静音", "□19:29"),
     ],
 )
 def test_a_status_bar_is_never_the_first_line(bar: tuple[str, ...]) -> None:
