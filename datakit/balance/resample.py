@@ -88,7 +88,9 @@ class Resample(TableTransform):
     def apply(self, frame: pl.LazyFrame, context: StepContext) -> Table:
         step = self._for_texts(frame, context)
         if step is not self:
-            return step.apply(frame, context)
+            table = step.apply(frame, context)
+            _say_why(table.notes, self.max_repeat)
+            return table
         small = self._training(frame)
         sizes = {
             name: int(count)
@@ -238,6 +240,16 @@ def _left_out(small: pl.DataFrame, sizes: dict[str, int], rows: dict[str, int]) 
         reason=pl.lit("resampled_out"),
         detail=pl.Series(details, dtype=pl.String),
     ).lazy()
+
+
+def _say_why(notes: dict[str, Any], max_repeat: int) -> None:
+    """Adds to warnings of classes that got fewer rows why that is."""
+    if notes.get("warnings"):
+        notes["warnings"].append(
+            f"max_repeat is {_MOST_OF_A_TEXT} instead of {max_repeat}, because the answers have their texts "
+            "already and no text is trained three times. Put balance.resample (with curate.split) before the "
+            "step that writes them: each repeat then gets a text of its own."
+        )
 
 
 def _notes(sizes: dict[str, int], rows: dict[str, int], held_back: list[str]) -> dict[str, Any]:
