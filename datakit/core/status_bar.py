@@ -24,9 +24,22 @@ _BESIDE = re.compile(
     r"|[\[(（【]?(?:100|\d{1,2})[\])）】]?"  # a battery without its sign, a speed parted from its unit
     r"|\d+\.\d+"
     r"|[^\w\s]+"  # icons, as OCR reads them
-    r"|[lIiıu|!.…·•・,]{1,4}",
+    r"|[lIiıua川|!.…·•・,-]{1,4}",
     re.IGNORECASE,
 )
+_GLUED = (
+    re.compile(r"(?:上午|下午)?(?:[01]?\d|2[0-4])[:：][0-5]\d(?:[AP]M)?", re.IGNORECASE),
+    re.compile(r"(?:100|\d{1,2})%"),
+    re.compile(r"HD(?=[2-6]G)|[2-6]G\+?|Wi-?Fi", re.IGNORECASE),
+    re.compile(r"\d+(?:\.\d+)?[KMG]?B/s", re.IGNORECASE),
+    re.compile(r"中国(?:移动|联通|电信|广电)"),
+)
+"""The same where nothing parts them, as engines read `84%22:42` and `l4G0`; what is a word by itself too
+(China, HD) is left out."""
+_ICONS = re.compile(r"静音|振动|震动|勿扰|[\W_]|[lIiıua1川丨口]")
+"""What engines make of a bar's icons, and the words that stand in one."""
+_BATTERY_ICON = re.compile(r"[DOCQo0]{0,2}")
+"""What a battery without its figure is read as."""
 _MOST_LINES = 3
 """The two sides of a bar stand on lines of their own where OCR takes them to be of different height."""
 
@@ -46,6 +59,12 @@ def without_status_bar(text: str) -> str:
     top = _top(lines)
     kept = [line for line in lines[top:] if not _is_whole_bar(line)]
     return text if len(kept) == len(lines) else "\n".join(kept)
+
+
+def status_anchors(line: str) -> set[int] | None:
+    """Which kinds of what says that a line is a status bar it holds (0 is the clock); None for a line that
+    holds anything that a status bar does not."""
+    return _kinds(line)
 
 
 def _top(lines: list[str]) -> int:
@@ -74,5 +93,16 @@ def _kinds(line: str) -> set[int] | None:
         if kind is not None:
             kinds.add(kind)
         elif not _BESIDE.fullmatch(piece):
-            return None
+            return _kinds_glued(line)
     return kinds
+
+
+def _kinds_glued(line: str) -> set[int] | None:
+    """The same of a line whose parts OCR did not part."""
+    kinds, rest = set(), "".join(line.split())
+    for at, anchor in enumerate(_GLUED):
+        rest, count = anchor.subn(" ", rest)
+        if count:
+            kinds.add(at)
+    rest = _ICONS.sub("", rest)
+    return kinds if kinds and _BATTERY_ICON.fullmatch(rest) else None
