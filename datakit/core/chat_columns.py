@@ -73,6 +73,8 @@ def chat_columns(context: StepContext) -> ChatColumns:
     try:
         form = renderer.answer_format(own)
         contracts = contracts_of(form)
+        if isinstance(renderer, PromptRenderer) and (sources := renderer.source_columns(own)):
+            contracts = tuple(contract.out_of(sources) for contract in contracts)
         answers = {field.source for contract in contracts for field in contract.fields}
         known = isinstance(renderer, PromptRenderer)
         inputs = (
