@@ -155,25 +155,24 @@ def facts_of(row: Row) -> Facts:
     all_lines = row.get("ocr") or []
     lines = [line for line in all_lines if not line.get("image")]
     was_read = row.get("ocr") is not None or row.get("ocr_text") is not None
+    text = row.get("ocr_text") or "\n".join(line.get("text") or "" for line in all_lines)
     with_boxes = _with_boxes(lines, width or 1, height or 1)
     pieces = with_boxes or _without_boxes(row.get("ocr_text"))
-    kept = _below_status_bar(pieces, bool(with_boxes))
-    text = row.get("ocr_text") or "\n".join(line.get("text") or "" for line in all_lines)
+    kept = _below_status_bar(pieces) if with_boxes else _without_boxes(without_status_bar(text))
     pictures = len(row.get("images") or [])
     has_bar = len(kept) < len(pieces)
     return Facts(width or 0, height or 0, tuple(kept), pictures, was_read, bool(with_boxes), has_bar, text)
 
 
-def _below_status_bar(pieces: list[Piece], has_places: bool) -> list[Piece]:
-    """The lines without those of a status bar: what stands in one row with its clock, battery or network."""
-    if not has_places:
-        text = "\n".join(piece.text for piece in pieces)
-        return pieces[len(pieces) - len(without_status_bar(text).splitlines()) :]
-    bars = [(piece, status_kinds(piece.text)) for piece in pieces if piece.y < _STATUS_WITHIN]
-    sure = [piece for piece, kinds in bars if kinds]
-    if not sure:
+def _below_status_bar(pieces: list[Piece]) -> list[Piece]:
+    """The lines without those of a status bar, which stand in one row with its clock, or with two others of
+    battery, network, speed and carrier."""
+    top = [(piece, status_kinds(piece.text)) for piece in pieces if piece.y < _STATUS_WITHIN]
+    sure = [(piece, anchors) for piece, anchors in top if anchors]
+    kinds = set[int]().union(*(anchors for _, anchors in sure))
+    if 0 not in kinds and len(kinds) < 2:
         return pieces
-    low = max(piece.y + piece.height / 2 for piece in sure)
+    low = max(piece.y + piece.height / 2 for piece, _ in sure)
     return [piece for piece in pieces if piece.y > low]
 
 
