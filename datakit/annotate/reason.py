@@ -27,13 +27,17 @@ class Reason(Annotator):
 
     The template sees the record's own label as `label_info` (name, description, confusable_with) and is sent
     with the pictures; the answer is a JSON object with the one text `reason`. Without an endpoint
-    (`llm.provider`) the built-in offline writer composes evidence from OCR lines, a clause of the label's
-    description and a conclusion, worded differently for each record; `<into>_by` says `offline-writer`.
+    (`llm.provider`) the built-in offline writer cites a line of OCR that holds one of the label's `keywords`,
+    and a neighbour's keyword that stands nowhere; where there is none it says that no text decides. It words
+    each record differently, in the language of the labels; `<into>_by` says `offline-writer`.
 
     A template that uses the variable `style` gets one of `styles`, a short instruction how to write, drawn
     by the recipe's seed and the record's id: reasons that are worded alike spoil training. Column
     `<into>_style` says which (null for the offline writer, which follows none). The style is part of the
     rendered text, so another list asks again for the records that get another style.
+
+    Where balance.resample stands before this step, each repeat of a record is asked about on its own and gets
+    another reason, in the next of the `styles`.
 
     Stored and keyed as in annotate.describe.
 
@@ -87,7 +91,7 @@ class Reason(Annotator):
         return tuple(sorted({"label", *needed}))
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
-        return offline.READS
+        return (*offline.READS, "repeat_of", "repeat_number")
 
     def outputs(self, context: StepContext) -> Columns:
         columns = {self.into: pl.String(), f"{self.into}_by": pl.String()}
@@ -104,7 +108,9 @@ class Reason(Annotator):
         if isinstance(label, Rejected):
             labels_digest = context.labels.digest if context.labels else ""
             return {"no_label": row["label"], "labels": labels_digest}
-        return author.key_fields(row, context, label, lambda: self.request(row, context))
+        language = offline.language(context, self.into, self.template)
+        fields = author.key_fields(row, context, label, lambda: self.request(row, context), language)
+        return {**fields, "repeat": number} if (number := _repeat(row)) else fields
 
     def start(self, context: StepContext) -> AsyncRowWorker:
         return _Reasoner(self, context)
@@ -124,7 +130,9 @@ class Reason(Annotator):
         """How the record's reason is to be written; None when the template does not ask."""
         if not self._has_style(context):
             return None
-        return context.rng("annotate.reason", STYLE, row["id"]).choice(self._all_styles(context))
+        styles = self._all_styles(context)
+        first = context.rng("annotate.reason", STYLE, row.get("repeat_of") or row["id"]).choice(styles)
+        return styles[(styles.index(first) + _repeat(row)) % len(styles)]
 
     def _has_style(self, context: StepContext) -> bool:
         return has_style(context.templates, self.template)
@@ -137,9 +145,8 @@ class Reason(Annotator):
         """What is sent for a record."""
         style = self.style(row, context)
         text = author.rendered(self.template, row, context, _known(row, context), style=style)
-        return Request(
-            text, tuple(row["images"] or ()), AnswerSchema.line(FIELD), self.temperature, self.max_tokens
-        )
+        images, schema = tuple(row["images"] or ()), AnswerSchema.line(FIELD)
+        return Request(text, images, schema, self.temperature, self.max_tokens, sample=_repeat(row))
 
 
 class _Reasoner(author.TextGenerator):
@@ -153,8 +160,19 @@ class _Reasoner(author.TextGenerator):
             return label
         return await self.write(
             ask=lambda: self._step.request(row, self._context),
-            compose=lambda: offline.reason(row, label, self._context.rng("annotate.reason", row["id"])),
+            compose=lambda: offline.reason(
+                row,
+                label,
+                self._context.rng("annotate.reason", row["id"]),
+                offline.neighbours(label, self._context.labels),
+                offline.language(self._context, self._step.into, self._step.template),
+            ),
         )
+
+
+def _repeat(row: Row) -> int:
+    """Which repeat of its record a row is; 0 for the first."""
+    return int(row.get("repeat_number") or 1) - 1
 
 
 def _known(row: Row, context: StepContext) -> Label:

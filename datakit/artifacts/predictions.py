@@ -68,6 +68,12 @@ class Prediction(BaseModel):
     """The reason that the answer gives; None when it gives none."""
     values: dict[str, Any] | None = None
     """Field -> value, of answers whose scored field is no label: several labels, a number, a text."""
+    boxes: list[dict[str, Any]] | None = None
+    """The boxes that the answer states as records have them, `{image, box, label, text}`, in pixels of the
+    upright original picture; None for none, and where boxes are in no model's numbers."""
+    evidence: list[dict[str, Any]] | None = None
+    """The lines of text that the answer cites, in the same form, and `holds`: whether OCR reads such a line
+    there; null where the picture was not read."""
     images: tuple[str, ...] = ()
     model: str = ""
     tokens_in: int | None = Field(default=None, ge=0)

@@ -16,8 +16,7 @@ import orjson
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.cards.boxes import COLUMNS as BOX_COLUMNS
-from datakit.cards.boxes import boxes_of, seen_in
+from datakit.cards.boxes import DrawnColumns, drawn_columns
 from datakit.cards.parts import PART_NAMES
 from datakit.core.boxes import Box, Size
 from datakit.core.image import ImageProblem, load_rgb, read_header
@@ -50,9 +49,11 @@ def first_rows(build: BuildFolder) -> dict[str, list[Row]]:
 
 def samples(build: BuildFolder, rows: dict[str, list[Row]]) -> list[Sample]:
     """A few records: classes from frequent to rare, one with several pictures, validation, general data."""
-    labels = _labels(build, [row["id"] for split_rows in rows.values() for row in split_rows])
+    drawn = drawn_columns(build)
+    ids = [row["id"] for split_rows in rows.values() for row in split_rows]
+    labels = _labels(build, ids, drawn.names if drawn is not None else ())
     return _each_block_once(
-        _sample(build, split, row, labels.get(row["id"], {}))
+        _sample(build, split, row, labels.get(row["id"], {}), drawn)
         for split, count in WANTED.items()
         for row in _spread_out(rows.get(split, []), labels, count)
     )
@@ -94,9 +95,9 @@ def _json_object(text: str) -> dict[str, str]:
     return {str(key): str(value) for key, value in parsed.items()} if isinstance(parsed, dict) else {}
 
 
-def _labels(build: BuildFolder, ids: Sequence[str]) -> dict[str, Row]:
+def _labels(build: BuildFolder, ids: Sequence[str], boxes: Sequence[str]) -> dict[str, Row]:
     frame = build.records.filter(pl.col("id").is_in(list(ids)))
-    columns = ["id", "label", "source_file", "source_line", "repeat", "shrink_rung", *BOX_COLUMNS]
+    columns = ["id", "label", "source_file", "source_line", "repeat", "shrink_rung", *boxes]
     records = collect(frame.select(name for name in columns if name in build.columns))
     return {row["id"]: row for row in records.iter_rows(named=True)}
 
@@ -117,7 +118,7 @@ def _spread_out(rows: list[Row], labels: dict[str, Row], count: int) -> list[Row
     return chosen
 
 
-def _sample(build: BuildFolder, split: str, row: Row, record: Row) -> Sample:
+def _sample(build: BuildFolder, split: str, row: Row, record: Row, drawn: DrawnColumns | None) -> Sample:
     facts = [("part", PART_NAMES[split])]
     if record.get("label"):
         facts.append(("label", str(record["label"])))
@@ -127,8 +128,9 @@ def _sample(build: BuildFolder, split: str, row: Row, record: Row) -> Sample:
         facts.append(("written", f"{record['repeat']} times"))
     if record.get("shrink_rung"):
         facts.append(("prompt shortened", rung_name(build, record["shrink_rung"])))
-    seen = seen_in(build) if any(record.get(name) for name in BOX_COLUMNS) else None
-    boxes = None if seen is None else partial(boxes_of, record, seen)
+    boxes = None
+    if drawn is not None and any(record.get(name) for name in drawn.names):
+        boxes = partial(drawn.boxes_of, record)
     paths = [build.path / path for path in row.get("images") or ()]
     images = [thumbnail(path, number, boxes) for number, path in enumerate(paths, 1)]
     turns = [Turn(message["role"], parts(message["content"] or "")) for message in row["messages"]]

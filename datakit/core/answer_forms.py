@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from datakit.core.answer import LABEL, Answer, AnswerFormat
+from datakit.core.box_forms import SeenPictures
 from datakit.core.contract import AnswerContract, AnswerField
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.labels import LabelSet
@@ -31,14 +32,19 @@ class ContractFormat(AnswerFormat):
     contracts: tuple[AnswerContract, ...] = ()
     shares: tuple[float, ...] = ()
     """Share of the records that each form answers; they sum to 1."""
+    seen: SeenPictures | None = None
+    """What the numbers of boxes are counted in; None where they are written as they come."""
 
     @classmethod
     def of_contracts(
-        cls, contracts: Sequence[AnswerContract], shares: Sequence[float] = ()
+        cls,
+        contracts: Sequence[AnswerContract],
+        shares: Sequence[float] = (),
+        seen: SeenPictures | None = None,
     ) -> ContractFormat:
         """The format of these forms. Without shares each has as many records as the others."""
         weights = tuple(shares) or (1 / len(contracts),) * len(contracts)
-        return cls(contracts[0].format.turns, tuple(contracts), weights)
+        return cls(contracts[0].format.turns, tuple(contracts), weights, seen)
 
     @property
     def contract(self) -> AnswerContract:
@@ -51,10 +57,10 @@ class ContractFormat(AnswerFormat):
 
     def named(self, form: str | None) -> ContractFormat:
         if form is None:
-            return self.of_contracts(self.contracts[:1])
+            return self.of_contracts(self.contracts[:1], seen=self.seen)
         for contract in self.contracts:
             if contract.form == form:
-                return self.of_contracts([contract])
+                return self.of_contracts([contract], seen=self.seen)
         names = [contract.form for contract in self.contracts]
         hint = did_you_mean(form, names) or f"It has {', '.join(names)}."
         raise UserError(f"the build has no answer form `{form}`", remedy=hint)
@@ -79,6 +85,8 @@ class ContractFormat(AnswerFormat):
         document = {"version": NEWEST, "turns": turns, "contracts": contracts}
         target = self.contracts[0].target
         document["target"] = {"kind": target.kind, "name": target.name, "column": target.source}
+        if self.seen is not None:
+            document["pictures"] = self.seen.document()
         return json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
 
     @classmethod
@@ -88,8 +96,10 @@ class ContractFormat(AnswerFormat):
         shares = [float(row.pop("share")) for row in rows]
         if not rows:
             raise ValueError("no contracts")
+        pictures = document.get("pictures")
+        seen = None if pictures is None else SeenPictures.of_document(pictures)
         try:
-            return cls.of_contracts([AnswerContract.of(row) for row in rows], shares)
+            return cls.of_contracts([AnswerContract.of(row) for row in rows], shares, seen)
         except ValidationError as error:
             raise ValueError(str(error)) from None
 

@@ -14,9 +14,9 @@ picture ends (the notebook takes one less, and loses up to a step there).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from datakit.core.boxes import Box, Sides, Size
 from datakit.core.pixels import (
@@ -53,6 +53,19 @@ class SeenPictures:
         """With the published limits of the form's family."""
         return cls(form, FAMILIES[form], trainer)
 
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> SeenPictures:
+        """What `document` wrote. Raises ValueError, KeyError or TypeError for what is none."""
+        form, trainer, emitted = document["form"], document["trainer"], document["emitted_max_pixels"]
+        if form not in FORMS:
+            raise ValueError(f"no form of boxes is called {form!r}")
+        limits = None if trainer is None else TrainerLimits(**trainer)
+        return cls(form, Family(**document["family"]), limits, emitted)
+
+    def document(self) -> dict[str, Any]:
+        """All of it, for a file that says what the numbers of a build are."""
+        return asdict(self)
+
     def size(self, size: Size) -> Size:
         """Width and height of a picture as the model sees it. Raises ValueError for one that is refused."""
         if self.emitted_max_pixels is not None:
@@ -75,6 +88,14 @@ class SeenPictures:
         left, right = _span(sides[0], sides[2], size[0], wide)
         top, bottom = _span(sides[1], sides[3], size[1], high)
         return left, top, right, bottom
+
+    def point(self, place: tuple[float, float], size: Size) -> tuple[int, int]:
+        """A point in pixels of a picture of this size, in the form's numbers, within half a step."""
+        across, down = (
+            min(max(round(pixel / side * parts), 0), parts)
+            for pixel, side, parts in zip(place, size, self.grid(size), strict=True)
+        )
+        return across, down
 
     def pixels(self, numbers: Sequence[float], size: Size) -> Sides:
         """The form's numbers as a box in pixels of a picture of this size, within the picture."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from datakit.core.boxes import is_number
@@ -24,11 +25,16 @@ TOKENS = (_REF, _REF_END, _BOX, _BOX_END)
 _NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
 _CORNERS = re.compile(rf"\({_NUMBER},{_NUMBER}\)\s*,\s*\({_NUMBER},{_NUMBER}\)")
 _MARKED = re.compile(
-    rf"(?:{re.escape(_REF)}(.*?){re.escape(_REF_END)}\s*)?{re.escape(_BOX)}{_CORNERS.pattern}{re.escape(_BOX_END)}",
+    rf"(?:{re.escape(_REF)}([^<]*(?:<(?!\|object_ref_)[^<]*)*){re.escape(_REF_END)}\s*)?{re.escape(_BOX)}{_CORNERS.pattern}{re.escape(_BOX_END)}",
     re.DOTALL,
 )
 _LIST = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
 _MARKS = re.compile(r"<\|?/?(?:object_ref_start|object_ref_end|box_start|box_end|ref|box|quad)\|?>")
+_FENCE = re.compile(r"^```\w*")
+_KEYS = frozenset((*SIDES_KEYS, *NAME_KEYS))
+_SIDES_KEY = re.compile(rf"""["'](?:{"|".join(SIDES_KEYS)})["']\s*:""")
+_OBJECT = re.compile(r"""\{(?:[^{}"]|"(?:[^"\\]|\\.)*")*\}""", re.DOTALL)
+"""An object without others in it."""
 _SPACE = " \t\r\n,，、"
 
 Entry = dict[str, Any]
@@ -48,19 +54,35 @@ def with_tokens(entries: Sequence[Mapping[str, Any]]) -> str:
 def entries_in(text: str) -> list[Entry] | None:
     """The boxes that a text states, in order; None for one that states none.
 
-    Marks and corners go before JSON: a name may hold brackets.
+    Of a list that is cut off, as an answer at the end of its tokens is, the boxes before the cut. Marks and
+    corners go before JSON that does not say what its numbers are: a name may hold brackets.
     """
-    if _REF in text and _BOX in text:
+    plain = _FENCE.sub("", text.strip()).strip()
+    if plain[:1] not in ("[", "{") and _REF in text and _BOX in text:
         return _in_tokens(text)
+    if _SIDES_KEY.search(text):
+        return json_entries(text)
     if _CORNERS.search(text):
         return _between(_CORNERS, text, _SPACE)
-    value = json_in(text)
-    if isinstance(value, Mapping):
-        value = [value]
-    if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
-        entries = [entry_of(item) for item in value]
-        return [entry for entry in entries if entry is not None] if all(entries) else None
     return _between(_LIST, text, _SPACE + "：:;；[]") if _LIST.search(text) else None
+
+
+def json_entries(text: str) -> list[Entry] | None:
+    """The boxes that the objects of a text state; None for none, and where one of them states no box.
+
+    In a fence or not, with words around them, in a list that is whole or cut off, or one after the other.
+    """
+    value = json_in(text)
+    items = value if isinstance(value, list) else [value]
+    if not items or not all(map(_is_place, items)):
+        items = [item for match in _OBJECT.finditer(text) if _is_place(item := _loaded(match[0]))]
+    entries = [entry_of(item) for item in items]
+    return [entry for entry in entries if entry is not None] if items and all(entries) else None
+
+
+def _is_place(item: Any) -> bool:
+    """Whether an object has a key of boxes."""
+    return isinstance(item, Mapping) and not _KEYS.isdisjoint(item)
 
 
 def json_in(text: str) -> Any:
@@ -68,11 +90,15 @@ def json_in(text: str) -> Any:
     pairs = sorted((("[", "]"), ("{", "}")), key=lambda pair: text.find(pair[0]))
     for first, last in pairs:  # the one that opens first holds the other
         start, end = text.find(first), text.rfind(last)
-        if 0 <= start < end:
-            try:
-                return json.loads(text[start : end + 1])
-            except ValueError:
-                continue
+        if 0 <= start < end and (value := _loaded(text[start : end + 1])) is not None:
+            return value
+    return None
+
+
+def _loaded(text: str) -> Any:
+    """What a text is as JSON, or as JSON in single quotes alone; None for neither."""
+    with suppress(ValueError, RecursionError):
+        return json.loads(text if '"' in text else text.replace("'", '"'))
     return None
 
 

@@ -31,7 +31,8 @@ from datakit.core.outcome import Rejected
 from datakit.core.rewards import agreement
 from datakit.core.statements import announced_elsewhere
 
-Kind = Literal["text", "line", "label", "labels", "number", "boxes"]
+Kind = Literal["text", "line", "label", "labels", "number", "boxes", "evidence"]
+_PLACED = ("boxes", "evidence")
 _SCORED = ("label", "labels", "number", "boxes")
 SHORT_CHARS = 30
 """Longest reason of the form `short_reason`."""
@@ -48,17 +49,23 @@ class AnswerField(BaseModel):
     """Name of the field."""
     kind: Kind = "line"
     """`line`: one line of text; `text`: any text; `label`: one of the label file, `labels`: several of them;
-    `number`; `boxes`: a list of {box, label}, whose numbers are written as they come. What a kind has no
-    place for (line breaks, the spelling 007, further keys of boxes) is counted and said; `text` keeps it."""
+    `number`; `boxes`: a list of boxes. Those under `box` are in pixels of the upright picture, as readers and
+    annotate.ocr give them, and are written in the numbers of the model that the recipe trains; those under
+    `bbox_2d` are in such numbers already, and written as they come; `evidence`: the lines of OCR that the
+    reason quotes, with their boxes, checked again when served. What a kind has no place for (line
+    breaks, the spelling 007, further keys of boxes) is counted and said; `text` keeps it."""
     column: str = ""
-    """Column that holds the value; the field's name when not given."""
+    """Column that holds the value; the field's name when not given, and of evidence `ocr`."""
     heading: str | None = None
     """What stands in front of it; by its name and the prompt's language when not given. An answer of one
     field has none."""
     hint: str = ""
     """What the prompt says is to stand there; by its name when not given."""
-    notation: Literal["json", "tokens"] = "json"
-    """Of boxes: JSON (Qwen2.5-VL, Qwen3-VL), or the special tokens of Qwen2-VL around whole numbers."""
+    notation: Literal["json", "tokens"] | None = None
+    """Of boxes: JSON (Qwen2.5-VL, Qwen3-VL), or the special tokens of Qwen2-VL around whole numbers. By the
+    model that the recipe trains when not given, and JSON where it trains none of these."""
+    quoted_in: str = "reason"
+    """Of evidence: the column whose quotations choose the lines."""
     max_chars: int | None = Field(default=None, ge=1)
     """Most characters. A longer text rejects the record (answer_too_long)."""
     optional: bool = False
@@ -88,12 +95,27 @@ class AnswerField(BaseModel):
     @property
     def source(self) -> str:
         """The column that holds the value."""
-        return self.column or self.name
+        return self.column or ("ocr" if self.kind == "evidence" else self.name)
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether its values are boxes."""
+        return self.kind in _PLACED
 
     @property
     def is_closed(self) -> bool:
         """Whether one value alone can be right; several texts may be."""
         return self.kind in _SCORED
+
+    @property
+    def made_prefix(self) -> str:
+        """What the name of the column begins with that is made of its boxes for a model."""
+        return f"cited_{self.quoted_in}_" if self.kind == "evidence" else "answer_"
+
+    @property
+    def lines_column(self) -> str:
+        """Of evidence: the column with the lines of OCR, also where `column` is one that is made of it."""
+        return self.source.removeprefix(self.made_prefix)
 
     def heading_in(self, language: Language, *, alone: bool = False) -> str:
         """The heading as the answer has it; "" for a field that stands alone and was given none."""
@@ -151,6 +173,14 @@ class AnswerContract(BaseModel):
             settings["fields"] = FORMS[name]
         settings["fields"] = tuple(settings["fields"])
         return cls(**{"language": language, "instruction": instruction, **settings})
+
+    def out_of(self, sources: Mapping[str, str]) -> AnswerContract:
+        """The same with other columns in place of some: column -> the one that holds the same."""
+        fields = (
+            field.model_copy(update={"column": sources[field.source]}) if field.source in sources else field
+            for field in self.fields
+        )
+        return self.model_copy(update={"fields": tuple(fields)})
 
     @property
     def target(self) -> AnswerField:
@@ -226,13 +256,14 @@ class AnswerContract(BaseModel):
                 texts = {self._last(number).name: text.strip()}  # the value, and nothing that announces it
         for field in fields:
             if field.name in texts:
-                spelt, wrong, why = values.canonical(field, texts.pop(field.name), self.language, labels)
+                stated = texts.pop(field.name)
+                spelt, wrong, why = values.canonical(field, stated, self.language, labels)
                 if not exact and not wrong and field.kind in ("labels", "number"):
                     wrong, why = self._differs(field, spelt, form.statements(field.name, text), labels)
                     spelt = "" if wrong else spelt
+                exact = exact and not wrong and not (spelt and values.is_loose(field, stated))
                 texts |= {field.name: spelt} if spelt else {}
                 problem, detail = problem or wrong, detail or why
-                exact = exact and not wrong
             elif not problem and field.name == self._last(number).name:
                 problem, detail = "form", f"the answer does not state `{field.name}`"
         exact = exact and not problem and all(self._kept(field, texts) for field in fields)

@@ -40,7 +40,7 @@ def changes(field: AnswerField, value: Any, language: Language, labels: LabelSet
     """
     if value is None or (field.kind in ("label", "labels") and labels is not None):
         return []
-    if field.kind == "boxes":
+    if field.is_placed:
         return _of_boxes(value)
     if field.kind == "labels":
         return _of_labels(value)

@@ -6,6 +6,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,7 @@ def _plain(field: AnswerField, value: Any, language: Language, labels: LabelSet 
         return _labels_text(value, language, labels)
     if field.kind == "number":
         return _number_text(value, field.name)
-    if field.kind == "boxes":
+    if field.is_placed:
         return _boxes_text(value, field)
     text = str(value).strip()
     if field.kind == "label":
@@ -92,11 +93,17 @@ def canonical(
         return _read_labels(text, language, labels)
     if field.kind == "number":
         return _read_number(text)
-    if field.kind == "boxes":
+    if field.is_placed:
         boxes = "" if _NOT_THE_BOXES.search(text) else _boxes(_stated_boxes(text, field))
+        boxes = boxes or (_boxes(box_texts.json_entries(text)) if is_loose(field, text) else "")
         problem = ("", "boxes_unreadable", "the answer holds no JSON array of boxes, or does not stand by it")
         return (boxes, "", "") if boxes else problem
     return text, "", ""
+
+
+def is_loose(field: AnswerField, text: str) -> bool:
+    """Whether the boxes of a text are no whole list in the field's notation, though they may be read."""
+    return field.is_placed and field.notation != "tokens" and not _boxes(json_in(text))
 
 
 def typed(field: AnswerField, text: str, language: Language) -> Any:
@@ -108,7 +115,7 @@ def typed(field: AnswerField, text: str, language: Language) -> Any:
     if field.kind == "number":
         number = float(text)
         return int(number) if number.is_integer() and abs(number) < 1 << 53 else number
-    return json.loads(text) if field.kind == "boxes" else text
+    return json.loads(text) if field.is_placed else text
 
 
 def schema_of(field: AnswerField, names: Sequence[str]) -> dict[str, Any]:
@@ -123,7 +130,7 @@ def schema_of(field: AnswerField, names: Sequence[str]) -> dict[str, Any]:
         return {"type": "array", "items": label, "uniqueItems": True, "minItems": 0 if field.optional else 1}
     if field.kind == "number":
         return {"type": "number"}
-    if field.kind == "boxes":
+    if field.is_placed:
         box = {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4}
         properties = {"bbox_2d": box, "label": {"type": "string"}}
         item = {"type": "object", "properties": properties, "required": ["bbox_2d"]}
@@ -301,10 +308,9 @@ def _stated_boxes(text: str, field: AnswerField) -> Any:
 def json_in(text: str) -> Any:
     """The JSON array in a text, with or without a fence or words around it."""
     start, end = text.find("["), text.rfind("]")
-    try:
+    with suppress(ValueError, RecursionError):
         return json.loads(text[start : end + 1]) if 0 <= start < end else None
-    except ValueError:
-        return None
+    return None
 
 
 def _boxes(value: Any) -> str:

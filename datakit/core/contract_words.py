@@ -49,6 +49,13 @@ _TOKENS_HINT = (
     "a box as <|object_ref_start|>name<|object_ref_end|><|box_start|>(left,top),(right,bottom)<|box_end|>",
 )
 """The hint of boxes in special tokens."""
+_EVIDENCE = ("作为依据的文字，", "the lines of text that support it, ")
+_LINES = (
+    '一个 JSON 数组，每行作为依据的文字一项：[{"bbox_2d": [左, 上, 右, 下], "label": "该行文字"}]',
+    "a JSON array, one item for each line of text that supports it: "
+    '[{"bbox_2d": [left, top, right, bottom], "label": "its text"}]',
+)
+"""The hints of evidence."""
 _COUNTS = ("", "一", "两", "三", "四", "五", "六", "七", "八", "九", "十")
 _NUMBERS = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -87,8 +94,12 @@ def format_lines(
 def asked_for(field: AnswerField, language: Language, *, marked: bool = False) -> str:
     """What is to stand in a field, with its bounds."""
     english = language == "en"
-    in_tokens = field.kind == "boxes" and field.notation == "tokens"
+    in_tokens = field.is_placed and field.notation == "tokens"
     hints = _TOKENS_HINT if in_tokens else _HINTS.get(field.name) or _HINTS.get(field.kind)
+    if field.kind == "evidence":  # which is a line of text elsewhere
+        hints = (
+            (f"{_EVIDENCE[0]}{_TOKENS_HINT[0]}", f"{_EVIDENCE[1]}{_TOKENS_HINT[1]}") if in_tokens else _LINES
+        )
     text = field.hint or (hints[english] if hints else field.heading_in(language))
     text = f"<{text}>" if marked and _can_be_marked(field) else text
     if field.max_chars is not None:

@@ -17,6 +17,8 @@ _NUMBER = r"-?[0-9]+(\.[0-9]+)?"
 _SIDE = r"-?[0-9]+(\.[0-9]+)?(e-?[0-9]+)?"
 _BOX = r'\{"bbox_2d": \[' + ", ".join([_SIDE] * 4) + r'\](, "label": "([^"\\\n]|\\[^\n])+")?\}'
 
+_BOXES = rf"\[{_BOX}(, {_BOX})*\]"
+
 
 def guide(
     form: TurnFormat,
@@ -31,7 +33,7 @@ def guide(
     breaks and ends the answer has as many as it likes.
     The regular expressions keep to what every engine knows: groups, classes, counts and plain escapes.
     """
-    if any(field.kind == "boxes" and field.notation == "tokens" for field in fields):
+    if any(field.is_placed and field.notation == "tokens" for field in fields):
         return None  # the engines decode characters, and special tokens are none
     if len(fields) == 1 and not form.constants[0]:
         if fields[0].kind == "label":
@@ -76,7 +78,8 @@ def _pattern(field: AnswerField, language: Language, names: Sequence[str], most:
         "label": label,
         "labels": f"{label}({literal(BETWEEN[language])}{label})*" if names else free,
         "number": _NUMBER,
-        "boxes": rf"\[{_BOX}(, {_BOX})*\]",
+        "boxes": _BOXES,
+        "evidence": _BOXES,
         "text": f"(.|\\n){{1,{most}}}" if most else "(.|\\n)+",
     }
     pattern = patterns.get(field.kind, free)

@@ -1,7 +1,8 @@
-"""How alike two texts are: Jaccard similarity of their sets of character 3-grams."""
+"""How alike two texts are, by character 3-grams; and how surely a quotation stands in a text."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 
@@ -26,3 +27,43 @@ def centrality(texts: Sequence[str]) -> list[float]:
         sum(jaccard(own, other) for at, other in enumerate(sets) if at != index) / (len(sets) - 1)
         for index, own in enumerate(sets)
     ]
+
+
+def standing(quotation: str, text: str) -> float:
+    """How nearly a quotation stands in a text: 1 less the share of its characters that must change, 0 to 1.
+
+    Compared without white space, case and width, and without punctuation at the quotation's ends. One that
+    says nothing stands everywhere.
+    """
+    wanted, within = _plain(quotation), _plain(text)
+    while wanted and unicodedata.category(wanted[-1])[0] in "PZ":
+        wanted = wanted[:-1]
+    while wanted and unicodedata.category(wanted[0])[0] in "PZ":
+        wanted = wanted[1:]
+    if not wanted or wanted in within:
+        return 1.0
+    return 1 - _nearest_distance(wanted, within) / len(wanted)
+
+
+def _plain(text: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _nearest_distance(pattern: str, text: str) -> int:
+    """Fewest edits between the pattern and any part of the text (Myers 1999: bit vectors, any length)."""
+    full, last = (1 << len(pattern)) - 1, 1 << (len(pattern) - 1)
+    places: dict[str, int] = {}
+    for at, char in enumerate(pattern):
+        places[char] = places.get(char, 0) | 1 << at
+    up, down, distance = full, 0, len(pattern)
+    nearest = distance
+    for char in text:
+        equal = places.get(char, 0)
+        across = equal | down
+        equal |= (((equal & up) + up) ^ up) | down
+        more, less = down | ~(equal | up), up & equal
+        distance += bool(more & last) - bool(less & last)
+        nearest = min(nearest, distance)
+        more, less = more << 1, less << 1  # a match may begin anywhere: the row above costs nothing
+        up, down = (less | ~(across | more)) & full, more & across & full
+    return nearest

@@ -87,13 +87,16 @@ REJECTED = {
     "duplicate": "The same picture, question and answer as an earlier record (`drop`).",
     "label_conflict": "One question about one picture has different answers (`on_label_conflict: reject`).",
     "reason_contradicts": "The reason concludes another label than the record's.",
+    "reason_concludes_first": "The reason names its label before any evidence, and in the answer it "
+    "stands before the label.",
     "reason_language": "Too few of its letters are Chinese (`min_chinese`).",
+    "reason_misquotes": "The reason quotes what does not stand in the record's OCR text (`quotes_in`).",
     "reason_missing": "The record has no reason.",
     "reason_opening": "Too many reasons of the label open with the same words (`max_equal_openings`).",
-    "reason_repeated": "Another record of the label has the same words.",
+    "reason_repeated": "Another record has the same words, but for the label.",
     "reason_too_long": "Longer than `max_chars`.",
     "reason_too_short": "Shorter than `min_chars`.",
-    "reason_too_similar": "Another reason of the label is more alike than `max_similarity`.",
+    "reason_too_similar": "Another reason is more alike than `max_similarity`.",
     # answers of models
     "banned_word": "Every try says a word that is `banned`.",
     "content_filter": "The provider's content filter withheld the answer.",

@@ -345,6 +345,14 @@ class PromptRenderer(Renderer):
     def writer(self, context: StepContext) -> PromptWriter:
         """What writes prompts for records given as dicts: the very code that the training used."""
 
+    def checking_columns(self, context: StepContext) -> tuple[str, ...]:
+        """Columns that served answers are checked by, where a step makes them of the picture."""
+        return ()
+
+    def source_columns(self, context: StepContext) -> Mapping[str, str]:
+        """Column of an answer that the step itself makes -> the column of the records that holds the same."""
+        return {}
+
     def for_form(self, form: str | None, context: StepContext) -> PromptRenderer:
         """The same prompts for one of the answer's forms; None for the one that is served by default.
 

@@ -16,6 +16,7 @@ from datakit.core.errors import UserError
 from datakit.core.regular_files import regular
 from datakit.evaluation import bootstrap, metrics
 from datakit.evaluation.calibration import Calibration, calibration
+from datakit.evaluation.cited_lines import CitedLines
 from datakit.evaluation.confusion import (
     ClassScore,
     Matrix,
@@ -100,13 +101,16 @@ class Evaluation(BaseModel):
     worst: list[Worst] = []
     """Of tasks other than one label: the records that were answered worst."""
     referee: RefereeFacts | None = None
+    evidence: CitedLines | None = None
+    """What answers cite; None where they cite nothing."""
 
     def document(self) -> dict[str, Any]:
-        """What is written: for one label a record exactly what datakit 0.1 wrote."""
+        """What is written: for one label a record without evidence exactly what datakit 0.1 wrote."""
+        absent: dict[str, Any] = {} if self.evidence is not None else {"evidence": True}
         if self.task is not Task.LABEL:
-            return self.model_dump()
+            return self.model_dump(exclude=absent)
         compared = {"compared_with": {"__all__": {"mcnemar_p"}}}
-        return self.model_dump(exclude={**dict.fromkeys(_OF_VALUES, True), **compared})
+        return self.model_dump(exclude={**dict.fromkeys(_OF_VALUES, True), **compared, **absent})
 
     @property
     def answered(self) -> int:
@@ -308,6 +312,7 @@ def _circumstances(
         "resamples": options.resamples,
         "problems": outcomes.problems(),
         "trouble": outcomes.trouble,
+        "evidence": CitedLines.of(outcomes.answers),
         **_cost(outcomes),
     }
 

@@ -153,6 +153,8 @@ def notices(evaluation: Evaluation) -> list[str]:
     for kind, trouble in evaluation.trouble.items():
         ids = ", ".join(trouble.ids) + (", …" if trouble.count > len(trouble.ids) else "")
         texts.append(f"{trouble.count:,} {TROUBLES[kind]}: {ids}.")
+    if evaluation.evidence is not None:
+        texts.append(str(evaluation.evidence))
     if evaluation.task is not Task.LABEL:
         return [*texts, *notices_of_values(evaluation)]
     if "missing" in evaluation.trouble and evaluation.problems.get(NOT_ANSWERED):

@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 
 from datakit.core.answer import LABEL, AnswerFormat
 from datakit.core.answer_forms import Assignment, ContractFormat
-from datakit.core.contract import FORMS
+from datakit.core.box_forms import SeenPictures
+from datakit.core.contract import FORMS, AnswerContract
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.label_blocks import BlockForm
 from datakit.core.outcome import Rejected
@@ -18,12 +19,13 @@ from datakit.core.record import MESSAGES
 from datakit.core.step_context import StepContext
 from datakit.core.templates import TrustedText
 from datakit.core.tokens import DEFAULT_SYSTEM, TokenCounter
-from datakit.core.transform import Columns, PromptRenderer, Row, Worker
+from datakit.core.transform import BatchWorker, Columns, PromptRenderer, Row, Worker
 from datakit.core.writer import Prompted, Writer
-from datakit.render import _answers
+from datakit.render import _answers, _model_boxes
 from datakit.render._answers import ANSWER_FORMAT, AnswerForm
 from datakit.render._batches import Batches, Forms
 from datakit.render._kept_boxes import KeptBoxes, KeptUnits
+from datakit.render._model_boxes import MadeOf, ModelBoxes
 
 ANSWERS = {
     "label_only": ("answer/label_only.j2",),
@@ -57,12 +59,24 @@ class Chat(PromptRenderer):
     `describe_reason_label`, `cot` (evidence, exclusion, conclusion, label), `two_turn`, `multi_label`,
     `number`, `free_text`. With `answers` one data set holds several, and column `answer_form` says which.
 
+    A field of kind `boxes` (`{fields: [label, boxes]}`) takes the column that readers of boxes or
+    annotate.ocr give, and writes it in the form of the family that `train.model` names, as render.grounding
+    does: Qwen2-VL's special tokens, Qwen2.5-VL's JSON in pixels of the picture as the model sees it,
+    Qwen3-VL's JSON with 0 to 1000. What is answered stands as JSON in a further column, `answer_boxes` for
+    `boxes`. Without such a model, boxes are written as they come.
+
+    A field of kind `evidence` (`{fields: [{name: evidence, kind: evidence}, reason, label]}`) has the lines
+    of OCR that the reason quotes, with their boxes in the same form; a quotation is a line, or a part of it,
+    at a likeness of 0.8. A reason that quotes none rejects the record (answer_incomplete), unless the field
+    is optional.
+
     A prompt that states another order or form by hand than the answer has is an error, with its line. An
     answer template (Jinja) must be constant text around variables, because it is read backwards.
 
     Reasons of rejection: prompt_too_long (with both numbers), label_missing, label_unknown,
     answer_incomplete, answer_too_long, answer_unreadable, answer_tokens, number_unreadable, boxes_unreadable,
-    image_places.
+    box_empty, box_outside, box_picture, images_too_many (boxes do not say on which picture they are),
+    image_too_long, image_places, and those of a picture whose size boxes are counted in.
     """
 
     version: ClassVar[int] = 3
@@ -125,6 +139,7 @@ class Chat(PromptRenderer):
         return (*self._prompts, *self._answers)
 
     def inputs(self, context: StepContext) -> tuple[str, ...]:
+        self._kept_boxes(context)  # told before anything is read
         columns: dict[str, None] = {"images": None}
         form = self.answer_format(context)
         if len(self._prompts) != len(form.turns):
@@ -139,8 +154,10 @@ class Chat(PromptRenderer):
         _answers.check_agreement(self._prompts, form, context.templates)
         self._label_variables(context)  # whose faults are the recipe's
         self._check_shrink(columns)
+        made = self._made(context)
         for answer_form in self._forms(form):
-            columns |= dict.fromkeys(answer_form.columns.values())
+            for name in answer_form.columns.values():
+                columns |= dict.fromkeys(filter(None, made.get(name, (name,))))
         if self.keep_messages:
             columns["messages"] = None
         return tuple(columns)
@@ -150,14 +167,25 @@ class Chat(PromptRenderer):
         if self._counts:
             columns["prompt_tokens"] = pl.UInt32()
         columns["shrink_rung"] = pl.UInt8()
+        columns = {**dict.fromkeys(self._made(context), pl.String()), **columns}
         return columns if self.answers is None else {**columns, FORM: pl.String()}
 
     def start(self, context: StepContext, frame: pl.LazyFrame) -> Worker:
         columns = frame.collect_schema()
         self._check_columns(list(columns), context)
-        texts = [name for name, dtype in columns.items() if dtype == pl.String]
-        needed = tuple(dict.fromkeys(("id", *self.inputs(context))))  # a prompt may name the id too
+        boxes, seen = self._made(context), context.pictures.seen()
+        if not boxes or seen is None:
+            return self._worker(context, frame)
+        _model_boxes.check_new(boxes, list(columns))
+        counted = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in boxes)
+        return ModelBoxes(self._worker(context, counted), boxes, seen, keep=self.keep_messages)
+
+    def _worker(self, context: StepContext, frame: pl.LazyFrame) -> BatchWorker:
+        """The rendering of records that have the columns of their boxes."""
+        texts = [name for name, dtype in frame.collect_schema().items() if dtype == pl.String]
         form = self.answer_format(context)
+        used = (name for own in self._forms(form) for name in own.columns.values())
+        needed = tuple(dict.fromkeys(("id", *self.inputs(context), *used)))  # a prompt may name the id too
         if self.answers is None:
             return self._batches(form, needed, context, texts)
         assert isinstance(form, ContractFormat)  # `answers` are contracts
@@ -172,10 +200,23 @@ class Chat(PromptRenderer):
             return AnswerFormat.of(self._answers, context.templates)
         language = _answers.language_of(self._prompts, context.templates)
         if self.answers is not None:
-            contracts = [form.contract(language) for form in self.answers]
-            return ContractFormat.of_contracts(contracts, _answers.shares_of(self.answers))
+            shares = _answers.shares_of(self.answers)
+            return _counted([form.contract(language) for form in self.answers], shares, context)
         form = self.answer if isinstance(self.answer, AnswerForm) else AnswerForm(form=str(self.answer))
-        return ContractFormat.of_contracts([form.contract(language)])
+        return _counted([form.contract(language)], (), context)
+
+    def source_columns(self, context: StepContext) -> dict[str, str]:
+        return {name: made.quoted_in or made.boxes for name, made in self._made(context).items()}
+
+    def checking_columns(self, context: StepContext) -> tuple[str, ...]:
+        return tuple(made.boxes for made in self._made(context).values() if made.quoted_in)
+
+    def _made(self, context: StepContext) -> dict[str, MadeOf]:
+        """The columns of boxes in the model's numbers, and what they are made of."""
+        form = self.answer_format(context)
+        if not isinstance(form, ContractFormat) or form.seen is None:
+            return {}
+        return _model_boxes.sources_of(form.contracts)
 
     def for_form(self, form: str | None, context: StepContext) -> Chat:
         """The same prompts in one of the forms of `answers`. Raises UserError for another."""
@@ -230,7 +271,7 @@ class Chat(PromptRenderer):
         """Each form on its own."""
         if not isinstance(form, ContractFormat):
             return [form]
-        return [ContractFormat.of_contracts([contract]) for contract in form.contracts]
+        return [form.of_contracts([contract], seen=form.seen) for contract in form.contracts]
 
     @property
     def _counts(self) -> bool:
@@ -251,6 +292,7 @@ class Chat(PromptRenderer):
     def _kept_boxes(self, context: StepContext) -> KeptBoxes | None:
         """How boxes of kept chats are written anew. Raises UserError where no model says how."""
         if self.kept_boxes is None:
+            self._check_kept(context)
             return None
         seen = context.pictures.seen()
         if seen is None:
@@ -259,6 +301,16 @@ class Chat(PromptRenderer):
                 remedy="Name it: `train: {model: Qwen/Qwen2.5-VL-7B-Instruct}`.",
             )
         return KeptBoxes(self.kept_boxes, seen)
+
+    def _check_kept(self, context: StepContext) -> None:
+        """Raises UserError where boxes of kept chats would be moved beside others that are counted."""
+        pictures = context.pictures
+        moved = pictures.form == "qwen2_5_vl" and pictures.emitted_max_pixels is not None
+        if moved and self.keep_messages and self.source_columns(context):
+            raise UserError(
+                "pictures are scaled down, and nothing says what the numbers of boxes in kept chats are",
+                remedy="Say it: `kept_boxes: pixels`, or `kept_boxes: thousandths`.",
+            )
 
     def _writer(self, form: AnswerFormat, context: StepContext, texts: tuple[str, ...] | list[str]) -> Writer:
         format_texts = [
@@ -328,3 +380,21 @@ class Chat(PromptRenderer):
                         remedy=did_you_mean(column, columns) or f"Columns: {', '.join(columns)}.",
                         where=context.templates.place(name, column),
                     )
+
+
+def _counted(
+    contracts: list[AnswerContract], shares: tuple[float, ...], context: StepContext
+) -> ContractFormat:
+    """The format of these forms, their boxes in the numbers of the model if the recipe trains one."""
+    seen: SeenPictures | None = None
+    fields = [field for contract in contracts for field in contract.fields]
+    if any(field.is_placed for field in fields):
+        seen = context.pictures.seen()
+    if seen is None and any(field.kind == "evidence" for field in fields):
+        raise UserError(
+            "evidence has boxes for the model that is trained, and the recipe names no Qwen-VL",
+            remedy="Name it: `train: {model: Qwen/Qwen2.5-VL-7B-Instruct}`.",
+        )
+    if seen is not None:
+        contracts = [_model_boxes.placed(contract, seen.form) for contract in contracts]
+    return ContractFormat.of_contracts(contracts, shares, seen)

@@ -122,7 +122,8 @@ class Grounding(PromptRenderer):
 
     def answer_format(self, context: StepContext) -> ContractFormat:
         """How answers are written and read back: a form for each task."""
-        return ContractFormat.of_contracts([self._contract(task, context) for task in self.tasks])
+        contracts = [self._contract(task, context) for task in self.tasks]
+        return ContractFormat.of_contracts(contracts, seen=self.seen(context))
 
     def for_form(self, form: str | None, context: StepContext) -> Grounding:
         """The questions of one task. Raises UserError for another."""

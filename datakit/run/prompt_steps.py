@@ -20,11 +20,12 @@ def prompt_steps(
     Columns of the answer alone (a reason, the label) are not the prompt's. Raises UserError for a step that
     reads the label.
     """
-    needed = set(chat.prompt_columns(context))
+    made = {name for step in recipe.steps for name in _outputs(step, context)}
+    needed = {*chat.prompt_columns(context), *(made & set(chat.checking_columns(context)))}
     chosen: list[Step] = []
     for step in reversed(recipe.steps):
         kind = step.transform
-        outputs = set(kind.outputs(context)) & needed if isinstance(kind, Annotator) else set()
+        outputs = _outputs(step, context) & needed
         if not outputs or not isinstance(kind, Annotator):
             continue
         reads = set(kind.inputs(context))
@@ -65,9 +66,9 @@ def _served(step: Step, context: StepContext) -> ServedStep:
 
 def _made(recipe: Recipe, until: Step, context: StepContext) -> set[str]:
     """The columns that annotators before a step make."""
-    return {
-        name
-        for step in recipe.steps
-        if step.number < until.number and isinstance(step.transform, Annotator)
-        for name in step.transform.outputs(context)
-    }
+    return {name for step in recipe.steps if step.number < until.number for name in _outputs(step, context)}
+
+
+def _outputs(step: Step, context: StepContext) -> set[str]:
+    """The columns that an annotator makes; none for a step of another kind."""
+    return set(step.transform.outputs(context)) if isinstance(step.transform, Annotator) else set()

@@ -10,16 +10,17 @@ import asyncio
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from datakit.artifacts.predictions import NOT_ANSWERED, Prediction
 from datakit.core.answer import AnswerFormat
 from datakit.core.answer_forms import contract_of
+from datakit.core.boxes import Size
 from datakit.core.errors import DatakitError, UserError
-from datakit.core.image import ImageProblem
+from datakit.core.image import ImageProblem, read_header
 from datakit.core.labels import LabelSet
 from datakit.core.regular_files import regular
 from datakit.core.tokens import IMAGE
@@ -28,10 +29,12 @@ from datakit.serving.closed import ClosedForm
 from datakit.serving.endpoint import Endpoint, NoAnswer, Served
 from datakit.serving.images import TrainedView
 from datakit.serving.items import Item, NoPrompt, Picture
+from datakit.serving.located import states_places
 from datakit.serving.rooms import Rooms, TurnRooms
 
 _ENDING_S = 0.5
 """Longest wait for questions that are broken off."""
+Turns = tuple[str | None, tuple[str, ...], Mapping[str, Any]]
 _T = TypeVar("_T")
 _S = TypeVar("_S", bound="Asker")
 
@@ -162,7 +165,7 @@ class Asker:
         try:
             paths = await self._paths(item.images)
             id_ = item.id if item.id is not None else await asyncio.to_thread(_content_id, paths)
-            system, users = await self._turns(item, id_, paths)
+            system, users, columns = await self._turns(item, id_, paths)
             _check_places(users, paths)
             view = self._asking.view
             images = await asyncio.gather(
@@ -172,7 +175,17 @@ class Asker:
             raise NoPrompt(problem.reason, problem.detail) from problem
         rooms = await asyncio.to_thread(self._rooms, ready, id_, system, users, paths)
         question = Question(id_, system, users, tuple(images))
-        return await question.ask(self._endpoint, ready.served.name, rooms, ready.closed)
+        asked = await question.ask(self._endpoint, ready.served.name, rooms, ready.closed)
+        return replace(asked, size=self._size(item, paths), columns=columns)
+
+    def _size(self, item: Item, paths: Sequence[str]) -> Size | None:
+        """Width and height of the one picture of a record, where its answers have places on it."""
+        if not states_places(self._asking.form) or len(paths) != 1:
+            return None
+        if item.sizes:
+            return item.sizes[0]
+        header = read_header(paths[0])  # which was read a moment ago
+        return header.width, header.height
 
     def _rooms(
         self, ready: _Ready, id_: str, system: str | None, users: Sequence[str], paths: Sequence[str]
@@ -188,9 +201,9 @@ class Asker:
             asked = rooms.asked_tokens(id_, system, users, paths)
         return TurnRooms(tuple(wanted), context, asked)
 
-    async def _turns(self, item: Item, id_: str, paths: list[str]) -> tuple[str | None, tuple[str, ...]]:
-        """The system turn and the user turns. Raises NoPrompt."""
-        return contents(item.messages)
+    async def _turns(self, item: Item, id_: str, paths: list[str]) -> Turns:
+        """The system turn, the user turns, and the record's columns. Raises NoPrompt."""
+        return *contents(item.messages), item.columns
 
     @property
     def answers_labels(self) -> bool:

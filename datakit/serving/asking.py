@@ -6,12 +6,13 @@ Who carries the requests is left open: `serve.endpoint` here, a plain HTTP clien
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from datakit.artifacts.predictions import CUT, REFUSED, THINKING_CUT, Prediction, Turn
 from datakit.core.answer import Answer as FormAnswer
 from datakit.core.answer import AnswerFormat
+from datakit.core.boxes import Box, Size
 from datakit.core.labels import LabelSet
 from datakit.core.tokens import IMAGE
 from datakit.llm.answer import Answer, parted_reply
@@ -19,6 +20,7 @@ from datakit.llm.thoughts import Parted, has_tag
 from datakit.serving.closed import ClosedForm
 from datakit.serving.closed import closed_form as closed_form
 from datakit.serving.confidence import label_probabilities, tokens_of
+from datakit.serving.located import boxes_of, evidence_of, states_places
 
 TOP_LOGPROBS = 20
 """Most that vLLM and OpenAI give by default."""
@@ -91,6 +93,10 @@ class Asked:
     seconds: float
     turns: tuple[Turn, ...] = ()
     """What each turn took."""
+    size: Size | None = None
+    """Of the upright picture that was asked about, at its own size; None for several or none."""
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    """Columns of the record, among them what OCR read."""
 
     def prediction(
         self,
@@ -124,6 +130,8 @@ class Asked:
             answer=parted.answer,
             thinking=parted.thinking,
             reason=answer.reason,
+            boxes=self._boxes(answer, form),
+            evidence=self._evidence(answer, form),
             images=images,
             model=model,
             tokens_in=self.tokens_in,
@@ -131,6 +139,19 @@ class Asked:
             turns=self.turns,
             seconds=self.seconds,
         )
+
+    def _boxes(self, answer: FormAnswer, form: AnswerFormat) -> list[dict[str, Any]] | None:
+        """The boxes that an answer states, in pixels of its picture; None where answers have none."""
+        if self.size is None or not states_places(form):
+            return None
+        return [_rounded(box).entry() for box in boxes_of(answer.values, form, self.size)] or None
+
+    def _evidence(self, answer: FormAnswer, form: AnswerFormat) -> list[dict[str, Any]] | None:
+        """The lines that an answer cites, and whether they hold; None where answers cite none."""
+        if self.size is None or not states_places(form):
+            return None
+        lines = evidence_of(answer.values, form, self.size, self.columns)
+        return [{**_rounded(line.box).entry(), "holds": line.holds} for line in lines] or None
 
     def _problem(self, parted: Parted, answer: FormAnswer) -> tuple[str, str]:
         """The word for an answer that states nothing, or ""; and a sentence, which tells of cut turns too."""
@@ -155,6 +176,12 @@ class Asked:
         """After how many tokens the last turn ended."""
         tokens = self.turns[-1].tokens_out if self.turns else self.tokens_out
         return "" if tokens is None else f" at {tokens} tokens"
+
+
+def _rounded(box: Box) -> Box:
+    """A box in hundredths of a pixel, for a file that people read."""
+    left, top, right, bottom = (round(side, 2) for side in box.sides)
+    return box._replace(sides=(left, top, right, bottom))
 
 
 @dataclass(frozen=True)

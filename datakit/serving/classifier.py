@@ -14,13 +14,14 @@ from typing import Any, Self
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.predictions import EMPTY, REFUSED, THINKING_CUT, Prediction
 from datakit.core.boxes import Box
-from datakit.core.errors import DatakitError, Exit
+from datakit.core.errors import DatakitError, Exit, UserError
+from datakit.core.image import read_header
 from datakit.core.transform import Row
 from datakit.serving import sources
-from datakit.serving.asker import Asker, Asking
+from datakit.serving.asker import Asker, Asking, Turns
 from datakit.serving.endpoint import Endpoint
 from datakit.serving.items import Item, NoPrompt, Picture
-from datakit.serving.located import boxes_of, seen_by
+from datakit.serving.located import boxes_of, states_places
 from datakit.serving.prompting import BuildPrompts, Prompter
 from datakit.serving.requirements import rooms_of
 
@@ -140,10 +141,18 @@ class Classifier(Asker):
     def boxes(self, prediction: Prediction, image: str | Path) -> list[Box]:
         """The boxes of an answer in pixels of the upright picture that was asked about, at its own size.
 
-        Raises UserError for a build whose boxes are in no model's numbers (render.grounding has them).
+        The same stand in `prediction.boxes`, in hundredths. Raises UserError for a build whose boxes are in
+        no model's numbers.
         """
-        seen = seen_by(self.prompts.chat, self.prompts.context)
-        return boxes_of(prediction, image, seen)
+        form = self._asking.form
+        if not states_places(form):
+            raise UserError(
+                "the answers of this build have no boxes in the numbers of a model",
+                remedy="Render with render.grounding, or a field `boxes` for a Qwen-VL in `train.model`.",
+            )
+        header = read_header(image)
+        values = form.parse(prediction.answer, self.labels).values
+        return boxes_of(values, form, (header.width, header.height))
 
     def prompt_state(self) -> bytes:
         return self.prompts.build.fingerprint()
@@ -157,7 +166,7 @@ class Classifier(Asker):
             await self._prompter.close()
         await super()._shut()
 
-    async def _turns(self, item: Item, id_: str, paths: list[str]) -> tuple[str | None, tuple[str, ...]]:
+    async def _turns(self, item: Item, id_: str, paths: list[str]) -> Turns:
         if item.messages:
             return await super()._turns(item, id_, paths)
         if not paths and not self.prompts.takes_text_alone:
@@ -165,8 +174,8 @@ class Classifier(Asker):
         if self._prompter is None:
             self._prompter = Prompter(self.prompts, self.pool)
         row: Row = {**item.columns, "id": id_, "images": paths}
-        prompted = await self._prompter.turns(row)
-        return prompted.system, prompted.users
+        prompted, columns = await self._prompter.turns(row)
+        return prompted.system, prompted.users, columns
 
     async def _paths(self, images: Sequence[Picture]) -> list[str]:
         folder, timeout_s = Path(self._folder.name), self._endpoint.timeout_s

@@ -34,6 +34,8 @@ class Item:
     """Columns that no step of the recipe makes, such as `text`."""
     messages: tuple[Mapping[str, str], ...] = ()
     """A prompt that is rendered already, as a build's data files hold it."""
+    sizes: tuple[tuple[int, int], ...] | None = None
+    """Width and height of the upright originals, where the pictures are copies at another size."""
     names: tuple[str, ...] | None = None
     """What the prediction calls the pictures; their paths when not given."""
 

@@ -1,50 +1,72 @@
-"""Boxes of a model's answer, back in pixels of the picture that was asked about."""
+"""Boxes of a model's answer, back in pixels of the picture that was asked about, and whether they hold."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from datakit.artifacts.predictions import Prediction
-from datakit.core.box_forms import SeenPictures
+from datakit.core.answer import AnswerFormat
+from datakit.core.answer_forms import ContractFormat
 from datakit.core.box_texts import entries_in
-from datakit.core.boxes import Box
-from datakit.core.errors import UserError
-from datakit.core.image import read_header
-from datakit.core.step_context import StepContext
+from datakit.core.boxes import Box, BoxFault, Size, of_column
+from datakit.core.contract import AnswerField
+from datakit.core.evidence import holds
 
-FIELD = "boxes"
-
-
-@runtime_checkable
-class Locates(Protocol):
-    """A renderer whose answers have boxes in the numbers of a model's family, as render.grounding's have."""
-
-    def seen(self, context: StepContext) -> SeenPictures:
-        """How the model sees pictures."""
-        ...
+Row = Mapping[str, Any]
 
 
-def seen_by(renderer: object, context: StepContext) -> SeenPictures:
-    """How the model of a build sees pictures. Raises UserError where its answers have no boxes of its own."""
-    if not isinstance(renderer, Locates):
-        raise UserError(
-            "the prompts of this build do not say in which numbers boxes are answered",
-            remedy="Render with render.grounding; boxes of render.chat are written as they come.",
-        )
-    return renderer.seen(context)
+def states_places(form: AnswerFormat) -> bool:
+    """Whether answers of a form have boxes in numbers that a build says how to count."""
+    return isinstance(form, ContractFormat) and form.seen is not None
 
 
-def boxes_of(prediction: Prediction, picture: str | Path, seen: SeenPictures) -> list[Box]:
-    """The boxes of an answer in pixels of the upright picture; none for an answer without any.
+def boxes_of(values: Mapping[str, Any], form: AnswerFormat, size: Size) -> list[Box]:
+    """The boxes of an answer in pixels of an upright picture of this size; none for an answer without any.
 
-    `picture` is the file that was asked about, at its own size. Raises ImageProblem for one that cannot be
-    read, ValueError for one that the model's processor refuses.
+    `values` are those that `form` reads out of the answer. Raises ValueError for a picture that the model's
+    processor refuses.
     """
-    stated = (prediction.values or {}).get(FIELD)
-    entries = entries_in(stated) if isinstance(stated, str) else stated
-    if not entries:
-        return []
-    header = read_header(picture)
-    size = header.width, header.height
-    return [Box(0, seen.pixels(entry["bbox_2d"], size), entry.get("label")) for entry in entries]
+    return [box for _, box in _placed(values, form, size, "boxes")]
+
+
+@dataclass(frozen=True)
+class Cited:
+    """A line of text that an answer cites."""
+
+    box: Box
+    """In pixels of the upright picture."""
+    holds: bool | None
+    """Whether OCR reads such a line there; None where the picture was not read."""
+
+
+def evidence_of(values: Mapping[str, Any], form: AnswerFormat, size: Size, record: Row) -> list[Cited]:
+    """The lines that an answer cites, checked against those that OCR read, which `record` has in its columns.
+
+    Raises ValueError as `boxes_of` does.
+    """
+    return [
+        Cited(box, None if lines is None else holds(box, lines))
+        for field, box in _placed(values, form, size, "evidence")
+        for lines in [_lines(record.get(field.lines_column))]
+    ]
+
+
+def _placed(
+    values: Mapping[str, Any], form: AnswerFormat, size: Size, kind: str
+) -> Iterator[tuple[AnswerField, Box]]:
+    """The boxes of the fields of a kind."""
+    if not isinstance(form, ContractFormat) or form.seen is None:
+        return
+    fields = {field.name: field for own in form.contracts for field in own.fields if field.kind == kind}
+    for name, field in fields.items():
+        for entry in entries_in(str(values.get(name) or "")) or ():
+            yield field, Box(0, form.seen.pixels(entry["bbox_2d"], size), entry.get("label"))
+
+
+def _lines(value: Any) -> Sequence[Box] | None:
+    """The lines of a column of OCR; None where there is no such column, or something else in it."""
+    try:
+        return None if value is None else of_column(value)
+    except BoxFault:
+        return None

@@ -93,13 +93,13 @@ class Prompter:
             if isinstance(step.transform, Annotator)
         }
 
-    async def turns(self, row: Row) -> WrittenPrompt:
-        """The prompt of a record: system and user turns as render.chat writes them. Raises NoPrompt."""
+    async def turns(self, row: Row) -> tuple[WrittenPrompt, Row]:
+        """A record's prompt as render.chat writes it, and the record with its columns. Raises NoPrompt."""
         row = await self.columns(row)
         prompt = self._writer.prompt(row)
         if isinstance(prompt, Rejected):
             raise NoPrompt(prompt.reason, prompt.detail)
-        return prompt
+        return prompt, row
 
     async def columns(self, row: Row) -> Row:
         """The record with the columns that the steps before the prompt make. Raises NoPrompt."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.core.answer_forms import ContractFormat
+from datakit.core.boxes import Size
 from datakit.core.errors import UserError
 from datakit.core.files import inside
+from datakit.core.image import ImageProblem, read_header
 from datakit.core.regular_files import regular
 from datakit.serving.items import Item, rendered_items
+from datakit.serving.located import states_places
 from datakit.serving.requirements import NEED
 
 SPLITS = ("train", "val")
@@ -45,7 +51,37 @@ def items_of(build: BuildFolder, source: str) -> list[Item]:
 def split_items(build: BuildFolder, split: str) -> list[Item]:
     """The records of one split, in the order of the data files, each once, with their truth."""
     build.emitted_for(NEED)
-    return rendered_items(build, split, _truths(build))
+    items = rendered_items(build, split, _truths(build))
+    placed = build.is_finished and states_places(build.answer_format)
+    return _with_originals(items, build) if placed else items
+
+
+def _with_originals(items: list[Item], build: BuildFolder) -> list[Item]:
+    """The records with what boxes of answers are measured by: sizes of the originals, and what OCR read."""
+    form = build.answer_format
+    contracts = form.contracts if isinstance(form, ContractFormat) else ()
+    cited = {field.lines_column for own in contracts for field in own.fields if field.kind == "evidence"}
+    names = sorted(cited & set(build.columns))
+    rows = build.main.select("id", "images", *names).collect().iter_rows(named=True)
+    records = {row["id"]: row for row in rows}
+    return [
+        replace(
+            item,
+            sizes=_sizes(records[item.id]["images"] or ()),
+            columns={name: records[item.id][name] for name in names},
+        )
+        if item.id in records
+        else item
+        for item in items
+    ]
+
+
+def _sizes(paths: Sequence[str]) -> tuple[Size, ...] | None:
+    """Of upright pictures; None where one of them is not there any more, and its copy must do."""
+    try:
+        return tuple((header.width, header.height) for header in map(read_header, paths))
+    except ImageProblem:
+        return None
 
 
 def _truths(build: BuildFolder) -> dict[str, str]:

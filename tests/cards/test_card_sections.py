@@ -89,9 +89,8 @@ def test_baseline_recipe_without_optional_columns_gives_a_card_without_empty_sec
     assert "No record was rejected." in text
     assert "llamafactory-cli" not in text
     assert "> **Note.**" not in text
-    assert (
-        "| 个人信息页面 | 1 | 0 | “我的”页面" in text
-    )  # the description comes out of the prompt's own block
+    # The description comes out of the prompt's own block.
+    assert "| 个人信息页面 | 1 | 0 | “我的”主页" in text
 
 
 def test_dialogues_without_pictures_and_labels_give_a_card(tmp_path: Path) -> None:

@@ -37,6 +37,24 @@ TOKENS = "<|object_ref_start|>杯子<|object_ref_end|><|box_start|>(1,2),(3,4)<|
             "杯子(1,2),(3,4)<|box_end|><|box_start|>(5,6),(7,8)",
             [*ONE, {"bbox_2d": [5, 6, 7, 8], "label": "杯子"}],
         ),
+        ('```json\n[{"bbox_2d": [1, 2, 3, 4], "label": "杯子"}, {"bbox_2d": [5, 6', ONE),
+        ('[{"bbox_2d": [1, 2, 3, 4], "label": "杯子"}, {"bbox_2d": [5, 6, 7, 8], "label": "杯', ONE),
+        ('[{"bbox_2d": [1, 2, 3, 4], "label": "杯子"},]', ONE),
+        ("[{'bbox_2d': [1, 2, 3, 4], 'label': '杯子'}]", ONE),
+        ('{"bbox_2d": [1, 2, 3, 4], "label": "杯子"}\n{"bbox_2d": [5, 6, 7, 8], "label": "a [b] (c)"}', TWO),
+        ('{"objects": [{"bbox_2d": [1, 2, 3, 4], "label": "杯子"}]}', ONE),
+        ('图中：\n```json\n{"bbox_2d": [1, 2, 3, 4], "label": "杯子"}\n```\n共一个。', ONE),
+        ('[{"bbox_2d": [1, 2, 3, 4], "label": "(5,6),(7,8)"}]', [{**ONE[0], "label": "(5,6),(7,8)"}]),
+        (
+            '[{"bbox_2d": [1, 2, 3, 4], "label": "“满减\\"{1}<|box_end|>"}',
+            [{**ONE[0], "label": '“满减"{1}<|box_end|>'}],
+        ),
+        ('[{"bbox_2d": [1, 2, 3, 4], "label": "杯子"}, {"point_2d": [5, 6], "label": "把手"}]', None),
+        ('[{"bbox_2d": [1, 2, 3, 4], "label": "杯子"}, {"bbox_2d": [5, 6], "label": "把手"}, {"bb', None),
+        ('[{"point_2d": [1, 2], "label": "杯子"}]', None),
+        ('[{"bbox_2d": [1, 2, 3, NaN]}]', None),
+        ("[" * 100_000, None),
+        ('{"a":' * 50_000, None),
         ("没有杯子", None),
         ("[1, 2, 3]", None),
         ('[{"bbox_2d": [1, 2, 3]}]', None),
@@ -89,3 +107,26 @@ def test_what_tokens_cannot_say_is_rejected(boxes: Any, reason: str) -> None:
     outcome = tokens().write({"boxes": boxes})
     assert isinstance(outcome, Rejected)
     assert outcome.reason == reason
+
+
+def test_a_list_that_is_cut_off_is_read_and_is_not_of_the_form() -> None:
+    contract = AnswerContract.of({"fields": ["boxes"]})
+    text = '```json\n[{"bbox_2d": [1, 2, 3, 4], "label": "杯子"}, {"bbox_2d": [5,'
+    answer = contract.read(text)
+    assert contract.typed(answer) == {"boxes": ONE}
+    assert not answer.problem
+    assert contract.reward(text, TWO) == {"format": 0.0, "accuracy": pytest.approx(2 / 3)}
+    assert contract.reward('[{"bbox_2d": [1, 2, 3, 4], "label": "杯子"}]', ONE)["format"] == 1.0
+    assert contract.read('[{"bbox_2d": [1, 2').problem == "boxes_unreadable"
+
+
+def test_a_record_whose_list_is_cut_off_is_rejected() -> None:
+    outcome = AnswerContract.of({"fields": ["boxes"]}).write({"boxes": '[{"bbox_2d": [1, 2, 3, 4]}, {"bb'})
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason == "boxes_unreadable"
+
+
+def test_one_object_alone_is_a_list_of_one() -> None:
+    contract = AnswerContract.of({"fields": ["label", "boxes"]})
+    answer = contract.read('类别：杯\n位置：{"bbox_2d": [1, 2, 3, 4], "label": "杯子"}')
+    assert contract.typed(answer) == {"label": "杯", "boxes": ONE}

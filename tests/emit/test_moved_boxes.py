@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.core.errors import UserError
+from datakit.core.errors import RecipeErrors
 from datakit.library import build
 
 SIZE, SIDES = (1080, 2340), [108, 234, 540, 468]
@@ -26,15 +26,17 @@ run: {{max_reject_rate: 1.0}}
 """
 
 
-def chat(sides: Any) -> list[dict[str, str]]:
-    answer = json.dumps([{"bbox_2d": sides, "label": "购物车"}], ensure_ascii=False)
-    return [{"role": "user", "content": "<image>在哪里？"}, {"role": "assistant", "content": answer}]
+def chat(sides: Any, answer: str = "", asked: str = "<image>在哪里？") -> list[dict[str, str]]:
+    answer = answer or json.dumps([{"bbox_2d": sides, "label": "购物车"}], ensure_ascii=False)
+    return [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]
 
 
 def built(
     folder: Path,
     *,
     sides: Any = SIDES,
+    answer: str = "",
+    asked: str = "<image>在哪里？",
     kept: str = "",
     emit: str = RESIZE,
     model: str = "Qwen/Qwen2.5-VL-7B-Instruct",
@@ -45,7 +47,7 @@ def built(
     Image.new("RGB", SIZE, "white").save(folder / "large.png")
     Image.new("RGB", (100, 100), "white").save(folder / "small.png")
     rows = [
-        {"id": "large", "image": "large.png", "messages": chat(sides)},
+        {"id": "large", "image": "large.png", "messages": chat(sides, answer, asked)},
         {"id": "small", "image": "small.png", "messages": chat([1, 2, 30, 40])},
         {
             "id": "plain",
@@ -105,5 +107,63 @@ def test_kept_boxes_that_cannot_be_meant_reject_their_record(tmp_path: Path) -> 
 
 
 def test_without_a_model_nothing_says_how_kept_boxes_are_written(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="names no Qwen-VL"):
+    with pytest.raises(RecipeErrors, match="names no Qwen-VL"):
         built(tmp_path, kept="pixels", model="")
+
+
+@pytest.mark.parametrize(
+    ("answer", "written"),
+    [
+        ('{"point_2d": [540, 234]}', '{"point_2d": [266, 112]}'),
+        ('{"point_2d": [[540, 234], [1080, 2340]]}', '{"point_2d": [[266, 112], [532, 1120]]}'),
+        ("{'bbox_2d': [108, 234, 540, 468]}", "{'bbox_2d': [53, 112, 266, 224]}"),
+        ('{"bbox_2d": [1.08e2, 234.0, 540, 468]}', '{"bbox_2d": [53, 112, 266, 224]}'),
+        (
+            '{"bbox_2d": [[108, 234, 540, 468], [0, 0, 108, 234]]}',
+            '{"bbox_2d": [[53, 112, 266, 224], [0, 0, 53, 112]]}',
+        ),
+        ('<p data-bbox="108 234 540 468">购物车</p>', '<p data-bbox="53 112 266 224">购物车</p>'),
+        ('{\\"bbox_2d\\": [108, 234, 540, 468]}', '{\\"bbox_2d\\": [53, 112, 266, 224]}'),
+    ],
+)
+def test_every_way_to_write_a_place_is_written_anew_or_left_out(
+    answer: str, written: str, tmp_path: Path
+) -> None:
+    for name in ("kept", "resized"):
+        (tmp_path / name).mkdir()
+    kept = built(tmp_path / "kept", answer=answer, kept="pixels")
+    assert rows_of(kept)["large"] == written
+    resized = built(tmp_path / "resized", answer=answer)
+    assert rows_of(resized).keys() == {"small", "plain"}
+    assert '"reason":"boxes_moved"' in resized.rejects_file.read_text("utf-8").replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ('{"bbox_2d": null}', "boxes_unreadable"),
+        ('{"bbox_2d": [1, 2, 3]}', "boxes_unreadable"),
+        ('{"bbox_2d": ["108", "234", "540", "468"]}', "boxes_unreadable"),
+        ('{"bbox_2d": [108, 234, 540, NaN]}', "boxes_unreadable"),
+        ('[{"bbox_2d": [108, 234, 540, 468]}, {"bbox_2d": [10', "boxes_unreadable"),
+        ('{"bbox_2d": []}', "boxes_unreadable"),
+        ('{"bbox_2d": [540, 234, 108, 468]}', "box_empty"),
+        ('{"point_2d": [5400, 234]}', "box_outside"),
+    ],
+)
+def test_places_of_kept_answers_that_cannot_be_meant_reject_their_record(
+    answer: str, reason: str, tmp_path: Path
+) -> None:
+    folder = built(tmp_path, answer=answer, kept="pixels")
+    rows = [json.loads(line) for line in folder.rejects_file.read_text("utf-8").splitlines()]
+    assert [(row["id"], row["reason"]) for row in rows] == [("large", reason)]
+
+
+def test_a_prompt_may_name_the_keys_without_numbers(tmp_path: Path) -> None:
+    asked = (
+        '<image>按 [{"bbox_2d": [x1, y1, x2, y2], "label": "名称"}] 回答：{"bbox_2d": [108, 234, 540, 468]}'
+    )
+    folder = built(tmp_path, asked=asked, kept="pixels")
+    [row] = [row for row in folder.rows("train") if row["id"] == "large"]
+    texts = [turn["content"] for turn in row["messages"] if turn["role"] == "user"]
+    assert texts == [asked.replace("[108, 234, 540, 468]", "[53, 112, 266, 224]")]

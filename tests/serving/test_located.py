@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from datakit.artifacts.predictions import Prediction
+from datakit.artifacts import predictions
+from datakit.core.answer import AnswerFormat
+from datakit.core.answer_forms import ContractFormat
 from datakit.core.box_forms import FORMS, BoxForm, SeenPictures
 from datakit.core.box_texts import with_tokens
 from datakit.core.boxes import Box
-from datakit.core.errors import UserError
+from datakit.core.contract import AnswerContract
 from datakit.core.seen_pictures import TrainedPictures
 from datakit.core.step_context import StepContext
-from datakit.render.chat import Chat
+from datakit.render._model_boxes import placed
 from datakit.render.grounding import Grounding
-from datakit.serving.located import boxes_of, seen_by
+from datakit.serving.asking import Asked, Reply
+from datakit.serving.located import boxes_of, states_places
 
 EXIF_ORIENTATION = 0x0112
 UPRIGHT = (1080, 2340)
@@ -32,29 +36,63 @@ def picture(folder: Path) -> Path:
     return folder / "screen.jpg"
 
 
+def form_of(form: BoxForm, *fields: str) -> ContractFormat:
+    """Answers whose boxes are in a family's numbers."""
+    contract = placed(AnswerContract.of({"fields": list(fields or ("boxes",))}), form)
+    written = ContractFormat.of_contracts([contract], seen=SeenPictures.by(form))
+    again = AnswerFormat.from_json(written.to_json())
+    assert isinstance(again, ContractFormat)
+    assert again == written
+    return again
+
+
+def answered(form: BoxForm) -> str:
+    """BOX as the family answers it."""
+    entries = SeenPictures.by(form).written([BOX], [UPRIGHT])
+    return with_tokens(entries) if form == "qwen2_vl" else json.dumps(entries, ensure_ascii=False)
+
+
 @pytest.mark.parametrize("stripped", [False, True])
+@pytest.mark.parametrize("fields", [("boxes",), ("reason", "boxes"), ("label", "boxes")])
 @pytest.mark.parametrize("form", FORMS)
-def test_answers_come_back_to_the_upright_original(form: BoxForm, stripped: bool, tmp_path: Path) -> None:
-    seen = SeenPictures.by(form)
-    entries = seen.written([BOX], [UPRIGHT])
-    text = with_tokens(entries) if form == "qwen2_vl" else str(entries).replace("'", '"')
+def test_answers_come_back_to_the_upright_original(
+    form: BoxForm, fields: tuple[str, ...], stripped: bool, tmp_path: Path
+) -> None:
+    contract, text = form_of(form, *fields), answered(form)
     if stripped:
         for mark in ("<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>"):
             text = text.replace(mark, "")
-    answer = Prediction(id="a", answer=text, values={"boxes": text})
-    [box] = boxes_of(answer, picture(tmp_path), seen)
+    if len(fields) > 1:
+        text = f"{'类别' if fields[0] == 'label' else '理由'}：购物车\n位置：{text}"
+    [box] = boxes_of(contract.parse(text).values, contract, picture(tmp_path))
     assert box.label == "去结算"
     assert box.sides == pytest.approx(BOX.sides, abs=1.2)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_predictions_hold_the_boxes_in_pixels_of_the_picture(form: BoxForm, tmp_path: Path) -> None:
+    contract, path = form_of(form, "label", "boxes"), str(picture(tmp_path))
+    reply = Reply(f"类别：购物车\n位置：{answered(form)}", "stop", None, 9, 9, 0.1)
+    asked = Asked("a", reply, 9, 9, 0.1, paths=(path,))
+    prediction = asked.prediction(contract, None, None, ("screen.jpg",), "m")
+    assert prediction.predicted == "购物车"
+    [entry] = prediction.boxes or ()
+    assert entry["label"] == "去结算"
+    assert entry["box"] == pytest.approx(BOX.sides, abs=1.2)
+    file = tmp_path / "predictions.jsonl"
+    predictions.write(file, [prediction])
+    assert list(predictions.read(file)) == [prediction]
+    assert asked.prediction(form_of(form, "label"), None, None, (), "m").boxes is None
+
+
 def test_an_answer_without_boxes_has_none_and_needs_no_picture() -> None:
-    seen = SeenPictures.by("qwen3_vl")
-    assert boxes_of(Prediction(id="a", answer="", problem="empty"), "none.jpg", seen) == []
-    assert boxes_of(Prediction(id="a", answer="去结算", values={"answer": "去结算"}), "none.jpg", seen) == []
+    contract = form_of("qwen3_vl")
+    assert boxes_of({}, contract, "none.jpg") == []
+    assert boxes_of({"answer": "去结算"}, contract, "none.jpg") == []
 
 
-def test_the_form_is_that_of_the_build(tmp_path: Path) -> None:
+def test_a_form_says_whether_its_boxes_can_be_counted(tmp_path: Path) -> None:
+    assert states_places(form_of("qwen2_vl"))
+    assert not states_places(ContractFormat.of_contracts([AnswerContract.of({"fields": ["boxes"]})]))
     context = StepContext(tmp_path, tmp_path, pictures=TrainedPictures("qwen2_vl"))
-    assert seen_by(Grounding(), context).form == "qwen2_vl"
-    with pytest.raises(UserError, match="in which numbers"):
-        seen_by(Chat(prompt="ask.j2", answer="label_only"), context)
+    assert states_places(Grounding().answer_format(context))

@@ -1,0 +1,58 @@
+"""Lines of OCR that an answer cites: chosen by what its reason quotes, and checked again when served."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from datakit.core.boxes import Box
+from datakit.core.likeness import standing
+from datakit.core.rewards import SAME_BOX, overlap
+
+STANDS = 0.8
+"""Likeness from which a quotation is a line of OCR, or a part of it: about 7% of the lines of real screens
+are misread somewhere."""
+_QUOTED = re.compile(r"“([^”]+)”|「([^」]+)」|『([^』]+)』|《([^》]+)》|\"([^\"]+)\"|‘([^’]+)’|`([^`]+)`")
+_DOTS = re.compile(r"…+|\.{2,}|⋯+")
+_WHOLE_LINE_CHARS = 2
+"""Least letters and digits of a line that a longer quotation runs over: `¥` stands in every price."""
+
+
+def cited(text: str, lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The lines that a text quotes, in the order of its quotations, each once; none that it does not quote.
+
+    A quotation is the line that it is most like, or those that it runs over. Lines are those of annotate.ocr.
+    """
+    chosen: dict[int, None] = {}
+    for part in _quotations(text):
+        likeness = [standing(part, str(line.get("text") or "")) for line in lines]
+        best = max(range(len(lines)), key=likeness.__getitem__, default=None)
+        if best is not None and likeness[best] >= STANDS:
+            chosen[best] = None
+            continue
+        chosen |= dict.fromkeys(at for at, line in enumerate(lines) if _is_within(line, part))
+    return [lines[at] for at in chosen]
+
+
+def holds(evidence: Box, lines: Sequence[Box]) -> bool:
+    """Whether a line that an answer cites stands in a picture at its place: a line of OCR is as like as
+    STANDS, and has an IoU of at least a half with it. All are in pixels of one picture."""
+    return any(
+        evidence.name != ""
+        and min(standing(evidence.name, line.name), standing(line.name, evidence.name)) >= STANDS
+        and overlap(evidence.sides, line.sides) >= SAME_BOX
+        for line in lines
+    )
+
+
+def _quotations(text: str) -> list[str]:
+    """What a text puts in quotes, in parts where it leaves something out."""
+    quotes = (next(filter(None, match.groups())) for match in _QUOTED.finditer(text))
+    parts = (part.strip() for quote in quotes for part in _DOTS.split(quote))
+    return [part for part in parts if any(map(str.isalnum, part))]
+
+
+def _is_within(line: Mapping[str, Any], quotation: str) -> bool:
+    words = str(line.get("text") or "")
+    return sum(map(str.isalnum, words)) >= _WHOLE_LINE_CHARS and standing(words, quotation) >= STANDS

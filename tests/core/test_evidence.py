@@ -1,0 +1,57 @@
+"""Evidence: the lines that a reason quotes, and whether they stand where an answer says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from datakit.core.boxes import Box
+from datakit.core.evidence import cited, holds
+
+LINES: list[dict[str, Any]] = [
+    {"text": "购物车(3)", "box": [0, 0, 100, 20]},
+    {"text": "合计：¥128.00", "box": [0, 100, 100, 120]},
+    {"text": "去结算", "box": [100, 100, 200, 120]},
+    {"text": "¥", "box": [0, 200, 10, 220]},
+    {"text": None, "box": [0, 300, 10, 320]},
+]
+
+
+@pytest.mark.parametrize(
+    ("reason", "texts"),
+    [
+        ("底部有“去结算”按钮，顶部写着“购物车(3)”。", ["去结算", "购物车(3)"]),
+        ("有“合计:￥128.00”", ["合计：¥128.00"]),  # width and punctuation
+        ("有「购物车」字样，也有『去结算』", ["购物车(3)", "去结算"]),  # a part of a line
+        ("“合计：¥128.00去结算”在底部", ["合计：¥128.00", "去结算"]),  # over two lines
+        ("“购物车……去结算”", ["购物车(3)", "去结算"]),
+        ("“购物卡(3)”", ["购物车(3)"]),  # misread by one character of six
+        ("“去结算”和“去结算”", ["去结算"]),
+        ("“确认收货”", []),
+        ("没有引用任何文字", []),
+        ("“……”", []),
+        ("", []),
+    ],
+)
+def test_the_lines_that_a_reason_quotes_are_its_evidence(reason: str, texts: list[str]) -> None:
+    assert [line["text"] for line in cited(reason, LINES)] == texts
+    assert cited(reason, []) == []
+
+
+@pytest.mark.parametrize(
+    ("evidence", "right"),
+    [
+        (Box(0, (100, 100, 200, 120), "去结算"), True),
+        (Box(0, (102, 101, 201, 122), "去结算"), True),
+        (Box(0, (100, 100, 200, 120), "去付款"), False),
+        (Box(0, (100, 100, 200, 120), "结"), False),  # one character of three
+        (Box(0, (0, 100, 100, 120), "去结算"), False),  # at the place of another line
+        (Box(0, (100, 100, 200, 120)), False),
+        (Box(0, (0, 0, 1000, 1000), "去结算"), False),
+    ],
+)
+def test_evidence_holds_where_a_like_line_stands_at_its_place(evidence: Box, right: bool) -> None:
+    lines = [Box(0, tuple(line["box"]), None, line["text"]) for line in LINES]
+    assert holds(evidence, lines) is right
+    assert not holds(evidence, [])
