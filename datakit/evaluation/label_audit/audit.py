@@ -20,7 +20,7 @@ RARE = 0.1
 """Share of a class's texts below which a keyword of it is rare, from RARE_FROM texts on."""
 RARE_FROM = 20
 ALIKE = 0.1
-"""Share of the texts of two classes, two at least, that are nearer to the other one where classes are alike."""
+"""Share of the texts of two classes, two at least, from which they are alike: nearer to the other one."""
 _FIELDS = ("description", "short", "keywords", "confusable_with")
 
 
