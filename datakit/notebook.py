@@ -18,6 +18,7 @@ import polars as pl
 
 from datakit.artifacts.rejects import scan_rejects
 from datakit.artifacts.report import StepReport
+from datakit.core.contract_words import Language
 from datakit.core.errors import UserError
 from datakit.core.files import FileDigests
 from datakit.core.labels import load_labels
@@ -79,13 +80,14 @@ def apply(
     llm: LlmSettings | None = None,
     run: RunSettings | None = None,
     seed: int = 7,
+    language: Language | None = None,
     quiet: bool = False,
 ) -> Records:
     """The records that come out of `steps`, applied to a reader's records or to earlier ones.
 
-    `take` reads at most so many records; `labels` is a label file. Paths are relative to the working folder,
-    whose project's result store is used: nothing that a build or an earlier call paid for is paid again.
-    Raises the same errors as a build.
+    `take` reads at most so many records; `labels` is a label file, `language` that of the shipped prompts.
+    Paths are relative to the working folder, whose project's result store is used: nothing that a build or an
+    earlier call paid for is paid again. Raises the same errors as a build.
     """
     base = Path.cwd()
     context = StepContext(
@@ -94,6 +96,7 @@ def apply(
         name="notebook",
         seed=seed,
         labels=load_labels(base / labels) if labels is not None else None,
+        default_language=language,
         llm=llm or LlmSettings(),
         run=run or RunSettings(),
     )

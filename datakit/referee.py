@@ -107,6 +107,7 @@ class Referee:
             name=self.build.report.name,
             seed=int(self.build.recipe.get("seed", 7)),
             labels=self.build.labels,
+            default_language=self.build.recipe.get("language"),
             llm=_section(LlmSettings, settings, "llm"),
             run=_section(RunSettings, settings, "run"),
         )

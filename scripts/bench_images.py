@@ -3,11 +3,11 @@
     python scripts/bench_images.py
     python scripts/bench_images.py --take 100 --rounds 5 --json
 
-The pictures are those of examples/ecom, saved again at quality 85 as 720 x 1560 and as 1080 x 2400. Floors
-are Pillow's whole decode and, where simplejpeg is installed (it is no part of datakit), its grey decode at
-1/8. All read the same files in turns, so that a busy machine slows them alike; the best round counts. `apart`
-is how guard.image and annotate.image_facts of datakit 0.1 did it: a whole decode, a header, a digest, and a
-decode for the hash.
+The pictures are those of scripts/ocr_baseline, saved again at quality 85 as 720 x 1560 and as 1080 x 2400.
+Floors are Pillow's whole decode and, where simplejpeg is installed (it is no part of datakit), its grey
+decode at 1/8. All read the same files in turns, so that a busy machine slows them alike; the best round
+counts. `apart` is how guard.image and annotate.image_facts of datakit 0.1 did it: a whole decode, a header,
+a digest, and a decode for the hash.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from PIL import Image
 from datakit.core.image import load_rgb, read_header
 from datakit.core.image_pass import image_facts
 
-IMAGES = Path(__file__).resolve().parent.parent / "examples" / "ecom" / "images"
+IMAGES = Path(__file__).resolve().parent / "ocr_baseline" / "images"
 SIZES = {"720x1560": (720, 1560), "1080x2400": (1080, 2400)}
 WANTED = {"720x1560": 400, "1080x2400": 250}
 """Pictures a second and core that the pass must reach."""

@@ -4,9 +4,9 @@
     python scripts/bench_near_texts.py --texts 20000 --json
 
 Texts of 80 characters are put together from the sentences of examples/general_zh.json and the lines on the
-screens of examples/ecom: real ones, and few enough that texts share some. A tenth is a copy of another text
-with one to four characters changed, inserted or left out. A pair counts where its Jaccard similarity is at
-least the bound.
+screens of scripts/ocr_baseline: real ones, and few enough that texts share some. A tenth is a copy of another
+text with one to four characters changed, inserted or left out. A pair counts where its Jaccard similarity is
+at least the bound.
 
 - recall: planted pairs at the bound or above that came into one group.
 - precision: joined pairs that are as alike as the bound says, among all texts that share a group with one
@@ -34,10 +34,10 @@ MIN_RECALL, MIN_PRECISION = 0.98, 0.95
 
 
 def sentences() -> list[str]:
-    """Sentences and lines of the shipped examples."""
+    """Sentences of the shipped general set, lines of the fixed screens."""
     general = json.loads((ROOT / "examples" / "general_zh.json").read_text("utf-8"))
     texts = [row[name] for row in general for name in ("instruction", "output")]
-    truth = (ROOT / "examples" / "ecom" / "ground_truth.jsonl").read_text("utf-8").splitlines()
+    truth = (ROOT / "scripts" / "ocr_baseline" / "ground_truth.jsonl").read_text("utf-8").splitlines()
     lines = ["".join(line["text"] for line in json.loads(row)["lines"]) for row in truth]
     found = [part.strip() for text in texts for part in re.split(r"(?<=[。！？；\n])", text)]
     found += [line[at : at + 20] for line in lines for at in range(0, len(line) - 20, 20)]

@@ -3,8 +3,8 @@
     python scripts/bench_ocr.py
     python scripts/bench_ocr.py --take 50 --json
 
-Both read the same pictures of examples/ecom in one run, in turns, so that a busy machine slows both alike.
-The ratio says how many times less CPU datakit needs. Measures are explained in scripts/ocr_score.py.
+Both read the same pictures of scripts/ocr_baseline in one run, in turns, so that a busy machine slows both
+alike. The ratio says how many times less CPU datakit needs. Measures are explained in scripts/ocr_score.py.
 """
 
 from __future__ import annotations

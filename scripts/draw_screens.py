@@ -48,13 +48,16 @@ def label_of(seed: int, number: int) -> str:
 
 
 def layout_of(seed: int, number: int) -> Layout:
-    """The layout of picture `number`: the layouts of its class take turns, so that few pictures show many."""
-    block = number // len(LAYOUTS)
-    label = label_of(seed, number)
-    turn, at = divmod(block, len(LAYOUTS[label]))
+    """The layout of picture `number`."""
+    return layout_in_turn(seed, label_of(seed, number), number // len(LAYOUTS))
+
+
+def layout_in_turn(seed: int, label: str, at: int) -> Layout:
+    """The layout of the class's picture `at`: its layouts take turns, so that few pictures show many."""
+    turn, place = divmod(at, len(LAYOUTS[label]))
     order = list(LAYOUTS[label])
     Random(f"layouts/{seed}/{label}/{turn}").shuffle(order)
-    return order[at]
+    return order[place]
 
 
 def draw(numbers: Sequence[int], seed: int, fonts: Sequence[str], browser: str, folder: Path) -> list[Row]:

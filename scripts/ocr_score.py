@@ -35,7 +35,7 @@ from datakit.core.errors import DatakitError
 from datakit.core.outcome import Done
 from datakit.core.step_context import StepContext
 
-TRUTH = Path(__file__).resolve().parent.parent / "examples" / "ecom" / "ground_truth.jsonl"
+TRUTH = Path(__file__).resolve().parent / "ocr_baseline" / "ground_truth.jsonl"
 ALIKE = str.maketrans("×•—–－−‘’“”″〉›〈‹₊～", 'x·----\'\'""">><<+~')
 
 Read = Callable[[str], list[Line]]
@@ -88,7 +88,9 @@ def plain(lines: list[Line]) -> str:
 
 
 def inside(truth: list[Line], lines: list[Line], margin_px: float = 6) -> list[Line]:
-    """The lines centred in the rectangle around the true ones."""
+    """The lines centred in the rectangle around the true ones; all where a picture has no text."""
+    if not truth:
+        return lines
     left, top = min(line.x0 for line in truth), min(line.y0 for line in truth)
     right, bottom = max(line.x1 for line in truth), max(line.y1 for line in truth)
     return [

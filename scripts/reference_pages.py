@@ -129,6 +129,8 @@ RECIPE_KEYS = {
     "version": "Version of the recipe format: 1.",
     "name": "Name of the build and its files; the recipe's file name when not given.",
     "seed": "Seed of everything drawn by chance; 7 when not given.",
+    "language": "Language of the shipped prompts: `zh` (also when not given) or `en`. With it, a template "
+    "`NAME.j2` is taken from `NAME_zh.j2` or `NAME_en.j2` where the folder has one.",
     "labels": "The label file, from the recipe's folder; see [its fields](../how-to/labels-and-prompts.md).",
     "llm": "The model that writes texts; see below.",
     "steps": "The steps in order, each `name: {parameters}`; see [Transforms](transforms.md).",

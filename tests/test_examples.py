@@ -8,7 +8,7 @@ import json
 import re
 import sys
 from collections import Counter
-from itertools import pairwise, permutations
+from itertools import combinations, pairwise, permutations
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +19,8 @@ from jinja2 import Environment, nodes
 from PIL import Image
 
 from datakit.core.labels import LabelSet, load_labels
+from datakit.core.likeness import grams, jaccard
+from datakit.core.near_texts import SAME_TEXT
 from datakit.core.templates import Templates, TrustedText, escape_except_images
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -162,6 +164,55 @@ def test_ecom_images_open_and_hold_their_text_boxes() -> None:
                 assert left < image.width, row["id"]
 
 
+def load_ecom_script() -> ModuleType:
+    sys.path.insert(0, str(ROOT / "scripts"))
+    try:
+        return load_script("make_ecom_example")
+    finally:
+        sys.path.remove(str(ROOT / "scripts"))
+
+
+def test_ecom_truth_is_of_the_records_and_labels_that_the_script_plans() -> None:
+    records, chosen = load_ecom_script().plan()
+    truth = rows(ECOM / "ground_truth.jsonl")
+    assert records == [{key: row[key] for key in ("id", "image", "label")} for row in truth]
+    assert Counter(row["label"] for row in records) == dict.fromkeys(ECOM_NAMES, 8)
+    trained = {row["id"] for row in rows(ECOM / "train.jsonl")}
+    shown = {layout.__name__ for id_, layout in chosen.items() if id_ in trained}
+    assert shown >= {"order_of_another_shop", "courier_app", "freight_paid", "freight_to_pay"}
+    assert shown >= {"own_review", "review_form", "one_bill", "own_coupons", "parcels_of_one_order"}
+    assert shown >= {"trace_of_a_parcel_sent", "parcels_sent"}
+
+
+def test_ecom_train_shows_every_layout_of_a_class_that_has_records_enough() -> None:
+    script = load_ecom_script()
+    _, chosen = script.plan()
+    for label, layouts in script.LAYOUTS.items():
+        trained = [chosen[row["id"]] for row in rows(ECOM / "train.jsonl") if row["label"] == label]
+        assert len(set(trained)) == min(len(trained), len(layouts)), label
+
+
+def test_ecom_screens_are_no_copies_of_one_another() -> None:
+    """Close enough, and curate.split would tear no class apart but join its screens."""
+    texts = ["".join(line["text"] for line in row["lines"]) for row in rows(ECOM / "ground_truth.jsonl")]
+    sets = [grams(text) for text in texts if len(text) >= 24]
+    assert len(sets) > 180
+    assert max(jaccard(first, second) for first, second in combinations(sets, 2)) < SAME_TEXT - 0.1
+
+
+@pytest.mark.browser
+def test_ecom_script_draws_the_shipped_pictures_again(tmp_path: Path) -> None:
+    script = load_ecom_script()
+    records, chosen = script.plan()
+    (tmp_path / "images").mkdir()
+    for row in script.draw(records[::50], chosen, script.browser_path(), tmp_path):
+        shipped = next(other for other in rows(ECOM / "ground_truth.jsonl") if other["id"] == row["id"])
+        assert [line["text"] for line in row["lines"]] == [line["text"] for line in shipped["lines"]]
+        again = np.asarray(Image.open(tmp_path / row["image"]), dtype=np.int16)
+        # Equal to the byte with one Chromium; another release may draw an edge of a letter otherwise.
+        assert np.abs(again - np.asarray(Image.open(ECOM / row["image"]), dtype=np.int16)).mean() < 1
+
+
 # label files
 
 
@@ -297,9 +348,8 @@ def test_medical_folder_stays_under_3_mb() -> None:
     assert sum(path.stat().st_size for path in MEDICAL.rglob("*") if path.is_file()) < 3_000_000
 
 
-def load_script() -> ModuleType:
-    path = ROOT / "scripts" / "make_medical_example.py"
-    spec = importlib.util.spec_from_file_location("make_medical_example", path)
+def load_script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -309,7 +359,7 @@ def load_script() -> ModuleType:
 
 
 def test_medical_script_draws_the_shipped_pictures_again() -> None:
-    script = load_script()
+    script = load_script("make_medical_example")
     findings = script.findings()
     shipped = rows(MEDICAL / "train.jsonl") + rows(MEDICAL / "two_views.jsonl")
     drawn: list[np.ndarray] = []

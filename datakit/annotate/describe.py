@@ -147,7 +147,8 @@ class Describe(Annotator):
 
     def _question_fields(self, row: Row, context: StepContext, hint: str = "") -> Row:
         label = self._label(row, context)
-        return author.key_fields(row, context, label, lambda: self.request(row, context, hint))
+        language = offline.language(context, self.into, self.template)
+        return author.key_fields(row, context, label, lambda: self.request(row, context, hint), language)
 
     def _judged_by(self, row: Row, context: StepContext, question: str) -> Row:
         """What the referee is told that the question does not tell: verdicts differ with it."""
@@ -291,7 +292,11 @@ class _Describer(author.TextGenerator):
         drawn = [sample, number] if sample or number else []
         return await self.write(
             ask=lambda: step.request(row, context, hint, sample + _MOST_SAMPLES * number),
-            compose=lambda: offline.describe(row, context.rng("annotate.describe", row["id"], *drawn)),
+            compose=lambda: offline.describe(
+                row,
+                context.rng("annotate.describe", row["id"], *drawn),
+                offline.language(context, step.into, step.template),
+            ),
         )
 
     async def _verdict(self, row: Row, text: str) -> tuple[bytes, Outcome]:

@@ -44,10 +44,10 @@ class ImageFacts(Annotator):
 
     The perceptual hash says which of the 256 lowest frequencies of the grey picture (64 x 64, DCT-II) are
     above their median (Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions",
-    with 16 x 16 instead of 8 x 8 frequencies). Measured 2026-11-26 on examples/ecom: copies saved again (JPEG
-    of quality 50 to 95, WebP) or resized to 0.33 to 1.3 times the size are 0 to 8 bits apart, screens that
-    show one greeting card 4 to 10, all other pairs 12 or more. With the usual 64 bits, copies are up to 6
-    bits apart and so are 94 of the 200 screens from another one.
+    with 16 x 16 instead of 8 x 8 frequencies). Measured 2026-11-26 on scripts/ocr_baseline: copies saved
+    again (JPEG of quality 50 to 95, WebP) or resized to 0.33 to 1.3 times the size are 0 to 8 bits apart,
+    screens that show one greeting card 4 to 10, all other pairs 12 or more. With the usual 64 bits, copies
+    are up to 6 bits apart and so are 94 of the 200 screens from another one.
 
     Results that datakit 0.1 stored stay: their `phash` was made of the whole picture (0 to 6 bits away from
     today's), and `looks` is null, by which curate.duplicates keeps the two apart.

@@ -34,9 +34,9 @@ class Ocr(Annotator):
     Pictures more than 2.5 times as tall as wide are read in overlapping tiles, so that long screenshots
     keep small text. A picture that does not decode is rejected.
 
-    Measured 2026-11-24 on the 200 screens in examples/ecom (scripts/ocr_score.py): character F1 0.995 at
+    Measured 2026-11-24 on the 200 screens in scripts/ocr_baseline (ocr_score.py): character F1 0.995 at
     0.18 CPU seconds a picture; with the small weights 0.73 at the same F1, with PaddleOCR 0.22. rapidocr's
-    own defaults take 8 to 11 times the CPU (scripts/bench_ocr.py).
+    own defaults take 8 to 11 times the CPU (bench_ocr.py there).
     """
 
     needs_images: ClassVar[bool] = True

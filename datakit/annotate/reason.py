@@ -13,6 +13,7 @@ from datakit.core.labels import Label
 from datakit.core.outcome import Outcome, Rejected
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Asked, AsyncRowWorker, Columns, Executor, Row
+from datakit.core.without_label import without_label
 from datakit.llm import author, json_answer, offline
 from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.request import Request
@@ -26,17 +27,21 @@ class Reason(Annotator):
 
     The template sees the record's own label as `label_info` (name, description, confusable_with) and is sent
     with the pictures; the answer is a JSON object with the one text `reason`. Without an endpoint
-    (`llm.provider`) the built-in offline writer composes evidence from OCR lines, a clause of the label's
-    description and a conclusion, worded differently for each record; `<into>_by` says `offline-writer`.
+    (`llm.provider`) the built-in offline writer cites a line of OCR that holds one of the label's `keywords`,
+    and a neighbour's keyword that stands nowhere; where there is none it says that no text decides. It words
+    each record differently, in the language of the labels; `<into>_by` says `offline-writer`.
 
     A template that uses the variable `style` gets one of `styles`, a short instruction how to write, drawn
     by the recipe's seed and the record's id: reasons that are worded alike spoil training. Column
     `<into>_style` says which (null for the offline writer, which follows none). The style is part of the
     rendered text, so another list asks again for the records that get another style.
 
+    Where balance.resample stands before this step, each repeat of a record is asked about on its own and gets
+    another reason, in the next of the `styles`.
+
     Stored and keyed as in annotate.describe.
 
-    Reasons of rejection: label_missing, label_unknown, refused, content_filter,
+    Reasons of rejection: label_missing, label_unknown, findings_missing, refused, content_filter,
     image_refused, image_* of a broken file. To be tried again: as in annotate.describe.
     """
 
@@ -52,6 +57,10 @@ class Reason(Annotator):
     """Freedom of the model's wording; high, because reasons that are too alike spoil training."""
     max_tokens: int = Field(default=512, ge=16)
     """Longest answer. A longer one is asked for once more with twice the room. Not part of the key."""
+    names_label: bool = True
+    """Whether the text may name its label. `false` is for findings in front of an impression: clauses with
+    the label's name, or an alias of four characters or more, are left out of the stored answer, and a record
+    of whose text nothing is left is rejected. Changing it pays for nothing."""
     styles: str | tuple[str, ...] = "ecom/styles.yaml"
     """Ways to write, of which each record gets one: a list, or the name of a YAML file among the templates
     with a list `styles:`. Only for templates that use the variable `style`."""
@@ -82,7 +91,7 @@ class Reason(Annotator):
         return tuple(sorted({"label", *needed}))
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
-        return offline.READS
+        return (*offline.READS, "repeat_of", "repeat_number")
 
     def outputs(self, context: StepContext) -> Columns:
         columns = {self.into: pl.String(), f"{self.into}_by": pl.String()}
@@ -99,7 +108,9 @@ class Reason(Annotator):
         if isinstance(label, Rejected):
             labels_digest = context.labels.digest if context.labels else ""
             return {"no_label": row["label"], "labels": labels_digest}
-        return author.key_fields(row, context, label, lambda: self.request(row, context))
+        language = offline.language(context, self.into, self.template)
+        fields = author.key_fields(row, context, label, lambda: self.request(row, context), language)
+        return {**fields, "repeat": number} if (number := _repeat(row)) else fields
 
     def start(self, context: StepContext) -> AsyncRowWorker:
         return _Reasoner(self, context)
@@ -108,6 +119,10 @@ class Reason(Annotator):
         text = author.text_of(raw, FIELD)
         if isinstance(text, Rejected):
             return text
+        if not self.names_label:
+            text = without_label(text, _known(row, context))
+            if not text:
+                return Rejected("findings_missing", "nothing but the label itself is stated in the findings")
         style = None if raw["by"] == offline.NAME else self.style(row, context)
         return {self.into: text, f"{self.into}_by": raw["by"], f"{self.into}_style": style}
 
@@ -115,7 +130,9 @@ class Reason(Annotator):
         """How the record's reason is to be written; None when the template does not ask."""
         if not self._has_style(context):
             return None
-        return context.rng("annotate.reason", STYLE, row["id"]).choice(self._all_styles(context))
+        styles = self._all_styles(context)
+        first = context.rng("annotate.reason", STYLE, row.get("repeat_of") or row["id"]).choice(styles)
+        return styles[(styles.index(first) + _repeat(row)) % len(styles)]
 
     def _has_style(self, context: StepContext) -> bool:
         return has_style(context.templates, self.template)
@@ -128,9 +145,8 @@ class Reason(Annotator):
         """What is sent for a record."""
         style = self.style(row, context)
         text = author.rendered(self.template, row, context, _known(row, context), style=style)
-        return Request(
-            text, tuple(row["images"] or ()), AnswerSchema.line(FIELD), self.temperature, self.max_tokens
-        )
+        images, schema = tuple(row["images"] or ()), AnswerSchema.line(FIELD)
+        return Request(text, images, schema, self.temperature, self.max_tokens, sample=_repeat(row))
 
 
 class _Reasoner(author.TextGenerator):
@@ -144,8 +160,19 @@ class _Reasoner(author.TextGenerator):
             return label
         return await self.write(
             ask=lambda: self._step.request(row, self._context),
-            compose=lambda: offline.reason(row, label, self._context.rng("annotate.reason", row["id"])),
+            compose=lambda: offline.reason(
+                row,
+                label,
+                self._context.rng("annotate.reason", row["id"]),
+                offline.neighbours(label, self._context.labels),
+                offline.language(self._context, self._step.into, self._step.template),
+            ),
         )
+
+
+def _repeat(row: Row) -> int:
+    """Which repeat of its record a row is; 0 for the first."""
+    return int(row.get("repeat_number") or 1) - 1
 
 
 def _known(row: Row, context: StepContext) -> Label:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from math import sqrt
 from typing import Any, ClassVar, Literal
 
@@ -10,12 +11,17 @@ import numpy as np
 import polars as pl
 from pydantic import Field, model_validator
 
+from datakit.core.chat_columns import contracts_of
 from datakit.core.class_column import class_of
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.outcome import Table
 from datakit.core.record import digest
 from datakit.core.step_context import StepContext
-from datakit.core.transform import Columns, TableTransform
+from datakit.core.transform import Annotator, Columns, Renderer, TableTransform
+
+_REPEATS: Columns = {"repeat_of": pl.String(), "repeat_number": pl.UInt32()}
+_MOST_OF_A_TEXT = 2
+"""Times that one text is trained in an epoch."""
 
 
 class Resample(TableTransform):
@@ -33,9 +39,14 @@ class Resample(TableTransform):
     `max_repeat` times. Which get one more, or stay, follows from the recipe's seed and their ids: a record
     that is added displaces at most one other. Records without a class, of other parts and of the general set
     are never touched.
+
+    A text that is trained three times is learned by heart. Where a later step writes texts of the answer
+    (annotate.reason), each repeat therefore becomes a record of its own, with an id of its own (`a`, `a~2`,
+    `a~3`), and gets a text of its own; columns `repeat_of` (the first one's id) and `repeat_number` (from 1)
+    tell them apart. Where the texts are written already, a record is repeated at most twice.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     by: str = "label"
     """Column of the class."""
@@ -71,9 +82,15 @@ class Resample(TableTransform):
         return ("split", "set")
 
     def outputs(self, context: StepContext) -> Columns:
-        return {"repeat": pl.UInt32()}
+        columns: Columns = {"repeat": pl.UInt32()}
+        return {**columns, **_REPEATS} if self._makes_records(context) else columns
 
     def apply(self, frame: pl.LazyFrame, context: StepContext) -> Table:
+        step = self._for_texts(frame, context)
+        if step is not self:
+            table = step.apply(frame, context)
+            _say_why(table.notes, self.max_repeat)
+            return table
         small = self._training(frame)
         sizes = {
             name: int(count)
@@ -87,7 +104,25 @@ class Resample(TableTransform):
         )
         kept = kept.with_columns(pl.col("repeat").fill_null(1)).filter(pl.col("repeat") > 0)
         notes = _notes(sizes, rows, self._held_back(sizes, rows))
-        return Table(kept, _left_out(small, sizes, rows), notes=notes)
+        added = 0
+        if self._makes_records(context):
+            kept = _as_records(kept, max(small["repeat"].to_list(), default=1))
+            added = int(small["repeat"].clip(1).sum()) - small.height
+        return Table(kept, _left_out(small, sizes, rows), added, notes)
+
+    def _makes_records(self, context: StepContext) -> bool:
+        """Whether a later step writes texts that the answers of the recipe have."""
+        texts = _answer_texts(context)
+        at = next((at for at, step in enumerate(context.steps) if step is self), len(context.steps))
+        later = [step for step in context.steps[at:] if isinstance(step, Annotator) and step.asks_model]
+        return any(texts & step.outputs(context.for_step(step)).keys() for step in later)
+
+    def _for_texts(self, frame: pl.LazyFrame, context: StepContext) -> Resample:
+        """The step with a `max_repeat` that suits the texts which the records have already."""
+        written = _answer_texts(context) & set(frame.collect_schema().names())
+        if not written or self.max_repeat <= _MOST_OF_A_TEXT or self._makes_records(context):
+            return self
+        return self.model_copy(update={"max_repeat": _MOST_OF_A_TEXT})
 
     def _training(self, frame: pl.LazyFrame) -> pl.DataFrame:
         """Id and class of the records that may be resampled, in order of their ids."""
@@ -134,6 +169,34 @@ class Resample(TableTransform):
         return held
 
 
+def _answer_texts(context: StepContext) -> set[str]:
+    """The columns whose texts the recipe's answers have."""
+    renderers = [step for step in context.steps if isinstance(step, Renderer)]
+    with suppress(UserError):  # the renderer's own fault, which is told as such before any step works
+        form = renderers[-1].answer_format(context.for_step(renderers[-1])) if renderers else None
+        contracts = contracts_of(form) if form is not None else ()
+        fields = [field for contract in contracts for field in contract.fields]
+        return {field.source for field in fields if not field.is_closed}
+    return set()
+
+
+def _as_records(frame: pl.LazyFrame, most: int) -> pl.LazyFrame:
+    """Each record as often as it is repeated, the firsts of all before the seconds."""
+    ids = frame.select("id").collect()["id"]
+    mark = "~"
+    while ids.str.contains(f"{mark}[0-9]+$").any():
+        mark += "~"
+    parts = [frame.with_columns(repeat_of="id", repeat_number=pl.lit(1, pl.UInt32))]
+    for number in range(2, most + 1):
+        due = frame.filter(pl.col("repeat") >= number)
+        parts.append(
+            due.with_columns(
+                id=pl.col("id") + f"{mark}{number}", repeat_of="id", repeat_number=pl.lit(number, pl.UInt32)
+            )
+        )
+    return pl.concat(parts).with_columns(repeat=pl.lit(1, pl.UInt32))
+
+
 def _spread(small: pl.DataFrame, sizes: dict[str, int], rows: dict[str, int], key: bytes) -> pl.DataFrame:
     """The records with `repeat`: equally often within a class, the first in the class's order once more."""
     ranks = [hashlib.blake2b(id_.encode(), digest_size=8, key=key).digest() for id_ in small["id"]]
@@ -177,6 +240,16 @@ def _left_out(small: pl.DataFrame, sizes: dict[str, int], rows: dict[str, int]) 
         reason=pl.lit("resampled_out"),
         detail=pl.Series(details, dtype=pl.String),
     ).lazy()
+
+
+def _say_why(notes: dict[str, Any], max_repeat: int) -> None:
+    """Adds to warnings of classes that got fewer rows why that is."""
+    if notes.get("warnings"):
+        notes["warnings"].append(
+            f"max_repeat is {_MOST_OF_A_TEXT} instead of {max_repeat}, because the answers have their texts "
+            "already and no text is trained three times. Put balance.resample (with curate.split) before the "
+            "step that writes them: each repeat then gets a text of its own."
+        )
 
 
 def _notes(sizes: dict[str, int], rows: dict[str, int], held_back: list[str]) -> dict[str, Any]:

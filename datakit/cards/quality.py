@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.core.answer import LABEL
 from datakit.pages import charts
 from datakit.pages.blocks import Block, Cell, Chart, Code, Section, Table, Text
 from datakit.pages.figures import Spread, collect, counts, histogram, spreads
@@ -19,6 +20,8 @@ EXAMPLES = 3
 """Examples of each kind of reject."""
 MOST_REASONS = 40
 MOST_WORDS = 12
+MOST_CLASSES = 30
+"""Rows of the table of prompt lengths."""
 _LACKING = (
     "What a step of emit rejected is lacking in its own files alone: the records are in the build, and in "
     "the files of emitters that have a place for them."
@@ -43,10 +46,36 @@ def prompt_section(build: BuildFolder) -> Section:
     shape = histogram(build.main, pl.col("prompt_chars"), spread, beside=limit)
     svg = charts.columns("Prompt length", shape, "characters", "records", limit=mark)
     chart = Chart("prompt-length", f"Prompt length: {_words(spread)} characters", svg)
-    blocks: list[Block] = [Text(text), _spread_table(rows), chart]
+    blocks: list[Block] = [Text(text), _spread_table(rows), chart, *_lengths_by_class(build, spread)]
     if "shrink_rung" in build.columns:
         blocks += _rungs(build)
     return Section("Prompts", blocks)
+
+
+def _lengths_by_class(build: BuildFolder, spread: Spread) -> list[Block]:
+    """How long the prompts of each class are, the class with the widest spread first."""
+    middle = (spread.least + spread.most) / 2
+    share = (spread.most - spread.least) / (spread.most + spread.least)
+    words = f"All prompts are within ±{share:.1%} of {middle:,.0f} characters."
+    if build.columns.get(LABEL) != pl.String:
+        return [Text(words)]
+    chars = pl.col("prompt_chars")
+    table = collect(
+        build.main.filter(pl.col(LABEL).is_not_null())
+        .group_by(LABEL)
+        .agg(pl.len().alias("records"), chars.min().alias("least"), _middle(chars), chars.max().alias("most"))
+        .sort(pl.col("most").cast(pl.Int64) - pl.col("least").cast(pl.Int64), LABEL, descending=[True, False])
+    )
+    if table.height < 2:
+        return [Text(words)]
+    more = f" The {MOST_CLASSES} of {table.height:,} classes that differ most:"
+    rows = table.head(MOST_CLASSES).rows()
+    head = ["class", "records", "shortest prompt", "median", "longest prompt"]
+    return [Text(words + (more if table.height > MOST_CLASSES else " By class:")), Table(head, rows)]
+
+
+def _middle(number: pl.Expr) -> pl.Expr:
+    return number.quantile(0.5, interpolation="nearest").cast(pl.Int64).alias("median")
 
 
 def _rungs(build: BuildFolder) -> list[Block]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from datakit.cli.build_path import BuildPath
+from datakit.core.errors import UserError
 
 if TYPE_CHECKING:
     from datakit.handoff.from_build import ServeChanges
@@ -110,7 +110,7 @@ def command(context: click.Context, /, build: Path, as_json: bool, only_status: 
         return _status(build, as_json=as_json)
     account = _go(build, given, next_command(context), quiet=as_json)
     if as_json:
-        print_json(_plain(account))
+        print_json(account.document())
     elif not account.failure:
         click.echo(account.summary)
     if account.failure:
@@ -161,7 +161,12 @@ def _serve(given: dict[str, Any]) -> ServeChanges:
     flags = _sister(serve.command, "--serve-flags", given["serve_flags"], _OF_SERVE)
     settings = {name: given.get(name) or flags[name] for name in ("gpus", "gpu_memory_gb", "port")}
     settings = {name: value for name, value in settings.items() if value is not None}
-    return ServeChanges(flags["model"], settings, cpu=given["cpu"] or flags["cpu"])
+    if flags["model"]:
+        raise UserError(
+            "a handoff serves the model that it trains, and --serve-flags name another with --model",
+            remedy="Serve it by itself (datakit serve BUILD --model M) and give its address: --base-url",
+        )
+    return ServeChanges(settings, cpu=given["cpu"] or flags["cpu"])
 
 
 def _wishes(given: dict[str, Any]) -> Wishes:
@@ -236,8 +241,7 @@ def next_command(context: click.Context) -> str:
 def _status(build: Path, *, as_json: bool) -> int:
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.cli.tables import print_json
-    from datakit.handoff.stages import StageRecords
-    from datakit.handoff.status import read_status, status_lines
+    from datakit.handoff.status import status_document, status_lines
 
     runs = BuildFolder(build).runs
     files = [path for path in runs.glob("*/status.json") if path.is_file()]
@@ -250,21 +254,9 @@ def _status(build: Path, *, as_json: bool) -> int:
         return 0
     run = newest.parent
     if as_json:
-        status = read_status(run)
-        stages = {record.stage: record.model_dump() for record in StageRecords(run).all()}
-        print_json({"run": str(run), "status": status and status.model_dump(), "stages": stages})
+        print_json(status_document(run))
     else:
         click.echo(f"Run: {run}")
         for line in status_lines(run):
             click.echo(line)
     return 0
-
-
-def _plain(account: Account) -> dict[str, Any]:
-    return {
-        "run": account.folder,
-        "exit": account.exit,
-        "failure": account.failure or None,
-        "stages": [asdict(passed) for passed in account.stages],
-        "scores": account.figures or None,
-    }

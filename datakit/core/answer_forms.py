@@ -17,8 +17,9 @@ from datakit.core.contract import AnswerContract, AnswerField
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.labels import LabelSet
 
-NEWEST = 2
-"""Format of answer.json with contracts; a template's constant texts have format 1."""
+NEWEST = 3
+"""Format of answer.json with contracts, which say since 3 whether the prompt's lines are marked; a template's
+constant texts have format 1."""
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def chat_columns(context: StepContext) -> ChatColumns:
     keeps = getattr(renderer, "keep_messages", False) is True
     try:
         form = renderer.answer_format(own)
-        contracts = _contracts(form)
+        contracts = contracts_of(form)
         if isinstance(renderer, PromptRenderer) and (sources := renderer.source_columns(own)):
             contracts = tuple(contract.out_of(sources) for contract in contracts)
         answers = {field.source for contract in contracts for field in contract.fields}
@@ -92,7 +92,8 @@ def chat_columns(context: StepContext) -> ChatColumns:
     )
 
 
-def _contracts(form: AnswerFormat | None) -> tuple[AnswerContract, ...]:
+def contracts_of(form: AnswerFormat | None) -> tuple[AnswerContract, ...]:
+    """The contracts of an answer's forms; the usual one where nothing is rendered."""
     if form is None:
         return ChatColumns().contracts
     return form.contracts if isinstance(form, ContractFormat) else (contract_of(form),)

@@ -136,6 +136,9 @@ class AnswerContract(BaseModel):
     """Language of headings and of the prompt's lines."""
     instruction: str = ""
     """The sentence that asks for the form, instead of the usual one."""
+    marked: bool = False
+    """Whether the prompt's lines have what is to be filled in in angle brackets. Those of builds before
+    answer.json of format 3 have not."""
 
     @model_validator(mode="after")
     def _can_be_read(self) -> AnswerContract:
@@ -201,7 +204,7 @@ class AnswerContract(BaseModel):
     def prompt_lines(self, turn: int = 1) -> str:
         """What `{{ answer_format }}` becomes in the prompt of a turn."""
         instruction = self.instruction if turn == self.turns else ""
-        return format_lines(self.in_turn(turn), self.language, instruction)
+        return format_lines(self.in_turn(turn), self.language, instruction, marked=self.marked)
 
     @cached_property
     def format(self) -> AnswerFormat:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from datakit.core.contract import AnswerField
 
 Language = Literal["zh", "en"]
+LANGUAGES: tuple[Language, ...] = ("zh", "en")
 
 HEADINGS: dict[str, tuple[str, str]] = {
     "description": ("描述", "Description"),
@@ -75,17 +76,22 @@ def announced(heading: str, language: Language) -> str:
     return f"{heading}: " if language == "en" else f"{heading}："
 
 
-def format_lines(fields: Sequence[AnswerField], language: Language, instruction: str = "") -> str:
-    """How a prompt asks for the fields of one turn. `instruction` replaces the sentence in front."""
+def format_lines(
+    fields: Sequence[AnswerField], language: Language, instruction: str = "", *, marked: bool = False
+) -> str:
+    """How a prompt asks for the fields of one turn. `instruction` replaces the sentence in front; `marked`
+    puts what is to be filled in into angle brackets, so that no copy of it looks like an answer."""
     if len(fields) == 1 and not fields[0].heading_in(language, alone=True):
         return instruction or _alone(fields[0], language)
     lines = [
-        f"{announced(field.heading_in(language), language)}{asked_for(field, language)}" for field in fields
+        f"{announced(field.heading_in(language), language)}{asked_for(field, language, marked=marked)}"
+        for field in fields
     ]
-    return "\n".join([instruction or _lead(fields, language), *lines])
+    marked = marked and any(_can_be_marked(field) for field in fields)
+    return "\n".join([instruction or _lead(fields, language, marked=marked), *lines])
 
 
-def asked_for(field: AnswerField, language: Language) -> str:
+def asked_for(field: AnswerField, language: Language, *, marked: bool = False) -> str:
     """What is to stand in a field, with its bounds."""
     english = language == "en"
     in_tokens = field.is_placed and field.notation == "tokens"
@@ -95,6 +101,7 @@ def asked_for(field: AnswerField, language: Language) -> str:
             (f"{_EVIDENCE[0]}{_TOKENS_HINT[0]}", f"{_EVIDENCE[1]}{_TOKENS_HINT[1]}") if in_tokens else _LINES
         )
     text = field.hint or (hints[english] if hints else field.heading_in(language))
+    text = f"<{text}>" if marked and _can_be_marked(field) else text
     if field.max_chars is not None:
         limit = field.max_chars
         text += f" (at most {limit} characters)" if english else f"（不超过{limit}个字）"
@@ -104,14 +111,21 @@ def asked_for(field: AnswerField, language: Language) -> str:
     return text
 
 
-def _lead(fields: Sequence[AnswerField], language: Language) -> str:
+def _can_be_marked(field: AnswerField) -> bool:
+    """Whether the hint is words; that of boxes is their own notation."""
+    return field.kind != "boxes" and not ("<" in field.hint or ">" in field.hint)
+
+
+def _lead(fields: Sequence[AnswerField], language: Language, *, marked: bool) -> str:
     """The sentence in front of the lines; it counts them only where each field is one line."""
     count = len(fields)
     counted = all(field.kind != "text" for field in fields) and count < len(_COUNTS)
     if language == "en":
         lines = f" of {_NUMBERS[count]} line{'s' if count > 1 else ''}" if counted else ""
-        return f"Answer in this form{lines} and add nothing else:"
-    return f"按下面{f'{_COUNTS[count]}行' if counted else ''}的格式回答，不要添加其他内容："
+        words = ", with your own words in place of the angle brackets," if marked else ""
+        return f"Answer in this form{lines}{words} and add nothing else:"
+    words = "尖括号处换成内容，" if marked else ""
+    return f"按下面{f'{_COUNTS[count]}行' if counted else ''}的格式回答，{words}不要添加其他内容："
 
 
 def _alone(field: AnswerField, language: Language) -> str:

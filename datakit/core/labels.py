@@ -12,7 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from datakit.core.contract_words import Language
 from datakit.core.errors import UserError, did_you_mean
+from datakit.core.label_blocks import BlockForm, label_block
 from datakit.core.regular_files import read_regular
 from datakit.core.templates import TrustedText, escape_tokens
 from datakit.core.visible import has_controls, texts_in, visible
@@ -131,13 +133,16 @@ class LabelSet:
     @cached_property
     def json_block(self) -> str:
         """The JSON object label -> description that goes into prompts."""
-        descriptions = {label.name: label.description for label in self.labels}
-        return json.dumps(descriptions, ensure_ascii=False, indent=2)
+        return label_block(self.labels, "json", "zh")
 
     @cached_property
     def name_block(self) -> str:
         """One label name a line."""
-        return "\n".join(self.names)
+        return label_block(self.labels, "names", "zh")
+
+    def block(self, form: BlockForm, language: Language) -> TrustedText:
+        """The label block of a prompt, in one of the forms of `label_block`."""
+        return TrustedText(escape_tokens(label_block(self.labels, form, language)))
 
     @property
     def variables(self) -> dict[str, Any]:

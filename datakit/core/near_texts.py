@@ -55,13 +55,21 @@ def near_text_groups(texts: Sequence[str | None], threshold: float, min_grams: i
         plain = "".join(text.split()) if text else ""
         if len(plain) >= min_grams:
             numbers[row] = rows.setdefault(plain, row)
-    distinct = list(rows)
-    known = lru_cache(maxsize=_CHUNK)(lambda at: grams(distinct[at]))
-    near = [pair for pair in _likely(distinct, threshold) if jaccard(*map(known, pair)) >= threshold]
+    near = [pair for *pair, _ in near_pairs(list(rows), threshold)]
     pairs = np.array(near, dtype=np.int64).reshape(-1, 2)
     firsts = np.fromiter(rows.values(), dtype=np.int64, count=len(rows))
     left, right = firsts[pairs[:, 0]], firsts[pairs[:, 1]]
     return components(np.append(left, np.arange(len(texts))), np.append(right, numbers), len(texts))
+
+
+def near_pairs(texts: Sequence[str], threshold: float) -> Iterator[tuple[int, int, float]]:
+    """Pairs (smaller index first) of texts without white space that are `threshold` alike or more, with their
+    similarity. No text may be blank or stand twice; more than 300 need three characters each."""
+    known = lru_cache(maxsize=_CHUNK)(lambda at: grams(texts[at]))
+    for first, second in _likely(texts, threshold):
+        similarity = jaccard(known(first), known(second))
+        if similarity >= threshold:
+            yield first, second, similarity
 
 
 def texts_to_compare(records: pl.DataFrame, ocr_text: str, question: pl.Series) -> list[list[str | None]]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from jinja2 import Template, nodes
 
 from datakit.core.rendering import render
+from datakit.core.template_filters import FILTERS, Chain, Slot, filtered
 from datakit.core.templates import (
     Templates,
     TrustedText,
@@ -30,11 +31,21 @@ class Shape(NamedTuple):
 
     constants: tuple[str, ...]
     places: tuple[int, ...]
-    """Which text stands after each constant but the last."""
+    """Which slot stands after each constant but the last; see `Prompt.slot`."""
     chars: int
     """Characters of the constants."""
     images: int
     """`<image>` places in the constants."""
+
+
+class TextSlot(NamedTuple):
+    """A place for a record's text."""
+
+    column: int
+    """Which of the prompt's columns stands there."""
+    write: Callable[[str], str]
+    """How its text is written: escaped, behind the template's filters."""
+    is_filtered: bool
 
 
 class Filled(NamedTuple):
@@ -70,9 +81,10 @@ _WHOLE = Shape(("", ""), (0,), 0, 0)
 class Prompt:
     """A template bound to a label set.
 
-    Most templates only put texts in, ask whether they are there and repeat a part per picture. Such a one is
-    rendered once for each combination of texts that are there and number of pictures, with marks where the
-    texts go, so that the constant part (the label block) is never scanned again. Any other is left to Jinja.
+    Most templates only put texts in (through datakit's own filters), ask whether they are there and repeat a
+    part per picture. Such a one is rendered once for each combination of texts that are there and number of
+    pictures, with marks where the texts go, so that the constant part (the label block) is never scanned
+    again. Any other is left to Jinja.
     """
 
     def __init__(
@@ -88,8 +100,9 @@ class Prompt:
         simple = _Simple(frozenset(texts) & variables, frozenset(self.constant))
         self.texts = tuple(sorted(simple.texts)) if simple.all(tree.body) else None
         """The columns that stand in the prompt; None for a template that is left to Jinja."""
-        self.escapes = [_escape(column) for column in self.texts or ()]
+        self._marks: dict[tuple[str, Chain], int] = {}
         self._meant = self._tokens_of_constants(templates) if self.texts is None else frozenset()
+        self._slots: list[TextSlot] = []
         self._shapes: dict[tuple[Any, ...], Shape] = {}
 
     def fill(self, record: Mapping[str, Any]) -> Filled:
@@ -101,7 +114,18 @@ class Prompt:
             return Filled(_WHOLE, (escape_unless(text, self._meant),))
         values = [record[name] for name in self.texts]
         shape = self.shape(record["images"], values)
-        return Filled(shape, tuple([self.escapes[place](values[place]) for place in shape.places]))
+        slots = [self.slot(place) for place in shape.places]
+        return Filled(shape, tuple([slot.write(values[slot.column]) for slot in slots]))
+
+    def slot(self, place: int) -> TextSlot:
+        """A slot by its number. Simple templates have those of the shapes that were made so far."""
+        if len(self._slots) < len(self._marks):
+            columns = list(self.texts or ())
+            self._slots = [
+                TextSlot(columns.index(column), _writing(column, chain), bool(chain))
+                for column, chain in self._marks
+            ]
+        return self._slots[place]
 
     def shape(self, images: list[str], values: list[Any]) -> Shape:
         """The constants for a record with these pictures and texts; for simple templates only."""
@@ -114,8 +138,8 @@ class Prompt:
     def _shape(self, images: list[str], values: list[Any]) -> Shape:
         assert self.texts is not None  # called for simple templates only
         marks = {
-            name: TrustedText(f"\x00{number}\x00") if value else None
-            for number, (name, value) in enumerate(zip(self.texts, values, strict=True))
+            name: Slot.of(name, (), self._marks) if value else None
+            for name, value in zip(self.texts, values, strict=True)
         }
         pieces = _MARK.split(render(self.template, {**self.constant, **marks, "images": images}, {}))
         constants = tuple(pieces[::2])
@@ -132,8 +156,11 @@ class Prompt:
         return frozenset(tokens | ({IMAGE} if DIALOGUE in self.variables else set()))
 
 
-def _escape(column: str) -> Callable[[str], str]:
-    return escape_except_images if column == DIALOGUE else escape_tokens
+def _writing(column: str, chain: Chain) -> Callable[[str], str]:
+    """How a text of a column is written into the prompt. What a filter gives is no dialogue any more."""
+    if not chain:
+        return escape_except_images if column == DIALOGUE else escape_tokens
+    return lambda text: escape_tokens(filtered(text, chain))
 
 
 def _trusted(name: str, value: Any) -> Any:
@@ -154,6 +181,7 @@ class _Simple:
             return all(
                 isinstance(part, nodes.TemplateData)
                 or (isinstance(part, nodes.Name) and part.name in self.texts | self.constant)
+                or self._is_filtered(part)
                 for part in node.nodes
             )
         if isinstance(node, nodes.If):
@@ -166,6 +194,15 @@ class _Simple:
             )
             return over_images and plain and constant
         return False
+
+    def _is_filtered(self, node: nodes.Node) -> bool:
+        """Whether it is a text of the record that goes through datakit's own filters, with constant words."""
+        if not isinstance(node, nodes.Filter) or node.name not in FILTERS or node.node is None:
+            return False
+        plain = not (node.kwargs or node.dyn_args or node.dyn_kwargs)
+        words = all(isinstance(word, nodes.Const) and isinstance(word.value, str) for word in node.args)
+        inner = isinstance(node.node, nodes.Name) and node.node.name in self.texts
+        return plain and words and (inner or self._is_filtered(node.node))
 
     def _test(self, node: nodes.Node) -> bool:
         if isinstance(node, nodes.Name):

@@ -65,6 +65,8 @@ class StepContext:
     name: str = "build"
     seed: int = 7
     labels: LabelSet | None = None
+    default_language: Language | None = None
+    """The recipe's `language:`: that of templates which there are in several. None where it says none."""
     llm: LlmSettings = field(default_factory=LlmSettings)
     run: RunSettings = field(default_factory=RunSettings)
     files: FileDigests = field(default_factory=FileDigests)
@@ -87,6 +89,10 @@ class StepContext:
     left_out: list[Reject] = field(default_factory=list)
     """Records that the emitter at work has no place for: it appends them and writes the others."""
 
+    marks_places: bool = True
+    """Whether the lines that ask for the answer's form mark what is to be filled in; not for models that were
+    trained without."""
+
     later: tuple[Declaring, ...] = ()
     """The recipe's steps after the one at work, for one whose parameters speak of the finished build."""
 
@@ -95,16 +101,17 @@ class StepContext:
         """Templates of the project first, then those that ship with datakit."""
         folders = [self.project / "templates"]
         shipped = shipped_folder("templates")
-        return Templates(folders if shipped in folders else [*folders, shipped])
+        folders = folders if shipped in folders else [*folders, shipped]
+        return Templates(folders, self.default_language)
 
     def language(self, column: str, *own: str) -> Language:
         """The language of a column: that of the templates that have it written, else of the step's `own`,
-        else of the prompts. Chinese where nothing tells, as datakit's templates are."""
+        else of the prompts, else of the recipe. Chinese where nothing tells."""
         for names in (self.writers.get(column, ()), own, self.writers.get("", ())):
             found = language_of(self.templates.source(name) for name in names)
             if found is not None:
                 return found
-        return "zh"
+        return self.default_language or "zh"
 
     def path(self, path: str) -> Path:
         """A path parameter as an absolute path."""

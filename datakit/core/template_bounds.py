@@ -85,6 +85,10 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         for name in _COMPARING_TESTS & TESTS.keys():
             self.tests[name] = self._bounded(TESTS[name], 0, name)
 
+    def add_filter(self, name: str, function: Callable[..., Any]) -> None:
+        """Gives templates a filter that goes through a text a few times; it counts like the slow ones."""
+        self.filters[name] = self._bounded(function, _SLOW, name)
+
     def reset(self) -> None:
         """Starts to count anew."""
         self._chars = 0

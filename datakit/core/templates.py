@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from contextlib import suppress
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from jinja2 import (
-    BaseLoader,
-    Environment,
-    StrictUndefined,
-    Template,
-    TemplateNotFound,
-    TemplateSyntaxError,
-    meta,
-    nodes,
-)
-from jinja2.loaders import split_template_path
+from jinja2 import StrictUndefined, Template, TemplateNotFound, TemplateSyntaxError, meta, nodes
 
+from datakit.core.contract_words import Language
 from datakit.core.errors import UserError, did_you_mean
-from datakit.core.regular_files import read_regular
 from datakit.core.template_bounds import BoundedEnvironment
+from datakit.core.template_files import MAX_BYTES, KeptFiles, TextLoader, files_below
+from datakit.core.template_filters import FILTERS, Slot
 from datakit.core.template_names import names_from_outside
-from datakit.core.text_encoding import decoded
-from datakit.core.visible import without_controls
+
+__all__ = ["MAX_BYTES", "PROMPT_ROLES", "Templates", "TrustedText", "escape_tokens"]
 
 
 class TrustedText(str):
@@ -147,71 +138,19 @@ def _another_each_time(*given: Any, **settings: Any) -> str:
 def _finalize(value: Any) -> Any:
     if value is None:
         return ""
-    if isinstance(value, TrustedText | int | float):
+    if isinstance(value, TrustedText | Slot | int | float):
         return value
     return escape_tokens(str(value))
 
 
-MAX_BYTES = 1_000_000
-"""Of a template; Jinja compiles 0.1 MB of its code a second."""
-KeptFile = tuple[Path, bytes, int]
-KeptFiles = dict[str, KeptFile | None]
-"""Name -> the file as it was read; None for one that was not there."""
-
-
-class _TextLoader(BaseLoader):
-    """Templates out of files, in UTF-8 or another encoding that can be told, without byte order marks."""
-
-    def __init__(self, folders: Iterable[Path], kept: KeptFiles | None = None) -> None:
-        """`kept`: files that were read before, which are not read again; each further one is added."""
-        self.folders, self._kept = tuple(folders), kept
-
-    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
-        """The text, the file, and whether it is the same still. Raises UserError for an unknown encoding."""
-        file = self.file(template)
-        if file is None:
-            raise TemplateNotFound(template)
-        path, data, changed = file
-        if len(data) > MAX_BYTES:
-            words = f"a template of {len(data):,} bytes; at most {MAX_BYTES:,} are read"
-            raise UserError(words, remedy="Is it a file of data?", where=str(path))
-        text = without_controls(decoded(data, path, "the template"))
-        lines = text.replace("\r\n", "\n").replace("\r", "\n")
-        return lines, os.path.normpath(path), lambda: path.is_file() and path.stat().st_mtime_ns == changed
-
-    def file(self, template: str) -> KeptFile | None:
-        """The file of a name, its bytes and time of change; None where no folder has it.
-
-        Raises TemplateNotFound for a name that leaves the folders.
-        """
-        if self._kept is not None and template in self._kept:
-            return self._kept[template]
-        parts = split_template_path(template)
-        places = (folder.joinpath(*parts) for folder in self.folders)
-        path = next((place for place in places if place.exists() and not place.is_dir()), None)
-        file: KeptFile | None = None
-        if path is not None:
-            changed = path.stat().st_mtime_ns  # before the bytes: an edit in between must show
-            file = path, _content(path), changed
-        if self._kept is not None:
-            self._kept[template] = file
-        return file
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return read_regular(path)
-    except OSError as error:
-        raise UserError(
-            f"cannot read the template {path}: {error.strerror}", remedy="Mend it, or move it away."
-        ) from None
-
-
 class Templates:
-    """Templates of some folders, the first that has a name wins."""
+    """Templates of some folders, the first that has a name wins.
 
-    def __init__(self, folders: Iterable[Path]) -> None:
-        self.folders = tuple(Path(folder) for folder in folders)
+    With a language, a folder's `NAME_en.j2` is taken before its `NAME.j2` (`names_in`).
+    """
+
+    def __init__(self, folders: Iterable[Path], language: Language | None = None) -> None:
+        self.folders, self.language = tuple(Path(folder) for folder in folders), language
         self._variables: dict[str, tuple[Template, set[str]]] = {}
         self._kept: KeptFiles | None = None
         self._listed: list[str] = []
@@ -227,16 +166,17 @@ class Templates:
         and in worker processes too."""
         if self.is_pinned:
             return self
-        pinned = Templates(self.folders)
+        pinned = Templates(self.folders, self.language)
         pinned._kept = {}
         return pinned
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"folders": self.folders, "_variables": {}, "_kept": self._kept, "_listed": self._listed}
+        same = {"folders": self.folders, "language": self.language, "_kept": self._kept}
+        return {**same, "_variables": {}, "_listed": self._listed}
 
     @cached_property
-    def _loader(self) -> _TextLoader:
-        return _TextLoader(self.folders, self._kept)
+    def _loader(self) -> TextLoader:
+        return TextLoader(self.folders, self.language, self._kept)
 
     @cached_property
     def _environment(self) -> BoundedEnvironment:
@@ -250,6 +190,8 @@ class Templates:
             auto_reload=not self.is_pinned,
         )
         environment.filters["random"] = environment.globals["lipsum"] = _another_each_time
+        for name, function in FILTERS.items():
+            environment.add_filter(name, function)
         return environment
 
     def get(self, name: str) -> Template:
@@ -369,7 +311,7 @@ class Templates:
             {
                 path.relative_to(folder).as_posix()
                 for folder in self.folders
-                for path in _files_below(folder, set())
+                for path in files_below(folder, set())
             }
         )
         if self.is_pinned:
@@ -381,16 +323,3 @@ class Templates:
         places = ", ".join(str(folder) for folder in self.folders)
         hint = did_you_mean(name, self.names())
         return UserError(f"no template `{name}` in {places}", remedy=hint or "`.j2` is part of the name.")
-
-
-def _files_below(folder: Path, seen: set[str]) -> Iterator[Path]:
-    """Every file below a folder, those of linked folders too, each folder once."""
-    real = os.path.realpath(folder)
-    if real in seen or not folder.is_dir():
-        return
-    seen.add(real)
-    for path in folder.iterdir():
-        if path.is_dir():
-            yield from _files_below(path, seen)
-        elif path.is_file():
-            yield path

@@ -54,7 +54,7 @@ class Duplicates(TableTransform):
     max_hamming: int | None = Field(default=8, ge=0, le=64)
     """Bits of 256 that the perceptual hashes of duplicates differ in at most; null for equal pictures only.
     Copies saved again or resized are up to 8 bits apart, different screens 12 and more (measured on
-    examples/ecom, 2026-11-26)."""
+    scripts/ocr_baseline, 2026-11-26)."""
     max_colour: int = Field(default=16, ge=0, le=255)
     """Levels of 255 by which the mean red, green or blue of each of 8 x 8 places differs at most; 255 for any
     colour. Copies saved again or resized differ by up to 15, a shirt in red and in orange by 60."""

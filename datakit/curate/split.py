@@ -63,8 +63,8 @@ class Split(TableTransform):
     same_text: float | None = Field(default=SAME_TEXT, gt=0, le=1)
     """Jaccard similarity of character 3-grams from which such texts, of 24 characters and more, belong
     together; null for never. Without a `group` only where it is named, so that a plain split stays as it is.
-    Two screens of examples/ecom are at most 0.54 alike, and a screen 0.62 to 1 like itself read with 2% of
-    the characters wrong and a tenth of the lines cut off (2026-11-26)."""
+    Two screens of scripts/ocr_baseline are at most 0.54 alike, and a screen 0.62 to 1 like itself read with
+    2% of the characters wrong and a tenth of the lines cut off (2026-11-26)."""
     min_val: int = Field(default=1, ge=0)
     """Records that each class of at least two groups has in validation at the least."""
 

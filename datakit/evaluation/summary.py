@@ -11,6 +11,14 @@ from datakit.evaluation.evaluation import Evaluation
 _MOST_PAIRS = 5
 
 
+def score_figures(evaluation: Evaluation) -> dict[str, dict[str, float]]:
+    """Name of each figure -> its value and the ends of its interval, for `--json`."""
+    return {
+        name: {"value": figure.value, "low": figure.low, "high": figure.high}
+        for name, figure in evaluation.metrics.items()
+    }
+
+
 def score_lines(evaluation: Evaluation) -> Iterator[str]:
     """Figures with their intervals, what saying always the same would give, and the commonest mistakes."""
     yield f"{evaluation.records:,} records of {evaluation.build} ({evaluation.split})"

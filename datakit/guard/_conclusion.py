@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from datakit.core.labels import LabelSet, normal_form
+from datakit.core.labels import Label, LabelSet, normal_form
 
 _QUOTED = re.compile(r"“[^”]*”|「[^」]*」|『[^』]*』|\"[^\"]*\"|《[^》]*》|‘[^’]*’")
 _SENTENCES = re.compile(r"[。！？!?\n]")
@@ -46,6 +47,8 @@ class Conclusions:
     """Finds the labels that a text concludes."""
 
     labels: LabelSet
+    any: re.Pattern[str] = field(init=False)
+    """Finds every name and long alias in a text's normal form, the longest first."""
 
     def __post_init__(self) -> None:
         forms = {normal_form(label.name): label.name for label in self.labels.labels}
@@ -55,7 +58,7 @@ class Conclusions:
                     forms.setdefault(normal_form(alias), label.name)
         longest_first = sorted(forms, key=lambda form: (-len(form), form))
         object.__setattr__(self, "_forms", forms)
-        object.__setattr__(self, "_any", re.compile("|".join(map(re.escape, longest_first)) or r"(?!)"))
+        object.__setattr__(self, "any", re.compile("|".join(map(re.escape, longest_first)) or r"(?!)"))
 
     def other(self, text: str, label: str) -> str | None:
         """What the reason concludes in place of its own label: another one, or that it is not its own
@@ -89,7 +92,7 @@ class Conclusions:
                 continue
             form = normal_form(clause)
             denied, before = False, 0
-            for match in self._any.finditer(form):  # type: ignore[attr-defined]
+            for match in self.any.finditer(form):
                 for turn in _TURNS.finditer(form, before, match.start()):
                     denied = turn["denies"] is not None
                 before = match.end()
@@ -106,3 +109,79 @@ def _denies(sentence: str, label: str) -> bool:
         re.search(denial + re.escape(normal_form(label)), normal_form(sentence))
         and not re.search(rf"(?:并非|不能说|难道){denial}", normal_form(sentence))
     )
+
+
+def mask_of(labels: LabelSet) -> Callable[[str], str]:
+    """A function that takes the labels' names out of a text, so that texts of two labels can be compared.
+
+    Aliases of four characters and more count as names. White space, case and width go too.
+    """
+    names = Conclusions(labels)
+
+    def mask(text: str) -> str:
+        return names.any.sub("□", normal_form(text))
+
+    return mask
+
+
+_CLAUSE_END = re.compile(r"[，,；;：:。！？!?\n]")
+_LEADS = re.compile(
+    rf"{_CONCLUDES.pattern}|{_DENIALS}|{_AFFIRMS}|类别|类型|标签|与|和"
+    r"|\b(?:is|as|to|of|not|than|from|unlike|class|label|category)\b",
+    re.IGNORECASE,
+)
+_LEADS_GLUED = re.compile(r"(?:(?:is|as|be|to)(?:an?|the)?|class|label|category|answer|conclusion)[\W_]*$")
+"""The same in English without white space."""
+_SHOWS = re.compile(
+    r"(?:写|标|显示|读到|看到|见到?|有|出现|印|题|标题为?|名为|字样|文字为?|内容为"
+    r"|says?|reads?|shows?|titled?|text|words?|written)"
+    r"(?:着|有|了|明|出|到|是|为)?[:：]?\s*$",
+    re.IGNORECASE,
+)
+
+
+def leads_to_label(before: str) -> bool:
+    """Whether the clause that a label's name stands at the end of concludes it or tells it apart, and does
+    not say that it can be read."""
+    clause = _CLAUSE_END.split(before)[-1]
+    return _LEADS.search(clause) is not None and _SHOWS.search(clause) is None
+
+
+def is_told_apart(after: str) -> bool:
+    """Whether what stands behind a label's name tells it apart."""
+    return _TOLD_APART.match(after) is not None
+
+
+_OPENING_WORDS = """
+    这 此 该 本 上述 其 它 我 一 张 幅 份 个 种 图片 图像 图中 图 截图 画面 页面 界面 屏幕 照片 影像
+    片子 内容 整体 显然 明显 很 非常 典型 明确 清楚 清晰 展示 显示 呈现 看起来 看上去 可以 能够 能 可
+    可见 看出 看到 看 得出 知道 判断 判定 认定 确定 断定 推断 归类 归入 归为 归属 归 分类 应该 应当 应
+    当 属于 属 为 是 即 就 正 确实 的 了 出 上 结论 类别 类型 标签 答案 最终 最后 首先 因此 所以 故 由此
+    综上 之所以 由于 因为 理由 一类 这类 所见 印象 诊断 考虑 提示 符合 见 this the it that these here we
+    i image picture screenshot screen page photo photograph show shows showing depicts displays see seen
+    is are was can be a an clearly obviously evidently therefore thus so hence label class category
+    answer conclusion belongs belong to in of should must classified labelled labeled identified as
+    because typical likely reason finding findings impression consistent with
+"""
+_OPENING = re.compile(
+    # The longest word first, and none given back: a text of such words alone must not take for ever.
+    f"(?:{'|'.join(sorted(_OPENING_WORDS.split(), key=len, reverse=True))}|[\\W_])*+"
+)
+"""What may stand before a conclusion without being evidence, in the form that `normal_form` gives."""
+_OPEN_QUOTES = "“「『《\"'‘"
+
+
+def opens_with_label(text: str, label: Label) -> bool:
+    """Whether a text names its label before it gives any evidence: `这是退款页面，因为…`.
+
+    An alias at the very beginning, or a name in quotes there, is a text of the picture.
+    """
+    form = normal_form(text)
+    for name in (label.name, *(alias for alias in label.aliases if len(alias) >= _SHORTEST_ALIAS)):
+        opening, _, rest = form.partition(normal_form(name))
+        if len(opening) == len(form) or not _OPENING.fullmatch(opening):
+            continue
+        is_quoted = opening[-1:] in _OPEN_QUOTES and opening != "" and rest != ""
+        if (name == label.name and not is_quoted) or _LEADS.search(opening) or _LEADS_GLUED.search(opening):
+            return True
+    return False

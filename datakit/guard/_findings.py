@@ -1,18 +1,20 @@
-"""What is wrong with the reasons of one label: each on its own, and compared with one another."""
+"""What is wrong with reasons: each on its own, and compared with others of its label and of all labels."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import polars as pl
 
+from datakit.core.labels import Label
 from datakit.core.likeness import grams, jaccard
-from datakit.core.near_texts import likely_pairs
+from datakit.core.near_texts import likely_pairs, near_pairs
 from datakit.core.step_context import StepContext
-from datakit.guard._conclusion import Conclusions
+from datakit.guard._conclusion import Conclusions, opens_with_label
+from datakit.guard._quotations import words_of
 
 _LETTER = r"\p{L}"
 _HAN = r"\p{Han}"
@@ -22,10 +24,13 @@ FLAGS = {
     "reason_too_long": "longer than max_chars",
     "reason_language": "too few of its letters are Chinese (min_chinese)",
     "reason_contradicts": "it concludes another label than the record's",
-    "reason_repeated": "another record of the label has the same words",
-    "reason_too_similar": "another reason of the label is more alike than max_similarity",
+    "reason_concludes_first": "it names its label before it gives any evidence",
+    "reason_misquotes": "it quotes what does not stand in the record's OCR text",
+    "reason_repeated": "another record has the same words",
+    "reason_too_similar": "another reason is more alike than max_similarity",
     "reason_opening": "too many reasons of the label open with the same words",
 }
+_ALIKE = {"reason_repeated", "reason_too_similar"}
 MOST_NEIGHBOURS = 3
 
 
@@ -49,6 +54,7 @@ class ReasonSettings(Protocol):
     max_similarity: float | None
     max_equal_openings: float | None
     consistent: bool
+    quotes_in: str | None
     template: str
     max_rewrites: int
     budget_usd: float | None
@@ -64,10 +70,14 @@ class ReasonSettings(Protocol):
         """The lengths and shares that are in force."""
         ...
 
+    def is_evidence_first(self, context: StepContext) -> bool:
+        """Whether the evidence stands before the label in the recipe's answers."""
+        ...
+
 
 @dataclass
 class Findings:
-    """The faults of one label's reasons, by record id."""
+    """The faults of reasons, by record id."""
 
     limits: ReasonSettings
     bounds: Bounds
@@ -78,11 +88,15 @@ class Findings:
     """To the nearest reason of the label, as far as it is known."""
     neighbours: dict[str, list[str]] = field(default_factory=dict)
     """Ids of the reasons that a flagged one is too much like, the nearest first."""
+    misquotes: dict[str, list[str]] = field(default_factory=dict)
+    """The quotations of a reason that do not stand in its record's OCR text."""
 
     def detail(self, id_: str, flag: str) -> str:
         return self.details.get((id_, flag), FLAGS[flag])
 
     def _flag(self, id_: str, flag: str, detail: str = "") -> None:
+        if flag in self.flags.get(id_, ()):
+            return
         self.flags.setdefault(id_, []).append(flag)
         if detail:
             self.details[id_, flag] = detail
@@ -119,6 +133,19 @@ class Findings:
             other = conclusions.other(text, label) if text else None
             if other is not None:
                 self._flag(id_, "reason_contradicts", f"it concludes {other}, the label is {label}")
+
+    def openings(self, ids: Sequence[str], texts: Sequence[str | None], label: Label) -> None:
+        """Reasons that open with their conclusion; one that is too short has nothing else to open with."""
+        for id_, text in zip(ids, texts, strict=True):
+            is_short = "reason_too_short" in self.flags.get(id_, ())
+            if text and not is_short and opens_with_label(text, label):
+                self._flag(id_, "reason_concludes_first", f"it opens with {label.name}, before any evidence")
+
+    def quotations(self, misquotes: Mapping[str, list[str]]) -> None:
+        """Reasons that quote what was not read."""
+        for id_, missing in misquotes.items():
+            self.misquotes[id_] = missing
+            self._flag(id_, "reason_misquotes", f"{words_of(missing)} does not stand in the OCR text")
 
     def compare(self, ids: Sequence[str], texts: Sequence[str]) -> None:
         """Repeats, likeness and openings; of reasons that are alike the earlier in `ids` stands."""
@@ -176,8 +203,43 @@ class Findings:
                 self._near(id_, same)
             same.append(id_)
 
+    def across(self, ids: Sequence[str], masked: Sequence[str], labels: Mapping[str, str | None]) -> None:
+        """Repeats and likeness of reasons of different labels, whose names are masked in the texts; of those
+        that are alike the earlier in `ids` stands."""
+        first: dict[str, str] = {}
+        for id_, text in zip(ids, masked, strict=True):
+            other = first.setdefault(text, id_)
+            if labels[other] != labels[id_]:
+                self._flag(id_, "reason_repeated", f"the same words as {other} but for the label")
+                self._near(id_, [other])
+        most = self.limits.max_similarity
+        if most is None:
+            return
+        texts = list(first)
+        near: dict[int, list[tuple[float, str]]] = {}
+        for left, right, likeness in near_pairs(texts, most):
+            if likeness > most and labels[first[texts[left]]] != labels[first[texts[right]]]:
+                near.setdefault(right, []).append((likeness, first[texts[left]]))
+        for at in sorted(near):
+            id_ = first[texts[at]]
+            standing = sorted(((-likeness, other) for likeness, other in near[at] if not self._is_out(other)))
+            if standing and not self._is_out(id_):
+                likeness, other = -standing[0][0], standing[0][1]
+                words = f"{likeness:.2f} like {other} but for the label (max {most})"
+                self._flag(id_, "reason_too_similar", words)
+                self._near(id_, [neighbour for _, neighbour in standing])
 
-def counted(findings: Sequence[Findings]) -> dict[str, int]:
+    def _is_out(self, id_: str) -> bool:
+        """Whether a reason has to give way to another already."""
+        return not _ALIKE.isdisjoint(self.flags.get(id_, ()))
+
+    def join(self, other: Findings) -> None:
+        """Adds what was found of other records."""
+        for name in ("flags", "details", "similarity", "neighbours", "misquotes"):
+            getattr(self, name).update(getattr(other, name))
+
+
+def counted(findings: Findings) -> dict[str, int]:
     """How often each flag was raised."""
-    counts = Counter(flag for group in findings for flags in group.flags.values() for flag in flags)
+    counts = Counter(flag for flags in findings.flags.values() for flag in flags)
     return dict(sorted(counts.items()))

@@ -13,6 +13,7 @@ from datakit.core.outcome import RETRY, Batch, Outcome, Reject, Rejected, Retry
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Asked, AsyncRowWorker, Columns, Executor, Reviser, Row
 from datakit.guard._findings import ReasonSettings
+from datakit.guard._quotations import words_of
 from datakit.guard._reasons import Reasons
 from datakit.llm import author, json_answer, offline
 from datakit.llm.answer_schema import AnswerSchema
@@ -31,6 +32,8 @@ _MENDS = {
     "reason_too_long": "`max_chars` or the length that the template asks for",
     "reason_language": "`min_chinese` or the language of the template",
     "reason_contradicts": "`consistent`, or the label file",
+    "reason_concludes_first": "the template: evidence first, then the label",
+    "reason_misquotes": "`quotes_in`, or let the template give the OCR text",
     "reason_repeated": "`temperature` or the template",
     "reason_too_similar": "`max_similarity` or the template",
     "reason_opening": "`max_equal_openings` or the template",
@@ -43,6 +46,8 @@ _SAID: dict[Language, dict[str, str]] = {
         "reason_too_long": "太长，最多写{max_chars}个字",
         "reason_language": "没有用中文写",
         "reason_contradicts": "结论成了别的类别，结论必须是给定的类别",
+        "reason_concludes_first": "一开头就说出了类别，要先写证据，最后才下结论",
+        "reason_misquotes": "引用的{quotes}不在图中文字里，只能引用图上确有的文字",
         "reason_repeated": "与同类另一张图的理由完全相同",
         "reason_too_similar": "与同类其他图的理由太相似",
         "reason_opening": "开头与同类许多理由相同，要换一种开头",
@@ -53,6 +58,8 @@ _SAID: dict[Language, dict[str, str]] = {
         "reason_too_long": "too long: write at most {max_chars} characters",
         "reason_language": "it is not written in Chinese",
         "reason_contradicts": "it concludes another label; it must conclude the given one",
+        "reason_concludes_first": "it opens with the label; give the evidence first and conclude at the end",
+        "reason_misquotes": "it quotes {quotes}, which does not stand in the picture; quote its own text",
         "reason_repeated": "it is word for word that of another picture of the label",
         "reason_too_similar": "it is too much like those of other pictures of the label",
         "reason_opening": "it begins as many reasons of the label do; begin differently",
@@ -95,7 +102,8 @@ class _Question(Annotator):
 
     def key_fields(self, row: Row, context: StepContext) -> Any:
         label = _label(row, context)
-        fields = author.key_fields(row, context, label, lambda: self.request(row, context))
+        language = offline.language(context, self.column, self.template)
+        fields = author.key_fields(row, context, label, lambda: self.request(row, context), language)
         return {**fields, TRY: row[TRY]}
 
     def start(self, context: StepContext) -> AsyncRowWorker:
@@ -120,10 +128,16 @@ class _Writer(author.TextGenerator):
         self._step, self._context = step, context
 
     async def answer(self, row: Row) -> Outcome:
-        rng = self._context.rng("guard.reason", row["id"], row[TRY])
+        rng, label = self._context.rng("guard.reason", row["id"], row[TRY]), _label(row, self._context)
         outcome = await self.write(
             ask=lambda: self._step.request(row, self._context),
-            compose=lambda: offline.reason(row, _label(row, self._context), rng),
+            compose=lambda: offline.reason(
+                row,
+                label,
+                rng,
+                offline.neighbours(label, self._context.labels),
+                offline.language(self._context, self._step.column, self._step.template),
+            ),
         )
         if isinstance(outcome, Retry) and outcome.reason in author.UNREADABLE:
             return author.unreadable(outcome)  # paid for: it counts as one of `max_rewrites`
@@ -271,7 +285,7 @@ class ReasonRewriter(Reviser):
         reject = self._retries.get(row["id"])
         if reject is not None or not self._retries:
             return reject
-        faulty = row["id"] in self._reasons.of(row["id"]).flags
+        faulty = row["id"] in self._reasons.findings.flags
         if not faulty or not self._may(row["id"]):
             return None
         detail = "its reason waits for others of this round that were not answered"
@@ -295,13 +309,13 @@ class ReasonRewriter(Reviser):
 
     def _told(self, id_: str) -> Row:
         """What the writer of the next reason is told."""
-        findings = self._reasons.of(id_)
-        bounds = self._reasons.bounds._asdict()
+        findings = self._reasons.findings
+        known = {**self._reasons.bounds._asdict(), "quotes": words_of(findings.misquotes.get(id_, []))}
         words = _SAID[language_of([self._context.templates.source(self.guard.template)]) or "zh"]
         return {
             self.guard.column: self._reasons.texts[id_],
             "candidate": self._reasons.texts[id_],
-            "faults": [words[flag].format(**bounds) for flag in findings.flags[id_]],
+            "faults": [words[flag].format(**known) for flag in findings.flags[id_]],
             "neighbours": [self._reasons.texts[other] for other in findings.neighbours.get(id_, [])],
             TRY: self._asked.get(id_, 0) + 1,
         }

@@ -7,22 +7,28 @@ from typing import Any
 
 import polars as pl
 
+from datakit.core.errors import UserError
+from datakit.core.labels import Label, LabelSet
 from datakit.core.outcome import Batch, reject_rows
 from datakit.core.step_context import StepContext
-from datakit.guard._conclusion import Conclusions
+from datakit.guard._conclusion import Conclusions, mask_of
 from datakit.guard._findings import Findings, ReasonSettings, counted
+from datakit.guard._quotations import unread
+
+_CHUNK = 4096
 
 
 class Reasons:
     """The worker of guard.reason that marks or rejects records with a fault.
 
-    Its findings follow the texts: a changed text has only its own label compared again.
+    Its findings follow the texts: a changed text has its own label compared again, and all labels with one
+    another.
     Of reasons that are alike the one that was written again less often stands, then the smaller id.
     """
 
     def __init__(self, guard: ReasonSettings, context: StepContext, frame: pl.LazyFrame) -> None:
         table = frame.select("id", "label", text=guard.column).collect()
-        self.guard, self.bounds = guard, guard.bounds(context)
+        self.guard, self.bounds, self._frame = guard, guard.bounds(context), frame
         self.texts: dict[str, str | None] = dict(table.select("id", "text").iter_rows())
         self.rewrites: dict[str, int] = {}
         """How often a reason was written again, where it was."""
@@ -30,42 +36,49 @@ class Reasons:
         self._members: dict[str | None, list[str]] = {}
         for id_, label in self.labels.items():
             self._members.setdefault(label, []).append(id_)
+        self._set, self._read = context.labels, _text_column(guard, frame)
+        self._evidence_first = guard.is_evidence_first(context)
         consistent = guard.consistent and context.labels is not None
         self._conclusions = Conclusions(context.labels) if consistent and context.labels else None
-        self._found = {label: self._look(label) for label in self._members}
+        self._mask = mask_of(context.labels or LabelSet(tuple(Label(name) for name in self._members if name)))
+        self._misquotes = self._misquoted(frame)
+        self._by_label = {label: self._look(label) for label in self._members}
+        self._found = self._joined()
 
     def replace(self, texts: dict[str, str]) -> None:
-        """Puts new texts in place and compares their labels again."""
+        """Puts new texts in place and compares them again."""
         for id_, text in texts.items():
             self.texts[id_] = text
             self.rewrites[id_] = self.rewrites.get(id_, 0) + 1
-        for label in {self.labels[id_] for id_ in texts}:
-            self._found[label] = self._look(label)
+        kept = {id_: missing for id_, missing in self._misquotes.items() if id_ not in texts}
+        self._misquotes = kept | self._misquoted(self._frame.filter(pl.col("id").is_in(list(texts))))
+        changed = {self.labels[id_] for id_ in texts}
+        self._by_label = self._by_label | {label: self._look(label) for label in changed}
+        self._found = self._joined()
 
     def shared_fault(self, texts: dict[str, str]) -> str:
         """A fault that all of these texts would have in place of the present ones; "" for none."""
         before = {id_: self.texts[id_] for id_ in texts}
-        rewrites, found = dict(self.rewrites), dict(self._found)
+        kept = dict(self.rewrites), self._by_label, self._misquotes, self._found
         self.replace(texts)
-        flags = [set(self.of(id_).flags.get(id_, ())) for id_ in texts]
+        flags = [set(self._found.flags.get(id_, ())) for id_ in texts]
         self.texts |= before
-        self.rewrites, self._found = rewrites, found
+        self.rewrites, self._by_label, self._misquotes, self._found = kept
         return min(set.intersection(*flags), default="") if flags else ""
 
-    def of(self, id_: str) -> Findings:
-        """The findings among which those about a record are."""
-        return self._found[self.labels[id_]]
+    @property
+    def findings(self) -> Findings:
+        """What is wrong with the texts as they are."""
+        return self._found
 
     def flagged(self) -> list[str]:
         """Ids of the records with a fault, in order."""
-        return sorted(id_ for findings in self._found.values() for id_ in findings.flags)
+        return sorted(self._found.flags)
 
     @property
     def notes(self) -> dict[str, Any]:
         """For the report."""
-        all_findings = list(self._found.values())
-        flagged = sum(len(findings.flags) for findings in all_findings)
-        return {"flagged": flagged, "of": len(self.texts), "flags": counted(all_findings)}
+        return {"flagged": len(self._found.flags), "of": len(self.texts), "flags": counted(self._found)}
 
     def __call__(self, frame: pl.DataFrame, but: Container[str] = ()) -> Batch:
         """The batch with its faults marked, or without the records that have one; those in `but` stay."""
@@ -73,20 +86,19 @@ class Reasons:
 
     def _marked(self, frame: pl.DataFrame) -> Batch:
         ids, name = frame["id"].to_list(), self.guard.column
-        flags = pl.Series([self.of(id_).flags.get(id_, []) for id_ in ids], dtype=pl.List(pl.String()))
-        near = pl.Series([self.of(id_).similarity.get(id_) for id_ in ids], dtype=pl.Float64())
+        flags = pl.Series([self._found.flags.get(id_, []) for id_ in ids], dtype=pl.List(pl.String()))
+        near = pl.Series([self._found.similarity.get(id_) for id_ in ids], dtype=pl.Float64())
         return Batch(frame.with_columns(flags.alias(f"{name}_flags"), near.alias(f"{name}_similarity")))
 
     def _sifted(self, frame: pl.DataFrame, but: Container[str]) -> Batch:
         bad = pl.Series(
-            [id_ in self.of(id_).flags and id_ not in but for id_ in frame["id"]], dtype=pl.Boolean()
+            [id_ in self._found.flags and id_ not in but for id_ in frame["id"]], dtype=pl.Boolean()
         )
         rejects = []
         for row in frame.filter(bad).iter_slices(1):
             (id_,) = row["id"]
-            findings = self.of(id_)
-            flag = findings.flags[id_][0]
-            rejects += reject_rows(row, flag, [findings.detail(id_, flag)])
+            flag = self._found.flags[id_][0]
+            rejects += reject_rows(row, flag, [self._found.detail(id_, flag)])
         return Batch(frame.filter(~bad), rejects)
 
     def _look(self, label: str | None) -> Findings:
@@ -96,9 +108,50 @@ class Reasons:
         findings.shape(ids, texts)
         if self._conclusions is not None and label:
             findings.contradictions(label, ids, texts, self._conclusions)
+        if self._evidence_first and label:
+            known = self._set.find(label) if self._set is not None else None
+            findings.openings(ids, texts, known or Label(label))
+        findings.quotations({id_: self._misquotes[id_] for id_ in ids if id_ in self._misquotes})
         usable = [(id_, text) for id_, text in zip(ids, texts, strict=True) if text and text.strip()]
         findings.compare([id_ for id_, _ in usable], [text for _, text in usable])
         return findings
 
+    def _joined(self) -> Findings:
+        """The findings of all labels, and what shows only when those are compared with one another."""
+        joined = Findings(self.guard, self.bounds)
+        for findings in self._by_label.values():
+            joined.join(findings)
+        if len(self._members) > 1:
+            ids = [id_ for id_ in self._ordered(self.texts) if self._is_comparable(id_)]
+            joined.across(ids, [self._mask(self.texts[id_] or "") for id_ in ids], self.labels)
+        return joined
+
+    def _is_comparable(self, id_: str) -> bool:
+        """Whether a reason is long enough to be like another for what it says."""
+        return len("".join((self.texts[id_] or "").split())) >= max(self.bounds.min_chars, 3)
+
+    def _misquoted(self, frame: pl.LazyFrame) -> dict[str, list[str]]:
+        """Id -> the quotations that do not stand in what was read; not of records whose text nobody read."""
+        if self._read is None:
+            return {}
+        misquotes = {}
+        rows = frame.select("id", read=self._read).drop_nulls("read")
+        for batch in rows.collect_batches(chunk_size=_CHUNK, maintain_order=True):
+            for id_, read in batch.iter_rows():
+                if missing := unread(self.texts[id_] or "", read, self._set):
+                    misquotes[id_] = missing
+        return misquotes
+
     def _ordered(self, ids: Iterable[str]) -> list[str]:
         return sorted(ids, key=lambda id_: (self.rewrites.get(id_, 0), id_))
+
+
+def _text_column(guard: ReasonSettings, frame: pl.LazyFrame) -> str | None:
+    """The column that quotations must stand in, where the records have it."""
+    dtype = frame.collect_schema().get(guard.quotes_in) if guard.quotes_in else None
+    if dtype not in (None, pl.String, pl.Null):
+        raise UserError(
+            f"`{guard.quotes_in}` holds {dtype}, no texts",
+            remedy="Name with `quotes_in:` the text that OCR read, such as `ocr_text`, or null.",
+        )
+    return guard.quotes_in if dtype == pl.String else None

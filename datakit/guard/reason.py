@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
+from datakit.core.answer import LABEL
+from datakit.core.chat_columns import chat_columns
 from datakit.core.errors import UserError
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, Guard, Worker
@@ -29,15 +31,20 @@ class Reason(Guard):
     - reason_language: the share of Chinese among its letters is below `min_chinese`
     - reason_contradicts: it concludes another label. A neighbour told apart (不是, 而非, 不同于, 区别于)
       may be named, and so may words in quotes
-    - reason_repeated: another record of the label has exactly these words
-    - reason_too_similar: its similarity to another reason of the label exceeds `max_similarity`
+    - reason_concludes_first: it opens with its label (`这是退款页面，因为…`) and stands before the label in
+      the answer. Not looked at where every answer of the recipe has the label first
+    - reason_misquotes: a quotation is less than 0.8 like any part of the record's OCR text (`quotes_in`),
+      white space, case and width apart; a label's name in quotes that is concluded or told apart is none. Not
+      looked at where records have no such column, nor where it is null
+    - reason_repeated: another record has exactly these words
+    - reason_too_similar: its similarity to another reason exceeds `max_similarity`
     - reason_opening: more than `max_equal_openings` of a label's reasons begin with the same `opening_chars`
 
     The language is that of the template that has the reasons written (annotate.reason), else of `template`.
 
-    Of reasons that are alike, the one with the smallest id stands and the others are flagged. Compared
-    within a label: up to 300 reasons each with each, more by MinHash, which misses about one in a hundred
-    pairs at the bound and fewer above it.
+    Of reasons that are alike, the one with the smallest id stands and the others are flagged. Compared are
+    those of a label, and those of all labels with the labels' names masked. Up to 300 reasons are compared
+    each with each, more by MinHash, which misses about one in a hundred pairs at the bound and fewer above.
 
     With `on_fail: rewrite` only the records with a fault are asked about again: the template tells the model
     what is wrong and which reasons (up to three) the new one must differ from. All are compared again with
@@ -48,19 +55,21 @@ class Reason(Guard):
     endpoint the offline writer composes another text.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     compares: ClassVar[bool] = True
 
     column: str = "reason"
     """The column of texts."""
     max_similarity: float | None = Field(default=0.6, gt=0, le=1)
-    """Highest similarity of two reasons of a label. null: any."""
+    """Highest similarity of two reasons of a label, and of two labels but for their names. null: any."""
     max_equal_openings: float | None = Field(default=0.3, gt=0, le=1)
     """Largest share of a label's reasons that may begin alike (three may always). null: any."""
     opening_chars: int | None = Field(default=None, ge=1)
     """Length of the beginning that is compared. null: by the language, 8 for Chinese, else 24."""
     consistent: bool = True
     """Whether a reason may not conclude another label of the closed set. Needs `labels:`."""
+    quotes_in: str | None = "ocr_text"
+    """Column with the text that quotations must stand in, where the records have it. null: not looked at."""
     min_chars: int | None = Field(default=None, ge=0)
     """Fewest characters. null: by the language, 12 for Chinese, else 30."""
     max_chars: int | None = Field(default=None, ge=1)
@@ -103,13 +112,17 @@ class Reason(Guard):
         return (self.template,) if self.on_fail == "rewrite" else ()
 
     def inputs(self, context: StepContext) -> tuple[str, ...]:
-        if self.on_fail != "rewrite":
-            return (self.column, "label")
-        needed = author.needed(self.template, context, given=OWN)
-        return tuple(sorted({self.column, "label", *needed}))
+        own = {self.column, "label"}
+        if self.quotes_in and "quotes_in" in self.model_fields_set:
+            own.add(self.quotes_in)
+        if self.on_fail == "rewrite":
+            own.update(author.needed(self.template, context, given=OWN))
+        return tuple(sorted(own))
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
-        return (*offline.READS, f"{self.column}_by") if self.asks_model else ()
+        quoted = (self.quotes_in,) if self.quotes_in else ()
+        written = (*offline.READS, f"{self.column}_by") if self.asks_model else ()
+        return tuple(dict.fromkeys((*quoted, *written)))
 
     def outputs(self, context: StepContext) -> Columns:
         name, columns = self.column, dict[str, Any]()
@@ -122,9 +135,17 @@ class Reason(Guard):
     def bounds(self, context: StepContext) -> Bounds:
         """The lengths and shares that are in force, those by the language among them."""
         own = (self.template,) if self.on_fail == "rewrite" else ()
-        usual = BY_LANGUAGE[context.language(self.column, *own)]
+        composed = author.is_offline(context) and (own or self.column in context.writers)
+        spoken = offline.language if composed else type(context).language
+        usual = BY_LANGUAGE[spoken(context, self.column, *own)]
         given = {name: getattr(self, name) for name in Bounds._fields}
         return usual._replace(**{name: value for name, value in given.items() if value is not None})
+
+    def is_evidence_first(self, context: StepContext) -> bool:
+        """Whether a reason stands before the label in some answer of the recipe, as far as one is known."""
+        orders = [[field.source for field in contract.fields] for contract in chat_columns(context).contracts]
+        both = [order for order in orders if self.column in order and LABEL in order]
+        return not both or any(order.index(self.column) < order.index(LABEL) for order in both)
 
     def start(self, context: StepContext, frame: pl.LazyFrame) -> Worker:
         dtype = frame.collect_schema()[self.column]

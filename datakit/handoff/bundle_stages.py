@@ -7,16 +7,15 @@ import json
 import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from datakit.artifacts.results import RESULTS, write_results
 from datakit.core.scripts import shell_words
 from datakit.handoff.bundle_settings import BundleSettings
-from datakit.handoff.handoff import Account, Handoff, chosen
+from datakit.handoff.handoff import Handoff, chosen
 from datakit.handoff.packed import PackedRoad
 from datakit.handoff.stages import GONE, StageRecords
-from datakit.handoff.status import read_status, status_lines
+from datakit.handoff.status import status_document, status_lines
 
 
 def go(settings: BundleSettings, call: argparse.Namespace, line: str) -> int:
@@ -29,7 +28,8 @@ def go(settings: BundleSettings, call: argparse.Namespace, line: str) -> int:
     )
     brought = _bring(road, failed=bool(account.failure))
     if call.json:
-        print(json.dumps(_plain(account, brought), ensure_ascii=False, indent=2))
+        document = {**account.document(), "results": str(brought) if brought is not None else None}
+        print(json.dumps(document, ensure_ascii=False, indent=2))
     elif not account.failure:
         print(account.summary)
     if account.failure:
@@ -46,10 +46,7 @@ def status(settings: BundleSettings, *, as_json: bool) -> int:
     newest = max(files, key=lambda path: path.stat().st_mtime_ns, default=None)
     run = newest.parent if newest is not None else settings.run
     if as_json:
-        state = read_status(run, settings.rank)
-        stages = {record.stage: record.model_dump() for record in StageRecords(run, settings.rank).all()}
-        document = {"run": str(run), "status": state and state.model_dump(), "stages": stages}
-        print(json.dumps(document, ensure_ascii=False, indent=2))
+        print(json.dumps(status_document(run, settings.rank), ensure_ascii=False, indent=2))
         return 0
     print(f"Run: {run}")
     for line in status_lines(run, settings.rank):
@@ -91,14 +88,3 @@ def _home(archive: Path) -> str:
     return (
         f"Results: {archive}\nAt home, in the project's folder: scp {place} . && datakit evaluate {RESULTS}"
     )
-
-
-def _plain(account: Account, archive: Path | None) -> dict[str, object]:
-    return {
-        "run": account.folder,
-        "exit": account.exit,
-        "failure": account.failure or None,
-        "stages": [asdict(passed) for passed in account.stages],
-        "scores": account.figures or None,
-        "results": str(archive) if archive is not None else None,
-    }

@@ -16,7 +16,7 @@ from datakit.core.errors import Exit, UserError
 from datakit.core.qwen_models import qwen_model
 from datakit.core.regular_files import read_regular
 from datakit.evaluation.evaluation import Evaluation, Options
-from datakit.evaluation.summary import score_lines
+from datakit.evaluation.summary import score_figures, score_lines
 from datakit.handoff import digests
 from datakit.handoff.answering import run_elsewhere
 from datakit.handoff.road import Address, Ended
@@ -33,7 +33,6 @@ from datakit.training.run_folder import RunFolder
 class ServeChanges:
     """What of the recipe's `serve:` section is replaced."""
 
-    model: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     """gpus, gpu_memory_gb, port."""
     cpu: bool = False
@@ -62,11 +61,6 @@ class HomeRoad(RunRoad):
         self.command, self.elsewhere = command, base_url
         self.place, self.wishes = place or Place(), wishes or Wishes()
         self._serve = serve or ServeChanges()
-        if self._serve.model is not None:
-            raise UserError(
-                "a handoff serves the model that it trains, and --serve-flags name another with --model",
-                remedy="Serve it by itself (datakit serve BUILD --model M) and give its address: --base-url",
-            )
         self.check_machine = check_machine
         self.say = lambda line: None
         if base_url:
@@ -192,12 +186,8 @@ class HomeRoad(RunRoad):
             return Ended(f"The answers: {self.answers}")
         document, _, page, _ = self.scored
         evaluation = Evaluation.model_validate_json(read_regular(document))
-        figures = {
-            name: {"value": figure.value, "low": figure.low, "high": figure.high}
-            for name, figure in evaluation.metrics.items()
-        }
         lines = [*score_lines(evaluation), f"Page: {page}"]
-        return Ended("\n".join(lines), figures={"metrics": figures, "page": str(page)})
+        return Ended("\n".join(lines), figures={"metrics": score_figures(evaluation), "page": str(page)})
 
     def _kept(self, path: Path, place: Path) -> None:
         self.say(f"Kept: {path.name} as it was edited: {place}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from datakit.core.clock import utc_now
@@ -58,6 +58,16 @@ class Account:
     """The scores, the page, and where everything lies."""
     figures: dict[str, Any] = field(default_factory=dict)
     """The scores as numbers."""
+
+    def document(self) -> dict[str, Any]:
+        """All of it, for `--json`."""
+        return {
+            "run": self.folder,
+            "exit": self.exit,
+            "failure": self.failure or None,
+            "stages": [asdict(passed) for passed in self.stages],
+            "scores": self.figures or None,
+        }
 
 
 def chosen(only: Sequence[str], again: str, start_from: str) -> list[str]:

@@ -17,7 +17,7 @@ from datakit.core.regular_files import read_regular
 from datakit.core.scripts import shell_words
 from datakit.evaluation.evaluation import Evaluation, Options, score
 from datakit.evaluation.packed import PackedSource
-from datakit.evaluation.summary import score_lines
+from datakit.evaluation.summary import score_figures, score_lines
 from datakit.handoff import digests
 from datakit.handoff.answering import run_elsewhere
 from datakit.handoff.bundle_settings import BundleSettings
@@ -164,11 +164,7 @@ class PackedRoad(RunRoad):
 
     def scores(self) -> Ended:
         evaluation = Evaluation.model_validate_json(read_regular(self.scored[0]))
-        figures = {
-            name: {"value": figure.value, "low": figure.low, "high": figure.high}
-            for name, figure in evaluation.metrics.items()
-        }
-        return Ended("\n".join(score_lines(evaluation)), figures={"metrics": figures})
+        return Ended("\n".join(score_lines(evaluation)), figures={"metrics": score_figures(evaluation)})
 
     def _check_gpus(self, run: RunFolder, place: Place, say: Say) -> None:
         for finding in examine_gpus(self.settings):

@@ -107,8 +107,8 @@ class Road(ABC):
     def stands(self, stage: str) -> bool:
         """Whether the outcome of a stage without a record may be taken as it is.
 
-        Of train: a training that was ended by an earlier version or by `datakit train`. Of export: a whole
-        model that is younger than the trained weights. Never of predict and evaluate.
+        Of train alone: a training that was ended by an earlier version or by `datakit train`. Nobody noted of
+        what the outcome of another stage was made.
         """
 
     def trained_with(self) -> dict[str, str] | None:

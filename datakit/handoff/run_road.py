@@ -190,9 +190,7 @@ class RunRoad(Road):
         return {path.name: digest for path, digest in zip(files, self.digests.files(files), strict=True)}
 
     def stands(self, stage: str) -> bool:
-        if stage == TRAIN:
-            return self.run.finished()
-        return False
+        return stage == TRAIN and self.run.finished()
 
     def train(self, *, anew: bool) -> Ended:
         if anew:

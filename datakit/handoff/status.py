@@ -95,6 +95,13 @@ def write_status(run: Path, status: Status, rank: int = 0) -> None:
     status.model_copy(update={"updated": utc_now()}).write(status_file(run, rank))
 
 
+def status_document(run: Path, rank: int = 0) -> dict[str, Any]:
+    """The status of a run and of every stage that has left something, for `--json`."""
+    status = read_status(run, rank)
+    stages = {record.stage: record.model_dump() for record in StageRecords(run, rank).all()}
+    return {"run": str(run), "status": status and status.model_dump(), "stages": stages}
+
+
 def status_lines(run: Path, rank: int = 0) -> Iterator[str]:
     """The status of a run for a person, and every stage that has left something."""
     status = read_status(run, rank)

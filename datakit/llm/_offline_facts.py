@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from PIL import Image
 
 from datakit.core.image import load_rgb
+from datakit.core.status_bar import status_kinds, without_status_bar
 from datakit.core.transform import Row
 
 _CLOCK = re.compile(r"^\D{0,3}([01]?\d|2[0-3])[:：][0-5]\d\D{0,12}$")
-_MONEY = re.compile(r"[¥￥]\s*\d[\d,]*(?:\.\d+)?|\d+(?:\.\d+)?元")
+_STATUS_WITHIN = 0.06
+"""Share of the height within which a phone's status bar lies."""
+_MONEY = re.compile(r"[¥￥]\s*\d[\d,]*(?:\.\d{1,2})?(?![\d.,])|(?<![\d.,])\d+(?:\.\d{1,2})?元")
+_PARAGRAPH_WIDTH = 0.3
+"""Share of the width from which a line may go on in the next."""
+_ICONS = " <>‹›〈〉《》«»＜＞□■○●◯◎◇△▽☆★√×✕·•|丨-–—_=~…,，、:：;；.。^"
+_BOX = re.compile(r"^[口日回田囗凸] +")
+_OPENED = re.compile(r"[(（]")
+_CUT = re.compile(r"[，。；！？!?;]|…|\.\.|、$|^[)）】》]|[(（【《]$|,\s")
 _WORDS = re.compile(r"[一-鿿A-Za-z]")
 _COLOURS = {
     "红": (205, 50, 50),
@@ -41,6 +50,11 @@ class Piece:
     x: float
     y: float
     height: float
+    score: float = 1.0
+    left: float = 0.0
+    width: float = 0.0
+    is_part: bool = False
+    """Whether it is one line of a text over several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,30 +64,51 @@ class Facts:
     width: int
     height: int
     pieces: tuple[Piece, ...]
-    """In reading order; empty when nothing was read."""
+    """In reading order and without a phone's status bar; empty when nothing was read."""
     pictures: int
     was_read: bool
     """Whether OCR looked at the picture at all."""
+    has_places: bool
+    """Whether it is known where the lines stand."""
+    has_status_bar: bool
+    text: str
+    """All that was read on all pictures of the record."""
 
     @property
     def words(self) -> list[Piece]:
-        """Lines that say something, each text once, without a phone's status bar."""
+        """Lines that say something, each text once, from top to bottom."""
         by_text = {piece.text: piece for piece in reversed(self.pieces) if quotable(piece.text)}
-        bar = 0.045 if self.has_clock else 0.0
-        return sorted((piece for piece in by_text.values() if piece.y >= bar), key=lambda piece: piece.y)
+        return sorted(by_text.values(), key=lambda piece: piece.y)
+
+    @property
+    def first_line(self) -> Piece | None:
+        """The first line of the picture, of several in one row the tallest; None where that is not sure.
+
+        A row that was read with doubt is no first line, and neither is what stands below it.
+        """
+        row = [piece for piece in self._first_row if quotable(piece.text)]
+        if any(piece.score < SURE for piece in row):
+            return None
+        return max(row, key=lambda piece: (piece.height, len(piece.text)), default=None)
+
+    def is_first(self, piece: Piece) -> bool:
+        """Whether nothing stands above a line."""
+        return piece in self._first_row
+
+    @property
+    def _first_row(self) -> list[Piece]:
+        if not self.pieces:
+            return []
+        top = min(self.pieces, key=lambda piece: piece.y - piece.height / 2)
+        return [piece for piece in self.pieces if piece.y - piece.height / 2 < top.y]
 
     @property
     def form(self) -> str:
-        """The picture's form in a word."""
+        """The picture's form: tall, wide or square."""
         ratio = self.height / max(self.width, 1)
         if ratio > 1.25:
-            return "竖长"
-        return "横长" if ratio < 0.8 else "近方形"
-
-    @property
-    def has_clock(self) -> bool:
-        """Whether a time of day stands at the very top, as in a phone's status bar."""
-        return any(piece.y < 0.06 and _CLOCK.match(piece.text) for piece in self.pieces)
+            return "tall"
+        return "wide" if ratio < 0.8 else "square"
 
     @property
     def prices(self) -> list[str]:
@@ -85,15 +120,28 @@ class Facts:
         """Lines with words whose middle lies between two heights."""
         return [piece for piece in self.words if low <= piece.y < high]
 
-    @property
-    def side_share(self) -> float:
-        """Share of the lines that stand in the left quarter."""
-        return sum(piece.x < 0.25 for piece in self.pieces) / max(len(self.pieces), 1)
+
+SURE = 0.8
+"""Score of a line that is quoted: of lines that the engines are less sure of, one in three is wrong."""
 
 
 def quotable(text: str) -> bool:
     """Whether a line says something: at least two letters or characters, and not the clock."""
     return len(_WORDS.findall(text)) >= 2 and not _CLOCK.match(text)
+
+
+def trimmed(text: str) -> str:
+    """A line without what engines make of the icons beside it, arrows and frames."""
+    within = text.strip()
+    if within[:1] == "《" and "》" in within:
+        return within
+    within = _BOX.sub("", within.strip(_ICONS))
+    return within[:-1].rstrip(_ICONS) if within[-1:] in ")）" and not _OPENED.search(within) else within
+
+
+def is_whole(text: str) -> bool:
+    """Whether a line stands for itself: neither cut by the screen nor part of a longer text over several."""
+    return not _CUT.search(text)
 
 
 def facts_of(row: Row) -> Facts:
@@ -104,29 +152,60 @@ def facts_of(row: Row) -> Facts:
 
         header = read_header(row["images"][0])
         width, height = header.width, header.height
-    lines = [line for line in row.get("ocr") or [] if not line.get("image")]
+    all_lines = row.get("ocr") or []
+    lines = [line for line in all_lines if not line.get("image")]
     was_read = row.get("ocr") is not None or row.get("ocr_text") is not None
-    pieces = _with_boxes(lines, width or 1, height or 1) or _without_boxes(row.get("ocr_text"))
-    return Facts(width or 0, height or 0, tuple(pieces), len(row.get("images") or []), was_read)
+    text = row.get("ocr_text") or "\n".join(line.get("text") or "" for line in all_lines)
+    with_boxes = _with_boxes(lines, width or 1, height or 1)
+    pieces = with_boxes or _without_boxes(row.get("ocr_text"))
+    kept = _below_status_bar(pieces) if with_boxes else _without_boxes(without_status_bar(text))
+    pictures = len(row.get("images") or [])
+    has_bar = len(kept) < len(pieces)
+    return Facts(width or 0, height or 0, tuple(kept), pictures, was_read, bool(with_boxes), has_bar, text)
+
+
+def _below_status_bar(pieces: list[Piece]) -> list[Piece]:
+    """The lines without those of a status bar, which stand in one row with its clock, or with two others of
+    battery, network, speed and carrier."""
+    top = [(piece, status_kinds(piece.text)) for piece in pieces if piece.y < _STATUS_WITHIN]
+    sure = [(piece, anchors) for piece, anchors in top if anchors]
+    kinds = set[int]().union(*(anchors for _, anchors in sure))
+    if 0 not in kinds and len(kinds) < 2:
+        return pieces
+    low = max(piece.y + piece.height / 2 for piece, _ in sure)
+    return [piece for piece in pieces if piece.y > low]
 
 
 def _with_boxes(lines: Sequence[dict[str, Any]], width: int, height: int) -> list[Piece]:
     pieces = []
     for line in lines:
-        box = line.get("box") or []
-        if len(box) == 4 and (line.get("score") or 0.0) >= 0.6 and line.get("text"):
+        box, text = line.get("box") or [], (line.get("text") or "").strip()
+        if len(box) == 4 and text:
             x0, y0, x1, y1 = box
-            piece = Piece(
-                line["text"].strip(), (x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (y1 - y0) / height
-            )
-            pieces.append(piece)
-    return pieces
+            place = (x0 + x1) / 2 / width, (y0 + y1) / 2 / height
+            score = line.get("score")
+            sides = x0 / width, (x1 - x0) / width
+            pieces.append(Piece(text, *place, (y1 - y0) / height, 0.0 if score is None else score, *sides))
+    shape = width / height
+    parts = [any(_continues(one, other, shape) for other in pieces) for one in pieces]
+    return [replace(piece, is_part=is_part) for piece, is_part in zip(pieces, parts, strict=True)]
+
+
+def _continues(one: Piece, other: Piece, shape: float) -> bool:
+    """Whether two lines stand as close below one another as those of a paragraph do."""
+    upper, lower = sorted((one, other), key=lambda piece: piece.y)
+    height = max(upper.height, lower.height)
+    gap = lower.y - upper.y - (upper.height + lower.height) / 2
+    aligned = abs(upper.left - lower.left) * shape < 0.6 * height
+    alike = min(upper.height, lower.height) > 0.75 * height
+    full = upper.width > _PARAGRAPH_WIDTH and upper.width > lower.width - height / shape
+    return upper is not lower and upper.y < lower.y and aligned and alike and full and gap < 0.75 * height
 
 
 def _without_boxes(text: str | None) -> list[Piece]:
-    """Lines of joined text, spread evenly from top to bottom."""
+    """Lines of joined text, spread evenly from top to bottom to keep their order."""
     lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
-    return [Piece(line, 0.5, (at + 0.5) / len(lines), 0.02) for at, line in enumerate(lines)]
+    return [Piece(line, 0.5, (at + 0.5) / len(lines), 0.4 / len(lines)) for at, line in enumerate(lines)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +219,16 @@ class Light:
     mean: float
     spread: float
     """Standard deviation of the brightness."""
+
+    def is_even(self, ways: str) -> bool:
+        """Whether the halves beside one another (`sides`) or one above the other are equally bright."""
+        first, second = ((0, 3, 6), (2, 5, 8)) if ways == "sides" else ((0, 1, 2), (6, 7, 8))
+        return abs(sum(self.levels[at] for at in first) - sum(self.levels[at] for at in second)) < 30
+
+    @property
+    def tone(self) -> str:
+        """dark, light or even."""
+        return "dark" if self.mean < 85 else "light" if self.mean > 170 else "even"
 
     @property
     def brightest(self) -> str:

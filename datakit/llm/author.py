@@ -8,6 +8,7 @@ from typing import Any
 from datakit.core.errors import UserError
 from datakit.core.image import ImageProblem
 from datakit.core.labels import Label
+from datakit.core.language import Language
 from datakit.core.outcome import REFUSAL, Done, Outcome, Rejected, Retry
 from datakit.core.record import digest
 from datakit.core.rendering import TooLarge, render
@@ -76,14 +77,17 @@ def key_settings(context: StepContext, field: str, keyed: Row) -> Row:
     }
 
 
-def key_fields(row: Row, context: StepContext, label: Label | None, ask: Callable[[], Request]) -> Row:
-    """The content of the very request that is sent, or what the offline writer reads."""
+def key_fields(
+    row: Row, context: StepContext, label: Label | None, ask: Callable[[], Request], language: Language
+) -> Row:
+    """The content of the very request that is sent, or what the offline writer reads and writes in."""
     if not is_offline(context):
         return asked_fields(row, context, ask)
     images = [context.files.sha256(path) for path in row["images"] or []]
     read = {name: row.get(name) for name in offline.READS}
-    label_facts = [label.name, label.description, *label.confusable_with] if label else None
-    return {"id": row["id"], "images": images, "label": label_facts, **read}
+    known = (label, *offline.neighbours(label, context.labels)) if label else ()
+    label_facts = [[entry.name, *entry.aliases, "", *entry.keywords] for entry in known]
+    return {"id": row["id"], "images": images, "label": label_facts, "language": language, **read}
 
 
 def asked_fields(row: Row, context: StepContext, ask: Callable[[], Request]) -> Row:

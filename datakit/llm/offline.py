@@ -1,259 +1,320 @@
-"""The offline writer: composes Chinese sentences from OCR lines, layout and the label's description.
+"""The offline writer: composes sentences from the lines of text that OCR read, and from nothing else.
 
-No model is involved and none is claimed: the texts restate what was read and measured. They are varied by the
-recipe's seed and the record's id, and the same record always gets the same text. Good for a first look at a
-recipe, not for training.
+No model is involved and none is claimed. A reason cites a line in which one of its label's keywords stands,
+and a keyword of a neighbour that stands nowhere; where no keyword was read it says that no text decides. The
+texts are varied by the recipe's seed and the record's id, and the same record always gets the same text. Good
+for a first look at a recipe; a model sees more.
 """
 
 from __future__ import annotations
 
 import random
 import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
 
-from datakit.core.labels import Label
+from datakit.core.keywords import as_written, holds
+from datakit.core.labels import Label, LabelSet
+from datakit.core.language import Language
+from datakit.core.likeness import standing
 from datakit.core.record import OFFLINE_WRITER
+from datakit.core.step_context import StepContext
 from datakit.core.transform import Row
-from datakit.llm._offline_facts import Facts, Light, Piece, facts_of, light_of
+from datakit.llm._offline_facts import (
+    SURE,
+    Facts,
+    Light,
+    Piece,
+    facts_of,
+    is_whole,
+    light_of,
+    quotable,
+    trimmed,
+)
+from datakit.llm._offline_words import IN, Words
 
 NAME = OFFLINE_WRITER
 """Stands where a model's name would stand."""
-VERSION = 3
+VERSION = 4
 """Raised when the same record gets another text."""
-DESCRIPTION_CHARS = (60, 120)
-REASON_CHARS = (40, 90)
 READS = ("ocr", "ocr_text", "width", "height")
 """Columns that the texts are composed from, as far as the records have them."""
+STANDS = 0.8
+"""Likeness from which a text counts as read: of the lines of real screens about 7% are misread somewhere."""
 
-_HAN_PAIRS = re.compile(r"(?=([一-鿿]{2}))")
-_CLAUSES = re.compile(r"[，；。]")
-_HEDGE = re.compile(r"^(?:也不|还没|没有|不是|不能|不会|不展示|不涉及|不用|尚未|并非|多为|常|或)")
+_HAN = re.compile(r"[㐀-鿿]")
+_LETTER = re.compile(r"[^\W\d_]")
+_PHRASES = re.compile(r"[，。；：！？、,;:!?|｜·\s]+")
+_QUOTE_MARKS = re.compile(r"[“”\"「」『』]")
+_QUOTE_CHARS = {"zh": 16, "en": 48}
+_LISTED_CHARS = {"zh": 14, "en": 32}
+_ONE_LINE_CHARS = 60
+_TOP = 0.15
+"""Share of the height above which a line stands at the top."""
+_TRIES = 40
 
 
-def describe(row: Row, rng: random.Random) -> str:
-    """60 to 120 characters on form, layout and legible words. The label is never looked at."""
-    facts = facts_of(row)
-    words = facts.words
-    if len(words) < 2:
-        return _fit(_plain_sentences(facts, light_of(row["images"][0]), words, rng), DESCRIPTION_CHARS)
-    colours = light_of(row["images"][0]).colours
-    return _fit(_layout_sentences(facts, words, colours, rng), DESCRIPTION_CHARS)
+def language(context: StepContext, column: str = "", *templates: str) -> Language:
+    """The language that is written in: the recipe's, else that of the labels, else of the templates."""
+    if context.default_language is not None:
+        return context.default_language
+    labels = context.labels.labels if context.labels else ()
+    said = "".join(text for label in labels for text in (label.name, label.description))
+    if _LETTER.search(said):
+        return "zh" if _HAN.search(said) else "en"
+    return context.language(column, *templates)
 
 
-def reason(row: Row, label: Label, rng: random.Random) -> str:
-    """40 to 90 characters: evidence read from the picture, what the label demands, the conclusion."""
-    facts = facts_of(row)
-    words = facts.words
-    evidence = _quoted_evidence(facts, words, label, rng) if words else _measured_evidence(row, rng)
-    demand = _demand(label, "".join(piece.text for piece in words), rng)
-    close, contrast = _conclusion(label, rng), _contrast(label, rng)
-    ends = [close.removesuffix("。") + contrast, close] if rng.random() < 0.35 else [close]
-    orders = [f"{evidence}，{demand}", f"{demand}{evidence}，"]
-    if rng.random() < 0.3:
-        orders.reverse()
-    least, most = REASON_CHARS
-    texts = [body + end for body in (*orders, f"{evidence}，") for end in ends]
-    both = close.removesuffix("。") + contrast
-    texts += [orders[0] + both, f"{evidence}，{both}", f"{demand}{both}"]
-    fitting = [text for text in texts if least <= len(text) <= most]
-    return fitting[0] if fitting else min(texts, key=lambda text: abs(len(text) - (least + most) // 2))
+def neighbours(label: Label, labels: LabelSet | None) -> tuple[Label, ...]:
+    """The labels that it is confused with."""
+    return tuple(other for other in labels.labels if other.name in label.confusable_with) if labels else ()
+
+
+class Evidence(NamedTuple):
+    """A text that stands on the picture and holds a keyword."""
+
+    quote: str
+    keyword: str
+    piece: Piece
+
+
+def describe(row: Row, rng: random.Random, language: Language = "zh") -> str:
+    """Form, layout and legible words. The label is never looked at."""
+    facts, words = facts_of(row), IN[language]
+    if len(facts.words) < 2:
+        sentences = _plain_sentences(facts, light_of(row["images"][0]), words, rng)
+    else:
+        sentences = _layout_sentences(facts, light_of(row["images"][0]).colours, words, language, rng)
+    return _fit(sentences, words)
+
+
+def reason(
+    row: Row, label: Label, rng: random.Random, others: Sequence[Label] = (), language: Language = "zh"
+) -> str:
+    """Evidence read from the picture, what tells it from a neighbour, the label; or that no text decides."""
+    facts, words = facts_of(row), IN[language]
+    evidence = _evidence(facts, label, language)
+    texts = (
+        _reasoned(facts, evidence, label, others, words, rng)
+        if evidence
+        else _unreasoned(facts, label, words, rng)
+    )
+    least, most = words.reason_chars
+    tries = []
+    for text in islice(texts, _TRIES):
+        if least <= len(text) <= most:
+            return text
+        tries.append(text)
+    return min(tries, key=lambda text: abs(len(text) - (least + most) // 2))
+
+
+def _reasoned(
+    facts: Facts,
+    evidence: list[Evidence],
+    label: Label,
+    others: Sequence[Label],
+    words: Words,
+    rng: random.Random,
+) -> Iterator[str]:
+    absences = _absences(facts, others)
+    while True:
+        cited = _cited(facts, _chosen(evidence, rng), words, rng)
+        absent = _missed(absences, words, rng) if absences else ""
+        close = rng.choice(words.concluded).format(label=label.name)
+        if absent and rng.random() < 0.25:
+            cited, absent = f"{absent}{words.pause}{cited}", ""
+        yield _sentence([cited, *([absent] if absent else []), close], words)
+
+
+def _unreasoned(facts: Facts, label: Label, words: Words, rng: random.Random) -> Iterator[str]:
+    """What is left to say where no keyword was read."""
+    count = len(facts.words)
+    forms = words.undecided if count else words.no_text if facts.was_read else words.unread
+    while True:
+        cause = rng.choice(forms).format(count=count, form=words.forms[facts.form])
+        taken = rng.choice(words.taken).format(label=label.name)
+        yield _sentence([rng.choice(words.leads) + cause, rng.choice(words.beyond), taken], words)
+
+
+def _evidence(facts: Facts, label: Label, language: Language) -> list[Evidence]:
+    """Texts of the picture that hold a keyword of the label, its names where it has no keywords; each keyword
+    once, where it stands shortest."""
+    wanted = label.keywords or (label.name, *label.aliases)
+    by_keyword: dict[str, Evidence] = {}
+    for piece in facts.words:
+        if piece.score < SURE:
+            continue
+        for keyword in wanted:
+            if not holds(piece.text, keyword):
+                continue
+            quote = _quotable_part(piece, keyword, _QUOTE_CHARS[language])
+            before = by_keyword.get(keyword)
+            if quote and (before is None or len(quote) < len(before.quote)):
+                by_keyword[keyword] = Evidence(quote, keyword, piece)
+    by_quote = {entry.quote: entry for entry in by_keyword.values()}
+    return sorted(by_quote.values(), key=lambda entry: (entry.piece.y, entry.piece.x))
+
+
+def _quotable_part(piece: Piece, keyword: str, most: int) -> str | None:
+    """The whole line, else a whole phrase of it, else the keyword as it is written; never a cut text."""
+    if _QUOTE_MARKS.search(piece.text):
+        return None
+    line = trimmed(piece.text)
+    if not piece.is_part and len(line) <= most and is_whole(line) and holds(line, keyword):
+        return line
+    phrases = [trimmed(phrase) for phrase in _PHRASES.split(line)[1 if piece.is_part else 0 : -1]]
+    fitting = [phrase for phrase in phrases if len(phrase) <= most and holds(phrase, keyword)]
+    return fitting[0] if fitting else as_written(line, keyword)
+
+
+def _chosen(evidence: list[Evidence], rng: random.Random) -> list[Evidence]:
+    """One to three of them, in their order on the picture."""
+    count = min(len(evidence), rng.choice((1, 1, 2, 2, 2, 3)))
+    return sorted(rng.sample(evidence, count), key=lambda entry: (entry.piece.y, entry.piece.x))
+
+
+def _cited(facts: Facts, shown: list[Evidence], words: Words, rng: random.Random) -> str:
+    quotes = [words.quote.format(entry.quote) for entry in shown]
+    names = dict(zip(("first", "second", "third"), quotes, strict=False))
+    places = [_place(facts, entry.piece, words) for entry in shown]
+    if len(shown) == 1:
+        forms = words.placed if facts.has_places else words.unplaced
+        return rng.choice(forms).format(place=places[0], **names)
+    if len(shown) == 2:
+        apart = facts.has_places and places[0] != places[1]
+        forms = (*words.two, *words.two_placed) if apart else words.two
+        return rng.choice(forms).format(place=places[0], other_place=places[1], **names)
+    return rng.choice(words.three).format(**names)
+
+
+def _absences(facts: Facts, others: Sequence[Label]) -> list[tuple[Label, list[str]]]:
+    """The neighbours of which no keyword stands on the picture, with those that nothing on it is like."""
+    strange = [other for other in others if not any(holds(facts.text, word) for word in other.keywords)]
+    absences = [
+        (other, [word for word in other.keywords if _is_plain(word) and standing(word, facts.text) < STANDS])
+        for other in strange
+    ]
+    return [(other, missing) for other, missing in absences if missing]
+
+
+def _missed(absences: list[tuple[Label, list[str]]], words: Words, rng: random.Random) -> str:
+    other, missing = rng.choice(absences)
+    return rng.choice(words.absent).format(word=rng.choice(missing), other=other.name)
+
+
+def _is_plain(keyword: str) -> bool:
+    return keyword[0].isalnum() and keyword[-1].isalnum()
 
 
 def _layout_sentences(
-    facts: Facts, words: list[Piece], colours: tuple[str, ...], rng: random.Random
+    facts: Facts, colours: tuple[str, ...], words: Words, language: Language, rng: random.Random
 ) -> list[str]:
-    top, middle, bottom = facts.band(0.0, 0.2), facts.band(0.2, 0.8), facts.band(0.8, 1.01)
-    form, kind = facts.form, "手机界面" if facts.has_clock else "画面"
-    openings = [
-        f"{form}的{kind}，共读到{len(facts.pieces)}处文字",
-        f"一幅{form}的{kind}，{facts.width}×{facts.height}像素",
-        f"{kind}呈{form}，文字约{len(facts.pieces)}行",
-        f"{form}{kind}，自上而下排着{len(facts.pieces)}处文字",
-        f"这是{form}的{kind}，可辨认的文字有{len(words)}处",
-    ]
-    parts = [rng.choice(openings)]
-    if top:
-        title = _quote(rng.choice(top[:2]).text)
-        parts.append(rng.choice(["顶部写着{}", "最上方是{}", "上端可见{}字样", "页首文字为{}"]).format(title))
+    legible = [piece for piece in facts.words if _is_legible(piece, _LISTED_CHARS[language])]
+    parts = [rng.choice(words.openings).format(**_form(facts, words))]
+    first = facts.first_line
+    if first is not None and _is_legible(first, 2 * _LISTED_CHARS[language]):
+        is_top = facts.has_places and first.y < _TOP
+        forms = (*words.first_line, *words.top) if is_top else words.first_line
+        parts.append(rng.choice(forms).format(words.quote.format(trimmed(first.text))))
+    middle = [piece for piece in legible if 0.2 <= piece.y < 0.8 and piece != first]
     if middle:
-        chosen = sorted(rng.sample(middle, min(len(middle), rng.choice((2, 3)))), key=lambda piece: piece.y)
-        quotes = "、".join(_quote(piece.text) for piece in chosen)
-        parts.append(
-            rng.choice(["中部依次有{}", "主体部分列出{}", "中间区域可读到{}", "往下是{}"]).format(quotes)
-        )
-    if bottom:
-        quotes = "、".join(_quote(piece.text) for piece in bottom[-2:])
-        parts.append(rng.choice(["底部为{}", "最下方是{}", "下缘排着{}", "末行有{}"]).format(quotes))
+        count = min(len(middle), rng.choice((2, 3)))
+        chosen = sorted(rng.sample(middle, count), key=lambda piece: piece.y)
+        forms = words.middle if facts.has_places else words.lines
+        parts.append(rng.choice(forms).format(_listed(chosen, words)))
+    bottom = [piece for piece in legible if piece.y >= 0.8 and piece != first]
+    if bottom and facts.has_places:
+        parts.append(rng.choice(words.bottom).format(_listed(bottom[-2:], words)))
     extras = _extras(facts, words)
     if colours:
-        extras.append(f"主要颜色为{'色和'.join(colours)}色")
+        extras.append(words.colours.format(_colour_names(colours, words)))
     rng.shuffle(extras)
     return [*parts, *extras]
 
 
-def _extras(facts: Facts, words: list[Piece]) -> list[str]:
-    bands = [len(facts.band(low, high)) for low, high in ((0, 0.34), (0.34, 0.67), (0.67, 1.01))]
-    extras = [f"文字在上、中、下三部分各有{bands[0]}、{bands[1]}、{bands[2]}处"]
+def _is_legible(piece: Piece, most: int) -> bool:
+    """Whether a line can be quoted whole."""
+    text = trimmed(piece.text)
+    fits = len(text) <= most and quotable(text) and is_whole(text)
+    return fits and not piece.is_part and piece.score >= SURE and not _QUOTE_MARKS.search(text)
+
+
+def _extras(facts: Facts, words: Words) -> list[str]:
+    extras = []
+    if facts.has_places:
+        bands = [len(facts.band(low, high)) for low, high in ((0, 0.34), (0.34, 0.67), (0.67, 1.01))]
+        extras.append(words.bands.format(*bands))
     if facts.prices:
-        extras.append(f"标出金额{'、'.join(facts.prices[:2])}" + ("等" if len(facts.prices) > 2 else ""))
-    if facts.side_share > 0.45:
-        extras.append("文字多靠左侧排列")
-    tallest = max(words, key=lambda piece: piece.height)
-    extras.append(f"字号较大的一行是{_quote(tallest.text)}")
-    numbers = sum(any(letter.isdigit() for letter in piece.text) for piece in words)
+        extras.append(words.amounts.format(words.listed.join(facts.prices[:2])))
+    numbers = sum(any(letter.isdigit() for letter in piece.text) for piece in facts.words)
     if numbers > 1:
-        extras.append(f"其中{numbers}处文字带有数字")
+        extras.append(words.numbers.format(numbers))
     if facts.pictures > 1:
-        extras.append(f"同组共有{facts.pictures}张图片")
+        extras.append(words.several.format(facts.pictures))
     return extras
 
 
-def _plain_sentences(facts: Facts, light: Light, words: list[Piece], rng: random.Random) -> list[str]:
+def _plain_sentences(facts: Facts, light: Light, words: Words, rng: random.Random) -> list[str]:
     """For a picture with hardly any text: measured size, light and colours, nothing guessed."""
-    tone = "偏暗" if light.mean < 85 else "偏亮" if light.mean > 170 else "明暗适中"
-    if light.colours:
-        colour = f"主要颜色为{'色和'.join(light.colours)}色"
-    else:
-        colour = rng.choice(["画面为灰度，没有彩色", "整体是黑白灰影像", "只有灰阶，不带颜色"])
-    size = f"{facts.width}×{facts.height}像素"
-    openings = [
-        f"{facts.form}的图片，{size}",
-        f"一幅{facts.form}图像，大小{size}",
-        f"图像呈{facts.form}，{size}",
-    ]
-    contrast = "明暗反差较大" if light.spread > 60 else "明暗过渡平缓"
-    sides = sum(light.levels[at] for at in (0, 3, 6)) - sum(light.levels[at] for at in (2, 5, 8))
-    balance = "左右两侧亮度接近" if abs(sides) < 30 else f"{'左' if sides > 0 else '右'}半边略亮"
+    colours = _colour_names(light.colours, words)
     body = [
-        f"整体{tone}，{contrast}",
-        colour,
-        f"最亮处在{light.brightest}，最暗处在{light.darkest}",
-        balance,
+        words.tones_said.format(words.tones[light.tone]),
+        words.contrasts[light.spread <= 60],
+        words.colours.format(colours) if colours else rng.choice(words.grey),
     ]
+    if light.brightest != light.darkest:
+        body.append(words.brightest.format(words.named(light.brightest), words.named(light.darkest)))
+    body += [said for ways, said in words.even.items() if light.is_even(ways)]
     if facts.was_read:
-        body.append(f"图中可辨认的文字为{_quote(words[0].text)}" if words else "图上没有读到成行的文字")
+        if facts.words and _is_legible(facts.words[0], _ONE_LINE_CHARS):
+            body.append(words.one_line.format(_listed(facts.words[:1], words)))
+        elif not facts.words:
+            body.append(words.no_lines)
+    if facts.pictures > 1:
+        body.append(words.several.format(facts.pictures))
     rng.shuffle(body)
-    count = "这一组共有" + str(facts.pictures) + "张图片，此处按第一张描述" if facts.pictures > 1 else ""
-    rest = [f"平均亮度约为{round(light.mean)}（满值255）", f"亮度起伏约{round(light.spread)}级"]
-    return [rng.choice(openings), *([count] if count else []), *body, *rest]
+    ratio = words.ratio.format(facts.width / max(facts.height, 1))
+    return [rng.choice(words.sizes).format(**_form(facts, words)), *body, ratio]
 
 
-def _quoted_evidence(facts: Facts, words: list[Piece], label: Label, rng: random.Random) -> str:
-    """Two or three of the lines with their places, among them one that the label's description speaks of."""
-    about = [piece for piece in words if _shares(piece.text, label.name + label.description)]
-    first = [rng.choice(about)] if about and rng.random() < 0.75 else []
-    others = [piece for piece in words if piece not in first]
-    count = min(len(others), rng.choice((2, 2, 3)) - len(first))
-    chosen = sorted([*first, *rng.sample(others, count)], key=lambda piece: piece.y)
-    quotes, places = [_quote(piece.text, 12) for piece in chosen], [_place(piece.y) for piece in chosen]
-    if len(quotes) == 1:
-        return rng.choice(["图上能读到{}", "可见文字{}", "画面写有{}"]).format(quotes[0])
-    listed, rest = "、".join(quotes), "、".join(quotes[1:])
-    if places[0] == places[-1]:
-        placed = f"{quotes[0]}与{quotes[-1]}同在{places[0]}"
-    else:
-        placed = f"{quotes[0]}在{places[0]}，{quotes[-1]}在{places[-1]}"
-    shapes = [
-        f"{places[0]}写着{quotes[0]}，另有{rest}",
-        f"自上而下可读到{listed}",
-        f"{listed}几处文字同时出现",
-        placed,
-        f"读到{listed}",
-        f"{quotes[0]}位于{places[0]}，往下是{rest}",
-        f"图上写有{listed}",
-        f"文字有{quotes[0]}，还有{rest}",
-    ]
-    prices = [price for price in facts.prices if not any(price in quote for quote in quotes)]
-    if prices:
-        shapes.append(f"既有{quotes[0]}，又标着{prices[0]}，还有{quotes[-1]}")
-    return rng.choice(shapes)
+def _form(facts: Facts, words: Words) -> dict[str, object]:
+    return {
+        "form": words.forms[facts.form],
+        "kind": words.screen if facts.has_status_bar else words.picture,
+        "count": len(facts.words),
+        "width": facts.width,
+        "height": facts.height,
+    }
 
 
-def _measured_evidence(row: Row, rng: random.Random) -> str:
-    if not row.get("images"):
-        return rng.choice(["按文字内容看", "就所给文字而言", "从叙述看"])
-    light = light_of(row["images"][0])
-    level = round(light.mean)
-    return rng.choice(
-        [
-            f"画面{light.brightest}最亮、{light.darkest}最暗",
-            f"平均亮度约{level}，亮处集中在{light.brightest}",
-            f"{light.darkest}较暗而{light.brightest}较亮",
-            f"明暗起伏约{round(light.spread)}级，{light.brightest}偏亮",
-            f"以{light.darkest}的暗区为界，{light.brightest}明显更亮",
-        ]
-    )
+def _colour_names(colours: Sequence[str], words: Words) -> str:
+    return words.both.join(words.colour.format(words.named(colour)) for colour in colours)
 
 
-_MATCHED = ("对应“{}”这一特征，", "与“{}”相符，", "合乎“{}”的说明，", "与说明里的“{}”相合，")
-_TOLD = ("这一类的说明是“{}”，", "对应的说明是“{}”，", "说明里写的是“{}”，")
+def _listed(pieces: Sequence[Piece], words: Words) -> str:
+    return words.listed.join(words.quote.format(trimmed(piece.text)) for piece in pieces)
 
 
-def _demand(label: Label, read: str, rng: random.Random) -> str:
-    """A clause or two of the label's description; that they match is said only if their words were read."""
-    clauses = [clause for clause in _CLAUSES.split(label.description) if 4 <= len(clause) <= 24]
-    positive = [clause for clause in clauses if not _HEDGE.match(clause)] or clauses
-    if not positive:
-        return ""
-    matched = [at for at, clause in enumerate(positive) if _shares(clause, read)]
-    at = rng.choice(matched or range(len(positive)))
-    phrase, after = positive[at], at + 1
-    longer = f"{phrase}，{positive[after]}" if after < len(positive) else ""
-    if longer in label.description and (len(phrase) < 9 or (after in matched and rng.random() < 0.4)):
-        phrase = longer or phrase
-    phrase = phrase.replace("“", "").replace("”", "")
-    return rng.choice(_MATCHED if matched else _TOLD).format(phrase)
+def _place(facts: Facts, piece: Piece, words: Words) -> str:
+    """Where a line stands; at the top only where nothing stands above it."""
+    below = (_TOP, 0.38, 0.65, 0.88)
+    at = sum(piece.y >= bound for bound in below)
+    return words.places[1 if at == 0 and not facts.is_first(piece) else at]
 
 
-def _shares(text: str, other: str) -> bool:
-    """Whether two texts have two Chinese characters in a row in common."""
-    return any(pair in other for pair in _HAN_PAIRS.findall(text))
+def _sentence(parts: Sequence[str], words: Words) -> str:
+    text = words.comma.join(parts) + words.stop
+    return text[0].upper() + text[1:]
 
 
-def _conclusion(label: Label, rng: random.Random) -> str:
-    ends = [
-        "因此属于{}。",
-        "可以判断为{}。",
-        "应归入{}。",
-        "故归为{}。",
-        "由此认定是{}。",
-        "所以应为{}。",
-        "结论是{}。",
-    ]
-    return rng.choice(ends).format(label.name)
-
-
-def _contrast(label: Label, rng: random.Random) -> str:
-    if not label.confusable_with:
-        return "。"
-    other = rng.choice(label.confusable_with)
-    return rng.choice(["，而不是{}。", "，并非{}。", "，有别于{}。", "，不属于{}。"]).format(other)
-
-
-def _place(y: float) -> str:
-    return (
-        "顶部" if y < 0.15 else "上部" if y < 0.38 else "中部" if y < 0.65 else "下部" if y < 0.88 else "底部"
-    )
-
-
-def _quote(text: str, longest: int = 14) -> str:
-    text = text.strip().replace("“", "").replace("”", "")
-    return f"“{text if len(text) <= longest else text[: longest - 1] + '…'}”"
-
-
-def _fit(sentences: list[str], chars: tuple[int, int]) -> str:
+def _fit(sentences: list[str], words: Words) -> str:
     """As many of the sentences as the longest length allows; the first ones matter most."""
-    text = ""
+    least, most = words.description_chars
+    parts: list[str] = []
     for sentence in sentences:
-        longer = f"{text}，{sentence}" if text else sentence
-        if text and len(longer) + 1 > chars[1]:
-            continue
-        text = longer
-        if len(text) >= chars[0] + 25:
+        if not parts or len(_sentence([*parts, sentence], words)) <= most:
+            parts.append(sentence)
+        if len(_sentence(parts, words)) >= least + (most - least) // 2:
             break
-    return _cut(text + "。", chars[1])
-
-
-def _cut(text: str, longest: int) -> str:
-    if len(text) <= longest:
-        return text
-    return text[: longest - 1].rstrip("，、；“") + "。"
+    return _sentence(parts, words)

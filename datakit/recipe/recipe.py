@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from datakit.core.contract_words import LANGUAGES, Language
 from datakit.core.credentials import FRAGMENT, credentials, masked
 from datakit.core.errors import RecipeErrors, UserError, did_you_mean
 from datakit.core.labels import LabelSet, load_labels, shown
@@ -24,6 +25,7 @@ from datakit.core.registry import find
 from datakit.core.seen_pictures import trained_pictures
 from datakit.core.settings import LlmSettings, RunSettings, Settings
 from datakit.core.step_context import StepContext
+from datakit.core.text_encoding import BOM, needs_mark
 from datakit.core.tokens import Template
 from datakit.core.transform import Annotator, Emitter, Reader, Renderer, Transform
 from datakit.recipe.batch_flags import batch_flags
@@ -31,7 +33,7 @@ from datakit.recipe.overrides import apply_overrides
 from datakit.recipe.yaml_file import YamlFile, load_yaml
 
 VERSION = 1
-TOP = ("version", "name", "seed", "labels", "llm", "steps", "emit", "train", "serve", "run")
+TOP = ("version", "name", "seed", "language", "labels", "llm", "steps", "emit", "train", "serve", "run")
 
 _PATHS = {"path", "labels", "image_root", "image_base", "template", "prompt", "answer", "referee"}
 _PATHS |= {"model", "store", "deepspeed", "det_folder", "rec_folder"}
@@ -77,6 +79,8 @@ class Recipe:
     llm: LlmSettings
     run: RunSettings
     labels: LabelSet | None
+    language: Language | None = None
+    """That of the shipped prompts, where the recipe says one."""
     sections: Mapping[str, Settings] = field(default_factory=dict)
     """Checked sections of later stages, such as `train`."""
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -102,6 +106,7 @@ class Recipe:
             name=self.name,
             seed=self.seed,
             labels=self.labels,
+            default_language=self.language,
             llm=self.llm,
             run=self.run,
             chat_layout=self._chat_layout(),
@@ -136,8 +141,9 @@ class Recipe:
         return {**written, "": tuple(prompts)}
 
     def dump(self) -> str:
-        """The recipe as YAML that loads to the same steps."""
-        return dump(dict(self.data), width=110)
+        """The recipe as YAML that loads to the same steps, with a byte order mark where it needs one."""
+        text = dump(dict(self.data), width=110)
+        return BOM + text if needs_mark(text) else text
 
 
 def project_of(folder: Path) -> Path:
@@ -207,6 +213,7 @@ class _Checker:
             llm=llm,
             run=run,
             labels=labels,
+            language=data.get("language"),
             sections={key: value for key, value in others.items() if value is not None},
             data=data,
             places={str(key): self.file.where((key,)) for key in data},
@@ -271,6 +278,10 @@ class _Checker:
         seed = data.get("seed", 7)
         if type(seed) is not int or seed < 0:
             self._fault(("seed",), f"`seed` must be a whole number from 0, not {seed!r}")
+        language = data.get("language")
+        if language is not None and language not in LANGUAGES:
+            hint = did_you_mean(str(language), LANGUAGES) or "Take `zh` (Chinese) or `en` (English)."
+            self._fault(("language",), f"there are no prompts in the language {language!r}", hint)
 
     def _steps(self, rows: Any, section: str) -> list[Step]:
         if not isinstance(rows, list) or not rows:

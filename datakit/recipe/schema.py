@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from datakit.core.contract_words import LANGUAGES
 from datakit.core.registry import find, names
 from datakit.core.settings import LlmSettings, RunSettings, Settings
 from datakit.core.transform import Emitter
@@ -45,6 +46,11 @@ def recipe_schema(sections: Mapping[str, type[Settings]] | None = None) -> JSON:
                 "minimum": 0,
                 "default": 7,
                 "description": "Where all randomness starts from.",
+            },
+            "language": {
+                "type": ["string", "null"],
+                "enum": [*LANGUAGES, None],
+                "description": "Language of the shipped prompts: `zh` or `en`.",
             },
             "labels": {"type": ["string", "null"], "description": "Path of the label file, from the recipe."},
             "steps": _steps(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -12,11 +13,16 @@ from datakit.core.answer_forms import ContractFormat
 from datakit.core.contract import FORMS, AnswerContract, AnswerField
 from datakit.core.contract_words import Language
 from datakit.core.errors import UserError, did_you_mean
+from datakit.core.label_blocks import BlockForm
 from datakit.core.stated_format import conflict, headings_of, plain_lines
+from datakit.core.step_context import StepContext
 from datakit.core.templates import Templates
 
 ANSWER_FORMAT = "answer_format"
 """The variable of prompt templates that becomes the lines which ask for the answer's form."""
+LABEL_BLOCKS = frozenset({"label_json", "label_names"})
+"""Variables of prompt templates that become the label block, in the form that their name says if no other is
+asked for."""
 _CHINESE = re.compile("[\u4e00-\u9fff]")
 
 
@@ -69,6 +75,7 @@ class AnswerForm(BaseModel):
             fields=tuple(fields),
             language=self.language or language,
             instruction=self.instruction,
+            marked=True,
         )
 
 
@@ -76,6 +83,29 @@ def language_of(prompts: Sequence[str], templates: Templates) -> Language:
     """`zh` for templates with a Chinese character in their constant text, else `en`."""
     sources = (templates.source(used) for name in prompts for used in templates.used(name))
     return "zh" if any(_CHINESE.search(line) for text in sources for line in plain_lines(text)) else "en"
+
+
+def label_variables(form: BlockForm | None, prompts: Sequence[str], context: StepContext) -> dict[str, Any]:
+    """What prompts may use of the label file; their label block in the form that the recipe names.
+
+    Raises UserError where no prompt has a label block, or one has two.
+    """
+    variables = dict(context.label_variables)
+    if form is None:
+        return variables
+    blocks = [LABEL_BLOCKS & context.templates.variables(name) for name in prompts]
+    if context.labels is None or not any(blocks):
+        raise UserError(
+            f"`label_block: {form}` has no effect: no prompt uses {' or '.join(sorted(LABEL_BLOCKS))}",
+            remedy="Write {{ label_json }} into the prompt where the labels are to stand, or leave it out.",
+        )
+    if any(len(used) > 1 for used in blocks):
+        raise UserError(
+            "`label_block` gives the prompt one label block, and it uses both label_json and label_names",
+            remedy="Leave one of them out, or leave out `label_block`.",
+        )
+    block = context.labels.block(form, language_of(prompts, context.templates))
+    return {**variables, **dict.fromkeys(LABEL_BLOCKS, block)}
 
 
 def shares_of(forms: Sequence[AnswerForm]) -> tuple[float, ...]:
@@ -123,9 +153,12 @@ def check_stated(prompts: Sequence[str], templates: Templates) -> None:
             )
 
 
-def prompt_lines(form: AnswerFormat, turn: int) -> Mapping[str, str]:
-    """What a template of a turn (from 1) may use of the contract; nothing without one."""
-    return {ANSWER_FORMAT: form.contract.prompt_lines(turn)} if isinstance(form, ContractFormat) else {}
+def prompt_lines(form: AnswerFormat, turn: int, context: StepContext) -> Mapping[str, str]:
+    """What a template of a turn (from 1) may use of the contract, in the words of its build."""
+    if not isinstance(form, ContractFormat):
+        return {}
+    contract = form.contract.model_copy(update={"marked": context.marks_places})
+    return {ANSWER_FORMAT: contract.prompt_lines(turn)}
 
 
 def _check(name: str, turn: TurnFormat, templates: Templates, who: str) -> None:

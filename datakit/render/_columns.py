@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -11,7 +11,7 @@ import polars as pl
 from datakit.core.answer import LABEL, AnswerFormat, TurnFormat
 from datakit.core.answer_forms import ContractFormat
 from datakit.core.factored_chats import SharedAffixes, uncut
-from datakit.core.prompt import Prompt
+from datakit.core.prompt import Prompt, Shape
 from datakit.core.templates import BREAKING, UNFINISHED, is_unfinished
 from datakit.core.writer import Writer
 from datakit.render._chats import joined, woven
@@ -61,7 +61,6 @@ class PlainRecords:
         ):
             user, places, around = _user_turn(prompt, frame, images)
             done &= places == (images if number == 0 else 0)
-            done &= _finished(prompt, frame)
             chars += user.str.len_chars() + len(around.start) + len(around.end)
             shared += [around, SharedAffixes()]
             answer = _answer_turn(form, answers)
@@ -103,28 +102,23 @@ def _user_turn(
 ) -> tuple[pl.Series, pl.Series, SharedAffixes]:
     """The turn's texts, how many `<image>` places each has, and what goes around all the texts."""
     assert prompt.texts is not None  # see `PlainRecords.of`
-    texts = [_changed(frame[name], prompt.escapes[at]) for at, name in enumerate(prompt.texts)]
+    columns, slots = [frame[name] for name in prompt.texts], _Slots(prompt, frame)
     key = images
-    for text in texts:
-        key = key * 2 + (text.str.len_bytes() > 0).fill_null(False).cast(pl.Int64)
+    for texts in columns:
+        key = key * 2 + (texts.str.len_bytes() > 0).fill_null(False).cast(pl.Int64)
     kinds = key.unique().to_list()
     parts, places, orders, around = [], [], [], SharedAffixes()
     for value in kinds:
         rows = (key == value).arg_true()
-        own_texts = texts if len(kinds) == 1 else [text.gather(rows) for text in texts]
-        shape = prompt.shape([""] * images[rows[0]], [text[0] for text in own_texts])
-        chosen = [own_texts[place] for place in shape.places]
+        shape = prompt.shape([""] * images[rows[0]], [texts[rows[0]] for texts in columns])
+        whole = [slots.written(place) for place in shape.places]
+        chosen = whole if len(kinds) == 1 else [texts.gather(rows) for texts in whole]
         constants = shape.constants
         if len(kinds) == 1 and len(constants) > 1:
             around, first, last = uncut(constants[0], constants[-1])
             constants = (first, *constants[1:-1], last)
         parts.append(joined(constants, chosen, len(rows)))
-        counts = pl.repeat(shape.images, len(rows), dtype=pl.Int64, eager=True)
-        for text in chosen:
-            counts += text.str.count_matches("<image>", literal=True).cast(pl.Int64)
-        if any(map(is_unfinished, shape.constants[:-1])):
-            counts = pl.repeat(-1, len(rows), dtype=pl.Int64, eager=True)  # never as many as the pictures
-        places.append(counts)
+        places.append(_image_places(shape, chosen, len(rows)))
         orders.append(rows)
     if len(parts) == 1:
         return parts[0], places[0], around
@@ -132,12 +126,31 @@ def _user_turn(
     return pl.concat(parts).gather(order), pl.concat(places).gather(order), around
 
 
-def _finished(prompt: Prompt, frame: pl.DataFrame) -> pl.Series:
-    """Which records have no text of whose end what follows could make a token."""
-    ends = [pl.col(name).str.contains(UNFINISHED + "$").fill_null(False) for name in prompt.texts or ()]
-    if not ends:
-        return pl.repeat(True, frame.height, dtype=pl.Boolean, eager=True)
-    return frame.select(~pl.any_horizontal(ends)).to_series()
+def _image_places(shape: Shape, texts: Sequence[pl.Series], height: int) -> pl.Series:
+    """How many `<image>` places each turn has; -1, never as many as the pictures, where what follows a part
+    could make a token of its end."""
+    counts = pl.repeat(shape.images, height, dtype=pl.Int64, eager=True)
+    split = pl.repeat(any(map(is_unfinished, shape.constants[:-1])), height, dtype=pl.Boolean, eager=True)
+    for text in texts:
+        counts += text.str.count_matches("<image>", literal=True).cast(pl.Int64)
+        split |= text.str.contains(UNFINISHED + "$")
+    return counts.set(split, -1)
+
+
+class _Slots:
+    """The texts of a batch as they are written into the prompt, each kind made once."""
+
+    def __init__(self, prompt: Prompt, frame: pl.DataFrame) -> None:
+        self._prompt, self._frame = prompt, frame
+        self._written: dict[int, pl.Series] = {}
+
+    def written(self, place: int) -> pl.Series:
+        """Those of one slot."""
+        if place not in self._written:
+            slot = self._prompt.slot(place)
+            texts = self._frame[(self._prompt.texts or ())[slot.column]]
+            self._written[place] = _changed(texts, slot.write, every=slot.is_filtered)
+        return self._written[place]
 
 
 def _answer_turn(form: TurnFormat, values: pl.DataFrame) -> pl.Series:
@@ -177,10 +190,11 @@ def _as_they_are(form: AnswerFormat, values: pl.DataFrame) -> pl.Series:
     return even if len(even) == values.height else pl.repeat(bool(even[0]), values.height, eager=True)
 
 
-def _changed(texts: pl.Series, escape: Callable[[str], str]) -> pl.Series:
-    """The texts, with those escaped that need it: only what holds a bracket can."""
-    risky = texts.str.contains(r"<|\{\{").fill_null(False)
+def _changed(texts: pl.Series, write: Callable[[str], str], *, every: bool) -> pl.Series:
+    """The texts as they are written: `every` one by its filters, else those escaped that need it, as only
+    what holds a bracket can."""
+    risky = texts.is_not_null() if every else texts.str.contains(r"<|\{\{").fill_null(False)
     if not risky.any():
         return texts
-    changed = pl.Series([str(escape(text)) for text in texts.filter(risky)], dtype=pl.String)
+    changed = pl.Series([str(write(text)) for text in texts.filter(risky)], dtype=pl.String)
     return texts.clone().scatter(risky.arg_true(), changed)

@@ -12,6 +12,7 @@ from datakit.core.answer_forms import Assignment, ContractFormat
 from datakit.core.box_forms import SeenPictures
 from datakit.core.contract import FORMS, AnswerContract
 from datakit.core.errors import UserError, did_you_mean
+from datakit.core.label_blocks import BlockForm
 from datakit.core.outcome import Rejected
 from datakit.core.prompt import Prompt
 from datakit.core.record import MESSAGES
@@ -90,6 +91,12 @@ class Chat(PromptRenderer):
     """Instead of `answer`, several forms in one data set, so that one model serves them all: `[{form:
     reason_first}, {form: label_only, share: 0.3, instruction: 只回答类别名称。}]`. The first is served by
     default. Which record has which form depends on its id and the seed alone."""
+    label_block: BlockForm | None = None
+    """Form of the label block, in place of that of the prompt's variable (`label_json` is `json`,
+    `label_names` is `names`): `json` (an object of names and descriptions), `pairs` (lines
+    `label:{name}, description:{description}`), `lines` (`name：description`), `short` (lines of each label's
+    short description and the labels that it is confused with), `brackets` (`["name",…]`) or `names` (a name a
+    line)."""
     system: str | None = DEFAULT_SYSTEM
     """The system turn. Written out, because trainer and server disagree about a default; null for none."""
     max_chars: int | None = Field(default=2500, ge=1)
@@ -145,6 +152,7 @@ class Chat(PromptRenderer):
         if isinstance(form, ContractFormat):
             _answers.check_stated(self._prompts, context.templates)
         _answers.check_agreement(self._prompts, form, context.templates)
+        self._label_variables(context)  # whose faults are the recipe's
         self._check_shrink(columns)
         made = self._made(context)
         for answer_form in self._forms(form):
@@ -278,6 +286,9 @@ class Chat(PromptRenderer):
             writer, needed, set(texts), keep=self.keep_messages, counts=self._counts, kept_boxes=kept
         )
 
+    def _label_variables(self, context: StepContext) -> dict[str, Any]:
+        return _answers.label_variables(self.label_block, self._prompts, context)
+
     def _kept_boxes(self, context: StepContext) -> KeptBoxes | None:
         """How boxes of kept chats are written anew. Raises UserError where no model says how."""
         if self.kept_boxes is None:
@@ -303,12 +314,12 @@ class Chat(PromptRenderer):
 
     def _writer(self, form: AnswerFormat, context: StepContext, texts: tuple[str, ...] | list[str]) -> Writer:
         format_texts = [
-            {name: TrustedText(text) for name, text in _answers.prompt_lines(form, turn).items()}
+            {name: TrustedText(text) for name, text in _answers.prompt_lines(form, turn, context).items()}
             for turn in range(1, len(self._prompts) + 1)
         ]
         return Writer(
             prompts=tuple(
-                Prompt(name, context.templates, {**context.label_variables, **lines}, texts)
+                Prompt(name, context.templates, {**self._label_variables(context), **lines}, texts)
                 for name, lines in zip(self._prompts, format_texts, strict=True)
             ),
             form=form,

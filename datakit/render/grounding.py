@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import polars as pl
 from pydantic import Field, model_validator
@@ -24,7 +24,7 @@ from datakit.core.templates import TrustedText
 from datakit.core.tokens import DEFAULT_SYSTEM, TokenCounter
 from datakit.core.transform import BatchWorker, Columns, PromptRenderer, Row, Worker
 from datakit.core.writer import Writer
-from datakit.render._answers import ANSWER_FORMAT
+from datakit.render._answers import ANSWER_FORMAT, prompt_lines
 from datakit.render._batches import Batches, Forms
 from datakit.render._questions import ANSWER_BOXES, ANSWER_TEXT, COLUMNS, Question, Questions, Task
 
@@ -63,14 +63,16 @@ class Grounding(PromptRenderer):
     read.
     """
 
+    version: ClassVar[int] = 2
+
     boxes: str = BOXES
     """Column of the boxes: `boxes` as readers give it, or that of annotate.ocr."""
     tasks: tuple[Task, ...] = Field(default=("lines", "locate", "read"), min_length=1)
     """What is asked, each of about as many records as the others. The first is served and scored."""
     form: BoxForm | None = None
     """`qwen2_vl`, `qwen2_5_vl` or `qwen3_vl`; that of `train.model` when not given."""
-    language: Language = "zh"
-    """Language of the shipped prompts."""
+    language: Language | None = None
+    """Language of the shipped prompts and of what they ask for; the recipe's `language` when not given."""
     prompts: dict[Task, str] = Field(default_factory=dict)
     """Task -> template of its prompt, in place of the shipped one."""
     min_score: float = Field(default=0.8, ge=0, le=1)
@@ -146,8 +148,8 @@ class Grounding(PromptRenderer):
 
     def _template(self, task: Task, form: BoxForm) -> str:
         tokens = "_tokens" if task == "read" and form == "qwen2_vl" else ""
-        english = "_en" if self.language == "en" else ""
-        return self.prompts.get(task) or f"grounding/{task}{tokens}{english}.j2"
+        language = f"_{self.language}" if self.language else ""
+        return self.prompts.get(task) or f"grounding/{task}{tokens}{language}.j2"
 
     def seen(self, context: StepContext) -> SeenPictures:
         """How the model sees pictures: what boxes are counted by. Raises UserError where nothing says it."""
@@ -179,7 +181,7 @@ class Grounding(PromptRenderer):
             )
 
     def _contract(self, task: Task, context: StepContext) -> AnswerContract:
-        form = self.seen(context).form
+        form, language = self.seen(context).form, self.language or context.default_language or "zh"
         if task == "read":
             field = AnswerField(name="answer", kind="line", column=ANSWER_TEXT)
         else:
@@ -188,16 +190,16 @@ class Grounding(PromptRenderer):
                 name="boxes",
                 kind="boxes",
                 column=ANSWER_BOXES,
-                hint="" if tokens else _HINTS.get((task, self.language), ""),
+                hint="" if tokens else _HINTS.get((task, language), ""),
                 notation="tokens" if tokens else "json",
             )
-        return AnswerContract(form=task, fields=(field,), language=self.language)
+        return AnswerContract(form=task, fields=(field,), language=language, marked=True)
 
     def _writer(self, task: Task, context: StepContext, texts: tuple[str, ...]) -> Writer:
         contract = self._contract(task, context)
-        lines = {ANSWER_FORMAT: TrustedText(contract.prompt_lines())}
-        name = self._template(task, self.seen(context).form)
         form: AnswerFormat = ContractFormat.of_contracts([contract])
+        lines = {name: TrustedText(text) for name, text in prompt_lines(form, 1, context).items()}
+        name = self._template(task, self.seen(context).form)
         return Writer(
             prompts=(Prompt(name, context.templates, {**context.label_variables, **lines}, texts),),
             form=form,

@@ -11,6 +11,7 @@ from pathlib import Path
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.report import StepReport
 from datakit.core.answer import AnswerFormat
+from datakit.core.answer_forms import ContractFormat
 from datakit.core.errors import UserError
 from datakit.core.files import FileDigests
 from datakit.core.outcome import Outcome, Rejected, Retry
@@ -60,6 +61,8 @@ class BuildPrompts:
         recipe = _recipe(build)
         context = replace(recipe.context(), base=_recipe_folder(build), project=build.path)
         answer_format = build.answer_format
+        if isinstance(answer_format, ContractFormat):
+            context = replace(context, marks_places=answer_format.contract.marked)
         chat = _chat(recipe, build).for_form(form, context)
         if not rendered or form is not None:  # the prompts of a split come in every form
             answer_format = answer_format.named(form)

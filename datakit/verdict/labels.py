@@ -16,13 +16,17 @@ FEW = 10
 
 
 def class_table(build: BuildFolder) -> pl.DataFrame:
-    """Label -> train and val records and train rows; labels of the label file without records too."""
+    """Label -> train and val records and train rows; labels of the label file without records too.
+
+    A repeat that is a record of its own (balance.resample) counts as a row.
+    """
+    is_first = pl.col("repeat_number") == 1 if "repeat_number" in build.columns else pl.lit(True)
     counted = (
-        build.main.select("label", "part", "rows")
+        build.main.select("label", "part", "rows", is_first=is_first.fill_null(True))
         .drop_nulls("label")
         .group_by("label")
         .agg(
-            train=(pl.col("part") == TRAIN).sum(),
+            train=((pl.col("part") == TRAIN) & pl.col("is_first")).sum(),
             val=(pl.col("part") == VAL).sum(),
             rows=pl.col("rows").filter(pl.col("part") == TRAIN).cast(pl.Int64).sum(),
         )

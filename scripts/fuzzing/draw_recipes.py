@@ -93,6 +93,8 @@ class _Drawing:
             recipe["labels"] = "../labels.yaml"
         if dice.maybe(0.3):
             recipe["seed"] = dice.whole(0, None, 7)
+        if dice.maybe(0.15):
+            recipe["language"] = dice.one_of("zh", "en")
         if dice.maybe(0.35):
             recipe["train"] = train_section(dice)
             if not any("llamafactory" in emitter for emitter in recipe["emit"]):

@@ -64,13 +64,13 @@ class Camera:
         self._tab, self._session = tab, session
         self._script = _SCRIPT.read_text("utf-8")
 
-    def take(self, page: Page) -> Shot:
+    def take(self, page: Page, quality: int = JPEG_QUALITY) -> Shot:
         self._show(page.body)
         lines = self._tab.evaluate(self._script, [WIDTH_PX / SCALE, page.height, SCALE])
         clip = {"x": 0, "y": 0, "width": WIDTH_PX / SCALE, "height": page.height, "scale": SCALE}
         shot = self._session.send(
             "Page.captureScreenshot",
-            {"format": "jpeg", "quality": JPEG_QUALITY, "clip": clip, "optimizeForSpeed": True},
+            {"format": "jpeg", "quality": quality, "clip": clip, "optimizeForSpeed": True},
         )
         return Shot(base64.b64decode(shot["data"]), lines)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
@@ -36,7 +38,7 @@ from datakit.run.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENS = ROOT / "examples" / "ecom" / "images"
-COUPONS, RETURNS = SCREENS / "0001.jpg", SCREENS / "0004.jpg"
+COUPONS, CART = SCREENS / "0001.jpg", SCREENS / "0004.jpg"
 Read = Callable[..., dict[str, Any]]
 
 
@@ -78,16 +80,20 @@ def truth(path: Path) -> list[dict[str, Any]]:
     return next(row["lines"] for row in rows if row["image"].endswith(path.name))
 
 
-@pytest.mark.parametrize("path", [COUPONS, RETURNS], ids=lambda path: path.stem)
+def words(text: str) -> str:
+    """Letters, digits and characters alone: arrows, dashes and yen signs have look-alikes."""
+    return re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", text))
+
+
+@pytest.mark.parametrize("path", [COUPONS, CART], ids=lambda path: path.stem)
 def test_finds_the_text_of_real_screens_where_it_stands(path: Path, read: Read) -> None:
-    wanted, entries = truth(path), read(path)["ocr"]
+    wanted, entries = [line for line in truth(path) if words(line["text"])], read(path)["ocr"]
     assert len(wanted) > 10
     found = 0
     for line in wanted:
         x, y = (line["box"][0] + line["box"][2]) / 2, (line["box"][1] + line["box"][3]) / 2
         there = [e for e in entries if e["box"][0] <= x <= e["box"][2] and e["box"][1] <= y <= e["box"][3]]
-        text = "".join(entry["text"] for entry in there).replace(" ", "")
-        found += line["text"].replace("\u3000", "").replace(" ", "") in text
+        found += words(line["text"]) in words("".join(entry["text"] for entry in there))
     assert found >= 0.9 * len(wanted)
     assert all(0 <= entry["score"] <= 1 and entry["image"] == 0 for entry in entries)
 

@@ -13,6 +13,7 @@ import yaml
 
 from datakit.annotate.reason import Reason
 from datakit.core.errors import UserError
+from datakit.core.keywords import holds
 from datakit.core.labels import load_labels
 from datakit.core.record import BASE, COLUMNS
 from datakit.core.settings import LlmSettings
@@ -23,12 +24,16 @@ from datakit.recipe.recipe import Step
 from datakit.run.engine import Engine
 from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
-from tests.support.loopback import Loopback
+from tests.support.loopback import Loopback, Reply
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENS = ROOT / "examples" / "ecom"
 LABELS = load_labels(ROOT / "templates" / "ecom" / "labels.yaml")
-SCHEMA = {**{name: COLUMNS[name] for name in BASE}, "ocr_text": pl.String(), "description": pl.String()}
+SCHEMA = {
+    **{name: COLUMNS[name] for name in BASE},
+    **dict.fromkeys(("ocr_text", "description", "repeat_of"), pl.String()),
+    "repeat_number": pl.UInt32(),
+}
 Run = Callable[..., tuple[pl.DataFrame, Engine]]
 
 
@@ -62,21 +67,16 @@ def screens(count: int) -> list[dict[str, Any]]:
     """Example screens with their true texts."""
     rows = [json.loads(line) for line in (SCREENS / "train.jsonl").read_text("utf-8").splitlines()]
     truth = map(json.loads, (SCREENS / "ground_truth.jsonl").read_text("utf-8").splitlines())
-    texts = {row.get("id") or row["image"]: row for row in truth}
-    out = []
-    for row in rows[:count]:
-        lines = next(texts[key] for key in (row["id"], row["image"]) if key in texts)
-        words = lines.get("lines") or lines.get("texts") or lines.get("text")
-        words = [word["text"] if isinstance(word, dict) else word for word in words]
-        out.append(
-            {
-                "id": row["id"],
-                "images": [str(SCREENS / row["image"])],
-                "label": row["label"],
-                "ocr_text": "\n".join(words),
-            }
-        )
-    return out
+    texts = {row["id"]: [line["text"] for line in row["lines"]] for row in truth}
+    return [
+        {
+            "id": row["id"],
+            "images": [str(SCREENS / row["image"])],
+            "label": row["label"],
+            "ocr_text": "\n".join(texts[row["id"]]),
+        }
+        for row in rows[:count]
+    ]
 
 
 def row(id_: str, label: str | None = "退款页面") -> dict[str, Any]:
@@ -132,11 +132,49 @@ def test_offline_reasons_quote_evidence_conclude_their_label_and_differ(run: Run
         assert 40 <= len(out["reason"]) <= 90
         assert out["label"] in out["reason"]
         assert not any(word in out["reason"] for word in ("模型", "理由：", "类别："))
-        if given["ocr_text"]:
-            assert "“" in out["reason"]
+        label = LABELS.find(given["label"])
+        assert label is not None
+        lines = given["ocr_text"].splitlines()
+        has_keyword = any(holds(line, keyword) for line in lines for keyword in label.keywords)
+        assert ("“" in out["reason"]) == has_keyword
+        assert ("标注" in out["reason"]) != has_keyword
     flagged = frame.filter(pl.col("reason_flags").list.len() > 0)
     assert flagged.height <= 7, flagged["reason_flags"].to_list()
     assert engine.reports[1].notes["of"] == 140
+
+
+def test_findings_do_not_name_their_label_and_cost_no_call_anew(run: Run, server: Loopback) -> None:
+    texts = {"a": "写着“退款编号”，可见是退款页面。", "b": "可以判断为退款页面。"}
+    server.script = lambda call: Reply(
+        content=json.dumps({"reason": texts["a" if "退款编号 a" in call.text else "b"]})
+    )
+    stated, _ = run([row("a"), row("b")], base_url=server.url)
+    assert stated["reason"].to_list() == list(texts.values())
+    findings, engine = run([row("a"), row("b")], step=Reason(names_label=False), base_url=server.url)
+    assert findings["reason"].to_list() == ["写着“退款编号”。"]
+    assert engine.reports[-1].rejected == {"findings_missing": 1}
+    assert server.count == 2
+
+
+def test_each_repeat_of_a_record_gets_another_reason_and_the_first_is_not_paid_again(
+    run: Run, server: Loopback, project: Path
+) -> None:
+    server.answer = lambda call: {"reason": f"答复{server.count}，因此属于退款页面。"}
+    first, _ = run([row("a")], base_url=server.url)
+    repeats = [{**row("a" if n == 1 else f"a~{n}"), "repeat_of": "a", "repeat_number": n} for n in (1, 2, 3)]
+    for entry in repeats:
+        entry["ocr_text"] = row("a")["ocr_text"]
+    frame, _ = run(repeats, base_url=server.url)
+    assert server.count == 3
+    assert frame["reason"][0] == first["reason"][0]
+    assert frame["reason"].n_unique() == 3
+    assert frame["reason_style"].n_unique() == 3
+    run(repeats, base_url=server.url)
+    assert server.count == 3
+    (project / "templates" / "plain.j2").write_text("{{ label_info.name }}")
+    plain = Reason(template="plain.j2")
+    once, _ = run(repeats, step=plain, base_url=server.url)
+    assert (server.count, once["reason"].n_unique()) == (6, 3)
 
 
 def test_each_record_gets_a_style_by_its_id_and_the_seed(run: Run, server: Loopback) -> None:

@@ -1,5 +1,6 @@
 """balance.resample: counts per class, even spread, train only, every left-out record accounted for."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datakit.annotate.reason import Reason
 from datakit.balance.resample import Resample
 from datakit.core.errors import RecipeErrors, UserError
 from datakit.core.step_context import StepContext
+from datakit.render.chat import Chat
 
 TOOLS = StepContext(base=Path(), project=Path(), seed=7)
 
@@ -232,3 +235,55 @@ def test_who_stays_under_a_cap_depends_on_the_seed() -> None:
         for seed in range(4)
     }
     assert len(set(kept.values())) == 4
+
+
+CHAT = Chat(prompt="ecom/classify_v1.j2", answer="ecom/reason_then_label.j2")
+
+
+def test_repeats_are_records_of_their_own_where_their_texts_are_still_to_be_written(
+    make_context: Callable[..., StepContext],
+) -> None:
+    step = Resample(strategy="uniform", max_repeat=3)
+    context = make_context(steps=(step, Reason(), CHAT))
+    before = records({"a": 6, "b": 2}, {"a": 1})
+    table = step.apply(before.lazy(), context)
+    frame = table.frame.collect()
+    assert table.added == 4
+    assert frame.height == before.height + 4
+    assert set(frame["repeat"]) == {1}
+    assert rows_per_class(frame) == {"a": 6, "b": 6}
+    assert frame["id"].to_list() == [*before["id"], "r6~2", "r7~2", "r6~3", "r7~3"]
+    assert frame.tail(4).select("repeat_of", "repeat_number").rows() == [
+        ("r6", 2),
+        ("r7", 2),
+        ("r6", 3),
+        ("r7", 3),
+    ]
+    assert frame.head(9)["repeat_number"].to_list() == [1] * 9
+    assert {"repeat_of", "repeat_number"} <= step.outputs(context).keys()
+
+
+def test_an_id_that_looks_like_a_repeat_is_not_taken_for_one(
+    make_context: Callable[..., StepContext],
+) -> None:
+    step = Resample(strategy="uniform", max_repeat=2)
+    frame = records({"a": 2, "b": 1}).with_columns(id=pl.Series(["x", "x~2", "x~22"]))
+    table = step.apply(frame.lazy(), make_context(steps=(step, Reason(), CHAT)))
+    ids = table.frame.collect()["id"].to_list()
+    assert ids == ["x", "x~2", "x~22", "x~22~~2"]
+
+
+def test_no_text_that_stands_already_is_trained_three_times(
+    make_context: Callable[..., StepContext],
+) -> None:
+    step = Resample(strategy="uniform", max_repeat=3)
+    frame = records({"a": 6, "b": 2}).with_columns(reason=pl.lit("读到全选。"))
+    context = make_context(steps=(Reason(), step, CHAT))
+    table = step.apply(frame.lazy(), context)
+    assert rows_per_class(table.frame.collect()) == {"a": 6, "b": 4}
+    assert table.added == 0
+    assert table.notes["warnings"][0] == "class b: 4 rows instead of 6 (max_repeat 2)"
+    assert "Put balance.resample (with curate.split) before" in table.notes["warnings"][1]
+    label_only = Chat(prompt="ecom/classify_v1.j2", answer="answer/label_only.j2")
+    table = step.apply(frame.lazy(), make_context(steps=(Reason(), step, label_only)))
+    assert rows_per_class(table.frame.collect()) == {"a": 6, "b": 6}

@@ -89,9 +89,8 @@ def test_baseline_recipe_without_optional_columns_gives_a_card_without_empty_sec
     assert "No record was rejected." in text
     assert "llamafactory-cli" not in text
     assert "> **Note.**" not in text
-    assert (
-        "| 个人信息页面 | 1 | 0 | “我的”页面" in text
-    )  # the description comes out of the prompt's own block
+    # The description comes out of the prompt's own block.
+    assert "| 个人信息页面 | 1 | 0 | “我的”主页" in text
 
 
 def test_dialogues_without_pictures_and_labels_give_a_card(tmp_path: Path) -> None:
@@ -329,3 +328,22 @@ def test_card_says_why_a_prompt_cannot_be_served(tmp_path: Path) -> None:
     draft = ecom(tmp_path)
     draft.serving = ServingWork(fault="annotate.describe writes description with the label in view")
     assert "It cannot be served: annotate.describe writes" in card(draft)
+
+
+def test_card_shows_how_long_the_prompts_of_each_class_are(tmp_path: Path) -> None:
+    draft = texts_only(tmp_path)
+    for number, row in enumerate(draft.records):
+        row |= {"label": f"类{number % 2}", "prompt_chars": 1000 + (number * 50 if number % 2 else 0)}
+    text = card(draft)
+    assert "All prompts are within ±11.1% of 1,125 characters. By class:" in text
+    rows = [re.sub(r" +", " ", line) for line in text.splitlines() if line.startswith("| 类")]
+    assert rows[-2:] == ["| 类1 | 3 | 1,050 | 1,150 | 1,250 |", "| 类0 | 3 | 1,000 | 1,000 | 1,000 |"]
+
+
+def test_card_of_prompts_without_classes_shows_their_spread_alone(tmp_path: Path) -> None:
+    draft = texts_only(tmp_path)
+    for row in draft.records:
+        row["prompt_chars"] = 500
+    text = card(draft)
+    assert "All prompts are within ±0.0% of 500 characters." in text
+    assert "By class" not in text

@@ -143,7 +143,7 @@ def test_figures_of_the_flow_and_the_classes_are_those_of_the_build(whole: Path)
     )
     assert "| 2 | `guard.image` | 143 | 0 | 3 | 0 | 140 |" in text
     assert "| 8 | `annotate.reason` | 140 | 0 | 0 | 0 | 140 | 140 | 182,000 | 21,000 | 0.0391 |" in text
-    assert "| 个人信息页面 | 1 | 3 | 0 | “我的”页面，有头像" in text
+    assert "| 个人信息页面 | 1 | 3 | 0 | “我的”主页或个人资料" in text
     assert "| `mix.general` | licence | CC-BY-4.0 |" in text
     assert "| `screen-0141` | `train.jsonl:141` | `image_truncated` |" in text
     assert "15 prompts were shortened" in text
@@ -221,7 +221,7 @@ def test_no_path_of_this_machine_stands_in_a_card(whole: Path, tmp_path: Path) -
 
 def test_prompt_is_exact_and_its_label_block_stands_once(whole: Path) -> None:
     text = markdown(whole)
-    fold = "<details><summary>25 labels with their descriptions (1,800 characters)</summary>"
+    fold = "<details><summary>25 labels with their descriptions (1,827 characters)</summary>"
     assert text.count(fold) == page(whole).count(fold) == 1
     assert "as in screen-0001" in text
     shown = section(text, "Samples")

@@ -67,7 +67,7 @@ def test_stored_format_is_read_back(form: str) -> None:
         MIXED if form == "mixed" else ContractFormat.of_contracts([AnswerContract.of(form, language="en")])
     )
     document = json.loads(written.to_json())
-    assert document["version"] == 2
+    assert document["version"] == 3
     assert len(document["contracts"]) == len(written.contracts)
     assert AnswerFormat.from_json(written.to_json()) == written
 

@@ -39,7 +39,8 @@ def test_there_are_lists_in_every_kind_of_step() -> None:
 def test_list_is_taken_in_python_as_yaml_takes_it(name: str, field: str) -> None:
     kind = find(name)
     (example,) = yaml.safe_load(entry(name).example)[0].values()
-    values = {**(example or {}), field: FORMS if field == "answers" else ["a", "b"]}
+    two = {"answers": FORMS, "tasks": ["lines", "read"]}.get(field, ["a", "b"])
+    values = {**(example or {}), field: two}
     if name == "render.chat":
         values.pop("answer", None)
         values.setdefault("answers", FORMS)

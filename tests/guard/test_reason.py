@@ -21,9 +21,10 @@ from datakit.core.near_texts import ALL_PAIRS_UP_TO, likely_pairs
 from datakit.core.record import BASE, COLUMNS
 from datakit.core.settings import RunSettings
 from datakit.core.step_context import StepContext
-from datakit.guard._conclusion import Conclusions
+from datakit.guard._conclusion import Conclusions, opens_with_label
 from datakit.guard.reason import Reason
 from datakit.recipe.recipe import Step
+from datakit.render.chat import Chat
 from datakit.run.engine import Engine
 from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
@@ -47,15 +48,25 @@ def check(tmp_path: Path, make_context: Callable[..., StepContext]) -> Check:
     """Runs the guard over reasons (text, or (label, text)); gives the frame, the rejects and the engine."""
     count = iter(range(1000))
 
-    def go(reasons: list[Any], batch_rows: int = 4096, backward: bool = False, **parameters: Any) -> Any:
+    def go(
+        reasons: list[Any],
+        batch_rows: int = 4096,
+        backward: bool = False,
+        ocr_text: list[str | None] | None = None,
+        **parameters: Any,
+    ) -> Any:
         number = next(count)
         pairs = [reason if isinstance(reason, tuple) else ("退款页面", reason) for reason in reasons]
         rows = [
             {"id": f"r{at:04d}", "source_file": "x", "source_line": at, "images": [], "label": a, "reason": b}
             for at, (a, b) in enumerate(pairs)
         ]
-        given = RecordFrames(tmp_path / f"given{number}", SCHEMA)
-        given.append(pl.DataFrame(rows[::-1] if backward else rows, SCHEMA))
+        schema = SCHEMA if ocr_text is None else {**SCHEMA, "ocr_text": pl.String()}
+        rows = [
+            {**row, "ocr_text": text} for row, text in zip(rows, ocr_text or [None] * len(rows), strict=True)
+        ]
+        given = RecordFrames(tmp_path / f"given{number}", schema)
+        given.append(pl.DataFrame(rows[::-1] if backward else rows, schema))
         store = Store(tmp_path / "store")
         try:
             context = make_context(labels=LABELS, run=RunSettings(batch_rows=batch_rows))
@@ -121,10 +132,150 @@ def test_equal_and_alike_reasons_of_a_label_are_flagged_but_the_first(check: Che
     assert flags(frame) == [[], []]
 
 
-def test_equal_words_of_two_labels_are_not_compared(check: Check) -> None:
-    text = "顶部写着“处理中”，中间是进度条，下方有联系商家的按钮，排列紧凑。"
-    frame, _, _ = check([("退款页面", text), ("退货页面", text)])
-    assert flags(frame) == [[], []]
+def test_reasons_of_two_labels_are_compared_without_the_labels_names(check: Check) -> None:
+    text = "顶部写着“处理中”，中间是进度条，下方有联系商家的按钮，因此属于{}，而不是{}。"
+    pairs = [
+        ("退款页面", text.format("退款页面", "退货页面")),
+        ("退货页面", text.format("退货页面", "退款详情")),
+    ]
+    alike = text.format("物流列表", "物流页面-物流跟踪页面").replace("有联系商家的按钮", "是联系商家")
+    other = "收银台上的金额已划掉，换成原路返还的进度条与到账时间，归为实物拍摄（含售后）。"
+    pairs += [("物流页面-物流列表页面", alike), ("实物拍摄(含售后)", other)]
+    frame, _, engine = check(pairs)
+    assert flags(frame) == [[], ["reason_repeated"], ["reason_too_similar"], []]
+    assert engine.reports[0].notes["flagged"] == 2
+    frame, rejects, _ = check(pairs, on_fail="reject")
+    assert frame["id"].to_list() == ["r0000", "r0003"]
+    assert rejects["r0001"] == ("reason_repeated", "the same words as r0000 but for the label")
+    assert "like r0000 but for the label" in rejects["r0002"][1]
+    frame, _, _ = check(pairs, max_similarity=None)
+    assert flags(frame) == [[], ["reason_repeated"], [], []]
+
+
+def test_a_reason_that_is_out_already_puts_none_of_another_label_out(check: Check) -> None:
+    # The third is alike to the second alone, which gives way to the first of its own label.
+    head, middle, tail = "顶部写着处理中三个大字", "中间是一条进度条和一排小字", "下方有联系商家的按钮"
+    first, second = f"{head}，{middle}，左侧另有图标，属于{{}}。", f"{head}，{middle}，{tail}，属于{{}}。"
+    third = f"{middle}，{tail}，右侧另有说明，属于{{}}。"
+    pairs = [("退款页面", first.format("退款页面")), ("退款页面", second.format("退款页面"))]
+    pairs += [("退货页面", third.format("退货页面"))]
+    frame, _, _ = check(pairs, max_similarity=0.5)
+    assert flags(frame) == [[], ["reason_too_similar"], []]
+    frame, _, _ = check(pairs[1:], max_similarity=0.5)
+    assert flags(frame) == [[], ["reason_too_similar"]]
+
+
+def test_many_reasons_of_two_labels_are_compared_too(check: Check) -> None:
+    pairs = []
+    for at in range(ALL_PAIRS_UP_TO):
+        words = sentence(random.Random(at))
+        pairs += [("退款页面", f"{words}，属于退款页面。"), ("退货页面", f"{words}，属于退货页面。")]
+    frame, _, _ = check(pairs)
+    assert flags(frame)[::2] == [[]] * ALL_PAIRS_UP_TO
+    assert flags(frame)[1::2] == [["reason_repeated"]] * ALL_PAIRS_UP_TO
+
+
+OCR = "退款成功\n钱款去向\n退款编号 2026112688\n到账账户：招商银行(8812)\nRefund Completed"
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("写着“退款成功”和“钱款去向”，因此属于退款页面。", ""),
+        ("写着“到账账户:招商银行（8812）”这一行，因此属于退款页面。", ""),
+        ("写着“退款编号2026112688”这一串，因此属于退款页面。", ""),
+        ("写着“退款编号 2026112633”这一串，因此属于退款页面。", ""),  # as engines misread
+        ("写着“退款成功，”四个字和去向，因此属于退款页面。", ""),
+        ("写着“退款……去向”以及编号，因此属于退款页面。", ""),
+        ("有退款编号和去向，因此属于“退款页面”，而非“退货页面”。", ""),
+        ("有退款编号和去向，与“退货页面”不同，归为“退款页面”。", ""),
+        (
+            "写的是'Refund Completed'，seller's，还列出编号和去向，金额也退回了账户，因此属于退款页面。",
+            "",
+        ),
+        ("顶部写着“退款页面”，有编号和去向，因此属于退款页面。", "退款页面"),
+        ("写着“等待寄回”和“钱款去向”，因此属于退款页面。", "等待寄回"),
+        ("写着「等待寄回」，因此属于退款页面。", "等待寄回"),
+        ("写着『等待寄回』，因此属于退款页面。", "等待寄回"),
+        ('写着"等待寄回"，因此属于退款页面。', "等待寄回"),
+        ("写着‘等待寄回’，因此属于退款页面。", "等待寄回"),
+        ("写着'等待寄回'，因此属于退款页面。", "等待寄回"),
+        ("写着《等待寄回》，因此属于退款页面。", "等待寄回"),
+        ("写着“退款成功…等待寄回”，因此属于退款页面。", "退款成功…等待寄回"),
+        ("写着“退款失败”，因此属于退款页面，一目了然。", "退款失败"),
+    ],
+)
+def test_what_a_reason_quotes_must_have_been_read(check: Check, text: str, missing: str) -> None:
+    other = "收银台上的金额已划掉，换成原路返还的进度条与到账时间，归为退款页面。"
+    frame, _, engine = check([other, text], ocr_text=[OCR, OCR])
+    assert flags(frame) == [[], ["reason_misquotes"] if missing else []]
+    assert engine.reports[0].notes["flags"] == ({"reason_misquotes": 1} if missing else {})
+    _, rejects, _ = check([other, text], ocr_text=[OCR, OCR], on_fail="reject")
+    assert [detail for _, detail in rejects.values()] == (
+        [f"“{missing}” does not stand in the OCR text"] if missing else []
+    )
+
+
+def test_quotations_are_looked_up_in_the_record_s_own_text_and_only_where_there_is_one(check: Check) -> None:
+    other = "收银台写着“退款成功”，进度条与到账时间都在，归为退款页面。"
+    frame, _, _ = check(
+        [GOOD, other, GOOD.replace("列出", "有")], ocr_text=["退款成功", "", None], max_similarity=None
+    )
+    assert flags(frame)[0] == []
+    assert "reason_misquotes" in flags(frame)[1]
+    assert "reason_misquotes" not in flags(frame)[2]
+    frame, _, _ = check([other], ocr_text=[""], quotes_in=None)
+    assert flags(frame) == [[]]
+    frame, _, _ = check([other])
+    assert flags(frame) == [[]]
+
+
+@pytest.mark.parametrize(
+    ("text", "opens"),
+    [
+        ("这是退款页面，因为列出了退款编号和钱款去向。", True),
+        ("退款页面。列出了退款编号和钱款去向，钱退回原账户。", True),
+        ("退款页面的特征很明显，列出了退款编号。", True),
+        ("该图片应归为退款页面，列出了退款编号和去向。", True),
+        ("很明显，这张截图属于“退款页面”，因为有编号。", True),
+        ("结论：退款页面。列出了退款编号和钱款去向。", True),
+        ("可以判断这是退款详情，列出了退款编号和去向。", True),
+        ("列出了退款编号和钱款去向，因此属于退款页面。", False),
+        ("退款详情之下列出了编号和去向，因此属于退款页面。", False),
+        ("“退款页面”几个字在标题栏，列出编号，因此属于退款页面。", False),
+        ("不要求寄回商品，有钱款去向，因此属于退款页面。", False),
+        ("由退款编号和钱款去向可以看出是退款页面。", False),
+        ("这是一张列出退款编号的截图，所以是退款页面。", False),
+    ],
+)
+def test_a_reason_never_opens_with_its_conclusion(check: Check, text: str, opens: bool) -> None:
+    frame, _, _ = check([text])
+    assert flags(frame) == [["reason_concludes_first"] if opens else []]
+
+
+def test_an_english_reason_never_opens_with_its_conclusion() -> None:
+    label = Label("refund page", aliases=("money back",))
+    assert opens_with_label("This is a refund page, because it lists the refund number.", label)
+    assert opens_with_label("The screenshot clearly shows the Refund Page of a shop.", label)
+    assert opens_with_label("It should be classified as money back.", label)
+    assert not opens_with_label("It lists a refund number, so this is a refund page.", label)
+    assert not opens_with_label("Money back stands at the top, so it is a refund page.", label)
+
+
+@pytest.mark.parametrize(("answer", "looked_at"), [("reason_first", True), ("label_first", False)])
+def test_a_reason_behind_the_label_may_open_with_it(
+    make_context: Callable[..., StepContext], answer: str, looked_at: bool
+) -> None:
+    context = make_context(labels=LABELS, steps=(Chat(prompt="ecom/classify_v1.j2", answer=answer),))
+    assert Reason().is_evidence_first(context) is looked_at
+    assert Reason().is_evidence_first(make_context(labels=LABELS)) is True
+
+
+def test_a_text_of_opening_words_alone_takes_no_time() -> None:
+    label = Label("退款页面")
+    assert not opens_with_label("应该应当可以看出" * 20_000 + "一张清单", label)
+    assert not opens_with_label("thisisan" * 20_000, label)
+    assert opens_with_label("应该应当可以看出" * 2_000 + "退款页面", label)
 
 
 def test_equal_openings_beyond_their_share_are_flagged(check: Check) -> None:

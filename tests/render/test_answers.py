@@ -46,8 +46,8 @@ def context(make_context: Callable[..., StepContext]) -> StepContext:
 def test_prompt_and_answer_come_from_one_contract(context: StepContext) -> None:
     _, user, answer = contents(run(chat_of(prompt=PROMPT, answer="reason_first"), context, record()))
     assert user.endswith(
-        "全选\n结算(2)\n按下面两行的格式回答，不要添加其他内容：\n理由：依据图片内容的判断理由\n"
-        "类别：类别名称，写法与上面完全一致"
+        "<ocr>\n全选\n结算(2)\n</ocr>\n按下面两行的格式回答，尖括号处换成内容，不要添加其他内容：\n"
+        "理由：<依据图片内容的判断理由>\n类别：<类别名称，写法与上面完全一致>"
     )
     assert answer == f"理由：底部有全选和结算\n类别：{CART}"
 
@@ -56,7 +56,7 @@ def test_english_template_is_answered_in_english(context: StepContext) -> None:
     name = write(context, "<image>Which label fits?\n{{ label_json }}\n{{ answer_format }}")
     _, user, answer = contents(run(chat_of(prompt=name, answer="label_first"), context, record()))
     assert user.endswith(
-        "Label: the name of the label, spelt as above\nReason: why, from what the picture shows"
+        "Label: <the name of the label, spelt as above>\nReason: <why, from what the picture shows>"
     )
     assert answer == f"Label: {CART}\nReason: 底部有全选和结算"
     chinese = chat_of(prompt=name, answer={"form": "label_first", "language": "zh"})
@@ -102,7 +102,7 @@ def test_several_forms_have_their_shares_and_a_column(context: StepContext) -> N
             assert user.endswith("\n只回答类别")
             assert answer == CART
         else:
-            assert user.endswith("类别：类别名称，写法与上面完全一致")
+            assert user.endswith("类别：<类别名称，写法与上面完全一致>")
             assert answer.endswith(f"\n类别：{CART}")
             assert answer.startswith("理由：" if form == "reason_first" else "描述：")
     assert chat.outputs(context)["answer_form"] == pl.String()

@@ -20,6 +20,8 @@ from datakit.core.registry import find
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENS = ROOT / "examples" / "ecom"
+PICTURES = ROOT / "scripts" / "ocr_baseline" / "images"
+"""Fixed ones, so that golden files change with transforms and not with the drawing of the example."""
 GOLDEN = ROOT / "tests" / "golden"
 
 
@@ -83,7 +85,7 @@ def _look(number: int) -> dict[str, Any]:
 
 
 def _record(row: dict[str, Any], number: int) -> dict[str, Any]:
-    images = [str(SCREENS / row["image"])] if row["image"] else []
+    images = [str(PICTURES / Path(row["image"]).name)] if row["image"] else []
     words = [f"第{number}行", "加入购物车" if number % 2 else "立即购买", f"¥{number * 13}.50"]
     lines = [
         {"text": word, "score": 0.9, "box": [10.0, 40.0 * at, 200.0, 40.0 * at + 30], "image": 0}
@@ -130,8 +132,8 @@ def _rows() -> list[dict[str, Any]]:
 
 
 def _pictures(folder: Path) -> None:
-    shutil.copyfile(SCREENS / "images" / "0001.jpg", folder / "1.jpg")
-    shutil.copyfile(SCREENS / "images" / "0004.jpg", folder / "2.jpg")
+    shutil.copyfile(PICTURES / "0001.jpg", folder / "1.jpg")
+    shutil.copyfile(PICTURES / "0004.jpg", folder / "2.jpg")
 
 
 def _jsonl(folder: Path) -> None:
@@ -160,7 +162,7 @@ def _parquet(folder: Path) -> None:
 def _image_folder(folder: Path) -> None:
     for label, name in (("购物车页面", "0001.jpg"), ("退货页面", "0004.jpg")):
         (folder / "set" / label).mkdir(parents=True)
-        shutil.copyfile(SCREENS / "images" / name, folder / "set" / label / name)
+        shutil.copyfile(PICTURES / name, folder / "set" / label / name)
 
 
 def _alpaca(folder: Path) -> None:
@@ -206,7 +208,7 @@ def _build(folder: Path) -> None:
 def _hub(folder: Path) -> None:
     import datasets
 
-    rows = {"picture": [str(SCREENS / "images" / "0001.jpg")] * 2, "label": ["购物车页面", "退货页面"]}
+    rows = {"picture": [str(PICTURES / "0001.jpg")] * 2, "label": ["购物车页面", "退货页面"]}
     features = datasets.Features({"picture": datasets.Image(), "label": datasets.Value("string")})
     datasets.Dataset.from_dict(rows, features=features).save_to_disk(str(folder / "disk"))
 
