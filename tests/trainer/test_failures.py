@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +14,18 @@ from datakit.training.launch import Place, Trained, train
 from datakit.training.logged_call import TrainerFailed
 from datakit.training.machine_check import check_machine
 from datakit.training.run_folder import RunFolder, checkpoints
+from tests.support.small_disk import needs_root, small_disk
 
 pytestmark = pytest.mark.trainer
 
 Make = Callable[..., Any]
 CPU = Place(python=sys.executable, cpu=True)
+SHORT = (
+    "train.max_steps=6",
+    "train.save_total_limit=3",
+    "train.eval_steps=6",
+    "train.load_best_model_at_end=false",
+)
 
 
 def trained(run: RunFolder) -> tuple[Trained, str]:
@@ -29,27 +34,14 @@ def trained(run: RunFolder) -> tuple[Trained, str]:
     return train(run, CPU, lines.append, check_machine=check_machine), "\n".join(lines)
 
 
-@contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
-    """A file system of its own in the folder; what it gives makes it larger or smaller."""
-    folder.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], check=True)
-    try:
-        yield lambda size: subprocess.run(
-            ["mount", "-o", f"remount,size={size}", folder], check=True, stdout=subprocess.DEVNULL
-        )
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+@needs_root
 @pytest.mark.fault(
     "the disk is full while the trainer writes a checkpoint",
     "told as such, though the log on the same disk lacks its end; the next start goes on from a whole one",
-    kind="folders",
+    kind="processes",
 )
 def test_disk_full_at_a_checkpoint_is_named_and_the_next_start_goes_on(small_build: Make) -> None:
-    run = small_build("train.max_steps=6", "train.save_total_limit=3", "train.seed=2")
+    run = small_build(*SHORT, "train.seed=2")
     with small_disk(run.folder, "20m") as resize:  # one checkpoint takes 12 MB, most of it the tokenizer
         with pytest.raises(TrainerFailed, match="The disk is full, usually at a checkpoint: remove old runs"):
             trained(run)
@@ -63,10 +55,10 @@ def test_disk_full_at_a_checkpoint_is_named_and_the_next_start_goes_on(small_bui
 @pytest.mark.fault(
     "checkpoints of the real trainer are cut short: weights, optimizer states",
     "set aside by their names; the training goes on from the last whole one",
-    kind="folders",
+    kind="processes",
 )
 def test_checkpoints_cut_short_are_set_aside_and_training_goes_on_from_a_whole_one(small_build: Make) -> None:
-    run = small_build("train.max_steps=6", "train.save_total_limit=3", "train.seed=3")
+    run = small_build(*SHORT, "train.seed=3")
     trained(run)
     for name in ("adapter_model.safetensors", "train_results.json"):  # as if it had died before its end
         (run.trained / name).unlink()

@@ -147,7 +147,7 @@ def test_training_outlives_its_killed_command_and_the_next_one_attaches(walk: Wa
 @pytest.mark.fault(
     "a second handoff is started in a run that one works on",
     "turned away, with who works there and the command that shows how far it is",
-    kind="signals",
+    kind="processes",
 )
 def test_second_handoff_at_once_is_turned_away_and_told_who_works_there(walk: Walk) -> None:
     text = walk.said("third", 2)
@@ -158,7 +158,7 @@ def test_second_handoff_at_once_is_turned_away_and_told_who_works_there(walk: Wa
 @pytest.mark.fault(
     "vLLM's engine is killed while it answers",
     "noticed; the server is started once more, and every record has its answer",
-    kind="signals",
+    kind="processes",
 )
 def test_server_killed_in_predict_is_started_once_more_and_every_record_is_answered(walk: Walk) -> None:
     text = walk.said("second")
