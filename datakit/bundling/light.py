@@ -56,6 +56,7 @@ MODULES = (
     "datakit.core.errors",
     "datakit.core.escaped_encodings",
     "datakit.core.file_locks",
+    "datakit.core.full_disk",
     "datakit.core.guided",
     "datakit.core.image",
     "datakit.core.image_memory",

@@ -98,6 +98,8 @@ class RunRoad(Road):
     wishes: Wishes
     check_machine: CheckMachine
     """Refuses a machine that cannot train."""
+    more_room: str
+    """What gives answers that were cut off more room, in this road's words."""
 
     def __init__(self) -> None:
         self._counter = Counter(quiet=True)
@@ -274,6 +276,7 @@ class RunRoad(Road):
         mark = self.wishes.options + (f" weights={weights}" if weights != UNKNOWN else "")
         with self.asker(address) as asker:
             account = predict(asker, self.items(), self.answers, options=mark, progress=self._counter)
+        account.more_room = self.more_room
         return _ended(account)
 
     def endpoint(self, address: Address, connect: Connect = by_aiohttp) -> Endpoint:
