@@ -119,6 +119,7 @@ class Handoff:
         account = Account(str(self.road.folder))
         with Journal(self.road.logs, self._show) as journal:
             self.road.say = journal.say
+            self.road.begin()
             with self._heartbeat(journal) as beat:
                 self._note_stale(wanted)
                 for stage in wanted:

@@ -81,6 +81,9 @@ class Road(ABC):
         """Checksums, remembered in the run."""
         return Digests(self.folder, lambda line: self.say(line))
 
+    def begin(self) -> None:  # noqa: B027 (a bundle has nothing to do here)
+        """Called before the first stage, when the run is this process's to drive."""
+
     def record_of(self, stage: str) -> str:
         """The name of a stage's record: another where the same stage is done for something else besides."""
         return stage
