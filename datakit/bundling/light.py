@@ -154,6 +154,7 @@ MODULES = (
     "datakit.serving.predict",
     "datakit.serving.rooms",
     "datakit.serving.serve_command",
+    "datakit.serving.served",
     "datakit.serving.starting",
     "datakit.training",
     "datakit.training.base_model",

@@ -191,8 +191,11 @@ class Handoff:
             return Decision(stage, True, "it looks at what is there now")
         if self.road.elsewhere and stage in _OWN:
             return Decision(stage, False, f"the model is served at {self.road.elsewhere}")
-        record = self._records.read(self.road.record_of(stage))
         inputs = self.road.inputs(stage)
+        record = self._records.read(self.road.record_of(stage))
+        if record is None:
+            earlier = self._records.read(self.road.earlier_record_of(stage))
+            record = earlier if earlier is not None and not changed(earlier.inputs, inputs) else None
         decision = decide(stage, record, inputs, forced, self.road.outputs, self.road.stands)
         begun_with = self.road.trained_with() if stage == TRAIN and decision.runs else None
         if begun_with is not None and not decision.anew and (others := changed(begun_with, inputs)):
@@ -224,6 +227,7 @@ class Handoff:
             raise
         record.inputs = {**record.inputs, **known}
         record.end(ended.exit)
+        record.note = ended.note
         record.outputs = self.road.outputs(stage)
         self._records.write(record)
         return ended
