@@ -161,6 +161,7 @@ MODULES = (
     "datakit.training.export",
     "datakit.training.family",
     "datakit.training.launch",
+    "datakit.training.leftovers",
     "datakit.training.logged_call",
     "datakit.training.progress",
     "datakit.training.run_folder",

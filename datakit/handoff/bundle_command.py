@@ -83,14 +83,14 @@ def _do(folder: Path, call: argparse.Namespace) -> int:
         if len(call.stages) > 1:
             raise UserError("the doctor comes alone", remedy="./run.sh doctor, then ./run.sh")
         return examine(settings)
-    lacking = doctor.lacking_packages()
-    if lacking and call.status:
+    faults = "; ".join(doctor.package_faults().values())
+    if faults and call.status:
         raise UserError(
-            f"{sys.executable} has no {', '.join(lacking)}",
+            f"{sys.executable}: {faults}",
             remedy="Name a Python that has them, such as that of vLLM: PYTHON=/environment/bin/python",
         )
-    if lacking:
-        print(f"error: {sys.executable} has no {', '.join(lacking)}. What is missing here:", file=sys.stderr)
+    if faults:
+        print(f"error: {sys.executable}: {faults}. What is missing here:", file=sys.stderr)
         examine(settings)
         return int(Exit.FAILED)
     from datakit.handoff.bundle_stages import go, status

@@ -14,6 +14,7 @@ from datakit.artifacts import names
 from datakit.core.errors import UserError
 from datakit.training import trainer
 from datakit.training.base_model import refuse_other_base
+from datakit.training.leftovers import tell_leftovers
 from datakit.training.logged_call import Say, TrainerFailed, steady
 from datakit.training.run_folder import RunFolder, checkpoints
 from datakit.training.run_lock import RunLock, held_run
@@ -116,6 +117,7 @@ def _train(run: RunFolder, place: Place, say: Say, check_machine: CheckMachine, 
     if training is not None and is_alive(run, training):
         log = attach(run, training, say, lock.rank)
         return _account(run, Trained(trained=str(run.trained), log=str(log), attached=True), began)
+    tell_leftovers(run.folder.parent, say)
     if run.finished():
         say(f"The training has come to its end before: {run.trained}")
         return _account(run, Trained(trained=str(run.trained), already=True), began)
@@ -129,6 +131,7 @@ def _train(run: RunFolder, place: Place, say: Say, check_machine: CheckMachine, 
         if resumed:
             say(f"Going on from {resumed}.")
         log = run_trainer(run, call, say, lock.rank, inherited)
+    tell_leftovers(run.folder.parent, say, wait=True)
     if lock.rank == 0 and not run.finished():
         raise TrainerFailed(f"the trainer ended without a model in {run.trained}\n  Its log: {log}")
     return _account(run, Trained(trained=str(run.trained), log=str(log), resumed_from=resumed), began)
