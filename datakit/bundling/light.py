@@ -53,6 +53,7 @@ MODULES = (
     "datakit.core.contract_words",
     "datakit.core.credentials",
     "datakit.core.ends_with_parent",
+    "datakit.core.disk_faults",
     "datakit.core.errors",
     "datakit.core.escaped_encodings",
     "datakit.core.file_locks",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from datakit.core import interrupts
+from datakit.core.disk_faults import disk_fault
 from datakit.core.errors import DatakitError, Exit, UserError, did_you_mean
 from datakit.core.scripts import assignment, flag_words, shell_words
 from datakit.handoff import doctor
@@ -61,7 +62,8 @@ def run(folder: Path, words: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return int(error.exit_code)
     except OSError as error:
-        print(f"error: {error.filename or ''} {error.strerror or error}".replace("  ", " "), file=sys.stderr)
+        what, remedy = disk_fault(error, folder)
+        print(f"error: {what}\n  {remedy}", file=sys.stderr)
         return int(Exit.USAGE)
 
 

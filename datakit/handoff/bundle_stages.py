@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datakit.artifacts.results import RESULTS, write_results
+from datakit.core.disk_faults import disk_fault
+from datakit.core.errors import Exit
 from datakit.core.scripts import shell_words
 from datakit.handoff.bundle_settings import BundleSettings
 from datakit.handoff.handoff import Handoff, chosen
@@ -26,7 +28,11 @@ def go(settings: BundleSettings, call: argparse.Namespace, line: str) -> int:
     account = Handoff(road, lambda text: print(text, file=out, flush=True)).go(
         only=only, again=again, start_from=call.start_from
     )
-    brought = _bring(road, failed=bool(account.failure))
+    brought, unpacked = None, ""
+    try:
+        brought = _bring(road, failed=bool(account.failure))
+    except OSError as error:  # such as a full disk, which is what failed before
+        unpacked = "\n  ".join(disk_fault(error, settings.folder))
     if call.json:
         document = {**account.document(), "results": str(brought) if brought is not None else None}
         print(json.dumps(document, ensure_ascii=False, indent=2))
@@ -34,9 +40,11 @@ def go(settings: BundleSettings, call: argparse.Namespace, line: str) -> int:
         print(account.summary)
     if account.failure:
         print(f"error: {account.failure}", file=sys.stderr)
+    if unpacked:
+        print(f"error: {RESULTS} was not packed: {unpacked}", file=sys.stderr)
     if brought is not None and not call.json:
         print(_home(brought))
-    return account.exit
+    return account.exit or (int(Exit.USAGE) if unpacked else 0)
 
 
 def status(settings: BundleSettings, *, as_json: bool) -> int:

@@ -5,6 +5,7 @@ It changes nothing. Written with the standard library alone, for any Python of 3
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from datakit.artifacts import names
 from datakit.artifacts.needs import PACKAGES
+from datakit.core.disk_faults import disk_fault
 from datakit.core.regular_files import read_regular, regular
 from datakit.core.scripts import shell_words
 from datakit.handoff.answering import KEY, who_answers
@@ -156,7 +158,8 @@ def _disk(settings: BundleSettings) -> Iterator[Finding]:
     """Room for checkpoints, the trained and the served model, and for the download of the base model."""
     place = _existing(settings.run)
     if not os.access(place, os.W_OK):
-        yield Finding("disk", FAULT, f"{place} cannot be written", "Move the bundle to a folder of your own.")
+        number = errno.EROFS if os.statvfs(place).f_flag & os.ST_RDONLY else errno.EACCES
+        yield Finding("disk", FAULT, *disk_fault(OSError(number, os.strerror(number), str(place))))
         return
     if settings.base_url:
         return

@@ -6,9 +6,11 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from datakit.core.clock import utc_now
+from datakit.core.disk_faults import disk_fault
 from datakit.core.errors import DatakitError, Exit, UserError, did_you_mean
 from datakit.handoff.heartbeat import Heartbeat
 from datakit.handoff.journal import Journal
@@ -177,7 +179,7 @@ class Handoff:
             beat.end(INTERRUPTED)
             raise
         except (DatakitError, OSError) as error:
-            text = str(error) if isinstance(error, DatakitError) else _os_error(error)
+            text = str(error) if isinstance(error, DatakitError) else _os_error(error, self.road.folder)
             account.failure = self._failure(beat.stage, text)
             beat.end(FAILED, account.failure.splitlines()[0])
             code = int(error.exit_code) if isinstance(error, DatakitError) else 2
@@ -278,9 +280,9 @@ class Handoff:
         account.summary = "\n".join(filter(None, (account.summary, lies)))
 
 
-def _os_error(error: OSError) -> str:
-    where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or error}\n  Mend this; what was finished is kept."
+def _os_error(error: OSError, folder: Path) -> str:
+    what, remedy = disk_fault(error, folder)
+    return f"{what}\n  {remedy}"
 
 
 def _since(began: float) -> float:
