@@ -76,6 +76,8 @@ def train_call(run: RunFolder, place: Place, *, only_shown: bool = False) -> tra
     words = [str(program), "train", names.TRAINING, *run.train_words]
     if place.cpu:
         words += ["use_cpu=true", "bf16=false", "fp16=false", "dataloader_num_workers=0"]
+    if run.keys.get("overwrite_output_dir"):  # with it the trainer goes on from no checkpoint
+        words.append("overwrite_output_dir=false")
     words += place.flags
     settings = trainer.distributed(
         gpus=gpus,
