@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datakit.artifacts.results import RESULTS, write_results
+from datakit.core.disk_faults import disk_fault
 from datakit.core.errors import Exit, UserError
 from datakit.core.scripts import shell_words
 from datakit.handoff.bundle_settings import BundleSettings
@@ -71,10 +72,10 @@ def _brought(road: PackedRoad, *, failed: bool) -> tuple[Path | None, str]:
     try:
         return _bring(road, failed=failed), ""
     except OSError as error:
-        why = f"{error.filename or road.settings.folder}: {error.strerror or error}"
+        why = "\n  ".join(disk_fault(error, road.settings.folder))
     except UserError as error:
         why = str(error)
-    return None, f"{RESULTS} is not written: {why}\n  Mend this and run the same command: it packs anew."
+    return None, f"{RESULTS} is not written: {why}\n  Then run the same command: it packs anew."
 
 
 def _bring(road: PackedRoad, *, failed: bool) -> Path | None:
