@@ -98,6 +98,8 @@ class RunRoad(Road):
     wishes: Wishes
     check_machine: CheckMachine
     """Refuses a machine that cannot train."""
+    more_room: str
+    """What gives answers that were cut off more room, in this road's words."""
 
     def __init__(self) -> None:
         self._counter = Counter(quiet=True)
@@ -144,8 +146,18 @@ class RunRoad(Road):
 
     def record_of(self, stage: str) -> str:
         if stage in (PREDICT, EVALUATE) and self.wishes.split != "val":
+            return f"{stage}_{self.source}"
+        return stage
+
+    def earlier_record_of(self, stage: str) -> str:
+        if stage in (PREDICT, EVALUATE) and self.wishes.split != "val":
             return f"{stage}_{safe(self.wishes.split)}"
         return stage
+
+    @property
+    def source(self) -> str:
+        """What is asked, as the file of answers calls it: no two folders or files have one name."""
+        return self.answers.stem.partition("_")[2].removesuffix(f"_{self.folder.name}")
 
     def inputs(self, stage: str) -> dict[str, str]:
         if stage == TRAIN:
@@ -273,7 +285,15 @@ class RunRoad(Road):
         weights = self._served()  # of a server that we did not start those that it should have
         mark = self.wishes.options + (f" weights={weights}" if weights != UNKNOWN else "")
         with self.asker(address) as asker:
-            account = predict(asker, self.items(), self.answers, options=mark, progress=self._counter)
+            account = predict(
+                asker,
+                self.items(),
+                self.answers,
+                options=mark,
+                progress=self._counter,
+                weights_known=address.weights != UNKNOWN,
+            )
+        account.more_room = self.more_room
         return _ended(account)
 
     def endpoint(self, address: Address, connect: Connect = by_aiohttp) -> Endpoint:
@@ -377,6 +397,8 @@ def _ended(account: Account) -> Ended:
     lines = [account.text, f"Written: {account.out}"]
     if account.kept is not None:
         lines.append(f"Kept: predictions with other answers, which stood there: {account.kept}")
+    if account.doubt:
+        lines.append("All of them anew: --again predict.")
     if account.retry:
         lines.append("The same command asks again for those that had no answer.")
     figures = {
@@ -385,9 +407,11 @@ def _ended(account: Account) -> Ended:
         "problems": dict(account.problems),
         "retry": account.retry,
         "resumed": account.resumed,
+        "weights_known": account.weights_known,
         "out": str(account.out),
     }
-    return Ended("\n".join(lines), exit=int(account.exit_code), figures=figures)
+    note = f"{account.doubt} All anew: --again predict." if account.doubt else ""
+    return Ended("\n".join(lines), exit=int(account.exit_code), figures=figures, note=note)
 
 
 def _newest(folder: Path) -> float:
