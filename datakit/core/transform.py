@@ -354,10 +354,8 @@ class PromptRenderer(Renderer):
         return {}
 
     def for_form(self, form: str | None, context: StepContext) -> PromptRenderer:
-        """The same prompts for one of the answer's forms; None for the one that is served by default.
-
-        Raises UserError for a form that there is not.
-        """
+        """The same prompts for one of the answer's forms; None for the one that is served by default. Raises
+        UserError for a form that there is not."""
         if form is not None:
             raise UserError(f"{self.name()} knows no answer form `{form}`", remedy="Leave the form out.")
         return self
