@@ -117,6 +117,7 @@ MODULES = (
     "datakit.evaluation.worst",
     "datakit.handoff",
     "datakit.handoff.answering",
+    "datakit.handoff.asked",
     "datakit.handoff.base_model",
     "datakit.handoff.bundle_command",
     "datakit.handoff.bundle_settings",
