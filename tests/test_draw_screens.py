@@ -24,6 +24,7 @@ import draw_screens  # noqa: E402
 from screens import pages  # noqa: E402
 from screens.browser import BrowserFault, browser_path, camera  # noqa: E402
 from screens.layouts import LAYOUTS, Page  # noqa: E402
+from screens.pages import buying  # noqa: E402
 from screens.world import World  # noqa: E402
 
 ECOM = load_labels(ROOT / "templates" / "ecom" / "labels.yaml")
@@ -143,6 +144,21 @@ def test_no_brand_and_no_whole_telephone_number_is_drawn() -> None:
     for _, text in words_of(5):
         assert [brand for brand in BRANDS if normal_form(brand) in text] == []
         assert not re.search(r"(?<!\d)1[3-9]\d{9}(?!\d)", text)
+
+
+def test_sizes_stand_from_small_to_large_and_the_chosen_one_is_among_them() -> None:
+    for seed in range(200):
+        goods = World(f"sizes/{seed}", FONTS).goods("shirt")
+        order = [("S", "M", "L", "XL", "2XL", "3XL").index(size) for size in goods.ordered_sizes]
+        assert order == sorted(order)
+        assert sorted(goods.ordered_sizes) == sorted(goods.sizes)
+
+
+def test_the_parcel_of_an_order_that_is_done_has_arrived() -> None:
+    orders = [buying.plain_order(World(f"orders/{seed}", FONTS)).body for seed in range(200)]
+    done = [body for body in orders if ">交易成功<" in body]
+    assert len(done) > 30
+    assert [body for body in done if re.search("正在运往|等待揽收|派件网点", body)] == []
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,11 @@ class Goods:
         return f"{self.colour}；{self.size}"
 
     @property
+    def ordered_sizes(self) -> list[str]:
+        """The sizes from small to large, as shops show them; `sizes` begins with the one that is chosen."""
+        return sorted(self.sizes, key=words.GOODS[self.kind][2].index)
+
+    @property
     def name(self) -> str:
         """The title in brief."""
         return self.title[:10]

@@ -265,11 +265,15 @@ def plain_order(w: World) -> Page:
     state = w.pick(("卖家已发货", "交易成功", "等待卖家发货"))
     note, buttons = _STATES[state]
     where = f'<div class="b">{w.person()} {w.phone()}</div><div class="g s">{w.address()}</div>'
+    last_steps = (
+        ("您的快件已由门卫代收", "包裹已签收，签收人：本人", "您的快件已在驿站取出")
+        if state == "交易成功"
+        else ("快件正在运往目的地", "快件已到达派件网点", "包裹正在等待揽收")
+    )
     parcel = (
         f'<div class="row" style="margin-bottom:10px"><span class="tag soft">{w.courier()}'
         f'</span><span class="grow s">'
-        f"{w.pick(('您的快件已由门卫代收', '快件正在运往目的地', '包裹正在等待揽收'))} ›"
-        f"</span></div>"
+        f"{w.pick(last_steps)} ›</span></div>"
     )
     goods = [w.goods() for _ in range(w.number(1, 2))]
     lines = '<div style="height:10px"></div>'.join(goods_row(w, item) for item in goods)

@@ -30,7 +30,7 @@ def _wanted(w: World, goods: Goods) -> str:
 
     return (
         f'<div class="b" style="margin:6px 0">{w.pick(("换货规格", "选择换货规格"))}'
-        f"</div>{options(goods.colours)}<div></div>{options(goods.sizes)}"
+        f"</div>{options(goods.colours)}<div></div>{options(goods.ordered_sizes)}"
     )
 
 

@@ -149,7 +149,7 @@ def parameters(w: World) -> Page:
             ("货号", w.digits(7)),
             ("适用季节", w.pick(("四季通用", "秋冬", "夏季"))),
             ("颜色分类", "、".join(goods.colours[:3])),
-            ("规格", "、".join(goods.sizes[:3])),
+            ("规格", "、".join(goods.ordered_sizes[:3])),
             ("上市时间", w.day(3000)),
             *(
                 (("净含量", f"{w.number(2, 20) * 50}g"), ("保质期", w.pick(("12个月", "18个月", "3年"))))
@@ -217,7 +217,7 @@ def size_table(w: World) -> Page:
     start = w.number(60, 68)
     rows = [names] + [
         (size, *(str(start + at * 2 + column * 19) for column in range(3)))
-        for at, size in enumerate(goods.sizes)
+        for at, size in enumerate(goods.ordered_sizes)
     ]
     cells = "".join(
         f'<div class="c" style="padding:8px 2px;border:1px solid var(--l)">{cell}</div>'
@@ -316,7 +316,7 @@ def _picker(w: World, goods: Goods, buttons: str) -> str:
         f'<div style="padding:0 14px 10px"><div class="b" style="margin-bottom:8px">{first}</div>'
         f"{_options(w, goods.colours, goods.colours[0])}"
         f'<div class="row" style="margin:6px 0 8px"><b class="grow">{second}</b>{size_help}</div>'
-        f"{_options(w, goods.sizes, goods.sizes[0])}{_counter(w)}</div>{buttons}"
+        f"{_options(w, goods.ordered_sizes, goods.sizes[0])}{_counter(w)}</div>{buttons}"
     )
 
 
@@ -358,7 +358,7 @@ def picker_over_nothing(w: World) -> Page:
     )
     sizes = (
         f'<div class="b" style="margin-bottom:8px">{w.pick(("尺码", "规格", "套餐"))}'
-        f"</div>{_options(w, goods.sizes, goods.sizes[0])}"
+        f"</div>{_options(w, goods.ordered_sizes, goods.sizes[0])}"
     )
     body = (
         f'<div style="padding:0 14px"><b>{w.pick(("选择颜色", "颜色分类", "请选择颜色"))}('
