@@ -14,6 +14,7 @@ from datakit.core.outcome import Outcome, Rejected
 from datakit.core.record import repeat_of
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Asked, AsyncRowWorker, Columns, Executor, Row
+from datakit.core.without_label import without_label
 from datakit.llm import author, json_answer, offline
 from datakit.llm.answer_schema import AnswerSchema
 from datakit.llm.request import Request
@@ -41,7 +42,7 @@ class Reason(Annotator):
 
     Stored and keyed as in annotate.describe.
 
-    Reasons of rejection: label_missing, label_unknown, refused, content_filter,
+    Reasons of rejection: label_missing, label_unknown, findings_missing, refused, content_filter,
     image_refused, image_* of a broken file. To be tried again: as in annotate.describe.
     """
 
@@ -57,6 +58,10 @@ class Reason(Annotator):
     """Freedom of the model's wording; high, because reasons that are too alike spoil training."""
     max_tokens: int = Field(default=512, ge=16)
     """Longest answer. A longer one is asked for once more with twice the room. Not part of the key."""
+    names_label: bool = True
+    """Whether the text may name its label. `false` is for findings in front of an impression: clauses with
+    the label's name, or an alias of four characters or more, are left out of the stored answer, and a record
+    of whose text nothing is left is rejected. Changing it pays for nothing."""
     styles: str | tuple[str, ...] = "ecom/styles.yaml"
     """Ways to write, of which each record gets one: a list, or the name of a YAML file among the templates
     with a list `styles:`. Only for templates that use the variable `style`."""
@@ -115,6 +120,10 @@ class Reason(Annotator):
         text = author.text_of(raw, FIELD)
         if isinstance(text, Rejected):
             return text
+        if not self.names_label:
+            text = without_label(text, _known(row, context))
+            if not text:
+                return Rejected("findings_missing", "nothing but the label itself is stated in the findings")
         style = None if raw["by"] == offline.NAME else self.style(row, context)
         return {self.into: text, f"{self.into}_by": raw["by"], f"{self.into}_style": style}
 

@@ -76,6 +76,7 @@ REJECTED = {
     "boxes_missing": "The record has no box to ask about, or none with a name where one is needed.",
     "boxes_too_many": "An answer would have more boxes than `max_boxes`.",
     "boxes_unreadable": "The boxes are no list of four finite numbers each.",
+    "findings_missing": "The findings state their label and nothing else (`names_label: false`).",
     "label_missing": "The record has no label. `allow_missing` lets it pass where it is to be predicted.",
     "label_unknown": "The label is not in the label file; the nearest is proposed. Add it, or an alias.",
     "number_unreadable": "The value is no number.",

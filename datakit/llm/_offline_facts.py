@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from datakit.core.image import load_rgb
-from datakit.core.status_bar import status_anchors, without_status_bar
+from datakit.core.status_bar import status_kinds, without_status_bar
 from datakit.core.transform import Row
 
 _CLOCK = re.compile(r"^\D{0,3}([01]?\d|2[0-3])[:：][0-5]\d\D{0,12}$")
@@ -167,7 +167,7 @@ def facts_of(row: Row) -> Facts:
 def _below_status_bar(pieces: list[Piece]) -> list[Piece]:
     """The lines without those of a status bar, which stand in one row with its clock, or with two others of
     battery, network, speed and carrier."""
-    top = [(piece, status_anchors(piece.text)) for piece in pieces if piece.y < _STATUS_WITHIN]
+    top = [(piece, status_kinds(piece.text)) for piece in pieces if piece.y < _STATUS_WITHIN]
     sure = [(piece, anchors) for piece, anchors in top if anchors]
     kinds = set[int]().union(*(anchors for _, anchors in sure))
     if 0 not in kinds and len(kinds) < 2:

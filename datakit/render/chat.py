@@ -341,6 +341,7 @@ class Chat(PromptRenderer):
             answered = {
                 column for answer_form in self._forms(form) for column in answer_form.columns.values()
             }
+            answered |= set(self.source_columns(context).values())
         elif ANSWER_FORMAT in variables:
             raise UserError(
                 f"the prompt uses `{ANSWER_FORMAT}`, but `answer` is a template of its own",

@@ -24,7 +24,7 @@ from datakit.recipe.recipe import Step
 from datakit.run.engine import Engine
 from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
-from tests.support.loopback import Loopback
+from tests.support.loopback import Loopback, Reply
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENS = ROOT / "examples" / "ecom"
@@ -140,6 +140,19 @@ def test_offline_reasons_quote_evidence_conclude_their_label_and_differ(run: Run
     flagged = frame.filter(pl.col("reason_flags").list.len() > 0)
     assert flagged.height <= 7, flagged["reason_flags"].to_list()
     assert engine.reports[1].notes["of"] == 140
+
+
+def test_findings_do_not_name_their_label_and_cost_no_call_anew(run: Run, server: Loopback) -> None:
+    texts = {"a": "写着“退款编号”，可见是退款页面。", "b": "可以判断为退款页面。"}
+    server.script = lambda call: Reply(
+        content=json.dumps({"reason": texts["a" if "退款编号 a" in call.text else "b"]})
+    )
+    stated, _ = run([row("a"), row("b")], base_url=server.url)
+    assert stated["reason"].to_list() == list(texts.values())
+    findings, engine = run([row("a"), row("b")], step=Reason(names_label=False), base_url=server.url)
+    assert findings["reason"].to_list() == ["写着“退款编号”。"]
+    assert engine.reports[-1].rejected == {"findings_missing": 1}
+    assert server.count == 2
 
 
 def test_each_repeat_of_a_record_gets_another_reason_and_the_first_is_not_paid_again(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,23 @@ def test_first_form_is_asked_for_when_none_is_named(mixed: Path, answering: Loop
         found = classify(SCREENS[0])
     assert asked_text(answering.calls[-1]).endswith("类别：<类别名称，写法与上面完全一致>")
     assert (found.predicted, found.reason) == (CART, "有结算按钮")
+
+
+def test_model_trained_before_places_were_marked_is_asked_without_marks(
+    mixed: Path, answering: Loopback, tmp_path: Path
+) -> None:
+    old = tmp_path / "shop" / "build" / mixed.name
+    shutil.copytree(mixed, old)
+    document = json.loads((old / "answer.json").read_text("utf-8"))
+    for contract in document["contracts"]:
+        assert contract.pop("marked") is True
+    (old / "answer.json").write_text(json.dumps(document | {"version": 2}, ensure_ascii=False), "utf-8")
+    with Classifier.from_build(old, answering.url) as classify:
+        classify(SCREENS[0])
+    asked = asked_text(answering.calls[-1])
+    assert asked.endswith(
+        "按下面两行的格式回答，不要添加其他内容：\n理由：依据图片内容的判断理由\n类别：类别名称，写法与上面完全一致"
+    )
 
 
 def test_form_is_chosen_by_name_and_decoded_by_its_own_guide(
