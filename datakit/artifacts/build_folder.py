@@ -24,6 +24,7 @@ from datakit.artifacts.place import await_build
 from datakit.artifacts.predictions import Prediction
 from datakit.artifacts.rejects import read_rejects, scan_rejects
 from datakit.artifacts.report import BuildReport
+from datakit.artifacts.run_owner import runs_beside
 from datakit.artifacts.serving import Serving
 from datakit.artifacts.written_card import WrittenCard
 from datakit.core.errors import UserError
@@ -311,8 +312,7 @@ class BuildFolder(DataSet):
     @property
     def runs(self) -> Path:
         """Folder of trainings, answers and evaluations, beside the build so that a new one keeps them."""
-        path = self.path.absolute()
-        return path.with_name(f"{path.name}-runs")
+        return runs_beside(self.path.absolute(), lambda: str(self.training["output_dir"]))
 
     def predictions_file(self, split: str, run: str = "") -> Path:
         """Where the answers of a run to a split are written if no other place is named.

@@ -204,6 +204,8 @@ class _Writer:
                 if self._zipped is not None:
                     self._zipped.close()
         finally:
+            # Else its stream writes what it holds once more when it is collected, after a full disk.
+            setattr(self._tar.fileobj, "closed", True)  # noqa: B010 (typeshed knows it as a plain file)
             self._file.close()
 
     def add(self, path: str, data: bytes) -> None:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from datakit.artifacts.packed import PackedData
+from datakit.core.disk_faults import disk_fault
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.regular_files import read_regular
 from datakit.core.replacing import check_replaceable
@@ -112,6 +113,11 @@ def _exit_code(work: Callable[[], int]) -> int:
     except DatakitError as error:
         print(f"error: {error}", file=sys.stderr)
         return int(error.exit_code)
+    except OSError as error:
+        given = [Path(word) for word in sys.argv[1:]]
+        what, remedy = disk_fault(error, *(path for path in given if path.parent.is_dir()))
+        print(f"error: {what}\n  {remedy}", file=sys.stderr)
+        return int(Exit.USAGE)
     except KeyboardInterrupt:
         print("Stopped: the same command goes on.", file=sys.stderr)
         return int(Exit.INTERRUPTED)

@@ -10,6 +10,7 @@ import importlib
 import io
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -139,9 +140,11 @@ def _failed(error: BaseException) -> int:
         return int(Exit.FINE)
     if isinstance(error, OSError):
         # A full disk, a folder that was taken away: wherever it happens, the user mends it.
-        where = f"{error.filename}: " if error.filename else ""
-        click.echo(masked(f"Error: {where}{error.strerror or error}"), err=True)
-        click.echo("  What was finished is stored: mend this and run the same command to go on.", err=True)
+        from datakit.core.disk_faults import disk_fault
+
+        given = (Path(word.partition("=")[2] or word) for word in sys.argv[1:])
+        what, remedy = disk_fault(error, Path(), *(path for path in given if path.parent.is_dir()))
+        click.echo(masked(f"Error: {what}\n  {remedy}"), err=True)
         return int(Exit.USAGE)
     raise error
 

@@ -119,6 +119,7 @@ def command(
     from datakit.cli.tables import print_json, print_kept
     from datakit.core.errors import Exit
     from datakit.evaluation.evaluation import Options
+    from datakit.evaluation.for_machines import beside_document
     from datakit.evaluation.from_build import evaluate
     from datakit.evaluation.page import write_evaluation
     from datakit.evaluation.runs import find_predictions, page_names
@@ -151,9 +152,11 @@ def command(
     if not as_json:
         for result, files_ in zip(results, written, strict=True):
             _print(result, files_, build_folder)
+    beside = [beside_document(result, build_folder) for result in results] if as_json else []
     ledger = None if no_ledger else _enter(results, written, build_folder, quiet=as_json)
     if as_json:
-        evaluations = [result.evaluation.document() for result in results]
+        documents = (result.evaluation.document() for result in results)
+        evaluations = [{**document, **own} for document, own in zip(documents, beside, strict=True)]
         own = {} if taken is None else {"run": taken.run, "folder": str(taken.folder)}
         print_json({"evaluations": evaluations, "ledger": None if ledger is None else str(ledger), **own})
     if judge is not None and judge.stopped is not None:

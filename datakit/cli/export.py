@@ -31,6 +31,7 @@ def command(build: Path, python: str | None, dry_run: bool, as_json: bool) -> in
     """
     from datakit.cli.tables import print_call, print_json
     from datakit.training.export import export, export_call
+    from datakit.training.run_claim import claim
     from datakit.training.run_folder import RunFolder
 
     run = RunFolder.of(build)
@@ -38,6 +39,7 @@ def command(build: Path, python: str | None, dry_run: bool, as_json: bool) -> in
         call = export_call(run, python, only_shown=True)
         print_call(call, as_json=as_json)
         return 0
+    claim(run, lambda line: click.echo(line, err=as_json))
     result = export(run, python, lambda line: click.echo(line, err=as_json))
     if as_json:
         print_json(result.model_dump())

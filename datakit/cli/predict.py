@@ -171,6 +171,7 @@ def command(
                 "cut": {str(turn): count for turn, count in sorted(account.cut.items())},
                 "retry": account.retry,
                 "resumed": account.resumed,
+                "weights_known": account.weights_known,
                 "correct": account.correct,
                 "known": account.known,
                 "out": str(account.out),
@@ -182,6 +183,8 @@ def command(
         click.echo(f"{account.text}\nWritten: {account.out}")
         if account.kept is not None:
             click.echo(f"Kept: predictions with other answers, which stood there: {account.kept}")
+        if account.doubt and not account.retry:
+            click.echo("Run the same command again to ask for all of them anew.")
         if account.retry:
             click.echo("Run the same command again for those that had no answer.")
     if wanted is not None:

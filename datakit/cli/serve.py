@@ -121,8 +121,13 @@ def _serve(
     from datakit.core.qwen_models import qwen_model
     from datakit.serving.launch import running
     from datakit.serving.smoke import smoke_test
-    from datakit.training.run_folder import has_weights
+    from datakit.training.run_claim import refuse_copy
+    from datakit.training.run_folder import RunFolder, has_weights
 
+    if build.training_file is not None:
+        run = RunFolder.of(build.path)
+        if Path(plan.model) == run.served:
+            refuse_copy(run)
     if Path(plan.model).is_dir() and not has_weights(Path(plan.model)):
         raise UserError(
             f"the weights in {plan.model} are missing or not whole",

@@ -97,7 +97,10 @@ def _train(run: RunFolder, place: Place, show: Callable[[str], None]) -> Trained
     from datakit.training.launch import rank_of, train
     from datakit.training.logged_call import newest_log
     from datakit.training.machine_check import check_machine
+    from datakit.training.run_claim import claim, refuse_copy
     from datakit.training.run_lock import held_run
+
+    refuse_copy(run)
 
     def progress(stage: str) -> Progress:
         figures = run.progress()
@@ -117,6 +120,8 @@ def _train(run: RunFolder, place: Place, show: Callable[[str], None]) -> Trained
     ):
         beat.begin(TRAIN)
         try:
+            if not rank:
+                claim(run, journal.say)
             result = train(run, place, journal.say, check_machine=check_machine, lock=lock)
         except BaseException as error:
             if isinstance(error, DatakitError):

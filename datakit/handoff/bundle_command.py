@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from datakit.core import interrupts
+from datakit.core.disk_faults import disk_fault
 from datakit.core.errors import DatakitError, Exit, UserError, did_you_mean
 from datakit.core.scripts import assignment, flag_words, shell_words
 from datakit.handoff import doctor
@@ -61,7 +62,8 @@ def run(folder: Path, words: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return int(error.exit_code)
     except OSError as error:
-        print(f"error: {error.filename or ''} {error.strerror or error}".replace("  ", " "), file=sys.stderr)
+        what, remedy = disk_fault(error, folder)
+        print(f"error: {what}\n  {remedy}", file=sys.stderr)
         return int(Exit.USAGE)
 
 
@@ -83,14 +85,14 @@ def _do(folder: Path, call: argparse.Namespace) -> int:
         if len(call.stages) > 1:
             raise UserError("the doctor comes alone", remedy="./run.sh doctor, then ./run.sh")
         return examine(settings)
-    lacking = doctor.lacking_packages()
-    if lacking and call.status:
+    faults = "; ".join(doctor.package_faults().values())
+    if faults and call.status:
         raise UserError(
-            f"{sys.executable} has no {', '.join(lacking)}",
+            f"{sys.executable}: {faults}",
             remedy="Name a Python that has them, such as that of vLLM: PYTHON=/environment/bin/python",
         )
-    if lacking:
-        print(f"error: {sys.executable} has no {', '.join(lacking)}. What is missing here:", file=sys.stderr)
+    if faults:
+        print(f"error: {sys.executable}: {faults}. What is missing here:", file=sys.stderr)
         examine(settings)
         return int(Exit.FAILED)
     from datakit.handoff.bundle_stages import go, status

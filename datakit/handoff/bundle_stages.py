@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datakit.artifacts.results import RESULTS, write_results
+from datakit.core.disk_faults import disk_fault
+from datakit.core.errors import Exit, UserError
 from datakit.core.scripts import shell_words
 from datakit.handoff.bundle_settings import BundleSettings
 from datakit.handoff.handoff import Handoff, chosen
@@ -26,7 +28,7 @@ def go(settings: BundleSettings, call: argparse.Namespace, line: str) -> int:
     account = Handoff(road, lambda text: print(text, file=out, flush=True)).go(
         only=only, again=again, start_from=call.start_from
     )
-    brought = _bring(road, failed=bool(account.failure))
+    brought, why_not = _brought(road, failed=bool(account.failure))
     if call.json:
         document = {**account.document(), "results": str(brought) if brought is not None else None}
         print(json.dumps(document, ensure_ascii=False, indent=2))
@@ -34,9 +36,11 @@ def go(settings: BundleSettings, call: argparse.Namespace, line: str) -> int:
         print(account.summary)
     if account.failure:
         print(f"error: {account.failure}", file=sys.stderr)
+    if why_not:
+        print(f"error: {why_not}", file=sys.stderr)
     if brought is not None and not call.json:
         print(_home(brought))
-    return account.exit
+    return account.exit or int(Exit.FAILED if why_not else Exit.FINE)
 
 
 def status(settings: BundleSettings, *, as_json: bool) -> int:
@@ -61,6 +65,17 @@ def wanted_stages(call: argparse.Namespace) -> tuple[Sequence[str], str]:
         return only, ""
     again = call.again or chosen(only, "", call.start_from)[0]
     return (*only, again) if only and again not in only else only, again
+
+
+def _brought(road: PackedRoad, *, failed: bool) -> tuple[Path | None, str]:
+    """results.tar, or why there is none: what the stages came to is told all the same."""
+    try:
+        return _bring(road, failed=failed), ""
+    except OSError as error:
+        why = "\n  ".join(disk_fault(error, road.settings.folder))
+    except UserError as error:
+        why = str(error)
+    return None, f"{RESULTS} is not written: {why}\n  Then run the same command: it packs anew."
 
 
 def _bring(road: PackedRoad, *, failed: bool) -> Path | None:

@@ -5,6 +5,7 @@ It changes nothing. Written with the standard library alone, for any Python of 3
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -13,12 +14,14 @@ import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 
 from datakit.artifacts import names
 from datakit.artifacts.needs import PACKAGES
+from datakit.core.disk_faults import disk_fault
 from datakit.core.regular_files import read_regular, regular
+from datakit.core.scripts import shell_words
 from datakit.handoff.answering import KEY, who_answers
 from datakit.handoff.base_model import cached, examine_base, hub_cache, is_at_hub
 from datakit.handoff.bundle_settings import BundleSettings
@@ -30,6 +33,7 @@ from datakit.handoff.programs import (
     server_is_there,
     trainer_is_there,
 )
+from datakit.training.leftovers import leftovers
 
 SUMS = "SHA256SUMS"
 _GIB = 1 << 30
@@ -42,7 +46,7 @@ Check = Callable[[BundleSettings], Iterable[Finding]]
 def examine(settings: BundleSettings) -> Iterator[Finding]:
     """Every finding, in the order in which things are needed."""
     checks = (examine_files, _python, examine_trainer, examine_server, examine_gpus, examine_base)
-    yield from _all(settings, (*checks, _disk, _memory, _port, _nodes))
+    yield from _all(settings, (*checks, _disk, _memory, _leftovers, _port, _nodes))
 
 
 def examine_quickly(settings: BundleSettings, *, trains: bool, asks: bool) -> Iterator[Finding]:
@@ -119,24 +123,43 @@ def _incomplete(data: Path) -> Iterator[str]:
 
 def _python(settings: BundleSettings) -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
-    if missing := lacking_packages():
-        message = f"{version}, {sys.executable}, lacks {', '.join(missing)}: it cannot predict and evaluate"
+    if faults := package_faults():
+        message = f"{version}, {sys.executable}: {'; '.join(faults.values())}"
         remedy = "Name another, such as that of LLaMA-Factory or vLLM: PYTHON=/environment/bin/python. "
-        yield Finding("Python", FAULT, message, f"{remedy}Or: pip install {' '.join(missing)}")
+        install = shell_words([sys.executable, "-m", "pip", "install", "--upgrade", "--force-reinstall"])
+        yield Finding("Python", FAULT, message, f"{remedy}Or: {install} {' '.join(faults)}")
     else:
         yield Finding("Python", FINE, f"{version}, {sys.executable}")
 
 
-def lacking_packages() -> list[str]:
-    """What this Python lacks to run what the bundle carries."""
-    return [name for name in PACKAGES if find_spec("PIL" if name == "pillow" else name) is None]
+def package_faults() -> dict[str, str]:
+    """Packages that what the bundle carries cannot do with -> what is wrong: missing, too old, or broken."""
+    faults = {}
+    for name in PACKAGES:
+        try:
+            module = import_module("PIL.Image" if name == "pillow" else name)
+        except ModuleNotFoundError as error:
+            is_gone = error.name == ("PIL" if name == "pillow" else name)
+            faults[name] = f"lacks {name}" if is_gone else f"{name} does not load ({error})"
+        except Exception as error:  # of another Python, or without a library: it is told to the user
+            faults[name] = f"{name} does not load ({type(error).__name__}: {_first_line(error)})"
+        else:
+            version = str(getattr(module, "__version__", ""))
+            if name == "pydantic" and version.startswith(("0.", "1.")):
+                faults[name] = f"{name} is {version}, and 2 or later is needed"
+    return faults
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "it says nothing")
 
 
 def _disk(settings: BundleSettings) -> Iterator[Finding]:
     """Room for checkpoints, the trained and the served model, and for the download of the base model."""
     place = _existing(settings.run)
     if not os.access(place, os.W_OK):
-        yield Finding("disk", FAULT, f"{place} cannot be written", "Move the bundle to a folder of your own.")
+        number = errno.EROFS if os.statvfs(place).f_flag & os.ST_RDONLY else errno.EACCES
+        yield Finding("disk", FAULT, *disk_fault(OSError(number, os.strerror(number), str(place))))
         return
     if settings.base_url:
         return
@@ -193,6 +216,15 @@ def _memory(settings: BundleSettings) -> Iterator[Finding]:
     if shared.is_dir() and (total := shutil.disk_usage(shared).total) < _LITTLE_SHARED:
         message = f"/dev/shm has {total / (1 << 20):.0f} MiB: workers and GPUs hand data over in it"
         yield Finding("memory", WARNING, message, "Start the container with more: docker run --shm-size=16g")
+
+
+def _leftovers(settings: BundleSettings) -> Iterator[Finding]:
+    for leftover in leftovers(settings.run.parent):
+        if leftover.works:
+            message = f"it runs already in {leftover.run}; ./run.sh attaches to it"
+            yield Finding("training", FINE, message)
+        else:
+            yield Finding("training", WARNING, leftover.words, leftover.remedy)
 
 
 def host_bytes() -> int:

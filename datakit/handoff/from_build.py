@@ -26,6 +26,7 @@ from datakit.serving.items import Item
 from datakit.serving.serve_command import ServeCommand
 from datakit.serving.source_names import source_name
 from datakit.training.launch import Place, rank_of
+from datakit.training.run_claim import claim, refuse_copy
 from datakit.training.run_folder import RunFolder
 
 
@@ -42,6 +43,9 @@ class HomeRoad(RunRoad):
     """The stages of a build on a machine with datakit."""
 
     command_after = "datakit scores"
+    more_room = (
+        '--predict-flags "--max-answer-tokens N"; serve.max_answer_tokens for the context of the server'
+    )
 
     def __init__(
         self,
@@ -53,7 +57,7 @@ class HomeRoad(RunRoad):
         wishes: Wishes | None = None,
         base_url: str = "",
     ) -> None:
-        """Raises UserError for a folder that is no build, or whose recipe says nothing about the training."""
+        """Raises UserError for no build, the copy of one, and one whose recipe says nothing of a training."""
         from datakit.training.machine_check import check_machine
 
         super().__init__()
@@ -67,8 +71,13 @@ class HomeRoad(RunRoad):
             self.folder = self.build.runs / run_elsewhere(self.build.runs, base_url, self.wishes.model)
         else:
             self.run = RunFolder.of(build)
+            refuse_copy(self.run)
             self.folder = self.run.folder
             self.rank = rank_of(self.run, self.place)
+
+    def begin(self) -> None:
+        if not self.elsewhere and not self.rank:
+            claim(self.run, self.say)
 
     @cached_property
     def answers(self) -> Path:

@@ -6,9 +6,11 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from datakit.core.clock import utc_now
+from datakit.core.disk_faults import disk_fault
 from datakit.core.errors import DatakitError, Exit, UserError, did_you_mean
 from datakit.handoff.heartbeat import Heartbeat
 from datakit.handoff.journal import Journal
@@ -119,6 +121,7 @@ class Handoff:
         account = Account(str(self.road.folder))
         with Journal(self.road.logs, self._show) as journal:
             self.road.say = journal.say
+            self.road.begin()
             with self._heartbeat(journal) as beat:
                 self._note_stale(wanted)
                 for stage in wanted:
@@ -176,7 +179,7 @@ class Handoff:
             beat.end(INTERRUPTED)
             raise
         except (DatakitError, OSError) as error:
-            text = str(error) if isinstance(error, DatakitError) else _os_error(error)
+            text = str(error) if isinstance(error, DatakitError) else _os_error(error, self.road.folder)
             account.failure = self._failure(beat.stage, text)
             beat.end(FAILED, account.failure.splitlines()[0])
             code = int(error.exit_code) if isinstance(error, DatakitError) else 2
@@ -190,8 +193,11 @@ class Handoff:
             return Decision(stage, True, "it looks at what is there now")
         if self.road.elsewhere and stage in _OWN:
             return Decision(stage, False, f"the model is served at {self.road.elsewhere}")
-        record = self._records.read(self.road.record_of(stage))
         inputs = self.road.inputs(stage)
+        record = self._records.read(self.road.record_of(stage))
+        if record is None:
+            earlier = self._records.read(self.road.earlier_record_of(stage))
+            record = earlier if earlier is not None and not changed(earlier.inputs, inputs) else None
         decision = decide(stage, record, inputs, forced, self.road.outputs, self.road.stands)
         begun_with = self.road.trained_with() if stage == TRAIN and decision.runs else None
         if begun_with is not None and not decision.anew and (others := changed(begun_with, inputs)):
@@ -223,6 +229,7 @@ class Handoff:
             raise
         record.inputs = {**record.inputs, **known}
         record.end(ended.exit)
+        record.note = ended.note
         record.outputs = self.road.outputs(stage)
         self._records.write(record)
         return ended
@@ -273,9 +280,9 @@ class Handoff:
         account.summary = "\n".join(filter(None, (account.summary, lies)))
 
 
-def _os_error(error: OSError) -> str:
-    where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or error}\n  Mend this; what was finished is kept."
+def _os_error(error: OSError, folder: Path) -> str:
+    what, remedy = disk_fault(error, folder)
+    return f"{what}\n  {remedy}"
 
 
 def _since(began: float) -> float:

@@ -112,8 +112,12 @@ def examine_trainer(settings: BundleSettings) -> Iterator[Finding]:
     if code != 0:
         yield Finding("trainer", FAULT, *_does_not_start([program, "version"], output, _INSTALL_TRAINER))
         return
-    match = re.search(r"version[^0-9]{0,3}([0-9][\w.]*)", output)
-    version = match[1] if match else "of an unknown version"
+    match = re.search(r"llama[ -]?factory\W{1,3}version[^0-9]{0,3}([0-9][\w.]*)", output, re.IGNORECASE)
+    if match is None:
+        remedy = f"Name that of LLaMA-Factory: TRAINER=/environment/bin/{TRAINER}. Or: {_INSTALL_TRAINER}"
+        yield Finding("trainer", FAULT, _no_such(program, "LLaMA-Factory", "version", output), remedy)
+        return
+    version = match[1]
     message = f"LLaMA-Factory {version}, {program}"
     if version == TRAINER_VERSION:
         yield Finding("trainer", FINE, message)
@@ -121,6 +125,10 @@ def examine_trainer(settings: BundleSettings) -> Iterator[Finding]:
         message += f"; train.yaml is written for {TRAINER_VERSION}"
         yield Finding("trainer", WARNING, message, f"Where it refuses a setting: {_INSTALL_TRAINER}")
     yield from _packages_of_trainer(settings, program)
+
+
+def _no_such(program: str, what: str, word: str, output: str) -> str:
+    return f"{program} is no {what}: asked for its version (`{word}`), it says: {_last(output)}"
 
 
 def _does_not_start(command: Sequence[str], output: str, wanted: str) -> tuple[str, str]:
@@ -184,9 +192,19 @@ def examine_server(settings: BundleSettings) -> Iterator[Finding]:
     if code != 0:
         yield Finding("server", FAULT, *_does_not_start([program, "--version"], output, _INSTALL_SERVER))
         return
-    versions = re.findall(r"\b\d+\.\d+[\w.+]*", output)
-    version = versions[-1] if versions else "of an unknown version"
+    version = _vllm_version(output)
+    if version is None:
+        remedy = f"Name that of vLLM: VLLM=/environment/bin/vllm. Or: {_INSTALL_SERVER}"
+        yield Finding("server", FAULT, _no_such(program, "vLLM", "--version", output), remedy)
+        return
     yield Finding("server", FINE, f"vLLM {version}, {program} (proven: {', '.join(SERVER_VERSIONS)})")
+
+
+def _vllm_version(output: str) -> str | None:
+    """vLLM prints its version alone in a line, after what its packages log; None for another program."""
+    lines = [line.strip() for line in output.splitlines()]
+    versions = [line for line in lines if re.fullmatch(r"(?:vllm )?v?\d+\.\d+[\w.+-]*", line, re.IGNORECASE)]
+    return versions[-1].split()[-1] if versions else None
 
 
 @dataclass(frozen=True)

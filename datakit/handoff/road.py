@@ -39,6 +39,8 @@ class Ended:
     """Of the whole command; another than 0 ends the handoff, and the stage is not done."""
     figures: dict[str, Any] = field(default_factory=dict)
     """For `--json`."""
+    note: str = ""
+    """What the status says of the stage from then on."""
 
 
 class Progress(NamedTuple):
@@ -81,9 +83,16 @@ class Road(ABC):
         """Checksums, remembered in the run."""
         return Digests(self.folder, lambda line: self.say(line))
 
+    def begin(self) -> None:  # noqa: B027 (a bundle has nothing to do here)
+        """Called before the first stage, when the run is this process's to drive."""
+
     def record_of(self, stage: str) -> str:
         """The name of a stage's record: another where the same stage is done for something else besides."""
         return stage
+
+    def earlier_record_of(self, stage: str) -> str:
+        """What earlier versions called the record, which others might share."""
+        return self.record_of(stage)
 
     @abstractmethod
     def inputs(self, stage: str) -> dict[str, str]:

@@ -19,6 +19,7 @@ from datakit.core.regular_files import read_regular
 from datakit.core.replacing import set_aside, stamp_now
 from datakit.handoff import digests
 from datakit.handoff.answering import server_name
+from datakit.handoff.asked import ended
 from datakit.handoff.handoff import SERVED
 from datakit.handoff.listening import listening_since
 from datakit.handoff.own_server import await_end_of_orphan, note_server
@@ -29,7 +30,7 @@ from datakit.serving.asker import Asker
 from datakit.serving.endpoint import Connect, Endpoint, by_aiohttp
 from datakit.serving.items import Item
 from datakit.serving.launch import Server, running
-from datakit.serving.predict import Account, predict
+from datakit.serving.predict import predict
 from datakit.serving.serve_command import ServeCommand
 from datakit.training.export import export
 from datakit.training.launch import CheckMachine, Place, train
@@ -98,6 +99,8 @@ class RunRoad(Road):
     wishes: Wishes
     check_machine: CheckMachine
     """Refuses a machine that cannot train."""
+    more_room: str
+    """What gives answers that were cut off more room, in this road's words."""
 
     def __init__(self) -> None:
         self._counter = Counter(quiet=True)
@@ -144,8 +147,18 @@ class RunRoad(Road):
 
     def record_of(self, stage: str) -> str:
         if stage in (PREDICT, EVALUATE) and self.wishes.split != "val":
+            return f"{stage}_{self.source}"
+        return stage
+
+    def earlier_record_of(self, stage: str) -> str:
+        if stage in (PREDICT, EVALUATE) and self.wishes.split != "val":
             return f"{stage}_{safe(self.wishes.split)}"
         return stage
+
+    @property
+    def source(self) -> str:
+        """What is asked, as the file of answers calls it: no two folders or files have one name."""
+        return self.answers.stem.partition("_")[2].removesuffix(f"_{self.folder.name}")
 
     def inputs(self, stage: str) -> dict[str, str]:
         if stage == TRAIN:
@@ -273,8 +286,16 @@ class RunRoad(Road):
         weights = self._served()  # of a server that we did not start those that it should have
         mark = self.wishes.options + (f" weights={weights}" if weights != UNKNOWN else "")
         with self.asker(address) as asker:
-            account = predict(asker, self.items(), self.answers, options=mark, progress=self._counter)
-        return _ended(account)
+            account = predict(
+                asker,
+                self.items(),
+                self.answers,
+                options=mark,
+                progress=self._counter,
+                weights_known=address.weights != UNKNOWN,
+            )
+        account.more_room = self.more_room
+        return ended(account)
 
     def endpoint(self, address: Address, connect: Connect = by_aiohttp) -> Endpoint:
         """The server at an address; one that was started here is started once more when it is gone."""
@@ -371,23 +392,6 @@ def _settings(keys: dict[str, Any]) -> str:
     return digests.of(
         {key: value for key, value in keys.items() if key not in _WITHOUT_EFFECT and key not in _MODELS}
     )
-
-
-def _ended(account: Account) -> Ended:
-    lines = [account.text, f"Written: {account.out}"]
-    if account.kept is not None:
-        lines.append(f"Kept: predictions with other answers, which stood there: {account.kept}")
-    if account.retry:
-        lines.append("The same command asks again for those that had no answer.")
-    figures = {
-        "records": account.records,
-        "answered": account.answered,
-        "problems": dict(account.problems),
-        "retry": account.retry,
-        "resumed": account.resumed,
-        "out": str(account.out),
-    }
-    return Ended("\n".join(lines), exit=int(account.exit_code), figures=figures)
 
 
 def _newest(folder: Path) -> float:

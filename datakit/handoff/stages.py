@@ -28,6 +28,7 @@ UNKNOWN = ""
 GONE = "-"
 """Digest of something that is not there."""
 FOLDER = "stages"
+_OTHER_NODE = re.compile(rf"(?:{'|'.join(EVERY_NODE)})-\d+")
 
 
 class StageRecord(Document):
@@ -49,6 +50,8 @@ class StageRecord(Document):
     """Between the two."""
     exit: int | None = None
     """0 where it is done; none where it was begun and not ended."""
+    note: str = ""
+    """What must be known of its outcome beside, for the status."""
 
     @property
     def is_done(self) -> bool:
@@ -93,7 +96,7 @@ class StageRecords:
     def all(self) -> Iterator[StageRecord]:
         """Every record, in the order of the stages; those of other nodes are not read."""
         names = sorted(path.stem for path in (self.run / FOLDER).glob("*.json"))
-        own = [name for name in names if _stage_of(name) in STAGES and not re.search(r"-\d+$", name)]
+        own = [name for name in names if _stage_of(name) in STAGES and not _OTHER_NODE.fullmatch(name)]
         for name in sorted(own, key=lambda name: STAGES.index(_stage_of(name))):
             if (record := self.read(name)) is not None:
                 yield record

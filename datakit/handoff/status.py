@@ -119,6 +119,8 @@ def status_lines(run: Path, rank: int = 0) -> Iterator[str]:
         if record.exit is not None and record.stage != status.stage:
             ending = "done" if record.is_done else f"ended with exit code {record.exit}"
             yield f"{record.stage}: {ending} on {local(record.finished)}"
+        if record.note:
+            yield f"Note on {record.stage}: {record.note}"
     if status.state != RUNNING and status.next_command:
         yield f"Next: {status.next_command}"
 

@@ -26,11 +26,12 @@ from datakit.core.regular_files import regular
 from datakit.core.tokens import IMAGE
 from datakit.serving.asking import Asked, Question, contents
 from datakit.serving.closed import ClosedForm
-from datakit.serving.endpoint import Endpoint, NoAnswer, Served
+from datakit.serving.endpoint import Endpoint, NoAnswer
 from datakit.serving.images import TrainedView
 from datakit.serving.items import Item, NoPrompt, Picture
 from datakit.serving.located import states_places
 from datakit.serving.rooms import Rooms, TurnRooms
+from datakit.serving.served import Served
 
 _ENDING_S = 0.5
 """Longest wait for questions that are broken off."""
@@ -87,8 +88,12 @@ class Asker:
     @property
     def identity(self) -> tuple[str, str]:
         """The served name and where its weights come from, as the server says."""
-        served = self._call(self._ready()).served
-        return served.name, served.root
+        return self.served.name, self.served.root
+
+    @property
+    def served(self) -> Served:
+        """What the server says of the model."""
+        return self._call(self._ready()).served
 
     def ask(self, item: Item) -> Asked:
         """The reply as it came, with the tokens of its prompt, for checks of the server."""

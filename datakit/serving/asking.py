@@ -163,13 +163,14 @@ class Asked:
         if not parted.answer.strip() and reply.finish_reason == "content_filter":
             return REFUSED, "the server's content filter withheld the answer"
         if answer.problem and reply.finish_reason == CUT:
-            return answer.problem, f"{answer.detail}; it was cut off{self._at}"
+            return answer.problem, f"{answer.detail.rstrip('.')}; it was cut off{self._at}"
         cut = [number for number, turn in enumerate(self.turns, 1) if turn.finish == CUT]
         words = [
             f"turn {number} of {len(self.turns)} was cut off at its {self.turns[number - 1].room} tokens"
             for number in cut
         ]
-        return answer.problem, "; ".join(filter(None, (answer.detail, *words)))
+        detail = answer.detail.rstrip(".") if words else answer.detail
+        return answer.problem, "; ".join(filter(None, (detail, *words)))
 
     @property
     def _at(self) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ from datakit.llm.answer import HOLDS_KEY
 from datakit.serving.asking import Reply
 from datakit.serving.context_refusals import read_refusal
 from datakit.serving.outage import Outage
+from datakit.serving.served import Served, listed
 
 KEY_ENV = "VLLM_API_KEY"
 """Environment variable with the server's key (`vllm serve --api-key`). No other key is ever sent."""
@@ -48,16 +49,6 @@ class NoAnswer(DatakitError):
     def __init__(self, reason: str, detail: str, *, again: bool) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason, self.detail, self.again = reason, detail, again
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """What a server says about a model."""
-
-    name: str
-    root: str
-    """Where its weights come from."""
-    max_model_len: int | None
 
 
 class Connect(Protocol):
@@ -112,7 +103,7 @@ class Endpoint:
 
     async def served(self, model: str | None = None) -> Served:
         """The model of this name, or the only one there is. Raises StopProvider when there is none."""
-        models = _listed(await self._get("/models"))
+        models = listed(*await self._get("/models"))
         if models is None:
             raise StopProvider(
                 f"{self.base_url}/models lists no models", "Is this an OpenAI-compatible server?"
@@ -230,11 +221,11 @@ class Endpoint:
         known, models = self._known, None
         if reply.status == 200 and known is not None:
             with contextlib.suppress(ValueError):
-                models = _listed(chat_answer.parse(self._connection.scrubbed(reply.data)))
+                models = listed(chat_answer.parse(self._connection.scrubbed(reply.data)), reply.headers)
         for served in models or ():
-            if known is not None and served.name == known.name and served.root != known.root:
+            if known is not None and served.name == known.name and (other := known.differs(served)):
                 raise StopProvider(
-                    f"{self.base_url} serves {served.root} as `{served.name}`; before it was {known.root}",
+                    f"{self.base_url} {other}",
                     "Start the server with the model that was asked, or ask the new one from the beginning.",
                 )
         return True
@@ -265,8 +256,8 @@ class Endpoint:
             return Fault("reject", "answer_holds_key", f"the answer repeats the key of {KEY_ENV}")
         return Reply.of(answer, round(time.perf_counter() - began, 3))
 
-    async def _get(self, path: str) -> Any:
-        """The JSON at a path of the server. Raises StopProvider."""
+    async def _get(self, path: str) -> tuple[Any, Mapping[str, str]]:
+        """The JSON at a path of the server, and its headers. Raises StopProvider."""
         most = min(self.max_retries, _LOOKS - 1)
         for tries in range(most + 1):
             reply = await self._connection.get(joined(self.base_url, path))
@@ -276,7 +267,7 @@ class Endpoint:
                 fault = fault_of(reply.status, reply.headers, self._connection.scrubbed(reply.data))
             else:
                 try:
-                    return chat_answer.parse(self._connection.scrubbed(reply.data))
+                    return chat_answer.parse(self._connection.scrubbed(reply.data)), reply.headers
                 except ValueError:
                     fault = Fault("again", "body_malformed", "the server answered 200 without JSON")
             if not fault.may_pass or tries == most:
@@ -300,21 +291,6 @@ class Endpoint:
             timeout_s=self.timeout_s,
             secrets=[key] if key else [],
         )
-
-
-def _listed(data: Any) -> list[Served] | None:
-    """The models of a list; None for what is none."""
-    try:
-        return [
-            Served(
-                str(entry["id"]),
-                str(entry.get("root") or entry["id"]),
-                chat_answer.count(entry.get("max_model_len")),
-            )
-            for entry in data["data"]
-        ]
-    except (AttributeError, KeyError, TypeError):
-        return None
 
 
 def _no_answer(fault: Fault) -> NoAnswer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 from collections import Counter
@@ -52,6 +53,12 @@ class Account:
     """Turn -> the largest room that was too small."""
     kept: Path | None = None
     """Where earlier predictions lie that stood at `out` and had other answers."""
+    more_room: str = "--max-answer-tokens; serve.max_answer_tokens for the context of the server"
+    """What gives answers that were cut off more room, in the words of the command that asks."""
+    weights_known: bool = True
+    """Whether answers of an earlier run are of the same weights for certain."""
+    unfinished: int = 0
+    """Files of answers of other runs that did not end, and were not gone on from."""
 
     @property
     def exit_code(self) -> Exit:
@@ -86,14 +93,31 @@ class Account:
             line += f"; {self.correct:,} of {self.known:,} right ({self.correct / self.known:.1%})"
         elif not self.label_task:
             line += "; the answers are no labels: datakit evaluate scores them"
-        return "\n".join([line, *self._cut_lines])
+        return "\n".join(filter(None, [line, *self._cut_lines, self.doubt, self._unfinished_line]))
+
+    @property
+    def doubt(self) -> str:
+        """That answers of an earlier run may be of other weights, in a sentence; "" where they are not."""
+        if not self.resumed or self.weights_known:
+            return ""
+        return (
+            f"{self.resumed:,} answers are from an earlier run, and whether the server had the same weights "
+            "then cannot be known: it says nothing by which others would show."
+        )
+
+    @property
+    def _unfinished_line(self) -> str:
+        if not self.unfinished:
+            return ""
+        place = self.out.parent / _kept_pattern(self.out)
+        return f"Not gone on from: unfinished answers of another server, model, prompt or option ({place})."
 
     @property
     def _cut_lines(self) -> list[str]:
         """A line for each turn of which answers were cut off."""
         return [
             f"Cut off: turn {turn} of {count:,} records, at {self.rooms[turn]:,} tokens. "
-            "More room: --max-answer-tokens; serve.max_answer_tokens for the context of the server."
+            f"More room: {self.more_room}."
             for turn, count in sorted(self.cut.items())
         ]
 
@@ -106,24 +130,29 @@ def predict(
     options: str = "",
     progress: Progress | None = None,
     earlier: Path | None = None,
+    weights_known: bool = False,
 ) -> Account:
     """Writes predictions.jsonl with one prediction a record, in the records' order.
 
     Answers are kept in a file beside it the moment they come, under a mark of the prompts, the model and
     where its weights lie: a run that was ended goes on there. The file is gone when every record is answered,
     so that a model trained anew is asked anew. Earlier predictions at `out` with other answers are set aside.
-    Where an unfinished run of an earlier version wrote to `earlier`, its answers are gone on from.
+    Where an unfinished run of an earlier version wrote to `earlier`, its answers are gone on from. The mark
+    holds what the server says of its model, but for `weights_known`: then `options` tell the weights.
 
     Raises UserError, before anything is asked, where `out` is a file of another kind.
     """
     progress = progress or Progress(quiet=True)
     out = Path(os.path.realpath(out))
     files.check_place(out)
-    answers_file = _kept_file(asker, items, out, options)
+    server = "" if weights_known else asker.served.mark
+    answers_file = _kept_file(asker, items, out, [options, server] if server else [options])
     if earlier is not None:
         _take_up(earlier.with_name(answers_file.name.replace(out.name, earlier.name, 1)), answers_file)
     by_id = _kept_answers(answers_file, items)
     account = Account(len(items), resumed=len(by_id), out=out, label_task=asker.answers_labels)
+    account.weights_known = weights_known or asker.served.is_dated
+    account.unfinished = len({*out.parent.glob(_kept_pattern(out))} - {answers_file})
     missing = [item for item in items if item.id not in by_id]
     unanswered: dict[str, Prediction] = {}
     draft: list[Prediction] = []
@@ -200,9 +229,13 @@ def _as_made(asker: Asker, items: Sequence[Item]) -> Iterator[Prediction]:
             future.cancel()
 
 
-def _kept_file(asker: Asker, items: Sequence[Item], out: Path, options: str) -> Path:
+def _kept_pattern(out: Path) -> str:
+    return f".{glob.escape(out.name)}.*.part.jsonl"
+
+
+def _kept_file(asker: Asker, items: Sequence[Item], out: Path, options: Sequence[str]) -> Path:
     """The file of unfinished answers; its name changes with everything that changes an answer."""
-    state = hashlib.blake2b(json_bytes([asker.identity, options]), digest_size=6)
+    state = hashlib.blake2b(json_bytes([asker.identity, *options]), digest_size=6)
     if not all(item.messages for item in items):  # their prompts are made by the build's steps
         state.update(asker.prompt_state())
     for item in items:

@@ -19,6 +19,7 @@ from datakit.core.record import digest
 from datakit.core.settings import Settings
 from datakit.core.transform import Artifact
 from datakit.training import deepspeed
+from datakit.training.derived import derived_faults
 from datakit.training.family import family_of, template_of, why_not
 from datakit.training.keys import checked_key, checked_value, clashes
 from datakit.training.preprocessing import prepared_in_s, wait_for_rows
@@ -136,7 +137,9 @@ def presets() -> list[str]:
 
 def section_faults(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What is wrong with a `train:` section by itself: the key, and why. Fields' own types are left out."""
-    yield from _key_faults(values)
+    wrong = dict(_key_faults(values))
+    yield from wrong.items()
+    yield from ((key, words) for key, words in derived_faults(values) if key not in wrong)
     name, wanted = values.get("preset"), values.get("deepspeed")
     if isinstance(name, str) and name not in presets():
         hint = did_you_mean(name, presets())

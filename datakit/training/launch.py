@@ -14,6 +14,7 @@ from datakit.artifacts import names
 from datakit.core.errors import UserError
 from datakit.training import trainer
 from datakit.training.base_model import refuse_other_base
+from datakit.training.leftovers import tell_leftovers
 from datakit.training.logged_call import Say, TrainerFailed, steady
 from datakit.training.run_folder import RunFolder, checkpoints
 from datakit.training.run_lock import RunLock, held_run
@@ -75,6 +76,8 @@ def train_call(run: RunFolder, place: Place, *, only_shown: bool = False) -> tra
     words = [str(program), "train", names.TRAINING, *run.train_words]
     if place.cpu:
         words += ["use_cpu=true", "bf16=false", "fp16=false", "dataloader_num_workers=0"]
+    if run.keys.get("overwrite_output_dir"):  # with it the trainer goes on from no checkpoint
+        words.append("overwrite_output_dir=false")
     words += place.flags
     settings = trainer.distributed(
         gpus=gpus,
@@ -116,6 +119,7 @@ def _train(run: RunFolder, place: Place, say: Say, check_machine: CheckMachine, 
     if training is not None and is_alive(run, training):
         log = attach(run, training, say, lock.rank)
         return _account(run, Trained(trained=str(run.trained), log=str(log), attached=True), began)
+    tell_leftovers(run.folder.parent, say)
     if run.finished():
         say(f"The training has come to its end before: {run.trained}")
         return _account(run, Trained(trained=str(run.trained), already=True), began)
@@ -129,6 +133,7 @@ def _train(run: RunFolder, place: Place, say: Say, check_machine: CheckMachine, 
         if resumed:
             say(f"Going on from {resumed}.")
         log = run_trainer(run, call, say, lock.rank, inherited)
+    tell_leftovers(run.folder.parent, say, wait=True)
     if lock.rank == 0 and not run.finished():
         raise TrainerFailed(f"the trainer ended without a model in {run.trained}\n  Its log: {log}")
     return _account(run, Trained(trained=str(run.trained), log=str(log), resumed_from=resumed), began)

@@ -13,10 +13,9 @@ from datakit.artifacts.document import Document
 from datakit.core.clock import local, utc_now
 from datakit.core.errors import UserError
 from datakit.core.processes import descendants, end, process_mark
+from datakit.training.leftovers import VARIABLE
 from datakit.training.trainer import Call
 
-VARIABLE = "DATAKIT_TRAINING"
-"""Environment variable of a trainer and all that it starts: the training's token."""
 _WRITES_S = 600.0
 """A training of another host that has written nothing for so long is taken for ended."""
 

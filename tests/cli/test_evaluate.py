@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,30 @@ def test_json_holds_all_figures_and_nothing_else_is_printed(datakit: Run, made: 
     assert second["compared_with"][0]["differences"]["accuracy"]["interval"]["low"] > 0
     assert (tmp_path / "a" / "evaluation.html").is_file()
     assert (tmp_path / "b" / "evaluation.html").is_file()
+
+
+def test_json_has_chance_the_score_before_and_what_to_do_next(
+    datakit: Run, made: Path, tmp_path: Path
+) -> None:
+    paths = [
+        write_answers(made, tmp_path / "a" / "predictions.jsonl", every_fifth_wrong),
+        write_answers(made, tmp_path / "b" / "predictions.jsonl", right),
+    ]
+    first, second = (
+        json.loads(datakit("evaluate", made, "--predictions", path, "--json").out)["evaluations"][0]
+        for path in paths
+    )
+    support = Counter(figures["label"] for figures in first["classes"] for _ in range(figures["support"]))
+    label, count = support.most_common(1)[0]
+    assert support[first["chance"]["answer"]] == support[label]
+    assert first["chance"]["metrics"]["accuracy"] == pytest.approx(count / first["records"])
+    page = (tmp_path / "a" / "evaluation.md").read_text("utf-8")
+    steps = first["next_steps"]
+    assert steps
+    assert all(step["text"] in page for step in steps)
+    assert any(line.startswith("datakit why ") for step in steps for line in step["lines"])
+    assert len(second["next_steps"]) >= 1
+    assert second["chance"] == first["chance"]
 
 
 def test_answers_of_the_trainer_are_read_too(datakit: Run, made: Path, tmp_path: Path) -> None:

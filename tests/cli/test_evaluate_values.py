@@ -156,3 +156,17 @@ def test_referee_that_cannot_judge_is_refused(
     path = answered(folder, kind)
     done = datakit("evaluate", folder, "--predictions", path, *options)
     assert (done.code, words in done.err) == (2, True), done.err
+
+
+@pytest.mark.parametrize("kind", ["labels", "number", "text"])
+def test_json_of_values_has_chance_and_next_steps_too(
+    datakit: Run, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_value_build(tmp_path, kind)
+    path = answered(folder, kind)
+    (evaluation,) = json.loads(datakit("evaluate", folder, "--predictions", path, "--json").out)[
+        "evaluations"
+    ]
+    assert evaluation["chance"]["metrics"].keys() <= evaluation["metrics"].keys()
+    assert evaluation["chance"]["metrics"]
+    assert all(step["text"] for step in evaluation["next_steps"])

@@ -177,7 +177,7 @@ def test_packages_that_the_trainer_refuses_are_told(
     python.write_text(f"#!/bin/sh\nexec /bin/cat {answer}\n")
     python.chmod(0o755)
     program = machine / "llamafactory-cli"
-    program.write_text("#!/bin/sh\necho version 0.9.5\n")
+    program.write_text("#!/bin/sh\necho LLaMA Factory, version 0.9.5\n")
     wanted = replace(settings, cpu=False, needs=replace(settings.needs, mode="z3_offload"))
     wrong, deepspeed = of(wanted, "trainer's packages")
     assert (wrong.state, deepspeed.state) == (FAULT, FAULT)

@@ -2,7 +2,8 @@
 
     install(folder)      makes folder/vllm; what it was asked is listed in folder/asked.jsonl
 
-`FAKE_PROMPT_TOKENS` is what it counts in each prompt.
+`FAKE_PROMPT_TOKENS` is what it counts in each prompt, `FAKE_NAMES` are further names of the model, and
+`FAKE_CREATED` is when it says that the model came about: as vLLM itself, the time of the question.
 
 `FAKE_VLLM` chooses what happens: "" serves; "dies" ends at once with vLLM's words about a full cache;
 "fails:N" answers the first N questions with 500; "breaks:N" all but the first N;
@@ -58,7 +59,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self._refused():
             return
-        self._reply({"data": [{"id": self.name, "root": self.root}]})
+        names = [self.name, *filter(None, os.environ.get("FAKE_NAMES", "").split(","))]
+        created = int(os.environ.get("FAKE_CREATED", "0")) or int(time.time())
+        self._reply({"data": [{"id": name, "root": self.root, "created": created} for name in names]})
 
     def do_POST(self) -> None:
         if self._refused():

@@ -126,6 +126,54 @@ def test_a_section_that_cannot_work_is_refused(section: dict[str, Any], words: s
     assert words in str(error.value)
 
 
+DERIVED = [
+    ("stage", "dpo", "learns from preferences"),
+    ("stage", "kto", "learns from preferences"),
+    ("stage", "rm", "learns from preferences"),
+    ("stage", "ppo", "learns from preferences"),
+    ("ddp_timeout", 1, "it is derived from the rows"),
+    ("ddp_timeout", "30", "it is derived from the rows"),
+    ("resume_from_checkpoint", "saves/checkpoint-10", "goes on from the last whole checkpoint by itself"),
+    ("resume_from_checkpoint", "true", "goes on from the last whole checkpoint by itself"),
+    ("tokenized_path", "cache/rows", "later builds are trained on those"),
+    ("do_train", False, "trains nothing"),
+    ("local_rank", 0, "give `gpus` and `nodes`"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "words"), DERIVED)
+def test_value_that_is_known_not_to_work_is_told_beside_all_other_faults(
+    key: str, value: object, words: str
+) -> None:
+    others = {"learning_rat": 1, "bf16": 1, "preset": "ecomm", "gpus": 0}
+    with pytest.raises(ValidationError) as error:
+        validated(TrainSettings, {"model": MODEL, key: value})
+    assert words in str(error.value)
+    with pytest.raises(ValidationError) as error:
+        validated(TrainSettings, {"model": "someone/odd-model", key: value, **others})
+    told = {fault["loc"][0]: fault["msg"] for fault in error.value.errors()}
+    assert words in told[key]
+    assert {*others, "model", key} <= told.keys()
+
+
+def test_all_values_that_are_known_not_to_work_are_told_at_once() -> None:
+    section = {key: value for key, value, _ in reversed(DERIVED)}
+    with pytest.raises(ValidationError) as error:
+        validated(TrainSettings, {"model": MODEL, **section})
+    assert {fault["loc"][0] for fault in error.value.errors()} == section.keys()
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"stage": "sft", "do_train": True, "ddp_timeout": 180_000_000, "overwrite_output_dir": True},
+        {"resume_from_checkpoint": None, "tokenized_path": None, "ddp_timeout": 1800, "local_rank": -1},
+    ],
+)
+def test_values_of_derived_keys_that_work_draw_no_word(section: dict[str, Any]) -> None:
+    validated(TrainSettings, {"model": MODEL, **section})
+
+
 def test_numbers_that_yaml_reads_as_texts_are_numbers(tmp_path: Path) -> None:
     section = yaml.safe_load("learning_rate: 1e-5")
     assert section == {"learning_rate": "1e-5"}

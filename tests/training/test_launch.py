@@ -272,3 +272,8 @@ def test_interrupting_ends_the_trainer_and_says_how_to_go_on(
     assert process.returncode == 128 + number
     assert "run the same command to go on" in errors
     assert not any(child.is_running() and child.status() != "zombie" for child in children)
+
+
+def test_training_goes_on_from_a_checkpoint_though_its_keys_would_begin_anew(make_build: Make) -> None:
+    run = RunFolder.of(make_build(overwrite_output_dir=True))
+    assert "overwrite_output_dir=false" in train_call(run, Place(), only_shown=True).words

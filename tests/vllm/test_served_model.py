@@ -28,13 +28,14 @@ from datakit.llm.client import Client
 from datakit.llm.request import Completion, Request
 from datakit.serving.asking import Question, Reply, closed_form, contents
 from datakit.serving.classifier import Classifier
-from datakit.serving.endpoint import Endpoint, Served
+from datakit.serving.endpoint import Endpoint
 from datakit.serving.items import Item
 from datakit.serving.plan import longest_context
 from datakit.serving.prompting import BuildPrompts
 from datakit.serving.records import split_items
 from datakit.serving.requirements import processor_of, prompt_tokens, trainer_limits
 from datakit.serving.serve_command import CPU_BLOCK
+from datakit.serving.served import Served
 from datakit.serving.smoke import smoke_test
 from tests.support.vllm_server import Running
 

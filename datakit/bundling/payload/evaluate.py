@@ -15,6 +15,7 @@ from pathlib import Path
 
 here = Path(__file__).resolve().parent
 sys.path.insert(0, str(here))
+sys.dont_write_bytecode = True  # one that a full disk cut off would keep every later call from starting
 
 try:
     from datakit.bundling.stages import evaluate

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.dont_write_bytecode = True  # one that a full disk cut off would keep every later call from starting
 
 try:
     from datakit.bundling.stages import predict
