@@ -11,6 +11,7 @@ from datakit.annotate._styles import has_style, styles_in
 from datakit.core.errors import UserError
 from datakit.core.labels import Label
 from datakit.core.outcome import Outcome, Rejected
+from datakit.core.record import repeat_of
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Asked, AsyncRowWorker, Columns, Executor, Row
 from datakit.core.without_label import without_label
@@ -91,7 +92,7 @@ class Reason(Annotator):
         return tuple(sorted({"label", *needed}))
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
-        return (*offline.READS, "repeat_of", "repeat_number")
+        return offline.READS
 
     def outputs(self, context: StepContext) -> Columns:
         columns = {self.into: pl.String(), f"{self.into}_by": pl.String()}
@@ -131,7 +132,7 @@ class Reason(Annotator):
         if not self._has_style(context):
             return None
         styles = self._all_styles(context)
-        first = context.rng("annotate.reason", STYLE, row.get("repeat_of") or row["id"]).choice(styles)
+        first = context.rng("annotate.reason", STYLE, repeat_of(row["id"])[0]).choice(styles)
         return styles[(styles.index(first) + _repeat(row)) % len(styles)]
 
     def _has_style(self, context: StepContext) -> bool:
@@ -172,7 +173,7 @@ class _Reasoner(author.TextGenerator):
 
 def _repeat(row: Row) -> int:
     """Which repeat of its record a row is; 0 for the first."""
-    return int(row.get("repeat_number") or 1) - 1
+    return repeat_of(row["id"])[1] - 1
 
 
 def _known(row: Row, context: StepContext) -> Label:

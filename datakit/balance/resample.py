@@ -15,7 +15,7 @@ from datakit.core.chat_columns import contracts_of
 from datakit.core.class_column import class_of
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.outcome import Table
-from datakit.core.record import digest
+from datakit.core.record import digest, repeat_id
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Columns, Renderer, TableTransform
 
@@ -41,9 +41,9 @@ class Resample(TableTransform):
     are never touched.
 
     A text that is trained three times is learned by heart. Where a later step writes texts of the answer
-    (annotate.reason), each repeat therefore becomes a record of its own, with an id of its own (`a`, `a~2`,
-    `a~3`), and gets a text of its own; columns `repeat_of` (the first one's id) and `repeat_number` (from 1)
-    tell them apart. Where the texts are written already, a record is repeated at most twice.
+    (annotate.reason), each repeat therefore becomes a record of its own (`a`, `a~repeat2`) and
+    gets a text of its own; columns `repeat_of` (the first one's id) and `repeat_number` (from 1) tell them
+    apart. Where the texts are written already, a record is repeated at most twice.
     """
 
     version: ClassVar[int] = 3
@@ -184,14 +184,16 @@ def _as_records(frame: pl.LazyFrame, most: int) -> pl.LazyFrame:
     """Each record as often as it is repeated, the firsts of all before the seconds."""
     ids = frame.select("id").collect()["id"]
     mark = "~"
-    while ids.str.contains(f"{mark}[0-9]+$").any():
+    while ids.str.contains(f"{mark}repeat[0-9]+$").any():
         mark += "~"
     parts = [frame.with_columns(repeat_of="id", repeat_number=pl.lit(1, pl.UInt32))]
     for number in range(2, most + 1):
         due = frame.filter(pl.col("repeat") >= number)
         parts.append(
             due.with_columns(
-                id=pl.col("id") + f"{mark}{number}", repeat_of="id", repeat_number=pl.lit(number, pl.UInt32)
+                id=pl.col("id") + repeat_id("", number, mark),
+                repeat_of="id",
+                repeat_number=pl.lit(number, pl.UInt32),
             )
         )
     return pl.concat(parts).with_columns(repeat=pl.lit(1, pl.UInt32))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any
 
 import orjson
@@ -40,6 +41,24 @@ OFFLINE_WRITER = "offline-writer"
 def empty(columns: dict[str, Any] | None = None) -> pl.DataFrame:
     """Zero records with the base columns, or with the given ones."""
     return pl.DataFrame(schema=columns if columns is not None else {name: COLUMNS[name] for name in BASE})
+
+
+_REPEAT = re.compile(r"(.+?)~+repeat([1-9][0-9]*)", re.DOTALL)
+
+
+def repeat_id(id_: str, number: int, mark: str = "~") -> str:
+    """The id of a record's repeat where that is a record of its own (balance.resample)."""
+    return f"{id_}{mark}repeat{number}"
+
+
+def repeat_of(id_: str) -> tuple[str, int]:
+    """The id of the record that one repeats, and which repeat it is; 1 for the record itself.
+
+    >>> repeat_of("screen-1~repeat3"), repeat_of("screen-1")
+    (('screen-1', 3), ('screen-1', 1))
+    """
+    match = _REPEAT.fullmatch(id_)
+    return (match[1], int(match[2])) if match else (id_, 1)
 
 
 def digest(value: Any, size: int = 16) -> bytes:

@@ -70,6 +70,10 @@ class ReasonSettings(Protocol):
         """The lengths and shares that are in force."""
         ...
 
+    def compares_across(self, context: StepContext) -> bool:
+        """Whether reasons of different labels are compared."""
+        ...
+
     def is_evidence_first(self, context: StepContext) -> bool:
         """Whether the evidence stands before the label in the recipe's answers."""
         ...

@@ -37,6 +37,7 @@ class Reasons:
         for id_, label in self.labels.items():
             self._members.setdefault(label, []).append(id_)
         self._set, self._read = context.labels, _text_column(guard, frame)
+        self._across = guard.compares_across(context)
         self._evidence_first = guard.is_evidence_first(context)
         consistent = guard.consistent and context.labels is not None
         self._conclusions = Conclusions(context.labels) if consistent and context.labels else None
@@ -121,7 +122,7 @@ class Reasons:
         joined = Findings(self.guard, self.bounds)
         for findings in self._by_label.values():
             joined.join(findings)
-        if len(self._members) > 1:
+        if self._across and len(self._members) > 1:
             ids = [id_ for id_ in self._ordered(self.texts) if self._is_comparable(id_)]
             joined.across(ids, [self._mask(self.texts[id_] or "") for id_ in ids], self.labels)
         return joined

@@ -82,6 +82,9 @@ class Reason(Guard):
     their reasons written again."""
     then: Literal["mark", "reject"] = "mark"
     """With `rewrite`: what becomes of records that have a fault to the end."""
+    rewrite_across: bool = False
+    """With `rewrite` by a model: whether reasons of different labels are compared as well. Otherwise stored
+    answers, which were not, stand, and none is paid for again."""
     template: str = "ecom/rewrite_reason.j2"
     """With `rewrite`: template of the question. Beside the columns and the label it sees `candidate` (the
     reason as it is), `faults` (what is wrong, a list of sentences) and `neighbours` (a list of reasons)."""
@@ -146,6 +149,10 @@ class Reason(Guard):
         orders = [[field.source for field in contract.fields] for contract in chat_columns(context).contracts]
         both = [order for order in orders if self.column in order and LABEL in order]
         return not both or any(order.index(self.column) < order.index(LABEL) for order in both)
+
+    def compares_across(self, context: StepContext) -> bool:
+        """Whether reasons of different labels are compared."""
+        return self.on_fail != "rewrite" or self.rewrite_across or author.is_offline(context)
 
     def start(self, context: StepContext, frame: pl.LazyFrame) -> Worker:
         dtype = frame.collect_schema()[self.column]

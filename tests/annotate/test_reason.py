@@ -15,7 +15,7 @@ from datakit.annotate.reason import Reason
 from datakit.core.errors import UserError
 from datakit.core.keywords import holds
 from datakit.core.labels import load_labels
-from datakit.core.record import BASE, COLUMNS
+from datakit.core.record import BASE, COLUMNS, repeat_id
 from datakit.core.settings import LlmSettings
 from datakit.core.step_context import StepContext
 from datakit.guard import reason as guard
@@ -31,8 +31,7 @@ SCREENS = ROOT / "examples" / "ecom"
 LABELS = load_labels(ROOT / "templates" / "ecom" / "labels.yaml")
 SCHEMA = {
     **{name: COLUMNS[name] for name in BASE},
-    **dict.fromkeys(("ocr_text", "description", "repeat_of"), pl.String()),
-    "repeat_number": pl.UInt32(),
+    **dict.fromkeys(("ocr_text", "description"), pl.String()),
 }
 Run = Callable[..., tuple[pl.DataFrame, Engine]]
 
@@ -161,9 +160,7 @@ def test_each_repeat_of_a_record_gets_another_reason_and_the_first_is_not_paid_a
 ) -> None:
     server.answer = lambda call: {"reason": f"答复{server.count}，因此属于退款页面。"}
     first, _ = run([row("a")], base_url=server.url)
-    repeats = [{**row("a" if n == 1 else f"a~{n}"), "repeat_of": "a", "repeat_number": n} for n in (1, 2, 3)]
-    for entry in repeats:
-        entry["ocr_text"] = row("a")["ocr_text"]
+    repeats = [{**row("a"), "id": id_} for id_ in ("a", repeat_id("a", 2), repeat_id("a", 3))]
     frame, _ = run(repeats, base_url=server.url)
     assert server.count == 3
     assert frame["reason"][0] == first["reason"][0]

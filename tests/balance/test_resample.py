@@ -252,7 +252,7 @@ def test_repeats_are_records_of_their_own_where_their_texts_are_still_to_be_writ
     assert frame.height == before.height + 4
     assert set(frame["repeat"]) == {1}
     assert rows_per_class(frame) == {"a": 6, "b": 6}
-    assert frame["id"].to_list() == [*before["id"], "r6~2", "r7~2", "r6~3", "r7~3"]
+    assert frame["id"].to_list() == [*before["id"], "r6~repeat2", "r7~repeat2", "r6~repeat3", "r7~repeat3"]
     assert frame.tail(4).select("repeat_of", "repeat_number").rows() == [
         ("r6", 2),
         ("r7", 2),
@@ -267,10 +267,10 @@ def test_an_id_that_looks_like_a_repeat_is_not_taken_for_one(
     make_context: Callable[..., StepContext],
 ) -> None:
     step = Resample(strategy="uniform", max_repeat=2)
-    frame = records({"a": 2, "b": 1}).with_columns(id=pl.Series(["x", "x~2", "x~22"]))
+    frame = records({"a": 2, "b": 1}).with_columns(id=pl.Series(["x", "x~repeat2", "x~repeat22"]))
     table = step.apply(frame.lazy(), make_context(steps=(step, Reason(), CHAT)))
     ids = table.frame.collect()["id"].to_list()
-    assert ids == ["x", "x~2", "x~22", "x~22~~2"]
+    assert ids == ["x", "x~repeat2", "x~repeat22", "x~repeat22~~repeat2"]
 
 
 def test_no_text_that_stands_already_is_trained_three_times(
