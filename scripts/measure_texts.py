@@ -148,7 +148,7 @@ def measured(rows: Iterable[Row], labels: LabelSet, truth: dict[str, Row]) -> Me
 
 def of_build(folder: Path, truth: dict[str, Row]) -> Measured:
     """The measures of a build's own records, without mixed-in general data. Raises UserError."""
-    build = BuildFolder(folder)
+    build = BuildFolder.open(folder)
     if "reason" not in build.columns and "description" not in build.columns:
         raise UserError(
             f"{folder} has no column `reason` or `description`", remedy="Build a recipe with texts."

@@ -70,7 +70,8 @@ class Prediction(BaseModel):
     """Field -> value, of answers whose scored field is no label: several labels, a number, a text."""
     boxes: list[dict[str, Any]] | None = None
     """The boxes that the answer states as records have them, `{image, box, label, text}`, in pixels of the
-    upright original picture; None for none, and where boxes are in no model's numbers."""
+    upright original picture (of the copy that was asked about, where the original is not at hand); None for
+    none, and where boxes are in no model's numbers."""
     evidence: list[dict[str, Any]] | None = None
     """The lines of text that the answer cites, in the same form, and `holds`: whether OCR reads such a line
     there; null where the picture was not read."""

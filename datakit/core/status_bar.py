@@ -1,32 +1,30 @@
-"""The status bar of a phone: clock, battery, carrier and signal, which say nothing about a screen."""
+"""The status bar of a phone: clock, battery, carrier and signal, which say nothing about a screen.
+
+Tried on the 140 screens of examples/ecom, as RapidOCR reads them, and on the 60 without labels.
+"""
 
 from __future__ import annotations
 
 import re
 
-_CLOCK = re.compile(
-    r"(?:(?:上午|下午|凌晨|早上|中午|傍晚|晚上)|[AP]M)?(?:[01]?\d|2[0-4])[:：.][0-5]\d(?:[AP]M)?",
-    re.IGNORECASE,
+_ANCHORS = (
+    r"(?:(?:上午|下午|凌晨|早上|中午|傍晚|晚上)|[AP]M)?(?<!\d)(?:[01]?\d|2[0-4])[:：.][0-5]\d(?:\s?[AP]M)?",
+    r"[\[(（【]?(?:100|\d{1,2})[\])）】]?%[+]?",
+    r"[2-6]G\+?|5G-?A|LTE\+?|VoLTE|VoNR|Wi-?Fi|WLAN|HSPA\+?|EDGE|HD\d?(?!G)|NFC|VPN",
+    r"(?:\d+(?:\.\d+)?)?[KMG]?B?/s",
+    r"中国(?:移动|联通|电信|广电)|CMCC|China(?:Mobile|Unicom|Telecom|Broadnet)?|CHN-?(?:CT|CU|UNICOM)"
+    r"|(?:Mobile|Unicom|Telecom|Broadnet)",
 )
-_BATTERY = re.compile(r"[\[(（【]?(?:100|\d{1,2})[\])）】]?%[+]?")
-_NETWORK = re.compile(
-    r"(?:[2-6]G\+?|5G-?A|4G\+|LTE\+?|VoLTE|VoNR|Wi-?Fi\d?|WLAN|HSPA\+?|EDGE|HD\d?|NFC|VPN)", re.IGNORECASE
-)
-_SPEED = re.compile(r"(?:\d+(?:\.\d+)?)?[KMG]?B?/s", re.IGNORECASE)
-_CARRIER = re.compile(
-    r"中国(?:移动|联通|电信|广电)|CMCC|China|(?:China)?(?:Mobile|Unicom|Telecom|Broadnet)|CHN-?(?:CT|CU|UNICOM)",
-    re.IGNORECASE,
-)
-_ANCHORS = (_CLOCK, _BATTERY, _NETWORK, _SPEED, _CARRIER)
-"""What says that a line is a status bar, where all the rest of the line may stand in one."""
-_BESIDE = re.compile(
+"""Clock, battery, network, speed and carrier: what says that a line is a status bar."""
+_BESIDE = (
     r"静音|振动|震动|勿扰|闹钟|蓝牙|飞行模式|无服务|无SIM卡|No\s?SIM"
     r"|[\[(（【]?(?:100|\d{1,2})[\])）】]?"  # a battery without its sign, a speed parted from its unit
     r"|\d+\.\d+"
-    r"|[^\w\s]+"  # icons, as OCR reads them
-    r"|[lIiıu|!.…·•・,]{1,4}",
-    re.IGNORECASE,
+    r"|[^\w\s]+|_|\s+"  # icons, as OCR reads them
+    r"|[1lIiıu|ja川]{1,4}(?!(?!Wi)[a-z])|[OCDoc八口丨](?![A-Za-z])"  # signal, a battery that is a frame
 )
+"""What may stand beside them."""
+_TOKEN = re.compile("|".join(f"({token})" for token in (*_ANCHORS, _BESIDE)), re.IGNORECASE)
 _MOST_LINES = 3
 """The two sides of a bar stand on lines of their own where OCR takes them to be of different height."""
 
@@ -52,7 +50,7 @@ def _top(lines: list[str]) -> int:
     """How many lines at the top are a status bar."""
     end, anchors = 0, set[int]()
     for number, line in enumerate(lines[: _MOST_LINES + 1], 1):
-        kinds = _kinds(line)
+        kinds = status_kinds(line)
         if kinds is None or (0 in kinds and 0 in anchors) or number > _MOST_LINES:
             break
         anchors |= kinds
@@ -62,17 +60,20 @@ def _top(lines: list[str]) -> int:
 
 
 def _is_whole_bar(line: str) -> bool:
-    kinds = _kinds(line)
+    kinds = status_kinds(line)
     return kinds is not None and 0 in kinds and len(kinds) > 1
 
 
-def _kinds(line: str) -> set[int] | None:
-    """Which of `_ANCHORS` a line holds (0 is the clock); None for a line that says something else."""
-    kinds = set()
-    for piece in line.split():
-        kind = next((at for at, anchor in enumerate(_ANCHORS) if anchor.fullmatch(piece)), None)
-        if kind is not None:
-            kinds.add(kind)
-        elif not _BESIDE.fullmatch(piece):
+def status_kinds(line: str) -> set[int] | None:
+    """Which of clock (0), battery, network, speed and carrier (4) a line holds; None where it says more.
+
+    Read sign by sign: engines run the pieces of a bar together, as in `6%02:33` and `19:5016.9KB/s`.
+    """
+    kinds, at = set(), 0
+    while at < len(line):
+        token = _TOKEN.match(line, at)
+        if token is None:
             return None
-    return kinds
+        kinds.add((token.lastindex or 0) - 1)
+        at = token.end()
+    return kinds - {len(_ANCHORS)}

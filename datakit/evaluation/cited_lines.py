@@ -31,7 +31,5 @@ class CitedLines(BaseModel):
     def __str__(self) -> str:
         checked = self.hold + self.lack
         share = f" ({100 * self.hold / checked:.0f}%)" if checked else ""
-        unread = f"; {self.unread:,} more are on pictures that were not read" if self.unread else ""
-        return (
-            f"Of {checked:,} lines cited as evidence, OCR reads {self.hold:,}{share} where they say{unread}."
-        )
+        unread = f"; of {self.unread:,} more the picture was not read" if self.unread else ""
+        return f"Of {checked:,} lines cited as evidence OCR reads {self.hold:,}{share} in place{unread}."

@@ -10,20 +10,10 @@ from typing import Any
 from PIL import Image
 
 from datakit.core.image import load_rgb
+from datakit.core.status_bar import status_kinds, without_status_bar
 from datakit.core.transform import Row
 
 _CLOCK = re.compile(r"^\D{0,3}([01]?\d|2[0-3])[:：][0-5]\d\D{0,12}$")
-_STATUS = re.compile(
-    r"(?:上午|下午|AM|PM)?(?<!\d)(?:[01]?\d|2[0-3])[:：][0-5]\d(?!\d)(?:AM|PM)?|\d{1,3}%|\d+(?:\.\d+)?[KMG]?B/S"
-    r"|[2345]G\+?|LTE|VOLTE|HD|WI-?FI|WLAN|中国(?:移动|联通|电信|广电)|静音|勿扰|无服务|[\W_Il丨]",
-    re.IGNORECASE,
-)
-"""What stands in a status bar: clock, battery, speed, network, carrier, bell; white space apart."""
-_STATUS_REST = re.compile(r"[A-Za-z0-9]{0,2}")
-"""What engines make of its icons."""
-_STATUS_SURE = re.compile(
-    r"[:：][0-5]\d|\d%|B/S|[2345]G|WI-?FI|LTE|中国(?:移动|联通|电信|广电)", re.IGNORECASE
-)
 _STATUS_WITHIN = 0.06
 """Share of the height within which a phone's status bar lies."""
 _MONEY = re.compile(r"[¥￥]\s*\d[\d,]*(?:\.\d{1,2})?(?![\d.,])|(?<![\d.,])\d+(?:\.\d{1,2})?元")
@@ -165,32 +155,25 @@ def facts_of(row: Row) -> Facts:
     all_lines = row.get("ocr") or []
     lines = [line for line in all_lines if not line.get("image")]
     was_read = row.get("ocr") is not None or row.get("ocr_text") is not None
+    text = row.get("ocr_text") or "\n".join(line.get("text") or "" for line in all_lines)
     with_boxes = _with_boxes(lines, width or 1, height or 1)
     pieces = with_boxes or _without_boxes(row.get("ocr_text"))
-    kept = _below_status_bar(pieces, bool(with_boxes))
-    text = row.get("ocr_text") or "\n".join(line.get("text") or "" for line in all_lines)
+    kept = _below_status_bar(pieces) if with_boxes else _without_boxes(without_status_bar(text))
     pictures = len(row.get("images") or [])
     has_bar = len(kept) < len(pieces)
     return Facts(width or 0, height or 0, tuple(kept), pictures, was_read, bool(with_boxes), has_bar, text)
 
 
-def _below_status_bar(pieces: list[Piece], has_places: bool) -> list[Piece]:
-    """The lines without those of a status bar: what stands in one row with its clock, battery or network."""
-    if not has_places:
-        at = 0
-        while at < len(pieces) and _is_status(pieces[at].text):
-            at += 1
-        return pieces[at:] if any(_STATUS_SURE.search(piece.text) for piece in pieces[:at]) else pieces
-    top = [piece for piece in pieces if piece.y < _STATUS_WITHIN and _is_status(piece.text)]
-    sure = [piece for piece in top if _STATUS_SURE.search("".join(piece.text.split()))]
-    if not sure:
+def _below_status_bar(pieces: list[Piece]) -> list[Piece]:
+    """The lines without those of a status bar, which stand in one row with its clock, or with two others of
+    battery, network, speed and carrier."""
+    top = [(piece, status_kinds(piece.text)) for piece in pieces if piece.y < _STATUS_WITHIN]
+    sure = [(piece, anchors) for piece, anchors in top if anchors]
+    kinds = set[int]().union(*(anchors for _, anchors in sure))
+    if 0 not in kinds and len(kinds) < 2:
         return pieces
-    low = max(piece.y + piece.height / 2 for piece in sure)
+    low = max(piece.y + piece.height / 2 for piece, _ in sure)
     return [piece for piece in pieces if piece.y > low]
-
-
-def _is_status(text: str) -> bool:
-    return _STATUS_REST.fullmatch(_STATUS.sub("", "".join(text.split()))) is not None
 
 
 def _with_boxes(lines: Sequence[dict[str, Any]], width: int, height: int) -> list[Piece]:

@@ -56,7 +56,9 @@ _TRIES = 40
 
 
 def language(context: StepContext, column: str = "", *templates: str) -> Language:
-    """The language that is written in: that of the labels, where there are any, else of the templates."""
+    """The language that is written in: the recipe's, else that of the labels, else of the templates."""
+    if context.default_language is not None:
+        return context.default_language
     labels = context.labels.labels if context.labels else ()
     said = "".join(text for label in labels for text in (label.name, label.description))
     if _LETTER.search(said):

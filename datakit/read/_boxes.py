@@ -20,7 +20,7 @@ from datakit.read._dialogue import ROLES
 BOX_COLUMN = pl.List(
     pl.Struct({"image": pl.UInt32, "box": pl.List(pl.Float64), "label": pl.String, "text": pl.String})
 )
-BoxUnits = Literal["pixels", "xywh", "thousandths", "shares", "percent", "resized"]
+BoxUnits = Literal["pixels", "xywh", "thousandths", "shares", "square_shares", "percent", "resized"]
 _LABEL_KEYS = ("label", "ref", "name", "category", "category_name", "class")
 _IMAGE_KEYS = ("image", "image_id", "image_index")
 _TURN_KEYS = (("role", "content"), ("from", "value"))
@@ -214,9 +214,22 @@ def _pixels(sides: Sides, piece: Piece, size: tuple[int, int]) -> Sides:
     per = {"thousandths": (PARTS, PARTS), "shares": (1, 1), "percent": (100, 100)}.get(piece.units, size)
     if piece.units == "resized":
         per = smart_resize(*size, FAMILIES["qwen2_5_vl"])
+    if piece.units == "square_shares":
+        return _in_square(sides, size)
     across, down = size[0] / per[0], size[1] / per[1]
     box = (first * across, second * down, third * across, fourth * down)
     return _hull(box, piece.rotation) if piece.rotation else box
+
+
+def _in_square(sides: Sides, size: tuple[int, int]) -> Sides:
+    """Pixels of shares of the square that LLaVA-1.5 pads a picture to, with the picture in its middle.
+
+    Its `expand2square` pads by half the difference, rounded down, in front (haotian-liu/LLaVA issue 606).
+    """
+    side = max(size)
+    before = [(side - length) // 2 for length in size]
+    left, top, right, bottom = (share * side - before[at % 2] for at, share in enumerate(sides))
+    return left, top, right, bottom
 
 
 def _hull(sides: Sides, degrees: float) -> Sides:

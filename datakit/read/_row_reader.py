@@ -229,9 +229,9 @@ class RowReader(TableReader):
     text whose answers state boxes (`<|box_start|>`, `<box>`, JSON)."""
     box_units: BoxUnits = "pixels"
     """What their numbers are: `pixels` (left, top, right, bottom), `xywh` (left, top, width, height, as in
-    COCO), `thousandths` of the sides (Qwen2-VL, Qwen3-VL, InternVL), `shares` from 0 to 1, `percent` (left,
-    top, width, height, as in Label Studio), or `resized`: pixels after the resize that Qwen2.5-VL's processor
-    does by itself."""
+    COCO), `thousandths` of the sides (Qwen2-VL, Qwen3-VL, InternVL), `shares` from 0 to 1, `square_shares` of
+    the picture padded to a square (LLaVA-1.5), `percent` (left, top, width, height, as in Label Studio), or
+    `resized`: pixels after the resize that Qwen2.5-VL's processor does by itself."""
     messages: str | None = "messages"
     """Column of chats: a list of turns with `role` and `content`, or `from` and `value`, whose contents may
     hold pictures. When not given and there is no `messages`: `conversations`, or `prompt` with `completion`.

@@ -358,11 +358,12 @@ class Chat(PromptRenderer):
 
     def _prompt_columns(self, name: str, form: AnswerFormat, context: StepContext) -> list[str]:
         """The columns that a prompt takes. Raises UserError where it would give the answer away."""
-        has_contract = isinstance(form, ContractFormat)
-        forms = self._forms(form) if has_contract else []
-        answered = {column for own in forms for column in own.columns.values()}
-        own = answered if has_contract else {"reason"} & set(form.variables)
-        return columns_of(name, own, context, has_contract=has_contract)
+        if not isinstance(form, ContractFormat):
+            answered = {"reason"} & set(form.variables)
+            return columns_of(name, answered, context, has_contract=False)
+        answered = {column for own in self._forms(form) for column in own.columns.values()}
+        answered |= set(self.source_columns(context).values())
+        return columns_of(name, answered, context, has_contract=True)
 
 
 def _counted(

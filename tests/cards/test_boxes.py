@@ -22,9 +22,20 @@ RECIPE = """\
 name: places
 steps:
   - read.jsonl: {{path: ../data.jsonl, image: image, boxes: where}}
-  - render.grounding: {{form: {form}, tasks: [{task}]}}
+  - {step}
 emit: [llamafactory: {{images: resize, image_max_pixels: 200704}}]
+train: {{model: {model}}}
 """
+STEPS = {
+    "lines": "render.grounding: {tasks: [lines]}",
+    "read": "render.grounding: {tasks: [read]}",
+    "chat": "render.chat: {prompt: ask.j2, answer: {fields: [boxes]}}",
+}
+MODELS = {
+    "qwen2_vl": "Qwen/Qwen2-VL-2B-Instruct",
+    "qwen2_5_vl": "Qwen/Qwen2.5-VL-3B-Instruct",
+    "qwen3_vl": "Qwen/Qwen3-VL-4B-Instruct",
+}
 
 
 def test_a_frame_lies_around_its_box_and_the_picture_stays_as_it_was() -> None:
@@ -45,21 +56,22 @@ def test_numbers_stand_beside_their_boxes_and_never_outside() -> None:
     assert drawn.tobytes() != plain.tobytes()
 
 
-@pytest.mark.parametrize("task", ["lines", "read"])
+@pytest.mark.parametrize("task", STEPS)
 @pytest.mark.parametrize("form", FORMS)
 def test_the_frame_on_a_card_is_around_what_the_answer_means(
     form: BoxForm, task: str, tmp_path: Path
 ) -> None:
     """A blue patch is inside the frame to within two pixels of the page's picture."""
-    for name in ("recipes", "data_cards"):
+    for name in ("recipes", "data_cards", "templates"):
         (tmp_path / name).mkdir()
+    (tmp_path / "templates" / "ask.j2").write_text("<image>{{ answer_format }}")
     picture = Image.new("RGB", SIZE, "white")
     picture.paste((0, 0, 255), SIDES)
     picture.save(tmp_path / "screen.png")
     row = {"id": "a", "image": "screen.png", "where": [{"bbox": SIDES, "text": "蓝"}]}
     (tmp_path / "data.jsonl").write_text(json.dumps(row) + "\n")
     recipe = tmp_path / "recipes" / "places.yaml"
-    recipe.write_text(RECIPE.format(form=form, task=task), "utf-8")
+    recipe.write_text(RECIPE.format(step=STEPS[task], model=MODELS[form]), "utf-8")
     folder = BuildFolder(build(recipe, check=False).folder)
     [sample] = samples(folder, first_rows(folder))
     data = sample.images[0].uri.partition(",")[2]

@@ -31,7 +31,7 @@ def test_lines_are_counted_by_what_ocr_says_of_them() -> None:
     lines = CitedLines.of(own)
     assert lines == CitedLines(hold=2, lack=1, unread=1)
     assert str(lines) == (
-        "Of 3 lines cited as evidence, OCR reads 2 (67%) in place; 1 more are on pictures that were not read."
+        "Of 3 lines cited as evidence OCR reads 2 (67%) in place; of 1 more the picture was not read."
     )
     assert CitedLines.of(own[2:]) is None
 

@@ -162,6 +162,7 @@ def test_labels_in_english_get_english_texts(make_context: Callable[..., StepCon
     assert offline.language(make_context(labels=labels)) == "en"
     assert offline.language(make_context(labels=LABELS)) == "zh"
     assert offline.language(make_context(labels=LabelSet((Label("cart", "购物车"),)))) == "zh"
+    assert offline.language(make_context(labels=LABELS, default_language="en")) == "en"
     row = phone("Refund completed", "Refund amount $12.00", "Where is my money", "Contact the seller")
     for seed in range(30):
         reason = offline.reason(row, labels.labels[0], random.Random(seed), (other,), "en")

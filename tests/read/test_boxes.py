@@ -34,6 +34,7 @@ FENCED = '```json\n[\n\t{"bbox_2d": [40, 20, 200, 100], "label": "结算按钮"}
         ("<ref>结算按钮</ref><box>[[100, 100, 500, 500]]</box>", "thousandths"),
         ("结算按钮(100,100),(500,500)", "thousandths"),
         ("结算按钮 [0.1, 0.1, 0.5, 0.5]", "shares"),
+        ("结算按钮 [0.1, 0.3, 0.5, 0.5]", "square_shares"),  # 400 x 200 has 100 pixels above and below
         (CHAT, "thousandths"),
         ({"ref": ["结算按钮"], "bbox": [[40, 20, 200, 100]]}, "pixels"),
         ({"ref": ["结算按钮"], "bbox": [[0.1, 0.1, 0.5, 0.5]], "bbox_type": "norm1"}, "pixels"),

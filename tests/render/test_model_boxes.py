@@ -274,3 +274,13 @@ def test_boxes_of_kept_chats_must_be_told_where_others_are_counted(tmp_path: Pat
             answer="answer: {fields: [label, boxes]}\n      keep_messages: true",
             emit="llamafactory: {images: resize, image_max_pixels: 200704}",
         )
+
+
+@pytest.mark.parametrize("shown", ["boxes", "answer_boxes"])
+def test_a_prompt_that_shows_the_boxes_gives_the_answer_away(shown: str, tmp_path: Path) -> None:
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "ask.j2").write_text(f"<image>{{{{ {shown} }}}} {{{{ answer_format }}}}")
+    chat = Chat(prompt="ask.j2", answer=AnswerForm(fields=(AnswerField(name="boxes", kind="boxes"),)))
+    pictures = TrainedPictures("qwen3_vl", FAMILIES["qwen3_vl"])
+    with pytest.raises(UserError, match="gives the answer away"):
+        chat.inputs(StepContext(tmp_path, tmp_path, pictures=pictures))
