@@ -41,9 +41,10 @@ class Resample(TableTransform):
     are never touched.
 
     A text that is trained three times is learned by heart. Where a later step writes texts of the answer
-    (annotate.reason), each repeat therefore becomes a record of its own (`a`, `a~repeat2`) and
-    gets a text of its own; columns `repeat_of` (the first one's id) and `repeat_number` (from 1) tell them
-    apart. Where the texts are written already, a record is repeated at most twice.
+    (annotate.reason), or has other words for each repeat (render.chat with several label blocks), each repeat
+    therefore becomes a record of its own (`a`, `a~repeat2`) and gets a text of its own; columns `repeat_of`
+    (the first one's id) and `repeat_number` (from 1) tell them apart. Where the texts are written already, a
+    record is repeated at most twice.
     """
 
     version: ClassVar[int] = 3
@@ -111,6 +112,12 @@ class Resample(TableTransform):
         return Table(kept, _left_out(small, sizes, rows), added, notes)
 
     def _makes_records(self, context: StepContext) -> bool:
+        """Whether a later step makes the repeats of a record different from each other."""
+        return self._has_texts_to_come(context) or any(
+            _REPEATS.keys() & _inputs(step, context) for step in context.steps if isinstance(step, Renderer)
+        )
+
+    def _has_texts_to_come(self, context: StepContext) -> bool:
         """Whether a later step writes texts that the answers of the recipe have."""
         texts = _answer_texts(context)
         at = next((at for at, step in enumerate(context.steps) if step is self), len(context.steps))
@@ -120,7 +127,7 @@ class Resample(TableTransform):
     def _for_texts(self, frame: pl.LazyFrame, context: StepContext) -> Resample:
         """The step with a `max_repeat` that suits the texts which the records have already."""
         written = _answer_texts(context) & set(frame.collect_schema().names())
-        if not written or self.max_repeat <= _MOST_OF_A_TEXT or self._makes_records(context):
+        if not written or self.max_repeat <= _MOST_OF_A_TEXT or self._has_texts_to_come(context):
             return self
         return self.model_copy(update={"max_repeat": _MOST_OF_A_TEXT})
 
@@ -167,6 +174,13 @@ class Resample(TableTransform):
                     f"class {name}: {rows[name]} rows instead of {wanted} (max_repeat {self.max_repeat})"
                 )
         return held
+
+
+def _inputs(step: Renderer, context: StepContext) -> set[str]:
+    """The columns that a step takes; none where it is wrong, which its own place in the recipe tells."""
+    with suppress(UserError):
+        return set(step.inputs(context.for_step(step)))
+    return set()
 
 
 def _answer_texts(context: StepContext) -> set[str]:

@@ -7,11 +7,11 @@ from typing import Any, ClassVar, Self
 import polars as pl
 from pydantic import Field, model_validator
 
-from datakit.core.answer import LABEL, AnswerFormat
+from datakit.core.answer import AnswerFormat
 from datakit.core.answer_forms import Assignment, ContractFormat
 from datakit.core.box_forms import SeenPictures
 from datakit.core.contract import FORMS, AnswerContract
-from datakit.core.errors import UserError, did_you_mean
+from datakit.core.errors import UserError
 from datakit.core.label_blocks import BlockForm
 from datakit.core.outcome import Rejected
 from datakit.core.prompt import Prompt
@@ -26,6 +26,8 @@ from datakit.render._answers import ANSWER_FORMAT, AnswerForm
 from datakit.render._batches import Batches, Forms
 from datakit.render._kept_boxes import KeptBoxes, KeptUnits
 from datakit.render._model_boxes import MadeOf, ModelBoxes
+from datakit.render._prompt_checks import check_columns, check_shrink, columns_of
+from datakit.render._rotation import NUMBER, Rotation
 
 ANSWERS = {
     "label_only": ("answer/label_only.j2",),
@@ -37,7 +39,6 @@ ANSWERS = {
 """Forms whose templates a prompt without `{{ answer_format }}` is answered by."""
 FORM = "answer_form"
 """The column that says in which of several forms a record is answered."""
-_OWN_LABEL = "label_info"
 
 
 class Chat(PromptRenderer):
@@ -91,12 +92,13 @@ class Chat(PromptRenderer):
     """Instead of `answer`, several forms in one data set, so that one model serves them all: `[{form:
     reason_first}, {form: label_only, share: 0.3, instruction: 只回答类别名称。}]`. The first is served by
     default. Which record has which form depends on its id and the seed alone."""
-    label_block: BlockForm | None = None
+    label_block: BlockForm | tuple[BlockForm, ...] | None = None
     """Form of the label block, in place of that of the prompt's variable (`label_json` is `json`,
     `label_names` is `names`): `json` (an object of names and descriptions), `pairs` (lines
     `label:{name}, description:{description}`), `lines` (`name：description`), `short` (lines of each label's
     short description and the labels that it is confused with), `brackets` (`["name",…]`) or `names` (a name a
-    line)."""
+    line). A list (`[json, short]`) gives the repeats that balance.resample makes of a record each the next of
+    its forms; the first is that of all other records, and served."""
     system: str | None = DEFAULT_SYSTEM
     """The system turn. Written out, because trainer and server disagree about a default; null for none."""
     max_chars: int | None = Field(default=2500, ge=1)
@@ -121,6 +123,8 @@ class Chat(PromptRenderer):
     def _has_an_answer(self) -> Self:
         if (self.answer is None) == (self.answers is None):
             raise ValueError("give either `answer` or `answers`")
+        if self._rotates and (self.answers is not None or len({*self._blocks}) < len(self._blocks)):
+            raise ValueError("`label_block` lists different forms, beside one `answer`")
         if self.kept_boxes is not None and not self.keep_messages:
             raise ValueError("`kept_boxes` belongs to `keep_messages: true`")
         if self.answers is not None:
@@ -153,7 +157,9 @@ class Chat(PromptRenderer):
             _answers.check_stated(self._prompts, context.templates)
         _answers.check_agreement(self._prompts, form, context.templates)
         self._label_variables(context)  # whose faults are the recipe's
-        self._check_shrink(columns)
+        check_shrink(self.shrink, columns)
+        if self._rotates:
+            columns[NUMBER] = None
         made = self._made(context)
         for answer_form in self._forms(form):
             for name in answer_form.columns.values():
@@ -172,7 +178,7 @@ class Chat(PromptRenderer):
 
     def start(self, context: StepContext, frame: pl.LazyFrame) -> Worker:
         columns = frame.collect_schema()
-        self._check_columns(list(columns), context)
+        check_columns(self._prompts, list(columns), context)
         boxes, seen = self._made(context), context.pictures.seen()
         if not boxes or seen is None:
             return self._worker(context, frame)
@@ -186,6 +192,9 @@ class Chat(PromptRenderer):
         form = self.answer_format(context)
         used = (name for own in self._forms(form) for name in own.columns.values())
         needed = tuple(dict.fromkeys(("id", *self.inputs(context), *used)))  # a prompt may name the id too
+        if self._rotates:
+            steps = {block: self.model_copy(update={"label_block": block}) for block in self._blocks}
+            return Rotation({str(b): s._batches(form, needed, context, texts) for b, s in steps.items()})
         if self.answers is None:
             return self._batches(form, needed, context, texts)
         assert isinstance(form, ContractFormat)  # `answers` are contracts
@@ -286,8 +295,23 @@ class Chat(PromptRenderer):
             writer, needed, set(texts), keep=self.keep_messages, counts=self._counts, kept_boxes=kept
         )
 
+    @property
+    def _rotates(self) -> bool:
+        return isinstance(self.label_block, tuple) and len(self.label_block) > 1
+
+    @property
+    def _blocks(self) -> tuple[BlockForm, ...]:
+        return (
+            self.label_block
+            if isinstance(self.label_block, tuple)
+            else tuple(filter(None, [self.label_block]))
+        )
+
     def _label_variables(self, context: StepContext) -> dict[str, Any]:
-        return _answers.label_variables(self.label_block, self._prompts, context)
+        first, *others = self._blocks or (None,)
+        for form in others:  # whose faults are the recipe's too
+            _answers.label_variables(form, self._prompts, context)
+        return _answers.label_variables(first, self._prompts, context)
 
     def _kept_boxes(self, context: StepContext) -> KeptBoxes | None:
         """How boxes of kept chats are written anew. Raises UserError where no model says how."""
@@ -334,53 +358,12 @@ class Chat(PromptRenderer):
 
     def _prompt_columns(self, name: str, form: AnswerFormat, context: StepContext) -> list[str]:
         """The columns that a prompt takes. Raises UserError where it would give the answer away."""
-        variables = context.templates.variables(name)
-        answered = {"reason"} & set(form.variables)
-        if isinstance(form, ContractFormat):
-            variables.discard(ANSWER_FORMAT)
-            answered = {
-                column for answer_form in self._forms(form) for column in answer_form.columns.values()
-            }
-            answered |= set(self.source_columns(context).values())
-        elif ANSWER_FORMAT in variables:
-            raise UserError(
-                f"the prompt uses `{ANSWER_FORMAT}`, but `answer` is a template of its own",
-                remedy=f"Name a form, such as `answer: reason_first`; known: {', '.join(FORMS)}.",
-                where=context.templates.place(name, ANSWER_FORMAT),
-            )
-        leaks = sorted(variables & {LABEL, _OWN_LABEL, *answered})
-        if leaks:
-            raise UserError(
-                f"the prompt uses `{leaks[0]}`, which gives the answer away",
-                remedy="Prompts may use `labels`, `label_json` and `label_names`.",
-                where=context.templates.place(name, leaks[0]),
-            )
-        unknown = sorted(variables & {"label_json", "label_names", "labels"} - context.label_variables.keys())
-        if unknown:
-            raise UserError(
-                f"the prompt uses `{unknown[0]}`, but the recipe has no `labels:`",
-                remedy="Name the label file: `labels: ../templates/ecom/labels.yaml`.",
-                where=context.templates.place(name, unknown[0]),
-            )
-        return sorted(variables - context.label_variables.keys())
-
-    def _check_shrink(self, columns: dict[str, None]) -> None:
-        for column in self.shrink:
-            if column not in columns or column == "images":
-                texts = [name for name in columns if name != "images"]
-                hint = did_you_mean(column, texts) or f"It uses {', '.join(texts) or 'none'}."
-                raise UserError(f"`shrink` names `{column}`, which the prompt does not use", remedy=hint)
-
-    def _check_columns(self, columns: list[str], context: StepContext) -> None:
-        provided = {*context.label_variables, ANSWER_FORMAT}
-        for name in self._prompts:
-            for column in sorted(context.templates.variables(name) - provided):
-                if column not in columns:
-                    raise UserError(
-                        f"template {name} uses `{column}`, which is no column here",
-                        remedy=did_you_mean(column, columns) or f"Columns: {', '.join(columns)}.",
-                        where=context.templates.place(name, column),
-                    )
+        if not isinstance(form, ContractFormat):
+            answered = {"reason"} & set(form.variables)
+            return columns_of(name, answered, context, has_contract=False)
+        answered = {column for own in self._forms(form) for column in own.columns.values()}
+        answered |= set(self.source_columns(context).values())
+        return columns_of(name, answered, context, has_contract=True)
 
 
 def _counted(
