@@ -50,7 +50,7 @@ def test_rejects_keep_the_order_of_the_records(context: StepContext) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rotates", "ids"), [(True, {"a", "b", "c", "c~2", "c~3"}), (False, {"a", "b", "c"})]
+    ("rotates", "ids"), [(True, {"a", "b", "c", "c~repeat2", "c~repeat3"}), (False, {"a", "b", "c"})]
 )
 def test_repeats_become_records_only_where_the_recipe_rotates(
     make_context: Callable[..., StepContext], rotates: bool, ids: set[str]
