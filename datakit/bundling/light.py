@@ -63,6 +63,7 @@ MODULES = (
     "datakit.core.interrupts",
     "datakit.core.json_bytes",
     "datakit.core.labels",
+    "datakit.core.message_text",
     "datakit.core.outcome",
     "datakit.core.parameters",
     "datakit.core.pixels",
