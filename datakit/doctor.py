@@ -30,9 +30,8 @@ EXTRAS = {
     "socks": "endpoints behind a SOCKS proxy (aiohttp-socks, socksio)",
     "train": "training, on the GPU machine",
     "serve": "serving, on the GPU machine",
-    "test": "the tests",
-    "docs": "the documentation site",
 }
+"""Those that a user may want; what datakit's own tests and site need is not among them."""
 PROBE_TIMEOUT_S = 5.0
 LITTLE_DISK, NO_DISK = 5e9, 2e8
 """Bytes: pictures and stages of 100,000 records take some gigabytes; below the second no build fits."""

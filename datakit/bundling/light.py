@@ -116,6 +116,7 @@ MODULES = (
     "datakit.handoff.listening",
     "datakit.handoff.own_server",
     "datakit.handoff.packed",
+    "datakit.handoff.predicted",
     "datakit.handoff.programs",
     "datakit.handoff.reasons",
     "datakit.handoff.road",

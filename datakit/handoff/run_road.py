@@ -22,6 +22,7 @@ from datakit.handoff.answering import server_name
 from datakit.handoff.handoff import SERVED
 from datakit.handoff.listening import listening_since
 from datakit.handoff.own_server import await_end_of_orphan, note_server
+from datakit.handoff.predicted import ended
 from datakit.handoff.road import Address, Ended, Progress, Road
 from datakit.handoff.stages import EVALUATE, EXPORT, GONE, PREDICT, SERVE, TRAIN, UNKNOWN
 from datakit.run.progress import Progress as Counter
@@ -29,7 +30,7 @@ from datakit.serving.asker import Asker
 from datakit.serving.endpoint import Connect, Endpoint, by_aiohttp
 from datakit.serving.items import Item
 from datakit.serving.launch import Server, running
-from datakit.serving.predict import Account, predict
+from datakit.serving.predict import predict
 from datakit.serving.serve_command import ServeCommand
 from datakit.training.export import export
 from datakit.training.launch import CheckMachine, Place, train
@@ -291,7 +292,7 @@ class RunRoad(Road):
                 progress=self._counter,
                 weights_known=address.weights != UNKNOWN,
             )
-        return _ended(account)
+        return ended(account)
 
     def endpoint(self, address: Address, connect: Connect = by_aiohttp) -> Endpoint:
         """The server at an address; one that was started here is started once more when it is gone."""
@@ -388,27 +389,6 @@ def _settings(keys: dict[str, Any]) -> str:
     return digests.of(
         {key: value for key, value in keys.items() if key not in _WITHOUT_EFFECT and key not in _MODELS}
     )
-
-
-def _ended(account: Account) -> Ended:
-    lines = [account.text, f"Written: {account.out}"]
-    if account.kept is not None:
-        lines.append(f"Kept: predictions with other answers, which stood there: {account.kept}")
-    if account.doubt:
-        lines.append("All of them anew: --again predict.")
-    if account.retry:
-        lines.append("The same command asks again for those that had no answer.")
-    figures = {
-        "records": account.records,
-        "answered": account.answered,
-        "problems": dict(account.problems),
-        "retry": account.retry,
-        "resumed": account.resumed,
-        "weights_known": account.weights_known,
-        "out": str(account.out),
-    }
-    note = f"{account.doubt} All anew: --again predict." if account.doubt else ""
-    return Ended("\n".join(lines), exit=int(account.exit_code), figures=figures, note=note)
 
 
 def _newest(folder: Path) -> float:
