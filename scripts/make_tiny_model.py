@@ -76,6 +76,8 @@ class Size:
     layers: int = 2
     vision_hidden: int = 128
     vision_depth: int = 2
+    tied: bool = True
+    """Whether what reads a token also says it: such a random model repeats the last token of its prompt."""
 
     def __post_init__(self) -> None:
         for name in ("hidden", "vision_hidden"):
@@ -205,7 +207,7 @@ def text_configuration(family: str, size: Size) -> dict[str, Any]:
         "rope_theta": 1_000_000.0,
         "rope_scaling": rotary,
         "rms_norm_eps": 1e-6,
-        "tie_word_embeddings": True,
+        "tie_word_embeddings": size.tied,
         "bos_token_id": FIRST_SPECIAL,
         "eos_token_id": FIRST_SPECIAL + SPECIAL.index("<|im_end|>"),
         "pad_token_id": FIRST_SPECIAL,
@@ -268,7 +270,7 @@ def write_model(folder: Path, family: str, size: Size, dtype: str, seed: int) ->
     configuration = model_class.config_class(
         text_config=text_configuration(family, size),
         vision_config=vision_configuration(family, size),
-        tie_word_embeddings=True,
+        tie_word_embeddings=size.tied,
         **special,
     )
     torch.manual_seed(seed)
@@ -314,9 +316,12 @@ def main() -> None:
     parser.add_argument("--vision-hidden", type=int, default=Size.vision_hidden, help="width of the tower")
     parser.add_argument("--vision-depth", type=int, default=Size.vision_depth, help="blocks of the tower")
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32")
+    parser.add_argument("--untied", action="store_true", help="says words, where others repeat a line's end")
     parser.add_argument("--seed", type=int, default=0, help="seed of the weights")
     options = parser.parse_args()
-    size = Size(options.hidden, options.layers, options.vision_hidden, options.vision_depth)
+    size = Size(
+        options.hidden, options.layers, options.vision_hidden, options.vision_depth, not options.untied
+    )
     options.out.mkdir(parents=True, exist_ok=True)
     write_tokenizer(options.out, options.family)
     write_processor(options.out, options.family)

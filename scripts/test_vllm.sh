@@ -6,6 +6,8 @@
 #   scripts/test_vllm.sh .venv-vllm -k token_ids      further words go to pytest
 #   FAMILY=qwen3_vl scripts/test_vllm.sh              a Qwen3-VL (or qwen2_vl) in its place
 #   LANGUAGE_MODEL=1 scripts/test_vllm.sh             also a small real language model (Gemma 3 270M, 240 MB)
+#   TRAINER_VENV=.venv-trainer scripts/test_vllm.sh   also a bundle walked whole: the environment that
+#                                                     scripts/test_trainer.sh makes; taken by itself where it is there
 #
 # No GPU and no model is needed: about 2 GB of packages the first time; then 4 GB of memory and four minutes on two
 # cores. The tests themselves run in .venv-test (see README.md), or with the Python that TEST_PYTHON names, because
@@ -46,6 +48,20 @@ family=${FAMILY:-qwen2_5_vl}
 model=$venv/tiny-$family
 if [ ! -f "$model/model.safetensors" ]; then
   PYTHONPATH=$root "$venv/bin/python" "$root/scripts/make_tiny_model.py" --family "$family" --out "$model"
+fi
+
+# What is trained and served in turn is a model that says words: one with tied weights repeats a line's end.
+trainer=${TRAINER_VENV:-$root/.venv-trainer}
+if [ -e "$trainer/.complete" ]; then
+  DATAKIT_LLAMAFACTORY=$(cd "$trainer" && pwd)/bin/llamafactory-cli
+  DATAKIT_UNTIED_MODEL=$venv/tiny-untied
+  if [ ! -f "$DATAKIT_UNTIED_MODEL/model.safetensors" ]; then
+    PYTHONPATH=$root "$venv/bin/python" "$root/scripts/make_tiny_model.py" --untied --out "$DATAKIT_UNTIED_MODEL"
+  fi
+  export DATAKIT_LLAMAFACTORY DATAKIT_UNTIED_MODEL
+elif [ -n "${TRAINER_VENV:-}" ]; then
+  echo "no whole environment in $trainer: scripts/test_trainer.sh $trainer makes it" >&2
+  exit 2
 fi
 
 speaker=""

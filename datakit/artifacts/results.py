@@ -119,6 +119,16 @@ def write_results(
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = out.with_name(f".{out.name}.part")
+    try:
+        _write_archive(draft, folder, documents, contents)
+        os.replace(draft, out)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    return documents
+
+
+def _write_archive(draft: Path, folder: Path, documents: Results, contents: dict[str, Path | bytes]) -> None:
     with open(draft, "wb") as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         data = json_bytes(documents.model_dump()) + b"\n"
         tar.addfile(_head(DOCUMENT, len(data)), io.BytesIO(data))
@@ -126,13 +136,10 @@ def write_results(
             with _opened(source) as stream:
                 tar.addfile(_head(entry, documents.files[entry].bytes), stream)
             if _digest(source) != documents.files[entry]:
-                draft.unlink()
                 raise UserError(
                     f"{folder / entry} was written to while it was packed",
                     remedy="Pack the results again when the stages have ended.",
                 )
-    os.replace(draft, out)
-    return documents
 
 
 def is_results(path: Path) -> bool:

@@ -21,7 +21,7 @@ from datakit.core.errors import UserError
 from datakit.core.escaped_encodings import ascii_disguises, iso2022_of, may_escape
 
 UTF8 = "utf-8"
-_OLD = {"gb18030": "gb18030", "big5": "cp950", "shift_jis": "cp932", "euc_jp": "euc_jp", "cp949": "cp949"}
+OLD = {"gb18030": "gb18030", "big5": "cp950", "shift_jis": "cp932", "euc_jp": "euc_jp", "cp949": "cp949"}
 """What an encoding is called -> Python's codec that holds what Windows writes under this name too."""
 _SAID = {
     "utf-8-sig": UTF8,
@@ -58,7 +58,7 @@ _SURE_UTF8 = re.compile(
 _STRANGE = re.compile("[\x80-\x9f\ue000-\uf8ff\ufffd\U000f0000-\U0010ffff]")
 """What stands in no text of the old encodings: C1 controls, private use, the replacement sign."""
 
-_KANA = re.compile("[ぁ-ゖァ-ヺｦ-ﾟ]")
+KANA = re.compile("[ぁ-ゖァ-ヺｦ-ﾟ]")
 _BETWEEN = re.compile(rb'[\t ",:;]+')
 """What separates values in every format, and is no second byte of a sign."""
 
@@ -99,7 +99,7 @@ def said_encoding(name: str) -> str:
 
 def codec_of(encoding: str) -> str:
     """Python's codec for an encoding as `said_encoding` calls it."""
-    return _OLD.get(encoding, encoding)
+    return OLD.get(encoding, encoding)
 
 
 def marked_encoding(head: bytes) -> str | None:
@@ -128,14 +128,14 @@ def _unmarked_utf16(head: bytes) -> str | None:
     encoding, zeros, others = ("utf-16-le", odd, even) if odd > even else ("utf-16-be", even, odd)
     if zeros < max(2, len(head) // 40) or others > zeros // 4:
         return None
-    if zeros * (5 if others == 0 else 2.5) <= len(head) and _begins_utf8(head):
+    if zeros * (5 if others == 0 else 2.5) <= len(head) and begins_utf8(head):
         return None  # plain text with some zero bytes in it; both bytes of `登` and `录` are letters of ASCII
     text = head.decode(encoding, "replace")
     strange = sum(1 for sign in text if unicodedata.category(sign) in ("Cn", "Co", "Cs") or sign == "\ufffd")
     return encoding if strange <= len(text) // 50 + 1 else None
 
 
-def _begins_utf8(head: bytes) -> bool:
+def begins_utf8(head: bytes) -> bool:
     """Whether a file's first bytes are valid UTF-8, up to a sign that is cut at their end."""
     try:
         codecs.getincrementaldecoder(UTF8)().decode(head)
@@ -150,10 +150,10 @@ def fitting_encodings(lines: Sequence[bytes]) -> list[str]:
     One that is not of Chinese, Japanese or Korean stands among them where it is as probable. A few damaged
     lines in a hundred are passed over.
     """
-    texts = {name: list(map(_decoder(_WIDEST.get(name, codec)), lines)) for name, codec in _OLD.items()}
+    texts = {name: list(map(_decoder(_WIDEST.get(name, codec)), lines)) for name, codec in OLD.items()}
     shares = _shares(texts)
     plausible = [name for name, share in shares.items() if share >= _MIN_COMMON]
-    no_kana = "euc_jp" in plausible and not _KANA.search("".join(filter(None, texts["euc_jp"])))
+    no_kana = "euc_jp" in plausible and not KANA.search("".join(filter(None, texts["euc_jp"])))
     if no_kana and len(plausible) > 1:
         plausible.remove("euc_jp")  # Chinese in GB18030 reads so, and Japanese hardly ever is
     if not plausible:
@@ -165,7 +165,7 @@ def fitting_encodings(lines: Sequence[bytes]) -> list[str]:
     best, *others = sorted(plausible, key=lambda name: -ranks[name])
     letters = {sign for at in shared for sign in texts[best][at] or "" if sign > "\x7f" and sign.isalpha()}
     lead = _MIN_LEAD if len(letters) >= _FEW_LETTERS else _MIN_LEAD_OF_FEW
-    strangers = [name for name in likely if name not in _OLD and likely[name] * _MIN_LEAD >= ranks[best]]
+    strangers = [name for name in likely if name not in OLD and likely[name] * _MIN_LEAD >= ranks[best]]
     strangers = [name for name in strangers if _holds_words(data, name)]
     if no_kana and shares["euc_jp"] >= _MIN_KANJI and likely["euc_jp"] * (lead + 1) >= ranks[best]:
         strangers.append("euc_jp")
@@ -185,6 +185,26 @@ _ALONE = re.compile(r"(?<![^\W_])[\u00c0-\u00ff](?![^\W_])")
 """A letter that is a whole word: 猫 of GB 18030 is è of UTF-8."""
 
 
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
+
+
+def _is_word(signs: str) -> bool:
+    """Whether signs in a row are letters of one alphabet, with no capital after a small one.
+
+    Two signs of GB18030 that are valid UTF-8 mostly are of two: 女装 is a Latin and a Hebrew letter.
+    """
+    scripts = {unicodedata.name(sign, "").split(" ")[0] for sign in signs}
+    is_cased = signs in (signs.lower(), signs.upper(), signs.capitalize())
+    return len(signs) > 1 and signs.isalpha() and is_cased and len(scripts) == 1
+
+
+def needs_mark(text: str) -> bool:
+    """Whether a text in UTF-8 is told from one in an old encoding by a byte order mark alone: `á` is 谩."""
+    if all(map(_is_word, _BEYOND_ASCII.findall(text))):
+        return False
+    return bool(doubtful_encodings([line for line in text.encode().splitlines() if not line.isascii()]))
+
+
 def is_surely_utf8(data: bytes) -> bool:
     """Whether bytes that are valid UTF-8 hold what is hardly anything else."""
     return _SURE_UTF8.search(data) is not None
@@ -198,7 +218,7 @@ def doubtful_encodings(lines: Sequence[bytes]) -> list[str]:
         return []  # é and ü in words: the usual text of Western Europe, and rare pairs of old encodings
     if any(map(is_surely_utf8, lines)) or not any(sign > "\x7f" and sign.isalpha() for sign in signs):
         return []
-    return [name for name in fitting_encodings(lines) if name in _OLD]
+    return [name for name in fitting_encodings(lines) if name in OLD]
 
 
 def disguised_encodings(lines: Sequence[bytes]) -> list[str]:
@@ -213,19 +233,19 @@ def disguised_encodings(lines: Sequence[bytes]) -> list[str]:
 
 def strange_place(text: str, encoding: str) -> int:
     """Where a sign stands that no text of an old encoding has; -1 for none."""
-    strange = _STRANGE.search(text) if encoding in _OLD else None
+    strange = _STRANGE.search(text) if encoding in OLD else None
     return strange.start() if strange else -1
 
 
 def is_foreign(text: str, encoding: str) -> bool:
     """Whether a line that was read in an old encoding is one of UTF-8, as files put together have them."""
-    if encoding not in _OLD:
+    if encoding not in OLD:
         return False
     try:
         other = text.encode(codec_of(encoding)).decode(UTF8)
     except UnicodeError:
         return False
-    return _share(encoding, text) < _MIN_COMMON and _reads_well(other)
+    return common_share(encoding, text) < _MIN_COMMON and _reads_well(other)
 
 
 def decoded(data: bytes, path: Path, what: str = "the file") -> str:
@@ -242,46 +262,21 @@ def decoded(data: bytes, path: Path, what: str = "the file") -> str:
         fault, fitting = f"is not UTF-8 (byte {error.start + 1}, line {line})", fitting_encodings(lines)
     else:
         disguises = disguised_encodings(data.splitlines()) if data.isascii() else [UTF8]
-        fault, fitting = "is hardly UTF-8", [*disguises, *doubtful_encodings(lines)]
+        doubts = doubtful_encodings(lines) if needs_mark(text) else []
+        fault, fitting = "is hardly UTF-8", [*disguises, *doubts]
         if marked or fitting == [UTF8]:
             return text
     if len(fitting) == 1:
         with suppress(UnicodeDecodeError):
             return data.decode(codec_of(fitting[0])).removeprefix(BOM)
     maybe = f"; it may be in {' or in '.join(fitting)}" if fitting else ""
-    raise UserError(f"{path} {fault}{maybe}", remedy=f"Save {what} as UTF-8.")
-
-
-def readable(data: bytes) -> str:
-    """The text of a message, such as a server's error, in the likeliest encoding, with marks for the rest.
-
-    For people to read; data are never guessed so.
-    """
-    marked = marked_encoding(data)
-    if marked is None and not _begins_utf8(data):
-        text = data.decode(UTF8, "replace")
-        if 2 * text.count("\ufffd") <= sum(not sign.isascii() for sign in text):
-            return text  # UTF-8 with a broken sign in it, which mostly is valid GB 18030 too, and nonsense
-        for encoding in (*_likeliest(data), "cp1252"):
-            with suppress(UnicodeDecodeError):
-                return data.decode(codec_of(encoding))
-    return data.decode(marked or UTF8, "replace").removeprefix(BOM)
-
-
-def _likeliest(data: bytes) -> list[str]:
-    lines = [line for line in data.splitlines() if not line.isascii()]
-    try:
-        fitting = fitting_encodings(lines)
-        is_kanji = not _KANA.search(data.decode("euc_jp", "ignore"))  # mostly Chinese in GB18030
-        return sorted(fitting, key=lambda name: name == "euc_jp" and is_kanji)
-    except ImportError:  # a bundle has no chardet: the encoding of whose script it holds most
-        shares = {name: _share(name, data.decode(codec, "ignore")) for name, codec in _OLD.items()}
-        return sorted(_OLD, key=lambda name: -shares[name])
+    marked_too = ", with a byte order mark if it is UTF-8 as it stands" if UTF8 in fitting else ""
+    raise UserError(f"{path} {fault}{maybe}", remedy=f"Save {what} as UTF-8{marked_too}.")
 
 
 def _reads_well(text: str) -> bool:
     """Whether the letters of a text beyond ASCII are common ones of some encoding."""
-    return max(_share(name, text) for name in _OLD) >= _MIN_COMMON
+    return max(common_share(name, text) for name in OLD) >= _MIN_COMMON
 
 
 def _decoder(codec: str) -> Callable[[bytes], str | None]:
@@ -300,7 +295,8 @@ def _shares(texts: Mapping[str, Sequence[str | None]]) -> dict[str, float]:
     whole = {name: sum(text is not None for text in read) for name, read in texts.items()}
     lines = len(texts["gb18030"])
     least = max(1, max(whole.values()) - lines // 20, -(-2 * lines // 3))
-    return {name: _share(name, "".join(filter(None, texts[name]))) for name in texts if whole[name] >= least}
+    readable = [name for name in texts if whole[name] >= least]
+    return {name: common_share(name, "".join(filter(None, texts[name]))) for name in readable}
 
 
 def _narrowest(encoding: str, lines: Sequence[bytes]) -> str:
@@ -333,7 +329,7 @@ def _holds_words(data: bytes, encoding: str) -> bool:
     ) and cased >= _MIN_WORDS * len(words)
 
 
-def _share(encoding: str, text: str) -> float:
+def common_share(encoding: str, text: str) -> float:
     """Which share of a text's letters beyond ASCII are common ones of an encoding; 0 for none."""
     letters = [sign for sign in text if sign > "\x7f" and sign.isalpha()]
     return sum(_is_common(encoding, sign) for sign in letters) / len(letters) if letters else 0.0
@@ -354,7 +350,7 @@ def _is_common(encoding: str, sign: str) -> bool:
             return 0xA440 <= _place(sign, "big5") <= 0xC67E
         case "euc_jp":
             place = _place(sign, "euc_jp")
-            return bool(_KANA.match(sign)) or 0xB0A1 <= place <= 0xCFD3 or sign in "ー々"
+            return bool(KANA.match(sign)) or 0xB0A1 <= place <= 0xCFD3 or sign in "ー々"
         case "cp949":
             return 0xB0A1 <= _place(sign, "euc_kr") <= 0xC8FE
         case _:

@@ -36,6 +36,7 @@ OPTIONS = {
     "port": ("PORT", "port of the server on this machine"),
     "train-flags": ("TRAIN_FLAGS", 'further settings of the training, such as "num_train_epochs=1"'),
     "serve-flags": ("SERVE_FLAGS", "further flags of vllm serve; a value with spaces stands in quotes"),
+    "max-answer-tokens": ("MAX_ANSWER_TOKENS", "most tokens of an answer; as trained if not given"),
     "split": ("SPLIT", "what is asked: val (if not given) or train"),
     "base-url": ("BASE_URL", "a server that runs elsewhere, such as http://host:8000/v1; none is started"),
     "wait": ("SERVE_WAIT_S", "seconds that a start of the server may take; 1200 if not given"),
@@ -70,6 +71,7 @@ class BundleSettings:
     port: int = PORT
     train_flags: tuple[str, ...] = ()
     serve_flags: tuple[str, ...] = ()
+    max_answer_tokens: int | None = None
     split: str = "val"
     base_url: str = ""
     wait_s: int = 1200
@@ -124,6 +126,7 @@ class BundleSettings:
             port=number("port", 1, _port(packed), _LAST_PORT),
             train_flags=words("train-flags"),
             serve_flags=words("serve-flags"),
+            max_answer_tokens=number("max-answer-tokens", 1, 0) or None,
             split=given["split"] or "val",
             base_url=given["base-url"],
             wait_s=number("wait", 1, 1200),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from datakit.artifacts.results import RESULTS, write_results
 from datakit.core.disk_faults import disk_fault
-from datakit.core.errors import Exit
+from datakit.core.errors import Exit, UserError
 from datakit.core.scripts import shell_words
 from datakit.handoff.bundle_settings import BundleSettings
 from datakit.handoff.handoff import Handoff, chosen
@@ -28,11 +28,7 @@ def go(settings: BundleSettings, call: argparse.Namespace, line: str) -> int:
     account = Handoff(road, lambda text: print(text, file=out, flush=True)).go(
         only=only, again=again, start_from=call.start_from
     )
-    brought, unpacked = None, ""
-    try:
-        brought = _bring(road, failed=bool(account.failure))
-    except OSError as error:  # such as a full disk, which is what failed before
-        unpacked = "\n  ".join(disk_fault(error, settings.folder))
+    brought, why_not = _brought(road, failed=bool(account.failure))
     if call.json:
         document = {**account.document(), "results": str(brought) if brought is not None else None}
         print(json.dumps(document, ensure_ascii=False, indent=2))
@@ -40,11 +36,11 @@ def go(settings: BundleSettings, call: argparse.Namespace, line: str) -> int:
         print(account.summary)
     if account.failure:
         print(f"error: {account.failure}", file=sys.stderr)
-    if unpacked:
-        print(f"error: {RESULTS} was not packed: {unpacked}", file=sys.stderr)
+    if why_not:
+        print(f"error: {why_not}", file=sys.stderr)
     if brought is not None and not call.json:
         print(_home(brought))
-    return account.exit or (int(Exit.USAGE) if unpacked else 0)
+    return account.exit or int(Exit.FAILED if why_not else Exit.FINE)
 
 
 def status(settings: BundleSettings, *, as_json: bool) -> int:
@@ -69,6 +65,17 @@ def wanted_stages(call: argparse.Namespace) -> tuple[Sequence[str], str]:
         return only, ""
     again = call.again or chosen(only, "", call.start_from)[0]
     return (*only, again) if only and again not in only else only, again
+
+
+def _brought(road: PackedRoad, *, failed: bool) -> tuple[Path | None, str]:
+    """results.tar, or why there is none: what the stages came to is told all the same."""
+    try:
+        return _bring(road, failed=failed), ""
+    except OSError as error:
+        why = "\n  ".join(disk_fault(error, road.settings.folder))
+    except UserError as error:
+        why = str(error)
+    return None, f"{RESULTS} is not written: {why}\n  Then run the same command: it packs anew."
 
 
 def _bring(road: PackedRoad, *, failed: bool) -> Path | None:

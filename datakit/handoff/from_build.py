@@ -43,6 +43,9 @@ class HomeRoad(RunRoad):
     """The stages of a build on a machine with datakit."""
 
     command_after = "datakit scores"
+    more_room = (
+        '--predict-flags "--max-answer-tokens N"; serve.max_answer_tokens for the context of the server'
+    )
 
     def __init__(
         self,

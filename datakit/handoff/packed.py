@@ -44,6 +44,8 @@ _FOR_GPUS = ("--gpu-memory-utilization", "--tensor-parallel-size")
 class PackedRoad(RunRoad):
     """The stages of a bundle."""
 
+    more_room = '--max-answer-tokens N; --serve-flags "--max-model-len N" for the context of the server'
+
     def __init__(self, settings: BundleSettings, *, command: str, wanted: Sequence[str] = STAGES) -> None:
         """`wanted` are the stages to come, for the check. Raises UserError for settings that cannot be."""
         super().__init__()
@@ -56,7 +58,12 @@ class PackedRoad(RunRoad):
         self.folder, self.rank = self.run.folder, settings.rank
         self.place = _place(settings)
         program = shell_words([server_program(settings) or settings.vllm])
-        self.wishes = Wishes(split=settings.split, program=program, start_timeout_s=float(settings.wait_s))
+        self.wishes = Wishes(
+            split=settings.split,
+            max_answer_tokens=settings.max_answer_tokens,
+            program=program,
+            start_timeout_s=float(settings.wait_s),
+        )
         self.check_machine = self._check_gpus
         self.say = lambda line: None
         if self.elsewhere:

@@ -19,10 +19,10 @@ from datakit.core.regular_files import read_regular
 from datakit.core.replacing import set_aside, stamp_now
 from datakit.handoff import digests
 from datakit.handoff.answering import server_name
+from datakit.handoff.asked import ended
 from datakit.handoff.handoff import SERVED
 from datakit.handoff.listening import listening_since
 from datakit.handoff.own_server import await_end_of_orphan, note_server
-from datakit.handoff.predicted import ended
 from datakit.handoff.road import Address, Ended, Progress, Road
 from datakit.handoff.stages import EVALUATE, EXPORT, GONE, PREDICT, SERVE, TRAIN, UNKNOWN
 from datakit.run.progress import Progress as Counter
@@ -99,6 +99,8 @@ class RunRoad(Road):
     wishes: Wishes
     check_machine: CheckMachine
     """Refuses a machine that cannot train."""
+    more_room: str
+    """What gives answers that were cut off more room, in this road's words."""
 
     def __init__(self) -> None:
         self._counter = Counter(quiet=True)
@@ -292,6 +294,7 @@ class RunRoad(Road):
                 progress=self._counter,
                 weights_known=address.weights != UNKNOWN,
             )
+        account.more_room = self.more_room
         return ended(account)
 
     def endpoint(self, address: Address, connect: Connect = by_aiohttp) -> Endpoint:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from datakit.core.credentials import Mask
-from datakit.core.text_encoding import readable
+from datakit.core.message_text import readable
 from datakit.llm._echoes import cleaned
 from datakit.llm._faults import Fault
 from datakit.llm.answer import Answer

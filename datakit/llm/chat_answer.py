@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from datakit.core.text_encoding import readable
+from datakit.core.message_text import readable
 from datakit.llm.answer import Answer
 
 Object = dict[str, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from datakit.core.text_encoding import readable
+from datakit.core.message_text import readable
 from datakit.llm import chat_answer
 from datakit.llm._faults import SAID_200, Fault, fault_within
 from datakit.llm.answer import Answer

@@ -23,6 +23,7 @@ from datakit.core.qwen_models import chat_layout
 from datakit.core.registry import find
 from datakit.core.settings import LlmSettings, RunSettings, Settings
 from datakit.core.step_context import StepContext
+from datakit.core.text_encoding import BOM, needs_mark
 from datakit.core.tokens import Template
 from datakit.core.transform import Annotator, Emitter, Reader, Renderer, Transform
 from datakit.recipe.batch_flags import batch_flags
@@ -125,8 +126,9 @@ class Recipe:
         return {**written, "": tuple(prompts)}
 
     def dump(self) -> str:
-        """The recipe as YAML that loads to the same steps."""
-        return dump(dict(self.data), width=110)
+        """The recipe as YAML that loads to the same steps, with a byte order mark where it needs one."""
+        text = dump(dict(self.data), width=110)
+        return BOM + text if needs_mark(text) else text
 
 
 def project_of(folder: Path) -> Path:

@@ -140,7 +140,7 @@ class Asked:
             for number, turn in enumerate(self.turns, 1)
             if turn.finish == CUT and not (last_is_told and number == len(self.turns))
         ]
-        return problem, "; ".join(filter(None, (detail, *words)))
+        return problem, "; ".join(filter(None, (detail.rstrip(".") if words else detail, *words)))
 
     def _of_last(self, parted: Parted, answer: FormAnswer) -> tuple[str, str, bool]:
         """What the last turn's answer lacks, and whether the sentence says that it was cut."""
@@ -152,7 +152,7 @@ class Asked:
         if not parted.answer.strip() and reply.finish_reason == "content_filter":
             return REFUSED, "the server's content filter withheld the answer", False
         if answer.problem and reply.finish_reason == CUT:
-            return answer.problem, f"{answer.detail}; it was cut off{self._at}", True
+            return answer.problem, f"{answer.detail.rstrip('.')}; it was cut off{self._at}", True
         return answer.problem, answer.detail, False
 
     @property

@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from datakit.core.full_disk import SAYS_FULL
+
 _BLOCK = 16
 
 
@@ -141,6 +143,17 @@ def _no_device(match: re.Match[str]) -> Failure:
     )
 
 
+DISK_FULL = Failure(
+    "disk_full",
+    "the disk is full, which vLLM writes its log and its caches to",
+    "Make room in the run's folder, in ~/.cache/vllm and in the folder for temporary files.",
+)
+
+
+def _full(match: re.Match[str]) -> Failure:
+    return DISK_FULL
+
+
 def _no_model(match: re.Match[str]) -> Failure:
     return Failure(
         "no_model",
@@ -196,6 +209,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Failure]], ...] =
         _out_of_memory,
     ),
     (re.compile(r"Address already in use|error while attempting to bind on address"), _port),
+    (SAYS_FULL, _full),
     (re.compile(r"Bfloat16 is only supported on GPUs"), _bfloat16),
     (re.compile(r"Failed to infer device type|No CUDA GPUs are available|no NVIDIA driver"), _no_device),
     (

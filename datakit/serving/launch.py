@@ -17,11 +17,12 @@ from pathlib import Path
 
 from datakit.core.ends_with_parent import ending_with_this_process
 from datakit.core.errors import DatakitError, Exit, UserError
+from datakit.core.full_disk import is_full
 from datakit.core.interrupts import unhurried, uninterrupted
 from datakit.core.private_files import open_private, private_folder
 from datakit.core.replacing import free_name
 from datakit.core.scripts import shell_words
-from datakit.serving.failures import Failure, read_failure
+from datakit.serving.failures import DISK_FULL, Failure, read_failure
 from datakit.serving.serve_command import ServeCommand
 from datakit.serving.starting import USUAL_TIMEOUT_S, StartWatch, tail
 
@@ -240,6 +241,8 @@ def _listens(port: int) -> bool:
 
 
 def _unknown(log: Path, code: int) -> Failure:
+    if is_full(log.parent):  # so that the log lacks the reason
+        return DISK_FULL
     lines = [line for line in tail(log).splitlines() if line.strip()]
     errors = [line for line in lines if "Error" in line or "error:" in line]
     last = (errors or lines or ["it printed nothing"])[-1]

@@ -53,6 +53,8 @@ class Account:
     """Turn -> the largest room that was too small."""
     kept: Path | None = None
     """Where earlier predictions lie that stood at `out` and had other answers."""
+    more_room: str = "--max-answer-tokens; serve.max_answer_tokens for the context of the server"
+    """What gives answers that were cut off more room, in the words of the command that asks."""
     weights_known: bool = True
     """Whether answers of an earlier run are of the same weights for certain."""
     unfinished: int = 0
@@ -115,7 +117,7 @@ class Account:
         """A line for each turn of which answers were cut off."""
         return [
             f"Cut off: turn {turn} of {count:,} records, at {self.rooms[turn]:,} tokens. "
-            "More room: --max-answer-tokens; serve.max_answer_tokens for the context of the server."
+            f"More room: {self.more_room}."
             for turn, count in sorted(self.cut.items())
         ]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from datakit.core.ends_with_parent import ending_with_this_process
 from datakit.core.errors import DatakitError, Exit
+from datakit.core.full_disk import is_full
 from datakit.core.interrupts import unhurried, uninterrupted
 from datakit.core.private_files import open_private, private_folder
 from datakit.core.regular_files import read_end
@@ -86,6 +87,8 @@ def failure(name: str, code: int | None, log: Path) -> str:
     """What a log's end says about a call that failed; its code is None where nobody saw it end."""
     lines = [line for line in log_end(log) if line.strip()]
     remedy = trainer.explain("\n".join(lines[-200:]), code)
+    if is_full(log.parent) and remedy != trainer.DISK_FULL:  # which left no room in the log to say so
+        remedy = f"{trainer.DISK_FULL} {remedy}"
     how = "ended, and nobody saw how" if code is None else f"ended with code {code}"
     if code is not None and code < 0:
         how = f"was ended by signal {-code}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from datakit.artifacts import names
 from datakit.artifacts.data_set import DataSet
 from datakit.artifacts.packed import PackedData
 from datakit.core.errors import UserError
-from datakit.core.regular_files import read_regular, read_regular_text
+from datakit.core.regular_files import read_regular, read_regular_text, regular
 from datakit.core.scripts import shell_words
 from datakit.training.progress import TrainingProgress, read_progress
 from datakit.training.safetensors import data_bytes
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 CHECKPOINT_ENDS_WITH = "trainer_state.json"
 """transformers writes it last, after weights, optimizer and random state."""
+_ZIP = b"PK\x03\x04"
 _BASE = "model_name_or_path"
 _WEIGHTS = (
     "adapter_model.safetensors",
@@ -185,20 +187,31 @@ def checkpoints(trained: Path) -> tuple[list[Path], list[Path]]:
 
 def _is_whole(checkpoint: Path) -> bool:
     try:
-        json.loads(read_regular(checkpoint / CHECKPOINT_ENDS_WITH))
+        read_regular(checkpoint / CHECKPOINT_ENDS_WITH)
+        for path in checkpoint.glob("*.json"):
+            json.loads(read_regular(path))
     except (OSError, ValueError):
         return False
-    if not has_weights(checkpoint):
+    states = [path for path in checkpoint.rglob("*.pt*") if path.is_file()]
+    if not has_weights(checkpoint) or not all(map(_is_saved, states)):
         return False
     latest = checkpoint / "latest"  # DeepSpeed names its folder of optimizer states there, last of all
-    states = [path for path in checkpoint.glob("global_step*") if path.is_dir()]
-    return not states or (latest.is_file() and (checkpoint / read_regular_text(latest).strip()).is_dir())
+    folders = [path for path in checkpoint.glob("global_step*") if path.is_dir()]
+    return not folders or (latest.is_file() and (checkpoint / read_regular_text(latest).strip()).is_dir())
+
+
+def _is_saved(path: Path) -> bool:
+    """Whether a file of torch has its end: it is a ZIP archive, whose table comes last. One of the format
+    before, a pickle, counts when not empty."""
+    with open(path, "rb", opener=regular) as file:
+        start = file.read(len(_ZIP))
+    return bool(start) and (not start.startswith(_ZIP[:1]) or zipfile.is_zipfile(path))
 
 
 def _whole(path: Path) -> bool:
-    """Whether a safetensors file is as long as its header says; other formats count when not empty."""
+    """Whether a safetensors file is as long as its header says, and one of torch has its end."""
     size = path.stat().st_size
     if path.suffix != ".safetensors":
-        return size > 0
+        return _is_saved(path) if path.suffix == ".bin" else size > 0
     expected = data_bytes(path)
     return expected is not None and size == expected

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from datakit.core.errors import UserError
+from datakit.core.full_disk import SAYS_FULL
 from datakit.core.scripts import assignment, shell_words
 
 VARIABLE = "DATAKIT_TRAINER"
@@ -111,6 +112,11 @@ def _from_environment(name: str, value: int | str | None) -> str | None:
     return str(value) if value is not None else os.environ.get(name)
 
 
+DISK_FULL = (
+    "The disk is full, usually at a checkpoint: remove old runs and their checkpoints, raise what a quota or "
+    "`ulimit -f` allows, or keep fewer (`save_total_limit`, `save_only_model`). A half-written one is set "
+    "aside, and the same command goes on from the last whole one."
+)
 _KILLED = (
     "Something killed the trainer, usually the system because host memory ran out: take another mode of "
     "`datakit plan --train`, or lower `preprocessing_num_workers`. The same command goes on from the last "
@@ -135,10 +141,7 @@ _FAILURES: Mapping[str, str] = {
     r"Processor was not found|does not (take|accept|support) (image|vision)": "The base model is of another "
     "family than the data: it has no processor for pictures.",
     r"EADDRINUSE|[Aa]ddress already in use": "The port is taken: give another with --master-port.",
-    r"No space left on device|os error 28|PytorchStreamWriter failed writing|Disk quota exceeded|"
-    r"inline_container\.cc.*unexpected pos": "The disk is full, usually at a checkpoint: remove old runs and "
-    "their checkpoints, or keep fewer (`save_total_limit`, `save_only_model`). A half-written one is set "
-    "aside, and the same command goes on from the last whole one.",
+    SAYS_FULL.pattern: DISK_FULL,
     r"Output directory already exists and is not empty": "The run folder holds a model without checkpoints: "
     "move it away and start again.",
     r"(Repository|Entry) ?Not ?Found|is not a local folder and is not a valid model identifier|"

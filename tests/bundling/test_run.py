@@ -202,6 +202,31 @@ def test_failing_stage_stops_the_run_with_its_log(unpacked: Unpacked) -> None:
         assert [name for name in tar.getnames() if name.startswith("logs/train-")]
 
 
+def test_failure_is_told_where_its_results_cannot_be_packed_too(unpacked: Unpacked) -> None:
+    archive = unpacked.folder / "results.tar"
+    archive.mkdir()
+    done = unpacked.go(FAKE_TRAINER="oom")
+    assert done.returncode == 1
+    assert "train failed" in done.stderr
+    assert "error: results.tar is not written: " in done.stderr
+    done = unpacked.go()
+    assert done.returncode == 1
+    assert "always saying" in done.stdout  # the scores are told all the same
+    assert "results.tar is not written" in done.stderr
+    archive.rmdir()
+    done = unpacked.go()
+    assert (done.returncode, archive.is_file()) == (0, True)
+    assert "evaluate is passed over" in done.stdout
+
+
+def test_answers_that_were_cut_off_get_the_room_that_the_call_names(unpacked: Unpacked) -> None:
+    assert unpacked.go("--max-answer-tokens", "7").returncode == 0
+    assert {body["max_tokens"] for body in asked(unpacked.tools)} == {7}
+    done = unpacked.go(MAX_ANSWER_TOKENS="9")
+    assert "predict runs: other options than on 20" in done.stdout
+    assert asked(unpacked.tools)[-1]["max_tokens"] == 9
+
+
 def test_model_that_lost_a_tensor_is_not_served(unpacked: Unpacked) -> None:
     done = unpacked.go("train", "export", FAKE_TRAINER="renamed")
     assert done.returncode == 1
@@ -403,6 +428,7 @@ def test_logs_are_readable_by_their_owner_only(unpacked: Unpacked) -> None:
         (["--again", "predcit"], {}, "Did you mean `predict`?"),
         ([], {"PORT": "eight"}, "--port or PORT is 'eight'"),
         ([], {"GPUS": "two"}, "--gpus or GPUS is 'two'"),
+        ([], {"MAX_ANSWER_TOKENS": "all"}, "--max-answer-tokens or MAX_ANSWER_TOKENS is 'all'"),
         ([], {"SPLIT": "test"}, "SPLIT is val or train"),
         (["doctor", "train"], {}, "the doctor comes alone"),
         ([], {"BASE_URL": "gpu-1:8000"}, "no address of a server"),

@@ -160,7 +160,22 @@ def test_text_in_utf_8_is_what_it_was(text: str) -> None:
         assert decoded(text.encode(), Path("x")) == text
 
 
-@pytest.mark.parametrize("text", ["été à Paris", "5 µm · 20 °C ± 1", "Größe: 5 ×", "Привет", "a", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "été à Paris",
+        "5 µm · 20 °C ± 1",
+        "Größe: 5 ×",
+        "Привет",
+        "a",
+        "",
+        "name: ñandú",
+        "да",
+        "Эй",
+        "ője",
+        "és",
+    ],
+)
 def test_other_languages_in_utf_8_are_read(text: str) -> None:
     assert decoded(text.encode(), Path("x")) == text
 
@@ -168,6 +183,17 @@ def test_other_languages_in_utf_8_are_read(text: str) -> None:
 def test_a_word_of_gb18030_that_is_valid_utf_8_is_left_open() -> None:
     with pytest.raises(UserError, match="may be in utf-8 or in gb18030"):
         decoded("labels: [女装]".encode("gb18030"), Path("labels.yaml"))
+
+
+def test_a_file_that_is_hardly_utf_8_can_say_that_it_is() -> None:
+    text = "labels: [女装]".encode("gb18030").decode()
+    with pytest.raises(UserError) as caught:
+        decoded(text.encode(), Path("labels.yaml"), "the label file")
+    assert (
+        caught.value.remedy
+        == "Save the label file as UTF-8, with a byte order mark if it is UTF-8 as it stands."
+    )
+    assert decoded(text.encode("utf-8-sig"), Path("labels.yaml")) == text
 
 
 @pytest.mark.parametrize("encoding", WORDS)

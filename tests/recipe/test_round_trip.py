@@ -92,6 +92,16 @@ def same(one: Recipe, other: Recipe) -> bool:
     return parts(one) == parts(other)
 
 
+def test_a_dump_whose_signs_might_be_chinese_says_that_it_is_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "name: mine\nsteps:\n- read.jsonl: {path: á.jsonl}\nemit:\n- llamafactory: {}\n", "utf-8-sig"
+    )
+    loaded = load_recipe(path)
+    (tmp_path / "again.yaml").write_text(loaded.dump(), "utf-8")
+    assert same(loaded, load_recipe(tmp_path / "again.yaml"))
+
+
 @settings(max_examples=60, deadline=None)
 @given(document=recipes)
 def test_a_dumped_recipe_loads_to_the_same_steps(
@@ -99,7 +109,7 @@ def test_a_dumped_recipe_loads_to_the_same_steps(
 ) -> None:
     folder = tmp_path_factory.mktemp("recipe")
     path = folder / "mine.yaml"
-    path.write_text(yaml.safe_dump(document, allow_unicode=True, sort_keys=False), "utf-8")
+    path.write_text(yaml.safe_dump(document, allow_unicode=True, sort_keys=False), "utf-8-sig")
     loaded = load_recipe(path)
     path.write_text(loaded.dump(), "utf-8")
     again = load_recipe(path)

@@ -24,6 +24,7 @@ from datakit.serving.launch import ServerFailed, running
 from datakit.serving.serve_command import ServeCommand
 from datakit.serving.settings import ServeSettings
 from tests.support.plans import planned
+from tests.support.small_disk import needs_root, small_disk
 from tests.support.waiting import until
 
 PROGRAM = """\
@@ -137,6 +138,22 @@ def test_what_no_flag_can_mend_is_not_tried_again(tmp_path: Path, port: int, tex
     ):
         pass
     assert len(calls(tmp_path)) == 1
+
+
+@needs_root
+def test_full_disk_is_told_where_it_left_no_room_in_the_log_to_say_so(tmp_path: Path, port: int) -> None:
+    with small_disk(tmp_path / "logs", "1m"):
+        fill = f"dd if=/dev/zero of={tmp_path / 'logs' / 'fill'} bs=64k 2>/dev/null"
+        server = tmp_path / "vllm"
+        server.write_text(f'#!/bin/sh\n{fill}\necho "OSError: [Errno 28] No space left on device"\nexit 1\n')
+        server.chmod(0o755)
+        log = tmp_path / "logs" / "serve.log"
+        with (
+            pytest.raises(ServerFailed, match="the disk is full, which vLLM writes its log") as error,
+            running(plan_at(port), log, program=str(server)),
+        ):
+            pass
+    assert "Make room in the run's folder" in str(error.value)
 
 
 def test_port_in_use_and_absent_program_are_found_beforehand(tmp_path: Path, port: int) -> None:

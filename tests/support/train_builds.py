@@ -28,6 +28,14 @@ train: %s
 """
 
 
+def build_screens(project: Path, section: dict[str, Any], *, records: int) -> Path:
+    """A build of the first screens in a project, with this `train:` section."""
+    recipe = project / "recipes" / "screens.yaml"
+    recipe.parent.mkdir(parents=True, exist_ok=True)
+    recipe.write_text(RECIPE % yaml.safe_dump(section, default_flow_style=True))
+    return build(recipe, options=Options(limit=records), card=False).folder
+
+
 @pytest.fixture
 def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A fake llamafactory-cli, first on the PATH, on a machine that nvidia-smi gives no GPU."""
@@ -60,11 +68,8 @@ def make_build(
         key = repr(sorted(full.items()))
         if key not in _builds:
             project = tmp_path_factory.mktemp("project")
-            (project / "recipes").mkdir()
             write_base(project / "recipes" / "base")
-            recipe = project / "recipes" / "screens.yaml"
-            recipe.write_text(RECIPE % yaml.safe_dump(full, default_flow_style=True))
-            _builds[key] = build(recipe, options=Options(limit=8), card=False).folder
+            _builds[key] = build_screens(project, full, records=8)
         target = tmp_path / "build" / "screens"
         shutil.copytree(_builds[key], target)
         return target

@@ -39,28 +39,28 @@ def write_python(path: Path, python: str | Path = sys.executable, *options: str)
     return path
 
 
-class Unpacked:
-    """A bundle, the tools of its machine, and a home of its own."""
+class UnpackedBundle:
+    """A bundle in a folder of its own, and the environment of the machine on which it lies."""
 
-    def __init__(self, build: Path, folder: Path, python: str | Path = sys.executable) -> None:
+    patience_s = 180.0
+    """So long a call of run.sh may take on a busy machine."""
+
+    def __init__(self, build: Path, folder: Path) -> None:
         folder.mkdir(parents=True)
         packed = bundle(build, folder / "it.tar")
         with tarfile.open(folder / "it.tar") as tar:
             tar.extractall(folder, filter="data")
-        self.folder, self.tools = folder / packed.starts_with, folder / "tools"
-        fake_trainer.install(self.tools)
-        fake_vllm.install(self.tools)
-        self.python = write_python(folder / "bin" / "python3", python)
+        self.build, self.name, self.folder = build, build.name, folder / packed.starts_with
         self.port = free_port()
 
     @property
     def environment(self) -> dict[str, str]:
-        path = f"{self.tools}:{self.python.parent}:/usr/bin:/bin"
-        return {"PATH": path, "HOME": str(self.tools), "CPU": "1", "PORT": str(self.port)}
+        """All that run.sh finds there."""
+        return {"PATH": "/usr/bin:/bin", "CPU": "1", "PORT": str(self.port)}
 
     def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
         """run.sh, from another folder than the bundle's."""
-        settings = {**self.environment, "SERVE_WAIT_S": "60", **environment}
+        settings = {**self.environment, **environment}
         return subprocess.Popen(
             [str(self.folder / "run.sh"), *words],
             env={name: value for name, value in settings.items() if value},
@@ -73,13 +73,13 @@ class Unpacked:
     def go(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """run.sh to its end; it never shows a traceback."""
         process = self.start(*words, **environment)
-        out, err = process.communicate(timeout=180)
+        out, err = process.communicate(timeout=self.patience_s)
         assert "Traceback" not in out + err, out + err
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     @property
     def run(self) -> Path:
-        return next((self.folder / "screens-runs").glob("lora-*"))
+        return next((self.folder / f"{self.name}-runs").glob("lora-*"))
 
     @property
     def answers(self) -> Path:
@@ -93,6 +93,23 @@ class Unpacked:
     def evaluation(self) -> dict[str, Any]:
         document: dict[str, Any] = json.loads((self.run / f"evaluation-val_{self.run.name}.json").read_text())
         return document
+
+
+class Unpacked(UnpackedBundle):
+    """A bundle with toy tools, which lie in the home of its machine."""
+
+    def __init__(self, build: Path, folder: Path, python: str | Path = sys.executable) -> None:
+        super().__init__(build, folder)
+        self.tools = folder / "tools"
+        fake_trainer.install(self.tools)
+        fake_vllm.install(self.tools)
+        self.python = write_python(folder / "bin" / "python3", python)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        path = f"{self.tools}:{self.python.parent}:/usr/bin:/bin"
+        own = {"PATH": path, "HOME": str(self.tools), "SERVE_WAIT_S": "60"}
+        return {**super().environment, **own}
 
     @contextmanager
     def other_server(self, root: str = "/other") -> Iterator[None]:

@@ -18,8 +18,17 @@ import pytest
 import yaml
 
 from datakit.core.tokens import token_ids
+from datakit.training.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+SMALL = (
+    "train.image_max_pixels=12544",
+    "train.gradient_accumulation_steps=1",
+    "train.per_device_train_batch_size=1",
+    "train.save_steps=2",
+    "train.logging_steps=1",
+    "train.preprocessing_num_workers=1",
+)
 MASKED = -100
 """What stands in `labels` for tokens that are not trained."""
 
@@ -106,6 +115,21 @@ def shipped_build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pat
         env = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
         subprocess.run(command, check=True, cwd=project, env={**env, "PYTHONPATH": str(ROOT)})
         return out
+
+    return make
+
+
+@pytest.fixture
+def small_build(
+    shipped_build: Callable[..., Path], tiny_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., RunFolder]:
+    """Builds ecom_v1 for a tiny model, trained offline on the processor."""
+    for name, value in {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}.items():
+        monkeypatch.setenv(name, value)
+
+    def make(*overrides: str) -> RunFolder:
+        model = tiny_model("qwen2_5_vl")
+        return RunFolder.of(shipped_build("ecom_v1", f"train.model={model}", *SMALL, *overrides))
 
     return make
 

@@ -14,6 +14,7 @@ import pytest
 from datakit.core.errors import UserError
 from datakit.training.export import export
 from datakit.training.launch import Place, train
+from datakit.training.machine_check import check_machine
 from datakit.training.run_folder import RunFolder
 from datakit.training.trainer import explain
 
@@ -77,14 +78,14 @@ def test_base_model_of_another_family_is_named_before_the_trainer_starts(
     text = text_model(tmp_path / "text", model)
     swap(build / "train.yaml", model, text)
     with pytest.raises(UserError, match=r"`model_type: qwen2`\) is a text model, and the data have pictures"):
-        train(RunFolder.of(build), CPU, print)
+        train(RunFolder.of(build), CPU, print, check_machine=check_machine)
     log = called(build, "train", "train.yaml", "use_cpu=true", "bf16=false")
     assert "has no processor for pictures" in explain(log)
     swap(build / "train.yaml", text, tiny_model("qwen3_vl"))
     with pytest.raises(
         UserError, match="is of the family of `qwen3_vl_nothink`, but the data were made for `qwen2_vl`"
     ):
-        train(RunFolder.of(build), CPU, print)
+        train(RunFolder.of(build), CPU, print, check_machine=check_machine)
 
 
 @pytest.mark.fault(
@@ -103,7 +104,7 @@ def test_adapters_of_another_base_are_told_and_a_changed_build_names_the_run_bef
     model = tiny_model("qwen2_5_vl")
     build = shipped_build("ecom_v1", f"train.model={model}", *SMALL)
     run = RunFolder.of(build)
-    train(run, CPU, print)
+    train(run, CPU, print, check_machine=check_machine)
     export_text = (build / "export.yaml").read_text("utf-8")
     swap(build / "export.yaml", model, tiny_model("qwen2_5_vl", "--hidden", "256"))
     with pytest.raises(

@@ -16,7 +16,7 @@ import pytest
 from datakit.training.export import export
 from datakit.training.launch import Place, train
 from datakit.training.machine_check import check_machine
-from datakit.training.run_folder import RunFolder, checkpoints
+from datakit.training.run_folder import checkpoints
 from datakit.training.safetensors import shapes
 from datakit.training.trainer_process import TrainerProcess
 from tests.support.waiting import until
@@ -24,30 +24,7 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.trainer
 
 Make = Callable[..., Any]
-SMALL = (
-    "train.image_max_pixels=12544",
-    "train.gradient_accumulation_steps=1",
-    "train.per_device_train_batch_size=1",
-    "train.save_steps=2",
-    "train.logging_steps=1",
-    "train.preprocessing_num_workers=1",
-)
 PYTHON = sys.executable
-
-
-@pytest.fixture
-def small_build(
-    shipped_build: Make, tiny_model: Make, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., RunFolder]:
-    """Builds ecom_v1 for a tiny model, trained offline on the processor."""
-    for name, value in {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}.items():
-        monkeypatch.setenv(name, value)
-
-    def make(*overrides: str) -> RunFolder:
-        model = tiny_model("qwen2_5_vl")
-        return RunFolder.of(shipped_build("ecom_v1", f"train.model={model}", *SMALL, *overrides))
-
-    return make
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])

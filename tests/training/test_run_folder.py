@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +39,45 @@ def test_checkpoint_whose_state_is_half_a_json_is_half_written(tmp_path: Path) -
     write_checkpoint(tmp_path / "checkpoint-1")
     (tmp_path / "checkpoint-1" / "trainer_state.json").write_text('{"epoch": 1')
     assert checkpoints(tmp_path)[0] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "rest"),
+    [
+        ("optimizer.pt", b""),
+        ("optimizer.pt", b"PK"),
+        ("rng_state.pth", b"half"),
+        ("global_step3/bf16_zero_pp_rank_0_mp_rank_00_optim_states.pt", b"half"),
+        ("tokenizer.json", b'{"model": '),
+    ],
+)
+def test_checkpoint_with_a_file_cut_short_is_half_written(tmp_path: Path, name: str, rest: bytes) -> None:
+    checkpoint = tmp_path / "checkpoint-3"
+    write_checkpoint(checkpoint)
+    file = checkpoint / name
+    file.parent.mkdir(exist_ok=True)
+    (checkpoint / "latest").write_text("global_step3")
+    (checkpoint / "global_step3").mkdir(exist_ok=True)
+    archive = saved()
+    file.write_bytes(archive if file.suffix != ".json" else b"{}")
+    assert checkpoints(tmp_path) == ([checkpoint], [])
+    file.write_bytes(archive[: len(archive) // 2] if rest == b"half" else rest)
+    assert checkpoints(tmp_path) == ([], [checkpoint])
+
+
+def saved() -> bytes:
+    """A file as torch saves it: a ZIP archive, whose entries are not compressed."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02.")
+        archive.writestr("archive/data/0", bytes(4096))
+    return stream.getvalue()
+
+
+def test_optimizer_states_in_torchs_older_format_are_whole(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "checkpoint-3")
+    (tmp_path / "checkpoint-3" / "optimizer.pt").write_bytes(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")
+    assert checkpoints(tmp_path)[0]
 
 
 def test_deepspeed_checkpoint_is_whole_when_latest_names_its_states(tmp_path: Path) -> None:

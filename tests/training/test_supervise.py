@@ -36,6 +36,12 @@ Make = Callable[..., Path]
 Start = Callable[..., "Driver"]
 
 
+def with_usual_signals() -> None:
+    """Undoes what the caller of the tests ignores: Ctrl-C in a background job, SIGHUP under nohup."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Driver:
     """`datakit train` in a process of its own, and the training that it has started."""
 
@@ -47,7 +53,7 @@ class Driver:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=with_usual_signals,
         )
 
     def is_training(self) -> bool:
@@ -163,9 +169,11 @@ def test_workers_without_their_first_process_are_no_place_for_a_second_training(
     until(lambda: not first.training.leads)
     assert first.training.living()
     second = attaching(start)
+    assert second.process.stdout is not None
+    lines = iter(second.process.stdout.readline, "")
+    assert any("Its first process is gone; these go on:" in line for line in lines)
     release(trainer.parent)
-    text = second.output(0)
-    assert "Its first process is gone; these go on:" in text
+    second.output(0)
     assert len(calls(trainer.parent)) == 2
 
 

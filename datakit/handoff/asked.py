@@ -1,4 +1,4 @@
-"""What a predict stage came to, for the person who waits and for `--json`."""
+"""What the predict stage says when it has asked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datakit.serving.predict import Account
 
 
 def ended(account: Account) -> Ended:
-    """What the stage says of the records that it asked about, in lines and in figures."""
+    """The stage as it ended, with its figures and what must be known of its answers from then on."""
     lines = [account.text, f"Written: {account.out}"]
     if account.kept is not None:
         lines.append(f"Kept: predictions with other answers, which stood there: {account.kept}")
