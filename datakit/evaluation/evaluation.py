@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -85,6 +86,8 @@ class Evaluation(BaseModel):
     problems: dict[str, int]
     """Answers that are no label, by kind. They count as wrong."""
     trouble: dict[str, Trouble]
+    cut: dict[str, int] = {}
+    """Turn, from 1 -> answers that ended in it because their room did. They count as what they state."""
     calibration: Calibration | None
     pairs: list[Pair]
     proposals: list[Proposal]
@@ -103,10 +106,11 @@ class Evaluation(BaseModel):
 
     def document(self) -> dict[str, Any]:
         """What is written: for one label a record exactly what datakit 0.1 wrote."""
+        without: dict[str, Any] = {} if self.cut else {"cut": True}
         if self.task is not Task.LABEL:
-            return self.model_dump()
+            return self.model_dump(exclude=without)
         compared = {"compared_with": {"__all__": {"mcnemar_p"}}}
-        return self.model_dump(exclude={**dict.fromkeys(_OF_VALUES, True), **compared})
+        return self.model_dump(exclude={**without, **dict.fromkeys(_OF_VALUES, True), **compared})
 
     @property
     def answered(self) -> int:
@@ -303,8 +307,15 @@ def _circumstances(
         "resamples": options.resamples,
         "problems": outcomes.problems(),
         "trouble": outcomes.trouble,
+        "cut": _cut(outcomes),
         **_cost(outcomes),
     }
+
+
+def _cut(outcomes: Outcomes | ValueOutcomes) -> dict[str, int]:
+    """Turn -> answers that ended in it because their room did."""
+    counts = Counter(turn for prediction in outcomes.answers for turn in prediction.cut)
+    return {str(turn): count for turn, count in sorted(counts.items())}
 
 
 def _models(outcomes: Outcomes | ValueOutcomes) -> str:
