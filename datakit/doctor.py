@@ -33,6 +33,8 @@ EXTRAS = {
     "test": "the tests",
     "docs": "the documentation site",
 }
+_OF_DEVELOPERS = ("test", "docs")
+"""What datakit's own tests and site need: no user lacks it."""
 PROBE_TIMEOUT_S = 5.0
 LITTLE_DISK, NO_DISK = 5e9, 2e8
 """Bytes: pictures and stages of 100,000 records take some gigabytes; below the second no build fits."""
@@ -86,7 +88,7 @@ def _packages(_: Path) -> Iterator[Check]:
 def _extras(_: Path) -> Iterator[Check]:
     for extra, purpose in EXTRAS.items():
         lines = _requirements(extra)
-        if not lines:
+        if not lines or extra in _OF_DEVELOPERS:
             continue
         missing = [fault for line in lines if (fault := _fault(line))]
         state: State = "ok" if not missing else "warn" if extra == "ocr" else "none"

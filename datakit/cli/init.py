@@ -11,6 +11,11 @@ import click
 if TYPE_CHECKING:
     from datakit.starter import Started
 
+SMALL = (
+    "Of two records of a label one validates: about half of them. With ten of each it is the share that\n"
+    "  the recipe's curate.split has in `val`; --demo takes all example records along."
+)
+"""A person who counts the records of the first build would wonder."""
 EPILOG = """\b
 Examples:
   datakit init screens
@@ -55,6 +60,8 @@ def command(folder: Path, start: str, demo: bool, as_json: bool) -> int:
     click.echo(f"  {recipe}  the steps from pictures to data set")
     click.echo(f"  templates/{start}/  prompts, answers and labels.yaml")
     click.echo(f"  data/  {project.records} example records: put yours in their place (see README.md)")
+    if not demo:
+        click.echo(f"  {SMALL}")
     click.echo("\nNext:")
     for line in _next(project):
         click.echo(f"  {line}")

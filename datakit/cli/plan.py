@@ -64,6 +64,8 @@ def command(
     in the result store; behind a step that is still to do, figures are upper bounds ("at most"). They count
     every answer that may have to be repaired, judged, tried again or written anew.
 
+    Ends with 1 when a build would make nothing, because more records are rejected than are allowed.
+
     With --train: the memory that each way to share out the training needs on every GPU and host, for this
     machine or the one described; ends with 1 when the chosen way does not fit.
     """
@@ -76,6 +78,7 @@ def command(
     if gpus or gpu_memory_gb or host_memory_gb:
         raise click.UsageError("--gpus, --gpu-memory-gb and --host-memory-gb belong to --train")
     from datakit.cli.tables import print_json
+    from datakit.core.errors import Exit
     from datakit.estimate import estimate_calls
     from datakit.library import load
     from datakit.run.plan import plan
@@ -88,7 +91,7 @@ def command(
         print_json({**result.model_dump(), **figures})
     else:
         _print(result)
-    return 0
+    return int(Exit.FAILED if result.stops else Exit.FINE)
 
 
 def _print(plan: Plan) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -86,6 +87,8 @@ class Evaluation(BaseModel):
     problems: dict[str, int]
     """Answers that are no label, by kind. They count as wrong."""
     trouble: dict[str, Trouble]
+    cut: dict[str, int] = {}
+    """Turn, from 1 -> answers that ended in it because their room did. They count as what they state."""
     calibration: Calibration | None
     pairs: list[Pair]
     proposals: list[Proposal]
@@ -105,12 +108,13 @@ class Evaluation(BaseModel):
     """What answers cite; None where they cite nothing."""
 
     def document(self) -> dict[str, Any]:
-        """What is written: for one label a record without evidence exactly what datakit 0.1 wrote."""
-        absent: dict[str, Any] = {} if self.evidence is not None else {"evidence": True}
+        """What is written: of one label a record, with nothing cut or cited, exactly what datakit 0.1 wrote."""
+        has = {"evidence": self.evidence is not None, "cut": bool(self.cut)}
+        without: dict[str, Any] = {name: True for name, is_there in has.items() if not is_there}
         if self.task is not Task.LABEL:
-            return self.model_dump(exclude=absent)
+            return self.model_dump(exclude=without)
         compared = {"compared_with": {"__all__": {"mcnemar_p"}}}
-        return self.model_dump(exclude={**dict.fromkeys(_OF_VALUES, True), **compared, **absent})
+        return self.model_dump(exclude={**without, **dict.fromkeys(_OF_VALUES, True), **compared})
 
     @property
     def answered(self) -> int:
@@ -313,8 +317,15 @@ def _circumstances(
         "problems": outcomes.problems(),
         "trouble": outcomes.trouble,
         "evidence": CitedLines.of(outcomes.answers),
+        "cut": _cut(outcomes),
         **_cost(outcomes),
     }
+
+
+def _cut(outcomes: Outcomes | ValueOutcomes) -> dict[str, int]:
+    """Turn -> answers that ended in it because their room did."""
+    counts = Counter(turn for prediction in outcomes.answers for turn in prediction.cut)
+    return {str(turn): count for turn, count in sorted(counts.items())}
 
 
 def _models(outcomes: Outcomes | ValueOutcomes) -> str:

@@ -26,6 +26,7 @@ from datakit.evaluation.next_steps import next_section
 from datakit.evaluation.page_of_values import lead_of_values, method, notices_of_values, sections_of_values
 from datakit.evaluation.page_parts import class_table, comparison_section, percent, points, unread_section
 from datakit.evaluation.proposals import snippet
+from datakit.evaluation.summary import cut_lines
 from datakit.evaluation.tasks import Task
 from datakit.evaluation.wrong import Wrong, write_wrong, wrong_records, wrong_section
 from datakit.pages import charts
@@ -155,6 +156,7 @@ def notices(evaluation: Evaluation) -> list[str]:
         texts.append(f"{trouble.count:,} {TROUBLES[kind]}: {ids}.")
     if evaluation.evidence is not None:
         texts.append(str(evaluation.evidence))
+    texts += [f"{line}." for line in cut_lines(evaluation)]
     if evaluation.task is not Task.LABEL:
         return [*texts, *notices_of_values(evaluation)]
     if "missing" in evaluation.trouble and evaluation.problems.get(NOT_ANSWERED):

@@ -32,7 +32,17 @@ def score_lines(evaluation: Evaluation) -> Iterator[str]:
         yield f"always saying {label} would be right for {share}"
     for problem, count in evaluation.problems.items():
         yield f"{count:,} answers without a value: {problem}"
+    yield from cut_lines(evaluation)
     for pair in evaluation.pairs[:_MOST_PAIRS]:
         yield f"{pair.count:,} times {pair.answered} in place of {pair.truth}"
     for kind, trouble in evaluation.trouble.items():
         yield f"{trouble.count:,} records: {kind}, such as {trouble.ids[0]}"
+
+
+def cut_lines(evaluation: Evaluation) -> Iterator[str]:
+    """A sentence for each turn of which answers were cut off."""
+    for turn, count in evaluation.cut.items():
+        yield (
+            f"{count:,} answers were cut off in turn {turn}, because their room ended, and count as "
+            "what they state: more room with --max-answer-tokens"
+        )

@@ -42,6 +42,8 @@ class Digests:
         self._place = folder / CACHE
         self._say = say
         self._known: dict[str, list[Any]] | None = None
+        self._folders: dict[str, tuple[str, str]] = {}
+        """Folder -> the state in which this process read it, and its checksum."""
 
     def file(self, path: Path) -> str:
         """Checksum of a file; GONE where there is none."""
@@ -81,6 +83,9 @@ class Digests:
         if not stamps:
             return GONE
         key, state = f"{os.path.abspath(folder)}{os.sep}", of(stamps)
+        read_by_this = self._folders.get(key)
+        if read_by_this is not None and read_by_this[0] == state:
+            return read_by_this[1]
         entry = self._entries().get(key)
         if entry is not None and entry[0] == state:
             return str(entry[4])
@@ -90,6 +95,7 @@ class Digests:
         if newest + _RACY_NS < began:
             self._entries()[key] = [state, 0, 0, 0, digest]
             self._save()
+        self._folders[key] = state, digest
         return digest
 
     def _remembered(self, path: Path) -> str | None:

@@ -245,7 +245,9 @@ def _check_places(users: Sequence[str], paths: Sequence[str]) -> None:
     if places == len(paths):
         return
     reason = "image_places" if paths else "image_missing"
-    raise NoPrompt(reason, f"its prompt has {places} places for pictures, and it has {len(paths)} pictures")
+    detail = f"its prompt has {places} places for pictures, and it has {len(paths)} pictures"
+    remedy = "give it as many as its prompt has `<image>`, or build again with a template that shows each"
+    raise NoPrompt(reason, f"{detail}: {remedy}")
 
 
 def _content_id(paths: Sequence[str]) -> str:

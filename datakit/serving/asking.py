@@ -155,22 +155,26 @@ class Asked:
 
     def _problem(self, parted: Parted, answer: FormAnswer) -> tuple[str, str]:
         """The word for an answer that states nothing, or ""; and a sentence, which tells of cut turns too."""
+        problem, detail, last_is_told = self._of_last(parted, answer)
+        words = [
+            f"turn {number} of {len(self.turns)} was cut off at its {turn.room} tokens"
+            for number, turn in enumerate(self.turns, 1)
+            if turn.finish == CUT and not (last_is_told and number == len(self.turns))
+        ]
+        return problem, "; ".join(filter(None, (detail.rstrip(".") if words else detail, *words)))
+
+    def _of_last(self, parted: Parted, answer: FormAnswer) -> tuple[str, str, bool]:
+        """What the last turn's answer lacks, and whether the sentence says that it was cut."""
         reply = self.reply
         if parted.cut:
-            return THINKING_CUT, f"the model was still thinking{self._at}; {_THINKS}"
+            return THINKING_CUT, f"the model was still thinking{self._at}; {_THINKS}", True
         if not parted.answer.strip() and reply.refusal.strip():
-            return REFUSED, f"the model refused: {reply.refusal.strip()[:200]}"
+            return REFUSED, f"the model refused: {reply.refusal.strip()[:200]}", False
         if not parted.answer.strip() and reply.finish_reason == "content_filter":
-            return REFUSED, "the server's content filter withheld the answer"
+            return REFUSED, "the server's content filter withheld the answer", False
         if answer.problem and reply.finish_reason == CUT:
-            return answer.problem, f"{answer.detail.rstrip('.')}; it was cut off{self._at}"
-        cut = [number for number, turn in enumerate(self.turns, 1) if turn.finish == CUT]
-        words = [
-            f"turn {number} of {len(self.turns)} was cut off at its {self.turns[number - 1].room} tokens"
-            for number in cut
-        ]
-        detail = answer.detail.rstrip(".") if words else answer.detail
-        return answer.problem, "; ".join(filter(None, (detail, *words)))
+            return answer.problem, f"{answer.detail.rstrip('.')}; it was cut off{self._at}", True
+        return answer.problem, answer.detail, False
 
     @property
     def _at(self) -> str:

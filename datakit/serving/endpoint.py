@@ -303,5 +303,5 @@ _STOPPED = {
     "key": f"Put the server's key into {KEY_ENV}.",
     "account": "See the billing page of the service.",
     "model": "The request's model must be the served name: see --served-model-name.",
-    "address": "The address usually ends in /v1.",
+    "address": "The address usually ends in /v1, at Azure in /openai/v1.",
 }

@@ -26,6 +26,8 @@ from datakit.training.trainer import Call
 from datakit.training.trainer_process import TrainerProcess, trainer_file
 
 _LOOK_EVERY_S = 1.0
+_TELL_EVERY_S = 25.0
+"""As the heartbeat of a handoff: a person waits 30 s for a line, and a trainer logs every few seconds."""
 _SILENT_S = 900.0
 """What is left of a training whose first process is gone and has written nothing for so long hangs: workers
 that wait for work. Saving a large model and reading data take minutes."""
@@ -119,13 +121,13 @@ def _has_ended(process: subprocess.Popen[bytes]) -> bool:
 
 
 def _follow(run: RunFolder, say: Say, has_ended: Callable[[], bool]) -> None:
-    """Tells each account of the trainer until it has ended."""
-    before = run.progress()
+    """Tells the trainer's first account and then one every while, until it has ended."""
+    before, told_at = run.progress(), -_TELL_EVERY_S
     while not has_ended():
         progress = run.progress()
-        if progress != before:
+        if progress != before and time.monotonic() - told_at >= _TELL_EVERY_S:
             say(_told(progress))
-            before = progress
+            before, told_at = progress, time.monotonic()
 
 
 def _told(progress: TrainingProgress) -> str:

@@ -99,7 +99,8 @@ def scored_by_bundle(road: Roads, answers: Path) -> dict[str, Any]:
 def without_place(evaluation: dict[str, Any]) -> dict[str, Any]:
     """Without when and where it was made, and without entries for the label file, which need the records."""
     assert {"date", "run", "proposals"} <= evaluation.keys()
-    return {name: value for name, value in evaluation.items() if name not in ("date", "run", "proposals")}
+    own = ("date", "run", "proposals", "chance", "before", "next_steps")
+    return {name: value for name, value in evaluation.items() if name not in own}
 
 
 @pytest.mark.parametrize("form", ["label_first", "two_turn", "number"])
@@ -327,3 +328,65 @@ def test_bundle_asks_and_scores_alike_on_python_3_10_with_four_packages(
         assert done.returncode == 0, done.stdout + done.stderr
         assert rows(second) == rows(first)
         assert scored_by_bundle(road, second) == scored_by_datakit(road, second, capsys)
+
+
+def cutting(call: Call) -> Reply:
+    """Turn 1 is cut for every second record, turn 2 for every third: alone, both, or neither."""
+    number = place(call)
+    turn = sum(entry["role"] == "user" for entry in call.body["messages"])
+    cut = number % (turn + 1) == 0
+    said = f"第{number}张" if turn == 1 else LABELS[number % 4]
+    said = said[: len(said) // 2] if cut and turn == 2 else said
+    return completion({"content": said}, choice={"finish_reason": "length" if cut else "stop"})
+
+
+@pytest.mark.fault(
+    "answers of two turns are cut off in the first, in the second or in both, also in a resumed run",
+    "each turn is recorded, counted and told by both roads; half a label counts as wrong in both",
+    kind="answers",
+)
+def test_cut_turns_are_recorded_told_and_scored_alike_by_both_roads(
+    roads: Get, server: Loopback, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    road = roads("two_turn")
+
+    def losing(call: Call) -> Reply:
+        return Reply(503) if place(call) % 5 == 0 else cutting(call)
+
+    outs = tmp_path / "datakit.jsonl", tmp_path / "bundle.jsonl"
+    server.script = losing
+    first = road.by_datakit(server, outs[0], "--split", "val"), road.by_bundle(server, outs[1])
+    assert (first[0], first[1].returncode) == (3, 3), first[1].stderr
+    server.script = cutting
+    assert road.by_datakit(server, outs[0], "--split", "val") == 0
+    done = road.by_bundle(server, outs[1])
+    assert done.returncode == 0, done.stderr
+    answers = rows(outs[0])
+    assert rows(outs[1]) == answers
+    numbers = {id_: int(id_[1:]) for id_ in answers}
+    for id_, row in answers.items():
+        wanted = [number for number in (1, 2) if numbers[id_] % (number + 1) == 0]
+        cut = [at for at, turn in enumerate(row.get("turns", ()), 1) if turn.get("finish") == "length"]
+        assert cut == wanted, id_
+        assert ("turn 1 of 2 was cut off" in row.get("detail", "")) == (1 in cut)
+        assert ("cut off" in row.get("detail", "").replace("turn 1 of 2 was cut off", "")) == (2 in cut)
+        assert ("predicted" in row) != (2 in cut), "half a label is none"
+    told = capsys.readouterr().out
+    for turn in (1, 2):
+        count = sum(number % (turn + 1) == 0 for number in numbers.values())
+        line = f"Cut off: turn {turn} of {count:,} records"
+        assert line in told
+        assert line in done.stdout
+    scores = tmp_path / "scores.json"
+    scored = road.script("evaluate.py", str(outs[1]), "--out", str(scores))
+    assert scored.returncode == 0, scored.stderr
+    evaluation = without_place(json.loads(scores.read_text("utf-8")))
+    assert evaluation == scored_by_datakit(road, outs[1], capsys)
+    assert evaluation["cut"] == {
+        str(turn): sum(number % (turn + 1) == 0 for number in numbers.values()) for turn in (1, 2)
+    }
+    right = sum(number % 3 != 0 for number in numbers.values()) / len(numbers)
+    assert evaluation["metrics"]["accuracy"]["value"] == pytest.approx(right)
+    assert "answers were cut off in turn 1" in scored.stdout
+    assert run(["evaluate", str(road.build), "--predictions", str(outs[0]), "--no-ledger"]) == 0
+    assert "answers were cut off in turn 2" in capsys.readouterr().out

@@ -178,3 +178,10 @@ def test_versions_are_compared_with_what_is_needed(requirement: str, words: str)
 def test_ocr_engine_reads_a_drawn_picture(tmp_path: Path) -> None:
     (check,) = doctor._ocr(tmp_path)
     assert check.state == "ok", check
+
+
+def test_users_are_not_told_what_datakits_own_tests_and_site_need(datakit: Run) -> None:
+    checks = json.loads(datakit("doctor", "--json").out)["checks"]
+    names = {check["name"] for check in checks}
+    assert "extra train" in names
+    assert not {"extra test", "extra docs"} & names

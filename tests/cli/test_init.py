@@ -114,3 +114,9 @@ def test_made_project_plans_and_builds_as_it_is(datakit: Run, tmp_path: Path, st
     assert (done.code, done.out) == (0, ""), done.err
     assert json.loads(datakit("plan", recipe, "--json", *small).out)["unchanged"]
     assert (tmp_path / "mine" / "build" / "mine" / "mine_train.json").is_file()
+
+
+def test_share_that_validates_in_a_small_project_is_told(datakit: Run, tmp_path: Path) -> None:
+    told = datakit("init", "mine").out
+    assert "Of two records of a label one validates: about half of them" in told
+    assert "about half of them" not in datakit("init", "whole", "--demo").out

@@ -112,3 +112,26 @@ def test_order_of_keys_is_no_other_value() -> None:
     assert of({"a": 1, "b": [{"d": 2, "c": 3}]}) == of({"b": [{"c": 3, "d": 2}], "a": 1})
     assert of({"a": 1}) != of({"a": "1"})
     assert of([1, 2]) != of([2, 1])
+
+
+def test_pictures_are_read_once_by_a_process_however_new_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.png").write_bytes(bytes([number]))
+    sums, reads = Digests(tmp_path), list[Path]()
+    read = Digests._read
+
+    def counted(self: Digests, path: Path, *, remember: bool = True) -> str:
+        reads.append(path)
+        return read(self, path, remember=remember)
+
+    monkeypatch.setattr(Digests, "_read", counted)
+    first = sums.folder(folder)
+    assert [sums.folder(folder) for _ in range(4)] == [first] * 4
+    assert len(reads) == 3
+    (folder / "1.png").write_bytes(b"another")
+    assert sums.folder(folder) != first
+    assert len(reads) == 6

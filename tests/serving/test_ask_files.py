@@ -131,3 +131,28 @@ def test_values_in_ask_py_stay_values(build: Path, tmp_path: Path, value: str) -
     assert json.loads(done.stdout)["model"] == value
     assert subprocess.run(["bash", "-n", "ask.sh"], cwd=tmp_path, check=False).returncode == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ask.py", "ask.sh"]
+
+
+def test_many_pictures_are_classified_by_several_processes_at_once(
+    small: Path, server: Loopback, tmp_path: Path
+) -> None:
+    pictures = [str(item.images[0]) for item in split_items(BuildFolder(small), "train")]
+    server.script = lambda call: saying("购物车页面")
+    processes = []
+    for number in range(2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for picture in pictures[number::2]:
+            (folder / Path(picture).name).write_bytes(Path(picture).read_bytes())
+        words = [sys.executable, str(small / "ask.py"), "--many", str(folder)]
+        environment = {**os.environ, "BASE_URL": server.url}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        processes.append((folder, subprocess.Popen(words, env=environment, **pipes)))  # type: ignore[call-overload]
+    for folder, process in processes:
+        out, err = process.communicate(timeout=240)
+        assert process.returncode == 0, err
+        lines = [json.loads(line) for line in out.splitlines()]
+        assert [line["picture"] for line in lines] == sorted(map(str, folder.iterdir()))
+        assert {line["predicted"] for line in lines} == {"购物车页面"}
+    assert len(server.calls) == len(pictures)
+    assert {len(call.images) for call in server.calls} == {1}

@@ -114,8 +114,8 @@ class Unpacked(UnpackedBundle):
     @contextmanager
     def other_server(self, root: str = "/other") -> Iterator[None]:
         """A server of another model on the port."""
-        command = [self.tools / "vllm", "serve", root, "--served-model-name", "x", "--port", str(self.port)]
-        server = subprocess.Popen(command)
+        words = ["serve", root, "--served-model-name", "x", "--port", str(self.port)]
+        server = subprocess.Popen([str(self.tools / "vllm"), *words], text=True)
         try:
             until(lambda: listens(self.port), server)
             yield

@@ -29,7 +29,7 @@ class OpenAI(Provider):
     name = "openai"
     key_env = "OPENAI_API_KEY"
     base_url_env = "OPENAI_BASE_URL"
-    address_hint = "it usually ends in /v1."
+    address_hint = "it usually ends in /v1, at Azure in /openai/v1."
     batch_path = "/v1/chat/completions"
 
     @cached_property
