@@ -108,7 +108,7 @@ class Evaluation(BaseModel):
     """What answers cite; None where they cite nothing."""
 
     def document(self) -> dict[str, Any]:
-        """What is written: of one label a record, with nothing cut or cited, exactly what datakit 0.1 wrote."""
+        """What is written: of one label, with nothing cut or cited, exactly what datakit 0.1 wrote."""
         has = {"evidence": self.evidence is not None, "cut": bool(self.cut)}
         without: dict[str, Any] = {name: True for name, is_there in has.items() if not is_there}
         if self.task is not Task.LABEL:

@@ -21,6 +21,9 @@ HERE = Path(__file__).resolve().parent
 EXPECTED: dict[str, Any] = json.loads((HERE / "expected.json").read_text("utf-8"))
 BUILDS: dict[str, dict[str, Any]] = EXPECTED["builds"]
 OLD = ("ecom_v1", "ecom_v3")
+OFFLINE = ("ecom_v3", "medical")
+"""Builds with texts of the built-in offline writer, which cost nothing: a better writer writes them anew."""
+WRITING = {"annotate.describe", "annotate.reason", "guard.reason"}
 RECORD = "screen-0015"
 
 Datakit = Callable[..., Any]
@@ -75,13 +78,17 @@ def test_a_recipe_on_its_old_store_gives_the_old_bytes_and_calls_nothing(
     before = results(shop)
     plan = datakit("plan", f"recipes/{name}.yaml")
     report = datakit("build", f"recipes/{name}.yaml")
+    written = WRITING if name in OFFLINE else set()
     for step in report["steps"]:
-        work = {key: step[key] for key in ("new", "calls", "attempts", "retry", "tokens_in", "cost_usd")}
-        assert not any(work.values()), (step["name"], work)
-    assert results(shop) == before
+        paid = {key: step[key] for key in ("attempts", "retry", "tokens_in", "cost_usd")}
+        assert not any(paid.values()), (step["name"], paid)
+        assert step["name"] in written or not (step["new"] or step["calls"]), step["name"]
+    assert results(shop) >= before
+    assert (results(shop) == before) == (not written)
     assert any(step["cached"] for step in report["steps"])
     assert not report["reused"]
-    assert {step["name"]: step["calls"] for step in plan["steps"] if step["calls"]} == {}
+    assert {step["name"] for step in plan["steps"] if step["calls"]} <= written
+    assert not plan["cost_usd"]
     folder = shop / "build" / name
     files = {path: hashlib.sha256((folder / path).read_bytes()).hexdigest() for path in BUILDS[name]["files"]}
     assert files == BUILDS[name]["files"]
@@ -131,8 +138,8 @@ def old_builds(shop: Path) -> Path:
 @pytest.mark.parametrize("name", OLD)
 def test_an_old_build_is_the_same_as_a_new_one(datakit: Datakit, old_builds: Path, name: str) -> None:
     datakit("build", f"recipes/{name}.yaml")
-    found = datakit("diff", old_builds / f"{name}_old", old_builds / name)
-    assert found["same"]
+    found = datakit("diff", old_builds / f"{name}_old", old_builds / name, code=int(name in OFFLINE))
+    assert found["same"] == (name not in OFFLINE)
     # The project lies elsewhere, and sources are named by their place.
     assert [line for line in found["settings"] if not line.startswith(("source ", "datakit 0.1.0 "))] == []
     assert found["records_before"] == found["records_after"] > 10
@@ -168,6 +175,7 @@ def test_an_old_build_is_checked_and_evaluated(datakit: Datakit, old_builds: Pat
 def test_a_build_in_the_place_of_an_old_one_calls_nothing(datakit: Datakit, shop: Path, name: str) -> None:
     shutil.copytree(HERE / "old_builds" / name, shop / "build" / name)
     report = datakit("build", f"recipes/{name}.yaml")
-    assert [step["name"] for step in report["steps"] if step["new"] or step["calls"]] == []
+    worked = {step["name"] for step in report["steps"] if step["new"] or step["calls"]}
+    assert worked == (WRITING if name in OFFLINE else set())
     manifest = json.loads((shop / "build" / name / "manifest.json").read_text("utf-8"))
     assert manifest["content"] == BUILDS[name]["content"]
