@@ -91,7 +91,10 @@ def class_texts(build: BuildFolder, labels: LabelSet) -> ClassTexts:
     column = _column(build)
     if "label" not in build.columns or build.columns["label"] != pl.String():
         raise UserError(f"the records of {build.path} have no label", remedy="Name it: `label:` of read.*")
-    frame = build.main.select("label", text=pl.col(column)).drop_nulls()
+    once = build.main  # a repeat that is a record of its own (balance.resample) has no text of its own here
+    if "repeat_number" in build.columns:
+        once = once.filter(pl.col("repeat_number").fill_null(1) == 1)
+    frame = once.select("label", text=pl.col(column)).drop_nulls()
     counted = frame.group_by("label").len().collect()
     read = frame.group_by("label", maintain_order=True).head(MOST_READ).collect()
     texts: dict[str, list[str]] = {name: [] for name in labels.names}

@@ -99,6 +99,23 @@ def test_labels_that_are_right_have_no_findings_but_clauses_about_the_look(proje
     assert (result.records, result.read, result.column) == (24, 24, "ocr_text")
 
 
+def test_repeats_of_a_record_count_once(project: Path) -> None:
+    texts = {name: [text.format(n=at) for at in range(8)] for name, text in TEXTS.items()}
+    texts["聊天页面"] = texts["聊天页面"][:3]
+    made(project, labels(), texts)
+    (project / "templates" / "ask.j2").write_text(
+        "{{ label_json }}\n{{ text }} {{ ocr_text }}\n类别？", "utf-8"
+    )
+    rotated = RECIPE.replace("answer: label_only", "answer: label_only, label_block: [json, short]")
+    repeated = rotated.replace(
+        "  - render", "  - balance.resample: {by: label, strategy: uniform}\n  - render"
+    )
+    (project / "recipes" / "shop.yaml").write_text(repeated, "utf-8")
+    folder = BuildFolder.open(build(project / "recipes" / "shop.yaml", card=False).folder)
+    assert folder.main.collect().height > 19
+    assert audit(folder).records == 19
+
+
 def test_what_a_description_denies_and_its_pictures_show_is_named(project: Path) -> None:
     result = audit(made(project, labels({"name": "购物车页面", "description": "有全选和合计，没有结算。"})))
     (claim,) = (claim for claim in result.claims if claim.kind == "denied")
