@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 import polars as pl
@@ -70,8 +70,8 @@ class ReasonSettings(Protocol):
         """The lengths and shares that are in force."""
         ...
 
-    def compares_across(self, context: StepContext) -> bool:
-        """Whether reasons of different labels are compared."""
+    def rewrites_across(self, context: StepContext) -> bool:
+        """Whether a reason that is like one of another label is written again for it."""
         ...
 
     def is_evidence_first(self, context: StepContext) -> bool:
@@ -236,6 +236,19 @@ class Findings:
     def _is_out(self, id_: str) -> bool:
         """Whether a reason has to give way to another already."""
         return not _ALIKE.isdisjoint(self.flags.get(id_, ()))
+
+    def copy(self) -> Findings:
+        """The same findings in lists of their own, so that more can be added."""
+        flags = {id_: list(words) for id_, words in self.flags.items()}
+        neighbours = {id_: list(ids) for id_, ids in self.neighbours.items()}
+        return replace(
+            self,
+            flags=flags,
+            details=dict(self.details),
+            similarity=dict(self.similarity),
+            neighbours=neighbours,
+            misquotes=dict(self.misquotes),
+        )
 
     def join(self, other: Findings) -> None:
         """Adds what was found of other records."""

@@ -83,8 +83,8 @@ class Reason(Guard):
     then: Literal["mark", "reject"] = "mark"
     """With `rewrite`: what becomes of records that have a fault to the end."""
     rewrite_across: bool = False
-    """With `rewrite` by a model: whether reasons of different labels are compared as well. Otherwise stored
-    answers, which were not, stand, and none is paid for again."""
+    """With `rewrite` by a model: whether a reason whose one fault is to be like one of another label is written
+    again. Otherwise `then` says what becomes of it, and none is paid for because of another label."""
     template: str = "ecom/rewrite_reason.j2"
     """With `rewrite`: template of the question. Beside the columns and the label it sees `candidate` (the
     reason as it is), `faults` (what is wrong, a list of sentences) and `neighbours` (a list of reasons)."""
@@ -150,9 +150,9 @@ class Reason(Guard):
         both = [order for order in orders if self.column in order and LABEL in order]
         return not both or any(order.index(self.column) < order.index(LABEL) for order in both)
 
-    def compares_across(self, context: StepContext) -> bool:
-        """Whether reasons of different labels are compared."""
-        return self.on_fail != "rewrite" or self.rewrite_across or author.is_offline(context)
+    def rewrites_across(self, context: StepContext) -> bool:
+        """Whether a reason that is like one of another label is written again for it."""
+        return self.rewrite_across or author.is_offline(context)
 
     def start(self, context: StepContext, frame: pl.LazyFrame) -> Worker:
         dtype = frame.collect_schema()[self.column]
