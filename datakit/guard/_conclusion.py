@@ -22,7 +22,11 @@ _STATES = re.compile(
 )
 """What stands before a label that a sentence is all about: `这张截图是退货页面`."""
 _STATED = re.compile(r"$|的?(?:截图|图片|界面|画面|图|照片)$")
-_GIVES = re.compile(r"(答案|结论|类别|标签|分类|结果|类型|判断|判定|诊断|印象)\s*[:：]\s*")
+_GIVES = re.compile(
+    r"(答案|结论|类别|标签|分类|结果|类型|判断|判定|诊断|印象|"
+    r"\b(?:label|class|category|answer|conclusion|diagnosis|impression|result))\s*[:：]\s*",
+    re.IGNORECASE,
+)
 _OR = re.compile(r"[\W_]*(?:或者?是?|还是|和|与|及|以及|/|、|or)[\W_]*")
 _NO_DENIAL = (
     r"(?:并非|不是|不会|不能|不得|无法|难道|不能说)不(?:是|属于|归为|归入)?|难道不是|(?:不可能|何尝|岂)不是?|岂不是|(?:无法|不能|不可|不容)(?:否认|置疑|怀疑)"
@@ -104,7 +108,7 @@ class Conclusions:
             last = number == len(sentences) - 1
             names, joined = self._concluded(_GIVES.sub(r"\1为", sentence), last)
             beside = [name for pair in joined if own_name in pair for name in pair if name != own_name]
-            if own_name in names and not beside:
+            if names.count(own_name) > len(beside):
                 return None
             strangers += beside or names
             denies_own = denies_own or _denies(sentence, own_name)
@@ -150,11 +154,29 @@ def _denies(sentence: str, label: str) -> bool:
 
 
 def names_label(quotation: Quotation, text: str, labels: LabelSet | None) -> bool:
-    """Whether a quotation is a label's name that is concluded or told apart (`属于“退款页面”`), and no text of
-    the picture."""
+    """Whether a quotation is a label's name that is concluded or told apart (`属于“退款页面”`), and no text
+    of the picture."""
     if labels is None or labels.find(quotation.text) is None:
         return False
     return leads_to_label(text[: quotation.start]) or is_told_apart(text[quotation.end :])
+
+
+def own_words_of(labels: LabelSet | None) -> Callable[[str], str]:
+    """A function that takes quotations and the labels' names, aliases and keywords out of a text: what is
+    left is in the writer's language."""
+    given = [
+        word
+        for label in (labels.labels if labels else ())
+        for word in (label.name, *label.aliases, *label.keywords)
+        if not english.has_han(word)
+    ]
+    whole = english.pattern_of({english.plain_form(word): word for word in given if word.strip()})
+    nothing = LabelSet(())
+
+    def own_words(text: str) -> str:
+        return whole.sub("", english.plain_form(_without_quotations(text, nothing, "")))
+
+    return own_words
 
 
 def _without_quotations(text: str, labels: LabelSet, instead: str) -> str:
@@ -199,7 +221,7 @@ _SHOWS = re.compile(
 def leads_to_label(before: str) -> bool:
     """Whether the clause that a label's name stands at the end of concludes it or tells it apart, and does
     not say that it can be read."""
-    clause = _CLAUSE_END.split(before)[-1]
+    clause = _CLAUSE_END.split(_GIVES.sub(r"\1为", before))[-1]
     return _LEADS.search(clause) is not None and _SHOWS.search(clause) is None
 
 
@@ -209,15 +231,20 @@ def is_told_apart(after: str) -> bool:
 
 
 _OPENING_WORDS = """
-    这 此 该 本 上述 其 它 我 一 张 幅 份 个 种 图片 图像 图中 图 截图 画面 页面 界面 屏幕 照片 影像
-    片子 内容 整体 显然 明显 很 非常 典型 明确 清楚 清晰 展示 显示 呈现 看起来 看上去 可以 能够 能 可
-    可见 看出 看到 看 得出 知道 判断 判定 认定 确定 断定 推断 归类 归入 归为 归属 归 分类 应该 应当 应
-    当 属于 属 为 是 即 就 正 确实 的 了 出 上 结论 类别 类型 标签 答案 最终 最后 首先 因此 所以 故 由此
-    综上所述 综上 之所以 毫无疑问 毫无 疑问 无疑 根据 依据 据 从 由 整体 布局 来看 来说 综合 分析 经过 标题 结构 风格 样式 外观 信息 特征 特点 元素 视觉 版式 版面 而言 总的 总体 认为 觉得 以为 手机 用户 客户 上传 提供 发送 发来 给出 答 好的 一看便知 一望便知 一看 便知 不难 难 最 描述 展现 中 里 上面 内 所示 所展示 如图 如 个人 我们 大家 可知 知 得 将 把 被 与 对应 像 来自 选择 选 应选 拍摄 拍 的话 观察 仔细 通过 结合 判 分类结果 结果 归属于 典型的 正如 对 在 那 么 一眼 直接 首先 呈现的 有 电商 平台 app 淘宝 京东 文字 是的 以上 就是 由于 因为 理由 一类 这类 所见 印象 诊断 考虑 提示 符合 见 this the it that these here we
-    i image picture screenshot screen page photo photograph show shows showing depicts displays see seen
-    is are was can be a an clearly obviously evidently therefore thus so hence label class category
-    answer conclusion belongs belong to in of should must classified labelled labeled identified as
-    because typical likely reason finding findings impression consistent with ok
+    这 此 该 本 上述 其 它 我 一 张 幅 份 个 种 图片 图像 图中 图 截图 画面 页面 界面 屏幕 照片 影像 片子
+    内容 整体 显然 明显 很 非常 典型 明确 清楚 清晰 展示 显示 呈现 看起来 看上去 可以 能够 能 可 可见 看出
+    看到 看 得出 知道 判断 判定 认定 确定 断定 推断 归类 归入 归为 归属 归 分类 应该 应当 应 当 属于 属 为
+    是 即 就 正 确实 的 了 出 上 结论 类别 类型 标签 答案 最终 最后 首先 因此 所以 故 由此 综上所述 综上
+    之所以 毫无疑问 毫无 疑问 无疑 根据 依据 据 从 由 布局 来看 来说 综合 分析 经过 标题 结构 风格 样式 外观
+    信息 特征 特点 元素 视觉 版式 版面 而言 总的 总体 认为 觉得 以为 手机 用户 客户 上传 提供 发送 发来 给出
+    答 好的 一看便知 一望便知 一看 便知 不难 难 最 描述 展现 中 里 上面 内 所示 所展示 如图 如 个人 我们
+    大家 可知 知 得 将 把 被 与 对应 像 来自 选择 选 应选 拍摄 拍 的话 观察 仔细 通过 结合 判 分类结果 结果
+    归属于 典型的 正如 对 在 那 么 一眼 直接 呈现的 有 电商 平台 app 淘宝 京东 文字 是的 以上 就是 由于 因为
+    理由 一类 这类 所见 印象 诊断 考虑 提示 符合 见 this the it that these here we i image picture
+    screenshot screen page photo photograph show shows showing depicts displays see seen is are was can be a
+    an clearly obviously evidently therefore thus so hence label class category answer conclusion belongs
+    belong to in of should must classified labelled labeled identified as because typical likely reason
+    finding findings impression consistent with ok
 """
 _VAGUE = re.compile(f"{'|'.join(sorted(_OPENING_WORDS.split(), key=len, reverse=True))}|[\\W\\d_]")
 """What may stand before a conclusion without being evidence, in the form that `normal_form` gives."""
@@ -235,6 +262,8 @@ _NO_NOUN = re.compile(
 _NAMES_TEXT = re.compile(
     r"(?:这?[一二三四五六七八九十几两\d]+个?(?:大|小|汉)?字|字样|标题|按钮|入口|文字|一词|标签页|选项)"
 )
+_EVERYDAY = 2
+"""Names so short are everyday words: `肺野是正常的` is evidence."""
 _OTHERS = 3
 """Characters of the opening's own clause that may be other than opening words."""
 _REACH = 40
@@ -290,7 +319,7 @@ def _opens_with(form: str, name: str, is_name: bool) -> bool:
         return leads and others == 0 and _NO_NOUN.match(rest) is not None
     if not leads:
         return is_name and others == 0 and _NO_NOUN.match(rest) is not None
-    return others <= _OTHERS
+    return others <= (_OTHERS if len(name) > _EVERYDAY else 0)
 
 
 def _rest(form: str) -> str:

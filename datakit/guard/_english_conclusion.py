@@ -1,7 +1,7 @@
 """Which labels an English reason concludes or denies, and whether it opens with one.
 
-English tells by words what Chinese tells by characters: names are looked for as whole words (`abnormal` is not
-`normal`), and a name before a noun (`normal heart size`) is an adjective.
+English tells by words what Chinese tells by characters: names are looked for as whole words (`abnormal` is
+not `normal`), and a name before a noun (`normal heart size`) is an adjective.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 HIDDEN = "□"
@@ -28,13 +29,15 @@ _FILLERS = (
 _SUBJECT = (
     r"\b(?:it|this|that|these|here|which|what|we|i|you|one|(?:the|this|that|our|my|a)\s+(?:\w+\s+){0,2}?(?:image|"
     r"picture|screenshot|screen|page|photo|photograph|film|scan|x-ray|radiograph|study|label|class|category|answer|"
-    r"conclusion|diagnosis|impression|result|verdict|type))"
+    r"conclusion|diagnosis|impression|result|verdict|type|findings?))"
 )
 _VERB = (
-    r"(?:'s|\s+(?:(?:clearly|obviously|certainly|definitely|most likely|probably|therefore|thus|hence)\s+)*(?:(?:is|"
-    r"was|are|were|must|should|can|could|may|might|will|would|has|have|to)\s+)*(?:is|was|be|been|are|seems?|appears?|"
+    r"(?:'s|\s+(?:(?:clearly|obviously|certainly|definitely|most likely|probably|therefore|thus|hence)"
+    r"\s+)*(?:(?:is|was|are|were|must|should|can|could|may|might|will|would|has|have|to)\s+)*"
+    r"(?:is|was|be|been|are|seems?|appears?|"
     r"looks?|shows?|showing|depicts?|displays?|represents?|see|have|got|means|"
-    r"falls|matches|fits|captures|contains))(?:\s+(?:to be|like|under|into|in|as))?"
+    r"indicates?|suggests?|confirms?|reveals?|falls|matches|fits|captures|contains))"
+    r"(?:\s+(?:to be|like|under|into|in|as))?"
 )
 _RELATION = (
     r"\b(?:belong\w*\s+to|correspond\w*\s+to|consistent\s+with|compatible\s+with|in\s+keeping\s+with|typical\s+of|"
@@ -59,6 +62,8 @@ _DENIES = re.compile(
     r"opposed\s+to|other\s+than|exclud\w+|rul\w+\s+out|absen\w+|free\s+of|lack\w*|negative\s+for|unlikely|nothing|"
     r"against|hardly|far\s+from|confus\w+|mistak\w+|similar\s+to|than|barely)\b"
 )
+_DIRECTLY = r"(?:n't|\bnot?)\b(?:\s+(?:evidence|signs?|suggestion|indication|trace)\s+of\b)?" + _FILLERS
+_IS_SHOWN = re.compile(r"\s*(?:is|are)\s+(?:shown|displayed|depicted|seen|visible|present)\b")
 _SUPPOSES = re.compile(r"\b(?:if|whether|were\s+it|would|might\s+have)\b")
 _TOLD_APART = re.compile(
     r"\s*(?:(?:is|are|was|were|can\s+be|could\s+be|has\s+been)\s+)?(?:not\b|ruled\s+out|excluded|absent|unlikely|would\b|"
@@ -76,24 +81,32 @@ _SHOWS = re.compile(
     r"\b(?:titles?|titled|headings?|headed|headers?|captions?|text|words?|wording|buttons?|tabs?|menus?|links?|says?|"
     r"reads?|written|named)\b"
 )
-_VAGUE = frozenset(
-    """a an the this that these those here it its it's we i you me my our one is are was were be been can could may
-    must should will would has have had to of in into on as at by for from with and image images picture pictures
-    screenshot screenshots screen page photo photograph photography film scan x-ray radiograph study app app's
-    user user's sent uploaded shared provided given shows show showing shown depicts depict displays display
-    displayed see seen look looks looking like appears appear seems seem clearly obviously evidently plainly
-    certainly definitely surely undoubtedly unmistakably therefore thus so hence label labels class category type
-    answer conclusion result verdict final best correct right most likely probably typical typically kind sort
-    belongs belong corresponds correspond classified classify labelled labeled identified recognised recognized
-    categorised categorized described diagnosed assigned regarded tell say conclude believe think judge judging
-    based layout shape overall content contents appearance visual visible features feature structure elements
-    first glance view opinion information evidence details design size style what without no doubt any question
-    finding findings impression consistent typical well okay ok yes sure reason sum short general all everything
-    considered after before analysis analysing analyzing examining inspection closer careful title text words
-    know known according there captured taken got contains example follows us let's""".split()
-)
+_VAGUE_WORDS = """
+    a an the this that these those here it its it's we i you me my our one is are was were be been can
+    could may must should will would has have had to of in into on as at by for from with and image images
+    picture pictures screenshot screenshots screen page photo photograph photography film scan x-ray
+    radiograph study app app's user user's sent uploaded shared provided given shows show showing shown
+    depicts depict displays display displayed see seen look looks looking like appears appear seems seem
+    clearly obviously evidently plainly certainly definitely surely undoubtedly unmistakably therefore
+    thus so hence label labels class category type answer conclusion result verdict final best correct
+    right most likely probably typical typically kind sort belongs belong corresponds correspond
+    classified classify labelled labeled identified recognised recognized categorised categorized
+    described diagnosed assigned regarded tell say conclude believe think judge judging based layout shape
+    overall content contents appearance visual visible features feature structure elements first glance
+    view opinion information evidence details design size style what without no doubt any question finding
+    findings impression consistent well okay ok yes sure reason sum short general all everything
+    considered after before analysis analysing analyzing examining inspection closer careful title text
+    words know known according there captured taken got contains example follows us let's
+"""
+_VAGUE = frozenset(_VAGUE_WORDS.split())
 _MOST_OTHERS = 1
-"""Words of the opening's own clause that need not be vague: `the parcel's tracking page`."""
+"""Words of the opening's own clause that need not be vague, where the name has several words itself: `the
+heart is normal` is evidence."""
+
+
+def has_han(text: str) -> bool:
+    """Whether a Chinese character stands in it."""
+    return _HAN.search(text) is not None
 
 
 def is_english(text: str) -> bool:
@@ -132,7 +145,7 @@ def other(text: str, own: str, forms: Mapping[str, str], names: re.Pattern[str])
         mentions = list(_mentions(sentence, own, forms, names, number == len(sentences) - 1))
         joined = [
             second.name if first.is_own else first.name
-            for first, second in zip(mentions, mentions[1:], strict=False)
+            for first, second in pairwise(mentions)
             if second.is_joined
             and first.is_own != second.is_own
             and not (first.is_denied or second.is_denied)
@@ -163,7 +176,7 @@ def _mentions(
         if not leads and (is_last or name == own):
             leads = _WEAK.search(before[-_REACH:]) is not None or not before.strip(" *_\"'(")
         concludes = leads and not is_denied and _ENDS.match(after) is not None
-        direct = is_denied and re.search(r"(?:n't|\bnot?)\b" + _FILLERS, before[-_REACH:]) is not None
+        direct = is_denied and re.search(_DIRECTLY, before[-_REACH:]) is not None
         denies = is_denied if name != own else direct and _ENDS.match(after) is not None
         yield _Mention(name, name == own, denies, concludes, is_joined)
 
@@ -192,14 +205,15 @@ def opens_with(text: str, names: re.Pattern[str]) -> bool:
     if HIDDEN in before or _is_denied(before) or _TOLD_APART.match(after) or not _ENDS.match(after):
         return False
     *intro, clause = re.split(r"[,:—=]|\s-\s", before)
-    if not all(_is_vague(part, 0) for part in intro) or not _is_vague(clause, _MOST_OTHERS):
+    if not all(_is_vague(part, 0) for part in intro) or not _is_vague(
+        clause, _MOST_OTHERS if " " in match[0] else 0
+    ):
         return False
     if _SHOWS.search(clause):
         return False
     reach = before[-_REACH:]
-    return bool(
-        _STRONG.search(reach) or _WEAK.search(reach) or re.fullmatch(r"[\W_]*(?:\bthe\b)?[\W_]*", clause)
-    )
+    leads = _STRONG.search(reach) or _WEAK.search(reach) or _IS_SHOWN.match(after)
+    return bool(leads or re.fullmatch(r"[\W_]*(?:\bthe\b)?[\W_]*", clause))
 
 
 def _is_vague(clause: str, others: int) -> bool:

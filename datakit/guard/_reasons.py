@@ -44,7 +44,7 @@ class Reasons:
         self._mask = mask_of(context.labels or LabelSet(tuple(Label(name) for name in self._members if name)))
         self._misquotes = self._misquoted(frame)
         self._by_label = {label: self._look(label) for label in self._members}
-        self._join()
+        self._found, self._to_mend = self._joined()
 
     def replace(self, texts: dict[str, str]) -> None:
         """Puts new texts in place and compares them again."""
@@ -55,7 +55,7 @@ class Reasons:
         self._misquotes = kept | self._misquoted(self._frame.filter(pl.col("id").is_in(list(texts))))
         changed = {self.labels[id_] for id_ in texts}
         self._by_label = self._by_label | {label: self._look(label) for label in changed}
-        self._join()
+        self._found, self._to_mend = self._joined()
 
     def shared_fault(self, texts: dict[str, str]) -> str:
         """A fault that all of these texts would have in place of the present ones; "" for none."""
@@ -111,7 +111,7 @@ class Reasons:
         findings = Findings(self.guard, self.bounds)
         ids = self._ordered(self._members[label])
         texts = [self.texts[id_] for id_ in ids]
-        findings.shape(ids, texts)
+        findings.shape(ids, texts, self._set)
         if self._conclusions is not None and label:
             findings.contradictions(label, ids, texts, self._conclusions)
         if self._evidence_first and label:
@@ -122,21 +122,17 @@ class Reasons:
         findings.compare([id_ for id_, _ in usable], [text for _, text in usable])
         return findings
 
-    def _join(self) -> None:
-        """Joins the findings of all labels, then adds what shows only when those are compared with one
-        another."""
-        self._found, self._to_mend = self._joined(), self._joined()
-        if len(self._members) > 1:
-            ids = [id_ for id_ in self._ordered(self.texts) if self._is_comparable(id_)]
-            self._found.across(ids, [self._mask(self.texts[id_] or "") for id_ in ids], self.labels)
-        if self._rewrites_across:
-            self._to_mend = self._found
-
-    def _joined(self) -> Findings:
-        joined = Findings(self.guard, self.bounds)
+    def _joined(self) -> tuple[Findings, Findings]:
+        """The findings of all labels with what shows only when those are compared with one another, and those
+        that a reason is written again for."""
+        joined, own = Findings(self.guard, self.bounds), Findings(self.guard, self.bounds)
         for findings in self._by_label.values():
             joined.join(findings.copy())
-        return joined
+            own.join(findings)
+        if len(self._members) > 1:
+            ids = [id_ for id_ in self._ordered(self.texts) if self._is_comparable(id_)]
+            joined.across(ids, [self._mask(self.texts[id_] or "") for id_ in ids], self.labels)
+        return joined, joined if self._rewrites_across else own
 
     def _is_comparable(self, id_: str) -> bool:
         """Whether a reason is long enough to be like another for what it says."""
