@@ -31,8 +31,8 @@ class Reason(Guard):
     - reason_language: the share of Chinese among its letters is below `min_chinese`, quotations and the
       labels' names, aliases and keywords left out
     - reason_contradicts: in Chinese or English it concludes another label, another beside its own
-      (甲或乙), or that it is not its own. A neighbour told apart (不是, 而非, 不同于, unlike, rather than) may be named,
-      and so may words in quotes, but for a label's name that is concluded in quotes
+      (甲或乙), or that it is not its own. A neighbour told apart (不是, 而非, 不同于, unlike, rather
+      than) may be named, and so may words in quotes, but for a label's name that is concluded in quotes
     - reason_concludes_first: it names its label before any evidence (`这是退款页面，因为…`, `Judging by the
       layout, this is a refund page`) and stands before the label in the answer. Not looked at where every
       answer of the recipe has the label first. Found are usual wordings, not all that a language allows
