@@ -87,7 +87,8 @@ def parts(quotation: str) -> list[str]:
 def _marks_in(text: str) -> Iterator[_Mark]:
     for match in _MARK.finditer(text):
         family, kind = _MARKS[match[0]]
-        before, after = text[: match.start()][-1:], text[match.end() :][:1]
+        start, end = match.span()
+        before, after = text[max(start - 1, 0) : start], text[end : end + 1]
         is_glued = _WORD.match(before) is not None, _WORD.match(after) is not None
         may_open = kind == _OPENS or family in _EITHER_WAY
         may_close = kind != _OPENS or family in _EITHER_WAY
