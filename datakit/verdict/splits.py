@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.originals import originals
 from datakit.core.near_texts import MIN_GRAMS, SAME_TEXT, near_text_groups, texts_to_compare
 from datakit.core.record import TRAIN, VAL
 from datakit.pages.figures import collect
@@ -102,7 +103,7 @@ def _is_ocr(dtype: Any) -> bool:
 
 def validation(build: BuildFolder) -> Seen | None:
     """Without validation records nothing measures what a model has learnt."""
-    total = height(build.main)
+    total = height(originals(build))
     if not total:
         return None
     has = _has_validation(build)

@@ -142,13 +142,13 @@ def test_figures_of_the_flow_and_the_classes_are_those_of_the_build(whole: Path)
         "126 training records (137 rows with repeats), 14 validation records and 20 general records" in text
     )
     assert "| 2 | `guard.image` | 143 | 0 | 3 | 0 | 140 |" in text
-    assert "| 8 | `annotate.reason` | 140 | 0 | 0 | 0 | 140 | 140 | 182,000 | 21,000 | 0.0391 |" in text
+    assert "| 10 | `annotate.reason` | 140 | 0 | 0 | 0 | 140 | 140 | 182,000 | 21,000 | 0.0391 |" in text
     assert "| 个人信息页面 | 1 | 3 | 0 | “我的”主页或个人资料" in text
     assert "| `mix.general` | licence | CC-BY-4.0 |" in text
     assert "| `screen-0141` | `train.jsonl:141` | `image_truncated` |" in text
     assert "15 prompts were shortened" in text
     assert "| ocr_text cut | 15 |" in text
-    assert "The recipe allows 2,500 characters" in text
+    assert "The recipe allows 2,400 characters" in text
     assert "| reason | offline writer | 140 |" in text
     assert "No such group is torn" in text
     assert "| `reason_flags` | `too_similar` | 6 |" in text
