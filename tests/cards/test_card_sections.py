@@ -127,8 +127,10 @@ def with_repeats(draft: Draft) -> int:
     for record in draft.records:
         times = record["repeat"] if record["set"] == "" else 1
         record |= {"repeat": 1, "repeat_of": record["id"], "repeat_number": 1}
-        for number in range(2, times + 1):
-            repeats.append(record | {"id": f"{record['id']}~repeat{number}", "repeat_number": number})
+        repeats += [
+            record | {"id": f"{record['id']}~repeat{number}", "repeat_number": number}
+            for number in range(2, times + 1)
+        ]
     draft.records += repeats
     return len(repeats)
 
@@ -350,9 +352,6 @@ def forms(project: Path) -> Draft:
     draft.answers = ContractFormat.of_contracts(contracts, [0.25, 0.75])
     return draft
 
-
-def section(text: str, title: str) -> str:
-    return text.split(f"\n## {title}\n", 1)[1].split("\n## ")[0]
 
 
 def test_card_says_the_answers_forms_and_how_many_records_have_each(tmp_path: Path) -> None:
