@@ -174,12 +174,7 @@ def _notes(build: BuildFolder) -> list[Block]:
     for step in build.report.steps:
         warned += [f"{step.name}: {build.clean(str(text))}" for text in step.notes.get("warnings", ())]
         others = {key: value for key, value in step.notes.items() if key not in _SHOWN_ELSEWHERE}
-        facts = [
-            f"{_readable(key)} {build.clean(str(value))}"
-            for key, value in flat(others)
-            if value not in (None, "") and "licen" not in key.lower()
-        ]
-        if facts:
+        if facts := _facts(build, others):
             noted.append(f"{step.name}: {'; '.join(facts)[:NOTE_CHARS]}")
     blocks: list[Block] = []
     if warned:
@@ -187,6 +182,19 @@ def _notes(build: BuildFolder) -> list[Block]:
     if noted:
         blocks += [Text("What the steps noted down:"), Bullets(noted)]
     return blocks
+
+
+def _facts(build: BuildFolder, notes: dict[str, Any]) -> list[str]:
+    """Each note as `name: value`, one with several values as `name: first 1, second 2`."""
+    facts = []
+    for key, note in notes.items():
+        values = [
+            f"{_readable(name)} {build.clean(str(value))}".strip()
+            for name, value in flat(note)
+            if value not in (None, "") and "licen" not in f"{key}.{name}".lower()
+        ]
+        facts += [f"{_readable(key)}: {', '.join(values)}"] if values else []
+    return facts
 
 
 def _few(lines: list[str]) -> list[str]:

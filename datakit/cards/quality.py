@@ -57,7 +57,9 @@ def _lengths_by_class(build: BuildFolder, spread: Spread) -> list[Block]:
     """How long the prompts of each class are, the class with the widest spread first."""
     middle = (spread.least + spread.most) / 2
     share = (spread.most - spread.least) / (spread.most + spread.least)
-    words = f"All prompts are within ±{share:.1%} of {middle:,.0f} characters."
+    lengths = f"{spread.least:,.0f} to {spread.most:,.0f}" if share else f"{spread.least:,.0f}"
+    words = f"All prompts have {lengths} characters"
+    words += f", ±{share:.1%} around the middle of the two, {middle:,.0f}." if share else "."
     if build.columns.get(LABEL) != pl.String:
         return [Text(words)]
     chars = pl.col("prompt_chars")

@@ -64,7 +64,7 @@ def near_leak(build: BuildFolder) -> Seen | None:
     sides = sides.with_columns(torn=pl.any_horizontal(torn)).filter(pl.col("part") == VAL)
     shared = sides.filter("torn").drop("torn")
     count, total = height(shared), height(sides)
-    words = f"{count:,} of {total:,} have one; let curate.split keep them together (`group: duplicate_of`)"
+    words = f"{count:,} of {total:,} have one; let curate.split keep them together (group: duplicate_of)"
     statement = "No look-alike of a validation record stands in training"
     return Seen(statement, count, words if count else f"none of {total:,}", shared)
 
@@ -88,7 +88,7 @@ def near_text_leak(build: BuildFolder) -> Seen | None:
     total, count = int(compared.sum()), int(torn.sum())
     if not total:
         return None
-    words = f"{count:,} of {total:,} do; let curate.split keep them together (`same_text: {SAME_TEXT}`)"
+    words = f"{count:,} of {total:,} do; let curate.split keep them together (same_text: {SAME_TEXT})"
     statement = (
         f"No validation record reads like one in training ({SAME_TEXT:.0%} alike, OCR text or text alone)"
     )

@@ -353,7 +353,6 @@ def forms(project: Path) -> Draft:
     return draft
 
 
-
 def test_card_says_the_answers_forms_and_how_many_records_have_each(tmp_path: Path) -> None:
     found = section(card(forms(tmp_path)), "Answers")
     assert "| `label_only` | label | label | 25% | 35 | 0 |" in found
@@ -392,7 +391,10 @@ def test_card_shows_how_long_the_prompts_of_each_class_are(tmp_path: Path) -> No
     for number, row in enumerate(draft.records):
         row |= {"label": f"类{number % 2}", "prompt_chars": 1000 + (number * 50 if number % 2 else 0)}
     text = card(draft)
-    assert "All prompts are within ±11.1% of 1,125 characters. By class:" in text
+    assert (
+        "All prompts have 1,000 to 1,250 characters, ±11.1% around the middle of the two, 1,125. By class:"
+        in text
+    )
     rows = [re.sub(r" +", " ", line) for line in text.splitlines() if line.startswith("| 类")]
     assert rows[-2:] == ["| 类1 | 3 | 1,050 | 1,150 | 1,250 |", "| 类0 | 3 | 1,000 | 1,000 | 1,000 |"]
 
@@ -402,5 +404,5 @@ def test_card_of_prompts_without_classes_shows_their_spread_alone(tmp_path: Path
     for row in draft.records:
         row["prompt_chars"] = 500
     text = card(draft)
-    assert "All prompts are within ±0.0% of 500 characters." in text
+    assert "All prompts have 500 characters." in text
     assert "By class" not in text

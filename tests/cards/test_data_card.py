@@ -106,6 +106,23 @@ def test_a_whole_build_has_every_section_in_both_files(whole: Path) -> None:
         assert f"](ecom_v3/{name}.svg)" in markdown(whole)
 
 
+def test_notes_of_the_steps_are_names_with_values(whole: Path) -> None:
+    assert "- mix.general: source: read.alpaca; added: 20; left out: too long 3\n" in markdown(whole)
+
+
+def test_long_commands_of_the_verdict_may_wrap_on_the_page(whole: Path) -> None:
+    assert '<td class="commands"><code>datakit verdict' in page(whole)
+    assert "td.commands code { white-space: normal; overflow-wrap: anywhere; }" in page(whole).replace(
+        "td.prose code, ", ""
+    )
+
+
+def test_sentences_of_the_page_have_no_marks_of_markdown(whole: Path) -> None:
+    paragraphs = re.findall(r"<(?:p|li|td)(?: class=\"prose\")?>([^<]*)<", page(whole))
+    assert len(paragraphs) > 50
+    assert [text for text in paragraphs if "`" in text] == []
+
+
 def test_paths_of_all_written_files_are_returned(tmp_path: Path) -> None:
     written = write_card(ecom(tmp_path).write(), tmp_path / "cards")
     assert sorted(written) == sorted(path for path in (tmp_path / "cards").rglob("*") if path.is_file())
