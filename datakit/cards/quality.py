@@ -9,6 +9,7 @@ import polars as pl
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.originals import originals, own_texts
 from datakit.core.answer import LABEL
+from datakit.core.record import place_of
 from datakit.pages import charts
 from datakit.pages.blocks import Block, Cell, Chart, Code, Section, Table, Text
 from datakit.pages.figures import Spread, collect, counts, histogram, spreads
@@ -309,8 +310,7 @@ def rejects_section(build: BuildFolder) -> Section:
         reason = row["reason"] if row["state"] != "retry" else f"{row['reason']} (to be tried again)"
         kinds.append([row["step"], Code(row["name"] or ""), Code(reason), row["records"]])
         for example in row["examples"]:
-            place = build.place(example["source_file"] or "")
-            place += f":{example['source_line']}" if example["source_line"] is not None else ""
+            place = place_of(build.place(example["source_file"] or ""), example["source_line"])
             detail = build.clean(example["detail"] or "")
             examples.append([Code(example["id"]), Code(place), Code(reason), detail])
     return Section(

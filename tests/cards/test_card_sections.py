@@ -361,6 +361,12 @@ def test_card_says_the_answers_forms_and_how_many_records_have_each(tmp_path: Pa
     )
 
 
+def test_the_share_of_a_form_is_that_of_its_records(tmp_path: Path) -> None:
+    draft = forms(tmp_path)
+    draft.answers = ContractFormat.of_contracts(list(draft.answers.contracts), [0.5, 0.5])
+    assert "| `label_only` | label | label | 25% | 35 | 0 |" in section(card(draft), "Answers")
+
+
 def test_card_says_what_serving_a_picture_costs(tmp_path: Path) -> None:
     found = section(card(forms(tmp_path)), "What serving a picture costs")
     assert "2 paid calls for each picture" in found
