@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.measured_columns import measured
 from datakit.core.errors import UserError
 from datakit.core.labels import LabelSet, normal_form
 
@@ -92,7 +93,7 @@ def class_texts(build: BuildFolder, labels: LabelSet) -> ClassTexts:
     if "label" not in build.columns or build.columns["label"] != pl.String():
         raise UserError(f"the records of {build.path} have no label", remedy="Name it: `label:` of read.*")
     once = build.main  # a repeat that is a record of its own (balance.resample) has no text of its own here
-    if "repeat_number" in build.columns:
+    if measured(build.columns, "repeat_number"):
         once = once.filter(pl.col("repeat_number").fill_null(1) == 1)
     frame = once.select("label", text=pl.col(column)).drop_nulls()
     counted = frame.group_by("label").len().collect()
