@@ -350,10 +350,31 @@ def test_card_of_prompts_without_classes_shows_their_spread_alone(tmp_path: Path
 
 
 NAMES = (
-    "width", "height", "bytes", "prompt_chars", "prompt_tokens", "shrink_rung", "repeat_number", "sha256",
-    "phash", "looks", "duplicate_of", "shares_picture_with", "review", "answer_form", "ocr", "ocr_text", "boxes",
-    "description", "description_by", "reason", "reason_by", "reason_flags", "reason_similarity", "reason_style",
-)  # fmt: skip
+    "width",
+    "height",
+    "bytes",
+    "prompt_chars",
+    "prompt_tokens",
+    "shrink_rung",
+    "repeat_number",
+    "sha256",
+    "phash",
+    "looks",
+    "duplicate_of",
+    "shares_picture_with",
+    "review",
+    "answer_form",
+    "ocr",
+    "ocr_text",
+    "boxes",
+    "description",
+    "description_by",
+    "reason",
+    "reason_by",
+    "reason_flags",
+    "reason_similarity",
+    "reason_style",
+)
 """Columns that steps give, and that a source may have as well."""
 
 
