@@ -80,7 +80,7 @@ class BoxReading:
         if self.tiny:
             words.append(
                 f"{self.tiny:,} records have boxes whose numbers are all 0 to 1, which were read as pixels "
-                f"({self._first_tiny}): shares of the sides are `box_units: shares`, and in ms-swift's objects "
+                f"({self._first_tiny}): shares of the sides are `box_units: shares`, or in ms-swift objects "
                 "`bbox_type: norm1`"
             )
         return words
