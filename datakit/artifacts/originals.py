@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.measured_columns import measured
 
 
 def originals(build: BuildFolder) -> pl.LazyFrame:
@@ -14,7 +15,7 @@ def originals(build: BuildFolder) -> pl.LazyFrame:
 
 def is_original(build: BuildFolder) -> pl.Expr:
     """Whether a record is no repeat of another: true in a build that has none, and of general data."""
-    if "repeat_number" not in build.columns:
+    if not measured(build.columns, "repeat_number"):
         return pl.lit(True)
     return pl.col("repeat_number").fill_null(1) == 1
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.measured_columns import measured
 from datakit.artifacts.originals import originals, own_texts
 from datakit.core.answer import LABEL
 from datakit.core.record import place_of
@@ -34,7 +35,7 @@ CHARACTERS = "characters per record"
 def prompt_section(build: BuildFolder) -> Section:
     """Length of the prompts against the recipe's limit, and how many had to be shortened."""
     names = {"prompt_chars": "prompt, characters", "prompt_tokens": "prompt, tokens"}
-    values = {words: pl.col(name) for name, words in names.items() if name in build.columns}
+    values = {words: pl.col(name) for name, words in names.items() if measured(build.columns, name)}
     rows = spreads(build.main, values)
     spread = rows.get(names["prompt_chars"])
     if spread is None:
@@ -49,7 +50,7 @@ def prompt_section(build: BuildFolder) -> Section:
     svg = charts.columns("Prompt length", shape, "characters", "records", limit=mark)
     chart = Chart("prompt-length", f"Prompt length: {_words(spread)} characters", svg)
     blocks: list[Block] = [Text(text), _spread_table(rows), chart, *_lengths_by_class(build, spread)]
-    if "shrink_rung" in build.columns:
+    if measured(build.columns, "shrink_rung"):
         blocks += _rungs(build)
     return Section("Prompts", blocks)
 
@@ -57,7 +58,7 @@ def prompt_section(build: BuildFolder) -> Section:
 def _lengths_by_class(build: BuildFolder, spread: Spread) -> list[Block]:
     """How long the prompts of each class are, the class with the widest spread first."""
     middle = (spread.least + spread.most) / 2
-    share = (spread.most - spread.least) / (spread.most + spread.least)
+    share = (spread.most - spread.least) / ((spread.most + spread.least) or 1)  # a source's own may be 0
     lengths = f"{spread.least:,.0f} to {spread.most:,.0f}" if share else f"{spread.least:,.0f}"
     words = f"All prompts have {lengths} characters"
     words += f", ±{share:.1%} around the middle of the two, {middle:,.0f}." if share else "."
@@ -97,7 +98,7 @@ def _rungs(build: BuildFolder) -> list[Block]:
 
 def pictures_section(build: BuildFolder) -> Section:
     """Size and shape of the pictures."""
-    if not {"width", "height"} <= build.columns.keys():
+    if not measured(build.columns, "width", "height"):
         return Section("Pictures", [])
     own = originals(build)
     width, height = pl.col("width"), pl.col("height")
@@ -107,7 +108,7 @@ def pictures_section(build: BuildFolder) -> Section:
         "width / height": width / height,
         "pixels, million": width * height / 1e6,
     }
-    if "bytes" in build.columns:
+    if measured(build.columns, "bytes"):
         values["file, KiB"] = pl.col("bytes") / 1024
     sides = spreads(own, values)
     if not sides:
@@ -246,7 +247,7 @@ def _flags(build: BuildFolder, reason: str) -> list[Block]:
 
 def duplicates_section(build: BuildFolder) -> Section:
     """How many records show the same or nearly the same picture as another."""
-    if "duplicate_of" not in build.columns:
+    if not measured(build.columns, "duplicate_of"):
         return Section("Duplicates", [])
     own = originals(build)
     groups = collect(
@@ -277,13 +278,13 @@ def duplicates_section(build: BuildFolder) -> Section:
             if groups["split"]
             else "No such group is torn between training and validation."
         )
-    if "review" in build.columns:
+    if measured(build.columns, "review"):
         conflicts = int(collect(own.select(pl.col("review").is_not_null().sum())).item())
         if conflicts:
             text += (
                 f" {conflicts:,} records contradict the label of a look-alike: the column review names it."
             )
-    if "shares_picture_with" in build.columns:
+    if measured(build.columns, "shares_picture_with"):
         sharing = int(collect(own.select(pl.col("shares_picture_with").is_not_null().sum())).item())
         if sharing:
             text += f" {sharing:,} records ask something else about a picture of another."

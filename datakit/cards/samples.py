@@ -16,6 +16,7 @@ import orjson
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.measured_columns import measured
 from datakit.cards.boxes import DrawnColumns, drawn_columns
 from datakit.cards.parts import PART_NAMES
 from datakit.core.boxes import Box, Size
@@ -127,7 +128,7 @@ def _sample(build: BuildFolder, split: str, row: Row, record: Row, drawn: DrawnC
         facts.append(("source", place_of(build.place(record["source_file"]), record.get("source_line"))))
     if split == "train" and (record.get("repeat") or 1) > 1:
         facts.append(("written", f"{record['repeat']} times"))
-    if record.get("shrink_rung"):
+    if record.get("shrink_rung") and measured(build.columns, "shrink_rung"):
         facts.append(("prompt shortened", rung_name(build, record["shrink_rung"])))
     boxes = None
     if drawn is not None and any(record.get(name) for name in drawn.names):

@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.measured_columns import measured
 from datakit.artifacts.report import ServedStep, StepReport
 from datakit.cards.parts import PART_NAMES
 from datakit.core.answer_forms import ContractFormat
@@ -193,7 +194,7 @@ def _format(build: BuildFolder) -> ContractFormat | None:
 
 def _counted(build: BuildFolder) -> dict[str, dict[str, int]]:
     """Form -> split -> records."""
-    name = pl.col(FORM).fill_null(ONE_FORM) if FORM in build.columns else pl.lit(ONE_FORM)
+    name = pl.col(FORM).fill_null(ONE_FORM) if measured(build.columns, FORM) else pl.lit(ONE_FORM)
     table = collect(build.main.group_by(name.alias("form"), "part").len())
     counts: dict[str, dict[str, int]] = {}
     for form, split, count in table.rows():
@@ -203,6 +204,6 @@ def _counted(build: BuildFolder) -> dict[str, dict[str, int]]:
 
 def _form_of(build: BuildFolder) -> dict[str, str]:
     """Id -> form, of a build with several; empty for any other."""
-    if FORM not in build.columns:
+    if not measured(build.columns, FORM):
         return {}
     return dict(collect(build.main.select("id", FORM).drop_nulls()).rows())

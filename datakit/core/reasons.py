@@ -48,7 +48,7 @@ REJECTED = {
     "all of whose records had one.",
     # emitters: the record stays in the build, and other emitters write it
     "box_places": "The places `<bbox>` or `<ref-object>` are not as many as the boxes (emit.ms_swift).",
-    "boxes_moved": "An answer has boxes in pixels, and the emitter scales its picture down.",
+    "boxes_moved": "A chat has boxes in pixels, and the emitter or the trainer scales its picture down.",
     "general_outside_train": "General data in another split than train.",
     "image_in_answer": "A picture stands in an answer or a call of a tool, where the format takes none.",
     "image_too_many_bytes": "A picture's file is larger than the format takes (OpenAI: 10 MB). Set "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.measured_columns import measured
 from datakit.artifacts.originals import is_original, originals
 from datakit.core.groups import shared_values
 from datakit.core.record import TRAIN, VAL
@@ -42,7 +43,7 @@ def class_table(build: BuildFolder) -> pl.DataFrame:
 
 def label_conflict(build: BuildFolder) -> Seen | None:
     """Records that a model cannot tell apart must be answered the same."""
-    looks = [name for name in ("duplicate_of", "review") if name in build.columns]
+    looks = [name for name in ("duplicate_of", "review") if measured(build.columns, name)]
     if build.answer_target.get("kind") == "boxes":  # what stands lower on a like picture has another box
         looks = [name for name in looks if name == "review"]
     keys, how = image_keys(build)

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.measured_columns import measured
 from datakit.artifacts.originals import originals
 from datakit.core.near_texts import MIN_GRAMS, SAME_TEXT, near_text_groups, texts_to_compare
 from datakit.core.record import TRAIN, VAL
@@ -56,7 +57,7 @@ def text_leak(build: BuildFolder) -> Seen | None:
 
 def near_leak(build: BuildFolder) -> Seen | None:
     """Groups that curate.duplicates found: the split, or what came after it, may have torn them."""
-    columns = [name for name in ("duplicate_of", "shares_picture_with") if name in build.columns]
+    columns = [name for name in ("duplicate_of", "shares_picture_with") if measured(build.columns, name)]
     if not columns or not _has_validation(build):
         return None
     sides = build.main.select(*SHOWN, *columns)

@@ -10,6 +10,7 @@ from jinja2 import meta, nodes
 from jinja2.sandbox import SandboxedEnvironment
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.measured_columns import measured
 from datakit.core.record import OFFLINE_WRITER, TRAIN
 from datakit.core.regular_files import read_regular_text
 from datakit.core.shrink import rung_words
@@ -26,7 +27,7 @@ _SHORTEST = 4
 
 def prompt_shortened(build: BuildFolder) -> Seen | None:
     """Prompts that lost something to the length limit, by column."""
-    if "shrink_rung" not in build.columns:
+    if not measured(build.columns, "shrink_rung"):
         return None
     shortened = build.main.filter(pl.col("shrink_rung") > 0)
     rungs = sorted((int(rung), number) for rung, number in counts(shortened, pl.col("shrink_rung")))

@@ -412,3 +412,61 @@ def test_card_of_prompts_without_classes_shows_their_spread_alone(tmp_path: Path
     text = card(draft)
     assert "All prompts have 500 characters." in text
     assert "By class" not in text
+
+
+NAMES = (
+    "width",
+    "height",
+    "bytes",
+    "prompt_chars",
+    "prompt_tokens",
+    "shrink_rung",
+    "repeat_number",
+    "sha256",
+    "phash",
+    "looks",
+    "duplicate_of",
+    "shares_picture_with",
+    "review",
+    "answer_form",
+    "ocr",
+    "ocr_text",
+    "boxes",
+    "description",
+    "description_by",
+    "reason",
+    "reason_by",
+    "reason_flags",
+    "reason_similarity",
+    "reason_style",
+)
+"""Columns that steps give, and that a source may have as well."""
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (pl.lit("80 cm"), {"Duplicates"}),
+        (pl.lit(["a", "b"], pl.List(pl.String)), set()),
+        (pl.struct(cm=pl.lit(80), text=pl.lit("x")), set()),
+        (pl.lit(True), set()),
+        (pl.lit(0), {"Pictures", "Prompts"}),
+        (pl.lit(99), {"Pictures", "Prompts"}),
+        (pl.lit(float("nan")), set()),
+        (pl.lit(float("inf")), set()),
+        (pl.lit(None, pl.Null), set()),
+        (pl.lit([[1, 2]], pl.List(pl.List(pl.Int64))), set()),
+    ],
+    ids=["text", "list", "object", "yes", "zero", "number", "nan", "infinite", "null", "lists"],
+)
+def test_columns_of_a_source_that_are_called_like_measures_do_not_stop_the_card(
+    value: pl.Expr, shown: set[str], tmp_path: Path
+) -> None:
+    draft = ecom(tmp_path)
+    draft.drop = tuple(name for name in SCHEMA if name in NAMES)
+    folder = draft.write()
+    records = pl.read_parquet(folder / "records.parquet")
+    records.with_columns(value.alias(name) for name in NAMES).write_parquet(folder / "records.parquet")
+    assert verdict(BuildFolder(folder))
+    text = write_card(folder, tmp_path / "cards")[0].read_text("utf-8")
+    assert {"Pictures", "Prompts", "Duplicates"} & {*headings(text)} == shown
