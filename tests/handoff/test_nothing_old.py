@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,53 @@ def test_training_that_outlived_its_driver_is_not_that_of_settings_edited_since(
         lambda: home.go("--only", "train") == 0, within_s=60
     )  # the trainer ends a moment after its last file
     assert "What was trained before is kept" in home.output
+
+
+@pytest.mark.fault(
+    "a call with other settings is refused while a training without its driver is alive",
+    "the training stays that of its own settings: their command attaches, and takes it when it has ended",
+    kind="inputs changed",
+)
+@pytest.mark.parametrize("ends_before", [False, True], ids=["attached to", "ended meanwhile"])
+def test_refused_call_leaves_a_living_training_to_those_who_began_it(home: Home, ends_before: bool) -> None:
+    driver = start(home, FAKE_TRAINER="hold")
+    until(lambda: stepping(home), driver)
+    driver.kill()
+    driver.communicate()
+    settings = (home.build / "train.yaml").read_bytes()
+    edit_rate(home)
+    assert home.go("--only", "train") == 2
+    assert "this run is training" in home.output
+    assert home.go("--only", "train", "--again", "train") == 2
+    (home.build / "train.yaml").write_bytes(settings)
+    if ends_before:
+        release(home.trainer.parent)
+        until(home.run.finished, within_s=120)
+    else:
+        threading.Timer(3, release, [home.trainer.parent]).start()
+    assert home.go("--only", "train") == 0, home.output
+    assert home.trainings() == ["train"]
+    assert home.ran("--only", "train") == []
+
+
+@pytest.mark.fault(
+    "a call with other settings fails before it has touched the checkpoints of a training that was interrupted",
+    "the next call with the settings of the checkpoints goes on from them",
+    kind="inputs changed",
+)
+def test_call_that_failed_before_it_began_leaves_the_checkpoints_to_their_settings(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_TRAINER", "die:2")
+    assert home.go("--only", "train") == 1
+    monkeypatch.delenv("FAKE_TRAINER")
+    settings = (home.build / "train.yaml").read_bytes()
+    edit_rate(home)
+    assert home.go("--only", "train", "--python", "/nowhere/python") == 2
+    (home.build / "train.yaml").write_bytes(settings)
+    assert home.go("--only", "train") == 0, home.output
+    assert "Going on from checkpoint-" in home.output
+    assert "What was trained before is kept" not in home.output
 
 
 def retrained(home: Home) -> None:
