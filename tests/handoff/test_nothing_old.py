@@ -91,7 +91,7 @@ def test_refused_call_leaves_a_living_training_to_those_who_began_it(home: Home,
 
 
 @pytest.mark.fault(
-    "a call with other settings fails before it has touched the checkpoints of a training that was interrupted",
+    "a call with other settings fails before it has touched an interrupted training",
     "the next call with the settings of the checkpoints goes on from them",
     kind="inputs changed",
 )
