@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import threading
@@ -141,6 +142,44 @@ def test_picture_that_was_replaced_is_another_data_set(home: Home) -> None:
     picture = next(path for path in sorted((home.build / "images").iterdir()))
     picture.write_bytes(picture.read_bytes() + b"\0")
     assert "train" in home.ran()
+
+
+def edit_index(home: Home, entry: str, **keys: object) -> None:
+    """Other keys of an entry in dataset_info.json."""
+    file = home.build / "dataset_info.json"
+    index = json.loads(file.read_text("utf-8"))
+    index[entry].update(keys)
+    file.write_text(json.dumps(index), "utf-8")
+
+
+@pytest.mark.fault(
+    "dataset_info.json of a build is edited after its training",
+    "the training is that of other data; an entry that names another file than the build wrote is told",
+    kind="inputs changed",
+)
+def test_training_of_an_edited_index_is_another_one(home: Home) -> None:
+    assert home.ran() == ALL
+    packed = (home.build / "dataset_info.json").read_bytes()
+    edit_index(home, "screens_train", num_samples=2)
+    account = home.account("--only", "train")
+    assert account["stages"][0]["reason"].startswith("other training data than on 20")
+    assert home.ran("--only", "train") == []
+    shutil.copy(home.build / "screens_val.json", home.build / "other.json")
+    edit_index(home, "screens_train", file_name="other.json")
+    assert home.go("check", "train") == 0, home.output
+    assert "dataset_info.json names other.json for `screens_train`" in home.output
+    assert "other training data than on" in home.output
+    shutil.copy(home.build / "screens_train.json", home.build / "other.json")
+    assert home.ran("--only", "train") == ["train"]
+    (home.build / "dataset_info.json").write_bytes(packed)
+    assert home.ran("--only", "train") == ["train"]
+
+
+def test_index_that_was_only_written_again_is_the_same(home: Home) -> None:
+    assert home.ran() == ALL
+    file = home.build / "dataset_info.json"
+    file.write_bytes(file.read_bytes())
+    assert home.ran() == ["check"]
 
 
 def test_model_exported_from_something_else_is_not_taken_by_its_date(home: Home) -> None:
