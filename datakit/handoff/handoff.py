@@ -195,12 +195,15 @@ class Handoff:
             return Decision(stage, False, f"the model is served at {self.road.elsewhere}")
         inputs = self.road.inputs(stage)
         record = self._records.read(self.road.record_of(stage))
+        begun_with = self.road.trained_with() if stage == TRAIN else None
+        if record is not None and not record.is_done and begun_with is not None:
+            record.inputs = begun_with  # not those of a call that was refused before anything was touched
         if record is None:
             earlier = self._records.read(self.road.earlier_record_of(stage))
             record = earlier if earlier is not None and not changed(earlier.inputs, inputs) else None
         decision = decide(stage, record, inputs, forced, self.road.outputs, self.road.stands)
-        begun_with = self.road.trained_with() if stage == TRAIN and decision.runs else None
-        if begun_with is not None and not decision.anew and (others := changed(begun_with, inputs)):
+        begins = decision.runs and not decision.anew
+        if begins and begun_with is not None and (others := changed(begun_with, inputs)):
             why = f"what was begun there has other {listed(others)}"
             return Decision(stage, True, why, anew=True, inputs=inputs)
         return decision
@@ -219,6 +222,8 @@ class Handoff:
     def _run(self, stage: str, decision: Decision, beat: Heartbeat) -> Ended:
         if stage not in KEYED:
             return self._do(stage, decision, beat)[0]
+        if stage == TRAIN and decision.anew:
+            self.road.refuse_training_anew()  # before the record says that it was begun
         before = self._records.read(self.road.record_of(stage))
         record = StageRecord(stage=self.road.record_of(stage), inputs=decision.inputs, begun=utc_now())
         self._records.write(record)

@@ -132,8 +132,11 @@ class Road(ABC):
     def train(self, *, anew: bool) -> Ended:
         """Trains, from the last whole checkpoint on; `anew`: what was trained is set aside before.
 
-        Attaches to a training of this run that is alive. Raises UserError for one that is alive and `anew`.
+        Attaches to a training of this run that is alive.
         """
+
+    def refuse_training_anew(self) -> None:  # noqa: B027 (a road without a run has nothing to refuse)
+        """Raises UserError where a training of this run is alive: nothing is moved under its hands."""
 
     @abstractmethod
     def export(self) -> Ended:

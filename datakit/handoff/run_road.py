@@ -205,9 +205,10 @@ class RunRoad(Road):
     def stands(self, stage: str) -> bool:
         return stage == TRAIN and self.run.finished()
 
+    def refuse_training_anew(self) -> None:
+        refuse_alive(self.run, self.rank)
+
     def train(self, *, anew: bool) -> Ended:
-        if anew:
-            refuse_alive(self.run, self.rank)
         with self._trained_aside(anew=anew and self.rank == 0):
             if self.rank == 0 and (anew or not os.path.lexists(self.run.trained)):
                 self._note_training(self.inputs(TRAIN))
