@@ -71,7 +71,10 @@ def test_wrong_settings_are_told_at_once(tmp_path: Path) -> None:
         *((f"{key}=1", "Leave it out") for key in ("output_dir", "overwrite_output_dir")),
         ("use_cpu=true", "Use CPU=1"),
         ("hf_hub_token=hf_1", "Set HF_TOKEN"),
-        *((word, "Give each as KEY=VALUE") for word in ("--bf16", "learning_rate", "=1", "--lr=1", "'a b=1'")),
+        *(
+            (word, "Give each as KEY=VALUE")
+            for word in ("--bf16", "learning_rate", "=1", "--lr=1", "'a b=1'")
+        ),
     ],
 )
 def test_setting_of_the_training_that_other_stages_go_by_is_refused(
