@@ -90,8 +90,8 @@ def chosen(only: Sequence[str], again: str, start_from: str) -> list[str]:
     return [stage for stage in wanted if stage != SERVE or SERVE in (again, start_from)]
 
 
-SERVED = "served weights"
-"""The name of an input of predict, which a server may know better than the folder."""
+SERVED, SERVING = "served weights", "serving"
+"""Names of inputs of predict, which a server may know better than folder and plan."""
 
 
 class Handoff:
@@ -266,7 +266,9 @@ class Handoff:
                         road.lock.release()  # meanwhile another call may predict
                     return road.serve_until_ended(address), {}
                 beat.begin(PREDICT)
-                return road.predict(address, anew=decision.anew), {SERVED: address.weights}
+                known = {SERVED: address.weights}
+                known |= {SERVING: address.flags} if address.flags is not None else {}
+                return road.predict(address, anew=decision.anew), known
         return road.check(), {}
 
     def _failure(self, stage: str, text: str, *, partial: bool = False) -> str:

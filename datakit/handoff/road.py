@@ -27,6 +27,8 @@ class Address(NamedTuple):
     """Digest of the weights that it has loaded; UNKNOWN where only the server knows."""
     name: str | None = None
     """What requests call the model; None: the only one that is served."""
+    flags: str | None = None
+    """Digest of the flags that it was started with, UNKNOWN where only it knows; None: those of the plan."""
 
 
 @dataclass
