@@ -10,7 +10,9 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.measured_columns import measured
 from datakit.artifacts.originals import originals, own_texts
 from datakit.core.answer import LABEL
+from datakit.core.language import char_bound
 from datakit.core.record import place_of
+from datakit.core.regular_files import read_regular_text
 from datakit.pages import charts
 from datakit.pages.blocks import Block, Cell, Chart, Code, Section, Table, Text
 from datakit.pages.figures import Spread, collect, counts, histogram, spreads
@@ -40,7 +42,7 @@ def prompt_section(build: BuildFolder) -> Section:
     spread = rows.get(names["prompt_chars"])
     if spread is None:
         return Section("Prompts", [])
-    limit = build.parameters("render.chat").get("max_chars")
+    limit = _most_chars(build)
     text = "Length of the rendered prompt, label block included. A steady length helps: very long prompts "
     text += "make small models repeat themselves."
     if limit:
@@ -53,6 +55,15 @@ def prompt_section(build: BuildFolder) -> Section:
     if measured(build.columns, "shrink_rung"):
         blocks += _rungs(build)
     return Section("Prompts", blocks)
+
+
+def _most_chars(build: BuildFolder) -> int | None:
+    """The recipe's bound for prompts in the language of the build's templates."""
+    chat, folder = build.parameters("render.chat"), build.templates_folder
+    prompts = chat.get("prompt") or ()
+    paths = [folder / name for name in ([prompts] if isinstance(prompts, str) else prompts)] if folder else []
+    sources = [read_regular_text(path, "utf-8-sig") for path in paths if path.is_file()]
+    return char_bound(chat.get("max_chars"), sources)
 
 
 def _lengths_by_class(build: BuildFolder, spread: Spread) -> list[Block]:

@@ -279,6 +279,7 @@ VerdictKind = Literal[
     "text_leak",
     "label_conflict",
     "label_unknown",
+    "column_lost",
     "near_leak",
     "near_text_leak",
     "prompt_names_record",

@@ -21,6 +21,8 @@ _NAMING = {"id", "source_file", "source_line", "images", "sha256", "phash"}
 """Columns that tell which record it is."""
 _LOOKED_AT = 2_000
 """Rows of the training file that are looked into."""
+_NEARLY_ALL = 0.9
+"""Share of the records with a column from which prompts are written without it."""
 _SHORTEST = 4
 """Ids of fewer characters stand in a text by chance."""
 
@@ -41,6 +43,35 @@ def prompt_shortened(build: BuildFolder) -> Seen | None:
 def rung_name(build: BuildFolder, rung: int) -> str:
     """How far a prompt of the build was shortened."""
     return rung_words(build.parameters("render.chat").get("shrink") or [], rung)
+
+
+def column_lost(build: BuildFolder) -> Seen | None:
+    """Columns of `shrink` that the length limit took out of nearly all prompts: the recipe promises what no
+    prompt holds."""
+    columns = build.parameters("render.chat").get("shrink") or ()
+    if "shrink_rung" not in build.columns or not columns:
+        return None
+    lost, shown = dict[str, str](), pl.lit(False)
+    for place, name in enumerate(columns, 1):
+        with_text = _has_text(name, build)
+        dropped = with_text & (pl.col("shrink_rung") >= 2 * place)
+        total, count = height(build.main.filter(with_text)), height(build.main.filter(dropped))
+        if total and count >= _NEARLY_ALL * total:
+            lost[name], shown = f"{name} from {count:,} of {total:,} that have it", shown | dropped
+    frame = build.main.filter(shown)
+    words = f"max_chars or max_tokens took {', '.join(lost.values())}" if lost else "none gave way everywhere"
+    statement = "Prompts hold the columns that their template names"
+    return Seen(statement, height(frame), words, frame.select(*SHOWN, "shrink_rung"))
+
+
+def _has_text(name: str, build: BuildFolder) -> pl.Expr:
+    """Whether a record has anything in the column."""
+    dtype = build.columns.get(name)
+    if dtype == pl.String:
+        return pl.col(name).fill_null("").str.strip_chars() != ""
+    if isinstance(dtype, pl.List):
+        return pl.col(name).list.len().fill_null(0) > 0
+    return pl.lit(True) if dtype is None else pl.col(name).is_not_null()
 
 
 def prompt_names_record(build: BuildFolder) -> Seen | None:

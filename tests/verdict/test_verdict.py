@@ -106,6 +106,14 @@ def shortened(draft: Draft) -> int:
     return 1
 
 
+def lost(draft: Draft) -> int:
+    """All screens whose text was read, but a few, lose it to the length limit."""
+    records = [record for record in draft.records if record.get("split") and record["ocr_text"]]
+    for record in records[len(records) // 20 :]:
+        record["shrink_rung"] = 2
+    return len(records) - len(records) // 20
+
+
 def no_validation(draft: Draft) -> int:
     for record in of(draft, "val"):
         record["split"] = "train"
@@ -118,6 +126,7 @@ PLANTED: dict[str, tuple[Callable[[Draft], int], str]] = {
     "text_leak": (leak_text, "failed"),
     "label_conflict": (conflict, "failed"),
     "label_unknown": (unknown, "failed"),
+    "column_lost": (lost, "failed"),
     "near_leak": (leak_near, "warned"),
     "near_text_leak": (leak_near_text, "warned"),
     "prompt_names_record": (name_in_prompt, "warned"),
