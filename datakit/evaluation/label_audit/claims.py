@@ -51,8 +51,8 @@ def clauses(description: str) -> list[Clause]:
 
 
 def text_form(line: str) -> str:
-    """A line in the form that `bears` looks in: without differences of width and case, and without white space
-    but for that between Latin words, which are looked for whole."""
+    """A line in the form that `bears` looks in: without differences of width and case, and without white
+    space but for that between Latin words, which are looked for whole."""
     return " ".join(map(normal_form, _GAP.split(unicodedata.normalize("NFKC", line).casefold())))
 
 
