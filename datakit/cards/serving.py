@@ -49,7 +49,7 @@ def answers_section(build: BuildFolder) -> Section:
     head = ["form", "fields in order", "scored", "share", *(PART_NAMES[split] for split in splits)]
     text = "The prompt asks for the form, and the answer has it: both come from one contract (answer.json)."
     if several:
-        text += f" One model serves all of them; `{form.contracts[0].form}` is asked for when none is named."
+        text += f" One model serves all; the form {form.contracts[0].form} is asked for when none is named."
     return Section("Answers", [Text(text), Table(head, rows)])
 
 

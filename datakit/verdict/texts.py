@@ -47,7 +47,7 @@ def prompt_names_record(build: BuildFolder) -> Seen | None:
     statement = "No prompt names its record by id or path"
     by_template = _rendered(build) & _NAMING
     if by_template:
-        names = ", ".join(f"`{name}`" for name in sorted(by_template))
+        names = ", ".join(sorted(by_template))
         total = height(build.main)
         return Seen(
             statement, total, f"the template renders {names} into every prompt", build.main.select(*SHOWN)

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.originals import originals
 from datakit.core.errors import UserError
 from datakit.core.keywords import holds
 from datakit.core.labels import LabelSet
@@ -92,10 +93,7 @@ def class_texts(build: BuildFolder, labels: LabelSet) -> ClassTexts:
     column = _column(build)
     if "label" not in build.columns or build.columns["label"] != pl.String():
         raise UserError(f"the records of {build.path} have no label", remedy="Name it: `label:` of read.*")
-    once = build.main  # a repeat that is a record of its own (balance.resample) has no text of its own here
-    if "repeat_number" in build.columns:
-        once = once.filter(pl.col("repeat_number").fill_null(1) == 1)
-    frame = once.select("label", text=pl.col(column)).drop_nulls()
+    frame = originals(build).select("label", text=pl.col(column)).drop_nulls()
     counted = frame.group_by("label").len().collect()
     read = frame.group_by("label", maintain_order=True).head(MOST_READ).collect()
     texts: dict[str, list[str]] = {name: [] for name in labels.names}
