@@ -77,6 +77,7 @@ MODULES = (
     "datakit.core.private_files",
     "datakit.core.processes",
     "datakit.core.prompt",
+    "datakit.core.quotations",
     "datakit.core.regular_files",
     "datakit.core.rendering",
     "datakit.core.replacing",
