@@ -36,8 +36,8 @@ from datakit.core.errors import DatakitError, UserError
 from datakit.core.keywords import holds
 from datakit.core.labels import Label, LabelSet, load_labels
 from datakit.core.likeness import grams, jaccard, standing
+from datakit.core.quotations import quotations
 from datakit.guard._conclusion import opens_with_label
-from datakit.guard._quotations import quotations
 from datakit.llm._offline_facts import facts_of
 
 _FIRST = re.compile(

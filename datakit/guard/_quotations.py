@@ -1,28 +1,20 @@
-"""The quotations of a text, and which of them do not stand in what OCR read."""
+"""Which quotations of a text do not stand in what OCR read."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from datakit.core.labels import LabelSet
 from datakit.core.likeness import standing
+from datakit.core.quotations import quoted
 from datakit.guard._conclusion import is_told_apart, leads_to_label
 
 STANDS = 0.8
 """Likeness from which a quotation stands in the text: of the lines of real screens about 7% are misread
 somewhere, and a model reads the picture better than the engine does."""
 
-_QUOTED = re.compile(
-    r"“([^”]+)”|「([^」]+)」|『([^』]+)』|《([^》]+)》|\"([^\"]+)\"|‘([^’]+)’|(?<![A-Za-z0-9])'([^'\n]+)'(?![A-Za-z0-9])|`([^`]+)`"
-)
 _DOTS = re.compile(r"…+|\.{2,}|⋯+|・{2,}")
 _EXAMPLES = 3
-
-
-def quotations(text: str) -> list[str]:
-    """What a text puts in quotes, in order, of quotes within quotes the outer."""
-    return [quote for quote, _, _ in _quoted(text)]
 
 
 def unread(text: str, read: str, labels: LabelSet | None) -> list[str]:
@@ -33,7 +25,7 @@ def unread(text: str, read: str, labels: LabelSet | None) -> list[str]:
     """
     missing = [
         quote
-        for quote, before, after in _quoted(text)
+        for quote, before, after in quoted(text)
         if not _stands(quote, read) and not _names_label(quote, before, after, labels)
     ]
     return list(dict.fromkeys(missing))
@@ -43,12 +35,6 @@ def words_of(missing: list[str]) -> str:
     """The quotations that do not stand, for the user."""
     more = f" and {len(missing) - _EXAMPLES} more" if len(missing) > _EXAMPLES else ""
     return "、".join(f"“{quote}”" for quote in missing[:_EXAMPLES]) + more
-
-
-def _quoted(text: str) -> Iterator[tuple[str, str, str]]:
-    """Each quotation with the text before it and the text behind."""
-    for match in _QUOTED.finditer(text):
-        yield next(group for group in match.groups() if group), text[: match.start()], text[match.end() :]
 
 
 def _stands(quote: str, read: str) -> bool:
