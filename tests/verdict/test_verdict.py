@@ -188,6 +188,26 @@ def test_columns_of_shortened_prompts_are_named(tmp_path: Path) -> None:
     assert findings["prompt_shortened"].words == f"3 of 140 are not: {first} cut 2, {first} dropped 1"
 
 
+def test_reasons_that_quote_what_their_prompt_lost_are_counted(tmp_path: Path) -> None:
+    draft = clean(tmp_path)
+    for record, held in zip(of(draft, "train")[:3] + of(draft, "val")[:2], (1, 0, 0, 1, 0), strict=True):
+        record["shrink_rung"], record["reason"] = 1, "写着“已被截去的行”，因此属于它。"
+        record["ocr_text"] = f"{record['ocr_text']}\n已被截去的行"
+        record["messages"][0]["content"] += "\n已被截去的行" * held
+    _, findings = judged(draft)
+    words = findings["prompt_shortened"].words
+    assert words.endswith("; 3 of their reasons quote text that their prompt lost")
+
+
+def test_reasons_of_the_offline_writer_without_evidence_are_counted(tmp_path: Path) -> None:
+    draft = clean(tmp_path)
+    for at, record in enumerate(of(draft, "train")[:5]):
+        record["reason_by"] = "offline-writer" if at else "m"
+        record["reason"] = "写着“结算”，所以是它。" if at == 1 else "没有一处文字能定类别，归入它。"
+    _, findings = judged(draft)
+    assert findings["offline_texts"].words.endswith("; 3 of their reasons say that no text decides")
+
+
 @pytest.mark.parametrize(
     ("template", "named"),
     [
