@@ -138,6 +138,7 @@ MODULES = (
     "datakit.handoff.run_road",
     "datakit.handoff.stages",
     "datakit.handoff.status",
+    "datakit.handoff.train_flags",
     "datakit.llm",
     "datakit.llm._client_setup",
     "datakit.llm._echoes",
