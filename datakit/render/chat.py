@@ -331,8 +331,8 @@ class Chat(PromptRenderer):
         pictures = context.pictures
         if pictures.form == "qwen2_5_vl" and self.keep_messages and self.source_columns(context):
             raise UserError(
-                "pictures are scaled down (by the trainer at least), and nothing says what the numbers of boxes in "
-                "kept chats are",
+                "pictures are scaled down (by the trainer at least), and nothing says what the numbers of "
+                "boxes in kept chats are",
                 remedy="Say it: `kept_boxes: pixels`, or `kept_boxes: thousandths`.",
             )
 
