@@ -185,7 +185,7 @@ def _picture(
     data: Mapping[str, Any], regions: Sequence[Mapping[str, Any]], left_out: Counter[str]
 ) -> str | None:
     """The path of a task's picture: the one that its boxes are on. Raises BoxFault for boxes on several."""
-    paths = {
+    paths: dict[Any, str] = {
         (name, at): path
         for name, value in data.items()
         for at, entry in enumerate(value if isinstance(value, list) else [value])
