@@ -13,8 +13,10 @@ from jinja2 import nodes
 
 from datakit.core.language import language_of
 from datakit.core.stated_format import plain_lines
+from datakit.core.status_bar import without_status_bar
 from datakit.core.step_context import StepContext
 from datakit.core.templates import Templates
+from datakit.core.writer import Prompted
 from datakit.library import load
 from datakit.llm import json_answer
 from datakit.llm.answer_schema import AnswerSchema
@@ -150,18 +152,25 @@ def test_findings_are_asked_for_without_the_impression_and_without_brightness(na
     assert ("不写亮度、灰度" in text) or ("never as figures of brightness" in text)
 
 
-def lengths(recipe: str) -> list[int]:
-    """Characters of the prompts of a recipe's example, in every form of its answers."""
-    loaded = load(ROOT / "recipes" / f"{recipe}.yaml")
+def prompts_of(recipe: str, language: str, folder: Path) -> list[tuple[dict[str, Any], Prompted]]:
+    """The records of a recipe's example and their prompts, in every form of its answers."""
+    copy = folder / "recipes" / f"{recipe}.yaml"
+    copy.parent.mkdir()
+    source = (ROOT / "recipes" / copy.name).read_text("utf-8")
+    copy.write_text(source.replace("\nseed: ", f"\nlanguage: {language}\nseed: ", 1), encoding="utf-8")
+    (folder / "templates").symlink_to(FOLDER)
+    loaded = load(copy)
     context = loaded.context()
+    assert context.default_language == language
     (chat,) = (step.transform for step in loaded.steps if isinstance(step.transform, Chat))
     forms = [form.form for form in chat.answers or ()] or [None]
     writers = [chat.for_form(form, context).writer(context) for form in forms]
-    prompts = [writer.prompt(row) for writer in writers for row in rows_of(recipe)]
-    return [prompt.chars for prompt in prompts]  # type: ignore[union-attr]
+    pairs = [(row, writer.prompt(row)) for writer in writers for row in rows_of(recipe, language)]
+    assert all(isinstance(prompt, Prompted) for _, prompt in pairs)
+    return pairs  # type: ignore[return-value]
 
 
-def rows_of(recipe: str) -> list[dict[str, Any]]:
+def rows_of(recipe: str, language: str) -> list[dict[str, Any]]:
     """The records of the example as they come to the prompt; OCR read every line, descriptions are of all
     the lengths that their template asks for."""
     if recipe == "medical":
@@ -180,19 +189,51 @@ def rows_of(recipe: str) -> list[dict[str, Any]]:
             "images": [image] if isinstance(image, str) else image,
             "ocr_text": ocr,
             "text": text,
-            "description": "述" * (60 + 7 * at % 61),
+            "description": described(recipe, language, at),
         }
         for at, (id_, image, ocr, text) in enumerate(texts)
     ]
 
 
+def described(recipe: str, language: str, at: int) -> str:
+    """A description of one of the lengths that the recipe's template asks for, in turn."""
+    pack = "medical" if recipe == "medical" else "ecom"
+    source = SHIPPED.source(f"{pack}/describe.j2" if language == "zh" else f"{pack}/describe_en.j2")
+    bounds = re.search(r"(\d+) 到 (\d+) 个字|(\d+) to (\d+) English words", source)
+    assert bounds
+    least, most = (int(bound) for bound in bounds.groups() if bound)
+    return ("述" if language == "zh" else "screen ") * (least + 7 * at % (most - least + 1))
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_the_prompts_of_a_recipe_have_one_length(recipe: str) -> None:
-    chars = lengths(recipe)
+def test_the_prompts_of_a_recipe_have_one_length(recipe: str, language: str, tmp_path: Path) -> None:
+    chars = [prompt.chars for _, prompt in prompts_of(recipe, language, tmp_path)]
     assert len(chars) >= 60
     middle = (min(chars) + max(chars)) / 2
     assert max(chars) <= 1.1 * middle
     assert min(chars) >= 0.9 * middle
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("recipe", [name for name in RECIPES if name != "ecom_v1"])
+def test_no_prompt_of_a_recipe_loses_what_its_template_names(
+    recipe: str, language: str, tmp_path: Path
+) -> None:
+    (chat,) = (
+        step.transform
+        for step in load(ROOT / "recipes" / f"{recipe}.yaml").steps
+        if isinstance(step.transform, Chat)
+    )
+    named = {name for prompt in chat.templates() for name in SHIPPED.variables(prompt)}
+    for row, prompt in prompts_of(recipe, language, tmp_path):
+        text = prompt.users[0]
+        if "description" in named:
+            assert row["description"].strip() in text
+        if "ocr_text" in named and without_status_bar(row["ocr_text"]).strip():
+            inside = text.partition("<ocr>\n")[2].partition("\n</ocr>")[0]
+            assert inside
+            assert inside in without_status_bar(row["ocr_text"])
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

@@ -73,7 +73,7 @@ REJECTED = {
     "box_outside": "Less than half of a box lies within its picture. It was drawn on another, or at another "
     "size; a box that hangs over the edge by less is clipped and counted.",
     "box_picture": "A box is on a picture that the record does not have. They are counted from 0.",
-    "boxes_missing": "The record has no box to ask about, or none with a name where one is needed.",
+    "boxes_missing": "The record has no box to ask about, or none with the text or the name that is needed.",
     "boxes_too_many": "An answer would have more boxes than `max_boxes`.",
     "boxes_unreadable": "The boxes are no list of four finite numbers each.",
     "findings_missing": "The findings state their label and nothing else (`names_label: false`).",

@@ -279,6 +279,7 @@ VerdictKind = Literal[
     "text_leak",
     "label_conflict",
     "label_unknown",
+    "column_lost",
     "near_leak",
     "near_text_leak",
     "prompt_names_record",
@@ -291,6 +292,7 @@ VerdictKind = Literal[
     "no_validation",
     "few_records",
     "untested_class",
+    "untested_form",
     "rejected",
     "trainer_check",
 ]

@@ -12,16 +12,17 @@ _BOUNDARIES = (re.compile(r"\n+"), re.compile(r"[。！？!?；;…]+[”’」�
 
 
 def rung_words(columns: Sequence[str], rung: int) -> str:
-    """How far a prompt was shortened: each column of `shrink` in turn is cut, then dropped.
+    """How far a prompt was shortened, with every column that gave way: each of `shrink` is cut, then dropped.
 
     >>> [rung_words(["ocr_text", "description"], rung) for rung in (0, 1, 2, 3)]
-    ['whole', 'ocr_text cut', 'ocr_text dropped', 'description cut']
+    ['whole', 'ocr_text cut', 'ocr_text dropped', 'ocr_text dropped, description cut']
     """
     if not rung:
         return "whole"
-    place, dropped = divmod(rung - 1, 2)
-    name = columns[place] if place < len(columns) else f"column {place + 1} of shrink"
-    return f"{name} {'dropped' if dropped else 'cut'}"
+    count = (rung + 1) // 2
+    names = [*columns[:count], *(f"column {place} of shrink" for place in range(len(columns) + 1, count + 1))]
+    words = [f"{name} dropped" for name in names[: rung // 2]]
+    return ", ".join([*words, *(f"{name} cut" for name in names[rung // 2 :])])
 
 
 Fits = Callable[[Any], bool]

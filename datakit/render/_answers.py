@@ -14,6 +14,8 @@ from datakit.core.contract import FORMS, AnswerContract, AnswerField
 from datakit.core.contract_words import Language
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.label_blocks import BlockForm
+from datakit.core.language import CharBounds, char_bound
+from datakit.core.language import language_of as language_in
 from datakit.core.stated_format import conflict, headings_of, plain_lines
 from datakit.core.step_context import StepContext
 from datakit.core.templates import Templates
@@ -83,6 +85,19 @@ def language_of(prompts: Sequence[str], templates: Templates) -> Language:
     """`zh` for templates with a Chinese character in their constant text, else `en`."""
     sources = (templates.source(used) for name in prompts for used in templates.used(name))
     return "zh" if any(_CHINESE.search(line) for text in sources for line in plain_lines(text)) else "en"
+
+
+def max_chars_of(bounds: CharBounds, prompts: Sequence[str], templates: Templates) -> int | None:
+    """The bound for prompts in the language of their templates. Raises UserError where it has none."""
+    sources = [templates.source(used) for name in prompts for used in templates.used(name)]
+    bound = char_bound(bounds, sources)
+    if bounds is not None and bound is None:
+        language = language_in(sources) or "zh"
+        raise UserError(
+            f"`max_chars` has no bound for `{language}`, the language of `{prompts[0]}`",
+            remedy=f"Give it one: `max_chars: {{{language}: 2500}}`, or one number for all languages.",
+        )
+    return bound
 
 
 def label_variables(form: BlockForm | None, prompts: Sequence[str], context: StepContext) -> dict[str, Any]:

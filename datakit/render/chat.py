@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import polars as pl
 from pydantic import Field, model_validator
@@ -13,6 +13,7 @@ from datakit.core.box_forms import SeenPictures
 from datakit.core.contract import FORMS, AnswerContract
 from datakit.core.errors import UserError
 from datakit.core.label_blocks import BlockForm
+from datakit.core.language import Language
 from datakit.core.outcome import Rejected
 from datakit.core.prompt import Prompt
 from datakit.core.record import MESSAGES
@@ -37,6 +38,7 @@ ANSWERS = {
     "two_turn": ("answer/two_turn_1.j2", "answer/two_turn_2.j2"),
 }
 """Forms whose templates a prompt without `{{ answer_format }}` is answered by."""
+CharBound = Annotated[int, Field(ge=1)]
 FORM = "answer_form"
 """The column that says in which of several forms a record is answered."""
 
@@ -101,9 +103,10 @@ class Chat(PromptRenderer):
     its forms; the first is that of all other records, and served."""
     system: str | None = DEFAULT_SYSTEM
     """The system turn. Written out, because trainer and server disagree about a default; null for none."""
-    max_chars: int | None = Field(default=2500, ge=1)
-    """Most characters of the user turns together; longer prompts make models repeat themselves. null: no
-    bound."""
+    max_chars: CharBound | dict[Language, CharBound] | None = 2500
+    """Most characters of the user turns together; longer prompts make models repeat themselves. `{zh: 2400,
+    en: 2700}` bounds prompts by the language of their templates: English says the same in more characters.
+    null: no bound."""
     max_tokens: int | None = Field(default=None, ge=1)
     """Most tokens of the system and user turns with those of `train.model`'s chat template, without pictures.
     Counting costs about 0.1 ms a record."""
@@ -144,6 +147,7 @@ class Chat(PromptRenderer):
 
     def inputs(self, context: StepContext) -> tuple[str, ...]:
         self._kept_boxes(context)  # told before anything is read
+        self._most_chars(context)
         columns: dict[str, None] = {"images": None}
         form = self.answer_format(context)
         if len(self._prompts) != len(form.turns):
@@ -307,6 +311,9 @@ class Chat(PromptRenderer):
             else tuple(filter(None, [self.label_block]))
         )
 
+    def _most_chars(self, context: StepContext) -> int | None:
+        return _answers.max_chars_of(self.max_chars, self._prompts, context.templates)
+
     def _label_variables(self, context: StepContext) -> dict[str, Any]:
         first, *others = self._blocks or (None,)
         for form in others:  # whose faults are the recipe's too
@@ -349,7 +356,7 @@ class Chat(PromptRenderer):
             form=form,
             labels=context.labels,
             system=self.system or None,
-            max_chars=self.max_chars,
+            max_chars=self._most_chars(context),
             max_tokens=self.max_tokens,
             shrink=self.shrink,
             count_tokens=self.count_tokens,

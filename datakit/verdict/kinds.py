@@ -13,7 +13,7 @@ from datakit.artifacts.report import Finding
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.scripts import shell_words
 from datakit.core.settings import VERDICT_KINDS
-from datakit.verdict import flow, labels, splits, texts
+from datakit.verdict import flow, forms, labels, splits, texts
 from datakit.verdict.seen import Seen
 
 
@@ -33,6 +33,7 @@ KINDS: dict[str, Kind] = {
     "text_leak": Kind(splits.text_leak, fails=True),
     "label_conflict": Kind(labels.label_conflict, fails=True),
     "label_unknown": Kind(labels.label_unknown, fails=True),
+    "column_lost": Kind(texts.column_lost, fails=True),
     "near_leak": Kind(splits.near_leak),
     "near_text_leak": Kind(splits.near_text_leak),
     "prompt_names_record": Kind(texts.prompt_names_record),
@@ -45,6 +46,7 @@ KINDS: dict[str, Kind] = {
     "no_validation": Kind(splits.validation),
     "few_records": Kind(labels.few_records),
     "untested_class": Kind(labels.untested),
+    "untested_form": Kind(forms.untested),
     "rejected": Kind(flow.rejected),
     "trainer_check": Kind(flow.trainer_check),
 }

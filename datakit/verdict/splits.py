@@ -9,6 +9,7 @@ import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.measured_columns import measured
+from datakit.artifacts.originals import originals
 from datakit.core.near_texts import MIN_GRAMS, SAME_TEXT, near_text_groups, texts_to_compare
 from datakit.core.record import TRAIN, VAL
 from datakit.pages.figures import collect
@@ -64,7 +65,7 @@ def near_leak(build: BuildFolder) -> Seen | None:
     sides = sides.with_columns(torn=pl.any_horizontal(torn)).filter(pl.col("part") == VAL)
     shared = sides.filter("torn").drop("torn")
     count, total = height(shared), height(sides)
-    words = f"{count:,} of {total:,} have one; let curate.split keep them together (`group: duplicate_of`)"
+    words = f"{count:,} of {total:,} have one; let curate.split keep them together (group: duplicate_of)"
     statement = "No look-alike of a validation record stands in training"
     return Seen(statement, count, words if count else f"none of {total:,}", shared)
 
@@ -88,7 +89,7 @@ def near_text_leak(build: BuildFolder) -> Seen | None:
     total, count = int(compared.sum()), int(torn.sum())
     if not total:
         return None
-    words = f"{count:,} of {total:,} do; let curate.split keep them together (`same_text: {SAME_TEXT}`)"
+    words = f"{count:,} of {total:,} do; let curate.split keep them together (same_text: {SAME_TEXT})"
     statement = (
         f"No validation record reads like one in training ({SAME_TEXT:.0%} alike, OCR text or text alone)"
     )
@@ -103,7 +104,7 @@ def _is_ocr(dtype: Any) -> bool:
 
 def validation(build: BuildFolder) -> Seen | None:
     """Without validation records nothing measures what a model has learnt."""
-    total = height(build.main)
+    total = height(originals(build))
     if not total:
         return None
     has = _has_validation(build)

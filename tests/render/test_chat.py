@@ -227,7 +227,8 @@ def test_record_without_a_whole_answer_is_rejected(context: StepContext, changes
     batch = run(Chat(**V3), context, record(), record(1, **changes))
     assert batch.frame["id"].to_list() == ["r0"]
     assert [(reject.id, reject.reason) for reject in batch.rejects] == [("r1", reason)]
-    assert batch.rejects[0].detail
+    detail = batch.rejects[0].detail
+    assert ("optional: true" in detail) == (reason == "answer_incomplete")
 
 
 def test_label_is_written_as_the_label_file_spells_it(context: StepContext) -> None:
@@ -544,3 +545,18 @@ def test_a_prompt_may_name_the_id(context: StepContext, shrink: tuple[str, ...])
     chat = Chat(prompt=write(context, text), answer="label_only", max_chars=20, shrink=shrink)
     batch = run(chat, context, record(ocr_text="x" if not shrink else "x\n" * 200))
     assert contents(batch)[1].startswith("<image>r0 x")
+
+
+@pytest.mark.parametrize(
+    ("source", "bound"), [("<image>哪一类？只回答类别名称", 30), ("<image>Which label?", 40)]
+)
+def test_max_chars_by_language_bounds_prompts_by_that_of_their_templates(
+    context: StepContext, source: str, bound: int
+) -> None:
+    name = write(context, source)
+    both = Chat(prompt=name, answer="label_only", max_chars={"zh": 30, "en": 40})
+    assert both.writer(context).max_chars == bound
+    assert Chat(prompt=name, answer="label_only", max_chars=7).writer(context).max_chars == 7
+    lacking = Chat(prompt=name, answer="label_only", max_chars={"en": 40} if bound == 30 else {"zh": 30})
+    with pytest.raises(UserError, match=f"no bound for `{'zh' if bound == 30 else 'en'}`"):
+        lacking.inputs(context)
