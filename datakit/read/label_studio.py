@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from datakit.core.boxes import BoxFault
 from datakit.core.errors import UserError
 from datakit.read._boxes import BoxColumn
 from datakit.read._column_names import PICTURE_SUFFIXES
 from datakit.read._json_array import json_array
 from datakit.read._row_reader import TableReader
-from datakit.read._rows import Block, Plan
+from datakit.read._rows import Block, Plan, reject_at
 from datakit.read._survey import Survey
 
 _IMAGE, _SIZES = "image", ("drawn_width", "drawn_height")
 _KINDS = ("rectangle", "rectanglelabels", "labels", "textarea", "choices")
 _LISTS = ("rectanglelabels", "labels")
+_PLACE = {"x", "y", "width", "height"}
+_CHOSEN, _TYPED = ("choice", "choices"), "transcription"
+"""What Label Studio's templates call a choice for the picture, and what was typed for a rectangle."""
+_SPLIT = "make a task of each picture"
 
 
 class LabelStudio(TableReader):
@@ -28,14 +33,16 @@ class LabelStudio(TableReader):
     upright one around it. `label` is what the rectangle was labelled, `text` what was typed for it (the OCR
     template). A choice for the whole picture is the record's label. Of several annotations of a task the
     first that was not cancelled is read; tasks without any have no boxes. Other shapes (polygons, brushes,
-    key points) are left out and counted.
+    key points) are left out and counted. Of a task with several pictures the record has the one that the
+    boxes are on; boxes on several reject it. JSON-MIN does not say what a typed text belongs to: such texts
+    are counted.
 
     A picture is looked for below `image_root` by the path that the task names: that after `?d=` of local
     files, the name alone of uploads. The id is the task's.
 
-    Reasons of rejection: box_empty, box_outside, box_other_size, boxes_unreadable, image_not_a_path,
-    image_outside, duplicate_id, not_an_object, and those of the picture itself. `source_line` is the task's
-    place in the file, from 1.
+    Reasons of rejection: box_empty, box_outside, box_other_size, box_picture, boxes_unreadable,
+    image_not_a_path, image_outside, duplicate_id, not_an_object, and those of the picture itself.
+    `source_line` is the task's place in the file, from 1.
     """
 
     example: ClassVar[dict[str, Any] | None] = {
@@ -46,7 +53,7 @@ class LabelStudio(TableReader):
     def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:
         for path in files:
             for block in json_array(path, rows):
-                yield Block(block.file, [_row(task) for task in block.rows], block.lines, block.rejects)
+                yield _rows_of(block)
 
     def _plan(self, survey: Survey, source: str) -> Plan:
         if survey.rows and not survey.filled.get(_IMAGE):
@@ -67,15 +74,27 @@ class LabelStudio(TableReader):
         return [f"{count:,} {what} left out" for what, count in counts.items()]
 
 
+def _rows_of(block: Block) -> Block:
+    """A block of tasks as one of rows; tasks whose boxes are on several pictures join its rejects."""
+    rows, lines, rejects = list[Any](), list[Any](), list(block.rejects)
+    for task, line in zip(block.rows, block.lines, strict=True):
+        try:
+            rows.append(_row(task))
+            lines.append(line)
+        except BoxFault as fault:
+            rejects.append(reject_at(block.file, line, fault.reason, f"task {task.get('id')}: {fault}"))
+    return Block(block.file, rows, lines, rejects)
+
+
 def _row(task: Mapping[str, Any]) -> dict[str, Any]:
     """A task as a row: picture, boxes, and what of it is left out."""
     data = task.get("data") if isinstance(task.get("data"), Mapping) else task
     assert isinstance(data, Mapping)  # a task of JSON-MIN is its own data
     left_out: Counter[str] = Counter()
-    regions = _results(task, left_out) if "annotations" in task else _short(task)
-    sizes = {(region.get("original_width"), region.get("original_height")) for region in regions}
-    width, height = next(iter(sizes)) if len(sizes) == 1 else (None, None)
-    label, boxes = None, dict[str, dict[str, Any]]()
+    is_short = "annotations" not in task
+    regions = _short(task, left_out) if is_short else _results(task, left_out)
+    width, height = _drawn_size(regions)
+    label, boxes = _short_choice(task) if is_short else None, dict[str, dict[str, Any]]()
     for number, region in enumerate(regions):
         value, kind = region.get("value") or {}, region.get("type")
         if kind not in _KINDS:
@@ -88,9 +107,11 @@ def _row(task: Mapping[str, Any]) -> dict[str, Any]:
             box |= {key: value[key] for key in ("x", "y", "width", "height", "rotation") if key in value}
             box |= {"label": names} if names else {}
             box |= {"text": value["text"]} if value.get("text") else {}
+    if lost := sum("x" not in box for box in boxes.values()):
+        left_out["labels and texts that belong to no rectangle"] += lost
     return {
         "id": task.get("id"),
-        _IMAGE: _picture(data),
+        _IMAGE: _picture(data, regions, left_out),
         "label": label,
         "boxes": [box for box in boxes.values() if "x" in box],
         _SIZES[0]: width,
@@ -112,27 +133,86 @@ def _results(task: Mapping[str, Any], left_out: Counter[str]) -> list[Mapping[st
     return [region for region in results or () if isinstance(region, Mapping)]
 
 
-def _short(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The regions of a task of JSON-MIN, where values stand bare under the names of their tags."""
+def _drawn_size(regions: Sequence[Mapping[str, Any]]) -> tuple[Any, Any]:
+    """The size that the regions were drawn at; twice None where none says it. Raises BoxFault for several."""
+    sizes = dict.fromkeys((region.get("original_width"), region.get("original_height")) for region in regions)
+    known = [size for size in sizes if size != (None, None)]
+    if len(known) > 1:
+        shown = ", ".join(f"{width} x {height}" for width, height in known)
+        raise BoxFault("box_other_size", f"its regions were drawn on pictures of several sizes: {shown}")
+    return known[0] if known else (None, None)
+
+
+def _short(task: Mapping[str, Any], left_out: Counter[str]) -> list[Mapping[str, Any]]:
+    """The regions of a task of JSON-MIN, where values stand bare under the names of their tags.
+
+    Equal places are one region: a rectangle, and what it was labelled. Typed texts are left out: they do not
+    say to which rectangle they belong.
+    """
     regions = list[Mapping[str, Any]]()
-    for values in task.values():
+    for name, values in task.items():
         for value in values if isinstance(values, list) else ():
-            if isinstance(value, Mapping) and "x" in value and "width" in value:
-                sizes = {key: value.get(key) for key in ("original_width", "original_height")}
-                regions.append({"type": "rectanglelabels", "value": value, **sizes})
+            if not isinstance(value, Mapping) or ("original_width" not in value and "x" not in value):
+                continue
+            if not value.keys() >= _PLACE:
+                kind = next((key for key in value if key.endswith("labels")), name)
+                left_out[f"shapes of the type {kind}"] += 1
+                continue
+            place = str([value[key] for key in (*sorted(_PLACE), "rotation") if key in value])
+            sizes = {key: value.get(key) for key in ("original_width", "original_height")}
+            on = {"to_name": value.get("to_name"), "item_index": value.get("item_index")}
+            regions.append({"id": place, "type": "rectanglelabels", "value": value, **sizes, **on})
+    typed = task.get(_TYPED)
+    if regions and typed:
+        left_out[f"texts of `{_TYPED}`, which JSON-MIN gives to no rectangle (export as JSON),"] += (
+            len(typed) if isinstance(typed, list) else 1
+        )
     return regions
 
 
-def _picture(data: Mapping[str, Any]) -> str | None:
-    """The path of a task's picture, as it is below the folder of the pictures."""
-    for value in data.values():
-        if not isinstance(value, str):
-            continue
-        parts = urlsplit(value)
-        path = unquote(parse_qs(parts.query).get("d", [parts.path])[0])
-        if not path.lower().endswith(PICTURE_SUFFIXES):
-            continue
-        if parts.scheme in ("http", "https") and "/data/" not in parts.path:
-            return value  # told that pictures are to be downloaded
-        return path.rsplit("/", 1)[-1] if "/data/upload/" in parts.path else path.lstrip("/")
+def _short_choice(task: Mapping[str, Any]) -> str | None:
+    """The choice for the whole picture in a task of JSON-MIN."""
+    for name in _CHOSEN:
+        value = task.get(name)
+        value = value.get("choices") if isinstance(value, Mapping) else value
+        value = next(iter(value), None) if isinstance(value, list) else value
+        if isinstance(value, str) and value:
+            return value
     return None
+
+
+def _picture(
+    data: Mapping[str, Any], regions: Sequence[Mapping[str, Any]], left_out: Counter[str]
+) -> str | None:
+    """The path of a task's picture: the one that its boxes are on. Raises BoxFault for boxes on several."""
+    paths: dict[Any, str] = {
+        (name, at): path
+        for name, value in data.items()
+        for at, entry in enumerate(value if isinstance(value, list) else [value])
+        if (path := _path(entry)) is not None
+    }
+    boxed = [region for region in regions if "x" in (region.get("value") or {})]
+    places = {(region.get("to_name"), region.get("item_index") or 0) for region in boxed}
+    if len(places) > 1:
+        raise BoxFault("box_picture", f"its boxes are on {len(places)} pictures, a record has one: {_SPLIT}")
+    place = next(iter(places), (None, 0))
+    if boxed and len(paths) > 1 and place not in paths:
+        raise BoxFault(
+            "box_picture", f"it has {len(paths)} pictures, and `{place[0]}` names none of them: {_SPLIT}"
+        )
+    if len(paths) > 1:
+        left_out["further pictures of a task"] += len(paths) - 1
+    return paths.get(place) or next(iter(paths.values()), None)
+
+
+def _path(value: Any) -> str | None:
+    """A picture's path as it is below the folder of the pictures; None for what names no picture."""
+    if not isinstance(value, str):
+        return None
+    parts = urlsplit(value)
+    path = unquote(parse_qs(parts.query).get("d", [parts.path])[0])
+    if not path.lower().endswith(PICTURE_SUFFIXES):
+        return None
+    if parts.scheme in ("http", "https") and "/data/" not in parts.path:
+        return value  # told that pictures are to be downloaded
+    return path.rsplit("/", 1)[-1] if "/data/upload/" in parts.path else path.lstrip("/")

@@ -77,3 +77,88 @@ def test_addresses_are_rejected_and_an_export_without_pictures_is_an_error(tmp_p
     tasks(tmp_path, {**TASK, "data": {"text": "no picture"}})
     with pytest.raises(UserError, match="no task names a picture"):
         read("read.label_studio", path="tasks.json")
+
+
+def on(picture: str, **changes: Any) -> dict[str, Any]:
+    return {
+        **region("rectanglelabels", f"on {picture}", **PLACE, rectanglelabels=["a"]),
+        "to_name": picture,
+    } | changes
+
+
+SMALL = {"original_width": 100, "original_height": 100}
+TWO = {"image": "1.jpg", "image2": "2.jpg"}
+PAGES = {"pages": ["1.jpg", "2.jpg"]}
+
+
+@pytest.mark.parametrize(
+    ("data", "regions", "picture", "sides"),
+    [
+        (TWO, [on("image")], "1.jpg", [40, 20, 200, 100]),
+        (TWO, [on("image2", **SMALL)], "2.jpg", [10, 10, 50, 50]),
+        (PAGES, [on("pages")], "1.jpg", [40, 20, 200, 100]),
+        (PAGES, [on("pages", item_index=1, **SMALL)], "2.jpg", [10, 10, 50, 50]),
+        ({"pages": ["1.jpg"]}, [on("pages", item_index=0)], "1.jpg", [40, 20, 200, 100]),
+        ({"image": "1.jpg"}, [on("img")], "1.jpg", [40, 20, 200, 100]),
+    ],
+)
+def test_a_record_has_the_picture_that_its_boxes_are_on(
+    data: dict[str, Any], regions: list[Any], picture: str, sides: list[int], tmp_path: Path, read: Any
+) -> None:
+    tasks(tmp_path, {"id": 1, "data": data, "annotations": [{"result": regions}]})
+    got = read("read.label_studio", path="tasks.json")
+    assert [Path(path).name for path in got.column("images")[0]] == [picture]
+    assert got.column("boxes")[0][0]["box"] == sides
+    assert ("1 further pictures of a task left out" in got.warnings) == (data in (TWO, PAGES))
+
+
+@pytest.mark.parametrize(
+    ("data", "regions", "reason"),
+    [
+        (TWO, [on("image"), on("image2")], "box_picture"),
+        (TWO, [on("left")], "box_picture"),
+        (PAGES, [on("pages"), on("pages", item_index=1)], "box_picture"),
+        ({"image": "1.jpg"}, [on("image"), on("image", id="b", original_width=800)], "box_other_size"),
+        (
+            {"image": "1.jpg"},
+            [on("image", original_width=800), {"type": "choices", "value": {"choices": ["a"]}}],
+            "box_other_size",
+        ),
+    ],
+)
+def test_boxes_on_several_pictures_or_sizes_reject_their_task(
+    data: dict[str, Any], regions: list[Any], reason: str, tmp_path: Path, read: Any
+) -> None:
+    tasks(
+        tmp_path,
+        {"id": 1, "data": data, "annotations": [{"result": regions}]},
+        {"id": 2, "data": {"image": "1.jpg"}, "annotations": []},
+    )
+    got = read("read.label_studio", path="tasks.json")
+    assert list(got.reasons.values()) == [reason]
+    assert got.column("id") == ["2"]
+
+
+def test_what_the_short_export_has_beside_rectangles_is_read_or_counted(tmp_path: Path, read: Any) -> None:
+    sizes = {"original_width": 400, "original_height": 200}
+    task = {
+        "id": 1,
+        "image": "1.jpg",
+        "bbox": [{**PLACE, **sizes}],
+        "label": [
+            {**PLACE, **sizes, "labels": ["结算按钮"]},
+            {"points": [[1, 2], [3, 4], [5, 6]], "polygonlabels": ["a"], **sizes},
+            {"x": 10, "y": 10, "width": 0.5, "keypointlabels": ["b"], **sizes},
+        ],
+        "transcription": ["去结算"],
+        "choice": "购物车页面",
+    }
+    tasks(tmp_path, task)
+    got = read("read.label_studio", path="tasks.json")
+    assert got.reasons == {}
+    assert (got.column("boxes"), got.column("label")) == ([SAME], ["购物车页面"])
+    assert sorted(got.warnings) == [
+        "1 shapes of the type keypointlabels left out",
+        "1 shapes of the type polygonlabels left out",
+        "1 texts of `transcription`, which JSON-MIN gives to no rectangle (export as JSON), left out",
+    ]
