@@ -70,7 +70,8 @@ def _is_whole_bar(line: str) -> bool:
 def status_kinds(line: str) -> set[int] | None:
     """Which of clock (0), battery, network, speed and carrier (4) a line holds; None where it says more.
 
-    Digits with nothing of these beside them, a time with a dot among them, are the screen's own. Read sign by sign: engines run the pieces of a bar together, as in `6%02:33` and `19:5016.9KB/s`.
+    Digits with nothing of these beside them, a time with a dot among them, are the screen's own. Read sign by
+    sign: engines run the pieces of a bar together, as in `6%02:33` and `19:5016.9KB/s`.
     """
     kinds, at, dotted = set[int](), 0, False
     while at < len(line):
