@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from datakit.core.status_bar import without_status_bar as cleaned
@@ -33,17 +33,28 @@ class Slot(str):
     chain: Chain
     marks: dict[tuple[str, Chain], int]
     """Column and filters -> the number in the mark."""
+    empty: Collection[tuple[str, Chain]]
+    """Columns of whose texts these filters leave nothing."""
 
     @classmethod
-    def of(cls, column: str, chain: Chain, marks: dict[tuple[str, Chain], int]) -> Slot:
+    def of(
+        cls,
+        column: str,
+        chain: Chain,
+        marks: dict[tuple[str, Chain], int],
+        empty: Collection[tuple[str, Chain]] = (),
+    ) -> Slot:
         number = marks.setdefault((column, chain), len(marks))
         slot = cls(f"\x00{number}\x00")
-        slot.column, slot.chain, slot.marks = column, chain, marks
+        slot.column, slot.chain, slot.marks, slot.empty = column, chain, marks, empty
         return slot
 
-    def through(self, name: str, *arguments: str) -> Slot:
-        """The slot behind one more filter."""
-        return self.of(self.column, (*self.chain, (name, arguments)), self.marks)
+    def through(self, name: str, *arguments: str) -> Slot | str:
+        """The slot behind one more filter; an empty text where the filter leaves nothing."""
+        chain = (*self.chain, (name, arguments))
+        return (
+            "" if (self.column, chain) in self.empty else self.of(self.column, chain, self.marks, self.empty)
+        )
 
 
 def fenced(value: Any, tag: str = "text") -> Any:
@@ -77,7 +88,8 @@ def without_status_bar(value: Any) -> Any:
     """The text of a screen without the phone's status bar: the lines with clock, battery, carrier, signal."""
     if value is None or isinstance(value, Slot):
         return value.through("without_status_bar") if value is not None else None
-    return cleaned(str(value))
+    text = cleaned(str(value))
+    return text if text.strip() else ""
 
 
 def _unforged(text: str, tag: str) -> str:

@@ -89,6 +89,24 @@ def test_filled_and_rendered_prompts_are_the_same(tmp_path: Path, text: str | No
     assert quick.fill(record).text.count("<image>") == 1
 
 
+TESTED = SOURCE.replace("{% if ocr_text %}", "{% if ocr_text | without_status_bar %}")
+
+
+@pytest.mark.parametrize(
+    "text", ["9:41 5G 87%", "9:41 5G 87%\n \n \n \n \n", "9:41 5G 87%\n订单", "订单", None, ""]
+)
+def test_a_text_of_nothing_but_a_status_bar_leaves_no_empty_fence(tmp_path: Path, text: str | None) -> None:
+    quick, slow = (
+        _prompt(tmp_path, source, {"ocr_text", "note"}) for source in (TESTED, TESTED + "{{ '' ~ '' }}")
+    )
+    assert quick.texts is not None
+    assert slow.texts is None
+    for ocr in ("订单", text, "9:41 5G", text):  # in any order: shapes are kept
+        record = {"id": "a", "images": ["a.png"], "ocr_text": ocr, "note": ""}
+        assert quick.fill(record).text == slow.fill(record).text
+        assert ("<ocr>" in quick.fill(record).text) == ("订单" in (ocr or ""))
+
+
 def test_the_prompt_holds_the_screens_text_in_its_fence(tmp_path: Path) -> None:
     record = {"id": "a", "images": ["a.png"], "ocr_text": "9:41 5G\n订单详情", "note": ""}
     text = _prompt(tmp_path, SOURCE, {"ocr_text", "note"}).fill(record).text
