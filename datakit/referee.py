@@ -17,7 +17,7 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.report import StepReport
 from datakit.core.errors import BudgetSpent, UserError
 from datakit.core.files import FileDigests
-from datakit.core.parameters import describe_fault, validated
+from datakit.core.parameters import described_faults, validated
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.step_context import StepContext
 from datakit.core.tokens import IMAGE
@@ -184,7 +184,7 @@ def _section(model: type[Any], sections: Mapping[str, Any], name: str) -> Any:
     try:
         return validated(model, sections.get(name) or {})
     except ValidationError as error:
-        what, remedy = describe_fault(error.errors(include_url=False)[0], model)
+        what, remedy = described_faults(error, model)[0]
         raise UserError(f"{name}: {what}", remedy=remedy) from None
 
 

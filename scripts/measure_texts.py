@@ -36,8 +36,8 @@ from datakit.core.errors import DatakitError, UserError
 from datakit.core.keywords import holds
 from datakit.core.labels import Label, LabelSet, load_labels
 from datakit.core.likeness import grams, jaccard, standing
+from datakit.core.quotations import quotations
 from datakit.guard._conclusion import opens_with_label
-from datakit.guard._quotations import quotations
 from datakit.llm._offline_facts import facts_of
 
 _FIRST = re.compile(
@@ -65,7 +65,7 @@ class Measured:
         description, reason = row.get("description") or "", row.get("reason") or ""
         self._first_line(row, description)
         text = row.get("ocr_text") or ""
-        for quote in [*quotations(description), *quotations(reason)]:
+        for quote in _quotes(description) + _quotes(reason):
             self.quotations += 1
             likeness = standing(quote, text)
             self._count("not_in_ocr", row, likeness < 1)
@@ -78,7 +78,7 @@ class Measured:
     def _reason(self, row: Row, label: Label, reason: str) -> None:
         self.reasons += 1
         self._by_label[label.name].append(grams(reason))
-        quotes = quotations(reason)
+        quotes = _quotes(reason)
         keywords = label.keywords or (label.name, *label.aliases)
         has_keyword = any(holds(quote, keyword) for quote in quotes for keyword in keywords)
         self._count("with_evidence", row, has_keyword)
@@ -129,6 +129,10 @@ class Measured:
             "similarity_mean": round(fmean(pairs), 4) if pairs else 0.0,
             "similarity_nearest": round(fmean(nearest), 4) if nearest else 0.0,
         }
+
+
+def _quotes(text: str) -> list[str]:
+    return [quotation.text for quotation in quotations(text)]
 
 
 def truth_of(path: Path | None) -> dict[str, Row]:

@@ -57,8 +57,8 @@ def start_here(name: str, folder: str, needs: Needs, files: Iterable[str]) -> st
         server_s=_SERVER_START_S,
         share=f"{_SHARE:.0%}",
         speeds=[f"{card} {duration(work / (peak * _SHARE * gpus))}" for card, peak in _PEAK.items() if work],
-        tokens=_millions(needs.tokens),
-        question_tokens=_millions(needs.question_tokens),
+        tokens=token_count(needs.tokens),
+        question_tokens=token_count(needs.question_tokens),
         files=list(_listed(name, sorted(files))),
     )
 
@@ -105,8 +105,9 @@ def duration(seconds: float) -> str:
     return f"{round(seconds / 60):,} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"
 
 
-def _millions(tokens: int) -> str:
-    return f"{tokens / 1e6:,.1f}"
+def token_count(tokens: int) -> str:
+    """Millions, or whole numbers where there are fewer than a million."""
+    return f"{tokens / 1e6:,.1f} million" if tokens >= 1e6 else f"{tokens:,}"
 
 
 def _code(text: str) -> str:

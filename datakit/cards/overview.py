@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.originals import is_original
 from datakit.cards.parts import PART_NAMES
 from datakit.pages.blocks import Block, Bullets, Cell, Code, Section, Table, Text
 from datakit.pages.figures import collect
@@ -18,20 +19,29 @@ _SHOWN_ELSEWHERE = ("classes", "warnings")
 
 
 def part_table(build: BuildFolder) -> pl.DataFrame:
-    """Part -> records, rows (with repeats) and pictures, in the order training, validation, general."""
+    """Part -> records, rows (with repeats) and pictures, in the order training, validation, general.
+
+    A repeat that is a record of its own is one more row; a picture of several records counts once.
+    """
+    shown = pl.col("images").list.len().fill_null(0)
     table = collect(
-        build.records.select("part", "rows", pictures=pl.col("images").list.len().fill_null(0))
+        build.records.select("part", "rows", "images", shown=shown, is_original=is_original(build))
         .group_by("part")
         .agg(
-            records=pl.len(),
+            records=pl.col("is_original").sum(),
             rows=pl.col("rows").cast(pl.Int64).sum(),
-            pictures=pl.col("pictures").sum(),
-            text_only=(pl.col("pictures") == 0).sum(),
-            most_pictures=pl.col("pictures").max(),
+            pictures=pl.col("images").explode().drop_nulls().n_unique(),
+            text_only=((pl.col("shown") == 0) & pl.col("is_original")).sum(),
+            most_pictures=pl.col("shown").max(),
         )
     )
     order = {name: at for at, name in enumerate(PART_NAMES)}
     return table.sort(pl.col("part").replace_strict(order, default=len(order)))
+
+
+def picture_count(build: BuildFolder) -> int:
+    """Different pictures of all records: one of several records, or of several parts, counts once."""
+    return int(collect(build.records.select(pl.col("images").explode().drop_nulls().n_unique())).item())
 
 
 def parts_section(build: BuildFolder, splits: pl.DataFrame) -> Section:
@@ -62,7 +72,8 @@ def parts_section(build: BuildFolder, splits: pl.DataFrame) -> Section:
 def sources_section(build: BuildFolder) -> Section:
     """Files that the records come from, and the licences that steps declared."""
     counted = collect(
-        build.records.group_by("part", "source_file")
+        build.records.filter(is_original(build))
+        .group_by("part", "source_file")
         .agg(records=pl.len())
         .sort("part", "source_file")
         .head(200)
@@ -163,12 +174,7 @@ def _notes(build: BuildFolder) -> list[Block]:
     for step in build.report.steps:
         warned += [f"{step.name}: {build.clean(str(text))}" for text in step.notes.get("warnings", ())]
         others = {key: value for key, value in step.notes.items() if key not in _SHOWN_ELSEWHERE}
-        facts = [
-            f"{_readable(key)} {build.clean(str(value))}"
-            for key, value in flat(others)
-            if value not in (None, "") and "licen" not in key.lower()
-        ]
-        if facts:
+        if facts := _facts(build, others):
             noted.append(f"{step.name}: {'; '.join(facts)[:NOTE_CHARS]}")
     blocks: list[Block] = []
     if warned:
@@ -176,6 +182,19 @@ def _notes(build: BuildFolder) -> list[Block]:
     if noted:
         blocks += [Text("What the steps noted down:"), Bullets(noted)]
     return blocks
+
+
+def _facts(build: BuildFolder, notes: dict[str, Any]) -> list[str]:
+    """Each note as `name: value`, one with several values as `name: first 1, second 2`."""
+    facts = []
+    for key, note in notes.items():
+        values = [
+            f"{_readable(name)} {build.clean(str(value))}".strip()
+            for name, value in flat(note)
+            if value not in (None, "") and "licen" not in f"{key}.{name}".lower()
+        ]
+        facts += [f"{_readable(key)}: {', '.join(values)}"] if values else []
+    return facts
 
 
 def _few(lines: list[str]) -> list[str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.measured_columns import measured
+from datakit.artifacts.originals import originals, own_texts
 from datakit.core.answer import LABEL
 from datakit.core.language import char_bound
+from datakit.core.record import place_of
 from datakit.core.regular_files import read_regular_text
 from datakit.pages import charts
 from datakit.pages.blocks import Block, Cell, Chart, Code, Section, Table, Text
@@ -34,7 +37,7 @@ CHARACTERS = "characters per record"
 def prompt_section(build: BuildFolder) -> Section:
     """Length of the prompts against the recipe's limit, and how many had to be shortened."""
     names = {"prompt_chars": "prompt, characters", "prompt_tokens": "prompt, tokens"}
-    values = {words: pl.col(name) for name, words in names.items() if name in build.columns}
+    values = {words: pl.col(name) for name, words in names.items() if measured(build.columns, name)}
     rows = spreads(build.main, values)
     spread = rows.get(names["prompt_chars"])
     if spread is None:
@@ -49,7 +52,7 @@ def prompt_section(build: BuildFolder) -> Section:
     svg = charts.columns("Prompt length", shape, "characters", "records", limit=mark)
     chart = Chart("prompt-length", f"Prompt length: {_words(spread)} characters", svg)
     blocks: list[Block] = [Text(text), _spread_table(rows), chart, *_lengths_by_class(build, spread)]
-    if "shrink_rung" in build.columns:
+    if measured(build.columns, "shrink_rung"):
         blocks += _rungs(build)
     return Section("Prompts", blocks)
 
@@ -66,22 +69,24 @@ def _most_chars(build: BuildFolder) -> int | None:
 def _lengths_by_class(build: BuildFolder, spread: Spread) -> list[Block]:
     """How long the prompts of each class are, the class with the widest spread first."""
     middle = (spread.least + spread.most) / 2
-    share = (spread.most - spread.least) / (spread.most + spread.least)
-    words = f"All prompts are within ±{share:.1%} of {middle:,.0f} characters."
+    share = (spread.most - spread.least) / ((spread.most + spread.least) or 1)  # a source's own may be 0
+    lengths = f"{spread.least:,.0f} to {spread.most:,.0f}" if share else f"{spread.least:,.0f}"
+    words = f"All prompts have {lengths} characters"
+    words += f", ±{share:.1%} around the middle of the two, {middle:,.0f}." if share else "."
     if build.columns.get(LABEL) != pl.String:
         return [Text(words)]
     chars = pl.col("prompt_chars")
     table = collect(
         build.main.filter(pl.col(LABEL).is_not_null())
         .group_by(LABEL)
-        .agg(pl.len().alias("records"), chars.min().alias("least"), _middle(chars), chars.max().alias("most"))
+        .agg(pl.len().alias("prompts"), chars.min().alias("least"), _middle(chars), chars.max().alias("most"))
         .sort(pl.col("most").cast(pl.Int64) - pl.col("least").cast(pl.Int64), LABEL, descending=[True, False])
     )
     if table.height < 2:
         return [Text(words)]
     more = f" The {MOST_CLASSES} of {table.height:,} classes that differ most:"
     rows = table.head(MOST_CLASSES).rows()
-    head = ["class", "records", "shortest prompt", "median", "longest prompt"]
+    head = ["class", "prompts", "shortest prompt", "median", "longest prompt"]
     return [Text(words + (more if table.height > MOST_CLASSES else " By class:")), Table(head, rows)]
 
 
@@ -104,8 +109,9 @@ def _rungs(build: BuildFolder) -> list[Block]:
 
 def pictures_section(build: BuildFolder) -> Section:
     """Size and shape of the pictures."""
-    if not {"width", "height"} <= build.columns.keys():
+    if not measured(build.columns, "width", "height"):
         return Section("Pictures", [])
+    own = originals(build)
     width, height = pl.col("width"), pl.col("height")
     values = {
         "width, pixels": width,
@@ -113,13 +119,13 @@ def pictures_section(build: BuildFolder) -> Section:
         "width / height": width / height,
         "pixels, million": width * height / 1e6,
     }
-    if "bytes" in build.columns:
+    if measured(build.columns, "bytes"):
         values["file, KiB"] = pl.col("bytes") / 1024
-    sides = spreads(build.main, values)
+    sides = spreads(own, values)
     if not sides:
         return Section("Pictures", [])
     common = collect(
-        build.main.select(width, height)
+        own.select(width, height)
         .drop_nulls()
         .group_by("width", "height")
         .len()
@@ -157,7 +163,7 @@ def ocr_section(build: BuildFolder) -> Section:
     name = next((name for name in (f"{into}_text", into) if build.columns.get(name) == pl.String), None)
     if name is None:
         return Section("OCR text", [])
-    pictured = build.main.filter(pl.col("images").list.len() > 0)
+    pictured = own_texts(build, "annotate.ocr").filter(pl.col("images").list.len() > 0)
     length = pl.col(name).fill_null("").str.len_chars()
     values = {CHARACTERS: length}
     lines = build.columns.get(into)
@@ -172,6 +178,9 @@ def ocr_section(build: BuildFolder) -> Section:
         return Section("OCR text", [])
     empty = int(collect(pictured.select((length == 0).sum())).item())
     text = f"Text was found on {spread.count - empty:,} of {spread.count:,} records with pictures."
+    if "lines per record" in rows:
+        unsure = int(collect(pictured.select(((length == 0) & (pl.col(into).list.len() > 0)).sum())).item())
+        text += f" On {unsure:,} more, whatever was read is less sure than min_score asks." if unsure else ""
     svg = charts.columns(
         "Text per record", histogram(pictured, length, spread), "characters of OCR text", "records"
     )
@@ -191,16 +200,14 @@ def texts_section(build: BuildFolder) -> Section:
         step: str(build.parameters(step).get("into", default))
         for step, default in (("annotate.describe", "description"), ("annotate.reason", "reason"))
     }
-    values = {
-        f"{name}, characters": pl.col(name).str.len_chars()
-        for name in columns.values()
-        if build.columns.get(name) == pl.String
-    }
     reason = columns["annotate.reason"]
+    rows: dict[str, Spread] = {}
+    for step, name in columns.items():
+        values = {f"{name}, characters": pl.col(name).str.len_chars()}
+        rows |= spreads(own_texts(build, step), values) if build.columns.get(name) == pl.String else {}
     numeric = [name for name, kind in build.columns.items() if kind.is_numeric()]
-    values |= {name: pl.col(name) for name in numeric if name.startswith(f"{reason}_")}
-    rows = spreads(build.main, values)
-    blocks: list[Block] = [*_writers(build, list(columns.values())), *([_spread_table(rows)] if rows else [])]
+    rows |= spreads(build.main, {name: pl.col(name) for name in numeric if name.startswith(f"{reason}_")})
+    blocks: list[Block] = [*_writers(build, columns), *([_spread_table(rows)] if rows else [])]
     name = f"{reason}_similarity"
     if name in rows:
         limit = build.parameters("guard.reason").get("max_similarity")
@@ -213,13 +220,13 @@ def texts_section(build: BuildFolder) -> Section:
     return Section("Written texts", blocks)
 
 
-def _writers(build: BuildFolder, texts: Sequence[str]) -> list[Block]:
-    """Who wrote each text: a model, or the offline writer."""
+def _writers(build: BuildFolder, texts: Mapping[str, str]) -> list[Block]:
+    """Who wrote the text of each step: a model, or the offline writer."""
     rows: list[list[Cell]] = [
         [text, writer, number]
-        for text in texts
+        for step, text in texts.items()
         if build.columns.get(f"{text}_by") == pl.String
-        for writer, number in counts(build.main, pl.col(f"{text}_by"))
+        for writer, number in counts(own_texts(build, step), pl.col(f"{text}_by"))
     ]
     return [Table(["text", "written by", "records"], rows)] if rows else []
 
@@ -251,10 +258,11 @@ def _flags(build: BuildFolder, reason: str) -> list[Block]:
 
 def duplicates_section(build: BuildFolder) -> Section:
     """How many records show the same or nearly the same picture as another."""
-    if "duplicate_of" not in build.columns:
+    if not measured(build.columns, "duplicate_of"):
         return Section("Duplicates", [])
+    own = originals(build)
     groups = collect(
-        build.main.select("part", "duplicate_of")
+        own.select("part", "duplicate_of")
         .drop_nulls("duplicate_of")
         .group_by(pl.col("duplicate_of").hash())
         .agg(size=pl.len(), parts=pl.col("part").n_unique())
@@ -281,14 +289,14 @@ def duplicates_section(build: BuildFolder) -> Section:
             if groups["split"]
             else "No such group is torn between training and validation."
         )
-    if "review" in build.columns:
-        conflicts = int(collect(build.main.select(pl.col("review").is_not_null().sum())).item())
+    if measured(build.columns, "review"):
+        conflicts = int(collect(own.select(pl.col("review").is_not_null().sum())).item())
         if conflicts:
             text += (
                 f" {conflicts:,} records contradict the label of a look-alike: the column review names it."
             )
-    if "shares_picture_with" in build.columns:
-        sharing = int(collect(build.main.select(pl.col("shares_picture_with").is_not_null().sum())).item())
+    if measured(build.columns, "shares_picture_with"):
+        sharing = int(collect(own.select(pl.col("shares_picture_with").is_not_null().sum())).item())
         if sharing:
             text += f" {sharing:,} records ask something else about a picture of another."
     if dropped:
@@ -314,8 +322,7 @@ def rejects_section(build: BuildFolder) -> Section:
         reason = row["reason"] if row["state"] != "retry" else f"{row['reason']} (to be tried again)"
         kinds.append([row["step"], Code(row["name"] or ""), Code(reason), row["records"]])
         for example in row["examples"]:
-            place = build.place(example["source_file"] or "")
-            place += f":{example['source_line']}" if example["source_line"] is not None else ""
+            place = place_of(build.place(example["source_file"] or ""), example["source_line"])
             detail = build.clean(example["detail"] or "")
             examples.append([Code(example["id"]), Code(place), Code(reason), detail])
     return Section(

@@ -16,10 +16,12 @@ import orjson
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.measured_columns import measured
 from datakit.cards.boxes import DrawnColumns, drawn_columns
 from datakit.cards.parts import PART_NAMES
 from datakit.core.boxes import Box, Size
 from datakit.core.image import ImageProblem, load_rgb, read_header
+from datakit.core.record import place_of
 from datakit.pages.blocks import Part, Sample, Thumbnail, Turn
 from datakit.pages.drawn_boxes import draw_boxes
 from datakit.pages.figures import collect
@@ -123,10 +125,10 @@ def _sample(build: BuildFolder, split: str, row: Row, record: Row, drawn: DrawnC
     if record.get("label"):
         facts.append(("label", str(record["label"])))
     if record.get("source_file"):
-        facts.append(("source", f"{build.place(record['source_file'])}:{record.get('source_line') or '?'}"))
+        facts.append(("source", place_of(build.place(record["source_file"]), record.get("source_line"))))
     if split == "train" and (record.get("repeat") or 1) > 1:
         facts.append(("written", f"{record['repeat']} times"))
-    if record.get("shrink_rung"):
+    if record.get("shrink_rung") and measured(build.columns, "shrink_rung"):
         facts.append(("prompt shortened", rung_name(build, record["shrink_rung"])))
     boxes = None
     if drawn is not None and any(record.get(name) for name in drawn.names):

@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.measured_columns import measured
 from datakit.artifacts.report import ServedStep, StepReport
 from datakit.cards.parts import PART_NAMES
 from datakit.core.answer_forms import ContractFormat
@@ -37,16 +38,19 @@ def answers_section(build: BuildFolder) -> Section:
     counted = _counted(build)
     splits = [split for split in PART_NAMES if any(split in by_split for by_split in counted.values())]
     several = len(form.contracts) > 1
+    names = [contract.form if several else ONE_FORM for contract in form.contracts]
+    total = sum(sum(counted.get(name, {}).values()) for name in names)
     rows: list[list[Cell]] = []
-    for contract, share in zip(form.contracts, form.shares, strict=True):
+    for name, contract in zip(names, form.contracts, strict=True):
         fields = ", then ".join(field.name for field in contract.fields)
-        by_split = counted.get(contract.form if several else ONE_FORM, {})
+        by_split = counted.get(name, {})
+        share = sum(by_split.values()) / total if total else 0
         row: list[Cell] = [Code(contract.form), fields, contract.target.name]
         rows.append([*row, f"{share:.0%}", *(by_split.get(split, 0) for split in splits)])
     head = ["form", "fields in order", "scored", "share", *(PART_NAMES[split] for split in splits)]
     text = "The prompt asks for the form, and the answer has it: both come from one contract (answer.json)."
     if several:
-        text += f" One model serves all of them; `{form.contracts[0].form}` is asked for when none is named."
+        text += f" One model serves all; the form {form.contracts[0].form} is asked for when none is named."
     return Section("Answers", [Text(text), Table(head, rows)])
 
 
@@ -190,7 +194,7 @@ def _format(build: BuildFolder) -> ContractFormat | None:
 
 def _counted(build: BuildFolder) -> dict[str, dict[str, int]]:
     """Form -> split -> records."""
-    name = pl.col(FORM).fill_null(ONE_FORM) if FORM in build.columns else pl.lit(ONE_FORM)
+    name = pl.col(FORM).fill_null(ONE_FORM) if measured(build.columns, FORM) else pl.lit(ONE_FORM)
     table = collect(build.main.group_by(name.alias("form"), "part").len())
     counts: dict[str, dict[str, int]] = {}
     for form, split, count in table.rows():
@@ -200,6 +204,6 @@ def _counted(build: BuildFolder) -> dict[str, dict[str, int]]:
 
 def _form_of(build: BuildFolder) -> dict[str, str]:
     """Id -> form, of a build with several; empty for any other."""
-    if FORM not in build.columns:
+    if not measured(build.columns, FORM):
         return {}
     return dict(collect(build.main.select("id", FORM).drop_nulls()).rows())

@@ -12,7 +12,14 @@ import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.cards.classes import classes_section
-from datakit.cards.overview import flow_section, licences, part_table, parts_section, sources_section
+from datakit.cards.overview import (
+    flow_section,
+    licences,
+    part_table,
+    parts_section,
+    picture_count,
+    sources_section,
+)
 from datakit.cards.quality import (
     duplicates_section,
     ocr_section,
@@ -102,7 +109,7 @@ def _lead(
         counts.append(f"{records['val']['records']:,} validation records")
     if "general" in records:
         counts.append(f"{records['general']['records']:,} general records against forgetting")
-    images = int(splits["pictures"].sum())
+    images = picture_count(build)
     purpose = "classify a picture into one of" if "image-classification" in tasks else "choose one of"
     text = f"{build.report.name} is a data set for fine-tuning a {'vision-' if images else ''}language model"
     if not classes.is_empty():

@@ -100,7 +100,8 @@ def _address(context: click.Context, parameter: click.Parameter, value: str | No
 def command(context: click.Context, /, build: Path, as_json: bool, only_status: bool, **given: Any) -> int:
     """Take BUILD to its scores: check, train, export, serve, predict, evaluate.
 
-    Each stage runs when its inputs or its outcome have changed, and says why. Trainer and server may live in
+    Each stage runs when its inputs or its outcome have changed, and says why. STAGE, one or several of those
+    six names, is the same as --only: nothing else runs; without one all do. Trainer and server may live in
     other environments (--python, --vllm); the server that was started ends with the command. For a machine
     without datakit, `datakit bundle` packs a build with a run.sh that does the same.
     """
@@ -241,8 +242,10 @@ def next_command(context: click.Context) -> str:
 def _status(build: Path, *, as_json: bool) -> int:
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.cli.tables import print_json
+    from datakit.core.scripts import shell_words
     from datakit.handoff.status import status_document, status_lines
 
+    begin = shell_words(["datakit", "handoff", str(build)])
     runs = BuildFolder(build).runs
     files = [path for path in runs.glob("*/status.json") if path.is_file()]
     newest = max(files, key=lambda path: path.stat().st_mtime_ns, default=None)
@@ -251,12 +254,13 @@ def _status(build: Path, *, as_json: bool) -> int:
             print_json({"run": None, "status": None, "stages": {}})
         else:
             click.echo(f"No handoff of {build} has run yet: there is no status in {runs}")
+            click.echo(f"Next: {begin}")
         return 0
     run = newest.parent
     if as_json:
         print_json(status_document(run))
     else:
         click.echo(f"Run: {run}")
-        for line in status_lines(run):
+        for line in status_lines(run, begin=begin):
             click.echo(line)
     return 0

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from datakit.starter import Started
 
 SMALL = (
-    "Of two records of a label one validates: about half of them. With ten of each it is the share that\n"
-    "  the recipe's curate.split has in `val`; --demo takes all example records along."
+    "Where a label has two records, one of them goes into validation: here about half of all do. With ten\n"
+    "  or more of a label it is the share `val` of curate.split. --demo brings all example records."
 )
 """A person who counts the records of the first build would wonder."""
 EPILOG = """\b
@@ -31,7 +31,7 @@ Examples:
     "start",
     type=click.Choice(["ecom", "medical"]),
     default="ecom",
-    help="Which shipped recipe to begin with: screenshots (25 labels) or chest films.",
+    help="Which shipped recipe to begin with: screenshots (25 labels) or chest films, both in Chinese.",
 )
 @click.option("--demo", is_flag=True, help="Bring the whole example data set, not two records a label.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON on stdout.")

@@ -33,7 +33,7 @@ def command() -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 def audit(build: Path, limit: int, as_json: bool) -> int:
-    """Say where the labels of BUILD and the text of its pictures do not agree.
+    """Say where labels and the text of their pictures do not agree.
 
     Which descriptions fit other classes better than their own; which clauses of them no picture of the class
     bears out; which keywords never stand there, or more often elsewhere; which labels are mixed up or alike
@@ -96,7 +96,7 @@ _PAIR = ("labels", "mistakes", "alike", "confusable_with")
 
 
 def _fit(fit: Fit) -> tuple[str, ...]:
-    nearer = f"{fit.rival} ({fit.rival_fits})" if fit.rival else f"none ({fit.rival_fits})"
+    nearer = f"{fit.rival} ({fit.rival_fits})" if fit.rival else f"no class ({fit.rival_fits})"
     wrong = f"{fit.wrong} of {fit.support}, {fit.answered}" if fit.wrong else ""
     return fit.label, f"{fit.fits} of {fit.records}", nearer if fit.rival_fits else "", wrong
 

@@ -42,7 +42,8 @@ def _print(plan: MemoryPlan) -> None:
     nodes = f" on each of {plan.nodes} nodes" if plan.nodes > 1 else ""
     click.echo(f"{plan.model}: {plan.parameters:,} parameters, {plan.trained:,} trained")
     click.echo(
-        f"{plan.gpus} GPUs of {plan.gpu_memory_gb:g} GiB{nodes}, {plan.host_memory_gb:g} GiB of host memory; "
+        f"{plan.gpus} GPU{'s' if plan.gpus != 1 else ''} of {_size(plan.gpu_memory_gb)}{nodes}, "
+        f"{_size(plan.host_memory_gb)} of host memory; "
         f"{plan.rows} rows of {plan.tokens:,} tokens at a time ({plan.tokens_from})"
     )
     head = ("", "mode", "states", "activations", "GPU GiB", "host GiB", "fits")
@@ -63,6 +64,11 @@ def _print(plan: MemoryPlan) -> None:
         click.echo(f"Note: {note}")
     if plan.gpu_memory_gb:
         click.echo(_verdict(plan))
+
+
+def _size(gib: float) -> str:
+    """A memory; that of a machine which does not tell it is 0."""
+    return f"{gib:g} GiB" if gib else "unknown size"
 
 
 def _word(row: ModeRow) -> str:

@@ -22,6 +22,11 @@ Examples:
   datakit plan recipes/ecom_v3.yaml --json | jq '.steps[] | select(.calls > 0)'
 """
 
+_LEGEND = (
+    "Of the records that come in, those `cached` have a result and those `to do` have none; equal records\n"
+    "share a call. <= is a bound: the figure is known when the steps before have been done. A dot is none,\n"
+    "or, after the last step with calls, not counted."
+)
 _FIGURES = ("calls", "calls_at_most", "cost_usd", "cost_usd_at_most", "cost_usd_range", "wall_s")
 """What the JSON tells of the whole plan."""
 
@@ -99,6 +104,8 @@ def _print(plan: Plan) -> None:
 
     head = ("step", "records", "rejected", "cached", "to do", "calls", "tokens", "cost")
     print_table(head, [_row(step) for step in plan.steps], right=range(1, len(head)))
+    if plan.calls:
+        click.echo(_LEGEND)
     for step in plan.steps:
         for reason in step.why:
             click.echo(f"   {step.name}: {reason}")

@@ -69,11 +69,10 @@ def _resolve(place: Path, overrides: tuple[str, ...]) -> tuple[Recipe | None, Pa
 
 
 def _print(story: Story, width: int | None) -> None:
+    from datakit.core.record import place_of
     from datakit.recipe.yaml_file import show_path
 
-    source = (
-        f"{story.source_file}:{story.source_line}" if story.source_line is not None else story.source_file
-    )
+    source = place_of(story.source_file, story.source_line) if story.source_file else ""
     click.echo(f"{story.id}  from {source or 'an unknown source'}")
     if story.source_text:
         click.echo(f"  {_cut(story.source_text, width)}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 PROSE_CHARS = 24
+COMMAND_CHARS = 40
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,11 @@ class Table:
         """Whether the column holds sentences, which need room."""
         cells = [row[column] for row in self.rows]
         return any(isinstance(cell, str) and len(cell) > PROSE_CHARS for cell in cells)
+
+    def commands(self, column: int) -> bool:
+        """Whether the column holds text in fixed width that is too long for a line of its own."""
+        cells = [row[column] for row in self.rows]
+        return any(isinstance(cell, Code) and len(cell.text) > COMMAND_CHARS for cell in cells)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from datakit.core.boxes import is_number
+from datakit.core.boxes import BoxFault, is_number
 
 SIDES_KEYS = ("bbox_2d", "bbox", "box")
 """What a box's numbers are called."""
@@ -30,9 +30,15 @@ _MARKED = re.compile(
 )
 _LIST = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
 _MARKS = re.compile(r"<\|?/?(?:object_ref_start|object_ref_end|box_start|box_end|ref|box|quad)\|?>")
+_STARTS = re.compile(r"<\|box_start\|>|<box>")
+_QUAD = re.compile(r"<quad>|<\|quad_start\|>")
 _FENCE = re.compile(r"^```\w*")
 _KEYS = frozenset((*SIDES_KEYS, *NAME_KEYS))
 _SIDES_KEY = re.compile(rf"""["'](?:{"|".join(SIDES_KEYS)})["']\s*:""")
+_ANY_KEY = re.compile(
+    r"""["'](?:bbox|box)(?:_2d)?\\?["']\s*:|(?<!["'\w])bbox(?:_2d)?\s*[:=]""", re.IGNORECASE
+)
+"""A key of boxes as people and models write it: in any case, escaped, without quotes."""
 _OBJECT = re.compile(r"""\{(?:[^{}"]|"(?:[^"\\]|\\.)*")*\}""", re.DOTALL)
 """An object without others in it."""
 _SPACE = " \t\r\n,，、"
@@ -65,6 +71,22 @@ def entries_in(text: str) -> list[Entry] | None:
     if _CORNERS.search(text):
         return _between(_CORNERS, text, _SPACE)
     return _between(_LIST, text, _SPACE + "：:;；[]") if _LIST.search(text) else None
+
+
+def stated_boxes(text: str) -> list[Entry]:
+    """All boxes that a text states, for data that must not lose one; none of a text that states none.
+
+    Raises BoxFault where a key or a mark of boxes stands whose box cannot be read, as in a text that is cut
+    off, has a box of three numbers, one of four corners (`<quad>`), or boxes in two notations.
+    """
+    entries = entries_in(text) or []
+    keys, corners = len(_SIDES_KEY.findall(text)), len(_CORNERS.findall(text))
+    starts = len(_STARTS.findall(text))
+    places = keys + (starts if _BOX in text else corners)
+    if len(entries) < max(places, starts) or len(_ANY_KEY.findall(text)) != keys or _QUAD.search(text):
+        words = f"an answer names more boxes than can be read ({len(entries)}): {text.strip()[:60]}"
+        raise BoxFault("boxes_unreadable", words)
+    return entries
 
 
 def json_entries(text: str) -> list[Entry] | None:

@@ -118,9 +118,19 @@ def _within(box: Box, number: int, sizes: Sequence[Size]) -> Box:
     width, height = sizes[box.image]
     inner = max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height))
     area = max(inner[2] - inner[0], 0.0) * max(inner[3] - inner[1], 0.0)
-    if area < LEAST_WITHIN * (right - left) * (bottom - top):
-        raise BoxFault("box_outside", f"{shown} lies outside its picture of {width} x {height} pixels")
+    share = area / ((right - left) * (bottom - top))
+    if share < LEAST_WITHIN:
+        raise BoxFault("box_outside", f"{shown} {_outside(share, width, height)}")
     return box._replace(sides=inner)
+
+
+def _outside(share: float, width: int, height: int) -> str:
+    """How much of a box lies within its picture, and the rule."""
+    picture = f"its picture of {width} x {height} pixels"
+    if not share:
+        return f"lies outside {picture}"
+    part = f"{int(share * 100)}%" if share >= 0.01 else "less than 1%"  # rounded down: 49.9% is no half
+    return f"lies outside {picture} but for {part} of its area; from {LEAST_WITHIN:.0%} on it is clipped"
 
 
 def _shown(sides: Sequence[float]) -> str:

@@ -44,7 +44,7 @@ def written(field: AnswerField, value: Any, language: Language, labels: LabelSet
             return empty
         if field.kind == "label":
             return Rejected("label_missing", "the record has no label to learn")
-        return Rejected("answer_incomplete", f"the answer needs `{field.name}`, which is empty")
+        return Rejected("answer_incomplete", _missing(field))
     if field.max_chars is not None and len(text) > field.max_chars:
         return Rejected(
             "answer_too_long",
@@ -52,6 +52,15 @@ def written(field: AnswerField, value: Any, language: Language, labels: LabelSet
             f"{text[:40]}. Have it written again: guard.reason with `max_chars` and `on_fail: rewrite`",
         )
     return text
+
+
+def _missing(field: AnswerField) -> str:
+    """That the answer needs a field, why it is empty where that can be said, and what to do."""
+    why = f": no line of OCR stands in quotes in `{field.quoted_in}`" if field.kind == "evidence" else ""
+    return (
+        f"the answer needs `{field.name}`, which is empty{why}. Where it may be, say so in `fields`: "
+        f"`{{name: {field.name}, kind: {field.kind}, optional: true}}`"
+    )
 
 
 def _plain(field: AnswerField, value: Any, language: Language, labels: LabelSet | None) -> str | Rejected:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datakit.core.boxes import Box
 from datakit.core.likeness import standing
+from datakit.core.quotations import parts, quotations
 from datakit.core.rewards import SAME_BOX, overlap
 
 STANDS = 0.8
 """Likeness from which a quotation is a line of OCR, or a part of it: about 7% of the lines of real screens
 are misread somewhere."""
-_QUOTED = re.compile(r"“([^”]+)”|「([^」]+)」|『([^』]+)』|《([^》]+)》|\"([^\"]+)\"|‘([^’]+)’|`([^`]+)`")
-_DOTS = re.compile(r"…+|\.{2,}|⋯+")
 _WHOLE_LINE_CHARS = 2
 """Least letters and digits of a line that a longer quotation runs over: `¥` stands in every price."""
 
@@ -25,7 +23,7 @@ def cited(text: str, lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, An
     A quotation is the line that it is most like, or those that it runs over. Lines are those of annotate.ocr.
     """
     chosen: dict[int, None] = {}
-    for part in _quotations(text):
+    for part in (part for quotation in quotations(text) for part in parts(quotation.text)):
         likeness = [standing(part, str(line.get("text") or "")) for line in lines]
         best = max(range(len(lines)), key=likeness.__getitem__, default=None)
         if best is not None and likeness[best] >= STANDS:
@@ -44,13 +42,6 @@ def holds(evidence: Box, lines: Sequence[Box]) -> bool:
         and overlap(evidence.sides, line.sides) >= SAME_BOX
         for line in lines
     )
-
-
-def _quotations(text: str) -> list[str]:
-    """What a text puts in quotes, in parts where it leaves something out."""
-    quotes = (next(filter(None, match.groups())) for match in _QUOTED.finditer(text))
-    parts = (part.strip() for quote in quotes for part in _DOTS.split(quote))
-    return [part for part in parts if any(map(str.isalnum, part))]
 
 
 def _is_within(line: Mapping[str, Any], quotation: str) -> bool:

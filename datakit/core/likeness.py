@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 
 def grams(text: str) -> frozenset[str]:
@@ -35,35 +35,53 @@ def standing(quotation: str, text: str) -> float:
     Compared without white space, case and width, and without punctuation at the quotation's ends. One that
     says nothing stands everywhere.
     """
-    wanted, within = _plain(quotation), _plain(text)
+    wanted, within = _core(quotation), _plain(text)
+    if not wanted or wanted in within:
+        return 1.0
+    return 1 - min(_distances(wanted, within), default=len(wanted)) / len(wanted)
+
+
+def stand_in_order(quotations: Sequence[str], text: str, least: float) -> bool:
+    """Whether quotations stand in a text one behind the other, each at least so nearly; see `standing`."""
+    within = _plain(text)
+    for wanted in filter(None, map(_core, quotations)):
+        most = (1 - least) * len(wanted) + 1e-9
+        ends = enumerate(_distances(wanted, within), 1)
+        end = next((end for end, distance in ends if distance <= most), None)
+        if end is None:
+            return False
+        within = within[end:]
+    return True
+
+
+def _core(quotation: str) -> str:
+    """The plain form without punctuation at its ends."""
+    wanted = _plain(quotation)
     while wanted and unicodedata.category(wanted[-1])[0] in "PZ":
         wanted = wanted[:-1]
     while wanted and unicodedata.category(wanted[0])[0] in "PZ":
         wanted = wanted[1:]
-    if not wanted or wanted in within:
-        return 1.0
-    return 1 - _nearest_distance(wanted, within) / len(wanted)
+    return wanted
 
 
 def _plain(text: str) -> str:
     return "".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def _nearest_distance(pattern: str, text: str) -> int:
-    """Fewest edits between the pattern and any part of the text (Myers 1999: bit vectors, any length)."""
+def _distances(pattern: str, text: str) -> Iterator[int]:
+    """For each place of the text the fewest edits between the pattern and a part that ends there (Myers 1999:
+    bit vectors, any length)."""
     full, last = (1 << len(pattern)) - 1, 1 << (len(pattern) - 1)
     places: dict[str, int] = {}
     for at, char in enumerate(pattern):
         places[char] = places.get(char, 0) | 1 << at
     up, down, distance = full, 0, len(pattern)
-    nearest = distance
     for char in text:
         equal = places.get(char, 0)
         across = equal | down
         equal |= (((equal & up) + up) ^ up) | down
         more, less = down | ~(equal | up), up & equal
         distance += bool(more & last) - bool(less & last)
-        nearest = min(nearest, distance)
+        yield distance
         more, less = more << 1, less << 1  # a match may begin anywhere: the row above costs nothing
         up, down = (less | ~(across | more)) & full, more & across & full
-    return nearest

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from typing import Any, TypeVar, get_args
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -55,7 +57,105 @@ def _as_written(value: Any) -> Any:
 
 def described_faults(error: ValidationError, model: type[BaseModel]) -> list[tuple[str, str]]:
     """Every fault of a validation in words."""
-    return [describe_fault(fault, model) for fault in error.errors(include_url=False, include_context=False)]
+    return [describe_fault(fault, model) for fault in merged_faults(error, model)]
+
+
+def merged_faults(error: ValidationError, model: type[BaseModel]) -> list[Mapping[str, Any]]:
+    """The faults as the user's file has them: of a value that may be of several kinds, those of its own kind.
+
+    pydantic tries each kind (`str | tuple[str, ...]`), tells the faults of all, and puts the kind's name into
+    the place, where the file has none.
+    """
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for number, fault in enumerate(error.errors(include_url=False, include_context=False)):
+        kinds = _kinds_in(fault["loc"], model)
+        groups.setdefault(fault["loc"][: kinds[0]] if kinds else (number,), []).append(
+            {**fault, "kinds": kinds}
+        )
+    return [fault for group in groups.values() for fault in _of_own_kind(group)]
+
+
+def _of_own_kind(group: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The faults of one value without those of kinds that it is not, or the one that it is none of them."""
+    if not group[0]["kinds"]:
+        return group
+    own = [fault for fault in group if not _is_other_kind(fault)]
+    if own:
+        return [
+            {**fault, "loc": tuple(part for at, part in enumerate(fault["loc"]) if at not in fault["kinds"])}
+            for fault in own
+        ]
+    first = group[0]
+    loc = first["loc"][: first["kinds"][0]]
+    wanted = " or ".join(dict.fromkeys(_kind_words(fault) for fault in group))
+    name = ".".join(map(str, loc))
+    return [
+        {**first, "loc": loc, "type": "fault", "msg": f"`{name}` must be {wanted}, not {first['input']!r}"}
+    ]
+
+
+def _is_other_kind(fault: Mapping[str, Any]) -> bool:
+    if len(fault["loc"]) != fault["kinds"][0] + 1:
+        return False
+    is_literal = fault["type"] == "literal_error"
+    return str(fault["type"]).endswith("_type") or (is_literal and not isinstance(fault["input"], str))
+
+
+def _kind_words(fault: Mapping[str, Any]) -> str:
+    if fault["type"] == "literal_error":
+        return str(fault["msg"]).removeprefix("Input should be ")
+    return _KIND_WORDS.get(str(fault["type"]).removesuffix("_type"), str(fault["type"]).removesuffix("_type"))
+
+
+_KIND_WORDS = {
+    "string": "a text",
+    "tuple": "a list",
+    "list": "a list",
+    "dict": "a mapping",
+    "model": "a mapping",
+    "model_attributes": "a mapping",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+}
+
+
+def _kinds_in(loc: tuple[Any, ...], model: Any) -> list[int]:
+    """Where in the place of a fault the names of kinds stand, which pydantic puts behind a union's field."""
+    kinds, annotation = [], model
+    for at, part in enumerate(loc):
+        members = _members(annotation)
+        if len(members) > 1:
+            kinds.append(at)
+            annotation = next((member for member in members if _is_named(member, str(part))), None)
+        else:
+            annotation = _inner(members[0], part) if members else None
+    return kinds
+
+
+def _members(annotation: Any) -> list[Any]:
+    """The kinds that an annotation allows besides null; one for what is no union."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) not in (Union, UnionType):
+        return [annotation]
+    return [member for member in get_args(annotation) if member is not NoneType]
+
+
+def _is_named(member: Any, kind: str) -> bool:
+    [plain, *_] = _members(member)
+    origin = get_origin(plain) or plain
+    name = getattr(origin, "__name__", str(origin))
+    return kind.startswith(f"{name}[") or kind.endswith((name, f"{name}]"))
+
+
+def _inner(annotation: Any, part: Any) -> Any:
+    """What an annotation says of a part of its value; None where it says nothing."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        info = annotation.model_fields.get(str(part))
+        return info.annotation if info else None
+    values = [value for value in get_args(annotation) if value is not Ellipsis]
+    return values[-1] if values and get_origin(annotation) is not Literal else None
 
 
 def describe_fault(fault: Mapping[str, Any], model: type[BaseModel]) -> tuple[str, str]:
@@ -77,7 +177,9 @@ def describe_fault(fault: Mapping[str, Any], model: type[BaseModel]) -> tuple[st
         return (text if name in (text := str(fault["msg"])) else f"`{name}`: {text}"), ""
     if fault["type"] == "value_error":
         return f"`{name}`: {fault['msg'].removeprefix('Value error, ')}", ""
-    return f"`{name}`: {fault['msg'][0].lower()}{fault['msg'][1:]} (value {value!r})", ""
+    values = re.findall("'([^']*)'", fault["msg"]) if fault["type"] == "literal_error" else []
+    hint = did_you_mean(str(value), values)
+    return f"`{name}`: {fault['msg'][0].lower()}{fault['msg'][1:]} (value {value!r})", hint
 
 
 def _model_at(model: type[BaseModel], location: list[str]) -> type[BaseModel]:

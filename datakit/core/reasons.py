@@ -48,7 +48,7 @@ REJECTED = {
     "all of whose records had one.",
     # emitters: the record stays in the build, and other emitters write it
     "box_places": "The places `<bbox>` or `<ref-object>` are not as many as the boxes (emit.ms_swift).",
-    "boxes_moved": "An answer has boxes in pixels, and the emitter scales its picture down.",
+    "boxes_moved": "A chat has boxes in pixels, and the emitter or the trainer scales its picture down.",
     "general_outside_train": "General data in another split than train.",
     "image_in_answer": "A picture stands in an answer or a call of a tool, where the format takes none.",
     "image_too_many_bytes": "A picture's file is larger than the format takes (OpenAI: 10 MB). Set "
@@ -73,7 +73,7 @@ REJECTED = {
     "box_outside": "Less than half of a box lies within its picture. It was drawn on another, or at another "
     "size; a box that hangs over the edge by less is clipped and counted.",
     "box_picture": "A box is on a picture that the record does not have. They are counted from 0.",
-    "boxes_missing": "The record has no box to ask about, or none with a name where one is needed.",
+    "boxes_missing": "The record has no box to ask about, or none with the text or the name that is needed.",
     "boxes_too_many": "An answer would have more boxes than `max_boxes`.",
     "boxes_unreadable": "The boxes are no list of four finite numbers each.",
     "findings_missing": "The findings state their label and nothing else (`names_label: false`).",

@@ -38,6 +38,17 @@ OFFLINE_WRITER = "offline-writer"
 """What a `<column>_by` says of texts that no model wrote."""
 
 
+_COUNTED = (".json", ".parquet", ".arrow")
+"""Endings of files whose records are counted: `source_line` is the number of one, and of no line."""
+
+
+def place_of(file: str, line: int | None) -> str:
+    """Where a record stands, for people: `a/train.jsonl:12`, or `a/instances.json, entry 3`."""
+    if line is None:
+        return file
+    return f"{file}, entry {line}" if file.lower().endswith(_COUNTED) else f"{file}:{line}"
+
+
 def empty(columns: dict[str, Any] | None = None) -> pl.DataFrame:
     """Zero records with the base columns, or with the given ones."""
     return pl.DataFrame(schema=columns if columns is not None else {name: COLUMNS[name] for name in BASE})

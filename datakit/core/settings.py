@@ -292,6 +292,7 @@ VerdictKind = Literal[
     "no_validation",
     "few_records",
     "untested_class",
+    "untested_form",
     "rejected",
     "trainer_check",
 ]

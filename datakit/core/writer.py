@@ -96,7 +96,10 @@ class Writer:
             if not text:
                 if name == LABEL:
                     return Rejected("label_missing", "the record has no label to learn")
-                return Rejected("answer_incomplete", f"the answer needs `{name}`, which is empty")
+                words = (
+                    f"the answer needs `{name}`, which is empty. Where it may be, give `answer` as `fields`"
+                )
+                return Rejected("answer_incomplete", f"{words}, with `{{name: {name}, optional: true}}`")
             values[name] = text
         if self.labels is not None and LABEL in values:
             label = self._canonical(values[LABEL], self.labels)

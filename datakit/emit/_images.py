@@ -19,7 +19,7 @@ from datakit.core.image_memory import DEFAULT_MB
 from datakit.core.outcome import Reject
 from datakit.core.record import digest
 from datakit.core.step_context import StepContext
-from datakit.emit._moved_boxes import may_move, without_moved_boxes
+from datakit.emit._moved_boxes import BoxGuard, box_guard
 
 How = Literal["link", "copy", "resize"]
 
@@ -48,8 +48,8 @@ class ImageFiles:
     workers: int
     memory_mb: int = DEFAULT_MB
     """What decoding one picture may take."""
-    boxes_may_move: bool = False
-    """Whether chats may have boxes in pixels that scaling a picture down would move."""
+    boxes: BoxGuard | None = None
+    """What boxes of chats must be like; None where a step has seen to them."""
     saved_anew: int = 0
     """Pictures written anew: not plain, or over `max_pixels`."""
     linked_softly: int = 0
@@ -57,11 +57,13 @@ class ImageFiles:
     _places: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def into(cls, folder: Path, how: How, max_pixels: int | None, context: StepContext) -> ImageFiles:
-        """An empty folder of pictures, with as many workers as the run allows."""
+    def into(
+        cls, folder: Path, how: How, max_pixels: int | None, context: StepContext, *, trainer: bool = False
+    ) -> ImageFiles:
+        """An empty folder of pictures, with as many workers as the run allows; `trainer`: LLaMA-Factory's."""
         workers = context.run.workers or os.cpu_count() or 1
-        moving = max_pixels is not None and may_move(context)
-        return cls(folder, how, max_pixels, context.files, workers, context.run.image_memory_mb, moving)
+        boxes = box_guard(context, max_pixels, trainer=trainer)
+        return cls(folder, how, max_pixels, context.files, workers, context.run.image_memory_mb, boxes)
 
     def place(self, paths: Iterable[str]) -> dict[str, str]:
         """Source path -> path in the build, relative to it; every picture stands there when this returns.
@@ -78,8 +80,8 @@ class ImageFiles:
 
     def place_for(self, batch: pl.DataFrame, left_out: list[Reject]) -> tuple[pl.DataFrame, dict[str, str]]:
         """The records whose pictures all stand in the build, and where; the others join those left out."""
-        if self.boxes_may_move and self.max_pixels is not None and "messages" in batch.columns:
-            batch = without_moved_boxes(batch, self.max_pixels, left_out)
+        if self.boxes is not None and "messages" in batch.columns:
+            batch = self.boxes.fitting(batch, left_out)
         places, problems = self._tried(batch["images"].explode().drop_nulls())
         if not problems:
             return batch, places

@@ -1,35 +1,81 @@
-"""Records whose answers have boxes in pixels of a picture that an emitter scales down."""
+"""Records whose answers have boxes in other numbers than the model that is trained counts in."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
 
 import polars as pl
 
 from datakit.core.answer_forms import ContractFormat
+from datakit.core.box_forms import PARTS
+from datakit.core.chat_places import ChatPlace, places_in
 from datakit.core.image import ImageProblem, read_header
 from datakit.core.outcome import Reject
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Renderer, Transform
 
-_PLACE = r"""["'](?:bbox|point)_2d\\?["']\s*:\s*\[[\s\[]*-?\.?\d|data-(?:bbox|point)=\\?["'][\s\[]*-?\d"""
-"""Boxes and points in JSON, and in the HTML of documents that Qwen2.5-VL writes."""
-_WORDS = (
-    "an answer has `bbox_2d` in pixels, and its picture is scaled down: say what they are (render.chat: "
-    "`keep_messages: true, kept_boxes: pixels`), or emit with `images: link`"
-)
+_NAMES = "(?i)box|point|quad"
+"""What a text with places says somewhere."""
+_SAY = "say what they are (render.chat: `keep_messages: true, kept_boxes: pixels`)"
 _RELATIVE = ("qwen2_vl", "qwen3_vl")
 """Families whose numbers are parts of the sides: no resizing moves them."""
 
 
-def may_move(context: StepContext) -> bool:
-    """Whether boxes of chats may be in pixels that nobody has counted for the model.
+@dataclass(frozen=True)
+class BoxGuard:
+    """What boxes in chats must be like, of which nobody has said what they are."""
 
-    Not where the model counts in parts of the sides, nor where a step has written the boxes for it.
+    max_pixels: int | None = None
+    """Pictures over it are scaled down, and places in pixels with them; None where nothing is."""
+    is_relative: bool = False
+    """Whether the model counts in thousandths of the sides."""
+
+    def fitting(self, batch: pl.DataFrame, left_out: list[Reject]) -> pl.DataFrame:
+        """The records of a batch whose boxes can be meant; the others join those left out."""
+        text = pl.element().struct.field("content").fill_null("")
+        named = batch["messages"].list.eval(text.str.contains(_NAMES)).list.any().fill_null(False)
+        faults = {
+            id_: fault
+            for id_, images, messages in batch.filter(named).select("id", "images", "messages").iter_rows()
+            if (fault := self._fault(id_, images or (), [turn["content"] or "" for turn in messages]))
+        }
+        left_out += faults.values()
+        return batch.filter(~pl.col("id").is_in(list(faults))) if faults else batch
+
+    def _fault(self, id_: str, images: Sequence[str], texts: Sequence[str]) -> Reject | None:
+        places = list(chain.from_iterable(map(places_in, texts)))
+        large = next((place for place in places if _is_over(place)), None)
+        if self.is_relative and large is not None:
+            words = f"the model counts to {PARTS} along each side, and a text of the chat has"
+            return Reject(id_, "box_outside", f"{words} {large.text[:60]}: {_SAY}")
+        if places and self.max_pixels is not None and _is_scaled(images, self.max_pixels):
+            words = (
+                f"a text of the chat has a place in pixels, {places[0].text[:60]}, and its picture is scaled"
+            )
+            return Reject(id_, "boxes_moved", f"{words} down to {self.max_pixels:,} pixels: {_SAY}")
+        return None
+
+
+def box_guard(context: StepContext, emitted_max_pixels: int | None, *, trainer: bool) -> BoxGuard | None:
+    """What boxes of chats must be like; None where a step has written them, or nothing is known.
+
+    `trainer`: the files are for LLaMA-Factory, which scales pictures down by itself, whatever was emitted.
     """
-    return context.pictures.form not in _RELATIVE and not any(
-        _counts(step, context) for step in context.steps
-    )
+    if any(_counts(step, context) for step in context.steps):
+        return None
+    if context.pictures.form in _RELATIVE:
+        return BoxGuard(is_relative=True)
+    limits = [emitted_max_pixels]
+    if trainer and context.pictures.form is not None:
+        limits.append(context.pictures.trainer.max_pixels)
+    least = min((limit for limit in limits if limit is not None), default=None)
+    return None if least is None else BoxGuard(least)
+
+
+def _is_over(place: ChatPlace) -> bool:
+    return any(number > PARTS for number in place.numbers)
 
 
 def _counts(step: Transform, context: StepContext) -> bool:
@@ -38,16 +84,6 @@ def _counts(step: Transform, context: StepContext) -> bool:
     return bool(getattr(step, "kept_boxes", None)) or (
         isinstance(form, ContractFormat) and form.seen is not None
     )
-
-
-def without_moved_boxes(batch: pl.DataFrame, max_pixels: int, left_out: list[Reject]) -> pl.DataFrame:
-    """The records of a batch whose boxes stay where they are; the others join those left out."""
-    text = pl.element().struct.field("content").fill_null("")
-    boxed = pl.col("messages").list.eval(text.str.contains(_PLACE)).list.any().fill_null(False)
-    rows = batch.select("id", "images", boxed=boxed).iter_rows()
-    moved = {id_ for id_, images, has_boxes in rows if has_boxes and _is_scaled(images or (), max_pixels)}
-    left_out += [Reject(id_, "boxes_moved", _WORDS) for id_ in batch["id"] if id_ in moved]
-    return batch.filter(~pl.col("id").is_in(list(moved))) if moved else batch
 
 
 def _is_scaled(images: Sequence[str], max_pixels: int) -> bool:

@@ -87,7 +87,9 @@ class Llamafactory(Emitter):
         return (*PLACED, *self.carries(context))
 
     def write(self, records: FinalRecords, folder: Path, context: StepContext) -> list[Artifact]:
-        images = ImageFiles.into(folder / names.IMAGES, self.images, self.trained_max_pixels, context)
+        images = ImageFiles.into(
+            folder / names.IMAGES, self.images, self.trained_max_pixels, context, trainer=True
+        )
         split_files = SplitFiles(folder, context.name)
         others = carried_columns(records, self.carries(context))
         try:

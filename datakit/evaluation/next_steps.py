@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.originals import originals
 from datakit.artifacts.predictions import NOT_ANSWERED
 from datakit.core.labels import LabelSet
 from datakit.core.record import TRAIN
@@ -144,7 +145,7 @@ def _few(evaluation: Evaluation, build: BuildFolder) -> Iterator[Block]:
 
 def _trained(build: BuildFolder) -> dict[str, int]:
     """Label -> records of the training split."""
-    frame = build.main.filter(pl.col("part") == TRAIN).group_by("label").len().collect()
+    frame = originals(build).filter(pl.col("part") == TRAIN).group_by("label").len().collect()
     labels = build.labels
     counts: dict[str, int] = {}
     for label, count in frame.iter_rows():

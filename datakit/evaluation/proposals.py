@@ -10,6 +10,7 @@ from functools import cached_property
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.originals import originals
 from datakit.core.labels import Label
 from datakit.core.plain_yaml import dump
 from datakit.core.record import TRAIN
@@ -128,7 +129,8 @@ class _Words:
         if column is None:
             return {}
         frame = (
-            self.build.main.filter(pl.col("part") == TRAIN)
+            originals(self.build)
+            .filter(pl.col("part") == TRAIN)
             .select("label", text=pl.col(column))
             .drop_nulls()
             .collect()

@@ -1,4 +1,4 @@
-"""Which label a Chinese reason concludes, and whether that is another than its own."""
+"""Which label a reason concludes, whether that is another than its own, and whether it opens with it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,34 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from datakit.core.labels import Label, LabelSet, normal_form
+from datakit.core.quotations import Quotation, quotations
+from datakit.guard import _english_conclusion as english
+from datakit.guard._english_conclusion import HIDDEN
 
-_QUOTED = re.compile(r"“[^”]*”|「[^」]*」|『[^』]*』|\"[^\"]*\"|《[^》]*》|‘[^’]*’")
 _SENTENCES = re.compile(r"[。！？!?\n]")
 _CLAUSES = re.compile(r"[，,；;：:]")
 _CONCLUDES = re.compile(
     r"因此|所以|故|可见|由此|综上|属于|归入|归为|归类|判断为|判定为|判断是|认定|应为|应是|结论|类别是|类别为|确定为|即为"
+    r"|(?:结果|答案|标签|类型|诊断|印象)(?:是|为)|应选|应该选|选择"
 )
+_STATES = re.compile(
+    r"^(?:显然|明显|综合来看|可以看出)?(?:这|此|该|本|它|其|图|截图|页面|画面|界面|图片)[^是为]{0,8}(?:是|为)(?:一[张个幅份种])?(?:典型的?|明显的?)?$"
+)
+"""What stands before a label that a sentence is all about: `这张截图是退货页面`."""
+_STATED = re.compile(r"$|的?(?:截图|图片|界面|画面|图|照片)$")
+_GIVES = re.compile(
+    r"(答案|结论|类别|标签|分类|结果|类型|判断|判定|诊断|印象|"
+    r"\b(?:label|class|category|answer|conclusion|diagnosis|impression|result))\s*[:：]\s*",
+    re.IGNORECASE,
+)
+_OR = re.compile(r"[\W_]*(?:或者?是?|还是|和|与|及|以及|/|、|or)[\W_]*")
 _NO_DENIAL = (
     r"(?:并非|不是|不会|不能|不得|无法|难道|不能说)不(?:是|属于|归为|归入)?|难道不是|(?:不可能|何尝|岂)不是?|岂不是|(?:无法|不能|不可|不容)(?:否认|置疑|怀疑)"
     r"|(?:毫无|没有|并无|无)(?:任何|什么)?(?:疑问|疑义|异议|争议|悬念)|无疑|不(?:仅|只|光|单|但)仅?是?|不如说是?|非[常但凡]"
 )
 """What holds a word of denial and affirms."""
 _DENIALS = (
-    r"是不是|是否|不是|并非|绝非|而非|(?<![除是莫])非(?:属于?|是)?$|不(?:太|再|完全|大)?(?:是|像|属于?)|不同于|区别于|有别于"
+    r"不应?该?选择?|是不是|是否|不是|并非|绝非|而非|(?<![除是莫])非(?:属于?|是)?$|不(?:太|再|完全|大)?(?:是|像|属于?)|不同于|区别于|有别于"
     r"|排除|区分|不应该?当?被?(?:视为|算作|是|为|归[为入类])?|不该|不宜|不能(?:归[为入类]|算作?|认定为?|判[断定]为|是|为)?|不等于|不会(?:是|为)?"
     r"|不算|不归[为入类]?|没有|无关|混淆|相比|而不(?:是|属于)?|与其说?是?|尚未|并?未(?:必是?|能|到|见|出现|显示|达到)|不(?:太|大)?可能(?:是|为|属于)?|不见得是?|怎(?:么|会).{0,2}(?:可能)?是?"
     r"|(?:难以|无法|不应|不宜|不足以)(?:归为|归入|判断为|判定为|认定为|视为|算作)|算不上|谈不上|称不上|够不上|不构成|不符合?|不考虑|不满足|否认|不支持"
@@ -42,6 +56,15 @@ _SHORTEST_ALIAS = 4
 """Shorter aliases (直播, 正常) are everyday words."""
 
 
+def _names_of(labels: LabelSet) -> list[str]:
+    """The names and long aliases of labels."""
+    return [
+        name
+        for label in labels.labels
+        for name in (label.name, *(alias for alias in label.aliases if len(alias) >= _SHORTEST_ALIAS))
+    ]
+
+
 @dataclass(frozen=True)
 class Conclusions:
     """Finds the labels that a text concludes."""
@@ -58,57 +81,114 @@ class Conclusions:
                     forms.setdefault(normal_form(alias), label.name)
         longest_first = sorted(forms, key=lambda form: (-len(form), form))
         object.__setattr__(self, "_forms", forms)
+        words = {english.plain_form(name): self.labels.find(name) for name in _names_of(self.labels)}
+        object.__setattr__(self, "_words", {form: label.name for form, label in words.items() if label})
+        object.__setattr__(self, "_whole", english.pattern_of(self._words))  # type: ignore[attr-defined]
         object.__setattr__(self, "any", re.compile("|".join(map(re.escape, longest_first)) or r"(?!)"))
 
     def other(self, text: str, label: str) -> str | None:
         """What the reason concludes in place of its own label: another one, or that it is not its own
         (`不是退款页面`); None when it does neither.
 
-        Looked at: clauses with a word of conclusion, and the last sentence. Quoted words are evidence, not
-        conclusions. A neighbour behind 不是, 而非, 不同于, 区别于 and the like is named to tell it apart, up
-        to a word that affirms (而是, 属于). 非常, 没有疑问 and 不能不 deny nothing.
+        Looked at: clauses with a word of conclusion, sentences that say what the picture is, and the last
+        sentence. Quoted words are evidence, but for a label's name behind such a word. A neighbour behind
+        不是, 而非, 不同于, 区别于 and the like is named to tell it apart, up to a word that affirms (而是,
+        属于). 非常, 没有疑问 and 不能不 deny nothing. English is read by its own words.
         """
         own = self.labels.find(label)
         own_name = own.name if own else label
+        plain = _without_quotations(text, self.labels, "")
+        if english.is_english(self._without_names(plain)):
+            return english.other(plain, own_name, self._words, self._whole)  # type: ignore[attr-defined]
         # The label's own names hold brackets and dashes; widths are folded as in labels.
-        plain = _QUOTED.sub("", text)
         sentences = [sentence for sentence in _SENTENCES.split(plain) if sentence.strip()]
         strangers: list[str] = []
         denies_own = False
         for number, sentence in enumerate(sentences):
             last = number == len(sentences) - 1
-            names = self._concluded(sentence, last)
-            if own_name in names:
+            names, joined = self._concluded(_GIVES.sub(r"\1为", sentence), last)
+            beside = [name for pair in joined if own_name in pair for name in pair if name != own_name]
+            if names.count(own_name) > len(beside):
                 return None
-            strangers += names
+            strangers += beside or names
             denies_own = denies_own or _denies(sentence, own_name)
         return strangers[0] if strangers else f"不是{own_name}" if denies_own else None
 
-    def _concluded(self, sentence: str, last: bool) -> list[str]:
-        names, supposed = [], False
+    def _without_names(self, text: str) -> str:
+        return self._whole.sub("", english.plain_form(text))  # type: ignore[attr-defined, no-any-return]
+
+    def _concluded(self, sentence: str, last: bool) -> tuple[list[str], list[tuple[str, str]]]:
+        """The labels that a sentence concludes, and those of them that stand side by side (`甲或乙`)."""
+        names, joined, supposed = list[str](), list[tuple[str, str]](), False
         for clause in _CLAUSES.split(sentence):
             supposed = supposed or _SUPPOSES.search(clause) is not None
-            if supposed or not (last or _CONCLUDES.search(clause)):
+            if supposed:
                 continue
-            form = normal_form(clause)
+            form, concludes = normal_form(clause), last or _CONCLUDES.search(clause) is not None
             denied, before = False, 0
             for match in self.any.finditer(form):
                 for turn in _TURNS.finditer(form, before, match.start()):
                     denied = turn["denies"] is not None
+                is_beside = before > 0 and _OR.fullmatch(form, before, match.start()) is not None
                 before = match.end()
+                if not concludes and not (
+                    _STATES.match(form[: match.start()]) and _STATED.match(form, before)
+                ):
+                    continue
                 is_only = form.startswith(_NONE_ELSE, before)
                 if is_only or not (denied or _TOLD_APART.match(form, before)):
-                    names.append(self._forms[match[0]])  # type: ignore[attr-defined]
-        return names
+                    name = self._forms[match[0]]  # type: ignore[attr-defined]
+                    if is_beside and names and names[-1] != name:
+                        joined.append((names[-1], name))
+                    names.append(name)
+        return names, joined
 
 
 def _denies(sentence: str, label: str) -> bool:
     """Whether a sentence concludes that it is not this label."""
     denial = r"(?:不是|并非|绝非|不属于|不应(?:归为|归入|为|是)|不能归为)"
-    return _CONCLUDES.search(sentence) is not None and bool(
-        re.search(denial + re.escape(normal_form(label)), normal_form(sentence))
-        and not re.search(rf"(?:并非|不能说|难道){denial}", normal_form(sentence))
-    )
+    form, name = normal_form(sentence), re.escape(normal_form(label))
+    states = re.search(rf"^(?:这|此|该|本|它|其)[^,;:是为不并]{{0,8}}{denial}{name}", form)
+    concludes = _CONCLUDES.search(sentence) and re.search(denial + name, form)
+    return bool(states or concludes) and not re.search(rf"(?:并非|不能说|难道){denial}", form)
+
+
+def names_label(quotation: Quotation, text: str, labels: LabelSet | None) -> bool:
+    """Whether a quotation is a label's name that is concluded or told apart (`属于“退款页面”`), and no text
+    of the picture."""
+    if labels is None or labels.find(quotation.text) is None:
+        return False
+    return leads_to_label(text[: quotation.start]) or is_told_apart(text[quotation.end :])
+
+
+def own_words_of(labels: LabelSet | None) -> Callable[[str], str]:
+    """A function that takes quotations and the labels' names, aliases and keywords out of a text: what is
+    left is in the writer's language."""
+    given = [
+        word
+        for label in (labels.labels if labels else ())
+        for word in (label.name, *label.aliases, *label.keywords)
+        if not english.has_han(word)
+    ]
+    whole = english.pattern_of({english.plain_form(word): word for word in given if word.strip()})
+    nothing = LabelSet(())
+
+    def own_words(text: str) -> str:
+        return whole.sub("", english.plain_form(_without_quotations(text, nothing, "")))
+
+    return own_words
+
+
+def _without_quotations(text: str, labels: LabelSet, instead: str) -> str:
+    """The text without what it quotes; a label's name that is concluded or told apart loses its marks."""
+    pieces, at = [], 0
+    for quotation in quotations(text):
+        if not quotation.is_closed:
+            continue
+        name = quotation.text if names_label(quotation, text, labels) else instead
+        pieces += [text[at : quotation.start], name]
+        at = quotation.end
+    return "".join([*pieces, text[at:]])
 
 
 def mask_of(labels: LabelSet) -> Callable[[str], str]:
@@ -130,10 +210,8 @@ _LEADS = re.compile(
     r"|\b(?:is|as|to|of|not|than|from|unlike|class|label|category)\b",
     re.IGNORECASE,
 )
-_LEADS_GLUED = re.compile(r"(?:(?:is|as|be|to)(?:an?|the)?|class|label|category|answer|conclusion)[\W_]*$")
-"""The same in English without white space."""
 _SHOWS = re.compile(
-    r"(?:写|标|显示|读到|看到|见到?|有|出现|印|题|标题为?|名为|字样|文字为?|内容为"
+    r"(?:(?:标题|文字|字样|按钮)是|写|标|显示|读到|看到|见到?|有|出现|印|题|标题为?|名为|字样|文字为?|内容为"
     r"|says?|reads?|shows?|titled?|text|words?|written)"
     r"(?:着|有|了|明|出|到|是|为)?[:：]?\s*$",
     re.IGNORECASE,
@@ -143,7 +221,7 @@ _SHOWS = re.compile(
 def leads_to_label(before: str) -> bool:
     """Whether the clause that a label's name stands at the end of concludes it or tells it apart, and does
     not say that it can be read."""
-    clause = _CLAUSE_END.split(before)[-1]
+    clause = _CLAUSE_END.split(_GIVES.sub(r"\1为", before))[-1]
     return _LEADS.search(clause) is not None and _SHOWS.search(clause) is None
 
 
@@ -153,35 +231,97 @@ def is_told_apart(after: str) -> bool:
 
 
 _OPENING_WORDS = """
-    这 此 该 本 上述 其 它 我 一 张 幅 份 个 种 图片 图像 图中 图 截图 画面 页面 界面 屏幕 照片 影像
-    片子 内容 整体 显然 明显 很 非常 典型 明确 清楚 清晰 展示 显示 呈现 看起来 看上去 可以 能够 能 可
-    可见 看出 看到 看 得出 知道 判断 判定 认定 确定 断定 推断 归类 归入 归为 归属 归 分类 应该 应当 应
-    当 属于 属 为 是 即 就 正 确实 的 了 出 上 结论 类别 类型 标签 答案 最终 最后 首先 因此 所以 故 由此
-    综上 之所以 由于 因为 理由 一类 这类 所见 印象 诊断 考虑 提示 符合 见 this the it that these here we
-    i image picture screenshot screen page photo photograph show shows showing depicts displays see seen
-    is are was can be a an clearly obviously evidently therefore thus so hence label class category
-    answer conclusion belongs belong to in of should must classified labelled labeled identified as
-    because typical likely reason finding findings impression consistent with
+    这 此 该 本 上述 其 它 我 一 张 幅 份 个 种 图片 图像 图中 图 截图 画面 页面 界面 屏幕 照片 影像 片子
+    内容 整体 显然 明显 很 非常 典型 明确 清楚 清晰 展示 显示 呈现 看起来 看上去 可以 能够 能 可 可见 看出
+    看到 看 得出 知道 判断 判定 认定 确定 断定 推断 归类 归入 归为 归属 归 分类 应该 应当 应 当 属于 属 为
+    是 即 就 正 确实 的 了 出 上 结论 类别 类型 标签 答案 最终 最后 首先 因此 所以 故 由此 综上所述 综上
+    之所以 毫无疑问 毫无 疑问 无疑 根据 依据 据 从 由 布局 来看 来说 综合 分析 经过 标题 结构 风格 样式 外观
+    信息 特征 特点 元素 视觉 版式 版面 而言 总的 总体 认为 觉得 以为 手机 用户 客户 上传 提供 发送 发来 给出
+    答 好的 一看便知 一望便知 一看 便知 不难 难 最 描述 展现 中 里 上面 内 所示 所展示 如图 如 个人 我们
+    大家 可知 知 得 将 把 被 与 对应 像 来自 选择 选 应选 拍摄 拍 的话 观察 仔细 通过 结合 判 分类结果 结果
+    归属于 典型的 正如 对 在 那 么 一眼 直接 呈现的 有 电商 平台 app 淘宝 京东 文字 是的 以上 就是 由于 因为
+    理由 一类 这类 所见 印象 诊断 考虑 提示 符合 见 this the it that these here we i image picture
+    screenshot screen page photo photograph show shows showing depicts displays see seen is are was can be a
+    an clearly obviously evidently therefore thus so hence label class category answer conclusion belongs
+    belong to in of should must classified labelled labeled identified as because typical likely reason
+    finding findings impression consistent with ok
 """
-_OPENING = re.compile(
-    # The longest word first, and none given back: a text of such words alone must not take for ever.
-    f"(?:{'|'.join(sorted(_OPENING_WORDS.split(), key=len, reverse=True))}|[\\W_])*+"
-)
+_VAGUE = re.compile(f"{'|'.join(sorted(_OPENING_WORDS.split(), key=len, reverse=True))}|[\\W\\d_]")
 """What may stand before a conclusion without being evidence, in the form that `normal_form` gives."""
-_OPEN_QUOTES = "“「『《\"'‘"
+_HEADING = re.compile(r"\s*(?:[—–:：=,，.。\-]|$)")
+"""Behind a name in quotes that a text opens with: it is a conclusion, no line of the picture."""
+_LEADS_ON = re.compile(
+    r"(?:[是为即像选属归见]|属于|归[为入类到属]+|判[断定]?为?|选择|符合|对应|展示|显示|呈现|拍摄|来自|类别|类型|标签|答案"
+    r"|答|结论|分类|诊断|印象|理由|判断|判定|认定|的|看来|考虑|提示)"
+    r"(?:[的了是为即就正一这那张个幅份种类款出到在于属型很]|典型|明显|标准|非常|完整|常见|普通|电商|淘宝|手机|[\W_])*+$"
+)
+_NO_NOUN = re.compile(
+    r"[\W_]|$|的(?:特征|典型|样式|界面|页面|截图|图|情形|描述|特点|标志|布局|内容|一)|因为|由于|无疑|截图|图片"
+)
+"""What may follow a name that nothing leads to: `退款页面标题写在顶部` speaks of a title."""
+_NAMES_TEXT = re.compile(
+    r"(?:这?[一二三四五六七八九十几两\d]+个?(?:大|小|汉)?字|字样|标题|按钮|入口|文字|一词|标签页|选项)"
+)
+_EVERYDAY = 2
+"""Names so short are everyday words: `肺野是正常的` is evidence."""
+_OTHERS = 3
+"""Characters of the opening's own clause that may be other than opening words."""
+_REACH = 40
 
 
 def opens_with_label(text: str, label: Label) -> bool:
     """Whether a text names its label before it gives any evidence: `这是退款页面，因为…`.
 
-    An alias at the very beginning, or a name in quotes there, is a text of the picture.
+    That is in the first sentence, before any quotation, behind words that could stand in any reason, and not
+    denied. A short alias counts where a word of conclusion leads to it. A name in quotes there is a text of
+    the picture, unless it is concluded, or is a heading of its own.
     """
-    form = normal_form(text)
-    for name in (label.name, *(alias for alias in label.aliases if len(alias) >= _SHORTEST_ALIAS)):
-        opening, _, rest = form.partition(normal_form(name))
-        if len(opening) == len(form) or not _OPENING.fullmatch(opening):
-            continue
-        is_quoted = opening[-1:] in _OPEN_QUOTES and opening != "" and rest != ""
-        if (name == label.name and not is_quoted) or _LEADS.search(opening) or _LEADS_GLUED.search(opening):
-            return True
-    return False
+    plain = _opening(text, label)
+    names = {english.plain_form(name): name for name in (label.name, *label.aliases)}
+    whole = english.pattern_of(names)
+    if english.is_english(whole.sub("", english.plain_form(plain))):
+        return english.opens_with(plain, whole)
+    sentences = [part for part in _SENTENCES.split(_MARKER.sub("", plain)) if part.strip()]
+    while len(sentences) > 1 and not _rest(normal_form(sentences[0])):
+        sentences = sentences[1:]
+    form = normal_form(sentences[0]) if sentences else ""
+    return any(
+        _opens_with(form, normal_form(name), name == label.name) for name in (label.name, *label.aliases)
+    )
+
+
+_MARKER = re.compile(r"^[\s\d.、)）*#>_（(【\[-]+")
+
+
+def _opening(text: str, label: Label) -> str:
+    """The text with its quotations hidden, but for the label's name where that is a conclusion."""
+    own = LabelSet((label,))
+    for quotation in quotations(text)[:1]:
+        head = _MARKER.sub("", text[: quotation.start])
+        if not head.strip() and own.find(quotation.text) and _HEADING.match(text, quotation.end):
+            text = head + quotation.text + text[quotation.end :]
+    return _without_quotations(text, own, HIDDEN)
+
+
+def _opens_with(form: str, name: str, is_name: bool) -> bool:
+    opening, _, rest = form.partition(name)
+    if len(opening) == len(form) or HIDDEN in opening or _NAMES_TEXT.match(rest):
+        return False
+    denied = False
+    for turn in _TURNS.finditer(opening):
+        denied = turn["denies"] is not None
+    *intro, clause = _CLAUSES.split(opening)
+    if denied or _SHOWS.search(clause) or any(map(_rest, intro)) or is_told_apart(rest):
+        return False
+    others = len(_rest(clause))
+    leads = _LEADS_ON.search(opening[-_REACH:]) is not None
+    if len(name) < _SHORTEST_ALIAS and not is_name:
+        return leads and others == 0 and _NO_NOUN.match(rest) is not None
+    if not leads:
+        return is_name and others == 0 and _NO_NOUN.match(rest) is not None
+    return others <= (_OTHERS if len(name) > _EVERYDAY else 0)
+
+
+def _rest(form: str) -> str:
+    """What is left of a clause without the words that could stand in any reason."""
+    return _VAGUE.sub("", form)

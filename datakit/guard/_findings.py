@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 import polars as pl
 
-from datakit.core.labels import Label
+from datakit.core.labels import Label, LabelSet
 from datakit.core.likeness import grams, jaccard
 from datakit.core.near_texts import likely_pairs, near_pairs
 from datakit.core.step_context import StepContext
-from datakit.guard._conclusion import Conclusions, opens_with_label
+from datakit.guard._conclusion import Conclusions, opens_with_label, own_words_of
 from datakit.guard._quotations import words_of
 
 _LETTER = r"\p{L}"
@@ -22,7 +22,7 @@ FLAGS = {
     "reason_missing": "the record has no reason",
     "reason_too_short": "shorter than min_chars",
     "reason_too_long": "longer than max_chars",
-    "reason_language": "too few of its letters are Chinese (min_chinese)",
+    "reason_language": "too few of its own letters are Chinese (min_chinese)",
     "reason_contradicts": "it concludes another label than the record's",
     "reason_concludes_first": "it names its label before it gives any evidence",
     "reason_misquotes": "it quotes what does not stand in the record's OCR text",
@@ -70,8 +70,8 @@ class ReasonSettings(Protocol):
         """The lengths and shares that are in force."""
         ...
 
-    def compares_across(self, context: StepContext) -> bool:
-        """Whether reasons of different labels are compared."""
+    def rewrites_across(self, context: StepContext) -> bool:
+        """Whether a reason that is like one of another label is written again for it."""
         ...
 
     def is_evidence_first(self, context: StepContext) -> bool:
@@ -105,15 +105,19 @@ class Findings:
         if detail:
             self.details[id_, flag] = detail
 
-    def shape(self, ids: Sequence[str], texts: Sequence[str | None]) -> None:
-        """Missing, too short, too long, not Chinese."""
-        text = pl.col("text").str.strip_chars()
-        letters = text.str.count_matches(_LETTER)
-        table = pl.DataFrame({"id": ids, "text": texts}, schema={"id": pl.String, "text": pl.String})
+    def shape(self, ids: Sequence[str], texts: Sequence[str | None], labels: LabelSet | None) -> None:
+        """Missing, too short, too long, not Chinese: quotations and the labels' words are in the language of
+        the pictures and left out."""
+        own_words = own_words_of(labels)
+        table = pl.DataFrame(
+            {"id": ids, "text": texts, "own": [own_words(text or "") for text in texts]},
+            schema=dict.fromkeys(("id", "text", "own"), pl.String()),
+        )
+        letters = pl.col("own").str.count_matches(_LETTER)
         measured = table.select(
             "id",
-            chars=text.str.len_chars(),
-            chinese=text.str.count_matches(_HAN) / pl.max_horizontal(letters, 1),
+            chars=pl.col("text").str.strip_chars().str.len_chars(),
+            chinese=pl.when(letters > 0).then(pl.col("own").str.count_matches(_HAN) / letters).otherwise(1.0),
         )
         least, most = self.bounds.min_chars, self.bounds.max_chars
         for id_, chars, chinese in measured.iter_rows():
@@ -126,7 +130,7 @@ class Findings:
                 self._flag(id_, "reason_too_long", f"{chars} characters, max_chars is {most}")
             if chinese < self.bounds.min_chinese:
                 self._flag(
-                    id_, "reason_language", f"{chinese:.0%} of its letters are Chinese, see min_chinese"
+                    id_, "reason_language", f"{chinese:.0%} of its own letters are Chinese, see min_chinese"
                 )
 
     def contradictions(
@@ -236,6 +240,19 @@ class Findings:
     def _is_out(self, id_: str) -> bool:
         """Whether a reason has to give way to another already."""
         return not _ALIKE.isdisjoint(self.flags.get(id_, ()))
+
+    def copy(self) -> Findings:
+        """The same findings in lists of their own, so that more can be added."""
+        flags = {id_: list(words) for id_, words in self.flags.items()}
+        neighbours = {id_: list(ids) for id_, ids in self.neighbours.items()}
+        return replace(
+            self,
+            flags=flags,
+            details=dict(self.details),
+            similarity=dict(self.similarity),
+            neighbours=neighbours,
+            misquotes=dict(self.misquotes),
+        )
 
     def join(self, other: Findings) -> None:
         """Adds what was found of other records."""

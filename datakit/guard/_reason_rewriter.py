@@ -164,6 +164,7 @@ class ReasonRewriter(Reviser):
         )
         self._reasons = Reasons(guard, context, frame)
         self._flagged_before = len(self._reasons.flagged())
+        self._mends = bool(self._reasons.to_mend.flags)
         self._by: dict[str, str] = {}
         self._asked: dict[str, int] = {}
         self._given_up: set[str] = set()
@@ -190,7 +191,7 @@ class ReasonRewriter(Reviser):
             "still_failing": len(failing),
         }
         if self._futile:
-            others = max(len(failing) - PROBE, 0)
+            others = max(len(set(self._reasons.to_mend.flags).intersection(failing)) - PROBE, 0)
             notes["warnings"] = [
                 f"the first {PROBE} reasons that were written again failed again for {self._futile}; "
                 f"the other {others:,} were not asked for. Mend {_MENDS[self._futile]}."
@@ -205,7 +206,7 @@ class ReasonRewriter(Reviser):
         if self._later is not None:
             later, self._later = self._later, None
             return self._asked_for(later)
-        ids = [id_ for id_ in self._reasons.flagged() if self._may(id_)]
+        ids = [id_ for id_ in sorted(self._reasons.to_mend.flags) if self._may(id_)]
         rows = self._rows(ids) if ids else None
         if rows is None or rows.is_empty():
             return None
@@ -240,7 +241,7 @@ class ReasonRewriter(Reviser):
 
     def most_wanted(self, others: int) -> int:
         # A reason that is written anew may free another that was out because of it, so any may be wanted.
-        own = len(self._reasons.texts) if others or self._flagged_before else 0
+        own = len(self._reasons.texts) if others or self._mends else 0
         return (own + others) * self.guard.max_rewrites
 
     def stop(self, why: Literal["budget", "open"]) -> None:
@@ -285,7 +286,7 @@ class ReasonRewriter(Reviser):
         reject = self._retries.get(row["id"])
         if reject is not None or not self._retries:
             return reject
-        faulty = row["id"] in self._reasons.findings.flags
+        faulty = row["id"] in self._reasons.to_mend.flags
         if not faulty or not self._may(row["id"]):
             return None
         detail = "its reason waits for others of this round that were not answered"
@@ -309,7 +310,7 @@ class ReasonRewriter(Reviser):
 
     def _told(self, id_: str) -> Row:
         """What the writer of the next reason is told."""
-        findings = self._reasons.findings
+        findings = self._reasons.to_mend
         known = {**self._reasons.bounds._asdict(), "quotes": words_of(findings.misquotes.get(id_, []))}
         words = _SAID[language_of([self._context.templates.source(self.guard.template)]) or "zh"]
         return {

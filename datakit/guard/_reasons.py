@@ -37,14 +37,14 @@ class Reasons:
         for id_, label in self.labels.items():
             self._members.setdefault(label, []).append(id_)
         self._set, self._read = context.labels, _text_column(guard, frame)
-        self._across = guard.compares_across(context)
+        self._rewrites_across = guard.rewrites_across(context)
         self._evidence_first = guard.is_evidence_first(context)
         consistent = guard.consistent and context.labels is not None
         self._conclusions = Conclusions(context.labels) if consistent and context.labels else None
         self._mask = mask_of(context.labels or LabelSet(tuple(Label(name) for name in self._members if name)))
         self._misquotes = self._misquoted(frame)
         self._by_label = {label: self._look(label) for label in self._members}
-        self._found = self._joined()
+        self._found, self._to_mend = self._joined()
 
     def replace(self, texts: dict[str, str]) -> None:
         """Puts new texts in place and compares them again."""
@@ -55,22 +55,27 @@ class Reasons:
         self._misquotes = kept | self._misquoted(self._frame.filter(pl.col("id").is_in(list(texts))))
         changed = {self.labels[id_] for id_ in texts}
         self._by_label = self._by_label | {label: self._look(label) for label in changed}
-        self._found = self._joined()
+        self._found, self._to_mend = self._joined()
 
     def shared_fault(self, texts: dict[str, str]) -> str:
         """A fault that all of these texts would have in place of the present ones; "" for none."""
         before = {id_: self.texts[id_] for id_ in texts}
-        kept = dict(self.rewrites), self._by_label, self._misquotes, self._found
+        kept = dict(self.rewrites), self._by_label, self._misquotes, self._found, self._to_mend
         self.replace(texts)
-        flags = [set(self._found.flags.get(id_, ())) for id_ in texts]
+        flags = [set(self._to_mend.flags.get(id_, ())) for id_ in texts]
         self.texts |= before
-        self.rewrites, self._by_label, self._misquotes, self._found = kept
+        self.rewrites, self._by_label, self._misquotes, self._found, self._to_mend = kept
         return min(set.intersection(*flags), default="") if flags else ""
 
     @property
     def findings(self) -> Findings:
         """What is wrong with the texts as they are."""
         return self._found
+
+    @property
+    def to_mend(self) -> Findings:
+        """The findings that a reason is written again for: all, or those of its own label alone."""
+        return self._to_mend
 
     def flagged(self) -> list[str]:
         """Ids of the records with a fault, in order."""
@@ -106,7 +111,7 @@ class Reasons:
         findings = Findings(self.guard, self.bounds)
         ids = self._ordered(self._members[label])
         texts = [self.texts[id_] for id_ in ids]
-        findings.shape(ids, texts)
+        findings.shape(ids, texts, self._set)
         if self._conclusions is not None and label:
             findings.contradictions(label, ids, texts, self._conclusions)
         if self._evidence_first and label:
@@ -117,15 +122,17 @@ class Reasons:
         findings.compare([id_ for id_, _ in usable], [text for _, text in usable])
         return findings
 
-    def _joined(self) -> Findings:
-        """The findings of all labels, and what shows only when those are compared with one another."""
-        joined = Findings(self.guard, self.bounds)
+    def _joined(self) -> tuple[Findings, Findings]:
+        """The findings of all labels with what shows only when those are compared with one another, and those
+        that a reason is written again for."""
+        joined, own = Findings(self.guard, self.bounds), Findings(self.guard, self.bounds)
         for findings in self._by_label.values():
-            joined.join(findings)
-        if self._across and len(self._members) > 1:
+            joined.join(findings.copy())
+            own.join(findings)
+        if len(self._members) > 1:
             ids = [id_ for id_ in self._ordered(self.texts) if self._is_comparable(id_)]
             joined.across(ids, [self._mask(self.texts[id_] or "") for id_ in ids], self.labels)
-        return joined
+        return joined, joined if self._rewrites_across else own
 
     def _is_comparable(self, id_: str) -> bool:
         """Whether a reason is long enough to be like another for what it says."""

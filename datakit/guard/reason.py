@@ -28,14 +28,19 @@ class Reason(Guard):
 
     - reason_missing: null or blank
     - reason_too_short, reason_too_long: outside `min_chars` to `max_chars`
-    - reason_language: the share of Chinese among its letters is below `min_chinese`
-    - reason_contradicts: it concludes another label. A neighbour told apart (不是, 而非, 不同于, 区别于)
-      may be named, and so may words in quotes
-    - reason_concludes_first: it opens with its label (`这是退款页面，因为…`) and stands before the label in
-      the answer. Not looked at where every answer of the recipe has the label first
-    - reason_misquotes: a quotation is less than 0.8 like any part of the record's OCR text (`quotes_in`),
-      white space, case and width apart; a label's name in quotes that is concluded or told apart is none. Not
-      looked at where records have no such column, nor where it is null
+    - reason_language: the share of Chinese among its letters is below `min_chinese`, quotations and the
+      labels' names, aliases and keywords left out
+    - reason_contradicts: in Chinese or English it concludes another label, another beside its own
+      (甲或乙), or that it is not its own. A neighbour told apart (不是, 而非, 不同于, unlike, rather
+      than) may be named, and so may words in quotes, but for a label's name that is concluded in quotes
+    - reason_concludes_first: it names its label before any evidence (`这是退款页面，因为…`, `Judging by the
+      layout, this is a refund page`) and stands before the label in the answer. Not looked at where every
+      answer of the recipe has the label first. Found are usual wordings, not all that a language allows
+    - reason_misquotes: a quotation, in any usual marks, is less than 0.8 like any part of the record's OCR
+      text (`quotes_in`), white space, case and width apart; where it has dots, its parts must have two
+      characters and stand in their order. One that is never closed runs to the end of its sentence. A label's
+      name in quotes that is concluded or told apart is none. Not looked at where records have no such column,
+      nor where it is null
     - reason_repeated: another record has exactly these words
     - reason_too_similar: its similarity to another reason exceeds `max_similarity`
     - reason_opening: more than `max_equal_openings` of a label's reasons begin with the same `opening_chars`
@@ -83,8 +88,8 @@ class Reason(Guard):
     then: Literal["mark", "reject"] = "mark"
     """With `rewrite`: what becomes of records that have a fault to the end."""
     rewrite_across: bool = False
-    """With `rewrite` by a model: whether reasons of different labels are compared as well. Otherwise stored
-    answers, which were not, stand, and none is paid for again."""
+    """With `rewrite` by a model: whether a reason whose one fault is its likeness to one of another label is
+    written again. Otherwise `then` says what becomes of it, and none is paid for because of another label."""
     template: str = "ecom/rewrite_reason.j2"
     """With `rewrite`: template of the question. Beside the columns and the label it sees `candidate` (the
     reason as it is), `faults` (what is wrong, a list of sentences) and `neighbours` (a list of reasons)."""
@@ -150,9 +155,9 @@ class Reason(Guard):
         both = [order for order in orders if self.column in order and LABEL in order]
         return not both or any(order.index(self.column) < order.index(LABEL) for order in both)
 
-    def compares_across(self, context: StepContext) -> bool:
-        """Whether reasons of different labels are compared."""
-        return self.on_fail != "rewrite" or self.rewrite_across or author.is_offline(context)
+    def rewrites_across(self, context: StepContext) -> bool:
+        """Whether a reason that is like one of another label is written again for it."""
+        return self.rewrite_across or author.is_offline(context)
 
     def start(self, context: StepContext, frame: pl.LazyFrame) -> Worker:
         dtype = frame.collect_schema()[self.column]

@@ -18,6 +18,7 @@ from datakit.artifacts import names
 from datakit.artifacts.needs import Needs
 from datakit.core.errors import UserError
 from datakit.core.regular_files import read_regular
+from datakit.handoff.train_flags import flag_faults
 
 ABOUT = "bundle.json"
 PORT = 8000
@@ -106,6 +107,8 @@ class BundleSettings:
                 faults.append(error)
                 return ()
 
+        train_flags = words("train-flags")
+        faults += flag_faults(_named("train-flags"), train_flags)
         model = given["model"]
         if model and Path(model).expanduser().is_dir():
             model = os.path.abspath(Path(model).expanduser())
@@ -124,7 +127,7 @@ class BundleSettings:
             master=given["master"],
             master_port=number("master-port", 1, 0, _LAST_PORT) or None,
             port=number("port", 1, _port(packed), _LAST_PORT),
-            train_flags=words("train-flags"),
+            train_flags=train_flags,
             serve_flags=words("serve-flags"),
             max_answer_tokens=number("max-answer-tokens", 1, 0) or None,
             split=given["split"] or "val",

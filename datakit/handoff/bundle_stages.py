@@ -53,7 +53,7 @@ def status(settings: BundleSettings, *, as_json: bool) -> int:
         print(json.dumps(status_document(run, settings.rank), ensure_ascii=False, indent=2))
         return 0
     print(f"Run: {run}")
-    for line in status_lines(run, settings.rank):
+    for line in status_lines(run, settings.rank, begin="./run.sh"):
         print(line)
     return 0
 

@@ -97,7 +97,33 @@ class HomeRoad(RunRoad):
         files = [self.build.path / file.file for file in self.build.data_files.values()]
         files += [self.build.path / name for name in (names.ANSWER_FORMAT, names.LABELS, names.RECORDS)]
         pictures = self.digests.folder(self.build.images_folder)
-        return digests.of([self.build.manifest.content, self.digests.files(files), pictures])
+        return digests.of([self.build.manifest.content, self.digests.files(files), pictures, *self._edited()])
+
+    def _edited(self) -> list[str]:
+        """Digests of what leads the trainer to its rows where it is edited, with the files that it names.
+
+        None of a build as it was made: records of earlier versions do not have them.
+        """
+        paths = [self.build.path / name for name in (names.DATASET_INFO, names.EMITTED)]
+        stamps = [self.build.manifest.artifacts.get(path.name) for path in paths]
+        digests_now = self.digests.files(paths)
+        if all(
+            stamp is None or digest == stamp.sha256 for stamp, digest in zip(stamps, digests_now, strict=True)
+        ):
+            return []
+        return digests_now + self.digests.files(
+            self.build.path / file for file in self.build.entries.values()
+        )
+
+    def _misled(self) -> list[str]:
+        """Lines about entries of the trainer's index that name another file than the build wrote."""
+        written = self.build.emitted.files if self.build.emitted is not None else {}
+        return [
+            f"Warning: {names.DATASET_INFO} names {file} for `{entry}`, and the build wrote "
+            f"{written[entry].file}: the answers are asked and scored on that one"
+            for entry, file in self.build.entries.items()
+            if entry in written and file != written[entry].file
+        ]
 
     def prompts(self) -> str:
         """Of a split the rows of the data set; of other pictures their bytes, and every step that they go
@@ -161,6 +187,7 @@ class HomeRoad(RunRoad):
         report = checked(self.build)
         groups = [group for group in report.findings.groups() if group.severity != "note"]
         lines = [line for group in groups for line in group_lines(group)]
+        lines += self._misled()
         counts = {f"{severity}s": report.findings.count(severity) for severity in ("error", "warning")}
         lines.append(
             f"{counts['errors']:,} errors, {counts['warnings']:,} warnings (datakit check has it all)"

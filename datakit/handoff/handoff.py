@@ -90,8 +90,8 @@ def chosen(only: Sequence[str], again: str, start_from: str) -> list[str]:
     return [stage for stage in wanted if stage != SERVE or SERVE in (again, start_from)]
 
 
-SERVED = "served weights"
-"""The name of an input of predict, which a server may know better than the folder."""
+SERVED, SERVING = "served weights", "serving"
+"""Names of inputs of predict, which a server may know better than folder and plan."""
 
 
 class Handoff:
@@ -195,12 +195,15 @@ class Handoff:
             return Decision(stage, False, f"the model is served at {self.road.elsewhere}")
         inputs = self.road.inputs(stage)
         record = self._records.read(self.road.record_of(stage))
+        begun_with = self.road.trained_with() if stage == TRAIN else None
+        if record is not None and not record.is_done and begun_with is not None:
+            record.inputs = begun_with  # not those of a call that was refused before anything was touched
         if record is None:
             earlier = self._records.read(self.road.earlier_record_of(stage))
             record = earlier if earlier is not None and not changed(earlier.inputs, inputs) else None
         decision = decide(stage, record, inputs, forced, self.road.outputs, self.road.stands)
-        begun_with = self.road.trained_with() if stage == TRAIN and decision.runs else None
-        if begun_with is not None and not decision.anew and (others := changed(begun_with, inputs)):
+        begins = decision.runs and not decision.anew
+        if begins and begun_with is not None and (others := changed(begun_with, inputs)):
             why = f"what was begun there has other {listed(others)}"
             return Decision(stage, True, why, anew=True, inputs=inputs)
         return decision
@@ -219,6 +222,8 @@ class Handoff:
     def _run(self, stage: str, decision: Decision, beat: Heartbeat) -> Ended:
         if stage not in KEYED:
             return self._do(stage, decision, beat)[0]
+        if stage == TRAIN and decision.anew:
+            self.road.refuse_training_anew()  # before the record says that it was begun
         before = self._records.read(self.road.record_of(stage))
         record = StageRecord(stage=self.road.record_of(stage), inputs=decision.inputs, begun=utc_now())
         self._records.write(record)
@@ -261,7 +266,9 @@ class Handoff:
                         road.lock.release()  # meanwhile another call may predict
                     return road.serve_until_ended(address), {}
                 beat.begin(PREDICT)
-                return road.predict(address, anew=decision.anew), {SERVED: address.weights}
+                known = {SERVED: address.weights}
+                known |= {SERVING: address.flags} if address.flags is not None else {}
+                return road.predict(address, anew=decision.anew), known
         return road.check(), {}
 
     def _failure(self, stage: str, text: str, *, partial: bool = False) -> str:

@@ -16,6 +16,7 @@ from typing import ClassVar
 from datakit.artifacts.document import Document
 from datakit.core.errors import UserError
 from datakit.core.processes import process_mark
+from datakit.handoff.stages import UNKNOWN
 
 _FILE = "server.json"
 _ENDS_S, _LOOK_S = 60.0, 0.2
@@ -31,21 +32,36 @@ class OwnServer(Document):
     driver_mark: str = ""
     pid: int = 0
     mark: str = ""
+    port: int = 0
+    flags: str = UNKNOWN
+    """Digest of its flags that change an answer."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it lives, on this machine."""
+        return self.host == socket.gethostname() and bool(self.mark) and process_mark(self.pid) == self.mark
 
     @property
     def is_orphan(self) -> bool:
         """Whether it lives on this machine and its driver does not."""
-        if self.host != socket.gethostname() or not self.mark or process_mark(self.pid) != self.mark:
-            return False
-        return process_mark(self.driver) != self.driver_mark
+        return self.is_alive and process_mark(self.driver) != self.driver_mark
 
 
-def note_server(run: Path, pid: int) -> None:
-    """Notes the server that this process has started."""
+def note_server(run: Path, pid: int, port: int, flags: str) -> None:
+    """Notes the server that this process has started, and the digest of its flags."""
     own = OwnServer(host=socket.gethostname(), driver=os.getpid(), driver_mark=process_mark(os.getpid()))
-    own.pid, own.mark = pid, process_mark(pid)
+    own.pid, own.mark, own.port, own.flags = pid, process_mark(pid), port, flags
     with contextlib.suppress(OSError):  # a full disk: a later driver is told of the port then
         own.write(run / _FILE)
+
+
+def flags_of_server(run: Path, port: int) -> str:
+    """Digest of the flags of a server that a driver of this run has on the port; UNKNOWN of any other."""
+    try:
+        server = OwnServer.load(run / _FILE)
+    except UserError:
+        return UNKNOWN
+    return server.flags if server.is_alive and server.port == port else UNKNOWN
 
 
 def await_end_of_orphan(run: Path, say: Callable[[str], None]) -> None:

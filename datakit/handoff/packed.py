@@ -21,12 +21,12 @@ from datakit.evaluation.summary import score_figures, score_lines
 from datakit.handoff import digests
 from datakit.handoff.answering import run_elsewhere
 from datakit.handoff.bundle_settings import BundleSettings
-from datakit.handoff.doctor import examine_quickly
+from datakit.handoff.doctor import examine_quickly, refuse_changed
 from datakit.handoff.finding import FAULT, FINE, WARNING, counted
 from datakit.handoff.programs import examine_gpus, server_program, trainer_program
 from datakit.handoff.road import Address, Ended
 from datakit.handoff.run_road import SPLITS, RunRoad, ServerUnfit, Wishes
-from datakit.handoff.stages import EXPORT, PREDICT, SERVE, STAGES, TRAIN, UNKNOWN
+from datakit.handoff.stages import CHECK, EXPORT, PREDICT, SERVE, STAGES, TRAIN, UNKNOWN
 from datakit.llm._plain_connection import PlainConnection
 from datakit.serving.asker import Asker, Asking
 from datakit.serving.endpoint import NoAnswer
@@ -69,6 +69,10 @@ class PackedRoad(RunRoad):
         if self.elsewhere:
             runs = self.run.folder.parent
             self.folder = runs / run_elsewhere(runs, self.elsewhere, None, PlainConnection)
+
+    def begin(self) -> None:
+        if CHECK not in self.wanted:  # which looks at the pictures too
+            refuse_changed(self.settings)
 
     @cached_property
     def answers(self) -> Path:

@@ -27,6 +27,8 @@ class Address(NamedTuple):
     """Digest of the weights that it has loaded; UNKNOWN where only the server knows."""
     name: str | None = None
     """What requests call the model; None: the only one that is served."""
+    flags: str | None = None
+    """Digest of the flags that it was started with, UNKNOWN where only it knows; None: those of the plan."""
 
 
 @dataclass
@@ -132,8 +134,11 @@ class Road(ABC):
     def train(self, *, anew: bool) -> Ended:
         """Trains, from the last whole checkpoint on; `anew`: what was trained is set aside before.
 
-        Attaches to a training of this run that is alive. Raises UserError for one that is alive and `anew`.
+        Attaches to a training of this run that is alive.
         """
+
+    def refuse_training_anew(self) -> None:  # noqa: B027 (a road without a run has nothing to refuse)
+        """Raises UserError where a training of this run is alive: nothing is moved under its hands."""
 
     @abstractmethod
     def export(self) -> Ended:

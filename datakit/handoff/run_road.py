@@ -20,9 +20,9 @@ from datakit.core.replacing import set_aside, stamp_now
 from datakit.handoff import digests
 from datakit.handoff.answering import server_name
 from datakit.handoff.asked import ended
-from datakit.handoff.handoff import SERVED
+from datakit.handoff.handoff import SERVED, SERVING
 from datakit.handoff.listening import listening_since
-from datakit.handoff.own_server import await_end_of_orphan, note_server
+from datakit.handoff.own_server import await_end_of_orphan, flags_of_server, note_server
 from datakit.handoff.road import Address, Ended, Progress, Road
 from datakit.handoff.stages import EVALUATE, EXPORT, GONE, PREDICT, SERVE, TRAIN, UNKNOWN
 from datakit.run.progress import Progress as Counter
@@ -177,7 +177,7 @@ class RunRoad(Road):
                 SERVED: self._served(),
                 "prompts": self.prompts(),
                 "options": digests.of(wanted),
-                "serving": self._serving_key(),
+                SERVING: self._serving_key(),
             }
         answers = self.digests.file(self.answers)
         if answers == GONE:
@@ -205,9 +205,10 @@ class RunRoad(Road):
     def stands(self, stage: str) -> bool:
         return stage == TRAIN and self.run.finished()
 
+    def refuse_training_anew(self) -> None:
+        refuse_alive(self.run, self.rank)
+
     def train(self, *, anew: bool) -> Ended:
-        if anew:
-            refuse_alive(self.run, self.rank)
         with self._trained_aside(anew=anew and self.rank == 0):
             if self.rank == 0 and (anew or not os.path.lexists(self.run.trained)):
                 self._note_training(self.inputs(TRAIN))
@@ -236,7 +237,10 @@ class RunRoad(Road):
             is_known = self._refuse_older(command.port)
             told = "" if is_known else "; since when it runs cannot be told, nor which weights it has"
             self.say(f"A server of this model answers on port {command.port}: it is used{told}.")
-            yield Address(command.url, weights if is_known else UNKNOWN, self.wishes.model or name)
+            self.try_server(command.url, self.wishes.model or name)
+            flags = flags_of_server(self.folder, command.port)
+            known = weights if is_known else UNKNOWN
+            yield Address(command.url, known, self.wishes.model or name, flags)
             return
         log = self.logs / f"{SERVE}-{stamp_now()}-{os.getpid()}.log"
         self.say(f"Starting vLLM; its log: {log}")
@@ -249,7 +253,7 @@ class RunRoad(Road):
             env=self.server_env,
         )
         with starting as self._server:
-            note_server(self.folder, self._server.process.pid)
+            note_server(self.folder, self._server.process.pid, command.port, self._serving_key())
             self.try_server(self._server.url, command.name)
             self.say(f"Serving at {self._server.url} as `{command.name}`.")
             yield Address(self._server.url, weights, self.wishes.model or command.name)

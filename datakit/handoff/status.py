@@ -102,11 +102,16 @@ def status_document(run: Path, rank: int = 0) -> dict[str, Any]:
     return {"run": str(run), "status": status and status.model_dump(), "stages": stages}
 
 
-def status_lines(run: Path, rank: int = 0) -> Iterator[str]:
-    """The status of a run for a person, and every stage that has left something."""
+def status_lines(run: Path, rank: int = 0, *, begin: str = "") -> Iterator[str]:
+    """The status of a run for a person, and every stage that has left something.
+
+    `begin` is the command that starts one where none has run.
+    """
     status = read_status(run, rank)
     if status is None:
         yield f"No handoff has run in {run} yet."
+        if begin:
+            yield f"Next: {begin}"
         return
     yield f"{status.stage or 'handoff'}: {_state(status)}{_steps(status)}"
     for title, value in (("GPU", status.gpu), ("Last line", status.last_line), ("Log", status.log)):

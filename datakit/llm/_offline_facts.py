@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
+from colorsys import rgb_to_hsv
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,21 +26,32 @@ _BOX = re.compile(r"^[口日回田囗凸] +")
 _OPENED = re.compile(r"[(（]")
 _CUT = re.compile(r"[，。；！？!?;]|…|\.\.|、$|^[)）】》]|[(（【《]$|,\s")
 _WORDS = re.compile(r"[一-鿿A-Za-z]")
-_COLOURS = {
-    "红": (205, 50, 50),
-    "橙": (235, 140, 50),
-    "黄": (240, 210, 70),
-    "绿": (70, 160, 80),
-    "蓝": (60, 110, 200),
-    "紫": (140, 80, 170),
-    "粉": (240, 170, 185),
-    "棕": (135, 95, 65),
-    "黑": (25, 25, 25),
-    "深灰": (85, 85, 85),
-    "灰": (145, 145, 145),
-    "浅灰": (210, 210, 210),
-    "白": (248, 248, 248),
-}
+_HUES = (
+    (12, "红"),
+    (18, ""),
+    (40, "橙"),
+    (45, ""),
+    (65, "黄"),
+    (80, ""),
+    (165, "绿"),
+    (190, ""),
+    (250, "蓝"),
+    (262, ""),
+    (295, "紫"),
+    (348, ""),
+    (361, "红"),
+)
+"""Hue in degrees up to which a colour is named so; "" where people call it one thing or another."""
+_PINK = (300, 372)
+"""The hues that are pink where they are pale."""
+_COLOURED = 40
+"""Difference of the channels from which a colour is sure."""
+_GREYISH = 14
+"""Difference up to which there is none, but for what compression adds."""
+_LARGE = 0.15
+"""Share of the picture from which a colour is named."""
+UPPER, LOWER = 1 / 3, 2 / 3
+"""Shares of the height where the middle of a picture begins and ends, in every text."""
 REGIONS = ("左上", "上方", "右上", "左侧", "中央", "右侧", "左下", "下方", "右下")
 
 
@@ -81,6 +94,17 @@ class Facts:
         return sorted(by_text.values(), key=lambda piece: piece.y)
 
     @property
+    def lines(self) -> list[Piece]:
+        """Lines with a letter, a character or a digit, from top to bottom."""
+        legible = (piece for piece in self.pieces if any(map(str.isalnum, piece.text)))
+        return sorted(legible, key=lambda piece: piece.y)
+
+    @property
+    def count(self) -> int:
+        """How many lines were read; more than none where any text was."""
+        return len(self.lines) or sum(bool(line.strip()) for line in self.text.splitlines())
+
+    @property
     def first_line(self) -> Piece | None:
         """The first line of the picture, of several in one row the tallest; None where that is not sure.
 
@@ -117,8 +141,8 @@ class Facts:
         return list(dict.fromkeys(amounts))
 
     def band(self, low: float, high: float) -> list[Piece]:
-        """Lines with words whose middle lies between two heights."""
-        return [piece for piece in self.words if low <= piece.y < high]
+        """Lines whose middle lies between two heights."""
+        return [piece for piece in self.lines if low <= piece.y < high]
 
 
 SURE = 0.8
@@ -215,7 +239,9 @@ class Light:
     levels: tuple[float, ...]
     """Mean brightness (0 to 255) of three rows of three regions."""
     colours: tuple[str, ...]
-    """The two most frequent colours; empty for a grey picture."""
+    """Those that surely cover much of the picture, the largest first; empty for a grey picture."""
+    is_grey: bool
+    """Whether there is no colour anywhere."""
     mean: float
     spread: float
     """Standard deviation of the brightness."""
@@ -247,22 +273,36 @@ def light_of(path: str) -> Light:
     values = grey.tobytes()
     mean = sum(values) / len(values)
     spread = (sum((value - mean) ** 2 for value in values) / len(values)) ** 0.5
-    return Light(tuple(float(cell) for cell in cells), _colours(image), mean, spread)
+    colours, is_grey = _colours(image)
+    return Light(tuple(float(cell) for cell in cells), colours, is_grey, mean, spread)
 
 
-def _colours(image: Image.Image) -> tuple[str, ...]:
-    small = image.resize((16, 16), Image.Resampling.BOX).tobytes()
-    counts: dict[str, int] = {}
-    vivid = 0
-    for at in range(0, len(small), 3):
-        red, green, blue = small[at : at + 3]
-        vivid += max(red, green, blue) - min(red, green, blue) > 12
-        name = min(_COLOURS, key=lambda name: _distance(_COLOURS[name], (red, green, blue)))
-        counts[name] = counts.get(name, 0) + 1
-    if vivid < 8:
-        return ()
-    return tuple(sorted(counts, key=lambda name: (-counts[name], name))[:2])
+def _colours(image: Image.Image) -> tuple[tuple[str, ...], bool]:
+    """The colours of large parts, and whether the picture is grey all over."""
+    data = image.tobytes()
+    names: Counter[str] = Counter()
+    coloured = 0
+    for at in range(0, len(data), 3):
+        red, green, blue = data[at : at + 3]
+        coloured += max(red, green, blue) - min(red, green, blue) > 2 * _GREYISH
+        names[_colour(red, green, blue)] += 1
+    pixels = len(data) // 3
+    if coloured < pixels / 1000:
+        return (), True
+    large = [name for name, count in names.items() if name and count >= _LARGE * pixels]
+    return tuple(sorted(large, key=lambda name: (-names[name], name))), False
 
 
-def _distance(first: tuple[int, int, int], second: tuple[int, int, int]) -> int:
-    return sum((a - b) ** 2 for a, b in zip(first, second, strict=True))
+def _colour(red: int, green: int, blue: int) -> str:
+    """What everybody would call it; "" where that is not sure."""
+    low, high = min(red, green, blue), max(red, green, blue)
+    if high - low <= _GREYISH:
+        return "白" if low >= 235 else "黑" if high <= 45 else "灰" if low >= 80 and high <= 215 else ""
+    hue, saturation, _ = rgb_to_hsv(red / 255, green / 255, blue / 255)
+    degrees = hue * 360
+    if low >= 150 and (_PINK[0] <= degrees or degrees <= _PINK[1] - 360):
+        return "粉" if high - low >= 20 else ""
+    if high - low < _COLOURED or high < 90 or saturation < 0.15:
+        return ""
+    name = next(name for below, name in _HUES if degrees < below)
+    return name if name != "橙" or high >= 190 else "棕" if high < 160 else ""

@@ -1,9 +1,9 @@
 """The offline writer: composes sentences from the lines of text that OCR read, and from nothing else.
 
 No model is involved and none is claimed. A reason cites a line in which one of its label's keywords stands,
-and a keyword of a neighbour that stands nowhere; where no keyword was read it says that no text decides. The
-texts are varied by the recipe's seed and the record's id, and the same record always gets the same text. Good
-for a first look at a recipe; a model sees more.
+and how many such lines there are or a keyword of the nearest neighbour that stands nowhere; where no keyword
+was read it says that no text decides. The texts are varied by the recipe's seed and the record's id, and the
+same record always gets the same text. Good for a first look at a recipe; a model sees more.
 """
 
 from __future__ import annotations
@@ -21,18 +21,21 @@ from datakit.core.likeness import standing
 from datakit.core.record import OFFLINE_WRITER
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Row
+from datakit.llm._offline_chinese import ZH
+from datakit.llm._offline_english import EN
 from datakit.llm._offline_facts import (
+    LOWER,
     SURE,
+    UPPER,
     Facts,
     Light,
     Piece,
     facts_of,
     is_whole,
     light_of,
-    quotable,
     trimmed,
 )
-from datakit.llm._offline_words import IN, Words
+from datakit.llm._offline_words import Words
 
 NAME = OFFLINE_WRITER
 """Stands where a model's name would stand."""
@@ -43,7 +46,9 @@ READS = ("ocr", "ocr_text", "width", "height")
 STANDS = 0.8
 """Likeness from which a text counts as read: of the lines of real screens about 7% are misread somewhere."""
 
+_IN: dict[Language, Words] = {"zh": ZH, "en": EN}
 _HAN = re.compile(r"[㐀-鿿]")
+_LATIN = re.compile(r"[A-Za-z]{3,}")
 _LETTER = re.compile(r"[^\W\d_]")
 _PHRASES = re.compile(r"[，。；：！？、,;:!?|｜·\s]+")
 _QUOTE_MARKS = re.compile(r"[“”\"「」『』]")
@@ -81,7 +86,7 @@ class Evidence(NamedTuple):
 
 def describe(row: Row, rng: random.Random, language: Language = "zh") -> str:
     """Form, layout and legible words. The label is never looked at."""
-    facts, words = facts_of(row), IN[language]
+    facts, words = facts_of(row), _IN[language]
     if len(facts.words) < 2:
         sentences = _plain_sentences(facts, light_of(row["images"][0]), words, rng)
     else:
@@ -93,7 +98,7 @@ def reason(
     row: Row, label: Label, rng: random.Random, others: Sequence[Label] = (), language: Language = "zh"
 ) -> str:
     """Evidence read from the picture, what tells it from a neighbour, the label; or that no text decides."""
-    facts, words = facts_of(row), IN[language]
+    facts, words = facts_of(row), _IN[language]
     evidence = _evidence(facts, label, language)
     texts = (
         _reasoned(facts, evidence, label, others, words, rng)
@@ -117,22 +122,33 @@ def _reasoned(
     words: Words,
     rng: random.Random,
 ) -> Iterator[str]:
-    absences = _absences(facts, others)
+    absence = _absence(facts, others)
+    own = sum(any(holds(piece.text, word) for word in _wanted(label)) for piece in facts.lines)
+    shapes = ["cited", "weighed", "weighed_first"]
+    shapes += ["absent", "absent_first"] * 2 if absence else []
+    shapes += ["also", "also"] if len(evidence) > 1 else []
     while True:
-        cited = _cited(facts, _chosen(evidence, rng), words, rng)
-        absent = _missed(absences, words, rng) if absences else ""
-        close = rng.choice(words.concluded).format(label=label.name)
-        if absent and rng.random() < 0.25:
-            cited, absent = f"{absent}{words.pause}{cited}", ""
-        yield _sentence([cited, *([absent] if absent else []), close], words)
+        shape, chosen = rng.choice(shapes), _chosen(evidence, rng)
+        also = chosen.pop() if shape == "also" and len(chosen) > 1 else None
+        parts = [_cited(facts, chosen, words, rng)]
+        if absence and shape.startswith("absent"):
+            parts.insert(shape == "absent", _missed(*absence, words, rng))
+        if shape.startswith("weighed"):
+            counts = {"own": own, "lines": words.lines_said(facts.count)}
+            parts.insert(shape == "weighed", rng.choice(words.weighed).format(**counts))
+        parts.append(rng.choice(words.concluded).format(label=label.name))
+        if also is not None:
+            parts.append(rng.choice(words.also).format(first=words.quote.format(also.quote)))
+        yield _sentence(parts, words)
 
 
 def _unreasoned(facts: Facts, label: Label, words: Words, rng: random.Random) -> Iterator[str]:
     """What is left to say where no keyword was read."""
-    count = len(facts.words)
+    count = facts.count
     forms = words.undecided if count else words.no_text if facts.was_read else words.unread
+    stated = {"count": count, "lines": words.lines_said(count), "form": words.forms[facts.form]}
     while True:
-        cause = rng.choice(forms).format(count=count, form=words.forms[facts.form])
+        cause = rng.choice(forms).format(**stated)
         taken = rng.choice(words.taken).format(label=label.name)
         yield _sentence([rng.choice(words.leads) + cause, rng.choice(words.beyond), taken], words)
 
@@ -140,12 +156,11 @@ def _unreasoned(facts: Facts, label: Label, words: Words, rng: random.Random) ->
 def _evidence(facts: Facts, label: Label, language: Language) -> list[Evidence]:
     """Texts of the picture that hold a keyword of the label, its names where it has no keywords; each keyword
     once, where it stands shortest."""
-    wanted = label.keywords or (label.name, *label.aliases)
     by_keyword: dict[str, Evidence] = {}
-    for piece in facts.words:
+    for piece in facts.lines:
         if piece.score < SURE:
             continue
-        for keyword in wanted:
+        for keyword in _wanted(label):
             if not holds(piece.text, keyword):
                 continue
             quote = _quotable_part(piece, keyword, _QUOTE_CHARS[language])
@@ -154,6 +169,10 @@ def _evidence(facts: Facts, label: Label, language: Language) -> list[Evidence]:
                 by_keyword[keyword] = Evidence(quote, keyword, piece)
     by_quote = {entry.quote: entry for entry in by_keyword.values()}
     return sorted(by_quote.values(), key=lambda entry: (entry.piece.y, entry.piece.x))
+
+
+def _wanted(label: Label) -> tuple[str, ...]:
+    return label.keywords or (label.name, *label.aliases)
 
 
 def _quotable_part(piece: Piece, keyword: str, most: int) -> str | None:
@@ -188,18 +207,33 @@ def _cited(facts: Facts, shown: list[Evidence], words: Words, rng: random.Random
     return rng.choice(words.three).format(**names)
 
 
-def _absences(facts: Facts, others: Sequence[Label]) -> list[tuple[Label, list[str]]]:
-    """The neighbours of which no keyword stands on the picture, with those that nothing on it is like."""
-    strange = [other for other in others if not any(holds(facts.text, word) for word in other.keywords)]
-    absences = [
-        (other, [word for word in other.keywords if _is_plain(word) and standing(word, facts.text) < STANDS])
-        for other in strange
-    ]
-    return [(other, missing) for other, missing in absences if missing]
+def _absence(facts: Facts, others: Sequence[Label]) -> tuple[Label, list[str]] | None:
+    """The neighbour that the texts of the picture are most like, although none of its keywords stands there,
+    with its keywords that nothing is like. None where no neighbour comes near: what is missing then is
+    missing from most pictures, and tells nothing."""
+    nearness = {other.name: _nearness(facts.text, other) for other in others}
+    near = [other for other in others if nearness[other.name] > 0]
+    if not near:
+        return None
+    nearest = max(near, key=lambda other: nearness[other.name])
+    if any(holds(facts.text, word) for word in nearest.keywords):
+        return None
+    missing = [word for word in nearest.keywords if _is_plain(word) and standing(word, facts.text) < STANDS]
+    return (nearest, missing) if missing else None
 
 
-def _missed(absences: list[tuple[Label, list[str]]], words: Words, rng: random.Random) -> str:
-    other, missing = rng.choice(absences)
+def _nearness(text: str, label: Label) -> float:
+    """Share of the parts of a label's keywords that stand in a text: pairs of characters, words in Latin."""
+    parts = [part for word in label.keywords for part in _parts(word)]
+    return sum(holds(text, part) for part in parts) / max(len(parts), 1)
+
+
+def _parts(keyword: str) -> list[str]:
+    pairs = [keyword[at : at + 2] for at in range(len(keyword) - 1)]
+    return [pair for pair in pairs if len(_HAN.findall(pair)) == 2] + _LATIN.findall(keyword)
+
+
+def _missed(other: Label, missing: list[str], words: Words, rng: random.Random) -> str:
     return rng.choice(words.absent).format(word=rng.choice(missing), other=other.name)
 
 
@@ -210,22 +244,24 @@ def _is_plain(keyword: str) -> bool:
 def _layout_sentences(
     facts: Facts, colours: tuple[str, ...], words: Words, language: Language, rng: random.Random
 ) -> list[str]:
-    legible = [piece for piece in facts.words if _is_legible(piece, _LISTED_CHARS[language])]
+    most = _LISTED_CHARS[language]
+    legible = [piece for piece in facts.words if _is_legible(piece, most)]
     parts = [rng.choice(words.openings).format(**_form(facts, words))]
     first = facts.first_line
-    if first is not None and _is_legible(first, 2 * _LISTED_CHARS[language]):
+    if first is not None and _is_legible(first, 2 * most):
         is_top = facts.has_places and first.y < _TOP
         forms = (*words.first_line, *words.top) if is_top else words.first_line
         parts.append(rng.choice(forms).format(words.quote.format(trimmed(first.text))))
-    middle = [piece for piece in legible if 0.2 <= piece.y < 0.8 and piece != first]
+    rest = [piece for piece in legible if piece != first]
+    middle = [piece for piece in rest if UPPER <= piece.y < LOWER] if facts.has_places else rest
     if middle:
         count = min(len(middle), rng.choice((2, 3)))
         chosen = sorted(rng.sample(middle, count), key=lambda piece: piece.y)
         forms = words.middle if facts.has_places else words.lines
         parts.append(rng.choice(forms).format(_listed(chosen, words)))
-    bottom = [piece for piece in legible if piece.y >= 0.8 and piece != first]
-    if bottom and facts.has_places:
-        parts.append(rng.choice(words.bottom).format(_listed(bottom[-2:], words)))
+    low = [piece for piece in rest if piece.y >= LOWER]
+    if low and facts.has_places:
+        parts.append(rng.choice(words.bottom).format(_listed(low[-2:], words)))
     extras = _extras(facts, words)
     if colours:
         extras.append(words.colours.format(_colour_names(colours, words)))
@@ -236,18 +272,18 @@ def _layout_sentences(
 def _is_legible(piece: Piece, most: int) -> bool:
     """Whether a line can be quoted whole."""
     text = trimmed(piece.text)
-    fits = len(text) <= most and quotable(text) and is_whole(text)
+    fits = 0 < len(text) <= most and is_whole(text)
     return fits and not piece.is_part and piece.score >= SURE and not _QUOTE_MARKS.search(text)
 
 
 def _extras(facts: Facts, words: Words) -> list[str]:
     extras = []
     if facts.has_places:
-        bands = [len(facts.band(low, high)) for low, high in ((0, 0.34), (0.34, 0.67), (0.67, 1.01))]
+        bands = [len(facts.band(low, high)) for low, high in ((0, UPPER), (UPPER, LOWER), (LOWER, 1.01))]
         extras.append(words.bands.format(*bands))
     if facts.prices:
         extras.append(words.amounts.format(words.listed.join(facts.prices[:2])))
-    numbers = sum(any(letter.isdigit() for letter in piece.text) for piece in facts.words)
+    numbers = sum(any(letter.isdigit() for letter in piece.text) for piece in facts.lines)
     if numbers > 1:
         extras.append(words.numbers.format(numbers))
     if facts.pictures > 1:
@@ -261,35 +297,47 @@ def _plain_sentences(facts: Facts, light: Light, words: Words, rng: random.Rando
     body = [
         words.tones_said.format(words.tones[light.tone]),
         words.contrasts[light.spread <= 60],
-        words.colours.format(colours) if colours else rng.choice(words.grey),
     ]
+    if colours or light.is_grey:
+        body.append(words.colours.format(colours) if colours else rng.choice(words.grey))
+    else:
+        body.append(words.mean.format(round(light.mean)))
     if light.brightest != light.darkest:
         body.append(words.brightest.format(words.named(light.brightest), words.named(light.darkest)))
     body += [said for ways, said in words.even.items() if light.is_even(ways)]
-    if facts.was_read:
-        if facts.words and _is_legible(facts.words[0], _ONE_LINE_CHARS):
-            body.append(words.one_line.format(_listed(facts.words[:1], words)))
-        elif not facts.words:
-            body.append(words.no_lines)
+    if facts.was_read and not facts.count:
+        body.append(words.no_lines)
     if facts.pictures > 1:
         body.append(words.several.format(facts.pictures))
     rng.shuffle(body)
+    if facts.count:
+        body.insert(0, _few_lines(facts, words))
     ratio = words.ratio.format(facts.width / max(facts.height, 1))
     return [rng.choice(words.sizes).format(**_form(facts, words)), *body, ratio]
+
+
+def _few_lines(facts: Facts, words: Words) -> str:
+    """What hardly any text says."""
+    legible = [piece for piece in facts.lines if _is_legible(piece, _ONE_LINE_CHARS)]
+    if legible:
+        return words.few_lines.format(_listed(legible[:2], words))
+    return words.some_lines.format(words.lines_said(facts.count))
 
 
 def _form(facts: Facts, words: Words) -> dict[str, object]:
     return {
         "form": words.forms[facts.form],
         "kind": words.screen if facts.has_status_bar else words.picture,
-        "count": len(facts.words),
+        "count": facts.count,
+        "lines": words.lines_said(facts.count),
         "width": facts.width,
         "height": facts.height,
     }
 
 
 def _colour_names(colours: Sequence[str], words: Words) -> str:
-    return words.both.join(words.colour.format(words.named(colour)) for colour in colours)
+    names = [words.colour.format(words.named(colour)) for colour in colours]
+    return words.both.join(filter(None, (words.listed.join(names[:-1]), *names[-1:])))
 
 
 def _listed(pieces: Sequence[Piece], words: Words) -> str:
@@ -298,7 +346,7 @@ def _listed(pieces: Sequence[Piece], words: Words) -> str:
 
 def _place(facts: Facts, piece: Piece, words: Words) -> str:
     """Where a line stands; at the top only where nothing stands above it."""
-    below = (_TOP, 0.38, 0.65, 0.88)
+    below = (_TOP, UPPER, LOWER, 0.88)
     at = sum(piece.y >= bound for bound in below)
     return words.places[1 if at == 0 and not facts.is_first(piece) else at]
 

@@ -22,7 +22,7 @@ from pydantic import (
 
 from datakit.core.errors import UserError
 from datakit.core.outcome import Table
-from datakit.core.parameters import describe_fault, validated
+from datakit.core.parameters import described_faults, validated
 from datakit.core.record import COLUMNS, GENERAL, TRAIN, digest
 from datakit.core.registry import find, names
 from datakit.core.step_context import StepContext
@@ -240,7 +240,7 @@ def _reader(name: str, parameters: Any) -> Reader:
     except UserError as error:
         raise ValueError(f"{error.message}. {error.remedy}") from None
     except ValidationError as error:
-        faults = [describe_fault(fault, kind) for fault in error.errors(include_url=False)]
+        faults = described_faults(error, kind)
         raise ValueError("; ".join(f"{name}: {text} {remedy}".rstrip() for text, remedy in faults)) from None
     return cast(Reader, reader)
 

@@ -48,11 +48,11 @@ def spread(frame: pl.LazyFrame, value: pl.Expr) -> Spread | None:
 
 
 def spreads(frame: pl.LazyFrame, values: Mapping[str, pl.Expr]) -> dict[str, Spread]:
-    """Name -> spread of each number that some record has, all in one scan."""
+    """Name -> spread of each number that some record has, all in one scan; one that is not finite is none."""
     if not values:
         return {}
     names = {f"x{number}": name for number, name in enumerate(values)}
-    numbers = [value.cast(pl.Float64).alias(x) for x, value in zip(names, values.values(), strict=True)]
+    numbers = [_finite(value).alias(x) for x, value in zip(names, values.values(), strict=True)]
     measures: dict[str, Callable[[pl.Expr], pl.Expr]] = {
         "count": pl.Expr.count,
         "missing": pl.Expr.null_count,
@@ -80,7 +80,7 @@ def histogram(
         width = max(width, (max(spread.most, beside) - min(spread.least, beside)) / NARROWEST)
     width = _round_width(width, whole=whole)
     first = floor(spread.least / width)
-    bins = (value.cast(pl.Float64) / width).floor().cast(pl.Int64)
+    bins = (_finite(value) / width).floor().cast(pl.Int64)
     counted = collect(frame.select(bins.alias("bin")).drop_nulls().group_by("bin").len())
     by_bin = dict(counted.rows())
     last = max(by_bin)
@@ -97,6 +97,11 @@ def counts(frame: pl.LazyFrame, value: pl.Expr) -> list[tuple[str, int]]:
         (name, int(number))
         for name, number in collect(table).sort(["len", "value"], descending=[True, False]).rows()
     ]
+
+
+def _finite(value: pl.Expr) -> pl.Expr:
+    number = value.cast(pl.Float64)
+    return pl.when(number.is_finite()).then(number)
 
 
 def _round_width(width: float, *, whole: bool) -> float:

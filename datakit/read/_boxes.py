@@ -11,7 +11,7 @@ import orjson
 import polars as pl
 
 from datakit.core.box_forms import PARTS
-from datakit.core.box_texts import SIDES_KEYS, entries_in
+from datakit.core.box_texts import SIDES_KEYS, stated_boxes
 from datakit.core.boxes import BOXES, Box, BoxFault, Sides, checked, four
 from datakit.core.image import ImageHeader, ImageProblem, read_header
 from datakit.core.pixels import FAMILIES, smart_resize
@@ -41,6 +41,7 @@ class BoxReading:
 
     def __init__(self, column: BoxColumn | None) -> None:
         self.column, self.clipped, self._first = column, 0, ""
+        self.tiny, self._first_tiny = 0, ""
 
     def of_rows(
         self,
@@ -58,36 +59,71 @@ class BoxReading:
         lists: list[list[dict[str, Any]]] = []
         for at, paths in enumerate(images):
             try:
-                boxes, clipped = self._row(columns, at, paths) if at not in faults else ([], 0)
+                pieces = self._pieces(columns, at) if at not in faults else []
+                boxes, clipped = self._row(columns, at, paths, pieces) if pieces else ([], 0)
             except (BoxFault, ImageProblem) as fault:
                 faults[at] = (fault.reason, str(fault))
-                boxes, clipped = [], 0
+                boxes, clipped, pieces = [], 0, []
+            if pieces and all(map(_looks_like_shares, pieces)):
+                self.tiny, self._first_tiny = self.tiny + 1, self._first_tiny or place(at)
             if clipped:
                 self.clipped, self._first = self.clipped + clipped, self._first or place(at)
             lists.append([box.entry() for box in boxes])
         return {BOXES: lists}
 
     def warnings(self) -> list[str]:
-        """How many boxes were clipped, if any were."""
-        if not self.clipped:
-            return []
-        return [
-            f"{self.clipped:,} boxes hung over the edge of their picture and were clipped ({self._first})"
-        ]
+        """How many boxes were clipped, and how many records have boxes that look like shares, if any."""
+        words = []
+        if self.clipped:
+            hung = "boxes hung over the edge of their picture and were clipped"
+            words.append(f"{self.clipped:,} {hung} ({self._first})")
+        if self.tiny:
+            words.append(
+                f"{self.tiny:,} records have boxes whose numbers are all 0 to 1, which were read as pixels "
+                f"({self._first_tiny}): shares of the sides are `box_units: shares`, or in ms-swift objects "
+                "`bbox_type: norm1`"
+            )
+        return words
 
-    def _row(self, columns: Mapping[str, Sequence[Any]], at: int, paths: list[str]) -> tuple[list[Box], int]:
+    def _pieces(self, columns: Mapping[str, Sequence[Any]], at: int) -> list[Piece]:
         assert self.column is not None  # `of_rows` asks
         cell = columns[self.column.name][at] if self.column.name in columns else None
-        pieces = pieces_of(cell, self.column.units)
-        if not pieces:
-            return [], 0
+        return pieces_of(cell, self.column.units)
+
+    def _row(
+        self, columns: Mapping[str, Sequence[Any]], at: int, paths: list[str], pieces: Sequence[Piece]
+    ) -> tuple[list[Box], int]:
+        assert self.column is not None  # `of_rows` asks
         headers = [read_header(path) for path in paths]
         drawn = None
         if self.column.sizes is not None:
             width, height = (columns[name][at] if name in columns else None for name in self.column.sizes)
-            drawn = (width, height) if isinstance(width, int) and isinstance(height, int) else None
+            drawn = None if width is None and height is None else _size(width, height)
         boxes = [_box(piece, number, headers, drawn) for number, piece in enumerate(pieces, 1)]
         return checked(boxes, [(header.width, header.height) for header in headers])
+
+
+def _size(width: Any, height: Any) -> tuple[int, int]:
+    """The size that boxes were drawn at: whole numbers, as 800, 800.0 or "800". Raises BoxFault."""
+    try:
+        across, down = (
+            float(side.strip() if isinstance(side, str) else side)
+            for side in (width, height)
+            if not isinstance(side, bool)
+        )
+        if across.is_integer() and down.is_integer():
+            return int(across), int(down)
+    except (TypeError, ValueError):
+        pass
+    raise BoxFault(
+        "box_other_size",
+        f"the boxes were drawn on a picture of {width!r} x {height!r} pixels: give both as whole numbers",
+    )
+
+
+def _looks_like_shares(piece: Piece) -> bool:
+    """Whether the numbers of a box are all 0 to 1, and taken for pixels: it would be smaller than one."""
+    return piece.units in ("pixels", "xywh") and all(0 <= side <= 1 for side in piece.sides)
 
 
 def apart_from_boxes(extra: Mapping[str, tuple[str, Any]]) -> dict[str, tuple[str, Any]]:
@@ -101,7 +137,8 @@ class Piece:
 
     sides: Any
     units: BoxUnits
-    image: int = 0
+    image: int | None = 0
+    """Number of the picture; None where boxes stand in a text, which says none."""
     label: str | None = None
     text: str | None = None
     rotation: float = 0.0
@@ -115,10 +152,10 @@ def pieces_of(cell: Any, units: BoxUnits) -> list[Piece]:
     if value is None or value in ("", [], {}):
         return []
     if isinstance(value, str):
-        entries = entries_in(value)
-        if entries is None:
+        pieces = _of_text(value, units)
+        if not pieces:
             raise BoxFault("boxes_unreadable", f"the text states no box: {value[:60]}")
-        return [_of_object(entry, number, units) for number, entry in enumerate(entries, 1)]
+        return pieces
     if isinstance(value, Mapping):
         boxes = value.get("bbox")
         lists = isinstance(boxes, list) and (not boxes or isinstance(boxes[0], list))
@@ -126,13 +163,17 @@ def pieces_of(cell: Any, units: BoxUnits) -> list[Piece]:
     if not isinstance(value, list):
         raise BoxFault("boxes_unreadable", f"the boxes are a {type(value).__name__}, not a list")
     if (answers := _answers(value)) is not None:
-        return [_of_object(entry, number, units) for number, entry in enumerate(entries_in(answers) or (), 1)]
+        return [piece for answer in answers for piece in _of_text(answer, units)]
     if not isinstance(value[0], list | Mapping):
         return [Piece(value, units)]
     return [
         _of_object(item, number, units) if isinstance(item, Mapping) else Piece(item, units)
         for number, item in enumerate(value, 1)
     ]
+
+
+def _of_text(text: str, units: BoxUnits) -> list[Piece]:
+    return [Piece(entry["bbox_2d"], units, None, _plain(entry.get("label"))) for entry in stated_boxes(text)]
 
 
 def _packed(text: str) -> Any:
@@ -177,13 +218,21 @@ def _of_swift(objects: Mapping[str, Any], units: BoxUnits) -> list[Piece]:
     ]
 
 
-def _answers(value: list[Any]) -> str | None:
-    """The answers of a chat as one text; None for a list that is no chat."""
+def _answers(value: list[Any]) -> list[str] | None:
+    """The answers of a chat; None for a list that is no chat."""
     for role, content in _TURN_KEYS:
         if all(isinstance(turn, Mapping) and role in turn and content in turn for turn in value):
-            answers = (turn for turn in value if ROLES.get(str(turn[role])) == "assistant")
-            return "\n".join(str(turn[content]) for turn in answers)
+            answers = (turn[content] for turn in value if ROLES.get(str(turn[role])) == "assistant")
+            return [_answer_text(answer) for answer in answers]
     return None
+
+
+def _answer_text(content: Any) -> str:
+    """What an answer says, as a text or as OpenAI's list of parts."""
+    if isinstance(content, list):
+        parts = (part.get("text") if isinstance(part, Mapping) else part for part in content)
+        return "\n".join(str(part) for part in parts if part is not None)
+    return "" if content is None else str(content)
 
 
 def _plain(value: Any) -> str | None:
@@ -196,15 +245,17 @@ def _plain(value: Any) -> str | None:
 def _box(piece: Piece, number: int, headers: Sequence[ImageHeader], drawn: tuple[int, int] | None) -> Box:
     """A piece in pixels of its upright picture. Raises BoxFault."""
     sides = four(piece.sides, number)
-    if not 0 <= piece.image < len(headers):
-        raise BoxFault(
-            "box_picture", f"box {number} is on picture {piece.image}, the record has {len(headers)}"
-        )
-    header = headers[piece.image]
+    if piece.image is None and len(headers) > 1:
+        words = f"the record has {len(headers)} pictures, and the text with its boxes does not say on which"
+        raise BoxFault("box_picture", f"{words}: give them as a list, each with `image` (from 0)")
+    image = piece.image or 0
+    if not 0 <= image < len(headers):
+        raise BoxFault("box_picture", f"box {number} is on picture {image}, the record has {len(headers)}")
+    header = headers[image]
     stored = drawn is not None and _is_stored(drawn, header, number)
     size = (header.stored_width, header.stored_height) if stored else (header.width, header.height)
     sides = _pixels(sides, piece, size)
-    return Box(piece.image, _upright(sides, size, header) if stored else sides, piece.label, piece.text)
+    return Box(image, _upright(sides, size, header) if stored else sides, piece.label, piece.text)
 
 
 def _pixels(sides: Sides, piece: Piece, size: tuple[int, int]) -> Sides:

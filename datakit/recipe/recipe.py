@@ -18,7 +18,7 @@ from datakit.core.contract_words import LANGUAGES, Language
 from datakit.core.credentials import FRAGMENT, credentials, masked
 from datakit.core.errors import RecipeErrors, UserError, did_you_mean
 from datakit.core.labels import LabelSet, load_labels, shown
-from datakit.core.parameters import describe_fault, validated, with_text_keys
+from datakit.core.parameters import describe_fault, merged_faults, validated, with_text_keys
 from datakit.core.plain_yaml import Key, dump
 from datakit.core.qwen_models import chat_layout
 from datakit.core.registry import find
@@ -315,7 +315,7 @@ class _Checker:
             return None
 
     def _parameter_faults(self, error: ValidationError, key: Key, model: type[BaseModel], what: str) -> None:
-        for fault in error.errors(include_url=False, include_context=False):
+        for fault in merged_faults(error, model):
             place = (*key, *fault["loc"])
             text, remedy = describe_fault(fault, model)
             self.faulty.add(place)

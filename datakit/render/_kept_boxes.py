@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from datakit.core.box_forms import PARTS, SeenPictures
 from datakit.core.boxes import Box, BoxFault, Size, checked, is_number
+from datakit.core.chat_places import places_in
 from datakit.core.image import ImageProblem, read_header
 from datakit.core.outcome import Rejected
 from datakit.core.templates import PROMPT_ROLES
@@ -40,6 +41,7 @@ class KeptBoxes:
         """
         try:
             places = [place for role, text in turns for place in _places(text, asks=role in PROMPT_ROLES)]
+            self._check_notations(turns)
             if not places:
                 return list(turns)
             if len(images) != 1:
@@ -52,6 +54,16 @@ class KeptBoxes:
             return Rejected(fault.reason, str(fault))
         except ValueError as error:
             return Rejected("image_too_long", f"{images[0]}: {error}")
+
+    def _check_notations(self, turns: Turns) -> None:
+        """Raises BoxFault for a place that is not written anew, and does not stay right as it is."""
+        stays = self.units == "thousandths" and self.seen.form != "qwen2_5_vl"
+        for _, text in turns:
+            for place in places_in(text):
+                if place.is_plain or (stays and all(0 <= number <= PARTS for number in place.numbers)):
+                    continue
+                words = f"a text of the chat has {place.text[:60]}, and `kept_boxes` writes `bbox_2d` and"
+                raise BoxFault("boxes_unreadable", f"{words} `point_2d` anew: write it so in the source")
 
     def _anew(self, size: Size, match: re.Match[str]) -> str:
         """A match of _PLACE or _HTML with other numbers; as it is where it has none."""

@@ -15,6 +15,9 @@ from datakit.core.outcome import Rejected
 
 Task = Literal["lines", "locate", "read"]
 TASKS: tuple[Task, ...] = get_args(Task)
+TEXT_TASKS: frozenset[Task] = frozenset({"lines", "read"})
+"""Tasks whose answer is what is written in a box. What a box is called is no such answer: a box `button` has
+a text too, which nobody wrote down."""
 ASK_NAME, ASK_BOX, ANSWER_BOXES, ANSWER_TEXT = "ask_name", "ask_box", "answer_boxes", "answer_text"
 COLUMNS = (ASK_NAME, ASK_BOX, ANSWER_BOXES, ANSWER_TEXT)
 _TELLING_CHARS = 2
@@ -34,6 +37,8 @@ class Question:
     answer_text: str | None = None
     clipped: int = 0
     """Boxes that hung over the edge of the picture."""
+    textless: int = 0
+    """Boxes that the answer leaves out, since they have no text."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,15 @@ class Questions:
     seen: SeenPictures
     min_score: float
     max_boxes: int
+    label_is_text: bool = False
+    """Whether a label is what is written in the box, where the box has no text."""
+
+    def has_text(self, record: Mapping[str, Any]) -> bool:
+        """Whether a box of the record has a text; True where `of` finds its boxes unreadable."""
+        try:
+            return bool(self._with_text(of_column(self._sure(record[self.column]))))
+        except BoxFault:
+            return True
 
     def of(self, record: Mapping[str, Any], task: Task, rng: Random) -> Question | Rejected:
         """The question of a record, or why there is none."""
@@ -67,21 +81,33 @@ class Questions:
             self.seen.size(size)
         except ValueError as error:
             return Rejected("image_too_long", f"{paths[0]}: {error}")
+        name, count = None, len(boxes)
+        if task in TEXT_TASKS:
+            boxes = self._with_text(boxes)
+            if not boxes:
+                return Rejected("boxes_missing", _without_text(task, count))
         if task == "read":
             return self._read(boxes, size, clipped, rng)
-        name = None
+        textless = count - len(boxes)
         if task == "locate":
             name = _drawn(boxes, rng)
             boxes = [box for box in boxes if box.name == name]
             if name is None:
                 return Rejected("boxes_missing", "no box of the record has a name to ask for")
         else:
-            boxes = [box._replace(label=box.text or box.label) for box in boxes]
+            boxes = [box._replace(label=box.text) for box in boxes]
         if len(boxes) > self.max_boxes:
             words = f"the answer would have {len(boxes)} boxes, max_boxes allows {self.max_boxes}"
             return Rejected("boxes_too_many", words)
         entries = self.seen.written(boxes, [size])
-        return Question(ask_name=name, answer_boxes=json.dumps(entries, ensure_ascii=False), clipped=clipped)
+        answer = json.dumps(entries, ensure_ascii=False)
+        return Question(ask_name=name, answer_boxes=answer, clipped=clipped, textless=textless)
+
+    def _with_text(self, boxes: Sequence[Box]) -> list[Box]:
+        """The boxes that say what is written in them."""
+        if self.label_is_text:
+            boxes = [box._replace(text=box.text or box.label) for box in boxes]
+        return [box for box in boxes if box.text]
 
     def _sure(self, entries: Any) -> Any:
         """The boxes that are sure enough; what is no list of objects as it is."""
@@ -89,18 +115,21 @@ class Questions:
             return entries
         return [entry for entry in entries if _score(entry) >= self.min_score]
 
-    def _read(
-        self, boxes: Sequence[Box], size: tuple[int, int], clipped: int, rng: Random
-    ) -> Question | Rejected:
-        named = [box for box in boxes if box.text or box.label]
-        if not named:
-            return Rejected("boxes_missing", "no box of the record has a text or a name to answer with")
-        box = rng.choice(named)
+    def _read(self, boxes: Sequence[Box], size: tuple[int, int], clipped: int, rng: Random) -> Question:
+        box = rng.choice(boxes)
         left, top, right, bottom = self.seen.numbers(box.sides, size)
         shown = f"[{left}, {top}, {right}, {bottom}]"
         if self.seen.form == "qwen2_vl":
             shown = f"({left},{top}),({right},{bottom})"
-        return Question(ask_box=shown, answer_text=box.text or box.label, clipped=clipped)
+        return Question(ask_box=shown, answer_text=box.text, clipped=clipped)
+
+
+def _without_text(task: Task, boxes: int) -> str:
+    """Why a record cannot be asked for what is written in its boxes, and what to do."""
+    return (
+        f"none of the {boxes} boxes has a text, and `{task}` is answered with texts, not with labels; take "
+        "`tasks: [locate]`, or say `label_is_text: true` where the labels are what is written there"
+    )
 
 
 def _score(entry: Mapping[str, Any]) -> float:

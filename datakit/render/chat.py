@@ -336,10 +336,10 @@ class Chat(PromptRenderer):
     def _check_kept(self, context: StepContext) -> None:
         """Raises UserError where boxes of kept chats would be moved beside others that are counted."""
         pictures = context.pictures
-        moved = pictures.form == "qwen2_5_vl" and pictures.emitted_max_pixels is not None
-        if moved and self.keep_messages and self.source_columns(context):
+        if pictures.form == "qwen2_5_vl" and self.keep_messages and self.source_columns(context):
             raise UserError(
-                "pictures are scaled down, and nothing says what the numbers of boxes in kept chats are",
+                "pictures are scaled down (by the trainer at least), and nothing says what the numbers of "
+                "boxes in kept chats are",
                 remedy="Say it: `kept_boxes: pixels`, or `kept_boxes: thousandths`.",
             )
 

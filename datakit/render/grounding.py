@@ -26,7 +26,15 @@ from datakit.core.transform import BatchWorker, Columns, PromptRenderer, Row, Wo
 from datakit.core.writer import Writer
 from datakit.render._answers import ANSWER_FORMAT, prompt_lines
 from datakit.render._batches import Batches, Forms
-from datakit.render._questions import ANSWER_BOXES, ANSWER_TEXT, COLUMNS, Question, Questions, Task
+from datakit.render._questions import (
+    ANSWER_BOXES,
+    ANSWER_TEXT,
+    COLUMNS,
+    TEXT_TASKS,
+    Question,
+    Questions,
+    Task,
+)
 
 FORM = "answer_form"
 _HINTS: dict[tuple[Task, Language], str] = {
@@ -44,26 +52,31 @@ class Grounding(PromptRenderer):
 
     | task | question | answer |
     |---|---|---|
-    | `lines` | every line of text | all boxes in their order, each with its text |
-    | `locate` | where a name is | every box of that name |
-    | `read` | what is in a box | its text, else its label |
+    | `lines` | every line of text | all boxes with a text in their order, each with its text |
+    | `locate` | where a name is | every box of that name: its label, else its text |
+    | `read` | what is in a box | its text |
+
+    A box without a text (a COCO file has none, only categories) is no answer to `lines` and `read`: its label
+    is not what is written there. A record without any text is asked `locate` where that is among the tasks,
+    and rejected where it is not; both are counted in the report.
 
     The numbers are those of the family that `train.model` names: Qwen2-VL's special tokens with 0 to 1000,
     Qwen2.5-VL's JSON in pixels of the picture as the model sees it (after emit.llamafactory's resize, the
     trainer's to `train.image_max_pixels` and the processor's), Qwen3-VL's JSON with 0 to 1000. They are
     within half a step of the true place.
 
-    Each record is asked one question; which one depends on its id and the seed. Columns `ask_name` and
-    `ask_box` hold what is asked for, `answer_boxes` (JSON) and `answer_text` what is answered, `answer_form`
-    the task. A box that hangs over the edge of its picture is clipped, and counted in the report.
+    Each record is asked one question; which one depends on its id, the seed and whether it has texts. Columns
+    `ask_name` and `ask_box` hold what is asked for, `answer_boxes` (JSON) and `answer_text` what is answered,
+    `answer_form` the task. A box that hangs over the edge of its picture is clipped, and counted in the
+    report.
 
-    Reasons of rejection: boxes_missing (none, or none with a name where one is needed), boxes_too_many,
-    images_too_many (a record has one picture here), box_empty, box_outside, box_picture, boxes_unreadable,
-    image_too_long, answer_tokens, answer_unreadable, prompt_too_long, and those of a picture that cannot be
-    read.
+    Reasons of rejection: boxes_missing (none, or none with the text or the name that is needed),
+    boxes_too_many, images_too_many (a record has one picture here), box_empty, box_outside, box_picture,
+    boxes_unreadable, image_too_long, answer_tokens, answer_unreadable, prompt_too_long, and those of a
+    picture that cannot be read.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     boxes: str = BOXES
     """Column of the boxes: `boxes` as readers give it, or that of annotate.ocr."""
@@ -79,6 +92,9 @@ class Grounding(PromptRenderer):
     """Confidence that a box of OCR needs to be asked about, or to be in an answer."""
     max_boxes: int = Field(default=60, ge=1)
     """Most boxes of an answer: each takes about 30 tokens. A record with more is rejected, never cut."""
+    label_is_text: bool = False
+    """Whether the label of a box without a text is what is written there, as in data sets of OCR that have
+    the lines under `label`. Boxes of things have labels that stand nowhere on the picture."""
     system: str | None = DEFAULT_SYSTEM
     """The system turn; null for none."""
     max_chars: int | None = Field(default=2500, ge=1)
@@ -116,9 +132,10 @@ class Grounding(PromptRenderer):
             )
             for task in self.tasks
         }
-        questions = Questions(self.boxes, self.seen(context), self.min_score, self.max_boxes)
+        seen = self.seen(context)
+        questions = Questions(self.boxes, seen, self.min_score, self.max_boxes, self.label_is_text)
         draw = partial(_task_of, context, len(self.tasks))
-        return _Asking(self.tasks, questions, draw, Forms(workers, draw, FORM), context)
+        return _Asking(self.tasks, questions, draw, workers, context)
 
     def answer_format(self, context: StepContext) -> ContractFormat:
         """How answers are written and read back: a form for each task."""
@@ -226,16 +243,20 @@ class _Asking(BatchWorker):
         tasks: tuple[Task, ...],
         questions: Questions,
         draw: Callable[[str], int],
-        forms: Forms,
+        workers: dict[str, Batches],
         context: StepContext,
     ) -> None:
-        self.tasks, self.questions, self.draw, self.forms = tasks, questions, draw, forms
-        self.context, self.clipped = context, 0
+        self.tasks, self.questions, self.draw, self.context = tasks, questions, draw, context
+        self.numbers: dict[str, int] = {}
+        """Id of a record of the batch -> the number of its task."""
+        self.forms = Forms(workers, self.numbers.__getitem__, FORM)
+        self.clipped = self.textless = self.moved = 0
 
     def __call__(self, frame: pl.DataFrame) -> Batch:
         asked: list[Question] = []
         rejects: list[Reject] = []
         kept: list[int] = []
+        self.numbers.clear()
         columns = ["id", "source_file", "source_line", "images", self.questions.column]
         for at, row in enumerate(frame.select(columns).iter_rows(named=True)):
             question = self._question(row)
@@ -245,6 +266,8 @@ class _Asking(BatchWorker):
                 asked.append(question)
                 kept.append(at)
                 self.clipped += question.clipped
+                self.textless += question.textless
+                self.moved += self.numbers[row["id"]] != self.draw(row["id"])
         added = [
             pl.Series(name, [getattr(question, name) for question in asked], dtype=pl.String)
             for name in COLUMNS
@@ -255,11 +278,18 @@ class _Asking(BatchWorker):
         return Batch(batch.frame, every)
 
     def _question(self, row: Row) -> Question | Rejected:
-        task = self.tasks[self.draw(row["id"])]
+        number = self.draw(row["id"])
+        if self.tasks[number] in TEXT_TASKS and "locate" in self.tasks and not self.questions.has_text(row):
+            number = self.tasks.index("locate")
+        self.numbers[row["id"]] = number
         rng = self.context.rng("render.grounding", row["id"])
-        return self.questions.of(row, task, rng)
+        return self.questions.of(row, self.tasks[number], rng)
 
     @property
     def notes(self) -> dict[str, Any]:
-        clipped = {"boxes clipped to their picture": self.clipped} if self.clipped else {}
-        return {**self.forms.notes, **clipped}
+        counts = {
+            "boxes clipped to their picture": self.clipped,
+            "records asked `locate` because none of their boxes has a text": self.moved,
+            "boxes without a text, left out of answers that list texts": self.textless,
+        }
+        return {**self.forms.notes, **{words: count for words, count in counts.items() if count}}

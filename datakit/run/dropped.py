@@ -10,6 +10,7 @@ import polars as pl
 from datakit.artifacts.rejects import read_rejects
 from datakit.artifacts.report import StepReport
 from datakit.core.outcome import RETRY, Reject, reject_rows
+from datakit.core.record import place_of
 from datakit.core.transform import TableTransform
 from datakit.recipe.recipe import Recipe, Step
 
@@ -45,7 +46,8 @@ def _example(numbers: set[int], rejects: Path) -> str:
     """The first reject of some steps, on a line of its own; "" where there is none."""
     for reject in read_rejects(rejects):
         if reject["step"] in numbers:
-            place = f" ({reject['source_file']}:{reject['source_line']})" if reject["source_file"] else ""
+            file = reject["source_file"]
+            place = f" ({place_of(file, reject['source_line'])})" if file else ""
             return f"  For example {reject['id']}{place}: {reject['detail'] or reject['reason']}\n"
     return ""
 

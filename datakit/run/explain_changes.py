@@ -61,7 +61,10 @@ class Earlier:
 def why_calls(lookup: Lookup, context: StepContext, earlier: Earlier | None) -> list[str]:
     """Why a step has calls to make."""
     if lookup.annotator is not None:
-        return [f"{len(lookup.open_ids):,} records have a fault and are to be answered anew"]
+        count = len(lookup.open_ids)
+        return (
+            [f"{count:,} record{'s' if count != 1 else ''} to be answered anew for a fault"] if count else []
+        )
     reasons: list[str] = []
     before = earlier.step(lookup) if earlier is not None else None
     if earlier is None:

@@ -251,7 +251,7 @@ def _steps(
                     _liken(row, plans)
                 _bound(row, lookup, bounds)
             if lookup.annotator is not None and uncertain:
-                row.why.append("records whose earlier results are to do are compared when those are there")
+                row.why.append("answers that are still to be written are looked at once they are there")
             uncertain = uncertain or row.to_do > 0
         plans.append(row)
     first = len(recipe.steps)

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import UserError
-from datakit.core.parameters import describe_fault, validated
+from datakit.core.parameters import described_faults, validated
 from datakit.core.qwen_models import qwen_model
 from datakit.serving.plan import ServingPlan, plan_serving
 from datakit.serving.requirements import requirements_of
@@ -52,8 +52,6 @@ def _settings(recipe: dict[str, Any], changes: dict[str, Any]) -> ServeSettings:
     try:
         settings: ServeSettings = validated(ServeSettings, {**(recipe.get("serve") or {}), **changes})
     except ValidationError as error:
-        text, remedy = describe_fault(
-            error.errors(include_url=False, include_context=False)[0], ServeSettings
-        )
+        text, remedy = described_faults(error, ServeSettings)[0]
         raise UserError(f"`serve:` of the build's recipe: {text}", remedy=remedy) from None
     return settings

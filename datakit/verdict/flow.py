@@ -6,6 +6,7 @@ import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.checked import CheckReport
+from datakit.artifacts.originals import originals
 from datakit.verdict.seen import SHOWN, Seen, height, records
 
 
@@ -54,8 +55,9 @@ def retry(build: BuildFolder) -> Seen | None:
 
 def no_image(build: BuildFolder) -> Seen | None:
     """A task with pictures, and records that have none."""
-    without = build.main.filter(pl.col("images").list.len().fill_null(0) == 0)
-    count, total = height(without), height(build.main)
+    own = originals(build)
+    without = own.filter(pl.col("images").list.len().fill_null(0) == 0)
+    count, total = height(without), height(own)
     if not total or (count == total and not build.has_step("guard.image")):
         return None
     words = f"{count:,} of {total:,} have none" if count else f"all {total:,} have one"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.measured_columns import measured
 from datakit.core.chat_columns import ChatColumns
 from datakit.core.compared import compared_keys
 from datakit.core.record import TRAIN, VAL
@@ -33,7 +34,7 @@ def image_keys(build: BuildFolder) -> tuple[pl.LazyFrame, str]:
     if any(facts.pictures for facts in build.data_files.values()):
         frames = [_emitted(build, split) for split in (TRAIN, VAL)]
         return pl.concat(frames).unique("id"), "by content, from the emitted files"
-    if "sha256" in build.columns:
+    if measured(build.columns, "sha256"):
         known = build.main.drop_nulls("sha256")
         return known.select("id", keys=pl.concat_list(pl.col("sha256").hash())), "by content (sha256)"
     paths = build.main.select("id", keys=pl.col("images").list.eval(pl.element().hash()))

@@ -13,7 +13,7 @@ from datakit.artifacts.report import Finding
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.scripts import shell_words
 from datakit.core.settings import VERDICT_KINDS
-from datakit.verdict import flow, labels, splits, texts
+from datakit.verdict import flow, forms, labels, splits, texts
 from datakit.verdict.seen import Seen
 
 
@@ -46,6 +46,7 @@ KINDS: dict[str, Kind] = {
     "no_validation": Kind(splits.validation),
     "few_records": Kind(labels.few_records),
     "untested_class": Kind(labels.untested),
+    "untested_form": Kind(forms.untested),
     "rejected": Kind(flow.rejected),
     "trainer_check": Kind(flow.trainer_check),
 }

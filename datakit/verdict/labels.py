@@ -5,6 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.measured_columns import measured
+from datakit.artifacts.originals import is_original, originals
 from datakit.core.groups import shared_values
 from datakit.core.record import TRAIN, VAL
 from datakit.pages.figures import collect
@@ -20,9 +22,8 @@ def class_table(build: BuildFolder) -> pl.DataFrame:
 
     A repeat that is a record of its own (balance.resample) counts as a row.
     """
-    is_first = pl.col("repeat_number") == 1 if "repeat_number" in build.columns else pl.lit(True)
     counted = (
-        build.main.select("label", "part", "rows", is_first=is_first.fill_null(True))
+        build.main.select("label", "part", "rows", is_first=is_original(build))
         .drop_nulls("label")
         .group_by("label")
         .agg(
@@ -42,11 +43,11 @@ def class_table(build: BuildFolder) -> pl.DataFrame:
 
 def label_conflict(build: BuildFolder) -> Seen | None:
     """Records that a model cannot tell apart must be answered the same."""
-    looks = [name for name in ("duplicate_of", "review") if name in build.columns]
+    looks = [name for name in ("duplicate_of", "review") if measured(build.columns, name)]
     if build.answer_target.get("kind") == "boxes":  # what stands lower on a like picture has another box
         looks = [name for name in looks if name == "review"]
     keys, how = image_keys(build)
-    answered = build.main.select(*SHOWN, *looks, pictures=pl.col("images").list.len().fill_null(0))
+    answered = originals(build).select(*SHOWN, *looks, pictures=pl.col("images").list.len().fill_null(0))
     answered = answered.join(chat_keys(build).drop_nulls("answer"), on="id", maintain_order="left")
     table = collect(answered.join(keys, on="id", how="left", maintain_order="left"))
     shown = pl.col("keys").cast(pl.List(pl.String)).list.join(",")
@@ -75,7 +76,7 @@ def label_conflict(build: BuildFolder) -> Seen | None:
 
 def label_unknown(build: BuildFolder) -> Seen | None:
     """Labels must stand in the label file."""
-    labelled = build.main.drop_nulls("label")
+    labelled = originals(build).drop_nulls("label")
     if build.labels is None or not height(labelled.limit(1)):
         return None
     strangers = labelled.filter(~pl.col("label").is_in(list(build.labels.names)))

@@ -8,6 +8,8 @@ import numpy as np
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.measured_columns import measured
+from datakit.artifacts.originals import originals
 from datakit.core.near_texts import MIN_GRAMS, SAME_TEXT, near_text_groups, texts_to_compare
 from datakit.core.record import TRAIN, VAL
 from datakit.pages.figures import collect
@@ -55,7 +57,7 @@ def text_leak(build: BuildFolder) -> Seen | None:
 
 def near_leak(build: BuildFolder) -> Seen | None:
     """Groups that curate.duplicates found: the split, or what came after it, may have torn them."""
-    columns = [name for name in ("duplicate_of", "shares_picture_with") if name in build.columns]
+    columns = [name for name in ("duplicate_of", "shares_picture_with") if measured(build.columns, name)]
     if not columns or not _has_validation(build):
         return None
     sides = build.main.select(*SHOWN, *columns)
@@ -63,7 +65,7 @@ def near_leak(build: BuildFolder) -> Seen | None:
     sides = sides.with_columns(torn=pl.any_horizontal(torn)).filter(pl.col("part") == VAL)
     shared = sides.filter("torn").drop("torn")
     count, total = height(shared), height(sides)
-    words = f"{count:,} of {total:,} have one; let curate.split keep them together (`group: duplicate_of`)"
+    words = f"{count:,} of {total:,} have one; let curate.split keep them together (group: duplicate_of)"
     statement = "No look-alike of a validation record stands in training"
     return Seen(statement, count, words if count else f"none of {total:,}", shared)
 
@@ -87,7 +89,7 @@ def near_text_leak(build: BuildFolder) -> Seen | None:
     total, count = int(compared.sum()), int(torn.sum())
     if not total:
         return None
-    words = f"{count:,} of {total:,} do; let curate.split keep them together (`same_text: {SAME_TEXT}`)"
+    words = f"{count:,} of {total:,} do; let curate.split keep them together (same_text: {SAME_TEXT})"
     statement = (
         f"No validation record reads like one in training ({SAME_TEXT:.0%} alike, OCR text or text alone)"
     )
@@ -102,7 +104,7 @@ def _is_ocr(dtype: Any) -> bool:
 
 def validation(build: BuildFolder) -> Seen | None:
     """Without validation records nothing measures what a model has learnt."""
-    total = height(build.main)
+    total = height(originals(build))
     if not total:
         return None
     has = _has_validation(build)

@@ -10,7 +10,10 @@ from jinja2 import meta, nodes
 from jinja2.sandbox import SandboxedEnvironment
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.core.record import OFFLINE_WRITER, TRAIN
+from datakit.artifacts.measured_columns import measured
+from datakit.core.likeness import standing
+from datakit.core.quotations import quotations
+from datakit.core.record import OFFLINE_WRITER, TRAIN, VAL
 from datakit.core.regular_files import read_regular_text
 from datakit.core.shrink import rung_words
 from datakit.pages.figures import collect, counts
@@ -28,15 +31,36 @@ _SHORTEST = 4
 
 def prompt_shortened(build: BuildFolder) -> Seen | None:
     """Prompts that lost something to the length limit, by column."""
-    if "shrink_rung" not in build.columns:
+    if not measured(build.columns, "shrink_rung"):
         return None
     shortened = build.main.filter(pl.col("shrink_rung") > 0)
     rungs = sorted((int(rung), number) for rung, number in counts(shortened, pl.col("shrink_rung")))
     count, total = sum(number for _, number in rungs), height(build.main)
     listed = ", ".join(f"{rung_name(build, rung)} {number:,}" for rung, number in rungs)
     words = f"{count:,} of {total:,} are not: {listed}" if count else f"all {total:,} are"
+    if count and (lost := _quoting_what_was_cut(build, shortened)):
+        words += f"; {lost:,} of their reasons quote text that their prompt lost"
     shown = shortened.select(*SHOWN, "shrink_rung").sort("shrink_rung", "id", descending=[True, False])
     return Seen("Prompts are whole", count, words, shown)
+
+
+def _quoting_what_was_cut(build: BuildFolder, shortened: pl.LazyFrame) -> int:
+    """Records whose reason quotes what stands in their OCR text and no longer in their prompt."""
+    name = build.parameters("annotate.reason").get("into", "reason")
+    if not {name, "ocr_text"} <= build.columns.keys():
+        return 0
+    table = collect(shortened.select("id", name, "ocr_text").drop_nulls())
+    quotes = {
+        id_: [quote.text for quote in quotations(reason) if standing(quote.text, text) == 1]
+        for id_, reason, text in table.iter_rows()
+    }
+    losing = set()
+    for split in (TRAIN, VAL):
+        for row in build.rows(split) if any(quotes.values()) else ():
+            wanted, prompt = quotes.get(str(row.get("id", "")), ()), _prompt(row)
+            if any(standing(quote, prompt) < 1 for quote in wanted):
+                losing.add(row["id"])
+    return len(losing)
 
 
 def rung_name(build: BuildFolder, rung: int) -> str:
@@ -78,7 +102,7 @@ def prompt_names_record(build: BuildFolder) -> Seen | None:
     statement = "No prompt names its record by id or path"
     by_template = _rendered(build) & _NAMING
     if by_template:
-        names = ", ".join(f"`{name}`" for name in sorted(by_template))
+        names = ", ".join(sorted(by_template))
         total = height(build.main)
         return Seen(
             statement, total, f"the template renders {names} into every prompt", build.main.select(*SHOWN)
@@ -125,7 +149,19 @@ def offline_texts(build: BuildFolder) -> Seen | None:
     words = (
         f"{count:,} of {total:,} records have texts of the built-in offline writer" if count else "all are"
     )
+    if undecided := _undecided(build):
+        words += f"; {undecided:,} of their reasons say that no text decides"
     return Seen("Texts are written by a model", count, words, written.select(*SHOWN, *writers))
+
+
+def _undecided(build: BuildFolder) -> int:
+    """Reasons of the built-in writer without evidence, which quote nothing."""
+    name = build.parameters("annotate.reason").get("into", "reason")
+    if not build.has_step("annotate.reason") or not {name, f"{name}_by"} <= build.columns.keys():
+        return 0
+    by_offline = build.main.filter(pl.col(f"{name}_by") == OFFLINE_WRITER)
+    texts = collect(by_offline.select(name).drop_nulls())[name]
+    return sum(not quotations(text) for text in texts)
 
 
 def _rendered(build: BuildFolder) -> set[str]:

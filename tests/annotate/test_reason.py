@@ -136,7 +136,7 @@ def test_offline_reasons_quote_evidence_conclude_their_label_and_differ(run: Run
         lines = given["ocr_text"].splitlines()
         has_keyword = any(holds(line, keyword) for line in lines for keyword in label.keywords)
         assert ("“" in out["reason"]) == has_keyword
-        assert ("标注" in out["reason"]) != has_keyword
+        assert "标注" not in out["reason"]
     flagged = frame.filter(pl.col("reason_flags").list.len() > 0)
     assert flagged.height <= 7, flagged["reason_flags"].to_list()
     assert engine.reports[1].notes["of"] == 140

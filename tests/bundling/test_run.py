@@ -406,6 +406,28 @@ def test_damaged_bundle_is_told(make_build: Make, tmp_path: Path, file: str, con
     assert [call for call in calls(unpacked.tools) if call["words"] != ["version"]] == []
 
 
+@pytest.mark.fault(
+    "a configuration of a bundle is edited after its training, and stages are called without the check",
+    "nothing runs: the file is named, and how settings are changed",
+    kind="inputs changed",
+)
+def test_edited_configuration_is_told_by_stages_without_the_check(make_build: Make, tmp_path: Path) -> None:
+    unpacked = Unpacked(make_build(deepspeed="z2"), tmp_path / "there")
+    assert unpacked.go("train", "export").returncode == 0
+    for file in ("train.yaml", "export.yaml", "dataset_info.json", "deepspeed_z2.json", "emitted.json"):
+        path = unpacked.folder / "screens" / file
+        packed = path.read_bytes()
+        path.write_bytes(packed.replace(b"1", b"2") + b"\n")
+        for words in (["train"], ["--only", "export"], ["--from", "export"]):
+            done = unpacked.go(*words)
+            assert done.returncode == 2, (file, words, done.stdout + done.stderr)
+            assert f"screens/{file} was changed since the bundle was packed" in done.stderr
+            assert "TRAIN_FLAGS" in done.stderr
+        path.write_bytes(packed)
+    assert "train is passed over" in unpacked.go("train").stdout
+    assert [call["words"][0] for call in calls(unpacked.tools)] == ["train", "export"]
+
+
 def test_no_python_at_all_is_told_with_those_that_were_tried(unpacked: Unpacked) -> None:
     done = unpacked.go(PYTHON="/nowhere/python")
     assert done.returncode == 1

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from datakit.artifacts.needs import Needs
-from datakit.bundling.start_here import duration, gigabytes, start_here
+from datakit.bundling.start_here import duration, gigabytes, start_here, token_count
 from tests.support.unpacked import Unpacked
 
 Make = Callable[..., Path]
@@ -53,7 +53,9 @@ def test_needs_disk_memory_and_time_are_reckoned() -> None:
     assert "| memory of the machine | 31.0 GiB |" in text
     assert "| disk of this folder | 18.6 GB | 3 checkpoints of 0.6 GB" in text
     assert "| disk of the base model | 16.6 GB |" in text
-    assert "10 min; the rows of training and validation show 13,000 pictures" in " ".join(text.split())
+    assert "10 min. Before its first step the pictures of all rows are read: 13,000 by 4 workers" in " ".join(
+        text.split()
+    )
     assert "2,250 steps; 12,000 rows an epoch" in text
     assert "LLaMA-Factory 0.9.5" in text
     assert "vllm==0.25.1" in text
@@ -128,6 +130,14 @@ def test_its_own_commands_take_a_stranger_to_the_scores(unpacked: Unpacked) -> N
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Nothing is missing" in done.stdout
     assert (unpacked.folder / "results.tar").is_file()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "shown"), [(0, "0"), (41_237, "41,237"), (999_999, "999,999"), (1_400_000, "1.4 million")]
+)
+def test_tokens_of_a_small_set_are_not_nought_million(tokens: int, shown: str) -> None:
+    assert token_count(tokens) == shown
+    assert f"over {shown} tokens:" in page(replace(NEEDS, tokens=max(tokens, 1))) or not tokens
 
 
 def test_page_is_the_same_for_the_same_build() -> None:

@@ -121,6 +121,66 @@ def test_records_with_two_pictures_are_shown_with_both(tmp_path: Path) -> None:
     assert "the first picture's size counts" in text
 
 
+def with_repeats(draft: Draft) -> int:
+    """Makes each repeat of the draft a record of its own, as balance.resample does; how many there are."""
+    repeats = []
+    for record in draft.records:
+        times = record["repeat"] if record["set"] == "" else 1
+        record |= {"repeat": 1, "repeat_of": record["id"], "repeat_number": 1}
+        repeats += [
+            record | {"id": f"{record['id']}~repeat{number}", "repeat_number": number}
+            for number in range(2, times + 1)
+        ]
+    draft.records += repeats
+    return len(repeats)
+
+
+def section(text: str, title: str) -> str:
+    return text.split(f"\n## {title}\n", 1)[1].split("\n## ")[0]
+
+
+def test_repeats_that_are_records_of_their_own_are_rows_and_no_records(tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "own").mkdir()
+    plain, draft = card(ecom(tmp_path / "plain")), ecom(tmp_path / "own")
+    repeats = with_repeats(draft)
+    assert repeats == 11
+    text = card(draft)
+    assert "126 training records (137 rows with repeats), 14 validation records" in text
+    assert "with 140 pictures in all" in text
+    for title in ("Classes", "Pictures", "OCR text", "Duplicates"):
+        assert section(text, title) == section(plain, title), title
+    training = re.search(r"^\| training \|.*$", text, flags=re.MULTILINE)
+    assert training is not None
+    assert training.group().startswith("| training | 126 | 137 | 126 | 0 |")
+    assert "2 kept records are look-alikes of one another, in groups of at most 2" in text
+    assert "| `train.jsonl` | training | 126 |" in text
+    assert "| description, characters | 140 |" in text  # described before balance.resample
+    assert "| reason, characters | 151 |" in text  # and reasoned after it: each repeat has its own
+
+
+def test_a_repeat_is_no_second_finding_of_the_verdict(tmp_path: Path) -> None:
+    draft = ecom(tmp_path)
+    with_repeats(draft)
+    for record in draft.records:
+        if record["repeat_of"] == draft.records[-1]["repeat_of"]:
+            record |= {"images": [], "label": "not a label of the file"}
+    build = BuildFolder.open(draft.write())
+    lines = {line.kind: line for line in verdict(build)}
+    assert lines["label_unknown"].count == 1
+    assert lines["no_image"].words == "1 of 140 have none"
+
+
+def test_text_below_the_confidence_is_told_apart_from_no_text(tmp_path: Path) -> None:
+    draft = ecom(tmp_path)
+    draft.records[0]["ocr_text"] = ""
+    draft.records[1] |= {"ocr_text": None, "ocr": []}
+    text = card(draft)
+    assert re.search(
+        r"on 1\d\d of 140 records with pictures. On 1 more, whatever was read is less sure", text
+    )
+
+
 def test_card_without_emitter_for_the_trainer_has_no_samples_but_stands(tmp_path: Path) -> None:
     build = ecom(tmp_path).write()
     (build / "emitted.json").unlink()
@@ -293,16 +353,18 @@ def forms(project: Path) -> Draft:
     return draft
 
 
-def section(text: str, title: str) -> str:
-    return text.split(f"\n## {title}\n", 1)[1].split("\n## ")[0]
-
-
 def test_card_says_the_answers_forms_and_how_many_records_have_each(tmp_path: Path) -> None:
     found = section(card(forms(tmp_path)), "Answers")
     assert "| `label_only` | label | label | 25% | 35 | 0 |" in found
     assert (
         "| `cot` | evidence, then exclusion, then conclusion, then label | label | 75% | 91 | 14 |" in found
     )
+
+
+def test_the_share_of_a_form_is_that_of_its_records(tmp_path: Path) -> None:
+    draft = forms(tmp_path)
+    draft.answers = ContractFormat.of_contracts(list(draft.answers.contracts), [0.5, 0.5])
+    assert "| `label_only` | label | label | 25% | 35 | 0 |" in section(card(draft), "Answers")
 
 
 def test_card_says_what_serving_a_picture_costs(tmp_path: Path) -> None:
@@ -335,7 +397,10 @@ def test_card_shows_how_long_the_prompts_of_each_class_are(tmp_path: Path) -> No
     for number, row in enumerate(draft.records):
         row |= {"label": f"类{number % 2}", "prompt_chars": 1000 + (number * 50 if number % 2 else 0)}
     text = card(draft)
-    assert "All prompts are within ±11.1% of 1,125 characters. By class:" in text
+    assert (
+        "All prompts have 1,000 to 1,250 characters, ±11.1% around the middle of the two, 1,125. By class:"
+        in text
+    )
     rows = [re.sub(r" +", " ", line) for line in text.splitlines() if line.startswith("| 类")]
     assert rows[-2:] == ["| 类1 | 3 | 1,050 | 1,150 | 1,250 |", "| 类0 | 3 | 1,000 | 1,000 | 1,000 |"]
 
@@ -345,5 +410,63 @@ def test_card_of_prompts_without_classes_shows_their_spread_alone(tmp_path: Path
     for row in draft.records:
         row["prompt_chars"] = 500
     text = card(draft)
-    assert "All prompts are within ±0.0% of 500 characters." in text
+    assert "All prompts have 500 characters." in text
     assert "By class" not in text
+
+
+NAMES = (
+    "width",
+    "height",
+    "bytes",
+    "prompt_chars",
+    "prompt_tokens",
+    "shrink_rung",
+    "repeat_number",
+    "sha256",
+    "phash",
+    "looks",
+    "duplicate_of",
+    "shares_picture_with",
+    "review",
+    "answer_form",
+    "ocr",
+    "ocr_text",
+    "boxes",
+    "description",
+    "description_by",
+    "reason",
+    "reason_by",
+    "reason_flags",
+    "reason_similarity",
+    "reason_style",
+)
+"""Columns that steps give, and that a source may have as well."""
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (pl.lit("80 cm"), {"Duplicates"}),
+        (pl.lit(["a", "b"], pl.List(pl.String)), set()),
+        (pl.struct(cm=pl.lit(80), text=pl.lit("x")), set()),
+        (pl.lit(True), set()),
+        (pl.lit(0), {"Pictures", "Prompts"}),
+        (pl.lit(99), {"Pictures", "Prompts"}),
+        (pl.lit(float("nan")), set()),
+        (pl.lit(float("inf")), set()),
+        (pl.lit(None, pl.Null), set()),
+        (pl.lit([[1, 2]], pl.List(pl.List(pl.Int64))), set()),
+    ],
+    ids=["text", "list", "object", "yes", "zero", "number", "nan", "infinite", "null", "lists"],
+)
+def test_columns_of_a_source_that_are_called_like_measures_do_not_stop_the_card(
+    value: pl.Expr, shown: set[str], tmp_path: Path
+) -> None:
+    draft = ecom(tmp_path)
+    draft.drop = tuple(name for name in SCHEMA if name in NAMES)
+    folder = draft.write()
+    records = pl.read_parquet(folder / "records.parquet")
+    records.with_columns(value.alias(name) for name in NAMES).write_parquet(folder / "records.parquet")
+    assert verdict(BuildFolder(folder))
+    text = write_card(folder, tmp_path / "cards")[0].read_text("utf-8")
+    assert {"Pictures", "Prompts", "Duplicates"} & {*headings(text)} == shown

@@ -106,6 +106,23 @@ def test_a_whole_build_has_every_section_in_both_files(whole: Path) -> None:
         assert f"](ecom_v3/{name}.svg)" in markdown(whole)
 
 
+def test_notes_of_the_steps_are_names_with_values(whole: Path) -> None:
+    assert "- mix.general: source: read.alpaca; added: 20; left out: too long 3\n" in markdown(whole)
+
+
+def test_long_commands_of_the_verdict_may_wrap_on_the_page(whole: Path) -> None:
+    assert '<td class="commands"><code>datakit verdict' in page(whole)
+    assert "td.commands code { white-space: normal; overflow-wrap: anywhere; }" in page(whole).replace(
+        "td.prose code, ", ""
+    )
+
+
+def test_sentences_of_the_page_have_no_marks_of_markdown(whole: Path) -> None:
+    paragraphs = re.findall(r"<(?:p|li|td)(?: class=\"prose\")?>([^<]*)<", page(whole))
+    assert len(paragraphs) > 50
+    assert [text for text in paragraphs if "`" in text] == []
+
+
 def test_paths_of_all_written_files_are_returned(tmp_path: Path) -> None:
     written = write_card(ecom(tmp_path).write(), tmp_path / "cards")
     assert sorted(written) == sorted(path for path in (tmp_path / "cards").rglob("*") if path.is_file())
@@ -142,13 +159,13 @@ def test_figures_of_the_flow_and_the_classes_are_those_of_the_build(whole: Path)
         "126 training records (137 rows with repeats), 14 validation records and 20 general records" in text
     )
     assert "| 2 | `guard.image` | 143 | 0 | 3 | 0 | 140 |" in text
-    assert "| 8 | `annotate.reason` | 140 | 0 | 0 | 0 | 140 | 140 | 182,000 | 21,000 | 0.0391 |" in text
+    assert "| 10 | `annotate.reason` | 140 | 0 | 0 | 0 | 140 | 140 | 182,000 | 21,000 | 0.0391 |" in text
     assert "| 个人信息页面 | 1 | 3 | 0 | “我的”主页或个人资料" in text
     assert "| `mix.general` | licence | CC-BY-4.0 |" in text
     assert "| `screen-0141` | `train.jsonl:141` | `image_truncated` |" in text
     assert "15 prompts were shortened" in text
     assert "| ocr_text cut | 15 |" in text
-    assert "The recipe allows 2,500 characters" in text
+    assert "The recipe allows 2,400 characters" in text
     assert "| reason | offline writer | 140 |" in text
     assert "No such group is torn" in text
     assert "| `reason_flags` | `too_similar` | 6 |" in text

@@ -118,5 +118,7 @@ def test_made_project_plans_and_builds_as_it_is(datakit: Run, tmp_path: Path, st
 
 def test_share_that_validates_in_a_small_project_is_told(datakit: Run, tmp_path: Path) -> None:
     told = datakit("init", "mine").out
-    assert "Of two records of a label one validates: about half of them" in told
-    assert "about half of them" not in datakit("init", "whole", "--demo").out
+    assert (
+        "Where a label has two records, one of them goes into validation: here about half of all do" in told
+    )
+    assert "about half of all" not in datakit("init", "whole", "--demo").out

@@ -49,6 +49,13 @@ def test_plan_agrees_with_the_build_that_follows(datakit: Run, recipe: Path) -> 
     assert "keep build/toy as it is" in datakit("plan", recipe).out
 
 
+def test_table_says_what_its_columns_count_where_there_is_work(datakit: Run, recipe: Path) -> None:
+    legend = "those `cached` have a result and those `to do` have none"
+    assert legend in datakit("plan", recipe).out
+    assert datakit("build", recipe, "--no-card").code == 0
+    assert legend not in datakit("plan", recipe).out
+
+
 def test_plan_says_that_a_build_would_stop_at_too_many_rejects(datakit: Run, recipe: Path) -> None:
     plan = plan_of(datakit, recipe, "--set", "run.max_reject_rate=0.1")
     assert "3 of 6 records were rejected" in plan["stops"]

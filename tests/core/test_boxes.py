@@ -72,6 +72,25 @@ def test_a_box_that_cannot_be_meant_is_a_fault_with_a_word_of_the_list(
 
 
 @pytest.mark.parametrize(
+    ("sides", "words"),
+    [
+        (
+            (550, 10, 750, 50),
+            "[550, 10, 750, 50] lies outside its picture of 600 x 400 pixels but for 25% of",
+        ),
+        ((550, 10, 650.1, 50), "but for 49% of its area; from 50% on it is clipped"),
+        ((599, 10, 900, 50), "but for less than 1% of its area"),
+        ((700, 10, 750, 50), "lies outside its picture of 600 x 400 pixels"),
+    ],
+)
+def test_a_box_outside_says_how_much_of_it_is_within_and_the_rule(sides: Any, words: str) -> None:
+    with pytest.raises(BoxFault) as caught:
+        checked([Box(0, sides)], [(600, 400)])
+    assert words in caught.value.detail
+    assert ("clipped" in caught.value.detail) == (sides[0] < 600)
+
+
+@pytest.mark.parametrize(
     ("value", "reason"),
     [
         ("[]", "boxes_unreadable"),

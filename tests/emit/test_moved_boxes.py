@@ -77,7 +77,65 @@ def test_boxes_in_pixels_of_a_picture_that_is_scaled_down_are_left_out(tmp_path:
 
 @pytest.mark.parametrize("emit", ["llamafactory: {images: link}"])
 def test_nothing_is_left_out_where_no_picture_is_scaled(emit: str, tmp_path: Path) -> None:
-    assert rows_of(built(tmp_path, emit=emit)).keys() == {"large", "small", "plain"}
+    model = "Qwen/Qwen2.5-VL-7B-Instruct, image_max_pixels: 3000000"
+    assert rows_of(built(tmp_path, emit=emit, model=model)).keys() == {"large", "small", "plain"}
+
+
+def reject_of(folder: BuildFolder) -> dict[str, Any]:
+    [reject] = [json.loads(line) for line in folder.rejects_file.read_text("utf-8").splitlines()]
+    return dict(reject)
+
+
+def test_boxes_in_pixels_of_a_picture_that_the_trainer_scales_down_are_left_out(tmp_path: Path) -> None:
+    reject = reject_of(built(tmp_path, emit="llamafactory: {images: link}"))
+    assert (reject["id"], reject["reason"]) == ("large", "boxes_moved")
+    assert "589,824 pixels" in reject["detail"]
+    assert "kept_boxes: pixels" in reject["detail"]
+    assert "link" not in reject["detail"]
+
+
+OTHER_NOTATIONS = [
+    "购物车<|box_start|>(108,234),(1540,468)<|box_end|>",
+    "<ref>购物车</ref><box>[[108, 234, 1540, 468]]</box>",
+    '{"bbox": [108, 234, 1540, 468]}',
+    '{"box": [108, 234, 1540, 468]}',
+    '{"bbox_2D": [108, 234, 1540, 468]}',
+    "{bbox_2d: [108, 234, 1540, 468]}",
+    "bbox_2d=[108, 234, 1540, 468]",
+]
+
+
+@pytest.mark.parametrize("answer", OTHER_NOTATIONS)
+@pytest.mark.parametrize(
+    ("model", "kept", "reason"),
+    [
+        ("Qwen/Qwen2.5-VL-7B-Instruct", "", "boxes_moved"),
+        ("Qwen/Qwen3-VL-8B-Instruct", "", "box_outside"),
+        ("Qwen/Qwen2-VL-7B-Instruct", "", "box_outside"),
+        ("Qwen/Qwen2.5-VL-7B-Instruct", "pixels", "boxes_unreadable"),
+        ("Qwen/Qwen3-VL-8B-Instruct", "thousandths", "boxes_unreadable"),
+    ],
+)
+def test_boxes_in_other_notations_do_not_pass_in_silence(
+    answer: str, model: str, kept: str, reason: str, tmp_path: Path
+) -> None:
+    reject = reject_of(built(tmp_path, answer=answer, model=model, kept=kept))
+    assert (reject["id"], reject["reason"]) == ("large", reason)
+
+
+def test_numbers_over_a_thousand_are_no_parts_of_a_side(tmp_path: Path) -> None:
+    linked = "llamafactory: {images: link}"
+    reject = reject_of(
+        built(tmp_path, sides=[100, 200, 1900, 2900], emit=linked, model="Qwen/Qwen3-VL-8B-Instruct")
+    )
+    assert (reject["id"], reject["reason"]) == ("large", "box_outside")
+    assert "[100, 200, 1900, 2900]" in reject["detail"]
+
+
+def test_marks_in_thousandths_stay_as_they_are_for_a_model_that_counts_so(tmp_path: Path) -> None:
+    answer = "购物车<|box_start|>(100,100),(500,200)<|box_end|>"
+    folder = built(tmp_path, answer=answer, kept="thousandths", model="Qwen/Qwen2-VL-7B-Instruct")
+    assert rows_of(folder)["large"] == answer
 
 
 def test_parts_of_the_sides_stay_right_whatever_is_scaled(tmp_path: Path) -> None:

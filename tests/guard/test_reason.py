@@ -22,6 +22,7 @@ from datakit.core.record import BASE, COLUMNS
 from datakit.core.settings import RunSettings
 from datakit.core.step_context import StepContext
 from datakit.guard._conclusion import Conclusions, opens_with_label
+from datakit.guard._findings import BY_LANGUAGE, Findings
 from datakit.guard.reason import Reason
 from datakit.recipe.recipe import Step
 from datakit.render.chat import Chat
@@ -203,6 +204,13 @@ OCR = "退款成功\n钱款去向\n退款编号 2026112688\n到账账户：招�
         ("写着《等待寄回》，因此属于退款页面。", "等待寄回"),
         ("写着“退款成功…等待寄回”，因此属于退款页面。", "退款成功…等待寄回"),
         ("写着“退款失败”，因此属于退款页面，一目了然。", "退款失败"),
+        ("写着“退...款...失...败”，因此属于退款页面。", "退...款...失...败"),
+        ("写着“退…款…成…功”，因此属于退款页面，一目了然。", "退…款…成…功"),
+        ("写着“钱款…退款成功”，因此属于退款页面。", "钱款…退款成功"),  # the other way round
+        ("写着“退款成功…钱款”，因此属于退款页面。", ""),
+        ("写着〝等待寄回〞，因此属于退款页面。", "等待寄回"),
+        ("写着”等待寄回“，因此属于退款页面。", "等待寄回"),
+        ("写着“等待寄回，因此属于退款页面。", "等待寄回，因此属于退款页面"),
     ],
 )
 def test_what_a_reason_quotes_must_have_been_read(check: Check, text: str, missing: str) -> None:
@@ -240,6 +248,26 @@ def test_quotations_are_looked_up_in_the_record_s_own_text_and_only_where_there_
         ("很明显，这张截图属于“退款页面”，因为有编号。", True),
         ("结论：退款页面。列出了退款编号和钱款去向。", True),
         ("可以判断这是退款详情，列出了退款编号和去向。", True),
+        ("毫无疑问，这是退款页面，上面有退款编号。", True),
+        ("根据截图内容，这是退款页面，上面有编号。", True),
+        ("从整体布局来看，该图属于退款页面，有编号。", True),
+        ("综合来看，图片为退款页面，列出了退款编号。", True),
+        ("我认为这张图是退款页面，上面有退款编号。", True),
+        ("这张手机截图是一个典型的退款页面，有编号。", True),
+        ("答：退款页面。列出了退款编号和钱款去向。", True),
+        ("1. 退款页面，列出了退款编号和钱款去向。", True),
+        ("“退款页面”——列出了退款编号和钱款去向。", True),
+        ("好的，这是退款页面。列出了退款编号和去向。", True),
+        ("本图最符合退款页面的描述，列出了退款编号。", True),
+        ("一看便知是退款页面，列出了退款编号和去向。", True),
+        ("不难看出这是退款页面，列出了退款编号和去向。", True),
+        ("手机屏幕上显示的是退款页面，列出了编号。", True),
+        ("用户上传的是一张退款页面的截图，列出了编号。", True),
+        ("从标题看是退款页面，列出了退款编号和去向。", True),
+        ("类别：“退款页面”。列出了退款编号和钱款去向。", True),
+        ("退款页面标题写在顶部，有编号，属于退款页面。", False),
+        ("标题是退款页面，列出了编号，因此属于退款页面。", False),
+        ("不是退货页面，因为不要求寄回，属于退款页面。", False),
         ("列出了退款编号和钱款去向，因此属于退款页面。", False),
         ("退款详情之下列出了编号和去向，因此属于退款页面。", False),
         ("“退款页面”几个字在标题栏，列出编号，因此属于退款页面。", False),
@@ -260,6 +288,53 @@ def test_an_english_reason_never_opens_with_its_conclusion() -> None:
     assert opens_with_label("It should be classified as money back.", label)
     assert not opens_with_label("It lists a refund number, so this is a refund page.", label)
     assert not opens_with_label("Money back stands at the top, so it is a refund page.", label)
+
+
+@pytest.mark.parametrize(
+    ("text", "opens"),
+    [
+        ("It's a refund page: it lists the refund number.", True),
+        ("Based on the layout, this is a refund page.", True),
+        ("I believe this is a refund page as it lists a number.", True),
+        ("We can tell it is a refund page since it lists a number.", True),
+        ("Without doubt this is a refund page.", True),
+        ("This looks like a refund page with a number.", True),
+        ("This appears to be a refund page with a number.", True),
+        ("The correct label is Refund page.", True),
+        ("My conclusion: refund page", True),
+        ("The given image corresponds to a refund page.", True),
+        ("Judging by the shape, this is a refund page: a number.", True),
+        ("The app's refund page is shown: a number is listed.", True),
+        ("OK. This is a refund page.", True),
+        ("**Refund page** - it lists a number.", True),
+        ("The title reads 'Refund successful', so it is a refund page.", False),
+        ("'Refund page' stands at the top, so it is a refund page.", False),
+        ("Refund page title stands at the top, so it is a refund page.", False),
+        ("This is not a return page, for it lists a number; it is a refund page.", False),
+        ("A number and an amount are listed, which makes it a refund page.", False),
+    ],
+)
+def test_an_english_reason_is_read_by_its_own_words(text: str, opens: bool) -> None:
+    assert opens_with_label(text, Label("Refund page", aliases=("refund screen",))) is opens
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("Normal heart size and clear lungs, hence normal.", "Normal"),
+        ("The heart size is normal, and the lungs are clear.", "Normal"),
+        ("正常大小的心影，双肺透亮，所以是正常。", "正常"),
+        ("肺野是正常的，心影不大，所以是正常。", "正常"),
+    ],
+)
+def test_a_label_that_is_an_everyday_word_is_no_conclusion_where_it_describes(text: str, label: str) -> None:
+    assert not opens_with_label(text, Label(label))
+
+
+def test_a_short_alias_is_a_conclusion_where_one_leads_to_it() -> None:
+    label = Label("购物车页面", aliases=("购物车",))
+    assert opens_with_label("这是购物车，有“全选”。", label)
+    assert not opens_with_label("购物车里有两件商品，因此是购物车页面。", label)
 
 
 @pytest.mark.parametrize(("answer", "looked_at"), [("reason_first", True), ("label_first", False)])
@@ -343,12 +418,81 @@ def test_equal_openings_beyond_their_share_are_flagged(check: Check) -> None:
         ("退款页面", "可见尚未到退货页面。", None),
         ("退款页面", "不是退货页面而是退款页面。", None),
         ("退货页面", "不是退款页面而是退货页面。", None),
+        ("退款页面", "顶部有金额，这是退货页面。底部有按钮。", "退货页面"),
+        ("退款页面", "该图的分类结果为退货页面。没有别的。", "退货页面"),
+        ("退款页面", "最终答案：退货页面\n以上", "退货页面"),
+        ("退款页面", "属于退款页面或退货页面。", "退货页面"),
+        ("退款页面", "应选退货页面，不选退款页面。", "退货页面"),
+        ("退款页面", "应选退款页面，不选退货页面。", None),
+        ("退款页面", "因此选择退货页面。理由充分。", "退货页面"),
+        ("退款页面", "这不是退款页面。", "不是退款页面"),
+        ("退款页面", "有地址，因此是“退货页面”。", "退货页面"),
+        ("退款页面", "综上，类别为《退货页面》。", "退货页面"),
+        ("退款页面", "综上，类别：「退货页面」。", "退货页面"),
+        ("退款页面", "它不是“退款页面”，而是“退货页面”。", "退货页面"),
+        ("退款页面", "标题为“退货页面”，属于退款页面。", None),
+        ("退款页面", "综上，类别为“退款页面”，而非“退货页面”。", None),
+        ("退款页面", "这是退货页面常见的按钮。因此属于退款页面。", None),
+        ("退款页面", "介于退款页面和退货页面之间，没有地址，属于退款页面。", None),
     ],
 )
 def test_conclusion_of_another_label_is_found_and_told_apart_from_a_neighbour(
     label: str, text: str, other: str | None
 ) -> None:
     assert Conclusions(LABELS).other(text, label) == other
+
+
+ENGLISH = LabelSet(
+    tuple(map(Label, ("Refund page", "Return page", "Normal", "Abnormal", "Nodule", "Effusion")))
+)
+
+
+@pytest.mark.parametrize(
+    ("label", "text", "other"),
+    [
+        ("Refund page", "This is a Return page. The text is an address.", "Return page"),
+        ("Refund page", "An address is asked for, which makes it a Return page.", "Return page"),
+        ("Refund page", "An address is asked for. Therefore the class is 'Return page'.", "Return page"),
+        ("Refund page", "It is not a Refund page; the label is Return page.", "Return page"),
+        ("Refund page", "It is not a Refund page.", "not Refund page"),
+        ("Refund page", "It isn't a Refund page.", "not Refund page"),
+        ("Refund page", "There is no doubt that this is a Return page.", "Return page"),
+        ("Refund page", "An amount is listed, hence a Refund page or a Return page.", "Return page"),
+        ("Refund page", "It is not a Return page.", None),
+        ("Refund page", "It says refund, so it's not a Return page but a Refund page.", None),
+        ("Refund page", "Unlike the Return page, it asks for no address, so it is a Refund page.", None),
+        ("Refund page", "The heading 'Return page' is a link, so it is a Refund page.", None),
+        ("Refund page", "If an address were asked for, it would be a Return page.", None),
+        ("Normal", "There is no nodule and no effusion.", None),
+        ("Normal", "No nodule, mass or effusion is seen.", None),
+        ("Normal", "The film is unremarkable, so it is abnormal.", "Abnormal"),
+        ("Normal", "Nothing abnormal is seen, so the film is normal.", None),
+        ("Normal", "The angle is blunted, consistent with effusion.", "Effusion"),
+        ("Nodule", "No effusion.", None),
+        ("Nodule", "There is a nodule in the left lung. The heart size is normal.", None),
+        ("Nodule", "A round opacity lies on the left. It is not a nodule.", "not Nodule"),
+        ("Nodule", "There is no evidence of a nodule.", "not Nodule"),
+    ],
+)
+def test_an_english_conclusion_is_found_and_told_apart(label: str, text: str, other: str | None) -> None:
+    assert Conclusions(ENGLISH).other(text, label) == other
+
+
+@pytest.mark.parametrize(
+    ("text", "is_chinese"),
+    [
+        ("顶部写着“Refund successful, paid to your card”，归为Refund page。", True),
+        ("有Money Back字样，因此属于Refund page，而非Return page。", True),
+        ("“Refund successful”", True),
+        ("The heading is “退款成功”, so it belongs to the Refund page.", False),
+        ("有金额，so the page that it shows belongs to a Refund page.", False),
+    ],
+)
+def test_quotations_and_the_labels_words_are_in_the_pictures_language(text: str, is_chinese: bool) -> None:
+    labels = LabelSet((Label("Refund page", keywords=("Money back",)), Label("Return page")))
+    findings = Findings(Reason(), BY_LANGUAGE["zh"])
+    findings.shape(["a"], [text], labels)
+    assert ("reason_language" in findings.flags.get("a", [])) is not is_chinese
 
 
 def test_batch_size_and_row_order_change_nothing(check: Check) -> None:

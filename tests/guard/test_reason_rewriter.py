@@ -158,6 +158,40 @@ def test_second_run_asks_nobody(run: Bench, server: Loopback) -> None:
     assert server.count == asked
 
 
+@pytest.mark.parametrize("across", [False, True])
+def test_reasons_of_two_labels_are_compared_and_only_on_request_paid_for_again(
+    run: Bench, server: Loopback, across: bool
+) -> None:
+    text = "顶部写着处理中，中间是进度条，下方有联系商家的按钮，因此属于{}。"
+    rows = [
+        row(0, text.format("退款页面")),
+        row(1, text.format("购物车页面"), "购物车页面"),
+        row(2, text.format("支付页面").replace("联系商家的", "联系卖家的"), "支付页面"),
+    ]
+    server.answer = lambda call: {"reason": distinct(int(call.id[1:]) + 40).split("，")[0] + "，列表齐全。"}
+    frame, engine = run(rows, rewrite_across=across)
+    assert sorted(server.ids()) == (["r01", "r02"] if across else [])
+    marked = [[], ["reason_repeated"], ["reason_too_similar"]]
+    assert frame["reason_flags"].to_list() == ([[]] * 3 if across else marked)
+    notes = engine.reports[0].notes
+    assert (notes["flagged_before"], notes["still_failing"]) == (2, 0 if across else 2)
+    frame, engine = run(rows, rewrite_across=across, then="reject")
+    assert frame["id"].to_list() == (["r00", "r01", "r02"] if across else ["r00"])
+    assert engine.reports[0].balanced
+
+
+def test_a_reason_that_is_asked_for_again_is_told_nothing_of_other_labels(
+    run: Bench, server: Loopback
+) -> None:
+    text = "顶部写着处理中，中间是进度条，下方有联系商家的按钮，因此属于{}。"
+    rows = [row(0, text.format("购物车页面"), "购物车页面"), row(1, text.format("退款页面"))]
+    run([*rows, row(2, text.format("退款页面"))])
+    assert server.ids() == ["r02"]
+    (question,) = [call.text for call in server.calls]
+    assert question.endswith(f"不同于：{text.format('退款页面')}")
+    assert question.count("完全相同") == 1
+
+
 def test_what_still_fails_is_asked_again_until_its_tries_are_used_up(run: Bench, server: Loopback) -> None:
     tries: Counter[str] = Counter()
 

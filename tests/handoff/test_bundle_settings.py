@@ -9,6 +9,8 @@ import pytest
 
 from datakit.core.errors import UserError
 from datakit.handoff.bundle_settings import BundleSettings
+from datakit.handoff.train_flags import RELIED_ON
+from datakit.training.keys import OWNED, known_keys
 
 
 def settings(folder: Path, *, options: dict[str, str] | None = None, **environment: str) -> BundleSettings:
@@ -58,3 +60,39 @@ def test_wrong_settings_are_told_at_once(tmp_path: Path) -> None:
         settings(tmp_path, PORT="abc", GPUS="-1", TRAIN_FLAGS="'")
     text = str(error.value)
     assert all(name in text for name in ("PORT is 'abc'", "GPUS is '-1'", "TRAIN_FLAGS is"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "remedy"),
+    [
+        ("model_name_or_path=org/mine", "Use MODEL"),
+        *((f"{key}=1", "Build anew") for key in ("template", "dataset", "cutoff_len", "image_max_pixels")),
+        *((f"{key}=1", "Build anew") for key in ("stage", "finetuning_type", "adapter_name_or_path")),
+        *((f"{key}=1", "Leave it out") for key in ("output_dir", "overwrite_output_dir")),
+        ("use_cpu=true", "Use CPU=1"),
+        ("hf_hub_token=hf_1", "Set HF_TOKEN"),
+        *(
+            (word, "Give each as KEY=VALUE")
+            for word in ("--bf16", "learning_rate", "=1", "--lr=1", "'a b=1'")
+        ),
+    ],
+)
+def test_setting_of_the_training_that_other_stages_go_by_is_refused(
+    tmp_path: Path, flags: str, remedy: str
+) -> None:
+    with pytest.raises(UserError, match="--train-flags or TRAIN_FLAGS has") as error:
+        settings(tmp_path, options={"train-flags": f"num_train_epochs=1 {flags}"})
+    assert error.value.remedy.startswith(remedy)
+    assert "hf_1" not in str(error.value)
+
+
+def test_every_refused_setting_of_the_training_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as error:
+        settings(tmp_path, TRAIN_FLAGS="template=qwen --fast output_dir=x", PORT="abc")
+    text = str(error.value)
+    assert all(name in text for name in ("`template`", "'--fast'", "`output_dir`", "PORT is 'abc'"))
+
+
+def test_keys_that_a_recipe_may_not_set_are_no_flags_of_the_training_either() -> None:
+    assert set(OWNED) - {"max_samples", "evaluation_strategy"} <= set(RELIED_ON)  # a trial may take few rows
+    assert set(RELIED_ON) - {"export_dir"} <= {*known_keys(), *OWNED}

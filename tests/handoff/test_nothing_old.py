@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,53 @@ def test_training_that_outlived_its_driver_is_not_that_of_settings_edited_since(
     assert "What was trained before is kept" in home.output
 
 
+@pytest.mark.fault(
+    "a call with other settings is refused while a training without its driver is alive",
+    "the training stays that of its own settings: their command attaches, and takes it when it has ended",
+    kind="inputs changed",
+)
+@pytest.mark.parametrize("ends_before", [False, True], ids=["attached to", "ended meanwhile"])
+def test_refused_call_leaves_a_living_training_to_those_who_began_it(home: Home, ends_before: bool) -> None:
+    driver = start(home, FAKE_TRAINER="hold")
+    until(lambda: stepping(home), driver)
+    driver.kill()
+    driver.communicate()
+    settings = (home.build / "train.yaml").read_bytes()
+    edit_rate(home)
+    assert home.go("--only", "train") == 2
+    assert "this run is training" in home.output
+    assert home.go("--only", "train", "--again", "train") == 2
+    (home.build / "train.yaml").write_bytes(settings)
+    if ends_before:
+        release(home.trainer.parent)
+        until(home.run.finished, within_s=120)
+    else:
+        threading.Timer(3, release, [home.trainer.parent]).start()
+    assert home.go("--only", "train") == 0, home.output
+    assert home.trainings() == ["train"]
+    assert home.ran("--only", "train") == []
+
+
+@pytest.mark.fault(
+    "a call with other settings fails before it has touched an interrupted training",
+    "the next call with the settings of the checkpoints goes on from them",
+    kind="inputs changed",
+)
+def test_call_that_failed_before_it_began_leaves_the_checkpoints_to_their_settings(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_TRAINER", "die:2")
+    assert home.go("--only", "train") == 1
+    monkeypatch.delenv("FAKE_TRAINER")
+    settings = (home.build / "train.yaml").read_bytes()
+    edit_rate(home)
+    assert home.go("--only", "train", "--python", "/nowhere/python") == 2
+    (home.build / "train.yaml").write_bytes(settings)
+    assert home.go("--only", "train") == 0, home.output
+    assert "Going on from checkpoint-" in home.output
+    assert "What was trained before is kept" not in home.output
+
+
 def retrained(home: Home) -> None:
     """Other weights in the place of the trained ones, as `datakit train` elsewhere may leave them."""
     write_model(home.run.trained, weights=b"\x07" * 48)
@@ -93,6 +142,44 @@ def test_picture_that_was_replaced_is_another_data_set(home: Home) -> None:
     picture = next(path for path in sorted((home.build / "images").iterdir()))
     picture.write_bytes(picture.read_bytes() + b"\0")
     assert "train" in home.ran()
+
+
+def edit_index(home: Home, entry: str, **keys: object) -> None:
+    """Other keys of an entry in dataset_info.json."""
+    file = home.build / "dataset_info.json"
+    index = json.loads(file.read_text("utf-8"))
+    index[entry].update(keys)
+    file.write_text(json.dumps(index), "utf-8")
+
+
+@pytest.mark.fault(
+    "dataset_info.json of a build is edited after its training",
+    "the training is that of other data; an entry that names another file than the build wrote is told",
+    kind="inputs changed",
+)
+def test_training_of_an_edited_index_is_another_one(home: Home) -> None:
+    assert home.ran() == ALL
+    packed = (home.build / "dataset_info.json").read_bytes()
+    edit_index(home, "screens_train", num_samples=2)
+    account = home.account("--only", "train")
+    assert account["stages"][0]["reason"].startswith("other training data than on 20")
+    assert home.ran("--only", "train") == []
+    shutil.copy(home.build / "screens_val.json", home.build / "other.json")
+    edit_index(home, "screens_train", file_name="other.json")
+    assert home.go("check", "train") == 0, home.output
+    assert "dataset_info.json names other.json for `screens_train`" in home.output
+    assert "other training data than on" in home.output
+    shutil.copy(home.build / "screens_train.json", home.build / "other.json")
+    assert home.ran("--only", "train") == ["train"]
+    (home.build / "dataset_info.json").write_bytes(packed)
+    assert home.ran("--only", "train") == ["train"]
+
+
+def test_index_that_was_only_written_again_is_the_same(home: Home) -> None:
+    assert home.ran() == ALL
+    file = home.build / "dataset_info.json"
+    file.write_bytes(file.read_bytes())
+    assert home.ran() == ["check"]
 
 
 def test_model_exported_from_something_else_is_not_taken_by_its_date(home: Home) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
@@ -46,7 +48,43 @@ def test_server_of_this_model_is_used_and_left_running(home: Home) -> None:
         assert home.go() == 0, home.output
         assert f"A server of this model answers on port {home.port}: it is used." in home.output
         assert listens(home.port)
-    assert home.ran() == ["check"]  # it was started after the model was made, so its weights are known
+        assert "prompt tokens, as in training" in home.output  # it was tried first
+    assert "the serving cannot be known" in stage_of(home.account(), "predict")["reason"]
+
+
+def stage_of(account: dict[str, Any], stage: str) -> dict[str, Any]:
+    return next(passed for passed in account["stages"] if passed["stage"] == stage)
+
+
+@pytest.mark.fault(
+    "a server of the model runs on the port with other pixels or another chat template than in training",
+    "no record is asked: the counts of the first prompt's tokens are told",
+    kind="answers",
+)
+def test_running_server_with_another_template_is_not_asked(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert home.ran("train", "export") == ["train", "export"]
+    with served(home, str(home.run.served), FAKE_PROMPT_TOKENS="7"):
+        assert home.go() == 1
+    assert "The server counts 7 prompt tokens" in home.output
+    assert "its chat template are not those of the training" in home.output
+    assert home.asked() == 1
+    assert not home.answers.exists()
+
+
+def test_server_of_another_call_of_the_handoff_has_flags_that_are_known(home: Home) -> None:
+    assert home.ran("train", "export") == ["train", "export"]
+    words = [sys.executable, "-m", "datakit.cli", "handoff", *home.words, "--only", "serve"]
+    serving = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)
+    try:
+        until(lambda: listens(home.port), serving)
+        until(lambda: home.go("predict", "evaluate") == 0, serving)  # until it has let go of the run
+        assert "it is used" in home.output
+    finally:
+        serving.terminate()
+        serving.wait()
+    assert home.ran() == ["check"]
 
 
 def test_server_with_a_key_is_asked_with_the_right_one_alone(

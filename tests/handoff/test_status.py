@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from datakit.cli import run
 from datakit.core.clock import duration, utc_now
 from datakit.core.processes import process_mark
 from datakit.handoff.stages import StageRecord, StageRecords
@@ -76,7 +78,9 @@ def test_stages_that_have_left_something_are_listed(tmp_path: Path) -> None:
 def test_damaged_status_is_none(tmp_path: Path, text: str) -> None:
     status_file(tmp_path).write_text(text)
     assert read_status(tmp_path) is None
-    assert list(status_lines(tmp_path)) == [f"No handoff has run in {tmp_path} yet."]
+    nothing = f"No handoff has run in {tmp_path} yet."
+    assert list(status_lines(tmp_path)) == [nothing]
+    assert list(status_lines(tmp_path, begin="./run.sh")) == [nothing, "Next: ./run.sh"]
 
 
 def test_process_that_has_ended_has_no_mark() -> None:
@@ -88,3 +92,11 @@ def test_process_that_has_ended_has_no_mark() -> None:
 
 def test_duration_reads_as_a_clock() -> None:
     assert [duration(value) for value in (0, 59.9, 3725)] == ["0:00:00", "0:00:59", "1:02:05"]
+
+
+def test_status_before_any_run_names_the_command_that_begins(
+    make_build: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    build = make_build()
+    assert run(["handoff", str(build), "--status"]) == 0
+    assert f"Next: datakit handoff {build}\n" in capsys.readouterr().out

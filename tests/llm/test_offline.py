@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from datakit.core.keywords import holds
 from datakit.core.labels import Label, LabelSet, load_labels
@@ -94,7 +94,8 @@ def test_a_reason_without_a_keyword_says_that_no_text_decides_and_quotes_nothing
     for seed in range(30):
         text = offline.reason(row, label, random.Random(seed))
         assert "“" not in text
-        assert "标注" in text
+        assert "标注" not in text
+        assert text.removesuffix("。").endswith("购物车页面")
         assert "有全选和结算" not in text
     blank = {**row, "ocr": [], "ocr_text": ""}
     assert any(
@@ -222,3 +223,155 @@ def test_another_draw_gives_another_text_for_most_records() -> None:
     first, second = texts("reason", 1), texts("reason", 2)
     same = sum(one == two for (_, one), (_, two) in zip(first, second, strict=True))
     assert same <= 5
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("read", ["40C", "A12", "12", "88%"])
+def test_a_text_of_digits_or_a_single_letter_was_read_and_can_be_evidence(read: str, language: Any) -> None:
+    bare = Label("衣标" if language == "zh" else "care label", keywords=("全选",))
+    own = Label(bare.name, keywords=(read,))
+    for row in (phone(read), {**phone(read), "ocr": None}):
+        for seed in range(20):
+            rng = random.Random(seed)
+            assert f"“{read}”" in offline.reason(row, own, rng, language=language)
+            reason, description = (
+                offline.reason(row, bare, rng, (), language),
+                offline.describe(row, rng, language),
+            )
+            for text in (reason, description):
+                assert not re.search(
+                    "没有读到|读不|未经|一无所得|没有能引|(?:not?|nothing)[a-z ]* read", text
+                ), text
+                assert not re.search("no (?:words|legible|text)|没有识别|没有读出|没有文字", text), text
+            assert f"“{read}”" in description
+
+
+def test_a_text_of_which_nothing_can_be_quoted_was_read_all_the_same() -> None:
+    row = phone("他说，“不，不要")
+    texts = [offline.describe(row, random.Random(seed)) for seed in range(20)]
+    assert not [text for text in texts if "没有读到" in text]
+    assert [text for text in texts if "读到1处文字" in text]
+
+
+def test_no_reason_cites_an_annotation() -> None:
+    for language, name in (("zh", "购物车页面"), ("en", "shopping cart")):
+        for row in (phone("退款成功", "钱款去向"), phone(), {**phone(), "ocr": None, "ocr_text": None}):
+            for seed in range(60):
+                text = offline.reason(row, Label(name), random.Random(seed), (), language)
+                assert not re.search("标注|标签|annotat|label|given", text), text
+
+
+def test_descriptions_have_one_definition_of_the_middle_and_the_lower_part() -> None:
+    rows = [screen_of([line("关注", 300, 1000, 420, 1030), *footer(8)]), screen_of(spread())]
+    for row in rows:
+        places = {
+            entry["text"]: (entry["box"][1] + entry["box"][3]) / 2 / row["height"] for entry in row["ocr"]
+        }
+        for seed in range(60):
+            text = offline.describe(row, random.Random(seed))
+            for clause in text.split("，"):
+                low, high = (1 / 3, 2 / 3) if "中" in clause else (2 / 3, 1) if "下" in clause else (0, 1)
+                if "三部分" in clause:
+                    bands = [sum(at < y <= at + 1 / 3 for y in places.values()) for at in (0, 1 / 3, 2 / 3)]
+                    assert "、".join(map(str, bands)) in clause
+                    continue
+                for quote in _QUOTE.findall(clause):
+                    assert low <= places[quote] <= high, text
+
+
+def footer(count: int) -> list[dict[str, Any]]:
+    return [
+        line(f"页脚文字{'甲乙丙丁戊己庚辛'[at]}", 60, 1100 + 40 * at, 200, 1125 + 40 * at)
+        for at in range(count)
+    ]
+
+
+def spread() -> list[dict[str, Any]]:
+    return [
+        line(f"第{word}段", 60, 120 + 180 * at, 200, 150 + 180 * at)
+        for at, word in enumerate("甲乙丙丁戊己庚")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "named", "unnamed"),
+    [
+        ([((255, 222, 228), 1.0)], {"粉"}, "红灰白橙"),
+        ([((70, 160, 80), 0.03), ((128, 128, 128), 0.97)], {"灰"}, "绿红"),
+        (
+            [((135, 190, 235), 0.4), ((240, 240, 240), 0.3), ((80, 150, 70), 0.3)],
+            {"蓝", "绿", "白"},
+            "粉灰紫",
+        ),
+        ([((200, 190, 170), 1.0)], set(), "粉红橙黄棕灰白"),
+        ([((90, 90, 90), 0.5), ((20, 20, 20), 0.5)], {"灰度|黑白灰|灰阶"}, "红绿蓝粉"),
+        ([((120, 80, 50), 0.6), ((20, 20, 20), 0.4)], {"棕", "黑"}, "橙红"),
+    ],
+    ids=["pale pink", "small green block", "sky and lawn", "beige", "grey", "brown"],
+)
+def test_a_colour_is_named_where_much_of_the_picture_surely_has_it(
+    tmp_path: Path, blocks: list[tuple[tuple[int, int, int], float]], named: set[str], unnamed: str
+) -> None:
+    picture = Image.new("RGB", (200, 200))
+    draw, top = ImageDraw.Draw(picture), 0.0
+    for colour, share in blocks:
+        draw.rectangle((0, top, 200, top + 200 * share), fill=colour)
+        top += 200 * share
+    picture.save(tmp_path / "a.png")
+    row = {"images": [str(tmp_path / "a.png")], "width": 200, "height": 200, "ocr": [], "ocr_text": ""}
+    said = "".join(offline.describe(row, random.Random(seed)) for seed in range(20))
+    colours = "".join(re.findall(r"较大面积为[^，。]*|灰度|黑白灰|灰阶", said))
+    assert all(re.search(name, colours) for name in named), said
+    assert not [name for name in unnamed if f"{name}色" in colours], said
+    assert ("灰阶" in said) == any("灰阶" in name for name in named), said
+
+
+def test_only_a_neighbour_that_the_texts_come_near_is_told_apart_by_what_is_missing() -> None:
+    label = Label("网络异常页面", keywords=("网络异常",))
+    near, far = (
+        Label("加载页面", keywords=("网络加载", "加载中")),
+        Label("实物", keywords=("检验员", "合格证")),
+    )
+    row = phone("网络异常", "请检查网络后重试", "刷新", "返回首页")
+    texts = [offline.reason(row, label, random.Random(seed), (far, near)) for seed in range(60)]
+    assert not [text for text in texts if "检验员" in text or "合格证" in text]
+    assert [text for text in texts if "加载页面" in text]
+    alone = [offline.reason(row, label, random.Random(seed), (far,)) for seed in range(60)]
+    assert not [text for text in alone if "实物" in text]
+
+
+def test_reasons_have_several_shapes() -> None:
+    shapes = Counter(
+        (
+            "处" in spoken and bool(re.search(r"\d处", spoken)),
+            bool(re.search("没有|读不到|不见|未出现|找不到|缺了|无处", spoken)),
+            not spoken.removesuffix("。").endswith(row["label"]),
+        )
+        for row, text in texts("reason")
+        for spoken in [_QUOTE.sub("", text)]
+    )
+    assert len(shapes) >= 4
+    assert max(shapes.values()) <= 0.6 * sum(shapes.values())
+
+
+def test_counted_lines_of_a_class_are_those_with_a_keyword() -> None:
+    label = Label("购物车页面", keywords=("全选", "结算"))
+    row = phone("全选", "去结算", "合计", "¥12.00", "共3件")
+    counts = [re.findall(r"(\d+)处", offline.reason(row, label, random.Random(seed))) for seed in range(60)]
+    assert {tuple(sorted(pair)) for pair in counts if pair} == {("2", "5")}
+
+
+def test_english_texts_are_sentences() -> None:
+    label, other = Label("order", keywords=("Pay now",)), Label("ticket", keywords=("Gate", "Pay later"))
+    rows = [phone("Pay now"), phone("Total", "Ship to", "Pay now"), phone("Gate A")]
+    for row in rows:
+        for seed in range(60):
+            rng = random.Random(seed)
+            for text in (offline.reason(row, label, rng, (other,), "en"), offline.describe(row, rng, "en")):
+                assert not re.search(
+                    r"words [^“ ]+ are|are “|\b1 (?:pieces|lines|words)|as one of|、", text
+                ), text
+                spoken = re.sub(r"^As [a-z ]+, ", "", text)
+                assert not re.search(r", (?:there|nothing|it|hence|therefore|no line|without)\b", spoken), (
+                    text
+                )

@@ -133,3 +133,94 @@ def test_a_picture_that_is_not_there_rejects_boxes_on_it(tmp_path: Path, read: A
     got = read("read.jsonl", path="rows.jsonl", boxes="where")
     assert got.reasons == {"a": "image_missing"}
     assert got.column("id") == ["b"]  # guard.image says more of it
+
+
+KEYED = '[{"bbox_2d": [40, 20, 200, 100], "label": "a"}]'
+
+
+def asked(*answers: Any) -> list[dict[str, Any]]:
+    return [
+        turn
+        for answer in answers
+        for turn in ({"from": "human", "value": "where?"}, {"from": "gpt", "value": answer})
+    ]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [KEYED, "b(40,20),(200,100)"],
+        ["b(40,20),(200,100)", "nothing", KEYED],
+        ["<|object_ref_start|>b<|object_ref_end|><|box_start|>(40,20),(200,100)<|box_end|>", KEYED],
+        [KEYED, "b [40, 20, 200, 100]"],
+        [[{"type": "text", "text": KEYED}], KEYED],
+    ],
+)
+def test_boxes_of_every_answer_are_read_whatever_its_notation(
+    answers: list[Any], tmp_path: Path, read: Any
+) -> None:
+    rows(tmp_path, {"id": "a", "turns": asked(*answers)})
+    got = read("read.jsonl", path="rows.jsonl", boxes="turns")
+    assert [entry["box"] for entry in got.column("boxes")[0]] == [[40, 20, 200, 100]] * 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"bbox_2d": [1, 2, 3], "label": "a"}',
+        KEYED[:-1] + ', {"bbox_2d": [10, 20, "x", 200], "label": "b"}]',
+        KEYED[:-1] + ', {"bbox_2d": [200, 200, 300',
+        '[{"bbox_2d": [[10, 20, 100, 200], [300, 30, 400, 40]], "label": "a"}]',
+        "<|object_ref_start|>a<|object_ref_end|><|box_start|>(10,20),(100,200)<|box_end|> and " + KEYED,
+        "a(1,2),(30,40) and " + KEYED,
+        "<|box_start|>(10,20),(100)<|box_end|>",
+        "<ref>a</ref><box>[[10, 20, 100]]</box>",
+        "<ref>a</ref><quad>(1,2),(30,2),(30,40),(1,40)</quad>",
+        '{"bbox_2D": [1, 2, 30, 40]}',
+        "{bbox_2d: [1, 2, 30, 40]}",
+        '{\\"bbox_2d\\": [1, 2, 30, 40]}',
+    ],
+)
+@pytest.mark.parametrize("in_chat", [True, False])
+def test_a_text_of_which_a_box_cannot_be_read_rejects_its_record(
+    answer: str, in_chat: bool, tmp_path: Path, read: Any
+) -> None:
+    value = asked(KEYED, answer) if in_chat else f"answer: {answer}"
+    rows(tmp_path, {"id": "bad", "turns": value}, {"id": "good", "turns": asked("no such thing", KEYED)})
+    got = read("read.jsonl", path="rows.jsonl", boxes="turns")
+    assert got.reasons == {"bad": "boxes_unreadable"}
+    assert got.column("id") == ["good"]
+
+
+@pytest.mark.parametrize("value", [asked(KEYED), FENCED])
+def test_boxes_of_a_text_beside_several_pictures_are_on_none_of_them(
+    value: Any, tmp_path: Path, read: Any
+) -> None:
+    rows(tmp_path, {"id": "two", "image": ["1.jpg", "2.jpg"], "turns": value}, {"id": "one", "turns": value})
+    got = read("read.jsonl", path="rows.jsonl", boxes="turns")
+    assert got.reasons == {"two": "box_picture"}
+    assert got.column("id") == ["one"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"ref": ["a"], "bbox": [[0.1, 0.2, 0.5, 0.6]]},
+        {"ref": ["a"], "bbox": [[0.1, 0.2, 0.5, 0.6]], "bbox_type": "real"},
+        [[0.1, 0.2, 0.5, 0.6], [0, 0, 1, 1]],
+        asked('{"bbox_2d": [0.1, 0.2, 0.5, 0.6]}'),
+    ],
+)
+def test_shares_that_are_read_as_pixels_are_warned_of(value: Any, tmp_path: Path, read: Any) -> None:
+    rows(tmp_path, {"id": "a", "where": [[0, 0, 9, 9]]}, {"id": "b", "where": value})
+    [warning] = read("read.jsonl", path="rows.jsonl", boxes="where").warnings
+    assert warning.startswith("1 records have boxes whose numbers are all 0 to 1")
+    assert "rows.jsonl:2" in warning
+
+
+def test_shares_that_are_named_so_are_not_warned_of(tmp_path: Path, read: Any) -> None:
+    shares = [[0.1, 0.2, 0.5, 0.6]]
+    rows(tmp_path, {"id": "a", "where": {"ref": ["a"], "bbox": shares, "bbox_type": "norm1"}})
+    assert read("read.jsonl", path="rows.jsonl", boxes="where").warnings == []
+    rows(tmp_path, {"id": "a", "where": shares})
+    assert read("read.jsonl", path="rows.jsonl", boxes="where", box_units="shares").warnings == []

@@ -11,7 +11,7 @@ from PIL import Image
 
 from datakit.core.errors import UserError
 from datakit.core.image import load_rgb
-from tests.support.box_files import EXIF_ORIENTATION, SAME, WIDE, rows
+from tests.support.box_files import EXIF_ORIENTATION, SAME, WIDE, picture, rows
 
 
 def coco(folder: Path, **changes: Any) -> None:
@@ -88,3 +88,38 @@ def test_a_file_that_is_no_coco_of_boxes_is_an_error(
 def test_a_coco_picture_of_another_size_is_rejected(tmp_path: Path, read: Any) -> None:
     coco(tmp_path, images=[{"id": 7, "file_name": "1.jpg", "width": 800, "height": 400}])
     assert read("read.coco", path="instances.json").reasons == {"7": "box_other_size"}
+
+
+def of_size(width: Any, height: Any) -> list[dict[str, Any]]:
+    return [{"id": 7, "file_name": "1.jpg", "width": width, "height": height}]
+
+
+@pytest.mark.parametrize("kind", [float, str, lambda side: f" {side}.0 "])
+def test_sizes_in_other_notations_are_compared_too(kind: Any, tmp_path: Path, read: Any) -> None:
+    coco(tmp_path, images=of_size(kind(400), kind(200)))
+    assert read("read.coco", path="instances.json").column("boxes") == [SAME]
+    coco(tmp_path, images=of_size(kind(800), kind(400)))
+    assert read("read.coco", path="instances.json").reasons == {"7": "box_other_size"}
+
+
+@pytest.mark.parametrize("kind", [float, str])
+def test_boxes_turn_with_their_picture_whatever_its_size_is_written_as(
+    kind: Any, tmp_path: Path, read: Any
+) -> None:
+    coco(tmp_path, images=of_size(kind(400), kind(200)))
+    picture(tmp_path, "1.jpg", orientation=6)
+    [[found]] = read("read.coco", path="instances.json").column("boxes")
+    assert found["box"] == [100, 40, 180, 200]
+
+
+@pytest.mark.parametrize(
+    "size", [("wide", 200), (400.5, 200), (400, None), (True, True), ("nan", 1), ("", ""), ([400], [200])]
+)
+def test_a_size_that_is_none_rejects_its_boxes(size: Any, tmp_path: Path, read: Any) -> None:
+    coco(tmp_path, images=of_size(*size))
+    assert read("read.coco", path="instances.json").reasons == {"7": "box_other_size"}
+
+
+def test_a_file_without_sizes_is_read_as_it_stands(tmp_path: Path, read: Any) -> None:
+    coco(tmp_path, images=[{"id": 7, "file_name": "1.jpg"}])
+    assert read("read.coco", path="instances.json").column("boxes") == [SAME]

@@ -210,6 +210,37 @@ def test_first_step_is_only_blamed_when_it_is_the_first(fault: Fault) -> None:
     assert "no records to work on" not in fault("steps:\n  - read.nonsense\n  - guard.image\n")
 
 
+CHAT = "steps:\n  - render.chat: {prompt: a.j2, answer: label_only, label_block: VALUE}\n"
+FORMS_OF_BLOCKS = "'json', 'pairs', 'lines', 'short', 'brackets' or 'names'"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("table", f"`label_block`: input should be {FORMS_OF_BLOCKS} (value 'table')"),
+        ("brackts", "Did you mean `brackets`?"),
+        ("[json, shrt]", f"`label_block.1`: input should be {FORMS_OF_BLOCKS} (value 'shrt')"),
+        ("[json, shrt]", "Did you mean `short`?"),
+        ("3", f"`label_block` must be {FORMS_OF_BLOCKS} or a list, not 3"),
+        ("{a: 1}", f"`label_block` must be {FORMS_OF_BLOCKS} or a list, not {{'a': 1}}"),
+    ],
+)
+def test_a_value_that_may_be_of_several_kinds_gets_one_sentence(fault: Fault, value: str, words: str) -> None:
+    text = fault(CHAT.replace("VALUE", value))
+    assert words in text
+    assert text.count("label_block") == 1
+    assert "literal[" not in text
+    assert "tuple[" not in text
+
+
+def test_a_fault_within_a_value_of_several_kinds_points_at_its_own_place(fault: Fault) -> None:
+    text = fault("steps:\n  - render.chat:\n      prompt: a.j2\n      answer: {fields: [{nme: x}]}\n")
+    assert "recipes/r.yaml:4:" in text
+    assert "unknown parameter `answer.fields.0.nme` (value 'x')" in text
+    assert "function-after" not in text
+    assert "valid string" not in text
+
+
 def test_key_of_a_later_stage_is_checked_by_its_model(fault: Fault) -> None:
     class Train(Settings):
         rank: int = 8

@@ -227,7 +227,8 @@ def test_record_without_a_whole_answer_is_rejected(context: StepContext, changes
     batch = run(Chat(**V3), context, record(), record(1, **changes))
     assert batch.frame["id"].to_list() == ["r0"]
     assert [(reject.id, reject.reason) for reject in batch.rejects] == [("r1", reason)]
-    assert batch.rejects[0].detail
+    detail = batch.rejects[0].detail
+    assert ("optional: true" in detail) == (reason == "answer_incomplete")
 
 
 def test_label_is_written_as_the_label_file_spells_it(context: StepContext) -> None:

@@ -178,6 +178,57 @@ def test_boxes_are_clipped_and_counted(picture: str) -> None:
     assert worker.notes["boxes clipped to their picture"] == 1
 
 
+THING = {"image": 0, "box": [108.0, 234.0, 540.0, 468.0], "label": "按钮", "text": None}
+PLACED = pl.List(
+    pl.Struct({"image": pl.UInt32, "box": pl.List(pl.Float64), "label": pl.String, "text": pl.String})
+)
+
+
+def of_things(*boxes: list[dict[str, Any]], picture: str) -> pl.DataFrame:
+    rows = frame(*({"id": f"r{number}", "images": [picture]} for number in range(len(boxes))))
+    return rows.drop("ocr").with_columns(pl.Series("ocr", list(boxes), dtype=PLACED))
+
+
+def test_a_label_is_never_trained_as_what_is_written_in_a_box(picture: str) -> None:
+    rows = of_things(*[[THING]] * 60, picture=picture)
+    worker = Grounding(boxes="ocr", form="qwen3_vl").start(context(), rows.lazy())
+    batch = worker(rows)
+    assert batch.rejects == []
+    assert batch.frame["answer_form"].unique().to_list() == ["locate"]
+    assert batch.frame["id"].to_list() == rows["id"].to_list()
+    assert worker.notes["answer forms"] == {"lines": 0, "locate": 60, "read": 0}
+    moved = worker.notes["records asked `locate` because none of their boxes has a text"]
+    assert 30 <= moved < 60  # about two thirds were drawn for a task that needs a text
+
+
+@pytest.mark.parametrize("task", ["lines", "read"])
+def test_a_record_without_texts_is_rejected_where_only_texts_are_asked_for(task: str, picture: str) -> None:
+    batch = rendered(of_things([THING, THING], picture=picture), tasks=[task])
+    [reject] = batch.rejects
+    assert reject.reason == "boxes_missing"
+    assert f"none of the 2 boxes has a text, and `{task}` is answered with texts" in reject.detail
+    assert "take `tasks: [locate]`" in reject.detail
+
+
+def test_boxes_without_a_text_are_left_out_of_the_lines_and_counted(picture: str) -> None:
+    rows = of_things([THING, {**THING, "text": "去结算"}, {**THING, "label": None}], picture=picture)
+    worker = Grounding(boxes="ocr", form="qwen3_vl", tasks=("lines",)).start(context(), rows.lazy())
+    assert [box["label"] for box in json.loads(turns(worker(rows))[1])] == ["去结算"]
+    assert worker.notes["boxes without a text, left out of answers that list texts"] == 2
+
+
+def test_only_boxes_with_a_text_are_read(picture: str) -> None:
+    rows = of_things(*[[THING, {**THING, "text": "去结算"}]] * 20, picture=picture)
+    batch = rendered(rows, tasks=["read"])
+    assert batch.frame["answer_text"].unique().to_list() == ["去结算"]
+
+
+@pytest.mark.parametrize("task", ["lines", "read"])
+def test_labels_that_are_said_to_be_texts_are_answered(task: str, picture: str) -> None:
+    batch = rendered(of_things([THING], picture=picture), tasks=[task], label_is_text=True)
+    assert "按钮" in turns(batch)[1]
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

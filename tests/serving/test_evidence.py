@@ -73,6 +73,8 @@ def test_only_what_ocr_reads_is_trained_as_evidence(folder: Path, answers: dict[
     assert answers.keys() == {"a", "c"}
     [reject] = BuildFolder(folder).rejects.collect().iter_rows(named=True)
     assert (reject["id"], reject["reason"]) == ("b", "answer_incomplete")
+    assert "no line of OCR stands in quotes in `reason`" in reject["detail"]
+    assert "`{name: evidence, kind: evidence, optional: true}`" in reject["detail"]
     first, reason, label = answers["c"].splitlines()
     texts = [entry["label"] for entry in json.loads(first.removeprefix("证据："))]
     assert texts == ["TOTAL 128", "CHECKOUT NOW"]

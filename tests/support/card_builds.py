@@ -50,8 +50,8 @@ class Draft:
         folder = self.project / "build" / self.name
         folder.mkdir(parents=True)
         (self.project / "recipes").mkdir(exist_ok=True)
-        several = {"answer_form": pl.String()} if any("answer_form" in row for row in self.records) else {}
-        frame = pl.DataFrame(self.records, schema={**SCHEMA, **several}).drop(self.drop)
+        others = {name: kind for name, kind in SOME_HAVE.items() if any(name in row for row in self.records)}
+        frame = pl.DataFrame(self.records, schema={**SCHEMA, **others}).drop(self.drop)
         context = StepContext(base=self.project / "recipes", project=self.project, name=self.name)
         artifacts = Llamafactory(images="copy").write(HeldRecords(frame), folder, context)
         frame.drop("messages").write_parquet(folder / "records.parquet")
@@ -107,6 +107,13 @@ SCHEMA: dict[str, Any] = {
     "prompt_chars": pl.UInt32(),
     "shrink_rung": pl.UInt8(),
 }
+
+SOME_HAVE: dict[str, Any] = {
+    "answer_form": pl.String(),
+    "repeat_of": pl.String(),
+    "repeat_number": pl.UInt32(),
+}
+"""Columns of builds in which some record has a value for them."""
 
 
 def ecom(project: Path) -> Draft:

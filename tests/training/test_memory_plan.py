@@ -99,6 +99,16 @@ def test_table_is_printed_with_its_verdict(trainer: Path, capsys: pytest.Capture
     out = capsys.readouterr().out
     assert "z3_offload_optimizer" in out
     assert "The recipe's mode `none` fits." in out
+    assert "1 GPU of 80 GiB, " in out
+
+
+def test_memory_that_a_machine_does_not_tell_is_of_unknown_size(
+    trainer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["plan", RECIPE, "--train", "--gpus", "1"])
+    out = capsys.readouterr().out
+    assert "1 GPU of unknown size, " in out
+    assert "of 0 GiB" not in out
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ import pytest
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.report import Finding
+from datakit.core.answer_forms import ContractFormat
+from datakit.core.contract import AnswerContract
 from datakit.core.errors import UserError
 from datakit.core.settings import VERDICT_KINDS
 from datakit.verdict import KINDS, command_of, records_of, verdict
@@ -186,6 +188,26 @@ def test_columns_of_shortened_prompts_are_named(tmp_path: Path) -> None:
     assert findings["prompt_shortened"].words == f"3 of 140 are not: {first} cut 2, {first} dropped 1"
 
 
+def test_reasons_that_quote_what_their_prompt_lost_are_counted(tmp_path: Path) -> None:
+    draft = clean(tmp_path)
+    for record, held in zip(of(draft, "train")[:3] + of(draft, "val")[:2], (1, 0, 0, 1, 0), strict=True):
+        record["shrink_rung"], record["reason"] = 1, "写着“已被截去的行”，因此属于它。"
+        record["ocr_text"] = f"{record['ocr_text']}\n已被截去的行"
+        record["messages"][0]["content"] += "\n已被截去的行" * held
+    _, findings = judged(draft)
+    words = findings["prompt_shortened"].words
+    assert words.endswith("; 3 of their reasons quote text that their prompt lost")
+
+
+def test_reasons_of_the_offline_writer_without_evidence_are_counted(tmp_path: Path) -> None:
+    draft = clean(tmp_path)
+    for at, record in enumerate(of(draft, "train")[:5]):
+        record["reason_by"] = "offline-writer" if at else "m"
+        record["reason"] = "写着“结算”，所以是它。" if at == 1 else "没有一处文字能定类别，归入它。"
+    _, findings = judged(draft)
+    assert findings["offline_texts"].words.endswith("; 3 of their reasons say that no text decides")
+
+
 @pytest.mark.parametrize(
     ("template", "named"),
     [
@@ -242,6 +264,35 @@ def test_rejects_and_weak_classes_are_told(tmp_path: Path) -> None:
     assert findings["rejected"].words == "3 records dropped: image_truncated 2, image_too_small 1"
     assert records_of(build, "rejected")[1].collect().height == 3  # type: ignore[union-attr]
     assert findings["few_records"].state == "warned"
+
+
+def in_two_forms(draft: Draft, validated: str) -> None:
+    contracts = [AnswerContract.of("label_only"), AnswerContract.of("cot")]
+    draft.answers = ContractFormat.of_contracts(contracts, [0.5, 0.5])
+    for split, names in {"train": ["label_only", "cot"], "val": validated.split()}.items():
+        for number, record in enumerate(of(draft, split)):
+            record["answer_form"] = names[number % len(names)]
+
+
+def test_a_served_form_that_validation_lacks_is_told(tmp_path: Path) -> None:
+    draft = clean(tmp_path)
+    in_two_forms(draft, "cot")
+    build, findings = judged(draft)
+    finding = findings["untested_form"]
+    assert (finding.state, finding.count) == ("warned", 1)
+    assert "1 of 2 do not: `label_only` (served and scored; " in finding.words
+    assert finding.words.endswith(" training, 0 validation)")
+    assert records_of(build, "untested_form")[1].collect()["form"].to_list() == ["label_only"]  # type: ignore[union-attr]
+
+
+def test_forms_that_validation_has_are_no_finding(tmp_path: Path) -> None:
+    draft = clean(tmp_path)
+    in_two_forms(draft, "cot label_only")
+    assert judged(draft)[1]["untested_form"].state == "passed"
+
+
+def test_a_build_with_one_form_has_no_finding_of_forms(tmp_path: Path) -> None:
+    assert "untested_form" not in judged(clean(tmp_path))[1]
 
 
 def test_kinds_are_those_that_a_recipe_may_name(tmp_path: Path) -> None:

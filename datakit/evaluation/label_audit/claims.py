@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from datakit.core.labels import Label, normal_form
 
@@ -18,6 +18,7 @@ _DENIAL = re.compile(
 _OPENING = re.compile(r"^(?:[^有写]{0,2}有|[^写]{0,2}写着|可?是|[^为]{0,2}为|带|含)(?=..)")
 """What a clause opens with before the thing that it names: 可有, 醒目写着, 标题多为."""
 _WORD = re.compile(r"[a-z]{4,}")
+_GAP = re.compile(r"(?<=[a-z0-9])\s+(?=[a-z0-9])")
 _RUN = 3
 """Characters in a row that a piece of a clause must share with a text; all of a shorter piece."""
 _LEAST = 2
@@ -49,16 +50,22 @@ def clauses(description: str) -> list[Clause]:
     return [Clause(part.strip()) for part in _CLAUSE_END.split(description) if part and part.strip()]
 
 
+def text_form(line: str) -> str:
+    """A line in the form that `bears` looks in: without differences of width and case, and without white
+    space but for that between Latin words, which are looked for whole."""
+    return " ".join(map(normal_form, _GAP.split(unicodedata.normalize("NFKC", line).casefold())))
+
+
 def bears(form: str, pieces: Sequence[str]) -> bool:
-    """Whether a text, in its normal form, holds one of the pieces, or enough of it."""
+    """Whether a text, in its `text_form`, holds one of the pieces, or enough of it."""
     return any(_holds(form, piece) for piece in pieces)
 
 
 def tells_apart(label: Label, rival: Label) -> bool:
     """Whether a description says what the label is not, in words of the rival's name or description."""
-    own_words = normal_form(label.name)
+    own_words = text_form(label.name)
     words = (rival.name, *rival.aliases, *rival.keywords, rival.short)
-    about = "\n".join((*map(normal_form, words), _claims(rival)))
+    about = "\n".join((*map(text_form, words), _claims(rival)))
     return any(
         _holds(about, piece) and piece not in own_words
         for clause in clauses(label.description)
@@ -72,10 +79,16 @@ def _claims(label: Label) -> str:
 
 def _holds(form: str, piece: str) -> bool:
     if piece.isascii() and (words := _WORD.findall(piece)):
-        return any(word in form for word in words)
+        return any(_whole(word).search(form) for word in words)
     if len(piece) <= _RUN:
         return piece in form
     return any(piece[at : at + _RUN] in form for at in range(len(piece) - _RUN + 1))
+
+
+@lru_cache(maxsize=8192)
+def _whole(word: str) -> re.Pattern[str]:
+    """A Latin word of its own, in the singular or plural: `board` stands not in `boarding`."""
+    return re.compile(rf"(?<![a-z]){word.removesuffix('s')}(?:e?s)?(?![a-z])")
 
 
 def _pieces(text: str) -> tuple[str, ...]:

@@ -14,8 +14,11 @@ import numpy as np
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.originals import originals
 from datakit.core.errors import UserError
-from datakit.core.labels import LabelSet, normal_form
+from datakit.core.keywords import holds
+from datakit.core.labels import LabelSet
+from datakit.evaluation.label_audit.claims import text_form
 
 MOST_READ = 500
 """Texts of a class that are looked at, in the build's order: more change no share by much."""
@@ -36,14 +39,13 @@ class ClassTexts:
     def forms(self) -> dict[str, list[str]]:
         """The same in the form in which words are looked for, line by line: no word runs over two."""
         return {
-            name: ["\n".join(map(normal_form, text.splitlines())) for text in texts]
+            name: ["\n".join(map(text_form, text.splitlines())) for text in texts]
             for name, texts in self.texts.items()
         }
 
     def holding(self, name: str, word: str) -> int:
-        """How many of a class's texts hold a word."""
-        form = normal_form(word)
-        return sum(form in text for text in self.forms[name])
+        """How many of a class's texts hold a word within a line, a Latin one as a word of its own."""
+        return sum(any(holds(line, word) for line in text.splitlines()) for text in self.forms[name])
 
     def nearest_class(self) -> dict[str, Counter[str]]:
         """Class -> the classes whose texts are most like each of its own; none for a class of one text.
@@ -91,10 +93,7 @@ def class_texts(build: BuildFolder, labels: LabelSet) -> ClassTexts:
     column = _column(build)
     if "label" not in build.columns or build.columns["label"] != pl.String():
         raise UserError(f"the records of {build.path} have no label", remedy="Name it: `label:` of read.*")
-    once = build.main  # a repeat that is a record of its own (balance.resample) has no text of its own here
-    if "repeat_number" in build.columns:
-        once = once.filter(pl.col("repeat_number").fill_null(1) == 1)
-    frame = once.select("label", text=pl.col(column)).drop_nulls()
+    frame = originals(build).select("label", text=pl.col(column)).drop_nulls()
     counted = frame.group_by("label").len().collect()
     read = frame.group_by("label", maintain_order=True).head(MOST_READ).collect()
     texts: dict[str, list[str]] = {name: [] for name in labels.names}

@@ -242,6 +242,20 @@ def test_english_labels_are_read_by_words(project: Path) -> None:
     assert clauses_of(result, "denied") == []
 
 
+def test_an_english_word_within_another_bears_nothing_out(project: Path) -> None:
+    texts = {
+        "memo": [f"Boarding notes {at}\nCartoon hour\nMeetings on Monday" for at in range(6)],
+        "pass": [f"BOARDING PASS {at}\nGate 12\nSeat 4A" for at in range(6)],
+    }
+    rows = [
+        {"name": "memo", "description": "On a board, with a meeting.", "keywords": ["cart", "meetings"]},
+        {"name": "pass", "description": "Shows gates; a blue board.", "keywords": ["boarding pass", "4A"]},
+    ]
+    result = audit(made(project, rows, texts))
+    assert clauses_of(result, "nowhere") == [("memo", "On a board"), ("pass", "a blue board")]
+    assert [word.keyword for word in result.keywords] == ["cart"]
+
+
 def test_a_build_without_text_of_its_pictures_says_which_step_is_missing(small: BuildFolder) -> None:
     with pytest.raises(UserError, match="has no text of its pictures") as fault:
         audit(small)

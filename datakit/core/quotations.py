@@ -1,0 +1,143 @@
+"""The quotations of a text, in any of the marks that people and models write."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_DOUBLE, _SINGLE = "double", "single"
+_EITHER_WAY = {_DOUBLE, _SINGLE, "angle", "small angle"}
+"""Families whose marks are also written the other way round (`”…“`, `»…«`)."""
+_FAMILIES = {
+    # Name: marks that open, that close, and that do both. People and models mix those of a family.
+    _DOUBLE: ("“„‟〝 ``", "”〞〟", "\"＂ ''"),
+    _SINGLE: ("‘‚‛", "’", "'＇`´"),
+    "angle": ("«", "»", ""),
+    "small angle": ("‹", "›", ""),
+    "corner": ("「﹁｢", "」﹂｣", ""),
+    "white corner": ("『﹃", "』﹄", ""),
+    "title": ("《", "》", ""),
+    "small title": ("〈", "〉", ""),
+    "lens": ("【", "】", ""),
+}
+_OPENS, _CLOSES, _BOTH = 1, -1, 0
+
+
+def _marks() -> dict[str, tuple[str, int]]:
+    kinds = (_OPENS, _CLOSES, _BOTH)
+    return {
+        mark: (family, kind)
+        for family, groups in _FAMILIES.items()
+        for group, kind in zip(groups, kinds, strict=True)
+        for part in group.split()
+        for mark in ([part] if part in ("``", "''") else part)
+    }
+
+
+_MARKS = _marks()
+_MARK = re.compile("|".join(map(re.escape, sorted(_MARKS, key=len, reverse=True))))
+_WORD = re.compile("[0-9A-Za-zÀ-ɏ]")
+_SENTENCE_END = re.compile(r"[。！？!?\n]|\.(?!\S)")
+_DOTS = re.compile(r"…+|\.{2,}|⋯+|・{2,}|。{2,}")
+_HEADS = re.compile(r"(?:^|[。！？!?；;\n])\s*$")
+
+
+class Quotation(NamedTuple):
+    """What stands in quotes."""
+
+    text: str
+    start: int
+    """Where its opening mark stands."""
+    end: int
+    """Behind its closing mark."""
+    is_closed: bool
+    """Whether a mark closes it; else it is taken to run to the end of its sentence."""
+
+
+class _Mark(NamedTuple):
+    start: int
+    end: int
+    family: str
+    kind: int
+    may_open: bool
+    may_close: bool
+
+
+def quotations(text: str) -> list[Quotation]:
+    """The quotations of a text in their order, of quotations within quotations the outer.
+
+    Marks of one family may be mixed (`“…"`, `”…”`). An apostrophe within a word is none, nor is an inch mark;
+    `【…】` at the head of a sentence is a heading.
+    """
+    marks = [mark for mark in _marks_in(text) if mark.may_open or mark.may_close]
+    result, at = [], 0
+    while at < len(marks):
+        quotation, at = _quotation(text, marks, at)
+        if quotation is not None and any(map(str.isalnum, quotation.text)):
+            result.append(quotation)
+    return result
+
+
+def parts(quotation: str) -> list[str]:
+    """The pieces of a quotation between the dots with which it leaves something out."""
+    return [part.strip() for part in _DOTS.split(quotation) if any(map(str.isalnum, part))]
+
+
+def _marks_in(text: str) -> Iterator[_Mark]:
+    for match in _MARK.finditer(text):
+        family, kind = _MARKS[match[0]]
+        before, after = text[: match.start()][-1:], text[match.end() :][:1]
+        is_glued = _WORD.match(before) is not None, _WORD.match(after) is not None
+        may_open = kind == _OPENS or family in _EITHER_WAY
+        may_close = kind != _OPENS or family in _EITHER_WAY
+        if family == _SINGLE and kind != _OPENS:  # it's, sellers'
+            may_open, may_close = may_open and not is_glued[0], not is_glued[1]
+        if kind == _BOTH and family == _DOUBLE and before.isdigit():  # 6.1"
+            may_open = False
+        if family == "lens" and kind == _OPENS and _HEADS.search(text, 0, match.start()):
+            may_open = False
+        yield _Mark(match.start(), match.end(), family, kind, may_open, may_close)
+
+
+def _quotation(text: str, marks: list[_Mark], at: int) -> tuple[Quotation | None, int]:
+    """The quotation that a mark opens, and the first mark behind it."""
+    opening = marks[at]
+    if not opening.may_open:
+        return None, at + 1
+    closing = _closing(text, marks, at)
+    if closing is not None:
+        mark = marks[closing]
+        return Quotation(text[opening.end : mark.start], opening.start, mark.end, True), closing + 1
+    runs = opening.kind == _OPENS or (opening.kind == _BOTH and opening.family == _DOUBLE)
+    if not runs or (opening.family == _SINGLE and text[opening.end : opening.end + 1].isdigit()):  # ‘90s
+        return None, at + 1
+    end = _sentence_end(text, opening.end)
+    behind = next((later for later in range(at, len(marks)) if marks[later].start >= end), len(marks))
+    return Quotation(text[opening.end : end], opening.start, end, False), behind
+
+
+def _closing(text: str, marks: list[_Mark], at: int) -> int | None:
+    """The mark that closes the one at a place: its partner, else the next of its family in the sentence."""
+    opening = marks[at]
+    family = [number for number in range(at + 1, len(marks)) if marks[number].family == opening.family]
+    if opening.family == _SINGLE and opening.kind != _OPENS:
+        line_end = text.find("\n", opening.end)
+        family = [number for number in family if line_end < 0 or marks[number].start < line_end]
+    closers = [number for number in family if marks[number].may_close]
+    if opening.kind == _CLOSES:
+        return closers[0] if closers else None
+    depth = 1
+    for number in family:
+        kind = marks[number].kind
+        depth += 1 if kind == _OPENS else -1 if marks[number].may_close else 0
+        if depth == 0:
+            return number
+    if closers and marks[closers[0]].start <= _sentence_end(text, opening.end):
+        return closers[0]
+    return None
+
+
+def _sentence_end(text: str, start: int) -> int:
+    match = _SENTENCE_END.search(text, start)
+    return match.start() if match else len(text)
