@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datakit.core.labels import Label
 
 BlockForm = Literal["json", "pairs", "lines", "short", "brackets", "names"]
+_WIDE_BRACES = str.maketrans("{}", "｛｝")
 BLOCK_FORMS: tuple[BlockForm, ...] = get_args(BlockForm)
 
 
@@ -40,7 +41,7 @@ def label_block(labels: Sequence[Label], form: BlockForm, language: Language) ->
         return "\n".join(label.name for label in labels)
     if form == "pairs":
         return "\n".join(
-            f"label:{{{label.name}}}, description:{{{_line(label.description)}}}" for label in labels
+            f"label:{{{label.name}}}, description:{{{_braced(label.description)}}}" for label in labels
         )
     if form == "short":
         _check_short(labels)
@@ -52,14 +53,19 @@ def label_block(labels: Sequence[Label], form: BlockForm, language: Language) ->
 def _short(label: Label, language: Language) -> str:
     """The short description, and which labels it is not."""
     if not label.confusable_with:
-        return label.short
+        return _line(label.short)
     if language == "en":
-        return f"{label.short} (easily taken for {', '.join(label.confusable_with)})"
-    return f"{label.short}（易混：{'、'.join(label.confusable_with)}）"
+        return f"{_line(label.short)} (easily taken for {', '.join(label.confusable_with)})"
+    return f"{_line(label.short)}（易混：{'、'.join(label.confusable_with)}）"
 
 
 def _line(text: str) -> str:
     return " ".join(text.split())
+
+
+def _braced(text: str) -> str:
+    """A text on one line that cannot close the brace it stands in."""
+    return _line(text).translate(_WIDE_BRACES)
 
 
 def _check_short(labels: Sequence[Label]) -> None:

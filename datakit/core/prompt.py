@@ -100,6 +100,8 @@ class Prompt:
         simple = _Simple(frozenset(texts) & variables, frozenset(self.constant))
         self.texts = tuple(sorted(simple.texts)) if simple.all(tree.body) else None
         """The columns that stand in the prompt; None for a template that is left to Jinja."""
+        self.tests = tuple(dict.fromkeys(simple.tests)) if self.texts is not None else ()
+        """Columns whose text is asked for behind these filters: `{% if ocr_text | without_status_bar %}`."""
         self._marks: dict[tuple[str, Chain], int] = {}
         self._meant = self._tokens_of_constants(templates) if self.texts is None else frozenset()
         self._slots: list[TextSlot] = []
@@ -129,16 +131,18 @@ class Prompt:
 
     def shape(self, images: list[str], values: list[Any]) -> Shape:
         """The constants for a record with these pictures and texts; for simple templates only."""
-        key = (len(images), *map(bool, values))
+        texts = dict(zip(self.texts or (), values, strict=True))
+        empty = [(name, chain) for name, chain in self.tests if not filtered(texts[name] or "", chain)]
+        key = (len(images), *map(bool, values), *empty)
         shape = self._shapes.get(key)
         if shape is None:
-            shape = self._shapes[key] = self._shape(images, values)
+            shape = self._shapes[key] = self._shape(images, values, empty)
         return shape
 
-    def _shape(self, images: list[str], values: list[Any]) -> Shape:
+    def _shape(self, images: list[str], values: list[Any], empty: list[tuple[str, Chain]]) -> Shape:
         assert self.texts is not None  # called for simple templates only
         marks = {
-            name: Slot.of(name, (), self._marks) if value else None
+            name: Slot.of(name, (), self._marks, empty) if value else None
             for name, value in zip(self.texts, values, strict=True)
         }
         pieces = _MARK.split(render(self.template, {**self.constant, **marks, "images": images}, {}))
@@ -172,6 +176,7 @@ class _Simple:
 
     def __init__(self, texts: frozenset[str], constant: frozenset[str]) -> None:
         self.texts, self.constant = texts, constant
+        self.tests: list[tuple[str, Chain]] = []
 
     def all(self, body: list[nodes.Node]) -> bool:
         return all(self._node(node) for node in body)
@@ -211,4 +216,18 @@ class _Simple:
             return self._test(node.node)
         if isinstance(node, nodes.And | nodes.Or):
             return self._test(node.left) and self._test(node.right)
+        if isinstance(node, nodes.Filter) and self._is_filtered(node):
+            self.tests.append(_chain_of(node))
+            return True
         return False
+
+
+def _chain_of(node: nodes.Expr) -> tuple[str, Chain]:
+    """The column that goes through filters, and these in order."""
+    if isinstance(node, nodes.Name):
+        return node.name, ()
+    assert isinstance(node, nodes.Filter)  # see `_is_filtered`
+    assert node.node is not None
+    column, chain = _chain_of(node.node)
+    words = tuple(word.value for word in node.args if isinstance(word, nodes.Const))
+    return column, (*chain, (node.name, words))

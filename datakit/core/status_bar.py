@@ -25,6 +25,9 @@ _BESIDE = (
 )
 """What may stand beside them."""
 _TOKEN = re.compile("|".join(f"({token})" for token in (*_ANCHORS, _BESIDE)), re.IGNORECASE)
+_DOTTED = re.compile(r"\d+\.\d+")
+"""A clock to some engines; by itself as likely a price or a date."""
+_DIGIT = re.compile(r"\d")
 _MOST_LINES = 3
 """The two sides of a bar stand on lines of their own where OCR takes them to be of different height."""
 
@@ -67,13 +70,21 @@ def _is_whole_bar(line: str) -> bool:
 def status_kinds(line: str) -> set[int] | None:
     """Which of clock (0), battery, network, speed and carrier (4) a line holds; None where it says more.
 
-    Read sign by sign: engines run the pieces of a bar together, as in `6%02:33` and `19:5016.9KB/s`.
+    Digits with nothing of these beside them, a time with a dot among them, are the screen's own. Read sign by
+    sign: engines run the pieces of a bar together, as in `6%02:33` and `19:5016.9KB/s`.
     """
-    kinds, at = set(), 0
+    kinds, at, dotted = set[int](), 0, False
     while at < len(line):
         token = _TOKEN.match(line, at)
         if token is None:
             return None
-        kinds.add((token.lastindex or 0) - 1)
+        kind = (token.lastindex or 0) - 1
+        if kind == 0 and _DOTTED.fullmatch(token[0]):
+            dotted = True
+        else:
+            kinds.add(kind)
         at = token.end()
-    return kinds - {len(_ANCHORS)}
+    kinds -= {len(_ANCHORS)}
+    if not kinds and _DIGIT.search(line):
+        return None
+    return kinds | {0} if dotted else kinds

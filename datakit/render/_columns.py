@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
@@ -12,6 +13,7 @@ from datakit.core.answer import LABEL, AnswerFormat, TurnFormat
 from datakit.core.answer_forms import ContractFormat
 from datakit.core.factored_chats import SharedAffixes, uncut
 from datakit.core.prompt import Prompt, Shape
+from datakit.core.template_filters import filtered
 from datakit.core.templates import BREAKING, UNFINISHED, is_unfinished
 from datakit.core.writer import Writer
 from datakit.render._chats import joined, woven
@@ -106,6 +108,9 @@ def _user_turn(
     key = images
     for texts in columns:
         key = key * 2 + (texts.str.len_bytes() > 0).fill_null(False).cast(pl.Int64)
+    for name, chain in prompt.tests:
+        behind = frame[name].map_elements(partial(filtered, chain=chain), return_dtype=pl.String)
+        key = key * 2 + (behind.str.len_bytes() > 0).fill_null(False).cast(pl.Int64)
     kinds = key.unique().to_list()
     parts, places, orders, around = [], [], [], SharedAffixes()
     for value in kinds:

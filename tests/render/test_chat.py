@@ -560,3 +560,19 @@ def test_max_chars_by_language_bounds_prompts_by_that_of_their_templates(
     lacking = Chat(prompt=name, answer="label_only", max_chars={"en": 40} if bound == 30 else {"zh": 30})
     with pytest.raises(UserError, match=f"no bound for `{'zh' if bound == 30 else 'en'}`"):
         lacking.inputs(context)
+
+
+def test_batches_leave_out_the_fence_of_a_status_bar_as_single_records_do(context: StepContext) -> None:
+    name = write(
+        context,
+        "<image>{% if ocr_text | without_status_bar %}{{ ocr_text | without_status_bar | fenced('ocr') }}\n"
+        "{% endif %}只回答类别名称",
+    )
+    chat = Chat(prompt=name, answer="label_only")
+    texts = ["9:41 5G 87%", "9:41 5G\n订单", None, "", "订单", "9:41 5G 87%"]
+    rows = [{**record(), "id": str(at), "ocr_text": text} for at, text in enumerate(texts)]
+    batch = run(chat, context, *rows)
+    turns = [chats[-2]["content"] for chats in batch.frame["messages"].to_list()]
+    writer = chat.writer(context)
+    assert turns == [writer.prompt(row).users[0] for row in rows]  # type: ignore[union-attr]
+    assert ["<ocr>" in turn for turn in turns] == [False, True, False, False, True, False]
