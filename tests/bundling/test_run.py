@@ -428,6 +428,23 @@ def test_edited_configuration_is_told_by_stages_without_the_check(make_build: Ma
     assert [call["words"][0] for call in calls(unpacked.tools)] == ["train", "export"]
 
 
+@pytest.mark.fault(
+    "a bundle that was trained is called with another number of GPUs",
+    "it is trained anew: each step has other rows; the same number passes over",
+    kind="inputs changed",
+)
+def test_training_on_another_number_of_gpus_is_another_one(unpacked: Unpacked) -> None:
+    assert unpacked.go("train").returncode == 0
+    assert "train is passed over" in unpacked.go("train", GPUS="1").stdout
+    done = unpacked.go("train", GPUS="2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "train runs: other number of GPUs than on" in done.stdout
+    assert "What was trained before is kept" in done.stdout
+    assert "train is passed over" in unpacked.go("train", GPUS="2").stdout
+    assert "train runs: other number of GPUs than on" in unpacked.go("train").stdout
+    assert len(calls(unpacked.tools)) == 3
+
+
 def test_no_python_at_all_is_told_with_those_that_were_tried(unpacked: Unpacked) -> None:
     done = unpacked.go(PYTHON="/nowhere/python")
     assert done.returncode == 1
