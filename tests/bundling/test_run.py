@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -443,6 +444,35 @@ def test_training_on_another_number_of_gpus_is_another_one(unpacked: Unpacked) -
     assert "train is passed over" in unpacked.go("train", GPUS="2").stdout
     assert "train runs: other number of GPUs than on" in unpacked.go("train").stdout
     assert len(calls(unpacked.tools)) == 3
+
+
+@pytest.mark.parametrize("with_sums", [False, True], ids=["as packed", "sums made anew"])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("[]", "the split val has no records"),
+        ("[1]", "screens_val.json:1"),
+        ("[\n3\n]", "screens_val.json:2"),
+        ('[\n{"messages": []}\n]', "row 1 of the split val"),
+        ('[\n{"id": "a", "messages": [1]}\n]', "has no messages"),
+        ('[\n{"id": "a", "messages": [{"content": "b"}], "images": 3}\n]', "no names of files"),
+    ],
+)
+def test_damaged_rows_are_told_by_stages_without_the_check(
+    make_build: Make, tmp_path: Path, content: str, words: str, with_sums: bool
+) -> None:
+    unpacked = Unpacked(make_build(), tmp_path / "there")
+    file = unpacked.folder / "screens" / "screens_val.json"
+    file.write_text(content)
+    if with_sums:
+        sums = unpacked.folder / "SHA256SUMS"
+        others = [line for line in sums.read_text().splitlines() if not line.endswith(file.name)]
+        line = f"{hashlib.sha256(content.encode()).hexdigest()}  screens/{file.name}"
+        sums.write_text("\n".join([*others, line, ""]))
+    with unpacked.other_server():
+        done = unpacked.go("predict", "evaluate", BASE_URL=f"http://127.0.0.1:{unpacked.port}/v1")
+    assert done.returncode in (1, 2), done.stdout + done.stderr
+    assert (words if with_sums else "screens/screens_val.json was changed since") in done.stderr
 
 
 def test_no_python_at_all_is_told_with_those_that_were_tried(unpacked: Unpacked) -> None:
