@@ -19,6 +19,7 @@ from datakit.artifacts import predictions
 from datakit.bundling.pack import bundle
 from datakit.cli import run
 from datakit.handoff import bundle_command, stages
+from datakit.training.run_folder import RunFolder
 from tests.support.fake_trainer import calls, release, write_checkpoint
 from tests.support.fake_vllm import asked
 from tests.support.light_python import bare_python_3_10
@@ -84,6 +85,36 @@ def test_results_are_taken_over_by_the_project_at_home(
     (scores,) = at_home.glob("evaluation*.json")
     figures = json.loads(scores.read_text("utf-8"))["metrics"]
     assert figures == unpacked.evaluation["metrics"]
+
+
+def evaluated_at_home(unpacked: Unpacked, capsys: pytest.CaptureFixture[str]) -> str:
+    """What `datakit evaluate results.tar` writes to stderr."""
+    capsys.readouterr()
+    code = run(["evaluate", str(unpacked.folder / "results.tar")])
+    error = capsys.readouterr().err
+    assert code == 0, error
+    return error
+
+
+@pytest.mark.fault(
+    "results come home of a training on another base model (MODEL of a bundle)",
+    "they name it, and the evaluation at home warns; the same model in another folder is the same",
+    kind="answers",
+)
+def test_results_of_another_base_model_are_told_at_home(
+    unpacked: Unpacked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    there = tmp_path / "there" / "models" / "same"
+    shutil.copytree(tmp_path / "base", there)
+    assert unpacked.go(MODEL=str(there)).returncode == 0
+    at_home = RunFolder.of(unpacked.build)
+    assert (at_home.data.path / at_home.keys["model_name_or_path"]).is_dir()
+    assert "another base model" not in evaluated_at_home(unpacked, capsys)
+    config = there / "config.json"
+    config.write_text(config.read_text() + "\n")
+    assert unpacked.go(MODEL=str(there)).returncode == 0
+    assert f"results are of another base model: {there}" in evaluated_at_home(unpacked, capsys)
 
 
 def test_results_are_packed_too_where_some_records_got_no_answer(unpacked: Unpacked) -> None:
