@@ -108,8 +108,8 @@ def write_results(
     `folder` is the run's; `name` and `content` are those of its build (`PackedData.packed` has them), `run`
     is the folder's name if not given, `weights` the digest of the served ones, `base` the base model and its
     digest. Answers, evaluations, status and the accounts of stages go whole, of logs the last 64 KiB without
-    this machine's keys. It may be called after a stage failed: then it holds what there is. Raises UserError where something else than
-    results stands at `out`, or a file cannot be read.
+    this machine's keys. It may be called after a stage failed: then it holds what there is. Raises UserError
+    where something else than results stands at `out`, or a file cannot be read.
     """
     check_replaceable(out, "an archive of results", is_results)
     contents = dict(_contents(folder))
