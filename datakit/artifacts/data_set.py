@@ -47,13 +47,15 @@ class DataSet:
         with stream:
             for number, line in enumerate(stream, 1):
                 text = line.strip().rstrip(b",")
-                if text in (b"", b"[", b"]"):
+                if text in (b"", b"[", b"]", b"[]"):
                     continue
                 try:
-                    yield json.loads(text)
-                except ValueError:
-                    where = f"{path}:{number}"
-                    raise UserError("this line is no record", where=where, remedy=REMEDY) from None
+                    row = json.loads(text)
+                except (ValueError, RecursionError):
+                    row = None
+                if not isinstance(row, dict):
+                    raise UserError("this line is no record", where=f"{path}:{number}", remedy=REMEDY)
+                yield row
 
     def rows(self, *parts: str) -> Iterator[dict[str, Any]]:
         """The emitted rows of `parts`, in order, repeats included."""

@@ -62,6 +62,10 @@ class Results(Document):
     """The run's id, which is the name of its folder."""
     weights: str = ""
     """Digest of the weights that were asked; "" where nobody could read them."""
+    base: str = ""
+    """The base model that was trained on there, a folder or a name at a hub; "" of older versions."""
+    base_digest: str = ""
+    """Digest of its folder; "" where it is no folder there."""
     date: str = ""
     """When it was packed: UTC, to the second."""
     datakit: str = ""
@@ -90,15 +94,22 @@ def is_carried(name: str) -> bool:
 
 
 def write_results(
-    out: Path, folder: Path, *, name: str, content: str, run: str = "", weights: str = ""
+    out: Path,
+    folder: Path,
+    *,
+    name: str,
+    content: str,
+    run: str = "",
+    weights: str = "",
+    base: tuple[str, str] = ("", ""),
 ) -> Results:
     """Packs what a run has so far into the archive `out`, which appears whole or not at all.
 
     `folder` is the run's; `name` and `content` are those of its build (`PackedData.packed` has them), `run`
-    is the folder's name if not given, `weights` the digest of the served ones. Answers, evaluations, status
-    and the accounts of stages go whole, of logs the last 64 KiB without this machine's keys. It may be
-    called after a stage failed: then it holds what there is. Raises UserError where something else than
-    results stands at `out`, or a file cannot be read.
+    is the folder's name if not given, `weights` the digest of the served ones, `base` the base model and its
+    digest. Answers, evaluations, status and the accounts of stages go whole, of logs the last 64 KiB without
+    this machine's keys. It may be called after a stage failed: then it holds what there is. Raises UserError
+    where something else than results stands at `out`, or a file cannot be read.
     """
     check_replaceable(out, "an archive of results", is_results)
     contents = dict(_contents(folder))
@@ -107,6 +118,8 @@ def write_results(
         content=content,
         run=run or folder.name,
         weights=weights,
+        base=base[0],
+        base_digest=base[1],
         date=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),  # noqa: UP017 (a bundle runs on Python 3.10)
         datakit=datakit.__version__,
         files={entry: _digest(source) for entry, source in contents.items()},

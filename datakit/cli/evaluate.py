@@ -179,6 +179,8 @@ def _take_over(archive: Path, of: Path | None, *, quiet: bool) -> tuple[Path, Ta
         projects = dict.fromkeys([project_of(Path.cwd()), project_of(archive.absolute().parent)])
         build = build_of(archive, (found for project in projects for found in builds_in(project / "build")))
     taken = take_over(archive, build)
+    if other_base := _other_base(build, taken):
+        click.echo(f"Warning: {other_base}", err=True)
     if not quiet:
         click.echo(f"Taken over from {archive}: run {taken.run}, into {show_path(taken.folder)}")
         if taken.run != taken.results.run:
@@ -189,6 +191,28 @@ def _take_over(archive: Path, of: Path | None, *, quiet: bool) -> tuple[Path, Ta
             click.echo(f"Kept: other answers, which stood at {show_path(path)}: {show_path(now)}")
         click.echo()
     return build.path, taken
+
+
+def _other_base(build: BuildFolder, taken: TakenOver) -> str:
+    """Words for results of another base model than the build names: by content where both can be read, else
+    by the last part of their names. "" for the same one, and where the results do not say."""
+    from datakit.handoff.digests import Digests
+
+    results = taken.results
+    base = str(build.training.get("model_name_or_path") or "") if build.training_file else ""
+    if not results.base or not base:
+        return ""
+    folder = build.path / base
+    if results.base_digest and folder.is_dir():
+        is_other = Digests(taken.folder).model(folder) != results.base_digest
+    else:
+        is_other = Path(results.base).name.lower() != Path(base).name.lower()
+    if not is_other:
+        return ""
+    return (
+        f"these results are of another base model: {results.base}; the build names {base}. "
+        "Their scores are not those of this build's training."
+    )
 
 
 def _referee(

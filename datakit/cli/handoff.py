@@ -55,17 +55,38 @@ def _address(context: click.Context, parameter: click.Parameter, value: str | No
     return value or ""
 
 
+def _stage_named(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """The stages that are named; "" or () without. An empty name is refused: it would mean all or none."""
+    if "" in (value if isinstance(value, tuple) else (value,)):
+        raise click.BadParameter(
+            "the name is empty (is a variable not set?). Name a stage, or leave it out.", context, parameter
+        )
+    return "" if value is None else value
+
+
 @click.command(epilog=EPILOG)
 @click.argument("build", type=BuildPath(outlives=True))
-@click.argument("stages", nargs=-1, metavar="[STAGE]...")
-@click.option("--only", multiple=True, metavar="STAGE", help="This stage alone; may be repeated.")
-@click.option("--from", "start_from", default="", metavar="STAGE", help="This stage and those after it.")
+@click.argument("stages", nargs=-1, metavar="[STAGE]...", callback=_stage_named)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="STAGE",
+    callback=_stage_named,
+    help="This stage alone; may be repeated.",
+)
+@click.option(
+    "--from",
+    "start_from",
+    metavar="STAGE",
+    callback=_stage_named,
+    help="This stage and those after it.",
+)
 @click.option(
     "--again",
     is_flag=False,
     flag_value=ANY,
-    default="",
     metavar="[STAGE]",
+    callback=_stage_named,
     help="Do this stage anew, and those after it; what was trained before is set aside, never deleted.",
 )
 @click.option("--status", "only_status", is_flag=True, help="Say how the last handoff stands, start nothing.")

@@ -22,6 +22,8 @@ from datakit.handoff.bundle_settings import OPTIONS, BundleSettings
 from datakit.handoff.finding import FAULT
 
 DOCTOR = "doctor"
+_FIRST = "*"
+"""Value of `--again` without a stage: the first one that is wanted."""
 STAGES = ("check", "train", "export", "serve", "predict", "evaluate")
 """Those of datakit.handoff.stages, which needs more than the standard library; a test holds them equal."""
 _DESCRIPTION = """\
@@ -101,6 +103,22 @@ def _do(folder: Path, call: argparse.Namespace) -> int:
     return status(settings, as_json=call.json) if call.status else go(settings, call, line)
 
 
+def _refuse_empty(call: argparse.Namespace) -> None:
+    """Raises UserError for an empty name of a stage, which would mean every stage or none."""
+    words = {
+        "--again": [call.again],
+        "--from": [call.start_from],
+        "--only": call.only,
+        "A stage": call.stages,
+    }
+    empty = [option for option, values in words.items() for value in values if value == ""]
+    if empty:
+        raise UserError(
+            f"{empty[0]} is empty (is a variable not set?)",
+            remedy=f"Name a stage ({', '.join(STAGES)}), or leave it out.",
+        )
+
+
 def examine(settings: BundleSettings) -> int:
     """Tells every finding; 1 where there is a fault."""
     print("Looking at this machine; trainer and server tell their versions, which may take a minute.")
@@ -139,8 +157,15 @@ def _from_anywhere(value: str) -> str:
 
 
 def parsed(words: Sequence[str]) -> argparse.Namespace:
-    """The words of a call. Ends the process with 2 for wrong ones, and with 0 for `--help`."""
-    return _parser().parse_intermixed_args(list(words))
+    """The words of a call. Ends the process with 2 for wrong ones, and with 0 for `--help`.
+
+    Raises UserError for an empty name of a stage.
+    """
+    call = _parser().parse_intermixed_args(list(words))
+    _refuse_empty(call)
+    call.again = "" if call.again == _FIRST else call.again
+    call.start_from = call.start_from or ""
+    return call
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -153,12 +178,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"{DOCTOR}, or of {', '.join(STAGES)}")
     parser.add_argument(
-        "--again", nargs="?", const="", metavar="STAGE", help="redo a stage and what follows from it"
+        "--again", nargs="?", const=_FIRST, metavar="STAGE", help="redo a stage and what follows from it"
     )
     parser.add_argument("--only", action="append", default=[], metavar="STAGE", help="this stage; repeatable")
-    parser.add_argument(
-        "--from", dest="start_from", default="", metavar="STAGE", help="this one and those after it"
-    )
+    parser.add_argument("--from", dest="start_from", metavar="STAGE", help="this one and those after it")
     parser.add_argument("--status", action="store_true", help="how far it is; nothing is started")
     parser.add_argument("--json", action="store_true", help="print the status or the account as JSON")
     parser.add_argument("--cpu", action="store_true", help="without a GPU, to try tiny models (CPU=1)")

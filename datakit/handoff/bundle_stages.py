@@ -94,8 +94,16 @@ def _bring(road: PackedRoad, *, failed: bool) -> Path | None:
         content=packed.content,
         run=road.folder.name,
         weights="" if served == GONE else served,
+        base=("", "") if road.elsewhere else _base(road),
     )
     return archive
+
+
+def _base(road: PackedRoad) -> tuple[str, str]:
+    """The base model that is trained on, and its digest where it is a folder here."""
+    base = str(road.run.keys.get("model_name_or_path") or "")
+    folder = road.run.data.path / base
+    return base, road.digests.model(folder) if folder.is_dir() else ""
 
 
 def _home(archive: Path) -> str:

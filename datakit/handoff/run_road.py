@@ -33,7 +33,7 @@ from datakit.serving.launch import Server, running
 from datakit.serving.predict import predict
 from datakit.serving.serve_command import ServeCommand
 from datakit.training.export import export
-from datakit.training.launch import CheckMachine, Place, train
+from datakit.training.launch import CheckMachine, Place, gpus_and_nodes, train
 from datakit.training.run_folder import RunFolder, has_weights
 from datakit.training.supervise import refuse_alive
 
@@ -350,7 +350,14 @@ class RunRoad(Road):
             "training data": self.data(),
             "base model": models[0] if len(models) == 1 else digests.of(models),
             "processor (CPU or GPU)": "cpu" if self.place.cpu else GONE,
+            "number of GPUs": self._gpus(),
         }
+
+    def _gpus(self) -> str:
+        """How many train, where they are others than the steps were reckoned for: a step has other rows."""
+        gpus, nodes = gpus_and_nodes(self.run)
+        here = (self.place.gpus or gpus) * (self.place.nodes or nodes)
+        return GONE if here == gpus * nodes else str(here)
 
     def _model(self, value: Any) -> str:
         """Digest of the models that a key names, each a folder or a name at a hub."""

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from datakit.artifacts.data_set import DataSet
-from datakit.core.errors import DatakitError
+from datakit.artifacts.document import REMEDY
+from datakit.core.errors import DatakitError, UserError
 
 Picture = str | Path | bytes
 """A path, an http(s) address, or the bytes of a picture file."""
@@ -53,11 +54,14 @@ def rendered_items(
     """The records of one split with the prompts that the data files hold, in their order, each once.
 
     `truths` are the labels by id; the answers in the data files state them too. With `by_name` predictions
-    name the pictures as the data files do, not by their place on this machine.
+    name the pictures as the data files do, not by their place on this machine. Raises UserError for a row
+    that has no id, or no conversation.
     """
     form = data.answer_format
     items: dict[str, Item] = {}
-    for row in data.rows(split):
+    for number, row in enumerate(data.rows(split), 1):
+        if why := _damage(row):
+            raise UserError(f"row {number:,} of the split {split} in {data.path} {why}", remedy=REMEDY)
         if row["id"] in items:
             continue
         turns, images = row["messages"], tuple(row.get("images") or ())
@@ -69,3 +73,15 @@ def rendered_items(
             names=images if by_name else None,
         )
     return list(items.values())
+
+
+def _damage(row: Mapping[str, Any]) -> str:
+    """What keeps a row from being asked about, in words; "" for nothing."""
+    turns, images = row.get("messages"), row.get("images") or []
+    if not isinstance(row.get("id"), str):
+        return "has no id"
+    are_turns = isinstance(turns, list) and all(isinstance(turn, dict) for turn in turns)
+    if not turns or not are_turns or not all(isinstance(turn.get("content"), str) for turn in turns):
+        return "has no messages"
+    are_names = isinstance(images, list) and all(isinstance(image, str) for image in images)
+    return "" if are_names else "has images that are no names of files"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from datakit.artifacts import predictions
 from datakit.bundling.pack import bundle
 from datakit.cli import run
 from datakit.handoff import bundle_command, stages
+from datakit.training.run_folder import RunFolder
 from tests.support.fake_trainer import calls, release, write_checkpoint
 from tests.support.fake_vllm import asked
 from tests.support.light_python import bare_python_3_10
@@ -83,6 +85,36 @@ def test_results_are_taken_over_by_the_project_at_home(
     (scores,) = at_home.glob("evaluation*.json")
     figures = json.loads(scores.read_text("utf-8"))["metrics"]
     assert figures == unpacked.evaluation["metrics"]
+
+
+def evaluated_at_home(unpacked: Unpacked, capsys: pytest.CaptureFixture[str]) -> str:
+    """What `datakit evaluate results.tar` writes to stderr."""
+    capsys.readouterr()
+    code = run(["evaluate", str(unpacked.folder / "results.tar")])
+    error = capsys.readouterr().err
+    assert code == 0, error
+    return error
+
+
+@pytest.mark.fault(
+    "results come home of a training on another base model (MODEL of a bundle)",
+    "they name it, and the evaluation at home warns; the same model in another folder is the same",
+    kind="answers",
+)
+def test_results_of_another_base_model_are_told_at_home(
+    unpacked: Unpacked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    there = tmp_path / "there" / "models" / "same"
+    shutil.copytree(tmp_path / "base", there)
+    assert unpacked.go(MODEL=str(there)).returncode == 0
+    at_home = RunFolder.of(unpacked.build)
+    assert (at_home.data.path / at_home.keys["model_name_or_path"]).is_dir()
+    assert "another base model" not in evaluated_at_home(unpacked, capsys)
+    config = there / "config.json"
+    config.write_text(config.read_text() + "\n")
+    assert unpacked.go(MODEL=str(there)).returncode == 0
+    assert f"results are of another base model: {there}" in evaluated_at_home(unpacked, capsys)
 
 
 def test_results_are_packed_too_where_some_records_got_no_answer(unpacked: Unpacked) -> None:
@@ -426,6 +458,52 @@ def test_edited_configuration_is_told_by_stages_without_the_check(make_build: Ma
         path.write_bytes(packed)
     assert "train is passed over" in unpacked.go("train").stdout
     assert [call["words"][0] for call in calls(unpacked.tools)] == ["train", "export"]
+
+
+@pytest.mark.fault(
+    "a bundle that was trained is called with another number of GPUs",
+    "it is trained anew: each step has other rows; the same number passes over",
+    kind="inputs changed",
+)
+def test_training_on_another_number_of_gpus_is_another_one(unpacked: Unpacked) -> None:
+    assert unpacked.go("train").returncode == 0
+    assert "train is passed over" in unpacked.go("train", GPUS="1").stdout
+    done = unpacked.go("train", GPUS="2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "train runs: other number of GPUs than on" in done.stdout
+    assert "What was trained before is kept" in done.stdout
+    assert "train is passed over" in unpacked.go("train", GPUS="2").stdout
+    assert "train runs: other number of GPUs than on" in unpacked.go("train").stdout
+    assert len(calls(unpacked.tools)) == 3
+
+
+@pytest.mark.parametrize("with_sums", [False, True], ids=["as packed", "sums made anew"])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("[]", "the split val has no records"),
+        ("[1]", "screens_val.json:1"),
+        ("[\n3\n]", "screens_val.json:2"),
+        ('[\n{"messages": []}\n]', "row 1 of the split val"),
+        ('[\n{"id": "a", "messages": [1]}\n]', "has no messages"),
+        ('[\n{"id": "a", "messages": [{"content": "b"}], "images": 3}\n]', "no names of files"),
+    ],
+)
+def test_damaged_rows_are_told_by_stages_without_the_check(
+    make_build: Make, tmp_path: Path, content: str, words: str, with_sums: bool
+) -> None:
+    unpacked = Unpacked(make_build(), tmp_path / "there")
+    file = unpacked.folder / "screens" / "screens_val.json"
+    file.write_text(content)
+    if with_sums:
+        sums = unpacked.folder / "SHA256SUMS"
+        others = [line for line in sums.read_text().splitlines() if not line.endswith(file.name)]
+        line = f"{hashlib.sha256(content.encode()).hexdigest()}  screens/{file.name}"
+        sums.write_text("\n".join([*others, line, ""]))
+    with unpacked.other_server():
+        done = unpacked.go("predict", "evaluate", BASE_URL=f"http://127.0.0.1:{unpacked.port}/v1")
+    assert done.returncode in (1, 2), done.stdout + done.stderr
+    assert (words if with_sums else "screens/screens_val.json was changed since") in done.stderr
 
 
 def test_no_python_at_all_is_told_with_those_that_were_tried(unpacked: Unpacked) -> None:

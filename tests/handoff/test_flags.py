@@ -87,3 +87,25 @@ def test_answers_to_a_folder_named_val_have_a_file_of_their_own(
     assert home.answers.read_bytes() == before
     assert len(list(home.run.folder.glob("predictions_val-??????_*.jsonl"))) == 1
     assert not list(home.run.folder.glob("*kept*"))
+
+
+@pytest.mark.parametrize("words", [("--again", ""), ("--only", ""), ("--from", ""), ("",)], ids=str)
+def test_empty_name_of_a_stage_is_refused(home: Home, words: tuple[str, ...]) -> None:
+    assert home.go(*words) == 2
+    assert "the name is empty (is a variable not set?)" in " ".join(home.output.split())
+    assert home.trainings() == []
+
+
+@pytest.mark.parametrize(
+    "words", [["--again", ""], ["--again="], ["--only", ""], ["--from", ""], ["train", ""]], ids=str
+)
+def test_empty_name_of_a_stage_is_refused_by_a_bundle(
+    tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bundle_command.run(tmp_path, words) == 2
+    assert "is empty (is a variable not set?)" in capsys.readouterr().err
+
+
+def test_again_without_a_stage_is_the_first_that_is_wanted() -> None:
+    assert bundle_command.parsed(["train", "--again"]).again == ""
+    assert bundle_command.parsed(["train"]).again is None
