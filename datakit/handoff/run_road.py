@@ -141,6 +141,11 @@ class RunRoad(Road):
         """The files that an evaluation writes."""
 
     @property
+    @abstractmethod
+    def counts_prompts(self) -> bool:
+        """Whether the tokens of a prompt in the training are known."""
+
+    @property
     def server_env(self) -> dict[str, str]:
         """Environment of the server beside that of this process."""
         return {}
@@ -289,6 +294,8 @@ class RunRoad(Road):
         weights = self._served()  # of a server that we did not start those that it should have
         mark = self.wishes.options + (f" weights={weights}" if weights != UNKNOWN else "")
         with self.asker(address) as asker:
+            if self.elsewhere and self.counts_prompts:  # one of this machine was tried
+                asker.tell_other = lambda text: self.say(f"Warning: {text}")
             account = predict(
                 asker,
                 self.items(),

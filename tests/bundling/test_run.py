@@ -254,6 +254,28 @@ def test_server_of_another_model_on_the_port_is_never_asked(unpacked: Unpacked) 
     assert asked(unpacked.tools) == []
 
 
+@pytest.mark.fault(
+    "a bundle's server has other pixels or another chat template than the training",
+    "no split is asked: the counts of the first prompt's tokens are told",
+    kind="answers",
+)
+def test_server_with_another_template_is_not_asked(unpacked: Unpacked) -> None:
+    done = unpacked.go(FAKE_PROMPT_TOKENS="7")
+    assert done.returncode == 1
+    assert "The server counts 7 prompt tokens in record" in done.stderr
+    assert f"the training had {unpacked.prompt_tokens:,}" in done.stderr
+    assert len(asked(unpacked.tools)) == 1
+    assert not unpacked.answers.exists()
+
+
+def test_server_elsewhere_with_another_template_is_told_once(unpacked: Unpacked) -> None:
+    url = f"http://127.0.0.1:{unpacked.port}/v1"
+    with unpacked.other_server():  # which counts 10
+        done = unpacked.go("predict", BASE_URL=url)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Warning: The server counts 10 prompt tokens in record") == 1
+
+
 def test_server_elsewhere_is_asked_and_nothing_is_trained(unpacked: Unpacked) -> None:
     with unpacked.other_server("/models/mine"):
         done = unpacked.go(
