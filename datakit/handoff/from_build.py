@@ -47,6 +47,8 @@ class HomeRoad(RunRoad):
         '--predict-flags "--max-answer-tokens N"; serve.max_answer_tokens for the context of the server'
     )
 
+    more_time = '--serve-flags "--timeout-s N"'
+
     def __init__(
         self,
         build: Path,

@@ -45,6 +45,7 @@ class PackedRoad(RunRoad):
     """The stages of a bundle."""
 
     more_room = '--max-answer-tokens N; --serve-flags "--max-model-len N" for the context of the server'
+    more_time = "--wait (SERVE_WAIT_S)"
 
     def __init__(self, settings: BundleSettings, *, command: str, wanted: Sequence[str] = STAGES) -> None:
         """`wanted` are the stages to come, for the check. Raises UserError for settings that cannot be."""

@@ -101,6 +101,8 @@ class RunRoad(Road):
     """Refuses a machine that cannot train."""
     more_room: str
     """What gives answers that were cut off more room, in this road's words."""
+    more_time: str
+    """What gives a start of the server more time."""
 
     def __init__(self) -> None:
         self._counter = Counter(quiet=True)
@@ -255,6 +257,7 @@ class RunRoad(Road):
             timeout_s=self.wishes.start_timeout_s,
             say=self.say,
             env=self.server_env,
+            more_time=self.more_time,
         )
         with starting as self._server:
             note_server(self.folder, self._server.process.pid, command.port, self._serving_key())

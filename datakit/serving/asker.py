@@ -76,7 +76,7 @@ class Asker:
         self._thread.start()
         self._opened: asyncio.Task[_Ready] | None = None
         self.tell_other: Callable[[str], None] | None = None
-        """Is told once where the server counts other tokens in a prompt of the build than its training did."""
+        """Is told once where the server counts other tokens in a prompt than the training did."""
 
     def submit(self, item: Item) -> Future[Prediction]:
         """The prediction to come of one record, for callers that take them as they are made."""

@@ -85,6 +85,19 @@ def test_results_are_taken_over_by_the_project_at_home(
     assert figures == unpacked.evaluation["metrics"]
 
 
+def test_results_of_the_split_train_are_packed_with_the_command_that_scores_it(unpacked: Unpacked) -> None:
+    done = unpacked.go(SPLIT="train")
+    assert "&& datakit evaluate results.tar --split train\n" in done.stdout
+
+
+def test_server_that_takes_too_long_is_told_with_the_word_of_the_bundle(unpacked: Unpacked) -> None:
+    sleepy = write_python(unpacked.tools / "sleepy", "sleep", "60;")
+    done = unpacked.go(VLLM=str(sleepy), SERVE_WAIT_S="1")
+    assert done.returncode == 1
+    assert "Give it more with --wait (SERVE_WAIT_S)" in done.stderr
+    assert "--timeout-s" not in done.stderr
+
+
 def test_results_are_packed_too_where_some_records_got_no_answer(unpacked: Unpacked) -> None:
     done = unpacked.go(FAKE_VLLM="refuses:9")
     assert done.returncode in (1, 3), done.stdout + done.stderr
