@@ -117,6 +117,7 @@ def command(
     from datakit.core.errors import UserError
     from datakit.run.progress import Progress
     from datakit.serving.answer_table import Columns
+    from datakit.serving.asker import counts_as_trained
     from datakit.serving.classifier import Classifier
     from datakit.serving.endpoint import Endpoint
     from datakit.serving.predict import predict
@@ -149,6 +150,8 @@ def command(
         max_answer_tokens=max_answer_tokens,
         concurrency=concurrency,
     ) as classifier:
+        if folder.training_file is not None and counts_as_trained(folder.training):
+            classifier.tell_other = lambda text: click.echo(f"Warning: {text}", err=True)
         served, root = classifier.identity
         run = run_id(folder.runs, served, root, base_url)
         name = "" if out else source_name(folder.runs / run, split)

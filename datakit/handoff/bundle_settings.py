@@ -43,6 +43,8 @@ OPTIONS = {
     "wait": ("SERVE_WAIT_S", "seconds that a start of the server may take; 1200 if not given"),
 }
 """Option -> the environment variable of the same meaning, and what they say."""
+_KEYS = frozenset({"--api-key", "--hf-token"})
+"""Flags of the server with a secret, which would be written down."""
 _OFF = frozenset({"", "0", "no", "false", "off"})
 
 
@@ -109,6 +111,12 @@ class BundleSettings:
 
         train_flags = words("train-flags")
         faults += flag_faults(_named("train-flags"), train_flags)
+        serve_flags = words("serve-flags")
+        if any(word.partition("=")[0].replace("_", "-") in _KEYS for word in serve_flags):
+            message = (
+                f"{_named('serve-flags')} has a key, which would stand in logs and in the list of processes"
+            )
+            faults.append(UserError(message, remedy="Set VLLM_API_KEY instead: server and stages read it."))
         model = given["model"]
         if model and Path(model).expanduser().is_dir():
             model = os.path.abspath(Path(model).expanduser())
@@ -128,7 +136,7 @@ class BundleSettings:
             master_port=number("master-port", 1, 0, _LAST_PORT) or None,
             port=number("port", 1, _port(packed), _LAST_PORT),
             train_flags=train_flags,
-            serve_flags=words("serve-flags"),
+            serve_flags=serve_flags,
             max_answer_tokens=number("max-answer-tokens", 1, 0) or None,
             split=given["split"] or "val",
             base_url=given["base-url"],

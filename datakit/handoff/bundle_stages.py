@@ -39,7 +39,7 @@ def go(settings: BundleSettings, call: argparse.Namespace, line: str) -> int:
     if why_not:
         print(f"error: {why_not}", file=sys.stderr)
     if brought is not None and not call.json:
-        print(_home(brought))
+        print(_home(brought, road.wishes.split))
     return account.exit or int(Exit.FAILED if why_not else Exit.FINE)
 
 
@@ -106,8 +106,10 @@ def _base(road: PackedRoad) -> tuple[str, str]:
     return base, road.digests.model(folder) if folder.is_dir() else ""
 
 
-def _home(archive: Path) -> str:
+def _home(archive: Path, split: str) -> str:
+    others = "" if split == "val" else f" {shell_words(['--split', split])}"
     place = shell_words([f"{socket.gethostname()}:{archive}"])
     return (
-        f"Results: {archive}\nAt home, in the project's folder: scp {place} . && datakit evaluate {RESULTS}"
+        f"Results: {archive}\nAt home, in the project's folder: scp {place} . && "
+        f"datakit evaluate {RESULTS}{others}"
     )

@@ -21,7 +21,7 @@ from datakit.handoff import digests
 from datakit.handoff.answering import run_elsewhere
 from datakit.handoff.road import Address, Ended
 from datakit.handoff.run_road import SPLITS, RunRoad, ServerUnfit, Wishes
-from datakit.serving.asker import Asker
+from datakit.serving.asker import Asker, counts_as_trained
 from datakit.serving.items import Item
 from datakit.serving.serve_command import ServeCommand
 from datakit.serving.source_names import source_name
@@ -46,6 +46,8 @@ class HomeRoad(RunRoad):
     more_room = (
         '--predict-flags "--max-answer-tokens N"; serve.max_answer_tokens for the context of the server'
     )
+
+    more_time = '--serve-flags "--timeout-s N"'
 
     def __init__(
         self,
@@ -92,6 +94,10 @@ class HomeRoad(RunRoad):
             return []
         ((folder, name),) = page_names([self.answers], None)
         return [folder / f"{name}{suffix}" for suffix in (".json", ".parquet", ".md", ".html")]
+
+    @property
+    def counts_prompts(self) -> bool:
+        return self.build.training_file is not None and counts_as_trained(self.build.training)
 
     def data(self) -> str:
         files = [self.build.path / file.file for file in self.build.data_files.values()]

@@ -28,7 +28,7 @@ from datakit.handoff.road import Address, Ended
 from datakit.handoff.run_road import SPLITS, RunRoad, ServerUnfit, Wishes
 from datakit.handoff.stages import CHECK, EXPORT, PREDICT, SERVE, STAGES, TRAIN, UNKNOWN
 from datakit.llm._plain_connection import PlainConnection
-from datakit.serving.asker import Asker, Asking
+from datakit.serving.asker import Asker, Asking, counts_as_trained
 from datakit.serving.endpoint import NoAnswer
 from datakit.serving.images import TrainedView
 from datakit.serving.items import Item, NoPrompt, rendered_items
@@ -45,6 +45,7 @@ class PackedRoad(RunRoad):
     """The stages of a bundle."""
 
     more_room = '--max-answer-tokens N; --serve-flags "--max-model-len N" for the context of the server'
+    more_time = "--wait (SERVE_WAIT_S)"
 
     def __init__(self, settings: BundleSettings, *, command: str, wanted: Sequence[str] = STAGES) -> None:
         """`wanted` are the stages to come, for the check. Raises UserError for settings that cannot be."""
@@ -81,6 +82,10 @@ class PackedRoad(RunRoad):
     @cached_property
     def scored(self) -> Sequence[Path]:
         return [self.folder / f"evaluation-{self.answers.stem.partition('_')[2]}.json"]
+
+    @property
+    def counts_prompts(self) -> bool:
+        return counts_as_trained(self.packed.packed.training or {})
 
     @property
     def server_env(self) -> dict[str, str]:
@@ -140,8 +145,11 @@ class PackedRoad(RunRoad):
         with self.asker(Address(url, UNKNOWN, name)) as asker:
             try:
                 asked = asker.ask(item)
+                other = asker.other_count(item, asked)
             except (NoAnswer, NoPrompt) as problem:
                 raise ServerUnfit(f"the server does not answer record {item.id}: {problem}") from None
+        if other:
+            raise ServerUnfit(other)
         self.say(f"Record {asked.id} was answered in {asked.seconds:g} s.")
 
     def check(self) -> Ended:

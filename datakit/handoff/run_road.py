@@ -101,6 +101,8 @@ class RunRoad(Road):
     """Refuses a machine that cannot train."""
     more_room: str
     """What gives answers that were cut off more room, in this road's words."""
+    more_time: str
+    """What gives a start of the server more time."""
 
     def __init__(self) -> None:
         self._counter = Counter(quiet=True)
@@ -139,6 +141,11 @@ class RunRoad(Road):
     @abstractmethod
     def scored(self) -> Sequence[Path]:
         """The files that an evaluation writes."""
+
+    @property
+    @abstractmethod
+    def counts_prompts(self) -> bool:
+        """Whether the tokens of a prompt in the training are known."""
 
     @property
     def server_env(self) -> dict[str, str]:
@@ -251,6 +258,7 @@ class RunRoad(Road):
             timeout_s=self.wishes.start_timeout_s,
             say=self.say,
             env=self.server_env,
+            more_time=self.more_time,
         )
         with starting as self._server:
             note_server(self.folder, self._server.process.pid, command.port, self._serving_key())
@@ -290,6 +298,8 @@ class RunRoad(Road):
         weights = self._served()  # of a server that we did not start those that it should have
         mark = self.wishes.options + (f" weights={weights}" if weights != UNKNOWN else "")
         with self.asker(address) as asker:
+            if self.elsewhere and self.counts_prompts:  # one of this machine was tried
+                asker.tell_other = lambda text: self.say(f"Warning: {text}")
             account = predict(
                 asker,
                 self.items(),

@@ -75,6 +75,8 @@ class Asker:
         self._thread = threading.Thread(target=self._loop.run_forever, name="datakit-asker", daemon=True)
         self._thread.start()
         self._opened: asyncio.Task[_Ready] | None = None
+        self.tell_other: Callable[[str], None] | None = None
+        """Is told once where the server counts other tokens in a prompt than the training did."""
 
     def submit(self, item: Item) -> Future[Prediction]:
         """The prediction to come of one record, for callers that take them as they are made."""
@@ -98,6 +100,13 @@ class Asker:
     def ask(self, item: Item) -> Asked:
         """The reply as it came, with the tokens of its prompt, for checks of the server."""
         return self._call(self._asked(item))
+
+    def other_count(self, item: Item, asked: Asked) -> str:
+        """That the server counts other tokens in a prompt of the build than the training, in a sentence.
+
+        "" where it counts the same, and where nobody knows. With several turns its own answers count too.
+        """
+        return _other_count(self._call(self._ready()).rooms, item, asked)
 
     def prompt_state(self) -> bytes:
         """What the prompts of records that bring none depend on."""
@@ -151,9 +160,15 @@ class Asker:
         await self._endpoint.close()
 
     async def _judged(self, item: Item) -> Prediction:
-        name = (await self._ready()).served.name
+        ready = await self._ready()
+        name = ready.served.name
         try:
             asked = await self._asked(item)
+            if self.tell_other is not None:
+                other = await asyncio.to_thread(_other_count, ready.rooms, item, asked)
+                if other and self.tell_other is not None:  # meanwhile another record may have been told
+                    tell, self.tell_other = self.tell_other, None
+                    tell(other)
         except (NoPrompt, NoAnswer) as problem:
             return Prediction(
                 id=item.id or "picture",
@@ -248,6 +263,24 @@ def _check_places(users: Sequence[str], paths: Sequence[str]) -> None:
     detail = f"its prompt has {places} places for pictures, and it has {len(paths)} pictures"
     remedy = "give it as many as its prompt has `<image>`, or build again with a template that shows each"
     raise NoPrompt(reason, f"{detail}: {remedy}")
+
+
+def counts_as_trained(training: Mapping[str, Any]) -> bool:
+    """Whether the tokens of a prompt are known for a training with these keys: datakit counts Qwen's."""
+    return "qwen" in str(training.get("template"))
+
+
+def _other_count(rooms: Rooms, item: Item, asked: Asked) -> str:
+    system, users = contents(item.messages)
+    if rooms.count is None or asked.tokens_in is None or len(users) != 1:
+        return ""
+    expected = rooms.count(asked.id, system, users, [str(image) for image in item.images])
+    if expected is None or expected == asked.tokens_in:
+        return ""
+    return (
+        f"The server counts {asked.tokens_in:,} prompt tokens in record {asked.id}, the training had "
+        f"{expected:,}: its pixels or its chat template are not those of the training."
+    )
 
 
 def _content_id(paths: Sequence[str]) -> str:

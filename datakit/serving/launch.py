@@ -47,6 +47,8 @@ class Start:
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables beside those of this process."""
     say: Say = lambda text: None
+    more_time: str = "--timeout-s"
+    """What of the command gives the start more time."""
 
 
 @dataclass
@@ -97,13 +99,14 @@ def running(
     timeout_s: float = USUAL_TIMEOUT_S,
     say: Say = lambda text: None,
     env: dict[str, str] | None = None,
+    more_time: str = "--timeout-s",
 ) -> Iterator[Server]:
     """A healthy server; it ends with the block, and with this process, by whatever that is ended.
 
     A start that fails for a known reason is tried once more with what the server said. Raises ServerFailed
     with the server's own words, or UserError when vLLM is not there.
     """
-    how = Start(program, timeout_s, env or {}, say)
+    how = Start(program, timeout_s, env or {}, say, more_time)
     server, failure = _start(plan, log, how)
     if failure is not None:
         following, further = next_plan(plan, failure), _further(failure, how)
@@ -205,7 +208,7 @@ def _wait(server: Server, timeout_s: float, watch: StartWatch) -> Failure | None
         time.sleep(_POLL_S)
     raise ServerFailed(
         f"vLLM was not ready within {timeout_s:g} s. It said last: {watch.last_line.strip()[-300:]}\n"
-        f"  Give it more with --timeout-s; its log: {server.log}"
+        f"  Give it more with {server.how.more_time}; its log: {server.log}"
     )
 
 

@@ -117,6 +117,19 @@ def test_results_of_another_base_model_are_told_at_home(
     assert f"results are of another base model: {there}" in evaluated_at_home(unpacked, capsys)
 
 
+def test_results_of_the_split_train_are_packed_with_the_command_that_scores_it(unpacked: Unpacked) -> None:
+    done = unpacked.go(SPLIT="train")
+    assert "&& datakit evaluate results.tar --split train\n" in done.stdout
+
+
+def test_server_that_takes_too_long_is_told_with_the_word_of_the_bundle(unpacked: Unpacked) -> None:
+    sleepy = write_python(unpacked.tools / "sleepy", "sleep", "60;")
+    done = unpacked.go(VLLM=str(sleepy), SERVE_WAIT_S="1")
+    assert done.returncode == 1
+    assert "Give it more with --wait (SERVE_WAIT_S)" in done.stderr
+    assert "--timeout-s" not in done.stderr
+
+
 def test_results_are_packed_too_where_some_records_got_no_answer(unpacked: Unpacked) -> None:
     done = unpacked.go(FAKE_VLLM="refuses:9")
     assert done.returncode in (1, 3), done.stdout + done.stderr
@@ -284,6 +297,28 @@ def test_server_of_another_model_on_the_port_is_never_asked(unpacked: Unpacked) 
     assert early.returncode == 1
     assert "PORT=" in early.stderr
     assert asked(unpacked.tools) == []
+
+
+@pytest.mark.fault(
+    "a bundle's server has other pixels or another chat template than the training",
+    "no split is asked: the counts of the first prompt's tokens are told",
+    kind="answers",
+)
+def test_server_with_another_template_is_not_asked(unpacked: Unpacked) -> None:
+    done = unpacked.go(FAKE_PROMPT_TOKENS="7")
+    assert done.returncode == 1
+    assert "The server counts 7 prompt tokens in record" in done.stderr
+    assert f"the training had {unpacked.prompt_tokens:,}" in done.stderr
+    assert len(asked(unpacked.tools)) == 1
+    assert not unpacked.answers.exists()
+
+
+def test_server_elsewhere_with_another_template_is_told_once(unpacked: Unpacked) -> None:
+    url = f"http://127.0.0.1:{unpacked.port}/v1"
+    with unpacked.other_server():  # which counts 10
+        done = unpacked.go("predict", BASE_URL=url)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Warning: The server counts 10 prompt tokens in record") == 1
 
 
 def test_server_elsewhere_is_asked_and_nothing_is_trained(unpacked: Unpacked) -> None:

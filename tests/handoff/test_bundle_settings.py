@@ -96,3 +96,11 @@ def test_every_refused_setting_of_the_training_is_told(tmp_path: Path) -> None:
 def test_keys_that_a_recipe_may_not_set_are_no_flags_of_the_training_either() -> None:
     assert set(OWNED) - {"max_samples", "evaluation_strategy"} <= set(RELIED_ON)  # a trial may take few rows
     assert set(RELIED_ON) - {"export_dir"} <= {*known_keys(), *OWNED}
+
+
+@pytest.mark.parametrize("flags", ["--api-key sk-1", "--api-key=sk-1", "--dtype auto --api_key sk-1"])
+def test_key_of_the_server_is_no_flag_because_logs_would_show_it(tmp_path: Path, flags: str) -> None:
+    with pytest.raises(UserError, match="--serve-flags or SERVE_FLAGS has a key") as error:
+        settings(tmp_path, SERVE_FLAGS=flags)
+    assert "Set VLLM_API_KEY" in error.value.remedy
+    assert "sk-1" not in str(error.value)

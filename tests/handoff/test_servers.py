@@ -142,7 +142,7 @@ def test_port_of_no_web_server_counts_as_taken(home: Home) -> None:
 
 def test_model_served_elsewhere_is_asked_and_scored_without_training(home: Home) -> None:
     url = f"http://127.0.0.1:{home.port}/v1"
-    with served(home, "/models/theirs"):
+    with served(home, "/models/theirs", FAKE_PROMPT_TOKENS="7"):
         account = home.account("--base-url", url)
         assert [stage["stage"] for stage in account["stages"] if stage["ran"]] == [
             "check",
@@ -152,6 +152,8 @@ def test_model_served_elsewhere_is_asked_and_scored_without_training(home: Home)
         assert account["stages"][1]["reason"] == f"the model is served at {url}"
         assert account["run"] != str(home.run.folder)
         assert home.trainings() == []
+        assert home.go("--base-url", url) == 0
+        assert home.output.count("Warning: The server counts 7 prompt tokens in record") == 1
         again = home.account("--base-url", url)
         assert again["stages"][3]["reason"] == "the served weights cannot be known from here"
     assert home.go("--base-url", url) == 5

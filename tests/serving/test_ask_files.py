@@ -156,3 +156,40 @@ def test_many_pictures_are_classified_by_several_processes_at_once(
         assert {line["predicted"] for line in lines} == {"购物车页面"}
     assert len(server.calls) == len(pictures)
     assert {len(call.images) for call in server.calls} == {1}
+
+
+def told(words: list[str], **environment: str) -> str:
+    """What a program that cannot do its work says; never a traceback."""
+    settings = {**os.environ, "PYTHON": sys.executable, **environment}
+    done = subprocess.run(words, env=settings, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_missing_pillow_and_a_file_that_is_no_picture_are_told(build: Path, tmp_path: Path) -> None:
+    (tmp_path / "PIL.py").write_text("raise ImportError('No module named PIL')")
+    (tmp_path / "notes.png").write_text("no picture")
+    words = [sys.executable, str(build / "ask.py"), "--request", str(tmp_path / "notes.png")]
+    assert "notes.png is no picture that Pillow reads" in told(words)
+    assert "-m pip install pillow" in told(words, PYTHONPATH=str(tmp_path))
+    assert "-m pip install pillow" in told(["bash", str(build / "ask.sh")], PYTHONPATH=str(tmp_path))
+
+
+def test_many_pictures_without_a_server_or_a_picture_are_told(build: Path, tmp_path: Path) -> None:
+    (tmp_path / "readme.txt").write_text("no picture")
+    words = [sys.executable, str(build / "ask.py"), "--many", str(tmp_path)]
+    assert "there is no picture in" in told(words)
+    picture = Path(str(split_items(BuildFolder(build), "val")[0].images[0]))
+    (tmp_path / picture.name).write_bytes(picture.read_bytes())
+    dead = "http://127.0.0.1:9/v1"
+    assert "nothing answers at" in told(words, BASE_URL=dead)
+
+
+def test_key_of_odd_signs_reaches_the_server_whole(build: Path, server: Loopback) -> None:
+    key = 'sk-"a\\b$c'
+    server.key = key
+    environment = {**os.environ, "BASE_URL": server.url, "PYTHON": sys.executable, "VLLM_API_KEY": key}
+    done = subprocess.run(["bash", str(build / "ask.sh")], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert server.calls[-1].headers["authorization"] == f"Bearer {key}"

@@ -109,7 +109,22 @@ class Unpacked(UnpackedBundle):
     def environment(self) -> dict[str, str]:
         path = f"{self.tools}:{self.python.parent}:/usr/bin:/bin"
         own = {"PATH": path, "HOME": str(self.tools), "SERVE_WAIT_S": "60"}
+        own["FAKE_PROMPT_TOKENS"] = str(self.prompt_tokens)
         return {**super().environment, **own}
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Of the first record that is asked, as the training counts them."""
+        data = self.folder / self.name
+        if not (data / "packed.json").is_file():
+            return 10
+        packed = json.loads((data / "packed.json").read_text())
+        first = next(row[1] for row in packed["records"] if row[0] == "val")
+        return next(
+            int(tokens)
+            for row, tokens in zip(packed["records"], packed["asked_tokens"], strict=True)
+            if row[1] == first
+        )
 
     @contextmanager
     def other_server(self, root: str = "/other") -> Iterator[None]:
