@@ -106,12 +106,14 @@ def reason(
         else _unreasoned(facts, label, words, rng)
     )
     least, most = words.reason_chars
+    least = least if evidence else 0  # to say that nothing decides takes few words, and the long ones are few
     tries = []
     for text in islice(texts, _TRIES):
         if least <= len(text) <= most:
             return text
         tries.append(text)
-    return min(tries, key=lambda text: abs(len(text) - (least + most) // 2))
+    # Where all are too short, the first: the longest would be the same wording for every record.
+    return min(tries, key=lambda text: max(0, len(text) - most))
 
 
 def _reasoned(
