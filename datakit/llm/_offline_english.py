@@ -72,6 +72,16 @@ EN = Words(
         "there is no telling word in {lines}",
         "what was read, {lines}, does not tell the class",
     ),
+    doubtful=(
+        "the telling words were not read surely enough to be cited",
+        "the wording that matters was read with doubt",
+        "the text that would tell is not legible as a whole",
+    ),
+    no_picture=(
+        "the record has no picture to look at",
+        "there is no picture to cite from",
+        "this record comes without a picture",
+    ),
     no_text=(
         "no text was read on the {form} picture",
         "there are no words to go by",

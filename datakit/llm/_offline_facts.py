@@ -25,6 +25,10 @@ _ICONS = " <>‹›〈〉《》«»＜＞□■○●◯◎◇△▽☆★√×�
 _BOX = re.compile(r"^[口日回田囗凸] +")
 _OPENED = re.compile(r"[(（]")
 _CUT = re.compile(r"[，。；！？!?;]|…|\.\.|、$|^[)）】》]|[(（【《]$|,\s")
+_ENDS_CUT = re.compile(r"^(?:…|\.{2,}|⋯)\w|\w(?:…|\.{2,}|⋯|。{2,})$")
+"""Dots at the very sign, as a screen cuts a text; those behind a blank are a menu's icon."""
+_SLANT = 0.35
+"""Share of a line's height by which another of its row may stand higher, as on a slanted picture."""
 _WORDS = re.compile(r"[一-鿿A-Za-z]")
 _HUES = (
     (12, "红"),
@@ -110,10 +114,13 @@ class Facts:
 
         A row that was read with doubt is no first line, and neither is what stands below it.
         """
-        row = [piece for piece in self._first_row if quotable(piece.text)]
-        if any(piece.score < SURE for piece in row):
+        row = [piece for piece in self._first_row if any(map(str.isalnum, piece.text))]
+        if any(piece.score < SURE or not quotable(piece.text) for piece in row):
             return None
-        return max(row, key=lambda piece: (piece.height, len(piece.text)), default=None)
+        first = max(row, key=lambda piece: (piece.height, len(piece.text)), default=None)
+        if first is None or any(first.y - piece.y > _SLANT * first.height for piece in row):
+            return None
+        return first
 
     def is_first(self, piece: Piece) -> bool:
         """Whether nothing stands above a line."""
@@ -164,8 +171,14 @@ def trimmed(text: str) -> str:
 
 
 def is_whole(text: str) -> bool:
-    """Whether a line stands for itself: neither cut by the screen nor part of a longer text over several."""
-    return not _CUT.search(text)
+    """Whether a line, as it was read, stands for itself: neither cut by the screen nor part of a longer text
+    over several."""
+    return not is_cut(text) and not _CUT.search(trimmed(text))
+
+
+def is_cut(text: str) -> bool:
+    """Whether dots at one of its ends say that a line goes on where nobody sees it."""
+    return _ENDS_CUT.search(text.strip()) is not None
 
 
 def facts_of(row: Row) -> Facts:
@@ -178,12 +191,13 @@ def facts_of(row: Row) -> Facts:
         width, height = header.width, header.height
     all_lines = row.get("ocr") or []
     lines = [line for line in all_lines if not line.get("image")]
-    was_read = row.get("ocr") is not None or row.get("ocr_text") is not None
+    pictures = len(row.get("images") or [])
+    was_read = pictures > 0 and (row.get("ocr") is not None or row.get("ocr_text") is not None)
     text = row.get("ocr_text") or "\n".join(line.get("text") or "" for line in all_lines)
     with_boxes = _with_boxes(lines, width or 1, height or 1)
-    pieces = with_boxes or _without_boxes(row.get("ocr_text"))
-    kept = _below_status_bar(pieces) if with_boxes else _without_boxes(without_status_bar(text))
-    pictures = len(row.get("images") or [])
+    whole = "" if all_lines else text  # of lines that all stand on other pictures none is this one's
+    pieces = with_boxes or _without_boxes(whole)
+    kept = _below_status_bar(pieces) if with_boxes else _without_boxes(without_status_bar(whole))
     has_bar = len(kept) < len(pieces)
     return Facts(width or 0, height or 0, tuple(kept), pictures, was_read, bool(with_boxes), has_bar, text)
 
@@ -209,7 +223,7 @@ def _with_boxes(lines: Sequence[dict[str, Any]], width: int, height: int) -> lis
             place = (x0 + x1) / 2 / width, (y0 + y1) / 2 / height
             score = line.get("score")
             sides = x0 / width, (x1 - x0) / width
-            pieces.append(Piece(text, *place, (y1 - y0) / height, 0.0 if score is None else score, *sides))
+            pieces.append(Piece(text, *place, (y1 - y0) / height, 1.0 if score is None else score, *sides))
     shape = width / height
     parts = [any(_continues(one, other, shape) for other in pieces) for one in pieces]
     return [replace(piece, is_part=is_part) for piece, is_part in zip(pieces, parts, strict=True)]

@@ -36,6 +36,9 @@ class Words:
     concluded: Phrases
     undecided: Phrases
     """Some text was read, and none of it decides."""
+    doubtful: Phrases
+    """A word that would decide was read, but not surely, not whole or on another picture."""
+    no_picture: Phrases
     no_text: Phrases
     unread: Phrases
     """Nobody looked for text."""

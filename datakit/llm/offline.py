@@ -31,11 +31,12 @@ from datakit.llm._offline_facts import (
     Light,
     Piece,
     facts_of,
+    is_cut,
     is_whole,
     light_of,
     trimmed,
 )
-from datakit.llm._offline_words import Words
+from datakit.llm._offline_words import Phrases, Words
 
 NAME = OFFLINE_WRITER
 """Stands where a model's name would stand."""
@@ -147,12 +148,23 @@ def _reasoned(
 def _unreasoned(facts: Facts, label: Label, words: Words, rng: random.Random) -> Iterator[str]:
     """What is left to say where no keyword was read."""
     count = facts.count
-    forms = words.undecided if count else words.no_text if facts.was_read else words.unread
     stated = {"count": count, "lines": words.lines_said(count), "form": words.forms[facts.form]}
     while True:
-        cause = rng.choice(forms).format(**stated)
         taken = rng.choice(words.taken).format(label=label.name)
+        if not facts.pictures:
+            yield _sentence([rng.choice(words.no_picture), taken], words)
+            continue
+        cause = rng.choice(_causes(facts, label, words)).format(**stated)
         yield _sentence([rng.choice(words.leads) + cause, rng.choice(words.beyond), taken], words)
+
+
+def _causes(facts: Facts, label: Label, words: Words) -> Phrases:
+    """Why no text is cited, in several wordings."""
+    if any(holds(facts.text, keyword) for keyword in _wanted(label)):
+        return words.doubtful
+    if facts.count:
+        return words.undecided
+    return words.no_text if facts.was_read else words.unread
 
 
 def _evidence(facts: Facts, label: Label, language: Language) -> list[Evidence]:
@@ -179,12 +191,14 @@ def _wanted(label: Label) -> tuple[str, ...]:
 
 def _quotable_part(piece: Piece, keyword: str, most: int) -> str | None:
     """The whole line, else a whole phrase of it, else the keyword as it is written; never a cut text."""
-    if _QUOTE_MARKS.search(piece.text):
-        return None
     line = trimmed(piece.text)
-    if not piece.is_part and len(line) <= most and is_whole(line) and holds(line, keyword):
+    if _QUOTE_MARKS.search(line):
+        written = as_written(line, keyword)
+        return written if written and not _QUOTE_MARKS.search(written) else None
+    if not piece.is_part and len(line) <= most and is_whole(piece.text) and holds(line, keyword):
         return line
-    phrases = [trimmed(phrase) for phrase in _PHRASES.split(line)[1 if piece.is_part else 0 : -1]]
+    begins = 1 if piece.is_part or is_cut(piece.text) else 0
+    phrases = [trimmed(phrase) for phrase in _PHRASES.split(line)[begins:-1]]
     fitting = [phrase for phrase in phrases if len(phrase) <= most and holds(phrase, keyword)]
     return fitting[0] if fitting else as_written(line, keyword)
 
@@ -274,7 +288,7 @@ def _layout_sentences(
 def _is_legible(piece: Piece, most: int) -> bool:
     """Whether a line can be quoted whole."""
     text = trimmed(piece.text)
-    fits = 0 < len(text) <= most and is_whole(text)
+    fits = 0 < len(text) <= most and is_whole(piece.text)
     return fits and not piece.is_part and piece.score >= SURE and not _QUOTE_MARKS.search(text)
 
 

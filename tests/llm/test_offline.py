@@ -375,3 +375,56 @@ def test_english_texts_are_sentences() -> None:
                 assert not re.search(r", (?:there|nothing|it|hence|therefore|no line|without)\b", spoken), (
                     text
                 )
+
+
+CUT = ["退款成功…", "商品可仅退款不退...", "…退款成功", "请输入消息⋯"]
+
+
+@pytest.mark.parametrize("text", CUT)
+def test_a_text_that_the_screen_cuts_is_never_quoted_as_a_whole(text: str) -> None:
+    label = Label("退款页面", keywords=("退款成功", "仅退款", "请输入消息"))
+    row = screen_of([line(text, 60, 300, 400, 330), line("我的订单 ...", 60, 500, 400, 530)])
+    for seed in range(30):
+        said = offline.reason(row, label, random.Random(seed)) + offline.describe(row, random.Random(seed))
+        assert set(_QUOTE.findall(said)) <= {"退款成功", "仅退款", "请输入消息", "我的订单"}, said
+        assert f"“{text.strip('.…⋯')}”" not in said or text.strip(".…⋯") in label.keywords
+
+
+def test_a_record_without_a_picture_is_not_told_about_its_picture() -> None:
+    for language, words in (("zh", "图片"), ("en", "picture")):
+        for seed in range(20):
+            row = {"id": "a", "images": [], "ocr_text": ""}
+            said = offline.reason(row, Label("退款页面"), random.Random(seed), language=language)  # type: ignore[arg-type]
+            assert words in said or "无图" in said
+            assert not any(claim in said for claim in ("画面里", "wide", "横长", "picture itself", "shows"))
+
+
+def test_a_keyword_that_was_read_with_doubt_is_not_denied() -> None:
+    label = Label("退款页面", keywords=("退款成功",))
+    row = screen_of([{**line("退款成功", 60, 300, 400, 330), "score": 0.7}, line("明细", 60, 500, 400, 530)])
+    for seed in range(20):
+        said = offline.reason(row, label, random.Random(seed))
+        assert "“" not in said
+        assert any(words in said for words in ("不真切", "没有读准", "不完整", "没有把握")), said
+    quoted = screen_of([line("您的“退款成功”已到账", 60, 300, 400, 330)])
+    assert "“退款成功”" in offline.reason(quoted, label, random.Random(1))
+    unscored = screen_of([{**line("退款成功", 60, 300, 400, 330), "score": None}])
+    assert "“退款成功”" in offline.reason(unscored, label, random.Random(1))
+
+
+def test_lines_of_a_second_picture_are_not_those_of_the_first() -> None:
+    row = screen_of([{**line("退款成功", 60, 300, 400, 330), "image": 1}])
+    row["ocr_text"] = "退款成功"
+    for seed in range(20):
+        assert "“退款成功”" not in offline.describe(row, random.Random(seed))
+
+
+def test_no_line_is_called_the_first_below_a_name_that_cannot_be_quoted() -> None:
+    row = screen_of(
+        [line("1**5", 60, 80, 200, 118), line("个人资料", 60, 140, 300, 178), line("足迹", 60, 900, 300, 940)]
+    )
+    for seed in range(20):
+        said = offline.describe(row, random.Random(seed))
+        assert not re.search(
+            r"(?:第一行文字是|文字从|最先读到|首行为|最上方是|页首文字为)“个人资料”", said
+        ), said
