@@ -30,7 +30,7 @@ def limits_section(
         "Made to fine-tune a vision-language model on the task above, and to compare recipes with each other."
     ]
     texts += [note for note in build.report.notes if note.startswith("No model wrote")]
-    if VAL not in names:
+    if not names.get(VAL):
         texts.append("There is no validation part: nothing in here measures what a model has learnt.")
     elif names[VAL] < 200:
         half = 98 / names[VAL] ** 0.5

@@ -47,7 +47,7 @@ def prompt_shortened(build: BuildFolder) -> Seen | None:
 def _quoting_what_was_cut(build: BuildFolder, shortened: pl.LazyFrame) -> int:
     """Records whose reason quotes what stands in their OCR text and no longer in their prompt."""
     name = build.parameters("annotate.reason").get("into", "reason")
-    if not {name, "ocr_text"} <= build.columns.keys():
+    if any(build.columns.get(column) != pl.String for column in (name, "ocr_text")):
         return 0
     table = collect(shortened.select("id", name, "ocr_text").drop_nulls())
     quotes = {
@@ -72,7 +72,7 @@ def column_lost(build: BuildFolder) -> Seen | None:
     """Columns of `shrink` that the length limit took out of nearly all prompts: the recipe promises what no
     prompt holds."""
     columns = build.parameters("render.chat").get("shrink") or ()
-    if "shrink_rung" not in build.columns or not columns:
+    if not measured(build.columns, "shrink_rung") or not columns:
         return None
     lost, shown = dict[str, str](), pl.lit(False)
     for place, name in enumerate(columns, 1):
@@ -157,7 +157,9 @@ def offline_texts(build: BuildFolder) -> Seen | None:
 def _undecided(build: BuildFolder) -> int:
     """Reasons of the built-in writer without evidence, which quote nothing."""
     name = build.parameters("annotate.reason").get("into", "reason")
-    if not build.has_step("annotate.reason") or not {name, f"{name}_by"} <= build.columns.keys():
+    if not build.has_step("annotate.reason") or any(
+        build.columns.get(column) != pl.String for column in (name, f"{name}_by")
+    ):
         return 0
     by_offline = build.main.filter(pl.col(f"{name}_by") == OFFLINE_WRITER)
     texts = collect(by_offline.select(name).drop_nulls())[name]
