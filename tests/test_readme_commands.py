@@ -107,7 +107,8 @@ def test_every_step_of_the_second_run_with_force_comes_from_the_store(built: Pat
     report = json.loads(shell(".venv/bin/datakit build recipes/ecom_v3.yaml --force --json", built))
     steps = {step["name"]: step for step in report["steps"]}
     for name in ("annotate.ocr", "annotate.describe", "annotate.reason"):
-        assert (steps[name]["new"], steps[name]["cached"]) == (0, 140)
+        expected = 160 if name == "annotate.reason" else 140  # each repeat has a reason of its own
+        assert (steps[name]["new"], steps[name]["cached"]) == (0, expected)
 
 
 EXACT = ("ecom_v1", "medical")
