@@ -28,7 +28,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
 
 def verdict(call: Call) -> Reply:
     """Full marks for a cat; the half of them for anything else."""
-    said = call.text.split("待评判的回答：")[1].splitlines()[0]
+    said = call.text.split("<candidate>\n")[1].splitlines()[0]
     return Reply(content=json.dumps({"why": f"说的是{said}", "score": 1.0 if "猫" in said else 0.5}))
 
 

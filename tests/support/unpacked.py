@@ -116,10 +116,11 @@ class Unpacked(UnpackedBundle):
     def prompt_tokens(self) -> int:
         """Of the first record that is asked, as the training counts them."""
         data = self.folder / self.name
-        if not (data / "packed.json").is_file():
+        try:
+            packed = json.loads((data / "packed.json").read_text("utf-8"))
+            first = next(row[1] for row in packed["records"] if row[0] == "val")
+        except (OSError, ValueError, LookupError, TypeError):  # a test has damaged it
             return 10
-        packed = json.loads((data / "packed.json").read_text())
-        first = next(row[1] for row in packed["records"] if row[0] == "val")
         return next(
             int(tokens)
             for row, tokens in zip(packed["records"], packed["asked_tokens"], strict=True)
