@@ -15,7 +15,7 @@ def originals(build: BuildFolder) -> pl.LazyFrame:
 
 def is_original(build: BuildFolder) -> pl.Expr:
     """Whether a record is no repeat of another: true in a build that has none, and of general data."""
-    if not measured(build.columns, "repeat_number"):
+    if not build.has_step("balance.resample") or not measured(build.columns, "repeat_number"):
         return pl.lit(True)
     return pl.col("repeat_number").fill_null(1) == 1
 
