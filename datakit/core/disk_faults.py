@@ -63,9 +63,9 @@ def _full(error: OSError, places: tuple[Path, ...]) -> tuple[str, str]:
         what = f"{place}: its disk takes no more files (df -i), though bytes are free"
     else:
         usage = shutil.disk_usage(_existing(place))
-        what = (
-            f"{place}: its disk is full: {usage.free / 1e6:,.1f} MB of {usage.total / 1e6:,.1f} MB are free"
-        )
+        free = f"{usage.free / 1e6:,.1f} MB of {usage.total / 1e6:,.1f} MB are free"
+        full = "its disk is full" if _is_full(place) else "its disk takes no more (a quota, or room for root)"
+        what = f"{place}: {full}: {free}"
     remedy = f"Make room (du -sh {_shown(place)}/* shows what takes it), or move to a larger disk."
     if _is_temporary(place):
         remedy += " Another place for temporary files: TMPDIR=/larger/disk."

@@ -375,7 +375,7 @@ def test_python_of_the_trainer_is_taken_where_the_usual_one_lacks_packages(unpac
     bare = write_python(unpacked.python, sys.executable, "-I", "-S")
     none = unpacked.go()
     assert none.returncode == 1
-    assert f"{sys.executable} has no numpy, jinja2, pydantic, pillow" in none.stderr
+    assert f"{sys.executable}: lacks numpy; lacks jinja2; lacks pydantic; lacks pillow" in none.stderr
     assert "FAULT    Python" in none.stdout
     write_python(unpacked.tools / "python3")
     done = unpacked.go()
@@ -409,7 +409,7 @@ def test_damaged_bundle_is_told(make_build: Make, tmp_path: Path, file: str, con
 def test_no_python_at_all_is_told_with_those_that_were_tried(unpacked: Unpacked) -> None:
     done = unpacked.go(PYTHON="/nowhere/python")
     assert done.returncode == 1
-    assert "tried: /nowhere/python" in done.stderr
+    assert "tried:\n  /nowhere/python is no program here" in done.stderr
     assert "PYTHON=" in done.stderr
 
 

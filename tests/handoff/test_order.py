@@ -202,7 +202,8 @@ def test_full_disk_is_told_without_a_traceback(road: ToyRoad) -> None:
     road.fails["evaluate"] = OSError(28, "No space left on device", "/runs/evaluation.json")
     account = go(road)[1]
     assert account.exit == Exit.USAGE
-    assert "evaluate failed: /runs/evaluation.json: No space left on device" in account.failure
+    assert "evaluate failed: /runs/evaluation.json: its disk takes no more" in account.failure
+    assert "Make room" in account.failure
 
 
 def test_interrupted_stage_goes_on_from_where_it_was(road: ToyRoad) -> None:
