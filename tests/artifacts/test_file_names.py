@@ -36,6 +36,7 @@ NAMERS = {
     "run/engine.py": "writes rejects while the steps work",
     "training/export.py": "the trainer's command names its file",
     "training/launch.py": "the trainer's command names its file",
+    "training/run_claim.py": "a remedy names the files to edit",
     "training/run_folder.py": "an error names the file",
 }
 """File -> why it may import the names. It names files; what they hold it learns from BuildFolder."""
