@@ -200,9 +200,14 @@ def _is_word(signs: str) -> bool:
 
 def needs_mark(text: str) -> bool:
     """Whether a text in UTF-8 is told from one in an old encoding by a byte order mark alone: `á` is 谩."""
+    return bool(_doubts(text))
+
+
+def _doubts(text: str) -> list[str]:
+    """The old encodings that a short text of the project in UTF-8 reads well in too."""
     if all(map(_is_word, _BEYOND_ASCII.findall(text))):
-        return False
-    return bool(doubtful_encodings([line for line in text.encode().splitlines() if not line.isascii()]))
+        return []
+    return doubtful_encodings([line for line in text.encode().splitlines() if not line.isascii()])
 
 
 def is_surely_utf8(data: bytes) -> bool:
@@ -253,17 +258,16 @@ def decoded(data: bytes, path: Path, what: str = "the file") -> str:
 
     Raises UserError for bytes whose encoding cannot be told.
     """
-    lines = [line for line in data.splitlines() if not line.isascii()]
     marked = marked_encoding(data)
     try:
         text = data.decode(marked or UTF8).removeprefix(BOM)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
+        lines = [line for line in data.splitlines() if not line.isascii()]
         fault, fitting = f"is not UTF-8 (byte {error.start + 1}, line {line})", fitting_encodings(lines)
     else:
         disguises = disguised_encodings(data.splitlines()) if data.isascii() else [UTF8]
-        doubts = doubtful_encodings(lines) if needs_mark(text) else []
-        fault, fitting = "is hardly UTF-8", [*disguises, *doubts]
+        fault, fitting = "is hardly UTF-8", [*disguises, *_doubts(text)]
         if marked or fitting == [UTF8]:
             return text
     if len(fitting) == 1:
