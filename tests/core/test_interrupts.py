@@ -79,20 +79,20 @@ def start():
         os.kill(os.getpid(), signal.SIGTERM)
         while not interrupts.received():
             pass
-    print("started", flush=True)
+    os.write(1, b"started\\n")
 
 async def work():
     try:
         await asyncio.to_thread(start)
         await asyncio.sleep(60)
     finally:
-        print("closed", flush=True)
+        os.write(1, b"closed\\n")
 
 with asyncio.Runner() as runner:
     try:
         interruptible(runner, work())
     except KeyboardInterrupt:
-        print("interrupted", flush=True)
+        os.write(1, b"interrupted\\n")
 interrupts.end(0)
 """
 
