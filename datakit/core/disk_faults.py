@@ -1,18 +1,40 @@
-"""What is told of an error of the system at a file: which place, how much is free there, and what to do."""
+"""Full and closed disks: whether one is full, and what is told of an error there: place, free bytes, remedy."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
 
+SAYS_FULL = re.compile(
+    r"No space left on device|os error 28|PytorchStreamWriter failed writing|Disk quota exceeded|"
+    r"os error 122|inline_container\.cc.*unexpected pos|File too large|os error 27"
+)
+"""What Python, Rust and torch say of a disk, a quota and a file's size that is at its bound."""
+_TAKES_NO_MORE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CLOSED = (errno.EACCES, errno.EPERM)
 _AGAIN = "Mend this: the same command goes on, and what was finished is kept."
 _LITTLE_BYTES = 32 << 20
 """A disk with less free is named as the full one where the error names no file."""
+_PROBE_BYTES = 1 << 20
+
+
+def is_full(folder: Path) -> bool:
+    """Whether the folder takes no megabyte more: its disk is full, or the user's quota of it.
+
+    It is tried: what a program says of it in a log on that disk is cut short.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_PROBE_BYTES))
+            file.flush()
+    except OSError as error:
+        return error.errno in _TAKES_NO_MORE
+    return False
 
 
 def disk_fault(error: OSError, *places: Path) -> tuple[str, str]:
@@ -50,7 +72,7 @@ def _closed(error: OSError, places: tuple[Path, ...]) -> tuple[str, str]:
 def _full(error: OSError, places: tuple[Path, ...]) -> tuple[str, str]:
     named = [Path(os.fsdecode(error.filename))] if isinstance(error.filename, str | bytes) else []
     tried = named or [*places, Path(tempfile.gettempdir())]
-    place = next((place for place in tried if _is_full(place)), None)
+    place = next((place for place in tried if _has_little_room(place)), None)
     if place is None and not named and error.errno != errno.EDQUOT:
         free = "; ".join(
             f"{shutil.disk_usage(_existing(place)).free / 1e6:,.1f} MB in {place}" for place in tried
@@ -64,7 +86,11 @@ def _full(error: OSError, places: tuple[Path, ...]) -> tuple[str, str]:
     else:
         usage = shutil.disk_usage(_existing(place))
         free = f"{usage.free / 1e6:,.1f} MB of {usage.total / 1e6:,.1f} MB are free"
-        full = "its disk is full" if _is_full(place) else "its disk takes no more (a quota, or room for root)"
+        full = (
+            "its disk is full"
+            if _has_little_room(place)
+            else "its disk takes no more (a quota, or room for root)"
+        )
         what = f"{place}: {full}: {free}"
     remedy = f"Make room (du -sh {_shown(place)}/* shows what takes it), or move to a larger disk."
     if _is_temporary(place):
@@ -72,7 +98,7 @@ def _full(error: OSError, places: tuple[Path, ...]) -> tuple[str, str]:
     return what, f"{remedy} Then the same command goes on: what was finished is kept."
 
 
-def _is_full(place: Path) -> bool:
+def _has_little_room(place: Path) -> bool:
     return shutil.disk_usage(_existing(place)).free < _LITTLE_BYTES or _lacks_names(place)
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from datakit.core.full_disk import SAYS_FULL
+from datakit.core.disk_faults import SAYS_FULL
 
 _BLOCK = 16
 

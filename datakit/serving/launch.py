@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from datakit.core.disk_faults import is_full
 from datakit.core.ends_with_parent import ending_with_this_process
 from datakit.core.errors import DatakitError, Exit, UserError
-from datakit.core.full_disk import is_full
 from datakit.core.interrupts import unhurried, uninterrupted
 from datakit.core.private_files import open_private, private_folder
 from datakit.core.replacing import free_name

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from datakit.core.disk_faults import is_full
 from datakit.core.ends_with_parent import ending_with_this_process
 from datakit.core.errors import DatakitError, Exit
-from datakit.core.full_disk import is_full
 from datakit.core.interrupts import unhurried, uninterrupted
 from datakit.core.private_files import open_private, private_folder
 from datakit.core.regular_files import read_end

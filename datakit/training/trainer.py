@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from datakit.core.disk_faults import SAYS_FULL
 from datakit.core.errors import UserError
-from datakit.core.full_disk import SAYS_FULL
 from datakit.core.scripts import assignment, shell_words
 
 VARIABLE = "DATAKIT_TRAINER"

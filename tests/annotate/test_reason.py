@@ -128,7 +128,6 @@ def test_offline_reasons_quote_evidence_conclude_their_label_and_differ(run: Run
     assert frame.height == 140
     assert frame["reason_by"].unique().to_list() == [offline.NAME]
     for given, out in zip(rows, frame.to_dicts(), strict=True):
-        assert 40 <= len(out["reason"]) <= 90
         assert out["label"] in out["reason"]
         assert not any(word in out["reason"] for word in ("模型", "理由：", "类别："))
         label = LABELS.find(given["label"])
@@ -136,6 +135,9 @@ def test_offline_reasons_quote_evidence_conclude_their_label_and_differ(run: Run
         lines = given["ocr_text"].splitlines()
         has_keyword = any(holds(line, keyword) for line in lines for keyword in label.keywords)
         assert ("“" in out["reason"]) == has_keyword
+        assert (
+            (40 if has_keyword else 20) <= len(out["reason"]) <= 90
+        )  # that nothing decides is said in few words
         assert "标注" not in out["reason"]
     flagged = frame.filter(pl.col("reason_flags").list.len() > 0)
     assert flagged.height <= 7, flagged["reason_flags"].to_list()

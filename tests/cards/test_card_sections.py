@@ -464,6 +464,7 @@ def test_columns_of_a_source_that_are_called_like_measures_do_not_stop_the_card(
 ) -> None:
     draft = ecom(tmp_path)
     draft.drop = tuple(name for name in SCHEMA if name in NAMES)
+    draft.steps = [step for step in draft.steps if step.name != "balance.resample"]
     folder = draft.write()
     records = pl.read_parquet(folder / "records.parquet")
     records.with_columns(value.alias(name) for name in NAMES).write_parquet(folder / "records.parquet")

@@ -61,10 +61,12 @@ def faults(records: int, seen: dict[str, Any], report: dict[str, Any]) -> list[s
     rejected = {line["reason"] for line in rejects if line["state"] == "rejected"}
     if not rejected <= STORED_REJECTS:
         found.append(f"rejected for {sorted(rejected - STORED_REJECTS)}")
-    if sum(attempts.values()) != seen["count"]:
+    # On a busy machine a call may time out before its request is read: it is tried again, and was never seen.
+    unseen = sum(attempts.values()) - seen["count"]
+    if not 0 <= unseen <= attempts.get("timed_out", 0):
         found.append(f"{seen['count']} requests arrived, the report explains {sum(attempts.values())}")
     refused, told = seen["replies"].get("429", 0), attempts.get("rate_limited", 0)
-    if not refused * 0.9 <= told <= refused:  # on a busy machine one may time out before it arrives
+    if not refused * 0.9 <= told <= refused:
         found.append(f"{refused} answers were 429, not {told}")
     broken = seen["replies"].get("reset", 0) + seen["replies"].get("cut", 0)
     lost = attempts.get("connection_lost", 0)

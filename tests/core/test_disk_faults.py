@@ -6,12 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from datakit.core.full_disk import SAYS_FULL, is_full
+from datakit.core.disk_faults import SAYS_FULL, is_full
 from tests.support.small_disk import needs_root, small_disk
 
 ASK = """\
 import pathlib, sys
-from datakit.core.full_disk import is_full
+from datakit.core.disk_faults import is_full
 print(is_full(pathlib.Path(sys.argv[1])))
 """
 
