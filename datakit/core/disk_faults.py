@@ -1,4 +1,4 @@
-"""Full and closed disks: whether one is full, and what is told of an error there: place, free bytes, remedy."""
+"""Full and closed disks: whether one is full, and what is told of an error: place, free bytes, remedy."""
 
 from __future__ import annotations
 
