@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -157,7 +157,8 @@ def command(
     if as_json:
         documents = (result.evaluation.document() for result in results)
         evaluations = [{**document, **own} for document, own in zip(documents, beside, strict=True)]
-        own = {} if taken is None else {"run": taken.run, "folder": str(taken.folder)}
+        own: dict[str, Any] = {} if taken is None else {"run": taken.run, "folder": str(taken.folder)}
+        own |= {} if taken is None else {"warnings": list(filter(None, [_other_base(build_folder, taken)]))}
         print_json({"evaluations": evaluations, "ledger": None if ledger is None else str(ledger), **own})
     if judge is not None and judge.stopped is not None:
         click.echo(str(judge.stopped), err=True)

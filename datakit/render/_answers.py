@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from datakit.core.answer import AnswerFormat, TurnFormat
 from datakit.core.answer_forms import ContractFormat
 from datakit.core.contract import FORMS, AnswerContract, AnswerField
-from datakit.core.contract_words import Language
+from datakit.core.contract_words import LANGUAGES, Language
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.label_blocks import BlockForm
 from datakit.core.language import CharBounds, char_bound
@@ -41,8 +41,8 @@ class AnswerForm(BaseModel):
     """The fields in order: `label`, `reason` or `{name: reason, max_chars: 30, column: short}`."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Field -> column that holds it, where that has another name."""
-    instruction: str = ""
-    """The sentence that asks for the form, instead of the usual one."""
+    instruction: str | dict[Language, str] = ""
+    """The sentence that asks for the form, instead of the usual one; `{zh: …, en: …}` for recipes in both."""
     language: Language | None = None
     """`zh` or `en`; that of the prompt template when not given."""
     share: float | None = Field(default=None, gt=0, le=1)
@@ -57,7 +57,8 @@ class AnswerForm(BaseModel):
         strange = next((name for name in self.columns if name not in names), None)
         if strange is not None:
             raise ValueError(f"`columns` names `{strange}`; the form has {', '.join(names)}")
-        self.contract("zh")  # whose faults are the recipe's
+        for language in LANGUAGES:
+            self.contract(language)  # whose faults are the recipe's
         return self
 
     @property
@@ -76,9 +77,12 @@ class AnswerForm(BaseModel):
             form=self.form or "own",
             fields=tuple(fields),
             language=self.language or language,
-            instruction=self.instruction,
+            instruction=self._instruction(self.language or language),
             marked=True,
         )
+
+    def _instruction(self, language: Language) -> str:
+        return self.instruction if isinstance(self.instruction, str) else self.instruction.get(language, "")
 
 
 def language_of(prompts: Sequence[str], templates: Templates) -> Language:

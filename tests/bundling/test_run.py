@@ -115,6 +115,9 @@ def test_results_of_another_base_model_are_told_at_home(
     config.write_text(config.read_text() + "\n")
     assert unpacked.go(MODEL=str(there)).returncode == 0
     assert f"results are of another base model: {there}" in evaluated_at_home(unpacked, capsys)
+    assert run(["evaluate", str(unpacked.folder / "results.tar"), "--json"]) == 0
+    (warning,) = json.loads(capsys.readouterr().out)["warnings"]
+    assert warning.startswith(f"these results are of another base model: {there}")
 
 
 def test_results_of_the_split_train_are_packed_with_the_command_that_scores_it(unpacked: Unpacked) -> None:

@@ -15,11 +15,13 @@ from pydantic import ValidationError
 
 from datakit.core.answer_forms import counts
 from datakit.core.contract import FORMS
+from datakit.core.contract_words import Language
 from datakit.core.errors import UserError
 from datakit.core.outcome import Rejected
 from datakit.core.parameters import validated
 from datakit.core.step_context import StepContext
 from datakit.core.workers import BatchWorker
+from datakit.render._answers import AnswerForm
 from datakit.render.chat import ANSWERS, Chat
 from tests.support.chat_records import CART, LABELS, ROOT, V3, contents, frame_of, record, run, write
 
@@ -160,6 +162,19 @@ def test_contract_beside_a_form_by_hand_is_refused(context: StepContext) -> None
     with pytest.raises(UserError, match="the form `reason_first` writes 理由, then 类别") as caught:
         Chat(prompt=name, answer="reason_first").inputs(context)
     assert caught.value.where.endswith("mine.j2:2")
+
+
+@pytest.mark.parametrize(("language", "words"), [("zh", "只回答类别。"), ("en", "The class alone.")])
+def test_instruction_is_that_of_the_language(language: Language, words: str) -> None:
+    form = AnswerForm.model_validate(
+        {"form": "label_only", "instruction": {"zh": "只回答类别。", "en": "The class alone."}}
+    )
+    assert form.contract(language).instruction == words
+
+
+def test_language_without_an_instruction_asks_as_usual() -> None:
+    form = AnswerForm.model_validate({"form": "label_only", "instruction": {"zh": "只回答类别。"}})
+    assert form.contract("en").prompt_lines() == AnswerForm(form="label_only").contract("en").prompt_lines()
 
 
 def test_instruction_that_says_something_else_is_refused(context: StepContext) -> None:
