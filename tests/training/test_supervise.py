@@ -300,10 +300,21 @@ def trained(run: RunFolder, say: Callable[[str], None] = lambda line: None) -> T
 
 
 @cache
+def _leader() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(ending_with_this_process(["sleep", "600"]), start_new_session=True)
+
+
 def leader() -> int:
-    """A process that leads a group of its own, and ends with this one."""
-    words = ending_with_this_process(["sleep", "600"])
-    return subprocess.Popen(words, start_new_session=True).pid
+    """A process that leads a group of its own, and ends with these tests."""
+    return _leader().pid
+
+
+@pytest.fixture(scope="module", autouse=True)
+def end_of_leader() -> Iterator[None]:
+    yield
+    if _leader.cache_info().currsize:
+        with _leader() as process:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def noted(run: RunFolder, **changes: Any) -> TrainerProcess:
