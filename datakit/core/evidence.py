@@ -20,12 +20,13 @@ _WHOLE_LINE_CHARS = 2
 def cited(text: str, lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The lines that a text quotes, in the order of its quotations, each once; none that it does not quote.
 
-    A quotation is the line that it is most like, or those that it runs over. Lines are those of annotate.ocr.
+    A quotation is the line that it is most like, of several the shortest, or those that it runs over. Lines
+    are those of annotate.ocr.
     """
     chosen: dict[int, None] = {}
     for part in (part for quotation in quotations(text) for part in parts(quotation.text)):
         likeness = [standing(part, str(line.get("text") or "")) for line in lines]
-        best = max(range(len(lines)), key=likeness.__getitem__, default=None)
+        best = max(range(len(lines)), key=lambda at: (likeness[at], -_length(lines[at])), default=None)
         if best is not None and likeness[best] >= STANDS:
             chosen[best] = None
             continue
@@ -42,6 +43,10 @@ def holds(evidence: Box, lines: Sequence[Box]) -> bool:
         and overlap(evidence.sides, line.sides) >= SAME_BOX
         for line in lines
     )
+
+
+def _length(line: Mapping[str, Any]) -> int:
+    return len(str(line.get("text") or "").strip())
 
 
 def _is_within(line: Mapping[str, Any], quotation: str) -> bool:

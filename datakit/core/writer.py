@@ -14,6 +14,7 @@ from datakit.core.outcome import Rejected
 from datakit.core.prompt import Filled, Prompt
 from datakit.core.rendering import TooLarge
 from datakit.core.shrink import longest_that_fits
+from datakit.core.template_filters import filtered
 from datakit.core.templates import PROMPT_ROLES, breaking_token
 from datakit.core.tokens import IMAGE, TokenCounter
 
@@ -177,7 +178,7 @@ class Writer:
 
     def _shortened(self, record: dict[str, Any], full: int) -> Prompted | Rejected:
         for at, column in enumerate(self.shrink):
-            value = record[column]
+            value = self._asked_for(column, record[column])
             if not value:
                 continue
             cut = longest_that_fits(value, partial(self._fits_with, record, column))
@@ -190,6 +191,16 @@ class Writer:
             if self._fits(record):
                 return self._fitted(record, 2 * at + 2)
         return self._too_long(record, full)
+
+    def _asked_for(self, column: str, value: Any) -> Any:
+        """A text as the prompts write it (no status bar): lines that they leave out are none to be kept."""
+        if not isinstance(value, str):
+            return value
+        for prompt in self.prompts:
+            for name, chain in prompt.tests:
+                text = filtered(value, chain)
+                value = text if name == column and filtered(text, chain) == text else value
+        return value
 
     def _keeps_places(self, record: Record) -> bool:
         """Whether a shortened prompt still has a place for each picture."""

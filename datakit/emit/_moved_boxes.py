@@ -13,6 +13,7 @@ from datakit.core.box_forms import PARTS
 from datakit.core.chat_places import ChatPlace, places_in
 from datakit.core.image import ImageProblem, read_header
 from datakit.core.outcome import Reject
+from datakit.core.record import GENERAL
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Renderer, Transform
 
@@ -31,11 +32,15 @@ class BoxGuard:
     """Pictures over it are scaled down, and places in pixels with them; None where nothing is."""
     is_relative: bool = False
     """Whether the model counts in thousandths of the sides."""
+    only_general: bool = False
+    """Whether a step has written the boxes of all but the general data."""
 
     def fitting(self, batch: pl.DataFrame, left_out: list[Reject]) -> pl.DataFrame:
         """The records of a batch whose boxes can be meant; the others join those left out."""
         text = pl.element().struct.field("content").fill_null("")
         named = batch["messages"].list.eval(text.str.contains(_NAMES)).list.any().fill_null(False)
+        if self.only_general:
+            named &= (batch["set"] == GENERAL).fill_null(False)
         faults = {
             id_: fault
             for id_, images, messages in batch.filter(named).select("id", "images", "messages").iter_rows()
@@ -59,19 +64,20 @@ class BoxGuard:
 
 
 def box_guard(context: StepContext, emitted_max_pixels: int | None, *, trainer: bool) -> BoxGuard | None:
-    """What boxes of chats must be like; None where a step has written them, or nothing is known.
+    """What boxes of chats must be like; None where a step has written them all, or nothing is known.
 
     `trainer`: the files are for LLaMA-Factory, which scales pictures down by itself, whatever was emitted.
     """
-    if any(_counts(step, context) for step in context.steps):
+    only_general = any(_counts(step, context) for step in context.steps)
+    if only_general and not _mixes_behind_kept(context.steps):
         return None
     if context.pictures.form in _RELATIVE:
-        return BoxGuard(is_relative=True)
+        return BoxGuard(is_relative=True, only_general=only_general)
     limits = [emitted_max_pixels]
     if trainer and context.pictures.form is not None:
         limits.append(context.pictures.trainer.max_pixels)
     least = min((limit for limit in limits if limit is not None), default=None)
-    return None if least is None else BoxGuard(least)
+    return None if least is None else BoxGuard(least, only_general=only_general)
 
 
 def _is_over(place: ChatPlace) -> bool:
@@ -84,6 +90,12 @@ def _counts(step: Transform, context: StepContext) -> bool:
     return bool(getattr(step, "kept_boxes", None)) or (
         isinstance(form, ContractFormat) and form.seen is not None
     )
+
+
+def _mixes_behind_kept(steps: Sequence[Transform]) -> bool:
+    """Whether general data joins where no later step writes the boxes of kept dialogues anew."""
+    kept = max((at for at, step in enumerate(steps) if getattr(step, "kept_boxes", None)), default=-1)
+    return any(step.name() == "mix.general" for step in steps[kept + 1 :])
 
 
 def _is_scaled(images: Sequence[str], max_pixels: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -114,6 +114,8 @@ def _parsed(path: Path, _stamp: Stamp) -> _CocoFile:
             f"{path} is no COCO file with boxes: it has no list `{(lacking or names)[0]}`",
             remedy="Such a file has `images`, `annotations` with `bbox`, and `categories`.",
         )
+    for name in ("images", "categories"):
+        _without_twins(document[name], name, path)
     categories = {entry.get("id"): entry.get("name") for entry in document["categories"] if _is_row(entry)}
     listed = {image.get("id") for image in document["images"] if _is_row(image)}
     boxes, crowds, strangers = defaultdict(list), 0, 0
@@ -132,6 +134,18 @@ def _parsed(path: Path, _stamp: Stamp) -> _CocoFile:
                 {"bbox": entry["bbox"], "label": _category(entry, number, categories, path)}
             )
     return _CocoFile(path, document["images"], boxes, crowds, strangers)
+
+
+def _without_twins(entries: list[Any], name: str, path: Path) -> None:
+    """Raises UserError where an id stands twice: boxes would go to another picture, or have another label."""
+    counts = Counter(str(entry.get("id")) for entry in entries if _is_row(entry))
+    twins = [id_ for id_, count in counts.items() if count > 1]
+    if twins:
+        more = f", as {len(twins) - 1:,} more do" if len(twins) > 1 else ""
+        raise UserError(
+            f"{path}: id {twins[0]} stands {counts[twins[0]]} times in `{name}`{more}",
+            remedy="Joined files need new ids: read each in a step of its own, or number them anew.",
+        )
 
 
 def _category(entry: dict[str, Any], number: int, categories: Mapping[Any, Any], path: Path) -> Any:

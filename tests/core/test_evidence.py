@@ -39,6 +39,14 @@ def test_the_lines_that_a_reason_quotes_are_its_evidence(reason: str, texts: lis
     assert cited(reason, []) == []
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_several_lines_that_hold_a_quotation_the_shortest_is_meant(order: int) -> None:
+    lines = [{"text": text} for text in ("查看退款成功案例", "退款成功了", "退款成功", "20261126退款成功")][
+        ::order
+    ]
+    assert [line["text"] for line in cited("写着“退款成功”", lines)] == ["退款成功"]
+
+
 @pytest.mark.parametrize(
     ("evidence", "right"),
     [

@@ -225,3 +225,46 @@ def test_a_prompt_may_name_the_keys_without_numbers(tmp_path: Path) -> None:
     [row] = [row for row in folder.rows("train") if row["id"] == "large"]
     texts = [turn["content"] for turn in row["messages"] if turn["role"] == "user"]
     assert texts == [asked.replace("[108, 234, 540, 468]", "[53, 112, 266, 224]")]
+
+
+GENERAL = """\
+name: mixed
+steps:
+  - read.jsonl: {{path: ../own.jsonl, image: image, boxes: boxes}}
+{steps}
+emit: [llamafactory: {{images: link}}]
+run: {{max_reject_rate: 1.0}}
+train: {{model: Qwen/Qwen2.5-VL-7B-Instruct}}
+"""
+OWN = "  - render.grounding: {boxes: boxes, tasks: [locate]}"
+MIX = "  - mix.general: {read.jsonl: {path: ../data.jsonl, image: image}, share: 0.66, licence: MIT}"
+KEPT = (
+    "  - render.chat: {prompt: ask.j2, answer: label_only, max_chars: null, keep_messages: true, "
+    "kept_boxes: pixels}"
+)
+
+
+@pytest.mark.parametrize(("steps", "left_out"), [((OWN, MIX), 1), ((KEPT, MIX), 1), ((MIX, KEPT), 0)])
+def test_general_data_is_looked_at_though_a_step_writes_the_boxes_of_the_others(
+    steps: tuple[str, str], left_out: int, tmp_path: Path
+) -> None:
+    for name in ("recipes", "templates", "data_cards"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "templates" / "ask.j2").write_text("<image>{{ answer_format }}", "utf-8")
+    Image.new("RGB", SIZE, "white").save(tmp_path / "large.png")
+    Image.new("RGB", (100, 100), "white").save(tmp_path / "small.png")
+    rows = [
+        {"id": "large", "image": "large.png", "messages": chat(SIDES)},
+        {"id": "small", "image": "small.png", "messages": chat([1, 2, 30, 40])},
+    ]
+    boxes = [{"picture": 0, "box": [1, 2, 30, 40], "text": "去结算", "label": None}]
+    own = [{"id": "own", "image": "small.png", "boxes": boxes, "messages": chat([1, 2, 30, 40])}]
+    own[0] |= {} if KEPT in steps else {"messages": None}
+    for name, lines in (("data", rows), ("own", own)):
+        text = "".join(json.dumps(row) + "\n" for row in lines)
+        (tmp_path / f"{name}.jsonl").write_text(text, "utf-8")
+    recipe = tmp_path / "recipes" / "mixed.yaml"
+    recipe.write_text(GENERAL.format(steps="\n".join(steps)), "utf-8")
+    folder = BuildFolder(build(recipe, check=False).folder)
+    reasons = [json.loads(line)["reason"] for line in folder.rejects_file.read_text("utf-8").splitlines()]
+    assert reasons == ["boxes_moved"] * left_out

@@ -342,7 +342,10 @@ def test_only_a_neighbour_that_the_texts_come_near_is_told_apart_by_what_is_miss
 
 @pytest.mark.parametrize("keyword", ["退货单", "退货编号", "退货地址栏", "退货物流单号"])
 def test_a_keyword_that_may_stand_there_with_one_sign_misread_is_not_called_missing(keyword: str) -> None:
-    label, other = Label("退款页面", keywords=("退款编号",)), Label("退货页面", keywords=(keyword, "申请退货"))
+    label, other = (
+        Label("退款页面", keywords=("退款编号",)),
+        Label("退货页面", keywords=(keyword, "申请退货")),
+    )
     for at in range(len(keyword)):
         row = phone("退款编号", f"{keyword[:at]}口{keyword[at + 1 :]}", "退货说明")
         texts = [offline.reason(row, label, random.Random(seed), (other,)) for seed in range(20)]

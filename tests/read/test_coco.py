@@ -75,6 +75,11 @@ def test_boxes_on_stored_pixels_turn_with_their_picture(orientation: int, tmp_pa
         ({"categories": []}, "annotation 1 is of category 3"),
         ({"annotations": [{"image_id": 7, "caption": "a cart"}]}, "annotation 1 has no `bbox`"),
         ({"annotations": {}}, "no COCO file"),
+        (
+            {"images": [{"id": 7, "file_name": "1.jpg"}, {"id": 7, "file_name": "2.jpg"}]},
+            "2 times in `images`",
+        ),
+        ({"categories": [{"id": 3, "name": "cat"}, {"id": 3, "name": "horse"}]}, "2 times in `categories`"),
     ],
 )
 def test_a_file_that_is_no_coco_of_boxes_is_an_error(

@@ -263,6 +263,22 @@ def test_ladder_cuts_lines_then_drops_then_takes_the_next_column(context: StepCo
     assert set(rungs) == {0, 1, 2, 3, 4}
 
 
+@pytest.mark.parametrize(
+    ("most", "kept", "rung"), [(18, "订单详情\n待付款", 0), (17, "订单详情", 1), (13, "", 2)]
+)
+def test_lines_that_the_prompt_leaves_out_are_none_that_shortening_keeps(
+    most: int, kept: str, rung: int, context: StepContext
+) -> None:
+    name = write(
+        context,
+        "<image>{% if ocr_text | without_status_bar %}读出：{{ ocr_text | without_status_bar }}{% endif %}",
+    )
+    chat = Chat(prompt=name, answer="label_only", max_chars=most, shrink=("ocr_text",))
+    batch = run(chat, context, record(ocr_text="9:41 5G 87%\n订单详情\n待付款"))
+    assert contents(batch)[1].removeprefix("<image>") == (f"读出：{kept}" if kept else "")
+    assert batch.frame["shrink_rung"][0] == rung
+
+
 def test_list_of_lines_loses_those_of_lowest_score(context: StepContext) -> None:
     name = write(context, "<image>{% for line in lines %}{{ line.text }}|{% endfor %}")
     lines = [{"text": text, "score": score} for text, score in [("甲", 0.5), ("乙", 0.9), ("丙", 0.7)]]
