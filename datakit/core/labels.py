@@ -284,15 +284,13 @@ def _check_set(labels: tuple[Label, ...], faults: list[str]) -> None:
 
 
 def _faults_of(label: Label) -> list[str]:
-    """What is wrong with the name, the keywords and the short form: none could serve where it is used."""
+    """What is wrong with the keywords and the short form: neither could serve where it is used."""
     forms = [normal_form(keyword) for keyword in label.keywords]
     faults = [
         f"label {label.name}: keyword `{shown(keyword)}` stands twice"
         for at, keyword in enumerate(label.keywords)
         if forms[at] and forms[at] in forms[:at]
     ]
-    if len(label.name.splitlines()) > 1:
-        faults.append(f"label {visible(label.name)}: its name has a line end, which would read as two labels")
     if not all(forms):
         faults.append(f"label {label.name}: a keyword is blank")
     if len(label.short) > SHORT_MAX_CHARS:

@@ -72,14 +72,6 @@ def test_a_fault_in_keywords_or_short_form_names_its_label(field: str, fault: st
         load_labels(path)
 
 
-@pytest.mark.parametrize("end", ["\\n", "\\u2028"])
-def test_a_name_with_a_line_end_is_refused(end: str, tmp_path: Path) -> None:
-    path = tmp_path / "labels.yaml"
-    path.write_text(f'labels: [{{name: "购物车{end}订单"}}, 退款]\n', "utf-8")
-    with pytest.raises(UserError, match="its name has a line end"):
-        load_labels(path)
-
-
 def test_keywords_and_short_form_reach_templates_and_json(tmp_path: Path) -> None:
     path = tmp_path / "labels.yaml"
     path.write_text("labels: [{name: 购物车, keywords: [全选, 结算], short: 勾选后结算}, 订单]\n", "utf-8")
