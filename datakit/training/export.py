@@ -110,7 +110,8 @@ def _untrained(run: RunFolder) -> str:
     others = [path.name for path in trained_before(run.folder)]
     if not others:
         return words
-    return f"{words}: data or settings of the build have changed since {', '.join(others[-3:])} was trained"
+    named, were = ", ".join(others[-3:]), "was" if len(others) == 1 else "were"
+    return f"{words}: data or settings of the build have changed since {named} {were} trained"
 
 
 def _clear(folder: Path, say: Say) -> None:
