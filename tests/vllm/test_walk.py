@@ -138,7 +138,7 @@ def test_training_outlives_its_killed_command_and_the_next_one_attaches(walk: Wa
     assert f"The training goes on by itself ({walk.training.who})" in walk.said("status of nobody")
     text = walk.said("second")
     assert re.search(
-        rf"This run is already training \({re.escape(walk.training.who)}\), step [23] of 6", text
+        rf"This run is already training \({re.escape(walk.training.who)}\), step [1-6] of 6", text
     )
     assert "(6 steps, loss " in text
     assert len(list(walk.bundle.run.glob("logs/train-*.log"))) == 1  # one trainer has done it all
