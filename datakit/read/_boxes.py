@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,8 +22,13 @@ BOX_COLUMN = pl.List(
     pl.Struct({"image": pl.UInt32, "box": pl.List(pl.Float64), "label": pl.String, "text": pl.String})
 )
 BoxUnits = Literal["pixels", "xywh", "thousandths", "shares", "square_shares", "percent", "resized"]
+Pivot = Literal["corner", "centre"]
+"""The upper left corner (Label Studio) or the centre (CVAT) of the box before it is turned."""
 _LABEL_KEYS = ("label", "ref", "name", "category", "category_name", "class")
+_TURNS = ("rotation", "angle")
 _IMAGE_KEYS = ("image", "image_id", "image_index")
+_PIVOTS: Mapping[BoxUnits, Pivot] = {"percent": "corner"}
+"""Units of one program alone."""
 _TURN_KEYS = (("role", "content"), ("from", "value"))
 
 
@@ -34,6 +40,8 @@ class BoxColumn:
     units: BoxUnits = "pixels"
     sizes: tuple[str, str] | None = None
     """Columns with the width and height of the picture as whoever drew the boxes had it."""
+    pivot: Pivot | None = None
+    """What turned boxes are turned about; None where the source does not say, so that they are refused."""
 
 
 class BoxReading:
@@ -99,7 +107,8 @@ class BoxReading:
         if self.column.sizes is not None:
             width, height = (columns[name][at] if name in columns else None for name in self.column.sizes)
             drawn = None if width is None and height is None else _size(width, height)
-        boxes = [_box(piece, number, headers, drawn) for number, piece in enumerate(pieces, 1)]
+        pivot = self.column.pivot
+        boxes = [_box(piece, number, headers, drawn, pivot) for number, piece in enumerate(pieces, 1)]
         return checked(boxes, [(header.width, header.height) for header in headers])
 
 
@@ -142,7 +151,7 @@ class Piece:
     label: str | None = None
     text: str | None = None
     rotation: float = 0.0
-    """Degrees clockwise around its upper left corner (Label Studio)."""
+    """Degrees by which it is turned."""
 
 
 def pieces_of(cell: Any, units: BoxUnits) -> list[Piece]:
@@ -195,8 +204,20 @@ def _of_object(item: Any, number: int, units: BoxUnits) -> Piece:
         sides: Any = [item.get(key) for key in ("x", "y", "width", "height")]
     else:
         sides = next((item[key] for key in SIDES_KEYS if key in item), None)
-    text, rotation = item.get("text"), item.get("rotation") or 0
-    return Piece(sides, units, image, _plain(label), _plain(text), float(rotation))
+    text, rotation = item.get("text"), _rotation(item, number)
+    return Piece(sides, units, image, _plain(label), _plain(text), rotation)
+
+
+def _rotation(item: Mapping[str, Any], number: int) -> float:
+    """Degrees by which a box is turned, 0 for an upright one. Raises BoxFault for what is no number."""
+    own = item.get("attributes")
+    beside = own if isinstance(own, Mapping) else {}
+    value = next((found for key in _TURNS for found in (item.get(key), beside.get(key)) if found), 0)
+    with suppress(TypeError, ValueError):
+        degrees = math.nan if isinstance(value, bool) else float(value)
+        if math.isfinite(degrees):
+            return degrees % 360
+    raise BoxFault("boxes_unreadable", f"box {number} is turned by {value!r}, which is no number of degrees")
 
 
 def _of_swift(objects: Mapping[str, Any], units: BoxUnits) -> list[Piece]:
@@ -242,7 +263,13 @@ def _plain(value: Any) -> str | None:
     return text or None
 
 
-def _box(piece: Piece, number: int, headers: Sequence[ImageHeader], drawn: tuple[int, int] | None) -> Box:
+def _box(
+    piece: Piece,
+    number: int,
+    headers: Sequence[ImageHeader],
+    drawn: tuple[int, int] | None,
+    pivot: Pivot | None,
+) -> Box:
     """A piece in pixels of its upright picture. Raises BoxFault."""
     sides = four(piece.sides, number)
     if piece.image is None and len(headers) > 1:
@@ -255,6 +282,8 @@ def _box(piece: Piece, number: int, headers: Sequence[ImageHeader], drawn: tuple
     stored = drawn is not None and _is_stored(drawn, header, number)
     size = (header.stored_width, header.stored_height) if stored else (header.width, header.height)
     sides = _pixels(sides, piece, size)
+    if piece.rotation:
+        sides = _hull(sides, piece.rotation, number, pivot or _PIVOTS.get(piece.units))
     return Box(image, _upright(sides, size, header) if stored else sides, piece.label, piece.text)
 
 
@@ -268,8 +297,7 @@ def _pixels(sides: Sides, piece: Piece, size: tuple[int, int]) -> Sides:
     if piece.units == "square_shares":
         return _in_square(sides, size)
     across, down = size[0] / per[0], size[1] / per[1]
-    box = (first * across, second * down, third * across, fourth * down)
-    return _hull(box, piece.rotation) if piece.rotation else box
+    return first * across, second * down, third * across, fourth * down
 
 
 def _in_square(sides: Sides, size: tuple[int, int]) -> Sides:
@@ -283,14 +311,25 @@ def _in_square(sides: Sides, size: tuple[int, int]) -> Sides:
     return left, top, right, bottom
 
 
-def _hull(sides: Sides, degrees: float) -> Sides:
-    """The upright box around a box that is turned clockwise about its upper left corner."""
+def _hull(sides: Sides, degrees: float, number: int, pivot: Pivot | None) -> Sides:
+    """The upright box around a box that is turned clockwise. Raises BoxFault where nothing says about what.
+
+    About the centre the sense makes no difference: the hulls of both are one.
+    """
+    if pivot is None:
+        words = (
+            f"box {number} is turned by {degrees:g} degrees, and the source does not say about which point"
+        )
+        raise BoxFault("boxes_unreadable", f"{words}: write the upright box around it, without the turn")
     left, top, right, bottom = sides
-    angle = math.radians(degrees)
-    corners = [(0.0, 0.0), (right - left, 0.0), (0.0, bottom - top), (right - left, bottom - top)]
-    across = [x * math.cos(angle) - y * math.sin(angle) for x, y in corners]
-    down = [x * math.sin(angle) + y * math.cos(angle) for x, y in corners]
-    return left + min(across), top + min(down), left + max(across), top + max(down)
+    if left >= right or top >= bottom:
+        return sides  # no box, which a turn would hide
+    x, y = (left, top) if pivot == "corner" else ((left + right) / 2, (top + bottom) / 2)
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    corners = [(across - x, down - y) for across in (left, right) for down in (top, bottom)]
+    turned = [(a * cos - d * sin, a * sin + d * cos) for a, d in corners]
+    across, down = zip(*turned, strict=True)
+    return x + min(across), y + min(down), x + max(across), y + max(down)
 
 
 def _is_stored(drawn: tuple[int, int], header: ImageHeader, number: int) -> bool:

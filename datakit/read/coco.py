@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import orjson
 
+from datakit.core.boxes import is_number
 from datakit.core.errors import UserError
 from datakit.core.files import Stamp
 from datakit.core.regular_files import read_regular
@@ -27,8 +28,10 @@ class Coco(TableReader):
     """One record per picture of a COCO file, with the column `boxes`; pictures without any have none.
 
     A box has its category as `label`. `bbox` is left, top, width and height; a file whose `width` and
-    `height` are those of the stored pixels has its boxes turned with the picture. Boxes of crowds (`iscrowd`)
-    are left out and counted. Masks and key points are not read. The id is that of the picture in the file.
+    `height` are those of the stored pixels has its boxes turned with the picture. A rectangle that is turned
+    about its centre (`attributes.rotation` of CVAT) becomes the upright one around it. Boxes of crowds
+    (`iscrowd`) are left out and counted. Masks and key points are not read. The id is that of the picture in
+    the file.
 
     Reasons of rejection: box_empty, box_outside, box_other_size, boxes_unreadable, duplicate_id,
     image_not_a_path, image_outside, not_an_object, and those of the picture itself. `source_line` is the
@@ -47,7 +50,7 @@ class Coco(TableReader):
 
     def _plan(self, survey: Survey, source: str) -> Plan:
         extra = self._extra(survey, source, {"id", _NAME, "boxes"})
-        boxes = BoxColumn("boxes", "xywh", _SIZES)
+        boxes = BoxColumn("boxes", "xywh", _SIZES, pivot="centre")
         return Plan(id=self.id, images=(_NAME,), boxes=boxes, extra=extra)
 
     def _warnings(self, files: tuple[Path, ...], plan: Plan) -> list[str]:
@@ -59,8 +62,8 @@ class _CocoFile(NamedTuple):
 
     path: Path
     images: list[Any]
-    boxes: Mapping[Any, list[dict[str, Any]]]
-    """Id of a picture -> its boxes."""
+    boxes: Mapping[str | None, list[dict[str, Any]]]
+    """Id of a picture, as a text -> its boxes."""
     crowds: int
     strangers: int
     """Annotations of pictures that are not listed."""
@@ -71,7 +74,7 @@ class _CocoFile(NamedTuple):
             part = list(enumerate(self.images[start : start + rows], start + 1))
             yield Block(
                 str(self.path),
-                [{**image, "boxes": self.boxes.get(image.get("id"))} for _, image in part if _is_row(image)],
+                [{**image, "boxes": self.boxes.get(_key(image))} for _, image in part if _is_row(image)],
                 [number for number, image in part if _is_row(image)],
                 [
                     reject_at(str(self.path), number, "not_an_object", f"picture {number} is no object")
@@ -116,8 +119,8 @@ def _parsed(path: Path, _stamp: Stamp) -> _CocoFile:
         )
     for name in ("images", "categories"):
         _without_twins(document[name], name, path)
-    categories = {entry.get("id"): entry.get("name") for entry in document["categories"] if _is_row(entry)}
-    listed = {image.get("id") for image in document["images"] if _is_row(image)}
+    categories = {_key(entry): entry.get("name") for entry in document["categories"] if _is_row(entry)}
+    listed = {_key(image) for image in document["images"] if _is_row(image)} - {None}
     boxes, crowds, strangers = defaultdict(list), 0, 0
     for number, entry in enumerate(document["annotations"], 1):
         if not _is_row(entry) or "bbox" not in entry:
@@ -125,20 +128,52 @@ def _parsed(path: Path, _stamp: Stamp) -> _CocoFile:
                 f"{path}: annotation {number} has no `bbox`",
                 remedy="Captions are no boxes; of key points and masks take the file with boxes.",
             )
-        if entry.get("image_id") not in listed:
+        if (image := _key(entry, "image_id")) not in listed:
             strangers += 1
-        elif entry.get("iscrowd"):
+        elif _is_crowd(entry):
             crowds += 1
         else:
-            boxes[entry["image_id"]].append(
-                {"bbox": entry["bbox"], "label": _category(entry, number, categories, path)}
-            )
+            boxes[image].append({**_placed(entry), "label": _category(entry, number, categories, path)})
+    _not_in_shares(boxes, path)
     return _CocoFile(path, document["images"], boxes, crowds, strangers)
+
+
+def _key(entry: Mapping[str, Any], name: str = "id") -> str | None:
+    """An id as a text, so that 7, 7.0 and "7" are one; None for none."""
+    value = entry.get(name)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return None if value is None else str(value)
+
+
+def _is_crowd(entry: Mapping[str, Any]) -> bool:
+    return str(entry.get("iscrowd") or 0).strip().lower() not in ("0", "0.0", "false", "")
+
+
+def _placed(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a box stands, and how it is turned: about its centre in what CVAT writes (`attributes`)."""
+    names = ("bbox", "attributes", "rotation", "angle")
+    return {name: entry[name] for name in names if name in entry}
+
+
+def _not_in_shares(boxes: Mapping[str | None, Sequence[Mapping[str, Any]]], path: Path) -> None:
+    """Raises UserError for a file whose boxes are all in shares of the sides: as pixels each would be one."""
+    sides = [side for entries in boxes.values() for entry in entries for side in _sides(entry)]
+    if sides and all(0 <= side <= 1 for side in sides) and any(0 < side < 1 for side in sides):
+        raise UserError(
+            f"{path}: the numbers of all boxes are 0 to 1, so they are shares of the sides",
+            remedy="COCO has pixels: multiply them by `width` and `height`.",
+        )
+
+
+def _sides(entry: Mapping[str, Any]) -> list[float]:
+    sides = entry["bbox"]
+    return [side for side in sides if is_number(side)] if isinstance(sides, list) else []
 
 
 def _without_twins(entries: list[Any], name: str, path: Path) -> None:
     """Raises UserError where an id stands twice: boxes would go to another picture, or have another label."""
-    counts = Counter(str(entry.get("id")) for entry in entries if _is_row(entry))
+    counts = Counter(_key(entry) for entry in entries if _is_row(entry))
     twins = [id_ for id_, count in counts.items() if count > 1]
     if twins:
         more = f", as {len(twins) - 1:,} more do" if len(twins) > 1 else ""
@@ -149,8 +184,8 @@ def _without_twins(entries: list[Any], name: str, path: Path) -> None:
 
 
 def _category(entry: dict[str, Any], number: int, categories: Mapping[Any, Any], path: Path) -> Any:
-    category = entry.get("category_id")
-    if category not in categories:
+    category = _key(entry, "category_id")
+    if category is None or category not in categories:
         raise UserError(
             f"{path}: annotation {number} is of category {category}, which `categories` does not list",
             remedy="Add it there, or take the annotation out.",

@@ -224,3 +224,15 @@ def test_shares_that_are_named_so_are_not_warned_of(tmp_path: Path, read: Any) -
     assert read("read.jsonl", path="rows.jsonl", boxes="where").warnings == []
     rows(tmp_path, {"id": "a", "where": shares})
     assert read("read.jsonl", path="rows.jsonl", boxes="where", box_units="shares").warnings == []
+
+
+@pytest.mark.parametrize(
+    "turn", [{"rotation": 30}, {"angle": "30"}, {"attributes": {"rotation": -30}}, {"rotation": "left"}]
+)
+def test_a_turned_box_of_which_nothing_says_how_it_is_turned_rejects_its_record(
+    turn: dict[str, Any], tmp_path: Path, read: Any
+) -> None:
+    rows(tmp_path, {"id": "a", "where": [{"bbox": [40, 20, 160, 80], **turn}]})
+    got = read("read.jsonl", path="rows.jsonl", boxes="where", box_units="xywh")
+    assert got.reasons == {"a": "boxes_unreadable"}
+    assert "turned by" in got.rejects[0].detail

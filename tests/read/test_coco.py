@@ -128,3 +128,98 @@ def test_a_size_that_is_none_rejects_its_boxes(size: Any, tmp_path: Path, read: 
 def test_a_file_without_sizes_is_read_as_it_stands(tmp_path: Path, read: Any) -> None:
     coco(tmp_path, images=[{"id": 7, "file_name": "1.jpg"}])
     assert read("read.coco", path="instances.json").column("boxes") == [SAME]
+
+
+def annotation(**changes: Any) -> dict[str, Any]:
+    return {"id": 1, "image_id": 7, "category_id": 3, "bbox": [120, 60, 160, 80], **changes}
+
+
+@pytest.mark.parametrize(
+    ("turn", "sides"),
+    [
+        (0, [120, 60, 280, 140]),
+        (90, [160, 20, 240, 180]),
+        ("90.0", [160, 20, 240, 180]),
+        (-90, [160, 20, 240, 180]),
+        (180, [120, 60, 280, 140]),
+        (360, [120, 60, 280, 140]),
+        (45, [200 - 120 / 2**0.5, 100 - 120 / 2**0.5, 200 + 120 / 2**0.5, 100 + 120 / 2**0.5]),
+    ],
+)
+def test_a_rectangle_that_cvat_turned_becomes_the_upright_one_around_it(
+    turn: Any, sides: list[float], tmp_path: Path, read: Any
+) -> None:
+    coco(tmp_path, annotations=[annotation(attributes={"occluded": False, "rotation": turn})])
+    [found] = read("read.coco", path="instances.json").column("boxes")[0]
+    assert found["box"] == pytest.approx(sides)
+
+
+def test_a_turned_rectangle_holds_every_pixel_of_what_it_was_drawn_around(tmp_path: Path, read: Any) -> None:
+    """A red rectangle that Pillow turns by 30 degrees about its centre fills the box from edge to edge."""
+    coco(tmp_path, annotations=[annotation(attributes={"rotation": 30})])
+    image = Image.new("RGB", WIDE, "white")
+    image.paste("red", (120, 60, 280, 140))
+    turned = image.rotate(-30, center=(200, 100), fillcolor="white", resample=Image.Resampling.BICUBIC)
+    turned.save(tmp_path / "1.jpg", quality=95)
+    [found] = read("read.coco", path="instances.json").column("boxes")[0]
+    mask = turned.getchannel("G").point(lambda value: 255 * (value < 128))
+    assert found["box"] == pytest.approx(mask.getbbox(), abs=2)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"attributes": {"rotation": "left"}},
+        {"attributes": {"rotation": [1]}},
+        {"attributes": {"rotation": True}},
+    ],
+)
+def test_a_turn_that_is_no_number_rejects_its_picture(
+    changes: dict[str, Any], tmp_path: Path, read: Any
+) -> None:
+    coco(tmp_path, annotations=[annotation(**changes)])
+    got = read("read.coco", path="instances.json")
+    assert got.reasons == {"7": "boxes_unreadable"}
+    assert "annotation" not in got.rejects[0].detail
+    assert "turned by" in got.rejects[0].detail
+
+
+@pytest.mark.parametrize("sides", [[120, 60, -20, 80], [120, 60, 0, 80]])
+@pytest.mark.parametrize("turn", [0, 90])
+def test_a_box_without_an_area_stays_one_however_it_is_turned(
+    turn: int, sides: list[int], tmp_path: Path, read: Any
+) -> None:
+    coco(tmp_path, annotations=[annotation(bbox=sides, attributes={"rotation": turn})])
+    assert read("read.coco", path="instances.json").reasons == {"7": "box_empty"}
+
+
+@pytest.mark.parametrize("image", [7, 7.0, "7"])
+@pytest.mark.parametrize("category", [3, 3.0, "3"])
+def test_ids_join_whatever_they_are_written_as(image: Any, category: Any, tmp_path: Path, read: Any) -> None:
+    entry = annotation(image_id=image, category_id=category, bbox=[40, 20, 160, 80], iscrowd="0")
+    coco(tmp_path, annotations=[entry])
+    got = read("read.coco", path="instances.json")
+    assert (got.column("boxes"), got.warnings) == ([SAME, []], [])
+
+
+@pytest.mark.parametrize("value", [[7], {"a": 1}, None])
+def test_ids_that_are_none_are_told(value: Any, tmp_path: Path, read: Any) -> None:
+    coco(tmp_path, annotations=[annotation(image_id=value)])
+    strange = ["instances.json: 1 annotations are of pictures that the file does not list"]
+    assert read("read.coco", path="instances.json").warnings == strange
+    coco(tmp_path, annotations=[annotation(category_id=value)])
+    with pytest.raises(UserError, match="annotation 1 is of category"):
+        read("read.coco", path="instances.json")
+
+
+def test_boxes_in_shares_of_the_sides_are_no_coco(tmp_path: Path, read: Any) -> None:
+    coco(tmp_path, annotations=[annotation(bbox=[0.1, 0.1, 0.4, 0.4])])
+    with pytest.raises(UserError, match="shares of the sides"):
+        read("read.coco", path="instances.json")
+
+
+@pytest.mark.parametrize("sides", [[], None, [1, 2, 3], ["1", "2", "3", "4"], [1e308, 0, 1e308, 1], {}])
+def test_a_bbox_that_is_none_rejects_its_picture(sides: Any, tmp_path: Path, read: Any) -> None:
+    segments = [[10, 10, 50, 10, 50, 50]]
+    coco(tmp_path, annotations=[annotation(bbox=sides, segmentation=segments)])
+    assert set(read("read.coco", path="instances.json").reasons) == {"7"}

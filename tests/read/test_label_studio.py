@@ -162,3 +162,10 @@ def test_what_the_short_export_has_beside_rectangles_is_read_or_counted(tmp_path
         "1 shapes of the type polygonlabels left out",
         "1 texts of `transcription`, which JSON-MIN gives to no rectangle (export as JSON), left out",
     ]
+
+
+@pytest.mark.parametrize("turn", ["left", [90], True])
+def test_a_turn_that_is_no_number_rejects_its_task(turn: Any, tmp_path: Path, read: Any) -> None:
+    shape = {**PLACE, "rotation": turn}
+    tasks(tmp_path, {**TASK, "annotations": [{"result": [region("rectanglelabels", "r", **shape)]}]})
+    assert read("read.label_studio", path="tasks.json").reasons == {"12": "boxes_unreadable"}
