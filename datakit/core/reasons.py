@@ -48,7 +48,8 @@ REJECTED = {
     "all of whose records had one.",
     # emitters: the record stays in the build, and other emitters write it
     "box_places": "The places `<bbox>` or `<ref-object>` are not as many as the boxes (emit.ms_swift).",
-    "boxes_moved": "A chat has boxes in pixels, and the emitter or the trainer scales its picture down.",
+    "boxes_moved": "A chat has boxes or points in pixels, and the emitter or the trainer scales its picture "
+    "down. Say what they are: `kept_boxes`.",
     "general_outside_train": "General data in another split than train.",
     "image_in_answer": "A picture stands in an answer or a call of a tool, where the format takes none.",
     "image_too_many_bytes": "A picture's file is larger than the format takes (OpenAI: 10 MB). Set "
@@ -75,7 +76,8 @@ REJECTED = {
     "box_picture": "A box is on a picture that the record does not have. They are counted from 0.",
     "boxes_missing": "The record has no box to ask about, or none with the text or the name that is needed.",
     "boxes_too_many": "An answer would have more boxes than `max_boxes`.",
-    "boxes_unreadable": "The boxes are no list of four finite numbers each.",
+    "boxes_unreadable": "The boxes are no list of four finite numbers each, or nothing says what the numbers "
+    "are.",
     "findings_missing": "The findings state their label and nothing else (`names_label: false`).",
     "label_missing": "The record has no label. `allow_missing` lets it pass where it is to be predicted.",
     "label_unknown": "The label is not in the label file; the nearest is proposed. Add it, or an alias.",

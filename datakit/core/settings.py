@@ -289,6 +289,7 @@ VerdictKind = Literal[
     "reason_fails",
     "prompt_shortened",
     "not_emitted",
+    "places_unclear",
     "no_validation",
     "few_records",
     "untested_class",

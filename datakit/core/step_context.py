@@ -88,6 +88,9 @@ class StepContext:
 
     left_out: list[Reject] = field(default_factory=list)
     """Records that the emitter at work has no place for: it appends them and writes the others."""
+    doubts: list[Reject] = field(default_factory=list)
+    """Records that the emitter at work writes though numbers in their chats may be places that are moved: it
+    appends them, with the text and without a reason."""
 
     marks_places: bool = True
     """Whether the lines that ask for the answer's form mark what is to be filled in; not for models that were

@@ -60,8 +60,8 @@ class Llamafactory(Emitter):
 
     Paths are relative to the build, so that it can be moved. Records that the trainer would drop or stop at
     are left out with their reason: no messages, turns out of order, an empty answer, `<image>` places that do
-    not match the pictures, a picture that cannot be read, `bbox_2d` in pixels of a picture that `resize`
-    scales down (boxes_moved).
+    not match the pictures, a picture that cannot be read, boxes or points in pixels of a picture that is
+    scaled down (boxes_moved). Numbers that only may be places are written and told (`places_unclear`).
     """
 
     images: How = "link"

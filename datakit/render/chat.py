@@ -115,9 +115,10 @@ class Chat(PromptRenderer):
     count_tokens: bool = False
     """Whether `prompt_tokens` is given although there is no `max_tokens`."""
     kept_boxes: KeptUnits | None = None
-    """What the numbers of `bbox_2d` in kept chats are: `pixels` of the upright picture, or `thousandths` of
-    its sides. They are written anew in the numbers of the model that `train.model` names, which for
-    Qwen2.5-VL are pixels after all resizing. Without it they stay as they are."""
+    """What the numbers of boxes and points in kept chats are: `pixels` of the upright picture, or
+    `thousandths` of its sides. They are written anew, in their notation, in the numbers of the model that
+    `train.model` names, which for Qwen2.5-VL are pixels after all resizing. Without it they stay as they
+    are."""
     keep_messages: bool = False
     """Whether records that already have messages (read from a chat data set) keep them. They are escaped and
     checked like the others, but never shortened."""

@@ -16,6 +16,9 @@ from datakit.recipe.recipe import Step
 from datakit.run.engine import Engine, NotConserved
 from datakit.run.record_frames import RecordFrames
 
+_SHOWN = 100
+"""Records that the report names of those with numbers that may be places."""
+
 
 def emit(step: Step, number: int, frames: RecordFrames, folder: Path, engine: Engine) -> list[Artifact]:
     """The files of one emitter. What it leaves out joins rejects.jsonl, even when it fails in the end.
@@ -29,12 +32,16 @@ def emit(step: Step, number: int, frames: RecordFrames, folder: Path, engine: En
     engine.progress.start(step.name, 0)
     began = time.perf_counter()
     left_out: list[Reject] = []
-    context = engine.context.for_step(step.transform).changed(left_out=left_out)
+    doubts: list[Reject] = []
+    context = engine.context.for_step(step.transform).changed(left_out=left_out, doubts=doubts)
     try:
         artifacts = step.transform.write(frames, folder, context)
     finally:
         engine.leave_out(_placed(left_out, frames), report)
         report.records_out = frames.rows - len(left_out)
+        if doubts:
+            report.notes["unclear places"] = len(doubts)
+            report.notes["first unclear places"] = {doubt.id: doubt.detail for doubt in doubts[:_SHOWN]}
         report.seconds = round(time.perf_counter() - began, 3)
     if len({reject.id for reject in left_out}) < len(left_out):
         raise NotConserved(

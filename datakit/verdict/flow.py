@@ -46,6 +46,19 @@ def not_emitted(build: BuildFolder) -> Seen:
     )
 
 
+def places_unclear(build: BuildFolder) -> Seen | None:
+    """Numbers of chats that may be places in pictures which are scaled, and were left as they are."""
+    noted = [step.notes for step in build.report.steps if step.emits and "unclear places" in step.notes]
+    if not noted:
+        return None
+    notes = max(noted, key=lambda notes: int(notes["unclear places"]))  # of the emitter that scales most
+    count, shown = int(notes["unclear places"]), dict(notes["first unclear places"])
+    first, text = next(iter(shown.items()))
+    words = f"{records(count)} may hold such, left as they are; the first is {first} with {text}"
+    frame = pl.LazyFrame({"id": list(shown), "text": list(shown.values())})
+    return Seen("No chat holds numbers that may be places in pixels of a scaled picture", count, words, frame)
+
+
 def retry(build: BuildFolder) -> Seen | None:
     """Records that no answer came for (--allow-partial)."""
     count = build.report.retry

@@ -43,6 +43,7 @@ KINDS: dict[str, Kind] = {
     "reason_fails": Kind(texts.reason_fails),
     "prompt_shortened": Kind(texts.prompt_shortened),
     "not_emitted": Kind(flow.not_emitted),
+    "places_unclear": Kind(flow.places_unclear),
     "no_validation": Kind(splits.validation),
     "few_records": Kind(labels.few_records),
     "untested_class": Kind(labels.untested),

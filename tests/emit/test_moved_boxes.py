@@ -7,64 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
-from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import RecipeErrors
-from datakit.library import build
-
-SIZE, SIDES = (1080, 2340), [108, 234, 540, 468]
-RESIZE = "llamafactory: {images: resize, image_max_pixels: 589824}"
-RECIPE = """\
-name: kept
-steps:
-  - read.jsonl: {{path: ../data.jsonl, image: image}}
-  - render.chat: {{prompt: ask.j2, answer: label_only, max_chars: null, keep_messages: true{kept}}}
-emit: [{emit}]
-run: {{max_reject_rate: 1.0}}
-{train}
-"""
-
-
-def chat(sides: Any, answer: str = "", asked: str = "<image>在哪里？") -> list[dict[str, str]]:
-    answer = answer or json.dumps([{"bbox_2d": sides, "label": "购物车"}], ensure_ascii=False)
-    return [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]
-
-
-def built(
-    folder: Path,
-    *,
-    sides: Any = SIDES,
-    answer: str = "",
-    asked: str = "<image>在哪里？",
-    kept: str = "",
-    emit: str = RESIZE,
-    model: str = "Qwen/Qwen2.5-VL-7B-Instruct",
-) -> BuildFolder:
-    for name in ("recipes", "templates", "data_cards"):
-        (folder / name).mkdir()
-    (folder / "templates" / "ask.j2").write_text("<image>{{ answer_format }}", "utf-8")
-    Image.new("RGB", SIZE, "white").save(folder / "large.png")
-    Image.new("RGB", (100, 100), "white").save(folder / "small.png")
-    rows = [
-        {"id": "large", "image": "large.png", "messages": chat(sides, answer, asked)},
-        {"id": "small", "image": "small.png", "messages": chat([1, 2, 30, 40])},
-        {
-            "id": "plain",
-            "image": "large.png",
-            "messages": [*chat(sides)[:1], {"role": "assistant", "content": "无"}],
-        },
-    ]
-    (folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    recipe = folder / "recipes" / "kept.yaml"
-    train = f"train: {{model: {model}}}" if model else ""
-    kept = f", kept_boxes: {kept}" if kept else ""
-    recipe.write_text(RECIPE.format(kept=kept, emit=emit, train=train), "utf-8")
-    return BuildFolder(build(recipe, check=False).folder)
-
-
-def rows_of(folder: BuildFolder) -> dict[str, str]:
-    return {row["id"]: row["messages"][-1]["content"] for row in folder.rows("train")}
+from tests.support.kept_chats import SIDES, built, built_of, built_with, chat, reasons_of, reject_of, rows_of
 
 
 def test_boxes_in_pixels_of_a_picture_that_is_scaled_down_are_left_out(tmp_path: Path) -> None:
@@ -81,11 +26,6 @@ def test_nothing_is_left_out_where_no_picture_is_scaled(emit: str, tmp_path: Pat
     assert rows_of(built(tmp_path, emit=emit, model=model)).keys() == {"large", "small", "plain"}
 
 
-def reject_of(folder: BuildFolder) -> dict[str, Any]:
-    [reject] = [json.loads(line) for line in folder.rejects_file.read_text("utf-8").splitlines()]
-    return dict(reject)
-
-
 def test_boxes_in_pixels_of_a_picture_that_the_trainer_scales_down_are_left_out(tmp_path: Path) -> None:
     reject = reject_of(built(tmp_path, emit="llamafactory: {images: link}"))
     assert (reject["id"], reject["reason"]) == ("large", "boxes_moved")
@@ -99,13 +39,15 @@ OTHER_NOTATIONS = [
     "<ref>购物车</ref><box>[[108, 234, 1540, 468]]</box>",
     '{"bbox": [108, 234, 1540, 468]}',
     '{"box": [108, 234, 1540, 468]}',
-    '{"bbox_2D": [108, 234, 1540, 468]}',
-    "{bbox_2d: [108, 234, 1540, 468]}",
-    "bbox_2d=[108, 234, 1540, 468]",
+    '{"bboxes": [[108, 234, 1540, 468]]}',
+    '{"bounding_box": [108, 234, 1540, 468]}',
+    '{"box_2d": [108, 234, 1540, 468]}',
+    '{"point": [234, 1540]}',
+    '{"cx": 108, "cy": 234, "w": 1540, "h": 468}',
+    '{"bbox_2d": [108, 234, 1540]}',
 ]
 
 
-@pytest.mark.parametrize("answer", OTHER_NOTATIONS)
 @pytest.mark.parametrize(
     ("model", "kept", "reason"),
     [
@@ -117,10 +59,10 @@ OTHER_NOTATIONS = [
     ],
 )
 def test_boxes_in_other_notations_do_not_pass_in_silence(
-    answer: str, model: str, kept: str, reason: str, tmp_path: Path
+    model: str, kept: str, reason: str, tmp_path: Path
 ) -> None:
-    reject = reject_of(built(tmp_path, answer=answer, model=model, kept=kept))
-    assert (reject["id"], reject["reason"]) == ("large", reason)
+    folder = built_with(tmp_path, OTHER_NOTATIONS, model=model, kept=kept)
+    assert reasons_of(folder) == {str(at): reason for at in range(len(OTHER_NOTATIONS))}
 
 
 def test_numbers_over_a_thousand_are_no_parts_of_a_side(tmp_path: Path) -> None:
@@ -169,52 +111,77 @@ def test_without_a_model_nothing_says_how_kept_boxes_are_written(tmp_path: Path)
         built(tmp_path, kept="pixels", model="")
 
 
-@pytest.mark.parametrize(
-    ("answer", "written"),
-    [
-        ('{"point_2d": [540, 234]}', '{"point_2d": [266, 112]}'),
-        ('{"point_2d": [[540, 234], [1080, 2340]]}', '{"point_2d": [[266, 112], [532, 1120]]}'),
-        ("{'bbox_2d': [108, 234, 540, 468]}", "{'bbox_2d': [53, 112, 266, 224]}"),
-        ('{"bbox_2d": [1.08e2, 234.0, 540, 468]}', '{"bbox_2d": [53, 112, 266, 224]}'),
-        (
-            '{"bbox_2d": [[108, 234, 540, 468], [0, 0, 108, 234]]}',
-            '{"bbox_2d": [[53, 112, 266, 224], [0, 0, 53, 112]]}',
-        ),
-        ('<p data-bbox="108 234 540 468">购物车</p>', '<p data-bbox="53 112 266 224">购物车</p>'),
-        ('{\\"bbox_2d\\": [108, 234, 540, 468]}', '{\\"bbox_2d\\": [53, 112, 266, 224]}'),
-    ],
-)
-def test_every_way_to_write_a_place_is_written_anew_or_left_out(
-    answer: str, written: str, tmp_path: Path
-) -> None:
-    for name in ("kept", "resized"):
-        (tmp_path / name).mkdir()
-    kept = built(tmp_path / "kept", answer=answer, kept="pixels")
-    assert rows_of(kept)["large"] == written
-    resized = built(tmp_path / "resized", answer=answer)
-    assert rows_of(resized).keys() == {"small", "plain"}
-    assert '"reason":"boxes_moved"' in resized.rejects_file.read_text("utf-8").replace(" ", "")
+NOTATIONS = [
+    ('{"point_2d": [540, 234]}', '{"point_2d": [266, 112]}'),
+    ('{"point_2d": [[540, 234], [1080, 2340]]}', '{"point_2d": [[266, 112], [532, 1120]]}'),
+    ("{'bbox_2d': [108, 234, 540, 468]}", "{'bbox_2d': [53, 112, 266, 224]}"),
+    ('{"bbox_2d": [1.08e2, 234.0, 540, 468]}', '{"bbox_2d": [53, 112, 266, 224]}'),
+    (
+        '{"bbox_2d": [[108, 234, 540, 468], [0, 0, 108, 234]]}',
+        '{"bbox_2d": [[53, 112, 266, 224], [0, 0, 53, 112]]}',
+    ),
+    ('<p data-bbox="108 234 540 468">购物车</p>', '<p data-bbox="53 112 266 224">购物车</p>'),
+    ('{\\"bbox_2d\\": [108, 234, 540, 468]}', '{\\"bbox_2d\\": [53, 112, 266, 224]}'),
+    ("{bbox_2d: [108, 234, 540, 468]}", "{bbox_2d: [53, 112, 266, 224]}"),
+    ('{"bbox_2d": "108, 234, 540, 468"}', '{"bbox_2d": "53, 112, 266, 224"}'),
+    ('{"bbox2d": [108, 234, 540, 468]}', '{"bbox2d": [53, 112, 266, 224]}'),
+    ('{"coordinate": [540, 234]}', '{"coordinate": [266, 112]}'),
+    ('{"coordinates": [108, 234, 540, 468]}', '{"coordinates": [53, 112, 266, 224]}'),
+    (
+        '{"x1": 108, "y1": 234, "x2": 540, "y2": 468}',
+        '{"x1": 53, "y1": 112, "x2": 266, "y2": 224}',
+    ),
+    (
+        '{"xmin": "108", "xmax": "540", "ymin": "234", "ymax": "468"}',
+        '{"xmin": "53", "xmax": "266", "ymin": "112", "ymax": "224"}',
+    ),
+    (
+        '{"left": 108, "top": 234, "right": 540, "bottom": 468}',
+        '{"left": 53, "top": 112, "right": 266, "bottom": 224}',
+    ),
+    (
+        '{"x": 108, "y": 234, "width": 432, "height": 234}',
+        '{"x": 53, "y": 112, "width": 213, "height": 112}',
+    ),
+    ("click(start_box='(540,234)')", "click(start_box='(266,112)')"),
+    ("<point>540 234</point>", "<point>266 112</point>"),
+    ('<point x="540" y="234">a</point>', '<point x="266" y="112">a</point>'),
+    ("click(540, 234)", "click(266, 112)"),
+    ("swipe(x=540, y=234, 1080, 2340)", "swipe(x=266, y=112, 532, 1120)"),
+    ('{"polygon": [[540, 234], [1080, 2340]]}', '{"polygon": [[266, 112], [532, 1120]]}'),
+    ('<span title="bbox 108 234 540 468">', '<span title="bbox 53 112 266 224">'),
+]
 
 
-@pytest.mark.parametrize(
-    ("answer", "reason"),
-    [
-        ('{"bbox_2d": null}', "boxes_unreadable"),
-        ('{"bbox_2d": [1, 2, 3]}', "boxes_unreadable"),
-        ('{"bbox_2d": ["108", "234", "540", "468"]}', "boxes_unreadable"),
-        ('{"bbox_2d": [108, 234, 540, NaN]}', "boxes_unreadable"),
-        ('[{"bbox_2d": [108, 234, 540, 468]}, {"bbox_2d": [10', "boxes_unreadable"),
-        ('{"bbox_2d": []}', "boxes_unreadable"),
-        ('{"bbox_2d": [540, 234, 108, 468]}', "box_empty"),
-        ('{"point_2d": [5400, 234]}', "box_outside"),
-    ],
-)
-def test_places_of_kept_answers_that_cannot_be_meant_reject_their_record(
-    answer: str, reason: str, tmp_path: Path
-) -> None:
-    folder = built(tmp_path, answer=answer, kept="pixels")
-    rows = [json.loads(line) for line in folder.rejects_file.read_text("utf-8").splitlines()]
-    assert [(row["id"], row["reason"]) for row in rows] == [("large", reason)]
+def test_every_way_to_write_a_place_is_written_anew(tmp_path: Path) -> None:
+    written = rows_of(built_with(tmp_path, [answer for answer, _ in NOTATIONS], kept="pixels"))
+    assert [written[str(at)] for at in range(len(NOTATIONS))] == [anew for _, anew in NOTATIONS]
+
+
+def test_every_way_to_write_a_place_is_left_out_where_nothing_says_what_it_is(tmp_path: Path) -> None:
+    folder = built_with(tmp_path, [answer for answer, _ in NOTATIONS])
+    assert reasons_of(folder) == {str(at): "boxes_moved" for at in range(len(NOTATIONS))}
+
+
+UNMEANT = [
+    ('{"bbox_2d": null}', "boxes_unreadable"),
+    ('{"bbox_2d": [1, 2, 3]}', "boxes_unreadable"),
+    ('{"bbox_2d": ["108", "234", "540", "468"]}', "boxes_unreadable"),
+    ('{"bbox_2d": [108, 234, 540, NaN]}', "boxes_unreadable"),
+    ('[{"bbox_2d": [108, 234, 540, 468]}, {"bbox_2d": [10', "boxes_unreadable"),
+    ('{"bbox_2d": []}', "boxes_unreadable"),
+    ('{"bbox_2d": [540, 234, 108, 468]}', "box_empty"),
+    ('{"point_2d": [5400, 234]}', "box_outside"),
+    ('{"bbox_2d": [0.1, 0.1, 0.5, 0.2]}', "boxes_unreadable"),
+    ('{"bbox_2d": [1e400, 234, 540, 468]}', "boxes_unreadable"),
+    ('{"x1": 540, "y1": 234, "x2": 108, "y2": 468}', "box_empty"),
+    ("click(5400, 234)", "box_outside"),
+]
+
+
+def test_places_of_kept_answers_that_cannot_be_meant_reject_their_record(tmp_path: Path) -> None:
+    folder = built_with(tmp_path, [answer for answer, _ in UNMEANT], kept="pixels")
+    assert reasons_of(folder) == {str(at): reason for at, (_, reason) in enumerate(UNMEANT)}
 
 
 def test_a_prompt_may_name_the_keys_without_numbers(tmp_path: Path) -> None:
@@ -248,11 +215,6 @@ KEPT = (
 def test_general_data_is_looked_at_though_a_step_writes_the_boxes_of_the_others(
     steps: tuple[str, str], left_out: int, tmp_path: Path
 ) -> None:
-    for name in ("recipes", "templates", "data_cards"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "templates" / "ask.j2").write_text("<image>{{ answer_format }}", "utf-8")
-    Image.new("RGB", SIZE, "white").save(tmp_path / "large.png")
-    Image.new("RGB", (100, 100), "white").save(tmp_path / "small.png")
     rows = [
         {"id": "large", "image": "large.png", "messages": chat(SIDES)},
         {"id": "small", "image": "small.png", "messages": chat([1, 2, 30, 40])},
@@ -260,11 +222,6 @@ def test_general_data_is_looked_at_though_a_step_writes_the_boxes_of_the_others(
     boxes = [{"picture": 0, "box": [1, 2, 30, 40], "text": "去结算", "label": None}]
     own = [{"id": "own", "image": "small.png", "boxes": boxes, "messages": chat([1, 2, 30, 40])}]
     own[0] |= {} if KEPT in steps else {"messages": None}
-    for name, lines in (("data", rows), ("own", own)):
-        text = "".join(json.dumps(row) + "\n" for row in lines)
-        (tmp_path / f"{name}.jsonl").write_text(text, "utf-8")
-    recipe = tmp_path / "recipes" / "mixed.yaml"
-    recipe.write_text(GENERAL.format(steps="\n".join(steps)), "utf-8")
-    folder = BuildFolder(build(recipe, check=False).folder)
+    folder = built_of(tmp_path, GENERAL.format(steps="\n".join(steps)), data=rows, own=own)
     reasons = [json.loads(line)["reason"] for line in folder.rejects_file.read_text("utf-8").splitlines()]
     assert reasons == ["boxes_moved"] * left_out

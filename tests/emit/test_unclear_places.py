@@ -1,0 +1,105 @@
+"""Numbers of kept chats that may be places are told; those of other chats are let alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from datakit.core.box_forms import SeenPictures
+from datakit.core.pixels import FAMILIES, TRAINER
+from datakit.verdict import records_of
+from tests.support.kept_chats import SIDES, SIZE, built, built_of, chat, recipe_of, reject_of, rows_of
+
+DOUBTFUL = "它在 [108, 234, 540, 468]。"
+
+
+@pytest.mark.parametrize(
+    ("changes", "count"),
+    [
+        ({}, 1),
+        ({"kept": "pixels"}, 1),
+        ({"emit": "llamafactory: {images: link}"}, 1),
+        ({"emit": "ms_swift: {images: resize, image_max_pixels: 589824}", "model": ""}, 1),
+        ({"model": "Qwen/Qwen3-VL-8B-Instruct"}, 0),
+        ({"model": "Qwen/Qwen3-VL-8B-Instruct", "answer": "它在 [108, 234, 540, 1468]。"}, 1),
+        ({"answer": "它在 [108, 234, 5400, 468]。"}, 0),
+        ({"answer": "排序：[1, 2, 3, 4]。"}, 0),
+        ({"answer": "原价 1,299 元。"}, 0),
+    ],
+)
+def test_numbers_that_may_be_places_are_told_at_the_end(
+    changes: dict[str, Any], count: int, tmp_path: Path
+) -> None:
+    folder = built(tmp_path, **{"answer": DOUBTFUL, **changes})
+    if "ms_swift" not in changes.get("emit", ""):  # whose rows have no ids
+        assert rows_of(folder)["large"] == changes.get("answer", DOUBTFUL)
+    found = {finding.kind: finding for finding in folder.report.verdict}.get("places_unclear")
+    assert (found is not None, found.count if found else 0) == (count > 0, count)
+    if found is not None:
+        assert found.state == "warned"
+        assert "large with [108, 234, 540," in found.words
+        records = records_of(folder, "places_unclear")[1]
+        assert records is not None
+        assert records.collect()["id"].to_list() == ["large"]
+        card = (tmp_path / "data_cards" / "kept.md").read_text("utf-8")
+        assert "places in pixels of a scaled picture" in card
+
+
+def test_a_chat_about_no_picture_may_hold_any_numbers(tmp_path: Path) -> None:
+    answers = ['{"bbox_2d": [100, 2000, 3000, 4000]}', "click(1500, 200)", '{"coordinates": [1, 2000]}']
+    rows = [
+        {
+            "id": str(at),
+            "image": None,
+            "messages": [{"role": "user", "content": "问"}, {"role": "assistant", "content": answer}],
+        }
+        for at, answer in enumerate(answers)
+    ]
+    own = {"id": "own", "image": "small.png", "messages": chat([1, 2, 30, 40])}
+    recipe = recipe_of(kept="pixels", model="Qwen/Qwen3-VL-8B-Instruct")
+    folder = built_of(tmp_path, recipe, data=[*rows, own])
+    assert {id_: text for id_, text in rows_of(folder).items() if id_ != "own"} == dict(
+        zip("012", answers, strict=True)
+    )
+
+
+def test_boxes_on_one_of_several_pictures_are_refused_with_words(tmp_path: Path) -> None:
+    asked = [{"role": "user", "content": "<image><image>第二张里在哪里？"}]
+    row = {"id": "two", "image": ["small.png", "large.png"], "messages": [*asked, chat(SIDES)[1]]}
+    recipe = recipe_of(kept="pixels")
+    own = {"id": "own", "image": ["small.png"], "messages": chat([1, 2, 30, 40])}
+    reject = reject_of(built_of(tmp_path, recipe, data=[row, own]))
+    assert (reject["id"], reject["reason"]) == ("two", "images_too_many")
+    assert '"bbox_2d": [108, 234, 540, 468]' in reject["detail"]
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_boxes_of_kept_chats_are_those_of_the_upright_picture(orientation: int, tmp_path: Path) -> None:
+    row = {"id": "turned", "image": "turned.jpg", "messages": chat([100, 100, 500, 200])}
+    upright = SIZE if orientation in (1, 3) else SIZE[::-1]
+    image = Image.new("RGB", SIZE, "white")
+    image.getexif()[0x0112] = orientation
+    image.save(tmp_path / "turned.jpg", exif=image.getexif())
+    recipe = recipe_of(kept="pixels")
+    folder = built_of(tmp_path, recipe, data=[row])
+    seen = SeenPictures("qwen2_5_vl", FAMILIES["qwen2_5_vl"], TRAINER, 589_824).size(upright)
+    [found] = json.loads(rows_of(folder)["turned"])
+    wanted = [round(side / upright[at % 2] * seen[at % 2]) for at, side in enumerate([100, 100, 500, 200])]
+    assert found["bbox_2d"] == wanted
+
+
+def test_a_text_of_two_hundred_boxes_is_written_anew_as_a_whole(tmp_path: Path) -> None:
+    sides = [[4 * at, 10 * at, 4 * at + 50, 10 * at + 100] for at in range(200)]
+    answer = json.dumps([{"bbox_2d": four, "label": f"第 {at} 个"} for at, four in enumerate(sides)])
+    found = json.loads(rows_of(built(tmp_path, answer=answer, kept="pixels"))["large"])
+    assert [entry["label"] for entry in found] == [f"第 {at} 个" for at in range(200)]
+    for entry, four in zip(found, sides, strict=True):
+        back = [
+            side / seen * size
+            for side, seen, size in zip(entry["bbox_2d"], (532, 1120) * 2, SIZE * 2, strict=True)
+        ]
+        assert back == pytest.approx(four, abs=1.1)
