@@ -124,9 +124,9 @@ def command(
     from datakit.evaluation.page import write_evaluation
     from datakit.evaluation.runs import find_predictions, page_names
 
-    taken = None
+    taken, warnings = None, list[str]()
     if not build.is_dir():
-        build, taken = _take_over(build, of, quiet=as_json)
+        build, taken, warnings = _take_over(build, of, quiet=as_json)
     elif of is not None:
         raise click.UsageError(f"{build} is a build, so a second one ({of}) has no meaning")
     build_folder = BuildFolder.open(build)
@@ -157,8 +157,9 @@ def command(
     if as_json:
         documents = (result.evaluation.document() for result in results)
         evaluations = [{**document, **own} for document, own in zip(documents, beside, strict=True)]
-        own: dict[str, Any] = {} if taken is None else {"run": taken.run, "folder": str(taken.folder)}
-        own |= {} if taken is None else {"warnings": list(filter(None, [_other_base(build_folder, taken)]))}
+        own: dict[str, Any] = {}
+        if taken is not None:
+            own = {"run": taken.run, "folder": str(taken.folder), "warnings": warnings}
         print_json({"evaluations": evaluations, "ledger": None if ledger is None else str(ledger), **own})
     if judge is not None and judge.stopped is not None:
         click.echo(str(judge.stopped), err=True)
@@ -167,8 +168,8 @@ def command(
     return int(Exit.PARTIAL if missing and not answered_only else Exit.FINE)
 
 
-def _take_over(archive: Path, of: Path | None, *, quiet: bool) -> tuple[Path, TakenOver]:
-    """The build that results are of, and where they lie now."""
+def _take_over(archive: Path, of: Path | None, *, quiet: bool) -> tuple[Path, TakenOver, list[str]]:
+    """The build that results are of, where they lie now, and what speaks against their scores."""
     from datakit.artifacts.build_folder import BuildFolder, builds_in
     from datakit.evaluation.taking_over import build_of, take_over
     from datakit.recipe.recipe import project_of
@@ -180,8 +181,9 @@ def _take_over(archive: Path, of: Path | None, *, quiet: bool) -> tuple[Path, Ta
         projects = dict.fromkeys([project_of(Path.cwd()), project_of(archive.absolute().parent)])
         build = build_of(archive, (found for project in projects for found in builds_in(project / "build")))
     taken = take_over(archive, build)
-    if other_base := _other_base(build, taken):
-        click.echo(f"Warning: {other_base}", err=True)
+    warnings = list(filter(None, [_other_base(build, taken)]))
+    for warning in warnings:
+        click.echo(f"Warning: {warning}", err=True)
     if not quiet:
         click.echo(f"Taken over from {archive}: run {taken.run}, into {show_path(taken.folder)}")
         if taken.run != taken.results.run:
@@ -191,7 +193,7 @@ def _take_over(archive: Path, of: Path | None, *, quiet: bool) -> tuple[Path, Ta
         for path, now in taken.kept.items():
             click.echo(f"Kept: other answers, which stood at {show_path(path)}: {show_path(now)}")
         click.echo()
-    return build.path, taken
+    return build.path, taken, warnings
 
 
 def _other_base(build: BuildFolder, taken: TakenOver) -> str:

@@ -61,6 +61,8 @@ _ONE_SIDE = re.compile(
     re.IGNORECASE,
 )
 _CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("left", "top", "right", "bottom"))
+_EDGES = _CORNERS[-1]
+_MARGIN = re.compile(r"(?:margins?|padding|inset|border|offsets?)\W*\Z", re.IGNORECASE)
 _EXTENTS = (("x", "y", "width", "height"), ("x", "y", "w", "h"), ("left", "top", "width", "height"))
 _CENTRED = ({"cx", "cy", "w", "h"}, {"cx", "cy", "width", "height"})
 _LEAST = 20
@@ -202,11 +204,20 @@ def _sided(text: str) -> Iterator[ChatPlace]:
         for orders, is_extent in ((_CORNERS, False), (_EXTENTS, True)):
             if order := next((order for order in orders if set(order) == set(names)), None):
                 shape = Shape(tuple(numbers[name] for name in order), is_extent)
+                if order == _EDGES and _is_margin(text[: match.start()], shape):
+                    continue
                 yield place._replace(shapes=(shape,) if is_quoted else (), is_sure=is_quoted)
         if is_quoted and set(names) in _CENTRED:
             yield place
         elif is_quoted and set(names) == {"x", "y"}:
             yield place._replace(is_sure=False)
+
+
+def _is_margin(before: str, edges: Shape) -> bool:
+    """Whether left, top, right and bottom are distances from the sides, as those of charts and pages."""
+    return not _is_boxlike([number.value for number in edges.numbers], 0) or bool(
+        _MARGIN.search(before[-24:])
+    )
 
 
 def _tagged(place: ChatPlace, numbers: dict[str, Number]) -> ChatPlace | None:

@@ -19,6 +19,7 @@ from datakit.artifacts import predictions
 from datakit.bundling.pack import bundle
 from datakit.cli import run
 from datakit.handoff import bundle_command, stages
+from datakit.handoff.digests import Digests
 from datakit.training.run_folder import RunFolder
 from tests.support.fake_trainer import calls, release, write_checkpoint
 from tests.support.fake_vllm import asked
@@ -115,7 +116,10 @@ def test_results_of_another_base_model_are_told_at_home(
     config.write_text(config.read_text() + "\n")
     assert unpacked.go(MODEL=str(there)).returncode == 0
     assert f"results are of another base model: {there}" in evaluated_at_home(unpacked, capsys)
+    looks, look = list[Path](), Digests.model
+    monkeypatch.setattr(Digests, "model", lambda self, folder: looks.append(folder) or look(self, folder))
     assert run(["evaluate", str(unpacked.folder / "results.tar"), "--json"]) == 0
+    assert len(looks) == 1, "a base model of many GB is read once"
     (warning,) = json.loads(capsys.readouterr().out)["warnings"]
     assert warning.startswith(f"these results are of another base model: {there}")
 

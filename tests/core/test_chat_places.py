@@ -126,6 +126,8 @@ def test_what_may_be_data_too_is_doubtful_and_never_written_anew(text: str) -> N
         "Solve x = 3, y = 4; the line through (1, 2) and (3, 8) has slope 3.",
         '{"width": 1080, "height": 2340, "left": 12}',
         "margin-left: 10px; top: 20px; width: 30%; height: 40%",
+        '{"margin": {"top": 20, "right": 30, "bottom": 30, "left": 20}, "pad": [20, 30]}',
+        "const m = {top: 20, right: 30, bottom: 30, left: 40}",
         '{"years": [1999, 2005], "sales": [[1, 2], [3, 4]]}',
         "nums = [10, 20, 300, 400]\nprint(sum([10, 20, 300, 400]))",
         'box: 5 pieces of 12, 30 cm; "box": "12, 30 pieces"',
