@@ -99,7 +99,10 @@ def four(value: Any, number: int) -> Sides:
 
 def is_number(side: Any) -> bool:
     """Whether a value is a finite number."""
-    return isinstance(side, int | float) and not isinstance(side, bool) and math.isfinite(side)
+    try:
+        return isinstance(side, int | float) and not isinstance(side, bool) and math.isfinite(side)
+    except OverflowError:  # a whole number of more than 308 digits
+        return False
 
 
 def _text(value: Any) -> str | None:

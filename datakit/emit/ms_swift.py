@@ -45,10 +45,11 @@ class MsSwift(Emitter):
     A row is `{"id", "messages", "images"}`. With `boxes`, rows with pictures have `objects` as well: `ref`
     (the texts), `bbox` (`[x1, y1, x2, y2]`, shares of the upright picture's sides, so that no resizing moves
     them), `bbox_type` "norm1" and `image_id`. ms-swift puts them where the messages say `<ref-object>` and
-    `<bbox>`, in the model's own notation; a prompt template writes such places. Without `boxes`, records of
-    chats that came with `objects` keep them, and elsewhere these tags are written in full-width brackets, so
-    that a text which holds one by chance is no place. `tools`, and the `loss` of turns, stand where ms-swift
-    has them.
+    `<bbox>`, in the notation that QWENVL_BBOX_FORMAT names, in training and inference alike: `legacy`, the
+    default, is that of Qwen2-VL; Qwen2.5-VL and Qwen3-VL take `new`. A prompt template writes such places.
+    Without `boxes`, records of chats that came with `objects` keep them, and elsewhere these tags are written
+    in full-width brackets, so that a text which holds one by chance is no place. `tools`, and the `loss` of
+    turns, stand where ms-swift has them.
 
     Rows without pictures have a file of their own where rows with pictures exist too. A training record
     with `repeat` 3 is written three times, first copies first. Pictures are upright RGB, as in

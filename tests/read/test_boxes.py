@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -236,3 +237,9 @@ def test_a_turned_box_of_which_nothing_says_how_it_is_turned_rejects_its_record(
     got = read("read.jsonl", path="rows.jsonl", boxes="where", box_units="xywh")
     assert got.reasons == {"a": "boxes_unreadable"}
     assert "turned by" in got.rejects[0].detail
+
+
+@pytest.mark.parametrize("value", [json.dumps({"bbox_2d": [10**400, 1, 2, 3]}), [[[1, 2, 3, 4]]], [True] * 4])
+def test_numbers_that_are_none_reject_their_record(value: Any, tmp_path: Path, read: Any) -> None:
+    rows(tmp_path, {"id": "a", "where": value}, {"id": "b", "where": [[1, 2, 30, 40]]})
+    assert read("read.jsonl", path="rows.jsonl", boxes="where").reasons == {"a": "boxes_unreadable"}

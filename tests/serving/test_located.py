@@ -92,6 +92,13 @@ def test_predictions_hold_the_boxes_in_pixels_of_the_picture(form: BoxForm, tmp_
     assert asked.prediction(form_of(form, "label"), None, None, (), "m").boxes is None
 
 
+@pytest.mark.parametrize("number", ["9" * 400, "1e999", "-1e999", "NaN"])
+def test_an_answer_of_numbers_without_end_is_no_box(number: str) -> None:
+    form = form_of("qwen2_5_vl")
+    text = f'[{{"bbox_2d": [{number}, 1, 2, 3], "label": "a"}}]'
+    assert boxes_of(form.parse(text).values, form, UPRIGHT) == []
+
+
 def test_an_answer_without_boxes_has_none() -> None:
     contract = form_of("qwen3_vl")
     assert boxes_of({}, contract, UPRIGHT) == []
