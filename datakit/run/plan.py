@@ -245,7 +245,7 @@ def _steps(
             row.to_do = len(lookup.open_ids) if lookup.annotator else lookup.records - lookup.cached
             row.at_most = uncertain
             if row.calls:
-                row.why = why_calls(lookup, engine.context, earlier)
+                row.why = why_calls(lookup, engine.context.in_task(step.task), earlier)
                 _estimate(row, lookup, engine, estimate)
                 if row.model and row.tokens_in is None:
                     _liken(row, plans)
@@ -283,7 +283,7 @@ def _estimate(row: StepPlan, lookup: Lookup, engine: Engine, estimate: Estimator
     past = _past(engine.store, row.name, models)
     basis = f"the mean of {past['results']:,.0f} earlier results" if past else ""
     if past is None and estimate is not None and lookup.sample:
-        estimates = estimate(annotator, lookup.sample, engine.context)
+        estimates = estimate(annotator, lookup.sample, engine.context.in_task(lookup.step.task))
         if estimates is not None:
             past = {
                 name: None if sum_ is None else sum_ / len(lookup.sample) for name, sum_ in estimates.items()

@@ -34,7 +34,7 @@ def _kept(keep: str, rows: pl.DataFrame = ROWS) -> tuple[list[str], dict[str, st
 
 
 @pytest.mark.parametrize(
-    "keep, kept",
+    ("keep", "kept"),
     [
         ("label IN ('退款页面', 'it''s')", ["a", "d"]),
         ("label = 'it''s' OR label IS NULL", ["c", "d"]),
@@ -67,7 +67,7 @@ def test_a_number_that_is_none_passes_no_comparison() -> None:
 
 
 @pytest.mark.parametrize(
-    "keep, words",
+    ("keep", "words"),
     [
         ("", "empty"),
         ("1", "names no column"),
@@ -125,7 +125,7 @@ def test_a_file_that_an_expression_names_is_never_opened(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "keep, message, remedy",
+    ("keep", "message", "remedy"),
     [
         ("lable = 'x'", "column `lable`", "Did you mean `label`?"),
         ('label = "退款页面"', "column `退款页面`", "A text stands in single quotation marks: '退款页面'."),
