@@ -167,7 +167,7 @@ class Prompt:
 
 
 def _writing(column: str, chain: Chain) -> Callable[[str], str]:
-    """How a text of a column is written into the prompt. What filters other than `fenced` give is no dialogue."""
+    """How a text of a column is written into the prompt. Behind a filter but `fenced` it is no dialogue."""
     if not chain:
         return escape_except_images if column == DIALOGUE else escape_tokens
     if column == DIALOGUE and all(name == "fenced" for name, _ in chain):

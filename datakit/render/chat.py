@@ -49,7 +49,9 @@ class Chat(PromptRenderer):
 
     Templates take the record's columns and, from the label file, `label_json`, `label_names` and `labels`.
     A column that need not be there is asked for first, `{% if ocr_text is defined and ocr_text %}`: records
-    without it get the prompt without that part. Anything in the data that the trainer would take for a control token or a picture place is escaped; only
+    without it get the prompt without that part.
+
+    Anything in the data that the trainer would take for a control token or a picture place is escaped; only
     the places `<image>` in `text` (a dialogue) are meant. The number of places must be that of the pictures.
 
     A prompt over `max_chars` or `max_tokens` is never cut blindly: the columns of `shrink` give way one after
