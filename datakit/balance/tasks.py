@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import polars as pl
 from pydantic import Field
 
-from datakit.core.errors import UserError
+from datakit.core.errors import UserError, did_you_mean
 from datakit.core.outcome import Table
 from datakit.core.record import TRAIN, digest
 from datakit.core.step_context import StepContext
@@ -30,6 +30,8 @@ class Tasks(TableTransform):
     `max_repeat`, or another place, is wanted.
     """
 
+    weights: dict[str, Annotated[float, Field(gt=0, le=1000)]] | None = None
+    """Task -> weight; those of the blocks when not given. Tasks that are not named stay as they are."""
     max_repeat: int = Field(default=3, ge=1, le=100)
     """The rows of a task are never more than so many times what they were."""
 
@@ -43,7 +45,9 @@ class Tasks(TableTransform):
         return {"repeat": pl.UInt32()}
 
     def apply(self, frame: pl.LazyFrame, context: StepContext) -> Table:
-        weights = {scope.name: scope.weight for scope in context.tasks if scope.weight is not None}
+        own = {scope.name: scope.weight for scope in context.tasks if scope.weight is not None}
+        weights = own if self.weights is None else dict(self.weights)
+        self._check_known(weights, context)
         if not weights:
             raise UserError(
                 "balance.tasks has no weights to go by",
@@ -70,6 +74,14 @@ class Tasks(TableTransform):
             .drop("own")
         )
         return Table(kept, notes=_notes(small, spread, weights, self.max_repeat))
+
+    def _check_known(self, weights: Mapping[str, float], context: StepContext) -> None:
+        names = [scope.name for scope in context.tasks]
+        stranger = next((task for task in weights if names and task not in names), None)
+        if stranger is not None:
+            hint = did_you_mean(stranger, names)
+            remedy = f"{hint} Tasks: {', '.join(names)}.".strip()
+            raise UserError(f"`weights` names `{stranger}`, which is no task of the recipe", remedy=remedy)
 
 
 def _rows(before: Mapping[str, int], weights: Mapping[str, float], max_repeat: int) -> dict[str, int]:

@@ -36,6 +36,11 @@ class Step:
     def name(self) -> str:
         return self.transform.name()
 
+    @property
+    def title(self) -> str:
+        """Its name, behind that of its task where it has one."""
+        return f"{self.task}: {self.name}" if self.task else self.name
+
 
 @dataclass(frozen=True)
 class Recipe:

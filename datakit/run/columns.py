@@ -137,7 +137,7 @@ def _joined(whole: dict[str, Any], own: dict[str, Any], step: Step) -> dict[str,
 
 def _placed(error: UserError, step: Step) -> UserError:
     if error.where:
-        message = f"step {step.number} ({step.name}): {error.message}\n  in {error.where}"
+        message = f"step {step.number} ({step.title}): {error.message}\n  in {error.where}"
     else:
-        message = f"step {step.number} ({step.name}): {error.message}"
+        message = f"step {step.number} ({step.title}): {error.message}"
     return UserError(message, remedy=error.remedy, where=step.where, exit_code=error.exit_code)

@@ -46,7 +46,7 @@ def over_reject_rate(steps: Sequence[StepReport], allowed: float, rejects: Path)
     if not total or rejected / total <= allowed:
         return ""
     reasons = ", ".join(
-        f"{reason} {count} (step {step.number}, {step.name})" for step, reason, count in counted
+        f"{reason} {count} (step {step.number}, {step.title})" for step, reason, count in counted
     )
     words = f"{rejected:,} of {total:,} records were rejected, more than run.max_reject_rate "
     example = _example({step.number for step, *_ in counted}, rejects)
@@ -69,7 +69,7 @@ def nothing_left(step: Step, report: StepReport, rejects: Path) -> str:
     counts = [*sorted(report.rejected.items()), *([(RETRY[:-1], report.retry)] if report.retry else [])]
     reasons = ", ".join(f"{reason} {count}" for reason, count in counts)
     example = _example({report.number}, rejects, chosen=True).rstrip()
-    what = f"step {step.number} ({step.name}) left no record: {reasons or 'none came in'}"
+    what = f"step {step.number} ({step.title}) left no record: {reasons or 'none came in'}"
     return f"{step.where}\n  {what}" + (f"\n{example}" if example else "")
 
 

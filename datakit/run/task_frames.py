@@ -12,6 +12,9 @@ from datakit.core.factored_chats import FactoredChats
 from datakit.core.task_blocks import TASK
 from datakit.run.record_frames import RecordFrames
 
+_PLAIN = {"repeat": 1, "set": ""}
+"""What stands for a record in a column that the steps of another task alone give; in every other it is null."""
+
 
 def taken_out(
     frames: RecordFrames, task: str, columns: Iterable[str], folder: Path
@@ -49,7 +52,8 @@ def put_back(
 
 def _append(whole: RecordFrames, chats: FactoredChats, frame: pl.DataFrame) -> None:
     if not frame.is_empty():
-        whole.append(with_schema(frame, whole.schema), chats.shared)
+        filled = [pl.col(name).fill_null(value) for name, value in _PLAIN.items() if name in whole.schema]
+        whole.append(with_schema(frame, whole.schema).with_columns(filled), chats.shared)
 
 
 def with_schema(frame: pl.DataFrame, schema: Mapping[str, Any]) -> pl.DataFrame:

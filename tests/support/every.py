@@ -252,6 +252,13 @@ CASES: dict[str, Case] = {
     "read.hub": Case({"path": "disk", "image": "picture", "label": "label"}, _hub),
     "read.coco": Case({"path": "instances.json"}, _coco),
     "read.label_studio": Case({"path": "tasks.json"}, _label_studio),
+    "balance.tasks": Case(
+        {"weights": {"a": 1, "b": 2}},
+        more={"task": pl.String()},
+        changes={f"screen-{number:04d}": {"task": "a"} for number in range(1, 100)}
+        | {f"screen-{number:04d}": {"task": "b"} for number in range(100, 200)},
+        by_neighbours=True,
+    ),
     "guard.image": Case(
         {"min_side_px": 700},
         changes={
