@@ -1,9 +1,9 @@
-"""Writes examples/ecom/dialogues.jsonl: 92 dialogues of a service desk, 4 of each of 23 intents, some with a screen.
+"""Writes examples/ecom/dialogues.jsonl: 92 dialogues of a service desk, 4 of each of 23 intents.
 
 run: python scripts/make_dialogues.py
 
-Shops, goods and numbers are invented. `[0012]` stands for the picture images/0012.jpg of the example; turns are
-parted by ` | `, the consumer speaks first.
+Shops, goods and numbers are invented. `[0012]` stands for the picture images/0012.jpg of the example; turns
+are parted by ` | `, the consumer speaks first.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _PICTURE = re.compile(r"\[(\d{4})\]")
 
 DIALOGUES = {
     "询问材质": (
-        "你好，这款四件套是纯棉的吗 | 亲您好，请问您看的是哪一款呢 | 就是蓝色格子那套，标签上没写清楚面料成分",
+        "你好，这款四件套是纯棉的吗 | 亲您看的是哪一款呢 | 就是蓝色格子那套，标签上没写面料成分",
         "[0010]这个参数里没写，锅身到底是不锈钢还是铝的？ | 您好，马上为您核实 | 内胆有没有涂层也说一下",
         "羽绒服里面填的是白鸭绒还是鹅绒 | 在的亲 | 含绒量多少，麻烦一起告诉我",
-        "请问沙发的面是真皮吗 | 您好，有真皮和科技布两种 | 那两千多的这款用的是什么料子？坐垫里是海绵还是乳胶",
+        "请问沙发的面是真皮吗 | 您好，有真皮和科技布两种 | 那两千多的这款用的是什么料子",
     ),
     "询问尺码规格": (
         "身高一米七，体重一百三，穿多大码合适 | 亲，平时穿什么码呢 | 平时穿 L，但是这家好像偏小",
@@ -30,7 +30,7 @@ DIALOGUES = {
     ),
     "询问款式区别": (
         "标准版和旗舰版差在哪里，价格差了两百多 | 您好亲 | 除了内存，别的配置一样吗",
-        "你们家这两个台灯看着一模一样，为什么一个一百二一个一百六 | 您发一下链接呢 | 一个是新款一个是老款，到底有什么不同",
+        "你们家这两个台灯看着一模一样，为什么一个一百二一个一百六 | 您发一下链接呢 | 一新一老，有什么不同",
         "礼盒装跟普通装里面的东西一样吗 | 亲，请问您看的是茶叶吗 | 对，是不是只有包装不一样",
         "二代比一代升级了什么 | 您好，很高兴为您服务 | 我用的就是一代，想知道值不值得换",
     ),
@@ -72,7 +72,7 @@ DIALOGUES = {
     ),
     "询问物流进度": (
         "[0062]这个快递三天没动了，现在到哪了 | 您好，我帮您查一下 | 一直显示在中转站，什么时候能到",
-        "显示已签收但是我没收到啊 | 亲别急，请问收件地址是小区吗 | 是的，快递员电话也打不通，帮我问问包裹在哪",
+        "显示已签收但是我没收到啊 | 亲别急，请问收件地址是小区吗 | 是的，快递员电话打不通，包裹在哪",
         "[0071]我的包裹怎么还在外地 | 您好亲 | 上面说派送中都两天了，到底送到哪里了",
         "请帮我看下单子走到哪了 | 麻烦提供一下订单号 | 尾号 8812 的那个，昨天就说到本市了",
     ),

@@ -13,7 +13,7 @@ from datakit.core.task_blocks import TASK
 from datakit.run.record_frames import RecordFrames
 
 _PLAIN = {"repeat": 1, "set": ""}
-"""What stands for a record in a column that the steps of another task alone give; in every other it is null."""
+"""What stands for a record in a column that steps of another task alone give; null in every other."""
 
 
 def taken_out(

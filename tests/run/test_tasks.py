@@ -96,7 +96,7 @@ def test_the_card_has_the_tasks_and_the_classes_of_each(both: BuildFolder) -> No
     assert "untested" not in card
 
 
-def test_an_unchanged_recipe_of_tasks_keeps_its_build_and_an_edited_label_file_does_not(
+def test_an_unchanged_recipe_keeps_its_build_and_an_edited_label_file_does_not(
     tmp_path: Path,
 ) -> None:
     recipe = project(tmp_path)
@@ -151,7 +151,7 @@ def test_a_task_without_records_ends_the_build(
         build(recipe, overrides=["run.max_reject_rate=1"], card=False)
 
 
-def test_a_source_with_a_column_task_or_of_another_type_is_told_before_anything_is_read(
+def test_a_source_with_a_column_task_or_of_another_type_is_told_at_once(
     tmp_path: Path,
 ) -> None:
     recipe = project(tmp_path)

@@ -1,4 +1,4 @@
-"""A small project with two tasks side by side: classes of notes, and moods of dialogues, some with a picture."""
+"""A small project with two tasks side by side: topics of notes, and moods of dialogues."""
 
 from __future__ import annotations
 
