@@ -333,12 +333,12 @@ class _Reading:
 
     def condition(self, line: int) -> UserError:
         """Of what stands there for some records only, no reader can tell whether it was written."""
-        return UserError(
-            "the answer template cannot be read backwards: it holds conditions, not only variables",
-            remedy="Name the answer's fields instead, and those that may be absent: `answer: {fields: [{name: "
-            "reason, optional: true}, label]}`. What is empty is left out then, and read back so.",
-            where=f"{self.place}:{line}",
+        fault = self.fault(line, "it holds a condition ({% if %}), not only variables")
+        remedy = (
+            "Name the answer's fields instead, and those that may be absent: `answer: {fields: [{name: "
+            "reason, optional: true}, label]}`. What is empty is left out then, and read back so."
         )
+        return UserError(fault.message, remedy=remedy, where=fault.where)
 
     def add(self, node: nodes.Node) -> None:
         if isinstance(node, nodes.TemplateData):

@@ -97,10 +97,8 @@ class Transform(BaseModel, ABC):
     """Raised when the same parameters and input give another output."""
     registered_name: ClassVar[str] = ""
     """Set by transforms that live outside datakit; inside, the file's place is the name."""
-
     needs_images: ClassVar[bool] = False
     """Whether the step has nothing to do where no record has a picture."""
-
     example: ClassVar[dict[str, Any] | None] = None
     """Parameters for the reference page, when no shipped recipe has the step."""
 
@@ -146,10 +144,7 @@ class Transform(BaseModel, ABC):
         return tuple(dict.fromkeys((*self.inputs(context), *self.optional(context))))
 
     def check_columns(self, columns: Columns, context: StepContext) -> None:
-        """Raises UserError where this step cannot work on columns of these names and dtypes.
-
-        Called before anything is read, and before it is told that a column of `inputs` is missing.
-        """
+        """Raises UserError for columns that this step cannot work on. Called before anything is read."""
 
     def outputs(self, context: StepContext) -> Columns:
         """Columns that this step adds or replaces."""

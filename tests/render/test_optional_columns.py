@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -15,7 +16,7 @@ from datakit.core.step_context import StepContext
 from datakit.core.template_names import needed_names
 from datakit.library import build
 from datakit.render.chat import Chat
-from tests.support.chat_records import LABELS, SCHEMA, contents, record, write
+from tests.support.chat_records import LABELS, SCHEMA, record, write
 
 PROMPT = (
     "{{ label_names }}\n{% if ocr_text is defined and ocr_text %}文字：{{ ocr_text }}\n{% endif %}"
@@ -45,7 +46,7 @@ def test_a_name_that_is_asked_for_first_is_not_needed(source: str, needed: set[s
     assert needed_names(Environment().parse(source)) == needed
 
 
-def _chat(context: StepContext, **changes: object) -> Chat:
+def _chat(context: StepContext, **changes: Any) -> Chat:
     write(context, PROMPT, "own.j2")
     return Chat(**{"prompt": "own.j2", "answer": "label_only", **changes})
 
@@ -98,7 +99,7 @@ def test_a_condition_in_an_answer_template_is_refused_with_the_form_that_can_be_
     context = make_context(labels=LABELS)
     write(context, PROMPT, "own.j2")
     write(context, "{% if reason is defined %}理由：{{ reason }}\n{% endif %}类别：{{ label }}", "answer.j2")
-    with pytest.raises(UserError, match="conditions") as error:
+    with pytest.raises(UserError, match="a condition") as error:
         Chat(prompt="own.j2", answer="answer.j2").inputs(context)
     assert "optional: true" in error.value.remedy
     assert error.value.where.endswith("answer.j2:1")
@@ -109,8 +110,8 @@ def test_the_form_that_is_named_instead_leaves_an_empty_field_out_and_reads_it_b
 ) -> None:
     context = make_context(labels=LABELS)
     write(context, PROMPT + "\n{{ answer_format }}", "asks.j2")
-    fields = [{"name": "reason", "optional": True}, "label"]
-    chat = Chat(**{"prompt": "asks.j2", "answer": {"fields": fields}})
+    fields: Any = {"fields": [{"name": "reason", "optional": True}, "label"]}
+    chat = Chat(prompt="asks.j2", answer=fields)
     frame = pl.DataFrame([record(0), record(1, reason=None)], schema=SCHEMA)
     batch = chat.start(context, frame.lazy().head(0))(frame)  # type: ignore[operator]
     form = chat.answer_format(context)
