@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from datakit.core.labels import LabelSet
 from datakit.core.record import digest
 
 _MISSING = "missing"
@@ -16,3 +17,9 @@ def judged(label: str | None, image_digests: Sequence[str], texts: Sequence[str 
     """
     pictures = [_MISSING if name.startswith(_MISSING) else name for name in image_digests]
     return digest([label, pictures, [text or "" for text in texts]]).hex()
+
+
+def canonical(label: str | None, labels: LabelSet | None) -> str | None:
+    """A label in the label file's spelling, where the file has it: how a label enters `judged`."""
+    known = labels.find(label) if label and labels else None
+    return known.name if known else label

@@ -13,7 +13,7 @@ import polars as pl
 from datakit.artifacts.overrides import Override, OverrideLine, read_overrides
 from datakit.core import blocks
 from datakit.core.errors import UserError, did_you_mean
-from datakit.core.judged import judged
+from datakit.core.judged import canonical, judged
 from datakit.core.outcome import Table
 from datakit.core.step_account import StepAccount
 from datakit.core.step_context import StepContext
@@ -132,7 +132,7 @@ class _Work:
 
     def _record(self, row: Mapping[str, Any], lines: Sequence[OverrideLine]) -> None:
         pictures = [self.context.files.sha256(path) for path in row["images"] or ()]
-        label = canonical(row["label"], self.context)
+        label = canonical(row["label"], self.context.labels)
         outcome = decided(lines, label, lambda name: judged(name, pictures, [row["text"]]))
         self.faults += [("changed", line, "") for line in outcome.stale]
         self.faults += [("disagree", line, _others(line, outcome)) for line in outcome.conflict]
@@ -179,12 +179,6 @@ def _check_place(step: Overrides, context: StepContext) -> None:
             "curate.overrides stands behind balance.resample, where repeats of a record keep its old label",
             remedy="Put it before balance.resample.",
         )
-
-
-def canonical(label: str | None, context: StepContext) -> str | None:
-    """A label in the label file's spelling, where the file has it."""
-    known = context.labels.find(label) if label and context.labels else None
-    return known.name if known else label
 
 
 def _others(line: OverrideLine, outcome: Outcome) -> str:
