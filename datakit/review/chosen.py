@@ -55,7 +55,11 @@ def chosen(build: BuildFolder, choice: Choice) -> tuple[pl.DataFrame, list[str]]
     for kind in choice.findings:
         _tag(tags, kind, _finding_ids(build, kind))
     wanted: set[str] = set()
-    for name, is_wanted in ((SUSPECT, choice.suspects), (CONFLICT, choice.conflicts), (LOW_OCR, choice.low_ocr)):
+    for name, is_wanted in (
+        (SUSPECT, choice.suspects),
+        (CONFLICT, choice.conflicts),
+        (LOW_OCR, choice.low_ocr),
+    ):
         wanted |= tags.get(name, set()) if is_wanted else set()
     for kind in choice.findings:
         wanted |= tags[kind]

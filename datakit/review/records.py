@@ -108,15 +108,15 @@ class PageRecords:
         return {
             "id": [visible(id_) for id_ in self.frame["id"]],
             "judged": self.judged(),
-            "label": [number.get(label, -1) for label in self._canonical("label")],
+            "label": [number.get(label or "", -1) for label in self._canonical("label")],
             "written": {
                 at: visible(str(label))
                 for at, label in enumerate(self._canonical("label"))
                 if label not in number and label is not None
             },
-            "predicted": [number.get(label, -1) for label in predicted],
+            "predicted": [number.get(label or "", -1) for label in predicted],
             "probability": [None if value is None else round(value, 4) for value in probability],
-            "proposal": [number.get(label, -1) for label in self._proposals()],
+            "proposal": [number.get(label or "", -1) for label in self._proposals()],
             "split": [splits.index(part) for part in self.frame["part"]],
             "tags": [sum(1 << tags.index(tag) for tag in own) for own in self.frame["@tags"].to_list()],
             "snippet": self._snippets(),
@@ -130,7 +130,8 @@ class PageRecords:
         texts = self.frame["text"].to_list() if self._is_text("text") else [None] * self.count
         counts = self.frame["images"].list.len().fill_null(0)
         return [
-            "" if count else visible((text or "")[:_SNIPPET]) for text, count in zip(texts, counts, strict=True)
+            "" if count else visible((text or "")[:_SNIPPET])
+            for text, count in zip(texts, counts, strict=True)
         ]
 
     def groups(self) -> list[Row]:
@@ -207,5 +208,7 @@ def _probabilities(text: Any) -> list[list[Any]]:
         return []
     if not isinstance(values, dict):
         return []
-    numbers = [(visible(str(name)), value) for name, value in values.items() if isinstance(value, int | float)]
+    numbers = [
+        (visible(str(name)), value) for name, value in values.items() if isinstance(value, int | float)
+    ]
     return [[name, round(value, 4)] for name, value in sorted(numbers, key=lambda item: -item[1])[:5]]

@@ -18,7 +18,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "save": ("下载 overrides.jsonl", "Download overrides.jsonl"),
     "saved": ("决定保存在此浏览器中", "Decisions are kept in this browser"),
     "savedServer": ("决定已写入 {file}", "Decisions are written to {file}"),
-    "unsaved": ("服务器没有回应，{n} 个决定尚未写入", "The server does not answer: {n} decisions are not written"),
+    "unsaved": (
+        "服务器没有回应，{n} 个决定尚未写入",
+        "The server does not answer: {n} decisions are not written",
+    ),
     "full": ("浏览器存储已满，请立即下载", "The browser's storage is full: download now"),
     "search": ("按编号或标签查找", "Find by id or label"),
     "filters": ("筛选", "Filters"),
@@ -57,9 +60,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "nothing": ("没有符合条件的记录", "No record matches"),
     "keys": ("快捷键", "Keys"),
     "keysText": (
-        "方向键移动，回车打开，A 接受，P 采用建议，R 改标签，D 剔除，S 跳过，U 撤销，B 文字框，/ 查找，Esc 关闭",
+        "方向键移动，回车打开，A 接受，P 采建议，R 改标签，D 剔除，S 跳过，U 撤销，B 文字框，/ 查找，Esc 关闭；"
+        "分组时按 Shift 加字母决定整组",
         "Arrows move, Enter opens, A accepts, P takes the proposal, R relabels, D drops, S skips, U undoes, "
-        "B boxes, / finds, Esc closes",
+        "B boxes, / finds, Esc closes; with Shift a letter decides a whole group",
     ),
     "confirmAll": ("这个决定将用于 {n} 条记录", "This decides {n} records"),
     "undone": ("已撤销 {n} 条", "{n} undone"),

@@ -66,11 +66,14 @@ def write_page(records: PageRecords, target: Path, progress: Progress = lambda d
 
 
 def write_folder(records: PageRecords, target: Path, progress: Progress = lambda done, of: None) -> None:
-    """A folder with index.html and what it loads; one of ours that is there is replaced."""
+    """A folder with index.html and what it loads; one of ours that is there is replaced, unless it is of the
+    same records and version of the page."""
+    index = page_index(records)
+    if is_ours(target) and (target / _MARK).read_text("utf-8").splitlines()[:1] == [print_of(index)]:
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        index = page_index(records)
         thumbs: list[bool] = []
         (draft / "data").mkdir()
         for number, rows in enumerate(_chunks(records, progress, readable=_as_it_is)):
@@ -81,10 +84,16 @@ def write_folder(records: PageRecords, target: Path, progress: Progress = lambda
         shell = _shell(folder=True).replace("@data@", "")
         shell = shell.replace("@after@", '<script src="data/index.js"></script>')
         (draft / "index.html").write_text(shell, "utf-8")
-        (draft / _MARK).write_text("made by datakit review; a new review replaces this folder\n", "utf-8")
+        (draft / _MARK).write_text(f"{print_of(index)}\nWritten by datakit review, which may replace it.\n")
         _replace(draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def print_of(index: Row) -> str:
+    """Digest of what the page shows of its records, and of the page itself."""
+    shown = {name: value for name, value in index.items() if name != "thumbs"}
+    return hashlib.sha256(_json(shown) + _shell(folder=True).encode()).hexdigest()
 
 
 def is_ours(folder: Path) -> bool:
@@ -173,7 +182,12 @@ def _facts(width: int, height: int, kind: str, problem: str) -> Row:
 def _detail(row: Row, drawn: list[Picture]) -> Row:
     """A record's details as the page reads them: nothing of it names a file by the data's words."""
     shown = [{**picture.facts, "number": number} for number, picture in enumerate(drawn)]
-    return {"facts": row["facts"], "ocr": row["ocr"], "probabilities": row["probabilities"], "pictures": shown}
+    return {
+        "facts": row["facts"],
+        "ocr": row["ocr"],
+        "probabilities": row["probabilities"],
+        "pictures": shown,
+    }
 
 
 def _inline_chunk(number: int, rows: Rows) -> bytes:
@@ -184,7 +198,9 @@ def _inline_chunk(number: int, rows: Rows) -> bytes:
         for at, picture in enumerate(drawn):
             if picture.data:
                 data = base64.b64encode(picture.data)
-                blocks.append(b'<script type="text/plain" id="picture-%d-%d">%b</script>\n' % (record, at, data))
+                blocks.append(
+                    b'<script type="text/plain" id="picture-%d-%d">%b</script>\n' % (record, at, data)
+                )
     return b"".join(blocks)
 
 
@@ -222,7 +238,7 @@ def _block(name: str, value: Any) -> bytes:
 
 
 def _shell(*, folder: bool) -> str:
-    """The page without its data. Its policy lets it load nothing but its own files, and run its own script."""
+    """The page without its data. Its policy has it load its own files alone, and run its own script."""
     style = (_ASSETS / "page.css").read_text("utf-8")
     script = "\n".join((_ASSETS / name).read_text("utf-8") for name in _SCRIPTS)
     own = "'self' file:" if folder else ""  # `self` is no file of a page that was opened from a disk

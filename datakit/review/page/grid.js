@@ -23,7 +23,7 @@ class Grid {
   }
 
   layout() {
-    const width = this.scroller.clientWidth - 8, gap = 8;
+    const width = this.scroller.clientWidth - 16, gap = 8;
     const wanted = this.isLarge ? Math.min(320, width) : 150;
     this.columns = Math.max(1, Math.floor((width + gap) / (wanted + gap)));
     this.cellWidth = Math.floor((width - gap * (this.columns - 1)) / this.columns);

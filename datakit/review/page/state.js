@@ -162,7 +162,7 @@ class State {
     if (!this.server || this.isSending || !this.waiting.size) return;
     this.isSending = true;
     const records = [...this.waiting].slice(0, 2000);
-    const body = JSON.stringify({ decisions: records.map((record) => [this.index.id[record], this.line(record)]) });
+    const body = JSON.stringify({ decisions: records.map((record) => [this.index.id[record], this.line(record), this.who]) });
     let isWritten = false;
     try {
       const reply = await fetch("decisions", {
@@ -173,7 +173,7 @@ class State {
     this.isSending = false;
     this.isCut = !isWritten;
     if (isWritten) {
-      const sent = new Map(JSON.parse(body).decisions);
+      const sent = new Map(JSON.parse(body).decisions.map(([id, line]) => [id, line]));
       for (const record of records) {
         if (JSON.stringify(this.line(record)) === JSON.stringify(sent.get(this.index.id[record]))) this.waiting.delete(record);
       }
