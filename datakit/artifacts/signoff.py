@@ -149,8 +149,9 @@ def require_signoff(build: BuildFolder) -> None:
     else:
         why = "nobody has signed it"
     faults = f" In {found.path.name} {'; '.join(found.faults[:3])}." if found.faults else ""
+    words = "is not signed off, and its recipe says `run: {require_signoff: true}`"
     raise UserError(
-        f"{build.path} is not signed off, and its recipe says `run: {{require_signoff: true}}`: {why}.{faults}",
+        f"{build.path} {words}: {why}.{faults}",
         remedy=f"Review it (datakit review {build.path}), then: datakit signoff {build.path} --name NAME",
     )
 

@@ -60,8 +60,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "nothing": ("没有符合条件的记录", "No record matches"),
     "keys": ("快捷键", "Keys"),
     "keysText": (
-        "方向键移动，回车打开，A 接受，P 采建议，R 改标签，D 剔除，S 跳过，U 撤销，B 文字框，/ 查找，Esc 关闭；"
-        "分组时按 Shift 加字母决定整组",
+        "方向键移动，回车打开，A 接受，P 采用建议，R 改标签，D 剔除，S 跳过，U 撤销，"
+        "B 文字框，/ 查找，Esc 关闭；分组时按 Shift 加字母决定整组",
         "Arrows move, Enter opens, A accepts, P takes the proposal, R relabels, D drops, S skips, U undoes, "
         "B boxes, / finds, Esc closes; with Shift a letter decides a whole group",
     ),
