@@ -60,7 +60,9 @@ class Override(BaseModel):
     def to_line(self) -> bytes:
         """The decision as a line of the file."""
         row = {name: value for name, value in self.model_dump(mode="json").items() if value not in ("", None)}
-        return json.dumps(row, ensure_ascii=False).encode() + b"\n"
+        line = json.dumps(row, ensure_ascii=False)
+        # Some programs end a line at these signs, which JSON takes as they are.
+        return line.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").encode() + b"\n"
 
 
 class OverrideLine(BaseModel):

@@ -37,7 +37,7 @@ overrides.jsonl, which curate.overrides applies in the next build."""
 @click.option("--out", type=click.Path(path_type=Path), metavar="PATH", help="Page, or folder of the page.")
 @click.option("--serve", is_flag=True, help="Open it from a server on 127.0.0.1, which writes the file.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=0, help="Port of --serve; a free one if not given."
+    "--port", type=click.IntRange(1, 65535), help="Port of --serve; one that the build keeps if not given."
 )
 @click.option(
     "--into", type=click.Path(path_type=Path), metavar="FILE", help="File of decisions (--serve, --import)."
@@ -53,7 +53,7 @@ def command(
     everything: bool,
     out: Path | None,
     serve: bool,
-    port: int,
+    port: int | None,
     into: Path | None,
     as_json: bool,
 ) -> int:
@@ -73,7 +73,7 @@ def command(
     for note in notes:
         click.echo(f"Note: {note}", err=True)
     records = PageRecords(folder, frame)
-    if serve:
+    if serve and records.count:
         return _serve(records, build, out, port, into)
     page = write(records, build, out) if records.count else None
     if as_json:
@@ -92,7 +92,7 @@ def command(
     return 0
 
 
-def _serve(records: PageRecords, build: Path, out: Path | None, port: int, into: Path | None) -> int:
+def _serve(records: PageRecords, build: Path, out: Path | None, port: int | None, into: Path | None) -> int:
     from datakit.review.decisions_file import DecisionsFile
     from datakit.review.server import Review, Server
 

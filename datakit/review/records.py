@@ -106,7 +106,7 @@ class PageRecords:
         splits = sorted(set(self.frame["part"]))
         predicted, probability = self._predictions()
         return {
-            "id": [visible(id_) for id_ in self.frame["id"]],
+            "id": self.frame["id"].to_list(),
             "judged": self.judged(),
             "label": [number.get(label or "", -1) for label in self._canonical("label")],
             "written": {

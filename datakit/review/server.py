@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from datakit.core.errors import UserError
+from datakit.core.record import digest
 from datakit.core.regular_files import read_regular
 from datakit.review.decisions_file import DecisionsFile, sent_decision
 
@@ -41,14 +42,19 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, review: Review, port: int = 0) -> None:
-        """Raises UserError for a port that is taken."""
-        try:
-            super().__init__(("127.0.0.1", port), _Handler)
-        except OSError as error:
-            raise UserError(
-                f"port {port} cannot be used: {error.strerror}", remedy="Leave --port out, or name another."
-            ) from None
+    def __init__(self, review: Review, port: int | None = None) -> None:
+        """Without a port it takes the folder's own, under which the browser finds again what it kept, or a
+        free one where that is taken. Raises UserError for a port that is taken."""
+        for wanted in (own_port(review.folder), 0) if port is None else (port,):
+            try:
+                super().__init__(("127.0.0.1", wanted), _Handler)
+                break
+            except OSError as error:
+                if wanted == port:
+                    raise UserError(
+                        f"port {port} cannot be used: {error.strerror}",
+                        remedy="Leave --port out, or name another.",
+                    ) from None
         self.review = review
 
     @property
@@ -66,10 +72,15 @@ class Server(ThreadingHTTPServer):
         return f"datakit_review_{self.server_address[1]}"
 
 
+def own_port(folder: Path) -> int:
+    """A port that is the same each time for one folder."""
+    return 20_000 + int.from_bytes(digest(str(folder.absolute()), 4)) % 20_000
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: Server
-    protocol_version = "HTTP/1.1"
     timeout = 60
+    """Of a connection that says nothing; each carries one request."""
 
     def do_GET(self) -> None:
         place = urlsplit(self.path)

@@ -246,7 +246,9 @@ function boxes() {
 }
 
 function download() {
-  const text = state.lines().map((line) => `${JSON.stringify(line)}\n`).join("");
+  // Some programs end a line at these signs, which JSON takes as they are.
+  const text = state.lines().map((line) => `${JSON.stringify(line)}\n`).join("")
+    .replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029");
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], { type: "application/jsonl" }));
   link.download = "overrides.jsonl";
@@ -302,7 +304,7 @@ function start(index) {
   at("new-label").addEventListener("input", suggest);
   at("help-open").addEventListener("click", () => at("help").showModal());
   at("filters-open").addEventListener("click", () => document.body.classList.toggle("filters"));
-  at("viewer").addEventListener("close", () => at("grid").focus());
+  at("viewer").addEventListener("close", () => at(state.who ? "grid" : "who").focus());
   for (const button of document.querySelectorAll("[data-do]")) {
     button.addEventListener("click", () => {
       const isAll = button.closest("#group-bar") !== null, current = grid.view[viewer.position];
