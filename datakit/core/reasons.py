@@ -89,8 +89,9 @@ REJECTED = {
     "where": "The expression of `guard.where` is false of the record.",
     "where_null": "The expression of `guard.where` is neither true nor false: a value that it compares is "
     "missing or no number. `column IS NULL OR …` keeps such records.",
-    # duplicates and reasons
+    # duplicates, reviews and reasons
     "duplicate": "The same picture, question and answer as an earlier record (`drop`).",
+    "dropped_by_review": "A reviewer decided to drop the record (curate.overrides); who and why is told.",
     "label_conflict": "One question about one picture has different answers (`on_label_conflict: reject`).",
     "reason_contradicts": "The reason concludes another label than the record's.",
     "reason_concludes_first": "The reason names its label before any evidence, and in the answer it "
@@ -117,7 +118,7 @@ REJECTED = {
 NOT_STORED = frozenset({"image_over_memory"})
 """Rejected as well, but by a setting that is in no key: another value of it is to be tried at once."""
 
-CHOSEN = frozenset({"where", "where_null"})
+CHOSEN = frozenset({"dropped_by_review", "where", "where_null"})
 """Dropped because the recipe, or a person, says so: counted and listed, but not against
 `run.max_reject_rate`."""
 
