@@ -43,7 +43,7 @@ class Suspect(BaseModel):
     """The finding that it belongs to with others, such as `退款页面→退货页面 1`; None for one by itself."""
     voices: tuple[Voice, ...] = ()
     judged: str = ""
-    """Digest of what was judged (label, pictures, texts), by which an edit since shows; "" where not known."""
+    """Digest of what was judged (label, pictures, texts): an edit since shows by it. "" where not known."""
 
 
 def write_suspects(path: Path, suspects: Iterable[Suspect]) -> int:

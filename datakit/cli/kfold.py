@@ -213,9 +213,7 @@ def _tell(made: Made, wanted: Wanted, join: Join | None, *, as_json: bool) -> No
         lines += suspects.lines_of(doubted, found, len(judged))
         lines += [f"Written: {made.folder.predictions_file}", f"Written: {made.folder.suspects_file}"]
         if join.missing_folds:
-            lines.append(
-                f"Next: {wanted.command} --run, for fold {', '.join(map(str, join.missing_folds))}"
-            )
+            lines.append(f"Next: {wanted.command} --run, for fold {', '.join(map(str, join.missing_folds))}")
     click.echo("\n".join(lines))
 
 

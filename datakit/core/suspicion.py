@@ -1,7 +1,7 @@
 """Who doubts a label, how much, and what several doubts come to.
 
 A voice that ranks all records (a proxy, a model out of fold) has the weight s / (s + rank), where s is the
-number of wrong labels to be expected: the record where the list is as likely right as wrong has 0.5. By its
+number of wrong labels to be expected: at that place of its list it has 0.5. By its
 rank, not by its probability, because a model's probabilities are no chances of an error and differ from voice
 to voice. Voices that speak of single records have a weight of their own. Doubts are joined by noisy-or,
 1 - (1 - a)(1 - b)…: one voice alone keeps its own order, and a second one can only raise a record.
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 EXPECTED_SHARE = 0.034
 """Share of wrong labels to be expected: the mean of ten test sets in wide use (Northcutt, Athalye and Mueller
@@ -43,10 +44,10 @@ class Guess:
     predicted_probability: float | None = None
 
 
-def weight_of_rank(rank: int, ranked: int) -> float:
+def weight_of_rank(rank: float, ranked: int) -> float:
     """The weight of a voice that ranks all records, for the one at `rank` (from 1) of `ranked`."""
     expected = max(1.0, EXPECTED_SHARE * ranked)
-    return expected / (expected + rank - 1)
+    return expected / (expected + rank)
 
 
 def combined(doubts: Iterable[Doubt]) -> float:
@@ -84,9 +85,15 @@ def guess(
     return Guess(id_, label, predicted, confidence if predicted == label else 1 - confidence, confidence)
 
 
-def ranked(guesses: Iterable[Guess]) -> list[Guess]:
-    """The least probable label first; of equal ones those with another predicted label, then by id."""
-    return sorted(guesses, key=lambda one: (one.probability, one.predicted == one.label, one.id))
+def ranked(guesses: Iterable[Guess]) -> list[tuple[Guess, float]]:
+    """The least probable label first, each with its weight; records of one probability share their rank."""
+    order = sorted(guesses, key=lambda one: (one.probability, one.predicted == one.label, one.id))
+    result: list[tuple[Guess, float]] = []
+    for _, group in groupby(order, key=lambda one: (one.probability, one.predicted == one.label)):
+        equal = list(group)
+        middle = len(result) + (len(equal) + 1) / 2
+        result += [(one, weight_of_rank(middle, len(order))) for one in equal]
+    return result
 
 
 def clusters(pairs: Iterable[tuple[str, str, float]]) -> list[tuple[str, str, int, float]]:

@@ -92,7 +92,7 @@ def check_recipe(recipe: Recipe) -> None:
     splits = [step for step in recipe.steps if step.name == SPLIT]
     if not splits:
         raise UserError(
-            f"the recipe `{recipe.name}` has no {SPLIT}, so nothing says which records must not be torn apart",
+            f"the recipe `{recipe.name}` has no {SPLIT}, so nothing says which records belong together",
             remedy=f"Add the step before those that balance and render:\n  {EXAMPLE}",
             where=str(recipe.path),
         )
@@ -113,7 +113,8 @@ def check_choice(wanted: Wanted, recipe: Recipe, folder: KfoldFolder) -> Path | 
     if record is None:
         if folder.path.exists() and any(folder.path.iterdir()):
             raise UserError(
-                f"{folder.path} holds something else than folds", remedy="Move it away, or name another recipe."
+                f"{folder.path} holds something else than folds",
+                remedy="Move it away, or name another recipe.",
             )
         return None
     new = _record(wanted, recipe)
@@ -149,8 +150,7 @@ def make(
 ) -> Made:
     """The builds of all folds; those that stand as they would be made are kept.
 
-    `load` gives the recipe with some values replaced. May be interrupted at any moment: the same call goes on.
-    Raises what a build raises, and UserError for folds that do not fit together.
+    `load` gives the recipe with some values replaced. Interrupted, the same call goes on. Raises what a build raises, and UserError for folds that do not fit together.
     """
     recipe = load(wanted.overrides)
     check_recipe(recipe)
@@ -199,9 +199,11 @@ def _write_script(folder: KfoldFolder, wanted: Wanted, recipe: Recipe) -> None:
     text = "\n".join(
         (
             "#!/usr/bin/env bash",
-            comment(f"Trains, serves and asks the model of each of the {wanted.k} folds of {recipe.name}, and"),
-            "# joins what they say. The same command goes on after any interruption. Further words are options",
-            "# of `datakit kfold`: --python and --vllm for other environments, --cpu, --gpus, --port.",
+            comment(
+                f"Trains, serves and asks the model of each of the {wanted.k} folds of {recipe.name}, and"
+            ),
+            "# joins what they say. The same command goes on after any interruption. Further words are",
+            "# options of `datakit kfold`: --python and --vllm for other environments, --cpu, --gpus, --port.",
             "set -euo pipefail",
             f"cd {shell_words([str(project)])}",
             f'exec "${{DATAKIT:-datakit}}" {words} "$@"',

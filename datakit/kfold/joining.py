@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from datakit.artifacts import predictions as files
-from datakit.artifacts.kfold import Joined, KfoldFolder, digest_of
+from datakit.artifacts.kfold import Joined, KfoldFolder, KfoldRecord, digest_of
 from datakit.artifacts.predictions import NOT_ANSWERED, Prediction
 from datakit.core.errors import UserError
 from datakit.core.replacing import set_aside
@@ -84,14 +84,18 @@ class Join:
             (self.unseen, "judged by a model that was never shown their label, and not ranked"),
             (self.unknown, "predicted, and in no fold: left out"),
             (self.misplaced, "predicted by a fold that trains on them: left out"),
-            (self.relabelled, "whose label is another since they were asked about: ranked by the present one"),
+            (
+                self.relabelled,
+                "whose label is another since they were asked about: ranked by the present one",
+            ),
         ):
             if ids:
                 yield f"Note: {len(ids):,} {'record' if len(ids) == 1 else 'records'} {what} ({_some(ids)})"
         if self.edited is not None:
             yield f"Kept: the predictions as they were edited: {self.edited}"
         if self.left_out:
-            yield f"Note: answers of other trainings are left out: {_some([str(path) for path in self.left_out])}"
+            paths = [str(path) for path in self.left_out]
+            yield f"Note: answers of other trainings are left out: {_some(paths)}"
 
 
 def join(folder: KfoldFolder, k: int) -> Join:
@@ -110,9 +114,8 @@ def join(folder: KfoldFolder, k: int) -> Join:
             _sort_in(one, number, result)
     result.predictions.sort(key=lambda one: one.id)
     record = folder.record()
-    if record is not None and record.joined is not None and folder.predictions_file.is_file():
-        if digest_of(folder.predictions_file) != record.joined.sha256:
-            result.edited = set_aside(folder.predictions_file)
+    if folder.predictions_file.is_file() and _is_edited(folder, record):
+        result.edited = set_aside(folder.predictions_file)
     files.write(folder.predictions_file, result.predictions)
     result.joined = Joined(
         sha256=digest_of(folder.predictions_file),
@@ -126,6 +129,12 @@ def join(folder: KfoldFolder, k: int) -> Join:
         record.joined = result.joined
         record.write(folder.record_file)
     return result
+
+
+def _is_edited(folder: KfoldFolder, record: KfoldRecord | None) -> bool:
+    """Whether somebody changed the file of predictions since it was joined."""
+    joined = record.joined if record is not None else None
+    return joined is None or digest_of(folder.predictions_file) != joined.sha256
 
 
 def _answers(folder: KfoldFolder, number: int, result: Join) -> Path | None:
@@ -153,8 +162,7 @@ def _read_once(path: Path) -> Iterator[Prediction]:
         if one.id not in lines:
             lines[one.id] = number, one
         elif (
-            lines[one.id][1].predicted != one.predicted
-            or lines[one.id][1].probabilities != one.probabilities
+            lines[one.id][1].predicted != one.predicted or lines[one.id][1].probabilities != one.probabilities
         ):
             raise UserError(
                 f"there are two predictions of `{one.id}`, the other is number {lines[one.id][0]:,}",

@@ -69,8 +69,8 @@ def read_folds(folder: KfoldFolder, k: int) -> FoldRecords:
     if twice or any(why == "" for why in found.no_answer.values()):
         torn = sorted([*twice, *(id_ for id_, why in found.no_answer.items() if not why)])
         raise UserError(
-            f"the folds in {folder.path} are not of the same records: {len(torn):,} are in several folds or in "
-            f"none, such as {', '.join(torn[:3])}",
+            f"the folds in {folder.path} are not of the same records: {len(torn):,} are in several folds or "
+            f"in none, such as {', '.join(torn[:3])}",
             remedy="A source was edited between two builds. Run `datakit kfold` again: it makes them anew.",
         )
     return found

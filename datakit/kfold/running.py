@@ -117,10 +117,13 @@ def _state_of_join(folder: KfoldFolder, record: KfoldRecord) -> str:
     others = [
         name
         for name, content in joined.contents.items()
-        if (manifest := BuildFolder(folder.path / name).find_manifest()) is None or manifest.content != content
+        if (manifest := BuildFolder(folder.path / name).find_manifest()) is None
+        or manifest.content != content
     ]
     if others:
-        lines += f"; they are of other builds than {', '.join(others)} has now" if len(others) == 1 else (
-            f"; they are of other builds than {', '.join(others)} have now"
+        lines += (
+            f"; they are of other builds than {', '.join(others)} has now"
+            if len(others) == 1
+            else (f"; they are of other builds than {', '.join(others)} have now")
         )
     return lines

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from datakit.artifacts.kfold import KfoldFolder
 from datakit.artifacts.suspects import Suspect, Voice, write_suspects
-from datakit.core.suspicion import Guess, clusters, ranked, weight_of_rank
+from datakit.core.suspicion import Guess, clusters, ranked
 
 VOICE = "kfold"
 TOP = 10
@@ -31,17 +31,15 @@ class Cluster:
 def suspects_of(guesses: Sequence[Guess]) -> tuple[list[Suspect], list[Cluster]]:
     """The doubted records, the least probable label first, and the clusters among them."""
     order = ranked(guesses)
-    doubted = [
-        (one, weight_of_rank(place, len(order)))
-        for place, one in enumerate(order, 1)
-        if one.predicted != one.label
-    ]
+    doubted = [(one, weight) for one, weight in order if one.predicted != one.label]
     judged: dict[str, int] = {}
-    for one in order:
+    for one, _ in order:
         judged[one.label] = judged.get(one.label, 0) + 1
     found = [
         Cluster(label, predicted, count, judged[label])
-        for label, predicted, count, _ in clusters((one.label, one.predicted, weight) for one, weight in doubted)
+        for label, predicted, count, _ in clusters(
+            (one.label, one.predicted, weight) for one, weight in doubted
+        )
     ]
     names = {(cluster.label, cluster.predicted): cluster.name for cluster in found}
     suspects = [

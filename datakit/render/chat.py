@@ -24,7 +24,7 @@ from datakit.core.transform import BatchWorker, Columns, PromptRenderer, Row, Wo
 from datakit.core.writer import Prompted, Writer
 from datakit.render import _answers, _model_boxes
 from datakit.render._answers import ANSWER_FORMAT, AnswerForm
-from datakit.render._batches import Batches, Forms
+from datakit.render._batches import DECLINED, Batches, Forms
 from datakit.render._kept_boxes import KeptBoxes, KeptUnits
 from datakit.render._model_boxes import MadeOf, ModelBoxes
 from datakit.render._prompt_checks import check_columns, check_shrink, columns_of
@@ -172,6 +172,10 @@ class Chat(PromptRenderer):
             columns["messages"] = None
         return tuple(columns)
 
+    def optional(self, context: StepContext) -> tuple[str, ...]:
+        forms = self._forms(self.answer_format(context))
+        return tuple(dict.fromkeys(f"{name}{DECLINED}" for form in forms for name in form.columns.values()))
+
     def outputs(self, context: StepContext) -> Columns:
         columns: dict[str, Any] = {"messages": MESSAGES, "prompt_chars": pl.UInt32()}
         if self._counts:
@@ -194,8 +198,10 @@ class Chat(PromptRenderer):
         """The rendering of records that have the columns of their boxes."""
         texts = [name for name, dtype in frame.collect_schema().items() if dtype == pl.String]
         form = self.answer_format(context)
-        used = (name for own in self._forms(form) for name in own.columns.values())
-        needed = tuple(dict.fromkeys(("id", *self.inputs(context), *used)))  # a prompt may name the id too
+        used = [name for own in self._forms(form) for name in own.columns.values()]
+        declined = [name for name in self.optional(context) if name in frame.collect_schema()]
+        # A prompt may name the id too.
+        needed = tuple(dict.fromkeys(("id", *self.inputs(context), *used, *declined)))
         if self._rotates:
             steps = {block: self.model_copy(update={"label_block": block}) for block in self._blocks}
             return Rotation({str(b): s._batches(form, needed, context, texts) for b, s in steps.items()})
