@@ -280,6 +280,7 @@ VerdictKind = Literal[
     "label_conflict",
     "label_unknown",
     "column_lost",
+    "override_not_applied",
     "near_leak",
     "near_text_leak",
     "prompt_names_record",
