@@ -272,7 +272,7 @@ def _status(wanted: Wanted) -> int:
     lines = status_of(
         folder,
         record,
-        lambda number: _load(wanted, wanted.of_fold(number)),
+        lambda number: _load(wanted, wanted.of_fold(number, recipe)),
         f"{wanted.command} --run",
     )
     for line in lines:

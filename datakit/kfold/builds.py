@@ -15,7 +15,7 @@ from datakit.handoff.status import read_status
 from datakit.recipe.recipe import Recipe
 from datakit.run.build import BuildResult, Options
 
-SPLIT = "curate.split"
+SPLIT, SUSPECTS = "curate.split", "curate.suspects"
 EXAMPLE = "- curate.split: {val: 0.1, stratify: label, group: duplicate_of}"
 
 
@@ -43,12 +43,18 @@ class Wanted:
         """The line that a person types."""
         return shell_words(["datakit", "kfold", str(self.recipe), *self.words])
 
-    def of_fold(self, number: int) -> list[str]:
+    def of_fold(self, number: int, recipe: Recipe) -> list[str]:
         """What is replaced in the recipe for one fold.
 
         Findings of the verdict that a fold has by its nature (a class that validation lacks) fail no build.
+        Predictions that curate.suspects reads are made of the folds, so that these cannot rest on them.
         """
         own = [f"name=fold-{number}", f"{SPLIT}.folds={self.k}", f"{SPLIT}.fold={number}", "run.fail_on=[]"]
+        suspects = [step.transform for step in recipe.steps if step.name == SUSPECTS]
+        for at, step in enumerate(suspects, 1):
+            if step.model_dump().get("predictions") is not None:
+                name = SUSPECTS if len(suspects) == 1 else f"{SUSPECTS}#{at}"
+                own.append(f"{name}.predictions=null")
         return [*self.overrides, *own]
 
 
@@ -165,7 +171,7 @@ def make(
     _write_script(folder, wanted, recipe)
     for number in range(1, wanted.k + 1):
         options = Options(out=folder.fold(number), limit=wanted.limit)
-        result = build(load(wanted.of_fold(number)), options)
+        result = build(load(wanted.of_fold(number, recipe)), options)
         made.reports.append(result.report)
         state = "unchanged" if result.report.reused else "built"
         say(f"fold-{number}: {state}, {_sizes(result.report)}")

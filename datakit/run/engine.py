@@ -73,6 +73,8 @@ class Engine:
     """Called with the steps that work next and those after them; may raise."""
     chats: set[str] = field(default_factory=set)
     """Ids of the records that come with messages, where these are kept."""
+    suspects: list[dict[str, Any]] | None = None
+    """What a step has to say against labels, for suspects.jsonl."""
     _rejects: BinaryIO = field(init=False, repr=False)
     _later: tuple[Declaring, ...] = ()
     """The steps after those at work."""
@@ -303,6 +305,8 @@ class Engine:
         context = self.context.for_step(transform).changed(later=self._later)
         table = transform.apply(frames.lazy(), context)
         report.notes.update(table.notes)
+        if table.suspects is not None:
+            self.suspects = table.suspects
         if table.rejects is not None:
             places = frames.lazy().select("id", "source_file", "source_line")
             rejected = table.rejects.select("id", "reason", "detail")

@@ -13,7 +13,7 @@ from datakit.artifacts.report import Finding
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.scripts import shell_words
 from datakit.core.settings import VERDICT_KINDS
-from datakit.verdict import flow, forms, labels, splits, texts
+from datakit.verdict import doubts, flow, forms, labels, splits, texts
 from datakit.verdict.seen import Seen
 
 
@@ -41,6 +41,8 @@ KINDS: dict[str, Kind] = {
     "no_image": Kind(flow.no_image),
     "retry": Kind(flow.retry),
     "offline_texts": Kind(texts.offline_texts),
+    "label_doubted": Kind(doubts.label_doubted),
+    "reason_declined": Kind(doubts.reason_declined),
     "reason_fails": Kind(texts.reason_fails),
     "prompt_shortened": Kind(texts.prompt_shortened),
     "not_emitted": Kind(flow.not_emitted),
