@@ -100,8 +100,8 @@ class Reason(Annotator):
         needed = author.needed(self.template, context, given=(STYLE, VARIABLE))
         if self.may_decline and not may_be_told(context.templates, self.template):
             raise UserError(
-                f"template `{self.template}` does not use the variable `{VARIABLE}`: the model is not told how "
-                "to decline",
+                f"template `{self.template}` does not use the variable `{VARIABLE}`: the model is not told "
+                "how to decline",
                 remedy="Write `{% if may_decline %}…{% endif %}` into it, as ecom/reason.j2 does, or leave "
                 "`may_decline` out.",
             )

@@ -38,9 +38,9 @@ _SCHEMA = {
 class Suspects(TableTransform):
     """Columns `suspect_rank` (1 is the most doubted), `suspect_score`, `suspect_label` and `suspect_why`.
 
-    Null where nobody doubts the label. `suspect_label` is the label that most of the weight is for, null where
-    no voice proposes one; `suspect_why` has a line for each voice, in the language of the prompts. The build
-    has them all in suspects.jsonl, with those that later steps reject; no record is changed or dropped here.
+    Null where nobody doubts the label. `suspect_label` is the label that most of the weight is for, null
+    where no voice proposes one; `suspect_why` has a line for each voice, in the language of the prompts. The
+    build has all in suspects.jsonl, with those that later steps reject. No record is changed or dropped here.
 
     A voice is silent where the records lack its columns:
 
@@ -59,7 +59,7 @@ class Suspects(TableTransform):
     """
 
     version: ClassVar[int] = 1
-    example: ClassVar[dict[str, Any] | None] = {"predictions": "../build/ecom_v1.kfold/kfold.jsonl"}
+    example: ClassVar[dict[str, Any] | None] = {"min_score": 0.1}
 
     predictions: str | None = None
     """Out-of-fold predictions as `datakit kfold` joins them, from the recipe's folder; null for none. In the
@@ -264,7 +264,7 @@ class _Reading:
                 raise UserError(
                     f"there are two predictions of `{one.id}`, the other is number {lines[one.id]:,}",
                     where=f"{self.path}, prediction {number:,}",
-                    remedy="Out of fold a record is predicted once. Join them anew: datakit kfold RECIPE --join",
+                    remedy="Out of fold a record is predicted once. Join anew: datakit kfold RECIPE --join",
                 )
             lines[one.id] = number
             yield one

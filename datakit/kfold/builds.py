@@ -156,7 +156,8 @@ def make(
 ) -> Made:
     """The builds of all folds; those that stand as they would be made are kept.
 
-    `load` gives the recipe with some values replaced. Interrupted, the same call goes on. Raises what a build raises, and UserError for folds that do not fit together.
+    `load` gives the recipe with some values replaced. Interrupted, the same call goes on. Raises what a build
+    raises, and UserError for folds that do not fit together.
     """
     recipe = load(wanted.overrides)
     check_recipe(recipe)
@@ -208,8 +209,8 @@ def _write_script(folder: KfoldFolder, wanted: Wanted, recipe: Recipe) -> None:
             comment(
                 f"Trains, serves and asks the model of each of the {wanted.k} folds of {recipe.name}, and"
             ),
-            "# joins what they say. The same command goes on after any interruption. Further words are",
-            "# options of `datakit kfold`: --python and --vllm for other environments, --cpu, --gpus, --port.",
+            "# joins what they say. The same command goes on after any interruption. Further",
+            "# words are options of `datakit kfold`, such as --python and --vllm for other environments.",
             "set -euo pipefail",
             f"cd {shell_words([str(project)])}",
             f'exec "${{DATAKIT:-datakit}}" {words} "$@"',

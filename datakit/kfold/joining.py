@@ -1,4 +1,4 @@
-"""The out-of-fold predictions of all folds in one file, each record once, by the model that was not shown it."""
+"""The out-of-fold predictions of all folds in one file: each record once, by the model not shown it."""
 
 from __future__ import annotations
 

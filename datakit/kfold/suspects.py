@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from datakit.artifacts.kfold import KfoldFolder
 from datakit.artifacts.suspects import Suspect, Voice, write_suspects
-from datakit.core.language import Language
 from datakit.core.suspicion import Guess, clusters, ranked
 
 VOICE = "kfold"

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Self
 import polars as pl
 from pydantic import Field, model_validator
 
-from datakit.core.answer import AnswerFormat
+from datakit.core.answer import LABEL, AnswerFormat
 from datakit.core.answer_forms import Assignment, ContractFormat
 from datakit.core.box_forms import SeenPictures
 from datakit.core.contract import FORMS, AnswerContract
@@ -174,7 +174,8 @@ class Chat(PromptRenderer):
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
         forms = self._forms(self.answer_format(context))
-        return tuple(dict.fromkeys(f"{name}{DECLINED}" for form in forms for name in form.columns.values()))
+        written = {name: None for form in forms for name in form.columns.values() if name != LABEL}
+        return tuple(f"{name}{DECLINED}" for name in written)
 
     def outputs(self, context: StepContext) -> Columns:
         columns: dict[str, Any] = {"messages": MESSAGES, "prompt_chars": pl.UInt32()}

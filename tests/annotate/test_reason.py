@@ -325,7 +325,7 @@ def test_a_template_that_does_not_tell_how_to_decline_is_refused(
 ) -> None:
     (project / "templates" / "silent.j2").write_text("为什么是{{ label }}？", "utf-8")
     context = make_context(labels=LABELS)
-    with pytest.raises(UserError, match="the model is not told how"):
+    with pytest.raises(UserError, match="the model is not told"):
         Reason(template="silent.j2", may_decline=True).inputs(context)
     with pytest.raises(UserError, match="`on_decline` has no effect"):
         Reason(on_decline="reject").inputs(context)
