@@ -114,7 +114,7 @@ def _load(wanted: Wanted, overrides: Sequence[str]) -> Recipe:
 
 def _made(wanted: Wanted, say: Any, *, quiet: bool, keep: bool) -> Made:
     """The folds' builds, made where they are not current; with `keep` as they stand, to join answers."""
-    from datakit.kfold.builds import Made, check_choice, check_recipe, folder_of, make
+    from datakit.kfold.builds import as_they_stand, make
     from datakit.library import build
     from datakit.run.progress import Progress
 
@@ -127,15 +127,7 @@ def _made(wanted: Wanted, say: Any, *, quiet: bool, keep: bool) -> Made:
             ),
             say,
         )
-    recipe = _load(wanted, wanted.overrides)
-    check_recipe(recipe)
-    folder = folder_of(recipe)
-    if folder.record() is None:
-        from datakit.core.errors import UserError
-
-        raise UserError(f"there are no folds in {folder.path}", remedy=f"Make them: {wanted.command}")
-    check_choice(wanted, recipe, folder)
-    return Made(folder, [folder.build(number).report for number in range(1, wanted.k + 1)])
+    return as_they_stand(wanted, lambda overrides: _load(wanted, overrides))
 
 
 def _machine(given: dict[str, Any]) -> Machine:
@@ -164,7 +156,7 @@ def _joined(made: Made, k: int) -> Join:
     from datakit.kfold.joining import join
 
     result = join(made.folder, k)
-    suspects.write(made.folder, suspects.suspects_of(result.guesses)[0])
+    suspects.write(made.folder, suspects.suspects_of(result.guesses, made.language)[0])
     return result
 
 
@@ -195,13 +187,16 @@ def _tell(made: Made, wanted: Wanted, join: Join | None, *, as_json: bool) -> No
     from datakit.kfold.records import before_split
 
     judged = join.guesses if join is not None else []
-    doubted, found = suspects.suspects_of(judged)
+    doubted, found = suspects.suspects_of(judged, made.language if as_json else "en")
     outside = before_split(made.folder)
     if as_json:
         print_json(_document(made, wanted, join, doubted, found, outside))
         return
     lines = [f"Folds: {made.folder.path}"]
-    lines += [f"Results: {made.new:,} made, {made.cached:,} taken from the store, {made.cost_usd:.4f} USD"]
+    if not made.as_they_stand:
+        lines.append(
+            f"Results: {made.new:,} made, {made.cached:,} taken from the store, {made.cost_usd:.4f} USD"
+        )
     lines += [f"In no fold: {count:,} ({reason.replace('_', ' ')})" for reason, count in outside.items()]
     lines += [f"Warning: {words}" for words in _warnings(made)]
     if join is None:
@@ -218,9 +213,15 @@ def _tell(made: Made, wanted: Wanted, join: Join | None, *, as_json: bool) -> No
 
 
 def _warnings(made: Made) -> list[str]:
-    """What the split says of the folds; the same in each of them."""
+    """What the split says of the folds, the same in each of them, and which were edited since."""
     notes = next((step.notes for step in made.reports[0].steps if step.name == "curate.split"), {})
-    return [str(words) for words in notes.get("warnings", ())]
+    warnings = [str(words) for words in notes.get("warnings", ())]
+    if made.stale:
+        which = ", ".join(map(str, made.stale))
+        warnings.append(
+            f"stale: recipe or data were edited since fold {which} was built; without --join it is built anew"
+        )
+    return warnings
 
 
 def _document(
@@ -229,13 +230,14 @@ def _document(
     document: dict[str, Any] = {
         "folder": str(made.folder.path),
         "k": wanted.k,
-        "built": made.fresh,
-        "results_made": made.new,
+        "built": [] if made.as_they_stand else made.fresh,
+        "results_made": 0 if made.as_they_stand else made.new,
         "results_stored": made.cached,
-        "cost_usd": made.cost_usd,
+        "cost_usd": 0.0 if made.as_they_stand else made.cost_usd,
         "in_no_fold": outside,
         "warnings": _warnings(made),
         "kept": made.kept and str(made.kept),
+        "stale": made.stale,
     }
     if join is None:
         return document

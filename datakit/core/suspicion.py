@@ -14,6 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from datakit.core.language import Language
+
+OUT_OF_FOLD: dict[Language, str] = {
+    "zh": "折外模型：预测为{other}{sure}，给{label}的概率 {given}",
+    "en": "model out of fold: predicts {other}{sure}, gives {label} {given}",
+}
+"""What a model says of a record that it was not shown."""
 EXPECTED_SHARE = 0.034
 """Share of wrong labels to be expected: the mean of ten test sets in wide use (Northcutt, Athalye and Mueller
 2021, Pervasive Label Errors in Test Sets Destabilize Machine Learning Benchmarks)."""
@@ -83,6 +90,14 @@ def guess(
     if confidence is None:
         return Guess(id_, label, predicted, float(predicted == label))
     return Guess(id_, label, predicted, confidence if predicted == label else 1 - confidence, confidence)
+
+
+def told(one: Guess, language: Language) -> str:
+    """A guess in a sentence."""
+    sure = "" if one.predicted_probability is None else f" ({one.predicted_probability:.2f})"
+    return OUT_OF_FOLD[language].format(
+        other=one.predicted, sure=sure, label=one.label, given=f"{one.probability:.2f}"
+    )
 
 
 def ranked(guesses: Iterable[Guess]) -> list[tuple[Guess, float]]:

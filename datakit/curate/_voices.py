@@ -13,7 +13,7 @@ from datakit.core.keywords import holds
 from datakit.core.labels import LabelSet
 from datakit.core.language import Language
 from datakit.core.record import repeat_of
-from datakit.core.suspicion import Doubt, Guess, ranked, weight_of_rank
+from datakit.core.suspicion import Doubt, Guess, ranked, told, weight_of_rank
 
 PROXY, KFOLD, REASON, DUPLICATES, DESCRIPTION = "proxy", "kfold", "reason", "duplicates", "description"
 VOICES = (PROXY, KFOLD, REASON, DUPLICATES, DESCRIPTION)
@@ -36,7 +36,6 @@ WORDS: dict[Language, dict[str, str]] = {
     "zh": {
         PROXY: "代理模型：更像{other}{sure}，给{label}的概率 {given}，可疑程度第 {rank} 位",
         "cluster": "；属于一簇相同的疑点 {cluster}",
-        KFOLD: "折外模型：预测为{other}{sure}，给{label}的概率 {given}",
         REASON: "写理由的模型：不支持{label}",
         "better": "，认为是{other}",
         "says": "：{says}",
@@ -46,7 +45,6 @@ WORDS: dict[Language, dict[str, str]] = {
     "en": {
         PROXY: "proxy: looks like {other}{sure}, gives {label} {given}, number {rank} of its list",
         "cluster": "; one of the cluster {cluster}",
-        KFOLD: "model out of fold: predicts {other}{sure}, gives {label} {given}",
         REASON: "writer of the reason: declines {label}",
         "better": ", would give {other}",
         "says": ": {says}",
@@ -60,12 +58,16 @@ WORDS: dict[Language, dict[str, str]] = {
 class Hearing:
     """What all voices say of the labelled records."""
 
-    words: Mapping[str, str]
+    language: Language
     doubts: Doubts = field(default_factory=lambda: defaultdict(list))
     heard: dict[str, int] = field(default_factory=dict)
     """Voice -> records that it looked at."""
     clusters: dict[str, str] = field(default_factory=dict)
     """Id -> the finding that the proxy has it in."""
+
+    @property
+    def words(self) -> Mapping[str, str]:
+        return WORDS[self.language]
 
     def add(self, id_: str, doubt: Doubt) -> None:
         self.doubts[id_].append(doubt)
@@ -102,17 +104,7 @@ def hear_kfold(guesses: Sequence[Guess], hearing: Hearing) -> None:
     hearing.heard[KFOLD] = len(guesses)
     for one, weight in ranked(guesses):
         if one.predicted != one.label:
-            hearing.add(one.id, Doubt(KFOLD, kfold_says(one, hearing.words), weight, one.predicted))
-
-
-def kfold_says(one: Guess, words: Mapping[str, str]) -> str:
-    """What a model says of a record that it was not shown, in a sentence."""
-    return words[KFOLD].format(
-        other=one.predicted,
-        sure=_sure(one.predicted_probability),
-        label=one.label,
-        given=_figure(one.probability),
-    )
+            hearing.add(one.id, Doubt(KFOLD, told(one, hearing.language), weight, one.predicted))
 
 
 def hear_reason(rows: pl.DataFrame, column: str, hearing: Hearing) -> None:

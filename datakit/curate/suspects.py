@@ -96,7 +96,7 @@ class Suspects(TableTransform):
         if "set" in rows.columns:
             rows = rows.filter(pl.col("set").fill_null("") != GENERAL)
         table = rows.filter(pl.Series([repeat_of(id_)[1] == 1 for id_ in rows["id"]], dtype=pl.Boolean))
-        hearing = voices.Hearing(voices.WORDS[context.language("")])
+        hearing = voices.Hearing(context.language(""))
         notes = self._hear(rows, table, hearing, context)
         suspects = _ranked(hearing, self.min_score)
         facts = pl.DataFrame(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from datakit.artifacts.kfold import KfoldFolder, KfoldRecord
 from datakit.artifacts.report import BuildReport
 from datakit.core.errors import UserError
+from datakit.core.language import Language
 from datakit.core.replacing import set_aside
 from datakit.core.scripts import comment, shell_words
 from datakit.handoff.status import read_status
 from datakit.recipe.recipe import Recipe
 from datakit.run.build import BuildResult, Options
+from datakit.run.manifest import is_current
 
 SPLIT, SUSPECTS = "curate.split", "curate.suspects"
 EXAMPLE = "- curate.split: {val: 0.1, stratify: label, group: duplicate_of}"
@@ -66,6 +68,12 @@ class Made:
     reports: list[BuildReport] = field(default_factory=list)
     kept: Path | None = None
     """Where other folds lie that stood there."""
+    stale: list[int] = field(default_factory=list)
+    """Folds that were taken as they stand although their recipe or data were edited since."""
+    as_they_stand: bool = False
+    """Whether nothing was built."""
+    language: Language = "zh"
+    """That of the prompts."""
 
     @property
     def fresh(self) -> list[int]:
@@ -162,7 +170,7 @@ def make(
     recipe = load(wanted.overrides)
     check_recipe(recipe)
     folder = folder_of(recipe)
-    made = Made(folder, kept=check_choice(wanted, recipe, folder))
+    made = Made(folder, kept=check_choice(wanted, recipe, folder), language=recipe.context().language(""))
     if made.kept is not None:
         say(f"Kept: the other folds lie in {made.kept}")
     folder.path.mkdir(parents=True, exist_ok=True)
@@ -176,6 +184,23 @@ def make(
         made.reports.append(result.report)
         state = "unchanged" if result.report.reused else "built"
         say(f"fold-{number}: {state}, {_sizes(result.report)}")
+    return made
+
+
+def as_they_stand(wanted: Wanted, load: Callable[[Sequence[str]], Recipe]) -> Made:
+    """The builds of all folds without making any. Raises UserError where there are none, or other ones."""
+    recipe = load(wanted.overrides)
+    check_recipe(recipe)
+    folder = folder_of(recipe)
+    if folder.record() is None:
+        raise UserError(f"there are no folds in {folder.path}", remedy=f"Make them: {wanted.command}")
+    check_choice(replace(wanted, again=False), recipe, folder)
+    made = Made(folder, language=recipe.context().language(""), as_they_stand=True)
+    for number in range(1, wanted.k + 1):
+        made.reports.append(folder.build(number).report)
+        own = load(wanted.of_fold(number, recipe))
+        if not is_current(folder.build(number), own, own.context(), wanted.limit):
+            made.stale.append(number)
     return made
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from datakit.artifacts.kfold import KfoldFolder
 from datakit.artifacts.suspects import Suspect, Voice, write_suspects
-from datakit.core.suspicion import Guess, clusters, ranked
+from datakit.core.language import Language
+from datakit.core.suspicion import Guess, clusters, ranked, told
 
 VOICE = "kfold"
 TOP = 10
@@ -28,7 +29,7 @@ class Cluster:
         return f"{self.label}→{self.predicted}"
 
 
-def suspects_of(guesses: Sequence[Guess]) -> tuple[list[Suspect], list[Cluster]]:
+def suspects_of(guesses: Sequence[Guess], language: Language) -> tuple[list[Suspect], list[Cluster]]:
     """The doubted records, the least probable label first, and the clusters among them."""
     order = ranked(guesses)
     doubted = [(one, weight) for one, weight in order if one.predicted != one.label]
@@ -50,17 +51,11 @@ def suspects_of(guesses: Sequence[Guess]) -> tuple[list[Suspect], list[Cluster]]
             label=one.label,
             proposed=one.predicted,
             cluster=names.get((one.label, one.predicted)),
-            voices=(Voice(voice=VOICE, says=says(one), weight=round(weight, 6)),),
+            voices=(Voice(voice=VOICE, says=told(one, language), weight=round(weight, 6)),),
         )
         for place, (one, weight) in enumerate(doubted, 1)
     ]
     return suspects, found
-
-
-def says(one: Guess) -> str:
-    """What the model says of a record, in a sentence."""
-    sure = "" if one.predicted_probability is None else f" ({one.predicted_probability:.2f})"
-    return f"predicts {one.predicted}{sure}, gives {one.label} {one.probability:.2f}"
 
 
 def write(folder: KfoldFolder, suspects: Sequence[Suspect]) -> None:
@@ -75,7 +70,7 @@ def lines_of(suspects: Sequence[Suspect], found: Sequence[Cluster], judged: int)
         return
     yield f"Suspects: {len(suspects):,} of {judged:,} records are predicted to be something else"
     for suspect in suspects[:TOP]:
-        yield f"  {suspect.rank:>3}  {suspect.id}: {suspect.label}; the model {suspect.voices[0].says}"
+        yield f"  {suspect.rank:>3}  {suspect.id}: {suspect.label}; {suspect.voices[0].says}"
     if len(suspects) > TOP:
         yield f"       and {len(suspects) - TOP:,} more"
     if found:

@@ -263,7 +263,7 @@ def test_a_label_that_the_model_declines_has_no_reason_and_names_the_better_one(
 
 
 @pytest.mark.fault(
-    "a model proposes a label that is none", "no proposal, and its words are kept", kind="model"
+    "a model proposes a label that is none", "no proposal, and its words are kept", kind="answers"
 )
 @pytest.mark.parametrize(
     ("better", "words"),

@@ -200,7 +200,7 @@ def test_predictions_out_of_fold_are_a_voice(hear: Callable[..., Table], joined:
 @pytest.mark.fault(
     "predictions of ids that no record has, or for a label that changed since",
     "counted and named",
-    kind="review",
+    kind="inputs changed",
 )
 def test_predictions_that_do_not_fit_are_counted_and_named(
     hear: Callable[..., Table], joined: Callable[..., Path]
@@ -224,7 +224,7 @@ def test_predictions_that_do_not_fit_are_counted_and_named(
     assert ranks(table) == {"b": 1, "c": None, "d": None, "e": None}
 
 
-@pytest.mark.fault("a file of predictions was edited since it was joined", "told", kind="review")
+@pytest.mark.fault("a file of predictions was edited since it was joined", "told", kind="inputs changed")
 def test_an_edit_of_the_predictions_is_told(hear: Callable[..., Table], joined: Callable[..., Path]) -> None:
     path = joined(predicted("a", "退款页面", "首页"))
     path.write_text(path.read_text("utf-8").replace("首页", "退货页面"), "utf-8")
@@ -232,7 +232,7 @@ def test_an_edit_of_the_predictions_is_told(hear: Callable[..., Table], joined: 
     assert "edited since the folds were joined" in table.notes["warnings"][0]
 
 
-@pytest.mark.fault("a file of predictions has two of one record", "refused with both places", kind="review")
+@pytest.mark.fault("a file of predictions has two of one record", "refused with both places", kind="bounds")
 def test_two_predictions_of_one_record_are_refused(
     hear: Callable[..., Table], joined: Callable[..., Path]
 ) -> None:
