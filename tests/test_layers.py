@@ -33,6 +33,7 @@ ALLOWED = {
     "evaluation": {*BASE, "pages", "verdict", "cards", "evaluation"},
     "serving": {*BASE, "recipe", "llm", "run", "serving"},
     "handoff": {*BASE, "cards", "checking", "llm", "run", "training", "evaluation", "serving", "handoff"},
+    "kfold": {*BASE, "recipe", "run", "training", "handoff", "kfold"},
     "bundling": {*BASE, "llm", "run", "training", "evaluation", "serving", "handoff", "bundling"},
     "testing": {*BASE, "llm", "recipe", "run", "testing"},
 }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import polars as pl
 from pydantic import Field, field_validator
 
+from datakit.annotate._declines import SCHEMA, VARIABLE, Decline, may_be_told, reason_or_decline, rejected
 from datakit.annotate._styles import has_style, styles_in
 from datakit.core.errors import UserError
 from datakit.core.labels import Label
@@ -40,10 +41,16 @@ class Reason(Annotator):
     Where balance.resample stands before this step, each repeat of a record is asked about on its own and gets
     another reason, in the next of the `styles`.
 
-    Stored and keyed as in annotate.describe.
+    With `may_decline` the template lets the model say that the picture does not support the label, and which
+    it would give instead: `{"supported": false, "better": <label>, "reason": <why>}`. No reason is written
+    then. `<into>_better` is that label in its canonical spelling, null where the model names none of the set;
+    `<into>_declined` is what it says, null for records that have a reason. curate.suspects makes findings of
+    them. The offline writer never declines.
 
-    Reasons of rejection: label_missing, label_unknown, findings_missing, refused, content_filter,
-    image_refused, image_* of a broken file. To be tried again: as in annotate.describe.
+    Stored and keyed as in annotate.describe; without `may_decline` the keys are those of recipes before it.
+
+    Reasons of rejection: label_missing, label_unknown, findings_missing, reason_declined, refused,
+    content_filter, image_refused, image_* of a broken file. To be tried again: as in annotate.describe.
     """
 
     keyed: ClassVar[tuple[str, ...]] = ("temperature",)
@@ -66,6 +73,15 @@ class Reason(Annotator):
     """Ways to write, of which each record gets one: a list, or the name of a YAML file among the templates
     with a list `styles:`. Only for templates that use the variable `style`."""
 
+    may_decline: bool = False
+    """Whether the model may decline to give a reason for a label that the picture does not support. Only for
+    templates that use the variable `may_decline`, as the shipped ones do."""
+    on_decline: Literal["keep", "reject"] = "keep"
+    """What becomes of a record whose label the model declines. `keep`: it goes on without a reason, so that
+    curate.suspects can name it; render.chat rejects it (reason_declined) where its answer needs the reason,
+    and writes the label alone where `reason` is `optional`. `reject` drops it at once, by the same word.
+    Changing it pays for nothing."""
+
     @field_validator("styles")
     @classmethod
     def _some(cls, styles: str | tuple[str, ...]) -> str | tuple[str, ...]:
@@ -81,7 +97,19 @@ class Reason(Annotator):
         return (self.template, self.styles) if isinstance(self.styles, str) else (self.template,)
 
     def inputs(self, context: StepContext) -> tuple[str, ...]:
-        needed = author.needed(self.template, context, given=(STYLE,))
+        needed = author.needed(self.template, context, given=(STYLE, VARIABLE))
+        if self.may_decline and not may_be_told(context.templates, self.template):
+            raise UserError(
+                f"template `{self.template}` does not use the variable `{VARIABLE}`: the model is not told "
+                "how to decline",
+                remedy="Write `{% if may_decline %}…{% endif %}` into it, as ecom/reason.j2 does, or leave "
+                "`may_decline` out.",
+            )
+        if not self.may_decline and "on_decline" in self.model_fields_set:
+            raise UserError(
+                "`on_decline` has no effect: the model may not decline",
+                remedy="Set `may_decline: true`, or leave `on_decline` out.",
+            )
         if self._has_style(context):
             self._all_styles(context)
         elif "styles" in self.model_fields_set:
@@ -96,7 +124,11 @@ class Reason(Annotator):
 
     def outputs(self, context: StepContext) -> Columns:
         columns = {self.into: pl.String(), f"{self.into}_by": pl.String()}
-        return {**columns, f"{self.into}_style": pl.String()} if self._has_style(context) else columns
+        if self._has_style(context):
+            columns[f"{self.into}_style"] = pl.String()
+        if self.may_decline:
+            columns |= {f"{self.into}_better": pl.String(), f"{self.into}_declined": pl.String()}
+        return columns
 
     def questions(self) -> tuple[Asked, ...]:
         return (Asked(1, self.max_tokens),)
@@ -111,21 +143,39 @@ class Reason(Annotator):
             return {"no_label": row["label"], "labels": labels_digest}
         language = offline.language(context, self.into, self.template)
         fields = author.key_fields(row, context, label, lambda: self.request(row, context), language)
+        if self.may_decline:
+            fields = {**fields, VARIABLE: True}  # answers have another form
         return {**fields, "repeat": number} if (number := _repeat(row)) else fields
 
     def start(self, context: StepContext) -> AsyncRowWorker:
         return _Reasoner(self, context)
 
     def columns(self, raw: Any, row: Row, context: StepContext) -> Row | Rejected:
-        text = author.text_of(raw, FIELD)
+        text = self._stated(raw, row, context)
         if isinstance(text, Rejected):
             return text
+        style = None if raw["by"] == offline.NAME else self.style(row, context)
+        own: Row = {f"{self.into}_by": raw["by"], f"{self.into}_style": style}
+        if isinstance(text, Decline):
+            declined = {f"{self.into}_better": text.better, f"{self.into}_declined": text.says}
+            return rejected(text) if self.on_decline == "reject" else {self.into: None, **own, **declined}
         if not self.names_label:
             text = without_label(text, _known(row, context))
             if not text:
                 return Rejected("findings_missing", "nothing but the label itself is stated in the findings")
-        style = None if raw["by"] == offline.NAME else self.style(row, context)
-        return {self.into: text, f"{self.into}_by": raw["by"], f"{self.into}_style": style}
+        none = dict.fromkeys((f"{self.into}_better", f"{self.into}_declined")) if self.may_decline else {}
+        return {self.into: text, **own, **none}
+
+    def _stated(self, raw: Any, row: Row, context: StepContext) -> str | Decline | Rejected:
+        """The reason of a stored result, or why the model declines to give one."""
+        if not self.may_decline or "text" in raw:
+            return author.text_of(raw, FIELD)
+        values = author.values_of(raw, SCHEMA)
+        if isinstance(values, Rejected):
+            return values
+        language = context.language(self.into, self.template)
+        stated = reason_or_decline(values, _known(row, context), context.labels, language)
+        return stated or Rejected(author.NOT_READ, "the answer supports the label and gives no reason")
 
     def style(self, row: Row, context: StepContext) -> str | None:
         """How the record's reason is to be written; None when the template does not ask."""
@@ -145,8 +195,9 @@ class Reason(Annotator):
     def request(self, row: Row, context: StepContext) -> Request:
         """What is sent for a record."""
         style = self.style(row, context)
-        text = author.rendered(self.template, row, context, _known(row, context), style=style)
-        images, schema = tuple(row["images"] or ()), AnswerSchema.line(FIELD)
+        own = {STYLE: style, VARIABLE: self.may_decline}
+        text = author.rendered(self.template, row, context, _known(row, context), **own)
+        images, schema = tuple(row["images"] or ()), SCHEMA if self.may_decline else AnswerSchema.line(FIELD)
         return Request(text, images, schema, self.temperature, self.max_tokens, sample=_repeat(row))
 
 

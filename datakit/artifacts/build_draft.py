@@ -19,6 +19,7 @@ from datakit.artifacts.emitted import Emitted
 from datakit.artifacts.manifest import FileStamp, Manifest, stamp
 from datakit.artifacts.report import BuildReport
 from datakit.artifacts.serving import Serving
+from datakit.artifacts.suspects import Suspect, write_suspects
 from datakit.artifacts.written_card import WrittenCard
 from datakit.core.answer import AnswerFormat
 from datakit.core.compared import KEYS
@@ -65,6 +66,10 @@ class BuildDraft(BuildFolder):
         """Writes what the records ask and answer, in the columns of core.compared."""
         schema = {"id": pl.String(), **KEYS}
         pl.concat([pl.DataFrame(schema=schema), *frames]).write_parquet(self.path / names.COMPARED)
+
+    def write_suspects(self, suspects: Iterable[Mapping[str, Any]]) -> None:
+        """Writes the records whose label is doubted, in their order."""
+        write_suspects(self.path / names.SUSPECTS, map(Suspect.model_validate, suspects))
 
     def write_labels(self, content: bytes) -> None:
         """Writes the label file as it was read."""

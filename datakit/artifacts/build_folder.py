@@ -27,6 +27,7 @@ from datakit.artifacts.report import BuildReport
 from datakit.artifacts.run_ids import RUNS
 from datakit.artifacts.run_owner import runs_beside
 from datakit.artifacts.serving import Serving
+from datakit.artifacts.suspects import Suspect, read_suspects
 from datakit.artifacts.written_card import WrittenCard
 from datakit.core.errors import UserError
 from datakit.core.labels import LabelSet, load_labels
@@ -231,6 +232,13 @@ class BuildFolder(DataSet):
     @property
     def images_folder(self) -> Path:
         return self.path / names.IMAGES
+
+    @cached_property
+    def suspects(self) -> list[Suspect] | None:
+        """The records whose label is doubted, the most doubted first, those that later steps rejected too;
+        None where nobody was asked (curate.suspects)."""
+        path = self.path / names.SUSPECTS
+        return list(read_suspects(path)) if path.is_file() else None
 
     def emitted_for(self, need: str) -> Emitted:
         """What emit.llamafactory wrote. Raises UserError that says `need` where there is none."""

@@ -31,6 +31,7 @@ COMMANDS = {
     "why": "Tell the whole story of one record of a build.",
     "diff": "Say what differs between two builds.",
     "handoff": "Take a build to its scores: check, train, export, serve, predict, evaluate.",
+    "kfold": "Predict every record by a model that was not shown it, and rank doubted labels.",
     "train": "Train the model of a build, resumable.",
     "export": "Make the served model of a trained build.",
     "bundle": "Pack a build for a machine without datakit.",

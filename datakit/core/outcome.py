@@ -88,6 +88,8 @@ class Table:
     """Records in `frame` that were not in the step's input (general data)."""
     notes: dict[str, Any] = field(default_factory=dict)
     """Facts for the report and the card, such as the licences of mixed data."""
+    suspects: list[dict[str, Any]] | None = None
+    """Records whose label is doubted, in the form of suspects.jsonl; the build keeps the last list."""
 
 
 def reject_rows(frame: pl.DataFrame, reason: str, details: list[str]) -> list[Reject]:

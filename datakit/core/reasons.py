@@ -96,6 +96,8 @@ REJECTED = {
     "reason_contradicts": "The reason concludes another label than the record's.",
     "reason_concludes_first": "The reason names its label before any evidence, and in the answer it "
     "stands before the label.",
+    "reason_declined": "The model would give another label than the record's, so there is no reason to learn "
+    "(annotate.reason with `may_decline`).",
     "reason_language": "Too few of its letters are Chinese (`min_chinese`).",
     "reason_misquotes": "The reason quotes what does not stand in the record's OCR text (`quotes_in`).",
     "reason_missing": "The record has no reason.",

@@ -287,6 +287,8 @@ VerdictKind = Literal[
     "no_image",
     "retry",
     "offline_texts",
+    "label_doubted",
+    "reason_declined",
     "reason_fails",
     "prompt_shortened",
     "not_emitted",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import polars as pl
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from datakit.core.chat_columns import chat_columns
 from datakit.core.class_column import class_of
@@ -19,6 +19,7 @@ from datakit.core.record import GENERAL, GIVEN_SPLIT, TRAIN, VAL
 from datakit.core.step_context import StepContext
 from datakit.core.task_blocks import TASK
 from datakit.core.transform import Columns, TableTransform
+from datakit.curate._folds import deal
 from datakit.curate._stratified import UNCLASSED, Choice, Groups, choose, random_ranks
 
 SHARED = "shares_picture_with"
@@ -49,6 +50,10 @@ class Split(TableTransform):
     General records (mix.general) stay in training. Records whose source has a validation part (folders
     `train/` and `test/`) stay where they are; only those whose source does not say are split. One that is
     of a group with a record that stays goes where that is; in training, where its group stands on both sides.
+
+    With `folds` and `fold` validation is one of so many folds, by the same groups: every record but a general
+    one is in exactly one of them, those without a class and those whose source says their part too. `val`,
+    `min_val` and the source's own parts do not count then. `datakit kfold` makes a build of each.
     """
 
     version: ClassVar[int] = 2
@@ -71,6 +76,18 @@ class Split(TableTransform):
     2% of the characters wrong and a tenth of the lines cut off (2026-11-26)."""
     min_val: int = Field(default=1, ge=0)
     """Records that each class of at least two groups has in validation at the least."""
+    folds: int | None = Field(default=None, ge=2, le=100)
+    """Number of folds that the records are dealt into, for out-of-fold predictions; null for none."""
+    fold: int | None = Field(default=None, ge=1)
+    """Which of them is validation, from 1."""
+
+    @model_validator(mode="after")
+    def _fold_is_there(self) -> Self:
+        if (self.folds is None) != (self.fold is None):
+            raise ValueError("`folds` and `fold` belong together: give both, or neither")
+        if self.folds is not None and self.fold is not None and self.fold > self.folds:
+            raise ValueError(f"there is no fold {self.fold} of {self.folds}")
+        return self
 
     @property
     def _same_text(self) -> float | None:
@@ -100,6 +117,8 @@ class Split(TableTransform):
         # Sorted by id, so that nothing below can depend on the order of the records.
         columns = [name for name in self.reads(context) if name in frame.collect_schema()]
         small = frame.select(columns).sort("id").collect()
+        if self.folds is not None:
+            return self._folded(frame, small, context)
         given, general = _given(small), _general(small)
         settled = pl.concat([given, general])
         if settled.height == small.height and not given.is_empty():
@@ -120,6 +139,26 @@ class Split(TableTransform):
         notes |= {name: count for name, count in counts.items() if count}
         splits = small.select("id", split=side)
         return _joined(frame, splits if settled.is_empty() else pl.concat([settled, splits]), notes)
+
+    def _folded(self, frame: pl.LazyFrame, small: pl.DataFrame, context: StepContext) -> Table:
+        """The records with their splits where validation is a fold."""
+        general = _general(small)
+        numbers, alike = self._numbers(small, context)
+        is_dealt = ~small["id"].is_in(general["id"].implode())
+        small, numbers = small.filter(is_dealt), _renumbered(numbers[is_dealt.to_numpy()])
+        if small.is_empty():
+            return _joined(frame, general, {})
+        assert self.folds is not None
+        assert self.fold is not None  # the validator holds them together
+        names, classes = self._classes(small)
+        firsts = small["id"].gather(np.unique(numbers, return_index=True)[1])
+        folds, groups = deal(numbers, classes, len(names), random_ranks(firsts, context.seed), self.folds)
+        is_val = folds.of_group[numbers] == self.fold - 1
+        splits = small.select("id", split=pl.Series(np.where(is_val, VAL, TRAIN), dtype=pl.String))
+        notes = {**_sizes(splits["split"]), **folds.notes(names, groups), **alike}
+        if unclassed := int((classes == UNCLASSED).sum()):
+            notes["without_class"] = unclassed
+        return _joined(frame, pl.concat([general, splits]), notes)
 
     def _numbers(self, small: pl.DataFrame, context: StepContext) -> tuple[Numbers, dict[str, object]]:
         """Group number per record, and for the report how many read like another one."""

@@ -27,6 +27,8 @@ class Reasons:
     """
 
     def __init__(self, guard: ReasonSettings, context: StepContext, frame: pl.LazyFrame) -> None:
+        if (declined := f"{guard.column}_declined") in frame.collect_schema():
+            frame = frame.filter(pl.col(declined).is_null())  # the model gives no reason for their label
         table = frame.select("id", "label", text=guard.column).collect()
         self.guard, self.bounds, self._frame = guard, guard.bounds(context), frame
         self.texts: dict[str, str | None] = dict(table.select("id", "text").iter_rows())

@@ -47,6 +47,8 @@ class Reason(Guard):
 
     The language is that of the template that has the reasons written (annotate.reason), else of `template`.
 
+    A record whose reason the model declined to give (`<column>_declined` of annotate.reason) has no fault.
+
     Of reasons that are alike, the one with the smallest id stands and the others are flagged. Compared are
     those of a label, and those of all labels with the labels' names masked. Up to 300 reasons are compared
     each with each, more by MinHash, which misses about one in a hundred pairs at the bound and fewer above.
@@ -130,7 +132,7 @@ class Reason(Guard):
     def optional(self, context: StepContext) -> tuple[str, ...]:
         quoted = (self.quotes_in,) if self.quotes_in else ()
         written = (*offline.READS, f"{self.column}_by") if self.asks_model else ()
-        return tuple(dict.fromkeys((*quoted, *written)))
+        return tuple(dict.fromkeys((*quoted, f"{self.column}_declined", *written)))
 
     def outputs(self, context: StepContext) -> Columns:
         name, columns = self.column, dict[str, Any]()

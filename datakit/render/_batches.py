@@ -20,6 +20,8 @@ from datakit.render._kept_boxes import KeptBoxes
 
 Size = tuple[int, int | None, int]
 """Characters and tokens of the prompt, and the rung of the ladder."""
+DECLINED = "_declined"
+"""Ending of the column that says why a model declined to write a text (annotate.reason)."""
 _PLACE, _FORM_NUMBER = "_place", "_form"
 
 
@@ -101,7 +103,7 @@ class Batches(FactoredChatsWorker):
             return size
         answers = self.writer.answers(record)
         if isinstance(answers, Rejected):
-            return answers
+            return _declined(answers, record)
         prompted = self.writer.prompt(record)
         if isinstance(prompted, Rejected):
             return prompted
@@ -138,6 +140,17 @@ class Forms(BatchWorker):
         for worker in self.workers.values():
             changed.add(worker.changed)
         return {"answer forms": dict(self.counts), **changed.notes}
+
+
+def _declined(rejected: Rejected, record: dict[str, Any]) -> Rejected:
+    """The same reject, under its own word where a text is lacking that the model declined to write."""
+    if rejected.reason != "answer_incomplete":
+        return rejected
+    says = [(name, value) for name, value in record.items() if name.endswith(DECLINED) and value]
+    for name, value in says:
+        if not record.get(name.removesuffix(DECLINED)):
+            return Rejected("reason_declined", f"the model declined to write it: {value}")
+    return rejected
 
 
 def _given_text(role: str, content: str | None) -> str:

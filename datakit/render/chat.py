@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 import polars as pl
 from pydantic import Field, model_validator
 
-from datakit.core.answer import AnswerFormat
+from datakit.core.answer import LABEL, AnswerFormat
 from datakit.core.answer_forms import Assignment, ContractFormat
 from datakit.core.box_forms import SeenPictures
 from datakit.core.contract import FORMS, AnswerContract
@@ -25,7 +25,7 @@ from datakit.core.transform import BatchWorker, Columns, PromptRenderer, Row, Wo
 from datakit.core.writer import Prompted, Writer
 from datakit.render import _answers, _model_boxes
 from datakit.render._answers import ANSWER_FORMAT, AnswerForm
-from datakit.render._batches import Batches, Forms
+from datakit.render._batches import DECLINED, Batches, Forms
 from datakit.render._kept_boxes import KeptBoxes, KeptUnits
 from datakit.render._model_boxes import MadeOf, ModelBoxes
 from datakit.render._prompt_checks import check_columns, check_shrink, columns_of, optional_columns
@@ -178,8 +178,11 @@ class Chat(PromptRenderer):
         return tuple(columns)
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
-        """Columns that prompts ask for first: `{% if ocr_text is defined %}`."""
-        return tuple(optional_columns(self._prompts, context))
+        """Columns that prompts ask for first, `{% if ocr_text is defined %}`, and those of declined texts."""
+        forms = self._forms(self.answer_format(context))
+        written = {name: None for form in forms for name in form.columns.values() if name != LABEL}
+        declined = [f"{name}{DECLINED}" for name in written]
+        return tuple(dict.fromkeys((*optional_columns(self._prompts, context), *declined)))
 
     def outputs(self, context: StepContext) -> Columns:
         columns: dict[str, Any] = {"messages": MESSAGES, "prompt_chars": pl.UInt32()}

@@ -14,7 +14,7 @@ from datakit.core.errors import UserError, did_you_mean
 from datakit.core.scripts import shell_words
 from datakit.core.settings import VERDICT_KINDS
 from datakit.core.task_blocks import TASK
-from datakit.verdict import flow, forms, labels, splits, texts
+from datakit.verdict import doubts, flow, forms, labels, splits, texts
 from datakit.verdict.seen import Seen
 
 
@@ -44,6 +44,8 @@ KINDS: dict[str, Kind] = {
     "no_image": Kind(flow.no_image, of_task=True),
     "retry": Kind(flow.retry),
     "offline_texts": Kind(texts.offline_texts, of_task=True),
+    "label_doubted": Kind(doubts.label_doubted),
+    "reason_declined": Kind(doubts.reason_declined),
     "reason_fails": Kind(texts.reason_fails, of_task=True),
     "prompt_shortened": Kind(texts.prompt_shortened, of_task=True),
     "not_emitted": Kind(flow.not_emitted),

@@ -236,3 +236,104 @@ def test_shipped_styles_are_distinct_instructions(kind: str) -> None:
     styles = yaml.safe_load((ROOT / "templates" / kind / "styles.yaml").read_text("utf-8"))["styles"]
     assert len(set(styles)) == len(styles) >= 8
     assert all(8 <= len(style) <= 40 and not style.endswith("。") for style in styles)
+
+
+def declined(better: str, why: str = "图上写着“购物车”") -> Reply:
+    return Reply(
+        content=json.dumps({"supported": False, "better": better, "reason": why}, ensure_ascii=False)
+    )
+
+
+def supported(reason: str = "图上写着“退款金额”，所以是退款页面。") -> Reply:
+    return Reply(content=json.dumps({"supported": True, "better": "", "reason": reason}, ensure_ascii=False))
+
+
+def test_a_label_that_the_model_declines_has_no_reason_and_names_the_better_one(
+    run: Run, server: Loopback
+) -> None:
+    server.script = lambda call: declined("购物车 页面") if "退款编号 b" in call.text else supported()
+    step = Reason(may_decline=True)
+    frame, engine = run([row("a"), row("b")], step=step, base_url=server.url)
+    told = frame.select("id", "reason", "reason_better", "reason_declined").rows()
+    assert told == [
+        ("a", "图上写着“退款金额”，所以是退款页面。", None, None),
+        ("b", None, "购物车页面", "图上写着“购物车”"),
+    ]
+    assert engine.reports[-1].records_out == 2
+
+
+@pytest.mark.fault(
+    "a model proposes a label that is none", "no proposal, and its words are kept", kind="answers"
+)
+@pytest.mark.parametrize(
+    ("better", "words"),
+    [("别的什么页面", "“别的什么页面”不在类别表中"), ("退款页面", "仍是原来的类别"), ("", "没有说明")],
+)
+def test_a_proposal_that_is_no_other_label_is_null_with_words(
+    run: Run, server: Loopback, better: str, words: str
+) -> None:
+    server.script = lambda call: declined(better, "")
+    frame, _ = run([row("a")], step=Reason(may_decline=True), base_url=server.url)
+    assert frame["reason_better"].to_list() == [None]
+    assert words in frame["reason_declined"].item()
+
+
+def test_a_declined_record_can_be_rejected_by_its_own_word_without_another_call(
+    run: Run, server: Loopback
+) -> None:
+    server.script = lambda call: declined("购物车页面") if "退款编号 a" in call.text else supported()
+    run([row("a"), row("b")], step=Reason(may_decline=True), base_url=server.url)
+    step = Reason(may_decline=True, on_decline="reject")
+    frame, engine = run([row("a"), row("b")], step=step, base_url=server.url)
+    assert frame["id"].to_list() == ["b"]
+    assert engine.reports[-1].rejected == {"reason_declined": 1}
+    assert server.count == 2
+
+
+def test_an_answer_that_supports_the_label_and_says_nothing_is_none(run: Run, server: Loopback) -> None:
+    server.script = lambda call: supported("" if "退款编号 a" in call.text else "写着“退款编号”。")
+    frame, engine = run([row("a"), row("b")], step=Reason(may_decline=True), base_url=server.url)
+    assert frame["id"].to_list() == ["b"]
+    assert engine.reports[-1].rejected == {"answer_unreadable": 1}
+
+
+def test_the_guard_finds_no_fault_with_a_declined_reason(run: Run, server: Loopback) -> None:
+    server.script = lambda call: declined("购物车页面")
+    step = Reason(may_decline=True)
+    frame, _ = run([row("a")], guard.Reason(on_fail="reject"), step=step, base_url=server.url)
+    assert frame["id"].to_list() == ["a"]
+
+
+@pytest.mark.parametrize(
+    "name", ["ecom/reason.j2", "ecom/reason_en.j2", "medical/reason.j2", "medical/reason_en.j2"]
+)
+def test_shipped_templates_tell_how_to_decline_only_where_that_may_be(
+    name: str, make_context: Callable[..., StepContext]
+) -> None:
+    context = make_context(labels=LABELS)
+    record = {**dict.fromkeys(SCHEMA), **row("a"), "images": []}
+    plain = Reason(template=name).request(record, context)
+    telling = Reason(template=name, may_decline=True).request(record, context)
+    assert "supported" not in plain.text
+    assert '"supported": false' in telling.text
+    assert "购物车页面" in telling.text
+    assert (plain.schema.names, telling.schema.names) == (("reason",), ("supported", "better", "reason"))
+
+
+def test_a_template_that_does_not_tell_how_to_decline_is_refused(
+    project: Path, make_context: Callable[..., StepContext]
+) -> None:
+    (project / "templates" / "silent.j2").write_text("为什么是{{ label }}？", "utf-8")
+    context = make_context(labels=LABELS)
+    with pytest.raises(UserError, match="the model is not told"):
+        Reason(template="silent.j2", may_decline=True).inputs(context)
+    with pytest.raises(UserError, match="`on_decline` has no effect"):
+        Reason(on_decline="reject").inputs(context)
+
+
+def test_the_offline_writer_declines_nothing(run: Run) -> None:
+    frame, _ = run([row("a")], step=Reason(may_decline=True), provider="offline")
+    assert frame.select(pl.col("reason").is_not_null(), pl.col("reason_declined").is_null()).row(0) == (
+        True,
+        True,
+    )

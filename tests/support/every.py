@@ -294,8 +294,8 @@ CASES: dict[str, Case] = {
         changes={"screen-0036": {"label": "购物 车页面"}, "screen-0066": {"label": "购物车页"}}
     ),
     "guard.prompt_length": Case({"max_chars": 12}),
-    "guard.reason": Case({"max_similarity": 0.6}, by_neighbours=True),
     "guard.where": Case({"keep": "text IS NOT NULL AND array_length(images) > 0 OR width > 900"}),
+    "guard.reason": Case({"max_similarity": 0.6}, by_neighbours=True, more={"reason_declined": pl.String()}),
     "annotate.image_facts": Case(),
     "annotate.ocr": Case(golden=("ocr_text",), few=True),
     "annotate.ask": Case(
@@ -312,10 +312,31 @@ CASES: dict[str, Case] = {
         changes={name: {"text": None, "messages": None} for name in ("screen-0015", "screen-0036")},
     ),
     "curate.split": Case({"val": 0.25}, by_neighbours=True, more={"given_split": pl.String()}),
+    "curate.suspects": Case(
+        by_neighbours=True,
+        more={
+            "noise_rank": pl.Int64(),
+            "noise_probability": pl.Float64(),
+            "noise_label": pl.String(),
+            "noise_label_probability": pl.Float64(),
+            "noise_cluster": pl.String(),
+            "reason_declined": pl.String(),
+            "reason_better": pl.String(),
+        },
+        changes={
+            "screen-0001": {"noise_rank": 1, "noise_probability": 0.02, "noise_label": "退款页面"},
+            "screen-0015": {"reason_declined": "写着“退款金额”", "reason_better": "退款页面"},
+            "screen-0036": {"duplicate_of": "screen-0015", "label": "首页"},
+        },
+    ),
     "curate.overrides": Case({"path": "overrides.jsonl"}, source=_decisions),
     "balance.resample": Case({"by": "label", "strategy": "uniform"}, by_neighbours=True),
     "mix.general": Case({"read.alpaca": {"path": str(ROOT / "examples" / "general_zh.json")}, "share": 0.2}),
-    "render.chat": Case({"prompt": "ecom/classify.j2", "answer": "ecom/reason_then_label.j2"}, few=True),
+    "render.chat": Case(
+        {"prompt": "ecom/classify.j2", "answer": "ecom/reason_then_label.j2"},
+        few=True,
+        more={"reason_declined": pl.String()},
+    ),
     "render.grounding": Case({"boxes": "ocr", "form": "qwen2_5_vl"}),
     "emit.llamafactory": Case({"images": "copy"}),
     "emit.messages": Case({"form": "trl", "images": "copy"}),

@@ -1,0 +1,282 @@
+"""`datakit kfold`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from datakit.kfold.builds import Made, Wanted
+    from datakit.kfold.joining import Join
+    from datakit.kfold.running import Machine
+    from datakit.recipe.recipe import Recipe
+
+EPILOG = """\b
+Examples:
+  datakit kfold recipes/ecom_v1.yaml --k 5
+  datakit kfold recipes/ecom_v1.yaml --k 5 --run --vllm /envs/vllm/bin/vllm
+  datakit kfold recipes/ecom_v1.yaml --k 5 --status
+  datakit kfold recipes/ecom_v1.yaml --k 5 --join --json | jq .suspects
+
+\b
+build/NAME.kfold holds fold-1 … fold-k, run.sh (all of --run), kfold.jsonl (the predictions, for
+`curate.suspects: {predictions: …}`) and suspects.jsonl.
+Exit code: 0 when every fold has answered, 3 when some have not: run it again."""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("recipe", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--k", type=click.IntRange(2, 100), default=5, show_default=True, help="Number of folds.")
+@click.option("--run", "runs", is_flag=True, help="Train, serve and ask each fold, then join.")
+@click.option("--join", "joins", is_flag=True, help="Join the answers that the folds have; run nothing.")
+@click.option("--status", "only_status", is_flag=True, help="Say how the folds stand, start nothing.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a value of the recipe.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N records of each source.")
+@click.option("--again", is_flag=True, help="Set other folds that stand there aside; nothing is deleted.")
+@click.option("--cpu", is_flag=True, help="Train and serve on the processor: for trials with tiny models.")
+@click.option("--gpus", type=click.IntRange(min=1), help="GPUs; those of the recipe if not given.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of the server; serve.port if not given.")
+@click.option("--python", metavar="PATH", help="Python of the trainer's environment.")
+@click.option("--vllm", "program", metavar="COMMAND", help="The vLLM command; DATAKIT_VLLM else vllm.")
+@click.option("--ignore-memory", is_flag=True, help="Train even where memory does not suffice by the plan.")
+@click.option("--train-flags", default="", metavar="WORDS", help="As for `datakit handoff`.")
+@click.option("--serve-flags", default="", metavar="WORDS", help="As for `datakit handoff`.")
+@click.option("--predict-flags", default="", metavar="WORDS", help="As for `datakit handoff`.")
+@click.option("--json", "as_json", is_flag=True, help="Print the account as JSON on stdout.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress of the builds.")
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    recipe: Path,
+    k: int,
+    runs: bool,
+    joins: bool,
+    only_status: bool,
+    as_json: bool,
+    quiet: bool,
+    **given: Any,
+) -> int:
+    """Predict every record of RECIPE by a model that was not shown it, and rank the labels that it doubts.
+
+    The records are dealt into k folds: whole groups (by the recipe's curate.split), every class in each. For
+    each fold a build trains on the others; all of them share the result store, so that nothing is paid for k
+    times. Ctrl-C is safe: the same command goes on.
+    """
+    from datakit.kfold.builds import Wanted
+
+    if sum((runs, joins, only_status)) > 1:
+        raise click.UsageError("--run, --join and --status are three ways: give one of them")
+    machine_options = [name for name in _MACHINE if given[name]]
+    if machine_options and not runs:
+        raise click.UsageError(f"--{_MACHINE[machine_options[0]]} belongs to --run")
+    wanted = Wanted(recipe, k, given["overrides"], given["limit"], given["again"])
+    if only_status:
+        return _status(wanted)
+    machine = _machine(given) if runs else None
+
+    def say(text: str) -> None:
+        click.echo(text, err=as_json)
+
+    made = _made(wanted, say, quiet=quiet or as_json, keep=joins)
+    codes = [0]
+    if machine is not None:
+        codes.append(_run(made, wanted, machine, _line(context), say))
+    join = _joined(made, wanted.k) if joins or (machine is not None and max(codes) in (0, 3)) else None
+    if join is not None:
+        codes.append(0 if join.is_whole else 3)
+    _tell(made, wanted, join, as_json=as_json)
+    return next((code for code in codes if code not in (0, 3)), max(codes))
+
+
+_MACHINE = {
+    "cpu": "cpu",
+    "gpus": "gpus",
+    "port": "port",
+    "python": "python",
+    "program": "vllm",
+    "ignore_memory": "ignore-memory",
+    "train_flags": "train-flags",
+    "serve_flags": "serve-flags",
+    "predict_flags": "predict-flags",
+}
+"""Name of what --run alone uses -> its option."""
+
+
+def _load(wanted: Wanted, overrides: Sequence[str]) -> Recipe:
+    from datakit.library import load
+
+    return load(wanted.recipe, overrides)
+
+
+def _made(wanted: Wanted, say: Any, *, quiet: bool, keep: bool) -> Made:
+    """The folds' builds, made where they are not current; with `keep` as they stand, to join answers."""
+    from datakit.kfold.builds import as_they_stand, make
+    from datakit.library import build
+    from datakit.run.progress import Progress
+
+    if not keep:
+        return make(
+            wanted,
+            lambda overrides: _load(wanted, overrides),
+            lambda recipe, options: build(
+                recipe, options=options, progress=Progress(quiet=quiet), card=False
+            ),
+            say,
+        )
+    return as_they_stand(wanted, lambda overrides: _load(wanted, overrides))
+
+
+def _machine(given: dict[str, Any]) -> Machine:
+    from datakit.cli import handoff
+    from datakit.kfold.running import Machine
+
+    unused = {"node_rank": None, "master": None, "split": None, "closed": False, "model": None}
+    words = {**unused, **given}
+    return Machine(handoff._place(words), handoff._serve(words), handoff._wishes(words))
+
+
+def _run(made: Made, wanted: Wanted, machine: Machine, line: str, say: Any) -> int:
+    """Exit code of the handoffs: that of a failure, 3 where records had no answer."""
+    from datakit.kfold.running import check_trains, run_folds
+
+    check_trains(made.folder.build(1))
+    accounts = run_folds(made.folder, wanted.k, machine, line, say)
+    for account in accounts:
+        if account.failure:
+            click.echo(f"Error:\n{account.failure}", err=True)
+    return max(accounts, key=lambda account: (account.exit not in (0, 3), account.exit)).exit
+
+
+def _joined(made: Made, k: int) -> Join:
+    from datakit.kfold import suspects
+    from datakit.kfold.joining import join
+
+    result = join(made.folder, k)
+    suspects.write(made.folder, suspects.suspects_of(result.guesses, made.language)[0])
+    return result
+
+
+def _line(context: click.Context) -> str:
+    """This command as a person types it again."""
+    from click.core import ParameterSource
+
+    from datakit.core.scripts import shell_words
+
+    words = ["datakit", "kfold"]
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        value = context.params[name]
+        typed = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if not typed or name in ("again", "as_json", "quiet"):
+            continue
+        if isinstance(parameter, click.Argument):
+            words.append(str(value))
+            continue
+        for entry in value if isinstance(value, tuple) else (value,):
+            words += [parameter.opts[0]] if entry is True else [parameter.opts[0], str(entry)]
+    return shell_words(words)
+
+
+def _tell(made: Made, wanted: Wanted, join: Join | None, *, as_json: bool) -> None:
+    from datakit.cli.tables import print_json
+    from datakit.kfold import suspects
+    from datakit.kfold.records import before_split
+
+    judged = join.guesses if join is not None else []
+    doubted, found = suspects.suspects_of(judged, made.language if as_json else "en")
+    outside = before_split(made.folder)
+    if as_json:
+        print_json(_document(made, wanted, join, doubted, found, outside))
+        return
+    lines = [f"Folds: {made.folder.path}"]
+    if not made.as_they_stand:
+        lines.append(
+            f"Results: {made.new:,} made, {made.cached:,} taken from the store, {made.cost_usd:.4f} USD"
+        )
+    lines += [f"In no fold: {count:,} ({reason.replace('_', ' ')})" for reason, count in outside.items()]
+    lines += [f"Warning: {words}" for words in _warnings(made)]
+    if join is None:
+        lines.append(f"Next: {made.folder.script}, or {wanted.command} --run")
+    else:
+        assert join.joined is not None  # `join` fills it
+        lines.append(f"Predicted out of fold: {join.joined.predicted:,} of {join.joined.records:,} records")
+        lines += join.notes()
+        lines += suspects.lines_of(doubted, found, len(judged))
+        lines += [f"Written: {made.folder.predictions_file}", f"Written: {made.folder.suspects_file}"]
+        if join.missing_folds:
+            lines.append(f"Next: {wanted.command} --run, for fold {', '.join(map(str, join.missing_folds))}")
+    click.echo("\n".join(lines))
+
+
+def _warnings(made: Made) -> list[str]:
+    """What the split says of the folds, the same in each of them, and which were edited since."""
+    notes = next((step.notes for step in made.reports[0].steps if step.name == "curate.split"), {})
+    warnings = [str(words) for words in notes.get("warnings", ())]
+    if made.stale:
+        which = ", ".join(map(str, made.stale))
+        warnings.append(
+            f"stale: recipe or data were edited since fold {which} was built; without --join it is built anew"
+        )
+    return warnings
+
+
+def _document(
+    made: Made, wanted: Wanted, join: Join | None, doubted: Any, found: Any, outside: dict[str, int]
+) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "folder": str(made.folder.path),
+        "k": wanted.k,
+        "built": [] if made.as_they_stand else made.fresh,
+        "results_made": 0 if made.as_they_stand else made.new,
+        "results_stored": made.cached,
+        "cost_usd": 0.0 if made.as_they_stand else made.cost_usd,
+        "in_no_fold": outside,
+        "warnings": _warnings(made),
+        "kept": made.kept and str(made.kept),
+        "stale": made.stale,
+    }
+    if join is None:
+        return document
+    joined = join.joined
+    assert joined is not None  # `join` fills it
+    return {
+        **document,
+        "records": joined.records,
+        "predicted": joined.predicted,
+        "unpredicted": joined.unpredicted,
+        "without_label": dict(join.other_problems),
+        "missing_folds": join.missing_folds,
+        "unknown": join.unknown,
+        "misplaced": join.misplaced,
+        "relabelled": join.relabelled,
+        "unseen": joined.unseen,
+        "judged": len(join.guesses),
+        "suspects": [suspect.model_dump() for suspect in doubted],
+        "clusters": [{"name": one.name, "records": one.records, "of": one.of} for one in found],
+    }
+
+
+def _status(wanted: Wanted) -> int:
+    from datakit.kfold.builds import check_choice, folder_of
+    from datakit.kfold.running import status_of
+
+    recipe = _load(wanted, wanted.overrides)
+    folder = folder_of(recipe)
+    record = folder.record()
+    if record is None:
+        click.echo(f"There are no folds in {folder.path}\nNext: {wanted.command}")
+        return 0
+    check_choice(wanted, recipe, folder)
+    lines = status_of(
+        folder,
+        record,
+        lambda number: _load(wanted, wanted.of_fold(number, recipe)),
+        f"{wanted.command} --run",
+    )
+    for line in lines:
+        click.echo(line)
+    return 0

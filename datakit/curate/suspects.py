@@ -1,0 +1,315 @@
+"""Records whose label somebody doubts, in one ranked list that says who said what."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import polars as pl
+from pydantic import Field
+
+from datakit.artifacts import predictions
+from datakit.artifacts.kfold import digest_of, record_beside, record_file_beside
+from datakit.core import blocks
+from datakit.core.errors import UserError
+from datakit.core.judged import judged
+from datakit.core.outcome import Table
+from datakit.core.record import GENERAL, repeat_of
+from datakit.core.step_account import StepAccount
+from datakit.core.step_context import StepContext
+from datakit.core.suspicion import Guess, combined, guess, proposed
+from datakit.core.transform import Columns, TableTransform
+from datakit.curate import _voices as voices
+
+_SHOWN = 10
+_NAMED = 5
+_SCHEMA = {
+    "id": pl.String(),
+    "suspect_rank": pl.Int64(),
+    "suspect_score": pl.Float64(),
+    "suspect_label": pl.String(),
+    "suspect_why": pl.String(),
+}
+
+
+class Suspects(TableTransform):
+    """Columns `suspect_rank` (1 is the most doubted), `suspect_score`, `suspect_label` and `suspect_why`.
+
+    Null where nobody doubts the label. `suspect_label` is the label that most of the weight is for, null
+    where no voice proposes one; `suspect_why` has a line for each voice, in the language of the prompts. The
+    build has all in suspects.jsonl, with those that later steps reject. No record is changed or dropped here.
+
+    A voice is silent where the records lack its columns:
+
+    - proxy: curate.label_noise would give another label, or has the record in a cluster
+    - kfold: the model that `datakit kfold` did not show the record predicts another label (`predictions`)
+    - reason: the model declined to give a reason for it (annotate.reason with `may_decline`)
+    - duplicates: the same picture has another label (curate.duplicates)
+    - description: no `keywords` of the label stand in the OCR text, and two or more of one other label do
+
+    The first two rank all records and have the weight s / (s + rank), s being 3.4% of those ranked (the mean
+    share of wrong labels in ten test sets, Northcutt et al. 2021). A declined reason has 0.5, a duplicate the
+    share of its group with another label, a description 0.3. The score is their noisy-or, 1 - (1 - a)(1 - b)…
+
+    Behind balance.resample the repeats of a record are one suspect. A prediction of an id that no record has,
+    or by a model that was never shown the label, has no voice, and is counted.
+    """
+
+    version: ClassVar[int] = 1
+    example: ClassVar[dict[str, Any] | None] = {"min_score": 0.1}
+
+    predictions: str | None = None
+    """Out-of-fold predictions as `datakit kfold` joins them, from the recipe's folder; null for none. In the
+    folds' own builds it does not count."""
+    reason: str = "reason"
+    """Column of the reasons, whose `<reason>_declined` and `<reason>_better` are looked at."""
+    ocr_text: str = "ocr_text"
+    """Column of what OCR read on a record's pictures."""
+    min_score: float = Field(default=0.0, ge=0, lt=1)
+    """Records of a lower score are no suspects."""
+
+    def inputs(self, context: StepContext) -> tuple[str, ...]:
+        return ("id", "label", "images", "text")
+
+    def optional(self, context: StepContext) -> tuple[str, ...]:
+        own = (f"{self.reason}_declined", f"{self.reason}_better", "duplicate_of", self.ocr_text, "set")
+        return tuple(dict.fromkeys((*voices.NOISE, *own)))
+
+    def outputs(self, context: StepContext) -> Columns:
+        return {name: kind for name, kind in _SCHEMA.items() if name != "id"}
+
+    def files(self, context: StepContext) -> list[Path]:
+        if self.predictions is None:
+            return []
+        path = context.path(self.predictions)
+        beside = record_file_beside(path)
+        return [path] if beside is None else [path, beside]
+
+    def apply(self, frame: pl.LazyFrame, context: StepContext) -> Table:
+        # Sorted by id, so that nothing below can depend on the order of the records.
+        there = frame.collect_schema()
+        rows = frame.select(name for name in self.reads(context) if name in there).sort("id").collect()
+        rows = rows.drop_nulls("label")
+        if "set" in rows.columns:
+            rows = rows.filter(pl.col("set").fill_null("") != GENERAL)
+        table = rows.filter(pl.Series([repeat_of(id_)[1] == 1 for id_ in rows["id"]], dtype=pl.Boolean))
+        hearing = voices.Hearing(context.language(""))
+        notes = self._hear(rows, table, hearing, context)
+        suspects = _ranked(hearing, self.min_score)
+        facts = pl.DataFrame(
+            [(one.id, at, one.score, one.label, one.why) for at, one in enumerate(suspects, 1)],
+            schema=_SCHEMA,
+            orient="row",
+        )
+        found = _with_records(suspects, hearing, table, context)
+        notes = {**_notes(suspects, hearing, table), **notes}
+        return Table(_joined(frame, facts, self.outputs(context)), notes=notes, suspects=found)
+
+    def _hear(
+        self, rows: pl.DataFrame, table: pl.DataFrame, hearing: voices.Hearing, context: StepContext
+    ) -> dict[str, Any]:
+        """Lets every voice speak; what is odd about the predictions, for the report."""
+        notes: dict[str, Any] = {}
+        voices.hear_proxy(table, hearing)
+        if self.predictions is not None and not table.is_empty():
+            reading = _Reading(context.declared(self.predictions))
+            voices.hear_kfold(reading.guesses(dict(table.select("id", "label").iter_rows())), hearing)
+            notes = reading.notes(self.predictions)
+        voices.hear_reason(rows, self.reason, hearing)
+        voices.hear_duplicates(table, hearing)
+        voices.hear_description(table, self.ocr_text, context.labels, hearing)
+        if not hearing.heard and not table.is_empty():
+            notes["warnings"] = [
+                "nobody is asked about the labels: the records have no columns of curate.label_noise, "
+                "annotate.reason (`may_decline`), curate.duplicates or OCR, and no `predictions` are given"
+            ]
+        return notes
+
+    def card_sections(self, account: StepAccount) -> Sequence[blocks.Section]:
+        notes = account.notes
+        return [blocks.Section("Doubted labels", list(_card(notes)))] if notes.get("voices") else []
+
+
+@dataclass(frozen=True)
+class _Suspect:
+    id: str
+    score: float
+    label: str | None
+    """The proposed one."""
+    why: str
+
+
+def _ranked(hearing: voices.Hearing, min_score: float) -> list[_Suspect]:
+    """The doubted records, the highest score first."""
+    every = [
+        _Suspect(id_, combined(doubts), proposed(doubts), "\n".join(doubt.says for doubt in doubts))
+        for id_, doubts in hearing.doubts.items()
+    ]
+    return sorted((one for one in every if one.score >= min_score), key=lambda one: (-one.score, one.id))
+
+
+def _joined(frame: pl.LazyFrame, facts: pl.DataFrame, outputs: Columns) -> pl.LazyFrame:
+    """The records with their columns; each repeat has those of its record."""
+    ids = frame.select("id").collect()["id"]
+    record = pl.Series("@record", [repeat_of(id_)[0] for id_ in ids], dtype=pl.String)
+    by_row = pl.DataFrame([ids, record]).join(facts, left_on="@record", right_on="id", how="inner")
+    others = frame.drop(outputs, strict=False)
+    return others.join(by_row.drop("@record").lazy(), on="id", how="left", maintain_order="left")
+
+
+def _with_records(
+    suspects: Sequence[_Suspect], hearing: voices.Hearing, table: pl.DataFrame, context: StepContext
+) -> list[dict[str, Any]]:
+    """The suspects as suspects.jsonl holds them."""
+    wanted = table.filter(pl.col("id").is_in([one.id for one in suspects]))
+    records = {row["id"]: row for row in wanted.select("id", "label", "images", "text").iter_rows(named=True)}
+    result = []
+    for at, one in enumerate(suspects, 1):
+        record = records[one.id]
+        known = context.labels.find(record["label"]) if context.labels else None
+        pictures = [context.files.sha256(path) for path in record["images"] or ()]
+        told = [
+            {"voice": doubt.voice, "says": doubt.says, "weight": round(doubt.weight, 6)}
+            for doubt in hearing.doubts[one.id]
+        ]
+        result.append(
+            {
+                "id": one.id,
+                "rank": at,
+                "score": round(one.score, 6),
+                "label": record["label"],
+                "proposed": one.label,
+                "cluster": hearing.clusters.get(one.id),
+                "voices": told,
+                "judged": judged(known.name if known else record["label"], pictures, [record["text"]]),
+            }
+        )
+    return result
+
+
+def _notes(suspects: Sequence[_Suspect], hearing: voices.Hearing, table: pl.DataFrame) -> dict[str, Any]:
+    """Facts for the report and the card."""
+    ids = {one.id for one in suspects}
+    spoken = Counter(doubt.voice for id_ in ids for doubt in hearing.doubts[id_])
+    several = sum(len(hearing.doubts[id_]) > 1 for id_ in ids)
+    labels = dict(table.select("id", "label").iter_rows())
+    return {
+        "suspects": len(suspects),
+        "labelled": table.height,
+        "doubted_by_several": several,
+        "voices": {name: spoken[name] for name in voices.VOICES if name in hearing.heard},
+        "heard": {name: hearing.heard[name] for name in voices.VOICES if name in hearing.heard},
+        "clusters": dict(Counter(hearing.clusters[id_] for id_ in ids if id_ in hearing.clusters)),
+        "most_doubted": [
+            {
+                "id": one.id,
+                "score": round(one.score, 3),
+                "label": labels[one.id],
+                "proposed": one.label,
+                "why": one.why,
+            }
+            for one in suspects[:_SHOWN]
+        ],
+    }
+
+
+@dataclass
+class _Reading:
+    """The predictions of a file, met with the records."""
+
+    path: Path
+    unknown: list[str] = field(default_factory=list)
+    relabelled: list[str] = field(default_factory=list)
+    unseen: int = 0
+    without_label: int = 0
+    missing: int = 0
+    edited: bool = False
+
+    def guesses(self, labels: dict[str, str]) -> list[Guess]:
+        """What is said of the records. Raises UserError for no file and for two predictions of one id."""
+        if not self.path.is_file():
+            raise UserError(
+                f"there are no out-of-fold predictions at {self.path}",
+                remedy="Make them: datakit kfold RECIPE --run. Or leave `predictions` out.",
+            )
+        record = record_beside(self.path)
+        joined = record.joined if record is not None else None
+        self.edited = joined is not None and digest_of(self.path) != joined.sha256
+        unseen = set(joined.unseen) if joined is not None else set()
+        found = []
+        seen = set()
+        for one in self._once():
+            seen.add(one.id)
+            if one.id not in labels:
+                self.unknown.append(one.id)
+            elif one.id in unseen:
+                self.unseen += 1
+            elif one.predicted is None:
+                self.without_label += 1
+            else:
+                label = labels[one.id]
+                if one.label is not None and one.label != label:
+                    self.relabelled.append(one.id)
+                found.append(guess(one.id, label, one.predicted, one.probabilities, one.confidence))
+        self.missing = len(labels.keys() - seen)
+        return found
+
+    def _once(self) -> Iterator[predictions.Prediction]:
+        lines: dict[str, int] = {}
+        for number, one in enumerate(predictions.read(self.path), 1):
+            if one.id in lines:
+                raise UserError(
+                    f"there are two predictions of `{one.id}`, the other is number {lines[one.id]:,}",
+                    where=f"{self.path}, prediction {number:,}",
+                    remedy="Out of fold a record is predicted once. Join anew: datakit kfold RECIPE --join",
+                )
+            lines[one.id] = number
+            yield one
+
+    def notes(self, name: str) -> dict[str, Any]:
+        """What a person must know of them."""
+        warnings = []
+        if self.edited:
+            warnings.append(f"{name} was edited since the folds were joined")
+        if self.unknown:
+            shown = ", ".join(self.unknown[:_NAMED])
+            warnings.append(
+                f"{name}: {len(self.unknown):,} predictions are of ids that no record has: {shown}"
+            )
+        if self.missing:
+            warnings.append(f"{name}: {self.missing:,} labelled records have no prediction")
+        counts = {
+            "unknown_ids": len(self.unknown),
+            "not_predicted": self.missing,
+            "predicted_without_label": self.without_label,
+            "label_never_shown": self.unseen,
+            "relabelled_since": len(self.relabelled),
+        }
+        told: dict[str, Any] = {"predictions": {word: count for word, count in counts.items() if count}}
+        return {**told, "warnings": warnings} if warnings else told
+
+
+def _card(notes: Any) -> Iterator[blocks.Block]:
+    several = notes["doubted_by_several"]
+    yield blocks.Text(
+        f"{notes['suspects']:,} of {notes['labelled']:,} labels are doubted, {several:,} of them by several "
+        "voices. All stand in suspects.jsonl, with who says what; nothing was changed for it."
+    )
+    yield blocks.Table(
+        ["voice", "looked at", "doubts"],
+        [[name, notes["heard"][name], count] for name, count in notes["voices"].items()],
+    )
+    if notes["clusters"]:
+        largest = sorted(notes["clusters"].items(), key=lambda item: (-item[1], item[0]))[:_SHOWN]
+        yield blocks.Table(["cluster", "records"], [list(row) for row in largest])
+    if notes["most_doubted"]:
+        yield blocks.Table(
+            ["record", "score", "label", "proposed", "who says what"],
+            [
+                [row["id"], row["score"], row["label"], row["proposed"], row["why"].replace("\n", "; ")]
+                for row in notes["most_doubted"]
+            ],
+        )

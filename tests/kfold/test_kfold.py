@@ -1,0 +1,336 @@
+"""`datakit kfold`: folds that share the store, their handoff, and what is joined of their answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from datakit.artifacts.kfold import KfoldFolder
+from datakit.artifacts.predictions import Prediction, read, write
+from datakit.artifacts.suspects import read_suspects
+from datakit.cli import run
+from tests.kfold.conftest import LABELS, Folds
+
+
+def in_val(folder: KfoldFolder, number: int) -> set[str]:
+    frame = folder.build(number).main.filter(pl.col("part") == "val").select("id").collect()
+    return set(frame["id"])
+
+
+def test_every_record_is_predicted_by_one_fold_and_no_session_is_torn(folds: Folds) -> None:
+    assert folds.go() == 0
+    parts = [in_val(folds.folder, number) for number in (1, 2, 3)]
+    assert sorted(id_ for part in parts for id_ in part) == [f"s{at:02d}" for at in range(18)]
+    for first, second in (("s00", "s01"), ("s02", "s03"), ("s04", "s05")):
+        assert sum({first, second} <= part for part in parts) == 1
+
+
+def test_folds_share_the_store_and_a_second_call_makes_nothing(folds: Folds) -> None:
+    first = folds.json()
+    assert (first["results_made"], first["results_stored"]) == (18, 36)
+    second = folds.json()
+    assert (second["built"], second["results_made"]) == ([], 0)
+
+
+def test_the_project_has_no_card_and_no_scores_of_folds(counted: Folds) -> None:
+    assert counted.run() == 0
+    project = counted.recipe.parent.parent
+    assert not (project / "data_cards").exists()
+
+
+def test_run_trains_asks_and_joins_all_folds_and_a_second_one_passes_all_over(counted: Folds) -> None:
+    assert counted.run() == 0
+    assert "Predicted out of fold: 18 of 18 records" in counted.output
+    assert counted.trainings() == 3
+    joined = list(read(counted.folder.predictions_file))
+    assert [one.id for one in joined] == [f"s{at:02d}" for at in range(18)]
+    suspects = list(read_suspects(counted.folder.suspects_file))
+    assert {one.proposed for one in suspects} == {"购物车页面"}
+    assert len(suspects) == 12
+    assert "退款页面→购物车页面: 6 of 6 records" in counted.output
+    assert counted.run() == 0
+    assert counted.trainings() == 3
+    assert counted.output.count("predict is passed over") == 3
+
+
+def test_the_script_goes_on_where_a_fold_failed(counted: Folds, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_TRAINER", "die:3")
+    assert counted.run() not in (0, 3)
+    assert "fold-2 of 3" not in counted.output
+    assert "Go on with: datakit kfold" in counted.output
+    monkeypatch.delenv("FAKE_TRAINER")
+    program = counted.recipe.parent / "datakit"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m datakit.cli "$@"\n')
+    program.chmod(0o755)
+    words = ["--cpu", "--port", str(counted.port), "--vllm", str(counted.vllm), "--quiet"]
+    done = subprocess.run(
+        [str(counted.folder.script), *words],
+        env={**os.environ, "DATAKIT": str(program), "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        cwd="/",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "18 of 18" in done.stdout
+
+
+@pytest.mark.fault(
+    "folds of another seed or number lie there", "refused; --again sets them aside", kind="folders"
+)
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--k", "4"), "--k 3 there, 4 here"),
+        (("--set", "seed=8"), "seed 7 there, 8 here"),
+        (("--limit", "9"), "--limit"),
+    ],
+)
+def test_other_folds_are_never_mixed(folds: Folds, words: tuple[str, ...], told: str) -> None:
+    folds.go()
+    before = in_val(folds.folder, 1)
+    assert folds.go(*words) == 2
+    assert told in folds.output
+    assert in_val(folds.folder, 1) == before
+    assert folds.go(*words, "--again") == 0
+    (kept,) = folds.folder.path.parent.glob("screens.kept-*.kfold")
+    assert in_val(KfoldFolder(kept), 1) == before
+
+
+def test_an_edited_recipe_makes_folds_stale_with_words(folds: Folds) -> None:
+    folds.go()
+    assert folds.go("--status") == 0
+    assert folds.output.count("built, current") == 3
+    folds.edit("ask.j2,", "ask.j2, max_chars: 900,")
+    folds.go("--status")
+    assert folds.output.count("stale: recipe, templates, labels or data were edited") == 3
+    assert folds.go("--join") == 3
+    assert "stale" in folds.output
+    assert folds.json()["built"] == [1, 2, 3]
+
+
+def test_a_missing_fold_is_named_and_its_records_are_counted(folds: Folds) -> None:
+    folds.go()
+    folds.predict(1)
+    folds.predict(3)
+    document = folds.json("--join")
+    assert document["missing_folds"] == [2]
+    assert document["unpredicted"] == {"its fold has no answers yet": len(in_val(folds.folder, 2))}
+    assert document["predicted"] + sum(document["unpredicted"].values()) == document["records"] == 18
+    assert folds.go("--join") == 3
+    assert "--run, for fold 2" in folds.output
+
+
+def test_label_probabilities_rank_the_suspects(folds: Folds) -> None:
+    folds.go()
+    wrong = {"s06": "退款页面", "s09": "退款页面"}
+    for number in (1, 2, 3):
+        folds.predict(number, lambda id_, label: wrong.get(id_, label))
+    document = folds.json("--join")
+    assert {one["id"] for one in document["suspects"]} == wrong.keys()
+    assert document["clusters"] == [{"name": "购物车页面→退款页面", "records": 2, "of": 6}]
+    assert document["suspects"][0]["voices"][0]["voice"] == "kfold"
+
+
+@pytest.mark.fault(
+    "a fold predicted ids of another build, or what it trained on", "left out and named", kind="answers"
+)
+def test_predictions_that_are_not_out_of_fold_are_left_out(folds: Folds) -> None:
+    folds.go()
+    for number in (1, 2, 3):
+        folds.predict(number)
+    stranger = next(iter(in_val(folds.folder, 2)))
+    more = [Prediction(id=name, label=LABELS[0], predicted=LABELS[0]) for name in ("ghost", stranger)]
+    write(folds.answers(1), [*read(folds.answers(1)), *more])
+    document = folds.json("--join")
+    assert (document["unknown"], document["misplaced"]) == (["ghost"], [stranger])
+    assert document["predicted"] == 18
+
+
+@pytest.mark.fault("a fold's answers say two things of a record", "refused with both places", kind="answers")
+def test_two_predictions_of_a_record_are_refused_where_they_differ(folds: Folds) -> None:
+    folds.go()
+    for number in (1, 2, 3):
+        folds.predict(number)
+    first, *rest = read(folds.answers(1))
+    write(folds.answers(1), [first, *rest, first])
+    assert folds.json("--join")["predicted"] == 18
+    other = next(name for name in LABELS if name != first.predicted)
+    write(folds.answers(1), [first, *rest, first.model_copy(update={"predicted": other})])
+    assert folds.go("--join") == 2
+    assert f"two predictions of `{first.id}`" in folds.output
+
+
+@pytest.mark.fault("answers of another training lie beside a fold's", "left out and named", kind="folders")
+def test_answers_of_another_training_are_left_out(folds: Folds) -> None:
+    folds.go()
+    folds.predict(1)
+    other = folds.folder.path / "fold-1-runs" / "lora-00000000"
+    other.mkdir(parents=True)
+    folds.answers(1).rename(other / "predictions_val_lora-00000000.jsonl")
+    document = folds.json("--join")
+    assert document["missing_folds"] == [1, 2, 3]
+    folds.go("--join")
+    assert "answers of other trainings are left out" in folds.output
+
+
+def test_edited_predictions_are_kept_when_the_folds_are_joined_anew(folds: Folds) -> None:
+    folds.go()
+    for number in (1, 2, 3):
+        folds.predict(number)
+    folds.go("--join")
+    path = folds.folder.predictions_file
+    path.write_text(path.read_text("utf-8").replace("首页", "退款页面"), "utf-8")
+    folds.go("--status")
+    assert "the file was edited since it was joined" in folds.output
+    folds.go("--join")
+    assert "Kept: the predictions as they were edited" in folds.output
+    assert len(list(folds.folder.path.glob("kfold.kept-*.jsonl"))) == 1
+
+
+def test_a_label_that_changed_since_is_told_and_ranked_by_the_present_one(folds: Folds) -> None:
+    folds.go()
+    for number in (1, 2, 3):
+        folds.predict(number)
+    rows = folds.recipe.parent / "rows.jsonl"
+    rows.write_text(
+        rows.read_text("utf-8").replace(
+            '"s06", "image": "pictures/6.png", "label": "购物车页面"',
+            '"s06", "image": "pictures/6.png", "label": "首页"',
+        ),
+        "utf-8",
+    )
+    answers = {number: list(read(folds.answers(number))) for number in (1, 2, 3)}
+    folds.go()
+    for number, predictions in answers.items():
+        write(folds.answers(number), predictions)
+    document = folds.json("--join")
+    # Another label may deal its record into another fold, whose model was shown it.
+    assert document["relabelled"] == ["s06"] or "s06" in document["misplaced"]
+
+
+def test_a_model_that_was_never_shown_a_label_is_no_voice_against_it(folds: Folds) -> None:
+    rows = folds.recipe.parent / "rows.jsonl"
+    rows.write_text(
+        rows.read_text("utf-8").replace(
+            '"s17", "image": "pictures/17.png", "label": "首页"',
+            '"s17", "image": "pictures/17.png", "label": "孤页"',
+        ),
+        "utf-8",
+    )
+    (folds.recipe.parent / "labels.yaml").write_text(f"labels: [{', '.join((*LABELS, '孤页'))}]\n", "utf-8")
+    folds.go()
+    assert "1 class is in one fold alone" in folds.output
+    for number in (1, 2, 3):
+        folds.predict(number, lambda id_, label: LABELS[0] if id_ == "s17" else label)
+    document = folds.json("--join")
+    assert (document["unseen"], document["suspects"]) == (["s17"], [])
+    assert document["judged"] == 17
+
+
+def test_records_that_the_emitter_left_out_are_counted(folds: Folds) -> None:
+    folds.go()
+    line = {"id": next(iter(in_val(folds.folder, 1))), "name": "emit.llamafactory", "reason": "boxes_moved"}
+    rejects = folds.folder.build(1).rejects_file
+    rejects.write_text(json.dumps({**line, "step": 5, "state": "rejected", "detail": ""}) + "\n", "utf-8")
+    for number in (1, 2, 3):
+        folds.predict(number)
+    write(folds.answers(1), [one for one in read(folds.answers(1)) if one.id != line["id"]])
+    assert folds.json("--join")["unpredicted"] == {"left out by the emitter: boxes_moved": 1}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (
+            "  - curate.split: {val: 0.25, stratify: label, group: session, same_text: null}\n",
+            "",
+            "has no curate.split",
+        ),
+        ("group: session", "group: nothing", "nothing"),
+    ],
+)
+def test_a_recipe_that_cannot_be_dealt_is_refused(folds: Folds, old: str, new: str, told: str) -> None:
+    folds.edit(old, new)
+    assert folds.go() == 2
+    assert told in folds.output
+
+
+def test_more_folds_than_groups_are_refused(folds: Folds) -> None:
+    assert run(["kfold", str(folds.recipe), "--k", "20", "--quiet"]) == 2
+    assert "20 folds cannot be made of 18 records in 15 groups" in folds.capsys.readouterr().err
+
+
+def test_a_recipe_without_training_is_dealt_and_not_run(folds: Folds) -> None:
+    folds.edit("train: {model: ./base, method: lora}\n", "")
+    assert folds.go() == 0
+    assert folds.run() == 2
+    assert "no `train:` section" in folds.output
+
+
+def test_options_that_do_not_go_together_are_refused(folds: Folds) -> None:
+    assert folds.go("--run", "--join") == 2
+    assert folds.go("--cpu") == 2
+    assert "--cpu belongs to --run" in folds.output
+
+
+def test_status_and_join_without_folds_name_the_command(folds: Folds) -> None:
+    assert folds.go("--status") == 0
+    assert "Next: datakit kfold" in folds.output
+    assert folds.go("--join") == 2
+    assert "Make them: datakit kfold" in folds.output
+
+
+@pytest.mark.fault(
+    "a build of folds is interrupted", "the same call goes on and pays for nothing twice", kind="signals"
+)
+def test_an_interrupted_call_goes_on(folds: Folds, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datakit.library as library
+
+    real, calls = library.build, []
+
+    def build(*words: object, **named: object) -> object:
+        calls.append(words)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*words, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(library, "build", build)
+    assert folds.go() == 130
+    monkeypatch.setattr(library, "build", real)
+    document = folds.json()
+    assert document["built"] == [2, 3]
+    assert document["results_made"] == 0
+
+
+@pytest.mark.fault(
+    "something else than folds lies in their place", "refused, nothing is written over", kind="folders"
+)
+def test_a_folder_of_something_else_is_left_alone(folds: Folds) -> None:
+    folds.folder.path.mkdir(parents=True)
+    (folds.folder.path / "mine.txt").write_text("mine")
+    assert folds.go() == 2
+    assert "holds something else than folds" in folds.output
+    assert [path.name for path in folds.folder.path.iterdir()] == ["mine.txt"]
+
+
+def test_predictions_of_the_folds_are_no_input_of_the_folds(folds: Folds) -> None:
+    folds.edit(
+        "  - curate.split",
+        "  - curate.suspects: {predictions: ../build/screens.kfold/kfold.jsonl}\n  - curate.split",
+    )
+    assert folds.go() == 0
+    for number in (1, 2, 3):
+        folds.predict(number, lambda id_, label: LABELS[0])
+    assert folds.go("--join") == 0
+    assert folds.json()["built"] == []
+    assert run(["build", str(folds.recipe), "--quiet", "--no-check"]) == 0
+    build = folds.recipe.parent.parent / "build" / "screens"
+    assert {one.proposed for one in read_suspects(build / "suspects.jsonl")} == {LABELS[0]}
