@@ -83,6 +83,10 @@ REJECTED = {
     "prompt_missing": "The column that `guard.prompt_length` looks at is empty.",
     "prompt_too_long": "Over `max_chars` or `max_tokens`, after all that `shrink` names has given way.",
     "template_unbounded": "A value is too long for what the template does with it: cut it, `column[:2000]`.",
+    # chosen
+    "where": "The expression of `guard.where` is false of the record.",
+    "where_null": "The expression of `guard.where` is neither true nor false: a value that it compares is "
+    "missing or no number. `column IS NULL OR …` keeps such records.",
     # duplicates and reasons
     "duplicate": "The same picture, question and answer as an earlier record (`drop`).",
     "label_conflict": "One question about one picture has different answers (`on_label_conflict: reject`).",
@@ -110,6 +114,10 @@ REJECTED = {
 
 NOT_STORED = frozenset({"image_over_memory"})
 """Rejected as well, but by a setting that is in no key: another value of it is to be tried at once."""
+
+CHOSEN = frozenset({"where", "where_null"})
+"""Dropped because the recipe, or a person, says so: counted and listed, but not against
+`run.max_reject_rate`."""
 
 RETRIED = {
     "account_refused": "The endpoint would not bill this record's call, while it answered others.",

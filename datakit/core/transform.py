@@ -146,6 +146,12 @@ class Transform(BaseModel, ABC):
         """All columns that this step may look at: those that it needs, then the optional ones."""
         return tuple(dict.fromkeys((*self.inputs(context), *self.optional(context))))
 
+    def check_columns(self, columns: Columns, context: StepContext) -> None:
+        """Raises UserError where this step cannot work on columns of these names and dtypes.
+
+        Called before anything is read, and before it is told that a column of `inputs` is missing.
+        """
+
     def outputs(self, context: StepContext) -> Columns:
         """Columns that this step adds or replaces."""
         return {}
