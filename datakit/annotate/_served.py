@@ -23,14 +23,18 @@ if TYPE_CHECKING:
     from datakit.serving.asking import Asked, Reply
     from datakit.serving.trained import Training
 
-COLUMNS: dict[str, Any] = {
-    "prediction": pl.String(),
-    "prediction_probability": pl.Float64(),
-    "prediction_probabilities": pl.String(),
-    "prediction_by": pl.String(),
-}
-"""What every way to predict gives."""
 _TRAINED = {"trained": True}
+
+
+def columns_of(into: str) -> dict[str, Any]:
+    """What every way to predict gives: label, its probability, those of all labels, and who predicted."""
+    text = pl.String()
+    return {
+        into: text,
+        f"{into}_probability": pl.Float64(),
+        f"{into}_probabilities": text,
+        f"{into}_by": text,
+    }
 
 
 class ServedPredictions(Annotator):
@@ -39,6 +43,7 @@ class ServedPredictions(Annotator):
     registered_name: ClassVar[str] = "annotate.predict"
     executor: ClassVar[Executor] = "event_loop"
 
+    into: str = "prediction"
     from_build: str
     base_url: str
     model: str | None = None
@@ -50,18 +55,17 @@ class ServedPredictions(Annotator):
     price_out: float = 0.0
 
     def endpoint(self, context: StepContext) -> LlmSettings:
-        given = {
-            "provider": "openai",
-            "base_url": self.base_url,
-            "model": self._model(context),
-            "api_key_env": self.api_key_env,
-            "price_in": self.price_in,
-            "price_out": self.price_out,
-            "timeout_s": context.llm.timeout_s,
-            "max_retries": context.llm.max_retries,
-            "max_down_s": context.llm.max_down_s,
-        }
-        return LlmSettings(**given)
+        return LlmSettings(
+            provider="openai",
+            base_url=self.base_url,
+            model=self._model(context),
+            api_key_env=self.api_key_env,
+            price_in=self.price_in,
+            price_out=self.price_out,
+            timeout_s=context.llm.timeout_s,
+            max_retries=context.llm.max_retries,
+            max_down_s=context.llm.max_down_s,
+        )
 
     def inputs(self, context: StepContext) -> tuple[str, ...]:
         training = self.training(context)
@@ -69,7 +73,7 @@ class ServedPredictions(Annotator):
         return tuple(sorted({"id", "images", *training.columns}))
 
     def outputs(self, context: StepContext) -> Columns:
-        return COLUMNS
+        return columns_of(self.into)
 
     def files(self, context: StepContext) -> list[Path]:
         return [BuildFolder(context.path(self.from_build)).manifest_file]
@@ -99,16 +103,17 @@ class ServedPredictions(Annotator):
 
     def columns(self, raw: Any, row: Row, context: StepContext) -> Row:
         if not raw.get("label"):
-            return dict.fromkeys(COLUMNS)
+            return dict.fromkeys(columns_of(self.into))
         probabilities = raw.get("probabilities")
         training = self.training(context)
         by = f"{self._model(context)} of {training.name} (content {training.content[:12]})"
-        return {
-            "prediction": raw["label"],
-            "prediction_probability": None if not probabilities else probabilities.get(raw["label"]),
-            "prediction_probabilities": orjson.dumps(probabilities).decode() if probabilities else None,
-            "prediction_by": by + (f", weights {self.weights}" if self.weights else ""),
-        }
+        values = (
+            raw["label"],
+            None if not probabilities else probabilities.get(raw["label"]),
+            orjson.dumps(probabilities).decode() if probabilities else None,
+            by + (f", weights {self.weights}" if self.weights else ""),
+        )
+        return dict(zip(columns_of(self.into), values, strict=True))
 
     def training(self, context: StepContext) -> Training:
         """The build that the model was trained on. Raises UserError where it is gone or cannot prompt."""
@@ -219,7 +224,9 @@ class _Server:
         from datakit.llm.request import Request
         from datakit.serving.asking import Reply
 
-        sent = {name: body[name] for name in ("messages", "logprobs", "top_logprobs") if name in body}
+        sent: dict[str, Any] = {
+            name: body[name] for name in ("messages", "logprobs", "top_logprobs") if name in body
+        }
         text = "\n".join(_texts(body["messages"]))
         request = Request(text, self._images, AnswerSchema.line("label"), 0.0, body["max_tokens"], body=sent)
         answer = await self._calls.ask(request, (), self._spent)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -10,13 +9,13 @@ import orjson
 import polars as pl
 from pydantic import Field, field_validator, model_validator
 
-from datakit.annotate._served import COLUMNS, ServedPredictions
-from datakit.core.credentials import open_address
+from datakit.annotate._served import ServedPredictions, columns_of
 from datakit.core.groups import shared_values
 from datakit.core.outcome import Table
 from datakit.core.record import GENERAL, VAL, digest
+from datakit.core.settings import open_address
 from datakit.core.step_context import StepContext
-from datakit.core.transform import Columns, Package, TableTransform, Transform
+from datakit.core.transform import Columns, TableTransform, Transform
 from datakit.proxy import ProxyData, fit, out_of_fold
 
 _GROUPS = ("duplicate_of", "shares_picture_with")
@@ -25,7 +24,7 @@ _LEAST = 1e-4
 
 
 class Predict(TableTransform):
-    """Columns `prediction`, `prediction_probability` (0 to 1), `prediction_probabilities` and `prediction_by`.
+    """Columns `prediction`, `prediction_probability` (0 to 1), `prediction_probabilities`, `prediction_by`.
 
     Without `from_build` the proxy predicts, a small classifier of OCR text and pictures on this machine
     (datakit.proxy). It learns from the labelled records of the training part (all, where curate.split has not
@@ -52,6 +51,8 @@ class Predict(TableTransform):
 
     example: ClassVar[dict[str, Any] | None] = {}
 
+    into: str = Field(default="prediction", pattern=r"^[A-Za-z_]\w*$")
+    """Name of the first column; the others begin with it. Another one for a second voice."""
     from_build: str | None = None
     """Folder of the build whose trained model is asked; the proxy predicts without."""
     base_url: str | None = None
@@ -90,7 +91,7 @@ class Predict(TableTransform):
                 f"`{missing}` is missing: `from_build` (the build that the model was trained on) and "
                 "`base_url` (where it is served) go together; without both the proxy predicts"
             )
-        served = {*ServedPredictions.model_fields} - {"from_build", "base_url"}
+        served = {*ServedPredictions.model_fields} - {"into", "from_build", "base_url"}
         proxys = {"ocr_text", "pictures"}
         if useless := sorted(self.model_fields_set & (served if self.from_build is None else proxys)):
             who = "the proxy" if self.from_build is None else "a served model"
@@ -109,13 +110,7 @@ class Predict(TableTransform):
         return (self.ocr_text, "text", "split", "set", *_GROUPS)
 
     def outputs(self, context: StepContext) -> Columns:
-        return COLUMNS
-
-    def files(self, context: StepContext) -> list[Path]:
-        return []
-
-    def packages(self, context: StepContext) -> tuple[Package, ...]:
-        return (("sklearn", "proxy"),)
+        return columns_of(self.into)
 
     def apply(self, frame: pl.LazyFrame, context: StepContext) -> Table:
         # Sorted by id, so that nothing below can depend on the order of the records.
@@ -124,20 +119,18 @@ class Predict(TableTransform):
         if "set" in small.columns:
             small = small.filter(pl.col("set").fill_null("") != GENERAL)
         predictions, notes = self._predicted(small, context)
-        others = frame.drop(COLUMNS, strict=False)
+        others = frame.drop(columns_of(self.into), strict=False)
         joined = others.join(predictions.lazy(), on="id", how="left", maintain_order="left")
         return Table(joined, notes=notes)
 
-    def _predicted(
-        self, small: pl.DataFrame, context: StepContext
-    ) -> tuple[pl.DataFrame, dict[str, Any]]:
+    def _predicted(self, small: pl.DataFrame, context: StepContext) -> tuple[pl.DataFrame, dict[str, Any]]:
         """Id and the new columns of the records that can be predicted, and the figures for the report."""
         given = small["label"].str.strip_chars().fill_null("") != ""
         in_val = small["split"].fill_null("") == VAL if "split" in small.columns else ~given & False
         learnt = np.flatnonzero((given & ~in_val).to_numpy())
         if not len(learnt):
             words = "No record has a label to learn from, so nothing is predicted."
-            empty = pl.DataFrame(schema={"id": pl.String(), **COLUMNS})
+            empty = pl.DataFrame(schema={"id": pl.String(), **columns_of(self.into)})
             return empty, {"warnings": [words]} if small.height else {}
         data = self._data(small, context)
         labels = small["label"].gather(learnt).to_list()
@@ -155,7 +148,9 @@ class Predict(TableTransform):
             "predicted": len(others),
             "out_of_fold_accuracy": round(agreed / len(learnt), 4),
         }
-        return _columns(small["id"], own.classes, probabilities, by), notes
+        told = _columns(own.classes, probabilities, by)
+        columns = dict(zip(columns_of(self.into), told, strict=True))
+        return pl.DataFrame({"id": small["id"], **columns}), notes
 
     def _data(self, small: pl.DataFrame, context: StepContext) -> ProxyData:
         from datakit.proxy.pictures import picture_features
@@ -172,7 +167,8 @@ class Predict(TableTransform):
         )
 
 
-def _columns(ids: pl.Series, classes: tuple[str, ...], probabilities: Any, by: str) -> pl.DataFrame:
+def _columns(classes: tuple[str, ...], probabilities: Any, by: str) -> list[pl.Series]:
+    """The columns of records that were predicted, in order."""
     best = probabilities.argmax(axis=1)
     told = [
         orjson.dumps(
@@ -180,16 +176,12 @@ def _columns(ids: pl.Series, classes: tuple[str, ...], probabilities: Any, by: s
         ).decode()
         for row in probabilities
     ]
-    return pl.DataFrame(
-        {
-            "id": ids,
-            "prediction": [classes[at] for at in best],
-            "prediction_probability": probabilities[np.arange(len(best)), best],
-            "prediction_probabilities": told,
-            "prediction_by": [by] * len(best),
-        },
-        schema={"id": pl.String(), **COLUMNS},
-    )
+    return [
+        pl.Series([classes[at] for at in best], dtype=pl.String),
+        pl.Series(probabilities[np.arange(len(best)), best], dtype=pl.Float64),
+        pl.Series(told, dtype=pl.String),
+        pl.Series([by] * len(best), dtype=pl.String),
+    ]
 
 
 def _content(data: ProxyData, labels: list[str]) -> str:

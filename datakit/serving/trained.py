@@ -24,7 +24,7 @@ from datakit.serving.requirements import trained_rooms
 
 
 def training_of(folder: Path, form: str | None) -> Training:
-    """What a build says; read once. Raises UserError where it is gone or cannot prompt as its training did."""
+    """What a build says; read once. Raises UserError where it is gone or has no prompts."""
     build = BuildFolder.open(folder)
     return _training(str(build.path), form, build.manifest_file.stat().st_mtime_ns)
 
