@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,35 +15,37 @@ import polars as pl
 import pytest
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.core.errors import Exit, RecipeErrors, UserError
+from datakit.core.errors import DatakitError, Exit, RecipeErrors
 from datakit.library import build
 from datakit.run.build import BuildResult
 from tests.support.loopback import KEY, Call, Loopback, Reply
 from tests.support.served import ROOT, asked_images, asked_text, made_build, saying
+from tests.support.waiting import until
 
 CART, REFUND = "购物车页面", "退款页面"
 RECIPE = """\
-name: predicted
+name: {name}
 labels: ../templates/ecom/labels.yaml
 steps:
   - read.jsonl: {{path: ../train.jsonl, image: image, image_root: /, label: label}}
-  - read.jsonl: {{path: ../new.jsonl, image: image, image_root: /, label: null}}
-  - annotate.ocr: {{}}
+  - read.jsonl: {{path: ../new.jsonl, image: image, image_root: /, label: label}}
+  - annotate.ocr: {ocr}
   - annotate.predict: {predict}
+  - render.chat: {{prompt: small/ask.j2, answer: label_only, shrink: [ocr_text]}}
 emit:
-  - parquet: {{images: none}}
-run: {{concurrency: 2, max_reject_rate: 1}}
+  - llamafactory: {{images: link}}
+run: {{concurrency: 2, max_reject_rate: 1{run}}}
 """
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with a build, and four further screens that have no label."""
+    """A project with a build, and four further screens."""
     folder = tmp_path_factory.mktemp("served")
     made_build(folder)
     lines = (ROOT / "examples" / "ecom" / "unlabelled.jsonl").read_text("utf-8").splitlines()[:4]
     rows = [json.loads(line) for line in lines]
-    rows = [{**row, "image": str(ROOT / "examples" / "ecom" / row["image"])} for row in rows]
+    rows = [{**row, "image": str(ROOT / "examples" / "ecom" / row["image"]), "label": REFUND} for row in rows]
     (folder / "new.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     return folder
 
@@ -57,11 +63,17 @@ def sure(label: str = CART, probability: float = 0.9) -> Reply:
     return saying(label, [(first, {first: probability, other: 1 - probability})])
 
 
-def predicted(project: Path, server: Loopback, name: str = "p", **parameters: Any) -> BuildResult:
-    given = {"from_build": "../build/small", "base_url": server.url, **parameters}
+def recipe_of(
+    project: Path, name: str, parameters: dict[str, Any], *, ocr: str = "{}", run: str = ""
+) -> Path:
+    given = json.dumps({"from_build": "../build/small", **parameters})
     recipe = project / "recipes" / f"{name}.yaml"
-    recipe.write_text(RECIPE.format(predict=json.dumps(given)).replace("name: predicted", f"name: {name}"))
-    return build(recipe, card=False)
+    recipe.write_text(RECIPE.format(name=name, ocr=ocr, predict=given, run=run))
+    return recipe
+
+
+def predicted(project: Path, server: Loopback, name: str = "p", **parameters: Any) -> BuildResult:
+    return build(recipe_of(project, name, {"base_url": server.url, **parameters}), card=False)
 
 
 def rows_of(result: BuildResult) -> dict[str, dict[str, Any]]:
@@ -80,7 +92,8 @@ def test_prompts_equal_those_of_training_and_records_of_training_are_not_asked_a
 ) -> None:
     rows = rows_of(predicted(project, server, weights="first"))
     learnt = trained(project)
-    assert set(learnt) < set(rows) and len(rows) == 10
+    assert set(learnt) < set(rows)
+    assert len(rows) == 10
     assert {id_ for id_, row in rows.items() if row["prediction"] is None} == set(learnt)
     assert len(server.calls) == len(rows) - len(learnt)
     small = BuildFolder.open(project / "build" / "small")
@@ -101,7 +114,8 @@ def test_probabilities_are_those_of_the_label_set_and_who_predicted_is_named_by_
     assert row["prediction"] == CART
     assert row["prediction_probability"] == pytest.approx(0.8)
     told = json.loads(row["prediction_probabilities"])
-    assert told[REFUND] == pytest.approx(0.2) and sum(told.values()) == pytest.approx(1.0)
+    assert told[REFUND] == pytest.approx(0.2)
+    assert sum(told.values()) == pytest.approx(1.0)
     content = BuildFolder.open(project / "build" / "small").manifest.content
     assert row["prediction_by"] == f"small of small (content {content[:12]}), weights second"
 
@@ -115,28 +129,33 @@ def test_answers_are_paid_once_and_other_weights_are_asked_anew(project: Path, s
     assert server.count == 2 * asked
 
 
+@pytest.mark.fault(
+    "Ctrl-C while a served model is asked for predictions", "none is asked for twice", kind="store"
+)
 def test_a_build_that_was_stopped_goes_on_where_it_was(project: Path, server: Loopback) -> None:
-    def script(call: Call) -> Reply:
-        return Reply(401, "Incorrect API key", "invalid_api_key") if call.number >= 2 else sure()
-
-    server.script = script
-    with pytest.raises(Exception, match=r"key|VLLM_API_KEY"):
-        predicted(project, server, "stopped", weights="fifth")
-    answered = server.replies[200]
-    server.script = lambda call: sure()
+    server.script = lambda call: dataclasses.replace(sure(), delay_s=0.0 if call.number < 3 else 30.0)
+    recipe = recipe_of(project, "stopped", {"base_url": server.url, "weights": "fifth"})
+    command = [sys.executable, "-m", "datakit.cli", "build", str(recipe), "--no-card"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    until(lambda: server.count > 3)
+    process.send_signal(signal.SIGINT)
+    _, words = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in words
     before = server.count
-    predicted(project, server, "stopped", weights="fifth")
-    assert server.count - before == 6 - min(answered, 2)
+    server.script = lambda call: sure()
+    rows = rows_of(build(recipe, card=False))
+    wanted = len(rows) - len(trained(project))
+    assert sum(row["prediction"] is not None for row in rows.values()) == wanted
+    assert server.count - before == wanted - 3
 
 
 def test_an_endpoint_that_is_not_there_is_told_before_anything_is_paid(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VLLM_API_KEY", KEY)
-    recipe = project / "recipes" / "gone.yaml"
-    given = {"from_build": "../build/small", "base_url": "http://127.0.0.1:9/v1", "weights": "gone"}
-    text = RECIPE.format(predict=json.dumps(given)).replace("name: predicted", "name: gone")
-    recipe.write_text(text + "llm: {max_down_s: 0}\n")
+    recipe = recipe_of(project, "gone", {"base_url": "http://127.0.0.1:9/v1", "weights": "gone"})
+    recipe.write_text(recipe.read_text() + "llm: {max_down_s: 0}\n")
     with pytest.raises(RecipeErrors, match=r"127\.0\.0\.1:9") as raised:
         build(recipe, card=False)
     assert "gone.yaml:7" in str(raised.value)
@@ -196,7 +215,7 @@ def test_a_server_without_log_probabilities_is_asked_without(project: Path, serv
 
 
 def test_a_build_that_is_gone_and_one_half_given_are_told(project: Path, server: Loopback) -> None:
-    with pytest.raises(UserError, match="build/none"):
+    with pytest.raises(RecipeErrors, match="build/none"):
         predicted(project, server, "lost", from_build="../build/none")
     with pytest.raises(RecipeErrors, match="`base_url`"):
         predicted(project, server, "half", base_url=None)
@@ -205,25 +224,13 @@ def test_a_build_that_is_gone_and_one_half_given_are_told(project: Path, server:
 
 
 def test_a_step_that_reads_otherwise_than_in_training_is_told(project: Path, server: Loopback) -> None:
-    recipe = project / "recipes" / "other.yaml"
-    given = {"from_build": "../build/small", "base_url": server.url}
-    text = RECIPE.format(predict=json.dumps(given)).replace(
-        "annotate.ocr: {}", "annotate.ocr: {max_side_px: 700}"
-    )
-    recipe.write_text(text)
-    with pytest.raises(UserError, match="otherwise than it did for the training"):
+    recipe = recipe_of(project, "other", {"base_url": server.url}, ocr="{long_side_px: 700}")
+    with pytest.raises(RecipeErrors, match="otherwise than it did for the training"):
         build(recipe, card=False)
 
 
 def test_the_budget_holds(project: Path, server: Loopback) -> None:
-    recipe = project / "recipes" / "dear.yaml"
-    given = {"from_build": "../build/small", "base_url": server.url, "price_in": 1000, "weights": "tenth"}
-    text = RECIPE.format(predict=json.dumps(given)).replace("name: predicted", "name: dear")
-    recipe.write_text(text.replace("max_reject_rate: 1", "max_reject_rate: 1, budget_usd: 0.05"))
-    result = None
-    try:
-        result = build(recipe, card=False)
-    except Exception as error:
-        assert "budget" in str(error)
+    dear = {"base_url": server.url, "price_in": 1000, "weights": "tenth"}
+    with pytest.raises(DatakitError, match="budget"):
+        build(recipe_of(project, "dear", dear, run=", budget_usd: 0.05"), card=False)
     assert server.count == 0
-    assert result is None or result.report.steps
