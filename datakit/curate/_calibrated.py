@@ -20,8 +20,8 @@ Bools = npt.NDArray[np.bool_]
 LEAST = 30
 """Known records from which a curve is fitted; with fewer, probabilities are taken as they are."""
 _EDGE = 1e-6
-_CURVE_PRIOR, _CLASS_PRIOR = 0.05, 4.0
-"""Precisions of the normal priors: of slope and intercept around (1, 0), and of the classes' offsets."""
+_SLOPE_PRIOR, _INTERCEPT_PRIOR, _CLASS_PRIOR = 4.0, 0.1, 4.0
+"""Precisions of the normal priors: of the slope around 1, of the intercept and the classes' offsets."""
 _ROUNDS = 50
 
 
@@ -55,12 +55,15 @@ def calibrate(probabilities: Floats, predicted: Sequence[str], right: Bools) -> 
     design = np.zeros((len(right), 2 + len(names)))
     design[:, 0], design[:, 1] = _log_odds(probabilities), 1.0
     design[np.arange(len(right)), 2 + places] = 1.0
-    prior = np.array([_CURVE_PRIOR, _CURVE_PRIOR, *[_CLASS_PRIOR] * len(names)])
+    prior = np.array([_SLOPE_PRIOR, _INTERCEPT_PRIOR, *[_CLASS_PRIOR] * len(names)])
+    hits = int(right.sum())
+    # Platt's targets: however many were right, the next one may be wrong.
+    wanted = np.where(right, (hits + 1) / (hits + 2), 1 / (len(right) - hits + 2))
     start = np.array([1.0, *[0.0] * (1 + len(names))])
     weights = start.copy()
     for _ in range(_ROUNDS):
         said = _logistic(design @ weights)
-        slope = design.T @ (right - said) - prior * (weights - start)
+        slope = design.T @ (wanted - said) - prior * (weights - start)
         bend = (design * (said * (1 - said))[:, None]).T @ design + np.diag(prior)
         step = np.linalg.solve(bend, slope)
         weights += step / max(1.0, float(np.abs(step).max()))  # at most 1 a round, so that it cannot run away

@@ -17,7 +17,7 @@ from datakit.core.step_account import StepAccount
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, TableTransform
 from datakit.curate._belonging import NEAR_VAL, PSEUDO, SAME, SOURCE, like_validation, same_pictures
-from datakit.curate._calibrated import Bools, Calibration, Floats, calibrate
+from datakit.curate._calibrated import LEAST, Bools, Calibration, Floats, calibrate
 from datakit.curate._chosen import Rule, choose
 from datakit.curate._pseudo_account import Account, section
 
@@ -34,11 +34,11 @@ class PseudoLabels(TableTransform):
     """Column `label` of records without one set to what annotate.predict says, where that is sure enough, and
     column `label_source`: "given" or "pseudo".
 
-    How sure a prediction is comes of the records whose label is known and that were predicted by others (out
-    of fold by the proxy, validation records by a model): a logistic curve of the probability, with an offset
-    for each predicted class that is drawn towards 0 where the class has few such records. So one bound is a
-    threshold for each class, shrunk towards the global one. With fewer than 30 such records probabilities are
-    taken as they are, and a finding of the verdict says so.
+    How sure a prediction is comes of the records whose label is known and that were predicted by others (those
+    of training, out of fold by the proxy; fewer than 30, those of validation too, as for a model): a logistic
+    curve of the probability, with an offset for each predicted class that is drawn towards 0 where the class
+    has few such records. So one bound is a threshold for each class, shrunk towards the global one. With
+    fewer than 30 such records in all probabilities are taken as they are, and the verdict says so.
 
     Kept are as many records as hold the mean of that estimate at `precision`, and of each predicted class the
     surest `floor`, down to `floor_probability`, so that no class is left out because others are easier. With
@@ -177,8 +177,11 @@ class PseudoLabels(TableTransform):
         return (small[self.agree] == small[self.prediction]).fill_null(False).to_numpy()
 
     def _calibration(self, small: pl.DataFrame, known: Bools) -> Calibration:
-        """By the records whose label was given and that have a prediction."""
+        """By the records whose label was given and that have a prediction: those of training, which leaves
+        validation out of every choice, and only where these are too few those of validation too."""
         rows = small.filter(pl.Series(known) & (small[SOURCE] == "given").fill_null(False))
+        in_train = rows.filter(pl.col("split").fill_null("") != VAL) if "split" in rows.columns else rows
+        rows = in_train if in_train.height >= LEAST else rows
         right = (rows[self.prediction] == rows["label"]).to_numpy()
         return calibrate(self._probability(rows).to_numpy(), rows[self.prediction].to_list(), right)
 

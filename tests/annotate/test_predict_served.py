@@ -1,4 +1,4 @@
-"""annotate.predict with a served model: asked as it was trained, paid once, looked for before anything is paid."""
+"""annotate.predict with a served model: asked as it was trained, paid once, looked for first."""
 
 from __future__ import annotations
 
