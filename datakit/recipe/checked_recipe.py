@@ -32,6 +32,9 @@ class Step:
     task: str = ""
     """The task that it belongs to in a recipe of several; "" for a step of all."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "transform", self.transform.resolved())
+
     @property
     def name(self) -> str:
         return self.transform.name()

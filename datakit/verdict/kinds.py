@@ -14,7 +14,7 @@ from datakit.core.errors import UserError, did_you_mean
 from datakit.core.scripts import shell_words
 from datakit.core.settings import VERDICT_KINDS
 from datakit.core.task_blocks import TASK
-from datakit.verdict import doubts, flow, forms, labels, splits, texts
+from datakit.verdict import doubts, flow, forms, labels, pseudo, splits, texts
 from datakit.verdict.seen import Seen
 
 
@@ -36,6 +36,7 @@ KINDS: dict[str, Kind] = {
     "text_leak": Kind(splits.text_leak, fails=True),
     "label_conflict": Kind(labels.label_conflict, fails=True, of_task=True),
     "label_unknown": Kind(labels.label_unknown, fails=True, of_task=True),
+    "pseudo_in_validation": Kind(pseudo.in_validation, fails=True),
     "column_lost": Kind(texts.column_lost, fails=True),
     "override_not_applied": Kind(flow.override_not_applied),
     "near_leak": Kind(splits.near_leak),
@@ -44,6 +45,7 @@ KINDS: dict[str, Kind] = {
     "no_image": Kind(flow.no_image, of_task=True),
     "retry": Kind(flow.retry),
     "offline_texts": Kind(texts.offline_texts, of_task=True),
+    "pseudo_labels": Kind(pseudo.labels),
     "label_doubted": Kind(doubts.label_doubted),
     "reason_declined": Kind(doubts.reason_declined),
     "reason_fails": Kind(texts.reason_fails, of_task=True),
