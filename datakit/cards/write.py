@@ -12,6 +12,7 @@ import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.cards.classes import classes_section
+from datakit.cards.confusions import confusions_section
 from datakit.cards.overview import (
     flow_section,
     licences,
@@ -71,6 +72,7 @@ def make_card(build: BuildFolder) -> Card:
         verdict_section(build, lines),
         parts_section(build, splits),
         scores_section(build),
+        confusions_section(build),
         limits_section(build, splits, classes, lines),
         sources_section(build),
         flow_section(build),

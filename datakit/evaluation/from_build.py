@@ -11,6 +11,7 @@ import polars as pl
 from datakit.artifacts import predictions
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.predictions import Prediction
+from datakit.artifacts.screen_texts import beginnings_of, pictures_of
 from datakit.core.labels import LabelSet
 from datakit.evaluation.confusion import Pair, Proposal
 from datakit.evaluation.evaluation import Evaluated, Options, score
@@ -64,9 +65,11 @@ class BuildSource(Source):
 
     def images_of(self, ids: Sequence[str]) -> dict[str, list[str]]:
         """Id -> the build's own copies, relative to it; the originals where it has none."""
-        frame = self.data.main.filter(pl.col("id").is_in(list(set(ids)))).select("id", "images").collect()
-        originals = {id_: [self.data.place(path) for path in paths or ()] for id_, paths in frame.iter_rows()}
-        return originals | self.data.images_of(ids)
+        return pictures_of(self.data, ids)
+
+    def texts_of(self, ids: Sequence[str]) -> dict[str, str]:
+        """Id -> the first lines that OCR read on its pictures, without the phone's status bar."""
+        return beginnings_of(self.data, ids)
 
     def answers(self, path: Path, split: str) -> Iterator[Prediction]:
         return read_answers(path, self.data, split)
