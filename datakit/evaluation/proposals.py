@@ -48,8 +48,8 @@ def proposals(pairs: Sequence[Pair], build: BuildFolder) -> list[Proposal]:
             if telling_words and rival not in entry.description:
                 rivals_by_words[name].setdefault(telling_words, []).append(rival)
     for name, differences in rivals_by_words.items():
-        for telling, rivals in differences.items():
-            entries[name].description += difference(entries[name].description, rivals, telling)
+        for chosen, rivals in differences.items():
+            entries[name].description += difference(entries[name].description, rivals, chosen)
     return list(entries.values())
 
 

@@ -53,8 +53,8 @@ def edited(data: bytes, path: Path, labels: LabelSet, accepted: Sequence[LabelPr
 
 def difference_of(before: bytes, after: bytes, path: Path, name: str) -> str:
     """What changes, as a unified diff."""
-    lines = [decoded(data, path, "the label file").splitlines(keepends=True) for data in (before, after)]
-    changed = unified_diff(*lines, f"a/{name}", f"b/{name}", n=1)
+    old, new = (decoded(data, path, "the label file").splitlines(keepends=True) for data in (before, after))
+    changed = unified_diff(old, new, f"a/{name}", f"b/{name}", n=1)
     return "".join(line if line.endswith("\n") else f"{line}\n" for line in changed)
 
 

@@ -150,7 +150,7 @@ def _lines(text: str, found: Sequence[Mapping[str, Any]] | None, height: object)
 
 
 def _height(entry: Mapping[str, Any], height: object) -> float | None:
-    box = entry.get("box") or ()
+    box: Sequence[float] = entry.get("box") or ()
     if len(box) != 4 or entry.get("image") or not isinstance(height, int) or height <= 0:
         return None
     middle = (float(box[1]) + float(box[3])) / 2 / height
