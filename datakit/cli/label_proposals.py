@@ -45,7 +45,7 @@ Examples:
 def propose(
     build: Path, predictions: Path | None, split: str, ask: bool, ids: tuple[str, ...], as_json: bool
 ) -> int:
-    """Propose sentences that tell mixed-up labels apart, and write them.
+    """Propose sentences that tell labels apart, and write them.
 
     A sentence names words that stand on many training pictures of the label and on few of the other one's,
     and that are the screen's own: no names, dates, prices, places or products. Each has a count to judge it

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from datakit.artifacts import predictions
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.predictions import Prediction
 from datakit.artifacts.screen_texts import beginnings_of, pictures_of
+from datakit.core.answer import LABEL
 from datakit.core.labels import LabelSet
-from datakit.evaluation.confusion import Pair, Proposal
+from datakit.core.record import TRAIN
+from datakit.evaluation.confusion import Pair, Proposal, label_named
 from datakit.evaluation.evaluation import Evaluated, Options, score
 from datakit.evaluation.generated import is_generated, read_generated
 from datakit.evaluation.proposals import proposals
@@ -70,6 +72,19 @@ class BuildSource(Source):
     def texts_of(self, ids: Sequence[str]) -> dict[str, str]:
         """Id -> the first lines that OCR read on its pictures, without the phone's status bar."""
         return beginnings_of(self.data, ids)
+
+    def trained_of(self, labels: Sequence[str], most: int, without: Set[str]) -> dict[str, list[str]]:
+        """Label -> ids of its first records in training that are none of `without`."""
+        if not labels:
+            return {}
+        found: dict[str, list[str]] = {name: [] for name in labels}
+        for split, id_, label in self.records(LABEL):
+            if split != TRAIN or id_ in without or label is None:
+                continue
+            ids = found.get(label_named(label, self.labels).name)
+            if ids is not None and len(ids) < most:
+                ids.append(id_)
+        return found
 
     def answers(self, path: Path, split: str) -> Iterator[Prediction]:
         return read_answers(path, self.data, split)

@@ -16,8 +16,7 @@ from datakit.artifacts.predictions import Prediction
 from datakit.core.answer import LABEL
 from datakit.core.answer_forms import ContractFormat
 from datakit.core.errors import UserError
-from datakit.core.labels import Label, LabelSet
-from datakit.core.record import TRAIN
+from datakit.core.labels import LabelSet
 from datakit.evaluation.boxes import read_boxes
 from datakit.evaluation.confusion import Pair, Proposal
 from datakit.evaluation.outcomes import Truths
@@ -69,23 +68,9 @@ class Source(ABC):
         return {}
 
     def trained_of(self, labels: Sequence[str], most: int, without: Set[str]) -> dict[str, list[str]]:
-        """Label -> ids of its first records in training that are none of `without`."""
-        if not labels:
-            return {}
-        wanted = {known.name: name for name in labels if (known := self._label(name))}
-        found: dict[str, list[str]] = {name: [] for name in labels}
-        for split, id_, label in self.records(LABEL):
-            name = wanted.get(known.name if (known := self._label(label)) else "")
-            if name is None or split != TRAIN or id_ in without:
-                continue
-            if len(found[name]) < most:
-                found[name].append(id_)
-        return found
-
-    def _label(self, name: str | None) -> Label | None:
-        if name is None:
-            return None
-        return self.labels.find(name) if self.labels is not None else Label(name)
+        """Label -> ids of its first records in training that are none of `without`; none where only the
+        records to be answered are at hand."""
+        return {}
 
     @abstractmethod
     def answers(self, path: Path, split: str) -> Iterator[Prediction]:
