@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from datakit.artifacts import names
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.manifest import Manifest
+from datakit.artifacts.signoff import require_signoff
 from datakit.bundling import light
 from datakit.bundling.images import at_training_size
 from datakit.bundling.needs import needs_of
@@ -77,13 +78,14 @@ def bundle(build: Path, out: Path) -> Bundle:
     and where that makes the file smaller, so that training and asking see the very pixels of the build;
     answers with boxes stay right, because boxes count in the pixels after both resizes.
     Raises UserError for a folder that is no build, was changed since, or misses a file, and where `out` is
-    a file of another kind.
+    a file of another kind; and where its recipe wants it signed off, and nobody has.
     """
     run = RunFolder.of(build)
     manifest = run.build.find_manifest()
     if manifest is None:
         raise UserError(f"{build} is no finished build", remedy="Make it: datakit build recipes/<name>.yaml")
     _check_whole(run.build.path, manifest)
+    require_signoff(run.build)
     check_replaceable(out, "a bundle as datakit packed it", _is_bundle)
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = out.with_name(f".{out.name}.part")

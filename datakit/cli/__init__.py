@@ -26,6 +26,8 @@ COMMANDS = {
     "plan": "Say what a build would do: cached, to do, why, calls, cost; with --train, what fits.",
     "check": "Say what the trainer would do with a data set, before it starts.",
     "verdict": "Say what is worse about a build than it looks, with the records.",
+    "review": "Write a page on which people accept, relabel and drop records.",
+    "signoff": "Sign a build off for training, or show who has.",
     "why": "Tell the whole story of one record of a build.",
     "diff": "Say what differs between two builds.",
     "handoff": "Take a build to its scores: check, train, export, serve, predict, evaluate.",

@@ -59,6 +59,7 @@ def command(
     the build. Ctrl-C ends it with all its processes, and the same command goes on. A closed terminal, or the
     end of this process by SIGKILL, leaves it alive: the same command then attaches to it.
     """
+    from datakit.artifacts.signoff import require_signoff
     from datakit.cli.tables import print_call, print_json
     from datakit.training.launch import Place, train_call
     from datakit.training.run_folder import RunFolder
@@ -78,6 +79,7 @@ def command(
         call = train_call(run, place, only_shown=True)
         print_call(call, as_json=as_json)
         return 0
+    require_signoff(run.build)
     result = _train(run, place, lambda line: click.echo(line, err=as_json))
     if as_json:
         print_json(result.model_dump())

@@ -83,8 +83,9 @@ REJECTED = {
     "prompt_missing": "The column that `guard.prompt_length` looks at is empty.",
     "prompt_too_long": "Over `max_chars` or `max_tokens`, after all that `shrink` names has given way.",
     "template_unbounded": "A value is too long for what the template does with it: cut it, `column[:2000]`.",
-    # duplicates and reasons
+    # duplicates, reviews and reasons
     "duplicate": "The same picture, question and answer as an earlier record (`drop`).",
+    "dropped_by_review": "A reviewer decided to drop the record (curate.overrides); who and why is told.",
     "label_conflict": "One question about one picture has different answers (`on_label_conflict: reject`).",
     "reason_contradicts": "The reason concludes another label than the record's.",
     "reason_concludes_first": "The reason names its label before any evidence, and in the answer it "
@@ -110,6 +111,9 @@ REJECTED = {
 
 NOT_STORED = frozenset({"image_over_memory"})
 """Rejected as well, but by a setting that is in no key: another value of it is to be tried at once."""
+
+ON_PURPOSE = frozenset({"dropped_by_review"})
+"""Rejected because somebody decided so: no fault of the data, and no part of `run.max_reject_rate`."""
 
 RETRIED = {
     "account_refused": "The endpoint would not bill this record's call, while it answered others.",

@@ -280,6 +280,7 @@ VerdictKind = Literal[
     "label_conflict",
     "label_unknown",
     "column_lost",
+    "override_not_applied",
     "near_leak",
     "near_text_leak",
     "prompt_names_record",
@@ -328,6 +329,9 @@ class RunSettings(Settings):
     fail_on: tuple[VerdictKind, ...] = ()
     """Findings of the verdict that make the build fail (exit 1): the build before stays in its place, the
     new one lies beside it in `.<name>.failed`. `datakit verdict BUILD` lists the kinds."""
+    require_signoff: bool = False
+    """Whether `datakit train`, `handoff` and `bundle` refuse a build that nobody has signed off
+    (`datakit signoff`). Changed, the build is made anew."""
     budget_usd: float | None = Field(default=None, gt=0)
     """The worst price of a call, or of a whole batch file, is set aside before it is sent: what is spent
     stays within this."""

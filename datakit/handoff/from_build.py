@@ -12,6 +12,7 @@ from typing import Any
 from datakit.artifacts import names
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.run_ids import predictions_name
+from datakit.artifacts.signoff import require_signoff
 from datakit.core.errors import Exit, UserError
 from datakit.core.qwen_models import qwen_model
 from datakit.core.regular_files import read_regular
@@ -80,6 +81,10 @@ class HomeRoad(RunRoad):
     def begin(self) -> None:
         if not self.elsewhere and not self.rank:
             claim(self.run, self.say)
+
+    def train(self, *, anew: bool) -> Ended:
+        require_signoff(self.run.build)
+        return super().train(anew=anew)
 
     @cached_property
     def answers(self) -> Path:

@@ -39,6 +39,8 @@ def settings_digest(recipe: Recipe, context: StepContext, limit: int | None) -> 
             "recipe": relevant,
             "project": str(context.project),
             "max_reject_rate": recipe.run.max_reject_rate,
+            # Only where it is asked for, so that builds of earlier versions stay current.
+            **({"require_signoff": True} if recipe.run.require_signoff else {}),
             "templates": templates,
             "labels": recipe.labels.digest if recipe.labels else "",
             "provider": recipe.llm.resolved_provider(),

@@ -7,6 +7,7 @@ import polars as pl
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.checked import CheckReport
 from datakit.artifacts.originals import originals
+from datakit.core.reasons import ON_PURPOSE
 from datakit.verdict.seen import SHOWN, Seen, height, records
 
 
@@ -18,16 +19,51 @@ def unbalanced(build: BuildFolder) -> Seen | None:
 
 
 def rejected(build: BuildFolder) -> Seen | None:
-    """Records that steps dropped, by reason."""
+    """Records that steps dropped, by reason; those that somebody decided to drop are told, and no fault."""
     reasons: dict[str, int] = {}
     for step in (step for step in build.report.steps if not step.emits):
         for reason, count in step.rejected.items():
             reasons[reason] = reasons.get(reason, 0) + count
-    count = sum(reasons.values())
-    worst_first = sorted(reasons.items(), key=lambda reason: -reason[1])
-    listed = ", ".join(f"{reason} {number:,}" for reason, number in worst_first)
-    words = f"{records(count)} dropped: {listed}" if count else "none was dropped"
+    count = sum(number for reason, number in reasons.items() if reason not in ON_PURPOSE)
+    words = f"{records(count)} dropped: {_listed(reasons, chosen=False)}" if count else "none was dropped"
+    if chosen := _listed(reasons, chosen=True):
+        words += f"; besides, on purpose: {chosen}"
     return Seen("No record was dropped", count, words, _rejects(build, "rejected", emitted=False))
+
+
+def _listed(reasons: dict[str, int], *, chosen: bool) -> str:
+    """The reasons that somebody decided for, or the others, the most frequent first."""
+    some = [(reason, count) for reason, count in reasons.items() if (reason in ON_PURPOSE) is chosen]
+    return ", ".join(f"{reason} {count:,}" for reason, count in sorted(some, key=lambda item: -item[1]))
+
+
+_OVERRIDE_FAULTS = {
+    "changed": "about records that have changed since",
+    "disagree": "of reviewers who disagree",
+    "no_record": "about no record of this build",
+    "unknown_label": "with a label that the label file lacks",
+}
+
+
+def override_not_applied(build: BuildFolder) -> Seen | None:
+    """Decisions of reviewers that curate.overrides could not apply."""
+    steps = [step.notes for step in build.report.steps if step.name == "curate.overrides"]
+    if not steps:
+        return None
+    counts: dict[str, int] = {}
+    for notes in steps:
+        for word, number in notes.get("not_applied", {}).items():
+            counts[word] = counts.get(word, 0) + number
+    faults = [fault for notes in steps for fault in notes.get("faults", ())]
+    count, lines = sum(counts.values()), sum(notes.get("lines", 0) for notes in steps)
+    listed = ", ".join(f"{number:,} {_OVERRIDE_FAULTS.get(word, word)}" for word, number in counts.items())
+    words = f"{count:,} of {lines:,} were not: {listed}" if count else f"all {lines:,} were"
+    shown = ("id", "line", "what", "by", "why", "hint")
+    rows = pl.LazyFrame(
+        [{name: str(fault.get(name, "")) for name in shown} for fault in faults],
+        schema=dict.fromkeys(shown, pl.String()),
+    )
+    return Seen("Every decision of the reviewers was applied", count, words, rows if count else None)
 
 
 def not_emitted(build: BuildFolder) -> Seen:

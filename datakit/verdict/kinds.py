@@ -34,6 +34,7 @@ KINDS: dict[str, Kind] = {
     "label_conflict": Kind(labels.label_conflict, fails=True),
     "label_unknown": Kind(labels.label_unknown, fails=True),
     "column_lost": Kind(texts.column_lost, fails=True),
+    "override_not_applied": Kind(flow.override_not_applied),
     "near_leak": Kind(splits.near_leak),
     "near_text_leak": Kind(splits.near_text_leak),
     "prompt_names_record": Kind(texts.prompt_names_record),

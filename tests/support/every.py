@@ -14,6 +14,9 @@ import polars as pl
 
 from datakit import testing
 from datakit.annotate.image_facts import LOOKS
+from datakit.artifacts.overrides import Override
+from datakit.core.files import FileDigests
+from datakit.core.judged import judged
 from datakit.core.labels import load_labels
 from datakit.core.record import COLUMNS
 from datakit.core.registry import find
@@ -140,6 +143,27 @@ def _jsonl(folder: Path) -> None:
     _pictures(folder)
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in _rows())
     (folder / "rows.jsonl").write_text(text, "utf-8")
+
+
+def _decisions(folder: Path) -> None:
+    """One record relabelled, one dropped, one accepted, and a decision about what a record no longer is."""
+    first, second, third, fourth = records().to_dicts()[:4]
+    decisions = [
+        ({"action": "relabel", "new": "退货页面", "why": "标题是退货"}, first),
+        ({"action": "drop", "why": "两个页面"}, second),
+        ({"action": "accept"}, third),
+        ({"action": "drop"}, {**fourth, "label": "退货页面"}),
+    ]
+    lines = [
+        Override(id=row["id"], judged=_seen(row), old=row["label"], who="王", **decision).to_line()
+        for decision, row in decisions
+    ]
+    (folder / "overrides.jsonl").write_bytes(b"".join(lines))
+
+
+def _seen(row: dict[str, Any]) -> str:
+    digests = FileDigests()
+    return judged(row["label"], [digests.sha256(path) for path in row["images"]], [row["text"]])
 
 
 def _json(folder: Path) -> None:
@@ -280,6 +304,7 @@ CASES: dict[str, Case] = {
         changes={name: {"text": None, "messages": None} for name in ("screen-0015", "screen-0036")},
     ),
     "curate.split": Case({"val": 0.25}, by_neighbours=True, more={"given_split": pl.String()}),
+    "curate.overrides": Case({"path": "overrides.jsonl"}, source=_decisions),
     "balance.resample": Case({"by": "label", "strategy": "uniform"}, by_neighbours=True),
     "mix.general": Case({"read.alpaca": {"path": str(ROOT / "examples" / "general_zh.json")}, "share": 0.2}),
     "render.chat": Case({"prompt": "ecom/classify.j2", "answer": "ecom/reason_then_label.j2"}, few=True),

@@ -1,0 +1,162 @@
+"""Who has signed a build off: a line a signature in data_cards/NAME.signoff.jsonl, kept in the project."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.manifest import stamp
+from datakit.core.clock import utc_now
+from datakit.core.errors import UserError
+from datakit.core.record import digest
+from datakit.core.regular_files import read_regular
+from datakit.core.visible import has_controls
+
+FOLDER, SUFFIX = "data_cards", ".signoff.jsonl"
+
+
+class SignOff(BaseModel):
+    """One signature."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    build: str = Field(min_length=1)
+    """The recipe's name."""
+    name: str = Field(min_length=1, max_length=200)
+    """Who signed."""
+    date: str
+    """When, in UTC."""
+    content: str = Field(min_length=1)
+    """Content hash of the data that was signed: other data is unsigned."""
+    check: str = ""
+    """Digest of the other fields, by which an edit by hand shows. It is no secret: who means to forge a
+    signature can."""
+
+    @property
+    def sum(self) -> str:
+        """What `check` must be."""
+        return digest(self.model_dump(exclude={"check"})).hex()
+
+
+@dataclass
+class SignOffs:
+    """What stands in the file of a build."""
+
+    path: Path
+    signed: list[SignOff] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    """Lines that are no signature, with what is wrong; they count for nothing."""
+
+    def of(self, content: str) -> list[SignOff]:
+        """The signatures under this content."""
+        return [one for one in self.signed if one.content == content]
+
+
+def signoff_file(build: BuildFolder) -> Path:
+    """Where the signatures of a build stand in its project."""
+    return _project(build) / FOLDER / f"{build.report.name}{SUFFIX}"
+
+
+def read_signoffs(build: BuildFolder) -> SignOffs:
+    """All signatures under builds of this name."""
+    found = SignOffs(signoff_file(build))
+    try:
+        data = read_regular(found.path)
+    except FileNotFoundError:
+        return found
+    except OSError as error:
+        raise UserError(f"cannot read {found.path}: {error.strerror}") from None
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            one = SignOff.model_validate(json.loads(line))
+        except (ValueError, RecursionError):  # ValidationError is a ValueError
+            found.faults.append(f"line {number} is no signature")
+            continue
+        if one.check != one.sum:
+            found.faults.append(f"line {number} was edited by hand")
+        elif one.build != build.report.name:
+            found.faults.append(f"line {number} is of the build {one.build}")
+        else:
+            found.signed.append(one)
+    return found
+
+
+def sign(build: BuildFolder, name: str) -> SignOff:
+    """The signature, appended to the file. Raises UserError for a build whose files are not as they were
+    built, and for a name that is none."""
+    if not name.strip() or has_controls(name) or "\n" in name:
+        raise UserError("the name of who signs is missing", remedy='Give it: --name "Wang Fang"')
+    if changed := changed_files(build):
+        raise UserError(
+            f"{build.path} is not as it was built: {', '.join(changed[:3])} differ from its manifest",
+            remedy="Build again, then review and sign that.",
+        )
+    try:
+        one = SignOff(
+            build=build.report.name, name=name.strip(), date=utc_now(), content=build.manifest.content
+        )
+    except ValidationError:
+        raise UserError(
+            f"{build.path} cannot be signed: it has no content hash, or the name is too long",
+            remedy="Build it again with this version of datakit.",
+        ) from None
+    one = one.model_copy(update={"check": one.sum})
+    path = signoff_file(build)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        data = file.read()
+        line = json.dumps(one.model_dump(), ensure_ascii=False).encode() + b"\n"
+        file.write(line if not data or data.endswith(b"\n") else b"\n" + line)
+    return one
+
+
+def changed_files(build: BuildFolder) -> list[str]:
+    """Data files that are not as the manifest has them."""
+    changed = []
+    for name in sorted(build.manifest.records):
+        noted = build.manifest.artifacts.get(name)
+        if noted is None:
+            continue
+        path = build.path / name
+        now = stamp(path, hashed=False)
+        if not noted.unchanged(now) and stamp(path, hashed=True).sha256 != noted.sha256:
+            changed.append(name)
+    return changed
+
+
+def require_signoff(build: BuildFolder) -> None:
+    """Raises UserError where the build's recipe asks for a signature and nobody signed this very data."""
+    if not build.section("run").get("require_signoff"):
+        return
+    found = read_signoffs(build)
+    changed = changed_files(build)
+    if found.of(build.manifest.content) and not changed:
+        return
+    if changed:
+        why = f"{', '.join(changed[:3])} were changed after the build"
+    elif found.signed:
+        last = found.signed[-1]
+        why = f"{last.name} signed another build of {build.report.name} on {last.date[:10]}, not this data"
+    else:
+        why = "nobody has signed it"
+    faults = f" In {found.path.name} {'; '.join(found.faults[:3])}." if found.faults else ""
+    words = "is not signed off, and its recipe says `run: {require_signoff: true}`"
+    raise UserError(
+        f"{build.path} {words}: {why}.{faults}",
+        remedy=f"Review it (datakit review {build.path}), then: datakit signoff {build.path} --name NAME",
+    )
+
+
+def _project(build: BuildFolder) -> Path:
+    """The project that the build lies in: where its cards are."""
+    path = build.path.absolute()
+    return path.parent.parent if path.parent.name == "build" else build.projects[0]

@@ -1,0 +1,150 @@
+"""`datakit review`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from datakit.cli.build_path import BuildPath
+
+if TYPE_CHECKING:
+    from datakit.artifacts.build_folder import BuildFolder
+    from datakit.review.records import PageRecords
+
+EPILOG = """\b
+Examples:
+  datakit review build/ecom_v3 --suspects
+  datakit review build/ecom_v3 --conflicts --low-ocr --out check.html
+  datakit review build/ecom_v3 --finding untested_class --serve
+
+\b
+The page needs no network and no server: it is opened as a file, keeps its state in the browser, and gives
+overrides.jsonl, which curate.overrides applies in the next build."""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("build", type=BuildPath())
+@click.option("--suspects", is_flag=True, help="Records whose label is doubted, and their clusters.")
+@click.option("--conflicts", is_flag=True, help="Look-alikes with different labels.")
+@click.option("--low-ocr", is_flag=True, help="Records whose text OCR could hardly read.")
+@click.option(
+    "--finding", "findings", multiple=True, metavar="KIND", help="Records of a kind of the verdict."
+)
+@click.option("--ids", type=click.Path(path_type=Path), metavar="FILE", help="Records listed in FILE.")
+@click.option("--all", "everything", is_flag=True, help="All records, which is what no choice means too.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="PATH", help="Page, or folder of the page.")
+@click.option("--serve", is_flag=True, help="Open it from a server on 127.0.0.1, which writes the file.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="Port of --serve; one that the build keeps if not given."
+)
+@click.option(
+    "--into", type=click.Path(path_type=Path), metavar="FILE", help="File of decisions (--serve, --import)."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+def command(
+    build: Path,
+    suspects: bool,
+    conflicts: bool,
+    low_ocr: bool,
+    findings: tuple[str, ...],
+    ids: Path | None,
+    everything: bool,
+    out: Path | None,
+    serve: bool,
+    port: int | None,
+    into: Path | None,
+    as_json: bool,
+) -> int:
+    """Write a page on which people accept, relabel and drop records of BUILD.
+
+    Up to 2,000 records are one HTML file, more a folder. Options are joined: a record is shown that one of
+    them names.
+    """
+    from datakit.artifacts.build_folder import BuildFolder
+    from datakit.cli.tables import print_json
+    from datakit.review.chosen import Choice, chosen
+    from datakit.review.records import PageRecords
+
+    folder = BuildFolder.open(build)
+    choice = Choice() if everything else Choice(suspects, conflicts, low_ocr, findings, ids)
+    frame, notes = chosen(folder, choice)
+    for note in notes:
+        click.echo(f"Note: {note}", err=True)
+    records = PageRecords(folder, frame)
+    if serve and records.count:
+        return _serve(records, build, out, port, into)
+    page = write(records, build, out) if records.count else None
+    if as_json:
+        print_json(
+            {
+                "build": str(build),
+                "records": records.count,
+                "page": str(page) if page else None,
+                "notes": notes,
+            }
+        )
+    elif page is None:
+        click.echo("No record is to be reviewed.")
+    else:
+        click.echo(f"{records.count:,} records to review: {page}")
+    return 0
+
+
+def _serve(records: PageRecords, build: Path, out: Path | None, port: int | None, into: Path | None) -> int:
+    from datakit.review.decisions_file import DecisionsFile
+    from datakit.review.server import Review, Server
+
+    own = dict(zip(records.frame["id"].to_list(), records.judged(), strict=True))
+    decisions = DecisionsFile(into or overrides_file(records.build), own)
+    decisions.state()  # a file that cannot be read is told before anybody decides anything
+    page = write(records, build, out, most=0)
+    with Server(Review(page.parent, decisions), port) as server:
+        click.echo(f"Review {records.count:,} records at {server.address}")
+        click.echo(f"Decisions go into {decisions.path}. Ctrl-C ends it.")
+        try:
+            server.serve_forever(poll_interval=0.2)
+        except KeyboardInterrupt:
+            click.echo(f"{len(decisions.lines()):,} decisions stand in {decisions.path}")
+    return 0
+
+
+def overrides_file(build: BuildFolder) -> Path:
+    """Where decisions belong: the file that the build's recipe reads, else overrides/NAME.jsonl of its
+    project."""
+    from datakit.opened_build import recipe_of
+
+    named = build.parameters("curate.overrides").get("path")
+    recipe = recipe_of(build)
+    if isinstance(named, str) and recipe is not None:
+        for step in recipe.steps:
+            if step.name == "curate.overrides":
+                return (recipe.path.parent / str(step.transform.model_dump()["path"])).absolute()
+    project = recipe.project if recipe is not None else build.path.parent.parent
+    return project / "overrides" / f"{build.report.name}.jsonl"
+
+
+def write(records: PageRecords, build: Path, out: Path | None, most: int | None = None) -> Path:
+    """The page to open: written beside the build when no place is named. Of more than `most` records it is in
+    a folder. Raises UserError for a place that holds something else."""
+    from datakit.core.errors import UserError
+    from datakit.review.writing import ONE_FILE_MOST, is_ours, write_folder, write_page
+
+    is_one = records.count <= (ONE_FILE_MOST if most is None else most)
+    usual = build.with_name(f"{build.name}-review.html" if is_one else f"{build.name}-review")
+    target = (out or usual).absolute()
+    if is_one:
+        if target.is_dir():
+            raise UserError(f"{target} is a folder", remedy="Name a file, such as review.html.")
+        write_page(records, target, _progress)
+        return target
+    if target.exists() and not is_ours(target):
+        raise UserError(f"{target} is there, and no review", remedy="Name another folder with --out.")
+    write_folder(records, target, _progress)
+    return target / "index.html"
+
+
+def _progress(done: int, of: int) -> None:
+    if done % 1000 == 0 and of > 1000:
+        click.echo(f"{done:,} of {of:,} records", err=True)

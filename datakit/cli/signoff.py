@@ -1,0 +1,61 @@
+"""`datakit signoff`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from datakit.cli.build_path import BuildPath
+
+EPILOG = """\b
+Examples:
+  datakit signoff build/ecom_v3 --name "Wang Fang"
+  datakit signoff build/ecom_v3
+
+\b
+With `run: {require_signoff: true}` in the recipe, train, handoff and bundle refuse a build that nobody has
+signed. Other data is another build: it is to be signed again."""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("build", type=BuildPath())
+@click.option("--name", help="Who signs; without it the signatures are shown.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+def command(build: Path, name: str | None, as_json: bool) -> int:
+    """Sign BUILD off for training, or show who has: name, date and the data's content hash.
+
+    The signatures stand in data_cards/NAME.signoff.jsonl. Exit code 1: nobody has signed this very data.
+    """
+    from datakit.artifacts.build_folder import BuildFolder
+    from datakit.artifacts.signoff import changed_files, read_signoffs, sign
+    from datakit.cli.tables import print_json
+
+    folder = BuildFolder.open(build)
+    if name is not None:
+        sign(folder, name)
+    found, content = read_signoffs(folder), folder.manifest.content
+    changed = changed_files(folder)
+    valid = [] if changed else found.of(content)
+    if as_json:
+        print_json(
+            {
+                "build": str(build),
+                "content": content,
+                "file": str(found.path),
+                "signed": [one.model_dump(exclude={"check"}) for one in valid],
+                "changed": changed,
+                "earlier": len(found.signed) - len(valid),
+                "faults": found.faults,
+            }
+        )
+        return 0 if valid else 1
+    for fault in found.faults:
+        click.echo(f"Note: {found.path}: {fault}; it counts for nothing", err=True)
+    for one in valid:
+        click.echo(f"Signed by {one.name} on {one.date}: {folder.report.name}, content {content[:12]}")
+    if not valid:
+        earlier = f"; {len(found.signed):,} signatures are under other data" if found.signed else ""
+        why = f": {', '.join(changed[:3])} were changed after the build" if changed else earlier
+        click.echo(f"Nobody has signed this data{why}. Sign it: datakit signoff {build} --name NAME")
+    return 0 if valid else 1

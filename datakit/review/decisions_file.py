@@ -1,0 +1,132 @@
+"""The file of decisions that a reviewer's server writes: what others put there stays as it is."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from datakit.artifacts.overrides import Override, OverrideLine, read_overrides
+from datakit.core.errors import UserError
+from datakit.core.private_files import open_private
+from datakit.core.regular_files import read_regular
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A decision from the page."""
+
+    id: str
+    decision: Override | None
+    """None where the reviewer takes back what was decided."""
+    by: str
+    """Who sits before the page: a decision that is restored is another's, and then this one's own goes."""
+
+
+@dataclass
+class DecisionsFile:
+    """A file of overrides, to which decisions of one review are added and replaced."""
+
+    path: Path
+    own: Mapping[str, str]
+    """Id -> what is judged, of the records under review."""
+
+    def lines(self) -> list[OverrideLine]:
+        """All decisions there. Raises UserError for a file with broken lines."""
+        try:
+            text = read_regular(self.path).decode()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise UserError(f"cannot read {self.path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise UserError(f"{self.path} is not UTF-8", remedy="Save it as UTF-8.") from None
+        return read_overrides(text, str(self.path))
+
+    def state(self) -> list[Override]:
+        """The last decision about each record as it is under review, in the order of the file."""
+        last: dict[str, Override] = {}
+        for line in sorted(self.lines(), key=lambda line: line.order):
+            override = line.override
+            if self.own.get(override.id) == override.judged:
+                last[override.id] = override
+        return list(last.values())
+
+    def put(self, decisions: Iterable[Sent]) -> int:
+        """Writes decisions, each in place of its reviewer's about the same sight; of others nothing is taken
+        back. The decisions in the file then. Raises UserError as `lines` does."""
+        with _locked(self.path):
+            kept = {number: line.override for number, line in enumerate(self.lines())}
+            numbers = count(len(kept))
+            places: dict[tuple[str, str, str], list[int]] = {}
+            for number, one in kept.items():
+                places.setdefault((one.id, one.judged, one.who), []).append(number)
+            for sent in decisions:
+                judged, people = self.own[sent.id], {sent.by}
+                if sent.decision is not None:
+                    people.add(sent.decision.who)
+                for who in people:
+                    for number in places.pop((sent.id, judged, who), ()):
+                        del kept[number]
+                if sent.decision is not None:
+                    number = next(numbers)
+                    kept[number] = sent.decision
+                    places[sent.id, judged, sent.decision.who] = [number]
+            self._write(kept.values())
+            return len(kept)
+
+    def add(self, decisions: Iterable[Override]) -> tuple[int, int]:
+        """Adds decisions that are not there yet; how many were new, and how many were there."""
+        with _locked(self.path):
+            lines = [line.override for line in self.lines()]
+            seen, fresh, before = {one.to_line() for one in lines}, [], 0
+            for one in decisions:
+                if one.to_line() in seen:
+                    before += 1
+                else:
+                    seen.add(one.to_line())
+                    fresh.append(one)
+            if fresh:
+                self._write([*lines, *fresh])
+            return len(fresh), before
+
+    def _write(self, overrides: Iterable[Override]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        try:
+            with open_private(draft) as file:
+                for override in overrides:
+                    file.write(override.to_line())
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(draft, self.path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Two servers, or a server and an import, take turns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f".{path.name}.lock")
+    with open(lock, "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def sent_decision(row: Any, own: Mapping[str, str]) -> Sent:
+    """A decision that came over the wire: `[id, line or null, who]`. Raises ValueError for anything else."""
+    id_, line, by = row
+    if id_ not in own or not isinstance(by, str):
+        raise ValueError("the record is not under review")
+    if line is None:
+        return Sent(id_, None, by)
+    decision = Override.model_validate(line)
+    if decision.id != id_ or decision.judged != own[id_]:
+        raise ValueError("the decision is about something else")
+    return Sent(id_, decision, by)

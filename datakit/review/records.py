@@ -1,0 +1,214 @@
+"""What the page knows of the records: columns for the grid and its filters, and details of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.core.files import FileDigests
+from datakit.core.judged import canonical, judged
+from datakit.core.record import place_of
+from datakit.core.visible import visible
+from datakit.review.pinyin import typed_forms
+
+Row = dict[str, Any]
+_PROPOSALS = ("suspect_label", "reason_better", "prediction", "noise_label")
+"""Columns that name another label, the weightiest first."""
+_PREDICTIONS = (
+    ("prediction", "prediction_probability"),
+    ("noise_label", "noise_label_probability"),
+)
+_FACTS = (
+    "suspect_why",
+    "review",
+    "noise_cluster",
+    "reason",
+    "reason_better",
+    "description",
+    "label_change",
+    "text",
+)
+"""Columns with text for the reader, in the order of the page."""
+_MOST_LABELS = 2000
+_SNIPPET = 80
+_MOST_CHARS = 20_000
+"""Of one text on the page."""
+
+
+@dataclass(frozen=True)
+class PageRecords:
+    """The chosen records of a build, with what the page shows of them."""
+
+    build: BuildFolder
+    frame: pl.DataFrame
+
+    @property
+    def count(self) -> int:
+        return self.frame.height
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """All labels that a record may get: the label file's, else those of the data; then what proposals
+        name besides."""
+        file = self.build.labels
+        names = dict.fromkeys(file.names if file else ())
+        for column in ("label", *_PROPOSALS):
+            if self._is_text(column) and (column == "label" or not names):
+                names |= dict.fromkeys(self.frame[column].drop_nulls().unique().sort().head(_MOST_LABELS))
+        return [name for name in names if name.strip()]
+
+    @property
+    def relabels(self) -> bool:
+        """Whether a record's answer is its one label, so that another can take its place."""
+        return self._is_text("label") and bool(self.labels)
+
+    def label_rows(self) -> list[Row]:
+        """Name, description and what may be typed for each label."""
+        file = self.build.labels
+        rows = []
+        for name in self.labels:
+            known = file.find(name) if file else None
+            aliases = known.aliases if known and known.name == name else ()
+            description = known.description if known and known.name == name else ""
+            rows.append({"name": name, "about": description, "typed": typed_forms([name, *aliases])})
+        return rows
+
+    def judged(self) -> list[str]:
+        """Per record the digest of what is judged."""
+        digests = self._digests()
+        now = FileDigests()
+        texts = self.frame["text"].to_list() if self._is_text("text") else [None] * self.count
+        rows = zip(self.frame["label"].to_list(), self.frame["images"].to_list(), texts, strict=True)
+        return [
+            judged(
+                canonical(label, self.build.labels),
+                [digests.get(path) or now.sha256(path) for path in images or ()],
+                [text],
+            )
+            for label, images, text in rows
+        ]
+
+    def _digests(self) -> Mapping[str, str]:
+        known = self.build.image_digests
+        return {} if known is None else dict(known.collect().select("path", "sha256").iter_rows())
+
+    def columns(self) -> Row:
+        """The columns of the grid. Labels, splits, tags and groups are numbers of their lists."""
+        number = {name: at for at, name in enumerate(self.labels)}
+        tags = sorted({tag for tags in self.frame["@tags"].to_list() for tag in tags})
+        splits = sorted(set(self.frame["part"]))
+        predicted, probability = self._predictions()
+        return {
+            "id": self.frame["id"].to_list(),
+            "judged": self.judged(),
+            "label": [number.get(label or "", -1) for label in self._canonical("label")],
+            "written": {
+                at: visible(str(label))
+                for at, label in enumerate(self._canonical("label"))
+                if label not in number and label is not None
+            },
+            "predicted": [number.get(label or "", -1) for label in predicted],
+            "probability": [None if value is None else round(value, 4) for value in probability],
+            "proposal": [number.get(label or "", -1) for label in self._proposals()],
+            "split": [splits.index(part) for part in self.frame["part"]],
+            "tags": [sum(1 << tags.index(tag) for tag in own) for own in self.frame["@tags"].to_list()],
+            "snippet": self._snippets(),
+            "tag_names": tags,
+            "split_names": splits,
+            "groups": self.groups(),
+        }
+
+    def _snippets(self) -> list[str]:
+        """The beginning of a record's text, where it has no picture to show in the grid."""
+        texts = self.frame["text"].to_list() if self._is_text("text") else [None] * self.count
+        counts = self.frame["images"].list.len().fill_null(0)
+        return [
+            "" if count else visible((text or "")[:_SNIPPET])
+            for text, count in zip(texts, counts, strict=True)
+        ]
+
+    def groups(self) -> list[Row]:
+        """Records that are one decision: clusters of suspects, and look-alikes with different labels."""
+        groups = []
+        if self._is_text("noise_cluster"):
+            groups += self._grouped("cluster", "noise_cluster", pl.col("noise_cluster").is_not_null())
+        if self._is_text("review") and self._is_text("duplicate_of"):
+            groups += self._grouped("conflict", "duplicate_of", pl.col("review").is_not_null())
+        return groups
+
+    def _grouped(self, kind: str, by: str, which: pl.Expr) -> list[Row]:
+        rows = self.frame.with_row_index("@row").filter(which)
+        grouped = rows.group_by(by, maintain_order=True).agg("@row")
+        return [
+            {"kind": kind, "name": visible(name), "members": members}
+            for name, members in grouped.iter_rows()
+            if len(members) > 1
+        ]
+
+    def details(self) -> Iterator[Row]:
+        """Per record what its own view shows besides."""
+        shown = [name for name in _FACTS if self._is_text(name)]
+        for row in self.frame.iter_rows(named=True):
+            facts = [[name, visible(row[name][:_MOST_CHARS])] for name in shown if (row[name] or "").strip()]
+            place = place_of(self.build.place(row["source_file"] or ""), row["source_line"])
+            lines = [_line(line) for line in row.get("ocr") or () if isinstance(line, dict)]
+            yield {
+                "facts": [*facts, *([["source", visible(place)]] if place else [])],
+                "ocr": [line for line in lines if line],
+                "probabilities": _probabilities(row.get("prediction_probabilities")),
+                "paths": [Path(path) for path in row["images"] or ()],
+            }
+
+    def _is_text(self, column: str) -> bool:
+        return self.frame.schema.get(column) == pl.String()
+
+    def _canonical(self, column: str) -> list[str | None]:
+        return [canonical(label, self.build.labels) for label in self.frame[column]]
+
+    def _predictions(self) -> tuple[list[str | None], list[float | None]]:
+        for name, probability in _PREDICTIONS:
+            if self._is_text(name) and self.frame.schema.get(probability) == pl.Float64():
+                return self._canonical(name), self.frame[probability].to_list()
+        return [None] * self.count, [None] * self.count
+
+    def _proposals(self) -> list[str | None]:
+        """Per record the weightiest label that differs from its own."""
+        proposals: list[str | None] = [None] * self.count
+        own = self._canonical("label")
+        for column in reversed([name for name in _PROPOSALS if self._is_text(name)]):
+            for at, label in enumerate(self._canonical(column)):
+                if label and label != own[at]:
+                    proposals[at] = label
+        return proposals
+
+
+def _line(line: Mapping[str, Any]) -> list[Any] | None:
+    """A line of OCR: picture, left, top, right, bottom, text, score."""
+    box = line.get("box")
+    if not isinstance(box, list) or len(box) != 4:
+        return None
+    score = line.get("score")
+    return [line.get("image") or 0, *box, visible(str(line.get("text") or "")), score]
+
+
+def _probabilities(text: Any) -> list[list[Any]]:
+    """The five likeliest labels of `{label: probability}` in JSON."""
+    if not isinstance(text, str):
+        return []
+    try:
+        values = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return []
+    if not isinstance(values, dict):
+        return []
+    numbers = [
+        (visible(str(name)), value) for name, value in values.items() if isinstance(value, int | float)
+    ]
+    return [[name, round(value, 4)] for name, value in sorted(numbers, key=lambda item: -item[1])[:5]]

@@ -1,0 +1,97 @@
+"""The words of the page, in Chinese where the data's labels are Chinese, else in English."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from datakit.core.language import Language
+
+_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
+
+WORDS: dict[str, tuple[str, str]] = {
+    "title": ("审核", "Review"),
+    "who": ("审核人", "Reviewer"),
+    "whoFirst": ("请先填写审核人姓名", "Enter the reviewer's name first"),
+    "progress": ("已决定 {done} / {all}", "{done} of {all} decided"),
+    "shown": ("显示 {n} 条", "{n} shown"),
+    "save": ("下载 overrides.jsonl", "Download overrides.jsonl"),
+    "saved": ("决定保存在此浏览器中", "Decisions are kept in this browser"),
+    "savedServer": ("决定已写入 {file}", "Decisions are written to {file}"),
+    "unsaved": (
+        "服务器没有回应，{n} 个决定尚未写入",
+        "The server does not answer: {n} decisions are not written",
+    ),
+    "full": ("浏览器存储已满，请立即下载", "The browser's storage is full: download now"),
+    "search": ("按编号或标签查找", "Find by id or label"),
+    "filters": ("筛选", "Filters"),
+    "label": ("标签", "Label"),
+    "finding": ("问题", "Finding"),
+    "split": ("划分", "Split"),
+    "state": ("状态", "State"),
+    "any": ("全部", "All"),
+    "open": ("未决定", "Undecided"),
+    "decided": ("已决定", "Decided"),
+    "skipped": ("已跳过", "Skipped"),
+    "groups": ("成组审核", "Groups"),
+    "group": ("分组", "Group"),
+    "cluster": ("可疑簇", "Cluster"),
+    "conflict": ("标签冲突", "Conflict"),
+    "allRecords": ("全部记录", "All records"),
+    "forAll": ("一次决定这 {n} 条", "One decision for all {n}"),
+    "accept": ("接受", "Accept"),
+    "relabel": ("改标签", "Relabel"),
+    "drop": ("剔除", "Drop"),
+    "skip": ("跳过", "Skip"),
+    "undo": ("撤销", "Undo"),
+    "take": ("采用建议", "Take proposal"),
+    "boxes": ("文字框", "Boxes"),
+    "close": ("关闭", "Close"),
+    "previous": ("上一条", "Previous"),
+    "next": ("下一条", "Next"),
+    "predicted": ("预测", "Predicted"),
+    "proposal": ("建议", "Proposal"),
+    "noLabel": ("无标签", "no label"),
+    "newLabel": ("输入标签、拼音或首字母", "Type a label"),
+    "noMatch": ("没有匹配的标签", "No label matches"),
+    "why": ("理由（可不填）", "Why (optional)"),
+    "ocr": ("OCR 文字", "OCR text"),
+    "noPicture": ("没有图片", "no picture"),
+    "nothing": ("没有符合条件的记录", "No record matches"),
+    "keys": ("快捷键", "Keys"),
+    "keysText": (
+        "方向键移动，回车打开，A 接受，P 采用建议，R 改标签，D 剔除，S 跳过，U 撤销，"
+        "B 文字框，/ 查找，Esc 关闭；分组时按 Shift 加字母决定整组",
+        "Arrows move, Enter opens, A accepts, P takes the proposal, R relabels, D drops, S skips, U undoes, "
+        "B boxes, / finds, Esc closes; with Shift a letter decides a whole group",
+    ),
+    "confirmAll": ("这个决定将用于 {n} 条记录", "This decides {n} records"),
+    "undone": ("已撤销 {n} 条", "{n} undone"),
+    "change": ("{old} → {new}", "{old} → {new}"),
+    "suspect_why": ("为何可疑", "Why suspect"),
+    "review": ("相似图片的标签", "Look-alikes"),
+    "noise_cluster": ("可疑簇", "Cluster"),
+    "reason": ("理由", "Reason"),
+    "reason_better": ("模型认为应是", "The model would rather say"),
+    "description": ("描述", "Description"),
+    "label_change": ("此前修改", "Changed before"),
+    "text": ("文本", "Text"),
+    "source": ("来源", "Source"),
+    "probabilities": ("各标签概率", "Probabilities"),
+    "suspect": ("可疑", "Suspect"),
+    "label_conflict": ("标签冲突", "Label conflict"),
+    "low_ocr": ("OCR 不清", "Poor OCR"),
+    "train": ("训练", "train"),
+    "val": ("验证", "val"),
+}
+
+
+def language_of_names(names: Iterable[str]) -> Language:
+    """Chinese where a name has a Chinese sign."""
+    return "zh" if any(_HAN.search(name) for name in names) else "en"
+
+
+def words_in(language: Language) -> dict[str, str]:
+    """Every word of the page."""
+    at = 0 if language == "zh" else 1
+    return {name: both[at] for name, both in WORDS.items()}

@@ -1,0 +1,264 @@
+"""curate.overrides: decisions are applied to what was judged, and nothing that is not applied is lost."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datakit.artifacts.overrides import Override, OverrideLine, read_overrides
+from datakit.core.errors import DatakitError, UserError
+from datakit.core.judged import judged
+from datakit.core.labels import Label, LabelSet
+from datakit.core.step_context import StepContext
+from datakit.curate._decisions import decided
+from datakit.curate.overrides import Overrides
+from tests.support.toy_builds import Toy
+
+NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
+LABELS = LabelSet((Label("购物车页面", aliases=("购物车",)), Label("退货页面"), Label("退款页面")))
+
+
+def line(id_: str = "r1", sees: str | None = "购物车页面", **values: Any) -> dict[str, Any]:
+    action = "relabel" if values.get("new") else "accept"
+    seen = judged(sees, [], ["text"])
+    return {"id": id_, "judged": seen, "action": action, "old": sees, "who": "王", **values}
+
+
+def apply(
+    tmp_path: Path, lines: list[dict[str, Any]], labels: list[str | None] | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
+    """Records r1, r2 … without pictures, with these decisions: what goes on, what is dropped, the notes."""
+    path = tmp_path / "overrides.jsonl"
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in lines), "utf-8")
+    given_labels = labels or ["购物车页面", "退货页面", None]
+    frame = pl.DataFrame(
+        {
+            "id": [f"r{number}" for number in range(1, len(given_labels) + 1)],
+            "images": [[] for _ in given_labels],
+            "label": given_labels,
+            "text": ["text"] * len(given_labels),
+        },
+        schema={"id": pl.String, "images": pl.List(pl.String), "label": pl.String, "text": pl.String},
+    )
+    context = StepContext(base=tmp_path, project=tmp_path, labels=LABELS)
+    table = Overrides(path="overrides.jsonl").apply(frame.lazy(), context)
+    assert table.rejects is not None
+    kept, dropped = table.frame.collect(), table.rejects.collect()
+    assert kept.height + dropped.height == frame.height
+    return kept, dropped, table.notes
+
+
+def test_relabelled_record_says_who_changed_it_from_what_when_and_why(tmp_path: Path) -> None:
+    kept, _, notes = apply(tmp_path, [line(new="退货页面", when="2026-11-27T12:00:00Z", why="标题是退货")])
+    assert kept.row(0, named=True)["label"] == "退货页面"
+    assert kept.row(0, named=True)["label_by"] == "王"
+    change = "购物车页面 → 退货页面; 王, 2026-11-27 12:00 UTC: 标题是退货"
+    assert kept.row(0, named=True)["label_change"] == change
+    assert kept["label_by"].to_list()[1:] == [None, None]
+    assert notes["relabelled"] == 1
+    assert notes["not_applied"] == {}
+
+
+def test_dropped_record_is_a_reject_that_says_who_and_why(tmp_path: Path) -> None:
+    kept, dropped, _ = apply(tmp_path, [line(action="drop", why="两个页面")])
+    assert kept["id"].to_list() == ["r2", "r3"]
+    assert dropped.rows() == [("r1", "dropped_by_review", "王: 两个页面")]
+
+
+def test_unlabelled_record_gets_the_label_that_a_reviewer_gives(tmp_path: Path) -> None:
+    kept, _, _ = apply(tmp_path, [line("r3", None, new="退款页面")])
+    assert kept["label"].to_list() == ["购物车页面", "退货页面", "退款页面"]
+
+
+@pytest.mark.fault(
+    "A record was edited after it was reviewed",
+    "The decision is not applied; report, card and verdict name it.",
+    kind="inputs changed",
+)
+def test_decision_about_a_record_that_has_changed_is_named_and_not_applied(tmp_path: Path) -> None:
+    kept, _, notes = apply(tmp_path, [line("r2", new="退款页面")])
+    assert kept["label"].to_list()[1] == "退货页面"
+    assert notes["not_applied"] == {"changed": 1}
+    assert notes["faults"][0]["id"] == "r2"
+
+
+@pytest.mark.fault(
+    "Two reviewers decide differently about one record",
+    "Neither is followed; both are named with what they decided.",
+    kind="inputs changed",
+)
+def test_reviewers_who_disagree_undo_each_other_and_both_are_named(tmp_path: Path) -> None:
+    kept, _, notes = apply(tmp_path, [line(new="退货页面"), line(new="退款页面", who="李")])
+    assert kept["label"].to_list()[0] == "购物车页面"
+    assert notes["not_applied"] == {"disagree": 2}
+    assert [fault["hint"] for fault in notes["faults"]] == [
+        "against 李: relabel to 退款页面",
+        "against 王: relabel to 退货页面",
+    ]
+
+
+def test_reviewers_who_agree_are_followed(tmp_path: Path) -> None:
+    kept, _, notes = apply(tmp_path, [line(new="退货页面"), line(new="退货页面", who="李")])
+    assert kept["label"].to_list()[0] == "退货页面"
+    assert notes["not_applied"] == {}
+
+
+def test_later_decision_of_one_reviewer_holds_whatever_the_order_of_the_lines(tmp_path: Path) -> None:
+    lines = [
+        line(new="退款页面", when="2026-11-27T13:00:00Z"),
+        line(new="退货页面", when="2026-11-27T12:00:00Z"),
+    ]
+    kept, _, notes = apply(tmp_path, lines)
+    assert kept["label"].to_list()[0] == "退款页面"
+    assert notes["superseded"] == 1
+
+
+def test_record_reviewed_again_in_the_next_build_has_both_decisions_applied(tmp_path: Path) -> None:
+    lines = [line(new="退货页面"), line(sees="退货页面", new="退款页面", who="李")]
+    kept, _, notes = apply(tmp_path, lines)
+    assert kept["label"].to_list()[0] == "退款页面"
+    assert kept["label_by"].to_list()[0] == "李"
+    assert notes["not_applied"] == {}
+
+
+def test_new_label_is_spelt_as_in_the_label_file_and_an_unknown_one_gets_a_hint(tmp_path: Path) -> None:
+    kept, _, notes = apply(tmp_path, [line(new="退货页"), line("r2", "退货页面", new="购物车")])
+    assert kept["label"].to_list() == ["购物车页面", "购物车页面", None]
+    assert notes["not_applied"] == {"unknown_label": 1}
+    assert "退货页面" in notes["faults"][0]["hint"]
+
+
+@pytest.mark.fault(
+    "The review file belongs to another build",
+    "No decision is applied; all are counted, and a warning asks whether it is of another build.",
+    kind="inputs changed",
+)
+def test_file_of_another_build_is_told(tmp_path: Path) -> None:
+    _, _, notes = apply(tmp_path, [line("x1", build="ecom_v1"), line("x2", build="ecom_v1")])
+    assert notes["not_applied"] == {"no_record": 2}
+    assert "is it of another build (ecom_v1)?" in notes["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "line 1: this is no JSON"),
+        ("\n[1]", "line 2: this is no JSON object"),
+        ('{"id": "r1", "judged": "x", "action": "accept"}', "`judged`"),
+        ('{"id": "r1", "judged": "%s", "action": "relable"}' % ("0" * 32), "Did you mean `relabel`?"),
+        ('{"id": "r1", "judged": "%s", "action": "relabel"}' % ("0" * 32), "needs the label in `new`"),
+        ('{"id": "r1", "judged": "%s", "action": "drop", "wo": "a"}' % ("0" * 32), "Did you mean `who`?"),
+        ('{"id": "r\\u001b", "judged": "%s", "action": "drop"}' % ("0" * 32), "control characters"),
+    ],
+)
+def test_broken_lines_are_named_with_what_is_wrong(text: str, words: str) -> None:
+    with pytest.raises(UserError) as raised:
+        read_overrides(text, "overrides.jsonl")
+    assert words in str(raised.value)
+    assert str(raised.value).startswith("overrides.jsonl")
+
+
+def test_line_is_read_back_as_it_was_written() -> None:
+    override = Override(
+        id="a\u2028b", judged="0" * 32, action="relabel", new="退货页面", when=NOON, why="<b>"
+    )
+    (read,) = read_overrides(override.to_line().decode(), "f")
+    assert read.override == override
+
+
+decisions = st.lists(
+    st.tuples(
+        st.sampled_from(["A", "B", "C"]),
+        st.sampled_from(["accept", "drop", "relabel"]),
+        st.sampled_from(["A", "B", "C"]),
+        st.sampled_from(["wang", "li"]),
+        st.integers(0, 3),
+    ),
+    max_size=6,
+)
+
+
+def lines_of(rows: list[tuple[str, str, str, str, int]]) -> list[OverrideLine]:
+    return [
+        OverrideLine(
+            number=number,
+            override=Override(
+                id="r",
+                judged=judged(sees, [], []),
+                action=action,  # type: ignore[arg-type]
+                new=new if action == "relabel" else None,
+                who=who,
+                when=NOON + timedelta(hours=hour),
+            ),
+        )
+        for number, (sees, action, new, who, hour) in enumerate(rows, 1)
+    ]
+
+
+@given(decisions)
+def test_every_decision_is_accounted_for_once(rows: list[tuple[str, str, str, str, int]]) -> None:
+    lines = lines_of(rows)
+    outcome = decided(lines, "A", lambda label: judged(label, [], []))
+    told = [*outcome.applied, *outcome.conflict, *outcome.stale, *outcome.superseded]
+    assert sorted(one.number for one in told) == [one.number for one in lines]
+
+
+@given(decisions)
+def test_without_conflict_the_label_is_that_of_the_last_applied_change(
+    rows: list[tuple[str, str, str, str, int]],
+) -> None:
+    outcome = decided(lines_of(rows), "A", lambda label: judged(label, [], []))
+    changes = [one.override.new for one in outcome.applied if one.override.action == "relabel"]
+    assert outcome.label == (changes[-1] if changes else "A")
+
+
+def test_order_of_lines_with_different_times_decides_nothing() -> None:
+    rows = [("A", "relabel", "B", "wang", 0), ("B", "relabel", "C", "li", 1), ("A", "accept", "", "wang", 2)]
+    labels = {
+        decided(lines_of(list(order)), "A", lambda label: judged(label, [], [])).label
+        for order in itertools.permutations(rows)
+    }
+    assert labels == {"C"}
+
+
+def toy(tmp_path: Path, rows: list[dict[str, Any]], steps: tuple[str, ...] = ()) -> Any:
+    project = Toy(tmp_path, steps=("curate.overrides: {path: o.jsonl}", *steps))
+    (tmp_path / "o.jsonl").write_text("\n".join(json.dumps(row) for row in rows), "utf-8")
+    return project.build([{"text": "text", "label": "a"}, {"text": "text", "label": "b"}])
+
+
+def test_build_with_decisions_that_were_not_applied_warns_at_its_end(tmp_path: Path) -> None:
+    build = toy(tmp_path, [line("r000", "a", new="b"), line("r001", "a", new="b"), line("gone", "a")])
+    (finding,) = [one for one in build.report.verdict if one.kind == "override_not_applied"]
+    assert (finding.state, finding.count) == ("warned", 2)
+    assert "1 about records that have changed since" in finding.words
+    assert "1 about no record of this build" in finding.words
+
+
+def test_dropped_records_are_told_apart_from_rejected_ones(tmp_path: Path) -> None:
+    build = toy(tmp_path, [line("r000", "a", action="drop")])
+    (finding,) = [one for one in build.report.verdict if one.kind == "rejected"]
+    assert (finding.state, finding.count) == ("passed", 0)
+    assert "on purpose: dropped_by_review 1" in finding.words
+
+
+def test_step_behind_resample_is_refused(tmp_path: Path) -> None:
+    project = Toy(
+        tmp_path,
+        steps=(
+            "curate.split: {val: 0.5}",
+            "balance.resample: {by: label}",
+            "curate.overrides: {path: o.jsonl}",
+        ),
+    )
+    (tmp_path / "o.jsonl").write_text("", "utf-8")
+    with pytest.raises(DatakitError, match=r"before balance\.resample"):
+        project.build([{"text": "text", "label": "a"}, {"text": "text", "label": "b"}])

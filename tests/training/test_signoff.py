@@ -1,0 +1,141 @@
+"""Sign-off: who signed which data, and what refuses a build that nobody signed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.signoff import read_signoffs, require_signoff, sign, signoff_file
+from datakit.cli import run
+from datakit.core.errors import UserError
+from datakit.library import build
+from datakit.run.build import Options
+from tests.support.fake_trainer import calls, write_base
+from tests.support.train_builds import RECIPE
+
+Make = Callable[..., Path]
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A build whose recipe wants it signed."""
+    project = tmp_path_factory.mktemp("project")
+    write_base(project / "recipes" / "base")
+    recipe = project / "recipes" / "screens.yaml"
+    text = RECIPE.replace("max_reject_rate: 1.0", "max_reject_rate: 1.0, require_signoff: true")
+    recipe.write_text(text % "{model: ./base, method: lora}", "utf-8")
+    return build(recipe, options=Options(limit=8), card=False).folder
+
+
+@pytest.fixture
+def guarded(built: Path, tmp_path: Path) -> Path:
+    """The same in a project of its own."""
+    write_base(tmp_path / "base")
+    shutil.copytree(built, tmp_path / "build" / "screens")
+    return tmp_path / "build" / "screens"
+
+
+def data_file(build: Path) -> Path:
+    return build / sorted(BuildFolder(build).manifest.records)[0]
+
+
+@pytest.mark.fault(
+    "a build that nobody signed is trained, though its recipe wants a signature",
+    "train, handoff and bundle refuse it before anything starts, and say how to sign",
+    kind="inputs changed",
+)
+def test_unsigned_build_is_neither_trained_nor_packed(
+    guarded: Path, trainer: Path, capsys: Captured, tmp_path: Path
+) -> None:
+    for words in (
+        ["train", str(guarded), "--cpu"],
+        ["handoff", str(guarded), "--cpu", "--only", "train"],
+        ["bundle", str(guarded), "-o", str(tmp_path / "b.tar")],
+    ):
+        assert run(words) == 2
+        error = capsys.readouterr().err
+        assert "nobody has signed it" in error
+        assert f"datakit signoff {guarded} --name NAME" in error
+    assert calls(trainer.parent) == []
+    assert not (tmp_path / "b.tar").exists()
+
+
+def test_signed_build_is_trained_and_packed(
+    guarded: Path, trainer: Path, capsys: Captured, tmp_path: Path
+) -> None:
+    assert run(["signoff", str(guarded)]) == 1
+    assert run(["signoff", str(guarded), "--name", "王芳"]) == 0
+    assert "Signed by 王芳" in capsys.readouterr().out
+    assert run(["train", str(guarded), "--cpu"]) == 0
+    assert run(["bundle", str(guarded), "-o", str(tmp_path / "b.tar")]) == 0
+    (line,) = signoff_file(BuildFolder(guarded)).read_text("utf-8").splitlines()
+    row = json.loads(line)
+    assert (row["name"], row["build"]) == ("王芳", "screens")
+    assert row["content"] == BuildFolder(guarded).manifest.content
+
+
+def test_build_without_the_setting_needs_no_signature(make_build: Make) -> None:
+    require_signoff(BuildFolder(make_build()))
+
+
+@pytest.mark.fault(
+    "a build is changed after it was signed off",
+    "it is unsigned again; the refusal names the file, or who signed other data",
+    kind="inputs changed",
+)
+def test_changed_data_is_unsigned_again(guarded: Path) -> None:
+    sign(BuildFolder(guarded), "王芳")
+    path = data_file(guarded)
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(UserError, match=f"{path.name} were changed after the build"):
+        require_signoff(BuildFolder(guarded))
+    with pytest.raises(UserError, match="is not as it was built"):
+        sign(BuildFolder(guarded), "李雷")
+
+
+def test_signature_under_other_data_does_not_count(guarded: Path) -> None:
+    sign(BuildFolder(guarded), "王芳")
+    manifest = guarded / "manifest.json"
+    content = BuildFolder(guarded).manifest.content
+    manifest.write_text(manifest.read_text("utf-8").replace(content, "0" * 64), "utf-8")
+    with pytest.raises(UserError, match="王芳 signed another build of screens"):
+        require_signoff(BuildFolder(guarded))
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda text: text.replace("王芳", "李雷"), "line 1 was edited by hand"),
+        (lambda text: "{\n", "line 1 is no signature"),
+        (lambda text: text.replace('"screens"', '"other"'), "line 1 was edited by hand"),
+    ],
+)
+def test_lines_edited_by_hand_count_for_nothing_and_are_told(
+    guarded: Path, edit: Callable[[str], str], words: str
+) -> None:
+    sign(BuildFolder(guarded), "王芳")
+    path = signoff_file(BuildFolder(guarded))
+    path.write_text(edit(path.read_text("utf-8")), "utf-8")
+    with pytest.raises(UserError, match=words):
+        require_signoff(BuildFolder(guarded))
+
+
+def test_second_signature_joins_the_first_behind_a_line_without_an_end(guarded: Path) -> None:
+    folder = BuildFolder(guarded)
+    sign(folder, "王芳")
+    path = signoff_file(folder)
+    path.write_bytes(path.read_bytes().rstrip(b"\n"))
+    sign(folder, "李雷")
+    assert [one.name for one in read_signoffs(folder).signed] == ["王芳", "李雷"]
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\nb", "a\x1b[31m"])
+def test_name_that_is_none_is_refused(guarded: Path, name: str, capsys: Captured) -> None:
+    assert run(["signoff", str(guarded), "--name", name]) == 2
+    assert "--name" in capsys.readouterr().err
