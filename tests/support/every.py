@@ -288,6 +288,7 @@ CASES: dict[str, Case] = {
     ),
     "guard.prompt_length": Case({"max_chars": 12}),
     "guard.reason": Case({"max_similarity": 0.6}, by_neighbours=True),
+    "guard.where": Case({"keep": "text IS NOT NULL AND array_length(images) > 0 OR width > 900"}),
     "annotate.image_facts": Case(),
     "annotate.ocr": Case(golden=("ocr_text",), few=True),
     "annotate.ask": Case(

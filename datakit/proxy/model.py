@@ -1,0 +1,144 @@
+"""The proxy: several quick models of text, and one of pictures, whose probabilities are averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from datakit.proxy.data import Floats, Predicted, ProxyData, Rows
+from datakit.proxy.folds import folds
+from datakit.proxy.spaces import PictureSpace, TextSpace, characters, line_characters
+from datakit.proxy.voices import Learned, Ridge, bayes, regression
+
+FOLDS = 10
+PICTURE_SHARE = 0.25
+"""Weight of the picture where there is a text too; real screens gained from just that."""
+REGRESSION_UP_TO = 3000
+"""Records up to which logistic regressions speak too; with more, least squares and naive Bayes go on alone,
+whose time grows with the records and not with records times classes times steps."""
+
+
+class FittedProxy:
+    """What some labelled records taught; `probabilities` says what it makes of others."""
+
+    def __init__(self, data: ProxyData, labels: Sequence[str], seed: int) -> None:
+        self._data, self._seed = data, seed
+        names, given = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
+        self.classes: tuple[str, ...] = tuple(names.tolist())
+        self._given: Rows = given.astype(np.int64)
+        self._spaces: list[TextSpace] = []
+        if any(text.strip() for text in data.texts):
+            self._spaces = [TextSpace(data.texts, grams, seed) for grams in (line_characters, characters)]
+        self._ridges = [Ridge(space.points, self._given, len(names)) for space in self._spaces]
+        self._seen = _seen(data)
+        self._look: tuple[PictureSpace, Ridge] | None = None
+        if data.pictures is not None and len(self._seen):
+            pictures = PictureSpace(data.pictures[self._seen])
+            self._look = pictures, Ridge(pictures.points, self._given[self._seen], len(names))
+        self._learned: list[Learned] | None = None
+
+    def probabilities(self, data: ProxyData) -> Floats:
+        """(n, classes), each row sums to 1. Where nothing can be told, all classes are as likely."""
+        said = []
+        for space, ridge in zip(self._spaces, self._ridges, strict=True):
+            said.append(ridge.probabilities(space.place(data.texts) @ ridge.weights))
+        if self._learned is None:
+            everyone = np.arange(len(self._given))
+            self._learned = [self._learn(kind, features, everyone) for kind, features in self._kinds()]
+        for model, features in zip(self._learned, self._features(data.texts), strict=False):
+            said.append(model.probabilities(features))
+        rows = _seen(data)
+        if self._look is None or data.pictures is None or not len(rows):
+            return self._fused(len(data), said, None, rows)
+        space_of_looks, ridge = self._look
+        looks = ridge.probabilities(space_of_looks.place(data.pictures[rows]) @ ridge.weights)
+        return self._fused(len(data), said, looks, rows)
+
+    def left_out(self, blocks: Sequence[Rows]) -> Floats:
+        """(n, classes) of the fitted records themselves, by least squares alone: each as those see it that are
+        in no block with it. Blocks share no record, and every record is in one."""
+        return self._fused(len(self._given), self._texts_left(blocks), self._looks_left(blocks), self._seen)
+
+    def out_of_fold(self) -> Floats:
+        """The same by all models, without the record's group: the others than least squares in folds."""
+        blocks = _blocks(self._data.groups)
+        said = self._texts_left(blocks)
+        for at, (kind, features) in enumerate(self._kinds()):
+            fold = folds(self._given, self._data.groups, FOLDS, self._seed + at)
+            one = np.full((len(fold), len(self.classes)), 1 / len(self.classes))
+            for number in np.unique(fold).tolist():
+                inside, outside = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
+                if len(outside):
+                    one[inside] = self._learn(kind, features, outside).probabilities(features[inside])
+            said.append(one)
+        return self._fused(len(self._given), said, self._looks_left(blocks), self._seen)
+
+    def _texts_left(self, blocks: Sequence[Rows]) -> list[Floats]:
+        return [ridge.probabilities(ridge.left_out(blocks)) for ridge in self._ridges]
+
+    def _looks_left(self, blocks: Sequence[Rows]) -> Floats | None:
+        if self._look is None:
+            return None
+        at = np.full(len(self._given), -1, dtype=np.int64)
+        at[self._seen] = np.arange(len(self._seen))
+        inner = [rows for rows in (at[block][at[block] >= 0] for block in blocks) if len(rows)]
+        ridge = self._look[1]
+        return ridge.probabilities(ridge.left_out(inner))
+
+    def _kinds(self) -> Iterator[tuple[str, Any]]:
+        """The models besides least squares, each with what it learns from."""
+        if self._spaces:
+            yield "bayes", self._spaces[-1].counts
+            if len(self._given) <= REGRESSION_UP_TO:
+                yield from (("regression", space.points) for space in self._spaces)
+
+    def _features(self, texts: Sequence[str]) -> Iterator[Any]:
+        """What the same models are asked about other texts."""
+        if self._spaces:
+            yield self._spaces[-1].weigh(texts)
+            yield from (space.place(texts) for space in self._spaces)
+
+    def _learn(self, kind: str, features: Any, rows: Rows) -> Learned:
+        model = bayes() if kind == "bayes" else regression(self._seed)
+        return Learned(model, features[rows], self._given[rows], len(self.classes))
+
+    def _fused(self, count: int, said: list[Floats], looks: Floats | None, rows: Rows) -> Floats:
+        """One opinion: the mean of those of text, and of the picture where `rows` have one."""
+        even = np.full((count, len(self.classes)), 1 / max(len(self.classes), 1))
+        text = np.mean(said, axis=0) if said else even
+        if looks is not None:
+            share = PICTURE_SHARE if said else 1.0
+            text[rows] = (1 - share) * text[rows] + share * looks
+        return text
+
+
+def fit(data: ProxyData, labels: Sequence[str], seed: int) -> FittedProxy:
+    """A proxy that learnt from all of `data`. Needs one record at least."""
+    if not len(data):
+        raise ValueError("no labelled record: there is nothing to learn from")
+    return FittedProxy(data, labels, seed)
+
+
+def out_of_fold(data: ProxyData, labels: Sequence[str], seed: int) -> Predicted:
+    """What the other records make of each record; those of its group are no others.
+
+    What n-grams are rare is counted over all records, labels never.
+    """
+    fitted = fit(data, labels, seed)
+    return Predicted(fitted.classes, fitted.out_of_fold())
+
+
+def _seen(data: ProxyData) -> Rows:
+    """The rows that have a picture."""
+    if data.pictures is None:
+        return np.zeros(0, dtype=np.int64)
+    return np.flatnonzero(np.isfinite(data.pictures).all(axis=1))
+
+
+def _blocks(groups: Sequence[str]) -> list[Rows]:
+    rows: dict[str, list[int]] = {}
+    for row, group in enumerate(groups):
+        rows.setdefault(group, []).append(row)
+    return [np.array(block, dtype=np.int64) for block in rows.values()]

@@ -1,0 +1,95 @@
+"""The models that the proxy's opinion is the mean of. Each says the probability of every class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from datakit.proxy.data import Floats, Rows
+
+RIDGE = 1.0
+_SHARPNESS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0)
+
+
+class Ridge:
+    """Least squares on one column per class, which tells without refitting what others make of a record.
+
+    Leaving a block b of records out changes their residuals to (I - H_bb)^-1 e_b, H the hat matrix (Cook and
+    Weisberg 1982, 2.2; for single records Allen's PRESS).
+    """
+
+    def __init__(self, points: Floats, given: Rows, count: int) -> None:
+        self._points, self._given = points, given
+        self._targets = np.eye(count)[given]
+        self._targets = self._targets - self._targets.mean(axis=0)
+        width = points.shape[1]
+        self._inverse = np.linalg.inv(points.T @ points + RIDGE * np.eye(width))
+        self._half = points @ self._inverse
+        self.weights: Floats = self._half.T @ self._targets
+        self._residuals = self._targets - points @ self.weights
+        self._sharpness: float | None = None
+
+    def left_out(self, blocks: Sequence[Rows]) -> Floats:
+        """(n, count) values of each record as those say that are in no block with it."""
+        values: Floats = np.zeros_like(self._targets)
+        leverage = np.einsum("nd,nd->n", self._half, self._points)
+        for rows in blocks:
+            if len(rows) == 1:
+                left = self._residuals[rows] / np.maximum(1 - leverage[rows], 1e-9)[:, None]
+            else:
+                hat = self._half[rows] @ self._points[rows].T
+                left = np.linalg.solve(np.eye(len(rows)) - hat, self._residuals[rows])
+            values[rows] = self._targets[rows] - left
+        return values
+
+    def probabilities(self, values: Floats) -> Floats:
+        """Values as probabilities, as sharp as fits the given labels best where records are left out."""
+        return softmax(values * self.sharpness)
+
+    @property
+    def sharpness(self) -> float:
+        if self._sharpness is None:
+            values = self.left_out([np.array([row]) for row in range(len(self._given))])
+            rows = np.arange(len(self._given))
+            fits = [
+                -np.log(np.maximum(softmax(values * sharp)[rows, self._given], 1e-4)).mean()
+                for sharp in _SHARPNESS
+            ]
+            self._sharpness = _SHARPNESS[int(np.argmin(fits))]
+        return self._sharpness
+
+
+def softmax(values: Floats) -> Floats:
+    raised = np.exp(values - values.max(axis=1, keepdims=True))
+    shares: Floats = raised / raised.sum(axis=1, keepdims=True)
+    return shares
+
+
+class Learned:
+    """A model of scikit-learn that also bears one class alone, and knows how many there are in all."""
+
+    def __init__(self, model: Any, features: Any, given: Rows, count: int) -> None:
+        self._count, self._only = count, int(given[0]) if len(set(given.tolist())) == 1 else None
+        self._model = model if self._only is not None else model.fit(features, given)
+
+    def probabilities(self, features: Any) -> Floats:
+        said = np.zeros((features.shape[0], self._count))
+        if self._only is not None:
+            said[:, self._only] = 1
+        else:
+            said[:, self._model.classes_] = self._model.predict_proba(features)
+        return said
+
+
+def regression(seed: int) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=10.0, max_iter=200, tol=1e-3, random_state=seed)
+
+
+def bayes() -> Any:
+    from sklearn.naive_bayes import MultinomialNB
+
+    return MultinomialNB(alpha=0.05)
