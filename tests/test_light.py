@@ -211,7 +211,8 @@ def test_scores_are_those_of_the_evaluation(here: dict[str, Any], folder: Path, 
     scored = evaluate(made, [Path(file) for file in task["predictions"]], Options())
     for one, there in zip(scored, here["scores"], strict=True):
         wanted = json.loads(json.dumps(one.evaluation.document()))
-        own = {"date": "", "proposals": [], "run": there["run"]}
+        pairs = [_as_packed(pair) for pair in wanted["pairs"]]
+        own = {"date": "", "proposals": [], "run": there["run"], "pairs": pairs}
         compared = [
             {**each, "run": other["run"]}
             for each, other in zip(wanted["compared_with"], there["compared_with"], strict=True)
@@ -219,6 +220,16 @@ def test_scores_are_those_of_the_evaluation(here: dict[str, Any], folder: Path, 
         assert there == {**wanted, **own, "compared_with": compared}
     assert here["scores"][1]["pairs"]
     assert here["scores"][1]["compared_with"]
+
+
+def _as_packed(pair: dict[str, Any]) -> dict[str, Any]:
+    """A pair as a bundle knows it, which has neither OCR's texts nor the records that were trained on."""
+    beside = {
+        label: [{**example, "text": ""} for example in examples if example["answer"]]
+        for label, examples in pair["beside"].items()
+    }
+    examples = [{**example, "text": ""} for example in pair["examples"]]
+    return {**pair, "examples": examples, "beside": beside}
 
 
 def test_stages_take_records_and_rooms_out_of_what_is_packed(here: dict[str, Any], made: BuildFolder) -> None:

@@ -61,6 +61,22 @@ class Inputs(BaseModel):
         return digest(self.model_dump(), size=6).hex()
 
 
+class Confusion(BaseModel):
+    """Records of one label that were answered with another."""
+
+    model_config = ConfigDict(frozen=True)
+
+    truth: str
+    answered: str
+    count: int
+    back: int = 0
+    """How often `answered` was taken for `truth`."""
+    wrong: tuple[str, ...]
+    """Ids of some of them."""
+    beside: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Each of the two labels -> ids of records that show what it looks like."""
+
+
 class Score(BaseModel):
     """One evaluation."""
 
@@ -80,6 +96,8 @@ class Score(BaseModel):
     """What was scored: label, labels, number or text."""
     metrics: dict[str, Figure]
     problems: dict[str, int] = Field(default_factory=dict)
+    confusions: tuple[Confusion, ...] = ()
+    """Of one label: the commonest mistakes."""
     run: str
     """File of the answers, relative to the project where it lies in it."""
     predictions_sha256: str

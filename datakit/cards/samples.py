@@ -157,14 +157,17 @@ def _long(text: str) -> list[Part]:
     return [Part(text[:LONG_TEXT]), Part(text[LONG_TEXT:], f"{len(text) - LONG_TEXT:,} more characters")]
 
 
-def thumbnail(path: Path, number: int, boxes: Callable[[Size], list[Box]] | None = None) -> Thumbnail:
+def thumbnail(
+    path: Path, number: int, boxes: Callable[[Size], list[Box]] | None = None, *, side_px: int = 0
+) -> Thumbnail:
     """A picture small enough for a page, or the words that stand for one that cannot be read.
 
     `boxes` gives what is drawn on a picture of a size, in its pixels; such a picture is kept larger.
+    `side_px` is its longer side, where another is wanted.
     """
-    most = THUMBNAIL_PX if boxes is None else BOXES_PX
+    most = side_px or (THUMBNAIL_PX if boxes is None else BOXES_PX)
     try:
-        image = load_rgb(path, max_side_px=THUMBNAIL_PX * 4)
+        image = load_rgb(path, max_side_px=max(THUMBNAIL_PX * 4, most))
         if boxes is not None:
             image.thumbnail((most, most))
             header = read_header(path)

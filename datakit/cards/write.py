@@ -12,6 +12,7 @@ import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.cards.classes import classes_section
+from datakit.cards.confusions import confusions_section
 from datakit.cards.overview import (
     flow_section,
     licences,
@@ -73,6 +74,7 @@ def make_card(build: BuildFolder) -> Card:
         parts_section(build, splits),
         tasks_section(build),
         *of_each(build, scores_section),
+        *of_each(build, confusions_section),
         limits_section(build, splits, classes, lines),
         sources_section(build),
         flow_section(build),

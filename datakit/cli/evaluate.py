@@ -15,6 +15,7 @@ from datakit.cli.numbers import FiniteNumber
 
 if TYPE_CHECKING:
     from datakit.artifacts.build_folder import BuildFolder
+    from datakit.evaluation.confusion import Pair
     from datakit.evaluation.evaluation import Evaluated, Evaluation
     from datakit.evaluation.taking_over import TakenOver
     from datakit.referee import Referee
@@ -341,13 +342,27 @@ def _print_mistakes(evaluation: Evaluation) -> None:
     if evaluation.pairs:
         click.echo()
         rows = [
-            (pair.truth, pair.answered, str(pair.count), percent(pair.share), pair.examples[0].id)
+            (
+                pair.truth,
+                pair.answered,
+                str(pair.count),
+                percent(pair.share),
+                pair.examples[0].id,
+                _beside(pair),
+            )
             for pair in evaluation.pairs[:MOST_ROWS]
         ]
-        print_table(("truth", "answered", "records", "of the class", "such as"), rows, right=(2, 3))
+        head = ("truth", "answered", "records", "of the class", "such as", "beside right ones of each")
+        print_table(head, rows, right=(2, 3))
     for kind, count in evaluation.problems.items():
         what = WITHOUT[evaluation.task]
         click.echo(f"{count:,} without a {what}: {kind} ({PROBLEMS.get(kind, 'see the file')})")
+
+
+def _beside(pair: Pair) -> str:
+    """An id of either label that shows what it looks like."""
+    first = (examples[0].id for examples in pair.beside.values() if examples)
+    return ", ".join(first)
 
 
 def _print_worst(evaluation: Evaluation) -> None:

@@ -1,4 +1,4 @@
-"""`datakit labels audit`."""
+"""`datakit labels audit`, and the group that `datakit labels propose` is in too."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from datakit.cli.build_path import BuildPath
+from datakit.cli.label_proposals import propose
 
 if TYPE_CHECKING:
     from datakit.evaluation.label_audit.findings import Claim, Fit, Keyword, LabelAudit, LabelPair
@@ -18,12 +19,16 @@ Examples:
   datakit labels audit build/ecom_v3
   datakit labels audit build/ecom_v3 --limit 0
   datakit labels audit build/ecom_v3 --json | jq -r '.pairs[].sentences'
+  datakit labels propose build/ecom_v3
 """
 
 
 @click.group(epilog=EPILOG)
 def command() -> None:
     """Look at a label file: what it says, and what the pictures of its classes bear."""
+
+
+command.add_command(propose)
 
 
 @command.command("audit", epilog=EPILOG)
@@ -133,6 +138,7 @@ def _next(result: LabelAudit, build: Path) -> Iterator[str]:
     yield ""
     yield f"Next: mend {result.labels_file}, build again, and look again: datakit labels audit {build}"
     if result.pairs:
+        yield f"Words that tell the labels of a pair apart, to be written in: datakit labels propose {build}"
         yield "Sentences to add to the descriptions, to be read first:"
         sentences = (entry for pair in result.pairs[:3] for entry in pair.sentences.items())
         yield from (f"  {name}: {words}" for name, words in sentences)

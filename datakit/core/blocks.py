@@ -124,7 +124,27 @@ class Sample:
     turns: Sequence[Turn]
 
 
-Block = Text | Bullets | Table | CodeBlock | Link | Chart | Sample
+@dataclass(frozen=True)
+class Specimen:
+    """A record of a comparison: its picture, its id, and what is known of it in a few words."""
+
+    id: str
+    images: Sequence[Thumbnail]
+    text: str
+    """The beginning of what stands on its picture; "" where nothing was read."""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Groups of records side by side, each under a heading."""
+
+    kind: ClassVar[str] = "comparison"
+    title: str
+    groups: Sequence[tuple[str, Sequence[Specimen]]]
+
+
+Block = Text | Bullets | Table | CodeBlock | Link | Chart | Sample | Comparison
 
 
 @dataclass(frozen=True)

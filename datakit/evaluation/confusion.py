@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Any, Protocol
 
 from pydantic import BaseModel
 
@@ -17,9 +17,24 @@ from datakit.evaluation.outcomes import Outcomes
 
 MOST_PAIRS = 20
 MOST_EXAMPLES = 3
+MOST_BESIDE = 2
+"""Records of each of two classes that are shown beside those which were mixed up."""
 
 Images = Callable[[Sequence[str]], Mapping[str, list[str]]]
 """Ids -> the pictures of each, as a page shows them."""
+
+
+class Looks(Protocol):
+    """What a page shows of records."""
+
+    def images_of(self, ids: Sequence[str]) -> Mapping[str, list[str]]:
+        """Id -> its pictures."""
+
+    def texts_of(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Id -> the beginning of what stands on its pictures, where that was read."""
+
+    def trained_of(self, labels: Sequence[str], most: int, without: Set[str]) -> Mapping[str, list[str]]:
+        """Label -> ids of some records of it that were trained on, but none of `without`."""
 
 
 class ClassScore(BaseModel):
@@ -67,13 +82,16 @@ def _scores(labels: Sequence[str], figures: Mapping[str, Any]) -> list[ClassScor
 
 
 class Example(BaseModel):
-    """A record that was answered wrongly."""
+    """A record as a page shows it."""
 
     id: str
     images: list[str]
     """The build's own copies, relative to it; of a build without copies the names of the originals."""
     confidence: float | None = None
     answer: str = ""
+    """"" for a record that was trained on, and not answered."""
+    text: str = ""
+    """The beginning of what OCR read on it."""
 
 
 class Pair(BaseModel):
@@ -89,6 +107,9 @@ class Pair(BaseModel):
     known: bool
     """Whether the label file says that the two are confusable."""
     examples: list[Example]
+    beside: dict[str, list[Example]] = {}
+    """Each of the two labels -> records of it that were answered rightly; where there are too few, some that
+    were trained on."""
 
 
 class Proposal(BaseModel):
@@ -101,20 +122,35 @@ class Proposal(BaseModel):
     why: list[str]
 
 
-def pairs(outcomes: Outcomes, labels: LabelSet | None, images_of: Images) -> list[Pair]:
+def pairs(outcomes: Outcomes, labels: LabelSet | None, looks: Looks) -> list[Pair]:
     """The most frequent mistakes between classes; of their records the surest first."""
     wrong: dict[tuple[str, str], list[Prediction]] = defaultdict(list)
+    right: dict[str, list[Prediction]] = defaultdict(list)
     for truth, prediction in zip(outcomes.truth, outcomes.answers, strict=True):
-        if prediction.predicted is not None and prediction.predicted != truth:
+        if prediction.predicted == truth:
+            right[truth].append(prediction)
+        elif prediction.predicted is not None:
             wrong[truth, prediction.predicted].append(prediction)
     support = Counter(outcomes.truth)
     place = {name: at for at, name in enumerate(outcomes.classes)}
     order = sorted(wrong, key=lambda pair: (-len(wrong[pair]), place[pair[0]], place[pair[1]]))[:MOST_PAIRS]
-    shown = {
-        pair: sorted(wrong[pair], key=lambda prediction: -(prediction.confidence or 0))[:MOST_EXAMPLES]
-        for pair in order
-    }
-    images = images_of([prediction.id for predictions in shown.values() for prediction in predictions])
+    shown = {pair: _surest(wrong[pair], MOST_EXAMPLES) for pair in order}
+    mixed = list(dict.fromkeys(label for pair in order for label in pair))
+    doubted = {prediction.id for predictions in wrong.values() for prediction in predictions}
+    beside = _beside(mixed, right, doubted, looks)
+    ids = [prediction.id for predictions in shown.values() for prediction in predictions]
+    ids += [id_ for records in beside.values() for id_ in records]
+    images, texts = looks.images_of(ids), looks.texts_of(ids)
+
+    def example(id_: str, prediction: Prediction | None) -> Example:
+        return Example(
+            id=id_,
+            images=images.get(id_, []),
+            confidence=prediction.confidence if prediction else None,
+            answer=prediction.answer[:300] if prediction else "",
+            text=texts.get(id_, ""),
+        )
+
     return [
         Pair(
             truth=truth,
@@ -123,18 +159,33 @@ def pairs(outcomes: Outcomes, labels: LabelSet | None, images_of: Images) -> lis
             share=len(wrong[truth, answered]) / support[truth],
             back=len(wrong.get((answered, truth), ())),
             known=_known(labels, truth, answered),
-            examples=[
-                Example(
-                    id=prediction.id,
-                    images=images.get(prediction.id, []),
-                    confidence=prediction.confidence,
-                    answer=prediction.answer[:300],
-                )
-                for prediction in shown[truth, answered]
-            ],
+            examples=[example(prediction.id, prediction) for prediction in shown[truth, answered]],
+            beside={
+                label: [example(id_, prediction) for id_, prediction in beside[label].items()]
+                for label in (truth, answered)
+            },
         )
         for truth, answered in order
     ]
+
+
+def _surest(predictions: Sequence[Prediction], most: int) -> list[Prediction]:
+    return sorted(predictions, key=lambda prediction: -(prediction.confidence or 0))[:most]
+
+
+def _beside(
+    labels: Sequence[str], right: Mapping[str, Sequence[Prediction]], doubted: Set[str], looks: Looks
+) -> dict[str, dict[str, Prediction | None]]:
+    """Label -> records that show what it looks like: those answered rightly, then some trained on."""
+    beside: dict[str, dict[str, Prediction | None]] = {
+        label: {prediction.id: prediction for prediction in _surest(right.get(label, ()), MOST_BESIDE)}
+        for label in labels
+    }
+    short = [label for label in labels if len(beside[label]) < MOST_BESIDE]
+    trained = looks.trained_of(short, MOST_BESIDE, doubted | {id_ for own in beside.values() for id_ in own})
+    for label, ids in trained.items():
+        beside[label] |= dict.fromkeys(ids[: MOST_BESIDE - len(beside[label])])
+    return beside
 
 
 def _known(labels: LabelSet | None, truth: str, answered: str) -> bool:

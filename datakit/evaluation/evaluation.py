@@ -260,7 +260,7 @@ def _one(source: Source, path: Path, options: Options) -> Evaluated:
     outcomes = join(truths, source.answers(path, options.split), answered_only=options.answered_only)
     truth, answer = outcomes.codes()
     table = Table.of(truth, answer, len(outcomes.classes))
-    mistakes = pairs(outcomes, source.labels, source.images_of)
+    mistakes = pairs(outcomes, source.labels, source)
     evaluation = Evaluation(
         **_circumstances(source, path, options, outcomes),
         metrics=metrics.intervals(table, source.seed, options.resamples),

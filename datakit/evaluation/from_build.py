@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,12 @@ import polars as pl
 from datakit.artifacts import predictions
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.predictions import Prediction
+from datakit.artifacts.screen_texts import beginnings_of, pictures_of
 from datakit.artifacts.tasks import of_task
+from datakit.core.answer import LABEL
 from datakit.core.labels import LabelSet
-from datakit.evaluation.confusion import Pair, Proposal
+from datakit.core.record import TRAIN
+from datakit.evaluation.confusion import Pair, Proposal, label_named
 from datakit.evaluation.evaluation import Evaluated, Options, score
 from datakit.evaluation.generated import is_generated, read_generated
 from datakit.evaluation.proposals import proposals
@@ -65,9 +68,24 @@ class BuildSource(Source):
 
     def images_of(self, ids: Sequence[str]) -> dict[str, list[str]]:
         """Id -> the build's own copies, relative to it; the originals where it has none."""
-        frame = self.data.main.filter(pl.col("id").is_in(list(set(ids)))).select("id", "images").collect()
-        originals = {id_: [self.data.place(path) for path in paths or ()] for id_, paths in frame.iter_rows()}
-        return originals | self.data.images_of(ids)
+        return pictures_of(self.data, ids)
+
+    def texts_of(self, ids: Sequence[str]) -> dict[str, str]:
+        """Id -> the first lines that OCR read on its pictures, without the phone's status bar."""
+        return beginnings_of(self.data, ids)
+
+    def trained_of(self, labels: Sequence[str], most: int, without: Set[str]) -> dict[str, list[str]]:
+        """Label -> ids of its first records in training that are none of `without`."""
+        if not labels:
+            return {}
+        found: dict[str, list[str]] = {name: [] for name in labels}
+        for split, id_, label in self.records(LABEL):
+            if split != TRAIN or id_ in without or label is None:
+                continue
+            ids = found.get(label_named(label, self.labels).name)
+            if ids is not None and len(ids) < most:
+                ids.append(id_)
+        return found
 
     def answers(self, path: Path, split: str) -> Iterator[Prediction]:
         return read_answers(path, self.data, split)

@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.artifacts.ledger import Figure, Score
+from datakit.artifacts.ledger import Confusion, Figure, Score
 from datakit.artifacts.metric_names import main_metrics
 from datakit.cards.changes import changes
 from datakit.cards.inputs import inputs_of
@@ -21,11 +21,14 @@ from datakit.core.regular_files import read_regular
 from datakit.core.replacing import set_aside
 from datakit.evaluation import bootstrap, metrics
 from datakit.evaluation.bootstrap import Means
+from datakit.evaluation.confusion import Pair
 from datakit.evaluation.evaluation import Evaluation
 from datakit.evaluation.frames import SCORED, VALUES
 from datakit.evaluation.metrics import Difference
 from datakit.evaluation.tasks import Task
 
+MOST_CONFUSIONS = 5
+"""In a line of the ledger, for the card; evaluation.json has more."""
 _VERSION = re.compile(r"[_-]?v?\d+$")
 
 
@@ -45,11 +48,24 @@ def score_of(evaluation: Evaluation, build: BuildFolder, outcomes: Path) -> Scor
             for name, figure in evaluation.metrics.items()
         },
         problems=evaluation.problems,
+        confusions=tuple(confusion_of(pair) for pair in evaluation.pairs[:MOST_CONFUSIONS]),
         run=evaluation.run,
         predictions_sha256=evaluation.predictions_sha256,
         outcomes=build.place(str(outcomes.absolute())),
         outcomes_sha256=hashlib.sha256(read_regular(outcomes)).hexdigest(),
         inputs=inputs_of(build),
+    )
+
+
+def confusion_of(pair: Pair) -> Confusion:
+    """A pair as a line of the ledger holds it."""
+    return Confusion(
+        truth=pair.truth,
+        answered=pair.answered,
+        count=pair.count,
+        back=pair.back,
+        wrong=tuple(example.id for example in pair.examples),
+        beside={label: tuple(example.id for example in examples) for label, examples in pair.beside.items()},
     )
 
 

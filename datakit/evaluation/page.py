@@ -12,15 +12,15 @@ import polars as pl
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.metric_names import metric, shown, shown_ends
 from datakit.artifacts.predictions import NOT_ANSWERED
-from datakit.cards.samples import thumbnail
+from datakit.cards.confusions import WORDS, Shown, comparison
 from datakit.core.regular_files import read_regular, regular_path
 from datakit.core.replacing import check_replaceable
 from datakit.evaluation.beside import chance, since_last, words_of_chance, words_of_last
-from datakit.evaluation.confusion import Pair
+from datakit.evaluation.confusion import Example, Pair
 from datakit.evaluation.evaluation import Evaluated, Evaluation
 from datakit.evaluation.frames import SCORED, VALUES, scored_frame
 from datakit.evaluation.from_build import BuildSource
-from datakit.evaluation.ledger import Entry, keep_outcomes
+from datakit.evaluation.ledger import Entry, confusion_of, keep_outcomes
 from datakit.evaluation.metrics import Interval
 from datakit.evaluation.next_steps import next_section
 from datakit.evaluation.page_of_values import lead_of_values, method, notices_of_values, sections_of_values
@@ -38,18 +38,17 @@ from datakit.pages.blocks import (
     Chart,
     Code,
     CodeBlock,
-    Part,
-    Sample,
+    Comparison,
     Section,
     Table,
     Text,
-    Turn,
 )
 from datakit.pages.writing import Kept, write_pages
 
 MOST_CELLS = 30
 """Classes in the plot of the confusion matrix; evaluation.json has them all."""
-MOST_SAMPLES = 6
+MOST_COMPARED = 8
+"""Pairs that are shown in pictures."""
 TROUBLES = {
     "missing": "have no answer in the file",
     "unknown_id": "ids in the file are not in the build",
@@ -231,21 +230,21 @@ def _pairs(evaluation: Evaluation, build: BuildFolder) -> Section:
     ]
     head = ["truth", "answered", "records", "% of class", "the other way", "known", "such as"]
     words = Text("Known are pairs that the label file lists under `confusable_with`.")
-    return Section("Mistakes", [Table(head, rows), words, *_samples(evaluation.pairs, build)])
+    beside = [_beside(pair, build) for pair in evaluation.pairs[:MOST_COMPARED]]
+    return Section("Mistakes", [Table(head, rows), words, Text(WORDS), *beside])
 
 
-def _samples(pairs: Sequence[Pair], build: BuildFolder) -> list[Sample]:
-    samples = []
-    for pair in pairs[:MOST_SAMPLES]:
-        example = pair.examples[0]
-        facts = [("truth", pair.truth), ("answered", pair.answered)]
-        if example.confidence is not None:
-            facts.append(("confidence", percent(example.confidence)))
-        paths = [build.path / path for path in example.images]
-        images = [thumbnail(path, number) for number, path in enumerate(paths, 1)]
-        turns = [Turn("answer", [Part(example.answer)])] if example.answer else []
-        samples.append(Sample(example.id, facts, images, turns))
-    return samples
+def _beside(pair: Pair, build: BuildFolder) -> Comparison:
+    """The records of a pair between right ones of both labels."""
+    beside = {label: list(map(_shown, examples)) for label, examples in pair.beside.items()}
+    return comparison(build, confusion_of(pair), list(map(_shown, pair.examples)), beside)
+
+
+def _shown(example: Example) -> Shown:
+    note = "" if example.confidence is None else f"confidence {percent(example.confidence)}"
+    if example.confidence is None and not example.answer:
+        note = "trained on"
+    return Shown(example.id, example.images, example.text, note)
 
 
 def _labels(evaluation: Evaluation) -> Section:

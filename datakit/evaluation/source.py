@@ -6,7 +6,7 @@ A build folder gives it (`from_build.py`), and so does the data that a bundle ca
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,15 @@ class Source(ABC):
     @abstractmethod
     def images_of(self, ids: Sequence[str]) -> dict[str, list[str]]:
         """Id -> the build's own copies of its pictures, relative to it."""
+
+    def texts_of(self, ids: Sequence[str]) -> dict[str, str]:
+        """Id -> the beginning of what stands on its pictures; none where texts are not at hand."""
+        return {}
+
+    def trained_of(self, labels: Sequence[str], most: int, without: Set[str]) -> dict[str, list[str]]:
+        """Label -> ids of its first records in training that are none of `without`; none where only the
+        records to be answered are at hand."""
+        return {}
 
     @abstractmethod
     def answers(self, path: Path, split: str) -> Iterator[Prediction]:

@@ -8,10 +8,12 @@ from datakit.core.blocks import Cell as Cell
 from datakit.core.blocks import Chart as Chart
 from datakit.core.blocks import Code as Code
 from datakit.core.blocks import CodeBlock as CodeBlock
+from datakit.core.blocks import Comparison as Comparison
 from datakit.core.blocks import Link as Link
 from datakit.core.blocks import Part as Part
 from datakit.core.blocks import Sample as Sample
 from datakit.core.blocks import Section as Section
+from datakit.core.blocks import Specimen as Specimen
 from datakit.core.blocks import Table as Table
 from datakit.core.blocks import Text as Text
 from datakit.core.blocks import Thumbnail as Thumbnail

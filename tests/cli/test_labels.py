@@ -41,10 +41,9 @@ def test_tables_stand_one_after_the_other_and_end_with_what_is_to_be_done(
 
 
 def test_the_help_of_labels_shows_its_commands_line_whole(datakit: Run) -> None:
-    assert (
-        "audit  Say where labels and the text of their pictures do not agree.\n"
-        in datakit("labels", "--help").out
-    )
+    text = datakit("labels", "--help").out
+    assert "audit    Say where labels and the text of their pictures do not agree.\n" in text
+    assert "propose  Propose sentences that tell labels apart, and write them.\n" in text
 
 
 def test_json_holds_what_the_tables_say_and_all_of_it(datakit: Run, screens: Path) -> None:

@@ -116,4 +116,4 @@ def mixed(build: BuildFolder, changes: dict[str, str], split: str = "train") -> 
 def mistakes(build: BuildFolder, items: Iterable[Prediction], split: str = "train") -> list[Pair]:
     """The pairs that the answers mix up."""
     source = BuildSource(build)
-    return pairs(join(source.truths(split), items), build.labels, source.images_of)
+    return pairs(join(source.truths(split), items), build.labels, source)

@@ -147,15 +147,8 @@ def _keywords(label: Label, judged: Sequence[Label], texts: ClassTexts) -> Itera
 
 
 def _pairs(labels: LabelSet, texts: ClassTexts, mistakes: Mistakes | None) -> list[LabelPair]:
-    nearest = texts.nearest_class()
     pairs = []
-    for first, second in combinations(labels.labels, 2):
-        wrong = mistakes.between(first.name, second.name) if mistakes else 0
-        sizes = len(texts.texts[first.name]), len(texts.texts[second.name])
-        alike = nearest[first.name][second.name] + nearest[second.name][first.name]
-        alike, records = alike if min(sizes) >= FEW else 0, sum(sizes)
-        if wrong < AT_LEAST and (alike < AT_LEAST or alike < ALIKE * records):
-            continue
+    for first, second, wrong, alike, records in near_pairs(labels, texts, mistakes):
         if tells_apart(first, second) or tells_apart(second, first):
             continue
         pairs.append(
@@ -173,6 +166,20 @@ def _pairs(labels: LabelSet, texts: ClassTexts, mistakes: Mistakes | None) -> li
             )
         )
     return sorted(pairs, key=lambda pair: (-pair.mistakes, -pair.alike))
+
+
+def near_pairs(
+    labels: LabelSet, texts: ClassTexts, mistakes: Mistakes | None
+) -> Iterator[tuple[Label, Label, int, int, int]]:
+    """Two labels that are mixed up or alike, how often, and the texts of both."""
+    nearest = texts.nearest_class()
+    for first, second in combinations(labels.labels, 2):
+        wrong = mistakes.between(first.name, second.name) if mistakes else 0
+        sizes = len(texts.texts[first.name]), len(texts.texts[second.name])
+        alike = nearest[first.name][second.name] + nearest[second.name][first.name]
+        alike, records = alike if min(sizes) >= FEW else 0, sum(sizes)
+        if wrong >= AT_LEAST or (alike >= AT_LEAST and alike >= ALIKE * records):
+            yield first, second, wrong, alike, records
 
 
 def has_findings(result: LabelAudit) -> bool:

@@ -15,6 +15,7 @@ import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.originals import originals
+from datakit.artifacts.screen_texts import text_column
 from datakit.core.errors import UserError
 from datakit.core.keywords import holds
 from datakit.core.labels import LabelSet
@@ -114,10 +115,8 @@ def class_texts(build: BuildFolder, labels: LabelSet) -> ClassTexts:
 
 def _column(build: BuildFolder) -> str:
     """The column with what OCR read."""
-    into = build.parameters("annotate.ocr").get("into", "ocr")
-    for name in dict.fromkeys((f"{into}_text", "ocr_text")):
-        if build.columns.get(name) == pl.String():
-            return name
+    if (name := text_column(build)) is not None:
+        return name
     raise UserError(
         f"{build.path} has no text of its pictures: its recipe has no annotate.ocr and no column `ocr_text`",
         remedy="Add the step `- annotate.ocr: {}` before render.chat, and build again.",

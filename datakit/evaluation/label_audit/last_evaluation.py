@@ -45,6 +45,11 @@ def last_mistakes(build: BuildFolder, labels: LabelSet) -> Mistakes | None:
     if not evaluations:
         return None
     path, evaluation = max(evaluations, key=lambda entry: (entry[1].date, str(entry[0])))
+    return mistakes_in(evaluation, build.place(str(path)), build, labels)
+
+
+def mistakes_in(evaluation: Evaluation, source: str, build: BuildFolder, labels: LabelSet) -> Mistakes:
+    """The mistakes of an evaluation, by the labels of the label file; `source` is what it is called."""
     counts: Counter[tuple[str, str]] = Counter()
     support: Counter[str] = Counter()
     names = [known.name if (known := labels.find(name)) else None for name in evaluation.confusion.labels]
@@ -56,7 +61,7 @@ def last_mistakes(build: BuildFolder, labels: LabelSet) -> Mistakes | None:
             if answer not in (None, truth) and count:
                 counts[truth, str(answer)] += count
     is_of_build = evaluation.content == build.manifest.content
-    return Mistakes(build.place(str(path)), evaluation.date, is_of_build, dict(counts), dict(support))
+    return Mistakes(source, evaluation.date, is_of_build, dict(counts), dict(support))
 
 
 def _evaluations(build: BuildFolder) -> Iterator[tuple[Path, Evaluation]]:

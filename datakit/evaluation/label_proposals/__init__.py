@@ -1,0 +1,1 @@
+"""Sentences for a label file, each of which a person accepts or not, and the file with them written in."""
