@@ -37,7 +37,7 @@ from datakit.core.keywords import holds
 from datakit.core.labels import Label, LabelSet, load_labels
 from datakit.core.likeness import grams, jaccard, standing
 from datakit.core.quotations import quotations
-from datakit.guard._conclusion import opens_with_label
+from datakit.guard._opening import opens_with_label
 from datakit.llm._offline_facts import facts_of
 
 _FIRST = re.compile(

@@ -60,6 +60,8 @@ MODULES = (
     "datakit.core.errors",
     "datakit.core.evidence",
     "datakit.core.escaped_encodings",
+    "datakit.core.faithful",
+    "datakit.core.fences",
     "datakit.core.file_locks",
     "datakit.core.guided",
     "datakit.core.image",

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datakit.core.boxes import Box
+from datakit.core.faithful import stands
 from datakit.core.likeness import standing
 from datakit.core.quotations import parts, quotations
 from datakit.core.rewards import SAME_BOX, overlap
 
 STANDS = 0.8
 """Likeness from which a quotation is a line of OCR, or a part of it: about 7% of the lines of real screens
-are misread somewhere."""
+are misread somewhere. Digits and negations must be equal."""
 _WHOLE_LINE_CHARS = 2
 """Least letters and digits of a line that a longer quotation runs over: `¥` stands in every price."""
 
@@ -25,9 +26,11 @@ def cited(text: str, lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, An
     """
     chosen: dict[int, None] = {}
     for part in (part for quotation in quotations(text) for part in parts(quotation.text)):
-        likeness = [standing(part, str(line.get("text") or "")) for line in lines]
-        best = max(range(len(lines)), key=lambda at: (likeness[at], -_length(lines[at])), default=None)
-        if best is not None and likeness[best] >= STANDS:
+        alike = [at for at, line in enumerate(lines) if stands(part, _text(line), STANDS)]
+        if alike:
+            best = max(
+                alike, key=lambda at: (standing(part, _text(lines[at])), -len(_text(lines[at]).strip()))
+            )
             chosen[best] = None
             continue
         chosen |= dict.fromkeys(at for at, line in enumerate(lines) if _is_within(line, part))
@@ -39,16 +42,17 @@ def holds(evidence: Box, lines: Sequence[Box]) -> bool:
     STANDS, and has an IoU of at least a half with it. All are in pixels of one picture."""
     return any(
         evidence.name != ""
-        and min(standing(evidence.name, line.name), standing(line.name, evidence.name)) >= STANDS
+        and stands(evidence.name, line.name, STANDS)
+        and stands(line.name, evidence.name, STANDS)
         and overlap(evidence.sides, line.sides) >= SAME_BOX
         for line in lines
     )
 
 
-def _length(line: Mapping[str, Any]) -> int:
-    return len(str(line.get("text") or "").strip())
+def _text(line: Mapping[str, Any]) -> str:
+    return str(line.get("text") or "")
 
 
 def _is_within(line: Mapping[str, Any], quotation: str) -> bool:
-    words = str(line.get("text") or "")
-    return sum(map(str.isalnum, words)) >= _WHOLE_LINE_CHARS and standing(words, quotation) >= STANDS
+    words = _text(line)
+    return sum(map(str.isalnum, words)) >= _WHOLE_LINE_CHARS and stands(words, quotation, STANDS)

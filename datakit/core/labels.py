@@ -32,10 +32,12 @@ class Label:
     keywords: tuple[str, ...] = field(default=(), repr=False)
     """Words that the text of such an image holds and that of its neighbours does not."""
     short: str = field(default="", repr=False)
-    """The description in at most 20 characters."""
+    """The description in at most 20 Chinese characters, or 60 letters."""
 
 
-SHORT_MAX_CHARS = 20
+_SHORT_MOST = 60
+_WIDE = 3
+"""A Chinese character says about as much as three letters."""
 
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
@@ -46,6 +48,8 @@ selectors, controls (Unicode's Default_Ignorable_Code_Point, controls and blanks
 _UNSEEN = re.compile(
     f"(?<![\u0600-\u0dff\u2190-\u2bff\U0001f000-\U0001faff\ufe0f])[\u200c\u200d]|(?![\u200c\u200d]){_INVISIBLE.pattern}"
 )
+_BREAK = re.compile(r"[^A-Za-z0-9]")
+_LAST_WORD = re.compile(r"[A-Za-z0-9'’-]+$")
 _ODD_SPACE = re.compile(r"[^\S \t\r\n]")
 
 
@@ -293,8 +297,21 @@ def _faults_of(label: Label) -> list[str]:
     ]
     if not all(forms):
         faults.append(f"label {label.name}: a keyword is blank")
-    if len(label.short) > SHORT_MAX_CHARS:
+    if _width(label.short) > _SHORT_MOST:
         faults.append(
-            f"label {label.name}: `short` has {len(label.short)} characters; at most {SHORT_MAX_CHARS} fit"
+            f"label {label.name}: `short` has {len(label.short)} characters; at most {_SHORT_MOST // _WIDE} "
+            f"Chinese ones or {_SHORT_MOST} letters fit, such as `{_beginning(label.short)}`"
         )
     return faults
+
+
+def _width(text: str) -> int:
+    return sum(_WIDE if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
+
+
+def _beginning(text: str) -> str:
+    """As much of a text as a short description may have, to the end of a word."""
+    end = next(at for at in range(len(text), 0, -1) if _width(text[:at]) <= _SHORT_MOST)
+    cut = text[:end]
+    words = cut if _BREAK.match(text, end) else _LAST_WORD.sub("", cut)
+    return (words.rstrip(" ,，;；、.。") or cut).strip()

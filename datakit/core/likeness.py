@@ -38,20 +38,7 @@ def standing(quotation: str, text: str) -> float:
     wanted, within = _core(quotation), _plain(text)
     if not wanted or wanted in within:
         return 1.0
-    return 1 - min(_distances(wanted, within), default=len(wanted)) / len(wanted)
-
-
-def stand_in_order(quotations: Sequence[str], text: str, least: float) -> bool:
-    """Whether quotations stand in a text one behind the other, each at least so nearly; see `standing`."""
-    within = _plain(text)
-    for wanted in filter(None, map(_core, quotations)):
-        most = (1 - least) * len(wanted) + 1e-9
-        ends = enumerate(_distances(wanted, within), 1)
-        end = next((end for end, distance in ends if distance <= most), None)
-        if end is None:
-            return False
-        within = within[end:]
-    return True
+    return 1 - min(distances(wanted, within), default=len(wanted)) / len(wanted)
 
 
 def _core(quotation: str) -> str:
@@ -68,7 +55,7 @@ def _plain(text: str) -> str:
     return "".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def _distances(pattern: str, text: str) -> Iterator[int]:
+def distances(pattern: str, text: str) -> Iterator[int]:
     """For each place of the text the fewest edits between the pattern and a part that ends there (Myers 1999:
     bit vectors, any length)."""
     full, last = (1 << len(pattern)) - 1, 1 << (len(pattern) - 1)

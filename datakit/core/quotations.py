@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from html.entities import html5
 from typing import NamedTuple
 
 _DOUBLE, _SINGLE = "double", "single"
@@ -11,8 +12,8 @@ _EITHER_WAY = {_DOUBLE, _SINGLE, "angle", "small angle"}
 """Families whose marks are also written the other way round (`”…“`, `»…«`)."""
 _FAMILIES = {
     # Name: marks that open, that close, and that do both. People and models mix those of a family.
-    _DOUBLE: ("“„‟〝 ``", "”〞〟", "\"＂ ''"),
-    _SINGLE: ("‘‚‛", "’", "'＇`´"),
+    _DOUBLE: ("“„‟〝❝ ``", "”〞〟❞", "\"＂ ''"),
+    _SINGLE: ("‘‚‛❛", "’❜", "'＇`´"),
     "angle": ("«", "»", ""),
     "small angle": ("‹", "›", ""),
     "corner": ("「﹁｢", "」﹂｣", ""),
@@ -27,20 +28,52 @@ _OPENS, _CLOSES, _BOTH = 1, -1, 0
 def _marks() -> dict[str, tuple[str, int]]:
     kinds = (_OPENS, _CLOSES, _BOTH)
     return {
-        mark: (family, kind)
+        written: (family, kind)
         for family, groups in _FAMILIES.items()
         for group, kind in zip(groups, kinds, strict=True)
         for part in group.split()
         for mark in ([part] if part in ("``", "''") else part)
+        for written in _escapes(mark)
     }
+
+
+def _escapes(mark: str) -> list[str]:
+    """The mark, and how HTML and JSON write it where a text was escaped."""
+    if len(mark) > 1:
+        return [mark]
+    code = ord(mark)
+    names = [f"&{name}" for name, sign in html5.items() if sign == mark and name.endswith(";")]
+    digits = (f"{code:04x}", f"{code:04X}")
+    numbers = [f"&#{code};", *(f"&#{x}{hexa.lstrip('0')};" for x in "xX" for hexa in digits)]
+    return [mark, *names, *numbers, *(f"\\u{hexa}" for hexa in digits)]
 
 
 _MARKS = _marks()
 _MARK = re.compile("|".join(map(re.escape, sorted(_MARKS, key=len, reverse=True))))
 _WORD = re.compile("[0-9A-Za-zÀ-ɏ]")
 _SENTENCE_END = re.compile(r"[。！？!?\n]|\.(?!\S)")
+_NEXT_LINE = re.compile(r"[^\n]*(?:\n(?!\s*\n)[^\n]*)?")
+"""The rest of a line and the next, within which a single straight mark is closed."""
 _DOTS = re.compile(r"…+|\.{2,}|⋯+|・{2,}|。{2,}")
 _HEADS = re.compile(r"(?:^|[。！？!?；;\n])\s*$")
+_BRACKETED = re.compile(r"[\[［〔]([^\[\]［］〔〕\n]+)[\]］〕](?!\()|[<＜⟨]([^<>＜＞⟨⟩\n]+)[>＞⟩]")
+"""Brackets around a text, but for a link of Markdown."""
+_NUMBER = re.compile(r"(?:图|image|figure|fig\.?)\s*\d+", re.IGNORECASE)
+_TAG = re.compile(r"/?[a-z][\w-]*\s*(?:/|\s[^㐀-鿿]*=.*)?|[|!/?].*")
+"""What stands between `<` and `>` in HTML and chat templates."""
+_EMPHASIS = re.compile(r"(?<![A-Za-z0-9*_])(\*{1,3}|_{1,3})(?![\s*_])([^*_\n]+)(?<!\s)\1(?![A-Za-z0-9*_])")
+"""Markdown's emphasis: a quotation where the words beside it say that it can be read."""
+_READ_BEFORE = re.compile(
+    r"(?:写|标|显示|读到|看到|见|有|出现|印|题|字样|文字|内容|按钮|提示|弹出|列出|注明|含|名为|说"
+    r"|\b(?:says?|reads?|shows?|titled?|text|words?|written|labell?ed|button|heading|message|line))"
+    r"(?:着|有|了|明|出|到|是|为|的|the|an?|[:：\s])*$",
+    re.IGNORECASE,
+)
+_READ_AFTER = re.compile(
+    r"\s*(?:的?(?:字样|标题|按钮|提示|文字|入口)|[两三四五六七八几\d]+个?(?:大|小)?字|一[词行句]|\b(?:stands|appears|buttons?"
+    r"|headings?|titles?|text|can be read|is (?:written|shown))\b)",
+    re.IGNORECASE,
+)
 
 
 class Quotation(NamedTuple):
@@ -67,9 +100,34 @@ class _Mark(NamedTuple):
 def quotations(text: str) -> list[Quotation]:
     """The quotations of a text in their order, of quotations within quotations the outer.
 
-    Marks of one family may be mixed (`“…"`, `”…”`). An apostrophe within a word is none, nor is an inch mark;
-    `【…】` at the head of a sentence is a heading.
+    Marks of one family may be mixed (`“…"`, `”…”`) and escaped (`&quot;`). An apostrophe within a word is
+    none, nor is an inch mark; `【…】` and `[…]` at the head of a sentence are headings. Words in Markdown's
+    emphasis are a quotation where those beside them say so (`写着**…**`).
     """
+    found = _in_marks(text)
+    others = [*_in_brackets(text), *_emphasised(text)]
+    found += [one for one in others if not any(one.start < two.end and two.start < one.end for two in found)]
+    return sorted(found, key=lambda quotation: quotation.start)
+
+
+def _in_brackets(text: str) -> Iterator[Quotation]:
+    for match in _BRACKETED.finditer(text):
+        within = match[1] or match[2]
+        is_heading = match[1] is not None and _HEADS.search(text, 0, match.start()) is not None
+        is_heading = is_heading or _NUMBER.fullmatch(within) is not None
+        is_tag = match[2] is not None and _TAG.fullmatch(within) is not None
+        if any(map(str.isalpha, within)) and not is_heading and not is_tag:
+            yield Quotation(within, match.start(), match.end(), True)
+
+
+def _emphasised(text: str) -> Iterator[Quotation]:
+    for match in _EMPHASIS.finditer(text):
+        is_read = _READ_BEFORE.search(text, max(match.start() - 40, 0), match.start())
+        if any(map(str.isalnum, match[2])) and (is_read or _READ_AFTER.match(text, match.end())):
+            yield Quotation(match[2], match.start(), match.end(), True)
+
+
+def _in_marks(text: str) -> list[Quotation]:
     marks = [mark for mark in _marks_in(text) if mark.may_open or mark.may_close]
     result, at = [], 0
     while at < len(marks):
@@ -123,8 +181,8 @@ def _closing(text: str, marks: list[_Mark], at: int) -> int | None:
     opening = marks[at]
     family = [number for number in range(at + 1, len(marks)) if marks[number].family == opening.family]
     if opening.family == _SINGLE and opening.kind != _OPENS:
-        line_end = text.find("\n", opening.end)
-        family = [number for number in family if line_end < 0 or marks[number].start < line_end]
+        end = _NEXT_LINE.match(text, opening.end)
+        family = [number for number in family if end and marks[number].start < end.end()]
     closers = [number for number in family if marks[number].may_close]
     if opening.kind == _CLOSES:
         return closers[0] if closers else None

@@ -196,10 +196,10 @@ class Writer:
         """A text as the prompts write it (no status bar): lines that they leave out are none to be kept."""
         if not isinstance(value, str):
             return value
-        for prompt in self.prompts:
-            for name, chain in prompt.tests:
-                text = filtered(value, chain)
-                value = text if name == column and filtered(text, chain) == text else value
+        chains = (chain for prompt in self.prompts for name, chain in prompt.tests if name == column)
+        for chain in chains:
+            text = filtered(value, chain)
+            value = text if filtered(text, chain) == text else value  # a fence is no part of the text
         return value
 
     def _keeps_places(self, record: Record) -> bool:

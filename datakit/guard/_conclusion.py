@@ -6,10 +6,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from datakit.core.labels import Label, LabelSet, normal_form
+from datakit.core.labels import LabelSet, normal_form
 from datakit.core.quotations import Quotation, quotations
 from datakit.guard import _english_conclusion as english
-from datakit.guard._english_conclusion import HIDDEN
 
 _SENTENCES = re.compile(r"[。！？!?\n]")
 _CLAUSES = re.compile(r"[，,；;：:]")
@@ -49,6 +48,24 @@ _TOLD_APART = re.compile(
     r"(?:不同|有别|相?区别|无关|区分|排除|不符|不一致|不成立|不匹配|混淆|不合适|说不通|不恰当|不准确|不适用|不对)"
     r"|的?可能性?(?:很|较|极|非常|比较)?(?:小|低|不大)"
 )
+REFUSES = (
+    r"(?:不是|并非|绝非|不属于|不应(?:归为|归入|为|是)|不能归为|(?:绝|决|并|根本|完全)?不(?:可能|会)?(?:是|为|属于)"
+    r"|排除(?:了|掉)?)"
+)
+UNFIT = (
+    r"(?:的[^,，;；。]{0,4})?(?:明显|完全|都|均|并|也|全|毫|截然)*"
+    r"(?:不(?:符|一致|成立|匹配|相符|合适|吻合|沾边)|无关|说不通|可以?排除)"
+)
+"""Behind a label's name: it is not this one."""
+_CANNOT = "(?:不能|无法|不可|难以|尚未|未能|没有|不)"
+_SURELY = "(?:显然|明显|绝对|肯定|根本|因此|所以|可以|应当?|首先|故)*"
+_DESCRIBES = re.compile(
+    r"(?:页面?|这?类|类型|的图)?(?:一般|通常|往往|常常?|多半?|大多|总是?|都|才|则|必然?|按理|本该|本应|理应|照例|普遍)*"
+    r"(?:会(?!是)|应(?:该|当)?有|要有|有|含|出现|显示|列出|需要?|必须|要求?|带|写着?|以"
+    r"|的(?:典型|主要|常见)?(?:特征|标志|特点|样式)(?:[是为在有]|通常|一般))"
+)
+"""Behind a name that a clause begins with: what such pictures usually have, not what this one is."""
+_CONTRASTS = re.compile(r"(?:而|但是?|至于|相比之下|相反|反观|另外|真正的|如果是|换作)*")
 _SUPPOSES = re.compile(r"如果|假如|假设|倘若|要是|若(?=[有是为出显])")
 _NONE_ELSE = "莫属"
 """Behind a label it turns `非` round: none but this one."""
@@ -97,7 +114,7 @@ class Conclusions:
         """
         own = self.labels.find(label)
         own_name = own.name if own else label
-        plain = _without_quotations(text, self.labels, "")
+        plain = without_quotations(text, self.labels, "")
         if english.is_english(self._without_names(plain)):
             return english.other(plain, own_name, self._words, self._whole)  # type: ignore[attr-defined]
         # The label's own names hold brackets and dashes; widths are folded as in labels.
@@ -135,6 +152,8 @@ class Conclusions:
                     _STATES.match(form[: match.start()]) and _STATED.match(form, before)
                 ):
                     continue
+                if _CONTRASTS.fullmatch(form[: match.start()]) and _DESCRIBES.match(form, before):
+                    continue
                 is_only = form.startswith(_NONE_ELSE, before)
                 if is_only or not (denied or _TOLD_APART.match(form, before)):
                     name = self._forms[match[0]]  # type: ignore[attr-defined]
@@ -146,11 +165,12 @@ class Conclusions:
 
 def _denies(sentence: str, label: str) -> bool:
     """Whether a sentence concludes that it is not this label."""
-    denial = r"(?:不是|并非|绝非|不属于|不应(?:归为|归入|为|是)|不能归为)"
     form, name = normal_form(sentence), re.escape(normal_form(label))
-    states = re.search(rf"^(?:这|此|该|本|它|其)[^,;:是为不并]{{0,8}}{denial}{name}", form)
-    concludes = _CONCLUDES.search(sentence) and re.search(denial + name, form)
-    return bool(states or concludes) and not re.search(rf"(?:并非|不能说|难道){denial}", form)
+    denied = f"(?:{REFUSES}{name}|[与和跟同]?{name}{UNFIT})"
+    stated = rf"(?:这|此|该|本|它|其)[^,;:是为不并]{{0,8}}{REFUSES}{name}"
+    states = re.match(f"{stated}|{_SURELY}{denied}", form)
+    concludes = _CONCLUDES.search(sentence) and re.search(denied, form)
+    return bool(states or concludes) and not re.search(rf"(?:并非|不能说|难道){REFUSES}|{_CANNOT}排除", form)
 
 
 def names_label(quotation: Quotation, text: str, labels: LabelSet | None) -> bool:
@@ -174,12 +194,12 @@ def own_words_of(labels: LabelSet | None) -> Callable[[str], str]:
     nothing = LabelSet(())
 
     def own_words(text: str) -> str:
-        return whole.sub("", english.plain_form(_without_quotations(text, nothing, "")))
+        return whole.sub("", english.plain_form(without_quotations(text, nothing, "")))
 
     return own_words
 
 
-def _without_quotations(text: str, labels: LabelSet, instead: str) -> str:
+def without_quotations(text: str, labels: LabelSet, instead: str) -> str:
     """The text without what it quotes; a label's name that is concluded or told apart loses its marks."""
     pieces, at = [], 0
     for quotation in quotations(text):
@@ -211,7 +231,7 @@ _LEADS = re.compile(
     re.IGNORECASE,
 )
 _SHOWS = re.compile(
-    r"(?:(?:标题|文字|字样|按钮)是|写|标|显示|读到|看到|见到?|有|出现|印|题|标题为?|名为|字样|文字为?|内容为"
+    r"(?:(?:标题|文字|字样|按钮|[一1首末]行|顶部|底部|上方|下方|中部|中间|标题栏|标签页|处)(?:是|为)|写|标|显示|读到|看到|见到?|有|出现|印|题|标题为?|名为|字样|文字为?|内容为"
     r"|says?|reads?|shows?|titled?|text|words?|written)"
     r"(?:着|有|了|明|出|到|是|为)?[:：]?\s*$",
     re.IGNORECASE,
@@ -225,103 +245,12 @@ def leads_to_label(before: str) -> bool:
     return _LEADS.search(clause) is not None and _SHOWS.search(clause) is None
 
 
+def is_denied(before: str) -> bool:
+    """Whether what stands before a label's name denies it."""
+    turns = [turn["denies"] is not None for turn in _TURNS.finditer(before)]
+    return bool(turns) and turns[-1]
+
+
 def is_told_apart(after: str) -> bool:
     """Whether what stands behind a label's name tells it apart."""
     return _TOLD_APART.match(after) is not None
-
-
-_OPENING_WORDS = """
-    这 此 该 本 上述 其 它 我 一 张 幅 份 个 种 图片 图像 图中 图 截图 画面 页面 界面 屏幕 照片 影像 片子
-    内容 整体 显然 明显 很 非常 典型 明确 清楚 清晰 展示 显示 呈现 看起来 看上去 可以 能够 能 可 可见 看出
-    看到 看 得出 知道 判断 判定 认定 确定 断定 推断 归类 归入 归为 归属 归 分类 应该 应当 应 当 属于 属 为
-    是 即 就 正 确实 的 了 出 上 结论 类别 类型 标签 答案 最终 最后 首先 因此 所以 故 由此 综上所述 综上
-    之所以 毫无疑问 毫无 疑问 无疑 根据 依据 据 从 由 布局 来看 来说 综合 分析 经过 标题 结构 风格 样式 外观
-    信息 特征 特点 元素 视觉 版式 版面 而言 总的 总体 认为 觉得 以为 手机 用户 客户 上传 提供 发送 发来 给出
-    答 好的 一看便知 一望便知 一看 便知 不难 难 最 描述 展现 中 里 上面 内 所示 所展示 如图 如 个人 我们
-    大家 可知 知 得 将 把 被 与 对应 像 来自 选择 选 应选 拍摄 拍 的话 观察 仔细 通过 结合 判 分类结果 结果
-    归属于 典型的 正如 对 在 那 么 一眼 直接 呈现的 有 电商 平台 app 淘宝 京东 文字 是的 以上 就是 由于 因为
-    理由 一类 这类 所见 印象 诊断 考虑 提示 符合 见 this the it that these here we i image picture
-    screenshot screen page photo photograph show shows showing depicts displays see seen is are was can be a
-    an clearly obviously evidently therefore thus so hence label class category answer conclusion belongs
-    belong to in of should must classified labelled labeled identified as because typical likely reason
-    finding findings impression consistent with ok
-"""
-_VAGUE = re.compile(f"{'|'.join(sorted(_OPENING_WORDS.split(), key=len, reverse=True))}|[\\W\\d_]")
-"""What may stand before a conclusion without being evidence, in the form that `normal_form` gives."""
-_HEADING = re.compile(r"\s*(?:[—–:：=,，.。\-]|$)")
-"""Behind a name in quotes that a text opens with: it is a conclusion, no line of the picture."""
-_LEADS_ON = re.compile(
-    r"(?:[是为即像选属归见]|属于|归[为入类到属]+|判[断定]?为?|选择|符合|对应|展示|显示|呈现|拍摄|来自|类别|类型|标签|答案"
-    r"|答|结论|分类|诊断|印象|理由|判断|判定|认定|的|看来|考虑|提示)"
-    r"(?:[的了是为即就正一这那张个幅份种类款出到在于属型很]|典型|明显|标准|非常|完整|常见|普通|电商|淘宝|手机|[\W_])*+$"
-)
-_NO_NOUN = re.compile(
-    r"[\W_]|$|的(?:特征|典型|样式|界面|页面|截图|图|情形|描述|特点|标志|布局|内容|一)|因为|由于|无疑|截图|图片"
-)
-"""What may follow a name that nothing leads to: `退款页面标题写在顶部` speaks of a title."""
-_NAMES_TEXT = re.compile(
-    r"(?:这?[一二三四五六七八九十几两\d]+个?(?:大|小|汉)?字|字样|标题|按钮|入口|文字|一词|标签页|选项)"
-)
-_EVERYDAY = 2
-"""Names so short are everyday words: `肺野是正常的` is evidence."""
-_OTHERS = 3
-"""Characters of the opening's own clause that may be other than opening words."""
-_REACH = 40
-
-
-def opens_with_label(text: str, label: Label) -> bool:
-    """Whether a text names its label before it gives any evidence: `这是退款页面，因为…`.
-
-    That is in the first sentence, before any quotation, behind words that could stand in any reason, and not
-    denied. A short alias counts where a word of conclusion leads to it. A name in quotes there is a text of
-    the picture, unless it is concluded, or is a heading of its own.
-    """
-    plain = _opening(text, label)
-    names = {english.plain_form(name): name for name in (label.name, *label.aliases)}
-    whole = english.pattern_of(names)
-    if english.is_english(whole.sub("", english.plain_form(plain))):
-        return english.opens_with(plain, whole)
-    sentences = [part for part in _SENTENCES.split(_MARKER.sub("", plain)) if part.strip()]
-    while len(sentences) > 1 and not _rest(normal_form(sentences[0])):
-        sentences = sentences[1:]
-    form = normal_form(sentences[0]) if sentences else ""
-    return any(
-        _opens_with(form, normal_form(name), name == label.name) for name in (label.name, *label.aliases)
-    )
-
-
-_MARKER = re.compile(r"^[\s\d.、)）*#>_（(【\[-]+")
-
-
-def _opening(text: str, label: Label) -> str:
-    """The text with its quotations hidden, but for the label's name where that is a conclusion."""
-    own = LabelSet((label,))
-    for quotation in quotations(text)[:1]:
-        head = _MARKER.sub("", text[: quotation.start])
-        if not head.strip() and own.find(quotation.text) and _HEADING.match(text, quotation.end):
-            text = head + quotation.text + text[quotation.end :]
-    return _without_quotations(text, own, HIDDEN)
-
-
-def _opens_with(form: str, name: str, is_name: bool) -> bool:
-    opening, _, rest = form.partition(name)
-    if len(opening) == len(form) or HIDDEN in opening or _NAMES_TEXT.match(rest):
-        return False
-    denied = False
-    for turn in _TURNS.finditer(opening):
-        denied = turn["denies"] is not None
-    *intro, clause = _CLAUSES.split(opening)
-    if denied or _SHOWS.search(clause) or any(map(_rest, intro)) or is_told_apart(rest):
-        return False
-    others = len(_rest(clause))
-    leads = _LEADS_ON.search(opening[-_REACH:]) is not None
-    if len(name) < _SHORTEST_ALIAS and not is_name:
-        return leads and others == 0 and _NO_NOUN.match(rest) is not None
-    if not leads:
-        return is_name and others == 0 and _NO_NOUN.match(rest) is not None
-    return others <= (_OTHERS if len(name) > _EVERYDAY else 0)
-
-
-def _rest(form: str) -> str:
-    """What is left of a clause without the words that could stand in any reason."""
-    return _VAGUE.sub("", form)

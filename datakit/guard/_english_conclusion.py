@@ -54,7 +54,7 @@ _WEAK = re.compile(
 )
 _AFFIRMING = re.compile(
     r"\b(?:not\s+only|no\s+(?:doubt|question)|(?:without|beyond)\s+(?:any\s+|a\s+)?(?:doubt|question)|nothing\s+but|"
-    r"none\s+other\s+than|not\s+(?:anything\s+)?other\s+than|cannot\s+be\s+anything\s+but|can(?:not|'t)\s+deny|"
+    r"(?:none|nothing|no)\s+other\s+than|not\s+(?:anything\s+)?other\s+than|cannot\s+be\s+anything\s+but|can(?:not|'t)\s+deny|"
     r"not\s+(?:un)\w+ly|unmistakabl\w+)\b"
 )
 _DENIES = re.compile(
@@ -62,16 +62,21 @@ _DENIES = re.compile(
     r"opposed\s+to|other\s+than|exclud\w+|rul\w+\s+out|absen\w+|free\s+of|lack\w*|negative\s+for|unlikely|nothing|"
     r"against|hardly|far\s+from|confus\w+|mistak\w+|similar\s+to|than|barely)\b"
 )
-_DIRECTLY = r"(?:n't|\bnot?)\b(?:\s+(?:evidence|signs?|suggestion|indication|trace)\s+of\b)?" + _FILLERS
+_DIRECTLY = (
+    r"(?:n't|\bcannot|\bnever|\bnot?)\b(?:\s+(?:evidence|signs?|suggestion|indication|trace)\s+of\b)?"
+    + _FILLERS
+)
 _IS_SHOWN = re.compile(r"\s*(?:is|are)\s+(?:shown|displayed|depicted|seen|visible|present)\b")
 _SUPPOSES = re.compile(r"\b(?:if|whether|were\s+it|would|might\s+have)\b")
 _TOLD_APART = re.compile(
-    r"\s*(?:(?:is|are|was|were|can\s+be|could\s+be|has\s+been)\s+)?(?:not\b|ruled\s+out|excluded|absent|unlikely|would\b|"
+    r"\s*(?:(?:is|are|was|were|can\s+be|could\s+be|has\s+been)\s+)?(?:not\b|ruled\s+out|excluded|absent|unlikely|"
+    r"would\b(?!\s+(?:be\s+(?:the|my|our)|fit|seem))|"
     r"does\s*n[o']t|do\s+not|don't|isn't|aren't|wasn't)"
 )
 _ENDS = re.compile(
     r"\s*(?:$|[^\w\s'□]|\b(?:because|since|as|with|and|or|but|rather|not|of|in|at|on|for|from|that|which|where|whose|"
     r"given|due|here|screenshot|image|picture|class|category|label|case|is|was|shown|by|than|instead|too|itself|"
+    r"to|fits?|best|alone|indeed|without|beyond|present|would|it|seems|matches|"
     r"though|although|while|after|from)\b)"
 )
 _CUT = re.compile(r"[,:()—]|\s-\s|\b(?:but|so|hence|therefore|thus|yet|whereas|while|because|since)\b")
@@ -96,7 +101,13 @@ _VAGUE_WORDS = """
     view opinion information evidence details design size style what without no doubt any question finding
     findings impression consistent well okay ok yes sure reason sum short general all everything
     considered after before analysis analysing analyzing examining inspection closer careful title text
-    words know known according there captured taken got contains example follows us let's
+    there's am hesitation hesitating confident words know known according there captured taken got contains
+    example follows us let's i'd i'll i'm would go going pick picking picked choose choosing chosen opt
+    opting settle lean leaning leans toward towards vote votes goes fit fits match matches best closest
+    nearest only but everything points point pointing upon on reflection reflecting consideration thinking
+    guess bet call verdict simply just really definite definitely hands down closely doubtless evident
+    obvious apparent very much more less than anything else way far comes come end day said done nothing
+    other put
 """
 _VAGUE = frozenset(_VAGUE_WORDS.split())
 _MOST_OTHERS = 1
@@ -193,7 +204,7 @@ def _is_denied(before: str) -> bool:
 
 
 def opens_with(text: str, names: re.Pattern[str]) -> bool:
-    """Whether an English text names its label before it gives any evidence."""
+    """Whether an English text names its label, or denies it, before it gives any evidence."""
     form = re.sub(r"^[\s\d.)*#>_-]+", "", plain_form(text))
     sentences = [sentence for sentence in _SENTENCE.split(form) if re.search(r"[^\W_]", sentence)]
     while len(sentences) > 1 and _is_vague(sentences[0], 0) and not names.search(sentences[0]):
@@ -202,18 +213,23 @@ def opens_with(text: str, names: re.Pattern[str]) -> bool:
     if match is None:
         return False
     before, after = sentences[0][: match.start()], sentences[0][match.end() :]
-    if HIDDEN in before or _is_denied(before) or _TOLD_APART.match(after) or not _ENDS.match(after):
-        return False
     *intro, clause = re.split(r"[,:—=]|\s-\s", before)
-    if not all(_is_vague(part, 0) for part in intro) or not _is_vague(
-        clause, _MOST_OTHERS if " " in match[0] else 0
-    ):
+    if HIDDEN in before or _SHOWS.search(clause) or not all(_is_vague(part, 0) for part in intro):
         return False
-    if _SHOWS.search(clause):
+    if _RULED_OUT.match(after) or (_is_denied(before) and re.search(_DIRECTLY, before[-_REACH:])):
+        return _is_vague(_DENIES.sub("", clause), 0)
+    if _is_denied(before) or _TOLD_APART.match(after) or not _ENDS.match(after):
+        return False
+    if not _is_vague(clause, _MOST_OTHERS if " " in match[0] else 0):
         return False
     reach = before[-_REACH:]
     leads = _STRONG.search(reach) or _WEAK.search(reach) or _IS_SHOWN.match(after)
-    return bool(leads or re.fullmatch(r"[\W_]*(?:\bthe\b)?[\W_]*", clause))
+    return bool(leads) or _is_vague(clause, 0)
+
+
+_RULED_OUT = re.compile(
+    r"\s*(?:(?:is|can\s+be|could\s+be)\s+)?(?:ruled\s+out|excluded|out\s+of\s+the\s+question)\b"
+)
 
 
 def _is_vague(clause: str, others: int) -> bool:

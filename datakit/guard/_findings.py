@@ -13,7 +13,8 @@ from datakit.core.labels import Label, LabelSet
 from datakit.core.likeness import grams, jaccard
 from datakit.core.near_texts import likely_pairs, near_pairs
 from datakit.core.step_context import StepContext
-from datakit.guard._conclusion import Conclusions, opens_with_label, own_words_of
+from datakit.guard._conclusion import Conclusions, own_words_of
+from datakit.guard._opening import opens_with_label
 from datakit.guard._quotations import words_of
 
 _LETTER = r"\p{L}"

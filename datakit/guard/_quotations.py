@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from datakit.core.faithful import stand_in_order, stands
 from datakit.core.labels import LabelSet
-from datakit.core.likeness import stand_in_order, standing
 from datakit.core.quotations import parts, quotations
 from datakit.guard._conclusion import names_label
 
 STANDS = 0.8
 """Likeness from which a quotation stands in the text: of the lines of real screens about 7% are misread
-somewhere, and a model reads the picture better than the engine does."""
+somewhere, and a model reads the picture better than the engine does. Digits and negations must be equal."""
 _PART_CHARS = 2
 """Least letters and digits between dots: single characters stand in every text."""
 _EXAMPLES = 3
@@ -36,7 +36,7 @@ def words_of(missing: list[str]) -> str:
 
 
 def _stands(quote: str, read: str) -> bool:
-    if standing(quote, read) >= STANDS:
+    if stands(quote, read, STANDS):
         return True
     pieces = parts(quote)
     is_long = all(sum(map(str.isalnum, piece)) >= _PART_CHARS for piece in pieces)

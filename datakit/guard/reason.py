@@ -37,10 +37,10 @@ class Reason(Guard):
       layout, this is a refund page`) and stands before the label in the answer. Not looked at where every
       answer of the recipe has the label first. Found are usual wordings, not all that a language allows
     - reason_misquotes: a quotation, in any usual marks, is less than 0.8 like any part of the record's OCR
-      text (`quotes_in`), white space, case and width apart; where it has dots, its parts must have two
-      characters and stand in their order. One that is never closed runs to the end of its sentence. A label's
-      name in quotes that is concluded or told apart is none. Not looked at where records have no such column,
-      nor where it is null
+      text (`quotes_in`), white space, case and width apart, or has other digits or another negation (不, 未,
+      无, not) than that part; where it has dots, its parts must have two characters and stand in their order.
+      One that is never closed runs to the end of its sentence. A label's name in quotes that is concluded or
+      told apart is none. Not looked at where records have no such column, nor where it is null
     - reason_repeated: another record has exactly these words
     - reason_too_similar: its similarity to another reason exceeds `max_similarity`
     - reason_opening: more than `max_equal_openings` of a label's reasons begin with the same `opening_chars`
@@ -62,7 +62,7 @@ class Reason(Guard):
     endpoint the offline writer composes another text.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     compares: ClassVar[bool] = True
 
     column: str = "reason"

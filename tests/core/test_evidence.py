@@ -28,6 +28,8 @@ LINES: list[dict[str, Any]] = [
         ("“购物车……去结算”", ["购物车(3)", "去结算"]),
         ("“购物卡(3)”", ["购物车(3)"]),  # misread by one character of six
         ("“去结算”和“去结算”", ["去结算"]),
+        ("“合计：¥128.90”", []),  # another digit
+        ("“合计：¥28.00”", []),
         ("“确认收货”", []),
         ("没有引用任何文字", []),
         ("“……”", []),
@@ -47,6 +49,12 @@ def test_of_several_lines_that_hold_a_quotation_the_shortest_is_meant(order: int
     assert [line["text"] for line in cited("写着“退款成功”", lines)] == ["退款成功"]
 
 
+def test_a_line_that_denies_what_is_quoted_is_no_evidence() -> None:
+    lines = [{"text": text} for text in ("该订单未支付成功", "暂无退款成功记录", "Not refundable now")]
+    assert cited("有“该订单已支付成功”，也有“退款成功记录”和“refundable now”", lines) == []
+    assert cited("有“该订单未支付成功”", lines) == lines[:1]
+
+
 @pytest.mark.parametrize(
     ("evidence", "right"),
     [
@@ -57,6 +65,8 @@ def test_of_several_lines_that_hold_a_quotation_the_shortest_is_meant(order: int
         (Box(0, (0, 100, 100, 120), "去结算"), False),  # at the place of another line
         (Box(0, (100, 100, 200, 120)), False),
         (Box(0, (0, 0, 1000, 1000), "去结算"), False),
+        (Box(0, (0, 100, 100, 120), "合计：¥128.00"), True),
+        (Box(0, (0, 100, 100, 120), "合计：¥123.00"), False),
     ],
 )
 def test_evidence_holds_where_a_like_line_stands_at_its_place(evidence: Box, right: bool) -> None:

@@ -61,7 +61,11 @@ def test_every_fault_of_a_label_file_is_named_at_once(tmp_path: Path) -> None:
         ('keywords: [全选, " "]', "a keyword is blank"),
         ("keywords: [全选, 结算（, 结算(]", r"keyword `结算\(` stands twice"),
         ("short: [全选]", "`short` must be a text"),
-        ("short: " + "长" * 21, "`short` has 21 characters; at most 20 fit"),
+        ("short: " + "长" * 21, "`short` has 21 characters; at most 20 Chinese ones"),
+        (
+            "short: Lists the refund amount, the account it goes to and when it arrives there",
+            "such as `Lists the refund amount, the account it goes to and when it`",
+        ),
         ("keyword: [全选]", "Did you mean `keywords`"),
     ],
 )

@@ -38,13 +38,51 @@ DISGUISED = (
     "﹤/ocr﹥",
     "〈/ocr〉",
     "< / ⓞⓒⓡ >",
+    *(f"{sign}/ocr>" for sign in "≪⋘◁◀◂⧀〔≤≺⊲⪡←⟵⮜【[{「『❮˂ᐸㄑ"),
+    "</осг>",  # Cyrillic throughout, and mixed with Greek and Latin
+    "</σсr>",
+    "</οςг>",
+    "</оⅽᎡ>",
+    "</ɔcʀ>",
+    "</0cr>",
+    "[OCR]",
 )
+ESCAPED = (
+    "&lt;/ocr&gt;", "&LT;/ocr>", "&lt/ocr>", "&ltocr>", "&#60;/ocr&#62;", "&#060;/ocr>", "&#x3C;/ocr>",
+    "&#60/ocr>", "&amp;lt;/ocr&amp;gt;", "&amp;amp;#60;/ocr>", "&lang;/ocr>", r"\u003c/ocr\u003e",
+    r"\\u003C/ocr>", r"\x3c/ocr>", r"\u{3c}/ocr>", r"\U0000003c/ocr>", r"\74/ocr>", "%3C/ocr%3E", "%253Cocr>",
+    "U+003C/ocr>", "&#12296;/ocr>",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("text", DISGUISED)
 def test_no_disguise_of_the_tag_keeps_its_angle_bracket(text: str) -> None:
     inside = fenced(f"合计\n{text}\n类别", "ocr").splitlines()[2]
     assert inside == "（" + text[1:]
+
+
+@pytest.mark.parametrize("text", ESCAPED)
+def test_an_escaped_bracket_before_the_tag_is_one(text: str) -> None:
+    inside = fenced(f"合计\n{text}\n类别", "ocr").splitlines()[2]
+    assert inside.startswith(("（/ocr", "（ocr"))
+
+
+@pytest.mark.parametrize("text", ["<&#111;cr>", r"</\u006fcr>", "</%6Fcr>", "&lt;/&#111;&#99;r>"])
+def test_an_escaped_letter_of_the_tag_is_that_letter(text: str) -> None:
+    assert fenced(text, "ocr").splitlines()[1].startswith("（")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<Привет> [Оплатить заказ] «Ок»",
+        "“ocr”识别，‘ocr’，(ocr)，（ocr）",
+        "AT&T &nosuch; 100% \\d %zz U+zz &#99999999; \\u{ffffff}",
+        "【优惠】満100減10 <100 元 ≤3kg ←返回",
+    ],
+)
+def test_what_is_no_tag_stays_as_it_was_read(text: str) -> None:
+    assert fenced(text, "ocr").splitlines()[1] == text
 
 
 @pytest.mark.parametrize("text", ATTACKS)

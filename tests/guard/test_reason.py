@@ -21,8 +21,9 @@ from datakit.core.near_texts import ALL_PAIRS_UP_TO, likely_pairs
 from datakit.core.record import BASE, COLUMNS
 from datakit.core.settings import RunSettings
 from datakit.core.step_context import StepContext
-from datakit.guard._conclusion import Conclusions, opens_with_label
+from datakit.guard._conclusion import Conclusions
 from datakit.guard._findings import BY_LANGUAGE, Findings
+from datakit.guard._opening import opens_with_label
 from datakit.guard.reason import Reason
 from datakit.recipe.recipe import Step
 from datakit.render.chat import Chat
@@ -185,7 +186,9 @@ OCR = "退款成功\n钱款去向\n退款编号 2026112688\n到账账户：招�
         ("写着“退款成功”和“钱款去向”，因此属于退款页面。", ""),
         ("写着“到账账户:招商银行（8812）”这一行，因此属于退款页面。", ""),
         ("写着“退款编号2026112688”这一串，因此属于退款页面。", ""),
-        ("写着“退款编号 2026112633”这一串，因此属于退款页面。", ""),  # as engines misread
+        ("写着“退款编与 2026112688”这一串，因此属于退款页面。", ""),  # as engines misread
+        ("写着“退款编号 2026112633”这一串，因此属于退款页面。", "退款编号 2026112633"),
+        ("写着“退款编号 20261126”这一串，因此属于退款页面。", "退款编号 20261126"),
         ("写着“退款成功，”四个字和去向，因此属于退款页面。", ""),
         ("写着“退款……去向”以及编号，因此属于退款页面。", ""),
         ("有退款编号和去向，因此属于“退款页面”，而非“退货页面”。", ""),
@@ -279,6 +282,60 @@ def test_quotations_are_looked_up_in_the_record_s_own_text_and_only_where_there_
 def test_a_reason_never_opens_with_its_conclusion(check: Check, text: str, opens: bool) -> None:
     frame, _, _ = check([text])
     assert flags(frame) == [["reason_concludes_first"] if opens else []]
+
+
+OPENINGS = """
+    判为X。列出了编号。|此图当属X，列出了编号。|这里展示的是X的内容，列出编号。|我选X，列出编号。|更像X，列出编号。
+    显示为X，列出编号。|图中可见X，列出编号。|一张X截图，列出编号。|分析如下：这是X，列出编号。|看得出来，这是X。
+    经过比对……答案是X。|综合各处细节，答案是X。|此为X类页面，列出编号。|依我看，这属于X。|毋庸置疑是X，编号在列。
+    显而易见，此乃X。|X无误，列出了编号。|标签应打X，因为有编号。|毫不犹豫地选X。|这幅图应标为X。|先说结论，X。
+    思考过程如下。这是X。|这图片，X没跑了。|我倾向于X，因为有编号。|画面整体指向X，有编号。|不用多想，X。|不外乎X。
+    此图实为X。|该截图反映的是X，有编号。|本题应选X。|X！编号、去向都有。|凭直觉这就是X。|归类结果为X，编号在列。
+    不可能是X，没有编号。|绝不是X，没有编号。|与X不符，没有编号。|排除X，没有编号。|这不可能属于X。
+"""
+EVIDENCE_FIRST = """
+    编号与去向都在，可见是X。|钱已退回原账户，故为X。|底部按钮写X，另有编号，归入X。|顶栏标题X，列出编号。
+    与退货页面相比，少了寄回地址，是X。|“退款成功”在顶部，这是X。|没有寄回地址，所以是X。|见“钱款去向”，判为X。
+    退货页面通常有寄回地址，这里没有，因此是X。|有编号，是X。|有地址，是X。|没有地址，属于X。|已退款，属X。|到账了，是X。
+    含金额与编号的是X。|有“退款成功”。退货页面会出现退货地址，这里没有。|第一行为“X”，下有编号，属于X。|标题“X”居中，归为X。
+    大字金额在上，属于X。|左右气泡交替，即X。|画面里是一双鞋，归为X。|是否为X，要看编号，编号在列。|X三个字写在顶部，编号在下。
+"""
+ENGLISH_OPENINGS = """
+    I would go with X, a number is listed.|The best fit is X.|I'd pick X because of the number.
+    My vote goes to X.|X it is, given the number.|Looks most like X to me.|X fits best here.
+    It can only be X.|Everything points to X.|Choosing X: a number is listed.|Definitely X.
+    We are looking at X.|Upon reflection, this must be X.|This cannot be X.
+    X can be ruled out: no number.|It is nothing other than X.|There's no doubt: X.
+    I'm confident it's X.|Must be X.
+"""
+ENGLISH_EVIDENCE_FIRST = """
+    The number and the amount are listed, so I would go with X.|A number is listed; the best fit is X.
+    'Refund done' stands at the top, so X it is.|There is no address, so X.
+    The header says X, and a number is listed.|A balance is shown, which fits X best.
+    Two bubbles face each other, so X.|A white mug stands on a table; X.
+    No address is asked for, so it cannot be a return page but X.|Prices in red, so X.
+"""
+
+
+def _sentences(text: str) -> list[str]:
+    return [part.strip() for part in text.strip().replace("\n", "|").split("|")]
+
+
+@pytest.mark.parametrize("name", ["退款页面", "其他类别图片", "账单/账户页面", "消费者与客服聊天页面"])
+def test_a_conclusion_is_found_at_the_beginning_in_whatever_words(name: str) -> None:
+    label = Label(name)
+    missed = [text for text in _sentences(OPENINGS) if not opens_with_label(text.replace("X", name), label)]
+    alarms = [text for text in _sentences(EVIDENCE_FIRST) if opens_with_label(text.replace("X", name), label)]
+    assert (missed, alarms) == ([], [])
+
+
+@pytest.mark.parametrize("name", ["Refund page", "refund", "Chat with a seller"])
+def test_an_english_conclusion_is_found_at_the_beginning_in_whatever_words(name: str) -> None:
+    label = Label(name)
+    texts, others = _sentences(ENGLISH_OPENINGS), _sentences(ENGLISH_EVIDENCE_FIRST)
+    missed = [text for text in texts if not opens_with_label(text.replace("X", name), label)]
+    alarms = [text for text in others if opens_with_label(text.replace("X", name), label)]
+    assert (missed, alarms) == ([], [])
 
 
 def test_an_english_reason_never_opens_with_its_conclusion() -> None:
@@ -393,6 +450,16 @@ def test_equal_openings_beyond_their_share_are_flagged(check: Check) -> None:
         ("退款页面", "没有价格而属于退货页面。", "退货页面"),
         ("退款页面", "不仅是退货页面的样式，结论是退货页面。", "退货页面"),
         ("退款页面", "因此不是退款页面。", "不是退款页面"),
+        ("退款页面", "有地址，因此不可能是退款页面。", "不是退款页面"),
+        ("退款页面", "有地址，综上绝不是退款页面。", "不是退款页面"),
+        ("退款页面", "有地址，可见与退款页面不符。", "不是退款页面"),
+        ("退款页面", "有地址，因此排除退款页面。", "不是退款页面"),
+        ("退款页面", "不能排除退款页面，因此属于退款页面。", None),
+        ("退款页面", "有“退款成功”。退货页面会出现退货地址，这里没有。", None),
+        ("退款页面", "列出编号。退货页面才有寄回地址。", None),
+        ("退款页面", "列出编号。而退货页面的特征是寄回地址，图里找不到。", None),
+        ("退款页面", "有编号。退货页面需填写单号，这里无处可填。", None),
+        ("退款页面", "有编号。退货页面会是它的类别。", "退货页面"),
         ("退款页面", "因此不可能不是退货页面。", "退货页面"),
         ("退款页面", "可见岂不是退货页面。", "退货页面"),
         ("退款页面", "可见是未完成的退货页面。", "退货页面"),

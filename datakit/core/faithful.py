@@ -1,0 +1,183 @@
+"""Whether a quotation stands in a text: nearly letter by letter, its digits and its negations exactly."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from datakit.core.likeness import distances
+
+_DENIES = re.compile(
+    r"不(?:支持|需要?|可以?|[能会是再用必予得])?|[无無](?:需要?|须|法|任何)?|未[能曾]?|[没沒][有能]?|勿|(?<!是)否|非(?!常)"
+    r"|n['’]t\b|\bno\b(?!\.?\s*\d)"
+    r"|\b(?:not|never|none|nor|neither|cannot|without)\b|\b(?:un|non|dis|in|im|ir)(?=-?[a-z]{3})"
+)
+"""Words of denial, and the syllables that turn a word round."""
+_NEVER = 1 << 30
+_MOST_CHARS = 2000
+"""Longer quotations must stand letter by letter."""
+_LINE_END = 2
+
+
+class _Text(NamedTuple):
+    """A text without white space, case and width."""
+
+    signs: str
+    exact: tuple[bool, ...]
+    """Digits, the points within numbers, and negations: nothing may stand in their place."""
+    denies: tuple[bool, ...]
+    gaps: tuple[int, ...]
+    """What stands before each: nothing, blanks (1) or the end of a line (2)."""
+
+    def inside_number(self, at: int) -> bool:
+        """Whether what stands before a place and behind it is one number."""
+        before, behind = self.signs[max(at - 2, 0) : at], self.signs[at : at + 2]
+        if not before or not behind or self.gaps[at]:
+            return False
+        left, right = before[-1].isdigit(), behind[0].isdigit()
+        if left and right:
+            return True
+        if left and behind[0] in ".,":
+            return behind[1:].isdigit() and not self.gaps[at + 1]
+        return right and before[-1] in ".," and before[:-1].isdigit() and not self.gaps[at - 1]
+
+    def may_start(self, at: int) -> bool:
+        """Whether a quotation may begin here: not within a number, nor behind a word that denies it."""
+        if at == 0:
+            return True
+        last = self.signs[at - 1 : at]
+        is_near = at == len(self.signs) or self.gaps[at] < (_LINE_END if last.isascii() else 1)
+        return not self.inside_number(at) and not (self.denies[at - 1] and is_near)
+
+    def core(self) -> _Text:
+        """The text without punctuation at its ends."""
+        start, end = 0, len(self.signs)
+        while end and unicodedata.category(self.signs[end - 1])[0] in "PZ":
+            end -= 1
+        while start < end and unicodedata.category(self.signs[start])[0] in "PZ":
+            start += 1
+        return self.part(start, end)
+
+    def part(self, start: int, end: int) -> _Text:
+        return _Text(
+            self.signs[start:end], self.exact[start:end], self.denies[start:end], self.gaps[start:end]
+        )
+
+
+def stands(quotation: str, text: str, least: float) -> bool:
+    """Whether a part of the text is at least so like the quotation (see `likeness.standing`) with the same
+    digits and the same negations.
+
+    A part ends at the end of a number, not within it, and does not begin behind the word that denies it:
+    `¥19` does not stand in `¥199`, nor `支持退货` in `不支持退货`. What says nothing stands everywhere.
+
+    >>> stands("退款成切", "退款成功", 0.75), stands("¥189.00", "¥199.00", 0.75)
+    (True, False)
+    """
+    wanted, within = _read(quotation).core(), _read(text)
+    return not wanted.signs or next(_ends(wanted, within, 0, least), None) is not None
+
+
+def stand_in_order(quotations: Sequence[str], text: str, least: float) -> bool:
+    """Whether quotations stand in a text one behind the other; see `stands`."""
+    within, at = _read(text), 0
+    for quotation in quotations:
+        wanted = _read(quotation).core()
+        if wanted.signs:
+            end = next(_ends(wanted, within, at, least), None)
+            if end is None:
+                return False
+            at = end
+    return True
+
+
+@lru_cache(maxsize=64)
+def _read(text: str) -> _Text:
+    signs, gaps, gap = list[str](), list[int](), 0
+    spaced = list[str]()
+    for sign in unicodedata.normalize("NFC", text):
+        if sign.isspace():
+            gap = max(gap, _LINE_END if sign in "\n\r\v\f" else 1)
+            continue
+        spaced += ["", " ", "\n"][gap]
+        for part in unicodedata.normalize("NFKC", sign).casefold():
+            if not part.isspace():
+                signs.append(part)
+                spaced.append(part)
+                gaps.append(gap)
+                gap = 0
+    whole = "".join(spaced)
+    places = [at for at, sign in enumerate(whole) if not sign.isspace()]
+    denied = {at for match in _DENIES.finditer(whole) for at in range(*match.span())}
+    denies = tuple(at in denied for at in places)
+    plain = "".join(signs)
+    exact = tuple(is_negation or _is_number(plain, at) for at, is_negation in enumerate(denies))
+    return _Text(plain, exact, denies, tuple(gaps))
+
+
+def _is_number(signs: str, at: int) -> bool:
+    if signs[at] == "." and 0 < at < len(signs) - 1:
+        return signs[at - 1].isdigit() and signs[at + 1].isdigit()
+    return signs[at].isdigit()
+
+
+def _ends(wanted: _Text, within: _Text, start: int, least: float) -> Iterator[int]:
+    """Where parts of a text end that are the quotation, from a place on, the first first."""
+    size, at = len(wanted.signs), within.signs.find(wanted.signs, start)
+    while at >= 0:
+        if within.may_start(at) and not within.inside_number(at + size):
+            yield at + size
+        at = within.signs.find(wanted.signs, at + 1)
+    most = int((1 - least) * size + 1e-9)
+    if most and size <= _MOST_CHARS:
+        near = enumerate(distances(wanted.signs, within.signs[start:]), start + 1)
+        for low, high in _windows((end for end, distance in near if distance <= most), size + most, start):
+            yield from _near(wanted, within, (low, high), most)
+
+
+def _windows(ends: Iterator[int], reach: int, start: int) -> Iterator[tuple[int, int]]:
+    """The stretches of a text that hold all parts of so many characters which end at these places."""
+    low, high = -1, -1
+    for end in ends:
+        begin = max(end - reach, start)
+        if begin > high:
+            if high >= 0:
+                yield low, high
+            low = begin
+        high = end
+    if high >= 0:
+        yield low, high
+
+
+def _near(wanted: _Text, within: _Text, window: tuple[int, int], most: int) -> list[int]:
+    """Where parts end that differ in so many characters at most, none of them exact.
+
+    Not where a part is nearer that may not start where it does: to leave out the first letter behind a denial
+    makes it no other place.
+    """
+    low, high = window
+    starts = [within.may_start(at) for at in range(low, high + 1)]
+    distance = _distances(wanted, within.part(low, high), [0 if may else _NEVER for may in starts])
+    nearest = distance if all(starts) else _distances(wanted, within.part(low, high), [0] * len(starts))
+    return [
+        low + at
+        for at, own in enumerate(distance)
+        if own <= most and own == nearest[at] and not within.inside_number(low + at)
+    ]
+
+
+def _distances(wanted: _Text, within: _Text, above: list[int]) -> list[int]:
+    """For each place the fewest edits of letters that are not exact between the quotation and a part that
+    ends there (Sellers 1980); `above` says what it costs to start at each."""
+    for sign, is_exact in zip(wanted.signs, wanted.exact, strict=True):
+        lost = _NEVER if is_exact else 1
+        row = [above[0] + lost]
+        for at, (other, stays) in enumerate(zip(within.signs, within.exact, strict=True)):
+            more = _NEVER if stays else 1
+            turned = 0 if sign == other else max(lost, more)
+            row.append(min(above[at + 1] + lost, row[at] + more, above[at] + turned))
+        above = row
+    return above

@@ -1,0 +1,137 @@
+"""Whether a reason opens with its conclusion: names its label before it gives any evidence."""
+
+from __future__ import annotations
+
+import re
+
+from datakit.core.labels import Label, LabelSet, normal_form
+from datakit.core.quotations import quotations
+from datakit.guard import _english_conclusion as english
+from datakit.guard._conclusion import REFUSES, UNFIT, is_denied, is_told_apart, without_quotations
+from datakit.guard._english_conclusion import HIDDEN
+
+_SENTENCES = re.compile(r"[。！？!?\n]|…+|\.{3,}")
+_CLAUSES = re.compile(r"[，,；;：:—]")
+_OPENING_WORDS = """
+    这 此 该 本 上述 其 它 我 一 张 幅 份 个 种 图片 图像 图中 图 截图 画面 页面 界面 屏幕 照片 影像 片子
+    内容 整体 显然 明显 很 非常 典型 明确 清楚 清晰 展示 显示 呈现 看起来 看上去 可以 能够 能 可 可见 看出
+    看到 看 得出 知道 判断 判定 认定 确定 断定 推断 归类 归入 归为 归属 归 分类 应该 应当 应 当 属于 属 为
+    是 即 就 正 确实 的 了 出 上 结论 类别 类型 标签 答案 最终 最后 首先 因此 所以 故 由此 综上所述 综上
+    之所以 毫无疑问 毫无 疑问 无疑 根据 依据 据 从 由 布局 来看 来说 综合 分析 经过 标题 结构 风格 样式 外观
+    信息 特征 特点 元素 视觉 版式 版面 而言 总的 总体 认为 觉得 以为 手机 用户 客户 上传 提供 发送 发来 给出
+    答 好的 一看便知 一望便知 一看 便知 不难 难 最 描述 展现 中 里 上面 内 所示 所展示 如图 如 个人 我们
+    大家 可知 知 得 将 把 被 与 对应 像 来自 选择 选 应选 拍摄 拍 的话 观察 仔细 通过 结合 判 分类结果 结果
+    归属于 典型的 正如 对 在 那 么 一眼 直接 呈现的 有 电商 平台 app 淘宝 京东 文字 是的 以上 就是 由于 因为
+    理由 一类 这类 所见 印象 诊断 考虑 提示 符合 见 this the it that these here we i image picture
+    screenshot screen page photo photograph show shows showing depicts displays see seen is are was can be a
+    an clearly obviously evidently therefore thus so hence label class category answer conclusion belongs
+    belong to in of should must classified labelled labeled identified as because typical likely reason
+    finding findings impression consistent with ok 毋庸置疑 显而易见 不言而喻 毫无悬念 一目了然 不用多想
+    不用多说 不用说 不必多说 不假思索 毫不犹豫 十有八九 没有 没 先说 依 凭 思考 步骤 推理 比对 比较 对比
+    仔细看 看完 之后 以后 起来 乍 乃 当属 便是 倾向 倾向于 指向 首选 选出 定为 标为 标注为 归到 八成 多半
+    大概 大致 基本 基本上 肯定 必定 必然 绝对 绝 分明 明明 眼前 面前 这种 那种 此种 该类 此类 此乃 贴切 接近
+    合适 准确 恰当 可能 或许 也许 恐怕 一定 是否 下面 开门见山 总之 简言之 换言之 说明 表明 呢 吧 啊 且 并
+    而 但 又 谜底 揭晓 依我之见 在我看来 个人认为 请看 看得出来 出来 如下 以下 应打 打上 更像 较像 细节 各处
+    思考过程 一番 接着 悬念 辨认 经 争议 直觉 异议
+"""
+_VAGUE = re.compile(f"{'|'.join(sorted(_OPENING_WORDS.split(), key=len, reverse=True))}|[\\W\\d_]")
+"""What may stand before a conclusion without being evidence, in the form that `normal_form` gives."""
+_NO_EVIDENCE = 2
+"""Characters besides those words that are no evidence yet, in all that stands before the conclusion's clause,
+as are that many and one in this. A list of words has gaps, and evidence is longer."""
+_TELLS = re.compile(
+    r"[有无没列含写带附缺少只仅由从凭据见现已了]|(?<!目)标(?![签准为])|要求|包括|因为|由于|根据|是一(?![张个幅份种])"
+)
+_TOLD = 2
+"""With such a word so many characters are evidence: `有编号`."""
+_WRITTEN = re.compile(
+    r"(?:写|(?<!目)标(?![签准为注])|题|字样|文字|按钮|读到|名为|印|入口|选项|[首末第一1]行|点击|点开)"
+    r"(?:着|有|了|明|出|到|是|为|的)*[:：]?\s*$|标题(?!看|来看|判断|可|就)[^是为]{0,4}(?:是|为)?$"
+)
+"""Before a name that can be read on the picture."""
+_HEADING = re.compile(r"\s*(?:[—–:：=,，.。\-]|$)")
+"""Behind a name in quotes that a text opens with: it is a conclusion, no line of the picture."""
+_LEADS_ON = re.compile(
+    r"(?:[是为即像选属归见打填]|属于|归[为入类到属]+|判[断定]?为?|选择|符合|对应|展示|显示|呈现|拍摄|来自|类别|类型"
+    r"|标签|答案|答|结论|分类|诊断|印象|理由|判断|判定|认定|的|看来|考虑|提示|指向|倾向于?|此乃|首选|定为)"
+    r"(?:[的了是为即就正一这那张个幅份种类款出到在于属型很]|典型|明显|标准|非常|完整|常见|普通|电商|淘宝|手机|[\W_])*+$"
+)
+_ENDS = re.compile(
+    r"[\W_]|$|的(?:特征|典型|样式|界面|页面|截图|图|情形|描述|特点|标志|布局|内容|样|一)|因为|由于|无疑|截图|图片"
+    r"|无误|没错|没跑|莫属|[一这]?类(?!目)|是(?:最|唯一|正确)|最(?:合适|贴切|符合)|之|的?可能性?(?:最|很|较)"
+)
+"""What may follow a name that nothing leads to: `退款页面标题写在顶部` speaks of a title."""
+_NAMES_TEXT = re.compile(
+    r"(?:这?[一二三四五六七八九十几两\d]+个?(?:大|小|汉)?字|字样|标题|按钮|入口|文字|一词|标签页|选项)"
+)
+_ASKS = re.compile(r"是不是|是否|不同于|区别于|有别于|区分|混淆|相比|与其|难道|如果|若")
+_REFUSED = re.compile(f"{REFUSES}$")
+_UNFIT = re.compile(UNFIT)
+_SHORTEST_ALIAS = 4
+_EVERYDAY = 2
+"""Names so short are everyday words: `肺野是正常的` is evidence."""
+_REACH = 40
+_MARKER = re.compile(r"^[\s\d.、)）*#>_（(【\[-]+")
+
+
+def opens_with_label(text: str, label: Label) -> bool:
+    """Whether a text names its label before it gives any evidence: `这是退款页面，因为…`.
+
+    That is in the first sentence that says anything, unquoted, and asserted or denied of this picture.
+    Evidence is a quotation, or words that could not stand in any reason: three characters of them, or two
+    beside a word such as 有. A short alias counts where a word of conclusion leads to it. A name in quotes is
+    a text of the picture, unless it is concluded, or is a heading of its own.
+    """
+    plain = _opening(text, label)
+    names = {english.plain_form(name): name for name in (label.name, *label.aliases)}
+    whole = english.pattern_of(names)
+    if english.is_english(whole.sub("", english.plain_form(plain))):
+        return english.opens_with(plain, whole)
+    forms = [normal_form(name) for name in names.values()]
+    sentences = [part for part in _SENTENCES.split(_MARKER.sub("", plain)) if part.strip()]
+    while len(sentences) > 1 and not _is_evidence(first := normal_form(sentences[0]), _NO_EVIDENCE):
+        if any(form in first for form in forms):
+            break
+        sentences = sentences[1:]
+    form = normal_form(sentences[0]) if sentences else ""
+    return any(
+        _opens_with(form, normal_form(name), name == label.name) for name in (label.name, *label.aliases)
+    )
+
+
+def _opening(text: str, label: Label) -> str:
+    """The text with its quotations hidden, but for the label's name where that is a conclusion."""
+    own = LabelSet((label,))
+    for quotation in quotations(text)[:1]:
+        head = _MARKER.sub("", text[: quotation.start])
+        if not head.strip() and own.find(quotation.text) and _HEADING.match(text, quotation.end):
+            text = head + quotation.text + text[quotation.end :]
+    return without_quotations(text, own, HIDDEN)
+
+
+def _opens_with(form: str, name: str, is_name: bool) -> bool:
+    opening, found, rest = form.partition(name)
+    if not found or HIDDEN in opening or _NAMES_TEXT.match(rest):
+        return False
+    *intro, clause = _CLAUSES.split(opening)
+    if _ASKS.search(clause) or _WRITTEN.search(clause) or _is_evidence("".join(intro), _NO_EVIDENCE):
+        return False
+    refused = _REFUSED.search(clause)
+    if refused or _UNFIT.match(rest):
+        return not _is_evidence(clause[: refused.start()] if refused else clause, 0)
+    if is_told_apart(rest) or is_denied(opening):
+        return False
+    is_short = len(name) < _SHORTEST_ALIAS and not is_name
+    most = 0 if is_short or len(name) <= _EVERYDAY else _NO_EVIDENCE + 1
+    if _is_evidence(clause, most):
+        return False
+    leads = _LEADS_ON.search(opening[-_REACH:]) is not None
+    if is_short:
+        return leads and _ENDS.match(rest) is not None
+    return leads or (is_name and _ENDS.match(rest) is not None)
+
+
+def _is_evidence(form: str, most: int) -> bool:
+    """Whether a clause says more than so many characters that could not stand in any reason."""
+    content = len(_VAGUE.sub("", form))
+    return content > most or (content >= _TOLD and _TELLS.search(form) is not None)
