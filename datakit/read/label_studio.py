@@ -93,6 +93,7 @@ def _row(task: Mapping[str, Any]) -> dict[str, Any]:
     left_out: Counter[str] = Counter()
     is_short = "annotations" not in task
     regions = _short(task, left_out) if is_short else _results(task, left_out)
+    _check_upright(regions)
     width, height = _drawn_size(regions)
     label, boxes = _short_choice(task) if is_short else None, dict[str, dict[str, Any]]()
     for number, region in enumerate(regions):
@@ -131,6 +132,18 @@ def _results(task: Mapping[str, Any], left_out: Counter[str]) -> list[Mapping[st
         left_out["further annotations of a task"] += len(annotations) - 1
     results = annotations[0].get("result") if annotations else None
     return [region for region in results or () if isinstance(region, Mapping)]
+
+
+def _check_upright(regions: Sequence[Mapping[str, Any]]) -> None:
+    """Raises BoxFault for boxes that were drawn while the picture was turned in the editor."""
+    for region in regions:
+        value = region.get("value") or {}
+        turn = region.get("image_rotation") or value.get("image_rotation")
+        if turn and "x" in value:
+            words = (
+                f"its boxes were drawn on a picture turned by {turn} degrees in the editor (image_rotation)"
+            )
+            raise BoxFault("boxes_unreadable", f"{words}: turn the picture itself, and draw them again")
 
 
 def _drawn_size(regions: Sequence[Mapping[str, Any]]) -> tuple[Any, Any]:

@@ -158,6 +158,11 @@ def test_every_way_to_write_a_place_is_written_anew(tmp_path: Path) -> None:
     assert [written[str(at)] for at in range(len(NOTATIONS))] == [anew for _, anew in NOTATIONS]
 
 
+@pytest.mark.fault(
+    "kept chats have boxes, points or clicks in pixels, and their picture is scaled down",
+    "`kept_boxes` writes them anew; without it the records are left out, and doubtful numbers are told",
+    kind="bounds",
+)
 def test_every_way_to_write_a_place_is_left_out_where_nothing_says_what_it_is(tmp_path: Path) -> None:
     folder = built_with(tmp_path, [answer for answer, _ in NOTATIONS])
     assert reasons_of(folder) == {str(at): "boxes_moved" for at in range(len(NOTATIONS))}

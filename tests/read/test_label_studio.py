@@ -169,3 +169,19 @@ def test_a_turn_that_is_no_number_rejects_its_task(turn: Any, tmp_path: Path, re
     shape = {**PLACE, "rotation": turn}
     tasks(tmp_path, {**TASK, "annotations": [{"result": [region("rectanglelabels", "r", **shape)]}]})
     assert read("read.label_studio", path="tasks.json").reasons == {"12": "boxes_unreadable"}
+
+
+def test_boxes_on_a_picture_that_was_turned_in_the_editor_reject_their_task(
+    tmp_path: Path, read: Any
+) -> None:
+    turned = region("rectanglelabels", "r", **PLACE) | {"image_rotation": 90}
+    short = {**PLACE, "rectanglelabels": ["a"], "original_width": 400, "original_height": 200}
+    tasks(
+        tmp_path,
+        {**TASK, "annotations": [{"result": [turned]}]},
+        {"id": 13, "image": "1.jpg", "label": [{**short, "image_rotation": 270}]},
+        {"id": 14, "image": "1.jpg", "label": [{**short, "image_rotation": 0}]},
+    )
+    got = read("read.label_studio", path="tasks.json")
+    assert list(got.reasons.values()) == ["boxes_unreadable"] * 2
+    assert got.column("id") == ["14"]
