@@ -4,13 +4,16 @@
     python scripts/measure_texts.py build/ecom_v3 --truth examples/ecom/ground_truth.jsonl --show 5
     python scripts/measure_texts.py build/ecom_v3 build/shop --json
 
-- false_first_lines: descriptions that name a first line which is not the first on the picture: by the truth
-  of its text (--truth, a JSONL file with id or image and lines of {text, box}), else by OCR, the status bar
-  left out of both.
+- false_first_lines: descriptions that name a first line which is not the first on the picture: the leftmost
+  of the topmost row, or the tallest there where that is at least half as tall again, alone or with what
+  stands right of it; by the truth of its text (--truth, a JSONL file with id or image and lines of {text,
+  box}), else by OCR, the status bar left out of both.
 - not_in_ocr: quotations, of descriptions and reasons, that do not stand in the record's OCR text, white
   space, case and width apart; unlike_ocr: those that are less than 0.8 like any part of it.
-- cut: quotations that end in dots.
-- without_keyword: reasons with quotations in none of which a keyword of the label stands.
+- cut: quotations that are no whole line of OCR and no phrase between its signs, or that are but a piece of a
+  true line, or that end in dots.
+- without_keyword: reasons with quotations in none of which a keyword of the label stands; denied: those in
+  which one stands only in a line that denies it (`暂无退款`).
 - with_evidence: share of the reasons in which one does.
 - similarity_mean: mean Jaccard similarity of character 3-grams of two reasons of a class; similarity_nearest:
   mean of each reason's to the nearest, which guard.reason puts into `reason_similarity`.
@@ -25,7 +28,8 @@ import json
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean
@@ -33,12 +37,14 @@ from typing import Any
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import DatakitError, UserError
-from datakit.core.keywords import holds
+from datakit.core.faithful import stands
+from datakit.core.keywords import asserts, holds
 from datakit.core.labels import Label, LabelSet, load_labels
 from datakit.core.likeness import grams, jaccard, standing
 from datakit.core.quotations import quotations
 from datakit.guard._opening import opens_with_label
 from datakit.llm._offline_facts import facts_of
+from datakit.llm._offline_pieces import Piece, bounded, first_of, first_row
 
 _FIRST = re.compile(
     r"(?:顶部|最上方|最上面|上端|页首|首行|第一行|最先|文字从|at the very top|first line|begins with|headed)"
@@ -67,10 +73,9 @@ class Measured:
         text = row.get("ocr_text") or ""
         for quote in _quotes(description) + _quotes(reason):
             self.quotations += 1
-            likeness = standing(quote, text)
-            self._count("not_in_ocr", row, likeness < 1)
-            self._count("unlike_ocr", row, likeness < _LIKE)
-            self._count("cut", row, quote.endswith(("…", "..")))
+            self._count("not_in_ocr", row, standing(quote, text) < 1)
+            self._count("unlike_ocr", row, not stands(quote, text, _LIKE))
+            self._count("cut", row, self._is_cut(row, quote))
         label = self._labels.find(row.get("label") or "")
         if label is not None and reason:
             self._reason(row, label, reason)
@@ -80,9 +85,11 @@ class Measured:
         self._by_label[label.name].append(grams(reason))
         quotes = _quotes(reason)
         keywords = label.keywords or (label.name, *label.aliases)
-        has_keyword = any(holds(quote, keyword) for quote in quotes for keyword in keywords)
-        self._count("with_evidence", row, has_keyword)
-        self._count("without_keyword", row, bool(quotes) and not has_keyword)
+        named = [(quote, keyword) for quote in quotes for keyword in keywords if holds(quote, keyword)]
+        is_evidence = any(_is_asserted(row, quote, keyword) for quote, keyword in named)
+        self._count("with_evidence", row, is_evidence)
+        self._count("without_keyword", row, bool(quotes) and not named)
+        self._count("denied", row, bool(named) and not is_evidence)
         self._count("conclusion_first", row, opens_with_label(reason, label))
         own = "".join([label.name, label.description])
         spoken = reason.replace(label.name, "")
@@ -93,13 +100,28 @@ class Measured:
         if not claims:
             return
         self.first_lines += 1
+        facts = facts_of(self._true(row) or row)
+        first, row_texts = first_of(facts.pieces), first_row(facts.pieces)
+        begins = [
+            "".join(piece.text for piece in row_texts[row_texts.index(first) : end] if _says(piece.text))
+            for end in range(1, len(row_texts) + 1)
+            if first is not None and end > row_texts.index(first)
+        ]
+        self._count("false_first_lines", row, not any(_alike(claims[0], text) for text in begins))
+
+    def _true(self, row: Row) -> Row | None:
+        """The record with the true lines of its picture in place of those of OCR."""
         truth = self._truth.get(row["id"]) or self._truth.get(Path(row["images"][0]).name)
-        seen = {**row, "ocr": [{**line, "score": 1.0} for line in truth["lines"]]} if truth else row
-        facts = facts_of(seen)
-        first = [piece.text for piece in facts.pieces if facts.is_first(piece)]
-        self._count(
-            "false_first_lines", row, max(standing(claims[0], text) for text in first or [""]) < _LIKE
-        )
+        return {**row, "ocr": [{**line, "score": 1.0} for line in truth["lines"]]} if truth else None
+
+    def _is_cut(self, row: Row, quote: str) -> bool:
+        read = facts_of(row).pieces
+        if quote.endswith(("…", "..")) or not any(_alike(quote, text) for text in _wholes(read)):
+            return True
+        true = self._true(row)
+        pieces = [replace(piece, is_part=False) for piece in facts_of(true).pieces] if true else []
+        holders = [piece.text for piece in pieces if stands(quote, piece.text, _LIKE)]
+        return bool(holders) and not any(_alike(quote, text) for text in _wholes(pieces))
 
     def _count(self, name: str, row: Row, holds_true: bool) -> None:
         if holds_true:
@@ -118,7 +140,7 @@ class Measured:
             if len(sets) > 1
             for own in sets
         ]
-        counts = ("false_first_lines", "not_in_ocr", "unlike_ocr", "cut", "without_keyword")
+        counts = ("false_first_lines", "not_in_ocr", "unlike_ocr", "cut", "without_keyword", "denied")
         return {
             "records": self.records,
             "reasons": self.reasons,
@@ -129,6 +151,29 @@ class Measured:
             "similarity_mean": round(fmean(pairs), 4) if pairs else 0.0,
             "similarity_nearest": round(fmean(nearest), 4) if nearest else 0.0,
         }
+
+
+def _wholes(pieces: Iterable[Piece]) -> Iterator[str]:
+    """What of lines may be quoted as a whole; the true ones have blanks where nobody sees any."""
+    for piece in pieces:
+        yield piece.text
+        yield from bounded(piece)
+        yield from bounded(replace(piece, text="".join(piece.text.split())))
+
+
+def _says(text: str) -> bool:
+    return any(map(str.isalnum, text))
+
+
+def _alike(first: str, second: str) -> bool:
+    """Whether two texts are the same but for what engines misread."""
+    return stands(first, second, _LIKE) and standing(second, first) >= _LIKE
+
+
+def _is_asserted(row: Row, quote: str, keyword: str) -> bool:
+    """Whether a line with the quotation says that there is what the keyword names."""
+    lines = [line for line in (row.get("ocr_text") or "").splitlines() if standing(quote, line) == 1]
+    return any(asserts(line, keyword) for line in lines or [quote])
 
 
 def _quotes(text: str) -> list[str]:

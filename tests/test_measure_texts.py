@@ -13,7 +13,7 @@ import pytest
 
 from datakit.core.labels import load_labels
 from datakit.llm import offline
-from tests.llm.test_offline import screens
+from tests.llm.test_offline import line, screen_of, screens
 
 ROOT = Path(__file__).resolve().parents[1]
 SCREENS = ROOT / "examples" / "ecom"
@@ -90,6 +90,39 @@ def test_every_fault_is_counted_with_its_record(column: str, text: str, fault: s
     )
     assert result.table()[fault] == 1
     assert result.ids[fault] == [row["id"]]
+
+
+@pytest.mark.parametrize(
+    ("claim", "is_false"),
+    [("取消", False), ("取消发表评价", False), ("发表评价", True), ("评价", True), ("添加图片", True)],
+)
+def test_of_a_row_of_several_texts_only_the_first_is_the_first_line(claim: str, is_false: bool) -> None:
+    lines = [
+        line("发表评价", 280, 78, 440, 114),
+        line("取消", 30, 80, 90, 114),
+        line("添加图片", 30, 300, 160, 334),
+    ]
+    row = {**screen_of(lines), "label": LABELS.names[0], "reason": None}
+    row["description"] = f"竖长的手机界面，顶部写着“{claim}”。"
+    found = measure_texts.measured([row], LABELS, {}).table()
+    assert (found["first_lines"], found["false_first_lines"]) == (1, int(is_false))
+
+
+@pytest.mark.parametrize(
+    ("quote", "faults"),
+    [
+        ("暂无退款成功记录", {"denied"}),
+        ("退款成功记录", {"denied", "cut", "unlike_ocr"}),
+        ("钱款去向", {"cut"}),
+        ("钱款去向查询", set()),
+    ],
+)
+def test_denied_keywords_and_pieces_of_lines_are_counted(quote: str, faults: set[str]) -> None:
+    lines = [line("暂无退款成功记录", 60, 300, 300, 334), line("钱款去向查询", 60, 500, 240, 534)]
+    reason = f"写着“{quote}”，因此属于退款页面。"
+    row = {**screen_of(lines), "label": "退款页面", "description": None, "reason": reason}
+    found = measure_texts.measured([row], LABELS, {}).table()
+    assert {name for name in ("denied", "cut", "unlike_ocr", "not_in_ocr") if found[name]} == faults
 
 
 def test_a_folder_that_is_no_build_is_told_as_such(tmp_path: Path) -> None:

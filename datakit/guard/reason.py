@@ -33,9 +33,10 @@ class Reason(Guard):
     - reason_contradicts: in Chinese or English it concludes another label, another beside its own
       (甲或乙), or that it is not its own. A neighbour told apart (不是, 而非, 不同于, unlike, rather
       than) may be named, and so may words in quotes, but for a label's name that is concluded in quotes
-    - reason_concludes_first: it names its label before any evidence (`这是退款页面，因为…`, `Judging by the
-      layout, this is a refund page`) and stands before the label in the answer. Not looked at where every
-      answer of the recipe has the label first. Found are usual wordings, not all that a language allows
+    - reason_concludes_first: it names or denies its label before any evidence (`这是退款页面，因为…`, or
+      `Judging by the layout, this is a refund page`) and stands before the label in the answer. Not looked at
+      where every answer of the recipe has the label first. Evidence is a quotation, or words that could not
+      stand in any reason
     - reason_misquotes: a quotation, in any usual marks, is less than 0.8 like any part of the record's OCR
       text (`quotes_in`), white space, case and width apart, or has other digits or another negation (不, 未,
       无, not) than that part; where it has dots, its parts must have two characters and stand in their order.

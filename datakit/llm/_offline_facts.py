@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 from colorsys import rgb_to_hsv
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from PIL import Image
 
 from datakit.core.image import load_rgb
 from datakit.core.status_bar import status_kinds, without_status_bar
 from datakit.core.transform import Row
+from datakit.llm._offline_pieces import SURE, Piece, first_of, first_row, with_places, without_places
 
 _CLOCK = re.compile(r"^\D{0,3}([01]?\d|2[0-3])[:：][0-5]\d\D{0,12}$")
 _STATUS_WITHIN = 0.06
 """Share of the height within which a phone's status bar lies."""
 _MONEY = re.compile(r"[¥￥]\s*\d[\d,]*(?:\.\d{1,2})?(?![\d.,])|(?<![\d.,])\d+(?:\.\d{1,2})?元")
-_PARAGRAPH_WIDTH = 0.3
-"""Share of the width from which a line may go on in the next."""
-_ICONS = " <>‹›〈〉《》«»＜＞□■○●◯◎◇△▽☆★√×✕·•|丨-–—_=~…,，、:：;；.。^"
-_BOX = re.compile(r"^[口日回田囗凸] +")
-_OPENED = re.compile(r"[(（]")
-_CUT = re.compile(r"[，。；！？!?;]|…|\.\.|、$|^[)）】》]|[(（【《]$|,\s")
-_ENDS_CUT = re.compile(r"^(?:…|\.{2,}|⋯)\w|\w(?:…|\.{2,}|⋯|。{2,})$")
-"""Dots at the very sign, as a screen cuts a text; those behind a blank are a menu's icon."""
 _SLANT = 0.35
 """Share of a line's height by which another of its row may stand higher, as on a slanted picture."""
 _WORDS = re.compile(r"[一-鿿A-Za-z]")
@@ -57,21 +48,6 @@ _LARGE = 0.15
 UPPER, LOWER = 1 / 3, 2 / 3
 """Shares of the height where the middle of a picture begins and ends, in every text."""
 REGIONS = ("左上", "上方", "右上", "左侧", "中央", "右侧", "左下", "下方", "右下")
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A line of text and the middle of its box, as shares of the picture (0 to 1)."""
-
-    text: str
-    x: float
-    y: float
-    height: float
-    score: float = 1.0
-    left: float = 0.0
-    width: float = 0.0
-    is_part: bool = False
-    """Whether it is one line of a text over several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,28 +86,21 @@ class Facts:
 
     @property
     def first_line(self) -> Piece | None:
-        """The first line of the picture, of several in one row the tallest; None where that is not sure.
+        """The first line of the picture (see `first_of`); None where that is not sure.
 
-        A row that was read with doubt is no first line, and neither is what stands below it.
+        A row that was read with doubt has no first line, and neither has what stands below it.
         """
-        row = [piece for piece in self._first_row if any(map(str.isalnum, piece.text))]
+        row = [piece for piece in first_row(self.pieces) if any(map(str.isalnum, piece.text))]
         if any(piece.score < SURE or not quotable(piece.text) for piece in row):
             return None
-        first = max(row, key=lambda piece: (piece.height, len(piece.text)), default=None)
+        first = first_of(self.pieces, surely=True)
         if first is None or any(first.y - piece.y > _SLANT * first.height for piece in row):
             return None
         return first
 
     def is_first(self, piece: Piece) -> bool:
         """Whether nothing stands above a line."""
-        return piece in self._first_row
-
-    @property
-    def _first_row(self) -> list[Piece]:
-        if not self.pieces:
-            return []
-        top = min(self.pieces, key=lambda piece: piece.y - piece.height / 2)
-        return [piece for piece in self.pieces if piece.y - piece.height / 2 < top.y]
+        return piece in first_row(self.pieces)
 
     @property
     def form(self) -> str:
@@ -152,33 +121,9 @@ class Facts:
         return [piece for piece in self.lines if low <= piece.y < high]
 
 
-SURE = 0.8
-"""Score of a line that is quoted: of lines that the engines are less sure of, one in three is wrong."""
-
-
 def quotable(text: str) -> bool:
     """Whether a line says something: at least two letters or characters, and not the clock."""
     return len(_WORDS.findall(text)) >= 2 and not _CLOCK.match(text)
-
-
-def trimmed(text: str) -> str:
-    """A line without what engines make of the icons beside it, arrows and frames."""
-    within = text.strip()
-    if within[:1] == "《" and "》" in within:
-        return within
-    within = _BOX.sub("", within.strip(_ICONS))
-    return within[:-1].rstrip(_ICONS) if within[-1:] in ")）" and not _OPENED.search(within) else within
-
-
-def is_whole(text: str) -> bool:
-    """Whether a line, as it was read, stands for itself: neither cut by the screen nor part of a longer text
-    over several."""
-    return not is_cut(text) and not _CUT.search(trimmed(text))
-
-
-def is_cut(text: str) -> bool:
-    """Whether dots at one of its ends say that a line goes on where nobody sees it."""
-    return _ENDS_CUT.search(text.strip()) is not None
 
 
 def facts_of(row: Row) -> Facts:
@@ -194,12 +139,12 @@ def facts_of(row: Row) -> Facts:
     pictures = len(row.get("images") or [])
     was_read = pictures > 0 and (row.get("ocr") is not None or row.get("ocr_text") is not None)
     text = row.get("ocr_text") or "\n".join(line.get("text") or "" for line in all_lines)
-    with_boxes = _with_boxes(lines, width or 1, height or 1)
+    placed = with_places(lines, width or 1, height or 1)
     whole = "" if all_lines else text  # of lines that all stand on other pictures none is this one's
-    pieces = with_boxes or _without_boxes(whole)
-    kept = _below_status_bar(pieces) if with_boxes else _without_boxes(without_status_bar(whole))
+    pieces = placed or without_places(whole)
+    kept = _below_status_bar(pieces) if placed else without_places(without_status_bar(whole))
     has_bar = len(kept) < len(pieces)
-    return Facts(width or 0, height or 0, tuple(kept), pictures, was_read, bool(with_boxes), has_bar, text)
+    return Facts(width or 0, height or 0, tuple(kept), pictures, was_read, bool(placed), has_bar, text)
 
 
 def _below_status_bar(pieces: list[Piece]) -> list[Piece]:
@@ -212,38 +157,6 @@ def _below_status_bar(pieces: list[Piece]) -> list[Piece]:
         return pieces
     low = max(piece.y + piece.height / 2 for piece, _ in sure)
     return [piece for piece in pieces if piece.y > low]
-
-
-def _with_boxes(lines: Sequence[dict[str, Any]], width: int, height: int) -> list[Piece]:
-    pieces = []
-    for line in lines:
-        box, text = line.get("box") or [], (line.get("text") or "").strip()
-        if len(box) == 4 and text:
-            x0, y0, x1, y1 = box
-            place = (x0 + x1) / 2 / width, (y0 + y1) / 2 / height
-            score = line.get("score")
-            sides = x0 / width, (x1 - x0) / width
-            pieces.append(Piece(text, *place, (y1 - y0) / height, 1.0 if score is None else score, *sides))
-    shape = width / height
-    parts = [any(_continues(one, other, shape) for other in pieces) for one in pieces]
-    return [replace(piece, is_part=is_part) for piece, is_part in zip(pieces, parts, strict=True)]
-
-
-def _continues(one: Piece, other: Piece, shape: float) -> bool:
-    """Whether two lines stand as close below one another as those of a paragraph do."""
-    upper, lower = sorted((one, other), key=lambda piece: piece.y)
-    height = max(upper.height, lower.height)
-    gap = lower.y - upper.y - (upper.height + lower.height) / 2
-    aligned = abs(upper.left - lower.left) * shape < 0.6 * height
-    alike = min(upper.height, lower.height) > 0.75 * height
-    full = upper.width > _PARAGRAPH_WIDTH and upper.width > lower.width - height / shape
-    return upper is not lower and upper.y < lower.y and aligned and alike and full and gap < 0.75 * height
-
-
-def _without_boxes(text: str | None) -> list[Piece]:
-    """Lines of joined text, spread evenly from top to bottom to keep their order."""
-    lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
-    return [Piece(line, 0.5, (at + 0.5) / len(lines), 0.4 / len(lines)) for at, line in enumerate(lines)]
 
 
 @dataclass(frozen=True, slots=True)

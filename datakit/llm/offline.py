@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from datakit.core.keywords import as_written, holds
+from datakit.core.keywords import asserts, holds
 from datakit.core.labels import Label, LabelSet
 from datakit.core.language import Language
 from datakit.core.likeness import standing
@@ -23,24 +23,13 @@ from datakit.core.step_context import StepContext
 from datakit.core.transform import Row
 from datakit.llm._offline_chinese import ZH
 from datakit.llm._offline_english import EN
-from datakit.llm._offline_facts import (
-    LOWER,
-    SURE,
-    UPPER,
-    Facts,
-    Light,
-    Piece,
-    facts_of,
-    is_cut,
-    is_whole,
-    light_of,
-    trimmed,
-)
+from datakit.llm._offline_facts import LOWER, UPPER, Facts, Light, facts_of, light_of
+from datakit.llm._offline_pieces import SURE, Piece, bounded, is_whole, trimmed
 from datakit.llm._offline_words import Phrases, Words
 
 NAME = OFFLINE_WRITER
 """Stands where a model's name would stand."""
-VERSION = 4
+VERSION = 5
 """Raised when the same record gets another text."""
 READS = ("ocr", "ocr_text", "width", "height")
 """Columns that the texts are composed from, as far as the records have them."""
@@ -51,9 +40,8 @@ _IN: dict[Language, Words] = {"zh": ZH, "en": EN}
 _HAN = re.compile(r"[㐀-鿿]")
 _LATIN = re.compile(r"[A-Za-z]{3,}")
 _LETTER = re.compile(r"[^\W\d_]")
-_PHRASES = re.compile(r"[，。；：！？、,;:!?|｜·\s]+")
 _QUOTE_MARKS = re.compile(r"[“”\"「」『』]")
-_QUOTE_CHARS = {"zh": 16, "en": 48}
+_QUOTE_CHARS = {"zh": 22, "en": 60}
 _LISTED_CHARS = {"zh": 14, "en": 32}
 _ONE_LINE_CHARS = 60
 _TOP = 0.15
@@ -126,7 +114,7 @@ def _reasoned(
     rng: random.Random,
 ) -> Iterator[str]:
     absence = _absence(facts, others)
-    own = sum(any(holds(piece.text, word) for word in _wanted(label)) for piece in facts.lines)
+    own = sum(any(asserts(piece.text, word) for word in _wanted(label)) for piece in facts.lines)
     shapes = ["cited", "weighed", "weighed_first"]
     shapes += ["absent", "absent_first"] * 2 if absence else []
     shapes += ["also", "also"] if len(evidence) > 1 else []
@@ -160,7 +148,7 @@ def _unreasoned(facts: Facts, label: Label, words: Words, rng: random.Random) ->
 
 def _causes(facts: Facts, label: Label, words: Words) -> Phrases:
     """Why no text is cited, in several wordings."""
-    if any(holds(facts.text, keyword) for keyword in _wanted(label)):
+    if any(asserts(facts.text, keyword) for keyword in _wanted(label)):
         return words.doubtful
     if facts.count:
         return words.undecided
@@ -168,15 +156,13 @@ def _causes(facts: Facts, label: Label, words: Words) -> Phrases:
 
 
 def _evidence(facts: Facts, label: Label, language: Language) -> list[Evidence]:
-    """Texts of the picture that hold a keyword of the label, its names where it has no keywords; each keyword
-    once, where it stands shortest."""
+    """Texts of the picture that hold a keyword of the label, its names where it has no keywords, and do not
+    deny it; each keyword once, where it stands shortest."""
     by_keyword: dict[str, Evidence] = {}
     for piece in facts.lines:
         if piece.score < SURE:
             continue
         for keyword in _wanted(label):
-            if not holds(piece.text, keyword):
-                continue
             quote = _quotable_part(piece, keyword, _QUOTE_CHARS[language])
             before = by_keyword.get(keyword)
             if quote and (before is None or len(quote) < len(before.quote)):
@@ -190,17 +176,16 @@ def _wanted(label: Label) -> tuple[str, ...]:
 
 
 def _quotable_part(piece: Piece, keyword: str, most: int) -> str | None:
-    """The whole line, else a whole phrase of it, else the keyword as it is written; never a cut text."""
-    line = trimmed(piece.text)
-    if _QUOTE_MARKS.search(line):
-        written = as_written(line, keyword)
-        return written if written and not _QUOTE_MARKS.search(written) else None
-    if not piece.is_part and len(line) <= most and is_whole(piece.text) and holds(line, keyword):
-        return line
-    begins = 1 if piece.is_part or is_cut(piece.text) else 0
-    phrases = [trimmed(phrase) for phrase in _PHRASES.split(line)[begins:-1]]
-    fitting = [phrase for phrase in phrases if len(phrase) <= most and holds(phrase, keyword)]
-    return fitting[0] if fitting else as_written(line, keyword)
+    """The whole line that says so, else a whole phrase of it; never a cut text."""
+    if not asserts(piece.text, keyword):
+        return None
+    whole = [trimmed(piece.text)] if is_whole(piece) else []
+    fitting = (
+        text
+        for text in (*whole, *bounded(piece))
+        if len(text) <= most and asserts(text, keyword) and not _QUOTE_MARKS.search(text)
+    )
+    return next(fitting, None)
 
 
 def _chosen(evidence: list[Evidence], rng: random.Random) -> list[Evidence]:
@@ -294,8 +279,8 @@ def _layout_sentences(
 def _is_legible(piece: Piece, most: int) -> bool:
     """Whether a line can be quoted whole."""
     text = trimmed(piece.text)
-    fits = 0 < len(text) <= most and is_whole(piece.text)
-    return fits and not piece.is_part and piece.score >= SURE and not _QUOTE_MARKS.search(text)
+    fits = 0 < len(text) <= most and is_whole(piece)
+    return fits and piece.score >= SURE and not _QUOTE_MARKS.search(text)
 
 
 def _extras(facts: Facts, words: Words) -> list[str]:

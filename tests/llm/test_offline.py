@@ -121,8 +121,109 @@ def test_a_line_of_a_paragraph_is_not_quoted_as_a_whole() -> None:
     ]
     for seed in range(20):
         rng = random.Random(seed)
-        assert "“派送失败”" in offline.reason(screen_of(lines), label, rng)
+        assert "“" not in offline.reason(screen_of(lines), label, rng)
         assert "“员处理”" not in offline.describe(screen_of(lines), random.Random(seed))
+
+
+def line(text: str, x0: float, y0: float, x1: float, y1: float, score: float = 0.99) -> dict[str, Any]:
+    return {"text": text, "score": score, "box": [x0, y0, x1, y1], "image": 0}
+
+
+FIRST = re.compile(r"(?:顶部|最上方|上端|页首|首行|第一行|最先|文字从)[^，“]{0,8}“([^”]*)”")
+
+
+@pytest.mark.parametrize(
+    ("row", "first"),
+    [
+        ([line("取消", 30, 80, 90, 114), line("发表你的评价", 280, 78, 440, 114)], "取消"),
+        (
+            [line("发表你的评价", 280, 78, 440, 114), line("取消", 30, 82, 90, 116)],
+            "取消",
+        ),  # order of OCR
+        ([line("返回", 30, 92, 70, 116), line("退款详情", 280, 70, 460, 118)], "退款详情"),  # a title
+        ([line("返回首页", 30, 84, 120, 116), line("退款详情", 280, 76, 440, 118)], None),  # neither
+        ([line("取消", 30, 80, 90, 114, 0.5), line("发表评价", 280, 80, 440, 114)], None),
+    ],
+)
+def test_of_several_texts_in_the_top_row_the_leftmost_or_the_prominent_is_first(
+    row: list[dict[str, Any]], first: str | None
+) -> None:
+    aligned = [
+        line(f"第{sign}段文字", 30, 300 + 120 * at, 200, 334 + 120 * at) for at, sign in enumerate("甲乙丙")
+    ]
+    claims = set()
+    for seed in range(30):
+        claims |= set(FIRST.findall(offline.describe(screen_of([*row, *aligned]), random.Random(seed))))
+    assert claims == ({first} if first else set())
+
+
+def quoted_of(lines: list[dict[str, Any]], label: Label | None = None) -> set[str]:
+    """All that descriptions, or reasons, quote of a screen."""
+    texts = [
+        offline.reason(screen_of(lines), label, random.Random(seed))
+        if label
+        else offline.describe(screen_of(lines), random.Random(seed))
+        for seed in range(60)
+    ]
+    return {quote for text in texts for quote in _QUOTE.findall(text)}
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        [line("不锈钢保温咖", 60, 600, 200, 630), line("啡杯", 60, 640, 110, 670)],  # a narrow paragraph
+        [line("不锈钢保温咖", 60, 600, 200, 630), line("啡杯", 105, 640, 155, 670)],  # centred
+        [line("系统升级请您耐", 520, 600, 719, 630)],  # at the edge
+        [line("啡杯", 0, 600, 52, 630)],
+        [line("啡杯", 14, 600, 66, 630)],  # the sign that the edge cuts is not read
+        [line("请您耐", 640, 600, 700, 630)],
+        [line("请您耐", 300, 1472, 380, 1499)],  # below
+        [
+            line("请您耐心等待", 60, 600, 200, 630),
+            line("客服正在赶来", 208, 601, 350, 631),
+        ],  # parted
+        [line("请您耐…", 300, 600, 380, 630)],
+        [line("…啡杯", 300, 600, 380, 630)],
+        [line("请您耐... 展开", 300, 600, 480, 630)],
+    ],
+)
+def test_a_text_that_may_be_cut_is_never_quoted(cut: list[dict[str, Any]]) -> None:
+    others = [
+        line(f"第{sign}段文字", 300, 60 + 160 * at, 470, 94 + 160 * at) for at, sign in enumerate("甲乙丙")
+    ]
+    others += [line("确定", 300, 900, 350, 934)]
+    label = Label("等待页面", keywords=("请您耐", "啡杯", "升级", "保温", "赶来"))
+    found = quoted_of([*others, *cut]) | quoted_of([*others, *cut], label)
+    assert found <= {entry["text"] for entry in others}
+    assert len(quoted_of(others)) > 1
+
+
+@pytest.mark.parametrize(
+    ("text", "quotes"),
+    [
+        ("快件已到达【广州转运中心】", {"快件已到达【广州转运中心】"}),
+        ("快件已到达【广州转运中心】，请留意", {"广州转运中心"}),
+        ("商家同意后，款项将退回转运中心账户", {"款项将退回转运中心账户"}),
+        ("已到转运中心… 请留意", set()),
+        ("离开广州转运中心…，请留意", set()),
+        ("他说“转运中心”到了", {"转运中心"}),
+    ],
+)
+def test_of_a_line_with_signs_a_phrase_between_them_is_quoted(text: str, quotes: set[str]) -> None:
+    lines = [line(text, 60, 600, 500, 630), line("确定", 300, 900, 350, 934)]
+    assert quoted_of(lines, Label("物流页面", keywords=("转运中心",))) == quotes
+
+
+@pytest.mark.parametrize("text", ["暂无退款成功记录", "未退款成功", "退款成功：无", "没有 退款成功 的订单"])
+def test_a_line_that_denies_the_keyword_is_no_evidence(text: str) -> None:
+    label = Label("退款页面", keywords=("退款成功",))
+    lines = [line(text, 60, 600, 400, 630), line("确定", 60, 900, 110, 934)]
+    for seed in range(20):
+        said = offline.reason(screen_of(lines), label, random.Random(seed))
+        assert "“" not in said
+        assert not re.search("读得不|没有读准|没有把握", said)
+    lines[0]["text"] = "退款成功"
+    assert quoted_of(lines, label) == {"退款成功"}
 
 
 @pytest.mark.parametrize(
@@ -182,10 +283,6 @@ def phone(*texts: str, scores: tuple[float, ...] = ()) -> dict[str, Any]:
         for at, (text, score) in enumerate(zip(texts, values, strict=True))
     ]
     return screen_of(lines)
-
-
-def line(text: str, x0: float, y0: float, x1: float, y1: float, score: float = 0.99) -> dict[str, Any]:
-    return {"text": text, "score": score, "box": [x0, y0, x1, y1], "image": 0}
 
 
 def screen_of(lines: list[dict[str, Any]]) -> dict[str, Any]:

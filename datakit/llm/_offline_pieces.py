@@ -1,0 +1,181 @@
+"""Lines of text with their places on a picture, and what of each may be quoted: never a cut text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+SURE = 0.8
+"""Score of a line that is quoted: of lines that the engines are less sure of, one in three is wrong."""
+_ICONS = " <>‹›〈〉《》«»＜＞□■○●◯◎◇△▽☆★√×✕·•|丨-–—_=~…,，、:：;；.。^"
+_BOX = re.compile(r"^[口日回田囗凸] +")
+_OPENED = re.compile(r"[(（]")
+_CUT = re.compile(r"[，。；！？!?;]|…|\.\.|、$|^[)）】》]|[(（【《]$|,\s")
+_DOTS = r"(?:…|\.{2,}|⋯|。{2,})"
+_ENDS_CUT = re.compile(rf"^{_DOTS}\w|\w{_DOTS}$")
+"""Dots at the very sign, as a screen cuts a text; those behind a blank are a menu's icon."""
+_BOUNDS = re.compile(r"[，。；：！？、,;:!?|｜·\s()（）\[\]【】《》“”\"「」『』]+")
+_DOTTED = re.compile(rf"\S*{_DOTS}\S*")
+"""What stands beside dots is cut by them."""
+_NEAR_EDGE = 0.9
+"""Lines' heights between a line and the edge of the picture within which it may be cut: the sign that is cut
+is not read."""
+_AT_EDGE = 0.2
+_ALIGNED = 0.15
+"""Lines' heights by which lines of one margin differ."""
+_GAP = 0.75
+"""Lines' heights between two lines of a paragraph."""
+_BESIDE = 0.5
+"""Lines' heights between two pieces of one text in one row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A line of text and the middle of its box, as shares of the picture (0 to 1)."""
+
+    text: str
+    x: float
+    y: float
+    height: float
+    score: float = 1.0
+    left: float = 0.0
+    width: float = 0.0
+    is_part: bool = False
+    """Whether it is one line of a text over several, or may be cut by the picture's edge."""
+
+    @property
+    def top(self) -> float:
+        return self.y - self.height / 2
+
+
+def trimmed(text: str) -> str:
+    """A line without what engines make of the icons beside it, arrows and frames."""
+    within = text.strip()
+    if within[:1] == "《" and "》" in within:
+        return within
+    within = _BOX.sub("", within.strip(_ICONS))
+    return within[:-1].rstrip(_ICONS) if within[-1:] in ")）" and not _OPENED.search(within) else within
+
+
+def is_whole(piece: Piece) -> bool:
+    """Whether a line stands for itself: neither cut by the screen nor part of a longer text over several."""
+    is_cut = _ENDS_CUT.search(piece.text.strip()) is not None
+    return not (piece.is_part or is_cut or _CUT.search(trimmed(piece.text)))
+
+
+def bounded(piece: Piece) -> list[str]:
+    """The phrases of a line that have a bound on either side: signs between phrases, or the line's end where
+    it stands for itself. What stands beside dots has none."""
+    line = _DOTTED.sub("…", piece.text)
+    phrases = [trimmed(phrase) for phrase in _BOUNDS.split(line)]
+    open_ends = piece.is_part or _ENDS_CUT.search(piece.text.strip()) is not None
+    within = phrases[1:-1] if open_ends else phrases
+    return [phrase for phrase in within if phrase]
+
+
+def with_places(lines: Sequence[dict[str, Any]], width: int, height: int) -> list[Piece]:
+    """The lines of OCR that have a box."""
+    pieces = []
+    for line in lines:
+        box, text = line.get("box") or [], (line.get("text") or "").strip()
+        if len(box) == 4 and text:
+            x0, y0, x1, y1 = box
+            place = (x0 + x1) / 2 / width, (y0 + y1) / 2 / height
+            score = line.get("score")
+            sides = x0 / width, (x1 - x0) / width
+            pieces.append(Piece(text, *place, (y1 - y0) / height, 1.0 if score is None else score, *sides))
+    shape = width / height
+    parts = _continued(pieces, shape)
+    return [
+        replace(piece, is_part=at in parts or _is_cut_by_edge(piece, pieces, shape))
+        for at, piece in enumerate(pieces)
+    ]
+
+
+def without_places(text: str | None) -> list[Piece]:
+    """Lines of joined text, spread evenly from top to bottom to keep their order."""
+    lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
+    return [Piece(line, 0.5, (at + 0.5) / len(lines), 0.4 / len(lines)) for at, line in enumerate(lines)]
+
+
+def _continued(pieces: Sequence[Piece], shape: float) -> set[int]:
+    """Which lines are parts of a text over several, or pieces of one text in a row."""
+    parts = set[int]()
+    order = sorted(range(len(pieces)), key=lambda at: pieces[at].top)
+    for place, first in enumerate(order):
+        for second in order[place + 1 :]:
+            if pieces[second].top > pieces[first].top + 3 * pieces[first].height:
+                break
+            if _continues(pieces[first], pieces[second], shape) or _is_beside(
+                pieces[first], pieces[second], shape
+            ):
+                parts |= {first, second}
+    return parts
+
+
+def _continues(upper: Piece, lower: Piece, shape: float) -> bool:
+    """Whether two lines stand as close below one another as those of a paragraph do."""
+    height = max(upper.height, lower.height)
+    gap = lower.y - upper.y - (upper.height + lower.height) / 2
+    aligned = min(abs(upper.left - lower.left), abs(upper.x - lower.x)) * shape < 0.6 * height
+    alike = min(upper.height, lower.height) > 0.75 * height
+    full = upper.width > lower.width - height / shape
+    return upper.y < lower.y and aligned and alike and full and -height / 2 < gap < _GAP * height
+
+
+def _is_beside(one: Piece, other: Piece, shape: float) -> bool:
+    """Whether two lines stand so close in a row that the engine may have parted one text."""
+    left, right = sorted((one, other), key=lambda piece: piece.left)
+    height = min(left.height, right.height)
+    gap = (right.left - left.left - left.width) * shape
+    return abs(left.y - right.y) < 0.3 * height and -height < gap < _BESIDE * height
+
+
+def _is_cut_by_edge(piece: Piece, pieces: Iterable[Piece], shape: float) -> bool:
+    """Whether the picture's edge may cut a line: it touches it, or comes near it where no other line does."""
+    if min(piece.top, 1 - piece.y - piece.height / 2) < 0.1 * piece.height:
+        return True
+    high = piece.height / shape
+    for gap, side in ((piece.left, _left), (1 - piece.left - piece.width, _right)):
+        if gap < _AT_EDGE * high:
+            return True
+        others = (abs(side(other) - side(piece)) for other in pieces if other is not piece)
+        if gap < _NEAR_EDGE * high and not any(apart < _ALIGNED * high for apart in others):
+            return True
+    return False
+
+
+def _left(piece: Piece) -> float:
+    return piece.left
+
+
+def _right(piece: Piece) -> float:
+    return piece.left + piece.width
+
+
+def first_row(pieces: Sequence[Piece]) -> list[Piece]:
+    """The topmost row from left to right: lines that begin above the middle of the one that begins first."""
+    if not pieces:
+        return []
+    top = min(pieces, key=lambda piece: piece.top)
+    return sorted((piece for piece in pieces if piece.top < top.y), key=lambda piece: (piece.left, piece.top))
+
+
+_ALIKE, _PROMINENT = 1.15, 1.5
+"""Times the height of the leftmost line of a row: so tall are lines of one size, as they are read, and so
+tall is one that stands out."""
+
+
+def first_of(pieces: Sequence[Piece], *, surely: bool = False) -> Piece | None:
+    """The first line of a screen: the leftmost of its topmost row, or the tallest where that is at least half
+    as tall again. None where no line says anything, or (`surely`) where a line is taller by less."""
+    row = [piece for piece in first_row(pieces) if any(map(str.isalnum, piece.text))]
+    if not row:
+        return None
+    tallest = max(row, key=lambda piece: piece.height)
+    times = tallest.height / row[0].height
+    if surely and _ALIKE < times < _PROMINENT:
+        return None
+    return tallest if times >= _PROMINENT else row[0]
