@@ -8,6 +8,7 @@ from typing import Any
 
 from datakit.artifacts.ledger import Inputs
 from datakit.cards.parts import PART_NAMES
+from datakit.core.task_blocks import flat_steps
 
 _SILENT = {"name", "version", "run", "labels", "steps", "emit"}
 """Keys of a recipe that are no change by themselves, or are compared in another way."""
@@ -30,7 +31,7 @@ def changes(before: Inputs, after: Inputs) -> list[str]:
 
 def _steps(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     for section in ("steps", "emit"):
-        old, new = _numbered(before.get(section)), _numbered(after.get(section))
+        old, new = _numbered(_rows(before, section)), _numbered(_rows(after, section))
         prefix = "emit." if section == "emit" else ""
         for name in new:
             if name not in old:
@@ -43,6 +44,11 @@ def _steps(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]
                 yield from _values(f"{prefix}{name}", old[name], values)
         if [name for name in old if name in new] != [name for name in new if name in old]:
             yield f"order of {section} changed"
+
+
+def _rows(recipe: Mapping[str, Any], section: str) -> Any:
+    """The steps of a section in order, those of tasks in their place."""
+    return [row for _, row in flat_steps(recipe)] if section == "steps" else recipe.get(section)
 
 
 def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:

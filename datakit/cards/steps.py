@@ -18,6 +18,7 @@ from datakit.core.parameters import validated
 from datakit.core.plugins import CARD_SECTIONS, broken, described, load, package_of, plugins
 from datakit.core.registry import find, own_names, plugin_of
 from datakit.core.step_account import StepAccount
+from datakit.core.task_blocks import flat_steps
 from datakit.core.transform import Transform
 
 _BLOCKS = get_args(Block)
@@ -36,7 +37,7 @@ def step_sections(build: BuildFolder) -> list[Section]:
 
 def _parameters(build: BuildFolder, number: int) -> dict[str, Any]:
     """The recipe's parameters of the step at this place; the emitters follow the steps."""
-    entries = [*build.recipe.get("steps", ()), *build.recipe.get("emit", ())]
+    entries = [*(row for _, row in flat_steps(build.recipe)), *build.recipe.get("emit", ())]
     entry = entries[number - 1] if number <= len(entries) else None
     values = next(iter(entry.values())) if isinstance(entry, dict) else None
     return values if isinstance(values, dict) else {}

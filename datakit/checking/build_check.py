@@ -14,6 +14,7 @@ from datakit.checking.records_file import gpus_of, names_in
 from datakit.checking.training import Training
 from datakit.core.errors import UserError
 from datakit.core.registry import find
+from datakit.core.task_blocks import flat_steps
 from datakit.core.transform import Artifact
 from datakit.recipe.recipe import Recipe
 from datakit.recipe.yaml_file import show_path
@@ -71,7 +72,7 @@ def is_picture_task(build: BuildFolder, training: Training) -> bool:
     """
     if training.layout is None or training.layout.family is None:
         return False
-    steps = [entry for entry in build.recipe.get("steps", ()) if isinstance(entry, dict)]
+    steps = [entry for _, entry in flat_steps(build.recipe) if isinstance(entry, dict)]
     parameters = {str(name): own for entry in steps for name, own in entry.items()}
     readers = [own for name, own in parameters.items() if name.startswith("read.")]
     if any(isinstance(own, dict) and own.get("images") == "none" for own in readers):

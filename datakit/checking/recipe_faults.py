@@ -14,6 +14,7 @@ from datakit.checking.training import Training
 from datakit.core.errors import UserError
 from datakit.core.pixels import TRAINER
 from datakit.core.plain_yaml import Key
+from datakit.core.task_blocks import flat_steps
 from datakit.recipe.yaml_file import YamlFile
 from datakit.training import deepspeed
 from datakit.training.config import keys_so_far
@@ -102,8 +103,7 @@ def _deepspeed(section: Mapping[str, Any], base: Path) -> Iterator[Fault]:
 
 def _shows_images(recipe: Mapping[str, Any]) -> bool | None:
     """Whether a reader of the recipe gives its records pictures; None where only the data can tell."""
-    steps = recipe.get("steps")
-    rows = [step for step in (steps if isinstance(steps, list) else ()) if isinstance(step, dict)]
+    rows = [step for _, step in flat_steps(recipe) if isinstance(step, dict)]
     readers = [(name, own) for row in rows for name, own in row.items() if str(name).startswith("read.")]
     own_images = [own.get("images") if isinstance(own, dict) else None for _, own in readers]
     if readers and all(images == "none" for images in own_images):

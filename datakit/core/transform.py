@@ -64,7 +64,6 @@ Executor = Literal["inline", "process", "event_loop"]
 EVERY = ("*",)
 """`optional` of an emitter that writes whatever columns there are."""
 
-
 _OLD_METHODS = {"needs": "inputs", "gives": "outputs", "part_keys": "sub_result_keys"}
 """Name in datakit 0.1 -> name. Goes with 0.3."""
 

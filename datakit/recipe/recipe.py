@@ -237,6 +237,7 @@ class _Checker:
         weighted = [task for task in tasks if task.weight is not None]
         if not weighted or any(step.name == OF_TASKS for step in steps):
             return []
+        self.file.data["steps"].append({OF_TASKS: {}})  # a build keeps it written out
         return [Step(len(steps) + 1, validated(find(OF_TASKS), {}), weighted[0].where)]
 
     def _step(self, row: Any, place: Key, number: int) -> list[Step]:

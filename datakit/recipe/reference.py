@@ -16,6 +16,7 @@ from datakit.core.registry import find, names
 from datakit.core.regular_files import read_regular_text
 from datakit.core.shipped import shipped_folder
 from datakit.core.step_context import StepContext
+from datakit.core.task_blocks import flat_steps
 from datakit.core.transform import Annotator, Emitter, Guard, Reader, Renderer, TableTransform, Transform
 
 KINDS: dict[type[Transform], str] = {
@@ -150,7 +151,7 @@ def _example(
     recipes = shipped_folder("recipes")
     for path in sorted(recipes.glob("*.yaml"), reverse=True):
         document = parse(read_regular_text(path))
-        for row in (*document.get("steps", ()), *document.get("emit", ())):
+        for row in (*(row for _, row in flat_steps(document)), *document.get("emit", ())):
             if isinstance(row, dict) and next(iter(row)) in (name, short):
                 ((step_name, values),) = row.items()
                 return f"- {step_name}: {yaml_inline(values or {})}", _try(kind, values or {}), path.parent

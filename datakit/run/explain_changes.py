@@ -17,6 +17,7 @@ from datakit.core.errors import UserError
 from datakit.core.files import FileDigests
 from datakit.core.plain_yaml import yaml_inline
 from datakit.core.step_context import StepContext
+from datakit.core.task_blocks import flat_steps, labels_of, task_names
 from datakit.core.transform import Annotator
 from datakit.recipe.recipe import Recipe
 from datakit.recipe.yaml_file import show_path
@@ -171,8 +172,12 @@ def _recipe_changes(recipe: Recipe, build: BuildFolder) -> list[str]:
 def _by_name(data: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe's data without `run:`, its steps by name, so that an inserted step moves no other."""
     by_name = {key: value for key, value in data.items() if key not in ("run", "steps", "emit")}
-    for row in [*(data.get("steps") or []), *(data.get("emit") or [])]:
+    for name in task_names(data):
+        by_name[f"labels of {name}"] = labels_of(data, name)
+    rows = [*flat_steps(data), *(("", row) for row in data.get("emit") or [])]
+    for task, row in rows:
         name, parameters = (row, {}) if isinstance(row, str) else next(iter(row.items()))
+        name = f"{task}: {name}" if task else name
         count = sum(key.split("#")[0] == name for key in by_name)
         by_name[f"{name}#{count + 1}" if count else str(name)] = parameters or {}
     return by_name

@@ -149,7 +149,9 @@ def _check_recipe(value: Any, project: Path, block: Block) -> None:
         value = {"emit": value} if f"emit.{name}" in names() else {"steps": value}
     assert set(value) <= set(TOP), block.where
     steps = value.get("steps", [])
-    if not steps or not next(iter(steps[0])).startswith("read."):
+    for task in (step["task"] for step in steps if isinstance(step, dict) and "task" in step):
+        task["labels"] = str(ROOT / "templates" / "ecom" / Path(task["labels"]).name)
+    if not steps or not next(iter(steps[0])).startswith(("read.", "task")):
         steps = [{"read.jsonl": {"path": "train.jsonl"}}, *steps]
     whole = {
         "labels": str(ROOT / "templates/ecom/labels.yaml"),
