@@ -285,6 +285,7 @@ VerdictKind = Literal[
     "prompt_names_record",
     "no_image",
     "retry",
+    "label_noise",
     "offline_texts",
     "reason_fails",
     "prompt_shortened",
