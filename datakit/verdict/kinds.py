@@ -14,7 +14,7 @@ from datakit.core.errors import UserError, did_you_mean
 from datakit.core.scripts import shell_words
 from datakit.core.settings import VERDICT_KINDS
 from datakit.core.task_blocks import TASK
-from datakit.verdict import doubts, flow, forms, labels, pseudo, splits, texts
+from datakit.verdict import doubts, flow, forms, labels, noise, pseudo, splits, texts
 from datakit.verdict.seen import Seen
 
 
@@ -44,6 +44,7 @@ KINDS: dict[str, Kind] = {
     "prompt_names_record": Kind(texts.prompt_names_record, of_task=True),
     "no_image": Kind(flow.no_image, of_task=True),
     "retry": Kind(flow.retry),
+    "label_noise": Kind(noise.label_noise),
     "offline_texts": Kind(texts.offline_texts, of_task=True),
     "pseudo_labels": Kind(pseudo.labels),
     "label_doubted": Kind(doubts.label_doubted),

@@ -330,6 +330,9 @@ CASES: dict[str, Case] = {
         },
     ),
     "curate.overrides": Case({"path": "overrides.jsonl"}, source=_decisions),
+    "curate.label_noise": Case(
+        by_neighbours=True, golden=("noise_label", "noise_cluster"), changes={"screen-0036": {"label": None}}
+    ),
     "balance.resample": Case({"by": "label", "strategy": "uniform"}, by_neighbours=True),
     "mix.general": Case({"read.alpaca": {"path": str(ROOT / "examples" / "general_zh.json")}, "share": 0.2}),
     "render.chat": Case(
