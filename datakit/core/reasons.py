@@ -112,7 +112,7 @@ REJECTED = {
 NOT_STORED = frozenset({"image_over_memory"})
 """Rejected as well, but by a setting that is in no key: another value of it is to be tried at once."""
 
-ON_PURPOSE = frozenset({"dropped_by_review"})
+CHOSEN = frozenset({"dropped_by_review"})
 """Rejected because somebody decided so: no fault of the data, and no part of `run.max_reject_rate`."""
 
 RETRIED = {
