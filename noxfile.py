@@ -1,7 +1,7 @@
 """The tasks of CONTRIBUTING.md, which CI runs too: nox --list.
 
 lint, types, tests and docs use the environment that nox runs in, so that they start at once without network;
-wheel, trainer, swift, vllm and audit make environments of their own.
+wheel, trainer, swift, vllm, exchange and audit make environments of their own.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def tests(session: nox.Session) -> None:
         "-m",
         "pytest",
         "-m",
-        "not trainer and not vllm and not browser and not clean_install",
+        "not trainer and not vllm and not browser and not exchange and not clean_install",
         *session.posargs,
     )
 
@@ -67,6 +67,19 @@ def swift(session: nox.Session) -> None:
 def vllm(session: nox.Session) -> None:
     """The suite with a real vLLM."""
     session.run("scripts/test_vllm.sh", *session.posargs, external=True)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Pages in Chromium without a window; needs Chromium, playwright and a Chinese font."""
+    session.run("python", "-m", "pytest", "-n", "0", "-m", "browser", *session.posargs)
+
+
+@nox.session(venv_backend="virtualenv")
+def exchange(session: nox.Session) -> None:
+    """Label Studio's and Argilla's own packages read what a review writes for them."""
+    session.install("label-studio-sdk==2.1.2", "argilla==2.8.0", "-e", ".[test]")
+    session.run("python", "-m", "pytest", "-n", "0", "-m", "exchange", *session.posargs)
 
 
 @nox.session(venv_backend="virtualenv")

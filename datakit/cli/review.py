@@ -18,10 +18,15 @@ Examples:
   datakit review build/ecom_v3 --suspects
   datakit review build/ecom_v3 --conflicts --low-ocr --out check.html
   datakit review build/ecom_v3 --finding untested_class --serve
+  datakit review build/ecom_v3 --export label-studio to_label
+  datakit review build/ecom_v3 --import overrides.jsonl
 
 \b
 The page needs no network and no server: it is opened as a file, keeps its state in the browser, and gives
 overrides.jsonl, which curate.overrides applies in the next build."""
+
+
+_NAMED = 10
 
 
 @click.command(epilog=EPILOG)
@@ -42,6 +47,20 @@ overrides.jsonl, which curate.overrides applies in the next build."""
 @click.option(
     "--into", type=click.Path(path_type=Path), metavar="FILE", help="File of decisions (--serve, --import)."
 )
+@click.option(
+    "--export",
+    "exported",
+    type=(click.Choice(["label-studio", "argilla"]), click.Path(path_type=Path)),
+    metavar="TOOL FOLDER",
+    help="Write the review for label-studio or argilla into a new FOLDER instead.",
+)
+@click.option(
+    "--import",
+    "imported",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Add the decisions of FILE (of Label Studio, Argilla, or the page) to those of the project.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 def command(
     build: Path,
@@ -55,6 +74,8 @@ def command(
     serve: bool,
     port: int | None,
     into: Path | None,
+    exported: tuple[str, Path] | None,
+    imported: Path | None,
     as_json: bool,
 ) -> int:
     """Write a page on which people accept, relabel and drop records of BUILD.
@@ -73,6 +94,14 @@ def command(
     for note in notes:
         click.echo(f"Note: {note}", err=True)
     records = PageRecords(folder, frame)
+    if imported is not None:
+        return _import(PageRecords(folder, chosen(folder, Choice())[0]), imported, into, as_json=as_json)
+    if exported is not None and records.count:
+        from datakit.review.exchange import export
+
+        export(records, *exported)
+        click.echo(f"{records.count:,} records for {exported[0]}: {exported[1]}", err=as_json)
+        return 0
     if serve and records.count:
         return _serve(records, build, out, port, into)
     page = write(records, build, out) if records.count else None
@@ -107,6 +136,28 @@ def _serve(records: PageRecords, build: Path, out: Path | None, port: int | None
             server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:
             click.echo(f"{len(decisions.lines()):,} decisions stand in {decisions.path}")
+    return 0
+
+
+def _import(records: PageRecords, path: Path, into: Path | None, *, as_json: bool) -> int:
+    from datakit.cli.tables import print_json
+    from datakit.review.decisions_file import DecisionsFile
+    from datakit.review.exchange import read_answers
+
+    found = read_answers(path, records)
+    target = DecisionsFile(into or overrides_file(records.build), {})
+    new, before = target.add(found.decisions)
+    if as_json:
+        account = {"file": str(target.path), "new": new, "there_before": before}
+        print_json({**account, "left_out": found.left_out, "notes": found.notes})
+        return 0
+    for note in found.notes:
+        click.echo(f"Note: {note}", err=True)
+    for words in found.left_out[:_NAMED]:
+        click.echo(f"Left out: {words}", err=True)
+    if len(found.left_out) > _NAMED:
+        click.echo(f"Left out: {len(found.left_out) - _NAMED:,} more (--json names all)", err=True)
+    click.echo(f"{new:,} decisions added to {target.path}; {before:,} stood there before.")
     return 0
 
 

@@ -1,0 +1,143 @@
+"""A review for Argilla: a data set as its `Dataset.from_disk` reads it; and its responses read back."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from datakit.review import pictures
+from datakit.review.answers import Answer, NoAnswer
+from datakit.review.records import PageRecords
+from datakit.review.words import language_of_names, words_in
+
+_DROP = "__drop__"
+_LABEL, _WHY = "label", "why"
+
+
+def write(records: PageRecords, out: Path) -> None:
+    """.argilla/settings.json, .argilla/dataset.json and records.json, with the pictures inside."""
+    words = words_in(language_of_names(records.labels))
+    (out / ".argilla").mkdir()
+    _put(out / ".argilla" / "settings.json", _settings(records, words))
+    _put(out / ".argilla" / "dataset.json", {"name": records.build.report.name, "status": "draft"})
+    columns, names = records.columns(), records.labels
+    rows = []
+    for at, detail in enumerate(records.details()):
+        label, proposal = columns["label"][at], columns["proposal"][at]
+        old = names[label] if label >= 0 else columns["written"].get(at)
+        told = "\n".join(text for name, text in detail["facts"] if name != "source")
+        fields = {"told": f"{old or words['noLabel']}\n{told}".strip()}
+        if image := _image(detail["paths"]):
+            fields["image"] = image
+        metadata = {"judged": columns["judged"][at], "build": records.build.report.name}
+        rows.append(
+            {
+                "id": columns["id"][at],
+                "fields": fields,
+                "metadata": metadata | ({"old": old} if old is not None else {}),
+                "suggestions": {_LABEL: {"value": names[proposal], "score": None, "agent": "datakit"}}
+                if proposal >= 0
+                else {},
+                "responses": {},
+                "vectors": {},
+                "status": "pending",
+            }
+        )
+    _put(out / "records.json", rows)
+
+
+def _put(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8")
+
+
+def _image(paths: list[Path]) -> str:
+    """The first picture that can be read, as a data URI."""
+    for path in paths:
+        drawn = pictures.readable(path)
+        if drawn.readable:
+            return f"data:image/webp;base64,{base64.b64encode(drawn.readable).decode()}"
+    return ""
+
+
+def _settings(records: PageRecords, words: Mapping[str, str]) -> dict[str, Any]:
+    """One question: which label, or that the record is to be dropped; and why."""
+    options = [{"value": name, "text": name} for name in records.labels]
+    options.append({"value": _DROP, "text": words["drop"]})
+    return {
+        "guidelines": "\n".join(f"{row['name']}: {row['about']}" for row in records.label_rows()),
+        "allow_extra_metadata": True,
+        "distribution": {"strategy": "overlap", "min_submitted": 1},
+        "fields": [
+            _named("image", "image", required=False, settings={"type": "image"}),
+            _named("told", words["label"], required=True, settings={"type": "text", "use_markdown": False}),
+        ],
+        "questions": [
+            _named(
+                _LABEL,
+                words["relabel"],
+                required=True,
+                settings={"type": "label_selection", "options": options, "visible_options": None},
+            ),
+            _named(_WHY, words["why"], required=False, settings={"type": "text", "use_markdown": False}),
+        ],
+        "metadata": [],
+        "vectors": [],
+        "mapping": None,
+    }
+
+
+def _named(name: str, title: str, *, required: bool, settings: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "title": title,
+        "required": required,
+        "description": None,
+        "settings": settings,
+        "type": settings["type"],
+    }
+
+
+def answers(document: list[Any]) -> Iterator[Answer | NoAnswer]:
+    """An answer for each person who responded to a record of records.json."""
+    for row in document:
+        if not isinstance(row, Mapping) or not isinstance(row.get("id"), str):
+            yield NoAnswer("", "the record has no id")
+            continue
+        responses = row.get("responses")
+        responses = responses if isinstance(responses, Mapping) else {}
+        reasons = {_person(one): str(one.get("value") or "") for one in _listed(responses.get(_WHY))}
+        metadata = row.get("metadata")
+        for one in _listed(responses.get(_LABEL)):
+            value = one.get("value")
+            if not isinstance(value, str):
+                yield NoAnswer(row["id"], "the response names no label")
+            else:
+                yield _answer(row["id"], metadata if isinstance(metadata, Mapping) else {}, one, reasons)
+
+
+def _answer(
+    id_: str, metadata: Mapping[str, Any], response: Mapping[str, Any], reasons: Mapping[str, str]
+) -> Answer:
+    old, value = metadata.get("old"), str(response["value"])
+    return Answer(
+        id=id_,
+        judged=str(metadata.get("judged")),
+        old=old if isinstance(old, str) else None,
+        label=None if value == _DROP else value,
+        drops=value == _DROP,
+        who=_person(response),
+        when=None,
+        why=reasons.get(_person(response), ""),
+        build=str(metadata.get("build") or ""),
+    )
+
+
+def _listed(value: Any) -> list[Mapping[str, Any]]:
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+
+
+def _person(response: Mapping[str, Any]) -> str:
+    return f"Argilla {response.get('user_id') or ''}".strip()
