@@ -3,17 +3,18 @@
     python scripts/bench_suspects.py
     python scripts/bench_suspects.py --seeds 10 --first 300 --json
 
-Hard drawn screens (scripts/screens/hard.py) get a share of wrong labels, uniform or confusable, from seeds that
-nothing was chosen by. The peer is the ranking by the proxy's out-of-fold probability of the given label, which
-is one of the voices. Each line adds voices to it, ranks by curate.suspects and lets the records that nobody
-doubts follow in the proxy's order. Recall is the share of the wrong labels among the first 6% of the records (2%
-noise) or 10% (5%); the ratio is to the peer in the same run, the interval that of the differences by seed.
+Hard drawn screens (scripts/screens/hard.py) get a share of wrong labels, uniform or confusable, from seeds
+that nothing was chosen by. The peer is the ranking by the proxy's out-of-fold probability of the given label,
+which is one of the voices. Each line adds voices to it, ranks by curate.suspects and lets the records that
+nobody doubts follow in the proxy's order. Recall is the share of the wrong labels among the first 6% of the
+records (2% noise) or 10% (5%); ratio and gain are to the peer in the same run, the interval is that of the
+gains by seed.
 
 - duplicates: screens that were sent twice (5%), of which one has another label
 - description: keywords of the shipped label file, which was written beside the pages: on others they know less
-- model: no model runs here. A voice is drawn that declines a wrong label in 60% of the cases, names the true one
-  in 80% of those, and declines 2% of the right ones, as the reason of a large model or `datakit kfold` might.
-  It shows what the join makes of such a voice, and is no figure of any model.
+- model: no model runs here. A voice is drawn that declines a wrong label in 60% of the cases, names the true
+  one in 80% of those, and declines 2% of the right ones, as the reason of a large model or `datakit kfold`
+  might. It shows what the join makes of such a voice, and is no figure of any model.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -334,3 +335,21 @@ def test_predictions_of_the_folds_are_no_input_of_the_folds(folds: Folds) -> Non
     assert run(["build", str(folds.recipe), "--quiet", "--no-check"]) == 0
     build = folds.recipe.parent.parent / "build" / "screens"
     assert {one.proposed for one in read_suspects(build / "suspects.jsonl")} == {LABELS[0]}
+
+
+@pytest.mark.fault("the disk is full when folds are joined", "told; what stood there stays", kind="folders")
+def test_a_full_disk_is_told_and_the_last_join_stays(folds: Folds, monkeypatch: pytest.MonkeyPatch) -> None:
+    folds.go()
+    for number in (1, 2, 3):
+        folds.predict(number)
+    assert folds.go("--join") == 0
+    before = folds.folder.predictions_file.read_bytes()
+
+    def full(source: object, target: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    monkeypatch.setattr("datakit.artifacts.predictions.os.replace", full)
+    assert folds.go("--join") == 2
+    assert "kfold.jsonl" in folds.output
+    assert "the same command goes on" in folds.output
+    assert folds.folder.predictions_file.read_bytes() == before
