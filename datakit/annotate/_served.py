@@ -27,13 +27,15 @@ _TRAINED = {"trained": True}
 
 
 def columns_of(into: str) -> dict[str, Any]:
-    """What every way to predict gives: label, its probability, those of all labels, and who predicted."""
+    """What every way to predict gives: label, its probability, those of all labels, who predicted, and what
+    else speaks for the label."""
     text = pl.String()
     return {
         into: text,
         f"{into}_probability": pl.Float64(),
         f"{into}_probabilities": text,
         f"{into}_by": text,
+        f"{into}_evidence": pl.List(pl.Float64),
     }
 
 
@@ -112,6 +114,7 @@ class ServedPredictions(Annotator):
             None if not probabilities else probabilities.get(raw["label"]),
             orjson.dumps(probabilities).decode() if probabilities else None,
             by + (f", weights {self.weights}" if self.weights else ""),
+            None,
         )
         return dict(zip(columns_of(self.into), values, strict=True))
 

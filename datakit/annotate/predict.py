@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -17,20 +18,29 @@ from datakit.core.settings import open_address
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, TableTransform, Transform
 from datakit.proxy import ProxyData, fit, out_of_fold
+from datakit.proxy.data import Floats
+from datakit.proxy.lines import evidence_of_others, line_evidence
 
 _GROUPS = ("duplicate_of", "shares_picture_with")
 _LEAST = 1e-4
 """Probabilities below stand for nothing and are left out of the JSON."""
+_EDGE = 1e-6
 
 
 class Predict(TableTransform):
-    """Columns `prediction`, `prediction_probability` (0 to 1), `prediction_probabilities`, `prediction_by`.
+    """Column `prediction` with the label that the proxy, or a served model, takes a record to have.
+
+    Beside it stand `prediction_probability` (0 to 1), `prediction_probabilities`, `prediction_by` and
+    `prediction_evidence`.
 
     Without `from_build` the proxy predicts, a small classifier of OCR text and pictures on this machine
     (datakit.proxy). It learns from the labelled records of the training part (all, where curate.split has not
     stood before). These get what the *other* folds make of them, so that a label never predicts itself;
     near-duplicates share a fold. Records without a label, and those of validation, get what all labelled
-    records make of them. General records (mix.general) get null.
+    records make of them. One with neither text nor picture gets the classes' shares among labelled records
+    without. General records (mix.general) get null. `prediction_evidence` holds four numbers that say how
+    sure the prediction is: the logarithm of its probability over the next one's; and of single lines of text,
+    the lead of the class, what they say for it alone, and what for another (datakit.proxy.lines).
 
     With `from_build` and `base_url` a served model is asked, exactly as its training asked: prompt, answer
     form, pixels and label file are those of the build, and probabilities come from the log-probabilities of
@@ -44,7 +54,7 @@ class Predict(TableTransform):
     `prediction_probabilities` is JSON {label: probability}, without those below 0.0001. `prediction_by` names
     who predicted, by content: the build's hash, or that of what the proxy learnt. All are null for a record
     without a prediction (an answer that states no label, a picture that is broken, a model's own training
-    record), and the probabilities where the server gives none.
+    record), and the probabilities where the server gives none; the evidence of a model is null.
 
     To be tried again: as in annotate.describe. Nothing is rejected.
     """
@@ -93,7 +103,9 @@ class Predict(TableTransform):
             )
         served = {*ServedPredictions.model_fields} - {"into", "from_build", "base_url"}
         proxys = {"ocr_text", "pictures"}
-        if useless := sorted(self.model_fields_set & (served if self.from_build is None else proxys)):
+        fields = type(self).model_fields
+        given = {name for name in self.model_fields_set if getattr(self, name) != fields[name].default}
+        if useless := sorted(given & (served if self.from_build is None else proxys)):
             who = "the proxy" if self.from_build is None else "a served model"
             raise ValueError(f"`{useless[0]}` means nothing to {who}")
         return self
@@ -132,25 +144,19 @@ class Predict(TableTransform):
             words = "No record has a label to learn from, so nothing is predicted."
             empty = pl.DataFrame(schema={"id": pl.String(), **columns_of(self.into)})
             return empty, {"warnings": [words]} if small.height else {}
-        data = self._data(small, context)
-        labels = small["label"].gather(learnt).to_list()
-        own = out_of_fold(data.take(learnt), labels, context.seed)
-        fitted = fit(data.take(learnt), labels, context.seed)
-        probabilities = np.zeros((small.height, len(own.classes)))
-        probabilities[learnt] = own.probabilities
+        data, labels = self._data(small, context), small["label"].gather(learnt).to_list()
         others = np.setdiff1d(np.arange(small.height), learnt)
-        probabilities[others] = fitted.probabilities(data.take(others)) if len(others) else 0.0
+        said = _said(data.take(learnt), labels, data.take(others), context.seed)
         by = f"proxy ({len(learnt):,} records, {_content(data.take(learnt), labels)})"
-        right = [own.classes[at] for at in own.probabilities.argmax(axis=1)]
-        agreed = sum(one == other for one, other in zip(right, labels, strict=True))
+        columns = dict(zip(columns_of(self.into), _columns(said, by), strict=True))
+        predictions = pl.DataFrame({"id": small["id"].gather([*learnt, *others]), **columns})
+        agreed = sum(one == other for one, other in zip(said.predicted, labels, strict=False))
         notes = {
             "learnt_from": len(learnt),
             "predicted": len(others),
             "out_of_fold_accuracy": round(agreed / len(learnt), 4),
         }
-        told = _columns(own.classes, probabilities, by)
-        columns = dict(zip(columns_of(self.into), told, strict=True))
-        return pl.DataFrame({"id": small["id"], **columns}), notes
+        return predictions, notes
 
     def _data(self, small: pl.DataFrame, context: StepContext) -> ProxyData:
         from datakit.proxy.pictures import picture_features
@@ -167,20 +173,74 @@ class Predict(TableTransform):
         )
 
 
-def _columns(classes: tuple[str, ...], probabilities: Any, by: str) -> list[pl.Series]:
+@dataclass(frozen=True)
+class _Said:
+    """What the proxy says of the labelled records, out of fold, and then of the others."""
+
+    classes: tuple[str, ...]
+    probabilities: Floats
+    predicted: list[str]
+    evidence: Floats
+
+
+def _said(data: ProxyData, labels: list[str], others: ProxyData, seed: int) -> _Said:
+    own, fitted = out_of_fold(data, labels, seed), fit(data, labels, seed)
+    asked = fitted.probabilities(others) if len(others) else np.zeros((0, len(own.classes)))
+    known = _of_silent(own.probabilities, data, labels, own.classes)
+    probabilities = np.concatenate([known, _of_silent(asked, data, labels, own.classes, others)])
+    predicted = [own.classes[at] for at in probabilities.argmax(axis=1)]
+    ours, theirs = predicted[: len(data)], predicted[len(data) :]
+    lines = [line_evidence(data, labels, ours, seed), evidence_of_others(data, labels, others, theirs)]
+    ranked = np.sort(np.pad(probabilities, ((0, 0), (1, 0))), axis=1)
+    margin = np.log((ranked[:, -1:] + _EDGE) / (ranked[:, -2:-1] + _EDGE))
+    return _Said(own.classes, probabilities, predicted, np.hstack([margin, np.concatenate(lines)]))
+
+
+def _of_silent(
+    said: Floats,
+    data: ProxyData,
+    labels: list[str],
+    classes: tuple[str, ...],
+    others: ProxyData | None = None,
+) -> Floats:
+    """The same, where records without text and picture get the classes' shares among such labelled ones.
+
+    Those of `others`; without them the labelled ones themselves, each without its own group.
+    """
+    asked = data if others is None else others
+    silent, of_known = _silent(asked), _silent(data)
+    places = {name: at for at, name in enumerate(classes)}
+    known = [(places[labels[row]], data.groups[row]) for row in of_known]
+    told = said.copy()
+    for row in silent:
+        shares = np.full(len(classes), 0.1)
+        for place, group in known:
+            shares[place] += others is not None or group != asked.groups[row]
+        told[row] = shares / shares.sum()
+    return told
+
+
+def _silent(data: ProxyData) -> list[int]:
+    seen = set[int]()
+    if data.pictures is not None:
+        seen = set(np.flatnonzero(np.isfinite(data.pictures).all(axis=1)).tolist())
+    return [row for row, text in enumerate(data.texts) if row not in seen and not text.strip()]
+
+
+def _columns(said: _Said, by: str) -> list[pl.Series]:
     """The columns of records that were predicted, in order."""
-    best = probabilities.argmax(axis=1)
     told = [
         orjson.dumps(
-            {name: round(float(p), 6) for name, p in zip(classes, row, strict=True) if p >= _LEAST}
+            {name: round(float(p), 6) for name, p in zip(said.classes, row, strict=True) if p >= _LEAST}
         ).decode()
-        for row in probabilities
+        for row in said.probabilities
     ]
     return [
-        pl.Series([classes[at] for at in best], dtype=pl.String),
-        pl.Series(probabilities[np.arange(len(best)), best], dtype=pl.Float64),
+        pl.Series(said.predicted, dtype=pl.String),
+        pl.Series(said.probabilities.max(axis=1), dtype=pl.Float64),
         pl.Series(told, dtype=pl.String),
-        pl.Series([by] * len(best), dtype=pl.String),
+        pl.Series([by] * len(told), dtype=pl.String),
+        pl.Series(said.evidence.round(6).tolist(), dtype=pl.List(pl.Float64)),
     ]
 
 

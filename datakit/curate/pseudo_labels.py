@@ -31,8 +31,9 @@ _DETAILS = {
 
 
 class PseudoLabels(TableTransform):
-    """Column `label` of records without one set to what annotate.predict says, where that is sure enough, and
-    column `label_source`: "given" or "pseudo".
+    """Column `label` of records without one set to their prediction, where that is sure enough.
+
+    Column `label_source` says of every label whether it was "given" or is "pseudo", out of annotate.predict.
 
     How sure a prediction is comes of the records whose label is known and that were predicted by others (those
     of training, out of fold by the proxy; fewer than 30, those of validation too, as for a model): a logistic
@@ -86,8 +87,8 @@ class PseudoLabels(TableTransform):
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
         texts = (self.ocr_text, *chat_columns(context).question_names)
-        by = f"{self.prediction}_by"
-        return tuple(dict.fromkeys(("split", "set", SOURCE, by, *SAME, "looks", *texts)))
+        beside = (f"{self.prediction}_by", self._evidence)
+        return tuple(dict.fromkeys(("split", "set", SOURCE, *beside, *SAME, "looks", *texts)))
 
     def outputs(self, context: StepContext) -> Columns:
         return {"label": pl.String(), SOURCE: pl.String()}
@@ -183,11 +184,29 @@ class PseudoLabels(TableTransform):
         in_train = rows.filter(pl.col("split").fill_null("") != VAL) if "split" in rows.columns else rows
         rows = in_train if in_train.height >= LEAST else rows
         right = (rows[self.prediction] == rows["label"]).to_numpy()
-        return calibrate(self._probability(rows).to_numpy(), rows[self.prediction].to_list(), right)
+        probabilities, predicted = self._probability(rows).to_numpy(), rows[self.prediction].to_list()
+        return calibrate(probabilities, predicted, right, self._beside(rows))
 
     def _sure(self, small: pl.DataFrame, calibration: Calibration) -> Floats:
         predicted = small[self.prediction].fill_null("").to_list()
-        return calibration.sure(self._probability(small).fill_null(0.0).to_numpy(), predicted)
+        probabilities = self._probability(small).fill_null(0.0).to_numpy()
+        return calibration.sure(probabilities, predicted, self._beside(small))
+
+    @property
+    def _evidence(self) -> str:
+        return f"{self.prediction}_evidence"
+
+    def _beside(self, rows: pl.DataFrame) -> Floats:
+        """(n, d) what else speaks for the predictions; (n, 0) where there is none, or not of one length."""
+        told = rows[self._evidence].to_list() if self._evidence in rows.columns else [None] * rows.height
+        sizes = {len(numbers) for numbers in told if numbers is not None}
+        if len(sizes) != 1:
+            return np.zeros((rows.height, 0))
+        width = sizes.pop()
+        rows_of = [
+            [0.0 if value is None else value for value in numbers or [0.0] * width] for numbers in told
+        ]
+        return np.nan_to_num(np.array(rows_of, dtype=np.float64), posinf=0.0, neginf=0.0)
 
     def _near_val(self, small: pl.DataFrame, context: StepContext) -> Bools:
         if "split" not in small.columns:  # curate.split, which is to come, looks itself

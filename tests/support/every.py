@@ -300,6 +300,33 @@ CASES: dict[str, Case] = {
     ),
     "annotate.describe": Case({"template": "ecom/describe.j2"}),
     "annotate.reason": Case({"template": "ecom/reason.j2"}),
+    "annotate.predict": Case(
+        {"pictures": False},
+        golden=("prediction",),
+        by_neighbours=True,
+        more={"shares_picture_with": pl.String()},
+    ),
+    "curate.pseudo_labels": Case(
+        {"threshold": 0.9},
+        by_neighbours=True,
+        more={
+            "prediction": pl.String(),
+            "prediction_probability": pl.Float64(),
+            "prediction_by": pl.String(),
+            "prediction_evidence": pl.List(pl.Float64),
+            "label_source": pl.String(),
+            "shares_picture_with": pl.String(),
+        },
+        changes={
+            name: {
+                "label": None,
+                "prediction": "购物车页面",
+                "prediction_probability": sure,
+                "prediction_evidence": [0.5],
+            }
+            for name, sure in (("screen-0036", 0.97), ("screen-0066", 0.4))
+        },
+    ),
     "curate.duplicates": Case(
         by_neighbours=True,
         changes={name: {"text": None, "messages": None} for name in ("screen-0015", "screen-0036")},
