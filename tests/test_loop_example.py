@@ -39,7 +39,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ecom.mkdir(parents=True)
     (ecom / "images").symlink_to(ECOM / "images")
     shutil.copy(ECOM / "overrides.jsonl", ecom)
-    texts = {row["id"]: "\n".join(line["text"] for line in row["lines"]) for row in rows("ground_truth.jsonl")}  # type: ignore[index, attr-defined]
+    texts = {
+        row["id"]: "\n".join(line["text"] for line in row["lines"]) for row in rows("ground_truth.jsonl")
+    }  # type: ignore[index, attr-defined]
     for name in ("train_noisy.jsonl", "unlabelled.jsonl"):
         lines = (json.dumps({**row, "ocr_text": texts[row["id"]]}, ensure_ascii=False) for row in rows(name))
         (ecom / name).write_text("\n".join(lines), "utf-8")
