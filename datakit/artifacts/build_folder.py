@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +27,7 @@ from datakit.artifacts.run_ids import RUNS
 from datakit.artifacts.run_owner import runs_beside
 from datakit.artifacts.serving import Serving
 from datakit.artifacts.suspects import Suspect, read_suspects
+from datakit.artifacts.told_paths import without_folders
 from datakit.artifacts.written_card import WrittenCard
 from datakit.core.errors import UserError
 from datakit.core.labels import LabelSet, load_labels
@@ -36,9 +36,6 @@ from datakit.core.record import COLUMNS, GENERAL, TRAIN
 from datakit.core.regular_files import read_regular, read_regular_text
 from datakit.core.task_blocks import flat_steps, task_names
 
-_ABSOLUTE = re.compile(r"(?<![\w.:/<])/(?:[^\s/:'\"`|<>,;()]+/)+([^\s/:'\"`|<>,;()]+)")
-_BACK = re.compile(r"(?<![^\s/])[^\s/]+(?<!\.\.)/\.\./")
-"""A step into a folder and out again, as paths relative to a recipe have."""
 IMAGE_DIGESTS = {"path": pl.String(), "sha256": pl.String()}
 _MAKE = "Make it: datakit build recipes/<name>.yaml"
 
@@ -386,10 +383,7 @@ class BuildFolder(DataSet):
 
     def clean(self, text: str) -> str:
         """`text` without this machine's paths: relative to the project, or the file's name alone."""
-        for project in self.projects:
-            text = text.replace(f"{project.as_posix()}/", "")
-        text = _BACK.sub("", text)
-        return _ABSOLUTE.sub(r"\1", text)
+        return without_folders(text, self.projects)
 
     def _trainer_keys(self, name: str) -> dict[str, Any]:
         if not (self.path / name).is_file():

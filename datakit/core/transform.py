@@ -36,7 +36,8 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from datakit.core.errors import RecipeErrors, UserError
-from datakit.core.factored_chats import FactoredChats
+from datakit.core.final_records import Artifact as Artifact
+from datakit.core.final_records import FinalRecords as FinalRecords
 from datakit.core.outcome import Batch, Done, Rejected, Table
 from datakit.core.parameters import as_json, as_plain, described_faults
 from datakit.core.record import BASE
@@ -379,36 +380,6 @@ class TableTransform(Transform):
     @abstractmethod
     def apply(self, frame: pl.LazyFrame, context: StepContext) -> Table:
         """The new table. Called with zero rows too, to check columns before anything is paid."""
-
-
-class Artifact(BaseModel):
-    """A file that an emitter wrote, relative to the build folder."""
-
-    model_config = ConfigDict(frozen=True)
-
-    path: str
-    kind: str
-    """data, config, image, card …"""
-    records: int | None = None
-    sha256: str = ""
-    """Of its bytes, where the emitter took it while writing; else the file is read again for it."""
-
-
-class FinalRecords(ABC):
-    """The records of a recipe's last step, as an emitter reads them: they lie on disk, in record order."""
-
-    @property
-    @abstractmethod
-    def schema(self) -> Columns:
-        """Column -> dtype."""
-
-    @abstractmethod
-    def factored(self, columns: Sequence[str] | None = None) -> Iterator[FactoredChats]:
-        """Some records at a time, with what their chats share apart."""
-
-    @abstractmethod
-    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        """The same with whole chats."""
 
 
 class Emitter(Transform):

@@ -12,8 +12,8 @@ from typing import Any
 from datakit.artifacts import names
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.run_ids import predictions_name
-from datakit.artifacts.tasks import of_task
 from datakit.artifacts.signoff import require_signoff
+from datakit.artifacts.tasks import of_task
 from datakit.core.errors import Exit, UserError
 from datakit.core.qwen_models import qwen_model
 from datakit.core.regular_files import read_regular
