@@ -59,7 +59,9 @@ def test_what_is_neither_true_nor_false_is_dropped_by_its_own_word() -> None:
     assert _kept("label != '退货页面'") == (["a", "d"], {"b": "where", "c": "where_null"})
 
 
-@pytest.mark.fault("a score is NaN where an expression compares it", "not kept, counted as where_null")
+@pytest.mark.fault(
+    "a score is NaN where an expression compares it", "not kept, counted as where_null", kind="bounds"
+)
 def test_a_number_that_is_none_passes_no_comparison() -> None:
     """To polars NaN > 0.5 is true."""
     assert _kept('"图 分" > 0.5') == (["a", "c"], {"b": "where_null", "d": "where"})
@@ -103,7 +105,7 @@ def test_a_number_that_is_none_passes_no_comparison() -> None:
 @pytest.mark.fault(
     "an expression holds a query, a function that reads files, a comment, or 600 operators",
     "refused with its words before polars sees it",
-    kind="recipe",
+    kind="bounds",
 )
 def test_nothing_but_an_expression_over_columns_is_taken(keep: str, words: str) -> None:
     with pytest.raises(RecipeErrors) as error:

@@ -53,7 +53,7 @@ def _faults(tmp_path: Path, steps: str, head: str = "") -> str:
 @pytest.mark.fault(
     "two tasks of one name, a task in a task, a reader outside of them, a split in one of them",
     "an error with its line",
-    kind="recipe",
+    kind="bounds",
 )
 def test_a_wrong_block_is_told_with_its_place(tmp_path: Path, steps: str, words: str) -> None:
     assert words in _faults(tmp_path, steps)

@@ -124,6 +124,7 @@ def test_a_block_goes_on_with_its_task_behind_steps_of_all(tmp_path: Path) -> No
 @pytest.mark.fault(
     "a record of one task has the id of one of another",
     "the later one is rejected as duplicate_id, counted and listed; over run.max_reject_rate the build fails",
+    kind="bounds",
 )
 def test_one_id_in_two_tasks_is_a_reject_with_its_place(tmp_path: Path) -> None:
     recipe = project(tmp_path)
@@ -141,7 +142,9 @@ def test_one_id_in_two_tasks_is_a_reject_with_its_place(tmp_path: Path) -> None:
     ("rows", "words"),
     [([], "moods: read.jsonl"), ([{**row, "label": "不认识"} for row in moods()], "moods: guard.label")],
 )
-@pytest.mark.fault("one of several tasks has no record left", "the build ends and names the task's step")
+@pytest.mark.fault(
+    "one of several tasks has no record left", "the build ends and names the task's step", kind="bounds"
+)
 def test_a_task_without_records_ends_the_build(
     tmp_path: Path, rows: list[dict[str, object]], words: str
 ) -> None:
