@@ -33,7 +33,7 @@ PLANTED = {str(row["id"]) for row in rows("train_noisy.jsonl") if row["label"] !
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped recipe, templates and example, its rows with their texts and no step that reads pictures."""
+    """The shipped recipe, templates and example, its rows with their texts and no OCR."""
     folder = tmp_path_factory.mktemp("loop")
     shutil.copytree(ROOT / "templates", folder / "templates")
     ecom = folder / "examples" / "ecom"
