@@ -54,7 +54,7 @@ def build(
     Unless `check` is False, a build at which the trainer would stop or drop records raises BuildFailed.
     """
     checked = recipe if isinstance(recipe, Recipe) else load(recipe, overrides)
-    finishers = [_training, _serving, *([_checking] if check else []), _verdict]
+    finishers = [_training, _serving, *([_checking] if check else []), _tasks, _verdict]
     writes = [checked.project / "data_cards"] if card and not _is_look(options) else []
     checks = [partial(_never_fires, checked)]
     result = run_build(checked, options, finishers=finishers, progress=progress, writes=writes, checks=checks)
@@ -118,6 +118,14 @@ def _checking(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Ar
     from datakit.checking.build_check import check_build
 
     return check_build(draft, recipe, report)
+
+
+def _tasks(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Artifact]:
+    """The folder of each task, where the recipe has several."""
+    from datakit.run.task_builds import write_task_builds
+
+    write_task_builds(draft, recipe, report)
+    return []
 
 
 def _verdict(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Artifact]:

@@ -24,6 +24,7 @@ from datakit.artifacts.place import await_build
 from datakit.artifacts.predictions import Prediction
 from datakit.artifacts.rejects import read_rejects, scan_rejects
 from datakit.artifacts.report import BuildReport
+from datakit.artifacts.run_ids import RUNS
 from datakit.artifacts.run_owner import runs_beside
 from datakit.artifacts.serving import Serving
 from datakit.artifacts.written_card import WrittenCard
@@ -32,6 +33,7 @@ from datakit.core.labels import LabelSet, load_labels
 from datakit.core.plain_yaml import YamlFault, parse
 from datakit.core.record import COLUMNS, GENERAL, TRAIN
 from datakit.core.regular_files import read_regular, read_regular_text
+from datakit.core.task_blocks import flat_steps, task_names
 
 _ABSOLUTE = re.compile(r"(?<![\w.:/<])/(?:[^\s/:'\"`|<>,;()]+/)+([^\s/:'\"`|<>,;()]+)")
 _BACK = re.compile(r"(?<![^\s/])[^\s/]+(?<!\.\.)/\.\./")
@@ -65,6 +67,19 @@ class BuildFolder(DataSet):
                     remedy="Make it with `datakit build RECIPE`.",
                 )
         return build
+
+    @cached_property
+    def tasks(self) -> tuple[BuildFolder, ...]:
+        """The folders of its tasks, where it has several; each is a build of that task alone."""
+        order = [name for name in task_names(self.recipe) if (self.path / names.TASKS / name).is_dir()]
+        return tuple(BuildFolder(self.path / names.TASKS / name, self.near) for name in order)
+
+    @property
+    def whole(self) -> BuildFolder | None:
+        """The build that this one is a task of; None for a build of its own."""
+        folder = self.path.absolute()
+        is_task = folder.parent.name == names.TASKS and (folder.parents[1] / names.MANIFEST).is_file()
+        return BuildFolder(folder.parents[1], self.near) if is_task else None
 
     @property
     def is_finished(self) -> bool:
@@ -116,7 +131,7 @@ class BuildFolder(DataSet):
 
     def parameters(self, step: str) -> dict[str, Any]:
         """The recipe's parameters of the first step of this name; empty when there is none."""
-        for entry in (*self.recipe.get("steps", ()), *self.recipe.get("emit", ())):
+        for entry in (*(row for _, row in flat_steps(self.recipe)), *self.recipe.get("emit", ())):
             if isinstance(entry, dict):
                 name, values = next(iter(entry.items()))
                 if name == step or f"emit.{name}" == step:
@@ -312,6 +327,9 @@ class BuildFolder(DataSet):
     @property
     def runs(self) -> Path:
         """Folder of trainings, answers and evaluations, beside the build so that a new one keeps them."""
+        if (whole := self.whole) is not None:
+            of_whole = whole.runs
+            return of_whole.with_name(f"{of_whole.name.removesuffix(RUNS)}.{self.path.name}{RUNS}")
         return runs_beside(self.path.absolute(), lambda: str(self.training["output_dir"]))
 
     def predictions_file(self, split: str, run: str = "") -> Path:

@@ -15,6 +15,8 @@ class StepReport(BaseModel):
     number: int
     """Place in the recipe, from 1; the emitters follow the steps."""
     name: str
+    task: str = ""
+    """The task whose records it works on, in a recipe of several; "" for those of all."""
     emits: bool = False
     """Whether it wrote files. What such a step rejects is lacking in its files alone: the records stay in the
     build, and other emitters write them."""
@@ -51,6 +53,11 @@ class StepReport(BaseModel):
     """Columns that the step gave; empty in reports of older versions."""
     notes: dict[str, Any] = Field(default_factory=dict)
     """Facts for the card: the writer used, licences of mixed data …"""
+
+    @property
+    def title(self) -> str:
+        """Its name, behind that of its task where it has one."""
+        return f"{self.task}: {self.name}" if self.task else self.name
 
     @property
     def balanced(self) -> bool:

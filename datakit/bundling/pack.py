@@ -84,6 +84,11 @@ def bundle(build: Path, out: Path) -> Bundle:
     manifest = run.build.find_manifest()
     if manifest is None:
         raise UserError(f"{build} is no finished build", remedy="Make it: datakit build recipes/<name>.yaml")
+    if run.build.tasks:
+        raise UserError(
+            f"{build} has {len(run.build.tasks)} tasks, and a bundle asks and scores one",
+            remedy="Go its stages where datakit is installed: datakit handoff BUILD --task NAME.",
+        )
     _check_whole(run.build.path, manifest)
     require_signoff(run.build)
     check_replaceable(out, "a bundle as datakit packed it", _is_bundle)

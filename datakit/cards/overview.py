@@ -132,7 +132,7 @@ def flow_section(build: BuildFolder) -> Section:
     rows: list[list[Cell]] = [
         [
             step.number,
-            Code(step.name),
+            Code(step.title),
             step.records_in,
             step.added,
             sum(step.rejected.values()),
@@ -172,10 +172,10 @@ def _notes(build: BuildFolder) -> list[Block]:
     """What the steps warned of, and what else they noted down."""
     warned, noted = [], []
     for step in build.report.steps:
-        warned += [f"{step.name}: {build.clean(str(text))}" for text in step.notes.get("warnings", ())]
+        warned += [f"{step.title}: {build.clean(str(text))}" for text in step.notes.get("warnings", ())]
         others = {key: value for key, value in step.notes.items() if key not in _SHOWN_ELSEWHERE}
         if facts := _facts(build, others):
-            noted.append(f"{step.name}: {'; '.join(facts)[:NOTE_CHARS]}")
+            noted.append(f"{step.title}: {'; '.join(facts)[:NOTE_CHARS]}")
     blocks: list[Block] = []
     if warned:
         blocks += [Text("The steps warned of:"), Bullets(_few(warned))]

@@ -32,6 +32,7 @@ from datakit.cards.samples import first_rows, label_block, samples
 from datakit.cards.scores import scores_section
 from datakit.cards.serving import answers_section, serving_section
 from datakit.cards.steps import step_sections
+from datakit.cards.tasks import of_each, tasks_section
 from datakit.cards.usage import limits_section, reproduce_section, training_section, verdict_section
 from datakit.core.plain_yaml import dump
 from datakit.pages.blocks import Card, Section
@@ -66,18 +67,19 @@ def make_card(build: BuildFolder) -> Card:
     languages = _languages(rows)
     tasks = _tasks(splits, classes)
     lines = build.report.verdict or verdict(build)
-    shown = samples(build, rows)
+    shown = [sample for own in build.tasks or (build,) for sample in samples(own, first_rows(own))]
     sections = [
         verdict_section(build, lines),
         parts_section(build, splits),
-        scores_section(build),
+        tasks_section(build),
+        *of_each(build, scores_section),
         limits_section(build, splits, classes, lines),
         sources_section(build),
         flow_section(build),
-        classes_section(build, classes, label_block(rows)),
-        prompt_section(build),
-        answers_section(build),
-        serving_section(build),
+        *of_each(build, _classes),
+        *of_each(build, prompt_section),
+        *of_each(build, answers_section),
+        *of_each(build, serving_section),
         pictures_section(build),
         ocr_section(build),
         texts_section(build),
@@ -98,6 +100,10 @@ def make_card(build: BuildFolder) -> Card:
     )
 
 
+def _classes(build: BuildFolder) -> Section:
+    return classes_section(build, class_table(build), label_block(first_rows(build)))
+
+
 def _lead(
     build: BuildFolder, splits: pl.DataFrame, classes: pl.DataFrame, languages: list[str], tasks: list[str]
 ) -> str:
@@ -112,7 +118,9 @@ def _lead(
     images = picture_count(build)
     purpose = "classify a picture into one of" if "image-classification" in tasks else "choose one of"
     text = f"{build.report.name} is a data set for fine-tuning a {'vision-' if images else ''}language model"
-    if not classes.is_empty():
+    if build.tasks:
+        text += f" with {len(build.tasks)} tasks: {', '.join(task.path.name for task in build.tasks)}"
+    elif not classes.is_empty():
         text += f" to {purpose} {classes.height:,} classes"
     counted = ", ".join(counts[:-1]) + (" and " if len(counts) > 1 else "") + counts[-1]
     text += f". It has {counted}"

@@ -58,6 +58,7 @@ class BuildOrResults(BuildPath):
     help="The answers. Twice or more: the later ones are compared with the first. "
     "Without it, the only file of answers beside the build.",
 )
+@click.option("--task", metavar="NAME", help="The task that is meant, of a build of several.")
 @click.option("--split", default="val", show_default=True, help="The part of the build that was answered.")
 @click.option(
     "--answered-only", is_flag=True, help="Leave out records without an answer, instead of failing them."
@@ -94,6 +95,7 @@ def command(
     build: Path,
     of: Path | None,
     files: tuple[Path, ...],
+    task: str | None,
     split: str,
     answered_only: bool,
     model: str,
@@ -116,6 +118,7 @@ def command(
     project by its content, unless a BUILD follows.
     """
     from datakit.artifacts.build_folder import BuildFolder
+    from datakit.artifacts.tasks import of_task
     from datakit.cli.tables import print_json, print_kept
     from datakit.core.errors import Exit
     from datakit.evaluation.evaluation import Options
@@ -129,11 +132,11 @@ def command(
         build, taken = _take_over(build, of, quiet=as_json)
     elif of is not None:
         raise click.UsageError(f"{build} is a build, so a second one ({of}) has no meaning")
-    build_folder = BuildFolder.open(build)
+    build_folder = of_task(BuildFolder.open(build), task)
     if taken is not None:
         paths = [*files, taken.answers_to(split)]
     else:
-        paths = list(files) or [find_predictions(BuildFolder(build), split)]
+        paths = list(files) or [find_predictions(build_folder, split)]
     options = Options(split=split, answered_only=answered_only, model=model, tolerance=tolerance)
     judge = None
     if referee is not None:

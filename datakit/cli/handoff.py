@@ -108,6 +108,7 @@ def _stage_named(context: click.Context, parameter: click.Parameter, value: Any)
     "--python", metavar="PATH", help="Python of the trainer's environment; DATAKIT_TRAINER else PATH."
 )
 @click.option("--vllm", "program", metavar="COMMAND", help="The vLLM command; DATAKIT_VLLM else vllm.")
+@click.option("--task", metavar="NAME", help="The task that is meant, of a build of several.")
 @click.option("--ignore-memory", is_flag=True, help="Train even where memory does not suffice by the plan.")
 @click.option("--node-rank", type=click.IntRange(min=0), help="This node's number, from 0 (or NODE_RANK).")
 @click.option("--master", metavar="ADDRESS", help="Address of node 0 (or MASTER_ADDR).")
@@ -158,6 +159,7 @@ def _go(build: Path, given: dict[str, Any], line: str, *, quiet: bool) -> Accoun
         serve=_serve(given),
         wishes=_wishes(given),
         base_url=given["base_url"],
+        task=given["task"],
     )
     handoff = Handoff(road, lambda text: click.echo(text, err=quiet))
     return handoff.go(only=only, again=again, start_from=start_from)

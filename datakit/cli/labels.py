@@ -31,8 +31,9 @@ def command() -> None:
 @click.option(
     "--limit", type=click.IntRange(0), default=10, show_default=True, help="Rows of a table; 0: all."
 )
+@click.option("--task", metavar="NAME", help="The task that is meant, of a build of several.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
-def audit(build: Path, limit: int, as_json: bool) -> int:
+def audit(build: Path, limit: int, task: str | None, as_json: bool) -> int:
     """Say where labels and the text of their pictures do not agree.
 
     Which descriptions fit other classes better than their own; which clauses of them no picture of the class
@@ -42,10 +43,11 @@ def audit(build: Path, limit: int, as_json: bool) -> int:
     called.
     """
     from datakit.artifacts.build_folder import BuildFolder
+    from datakit.artifacts.tasks import of_task
     from datakit.cli.tables import print_json
     from datakit.evaluation.label_audit.audit import audit as look
 
-    result = look(BuildFolder.open(build))
+    result = look(of_task(BuildFolder.open(build), task))
     if as_json:
         print_json(result.model_dump())
     else:

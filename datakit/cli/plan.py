@@ -108,9 +108,9 @@ def _print(plan: Plan) -> None:
         click.echo(_LEGEND)
     for step in plan.steps:
         for reason in step.why:
-            click.echo(f"   {step.name}: {reason}")
+            click.echo(f"   {step.title}: {reason}")
         if step.cost_usd and step.basis:
-            click.echo(f"   {step.name}: cost is {step.basis}")
+            click.echo(f"   {step.title}: cost is {step.basis}")
     for note in plan.notes:
         click.echo(f"Note: {note}")
     for change in plan.changed:
@@ -121,12 +121,12 @@ def _print(plan: Plan) -> None:
 def _row(step: StepPlan) -> tuple[str, ...]:
     most = "<=" if step.at_most else ""
     if step.records is None:
-        return (f"{step.number:>2} {step.name}", *("·" * 7))
+        return (f"{step.number:>2} {step.title}", *("·" * 7))
     tokens = None if step.tokens_in is None else step.tokens_in + (step.tokens_out or 0)
     cost = step.cost_usd_at_most if step.at_most and step.model else step.cost_usd
     counts = (step.rejected, step.cached, step.to_do)
     return (
-        f"{step.number:>2} {step.name}",
+        f"{step.number:>2} {step.title}",
         f"{most}{step.records:,}",
         *(f"{count:,}" if count else "·" for count in counts),
         _figure(most, step.calls_at_most if most else step.calls, "{:,}"),

@@ -48,6 +48,7 @@ name) and image_id (the same without its suffix). Texts that a spreadsheet would
     help="File of the answers. If not given, <build>-runs/RUN/predictions_WHAT_RUN.jsonl, where RUN is the"
     " training whose model is served.",
 )
+@click.option("--task", metavar="NAME", help="The task that is meant, of a build of several.")
 @click.option("--form", metavar="NAME", help="Answer form of new pictures, where a build has several.")
 @click.option("--closed", is_flag=True, help="Let the server decode nothing but labels of the set.")
 @click.option(
@@ -92,6 +93,7 @@ def command(
     base_url: str,
     model: str | None,
     out: Path | None,
+    task: str | None,
     form: str | None,
     closed: bool,
     max_answer_tokens: int | None,
@@ -113,6 +115,7 @@ def command(
     """
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.artifacts.run_ids import run_id
+    from datakit.artifacts.tasks import of_task
     from datakit.core.answer_forms import contract_of
     from datakit.core.errors import UserError
     from datakit.run.progress import Progress
@@ -125,7 +128,7 @@ def command(
     from datakit.serving.records import SPLITS, items_of
     from datakit.serving.source_names import source_name
 
-    folder = BuildFolder(build)
+    folder = of_task(BuildFolder(build), task)
     if kind != "csv" and (columns is not None or missing is not None or answers is not None):
         raise click.UsageError("--columns, --missing and --answers belong to --format csv")
     if form is not None and split in SPLITS:

@@ -149,7 +149,7 @@ def _row(step: StepReport) -> tuple[str, ...]:
         step.new,
     )
     return (
-        f"{step.number:>2} {step.name}",
+        f"{step.number:>2} {step.title}",
         *(f"{figure:,}" if figure else "·" for figure in figures),
         f"{step.seconds:.1f}",
     )
@@ -157,7 +157,7 @@ def _row(step: StepReport) -> tuple[str, ...]:
 
 def _tail(report: BuildReport) -> list[str]:
     lines = [
-        f"   {step.name} rejected {count:,}: {reason}"
+        f"   {step.title} rejected {count:,}: {reason}"
         for step in report.steps
         for reason, count in sorted(step.rejected.items())
     ]
@@ -167,9 +167,9 @@ def _tail(report: BuildReport) -> list[str]:
         lines.append(f"   {tokens:,} tokens, ${cost:.4f}")
     lines += [f"Note: {note}" for note in report.notes]
     lines += [
-        f"Note: {step.name} {step.notes['columns']}" for step in report.steps if "columns" in step.notes
+        f"Note: {step.title} {step.notes['columns']}" for step in report.steps if "columns" in step.notes
     ]
-    warnings = [f"{step.name}: {words}" for step in report.steps for words in step.notes.get("warnings", ())]
+    warnings = [f"{step.title}: {words}" for step in report.steps for words in step.notes.get("warnings", ())]
     lines += [f"Warning: {warning}" for warning in (*warnings, *report.warnings)]
     return lines
 

@@ -331,6 +331,15 @@ class _Reading:
             where=f"{self.place}:{line}",
         )
 
+    def condition(self, line: int) -> UserError:
+        """Of what stands there for some records only, no reader can tell whether it was written."""
+        fault = self.fault(line, "it holds a condition ({% if %}), not only variables")
+        remedy = (
+            "Name the answer's fields instead, and those that may be absent: `answer: {fields: [{name: "
+            "reason, optional: true}, label]}`. What is empty is left out then, and read back so."
+        )
+        return UserError(fault.message, remedy=remedy, where=fault.where)
+
     def add(self, node: nodes.Node) -> None:
         if isinstance(node, nodes.TemplateData):
             self.constants[-1] += node.data
@@ -343,6 +352,8 @@ class _Reading:
                 )
             self.variables.append(node.name)
             self.constants.append("")
+        elif isinstance(node, nodes.CondExpr):
+            raise self.condition(node.lineno)
         else:
             raise self.fault(node.lineno, f"it holds {type(node).__name__.lower()}, not only variables")
 
@@ -352,6 +363,8 @@ def _turn(name: str, templates: Templates) -> TurnFormat:
     tree = template.environment.parse(templates.source(name), name, template.filename)
     reading = _Reading(template.filename or name)
     for node in tree.body:
+        if isinstance(node, nodes.If):
+            raise reading.condition(node.lineno)
         if not isinstance(node, nodes.Output):
             raise reading.fault(node.lineno, f"it holds {{% {type(node).__name__.lower()} %}}")
         for part in node.nodes:

@@ -61,10 +61,29 @@ class ChatColumns:
 
 
 def chat_columns(context: StepContext) -> ChatColumns:
-    """The columns that the last renderer among the context's steps uses.
+    """The columns that the last renderer among the context's steps uses; of several tasks those of all.
 
     What a step made of other columns and the pictures stands for those: what OCR read is no question.
     """
+    if context.tasks and not context.task:
+        return _of_all([chat_columns(context.in_task(scope.name)) for scope in context.tasks])
+    return _of_last_renderer(context)
+
+
+def _of_all(tasks: Sequence[ChatColumns]) -> ChatColumns:
+    """The columns of several tasks, of which a record has its own; those of the others are null for it."""
+    question = {name for columns in tasks for name in columns.question}
+    contracts = tuple(contract for columns in tasks for contract in columns.contracts)
+    fields = {field.source for contract in contracts for field in contract.fields}
+    behind = {name for columns in tasks for name in columns.behind} - question - fields
+    ways = [columns.messages for columns in tasks]
+    way: Literal["instead", "beside", "never"] = next(
+        (way for way in ("instead", "beside") if way in ways), "never"
+    )
+    return ChatColumns(tuple(sorted(question)), contracts, tuple(sorted(behind)), way, BESIDE)
+
+
+def _of_last_renderer(context: StepContext) -> ChatColumns:
     renderers = [step for step in context.steps if isinstance(step, Renderer)]
     if not renderers:
         return ChatColumns(beside=BESIDE if context.steps else ())
@@ -83,6 +102,7 @@ def chat_columns(context: StepContext) -> ChatColumns:
     except UserError:  # the renderer's own fault, which is told as such before any step works
         return ChatColumns()
     names = set(inputs) if known else set(inputs) - answers
+    names |= set(renderer.optional(own)) - answers
     if not known and CHATS in names:  # a plug-in that goes on from the chats
         keeps = True
     question = _sources(names, context) - _PLACES - {LABEL}

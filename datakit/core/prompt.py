@@ -88,16 +88,22 @@ class Prompt:
     """
 
     def __init__(
-        self, name: str, templates: Templates, constant: Mapping[str, Any], texts: Collection[str]
+        self,
+        name: str,
+        templates: Templates,
+        constant: Mapping[str, Any],
+        texts: Collection[str],
+        absent: frozenset[str] = frozenset(),
     ) -> None:
-        """`constant` is what the label set gives; `texts` are the columns that hold texts (or null)."""
+        """`constant` is what the label set gives; `texts` are the columns that hold texts (or null), `absent`
+        those that the template asks for (`is defined`) and no record has."""
         self.name = name
         self.template: Template = templates.get(name)
         self.constant = dict(constant)
         variables = templates.variables(name)
         self.variables = tuple(sorted(variables - self.constant.keys()))
         tree = self.template.environment.parse(templates.source(name))
-        simple = _Simple(frozenset(texts) & variables, frozenset(self.constant))
+        simple = _Simple(frozenset(texts) & variables, frozenset(self.constant), absent)
         self.texts = tuple(sorted(simple.texts)) if simple.all(tree.body) else None
         """The columns that stand in the prompt; None for a template that is left to Jinja."""
         self.tests = tuple(dict.fromkeys(simple.tests)) if self.texts is not None else ()
@@ -161,9 +167,11 @@ class Prompt:
 
 
 def _writing(column: str, chain: Chain) -> Callable[[str], str]:
-    """How a text of a column is written into the prompt. What a filter gives is no dialogue any more."""
+    """How a text of a column is written into the prompt. Behind a filter but `fenced` it is no dialogue."""
     if not chain:
         return escape_except_images if column == DIALOGUE else escape_tokens
+    if column == DIALOGUE and all(name == "fenced" for name, _ in chain):
+        return lambda text: escape_except_images(filtered(text, chain))
     return lambda text: escape_tokens(filtered(text, chain))
 
 
@@ -174,8 +182,8 @@ def _trusted(name: str, value: Any) -> Any:
 class _Simple:
     """Whether a template's outcome depends only on which texts are there and how many pictures there are."""
 
-    def __init__(self, texts: frozenset[str], constant: frozenset[str]) -> None:
-        self.texts, self.constant = texts, constant
+    def __init__(self, texts: frozenset[str], constant: frozenset[str], absent: frozenset[str]) -> None:
+        self.texts, self.constant, self.absent = texts, constant, absent
         self.tests: list[tuple[str, Chain]] = []
 
     def all(self, body: list[nodes.Node]) -> bool:
@@ -189,6 +197,8 @@ class _Simple:
                 or self._is_filtered(part)
                 for part in node.nodes
             )
+        if isinstance(node, nodes.If) and self._known(node.test) is False:
+            return self.all([*node.elif_, *node.else_])
         if isinstance(node, nodes.If):
             return self._test(node.test) and self.all([*node.body, *node.elif_, *node.else_])
         if isinstance(node, nodes.For):
@@ -209,7 +219,25 @@ class _Simple:
         inner = isinstance(node.node, nodes.Name) and node.node.name in self.texts
         return plain and words and (inner or self._is_filtered(node.node))
 
+    def _known(self, node: nodes.Node) -> bool | None:
+        """What a test comes to for every record, as far as it asks which columns there are; else None."""
+        if isinstance(node, nodes.Test) and node.name in ("defined", "undefined"):
+            name = node.node.name if isinstance(node.node, nodes.Name) else ""
+            is_there = name in self.texts | self.constant
+            return is_there == (node.name == "defined") if is_there or name in self.absent else None
+        if isinstance(node, nodes.Not):
+            inner = self._known(node.node)
+            return None if inner is None else not inner
+        if isinstance(node, nodes.And | nodes.Or):
+            sides, decides = (self._known(node.left), self._known(node.right)), isinstance(node, nodes.Or)
+            if decides in sides:
+                return decides
+            return None if None in sides else not decides
+        return None
+
     def _test(self, node: nodes.Node) -> bool:
+        if self._known(node) is not None:
+            return True
         if isinstance(node, nodes.Name):
             return node.name in self.texts | self.constant | {"images"}
         if isinstance(node, nodes.Not):

@@ -83,6 +83,10 @@ REJECTED = {
     "prompt_missing": "The column that `guard.prompt_length` looks at is empty.",
     "prompt_too_long": "Over `max_chars` or `max_tokens`, after all that `shrink` names has given way.",
     "template_unbounded": "A value is too long for what the template does with it: cut it, `column[:2000]`.",
+    # chosen
+    "where": "The expression of `guard.where` is false of the record.",
+    "where_null": "The expression of `guard.where` is neither true nor false: a value that it compares is "
+    "missing or no number. `column IS NULL OR …` keeps such records.",
     # duplicates, reviews and reasons
     "duplicate": "The same picture, question and answer as an earlier record (`drop`).",
     "dropped_by_review": "A reviewer decided to drop the record (curate.overrides); who and why is told.",
@@ -112,8 +116,9 @@ REJECTED = {
 NOT_STORED = frozenset({"image_over_memory"})
 """Rejected as well, but by a setting that is in no key: another value of it is to be tried at once."""
 
-CHOSEN = frozenset({"dropped_by_review"})
-"""Rejected because somebody decided so: no fault of the data, and no part of `run.max_reject_rate`."""
+CHOSEN = frozenset({"where", "where_null", "dropped_by_review"})
+"""Dropped because the recipe, or a person, says so: counted and listed, but not against
+`run.max_reject_rate`."""
 
 RETRIED = {
     "account_refused": "The endpoint would not bill this record's call, while it answered others.",

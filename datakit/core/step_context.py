@@ -55,6 +55,19 @@ class UndeclaredFile(DatakitError):
 
 
 @dataclass(frozen=True)
+class TaskScope:
+    """What is a task's own in a recipe of several."""
+
+    name: str
+    labels: LabelSet | None
+    steps: tuple[Transform, ...]
+    """Its steps and those of all tasks, in their order."""
+    writers: Mapping[str, tuple[str, ...]]
+    weight: float | None
+    """Its share of the training rows beside the others' weights; None where rows stay as they come."""
+
+
+@dataclass(frozen=True)
 class StepContext:
     """The surroundings of a step. Nothing in here reaches a key unless a transform puts it there."""
 
@@ -81,6 +94,10 @@ class StepContext:
     """Column -> the templates that have a model write it. Under "" the recipe's prompts."""
     steps: tuple[Transform, ...] = ()
     """The recipe's steps, for those that must know what the prompts are made of; none in worker processes."""
+    tasks: tuple[TaskScope, ...] = ()
+    """The tasks of a recipe of several, in order; none in worker processes."""
+    task: str = ""
+    """The task whose step is at work; "" for a step of all tasks."""
     batch_flags: tuple[str, ...] = ()
     """Flags of `vllm run-batch` for files that somebody runs, by the recipe's `serve:` section."""
     step: Declaring | None = None
@@ -116,6 +133,13 @@ class StepContext:
     def path(self, path: str) -> Path:
         """A path parameter as an absolute path."""
         return (self.base / Path(path).expanduser()).absolute()
+
+    def in_task(self, name: str) -> StepContext:
+        """The same context for the steps of a task: its labels, its steps, its prompts."""
+        if name in ("", self.task):
+            return self
+        scope = next(scope for scope in self.tasks if scope.name == name)
+        return self.changed(task=name, labels=scope.labels, steps=scope.steps, writers=scope.writers)
 
     def for_step(self, step: Declaring) -> StepContext:
         """The same context in the hands of a step: it opens the files that the step declares only."""
@@ -188,6 +212,7 @@ class StepContext:
             "label_variables",
             "_declared",
             "steps",
+            "tasks",
             *(() if self.templates.is_pinned else ("templates",)),
         }
         state = {key: value for key, value in self.__dict__.items() if key not in hidden}

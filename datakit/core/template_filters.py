@@ -70,7 +70,8 @@ def fenced(value: Any, tag: str = "text") -> Any:
         raise ValueError(f"`fenced` takes a tag of small letters such as 'ocr', not {tag!r}")
     if value is None or isinstance(value, Slot):
         return value.through("fenced", tag) if value is not None else None
-    return f"<{tag}>\n{_unforged(str(value), tag).strip()}\n</{tag}>"
+    text = f"<{tag}>\n{_unforged(str(value), tag).strip()}\n</{tag}>"
+    return type(value)(text) if isinstance(value, str) else text  # of a dialogue the places are meant still
 
 
 def quoted(value: Any) -> Any:

@@ -18,7 +18,7 @@ from datakit.core.errors import UserError, did_you_mean
 from datakit.core.template_bounds import BoundedEnvironment
 from datakit.core.template_files import MAX_BYTES, KeptFiles, TextLoader, files_below
 from datakit.core.template_filters import FILTERS, Slot
-from datakit.core.template_names import names_from_outside
+from datakit.core.template_names import names_from_outside, needed_names
 
 __all__ = ["MAX_BYTES", "PROMPT_ROLES", "Templates", "TrustedText", "escape_tokens"]
 
@@ -243,6 +243,13 @@ class Templates:
             names |= names_from_outside(self._environment.parse(self.source(used)))
         self._variables[name] = template, names
         return set(names)
+
+    def optional(self, name: str) -> set[str]:
+        """Those of the `variables` that need not be given: `{% if ocr_text is defined %}`."""
+        needed: set[str] = set()
+        for used in self.used(name):
+            needed |= needed_names(self._environment.parse(self.source(used)))
+        return self.variables(name) - needed
 
     def place(self, name: str, variable: str) -> str:
         """Where a template, or one that it includes, names a variable: "file:line"; "" when none does."""

@@ -97,10 +97,8 @@ class Transform(BaseModel, ABC):
     """Raised when the same parameters and input give another output."""
     registered_name: ClassVar[str] = ""
     """Set by transforms that live outside datakit; inside, the file's place is the name."""
-
     needs_images: ClassVar[bool] = False
     """Whether the step has nothing to do where no record has a picture."""
-
     example: ClassVar[dict[str, Any] | None] = None
     """Parameters for the reference page, when no shipped recipe has the step."""
 
@@ -144,6 +142,9 @@ class Transform(BaseModel, ABC):
     def reads(self, context: StepContext) -> tuple[str, ...]:
         """All columns that this step may look at: those that it needs, then the optional ones."""
         return tuple(dict.fromkeys((*self.inputs(context), *self.optional(context))))
+
+    def check_columns(self, columns: Columns, context: StepContext) -> None:
+        """Raises UserError for columns that this step cannot work on. Called before anything is read."""
 
     def outputs(self, context: StepContext) -> Columns:
         """Columns that this step adds or replaces."""

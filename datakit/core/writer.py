@@ -178,7 +178,7 @@ class Writer:
 
     def _shortened(self, record: dict[str, Any], full: int) -> Prompted | Rejected:
         for at, column in enumerate(self.shrink):
-            value = self._asked_for(column, record[column])
+            value = self._asked_for(column, record.get(column))
             if not value:
                 continue
             cut = longest_that_fits(value, partial(self._fits_with, record, column))

@@ -17,6 +17,7 @@ from datakit.core.near_texts import MIN_GRAMS, SAME_TEXT, near_text_groups, text
 from datakit.core.outcome import Table
 from datakit.core.record import GENERAL, GIVEN_SPLIT, TRAIN, VAL
 from datakit.core.step_context import StepContext
+from datakit.core.task_blocks import TASK
 from datakit.core.transform import Columns, TableTransform
 from datakit.curate._stratified import UNCLASSED, Choice, Groups, choose, random_ranks
 
@@ -37,6 +38,9 @@ class Split(TableTransform):
     With a `group`, records that share a picture (curate.duplicates) never straddle either, nor do records
     that read nearly the same: a screen photographed again or cropped has another hash and the same text.
     `same_text` does that without a `group` too where the recipe names it.
+
+    In a recipe of several tasks it stands behind their blocks: one split for all, whose groups have records
+    of any task, and a class of the same name in two tasks counts as two.
 
     Seeded by the recipe's seed; the same for any order of the records, and a few more records move only a
     few others. scikit-learn's StratifiedGroupKFold gives fixed folds only, depends on the order of the
@@ -75,7 +79,9 @@ class Split(TableTransform):
         return self.same_text if named else None
 
     def inputs(self, context: StepContext) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(["id", *([self.stratify] if self.stratify else []), *self._columns()]))
+        tasks = [TASK] if context.tasks and self.stratify else []
+        stratify = [self.stratify] if self.stratify else []
+        return tuple(dict.fromkeys(["id", *stratify, *tasks, *self._columns()]))
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
         if self.group is None:
@@ -147,6 +153,8 @@ class Split(TableTransform):
         if self.stratify is None:
             return ["all records"], np.zeros(small.height, dtype=np.int64)
         column = small.select(class_of(small, self.stratify, "stratify")).to_series()
+        if TASK in small.columns and self.stratify != TASK:  # a class of one task is none of another's
+            column = (small[TASK].fill_null("") + ": " + column).alias(column.name)
         names = column.drop_nulls().unique().sort().to_list()
         numbers = {name: number for number, name in enumerate(names)}
         coded = column.replace_strict(numbers, default=UNCLASSED, return_dtype=pl.Int64)

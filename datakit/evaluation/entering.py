@@ -30,7 +30,8 @@ def enter_scores(
     for result, files in zip(results, written, strict=True):
         outcomes = next(path for path in files if path.suffix == ".parquet")
         added += add_score(ledger, score_of(result.evaluation, build, outcomes))
-    cards, own = ledger.parent, project / "build" / build.report.name
-    if added and own == build.path and (cards / f"{build.report.name}.md").is_file():
-        write_current_card(build.path, cards, kept)
+    shown = build.whole or build  # the card of several tasks is one
+    cards, own = ledger.parent, project / "build" / shown.report.name
+    if added and own == shown.path and (cards / f"{shown.report.name}.md").is_file():
+        write_current_card(shown.path, cards, kept)
     return ledger, added

@@ -11,6 +11,7 @@ import polars as pl
 from datakit.artifacts import predictions
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.predictions import Prediction
+from datakit.artifacts.tasks import of_task
 from datakit.core.labels import LabelSet
 from datakit.evaluation.confusion import Pair, Proposal
 from datakit.evaluation.evaluation import Evaluated, Options, score
@@ -28,7 +29,7 @@ def evaluate(build: BuildFolder, paths: Sequence[Path], options: Options) -> lis
     The same build, files and options give the same figures. Raises UserError for files that cannot be read
     or joined.
     """
-    return score(BuildSource(build), paths, options)
+    return score(BuildSource(of_task(build, None)), paths, options)
 
 
 class BuildSource(Source):

@@ -13,6 +13,7 @@ from datakit.artifacts import names
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.run_ids import predictions_name
 from datakit.artifacts.signoff import require_signoff
+from datakit.artifacts.tasks import of_task
 from datakit.core.errors import Exit, UserError
 from datakit.core.qwen_models import qwen_model
 from datakit.core.regular_files import read_regular
@@ -59,12 +60,17 @@ class HomeRoad(RunRoad):
         serve: ServeChanges | None = None,
         wishes: Wishes | None = None,
         base_url: str = "",
+        task: str | None = None,
     ) -> None:
-        """Raises UserError for no build, the copy of one, and one whose recipe says nothing of a training."""
+        """`task` is the one that is asked and scored, of a build of several; the training is of all.
+
+        Raises UserError for no build, the copy of one, and one whose recipe says nothing of a training.
+        """
         from datakit.training.machine_check import check_machine
 
         super().__init__()
         self.build = BuildFolder(build.absolute())
+        self.asked = of_task(self.build, task)
         self.command, self.elsewhere = command, base_url
         self.place, self.wishes = place or Place(), wishes or Wishes()
         self._serve = serve or ServeChanges()
@@ -89,6 +95,8 @@ class HomeRoad(RunRoad):
     @cached_property
     def answers(self) -> Path:
         source = source_name(self.folder, self.wishes.split)
+        if self.asked is not self.build:
+            return self.asked.predictions_file(source, self.folder.name)
         return self.folder / predictions_name(source, self.folder.name)
 
     @cached_property
@@ -139,11 +147,12 @@ class HomeRoad(RunRoad):
     def prompts(self) -> str:
         """Of a split the rows of the data set; of other pictures their bytes, and every step that they go
         through."""
-        build, source = self.build, Path(self.wishes.split)
+        build, source = self.asked, Path(self.wishes.split)
         pixels = build.training if build.training_file else {}
         limits = [pixels.get("image_max_pixels"), pixels.get("image_min_pixels")]
         if self.wishes.split in SPLITS:
-            return digests.of([self.wishes.split, self.data(), limits])
+            task = [] if build is self.build else [build.path.name]
+            return digests.of([self.wishes.split, self.data(), limits, *task])
         pictures = [Path(str(image)) for item in self.items() for image in item.images]
         files = [source] if source.is_file() else []
         files += [build.recipe_file, build.path / names.LABELS, build.path / names.ANSWER_FORMAT]
@@ -153,14 +162,14 @@ class HomeRoad(RunRoad):
     def items(self) -> Sequence[Item]:
         from datakit.serving.records import items_of
 
-        return items_of(self.build, self.wishes.split)[: self.wishes.limit]
+        return items_of(self.asked, self.wishes.split)[: self.wishes.limit]
 
     def asker(self, address: Address) -> Asker:
         from datakit.serving.classifier import Classifier
         from datakit.serving.prompting import BuildPrompts
 
         wishes = self.wishes
-        prompts = BuildPrompts.load(self.build, rendered=wishes.split in SPLITS, form=wishes.form)
+        prompts = BuildPrompts.load(self.asked, rendered=wishes.split in SPLITS, form=wishes.form)
         return Classifier(
             prompts,
             self.endpoint(address),
@@ -180,7 +189,7 @@ class HomeRoad(RunRoad):
     def try_server(self, url: str, name: str) -> None:
         from datakit.serving.smoke import smoke_test
 
-        smoke = smoke_test(self.build, url, name, qwen_model(str(self.run.served)))
+        smoke = smoke_test(self.asked, url, name, qwen_model(str(self.run.served)))
         if not smoke.good:
             raise ServerUnfit(smoke.text)
         self.say(smoke.text)
@@ -219,7 +228,7 @@ class HomeRoad(RunRoad):
         if wishes.split not in SPLITS:
             return Ended(f"Nothing to score: {wishes.split} is no split of the build.")
         options = Options(split=wishes.split, answered_only=wishes.answered_only, tolerance=wishes.tolerance)
-        build = BuildFolder.open(self.build.path)
+        build = BuildFolder.open(self.asked.path)
         results = evaluate(build, [self.answers], options)
         ((folder, name),) = page_names([self.answers], None)
         written = [write_evaluation(result, build, folder, name, self._kept) for result in results]

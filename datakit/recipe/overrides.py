@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.plain_yaml import YamlFault, parse
+from datakit.core.task_blocks import block_of
 
 EXAMPLE = "Example: --set run.concurrency=8"
 
@@ -93,11 +94,17 @@ def _steps(data: dict[str, Any]) -> list[tuple[str, list[Any], int]]:
     """Name, list and place of every step; emitters by their full name."""
     steps: list[tuple[str, list[Any], int]] = []
     for section, prefix in (("steps", ""), ("emit", "emit.")):
-        rows = data.get(section)
-        if not isinstance(rows, list):
-            continue
-        for index, row in enumerate(rows):
-            name = row if isinstance(row, str) else next(iter(row), None) if isinstance(row, dict) else None
-            if isinstance(name, str):
-                steps.append((prefix + name.removeprefix(prefix), rows, index))
+        steps += _rows(data.get(section), prefix)
     return steps
+
+
+def _rows(rows: Any, prefix: str) -> Iterator[tuple[str, list[Any], int]]:
+    """The same of one list, with the steps of its task blocks in their place."""
+    for index, row in enumerate(rows if isinstance(rows, list) else ()):
+        block = block_of(row)
+        if block is not None:
+            yield from _rows(block.get("steps"), prefix)
+            continue
+        name = row if isinstance(row, str) else next(iter(row), None) if isinstance(row, dict) else None
+        if isinstance(name, str):
+            yield prefix + name.removeprefix(prefix), rows, index

@@ -7,32 +7,32 @@ then each step's parameters against its class. Columns are checked by `datakit.r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from datakit.core.contract_words import LANGUAGES, Language
+from datakit.core.contract_words import LANGUAGES
 from datakit.core.credentials import FRAGMENT, credentials, masked
 from datakit.core.errors import RecipeErrors, UserError, did_you_mean
 from datakit.core.labels import LabelSet, load_labels, shown
 from datakit.core.parameters import describe_fault, merged_faults, validated, with_text_keys
-from datakit.core.plain_yaml import Key, dump
-from datakit.core.qwen_models import chat_layout
+from datakit.core.plain_yaml import Key
 from datakit.core.registry import find
-from datakit.core.seen_pictures import trained_pictures
 from datakit.core.settings import LlmSettings, RunSettings, Settings
-from datakit.core.step_context import StepContext
-from datakit.core.text_encoding import BOM, needs_mark
-from datakit.core.tokens import Template
-from datakit.core.transform import Annotator, Emitter, Reader, Renderer, Transform
-from datakit.recipe.batch_flags import batch_flags
+from datakit.core.task_blocks import OF_TASKS, TASK
+from datakit.core.transform import Emitter, Reader
+from datakit.recipe.checked_recipe import Recipe as Recipe
+from datakit.recipe.checked_recipe import Step as Step
+from datakit.recipe.checked_recipe import project_of as project_of
 from datakit.recipe.overrides import apply_overrides
+from datakit.recipe.task_settings import Block, Task, TaskSettings, block_faults
 from datakit.recipe.yaml_file import YamlFile, load_yaml
 
 VERSION = 1
+SPLIT = "curate.split"
 TOP = ("version", "name", "seed", "language", "labels", "llm", "steps", "emit", "train", "serve", "run")
 
 _PATHS = {"path", "labels", "image_root", "image_base", "template", "prompt", "answer", "referee"}
@@ -52,107 +52,6 @@ def _owner(place: Key) -> str | int:
 def _is_too_long(path: str) -> bool:
     """Whether no common file system has such a path (Linux: 255 bytes a name, 4,096 in all)."""
     return len(path.encode()) > 4000 or any(len(part.encode()) > 255 for part in path.split("/"))
-
-
-@dataclass(frozen=True)
-class Step:
-    """One transform in its place."""
-
-    number: int
-    transform: Transform
-    where: str
-
-    @property
-    def name(self) -> str:
-        return self.transform.name()
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A checked recipe."""
-
-    path: Path
-    name: str
-    seed: int
-    steps: tuple[Step, ...]
-    emitters: tuple[Step, ...]
-    llm: LlmSettings
-    run: RunSettings
-    labels: LabelSet | None
-    language: Language | None = None
-    """That of the shipped prompts, where the recipe says one."""
-    sections: Mapping[str, Settings] = field(default_factory=dict)
-    """Checked sections of later stages, such as `train`."""
-    data: Mapping[str, Any] = field(default_factory=dict)
-    """The recipe as plain data, overrides applied."""
-    places: Mapping[str, str] = field(default_factory=dict)
-    """Key at the top -> `file:line:column`, for errors that are found later."""
-
-    @property
-    def project(self) -> Path:
-        """The folder that holds build/, data_cards/, templates/ and the result store."""
-        return project_of(self.path.parent)
-
-    @property
-    def build_folder(self) -> Path:
-        """Where its build lies, unless --out names another place."""
-        return self.project / "build" / self.name
-
-    def context(self) -> StepContext:
-        """What the steps of this recipe get."""
-        return StepContext(
-            base=self.path.parent,
-            project=self.project,
-            name=self.name,
-            seed=self.seed,
-            labels=self.labels,
-            default_language=self.language,
-            llm=self.llm,
-            run=self.run,
-            chat_layout=self._chat_layout(),
-            pictures=trained_pictures(self._train, self._emitted_max_pixels(), self.path.parent),
-            writers=self._writers(),
-            steps=tuple(step.transform for step in self.steps),
-            batch_flags=batch_flags(self.data.get("serve")),
-        )
-
-    def _chat_layout(self) -> Template:
-        model, template = str(self._train.get("model", "")), self._train.get("template")
-        return chat_layout(model, str(template) if template else None, self.path.parent)
-
-    @property
-    def _train(self) -> Mapping[str, Any]:
-        train = self.data.get("train")
-        return train if isinstance(train, Mapping) else {}
-
-    def _emitted_max_pixels(self) -> int | None:
-        """What pictures are scaled down to before the trainer reads them; None where nothing scales them."""
-        kinds = [step.transform for step in self.emitters]
-        limits = (kind.trained_max_pixels for kind in kinds if isinstance(kind, Emitter))
-        return next(filter(None, limits), None)
-
-    def _writers(self) -> dict[str, tuple[str, ...]]:
-        """Column -> the templates that have a model write it; under "" those of the prompts."""
-        kinds = [step.transform for step in self.steps]
-        asking = [kind for kind in kinds if isinstance(kind, Annotator) and kind.asks_model]
-        columns = [(getattr(kind, "into", None), kind.templates()[:1]) for kind in asking]
-        written = {column: templates for column, templates in columns if isinstance(column, str)}
-        prompts = [name for kind in kinds if isinstance(kind, Renderer) for name in kind.templates()]
-        return {**written, "": tuple(prompts)}
-
-    def dump(self) -> str:
-        """The recipe as YAML that loads to the same steps, with a byte order mark where it needs one."""
-        text = dump(dict(self.data), width=110)
-        return BOM + text if needs_mark(text) else text
-
-
-def project_of(folder: Path) -> Path:
-    """The nearest folder, itself or above, with `recipes/` or `.datakit/`; itself where there is none."""
-    folder = folder.absolute()
-    for candidate in (folder, *folder.parents):
-        if (candidate / "recipes").is_dir() or (candidate / ".datakit").is_dir():
-            return candidate
-    return folder
 
 
 def load_recipe(
@@ -179,6 +78,7 @@ class _Checker:
     ) -> None:
         self.file, self.sections, self.errors = file, sections, list[UserError]()
         self.checks, self.faulty = checks, set[Key]()
+        self.blocks: list[Block] = []
 
     def recipe(self) -> Recipe:
         if not isinstance(self.file.data, dict):
@@ -196,7 +96,9 @@ class _Checker:
         llm = self._section(data, "llm", LlmSettings) or LlmSettings()
         run = self._section(data, "run", RunSettings) or RunSettings()
         others = {key: self._section(data, key, model) for key, model in self.sections.items() if key in data}
-        labels = self._labels(data.get("labels"))
+        labels = self._labels(data.get("labels"), ("labels",))
+        tasks = self._tasks(labels)
+        steps += self._weighing(steps, tasks)
         for check in self.checks:
             for place, message, remedy in check(data, self.file.path.parent):
                 if place not in self.faulty:
@@ -216,6 +118,7 @@ class _Checker:
             language=data.get("language"),
             sections={key: value for key, value in others.items() if value is not None},
             data=data,
+            tasks=tasks,
             places={str(key): self.file.where((key,)) for key in data},
         )
 
@@ -287,32 +190,81 @@ class _Checker:
         if not isinstance(rows, list) or not rows:
             self._fault((section,), f"`{section}:` must be a list with at least one step")
             return []
-        return [step for index, row in enumerate(rows) if (step := self._step(row, section, index))]
+        steps: list[Step] = []
+        number = 0
+        for index, row in enumerate(rows):
+            place: Key = (section, index)
+            if section == "emit" or not isinstance(row, dict) or list(row) != [TASK]:
+                number += 1
+                steps += self._step(row, place, number)
+                continue
+            settings = self._block((*place, TASK), row[TASK])
+            if settings is None:
+                continue
+            for at, inner in enumerate(settings.steps):
+                number += 1
+                inner_place: Key = (*place, TASK, "steps", at)
+                if isinstance(inner, dict) and TASK in inner:
+                    self._fault((*inner_place, TASK), "a task stands in no other task", "Put it behind it.")
+                else:
+                    own = self._step(inner, inner_place, number)
+                    steps += [replace(step, task=settings.name) for step in own]
+        return steps
 
-    def _step(self, row: Any, section: str, index: int) -> Step | None:
+    def _block(self, key: Key, parameters: Any) -> TaskSettings | None:
+        try:
+            settings = validated(TaskSettings, parameters)
+        except ValidationError as error:
+            self._parameter_faults(error, key, TaskSettings, "`task:`")
+            return None
+        self.blocks.append(Block(key, settings))
+        return settings
+
+    def _tasks(self, labels: LabelSet | None) -> tuple[Task, ...]:
+        """The tasks of the blocks, which have been checked one by one."""
+        for place, message, remedy in block_faults(self.blocks):
+            self._fault(place, message, remedy)
+        tasks: dict[str, Task] = {}
+        for block in self.blocks:
+            own = block.settings
+            if own.name not in tasks:
+                file = labels if own.labels is None else self._labels(own.labels, (*block.key, "labels"))
+                tasks[own.name] = Task(own.name, file, own.weight, self.file.where(block.key))
+        return tuple(tasks.values())
+
+    def _weighing(self, steps: list[Step], tasks: tuple[Task, ...]) -> list[Step]:
+        """The step that gives tasks their weights, where the recipe does not place it itself."""
+        weighted = [task for task in tasks if task.weight is not None]
+        if not weighted or any(step.name == OF_TASKS for step in steps):
+            return []
+        return [Step(len(steps) + 1, validated(find(OF_TASKS), {}), weighted[0].where)]
+
+    def _step(self, row: Any, place: Key, number: int) -> list[Step]:
+        """The step of a row; none where it is faulty."""
+        section = place[0]
         if isinstance(row, str):
             row = {row: {}}
         if not isinstance(row, dict) or len(row) != 1:
-            self._fault((section, index), "a step is `name: {parameters}`")
-            return None
+            self._fault(place, "a step is `name: {parameters}`")
+            return []
         ((name, parameters),) = row.items()
-        key: Key = (section, index, name)
+        key: Key = (*place, name)
         full = f"emit.{name}" if section == "emit" and "." not in str(name) else str(name)
         try:
             kind = find(full)
         except UserError as error:
             self._fault(key, error.message, error.remedy)
-            return None
+            return []
         if parameters is None:
             parameters = {}
         if not isinstance(parameters, dict):
             self._fault(key, f"the parameters of `{name}` must be a mapping, not {parameters!r}")
-            return None
+            return []
         try:
-            return Step(index + 1, validated(kind, parameters), self.file.where(key))
+            return [Step(number, validated(kind, parameters), self.file.where(key))]
         except ValidationError as error:
-            self._parameter_faults(error, key, kind, f"step {index + 1} ({full})")
-            return None
+            self._parameter_faults(error, key, kind, f"step {number} ({full})")
+            return []
 
     def _parameter_faults(self, error: ValidationError, key: Key, model: type[BaseModel], what: str) -> None:
         for fault in merged_faults(error, model):
@@ -332,22 +284,22 @@ class _Checker:
             self._parameter_faults(error, (key,), model, f"`{key}:`")
             return None
 
-    def _labels(self, value: Any) -> LabelSet | None:
+    def _labels(self, value: Any, key: Key) -> LabelSet | None:
         if value is None:
             return None
         if not isinstance(value, str):
-            self._fault(("labels",), "`labels:` must be the path of a label file")
+            self._fault(key, "`labels:` must be the path of a label file")
             return None
         try:
             labels = load_labels((self.file.path.parent / value).resolve())
         except UserError as error:
             what = f"{error.where}: {error.message}" if error.where else error.message
-            self._fault(("labels",), what, error.remedy)
+            self._fault(key, what, error.remedy)
             return None
         for name in labels.names:
             if len(name.strip().splitlines()) > 1:
                 what = f"the label `{shown(name)}` of {labels.path} has more than one line"
-                self._fault(("labels",), what, "An answer states a label on one line: write it on one.")
+                self._fault(key, what, "An answer states a label on one line: write it on one.")
         return labels
 
     def _order(self, steps: list[Step], emitters: list[Step]) -> None:
@@ -357,8 +309,23 @@ class _Checker:
         for step in emitters:
             if not isinstance(step.transform, Emitter):
                 self.errors.append(UserError(f"`{step.name}` belongs under `steps:`", where=step.where))
-        if steps and steps[0].number == 1 and not isinstance(steps[0].transform, Reader | Emitter):
+        if self.blocks:
+            self._order_of_tasks(steps)
+        elif steps and steps[0].number == 1 and not isinstance(steps[0].transform, Reader | Emitter):
             remedy = "Begin with a reader, such as read.jsonl."
             self.errors.append(
                 UserError(f"`{steps[0].name}` has no records to work on", remedy=remedy, where=steps[0].where)
             )
+
+    def _order_of_tasks(self, steps: list[Step]) -> None:
+        """What may not stand outside of the blocks, and what may not stand in one."""
+        for step in steps:
+            if isinstance(step.transform, Reader) and not step.task:
+                words = f"`{step.name}` stands outside of the tasks, so its records would be of none"
+                remedy = "Put it into the block of a task, as its first step."
+            elif step.task and step.name in (SPLIT, OF_TASKS):
+                words = f"`{step.name}` stands in a task, and what it decides is of all tasks"
+                remedy = "Put it behind the blocks; a block of the same name may go on behind it."
+            else:
+                continue
+            self.errors.append(UserError(words, remedy=remedy, where=step.where))

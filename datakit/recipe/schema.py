@@ -11,8 +11,10 @@ from pydantic import BaseModel
 from datakit.core.contract_words import LANGUAGES
 from datakit.core.registry import find, names
 from datakit.core.settings import LlmSettings, RunSettings, Settings
+from datakit.core.task_blocks import TASK
 from datakit.core.transform import Emitter
 from datakit.recipe.recipe import VERSION
+from datakit.recipe.task_settings import TaskSettings
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 JSON = dict[str, Any]
@@ -57,6 +59,7 @@ def recipe_schema(sections: Mapping[str, type[Settings]] | None = None) -> JSON:
                 {name: kind for name, kind in steps.items() if name not in emitters},
                 definitions,
                 "What is done with the records, in this order; the first step is a reader.",
+                blocks=True,
             ),
             "emit": _steps(
                 {short: kind for name, kind in emitters.items() for short in _spellings(name)},
@@ -73,7 +76,9 @@ def _spellings(name: str) -> tuple[str, ...]:
     return (name.removeprefix("emit."), name) if name.startswith("emit.") else (name,)
 
 
-def _steps(kinds: Mapping[str, type[BaseModel]], definitions: JSON, help_: str) -> JSON:
+def _steps(
+    kinds: Mapping[str, type[BaseModel]], definitions: JSON, help_: str, *, blocks: bool = False
+) -> JSON:
     """A list whose items are `name: {parameters}`, or the bare name where no parameter is required."""
     properties: JSON = {}
     bare: list[str] = []
@@ -90,8 +95,21 @@ def _steps(kinds: Mapping[str, type[BaseModel]], definitions: JSON, help_: str) 
         "additionalProperties": False,
         "properties": properties,
     }
+    if blocks:
+        _add_blocks(step, bare, definitions)
     items = {"anyOf": [step, {"type": "string", "enum": bare}]} if bare else step
     return {"type": "array", "minItems": 1, "items": items, "description": help_}
+
+
+def _add_blocks(step: JSON, bare: list[str], definitions: JSON) -> None:
+    """Lets a step be a task block, whose own steps are as the step was before."""
+    own = {**step, "properties": dict(step["properties"])}
+    reference = _model(TaskSettings, TASK, definitions)
+    definitions[TASK]["properties"]["steps"] = {
+        **{key: value for key, value in definitions[TASK]["properties"]["steps"].items() if key != "items"},
+        "items": {"anyOf": [own, {"type": "string", "enum": list(bare)}]},
+    }
+    step["properties"][TASK] = {**reference, "description": _summary(TaskSettings)}
 
 
 def _model(model: type[BaseModel], name: str, definitions: JSON) -> JSON:

@@ -16,7 +16,7 @@ _OWN_LABEL = "label_info"
 def columns_of(
     name: str, answered: Collection[str], context: StepContext, *, has_contract: bool
 ) -> list[str]:
-    """The columns that a prompt takes; `answered` are those of the answer.
+    """The columns that a prompt needs; `answered` are those of the answer.
 
     Raises UserError where it would give the answer away, or uses what there is not.
     """
@@ -43,7 +43,13 @@ def columns_of(
             remedy="Name the label file: `labels: ../templates/ecom/labels.yaml`.",
             where=context.templates.place(name, unknown[0]),
         )
-    return sorted(variables - context.label_variables.keys())
+    return sorted(variables - context.templates.optional(name) - context.label_variables.keys())
+
+
+def optional_columns(prompts: Sequence[str], context: StepContext) -> list[str]:
+    """The columns that prompts take where records have them, and do without where not."""
+    names = {name for prompt in prompts for name in context.templates.optional(prompt)}
+    return sorted(names - {*context.label_variables, *LABEL_BLOCKS, "labels", ANSWER_FORMAT})
 
 
 def check_shrink(shrink: Sequence[str], columns: Collection[str]) -> None:
@@ -59,7 +65,7 @@ def check_columns(prompts: Sequence[str], columns: Sequence[str], context: StepC
     """Raises UserError for a variable of a prompt that is no column, with its line."""
     provided = {*context.label_variables, ANSWER_FORMAT}
     for name in prompts:
-        for column in sorted(context.templates.variables(name) - provided):
+        for column in sorted(context.templates.variables(name) - context.templates.optional(name) - provided):
             if column not in columns:
                 raise UserError(
                     f"template {name} uses `{column}`, which is no column here",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Self
 
 import polars as pl
@@ -27,7 +28,7 @@ from datakit.render._answers import ANSWER_FORMAT, AnswerForm
 from datakit.render._batches import Batches, Forms
 from datakit.render._kept_boxes import KeptBoxes, KeptUnits
 from datakit.render._model_boxes import MadeOf, ModelBoxes
-from datakit.render._prompt_checks import check_columns, check_shrink, columns_of
+from datakit.render._prompt_checks import check_columns, check_shrink, columns_of, optional_columns
 from datakit.render._rotation import NUMBER, Rotation
 
 ANSWERS = {
@@ -47,6 +48,9 @@ class Chat(PromptRenderer):
     """Records with `messages`: the rendered prompt as user, the rendered answer as assistant.
 
     Templates take the record's columns and, from the label file, `label_json`, `label_names` and `labels`.
+    A column that need not be there is asked for first, `{% if ocr_text is defined and ocr_text %}`: records
+    without it get the prompt without that part.
+
     Anything in the data that the trainer would take for a control token or a picture place is escaped; only
     the places `<image>` in `text` (a dialogue) are meant. The number of places must be that of the pictures.
 
@@ -161,7 +165,7 @@ class Chat(PromptRenderer):
             _answers.check_stated(self._prompts, context.templates)
         _answers.check_agreement(self._prompts, form, context.templates)
         self._label_variables(context)  # whose faults are the recipe's
-        check_shrink(self.shrink, columns)
+        check_shrink(self.shrink, {*columns, *optional_columns(self._prompts, context)})
         if self._rotates:
             columns[NUMBER] = None
         made = self._made(context)
@@ -171,6 +175,10 @@ class Chat(PromptRenderer):
         if self.keep_messages:
             columns["messages"] = None
         return tuple(columns)
+
+    def optional(self, context: StepContext) -> tuple[str, ...]:
+        """Columns that prompts ask for first: `{% if ocr_text is defined %}`."""
+        return tuple(optional_columns(self._prompts, context))
 
     def outputs(self, context: StepContext) -> Columns:
         columns: dict[str, Any] = {"messages": MESSAGES, "prompt_chars": pl.UInt32()}
@@ -192,10 +200,13 @@ class Chat(PromptRenderer):
 
     def _worker(self, context: StepContext, frame: pl.LazyFrame) -> BatchWorker:
         """The rendering of records that have the columns of their boxes."""
-        texts = [name for name, dtype in frame.collect_schema().items() if dtype == pl.String]
+        schema = frame.collect_schema()
+        texts = [name for name, dtype in schema.items() if dtype == pl.String]
         form = self.answer_format(context)
         used = (name for own in self._forms(form) for name in own.columns.values())
-        needed = tuple(dict.fromkeys(("id", *self.inputs(context), *used)))  # a prompt may name the id too
+        there = (name for name in self.optional(context) if name in schema)
+        # a prompt may name the id too
+        needed = tuple(dict.fromkeys(("id", *self.inputs(context), *there, *used)))
         if self._rotates:
             steps = {block: self.model_copy(update={"label_block": block}) for block in self._blocks}
             return Rotation({str(b): s._batches(form, needed, context, texts) for b, s in steps.items()})
@@ -293,7 +304,8 @@ class Chat(PromptRenderer):
     def _batches(
         self, form: AnswerFormat, needed: tuple[str, ...], context: StepContext, texts: list[str]
     ) -> Batches:
-        writer = self._writer(form, context, texts)
+        absent = frozenset(self.optional(context)) - {*needed}
+        writer = self._writer(form, context, texts, absent)
         kept = self._kept_boxes(context)
         return Batches(
             writer, needed, set(texts), keep=self.keep_messages, counts=self._counts, kept_boxes=kept
@@ -343,14 +355,20 @@ class Chat(PromptRenderer):
                 remedy="Say it: `kept_boxes: pixels`, or `kept_boxes: thousandths`.",
             )
 
-    def _writer(self, form: AnswerFormat, context: StepContext, texts: tuple[str, ...] | list[str]) -> Writer:
+    def _writer(
+        self,
+        form: AnswerFormat,
+        context: StepContext,
+        texts: Sequence[str],
+        absent: frozenset[str] = frozenset(),
+    ) -> Writer:
         format_texts = [
             {name: TrustedText(text) for name, text in _answers.prompt_lines(form, turn, context).items()}
             for turn in range(1, len(self._prompts) + 1)
         ]
         return Writer(
             prompts=tuple(
-                Prompt(name, context.templates, {**self._label_variables(context), **lines}, texts)
+                Prompt(name, context.templates, {**self._label_variables(context), **lines}, texts, absent)
                 for name, lines in zip(self._prompts, format_texts, strict=True)
             ),
             form=form,

@@ -172,6 +172,9 @@ def _needed(recipe: Recipe) -> dict[str, Path]:
     }
     if recipe.labels is not None:
         needed["the label file"] = Path(recipe.labels.path)
+    for task in recipe.tasks:
+        if task.labels is not None:
+            needed[f"the label file of {task.name}"] = Path(task.labels.path)
     return needed
 
 

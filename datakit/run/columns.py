@@ -11,6 +11,7 @@ import polars as pl
 
 from datakit.core.errors import RecipeErrors, UserError, did_you_mean
 from datakit.core.step_context import StepContext
+from datakit.core.task_blocks import TASK
 from datakit.core.transform import Reader, TableTransform, Transform
 from datakit.recipe.recipe import Recipe, Step
 from datakit.run.lost_columns import lost_columns
@@ -36,24 +37,50 @@ class Algebra:
         self.errors: list[UserError] = []
 
     def run(self, steps: Sequence[Step]) -> dict[str, Any]:
+        whole, columns_of = self.columns, dict[str, dict[str, Any]]()
         for step in steps:
+            self.columns = columns_of.setdefault(step.task, {}) if step.task else whole
             try:
                 self._step(step)
+                if step.task:
+                    whole = _joined(whole, self.columns, step)
             except UserError as error:
                 self.errors.append(_placed(error, step))
                 if isinstance(step.transform, Reader):
                     break  # without its columns every later step would seem wrong
                 with suppress(UserError):  # later steps are not to blame for what this one would have given
-                    self.columns.update(step.transform.outputs(self.context))
+                    self.columns.update(step.transform.outputs(self.context.in_task(step.task)))
+                    whole = {**self.columns, **whole}
+            if step.task:
+                columns_of[step.task] = self.columns
+            else:
+                whole = self.columns
+                for own in columns_of.values():  # a step of all gives its columns to the records of each
+                    own.update({name: whole[name] for name in self._new_of(step, whole)})
+        self.columns = whole
         if self.errors:
             raise RecipeErrors(self.errors)
         return self.columns
 
+    def _new_of(self, step: Step, whole: dict[str, Any]) -> list[str]:
+        """The columns that a step of all tasks gives."""
+        with suppress(UserError):
+            return [name for name in step.transform.outputs(self.context) if name in whole]
+        return []
+
     def _step(self, step: Step) -> None:
-        transform, context = step.transform, self.context.for_step(step.transform)
+        transform, context = step.transform, self.context.in_task(step.task).for_step(step.transform)
         if isinstance(transform, Reader):
-            self.columns = merged(self.columns, dict(transform.columns(context)), step)
+            columns = dict(transform.columns(context))
+            if step.task and TASK in columns:
+                raise UserError(
+                    f"the source has a column `{TASK}`, which says here which task a record is of",
+                    remedy=f"Leave it out: `drop: [{TASK}]`.",
+                    where=step.where,
+                )
+            self.columns = merged(self.columns, columns, step)
             return
+        transform.check_columns(self.columns, context)
         for name in transform.inputs(context):
             if name not in self.columns:
                 raise self._missing(name, transform)
@@ -96,9 +123,21 @@ def merged(first: dict[str, Any], second: dict[str, Any], step: Step) -> dict[st
     return {**first, **second}
 
 
+def _joined(whole: dict[str, Any], own: dict[str, Any], step: Step) -> dict[str, Any]:
+    """The columns of all tasks. Raises UserError where two have one of the same name and another dtype."""
+    for name, dtype in own.items():
+        if name in whole and whole[name] != dtype:
+            raise UserError(
+                f"column `{name}` is {dtype} here and {whole[name]} in another task",
+                remedy="All tasks become one data set: give it another name (`into:`), or leave it out.",
+                where=step.where,
+            )
+    return {**whole, **own, TASK: pl.String()}
+
+
 def _placed(error: UserError, step: Step) -> UserError:
     if error.where:
-        message = f"step {step.number} ({step.name}): {error.message}\n  in {error.where}"
+        message = f"step {step.number} ({step.title}): {error.message}\n  in {error.where}"
     else:
-        message = f"step {step.number} ({step.name}): {error.message}"
+        message = f"step {step.number} ({step.title}): {error.message}"
     return UserError(message, remedy=error.remedy, where=step.where, exit_code=error.exit_code)

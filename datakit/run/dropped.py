@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from datakit.artifacts.rejects import read_rejects
 from datakit.artifacts.report import StepReport
-from datakit.core.outcome import RETRY, Reject, reject_rows
+from datakit.core.errors import DatakitError, Exit
+from datakit.core.outcome import RETRY, Batch, Reject, reject_rows
+from datakit.core.reasons import CHOSEN
 from datakit.core.record import place_of
 from datakit.core.transform import TableTransform
 from datakit.recipe.recipe import Recipe, Step
+
+
+class NothingLeft(DatakitError):
+    """A step left no record, so there is nothing to build."""
+
+    def __init__(self, message: str, exit_code: Exit = Exit.FAILED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 def counting(
@@ -30,22 +40,24 @@ def over_reject_rate(steps: Sequence[StepReport], allowed: float, rejects: Path)
     `steps` are those whose rejects count, `rejects` the file in which they stand with their source lines.
     """
     total = sum(step.added for step in steps)
-    rejected = sum(sum(step.rejected.values()) for step in steps)
+    counted = [(step, reason, count) for step in steps for reason, count in sorted(step.rejected.items())]
+    counted = [entry for entry in counted if entry[1] not in CHOSEN]
+    rejected = sum(count for *_, count in counted)
     if not total or rejected / total <= allowed:
         return ""
     reasons = ", ".join(
-        f"{reason} {count} (step {step.number}, {step.name})"
-        for step in steps
-        for reason, count in sorted(step.rejected.items())
+        f"{reason} {count} (step {step.number}, {step.title})" for step, reason, count in counted
     )
     words = f"{rejected:,} of {total:,} records were rejected, more than run.max_reject_rate "
-    return f"{words}({allowed:.1%}) allows: {reasons}.\n{_example({step.number for step in steps}, rejects)}"
+    example = _example({step.number for step, *_ in counted}, rejects)
+    return f"{words}({allowed:.1%}) allows: {reasons}.\n{example}"
 
 
-def _example(numbers: set[int], rejects: Path) -> str:
-    """The first reject of some steps, on a line of its own; "" where there is none."""
+def _example(numbers: set[int], rejects: Path, *, chosen: bool = False) -> str:
+    """The first reject of some steps, on a line of its own; "" where there is none. `chosen`: also one that
+    the recipe drops on purpose."""
     for reject in read_rejects(rejects):
-        if reject["step"] in numbers:
+        if reject["step"] in numbers and (chosen or reject["reason"] not in CHOSEN):
             file = reject["source_file"]
             place = f" ({place_of(file, reject['source_line'])})" if file else ""
             return f"  For example {reject['id']}{place}: {reject['detail'] or reject['reason']}\n"
@@ -56,8 +68,8 @@ def nothing_left(step: Step, report: StepReport, rejects: Path) -> str:
     """The words of an error for a step behind which there is no record."""
     counts = [*sorted(report.rejected.items()), *([(RETRY[:-1], report.retry)] if report.retry else [])]
     reasons = ", ".join(f"{reason} {count}" for reason, count in counts)
-    example = _example({report.number}, rejects).rstrip()
-    what = f"step {step.number} ({step.name}) left no record: {reasons or 'none came in'}"
+    example = _example({report.number}, rejects, chosen=True).rstrip()
+    what = f"step {step.number} ({step.title}) left no record: {reasons or 'none came in'}"
     return f"{step.where}\n  {what}" + (f"\n{example}" if example else "")
 
 
@@ -73,3 +85,16 @@ def without_known_ids(frame: pl.DataFrame, seen_ids: set[str]) -> tuple[pl.DataF
     rejects = reject_rows(frame[twice], "duplicate_id", [words] * len(twice))
     dropped = set(twice)
     return frame[[index for index in range(len(ids)) if index not in dropped]], rejects
+
+
+def limited(batches: Iterator[Batch], limit: int | None) -> Iterator[Batch]:
+    """What a reader gives, at most `limit` records of it."""
+    left = limit
+    for batch in batches:
+        if left is None:
+            yield batch
+            continue
+        yield Batch(batch.frame.head(left), batch.rejects, batch.notes)
+        left -= min(left, batch.frame.height)
+        if left == 0:
+            return

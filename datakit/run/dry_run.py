@@ -177,7 +177,7 @@ def _runs_on(step: Step, dtypes: dict[str, Any], unknown: Collection[str], conte
     algebra = Algebra(context)
     algebra.columns = dict(dtypes)
     try:
-        algebra.run([step])
+        algebra.run([replace(step, task="")])
     except (RecipeErrors, UserError, pl.exceptions.PolarsError):
         return False
     return True

@@ -27,20 +27,15 @@ from datakit.recipe.recipe import Step
 from datakit.run.annotation import TRACE, Annotation
 from datakit.run.columns import merged
 from datakit.run.control_characters import ControlCharacters, check_names
-from datakit.run.dropped import nothing_left, without_known_ids
+from datakit.run.dropped import NothingLeft as NothingLeft
+from datakit.run.dropped import limited, nothing_left, without_known_ids
 from datakit.run.picture_task import no_pictures, picture_need, says_text_only
 from datakit.run.policy import Pay, Policy, Traces
 from datakit.run.progress import Progress
 from datakit.run.record_frames import RecordFrames
+from datakit.run.step_groups import step_groups
 from datakit.run.store import Store
-
-
-class NothingLeft(DatakitError):
-    """A step left no record, so there is nothing to build."""
-
-    def __init__(self, message: str, exit_code: Exit = Exit.FAILED) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
+from datakit.run.task_frames import put_back, taken_out, with_schema
 
 
 class NotConserved(DatakitError):
@@ -73,6 +68,10 @@ class Engine:
     """Called with the steps that work next and those after them; may raise."""
     chats: set[str] = field(default_factory=set)
     """Ids of the records that come with messages, where these are kept."""
+    task_columns: dict[str, list[str]] = field(default_factory=dict)
+    """Task -> the columns of its records, where there are several tasks."""
+    _elsewhere: RecordFrames | None = None
+    """The records of other tasks, while the steps of one are at work."""
     _rejects: BinaryIO = field(init=False, repr=False)
     _later: tuple[Declaring, ...] = ()
     """The steps after those at work."""
@@ -90,18 +89,17 @@ class Engine:
         frames = records
         readers = [step for step in steps if isinstance(step.transform, Reader)]
         with open(self.rejects_file, "wb") as self._rejects:
-            for group in _groups(steps):
+            for group in step_groups(steps):
                 self._later = tuple(step.transform for step in steps[steps.index(group[-1]) + 1 :])
                 self._rejects.flush()
                 self.before(group, self._later)
                 reports = [self._report(step) for step in group]
                 self.reports.extend(reports)
-                if frames is not None and (
-                    passing := self.policy.passing(group, frames.schema, self.context)
-                ):
-                    after = self._around(passing, group, frames, reports)
+                if group[0].task:
+                    after = self._in_task(group, frames, reports)
                 else:
-                    after = self._group(group, frames, reports)
+                    after = self._pass(group, frames, reports)
+                    self._give_to_tasks(group, after)
                 for step, report in zip(group, reports, strict=True):
                     self._conserved(step, report)
                     if report.records_out == 0 and (report.records_in or isinstance(step.transform, Reader)):
@@ -123,8 +121,47 @@ class Engine:
 
     def _report(self, step: Step) -> StepReport:
         """The step's account before it works."""
-        columns = list(step.transform.outputs(self.context))
-        return StepReport(number=step.number, name=step.name, columns=columns)
+        columns = list(step.transform.outputs(self._context(step)))
+        return StepReport(number=step.number, name=step.name, task=step.task, columns=columns)
+
+    def _context(self, step: Step) -> StepContext:
+        """What a step gets: in a recipe of several tasks, that of its own."""
+        return self.context.in_task(step.task)
+
+    def _in_task(
+        self, group: list[Step], frames: RecordFrames | None, reports: list[StepReport]
+    ) -> RecordFrames:
+        """The records of all tasks, of which those of one have gone through its steps."""
+        task = group[0].task
+        place = self.folder / f"{reports[-1].number:02d}.{task}"
+        own = others = None
+        if frames is not None:
+            own, others = taken_out(frames, task, self.task_columns.get(task, ()), place)
+            self._elsewhere = others
+        after = self._pass(group, own if task in self.task_columns else None, reports)
+        self._elsewhere = None
+        self.task_columns[task] = list(after.schema)
+        order = [scope.name for scope in self.context.tasks]
+        whole = put_back(after, others, task, order, place)
+        for passed in (own, others, after):
+            if passed is not None:
+                passed.remove()
+        return whole
+
+    def _give_to_tasks(self, group: list[Step], after: RecordFrames) -> None:
+        """Notes that what a step of all tasks gives are columns of each."""
+        given = {name for step in group for name in step.transform.outputs(self.context)} & {*after.schema}
+        for task, columns in self.task_columns.items():
+            self.task_columns[task] = [*columns, *sorted(given - {*columns})]
+
+    def _pass(
+        self, group: list[Step], frames: RecordFrames | None, reports: list[StepReport]
+    ) -> RecordFrames:
+        """The records after the steps, those among them that pass untouched included."""
+        context = self._context(group[0])
+        if frames is not None and (passing := self.policy.passing(group, frames.schema, context)):
+            return self._around(passing, group, frames, reports)
+        return self._group(group, frames, reports)
 
     def _check_pictures(self, readers: Sequence[Step], steps: Sequence[Step], frames: RecordFrames) -> None:
         """Raises UserError when the steps are about pictures and no record has one."""
@@ -144,11 +181,11 @@ class Engine:
             others.append(frame.filter(~passes))
         after = self._group(group, others, reports)
         for frame in frames.batches():
-            after.append(_with_schema(frame.filter(passes), after.schema))
+            after.append(with_schema(frame.filter(passes), after.schema))
         for report in reports:
             report.records_in += frames.rows - others.rows
             report.records_out += frames.rows - others.rows
-        names = {name for step in group for name in step.transform.outputs(self.context)}
+        names = {name for step in group for name in step.transform.outputs(self._context(step))}
         self.policy.passed(names | (after.schema.keys() - frames.schema.keys()))
         return after
 
@@ -170,7 +207,7 @@ class Engine:
         elif isinstance(transform, Annotator):
             after = self._annotate(step, transform, frames, report)
         elif isinstance(transform, TableTransform):
-            after = self._table(transform, frames, report)
+            after = self._table(step, transform, frames, report)
         else:
             raise UserError(f"{step.name} cannot stand among the steps", where=step.where)
         report.records_out = after.rows
@@ -180,19 +217,19 @@ class Engine:
     def _read(
         self, step: Step, reader: Reader, frames: RecordFrames | None, report: StepReport
     ) -> RecordFrames:
-        context = self.context.for_step(reader)
+        context = self._context(step).for_step(reader)
         columns = dict(reader.columns(context))
         check_names(columns, step.where)
         report.columns = list(columns)
         controls = ControlCharacters()
         schema = merged(dict(frames.schema), columns, step) if frames else columns
         after = self._frames(report, schema)
-        seen_ids: set[str] = set()
+        seen_ids = self._ids_elsewhere()
         named: set[str] = set()
         for frame in frames.batches() if frames else ():
             seen_ids.update(frame["id"])
-            after.append(_with_schema(frame, schema))
-        keeps = CHATS in columns and chat_columns(self.context).messages == "instead"
+            after.append(with_schema(frame, schema))
+        keeps = CHATS in columns and chat_columns(context).messages == "instead"
         self.progress.start(report.name, 0)
         for batch in map(controls.batch, self._chosen(reader.read(context))):
             fresh, twice = without_known_ids(batch.frame, seen_ids)
@@ -202,7 +239,7 @@ class Engine:
             named.update(fresh["images"].explode().drop_nulls())
             if keeps:
                 self.chats.update(fresh.filter(pl.col(CHATS).list.len() > 0)["id"])
-            after.append(_with_schema(fresh, schema))
+            after.append(with_schema(fresh, schema))
         controls.note(report.notes)
         self._watch(named)
         missing = (
@@ -216,9 +253,14 @@ class Engine:
             )
         return after
 
+    def _ids_elsewhere(self) -> set[str]:
+        """The ids of the records of other tasks: one data set has each id once."""
+        frames = self._elsewhere.batches(["id"]) if self._elsewhere is not None else ()
+        return {id_ for frame in frames for id_ in frame["id"]}
+
     def _chosen(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """What a reader gives, as far as it is wanted."""
-        for batch in _limited(batches, self.limit):
+        for batch in limited(batches, self.limit):
             if self.only is None:
                 yield batch
             else:
@@ -236,7 +278,7 @@ class Engine:
 
     def _annotation(self, step: Step, annotator: Annotator, report: StepReport) -> Annotation:
         others = sum(other.cost_usd for other in self.reports if other is not report)
-        context = self.context.for_step(step.transform)
+        context = self._context(step).for_step(step.transform)
         return Annotation(annotator, context, self.store, self.progress, report, others)
 
     def _batches(self, group: list[Step], frames: RecordFrames, reports: list[StepReport]) -> RecordFrames:
@@ -246,9 +288,9 @@ class Engine:
         for step, report in zip(group, reports, strict=True):
             assert isinstance(step.transform, Guard | Renderer)  # `_groups` puts no other in a chain
             whole = frames.lazy() if step is group[0] else pl.LazyFrame(schema=schema)
-            worker = step.transform.start(self.context.for_step(step.transform), whole)
+            worker = step.transform.start(self._context(step).for_step(step.transform), whole)
             traces = self._revise(worker, step, report) if isinstance(worker, Reviser) else None
-            schema |= step.transform.outputs(self.context)
+            schema |= step.transform.outputs(self._context(step))
             if traces is not None:
                 schema[f"@{report.number}.{report.name}"] = TRACE
             chain.append((worker, report, traces))
@@ -262,7 +304,7 @@ class Engine:
                     notes = [traces.get(id_) for id_ in out.frame["id"]]
                     note = pl.Series(f"@{report.number}.{report.name}", notes, dtype=TRACE)
                     out = FactoredChats(out.frame.with_columns(note), out.shared)
-            after.append(_with_schema(out.frame, schema), out.shared)
+            after.append(with_schema(out.frame, schema), out.shared)
             self.progress.advance(records.frame.height)
         for worker, report, _ in chain:
             if isinstance(worker, BatchWorker):
@@ -298,9 +340,11 @@ class Engine:
         report.seconds += time.perf_counter() - began
         return after
 
-    def _table(self, transform: TableTransform, frames: RecordFrames, report: StepReport) -> RecordFrames:
+    def _table(
+        self, step: Step, transform: TableTransform, frames: RecordFrames, report: StepReport
+    ) -> RecordFrames:
         self.progress.start(report.name, 0)
-        context = self.context.for_step(transform).changed(later=self._later)
+        context = self._context(step).for_step(transform).changed(later=self._later)
         table = transform.apply(frames.lazy(), context)
         report.notes.update(table.notes)
         if table.rejects is not None:
@@ -360,39 +404,3 @@ class Engine:
                 f"{step.name} does not account for every record: {report.records_in} in and {report.added} "
                 f"added, but {leaving}. This is a fault of the transform; please report it."
             )
-
-
-def _groups(steps: Sequence[Step]) -> Iterator[list[Step]]:
-    """Steps that run together: a guard or renderer, and those after it that do not compare records."""
-    group: list[Step] = []
-    for step in steps:
-        kind = step.transform
-        chained = isinstance(kind, Guard | Renderer) and not kind.compares
-        if group and not (chained and isinstance(group[-1].transform, Guard | Renderer)):
-            yield group
-            group = []
-        group.append(step)
-    if group:
-        yield group
-
-
-def _limited(batches: Iterator[Batch], limit: int | None) -> Iterator[Batch]:
-    left = limit
-    for batch in batches:
-        if left is None:
-            yield batch
-            continue
-        yield Batch(batch.frame.head(left), batch.rejects, batch.notes)
-        left -= min(left, batch.frame.height)
-        if left == 0:
-            return
-
-
-def _with_schema(frame: pl.DataFrame, schema: dict[str, Any]) -> pl.DataFrame:
-    """The frame with exactly these columns in this order; absent ones are null."""
-    if dict(frame.schema) == schema and list(frame.columns) == list(schema):
-        return frame
-    return frame.select(
-        pl.col(name) if name in frame.columns else pl.lit(None, dtype=dtype).alias(name)
-        for name, dtype in schema.items()
-    )

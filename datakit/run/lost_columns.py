@@ -27,7 +27,7 @@ def lost_columns(recipe: Recipe, context: StepContext) -> list[UserError]:
             continue
         lost = {
             column: without
-            for column in reader.training_columns(context.for_step(step.transform))
+            for column in reader.training_columns(context.in_task(step.task).for_step(step.transform))
             if (without := [step.name] if reader is mixed else places.lacking(column))
         }
         if lost:
@@ -72,9 +72,9 @@ class _Places:
 
 
 def _reads(step: Step, context: StepContext) -> tuple[str, ...]:
-    return (
-        () if isinstance(step.transform, Reader) else step.transform.reads(context.for_step(step.transform))
-    )
+    if isinstance(step.transform, Reader):
+        return ()
+    return step.transform.reads(context.in_task(step.task).for_step(step.transform))
 
 
 def _error(step: Step, lost: dict[SourceColumn, list[str]]) -> UserError:

@@ -15,9 +15,9 @@ from datakit.artifacts.rejects import read_rejects
 from datakit.core.files import FileDigests
 from datakit.core.record import digest
 from datakit.core.step_context import StepContext
-from datakit.core.transform import Annotator, Transform
+from datakit.core.transform import Annotator
 from datakit.llm._faults import of_server
-from datakit.recipe.recipe import Recipe
+from datakit.recipe.recipe import Recipe, Step
 from datakit.run.keys import fingerprint
 from datakit.run.store import Store
 
@@ -43,10 +43,11 @@ def settings_digest(recipe: Recipe, context: StepContext, limit: int | None) -> 
             **({"require_signoff": True} if recipe.run.require_signoff else {}),
             "templates": templates,
             "labels": recipe.labels.digest if recipe.labels else "",
+            **({"task_labels": _task_labels(recipe)} if recipe.tasks else {}),
             "provider": recipe.llm.resolved_provider(),
             "limit": limit,
             "steps": [
-                [step.name, step.transform.version, *_annotator_print(step.transform, context)]
+                [step.name, step.transform.version, *_annotator_print(step, context)]
                 for step in (*recipe.steps, *recipe.emitters)
             ],
         }
@@ -60,8 +61,8 @@ def step_settings(recipe: Recipe, context: StepContext) -> list[dict[str, Any]]:
             "number": step.number,
             "name": step.name,
             "version": step.transform.version,
-            "fingerprint": fingerprint(step.transform, context),
-            "settings": step.transform.key_settings(context),
+            "fingerprint": fingerprint(step.transform, context.in_task(step.task)),
+            "settings": step.transform.key_settings(context.in_task(step.task)),
             "templates": {name: context.templates.digest(name) for name in step.transform.templates()},
         }
         for step in recipe.steps
@@ -153,8 +154,15 @@ def _is_forgotten(build: BuildFolder, recipe: Recipe, store: Store) -> bool:
     return latest > build.made_at
 
 
-def _annotator_print(transform: Transform, context: StepContext) -> list[Any]:
-    return [fingerprint(transform, context), transform.reading] if isinstance(transform, Annotator) else []
+def _annotator_print(step: Step, context: StepContext) -> list[Any]:
+    kind = step.transform
+    if not isinstance(kind, Annotator):
+        return []
+    return [fingerprint(kind, context.in_task(step.task)), kind.reading]
+
+
+def _task_labels(recipe: Recipe) -> dict[str, str]:
+    return {task.name: task.labels.digest if task.labels else "" for task in recipe.tasks}
 
 
 def is_same(path: Path, old: FileStamp, files: FileDigests) -> bool:

@@ -41,6 +41,8 @@ class StepPlan(BaseModel):
 
     number: int
     name: str
+    task: str = ""
+    """The task that it belongs to in a recipe of several; "" for a step of all."""
     paid: bool
     """Whether the step's results go through the store; the others run at every build."""
     records: int | None = None
@@ -73,6 +75,11 @@ class StepPlan(BaseModel):
     basis: str = ""
     """What tokens, cost and seconds rest on."""
     why: list[str] = Field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """Its name, behind that of its task where it has one."""
+        return f"{self.task}: {self.name}" if self.task else self.name
 
 
 class Plan(BaseModel):
@@ -203,6 +210,7 @@ def _unchanged(recipe: Recipe, build: BuildFolder) -> Plan:
         StepPlan(
             number=step.number,
             name=step.name,
+            task=step.task,
             paid=step.number in paid,
             records=step.records_in or step.added,
             rejected=sum(step.rejected.values()),
@@ -234,7 +242,7 @@ def _steps(
     uncertain = False
     for step in recipe.steps:
         report, lookup = reports.get(step.number), lookups.get(step.number)
-        row = StepPlan(number=step.number, name=step.name, paid=lookup is not None)
+        row = StepPlan(number=step.number, name=step.name, task=step.task, paid=lookup is not None)
         if report is not None:
             row.records = report.added if report.added and not report.records_in else report.records_in
             row.rejected, row.at_most = sum(report.rejected.values()), uncertain
@@ -245,7 +253,7 @@ def _steps(
             row.to_do = len(lookup.open_ids) if lookup.annotator else lookup.records - lookup.cached
             row.at_most = uncertain
             if row.calls:
-                row.why = why_calls(lookup, engine.context, earlier)
+                row.why = why_calls(lookup, engine.context.in_task(step.task), earlier)
                 _estimate(row, lookup, engine, estimate)
                 if row.model and row.tokens_in is None:
                     _liken(row, plans)
@@ -283,7 +291,7 @@ def _estimate(row: StepPlan, lookup: Lookup, engine: Engine, estimate: Estimator
     past = _past(engine.store, row.name, models)
     basis = f"the mean of {past['results']:,.0f} earlier results" if past else ""
     if past is None and estimate is not None and lookup.sample:
-        estimates = estimate(annotator, lookup.sample, engine.context)
+        estimates = estimate(annotator, lookup.sample, engine.context.in_task(lookup.step.task))
         if estimates is not None:
             past = {
                 name: None if sum_ is None else sum_ / len(lookup.sample) for name, sum_ in estimates.items()

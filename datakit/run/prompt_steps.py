@@ -21,7 +21,8 @@ def prompt_steps(
     reads the label.
     """
     made = {name for step in recipe.steps for name in _outputs(step, context)}
-    needed = {*chat.prompt_columns(context), *(made & set(chat.checking_columns(context)))}
+    needed = {*chat.prompt_columns(context), *(made & {*chat.checking_columns(context)})}
+    needed |= made & {*chat.optional(context)}  # whoever asks need not give the others
     chosen: list[Step] = []
     for step in reversed(recipe.steps):
         kind = step.transform

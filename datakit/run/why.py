@@ -24,6 +24,7 @@ from datakit.core.files import FileDigests
 from datakit.core.outcome import RETRY, Done
 from datakit.core.regular_files import regular
 from datakit.core.shrink import rung_words
+from datakit.core.task_blocks import TASK
 from datakit.core.transform import Annotator
 from datakit.recipe.recipe import Recipe, Step
 from datakit.run import manifest as manifests
@@ -155,7 +156,7 @@ def _replay(story: Story, recipe: Recipe, store: Store) -> list[str]:
                 frames = engine.run([step], frames)
             except NothingLeft:
                 frames = None
-                story.notes.append(f"Step {step.number} ({step.name}) left no record at all.")
+                story.notes.append(f"Step {step.number} ({step.title}) left no record at all.")
             lookups = [lookup for lookup in dry.lookups if lookup.step is step]
             step_story, row = _step(story.id, step, frames, engine, lookups, before)
             if step_story is not None:
@@ -185,6 +186,8 @@ def _step(
     found_rows = frames.lazy().filter(pl.col("id") == id_).head(1).collect() if frames is not None else None
     if found_rows is not None and found_rows.height:
         row = found_rows.row(0, named=True)
+        if step.task and row.get(TASK) != step.task:
+            return None, before  # it works on the records of another task
         is_open = any(id_ in lookup.open_ids for lookup in lookups)
         state = "open" if is_open or (paid and row[trace] is None) else "passed"
         answer = _answer(row.get(trace), engine.store)
@@ -192,14 +195,14 @@ def _step(
         note = _note(changes, step.transform.model_dump().get("shrink") or ())
         return (
             StepStory(
-                number=step.number, name=step.name, state=state, changes=changes, note=note, answer=answer
+                number=step.number, name=step.title, state=state, changes=changes, note=note, answer=answer
             ),
             row,
         )
     reject = _reject_of(read_rejects(engine.rejects_file), id_)
     if reject is None:
         return None, before
-    step_story = _left(reject, step.number, step.name)
+    step_story = _left(reject, step.number, step.title)
     if paid:
         step_story.answer = _answer({"key": lookups[-1].keys.get(id_)}, engine.store)
     return step_story, before or reject
@@ -222,10 +225,12 @@ def _recorded(story: Story, build: BuildFolder, store: Store | None) -> None:
         return
     lacking = {line["step"] for line in build.reject_lines() if line["id"] == story.id}
     for step in report.steps:
+        if step.task and row is not None and row.get(TASK) != step.task:
+            continue
         if step.emits and step.number in lacking:
             continue  # `_left_out` tells it
         if reject is not None and reject["step"] == step.number:
-            story.steps.append(_left(reject, step.number, step.name))
+            story.steps.append(_left(reject, step.number, step.title))
             break
         story.steps.append(_told(step, row or {}, store))
     story.record = _plain(row or {})
@@ -248,7 +253,7 @@ def _left_out(story: Story, build: BuildFolder) -> list[StepStory]:
 
 
 def _told(step: StepReport, row: dict[str, Any], store: Store | None) -> StepStory:
-    step_story = StepStory(number=step.number, name=step.name, state="passed")
+    step_story = StepStory(number=step.number, name=step.title, state="passed")
     step_story.answer = _answer(row.get(f"@{step.number}.{step.name}"), store)
     return step_story
 

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.predictions import EMPTY, REFUSED, THINKING_CUT, Prediction
+from datakit.artifacts.tasks import of_task
 from datakit.core.boxes import Box
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.image import read_header
@@ -78,6 +79,7 @@ class Classifier(Asker):
         base_url: str,
         model: str | None = None,
         *,
+        task: str | None = None,
         form: str | None = None,
         closed: bool = False,
         max_answer_tokens: int | None = None,
@@ -87,6 +89,7 @@ class Classifier(Asker):
     ) -> Self:
         """The classifier of a build folder at a server.
 
+        `task` names one of a build of several: its prompt, labels and answers are meant.
         `model` is the served name; without it, the only one that the server has. `form` is one of the
         answer's forms, such as `label_only`, where a build has several; the first when not given. `closed`
         makes the server decode nothing but answers of the trained form with a label of the set (vLLM's
@@ -95,7 +98,7 @@ class Classifier(Asker):
         was trained.
         """
         return cls(
-            BuildPrompts.load(BuildFolder(Path(build)), form=form),
+            BuildPrompts.load(of_task(BuildFolder(Path(build)), task), form=form),
             Endpoint(base_url, timeout_s=timeout_s),
             model=model,
             closed=closed,

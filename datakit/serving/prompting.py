@@ -10,6 +10,7 @@ from pathlib import Path
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.report import StepReport
+from datakit.artifacts.tasks import of_task
 from datakit.core.answer import AnswerFormat
 from datakit.core.answer_forms import ContractFormat
 from datakit.core.errors import UserError
@@ -57,7 +58,7 @@ class BuildPrompts:
         With `rendered`, only prompts that the build itself holds will be asked: no step has to work anew.
         `form` is one of the forms of a build whose answers have several; the first when not given.
         """
-        build = BuildFolder(build.path.absolute())
+        build = of_task(BuildFolder(build.path.absolute()), None)
         recipe = _recipe(build)
         context = replace(recipe.context(), base=_recipe_folder(build), project=build.path)
         answer_format = build.answer_format

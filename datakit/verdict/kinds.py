@@ -13,6 +13,7 @@ from datakit.artifacts.report import Finding
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.scripts import shell_words
 from datakit.core.settings import VERDICT_KINDS
+from datakit.core.task_blocks import TASK
 from datakit.verdict import flow, forms, labels, splits, texts
 from datakit.verdict.seen import Seen
 
@@ -25,29 +26,31 @@ class Kind:
     """None where this build cannot have it."""
     fails: bool = False
     """Whether it makes the data wrong; else it makes it weaker, and is a warning."""
+    of_task: bool = False
+    """Whether each of several tasks is looked at by itself: what its labels and answers say is its own."""
 
 
 KINDS: dict[str, Kind] = {
     "unbalanced": Kind(flow.unbalanced, fails=True),
     "image_leak": Kind(splits.image_leak, fails=True),
     "text_leak": Kind(splits.text_leak, fails=True),
-    "label_conflict": Kind(labels.label_conflict, fails=True),
-    "label_unknown": Kind(labels.label_unknown, fails=True),
+    "label_conflict": Kind(labels.label_conflict, fails=True, of_task=True),
+    "label_unknown": Kind(labels.label_unknown, fails=True, of_task=True),
     "column_lost": Kind(texts.column_lost, fails=True),
     "override_not_applied": Kind(flow.override_not_applied),
     "near_leak": Kind(splits.near_leak),
     "near_text_leak": Kind(splits.near_text_leak),
-    "prompt_names_record": Kind(texts.prompt_names_record),
-    "no_image": Kind(flow.no_image),
+    "prompt_names_record": Kind(texts.prompt_names_record, of_task=True),
+    "no_image": Kind(flow.no_image, of_task=True),
     "retry": Kind(flow.retry),
-    "offline_texts": Kind(texts.offline_texts),
-    "reason_fails": Kind(texts.reason_fails),
-    "prompt_shortened": Kind(texts.prompt_shortened),
+    "offline_texts": Kind(texts.offline_texts, of_task=True),
+    "reason_fails": Kind(texts.reason_fails, of_task=True),
+    "prompt_shortened": Kind(texts.prompt_shortened, of_task=True),
     "not_emitted": Kind(flow.not_emitted),
-    "no_validation": Kind(splits.validation),
-    "few_records": Kind(labels.few_records),
-    "untested_class": Kind(labels.untested),
-    "untested_form": Kind(forms.untested),
+    "no_validation": Kind(splits.validation, of_task=True),
+    "few_records": Kind(labels.few_records, of_task=True),
+    "untested_class": Kind(labels.untested, of_task=True),
+    "untested_form": Kind(forms.untested, of_task=True),
     "rejected": Kind(flow.rejected),
     "trainer_check": Kind(flow.trainer_check),
 }
@@ -56,7 +59,7 @@ assert tuple(KINDS) == VERDICT_KINDS  # `run.fail_on` takes these
 
 def verdict(build: BuildFolder) -> list[Finding]:
     """A finding for each kind that the build can have: failed ones first, then warned, then passed."""
-    looked = ((name, kind.look(build)) for name, kind in KINDS.items())
+    looked = ((name, _look(kind, build)) for name, kind in KINDS.items())
     findings = [_finding(name, seen) for name, seen in looked if seen is not None]
     order = ("failed", "warned", "passed")
     return sorted(findings, key=lambda finding: order.index(finding.state))
@@ -67,8 +70,27 @@ def records_of(build: BuildFolder, kind: str) -> tuple[Finding, pl.LazyFrame | N
     if kind not in KINDS:
         remedy = did_you_mean(kind, KINDS) or f"Kinds: {', '.join(KINDS)}."
         raise UserError(f"there is no finding `{kind}`", remedy=remedy)
-    seen = KINDS[kind].look(build) or Seen("This build cannot have it", 0, "nothing")
+    seen = _look(KINDS[kind], build) or Seen("This build cannot have it", 0, "nothing")
     return _finding(kind, seen), seen.records
+
+
+def _look(kind: Kind, build: BuildFolder) -> Seen | None:
+    """What is found of a kind; of several tasks in each, told by the task's name."""
+    if not kind.of_task or not build.tasks:
+        return kind.look(build)
+    seen = {task.path.name: found for task in build.tasks if (found := kind.look(task)) is not None}
+    if not seen:
+        return None
+    bad = {name: found for name, found in seen.items() if found.count} or seen
+    words = "; ".join(f"{name}: {found.words}" for name, found in bad.items())
+    frames = [
+        found.records.with_columns(pl.lit(name).alias(TASK))
+        for name, found in bad.items()
+        if found.records is not None
+    ]
+    records = pl.concat(frames, how="diagonal_relaxed") if frames else None
+    statement = next(iter(bad.values())).statement
+    return Seen(statement, sum(found.count for found in bad.values()), words, records)
 
 
 def _finding(kind: str, seen: Seen) -> Finding:

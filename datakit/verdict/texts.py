@@ -16,6 +16,7 @@ from datakit.core.quotations import quotations
 from datakit.core.record import OFFLINE_WRITER, TRAIN, VAL
 from datakit.core.regular_files import read_regular_text
 from datakit.core.shrink import rung_words
+from datakit.core.template_filters import FILTERS
 from datakit.pages.figures import collect, counts
 from datakit.verdict.seen import SHOWN, Seen, height
 
@@ -173,6 +174,7 @@ def _rendered(build: BuildFolder) -> set[str]:
     if folder is None:
         return set()
     environment, names = SandboxedEnvironment(), set[str]()
+    environment.filters.update(FILTERS)
     visited = set[str]()
     while todo:
         current = todo.pop()

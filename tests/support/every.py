@@ -276,6 +276,13 @@ CASES: dict[str, Case] = {
     "read.hub": Case({"path": "disk", "image": "picture", "label": "label"}, _hub),
     "read.coco": Case({"path": "instances.json"}, _coco),
     "read.label_studio": Case({"path": "tasks.json"}, _label_studio),
+    "balance.tasks": Case(
+        {"weights": {"a": 1, "b": 2}},
+        more={"task": pl.String()},
+        changes={f"screen-{number:04d}": {"task": "a"} for number in range(1, 100)}
+        | {f"screen-{number:04d}": {"task": "b"} for number in range(100, 200)},
+        by_neighbours=True,
+    ),
     "guard.image": Case(
         {"min_side_px": 700},
         changes={
@@ -288,6 +295,7 @@ CASES: dict[str, Case] = {
     ),
     "guard.prompt_length": Case({"max_chars": 12}),
     "guard.reason": Case({"max_similarity": 0.6}, by_neighbours=True),
+    "guard.where": Case({"keep": "text IS NOT NULL AND array_length(images) > 0 OR width > 900"}),
     "annotate.image_facts": Case(),
     "annotate.ocr": Case(golden=("ocr_text",), few=True),
     "annotate.ask": Case(

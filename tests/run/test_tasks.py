@@ -1,0 +1,186 @@
+"""Several tasks of one project side by side: one data set, one split, and each task by itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.tasks import of_task
+from datakit.core.errors import DatakitError, RecipeErrors, UserError
+from datakit.library import build, load
+from datakit.run.plan import plan
+from tests.support.task_builds import MOODS, RECIPE, TOPICS, moods, project, topics, write
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> BuildFolder:
+    return BuildFolder(build(project(tmp_path_factory.mktemp("both"))).folder)
+
+
+def test_one_data_set_has_the_records_of_all_tasks_in_their_order(both: BuildFolder) -> None:
+    records = both.records.collect()
+    assert records["task"].to_list() == ["topics"] * 12 + ["moods"] * 24
+    prompts = {row["id"]: row["messages"][1]["content"] for row in both.rows("train", "val")}
+    assert prompts.keys() == {row["id"] for row in (*topics(), *moods())}
+    assert all("物流\n退款\n其他" in prompts[row["id"]] for row in topics())
+    assert all("平静\n生气\n其他" in prompts[row["id"]] for row in moods())
+    answers = {row["id"]: row["messages"][2]["content"] for row in both.rows("train", "val")}
+    assert answers["t0"] == "物流"
+    assert answers["m0"] == "类别：平静\n理由：用户说的话里有第0个线索"
+
+
+def test_a_picture_of_two_tasks_never_stands_in_training_and_validation(both: BuildFolder) -> None:
+    shown = both.records.explode("images").drop_nulls("images").collect()
+    sides = shown.group_by("images").agg(pl.col("split").n_unique(), pl.col("task").n_unique())
+    assert sides["task"].to_list() == [2] * 6
+    assert sides["split"].to_list() == [1] * 6
+    assert set(both.records.collect()["split"]) == {"train", "val"}
+
+
+def test_each_class_of_each_task_is_tested_though_two_share_a_name(both: BuildFolder) -> None:
+    val = both.records.filter(pl.col("part") == "val").select("task", "label").unique().collect()
+    assert set(val.rows()) == {("topics", label) for label in TOPICS} | {("moods", label) for label in MOODS}
+
+
+def test_steps_account_for_their_own_task(both: BuildFolder) -> None:
+    steps = [(step.title, step.records_in, step.records_out) for step in both.report.steps]
+    assert steps[:4] == [
+        ("topics: read.jsonl", 0, 12),
+        ("topics: guard.label", 12, 12),
+        ("topics: render.chat", 12, 12),
+        ("moods: read.jsonl", 0, 24),
+    ]
+    assert steps[-2:] == [("curate.split", 36, 36), ("emit.llamafactory", 36, 36)]
+    assert all(step.balanced for step in both.report.steps)
+
+
+def test_each_task_is_a_build_of_its_own_labels_answers_and_records(both: BuildFolder) -> None:
+    own_topics, own_moods = both.tasks
+    assert own_topics.labels is not None
+    assert own_moods.labels is not None
+    assert (own_topics.labels.names, own_moods.labels.names) == (TOPICS, MOODS)
+    assert own_moods.answer_format.parse("类别：生气\n理由：x", own_moods.labels).label == "生气"
+    assert own_topics.records.collect()["id"].to_list() == [row["id"] for row in topics()]
+    assert {row["id"] for row in own_moods.rows("train", "val")} == {row["id"] for row in moods()}
+    assert "reason" not in own_topics.columns
+    pictures = [path for row in own_moods.rows("train", "val") for path in row["images"]]
+    assert len(pictures) == 6
+    assert all((own_moods.path / path).is_file() for path in pictures)
+    assert [step["name"] for step in map(dict, own_moods.manifest.steps)] == []
+    assert own_moods.parameters("render.chat")["answer"] == "label_first"
+    assert own_moods.whole is not None
+    assert own_moods.whole.path == both.path
+    assert both.whole is None
+
+
+def test_a_task_that_is_not_named_or_not_there_is_told_with_those_there_are(both: BuildFolder) -> None:
+    with pytest.raises(UserError, match="2 tasks") as error:
+        of_task(both, None)
+    assert error.value.remedy == "Name one: --task topics. Tasks: topics, moods."
+    with pytest.raises(UserError, match="no task `mood`") as error:
+        of_task(both, "mood")
+    assert "Did you mean `moods`?" in error.value.remedy
+    assert of_task(both, "moods").path == both.tasks[1].path
+    with pytest.raises(UserError, match="one task, without a name"):
+        of_task(both.tasks[0], "moods")
+
+
+def test_the_card_has_the_tasks_and_the_classes_of_each(both: BuildFolder) -> None:
+    card = (both.path.parents[1] / "data_cards" / "both.md").read_text("utf-8")
+    for words in ("## Tasks", "| topics | 3 | 9 | 3 | 9 |", "## Classes of topics", "## Classes of moods"):
+        assert words in card
+    assert "untested" not in card
+
+
+def test_an_unchanged_recipe_keeps_its_build_and_an_edited_label_file_does_not(
+    tmp_path: Path,
+) -> None:
+    recipe = project(tmp_path)
+    assert not build(recipe, card=False).report.reused
+    assert build(recipe, card=False).report.reused
+    assert plan(load(recipe)).unchanged
+    labels = tmp_path / "moods.yaml"
+    labels.write_text(labels.read_text("utf-8").replace("关于生气", "说到生气"), "utf-8")
+    assert not build(recipe, card=False).report.reused
+
+
+def test_a_block_goes_on_with_its_task_behind_steps_of_all(tmp_path: Path) -> None:
+    text = RECIPE.replace("        - render.chat: {prompt: mood.j2, answer: label_first}\n", "").replace(
+        "emit:",
+        "  - task:\n      name: moods\n      steps:\n        - balance.resample: {strategy: uniform}\n"
+        "        - render.chat: {prompt: mood.j2, answer: label_first}\nemit:",
+    )
+    made = BuildFolder(build(project(tmp_path, text), card=False).folder)
+    records = made.records.collect()
+    assert records["task"].to_list() == ["topics"] * 12 + ["moods"] * 24
+    assert records.filter(pl.col("task") == "topics")["repeat"].to_list() == [1] * 12
+    assert len(list(made.tasks[1].rows("train", "val"))) == 24
+
+
+@pytest.mark.fault(
+    "a record of one task has the id of one of another",
+    "the later one is rejected as duplicate_id, counted and listed; over run.max_reject_rate the build fails",
+)
+def test_one_id_in_two_tasks_is_a_reject_with_its_place(tmp_path: Path) -> None:
+    recipe = project(tmp_path)
+    rows = moods()
+    write(tmp_path / "moods.jsonl", [{**rows[0], "id": "t0"}, *rows[1:]])
+    with pytest.raises(DatakitError, match="duplicate_id 1"):
+        build(recipe, card=False)
+    made = build(recipe, overrides=["run.max_reject_rate=0.1"], card=False)
+    reads = [step for step in made.report.steps if step.name == "read.jsonl"]
+    assert [step.rejected for step in reads] == [{}, {"duplicate_id": 1}]
+    assert BuildFolder(made.folder).tasks[1].report.rejected == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [([], "moods: read.jsonl"), ([{**row, "label": "不认识"} for row in moods()], "moods: guard.label")],
+)
+@pytest.mark.fault("one of several tasks has no record left", "the build ends and names the task's step")
+def test_a_task_without_records_ends_the_build(
+    tmp_path: Path, rows: list[dict[str, object]], words: str
+) -> None:
+    recipe = project(tmp_path)
+    write(tmp_path / "moods.jsonl", rows)
+    with pytest.raises(DatakitError, match=words):
+        build(recipe, overrides=["run.max_reject_rate=1"], card=False)
+
+
+def test_a_source_with_a_column_task_or_of_another_type_is_told_at_once(
+    tmp_path: Path,
+) -> None:
+    recipe = project(tmp_path)
+    write(tmp_path / "moods.jsonl", [{**row, "task": "x"} for row in moods()])
+    with pytest.raises(RecipeErrors, match="has a column `task`"):
+        build(recipe, card=False)
+    write(tmp_path / "moods.jsonl", [{**row, "score": 1} for row in moods()])
+    write(tmp_path / "topics.jsonl", [{**row, "score": "many"} for row in topics()])
+    with pytest.raises(RecipeErrors, match="`score` is Int64 here and String in another task"):
+        build(recipe, card=False)
+
+
+def test_a_column_of_another_task_is_no_column_of_this_one(tmp_path: Path) -> None:
+    text = RECIPE.replace("prompt: topic.j2", "prompt: reasoned.j2")
+    recipe = project(tmp_path, text.replace("answer: label_only", "answer: label_only, max_chars: null"))
+    (tmp_path / "templates" / "reasoned.j2").write_text("{{ label_names }}{{ clue }}", "utf-8")
+    write(tmp_path / "moods.jsonl", [{**row, "clue": "x"} for row in moods()])
+    with pytest.raises(RecipeErrors, match="`clue`"):
+        build(recipe, card=False)
+
+
+def test_where_drops_of_one_task_are_counted_and_never_fail_the_build(tmp_path: Path) -> None:
+    text = RECIPE.replace(
+        "        - render.chat: {prompt: mood.j2",
+        "        - guard.where: {keep: \"label != '其他'\"}\n        - render.chat: {prompt: mood.j2",
+    )
+    made = build(project(tmp_path, text), overrides=["run.max_reject_rate=0"], card=False)
+    step = next(step for step in made.report.steps if step.name == "guard.where")
+    assert (step.title, step.rejected, step.records_out) == ("moods: guard.where", {"where": 8}, 16)
+    lines = [json.loads(line) for line in (made.folder / "rejects.jsonl").read_text("utf-8").splitlines()]
+    assert {line["reason"] for line in lines} == {"where"}
+    assert all(line["detail"] == "not true: label != '其他'" for line in lines)
