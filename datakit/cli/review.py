@@ -39,6 +39,7 @@ _NAMED = 10
 )
 @click.option("--ids", type=click.Path(path_type=Path), metavar="FILE", help="Records listed in FILE.")
 @click.option("--all", "everything", is_flag=True, help="All records, which is what no choice means too.")
+@click.option("--task", metavar="NAME", help="The task that is meant, of a build of several.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="PATH", help="Page, or folder of the page.")
 @click.option("--serve", is_flag=True, help="Open it from a server on 127.0.0.1, which writes the file.")
 @click.option(
@@ -70,6 +71,7 @@ def command(
     findings: tuple[str, ...],
     ids: Path | None,
     everything: bool,
+    task: str | None,
     out: Path | None,
     serve: bool,
     port: int | None,
@@ -84,11 +86,12 @@ def command(
     them names.
     """
     from datakit.artifacts.build_folder import BuildFolder
+    from datakit.artifacts.tasks import of_task
     from datakit.cli.tables import print_json
     from datakit.review.chosen import Choice, chosen
     from datakit.review.records import PageRecords
 
-    folder = BuildFolder.open(build)
+    folder = of_task(BuildFolder.open(build), task)
     choice = Choice() if everything else Choice(suspects, conflicts, low_ocr, findings, ids)
     frame, notes = chosen(folder, choice)
     for note in notes:
@@ -166,14 +169,20 @@ def overrides_file(build: BuildFolder) -> Path:
     project."""
     from datakit.opened_build import recipe_of
 
-    named = build.parameters("curate.overrides").get("path")
-    recipe = recipe_of(build)
-    if isinstance(named, str) and recipe is not None:
-        for step in recipe.steps:
-            if step.name == "curate.overrides":
-                return (recipe.path.parent / str(step.transform.model_dump()["path"])).absolute()
-    project = recipe.project if recipe is not None else build.path.parent.parent
-    return project / "overrides" / f"{build.report.name}.jsonl"
+    whole = build.whole or build
+    task = build.path.name if build.whole is not None else None
+    recipe = recipe_of(whole)
+    for step in recipe.steps if recipe is not None else ():
+        if step.name == "curate.overrides" and step.task in (None, task):
+            assert recipe is not None  # it has this step
+            return (recipe.path.parent / str(step.transform.model_dump()["path"])).absolute()
+    project = recipe.project if recipe is not None else whole.path.parent.parent
+    return project / "overrides" / f"{_name(build)}.jsonl"
+
+
+def _name(build: BuildFolder) -> str:
+    """The build's name, `<build>.<task>` for a task of one that has several."""
+    return build.path.name if build.whole is None else f"{build.whole.path.name}.{build.path.name}"
 
 
 def write(records: PageRecords, build: Path, out: Path | None, most: int | None = None) -> Path:
@@ -183,7 +192,7 @@ def write(records: PageRecords, build: Path, out: Path | None, most: int | None 
     from datakit.review.writing import ONE_FILE_MOST, is_ours, write_folder, write_page
 
     is_one = records.count <= (ONE_FILE_MOST if most is None else most)
-    usual = build.with_name(f"{build.name}-review.html" if is_one else f"{build.name}-review")
+    usual = build.with_name(f"{_name(records.build)}-review" + (".html" if is_one else ""))
     target = (out or usual).absolute()
     if is_one:
         if target.is_dir():

@@ -176,6 +176,16 @@ def test_one_decision_for_a_whole_cluster(page: Tab, tmp_path: Path) -> None:
     assert page.inner_text("#progress") == "已决定 0 / 12"
 
 
+def test_whole_cluster_takes_the_label_that_it_resembles(page: Tab, tmp_path: Path) -> None:
+    page.select_option("#f-group", index=1)
+    assert page.inner_text("#group-take") == "采用建议: 退货页面"
+    page.click("#group-take")
+    rows = downloaded(page, tmp_path)
+    assert [(row["id"], row["new"]) for row in rows] == [
+        (name, "退货页面") for name in ("r00", "r03", "r06", "r09")
+    ]
+
+
 def test_proposal_is_taken_by_one_key(page: Tab, tmp_path: Path) -> None:
     cell(page, 0).click()
     page.keyboard.press("p")

@@ -51,7 +51,20 @@ function filter() {
   at("nothing").hidden = view.length > 0;
   at("group-bar").hidden = group === null || !view.length;
   at("group-words").textContent = say("forAll", { n: view.length.toLocaleString() });
-  at("group-take").hidden = !INDEX.relabels || !view.some((record) => INDEX.proposal[record] >= 0);
+  const label = clusterLabel(view);
+  at("group-take").hidden = label < 0;
+  if (label >= 0) at("group-take").textContent = `${say("take")}: ${INDEX.labels[label].name}`;
+}
+
+// The label that most records of a cluster are proposed: the class that all of it resembles.
+function clusterLabel(records) {
+  if (group?.kind !== "cluster" || !INDEX.relabels) return -1;
+  const counts = new Map();
+  for (const record of records) {
+    const label = INDEX.proposal[record];
+    if (label >= 0) counts.set(label, (counts.get(label) ?? 0) + 1);
+  }
+  return [...counts].sort((left, right) => right[1] - left[1])[0]?.[0] ?? -1;
 }
 
 function isIn(wanted, action) {
@@ -83,9 +96,9 @@ function act(action, records) {
   if (!state.who) { at("who").focus(); flash(say("whoFirst")); if (at("viewer").open) at("viewer").close(); return; }
   if (action === "relabel") { if (INDEX.relabels) askLabel(records); return; }
   if (action === "take") {
-    const proposed = records.filter((record) => INDEX.proposal[record] >= 0);
-    if (!proposed.length || !INDEX.relabels) return;
-    state.decide(proposed, "relabel", (record) => INDEX.proposal[record]);
+    const label = records.length > 1 ? clusterLabel(records) : INDEX.proposal[records[0]];
+    if (label < 0 || !INDEX.relabels) return;
+    state.decide(records, "relabel", () => label);
   } else {
     state.decide(records, action);
   }
