@@ -12,6 +12,7 @@ from datakit.core.answer_forms import ContractFormat, contract_of
 from datakit.core.contract import AnswerContract, AnswerField
 from datakit.core.errors import UserError
 from datakit.core.factored_chats import CHATS
+from datakit.core.record import DECLINED
 from datakit.core.training_columns import LOSS, OBJECTS, TOOLS
 from datakit.core.transform import Annotator, PromptRenderer, Reader, Renderer, Transform
 
@@ -102,7 +103,8 @@ def _of_last_renderer(context: StepContext) -> ChatColumns:
     except UserError:  # the renderer's own fault, which is told as such before any step works
         return ChatColumns()
     names = set(inputs) if known else set(inputs) - answers
-    names |= set(renderer.optional(own)) - answers
+    declined = {f"{name}{DECLINED}" for name in answers}  # says of an answer why there is none
+    names |= set(renderer.optional(own)) - answers - declined
     if not known and CHATS in names:  # a plug-in that goes on from the chats
         keeps = True
     question = _sources(names, context) - _PLACES - {LABEL}

@@ -34,6 +34,8 @@ TRAIN, VAL = "train", "val"
 GIVEN_SPLIT = "given_split"
 """The column that says which split a source has a record in; null where it does not say."""
 GENERAL = "general"
+DECLINED = "_declined"
+"""Ending of the column that says why a model would not write the text of another one."""
 OFFLINE_WRITER = "offline-writer"
 """What a `<column>_by` says of texts that no model wrote."""
 

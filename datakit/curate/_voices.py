@@ -12,6 +12,7 @@ import polars as pl
 from datakit.core.keywords import holds
 from datakit.core.labels import LabelSet
 from datakit.core.language import Language
+from datakit.core.record import DECLINED as ENDING
 from datakit.core.record import repeat_of
 from datakit.core.suspicion import Doubt, Guess, ranked, told, weight_of_rank
 
@@ -109,7 +110,7 @@ def hear_kfold(guesses: Sequence[Guess], hearing: Hearing) -> None:
 
 def hear_reason(rows: pl.DataFrame, column: str, hearing: Hearing) -> None:
     """The writer of the reason declined. Of a record's repeats each was asked on its own."""
-    declined, better = f"{column}_declined", f"{column}_better"
+    declined, better = f"{column}{ENDING}", f"{column}_better"
     if declined not in rows.columns:
         return
     by_record: dict[str, list[dict[str, Any]]] = defaultdict(list)

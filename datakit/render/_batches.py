@@ -10,6 +10,7 @@ import polars as pl
 from datakit.core.answer_forms import ContractFormat
 from datakit.core.factored_chats import FactoredChats
 from datakit.core.outcome import Batch, Reject, Rejected
+from datakit.core.record import DECLINED
 from datakit.core.templates import PROMPT_ROLES, escape_breaking
 from datakit.core.transform import BatchWorker, FactoredChatsWorker
 from datakit.core.writer import Writer
@@ -20,8 +21,6 @@ from datakit.render._kept_boxes import KeptBoxes
 
 Size = tuple[int, int | None, int]
 """Characters and tokens of the prompt, and the rung of the ladder."""
-DECLINED = "_declined"
-"""Ending of the column that says why a model declined to write a text (annotate.reason)."""
 _PLACE, _FORM_NUMBER = "_place", "_form"
 
 

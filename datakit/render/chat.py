@@ -17,7 +17,7 @@ from datakit.core.label_blocks import BlockForm
 from datakit.core.language import Language
 from datakit.core.outcome import Rejected
 from datakit.core.prompt import Prompt
-from datakit.core.record import MESSAGES
+from datakit.core.record import DECLINED, MESSAGES
 from datakit.core.step_context import StepContext
 from datakit.core.templates import TrustedText
 from datakit.core.tokens import DEFAULT_SYSTEM, TokenCounter
@@ -25,7 +25,7 @@ from datakit.core.transform import BatchWorker, Columns, PromptRenderer, Row, Wo
 from datakit.core.writer import Prompted, Writer
 from datakit.render import _answers, _model_boxes
 from datakit.render._answers import ANSWER_FORMAT, AnswerForm
-from datakit.render._batches import DECLINED, Batches, Forms
+from datakit.render._batches import Batches, Forms
 from datakit.render._kept_boxes import KeptBoxes, KeptUnits
 from datakit.render._model_boxes import MadeOf, ModelBoxes
 from datakit.render._prompt_checks import check_columns, check_shrink, columns_of, optional_columns
