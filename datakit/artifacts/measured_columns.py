@@ -38,6 +38,11 @@ _MEASURED: dict[str, _Test] = {
     "shares_picture_with": _is_text,
     "review": _is_text,
     "answer_form": _is_text,
+    "noise_rank": _is_whole,
+    "noise_probability": _is_number,
+    "noise_label": _is_text,
+    "noise_label_probability": _is_number,
+    "noise_cluster": _is_text,
 }
 """Column -> what its type must be, for what pages and verdicts reckon with."""
 

@@ -12,6 +12,7 @@ import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.cards.classes import classes_section
+from datakit.cards.noise import noise_section
 from datakit.cards.overview import (
     flow_section,
     licences,
@@ -82,6 +83,7 @@ def make_card(build: BuildFolder) -> Card:
         ocr_section(build),
         texts_section(build),
         duplicates_section(build),
+        noise_section(build),
         rejects_section(build),
         *step_sections(build),
         Section("Samples", shown),
