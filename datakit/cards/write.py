@@ -13,6 +13,7 @@ import polars as pl
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.cards.classes import classes_section
 from datakit.cards.confusions import confusions_section
+from datakit.cards.noise import noise_section
 from datakit.cards.overview import (
     flow_section,
     licences,
@@ -86,6 +87,7 @@ def make_card(build: BuildFolder) -> Card:
         ocr_section(build),
         texts_section(build),
         duplicates_section(build),
+        noise_section(build),
         rejects_section(build),
         *step_sections(build),
         Section("Samples", shown),
