@@ -20,7 +20,7 @@ def estimate_calls(
     pictures count by their size after scaling down, by the rule of the model's provider. Several endpoints
     count by their weights, each with its own model and price. None for steps that call no model.
     """
-    if not annotator.asks_model:
+    if not annotator.asks_model and annotator.endpoint(context) is None:
         return None
     from datakit.core.tokens import count
     from datakit.llm.providers import provider_of

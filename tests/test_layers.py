@@ -25,6 +25,7 @@ ALLOWED = {
     "pages": {"core", "pages"},
     "proxy": {"core", "proxy"},
     **{folder: {*BASE, "llm", "proxy", folder} for folder in TRANSFORMS},
+    "annotate": {*BASE, "llm", "proxy", "serving", "annotate"},
     "run": {*BASE, "recipe", "llm", "run"},
     "verdict": {*BASE, "pages", "verdict"},
     "cards": {*BASE, "pages", "verdict", "cards"},

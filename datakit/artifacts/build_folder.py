@@ -94,6 +94,10 @@ class BuildFolder(DataSet):
             return None
 
     @property
+    def manifest_file(self) -> Path:
+        return self.path / names.MANIFEST
+
+    @property
     def made_at(self) -> float:
         """When its manifest was written, in seconds since the epoch."""
         return (self.path / names.MANIFEST).stat().st_mtime

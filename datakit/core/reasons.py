@@ -83,6 +83,18 @@ REJECTED = {
     "prompt_missing": "The column that `guard.prompt_length` looks at is empty.",
     "prompt_too_long": "Over `max_chars` or `max_tokens`, after all that `shrink` names has given way.",
     "template_unbounded": "A value is too long for what the template does with it: cut it, `column[:2000]`.",
+    # chosen
+    "where": "The expression of `guard.where` is false of the record.",
+    "where_null": "The expression of `guard.where` is neither true nor false: a value that it compares is "
+    "missing or no number. `column IS NULL OR …` keeps such records.",
+    # predictions that are no labels (curate.pseudo_labels, curate.split)
+    "pseudo_known": "A record with a label shows the same picture, so that a prediction adds nothing.",
+    "pseudo_near_val": "A record whose label would be a prediction is like one of validation: the same "
+    "picture, or nearly the same text. In training it would give the validation away.",
+    "pseudo_over_cap": "`max_per_class` others of its predicted class are surer.",
+    "pseudo_unknown": "There is no prediction of the record, none with a probability, or one of a label that "
+    "the label file does not have.",
+    "pseudo_unsure": "The prediction is not sure enough to stand for a label, or two voices differ.",
     # duplicates, reviews and reasons
     "duplicate": "The same picture, question and answer as an earlier record (`drop`).",
     "dropped_by_review": "A reviewer decided to drop the record (curate.overrides); who and why is told.",
@@ -114,8 +126,20 @@ REJECTED = {
 NOT_STORED = frozenset({"image_over_memory"})
 """Rejected as well, but by a setting that is in no key: another value of it is to be tried at once."""
 
-ON_PURPOSE = frozenset({"dropped_by_review"})
-"""Rejected because somebody decided so: no fault of the data, and no part of `run.max_reject_rate`."""
+CHOSEN = frozenset(
+    {
+        "dropped_by_review",
+        "where",
+        "where_null",
+        "pseudo_known",
+        "pseudo_near_val",
+        "pseudo_over_cap",
+        "pseudo_unknown",
+        "pseudo_unsure",
+    }
+)
+"""Dropped because the recipe, or a person, says so: counted and listed, but not against
+`run.max_reject_rate`."""
 
 RETRIED = {
     "account_refused": "The endpoint would not bill this record's call, while it answered others.",

@@ -52,6 +52,7 @@ from datakit.core.workers import Worker as Worker
 if TYPE_CHECKING:
     from datakit.core.answer import AnswerFormat
     from datakit.core.blocks import Section
+    from datakit.core.settings import LlmSettings
     from datakit.core.step_account import StepAccount
     from datakit.core.step_context import StepContext
 
@@ -145,6 +146,12 @@ class Transform(BaseModel, ABC):
         """All columns that this step may look at: those that it needs, then the optional ones."""
         return tuple(dict.fromkeys((*self.inputs(context), *self.optional(context))))
 
+    def check_columns(self, columns: Columns, context: StepContext) -> None:
+        """Raises UserError where this step cannot work on columns of these names and dtypes.
+
+        Called before anything is read, and before it is told that a column of `inputs` is missing.
+        """
+
     def outputs(self, context: StepContext) -> Columns:
         """Columns that this step adds or replaces."""
         return {}
@@ -168,6 +175,10 @@ class Transform(BaseModel, ABC):
     def templates(self) -> tuple[str, ...]:
         """Names of the templates that this step renders."""
         return ()
+
+    def resolved(self) -> Transform:
+        """The transform that does the work: one of another kind where the parameters ask for that."""
+        return self
 
     def card_sections(self, account: StepAccount) -> Sequence[Section]:
         """Sections that the step has on the card of a build, made of the blocks of datakit.core.blocks.
@@ -231,6 +242,13 @@ class Annotator(Transform):
     @property
     def is_paid(self) -> bool:
         return True
+
+    def endpoint(self, context: StepContext) -> LlmSettings | None:
+        """The endpoint that this step asks, in place of the recipe's `llm:`; None for that one.
+
+        It is asked by calls whatever `run.mode` says, and looked for before anything is paid.
+        """
+        return None
 
     @abstractmethod
     def start(self, context: StepContext) -> RowWorker | AsyncRowWorker:

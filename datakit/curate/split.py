@@ -10,20 +10,15 @@ from pydantic import Field, model_validator
 
 from datakit.core.chat_columns import chat_columns
 from datakit.core.class_column import class_of
-from datakit.core.compared import compared
-from datakit.core.files import FileDigests
-from datakit.core.groups import Numbers, shared_values
-from datakit.core.near_texts import MIN_GRAMS, SAME_TEXT, near_text_groups, texts_to_compare
+from datakit.core.groups import Numbers
+from datakit.core.near_texts import SAME_TEXT
 from datakit.core.outcome import Table
 from datakit.core.record import GENERAL, GIVEN_SPLIT, TRAIN, VAL
 from datakit.core.step_context import StepContext
-from datakit.core.transform import Columns, TableTransform
+from datakit.core.transform import Columns, Reader, TableTransform, Transform
+from datakit.curate._belonging import NEAR_VAL, PSEUDO, SAME, SHARED, SOURCE, Belonging, like_validation
 from datakit.curate._folds import deal
 from datakit.curate._stratified import UNCLASSED, Choice, Groups, choose, random_ranks
-
-SHARED = "shares_picture_with"
-_OF_PICTURES = frozenset({"images", "sha256", "phash"})
-_PICTURES = ("@files", "@pixels", "@hashes")
 
 
 class Split(TableTransform):
@@ -47,9 +42,15 @@ class Split(TableTransform):
     `train/` and `test/`) stay where they are; only those whose source does not say are split. One that is
     of a group with a record that stays goes where that is; in training, where its group stands on both sides.
 
-    With `folds` and `fold` validation is one of so many folds, by the same groups: every record but a general
-    one is in exactly one of them, those without a class and those whose source says their part too. `val`,
+    With `folds` and `fold` validation is one of so many folds, by the same groups: every record but general
+    and pseudo-labelled ones is in exactly one of them, those without a class and those whose source says their part too. `val`,
     `min_val` and the source's own parts do not count then. `datakit kfold` makes a build of each.
+
+    Records whose label is a prediction (`label_source` "pseudo", curate.pseudo_labels) are in training,
+    whatever their source says, and the others are split as if they were not there. One that shows or reads
+    the same as a record of validation is rejected.
+
+    Reasons of rejection: pseudo_near_val.
     """
 
     version: ClassVar[int] = 2
@@ -96,13 +97,15 @@ class Split(TableTransform):
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
         if self.group is None:
-            shared: tuple[str, ...] = (GIVEN_SPLIT, "set")
+            shared: tuple[str, ...] = (GIVEN_SPLIT, "set", SOURCE)
         else:
-            shared = (GIVEN_SPLIT, "set", SHARED, "images", "looks")
-        if self._same_text is None:
-            return shared
+            shared = (GIVEN_SPLIT, "set", SOURCE, SHARED, "images", "looks")
         texts = ("images", self.ocr_text, *chat_columns(context).question_names)
-        return tuple(dict.fromkeys((*shared, *texts)))
+        if self._same_text is not None:
+            return tuple(dict.fromkeys((*shared, *texts)))
+        if not any(_gives_source(step, context.for_step(step)) for step in context.steps):
+            return shared
+        return tuple(dict.fromkeys((*shared, *SAME, "looks", *texts)))
 
     def outputs(self, context: StepContext) -> Columns:
         return {"split": pl.String()}
@@ -110,14 +113,22 @@ class Split(TableTransform):
     def apply(self, frame: pl.LazyFrame, context: StepContext) -> Table:
         # Sorted by id, so that nothing below can depend on the order of the records.
         columns = [name for name in self.reads(context) if name in frame.collect_schema()]
-        small = frame.select(columns).sort("id").collect()
+        every = frame.select(columns).sort("id").collect()
+        if SOURCE not in columns or not (is_pseudo := every[SOURCE].fill_null("") == PSEUDO).any():
+            return self._split(frame, every, context)
+        table = self._split(frame, every.filter(~is_pseudo), context)
+        return self._with_pseudo(table, every, is_pseudo, context)
+
+    def _split(self, frame: pl.LazyFrame, small: pl.DataFrame, context: StepContext) -> Table:
+        """The records with their side; null for those that are not in `small`."""
         if self.folds is not None:
             return self._folded(frame, small, context)
         given, general = _given(small), _general(small)
         settled = pl.concat([given, general])
         if settled.height == small.height and not given.is_empty():
             return _joined(frame, settled, {**_sizes(given["split"]), "given": given.height})
-        numbers, alike = self._numbers(small, context)
+        belonging = Belonging(tuple(self._columns()), self.ocr_text, self._same_text)
+        numbers, alike = belonging.numbers(small, context)
         following = _following(small["id"], numbers, settled)
         if not settled.is_empty():
             settled = pl.concat([settled, following])
@@ -137,7 +148,8 @@ class Split(TableTransform):
     def _folded(self, frame: pl.LazyFrame, small: pl.DataFrame, context: StepContext) -> Table:
         """The records with their splits where validation is a fold."""
         general = _general(small)
-        numbers, alike = self._numbers(small, context)
+        belonging = Belonging(tuple(self._columns()), self.ocr_text, self._same_text)
+        numbers, alike = belonging.numbers(small, context)
         is_dealt = ~small["id"].is_in(general["id"].implode())
         small, numbers = small.filter(is_dealt), _renumbered(numbers[is_dealt.to_numpy()])
         if small.is_empty():
@@ -154,27 +166,24 @@ class Split(TableTransform):
             notes["without_class"] = unclassed
         return _joined(frame, pl.concat([general, splits]), notes)
 
-    def _numbers(self, small: pl.DataFrame, context: StepContext) -> tuple[Numbers, dict[str, object]]:
-        """Group number per record, and for the report how many read like another one."""
-        groups = self._alike(small, context)
-        columns = self._columns()
-        if not _OF_PICTURES.isdisjoint(columns):
-            small = small.with_columns(_pictures(small, context.files))
-        if columns:
-            columns += [name for name in (SHARED, *_PICTURES) if name in small.columns]
-        several = sum(int((np.bincount(numbers)[numbers] > 1).sum()) for numbers in groups)
-        read = [pl.Series(f"@{at}", numbers) for at, numbers in enumerate(groups)]
-        with_texts = small.with_columns(read)
-        notes: dict[str, object] = {"near_duplicate_texts": several} if several else {}
-        return shared_values(with_texts, [*columns, *(series.name for series in read)]), notes
-
-    def _alike(self, small: pl.DataFrame, context: StepContext) -> list[Numbers]:
-        """A number per record for each kind of text, the same for texts that are nearly equal."""
-        if self._same_text is None or "images" not in small.columns:
-            return []
-        question = compared(small, chat_columns(context), context.labels)["question"]
-        texts = texts_to_compare(small, self.ocr_text, question)
-        return [near_text_groups(values, self._same_text, MIN_GRAMS) for values in texts]
+    def _with_pseudo(
+        self, table: Table, every: pl.DataFrame, is_pseudo: pl.Series, context: StepContext
+    ) -> Table:
+        """The same with pseudo-labelled records in training, but for those that are like one of validation:
+        the split of the others is what it would be without them."""
+        sides = every.select("id").join(table.frame.select("id", "split").collect(), on="id", how="left")
+        like = like_validation(every, sides.sort("id")["split"], self.ocr_text, context)
+        lost = every.filter(is_pseudo & like).select(
+            "id",
+            reason=pl.lit(NEAR_VAL),
+            detail=pl.lit("its label is a prediction, and it is like a record of validation"),
+        )
+        kept = table.frame.with_columns(
+            split=pl.when(pl.col(SOURCE).fill_null("") == PSEUDO).then(pl.lit(TRAIN)).otherwise("split")
+        ).join(lost.lazy().select("id"), on="id", how="anti", maintain_order="left")
+        in_train = int(is_pseudo.sum()) - lost.height
+        notes = {**table.notes, "pseudo": in_train, TRAIN: int(str(table.notes.get(TRAIN, 0))) + in_train}
+        return Table(kept, lost.lazy(), notes=notes)
 
     def _columns(self) -> list[str]:
         if self.group is None:
@@ -192,18 +201,10 @@ class Split(TableTransform):
         return names, coded.to_numpy()
 
 
-def _pictures(small: pl.DataFrame, files: FileDigests) -> list[pl.Series | pl.Expr]:
-    """Columns of lists with a value for each of a record's pictures, equal for equal pictures."""
-    columns: list[pl.Series | pl.Expr] = []
-    if "images" in small.columns:
-        digests = [[files.sha256(path) for path in paths or ()] for paths in small["images"].to_list()]
-        columns.append(pl.Series("@files", digests, dtype=pl.List(pl.String)))
-    if "looks" in small.columns:
-        pixels = pl.element().struct.field("pixels")
-        columns.append(pl.col("looks").list.eval(pixels).alias("@pixels"))
-    if "phash" in small.columns:  # 64 digits a picture
-        columns.append(pl.col("phash").str.extract_all(r"\w{64}").alias("@hashes"))
-    return columns
+def _gives_source(step: Transform, context: StepContext) -> bool:
+    """Whether a step, or the source that it reads, says which labels are predictions."""
+    columns = step.columns(context) if isinstance(step, Reader) else step.outputs(context)
+    return SOURCE in columns
 
 
 def _general(small: pl.DataFrame) -> pl.DataFrame:

@@ -204,6 +204,8 @@ def _refused(message: str, detail: str) -> Fault:
         return Fault("adapt", "stream", detail)
     if "max_completion_tokens" in message:
         return Fault("adapt", "max_tokens", detail)
+    if re.search(r"\b(?:top_)?logprobs\b", message):
+        return Fault("adapt", "logprobs", detail)
     if re.search(r"\btemperature\b", message):
         return Fault("adapt", "temperature", detail)
     if of_server("image_refused", message):

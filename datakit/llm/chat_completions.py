@@ -20,6 +20,10 @@ def encode(question: Question) -> dict[str, Any]:
     body: dict[str, Any] = {"model": question.model, limit: request.max_tokens}
     if "temperature" not in left_out:
         body["temperature"] = request.temperature
+    if request.body:
+        refused = {*left_out, *(("top_logprobs",) if "logprobs" in left_out else ())}
+        body |= {name: value for name, value in request.body.items() if name not in refused}
+        return body | ({"stream": True} if question.stream else {})
     system = [{"role": "system", "content": request.system}] if request.system else []
     body["messages"] = [*system, _user_turn(question), *question.further]
     if question.structured == "json_schema":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -34,6 +34,10 @@ class Request:
     """Pictures in front of the text: several questions about one picture then share its cached prefix."""
     sample: int = 0
     """Tells apart the answers that are wanted to one and the same question: each is asked for on its own."""
+    body: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that are sent as they are, in place of turns made of text and pictures and of the wish for JSON:
+    `messages`, `logprobs`. For a model that is asked as its training asked; text and pictures then serve to
+    count what goes in."""
 
 
 @dataclass(frozen=True, slots=True)

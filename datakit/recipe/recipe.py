@@ -62,6 +62,9 @@ class Step:
     transform: Transform
     where: str
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "transform", self.transform.resolved())
+
     @property
     def name(self) -> str:
         return self.transform.name()

@@ -54,6 +54,7 @@ class Algebra:
         if isinstance(transform, Reader):
             self.columns = merged(self.columns, dict(transform.columns(context)), step)
             return
+        transform.check_columns(self.columns, context)
         for name in transform.inputs(context):
             if name not in self.columns:
                 raise self._missing(name, transform)

@@ -10,6 +10,7 @@ import polars as pl
 from datakit.artifacts.rejects import read_rejects
 from datakit.artifacts.report import StepReport
 from datakit.core.outcome import RETRY, Reject, reject_rows
+from datakit.core.reasons import CHOSEN
 from datakit.core.record import place_of
 from datakit.core.transform import TableTransform
 from datakit.recipe.recipe import Recipe, Step
@@ -30,22 +31,24 @@ def over_reject_rate(steps: Sequence[StepReport], allowed: float, rejects: Path)
     `steps` are those whose rejects count, `rejects` the file in which they stand with their source lines.
     """
     total = sum(step.added for step in steps)
-    rejected = sum(sum(step.rejected.values()) for step in steps)
+    counted = [(step, reason, count) for step in steps for reason, count in sorted(step.rejected.items())]
+    counted = [entry for entry in counted if entry[1] not in CHOSEN]
+    rejected = sum(count for *_, count in counted)
     if not total or rejected / total <= allowed:
         return ""
     reasons = ", ".join(
-        f"{reason} {count} (step {step.number}, {step.name})"
-        for step in steps
-        for reason, count in sorted(step.rejected.items())
+        f"{reason} {count} (step {step.number}, {step.name})" for step, reason, count in counted
     )
     words = f"{rejected:,} of {total:,} records were rejected, more than run.max_reject_rate "
-    return f"{words}({allowed:.1%}) allows: {reasons}.\n{_example({step.number for step in steps}, rejects)}"
+    example = _example({step.number for step, *_ in counted}, rejects)
+    return f"{words}({allowed:.1%}) allows: {reasons}.\n{example}"
 
 
-def _example(numbers: set[int], rejects: Path) -> str:
-    """The first reject of some steps, on a line of its own; "" where there is none."""
+def _example(numbers: set[int], rejects: Path, *, chosen: bool = False) -> str:
+    """The first reject of some steps, on a line of its own; "" where there is none. `chosen`: also one that
+    the recipe drops on purpose."""
     for reject in read_rejects(rejects):
-        if reject["step"] in numbers:
+        if reject["step"] in numbers and (chosen or reject["reason"] not in CHOSEN):
             file = reject["source_file"]
             place = f" ({place_of(file, reject['source_line'])})" if file else ""
             return f"  For example {reject['id']}{place}: {reject['detail'] or reject['reason']}\n"
@@ -56,7 +59,7 @@ def nothing_left(step: Step, report: StepReport, rejects: Path) -> str:
     """The words of an error for a step behind which there is no record."""
     counts = [*sorted(report.rejected.items()), *([(RETRY[:-1], report.retry)] if report.retry else [])]
     reasons = ", ".join(f"{reason} {count}" for reason, count in counts)
-    example = _example({report.number}, rejects).rstrip()
+    example = _example({report.number}, rejects, chosen=True).rstrip()
     what = f"step {step.number} ({step.name}) left no record: {reasons or 'none came in'}"
     return f"{step.where}\n  {what}" + (f"\n{example}" if example else "")
 

@@ -35,6 +35,8 @@ class Keys:
 
 def tools_by_model(annotator: Annotator, context: StepContext) -> dict[str, StepContext]:
     """The context with each model that the step may call; one entry for work on this machine."""
+    if (own := annotator.endpoint(context)) is not None:
+        return {own.model: context.changed(llm=own)}
     models = context.llm.models()
     if not annotator.asks_model or context.llm.resolved_provider() == "offline":
         return {context.llm.model: context}

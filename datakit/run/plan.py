@@ -274,22 +274,24 @@ def _estimate(row: StepPlan, lookup: Lookup, engine: Engine, estimate: Estimator
     """Tokens, cost and seconds from earlier results of the step, else from the estimator."""
     annotator = lookup.annotator or lookup.step.transform
     assert isinstance(annotator, Annotator)  # lookups are made for what answers only
-    models = engine.context.llm.models() if annotator.asks_model else {}
+    own = annotator.endpoint(engine.context)
+    context = engine.context if own is None else engine.context.changed(llm=own)
+    models = context.llm.models() if annotator.asks_model or own is not None else {}
     model = ", ".join(models)
-    if model and engine.context.llm.resolved_provider() == "offline":
+    if model and context.llm.resolved_provider() == "offline":
         row.tokens_in, row.tokens_out, row.cost_usd, row.basis = 0, 0, 0.0, "offline writer"
         return
     row.model = model
     past = _past(engine.store, row.name, models)
     basis = f"the mean of {past['results']:,.0f} earlier results" if past else ""
     if past is None and estimate is not None and lookup.sample:
-        estimates = estimate(annotator, lookup.sample, engine.context)
+        estimates = estimate(annotator, lookup.sample, context)
         if estimates is not None:
             past = {
                 name: None if sum_ is None else sum_ / len(lookup.sample) for name, sum_ in estimates.items()
             }
             basis = f"reckoned from {len(lookup.sample)} records and the model's price"
-    if past and model and engine.context.run.is_batch:
+    if past and model and own is None and engine.context.run.is_batch:
         factor = engine.context.llm.batch_price_factor
         costs = {name: cost * factor for name, cost in past.items() if name.startswith("cost_") and cost}
         past, basis = {**past, **costs}, f"{basis}, times {factor:g} for a batch"

@@ -7,11 +7,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from datakit.core.errors import DatakitError, Exit, RecipeErrors, UserError, missing_extra
+from datakit.core.settings import LlmSettings
 from datakit.core.step_context import StepContext
+from datakit.core.transform import Annotator
 from datakit.recipe.recipe import Recipe, Step
 from datakit.run.dry_run import DryRun
 from datakit.run.engine import Engine
@@ -51,8 +54,9 @@ def preflight(
     rows = partial(most_rows, recipe, context, store, limit)
     errors += [error for check in checks if (error := check(rows)) is not None]
     looked_at = LOOKED_AT if limit is None else min(limit, LOOKED_AT)
-    if _asks_a_service(recipe) and (errors or _asks_now(recipe, context, store, looked_at)):
-        errors += _endpoint(recipe, patient=not errors, say=say)
+    asked = list(_asked(recipe, context))
+    if asked and (errors or _asks_now(recipe, context, store, looked_at)):
+        errors += _endpoints(recipe, asked, patient=not errors, say=say)
     if errors:
         raise RecipeErrors(errors)
 
@@ -105,14 +109,36 @@ def _room(recipe: Recipe, context: StepContext, folder: Path) -> Iterator[UserEr
         )
 
 
-def _asks_a_service(recipe: Recipe) -> bool:
+@dataclass(frozen=True)
+class _Endpoint:
+    """What some steps ask."""
+
+    settings: LlmSettings
+    where: str
+    by_batch: bool = False
+
+
+def _asked(recipe: Recipe, context: StepContext) -> Iterator[_Endpoint]:
+    """The endpoints that the steps ask: the recipe's, and those that steps have of their own."""
     asks = any(step.transform.asks_model for step in recipe.steps)
-    return asks and recipe.run.mode != "batch_files" and recipe.llm.resolved_provider() != "offline"
+    if asks and recipe.run.mode != "batch_files" and recipe.llm.resolved_provider() != "offline":
+        yield _Endpoint(recipe.llm, recipe.places.get("llm", ""), recipe.run.is_batch)
+    for step in recipe.steps:
+        own = own_endpoint(step, context)
+        if own is not None:
+            yield _Endpoint(own, step.where)
+
+
+def own_endpoint(step: Step, context: StepContext) -> LlmSettings | None:
+    """The endpoint that a step asks in place of the recipe's."""
+    transform = step.transform
+    return transform.endpoint(context) if isinstance(transform, Annotator) else None
 
 
 def _asks_now(recipe: Recipe, context: StepContext, store: Store, limit: int) -> bool:
     """Whether one of the first records needs an answer that is not stored, as far as that can be told."""
-    last = max(at for at, step in enumerate(recipe.steps) if step.transform.asks_model)
+    asks = [step.transform.asks_model or own_endpoint(step, context) is not None for step in recipe.steps]
+    last = max(at for at, step_asks in enumerate(asks) if step_asks)
     dry = DryRun()
     with tempfile.TemporaryDirectory(prefix="datakit-preflight-") as work:
         engine = Engine(context, store, Path(work), limit=limit, policy=dry)
@@ -120,23 +146,31 @@ def _asks_now(recipe: Recipe, context: StepContext, store: Store, limit: int) ->
             engine.run(recipe.steps[: last + 1])
         except DatakitError:
             return True  # the build meets it too, and says so in its place
-    asking = [lookup for lookup in dry.lookups if lookup.step.transform.asks_model]
+    numbers = {step.number for step, step_asks in zip(recipe.steps, asks, strict=True) if step_asks}
+    asking = [lookup for lookup in dry.lookups if lookup.step.number in numbers]
     fresh = any(lookup.calls for lookup in dry.lookups if lookup not in asking)
     # What waits for an answer that may be put together from stored parts may be stored too.
     return any(lookup.sure or (fresh and lookup.open) for lookup in asking)
 
 
-def _endpoint(recipe: Recipe, *, patient: bool, say: Callable[[str], None]) -> list[UserError]:
+def _endpoints(
+    recipe: Recipe, asked: Sequence[_Endpoint], *, patient: bool, say: Callable[[str], None]
+) -> list[UserError]:
     from datakit.llm.reachability import unreachable
 
-    if void := list(_void_budgets(recipe)):
+    asks_recipes = any(endpoint.settings is recipe.llm for endpoint in asked)
+    if asks_recipes and (void := list(_void_budgets(recipe))):
         return void
-    settings = recipe.llm if patient else recipe.llm.model_copy(update={"max_down_s": 0.0})
-    where = recipe.places.get("llm", "")
-    return [
-        UserError(error.message, remedy=error.remedy, where=where, exit_code=error.exit_code)
-        for error in unreachable(settings, say, by_batch=recipe.run.is_batch)
-    ]
+    errors: list[UserError] = []
+    for endpoint in asked:
+        settings = endpoint.settings
+        if not patient or errors:
+            settings = settings.model_copy(update={"max_down_s": 0.0})
+        errors += [
+            UserError(error.message, remedy=error.remedy, where=endpoint.where, exit_code=error.exit_code)
+            for error in unreachable(settings, say, by_batch=endpoint.by_batch)
+        ]
+    return errors
 
 
 def _void_budgets(recipe: Recipe) -> Iterator[UserError]:

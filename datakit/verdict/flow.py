@@ -7,7 +7,7 @@ import polars as pl
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.checked import CheckReport
 from datakit.artifacts.originals import originals
-from datakit.core.reasons import ON_PURPOSE
+from datakit.core.reasons import CHOSEN
 from datakit.verdict.seen import SHOWN, Seen, height, records
 
 
@@ -24,7 +24,7 @@ def rejected(build: BuildFolder) -> Seen | None:
     for step in (step for step in build.report.steps if not step.emits):
         for reason, count in step.rejected.items():
             reasons[reason] = reasons.get(reason, 0) + count
-    count = sum(number for reason, number in reasons.items() if reason not in ON_PURPOSE)
+    count = sum(number for reason, number in reasons.items() if reason not in CHOSEN)
     words = f"{records(count)} dropped: {_listed(reasons, chosen=False)}" if count else "none was dropped"
     if chosen := _listed(reasons, chosen=True):
         words += f"; besides, on purpose: {chosen}"
@@ -33,7 +33,7 @@ def rejected(build: BuildFolder) -> Seen | None:
 
 def _listed(reasons: dict[str, int], *, chosen: bool) -> str:
     """The reasons that somebody decided for, or the others, the most frequent first."""
-    some = [(reason, count) for reason, count in reasons.items() if (reason in ON_PURPOSE) is chosen]
+    some = [(reason, count) for reason, count in reasons.items() if (reason in CHOSEN) is chosen]
     return ", ".join(f"{reason} {count:,}" for reason, count in sorted(some, key=lambda item: -item[1]))
 
 

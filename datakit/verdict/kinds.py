@@ -13,7 +13,7 @@ from datakit.artifacts.report import Finding
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.scripts import shell_words
 from datakit.core.settings import VERDICT_KINDS
-from datakit.verdict import doubts, flow, forms, labels, splits, texts
+from datakit.verdict import doubts, flow, forms, labels, pseudo, splits, texts
 from datakit.verdict.seen import Seen
 
 
@@ -33,6 +33,7 @@ KINDS: dict[str, Kind] = {
     "text_leak": Kind(splits.text_leak, fails=True),
     "label_conflict": Kind(labels.label_conflict, fails=True),
     "label_unknown": Kind(labels.label_unknown, fails=True),
+    "pseudo_in_validation": Kind(pseudo.in_validation, fails=True),
     "column_lost": Kind(texts.column_lost, fails=True),
     "override_not_applied": Kind(flow.override_not_applied),
     "near_leak": Kind(splits.near_leak),
@@ -43,6 +44,7 @@ KINDS: dict[str, Kind] = {
     "offline_texts": Kind(texts.offline_texts),
     "label_doubted": Kind(doubts.label_doubted),
     "reason_declined": Kind(doubts.reason_declined),
+    "pseudo_labels": Kind(pseudo.labels),
     "reason_fails": Kind(texts.reason_fails),
     "prompt_shortened": Kind(texts.prompt_shortened),
     "not_emitted": Kind(flow.not_emitted),

@@ -287,6 +287,7 @@ CASES: dict[str, Case] = {
         changes={"screen-0036": {"label": "购物 车页面"}, "screen-0066": {"label": "购物车页"}}
     ),
     "guard.prompt_length": Case({"max_chars": 12}),
+    "guard.where": Case({"keep": "text IS NOT NULL AND array_length(images) > 0 OR width > 900"}),
     "guard.reason": Case({"max_similarity": 0.6}, by_neighbours=True, more={"reason_declined": pl.String()}),
     "annotate.image_facts": Case(),
     "annotate.ocr": Case(golden=("ocr_text",), few=True),
@@ -299,6 +300,33 @@ CASES: dict[str, Case] = {
     ),
     "annotate.describe": Case({"template": "ecom/describe.j2"}),
     "annotate.reason": Case({"template": "ecom/reason.j2"}),
+    "annotate.predict": Case(
+        {"pictures": False},
+        golden=("prediction",),
+        by_neighbours=True,
+        more={"shares_picture_with": pl.String()},
+    ),
+    "curate.pseudo_labels": Case(
+        {"threshold": 0.9},
+        by_neighbours=True,
+        more={
+            "prediction": pl.String(),
+            "prediction_probability": pl.Float64(),
+            "prediction_by": pl.String(),
+            "prediction_evidence": pl.List(pl.Float64),
+            "label_source": pl.String(),
+            "shares_picture_with": pl.String(),
+        },
+        changes={
+            name: {
+                "label": None,
+                "prediction": "购物车页面",
+                "prediction_probability": sure,
+                "prediction_evidence": [0.5],
+            }
+            for name, sure in (("screen-0036", 0.97), ("screen-0066", 0.4))
+        },
+    ),
     "curate.duplicates": Case(
         by_neighbours=True,
         changes={name: {"text": None, "messages": None} for name in ("screen-0015", "screen-0036")},
@@ -314,6 +342,7 @@ CASES: dict[str, Case] = {
             "noise_cluster": pl.String(),
             "reason_declined": pl.String(),
             "reason_better": pl.String(),
+            "label_source": pl.String(),
         },
         changes={
             "screen-0001": {"noise_rank": 1, "noise_probability": 0.02, "noise_label": "退款页面"},

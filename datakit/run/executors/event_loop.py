@@ -28,7 +28,8 @@ class EventLoopExecutor:
 
     def __init__(self, annotator: Annotator, context: StepContext) -> None:
         self._annotator, self._context = annotator, context
-        by_batch = context.run.is_batch and context.llm.resolved_provider() != "offline"
+        is_recipes = annotator.endpoint(context) is None and context.llm.resolved_provider() != "offline"
+        by_batch = context.run.is_batch and is_recipes
         self._most = context.run.batch_max_requests if by_batch else context.run.concurrency
         self.notes: Row = {}
 

@@ -1,0 +1,152 @@
+"""What curate.pseudo_labels did, in figures: for the report, --json and the card."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import polars as pl
+
+from datakit.core.blocks import Bullets, Cell, Section, Table, Text
+from datakit.curate._calibrated import Calibration
+from datakit.curate._chosen import Choice
+
+
+@dataclass(frozen=True)
+class Account:
+    """The figures. `expected_error` and `precision` are shares of the kept labels; None for none."""
+
+    candidates: int
+    """Records without a label."""
+    kept: int
+    coverage: float | None
+    """Share of the candidates that are kept."""
+    expected_error: float | None
+    """Share of the kept labels that are wrong, by their own estimate."""
+    calibrated_by: int
+    """Records with a known label and a prediction by others; 0: probabilities were taken as they are."""
+    bound: float
+    """Least probability of being right that was asked for."""
+    kept_for_class: int
+    """Of the kept, those below the bound that stand for their class."""
+    left: Mapping[str, int]
+    """Reason -> candidates that are not kept."""
+    classes: Mapping[str, list[Any]]
+    """Class -> given labels, candidates predicted so, kept, and the threshold of its probability."""
+    by: Sequence[str]
+    """Who predicted, by content."""
+    precision: float | None = None
+    """Share of the kept labels that are right, where the truth is known."""
+
+    @classmethod
+    def of(
+        cls, decided: pl.DataFrame, calibration: Calibration, choice: Choice, by: Sequence[str]
+    ) -> Account:
+        """Of records with their `label`, `predicted`, `is_open`, `kept`, `sure`, `fate` and `truth`."""
+        candidates, kept = decided.filter("is_open"), decided.filter("kept")
+        count = kept.height
+        given = Counter(decided["label"].drop_nulls())
+        said, taken = Counter(candidates["predicted"].to_list()), Counter(kept["predicted"].to_list())
+        del said[""]
+        known = kept.drop_nulls("truth")
+        return cls(
+            candidates=candidates.height,
+            kept=count,
+            coverage=round(count / candidates.height, 4) if candidates.height else None,
+            expected_error=round(1 - float(kept["sure"].to_numpy().mean()), 4) if count else None,
+            calibrated_by=calibration.known,
+            bound=round(choice.bound, 4),
+            kept_for_class=choice.by_floor,
+            left=dict(sorted(Counter(candidates.filter(~pl.col("kept"))["fate"]).items())),
+            classes={
+                name: [
+                    given[name],
+                    said[name],
+                    taken[name],
+                    round(calibration.threshold(choice.bound, name), 4),
+                ]
+                for name in sorted({*given, *said}, key=lambda name: (-given[name], name))
+            },
+            by=list(by),
+            precision=_share(known["predicted"] == known["truth"]),
+        )
+
+    @classmethod
+    def from_notes(cls, notes: Mapping[str, Any]) -> Account:
+        return cls(**{name: notes[name] for name in cls.__dataclass_fields__ if name in notes})
+
+    def notes(self) -> dict[str, Any]:
+        """For the report; empty where there was nothing to do."""
+        if not self.candidates:
+            return (
+                {"warnings": ["No record is without a label, so curate.pseudo_labels had nothing to do."]}
+                if self.classes
+                else {}
+            )
+        notes = {
+            name: value for name, value in asdict(self).items() if name != "precision" or value is not None
+        }
+        if warnings := self._warnings():
+            notes["warnings"] = warnings
+        return notes
+
+    def _warnings(self) -> list[str]:
+        never = [name for name, (given, said, *_) in self.classes.items() if given and not said]
+        none = [name for name, (_, said, kept, _) in self.classes.items() if said and not kept]
+        words = []
+        if never:
+            words.append(
+                f"{len(never)} of {len(self.classes)} classes are predicted of no record: {', '.join(never)}"
+            )
+        if none and self.kept:
+            words.append(f"{len(none)} predicted classes have no record that is kept: {', '.join(none)}")
+        return words
+
+
+def _share(are_right: pl.Series) -> float | None:
+    return round(int(are_right.sum()) / len(are_right), 4) if len(are_right) else None
+
+
+def section(account: Account) -> Section:
+    """The step's section on the card."""
+    error = (
+        "" if account.expected_error is None else f", {account.expected_error:.1%} of them wrong by estimate"
+    )
+    facts = [f"{account.kept:,} of {account.candidates:,} records without a label are kept{error}."]
+    if account.precision is not None:
+        facts.append(f"The truth is known: {account.precision:.1%} of the kept labels are right.")
+    facts.append(
+        f"The estimate is set right by {account.calibrated_by:,} records with a known label."
+        if account.calibrated_by
+        else "The estimate is not set right: too few records with a known label have a prediction."
+    )
+    facts += [f"{count:,} are not kept: {reason}." for reason, count in account.left.items()]
+    if account.by:
+        facts.append("Predicted by: " + "; ".join(account.by) + ".")
+    told = (
+        "Transductive: a model that trains on these labels has seen these pictures, so its scores on them "
+        "say nothing about new ones, and answers to them are no test. None stands in validation."
+    )
+    return Section("Pseudo-labels", [Text(told), Bullets(facts), _skew(account)])
+
+
+def _skew(account: Account) -> Table:
+    """Every class's share of the labels, before and after."""
+    given = sum(row[0] for row in account.classes.values())
+    total = given + account.kept
+    rows: list[list[Cell]] = [
+        [
+            name,
+            own,
+            f"{own / given:.1%}" if given else "",
+            said,
+            kept,
+            f"{(own + kept) / total:.1%}" if total else "",
+            f"{bound:.2f}",
+        ]
+        for name, (own, said, kept, bound) in account.classes.items()
+    ]
+    head = ["class", "given", "share before", "predicted", "kept", "share after", "threshold"]
+    return Table(head, rows)

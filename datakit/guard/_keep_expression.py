@@ -1,0 +1,170 @@
+"""The expression of guard.where: read by an allow-list, and handed to polars with nothing else in it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import polars as pl
+
+MAX_CHARS = 20_000
+MAX_OPERATORS = 64
+"""Comparisons, AND, OR, NOT and arithmetic together. polars 1.x takes 0.6 s to plan 600 ORs, and the square of it for more."""
+MAX_VALUES = 2_000
+"""Values in the lists of IN together."""
+MAX_DEPTH = 20
+"""Brackets in each other. The parser's own limit is near 50."""
+
+_KEYWORDS = frozenset("AND OR NOT IS NULL IN LIKE ILIKE BETWEEN TRUE FALSE".split())
+_COUNTED = frozenset("AND OR NOT IS IN LIKE ILIKE BETWEEN".split())
+FUNCTIONS = (
+    *("abs", "array_contains", "array_length", "char_length", "coalesce", "ends_with", "greatest", "least"),
+    *("left", "length", "lower", "octet_length", "regexp_like", "replace", "right", "round", "starts_with"),
+    *("strpos", "substr", "trim", "upper"),
+)
+"""What may stand before a bracket: each gives one value a record and looks at that record alone."""
+_TOKEN = re.compile(
+    r"""(?P<space>\s+)
+    | (?P<text>'(?:[^']|'')*')
+    | (?P<quoted>"(?:[^"]|"")+")
+    | (?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)
+    | (?P<word>[^\W\d]\w*)
+    | (?P<sign><=|>=|<>|!=|\|\||[=<>~+*(),-])""",
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True)
+class Token:
+    kind: str
+    text: str
+
+    @property
+    def keyword(self) -> str:
+        """The keyword in capitals; "" for anything else."""
+        word = self.text.upper()
+        return word if self.kind == "word" and word in _KEYWORDS else ""
+
+
+@dataclass(frozen=True)
+class KeepExpression:
+    """An expression as it was read; columns are quoted in `sql`, so that no other word reaches the parser."""
+
+    columns: tuple[str, ...]
+    doubtful: frozenset[str]
+    """Columns that stand in double quotation marks, as texts do in other languages."""
+    sql: str
+
+    def expr(self) -> pl.Expr:
+        """The expression in polars. Raises ValueError with words for one that is none."""
+        try:
+            expr = pl.sql_expr(self.sql)
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+            words = "the expression is not complete, or its parts do not follow from each other"
+            raise ValueError(f"{words}; an example: label != '其他' AND ocr_lines > 2") from None
+        if expr.meta.has_multiple_outputs():
+            raise ValueError("the expression stands for several columns; name each")
+        return expr
+
+
+def read_expression(text: str) -> KeepExpression:
+    """The expression that a text states. Raises ValueError with what may not stand in it and what may."""
+    if len(text) > MAX_CHARS:
+        raise ValueError(f"the expression has {len(text):,} characters, at most {MAX_CHARS:,} are read")
+    tokens = _tokens(text)
+    _check_size(tokens)
+    columns: dict[str, None] = {}
+    doubtful: set[str] = set()
+    written: list[str] = []
+    for at, token in enumerate(tokens):
+        before = tokens[at - 1] if at else Token("", "")
+        after = tokens[at + 1] if at + 1 < len(tokens) else Token("", "")
+        if token.keyword:
+            _check_null(tokens, at)
+            written.append(token.keyword)
+        elif token.kind == "word" and after.text == "(":
+            written.append(_function(token.text))
+        elif token.kind in ("word", "quoted"):
+            name = token.text[1:-1].replace('""', '"') if token.kind == "quoted" else token.text
+            if after.kind in ("text", "quoted", "word") and not after.keyword:
+                raise ValueError(f"an operator is missing between `{token.text}` and `{after.text}`")
+            columns[name] = None
+            doubtful |= {name} if token.kind == "quoted" else set()
+            written.append('"' + name.replace('"', '""') + '"')
+        else:
+            if token.kind in ("text", "number") and before.kind in ("text", "number"):
+                raise ValueError(f"an operator is missing between {before.text} and {token.text}")
+            written.append(token.text)
+    if not columns:
+        raise ValueError("the expression names no column, so it says the same of every record")
+    found = KeepExpression(tuple(columns), frozenset(doubtful), " ".join(written))
+    found.expr()
+    return found
+
+
+def _tokens(text: str) -> list[Token]:
+    tokens, at = list[Token](), 0
+    if not text.strip():
+        raise ValueError("the expression is empty")
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        if match is None or text.startswith("--", at):
+            raise ValueError(_not_allowed(text, at))
+        if match.lastgroup != "space":
+            tokens.append(Token(str(match.lastgroup), match.group()))
+        at = match.end()
+    return tokens
+
+
+def _not_allowed(text: str, at: int) -> str:
+    """What stands at a place where nothing of an expression does, and what to write in its place."""
+    sign, place = text[at : at + 2], f"at character {at + 1}"
+    if sign == "--" or sign == "/*":
+        return f"a comment ({sign}) {place}: write it behind the value, with #"
+    if sign[0] in "'\"":
+        return f"the quotation mark {place} is not closed"
+    if sign[0] in "/%":
+        return f"`{sign[0]}` {place}: no division, whose 0 / 0 is no number; write a > 2 * b for a / b > 2"
+    if sign[0] == ";":
+        return f"`;` {place}: one expression, and nothing behind it"
+    return f"`{sign[0]}` {place} has no meaning in an expression"
+
+
+def _check_size(tokens: list[Token]) -> None:
+    """Raises ValueError for an expression that would take polars seconds, or its parser's stack."""
+    signs = [token.text for token in tokens if token.kind == "sign"]
+    operators = sum(sign not in "(,)" for sign in signs) + sum(token.keyword in _COUNTED for token in tokens)
+    if operators > MAX_OPERATORS:
+        words = f"the expression has {operators:,} operators, at most {MAX_OPERATORS} are read"
+        raise ValueError(f"{words}; a list says it shorter: label IN ('退款页面', '退货页面')")
+    if signs.count(",") > MAX_VALUES:
+        raise ValueError(f"the lists of the expression have over {MAX_VALUES:,} values")
+    depth = 0
+    for sign in signs:
+        depth += (sign == "(") - (sign == ")")
+        if depth < 0:
+            raise ValueError("a bracket `)` closes none")
+        if depth > MAX_DEPTH:
+            raise ValueError(f"over {MAX_DEPTH} brackets stand in each other")
+    if depth:
+        raise ValueError("a bracket `(` is not closed")
+
+
+def _check_null(tokens: list[Token], at: int) -> None:
+    """Raises ValueError where NULL is compared with, which is never true, and for IS before anything else.
+
+    polars 1.x takes `x IS TRUE` for `x = TRUE`, which leaves a null where SQL has false.
+    """
+    keyword = tokens[at].keyword
+    before = [token.keyword for token in tokens[max(0, at - 2) : at]]
+    after = [token.keyword for token in tokens[at + 1 : at + 3]]
+    if keyword == "NULL" and before[-1:] != ["IS"] and before != ["IS", "NOT"]:
+        raise ValueError("NULL equals nothing, not even itself: write `IS NULL` or `IS NOT NULL`")
+    if keyword == "IS" and after[:1] != ["NULL"] and after != ["NOT", "NULL"]:
+        raise ValueError("IS stands before NULL or NOT NULL only; write `sure = TRUE` for `sure IS TRUE`")
+
+
+def _function(name: str) -> str:
+    if name.lower() not in FUNCTIONS:
+        raise ValueError(f"`{name}(` may not stand in an expression; these may: {', '.join(FUNCTIONS)}")
+    return name.lower()

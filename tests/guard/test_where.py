@@ -1,0 +1,153 @@
+"""guard.where: the records of which an expression is true, and what may stand in one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from datakit.core.errors import RecipeErrors, UserError
+from datakit.core.step_context import StepContext
+from datakit.guard.where import Where
+
+ROWS = pl.DataFrame(
+    {
+        "id": ["a", "b", "c", "d"],
+        "source_file": ["train.jsonl"] * 4,
+        "source_line": [1, 2, 3, 4],
+        "label": ["退款页面", "退货页面", None, "it's"],
+        "图 分": [0.9, float("nan"), 0.8, 0.1],
+        "lines": [["甲", "乙"], [], ["甲"], None],
+        "sure": [True, False, True, None],
+    }
+)
+
+
+def _kept(keep: str, rows: pl.DataFrame = ROWS) -> tuple[list[str], dict[str, str]]:
+    context = StepContext(base=Path(), project=Path())
+    guard = Where(keep=keep)
+    guard.check_columns(rows.schema, context)
+    batch = guard.start(context, rows.lazy())(rows)  # type: ignore[operator]
+    return batch.frame["id"].to_list(), {reject.id: reject.reason for reject in batch.rejects}
+
+
+@pytest.mark.parametrize(
+    "keep, kept",
+    [
+        ("label IN ('退款页面', 'it''s')", ["a", "d"]),
+        ("label = 'it''s' OR label IS NULL", ["c", "d"]),
+        ("NOT label LIKE '退%'", ["d"]),
+        ('"图 分" BETWEEN 0.5 AND 1', ["a", "c"]),
+        ("array_length(lines) > 1 and sure", ["a"]),
+        ("array_contains(lines, '甲')", ["a", "c"]),
+        ("coalesce(label, '') = ''", ["c"]),
+        ("length(id) + 1 = 2 AND starts_with(label, '退')", ["a", "b"]),
+        ("sure", ["a", "c"]),
+        ("sure = FALSE OR sure IS NULL", ["b", "d"]),
+    ],
+)
+def test_records_of_which_the_expression_is_true_are_kept(keep: str, kept: list[str]) -> None:
+    found, rejects = _kept(keep)
+    assert found == kept
+    assert found + list(rejects) == sorted(found + list(rejects), key=(kept + list(rejects)).index)
+    assert {*found, *rejects} == set("abcd")
+
+
+def test_what_is_neither_true_nor_false_is_dropped_by_its_own_word() -> None:
+    assert _kept("label != '退货页面'") == (["a", "d"], {"b": "where", "c": "where_null"})
+
+
+@pytest.mark.fault("a score is NaN where an expression compares it", "not kept, counted as where_null")
+def test_a_number_that_is_none_passes_no_comparison() -> None:
+    """To polars NaN > 0.5 is true."""
+    assert _kept('"图 分" > 0.5') == (["a", "c"], {"b": "where_null", "d": "where"})
+    assert _kept('NOT "图 分" > 0.5')[0] == ["d"]
+
+
+@pytest.mark.parametrize(
+    "keep, words",
+    [
+        ("", "empty"),
+        ("1", "names no column"),
+        ("1 = 1", "names no column"),
+        ("label =", "not complete"),
+        ("label = 'x", "not closed"),
+        ("(sure", "`(` is not closed"),
+        ("sure)", "`)` closes none"),
+        ("sure -- all", "comment"),
+        ("sure /* all */", "comment"),
+        ("sure; sure", "`;`"),
+        ("label = NULL", "NULL equals nothing"),
+        ("label IN ('a', NULL)", "NULL equals nothing"),
+        ("sure IS NOT TRUE", "IS stands before NULL"),
+        ("a / b > 1", "no division"),
+        ("read_csv('/etc/passwd') = 1", "`read_csv(`"),
+        ("id IN (SELECT id FROM read_csv('/etc/passwd'))", "operator is missing"),
+        ("EXISTS (SELECT 1)", "`EXISTS(`"),
+        ("label = (SELECT label)", "operator is missing"),
+        ("sum(length(id)) > 3", "`sum(`"),
+        ("id = e'x'", "operator is missing"),
+        ("id = $$x$$", "`$`"),
+        ("id = 'a' 'b'", "operator is missing"),
+        ('"^.*$" = 1', "several columns"),
+        ("length(*) > 1", "no"),
+        ("id = " + "(" * 40 + "'a'" + ")" * 40, "brackets"),
+        (" OR ".join(["sure"] * 600), "599 operators"),
+        (f"id IN ({', '.join(['1'] * 5000)})", "values"),
+        ("id = '" + "x" * 30_000 + "'", "characters"),
+        ("__import__('os') = 'x'", "`__import__(`"),
+    ],
+)
+@pytest.mark.fault(
+    "an expression holds a query, a function that reads files, a comment, or 600 operators",
+    "refused with its words before polars sees it",
+    kind="recipe",
+)
+def test_nothing_but_an_expression_over_columns_is_taken(keep: str, words: str) -> None:
+    with pytest.raises(RecipeErrors) as error:
+        Where(keep=keep)
+    assert words in str(error.value)
+
+
+def test_a_file_that_an_expression_names_is_never_opened(tmp_path: Path) -> None:
+    """polars opens the file of a table function while it parses; the pipe here would hold it up for ever."""
+    import os
+
+    os.mkfifo(tmp_path / "rows.csv")
+    for keep in (
+        f"id IN (SELECT id FROM read_csv('{tmp_path}/rows.csv'))",
+        f"read_csv('{tmp_path}/rows.csv')",
+    ):
+        with pytest.raises(RecipeErrors):
+            Where(keep=keep)
+
+
+@pytest.mark.parametrize(
+    "keep, message, remedy",
+    [
+        ("lable = 'x'", "column `lable`", "Did you mean `label`?"),
+        ('label = "退款页面"', "column `退款页面`", "A text stands in single quotation marks: '退款页面'."),
+        ("LABEL = 'x'", "column `LABEL`", "`label`"),
+        ("select = 'x'", "column `select`", "Columns at this step"),
+        ("label", "gives String", "Compare it"),
+        ("label > 1", "cannot be worked out", "label is String"),
+        ("regexp_like(label, '(')", "cannot be worked out", ""),
+    ],
+)
+def test_an_expression_that_does_not_fit_the_columns_says_so_on_no_rows(
+    keep: str, message: str, remedy: str
+) -> None:
+    with pytest.raises(UserError) as error:
+        _kept(keep, ROWS.clear())
+    assert message in error.value.message
+    assert remedy in error.value.remedy
+
+
+@pytest.mark.parametrize("keep", ["sure", "label = 'x'"])
+def test_no_rows_and_rows_of_nulls_are_no_fault(keep: str) -> None:
+    assert _kept(keep, ROWS.clear()) == ([], {})
+    nulls: dict[str, Any] = {"sure": None, "label": None}
+    rows = ROWS.with_columns(pl.lit(value, ROWS.schema[name]).alias(name) for name, value in nulls.items())
+    assert set(_kept(keep, rows)[1].values()) == {"where_null"}
