@@ -331,7 +331,11 @@ CASES: dict[str, Case] = {
         by_neighbours=True,
         changes={name: {"text": None, "messages": None} for name in ("screen-0015", "screen-0036")},
     ),
-    "curate.split": Case({"val": 0.25}, by_neighbours=True, more={"given_split": pl.String()}),
+    "curate.split": Case(
+        {"val": 0.25},
+        by_neighbours=True,
+        more={"given_split": pl.String(), "label_source": pl.String()},
+    ),
     "curate.suspects": Case(
         by_neighbours=True,
         more={
