@@ -46,8 +46,8 @@ class Split(TableTransform):
     `train/` and `test/`) stay where they are; only those whose source does not say are split. One that is
     of a group with a record that stays goes where that is; in training, where its group stands on both sides.
 
-    With `folds` and `fold` validation is one of so many folds, by the same groups: every record but a general
-    one is in exactly one of them, those without a class and those whose source says their part too. `val`,
+    With `folds` and `fold` validation is one of so many folds, by the same groups: every record but general
+    and pseudo-labelled ones is in exactly one of them, also one without a class or of a given part. `val`,
     `min_val` and the source's own parts do not count then. `datakit kfold` makes a build of each.
 
     Records whose label is a prediction (`label_source` "pseudo", curate.pseudo_labels) are in training,

@@ -23,6 +23,7 @@ from datakit.core.step_context import StepContext
 from datakit.core.suspicion import Guess, combined, guess, proposed
 from datakit.core.transform import Columns, TableTransform
 from datakit.curate import _voices as voices
+from datakit.curate._belonging import PSEUDO, SOURCE
 
 _SHOWN = 10
 _NAMED = 5
@@ -54,8 +55,9 @@ class Suspects(TableTransform):
     share of wrong labels in ten test sets, Northcutt et al. 2021). A declined reason has 0.5, a duplicate the
     share of its group with another label, a description 0.3. The score is their noisy-or, 1 - (1 - a)(1 - b)…
 
-    Behind balance.resample the repeats of a record are one suspect. A prediction of an id that no record has,
-    or by a model that was never shown the label, has no voice, and is counted.
+    General and pseudo-labelled records are not looked at. Behind balance.resample the repeats of a record are
+    one suspect. A prediction of an id that no record has, or by a model that was never shown the label, has
+    no voice, and is counted.
     """
 
     version: ClassVar[int] = 1
@@ -75,7 +77,14 @@ class Suspects(TableTransform):
         return ("id", "label", "images", "text")
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
-        own = (f"{self.reason}_declined", f"{self.reason}_better", "duplicate_of", self.ocr_text, "set")
+        own = (
+            f"{self.reason}_declined",
+            f"{self.reason}_better",
+            "duplicate_of",
+            self.ocr_text,
+            "set",
+            SOURCE,
+        )
         return tuple(dict.fromkeys((*voices.NOISE, *own)))
 
     def outputs(self, context: StepContext) -> Columns:
@@ -95,6 +104,8 @@ class Suspects(TableTransform):
         rows = rows.drop_nulls("label")
         if "set" in rows.columns:
             rows = rows.filter(pl.col("set").fill_null("") != GENERAL)
+        if SOURCE in rows.columns:
+            rows = rows.filter(pl.col(SOURCE).fill_null("") != PSEUDO)
         table = rows.filter(pl.Series([repeat_of(id_)[1] == 1 for id_ in rows["id"]], dtype=pl.Boolean))
         hearing = voices.Hearing(context.language(""))
         notes = self._hear(rows, table, hearing, context)

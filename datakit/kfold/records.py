@@ -15,6 +15,8 @@ from datakit.kfold.builds import SPLIT
 
 EMITTER = "emit.llamafactory"
 """What writes the rows that a handoff asks about."""
+SOURCE, PSEUDO = "label_source", "pseudo"
+"""Column and value of curate.pseudo_labels."""
 _LEFT_OUT = "left out by the emitter: {}"
 _REJECTED = "rejected after the split: {}"
 
@@ -47,7 +49,10 @@ def read_folds(folder: KfoldFolder, k: int) -> FoldRecords:
     twice: list[str] = []
     for number in range(1, k + 1):
         build = folder.build(number)
-        rows = originals(build).select("id", "label", "part").collect()
+        given = originals(build)
+        if SOURCE in build.columns:  # a predicted label is trained on in every fold, and judged in none
+            given = given.filter(pl.col(SOURCE).fill_null("") != PSEUDO)
+        rows = given.select("id", "label", "part").collect()
         found.contents[f"fold-{number}"] = build.manifest.content
         found.shown[number] = Counter(rows.filter(pl.col("part") == TRAIN)["label"].drop_nulls().to_list())
         for id_, label, part in rows.iter_rows():

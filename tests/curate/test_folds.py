@@ -120,3 +120,10 @@ def test_no_record_is_no_fault_for_the_check_of_the_columns() -> None:
 def test_a_fold_that_is_not_there_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(RecipeErrors, match="fold"):
         Split(**wrong)
+
+
+def test_pseudo_labelled_records_are_trained_on_in_every_fold_and_judged_in_none() -> None:
+    frame = records(["a"] * 12, label_source=["pseudo"] * 3 + ["given"] * 9)
+    dealt, notes = folds(frame, 3)
+    assert sorted(dealt["id"]) == [f"r{at:04d}" for at in range(3, 12)]
+    assert (notes["pseudo"], notes["folds"]) == (3, [3, 3, 3])

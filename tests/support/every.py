@@ -338,7 +338,11 @@ CASES: dict[str, Case] = {
         by_neighbours=True,
         changes={name: {"text": None, "messages": None} for name in ("screen-0015", "screen-0036")},
     ),
-    "curate.split": Case({"val": 0.25}, by_neighbours=True, more={"given_split": pl.String()}),
+    "curate.split": Case(
+        {"val": 0.25},
+        by_neighbours=True,
+        more={"given_split": pl.String(), "label_source": pl.String()},
+    ),
     "curate.suspects": Case(
         by_neighbours=True,
         more={
@@ -349,6 +353,7 @@ CASES: dict[str, Case] = {
             "noise_cluster": pl.String(),
             "reason_declined": pl.String(),
             "reason_better": pl.String(),
+            "label_source": pl.String(),
         },
         changes={
             "screen-0001": {"noise_rank": 1, "noise_probability": 0.02, "noise_label": "退款页面"},
