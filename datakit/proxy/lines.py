@@ -41,8 +41,8 @@ class LineEvidence:
         self._ratios = np.log(likely / share)
 
     def of(self, texts: Sequence[str], predicted: Rows) -> Floats:
-        """(n, FEATURES) of each text and the class that is predicted of it: its lead over the next class, what
-        lines say for it alone, and what lines say for another; each as a signed logarithm."""
+        """(n, FEATURES) of each text and the class that is predicted of it, as signed logarithms: its lead over
+        the next class, what lines say for it alone, and what lines say for another."""
         told = np.zeros((len(texts), FEATURES))
         lines, owners = _lines(texts)
         if self._ratios is None or not lines:
