@@ -286,6 +286,7 @@ VerdictKind = Literal[
     "prompt_names_record",
     "no_image",
     "retry",
+    "label_noise",
     "offline_texts",
     "pseudo_labels",
     "reason_fails",

@@ -56,15 +56,31 @@ class FittedProxy:
         looks = ridge.probabilities(space_of_looks.place(data.pictures[rows]) @ ridge.weights)
         return self._fused(len(data), said, looks, rows)
 
-    def left_out(self, blocks: Sequence[Rows]) -> Floats:
-        """(n, classes) of the fitted records themselves, by least squares alone: each as those see it that are
-        in no block with it. Blocks share no record, and every record is in one."""
-        return self._fused(len(self._given), self._texts_left(blocks), self._looks_left(blocks), self._seen)
+    @property
+    def points(self) -> Floats | None:
+        """(n, d) the fitted texts, or where there are none the pictures, as points: alike ones are near."""
+        if self._spaces:
+            return self._spaces[0].points
+        if self._look is None:
+            return None
+        points = np.zeros((len(self._given), self._look[0].points.shape[1]))
+        points[self._seen] = self._look[0].points
+        return points
+
+    def without(self, block: Rows) -> Floats:
+        """(block, classes) of fitted records, as those see them that are not in the block (least squares)."""
+        said = [ridge.probabilities(ridge.without(block)) for ridge in self._ridges]
+        rows = np.flatnonzero(np.isin(block, self._seen))
+        looks = None
+        if self._look is not None and len(rows):
+            ridge = self._look[1]
+            looks = ridge.probabilities(ridge.without(np.searchsorted(self._seen, block[rows])))
+        return self._fused(len(block), said, looks, rows)
 
     def out_of_fold(self) -> Floats:
         """The same by all models, without the record's group: the others than least squares in folds."""
         blocks = _blocks(self._data.groups)
-        said = self._texts_left(blocks)
+        said = [ridge.probabilities(ridge.left_out(blocks)) for ridge in self._ridges]
         for at, (kind, features) in enumerate(self._kinds()):
             fold = folds(self._given, self._data.groups, FOLDS, self._seed + at)
             one = np.full((len(fold), len(self.classes)), 1 / len(self.classes))
@@ -74,9 +90,6 @@ class FittedProxy:
                     one[inside] = self._learn(kind, features, outside).probabilities(features[inside])
             said.append(one)
         return self._fused(len(self._given), said, self._looks_left(blocks), self._seen)
-
-    def _texts_left(self, blocks: Sequence[Rows]) -> list[Floats]:
-        return [ridge.probabilities(ridge.left_out(blocks)) for ridge in self._ridges]
 
     def _looks_left(self, blocks: Sequence[Rows]) -> Floats | None:
         if self._look is None:

@@ -18,17 +18,21 @@ SIZE = _COLOURS**2 * 3 + _EDGES**2 * _ANGLES + 64 + 2
 """Numbers per picture."""
 
 
-def picture_features(images: Sequence[Sequence[str]], memory_mb: int) -> npt.NDArray[np.float32]:
-    """(n, SIZE) per record, of its first picture that can be read; NaN for a record without one."""
+def picture_features(images: Sequence[Sequence[str]], memory_mb: int) -> tuple[npt.NDArray[np.float32], int]:
+    """(n, SIZE) per record, the mean of its pictures; NaN for a record without one. And how many pictures
+    cannot be read."""
     out = np.full((len(images), SIZE), np.nan, dtype=np.float32)
+    broken = 0
     for row, paths in enumerate(images):
-        for path in paths or ():
+        seen = []
+        for path in paths:
             try:
-                out[row] = _features(load_rgb(path, max_side_px=4 * _SIDE, memory_mb=memory_mb))
+                seen.append(_features(load_rgb(path, max_side_px=4 * _SIDE, memory_mb=memory_mb)))
             except ImageProblem:
-                continue
-            break
-    return out
+                broken += 1
+        if seen:
+            out[row] = np.mean(seen, axis=0)
+    return out, broken
 
 
 def _features(image: Image.Image) -> npt.NDArray[np.float32]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ _DIGIT = re.compile(r"\d")
 def characters(text: str) -> list[str]:
     """Characters and pairs of neighbouring ones, over the ends of lines too."""
     text = text.casefold() if text.strip() else _SILENT
-    return [*text, *map("".join, zip(text, text[1:], strict=False))]
+    return [*text, *map("".join, pairwise(text))]
 
 
 def line_characters(text: str) -> list[str]:

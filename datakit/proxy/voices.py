@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,17 +32,24 @@ class Ridge:
         self._residuals = self._targets - points @ self.weights
         self._sharpness: float | None = None
 
+    def without(self, rows: Rows) -> Floats:
+        """(rows, count) values of some records as all others say that are not among them."""
+        hat = self._half[rows] @ self._points[rows].T
+        # The least eigenvalue of I - H is positive, but may be tiny where a block holds a direction alone.
+        left = np.linalg.solve(np.eye(len(rows)) * (1 + 1e-9) - hat, self._residuals[rows])
+        values: Floats = self._targets[rows] - left
+        return values
+
     def left_out(self, blocks: Sequence[Rows]) -> Floats:
-        """(n, count) values of each record as those say that are in no block with it."""
+        """(n, count) the same for each of the blocks, in which every record stands once."""
         values: Floats = np.zeros_like(self._targets)
-        leverage = np.einsum("nd,nd->n", self._half, self._points)
+        single = np.array([rows[0] for rows in blocks if len(rows) == 1], dtype=np.int64)
+        leverage = np.einsum("nd,nd->n", self._half[single], self._points[single])
+        left = self._residuals[single] / np.maximum(1 - leverage, 1e-9)[:, None]
+        values[single] = self._targets[single] - left
         for rows in blocks:
-            if len(rows) == 1:
-                left = self._residuals[rows] / np.maximum(1 - leverage[rows], 1e-9)[:, None]
-            else:
-                hat = self._half[rows] @ self._points[rows].T
-                left = np.linalg.solve(np.eye(len(rows)) - hat, self._residuals[rows])
-            values[rows] = self._targets[rows] - left
+            if len(rows) > 1:
+                values[rows] = self.without(rows)
         return values
 
     def probabilities(self, values: Floats) -> Floats:
@@ -72,7 +80,9 @@ class Learned:
 
     def __init__(self, model: Any, features: Any, given: Rows, count: int) -> None:
         self._count, self._only = count, int(given[0]) if len(set(given.tolist())) == 1 else None
-        self._model = model if self._only is not None else model.fit(features, given)
+        with warnings.catch_warnings():  # of many classes, and of steps that were not enough: nobody need act
+            warnings.simplefilter("ignore")
+            self._model = model if self._only is not None else model.fit(features, given)
 
     def probabilities(self, features: Any) -> Floats:
         said = np.zeros((features.shape[0], self._count))

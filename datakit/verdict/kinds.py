@@ -13,7 +13,7 @@ from datakit.artifacts.report import Finding
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.scripts import shell_words
 from datakit.core.settings import VERDICT_KINDS
-from datakit.verdict import flow, forms, labels, pseudo, splits, texts
+from datakit.verdict import flow, forms, labels, noise, pseudo, splits, texts
 from datakit.verdict.seen import Seen
 
 
@@ -40,6 +40,7 @@ KINDS: dict[str, Kind] = {
     "prompt_names_record": Kind(texts.prompt_names_record),
     "no_image": Kind(flow.no_image),
     "retry": Kind(flow.retry),
+    "label_noise": Kind(noise.label_noise),
     "offline_texts": Kind(texts.offline_texts),
     "pseudo_labels": Kind(pseudo.labels),
     "reason_fails": Kind(texts.reason_fails),

@@ -122,7 +122,8 @@ def hard_screens(seed: int, count: int = 700, shares: Shares = SHARES) -> list[H
         for at in range(size):
             if own and random.random() < shares.again:
                 earlier = random.choice(own)
-                lines, page, template = _seen(random, earlier.lines, shares, 0.15), earlier.page, earlier.template
+                lines = _seen(random, earlier.lines, shares, 0.15)
+                page, template = earlier.page, earlier.template
             else:
                 number += 1
                 layout = _layout(random, label)
@@ -195,7 +196,8 @@ def _seen(random: Random, lines: list[str] | tuple[str, ...], shares: Shares, lo
             continue
         if random.random() < shares.misread:
             places = random.sample(range(len(line)), min(len(line), 1 + len(line) // 4))
-            line = "".join(random.choice(_ROUGH) if at in places else letter for at, letter in enumerate(line))
+            letters = (random.choice(_ROUGH) if at in places else letter for at, letter in enumerate(line))
+            line = "".join(letters)
         read.append(line)
     return read
 

@@ -308,6 +308,9 @@ CASES: dict[str, Case] = {
         changes={name: {"text": None, "messages": None} for name in ("screen-0015", "screen-0036")},
     ),
     "curate.split": Case({"val": 0.25}, by_neighbours=True, more={"given_split": pl.String()}),
+    "curate.label_noise": Case(
+        by_neighbours=True, golden=("noise_label", "noise_cluster"), changes={"screen-0036": {"label": None}}
+    ),
     "balance.resample": Case({"by": "label", "strategy": "uniform"}, by_neighbours=True),
     "mix.general": Case({"read.alpaca": {"path": str(ROOT / "examples" / "general_zh.json")}, "share": 0.2}),
     "render.chat": Case({"prompt": "ecom/classify.j2", "answer": "ecom/reason_then_label.j2"}, few=True),

@@ -1,0 +1,110 @@
+"""Records of one class that resemble each other and, by all other records, another class.
+
+Wrong labels of one template agree with each other: as long as one of them is among those that judge, each
+looks right. So a whole cluster is left out, and the others say what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from datakit.proxy.data import Floats, ProxyData, Rows
+from datakit.proxy.model import FittedProxy
+
+MOST_OF_CLASS = 0.45
+"""Larger parts are what the class is: without them too little is left of it to speak for it."""
+MOST = 200
+CLEAR = 4.0
+"""Evidence, in logarithms of odds over the records, under which parts of a class are only parts of it."""
+_LARGE = 2000
+"""Records of a class that are compared pair by pair; a larger class is looked at in parts of so many."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One finding."""
+
+    rows: tuple[int, ...]
+    label: str
+    other: str
+    """The class that it resembles."""
+    probability: float
+    """Mean probability of `other`, by the records outside the cluster."""
+    own: float
+    """The same of the class that it stands in."""
+    score: float
+
+
+def clusters(fitted: FittedProxy, data: ProxyData, labels: Sequence[str], fewest: int = 3) -> list[Cluster]:
+    """The clusters of so many records and more that the rest contradicts, the clearest first; none shares a
+    record with another."""
+    points = fitted.points
+    if points is None:
+        return []
+    places = {name: at for at, name in enumerate(fitted.classes)}
+    given = np.array([places[label] for label in labels], dtype=np.int64)
+    speaking = np.array([bool(text.strip()) for text in data.texts])
+    if not speaking.any():  # all by pictures
+        speaking[:] = True
+    judged = []
+    for number in range(len(fitted.classes)):
+        rows = np.flatnonzero((given == number) & speaking)
+        largest = min(MOST, int(MOST_OF_CLASS * len(rows)))
+        for block in _candidates(points, rows, (fewest, largest)):
+            cluster = _judged(fitted, block, number, len(rows))
+            if cluster is not None:
+                judged.append(cluster)
+    taken: set[int] = set()
+    kept = []
+    for cluster in sorted(judged, key=lambda one: (-one.score, one.rows)):
+        if cluster.score >= CLEAR and taken.isdisjoint(cluster.rows):
+            kept.append(cluster)
+            taken.update(cluster.rows)
+    return kept
+
+
+def _candidates(points: Floats, rows: Rows, sizes: tuple[int, int]) -> Iterator[Rows]:
+    """Parts of a class that belong together, of the least to the largest size, at every level of a tree
+    (average linkage of unit vectors)."""
+    from scipy.cluster.hierarchy import linkage
+
+    fewest, largest = sizes
+    if largest < fewest:
+        return
+    order = rows[np.argsort(points[rows, -1], kind="stable")] if len(rows) > _LARGE else rows
+    for start in range(0, len(order), _LARGE):
+        part = order[start : start + _LARGE]
+        if len(part) < fewest:
+            continue
+        lengths = np.linalg.norm(points[part], axis=1, keepdims=True)
+        tree = linkage(points[part] / np.maximum(lengths, 1e-12), "average")
+        members: list[list[int]] = [[at] for at in range(len(part))]
+        for first, second, *_ in tree:
+            one, two = members[int(first)], members[int(second)]
+            joined = one + two if max(len(one), len(two)) <= largest else []
+            members.append(joined if joined else [0] * (largest + 1))
+            if fewest <= len(joined) <= largest:
+                yield np.sort(part[joined])
+
+
+def _judged(fitted: FittedProxy, block: Rows, given: int, of: int) -> Cluster | None:
+    """What the records outside say of a part of a class of so many; None where they do not contradict it."""
+    said = fitted.without(block)
+    mean = said.mean(axis=0)
+    other = int(np.where(np.arange(len(mean)) == given, -1, mean).argmax())
+    if other == given or mean[other] <= mean[given]:
+        return None
+    # The evidence of all its records together, each bounded: one certain record makes no cluster. The larger
+    # its part of the class, the less the others know of what the class may look like.
+    evidence = np.log(said[:, other] + 0.02) - np.log(said[:, given] + 0.02)
+    return Cluster(
+        rows=tuple(block.tolist()),
+        label=fitted.classes[given],
+        other=fitted.classes[other],
+        probability=float(mean[other]),
+        own=float(mean[given]),
+        score=float(evidence.sum() * (1 - len(block) / of)),
+    )
