@@ -6,7 +6,8 @@
 Each seed draws 1,400 screens by their text alone (screens/hard.py); half of the pages are labelled. The steps
 are those of a recipe, annotate.predict and curate.pseudo_labels with the parameters that are given. Beside
 them stands the plain way on the same predictions: one threshold on the probability as it is, the one with
-which the labelled records, out of fold, reach the same precision. `worst` is the share of the kept among the
+which the labelled records, out of fold, reach the same precision; `even` is the one that keeps as many as
+ours. `worst` is the share of the kept among the
 records of the class that has least; `off` is expected minus true error of the kept labels, in points.
 """
 
@@ -85,6 +86,15 @@ def plain(predicted: pl.DataFrame, unknown: pl.DataFrame, precision: float) -> F
     return figures(kept, unknown, 1 - (kept["prediction_probability"].mean() or 0.0))
 
 
+def as_many(unknown: pl.DataFrame, share: float) -> Figures:
+    """The plain way with the threshold that keeps as many as ours."""
+    count = round(share * unknown.height)
+    kept = (
+        unknown.sort("prediction_probability", descending=True).head(count).with_columns(label="prediction")
+    )
+    return figures(kept, unknown, 1 - (kept["prediction_probability"].mean() or 0.0))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", default="201-210")
@@ -97,7 +107,7 @@ def main() -> None:
     step = PseudoLabels(
         precision=given.precision, floor=given.floor, floor_probability=given.floor_probability
     )
-    rows: dict[str, list[Figures]] = {"ours": [], "plain": []}
+    rows: dict[str, list[Figures]] = {"ours": [], "plain": [], "even": []}
     print(f"{'seed':>6} {'':6} precision coverage  worst    off  (accuracy, CPU s)")
     for seed in range(int(first), int(last or first) + 1):
         began = time.process_time()
@@ -107,6 +117,7 @@ def main() -> None:
         rows["ours"].append(ours(predicted, unknown, step))
         seconds = time.process_time() - began
         rows["plain"].append(plain(predicted, unknown, given.precision))
+        rows["even"].append(as_many(unknown, rows["ours"][-1][1]))
         for name in rows:
             tail = f"({accuracy:.3f}, {seconds:.0f})" if name == "ours" else ""
             print(line(str(seed), name, rows[name][-1]), tail, flush=True)

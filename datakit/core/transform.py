@@ -38,6 +38,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from datakit.core.errors import RecipeErrors, UserError
 from datakit.core.final_records import Artifact as Artifact
 from datakit.core.final_records import FinalRecords as FinalRecords
+from datakit.core.old_names import accept_old_names
 from datakit.core.outcome import Batch, Done, Rejected, Table
 from datakit.core.parameters import as_json, as_plain, described_faults
 from datakit.core.record import BASE
@@ -64,27 +65,6 @@ Package = tuple[str, str]
 Executor = Literal["inline", "process", "event_loop"]
 EVERY = ("*",)
 """`optional` of an emitter that writes whatever columns there are."""
-
-_OLD_METHODS = {"needs": "inputs", "gives": "outputs", "part_keys": "sub_result_keys"}
-"""Name in datakit 0.1 -> name. Goes with 0.3."""
-
-
-def _accept_old_names(cls: type[Transform]) -> None:
-    """Takes what plug-ins of datakit 0.1 declared, such as `needs`, `sources`, `optional` as a tuple."""
-    own = vars(cls)
-    for old, name in _OLD_METHODS.items():  # both ways: a plug-in may also call a method by its old name
-        if old in own and name not in own:
-            setattr(cls, name, own[old])
-        elif name in own:
-            setattr(cls, old, own[name])
-    if "sources" in own and "files" not in own:
-        cls.files = own["sources"]  # type: ignore[method-assign]
-    if isinstance(own.get("optional"), tuple):
-        cls.optional = lambda self, context, names=own["optional"]: names  # type: ignore[method-assign,misc]
-    if own.get("executor") == "async":
-        cls.executor = "event_loop"  # type: ignore[attr-defined]
-        if "asks_model" not in own:  # "async" said both
-            cls.asks_model = property(lambda self: True)  # type: ignore[method-assign,assignment]
 
 
 class Transform(BaseModel, ABC):
@@ -130,7 +110,7 @@ class Transform(BaseModel, ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        _accept_old_names(cls)
+        accept_old_names(cls)
 
     def inputs(self, context: StepContext) -> tuple[str, ...]:
         """Names of the columns that this step reads."""

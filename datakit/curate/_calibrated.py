@@ -50,8 +50,8 @@ class Calibration:
         return _logistic(odds)
 
     def threshold(self, bound: float, predicted: str) -> float:
-        """The probability from which a prediction of this class is right with probability `bound`, where other
-        evidence says neither more nor less than on average."""
+        """The probability from which a prediction of this class is right with probability `bound`, where
+        other evidence says neither more nor less than on average."""
         wanted = _log_odds(np.array([bound]))[0] - self.intercept - dict(self.offsets).get(predicted, 0.0)
         return float(_logistic(np.array([wanted / self.slope]))[0])
 

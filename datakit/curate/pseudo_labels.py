@@ -35,11 +35,12 @@ class PseudoLabels(TableTransform):
 
     Column `label_source` says of every label whether it was "given" or is "pseudo", out of annotate.predict.
 
-    How sure a prediction is comes of the records whose label is known and that were predicted by others (those
-    of training, out of fold by the proxy; fewer than 30, those of validation too, as for a model): a logistic
-    curve of the probability, with an offset for each predicted class that is drawn towards 0 where the class
-    has few such records. So one bound is a threshold for each class, shrunk towards the global one. With
-    fewer than 30 such records in all probabilities are taken as they are, and the verdict says so.
+    How sure a prediction is comes of the records whose label is known and that were predicted by others
+    (those of training, out of fold by the proxy; fewer than 30, those of validation too, as for a model): a
+    logistic curve of the probability and of `prediction_evidence`, with an offset for each predicted class
+    that is drawn towards 0 where the class has few such records. So one bound is a threshold for each class,
+    shrunk towards the global one. With fewer than 30 such records in all probabilities are taken as they are,
+    and the verdict says so.
 
     Kept are as many records as hold the mean of that estimate at `precision`, and of each predicted class the
     surest `floor`, down to `floor_probability`, so that no class is left out because others are easier. With

@@ -1,7 +1,7 @@
 """What single lines of a text say for a class and against it: a text of two classes is seen by that.
 
-A multinomial naive Bayes of character n-grams, whose log-likelihood is a sum over lines. Each line's is divided
-by the root of its n-grams, which overlap and so are no independent evidence.
+A multinomial naive Bayes of character n-grams, whose log-likelihood is a sum over lines. Each line's is
+divided by the root of its n-grams, which overlap and so are no independent evidence.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class LineEvidence:
         self._ratios = np.log(likely / share)
 
     def of(self, texts: Sequence[str], predicted: Rows) -> Floats:
-        """(n, FEATURES) of each text and the class that is predicted of it: its lead over the next class, what
-        lines say for it alone, and what lines say for another; each as a signed logarithm."""
+        """(n, FEATURES) of each text and the class that is predicted of it, as signed logarithms: its lead
+        over the next class, what lines say for it alone, and what lines say for another."""
         told = np.zeros((len(texts), FEATURES))
         lines, owners = _lines(texts)
         if self._ratios is None or not lines:

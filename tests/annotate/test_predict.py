@@ -1,4 +1,4 @@
-"""annotate.predict by the proxy: labels never predict themselves, validation teaches nothing, nobody is lost."""
+"""annotate.predict by the proxy: no label predicts itself, validation teaches nothing, nobody is lost."""
 
 from __future__ import annotations
 

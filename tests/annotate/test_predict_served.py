@@ -130,7 +130,7 @@ def test_answers_are_paid_once_and_other_weights_are_asked_anew(project: Path, s
 
 
 @pytest.mark.fault(
-    "Ctrl-C while a served model is asked for predictions", "none is asked for twice", kind="store"
+    "Ctrl-C while a served model is asked for predictions", "none is asked for twice", kind="signals"
 )
 def test_a_build_that_was_stopped_goes_on_where_it_was(project: Path, server: Loopback) -> None:
     server.script = lambda call: dataclasses.replace(sure(), delay_s=0.0 if call.number < 3 else 30.0)

@@ -193,7 +193,7 @@ def long_text(number: int) -> str:
     return " ".join(f"第{number * 100 + at}行文字" for at in range(12))
 
 
-@pytest.mark.fault("an unlabelled record is like one of validation", "it gets no pseudo-label", kind="split")
+@pytest.mark.fault("an unlabelled record is like one of validation", "it gets no pseudo-label", kind="bounds")
 def test_what_is_like_validation_is_not_kept_by_picture_group_or_text(tmp_path: Path) -> None:
     picture, copy = tmp_path / "a.jpg", tmp_path / "b.jpg"
     picture.write_bytes(b"one picture")
