@@ -38,7 +38,7 @@ COMMANDS = {
     "serve": "Serve the trained model with vLLM, as the training saw the data.",
     "predict": "Ask the served model about a split, a folder or a file.",
     "evaluate": "Score a model's answers: F1, intervals, mistakes, proposals for the labels.",
-    "labels": "Say where a label file and the pictures of its classes do not agree.",
+    "labels": "Say where a label file and its pictures do not agree, and propose sentences.",
     "scores": "Show the scores of every recipe version, and what changed between them.",
     "transforms": "List the transforms, or explain one.",
     "schema": "Print the JSON schema of recipes, for editors.",
