@@ -51,9 +51,9 @@ function filter() {
   at("nothing").hidden = view.length > 0;
   at("group-bar").hidden = group === null || !view.length;
   at("group-words").textContent = say("forAll", { n: view.length.toLocaleString() });
-  const label = clusterLabel(view);
-  at("group-take").hidden = label < 0;
-  if (label >= 0) at("group-take").textContent = `${say("take")}: ${INDEX.labels[label].name}`;
+  const proposed = clusterLabel(view);
+  at("group-take").hidden = proposed < 0;
+  if (proposed >= 0) at("group-take").textContent = `${say("take")}: ${INDEX.labels[proposed].name}`;
 }
 
 // The label that most records of a cluster are proposed: the class that all of it resembles.
