@@ -11,7 +11,7 @@ records (2% noise) or 10% (5%); ratio and gain are to the peer in the same run, 
 gains by seed.
 
 - duplicates: screens that were sent twice (5%), of which one has another label
-- description: keywords of the shipped label file, which was written beside the pages: they know less of others
+- description: keywords of the shipped label file, written beside the pages: on others they know less
 - model: no model runs here. A voice is drawn that declines a wrong label in 60% of the cases, names the true
   one in 80% of those, and declines 2% of the right ones, as the reason of a large model or `datakit kfold`
   might. It shows what the join makes of such a voice, and is no figure of any model.

@@ -152,7 +152,7 @@ def test_a_full_description_is_told(datakit: Run, project: Path) -> None:
 @pytest.mark.fault(
     "the label file, a template or the recipe is edited after the build that proposals are made of",
     "proposals are shown and none is written",
-    kind="input",
+    kind="inputs changed",
 )
 @pytest.mark.parametrize("name", ["labels.yaml", "templates/ask.j2", "recipes/shop.yaml"])
 def test_a_stale_build_writes_nothing(datakit: Run, project: Path, name: str) -> None:

@@ -135,7 +135,7 @@ def test_a_sign_that_the_encoding_lacks_is_refused(tmp_path: Path) -> None:
 @pytest.mark.fault(
     "a label file is written so that an edit of one label would change another",
     "proposals are refused, and the file stays",
-    kind="input",
+    kind="bounds",
 )
 def test_a_text_that_two_labels_share_by_an_alias_is_not_changed_for_both(tmp_path: Path) -> None:
     path = tmp_path / "labels.yaml"
