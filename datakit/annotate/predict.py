@@ -163,7 +163,7 @@ class Predict(TableTransform):
 
         columns = [name for name in (self.ocr_text, "text") if name in small.columns]
         texts = small.select(pl.concat_str(columns, separator="\n", ignore_nulls=True)) if columns else None
-        images = small["images"].to_list()
+        images = [paths or [] for paths in small["images"].to_list()]
         looked = picture_features(images, context.run.image_memory_mb)[0] if self.pictures else None
         groups = shared_values(small, [name for name in _GROUPS if name in small.columns])
         return ProxyData(

@@ -106,6 +106,17 @@ def test_records_without_text_and_picture_get_what_such_records_are() -> None:
     assert found["r0500"]["prediction"] == "衣服"
 
 
+def test_a_record_whose_pictures_are_null_or_broken_is_predicted_by_its_text(tmp_path: Path) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    odd = [
+        record(500, None, "工具", images=None),
+        record(501, None, "工具", images=[str(tmp_path / "broken.jpg")]),
+    ]
+    frame = pl.DataFrame([*labelled(), *odd], schema=SCHEMA)
+    out = Predict().apply(frame.lazy(), CONTEXT).frame.collect().tail(2)
+    assert out["prediction"].to_list() == ["工具", "工具"]
+
+
 def test_another_name_makes_a_second_voice() -> None:
     found, _ = predicted(labelled(), into="second")
     assert {name for name in found["r0000"] if name.startswith("second")} == {
