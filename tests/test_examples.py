@@ -103,6 +103,7 @@ def values(task: str, **changes: Any) -> dict[str, Any]:
         "candidate": "描" * 100,
         "question": "图里有什么？",
         "references": ["一只猫", "猫"],
+        "may_decline": False,
         "faults": ["太短", "没有用中文写"],
         "neighbours": ["甲" * 60, "乙" * 60],
         "width": 720,
@@ -113,6 +114,8 @@ def values(task: str, **changes: Any) -> dict[str, Any]:
 
 def render(name: str, **changes: Any) -> str:
     task = name.split("/")[0]
+    if name.startswith("ecom/intent"):  # a dialogue is its text
+        changes = {"text": "怎么退货？", **changes}
     context = values(task if task in TASKS else "ecom", **changes)
     return Templates([ROOT / "templates"]).get(name).render(context)
 
