@@ -41,7 +41,9 @@ def noise_section(build: BuildFolder) -> Section:
         .select("noise_rank", "id", label, "noise_probability", "noise_label", "noise_label_probability")
     )
     lead = "A quick second opinion of text and picture, without a GPU; no label was changed. "
-    lead += f"Suspects: {suspects.height:,}. Clusters inside a class that resemble another: {clusters.height:,}."
+    lead += (
+        f"Suspects: {suspects.height:,}. Clusters inside a class that resemble another: {clusters.height:,}."
+    )
     blocks: list[Block] = [Text(lead)]
     if clusters.height:
         rows = [
