@@ -40,14 +40,19 @@ def line_characters(text: str) -> list[str]:
     return grams
 
 
+def whole_lines(text: str) -> list[str]:
+    """The lines themselves, every digit the same one: buttons and headings as they stand."""
+    lines = [line.strip() for line in _DIGIT.sub("0", text.casefold()).splitlines()]
+    return [line for line in lines if line] or [_SILENT]
+
+
 class TextSpace:
     """`points` of the texts that it was made of; `place` puts others among them."""
 
     def __init__(self, texts: Sequence[str], grams: Callable[[str], list[str]], seed: int) -> None:
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        rare = 1 if len(texts) <= EXACT_UP_TO else 2
-        self._weights = TfidfVectorizer(analyzer=grams, sublinear_tf=True, min_df=rare, dtype=np.float64)
+        self._weights = TfidfVectorizer(analyzer=grams, sublinear_tf=True)
         self.counts = self._weights.fit_transform(texts)
         self.points, self._onto = _points(self.counts, seed)
 

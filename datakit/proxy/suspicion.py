@@ -12,7 +12,7 @@ _FLOOR = 0.001
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _RATES = (0.01, 0.03, 0.06, 0.1)
 _POWERS = (1.0, 1.5, 2.0)
-_NATURAL, _CLEAR, _MOST = 0.6, 0.8, 0.85
+_NATURAL, _CLEAR, _MOST = 0.7, 0.9, 0.7
 
 
 def suspicion(said: Predicted, labels: Sequence[str], confusable: Mapping[str, Sequence[str]]) -> Floats:

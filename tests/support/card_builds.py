@@ -20,6 +20,7 @@ from datakit.core.answer import AnswerFormat
 from datakit.core.labels import load_labels
 from datakit.core.record import COLUMNS
 from datakit.core.step_context import StepContext
+from datakit.core.suspect_columns import NOISE_COLUMNS
 from datakit.emit.llamafactory import Llamafactory
 from datakit.testing import HeldRecords
 
@@ -109,6 +110,7 @@ SCHEMA: dict[str, Any] = {
 }
 
 SOME_HAVE: dict[str, Any] = {
+    **NOISE_COLUMNS,
     "answer_form": pl.String(),
     "repeat_of": pl.String(),
     "repeat_number": pl.UInt32(),

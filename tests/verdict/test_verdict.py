@@ -89,6 +89,21 @@ def unanswered(draft: Draft) -> int:
     return 2
 
 
+def contradicted(draft: Draft) -> int:
+    ranked(draft)
+    for record in of(draft, "train")[:2]:
+        record |= {"noise_probability": 0.01, "noise_label": "another"}
+    for record in of(draft, "train")[2:5]:
+        record["noise_cluster"] = "one→another 1"
+    return 5
+
+
+def ranked(draft: Draft) -> None:
+    for rank, record in enumerate(draft.records, 1):
+        record |= {"noise_rank": rank, "noise_probability": 0.9, "noise_label": record["label"]}
+        record |= {"noise_label_probability": 0.9, "noise_cluster": None}
+
+
 def offline(draft: Draft) -> int:
     for record in of(draft, "train"):
         record["reason_by"] = "offline-writer"
@@ -132,6 +147,7 @@ PLANTED: dict[str, tuple[Callable[[Draft], int], str]] = {
     "prompt_names_record": (name_in_prompt, "warned"),
     "no_image": (without_image, "warned"),
     "retry": (unanswered, "warned"),
+    "label_noise": (contradicted, "warned"),
     "offline_texts": (offline, "warned"),
     "reason_fails": (bad_reason, "warned"),
     "prompt_shortened": (shortened, "warned"),
@@ -145,6 +161,7 @@ def clean(project: Path) -> Draft:
     for record in draft.records:
         record["reason_by"], record["reason_flags"], record["shrink_rung"] = "m", [], 0
         record["duplicate_of"] = record["id"]
+    ranked(draft)
     return draft
 
 
@@ -206,6 +223,13 @@ def test_reasons_of_the_offline_writer_without_evidence_are_counted(tmp_path: Pa
         record["reason"] = "写着“结算”，所以是它。" if at == 1 else "没有一处文字能定类别，归入它。"
     _, findings = judged(draft)
     assert findings["offline_texts"].words.endswith("; 3 of their reasons say that no text decides")
+
+
+def test_suspects_and_clusters_are_told_apart(tmp_path: Path) -> None:
+    draft = ecom(tmp_path)
+    contradicted(draft)
+    _, findings = judged(draft)
+    assert findings["label_noise"].words == "2 records are suspects; 1 cluster of 3 records"
 
 
 @pytest.mark.parametrize(
