@@ -10,6 +10,7 @@ import polars as pl
 from pydantic import Field
 
 from datakit.core.class_column import class_of
+from datakit.core.errors import UserError
 from datakit.core.groups import shared_values
 from datakit.core.labels import says_nothing
 from datakit.core.outcome import Table
@@ -92,7 +93,7 @@ class LabelNoise(TableTransform):
         there = frame.collect_schema()
         # Sorted by id, so that nothing below can depend on the order of the records.
         small = frame.select(name for name in self.reads(context) if name in there).sort("id").collect()
-        labelled = self._labelled(small)
+        labelled = self._labelled(small).with_columns(self._read(small))
         facts, notes = self._judged(labelled, context)
         if small.height > labelled.height:
             notes["without_label"] = small.height - labelled.height
@@ -106,6 +107,12 @@ class LabelNoise(TableTransform):
             found = found.filter(pl.col("set").fill_null("") != GENERAL)
         has = [label is not None and not says_nothing(label) for label in found["@label"].to_list()]
         return found.filter(pl.Series(has, dtype=pl.Boolean))
+
+    def _read(self, small: pl.DataFrame) -> pl.Expr:
+        """`@text`: a record's texts as one, "" for none. Raises UserError for a column that holds none."""
+        texts = [_text(small, name) for name in dict.fromkeys(self._texts()) if name in small.columns]
+        joined = pl.concat_str(texts, separator="\n", ignore_nulls=True) if texts else pl.lit("")
+        return joined.fill_null("").alias("@text")
 
     def _judged(self, labelled: pl.DataFrame, context: StepContext) -> tuple[pl.DataFrame, dict[str, Any]]:
         """The columns by id, and facts for the report."""
@@ -131,15 +138,8 @@ class LabelNoise(TableTransform):
         return facts, _notes(shown, found, [*warnings, *_unjudged(labels)])
 
     def _data(self, labelled: pl.DataFrame, context: StepContext) -> tuple[ProxyData, list[str]]:
-        columns = [name for name in dict.fromkeys(self._texts()) if name in labelled.columns]
-        texts = pl.concat_str(
-            [_text(labelled, name) for name in columns] or [pl.lit(None, pl.String)],
-            separator="\n",
-            ignore_nulls=True,
-        )
-        read = labelled.select(texts.fill_null("").alias("text")).to_series().to_list()
-        if len(read) != labelled.height:  # of a literal
-            read = [""] * labelled.height
+        columns = [name for name in self._texts() if name in labelled.columns]
+        read = labelled["@text"].to_list()
         warnings, pictures = [], None
         if self.images and "images" in labelled.columns:
             paths = [list(paths or ()) for paths in labelled["images"].to_list()]
@@ -161,7 +161,10 @@ def _text(frame: pl.DataFrame, name: str) -> pl.Expr:
     dtype = frame.schema[name]
     if isinstance(dtype, pl.List) and not dtype.inner.is_nested():
         return pl.col(name).cast(pl.List(pl.String)).list.join("\n", ignore_nulls=True)
-    return class_of(frame, name, "texts")
+    if dtype.is_nested() or dtype in (pl.Binary, pl.Object):
+        remedy = "Name a column of texts, such as `ocr_text` beside the pieces in `ocr`."
+        raise UserError(f"`texts` names the column `{name}`, which holds no texts", remedy=remedy)
+    return pl.col(name).cast(pl.String)
 
 
 def _group_names(labelled: pl.DataFrame, columns: list[str]) -> list[str]:

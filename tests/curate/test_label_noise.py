@@ -155,6 +155,21 @@ def test_a_column_that_is_no_class_is_refused(tmp_path: Path) -> None:
         run(screens(), tmp_path, label="images")
 
 
+def test_a_column_without_texts_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    pieces = frame([]).with_columns(ocr=pl.lit(None, pl.List(pl.Struct({"text": pl.String}))))
+    with pytest.raises(UserError, match="`ocr`, which holds no texts"):
+        LabelNoise(texts="ocr").apply(pieces.lazy(), context(tmp_path))
+
+
+def test_several_columns_are_read_as_one_text(tmp_path: Path) -> None:
+    rows = screens()
+    for row in rows:
+        row["title"], row["ocr_text"] = row["ocr_text"], None
+    rows[3]["label"] = "支付页面"
+    out, _ = run(rows, tmp_path, texts=["ocr_text", "title"])
+    assert out.sort("noise_rank")["id"][0] == rows[3]["id"]
+
+
 def test_mistakes_between_confusable_classes_count_more_where_they_are_the_rule(tmp_path: Path) -> None:
     rows = screens(20)
     for at in (0, 1, 20, 21, 40, 41):
