@@ -28,9 +28,9 @@ from screens.browser import browser_path
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.library import build
-from datakit.review import pictures, writing
-from datakit.review.chosen import Choice, chosen
-from datakit.review.records import PageRecords
+from datakit.reviewing import pictures, writing
+from datakit.reviewing.chosen import Choice, chosen
+from datakit.reviewing.records import PageRecords
 
 DISTINCT = 200
 SIZE = (360, 780)

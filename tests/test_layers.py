@@ -29,7 +29,7 @@ ALLOWED = {
     "run": {*BASE, "recipe", "llm", "run"},
     "verdict": {*BASE, "pages", "verdict"},
     "cards": {*BASE, "pages", "verdict", "cards"},
-    "review": {*BASE, "pages", "verdict", "review"},
+    "reviewing": {*BASE, "pages", "verdict", "reviewing"},
     "training": {*BASE, "recipe", "training"},
     "checking": {*BASE, "recipe", "run", "training", "checking"},
     "evaluation": {*BASE, "pages", "verdict", "cards", "evaluation"},

@@ -17,7 +17,7 @@ import pytest
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.overrides import read_overrides
 from datakit.library import build
-from datakit.review.chosen import Choice, chosen
+from datakit.reviewing.chosen import Choice, chosen
 
 ROOT = Path(__file__).resolve().parent.parent
 ECOM = ROOT / "examples" / "ecom"

@@ -11,7 +11,7 @@ from datakit.cli.build_path import BuildPath
 
 if TYPE_CHECKING:
     from datakit.artifacts.build_folder import BuildFolder
-    from datakit.review.records import PageRecords
+    from datakit.reviewing.records import PageRecords
 
 EPILOG = """\b
 Examples:
@@ -88,8 +88,8 @@ def command(
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.artifacts.tasks import of_task
     from datakit.cli.tables import print_json
-    from datakit.review.chosen import Choice, chosen
-    from datakit.review.records import PageRecords
+    from datakit.reviewing.chosen import Choice, chosen
+    from datakit.reviewing.records import PageRecords
 
     folder = of_task(BuildFolder.open(build), task)
     choice = Choice() if everything else Choice(suspects, conflicts, low_ocr, findings, ids)
@@ -100,7 +100,7 @@ def command(
     if imported is not None:
         return _import(PageRecords(folder, chosen(folder, Choice())[0]), imported, into, as_json=as_json)
     if exported is not None and records.count:
-        from datakit.review.exchange import export
+        from datakit.reviewing.exchange import export
 
         export(records, *exported)
         click.echo(f"{records.count:,} records for {exported[0]}: {exported[1]}", err=as_json)
@@ -125,8 +125,8 @@ def command(
 
 
 def _serve(records: PageRecords, build: Path, out: Path | None, port: int | None, into: Path | None) -> int:
-    from datakit.review.decisions_file import DecisionsFile
-    from datakit.review.server import Review, Server
+    from datakit.reviewing.decisions_file import DecisionsFile
+    from datakit.reviewing.server import Review, Server
 
     own = dict(zip(records.frame["id"].to_list(), records.judged(), strict=True))
     decisions = DecisionsFile(into or overrides_file(records.build), own)
@@ -144,8 +144,8 @@ def _serve(records: PageRecords, build: Path, out: Path | None, port: int | None
 
 def _import(records: PageRecords, path: Path, into: Path | None, *, as_json: bool) -> int:
     from datakit.cli.tables import print_json
-    from datakit.review.decisions_file import DecisionsFile
-    from datakit.review.exchange import read_answers
+    from datakit.reviewing.decisions_file import DecisionsFile
+    from datakit.reviewing.exchange import read_answers
 
     found = read_answers(path, records)
     target = DecisionsFile(into or overrides_file(records.build), {})
@@ -189,7 +189,7 @@ def write(records: PageRecords, build: Path, out: Path | None, most: int | None 
     """The page to open: written beside the build when no place is named. Of more than `most` records it is in
     a folder. Raises UserError for a place that holds something else."""
     from datakit.core.errors import UserError
-    from datakit.review.writing import ONE_FILE_MOST, is_ours, write_folder, write_page
+    from datakit.reviewing.writing import ONE_FILE_MOST, is_ours, write_folder, write_page
 
     is_one = records.count <= (ONE_FILE_MOST if most is None else most)
     usual = build.with_name(f"{_name(records.build)}-review" + (".html" if is_one else ""))

@@ -13,8 +13,8 @@ import pytest
 
 from datakit.artifacts.overrides import Override, read_overrides
 from datakit.core.errors import UserError
-from datakit.review.decisions_file import DecisionsFile
-from datakit.review.server import Review, Server, own_port
+from datakit.reviewing.decisions_file import DecisionsFile
+from datakit.reviewing.server import Review, Server, own_port
 
 JUDGED = "0" * 32
 

@@ -16,10 +16,10 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.overrides import read_overrides
 from datakit.cli.review import write
 from datakit.library import build
-from datakit.review.chosen import Choice, chosen
-from datakit.review.decisions_file import DecisionsFile
-from datakit.review.records import PageRecords
-from datakit.review.server import Review, Server
+from datakit.reviewing.chosen import Choice, chosen
+from datakit.reviewing.decisions_file import DecisionsFile
+from datakit.reviewing.records import PageRecords
+from datakit.reviewing.server import Review, Server
 from tests.support.review_builds import HOSTILE, review_build, review_project
 
 pytestmark = pytest.mark.browser

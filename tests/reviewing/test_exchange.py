@@ -14,9 +14,9 @@ import pytest
 from datakit.artifacts.overrides import read_overrides
 from datakit.cli import run
 from datakit.core.errors import UserError
-from datakit.review.chosen import Choice, chosen
-from datakit.review.exchange import export, read_answers
-from datakit.review.records import PageRecords
+from datakit.reviewing.chosen import Choice, chosen
+from datakit.reviewing.exchange import export, read_answers
+from datakit.reviewing.records import PageRecords
 from tests.support.review_builds import HOSTILE, review_build
 
 CHECK = Path(__file__).resolve().parents[1] / "support" / "exchange_check.py"

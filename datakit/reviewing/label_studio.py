@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from datakit.review import pictures
-from datakit.review.answers import Answer, NoAnswer
-from datakit.review.records import PageRecords
-from datakit.review.words import language_of_names, words_in
+from datakit.reviewing import pictures
+from datakit.reviewing.answers import Answer, NoAnswer
+from datakit.reviewing.records import PageRecords
+from datakit.reviewing.words import language_of_names, words_in
 
 _LABEL, _DROP, _WHY = "new_label", "drop", "why"
 """Names of the controls; none is a column of a task, which an export may mix."""

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from datakit.core.errors import UserError
 from datakit.core.record import digest
 from datakit.core.regular_files import read_regular
-from datakit.review.decisions_file import DecisionsFile, sent_decision
+from datakit.reviewing.decisions_file import DecisionsFile, sent_decision
 
 _FILE = re.compile(
     r"/(data/(?:index|\d{5,})\.js|thumbs/\d{3,}/\d{6,}\.jpg|pictures/\d{3,}/\d{6,}-\d+\.(?:jpeg|png|webp))"

@@ -16,7 +16,7 @@ from datakit.core.files import FileDigests
 from datakit.core.judged import canonical, judged
 from datakit.core.record import place_of
 from datakit.core.visible import visible
-from datakit.review.pinyin import typed_forms
+from datakit.reviewing.pinyin import typed_forms
 
 Row = dict[str, Any]
 _PROPOSALS = ("suspect_label", "reason_better", "prediction", "noise_label")

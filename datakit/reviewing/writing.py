@@ -17,9 +17,9 @@ import orjson
 
 from datakit.core.image import ImageProblem, is_plain, read_bytes, read_header
 from datakit.core.private_files import open_private
-from datakit.review import pictures
-from datakit.review.records import PageRecords, Row
-from datakit.review.words import language_of_names, words_in
+from datakit.reviewing import pictures
+from datakit.reviewing.records import PageRecords, Row
+from datakit.reviewing.words import language_of_names, words_in
 
 ONE_FILE_MOST = 2_000
 """Records that one file holds: some 45 kB each, of which the browser decodes what is looked at."""

@@ -14,9 +14,9 @@ from datakit.cli import run
 from datakit.cli.review import overrides_file, write
 from datakit.core.errors import UserError
 from datakit.library import build
-from datakit.review.chosen import Choice, chosen
-from datakit.review.pinyin import typed_forms
-from datakit.review.records import PageRecords
+from datakit.reviewing.chosen import Choice, chosen
+from datakit.reviewing.pinyin import typed_forms
+from datakit.reviewing.records import PageRecords
 from tests.support.review_builds import HOSTILE, review_build, review_project
 
 
@@ -92,7 +92,7 @@ def test_choice_that_the_build_cannot_serve_says_why(
 def test_low_ocr_is_nothing_read_or_little_confidence(
     records: PageRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from datakit.review import chosen as module
+    from datakit.reviewing import chosen as module
 
     line = {"text": "a", "score": 0.5}
     kind = pl.List(pl.Struct({"text": pl.String, "score": pl.Float64}))

@@ -13,9 +13,9 @@ from datakit.artifacts.overrides import Action, Override, read_overrides
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.regular_files import read_regular
 from datakit.core.visible import visible
-from datakit.review import argilla, label_studio
-from datakit.review.answers import Answer, NoAnswer
-from datakit.review.records import PageRecords
+from datakit.reviewing import argilla, label_studio
+from datakit.reviewing.answers import Answer, NoAnswer
+from datakit.reviewing.records import PageRecords
 
 WRITERS: dict[str, Callable[[PageRecords, Path], None]] = {
     "label-studio": label_studio.write,

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from datakit.review import pictures
-from datakit.review.answers import Answer, NoAnswer
-from datakit.review.records import PageRecords
-from datakit.review.words import language_of_names, words_in
+from datakit.reviewing import pictures
+from datakit.reviewing.answers import Answer, NoAnswer
+from datakit.reviewing.records import PageRecords
+from datakit.reviewing.words import language_of_names, words_in
 
 _DROP = "__drop__"
 _LABEL, _WHY = "label", "why"
