@@ -96,11 +96,21 @@ def scored_by_bundle(road: Roads, answers: Path) -> dict[str, Any]:
     return without_place(evaluation)
 
 
+def as_packed(pair: dict[str, Any]) -> dict[str, Any]:
+    """A confused pair as a bundle knows it, which has neither OCR's texts nor the records trained on."""
+    beside = {
+        label: [{**example, "text": ""} for example in examples if example["answer"]]
+        for label, examples in pair["beside"].items()
+    }
+    return {**pair, "examples": [{**one, "text": ""} for one in pair["examples"]], "beside": beside}
+
+
 def without_place(evaluation: dict[str, Any]) -> dict[str, Any]:
     """Without when and where it was made, and without entries for the label file, which need the records."""
     assert {"date", "run", "proposals"} <= evaluation.keys()
     own = ("date", "run", "proposals", "chance", "before", "next_steps")
-    return {name: value for name, value in evaluation.items() if name not in own}
+    packed = [as_packed(pair) for pair in evaluation["pairs"]]
+    return {**{name: value for name, value in evaluation.items() if name not in own}, "pairs": packed}
 
 
 @pytest.mark.parametrize("form", ["label_first", "two_turn", "number"])
