@@ -103,7 +103,8 @@ def canonical(
     if field.kind == "number":
         return _read_number(text)
     if field.is_placed:
-        boxes = "" if _NOT_THE_BOXES.search(text) else _boxes(_stated_boxes(text, field))
+        is_other = _NOT_THE_BOXES.search(_NAMED.sub("", text))  # a box may be named "示例"
+        boxes = "" if is_other else _boxes(_stated_boxes(text, field))
         boxes = boxes or (_boxes(box_texts.json_entries(text)) if is_loose(field, text) else "")
         problem = ("", "boxes_unreadable", "the answer holds no JSON array of boxes, or does not stand by it")
         return (boxes, "", "") if boxes else problem
@@ -241,6 +242,8 @@ def _decimal(text: str) -> str:
     return format(number.normalize(), "f") if number else "0"
 
 
+_NAMED = re.compile(r'"label": "(?:[^"\\]|\\.)*"')
+"""The name of a box as `written` gives it."""
 _NOT_THE_BOXES = re.compile(r"(?:不是|并非|例如|比如|示例)[^\[]*\[|\][^\]]*(?:更正|不对|有误|错了|抱歉)")
 _NOT_THE_NUMBER = re.compile(
     r"(?:不是|并非|不到|不足|至少|至多|最多|最少|超过|多于|少于|大于|小于|[<>≤≥]"

@@ -394,3 +394,10 @@ def test_labels_of_a_cell_that_holds_a_json_list_are_its_names() -> None:
     same = contract.write({"labels": ["购物车页面", "支付页面"]}, LABELS)
     assert contract.write({"labels": '["购物车页面", "支付页面"]'}, LABELS) == same
     assert contract.write({"labels": ["购物车页面", None, "支付页面"]}, LABELS) == same
+
+
+@pytest.mark.parametrize("name", ["示例", "例如", "不是", "] 更正"])
+def test_boxes_with_a_name_that_takes_back_elsewhere_are_read(name: str) -> None:
+    contract = AnswerContract(fields=(AnswerField(name="boxes", kind="boxes"),))
+    turns = contract.write({"boxes": [{"box": [0, 0, 9, 9], "text": name}, {"box": [1, 1, 5, 5]}]}, LABELS)
+    assert contract.read(turns[0], LABELS, 0).problem == ""
