@@ -17,7 +17,7 @@ from datakit.core.judged import canonical, judged
 from datakit.core.outcome import Table
 from datakit.core.step_account import StepAccount
 from datakit.core.step_context import StepContext
-from datakit.core.transform import Columns, TableTransform
+from datakit.core.transform import Columns, Renderer, TableTransform
 from datakit.curate._decisions import Outcome, decided
 
 DROPPED = "dropped_by_review"
@@ -172,12 +172,18 @@ class _Work:
 
 
 def _check_place(step: Overrides, context: StepContext) -> None:
-    """Raises UserError where repeats of a record that are records of their own would keep its old label."""
-    names = [other.name() for other in context.steps]
-    if step.name() in names and "balance.resample" in names[: names.index(step.name())]:
+    """Raises UserError behind steps that have used the old label already."""
+    before = context.steps[: context.steps.index(step)] if step in context.steps else ()
+    if any(other.name() == "balance.resample" for other in before):
         raise UserError(
             "curate.overrides stands behind balance.resample, where repeats of a record keep its old label",
             remedy="Put it before balance.resample.",
+        )
+    renderer = next((other for other in before if isinstance(other, Renderer)), None)
+    if renderer is not None:
+        raise UserError(
+            f"curate.overrides stands behind {renderer.name()}, which has written the old labels into answers",
+            remedy=f"Put it before {renderer.name()}; in a recipe of several tasks, into each `task:` block.",
         )
 
 

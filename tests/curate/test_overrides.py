@@ -262,3 +262,12 @@ def test_step_behind_resample_is_refused(tmp_path: Path) -> None:
     (tmp_path / "o.jsonl").write_text("", "utf-8")
     with pytest.raises(DatakitError, match=r"before balance\.resample"):
         project.build([{"text": "text", "label": "a"}, {"text": "text", "label": "b"}])
+
+
+def test_step_behind_a_prompt_is_refused_whose_answer_has_the_old_label(tmp_path: Path) -> None:
+    (tmp_path / "o.jsonl").write_text("", "utf-8")
+    steps = ("render.chat: {prompt: p.j2, answer: label_only}", "curate.overrides: {path: o.jsonl}")
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates/p.j2").write_text("{{ text }} {{ answer_format }}", "utf-8")
+    with pytest.raises(DatakitError, match=r"Put it before render\.chat"):
+        Toy(tmp_path, steps=steps).build([{"text": "text", "label": "a"}])
