@@ -182,7 +182,7 @@ def _check_place(step: Overrides, context: StepContext) -> None:
     renderer = next((other for other in before if isinstance(other, Renderer)), None)
     if renderer is not None:
         raise UserError(
-            f"curate.overrides stands behind {renderer.name()}, which has written the old labels into answers",
+            f"curate.overrides stands behind {renderer.name()}, whose answers hold the old labels",
             remedy=f"Put it before {renderer.name()}; in a recipe of several tasks, into each `task:` block.",
         )
 
