@@ -28,7 +28,7 @@ from datakit.serving.records import split_items
 from datakit.serving.requirements import rooms_of
 from datakit.training.run_folder import RunFolder
 from tests.support import light_work
-from tests.support.evaluated_builds import write_answers
+from tests.support.evaluated_builds import as_packed, write_answers
 from tests.support.fake_trainer import install
 from tests.support.light_python import bare_python_3_10
 
@@ -211,7 +211,7 @@ def test_scores_are_those_of_the_evaluation(here: dict[str, Any], folder: Path, 
     scored = evaluate(made, [Path(file) for file in task["predictions"]], Options())
     for one, there in zip(scored, here["scores"], strict=True):
         wanted = json.loads(json.dumps(one.evaluation.document()))
-        pairs = [_as_packed(pair) for pair in wanted["pairs"]]
+        pairs = [as_packed(pair) for pair in wanted["pairs"]]
         own = {"date": "", "proposals": [], "run": there["run"], "pairs": pairs}
         compared = [
             {**each, "run": other["run"]}
@@ -220,16 +220,6 @@ def test_scores_are_those_of_the_evaluation(here: dict[str, Any], folder: Path, 
         assert there == {**wanted, **own, "compared_with": compared}
     assert here["scores"][1]["pairs"]
     assert here["scores"][1]["compared_with"]
-
-
-def _as_packed(pair: dict[str, Any]) -> dict[str, Any]:
-    """A pair as a bundle knows it, which has neither OCR's texts nor the records that were trained on."""
-    beside = {
-        label: [{**example, "text": ""} for example in examples if example["answer"]]
-        for label, examples in pair["beside"].items()
-    }
-    examples = [{**example, "text": ""} for example in pair["examples"]]
-    return {**pair, "examples": examples, "beside": beside}
 
 
 def test_stages_take_records_and_rooms_out_of_what_is_packed(here: dict[str, Any], made: BuildFolder) -> None:

@@ -12,7 +12,7 @@ from datakit.annotate._styles import has_style, styles_in
 from datakit.core.errors import UserError
 from datakit.core.labels import Label
 from datakit.core.outcome import Outcome, Rejected
-from datakit.core.record import DECLINED, repeat_of
+from datakit.core.record import BETTER, DECLINED, repeat_of
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Asked, AsyncRowWorker, Columns, Executor, Row
 from datakit.core.without_label import without_label
@@ -127,7 +127,7 @@ class Reason(Annotator):
         if self._has_style(context):
             columns[f"{self.into}_style"] = pl.String()
         if self.may_decline:
-            columns |= {f"{self.into}_better": pl.String(), f"{self.into}{DECLINED}": pl.String()}
+            columns |= {f"{self.into}{BETTER}": pl.String(), f"{self.into}{DECLINED}": pl.String()}
         return columns
 
     def questions(self) -> tuple[Asked, ...]:
@@ -157,13 +157,13 @@ class Reason(Annotator):
         style = None if raw["by"] == offline.NAME else self.style(row, context)
         own: Row = {f"{self.into}_by": raw["by"], f"{self.into}_style": style}
         if isinstance(text, Decline):
-            declined = {f"{self.into}_better": text.better, f"{self.into}{DECLINED}": text.says}
+            declined = {f"{self.into}{BETTER}": text.better, f"{self.into}{DECLINED}": text.says}
             return rejected(text) if self.on_decline == "reject" else {self.into: None, **own, **declined}
         if not self.names_label:
             text = without_label(text, _known(row, context))
             if not text:
                 return Rejected("findings_missing", "nothing but the label itself is stated in the findings")
-        none = dict.fromkeys((f"{self.into}_better", f"{self.into}{DECLINED}")) if self.may_decline else {}
+        none = dict.fromkeys((f"{self.into}{BETTER}", f"{self.into}{DECLINED}")) if self.may_decline else {}
         return {self.into: text, **own, **none}
 
     def _stated(self, raw: Any, row: Row, context: StepContext) -> str | Decline | Rejected:

@@ -36,6 +36,8 @@ GIVEN_SPLIT = "given_split"
 GENERAL = "general"
 DECLINED = "_declined"
 """Ending of the column that says why a model would not write the text of another one."""
+BETTER = "_better"
+"""Ending of the column with the label that it would give instead."""
 OFFLINE_WRITER = "offline-writer"
 """What a `<column>_by` says of texts that no model wrote."""
 

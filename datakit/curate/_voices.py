@@ -12,15 +12,14 @@ import polars as pl
 from datakit.core.keywords import holds
 from datakit.core.labels import LabelSet
 from datakit.core.language import Language
-from datakit.core.record import DECLINED as ENDING
-from datakit.core.record import repeat_of
+from datakit.core.record import BETTER, DECLINED, repeat_of
 from datakit.core.suspicion import Doubt, Guess, ranked, told, weight_of_rank
 
 PROXY, KFOLD, REASON, DUPLICATES, DESCRIPTION = "proxy", "kfold", "reason", "duplicates", "description"
 VOICES = (PROXY, KFOLD, REASON, DUPLICATES, DESCRIPTION)
 NOISE = ("noise_rank", "noise_probability", "noise_label", "noise_label_probability", "noise_cluster")
 """Columns of curate.label_noise."""
-DECLINED = 0.5
+REFUSED = 0.5
 """Weight of a reason that was declined: a model that was shown the label and would rather not is as often
 right as wrong, for all that is known without a person."""
 CONTRADICTED = 0.3
@@ -110,7 +109,7 @@ def hear_kfold(guesses: Sequence[Guess], hearing: Hearing) -> None:
 
 def hear_reason(rows: pl.DataFrame, column: str, hearing: Hearing) -> None:
     """The writer of the reason declined. Of a record's repeats each was asked on its own."""
-    declined, better = f"{column}{ENDING}", f"{column}_better"
+    declined, better = f"{column}{DECLINED}", f"{column}{BETTER}"
     if declined not in rows.columns:
         return
     by_record: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -127,7 +126,7 @@ def hear_reason(rows: pl.DataFrame, column: str, hearing: Hearing) -> None:
         if other is not None:
             says += hearing.words["better"].format(other=other)
         says += hearing.words["says"].format(says=_short(refusals[0][declined]))
-        hearing.add(id_, Doubt(REASON, says, DECLINED * len(refusals) / len(asked), other))
+        hearing.add(id_, Doubt(REASON, says, REFUSED * len(refusals) / len(asked), other))
 
 
 def hear_duplicates(table: pl.DataFrame, hearing: Hearing) -> None:

@@ -17,7 +17,7 @@ from datakit.core import blocks
 from datakit.core.errors import UserError
 from datakit.core.judged import judged
 from datakit.core.outcome import Table
-from datakit.core.record import GENERAL, repeat_of
+from datakit.core.record import BETTER, DECLINED, GENERAL, repeat_of
 from datakit.core.step_account import StepAccount
 from datakit.core.step_context import StepContext
 from datakit.core.suspicion import Guess, combined, guess, proposed
@@ -78,8 +78,8 @@ class Suspects(TableTransform):
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
         own = (
-            f"{self.reason}_declined",
-            f"{self.reason}_better",
+            f"{self.reason}{DECLINED}",
+            f"{self.reason}{BETTER}",
             "duplicate_of",
             self.ocr_text,
             "set",

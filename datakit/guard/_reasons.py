@@ -10,6 +10,7 @@ import polars as pl
 from datakit.core.errors import UserError
 from datakit.core.labels import Label, LabelSet
 from datakit.core.outcome import Batch, reject_rows
+from datakit.core.record import DECLINED
 from datakit.core.step_context import StepContext
 from datakit.guard._conclusion import Conclusions, mask_of
 from datakit.guard._findings import Findings, ReasonSettings, counted
@@ -27,7 +28,7 @@ class Reasons:
     """
 
     def __init__(self, guard: ReasonSettings, context: StepContext, frame: pl.LazyFrame) -> None:
-        if (declined := f"{guard.column}_declined") in frame.collect_schema():
+        if (declined := f"{guard.column}{DECLINED}") in frame.collect_schema():
             frame = frame.filter(pl.col(declined).is_null())  # the model gives no reason for their label
         table = frame.select("id", "label", text=guard.column).collect()
         self.guard, self.bounds, self._frame = guard, guard.bounds(context), frame

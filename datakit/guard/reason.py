@@ -10,6 +10,7 @@ from pydantic import Field
 from datakit.core.answer import LABEL
 from datakit.core.chat_columns import chat_columns
 from datakit.core.errors import UserError
+from datakit.core.record import DECLINED
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, Guard, Worker
 from datakit.guard._findings import BY_LANGUAGE, Bounds
@@ -133,7 +134,7 @@ class Reason(Guard):
     def optional(self, context: StepContext) -> tuple[str, ...]:
         quoted = (self.quotes_in,) if self.quotes_in else ()
         written = (*offline.READS, f"{self.column}_by") if self.asks_model else ()
-        return tuple(dict.fromkeys((*quoted, f"{self.column}_declined", *written)))
+        return tuple(dict.fromkeys((*quoted, f"{self.column}{DECLINED}", *written)))
 
     def outputs(self, context: StepContext) -> Columns:
         name, columns = self.column, dict[str, Any]()

@@ -77,10 +77,11 @@ class Where(Guard):
 
 class _Filter(BatchWorker):
     def __init__(self, keep: str) -> None:
-        self.keep, self.expr = keep, read_expression(keep).expr()
+        read = read_expression(keep)
+        self.keep, self.columns, self.expr = keep, read.columns, read.expr()
 
     def __call__(self, frame: pl.DataFrame) -> Batch:
-        truth = _truth(frame.select(read_expression(self.keep).columns), self.expr)
+        truth = _truth(frame.select(self.columns), self.expr)
         unknown = truth.is_null()
         dropped = reject_rows(
             frame.filter(~truth.fill_null(True)), "where", [f"not true: {self.keep}"] * int((~truth).sum())

@@ -113,26 +113,28 @@ def _quoted_name(message: str) -> str:
 
 def merged(first: dict[str, Any], second: dict[str, Any], step: Step) -> dict[str, Any]:
     """The columns of two readers one after the other. Raises UserError where a dtype differs."""
-    for name, dtype in second.items():
-        if name in first and first[name] != dtype:
-            raise UserError(
-                f"column `{name}` is {dtype} here and {first[name]} in an earlier source",
-                remedy="Leave it out with `keep:`, or give both sources one type.",
-                where=step.where,
-            )
-    return {**first, **second}
+    remedy = "Leave it out with `keep:`, or give both sources one type."
+    return _of_one_type(first, second, step, "an earlier source", remedy)
 
 
 def _joined(whole: dict[str, Any], own: dict[str, Any], step: Step) -> dict[str, Any]:
     """The columns of all tasks. Raises UserError where two have one of the same name and another dtype."""
-    for name, dtype in own.items():
-        if name in whole and whole[name] != dtype:
+    remedy = "All tasks become one data set: give it another name (`into:`), or leave it out."
+    return {**_of_one_type(whole, own, step, "another task", remedy), TASK: pl.String()}
+
+
+def _of_one_type(
+    first: dict[str, Any], second: dict[str, Any], step: Step, elsewhere: str, remedy: str
+) -> dict[str, Any]:
+    """The columns of both. Raises UserError for the first one whose dtype differs."""
+    for name, dtype in second.items():
+        if name in first and first[name] != dtype:
             raise UserError(
-                f"column `{name}` is {dtype} here and {whole[name]} in another task",
-                remedy="All tasks become one data set: give it another name (`into:`), or leave it out.",
+                f"column `{name}` is {dtype} here and {first[name]} in {elsewhere}",
+                remedy=remedy,
                 where=step.where,
             )
-    return {**whole, **own, TASK: pl.String()}
+    return {**first, **second}
 
 
 def _placed(error: UserError, step: Step) -> UserError:

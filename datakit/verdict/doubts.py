@@ -8,6 +8,7 @@ import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.originals import originals
+from datakit.core.record import BETTER, DECLINED
 from datakit.verdict.seen import SHOWN, Seen, height, records
 
 _DECLINED = "reason_declined"
@@ -42,13 +43,14 @@ def label_doubted(build: BuildFolder) -> Seen | None:
 
 def reason_declined(build: BuildFolder) -> Seen | None:
     """Records for whose label the model would give no reason, kept or rejected."""
-    column = f"{build.parameters('annotate.reason').get('into', 'reason')}_declined"
+    reason = build.parameters("annotate.reason").get("into", "reason")
+    column = f"{reason}{DECLINED}"
     rejected = sum(step.rejected.get(_DECLINED, 0) for step in build.report.steps)
     if column not in build.columns and not rejected:
         return None
     shown = [
         *SHOWN,
-        *(name for name in (column, column.replace("_declined", "_better")) if name in build.columns),
+        *(name for name in (column, f"{reason}{BETTER}") if name in build.columns),
     ]
     kept = originals(build).select(shown)
     kept = kept.filter(pl.col(column).is_not_null()) if column in build.columns else kept.clear()

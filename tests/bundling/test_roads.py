@@ -14,6 +14,7 @@ from datakit.cli import run
 from datakit.serving.asking import contents
 from datakit.serving.records import split_items
 from datakit.serving.requirements import AskedTokens, longest_prompt, trained_rooms
+from tests.support.evaluated_builds import as_packed
 from tests.support.light_python import bare_python_3_10
 from tests.support.loopback import KEY, Call, Loopback, Reply
 from tests.support.roads import LABELS, SAY, Roads, answering, completion, make_build, place, rows
@@ -94,15 +95,6 @@ def scored_by_bundle(road: Roads, answers: Path) -> dict[str, Any]:
     for figure in evaluation["metrics"].values():
         assert figure["low"] <= figure["value"] <= figure["high"]
     return without_place(evaluation)
-
-
-def as_packed(pair: dict[str, Any]) -> dict[str, Any]:
-    """A confused pair as a bundle knows it, which has neither OCR's texts nor the records trained on."""
-    beside = {
-        label: [{**example, "text": ""} for example in examples if example["answer"]]
-        for label, examples in pair["beside"].items()
-    }
-    return {**pair, "examples": [{**one, "text": ""} for one in pair["examples"]], "beside": beside}
 
 
 def without_place(evaluation: dict[str, Any]) -> dict[str, Any]:

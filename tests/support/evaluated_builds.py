@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -117,3 +118,12 @@ def mistakes(build: BuildFolder, items: Iterable[Prediction], split: str = "trai
     """The pairs that the answers mix up."""
     source = BuildSource(build)
     return pairs(join(source.truths(split), items), build.labels, source)
+
+
+def as_packed(pair: dict[str, Any]) -> dict[str, Any]:
+    """A confused pair as a bundle knows it, which has neither OCR's texts nor the records trained on."""
+    beside = {
+        label: [{**example, "text": ""} for example in examples if example["answer"]]
+        for label, examples in pair["beside"].items()
+    }
+    return {**pair, "examples": [{**one, "text": ""} for one in pair["examples"]], "beside": beside}
