@@ -24,6 +24,7 @@ from datakit.core.step_context import StepContext
 from datakit.guard._conclusion import Conclusions
 from datakit.guard._findings import BY_LANGUAGE, Findings
 from datakit.guard._opening import opens_with_label
+from datakit.guard._quotations import unread
 from datakit.guard.reason import Reason
 from datakit.recipe.recipe import Step
 from datakit.render.chat import Chat
@@ -214,6 +215,20 @@ OCR = "退款成功\n钱款去向\n退款编号 2026112688\n到账账户：招�
         ("写着〝等待寄回〞，因此属于退款页面。", "等待寄回"),
         ("写着”等待寄回“，因此属于退款页面。", "等待寄回"),
         ("写着“等待寄回，因此属于退款页面。", "等待寄回，因此属于退款页面"),
+        ("写着“成功…Completed”，还有编号，属于退款页面。", "成功…Completed"),  # lines between
+        ("写着等待寄回，还有编号，因此属于退款页面。", "等待寄回"),
+        ("标题为等待寄回，有编号，因此属于退款页面。", "等待寄回"),
+        ("顶部文字是 等待寄回，另有编号，属于退款页面。", "等待寄回"),
+        ("金额之上有标题（等待寄回），因此属于退款页面。", "等待寄回"),
+        ("（等待寄回），还有编号，因此属于退款页面。", "等待寄回"),
+        ("*等待寄回*，还有编号，因此属于退款页面。", "等待寄回"),
+        ("上面出现等待寄回四个字，还有编号，属于退款页面。", "等待寄回"),
+        ("上面没有等待寄回四个字，还有编号，属于退款页面。", ""),
+        ("写着退款成功和钱款去向，因此属于退款页面。", ""),
+        ("标题是退款成功，还有编号，因此属于退款页面。", ""),
+        ("写着订单状态和金额，还有编号，因此属于退款页面。", ""),  # which kind of text
+        ("（见图中编号），还有去向，因此属于退款页面。", ""),
+        ("列出去向和编号，因此归入下类。\n**退款页面**", ""),
     ],
 )
 def test_what_a_reason_quotes_must_have_been_read(check: Check, text: str, missing: str) -> None:
@@ -225,6 +240,20 @@ def test_what_a_reason_quotes_must_have_been_read(check: Check, text: str, missi
     assert [detail for _, detail in rejects.values()] == (
         [f"“{missing}” does not stand in the OCR text"] if missing else []
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("The heading reads Refund closed, so it is a refund page.", ["Refund closed"]),
+        ("title: Refund closed; it is a refund page.", ["Refund closed"]),
+        ("A button labelled Return goods at the bottom, so it is a refund page.", ["Return goods"]),
+        ("The heading reads Refund completed and a number is listed.", []),
+        ("It reads like a refund page, titled in bold.", []),
+    ],
+)
+def test_what_an_english_reason_says_can_be_read_needs_no_marks(text: str, missing: list[str]) -> None:
+    assert unread(text, OCR, LABELS) == missing
 
 
 def test_quotations_are_looked_up_in_the_record_s_own_text_and_only_where_there_is_one(check: Check) -> None:
