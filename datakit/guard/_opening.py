@@ -7,11 +7,12 @@ import re
 from datakit.core.labels import Label, LabelSet, normal_form
 from datakit.core.quotations import quotations
 from datakit.guard import _english_conclusion as english
-from datakit.guard._conclusion import REFUSES, UNFIT, is_denied, is_told_apart, without_quotations
+from datakit.guard._conclusion import DESCRIBES, REFUSES, UNFIT, is_denied, is_told_apart, without_quotations
 from datakit.guard._english_conclusion import HIDDEN
 
 _SENTENCES = re.compile(r"[。！？!?\n]|…+|\.{3,}")
 _CLAUSES = re.compile(r"[，,；;：:—]")
+_CLAUSE_OR_SENTENCE = re.compile(f"{_CLAUSES.pattern}|{_SENTENCES.pattern}")
 _OPENING_WORDS = """
     这 此 该 本 上述 其 它 我 一 张 幅 份 个 种 图片 图像 图中 图 截图 画面 页面 界面 屏幕 照片 影像 片子
     内容 整体 显然 明显 很 非常 典型 明确 清楚 清晰 展示 显示 呈现 看起来 看上去 可以 能够 能 可 可见 看出
@@ -71,22 +72,32 @@ _SHORTEST_ALIAS = 4
 _EVERYDAY = 2
 """Names so short are everyday words: `肺野是正常的` is evidence."""
 _REACH = 40
+_PLENTY = 6
+"""Characters that are evidence whatever they say, before a name that evidence follows: idioms are shorter."""
+_NUMBER = re.compile(r"\d[\d.,]*")
+_PAGE = re.compile(r"(?:截图页面|页面|截图|图片)$")
+_PAGES = ("页", "界面", "截图", "画面", "页面")
+"""What the end of a name may be said as: 退款页, 退款界面."""
 _MARKER = re.compile(r"^[\s\d.、)）*#>_（(【\[-]+")
 
 
 def opens_with_label(text: str, label: Label) -> bool:
     """Whether a text names its label before it gives any evidence: `这是退款页面，因为…`.
 
-    That is in the first sentence that says anything, unquoted, and asserted or denied of this picture.
-    Evidence is a quotation, or words that could not stand in any reason: three characters of them, or two
-    beside a word such as 有. A short alias counts where a word of conclusion leads to it. A name in quotes is
-    a text of the picture, unless it is concluded, or is a heading of its own.
+    Where a quotation follows the name and none stands before it, only plenty of words of the reason's own
+    are evidence: six characters or four English words that are not the label's and could not stand in any
+    reason. Else that is in the first sentence that says anything, unquoted, and asserted or denied of this
+    picture. Evidence is a quotation, or words that could not stand in any reason: three characters of them,
+    or two beside a word such as 有. A short alias counts where a word of conclusion leads to it. A name in
+    quotes is a text of the picture, unless it is concluded, or is a heading of its own.
     """
     plain = _opening(text, label)
     names = {english.plain_form(name): name for name in (label.name, *label.aliases)}
     whole = english.pattern_of(names)
     if english.is_english(whole.sub("", english.plain_form(plain))):
-        return english.opens_with(plain, whole)
+        return english.names_before_evidence(plain, whole) or english.opens_with(plain, whole)
+    if _names_before_evidence(normal_form(plain), label):
+        return True
     forms = [normal_form(name) for name in names.values()]
     sentences = [part for part in _SENTENCES.split(_MARKER.sub("", plain)) if part.strip()]
     while len(sentences) > 1 and not _is_evidence(first := normal_form(sentences[0]), _NO_EVIDENCE):
@@ -107,6 +118,65 @@ def _opening(text: str, label: Label) -> str:
         if not head.strip() and own.find(quotation.text) and _HEADING.match(text, quotation.end):
             text = head + quotation.text + text[quotation.end :]
     return without_quotations(text, own, HIDDEN)
+
+
+def _names_before_evidence(form: str, label: Label) -> bool:
+    """Whether the label is named in front of the first quotation with hardly a word before it, or in the very
+    first clause with more behind it."""
+    quoted = _first_quotation(form)
+    end = next((match.start() for match in _CLAUSE_OR_SENTENCE.finditer(form)), len(form))
+    if quoted is None and len(_VAGUE.sub("", form[end:])) < _TOLD:
+        return False
+    forms = _spellings(label)
+    own = {name[at : at + 2] for name in forms for at in range(len(name) - 1)}
+    for match in re.finditer("|".join(map(re.escape, forms)) or r"(?!)", form):
+        before, after = form[: match.start()], form[match.end() :]
+        if match.end() > (end if quoted is None else quoted) or _content(before, own) >= _PLENTY:
+            return False
+        if _judges(before, after) and (quoted is not None or _LEADS_ON.search(before[-_REACH:])):
+            return True
+    return False
+
+
+def _first_quotation(form: str) -> int | None:
+    """Where the first quotation stands that is not told apart."""
+    for match in re.finditer(HIDDEN, form):
+        if not is_denied(_CLAUSE_OR_SENTENCE.split(form[: match.start()])[-1]):
+            return match.start()
+    return None
+
+
+def _spellings(label: Label) -> list[str]:
+    """The name and aliases with what their ends may be said as, the longest first; none that is an everyday
+    word."""
+    names = [normal_form(name) for name in label.aliases if len(name) >= _SHORTEST_ALIAS]
+    names += [normal_form(label.name)] if len(label.name) > _EVERYDAY else []
+    names += [
+        stem + page
+        for name in names
+        if _PAGE.search(name) and len(stem := _PAGE.sub("", name)) >= _TOLD
+        for page in _PAGES
+    ]
+    return sorted(set(names), key=lambda name: (-len(name), name))
+
+
+def _judges(before: str, after: str) -> bool:
+    """Whether a name between these is said of the picture, and not read on it, told apart or described."""
+    clause = _CLAUSE_OR_SENTENCE.split(before)[-1]
+    return not (
+        _NAMES_TEXT.match(after)
+        or _ASKS.search(clause)
+        or _WRITTEN.search(clause)
+        or DESCRIBES.match(after)
+        or is_told_apart(after)
+        or is_denied(clause)
+    )
+
+
+def _content(text: str, own: set[str]) -> int:
+    """Characters that are not the label's and could not stand in any reason; a number is two."""
+    spared = re.sub("|".join(map(re.escape, own)) or "(?!)", "", _MARKER.sub("", text))
+    return len(_VAGUE.sub("", spared)) + _TOLD * len(_NUMBER.findall(spared))
 
 
 def _opens_with(form: str, name: str, is_name: bool) -> bool:
