@@ -14,26 +14,15 @@ _SENTENCES = re.compile(r"[。！？!?\n]|…+|\.{3,}")
 _CLAUSES = re.compile(r"[，,；;：:—]")
 _CLAUSE_OR_SENTENCE = re.compile(f"{_CLAUSES.pattern}|{_SENTENCES.pattern}")
 _OPENING_WORDS = """
-    这 此 该 本 上述 其 它 我 一 张 幅 份 个 种 图片 图像 图中 图 截图 画面 页面 界面 屏幕 照片 影像 片子
-    内容 整体 显然 明显 很 非常 典型 明确 清楚 清晰 展示 显示 呈现 看起来 看上去 可以 能够 能 可 可见 看出
-    看到 看 得出 知道 判断 判定 认定 确定 断定 推断 归类 归入 归为 归属 归 分类 应该 应当 应 当 属于 属 为
-    是 即 就 正 确实 的 了 出 上 结论 类别 类型 标签 答案 最终 最后 首先 因此 所以 故 由此 综上所述 综上
-    之所以 毫无疑问 毫无 疑问 无疑 根据 依据 据 从 由 布局 来看 来说 综合 分析 经过 标题 结构 风格 样式 外观
-    信息 特征 特点 元素 视觉 版式 版面 而言 总的 总体 认为 觉得 以为 手机 用户 客户 上传 提供 发送 发来 给出
-    答 好的 一看便知 一望便知 一看 便知 不难 难 最 描述 展现 中 里 上面 内 所示 所展示 如图 如 个人 我们
-    大家 可知 知 得 将 把 被 与 对应 像 来自 选择 选 应选 拍摄 拍 的话 观察 仔细 通过 结合 判 分类结果 结果
-    归属于 典型的 正如 对 在 那 么 一眼 直接 呈现的 有 电商 平台 app 淘宝 京东 文字 是的 以上 就是 由于 因为
-    理由 一类 这类 所见 印象 诊断 考虑 提示 符合 见 this the it that these here we i image picture
-    screenshot screen page photo photograph show shows showing depicts displays see seen is are was can be a
-    an clearly obviously evidently therefore thus so hence label class category answer conclusion belongs
-    belong to in of should must classified labelled labeled identified as because typical likely reason
-    finding findings impression consistent with ok 毋庸置疑 显而易见 不言而喻 毫无悬念 一目了然 不用多想
-    不用多说 不用说 不必多说 不假思索 毫不犹豫 十有八九 没有 没 先说 依 凭 思考 步骤 推理 比对 比较 对比
-    仔细看 看完 之后 以后 起来 乍 乃 当属 便是 倾向 倾向于 指向 首选 选出 定为 标为 标注为 归到 八成 多半
-    大概 大致 基本 基本上 肯定 必定 必然 绝对 绝 分明 明明 眼前 面前 这种 那种 此种 该类 此类 此乃 贴切 接近
-    合适 准确 恰当 可能 或许 也许 恐怕 一定 是否 下面 开门见山 总之 简言之 换言之 说明 表明 呢 吧 啊 且 并
-    而 但 又 谜底 揭晓 依我之见 在我看来 个人认为 请看 看得出来 出来 如下 以下 应打 打上 更像 较像 细节 各处
-    思考过程 一番 接着 悬念 辨认 经 争议 直觉 异议
+    这 此 该 本 上述 其 它 我 一 张 幅 份 个 种 图片 图像 图 截图 画面 页面 界面 屏幕 照片 影像 片子 内容
+    整体 显然 明显 很 非常 典型 明确 清楚 清晰 展示 显示 呈现 可以 能够 能 可 可见 看出 看到 看 得出 知道
+    判断 判定 认定 确定 推断 归类 归入 归为 归 分类 应该 应当 应 当 属于 属 为 是 即 就 正 确实 的 了 出
+    上 结论 类别 类型 标签 答案 最终 最后 首先 因此 所以 故 由此 综上 毫无 疑问 无疑 根据 依据 据 从 由
+    布局 来看 来说 综合 分析 经过 标题 结构 风格 样式 外观 信息 特征 特点 元素 视觉 版式 总体 认为 觉得
+    手机 用户 上传 提供 答 难 最 描述 中 里 内 如 我们 知 得 将 把 被 与 对应 像 来自 选择 选 拍 观察 仔细
+    通过 结合 判 结果 对 在 那 么 有 电商 平台 app 文字 就是 由于 因为 理由 一类 这类 所见 印象 诊断 考虑
+    提示 符合 见 显而易见 不用多想 毫不犹豫 没有 没 先说 依 凭 思考 起来 乍 乃 定为 归到 绝 可能 一定 说明
+    表明 呢 吧 啊 且 并 而 但 又 如下 细节 各处 经 直觉
 """
 _VAGUE = re.compile(f"{'|'.join(sorted(_OPENING_WORDS.split(), key=len, reverse=True))}|[\\W\\d_]")
 """What may stand before a conclusion without being evidence, in the form that `normal_form` gives."""
