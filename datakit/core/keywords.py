@@ -45,7 +45,8 @@ _AFFIRMS = re.compile(
 """What holds a sign of denial and denies nothing."""
 _DENIES = r"[不未无無没沒非勿莫免否禁拒别]"
 _DOUBTED = re.compile(
-    rf"{_DENIES}|[若如倘假待可能将会要欲想怎何哪谁几吗么前后缺避防排除零停关删撤消掉清移曾例]|怀疑|疑似|预计|预期|历史|上次|过去|(?<!\d)0(?![\d.])"
+    rf"{_DENIES}|[若如倘假待可能将会要欲想怎何哪谁几吗么前后缺避防排除零停关删撤消掉清移曾例×✗✕❌]"
+    r"|怀疑|疑似|预计|预期|历史|上次|过去|支持|允许|(?<!\d)0(?![\d.])"
     r"|n['’]t\b|\b(?:no|not|never|none|nor|neither|non|un|without|cannot|unable|lack\w*|yet|zero|negative|absen\w+|free"
     r"|rul(?:e|es|ed|ing)|exclu\w+|den(?:y|ies|ied)|fail\w*|resol\w+|cleared|gone|closed?|ended|expired|cancel\w*"
     r"|hid(?:e|den)|off|disabled|unavailable|unlikely|if|whether|unless|until|when|how|what|why|or|can|could|may|might"
@@ -54,7 +55,7 @@ _DOUBTED = re.compile(
 )
 """Denied, asked, supposed, possible, counted as none, or over."""
 _SUPPOSED = re.compile(
-    r"若|倘|假[如设]|如果|如(?![下图意])|一旦|是否|未[见发检提闻]|排除|否认"
+    r"若|倘|假[如设]|如果|如(?![下图意])|一旦|是否|未[见发检提闻]|排除|否认|(?:时|后|的话|之?前)$"
     r"|\b(?:no|without|negative|free\s+of|den(?:y|ies|ied)|rul\w+\s+out|absen\w+|if|whether|unless|when)\b"
 )
 """Doubts what stands behind the next comma too: a condition, and a denial with a list of nouns."""
@@ -63,12 +64,13 @@ _LEFT_OPEN = re.compile(
     r"[:(]?$"
 )
 _NONE = re.compile(
-    r"(?:[-–—]+\s+)?[已被均都全暂尚并仍目当前状态结果为是的]*"
-    rf"(?:0(?![\d.:,])|[-×✗✕x一–—]+(?:$|[\s)\]])|{_DENIES}|阴性|可能|待|关(?!注)|结束|下[线架]|取消|失[败效]|过期|撤[销回]|停|删|排除|缓解|消失"
-    r"|驳回|终止|缺|空|零|除外|清|吸收|好转|售罄|抢光)"
+    r"(?:[-–—]+\s+)?[已被均都全共总计暂尚并仍目当前状态结果为是的]*(?:期[限间]?)?已?"
+    rf"(?:0(?![\d.:,])|[-×✗✕x一–—]+(?:$|[\s)\]])|{_DENIES}|阴性|可能|待|关(?!注)|结束|下[线架]|取消|失[败效]|[过到]期|过$|撤[销回]"
+    r"|停|删|排除|缓解|消失|驳回|终止|缺|空|零|除外|清|吸收|好转|售罄|[抢领用]完|抢光|已满|维护|升级|敬请|即将"
+    r"|(?:none|no|not|off|n/a|nil|negative|absent|resolved|den\w+|ruled|excluded|cancel\w*|closed|failed)\b)"
 )
 """A value, or what stands behind a blank, that says there is none or no more."""
-_ENDS_LATER = re.compile(rf"(?!无需|不用|不必|[勿别]|可能(?!性))(?:已?|现)(?:{_NONE.pattern})")
+_ENDS_LATER = re.compile(rf"(?!无需|不用|不必|[勿别]|可能(?!性)|no\b)(?:{_NONE.pattern})")
 """Says so behind a comma."""
 _NO_VALUE = re.compile(r"(?:暂?无|没有|空|未填写?|待填写|[-—–]+)(?=$|[\s)])")
 _FREE_TEXT = re.compile(r"(?:原因|理由|说明|描述|类型|方式|规格)$")
@@ -121,7 +123,7 @@ def _is_doubted_behind(behind: str, keyword: str) -> bool:
     if sign == "?" and not later:
         return True
     if (later and _ENDS_LATER.match(later[0].strip())) or (
-        part[:1] in "、/和与及或" and _DOUBTED.search(part)
+        part[:1] in tuple("、/和与及或") and (_DOUBTED.search(part) or _NONE.match(part[1:]))
     ):
         return True
     if not re.search(_HAN, keyword) and re.search(r"[a-z]", part) and _DOUBTED.search(_AFFIRMS.sub("", part)):

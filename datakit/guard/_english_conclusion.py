@@ -232,7 +232,7 @@ def opens_with(text: str, names: re.Pattern[str]) -> bool:
 
 
 def names_before_evidence(text: str, names: re.Pattern[str]) -> bool:
-    """Whether an English text names its label in front of its first quotation with hardly a word before it."""
+    """Whether an English text names its label before its first quotation with hardly a word before it."""
     form = re.sub(r"^[\s\d.)*#>_-]+", "", plain_form(text))
     for match in names.finditer(form, 0, max(form.find(HIDDEN), 0)):
         before, after = form[: match.start()], form[match.end() :]

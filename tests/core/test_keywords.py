@@ -82,9 +82,12 @@ DOUBTED = """
         暂无 退款成功 · 退款成功率
         退款成功了吗 · 退款成功与否 · 退款成功 否 · 退款成功，已撤销
     物流异常 | 未发现物流异常的包裹 · 物流异常 0件 · 物流异常0件 · 物流异常：无 · 避免物流异常
-    平台介入 | 若协商不一致，可申请平台介入 · 若协商不一致，平台介入 · 您可在7天后申请平台介入
+    平台介入 | 若协商不一致，可申请平台介入 · 若协商不一致，平台介入 · 协商不成时，平台介入
+        您可在7天后申请平台介入
     退货退款 | 不支持：退货退款 · 不支持换货/退货退款 · 退货退款、换货均不支持 · 退货退款（不支持）
         已关闭退货退款
+    领券中心 | 领券中心已下线 · 领券中心 维护中 · 领券中心 敬请期待 · ❌领券中心 · 领券中心 off
+    举证期 | 举证期已结束 · 举证期 已过
     个包裹 | 0个包裹 · 共0个包裹
     WLAN | WLAN 已关闭 · 关闭WLAN · WLAN未连接
     肺炎 | 肺炎：阴性 · 肺炎（-） · 肺炎 阴性 · 排除肺炎 · 肺炎可能性小 · 肺炎 可能性小 · 肺炎待排
@@ -98,6 +101,7 @@ DOUBTED = """
         r/o consolidation
     refund | Refund denied · Refund failed · 0 refund · If the refund · Refund? Not yet
         You can request a refund
+    cortical break | Cortical break, none · Cortical break: no
     clear lungs | Findings: clear lungs ruled out
 """
 PIECES = """
