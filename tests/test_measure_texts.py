@@ -114,11 +114,11 @@ def test_of_a_row_of_several_texts_only_the_first_is_the_first_line(claim: str, 
         ("暂无退款成功记录", {"denied"}),
         ("退款成功记录", {"denied", "cut", "unlike_ocr"}),
         ("钱款去向", {"cut"}),
-        ("钱款去向查询", set()),
+        ("查看钱款去向", set()),
     ],
 )
 def test_denied_keywords_and_pieces_of_lines_are_counted(quote: str, faults: set[str]) -> None:
-    lines = [line("暂无退款成功记录", 60, 300, 300, 334), line("钱款去向查询", 60, 500, 240, 534)]
+    lines = [line("暂无退款成功记录", 60, 300, 300, 334), line("查看钱款去向", 60, 500, 240, 534)]
     reason = f"写着“{quote}”，因此属于退款页面。"
     row = {**screen_of(lines), "label": "退款页面", "description": None, "reason": reason}
     found = measure_texts.measured([row], LABELS, {}).table()

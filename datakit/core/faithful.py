@@ -16,6 +16,20 @@ _DENIES = re.compile(
     r"|\b(?:not|never|none|nor|neither|cannot|without)\b|\b(?:un|non|dis|in|im|ir)(?=-?[a-z]{3})"
 )
 """Words of denial, and the syllables that turn a word round."""
+_UNIT = re.compile(
+    r"[天日月年时分秒周件个元块角毛笔次人张单折条位份倍级层楼双只盒袋瓶斤克米万亿千百%％℃]"
+    r"|(?:小时|分钟|公里|工作日|[kmg]b|[kcm]?m|[km]?g|ml|px|days?|hours?|hrs?|min(?:ute)?s?|items?|pcs|usd|cny)(?![a-z])"
+)
+"""Begins what a number counts: without it the text says something else."""
+_MAGNITUDE = re.compile(r"[万亿千百]|[kmw](?![a-z])")
+"""Is a part of the number that it follows."""
+_NUMERAL = re.compile(
+    r"[零〇一二两三四五六七八九十百千]+"
+    r"(?=\s*(?:[个天日月年周件元块笔次人张单折条位份倍级层楼双盒袋瓶斤克米岁号]|小时|分钟|工作日))"
+)
+"""A number in Chinese: what counts something."""
+_DIGITS = {**dict(zip("零〇一二三四五六七八九", (0, 0, *range(1, 10)), strict=True)), "两": 2}
+_TIMES = {"十": 10, "百": 100, "千": 1000}
 _NEVER = 1 << 30
 _MOST_CHARS = 2000
 """Longer quotations must stand letter by letter."""
@@ -50,7 +64,13 @@ class _Text(NamedTuple):
             return True
         last = self.signs[at - 1 : at]
         is_near = at == len(self.signs) or self.gaps[at] < (_LINE_END if last.isascii() else 1)
-        return not self.inside_number(at) and not (self.denies[at - 1] and is_near)
+        cuts_number = last.isdigit() and self.gaps[at : at + 1] == (0,) and _UNIT.match(self.signs, at)
+        return not (self.inside_number(at) or cuts_number or (self.denies[at - 1] and is_near))
+
+    def may_end(self, at: int) -> bool:
+        """Whether a quotation may end here: not within a number."""
+        is_magnitude = at < len(self.signs) and not self.gaps[at] and _MAGNITUDE.match(self.signs, at)
+        return not self.inside_number(at) and not (is_magnitude and self.signs[at - 1 : at].isdigit())
 
     def core(self) -> _Text:
         """The text without punctuation at its ends."""
@@ -71,8 +91,9 @@ def stands(quotation: str, text: str, least: float) -> bool:
     """Whether a part of the text is at least so like the quotation (see `likeness.standing`) with the same
     digits and the same negations.
 
-    A part ends at the end of a number, not within it, and does not begin behind the word that denies it:
-    `¥19` does not stand in `¥199`, nor `支持退货` in `不支持退货`. What says nothing stands everywhere.
+    A part ends at the end of a number, not within it, and does not begin behind the word that denies it, nor
+    between a number and what it counts: `¥19` does not stand in `¥199`, nor `支持退货` in `不支持退货`, nor
+    `天内到账` in `7天内到账`. `七天` and `7天` are one. What says nothing stands everywhere.
 
     >>> stands("退款成切", "退款成功", 0.75), stands("¥189.00", "¥199.00", 0.75)
     (True, False)
@@ -98,7 +119,7 @@ def stand_in_order(quotations: Sequence[str], text: str, least: float) -> bool:
 def _read(text: str) -> _Text:
     signs, gaps, gap = list[str](), list[int](), 0
     spaced = list[str]()
-    for sign in unicodedata.normalize("NFC", text):
+    for sign in _NUMERAL.sub(_in_digits, unicodedata.normalize("NFC", text)):
         if sign.isspace():
             gap = max(gap, _LINE_END if sign in "\n\r\v\f" else 1)
             continue
@@ -118,6 +139,19 @@ def _read(text: str) -> _Text:
     return _Text(plain, exact, denies, tuple(gaps))
 
 
+def _in_digits(numeral: re.Match[str]) -> str:
+    """A number of Chinese characters in digits: 7 for 七, 24 for 二十四, 2026 for 二〇二六."""
+    if not _TIMES.keys() & set(numeral[0]):
+        return "".join(str(_DIGITS[sign]) for sign in numeral[0])
+    total, last = 0, 0
+    for sign in numeral[0]:
+        if sign in _TIMES:
+            total, last = total + (last or 1) * _TIMES[sign], 0
+        else:
+            last = _DIGITS[sign]
+    return str(total + last)
+
+
 def _is_number(signs: str, at: int) -> bool:
     if signs[at] == "." and 0 < at < len(signs) - 1:
         return signs[at - 1].isdigit() and signs[at + 1].isdigit()
@@ -128,7 +162,7 @@ def _ends(wanted: _Text, within: _Text, start: int, least: float) -> Iterator[in
     """Where parts of a text end that are the quotation, from a place on, the first first."""
     size, at = len(wanted.signs), within.signs.find(wanted.signs, start)
     while at >= 0:
-        if within.may_start(at) and not within.inside_number(at + size):
+        if within.may_start(at) and within.may_end(at + size):
             yield at + size
         at = within.signs.find(wanted.signs, at + 1)
     most = int((1 - least) * size + 1e-9)
@@ -165,7 +199,7 @@ def _near(wanted: _Text, within: _Text, window: tuple[int, int], most: int) -> l
     return [
         low + at
         for at, own in enumerate(distance)
-        if own <= most and own == nearest[at] and not within.inside_number(low + at)
+        if own <= most and own == nearest[at] and within.may_end(low + at)
     ]
 
 

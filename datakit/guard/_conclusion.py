@@ -29,7 +29,7 @@ _GIVES = re.compile(
 _OR = re.compile(r"[\W_]*(?:或者?是?|还是|和|与|及|以及|/|、|or)[\W_]*")
 _NO_DENIAL = (
     r"(?:并非|不是|不会|不能|不得|无法|难道|不能说)不(?:是|属于|归为|归入)?|难道不是|(?:不可能|何尝|岂)不是?|岂不是|(?:无法|不能|不可|不容)(?:否认|置疑|怀疑)"
-    r"|(?:毫无|没有|并无|无)(?:任何|什么)?(?:疑问|疑义|异议|争议|悬念)|无疑|不(?:仅|只|光|单|但)仅?是?|不如说是?|非[常但凡]"
+    r"|(?:毫无|没有|并无|无)(?:任何|什么)?(?:疑问|疑义|异议|争议|悬念)|无疑|不(?:仅|只|光|单|但)仅?是?|不如说是?|非[常但凡]|[无莫]非"
 )
 """What holds a word of denial and affirms."""
 _DENIALS = (
@@ -59,7 +59,7 @@ UNFIT = (
 """Behind a label's name: it is not this one."""
 _CANNOT = "(?:不能|无法|不可|难以|尚未|未能|没有|不)"
 _SURELY = "(?:显然|明显|绝对|肯定|根本|因此|所以|可以|应当?|首先|故)*"
-_DESCRIBES = re.compile(
+DESCRIBES = re.compile(
     r"(?:页面?|这?类|类型|的图)?(?:一般|通常|往往|常常?|多半?|大多|总是?|都|才|则|必然?|按理|本该|本应|理应|照例|普遍)*"
     r"(?:会(?!是)|应(?:该|当)?有|要有|有|含|出现|显示|列出|需要?|必须|要求?|带|写着?|以"
     r"|的(?:典型|主要|常见)?(?:特征|标志|特点|样式)(?:[是为在有]|通常|一般))"
@@ -152,7 +152,7 @@ class Conclusions:
                     _STATES.match(form[: match.start()]) and _STATED.match(form, before)
                 ):
                     continue
-                if _CONTRASTS.fullmatch(form[: match.start()]) and _DESCRIBES.match(form, before):
+                if _CONTRASTS.fullmatch(form[: match.start()]) and DESCRIBES.match(form, before):
                     continue
                 is_only = form.startswith(_NONE_ELSE, before)
                 if is_only or not (denied or _TOLD_APART.match(form, before)):

@@ -110,6 +110,10 @@ _VAGUE_WORDS = """
     other put
 """
 _VAGUE = frozenset(_VAGUE_WORDS.split())
+_WORD = re.compile(r"[^\W_][\w'-]*")
+_I_SAY = re.compile(r"\b(?:i|i'd|i'll|we|to)\s+(?:would\s+|will\s+|can\s+)?say\b")
+_PLENTY = 4
+"""Words that are evidence whatever they say, before a name that a quotation follows."""
 _MOST_OTHERS = 1
 """Words of the opening's own clause that need not be vague, where the name has several words itself: `the
 heart is normal` is evidence."""
@@ -225,6 +229,22 @@ def opens_with(text: str, names: re.Pattern[str]) -> bool:
     reach = before[-_REACH:]
     leads = _STRONG.search(reach) or _WEAK.search(reach) or _IS_SHOWN.match(after)
     return bool(leads) or _is_vague(clause, 0)
+
+
+def names_before_evidence(text: str, names: re.Pattern[str]) -> bool:
+    """Whether an English text names its label before its first quotation with hardly a word before it."""
+    form = re.sub(r"^[\s\d.)*#>_-]+", "", plain_form(text))
+    for match in names.finditer(form, 0, max(form.find(HIDDEN), 0)):
+        before, after = form[: match.start()], form[match.end() :]
+        own = set(_WORD.findall(match[0]))
+        if sum(word not in _VAGUE and word not in own for word in _WORD.findall(before)) >= _PLENTY:
+            return False
+        clause = re.split(r"[,:.!?;\n]", before)[-1]
+        is_read = _SHOWS.search(_I_SAY.sub("", clause)) or _SUPPOSES.search(before)
+        is_denied = _DENIES.search(_AFFIRMING.sub("", clause)) or _TOLD_APART.match(after)
+        if not (is_read or is_denied) and _ENDS.match(after):
+            return True
+    return False
 
 
 _RULED_OUT = re.compile(

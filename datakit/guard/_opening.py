@@ -7,32 +7,22 @@ import re
 from datakit.core.labels import Label, LabelSet, normal_form
 from datakit.core.quotations import quotations
 from datakit.guard import _english_conclusion as english
-from datakit.guard._conclusion import REFUSES, UNFIT, is_denied, is_told_apart, without_quotations
+from datakit.guard._conclusion import DESCRIBES, REFUSES, UNFIT, is_denied, is_told_apart, without_quotations
 from datakit.guard._english_conclusion import HIDDEN
 
 _SENTENCES = re.compile(r"[。！？!?\n]|…+|\.{3,}")
 _CLAUSES = re.compile(r"[，,；;：:—]")
+_CLAUSE_OR_SENTENCE = re.compile(f"{_CLAUSES.pattern}|{_SENTENCES.pattern}")
 _OPENING_WORDS = """
-    这 此 该 本 上述 其 它 我 一 张 幅 份 个 种 图片 图像 图中 图 截图 画面 页面 界面 屏幕 照片 影像 片子
-    内容 整体 显然 明显 很 非常 典型 明确 清楚 清晰 展示 显示 呈现 看起来 看上去 可以 能够 能 可 可见 看出
-    看到 看 得出 知道 判断 判定 认定 确定 断定 推断 归类 归入 归为 归属 归 分类 应该 应当 应 当 属于 属 为
-    是 即 就 正 确实 的 了 出 上 结论 类别 类型 标签 答案 最终 最后 首先 因此 所以 故 由此 综上所述 综上
-    之所以 毫无疑问 毫无 疑问 无疑 根据 依据 据 从 由 布局 来看 来说 综合 分析 经过 标题 结构 风格 样式 外观
-    信息 特征 特点 元素 视觉 版式 版面 而言 总的 总体 认为 觉得 以为 手机 用户 客户 上传 提供 发送 发来 给出
-    答 好的 一看便知 一望便知 一看 便知 不难 难 最 描述 展现 中 里 上面 内 所示 所展示 如图 如 个人 我们
-    大家 可知 知 得 将 把 被 与 对应 像 来自 选择 选 应选 拍摄 拍 的话 观察 仔细 通过 结合 判 分类结果 结果
-    归属于 典型的 正如 对 在 那 么 一眼 直接 呈现的 有 电商 平台 app 淘宝 京东 文字 是的 以上 就是 由于 因为
-    理由 一类 这类 所见 印象 诊断 考虑 提示 符合 见 this the it that these here we i image picture
-    screenshot screen page photo photograph show shows showing depicts displays see seen is are was can be a
-    an clearly obviously evidently therefore thus so hence label class category answer conclusion belongs
-    belong to in of should must classified labelled labeled identified as because typical likely reason
-    finding findings impression consistent with ok 毋庸置疑 显而易见 不言而喻 毫无悬念 一目了然 不用多想
-    不用多说 不用说 不必多说 不假思索 毫不犹豫 十有八九 没有 没 先说 依 凭 思考 步骤 推理 比对 比较 对比
-    仔细看 看完 之后 以后 起来 乍 乃 当属 便是 倾向 倾向于 指向 首选 选出 定为 标为 标注为 归到 八成 多半
-    大概 大致 基本 基本上 肯定 必定 必然 绝对 绝 分明 明明 眼前 面前 这种 那种 此种 该类 此类 此乃 贴切 接近
-    合适 准确 恰当 可能 或许 也许 恐怕 一定 是否 下面 开门见山 总之 简言之 换言之 说明 表明 呢 吧 啊 且 并
-    而 但 又 谜底 揭晓 依我之见 在我看来 个人认为 请看 看得出来 出来 如下 以下 应打 打上 更像 较像 细节 各处
-    思考过程 一番 接着 悬念 辨认 经 争议 直觉 异议
+    这 此 该 本 上述 其 它 我 一 张 幅 份 个 种 图片 图像 图 截图 画面 页面 界面 屏幕 照片 影像 片子 内容
+    整体 显然 明显 很 非常 典型 明确 清楚 清晰 展示 显示 呈现 可以 能够 能 可 可见 看出 看到 看 得出 知道
+    判断 判定 认定 确定 推断 归类 归入 归为 归 分类 应该 应当 应 当 属于 属 为 是 即 就 正 确实 的 了 出
+    上 结论 类别 类型 标签 答案 最终 最后 首先 因此 所以 故 由此 综上 毫无 疑问 无疑 根据 依据 据 从 由
+    布局 来看 来说 综合 分析 经过 标题 结构 风格 样式 外观 信息 特征 特点 元素 视觉 版式 总体 认为 觉得
+    手机 用户 上传 提供 答 难 最 描述 中 里 内 如 我们 知 得 将 把 被 与 对应 像 来自 选择 选 拍 观察 仔细
+    通过 结合 判 结果 对 在 那 么 有 电商 平台 app 文字 就是 由于 因为 理由 一类 这类 所见 印象 诊断 考虑
+    提示 符合 见 显而易见 不用多想 毫不犹豫 没有 没 先说 依 凭 思考 起来 乍 乃 定为 归到 绝 可能 一定 说明
+    表明 呢 吧 啊 且 并 而 但 又 如下 细节 各处 经 直觉
 """
 _VAGUE = re.compile(f"{'|'.join(sorted(_OPENING_WORDS.split(), key=len, reverse=True))}|[\\W\\d_]")
 """What may stand before a conclusion without being evidence, in the form that `normal_form` gives."""
@@ -71,22 +61,32 @@ _SHORTEST_ALIAS = 4
 _EVERYDAY = 2
 """Names so short are everyday words: `肺野是正常的` is evidence."""
 _REACH = 40
+_PLENTY = 6
+"""Characters that are evidence whatever they say, before a name that evidence follows: idioms are shorter."""
+_NUMBER = re.compile(r"\d[\d.,]*")
+_PAGE = re.compile(r"(?:截图页面|页面|截图|图片)$")
+_PAGES = ("页", "界面", "截图", "画面", "页面")
+"""What the end of a name may be said as: 退款页, 退款界面."""
 _MARKER = re.compile(r"^[\s\d.、)）*#>_（(【\[-]+")
 
 
 def opens_with_label(text: str, label: Label) -> bool:
     """Whether a text names its label before it gives any evidence: `这是退款页面，因为…`.
 
-    That is in the first sentence that says anything, unquoted, and asserted or denied of this picture.
-    Evidence is a quotation, or words that could not stand in any reason: three characters of them, or two
-    beside a word such as 有. A short alias counts where a word of conclusion leads to it. A name in quotes is
-    a text of the picture, unless it is concluded, or is a heading of its own.
+    Where a quotation follows the name and none stands before it, only plenty of words of the reason's own
+    are evidence: six characters or four English words that are not the label's and could not stand in any
+    reason. Else that is in the first sentence that says anything, unquoted, and asserted or denied of this
+    picture. Evidence is a quotation, or words that could not stand in any reason: three characters of them,
+    or two beside a word such as 有. A short alias counts where a word of conclusion leads to it. A name in
+    quotes is a text of the picture, unless it is concluded, or is a heading of its own.
     """
     plain = _opening(text, label)
     names = {english.plain_form(name): name for name in (label.name, *label.aliases)}
     whole = english.pattern_of(names)
     if english.is_english(whole.sub("", english.plain_form(plain))):
-        return english.opens_with(plain, whole)
+        return english.names_before_evidence(plain, whole) or english.opens_with(plain, whole)
+    if _names_before_evidence(normal_form(plain), label):
+        return True
     forms = [normal_form(name) for name in names.values()]
     sentences = [part for part in _SENTENCES.split(_MARKER.sub("", plain)) if part.strip()]
     while len(sentences) > 1 and not _is_evidence(first := normal_form(sentences[0]), _NO_EVIDENCE):
@@ -107,6 +107,65 @@ def _opening(text: str, label: Label) -> str:
         if not head.strip() and own.find(quotation.text) and _HEADING.match(text, quotation.end):
             text = head + quotation.text + text[quotation.end :]
     return without_quotations(text, own, HIDDEN)
+
+
+def _names_before_evidence(form: str, label: Label) -> bool:
+    """Whether the label is named in front of the first quotation with hardly a word before it, or in the very
+    first clause with more behind it."""
+    quoted = _first_quotation(form)
+    end = next((match.start() for match in _CLAUSE_OR_SENTENCE.finditer(form)), len(form))
+    if quoted is None and len(_VAGUE.sub("", form[end:])) < _TOLD:
+        return False
+    forms = _spellings(label)
+    own = {name[at : at + 2] for name in forms for at in range(len(name) - 1)}
+    for match in re.finditer("|".join(map(re.escape, forms)) or r"(?!)", form):
+        before, after = form[: match.start()], form[match.end() :]
+        if match.end() > (end if quoted is None else quoted) or _content(before, own) >= _PLENTY:
+            return False
+        if _judges(before, after) and (quoted is not None or _LEADS_ON.search(before[-_REACH:])):
+            return True
+    return False
+
+
+def _first_quotation(form: str) -> int | None:
+    """Where the first quotation stands that is not told apart."""
+    for match in re.finditer(HIDDEN, form):
+        if not is_denied(_CLAUSE_OR_SENTENCE.split(form[: match.start()])[-1]):
+            return match.start()
+    return None
+
+
+def _spellings(label: Label) -> list[str]:
+    """The name and aliases with what their ends may be said as, the longest first; none that is an everyday
+    word."""
+    names = [normal_form(name) for name in label.aliases if len(name) >= _SHORTEST_ALIAS]
+    names += [normal_form(label.name)] if len(label.name) > _EVERYDAY else []
+    names += [
+        stem + page
+        for name in names
+        if _PAGE.search(name) and len(stem := _PAGE.sub("", name)) >= _TOLD
+        for page in _PAGES
+    ]
+    return sorted(set(names), key=lambda name: (-len(name), name))
+
+
+def _judges(before: str, after: str) -> bool:
+    """Whether a name between these is said of the picture, and not read on it, told apart or described."""
+    clause = _CLAUSE_OR_SENTENCE.split(before)[-1]
+    return not (
+        _NAMES_TEXT.match(after)
+        or _ASKS.search(clause)
+        or _WRITTEN.search(clause)
+        or DESCRIBES.match(after)
+        or is_told_apart(after)
+        or is_denied(clause)
+    )
+
+
+def _content(text: str, own: set[str]) -> int:
+    """Characters that are not the label's and could not stand in any reason; a number is two."""
+    spared = re.sub("|".join(map(re.escape, own)) or "(?!)", "", _MARKER.sub("", text))
+    return len(_VAGUE.sub("", spared)) + _TOLD * len(_NUMBER.findall(spared))
 
 
 def _opens_with(form: str, name: str, is_name: bool) -> bool:

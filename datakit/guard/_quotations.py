@@ -6,6 +6,7 @@ from datakit.core.faithful import stand_in_order, stands
 from datakit.core.labels import LabelSet
 from datakit.core.quotations import parts, quotations
 from datakit.guard._conclusion import names_label
+from datakit.guard._unmarked import unmarked
 
 STANDS = 0.8
 """Likeness from which a quotation stands in the text: of the lines of real screens about 7% are misread
@@ -18,14 +19,16 @@ _EXAMPLES = 3
 def unread(text: str, read: str, labels: LabelSet | None) -> list[str]:
     """The quotations that do not stand in what was read, each once.
 
-    Where one has dots in it each part must stand, in their order. A label's name in quotes is no quotation
-    where it is concluded or told apart (`属于“退款页面”`).
+    Where one has dots in it each part must stand, in their order and on lines that follow each other. A
+    label's name in quotes is no quotation where it is concluded or told apart (`属于“退款页面”`). What is
+    said to be read without marks (`写着退款失败`) is looked up too.
     """
     missing = [
         quotation.text
         for quotation in quotations(text)
         if not _stands(quotation.text, read) and not names_label(quotation, text, labels)
     ]
+    missing += [claim for claim in unmarked(text, labels) if not stands(claim, read, STANDS)]
     return list(dict.fromkeys(missing))
 
 
@@ -40,4 +43,9 @@ def _stands(quote: str, read: str) -> bool:
         return True
     pieces = parts(quote)
     is_long = all(sum(map(str.isalnum, piece)) >= _PART_CHARS for piece in pieces)
-    return pieces != [quote] and is_long and stand_in_order(pieces, read, STANDS)
+    if pieces == [quote] or not is_long:
+        return False
+    lines = [line for line in read.splitlines() if line.strip()]
+    return any(
+        stand_in_order(pieces, "\n".join(lines[at : at + len(pieces)]), STANDS) for at in range(len(lines))
+    )

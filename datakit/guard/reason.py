@@ -36,13 +36,18 @@ class Reason(Guard):
       than) may be named, and so may words in quotes, but for a label's name that is concluded in quotes
     - reason_concludes_first: it names or denies its label before any evidence (`这是退款页面，因为…`, or
       `Judging by the layout, this is a refund page`) and stands before the label in the answer. Not looked at
-      where every answer of the recipe has the label first. Evidence is a quotation, or words that could not
-      stand in any reason
+      where every answer of the recipe has the label first. Evidence is a quotation. Where one follows the
+      name, only plenty of other words before it are evidence too (six characters that are not the label's,
+      four words in English), whatever wording leads to it; where the reason quotes nothing, words that could
+      not stand in any reason
     - reason_misquotes: a quotation, in any usual marks, is less than 0.8 like any part of the record's OCR
       text (`quotes_in`), white space, case and width apart, or has other digits or another negation (不, 未,
-      无, not) than that part; where it has dots, its parts must have two characters and stand in their order.
-      One that is never closed runs to the end of its sentence. A label's name in quotes that is concluded or
-      told apart is none. Not looked at where records have no such column, nor where it is null
+      无, not) than that part (七天 and 7天 are one); or it leaves out the number of what that counts. Where
+      it has dots, its parts must have two characters and stand in their order on lines that follow each
+      other. One that is never closed runs to the end of its sentence. What is said to be read without marks
+      (`写着退款失败`, `（退款失败）`, `reads Refund closed`) counts too, but for what only says of which kind
+      it is (`写着价格和销量`). A label's name in quotes that is concluded or told apart is none. Not looked
+      at where records have no such column, nor where it is null
     - reason_repeated: another record has exactly these words
     - reason_too_similar: its similarity to another reason exceeds `max_similarity`
     - reason_opening: more than `max_equal_openings` of a label's reasons begin with the same `opening_chars`
@@ -64,7 +69,7 @@ class Reason(Guard):
     endpoint the offline writer composes another text.
     """
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     compares: ClassVar[bool] = True
 
     column: str = "reason"

@@ -29,7 +29,7 @@ from datakit.llm._offline_words import Phrases, Words
 
 NAME = OFFLINE_WRITER
 """Stands where a model's name would stand."""
-VERSION = 5
+VERSION = 6
 """Raised when the same record gets another text."""
 READS = ("ocr", "ocr_text", "width", "height")
 """Columns that the texts are composed from, as far as the records have them."""

@@ -13,7 +13,7 @@ import yaml
 
 from datakit.annotate.reason import Reason
 from datakit.core.errors import UserError
-from datakit.core.keywords import holds
+from datakit.core.keywords import asserts
 from datakit.core.labels import load_labels
 from datakit.core.record import BASE, COLUMNS, repeat_id
 from datakit.core.settings import LlmSettings
@@ -133,7 +133,7 @@ def test_offline_reasons_quote_evidence_conclude_their_label_and_differ(run: Run
         label = LABELS.find(given["label"])
         assert label is not None
         lines = given["ocr_text"].splitlines()
-        has_keyword = any(holds(line, keyword) for line in lines for keyword in label.keywords)
+        has_keyword = any(asserts(line, keyword) for line in lines for keyword in label.keywords)
         assert ("“" in out["reason"]) == has_keyword
         assert (
             (40 if has_keyword else 20) <= len(out["reason"]) <= 90

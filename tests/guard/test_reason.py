@@ -24,6 +24,7 @@ from datakit.core.step_context import StepContext
 from datakit.guard._conclusion import Conclusions
 from datakit.guard._findings import BY_LANGUAGE, Findings
 from datakit.guard._opening import opens_with_label
+from datakit.guard._quotations import unread
 from datakit.guard.reason import Reason
 from datakit.recipe.recipe import Step
 from datakit.render.chat import Chat
@@ -214,6 +215,24 @@ OCR = "退款成功\n钱款去向\n退款编号 2026112688\n到账账户：招�
         ("写着〝等待寄回〞，因此属于退款页面。", "等待寄回"),
         ("写着”等待寄回“，因此属于退款页面。", "等待寄回"),
         ("写着“等待寄回，因此属于退款页面。", "等待寄回，因此属于退款页面"),
+        ("写着“成功…Completed”，还有编号，属于退款页面。", "成功…Completed"),  # lines between
+        ("写着等待寄回，还有编号，因此属于退款页面。", "等待寄回"),
+        ("标题为等待寄回，有编号，因此属于退款页面。", "等待寄回"),
+        ("顶部文字是 等待寄回，另有编号，属于退款页面。", "等待寄回"),
+        ("金额之上有标题（等待寄回），因此属于退款页面。", "等待寄回"),
+        ("（等待寄回），还有编号，因此属于退款页面。", "等待寄回"),
+        ("*等待寄回*，还有编号，因此属于退款页面。", "等待寄回"),
+        ("上面出现等待寄回四个字，还有编号，属于退款页面。", "等待寄回"),
+        ("上面有（等待寄回）字样，还有编号，属于退款页面。", "等待寄回"),
+        ("能读到等待寄回，还有编号和去向，属于退款页面。", "等待寄回"),
+        ("标题是加粗的，按钮为红色，列出编号，属于退款页面。", ""),
+        ("读到的3处文字中有编号和去向，因此属于退款页面。", ""),
+        ("上面没有等待寄回四个字，还有编号，属于退款页面。", ""),
+        ("写着退款成功和钱款去向，因此属于退款页面。", ""),
+        ("标题是退款成功，还有编号，因此属于退款页面。", ""),
+        ("写着订单状态和金额，还有编号，因此属于退款页面。", ""),  # which kind of text
+        ("（见图中编号），还有去向，因此属于退款页面。", ""),
+        ("列出去向和编号，因此归入下类。\n**退款页面**", ""),
     ],
 )
 def test_what_a_reason_quotes_must_have_been_read(check: Check, text: str, missing: str) -> None:
@@ -225,6 +244,21 @@ def test_what_a_reason_quotes_must_have_been_read(check: Check, text: str, missi
     assert [detail for _, detail in rejects.values()] == (
         [f"“{missing}” does not stand in the OCR text"] if missing else []
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("The heading reads Refund closed, so it is a refund page.", ["Refund closed"]),
+        ("title: Refund closed; it is a refund page.", ["Refund closed"]),
+        ("A button labelled Return goods at the bottom, so it is a refund page.", ["Return goods"]),
+        ("With the title Refund closed, it is a refund page.", ["Refund closed"]),
+        ("The heading reads Refund completed and a number is listed.", []),
+        ("It reads like a refund page, titled in bold.", []),
+    ],
+)
+def test_what_an_english_reason_says_can_be_read_needs_no_marks(text: str, missing: list[str]) -> None:
+    assert unread(text, OCR, LABELS) == missing
 
 
 def test_quotations_are_looked_up_in_the_record_s_own_text_and_only_where_there_is_one(check: Check) -> None:
@@ -335,6 +369,47 @@ def test_an_english_conclusion_is_found_at_the_beginning_in_whatever_words(name:
     texts, others = _sentences(ENGLISH_OPENINGS), _sentences(ENGLISH_EVIDENCE_FIRST)
     missed = [text for text in texts if not opens_with_label(text.replace("X", name), label)]
     alarms = [text for text in others if opens_with_label(text.replace("X", name), label)]
+    assert (missed, alarms) == ([], [])
+
+
+QUOTED_LATER = """
+    此图无非是X：“退款成功”|毫无意外，此为X。“退款成功”|本图讲的是退款，故为X，见“退款成功”|不出所料，这是X，写着“退款成功”
+    毫无半点悬念可言，此为X：“退款成功”|话不多说，X，有“退款成功”|实话实说，此乃X。有“退款成功”|除了X别无可能，“退款成功”
+    凭借对电商平台的了解，这是X，顶部有“退款成功”|不必细看也知道是X，“退款成功”|无需犹豫，X就是答案，“退款成功”
+    经过深思熟虑，我把它归到X，“退款成功”|此处展示的内容关乎退款，定为X，“退款成功”|此图是退款页，有“退款成功”
+    退款界面一张，“退款成功”写在上面
+"""
+QUOTED_LATER_EVIDENCE_FIRST = """
+    顶部写着“退款成功”，因此是X|画面中部是聊天气泡，左右交替排列，属于X。底部还写着“请输入消息”
+    金额居中，三段进度条走到末段，故属X，另有“退款成功”|没有寄回地址和物流单号，所以是X，另有“退款成功”
+    列有退款金额128元与到账账户，是X，也写着“退款成功”|X通常有“钱款去向”，这里正有“钱款去向”，因此是X
+    与退货页面不同，没有寄回的地址，是X|列出编号与去向，因此属于“X”，而非“退货页面”|标题是X，下面写着“退款成功”
+"""
+ENGLISH_QUOTED_LATER = """
+    A typical mobile X with "Refunded".|I am going to say X: "Refunded".|Without hesitation, X: "Refunded".
+    No surprises here, X. "Refunded" is shown.|As expected, this is a X: "Refunded".|Hmm, X. "Refunded"
+    Long story short, it is a X, as "Refunded" shows.|It deals with a refund, so X; "Refunded".
+"""
+ENGLISH_QUOTED_LATER_EVIDENCE_FIRST = """
+    "Refunded" stands at the top, so it is a X.|The heading says X, and "Refunded" stands below.
+    A green tick above the amount and a progress bar point to the X; "Refunded" agrees.
+    An order number, an amount and a return account are listed, hence X; "Refunded".
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "behind"),
+    [
+        ("退款页面", QUOTED_LATER, QUOTED_LATER_EVIDENCE_FIRST),
+        ("Refund page", ENGLISH_QUOTED_LATER, ENGLISH_QUOTED_LATER_EVIDENCE_FIRST),
+    ],
+)
+def test_a_label_before_the_first_quotation_is_a_conclusion_unless_plenty_is_said_before_it(
+    name: str, first: str, behind: str
+) -> None:
+    label = Label(name, aliases=("退款详情", "refund status"))
+    missed = [text for text in _sentences(first) if not opens_with_label(text.replace("X", name), label)]
+    alarms = [text for text in _sentences(behind) if opens_with_label(text.replace("X", name), label)]
     assert (missed, alarms) == ([], [])
 
 

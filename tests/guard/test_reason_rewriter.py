@@ -58,7 +58,7 @@ def row(number: int, reason: str | None = SAME, label: str | None = "退款页�
         "label": label,
         "reason": reason,
         "reason_by": "a person",
-        "ocr_text": f"退款编号 {number}",
+        "ocr_text": f"退款成功\n处理中\n退款编号 {number}",
     }
 
 
