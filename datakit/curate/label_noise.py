@@ -54,6 +54,7 @@ class LabelNoise(TableTransform):
     may be missing (photographs have none, which is information), pictures that cannot be read are counted.
     """
 
+    of_one_task: ClassVar[bool] = True
     example: ClassVar[dict[str, Any] | None] = {"group": "duplicate_of"}
 
     label: str = "label"

@@ -58,6 +58,7 @@ class PseudoLabels(TableTransform):
     pseudo_near_val, pseudo_known, pseudo_unknown. `rest: keep` lets such records go on without a label.
     """
 
+    of_one_task: ClassVar[bool] = True
     example: ClassVar[dict[str, Any] | None] = {}
 
     prediction: str = "prediction"

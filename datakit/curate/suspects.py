@@ -61,6 +61,7 @@ class Suspects(TableTransform):
     """
 
     version: ClassVar[int] = 1
+    of_one_task: ClassVar[bool] = True
     example: ClassVar[dict[str, Any] | None] = {"min_score": 0.1}
 
     predictions: str | None = None

@@ -12,6 +12,7 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.tasks import of_task
 from datakit.core.errors import DatakitError, RecipeErrors, UserError
 from datakit.library import build, load
+from datakit.reviewing.chosen import Choice, chosen
 from datakit.run.plan import plan
 from tests.support.task_builds import MOODS, RECIPE, TOPICS, moods, project, topics, write
 
@@ -187,3 +188,55 @@ def test_where_drops_of_one_task_are_counted_and_never_fail_the_build(tmp_path: 
     lines = [json.loads(line) for line in (made.folder / "rejects.jsonl").read_text("utf-8").splitlines()]
     assert {line["reason"] for line in lines} == {"where"}
     assert all(line["detail"] == "not true: label != '其他'" for line in lines)
+
+
+DOUBTING = RECIPE.replace(
+    "        - guard.label: {}\n",
+    "        - guard.label: {}\n        - curate.label_noise: {texts: text, images: false}\n"
+    "        - curate.suspects: {}\n",
+)
+
+
+def test_each_task_has_its_own_suspects_and_the_verdict_counts_each_by_itself(tmp_path: Path) -> None:
+    path = project(tmp_path, DOUBTING)
+    more = [
+        {**row, "id": f"{row['id']}-{at}", "text": f"{row['text']}再问{at}"}
+        for row in topics()
+        for at in "ab"
+    ]
+    write(tmp_path / "topics.jsonl", [*topics(), *more, {**topics()[1], "id": "x", "label": TOPICS[2]}])
+    made = BuildFolder(build(path).folder)
+    own_topics, own_moods = made.tasks
+    assert made.suspects is not None
+    assert own_topics.suspects is not None
+    assert own_moods.suspects is not None
+    assert own_topics.suspects[0].id == "x"
+    assert all(one.id[0] in "tx" and not one.task for one in own_topics.suspects)
+    assert [one.rank for one in own_topics.suspects] == list(range(1, len(own_topics.suspects) + 1))
+    assert len(made.suspects) == len(own_topics.suspects) + len(own_moods.suspects)
+    assert {one.task for one in made.suspects} <= {"topics", "moods"}
+    finding = next(line for line in made.report.verdict if line.kind == "label_doubted")
+    assert finding.count == len(made.suspects)
+    assert f"topics: {len(own_topics.suspects)} of 37 are" in finding.words
+    chosen_records, _ = chosen(own_topics, Choice(findings=("label_doubted",)))
+    assert set(chosen_records["id"]) == {one.id for one in own_topics.suspects}
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "curate.label_noise: {}",
+        "curate.suspects: {}",
+        "annotate.predict: {}",
+        "curate.pseudo_labels: {}",
+        "curate.overrides: {path: ../decisions.jsonl}",
+    ],
+)
+@pytest.mark.fault(
+    "A step that goes by labels stands behind the blocks of several tasks",
+    "The recipe is refused, and the step belongs into each block",
+    kind="bounds",
+)
+def test_a_step_that_goes_by_labels_is_refused_outside_of_the_blocks(tmp_path: Path, step: str) -> None:
+    with pytest.raises(RecipeErrors, match="stands outside of the tasks, and would take their classes"):
+        load(project(tmp_path, RECIPE.replace("  - curate.split", f"  - {step}\n  - curate.split")))
