@@ -68,7 +68,7 @@ class BuildDraft(BuildFolder):
         pl.concat([pl.DataFrame(schema=schema), *frames]).write_parquet(self.path / names.COMPARED)
 
     def write_suspects(self, by_task: Mapping[str, Iterable[Mapping[str, Any]]]) -> None:
-        """Writes the records whose label is doubted, in their order; those of several tasks by their score."""
+        """Writes the records whose label is doubted, in order; those of several tasks by their score."""
         rows = [{**row, "task": task} for task, own in by_task.items() for row in own]
         suspects = [Suspect.model_validate(row) for row in rows]
         if len(by_task) > 1:

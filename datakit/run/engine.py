@@ -71,7 +71,7 @@ class Engine:
     task_columns: dict[str, list[str]] = field(default_factory=dict)
     """Task -> the columns of its records, where there are several tasks."""
     suspects: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    """Task ("" where there is one) -> what its last such step has to say against labels, for suspects.jsonl."""
+    """Task ("" where there is one) -> what its last such step says against labels, for suspects.jsonl."""
     _elsewhere: RecordFrames | None = None
     """The records of other tasks, while the steps of one are at work."""
     _rejects: BinaryIO = field(init=False, repr=False)
