@@ -10,6 +10,7 @@ import pytest
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.tasks import of_task
+from datakit.cards.write import make_card
 from datakit.core.errors import DatakitError, RecipeErrors, UserError
 from datakit.library import build, load
 from datakit.reviewing.chosen import Choice, chosen
@@ -218,6 +219,8 @@ def test_each_task_has_its_own_suspects_and_the_verdict_counts_each_by_itself(tm
     finding = next(line for line in made.report.verdict if line.kind == "label_doubted")
     assert finding.count == len(made.suspects)
     assert f"topics: {len(own_topics.suspects)} of 37 are" in finding.words
+    titles = [section.title for section in make_card(made).sections]
+    assert titles.count("Doubted labels of topics") == 1
     chosen_records, _ = chosen(own_topics, Choice(findings=("label_doubted",)))
     assert set(chosen_records["id"]) == {one.id for one in own_topics.suspects}
 
@@ -238,5 +241,5 @@ def test_each_task_has_its_own_suspects_and_the_verdict_counts_each_by_itself(tm
     kind="bounds",
 )
 def test_a_step_that_goes_by_labels_is_refused_outside_of_the_blocks(tmp_path: Path, step: str) -> None:
-    with pytest.raises(RecipeErrors, match="stands outside of the tasks, and would take their classes"):
+    with pytest.raises(RecipeErrors, match="stands outside of the tasks, and would mix up their classes"):
         load(project(tmp_path, RECIPE.replace("  - curate.split", f"  - {step}\n  - curate.split")))
