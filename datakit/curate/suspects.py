@@ -20,6 +20,7 @@ from datakit.core.outcome import Table
 from datakit.core.record import BETTER, DECLINED, GENERAL, repeat_of
 from datakit.core.step_account import StepAccount
 from datakit.core.step_context import StepContext
+from datakit.core.suspect_columns import REVIEWED_BY
 from datakit.core.suspicion import Guess, combined, guess, proposed
 from datakit.core.transform import Columns, TableTransform
 from datakit.curate import _voices as voices
@@ -55,9 +56,10 @@ class Suspects(TableTransform):
     share of wrong labels in ten test sets, Northcutt et al. 2021). A declined reason has 0.5, a duplicate the
     share of its group with another label, a description 0.3. The score is their noisy-or, 1 - (1 - a)(1 - b)…
 
-    General and pseudo-labelled records are not looked at. Behind balance.resample the repeats of a record are
-    one suspect. A prediction of an id that no record has, or by a model that was never shown the label, has
-    no voice, and is counted.
+    General and pseudo-labelled records are not looked at, and those whose label a reviewer gave or accepted
+    (`label_reviewed_by` of curate.overrides) are no suspects. Behind balance.resample the repeats of a record
+    are one suspect. A prediction of an id that no record has, or by a model that was never shown the label,
+    has no voice, and is counted.
     """
 
     version: ClassVar[int] = 1
@@ -85,6 +87,7 @@ class Suspects(TableTransform):
             self.ocr_text,
             "set",
             SOURCE,
+            REVIEWED_BY,
         )
         return tuple(dict.fromkeys((*voices.NOISE, *own)))
 
@@ -110,6 +113,10 @@ class Suspects(TableTransform):
         table = rows.filter(pl.Series([repeat_of(id_)[1] == 1 for id_ in rows["id"]], dtype=pl.Boolean))
         hearing = voices.Hearing(context.language(""))
         notes = self._hear(rows, table, hearing, context)
+        if REVIEWED_BY in table.columns:
+            reviewed = table.drop_nulls(REVIEWED_BY)["id"].to_list()
+            if settled := [id_ for id_ in reviewed if hearing.doubts.pop(id_, None)]:
+                notes["reviewed"] = len(settled)
         suspects = _ranked(hearing, self.min_score)
         facts = pl.DataFrame(
             [(one.id, at, one.score, one.label, one.why) for at, one in enumerate(suspects, 1)],

@@ -100,6 +100,16 @@ def test_a_second_voice_raises_a_record_and_both_are_told_in_lines(hear: Callabl
     assert table.notes["doubted_by_several"] == 1
 
 
+def test_a_label_that_a_reviewer_gave_or_accepted_is_no_suspect(hear: Callable[..., Table]) -> None:
+    rows = [
+        {"id": "a", "duplicate_of": "a", "label_reviewed_by": "王"},
+        {"id": "b", "duplicate_of": "a", "label": "退货页面"},
+    ]
+    table = hear(rows, label_reviewed_by=pl.String(), duplicate_of=pl.String())
+    assert ranks(table) == {"a": None, "b": 1}
+    assert table.notes["reviewed"] == 1
+
+
 def test_declined_reasons_of_repeats_are_one_suspect_by_their_share(hear: Callable[..., Table]) -> None:
     rows = [
         {"id": "a", "reason_declined": "写着“寄回方式”", "reason_better": "退货页面"},

@@ -12,9 +12,11 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.tasks import of_task
 from datakit.cards.write import make_card
 from datakit.core.errors import DatakitError, RecipeErrors, UserError
+from datakit.core.judged import judged
 from datakit.library import build, load
 from datakit.reviewing.chosen import Choice, chosen
 from datakit.run.plan import plan
+from datakit.verdict import records_of
 from tests.support.task_builds import MOODS, RECIPE, TOPICS, moods, project, topics, write
 
 
@@ -243,3 +245,24 @@ def test_each_task_has_its_own_suspects_and_the_verdict_counts_each_by_itself(tm
 def test_a_step_that_goes_by_labels_is_refused_outside_of_the_blocks(tmp_path: Path, step: str) -> None:
     with pytest.raises(RecipeErrors, match="stands outside of the tasks, and would mix up their classes"):
         load(project(tmp_path, RECIPE.replace("  - curate.split", f"  - {step}\n  - curate.split")))
+
+
+def test_tasks_that_share_a_file_of_decisions_each_meet_their_own(tmp_path: Path) -> None:
+    step = "        - guard.label: {}\n        - curate.overrides: {path: ../decisions.jsonl}\n"
+    path = project(tmp_path, RECIPE.replace("        - guard.label: {}\n", step))
+    topic, mood = topics()[6], moods()[6]
+    decisions = [
+        {"id": topic["id"], "judged": judged(topic["label"], [], [topic["text"]]), "new": "退款"},
+        {"id": mood["id"], "judged": judged(mood["label"], [], [mood["dialogue"]]), "new": "生气"},
+        {"id": "nobody", "judged": "0" * 32, "new": "退款"},
+    ]
+    write(tmp_path / "decisions.jsonl", [{"action": "relabel", "who": "王", **row} for row in decisions])
+    made = BuildFolder(build(path).folder)
+    labels = dict(made.records.select("id", "label").collect().iter_rows())
+    assert (labels[topic["id"]], labels[mood["id"]]) == ("退款", "生气")
+    finding = next(line for line in made.report.verdict if line.kind == "override_not_applied")
+    assert (finding.count, finding.words) == (1, "1 of 3 were not: 1 about no record of this build")
+    found, shown = records_of(made, "override_not_applied")
+    assert found.count == 1
+    assert shown is not None
+    assert shown.collect()["id"].to_list() == ["nobody"]
