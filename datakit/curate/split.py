@@ -177,6 +177,7 @@ class Split(TableTransform):
         notes = {**_sizes(splits["split"]), **folds.notes(names, groups), **alike}
         if unclassed := int((classes == UNCLASSED).sum()):
             notes["without_class"] = unclassed
+            notes["val_without_class"] = int((is_val & (classes == UNCLASSED)).sum())
         return _joined(frame, pl.concat([general, splits]), notes)
 
     def _with_pseudo(

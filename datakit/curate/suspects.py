@@ -15,7 +15,8 @@ from datakit.artifacts import predictions
 from datakit.artifacts.kfold import digest_of, record_beside, record_file_beside
 from datakit.core import blocks
 from datakit.core.errors import UserError
-from datakit.core.judged import judged
+from datakit.core.judged import canonical, judged
+from datakit.core.labels import LabelSet
 from datakit.core.outcome import Table
 from datakit.core.record import BETTER, DECLINED, GENERAL, repeat_of
 from datakit.core.step_account import StepAccount
@@ -58,8 +59,8 @@ class Suspects(TableTransform):
 
     General and pseudo-labelled records are not looked at, and those whose label a reviewer gave or accepted
     (`label_reviewed_by` of curate.overrides) are no suspects. Behind balance.resample the repeats of a record
-    are one suspect. A prediction of an id that no record has, or by a model that was never shown the label,
-    has no voice, and is counted.
+    are one suspect. A prediction of an id that no record has, of what is no label, or by a model that was never
+    shown the label, has no voice, and is counted.
     """
 
     version: ClassVar[int] = 1
@@ -134,7 +135,7 @@ class Suspects(TableTransform):
         notes: dict[str, Any] = {}
         voices.hear_proxy(table, hearing)
         if self.predictions is not None and not table.is_empty():
-            reading = _Reading(context.declared(self.predictions))
+            reading = _Reading(context.declared(self.predictions), context.labels)
             voices.hear_kfold(reading.guesses(dict(table.select("id", "label").iter_rows())), hearing)
             notes = reading.notes(self.predictions)
         voices.hear_reason(rows, self.reason, hearing)
@@ -240,7 +241,10 @@ class _Reading:
     """The predictions of a file, met with the records."""
 
     path: Path
+    labels: LabelSet | None = None
     unknown: list[str] = field(default_factory=list)
+    no_labels: list[str] = field(default_factory=list)
+    """What is predicted and is no label."""
     relabelled: list[str] = field(default_factory=list)
     unseen: int = 0
     without_label: int = 0
@@ -268,11 +272,14 @@ class _Reading:
                 self.unseen += 1
             elif one.predicted is None:
                 self.without_label += 1
+            elif self.labels is not None and self.labels.find(one.predicted) is None:
+                self.no_labels.append(one.predicted)
             else:
                 label = labels[one.id]
                 if one.label is not None and one.label != label:
                     self.relabelled.append(one.id)
-                found.append(guess(one.id, label, one.predicted, one.probabilities, one.confidence))
+                predicted = canonical(one.predicted, self.labels) or one.predicted
+                found.append(guess(one.id, label, predicted, one.probabilities, one.confidence))
         self.missing = len(labels.keys() - seen)
         return found
 
@@ -298,11 +305,17 @@ class _Reading:
             warnings.append(
                 f"{name}: {len(self.unknown):,} predictions are of ids that no record has: {shown}"
             )
+        if self.no_labels:
+            shown = ", ".join(dict.fromkeys(self.no_labels[:_NAMED]))
+            warnings.append(
+                f"{name}: {len(self.no_labels):,} predictions are of no label of the label file: {shown}"
+            )
         if self.missing:
             warnings.append(f"{name}: {self.missing:,} labelled records have no prediction")
         counts = {
             "unknown_ids": len(self.unknown),
             "not_predicted": self.missing,
+            "predicted_no_label_of_file": len(self.no_labels),
             "predicted_without_label": self.without_label,
             "label_never_shown": self.unseen,
             "relabelled_since": len(self.relabelled),

@@ -83,9 +83,7 @@ def test_a_label_that_a_reviewer_accepted_is_listed_no_more_and_speaks_for_other
 def test_a_cluster_that_a_reviewer_judged_is_none_any_more(tmp_path: Path) -> None:
     rows = screens()
     for at in (0, 5, 10):
-        rows[at].update(
-            label="支付页面", ocr_text="退款成功 退款金额 原路退回", label_reviewed_by="王"
-        )
+        rows[at].update(label="支付页面", ocr_text="退款成功 退款金额 原路退回", label_reviewed_by="王")
     out, notes = run(rows, tmp_path)
     assert notes["clusters"] == 0
     assert out["noise_cluster"].null_count() == len(rows)

@@ -11,6 +11,7 @@ import pytest
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.tasks import of_task
 from datakit.cards.write import make_card
+from datakit.cli.review import overrides_file, unread
 from datakit.core.errors import DatakitError, RecipeErrors, UserError
 from datakit.core.judged import judged
 from datakit.library import build, load
@@ -266,3 +267,15 @@ def test_tasks_that_share_a_file_of_decisions_each_meet_their_own(tmp_path: Path
     assert found.count == 1
     assert shown is not None
     assert shown.collect()["id"].to_list() == ["nobody"]
+
+
+def test_a_review_of_a_task_says_which_block_is_to_read_its_decisions(tmp_path: Path) -> None:
+    step = "        - guard.label: {}\n        - curate.overrides: {path: ../decisions.jsonl}\n"
+    path = project(tmp_path, RECIPE.replace("        - guard.label: {}\n", step, 1))
+    write(tmp_path / "decisions.jsonl", [])
+    own_topics, own_moods = BuildFolder(build(path).folder).tasks
+    assert overrides_file(own_topics) == path.parent / ".." / "decisions.jsonl"
+    assert unread(own_topics, overrides_file(own_topics)) == ""
+    told = unread(own_moods, overrides_file(own_moods))
+    assert "in the block of the task moods" in told
+    assert "{path: ../overrides/both.moods.jsonl}" in told
