@@ -59,7 +59,7 @@ class Suspects(TableTransform):
 
     General and pseudo-labelled records are not looked at, and those whose label a reviewer gave or accepted
     (`label_reviewed_by` of curate.overrides) are no suspects. Behind balance.resample the repeats of a record
-    are one suspect. A prediction of an id that no record has, of what is no label, or by a model that was never
+    are one suspect. A prediction of an id that no record has, of no label, or by a model that was never
     shown the label, has no voice, and is counted.
     """
 
