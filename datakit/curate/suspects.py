@@ -14,9 +14,12 @@ from pydantic import Field
 from datakit.artifacts import predictions
 from datakit.artifacts.kfold import digest_of, record_beside, record_file_beside
 from datakit.core import blocks
+from datakit.core.chat_columns import chat_columns
+from datakit.core.compared import compared
 from datakit.core.errors import UserError
 from datakit.core.judged import canonical, judged
 from datakit.core.labels import LabelSet
+from datakit.core.near_texts import SAME_TEXT
 from datakit.core.outcome import Table
 from datakit.core.record import BETTER, DECLINED, GENERAL, repeat_of
 from datakit.core.step_account import StepAccount
@@ -50,7 +53,8 @@ class Suspects(TableTransform):
     - proxy: curate.label_noise would give another label, or has the record in a cluster
     - kfold: the model that `datakit kfold` did not show the record predicts another label (`predictions`)
     - reason: the model declined to give a reason for it (annotate.reason with `may_decline`)
-    - duplicates: the same picture has another label (curate.duplicates)
+    - duplicates: the same picture has another label (curate.duplicates), or the nearly same text does where
+      records have no picture, such as dialogues
     - description: no `keywords` of the label stand in the OCR text, and two or more of one other label do
 
     The first two rank all records and have the weight s / (s + rank), s being 3.4% of those ranked (the mean
@@ -63,7 +67,7 @@ class Suspects(TableTransform):
     shown the label, has no voice, and is counted.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     of_one_task: ClassVar[bool] = True
     example: ClassVar[dict[str, Any] | None] = {"min_score": 0.1}
 
@@ -74,6 +78,9 @@ class Suspects(TableTransform):
     """Column of the reasons, whose `<reason>_declined` and `<reason>_better` are looked at."""
     ocr_text: str = "ocr_text"
     """Column of what OCR read on a record's pictures."""
+    same_text: float | None = Field(default=SAME_TEXT, gt=0, le=1)
+    """Jaccard similarity of character 3-grams from which the questions of records without pictures are nearly
+    the same, as in curate.split; shorter ones than 24 characters are compared as a whole. Null for never."""
     min_score: float = Field(default=0.0, ge=0, lt=1)
     """Records of a lower score are no suspects."""
 
@@ -90,7 +97,8 @@ class Suspects(TableTransform):
             SOURCE,
             REVIEWED_BY,
         )
-        return tuple(dict.fromkeys((*voices.NOISE, *own)))
+        texts = chat_columns(context).question_names if self.same_text is not None else ()
+        return tuple(dict.fromkeys((*voices.NOISE, *own, *texts)))
 
     def outputs(self, context: StepContext) -> Columns:
         return {name: kind for name, kind in _SCHEMA.items() if name != "id"}
@@ -140,6 +148,11 @@ class Suspects(TableTransform):
             notes = reading.notes(self.predictions)
         voices.hear_reason(rows, self.reason, hearing)
         voices.hear_duplicates(table, hearing)
+        if self.same_text is not None:
+            question = compared(table, chat_columns(context), context.labels)["question"]
+            is_text = pl.col("images").list.len().fill_null(0) == 0
+            texts = table.select(pl.when(is_text).then(question)).to_series().to_list()
+            voices.hear_texts(table, texts, self.same_text, hearing)
         voices.hear_description(table, self.ocr_text, context.labels, hearing)
         if not hearing.heard and not table.is_empty():
             notes["warnings"] = [

@@ -235,10 +235,8 @@ emit: [llamafactory]
 def test_the_label_file_of_a_task_is_proposed_for_and_written(datakit: Run, project: Path) -> None:
     made(project)
     (project / "moods.yaml").write_text("labels: [平静, 生气]\n", "utf-8")
-    rows = [
-        {"id": f"m{at}", "label": ("平静", "生气")[at % 2], "text": f"第{at}句", "ocr_text": "x"}
-        for at in range(8)
-    ]
+    names = ("平静", "生气") * 4
+    rows = [{"id": f"m{at}", "label": name, "text": "一句", "ocr_text": "x"} for at, name in enumerate(names)]
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (project / "moods.jsonl").write_text(lines, "utf-8")
     (project / "recipes" / "shop.yaml").write_text(TASKS, "utf-8")

@@ -137,6 +137,33 @@ def test_of_duplicates_the_one_that_is_alone_is_doubted_more(hear: Callable[...,
 
 
 @pytest.mark.parametrize(
+    "text", ["用户：请问付款后多久发货，从哪里发\n客服：在的亲\n用户：页面写的二十四小时{}", "发货慢"]
+)
+def test_of_dialogues_that_read_nearly_the_same_the_one_that_is_alone_is_doubted_more(
+    hear: Callable[..., Table], text: str
+) -> None:
+    rows = [{"id": id_, "text": text.format(id_)} for id_ in "abc"]
+    rows += [{"id": "d", "text": text.format("d"), "label": "退货页面"}, {"id": "e", "text": "别的话"}]
+    table = hear(rows)
+    assert ranks(table) == {"d": 1, "a": 2, "b": 3, "c": 4, "e": None}
+    assert table.suspects is not None
+    assert table.suspects[0]["voices"][0]["says"].startswith(
+        "相近文本：几乎相同的文本中 3 条标为退款页面（a）"
+    )
+    assert ranks(hear(rows, {"same_text": None})) == dict.fromkeys("abcde")
+
+
+def test_records_with_pictures_are_not_doubted_for_the_text_that_they_share(
+    hear: Callable[..., Table], tmp_path: Path
+) -> None:
+    rows = [
+        {"id": id_, "text": "请看图回答。", "label": label, "images": [str(tmp_path / f"{id_}.png")]}
+        for id_, label in (("a", "退款页面"), ("b", "退货页面"))
+    ]
+    assert ranks(hear(rows)) == {"a": None, "b": None}
+
+
+@pytest.mark.parametrize(
     ("text", "is_doubted"),
     [
         ("退货地址 寄回方式", True),
