@@ -279,3 +279,27 @@ def test_a_review_of_a_task_says_which_block_is_to_read_its_decisions(tmp_path: 
     told = unread(own_moods, overrides_file(own_moods))
     assert "in the block of the task moods" in told
     assert "{path: ../overrides/both.moods.jsonl}" in told
+
+
+@pytest.mark.parametrize(
+    ("step", "fails"),
+    [("guard.where: {keep: \"label != '其他'\"}", False), ("guard.prompt_length: {max_chars: 40}", True)],
+)
+def test_a_build_fails_on_rejected_records_and_not_on_those_that_the_recipe_drops(
+    tmp_path: Path, step: str, *, fails: bool
+) -> None:
+    text = RECIPE.replace(
+        "        - guard.label: {}\n", f"        - guard.label: {{}}\n        - {step}\n", 1
+    )
+    if fails:
+        text = text.replace(f"        - {step}\n", "").replace(
+            "answer: label_only}\n", f"answer: label_only}}\n        - {step}\n", 1
+        )
+    path = project(tmp_path, text + "run: {fail_on: [rejected], max_reject_rate: 1.0}\n")
+    row = {**topics()[0], "id": "long", "text": "长" * 60}
+    write(tmp_path / "topics.jsonl", [*topics(), row])
+    if fails:
+        with pytest.raises(DatakitError, match="fail_on"):
+            build(path)
+    else:
+        assert build(path).report.steps[2].rejected == {"where": 4}
