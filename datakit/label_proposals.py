@@ -49,7 +49,7 @@ class Proposals:
         found = tuple(own for own in every if own.added or own.confusable)
         no_room = tuple(own for own in every if own.words and not own.added)
         recipe = recipe_of(build)
-        room = _Room(build, recipe)
+        room = _Room(build, _own(build, recipe))
         before = room.with_these(())
         fitting = room.longest_prefix(found, before)
         after = room.with_these(fitting) if fitting else before
@@ -78,13 +78,14 @@ class Proposals:
         stand, and where the file cannot be edited without damage.
         """
         recipe, labels = self.recipe, self.build.labels
-        if recipe is None or recipe.labels is None or labels is None:
+        own = _own(self.build, recipe)
+        if recipe is None or own is None or own.labels is None or labels is None:
             raise UserError(
                 f"the recipe of {self.build.path} is gone, or does not check, so nobody knows its label file",
                 remedy="Put it back, build again, and propose again.",
             )
-        path = Path(recipe.labels.path)
-        if recipe.labels.digest != labels.digest:
+        path = Path(own.labels.path)
+        if own.labels.digest != labels.digest:
             raise UserError(
                 f"{path} was edited since {self.build.path} was made, so these proposals are of another file",
                 remedy=f"Build again (datakit build {self.build.report.recipe}), and propose again.",
@@ -115,6 +116,14 @@ class Edited:
     def write(self) -> None:
         """Puts it in place, unless the file is no longer what it was. Raises UserError."""
         label_file.write(self.path, self.before, self.after)
+
+
+def _own(build: BuildFolder, recipe: Recipe | None) -> Recipe | None:
+    """The recipe of the build's task alone; None where the recipe has no such task any more."""
+    if recipe is None or build.whole is None:
+        return recipe
+    name = build.path.name
+    return recipe.for_task(name) if name in [task.name for task in recipe.tasks] else None
 
 
 def _mistakes(build: BuildFolder, predictions: Path | None, split: str) -> Mistakes | None:

@@ -164,12 +164,15 @@ class DataCard:
 
 
 def recipe_of(build: BuildFolder, overrides: tuple[str, ...] = ()) -> Recipe | None:
-    """The recipe that a build was made of, in its project; None where it is gone or no longer checks."""
+    """The recipe that a build was made of, in its project; None where it is gone or no longer checks.
+
+    Of a task of a build of several it is the whole recipe.
+    """
     from datakit.library import load
 
     if not build.has_report:
         return None
-    place = build.path.absolute().parent.parent / build.report.recipe
+    place = (build.whole or build).path.absolute().parent.parent / build.report.recipe
     try:
         return load(place, overrides)
     except (OSError, DatakitError):

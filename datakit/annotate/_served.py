@@ -44,6 +44,7 @@ class ServedPredictions(Annotator):
 
     registered_name: ClassVar[str] = "annotate.predict"
     executor: ClassVar[Executor] = "event_loop"
+    of_one_task: ClassVar[bool] = True
 
     into: str = "prediction"
     from_build: str

@@ -59,6 +59,7 @@ class Predict(TableTransform):
     To be tried again: as in annotate.describe. Nothing is rejected.
     """
 
+    of_one_task: ClassVar[bool] = True
     example: ClassVar[dict[str, Any] | None] = {}
 
     into: str = Field(default="prediction", pattern=r"^[A-Za-z_]\w*$")

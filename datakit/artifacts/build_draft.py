@@ -67,9 +67,13 @@ class BuildDraft(BuildFolder):
         schema = {"id": pl.String(), **KEYS}
         pl.concat([pl.DataFrame(schema=schema), *frames]).write_parquet(self.path / names.COMPARED)
 
-    def write_suspects(self, suspects: Iterable[Mapping[str, Any]]) -> None:
-        """Writes the records whose label is doubted, in their order."""
-        write_suspects(self.path / names.SUSPECTS, map(Suspect.model_validate, suspects))
+    def write_suspects(self, by_task: Mapping[str, Iterable[Mapping[str, Any]]]) -> None:
+        """Writes the records whose label is doubted, in order; those of several tasks by their score."""
+        rows = [{**row, "task": task} for task, own in by_task.items() for row in own]
+        suspects = [Suspect.model_validate(row) for row in rows]
+        if len(by_task) > 1:
+            suspects.sort(key=lambda one: (-one.score, one.rank, one.id))
+        write_suspects(self.path / names.SUSPECTS, suspects)
 
     def write_labels(self, content: bytes) -> None:
         """Writes the label file as it was read."""

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -25,6 +25,9 @@ CUT = "length"
 """How a turn ended that had no more room."""
 EMPTY, REFUSED, THINKING_CUT = "empty", "refused", "thinking_cut"
 """Problems of a reply without an answer: it says nothing, declines, or ended while the model thought."""
+
+
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class Turn(BaseModel):
@@ -51,9 +54,9 @@ class Prediction(BaseModel):
     """The truth; None where it is not known."""
     predicted: str | None = None
     """The label that the answer states, in its canonical spelling; None where there is a problem."""
-    confidence: float | None = Field(default=None, ge=0, le=1)
+    confidence: Probability | None = None
     """Probability of `predicted`, 0 to 1; None when the server gave none."""
-    probabilities: dict[str, float] | None = None
+    probabilities: dict[str, Probability] | None = None
     """Label -> probability, where the server scored the closed set."""
     problem: str = ""
     """"" or a short word: empty, refused, thinking_cut, form, label_missing, label_unknown, label_ambiguous,

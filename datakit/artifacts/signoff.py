@@ -150,9 +150,11 @@ def require_signoff(build: BuildFolder) -> None:
         why = "nobody has signed it"
     faults = f" In {found.path.name} {'; '.join(found.faults[:3])}." if found.faults else ""
     words = "is not signed off, and its recipe says `run: {require_signoff: true}`"
+    reviews = [f"datakit review {build.path} --task {task.path.name}" for task in build.tasks]
     raise UserError(
         f"{build.path} {words}: {why}.{faults}",
-        remedy=f"Review it (datakit review {build.path}), then: datakit signoff {build.path} --name NAME",
+        remedy=f"Review it ({'; '.join(reviews) or f'datakit review {build.path}'}), then: "
+        f"datakit signoff {build.path} --name NAME",
     )
 
 

@@ -32,7 +32,7 @@ class Suspect(BaseModel):
 
     id: str
     rank: int = Field(ge=1)
-    """1 for the most doubted."""
+    """1 for the most doubted, of its task where there are several."""
     score: float = Field(ge=0, le=1)
     """What the weights of all voices come to."""
     label: str | None
@@ -44,6 +44,8 @@ class Suspect(BaseModel):
     voices: tuple[Voice, ...] = ()
     judged: str = ""
     """Digest of what was judged (label, pictures, texts): an edit since shows by it. "" where not known."""
+    task: str = ""
+    """The task that the record is of; "" where there is one."""
 
 
 def write_suspects(path: Path, suspects: Iterable[Suspect]) -> int:

@@ -49,6 +49,9 @@ class TaskDraft(BuildDraft):
         self._write(names.REJECTS, data)
         steps = [step for step in whole.report.steps if step.number in numbers]
         self._write_account(whole, [_renumbered(step, numbers) for step in steps], task)
+        if whole.suspects is not None and any(step.name == "curate.suspects" for step in steps):
+            own_suspects = [one.model_dump() for one in whole.suspects if one.task == task]
+            self.write_suspects({"": own_suspects})
         if whole.emitted is not None:
             self._write_rows(whole.emitted, whole, set(ids))
         for name in (names.TRAINING, names.EXPORT):

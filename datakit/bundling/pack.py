@@ -85,9 +85,12 @@ def bundle(build: Path, out: Path) -> Bundle:
     if manifest is None:
         raise UserError(f"{build} is no finished build", remedy="Make it: datakit build recipes/<name>.yaml")
     if run.build.tasks:
+        first, *others = [task.path.name for task in run.build.tasks]
         raise UserError(
-            f"{build} has {len(run.build.tasks)} tasks, and a bundle asks and scores one",
-            remedy="Go its stages where datakit is installed: datakit handoff BUILD --task NAME.",
+            f"{build} has {len(others) + 1} tasks, and a bundle asks and scores one",
+            remedy=f"Where datakit is installed, `datakit handoff {build} --task {first}` trains one model "
+            f"of all tasks and asks about {first}; the same with --task {', '.join(others) or first} then "
+            "finds the model trained.",
         )
     _check_whole(run.build.path, manifest)
     require_signoff(run.build)

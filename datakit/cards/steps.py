@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.report import StepReport
 from datakit.cards.inputs import cleaned
+from datakit.cards.tasks import named
 from datakit.core.blocks import Block, Bullets, Cell, Chart, Code, Section, Table, Text
 from datakit.core.parameters import validated
 from datakit.core.plugins import CARD_SECTIONS, broken, described, load, package_of, plugins
@@ -81,7 +82,8 @@ def _declared_by_step(
         if kind.card_sections is Transform.card_sections:
             return  # it declares none, and parameters of an older version need not fit
         sections = validated(kind, parameters).card_sections(_account(build, report))
-        yield from _checked(sections, source, build)
+        for section in _checked(sections, source, build):
+            yield named(section, report.task) if report.task else section
     except Exception as error:  # a plug-in's: a finished build is not lost for it, and the card says so
         yield _failed(described(point) if point else source, error)
 

@@ -17,10 +17,11 @@ def of_each(build: BuildFolder, make: Callable[[BuildFolder], Section]) -> list[
     """A section of the build; of several tasks one of each, with the task's name."""
     if not build.tasks:
         return [make(build)]
-    return [_named(make(task), task.path.name) for task in build.tasks]
+    return [named(make(task), task.path.name) for task in build.tasks]
 
 
-def _named(section: Section, task: str) -> Section:
+def named(section: Section, task: str) -> Section:
+    """The section with the task in its title and in the names of its charts."""
     blocks: list[Block] = [
         replace(block, name=f"{block.name}-{task}") if isinstance(block, Chart) else block
         for block in section.blocks

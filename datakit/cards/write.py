@@ -87,7 +87,7 @@ def make_card(build: BuildFolder) -> Card:
         ocr_section(build),
         texts_section(build),
         duplicates_section(build),
-        noise_section(build),
+        *of_each(build, noise_section),
         rejects_section(build),
         *step_sections(build),
         Section("Samples", shown),

@@ -216,6 +216,11 @@ def _warnings(made: Made) -> list[str]:
     """What the split says of the folds, the same in each of them, and which were edited since."""
     notes = next((step.notes for step in made.reports[0].steps if step.name == "curate.split"), {})
     warnings = [str(words) for words in notes.get("warnings", ())]
+    if pseudo := int(notes.get("pseudo", 0)):
+        warnings.append(
+            f"{pseudo:,} records come with a predicted label and are trained on in every fold: where who "
+            "predicted them was shown the others' labels, the predictions are not out of fold"
+        )
     if made.stale:
         which = ", ".join(map(str, made.stale))
         warnings.append(

@@ -20,6 +20,7 @@ EPILOG = """\b
 Examples:
   datakit labels propose build/ecom_v3
   datakit labels propose build/ecom_v3 --predictions runs/a/predictions.jsonl
+  datakit labels propose build/ecom_tasks --task screens
   datakit labels propose build/ecom_v3 --write
   datakit labels propose build/ecom_v3 --accept b9cf82 --accept f46e6a
 """
@@ -41,9 +42,16 @@ Examples:
     metavar="ID",
     help="Write this proposal into the label file; `all` takes each that fits.",
 )
+@click.option("--task", metavar="NAME", help="The task that is meant, of a build of several.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 def propose(
-    build: Path, predictions: Path | None, split: str, ask: bool, ids: tuple[str, ...], as_json: bool
+    build: Path,
+    predictions: Path | None,
+    split: str,
+    ask: bool,
+    ids: tuple[str, ...],
+    task: str | None,
+    as_json: bool,
 ) -> int:
     """Propose sentences that tell labels apart, and write them.
 
@@ -54,6 +62,7 @@ def propose(
     stay. An edited label file or recipe is refused: build again first.
     """
     from datakit.artifacts.build_folder import BuildFolder
+    from datakit.artifacts.tasks import of_task
     from datakit.cli.tables import print_json
     from datakit.core.errors import UserError
     from datakit.label_proposals import Proposals
@@ -62,9 +71,9 @@ def propose(
         raise UserError(
             "--write asks about each proposal", remedy="Leave out --accept and --json, or --write."
         )
-    found = Proposals.of(BuildFolder.open(build), predictions, split)
+    found = Proposals.of(of_task(BuildFolder.open(build), task), predictions, split)
     if not as_json:
-        _print(found, build)
+        _print(found, said(build, task))
     accepted = _asked(found) if ask else found.chosen(ids)
     edited = found.edit(accepted) if accepted else None
     if edited is not None:
@@ -80,7 +89,14 @@ def propose(
     return 0
 
 
-def _print(found: Proposals, build: Path) -> None:
+def said(build: Path, task: str | None) -> str:
+    """The build as the arguments of a command name it."""
+    from datakit.core.scripts import shell_words
+
+    return shell_words([str(build), *(["--task", task] if task is not None else [])])
+
+
+def _print(found: Proposals, build: str) -> None:
     from datakit.cli.tables import print_table
     from datakit.evaluation.proposals import DESCRIPTION_MAX_CHARS
 

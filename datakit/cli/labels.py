@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from datakit.cli.build_path import BuildPath
-from datakit.cli.label_proposals import propose
+from datakit.cli.label_proposals import propose, said
 
 if TYPE_CHECKING:
     from datakit.evaluation.label_audit.findings import Claim, Fit, Keyword, LabelAudit, LabelPair
@@ -56,11 +56,11 @@ def audit(build: Path, limit: int, task: str | None, as_json: bool) -> int:
     if as_json:
         print_json(result.model_dump())
     else:
-        _print(result, build, limit)
+        _print(result, said(build, task), limit)
     return 0
 
 
-def _print(result: LabelAudit, build: Path, limit: int) -> None:
+def _print(result: LabelAudit, build: str, limit: int) -> None:
     read = "" if result.read == result.records else f", {result.read:,} of them looked at"
     click.echo(f"{result.labels_file}: {result.records:,} records with a text in `{result.column}`{read}")
     if result.evaluation:
@@ -128,7 +128,7 @@ def _pair(pair: LabelPair) -> tuple[str, ...]:
     return names, str(pair.mistakes), f"{pair.alike} of {pair.records}", "yes" if pair.declared else "no"
 
 
-def _next(result: LabelAudit, build: Path) -> Iterator[str]:
+def _next(result: LabelAudit, build: str) -> Iterator[str]:
     """What is to be done, with the lines that it takes."""
     from datakit.evaluation.label_audit.audit import has_findings
 

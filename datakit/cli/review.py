@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -135,6 +136,8 @@ def _serve(records: PageRecords, build: Path, out: Path | None, port: int | None
     with Server(Review(page.parent, decisions), port) as server:
         click.echo(f"Review {records.count:,} records at {server.address}")
         click.echo(f"Decisions go into {decisions.path}. Ctrl-C ends it.")
+        if words := unread(records.build, decisions.path):
+            click.echo(f"Note: {words}", err=True)
         try:
             server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:
@@ -150,17 +153,20 @@ def _import(records: PageRecords, path: Path, into: Path | None, *, as_json: boo
     found = read_answers(path, records)
     target = DecisionsFile(into or overrides_file(records.build), {})
     new, before = target.add(found.decisions)
+    words = unread(records.build, target.path)
     if as_json:
-        account = {"file": str(target.path), "new": new, "there_before": before}
+        account = {"file": str(target.path), "new": new, "there_before": before, "note": words}
         print_json({**account, "left_out": found.left_out, "notes": found.notes})
         return 0
     for note in found.notes:
         click.echo(f"Note: {note}", err=True)
-    for words in found.left_out[:_NAMED]:
-        click.echo(f"Left out: {words}", err=True)
+    for answer in found.left_out[:_NAMED]:
+        click.echo(f"Left out: {answer}", err=True)
     if len(found.left_out) > _NAMED:
         click.echo(f"Left out: {len(found.left_out) - _NAMED:,} more (--json names all)", err=True)
     click.echo(f"{new:,} decisions added to {target.path}; {before:,} stood there before.")
+    if words:
+        click.echo(f"Note: {words}", err=True)
     return 0
 
 
@@ -173,11 +179,34 @@ def overrides_file(build: BuildFolder) -> Path:
     task = build.path.name if build.whole is not None else None
     recipe = recipe_of(whole)
     for step in recipe.steps if recipe is not None else ():
-        if step.name == "curate.overrides" and step.task in (None, task):
+        if step.name == "curate.overrides" and step.task in ("", task):
             assert recipe is not None  # it has this step
             return (recipe.path.parent / str(step.transform.model_dump()["path"])).absolute()
-    project = recipe.project if recipe is not None else whole.path.parent.parent
+    project = recipe.project if recipe is not None else whole.path.absolute().parent.parent
     return project / "overrides" / f"{_name(build)}.jsonl"
+
+
+def unread(build: BuildFolder, file: Path) -> str:
+    """What is to be done for the next build to read the decisions in `file`; "" where its recipe does."""
+    from datakit.opened_build import recipe_of
+
+    whole = build.whole or build
+    task = build.path.name if build.whole is not None else ""
+    recipe = recipe_of(whole)
+    if recipe is None:
+        return (
+            f"The recipe of {whole.path} is gone, or does not check, so nobody knows whether it reads them."
+        )
+    steps = [step for step in recipe.steps if step.name == "curate.overrides" and step.task in ("", task)]
+    paths = [recipe.path.parent / str(step.transform.model_dump()["path"]) for step in steps]
+    if file.resolve() in [path.resolve() for path in paths]:
+        return ""
+    shown = Path(os.path.relpath(file.absolute(), recipe.path.parent)).as_posix()
+    block = f" in the block of the task {task}" if task else ""
+    return (
+        f"No step of {recipe.path} reads them. Add one{block}, behind guard.label: "
+        f"`- curate.overrides: {{path: {shown}}}`"
+    )
 
 
 def _name(build: BuildFolder) -> str:

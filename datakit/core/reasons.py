@@ -131,6 +131,7 @@ NOT_STORED = frozenset({"image_over_memory"})
 CHOSEN = frozenset(
     {
         "dropped_by_review",
+        "duplicate",
         "pseudo_known",
         "pseudo_near_val",
         "pseudo_over_cap",

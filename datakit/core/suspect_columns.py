@@ -1,4 +1,4 @@
-"""The columns in which curate.label_noise says how suspect a label is."""
+"""The columns in which curate.label_noise says how suspect a label is, and who reviewed it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ NOISE_COLUMNS: dict[str, Any] = {
     "noise_label_probability": pl.Float64(),
     "noise_cluster": pl.String(),
 }
+REVIEWED_BY = "label_reviewed_by"
+"""Column of curate.overrides: who gave or accepted the label as it is; null where nobody did."""
 SUSPECT_BELOW = 0.05
 """Probability of its own label up to which a record counts as a suspect, where another class is likelier than
 all others together. A ranking has no end; this is where counts for people stop."""

@@ -80,6 +80,9 @@ class Transform(BaseModel, ABC):
     """Set by transforms that live outside datakit; inside, the file's place is the name."""
     needs_images: ClassVar[bool] = False
     """Whether the step has nothing to do where no record has a picture."""
+    of_one_task: ClassVar[bool] = False
+    """Whether it goes by labels, so that in a recipe of several tasks it stands in the block of each: behind
+    the blocks it would take classes of different tasks for classes of one."""
     example: ClassVar[dict[str, Any] | None] = None
     """Parameters for the reference page, when no shipped recipe has the step."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,14 +15,16 @@ from datakit.core.groups import Numbers, shared_values
 from datakit.core.near_texts import MIN_GRAMS, SAME_TEXT, near_text_groups, texts_to_compare
 from datakit.core.record import VAL
 from datakit.core.step_context import StepContext
+from datakit.core.transform import Reader, Transform
 
 SHARED = "shares_picture_with"
 SAME = ("duplicate_of", SHARED)
 """Columns of curate.duplicates."""
 PSEUDO = "pseudo"
+REVIEWED = "reviewed"
 NEAR_VAL = "pseudo_near_val"
 SOURCE = "label_source"
-"""Column that says where a label is from: "given" or "pseudo"."""
+"""Column that says where a label is from: "given", "pseudo" or "reviewed"."""
 _OF_PICTURES = frozenset({"images", "sha256", "phash"})
 _PICTURES = ("@files", "@pixels", "@hashes")
 
@@ -65,6 +68,19 @@ def like_validation(small: pl.DataFrame, split: pl.Series, ocr_text: str, contex
     in_val = (split.fill_null("") == VAL).to_numpy()
     has_val = np.bincount(numbers[in_val], minlength=int(numbers.max(initial=-1)) + 1) > 0
     return pl.Series(has_val[numbers] if len(numbers) else np.zeros(0, dtype=bool), dtype=pl.Boolean)
+
+
+def gives_source(steps: Sequence[Transform], context: StepContext) -> bool:
+    """Whether a step, or the source that one reads, says which labels are predictions."""
+    return any(
+        SOURCE
+        in (
+            step.columns(context.for_step(step))
+            if isinstance(step, Reader)
+            else step.outputs(context.for_step(step))
+        )
+        for step in steps
+    )
 
 
 def same_pictures(small: pl.DataFrame, context: StepContext) -> Numbers:

@@ -22,7 +22,14 @@ class _Sight:
     @property
     def outcomes(self) -> set[tuple[str, str | None]]:
         """What was decided, by action and resulting label; one where all agree."""
-        return {(line.override.action, line.override.new) for line in self.by_reviewer.values()}
+        decisions = [line.override for line in self.by_reviewer.values()]
+        return {("relabel" if one.new else one.action, one.new) for one in decisions}
+
+    @property
+    def result(self) -> str | None:
+        """The label that the record has after it."""
+        (action, new), *others = self.outcomes or {("accept", None)}
+        return new if action == "relabel" and not others else self.label
 
 
 @dataclass
@@ -41,16 +48,24 @@ class Outcome:
     """Decisions that their own reviewer replaced."""
 
 
-def decided(lines: Sequence[OverrideLine], label: str | None, judge: Judge) -> Outcome:
+def decided(
+    lines: Sequence[OverrideLine], label: str | None, judge: Judge, *, predicted: bool = False
+) -> Outcome:
     """What the decisions about a record with this label come to.
 
     Each must be about the record as it stands, or as the decisions before it left it: a relabelled record
     that was reviewed again in the next build has two, one after the other. Of one reviewer's decisions about
     the same sight the last holds; reviewers who decide differently about it undo each other.
+
+    `predicted`: a reviewer may have seen the record with a label that a model predicted, while it has none of
+    its own (`label` is None). Such a decision says what the record shows, whatever is predicted now: an
+    accepted prediction is its label.
     """
     sights = [_Sight(judge(label), label)]
     outcome = Outcome(label)
     for line in sorted(lines, key=lambda line: line.order):
+        if predicted and line.override.judged not in {sight.judged for sight in sights}:
+            line = _about_a_prediction(line, sights[0].judged, judge)
         is_open = len(sights) > 1 and not sights[-1].by_reviewer
         if is_open and line.override.judged == sights[-2].judged != sights[-1].judged:
             sights.pop()  # another word about what the last decision was about
@@ -68,12 +83,25 @@ def decided(lines: Sequence[OverrideLine], label: str | None, judge: Judge) -> O
         else:
             outcome.applied += sight.by_reviewer.values()
             outcome.is_dropped = outcome.is_dropped or ("drop", None) in sight.outcomes
-    outcome.label = sights[-1].label
+    outcome.label = sights[-1].result
     return outcome
 
 
+def _about_a_prediction(line: OverrideLine, seen: str, judge: Judge) -> OverrideLine:
+    """The decision as one about the record without a label, where the reviewer saw a predicted one."""
+    override = line.override
+    if override.old is None or override.judged != judge(override.old):
+        return line
+    new = override.old if override.action == "accept" else override.new
+    return line.model_copy(update={"override": override.model_copy(update={"judged": seen, "new": new})})
+
+
 def _go_on(sights: list[_Sight], judge: Judge) -> None:
-    """Adds the record as the decisions about its last sight leave it, where they agree on a change."""
-    (action, new), *others = sights[-1].outcomes
-    if action == "relabel" and new != sights[-1].label and not others:
-        sights.append(_Sight(judge(new), new))
+    """Adds the record as the decisions about its last sight leave it, where they agree on a change.
+
+    Not where a prediction was accepted: who looks at it in the next build sees the same again.
+    """
+    sight = sights[-1]
+    accepted = any(line.override.action == "accept" for line in sight.by_reviewer.values())
+    if sight.result != sight.label and not accepted:
+        sights.append(_Sight(judge(sight.result), sight.result))

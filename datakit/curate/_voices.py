@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from datakit.core.keywords import holds
 from datakit.core.labels import LabelSet
 from datakit.core.language import Language
+from datakit.core.near_texts import MIN_GRAMS, near_text_groups
 from datakit.core.record import BETTER, DECLINED, repeat_of
 from datakit.core.suspicion import Doubt, Guess, ranked, told, weight_of_rank
 
@@ -40,6 +42,7 @@ WORDS: dict[Language, dict[str, str]] = {
         "better": "，认为是{other}",
         "says": "：{says}",
         DUPLICATES: "重复图片：同样的图中 {count} 条标为{other}（{id}），{own} 条标为{label}",
+        "texts": "相近文本：几乎相同的文本中 {count} 条标为{other}（{id}），{own} 条标为{label}",
         DESCRIPTION: "类别说明：图中没有{label}的关键词，却有{other}的 {count} 个（{words}）",
     },
     "en": {
@@ -49,6 +52,7 @@ WORDS: dict[Language, dict[str, str]] = {
         "better": ", would give {other}",
         "says": ": {says}",
         DUPLICATES: "duplicates: {count} of the same picture have {other} ({id}), {own} have {label}",
+        "texts": "duplicates: {count} of nearly the same text have {other} ({id}), {own} have {label}",
         DESCRIPTION: "description: no keyword of {label} in the picture, but {count} of {other} ({words})",
     },
 }
@@ -134,16 +138,40 @@ def hear_duplicates(table: pl.DataFrame, hearing: Hearing) -> None:
     the weight is the share of the group with another label."""
     if "duplicate_of" not in table.columns:
         return
-    grouped = table.drop_nulls("duplicate_of")
-    hearing.heard[DUPLICATES] = grouped.height
-    torn = grouped.filter(pl.col("label").n_unique().over("duplicate_of") > 1).sort("id")
-    for group in torn.partition_by("duplicate_of", maintain_order=True):
+    grouped = table.drop_nulls("duplicate_of").with_columns(group="duplicate_of")
+    _hear_groups(grouped, hearing, DUPLICATES)
+
+
+def hear_texts(table: pl.DataFrame, texts: Sequence[str | None], same_text: float, hearing: Hearing) -> None:
+    """The same of records without pictures that read nearly the same: `texts` has null for all others. Short
+    ones are compared as a whole."""
+    numbers = near_text_groups(texts, same_text, MIN_GRAMS)
+    plain = ["".join(text.split()) if text else "" for text in texts]
+    first: dict[str, int] = {}
+    numbers = np.array(
+        [
+            number if len(text) >= MIN_GRAMS else first.setdefault(text, number)
+            for text, number in zip(plain, numbers.tolist(), strict=True)
+        ],
+        dtype=np.int64,
+    )
+    grouped = table.with_columns(group=pl.Series(numbers)).filter(
+        pl.Series([bool(text) for text in plain], dtype=pl.Boolean)
+    )
+    if grouped.height:
+        _hear_groups(grouped, hearing, "texts")
+
+
+def _hear_groups(grouped: pl.DataFrame, hearing: Hearing, words: str) -> None:
+    hearing.heard[DUPLICATES] = hearing.heard.get(DUPLICATES, 0) + grouped.height
+    torn = grouped.filter(pl.col("label").n_unique().over("group") > 1).sort("id")
+    for group in torn.partition_by("group", maintain_order=True):
         counts = Counter(group["label"].to_list())
         firsts = dict(reversed(list(group.select("label", "id").iter_rows())))
         for id_, label in group.select("id", "label").iter_rows():
             others = {name: count for name, count in counts.items() if name != label}
             other = min(others, key=lambda name: (-others[name], name))
-            says = hearing.words[DUPLICATES].format(
+            says = hearing.words[words].format(
                 count=others[other], other=other, id=firsts[other], own=counts[label], label=label
             )
             weight = sum(others.values()) / group.height

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import polars as pl
@@ -16,7 +17,7 @@ from datakit.core.labels import says_nothing
 from datakit.core.outcome import Table
 from datakit.core.record import GENERAL
 from datakit.core.step_context import StepContext
-from datakit.core.suspect_columns import NOISE_COLUMNS, is_suspect
+from datakit.core.suspect_columns import NOISE_COLUMNS, REVIEWED_BY, is_suspect
 from datakit.core.transform import Columns, TableTransform
 from datakit.proxy.clusters import Cluster, clusters
 from datakit.proxy.data import Predicted, ProxyData
@@ -38,7 +39,8 @@ class LabelNoise(TableTransform):
     it. No label is changed and no record is dropped: look at the first few hundredths of the ranking, and at
     the clusters first.
 
-    - `noise_rank`: 1 for the most suspect record; null for records without a label.
+    - `noise_rank`: 1 for the most suspect record; null for records without a label, and for those whose label
+      a reviewer gave or accepted (curate.overrides), which speak for others and are asked about no more.
     - `noise_probability`: of the given label, by the other records (0 to 1).
     - `noise_label`, `noise_label_probability`: the class that the others find likeliest, and how likely.
     - `noise_cluster`: `退款页面→退货页面 1`: records of one class that resemble each other and, by all
@@ -54,6 +56,7 @@ class LabelNoise(TableTransform):
     may be missing (photographs have none, which is information), pictures that cannot be read are counted.
     """
 
+    of_one_task: ClassVar[bool] = True
     example: ClassVar[dict[str, Any] | None] = {"group": "duplicate_of"}
 
     label: str = "label"
@@ -84,7 +87,7 @@ class LabelNoise(TableTransform):
         return tuple(dict.fromkeys(("id", self.label, *named, *self._groups())))
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
-        return ("set", *self._texts(), *(("images",) if self.images else ()))
+        return ("set", REVIEWED_BY, *self._texts(), *(("images",) if self.images else ()))
 
     def outputs(self, context: StepContext) -> Columns:
         return NOISE_COLUMNS
@@ -123,19 +126,24 @@ class LabelNoise(TableTransform):
         fitted = FittedProxy(data, labels, context.seed)
         said = Predicted(fitted.classes, fitted.out_of_fold())
         order = suspicion(said, labels, _confusable(context))
-        found = clusters(fitted, data, labels, self.min_cluster)[: self.max_clusters]
+        open_rows = _not_reviewed(labelled)
+        every = clusters(fitted, data, labels, self.min_cluster)
+        found = list(_still_open(every, open_rows, self.min_cluster))[: self.max_clusters]
         facts = pl.DataFrame(
             {
                 "id": labelled["id"],
-                "noise_rank": pl.Series(order).rank("ordinal").cast(pl.Int64),
+                "noise_rank": pl.Series(order).set(~open_rows, None).rank("ordinal").cast(pl.Int64),
                 "noise_probability": said.of(labels),
                 "noise_label": said.best(),
                 "noise_label_probability": said.probabilities.max(axis=1),
                 "noise_cluster": pl.Series(_names(found, len(labels)), dtype=pl.String),
             }
         )
-        shown = facts.with_columns(label=pl.Series(labels, dtype=pl.String))
-        return facts, _notes(shown, found, [*warnings, *_unjudged(labels)])
+        shown = facts.with_columns(label=pl.Series(labels, dtype=pl.String)).filter(open_rows)
+        notes = _notes(shown, found, [*warnings, *_unjudged(labels)])
+        if not open_rows.all():
+            notes["reviewed"] = int((~open_rows).sum())
+        return shown.drop("label"), notes
 
     def _data(self, labelled: pl.DataFrame, context: StepContext) -> tuple[ProxyData, list[str]]:
         columns = [name for name in self._texts() if name in labelled.columns]
@@ -178,6 +186,21 @@ def _confusable(context: StepContext) -> dict[str, tuple[str, ...]]:
     if context.labels is None:
         return {}
     return {label.name: label.confusable_with for label in context.labels.labels}
+
+
+def _not_reviewed(labelled: pl.DataFrame) -> pl.Series:
+    """Whether each record's label is still to be judged by a person."""
+    if REVIEWED_BY not in labelled.columns:
+        return pl.Series([True] * labelled.height, dtype=pl.Boolean)
+    return labelled[REVIEWED_BY].is_null()
+
+
+def _still_open(every: Sequence[Cluster], open_rows: pl.Series, fewest: int) -> Iterator[Cluster]:
+    """The clusters without the records that a person has judged, as far as enough are left."""
+    for cluster in every:
+        rows = tuple(row for row in cluster.rows if open_rows[row])
+        if len(rows) >= fewest:
+            yield replace(cluster, rows=rows)
 
 
 def _names(found: Sequence[Cluster], count: int) -> list[str | None]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,10 +18,14 @@ from datakit.core.judged import canonical, judged
 from datakit.core.outcome import Table
 from datakit.core.step_account import StepAccount
 from datakit.core.step_context import StepContext
+from datakit.core.suspect_columns import REVIEWED_BY
 from datakit.core.transform import Columns, Renderer, TableTransform
+from datakit.curate._belonging import PSEUDO, REVIEWED, SOURCE, gives_source
 from datakit.curate._decisions import Outcome, decided
 
 DROPPED = "dropped_by_review"
+_READ = ("id", "images", "label", "text")
+_UNNAMED = "unnamed"
 _NAMED = 1000
 """Decisions that the report names; all are counted."""
 _SHOWN = 200
@@ -46,48 +51,102 @@ class Overrides(TableTransform):
     (`override_not_applied`): about a record that has changed since, or that does not come to this step; of
     reviewers who disagree, of whom none is followed; with a label that the label file does not have.
 
+    A decision about a label that curate.pseudo_labels gave is applied to the record as it is without one: put
+    the step before annotate.predict, and it holds whatever the model predicts now. The label is then that of
+    the reviewer (`label_source` "reviewed"), also where the prediction was accepted, and the record is split,
+    taught and ranked like any other. Behind curate.pseudo_labels the same holds for the records that it kept.
+
+    Several steps may share a file: each of several tasks meets the lines of its own records, and a line that
+    no task has a record of is told once. A line that an earlier step of the recipe has met, of this file or
+    another, is passed over.
+
     `label_by` is who changed the label, null where nobody did; `label_change` says from what to what, when
-    and why. Put the step behind guard.label and before whatever uses labels. Reason of rejection:
+    and why; `label_reviewed_by` is who gave or accepted it as it is: curate.label_noise and curate.suspects
+    list it no more. Put the step behind guard.label and before whatever uses labels. Reason of rejection:
     dropped_by_review, which does not count against `run.max_reject_rate`.
     """
 
+    version: ClassVar[int] = 2
+    of_one_task: ClassVar[bool] = True
     example: ClassVar[dict[str, Any] | None] = {"path": "../examples/ecom/overrides.jsonl"}
 
     path: str
     """File of decisions (overrides.jsonl), from the recipe's folder."""
 
     def inputs(self, context: StepContext) -> tuple[str, ...]:
-        return ("id", "images", "label", "text")
+        return _READ
+
+    def optional(self, context: StepContext) -> tuple[str, ...]:
+        return (SOURCE,)
 
     def outputs(self, context: StepContext) -> Columns:
-        return {"label": pl.String(), "label_by": pl.String(), "label_change": pl.String()}
+        names = ("label", "label_by", "label_change", REVIEWED_BY)
+        return dict.fromkeys((*names, SOURCE) if self._has_predictions(context) else names, pl.String())
 
     def files(self, context: StepContext) -> list[Path]:
-        return [context.path(self.path)]
+        return list(dict.fromkeys(context.path(path) for path in (self.path, *self._earlier(context))))
+
+    def _has_predictions(self, context: StepContext) -> bool:
+        """Whether labels of the recipe are predictions."""
+        return gives_source([step for step in context.steps if not isinstance(step, Overrides)], context)
+
+    def _earlier(self, context: StepContext) -> list[str]:
+        """The files that steps before this one apply."""
+        before = takewhile(lambda step: step is not self, context.steps)
+        found = [step.path for step in before if isinstance(step, Overrides)]
+        return found if any(step is self for step in context.steps) else []
+
+    def _other_tasks(self, context: StepContext) -> list[str]:
+        """The other tasks whose decisions stand in the same file."""
+        path = context.path(self.path)
+        return [
+            scope.name
+            for scope in context.tasks
+            if scope.name != context.task
+            and any(isinstance(step, Overrides) and context.path(step.path) == path for step in scope.steps)
+        ]
 
     def apply(self, frame: pl.LazyFrame, context: StepContext) -> Table:
         _check_place(self, context)
         place = context.path(self.path)
         lines = read_overrides(context.read_text(self.path), str(place))
-        work = _Work(context)
-        work.take(frame, work.known_labels(lines))
-        changes = pl.DataFrame(work.changes, schema=_CHANGES, orient="row")
-        joined = frame.drop("label_by", "label_change", strict=False).join(
-            changes.lazy(), on="id", how="left", maintain_order="left"
-        )
-        labelled = joined.with_columns(
-            label=pl.when(pl.col("label_change").is_null()).then("label").otherwise("@new")
-        ).drop("@new")
+        met = {
+            line.override
+            for path in self._earlier(context)
+            for line in read_overrides(context.read_text(path), str(context.path(path)))
+        }
+        fresh = [line for line in lines if line.override not in met]
+        work = _Work(context, self._has_predictions(context), self._other_tasks(context))
+        work.take(frame, fresh)
+        labelled = self._labelled(frame, pl.DataFrame(work.reviews, schema=_REVIEWS, orient="row"), context)
         dropped = pl.DataFrame(work.dropped, schema=_DROPPED, orient="row")
         kept = labelled.join(dropped.lazy(), on="id", how="anti", maintain_order="left")
-        return Table(kept, dropped.lazy(), notes=work.notes(self.path, lines))
+        notes = work.notes(self.path, lines)
+        if len(fresh) < len(lines):
+            notes["met_before"] = len(lines) - len(fresh)
+        return Table(kept, dropped.lazy(), notes=notes)
+
+    def _labelled(self, frame: pl.LazyFrame, reviews: pl.DataFrame, context: StepContext) -> pl.LazyFrame:
+        """The records with what was decided of them, beside what an earlier step said."""
+        there = frame.collect_schema().names()
+        joined = frame.join(reviews.lazy(), on="id", how="left", maintain_order="left")
+        is_changed, is_reviewed = (pl.col(f"@{name}").is_not_null() for name in ("label_change", REVIEWED_BY))
+        told = {"label": pl.when(is_changed).then("@label").otherwise("label")}
+        for name in ("label_by", "label_change", REVIEWED_BY):
+            before = pl.col(name) if name in there else pl.lit(None, pl.String())
+            told[name] = pl.coalesce(f"@{name}", before)
+        if self._has_predictions(context):
+            source = pl.col(SOURCE) if SOURCE in there else pl.lit(None, pl.String())
+            told[SOURCE] = pl.when(is_changed | is_reviewed).then(pl.lit(REVIEWED)).otherwise(source)
+        return joined.with_columns(**told).drop(f"@{name}" for name in _REVIEWED)
 
     def card_sections(self, account: StepAccount) -> Sequence[blocks.Section]:
         notes = account.notes
         return [blocks.Section("Decisions of reviewers", _card_blocks(notes))] if notes.get("lines") else []
 
 
-_CHANGES = {"id": pl.String(), "@new": pl.String(), "label_by": pl.String(), "label_change": pl.String()}
+_REVIEWED = ("label", "label_by", "label_change", REVIEWED_BY)
+_REVIEWS = {"id": pl.String(), **{f"@{name}": pl.String() for name in _REVIEWED}}
 _DROPPED = {"id": pl.String(), "reason": pl.String(), "detail": pl.String()}
 
 
@@ -96,74 +155,105 @@ class _Work:
     """The decisions of a file met with the records of a step."""
 
     context: StepContext
-    changes: list[tuple[str, str | None, str, str]] = field(default_factory=list)
+    has_predictions: bool = False
+    """Whether a record without a label may have been judged with a predicted one."""
+    other_tasks: Sequence[str] = ()
+    """The tasks that the file has decisions about too."""
+    reviews: list[tuple[str, str | None, str | None, str | None, str | None]] = field(default_factory=list)
+    """Id, label, and the columns that say who decided it; nothing of a change where the label stays."""
     dropped: list[tuple[str, str, str]] = field(default_factory=list)
     applied: list[OverrideLine] = field(default_factory=list)
     superseded: int = 0
+    predicted: int = 0
+    """Decisions that were applied about predicted labels."""
+    elsewhere: list[OverrideLine] = field(default_factory=list)
+    """Decisions about no record here, which may be one of another task."""
     faults: list[tuple[str, OverrideLine, str]] = field(default_factory=list)
     """Word, decision, and what else there is to say."""
 
-    def known_labels(self, lines: Sequence[OverrideLine]) -> dict[str, list[OverrideLine]]:
-        """The decisions by record, new labels in the label file's spelling; others are faults."""
+    def take(self, frame: pl.LazyFrame, lines: Sequence[OverrideLine]) -> None:
+        """Meets the decisions with the records that they name."""
         by_id: dict[str, list[OverrideLine]] = {}
         for line in lines:
-            override, labels = line.override, self.context.labels
-            new = override.new if override.action == "relabel" else None
-            if new is not None and labels is not None:
-                known = labels.find(new)
-                if known is None:
-                    self.faults.append(("unknown_label", line, labels.suggest(new)))
-                    continue
-                new = known.name
-            same = line.model_copy(update={"override": override.model_copy(update={"new": new})})
-            by_id.setdefault(override.id, []).append(same)
-        return by_id
-
-    def take(self, frame: pl.LazyFrame, by_id: dict[str, list[OverrideLine]]) -> None:
-        """Meets the decisions with the records that they name."""
-        wanted = pl.col("id").is_in(list(by_id))
-        rows = frame.filter(wanted).select("id", "images", "label", "text").collect().rows(named=True)
+            by_id.setdefault(line.override.id, []).append(line)
+        columns = [name for name in (*_READ, SOURCE) if name in frame.collect_schema()]
+        rows = frame.filter(pl.col("id").is_in(list(by_id))).select(columns).collect().rows(named=True)
         for row in rows:
             self._record(row, by_id[row["id"]])
         missing = by_id.keys() - {row["id"] for row in rows}
+        if self.other_tasks:
+            self.elsewhere = [line for id_ in missing for line in by_id[id_]]
+            return
         ids = frame.select("id").collect()["id"].to_list() if len(missing) < 100 and missing else []
         for id_ in sorted(missing):
             self.faults += [("no_record", line, did_you_mean(id_, ids)) for line in by_id[id_]]
 
     def _record(self, row: Mapping[str, Any], lines: Sequence[OverrideLine]) -> None:
         pictures = [self.context.files.sha256(path) for path in row["images"] or ()]
-        label = canonical(row["label"], self.context.labels)
-        outcome = decided(lines, label, lambda name: judged(name, pictures, [row["text"]]))
+        is_pseudo = row.get(SOURCE) == PSEUDO
+        shown = canonical(row["label"], self.context.labels)
+        label = None if is_pseudo else shown
+        may_be_predicted = is_pseudo or (self.has_predictions and not (label or "").strip())
+        outcome = decided(
+            list(self._known(lines, may_be_predicted)),
+            label,
+            lambda name: judged(name, pictures, [row["text"]]),
+            predicted=may_be_predicted,
+        )
         self.faults += [("changed", line, "") for line in outcome.stale]
         self.faults += [("disagree", line, _others(line, outcome)) for line in outcome.conflict]
         self.superseded += len(outcome.superseded)
         self.applied += outcome.applied
+        self.predicted += len(outcome.applied) if may_be_predicted else 0
         if outcome.is_dropped:
             drops = [line.override for line in outcome.applied if line.override.action == "drop"]
             self.dropped.append((row["id"], DROPPED, "; ".join(_signed(drop) for drop in drops)))
         elif outcome.label != label:
             last = [line.override for line in outcome.applied if line.override.new == outcome.label][-1]
-            words = f"{label or 'no label'} → {outcome.label}; {_signed(last)}"
-            self.changes.append((row["id"], outcome.label, last.who or "unnamed", words))
+            before = f"{shown} (predicted)" if is_pseudo else label or "no label"
+            words = f"{before} → {outcome.label}; {_signed(last)}"
+            who = last.who or _UNNAMED
+            self.reviews.append((row["id"], outcome.label, who, words, None if outcome.conflict else who))
+        elif outcome.applied and not outcome.conflict:
+            who = outcome.applied[-1].override.who or _UNNAMED
+            self.reviews.append((row["id"], label, None, None, who))
+
+    def _known(self, lines: Sequence[OverrideLine], is_predicted: bool) -> Iterator[OverrideLine]:
+        """The decisions with their labels in the label file's spelling; those of other labels are faults."""
+        labels = self.context.labels
+        for line in lines:
+            override = line.override
+            new = override.new if override.action == "relabel" else None
+            gives = override.old if override.action == "accept" and is_predicted else new
+            if labels is not None and gives is not None and labels.find(gives) is None:
+                self.faults.append(("unknown_label", line, labels.suggest(gives)))
+                continue
+            names = {"new": canonical(new, labels), "old": canonical(override.old, labels)}
+            yield line.model_copy(update={"override": override.model_copy(update=names)})
 
     def notes(self, path: str, lines: Sequence[OverrideLine]) -> dict[str, Any]:
         """Facts for report and card."""
         actions = Counter(line.override.action for line in self.applied)
+        taken = sum(line.override.action == "accept" and bool(line.override.new) for line in self.applied)
         self.applied.sort(key=lambda line: line.number)
         self.faults.sort(key=lambda fault: fault[1].number)
         notes: dict[str, Any] = {
             "file": path,
             "lines": len(lines),
-            "relabelled": len(self.changes),
+            "relabelled": sum(changed is not None for *_, changed, _ in self.reviews) - taken,
             "dropped": len(self.dropped),
             "accepted": actions["accept"],
             "superseded": self.superseded,
             "not_applied": dict(Counter(word for word, _, _ in self.faults)),
-            "decisions": [_told(line) for line in self.applied if line.override.action != "accept"][:_NAMED],
+            "decisions": [_told(line) for line in self.applied if _changes(line.override)][:_NAMED],
             "faults": [
                 {"why": word, "hint": hint, **_told(line)} for word, line, hint in self.faults[:_NAMED]
             ],
         }
+        if self.predicted:
+            notes["about_predictions"] = self.predicted
+        if self.elsewhere:
+            notes["elsewhere"] = [{"why": "no_record", "hint": "", **_told(line)} for line in self.elsewhere]
         if lines and len([word for word, _, _ in self.faults if word == "no_record"]) == len(lines):
             builds = sorted({line.override.build for line in lines if line.override.build})
             of = f" ({', '.join(builds)})" if builds else ""
@@ -190,7 +280,12 @@ def _check_place(step: Overrides, context: StepContext) -> None:
 def _others(line: OverrideLine, outcome: Outcome) -> str:
     """The decisions that one stands against."""
     against = [other.override for other in outcome.conflict if other.override.who != line.override.who]
-    return "against " + ", ".join(f"{other.who or 'unnamed'}: {_what(other)}" for other in against)
+    return "against " + ", ".join(f"{other.who or _UNNAMED}: {_what(other)}" for other in against)
+
+
+def _changes(override: Override) -> bool:
+    """Whether the decision is more than that a label stays; an accepted prediction becomes one."""
+    return override.action != "accept" or override.new is not None
 
 
 def _what(override: Override) -> str:
@@ -200,7 +295,7 @@ def _what(override: Override) -> str:
 def _signed(override: Override) -> str:
     """Who decided, when and why."""
     when = f", {override.when:%Y-%m-%d %H:%M} UTC" if override.when else ""
-    return f"{override.who or 'unnamed'}{when}" + (f": {override.why}" if override.why else "")
+    return f"{override.who or _UNNAMED}{when}" + (f": {override.why}" if override.why else "")
 
 
 def _told(line: OverrideLine) -> dict[str, Any]:
@@ -225,6 +320,12 @@ def _card_blocks(notes: Mapping[str, Any]) -> list[blocks.Block]:
             f"{not_applied:,} were not applied."
         )
     ]
+    if "about_predictions" in notes:
+        told.append(blocks.Text(f"{notes['about_predictions']:,} of them are about predicted labels."))
+    if "elsewhere" in notes:
+        told.append(blocks.Text(f"{len(notes['elsewhere']):,} are about no record of this task."))
+    if "met_before" in notes:
+        told.append(blocks.Text(f"{notes['met_before']:,} were met by an earlier step."))
     if notes["decisions"]:
         rows = [[row["id"], row["old"], row["what"], row["by"]] for row in notes["decisions"][:_SHOWN]]
         told.append(blocks.Table(["record", "label", "decision", "by, when, why"], rows))

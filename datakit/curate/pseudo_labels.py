@@ -58,6 +58,7 @@ class PseudoLabels(TableTransform):
     pseudo_near_val, pseudo_known, pseudo_unknown. `rest: keep` lets such records go on without a label.
     """
 
+    of_one_task: ClassVar[bool] = True
     example: ClassVar[dict[str, Any] | None] = {}
 
     prediction: str = "prediction"
@@ -183,7 +184,7 @@ class PseudoLabels(TableTransform):
     def _calibration(self, small: pl.DataFrame, known: Bools) -> Calibration:
         """By the records whose label was given and that have a prediction: those of training, which leaves
         validation out of every choice, and only where these are too few those of validation too."""
-        rows = small.filter(pl.Series(known) & (small[SOURCE] == "given").fill_null(False))
+        rows = small.filter(pl.Series(known) & (small[SOURCE] != PSEUDO).fill_null(False))
         in_train = rows.filter(pl.col("split").fill_null("") != VAL) if "split" in rows.columns else rows
         rows = in_train if in_train.height >= LEAST else rows
         right = (rows[self.prediction] == rows["label"]).to_numpy()

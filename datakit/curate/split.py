@@ -16,8 +16,17 @@ from datakit.core.outcome import Table
 from datakit.core.record import GENERAL, GIVEN_SPLIT, TRAIN, VAL
 from datakit.core.step_context import StepContext
 from datakit.core.task_blocks import TASK
-from datakit.core.transform import Columns, Reader, TableTransform, Transform
-from datakit.curate._belonging import NEAR_VAL, PSEUDO, SAME, SHARED, SOURCE, Belonging, like_validation
+from datakit.core.transform import Columns, TableTransform
+from datakit.curate._belonging import (
+    NEAR_VAL,
+    PSEUDO,
+    SAME,
+    SHARED,
+    SOURCE,
+    Belonging,
+    gives_source,
+    like_validation,
+)
 from datakit.curate._folds import deal
 from datakit.curate._stratified import UNCLASSED, Choice, Groups, choose, random_ranks
 
@@ -109,7 +118,7 @@ class Split(TableTransform):
         texts = ("images", self.ocr_text, *chat_columns(context).question_names)
         if self._same_text is not None:
             return tuple(dict.fromkeys((*shared, *texts)))
-        if not any(_gives_source(step, context.for_step(step)) for step in context.steps):
+        if not gives_source(context.steps, context):
             return shared
         return tuple(dict.fromkeys((*shared, *SAME, "looks", *texts)))
 
@@ -168,6 +177,7 @@ class Split(TableTransform):
         notes = {**_sizes(splits["split"]), **folds.notes(names, groups), **alike}
         if unclassed := int((classes == UNCLASSED).sum()):
             notes["without_class"] = unclassed
+            notes["val_without_class"] = int((is_val & (classes == UNCLASSED)).sum())
         return _joined(frame, pl.concat([general, splits]), notes)
 
     def _with_pseudo(
@@ -210,12 +220,6 @@ class Split(TableTransform):
         numbers = {name: number for number, name in enumerate(names)}
         coded = column.replace_strict(numbers, default=UNCLASSED, return_dtype=pl.Int64)
         return names, coded.to_numpy()
-
-
-def _gives_source(step: Transform, context: StepContext) -> bool:
-    """Whether a step, or the source that it reads, says which labels are predictions."""
-    columns = step.columns(context) if isinstance(step, Reader) else step.outputs(context)
-    return SOURCE in columns
 
 
 def _general(small: pl.DataFrame) -> pl.DataFrame:

@@ -14,12 +14,17 @@ from pydantic import Field
 from datakit.artifacts import predictions
 from datakit.artifacts.kfold import digest_of, record_beside, record_file_beside
 from datakit.core import blocks
+from datakit.core.chat_columns import chat_columns
+from datakit.core.compared import compared
 from datakit.core.errors import UserError
-from datakit.core.judged import judged
+from datakit.core.judged import canonical, judged
+from datakit.core.labels import LabelSet
+from datakit.core.near_texts import SAME_TEXT
 from datakit.core.outcome import Table
 from datakit.core.record import BETTER, DECLINED, GENERAL, repeat_of
 from datakit.core.step_account import StepAccount
 from datakit.core.step_context import StepContext
+from datakit.core.suspect_columns import REVIEWED_BY
 from datakit.core.suspicion import Guess, combined, guess, proposed
 from datakit.core.transform import Columns, TableTransform
 from datakit.curate import _voices as voices
@@ -48,19 +53,22 @@ class Suspects(TableTransform):
     - proxy: curate.label_noise would give another label, or has the record in a cluster
     - kfold: the model that `datakit kfold` did not show the record predicts another label (`predictions`)
     - reason: the model declined to give a reason for it (annotate.reason with `may_decline`)
-    - duplicates: the same picture has another label (curate.duplicates)
+    - duplicates: the same picture has another label (curate.duplicates), or the nearly same text does where
+      records have no picture, such as dialogues
     - description: no `keywords` of the label stand in the OCR text, and two or more of one other label do
 
     The first two rank all records and have the weight s / (s + rank), s being 3.4% of those ranked (the mean
     share of wrong labels in ten test sets, Northcutt et al. 2021). A declined reason has 0.5, a duplicate the
     share of its group with another label, a description 0.3. The score is their noisy-or, 1 - (1 - a)(1 - b)…
 
-    General and pseudo-labelled records are not looked at. Behind balance.resample the repeats of a record are
-    one suspect. A prediction of an id that no record has, or by a model that was never shown the label, has
-    no voice, and is counted.
+    General and pseudo-labelled records are not looked at, and those whose label a reviewer gave or accepted
+    (`label_reviewed_by` of curate.overrides) are no suspects. Behind balance.resample the repeats of a record
+    are one suspect. A prediction of an id that no record has, of no label, or by a model that was never
+    shown the label, has no voice, and is counted.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
+    of_one_task: ClassVar[bool] = True
     example: ClassVar[dict[str, Any] | None] = {"min_score": 0.1}
 
     predictions: str | None = None
@@ -70,6 +78,9 @@ class Suspects(TableTransform):
     """Column of the reasons, whose `<reason>_declined` and `<reason>_better` are looked at."""
     ocr_text: str = "ocr_text"
     """Column of what OCR read on a record's pictures."""
+    same_text: float | None = Field(default=SAME_TEXT, gt=0, le=1)
+    """Jaccard similarity of character 3-grams from which the questions of records without pictures are nearly
+    the same, as in curate.split; shorter ones than 24 characters are compared as a whole. Null for never."""
     min_score: float = Field(default=0.0, ge=0, lt=1)
     """Records of a lower score are no suspects."""
 
@@ -84,8 +95,10 @@ class Suspects(TableTransform):
             self.ocr_text,
             "set",
             SOURCE,
+            REVIEWED_BY,
         )
-        return tuple(dict.fromkeys((*voices.NOISE, *own)))
+        texts = chat_columns(context).question_names if self.same_text is not None else ()
+        return tuple(dict.fromkeys((*voices.NOISE, *own, *texts)))
 
     def outputs(self, context: StepContext) -> Columns:
         return {name: kind for name, kind in _SCHEMA.items() if name != "id"}
@@ -109,6 +122,10 @@ class Suspects(TableTransform):
         table = rows.filter(pl.Series([repeat_of(id_)[1] == 1 for id_ in rows["id"]], dtype=pl.Boolean))
         hearing = voices.Hearing(context.language(""))
         notes = self._hear(rows, table, hearing, context)
+        if REVIEWED_BY in table.columns:
+            reviewed = table.drop_nulls(REVIEWED_BY)["id"].to_list()
+            if settled := [id_ for id_ in reviewed if hearing.doubts.pop(id_, None)]:
+                notes["reviewed"] = len(settled)
         suspects = _ranked(hearing, self.min_score)
         facts = pl.DataFrame(
             [(one.id, at, one.score, one.label, one.why) for at, one in enumerate(suspects, 1)],
@@ -126,11 +143,16 @@ class Suspects(TableTransform):
         notes: dict[str, Any] = {}
         voices.hear_proxy(table, hearing)
         if self.predictions is not None and not table.is_empty():
-            reading = _Reading(context.declared(self.predictions))
+            reading = _Reading(context.declared(self.predictions), context.labels)
             voices.hear_kfold(reading.guesses(dict(table.select("id", "label").iter_rows())), hearing)
             notes = reading.notes(self.predictions)
         voices.hear_reason(rows, self.reason, hearing)
         voices.hear_duplicates(table, hearing)
+        if self.same_text is not None:
+            question = compared(table, chat_columns(context), context.labels)["question"]
+            is_text = pl.col("images").list.len().fill_null(0) == 0
+            texts = table.select(pl.when(is_text).then(question)).to_series().to_list()
+            voices.hear_texts(table, texts, self.same_text, hearing)
         voices.hear_description(table, self.ocr_text, context.labels, hearing)
         if not hearing.heard and not table.is_empty():
             notes["warnings"] = [
@@ -232,7 +254,10 @@ class _Reading:
     """The predictions of a file, met with the records."""
 
     path: Path
+    labels: LabelSet | None = None
     unknown: list[str] = field(default_factory=list)
+    no_labels: list[str] = field(default_factory=list)
+    """What is predicted and is no label."""
     relabelled: list[str] = field(default_factory=list)
     unseen: int = 0
     without_label: int = 0
@@ -260,11 +285,14 @@ class _Reading:
                 self.unseen += 1
             elif one.predicted is None:
                 self.without_label += 1
+            elif self.labels is not None and self.labels.find(one.predicted) is None:
+                self.no_labels.append(one.predicted)
             else:
                 label = labels[one.id]
                 if one.label is not None and one.label != label:
                     self.relabelled.append(one.id)
-                found.append(guess(one.id, label, one.predicted, one.probabilities, one.confidence))
+                predicted = canonical(one.predicted, self.labels) or one.predicted
+                found.append(guess(one.id, label, predicted, one.probabilities, one.confidence))
         self.missing = len(labels.keys() - seen)
         return found
 
@@ -290,11 +318,17 @@ class _Reading:
             warnings.append(
                 f"{name}: {len(self.unknown):,} predictions are of ids that no record has: {shown}"
             )
+        if self.no_labels:
+            shown = ", ".join(dict.fromkeys(self.no_labels[:_NAMED]))
+            warnings.append(
+                f"{name}: {len(self.no_labels):,} predictions are of no label of the label file: {shown}"
+            )
         if self.missing:
             warnings.append(f"{name}: {self.missing:,} labelled records have no prediction")
         counts = {
             "unknown_ids": len(self.unknown),
             "not_predicted": self.missing,
+            "predicted_no_label_of_file": len(self.no_labels),
             "predicted_without_label": self.without_label,
             "label_never_shown": self.unseen,
             "relabelled_since": len(self.relabelled),

@@ -13,11 +13,12 @@ from datakit.core.language import Language
 from datakit.core.replacing import set_aside
 from datakit.core.scripts import comment, shell_words
 from datakit.handoff.status import read_status
-from datakit.recipe.recipe import Recipe
+from datakit.recipe.recipe import Recipe, Step
 from datakit.run.build import BuildResult, Options
 from datakit.run.manifest import is_current
 
 SPLIT, SUSPECTS = "curate.split", "curate.suspects"
+PREDICT, PSEUDO_LABELS = "annotate.predict", "curate.pseudo_labels"
 EXAMPLE = "- curate.split: {val: 0.1, stratify: label, group: duplicate_of}"
 
 
@@ -102,7 +103,8 @@ def folder_of(recipe: Recipe) -> KfoldFolder:
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Raises UserError for a recipe that does not say, once, which records belong together."""
+    """Raises UserError for a recipe that does not say, once, which records belong together, for one of
+    several tasks, and for one whose pseudo-labels rest on labels that a fold holds out."""
     splits = [step for step in recipe.steps if step.name == SPLIT]
     if not splits:
         raise UserError(
@@ -116,6 +118,35 @@ def check_recipe(recipe: Recipe) -> None:
             remedy="Leave one of them.",
             where=splits[1].where,
         )
+    if recipe.tasks:
+        raise UserError(
+            f"the recipe has {len(recipe.tasks)} tasks, and the models of folds are asked and judged for one",
+            remedy="Write a recipe with the steps of one task, without its `task:`, and make folds of that.",
+            where=recipe.tasks[0].where,
+        )
+    if any(step.name == PSEUDO_LABELS for step in recipe.steps):
+        _check_predictions(recipe, splits[0])
+
+
+def _check_predictions(recipe: Recipe, split: Step) -> None:
+    """Raises UserError where who predicts pseudo-labels was shown labels that a fold holds out."""
+    for step in recipe.steps:
+        if step.name != PREDICT:
+            continue
+        if step.transform.model_dump().get("from_build") is not None:
+            raise UserError(
+                f"{PREDICT} asks a served model, the same for every fold, so pseudo-labels may rest on "
+                "labels that a fold holds out",
+                remedy=f"Let the proxy predict (without `from_build`), or leave {PSEUDO_LABELS} out.",
+                where=step.where,
+            )
+        if step.number < split.number:
+            raise UserError(
+                f"{PREDICT} stands before {SPLIT}, so the pseudo-labels of every fold are those of a model "
+                "that was shown the labels which the fold holds out",
+                remedy=f"Put {SPLIT} before {PREDICT}: each fold is then predicted by what it trains on.",
+                where=step.where,
+            )
 
 
 def check_choice(wanted: Wanted, recipe: Recipe, folder: KfoldFolder) -> Path | None:
@@ -220,7 +251,10 @@ def _shown(value: object) -> str:
 
 def _sizes(report: BuildReport) -> str:
     notes = next((step.notes for step in report.steps if step.name == SPLIT), {})
-    return f"{notes.get('train', 0):,} records to train on, {notes.get('val', 0):,} to be predicted"
+    without = int(notes.get("val_without_class", 0))
+    labelled = int(notes.get("val", 0)) - without
+    words = f"{notes.get('train', 0):,} records to train on, {labelled:,} to be predicted"
+    return f"{words}, {without:,} without a label beside them" if without else words
 
 
 def _write_script(folder: KfoldFolder, wanted: Wanted, recipe: Recipe) -> None:

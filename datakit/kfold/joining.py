@@ -16,6 +16,8 @@ from datakit.core.suspicion import Guess, guess
 from datakit.kfold.records import FoldRecords, read_folds
 from datakit.training.run_folder import RunFolder
 
+LABEL_UNKNOWN = "label_unknown"
+"""The problem of an answer that states what is no label."""
 NOT_ASKED = "its fold has no answers yet"
 _SHOWN = 5
 
@@ -179,7 +181,10 @@ def _sort_in(one: Prediction, number: int, result: Join) -> None:
     elif fold != number:
         result.misplaced.append(one.id)
     elif one.problem != NOT_ANSWERED:
-        label = result.records.label_of[one.id]
+        label, labels = result.records.label_of[one.id], result.records.labels
+        if one.predicted is not None and labels is not None and labels.find(one.predicted) is None:
+            said = f"`{one.predicted}` is no label of the label file"
+            one = one.model_copy(update={"predicted": None, "problem": LABEL_UNKNOWN, "detail": said})
         if one.label != label:
             result.relabelled.append(one.id)
             one = one.model_copy(update={"label": label})

@@ -10,6 +10,7 @@ import polars as pl
 from datakit.artifacts.kfold import KfoldFolder
 from datakit.artifacts.originals import originals
 from datakit.core.errors import UserError
+from datakit.core.labels import LabelSet
 from datakit.core.record import TRAIN, VAL
 from datakit.kfold.builds import SPLIT
 
@@ -32,6 +33,8 @@ class FoldRecords:
     """Fold -> label -> records that its training shows."""
     no_answer: dict[str, str] = field(default_factory=dict)
     """Id -> why its fold asks nothing about it."""
+    labels: LabelSet | None = None
+    """The label file of the builds."""
     contents: dict[str, str] = field(default_factory=dict)
     """Fold -> content hash of its build."""
 
@@ -53,6 +56,7 @@ def read_folds(folder: KfoldFolder, k: int) -> FoldRecords:
         if SOURCE in build.columns:  # a predicted label is trained on in every fold, and judged in none
             given = given.filter(pl.col(SOURCE).fill_null("") != PSEUDO)
         rows = given.select("id", "label", "part").collect()
+        found.labels = build.labels
         found.contents[f"fold-{number}"] = build.manifest.content
         found.shown[number] = Counter(rows.filter(pl.col("part") == TRAIN)["label"].drop_nulls().to_list())
         for id_, label, part in rows.iter_rows():

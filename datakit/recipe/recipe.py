@@ -327,6 +327,12 @@ class _Checker:
             elif step.task and step.name in (SPLIT, OF_TASKS):
                 words = f"`{step.name}` stands in a task, and what it decides is of all tasks"
                 remedy = "Put it behind the blocks; a block of the same name may go on behind it."
+            elif step.transform.of_one_task and not step.task:
+                words = f"`{step.name}` stands outside of the tasks, and would mix up their classes"
+                remedy = (
+                    "Put it into the block of each task. Behind other steps of all tasks, such as "
+                    "curate.split, a block may go on: `- task: {name: NAME, steps: [...]}`."
+                )
             else:
                 continue
             self.errors.append(UserError(words, remedy=remedy, where=step.where))

@@ -264,7 +264,7 @@ class _Maker:
         draft.copy_rejects(engine.rejects_file)
         draft.write_recipe(self.recipe.dump())
         draft.write_input_images(image_digests(engine.images))
-        if engine.suspects is not None:
+        if engine.suspects:
             draft.write_suspects(engine.suspects)
         draft.write_compared(compared_records(frames, self.context, engine.chats))
         manifest = Manifest(

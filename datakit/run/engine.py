@@ -70,8 +70,8 @@ class Engine:
     """Ids of the records that come with messages, where these are kept."""
     task_columns: dict[str, list[str]] = field(default_factory=dict)
     """Task -> the columns of its records, where there are several tasks."""
-    suspects: list[dict[str, Any]] | None = None
-    """What a step has to say against labels, for suspects.jsonl."""
+    suspects: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Task ("" where there is one) -> what its last such step says against labels, for suspects.jsonl."""
     _elsewhere: RecordFrames | None = None
     """The records of other tasks, while the steps of one are at work."""
     _rejects: BinaryIO = field(init=False, repr=False)
@@ -350,7 +350,7 @@ class Engine:
         table = transform.apply(frames.lazy(), context)
         report.notes.update(table.notes)
         if table.suspects is not None:
-            self.suspects = table.suspects
+            self.suspects[step.task] = table.suspects
         if table.rejects is not None:
             places = frames.lazy().select("id", "source_file", "source_line")
             rejected = table.rejects.select("id", "reason", "detail")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.checked import CheckReport
 from datakit.artifacts.originals import originals
+from datakit.artifacts.report import StepReport
 from datakit.core.reasons import CHOSEN
 from datakit.verdict.seen import SHOWN, Seen, height, records
 
@@ -47,15 +51,20 @@ _OVERRIDE_FAULTS = {
 
 def override_not_applied(build: BuildFolder) -> Seen | None:
     """Decisions of reviewers that curate.overrides could not apply."""
-    steps = [step.notes for step in build.report.steps if step.name == "curate.overrides"]
-    if not steps:
+    reports = [step for step in build.report.steps if step.name == "curate.overrides"]
+    if not reports:
         return None
+    steps = [step.notes for step in reports]
     counts: dict[str, int] = {}
     for notes in steps:
         for word, number in notes.get("not_applied", {}).items():
             counts[word] = counts.get(word, 0) + number
     faults = [fault for notes in steps for fault in notes.get("faults", ())]
-    count, lines = sum(counts.values()), sum(notes.get("lines", 0) for notes in steps)
+    if nowhere := _of_no_task(reports):
+        counts["no_record"] = counts.get("no_record", 0) + len(nowhere)
+        faults += nowhere
+    count = sum(counts.values())
+    lines = sum({str(notes.get("file")): int(notes.get("lines", 0)) for notes in steps}.values())
     listed = ", ".join(f"{number:,} {_OVERRIDE_FAULTS.get(word, word)}" for word, number in counts.items())
     words = f"{count:,} of {lines:,} were not: {listed}" if count else f"all {lines:,} were"
     shown = ("id", "line", "what", "by", "why", "hint")
@@ -64,6 +73,18 @@ def override_not_applied(build: BuildFolder) -> Seen | None:
         schema=dict.fromkeys(shown, pl.String()),
     )
     return Seen("Every decision of the reviewers was applied", count, words, rows if count else None)
+
+
+def _of_no_task(reports: Sequence[StepReport]) -> list[dict[str, Any]]:
+    """The decisions of a file that several tasks share which none of them has a record for."""
+    by_file: dict[str, list[list[dict[str, Any]]]] = {}
+    for step in reports:
+        by_file.setdefault(str(step.notes.get("file")), []).append(list(step.notes.get("elsewhere", ())))
+    nowhere = []
+    for first, *others in by_file.values():
+        missed = [{row["line"] for row in rows} for rows in others]
+        nowhere += [row for row in first if all(row["line"] in lines for lines in missed)]
+    return nowhere
 
 
 def not_emitted(build: BuildFolder) -> Seen:

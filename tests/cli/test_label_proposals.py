@@ -210,3 +210,57 @@ def test_without_mistakes_there_is_nothing_to_propose(datakit: Run, project: Pat
     assert done.code == 0
     assert "nothing was scored yet" in done.out
     assert "Proposals: none" in done.out
+
+
+TASKS = """\
+name: shop
+steps:
+  - task:
+      name: screens
+      labels: ../labels.yaml
+      steps:
+        - read.jsonl: {path: ../rows.jsonl, label: label}
+        - render.chat: {prompt: ask.j2, answer: label_only, max_chars: 400, shrink: [ocr_text]}
+  - task:
+      name: moods
+      labels: ../moods.yaml
+      steps:
+        - read.jsonl: {path: ../moods.jsonl, label: label}
+        - render.chat: {prompt: ask.j2, answer: label_only, max_chars: 400, shrink: [ocr_text]}
+  - curate.split: {val: 0.4, stratify: label}
+emit: [llamafactory]
+"""
+
+
+def test_the_label_file_of_a_task_is_proposed_for_and_written(datakit: Run, project: Path) -> None:
+    made(project)
+    (project / "moods.yaml").write_text("labels: [平静, 生气]\n", "utf-8")
+    names = ("平静", "生气") * 4
+    rows = [{"id": f"m{at}", "label": name, "text": "一句", "ocr_text": "x"} for at, name in enumerate(names)]
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (project / "moods.jsonl").write_text(lines, "utf-8")
+    (project / "recipes" / "shop.yaml").write_text(TASKS, "utf-8")
+    folder = BuildFolder.open(build(project / "recipes" / "shop.yaml", card=False).folder)
+    words = ["labels", "propose", folder.path, "--predictions", project / "answers.jsonl"]
+    missing = datakit(*words)
+    assert missing.code == 2
+    assert "--task screens" in missing.err
+    own = folder.tasks[0]
+    write(project / "answers.jsonl", answers(own.path, lambda _, label, __: "购物车页面"))
+    done = datakit(*words, "--task", "screens", "--accept", "all")
+    assert done.code == 0, done.err
+    assert "prompts, the longest" in done.out
+    assert f"Written: {project / 'labels.yaml'}" in done.out
+    assert "# the basket" in (project / "labels.yaml").read_text("utf-8")
+    assert (project / "labels.yaml").read_text("utf-8") != LABELS
+
+
+def test_the_next_step_of_an_audit_names_the_task(datakit: Run, project: Path) -> None:
+    made(project)
+    (project / "moods.yaml").write_text("labels: [平静, 生气]\n", "utf-8")
+    row = {"id": "m", "label": "平静", "text": "一句", "ocr_text": "x"}
+    (project / "moods.jsonl").write_text(json.dumps(row, ensure_ascii=False), "utf-8")
+    (project / "recipes" / "shop.yaml").write_text(TASKS, "utf-8")
+    folder = BuildFolder.open(build(project / "recipes" / "shop.yaml", card=False).folder)
+    done = datakit("labels", "audit", folder.path, "--task", "screens")
+    assert f"look again: datakit labels audit {folder.path} --task screens" in done.out

@@ -63,6 +63,32 @@ def test_a_wrong_label_is_ranked_first_and_stays_as_it_is(tmp_path: Path) -> Non
     assert out.filter(is_suspect())["id"].to_list() == [rows[3]["id"]]
 
 
+def test_a_label_that_a_reviewer_accepted_is_listed_no_more_and_speaks_for_others(
+    tmp_path: Path,
+) -> None:
+    rows = screens()
+    rows[3]["label"], rows[20]["label"] = "支付页面", "退款页面"
+    before, _ = run(rows, tmp_path)
+    rows[3]["label_reviewed_by"] = "王"
+    out, notes = run(rows, tmp_path)
+    assert out.row(3, named=True)["noise_rank"] is None
+    assert out.filter(pl.col("noise_rank") == 1)["id"].to_list() == [rows[20]["id"]]
+    assert out["noise_rank"].drop_nulls().sort().to_list() == list(range(1, len(rows)))
+    others = pl.col("id") != rows[3]["id"]
+    same = "noise_probability"
+    assert out.filter(others)[same].to_list() == before.filter(others)[same].to_list()
+    assert (notes["ranked"], notes["reviewed"]) == (len(rows) - 1, 1)
+
+
+def test_a_cluster_that_a_reviewer_judged_is_none_any_more(tmp_path: Path) -> None:
+    rows = screens()
+    for at in (0, 5, 10):
+        rows[at].update(label="支付页面", ocr_text="退款成功 退款金额 原路退回", label_reviewed_by="王")
+    out, notes = run(rows, tmp_path)
+    assert notes["clusters"] == 0
+    assert out["noise_cluster"].null_count() == len(rows)
+
+
 def test_wrong_labels_that_agree_are_one_cluster(tmp_path: Path) -> None:
     rows = screens(14)
     for row in rows[:6]:

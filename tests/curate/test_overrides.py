@@ -18,8 +18,10 @@ from datakit.core.errors import DatakitError, UserError
 from datakit.core.judged import judged
 from datakit.core.labels import Label, LabelSet
 from datakit.core.step_context import StepContext
+from datakit.core.transform import Transform
 from datakit.curate._decisions import decided
 from datakit.curate.overrides import Overrides
+from datakit.curate.pseudo_labels import PseudoLabels
 from tests.support.toy_builds import Toy
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -33,7 +35,12 @@ def line(id_: str = "r1", sees: str | None = "购物车页面", **values: Any) -
 
 
 def apply(
-    tmp_path: Path, lines: list[dict[str, Any]], labels: list[str | None] | None = None
+    tmp_path: Path,
+    lines: list[dict[str, Any]],
+    labels: list[str | None] | None = None,
+    *,
+    steps: tuple[Transform, ...] = (),
+    source: list[str | None] | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
     """Records r1, r2 … without pictures, with these decisions: what goes on, what is dropped, the notes."""
     path = tmp_path / "overrides.jsonl"
@@ -48,8 +55,12 @@ def apply(
         },
         schema={"id": pl.String, "images": pl.List(pl.String), "label": pl.String, "text": pl.String},
     )
-    context = StepContext(base=tmp_path, project=tmp_path, labels=LABELS)
-    table = Overrides(path="overrides.jsonl").apply(frame.lazy(), context)
+    if source is not None:
+        frame = frame.with_columns(label_source=pl.Series(source, dtype=pl.String))
+    step = next((one for one in reversed(steps) if isinstance(one, Overrides)), None)
+    step = step or Overrides(path="overrides.jsonl")
+    context = StepContext(base=tmp_path, project=tmp_path, labels=LABELS, steps=steps)
+    table = step.apply(frame.lazy(), context)
     assert table.rejects is not None
     kept, dropped = table.frame.collect(), table.rejects.collect()
     assert kept.height + dropped.height == frame.height
@@ -233,6 +244,88 @@ def toy(tmp_path: Path, rows: list[dict[str, Any]], steps: tuple[str, ...] = ())
     project = Toy(tmp_path, steps=("curate.overrides: {path: o.jsonl}", *steps))
     (tmp_path / "o.jsonl").write_text("\n".join(json.dumps(row) for row in rows), "utf-8")
     return project.build([{"text": "text", "label": "a"}, {"text": "text", "label": "b"}])
+
+
+BEFORE = (Overrides(path="overrides.jsonl"), PseudoLabels())
+BEHIND = (PseudoLabels(), Overrides(path="overrides.jsonl"))
+
+
+@pytest.mark.parametrize(("steps", "source"), [(BEFORE, None), (BEHIND, ["given", "given", "pseudo"])])
+@pytest.mark.parametrize(
+    ("decision", "label", "by"),
+    [
+        ({"new": "退款页面"}, "退款页面", "王"),
+        ({"action": "accept"}, "退货页面", "王"),
+        ({"action": "drop"}, None, None),
+    ],
+)
+def test_a_decision_about_a_predicted_label_is_applied_whatever_is_predicted_now(
+    tmp_path: Path,
+    steps: tuple[Transform, ...],
+    source: list[str | None] | None,
+    decision: dict[str, Any],
+    label: str | None,
+    by: str | None,
+) -> None:
+    labels = ["购物车页面", "退货页面", None if source is None else "购物车页面"]
+    lines = [line("r3", "退货页面", **decision)]
+    kept, dropped, notes = apply(tmp_path, lines, labels, steps=steps, source=source)
+    assert notes["not_applied"] == {}
+    assert notes["about_predictions"] == 1
+    if label is None:
+        assert dropped["id"].to_list() == ["r3"]
+        return
+    row = kept.row(2, named=True)
+    assert (row["label"], row["label_reviewed_by"], row["label_source"]) == (label, by, "reviewed")
+    before = "no label" if source is None else "购物车页面 (predicted)"
+    assert row["label_change"] == f"{before} → {label}; 王"
+    assert kept["label_source"].to_list()[:2] == ([None, None] if source is None else ["given", "given"])
+
+
+def test_who_disagree_about_a_predicted_label_undo_each_other(tmp_path: Path) -> None:
+    lines = [line("r3", "退货页面"), line("r3", "退货页面", new="退款页面", who="李")]
+    for order in (lines, lines[::-1]):
+        kept, _, notes = apply(tmp_path, order, steps=BEFORE)
+        assert kept["label"].to_list()[2] is None
+        assert notes["not_applied"] == {"disagree": 2}
+
+
+def test_a_reviewed_prediction_is_reviewed_again_in_the_next_build(tmp_path: Path) -> None:
+    lines = [
+        line("r3", "退货页面", new="退款页面", when="2026-11-27T12:00:00Z"),
+        line("r3", "退款页面", new="购物车页面", who="李", when="2026-11-28T12:00:00Z"),
+    ]
+    kept, _, notes = apply(tmp_path, lines, steps=BEFORE)
+    assert kept["label"].to_list()[2] == "购物车页面"
+    assert notes["not_applied"] == {}
+
+
+def test_a_label_that_was_taken_from_a_record_is_not_put_back_where_nothing_predicts(tmp_path: Path) -> None:
+    kept, _, notes = apply(tmp_path, [line("r3", "退货页面")])
+    assert kept["label"].to_list()[2] is None
+    assert notes["not_applied"] == {"changed": 1}
+
+
+def test_an_accepted_prediction_that_the_label_file_no_longer_has_is_named(tmp_path: Path) -> None:
+    _, _, notes = apply(tmp_path, [line("r3", "旧页面")], steps=BEFORE)
+    assert notes["not_applied"] == {"unknown_label": 1}
+
+
+def test_a_later_step_does_not_tell_what_an_earlier_one_has_met(tmp_path: Path) -> None:
+    first = line(new="退货页面")
+    (tmp_path / "first.jsonl").write_text(json.dumps(first, ensure_ascii=False), "utf-8")
+    steps = (Overrides(path="first.jsonl"), PseudoLabels(), Overrides(path="overrides.jsonl"))
+    fresh = line("r2", "退货页面", new="退款页面")
+    kept, _, notes = apply(tmp_path, [first, fresh], ["退货页面", "退货页面"], steps=steps)
+    assert kept["label"].to_list() == ["退货页面", "退款页面"]
+    assert notes["not_applied"] == {}
+    assert notes["met_before"] == 1
+
+
+def test_accepted_and_relabelled_records_say_who_reviewed_them(tmp_path: Path) -> None:
+    kept, _, _ = apply(tmp_path, [line(), line("r2", "退货页面", new="退款页面", who="")])
+    assert kept["label_reviewed_by"].to_list() == ["王", "unnamed", None]
+    assert kept["label_by"].to_list() == [None, "unnamed", None]
 
 
 def test_build_with_decisions_that_were_not_applied_warns_at_its_end(tmp_path: Path) -> None:

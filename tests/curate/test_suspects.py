@@ -100,6 +100,16 @@ def test_a_second_voice_raises_a_record_and_both_are_told_in_lines(hear: Callabl
     assert table.notes["doubted_by_several"] == 1
 
 
+def test_a_label_that_a_reviewer_gave_or_accepted_is_no_suspect(hear: Callable[..., Table]) -> None:
+    rows = [
+        {"id": "a", "duplicate_of": "a", "label_reviewed_by": "王"},
+        {"id": "b", "duplicate_of": "a", "label": "退货页面"},
+    ]
+    table = hear(rows, label_reviewed_by=pl.String(), duplicate_of=pl.String())
+    assert ranks(table) == {"a": None, "b": 1}
+    assert table.notes["reviewed"] == 1
+
+
 def test_declined_reasons_of_repeats_are_one_suspect_by_their_share(hear: Callable[..., Table]) -> None:
     rows = [
         {"id": "a", "reason_declined": "写着“寄回方式”", "reason_better": "退货页面"},
@@ -124,6 +134,33 @@ def test_of_duplicates_the_one_that_is_alone_is_doubted_more(hear: Callable[...,
     first = table.frame.collect().row(0, named=True)
     assert first["suspect_label"] == "退款页面"
     assert first["suspect_why"] == "重复图片：同样的图中 2 条标为退款页面（b），1 条标为首页"
+
+
+@pytest.mark.parametrize(
+    "text", ["用户：请问付款后多久发货，从哪里发\n客服：在的亲\n用户：页面写的二十四小时{}", "发货慢"]
+)
+def test_of_dialogues_that_read_nearly_the_same_the_one_that_is_alone_is_doubted_more(
+    hear: Callable[..., Table], text: str
+) -> None:
+    rows = [{"id": id_, "text": text.format(id_)} for id_ in "abc"]
+    rows += [{"id": "d", "text": text.format("d"), "label": "退货页面"}, {"id": "e", "text": "别的话"}]
+    table = hear(rows)
+    assert ranks(table) == {"d": 1, "a": 2, "b": 3, "c": 4, "e": None}
+    assert table.suspects is not None
+    assert table.suspects[0]["voices"][0]["says"].startswith(
+        "相近文本：几乎相同的文本中 3 条标为退款页面（a）"
+    )
+    assert ranks(hear(rows, {"same_text": None})) == dict.fromkeys("abcde")
+
+
+def test_records_with_pictures_are_not_doubted_for_the_text_that_they_share(
+    hear: Callable[..., Table], tmp_path: Path
+) -> None:
+    rows = [
+        {"id": id_, "text": "请看图回答。", "label": label, "images": [str(tmp_path / f"{id_}.png")]}
+        for id_, label in (("a", "退款页面"), ("b", "退货页面"))
+    ]
+    assert ranks(hear(rows)) == {"a": None, "b": None}
 
 
 @pytest.mark.parametrize(

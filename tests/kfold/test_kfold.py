@@ -11,12 +11,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from PIL import Image
 
 from datakit.artifacts.kfold import KfoldFolder
 from datakit.artifacts.predictions import Prediction, read, write
 from datakit.artifacts.suspects import read_suspects
 from datakit.cli import run
 from tests.kfold.conftest import LABELS, Folds
+from tests.support.task_builds import project as task_project
 
 
 def in_val(folder: KfoldFolder, number: int) -> set[str]:
@@ -353,3 +355,69 @@ def test_a_full_disk_is_told_and_the_last_join_stays(folds: Folds, monkeypatch: 
     assert "kfold.jsonl" in folds.output
     assert "the same command goes on" in folds.output
     assert folds.folder.predictions_file.read_bytes() == before
+
+
+PREDICTED = "  - annotate.predict: {pictures: false}\n  - curate.pseudo_labels: {}\n"
+
+
+@pytest.mark.fault(
+    "A recipe's pseudo-labels come from a model that was shown the labels that folds hold out",
+    "`datakit kfold` refuses it, and says where the split belongs",
+    kind="bounds",
+)
+def test_pseudo_labels_of_a_model_that_saw_held_out_labels_are_refused(folds: Folds) -> None:
+    folds.edit("  - curate.split", PREDICTED + "  - curate.split")
+    assert folds.go() == 2
+    assert "shown the labels which the fold holds out" in folds.output
+    assert "Put curate.split before annotate.predict" in folds.output
+
+
+def test_pseudo_labels_behind_the_split_are_those_of_each_fold(folds: Folds) -> None:
+    rows = folds.recipe.parent / "rows.jsonl"
+    more = [{"id": f"u{at}", "image": f"pictures/{at}.png", "label": None} for at in range(3)]
+    for at in range(3):
+        Image.new("RGB", (112, 112), (5, at * 90, 200)).save(rows.parent / "pictures" / f"u{at}.png")
+        more[at]["image"] = f"pictures/u{at}.png"
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in more)
+    rows.write_text(rows.read_text("utf-8") + lines, "utf-8")
+    folds.edit("  - render.chat", "  - annotate.predict: {}\n  - curate.pseudo_labels: {}\n  - render.chat")
+    assert folds.go() == 0, folds.output
+    assert "6 to be predicted, 1 without a label beside them" in folds.output
+    by = {
+        folds.folder.build(at).records.collect()["prediction_by"].drop_nulls().unique().item()
+        for at in (1, 2, 3)
+    }
+    assert len(by) == 3
+
+
+def test_records_that_come_with_a_predicted_label_are_told(folds: Folds) -> None:
+    rows = folds.recipe.parent / "rows.jsonl"
+    marked = [json.loads(line) for line in rows.read_text("utf-8").splitlines()]
+    marked = [{**row, "label_source": "pseudo" if row["id"] == "s17" else "given"} for row in marked]
+    rows.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in marked), "utf-8")
+    assert folds.go() == 0, folds.output
+    assert "1 records come with a predicted label and are trained on in every fold" in folds.output
+
+
+def test_a_recipe_of_several_tasks_is_refused(folds: Folds) -> None:
+    recipe = task_project(folds.recipe.parent.parent / "tasks")
+    assert run(["kfold", str(recipe), "--k", "3"]) == 2
+
+
+def test_an_answer_that_is_no_label_doubts_nothing(folds: Folds) -> None:
+    assert folds.go() == 0
+    for number in (1, 2, 3):
+        folds.predict(number, lambda id_, label: "店铺页面" if id_ == "s05" else label)
+    assert folds.go("--join") == 0, folds.output
+    assert "Predicted without a label: 1 (label_unknown)" in folds.output
+    assert "Suspects: 0 of 17 records" in folds.output
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-0.5", "1.5"])
+def test_what_is_no_probability_is_refused_with_its_line(folds: Folds, text: str) -> None:
+    assert folds.go() == 0
+    folds.predict(1)
+    path = folds.answers(1)
+    path.write_text(path.read_text("utf-8").replace("0.8", text, 1), "utf-8")
+    assert folds.go("--join") == 2
+    assert f"{path.name}:1" in folds.output

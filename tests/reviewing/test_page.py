@@ -10,8 +10,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.cli import run
-from datakit.cli.review import overrides_file, write
+from datakit.cli.review import overrides_file, unread, write
 from datakit.core.errors import UserError
 from datakit.library import build
 from datakit.reviewing.chosen import Choice, chosen
@@ -190,6 +191,16 @@ def test_command_says_where_the_page_is_and_where_decisions_belong(
     assert account["records"] == 12
     assert Path(account["page"]).name == "screens-review.html"
     assert overrides_file(folder) == tmp_path / "overrides" / "screens.jsonl"
+    assert "curate.overrides: {path: overrides/screens.jsonl}" in unread(folder, overrides_file(folder))
     assert run(["review", str(folder.path), "--conflicts"]) == 0
     assert "No record is to be reviewed" in capsys.readouterr().out
     assert HOSTILE not in capsys.readouterr().out
+
+
+def test_decisions_go_where_the_recipe_reads_them_and_nobody_is_left_to_wonder(tmp_path: Path) -> None:
+    recipe = review_project(tmp_path, steps="  - curate.overrides: {path: decided.jsonl}\n")
+    (tmp_path / "decided.jsonl").touch()
+    folder = BuildFolder.open(build(recipe).folder)
+    assert overrides_file(folder) == tmp_path / "decided.jsonl"
+    assert unread(folder, tmp_path / "decided.jsonl") == ""
+    assert "No step of" in unread(folder, tmp_path / "other.jsonl")

@@ -10,9 +10,14 @@ import pytest
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.tasks import of_task
+from datakit.cards.write import make_card
+from datakit.cli.review import overrides_file, unread
 from datakit.core.errors import DatakitError, RecipeErrors, UserError
+from datakit.core.judged import judged
 from datakit.library import build, load
+from datakit.reviewing.chosen import Choice, chosen
 from datakit.run.plan import plan
+from datakit.verdict import records_of
 from tests.support.task_builds import MOODS, RECIPE, TOPICS, moods, project, topics, write
 
 
@@ -187,3 +192,114 @@ def test_where_drops_of_one_task_are_counted_and_never_fail_the_build(tmp_path: 
     lines = [json.loads(line) for line in (made.folder / "rejects.jsonl").read_text("utf-8").splitlines()]
     assert {line["reason"] for line in lines} == {"where"}
     assert all(line["detail"] == "not true: label != '其他'" for line in lines)
+
+
+DOUBTING = RECIPE.replace(
+    "        - guard.label: {}\n",
+    "        - guard.label: {}\n        - curate.label_noise: {texts: text, images: false}\n"
+    "        - curate.suspects: {}\n",
+)
+
+
+def test_each_task_has_its_own_suspects_and_the_verdict_counts_each_by_itself(tmp_path: Path) -> None:
+    path = project(tmp_path, DOUBTING)
+    more = [
+        {**row, "id": f"{row['id']}-{at}", "text": f"{row['text']}再问{at}"}
+        for row in topics()
+        for at in "ab"
+    ]
+    write(tmp_path / "topics.jsonl", [*topics(), *more, {**topics()[1], "id": "x", "label": TOPICS[2]}])
+    made = BuildFolder(build(path).folder)
+    own_topics, own_moods = made.tasks
+    assert made.suspects is not None
+    assert own_topics.suspects is not None
+    assert own_moods.suspects is not None
+    assert own_topics.suspects[0].id == "x"
+    assert all(one.id[0] in "tx" and not one.task for one in own_topics.suspects)
+    assert [one.rank for one in own_topics.suspects] == list(range(1, len(own_topics.suspects) + 1))
+    assert len(made.suspects) == len(own_topics.suspects) + len(own_moods.suspects)
+    assert {one.task for one in made.suspects} <= {"topics", "moods"}
+    finding = next(line for line in made.report.verdict if line.kind == "label_doubted")
+    assert finding.count == len(made.suspects)
+    assert f"topics: {len(own_topics.suspects)} of 37 are" in finding.words
+    titles = [section.title for section in make_card(made).sections]
+    assert titles.count("Doubted labels of topics") == 1
+    chosen_records, _ = chosen(own_topics, Choice(findings=("label_doubted",)))
+    assert set(chosen_records["id"]) == {one.id for one in own_topics.suspects}
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "curate.label_noise: {}",
+        "curate.suspects: {}",
+        "annotate.predict: {}",
+        "curate.pseudo_labels: {}",
+        "curate.overrides: {path: ../decisions.jsonl}",
+    ],
+)
+@pytest.mark.fault(
+    "A step that goes by labels stands behind the blocks of several tasks",
+    "The recipe is refused, and the step belongs into each block",
+    kind="bounds",
+)
+def test_a_step_that_goes_by_labels_is_refused_outside_of_the_blocks(tmp_path: Path, step: str) -> None:
+    with pytest.raises(RecipeErrors, match="stands outside of the tasks, and would mix up their classes"):
+        load(project(tmp_path, RECIPE.replace("  - curate.split", f"  - {step}\n  - curate.split")))
+
+
+def test_tasks_that_share_a_file_of_decisions_each_meet_their_own(tmp_path: Path) -> None:
+    step = "        - guard.label: {}\n        - curate.overrides: {path: ../decisions.jsonl}\n"
+    path = project(tmp_path, RECIPE.replace("        - guard.label: {}\n", step))
+    topic, mood = topics()[6], moods()[6]
+    decisions = [
+        {"id": topic["id"], "judged": judged(topic["label"], [], [topic["text"]]), "new": "退款"},
+        {"id": mood["id"], "judged": judged(mood["label"], [], [mood["dialogue"]]), "new": "生气"},
+        {"id": "nobody", "judged": "0" * 32, "new": "退款"},
+    ]
+    write(tmp_path / "decisions.jsonl", [{"action": "relabel", "who": "王", **row} for row in decisions])
+    made = BuildFolder(build(path).folder)
+    labels = dict(made.records.select("id", "label").collect().iter_rows())
+    assert (labels[topic["id"]], labels[mood["id"]]) == ("退款", "生气")
+    finding = next(line for line in made.report.verdict if line.kind == "override_not_applied")
+    assert (finding.count, finding.words) == (1, "1 of 3 were not: 1 about no record of this build")
+    found, shown = records_of(made, "override_not_applied")
+    assert found.count == 1
+    assert shown is not None
+    assert shown.collect()["id"].to_list() == ["nobody"]
+
+
+def test_a_review_of_a_task_says_which_block_is_to_read_its_decisions(tmp_path: Path) -> None:
+    step = "        - guard.label: {}\n        - curate.overrides: {path: ../decisions.jsonl}\n"
+    path = project(tmp_path, RECIPE.replace("        - guard.label: {}\n", step, 1))
+    write(tmp_path / "decisions.jsonl", [])
+    own_topics, own_moods = BuildFolder(build(path).folder).tasks
+    assert overrides_file(own_topics) == path.parent / ".." / "decisions.jsonl"
+    assert unread(own_topics, overrides_file(own_topics)) == ""
+    told = unread(own_moods, overrides_file(own_moods))
+    assert "in the block of the task moods" in told
+    assert "{path: ../overrides/both.moods.jsonl}" in told
+
+
+@pytest.mark.parametrize(
+    ("step", "fails"),
+    [("guard.where: {keep: \"label != '其他'\"}", False), ("guard.prompt_length: {max_chars: 40}", True)],
+)
+def test_a_build_fails_on_rejected_records_and_not_on_those_that_the_recipe_drops(
+    tmp_path: Path, step: str, *, fails: bool
+) -> None:
+    text = RECIPE.replace(
+        "        - guard.label: {}\n", f"        - guard.label: {{}}\n        - {step}\n", 1
+    )
+    if fails:
+        text = text.replace(f"        - {step}\n", "").replace(
+            "answer: label_only}\n", f"answer: label_only}}\n        - {step}\n", 1
+        )
+    path = project(tmp_path, text + "run: {fail_on: [rejected], max_reject_rate: 1.0}\n")
+    row = {**topics()[0], "id": "long", "text": "长" * 60}
+    write(tmp_path / "topics.jsonl", [*topics(), row])
+    if fails:
+        with pytest.raises(DatakitError, match="fail_on"):
+            build(path)
+    else:
+        assert build(path).report.steps[2].rejected == {"where": 4}

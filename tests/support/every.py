@@ -354,6 +354,7 @@ CASES: dict[str, Case] = {
             "reason_declined": pl.String(),
             "reason_better": pl.String(),
             "label_source": pl.String(),
+            "label_reviewed_by": pl.String(),
         },
         changes={
             "screen-0001": {"noise_rank": 1, "noise_probability": 0.02, "noise_label": "退款页面"},
@@ -361,9 +362,14 @@ CASES: dict[str, Case] = {
             "screen-0036": {"duplicate_of": "screen-0015", "label": "首页"},
         },
     ),
-    "curate.overrides": Case({"path": "overrides.jsonl"}, source=_decisions),
+    "curate.overrides": Case(
+        {"path": "overrides.jsonl"}, source=_decisions, more={"label_source": pl.String()}
+    ),
     "curate.label_noise": Case(
-        by_neighbours=True, golden=("noise_label", "noise_cluster"), changes={"screen-0036": {"label": None}}
+        by_neighbours=True,
+        golden=("noise_label", "noise_cluster"),
+        more={"label_reviewed_by": pl.String()},
+        changes={"screen-0036": {"label": None}},
     ),
     "balance.resample": Case({"by": "label", "strategy": "uniform"}, by_neighbours=True),
     "mix.general": Case({"read.alpaca": {"path": str(ROOT / "examples" / "general_zh.json")}, "share": 0.2}),
