@@ -62,8 +62,8 @@ def _validation_limits(splits: pl.DataFrame, of: str = "") -> list[str]:
         return []
     half = 98 / count**0.5
     return [
-        f"Validation{of} has {count:,} records, so that a score on it is uncertain by up to ±{half:.0f} points "
-        "(95% interval, at an accuracy of one half)."
+        f"Validation{of} has {count:,} records, so that a score on it is uncertain by up to ±{half:.0f} "
+        "points (95% interval, at an accuracy of one half)."
     ]
 
 

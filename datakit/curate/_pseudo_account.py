@@ -126,8 +126,8 @@ def section(account: Account) -> Section:
     )
     if account.kept_for_class:
         facts.append(
-            f"{account.kept_for_class:,} of the kept are less sure than that: the surest of their class, kept so "
-            "that no class is left out because others are easier."
+            f"{account.kept_for_class:,} of the kept are less sure than that: the surest of their class, "
+            "kept so that no class is left out because others are easier."
         )
     facts.append(
         f"The estimate is set right by {account.calibrated_by:,} records with a known label."
