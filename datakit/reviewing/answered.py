@@ -13,7 +13,7 @@ from datakit.artifacts.originals import originals
 from datakit.artifacts.predictions import NOT_ANSWERED, Prediction
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.judged import canonical
-from datakit.core.record import TRAIN, VAL
+from datakit.core.record import TRAIN, VAL, digest
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,11 @@ class Answers:
     by_id: Mapping[str, Prediction] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     """Which files were read, and what does not fit the build."""
+
+    @property
+    def digest(self) -> str:
+        """Of all that is shown of them: a page of other answers is another page."""
+        return digest([self.by_id[id_].model_dump_json() for id_ in sorted(self.by_id)]).hex()
 
     def labels(self, build: BuildFolder) -> dict[str, str]:
         """Id -> the label that was answered, as the label file spells it."""

@@ -131,6 +131,7 @@ def page_index(records: PageRecords) -> Row:
         "chunk": CHUNK,
         "block": BLOCK,
         "prompt": records.shared_prompt,
+        "answered": records.answers.digest,
         **records.columns(),
     }
 

@@ -16,6 +16,7 @@ from datakit.core.errors import UserError
 from datakit.reviewing.answered import answers
 from datakit.reviewing.chosen import MISTAKE, Choice, chosen
 from datakit.reviewing.records import PageRecords
+from datakit.reviewing.writing import write_folder
 from tests.support.review_builds import HOSTILE, review_build, write_answers
 
 
@@ -123,3 +124,11 @@ def test_command_shows_a_given_file_and_tells_a_damaged_line_by_its_number(
     path.write_text('{"id": "r01"\n')
     assert run(words) == 2
     assert f"{path}:1" in capsys.readouterr().err
+
+
+def test_folder_of_other_answers_is_written_anew(build: BuildFolder, tmp_path: Path) -> None:
+    folder = tmp_path / "review"
+    for reason in ("标题是退款", "底部是退款"):
+        in_run(build, "train", [said("r01", "退款页面", reason=reason)])
+        write_folder(page_of(build), folder)
+        assert reason in (folder / "data" / "00000.js").read_text("utf-8")
