@@ -30,8 +30,8 @@ class LabelProposal:
     rivals: tuple[str, ...]
     """The labels that it tells this one from."""
     added: str
-    """The sentence at the end of the description, without what parts it from the one before; "" where `confusable_with` alone grows, or there are words
-    and no room for them."""
+    """The sentence put at the end of the description; "" where `confusable_with` alone grows, or there
+    are words and no room for them."""
     confusable: tuple[str, ...]
     """The rivals that `confusable_with` does not name yet."""
     words: tuple[TellingWord, ...] = field(default=(), compare=False)

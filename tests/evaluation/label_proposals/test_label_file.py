@@ -43,7 +43,6 @@ def after(path: Path, text: str, *accepted: LabelProposal) -> str:
         ("有退款。", ("二",), "有退款。与「二」不同"),
         ("有退款", ("二",), "有退款；与「二」不同"),
         ("a refund.", ("x",), "a refund. 与「x」不同"),
-        ('""', ("一",), "与「一」不同"),
     ],
 )
 def test_sentences_are_parted_by_what_stands_before_them_whichever_are_taken(
