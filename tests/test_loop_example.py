@@ -16,7 +16,10 @@ import pytest
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.overrides import read_overrides
+from datakit.cards.overview import NOTE_CHARS, shortened
+from datakit.cards.write import make_card
 from datakit.library import build
+from datakit.pages.layout import render_markdown
 from datakit.reviewing.chosen import Choice, chosen
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,6 +73,43 @@ def doubted(project: Path) -> BuildFolder:
 @pytest.fixture(scope="module")
 def repaired(project: Path) -> BuildFolder:
     return built(project, "examples/ecom/overrides.jsonl")
+
+
+def card_of(folder: BuildFolder) -> tuple[str, dict[str, str]]:
+    """The card, and its sections by title."""
+    text = render_markdown(make_card(folder))
+    parts = re.split(r"^## (.+)$", text, flags=re.M)
+    return text, dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_card_limits_what_the_build_has_and_nothing_else(repaired: BuildFolder) -> None:
+    text, sections = card_of(repaired)
+    limits = sections["Intended use and limits"]
+    assert "written by a program" not in limits
+    assert "Repeats" not in limits
+    assert re.search(r"Predicted labels: \d+ records of \d+ have a predicted one; .* Transductive: ", limits)
+    assert "Texts are written by a model" not in text  # nothing was written
+
+
+def test_card_says_each_thing_once_and_cuts_nothing_in_the_middle(repaired: BuildFolder) -> None:
+    _, sections = card_of(repaired)
+    made, pseudo = sections["How it was made"], sections["Pseudo-labels"]
+    assert "curate.overrides: file" not in made
+    assert "kept for class" not in made
+    notes = repaired.notes("curate.pseudo_labels")
+    assert f"{notes['kept_for_class']} of the kept are less sure than that" in pseudo
+    assert f"right with probability {notes['bound']:.2f} or more" in pseudo
+    assert len(re.findall(r"^\| screen-\d+ \|", sections["Decisions of reviewers"], flags=re.M)) == 7
+
+
+def test_long_note_ends_with_a_whole_word_and_says_where_the_rest_is() -> None:
+    text = ", ".join(f"screen-{number:04}" for number in range(200))
+    start, mark, where = shortened(text).partition(" … ")
+    assert len(start) <= NOTE_CHARS
+    assert text.startswith(start)
+    assert re.fullmatch(r".*screen-\d{4},?", start)
+    assert (mark, where) == (" … ", "(the rest stands in report.json)")
+    assert shortened("short") == "short"
 
 
 def labels(folder: BuildFolder, source: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,8 @@ from datakit.pages.figures import collect
 MOST_WARNINGS = 20
 NOTE_CHARS = 500
 _SHOWN_ELSEWHERE = ("classes", "warnings", "unclear places", "first unclear places")
+_OWN_SECTION = ("balance.tasks", "curate.overrides", "curate.pseudo_labels", "curate.suspects")
+"""Steps of datakit whose section on the card says everything that they noted down."""
 
 
 def part_table(build: BuildFolder) -> pl.DataFrame:
@@ -65,7 +68,8 @@ def parts_section(build: BuildFolder, splits: pl.DataFrame) -> Section:
         head, rows = head[:-1], [row[:-1] for row in rows]
     blocks: list[Block] = [Table(head, rows)]
     if any(row["rows"] > row["records"] for row in splits.iter_rows(named=True)):
-        blocks.append(Text("Rows exceed records where a record of a rare class is written more than once."))
+        who = "a record of a rare class" if build.has_step("balance.resample") else "a record"
+        blocks.append(Text(f"Rows exceed records where {who} is written more than once."))
     return Section("Parts", blocks)
 
 
@@ -174,8 +178,8 @@ def _notes(build: BuildFolder) -> list[Block]:
     for step in build.report.steps:
         warned += [f"{step.title}: {build.clean(str(text))}" for text in step.notes.get("warnings", ())]
         others = {key: value for key, value in step.notes.items() if key not in _SHOWN_ELSEWHERE}
-        if facts := _facts(build, others):
-            noted.append(f"{step.title}: {'; '.join(facts)[:NOTE_CHARS]}")
+        if step.name not in _OWN_SECTION and (facts := _facts(build, others)):
+            noted.append(f"{step.title}: {shortened('; '.join(facts))}")
     blocks: list[Block] = []
     if warned:
         blocks += [Text("The steps warned of:"), Bullets(_few(warned))]
@@ -195,6 +199,14 @@ def _facts(build: BuildFolder, notes: dict[str, Any]) -> list[str]:
         ]
         facts += [f"{_readable(key)}: {', '.join(values)}"] if values else []
     return facts
+
+
+def shortened(text: str) -> str:
+    """The text, after its last whole word within NOTE_CHARS with where the rest stands."""
+    if len(text) <= NOTE_CHARS:
+        return text
+    whole = re.match(r"(?s).*(?=[;,、 ])", text[: NOTE_CHARS + 1])
+    return f"{whole[0] if whole else text[:NOTE_CHARS]} … (the rest stands in report.json)"
 
 
 def _few(lines: list[str]) -> list[str]:

@@ -48,7 +48,7 @@ def tasks_section(build: BuildFolder) -> Section:
         Text(
             "One data set and one split for all: records that belong together, of whichever task, stand on "
             "one side. Each task has its own labels, prompt and answer, and is scored by them "
-            "(`--task NAME`)."
+            "(--task NAME)."
         ),
         Table(head, rows),
     ]

@@ -11,13 +11,15 @@ import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.report import Finding
-from datakit.cards.overview import NOTE_CHARS, flat
+from datakit.cards.overview import flat, part_table, shortened
 from datakit.core.record import VAL
 from datakit.core.scripts import shell_words
 from datakit.pages.blocks import Block, Bullets, Cell, Code, CodeBlock, Section, Table, Text
 from datakit.verdict import command_of
 from datakit.verdict.labels import FEW
 
+_MANY_TO_SCORE = 200
+"""Validation records from which a score is within ±7 points."""
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 
 
@@ -25,34 +27,58 @@ def limits_section(
     build: BuildFolder, splits: pl.DataFrame, classes: pl.DataFrame, verdict: Sequence[Finding]
 ) -> Section:
     """Intended use and limits, as far as the build itself can know them."""
-    names = dict(splits.select("part", "records").rows())
+    tasks = "tasks" if build.tasks else "task"
     texts = [
-        "Made to fine-tune a vision-language model on the task above, and to compare recipes with each other."
+        f"Made to fine-tune a vision-language model on the {tasks} above, and to compare recipes with each "
+        "other."
     ]
     texts += [note for note in build.report.notes if note.startswith("No model wrote")]
-    if not names.get(VAL):
-        texts.append("There is no validation part: nothing in here measures what a model has learnt.")
-    elif names[VAL] < 200:
-        half = 98 / names[VAL] ** 0.5
-        texts.append(
-            f"Validation has {names[VAL]:,} records, so that a score on it is uncertain by up to ±{half:.0f} "
-            "points (95% interval, at an accuracy of one half)."
-        )
-    texts += _class_limits(classes)
+    if build.tasks:
+        for task in build.tasks:
+            texts += _validation_limits(part_table(task), f" of {task.path.name}")
+    else:
+        texts += _validation_limits(splits)
+    texts += _class_limits(classes, is_repeated=build.has_step("balance.resample"))
     texts += [
         f"Failed check: {line.statement.lower()}: {line.words}." for line in verdict if line.state == "failed"
     ]
     if not build.has_step("guard.personal_data"):
         texts.append("No step looked for personal data in the records.")
-    if any(
-        step.name.startswith("annotate.") and step.name.split(".")[1] in ("describe", "reason", "predict")
-        for step in build.report.steps
-    ):
-        texts.append("Descriptions and reasons are written by a program, not by people, and may be wrong.")
+    texts += _written_by_programs(build)
+    texts += [
+        f"Predicted labels: {line.words}."
+        for line in verdict
+        if line.kind == "pseudo_labels" and line.state != "passed"
+    ]
     return Section("Intended use and limits", [Bullets(texts)])
 
 
-def _class_limits(classes: pl.DataFrame) -> list[str]:
+def _validation_limits(splits: pl.DataFrame, of: str = "") -> list[str]:
+    """How little a score on validation says, of a task by itself."""
+    count = dict(splits.select("part", "records").rows()).get(VAL)
+    if not count:
+        return [f"There is no validation part{of}: nothing in here measures what a model has learnt."]
+    if count >= _MANY_TO_SCORE:
+        return []
+    half = 98 / count**0.5
+    return [
+        f"Validation{of} has {count:,} records, so that a score on it is uncertain by up to ±{half:.0f} "
+        "points (95% interval, at an accuracy of one half)."
+    ]
+
+
+def _written_by_programs(build: BuildFolder) -> list[str]:
+    """Which texts no person wrote, as far as the build has them."""
+    texts = []
+    steps = {"annotate.describe": "descriptions", "annotate.reason": "reasons"}
+    written = [what for step, what in steps.items() if build.has_step(step)]
+    if written:
+        what = " and ".join(written).capitalize()
+        texts.append(f"{what} are written by a program, not by people, and may be wrong.")
+    return texts
+
+
+def _class_limits(classes: pl.DataFrame, *, is_repeated: bool) -> list[str]:
     if classes.is_empty():
         return []
     texts = []
@@ -65,7 +91,8 @@ def _class_limits(classes: pl.DataFrame) -> list[str]:
         who = f"{len(few)} of {classes.height} classes have" if partly else "All classes have"
         texts.append(
             f"{who} fewer than {FEW} training records; expect mistakes on them"
-            f"{': ' + _some(few) if partly else ''}. Repeats make them seen more often, but add nothing new."
+            f"{': ' + _some(few) if partly else ''}."
+            f"{' Repeats make them seen more often, but add nothing new.' if is_repeated else ''}"
         )
     if classes["val"].sum():
         blind = classes.filter((pl.col("val") == 0) & (pl.col("train") > 0))["label"].to_list()
@@ -155,4 +182,4 @@ def reproduce_section(build: BuildFolder) -> Section:
 
 def _settings(build: BuildFolder, step: dict[str, Any]) -> str:
     facts = [f"{key} {value}" for key, value in flat(step.get("settings") or {}) if value not in (None, "")]
-    return _DIGEST.sub(r"\1…", build.clean("; ".join(facts)))[:NOTE_CHARS]
+    return shortened(_DIGEST.sub(r"\1…", build.clean("; ".join(facts))))

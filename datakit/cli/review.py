@@ -19,6 +19,7 @@ Examples:
   datakit review build/ecom_v3 --suspects
   datakit review build/ecom_v3 --conflicts --low-ocr --out check.html
   datakit review build/ecom_v3 --finding untested_class --serve
+  datakit review build/ecom_v3 --mistakes --predictions build/ecom_v3.kfold/kfold.jsonl
   datakit review build/ecom_v3 --export label-studio to_label
   datakit review build/ecom_v3 --import overrides.jsonl
 
@@ -35,6 +36,14 @@ _NAMED = 10
 @click.option("--suspects", is_flag=True, help="Records whose label is doubted, and their clusters.")
 @click.option("--conflicts", is_flag=True, help="Look-alikes with different labels.")
 @click.option("--low-ocr", is_flag=True, help="Records whose text OCR could hardly read.")
+@click.option("--mistakes", is_flag=True, help="Records that the model answered with another label.")
+@click.option(
+    "--predictions",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Answers of a model to show; those in the build's runs and out of fold if not given.",
+)
 @click.option(
     "--finding", "findings", multiple=True, metavar="KIND", help="Records of a kind of the verdict."
 )
@@ -69,6 +78,8 @@ def command(
     suspects: bool,
     conflicts: bool,
     low_ocr: bool,
+    mistakes: bool,
+    predictions: tuple[Path, ...],
     findings: tuple[str, ...],
     ids: Path | None,
     everything: bool,
@@ -89,17 +100,20 @@ def command(
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.artifacts.tasks import of_task
     from datakit.cli.tables import print_json
+    from datakit.reviewing.answered import answers
     from datakit.reviewing.chosen import Choice, chosen
     from datakit.reviewing.records import PageRecords
 
     folder = of_task(BuildFolder.open(build), task)
-    choice = Choice() if everything else Choice(suspects, conflicts, low_ocr, findings, ids)
-    frame, notes = chosen(folder, choice)
-    for note in notes:
-        click.echo(f"Note: {note}", err=True)
-    records = PageRecords(folder, frame)
     if imported is not None:
         return _import(PageRecords(folder, chosen(folder, Choice())[0]), imported, into, as_json=as_json)
+    choice = Choice() if everything else Choice(suspects, conflicts, low_ocr, mistakes, findings, ids)
+    answered = answers(folder, predictions)
+    frame, notes = chosen(folder, choice, answered.labels(folder))
+    notes = [*answered.notes, *notes]
+    for note in notes:
+        click.echo(f"Note: {note}", err=True)
+    records = PageRecords(folder, frame, answered)
     if exported is not None and records.count:
         from datakit.reviewing.exchange import export
 

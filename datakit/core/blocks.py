@@ -55,6 +55,11 @@ class Table:
         cells = [row[column] for row in self.rows]
         return any(isinstance(cell, str) and len(cell) > PROSE_CHARS for cell in cells)
 
+    @property
+    def has_prose(self) -> bool:
+        """Whether a column holds sentences: then rows are blocks of lines where the page is narrow."""
+        return any(self.prose(column) for column in range(len(self.head)))
+
     def commands(self, column: int) -> bool:
         """Whether the column holds text in fixed width that is too long for a line of its own."""
         cells = [row[column] for row in self.rows]

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from datakit.core.blocks import Bullets, Cell, Section, Table, Text
+from datakit.core.reasons import REJECTED
 from datakit.curate._calibrated import Calibration
 from datakit.curate._chosen import Choice
 
@@ -98,10 +99,11 @@ class Account:
         words = []
         if never:
             words.append(
-                f"{len(never)} of {len(self.classes)} classes are predicted of no record: {', '.join(never)}"
+                f"{len(never)} of {len(self.classes)} classes are predicted of no record: {'、'.join(never)}"
             )
         if none and self.kept:
-            words.append(f"{len(none)} predicted classes have no record that is kept: {', '.join(none)}")
+            have = "predicted class has" if len(none) == 1 else "predicted classes have"
+            words.append(f"{len(none)} {have} no record that is kept: {'、'.join(none)}")
         return words
 
 
@@ -118,18 +120,35 @@ def section(account: Account) -> Section:
     if account.precision is not None:
         facts.append(f"The truth is known: {account.precision:.1%} of the kept labels are right.")
     facts.append(
+        f"Asked for: a prediction that is right with probability {account.bound:.2f} or more."
+        if account.bound < 1
+        else "No prediction is sure enough by itself."
+    )
+    if account.kept_for_class:
+        facts.append(
+            f"{account.kept_for_class:,} of the kept are less sure than that: the surest of their class, "
+            "kept so that no class is left out because others are easier."
+        )
+    facts.append(
         f"The estimate is set right by {account.calibrated_by:,} records with a known label."
         if account.calibrated_by
         else "The estimate is not set right: too few records with a known label have a prediction."
     )
-    facts += [f"{count:,} are not kept: {reason}." for reason, count in account.left.items()]
+    facts += [
+        f"{count:,} are not kept: {reason}. {REJECTED.get(reason, '')}".strip()
+        for reason, count in account.left.items()
+    ]
     if account.by:
         facts.append("Predicted by: " + "; ".join(account.by) + ".")
     told = (
         "Transductive: a model that trains on these labels has seen these pictures, so its scores on them "
         "say nothing about new ones, and answers to them are no test. None stands in validation."
     )
-    return Section("Pseudo-labels", [Text(told), Bullets(facts), _skew(account)])
+    columns = (
+        "Shares are those of all labels, before and after. The threshold is the probability, as the model "
+        "states it, from which a prediction of the class is as sure as asked for."
+    )
+    return Section("Pseudo-labels", [Text(told), Bullets(facts), Text(columns), _skew(account)])
 
 
 def _skew(account: Account) -> Table:

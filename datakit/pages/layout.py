@@ -77,7 +77,8 @@ def fence(text: str, language: str = "") -> str:
 
 def _html_cell(cell: Cell) -> str:
     if isinstance(cell, Code):
-        return Markup("<code>{}</code>").format(cell.text) if cell.text else ""
+        words = Markup(" ").join(Markup("<span>{}</span>").format(word) for word in cell.text.split(" "))
+        return Markup("<code>{}</code>").format(words) if cell.text else ""
     return _words(cell)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +11,14 @@ import polars as pl
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.originals import originals
 from datakit.core.errors import UserError, did_you_mean
+from datakit.core.judged import canonical
 from datakit.core.record import repeat_of
 from datakit.core.regular_files import read_regular
 from datakit.core.text_encoding import decoded
 from datakit.verdict import records_of
 from datakit.verdict.kinds import KINDS
 
-SUSPECT, CONFLICT, LOW_OCR = "suspect", "label_conflict", "low_ocr"
+SUSPECT, CONFLICT, LOW_OCR, MISTAKE = "suspect", "label_conflict", "low_ocr", "mistake"
 _NOISE_SHARE = 0.1
 """Share of the records that curate.label_noise ranks which are suspects where no step joins the voices."""
 _LOW_SCORE = 0.8
@@ -31,6 +32,8 @@ class Choice:
     suspects: bool = False
     conflicts: bool = False
     low_ocr: bool = False
+    mistakes: bool = False
+    """Records whose label the model's answer contradicts."""
     findings: tuple[str, ...] = ()
     """Kinds of the verdict."""
     ids: Path | None = None
@@ -38,13 +41,17 @@ class Choice:
 
     @property
     def is_all(self) -> bool:
-        return not (self.suspects or self.conflicts or self.low_ocr or self.findings or self.ids)
+        flags = (self.suspects, self.conflicts, self.low_ocr, self.mistakes)
+        return not (any(flags) or self.findings or self.ids)
 
 
-def chosen(build: BuildFolder, choice: Choice) -> tuple[pl.DataFrame, list[str]]:
+def chosen(
+    build: BuildFolder, choice: Choice, answered: Mapping[str, str] | None = None
+) -> tuple[pl.DataFrame, list[str]]:
     """The records with a column `@tags` (what each stands out by), suspects first, and what is to be told.
 
-    Raises UserError for what the build has nothing of to choose by.
+    `answered` is the label that a model gave, by id. Raises UserError for what the build has nothing of to
+    choose by.
     """
     frame = originals(build).collect()
     tags: dict[str, set[str]] = {}
@@ -52,6 +59,7 @@ def chosen(build: BuildFolder, choice: Choice) -> tuple[pl.DataFrame, list[str]]
     _tag(tags, SUSPECT, _suspects(frame, wanted=choice.suspects))
     _tag(tags, CONFLICT, _finding_ids(build, CONFLICT) | _reviewed(frame))
     _tag(tags, LOW_OCR, _low_ocr(frame, wanted=choice.low_ocr))
+    _tag(tags, MISTAKE, _mistaken(build, frame, answered, wanted=choice.mistakes))
     for kind in choice.findings:
         _tag(tags, kind, _finding_ids(build, kind))
     wanted: set[str] = set()
@@ -59,6 +67,7 @@ def chosen(build: BuildFolder, choice: Choice) -> tuple[pl.DataFrame, list[str]]
         (SUSPECT, choice.suspects),
         (CONFLICT, choice.conflicts),
         (LOW_OCR, choice.low_ocr),
+        (MISTAKE, choice.mistakes),
     ):
         wanted |= tags.get(name, set()) if is_wanted else set()
     for kind in choice.findings:
@@ -117,6 +126,24 @@ def _finding_ids(build: BuildFolder, kind: str) -> set[str]:
     if records is None or "id" not in records.collect_schema():
         return set()
     return {repeat_of(id_)[0] for id_ in records.select("id").collect()["id"]}
+
+
+def _mistaken(
+    build: BuildFolder, frame: pl.DataFrame, answered: Mapping[str, str] | None, *, wanted: bool
+) -> set[str]:
+    """Records that a model answered with another label than theirs."""
+    if not answered and wanted:
+        raise UserError(
+            f"nobody has answered about the records of {build.path}",
+            remedy="Make answers with `datakit predict`, or name a file with --predictions.",
+        )
+    if not answered or frame.schema.get("label") != pl.String():
+        return set()
+    return {
+        id_
+        for id_, label in frame.select("id", "label").iter_rows()
+        if label and answered.get(id_, label) not in (label, canonical(label, build.labels))
+    }
 
 
 def _low_ocr(frame: pl.DataFrame, *, wanted: bool) -> set[str]:

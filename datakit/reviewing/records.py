@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,20 @@ import orjson
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.predictions import Prediction
 from datakit.core.files import FileDigests
 from datakit.core.judged import canonical, judged
 from datakit.core.record import place_of
 from datakit.core.visible import visible
+from datakit.reviewing.answered import Answers
 from datakit.reviewing.pinyin import typed_forms
+from datakit.reviewing.prompts import Prompts
+from datakit.reviewing.searched import folded
 
 Row = dict[str, Any]
-_PROPOSALS = ("suspect_label", "reason_better", "prediction", "noise_label")
-"""Columns that name another label, the weightiest first."""
+_ANSWER = "@answer"
+_PROPOSALS = ("suspect_label", "reason_better", _ANSWER, "prediction", "noise_label")
+"""Columns that name another label, the weightiest first; the label that a model answered among them."""
 _PREDICTIONS = (
     ("prediction", "prediction_probability"),
     ("noise_label", "noise_label_probability"),
@@ -48,6 +53,7 @@ class PageRecords:
 
     build: BuildFolder
     frame: pl.DataFrame
+    answers: Answers = field(default_factory=Answers)
 
     @property
     def count(self) -> int:
@@ -62,7 +68,22 @@ class PageRecords:
         for column in ("label", *_PROPOSALS):
             if self._is_text(column) and (column == "label" or not names):
                 names |= dict.fromkeys(self.frame[column].drop_nulls().unique().sort().head(_MOST_LABELS))
+        if not file:
+            names |= dict.fromkeys(sorted(set(self._answered.values())))
         return [name for name in names if name.strip()]
+
+    @property
+    def shared_prompt(self) -> tuple[str, str]:
+        """How prompts begin and end."""
+        return visible(self._prompts.head[:_MOST_CHARS]), visible(self._prompts.tail[:_MOST_CHARS])
+
+    @cached_property
+    def _prompts(self) -> Prompts:
+        return Prompts.of(self.build, self.frame["id"])
+
+    @cached_property
+    def _answered(self) -> dict[str, str]:
+        return self.answers.labels(self.build)
 
     @property
     def relabels(self) -> bool:
@@ -158,11 +179,21 @@ class PageRecords:
         for row in self.frame.iter_rows(named=True):
             facts = [[name, visible(row[name][:_MOST_CHARS])] for name in shown if (row[name] or "").strip()]
             place = place_of(self.build.place(row["source_file"] or ""), row["source_line"])
+            answer = self.answers.by_id.get(row["id"])
+            facts += _answer_facts(answer) if answer else []
+            facts += _other_voices(row, is_answered=answer is not None)
             lines = [_line(line) for line in row.get("ocr") or () if isinstance(line, dict)]
+            ocr = [line for line in lines if line]
+            asked = self._prompts.particular(row["id"])
             yield {
                 "facts": [*facts, *([["source", visible(place)]] if place else [])],
-                "ocr": [line for line in lines if line],
-                "probabilities": _probabilities(row.get("prediction_probabilities")),
+                "ocr": ocr,
+                "prompt": visible(asked[:_MOST_CHARS]),
+                "is_whole_prompt": row["id"] in self._prompts.whole,
+                "searched": folded([*(text for _, text in facts), *(line[5] for line in ocr), place, asked]),
+                "probabilities": _likeliest(answer.probabilities)
+                if answer and answer.probabilities
+                else _probabilities(row.get("prediction_probabilities")),
                 "paths": [Path(path) for path in row["images"] or ()],
             }
 
@@ -173,20 +204,31 @@ class PageRecords:
         return [canonical(label, self.build.labels) for label in self.frame[column]]
 
     def _predictions(self) -> tuple[list[str | None], list[float | None]]:
+        labels: list[str | None] = [None] * self.count
+        chances: list[float | None] = [None] * self.count
         for name, probability in _PREDICTIONS:
             if self._is_text(name) and self.frame.schema.get(probability) == pl.Float64():
-                return self._canonical(name), self.frame[probability].to_list()
-        return [None] * self.count, [None] * self.count
+                labels, chances = self._canonical(name), self.frame[probability].to_list()
+                break
+        for at, id_ in enumerate(self.frame["id"]):
+            if id_ in self._answered:
+                labels[at], chances[at] = self._answered[id_], self.answers.by_id[id_].confidence
+        return labels, chances
 
     def _proposals(self) -> list[str | None]:
         """Per record the weightiest label that differs from its own."""
         proposals: list[str | None] = [None] * self.count
         own = self._canonical("label")
-        for column in reversed([name for name in _PROPOSALS if self._is_text(name)]):
-            for at, label in enumerate(self._canonical(column)):
+        for column in reversed([name for name in _PROPOSALS if name == _ANSWER or self._is_text(name)]):
+            for at, label in enumerate(self._proposed(column)):
                 if label and label != own[at]:
                     proposals[at] = label
         return proposals
+
+    def _proposed(self, column: str) -> list[str | None]:
+        if column == _ANSWER:
+            return [self._answered.get(id_) for id_ in self.frame["id"]]
+        return self._canonical(column)
 
 
 def _line(line: Mapping[str, Any]) -> list[Any] | None:
@@ -198,6 +240,29 @@ def _line(line: Mapping[str, Any]) -> list[Any] | None:
     return [line.get("image") or 0, *box, visible(str(line.get("text") or "")), score]
 
 
+def _other_voices(row: Row, *, is_answered: bool) -> list[list[str]]:
+    """What the columns with predictions say, where something else stands as the prediction."""
+    voices = [pair for pair in _PREDICTIONS if isinstance(row.get(pair[0]), str)]
+    said = []
+    for name, probability in voices if is_answered else voices[1:]:
+        sure = row.get(probability)
+        said.append([name, visible(row[name]) + (f" {sure:.1%}" if isinstance(sure, float) else "")])
+    return said
+
+
+def _answer_facts(answer: Prediction) -> list[list[str]]:
+    """What a model said besides the label."""
+    problem = ": ".join(filter(None, (answer.problem, answer.detail)))
+    said = answer.answer if answer.predicted is None or answer.values else ""
+    facts = (
+        ("answer_problem", problem),
+        ("answer", said),
+        ("answer_reason", answer.reason or ""),
+        ("answer_by", answer.model),
+    )
+    return [[name, visible(text[:_MOST_CHARS])] for name, text in facts if text.strip()]
+
+
 def _probabilities(text: Any) -> list[list[Any]]:
     """The five likeliest labels of `{label: probability}` in JSON."""
     if not isinstance(text, str):
@@ -206,8 +271,10 @@ def _probabilities(text: Any) -> list[list[Any]]:
         values = orjson.loads(text)
     except orjson.JSONDecodeError:
         return []
-    if not isinstance(values, dict):
-        return []
+    return _likeliest(values) if isinstance(values, dict) else []
+
+
+def _likeliest(values: Mapping[str, Any]) -> list[list[Any]]:
     numbers = [
         (visible(str(name)), value) for name, value in values.items() if isinstance(value, int | float)
     ]

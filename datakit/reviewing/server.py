@@ -20,7 +20,7 @@ from datakit.core.regular_files import read_regular
 from datakit.reviewing.decisions_file import DecisionsFile, sent_decision
 
 _FILE = re.compile(
-    r"/(data/(?:index|\d{5,})\.js|thumbs/\d{3,}/\d{6,}\.jpg|pictures/\d{3,}/\d{6,}-\d+\.(?:jpeg|png|webp))"
+    r"/(data/(?:index|(?:texts-)?\d{5,})\.js|thumbs/\d{3,}/\d{6,}\.jpg|pictures/\d{3,}/\d{6,}-\d+\.(?:jpeg|png|webp))"
 )
 """The only files that are given out: their names are made of numbers."""
 _TYPES = {".js": "text/javascript", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png"}

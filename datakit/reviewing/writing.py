@@ -19,6 +19,7 @@ from datakit.core.image import ImageProblem, is_plain, read_bytes, read_header
 from datakit.core.private_files import open_private
 from datakit.reviewing import pictures
 from datakit.reviewing.records import PageRecords, Row
+from datakit.reviewing.searched import BLOCK, Blocks
 from datakit.reviewing.words import language_of_names, words_in
 
 ONE_FILE_MOST = 2_000
@@ -28,7 +29,7 @@ CHUNK = 100
 _COPIED_MOST = 1_500_000
 """Bytes of a picture that a folder takes as it is; larger ones are encoded anew."""
 _ASSETS = Path(__file__).parent / "page"
-_SCRIPTS = ("state.js", "grid.js", "main.js")
+_SCRIPTS = ("state.js", "search.js", "grid.js", "main.js")
 _MARK = "datakit-review"
 """A file that marks a folder of ours, which may be replaced."""
 
@@ -46,7 +47,7 @@ class Picture:
 
 def write_page(records: PageRecords, target: Path, progress: Progress = lambda done, of: None) -> None:
     """One HTML file that needs no other."""
-    index = page_index(records)
+    index, texts = page_index(records), Blocks()
     thumbs: list[bool] = []
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.{os.getpid()}.part")
@@ -57,6 +58,10 @@ def write_page(records: PageRecords, target: Path, progress: Progress = lambda d
             for number, rows in enumerate(_chunks(records, progress, readable=_encoded)):
                 thumbs += [bool(drawn and drawn[0].thumbnail) for _, drawn in rows]
                 file.write(_inline_chunk(number, rows))
+                for at, block in texts.add(row["searched"] for row, _ in rows):
+                    file.write(_block(f"texts-{at}", block))
+            for at, block in texts.rest():
+                file.write(_block(f"texts-{at}", block))
             index["thumbs"] = [int(there) for there in thumbs]
             file.write(_block("index", index))
             file.write(tail.replace("@after@", "").encode())
@@ -75,10 +80,13 @@ def write_folder(records: PageRecords, target: Path, progress: Progress = lambda
     draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         thumbs: list[bool] = []
+        texts = Blocks()
         (draft / "data").mkdir()
         for number, rows in enumerate(_chunks(records, progress, readable=_as_it_is)):
             thumbs += [bool(drawn and drawn[0].thumbnail) for _, drawn in rows]
             _write_chunk(draft, number, rows)
+            _write_texts(draft, texts.add(row["searched"] for row, _ in rows))
+        _write_texts(draft, texts.rest())
         index["thumbs"] = [int(there) for there in thumbs]
         (draft / "data" / "index.js").write_bytes(b"datakitIndex(" + _json(index) + b");\n")
         shell = _shell(folder=True).replace("@data@", "")
@@ -121,6 +129,9 @@ def page_index(records: PageRecords) -> Row:
         "labels": records.label_rows(),
         "relabels": records.relabels,
         "chunk": CHUNK,
+        "block": BLOCK,
+        "prompt": records.shared_prompt,
+        "answered": records.answers.digest,
         **records.columns(),
     }
 
@@ -186,6 +197,8 @@ def _detail(row: Row, drawn: list[Picture]) -> Row:
         "facts": row["facts"],
         "ocr": row["ocr"],
         "probabilities": row["probabilities"],
+        "prompt": row["prompt"],
+        "is_whole_prompt": row["is_whole_prompt"],
         "pictures": shown,
     }
 
@@ -218,6 +231,12 @@ def _write_chunk(folder: Path, number: int, rows: Rows) -> None:
         details.append(detail)
     script = b"datakitChunk(%d," % number + _json(details) + b");\n"
     (folder / "data" / f"{number:05d}.js").write_bytes(script)
+
+
+def _write_texts(folder: Path, blocks: Iterable[tuple[int, list[str]]]) -> None:
+    for number, texts in blocks:
+        script = b"datakitTexts(%d," % number + _json(texts) + b");\n"
+        (folder / "data" / f"texts-{number:05d}.js").write_bytes(script)
 
 
 def _put(path: Path, data: bytes) -> None:

@@ -147,6 +147,8 @@ def offline_texts(build: BuildFolder) -> Seen | None:
         return None
     written = build.main.filter(pl.any_horizontal(pl.col(name) == OFFLINE_WRITER for name in writers))
     count, total = height(written), height(build.main)
+    if not count and not any(build.has_step(step) for step in ("annotate.describe", "annotate.reason")):
+        return None  # the columns name who relabelled or predicted, and nothing was written
     words = (
         f"{count:,} of {total:,} records have texts of the built-in offline writer" if count else "all are"
     )

@@ -83,7 +83,7 @@ def test_words_of_the_screens_are_proposed_and_no_content_of_theirs(datakit: Run
     document = told(datakit, project)
     by_label = {own["label"]: own for own in document["proposals"]}
     assert set(by_label) == {"购物车页面", "退款页面"}
-    assert by_label["购物车页面"]["added"].startswith("；与「退款页面」不同，本类画面常见“")
+    assert by_label["购物车页面"]["added"].startswith("与「退款页面」不同，本类画面常见“")
     assert by_label["退款页面"]["confusable"] == ["购物车页面"]
     assert {word["word"] for own in by_label.values() for word in own["words"]} <= {
         *("购物车", "全选", "合计", "结算", "退款详情", "退款金额", "钱款去向", "退款编号")
@@ -108,7 +108,7 @@ def test_an_accepted_proposal_is_written_after_its_diff_and_all_else_stays(
     )
     wanted = LABELS.replace(
         "{name: 退款页面, description: '钱退回来'}",
-        f"{{name: 退款页面, confusable_with: [购物车页面], description: '钱退回来{own['added']}'}}",
+        f"{{name: 退款页面, confusable_with: [购物车页面], description: '钱退回来；{own['added']}'}}",
     )
     assert (project / "labels.yaml").read_text("utf-8") == wanted
     assert done.out.index("+++ b/labels.yaml") < done.out.index("Written: ")

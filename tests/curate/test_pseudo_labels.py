@@ -186,7 +186,7 @@ def test_a_class_that_is_never_predicted_is_named() -> None:
     rows = [record(number, "abcd"[number % 4], "abc"[number % 3], 0.9) for number in range(60)]
     rows += [record(100 + number, None, "a", 0.9) for number in range(9)]
     _, _, notes = kept(rows, threshold=0.05)
-    assert "predicted of no record: b, c, d" in notes["warnings"][0]
+    assert "predicted of no record: b、c、d" in notes["warnings"][0]
 
 
 def long_text(number: int) -> str:

@@ -211,6 +211,43 @@ def test_filters_by_label_split_state_and_words(page: Tab) -> None:
     assert page.locator("#nothing").is_visible()
 
 
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        ("第7条", 0),
+        ("第5条", 1),
+        ("ONERROR", 12),
+        ("第５条", 1),
+        ("退货 第4条", 1),
+        ("退款 第4条", 0),
+        ("thym", 4),
+    ],
+)
+def test_search_finds_what_was_read_asked_or_said_and_every_word_must_be_there(
+    page: Tab, words: str, count: int
+) -> None:
+    page.fill("#f-search", words)
+    until(page, f"document.getElementById('shown').textContent === '显示 {count} 条'")
+    assert page.locator("#nothing").is_visible() == (count == 0)
+
+
+def test_words_that_were_found_are_marked_in_the_record(page: Tab) -> None:
+    page.fill("#f-search", "第5条")
+    until(page, "document.getElementById('shown').textContent === '显示 1 条'")
+    cell(page, 0).click()
+    until(page, "CSS.highlights.get('found')?.size > 0")
+    assert page.evaluate("[...CSS.highlights.get('found')].map(String)") == ["第5条"]
+
+
+def test_later_search_replaces_one_that_is_under_way(page: Tab) -> None:
+    page.evaluate(
+        "() => { const box = document.getElementById('f-search');"
+        " for (const text of ['onerror', '第5条', 'r01']) { box.value = text; filter(); } }"
+    )
+    until(page, "document.getElementById('shown').textContent === '显示 1 条'")
+    assert page.evaluate("grid.view.map((record) => INDEX.id[record])") == ["r01"]
+
+
 @pytest.mark.fault(
     "a record's text, reason or id holds markup, scripts or paths that lead elsewhere",
     "the review page shows them as they are; nothing runs, and no file is read that is not its own",

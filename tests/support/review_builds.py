@@ -68,3 +68,10 @@ def review_project(folder: Path, *, steps: str = "", name: str = "screens") -> P
 def review_build(folder: Path) -> BuildFolder:
     """The build of these records."""
     return BuildFolder.open(build(review_project(folder)).folder)
+
+
+def write_answers(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """A file of answers as `datakit predict` writes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    return path

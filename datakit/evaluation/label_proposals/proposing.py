@@ -18,6 +18,8 @@ from datakit.evaluation.label_words.telling import LabelWords, TellingWord
 from datakit.evaluation.proposals import AT_LEAST, DESCRIPTION_MAX_CHARS, MOST_PROPOSED, difference, sentence
 
 _ID_CHARS = 6
+_MARKS = "；; "
+"""What parts a sentence from the one before it."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ class LabelProposal:
     rivals: tuple[str, ...]
     """The labels that it tells this one from."""
     added: str
-    """What is put at the end of the description; "" where `confusable_with` alone grows, or there are words
-    and no room for them."""
+    """The sentence put at the end of the description; "" where `confusable_with` alone grows, or there
+    are words and no room for them."""
     confusable: tuple[str, ...]
     """The rivals that `confusable_with` does not name yet."""
     words: tuple[TellingWord, ...] = field(default=(), compare=False)
@@ -76,16 +78,20 @@ def _one(label: Label, rival: Label, words: LabelWords, wrong: int, alike: int) 
     if rival.name not in label.description:
         telling = words.telling(label.name, rival.name, without=[label.description])
         if not telling and wrong >= AT_LEAST and not (tells_apart(label, rival) or tells_apart(rival, label)):
-            added = _joint(label.description.rstrip(), sentence(label.description, "", rival))
+            added = sentence(label.description, "", rival)
     confusable = () if rival.name in label.confusable_with else (rival.name,)
     return LabelProposal(label.name, (rival.name,), added, confusable, tuple(telling), wrong, alike)
 
 
-def _joint(before: str, text: str) -> str:
-    """A sentence with what parts it from the description before it."""
-    if not before or before[-1] in "。；;.!！":
-        return text if not before or not before.isascii() else f" {text}"
-    return f"；{text}" if not before.isascii() else f"; {text}"
+def _with(before: str, text: str) -> str:
+    """A description with a sentence at its end, parted from whatever stands before it when it is put there:
+    of two proposals for one label a person may take the second alone."""
+    text = text.lstrip(_MARKS)
+    if not before or not text:
+        return before + text
+    if before[-1] in "。；;.!！":
+        return f"{before} {text}" if before.isascii() else before + text
+    return f"{before}；{text}" if not before.isascii() else f"{before}; {text}"
 
 
 def _joined(single: Sequence[LabelProposal]) -> Iterator[LabelProposal]:
@@ -116,12 +122,12 @@ def _fitting(proposals: Iterator[LabelProposal], labels: LabelSet) -> Iterator[L
         before = texts[own.label]
         added = own.added
         if own.words:
-            added = difference(before, own.rivals, [word.word for word in own.words])
-        elif len(before) + len(added) > DESCRIPTION_MAX_CHARS:
+            added = difference(before, own.rivals, [word.word for word in own.words]).lstrip(_MARKS)
+        elif len(_with(before, added)) > DESCRIPTION_MAX_CHARS:
             added = ""
         if not added and not own.confusable and not own.words:
             continue
-        texts[own.label] += added
+        texts[own.label] = _with(before, added)
         named = tuple(word for word in own.words if word.word in added) if added else own.words
         yield replace(own, added=added, words=named)
 
@@ -135,6 +141,6 @@ def with_proposals(labels: LabelSet, accepted: Sequence[LabelProposal]) -> Label
             *label.confusable_with,
             *(name for name in own.confusable if name not in label.confusable_with),
         )
-        text = label.description.rstrip() + own.added
+        text = _with(label.description.rstrip(), own.added)
         changed[own.label] = replace(label, description=text, confusable_with=names)
     return replace(labels, labels=tuple(changed.values()), digest="")

@@ -22,6 +22,12 @@ class Grid {
     this.layout();
   }
 
+  // More records at the end of what is shown.
+  grow() {
+    this.space.style.height = `${Math.ceil(this.view.length / this.columns) * this.rowHeight}px`;
+    this.paint();
+  }
+
   layout() {
     const width = this.scroller.clientWidth - 16, gap = 8;
     const wanted = this.isLarge ? Math.min(320, width) : 150;

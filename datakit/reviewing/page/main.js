@@ -33,20 +33,38 @@ function setUp() {
 function filter() {
   const chosen = (id) => (at(id).value === "" ? null : Number(at(id).value));
   const label = chosen("f-label"), tag = chosen("f-tag"), split = chosen("f-split"), number = chosen("f-group");
-  const wanted = at("f-state").value, words = at("f-search").value.trim().toLowerCase();
-  const named = new Set(INDEX.labels.flatMap((one, at) => (one.typed.some((form) => form.includes(words)) ? [at] : [])));
+  const wanted = at("f-state").value, text = at("f-search").value.trim();
   group = number === null ? null : INDEX.groups[number];
-  const view = [];
-  const pool = group ? group.members : INDEX.id.keys();
-  for (const record of pool) {
+  const pool = [];
+  const every = group ? group.members : INDEX.id.keys();
+  for (const record of every) {
     if (label !== null && INDEX.label[record] !== label) continue;
     if (tag !== null && !(INDEX.tags[record] & (1 << tag))) continue;
     if (split !== null && INDEX.split[record] !== split) continue;
     if (wanted && !isIn(wanted, state.decided.get(record)?.action)) continue;
-    if (words && !INDEX.id[record].toLowerCase().includes(words) && !named.has(INDEX.label[record])) continue;
-    view.push(record);
+    pool.push(record);
   }
+  searches += 1;
+  if (text) searched(pool, text);
+  else { grid.show(pool, group !== null); shown(); }
+}
+
+// Records appear as they are found; a whole group is decided only when all of it is known.
+async function searched(pool, text) {
+  const view = [];
   grid.show(view, group !== null);
+  at("nothing").hidden = true;
+  at("group-bar").hidden = true;
+  const progress = (done) => {
+    at("shown").textContent = say("searching", { done: done.toLocaleString(), all: pool.length.toLocaleString(), n: view.length.toLocaleString() });
+    grid.grow();
+  };
+  progress(0);
+  if (await search(pool, text, (record) => view.push(record), progress)) { grid.grow(); shown(); }
+}
+
+function shown() {
+  const view = grid.view;
   at("shown").textContent = say("shown", { n: view.length.toLocaleString() });
   at("nothing").hidden = view.length > 0;
   at("group-bar").hidden = group === null || !view.length;
@@ -199,11 +217,13 @@ function drawn(record, picture, lines) {
   image.src = pictureUrl(record, picture);
   image.alt = INDEX.id[record];
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const words = wordsOf(at("f-search").value);
   svg.setAttribute("viewBox", `0 0 ${picture.width} ${picture.height}`);
   for (const [number, left, top, right, bottom, text, score] of lines) {
     if (number !== picture.number) continue;
     const shape = document.createElementNS("http://www.w3.org/2000/svg", "rect");
     for (const [name, value] of Object.entries({ x: left, y: top, width: right - left, height: bottom - top })) shape.setAttribute(name, Math.max(0, value));
+    if (words.some((word) => fold(text).includes(word))) shape.classList.add("found");
     if (typeof score === "number" && score < 0.8) shape.classList.add("weak");
     const title = document.createElementNS("http://www.w3.org/2000/svg", "title");
     title.textContent = typeof score === "number" ? `${text} (${score.toFixed(2)})` : text;
@@ -235,6 +255,18 @@ function facts(record, row) {
   for (const [name, value] of row.facts) fact(name, value);
   if (row.probabilities.length) fact("probabilities", row.probabilities.map(([name, value]) => `${name} ${(value * 100).toFixed(1)}%`).join("\n"));
   if (row.ocr.length) fact("ocr", row.ocr.map((line) => line[5]).join("\n"));
+  if (row.prompt || (INDEX.prompt[0] && !row.is_whole_prompt)) prompt(row);
+  markWords(at("v-facts"), wordsOf(at("f-search").value));
+}
+
+// Folded away: most of it is the same for all records.
+function prompt(row) {
+  const [head, tail] = row.is_whole_prompt ? ["", ""] : INDEX.prompt, whole = head + row.prompt + tail;
+  fact("prompt", "");
+  const box = document.createElement("details"), lead = document.createElement("summary");
+  lead.textContent = say("characters", { n: [...whole].length.toLocaleString() });
+  box.append(lead, whole);
+  at("v-facts").lastChild.append(box);
 }
 
 function decidedWords() {

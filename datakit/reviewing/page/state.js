@@ -194,15 +194,9 @@ function chunk(number) {
   const inline = at(`chunk-${number}`);
   const rows = inline
     ? Promise.resolve(JSON.parse(inline.textContent))
-    : new Promise((resolve, reject) => {
-        waitingFor.set(number, resolve);
-        const script = document.createElement("script");
-        script.src = `data/${String(number).padStart(5, "0")}.js`;
-        script.onload = () => script.remove();
-        script.onerror = () => { loading.delete(number); script.remove(); reject(new Error(script.src)); };
-        document.head.append(script);
-      });
+    : fromScript(waitingFor, number, `data/${String(number).padStart(5, "0")}.js`);
   loading.set(number, rows);
+  rows.catch(() => loading.delete(number));
   return rows;
 }
 

@@ -37,6 +37,25 @@ def after(path: Path, text: str, *accepted: LabelProposal) -> str:
 
 
 @pytest.mark.parametrize(
+    ("description", "taken", "wanted"),
+    [
+        ("有退款。", ("一", "二"), "有退款。与「一」不同；与「二」不同"),
+        ("有退款。", ("二",), "有退款。与「二」不同"),
+        ("有退款", ("二",), "有退款；与「二」不同"),
+        ("a refund.", ("x",), "a refund. 与「x」不同"),
+    ],
+)
+def test_sentences_are_parted_by_what_stands_before_them_whichever_are_taken(
+    tmp_path: Path, description: str, taken: tuple[str, ...], wanted: str
+) -> None:
+    path = tmp_path / "labels.yaml"
+    path.write_text(f"labels:\n  - name: 甲\n    description: {description}\n", "utf-8")
+    owns = [LabelProposal("甲", (rival,), f"与「{rival}」不同", ()) for rival in taken]
+    path.write_bytes(edited(path.read_bytes(), path, load_labels(path), owns))
+    assert load_labels(path).labels[0].description == wanted
+
+
+@pytest.mark.parametrize(
     ("before", "wanted"),
     [
         ("description: 有退款  # why", f"description: 有退款{ADDED}  # why"),
@@ -54,13 +73,13 @@ def test_a_description_grows_in_the_style_that_it_has(tmp_path: Path, before: st
 
 
 def test_signs_that_end_a_plain_text_are_put_in_quotes(tmp_path: Path) -> None:
-    own = LabelProposal("a", ("b",), " unlike b: these show # and 'x'", ())
+    own = LabelProposal("a", ("b",), "unlike b: these show # and 'x'", ())
     path = tmp_path / "labels.yaml"
     path.write_text("labels:\n  - name: a\n    description: refund\n  - {name: b, description: other}\n")
     path.write_bytes(edited(path.read_bytes(), path, load_labels(path), [own]))
     label = load_labels(path).find("a")
     assert label is not None
-    assert label.description == "refund unlike b: these show # and 'x'"
+    assert label.description == "refund; unlike b: these show # and 'x'"
 
 
 @pytest.mark.parametrize(
