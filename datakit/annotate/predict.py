@@ -19,7 +19,7 @@ from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, TableTransform, Transform
 from datakit.proxy import ProxyData, fit, out_of_fold
 from datakit.proxy.data import Floats
-from datakit.proxy.lines import evidence_of_others, line_evidence
+from datakit.proxy.lines import LineVoice
 
 _GROUPS = ("duplicate_of", "shares_picture_with")
 _LEAST = 1e-4
@@ -187,13 +187,15 @@ def _said(data: ProxyData, labels: list[str], others: ProxyData, seed: int) -> _
     own, fitted = out_of_fold(data, labels, seed), fit(data, labels, seed)
     asked = fitted.probabilities(others) if len(others) else np.zeros((0, len(own.classes)))
     known = _of_silent(own.probabilities, data, labels, own.classes)
-    probabilities = np.concatenate([known, _of_silent(asked, data, labels, own.classes, others)])
-    predicted = [own.classes[at] for at in probabilities.argmax(axis=1)]
-    ours, theirs = predicted[: len(data)], predicted[len(data) :]
-    lines = [line_evidence(data, labels, ours, seed), evidence_of_others(data, labels, others, theirs)]
+    voice = LineVoice(data, labels, others, seed)
+    probabilities = voice.joined(
+        np.concatenate([known, _of_silent(asked, data, labels, own.classes, others)])
+    )
+    best = probabilities.argmax(axis=1)
     ranked = np.sort(np.pad(probabilities, ((0, 0), (1, 0))), axis=1)
     margin = np.log((ranked[:, -1:] + _EDGE) / (ranked[:, -2:-1] + _EDGE))
-    return _Said(own.classes, probabilities, predicted, np.hstack([margin, np.concatenate(lines)]))
+    evidence = np.hstack([margin, voice.evidence(best)])
+    return _Said(own.classes, probabilities, [own.classes[at] for at in best], evidence)
 
 
 def _of_silent(

@@ -24,6 +24,8 @@ _SHARE = 0.2
 """How much of a line's evidence counts as its own: the lines of a page repeat each other."""
 _UNSEEN = 0.5
 """Records that every class is taken to have besides its own."""
+_LEAST = 1e-5
+"""Probability that nobody goes below, so that neither silences the other."""
 _DIGITS = re.compile(r"\d")
 
 
@@ -48,18 +50,22 @@ class LineVoice:
 
     def _hear(self, known: Sequence[str], given: Rows, rows: Rows, texts: Sequence[str]) -> None:
         said, owners = _said(known, given, len(self.classes), texts)
-        for row, lines in zip(rows.tolist(), np.split(said, np.searchsorted(owners, range(1, len(rows)))), strict=False):
-            self._said[row] = lines
-
-    @property
-    def speaks(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """(n,) whether a text has a line at all."""
-        return np.array([len(lines) > 0 for lines in self._said], dtype=bool)
+        for place, row in enumerate(rows.tolist()):
+            first, last = np.searchsorted(owners, [place, place + 1])
+            self._said[row] = said[first:last]
 
     def probabilities(self) -> Floats:
         """(n, classes), each row sums to 1: the class of each text, of which a stretch may be another's."""
         rows = [class_of_lines(_SHARE * lines, self._shares) for lines in self._said]
         return np.array(rows, dtype=np.float64).reshape(len(rows), len(self.classes))
+
+    def joined(self, probabilities: Floats) -> Floats:
+        """Another's probabilities with these: the geometric mean of both, where a text has a line at all."""
+        speaks = np.array([len(lines) > 0 for lines in self._said], dtype=bool)
+        both = np.sqrt(np.maximum(probabilities, _LEAST) * np.maximum(self.probabilities(), _LEAST))
+        both /= both.sum(axis=1, keepdims=True)
+        joined: Floats = np.where(speaks[:, None], both, probabilities)
+        return joined
 
     def evidence(self, predicted: Rows) -> Floats:
         """(n, FEATURES) of each text and the class that is predicted of it, as signed logarithms: its lead
