@@ -18,14 +18,14 @@ from datakit.proxy.stretches import class_of_lines
 
 FOLDS = 5
 FEATURES = 3
-_SMOOTH = 5.0
+_SMOOTH = 15.0
 """N-grams that every class is taken to have seen besides its own, by their share in all classes."""
+_WHOLE = 1.5
+"""Weight of a line as a whole beside its n-grams."""
 _SHARE = 0.2
 """How much of a line's evidence counts as its own: the lines of a page repeat each other."""
 _UNSEEN = 0.5
 """Records that every class is taken to have besides its own."""
-_LEAST = 1e-5
-"""Probability that nobody goes below, so that neither silences the other."""
 _DIGITS = re.compile(r"\d")
 
 
@@ -54,18 +54,14 @@ class LineVoice:
             first, last = np.searchsorted(owners, [place, place + 1])
             self._said[row] = said[first:last]
 
-    def probabilities(self) -> Floats:
-        """(n, classes), each row sums to 1: the class of each text, of which a stretch may be another's."""
-        rows = [class_of_lines(_SHARE * lines, self._shares) for lines in self._said]
-        return np.array(rows, dtype=np.float64).reshape(len(rows), len(self.classes))
-
-    def joined(self, probabilities: Floats) -> Floats:
-        """Another's probabilities with these: the geometric mean of both, where a text has a line at all."""
-        speaks = np.array([len(lines) > 0 for lines in self._said], dtype=bool)
-        both = np.sqrt(np.maximum(probabilities, _LEAST) * np.maximum(self.probabilities(), _LEAST))
-        both /= both.sum(axis=1, keepdims=True)
-        joined: Floats = np.where(speaks[:, None], both, probabilities)
-        return joined
+    def probabilities(self, of_silent: Floats) -> Floats:
+        """(n, classes), each row sums to 1: the class of each text, of which a stretch may be another's; for
+        a text without a line its row of `of_silent`."""
+        told = of_silent.copy()
+        for row, lines in enumerate(self._said):
+            if len(lines):
+                told[row] = class_of_lines(_SHARE * lines, self._shares)
+        return told
 
     def evidence(self, predicted: Rows) -> Floats:
         """(n, FEATURES) of each text and the class that is predicted of it, as signed logarithms: its lead
@@ -90,15 +86,26 @@ def _said(known: Sequence[str], given: Rows, classes: int, texts: Sequence[str])
     if not learnt or not lines:
         return np.zeros((len(lines), classes)), owners
     counter = CountVectorizer(analyzer=line_characters, binary=True)
-    grams = counter.fit_transform(learnt)
+    grams, asked = counter.fit_transform(learnt), counter.transform(lines)
     of_class = np.zeros((classes, grams.shape[1]))
     for number in range(classes):
         of_class[number] = np.asarray(grams[given[teachers] == number].sum(axis=0)).ravel()
     share = of_class.sum(axis=0) / of_class.sum()
     likely = (of_class + _SMOOTH * share) / (of_class.sum(axis=1, keepdims=True) + _SMOOTH)
-    asked = counter.transform(lines)
     sizes = np.sqrt(np.maximum(np.asarray(asked.sum(axis=1)).ravel(), 1.0))
-    return np.asarray(asked @ np.log(likely / share).T) / sizes[:, None], owners
+    by_grams = np.asarray(asked @ np.log(likely / share).T) / sizes[:, None]
+    return by_grams + _WHOLE * _as_wholes(learnt, given[teachers], lines, classes), owners
+
+
+def _as_wholes(learnt: list[str], given: Rows, lines: list[str], classes: int) -> Floats:
+    """(lines, classes) the same by the lines as they stand: buttons and headings. One never seen says 0."""
+    shares = (np.bincount(given, minlength=classes) + _UNSEEN) / (len(given) + _UNSEEN * classes)
+    places = {line: at for at, line in enumerate(dict.fromkeys(learnt))}
+    seen = np.zeros((len(places) + 1, classes))
+    np.add.at(seen, ([places[line] for line in learnt], given), 1)
+    said = np.log((seen + shares) / (seen.sum(axis=1, keepdims=True) + 1) / shares)
+    wholes: Floats = said[[places.get(line, len(places)) for line in lines]]
+    return wholes
 
 
 def _lines(texts: Sequence[str]) -> tuple[list[str], Rows]:
