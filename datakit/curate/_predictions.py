@@ -14,7 +14,10 @@ _SUM = "the probabilities of its classes add up to"
 
 
 def faults(
-    predicted: pl.Series, probability: pl.Series, probabilities: pl.Series | None, labels: Collection[str] | None
+    predicted: pl.Series,
+    probability: pl.Series,
+    probabilities: pl.Series | None,
+    labels: Collection[str] | None,
 ) -> list[str]:
     """What is wrong with each record's prediction; "" for one that is sound. `probabilities` are JSON
     {label: probability}; without `labels` any label is one."""
@@ -22,7 +25,10 @@ def faults(
 
 
 def _faults(
-    predicted: pl.Series, probability: pl.Series, probabilities: pl.Series | None, labels: Collection[str] | None
+    predicted: pl.Series,
+    probability: pl.Series,
+    probabilities: pl.Series | None,
+    labels: Collection[str] | None,
 ) -> Iterator[str]:
     texts = [None] * len(predicted) if probabilities is None else probabilities.to_list()
     for name, sure, text in zip(predicted.to_list(), probability.to_list(), texts, strict=True):
