@@ -7,9 +7,8 @@ Each seed draws 1,400 screens by their text alone (screens/hard.py); half of the
 are those of a recipe, annotate.predict and curate.pseudo_labels with the parameters that are given. Beside
 them stands the plain way on the same predictions: one threshold on the probability as it is, the one with
 which the labelled records, out of fold, reach the same precision; `even` is the one that keeps as many as
-ours. `worst` is the share of the kept among the
-records of the class that has least; `off` is expected minus true error of the kept labels, in points. At the end stands each
-goal beside what was reached.
+ours. `worst` is the share of the kept among the records of the class that has least; `off` is expected minus
+true error of the kept labels, in points. At the end stands each goal beside what was reached.
 """
 
 from __future__ import annotations

@@ -65,6 +65,7 @@ class Predict(TableTransform):
     To be tried again: as in annotate.describe. Nothing is rejected.
     """
 
+    version: ClassVar[int] = 2
     example: ClassVar[dict[str, Any] | None] = {}
 
     into: str = Field(default="prediction", pattern=r"^[A-Za-z_]\w*$")

@@ -58,15 +58,17 @@ class PseudoLabels(TableTransform):
     pseudo_near_val, pseudo_known, pseudo_unknown. `rest: keep` lets such records go on without a label.
     """
 
+    version: ClassVar[int] = 2
     example: ClassVar[dict[str, Any] | None] = {}
 
     prediction: str = "prediction"
-    """Column of the predictions; `<it>_probability` holds their probability. One without a probability from 0
-    to 1, of an unknown label, or whose `<it>_probabilities` do not add up to 1, is rejected with its fault."""
+    """Column of the predictions; `<it>_probability` holds their probability. One without a probability
+    from 0 to 1, of an unknown label, or whose `<it>_probabilities` do not add up to 1, is rejected with what
+    is wrong."""
     precision: float = Field(default=0.95, gt=0, lt=1)
     """Share of the kept labels that are to be right, by their own estimate; those that are kept for their
     class's sake come on top. On drawn screens that are as hard as real ones (scripts/bench_pseudo.py)
-    the estimate is within one point of the truth."""
+    the estimate is within two points of the truth."""
     threshold: float | None = Field(default=None, gt=0, le=1)
     """Least probability of being right, in place of `precision`."""
     floor: float = Field(default=0.3, ge=0, le=1)

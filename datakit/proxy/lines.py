@@ -38,14 +38,14 @@ class LineVoice:
     def __init__(self, data: ProxyData, labels: Sequence[str], others: ProxyData, seed: int) -> None:
         names, given = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
         self.classes: tuple[str, ...] = tuple(names.tolist())
-        self._shares = np.bincount(given, minlength=len(names)) + _UNSEEN
-        self._shares = self._shares / self._shares.sum()
+        counts = np.bincount(given, minlength=len(names)) + _UNSEEN
+        self._shares: Floats = np.asarray(counts / counts.sum(), dtype=np.float64)
         self._said = [np.zeros((0, len(names)))] * (len(data) + len(others))
         given = given.astype(np.int64)
         fold = folds(given, data.groups, FOLDS, seed)
         for number in np.unique(fold).tolist():
             inside, outside = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
-            self._hear([data.texts[at] for at in outside], given[outside], inside, data.take(inside).texts)
+            self._hear(data.take(outside).texts, given[outside], inside, data.take(inside).texts)
         self._hear(data.texts, given, len(data) + np.arange(len(others)), others.texts)
 
     def _hear(self, known: Sequence[str], given: Rows, rows: Rows, texts: Sequence[str]) -> None:
@@ -102,7 +102,7 @@ def _as_wholes(learnt: list[str], given: Rows, lines: list[str], classes: int) -
     shares = (np.bincount(given, minlength=classes) + _UNSEEN) / (len(given) + _UNSEEN * classes)
     places = {line: at for at, line in enumerate(dict.fromkeys(learnt))}
     seen = np.zeros((len(places) + 1, classes))
-    np.add.at(seen, ([places[line] for line in learnt], given), 1)
+    np.add.at(seen, (np.array([places[line] for line in learnt], dtype=np.int64), given), 1)
     said = np.log((seen + shares) / (seen.sum(axis=1, keepdims=True) + 1) / shares)
     wholes: Floats = said[[places.get(line, len(places)) for line in lines]]
     return wholes

@@ -1,11 +1,11 @@
 """What class a text is of, where a stretch of its lines may be another page's.
 
 A window lies over a page, or two pages are in one shot. Counted together, the lines of the other page speak
-for the wrong class, and the more of them there are, the surer. Here a text is either of one class throughout,
-or of a class whose lines are interrupted once, at the beginning, in between or at the end, by those of another;
-the probabilities of all places where that may be are added up (the forward algorithm of a hidden Markov model,
-Rabiner 1989, III A). Two stretches that are as plausible come out as two classes that are as likely: such a
-text is not sure.
+for the wrong class, and the more of them there are, the surer. Here a text is of one class
+throughout, or of a class whose lines are interrupted once, at the beginning, in between or at the end, by
+those of another; the probabilities of all places where that may be are added up (the forward algorithm of a
+hidden Markov model, Rabiner 1989, III A). Two stretches that are as plausible come out as two classes that
+are as likely: such a text is not sure.
 """
 
 from __future__ import annotations

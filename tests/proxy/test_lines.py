@@ -101,8 +101,10 @@ def test_evidence_is_of_the_predicted_class_and_a_silent_text_has_none() -> None
     voice = LineVoice(records, labels, others("派送员\n已签收", " \n"), 7)
     told = voice.evidence(np.ones(42, dtype=np.int64))
     assert told.shape == (42, FEATURES)
-    assert told[40, 0] > 0 and told[40, 1] > 0 and told[40, 2] == 0
-    assert told[0, 0] < 0 and told[0, 2] > 0
+    assert told[40, 0] > 0
+    assert told[40, 1] > 0
+    assert told[40, 2] == 0
+    assert told[0, 0] < 0 < told[0, 2]
     assert told[41].tolist() == [0.0, 0.0, 0.0]
     silent = voice.probabilities(np.full((42, 2), [0.9, 0.1]))
     assert silent[41].tolist() == [0.9, 0.1]
