@@ -18,13 +18,14 @@ from datakit.core.settings import open_address
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, TableTransform, Transform
 from datakit.proxy import ProxyData, fit, out_of_fold
-from datakit.proxy.data import Floats
-from datakit.proxy.lines import evidence_of_others, line_evidence
+from datakit.proxy.data import Floats, Rows
+from datakit.proxy.lines import LineVoice
 
 _GROUPS = ("duplicate_of", "shares_picture_with")
 _LEAST = 1e-4
 """Probabilities below stand for nothing and are left out of the JSON."""
-_EDGE = 1e-6
+_NEVER = 1e-5
+"""Probability that neither the proxy nor its lines go below, so that none silences the other."""
 
 
 class Predict(TableTransform):
@@ -38,9 +39,14 @@ class Predict(TableTransform):
     stood before). These get what the *other* folds make of them, so that a label never predicts itself;
     near-duplicates share a fold. Records without a label, and those of validation, get what all labelled
     records make of them. One with neither text nor picture gets the classes' shares among labelled records
-    without. General records (mix.general) get null. `prediction_evidence` holds four numbers that say how
-    sure the prediction is: the logarithm of its probability over the next one's; and of single lines of text,
-    the lead of the class, what they say for it alone, and what for another (datakit.proxy.lines).
+    without. General records (mix.general) get null.
+
+    A screen may show a part of another class's page, whose lines speak for the wrong class. So a second voice
+    reads the text line by line and reckons with a stretch of another class (datakit.proxy.stretches); the
+    probability is the geometric mean of both voices. `prediction_evidence` holds six numbers that say how
+    sure the prediction is: the logarithm of its probability over the next one's, by both together, by the
+    proxy and by the lines; and of single lines, the lead of the class, what they say for it alone, and what
+    for another (datakit.proxy.lines).
 
     With `from_build` and `base_url` a served model is asked, exactly as its training asked: prompt, answer
     form, pixels and label file are those of the build, and probabilities come from the log-probabilities of
@@ -60,6 +66,7 @@ class Predict(TableTransform):
     """
 
     of_one_task: ClassVar[bool] = True
+    version: ClassVar[int] = 2
     example: ClassVar[dict[str, Any] | None] = {}
 
     into: str = Field(default="prediction", pattern=r"^[A-Za-z_]\w*$")
@@ -188,13 +195,23 @@ def _said(data: ProxyData, labels: list[str], others: ProxyData, seed: int) -> _
     own, fitted = out_of_fold(data, labels, seed), fit(data, labels, seed)
     asked = fitted.probabilities(others) if len(others) else np.zeros((0, len(own.classes)))
     known = _of_silent(own.probabilities, data, labels, own.classes)
-    probabilities = np.concatenate([known, _of_silent(asked, data, labels, own.classes, others)])
-    predicted = [own.classes[at] for at in probabilities.argmax(axis=1)]
-    ours, theirs = predicted[: len(data)], predicted[len(data) :]
-    lines = [line_evidence(data, labels, ours, seed), evidence_of_others(data, labels, others, theirs)]
-    ranked = np.sort(np.pad(probabilities, ((0, 0), (1, 0))), axis=1)
-    margin = np.log((ranked[:, -1:] + _EDGE) / (ranked[:, -2:-1] + _EDGE))
-    return _Said(own.classes, probabilities, predicted, np.hstack([margin, np.concatenate(lines)]))
+    proxy = np.concatenate([known, _of_silent(asked, data, labels, own.classes, others)])
+    voice = LineVoice(data, labels, others, seed)
+    lines = voice.probabilities(proxy)
+    both = np.sqrt(np.maximum(proxy, _NEVER) * np.maximum(lines, _NEVER))
+    both /= both.sum(axis=1, keepdims=True)
+    best = both.argmax(axis=1)
+    leads = [_lead(said, best) for said in (both, proxy, lines)]
+    evidence = np.column_stack([*leads, voice.evidence(best)])
+    return _Said(own.classes, both, [own.classes[at] for at in best], evidence)
+
+
+def _lead(said: Floats, predicted: Rows) -> Floats:
+    """(n,) logarithm of the predicted class's probability over the next one's."""
+    rows, others = np.arange(len(said)), said.copy()
+    others[rows, predicted] = 0.0
+    lead: Floats = np.log((said[rows, predicted] + _LEAST) / (others.max(axis=1, initial=0.0) + _LEAST))
+    return lead
 
 
 def _of_silent(

@@ -94,8 +94,8 @@ REJECTED = {
     "pseudo_near_val": "A record whose label would be a prediction is like one of validation: the same "
     "picture, or nearly the same text. In training it would give the validation away.",
     "pseudo_over_cap": "`max_per_class` others of its predicted class are surer.",
-    "pseudo_unknown": "There is no prediction of the record, none with a probability, or one of a label that "
-    "the label file does not have.",
+    "pseudo_unknown": "There is no prediction of the record, none with a probability from 0 to 1, one of an "
+    "unknown label, or one whose probabilities of all labels do not add up to 1.",
     "pseudo_unsure": "The prediction is not sure enough to stand for a label, or two voices differ.",
     # duplicates, reviews and reasons
     "duplicate": "The same picture, question and answer as an earlier record (`drop`).",

@@ -19,6 +19,7 @@ from datakit.core.transform import Columns, TableTransform
 from datakit.curate._belonging import NEAR_VAL, PSEUDO, SAME, SOURCE, like_validation, same_pictures
 from datakit.curate._calibrated import LEAST, Bools, Calibration, Floats, calibrate
 from datakit.curate._chosen import Rule, choose
+from datakit.curate._predictions import faults
 from datakit.curate._pseudo_account import Account, section
 
 _KNOWN, _CAP, _UNKNOWN, _UNSURE = "pseudo_known", "pseudo_over_cap", "pseudo_unknown", "pseudo_unsure"
@@ -26,7 +27,6 @@ _DETAILS = {
     NEAR_VAL: "it is like a record of validation",
     _KNOWN: "a record with a label shows the same picture",
     _CAP: "others of its predicted class are surer",
-    _UNKNOWN: "it has no prediction with a probability and a label of the label file",
 }
 
 
@@ -59,19 +59,22 @@ class PseudoLabels(TableTransform):
     """
 
     of_one_task: ClassVar[bool] = True
+    version: ClassVar[int] = 2
     example: ClassVar[dict[str, Any] | None] = {}
 
     prediction: str = "prediction"
-    """Column of the predictions; `<it>_probability` holds their probability."""
+    """Column of the predictions; `<it>_probability` holds their probability. One without a probability
+    from 0 to 1, of an unknown label, or whose `<it>_probabilities` do not add up to 1, is rejected with what
+    is wrong."""
     precision: float = Field(default=0.95, gt=0, lt=1)
     """Share of the kept labels that are to be right, by their own estimate; those that are kept for their
     class's sake come on top. On drawn screens that are as hard as real ones (scripts/bench_pseudo.py)
-    the estimate is within one point of the truth."""
+    the estimate is within two points of the truth."""
     threshold: float | None = Field(default=None, gt=0, le=1)
     """Least probability of being right, in place of `precision`."""
-    floor: float = Field(default=0.35, ge=0, le=1)
+    floor: float = Field(default=0.3, ge=0, le=1)
     """Share of the records of each predicted class that are kept at the least; 0 for none."""
-    floor_probability: float = Field(default=0.5, ge=0, le=1)
+    floor_probability: float = Field(default=0.4, ge=0, le=1)
     """Least probability of being right for records that are kept for their class's sake."""
     max_per_class: int | None = Field(default=None, ge=1)
     """Records kept of each predicted class at most, the surest ones."""
@@ -91,7 +94,7 @@ class PseudoLabels(TableTransform):
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
         texts = (self.ocr_text, *chat_columns(context).question_names)
-        beside = (f"{self.prediction}_by", self._evidence)
+        beside = (f"{self.prediction}_by", self._evidence, self._of_all)
         return tuple(dict.fromkeys(("split", "set", SOURCE, *beside, *SAME, "looks", *texts)))
 
     def outputs(self, context: StepContext) -> Columns:
@@ -121,7 +124,8 @@ class PseudoLabels(TableTransform):
     def _chosen(self, small: pl.DataFrame, context: StepContext) -> tuple[pl.DataFrame, Account]:
         """Id, label, source and fate of each record: "" for one that stays."""
         is_open = (small["label"].is_null() & ~_is_general(small)).to_numpy()
-        valid = self._valid(small, context)
+        found = self._faults(small, context)
+        valid = np.array([fault == "" for fault in found], dtype=bool)
         fate = np.where(is_open, _UNSURE, "").astype(object)
         fate[is_open & ~valid] = _UNKNOWN
         fate[is_open & self._known(small, is_open, context)] = _KNOWN
@@ -132,7 +136,7 @@ class PseudoLabels(TableTransform):
         rows = np.flatnonzero(agreeing & (fate == _UNSURE))
         choice = choose(sure[rows], predicted.gather(rows).to_list(), self._rule)
         fate[rows[choice.kept]], fate[rows[choice.over_cap]] = PSEUDO, _CAP
-        details = [self._detail(*values) for values in zip(fate, sure, agreeing, strict=True)]
+        details = [self._detail(*values) for values in zip(fate, sure, agreeing, found, strict=True)]
         decided = small.with_columns(
             predicted=predicted,
             is_open=pl.Series(is_open),
@@ -157,19 +161,22 @@ class PseudoLabels(TableTransform):
     def _rule(self) -> Rule:
         return Rule(self.precision, self.threshold, self.floor, self.floor_probability, self.max_per_class)
 
-    def _detail(self, fate: str, sure: float, agrees: bool) -> str:
+    def _detail(self, fate: str, sure: float, agrees: bool, fault: str) -> str:
+        if fate == _UNKNOWN:
+            return fault
         if fate == _UNSURE and not agrees:
             return f"`{self.agree}` says another label, or none"
         if fate == _UNSURE:
             return f"the prediction is right with probability {sure:.2f}"
         return _DETAILS.get(fate, "")
 
-    def _valid(self, small: pl.DataFrame, context: StepContext) -> Bools:
-        """Whether there is a prediction with a probability, and of a label that there may be."""
-        known = small[self.prediction].is_not_null() & self._probability(small).is_not_null()
-        if context.labels is not None:
-            known &= small[self.prediction].is_in(list(context.labels.names)).fill_null(False)
-        return known.to_numpy()
+    def _faults(self, small: pl.DataFrame, context: StepContext) -> list[str]:
+        """Why each record's prediction cannot be a label; "" where it can."""
+        names = set(small["label"].drop_nulls()) or None  # without a label file: those that were given
+        labels = set(context.labels.names) if context.labels is not None else names
+        probabilities = small[self._of_all] if self._of_all in small.columns else None
+        sure = small[f"{self.prediction}_probability"].cast(pl.Float64)
+        return faults(small[self.prediction], sure, probabilities, labels)
 
     def _probability(self, small: pl.DataFrame) -> pl.Series:
         """Null for what is no probability."""
@@ -195,6 +202,10 @@ class PseudoLabels(TableTransform):
         predicted = small[self.prediction].fill_null("").to_list()
         probabilities = self._probability(small).fill_null(0.0).to_numpy()
         return calibration.sure(probabilities, predicted, self._beside(small))
+
+    @property
+    def _of_all(self) -> str:
+        return f"{self.prediction}_probabilities"
 
     @property
     def _evidence(self) -> str:

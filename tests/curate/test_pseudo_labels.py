@@ -153,23 +153,49 @@ def test_two_voices_must_agree() -> None:
     assert sum(reason == "pseudo_unsure" for reason in lost.values()) >= 200
 
 
-def test_null_odd_and_unknown_predictions_are_no_labels() -> None:
-    labels = LabelSet((Label("a"), Label("b")))
+_LABELS = StepContext(base=Path(), project=Path(), labels=LabelSet((Label("a"), Label("b"))))
+
+
+@pytest.mark.parametrize(
+    ("odd", "fault"),
+    [
+        ({"prediction": None}, "it has no prediction"),
+        ({"prediction_probability": None}, "its prediction has no probability"),
+        ({"prediction_probability": float("nan")}, "the probability of its prediction is nan"),
+        ({"prediction_probability": float("inf")}, "the probability of its prediction is inf"),
+        ({"prediction_probability": 1.7}, "the probability of its prediction is 1.7"),
+        ({"prediction_probability": -0.2}, "the probability of its prediction is -0.2"),
+        ({"prediction": "z"}, "`z`, which it is predicted to be, is no label"),
+        ({"prediction_probabilities": '{"a":0.9,"b":0.8}'}, "add up to 1.7, not to 1"),
+        ({"prediction_probabilities": '{"a":1.4,"b":-0.4}'}, "a probability of its classes is -0.4"),
+        ({"prediction_probabilities": '{"a":0.4}'}, "add up to 0.4, not to 1"),
+        ({"prediction_probabilities": "{}"}, "add up to 0, not to 1"),
+        ({"prediction_probabilities": '{"a":NaN}'}, "no JSON of {label: probability}"),
+        ({"prediction_probabilities": '["a"]'}, "no JSON of {label: probability}"),
+        ({"prediction_probabilities": '{"a":null}'}, "no JSON of {label: probability}"),
+    ],
+)
+@pytest.mark.fault("a prediction that is none", "the record is rejected and the fault named", kind="records")
+@pytest.mark.parametrize("context", [_LABELS, CONTEXT], ids=["label file", "none"])
+def test_a_prediction_that_is_none_is_rejected_and_its_fault_named(
+    odd: Row, fault: str, context: StepContext
+) -> None:
     rows = [record(number, "a", "a") for number in range(40)]
-    odd: list[tuple[str | None, float | None]] = [
-        (None, 0.9),
-        ("a", None),
-        ("a", float("nan")),
-        ("a", 1.7),
-        ("a", -0.2),
-        ("z", 0.99),
-    ]
-    rows += [record(100 + at, None, said, sure) for at, (said, sure) in enumerate(odd)]
-    _, lost, notes = kept(rows, StepContext(base=Path(), project=Path(), labels=labels), threshold=0.1)
-    assert set(lost.values()) == {"pseudo_unknown"}
-    assert len(lost) == len(odd)
-    assert notes["expected_error"] is None
-    assert notes["kept"] == 0
+    rows += [record(100, None, "a"), {**record(101, None, "a"), **odd}]
+    frame = pl.DataFrame(rows, schema={**SCHEMA, "prediction_probabilities": pl.String()})
+    table = PseudoLabels(threshold=0.1).apply(frame.lazy(), context)
+    assert table.rejects is not None
+    [(name, reason, detail)] = table.rejects.select("id", "reason", "detail").collect().rows()
+    assert (name, reason) == ("r00101", "pseudo_unknown")
+    assert fault in detail
+    assert table.notes["kept"] == 1
+
+
+def test_probabilities_without_their_smallest_are_sound() -> None:
+    rows = [record(number, "a", "a") for number in range(40)] + [record(100, None, "a")]
+    told = [{**row, "prediction_probabilities": '{"a":0.95}'} for row in rows]
+    frame = pl.DataFrame(told, schema={**SCHEMA, "prediction_probabilities": pl.String()})
+    assert PseudoLabels(threshold=0.1).apply(frame.lazy(), CONTEXT).notes["kept"] == 1
 
 
 def test_all_below_the_threshold_and_no_record_without_a_label_are_told() -> None:

@@ -320,6 +320,7 @@ CASES: dict[str, Case] = {
             "prediction": pl.String(),
             "prediction_probability": pl.Float64(),
             "prediction_by": pl.String(),
+            "prediction_probabilities": pl.String(),
             "prediction_evidence": pl.List(pl.Float64),
             "label_source": pl.String(),
             "shares_picture_with": pl.String(),
