@@ -15,7 +15,7 @@ from datakit.pages.figures import collect
 
 MOST_WARNINGS = 20
 NOTE_CHARS = 500
-_SHOWN_ELSEWHERE = ("classes", "warnings", "unclear places", "first unclear places")
+_SHOWN_ELSEWHERE = ("classes", "warnings", "unclear places", "first unclear places", "unclear boxes")
 
 
 def part_table(build: BuildFolder) -> pl.DataFrame:

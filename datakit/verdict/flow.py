@@ -82,6 +82,24 @@ def not_emitted(build: BuildFolder) -> Seen:
     )
 
 
+def boxes_unclear(build: BuildFolder) -> Seen | None:
+    """Boxes of which the source does not say what their numbers are, or on which pixels they stand."""
+    found = [finding for step in build.report.steps for finding in step.notes.get("unclear boxes", ())]
+    if not found:
+        return None
+    shown = [
+        {"place": place, "box": box, "what": str(finding["what"])}
+        for finding in found
+        for place, box in dict(finding["shown"]).items()
+    ]
+    words = "; ".join(
+        f"{records(int(finding['count']))} {finding['what']}, such as {next(iter(finding['shown']))}"
+        for finding in found
+    )
+    count = sum(int(finding["count"]) for finding in found)
+    return Seen("Every source says what the numbers of its boxes are", count, words, pl.LazyFrame(shown))
+
+
 def places_unclear(build: BuildFolder) -> Seen | None:
     """Numbers of chats that may be places in pictures which are scaled, and were left as they are."""
     noted = [step.notes for step in build.report.steps if step.emits and "unclear places" in step.notes]
