@@ -101,16 +101,21 @@ def boxes_unclear(build: BuildFolder) -> Seen | None:
 
 
 def places_unclear(build: BuildFolder) -> Seen | None:
-    """Numbers of chats that may be places in pictures which are scaled, and were left as they are."""
+    """Numbers of chats that may be places in pictures which are scaled or turned, and were left so."""
     noted = [step.notes for step in build.report.steps if step.emits and "unclear places" in step.notes]
     if not noted:
         return None
     notes = max(noted, key=lambda notes: int(notes["unclear places"]))  # of the emitter that scales most
     count, shown = int(notes["unclear places"]), dict(notes["first unclear places"])
     first, text = next(iter(shown.items()))
-    words = f"{records(count)} may hold such, left as they are; the first is {first} with {text}"
+    words = f"{records(count)} may hold such, to be looked at; the first is {first} with {text}"
     frame = pl.LazyFrame({"id": list(shown), "text": list(shown.values())})
-    return Seen("No chat holds numbers that may be places in pixels of a scaled picture", count, words, frame)
+    return Seen(
+        "No chat holds numbers that may be places in pixels of a picture that is scaled or turned",
+        count,
+        words,
+        frame,
+    )
 
 
 def retry(build: BuildFolder) -> Seen | None:
