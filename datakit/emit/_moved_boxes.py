@@ -13,6 +13,7 @@ from datakit.core.answer_forms import ContractFormat
 from datakit.core.box_forms import PARTS
 from datakit.core.boxes import Size
 from datakit.core.chat_places import MAYBE, ChatPlace, places_in
+from datakit.core.factored_chats import FactoredChats, SharedAffixes
 from datakit.core.image import ImageHeader, ImageProblem, read_header
 from datakit.core.loose_places import asks_where
 from datakit.core.outcome import Reject
@@ -48,14 +49,20 @@ class BoxGuard:
     doubts: list[Reject] = field(default_factory=list)
     """Records with numbers that may be places: appended here."""
 
-    def fitting(self, batch: pl.DataFrame, left_out: list[Reject]) -> pl.DataFrame:
-        """The records of a batch whose boxes can be meant; the others join those left out."""
+    def fitting(
+        self, batch: pl.DataFrame, left_out: list[Reject], shared: Sequence[SharedAffixes] = ()
+    ) -> pl.DataFrame:
+        """The records of a batch whose boxes can be meant; the others join those left out.
+
+        `shared` is what the chats lack, when they are folded: half a box may stand there.
+        """
+        whole = self._kept_whole(batch, shared)
         text = pl.element().struct.field("content").fill_null("")
-        named = batch["messages"].list.eval(text.str.contains(MAYBE)).list.any().fill_null(False)
-        named &= (batch["images"].list.len() > 0).fill_null(False)
+        named = whole["messages"].list.eval(text.str.contains(MAYBE)).list.any().fill_null(False)
+        named &= (whole["images"].list.len() > 0).fill_null(False)
         faults = dict[str, Reject]()
-        columns = [name for name in ("id", "images", "messages", "set") if name in batch.columns]
-        for row in batch.filter(named).select(columns).iter_rows(named=True):
+        columns = [name for name in ("id", "images", "messages", "set") if name in whole.columns]
+        for row in whole.filter(named).select(columns).iter_rows(named=True):
             is_general = row.get("set") == GENERAL
             wrong, doubtful = self._found(row, loose=is_general or self.own_kept)
             if wrong is not None and not (self.general_written if is_general else self.own_written):
@@ -64,6 +71,15 @@ class BoxGuard:
                 self.doubts.append(doubtful)
         left_out += faults.values()
         return batch.filter(~pl.col("id").is_in(list(faults))) if faults else batch
+
+    def _kept_whole(self, batch: pl.DataFrame, shared: Sequence[SharedAffixes]) -> pl.DataFrame:
+        """The records with the whole texts of chats that came with them. What a template says to all is
+        nobody's box."""
+        if not shared or self.own_kept:
+            return FactoredChats(batch, shared).expanded()
+        is_general = pl.col("set") == GENERAL
+        general = FactoredChats(batch.filter(is_general), shared).expanded()
+        return pl.concat([batch.filter(~is_general), general]) if general.height else batch
 
     def _found(self, row: Mapping[str, Any], *, loose: bool) -> tuple[Reject | None, Reject | None]:
         """The first sure place of a record that would be wrong, and the first of which nobody can tell."""
