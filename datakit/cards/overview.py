@@ -16,7 +16,7 @@ from datakit.pages.figures import collect
 
 MOST_WARNINGS = 20
 NOTE_CHARS = 500
-_SHOWN_ELSEWHERE = ("classes", "warnings", "unclear places", "first unclear places")
+_SHOWN_ELSEWHERE = ("classes", "warnings", "unclear places", "first unclear places", "unclear boxes")
 _OWN_SECTION = ("balance.tasks", "curate.overrides", "curate.pseudo_labels", "curate.suspects")
 """Steps of datakit whose section on the card says everything that they noted down."""
 

@@ -29,9 +29,11 @@ _MARKED = re.compile(
     re.DOTALL,
 )
 _LIST = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
-_MARKS = re.compile(r"<\|?/?(?:object_ref_start|object_ref_end|box_start|box_end|ref|box|quad)\|?>")
-_STARTS = re.compile(r"<\|box_start\|>|<box>")
-_QUAD = re.compile(r"<quad>|<\|quad_start\|>")
+_MARKS = re.compile(r"<\|?/?(?:object_ref_start|object_ref_end|box_start|box_end|ref|box|quad|det)\|?>")
+_STARTS = re.compile(r"<\|box_start\|>|<box>|<\|det\|>")
+"""Of Qwen2-VL, of Qwen-VL and InternVL, of DeepSeek-VL2: thousandths of the sides stand behind."""
+_UNREAD = re.compile(r"<quad>|<\|quad_start\|>|<bbox>|<loc_?\d+>")
+"""Marks of boxes in notations that are not read: four corners, ms-swift's places, PaliGemma, Florence."""
 _FENCE = re.compile(r"^```\w*")
 _KEYS = frozenset((*SIDES_KEYS, *NAME_KEYS))
 _SIDES_KEY = re.compile(rf"""["'](?:{"|".join(SIDES_KEYS)})["']\s*:""")
@@ -73,6 +75,11 @@ def entries_in(text: str) -> list[Entry] | None:
     return _between(_LIST, text, _SPACE + "：:;；[]") if _LIST.search(text) else None
 
 
+def in_thousandths(text: str) -> bool:
+    """Whether marks say that the boxes of a text are in thousandths of the sides."""
+    return _STARTS.search(text) is not None
+
+
 def stated_boxes(text: str) -> list[Entry]:
     """All boxes that a text states, for data that must not lose one; none of a text that states none.
 
@@ -83,7 +90,7 @@ def stated_boxes(text: str) -> list[Entry]:
     keys, corners = len(_SIDES_KEY.findall(text)), len(_CORNERS.findall(text))
     starts = len(_STARTS.findall(text))
     places = keys + (starts if _BOX in text else corners)
-    if len(entries) < max(places, starts) or len(_ANY_KEY.findall(text)) != keys or _QUAD.search(text):
+    if len(entries) < max(places, starts) or len(_ANY_KEY.findall(text)) != keys or _UNREAD.search(text):
         words = f"an answer names more boxes than can be read ({len(entries)}): {text.strip()[:60]}"
         raise BoxFault("boxes_unreadable", words)
     return entries

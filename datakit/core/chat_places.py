@@ -14,15 +14,19 @@ from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from datakit.core.loose_places import LEAST, loose_places
+
 MAYBE = (
     r"(?i)box|point|quad|coord|polygon|segmentation|rect|roi|region|corner|vertices|position|location|cent|"
     r"\bx_?(?:1|min)\b|left|[\"'\\]c?x|click|tap|press|swipe|drag|hover|move_?to|det|坐标|位置|"
-    r"[\[(]\s*\d+\s*,\s*\d+"
+    r"bounds|\d\s*[\]）)］]*[,，;；\s]\s*[\[(（［]*\s*\d|\bx\b\D{0,14}\d|[横纵]轴"
 )
 """Matches every text with places, and others: cheap, in the syntax that polars has too."""
 
 _QUOTE = r"""\\?["']"""
 _RUN = r"[\s\[(]*-?\.?\d[-+\d.eE,;\s\[\]()]*"
+_STRINGS = r"""\[[\s\[]*\\?["']\s*-?\.?\d[-+\d.eE,;\s\[\]"'\\]*\]"""
+"""A list of numbers in quotation marks."""
 _BOX_KEY = r"(?:b|bounding_?)?box(?:es)?(?:_?2d)?"
 _FIELD_KEY = r"(?:start|end)_(?:box|point)"
 _POINT_KEY = r"(?:start_|end_)?(?:point|coordinate)s?\d?(?:_?2d)?|coords?|polygons?|quads?|segmentation"
@@ -35,20 +39,30 @@ _TOLD_KEY = re.compile(
 _BARE_KEY = rf"bbox(?:es)?(?:_?2d)?|points?_2d|coords?|{_FIELD_KEY}"
 _KEYED = re.compile(
     rf"""(?:{_QUOTE}(?P<quoted>{_BOX_KEY}|{_FIELD_KEY}|{_POINT_KEY}|{_DOUBTFUL_KEY}){_QUOTE}"""
-    rf"""|(?<![\w"'\\-])(?P<bare>{_BARE_KEY}))\s*[:=]\s*(?P<open>{_QUOTE})?(?P<run>{_RUN})""",
+    rf"""|(?<![\w"'\\-])(?P<bare>{_BARE_KEY}))\s*[:=]\s*(?:(?P<strings>{_STRINGS})|(?P<open>{_QUOTE})?(?P<run>{_RUN}))""",
     re.IGNORECASE,
 )
 _MARKED = re.compile(
-    rf"(?P<mark><(?:\|(?:box|quad|point)_start\||\|det\||box|quad|point)>)(?P<run>{_RUN})", re.IGNORECASE
+    r"(?P<mark><(?:\|(?:box|quad|point)_start\||\|det\||box|quad|points?|(?P<other>bbox|bounding_?box|coord(?:inate)?s?))>)"
+    rf"(?P<run>{_RUN})",
+    re.IGNORECASE,
 )
+"""Marks of thousandths, but for those of points; what is in `other` marks, no model's own, is not known."""
 _ATTRIBUTE = re.compile(
     rf"(?:data-(?:bbox|point|polygon|coords?)\s*=\s*{_QUOTE}|(?<![\w-])bbox(?=(?:\s+\d+){{4}}))(?P<run>{_RUN})",
     re.IGNORECASE,
 )
 """In HTML: the attributes of Qwen2.5-VL's documents, and the word of hOCR."""
+_BOUNDS = re.compile(
+    rf"(?<![\w-])bounds(?:{_QUOTE})?\s*[:=]\s*(?:{_QUOTE})?(?P<run>\[\d+,\s*\d+\]\s*,?\s*\[\d+,\s*\d+\])",
+    re.IGNORECASE,
+)
+"""Of Android's trees of views: two corners."""
 _NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _INNERMOST = re.compile(r"[\[(]([^\[\]()]*)[\])]")
-_BETWEEN = re.compile(r"[\s,;\[\]()]*")
+_BETWEEN = re.compile(r"""[\s,;\[\]()"'\\]*""")
+_NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {ord("【"): "[", ord("】"): "]"}
+"""Full-width signs, as Chinese keyboards give them -> those of ASCII, each one for one."""
 
 _SIDE = r"x_?[12]|y_?[12]|[xy]_?min|[xy]_?max|left|top|right|bottom|width|height|c?x|c?y|w|h"
 _PAIR = (
@@ -65,7 +79,6 @@ _EDGES = _CORNERS[-1]
 _MARGIN = re.compile(r"(?:margins?|padding|inset|border|offsets?)\W*\Z", re.IGNORECASE)
 _EXTENTS = (("x", "y", "width", "height"), ("x", "y", "w", "h"), ("left", "top", "width", "height"))
 _CENTRED = ({"cx", "cy", "w", "h"}, {"cx", "cy", "width", "height"})
-_LEAST = 20
 _PERCENT = 100
 """Molmo's points are percents of the sides."""
 
@@ -120,7 +133,7 @@ class ChatPlace(NamedTuple):
     @property
     def is_likely(self) -> bool:
         """Whether a doubtful place may well be one: those with small numbers alone are mostly data."""
-        return self.is_sure or max(self.numbers) >= _LEAST
+        return self.is_sure or max(self.numbers) >= LEAST
 
     @property
     def is_shares(self) -> bool:
@@ -128,18 +141,26 @@ class ChatPlace(NamedTuple):
         return all(0 <= number <= 1 for number in self.numbers) and not _all_whole(self.numbers)
 
 
-def places_in(text: str) -> list[ChatPlace]:
+def places_in(text: str, *, asked: bool = False, loose: bool = True) -> list[ChatPlace]:
     """The places of a text in order, sure ones and doubtful ones; keys without numbers are none.
+
+    `asked`: the question before was where something is, so that bare numbers may be a place too.
+    Without `loose` numbers that no notation holds are left out, which are always doubtful.
 
     >>> [place.numbers for place in places_in('{"bbox_2d": [1, 2, 30, 40]} <box>(5,6),(7,8)</box>')]
     [(1.0, 2.0, 30.0, 40.0), (5.0, 6.0, 7.0, 8.0)]
     """
+    given, text = text, text.translate(_NARROW)
     places, lower = list[ChatPlace](), text.lower()
     for words, found in _NOTATIONS.items():
         if any(word in lower for word in words):
             taken = sorted((place.start, place.end) for place in places)
             places += [place for place in found(text) if not _overlaps(place, taken)]
-    return sorted(places)
+    taken = sorted((place.start, place.end) for place in places)
+    for group in loose_places(text, asked=asked) if loose else ():
+        place = ChatPlace(group.start, group.end, "", tuple(map(float, group.numbers)), is_sure=False)
+        places += [] if _overlaps(place, taken) else [place]
+    return sorted(place._replace(text=given[place.start : place.end].strip()) for place in places)
 
 
 def _overlaps(place: ChatPlace, taken: list[tuple[int, int]]) -> bool:
@@ -150,15 +171,16 @@ def _overlaps(place: ChatPlace, taken: list[tuple[int, int]]) -> bool:
 def _keyed(text: str) -> Iterator[ChatPlace]:
     for match in _KEYED.finditer(text):
         name = (match["quoted"] or match["bare"]).lower()
-        end = _list_end(text, *match.span("run"))
+        what = "strings" if match["strings"] else "run"
+        end = _list_end(text, *match.span(what))
         if match["open"] is not None:
             end = match.end("run")
             if re.match(_QUOTE, text[end : end + 2]) is None:
                 continue  # words follow
-        elif match["run"].lstrip()[:1] not in ("[", "("):
+        elif match[what].lstrip()[:1] not in ("[", "("):
             continue
         is_box = re.fullmatch(rf"{_BOX_KEY}|(?:start|end)_box", name) is not None
-        place = _place(text, (match.start(), match.start("run"), end), is_box=is_box)
+        place = _place(text, (match.start(), match.start(what), end), is_box=is_box)
         if place is not None:
             is_sure = _is_sure(name, place, is_box=is_box)
             shapes = place.shapes if is_sure and _TOLD_KEY.fullmatch(name) else ()
@@ -178,13 +200,18 @@ def _marked(text: str) -> Iterator[ChatPlace]:
         is_box = "box" in name or "det" in name
         place = _place(text, (match.start(), *match.span("run")), is_box=is_box, pairs_are_boxes=True)
         if place is not None:
-            yield place._replace(in_thousandths="point" not in name)
+            shapes = () if match["other"] else place.shapes
+            yield place._replace(in_thousandths=not match["other"] and "point" not in name, shapes=shapes)
 
 
 def _attributes(text: str) -> Iterator[ChatPlace]:
     for match in _ATTRIBUTE.finditer(text):
         is_box = "bbox" in text[match.start() : match.start("run")].lower()
         if place := _place(text, (match.start(), *match.span("run")), is_box=is_box):
+            yield place
+    for match in _BOUNDS.finditer(text):
+        span = (match.start(), *match.span("run"))
+        if place := _place(text, span, is_box=True, pairs_are_boxes=True):
             yield place
 
 
@@ -319,7 +346,7 @@ _NOTATIONS: dict[tuple[str, ...], Callable[[str], Iterator[ChatPlace]]] = {
         *("vertices", "position", "location", "cent"),
     ): _keyed,
     ("<",): _marked,
-    ("bbox", "data-"): _attributes,
+    ("bbox", "data-", "bounds"): _attributes,
     ("x1", "x_1", "xmin", "x_min", "left", 'x"', "x\\", "x'", "x=", "x ="): _sided,
     ("click(", "click (", "tap", "press", "swipe", "drag", "hover", "move", "to("): _acted,
     ("[", "("): _numbers_alone,

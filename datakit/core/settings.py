@@ -295,6 +295,7 @@ VerdictKind = Literal[
     "reason_fails",
     "prompt_shortened",
     "not_emitted",
+    "boxes_unclear",
     "places_unclear",
     "no_validation",
     "few_records",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Literal
 import polars as pl
 
 from datakit.core.errors import UserError
+from datakit.core.factored_chats import SharedAffixes
 from datakit.core.files import FileDigests
 from datakit.core.image import ImageProblem, is_plain, read_header, save_upright
 from datakit.core.image_memory import DEFAULT_MB
@@ -78,10 +79,15 @@ class ImageFiles:
             ) from problem
         return places
 
-    def place_for(self, batch: pl.DataFrame, left_out: list[Reject]) -> tuple[pl.DataFrame, dict[str, str]]:
-        """The records whose pictures all stand in the build, and where; the others join those left out."""
+    def place_for(
+        self, batch: pl.DataFrame, left_out: list[Reject], shared: Sequence[SharedAffixes] = ()
+    ) -> tuple[pl.DataFrame, dict[str, str]]:
+        """The records whose pictures all stand in the build, and where; the others join those left out.
+
+        `shared` is what the chats of the batch lack, when they are folded.
+        """
         if self.boxes is not None and "messages" in batch.columns:
-            batch = self.boxes.fitting(batch, left_out)
+            batch = self.boxes.fitting(batch, left_out, shared)
         places, problems = self._tried(batch["images"].explode().drop_nulls())
         if not problems:
             return batch, places

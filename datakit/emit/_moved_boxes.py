@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
@@ -12,10 +13,13 @@ from datakit.core.answer_forms import ContractFormat
 from datakit.core.box_forms import PARTS
 from datakit.core.boxes import Size
 from datakit.core.chat_places import MAYBE, ChatPlace, places_in
-from datakit.core.image import ImageProblem, read_header
+from datakit.core.factored_chats import FactoredChats, SharedAffixes
+from datakit.core.image import ImageHeader, ImageProblem, read_header
+from datakit.core.loose_places import asks_where
 from datakit.core.outcome import Reject
 from datakit.core.record import GENERAL
 from datakit.core.step_context import StepContext
+from datakit.core.templates import PROMPT_ROLES
 from datakit.core.transform import Renderer, Transform
 
 _SAY = "say what they are (render.chat: `keep_messages: true, kept_boxes: pixels`)"
@@ -32,7 +36,8 @@ class BoxGuard:
     """
 
     max_pixels: int | None = None
-    """Pictures over it are scaled down, and places in pixels with them; None where nothing is."""
+    """Pictures over it are scaled down, and places in pixels with them; None where nothing is. Those
+    that EXIF turns are written upright in any case."""
     is_relative: bool = False
     """Whether the model counts in thousandths of the sides."""
     own_written: bool = False
@@ -44,43 +49,62 @@ class BoxGuard:
     doubts: list[Reject] = field(default_factory=list)
     """Records with numbers that may be places: appended here."""
 
-    def fitting(self, batch: pl.DataFrame, left_out: list[Reject]) -> pl.DataFrame:
-        """The records of a batch whose boxes can be meant; the others join those left out."""
+    def fitting(
+        self, batch: pl.DataFrame, left_out: list[Reject], shared: Sequence[SharedAffixes] = ()
+    ) -> pl.DataFrame:
+        """The records of a batch whose boxes can be meant; the others join those left out.
+
+        `shared` is what the chats lack, when they are folded: half a box may stand there.
+        """
+        whole = self._kept_whole(batch, shared)
         text = pl.element().struct.field("content").fill_null("")
-        named = batch["messages"].list.eval(text.str.contains(MAYBE)).list.any().fill_null(False)
-        named &= (batch["images"].list.len() > 0).fill_null(False)
+        named = whole["messages"].list.eval(text.str.contains(MAYBE)).list.any().fill_null(False)
+        named &= (whole["images"].list.len() > 0).fill_null(False)
         faults = dict[str, Reject]()
-        columns = [name for name in ("id", "images", "messages", "set") if name in batch.columns]
-        for row in batch.filter(named).select(columns).iter_rows(named=True):
+        columns = [name for name in ("id", "images", "messages", "set") if name in whole.columns]
+        for row in whole.filter(named).select(columns).iter_rows(named=True):
             is_general = row.get("set") == GENERAL
-            texts = [turn["content"] or "" for turn in row["messages"]]
-            for fault, is_sure in self._found(row["id"], row["images"], texts):
-                if not is_sure:
-                    self.doubts.extend([fault] if is_general or self.own_kept else [])
-                elif not (self.general_written if is_general else self.own_written):
-                    faults[fault.id] = fault
-                    break
+            wrong, doubtful = self._found(row, loose=is_general or self.own_kept)
+            if wrong is not None and not (self.general_written if is_general else self.own_written):
+                faults[wrong.id] = wrong
+            elif doubtful is not None and (is_general or self.own_kept):
+                self.doubts.append(doubtful)
         left_out += faults.values()
         return batch.filter(~pl.col("id").is_in(list(faults))) if faults else batch
 
-    def _found(self, id_: str, images: Sequence[str], texts: Iterable[str]) -> Iterator[tuple[Reject, bool]]:
-        """The first sure place of a record that would be wrong, and the first doubtful one that may be."""
-        places = [place for text in texts for place in places_in(text) if not place.is_shares]
-        if not places:
-            return
-        sizes = list(_sizes(images))
+    def _kept_whole(self, batch: pl.DataFrame, shared: Sequence[SharedAffixes]) -> pl.DataFrame:
+        """The records with the whole texts of chats that came with them. What a template says to all is
+        nobody's box."""
+        if not shared or self.own_kept:
+            return FactoredChats(batch, shared).expanded()
+        is_general = pl.col("set") == GENERAL
+        general = FactoredChats(batch.filter(is_general), shared).expanded()
+        return pl.concat([batch.filter(~is_general), general]) if general.height else batch
+
+    def _found(self, row: Mapping[str, Any], *, loose: bool) -> tuple[Reject | None, Reject | None]:
+        """The first sure place of a record that would be wrong, and the first of which nobody can tell."""
+        id_, headers = str(row["id"]), list(_headers(row["images"]))
+        sizes = [(header.width, header.height) for header in headers]
         is_scaled = self.max_pixels is not None and any(
             width * height > self.max_pixels for width, height in sizes
         )
-        for place in places if is_scaled or self.is_relative else ():
-            if place.is_sure and (is_scaled or _is_over(place)):
-                yield self._fault(id_, place), True
-                break
-        for place in places if is_scaled or self.is_relative else ():
-            is_doubtful = not place.is_sure and place.is_likely and _is_within(place, sizes)
-            if is_doubtful and (is_scaled or _is_over(place)):
-                yield Reject(id_, "", " ".join(place.text.split())[:_SHOWN]), False
-                break
+        is_turned = any(header.exif_orientation != 1 for header in headers)
+        if not (is_scaled or is_turned or self.is_relative):
+            return None, None
+        every = [place for place in _places(row["messages"], loose=loose) if place.is_likely]
+        moved = [
+            place
+            for place in every
+            if not place.is_shares and (is_scaled or (self.is_relative and _is_over(place)))
+        ]
+        wrong = next((place for place in moved if place.is_sure), None)
+        unclear = [place for place in moved if not place.is_sure]
+        unclear += every if is_turned else []
+        doubtful = next((place for place in unclear if place.is_sure or _is_within(place, sizes)), None)
+        return (
+            None if wrong is None else self._fault(id_, wrong),
+            None if doubtful is None else Reject(id_, "", " ".join(doubtful.text.split())[:_SHOWN]),
+        )
 
     def _fault(self, id_: str, place: ChatPlace) -> Reject:
         if self.is_relative:
@@ -91,7 +115,7 @@ class BoxGuard:
 
 
 def box_guard(context: StepContext, emitted_max_pixels: int | None, *, trainer: bool) -> BoxGuard | None:
-    """What boxes of chats must be like; None where a step has written them all, or nothing is known.
+    """What boxes of chats must be like; None where a step has written them all.
 
     `trainer`: the files are for LLaMA-Factory, which scales pictures down by itself, whatever was emitted.
     """
@@ -107,7 +131,7 @@ def box_guard(context: StepContext, emitted_max_pixels: int | None, *, trainer: 
     if trainer and context.pictures.form is not None:
         limits.append(context.pictures.trainer.max_pixels)
     least = min((limit for limit in limits if limit is not None), default=None)
-    return None if least is None else BoxGuard(least, False, *written, kept, context.doubts)
+    return BoxGuard(least, False, *written, kept, context.doubts)
 
 
 def _is_over(place: ChatPlace) -> bool:
@@ -133,11 +157,20 @@ def _mixes_behind_kept(steps: Sequence[Transform]) -> bool:
     return max(_mixes(steps), default=-1) > kept
 
 
-def _sizes(images: Sequence[str]) -> Iterator[Size]:
+def _places(turns: Sequence[Mapping[str, str | None]], *, loose: bool) -> Iterator[ChatPlace]:
+    """The places of a chat, by what the last question asked."""
+    asked = False
+    for turn in turns:
+        text = turn["content"] or ""
+        if turn["role"] in PROMPT_ROLES:
+            asked = asks_where(text)
+        yield from places_in(text, asked=asked, loose=loose)
+
+
+def _headers(images: Sequence[str]) -> Iterator[ImageHeader]:
     for path in images:
         with suppress(ImageProblem):  # left out for that, with its own reason
-            header = read_header(path)
-            yield header.width, header.height
+            yield read_header(path)
 
 
 def _is_within(place: ChatPlace, sizes: Sequence[Size]) -> bool:

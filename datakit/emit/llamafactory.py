@@ -95,7 +95,7 @@ class Llamafactory(Emitter):
         try:
             for batch, shared in factored_batches(records, others):
                 fit = fitting(batch, "LLaMA-Factory", context.left_out, shared)
-                placed = with_places(*images.place_for(fit, context.left_out))
+                placed = with_places(*images.place_for(fit, context.left_out, shared))
                 if placed.is_empty():
                     continue
                 keys = iter(split_keys(placed))

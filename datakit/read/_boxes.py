@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import orjson
 import polars as pl
 
 from datakit.core.box_forms import PARTS
-from datakit.core.box_texts import SIDES_KEYS, stated_boxes
 from datakit.core.boxes import BOXES, Box, BoxFault, Sides, checked, four
 from datakit.core.image import ImageHeader, ImageProblem, read_header
 from datakit.core.pixels import FAMILIES, smart_resize
-from datakit.read._dialogue import ROLES
+from datakit.read._box_doubts import UNCLEAR, BoxDoubts, Numbers
+from datakit.read._box_pieces import BoxUnits, Piece, pieces_of
 
 BOX_COLUMN = pl.List(
     pl.Struct({"image": pl.UInt32, "box": pl.List(pl.Float64), "label": pl.String, "text": pl.String})
 )
-BoxUnits = Literal["pixels", "xywh", "thousandths", "shares", "square_shares", "percent", "resized"]
+BoxesOn = Literal["upright", "stored"]
+"""The pixels of a picture after its EXIF rotation, or as the file has them."""
 Pivot = Literal["corner", "centre"]
 """The upper left corner (Label Studio) or the centre (CVAT) of the box before it is turned."""
-_LABEL_KEYS = ("label", "ref", "name", "category", "category_name", "class")
-_TURNS = ("rotation", "angle")
-_IMAGE_KEYS = ("image", "image_id", "image_index")
 _PIVOTS: Mapping[BoxUnits, Pivot] = {"percent": "corner"}
 """Units of one program alone."""
-_TURN_KEYS = (("role", "content"), ("from", "value"))
 
 
 @dataclass(frozen=True)
@@ -37,19 +32,51 @@ class BoxColumn:
     """Where a row's boxes stand, and what their numbers are."""
 
     name: str
-    units: BoxUnits = "pixels"
+    units: BoxUnits | None = None
+    """None where each notation says it, or nothing does: then pixels."""
     sizes: tuple[str, str] | None = None
     """Columns with the width and height of the picture as whoever drew the boxes had it."""
+    on: BoxesOn | None = None
+    """The pixels of the picture, where no size says it; None where nobody does: then the upright ones."""
     pivot: Pivot | None = None
     """What turned boxes are turned about; None where the source does not say, so that they are refused."""
 
 
+@dataclass(frozen=True)
+class _DrawnOn:
+    """The pixels that boxes were drawn on: those of the upright picture, or those that its file has."""
+
+    size: tuple[int, int] | None
+    """Width and height, as whoever drew the boxes had them; None where the source does not say."""
+    on: BoxesOn | None
+
+    def is_stored(self, header: ImageHeader, number: int) -> bool:
+        """Whether they are the stored ones. Raises BoxFault for a picture of another size."""
+        upright, stored = (header.width, header.height), (header.stored_width, header.stored_height)
+        if self.size not in (None, upright, stored):
+            assert self.size is not None
+            raise BoxFault(
+                "box_other_size",
+                f"box {number} was drawn on a picture of {self.size[0]} x {self.size[1]} pixels, "
+                f"the file has {header.width} x {header.height}",
+            )
+        if self.size is not None and upright != stored:
+            return self.size == stored
+        return self.on == "stored"
+
+    def is_unsaid(self, header: ImageHeader) -> bool:
+        """Whether a picture has both and nothing says which: a size does where a quarter turn changes it."""
+        is_told = self.size is not None and header.width != header.stored_width
+        return header.exif_orientation != 1 and not is_told and self.on is None
+
+
 class BoxReading:
-    """Reads the boxes of a source, and counts those that hang over the edge of their picture."""
+    """Reads the boxes of a source, and counts those that hang over the edge or are not said to be what."""
 
     def __init__(self, column: BoxColumn | None) -> None:
         self.column, self.clipped, self._first = column, 0, ""
         self.tiny, self._first_tiny = 0, ""
+        self._doubts = BoxDoubts()
 
     def of_rows(
         self,
@@ -68,7 +95,7 @@ class BoxReading:
         for at, paths in enumerate(images):
             try:
                 pieces = self._pieces(columns, at) if at not in faults else []
-                boxes, clipped = self._row(columns, at, paths, pieces) if pieces else ([], 0)
+                boxes, clipped = self._row(columns, at, (paths, place(at)), pieces) if pieces else ([], 0)
             except (BoxFault, ImageProblem) as fault:
                 faults[at] = (fault.reason, str(fault))
                 boxes, clipped, pieces = [], 0, []
@@ -93,23 +120,52 @@ class BoxReading:
             )
         return words
 
+    def notes(self) -> dict[str, Any]:
+        """What was assumed of boxes because the source does not say it, if anything."""
+        findings = self._doubts.findings()
+        return {UNCLEAR: findings} if findings else {}
+
     def _pieces(self, columns: Mapping[str, Sequence[Any]], at: int) -> list[Piece]:
         assert self.column is not None  # `of_rows` asks
         cell = columns[self.column.name][at] if self.column.name in columns else None
         return pieces_of(cell, self.column.units)
 
     def _row(
-        self, columns: Mapping[str, Sequence[Any]], at: int, paths: list[str], pieces: Sequence[Piece]
+        self,
+        columns: Mapping[str, Sequence[Any]],
+        at: int,
+        row: tuple[list[str], str],
+        pieces: Sequence[Piece],
     ) -> tuple[list[Box], int]:
+        """The boxes of a row with these pictures at this place, and how many were clipped."""
         assert self.column is not None  # `of_rows` asks
-        headers = [read_header(path) for path in paths]
+        headers = [read_header(path) for path in row[0]]
         drawn = None
         if self.column.sizes is not None:
             width, height = (columns[name][at] if name in columns else None for name in self.column.sizes)
             drawn = None if width is None and height is None else _size(width, height)
+        drawn_on = _DrawnOn(drawn, self.column.on)
         pivot = self.column.pivot
-        boxes = [_box(piece, number, headers, drawn, pivot) for number, piece in enumerate(pieces, 1)]
-        return checked(boxes, [(header.width, header.height) for header in headers])
+        boxes = [_box(piece, number, headers, drawn_on, pivot) for number, piece in enumerate(pieces, 1)]
+        sizes = [(header.width, header.height) for header in headers]
+        unsaid = [(box, piece) for box, piece in zip(boxes, pieces, strict=True) if not piece.is_said]
+        numbers = Numbers(
+            [four(piece.sides, 1) for _, piece in unsaid], [sizes[box.image] for box, _ in unsaid]
+        )
+        try:
+            found = checked(boxes, sizes)
+        except BoxFault as fault:
+            if fault.reason == "box_outside" and unsaid and (hint := self._doubts.outside(numbers)):
+                raise BoxFault(fault.reason, fault.detail + hint) from None
+            raise
+        if unsaid and not all(_looks_like_shares(piece) for _, piece in unsaid):
+            self._doubts.read_as_pixels(row[1], numbers, mixed=len(unsaid) < len(pieces))
+        turned = (
+            piece for box, piece in zip(boxes, pieces, strict=True) if drawn_on.is_unsaid(headers[box.image])
+        )
+        if piece := next(turned, None):
+            self._doubts.taken_for_upright(row[1], four(piece.sides, 1))
+        return found
 
 
 def _size(width: Any, height: Any) -> tuple[int, int]:
@@ -140,134 +196,11 @@ def apart_from_boxes(extra: Mapping[str, tuple[str, Any]]) -> dict[str, tuple[st
     return {f"source_{name}" if name == BOXES else name: column for name, column in extra.items()}
 
 
-@dataclass(frozen=True)
-class Piece:
-    """One box as the source has it."""
-
-    sides: Any
-    units: BoxUnits
-    image: int | None = 0
-    """Number of the picture; None where boxes stand in a text, which says none."""
-    label: str | None = None
-    text: str | None = None
-    rotation: float = 0.0
-    """Degrees by which it is turned."""
-
-
-def pieces_of(cell: Any, units: BoxUnits) -> list[Piece]:
-    """The boxes of one cell: a list of boxes or of objects, one of either, ms-swift's `objects`, a chat whose
-    answers state boxes, or such a text. Raises BoxFault for what holds none."""
-    value = _packed(cell) if isinstance(cell, str) else cell
-    if value is None or value in ("", [], {}):
-        return []
-    if isinstance(value, str):
-        pieces = _of_text(value, units)
-        if not pieces:
-            raise BoxFault("boxes_unreadable", f"the text states no box: {value[:60]}")
-        return pieces
-    if isinstance(value, Mapping):
-        boxes = value.get("bbox")
-        lists = isinstance(boxes, list) and (not boxes or isinstance(boxes[0], list))
-        return _of_swift(value, units) if lists else [_of_object(value, 1, units)]
-    if not isinstance(value, list):
-        raise BoxFault("boxes_unreadable", f"the boxes are a {type(value).__name__}, not a list")
-    if (answers := _answers(value)) is not None:
-        return [piece for answer in answers for piece in _of_text(answer, units)]
-    if not isinstance(value[0], list | Mapping):
-        return [Piece(value, units)]
-    return [
-        _of_object(item, number, units) if isinstance(item, Mapping) else Piece(item, units)
-        for number, item in enumerate(value, 1)
-    ]
-
-
-def _of_text(text: str, units: BoxUnits) -> list[Piece]:
-    return [Piece(entry["bbox_2d"], units, None, _plain(entry.get("label"))) for entry in stated_boxes(text)]
-
-
-def _packed(text: str) -> Any:
-    """The JSON that a text is as a whole; else the text."""
-    try:
-        return orjson.loads(text) if text[:1] in ("[", "{") else text.strip()
-    except orjson.JSONDecodeError:
-        return text
-
-
-def _of_object(item: Any, number: int, units: BoxUnits) -> Piece:
-    if not isinstance(item, Mapping):
-        raise BoxFault("boxes_unreadable", f"box {number} is a {type(item).__name__}, not an object")
-    image = next((item[key] for key in _IMAGE_KEYS if item.get(key) is not None), 0)
-    if not isinstance(image, int) or isinstance(image, bool):
-        raise BoxFault("box_picture", f"box {number} is on picture {image!r}, which is no number from 0")
-    label = next((item[key] for key in _LABEL_KEYS if item.get(key) not in (None, "")), None)
-    if units == "percent" and "x" in item:
-        sides: Any = [item.get(key) for key in ("x", "y", "width", "height")]
-    else:
-        sides = next((item[key] for key in SIDES_KEYS if key in item), None)
-    text, rotation = item.get("text"), _rotation(item, number)
-    return Piece(sides, units, image, _plain(label), _plain(text), rotation)
-
-
-def _rotation(item: Mapping[str, Any], number: int) -> float:
-    """Degrees by which a box is turned, 0 for an upright one. Raises BoxFault for what is no number."""
-    own = item.get("attributes")
-    beside = own if isinstance(own, Mapping) else {}
-    value = next((found for key in _TURNS for found in (item.get(key), beside.get(key)) if found), 0)
-    with suppress(TypeError, ValueError):
-        degrees = math.nan if isinstance(value, bool) else float(value)
-        if math.isfinite(degrees):
-            return degrees % 360
-    raise BoxFault("boxes_unreadable", f"box {number} is turned by {value!r}, which is no number of degrees")
-
-
-def _of_swift(objects: Mapping[str, Any], units: BoxUnits) -> list[Piece]:
-    """ms-swift's `{ref, bbox, bbox_type, image_id}`; `bbox_type` is real (pixels) or norm1 (shares)."""
-    boxes, kind = objects["bbox"], objects.get("bbox_type") or "real"
-    names, numbers = objects.get("ref") or [], objects.get("image_id") or [0] * len(boxes)
-    if kind not in ("real", "norm1"):
-        raise BoxFault("objects_format", f"`bbox_type` is {kind!r}, neither real nor norm1")
-    if len(numbers) != len(boxes) or any(not isinstance(number, int) for number in numbers):
-        raise BoxFault("objects_format", f"{len(boxes)} boxes, but `image_id` is {numbers}")
-    if len(names) == 1:
-        names = names * len(boxes)  # the question names the object once, whatever the answer finds
-    if names and len(names) != len(boxes):
-        raise BoxFault("objects_format", f"{len(boxes)} boxes, but {len(names)} names in `ref`")
-    kinds: dict[str, BoxUnits] = {"real": units, "norm1": "shares"}
-    return [
-        Piece(sides, kinds[kind], number, _plain(name))
-        for sides, number, name in zip(boxes, numbers, names or [None] * len(boxes), strict=True)
-    ]
-
-
-def _answers(value: list[Any]) -> list[str] | None:
-    """The answers of a chat; None for a list that is no chat."""
-    for role, content in _TURN_KEYS:
-        if all(isinstance(turn, Mapping) and role in turn and content in turn for turn in value):
-            answers = (turn[content] for turn in value if ROLES.get(str(turn[role])) == "assistant")
-            return [_answer_text(answer) for answer in answers]
-    return None
-
-
-def _answer_text(content: Any) -> str:
-    """What an answer says, as a text or as OpenAI's list of parts."""
-    if isinstance(content, list):
-        parts = (part.get("text") if isinstance(part, Mapping) else part for part in content)
-        return "\n".join(str(part) for part in parts if part is not None)
-    return "" if content is None else str(content)
-
-
-def _plain(value: Any) -> str | None:
-    if isinstance(value, list):  # Label Studio writes lists of labels and of lines
-        value = ", ".join(str(part) for part in value)
-    text = "" if value is None else " ".join(str(value).split())
-    return text or None
-
-
 def _box(
     piece: Piece,
     number: int,
     headers: Sequence[ImageHeader],
-    drawn: tuple[int, int] | None,
+    drawn_on: _DrawnOn,
     pivot: Pivot | None,
 ) -> Box:
     """A piece in pixels of its upright picture. Raises BoxFault."""
@@ -279,7 +212,7 @@ def _box(
     if not 0 <= image < len(headers):
         raise BoxFault("box_picture", f"box {number} is on picture {image}, the record has {len(headers)}")
     header = headers[image]
-    stored = drawn is not None and _is_stored(drawn, header, number)
+    stored = drawn_on.is_stored(header, number)
     size = (header.stored_width, header.stored_height) if stored else (header.width, header.height)
     sides = _pixels(sides, piece, size)
     if piece.rotation:
@@ -332,23 +265,11 @@ def _hull(sides: Sides, degrees: float, number: int, pivot: Pivot | None) -> Sid
     return x + min(across), y + min(down), x + max(across), y + max(down)
 
 
-def _is_stored(drawn: tuple[int, int], header: ImageHeader, number: int) -> bool:
-    """Whether boxes were drawn on the pixels as they are stored, before the EXIF rotation."""
-    if drawn == (header.width, header.height):
-        return False
-    if drawn == (header.stored_width, header.stored_height):
-        return True
-    raise BoxFault(
-        "box_other_size",
-        f"box {number} was drawn on a picture of {drawn[0]} x {drawn[1]} pixels, the file has "
-        f"{header.width} x {header.height}",
-    )
-
-
 def _upright(sides: Sides, size: tuple[int, int], header: ImageHeader) -> Sides:
-    """A box on the stored pixels of a picture that is turned by a quarter, on the upright one."""
-    left, top, right, bottom = sides
-    width, height = size
-    across = (height - bottom, height - top) if header.exif_orientation in (6, 7) else (top, bottom)
-    down = (width - right, width - left) if header.exif_orientation in (7, 8) else (left, right)
+    """A box on the stored pixels of a picture that EXIF turns or mirrors, on the upright one."""
+    (left, top, right, bottom), (width, height), how = sides, size, header.exif_orientation
+    across = (width - right, width - left) if how in (2, 3, 7, 8) else (left, right)
+    down = (height - bottom, height - top) if how in (3, 4, 6, 7) else (top, bottom)
+    if how >= 5:  # a quarter turn
+        across, down = down, across
     return across[0], down[0], across[1], down[1]

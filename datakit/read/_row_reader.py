@@ -25,7 +25,8 @@ from datakit.core.training_columns import (
     turn_meaning,
 )
 from datakit.core.transform import Columns, Reader
-from datakit.read._boxes import BoxColumn, BoxUnits, apart_from_boxes
+from datakit.read._box_pieces import BoxUnits
+from datakit.read._boxes import BoxColumn, BoxesOn, apart_from_boxes
 from datakit.read._column_names import ColumnChooser
 from datakit.read._dialogue import turns_of
 from datakit.read._embedded import EmbeddedImages
@@ -129,8 +130,9 @@ class TableReader(Reader):
         notes = records.labels.warnings() + records.texts.warnings() + records.places.warnings()
         notes += records.boxes.warnings()
         warnings = [*self._warnings(files, plan), *notes, *self._form_warnings(plan)]
-        if warnings:
-            yield Batch(pl.DataFrame(schema=plan.schema()), notes={"warnings": warnings})
+        told = {**({"warnings": warnings} if warnings else {}), **records.boxes.notes()}
+        if told:
+            yield Batch(pl.DataFrame(schema=plan.schema()), notes=told)
 
     def _planned(self, files: tuple[Path, ...]) -> tuple[Plan, Survey]:
         survey = self._survey(files)
@@ -227,11 +229,17 @@ class RowReader(TableReader):
     """Column of boxes, which become the column `boxes` in pixels of the upright pictures: a list of boxes or
     of objects (`bbox_2d`, `bbox` or `box` with `label`, `text`, `image`), ms-swift's `objects`, or a chat or
     text whose answers state boxes (`<|box_start|>`, `<box>`, JSON)."""
-    box_units: BoxUnits = "pixels"
+    box_units: BoxUnits | None = None
     """What their numbers are: `pixels` (left, top, right, bottom), `xywh` (left, top, width, height, as in
     COCO), `thousandths` of the sides (Qwen2-VL, Qwen3-VL, InternVL), `shares` from 0 to 1, `square_shares` of
     the picture padded to a square (LLaVA-1.5), `percent` (left, top, width, height, as in Label Studio), or
-    `resized`: pixels after the resize that Qwen2.5-VL's processor does by itself."""
+    `resized`: pixels after the resize that Qwen2.5-VL's processor does by itself. When not given: thousandths
+    between the marks of Qwen2-VL, InternVL and DeepSeek-VL2, otherwise pixels; where the numbers may as well
+    be thousandths, that is told (`boxes_unclear`)."""
+    boxes_on: BoxesOn | None = None
+    """The pixels of pictures that EXIF turns or mirrors: `upright`, as browsers and most programs show them,
+    or `stored`, as the file has them (OpenCV's `IMREAD_UNCHANGED`, Pillow). When not given: `upright`, and
+    told (`boxes_unclear`)."""
     messages: str | None = "messages"
     """Column of chats: a list of turns with `role` and `content`, or `from` and `value`, whose contents may
     hold pictures. When not given and there is no `messages`: `conversations`, or `prompt` with `completion`.
@@ -263,7 +271,7 @@ class RowReader(TableReader):
             messages=messages,
             completion=completion,
             system=system,
-            boxes=BoxColumn(boxes, self.box_units) if boxes else None,
+            boxes=BoxColumn(boxes, self.box_units, on=self.boxes_on) if boxes else None,
             extra=apart_from_boxes(extra) if boxes else extra,
             note=chooser.note(),
         )

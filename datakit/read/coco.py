@@ -15,7 +15,7 @@ from datakit.core.errors import UserError
 from datakit.core.files import Stamp
 from datakit.core.regular_files import read_regular
 from datakit.core.text_encoding import decoded
-from datakit.read._boxes import BoxColumn
+from datakit.read._boxes import BoxColumn, BoxesOn
 from datakit.read._files import stamp_of, unreadable
 from datakit.read._row_reader import TableReader
 from datakit.read._rows import Block, Plan, reject_at
@@ -39,6 +39,11 @@ class Coco(TableReader):
     pictures that it does not list are counted.
     """
 
+    boxes_on: BoxesOn | None = None
+    """The pixels of pictures that EXIF turns or mirrors, where `width` and `height` do not say it (a half
+    turn, a mirror, a square, no size): `upright` or `stored`, as the file has them. When not given:
+    `upright`, and told (`boxes_unclear`)."""
+
     example: ClassVar[dict[str, Any] | None] = {
         "path": "../coco/annotations/instances_val2017.json",
         "image_root": "../coco/val2017",
@@ -50,7 +55,7 @@ class Coco(TableReader):
 
     def _plan(self, survey: Survey, source: str) -> Plan:
         extra = self._extra(survey, source, {"id", _NAME, "boxes"})
-        boxes = BoxColumn("boxes", "xywh", _SIZES, pivot="centre")
+        boxes = BoxColumn("boxes", "xywh", _SIZES, self.boxes_on, "centre")
         return Plan(id=self.id, images=(_NAME,), boxes=boxes, extra=extra)
 
     def _warnings(self, files: tuple[Path, ...], plan: Plan) -> list[str]:

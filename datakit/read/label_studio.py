@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from datakit.core.boxes import BoxFault
 from datakit.core.errors import UserError
-from datakit.read._boxes import BoxColumn
+from datakit.read._boxes import BoxColumn, BoxesOn
 from datakit.read._column_names import PICTURE_SUFFIXES
 from datakit.read._json_array import json_array
 from datakit.read._row_reader import TableReader
@@ -45,6 +45,11 @@ class LabelStudio(TableReader):
     `source_line` is the task's place in the file, from 1.
     """
 
+    boxes_on: BoxesOn | None = None
+    """The pixels of pictures that EXIF turns or mirrors, where the size that Label Studio noted does not say
+    it (a half turn, a mirror, a square): `upright`, as browsers show them since 2020, or `stored`, as the
+    file has them. When not given: `upright`, and told (`boxes_unclear`)."""
+
     example: ClassVar[dict[str, Any] | None] = {
         "path": "../labels/project-1.json",
         "image_root": "../labels/images",
@@ -61,7 +66,7 @@ class LabelStudio(TableReader):
                 f"{source}: no task names a picture",
                 remedy="Export as JSON or JSON-MIN; a picture stands in `data`, such as `image`.",
             )
-        boxes = BoxColumn("boxes", "percent", _SIZES)
+        boxes = BoxColumn("boxes", "percent", _SIZES, self.boxes_on)
         label = "label" if "label" in survey.kinds else None
         return Plan(id=self.id, images=(_IMAGE,), label=label, boxes=boxes, extra={})
 

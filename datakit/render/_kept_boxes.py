@@ -57,7 +57,7 @@ class KeptBoxes:
     def _places(self, text: str, *, asks: bool) -> list[ChatPlace]:
         """The places of a text that are written anew. Raises BoxFault for one that cannot be, and for an
         answer that has a key without numbers."""
-        sure = [place for place in places_in(text) if place.is_sure]
+        sure = [place for place in places_in(text, loose=False) if place.is_sure]
         starts = {place.start for place in sure}
         unread = next((key.start() for key in _KEYS.finditer(text) if key.start() not in starts), None)
         if unread is not None and not asks:

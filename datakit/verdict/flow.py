@@ -103,17 +103,40 @@ def not_emitted(build: BuildFolder) -> Seen:
     )
 
 
+def boxes_unclear(build: BuildFolder) -> Seen | None:
+    """Boxes of which the source does not say what their numbers are, or on which pixels they stand."""
+    found = [finding for step in build.report.steps for finding in step.notes.get("unclear boxes", ())]
+    if not found:
+        return None
+    shown = [
+        {"place": place, "box": box, "what": str(finding["what"])}
+        for finding in found
+        for place, box in dict(finding["shown"]).items()
+    ]
+    words = "; ".join(
+        f"{records(int(finding['count']))} {finding['what']}, such as {next(iter(finding['shown']))}"
+        for finding in found
+    )
+    count = sum(int(finding["count"]) for finding in found)
+    return Seen("Every source says what the numbers of its boxes are", count, words, pl.LazyFrame(shown))
+
+
 def places_unclear(build: BuildFolder) -> Seen | None:
-    """Numbers of chats that may be places in pictures which are scaled, and were left as they are."""
+    """Numbers of chats that may be places in pictures which are scaled or turned, and were left so."""
     noted = [step.notes for step in build.report.steps if step.emits and "unclear places" in step.notes]
     if not noted:
         return None
     notes = max(noted, key=lambda notes: int(notes["unclear places"]))  # of the emitter that scales most
     count, shown = int(notes["unclear places"]), dict(notes["first unclear places"])
     first, text = next(iter(shown.items()))
-    words = f"{records(count)} may hold such, left as they are; the first is {first} with {text}"
+    words = f"{records(count)} may hold such, to be looked at; the first is {first} with {text}"
     frame = pl.LazyFrame({"id": list(shown), "text": list(shown.values())})
-    return Seen("No chat holds numbers that may be places in pixels of a scaled picture", count, words, frame)
+    return Seen(
+        "No chat holds numbers that may be places in pixels of a picture that is scaled or turned",
+        count,
+        words,
+        frame,
+    )
 
 
 def retry(build: BuildFolder) -> Seen | None:

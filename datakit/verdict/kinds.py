@@ -52,6 +52,7 @@ KINDS: dict[str, Kind] = {
     "reason_fails": Kind(texts.reason_fails, of_task=True),
     "prompt_shortened": Kind(texts.prompt_shortened, of_task=True),
     "not_emitted": Kind(flow.not_emitted),
+    "boxes_unclear": Kind(flow.boxes_unclear),
     "places_unclear": Kind(flow.places_unclear),
     "no_validation": Kind(splits.validation, of_task=True),
     "few_records": Kind(labels.few_records, of_task=True),

@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 
 from datakit.core.errors import RecipeErrors
-from tests.support.kept_chats import SIDES, built, built_of, built_with, chat, reasons_of, reject_of, rows_of
+from tests.support.kept_chats import (
+    SIDES,
+    built,
+    built_of,
+    built_with,
+    chat,
+    reasons_of,
+    recipe_of,
+    reject_of,
+    rows_of,
+)
 
 
 def test_boxes_in_pixels_of_a_picture_that_is_scaled_down_are_left_out(tmp_path: Path) -> None:
@@ -34,6 +44,11 @@ def test_boxes_in_pixels_of_a_picture_that_the_trainer_scales_down_are_left_out(
     assert "link" not in reject["detail"]
 
 
+OWN_ROW = {
+    "id": "own",
+    "image": "small.png",
+    "messages": chat([1, 2, 30, 40], "无", '<image>[{"bbox_2d": [10, 20]}]'),
+}
 OTHER_NOTATIONS = [
     "购物车<|box_start|>(108,234),(1540,468)<|box_end|>",
     "<ref>购物车</ref><box>[[108, 234, 1540, 468]]</box>",
@@ -80,6 +95,18 @@ def test_marks_in_thousandths_stay_as_they_are_for_a_model_that_counts_so(tmp_pa
     assert rows_of(folder)["large"] == answer
 
 
+def test_boxes_that_all_questions_share_are_seen(tmp_path: Path) -> None:
+    """What all chats of a batch share is folded away, and would cut a box in two."""
+    asked = '<image>[{{"bbox_2d": [10{}, 234, 540, 468]}}] 是什么？'
+    rows = [
+        {"id": str(at), "image": "large.png", "messages": chat(SIDES, f"按钮 {at}", asked.format(at))}
+        for at in range(1, 5)
+    ]
+    assert reasons_of(built_of(tmp_path, recipe_of(), data=[*rows, OWN_ROW])) == dict.fromkeys(
+        "1234", "boxes_moved"
+    )
+
+
 def test_parts_of_the_sides_stay_right_whatever_is_scaled(tmp_path: Path) -> None:
     folder = built(tmp_path, sides=[100, 100, 500, 200], model="Qwen/Qwen3-VL-8B-Instruct")
     assert rows_of(folder)["large"] == chat([100, 100, 500, 200])[1]["content"]
@@ -122,6 +149,11 @@ NOTATIONS = [
     ),
     ('<p data-bbox="108 234 540 468">购物车</p>', '<p data-bbox="53 112 266 224">购物车</p>'),
     ('{\\"bbox_2d\\": [108, 234, 540, 468]}', '{\\"bbox_2d\\": [53, 112, 266, 224]}'),
+    ('{"bbox_2d": ["108", "234", "540", "468"]}', '{"bbox_2d": ["53", "112", "266", "224"]}'),
+    ('{"bbox_2d": [[\'108\',"234", 540, 468]]}', '{"bbox_2d": [[\'53\',"112", 266, 224]]}'),
+    ('{"bbox_2d"：［108，234，540，468］}', '{"bbox_2d"：［53，112，266，224］}'),
+    ('<node bounds="[108,234][540,468]"/>', '<node bounds="[53,112][266,224]"/>'),
+    ('{"bounds": "[108,234][540,468]"}', '{"bounds": "[53,112][266,224]"}'),
     ("{bbox_2d: [108, 234, 540, 468]}", "{bbox_2d: [53, 112, 266, 224]}"),
     ('{"bbox_2d": "108, 234, 540, 468"}', '{"bbox_2d": "53, 112, 266, 224"}'),
     ('{"bbox2d": [108, 234, 540, 468]}', '{"bbox2d": [53, 112, 266, 224]}'),
@@ -171,7 +203,9 @@ def test_every_way_to_write_a_place_is_left_out_where_nothing_says_what_it_is(tm
 UNMEANT = [
     ('{"bbox_2d": null}', "boxes_unreadable"),
     ('{"bbox_2d": [1, 2, 3]}', "boxes_unreadable"),
-    ('{"bbox_2d": ["108", "234", "540", "468"]}', "boxes_unreadable"),
+    ('{"bbox_2d": ["108", "234", "540"]}', "boxes_unreadable"),
+    ('{"bbox_2d": ["108", "234", "540", "x"]}', "boxes_unreadable"),
+    ("<bbox>108, 234, 540, 468</bbox>", "boxes_unreadable"),
     ('{"bbox_2d": [108, 234, 540, NaN]}', "boxes_unreadable"),
     ('[{"bbox_2d": [108, 234, 540, 468]}, {"bbox_2d": [10', "boxes_unreadable"),
     ('{"bbox_2d": []}', "boxes_unreadable"),

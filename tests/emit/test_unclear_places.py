@@ -12,7 +12,17 @@ from PIL import Image
 from datakit.core.box_forms import SeenPictures
 from datakit.core.pixels import FAMILIES, TRAINER
 from datakit.verdict import records_of
-from tests.support.kept_chats import SIDES, SIZE, built, built_of, chat, recipe_of, reject_of, rows_of
+from tests.support.kept_chats import (
+    SIDES,
+    SIZE,
+    built,
+    built_of,
+    built_with,
+    chat,
+    recipe_of,
+    reject_of,
+    rows_of,
+)
 
 DOUBTFUL = "它在 [108, 234, 540, 468]。"
 
@@ -46,7 +56,54 @@ def test_numbers_that_may_be_places_are_told_at_the_end(
         assert records is not None
         assert records.collect()["id"].to_list() == ["large"]
         card = (tmp_path / "data_cards" / "kept.md").read_text("utf-8")
-        assert "places in pixels of a scaled picture" in card
+        assert "places in pixels of a picture that is scaled or turned" in card
+
+
+LOOSE = [
+    "左上角(108,234)，右下角(540,468)",
+    "108,234,540,468",
+    "[[108,234],[540,468]]",
+    "The button is at 540, 1234.",
+    "［108，234，540，468］",
+    "x=540 y=1234",
+    "点击 540 1234",
+    "购物车 108,234,540,468",
+]
+EVERYDAY = ["到手价 1,299 元", "2024-05-01 14:30", "共 12,340,560 元", "销量 540, 234, 108", "无"]
+
+
+@pytest.mark.parametrize("kept", ["", "pixels"])
+def test_positions_in_words_are_told_and_everyday_numbers_are_not(kept: str, tmp_path: Path) -> None:
+    folder = built_with(tmp_path, [*LOOSE, *EVERYDAY], kept=kept)
+    assert [rows_of(folder)[str(at)] for at in range(len(LOOSE))] == LOOSE
+    records = records_of(folder, "places_unclear")[1]
+    assert records is not None
+    assert sorted(records.collect()["id"].to_list(), key=int) == [str(at) for at in range(len(LOOSE))]
+
+
+@pytest.mark.parametrize(
+    ("orientation", "answer", "told"),
+    [
+        (3, '{"bbox_2d": [10, 20, 30, 40]}', True),
+        (6, "它在 (30, 40)", True),
+        (2, "<box>(0.1,0.2),(0.3,0.4)</box>", True),
+        (1, '{"bbox_2d": [10, 20, 30, 40]}', False),
+        (3, "一共 2 个", False),
+    ],
+)
+@pytest.mark.parametrize("model", ["", "Qwen/Qwen3-VL-8B-Instruct"])
+def test_places_on_a_picture_that_exif_turns_are_told_at_any_size(
+    orientation: int, answer: str, told: bool, model: str, tmp_path: Path
+) -> None:
+    image = Image.new("RGB", (60, 60), "white")
+    image.getexif()[0x0112] = orientation
+    image.save(tmp_path / "turned.jpg", exif=image.getexif())
+    row = {"id": "turned", "image": "turned.jpg", "messages": chat(SIDES, answer)}
+    recipe = recipe_of(model=model, emit="llamafactory: {images: link}")
+    folder = built_of(tmp_path, recipe, data=[row])
+    assert rows_of(folder) == {"turned": answer}
+    kinds = {finding.kind for finding in folder.report.verdict if finding.state != "passed"}
+    assert ("places_unclear" in kinds) is told
 
 
 def test_a_chat_about_no_picture_may_hold_any_numbers(tmp_path: Path) -> None:

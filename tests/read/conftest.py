@@ -26,6 +26,8 @@ class Got:
     frame: pl.DataFrame
     rejects: list[Reject]
     warnings: list[str] = field(default_factory=list)
+    unclear: list[str] = field(default_factory=list)
+    """What was assumed of boxes."""
 
     @property
     def reasons(self) -> dict[str, str]:
@@ -54,6 +56,11 @@ def read(tmp_path: Path) -> Read:
             assert dict(batch.frame.schema) == columns
         frame = pl.concat([batch.frame for batch in batches])
         warnings = [words for batch in batches for words in batch.notes.get("warnings", ())]
-        return Got(frame, [reject for batch in batches for reject in batch.rejects], warnings)
+        unclear = [
+            f"{found['count']} {found['what']} {[*found['shown']]}"
+            for batch in batches
+            for found in batch.notes.get("unclear boxes", ())
+        ]
+        return Got(frame, [reject for batch in batches for reject in batch.rejects], warnings, unclear)
 
     return go

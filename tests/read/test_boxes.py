@@ -161,7 +161,7 @@ def test_boxes_of_every_answer_are_read_whatever_its_notation(
     answers: list[Any], tmp_path: Path, read: Any
 ) -> None:
     rows(tmp_path, {"id": "a", "turns": asked(*answers)})
-    got = read("read.jsonl", path="rows.jsonl", boxes="turns")
+    got = read("read.jsonl", path="rows.jsonl", boxes="turns", box_units="pixels")
     assert [entry["box"] for entry in got.column("boxes")[0]] == [[40, 20, 200, 100]] * 2
 
 
