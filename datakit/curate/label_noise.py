@@ -19,10 +19,10 @@ from datakit.core.step_context import StepContext
 from datakit.core.suspect_columns import NOISE_COLUMNS, is_suspect
 from datakit.core.transform import Columns, TableTransform
 from datakit.proxy.clusters import Cluster, clusters
-from datakit.proxy.data import Predicted, ProxyData
+from datakit.proxy.data import ProxyData
 from datakit.proxy.model import FittedProxy
 from datakit.proxy.pictures import picture_features
-from datakit.proxy.suspicion import suspicion
+from datakit.proxy.second_look import judged
 
 OCR_TEXT = "ocr_text"
 FEW = 3
@@ -121,8 +121,7 @@ class LabelNoise(TableTransform):
         labels = labelled["@label"].to_list()
         data, warnings = self._data(labelled, context)
         fitted = FittedProxy(data, labels, context.seed)
-        said = Predicted(fitted.classes, fitted.out_of_fold())
-        order = suspicion(said, labels, _confusable(context))
+        said, order = judged(fitted, data, labels, _confusable(context), context.seed)
         found = clusters(fitted, data, labels, self.min_cluster)[: self.max_clusters]
         facts = pl.DataFrame(
             {
