@@ -37,12 +37,12 @@ def second_look(
     """The mean of a first opinion and of a second one, which learns without the most suspect records.
 
     Wrong labels between two classes pull the models towards each other. Left out are the first records of
-    `order` (the smaller, the more suspect) of which another class has more than half of the probability, up to
-    a twentieth of all and half of a class, with their groups (pruning by self-confidence: Northcutt, Jiang and
-    Chuang 2021). The mean, as among them are right ones, whose like the second opinion does not know.
+    `order` (the smaller, the more suspect) of which another class has more than half of the probability, up
+    to a twentieth of all and half of a class, with their groups (pruning by self-confidence: Northcutt, Jiang
+    and Chuang 2021). The mean, as among them are right ones, whose like the second opinion does not know.
     """
     out = _left_out(data, labels, first, order)
-    if not out.any():
+    if not out.any() or out.all():
         return first
     kept, gone = np.flatnonzero(~out), np.flatnonzero(out)
     fitted = FittedProxy(data.take(kept), [labels[row] for row in kept], seed)

@@ -102,9 +102,10 @@ class Learned:
 class Lines:
     """What each line of a text says for itself, where it may as well be of no class or another one.
 
-    A mixture for each line (Jelinek and Mercer 1980; Zhai and Lafferty 2004): with probability STRAY it stands
-    there by chance, whatever the class; else it is of the class, by its share among that class's lines. A page
-    of two classes, or half of one, so has lines that speak for its label, and the others cost little.
+    A mixture for each line (Jelinek and Mercer 1980; Zhai and Lafferty 2004): with probability STRAY it
+    stands there by chance, whatever the class; else it is of the class, by its share among that class's
+    lines. A page of two classes, or half of one, so has lines that speak for its label, and the others cost
+    little.
     """
 
     def __init__(self, lines: Any, given: Rows, count: int) -> None:
