@@ -61,11 +61,7 @@ class FittedProxy:
         for model, features in zip(self._learned, self._features(data.texts), strict=False):
             said.append(model.probabilities(features))
         if self._spaces:
-            if self._lines is None:
-                everyone = Lines(self._spaces[1].counts, self._given, len(self.classes))
-                self._lines = everyone, self._lines_left()[1]
-            lines, sharpness = self._lines
-            said.append(softmax(sharpness * lines.values(self._spaces[1].weigh(data.texts))))
+            said.append(self._by_lines(self._spaces[1].weigh(data.texts)))
         rows = _seen(data)
         if self._look is None or data.pictures is None or not len(rows):
             return self._fused(len(data), said, None, rows)
@@ -110,6 +106,14 @@ class FittedProxy:
             values, sharpness = self._lines_left()
             said.append(softmax(sharpness * values))
         return self._fused(len(self._given), said, self._looks_left(blocks), self._seen)
+
+    def _by_lines(self, counts: Any) -> Floats:
+        """What single lines say of other texts."""
+        if self._lines is None:
+            lines = Lines(self._spaces[1].counts, self._given, len(self.classes))
+            self._lines = lines, self._lines_left()[1]
+        lines, sharpness = self._lines
+        return softmax(sharpness * lines.values(counts))
 
     def _lines_left(self) -> tuple[Floats, float]:
         """What single lines say of each record, learnt from other folds, and how sharp that should be."""
