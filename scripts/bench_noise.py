@@ -33,10 +33,10 @@ import numpy as np  # noqa: E402
 from screens.hard import HardScreen, hard_screens, neighbours  # noqa: E402
 
 from datakit.proxy.clusters import clusters  # noqa: E402
-from datakit.proxy.data import Predicted, ProxyData  # noqa: E402
+from datakit.proxy.data import ProxyData  # noqa: E402
 from datakit.proxy.folds import folds  # noqa: E402
 from datakit.proxy.model import FittedProxy  # noqa: E402
-from datakit.proxy.suspicion import suspicion  # noqa: E402
+from datakit.proxy.second_look import judged  # noqa: E402
 
 CASES = (
     ("uniform", 0.02, 0.06),
@@ -99,8 +99,7 @@ def ours(texts: Sequence[str], labels: Sequence[str], near: Near) -> tuple[list[
     began = time.process_time()
     data = ProxyData(texts, None, [str(row) for row in range(len(texts))])
     fitted = FittedProxy(data, labels, SEED)
-    said = Predicted(fitted.classes, fitted.out_of_fold())
-    order = suspicion(said, labels, near)
+    said, order = judged(fitted, data, labels, near, SEED)
     clusters(fitted, data, labels)
     right = float(np.mean([best == label for best, label in zip(said.best(), labels, strict=True)]))
     return order.tolist(), right, time.process_time() - began

@@ -20,10 +20,10 @@ from datakit.core.step_context import StepContext
 from datakit.core.suspect_columns import NOISE_COLUMNS, REVIEWED_BY, is_suspect
 from datakit.core.transform import Columns, TableTransform
 from datakit.proxy.clusters import Cluster, clusters
-from datakit.proxy.data import Predicted, ProxyData
+from datakit.proxy.data import ProxyData
 from datakit.proxy.model import FittedProxy
 from datakit.proxy.pictures import picture_features
-from datakit.proxy.suspicion import suspicion
+from datakit.proxy.second_look import judged
 
 OCR_TEXT = "ocr_text"
 FEW = 3
@@ -34,10 +34,11 @@ _NAMED = 5
 class LabelNoise(TableTransform):
     """Columns `noise_rank`, `noise_probability`, `noise_label` and its probability, and `noise_cluster`.
 
-    A proxy of several quick models (least squares, logistic regression and naive Bayes on characters of the
-    text, least squares on what the pictures look like) says of each labelled record what the others make of
-    it. No label is changed and no record is dropped: look at the first few hundredths of the ranking, and at
-    the clusters first.
+    A proxy of several quick models (least squares, logistic regression and naive Bayes on characters and
+    lines of the text, least squares on what the pictures look like) says of each labelled record what the
+    others make of it, twice: the second time without the records whose labels look worst, which would speak
+    for each other; the mean counts. No label is changed and no record is dropped: look at the first few
+    hundredths of the ranking, and at the clusters first.
 
     - `noise_rank`: 1 for the most suspect record; null for records without a label, and for those whose label
       a reviewer gave or accepted (curate.overrides), which speak for others and are asked about no more.
@@ -124,8 +125,7 @@ class LabelNoise(TableTransform):
         labels = labelled["@label"].to_list()
         data, warnings = self._data(labelled, context)
         fitted = FittedProxy(data, labels, context.seed)
-        said = Predicted(fitted.classes, fitted.out_of_fold())
-        order = suspicion(said, labels, _confusable(context))
+        said, order = judged(fitted, data, labels, _confusable(context), context.seed)
         open_rows = _not_reviewed(labelled)
         every = clusters(fitted, data, labels, self.min_cluster)
         found = list(_still_open(every, open_rows, self.min_cluster))[: self.max_clusters]

@@ -10,7 +10,16 @@ import numpy as np
 from datakit.proxy.data import Floats, Predicted, ProxyData, Rows
 from datakit.proxy.folds import folds
 from datakit.proxy.spaces import PictureSpace, TextSpace, characters, line_characters, whole_lines
-from datakit.proxy.voices import Learned, Ridge, bayes, regression
+from datakit.proxy.voices import (
+    LINE_SHARPNESS,
+    Learned,
+    Lines,
+    Ridge,
+    bayes,
+    regression,
+    sharpest,
+    softmax,
+)
 
 FOLDS = 10
 _GRAMS = (line_characters, whole_lines, characters)
@@ -39,6 +48,7 @@ class FittedProxy:
             pictures = PictureSpace(data.pictures[self._seen])
             self._look = pictures, Ridge(pictures.points, self._given[self._seen], len(names))
         self._learned: list[Learned] | None = None
+        self._lines: tuple[Lines, float] | None = None
 
     def probabilities(self, data: ProxyData) -> Floats:
         """(n, classes), each row sums to 1. Where nothing can be told, all classes are as likely."""
@@ -50,6 +60,8 @@ class FittedProxy:
             self._learned = [self._learn(kind, features, everyone) for kind, features in self._kinds()]
         for model, features in zip(self._learned, self._features(data.texts), strict=False):
             said.append(model.probabilities(features))
+        if self._spaces:
+            said.append(self._by_lines(self._spaces[1].weigh(data.texts)))
         rows = _seen(data)
         if self._look is None or data.pictures is None or not len(rows):
             return self._fused(len(data), said, None, rows)
@@ -90,7 +102,30 @@ class FittedProxy:
                 if len(outside):
                     one[inside] = self._learn(kind, features, outside).probabilities(features[inside])
             said.append(one)
+        if self._spaces:
+            values, sharpness = self._lines_left()
+            said.append(softmax(sharpness * values))
         return self._fused(len(self._given), said, self._looks_left(blocks), self._seen)
+
+    def _by_lines(self, counts: Any) -> Floats:
+        """What single lines say of other texts."""
+        if self._lines is None:
+            lines = Lines(self._spaces[1].counts, self._given, len(self.classes))
+            self._lines = lines, self._lines_left()[1]
+        lines, sharpness = self._lines
+        return softmax(sharpness * lines.values(counts))
+
+    def _lines_left(self) -> tuple[Floats, float]:
+        """What single lines say of each record, learnt from other folds, and how sharp that should be."""
+        counts = self._spaces[1].counts
+        fold = folds(self._given, self._data.groups, FOLDS, self._seed)
+        values = np.zeros((len(fold), len(self.classes)))
+        for number in np.unique(fold).tolist():
+            inside, outside = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
+            if len(outside):
+                lines = Lines(counts[outside], self._given[outside], len(self.classes))
+                values[inside] = lines.values(counts[inside])
+        return values, sharpest(values, self._given, LINE_SHARPNESS, 1e-3)
 
     def _looks_left(self, blocks: Sequence[Rows]) -> Floats | None:
         if self._look is None:

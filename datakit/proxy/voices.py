@@ -11,6 +11,9 @@ import numpy as np
 from datakit.proxy.data import Floats, Rows
 
 RIDGE = 1.0
+STRAY = 0.2
+"""Share of the lines that say nothing of a text's class."""
+LINE_SHARPNESS = (0.06, 0.1, 0.15, 0.2, 0.3, 0.45, 0.6, 0.9, 1.2, 1.8, 2.4, 3.0, 4.5)
 _SHARPNESS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0)
 
 
@@ -60,13 +63,16 @@ class Ridge:
     def sharpness(self) -> float:
         if self._sharpness is None:
             values = self.left_out([np.array([row]) for row in range(len(self._given))])
-            rows = np.arange(len(self._given))
-            fits = [
-                -np.log(np.maximum(softmax(values * sharp)[rows, self._given], 1e-4)).mean()
-                for sharp in _SHARPNESS
-            ]
-            self._sharpness = _SHARPNESS[int(np.argmin(fits))]
+            self._sharpness = sharpest(values, self._given, _SHARPNESS, 1e-4)
         return self._sharpness
+
+
+def sharpest(values: Floats, given: Rows, choices: Sequence[float], least: float) -> float:
+    """The factor under which values of records left out, as probabilities, fit the given labels best. A
+    probability counts as `least` at least, so that a few wrong labels do not decide."""
+    rows = np.arange(len(given))
+    fits = [-np.log(np.maximum(softmax(values * one)[rows, given], least)).mean() for one in choices]
+    return choices[int(np.argmin(fits))]
 
 
 def softmax(values: Floats) -> Floats:
@@ -91,6 +97,45 @@ class Learned:
         else:
             said[:, self._model.classes_] = self._model.predict_proba(features)
         return said
+
+
+class Lines:
+    """What each line of a text says for itself, where it may as well be of no class or another one.
+
+    A mixture for each line (Jelinek and Mercer 1980; Zhai and Lafferty 2004): with probability STRAY it
+    stands there by chance, whatever the class; else it is of the class, by its share among that class's
+    lines. A page of two classes, or half of one, so has lines that speak for its label, and the others cost
+    little.
+    """
+
+    def __init__(self, lines: Any, given: Rows, count: int) -> None:
+        from scipy.sparse import coo_matrix
+
+        seen = _present(lines)
+        of_class = coo_matrix((np.ones(len(given)), (np.arange(len(given)), given)), (len(given), count))
+        found = (seen.T @ of_class).tocoo()
+        total, share = np.asarray(found.sum(axis=0)).ravel(), np.asarray(seen.sum(axis=0)).ravel()
+        share = share / max(share.sum(), 1.0)
+        # Of a line that the class never had, all that is told is that it is of another: the same of each.
+        self._never = np.log((1 - STRAY) / (total + 1) + STRAY)
+        ratio = (found.data / share[found.row] + 1) / (total[found.col] + 1)
+        told = np.log((1 - STRAY) * ratio + STRAY) - self._never[found.col]
+        self._told = coo_matrix((told, (found.row, found.col)), found.shape).tocsr()
+        self._known = (share > 0).astype(np.float64)
+
+    def values(self, lines: Any) -> Floats:
+        """(n, count) logarithms, by the root of the lines that are known, as those of a text are alike."""
+        seen = _present(lines)
+        known = np.asarray(seen @ self._known)
+        said: Floats = np.asarray((seen @ self._told).todense()) + known[:, None] * self._never
+        return said / np.sqrt(np.maximum(known, 1))[:, None]
+
+
+def _present(lines: Any) -> Any:
+    """1 for each line that a text has, however often."""
+    seen = lines.copy()
+    seen.data = np.ones_like(seen.data)
+    return seen
 
 
 def regression(seed: int) -> Any:
