@@ -175,7 +175,7 @@ _LABELS = StepContext(base=Path(), project=Path(), labels=LabelSet((Label("a"), 
         ({"prediction_probabilities": '{"a":null}'}, "no JSON of {label: probability}"),
     ],
 )
-@pytest.mark.fault("a prediction that is none", "the record is rejected and the fault named", kind="records")
+@pytest.mark.fault("a prediction that is none", "the record is rejected and the fault named", kind="answers")
 @pytest.mark.parametrize("context", [_LABELS, CONTEXT], ids=["label file", "none"])
 def test_a_prediction_that_is_none_is_rejected_and_its_fault_named(
     odd: Row, fault: str, context: StepContext
