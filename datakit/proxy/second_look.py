@@ -45,8 +45,8 @@ def second_look(
     if not out.any() or out.all():
         return first
     kept, gone = np.flatnonzero(~out), np.flatnonzero(out)
-    fitted = FittedProxy(data.take(kept), [labels[row] for row in kept], seed)
-    places = [first.classes.index(name) for name in fitted.classes]
+    fitted = FittedProxy(data.take(kept), [labels[row] for row in kept.tolist()], seed)
+    places = np.array([first.classes.index(name) for name in fitted.classes])
     second = np.zeros_like(first.probabilities)
     second[np.ix_(kept, places)] = fitted.out_of_fold()
     second[np.ix_(gone, places)] = fitted.probabilities(data.take(gone))
