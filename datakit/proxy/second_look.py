@@ -46,7 +46,7 @@ def second_look(
         return first
     kept, gone = np.flatnonzero(~out), np.flatnonzero(out)
     fitted = FittedProxy(data.take(kept), [labels[row] for row in kept.tolist()], seed)
-    places = np.array([first.classes.index(name) for name in fitted.classes], dtype=np.int64)
+    places = np.array([first.classes.index(name) for name in fitted.classes])
     second = np.zeros_like(first.probabilities)
     second[np.ix_(kept, places)] = fitted.out_of_fold()
     second[np.ix_(gone, places)] = fitted.probabilities(data.take(gone))

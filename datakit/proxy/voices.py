@@ -128,8 +128,8 @@ class Lines:
         seen = _present(lines)
         known = np.asarray(seen @ self._known)
         said: Floats = np.asarray((seen @ self._told).todense()) + known[:, None] * self._never
-        values: Floats = said / np.sqrt(np.maximum(known, 1))[:, None]
-        return values
+        said /= np.sqrt(np.maximum(known, 1))[:, None]
+        return said
 
 
 def _present(lines: Any) -> Any:
