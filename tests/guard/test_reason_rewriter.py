@@ -154,7 +154,8 @@ def test_second_run_asks_nobody(run: Bench, server: Loopback) -> None:
     assert server.count == asked == 11
     assert dict(first.select("id", "reason").rows()) == dict(second.select("id", "reason").rows())
     assert (engine.reports[0].calls, engine.reports[0].cached) == (0, 11)
-    run([*rows, row(20, distinct(20)), row(21, "读到合计与结算，可见属于购物车页面。", "购物车页面")])
+    cart = row(21, "读到合计与结算，可见属于购物车页面。", "购物车页面") | {"ocr_text": "合计\n结算"}
+    run([*rows, row(20, distinct(20)), cart])
     assert server.count == asked
 
 
