@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from PIL import Image
 
 from datakit.core.image import load_rgb
-from datakit.core.status_bar import status_kinds, without_status_bar
+from datakit.core.status_bar import bar_row, without_status_bar
 from datakit.core.transform import Row
 from datakit.llm._offline_pieces import SURE, Piece, first_of, first_row, with_places, without_places
 
 _CLOCK = re.compile(r"^\D{0,3}([01]?\d|2[0-3])[:：][0-5]\d\D{0,12}$")
-_STATUS_WITHIN = 0.06
-"""Share of the height within which a phone's status bar lies."""
 _MONEY = re.compile(r"[¥￥]\s*\d[\d,]*(?:\.\d{1,2})?(?![\d.,])|(?<![\d.,])\d+(?:\.\d{1,2})?元")
 _SLANT = 0.35
 """Share of a line's height by which another of its row may stand higher, as on a slanted picture."""
@@ -148,15 +146,9 @@ def facts_of(row: Row) -> Facts:
 
 
 def _below_status_bar(pieces: list[Piece]) -> list[Piece]:
-    """The lines without those of a status bar, which stand in one row with its clock, or with two others of
-    battery, network, speed and carrier."""
-    top = [(piece, status_kinds(piece.text)) for piece in pieces if piece.y < _STATUS_WITHIN]
-    sure = [(piece, anchors) for piece, anchors in top if anchors]
-    kinds = set[int]().union(*(anchors for _, anchors in sure))
-    if 0 not in kinds and len(kinds) < 2:
-        return pieces
-    low = max(piece.y + piece.height / 2 for piece, _ in sure)
-    return [piece for piece in pieces if piece.y > low]
+    """The lines without those in the row of a status bar."""
+    bar = bar_row([(piece.text, piece.y, piece.height) for piece in pieces])
+    return [piece for at, piece in enumerate(pieces) if at not in bar]
 
 
 @dataclass(frozen=True, slots=True)
