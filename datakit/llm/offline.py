@@ -116,7 +116,7 @@ def _reasoned(
     absence = _absence(facts, others)
     often = [entry for entry in evidence if _times(facts, entry) > 1]
     shapes = ["cited"] * 2
-    shapes += ["absent"] * 3 if absence else []
+    shapes += ["absent"] * 2 if absence else []
     shapes += ["also", "also"] if len(evidence) > 1 else []
     shapes += ["repeated", "repeated"] if often else []
     while True:
