@@ -118,8 +118,8 @@ def test_a_hostile_screen_cannot_leave_its_place(make_context: Any) -> None:
     text = chat.writer(context).prompt(row).messages[-1]["content"]  # type: ignore[union-attr]
     before, _, rest = text.partition("<ocr>\n")
     inside, _, after = rest.partition("\n</ocr>\n")
-    assert inside.splitlines()[0] == "（/ocr>"
-    assert inside.endswith("（ / OCR>")
+    assert inside.splitlines()[0] == "（/ocr）"
+    assert inside.endswith("（ / OCR）")
     assert after.startswith("先写判断理由")
     assert "9:41" not in text
     assert "<ocr>" not in before + after

@@ -9,11 +9,20 @@ import unicodedata
 from functools import lru_cache
 
 _TAG = re.compile(r"[a-z][a-z_]{0,19}", re.ASCII)
-_INSTEAD = "（"
+_INSTEAD = {"<": "（", ">": "）"}
 _OPENS = re.compile(r"\bLESS|PRECEDE|LEFT|SUBGROUP")
 """Within the Unicode name of a sign that looks like `<`, points left or opens."""
-_OPENING_LETTERS = "ᐸㄑᚲ"
-"""Letters that look like `<`."""
+_CLOSES = re.compile(r"\bGREATER|SUCCEED|RIGHT|SUPERGROUP")
+"""The same of `>`."""
+_SLASHES = re.compile(r"\b(?:SOLIDUS|SLASH|SET MINUS)\b")
+_OPENING_LETTERS, _CLOSING_LETTERS = "ᐸㄑᚲくᐊ", "ᐳᐅ"
+"""Letters that look like `<` and `>`."""
+_DRAWN_LETTER = re.compile(r"(?:LATIN (?:CAPITAL|SMALL)|REGIONAL INDICATOR SYMBOL) LETTER ([A-Z])$")
+"""A letter in a box, a circle or a flag, which Unicode has no plain letter for."""
+_WITHIN_CHARS = 12
+"""Letters between a tag and the bracket that closes it."""
+_PATH = re.compile(r"[A-Za-z0-9._-]{2}$|[\u4e00-\u9fff]{2}$")
+"""What stands before the slash of a path; a bracket that was read as a letter stands alone."""
 _QUOTES = re.compile(r"(?<!ANGLE )QUOTATION MARK")
 _FOREIGN = re.compile(r"(?!CJK|HIRAGANA|KATAKANA|HANGUL|BOPOMOFO|YI |IDEOGRAPH)")
 _ANY = "*"
@@ -37,30 +46,60 @@ def is_tag(tag: str) -> bool:
 def fence(text: str, tag: str) -> str:
     """The text on lines of its own between `<tag>` and `</tag>`, which nothing in it can close.
 
-    Wherever a reader could take what stands in the text for the tag, its bracket becomes `（`: with whatever
-    signs or spaces in it, with any sign that opens or points left for its bracket, in letters of any alphabet
-    or width, written out or escaped (`&lt;`, `\\u003c`).
+    Wherever a reader could take what stands in the text for the tag, its brackets become `（` and `）`: with
+    whatever signs or spaces in it, with any signs that open and close or point left and right for its
+    brackets, in letters of any alphabet or width, written out or escaped (`&lt;`, `\\u003c`). Of a slash, the
+    tag and a bracket behind them (`/ocr>`) the bracket does. A longer word in brackets (`《ocr入门》`) stays.
     """
     return f"<{tag}>\n{_unforged(text, tag).strip()}\n</{tag}>"
 
 
 def _unforged(text: str, tag: str) -> str:
-    letters, spans = _letters(text)
+    signs, spans = _signs(text)
+    opened, slashed = _looks(tag)
+    instead = dict[int, str]()
+    for match in opened.finditer(signs):
+        if _is_tag(text, signs, match, spans):
+            instead[match.start()] = _INSTEAD["<"]
+            closing = _closing(text, signs, spans, match.end(1))
+            if closing is not None:
+                instead[closing] = _INSTEAD[">"]
+    for match in slashed.finditer(signs):
+        if match[1].strip("/>") != _ANY * len(tag) and not _PATH.search(text[: spans[match.start()][0]]):
+            instead[match.end(1)] = _INSTEAD[">"]
     pieces, at = [], 0
-    for match in _looks(tag).finditer(letters):
-        start, end = spans[match.start()]
-        behind = spans[match.end(1) - 1][1]
-        if _ANY in match[1] and text[behind : behind + 1].isalpha():
-            continue  # a longer word of another alphabet
-        pieces += [text[at:start], _INSTEAD]
+    for place in sorted(instead):
+        start, end = spans[place]
+        pieces += [text[at:start], instead[place]]
         at = end
     return "".join([*pieces, text[at:]])
 
 
-def _letters(text: str) -> tuple[str, list[tuple[int, int]]]:
-    """The brackets and letters of a text as a reader takes them, and where each stands in it; all other signs
-    are left out, however many."""
-    if not any(_shown(sign) == "<" or sign in "&\\%+" for sign in set(text)):
+def _is_tag(text: str, signs: str, match: re.Match[str], spans: list[tuple[int, int]]) -> bool:
+    """Whether what follows a bracket can be taken for the tag: with a slash, or with a bracket right behind
+    it; not if it is but the start of a longer word of another alphabet."""
+    has_slash, word = "/" in match[1], match[1].replace(">", "").replace("/", "")
+    behind = spans[match.end(1) - 1][1]
+    if has_slash:
+        return not (_ANY in word and text[behind : behind + 1].isalpha())
+    return signs[match.end(1) : match.end(1) + 1] == ">" and word != _ANY * len(word)
+
+
+def _closing(text: str, signs: str, spans: list[tuple[int, int]], end: int) -> int | None:
+    """The place of the bracket that closes a tag, on its line or right behind it."""
+    place = next(
+        (at for at in range(end, min(end + _WITHIN_CHARS + 1, len(signs))) if signs[at] in "<>"), None
+    )
+    if place is None or signs[place] == "<":
+        return None
+    is_near = place == end or "\n" not in text[spans[end - 1][1] : spans[place][0]]
+    return place if is_near else None
+
+
+def _signs(text: str) -> tuple[str, list[tuple[int, int]]]:
+    """The brackets, slashes and letters of a text as a reader takes them, and where each stands in it; all
+    other signs are left out, however many."""
+    if not any(_shown(sign) in ("<", ">") or sign in "&\\%+" for sign in set(text)):
         return "", []
     letters, spans, at = list[str](), list[tuple[int, int]](), 0
     while at < len(text):
@@ -87,10 +126,20 @@ def _meant(escape: re.Match[str]) -> tuple[str, int]:
 
 @lru_cache(maxsize=8192)
 def _shown(sign: str) -> str:
-    """What a sign is to a reader: `<`, letters and digits, `*` for a letter that may be any, or nothing."""
-    if _opens(sign):
-        return "<"
+    """What a sign is to a reader: `<`, `>`, `/`, letters and digits, `*` for a letter that may be any, or
+    nothing."""
+    if 0xE0020 <= ord(sign) <= 0xE007E:  # invisible, and plain text to a model
+        return _shown(chr(ord(sign) - 0xE0000))
+    bracket = _bracket(sign)
+    if bracket:
+        return bracket
+    name = unicodedata.name(sign, "")
+    if unicodedata.category(sign)[0] in "PS" and _SLASHES.search(name):
+        return "/"
+    drawn = _DRAWN_LETTER.search(name)
     plain = unicodedata.normalize("NFKD", sign).casefold()
+    if drawn and not plain.isascii():
+        return drawn[1].lower()
     return "".join(
         letter if letter.isascii() or not _is_foreign(letter) else _ANY
         for letter in plain
@@ -98,13 +147,17 @@ def _shown(sign: str) -> str:
     )
 
 
-def _opens(sign: str) -> bool:
-    name = unicodedata.name(sign, "")
+def _bracket(sign: str) -> str:
+    """`<` or `>` for a sign that looks like it, points there, opens or closes; "" for others."""
     if unicodedata.category(sign)[0] not in "PS":
-        return sign in _OPENING_LETTERS
-    if unicodedata.normalize("NFKC", sign)[0] in "(⦅" or _QUOTES.search(name):
-        return False
-    return unicodedata.category(sign) == "Ps" or _OPENS.search(name) is not None
+        return "<" if sign in _OPENING_LETTERS else ">" if sign in _CLOSING_LETTERS else ""
+    name = unicodedata.name(sign, "")
+    if unicodedata.normalize("NFKC", sign)[0] in "()⦅⦆" or _QUOTES.search(name):
+        return ""
+    category = unicodedata.category(sign)
+    if category == "Ps" or _OPENS.search(name):
+        return "<"
+    return ">" if category == "Pe" or _CLOSES.search(name) else ""
 
 
 def _is_foreign(letter: str) -> bool:
@@ -112,6 +165,8 @@ def _is_foreign(letter: str) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _looks(tag: str) -> re.Pattern[str]:
+def _looks(tag: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """The tag behind an opening bracket, and behind a slash with a closing bracket behind it."""
     letters = tag.replace("_", "")  # a sign like others
-    return re.compile("<(?=(" + "".join(f"[{letter}{_DIGITS.get(letter, '')}*]" for letter in letters) + "))")
+    word = "[/>]*".join(f"[{letter}{_DIGITS.get(letter, '')}*]" for letter in letters)
+    return re.compile(f"<(?=([/>]*{word}))"), re.compile(f"/(?=({word})>)")

@@ -74,6 +74,8 @@ REJECTED = {
     "box_outside": "Less than half of a box lies within its picture. It was drawn on another, or at another "
     "size; a box that hangs over the edge by less is clipped and counted.",
     "box_picture": "A box is on a picture that the record does not have. They are counted from 0.",
+    "boxes_doubtful": "OCR is not sure of some texts of the picture, so that no answer could list every "
+    "line, or every place of a name, and the step asks nothing else.",
     "boxes_missing": "The record has no box to ask about, or none with the text or the name that is needed.",
     "boxes_too_many": "An answer would have more boxes than `max_boxes`.",
     "boxes_unreadable": "The boxes are no list of four finite numbers each, or nothing says what the numbers "

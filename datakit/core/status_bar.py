@@ -6,6 +6,7 @@ Tried on the 140 screens of examples/ecom, as RapidOCR reads them, and on the 60
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _ANCHORS = (
     r"(?:(?:上午|下午|凌晨|早上|中午|傍晚|晚上)|[AP]M)?(?<!\d)(?:[01]?\d|2[0-4])[:：.][0-5]\d(?:\s?[AP]M)?",
@@ -30,6 +31,8 @@ _DOTTED = re.compile(r"\d+\.\d+")
 _DIGIT = re.compile(r"\d")
 _MOST_LINES = 3
 """The two sides of a bar stand on lines of their own where OCR takes them to be of different height."""
+_WITHIN = 0.06
+"""Share of a picture's height within which a status bar lies."""
 
 
 def without_status_bar(text: str) -> str:
@@ -44,12 +47,35 @@ def without_status_bar(text: str) -> str:
     '订单详情\\n10:32\\n已发货'
     """
     lines = text.splitlines()
+    bar = bar_lines(lines)
+    return "\n".join(line for at, line in enumerate(lines) if at not in bar) if bar else text
+
+
+def bar_lines(lines: Sequence[str]) -> set[int]:
+    """Which lines, from 0, are a status bar; see `without_status_bar`."""
     top = _top(lines)
-    kept = [line for line in lines[top:] if not _is_whole_bar(line)]
-    return text if len(kept) == len(lines) else "\n".join(kept)
+    return {at for at, line in enumerate(lines) if at < top or _is_whole_bar(line)}
 
 
-def _top(lines: list[str]) -> int:
+def bar_row(lines: Sequence[tuple[str, float, float]]) -> set[int]:
+    """Which lines, from 0, stand in the row of a status bar: with its clock, or with two of battery, carrier,
+    network and speed, whatever OCR makes of the signs beside them.
+
+    A line is its text, the middle of its box and its height, both as shares of the picture's height.
+    """
+    sure = [
+        (middle + height / 2, kinds)
+        for text, middle, height in lines
+        if middle < _WITHIN and (kinds := status_kinds(text))
+    ]
+    found = set[int]().union(*(kinds for _, kinds in sure))
+    if 0 not in found and len(found) < 2:
+        return set()
+    low = max(bottom for bottom, _ in sure)
+    return {at for at, (_, middle, _) in enumerate(lines) if middle <= low}
+
+
+def _top(lines: Sequence[str]) -> int:
     """How many lines at the top are a status bar."""
     end, anchors = 0, set[int]()
     for number, line in enumerate(lines[: _MOST_LINES + 1], 1):

@@ -6,18 +6,18 @@ import re
 from collections import Counter
 from colorsys import rgb_to_hsv
 from dataclasses import dataclass
+from itertools import pairwise
 
 from PIL import Image
 
 from datakit.core.image import load_rgb
-from datakit.core.status_bar import status_kinds, without_status_bar
+from datakit.core.status_bar import bar_row, without_status_bar
 from datakit.core.transform import Row
 from datakit.llm._offline_pieces import SURE, Piece, first_of, first_row, with_places, without_places
 
 _CLOCK = re.compile(r"^\D{0,3}([01]?\d|2[0-3])[:：][0-5]\d\D{0,12}$")
-_STATUS_WITHIN = 0.06
-"""Share of the height within which a phone's status bar lies."""
-_MONEY = re.compile(r"[¥￥]\s*\d[\d,]*(?:\.\d{1,2})?(?![\d.,])|(?<![\d.,])\d+(?:\.\d{1,2})?元")
+_PRICE = re.compile(r"[^\d¥￥]{0,8}?([¥￥]\s*\d[\d,]{0,8}(?:\.\d{1,2})?|\d{1,9}(?:\.\d{1,2})?元)")
+"""A line that is an amount of money, with a word before it or none."""
 _SLANT = 0.35
 """Share of a line's height by which another of its row may stand higher, as on a slanted picture."""
 _WORDS = re.compile(r"[一-鿿A-Za-z]")
@@ -47,7 +47,6 @@ _LARGE = 0.15
 """Share of the picture from which a colour is named."""
 UPPER, LOWER = 1 / 3, 2 / 3
 """Shares of the height where the middle of a picture begins and ends, in every text."""
-REGIONS = ("左上", "上方", "右上", "左侧", "中央", "右侧", "左下", "下方", "右下")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +111,9 @@ class Facts:
 
     @property
     def prices(self) -> list[str]:
-        """Amounts of money, each once."""
-        amounts = [amount for piece in self.pieces for amount in _MONEY.findall(piece.text)]
-        return list(dict.fromkeys(amounts))
-
-    def band(self, low: float, high: float) -> list[Piece]:
-        """Lines whose middle lies between two heights."""
-        return [piece for piece in self.lines if low <= piece.y < high]
+        """Amounts of money that stand for themselves, each once; none that runs on into other numbers."""
+        found = (_PRICE.fullmatch(piece.text.strip()) for piece in self.pieces if piece.score >= SURE)
+        return list(dict.fromkeys(match[1] for match in found if match))
 
 
 def quotable(text: str) -> bool:
@@ -148,60 +143,41 @@ def facts_of(row: Row) -> Facts:
 
 
 def _below_status_bar(pieces: list[Piece]) -> list[Piece]:
-    """The lines without those of a status bar, which stand in one row with its clock, or with two others of
-    battery, network, speed and carrier."""
-    top = [(piece, status_kinds(piece.text)) for piece in pieces if piece.y < _STATUS_WITHIN]
-    sure = [(piece, anchors) for piece, anchors in top if anchors]
-    kinds = set[int]().union(*(anchors for _, anchors in sure))
-    if 0 not in kinds and len(kinds) < 2:
-        return pieces
-    low = max(piece.y + piece.height / 2 for piece, _ in sure)
-    return [piece for piece in pieces if piece.y > low]
+    """The lines without those in the row of a status bar."""
+    bar = bar_row([(piece.text, piece.y, piece.height) for piece in pieces])
+    return [piece for at, piece in enumerate(pieces) if at not in bar]
 
 
 @dataclass(frozen=True, slots=True)
 class Light:
-    """How bright the parts of a picture are, and its main colours. Not what is on it."""
+    """How bright a picture is, and its main colours. Not what is on it."""
 
-    levels: tuple[float, ...]
-    """Mean brightness (0 to 255) of three rows of three regions."""
     colours: tuple[str, ...]
     """Those that surely cover much of the picture, the largest first; empty for a grey picture."""
+    thirds: tuple[str, ...]
+    """The main colour of the upper, middle and lower third; empty where one of them is not sure."""
     is_grey: bool
     """Whether there is no colour anywhere."""
     mean: float
-    spread: float
-    """Standard deviation of the brightness."""
-
-    def is_even(self, ways: str) -> bool:
-        """Whether the halves beside one another (`sides`) or one above the other are equally bright."""
-        first, second = ((0, 3, 6), (2, 5, 8)) if ways == "sides" else ((0, 1, 2), (6, 7, 8))
-        return abs(sum(self.levels[at] for at in first) - sum(self.levels[at] for at in second)) < 30
+    """Mean brightness (0 to 255)."""
 
     @property
     def tone(self) -> str:
         """dark, light or even."""
         return "dark" if self.mean < 85 else "light" if self.mean > 170 else "even"
 
-    @property
-    def brightest(self) -> str:
-        return REGIONS[max(range(9), key=lambda at: self.levels[at])]
-
-    @property
-    def darkest(self) -> str:
-        return REGIONS[min(range(9), key=lambda at: self.levels[at])]
-
 
 def light_of(path: str) -> Light:
     """Brightness and colours of a picture, from a small copy. Raises ImageProblem."""
     image = load_rgb(path, max_side_px=96)
-    grey = image.convert("L")
-    cells = list(grey.resize((3, 3), Image.Resampling.BOX).tobytes())
-    values = grey.tobytes()
-    mean = sum(values) / len(values)
-    spread = (sum((value - mean) ** 2 for value in values) / len(values)) ** 0.5
+    values = image.convert("L").tobytes()
     colours, is_grey = _colours(image)
-    return Light(tuple(float(cell) for cell in cells), colours, is_grey, mean, spread)
+    edges = [image.height * at // 3 for at in range(4)]
+    bands = [
+        _colours(image.crop((0, top, image.width, low)))[0][:1] for top, low in pairwise(edges) if low > top
+    ]
+    thirds = tuple(colour for band in bands for colour in band)
+    return Light(colours, thirds if len(thirds) == 3 else (), is_grey, sum(values) / len(values))
 
 
 def _colours(image: Image.Image) -> tuple[tuple[str, ...], bool]:

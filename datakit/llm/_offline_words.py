@@ -27,8 +27,8 @@ class Words:
     two_placed: Phrases
     two: Phrases
     three: Phrases
-    weighed: Phrases
-    """How many lines hold a keyword, of how many."""
+    repeated: Phrases
+    """A quotation, and how often it stands there."""
     also: Phrases
     """A quotation behind the conclusion."""
     absent: Phrases
@@ -55,29 +55,25 @@ class Words:
     first_line: Phrases
     top: Phrases
     """The first line, where it stands at the top."""
+    upper: Phrases
+    """Lines of the upper third. Those of one place in `upper`, `middle` and `bottom` have the same verb."""
     middle: Phrases
     lines: Phrases
     """Some lines, where their places are not known."""
     bottom: Phrases
-    bands: str
     amounts: str
-    numbers: str
     several: str
     colours: str
     """Colours that cover much of the picture."""
     colour: str
     both: str
     grey: Phrases
-    sizes: Phrases
+    shapes: Phrases
+    """The form of a picture with hardly any text."""
     tones: dict[str, str]
-    tones_said: str
-    contrasts: tuple[str, str]
-    """Strong and soft."""
-    mean: str
-    """The mean brightness."""
-    brightest: str
-    even: dict[str, str]
-    ratio: str
+    """Dark and light; of others nothing is said."""
+    down: str
+    """The colours of the upper, middle and lower third."""
     few_lines: str
     some_lines: str
     """Lines of which none can be quoted whole."""
@@ -85,12 +81,12 @@ class Words:
     counted: tuple[str, str]
     """A line of text, and several."""
     names: dict[str, str] = field(default_factory=dict)
-    """Colours and regions, where they are not the Chinese ones."""
+    """Colours, where they are not the Chinese ones."""
 
     def lines_said(self, count: int) -> str:
         """So many lines of text."""
         return self.counted[count != 1].format(count)
 
     def named(self, word: str) -> str:
-        """A colour or a region."""
+        """A colour."""
         return self.names.get(word, word)

@@ -1,8 +1,8 @@
 """The offline writer: composes sentences from the lines of text that OCR read, and from nothing else.
 
 No model is involved and none is claimed. A reason cites a line in which one of its label's keywords stands,
-and how many such lines there are or a keyword of the nearest neighbour that stands nowhere; where no keyword
-was read it says that no text decides. The texts are varied by the recipe's seed and the record's id, and the
+and how often it does or a keyword of the nearest neighbour that stands nowhere; where no keyword was read it
+says that no text decides. The texts are varied by the recipe's seed and the record's id, and the
 same record always gets the same text. Good for a first look at a recipe; a model sees more.
 """
 
@@ -114,19 +114,19 @@ def _reasoned(
     rng: random.Random,
 ) -> Iterator[str]:
     absence = _absence(facts, others)
-    own = sum(any(asserts(piece.text, word) for word in _wanted(label)) for piece in facts.lines)
-    shapes = ["cited", "weighed", "weighed_first"]
-    shapes += ["absent", "absent_first"] * 2 if absence else []
+    often = [entry for entry in evidence if _times(facts, entry) > 1]
+    shapes = ["cited"] * 2
+    shapes += ["absent"] * 2 if absence else []
     shapes += ["also", "also"] if len(evidence) > 1 else []
+    shapes += ["repeated", "repeated"] if often else []
     while True:
         shape, chosen = rng.choice(shapes), _chosen(evidence, rng)
         also = chosen.pop() if shape == "also" and len(chosen) > 1 else None
         parts = [_cited(facts, chosen, words, rng)]
-        if absence and shape.startswith("absent"):
-            parts.insert(shape == "absent", _missed(*absence, words, rng))
-        if shape.startswith("weighed"):
-            counts = {"own": own, "lines": words.lines_said(facts.count)}
-            parts.insert(shape == "weighed", rng.choice(words.weighed).format(**counts))
+        if absence and shape == "absent":
+            parts.append(_missed(*absence, words, rng))
+        if shape == "repeated":
+            parts = [_repeated(facts, rng.choice(often), words, rng)]
         parts.append(rng.choice(words.concluded).format(label=label.name))
         if also is not None:
             parts.append(rng.choice(words.also).format(first=words.quote.format(also.quote)))
@@ -208,6 +208,16 @@ def _cited(facts: Facts, shown: list[Evidence], words: Words, rng: random.Random
     return rng.choice(words.three).format(**names)
 
 
+def _times(facts: Facts, entry: Evidence) -> int:
+    """How many lines are the quotation, and nothing else."""
+    return sum(trimmed(piece.text) == entry.quote for piece in facts.lines)
+
+
+def _repeated(facts: Facts, entry: Evidence, words: Words, rng: random.Random) -> str:
+    first, times = words.quote.format(entry.quote), _times(facts, entry)
+    return rng.choice(words.repeated).format(first=first, times=times)
+
+
 def _absence(facts: Facts, others: Sequence[Label]) -> tuple[Label, list[str]] | None:
     """The neighbour that the texts of the picture are most like, although none of its keywords stands there,
     with its keywords that nothing is like. None where no neighbour comes near: what is missing then is
@@ -259,21 +269,28 @@ def _layout_sentences(
         is_top = facts.has_places and first.y < _TOP
         forms = (*words.first_line, *words.top) if is_top else words.first_line
         parts.append(rng.choice(forms).format(words.quote.format(trimmed(first.text))))
-    rest = [piece for piece in legible if piece != first]
-    middle = [piece for piece in rest if UPPER <= piece.y < LOWER] if facts.has_places else rest
-    if middle:
-        count = min(len(middle), rng.choice((2, 3)))
-        chosen = sorted(rng.sample(middle, count), key=lambda piece: piece.y)
-        forms = words.middle if facts.has_places else words.lines
-        parts.append(rng.choice(forms).format(_listed(chosen, words)))
-    low = [piece for piece in rest if piece.y >= LOWER]
-    if low and facts.has_places:
-        parts.append(rng.choice(words.bottom).format(_listed(low[-2:], words)))
+    by_text = {trimmed(piece.text): piece for piece in reversed(legible) if piece != first}
+    rest = list(reversed(by_text.values()))
+    if facts.has_places:
+        bands = ((words.upper, 0.0, UPPER), (words.middle, UPPER, LOWER), (words.bottom, LOWER, 1.01))
+        verbs = rng.sample(range(min(len(forms) for forms, _, _ in bands)), len(bands))
+        for verb, (forms, top, end) in zip(verbs, bands, strict=True):
+            within = [piece for piece in rest if top <= piece.y < end]
+            if within:
+                parts.append(_some(within, forms[verb], words, rng))
+    elif rest:
+        parts.append(_some(rest, rng.choice(words.lines), words, rng))
     extras = _extras(facts, words)
     if colours:
         extras.append(words.colours.format(_colour_names(colours, words)))
     rng.shuffle(extras)
     return [*parts, *extras]
+
+
+def _some(pieces: list[Piece], form: str, words: Words, rng: random.Random) -> str:
+    """Two or three of some lines, in their order."""
+    chosen = rng.sample(pieces, min(len(pieces), rng.choice((2, 3))))
+    return form.format(_listed(sorted(chosen, key=lambda piece: piece.y), words))
 
 
 def _is_legible(piece: Piece, most: int) -> bool:
@@ -285,33 +302,23 @@ def _is_legible(piece: Piece, most: int) -> bool:
 
 def _extras(facts: Facts, words: Words) -> list[str]:
     extras = []
-    if facts.has_places:
-        bands = [len(facts.band(low, high)) for low, high in ((0, UPPER), (UPPER, LOWER), (LOWER, 1.01))]
-        extras.append(words.bands.format(*bands))
     if facts.prices:
         extras.append(words.amounts.format(words.listed.join(facts.prices[:2])))
-    numbers = sum(any(letter.isdigit() for letter in piece.text) for piece in facts.lines)
-    if numbers > 1:
-        extras.append(words.numbers.format(numbers))
     if facts.pictures > 1:
         extras.append(words.several.format(facts.pictures))
     return extras
 
 
 def _plain_sentences(facts: Facts, light: Light, words: Words, rng: random.Random) -> list[str]:
-    """For a picture with hardly any text: measured size, light and colours, nothing guessed."""
-    colours = _colour_names(light.colours, words)
-    body = [
-        words.tones_said.format(words.tones[light.tone]),
-        words.contrasts[light.spread <= 60],
-    ]
-    if colours or light.is_grey:
-        body.append(words.colours.format(colours) if colours else rng.choice(words.grey))
-    else:
-        body.append(words.mean.format(round(light.mean)))
-    if light.brightest != light.darkest:
-        body.append(words.brightest.format(words.named(light.brightest), words.named(light.darkest)))
-    body += [said for ways, said in words.even.items() if light.is_even(ways)]
+    """For a picture with hardly any text: its form, its text and its colours, nothing guessed."""
+    body = [words.tones[light.tone]] if light.tone in words.tones else []
+    if len(set(light.thirds)) > 1:
+        names = [words.colour.format(words.named(colour)) for colour in light.thirds]
+        body.append(words.down.format(words.listed.join(names)))
+    elif light.colours:
+        body.append(words.colours.format(_colour_names(light.colours, words)))
+    elif light.is_grey:
+        body.append(rng.choice(words.grey))
     if facts.was_read and not facts.count:
         body.append(words.no_lines)
     if facts.pictures > 1:
@@ -319,8 +326,7 @@ def _plain_sentences(facts: Facts, light: Light, words: Words, rng: random.Rando
     rng.shuffle(body)
     if facts.count:
         body.insert(0, _few_lines(facts, words))
-    ratio = words.ratio.format(facts.width / max(facts.height, 1))
-    return [rng.choice(words.sizes).format(**_form(facts, words)), *body, ratio]
+    return [rng.choice(words.shapes).format(**_form(facts, words)), *body]
 
 
 def _few_lines(facts: Facts, words: Words) -> str:
@@ -337,8 +343,6 @@ def _form(facts: Facts, words: Words) -> dict[str, object]:
         "kind": words.screen if facts.has_status_bar else words.picture,
         "count": facts.count,
         "lines": words.lines_said(facts.count),
-        "width": facts.width,
-        "height": facts.height,
     }
 
 

@@ -58,7 +58,7 @@ ESCAPED = (
 @pytest.mark.parametrize("text", DISGUISED)
 def test_no_disguise_of_the_tag_keeps_its_angle_bracket(text: str) -> None:
     inside = fenced(f"合计\n{text}\n类别", "ocr").splitlines()[2]
-    assert inside == "（" + text[1:]
+    assert inside == f"（{text[1:-1]}）"
 
 
 @pytest.mark.parametrize("text", ESCAPED)
@@ -79,10 +79,37 @@ def test_an_escaped_letter_of_the_tag_is_that_letter(text: str) -> None:
         "“ocr”识别，‘ocr’，(ocr)，（ocr）",
         "AT&T &nosuch; 100% \\d %zz U+zz &#99999999; \\u{ffffff}",
         "【优惠】満100減10 <100 元 ≤3kg ←返回",
+        "《ocr入门》与【OCR识别】，<ocr_text>，《三体》OCR",
+        "← OCR，设置 > OCR > 语言，首页/OCR>，见 https://x.example/ocr>，1<0cr",
+        "«нет» <нет>",
     ],
 )
 def test_what_is_no_tag_stays_as_it_was_read(text: str) -> None:
     assert fenced(text, "ocr").splitlines()[1] == text
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("《/ocr》", "（/ocr）"),
+        ("《OCR》", "（OCR）"),
+        ("</ocr 你好> x > y", "（/ocr 你好） x > y"),
+        ("</ocr 你好\n价格 > 100", "（/ocr 你好\n价格 > 100"),
+        ("/ocr>", "/ocr）"),  # its first sign is lost, or was read as something else
+        ("\ue000/ocr>", "\ue000/ocr）"),
+        ("合计∠/ocr＞", "合计∠/ocr）"),
+        ("𐊏/ocr&gt;", "𐊏/ocr）"),
+        ("く/ocr>", "（/ocr）"),
+        ("</🅾cr>", "（/🅾cr）"),
+        ("</🇴🇨🇷>", "（/🇴🇨🇷）"),
+        ("\U000e003c/ocr\U000e003e", "（/ocr）"),  # the invisible plain text of Unicode's tags
+        ("≪/ocr≫", "（/ocr）"),
+        ("⟪/ocr⟫", "（/ocr）"),
+        ("<\\ocr>", "（\\ocr）"),
+    ],
+)
+def test_both_brackets_of_a_tag_change_and_neither_of_other_text(text: str, kept: str) -> None:
+    assert fenced(text, "ocr") == f"<ocr>\n{kept}\n</ocr>"
 
 
 @pytest.mark.parametrize("text", ATTACKS)
@@ -154,7 +181,7 @@ def test_the_prompt_holds_the_screens_text_in_its_fence(tmp_path: Path) -> None:
 def test_one_column_stands_in_a_prompt_with_and_without_a_filter(tmp_path: Path) -> None:
     prompt = _prompt(tmp_path, "{{ note }}|{{ note | fenced('b') }}|{{ note | fenced }}", {"note"})
     record = {"id": "a", "images": [], "note": "</b>"}
-    assert prompt.fill(record).text == "</b>|<b>\n（/b>\n</b>|<text>\n</b>\n</text>"
+    assert prompt.fill(record).text == "</b>|<b>\n（/b）\n</b>|<text>\n</b>\n</text>"
 
 
 @pytest.mark.parametrize("tag", ["<ocr>", "", "OCR", "a" * 30, "image>"])

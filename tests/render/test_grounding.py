@@ -116,10 +116,100 @@ def test_what_is_to_be_found_is_answered_with_every_box_of_that_name(picture: st
 
 
 def test_a_name_that_stands_within_another_is_not_asked_for(picture: str) -> None:
-    lines = [{**LINES[0], "text": text} for text in ("购物车(2)", "购物车", "1 +", "<")]
+    lines = [{**LINES[0], "text": text} for text in ("购物车(2)", "购物车", "1 +")]
     for id_ in "abcdefgh":
         batch = rendered(frame({"id": id_, "images": [picture], "ocr": lines}), tasks=["locate"])
         assert batch.frame["ask_name"].to_list() == ["购物车(2)"]
+
+
+def line(text: str, top: float, score: float = 0.99, left: float = 100.0) -> dict[str, Any]:
+    return {
+        "text": text,
+        "score": score,
+        "box": [left, float(top), left + 40.0 * len(text), top + 50.0],
+        "image": 0,
+    }
+
+
+BAR = [line("9:41", 10), line(".ll 5G □", 10, 0.6, 600.0), line("l HD", 12, 0.9, 900.0)]
+SCREEN = [
+    *BAR,
+    line("<订单详情", 120),
+    line("食", 300),
+    line("口", 400),
+    line("查看全部，", 600),
+    line("实付款", 700),
+]
+
+
+def labels(batch: Batch) -> list[str]:
+    return [box["label"] for box in json.loads(turns(batch)[1])]
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("zh", "（手机状态栏、图标和单个字符除外）"), ("en", "apart from the status bar, icons")],
+)
+def test_the_lines_are_those_that_the_question_asks_for(language: Any, said: str, picture: str) -> None:
+    rows = frame({"id": "a", "images": [picture], "ocr": SCREEN})
+    worker = Grounding(boxes="ocr", form="qwen3_vl", tasks=("lines",), language=language).start(
+        context(), rows.lazy()
+    )
+    batch = worker(rows)
+    assert labels(batch) == ["订单详情", "查看全部", "实付款"]
+    assert said in turns(batch)[0]
+    assert worker.notes["texts that `leave_out` names"] == 5
+
+
+def test_texts_that_people_wrote_down_are_all_answered_where_nothing_is_left_out(picture: str) -> None:
+    rows = frame({"id": "a", "images": [picture], "ocr": [{**entry, "score": None} for entry in SCREEN]})
+    batch = rendered(rows, tasks=["lines"], leave_out=[])
+    assert labels(batch) == [entry["text"] for entry in SCREEN]
+    assert "除外" not in turns(batch)[0]
+
+
+@pytest.mark.parametrize("task", ["locate", "read"])
+def test_neither_the_status_bar_nor_an_icon_is_asked_about(task: str, picture: str) -> None:
+    rows = [{"id": f"r{number}", "images": [picture], "ocr": SCREEN} for number in range(40)]
+    frame_ = rendered(frame(*rows), tasks=[task]).frame
+    column = "ask_name" if task == "locate" else "answer_text"
+    assert sorted(frame_[column].unique()) == sorted(["订单详情", "查看全部", "实付款"])
+
+
+@pytest.mark.fault(
+    "OCR is unsure of a line, or runs an amount and a number together",
+    "the picture is asked for a place or a box instead of every line, and counted; a name that may stand "
+    "there is not asked for",
+    kind="answers",
+)
+@pytest.mark.parametrize("doubtful", [line("体育", 800, 0.75), line("¥60.90500+人付款", 800)])
+def test_no_answer_lacks_a_line_without_saying_so(doubtful: dict[str, Any], picture: str) -> None:
+    ocr = [line("体育", 300), line("语文课", 400), line("500+人付款", 500), doubtful]
+    rows = frame(*({"id": f"r{number}", "images": [picture], "ocr": ocr} for number in range(60)))
+    worker = Grounding(boxes="ocr", form="qwen3_vl").start(context(), rows.lazy())
+    batch = worker(rows)
+    assert batch.rejects == []
+    assert set(batch.frame["answer_form"]) == {"locate", "read"}
+    moved = [count for words, count in worker.notes.items() if "not sure of all their texts" in words]
+    assert len(moved) == 2
+    assert sum(moved) >= 10
+    asked = set(batch.frame["ask_name"].drop_nulls())
+    assert "语文课" in asked
+    assert ("体育" in asked) == (doubtful["text"] != "体育")
+    assert ("500+人付款" in asked) == (doubtful["text"] == "体育")
+    [reject] = rendered(rows[:1], tasks=["lines"]).rejects
+    assert reject.reason == "boxes_doubtful"
+    assert repr(doubtful["text"]) in reject.detail
+
+
+def test_a_name_is_not_asked_for_where_a_doubtful_text_may_be_it(picture: str) -> None:
+    rows = frame({"id": "a", "images": [picture], "ocr": [line("体育", 300), line("体育课", 500, 0.5)]})
+    assert [reject.reason for reject in rendered(rows, tasks=["locate"]).rejects] == ["boxes_doubtful"]
+
+
+def test_the_label_of_a_thing_with_a_single_sign_on_it_is_still_located(picture: str) -> None:
+    batch = rendered(of_things([{**THING, "text": "×"}], picture=picture), tasks=["locate"])
+    assert batch.frame["ask_name"].to_list() == ["按钮"]
 
 
 @pytest.mark.parametrize(

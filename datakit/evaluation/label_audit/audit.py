@@ -64,7 +64,7 @@ def _fits(labels: LabelSet, texts: ClassTexts, mistakes: Mistakes | None) -> lis
     nearest = texts.nearest_description([label.description for label in labels.labels])
     fits = []
     for label in labels.labels:
-        count = len(texts.texts[label.name])
+        count = nearest[label.name].total()
         if not count or not label.description:
             continue
         others = nearest[label.name].copy()

@@ -73,7 +73,8 @@ class ClassTexts:
         return nearest
 
     def nearest_description(self, descriptions: Sequence[str]) -> dict[str, Counter[str]]:
-        """Class -> the classes whose description shares most with each of its texts; "" where none does."""
+        """Class -> the classes whose description shares most with each of its texts; "" where none does. Texts
+        without a word, as those of pictures on which nothing was read, are counted for none."""
         space = _Space([text for name in self.names for text in self.texts[name]])
         matrix = np.zeros((len(self.names), space.size), dtype=np.float32)
         for at, description in enumerate(descriptions):
@@ -81,7 +82,7 @@ class ClassTexts:
             matrix[at, indices] = weights
         nearest: dict[str, Counter[str]] = {name: Counter() for name in self.names}
         for name in self.names:
-            for text in self.texts[name]:
+            for text in filter(terms, self.texts[name]):
                 indices, weights = space.vector(text)
                 scores = matrix[:, indices] @ weights
                 best = int(scores.argmax())
