@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -35,20 +35,28 @@ class Machine:
 def run_folds(
     folder: KfoldFolder, k: int, machine: Machine, command: str, say: Callable[[str], None]
 ) -> list[Account]:
-    """The accounts of the handoffs; the last one tells of a failure, and no fold after it was begun.
+    """The accounts of the folds' handoffs, as of `run_builds`."""
+    return run_builds([folder.fold(number) for number in range(1, k + 1)], machine, command, say)
 
-    Records without an answer (exit 3) end nothing: the next fold goes on. Stages whose inputs and outcome are
-    unchanged are passed over, so the same call goes on after any interruption.
+
+def run_builds(
+    builds: Sequence[Path], machine: Machine, command: str, say: Callable[[str], None]
+) -> list[Account]:
+    """The accounts of the handoffs; the last one tells of a failure, and no build after it was begun.
+
+    Records without an answer (exit 3) end nothing: the next build goes on. Stages whose inputs and outcome
+    are unchanged are passed over, so the same call goes on after any interruption.
     """
     accounts = []
-    for number in range(1, k + 1):
-        say(f"fold-{number} of {k}")
+    for number, build in enumerate(builds, 1):
+        numbered = f"fold-{number}" == build.name
+        say(f"{build.name} of {len(builds)}" if numbered else f"{build.name} ({number} of {len(builds)})")
         road = HomeRoad(
-            folder.fold(number),
+            build,
             command=command,
             place=machine.place,
             serve=machine.serve,
-            wishes=_closed(machine.wishes, BuildFolder(folder.fold(number))),
+            wishes=_closed(machine.wishes, BuildFolder(build)),
         )
         account = Handoff(road, say).go(only=STAGES)
         accounts.append(account)
@@ -63,11 +71,11 @@ def _closed(wishes: Wishes, build: BuildFolder) -> Wishes:
     return replace(wishes, split=VAL, closed=wishes.closed or is_closed)
 
 
-def check_trains(build: BuildFolder) -> None:
+def check_trains(build: BuildFolder, what: str = "fold") -> None:
     """Raises UserError for a build that no handoff can take up."""
     if build.training_file is None:
         raise UserError(
-            "the recipe has no `train:` section, so no fold can be trained",
+            f"the recipe has no `train:` section, so no {what} can be trained",
             remedy="Add one, such as `train: {model: Qwen/Qwen2.5-VL-7B-Instruct, method: lora}`.",
         )
 
@@ -78,7 +86,7 @@ def status_of(
     """How each fold stands, and the file of predictions, in lines. `load` gives the recipe of a fold."""
     for number in range(1, record.k + 1):
         yield f"fold-{number}: {_state(folder, number, record, load)}"
-        yield from (f"  {line}" for line in _handoff(folder.fold(number)))
+        yield from (f"  {line}" for line in handoff_lines(folder.fold(number)))
     yield _state_of_join(folder, record)
     yield f"Next: {begin}"
 
@@ -96,7 +104,8 @@ def _state(folder: KfoldFolder, number: int, record: KfoldRecord, load: Callable
     )
 
 
-def _handoff(build: Path) -> Iterator[str]:
+def handoff_lines(build: Path) -> Iterator[str]:
+    """How the newest handoff of a build stands."""
     runs = [path.parent for path in BuildFolder(build).runs.glob("*/status.json")] if build.is_dir() else []
     newest = max(runs, key=lambda run: (run / "status.json").stat().st_mtime_ns, default=None)
     if newest is None or read_status(newest) is None:
