@@ -153,6 +153,15 @@ def _difference(before: Score, after: Score, project: Path) -> tuple[Difference 
 
 def _outcomes(score: Score, project: Path) -> pl.DataFrame | None:
     """The outcome of each record; None when the file is gone."""
+    frame = outcomes_of(score, project)
+    columns, needed = (SCORED, ("id", "label", "predicted"))
+    if score.task != Task.LABEL:
+        columns, needed = (VALUES, ("id", "truth", "score"))
+    return frame.select(needed) if frame is not None and set(columns) <= set(frame.columns) else None
+
+
+def outcomes_of(score: Score, project: Path) -> pl.DataFrame | None:
+    """The table that a line of the ledger names, unchanged since; None when it is gone."""
     path = project / score.outcomes
     if not score.outcomes:
         return None
@@ -162,14 +171,8 @@ def _outcomes(score: Score, project: Path) -> pl.DataFrame | None:
         except OSError:
             continue
         if hashlib.sha256(data).hexdigest() == score.outcomes_sha256:
-            break
-    else:
-        return None
-    frame = pl.read_parquet(data)
-    columns, needed = (SCORED, ("id", "label", "predicted"))
-    if score.task != Task.LABEL:
-        columns, needed = (VALUES, ("id", "truth", "score"))
-    return frame.select(needed) if set(columns) <= set(frame.columns) else None
+            return pl.read_parquet(data)
+    return None
 
 
 def keep_outcomes(path: Path, new: Path) -> Path | None:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from datakit.artifacts.ledger import read_scores
+from datakit.cli import run
+from datakit.core.qwen_models import qwen_model
+from datakit.serving.records import split_items
+from datakit.serving.requirements import prompt_tokens
 from tests.ablation.conftest import Ablation
 
 RATE = "train.learning_rate=1e-3"
