@@ -44,7 +44,7 @@ class Load:
         first = section.get("seed") if isinstance(section, dict) else None
         own = [f"name={job.path.name}", "run.fail_on=[]"]
         own += [f"train.seed={(SEED if first is None else int(first)) + job.seed - 1}"] if section else []
-        return self.call([*own, *(text for text in (job.change.set,) if text)], job.change.drop)
+        return self.call([*(text for text in (job.change.set,) if text), *own], job.change.drop)
 
     def change(self, change: Change) -> Recipe:
         return self.call([change.set] if change.set else [], change.drop)
@@ -52,7 +52,11 @@ class Load:
 
 def asked(drops: Iterable[str], sets: Iterable[str]) -> list[Change]:
     """The changes that the options name, each once, in their order. Raises UserError for a broken one."""
-    changes = [Change(name=_name(f"drop-{step}"), drop=step) for step in drops]
+    changes = []
+    for step in drops:
+        if not step.strip():
+            raise UserError("--drop names no step", remedy="Example: --drop guard.image")
+        changes.append(Change(name=_name(f"drop-{step}"), drop=step.strip()))
     for text in sets:
         key, sign, values = text.partition("=")
         if not sign or not key.strip():

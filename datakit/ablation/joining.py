@@ -22,7 +22,7 @@ from datakit.evaluation.evaluation import Evaluated, Options
 from datakit.evaluation.frames import scored_frame
 from datakit.evaluation.from_build import evaluate
 from datakit.evaluation.metrics import Counts, Floats, Interval
-from datakit.evaluation.pooled import Effect, compare
+from datakit.evaluation.pooled import Effect, Noise, compare
 from datakit.kfold.joining import answers_of
 
 OVERLAP = 0.5
@@ -59,6 +59,8 @@ class Comparison:
     unanswered: list[str] = field(default_factory=list)
     """Builds that have no answers yet."""
     notes: list[str] = field(default_factory=list)
+    spread: float | None = None
+    """Standard deviation of accuracy from training to training; None where nothing was trained twice."""
     table: pl.DataFrame = field(default_factory=pl.DataFrame)
     """Id, label and, by the name of each change, how often it was right."""
 
@@ -142,6 +144,8 @@ def _compare(result: Comparison, common: pl.DataFrame, seed: int) -> None:
         for name, own in predicted.items()
     }
     result.effects = compare(truth, answers, BASE, seed=seed)
+    noise = Noise.of([(own == truth).mean(axis=1) for own in answers.values()])
+    result.spread = round(noise.variance**0.5, 6) if noise.degrees else None
     right: dict[str, Floats] = {name: (own == truth).mean(axis=0) for name, own in answers.items()}
     result.accuracy = {name: float(own.mean()) for name, own in right.items()}
     result.table = common.with_columns(pl.Series(name, own) for name, own in right.items())
@@ -192,6 +196,7 @@ def _score(result: Comparison, own: Answered, folder: AblationFolder, given: dic
             p=round(effect.p_holm, 6) if effect else None,
             verdict=effect.verdict if effect else "",
             comparisons=len(result.changes),
+            spread=result.spread,
         ),
     )
 

@@ -94,6 +94,9 @@ class Ablated(BaseModel):
     """helps, hurts or noise."""
     comparisons: int = 0
     """How many the correction is for."""
+    spread: float | None = None
+    """Standard deviation of accuracy from training to training, pooled over the changes; null where nothing
+    was trained twice."""
 
 
 class Score(BaseModel):

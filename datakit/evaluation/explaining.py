@@ -88,7 +88,12 @@ def _of_group(key: tuple[str, str], scores: Sequence[Score], project: Path) -> E
         [common.join(own, on=["id", "label"], how="left", maintain_order="left")["right"] for own in tables]
     )
     texts = [_differences(used[0], score) for score in used]
-    lines, noise = attribute(right, texts, [score.ablation.seeds if score.ablation else 1 for score in used])
+    trainings = [score.ablation.seeds if score.ablation else 1 for score in used]
+    spreads = [
+        score.ablation.spread for score in used if score.ablation and score.ablation.spread is not None
+    ]
+    known = spreads[-1] if spreads else None
+    lines, noise = attribute(right, texts, trainings, known)
     return Explanation(*key, used[0], tuple(lines), len(used), common.height, tuple(left_out), noise)
 
 
@@ -145,7 +150,7 @@ def _causes(inputs: Inputs) -> Inputs:
 
 
 def attribute(
-    right: Floats, texts: Sequence[Iterable[str]], trainings: Sequence[int]
+    right: Floats, texts: Sequence[Iterable[str]], trainings: Sequence[int], known: float | None = None
 ) -> tuple[list[Line], float | None]:
     """The effect of every text on the accuracy of the versions that have it, and the training's noise.
 
@@ -154,13 +159,15 @@ def attribute(
     accuracies on the texts, generalised by the covariance that common records give them (which is what
     makes it paired), with effects drawn towards 0 by a normal prior of `PRIOR` (ridge regression, Hoerl and
     Kennard 1970, in its Bayesian reading: Gelman and others, Bayesian Data Analysis 2013, chapter 14).
-    Effects add up: what two lines do only together is given to both. Noise is from rows with equal texts.
+    Effects add up: what two lines do only together is given to both. Noise is from rows with equal texts,
+    else the `known` one of an ablation.
     """
     rows = [frozenset(own) for own in texts]
     columns, design = _design(rows)
-    if not columns:
-        return [], _noise(right, rows)
     noise = _noise(right, rows)
+    noise = known if noise is None else noise
+    if not columns:
+        return [], noise
     covariance = np.atleast_2d(np.cov(right)) / right.shape[1]
     training = 0.0 if noise is None else noise**2
     covariance = covariance + np.diag([training / count + 1e-9 for count in trainings])

@@ -16,6 +16,7 @@ from datakit.serving.requirements import prompt_tokens
 from tests.ablation.conftest import Ablation
 
 RATE = "train.learning_rate=1e-3"
+SCRIPT = "<script>alert(1)</script>"
 RATES = "train.learning_rate=1e-3,2e-3"
 
 
@@ -33,6 +34,7 @@ RATES = "train.learning_rate=1e-3,2e-3"
         (("--set", "train"), "not key=value,value"),
         (("--set", "train.learning_rate=[1"), "not YAML between commas"),
         (("--set", "train.learning_rate="), "not YAML between commas"),
+        (("--drop", " "), "--drop names no step"),
         ((), "no change is named"),
         (("--set", "curate.split.val=0.25"), "is what the recipe has"),
         (("--drop", "annotate.image_facts#2"), "there are 1 steps"),
@@ -93,6 +95,15 @@ def test_later_changes_join_those_that_stand_there(ablation: Ablation) -> None:
     assert len(list(ablation.folder.path.parent.glob("screens.kept-*.ablate"))) == 1
 
 
+def test_seeds_differ_where_a_change_replaces_the_whole_training(ablation: Ablation) -> None:
+    assert ablation.go("--set", "train={model: ./base, method: lora, seed: 5}", "--seeds", "2") == 2
+    assert "trains the same rows" in ablation.output
+    ablation.go(
+        "--set", "train={model: ./base, method: lora, seed: 5, lora_rank: 4}", "--seeds", "2", "--again"
+    )
+    assert [ablation.folder.build(job).training["seed"] for job in ablation.jobs] == [42, 42, 43, 43]
+
+
 def test_every_seed_trains_with_its_own_and_holds_out_the_same_records(ablation: Ablation) -> None:
     ablation.go("--set", RATE, "--seeds", "2")
     builds = [ablation.folder.build(job) for job in ablation.jobs]
@@ -142,7 +153,7 @@ def test_answers_are_compared_by_record_and_entered_once_in_the_ledger(ablation:
 
 def test_the_card_shows_the_ablation_and_its_plot_and_no_score_of_a_change(ablation: Ablation) -> None:
     assert run(["build", str(ablation.recipe), "--quiet"]) == 0
-    ablation.go("--set", RATE)
+    ablation.go("--set", RATE, "--set", f"train.lora_target={SCRIPT}")
     ablation.answer(lambda job, at: True)
     assert ablation.go("--join") == 0
     card = (ablation.project / "data_cards" / "screens.md").read_text("utf-8")
@@ -150,9 +161,13 @@ def test_the_card_shows_the_ablation_and_its_plot_and_no_score_of_a_change(ablat
     assert "train.learning_rate = 1e-3" in card
     assert "## Scores" not in card
     assert list((ablation.project / "data_cards" / "screens").glob("*ablation*.svg"))
-    assert "ablation" in (ablation.project / "data_cards" / "screens.html").read_text("utf-8")
+    page = (ablation.project / "data_cards" / "screens.html").read_text("utf-8")
+    assert "ablation" in page
+    assert SCRIPT not in page
+    assert SCRIPT not in card
 
 
+@pytest.mark.fault("trainings of an ablation have no answers", "named, the others compared", kind="answers")
 def test_trainings_without_answers_are_named_and_the_others_compared(ablation: Ablation) -> None:
     ablation.go("--set", RATES)
     ablation.answer(lambda job, at: True)
@@ -166,6 +181,7 @@ def test_trainings_without_answers_are_named_and_the_others_compared(ablation: A
     assert f"Not answered yet: {last.path.name}" in ablation.output
 
 
+@pytest.mark.fault("a change holds out other records than the base", "not compared, named", kind="answers")
 def test_a_change_that_holds_out_other_records_is_compared_with_nothing(ablation: Ablation) -> None:
     large(ablation)
     ablation.go("--set", RATE, "--set", "curate.split.val=0.05")

@@ -128,6 +128,14 @@ def test_trainings_of_one_version_give_the_noise(tmp_path: Path) -> None:
     assert one.noise > 0
 
 
+def test_the_noise_of_an_ablation_widens_what_was_trained_once() -> None:
+    right = np.random.default_rng(1).random((2, 300)).round()
+    (narrow,), _ = attribute(right, [(), ("a",)], [1, 1])
+    (wide,), noise = attribute(right, [(), ("a",)], [1, 1], 0.03)
+    assert noise == 0.03
+    assert wide.effect.high - wide.effect.low > narrow.effect.high - narrow.effect.low
+
+
 def test_an_evaluation_without_outcomes_is_left_out_and_named(tmp_path: Path) -> None:
     project_of(tmp_path, 1)
     (tmp_path / "build" / "shop_v3.parquet").unlink()
