@@ -10,6 +10,7 @@ from PIL import Image
 
 from datakit.artifacts.ledger import read_scores
 from datakit.cli import run
+from datakit.cli.cache import _builds
 from datakit.core.qwen_models import qwen_model
 from datakit.serving.records import split_items
 from datakit.serving.requirements import prompt_tokens
@@ -102,6 +103,12 @@ def test_seeds_differ_where_a_change_replaces_the_whole_training(ablation: Ablat
         "--set", "train={model: ./base, method: lora, seed: 5, lora_rank: 4}", "--seeds", "2", "--again"
     )
     assert [ablation.folder.build(job).training["seed"] for job in ablation.jobs] == [42, 42, 43, 43]
+
+
+def test_results_that_only_a_change_uses_are_in_use(ablation: Ablation) -> None:
+    ablation.go("--set", RATE)
+    names = [build.path.name for build in _builds(ablation.project)]
+    assert [job.path.name for job in ablation.jobs] == sorted(names)
 
 
 def test_every_seed_trains_with_its_own_and_holds_out_the_same_records(ablation: Ablation) -> None:
