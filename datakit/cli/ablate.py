@@ -188,7 +188,7 @@ def _run(
     from datakit.ablation.cost import check_budget, costs
     from datakit.cli import kfold
     from datakit.core.errors import UserError
-    from datakit.kfold.running import run_builds
+    from datakit.kfold.running import run_build
 
     jobs = part_of(list(made.folder.jobs(made.record)), part)
     line, code = kfold._line(context), 0
@@ -198,8 +198,8 @@ def _run(
         except UserError as error:  # what ran took longer than was reckoned
             click.echo(f"Error:\n{error}", err=True)
             return int(error.exit_code)
-        call.say(f"Training {at} of {len(jobs)}")
-        (account,) = run_builds([job.path], machine, line, call.say)
+        call.say(f"Training {at} of {len(jobs)}: {job.path.name}")
+        account = run_build(job.path, machine, line, call.say)
         if account.failure:
             click.echo(f"Error:\n{account.failure}", err=True)
         if account.exit not in (0, 3):

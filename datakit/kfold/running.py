@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -35,34 +35,34 @@ class Machine:
 def run_folds(
     folder: KfoldFolder, k: int, machine: Machine, command: str, say: Callable[[str], None]
 ) -> list[Account]:
-    """The accounts of the folds' handoffs, as of `run_builds`."""
-    return run_builds([folder.fold(number) for number in range(1, k + 1)], machine, command, say)
+    """The accounts of the handoffs; the last one tells of a failure, and no fold after it was begun.
 
-
-def run_builds(
-    builds: Sequence[Path], machine: Machine, command: str, say: Callable[[str], None]
-) -> list[Account]:
-    """The accounts of the handoffs; the last one tells of a failure, and no build after it was begun.
-
-    Records without an answer (exit 3) end nothing: the next build goes on. Stages whose inputs and outcome
-    are unchanged are passed over, so the same call goes on after any interruption.
+    Records without an answer (exit 3) end nothing: the next fold goes on.
     """
     accounts = []
-    for number, build in enumerate(builds, 1):
-        numbered = f"fold-{number}" == build.name
-        say(f"{build.name} of {len(builds)}" if numbered else f"{build.name} ({number} of {len(builds)})")
-        road = HomeRoad(
-            build,
-            command=command,
-            place=machine.place,
-            serve=machine.serve,
-            wishes=_closed(machine.wishes, BuildFolder(build)),
-        )
-        account = Handoff(road, say).go(only=STAGES)
+    for number in range(1, k + 1):
+        say(f"fold-{number} of {k}")
+        account = run_build(folder.fold(number), machine, command, say)
         accounts.append(account)
         if account.exit not in (Exit.FINE, Exit.PARTIAL):
             break
     return accounts
+
+
+def run_build(build: Path, machine: Machine, command: str, say: Callable[[str], None]) -> Account:
+    """The account of the handoff of one build to its answers.
+
+    Stages whose inputs and outcome are unchanged are passed over, so the same call goes on after any
+    interruption.
+    """
+    road = HomeRoad(
+        build,
+        command=command,
+        place=machine.place,
+        serve=machine.serve,
+        wishes=_closed(machine.wishes, BuildFolder(build)),
+    )
+    return Handoff(road, say).go(only=STAGES)
 
 
 def _closed(wishes: Wishes, build: BuildFolder) -> Wishes:
@@ -71,11 +71,11 @@ def _closed(wishes: Wishes, build: BuildFolder) -> Wishes:
     return replace(wishes, split=VAL, closed=wishes.closed or is_closed)
 
 
-def check_trains(build: BuildFolder, what: str = "fold") -> None:
+def check_trains(build: BuildFolder) -> None:
     """Raises UserError for a build that no handoff can take up."""
     if build.training_file is None:
         raise UserError(
-            f"the recipe has no `train:` section, so no {what} can be trained",
+            "the recipe has no `train:` section, so no fold can be trained",
             remedy="Add one, such as `train: {model: Qwen/Qwen2.5-VL-7B-Instruct, method: lora}`.",
         )
 
