@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from datakit.ablation.changes import Load
     from datakit.ablation.cost import Cost
     from datakit.ablation.joining import Comparison
-    from datakit.artifacts.ablation import AblationRecord
+    from datakit.ablation.telling import Power
+    from datakit.artifacts.ablation import AblationRecord, Job
     from datakit.kfold.running import Machine
 
 EPILOG = """\b
@@ -312,8 +313,7 @@ def _document(call: _Call, made: Made, result: Comparison | None, planned: Seque
 def _plan(call: _Call) -> int:
     """What the builds would do and the comparison would see; nothing is made."""
     from datakit.ablation.builds import folder_of, held_out
-    from datakit.ablation.cost import costs
-    from datakit.ablation.telling import cost_lines, power_of
+    from datakit.ablation.telling import power_of
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.cli.tables import print_json
     from datakit.estimate import estimate_calls
@@ -342,19 +342,28 @@ def _plan(call: _Call) -> int:
             }
         )
         return 0
+    _tell_plan(call, rows, jobs, power)
+    return 0
+
+
+def _tell_plan(call: _Call, rows: list[dict[str, Any]], jobs: list[Job], power: Power | None) -> None:
+    from datakit.ablation.builds import folder_of
+    from datakit.ablation.cost import costs
+    from datakit.ablation.telling import cost_lines
+    from datakit.artifacts.build_folder import BuildFolder
+
     for row in rows:
         state = "built, unchanged" if row["unchanged"] else f"to build, {row['calls']:,} calls"
         click.echo(f"{row['change']}: {state}")
     click.echo(f"Trainings: {len(jobs)} ({len(rows)} recipes, {call.record.seeds} of each)")
     if power is not None:
         click.echo(power.words())
-    if len(built) == len(jobs):
-        for line in cost_lines(*costs(folder, call.record)):
+    if all(BuildFolder(job.path).is_finished for job in jobs):
+        for line in cost_lines(*costs(folder_of(call.load.base()), call.record)):
             click.echo(line)
     else:
         click.echo("GPU hours and power are said once the builds are made: nothing is trained by that")
     click.echo(f"Next: {call.wanted.command(call.record)}")
-    return 0
 
 
 def _status(call: _Call) -> int:

@@ -57,6 +57,11 @@ class Noise:
         squares = sum(float(((values - values.mean()) ** 2).sum()) for values in several)
         return cls(squares / degrees if degrees else 0.0, degrees)
 
+    def drawn(self, each: float, resamples: int, rng: np.random.Generator) -> Floats:
+        """Training's luck in a difference, `each` being the sum of 1 / trainings of its two sides."""
+        scale = math.sqrt(self.variance * each)
+        return rng.standard_t(self.degrees, resamples) * scale if scale else np.zeros(resamples)
+
 
 def compare(
     truth: Counts, answers: Mapping[str, Counts], base: str, *, seed: int, resamples: int = RESAMPLES
@@ -76,27 +81,22 @@ def compare(
     rng = np.random.default_rng(seed + 1)
     raw: dict[str, Effect] = {}
     for change in changes:
-        counts = len(answers[base]), len(answers[change])
+        each = 1 / len(answers[base]) + 1 / len(answers[change])
         by_name: dict[str, Floats] = {}
         figures: dict[str, Interval] = {}
         for name in FIGURES:
-            scale = math.sqrt(noise[name].variance * (1 / counts[0] + 1 / counts[1]))
-            shaken = rng.standard_t(noise[name].degrees or 1, resamples) * scale if scale else 0.0
-            by_name[name] = drawn[change][name] - drawn[base][name] + shaken
+            luck = noise[name].drawn(each, resamples, rng)
+            by_name[name] = drawn[change][name] - drawn[base][name] + luck
             low, high = (float(end) for end in np.percentile(by_name[name], (2.5, 97.5)))
             value = float(values[change][name].mean() - values[base][name].mean())
             figures[name] = Interval(value, low, high)
         right = [answers[name] == truth for name in (base, change)]
         records = float(np.var(drawn[change]["accuracy"] - drawn[base]["accuracy"]))
-        training = noise["accuracy"].variance * (1 / counts[0] + 1 / counts[1])
-        raw[change] = Effect(
-            figures,
-            _p(right[0], right[1], by_name["accuracy"], resamples),
-            1.0,
-            _discordant(right[0], right[1]),
-            records / (records + training) if records + training else 1.0,
-            min(counts),
-        )
+        all_of_it = records + noise["accuracy"].variance * each
+        p = _p(right[0], right[1], by_name["accuracy"], resamples)
+        share = records / all_of_it if all_of_it else 1.0
+        seeds = min(len(answers[base]), len(answers[change]))
+        raw[change] = Effect(figures, p, 1.0, _discordant(right[0], right[1]), share, seeds)
     corrected = holm([raw[change].p for change in changes])
     return {
         change: Effect(**{**vars(raw[change]), "p_holm": p})
