@@ -31,11 +31,11 @@ def sections() -> dict[str, type[Settings]]:
     return {"train": TrainSettings, "serve": ServeSettings}
 
 
-def load(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
-    """The checked recipe of a file; raises RecipeErrors with all that is wrong."""
+def load(path: str | Path, overrides: Iterable[str] = (), *, drop: str = "") -> Recipe:
+    """The checked recipe of a file, without the step `drop`; raises RecipeErrors with all that is wrong."""
     from datakit.checking.recipe_faults import training_faults
 
-    return load_recipe(path, overrides=overrides, sections=sections(), checks=[training_faults])
+    return load_recipe(path, overrides=overrides, drop=drop, sections=sections(), checks=[training_faults])
 
 
 def build(

@@ -36,6 +36,7 @@ ALLOWED = {
     "serving": {*BASE, "recipe", "llm", "run", "serving"},
     "handoff": {*BASE, "cards", "checking", "llm", "run", "training", "evaluation", "serving", "handoff"},
     "kfold": {*BASE, "recipe", "run", "training", "handoff", "kfold"},
+    "ablation": {*BASE, "recipe", "run", "training", "cards", "evaluation", "handoff", "kfold", "ablation"},
     "bundling": {*BASE, "llm", "run", "training", "evaluation", "serving", "handoff", "bundling"},
     "testing": {*BASE, "llm", "recipe", "run", "testing"},
 }

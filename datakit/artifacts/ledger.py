@@ -77,6 +77,28 @@ class Confusion(BaseModel):
     """Each of the two labels -> ids of records that show what it looks like."""
 
 
+class Ablated(BaseModel):
+    """Of a line that an ablation wrote: which change it scores, and what that did to the base."""
+
+    model_config = ConfigDict(frozen=True)
+
+    change: str = ""
+    """In words (`without guard.image`); "" for the base itself."""
+    seeds: int
+    """Trainings that were pooled."""
+    effect: dict[str, Figure] = Field(default_factory=dict)
+    """accuracy and macro_f1, less those of the base; none of the base."""
+    p: float | None = None
+    """Of the difference in accuracy, corrected for all comparisons of the ablation (Holm)."""
+    verdict: str = ""
+    """helps, hurts or noise."""
+    comparisons: int = 0
+    """How many the correction is for."""
+    spread: float | None = None
+    """Standard deviation of accuracy from training to training, pooled over the changes; null where nothing
+    was trained twice."""
+
+
 class Score(BaseModel):
     """One evaluation."""
 
@@ -105,6 +127,8 @@ class Score(BaseModel):
     """File with the outcome of each record, for comparing; relative like `run`."""
     outcomes_sha256: str = ""
     inputs: Inputs = Field(default_factory=Inputs)
+    ablation: Ablated | None = None
+    """Of a line of `datakit ablate`: it is no version of the recipe, and none is held against it."""
     version: int = 1
     """Format of the line; one without a version has format 1."""
 
@@ -113,9 +137,14 @@ class Score(BaseModel):
         """Id of the run that answered, by the place of its file; "" for a file that lies in no run."""
         return run_of(self.run)
 
+    @property
+    def change(self) -> str | None:
+        """Of a line of an ablation its change, "" for the base; None of any other line."""
+        return None if self.ablation is None else self.ablation.change
+
     def same_measurement(self, other: Score) -> bool:
         """Whether both score the same answers against the same data."""
-        keys = ("name", "content", "split", "answered_only", "predictions_sha256", "model")
+        keys = ("name", "content", "split", "answered_only", "predictions_sha256", "model", "change")
         return all(getattr(self, key) == getattr(other, key) for key in keys)
 
 
@@ -123,6 +152,11 @@ def ledger_of(projects: Iterable[Path]) -> Path | None:
     """The ledger of the first project that has one; None where there is none yet."""
     paths = (project / names.LEDGER for project in projects)
     return next((path for path in paths if path.is_file()), None)
+
+
+def ledger_file(project: Path) -> Path:
+    """Where a project's ledger lies, there or not."""
+    return project / names.LEDGER
 
 
 def read_scores(path: Path) -> list[Score]:
@@ -136,6 +170,11 @@ def read_scores(path: Path) -> list[Score]:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
     return scores
+
+
+def versions(scores: Iterable[Score]) -> list[Score]:
+    """Those of recipes as they stood: without the lines of ablations."""
+    return [score for score in scores if score.ablation is None]
 
 
 def add_score(path: Path, score: Score) -> bool:

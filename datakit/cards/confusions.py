@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.artifacts.ledger import Confusion, ledger_of, read_scores
+from datakit.artifacts.ledger import Confusion, ledger_of, read_scores, versions
 from datakit.artifacts.screen_texts import beginnings_of, pictures_of
 from datakit.cards.samples import thumbnail
 from datakit.pages.blocks import Block, Comparison, Section, Specimen, Text
@@ -63,7 +63,7 @@ def confusions_section(build: BuildFolder) -> Section:
     ledger = ledger_of(build.projects)
     scores = [
         score
-        for score in (read_scores(ledger) if ledger else ())
+        for score in (versions(read_scores(ledger)) if ledger else ())
         if score.name == build.report.name and score.content == build.manifest.content and score.confusions
     ]
     if not scores:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.artifacts.ledger import Score, ledger_of, read_scores
+from datakit.artifacts.ledger import Score, ledger_of, read_scores, versions
 from datakit.artifacts.metric_names import main_metrics, metric, shown_ends
 from datakit.cards.parts import PART_NAMES
 from datakit.pages.blocks import Cell, Section, Table, Text
@@ -14,7 +14,8 @@ MOST = 5
 def scores_section(build: BuildFolder) -> Section:
     """The newest scores first; those of another state of the data say so."""
     ledger = ledger_of(build.projects)
-    scores = [score for score in read_scores(ledger) if score.name == build.report.name] if ledger else []
+    lines = versions(read_scores(ledger)) if ledger else []
+    scores = [score for score in lines if score.name == build.report.name]
     if not scores:
         return Section("Scores", [])
     scores.sort(key=lambda score: score.date, reverse=True)

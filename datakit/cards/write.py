@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.cards.ablation import ablation_section
 from datakit.cards.classes import classes_section
 from datakit.cards.confusions import confusions_section
 from datakit.cards.noise import noise_section
@@ -75,6 +76,7 @@ def make_card(build: BuildFolder) -> Card:
         parts_section(build, splits),
         tasks_section(build),
         *of_each(build, scores_section),
+        ablation_section(build),
         *of_each(build, confusions_section),
         limits_section(build, splits, classes, lines),
         sources_section(build),

@@ -32,6 +32,7 @@ COMMANDS = {
     "diff": "Say what differs between two builds.",
     "handoff": "Take a build to its scores: check, train, export, serve, predict, evaluate.",
     "kfold": "Predict every record by a model that was not shown it, and rank doubted labels.",
+    "ablate": "Train a recipe with one thing changed at a time, and say what each change does.",
     "train": "Train the model of a build, resumable.",
     "export": "Make the served model of a trained build.",
     "bundle": "Pack a build for a machine without datakit.",

@@ -247,9 +247,12 @@ def _recipe_files(root: Path) -> list[Path]:
 
 
 def _builds(root: Path) -> list[BuildFolder]:
+    """The project's builds, those of folds and ablations too: what they alone use is in use."""
     from datakit.artifacts.build_folder import builds_in
 
-    return builds_in(root / "build")
+    build = root / "build"
+    folders = (build, *sorted(build.glob("*.ablate")), *sorted(build.glob("*.kfold")))
+    return [own for folder in folders for own in builds_in(folder)]
 
 
 def _table(steps: list[StepUsage], unused: bool) -> None:

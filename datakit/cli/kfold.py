@@ -166,7 +166,7 @@ def _line(context: click.Context) -> str:
 
     from datakit.core.scripts import shell_words
 
-    words = ["datakit", "kfold"]
+    words = ["datakit", context.info_name or ""]
     for parameter in context.command.params:
         name = parameter.name or ""
         value = context.params[name]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from datakit.artifacts.ledger import Score
+    from datakit.evaluation.explaining import Explanation
     from datakit.evaluation.ledger import Entry
 
 EPILOG = """\b
@@ -16,10 +18,11 @@ Examples:
   datakit scores
   datakit scores ecom
   datakit scores recipes/ecom_v3.yaml
+  datakit scores ecom --explain
   datakit scores 'ecom_*' --json | jq '.scores[] | {name: .score.name, changes}'
 
 \b
-The ledger is data_cards/scores.jsonl in the project; `datakit evaluate` writes it."""
+The ledger is data_cards/scores.jsonl in the project; `datakit evaluate` and `datakit ablate` write it."""
 
 
 @click.command(epilog=EPILOG)
@@ -29,12 +32,17 @@ The ledger is data_cards/scores.jsonl in the project; `datakit evaluate` writes 
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="The project; that of the recipe or of the working folder when not given.",
 )
+@click.option("--explain", is_flag=True, help="Say what each recipe line that differs did to the accuracy.")
 @click.option("--json", "as_json", is_flag=True, help="Print the history as JSON on stdout.")
-def command(recipe_or_name: str, project: Path | None, as_json: bool) -> int:
+def command(recipe_or_name: str, project: Path | None, explain: bool, as_json: bool) -> int:
     """Show every score in the ledger, and what changed since the one before it.
 
     RECIPE_OR_NAME chooses a recipe, a family (`ecom` is ecom_v1, ecom_v2 …) or a pattern; all when not given.
     A difference is told from chance by a paired bootstrap, where both runs still have their outcomes.
+
+    With --explain: all versions of the family are compared at once, ablations too, on the records that they
+    share, and what they differ by is shared out to the lines of the recipe that differ, with intervals. Lines
+    that always came together stay together.
     """
     from datakit.artifacts.ledger import ledger_of, read_scores
     from datakit.artifacts.names import LEDGER
@@ -50,15 +58,131 @@ def command(recipe_or_name: str, project: Path | None, as_json: bool) -> int:
         )
     scores = read_scores(ledger)
     entries = history(scores, home, name=name)
-    if not entries and name:
+    ablated = _ablations(scores, name)
+    if not entries and not ablated and name:
         names = sorted({score.name for score in scores} | {family(score.name) for score in scores})
         hint = did_you_mean(name, names) or f"Recipes there: {', '.join(names) or 'none'}."
         raise UserError(f"the ledger has no score of `{name}`", remedy=hint)
+    if explain:
+        return _explain(scores, home, [entry.score for entry in entries] + ablated, as_json=as_json)
     if as_json:
-        print_json({"ledger": str(ledger), "scores": [_plain(entry) for entry in entries]})
+        document = {"ledger": str(ledger), "scores": [_plain(entry) for entry in entries]}
+        lines = [score.model_dump(exclude={"task"}) for score in ablated]
+        print_json({**document, **({"ablations": lines} if lines else {})})
     else:
         _print(entries)
+        _print_ablations(ablated, after=bool(entries))
     return 0
+
+
+def _ablations(scores: Sequence[Score], name: str) -> list[Score]:
+    """The lines of the last ablation of each recipe that `name` chooses, the base first."""
+    from fnmatch import fnmatchcase
+
+    from datakit.cards.ablation import last_ablation
+    from datakit.evaluation.ledger import family
+
+    recipes = dict.fromkeys(score.name for score in scores if score.ablation is not None)
+    chosen = [own for own in recipes if not name or name in (own, family(own)) or fnmatchcase(own, name)]
+    return [line for own in chosen for line in last_ablation(list(scores), own)]
+
+
+def _print_ablations(lines: Sequence[Score], *, after: bool) -> None:
+    from datakit.cli.tables import print_table
+
+    rows = []
+    for line in lines:
+        own = line.ablation
+        assert own is not None  # `_ablations` gives no others
+        effect = own.effect.get("accuracy")
+        figures = ("·", "·")
+        if effect is not None:
+            ends = f"{100 * effect.low:+.1f} to {100 * effect.high:+.1f}"
+            figures = (f"{100 * effect.value:+.1f}", ends)
+        accuracy = f"{line.metrics['accuracy'].value:.1%}"
+        rest = (f"{line.records:,}", accuracy, *figures, own.verdict or "·")
+        rows.append((line.date[:10], line.name, own.change or "base", *rest))
+    if rows:
+        if after:
+            click.echo()
+        head = ("ablation", "recipe", "change", "records", "accuracy", "points", "95% interval", "verdict")
+        print_table(head, rows, right=(3, 4, 5, 6))
+
+
+def _explain(scores: Sequence[Score], home: Path, shown: Sequence[Score], *, as_json: bool) -> int:
+    from datakit.cli.tables import print_json
+    from datakit.evaluation.explaining import explain
+    from datakit.evaluation.ledger import family
+
+    families = dict.fromkeys(family(score.name) for score in shown if score.task == "label")
+    found = [one for name in families for one in explain(scores, home, name)]
+    if as_json:
+        print_json({"explanations": [_plain_explanation(one) for one in found]})
+        return 0
+    for at, one in enumerate(found):
+        if at:
+            click.echo()
+        _print_explanation(one)
+    if not found:
+        click.echo("No scores of one label: only their versions are explained.")
+    return 0
+
+
+def _plain_explanation(one: Explanation) -> dict[str, Any]:
+    return {
+        "family": one.family,
+        "split": one.split,
+        "against": {"name": one.first.name, "date": one.first.date, "state": one.first.inputs.version},
+        "evaluations": one.versions,
+        "records": one.records,
+        "training_noise": one.noise,
+        "left_out": list(one.left_out),
+        "lines": [
+            {
+                "lines": list(line.texts),
+                "effect": {"value": line.effect.value, "low": line.effect.low, "high": line.effect.high},
+                "p": line.p,
+                "p_holm": line.p_holm,
+                "verdict": line.verdict,
+                "evaluations": line.versions,
+                "separable": line.separable,
+            }
+            for line in one.lines
+        ],
+    }
+
+
+def _print_explanation(one: Explanation) -> None:
+    from datakit.cli.tables import print_table
+
+    what = f"{one.family}, {one.split}"
+    if one.lines:
+        first = f"{one.first.name} of {one.first.date[:16].replace('T', ' ')}"
+        click.echo(f"{what}: {one.versions} evaluations against {first}, on {one.records:,} common records")
+        rows = [
+            (
+                " + ".join(line.texts),
+                f"{100 * line.effect.value:+.1f}",
+                f"{100 * line.effect.low:+.1f} to {100 * line.effect.high:+.1f}",
+                f"{line.p_holm:.3g}",
+                line.verdict if line.separable else f"{line.verdict}, not told apart",
+            )
+            for line in one.lines
+        ]
+        print_table(("line", "points", "95% interval", "p", "verdict"), rows, right=(1, 2, 3))
+        click.echo(f"p is corrected for {len(one.lines)} lines (Holm); effects are taken to add up")
+        if any(not line.separable for line in one.lines):
+            click.echo("Not told apart: no two versions differ by it alone; `datakit ablate` makes such")
+        if one.noise is None:
+            click.echo("Nothing was trained twice, so the luck of a training counts as an effect: --seeds")
+        else:
+            click.echo(f"From training to training the accuracy varies by {100 * one.noise:.1f} points (sd)")
+    else:
+        click.echo(
+            f"{what}: nothing to explain: {one.versions} evaluations that can be compared differ in nothing"
+        )
+    for words in one.left_out:
+        click.echo(f"Left out: {words}")
 
 
 def _resolve(text: str, project: Path | None) -> tuple[Path, str]:

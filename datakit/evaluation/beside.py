@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.artifacts.ledger import Score, ledger_of, read_scores
+from datakit.artifacts.ledger import Score, ledger_of, read_scores, versions
 from datakit.artifacts.metric_names import main_metrics, metric, shown, shown_change
 from datakit.evaluation import bootstrap, metrics
 from datakit.evaluation.evaluation import Evaluated, Evaluation
@@ -54,7 +54,7 @@ def last_score(evaluation: Evaluation, build: BuildFolder) -> Score | None:
     ledger = ledger_of(build.projects[:1])
     others = [
         score
-        for score in (read_scores(ledger) if ledger is not None else ())
+        for score in (versions(read_scores(ledger)) if ledger is not None else ())
         if (family(score.name), score.split, score.task)
         == (family(evaluation.build), evaluation.split, evaluation.task.value)
         and score.predictions_sha256 != evaluation.predictions_sha256

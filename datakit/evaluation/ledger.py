@@ -14,6 +14,7 @@ import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.ledger import Confusion, Figure, Score
+from datakit.artifacts.ledger import versions as ledger_versions
 from datakit.artifacts.metric_names import main_metrics
 from datakit.cards.changes import changes
 from datakit.cards.inputs import inputs_of
@@ -89,12 +90,12 @@ def history(scores: Sequence[Score], project: Path, *, name: str = "") -> list[E
     """The scores in order of their dates, each compared with the one before it of its family.
 
     A family are recipes whose names differ in their version alone (ecom_v1, ecom_v2). `name` chooses a
-    recipe, a family or a pattern (`ecom_*`).
+    recipe, a family or a pattern (`ecom_*`). Lines of ablations are no versions.
     """
     versions: dict[str, list[str]] = {}
     last: dict[tuple[str, str, str], Score] = {}
     entries = []
-    for score in sorted(scores, key=lambda score: score.date):
+    for score in sorted(ledger_versions(scores), key=lambda score: score.date):
         own_versions = versions.setdefault(score.name, [])
         if score.inputs.version not in own_versions:
             own_versions.append(score.inputs.version)
@@ -152,6 +153,15 @@ def _difference(before: Score, after: Score, project: Path) -> tuple[Difference 
 
 def _outcomes(score: Score, project: Path) -> pl.DataFrame | None:
     """The outcome of each record; None when the file is gone."""
+    frame = outcomes_of(score, project)
+    columns, needed = (SCORED, ("id", "label", "predicted"))
+    if score.task != Task.LABEL:
+        columns, needed = (VALUES, ("id", "truth", "score"))
+    return frame.select(needed) if frame is not None and set(columns) <= set(frame.columns) else None
+
+
+def outcomes_of(score: Score, project: Path) -> pl.DataFrame | None:
+    """The table that a line of the ledger names, unchanged since; None when it is gone."""
     path = project / score.outcomes
     if not score.outcomes:
         return None
@@ -161,14 +171,8 @@ def _outcomes(score: Score, project: Path) -> pl.DataFrame | None:
         except OSError:
             continue
         if hashlib.sha256(data).hexdigest() == score.outcomes_sha256:
-            break
-    else:
-        return None
-    frame = pl.read_parquet(data)
-    columns, needed = (SCORED, ("id", "label", "predicted"))
-    if score.task != Task.LABEL:
-        columns, needed = (VALUES, ("id", "truth", "score"))
-    return frame.select(needed) if set(columns) <= set(frame.columns) else None
+            return pl.read_parquet(data)
+    return None
 
 
 def keep_outcomes(path: Path, new: Path) -> Path | None:

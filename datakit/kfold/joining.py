@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from datakit.artifacts import predictions as files
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.kfold import Joined, KfoldFolder, KfoldRecord, digest_of
 from datakit.artifacts.predictions import NOT_ANSWERED, Prediction
 from datakit.core.errors import UserError
@@ -140,21 +141,28 @@ def _is_edited(folder: KfoldFolder, record: KfoldRecord | None) -> bool:
 
 
 def _answers(folder: KfoldFolder, number: int, result: Join) -> Path | None:
-    """The file of a fold's answers by its present training; of a fold without one whatever there is."""
-    build = folder.build(number)
+    own, others = answers_of(folder.build(number))
+    result.left_out += others
+    return own
+
+
+def answers_of(build: BuildFolder) -> tuple[Path | None, list[Path]]:
+    """The file of a build's answers by its present training, and those of others, which are left out.
+
+    Of a build without a training it is whatever there is. Raises UserError for several.
+    """
     every = build.answer_files("val")
     if build.training_file is None:
         own = every
     else:
         run = RunFolder.of(build.path).folder
         own = [path for path in every if path.parent == run or path.parent == build.path]
-    result.left_out += [path for path in every if path not in own]
     if len(own) > 1:
         raise UserError(
-            f"fold-{number} has {len(own)} files of answers: {', '.join(map(str, own))}",
+            f"{build.path.name} has {len(own)} files of answers: {', '.join(map(str, own))}",
             remedy="Move all but one away.",
         )
-    return own[0] if own else None
+    return (own[0] if own else None), [path for path in every if path not in own]
 
 
 def _read_once(path: Path) -> Iterator[Prediction]:

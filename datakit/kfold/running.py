@@ -37,24 +37,32 @@ def run_folds(
 ) -> list[Account]:
     """The accounts of the handoffs; the last one tells of a failure, and no fold after it was begun.
 
-    Records without an answer (exit 3) end nothing: the next fold goes on. Stages whose inputs and outcome are
-    unchanged are passed over, so the same call goes on after any interruption.
+    Records without an answer (exit 3) end nothing: the next fold goes on.
     """
     accounts = []
     for number in range(1, k + 1):
         say(f"fold-{number} of {k}")
-        road = HomeRoad(
-            folder.fold(number),
-            command=command,
-            place=machine.place,
-            serve=machine.serve,
-            wishes=_closed(machine.wishes, BuildFolder(folder.fold(number))),
-        )
-        account = Handoff(road, say).go(only=STAGES)
+        account = run_build(folder.fold(number), machine, command, say)
         accounts.append(account)
         if account.exit not in (Exit.FINE, Exit.PARTIAL):
             break
     return accounts
+
+
+def run_build(build: Path, machine: Machine, command: str, say: Callable[[str], None]) -> Account:
+    """The account of the handoff of one build to its answers.
+
+    Stages whose inputs and outcome are unchanged are passed over, so the same call goes on after any
+    interruption.
+    """
+    road = HomeRoad(
+        build,
+        command=command,
+        place=machine.place,
+        serve=machine.serve,
+        wishes=_closed(machine.wishes, BuildFolder(build)),
+    )
+    return Handoff(road, say).go(only=STAGES)
 
 
 def _closed(wishes: Wishes, build: BuildFolder) -> Wishes:
@@ -78,7 +86,7 @@ def status_of(
     """How each fold stands, and the file of predictions, in lines. `load` gives the recipe of a fold."""
     for number in range(1, record.k + 1):
         yield f"fold-{number}: {_state(folder, number, record, load)}"
-        yield from (f"  {line}" for line in _handoff(folder.fold(number)))
+        yield from (f"  {line}" for line in handoff_lines(folder.fold(number)))
     yield _state_of_join(folder, record)
     yield f"Next: {begin}"
 
@@ -96,7 +104,8 @@ def _state(folder: KfoldFolder, number: int, record: KfoldRecord, load: Callable
     )
 
 
-def _handoff(build: Path) -> Iterator[str]:
+def handoff_lines(build: Path) -> Iterator[str]:
+    """How the newest handoff of a build stands."""
     runs = [path.parent for path in BuildFolder(build).runs.glob("*/status.json")] if build.is_dir() else []
     newest = max(runs, key=lambda run: (run / "status.json").stat().st_mtime_ns, default=None)
     if newest is None or read_status(newest) is None:

@@ -209,6 +209,29 @@ def against_diagonal(
     return _svg(draw, height, (0.11, 0.15, 0.85, 0.74))
 
 
+def intervals(
+    title: str, names: Sequence[str], figures: Sequence[tuple[float, float, float]], unit: str
+) -> str:
+    """Dots with the ends of their intervals (value, low, high), the first name on top; a line stands at 0."""
+    labels = [shorten(name) for name in names]
+    left = (0.18 + 0.085 * max((_columns(label) for label in labels), default=1)) / WIDTH_INCH
+    height = 1.3 + 0.3 * len(names)
+
+    def draw(axes: Axes) -> None:
+        axes.axvline(0, color=LIMIT, linewidth=1.6, linestyle="--")
+        for at, (value, low, high) in enumerate(figures):
+            axes.plot((low, high), (at, at), color=SERIES[0], linewidth=2)
+            axes.plot((value,), (at,), marker="o", markersize=7, color=SERIES[0])
+        axes.set_yticks(range(len(names)), labels)
+        axes.set_ylim(len(names) - 0.4, -0.6)
+        axes.set_xlabel(unit)
+        axes.grid(axis="x")
+        axes.tick_params(axis="y", length=0)
+        axes.set_title(title, pad=10)
+
+    return _svg(draw, height, (left, 0.62 / height, 0.97 - left, 1 - (0.62 + 0.45) / height))
+
+
 def in_page(svg: str, name: str) -> str:
     """The plot for the inside of a page: its colours follow the page's, its ids are its own."""
     body = svg[svg.index("<svg") :]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from datakit.core.errors import UserError, did_you_mean
@@ -32,6 +32,21 @@ def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str,
     return changed
 
 
+def drop_step(data: dict[str, Any], name: str) -> int:
+    """Takes the step of a name out of a recipe's data; its place among `steps:`, from 0.
+
+    `read.jsonl#2` is the second step of that name. Raises UserError for a step that is not there, or that a
+    name does not tell from others.
+    """
+    steps = [(own, rows, index) for own, rows, index in _rows(data.get("steps"), "")]
+    matches = [(rows, index) for own, rows, index in steps if own == name.partition("#")[0]]
+    rows, index = _chosen(matches, name, [own for own, *_ in steps], f"--drop {name}")
+    if rows is not data["steps"]:
+        raise UserError(f"--drop {name}: the step stands in a task", remedy="Drop one outside of the tasks.")
+    del rows[index]
+    return index
+
+
 def _set(data: dict[str, Any], key: str, value: Any, text: str) -> None:
     target, parts = _step_parameters(data, key) or (data, key.split("."))
     if not all(parts):
@@ -58,24 +73,10 @@ def _step_parameters(data: dict[str, Any], key: str) -> tuple[dict[str, Any], li
     parts = key.split(".")
     if len(parts) < 3 or (parts[0] in data and parts[0] != "emit"):
         return None
-    step_name, _, nth = ".".join(parts[:2]).partition("#")
+    step_name = ".".join(parts[:2])
     steps = _steps(data)
-    matches = [(rows, index) for name, rows, index in steps if name == step_name]
-    if not matches:
-        names = list(dict.fromkeys(name for name, *_ in steps))
-        hint = did_you_mean(step_name, names) or f"It has {', '.join(names) or 'none'}."
-        raise UserError(f"--set {key}: no step `{step_name}` in the recipe", remedy=hint)
-    if nth and not (nth.isdecimal() and 1 <= int(nth) <= len(matches)):
-        raise UserError(
-            f"--set {key}: there are {len(matches)} steps `{step_name}`",
-            remedy=f"Say which: {step_name}#1.…",
-        )
-    if len(matches) > 1 and not nth:
-        raise UserError(
-            f"--set {key}: {len(matches)} steps are called `{step_name}`",
-            remedy=f"Say which: {step_name}#1.…",
-        )
-    rows, index = matches[int(nth) - 1 if nth else 0]
+    matches = [(rows, index) for name, rows, index in steps if name == step_name.partition("#")[0]]
+    rows, index = _chosen(matches, step_name, [name for name, *_ in steps], f"--set {key}", ".…")
     row = rows[index]
     if isinstance(row, str):
         row = rows[index] = {row: {}}
@@ -88,6 +89,24 @@ def _step_parameters(data: dict[str, Any], key: str) -> tuple[dict[str, Any], li
             remedy=f"Write them as `{name}: {{…}}` in the recipe.",
         )
     return row[name], parts[2:]
+
+
+def _chosen(
+    matches: Sequence[tuple[list[Any], int]], name: str, known: Sequence[str], call: str, more: str = ""
+) -> tuple[list[Any], int]:
+    """The one of the steps that `name` or `name#2` means. Raises UserError where it means none or several."""
+    step_name, _, nth = name.partition("#")
+    if not matches:
+        names = list(dict.fromkeys(known))
+        hint = did_you_mean(step_name, names) or f"It has {', '.join(names) or 'none'}."
+        raise UserError(f"{call}: no step `{step_name}` in the recipe", remedy=hint)
+    if nth and not (nth.isdecimal() and 1 <= int(nth) <= len(matches)):
+        what = f"there are {len(matches)} steps `{step_name}`"
+    elif len(matches) > 1 and not nth:
+        what = f"{len(matches)} steps are called `{step_name}`"
+    else:
+        return matches[int(nth) - 1 if nth else 0]
+    raise UserError(f"{call}: {what}", remedy=f"Say which: {step_name}#1{more}")
 
 
 def _steps(data: dict[str, Any]) -> list[tuple[str, list[Any], int]]:

@@ -27,9 +27,9 @@ from datakit.core.transform import Emitter, Reader
 from datakit.recipe.checked_recipe import Recipe as Recipe
 from datakit.recipe.checked_recipe import Step as Step
 from datakit.recipe.checked_recipe import project_of as project_of
-from datakit.recipe.overrides import apply_overrides
+from datakit.recipe.overrides import apply_overrides, drop_step
 from datakit.recipe.task_settings import Block, Task, TaskSettings, block_faults
-from datakit.recipe.yaml_file import YamlFile, load_yaml
+from datakit.recipe.yaml_file import Place, YamlFile, load_yaml
 
 VERSION = 1
 SPLIT = "curate.split"
@@ -58,18 +58,34 @@ def load_recipe(
     path: str | Path,
     *,
     overrides: Iterable[str] = (),
+    drop: str = "",
     sections: Mapping[str, type[Settings]] | None = None,
     checks: Sequence[SectionCheck] = (),
 ) -> Recipe:
     """The checked recipe of a file. Raises RecipeErrors with everything that is wrong, sorted by line.
 
-    `overrides` are `key=value` texts (`run.concurrency=8`, `annotate.ocr.engine=paddleocr`).
+    `overrides` are `key=value` texts (`run.concurrency=8`, `annotate.ocr.engine=paddleocr`),
+    `drop` names a step that is left out.
     `sections` gives the models of later stages' sections, `checks` what else must be true of them.
     """
     file = load_yaml(Path(path).absolute())
     if isinstance(file.data, dict):
         file.data = with_text_keys(apply_overrides(file.data, overrides))
+        if drop:
+            file.places = _without_step(file.places, drop_step(file.data, drop))
     return _Checker(file, dict(sections or {}), checks).recipe()
+
+
+def _without_step(places: Mapping[Key, Place], gone: int) -> dict[Key, Place]:
+    """Where each value stands, the steps behind one that is left out having moved up."""
+    moved = dict[Key, Place]()
+    for key, place in places.items():
+        at = key[1] if len(key) > 1 and key[0] == "steps" else None
+        if not isinstance(at, int) or at < gone:
+            moved[key] = place
+        elif at > gone:
+            moved[(key[0], at - 1, *key[2:])] = place
+    return moved
 
 
 class _Checker:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from datakit.core.errors import UserError
-from datakit.recipe.overrides import apply_overrides
+from datakit.core.errors import RecipeErrors, UserError
+from datakit.recipe.overrides import apply_overrides, drop_step
+from datakit.recipe.recipe import load_recipe
 
 DATA: dict[str, Any] = {
     "name": "mine",
@@ -85,3 +88,45 @@ def test_bad_override_says_what_is_wrong(override: str, words: str) -> None:
     with pytest.raises(UserError) as caught:
         apply_overrides(DATA, [override])
     assert words in str(caught.value)
+
+
+TWICE = {
+    "steps": [
+        {"read.jsonl": {"path": "a"}},
+        {"read.jsonl": {"path": "b"}},
+        "guard.label",
+        {"task": {"steps": ["guard.image"]}},
+    ]
+}
+
+
+def test_a_dropped_step_goes_and_says_where_it_stood() -> None:
+    data = copy.deepcopy(TWICE)
+    assert drop_step(data, "read.jsonl#2") == 1
+    assert data["steps"][:2] == [{"read.jsonl": {"path": "a"}}, "guard.label"]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("guard.labels", "Did you mean `guard.label`?"),
+        ("read.jsonl", "read.jsonl#1"),
+        ("read.jsonl#3", "there are 2 steps"),
+        ("guard.image", "stands in a task"),
+    ],
+)
+def test_a_step_that_cannot_be_dropped_is_told(name: str, told: str) -> None:
+    with pytest.raises(UserError) as error:
+        drop_step(copy.deepcopy(TWICE), name)
+    assert told in str(error.value)
+
+
+def test_messages_name_the_right_lines_behind_a_dropped_step(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(
+        "steps:\n  - read.jsonl: {path: a}\n  - guard.label: {}\n  - guard.imag: {}\nemit: [llamafactory]\n"
+    )
+    with pytest.raises(RecipeErrors) as error:
+        load_recipe(path, drop="guard.label")
+    assert "r.yaml:4:5" in str(error.value)
+    assert "r.yaml:3" not in str(error.value)

@@ -1,0 +1,96 @@
+"""A folder of an ablation (`build/NAME.ablate`): a build for each change and training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from datakit.artifacts import names
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.document import Document
+
+BASE = "base"
+SCRIPT = "run.sh"
+
+
+class Change(BaseModel):
+    """One change of the recipe: a step that is left out, or a value that is another."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    """Of its folders, and in tables where words are too long."""
+    drop: str = ""
+    set: str = ""
+    """`key=value`."""
+
+    @property
+    def words(self) -> str:
+        """What it is, as tables say it; "" for the base."""
+        if self.drop:
+            return f"without {self.drop}"
+        return self.set and f"{self.set.partition('=')[0]} = {self.set.partition('=')[2]}"
+
+    @property
+    def options(self) -> list[str]:
+        """The words of the command that ask for it."""
+        return ["--drop", self.drop] if self.drop else ["--set", self.set] if self.set else []
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: of a change, with a seed."""
+
+    change: Change
+    seed: int
+    """From 1."""
+    path: Path
+
+
+class AblationRecord(Document):
+    """Of what an ablation is made. Changes are added to those that stand there, so that all are counted."""
+
+    FORMAT: ClassVar[int] = 1
+
+    recipe: str
+    """Name of the recipe."""
+    limit: int | None = None
+    seeds: int = 1
+    changes: list[Change] = Field(default_factory=list)
+
+
+class AblationFolder:
+    """The folder of a recipe's ablation."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+
+    def jobs(self, record: AblationRecord) -> Iterator[Job]:
+        """Every training, those of the first seed first: one that is stopped early has compared all once."""
+        for seed in range(1, record.seeds + 1):
+            for change in (Change(name=BASE), *record.changes):
+                yield Job(change, seed, self.path / f"{change.name}-s{seed}")
+
+    @property
+    def record_file(self) -> Path:
+        return self.path / names.ABLATION
+
+    @property
+    def script(self) -> Path:
+        return self.path / SCRIPT
+
+    def outcomes_file(self, change: Change) -> Path:
+        """How often each record was answered rightly under a change."""
+        return self.path / f"{change.name}.parquet"
+
+    def record(self) -> AblationRecord | None:
+        """None where nothing was made here. Raises UserError for one that is damaged."""
+        return AblationRecord.load(self.record_file) if self.record_file.is_file() else None
+
+    def build(self, job: Job) -> BuildFolder:
+        """The build of a training. Raises UserError where it is not finished."""
+        return BuildFolder.open(job.path)
