@@ -73,8 +73,10 @@ class ClassTexts:
         return nearest
 
     def nearest_description(self, descriptions: Sequence[str]) -> dict[str, Counter[str]]:
-        """Class -> the classes whose description shares most with each of its texts; "" where none does. Texts
-        without a word, as those of pictures on which nothing was read, are counted for none."""
+        """Class -> the classes whose description shares most with each of its texts; "" where none does.
+
+        Texts without a word, as those of pictures on which nothing was read, are counted for none.
+        """
         space = _Space([text for name in self.names for text in self.texts[name]])
         matrix = np.zeros((len(self.names), space.size), dtype=np.float32)
         for at, description in enumerate(descriptions):
