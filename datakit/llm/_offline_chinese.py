@@ -11,7 +11,7 @@ ZH = Words(
     stop="。",
     listed="、",
     places=("顶部", "上部", "中部", "下部", "底部"),
-    reason_chars=(40, 90),
+    reason_chars=(24, 90),
     description_chars=(60, 120),
     placed=(
         "{place}写着{first}",
