@@ -195,7 +195,7 @@ class PseudoLabels(TableTransform):
     def _telling(self, small: pl.DataFrame, known: Bools) -> Bools:
         """The records whose label was given and that have a prediction: those of training, which leaves
         validation out of every choice, and only where these are too few those of validation too."""
-        given = known & (small[SOURCE] != PSEUDO).fill_null(False).to_numpy()
+        given: Bools = known & (small[SOURCE] != PSEUDO).fill_null(False).to_numpy()
         if "split" not in small.columns:
             return given
         in_train: Bools = given & (small["split"].fill_null("") != VAL).to_numpy()
