@@ -17,7 +17,7 @@ class Rule:
     """What is kept."""
 
     precision: float
-    """Share of the kept labels that are to be right, by their own estimate less its standard error."""
+    """Share of the kept labels that are to be right, by their own estimate."""
     threshold: float | None
     """Least probability of being right; in place of `precision`."""
     floor: float
@@ -40,10 +40,9 @@ class Choice:
     """Of the kept, those below the bound, which stand for their class."""
 
 
-def choose(sure: Floats, predicted: Sequence[str], rule: Rule, known: Floats) -> Choice:
-    """The choice; of equally sure records the first comes first. `known` is how sure the records are that
-    set the estimate right, none where nothing did."""
-    bound = rule.threshold if rule.threshold is not None else _bound(sure, rule.precision, known)
+def choose(sure: Floats, predicted: Sequence[str], rule: Rule) -> Choice:
+    """The choice; of equally sure records the first comes first."""
+    bound = rule.threshold if rule.threshold is not None else _bound(sure, rule.precision)
     enough = sure >= bound
     names, places = np.unique(np.asarray(predicted, dtype=object), return_inverse=True)
     ranks = _ranks(sure, places)
@@ -57,15 +56,10 @@ def choose(sure: Floats, predicted: Sequence[str], rule: Rule, known: Floats) ->
     return Choice(kept & ~over_cap, over_cap, float(bound), int((for_class & ~over_cap).sum()))
 
 
-def _bound(sure: Floats, precision: float, known: Floats) -> float:
-    """The least sureness with which the mean of all that are as sure, less its standard error, reaches the
-    precision. The error is that of a share of the known records that are as sure: so few of them tell how
-    many are wrong that an estimate without it is too hopeful."""
+def _bound(sure: Floats, precision: float) -> float:
+    """The least sureness with which the mean of all that are as sure reaches the precision."""
     order = np.sort(sure)[::-1]
     means = np.cumsum(order) / np.arange(1, len(order) + 1)
-    if len(known):
-        as_sure = len(known) - np.searchsorted(np.sort(known), order)
-        means -= np.sqrt(means * (1 - means) / np.maximum(as_sure, 1))
     reached = np.flatnonzero(means >= precision)
     return float(order[reached[-1]]) if len(reached) else 1.0
 

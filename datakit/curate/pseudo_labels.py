@@ -42,10 +42,9 @@ class PseudoLabels(TableTransform):
     shrunk towards the global one. With fewer than 30 such records in all probabilities are taken as they are,
     and the verdict says so.
 
-    Kept are as many records as hold the mean of that estimate, less its standard error, at `precision`, and
-    of each predicted class the surest `floor`, down to `floor_probability`, so that no class is left out
-    because others are easier. With `agree` a second voice must say the same, and agreeing records are
-    calibrated by themselves.
+    Kept are as many records as hold the mean of that estimate at `precision`, and of each predicted class the
+    surest `floor`, down to `floor_probability`, so that no class is left out because others are easier. With
+    `agree` a second voice must say the same, and agreeing records are calibrated by themselves.
 
     A pseudo-label never reaches validation. A record that belongs with one of validation (the same picture,
     the group of curate.duplicates, nearly the same text) is not kept; curate.split before or after this step
@@ -68,13 +67,12 @@ class PseudoLabels(TableTransform):
     from 0 to 1, of an unknown label, or whose `<it>_probabilities` do not add up to 1, is rejected with what
     is wrong."""
     precision: float = Field(default=0.95, gt=0, lt=1)
-    """Share of the kept labels that are to be right, by their own estimate less its standard error; those
-    that are kept for their class's sake come on top. The fewer labelled records are as sure, the more is
-    asked. On drawn screens that are as hard as real ones 0.949 of the labels kept by default are right
-    (scripts/bench_pseudo.py)."""
+    """Share of the kept labels that are to be right, by their own estimate; those that are kept for their
+    class's sake come on top. On drawn screens that are as hard as real ones (scripts/bench_pseudo.py)
+    the estimate is within two points of the truth."""
     threshold: float | None = Field(default=None, gt=0, le=1)
     """Least probability of being right, in place of `precision`."""
-    floor: float = Field(default=0.2, ge=0, le=1)
+    floor: float = Field(default=0.3, ge=0, le=1)
     """Share of the records of each predicted class that are kept at the least; 0 for none."""
     floor_probability: float = Field(default=0.4, ge=0, le=1)
     """Least probability of being right for records that are kept for their class's sake."""
@@ -133,12 +131,10 @@ class PseudoLabels(TableTransform):
         fate[is_open & self._known(small, is_open, context)] = _KNOWN
         fate[is_open & self._near_val(small, context)] = NEAR_VAL
         agreeing = valid & self._agrees(small)
-        known = self._telling(small, agreeing & ~is_open)
-        calibration = self._calibration(small.filter(pl.Series(known)))
+        calibration = self._calibration(small, agreeing & ~is_open)
         sure, predicted = self._sure(small, calibration), small[self.prediction].fill_null("")
         rows = np.flatnonzero(agreeing & (fate == _UNSURE))
-        of_known = sure[known & (calibration.known > 0)]
-        choice = choose(sure[rows], predicted.gather(rows).to_list(), self._rule, of_known)
+        choice = choose(sure[rows], predicted.gather(rows).to_list(), self._rule)
         fate[rows[choice.kept]], fate[rows[choice.over_cap]] = PSEUDO, _CAP
         details = [self._detail(*values) for values in zip(fate, sure, agreeing, found, strict=True)]
         decided = small.with_columns(
@@ -192,16 +188,12 @@ class PseudoLabels(TableTransform):
             return np.ones(small.height, dtype=bool)
         return (small[self.agree] == small[self.prediction]).fill_null(False).to_numpy()
 
-    def _telling(self, small: pl.DataFrame, known: Bools) -> Bools:
-        """The records whose label was given and that have a prediction: those of training, which leaves
+    def _calibration(self, small: pl.DataFrame, known: Bools) -> Calibration:
+        """By the records whose label was given and that have a prediction: those of training, which leaves
         validation out of every choice, and only where these are too few those of validation too."""
-        given: Bools = known & (small[SOURCE] != PSEUDO).fill_null(False).to_numpy()
-        if "split" not in small.columns:
-            return given
-        in_train: Bools = given & (small["split"].fill_null("") != VAL).to_numpy()
-        return in_train if in_train.sum() >= LEAST else given
-
-    def _calibration(self, rows: pl.DataFrame) -> Calibration:
+        rows = small.filter(pl.Series(known) & (small[SOURCE] != PSEUDO).fill_null(False))
+        in_train = rows.filter(pl.col("split").fill_null("") != VAL) if "split" in rows.columns else rows
+        rows = in_train if in_train.height >= LEAST else rows
         right = (rows[self.prediction] == rows["label"]).to_numpy()
         probabilities, predicted = self._probability(rows).to_numpy(), rows[self.prediction].to_list()
         return calibrate(probabilities, predicted, right, self._beside(rows))

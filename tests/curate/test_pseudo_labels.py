@@ -89,8 +89,8 @@ def test_the_expected_error_is_the_true_one_however_sure_the_voice_says_it_is(bi
         precision.append(notes["precision"])
         coverage.append(notes["coverage"])
     assert abs(np.mean(off)) < 0.02
-    assert np.mean(precision) >= 0.95
-    assert np.mean(coverage) > 0.3
+    assert np.mean(precision) > 0.93
+    assert np.mean(coverage) > 0.4
 
 
 def test_kept_records_are_of_training_and_say_that_their_label_is_a_prediction() -> None:
@@ -109,20 +109,6 @@ def test_rest_keep_lets_the_others_go_on_without_a_label() -> None:
     assert not lost
     assert sum(row["label"] is None for row in out.values()) == notes["left"]["pseudo_unsure"]
     assert {row["label_source"] for row in out.values()} == {"given", "pseudo", None}
-
-
-def test_the_fewer_known_records_there_are_the_less_is_kept_at_the_same_precision() -> None:
-    def coverage(known: int) -> float:
-        found = [kept(world(seed, known, 400), precision=0.95, floor=0.0)[2] for seed in range(8)]
-        return float(np.mean([notes["coverage"] for notes in found]))
-
-    assert coverage(60) < coverage(2000) - 0.1
-
-
-def test_the_estimate_of_the_kept_is_above_the_precision_by_its_standard_error() -> None:
-    _, _, notes = kept(world(3, 700, 700), precision=0.95, floor=0.0)
-    right, count = 1 - notes["expected_error"], 700 * notes["coverage"]  # as many known ones are as sure
-    assert right - 0.95 == pytest.approx(np.sqrt(right * (1 - right) / count), abs=0.003)
 
 
 def test_every_predicted_class_keeps_its_surest() -> None:
