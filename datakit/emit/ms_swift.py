@@ -52,9 +52,9 @@ class MsSwift(Emitter):
     them), `bbox_type` "norm1" and `image_id`. ms-swift puts them where the messages say `<ref-object>` and
     `<bbox>`, in the notation that QWENVL_BBOX_FORMAT names, in training and inference alike: `legacy`, the
     default, is that of Qwen2-VL; Qwen2.5-VL and Qwen3-VL take `new`. A prompt template writes such places.
-    Without `boxes`, records of chats that came with `objects` keep them, as shares, and elsewhere these tags are written
-    in full-width brackets, so that a text which holds one by chance is no place. `tools`, and the `loss` of
-    turns, stand where ms-swift has them.
+    Without `boxes`, records of chats that came with `objects` keep them as shares; elsewhere these tags are
+    written in full-width brackets, so that a text which holds one by chance is no place. `tools`, and the
+    `loss` of turns, stand where ms-swift has them.
 
     Rows without pictures have a file of their own where rows with pictures exist too. A training record
     with `repeat` 3 is written three times, first copies first. Pictures are upright RGB, as in

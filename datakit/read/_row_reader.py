@@ -25,7 +25,7 @@ from datakit.core.training_columns import (
     turn_meaning,
 )
 from datakit.core.transform import Columns, Reader
-from datakit.read._box_pieces import BoxUnits
+from datakit.read._box_units import BoxUnits
 from datakit.read._boxes import BoxColumn, BoxesOn, apart_from_boxes
 from datakit.read._column_names import ColumnChooser
 from datakit.read._dialogue import turns_of

@@ -91,7 +91,7 @@ def emit(
 ) -> tuple[Path, list[Artifact]]:
     """The build's folder and what the emitter says it wrote; nothing hidden is left behind.
 
-    Every record is written unless `left_out` takes those that are not. `further` are types of further columns.
+    Every record is written unless `left_out` takes those that are not. `further`: columns' types.
     """
     target = folder / "build"
     target.mkdir()
