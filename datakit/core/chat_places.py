@@ -252,9 +252,9 @@ def _sided(text: str) -> Iterator[ChatPlace]:
                 if order == _EDGES and _is_margin(text[: match.start()], shape):
                     continue
                 yield place._replace(shapes=(shape,) if is_quoted else (), is_sure=is_quoted)
-        if order := next((order for order in _COORDINATES if set(order) == set(names)), None):
+        if point_order := next((order for order in _COORDINATES if set(order) == set(names)), None):
             is_sure = is_quoted and _all_whole(place.numbers) and min(place.numbers) >= 0
-            point = Shape(tuple(numbers[name] for name in order))
+            point = Shape(tuple(numbers[name] for name in point_order))
             yield place._replace(shapes=(point,) if is_sure else (), is_sure=is_sure)
         elif is_quoted and set(names) in _CENTRED:
             yield place
