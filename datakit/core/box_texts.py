@@ -16,8 +16,11 @@ from datakit.core.boxes import BoxFault, is_number
 
 SIDES_KEYS = ("bbox_2d", "bbox", "box")
 """What a box's numbers are called."""
-NAME_KEYS = ("label", "text")
-"""What its name is called."""
+LABEL_KEYS = ("label", "ref", "name", "category", "category_name", "class", "caption")
+"""What the name of what stands there is called."""
+TEXT_KEYS = ("text", "text_content", "transcription")
+"""What the text that is written there is called."""
+NAME_KEYS = (*LABEL_KEYS, *TEXT_KEYS)
 _REF, _REF_END = "<|object_ref_start|>", "<|object_ref_end|>"
 _BOX, _BOX_END = "<|box_start|>", "<|box_end|>"
 TOKENS = (_REF, _REF_END, _BOX, _BOX_END)
@@ -35,7 +38,12 @@ _STARTS = re.compile(r"<\|box_start\|>|<box>|<\|det\|>")
 _UNREAD = re.compile(r"<quad>|<\|quad_start\|>|<bbox>|<loc_?\d+>")
 """Marks of boxes in notations that are not read: four corners, ms-swift's places, PaliGemma, Florence."""
 _FENCE = re.compile(r"^```\w*")
-_KEYS = frozenset((*SIDES_KEYS, *NAME_KEYS))
+_KEYS = frozenset((*SIDES_KEYS, "label", *TEXT_KEYS))
+"""Keys of an object that is a place, and must then have a box: `name` may be that of anything."""
+_NAMED_LIST = re.compile(
+    r"""[`\w\s,{}\[\]]*?(?<!\w)(?P<key>"(?:[^"\\]|\\.)+"|'[^']+')\s*:[\s\[]*""", re.DOTALL
+)
+"""The words before the list of a JSON object that has its names as keys."""
 _SIDES_KEY = re.compile(rf"""["'](?:{"|".join(SIDES_KEYS)})["']\s*:""")
 _ANY_KEY = re.compile(
     r"""["'](?:bbox|box)(?:_2d)?\\?["']\s*:|(?<!["'\w])bbox(?:_2d)?\s*[:=]""", re.IGNORECASE
@@ -154,7 +162,11 @@ def _between(numbers: re.Pattern[str], text: str, around: str) -> list[Entry]:
     """The boxes of a text, each named by the words before it; one without words by those of the last."""
     entries, end, name = list[Entry](), 0, ""
     for match in numbers.finditer(text):
-        words = _MARKS.sub(" ", text[end : match.start()]).strip(around)
+        words = text[end : match.start()]
+        if key := _NAMED_LIST.fullmatch(words):
+            named = _loaded(f"[{key['key']}]")
+            words = str(named[0]) if named else key["key"][1:-1]
+        words = _MARKS.sub(" ", words).strip(around)
         name, end = (" ".join(words.split()) or name), match.end()
         sides = [_number(side) for side in match.groups()]
         entries.append({"bbox_2d": sides, **({"label": name} if name else {})})

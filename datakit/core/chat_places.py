@@ -19,7 +19,7 @@ from datakit.core.loose_places import LEAST, loose_places
 MAYBE = (
     r"(?i)box|point|quad|coord|polygon|segmentation|rect|roi|region|corner|vertices|position|location|cent|"
     r"\bx_?(?:1|min)\b|left|[\"'\\]c?x|click|tap|press|swipe|drag|hover|move_?to|det|坐标|位置|"
-    r"bounds|\d\s*[\]）)］]*[,，;；\s]\s*[\[(（［]*\s*\d|\bx\b\D{0,14}\d|[横纵]轴"
+    r"bounds|action.?input|\d\s*[\]）)］]*[,，;；\s]\s*[\[(（［]*\s*\d|\bx\b\D{0,14}\d|[横纵][轴向]|水平|竖直|[左右上下]边|\d\s?[×x*]\s?\d+\s?\D{1,3}\d"
 )
 """Matches every text with places, and others: cheap, in the syntax that polars has too."""
 
@@ -29,7 +29,10 @@ _STRINGS = r"""\[[\s\[]*\\?["']\s*-?\.?\d[-+\d.eE,;\s\[\]"'\\]*\]"""
 """A list of numbers in quotation marks."""
 _BOX_KEY = r"(?:b|bounding_?)?box(?:es)?(?:_?2d)?"
 _FIELD_KEY = r"(?:start|end)_(?:box|point)"
-_POINT_KEY = r"(?:start_|end_)?(?:point|coordinate)s?\d?(?:_?2d)?|coords?|polygons?|quads?|segmentation"
+_KEYPOINTS = r"key_?points?(?:_?2d)?"
+_POINT_KEY = (
+    rf"{_KEYPOINTS}|(?:start_|end_)?(?:point|coordinate)s?\d?(?:_?2d)?|coords?|polygons?|quads?|segmentation"
+)
 _DOUBTFUL_KEY = r"rect|rectangle|roi|region|corners|vertices|position|location|cent(?:er|re)"
 _TOLD_KEY = re.compile(
     rf"b(?:ounding_?)?box(?:es)?_?2d|{_FIELD_KEY}|points?_?2d|(?:start_|end_)?coordinates?\d?|coords?|"
@@ -64,7 +67,10 @@ _BETWEEN = re.compile(r"""[\s,;\[\]()"'\\]*""")
 _NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {ord("【"): "[", ord("】"): "]"}
 """Full-width signs, as Chinese keyboards give them -> those of ASCII, each one for one."""
 
-_SIDE = r"x_?[12]|y_?[12]|[xy]_?min|[xy]_?max|left|top|right|bottom|width|height|c?x|c?y|w|h"
+_SIDE = (
+    r"x_?[012]|y_?[012]|coord(?:inate)?_?[xy]|[xy]_?coord(?:inate)?|[xy]_?min|[xy]_?max|"
+    r"left|top|right|bottom|width|height|c?x|c?y|w|h"
+)
 _PAIR = (
     rf"(?<![\w.-])(?:{_QUOTE})?(?:{_SIDE})(?:{_QUOTE})?\s*[:=]\s*(?:{_QUOTE})?"
     rf"-?\d+(?:\.\d+)?(?:{_QUOTE})?(?![\w.%])"
@@ -74,10 +80,17 @@ _ONE_SIDE = re.compile(
     rf"(?P<quote>{_QUOTE})?(?P<name>{_SIDE})(?:{_QUOTE})?\s*[:=]\s*(?:{_QUOTE})?(?P<number>-?\d+(?:\.\d+)?)",
     re.IGNORECASE,
 )
-_CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("left", "top", "right", "bottom"))
+_CORNERS = (
+    ("x1", "y1", "x2", "y2"),
+    ("x0", "y0", "x1", "y1"),
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("left", "top", "right", "bottom"),
+)
 _EDGES = _CORNERS[-1]
 _MARGIN = re.compile(r"(?:margins?|padding|inset|border|offsets?)\W*\Z", re.IGNORECASE)
 _EXTENTS = (("x", "y", "width", "height"), ("x", "y", "w", "h"), ("left", "top", "width", "height"))
+_COORDINATES = tuple((f"{word}x", f"{word}y") for word in ("coordinate", "coord"))
+_COORDINATES += tuple((f"x{word}", f"y{word}") for word in ("coordinate", "coord"))
 _CENTRED = ({"cx", "cy", "w", "h"}, {"cx", "cy", "width", "height"})
 _PERCENT = 100
 """Molmo's points are percents of the sides."""
@@ -88,14 +101,15 @@ _ACTION = re.compile(
     rf"(?:_?to)?\s*\((?P<run>\s*(?:x\s*=)?{_N},\s*(?:y\s*=)?{_N}(?:,{_N},{_N})?)(?=[,)])",
     re.IGNORECASE,
 )
+_D = r"\d+(?:\.\d+)?"
 _LISTED = re.compile(
-    r"(?<![A-Za-z0-9_=(])(?<!= )(?P<run>\[\s*\d+\s*,\s*\d+\s*,\s*\d+\s*,\s*\d+\s*\]"
-    r"|\(\s*\d+\s*,\s*\d+\s*\)\s*,?\s*\(\s*\d+\s*,\s*\d+\s*\))"
+    rf"(?<![A-Za-z0-9_=(])(?<!= )(?P<run>\[\s*{_D}\s*,\s*{_D}\s*,\s*{_D}\s*,\s*{_D}\s*\]"
+    rf"|\(\s*{_D}\s*,\s*{_D}\s*\)\s*,?\s*\(\s*{_D}\s*,\s*{_D}\s*\))"
 )
-_PAIR_BEGINS = re.compile(r"[\[(]\s*\d+\s*,\s*\d")
+_PAIR_BEGINS = re.compile(rf"[\[(]\s*{_D}\s*,\s*\d")
 _SAID = re.compile(
     r"(?:坐标|位置|bounding box|coordinates?)[^\d\n\[(\"]{0,16}"
-    r"(?P<run>[\[(]\s*\d+\s*,\s*\d+(?:\s*,\s*\d+\s*,\s*\d+)?\s*[\])])",
+    rf"(?P<run>[\[(]\s*{_D}\s*,\s*{_D}(?:\s*,\s*{_D}\s*,\s*{_D})?\s*[\])])",
     re.IGNORECASE,
 )
 
@@ -189,6 +203,8 @@ def _keyed(text: str) -> Iterator[ChatPlace]:
 
 def _is_sure(name: str, place: ChatPlace, *, is_box: bool) -> bool:
     """Whether a key can only be one of places: `coordinates` may be those of a map."""
+    if re.fullmatch(_KEYPOINTS, name):  # or the main points of a text
+        return _all_whole(place.numbers) and max(place.numbers) >= LEAST
     if name == "points" or re.fullmatch(_DOUBTFUL_KEY, name):
         return False
     return is_box or "point" in name or (_all_whole(place.numbers) and min(place.numbers) >= 0)
@@ -236,7 +252,11 @@ def _sided(text: str) -> Iterator[ChatPlace]:
                 if order == _EDGES and _is_margin(text[: match.start()], shape):
                     continue
                 yield place._replace(shapes=(shape,) if is_quoted else (), is_sure=is_quoted)
-        if is_quoted and set(names) in _CENTRED:
+        if point_order := next((order for order in _COORDINATES if set(order) == set(names)), None):
+            is_sure = is_quoted and _all_whole(place.numbers) and min(place.numbers) >= 0
+            point = Shape(tuple(numbers[name] for name in point_order))
+            yield place._replace(shapes=(point,) if is_sure else (), is_sure=is_sure)
+        elif is_quoted and set(names) in _CENTRED:
             yield place
         elif is_quoted and set(names) == {"x", "y"}:
             yield place._replace(is_sure=False)
@@ -347,7 +367,7 @@ _NOTATIONS: dict[tuple[str, ...], Callable[[str], Iterator[ChatPlace]]] = {
     ): _keyed,
     ("<",): _marked,
     ("bbox", "data-", "bounds"): _attributes,
-    ("x1", "x_1", "xmin", "x_min", "left", 'x"', "x\\", "x'", "x=", "x ="): _sided,
+    ("x1", "x_1", "coord", "xmin", "x_min", "left", 'x"', "x\\", "x'", "x=", "x ="): _sided,
     ("click(", "click (", "tap", "press", "swipe", "drag", "hover", "move", "to("): _acted,
     ("[", "("): _numbers_alone,
 }

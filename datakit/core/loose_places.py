@@ -32,6 +32,7 @@ _MONEY = re.compile(r"(?:[¥￥$€£]|rmb|usd|cny)\s*\Z", re.IGNORECASE)
 _PLACE_WORD = re.compile(
     r"坐标|位置|位于|处于|落在|[左右][上下边]|[上下]边|中心|[顶角起终]点|点击|[单双]击|长按|轻点|点[按选]|触摸|滑[动到]|"
     r"拖[动到]?|移动|移到|区域|边界|像素|[外边方]框|框选?|[在从到点处]|"
+    r"action[ _]?input|"
     r"bounds?|b?box(?:es)?|rect(?:angle)?|regions?|corners?|points?|position(?:ed)?s?|locat\w+|coord\w*|"
     r"cent(?:er|re)d?|click\w*|tap\w*|press\w*|touch\w*|swip\w+|drag\w*|scroll\w*|hover\w*|mov\w+|pixels?|"
     r"cursor|mouse|pointer|\b(?:at|from|to|near|around|span\w*|cover\w*)(?!\w)",
@@ -76,7 +77,7 @@ _STEMS = (
         "cent",
     ),
     *("click", "tap", "press", "touch", "swip", "drag", "scroll", "hover", "mov", "pixel", "cursor", "mouse"),
-    *("at", "from", "to", "near", "around", "span", "cover"),
+    *("action", "at", "from", "to", "near", "around", "span", "cover"),
 )
 """A text with a word of place has one of these, which are found faster."""
 _FILLER = re.compile(
@@ -95,11 +96,38 @@ _OF_AXIS = (
     r"\s?[\[(]?\s?(\d{1,5})(?:\s?(?:,|~|-|–|—|到|至|to)\s?(\d{1,5}))?\s?(?:px|像素|pixels?)?[\])]?"
 )
 _AXES = re.compile(
-    rf"(?<![a-z\d])(?:x(?!\d)|横坐标|横轴){_OF_AXIS}[\s,;、和与且&and]{{0,8}}"
-    rf"(?<![a-z\d])(?:y(?!\d)|纵坐标|纵轴){_OF_AXIS}",
+    rf"(?<![a-z\d])(?:x(?!\d)|横坐标|横轴|横向|水平){_OF_AXIS}[\s,;、和与且&and]{{0,8}}"
+    rf"(?<![a-z\d])(?:y(?!\d)|纵坐标|纵轴|[纵竖]向|竖直|垂直){_OF_AXIS}",
     re.IGNORECASE,
 )
 """`x=1200 y=340`, `横坐标 1200，纵坐标 340`, `x∈[120,560], y∈[340,780]`."""
+_RANGED = ("横向", "水平")
+"""Words of axes whose numbers are places only where both are from one to another: others are sizes."""
+_CROSSED = re.compile(
+    r"(?<![\d.])(\d{1,5})\s?[×x*]\s?(\d{1,5})\s?(?:[-—–~→到至]|to){1,2}\s?(\d{1,5})\s?[×x*]\s?(\d{1,5})(?![\d.])",
+    re.IGNORECASE,
+)
+"""`1200×800—2400×1600`."""
+_EDGE = (
+    r"(?:[左右上下顶底](?:部)?边[缘界框沿]?(?:坐标)?[在位于是为约:=\s]{0,6}"
+    r"|\b(?:left|right|top|bottom)\s(?:edge|side|border)(?:\s?(?:is|at|[xy]|of|about|[:=]))*\s?)"
+    r"\d{1,5}(?:\s?(?:px|像素|pixels?))?处?"
+)
+_EDGES = re.compile(rf"{_EDGE}(?:(?:[\s,;、。和与及]|\band\b|the\b){{0,8}}{_EDGE}){{3}}", re.IGNORECASE)
+"""The four edges of a box, each by its name."""
+_ONE_EDGE = re.compile(r"([左右上下顶底]|left|right|top|bottom)\D*?(\d+)", re.IGNORECASE)
+_SIDE_OF = {
+    "左": 0,
+    "left": 0,
+    "上": 1,
+    "顶": 1,
+    "top": 1,
+    "右": 2,
+    "right": 2,
+    "下": 3,
+    "底": 3,
+    "bottom": 3,
+}
 _BEFORE = 28
 LEAST = 20
 """Of the greatest number of a place; small ones alone are mostly data."""
@@ -136,12 +164,27 @@ def loose_places(text: str, *, asked: bool = False) -> Iterator[Loose]:
     for match in _AXES.finditer(text):
         left, right, top, bottom = match.groups()
         ends = (right, bottom) if right and bottom else ()
+        if not ends and match[0].startswith(_RANGED):
+            continue
         yield Loose(*match.span(), tuple(map(int, (left, top, *ends))))
+    yield from _edges(text, asked=asked)
     rows = _rows(text)
     for match in _GROUP.finditer(text):
         numbers = tuple(int(number[0]) for number in _NUMBER.finditer(match[0]))
         is_even = len(numbers) % 2 == 0 and max(numbers) >= LEAST
         if is_even and _is_place(text, match, numbers, asked=asked, alone=match.start() in rows):
+            yield Loose(*match.span(), numbers)
+
+
+def _edges(text: str, *, asked: bool) -> Iterator[Loose]:
+    """Boxes by the names of their edges; after the question where, also as two sizes from one to another."""
+    for match in _EDGES.finditer(text):
+        sides = {_SIDE_OF[name.lower()]: int(number) for name, number in _ONE_EDGE.findall(match[0])}
+        if len(sides) == len(set(_SIDE_OF.values())):
+            yield Loose(*match.span(), tuple(sides[side] for side in sorted(sides)))
+    for match in _CROSSED.finditer(text) if asked else ():
+        numbers = tuple(map(int, match.groups()))
+        if _is_boxlike(numbers):
             yield Loose(*match.span(), numbers)
 
 

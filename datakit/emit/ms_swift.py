@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from pydantic import Field, model_validator
 
+from datakit.core.boxes import Box, BoxFault, Size, checked, is_number, of_column
 from datakit.core.image import ImageProblem, read_header
 from datakit.core.record import TRAIN
 from datakit.core.step_context import StepContext
@@ -34,6 +35,10 @@ _ROLES = {"function_call": "tool_call", "observation": "tool_response"}
 _TAGS = re.compile(r"<(bbox|ref-object|cot-process|start-image|video|audio)>")
 """What ms-swift replaces in texts besides `<image>`."""
 _BOX, _REF = "<bbox>", "<ref-object>"
+_KINDS = ("real", "norm1")
+"""What `bbox_type` may be: pixels, or shares of the sides."""
+_SIDES = 4
+"""Numbers of a box; others are points, or the corners of polygons."""
 _SLICE = 256
 _SOURCES = "@sources"
 """The pictures of a record before they were placed: their sizes are those that boxes are measured by."""
@@ -47,9 +52,9 @@ class MsSwift(Emitter):
     them), `bbox_type` "norm1" and `image_id`. ms-swift puts them where the messages say `<ref-object>` and
     `<bbox>`, in the notation that QWENVL_BBOX_FORMAT names, in training and inference alike: `legacy`, the
     default, is that of Qwen2-VL; Qwen2.5-VL and Qwen3-VL take `new`. A prompt template writes such places.
-    Without `boxes`, records of chats that came with `objects` keep them, and elsewhere these tags are written
-    in full-width brackets, so that a text which holds one by chance is no place. `tools`, and the `loss` of
-    turns, stand where ms-swift has them.
+    Without `boxes`, records of chats that came with `objects` keep them as shares; elsewhere these tags are
+    written in full-width brackets, so that a text which holds one by chance is no place. `tools`, and the
+    `loss` of turns, stand where ms-swift has them.
 
     Rows without pictures have a file of their own where rows with pictures exist too. A training record
     with `repeat` 3 is written three times, first copies first. Pictures are upright RGB, as in
@@ -65,8 +70,9 @@ class MsSwift(Emitter):
     image_max_pixels: int | None = Field(default=None, ge=784)
     """Largest picture that `resize` leaves, in pixels."""
     boxes: str | None = None
-    """Column with the boxes of each record, such as `ocr`: a list of `{text, box, image}`, the box in pixels
-    of the upright picture (xyxy), the picture by its number from 0."""
+    """Column with the boxes of each record, such as `ocr`: a list of `{label, text, box, image}`, the box in
+    pixels of the upright picture (xyxy), the picture by its number from 0. A box is called by its `label`, or
+    its `text` where it has none."""
 
     @model_validator(mode="after")
     def _limit_belongs_to_resize(self) -> MsSwift:
@@ -136,25 +142,39 @@ class MsSwift(Emitter):
                 f"the record has {places} {_BOX} and {names} {_REF} places for {len(boxes)} boxes: the "
                 f"prompt must name every box of `{self.boxes}` once, or none",
             )
-        numbers = [int(box.get("image") or 0) for box in boxes]
+        named = _read(boxes)
+        if names and (nameless := next((at for at, box in enumerate(named, 1) if not box.name), None)):
+            raise RowFault("box_places", f"box {nameless} has neither `label` nor `text` for its {_REF}")
+        numbers = [box.image for box in named]
         return {
-            "ref": [_plain(str(box["text"])) for box in boxes] if names else [],
-            "bbox": _on_pictures([box["box"] for box in boxes], numbers, sources),
+            "ref": [_plain(box.name) for box in named] if names else [],
+            "bbox": _on_pictures([list(box.sides) for box in named], numbers, sources),
             "bbox_type": "norm1",
             "image_id": numbers,
         }
 
 
+def _read(boxes: Sequence[Any]) -> list[Box]:
+    try:
+        return of_column(boxes)
+    except BoxFault as fault:
+        raise RowFault(fault.reason, fault.detail) from fault
+
+
 def _given(record: dict[str, Any], sources: Sequence[str]) -> dict[str, Any] | None:
-    """The boxes that a record came with, those in pixels as shares of the sides, which no resizing moves."""
+    """The boxes that a record came with, as shares of the sides, which no resizing moves."""
     if not record.get(OBJECTS) or not sources:
         return None
     objects: dict[str, Any] = orjson.loads(record[OBJECTS])
-    if not isinstance(objects.get("bbox"), list) or objects.get("bbox_type", "real") != "real":
+    boxes, kind = objects.get("bbox"), objects.get("bbox_type") or "real"
+    if boxes is None:
         return objects
-    boxes = objects["bbox"]
+    if not isinstance(boxes, list) or kind not in _KINDS:
+        words = f"`bbox` {str(boxes)[:60]} of `bbox_type` {kind!r}: ms-swift takes a list, real or norm1"
+        raise RowFault("objects_format", words)
     numbers = objects.get("image_id") or [0] * len(boxes)
-    return {**objects, "bbox": _on_pictures(boxes, numbers, sources), "bbox_type": "norm1"}
+    shares = _on_pictures(boxes, numbers, sources, in_shares=kind == "norm1")
+    return {**objects, "bbox": shares, "bbox_type": "norm1"}
 
 
 def _without_tags(text: str) -> str:
@@ -174,10 +194,13 @@ def _size(path: str) -> tuple[int, int]:
     return header.width, header.height
 
 
-def _on_pictures(boxes: Sequence[Any], numbers: Any, sources: Sequence[str]) -> list[list[float]]:
-    """Boxes in pixels as shares of the sides of the pictures that the numbers name.
+def _on_pictures(
+    boxes: Sequence[Any], numbers: Any, sources: Sequence[str], *, in_shares: bool = False
+) -> list[list[float]]:
+    """Boxes, points and polygons as shares of the sides of the pictures that the numbers name.
 
-    Raises RowFault for boxes that are no lists of numbers, or without a picture of their own each.
+    Raises RowFault for what is none, or without a picture of its own, a box without an area, and one of
+    which less than half lies within its picture; others are clipped to it.
     """
     if not isinstance(numbers, list) or len(numbers) != len(boxes):
         raise RowFault(
@@ -187,11 +210,26 @@ def _on_pictures(boxes: Sequence[Any], numbers: Any, sources: Sequence[str]) -> 
     for box, number in zip(boxes, numbers, strict=True):
         if not isinstance(number, int) or number not in range(len(sizes)):
             raise RowFault("objects_format", f"a box is on picture {number}, but the record has {len(sizes)}")
-        if not isinstance(box, list) or not all(isinstance(value, int | float) for value in box):
-            raise RowFault("boxes_unreadable", f"a box is no list of numbers: {box}")
-    return [_shares(box, sizes[number]) for box, number in zip(boxes, numbers, strict=True)]
+        if not isinstance(box, list) or len(box) % 2 or not box or not all(map(is_number, box)):
+            raise RowFault("boxes_unreadable", f"a box is no list of numbers, across and down: {box}")
+    return [
+        _shares(box, number, sizes[number], in_shares=in_shares)
+        for number, box in zip(numbers, boxes, strict=True)
+    ]
 
 
-def _shares(box: Sequence[float], size: tuple[int, int]) -> list[float]:
-    """A box in pixels as shares of the picture's sides, within it."""
-    return [round(min(max(value / size[at % 2], 0.0), 1.0), 6) for at, value in enumerate(box)]
+def _shares(box: Sequence[float], number: int, size: Size, *, in_shares: bool) -> list[float]:
+    """A box or a point as shares of the sides of its picture, within it. Raises RowFault."""
+    pixels = [value * size[at % 2] if in_shares else float(value) for at, value in enumerate(box)]
+    if len(pixels) != _SIDES:
+        if not all(0 <= value <= size[at % 2] for at, value in enumerate(pixels)):
+            words = f"the point or polygon {box} lies outside its picture of {size[0]} x {size[1]} pixels"
+            raise RowFault("box_outside", words)
+    else:
+        left, top, right, bottom = pixels
+        try:
+            (inner,), _ = checked([Box(0, (left, top, right, bottom))], [size])
+        except BoxFault as fault:
+            raise RowFault(fault.reason, f"{fault.detail} (on picture {number})") from fault
+        pixels = list(inner.sides)
+    return [round(value / size[at % 2], 6) for at, value in enumerate(pixels)]

@@ -6,17 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
 from datakit.core.box_forms import PARTS
-from datakit.core.box_texts import SIDES_KEYS, in_thousandths, stated_boxes
+from datakit.core.box_texts import LABEL_KEYS, SIDES_KEYS, TEXT_KEYS, in_thousandths, stated_boxes
 from datakit.core.boxes import BoxFault
+from datakit.read._box_units import BoxUnits, own_units
 from datakit.read._dialogue import ROLES
 
-BoxUnits = Literal["pixels", "xywh", "thousandths", "shares", "square_shares", "percent", "resized"]
-_LABEL_KEYS = ("label", "ref", "name", "category", "category_name", "class")
 _TURNS = ("rotation", "angle")
 _IMAGE_KEYS = ("image", "image_id", "image_index")
 _TURN_KEYS = (("role", "content"), ("from", "value"))
@@ -103,14 +102,14 @@ def _of_object(item: Any, number: int, units: BoxUnits | None) -> Piece:
     image = next((item[key] for key in _IMAGE_KEYS if item.get(key) is not None), 0)
     if not isinstance(image, int) or isinstance(image, bool):
         raise BoxFault("box_picture", f"box {number} is on picture {image!r}, which is no number from 0")
-    label = next((item[key] for key in _LABEL_KEYS if item.get(key) not in (None, "")), None)
-    if units == "percent" and "x" in item:
+    label = next((item[key] for key in LABEL_KEYS if item.get(key) not in (None, "")), None)
+    own, is_said = own_units(item, number, units)
+    if own == "percent" and "x" in item:
         sides: Any = [item.get(key) for key in ("x", "y", "width", "height")]
     else:
         sides = next((item[key] for key in SIDES_KEYS if key in item), None)
-    text, rotation = item.get("text"), _rotation(item, number)
-    own: BoxUnits = units or "pixels"
-    return Piece(sides, own, image, _plain(label), _plain(text), rotation, units is not None)
+    text = next((item[key] for key in TEXT_KEYS if item.get(key) not in (None, "")), None)
+    return Piece(sides, own, image, _plain(label), _plain(text), _rotation(item, number), is_said)
 
 
 def _rotation(item: Mapping[str, Any], number: int) -> float:
@@ -138,9 +137,11 @@ def _of_swift(objects: Mapping[str, Any], units: BoxUnits | None) -> list[Piece]
         names = names * len(boxes)  # the question names the object once, whatever the answer finds
     if names and len(names) != len(boxes):
         raise BoxFault("objects_format", f"{len(boxes)} boxes, but {len(names)} names in `ref`")
-    kinds: dict[str, BoxUnits] = {"real": units or "pixels", "norm1": "shares"}
+    own: BoxUnits = "shares"
+    if kind == "real":
+        own, _ = own_units({key: value for key, value in objects.items() if key != "bbox_type"}, 1, units)
     return [
-        Piece(sides, kinds[kind], number, _plain(name))
+        Piece(sides, own, number, _plain(name))
         for sides, number, name in zip(boxes, numbers, names or [None] * len(boxes), strict=True)
     ]
 

@@ -14,7 +14,8 @@ from datakit.core.boxes import BOXES, Box, BoxFault, Sides, checked, four
 from datakit.core.image import ImageHeader, ImageProblem, read_header
 from datakit.core.pixels import FAMILIES, smart_resize
 from datakit.read._box_doubts import UNCLEAR, BoxDoubts, Numbers
-from datakit.read._box_pieces import BoxUnits, Piece, pieces_of
+from datakit.read._box_pieces import Piece, pieces_of
+from datakit.read._box_units import BoxUnits
 
 BOX_COLUMN = pl.List(
     pl.Struct({"image": pl.UInt32, "box": pl.List(pl.Float64), "label": pl.String, "text": pl.String})

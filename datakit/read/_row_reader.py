@@ -25,7 +25,7 @@ from datakit.core.training_columns import (
     turn_meaning,
 )
 from datakit.core.transform import Columns, Reader
-from datakit.read._box_pieces import BoxUnits
+from datakit.read._box_units import BoxUnits
 from datakit.read._boxes import BoxColumn, BoxesOn, apart_from_boxes
 from datakit.read._column_names import ColumnChooser
 from datakit.read._dialogue import turns_of
@@ -233,9 +233,10 @@ class RowReader(TableReader):
     """What their numbers are: `pixels` (left, top, right, bottom), `xywh` (left, top, width, height, as in
     COCO), `thousandths` of the sides (Qwen2-VL, Qwen3-VL, InternVL), `shares` from 0 to 1, `square_shares` of
     the picture padded to a square (LLaVA-1.5), `percent` (left, top, width, height, as in Label Studio), or
-    `resized`: pixels after the resize that Qwen2.5-VL's processor does by itself. When not given: thousandths
-    between the marks of Qwen2-VL, InternVL and DeepSeek-VL2, otherwise pixels; where the numbers may as well
-    be thousandths, that is told (`boxes_unclear`)."""
+    `resized`: pixels after the resize that Qwen2.5-VL's processor does by itself. When not given: what the
+    boxes say themselves (`bbox_mode: 1`, `bbox_type: norm_1000`, `unit: px`; a word that is not known leaves
+    the record out), thousandths between the marks of Qwen2-VL, InternVL and DeepSeek-VL2, otherwise pixels;
+    where the numbers may as well be thousandths, that is told (`boxes_unclear`)."""
     boxes_on: BoxesOn | None = None
     """The pixels of pictures that EXIF turns or mirrors: `upright`, as browsers and most programs show them,
     or `stored`, as the file has them (OpenCV's `IMREAD_UNCHANGED`, Pillow). When not given: `upright`, and

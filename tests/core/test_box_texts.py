@@ -130,3 +130,29 @@ def test_one_object_alone_is_a_list_of_one() -> None:
     contract = AnswerContract.of({"fields": ["label", "boxes"]})
     answer = contract.read('类别：杯\n位置：{"bbox_2d": [1, 2, 3, 4], "label": "杯子"}')
     assert contract.typed(answer) == {"label": "杯", "boxes": ONE}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"bbox_2d": [1, 2, 3, 4], "text_content": "杯子"}]',
+        '{"bbox_2d": [1, 2, 3, 4], "name": "杯子"}',
+        '{"杯子": [1, 2, 3, 4]}',
+        "{'杯子': [[1, 2, 3, 4]]}",
+        '```json\n{"杯子": [1, 2, 3, 4]}\n```',
+    ],
+)
+def test_a_box_keeps_its_name_under_every_usual_key_and_as_a_key(text: str) -> None:
+    assert entries_in(text) == ONE
+
+
+def test_names_as_keys_are_those_of_their_own_boxes() -> None:
+    assert entries_in('{"杯子": [1, 2, 3, 4], "a \\"b\\"": [5, 6, 7, 8]}') == [
+        *ONE,
+        {"bbox_2d": [5, 6, 7, 8], "label": 'a "b"'},
+    ]
+    assert entries_in('"杯子" [1, 2, 3, 4]') == [{"bbox_2d": [1, 2, 3, 4], "label": '"杯子"'}]
+
+
+def test_the_name_of_what_holds_the_boxes_is_none_of_theirs() -> None:
+    assert entries_in('{"name": "页面", "objects": [{"bbox_2d": [1, 2, 3, 4], "label": "杯子"}]}') == ONE

@@ -42,6 +42,13 @@ from datakit.core.loose_places import asks_where, loose_places
         '<node bounds="[1200,340][2560,780]"/>',
         "<bbox>1200,340,2560,780</bbox>",
         '{"bbox_2d": ["1200", "340", "2560", "780"]}',
+        "[1200.0, 800.0, 2400.0, 1600.0]",
+        "(1200.5, 800), (2400, 1600.25)",
+        "Action: tap\nAction Input: 1800 1200",
+        "按钮的左边缘在1200像素处，右边缘在2400像素处，上边缘800，下边缘1600。",
+        "Its left edge is at 1200, right edge at 2400, top edge at 800 and the bottom edge at 1600.",
+        "从横向1200到2400、纵向800到1600的矩形。",
+        "水平方向从 1200 到 2400，垂直方向从 800 到 1600",
     ],
 )
 def test_positions_are_found_however_they_are_said(text: str) -> None:
@@ -90,6 +97,15 @@ def test_positions_are_found_however_they_are_said(text: str) -> None:
         "从 1200 降到 340",
         "page 120, 340",
         "0.5, 0.6",
+        "1080×1920—1440×2560",
+        "横向 1080，纵向 2340",
+        "横向 3 个，纵向 5 个",
+        "水平 1080 像素，垂直 2340 像素",
+        "左边距 12px，右边距 12px，上边距 30px，下边距 40px",
+        "左边 20 元，右边 30 元，上边 40 元，下边 50 元",
+        "[0.1, 0.2, 0.3, 0.4], [98.5, 87.2, 92.1, 100.0], [116.2, 39.8, 116.5, 40.1]",
+        '{"keypoints": ["3 points", "20 more"], "key_points": [1, 2, 3]}',
+        '{"x0": 1.5, "y0": 2.5}',
     ],
 )
 def test_numbers_of_everyday_are_none(text: str) -> None:
@@ -105,13 +121,38 @@ def test_after_the_question_where_bare_numbers_are_a_position() -> None:
     assert not any(map(asks_where, ["一共多少钱？", "Describe the picture.", "这是什么页面？"]))
 
 
+def test_after_the_question_where_two_sizes_are_the_corners_of_a_box() -> None:
+    text = "按钮 1200×800—2400×1600"
+    assert [place.numbers for place in places_in(text, asked=True)] == [(1200, 800, 2400, 1600)]
+    assert pl.Series([text]).str.contains(MAYBE).all()
+
+
+def test_edges_by_name_are_across_and_down_in_turn() -> None:
+    [place] = places_in("左边缘在1200像素处，右边缘在2400像素处，上边缘800，下边缘1600。")
+    assert place.numbers == (1200, 800, 2400, 1600)
+
+
 def test_a_place_shows_the_text_as_it_was_given() -> None:
     [place] = places_in("它在［1200，340，2560，780］")
     assert (place.text, place.numbers) == ("［1200，340，2560，780］", (1200, 340, 2560, 780))
 
 
 @pytest.mark.parametrize(
-    "piece", ["[1,", "(1,2),", "1 2 3 ", "坐标", "x y ", "x=1 ", "1,2\n", " " * 50 + "1", " ", "at 1"]
+    "piece",
+    [
+        "[1,",
+        "(1,2),",
+        "1 2 3 ",
+        "坐标",
+        "x y ",
+        "x=1 ",
+        "1,2\n",
+        "1x2-",
+        "左边1,",
+        " " * 50 + "1",
+        " ",
+        "at 1",
+    ],
 )
 def test_long_texts_of_numbers_are_read_to_their_end(piece: str) -> None:
     assert len(list(loose_places(piece * 5_000))) <= 5_000

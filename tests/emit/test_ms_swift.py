@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import polars as pl
 import pytest
 
 from datakit.core.errors import RecipeErrors
 from datakit.core.outcome import Reject
 from datakit.emit.ms_swift import MsSwift
+from datakit.read._boxes import BOX_COLUMN
 from tests.support.emitter_records import emit, picture, record, several
+
+CARRIED = {"objects": pl.String()}
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -141,3 +145,66 @@ def test_datasets_loads_rows_with_and_without_boxes_together(tmp_path: Path) -> 
 def test_limit_and_resize_belong_together(parameters: dict[str, Any]) -> None:
     with pytest.raises(RecipeErrors):
         MsSwift(**parameters)
+
+
+def test_boxes_are_called_by_their_label_or_else_their_text(tmp_path: Path) -> None:
+    one = picture(tmp_path / "1.jpg", (100, 200))
+    turns = [
+        {"role": "user", "content": "<image>找<ref-object>和<ref-object>"},
+        {"role": "assistant", "content": "<bbox><bbox>"},
+    ]
+    boxes = [
+        {"image": 0, "box": [10.0, 20.0, 50.0, 100.0], "label": "红块", "text": None},
+        {"image": 0, "box": [0.0, 0.0, 50.0, 100.0], "label": None, "text": "结算"},
+    ]
+    left_out: list[Reject] = []
+    rows = [
+        record("a", one, messages=turns, boxes=boxes),
+        record("b", one, messages=turns, boxes=[boxes[0], {**boxes[1], "text": None}]),
+        record("c", one, messages=turns, boxes=[boxes[0], {**boxes[1], "box": [60.0, 50.0, 20.0, 10.0]}]),
+    ]
+    folder, _ = emit(MsSwift(boxes="boxes"), tmp_path, rows, left_out, {"boxes": BOX_COLUMN})
+    [row] = lines(folder / "shop_swift_train.jsonl")
+    assert row["objects"]["ref"] == ["红块", "结算"]
+    assert [(reject.id, reject.reason) for reject in left_out] == [("b", "box_places"), ("c", "box_empty")]
+
+
+@pytest.mark.parametrize("kind", ["real", "norm1"])
+@pytest.mark.parametrize(
+    ("box", "outcome"),
+    [
+        ([60, 40, 300, 200], [0.1, 0.1, 0.5, 0.5]),
+        ([540, 40, 660, 200], [0.9, 0.1, 1.0, 0.5]),
+        ([60, 40], [0.1, 0.1]),
+        ([0, 0, 60, 0, 60, 40], [0, 0, 0.1, 0, 0.1, 0.1]),
+        ([700, 500, 900, 800], "box_outside"),
+        ([-300, -200, 60, 40], "box_outside"),
+        ([601, 40], "box_outside"),
+        ([300, 200, 60, 40], "box_empty"),
+        ([], "boxes_unreadable"),
+    ],
+)
+def test_boxes_that_chats_came_with_are_checked(
+    tmp_path: Path, box: list[int], outcome: Any, kind: str
+) -> None:
+    one = picture(tmp_path / "1.jpg", (600, 400))
+    turns = [{"role": "user", "content": "<image>找<ref-object>"}, {"role": "assistant", "content": "<bbox>"}]
+    given = box if kind == "real" else [value / (600, 400)[at % 2] for at, value in enumerate(box)]
+    objects = json.dumps({"ref": ["猫"], "bbox": [given], "bbox_type": kind})
+    left_out: list[Reject] = []
+    rows = [record("a", one, messages=turns, objects=objects), record("b", one)]
+    folder, _ = emit(MsSwift(), tmp_path, rows, left_out, CARRIED)
+    written = [row["objects"] for row in lines(folder / "shop_swift_train.jsonl") if "objects" in row]
+    if isinstance(outcome, str):
+        assert ([(reject.id, reject.reason) for reject in left_out], written) == ([("a", outcome)], [])
+    else:
+        assert (left_out, written[0]["bbox"], written[0]["bbox_type"]) == ([], [outcome], "norm1")
+
+
+def test_boxes_in_units_that_ms_swift_does_not_know_leave_their_chat_out(tmp_path: Path) -> None:
+    one = picture(tmp_path / "1.jpg", (600, 400))
+    objects = json.dumps({"bbox": [[60, 40, 300, 200]], "bbox_type": "norm1000"})
+    left_out: list[Reject] = []
+    rows = [record("a", one, objects=objects), record("b", one)]
+    emit(MsSwift(), tmp_path, rows, left_out, CARRIED)
+    assert [(reject.id, reject.reason) for reject in left_out] == [("a", "objects_format")]

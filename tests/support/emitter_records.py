@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,15 +83,19 @@ def tools_in(folder: Path) -> StepContext:
 
 
 def emit(
-    emitter: Emitter, folder: Path, rows: list[dict[str, Any]], left_out: list[Reject] | None = None
+    emitter: Emitter,
+    folder: Path,
+    rows: list[dict[str, Any]],
+    left_out: list[Reject] | None = None,
+    further: Mapping[str, Any] = {},
 ) -> tuple[Path, list[Artifact]]:
     """The build's folder and what the emitter says it wrote; nothing hidden is left behind.
 
-    Every record is written unless `left_out` takes those that are not.
+    Every record is written unless `left_out` takes those that are not. `further`: columns' types.
     """
     target = folder / "build"
     target.mkdir()
-    frame = pl.DataFrame(rows, schema=SCHEMA)
+    frame = pl.DataFrame(rows, schema={**SCHEMA, **further})
     context = tools_in(folder)
     artifacts = emitter.write(HeldRecords(frame), target, context)
     assert left_out is not None or context.left_out == []
