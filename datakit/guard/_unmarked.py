@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 
 from datakit.core.labels import LabelSet
+from datakit.core.quotations import Quotation
+from datakit.guard._absence import DENIED_WORDS
 
 _NAMED = r"(?:标题栏?|文字|字样|按钮|提示|首行|[首末第一]行)"
 _CHINESE = re.compile(
@@ -40,24 +42,28 @@ _LETTERS = 2
 _MOST_CHARS = 40
 
 
-def unmarked(text: str, labels: LabelSet | None) -> Iterator[str]:
-    """The texts that are said to be read without marks; none that only says of which kind they are, and no
-    label's name in emphasis."""
+def unmarked(text: str, labels: LabelSet | None) -> Iterator[Quotation]:
+    """The texts that are said to be read, or not to be, without marks; none that only says of which kind they
+    are, and no label's name in emphasis."""
     for match in _CHINESE.finditer(text):
-        for piece in _CHINESE_END.split(match["text"], maxsplit=1)[:1]:
-            if _is_text(piece):
-                yield piece.strip()
+        yield from _claim(match, "text", _CHINESE_END)
     for match in _NAMED_BEHIND.finditer(text):
-        if _is_text(match["text"]):
-            yield match["text"]
+        yield from _claim(match, "text")
+    for match in DENIED_WORDS.finditer(text):
+        yield Quotation(match["text"], *match.span("text"), True)
     for match in _ENGLISH.finditer(text):
-        piece = _ENGLISH_END.split(match["text"], maxsplit=1)[0]
-        if _is_text(piece):
-            yield piece.strip()
+        yield from _claim(match, "text", _ENGLISH_END)
     for match in _CLAUSE.finditer(text):
-        piece = match["text"] or match["strong"] or match["behind"]
-        if _is_text(piece) and (labels is None or labels.find(piece) is None):
-            yield piece.strip()
+        group = next(name for name in ("text", "strong", "behind") if match[name])
+        if labels is None or labels.find(match[group]) is None:
+            yield from _claim(match, group)
+
+
+def _claim(match: re.Match[str], group: str, end: re.Pattern[str] | None = None) -> Iterator[Quotation]:
+    """What a group found, up to where the claim ends."""
+    piece = end.split(match[group], maxsplit=1)[0] if end else match[group]
+    if _is_text(piece):
+        yield Quotation(piece.strip(), match.start(group), match.start(group) + len(piece), True)
 
 
 def _is_text(piece: str) -> bool:
