@@ -12,6 +12,7 @@ from datakit.core.labels import LabelSet
 from datakit.core.quotations import Quotation, parts, quotations
 from datakit.guard._absence import HIDDEN, Denial, denial
 from datakit.guard._conclusion import names_label
+from datakit.guard._facts import facts, is_read
 from datakit.guard._unmarked import unmarked
 
 STANDS = 0.8
@@ -41,14 +42,17 @@ def misquotes(text: str, read: str, labels: LabelSet | None) -> Misquotes:
 
     Where one has dots in it each part must stand, in their order and on lines that follow each other. A
     label's name in quotes is no quotation where it is concluded or told apart (`属于“退款页面”`). What is
-    said to be read without marks (`写着退款失败`) is looked up too. What is denied (`没有“退款失败”字样`)
-    must not stand letter by letter: as a text of its own where a button or a field is denied.
+    said to be read without marks (`写着退款失败`) is looked up too, and so is every amount, time and number.
+    What is denied (`没有“退款失败”字样`) must not stand letter by letter: as a text of its own
+    where a button or a field is denied.
     """
     marked, missing, denied = quotations(text), list[str](), list[str]()
-    for quote in (*marked, *unmarked(text, labels)):
+    bare = list(facts(text, marked))
+    for quote in (*marked, *unmarked(text, labels), *bare):
         how = denial(_hidden(text, marked, 0, quote.start), _hidden(text, marked, quote.end, len(text)))
         if how is Denial.NONE:
-            if not _stands(quote.text, read) and not names_label(quote, text, labels):
+            is_there = is_read(quote.text, read) if quote in bare else _stands(quote.text, read)
+            if not is_there and not names_label(quote, text, labels):
                 missing.append(quote.text)
         elif _is_there(quote.text, read, how) and not names_label(quote, text, labels):
             denied.append(quote.text)
