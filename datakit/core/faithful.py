@@ -30,6 +30,15 @@ _NUMERAL = re.compile(
 """A number in Chinese: what counts something."""
 _DIGITS = {**dict(zip("零〇一二三四五六七八九", (0, 0, *range(1, 10)), strict=True)), "两": 2}
 _TIMES = {"十": 10, "百": 100, "千": 1000}
+_MINUS = re.compile("[‐‑‒–−]")
+"""Other ways to write `-`."""
+_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
+_SIGN = re.compile(r"(?<![\da-z)\]])-(?=[¥$€£]?\d)")
+"""The sign of a number, and no separator."""
+_NARROW = {
+    ord(wide): narrow for wide, narrow in zip("０１２３４５６７８９，．－", "0123456789,.-", strict=True)
+}
+_STARTS, _GOES_ON, _MAY_GO_ON = 0, 1, 2
 _NEVER = 1 << 30
 _MOST_CHARS = 2000
 """Longer quotations must stand letter by letter."""
@@ -45,6 +54,15 @@ class _Text(NamedTuple):
     denies: tuple[bool, ...]
     gaps: tuple[int, ...]
     """What stands before each: nothing, blanks (1) or the end of a line (2)."""
+    digits: tuple[int, ...]
+    """Whether a digit starts a group of digits, goes on with one, or may do either: behind a blank."""
+
+    def agrees(self, at: int, other: _Text, place: int) -> bool:
+        """Whether a sign is that of another text, a digit in its place within a number too."""
+        if self.signs[at] != other.signs[place]:
+            return False
+        own, others = self.digits[at], other.digits[place]
+        return own == others or _MAY_GO_ON in (own, others)
 
     def inside_number(self, at: int) -> bool:
         """Whether what stands before a place and behind it is one number."""
@@ -67,23 +85,31 @@ class _Text(NamedTuple):
         cuts_number = last.isdigit() and self.gaps[at : at + 1] == (0,) and _UNIT.match(self.signs, at)
         return not (self.inside_number(at) or cuts_number or (self.denies[at - 1] and is_near))
 
+    def is_signed(self, at: int) -> bool:
+        """Whether the number at a place has a sign before it: to leave that out is no misreading."""
+        return at > 0 and self.signs[at - 1] == "-" and self.exact[at - 1]
+
     def may_end(self, at: int) -> bool:
         """Whether a quotation may end here: not within a number."""
         is_magnitude = at < len(self.signs) and not self.gaps[at] and _MAGNITUDE.match(self.signs, at)
         return not self.inside_number(at) and not (is_magnitude and self.signs[at - 1 : at].isdigit())
 
     def core(self) -> _Text:
-        """The text without punctuation at its ends."""
+        """The text without punctuation at its ends, but for the sign of a number."""
         start, end = 0, len(self.signs)
         while end and unicodedata.category(self.signs[end - 1])[0] in "PZ":
             end -= 1
-        while start < end and unicodedata.category(self.signs[start])[0] in "PZ":
+        while start < end and unicodedata.category(self.signs[start])[0] in "PZ" and not self.exact[start]:
             start += 1
         return self.part(start, end)
 
     def part(self, start: int, end: int) -> _Text:
         return _Text(
-            self.signs[start:end], self.exact[start:end], self.denies[start:end], self.gaps[start:end]
+            self.signs[start:end],
+            self.exact[start:end],
+            self.denies[start:end],
+            self.gaps[start:end],
+            self.digits[start:end],
         )
 
 
@@ -93,7 +119,9 @@ def stands(quotation: str, text: str, least: float) -> bool:
 
     A part ends at the end of a number, not within it, and does not begin behind the word that denies it, nor
     between a number and what it counts: `¥19` does not stand in `¥199`, nor `支持退货` in `不支持退货`, nor
-    `天内到账` in `7天内到账`. `七天` and `7天` are one. What says nothing stands everywhere.
+    `天内到账` in `7天内到账`. Digits fall into the same groups with the same points and signs: `13` does not
+    stand in `1-3`. `七天` and `7天` are one, and so are `2,000` and `2000`. What says nothing stands
+    everywhere.
 
     >>> stands("退款成切", "退款成功", 0.75), stands("¥189.00", "¥199.00", 0.75)
     (True, False)
@@ -119,7 +147,7 @@ def stand_in_order(quotations: Sequence[str], text: str, least: float) -> bool:
 def _read(text: str) -> _Text:
     signs, gaps, gap = list[str](), list[int](), 0
     spaced = list[str]()
-    for sign in _NUMERAL.sub(_in_digits, unicodedata.normalize("NFC", text)):
+    for sign in _NUMERAL.sub(_in_digits, _plain_numbers(text)):
         if sign.isspace():
             gap = max(gap, _LINE_END if sign in "\n\r\v\f" else 1)
             continue
@@ -133,10 +161,25 @@ def _read(text: str) -> _Text:
     whole = "".join(spaced)
     places = [at for at, sign in enumerate(whole) if not sign.isspace()]
     denied = {at for match in _DENIES.finditer(whole) for at in range(*match.span())}
+    minus = {match.start() for match in _SIGN.finditer(whole)}
     denies = tuple(at in denied for at in places)
     plain = "".join(signs)
-    exact = tuple(is_negation or _is_number(plain, at) for at, is_negation in enumerate(denies))
-    return _Text(plain, exact, denies, tuple(gaps))
+    exact = tuple(at in denied or at in minus or _is_number(plain, spot) for spot, at in enumerate(places))
+    return _Text(plain, exact, denies, tuple(gaps), _groups(plain, gaps))
+
+
+def _plain_numbers(text: str) -> str:
+    """A text without the commas of thousands, and with one sign for minus."""
+    form = unicodedata.normalize("NFC", text).translate(_NARROW)
+    return _THOUSANDS.sub(lambda match: match[0].replace(",", ""), _MINUS.sub("-", form))
+
+
+def _groups(signs: str, gaps: Sequence[int]) -> tuple[int, ...]:
+    behind = [False, *(sign.isdigit() for sign in signs)]
+    return tuple(
+        (_MAY_GO_ON if gaps[at] else _GOES_ON) if sign.isdigit() and behind[at] else _STARTS
+        for at, sign in enumerate(signs)
+    )
 
 
 def _in_digits(numeral: re.Match[str]) -> str:
@@ -162,7 +205,11 @@ def _ends(wanted: _Text, within: _Text, start: int, least: float) -> Iterator[in
     """Where parts of a text end that are the quotation, from a place on, the first first."""
     size, at = len(wanted.signs), within.signs.find(wanted.signs, start)
     while at >= 0:
-        if within.may_start(at) and within.may_end(at + size):
+        if (
+            within.may_start(at)
+            and within.may_end(at + size)
+            and all(wanted.agrees(spot, within, at + spot) for spot in range(size))
+        ):
             yield at + size
         at = within.signs.find(wanted.signs, at + 1)
     most = int((1 - least) * size + 1e-9)
@@ -193,7 +240,7 @@ def _near(wanted: _Text, within: _Text, window: tuple[int, int], most: int) -> l
     makes it no other place.
     """
     low, high = window
-    starts = [within.may_start(at) for at in range(low, high + 1)]
+    starts = [within.may_start(at) and not within.is_signed(at) for at in range(low, high + 1)]
     distance = _distances(wanted, within.part(low, high), [0 if may else _NEVER for may in starts])
     nearest = distance if all(starts) else _distances(wanted, within.part(low, high), [0] * len(starts))
     return [
@@ -206,12 +253,12 @@ def _near(wanted: _Text, within: _Text, window: tuple[int, int], most: int) -> l
 def _distances(wanted: _Text, within: _Text, above: list[int]) -> list[int]:
     """For each place the fewest edits of letters that are not exact between the quotation and a part that
     ends there (Sellers 1980); `above` says what it costs to start at each."""
-    for sign, is_exact in zip(wanted.signs, wanted.exact, strict=True):
+    for spot, is_exact in enumerate(wanted.exact):
         lost = _NEVER if is_exact else 1
         row = [above[0] + lost]
-        for at, (other, stays) in enumerate(zip(within.signs, within.exact, strict=True)):
+        for at, stays in enumerate(within.exact):
             more = _NEVER if stays else 1
-            turned = 0 if sign == other else max(lost, more)
+            turned = 0 if wanted.agrees(spot, within, at) else max(lost, more)
             row.append(min(above[at + 1] + lost, row[at] + more, above[at] + turned))
         above = row
     return above

@@ -15,7 +15,7 @@ from datakit.core.near_texts import likely_pairs, near_pairs
 from datakit.core.step_context import StepContext
 from datakit.guard._conclusion import Conclusions, own_words_of
 from datakit.guard._opening import opens_with_label
-from datakit.guard._quotations import words_of
+from datakit.guard._quotations import Misquotes
 
 _LETTER = r"\p{L}"
 _HAN = r"\p{Han}"
@@ -30,6 +30,10 @@ FLAGS = {
     "reason_repeated": "another record has the same words",
     "reason_too_similar": "another reason is more alike than max_similarity",
     "reason_opening": "too many reasons of the label open with the same words",
+}
+_MISQUOTES = {
+    "missing": "{} does not stand in the OCR text",
+    "denied": "it says that {} is not there, and OCR reads it",
 }
 _ALIKE = {"reason_repeated", "reason_too_similar"}
 MOST_NEIGHBOURS = 3
@@ -93,8 +97,8 @@ class Findings:
     """To the nearest reason of the label, as far as it is known."""
     neighbours: dict[str, list[str]] = field(default_factory=dict)
     """Ids of the reasons that a flagged one is too much like, the nearest first."""
-    misquotes: dict[str, list[str]] = field(default_factory=dict)
-    """The quotations of a reason that do not stand in its record's OCR text."""
+    misquotes: dict[str, Misquotes] = field(default_factory=dict)
+    """What a reason quotes wrongly by its record's OCR text."""
 
     def detail(self, id_: str, flag: str) -> str:
         return self.details.get((id_, flag), FLAGS[flag])
@@ -150,11 +154,11 @@ class Findings:
             if text and not is_short and opens_with_label(text, label):
                 self._flag(id_, "reason_concludes_first", f"it opens with {label.name}, before any evidence")
 
-    def quotations(self, misquotes: Mapping[str, list[str]]) -> None:
-        """Reasons that quote what was not read."""
-        for id_, missing in misquotes.items():
-            self.misquotes[id_] = missing
-            self._flag(id_, "reason_misquotes", f"{words_of(missing)} does not stand in the OCR text")
+    def quotations(self, misquotes: Mapping[str, Misquotes]) -> None:
+        """Reasons that quote what was not read, or deny what was."""
+        for id_, wrong in misquotes.items():
+            self.misquotes[id_] = wrong
+            self._flag(id_, "reason_misquotes", wrong.said(_MISQUOTES))
 
     def compare(self, ids: Sequence[str], texts: Sequence[str]) -> None:
         """Repeats, likeness and openings; of reasons that are alike the earlier in `ids` stands."""

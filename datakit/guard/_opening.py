@@ -26,6 +26,17 @@ _OPENING_WORDS = """
 """
 _VAGUE = re.compile(f"{'|'.join(sorted(_OPENING_WORDS.split(), key=len, reverse=True))}|[\\W\\d_]")
 """What may stand before a conclusion without being evidence, in the form that `normal_form` gives."""
+_IDIOMS = re.compile(
+    r"(?:[也又更既并]*(?:不是|并非|绝非|不属于|排除)[^,;:。!?]{2,10}?(?:页面?|界面|截图|图片|类)[,;、]*)+(?=而是|就是|应?当?是)"
+    r"|(?:从|在)?(?:[这全]部?)?(?:\d+|[一二两三四五六七八九十百]+|各|多|众多|所有|全部|每)[个种类]?(?:类别|选项|候选|标签|分类)(?:[里中]|之[中一])?"
+    r"|(?:选项|候选|类别|标签|备选)(?:[里中]|之中)?|(?:倘若|假如|假使|若|如果|要是)(?:只能|必须|非要|一定要|让我|要我|叫我|由我)?来?"
+    r"|(?:只能|必须)?给(?:它|出)?一个|最?(?:贴切|贴近|接近|妥当|稳妥|恰当|合适)|莫过于|必然|翻遍|唯有|惟有|唯一|只有|经验|告诉|凡是"
+    r"|(?:出现|看到|遇到|见到)?(?:这种|这样|此类|这类|这般)的?(?:排版|画面|版式|界面|布局|样子|情形)?|多半|八成|九成|十有八九|想必|恐怕|大概"
+    r"|逐[一个](?:比较|对比|排除|核对|筛选)?|排除之?后|(?:最后)?只?剩下?|半?点?悬念|落[在入到]|这一[格类栏]|毫不|犹豫|写下|老实|第二[种个]"
+    r"|截下|自己|挑[出选]?|选[出定]|首推|当推|二话不说|简而言之|总而言之|一言以蔽之|归根结底|思来想去|左思右想|权衡|掂量|琢磨|再三|一番|之后"
+    r"|锁定|敲定|断定|拍板|除了?|毫无|舍|还能|说得通|其余|其他|别的|都|不如|放[进到在]|会"
+)
+"""Idioms that lead to a conclusion, and say nothing of the picture: pages that it is not among them."""
 _NO_EVIDENCE = 2
 """Characters besides those words that are no evidence yet, in all that stands before the conclusion's clause,
 as are that many and one in this. A list of words has gaps, and evidence is longer."""
@@ -158,13 +169,14 @@ def _judges(before: str, after: str) -> bool:
         or _WRITTEN.search(clause)
         or DESCRIBES.match(after)
         or is_told_apart(after)
-        or is_denied(clause)
+        or is_denied(_IDIOMS.sub("", clause))
     )
 
 
 def _content(text: str, own: set[str]) -> int:
     """Characters that are not the label's and could not stand in any reason; a number is two."""
-    spared = re.sub("|".join(map(re.escape, own)) or "(?!)", "", _MARKER.sub("", text))
+    said = _MARKER.sub("", _IDIOMS.sub("", text))
+    spared = re.sub("|".join(map(re.escape, own)) or "(?!)", "", said)
     return len(_VAGUE.sub("", spared)) + _TOLD * len(_NUMBER.findall(spared))
 
 

@@ -13,7 +13,7 @@ from datakit.core.outcome import RETRY, Batch, Outcome, Reject, Rejected, Retry
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Asked, AsyncRowWorker, Columns, Executor, Reviser, Row
 from datakit.guard._findings import ReasonSettings
-from datakit.guard._quotations import words_of
+from datakit.guard._quotations import Misquotes
 from datakit.guard._reasons import Reasons
 from datakit.llm import author, json_answer, offline
 from datakit.llm.answer_schema import AnswerSchema
@@ -47,7 +47,7 @@ _SAID: dict[Language, dict[str, str]] = {
         "reason_language": "没有用中文写",
         "reason_contradicts": "结论成了别的类别，结论必须是给定的类别",
         "reason_concludes_first": "一开头就说出了类别，要先写证据，最后才下结论",
-        "reason_misquotes": "引用的{quotes}不在图中文字里，只能引用图上确有的文字",
+        "reason_misquotes": "{misquotes}",
         "reason_repeated": "与同类另一张图的理由完全相同",
         "reason_too_similar": "与同类其他图的理由太相似",
         "reason_opening": "开头与同类许多理由相同，要换一种开头",
@@ -59,13 +59,23 @@ _SAID: dict[Language, dict[str, str]] = {
         "reason_language": "it is not written in Chinese",
         "reason_contradicts": "it concludes another label; it must conclude the given one",
         "reason_concludes_first": "it opens with the label; give the evidence first and conclude at the end",
-        "reason_misquotes": "it quotes {quotes}, which does not stand in the picture; quote its own text",
+        "reason_misquotes": "{misquotes}",
         "reason_repeated": "it is word for word that of another picture of the label",
         "reason_too_similar": "it is too much like those of other pictures of the label",
         "reason_opening": "it begins as many reasons of the label do; begin differently",
     },
 }
 """What the writer is told, in the language of its template."""
+_MISQUOTES: dict[Language, dict[str, str]] = {
+    "zh": {
+        "missing": "引用的{}不在图中文字里，只能引用图上确有的文字",
+        "denied": "说没有{}，而图中文字里有",
+    },
+    "en": {
+        "missing": "it quotes {}, which does not stand in the picture; quote its own text",
+        "denied": "it says that {} is not there, which does stand in the picture",
+    },
+}
 
 
 class _Question(Annotator):
@@ -311,8 +321,9 @@ class ReasonRewriter(Reviser):
     def _told(self, id_: str) -> Row:
         """What the writer of the next reason is told."""
         findings = self._reasons.to_mend
-        known = {**self._reasons.bounds._asdict(), "quotes": words_of(findings.misquotes.get(id_, []))}
-        words = _SAID[language_of([self._context.templates.source(self.guard.template)]) or "zh"]
+        language = language_of([self._context.templates.source(self.guard.template)]) or "zh"
+        wrong = findings.misquotes.get(id_, Misquotes([], [])).said(_MISQUOTES[language])
+        known, words = {**self._reasons.bounds._asdict(), "misquotes": wrong}, _SAID[language]
         return {
             self.guard.column: self._reasons.texts[id_],
             "candidate": self._reasons.texts[id_],

@@ -14,7 +14,7 @@ from datakit.core.record import DECLINED
 from datakit.core.step_context import StepContext
 from datakit.guard._conclusion import Conclusions, mask_of
 from datakit.guard._findings import Findings, ReasonSettings, counted
-from datakit.guard._quotations import unread
+from datakit.guard._quotations import Misquotes, misquotes
 
 _CHUNK = 4096
 
@@ -141,17 +141,17 @@ class Reasons:
         """Whether a reason is long enough to be like another for what it says."""
         return len("".join((self.texts[id_] or "").split())) >= max(self.bounds.min_chars, 3)
 
-    def _misquoted(self, frame: pl.LazyFrame) -> dict[str, list[str]]:
-        """Id -> the quotations that do not stand in what was read; not of records whose text nobody read."""
+    def _misquoted(self, frame: pl.LazyFrame) -> dict[str, Misquotes]:
+        """Id -> the quotations that are wrong by what was read; not of records whose text nobody read."""
         if self._read is None:
             return {}
-        misquotes = {}
+        found = {}
         rows = frame.select("id", read=self._read).drop_nulls("read")
         for batch in rows.collect_batches(chunk_size=_CHUNK, maintain_order=True):
             for id_, read in batch.iter_rows():
-                if missing := unread(self.texts[id_] or "", read, self._set):
-                    misquotes[id_] = missing
-        return misquotes
+                if any(wrong := misquotes(self.texts[id_] or "", read, self._set)):
+                    found[id_] = wrong
+        return found
 
     def _ordered(self, ids: Iterable[str]) -> list[str]:
         return sorted(ids, key=lambda id_: (self.rewrites.get(id_, 0), id_))

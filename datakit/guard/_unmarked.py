@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterator
 
 from datakit.core.labels import LabelSet
+from datakit.core.quotations import Quotation
+from datakit.guard._absence import DENIED_WORDS
 
-_NAMED = r"(?:标题栏?|文字|字样|按钮|提示|首行|[首末第一]行)"
+_NAMED = r"(?:标题栏?|文字|字样|按钮|提示语?|首行|[首末第一]行|文案|题头|[大小]字|状态一?[栏行])"
 _CHINESE = re.compile(
-    rf"(?:写[着有明了]|写的(?:字|文字)?是|印[着有了]|标着|题为|名[为叫]|读[到作](?![的了过])|状态显示为?|{_NAMED}(?:文字)?(?:写着|写的是|[是为：:]))\s*[:：]?\s*"
+    rf"(?:写[着有明了]|写的(?:字|文字)?是|印[着有了]|标着|题为|名[为叫]|读[到作](?![的了过])|状态显示为?|(?:写道|注明|标明)[了着有过]?|叫[做作]|[大小]字写|{_NAMED}(?:上|里|处)?(?:文字)?(?:写着|写的是|[是为：:]))\s*[:：]?\s*"
     r"(?P<text>[㐀-鿿A-Za-z0-9][^，,。；;：:！!？?、“”‘’\"'「『《〈（(【\[<*…—\n]*)"
 )
 _ENGLISH = re.compile(
@@ -27,37 +29,41 @@ _CLAUSE = re.compile(
 )
 """In brackets or emphasis and a clause of its own, or behind what names a text."""
 _CHINESE_END = re.compile(
-    r"(?:[和与及或]|以及|等(?=$|字|文|按|的|内容)|字样|[一二两三四五六七八几]个?[大小]?字|一?[行词句]$|按钮|入口|的?标题|居中|在(?=[顶上下底中左右])|$)"
+    r"(?:[和与及或]|以及|等(?=$|字|文|按|的|内容)|字样|[一二两三四五六七八几]个?[大小]?字|的?[那这]?一?[行词句列](?=$|[很较最在])|按钮|入口|的?标题|居中|在(?=[顶上下底中左右])|$)"
 )
 _ENGLISH_END = re.compile(r"\s+(?:and|or|with|at|in|on|so|which|near|above|below|beside|is|as|then|but)\b")
 _DESCRIBES = re.compile(
     r"(?:[金余面]额|价格?|数[量字值]|时间|日期|编?号码?|单号|名称?|名字|昵称|地址|信息|内容|文字|状态|原因|说明|详情|图标|按钮|标题"
     r"|店名|客服|规则|条件|进度|记录|列表|选项|销量|评价|规格|参数|电话|账户|结果|方式|类型|门槛|有效期|倒计时|什么|[大小]?字|符号"
-    r"|分析|结论|理由|依据|判断|商品|步骤|提示|广告|菜单|描述|字母|英文|中文|数据|日程|[的色形体粗细亮暗])$"
+    r"|去向|时限|期限|流程|来源|运费|优惠|总价|合计|进展|轨迹|分析|结论|理由|依据|判断|商品|步骤|提示|广告|菜单|描述|字母|英文|中文|数据|日程|[的色形体粗细亮暗])$"
 )
 """Ends what says of which kind a text is, and does not give it: `写着价格和销量`."""
 _LETTERS = 2
 _MOST_CHARS = 40
 
 
-def unmarked(text: str, labels: LabelSet | None) -> Iterator[str]:
-    """The texts that are said to be read without marks; none that only says of which kind they are, and no
-    label's name in emphasis."""
+def unmarked(text: str, labels: LabelSet | None) -> Iterator[Quotation]:
+    """The texts that are said to be read, or not to be, without marks; none that only says of which kind they
+    are, and no label's name in emphasis."""
     for match in _CHINESE.finditer(text):
-        for piece in _CHINESE_END.split(match["text"], maxsplit=1)[:1]:
-            if _is_text(piece):
-                yield piece.strip()
+        yield from _claim(match, "text", _CHINESE_END)
     for match in _NAMED_BEHIND.finditer(text):
-        if _is_text(match["text"]):
-            yield match["text"]
+        yield from _claim(match, "text")
+    for match in DENIED_WORDS.finditer(text):
+        yield Quotation(match["text"], *match.span("text"), True)
     for match in _ENGLISH.finditer(text):
-        piece = _ENGLISH_END.split(match["text"], maxsplit=1)[0]
-        if _is_text(piece):
-            yield piece.strip()
+        yield from _claim(match, "text", _ENGLISH_END)
     for match in _CLAUSE.finditer(text):
-        piece = match["text"] or match["strong"] or match["behind"]
-        if _is_text(piece) and (labels is None or labels.find(piece) is None):
-            yield piece.strip()
+        group = next(name for name in ("text", "strong", "behind") if match[name])
+        if labels is None or labels.find(match[group]) is None:
+            yield from _claim(match, group)
+
+
+def _claim(match: re.Match[str], group: str, end: re.Pattern[str] | None = None) -> Iterator[Quotation]:
+    """What a group found, up to where the claim ends."""
+    piece = end.split(match[group], maxsplit=1)[0] if end else match[group]
+    if _is_text(piece):
+        yield Quotation(piece.strip(), match.start(group), match.start(group) + len(piece), True)
 
 
 def _is_text(piece: str) -> bool:

@@ -45,9 +45,10 @@ class Reason(Guard):
       无, not) than that part (七天 and 7天 are one); or it leaves out the number of what that counts. Where
       it has dots, its parts must have two characters and stand in their order on lines that follow each
       other. One that is never closed runs to the end of its sentence. What is said to be read without marks
-      (`写着退款失败`, `（退款失败）`, `reads Refund closed`) counts too, but for what only says of which kind
-      it is (`写着价格和销量`). A label's name in quotes that is concluded or told apart is none. Not looked
-      at where records have no such column, nor where it is null
+      (`写着退款失败`, `（退款失败）`, `reads Refund closed`) counts too, but for what only says of which
+      kind it is (`写着价格和销量`); so do amounts (`¥12.50`), times, dates and long numbers. What is denied
+      (`没有“退货地址”字样`) must not stand there, letter by letter. A label's name in quotes that is
+      concluded or told apart is none. Not looked at where records have no such column, nor where it is null
     - reason_repeated: another record has exactly these words
     - reason_too_similar: its similarity to another reason exceeds `max_similarity`
     - reason_opening: more than `max_equal_openings` of a label's reasons begin with the same `opening_chars`

@@ -1,0 +1,53 @@
+"""guard.reason: what a reason says can be read, without marks, must have been read."""
+
+from __future__ import annotations
+
+import pytest
+
+from datakit.guard._quotations import unread
+
+OCR = (
+    "退款详情\n退款成功\n退款金额 ¥128.50\n余额 3,200.00\n运费 ¥8.00\n编号 88203917465\n剩余 14:32\n"
+    "申请时间 2026-03-12 14:08:33\n会员名 tb_7731\n退回账户 花呗"
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "合计显示¥182.50，归为退款页面。",
+        "金额为182.50元，归为退款页面。",
+        "倒计时为41:32，应为支付页面。",
+        "会员名一栏是tb_7713，是个人信息页面。",
+        "编号是88203917456，归为退款页面。",
+        "申请时间为2026-03-21，归为退款页面。",
+        "提示语是款项已退至微信零钱，故为退款页面。",
+        "页面写道款项已退至微信零钱。",
+        "上面注明款项已退至微信零钱。",
+        "标题叫做退款失败。",
+        "状态一栏是退款失败。",
+        "小字写款项退至微信零钱。",
+        "按钮上是再次申请四个字。",
+        "文案为退款失败，请重试。",
+        "题头：退款失败；",
+    ],
+)
+def test_what_was_not_read_is_a_misquotation(text: str) -> None:
+    assert len(unread(text, OCR, None)) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "金额为128.50元，余额¥3200，运费¥8，归为退款页面。",
+        "剩余14：32，编号88203917465，会员tb_7731。",
+        "申请时间2026/3/12，即14:08。",
+        "写有退款编号的那一行很长。",
+        "注明了退款金额与退回账户，状态是绿色的，提示语为灰色，小字是说明。",
+        "状态栏里有时间，按钮上是白色的字，注明编号。",
+        "没有显示¥99.00，也没有12:12。",
+        "三百五十六元八角，共3件，比例为16:9。",
+    ],
+)
+def test_what_was_read_in_other_words_or_only_named_is_none(text: str) -> None:
+    assert unread(text, OCR, None) == []
