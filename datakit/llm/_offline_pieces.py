@@ -23,7 +23,7 @@ _JOINED = re.compile(r"[\u3400-\u9fff]\s|\s[\u3400-\u9fff]|[¥￥]\s*\d+\.\d{3}|
 """A blank within Chinese, an amount with more behind it: two texts of a row, or a ticked box and its text."""
 _ENDS_CUT = re.compile(
     rf"^{_DOTS}\w|\w{_DOTS}$|[A-Za-z][-‐]$|^[-–—_=]+[\u3400-\u9fff]"
-    r"|^键[领加购登复支付]|^\d\s+(?:[A-Z]{{4}}|Wi-?Fi)"
+    r"|^键[领加购登复支付]|^\d\s+(?:[A-Z]{4}|Wi-?Fi)"
 )
 """Dots at the very sign, as a screen cuts a text; those behind a blank are a menu's icon. A word that is
 parted at the line's end, 一 lost or read as a dash, and an icon read as a digit."""
